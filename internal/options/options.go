@@ -1,0 +1,109 @@
+// Package options is the command line: every flag in one struct, what each
+// may hold, where its default comes from, and the worker's command line
+// made from it.
+//
+// The master reads flags and PHALANX_ variables; a flag beats a variable and
+// a variable beats the default. The worker reads nothing but the command
+// line that [Options.WorkerArgs] wrote, so that both always agree.
+package options
+
+import (
+	"strconv"
+	"time"
+)
+
+// Options is what the user asked for, validated value by value.
+type Options struct {
+	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"the directory to serve"`
+	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"how long a browser may keep a file without asking"`
+
+	Cache    []Rule  `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; the first fit counts"`
+	Index    []Name  `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"the file that stands for its directory"`
+	List     bool    `group:"Website" long:"list" description:"list directories that have no index"`
+	Dotfiles bool    `group:"Website" long:"dotfiles" description:"show names that begin with a dot"`
+	SPA      Path    `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"answer with this file where there is none"`
+	Header   []Field `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply"`
+	CORS     bool    `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
+
+	Port Port   `group:"Network" long:"port" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
+	Bind string `group:"Network" long:"bind" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
+
+	Model   Model   `group:"Serving" long:"model" value-name:"MODEL" default:"process" description:"process, goroutine or serial"`
+	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model"`
+
+	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"size of each recv(), 1 to 16M; 64k is understood"`
+	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"how long an idle connection stays open"`
+	Worker    string    `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside master" description:"the worker binary"`
+
+	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
+	Verbose   int       `no-flag:"counted by line.More"`
+	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"auto (console on a terminal), console or json"`
+}
+
+// WorkerOptions is what one worker is told.
+type WorkerOptions struct {
+	Options
+	Slot int // from 0
+}
+
+// Slots returns how many workers the pool has on a machine with this many
+// usable CPUs, at least 1 and at most [MaxWorkers].
+func (o Options) Slots(cpus int) int {
+	switch {
+	case o.Model != Process:
+		return 1
+	case o.Workers > 0:
+		return int(o.Workers)
+	default:
+		return max(1, min(cpus, MaxWorkers))
+	}
+}
+
+// WorkerArgs returns the command line of the worker in this slot.
+// [ParseWorker] reads it back exactly. Flag and value share one argument, so
+// that a value that begins with a dash stays a value.
+func (o Options) WorkerArgs(slot int) []string {
+	args := []string{
+		"--slot=" + strconv.Itoa(slot),
+		"--base=" + string(o.Base),
+		"--expires=" + time.Duration(o.Expires).String(),
+		"--port=" + strconv.Itoa(int(o.Port)),
+		"--model=" + string(o.Model),
+		"--workers=" + strconv.Itoa(int(o.Workers)),
+		"--recv=" + strconv.Itoa(int(o.Recv)),
+		"--keepalive=" + time.Duration(o.KeepAlive).String(),
+		"--log-format=" + string(o.LogFormat),
+	}
+	if o.Bind != "" {
+		args = append(args, "--bind="+o.Bind)
+	}
+	if o.Worker != "" {
+		args = append(args, "--worker="+o.Worker)
+	}
+	for _, rule := range o.Cache {
+		args = append(args, "--cache="+rule.String())
+	}
+	for _, name := range o.Index {
+		args = append(args, "--index="+string(name))
+	}
+	for _, field := range o.Header {
+		args = append(args, "--header="+string(field))
+	}
+	if o.SPA != "" {
+		args = append(args, "--spa="+string(o.SPA))
+	}
+	args = appendIf(args, o.List, "--list")
+	args = appendIf(args, o.Dotfiles, "--dotfiles")
+	args = appendIf(args, o.CORS, "--cors")
+	for range o.Verbose {
+		args = append(args, "--verbose")
+	}
+	return args
+}
+
+func appendIf(args []string, on bool, flag string) []string {
+	if on {
+		args = append(args, flag)
+	}
+	return args
+}

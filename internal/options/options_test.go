@@ -1,0 +1,83 @@
+package options
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestWorkerArgs(t *testing.T) {
+	full := Options{
+		Base: Base("-a \"b\"\n\xff"), Port: 1, Bind: "fe80::1%eth0", Model: Goroutine, Workers: 1, Recv: 1,
+		KeepAlive: KeepAlive(1500 * time.Millisecond), Expires: Expires(MaxExpires),
+		Worker: "-w", Verbose: 3, LogFormat: LogConsole,
+		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Index: []Name{"a", "-b"},
+		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
+	}
+	for _, o := range []Options{defaults(), full} {
+		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
+		got, err := ParseWorker(o.WorkerArgs(7))
+		if want := (WorkerOptions{Options: o, Slot: 7}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+	}
+	if _, err := ParseWorker([]string{"--slot=1024"}); err == nil {
+		t.Error("slot 1024 is accepted")
+	}
+}
+
+func TestSlots(t *testing.T) {
+	tests := []struct {
+		model   Model
+		workers Workers
+		cpus    int
+		want    int
+	}{
+		{Process, 0, 8, 8},
+		{Process, 0, 0, 1},
+		{Process, 0, 5000, MaxWorkers},
+		{Process, 3, 8, 3},
+		{Goroutine, 0, 8, 1},
+		{Serial, 1, 8, 1},
+	}
+	for _, tt := range tests {
+		o := Options{Model: tt.model, Workers: tt.workers}
+		if got := o.Slots(tt.cpus); got != tt.want {
+			t.Errorf("%s, --workers %d, %d CPUs: %d slots, want %d", tt.model, tt.workers, tt.cpus, got, tt.want)
+		}
+	}
+}
+
+func TestCheckBase(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Dir(dir))
+	got, err := CheckBase(Base(filepath.Base(dir)))
+	if err != nil || string(got) != dir {
+		t.Errorf("CheckBase of a relative path = %q, %v, want %q", got, err, dir)
+	}
+	denied := func(string) (*os.File, error) {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: fs.ErrPermission}
+	}
+	for _, tt := range []struct {
+		base, want string
+		open       func(string) (*os.File, error)
+	}{
+		{dir + "/none", ": no such directory; create it or give another", os.Open},
+		{file, ": is not a directory; give the directory that holds the website", os.Open},
+		{dir, ": permission denied; make it readable (chmod a+rx) or run as its owner", denied},
+	} {
+		_, err := checkBase(Base(tt.base), os.Stat, tt.open)
+		var config *ConfigError
+		if !errors.As(err, &config) || err.Error() != "--base "+tt.base+tt.want || config.ExitCode() != 78 {
+			t.Errorf("CheckBase(%q): %v", tt.base, err)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package options
+
+import (
+	"errors"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// line is the struct that go-flags fills: the options, and the flags that
+// are counted or that end the program.
+type line struct {
+	Options
+	More    []bool `group:"Output" short:"v" long:"verbose" description:"log requests; -vv connections too; -vvv each recv"`
+	Version bool   `group:"Output" long:"version" description:"print the version"`
+	Help    bool   `group:"Output" short:"h" long:"help" description:"print this text"`
+}
+
+// ParseMaster reads the master's flags, and the PHALANX_ variables for the
+// flags that are not given. The error is a [*UsageError], or an [*Info] when
+// the user asked for a text.
+func ParseMaster(args []string, getenv func(string) string) (Options, error) {
+	var l line
+	p, err := parse("master", args, &l, &l)
+	if err != nil {
+		return Options{}, err
+	}
+	if err := fromEnv(p, &l, getenv); err != nil {
+		return Options{}, err
+	}
+	o := l.Options
+	if len(o.Index) == 0 {
+		o.Index = []Name{"index.html"}
+	}
+	if o.Model != Process && o.Workers > 1 {
+		return Options{}, &UsageError{"--workers " + strconv.Itoa(int(o.Workers)) +
+			": the " + string(o.Model) + " model has one worker; leave it out or use --model process"}
+	}
+	return o, nil
+}
+
+// ParseWorker reads the worker's command line, see [Options.WorkerArgs]. The
+// errors are those of [ParseMaster].
+func ParseWorker(args []string) (WorkerOptions, error) {
+	var l struct {
+		line
+		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+	}
+	if _, err := parse("worker", args, &l, &l.line); err != nil {
+		return WorkerOptions{}, err
+	}
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot)}, nil
+}
+
+// Slot is a worker's place in the pool, 0 to MaxWorkers-1.
+type Slot int
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (s *Slot) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil || n >= MaxWorkers {
+		return invalid("slot", v, "must be 0 to 1023")
+	}
+	*s = Slot(n)
+	return nil
+}
+
+// parse fills all, of which l is a part or the whole.
+func parse(command string, args []string, all any, l *line) (*flags.Parser, error) {
+	p := flags.NewNamedParser(command, flags.PassDoubleDash)
+	if _, err := p.AddGroup(command, "", all); err != nil {
+		return nil, &UsageError{err.Error()}
+	}
+	rest, err := p.ParseArgs(args)
+	switch {
+	case err != nil:
+		return nil, &UsageError{explain(p, err)}
+	case l.Help:
+		return nil, &Info{help(p)}
+	case l.Version:
+		return nil, &Info{"phalanx " + Version + "\n"}
+	case len(rest) > 0:
+		return nil, &UsageError{printable(rest[0]) + ": left-over argument; see '" + command + " --help'"}
+	}
+	l.Verbose = min(len(l.More), MaxVerbose)
+	return p, nil
+}
+
+// fromEnv sets what the command line left at its default. go-flags could
+// read the environment itself, but only the process's own.
+func fromEnv(p *flags.Parser, l *line, getenv func(string) string) error {
+	for _, o := range list(p) {
+		key := envName(o)
+		if key == "" || !o.IsSetDefault() {
+			continue
+		}
+		v := getenv(key)
+		switch {
+		case v == "":
+		case o.LongName == "verbose":
+			n, err := strconv.ParseUint(v, 10, 8)
+			if err != nil || n > MaxVerbose {
+				return &UsageError{key + " " + printable(v) + ": must be a count, 0 to 3"}
+			}
+			l.Verbose = int(n)
+		default:
+			if err := setLines(o, v); err != nil {
+				text := strings.TrimPrefix(err.Error(), "--"+o.LongName)
+				return &UsageError{key + text}
+			}
+		}
+	}
+	return nil
+}
+
+// setLines sets a flag from its variable, which for a flag that may be
+// repeated has a value on each line.
+func setLines(o *flags.Option, v string) error {
+	switch o.Field().Type.Kind() {
+	case reflect.Bool:
+		if _, err := strconv.ParseBool(v); err != nil {
+			return invalid(o.LongName, v, "must be true or false")
+		}
+	case reflect.Slice:
+		for line := range strings.SplitSeq(strings.TrimSpace(v), "\n") {
+			if err := o.Set(&line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return o.Set(&v)
+}
+
+// envName returns the variable that stands for a flag, "" if there is none.
+func envName(o *flags.Option) string {
+	switch o.LongName {
+	case "help", "version", "slot":
+		return ""
+	}
+	return "PHALANX_" + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))
+}
+
+func list(p *flags.Parser) []*flags.Option {
+	var options []*flags.Option
+	for _, g := range p.Groups() {
+		options = append(options, g.Options()...)
+	}
+	return options
+}
+
+// explain turns an error of go-flags into one that names the flag first and
+// ends with a cure. Errors of our own values are that already.
+func explain(p *flags.Parser, err error) string {
+	var fe *flags.Error
+	if !errors.As(err, &fe) || fe.Type == flags.ErrMarshal {
+		return err.Error()
+	}
+	see := "; see '" + p.Name + " --help'"
+	name := quoted(fe.Message)
+	switch fe.Type {
+	case flags.ErrUnknownFlag:
+		dashes := "--"
+		if len(name) == 1 {
+			dashes = "-"
+		}
+		return printable(dashes+name) + ": unknown flag" + strings.ReplaceAll(suggest(p, name)+see, "?;", "?")
+	case flags.ErrExpectedArgument:
+		return name + ": needs a value" + see
+	case flags.ErrNoArgumentForBool:
+		return name + ": takes no value" + see
+	}
+	return fe.Message + see
+}
+
+// quoted returns the flag that a message of go-flags has between ` and ',
+// the long one when it names both.
+func quoted(message string) string {
+	_, s, _ := strings.Cut(message, "`")
+	if i := strings.Index(s, "', but got"); i >= 0 {
+		s = s[:i]
+	}
+	s = strings.TrimSuffix(strings.TrimSuffix(s, " cannot have an argument"), "'")
+	if i := strings.LastIndex(s, ", --"); i >= 0 {
+		s = s[i+2:]
+	}
+	return s
+}
+
+// suggest names the flag that a mistyped one is nearest to, if it is near.
+func suggest(p *flags.Parser, name string) string {
+	best, distance := "", 3
+	for _, o := range list(p) {
+		near := edits(name, o.LongName)
+		if len(name) > 2 && strings.HasPrefix(o.LongName, name) {
+			near = 1
+		}
+		if near < distance && near < len(name) {
+			best, distance = o.LongName, near
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean --" + best + "?"
+}
+
+// edits is the Levenshtein distance of a and b, in bytes.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,187 @@
+package options
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// defaults is what an empty command line means.
+func defaults() Options {
+	return Options{
+		Base: ".", Port: 8080, Model: Process, Recv: 65536, LogFormat: LogAuto,
+		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour),
+		Index: []Name{"index.html"},
+	}
+}
+
+func noEnv(string) string { return "" }
+
+func TestParseMaster(t *testing.T) {
+	tests := []struct {
+		args string
+		set  func(*Options)
+	}{
+		{"", func(*Options) {}},
+		{"--", func(*Options) {}},
+		{"--base site", func(o *Options) { o.Base = "site" }},
+		{"--base=-odd", func(o *Options) { o.Base = "-odd" }},
+		{`--base="quoted"`, func(o *Options) { o.Base = `"quoted"` }},
+		{"--port 0", func(o *Options) { o.Port = 0 }},
+		{"--port=65535", func(o *Options) { o.Port = 65535 }},
+		{"--bind ::1", func(o *Options) { o.Bind = "::1" }},
+		{"--model goroutine", func(o *Options) { o.Model = Goroutine }},
+		{"--model serial --workers 1", func(o *Options) { o.Model, o.Workers = Serial, 1 }},
+		{"--workers 1024", func(o *Options) { o.Workers = 1024 }},
+		{"--recv 1", func(o *Options) { o.Recv = 1 }},
+		{"--recv 64k", func(o *Options) { o.Recv = 65536 }},
+		{"--recv 2K", func(o *Options) { o.Recv = 2048 }},
+		{"--recv 16M", func(o *Options) { o.Recv = 16 << 20 }},
+		{"--keepalive 1m30s", func(o *Options) { o.KeepAlive = KeepAlive(90 * time.Second) }},
+		{"--expires 0", func(o *Options) { o.Expires = 0 }},
+		{"--log-format json", func(o *Options) { o.LogFormat = LogJSON }},
+		{"--worker /bin/w", func(o *Options) { o.Worker = "/bin/w" }},
+		{"--cache /a/*=no-cache --cache *.js=max-age=9", func(o *Options) { o.Cache = []Rule{{"a/*", "no-cache"}, {"*.js", "max-age=9"}} }},
+		{"--index a.html --index b.html", func(o *Options) { o.Index = []Name{"a.html", "b.html"} }},
+		{"--list --dotfiles --cors", func(o *Options) { o.List, o.Dotfiles, o.CORS = true, true, true }},
+		{"--spa /app.html", func(o *Options) { o.SPA = "app.html" }},
+		{"--header X-A:b", func(o *Options) { o.Header = []Field{"X-A: b"} }},
+		{"-v", func(o *Options) { o.Verbose = 1 }},
+		{"-vv", func(o *Options) { o.Verbose = 2 }},
+		{"-v --verbose -v", func(o *Options) { o.Verbose = 3 }},
+		{"-vvvvvv", func(o *Options) { o.Verbose = 3 }},
+	}
+	for _, tt := range tests {
+		want := defaults()
+		tt.set(&want)
+		got, err := ParseMaster(strings.Fields(tt.args), noEnv)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("ParseMaster(%q) = %+v, %v\nwant %+v", tt.args, got, err, want)
+		}
+	}
+}
+
+func TestParseMasterErrors(t *testing.T) {
+	const see = "; see 'master --help'"
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--port", "99999"}, "--port 99999: must be 0 to 65535 (0 takes a free one)"},
+		{[]string{"--port", "-1"}, "--port -1: must be 0 to 65535 (0 takes a free one)"},
+		{[]string{"--port", "http"}, "--port http: must be 0 to 65535 (0 takes a free one)"},
+		{[]string{"--port="}, `--port "": must be 0 to 65535 (0 takes a free one)`},
+		{[]string{"--port", "8\n0"}, `--port "8\n0": must be 0 to 65535 (0 takes a free one)`},
+		{[]string{"--port"}, "--port: needs a value" + see},
+		{[]string{"--base", "--port"}, "--base: needs a value" + see},
+		{[]string{"--base", ""}, `--base "": must name a directory`},
+		{[]string{"--model", "thread"}, "--model thread: must be process, goroutine or serial"},
+		{[]string{"--workers", "1025"}, "--workers 1025: must be 1 to 1024 (0 is one per CPU)"},
+		{[]string{"--model", "serial", "--workers", "2"}, "--workers 2: the serial model has one worker; leave it out or use --model process"},
+		{[]string{"--recv", "0"}, "--recv 0: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
+		{[]string{"--recv", "17M"}, "--recv 17M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
+		{[]string{"--recv", "2147483647M"}, "--recv 2147483647M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
+		{[]string{"--recv", "k"}, "--recv k: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
+		{[]string{"--keepalive", "30"}, "--keepalive 30: must be 1ms to 24h, such as 30s or 5m"},
+		{[]string{"--keepalive", "0s"}, "--keepalive 0s: must be 1ms to 24h, such as 30s or 5m"},
+		{[]string{"--expires", "-5s"}, "--expires -5s: must be 0s to 87600h, such as 90s or 12h"},
+		{[]string{"--log-format", "xml"}, "--log-format xml: must be auto, console or json"},
+		{[]string{"--cache", "a"}, "--cache a: must be GLOB=VALUE, such as '*.html=no-cache'"},
+		{[]string{"--cache", "a[=b"}, "--cache a[=b: the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns"},
+		{[]string{"--cache", "a=b\r\nX: y"}, `--cache "a=b\r\nX: y": must be GLOB=VALUE, such as '*.html=no-cache'`},
+		{[]string{"--index", "a/b"}, "--index a/b: must be a file's name, such as index.html"},
+		{[]string{"--spa", "/"}, "--spa /: must be a file in the base, such as index.html"},
+		{[]string{"--header", "a"}, "--header a: must be 'Name: value', such as 'X-Frame-Options: DENY'"},
+		{[]string{"--header", "a b: c"}, `--header "a b: c": must be 'Name: value', such as 'X-Frame-Options: DENY'`},
+		{[]string{"--header", "a: b\r\nc: d"}, `--header "a: b\r\nc: d": must be 'Name: value', such as 'X-Frame-Options: DENY'`},
+		{[]string{"--header", "content-length: 5"}, `--header "content-length: 5": the server sets content-length itself; leave it out`},
+		{[]string{"--header", "Expires: 0"}, `--header "Expires: 0": use --cache or --expires, which know the path`},
+		{[]string{"--verbose=2"}, "--verbose: takes no value" + see},
+		{[]string{"--prot", "80"}, "--prot: unknown flag; did you mean --port? see 'master --help'"},
+		{[]string{"--exp=1h"}, "--exp: unknown flag; did you mean --expires? see 'master --help'"},
+		{[]string{"--nonsense"}, "--nonsense: unknown flag" + see},
+		{[]string{"--slot=1"}, "--slot: unknown flag" + see},
+		{[]string{"-x"}, "-x: unknown flag" + see},
+		{[]string{"site"}, "site: left-over argument" + see},
+		{[]string{"-v", "--", "--port"}, "--port: left-over argument" + see},
+	}
+	for _, tt := range tests {
+		_, err := ParseMaster(tt.args, noEnv)
+		var usage *UsageError
+		if !errors.As(err, &usage) || err.Error() != tt.want || usage.ExitCode() != 64 {
+			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	env := map[string]string{
+		"PHALANX_BASE": "www", "PHALANX_PORT": "81", "PHALANX_BIND": "::1", "PHALANX_MODEL": "serial",
+		"PHALANX_WORKERS": "1", "PHALANX_RECV": "1k", "PHALANX_KEEPALIVE": "1s", "PHALANX_EXPIRES": "2s",
+		"PHALANX_WORKER": "w", "PHALANX_VERBOSE": "2", "PHALANX_LOG_FORMAT": "json",
+		"PHALANX_HELP": "1", "PHALANX_VERSION": "1", "PHALANX_LIST": "true", "PHALANX_DOTFILES": "0",
+		"PHALANX_INDEX": "a\nb\n", "PHALANX_HEADER": "A: b",
+	}
+	getenv := func(key string) string { return env[key] }
+	want := Options{
+		Base: "www", Port: 81, Bind: "::1", Model: Serial, Workers: 1, Recv: 1024, Worker: "w",
+		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
+		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
+	}
+	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	want.Port, want.Verbose, want.Bind = 82, 1, "::"
+	got, err := ParseMaster([]string{"--port=82", "-v", "--bind=::"}, getenv)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("a flag does not beat its variable: %+v, %v", got, err)
+	}
+	for key, want := range map[string]string{
+		"PHALANX_PORT":    "PHALANX_PORT x: must be 0 to 65535 (0 takes a free one)",
+		"PHALANX_VERBOSE": "PHALANX_VERBOSE x: must be a count, 0 to 3",
+		"PHALANX_LIST":    "PHALANX_LIST x: must be true or false",
+	} {
+		_, err := ParseMaster(nil, func(k string) string {
+			if k == key {
+				return "x"
+			}
+			return ""
+		})
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v\nwant %v", err, want)
+		}
+	}
+}
+
+func TestInfo(t *testing.T) {
+	for args, want := range map[string]string{
+		"--version": "phalanx " + Version + "\n", "--help": "Usage: master", "-h": "Usage: master",
+	} {
+		_, err := ParseMaster([]string{args}, noEnv)
+		var info *Info
+		if !errors.As(err, &info) || !strings.HasPrefix(info.Text, want) {
+			t.Errorf("ParseMaster(%s) = %v", args, err)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	_, err := ParseMaster([]string{"--help"}, noEnv)
+	text := err.Error()
+	for _, want := range []string{
+		"--base DIR", "$PHALANX_BASE", "--port N", "default: 8080", "--bind ADDR", "--model MODEL",
+		"--workers N", "--recv BYTES", "--keepalive DURATION", "--expires DURATION", "-v, --verbose",
+		"$PHALANX_LOG_FORMAT", "--version", "--worker PATH", "Examples:",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("help has no %q", want)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 81 {
+			t.Errorf("help is wider than a terminal: %q", line)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package options
+
+import (
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// The values that say what of the website is shown, and how.
+type (
+	// Rule gives the paths that a pattern fits a Cache-Control value.
+	Rule struct{ Pattern, Value string }
+	// Name is a file's name without a directory.
+	Name string
+	// Path is a file's path from the base.
+	Path string
+	// Field is a header field, "Name: value".
+	Field string
+)
+
+// String returns the rule as it is given on the command line.
+func (r Rule) String() string { return r.Pattern + "=" + r.Value }
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *Rule) UnmarshalFlag(v string) error {
+	pattern, value, ok := strings.Cut(v, "=")
+	pattern = strings.TrimPrefix(strings.TrimSpace(pattern), "/")
+	value = strings.TrimSpace(value)
+	switch {
+	case !ok || pattern == "" || value == "" || !isVisible(value):
+		return invalid("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'")
+	case !doublestar.ValidatePattern(pattern):
+		return invalid("cache", v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
+	}
+	*r = Rule{pattern, value}
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (n *Name) UnmarshalFlag(v string) error {
+	if v == "" || len(v) > 255 || v == "." || v == ".." || strings.ContainsAny(v, "/\x00") {
+		return invalid("index", v, "must be a file's name, such as index.html")
+	}
+	*n = Name(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (p *Path) UnmarshalFlag(v string) error {
+	path := strings.TrimPrefix(v, "/")
+	if path == "" || len(path) > 4000 || strings.ContainsRune(path, 0) {
+		return invalid("spa", v, "must be a file in the base, such as index.html")
+	}
+	*p = Path(path)
+	return nil
+}
+
+// framing are the fields that the server itself must be right about.
+const framing = " connection content-length content-range content-type date etag keep-alive " +
+	"last-modified location server trailer transfer-encoding upgrade vary "
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (f *Field) UnmarshalFlag(v string) error {
+	name, value, ok := strings.Cut(v, ":")
+	value = strings.TrimSpace(value)
+	lower := strings.ToLower(name)
+	switch {
+	case !ok || !isToken(name) || value == "" || !isVisible(value):
+		return invalid("header", v, "must be 'Name: value', such as 'X-Frame-Options: DENY'")
+	case strings.Contains(framing, " "+lower+" "):
+		return invalid("header", v, "the server sets "+name+" itself; leave it out")
+	case lower == "cache-control", lower == "expires":
+		return invalid("header", v, "use --cache or --expires, which know the path")
+	case strings.HasPrefix(lower, "access-control-allow-origin"):
+		return invalid("header", v, "use --cors")
+	}
+	*f = Field(name + ": " + value)
+	return nil
+}
+
+// isToken reports whether s can be a field's name (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
+}
+
+// isVisible reports whether s can be a field's value: visible ASCII, spaces
+// and tabs (RFC 9110 §5.5).
+func isVisible(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c != '\t' && (c < ' ' || c > '~') })
+}

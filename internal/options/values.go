@@ -1,0 +1,159 @@
+package options
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// Bounds of the values below.
+const (
+	MaxWorkers   = 1024
+	MaxRecv      = 16 << 20
+	MaxKeepAlive = 24 * time.Hour
+	MaxExpires   = 10 * 365 * 24 * time.Hour
+	MaxVerbose   = 3
+)
+
+// Each flag has a type of its own because go-flags tells UnmarshalFlag only
+// the value, and the error has to name the flag too.
+type (
+	Base      string        // a directory, as given; CheckBase makes it absolute
+	Port      int           // 0 to 65535, 0 takes a free one
+	Model     string        // Process, Goroutine or Serial
+	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
+	Recv      int           // bytes, 1 to MaxRecv
+	KeepAlive time.Duration // 1ms to MaxKeepAlive
+	Expires   time.Duration // 0 to MaxExpires
+	LogFormat string        // LogAuto, LogConsole or LogJSON
+)
+
+// The models of serving.
+const (
+	Process   Model = "process"
+	Goroutine Model = "goroutine"
+	Serial    Model = "serial"
+)
+
+// The looks of a log line.
+const (
+	LogAuto    LogFormat = "auto"
+	LogConsole LogFormat = "console"
+	LogJSON    LogFormat = "json"
+)
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (b *Base) UnmarshalFlag(v string) error {
+	if v == "" || strings.ContainsRune(v, 0) {
+		return invalid("base", v, "must name a directory")
+	}
+	*b = Base(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (p *Port) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil {
+		return invalid("port", v, "must be 0 to 65535 (0 takes a free one)")
+	}
+	*p = Port(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *Model) UnmarshalFlag(v string) error {
+	switch Model(v) {
+	case Process, Goroutine, Serial:
+		*m = Model(v)
+		return nil
+	}
+	return invalid("model", v, "must be process, goroutine or serial")
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (w *Workers) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil || n > MaxWorkers {
+		return invalid("workers", v, "must be 1 to 1024 (0 is one per CPU)")
+	}
+	*w = Workers(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *Recv) UnmarshalFlag(v string) error {
+	n, ok := parseSize(v)
+	if !ok || n < 1 || n > MaxRecv {
+		return invalid("recv", v, "must be 1 to 16M bytes, such as 65536, 64k or 1M")
+	}
+	*r = Recv(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (k *KeepAlive) UnmarshalFlag(v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < time.Millisecond || d > MaxKeepAlive {
+		return invalid("keepalive", v, "must be 1ms to 24h, such as 30s or 5m")
+	}
+	*k = KeepAlive(d)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (e *Expires) UnmarshalFlag(v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > MaxExpires {
+		return invalid("expires", v, "must be 0s to 87600h, such as 90s or 12h")
+	}
+	*e = Expires(d)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (f *LogFormat) UnmarshalFlag(v string) error {
+	switch LogFormat(v) {
+	case LogAuto, LogConsole, LogJSON:
+		*f = LogFormat(v)
+		return nil
+	}
+	return invalid("log-format", v, "must be auto, console or json")
+}
+
+// parseSize reads a number of bytes with an optional k or M, both binary.
+func parseSize(v string) (int, bool) {
+	shift := 0
+	switch {
+	case strings.HasSuffix(v, "k"), strings.HasSuffix(v, "K"):
+		shift = 10
+	case strings.HasSuffix(v, "m"), strings.HasSuffix(v, "M"):
+		shift = 20
+	}
+	if shift > 0 {
+		v = v[:len(v)-1]
+	}
+	// 31 bits before the shift cannot overflow an int after it.
+	n, err := strconv.ParseUint(v, 10, 31)
+	return int(n) << shift, err == nil
+}
+
+// invalid makes the error of a bad value. go-flags hands a *flags.Error on
+// as it is, while any other error would be wrapped in a text about Go types.
+func invalid(flag, value, cure string) error {
+	return &flags.Error{
+		Type:    flags.ErrMarshal,
+		Message: "--" + flag + " " + printable(value) + ": " + cure,
+	}
+}
+
+// printable keeps an error on one line whatever the value holds.
+func printable(v string) string {
+	q := strconv.Quote(v)
+	if v != "" && q[1:len(q)-1] == v && !strings.Contains(v, " ") {
+		return v
+	}
+	return q
+}
