@@ -1,0 +1,123 @@
+// Package ipc is the control channel between the master and one worker:
+// small typed messages over a SOCK_SEQPACKET socketpair.
+//
+// The kernel keeps the bounds of messages, so that there is no framing: one
+// send is one receive. Its end-of-file is the news of a death, for it comes
+// when the last copy of the other end is closed, however its process ended.
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Channel is one end. One goroutine may receive while others send.
+type Channel struct {
+	file *os.File
+	raw  syscall.RawConn
+	buf  [MaxMessage + 1]byte // one more, to notice a message that is cut
+}
+
+// Pair makes both ends, close-on-exec and non-blocking. The worker's end is
+// for exec.Cmd.ExtraFiles; the caller closes it once the worker has started,
+// or the end-of-file would never come.
+func Pair() (master *Channel, worker *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX,
+		unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make control channel: %w", err)
+	}
+	worker = os.NewFile(uintptr(fds[1]), "control channel")
+	master, err = newChannel(fds[0])
+	if err != nil {
+		return nil, nil, errors.Join(err, worker.Close())
+	}
+	return master, worker, nil
+}
+
+// Open takes over an inherited descriptor as the worker's end.
+func Open(fd uintptr) (*Channel, error) {
+	kind, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
+	if err == nil && kind != unix.SOCK_SEQPACKET {
+		err = unix.EPROTOTYPE
+	}
+	if err == nil {
+		err = unix.SetNonblock(int(fd), true)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open control channel on descriptor %d: %w", fd, err)
+	}
+	unix.CloseOnExec(int(fd))
+	return newChannel(int(fd))
+}
+
+// newChannel owns fd, which must be non-blocking: os.NewFile then leaves the
+// waiting to the runtime's poller, and Close wakes a blocked Receive.
+func newChannel(fd int) (*Channel, error) {
+	c := &Channel{file: os.NewFile(uintptr(fd), "control channel")}
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open control channel: %w", err), c.file.Close())
+	}
+	c.raw = raw
+	return c, nil
+}
+
+// Send queues one message and never waits: [ErrFull] means that the other
+// side has not read for a long time, EPIPE that it is gone.
+func (c *Channel) Send(m Message) error {
+	p := Encode(nil, m)
+	var sendErr error
+	err := c.raw.Write(func(fd uintptr) bool {
+		// It does not wait, and so EINTR cannot come.
+		_, sendErr = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		return true
+	})
+	if err == nil {
+		err = sendErr
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		err = ErrFull
+	}
+	if err != nil {
+		return fmt.Errorf("send on control channel: %w", err)
+	}
+	return nil
+}
+
+// Receive waits for one message. It returns io.EOF when the other side is
+// gone, and an error wrapping os.ErrClosed after Close.
+func (c *Channel) Receive() (Message, error) {
+	n, err := c.file.Read(c.buf[:])
+	if errors.Is(err, unix.ECONNRESET) {
+		// The other side closed before it read everything. That is
+		// reported once, ahead of what it had sent itself.
+		n, err = c.file.Read(c.buf[:])
+	}
+	switch {
+	case err == io.EOF:
+		return nil, io.EOF
+	case err != nil:
+		return nil, fmt.Errorf("receive: %w", err)
+	case n > MaxMessage:
+		return nil, fmt.Errorf("receive on control channel: message exceeds %d bytes", MaxMessage)
+	}
+	return Decode(c.buf[:n])
+}
+
+// Close closes this end. The other side receives io.EOF.
+func (c *Channel) Close() error {
+	return c.file.Close()
+}
+
+// SetReadDeadline ends Receive with os.ErrDeadlineExceeded at t, for the
+// case that the other side is dead and somebody else holds its end open.
+func (c *Channel) SetReadDeadline(t time.Time) error {
+	return c.file.SetReadDeadline(t)
+}

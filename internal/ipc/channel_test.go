@@ -1,0 +1,164 @@
+package ipc
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pair returns both ends, the worker's as its process would open it.
+func pair(t *testing.T) (master, worker *Channel) {
+	t.Helper()
+	master, file, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := unix.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err = Open(uintptr(fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close(); worker.Close() })
+	return master, worker
+}
+
+func receive(t *testing.T, c *Channel, want Message) {
+	t.Helper()
+	if got, err := c.Receive(); err != nil || got != want {
+		t.Fatalf("received %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func send(t *testing.T, c *Channel, m Message) {
+	t.Helper()
+	if err := c.Send(m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExchange(t *testing.T) {
+	master, worker := pair(t)
+	send(t, worker, Ready{PID: 7, Version: "v"})
+	send(t, worker, Failed{ExitCode: 1, Reason: strings.Repeat("r", 2*MaxMessage)})
+	send(t, master, Serve{})
+	receive(t, worker, Serve{})
+	receive(t, master, Ready{PID: 7, Version: "v"})
+	receive(t, master, Failed{ExitCode: 1, Reason: strings.Repeat("r", MaxMessage-2)})
+	if err := worker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := master.Receive(); err != io.EOF {
+		t.Errorf("after the other side closed: %v, %v", m, err)
+	}
+	if err := master.Send(Serve{}); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("send to nobody: %v", err)
+	}
+}
+
+// A worker may die before it has read everything; its own last message must
+// arrive all the same.
+func TestLastMessageSurvivesReset(t *testing.T) {
+	master, worker := pair(t)
+	send(t, master, Serve{})
+	send(t, worker, Failed{ExitCode: 78, Reason: "no root"})
+	worker.Close()
+	receive(t, master, Failed{ExitCode: 78, Reason: "no root"})
+	if _, err := master.Receive(); err != io.EOF {
+		t.Errorf("then: %v", err)
+	}
+}
+
+func TestCloseWakesReceive(t *testing.T) {
+	master, _ := pair(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := master.Receive()
+		done <- err
+	}()
+	master.Close()
+	if err := <-done; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Receive after Close: %v", err)
+	}
+}
+
+func TestReadDeadline(t *testing.T) {
+	master, worker := pair(t)
+	send(t, worker, Serve{})
+	if err := master.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, master, Serve{})
+	if _, err := master.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Receive past its deadline: %v", err)
+	}
+}
+
+func TestSendNeverWaits(t *testing.T) {
+	master, _ := pair(t)
+	for range 100_000 {
+		if err := master.Send(Serve{}); err != nil {
+			if !errors.Is(err, ErrFull) {
+				t.Errorf("send to a full channel: %v", err)
+			}
+			return
+		}
+	}
+	t.Error("the channel is never full")
+}
+
+func TestTooLong(t *testing.T) {
+	master, file, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer file.Close()
+	if _, err := file.Write(make([]byte, MaxMessage+1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := master.Receive(); err == nil || !strings.Contains(err.Error(), "exceeds 4096 bytes") {
+		t.Errorf("a message that is too long: %v", err)
+	}
+}
+
+func TestDescriptorFlags(t *testing.T) {
+	master, file, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer file.Close()
+	for _, f := range []*os.File{master.file, file} {
+		status, err1 := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+		flags, err2 := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if status&unix.O_NONBLOCK == 0 || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("status %#x, flags %#x: want O_NONBLOCK and FD_CLOEXEC", status, flags)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := Open(f.Fd()); !errors.Is(err, unix.ENOTSOCK) {
+		t.Errorf("Open of a file: %v", err)
+	}
+	if _, err := Open(1 << 20); !errors.Is(err, unix.EBADF) {
+		t.Errorf("Open of nothing: %v", err)
+	}
+}

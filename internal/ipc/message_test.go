@@ -1,0 +1,80 @@
+package ipc
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// golden is the message table of the contract; the bytes must not change
+// between versions.
+var golden = []struct {
+	m    Message
+	wire string
+}{
+	{Ready{PID: 4711, Version: "0.1.0"}, "\x01\x00\x00\x12\x670.1.0"},
+	{Ready{PID: 1<<31 - 1}, "\x01\x7f\xff\xff\xff"},
+	{Failed{ExitCode: 78, Reason: "open root: günstig"}, "\x02\x4eopen root: g\xc3\xbcnstig"},
+	{Failed{}, "\x02\x00"},
+	{Serve{}, "\x03"},
+}
+
+func TestGolden(t *testing.T) {
+	for _, tt := range golden {
+		if got := Encode([]byte("x"), tt.m); string(got) != "x"+tt.wire {
+			t.Errorf("Encode(%+v) = %q, want %q", tt.m, got[1:], tt.wire)
+		}
+		if got, err := Decode([]byte(tt.wire)); err != nil || got != tt.m {
+			t.Errorf("Decode(%q) = %+v, %v, want %+v", tt.wire, got, err, tt.m)
+		}
+	}
+}
+
+func TestDecodeErrors(t *testing.T) {
+	for _, wire := range []string{
+		"", "\x00", "\x04", "\xff", // no such kind
+		"\x01", "\x01\x00\x00\x00", // cut
+		"\x01\x00\x00\x00\x00v", "\x01\x80\x00\x00\x00v", // pid
+		"\x02", "\x03x", // length
+		"\x02\x01\xff", "\x01\x00\x00\x00\x01\xc3", // not UTF-8
+		"\x02\x01" + strings.Repeat("x", MaxMessage-1),
+	} {
+		if m, err := Decode([]byte(wire)); err == nil {
+			t.Errorf("Decode(%.20q) = %+v", wire, m)
+		}
+	}
+}
+
+func TestEncodeFits(t *testing.T) {
+	for shift := range 3 {
+		text := strings.Repeat("x", shift) + strings.Repeat("€", MaxMessage)
+		for _, m := range []Message{Ready{PID: 1, Version: text}, Failed{ExitCode: 1, Reason: text}, Failed{Reason: "\xff" + text}} {
+			p := Encode(nil, m)
+			if len(p) > MaxMessage || len(p) < MaxMessage-3 || !utf8.Valid(p[5:]) && !utf8.Valid(p[2:]) {
+				t.Errorf("%T: %d bytes, ends in %q", m, len(p), p[len(p)-4:])
+			}
+			if _, err := Decode(p); err != nil {
+				t.Errorf("%T: %v", m, err)
+			}
+		}
+	}
+}
+
+// FuzzDecode holds that whatever Decode accepts is what Encode would write.
+func FuzzDecode(f *testing.F) {
+	for _, tt := range golden {
+		f.Add([]byte(tt.wire))
+	}
+	f.Add([]byte("\x01\x00\x00"))
+	f.Add([]byte("\x02\x01\xff"))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		m, err := Decode(p)
+		if err != nil {
+			return
+		}
+		if again := Encode(nil, m); !bytes.Equal(again, p) {
+			t.Fatalf("%q decodes to %+v, which encodes to %q", p, m, again)
+		}
+	})
+}
