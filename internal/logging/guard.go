@@ -1,0 +1,45 @@
+package logging
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+)
+
+// maxLine is the longest line in bytes, its newline included. POSIX makes
+// writes of up to PIPE_BUF atomic, which is 4096 on Linux.
+const maxLine = 4095
+
+// The guards are the last resort against a line that is too long. Whoever
+// logs a long field clips it, so they should never have to act.
+type (
+	jsonGuard    struct{ w *os.File }
+	consoleGuard struct{ w *os.File }
+)
+
+// Write replaces a long line by an object that quotes its beginning.
+func (g jsonGuard) Write(p []byte) (int, error) {
+	line := p
+	if len(line) > maxLine {
+		// Quoting makes at most six bytes of one.
+		begin, err := json.Marshal(Clip(string(p), 600))
+		if err != nil {
+			begin = []byte(`""`)
+		}
+		line = append([]byte(`{"level":"warn","bytes":`+strconv.Itoa(len(p))+`,"begin":`), begin...)
+		line = append(line, `,"message":"log line too long"}`+"\n"...)
+	}
+	g.w.Write(line)
+	return len(p), nil
+}
+
+// Write cuts a long line and ends its colour.
+func (g consoleGuard) Write(p []byte) (int, error) {
+	line := p
+	if len(line) > maxLine {
+		const end = "\x1b[0m\n"
+		line = []byte(Clip(string(p), maxLine-len(end)) + end)
+	}
+	g.w.Write(line)
+	return len(p), nil
+}

@@ -1,0 +1,104 @@
+// Package logging says how a log line looks and where it goes.
+//
+// Master and workers write to one open file, each event in one write(2)
+// shorter than PIPE_BUF, which the kernel keeps whole (pipe(7)): lines of
+// different processes never mix. What a client sent goes through [Escape],
+// so that no request can forge a line, and through [Clip], so that none can
+// make one too long.
+package logging
+
+import (
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+// The formats of New.
+const (
+	Auto    = "auto"    // Console on a terminal, else JSON
+	Console = "console" // for eyes
+	JSON    = "json"    // one object a line
+)
+
+// timeFormat is RFC 3339 in milliseconds. zerolog's own is a package
+// variable, which would be shared state.
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// Option changes what New makes.
+type Option func(*config)
+
+type config struct {
+	noColor bool
+	now     func() time.Time
+}
+
+// NoColor switches the console's colours off (the NO_COLOR convention).
+func NoColor(off bool) Option {
+	return func(c *config) { c.noColor = off }
+}
+
+// Clock replaces time.Now.
+func Clock(now func() time.Time) Option {
+	return func(c *config) { c.now = now }
+}
+
+// New returns a logger that writes to w. At verbose 0 it is silent, 1 is
+// info, 2 debug, 3 and more trace. Errors in writing are dropped: a log that
+// nobody reads any longer must not stop the server.
+func New(w *os.File, format string, verbose int, options ...Option) zerolog.Logger {
+	c := config{now: time.Now}
+	for _, o := range options {
+		o(&c)
+	}
+	if verbose <= 0 {
+		return zerolog.Nop()
+	}
+	out := zerolog.New(jsonGuard{w})
+	if format == Console || format != JSON && isTerminal(w) {
+		out = zerolog.New(zerolog.ConsoleWriter{
+			Out:        consoleGuard{w},
+			NoColor:    c.noColor,
+			TimeFormat: "15:04:05.000",
+		})
+	}
+	return out.Level(level(verbose)).Hook(stamp{c.now})
+}
+
+func level(verbose int) zerolog.Level {
+	switch verbose {
+	case 1:
+		return zerolog.InfoLevel
+	case 2:
+		return zerolog.DebugLevel
+	default:
+		return zerolog.TraceLevel
+	}
+}
+
+// stamp adds the time to each event.
+type stamp struct {
+	now func() time.Time
+}
+
+// Run implements [zerolog.Hook].
+func (s stamp) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	var buf [len(timeFormat) + 8]byte
+	b := append(buf[:0], '"')
+	b = s.now().AppendFormat(b, timeFormat)
+	e.RawJSON(zerolog.TimestampFieldName, append(b, '"'))
+}
+
+func isTerminal(w *os.File) bool {
+	raw, err := w.SyscallConn()
+	if err != nil {
+		return false
+	}
+	terminal := false
+	err = raw.Control(func(fd uintptr) {
+		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+		terminal = err == nil
+	})
+	return err == nil && terminal
+}

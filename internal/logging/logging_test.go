@@ -1,0 +1,205 @@
+package logging
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+// records returns a file whose every write(2) is one record, and a function
+// that reads the next.
+func records(t *testing.T) (*os.File, func() string) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := os.NewFile(uintptr(fds[0]), "w"), os.NewFile(uintptr(fds[1]), "r")
+	t.Cleanup(func() { w.Close(); r.Close() })
+	return w, func() string {
+		buf := make([]byte, 1<<16)
+		n, _, err := unix.Recvfrom(fds[1], buf, unix.MSG_DONTWAIT)
+		if err != nil {
+			return ""
+		}
+		return string(buf[:n])
+	}
+}
+
+func noon() time.Time {
+	return time.Date(2024, 2, 29, 12, 0, 0, 5e6, time.FixedZone("", 3600))
+}
+
+func TestLevels(t *testing.T) {
+	for verbose, want := range []string{"", "info", "info debug", "info debug trace", "info debug trace"} {
+		w, read := records(t)
+		log := New(w, JSON, verbose)
+		log.Info().Msg("")
+		log.Debug().Msg("")
+		log.Trace().Msg("")
+		var got []string
+		for line := read(); line != ""; line = read() {
+			var event struct{ Level string }
+			if err := json.Unmarshal([]byte(line), &event); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, event.Level)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("verbose %d logs %q, want %q", verbose, got, want)
+		}
+	}
+}
+
+func TestSilent(t *testing.T) {
+	w, read := records(t)
+	log := New(w, Auto, 0)
+	log.Error().Msg("x")
+	log.WithLevel(zerolog.NoLevel).Msg("x")
+	if got := read(); got != "" {
+		t.Errorf("silent mode wrote %q", got)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	const jsonLine = `{"level":"info","slot":1,"time":"2024-02-29T12:00:00.005+01:00","message":"hello"}` + "\n"
+	const consoleLine = "12:00:00.005 INF hello slot=1\n"
+	for format, want := range map[string]string{JSON: jsonLine, Auto: jsonLine, Console: consoleLine} {
+		w, read := records(t)
+		log := New(w, format, 1, NoColor(true), Clock(noon))
+		log.Info().Int("slot", 1).Msg("hello")
+		got := read()
+		if format == Console {
+			got = strings.Join(strings.Fields(got)[1:], " ")
+			want = "INF hello slot=1"
+		}
+		if got != want || read() != "" {
+			t.Errorf("%s: %q, want %q", format, got, want)
+		}
+	}
+}
+
+func TestColour(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		w, read := records(t)
+		log := New(w, Console, 1, NoColor(off))
+		log.Info().Msg("hello")
+		if got := strings.Contains(read(), "\x1b["); got == off {
+			t.Errorf("NoColor(%v): coloured %v", off, got)
+		}
+	}
+}
+
+func TestAutoOnTerminal(t *testing.T) {
+	master, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer terminal.Close()
+	log := New(terminal, Auto, 1, NoColor(true), Clock(noon))
+	log.Info().Msg("hello")
+	buf := make([]byte, 256)
+	n, err := master.Read(buf)
+	if got := string(buf[:n]); err != nil || !strings.HasSuffix(got, "INF hello\r\n") {
+		t.Errorf("on a terminal: %q, %v", got, err)
+	}
+}
+
+// A line is one write shorter than PIPE_BUF, whatever is logged.
+func TestGuard(t *testing.T) {
+	long := strings.Repeat("\"\x01ü", 5000)
+	w, read := records(t)
+	log := New(w, JSON, 1)
+	log.Info().Str("path", long).Msg("request")
+	line := read()
+	var event map[string]any
+	if err := json.Unmarshal([]byte(line), &event); err != nil {
+		t.Fatalf("%v in %q", err, line)
+	}
+	if len(line) > maxLine || event["message"] != "log line too long" || read() != "" {
+		t.Errorf("%d bytes: %q", len(line), line)
+	}
+	log = New(w, Console, 1)
+	log.Info().Str("path", long).Msg("request")
+	if line = read(); len(line) > maxLine || !strings.HasSuffix(line, "…\x1b[0m\n") || read() != "" {
+		t.Errorf("%d bytes, ends in %q", len(line), line[max(0, len(line)-20):])
+	}
+}
+
+func TestFits(t *testing.T) {
+	w, read := records(t)
+	log := New(w, JSON, 1)
+	log.Info().Str("path", Clip(strings.Repeat("x", 9999), 2048)).Msg("request")
+	if line := read(); !strings.Contains(line, `"message":"request"`) {
+		t.Errorf("a clipped field is too long: %.100q", line)
+	}
+}
+
+func TestDeadReader(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	zerolog.ErrorHandler = func(err error) { t.Errorf("zerolog is told: %v", err) }
+	t.Cleanup(func() { zerolog.ErrorHandler = nil })
+	log := New(w, JSON, 1)
+	log.Info().Msg("nobody reads this")
+}
+
+func TestAllocations(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	log := New(null, JSON, 1)
+	path := []byte("/index.html")
+	log.Info().Msg("warm")
+	if n := testing.AllocsPerRun(100, func() {
+		log.Info().Int("slot", 1).Bytes("path", path).Dur("took", time.Millisecond).Msg("request")
+	}); n != 0 {
+		t.Errorf("%v allocations for an event", n)
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                           "",
+		"/plain path~":               "/plain path~",
+		"/a\r\n{\"level\":\"info\"}": `/a\x0d\x0a{\x22level\x22:\x22info\x22}`,
+		"\x00\x1f\x7f\x80\xff":       `\x00\x1f\x7f\x80\xff`,
+		`\x0a`:                       `\\x0a`,
+		"\x1b[2J\u2028":              `\x1b[2J\xe2\x80\xa8`,
+	} {
+		if got := Escape([]byte(in)); got != want {
+			t.Errorf("Escape(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"short", 5, "short"},
+		{"longer", 5, "lo…"},
+		{"üüüü", 6, "ü…"},
+		{"üüüü", 7, "üü…"},
+		{"long", 3, "…"},
+	} {
+		if got := Clip(tt.in, tt.n); got != tt.want {
+			t.Errorf("Clip(%q, %d) = %q, want %q", tt.in, tt.n, got, tt.want)
+		}
+	}
+}
