@@ -1,0 +1,310 @@
+package listen
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func mustOpen(t *testing.T, cfg Config) *Set {
+	t.Helper()
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// worker is a slot's listener as its process would make it.
+func worker(t *testing.T, s *Set, slot int) net.Listener {
+	t.Helper()
+	l, err := net.FileListener(s.File(slot))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// dial connects and sends a byte, for a connection that sends nothing is
+// kept from accept().
+func dial(t *testing.T, host string, port int) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// freePort returns a port that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	s.Close()
+	return s.Port()
+}
+
+func TestEverySlotIsReached(t *testing.T) {
+	const slots, clients = 4, 200
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: slots})
+	accepted := make(chan int) // the slot of each connection
+	for slot := range slots {
+		l := worker(t, s, slot)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.Close()
+				accepted <- slot
+			}
+		}()
+	}
+	var got [slots]int
+	for range clients {
+		dial(t, "127.0.0.1", s.Port())
+		got[<-accepted]++
+	}
+	for slot, n := range got {
+		if n == 0 {
+			t.Errorf("slot %d got no connection: %v", slot, got)
+		}
+	}
+}
+
+func TestSecondServerIsRefused(t *testing.T) {
+	s := mustOpen(t, Config{Slots: 3})
+	for _, bind := range []string{"", "127.0.0.1"} {
+		other, err := Open(Config{Bind: bind, Port: s.Port(), Slots: 2})
+		if err == nil {
+			other.Close()
+			t.Fatalf("a second server joined with --bind %q", bind)
+		}
+		var e *Error
+		want := "--port " + strconv.Itoa(s.Port()) + ": already in use by another server; stop it or choose another port"
+		if !errors.As(err, &e) || e.ExitCode() != 1 || err.Error() != want {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestOneOfManyWins(t *testing.T) {
+	for range 5 {
+		port := freePort(t)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var won []*Set
+		for range 20 {
+			wg.Go(func() {
+				s, err := Open(Config{Bind: "127.0.0.1", Port: port, Slots: 3})
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					won = append(won, s)
+				} else if !errors.Is(err, unix.EADDRINUSE) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 {
+			t.Errorf("%d servers share the port", len(won))
+		}
+		for _, s := range won {
+			s.Close()
+		}
+	}
+}
+
+func TestAgainAfterClose(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	l := worker(t, s, 0)
+	c := dial(t, "127.0.0.1", s.Port())
+	s.Close()
+	l.Close()
+	c.Close()
+	mustOpen(t, Config{Bind: "127.0.0.1", Port: s.Port(), Slots: 2})
+}
+
+// What waits in a dead worker's queue is there for the next one.
+func TestQueueOutlivesWorker(t *testing.T) {
+	const clients = 20
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	worker(t, s, 0).Close()
+	conns := make([]net.Conn, clients)
+	for i := range conns {
+		conns[i] = dial(t, "127.0.0.1", s.Port())
+	}
+	worker(t, s, 0).Close()
+	l := worker(t, s, 0)
+	for range conns {
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "y")
+		c.Close()
+	}
+	for i, c := range conns {
+		if got, err := io.ReadAll(io.LimitReader(c, 1)); err != nil || string(got) != "y" {
+			t.Errorf("client %d: %q, %v", i, got, err)
+		}
+	}
+}
+
+func TestAcceptedSocketInherits(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	for slot := range 2 {
+		for _, o := range inherited() {
+			got, err := unix.GetsockoptInt(int(s.File(slot).Fd()), o.level, o.name)
+			if err != nil || got < o.value {
+				t.Errorf("slot %d: option %d is %d, %v, want %d", slot, o.name, got, err, o.value)
+			}
+		}
+	}
+	dial(t, "127.0.0.1", s.Port())
+	fd := acceptAny(t, s)
+	defer unix.Close(fd)
+	for _, o := range inherited() {
+		if o.name == unix.TCP_DEFER_ACCEPT {
+			continue // of listening sockets only
+		}
+		if got, err := unix.GetsockoptInt(fd, o.level, o.name); err != nil || got != o.value {
+			t.Errorf("accepted socket: option %d is %d, %v, want %d", o.name, got, err, o.value)
+		}
+	}
+}
+
+// acceptAny accepts one connection from whichever slot has it.
+func acceptAny(t *testing.T, s *Set) int {
+	t.Helper()
+	var fds []unix.PollFd
+	for _, f := range s.files {
+		fds = append(fds, unix.PollFd{Fd: int32(f.Fd()), Events: unix.POLLIN})
+	}
+	if n, err := unix.Poll(fds, 5000); n == 0 || err != nil {
+		t.Fatalf("poll: %d, %v", n, err)
+	}
+	for _, p := range fds {
+		if p.Revents != 0 {
+			fd, _, err := unix.Accept4(int(p.Fd), unix.SOCK_CLOEXEC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fd
+		}
+	}
+	t.Fatal("nothing to accept")
+	return -1
+}
+
+func TestFiles(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	for slot := range 2 {
+		f := s.File(slot)
+		status, err1 := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+		flags, err2 := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+		proto, err3 := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		if status&unix.O_NONBLOCK == 0 || flags&unix.FD_CLOEXEC == 0 || proto != unix.IPPROTO_TCP {
+			t.Errorf("slot %d: status %#x, flags %#x, protocol %d", slot, status, flags, proto)
+		}
+		// Only a file outside the poller has no deadline.
+		if err := f.SetDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
+			t.Errorf("slot %d is in the poller: %v", slot, err)
+		}
+	}
+}
+
+func TestEveryAddress(t *testing.T) {
+	s := mustOpen(t, Config{Slots: 1})
+	l := worker(t, s, 0)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		if host == "::1" && !hasIPv6() {
+			t.Skip("this machine has no IPv6")
+		}
+		c := dial(t, host, s.Port())
+		got, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.RemoteAddr().String() != c.LocalAddr().String() {
+			t.Errorf("%s: accepted %v, not %v", host, got.RemoteAddr(), c.LocalAddr())
+		}
+		got.Close()
+	}
+}
+
+func hasIPv6() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+func TestBind(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.2", Slots: 2})
+	if c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(s.Port())); err == nil {
+		c.Close()
+		t.Error("another address is served as well")
+	}
+	mustOpen(t, Config{Bind: "127.0.0.3", Port: s.Port(), Slots: 2})
+	for bind, want := range map[string]string{
+		"localhost": `--bind "localhost": not an IP address`,
+		"1.2.3":     `--bind "1.2.3": not an IP address`,
+		"192.0.2.1": "--bind 192.0.2.1: no address of this machine",
+	} {
+		_, err := Open(Config{Bind: bind, Slots: 1})
+		var e *Error
+		if !errors.As(err, &e) || e.ExitCode() != 78 || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("--bind %s: %v", bind, err)
+		}
+	}
+}
+
+func TestPrivilegedPort(t *testing.T) {
+	err := explain(Config{Port: 80}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
+	var e *Error
+	if !errors.As(err, &e) || e.ExitCode() != 78 || !strings.HasPrefix(err.Error(), "--port 80: needs a privilege") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNothingLeftOpen(t *testing.T) {
+	count := func() int {
+		names, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1}).Close() // the poller's own
+	before := count()
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 8})
+	if _, err := Open(Config{Bind: "127.0.0.1", Port: s.Port(), Slots: 8}); err == nil {
+		t.Error("opened twice")
+	}
+	s.Close()
+	if after := count(); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
