@@ -1,0 +1,235 @@
+package supervise
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/ipc"
+)
+
+// fake is a process without one. It finishes on SIGINT unless it is stubborn.
+type fake struct {
+	mu       *sync.Mutex
+	pid      int
+	messages chan ipc.Message // capacity 4, more than any test sends
+	gone     chan error       // its channel ends
+	dead     chan Exit
+	sent     []ipc.Message
+	signals  []syscall.Signal
+	stubborn bool
+	full     bool
+}
+
+func (f *fake) PID() int     { return f.pid }
+func (f *fake) Close() error { return nil }
+func (f *fake) Wait() Exit   { return <-f.dead }
+
+func (f *fake) Receive() (ipc.Message, error) {
+	select {
+	case m := <-f.messages:
+		return m, nil
+	default:
+	}
+	select {
+	case m := <-f.messages:
+		return m, nil
+	case err := <-f.gone:
+		return nil, err
+	}
+}
+
+func (f *fake) Send(m ipc.Message) error {
+	if f.full {
+		return ipc.ErrFull
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, m)
+	return nil
+}
+
+func (f *fake) Signal(sig syscall.Signal) error {
+	f.mu.Lock()
+	f.signals = append(f.signals, sig)
+	f.mu.Unlock()
+	switch {
+	case sig == syscall.SIGKILL:
+		f.die(Exit{Signal: sig})
+	case !f.stubborn:
+		f.die(Exit{})
+	}
+	return nil
+}
+
+// die ends the channel, unless the test has done so, and then the process.
+func (f *fake) die(e Exit) {
+	select {
+	case f.gone <- io.EOF:
+	default:
+	}
+	select {
+	case f.dead <- e:
+	default:
+	}
+}
+
+// rig is a pool of fakes inside a synctest bubble.
+type rig struct {
+	t       *testing.T
+	procs   []*fake // in the order of their start
+	slots   []int   // the slot of each
+	signals chan os.Signal
+	done    chan error
+	diary   []string // OnServing, OnDrain and alerts, in order
+	spawn   func(slot int) error
+	tweak   func(*fake)
+
+	// What the pool's goroutine writes; see pass.
+	mu  sync.Mutex
+	log bytes.Buffer // read once the pool has ended
+}
+
+// run runs a pool and the test beside it, which must let it end.
+func run(t *testing.T, slots int, test func(*rig)) {
+	t.Helper()
+	r := &rig{t: t}
+	runRig(t, slots, r, test)
+}
+
+func runRig(t *testing.T, slots int, r *rig, test func(*rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r.t = t
+		r.signals = make(chan os.Signal)
+		r.done = make(chan error, 1)
+		go func() { r.done <- Run(r.config(slots)) }()
+		synctest.Wait()
+		test(r)
+	})
+}
+
+func (r *rig) config(slots int) Config {
+	note := func(s string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.diary = append(r.diary, s)
+	}
+	return Config{
+		Slots: slots, Version: "1", Worker: "/bin/worker", Spawn: r.start, Signals: r.signals,
+		OnServing: func() { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
+		Log: zerolog.New(&r.log),
+	}
+}
+
+func (r *rig) start(slot int) (Process, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.spawn != nil {
+		if err := r.spawn(slot); err != nil {
+			return nil, err
+		}
+	}
+	f := &fake{
+		mu: &r.mu, pid: 101 + len(r.procs), messages: make(chan ipc.Message, 4),
+		gone: make(chan error, 1), dead: make(chan Exit, 1),
+	}
+	if r.tweak != nil {
+		r.tweak(f)
+	}
+	r.procs, r.slots = append(r.procs, f), append(r.slots, slot)
+	return f, nil
+}
+
+// say lets workers speak and waits until the pool has listened.
+func (r *rig) say(m ipc.Message, procs ...int) {
+	for _, i := range procs {
+		r.procs[i].messages <- m
+	}
+	synctest.Wait()
+}
+
+func (r *rig) hello(procs ...int) {
+	r.t.Helper()
+	for _, i := range procs {
+		if i >= len(r.procs) {
+			r.t.Fatalf("process %d was never started; the diary: %q", i, r.diary)
+		}
+		r.say(ipc.Ready{PID: r.procs[i].pid, Version: "1"}, i)
+	}
+}
+
+func (r *rig) die(i int, e Exit) {
+	r.procs[i].die(e)
+	synctest.Wait()
+}
+
+func (r *rig) signal(sig syscall.Signal) {
+	r.signals <- sig
+	synctest.Wait()
+}
+
+// pass lets time pass. What the test has read so far must be ordered before
+// what the pool writes when its timer wakes it: that is what mu is for, as
+// synctest.Wait orders only the other way.
+func (r *rig) pass(d time.Duration) {
+	r.mu.Lock()
+	//lint:ignore SA2001 the order is all that is wanted
+	r.mu.Unlock()
+	time.Sleep(d) // of the bubble's clock
+	synctest.Wait()
+}
+
+// expect checks how many processes were started and what the diary says.
+func (r *rig) expect(procs int, diary ...string) {
+	r.t.Helper()
+	if len(r.procs) != procs {
+		r.t.Errorf("%d processes were started, want %d", len(r.procs), procs)
+	}
+	if !slices.Equal(r.diary, diary) {
+		r.t.Errorf("diary:\n %s\nwant:\n %s", strings.Join(r.diary, "\n "), strings.Join(diary, "\n "))
+	}
+}
+
+// ends checks that the pool has ended, how, and that it left nobody.
+func (r *rig) ends(code int, text string) {
+	r.t.Helper()
+	synctest.Wait()
+	var err error
+	select {
+	case err = <-r.done:
+	default:
+		r.t.Fatalf("the pool still runs; the diary: %q\n%s", r.diary, &r.log)
+	}
+	var e *Error
+	switch {
+	case code == 0 && err != nil:
+		r.t.Errorf("ended with %v", err)
+	case code != 0 && (!errors.As(err, &e) || e.ExitCode() != code || err.Error() != text):
+		r.t.Errorf("ended with %v\nwant code %d, %s", err, code, text)
+	}
+}
+
+func (r *rig) signalled(i int, want ...syscall.Signal) {
+	r.t.Helper()
+	if !slices.Equal(r.procs[i].signals, want) {
+		r.t.Errorf("process %d got signals %v, want %v", i, r.procs[i].signals, want)
+	}
+}
+
+func (r *rig) told(i int, want ...ipc.Message) {
+	r.t.Helper()
+	if !slices.Equal(r.procs[i].sent, want) {
+		r.t.Errorf("process %d was sent %v, want %v", i, r.procs[i].sent, want)
+	}
+}

@@ -1,0 +1,298 @@
+// Package supervise keeps the slots of the pool filled. Each slot has a
+// desired and an actual state, and one loop in one goroutine takes messages,
+// exits, signals and timers, and then reconciles the two: start, restart and
+// shutdown are one path.
+//
+// A worker is a [Process] behind a func field, so that tests run the pool
+// with fake ones.
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/ipc"
+)
+
+// Config is what a pool needs. Signals, Spawn and Version are required.
+type Config struct {
+	Slots   int
+	Version string                          // that each worker must have
+	Worker  string                          // its path, for errors
+	Spawn   func(slot int) (Process, error) // starts the process of a slot
+	Signals <-chan os.Signal                // INT, TERM, HUP drain; a second INT or TERM kills
+
+	OnServing func()            // once, when all workers were told to serve
+	OnDrain   func()            // once, before the workers are told to finish
+	Alert     func(line string) // what the user must know even in silent mode
+	Log       zerolog.Logger
+
+	Now   func() time.Time                     // time.Now
+	After func(time.Duration) <-chan time.Time // time.After
+}
+
+// phase is the life of the pool as a whole.
+type phase int
+
+const (
+	launching phase = iota // before every worker was ready once
+	serving
+	stopping
+)
+
+// pool is owned by the goroutine that runs [Run].
+type pool struct {
+	Config
+	slots  []*slot
+	phase  phase
+	events chan event     // unbuffered: run takes them until no process is left
+	wg     sync.WaitGroup // the goroutines of attend
+	stops  int            // INT and TERM so far
+	forced bool
+	err    *Error // the first reason why the exit code is not 0
+	cut    int    // workers that died in the drain
+}
+
+// event is news of one process.
+type event struct {
+	slot    *slot
+	message ipc.Message // nil for the others
+	gone    error       // the channel ended
+	exit    *Exit       // the process ended; its last event
+}
+
+// Run starts the pool, keeps it whole, and returns when every process has
+// exited: nil after a clean drain, else an [*Error].
+func Run(cfg Config) error {
+	p := &pool{Config: cfg, events: make(chan event)}
+	p.defaults()
+	for i := range cfg.Slots {
+		p.slots = append(p.slots, &slot{index: i, want: true})
+	}
+	p.run()
+	p.wg.Wait()
+	p.Log.Info().Err(p.result()).Msg("stopped")
+	return p.result()
+}
+
+func (p *pool) defaults() {
+	nothing := func() {}
+	if p.OnServing == nil {
+		p.OnServing = nothing
+	}
+	if p.OnDrain == nil {
+		p.OnDrain = nothing
+	}
+	if p.Alert == nil {
+		p.Alert = func(string) {}
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	if p.After == nil {
+		p.After = time.After
+	}
+}
+
+func (p *pool) run() {
+	for {
+		p.reconcile()
+		if p.idle() {
+			return
+		}
+		select {
+		case e := <-p.events:
+			p.handle(e)
+		case sig := <-p.Signals:
+			p.signal(sig)
+		case <-p.alarm():
+			p.expire()
+		}
+	}
+}
+
+// result is nil or the reason, never a nil *Error in an interface.
+func (p *pool) result() error {
+	if p.err == nil {
+		return nil
+	}
+	if p.cut > 1 {
+		return &Error{p.err.code, fmt.Sprintf("%v (and %d more)", p.err, p.cut-1), p.err}
+	}
+	return p.err
+}
+
+// idle reports that nothing is left to wait for.
+func (p *pool) idle() bool {
+	for _, s := range p.slots {
+		if s.want || s.proc != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// reconcile moves every slot towards what is desired of it.
+func (p *pool) reconcile() {
+	for _, s := range p.slots {
+		due := s.state == empty || s.state == backoff && !p.Now().Before(s.retryAt)
+		switch {
+		case s.want && due:
+			p.spawn(s)
+		case !s.want && s.state == ready:
+			p.move(s, drain)
+			p.interrupt(s)
+		case !s.want && s.state == starting:
+			p.interrupt(s)
+		}
+	}
+	if p.phase == launching && p.allReady() {
+		p.serveAll()
+	}
+}
+
+func (p *pool) allReady() bool {
+	for _, s := range p.slots {
+		if s.state != ready {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pool) serveAll() {
+	p.phase = serving
+	for _, s := range p.slots {
+		p.tell(s, ipc.Serve{})
+	}
+	p.OnServing()
+}
+
+// alarm returns a channel that delivers at the next deadline, nil if there
+// is none.
+func (p *pool) alarm() <-chan time.Time {
+	var at time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	for _, s := range p.slots {
+		earlier(s.deadline)
+		if s.state == backoff && s.want {
+			earlier(s.retryAt)
+		}
+	}
+	if at.IsZero() {
+		return nil
+	}
+	return p.After(max(0, at.Sub(p.Now())))
+}
+
+// expire kills the processes whose deadline has passed. Slots that wait to
+// be filled are reconcile's.
+func (p *pool) expire() {
+	for _, s := range p.slots {
+		if s.deadline.IsZero() || p.Now().Before(s.deadline) {
+			continue
+		}
+		p.kill(s, s.overdue)
+	}
+}
+
+// signal takes one of the master's own signals.
+func (p *pool) signal(sig os.Signal) {
+	if sig != syscall.SIGHUP {
+		p.stops++
+	}
+	p.Log.Info().Str("signal", sig.String()).Msg("signal received")
+	if p.phase != stopping {
+		p.stop()
+		return
+	}
+	if p.stops > 1 && !p.forced {
+		p.forced = true
+		if p.err == nil || p.cut > 0 {
+			p.err = &Error{forceCode, "stopped by force: requests under way were cut", nil}
+			p.cut = 0
+		}
+		p.killAll("second signal")
+	}
+}
+
+// stop makes every slot unwanted; reconcile relays SIGINT.
+func (p *pool) stop() {
+	p.phase = stopping
+	for _, s := range p.slots {
+		s.want = false
+	}
+	p.Log.Info().Msg("draining")
+	p.OnDrain()
+}
+
+// fail ends the pool for a reason that no restart can cure. Before anything
+// was served there is nothing to drain.
+func (p *pool) fail(err *Error) {
+	if p.phase == stopping {
+		return
+	}
+	served := p.phase == serving
+	p.err = &Error{err.code, oneLine(err.text), err.err}
+	p.stop()
+	if !served {
+		p.killAll("another worker failed")
+	}
+}
+
+func (p *pool) killAll(why string) {
+	for _, s := range p.slots {
+		if s.proc != nil {
+			p.kill(s, why)
+		}
+	}
+}
+
+func (p *pool) kill(s *slot, why string) {
+	p.Log.Info().Int("slot", s.index).Int("pid", s.pid).Str("why", why).Msg("worker killed")
+	s.deadline = time.Time{}
+	s.overdue, s.killed = why, true
+	p.send(s, syscall.SIGKILL)
+}
+
+// interrupt relays SIGINT, once, and not to the dead.
+func (p *pool) interrupt(s *slot) {
+	if s.signalled || s.killed {
+		return
+	}
+	s.signalled = true
+	p.send(s, syscall.SIGINT)
+}
+
+func (p *pool) send(s *slot, sig syscall.Signal) {
+	if err := s.proc.Signal(sig); err != nil {
+		p.Log.Info().Int("slot", s.index).Int("pid", s.pid).Err(err).Msg("signal not sent")
+	}
+}
+
+// tell sends a message; a worker that does not take it is of no use.
+func (p *pool) tell(s *slot, m ipc.Message) {
+	if err := s.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
+		p.kill(s, err.Error())
+	}
+}
+
+// move makes a transition. One that is not in the table is a bug of this
+// package, which no input can cause.
+func (p *pool) move(s *slot, c change) {
+	to, err := next(s.state, c)
+	if err != nil {
+		panic(fmt.Errorf("slot %d: %w", s.index, err))
+	}
+	s.state = to
+}

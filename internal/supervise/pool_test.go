@@ -1,0 +1,169 @@
+package supervise
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+func TestRestartAtOnce(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0, 1)
+		r.die(1, Exit{Signal: syscall.SIGKILL})
+		r.expect(3, "serving", "worker 1 (pid 102) died: signal killed; restarting")
+		if r.slots[2] != 1 {
+			t.Errorf("slot %d was filled", r.slots[2])
+		}
+		r.told(2)
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+		r.signalled(2, syscall.SIGINT)
+	})
+}
+
+// A worker that a SIGINT by hand drained is replaced without a word.
+func TestExitByHand(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.die(0, Exit{})
+		r.expect(2, "serving")
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		delays := []time.Duration{0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000}
+		for i, d := range delays {
+			d *= time.Millisecond
+			r.die(i, Exit{Code: 1})
+			if d > 0 {
+				r.pass(d - time.Millisecond)
+				if len(r.procs) != i+1 {
+					t.Fatalf("death %d: restarted before %v", i+1, d)
+				}
+				if got, want := r.diary[len(r.diary)-1], fmt.Sprintf("worker 0 (pid %d) died: exit status 1; restarting in %v", 101+i, d); got != want {
+					t.Errorf("alert %q, want %q", got, want)
+				}
+				r.pass(time.Millisecond)
+			}
+			if len(r.procs) != i+2 {
+				t.Fatalf("death %d: not restarted after %v", i+1, d)
+			}
+		}
+		// Ten seconds of health clear the record.
+		r.hello(len(delays))
+		r.pass(healthyTime)
+		r.die(len(delays), Exit{Code: 1})
+		if len(r.procs) != len(delays)+2 {
+			t.Error("a first death is not answered at once again")
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestStopDuringBackoff(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.die(0, Exit{Code: 1})
+		r.die(1, Exit{Code: 1})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+		if len(r.procs) != 2 {
+			t.Error("a process was started during the stop")
+		}
+	})
+}
+
+func TestQuarantine(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0, 1)
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.say(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
+		r.die(2, Exit{Code: 78})
+		r.pass(time.Hour)
+		died := "worker 0 (pid 101) died: signal killed; restarting"
+		gaveUp := "worker 0 (pid 103) gave up: open root: gone; its slot stays empty until the next start"
+		r.expect(3, "serving", died, gaveUp)
+		r.die(1, Exit{Code: 78, LastWords: "phalanx: same here"})
+		r.ends(78, "worker 1 (pid 102) gave up: exit status 78: same here; no worker is left")
+		r.expect(3, "serving", died, gaveUp, "drain")
+	})
+}
+
+func TestDrainTakesItsTime(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.procs[1].gone <- fmt.Errorf("closed early")
+		r.pass(24 * time.Hour)
+		r.signalled(1, syscall.SIGINT)
+		r.die(1, Exit{})
+		r.ends(0, "")
+		r.expect(2, "serving", "drain")
+	})
+}
+
+func TestCrashInDrain(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	runRig(t, 3, r, func(r *rig) {
+		r.hello(0, 1, 2)
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.die(1, Exit{Code: 1})
+		r.die(2, Exit{})
+		r.ends(1, "worker 0 (pid 101) died while draining: signal killed; its requests were cut (and 1 more)")
+		r.expect(3, "serving", "drain")
+	})
+}
+
+func TestForce(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGINT) // the first that means stop
+		r.signalled(0, syscall.SIGINT)
+		r.signal(syscall.SIGTERM)
+		r.ends(130, "stopped by force: requests under way were cut")
+		r.signalled(0, syscall.SIGINT, syscall.SIGKILL)
+		r.signalled(1, syscall.SIGINT, syscall.SIGKILL)
+	})
+}
+
+// A worker that has not asked for SIGINT yet dies of it, having done nothing.
+func TestStopWhileStarting(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	runRig(t, 3, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.die(1, Exit{Signal: syscall.SIGINT})
+		r.hello(2) // it was too late to be stopped
+		r.signalled(2, syscall.SIGINT)
+		r.told(2)
+		r.die(2, Exit{})
+		r.ends(0, "")
+		r.expect(3, "drain")
+	})
+}
+
+func TestStuckStartIsKilled(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	runRig(t, 1, r, func(r *rig) {
+		r.signal(syscall.SIGINT)
+		r.pass(startTime)
+		r.ends(1, "worker 0 (pid 101) died while draining: not ready within 10s, killed; its requests were cut")
+	})
+}

@@ -1,0 +1,315 @@
+package supervise
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/listen"
+)
+
+// roleKey makes the test binary act as a worker.
+const roleKey = "PHALANX_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleKey) {
+	case "":
+		os.Exit(m.Run())
+	case "worker":
+		os.Exit(actWorker())
+	case "facts":
+		os.Exit(actFacts())
+	case "panic":
+		panic("out of luck")
+	case "heir":
+		os.Exit(actHeir())
+	}
+}
+
+// actWorker says Ready and answers each connection with its slot and pid,
+// until SIGINT or the end of the channel.
+func actWorker() int {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT)
+	c, err := ipc.Open(ControlFD)
+	if err != nil {
+		panic(err)
+	}
+	if err := c.Send(ipc.Ready{PID: os.Getpid(), Version: "1"}); err != nil {
+		panic(err)
+	}
+	go func() {
+		for {
+			if _, err := c.Receive(); err != nil {
+				os.Exit(0)
+			}
+			go answer()
+		}
+	}()
+	<-stop
+	return 0
+}
+
+func answer() {
+	l, err := net.FileListener(os.NewFile(ListenFD, "socket"))
+	if err != nil {
+		panic(err)
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c.Read(make([]byte, 1)) // closing with it unread would be a reset
+		fmt.Fprintf(c, "%s %d", os.Args[1], os.Getpid())
+		c.Close()
+	}
+}
+
+// actFacts reports how the process found itself.
+func actFacts() int {
+	c, err := ipc.Open(ControlFD)
+	if err != nil {
+		panic(err)
+	}
+	status, _ := unix.FcntlInt(ListenFD, unix.F_GETFL, 0)
+	stdin, _ := os.Readlink("/proc/self/fd/0")
+	pgid, _ := syscall.Getpgid(0)
+	fmt.Fprint(os.NewFile(LogFD, "log"), "a log line")
+	fmt.Println("to standard output")
+	fmt.Fprintln(os.Stderr, "to standard error")
+	c.Send(ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf("args %q nonblock %v stdin %s leader %v inherited %v",
+		os.Args[1:], status&unix.O_NONBLOCK != 0, stdin, pgid == os.Getpid(), inheritedFDs())})
+	return 5
+}
+
+// inheritedFDs lists the descriptors that are not close-on-exec, which are
+// those this process did not open itself.
+func inheritedFDs() []int {
+	var fds []int
+	for fd := range 64 {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 || fd == ControlFD {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// actHeir leaves a child behind that holds every descriptor.
+func actHeir() int {
+	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, nil, os.NewFile(ControlFD, "c")},
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.Pid)
+	return 6
+}
+
+// spawner starts this test binary in a role; log is where LogFD goes.
+func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.Set, log *os.File) {
+	t.Helper()
+	sockets, err := listen.Open(listen.Config{Bind: "127.0.0.1", Slots: slots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sockets.Close(); log.Close(); w.Close() })
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Spawner{
+		Path: path, Env: append(os.Environ(), roleKey+"="+role), Socket: sockets.File, Log: w,
+		Args: func(slot int) []string { return []string{fmt.Sprint("slot-", slot)} },
+	}, sockets, log
+}
+
+func TestSpawnedProcess(t *testing.T) {
+	s, sockets, log := spawner(t, "facts", 1)
+	p, err := s.Spawn(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	m, err := p.Receive()
+	// Besides its own six, it has what whoever started this test left open.
+	fds := []int{0, 1, 2, ListenFD, ControlFD, LogFD}
+	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= LogFD })...)
+	want := ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf(
+		`args ["slot-0"] nonblock true stdin /dev/null leader true inherited %v`, fds)}
+	if err != nil || m != want {
+		t.Errorf("the worker says\n %+v, %v, want\n %+v", m, err, want)
+	}
+	if _, err := p.Receive(); err != io.EOF {
+		t.Errorf("then %v", err)
+	}
+	if e := p.Wait(); e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
+		t.Errorf("it ended with %+v", e)
+	}
+	buf := make([]byte, 64)
+	if n, err := log.Read(buf); err != nil || string(buf[:n]) != "a log line" {
+		t.Errorf("its log: %q, %v", buf[:n], err)
+	}
+	// The description is shared: handing it on must not make it blocking.
+	status, err := unix.FcntlInt(sockets.File(0).Fd(), unix.F_GETFL, 0)
+	if err != nil || status&unix.O_NONBLOCK == 0 {
+		t.Errorf("the master's socket blocks: %#x, %v", status, err)
+	}
+	if err := p.Signal(syscall.SIGINT); err != nil {
+		t.Errorf("signal to a process that is gone: %v", err)
+	}
+}
+
+func TestPanic(t *testing.T) {
+	s, _, _ := spawner(t, "panic", 1)
+	p, err := s.Spawn(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if e := p.Wait(); !e.crashed() || e.cause() != "exit status 2: panic: out of luck" {
+		t.Errorf("it ended with %+v: %s", e, e.cause())
+	}
+}
+
+// Whoever holds a dead worker's pipe and channel cannot hold up the pool.
+func TestHeir(t *testing.T) {
+	s, _, _ := spawner(t, "heir", 1)
+	p, err := s.Spawn(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	e := p.Wait()
+	var pid int
+	if _, err := fmt.Sscan(e.LastWords, &pid); err != nil || e.Code != 6 {
+		t.Fatalf("it ended with %+v", e)
+	}
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	if m, err := p.Receive(); err == nil {
+		t.Errorf("received %v", m)
+	}
+}
+
+func TestSpawnNothing(t *testing.T) {
+	s, _, _ := spawner(t, "worker", 1)
+	s.Path = "/nonexistent/worker"
+	before := openFDs(t)
+	if _, err := s.Spawn(0); err == nil || !strings.HasPrefix(err.Error(), "start worker 0: ") {
+		t.Errorf("got %v", err)
+	}
+	if after := openFDs(t); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+// A pool of real processes: killed ones are replaced, clients are served by
+// all, and in the end nothing is left.
+func TestRealPool(t *testing.T) {
+	const slots, rounds = 2, 3
+	s, sockets, _ := spawner(t, "worker", slots)
+	warm(t, s)
+	goroutines, fds := runtime.NumGoroutine(), openFDs(t)
+	signals := make(chan os.Signal)
+	serving := make(chan struct{})
+	alerts := make(chan string)
+	done := make(chan error, 1)
+	var pids []int
+	go func() {
+		done <- Run(Config{
+			Slots: slots, Version: "1", Signals: signals,
+			Spawn: func(slot int) (Process, error) {
+				p, err := s.Spawn(slot)
+				if err == nil {
+					pids = append(pids, p.PID())
+				}
+				return p, err
+			},
+			OnServing: func() { close(serving) },
+			Alert:     func(line string) { alerts <- line },
+		})
+	}()
+	<-serving
+	for range rounds {
+		slot, pid := ask(t, sockets.Port())
+		syscall.Kill(pid, syscall.SIGKILL)
+		if got, want := <-alerts, fmt.Sprintf("worker %d (pid %d) died: signal killed; restarting", slot, pid); !strings.HasPrefix(got, want) {
+			t.Errorf("alert %q, want %q", got, want)
+		}
+	}
+	// Whichever queue this client is in, somebody takes it out.
+	ask(t, sockets.Port())
+	signals <- syscall.SIGINT
+	if err := <-done; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	// The last one killed may have been waiting for its replacement.
+	if len(pids) < slots+rounds-1 {
+		t.Errorf("%d processes were started, want %d", len(pids), slots+rounds)
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+			t.Errorf("process %d is left: %v", pid, err)
+		}
+	}
+	// A goroutine that was joined may still be on its last instruction.
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+	if g, f := runtime.NumGoroutine(), openFDs(t); g > goroutines || f != fds {
+		t.Errorf("%d goroutines and %d descriptors before, %d and %d after", goroutines, fds, g, f)
+	}
+}
+
+// warm opens what the runtime opens once for the first process.
+func warm(t *testing.T, s *Spawner) {
+	t.Helper()
+	p, err := s.Spawn(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Signal(syscall.SIGKILL)
+	p.Wait()
+	p.Close()
+}
+
+// ask connects and returns which slot and process answered.
+func ask(t *testing.T, port int) (slot, pid int) {
+	t.Helper()
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Write([]byte("x"))
+	if _, err := fmt.Fscanf(c, "slot-%d %d", &slot, &pid); err != nil {
+		t.Fatal(err)
+	}
+	return slot, pid
+}
+
+func openFDs(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}

@@ -1,0 +1,176 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+func TestServeWhenAllAreReady(t *testing.T) {
+	run(t, 3, func(r *rig) {
+		r.expect(3)
+		r.hello(0, 2)
+		r.expect(3)
+		r.told(0)
+		r.hello(1)
+		r.expect(3, "serving")
+		for i := range 3 {
+			r.told(i, ipc.Serve{})
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+		r.expect(3, "serving", "drain")
+		for i := range 3 {
+			r.signalled(i, syscall.SIGINT)
+		}
+	})
+}
+
+// A start that fails ends the others and becomes the pool's error.
+func TestStartFails(t *testing.T) {
+	const cure = "; build it with make, or name it with --worker PATH"
+	stack := "panic: boom\x1b\n\ngoroutine 1 [running]:\nmain.main()"
+	tests := []struct {
+		name string
+		fail func(*rig)
+		code int
+		text string
+	}{
+		{"configuration", func(r *rig) {
+			r.say(ipc.Failed{ExitCode: 78, Reason: "open root \"/x\": permission denied"}, 1)
+			r.die(1, Exit{Code: 78})
+		}, 78, `open root "/x": permission denied`},
+		{"run time", func(r *rig) {
+			r.say(ipc.Failed{ExitCode: 3, Reason: "no memory"}, 1)
+			r.die(1, Exit{Code: 3})
+		}, 1, "no memory"},
+		{"announced but stays", func(r *rig) {
+			r.say(ipc.Failed{ExitCode: 78, Reason: "no root"}, 1)
+			r.pass(startTime)
+		}, 78, "no root"},
+		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack}) },
+			1, "worker 1 (pid 102) died at its start: exit status 2: panic: boom "},
+		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
+			1, "worker 1 (pid 102) died at its start: signal segmentation fault"},
+		{"silence", func(r *rig) { r.pass(startTime) },
+			1, "worker 1 (pid 102) died at its start: not ready within 10s, killed"},
+		{"another program", func(r *rig) { r.die(1, Exit{Code: 1, LastWords: "usage: cat\nno such option"}) },
+			78, "worker /bin/worker: is no worker of Phalanx 1 (exit status 1: no such option)" + cure},
+		{"another version", func(r *rig) { r.say(ipc.Ready{PID: 102, Version: "2"}, 1) },
+			78, `worker /bin/worker: is version "2", not the master's "1"; build both with make`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, 3, func(r *rig) {
+				r.hello(0, 2)
+				tt.fail(r)
+				r.ends(tt.code, tt.text)
+				r.expect(3, "drain")
+				r.signalled(0, syscall.SIGKILL)
+				r.signalled(2, syscall.SIGKILL)
+			})
+		})
+	}
+}
+
+func TestReadyWorkerDiesBeforeServing(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(1)
+		r.die(1, Exit{})
+		r.ends(1, "worker 1 (pid 102) died at its start: exit status 0")
+		r.expect(2, "drain")
+	})
+}
+
+func TestSpawnFails(t *testing.T) {
+	start := func(err error) error {
+		return fmt.Errorf("start worker 1: %w", &fs.PathError{Op: "fork/exec", Path: "w", Err: err})
+	}
+	tests := []struct {
+		err  error
+		code int
+		text string
+	}{
+		{start(syscall.ENOENT), 78, "worker /bin/worker: no such file or directory; build it with make, or name it with --worker PATH"},
+		{start(syscall.ENOEXEC), 78, "worker /bin/worker: exec format error; build it with make, or name it with --worker PATH"},
+		{start(syscall.EAGAIN), 1, "worker 1 died at its start: start worker 1: fork/exec w: resource temporarily unavailable"},
+		{exec.ErrWaitDelay, 1, "worker 1 died at its start: " + exec.ErrWaitDelay.Error()},
+	}
+	for _, tt := range tests {
+		r := &rig{spawn: func(slot int) error {
+			if slot == 1 {
+				return tt.err
+			}
+			return nil
+		}}
+		runRig(t, 3, r, func(r *rig) {
+			r.ends(tt.code, tt.text)
+			r.expect(1, "drain")
+			r.signalled(0, syscall.SIGKILL)
+		})
+	}
+}
+
+// A worker that breaks the protocol is killed.
+func TestProtocolViolations(t *testing.T) {
+	for want, violate := range map[string]func(*rig){
+		"was ready twice":            func(r *rig) { r.hello(0) },
+		"sent a ipc.Serve":           func(r *rig) { r.say(ipc.Serve{}, 0) },
+		"not a message":              func(r *rig) { r.procs[0].gone <- errors.New("not a message") },
+		"closed its control channel": func(r *rig) { r.procs[0].gone <- io.EOF; r.pass(goneTime) },
+	} {
+		run(t, 1, func(r *rig) {
+			r.hello(0)
+			violate(r)
+			r.pass(0)
+			r.signalled(0, syscall.SIGKILL)
+			r.expect(2, "serving", "worker 0 (pid 101) died: "+want+", killed; restarting")
+			r.signal(syscall.SIGINT)
+			r.ends(0, "")
+		})
+	}
+}
+
+// A worker that does not read is of no use, and must not hold the pool up.
+func TestFullChannel(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.full = f.pid == 101 }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.expect(2, "serving", "worker 0 (pid 101) died: "+ipc.ErrFull.Error()+", killed; restarting")
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestLog(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.pass(time.Minute)
+		r.die(0, Exit{Code: 3, LastWords: "out of luck"})
+		r.hello(1)
+		r.die(1, Exit{Code: 3})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+		for _, want := range []string{
+			`{"level":"info","slot":0,"pid":101,"message":"worker started"}`,
+			`{"level":"info","slot":0,"pid":101,"after":0,"message":"worker ready"}`,
+			`{"level":"info","slot":0,"pid":101,"cause":"exit status 3: out of luck","uptime":60000,"last_words":"out of luck","message":"worker exited"}`,
+			`{"level":"info","slot":0,"delay":100,"deaths":2,"message":"restart delayed"}`,
+			`{"level":"info","signal":"interrupt","message":"signal received"}`,
+			`{"level":"info","message":"draining"}`,
+			`{"level":"info","message":"stopped"}`,
+		} {
+			if !strings.Contains(r.log.String(), want+"\n") {
+				t.Errorf("the log has no %s:\n%s", want, &r.log)
+			}
+		}
+	})
+}

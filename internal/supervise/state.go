@@ -1,0 +1,57 @@
+package supervise
+
+import "fmt"
+
+// state is what a slot is at.
+type state int
+
+const (
+	empty    state = iota // never had a process
+	starting              // a process runs and has not said Ready
+	ready                 // it may serve
+	draining              // it was told to finish and go
+	exited                // its process is gone
+	backoff               // it gets another process at a known time
+)
+
+func (s state) String() string {
+	return [...]string{"empty", "starting", "ready", "draining", "exited", "backoff"}[s]
+}
+
+// change is what happens to a slot.
+type change int
+
+const (
+	spawn change = iota
+	hello        // the worker said Ready
+	drain
+	exit
+	wait // for another process
+)
+
+func (c change) String() string {
+	return [...]string{"spawn", "ready", "drain", "exit", "wait"}[c]
+}
+
+// next is the transition table, the one place that knows which states
+// follow which. Whatever is not in it is an error.
+func next(from state, c change) (state, error) {
+	type pair struct {
+		from state
+		c    change
+	}
+	to, ok := map[pair]state{
+		{empty, spawn}:    starting,
+		{starting, hello}: ready,
+		{starting, exit}:  exited,
+		{ready, drain}:    draining,
+		{ready, exit}:     exited,
+		{draining, exit}:  exited,
+		{exited, wait}:    backoff,
+		{backoff, spawn}:  starting,
+	}[pair{from, c}]
+	if !ok {
+		return from, fmt.Errorf("slot is %v: cannot %v", from, c)
+	}
+	return to, nil
+}

@@ -1,0 +1,31 @@
+package supervise
+
+import "testing"
+
+// Every pair of state and change is either in this picture or an error.
+func TestTransitions(t *testing.T) {
+	states := []state{empty, starting, ready, draining, exited, backoff}
+	changes := []change{spawn, hello, drain, exit, wait}
+	allowed := map[string]state{
+		"empty spawn":    starting,
+		"starting ready": ready,
+		"starting exit":  exited,
+		"ready drain":    draining,
+		"ready exit":     exited,
+		"draining exit":  exited,
+		"exited wait":    backoff,
+		"backoff spawn":  starting,
+	}
+	for _, s := range states {
+		for _, c := range changes {
+			want, ok := allowed[s.String()+" "+c.String()]
+			got, err := next(s, c)
+			if ok && (err != nil || got != want) {
+				t.Errorf("%v, %v: %v, %v, want %v", s, c, got, err, want)
+			}
+			if !ok && (err == nil || got != s) {
+				t.Errorf("%v, %v: %v, %v, want an error", s, c, got, err)
+			}
+		}
+	}
+}
