@@ -1,0 +1,182 @@
+package proto
+
+// Coding is a content coding (RFC 9110 §8.4.1).
+type Coding uint8
+
+// The codings in which a file may lie ready beside itself.
+const (
+	Identity Coding = iota
+	Gzip            // RFC 1952, file.gz
+	Zstd            // RFC 8878, file.zst
+	Brotli          // RFC 7932, file.br
+	numCodings
+)
+
+// Token returns the coding's name in Content-Encoding; empty for Identity.
+func (c Coding) Token() string {
+	return [numCodings]string{"", "gzip", "zstd", "br"}[c]
+}
+
+// Suffix returns what is added to the name of a file that is so coded.
+func (c Coding) Suffix() string {
+	return [numCodings]string{"", ".gz", ".zst", ".br"}[c]
+}
+
+// Codings are the codings that a client prefers to Identity, best first.
+type Codings struct {
+	list [numCodings - 1]Coding
+	n    uint8
+}
+
+// List returns the codings, best first.
+func (c *Codings) List() []Coding { return c.list[:c.n] }
+
+// AcceptCodings reads Accept-Encoding (RFC 9110 §12.5.3). A coding is in the
+// result when its weight is not zero and not below that of identity, if the
+// client names one; equal weights are ordered by how well they compress.
+// Without the field the client is sent the file as it is.
+func AcceptCodings(r *Request, head []byte) (c Codings) {
+	if !r.Has(FieldAcceptEncoding) {
+		return c
+	}
+	const unset = -1
+	weights := [numCodings]int{unset, unset, unset, unset}
+	rest := unset
+	for value := range r.Values(head, FieldAcceptEncoding) {
+		for value != nil {
+			var element []byte
+			element, value = cut(value)
+			name, weight := cutWeight(element)
+			if string(name) == "*" {
+				rest = weight
+			} else if coding, ok := lookupCoding(name); ok {
+				weights[coding] = weight
+			}
+		}
+	}
+	floor := max(weights[Identity], 1)
+	for coding := Brotli; coding > Identity; coding-- {
+		if weights[coding] == unset {
+			weights[coding] = rest
+		}
+		if weights[coding] >= floor {
+			c.insert(coding, &weights)
+		}
+	}
+	return c
+}
+
+// insert puts the coding behind all that weigh as much or more.
+func (c *Codings) insert(coding Coding, weights *[numCodings]int) {
+	i := c.n
+	for i > 0 && weights[c.list[i-1]] < weights[coding] {
+		c.list[i] = c.list[i-1]
+		i--
+	}
+	c.list[i] = coding
+	c.n++
+}
+
+func lookupCoding(name []byte) (Coding, bool) {
+	switch {
+	case EqualFold(name, "br"):
+		return Brotli, true
+	case EqualFold(name, "zstd"):
+		return Zstd, true
+	case EqualFold(name, "gzip"), EqualFold(name, "x-gzip"):
+		return Gzip, true
+	case EqualFold(name, "identity"):
+		return Identity, true
+	}
+	return Identity, false
+}
+
+// cutWeight splits a list element into its name and its weight in
+// thousandths (RFC 9110 §12.4.2). A malformed weight is none at all: the
+// element is then as unwanted as one with q=0.
+func cutWeight(element []byte) (name []byte, weight int) {
+	name, weight = element, 1000
+	for i, c := range element {
+		if c == ';' {
+			name = trim(element[:i])
+			weight = parseWeight(trim(element[i+1:]))
+			break
+		}
+	}
+	return name, weight
+}
+
+// parseWeight reads "q=0.123", other parameters before it skipped.
+func parseWeight(p []byte) int {
+	for i, c := range p {
+		if c == ';' {
+			if !isWeight(p) {
+				return parseWeight(trim(p[i+1:]))
+			}
+			p = trim(p[:i])
+			break
+		}
+	}
+	if !isWeight(p) {
+		return 1000
+	}
+	p = p[2:]
+	if len(p) == 0 || len(p) > len("0.123") || p[0] != '0' && p[0] != '1' || len(p) > 1 && p[1] != '.' {
+		return 0
+	}
+	weight, unit := int(p[0]-'0')*1000, 100
+	for i := 2; i < len(p); i++ {
+		if p[i] < '0' || p[i] > '9' {
+			return 0
+		}
+		weight += int(p[i]-'0') * unit
+		unit /= 10
+	}
+	return min(weight, 1000)
+}
+
+func isWeight(p []byte) bool {
+	return len(p) >= 2 && p[0]|0x20 == 'q' && p[1] == '='
+}
+
+// Accepts returns the weight in thousandths that Accept (RFC 9110 §12.5.1)
+// gives to a media type, for example "application/json", both in lower case
+// and its parts given one by one.
+func Accepts(r *Request, head []byte, kind, subtype string) int {
+	if !r.Has(FieldAccept) {
+		return 1000
+	}
+	best, depth := 0, 0 // the most specific range counts
+	for value := range r.Values(head, FieldAccept) {
+		for value != nil {
+			var element []byte
+			element, value = cut(value)
+			name, weight := cutWeight(element)
+			if d := specificity(name, kind, subtype); d > depth {
+				best, depth = weight, d
+			}
+		}
+	}
+	return best
+}
+
+// specificity returns 3 for "kind/subtype", 2 for "kind/*", 1 for "*/*" and
+// 0 for a media range that does not fit.
+func specificity(name []byte, kind, subtype string) int {
+	for i, c := range name {
+		if c != '/' {
+			continue
+		}
+		k, s := name[:i], name[i+1:]
+		switch {
+		case EqualFold(k, kind) && EqualFold(s, subtype):
+			return 3
+		case EqualFold(k, kind) && string(s) == "*":
+			return 2
+		case string(k) == "*" && string(s) == "*":
+			return 1
+		}
+		return 0
+	}
+	return 0
+}

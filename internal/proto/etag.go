@@ -1,0 +1,65 @@
+package proto
+
+import "strconv"
+
+// MaxETag is the longest entity tag of [AppendETag], in bytes.
+const MaxETag = len(`"7fffffffffffffff-7fffffffffffffff-gzip"`)
+
+// AppendETag appends the strong entity tag of a file's state: modification
+// time in ns and size in bytes, both in hexadecimal, and the name of its
+// coding when it has one, since two codings of a file are two
+// representations (RFC 9110 §8.8.3.3).
+func AppendETag(dst []byte, mtime, size int64, coding string) []byte {
+	dst = append(dst, '"')
+	dst = strconv.AppendUint(dst, uint64(mtime), 16)
+	dst = append(dst, '-')
+	dst = strconv.AppendUint(dst, uint64(size), 16)
+	if coding != "" {
+		dst = append(dst, '-')
+		dst = append(dst, coding...)
+	}
+	return append(dst, '"')
+}
+
+// cutETag takes an entity tag (RFC 9110 §8.8.3) off the start of p. The tag
+// comes with its quotes and without "W/". It returns false if p begins with
+// none.
+func cutETag(p []byte) (tag []byte, weak bool, rest []byte, ok bool) {
+	if len(p) >= 2 && p[0] == 'W' && p[1] == '/' {
+		weak, p = true, p[2:]
+	}
+	if len(p) == 0 || p[0] != '"' {
+		return nil, false, nil, false
+	}
+	for i := 1; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == '"':
+			return p[:i+1], weak, p[i+1:], true
+		case c <= ' ' || c == 0x7f:
+			return nil, false, nil, false
+		}
+	}
+	return nil, false, nil, false
+}
+
+// listed reports whether the list of entity tags in value has the tag, by
+// strong or by weak comparison (RFC 9110 §8.8.3.2). A malformed list has no
+// tag from where it is malformed.
+func listed(value, tag []byte, strong bool) bool {
+	for {
+		value = trim(value)
+		for len(value) > 0 && value[0] == ',' {
+			value = trim(value[1:])
+		}
+		other, weak, rest, ok := cutETag(value)
+		if !ok {
+			return false
+		}
+		if string(other) == string(tag) && !(strong && weak) {
+			return true
+		}
+		if value = trim(rest); len(value) > 0 && value[0] != ',' {
+			return false
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package proto
+
+// Field is a request header field that this server looks at.
+type Field uint8
+
+// The fields that this server looks at; all others are checked and ignored.
+const (
+	FieldHost Field = iota
+	FieldConnection
+	FieldContentLength
+	FieldTransferEncoding
+	FieldExpect
+	FieldRange
+	FieldIfRange
+	FieldIfMatch
+	FieldIfNoneMatch
+	FieldIfModifiedSince
+	FieldIfUnmodifiedSince
+	FieldAccept
+	FieldAcceptEncoding
+	FieldOrigin
+	numFields
+	fieldOther = numFields
+)
+
+// singletons are the fields that hold one value and so may stand in a head
+// once. RFC 9110 §5.3 forbids senders to repeat them; two parties that pick
+// different ones of two values are how requests are smuggled and caches
+// poisoned, so a repeated one is refused. The dates are not among them: with
+// more than one member they must be ignored (§13.1.3, §13.1.4).
+const singletons = 1<<FieldHost | 1<<FieldContentLength | 1<<FieldTransferEncoding |
+	1<<FieldExpect | 1<<FieldRange | 1<<FieldIfRange | 1<<FieldOrigin
+
+// lookupField finds a field by its name, which is not case-sensitive
+// (RFC 9110 §5.1).
+func lookupField(name []byte) Field {
+	switch len(name) {
+	case 4:
+		return match(name, "host", FieldHost)
+	case 5:
+		return match(name, "range", FieldRange)
+	case 6:
+		switch name[0] | 0x20 {
+		case 'a':
+			return match(name, "accept", FieldAccept)
+		case 'e':
+			return match(name, "expect", FieldExpect)
+		case 'o':
+			return match(name, "origin", FieldOrigin)
+		}
+	case 8:
+		if name[3]|0x20 == 'm' {
+			return match(name, "if-match", FieldIfMatch)
+		}
+		return match(name, "if-range", FieldIfRange)
+	case 10:
+		return match(name, "connection", FieldConnection)
+	case 13:
+		return match(name, "if-none-match", FieldIfNoneMatch)
+	case 14:
+		return match(name, "content-length", FieldContentLength)
+	case 15:
+		return match(name, "accept-encoding", FieldAcceptEncoding)
+	case 17:
+		if name[0]|0x20 == 't' {
+			return match(name, "transfer-encoding", FieldTransferEncoding)
+		}
+		return match(name, "if-modified-since", FieldIfModifiedSince)
+	case 19:
+		return match(name, "if-unmodified-since", FieldIfUnmodifiedSince)
+	}
+	return fieldOther
+}
+
+func match(name []byte, lower string, f Field) Field {
+	if EqualFold(name, lower) {
+		return f
+	}
+	return fieldOther
+}

@@ -1,0 +1,292 @@
+package proto
+
+import "bytes"
+
+// Result is what a [Parser] has to say of the bytes so far.
+type Result uint8
+
+// The results of [Parser.Parse].
+const (
+	NeedMore Result = iota // the head is not complete
+	Complete               // the head is complete; Request and Len are valid
+	Refused                // the head is not acceptable; Fault says why
+)
+
+// Fault is the reason for which a request is refused: the status to answer
+// with and, for the log alone, what was wrong.
+type Fault struct {
+	Status Status
+	Reason string
+}
+
+// Parser reads one request head (RFC 9112 §2–§5) incrementally. It works
+// line by line, and looks at each byte once however the bytes arrive: the
+// result depends on the bytes alone, never on where they were split. The
+// zero value is ready to use.
+type Parser struct {
+	req    Request
+	fault  Fault
+	line   int32 // where the first unfinished line begins
+	scan   int32 // up to where no LF was found
+	fields uint8
+	state  state
+}
+
+type state uint8
+
+const (
+	stateStart  state = iota // before the request line; empty lines are skipped
+	stateFields              // after the request line
+	stateDone
+	stateRefused
+)
+
+// Reset makes the parser ready for the next head.
+func (p *Parser) Reset() { *p = Parser{} }
+
+// Request returns what was parsed. It is valid after [Complete] and until
+// the next Reset.
+func (p *Parser) Request() *Request { return &p.req }
+
+// Fault returns why the head was refused.
+func (p *Parser) Fault() Fault { return p.fault }
+
+// Len returns the length of the head in bytes. It is valid after [Complete].
+func (p *Parser) Len() int { return int(p.line) }
+
+// Parse reads on in buf, which must begin with the bytes of all earlier
+// calls since the last Reset.
+func (p *Parser) Parse(buf []byte) Result {
+	for p.state < stateDone {
+		if p.state == stateStart && int(p.line) < len(buf) && !p.startsWell(buf[p.line]) {
+			break
+		}
+		limit := p.limit()
+		end := min(len(buf), limit)
+		i := bytes.IndexByte(buf[p.scan:end], '\n')
+		if i < 0 {
+			p.scan = int32(end)
+			if end < limit {
+				return NeedMore
+			}
+			p.refuseLong()
+			break
+		}
+		lf := int(p.scan) + i
+		if lf == int(p.line) || buf[lf-1] != '\r' {
+			p.refuse(StatusBadRequest, "a line ends with LF alone")
+			break
+		}
+		from := int(p.line)
+		p.line, p.scan = int32(lf+1), int32(lf+1)
+		p.parseLine(buf, from, lf-1)
+	}
+	if p.state == stateDone {
+		return Complete
+	}
+	return Refused
+}
+
+// startsWell looks at the first byte of what should be a request line, so
+// that a client that speaks another protocol (TLS, say) is told at once
+// instead of being waited for.
+func (p *Parser) startsWell(c byte) bool {
+	if is(c, charToken) || c == '\r' || c == '\n' {
+		return true
+	}
+	p.refuse(StatusBadRequest, "the request does not begin with a method")
+	return false
+}
+
+// limit returns the offset by which the current line must have ended.
+func (p *Parser) limit() int {
+	if p.state == stateStart {
+		return min(int(p.line)+MaxRequestLine+len("\r\n"), MaxHead)
+	}
+	return MaxHead
+}
+
+func (p *Parser) refuseLong() {
+	if p.state == stateStart {
+		p.refuse(StatusURITooLong, "the request line is too long")
+		return
+	}
+	p.refuse(StatusHeaderFieldsTooLarge, "the head is too long")
+}
+
+func (p *Parser) refuse(s Status, reason string) {
+	p.fault = Fault{s, reason}
+	p.state = stateRefused
+}
+
+func (p *Parser) parseLine(buf []byte, from, to int) {
+	switch {
+	case p.state == stateStart && from == to:
+		// RFC 9112 §2.2: ignore empty lines before the request line.
+	case p.state == stateStart:
+		p.parseRequestLine(buf, from, to)
+	case from == to:
+		p.finish()
+	default:
+		p.parseField(buf, from, to)
+	}
+}
+
+// parseRequestLine reads "method SP request-target SP HTTP-version"
+// (RFC 9112 §3), with exactly one space at each place.
+func (p *Parser) parseRequestLine(buf []byte, from, to int) {
+	line := buf[from:to]
+	sp1 := bytes.IndexByte(line, ' ')
+	sp2 := bytes.LastIndexByte(line, ' ')
+	if sp1 <= 0 || sp2 == sp1 || sp2-sp1 == 1 {
+		p.refuse(StatusBadRequest, "the request line has no method, target and version")
+		return
+	}
+	method, target, version := line[:sp1], line[sp1+1:sp2], line[sp2+1:]
+	if !all(method, charToken) {
+		p.refuse(StatusBadRequest, "the method has a byte that no method may have")
+		return
+	}
+	// Known also when the rest is wrong: HEAD is refused without a body.
+	p.req.Method = lookupMethod(method)
+	if !all(target, charTarget) {
+		p.refuse(StatusBadRequest, "the target has a byte that no target may have")
+		return
+	}
+	if !p.parseVersion(version) {
+		return
+	}
+	p.req.MethodName = span(from, from+sp1)
+	p.req.Target = span(from+sp1+1, from+sp2)
+	p.state = stateFields
+	p.parseTarget(buf)
+}
+
+// parseVersion reads "HTTP/" DIGIT "." DIGIT, which is case-sensitive
+// (RFC 9112 §2.3). A minor version above 1 is treated as 1 (RFC 9110 §6.2).
+func (p *Parser) parseVersion(v []byte) bool {
+	digit := func(c byte) bool { return '0' <= c && c <= '9' }
+	if len(v) != len("HTTP/1.1") || string(v[:5]) != "HTTP/" || v[6] != '.' || !digit(v[5]) || !digit(v[7]) {
+		p.refuse(StatusBadRequest, "the version is not HTTP/x.y")
+		return false
+	}
+	if v[5] != '1' {
+		p.refuse(StatusVersionNotSupported, "the version is not HTTP/1.x")
+		return false
+	}
+	p.req.Minor = min(v[7]-'0', 1)
+	return true
+}
+
+// parseField reads "name: value" (RFC 9112 §5).
+func (p *Parser) parseField(buf []byte, from, to int) {
+	if p.fields++; p.fields > MaxFields {
+		p.refuse(StatusHeaderFieldsTooLarge, "the head has too many fields")
+		return
+	}
+	line := buf[from:to]
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 || !all(line[:colon], charToken) {
+		// Also a folded line (it begins with white space) and a space
+		// before the colon, by which requests are smuggled (§5.1, §5.2).
+		p.refuse(StatusBadRequest, "a field name is malformed")
+		return
+	}
+	if !all(line[colon+1:], charValue) {
+		p.refuse(StatusBadRequest, "a field value has a control character")
+		return
+	}
+	f := lookupField(line[:colon])
+	if f == fieldOther {
+		return
+	}
+	vf, vt := trimmed(buf, from+colon+1, to)
+	p.known(f, buf[vf:vt], vf)
+}
+
+// known records a field that this server looks at.
+func (p *Parser) known(f Field, value []byte, off int) {
+	bit := uint32(1) << f
+	if p.req.present&bit != 0 {
+		if singletons&bit != 0 {
+			p.refuse(StatusBadRequest, "a field that may stand once is repeated")
+			return
+		}
+		p.req.repeated |= bit
+	} else {
+		p.req.present |= bit
+		p.req.fields[f] = span(off, off+len(value))
+	}
+	switch f {
+	case FieldConnection:
+		p.parseConnection(value)
+	case FieldContentLength:
+		p.parseLength(value)
+	case FieldTransferEncoding:
+		// The one coding that must be implemented (RFC 9112 §7) is the only
+		// one that is. Anything else leaves the body's end in doubt.
+		if !EqualFold(value, "chunked") {
+			p.refuse(StatusBadRequest, "the transfer coding is not chunked")
+			return
+		}
+		p.req.Chunked = true
+	case FieldExpect:
+		if !EqualFold(value, "100-continue") {
+			p.refuse(StatusExpectationFailed, "the expectation is not 100-continue")
+			return
+		}
+		// In HTTP/1.0 it must be ignored (RFC 9110 §10.1.1).
+		p.req.Expect = p.req.Minor >= 1
+	case FieldHost:
+		if !validHost(value) {
+			p.refuse(StatusBadRequest, "Host is not a host and port")
+		}
+	}
+}
+
+// parseConnection reads the connection options (RFC 9110 §7.6.1).
+func (p *Parser) parseConnection(value []byte) {
+	for value != nil {
+		var option []byte
+		option, value = cut(value)
+		switch {
+		case EqualFold(option, "close"):
+			p.req.close = true
+		case EqualFold(option, "keep-alive"):
+			p.req.keepAlive = true
+		}
+	}
+}
+
+// parseLength reads Content-Length: digits and nothing else (RFC 9110 §8.6).
+func (p *Parser) parseLength(value []byte) {
+	if len(value) == 0 || len(value) > maxLengthDigits {
+		p.refuse(StatusBadRequest, "Content-Length is not a number of bytes")
+		return
+	}
+	var n int64
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			p.refuse(StatusBadRequest, "Content-Length is not a number of bytes")
+			return
+		}
+		n = n*10 + int64(c-'0')
+	}
+	p.req.Length = n
+}
+
+// finish checks what can be judged only when the whole head is there.
+func (p *Parser) finish() {
+	r := &p.req
+	switch {
+	case !r.Has(FieldHost) && r.Minor >= 1:
+		p.refuse(StatusBadRequest, "Host is missing")
+	case r.Chunked && r.Has(FieldContentLength):
+		// RFC 9112 §6.3: an attempt at smuggling, or a broken sender.
+		p.refuse(StatusBadRequest, "both Transfer-Encoding and Content-Length")
+	case r.Chunked && r.Minor == 0:
+		p.refuse(StatusBadRequest, "Transfer-Encoding in HTTP/1.0")
+	default:
+		p.state = stateDone
+	}
+}

@@ -1,0 +1,99 @@
+package proto
+
+// Span is a piece of a request head: Len bytes from Off, counted from the
+// first byte of the head. A head is at most [MaxHead] bytes long, so both
+// fit.
+type Span struct{ Off, Len uint16 }
+
+func span(from, to int) Span { return Span{uint16(from), uint16(to - from)} }
+
+// In returns the bytes of the span in the head that it was taken from.
+func (s Span) In(head []byte) []byte { return head[s.Off : s.Off+s.Len] }
+
+// Request is a parsed request head. It holds no pointer: what it says of the
+// head's bytes it says by offsets.
+type Request struct {
+	Method   Method
+	Minor    uint8 // the version is HTTP/1.Minor; 0 or 1
+	Asterisk bool  // the target is "*" (RFC 9112 §3.2.4)
+	Chunked  bool  // a chunked body follows
+	Expect   bool  // the client waits for 100 Continue (RFC 9110 §10.1.1)
+
+	close     bool // Connection: close
+	keepAlive bool // Connection: keep-alive
+
+	MethodName Span
+	Target     Span  // as it was sent
+	Path       Span  // of the target, without query; empty stands for "/"
+	Query      Span  // of the target, with its "?"; empty when there is none
+	Length     int64 // of the body, from Content-Length; 0 when there is none
+
+	fields   [numFields]Span
+	present  uint32 // a bit for each Field that was there
+	repeated uint32 // a bit for each Field that was there more than once
+}
+
+// KeepAlive reports whether the client lets the connection stay open
+// (RFC 9112 §9.3).
+func (r *Request) KeepAlive() bool {
+	return !r.close && (r.Minor >= 1 || r.keepAlive)
+}
+
+// HasBody reports whether a body follows the head.
+func (r *Request) HasBody() bool { return r.Chunked || r.Length > 0 }
+
+// Has reports whether the head has the field.
+func (r *Request) Has(f Field) bool { return r.present&(1<<f) != 0 }
+
+// Value returns the value of the field's first line in the head, without the
+// white space around it; nil when there is none.
+func (r *Request) Value(head []byte, f Field) []byte {
+	if !r.Has(f) {
+		return nil
+	}
+	return r.fields[f].In(head)
+}
+
+// Values calls yield with the value of each line of the field in the head,
+// in order, until yield returns false: a list may be spread over several
+// lines (RFC 9110 §5.3).
+func (r *Request) Values(head []byte, f Field) func(yield func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		if !r.Has(f) || !yield(r.fields[f].In(head)) || r.repeated&(1<<f) == 0 {
+			return
+		}
+		rest := head[r.fields[f].Off:]
+		for {
+			var line []byte
+			_, rest = cutLine(rest)
+			line, _ = cutLine(rest)
+			if len(line) == 0 {
+				return
+			}
+			name, value := cutField(line)
+			if lookupField(name) == f && !yield(value) {
+				return
+			}
+		}
+	}
+}
+
+// cutLine splits p after its first CRLF; the line comes without it.
+func cutLine(p []byte) (line, rest []byte) {
+	for i := 0; i+1 < len(p); i++ {
+		if p[i] == '\r' && p[i+1] == '\n' {
+			return p[:i], p[i+2:]
+		}
+	}
+	return p, nil
+}
+
+// cutField splits a field line, known to be well-formed, at its colon.
+func cutField(line []byte) (name, value []byte) {
+	for i, c := range line {
+		if c == ':' {
+			return line[:i], trim(line[i+1:])
+		}
+	}
+	return line, nil
+}
