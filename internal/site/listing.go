@@ -1,0 +1,192 @@
+package site
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// Listing is the list of a directory, made piece by piece: the entries are
+// read in batches, then sorted, then written in batches. It implements what
+// a connection sends as a stream.
+type Listing struct {
+	root    *Root
+	dir     *os.File
+	path    string // decoded, from the root, with slashes at both ends
+	format  format
+	order   order
+	entries []entry
+	next    int // the entry to write; -1 while entries are read
+}
+
+// entry is a name in a directory.
+type entry struct {
+	name     string
+	size     int64 // bytes; 0 for a directory
+	modified int64 // seconds since 1970
+	dir      bool
+}
+
+// order is how the entries are sorted.
+type order struct {
+	by   string // "name", "size" or "time"
+	desc bool
+}
+
+// format writes a listing.
+type format interface {
+	contentType() string
+	begin(dst []byte, l *Listing) []byte
+	row(dst []byte, l *Listing, i int) []byte
+	end(dst []byte, l *Listing) []byte
+}
+
+// batch is how many entries are read or written at a time.
+const batch = 256
+
+// List opens a directory, whose path ends with a slash, for listing. The
+// query chooses the order: "?sort=name|size|time&order=asc|desc".
+func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
+	if !r.policy.List || len(path) > 0 && path[len(path)-1] != '/' {
+		return nil, proto.StatusForbidden
+	}
+	var space [unix.PathMax]byte
+	name, status := r.clean(space[:0], path)
+	if status != proto.StatusOK {
+		return nil, status
+	}
+	full := "/" + string(name)
+	if len(name) == 0 {
+		name = append(name, '.')
+	}
+	fd, err := r.open(name)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	l := &Listing{
+		root: r, dir: os.NewFile(uintptr(fd), full), path: full, next: -1,
+		format: htmlFormat{}, order: parseOrder(query),
+	}
+	if json {
+		l.format = jsonFormat{}
+	}
+	return l, proto.StatusOK
+}
+
+func parseOrder(query []byte) order {
+	o := order{by: "name"}
+	for pair := range strings.SplitSeq(strings.TrimPrefix(string(query), "?"), "&") {
+		switch pair {
+		case "sort=size", "sort=time":
+			o.by = pair[len("sort="):]
+		case "order=desc":
+			o.desc = true
+		}
+	}
+	return o
+}
+
+// ContentType returns the media type of the list.
+func (l *Listing) ContentType() string { return l.format.contentType() }
+
+// Close ends the listing.
+func (l *Listing) Close() { l.dir.Close() }
+
+// Append appends the next piece, which is empty while entries are read, and
+// reports whether it was the last.
+func (l *Listing) Append(dst []byte) (_ []byte, done bool) {
+	if l.next < 0 {
+		if l.read() {
+			return dst, false
+		}
+		l.sort()
+		l.next = 0
+		return l.format.begin(dst, l), false
+	}
+	for end := min(l.next+batch, len(l.entries)); l.next < end; l.next++ {
+		dst = l.format.row(dst, l, l.next)
+	}
+	if l.next < len(l.entries) {
+		return dst, false
+	}
+	return l.format.end(dst, l), true
+}
+
+// read reads a batch of entries. It returns false after the last one. A
+// directory that cannot be read further is listed as far as it was.
+func (l *Listing) read() bool {
+	names, err := l.dir.Readdirnames(batch)
+	raw, rawErr := l.dir.SyscallConn()
+	if rawErr != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) {
+		for _, name := range names {
+			if e, ok := l.look(int(fd), name); ok {
+				l.entries = append(l.entries, e)
+			}
+		}
+	})
+	return err == nil && !errors.Is(err, io.EOF)
+}
+
+// look finds out what a name is. Only what would be served is listed: files
+// and directories, also behind symbolic links that stay beneath the root.
+func (l *Listing) look(dir int, name string) (entry, bool) {
+	if l.root.hides([]byte(name)) {
+		return entry{}, false
+	}
+	var st unix.Stat_t
+	if unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return entry{}, false
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK && !l.follow(name, &st) {
+		return entry{}, false
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return entry{name: name, size: st.Size, modified: st.Mtim.Sec}, true
+	case unix.S_IFDIR:
+		return entry{name: name, modified: st.Mtim.Sec, dir: true}, true
+	}
+	return entry{}, false
+}
+
+// follow replaces what is known of a symbolic link by what it leads to.
+func (l *Listing) follow(name string, st *unix.Stat_t) bool {
+	full := make([]byte, 0, len(l.path)+len(name)+1)
+	full = append(append(full, l.path[1:]...), name...)
+	fd, err := l.root.open(full)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return fstat(fd, st) == nil
+}
+
+// sort sorts directories before files, then by the order that was asked for,
+// and what is equal by name.
+func (l *Listing) sort() {
+	sort.Slice(l.entries, func(i, j int) bool {
+		a, b := &l.entries[i], &l.entries[j]
+		if a.dir != b.dir {
+			return a.dir
+		}
+		if l.order.desc {
+			a, b = b, a
+		}
+		switch {
+		case l.order.by == "size" && a.size != b.size:
+			return a.size < b.size
+		case l.order.by == "time" && a.modified != b.modified:
+			return a.modified < b.modified
+		}
+		return a.name < b.name
+	})
+}

@@ -1,0 +1,167 @@
+package site
+
+import (
+	"fmt"
+	"html"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// htmlFormat writes a page that needs no script: breadcrumbs, and a table
+// whose headings are links that sort it.
+type htmlFormat struct{}
+
+func (htmlFormat) contentType() string { return "text/html; charset=utf-8" }
+
+const listingStyle = `
+:root{color-scheme:light dark;--line:#8884;--dim:#666}
+@media(prefers-color-scheme:dark){:root{--dim:#aaa}}
+body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+nav{font-size:1.25rem;overflow-wrap:anywhere}
+table{width:100%;border-collapse:collapse;margin-top:1rem}
+th,td{padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);text-align:left}
+th:nth-child(n+2),td:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+td:first-child{overflow-wrap:anywhere}
+td:nth-child(n+2){color:var(--dim)}
+@media(max-width:30rem){th:nth-child(3),td:nth-child(3){display:none}}
+`
+
+func (htmlFormat) begin(dst []byte, l *Listing) []byte {
+	title := html.EscapeString(strings.ToValidUTF8(l.path, "\uFFFD"))
+	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
+		"<meta name=\"viewport\" content=\"width=device-width\">\n<title>"...)
+	dst = append(dst, title...)
+	dst = append(dst, "</title>\n<style>"+listingStyle+"</style>\n</head>\n<body>\n"...)
+	dst = appendCrumbs(dst, l.path)
+	dst = append(dst, "<main>\n<table>\n<caption>"...)
+	dst = append(dst, summary(l.entries)...)
+	dst = append(dst, "</caption>\n<thead><tr>"...)
+	for _, column := range []struct{ by, title string }{{"name", "Name"}, {"size", "Size"}, {"time", "Changed (UTC)"}} {
+		dst = appendHeading(dst, l.order, column.by, column.title)
+	}
+	dst = append(dst, "</tr></thead>\n<tbody>\n"...)
+	if l.path != "/" {
+		dst = append(dst, "<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n"...)
+	}
+	return dst
+}
+
+// appendCrumbs appends a link for each directory on the way from the root.
+func appendCrumbs(dst []byte, path string) []byte {
+	dst = append(dst, "<nav aria-label=\"Path\"><a href=\"/\">root</a>"...)
+	elements := strings.Split(strings.Trim(path, "/"), "/")
+	for i, element := range elements {
+		if element == "" {
+			continue
+		}
+		dst = append(dst, " / "...)
+		if i == len(elements)-1 {
+			dst = append(dst, "<span aria-current=\"page\">"...)
+			dst = append(appendHTML(dst, element), "</span>"...)
+			continue
+		}
+		dst = append(dst, "<a href=\""...)
+		dst = append(dst, strings.Repeat("../", len(elements)-1-i)...)
+		dst = append(dst, "\">"...)
+		dst = append(appendHTML(dst, element), "</a>"...)
+	}
+	return append(dst, "</nav>\n"...)
+}
+
+// appendHeading appends a column's heading, which sorts by it or, if that is
+// the order already, the other way round.
+func appendHeading(dst []byte, o order, by, title string) []byte {
+	direction, sorted := "asc", ""
+	if o.by == by {
+		sorted = ` aria-sort="ascending"`
+		direction = "desc"
+		if o.desc {
+			sorted, direction = ` aria-sort="descending"`, "asc"
+		}
+	}
+	return fmt.Appendf(dst, `<th scope="col"%s><a href="?sort=%s&amp;order=%s">%s</a></th>`, sorted, by, direction, title)
+}
+
+func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
+	e := &l.entries[i]
+	slash, size := "", humanSize(e.size)
+	if e.dir {
+		slash, size = "/", ""
+	}
+	// "./" keeps a name with a colon from being taken for a scheme.
+	dst = append(dst, "<tr><td><a href=\"./"...)
+	dst = append(appendEscaped(dst, e.name), slash...)
+	dst = append(dst, "\">"...)
+	dst = append(appendHTML(dst, e.name), slash...)
+	dst = append(dst, "</a></td><td>"...)
+	dst = append(dst, size...)
+	dst = append(dst, "</td><td>"...)
+	dst = time.Unix(e.modified, 0).UTC().AppendFormat(dst, "2006-01-02 15:04")
+	return append(dst, "</td></tr>\n"...)
+}
+
+func (htmlFormat) end(dst []byte, _ *Listing) []byte {
+	return append(dst, "</tbody>\n</table>\n</main>\n</body>\n</html>\n"...)
+}
+
+func appendHTML(dst []byte, s string) []byte {
+	return append(dst, html.EscapeString(strings.ToValidUTF8(s, "\uFFFD"))...)
+}
+
+// appendEscaped appends a name as an element of a URI path: all but the
+// unreserved characters (RFC 3986 §2.3) are encoded, which is also all that
+// HTML gives a meaning to.
+func appendEscaped(dst []byte, name string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
+			dst = append(dst, c)
+		default:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
+}
+
+func summary(entries []entry) string {
+	dirs, files := 0, 0
+	var bytes int64
+	for i := range entries {
+		if entries[i].dir {
+			dirs++
+			continue
+		}
+		files++
+		bytes += entries[i].size
+	}
+	return fmt.Sprintf("%s, %s, %s in files", count(dirs, "directory", "directories"), count(files, "file", "files"), humanSize(bytes))
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// humanSize writes a size with three significant digits and a binary unit.
+func humanSize(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	size, unit := float64(n), 0
+	for size >= 999.5 && unit < len("KMGTPE") {
+		size /= 1024
+		unit++
+	}
+	digits := 0
+	if size < 9.995 {
+		digits = 2
+	} else if size < 99.95 {
+		digits = 1
+	}
+	return strconv.FormatFloat(size, 'f', digits, 64) + " " + "KMGTPE"[unit-1:unit] + "iB"
+}

@@ -1,0 +1,57 @@
+package site
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// jsonFormat writes {"path": …, "entries": [{"name": …, "type": "file" or
+// "directory", "size": bytes, "modified": RFC 3339}, …]}. A byte of a name
+// that is no UTF-8 becomes U+FFFD, as JSON cannot hold it.
+type jsonFormat struct{}
+
+func (jsonFormat) contentType() string { return "application/json" }
+
+func (jsonFormat) begin(dst []byte, l *Listing) []byte {
+	dst = append(dst, `{"path":`...)
+	dst = appendJSON(dst, l.path)
+	return append(dst, `,"entries":[`...)
+}
+
+func (jsonFormat) row(dst []byte, l *Listing, i int) []byte {
+	e := &l.entries[i]
+	if i > 0 {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, "\n{\"name\":"...)
+	dst = appendJSON(dst, e.name)
+	if e.dir {
+		dst = append(dst, `,"type":"directory"`...)
+	} else {
+		dst = append(dst, `,"type":"file","size":`...)
+		dst = strconv.AppendInt(dst, e.size, 10)
+	}
+	dst = append(dst, `,"modified":"`...)
+	dst = time.Unix(e.modified, 0).UTC().AppendFormat(dst, time.RFC3339)
+	return append(dst, `"}`...)
+}
+
+func (jsonFormat) end(dst []byte, _ *Listing) []byte { return append(dst, "\n]}\n"...) }
+
+// appendJSON appends s as a JSON string (RFC 8259 §7).
+func appendJSON(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', byte(c))
+		case c < ' ' || c == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		default:
+			dst = utf8.AppendRune(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,65 @@
+package site
+
+import "phalanx/internal/proto"
+
+// clean decodes the path of a request target and appends it to dst as a
+// name relative to the root: without slashes at its start, with single
+// slashes inside, and with one at its end if the path had one. An empty name
+// is the root. One byte of dst's capacity is left free.
+//
+// What has no place in an honest path is not repaired but refused, so that
+// one file has few spellings: "." and ".." as elements, however encoded, an
+// encoded slash, and NUL are 404. A "%" without two digits is 400. A hidden
+// name is 404 too.
+func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
+	start := 0 // of the current element in dst
+	for i := 0; i < len(path); i++ {
+		if len(dst)+1 >= cap(dst) {
+			return nil, proto.StatusNotFound
+		}
+		c := path[i]
+		switch c {
+		case '/':
+			if len(dst) == start {
+				continue // a leading or a doubled slash
+			}
+			if r.hides(dst[start:]) {
+				return nil, proto.StatusNotFound
+			}
+			dst = append(dst, '/')
+			start = len(dst)
+			continue
+		case '%':
+			decoded, ok := proto.Unescape(path[i:])
+			if !ok {
+				return nil, proto.StatusBadRequest
+			}
+			if decoded == '/' {
+				return nil, proto.StatusNotFound
+			}
+			c = decoded
+			i += 2
+		}
+		if c == 0 {
+			return nil, proto.StatusNotFound
+		}
+		dst = append(dst, c)
+	}
+	if r.hides(dst[start:]) {
+		return nil, proto.StatusNotFound
+	}
+	return dst, proto.StatusOK
+}
+
+// hides reports whether an element of a path has no place here: "." and ".."
+// never, other names that begin with a dot unless the policy shows them.
+// /.well-known/ is public by its purpose (RFC 8615).
+func (r *Root) hides(element []byte) bool {
+	if len(element) == 0 || element[0] != '.' {
+		return false
+	}
+	if len(element) == 1 || string(element) == ".." {
+		return true
+	}
+	return !r.policy.Dotfiles && string(element) != ".well-known"
+}

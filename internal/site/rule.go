@@ -1,0 +1,31 @@
+package site
+
+import (
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// Rule gives files a Cache-Control value by their path. A pattern with a
+// slash is held against the whole path from the root, one without against
+// the file's own name; "*" stays within a directory, "**" does not. The
+// pattern must be valid.
+type Rule struct {
+	Pattern string
+	Value   string
+}
+
+// ruleFor returns the value of the first rule that fits the name, or nothing.
+func ruleFor(rules []Rule, name string) string {
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	for _, rule := range rules {
+		against := base
+		if strings.Contains(rule.Pattern, "/") {
+			against = name
+		}
+		if doublestar.MatchUnvalidated(rule.Pattern, against) {
+			return rule.Value
+		}
+	}
+	return ""
+}

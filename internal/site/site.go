@@ -1,0 +1,248 @@
+// Package site is the document root: a request path becomes an open file
+// with its size, time and type, and nothing outside the root ever.
+//
+// A path is decoded and judged as bytes ([clean]), then opened with a single
+// openat2(2) that the kernel keeps beneath the root, and only then looked at:
+// metadata and bytes come from one descriptor, and there is no stat whose
+// answer could be out of date. What is no regular file is closed again.
+package site
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// Root is an open document root. It may be used by several goroutines.
+type Root struct {
+	policy Policy
+	dir    int      // descriptor of the directory
+	root   *os.Root // nil where the kernel has openat2
+	pool   sync.Pool
+}
+
+// Policy is what of a root is shown, and how. The zero value shows
+// directories by nothing but a status, and hides dotfiles.
+type Policy struct {
+	Index    []string // names that stand for their directory, first found first
+	Dotfiles bool     // whether names that begin with a dot are shown
+	List     bool     // whether a directory without an index is listed
+	Fallback string   // a file for paths without one, or empty
+	Cache    []Rule   // Cache-Control by path; the first that fits counts
+}
+
+// Open opens the directory as a document root.
+func Open(dir string, policy Policy) (*Root, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open root %q: %w", dir, err)
+	}
+	r := &Root{policy: policy, dir: fd}
+	if err := r.prepare(dir); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("open root %q: %w", dir, err)
+	}
+	return r, nil
+}
+
+// prepare finds out how files can be opened, and whether the fallback can.
+func (r *Root) prepare(dir string) error {
+	r.pool.New = func() any { return &File{root: r} }
+	fd, err := r.openat2([]byte{'.', 0}[:1])
+	switch {
+	case err == nil:
+		unix.Close(fd)
+	case err == unix.ENOSYS, err == unix.EPERM:
+		// Before Linux 5.6, or under a seccomp filter older than that.
+		if r.root, err = os.OpenRoot(dir); err != nil {
+			return err
+		}
+	default:
+		return err
+	}
+	if r.policy.Fallback == "" {
+		return nil
+	}
+	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...))
+	if err != nil {
+		return fmt.Errorf("open --spa %q: %w", r.policy.Fallback, err)
+	}
+	f.Close()
+	return nil
+}
+
+// Close closes the root. Files that are open stay so.
+func (r *Root) Close() error {
+	if r.root != nil {
+		r.root.Close()
+	}
+	return unix.Close(r.dir)
+}
+
+// Open finds the file for the path of a request target, percent-encoded and
+// without query. With 200 comes the file; 301 says that the path is a
+// directory without its slash; else the status says why there is none. Among
+// the ready-made codings of the file the first one of the list is chosen.
+func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
+	var space [unix.PathMax]byte
+	name, status := r.clean(space[:0], path)
+	if status != proto.StatusOK {
+		return nil, status
+	}
+	f, name, err := r.find(name)
+	if missing(err) && r.policy.Fallback != "" {
+		name = append(name[:0], r.policy.Fallback...)
+		f, err = r.file(name)
+	}
+	if err == errNoSlash {
+		return nil, proto.StatusMovedPermanently
+	}
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	f.describe(name, r.policy.Cache)
+	if f.varies {
+		f = r.coded(f, name, codings)
+	}
+	return f, proto.StatusOK
+}
+
+// Page opens the site's own page for an error, at the root: 404.html, and
+// 50x.html for a fault of the server.
+func (r *Root) Page(s proto.Status) (*File, bool) {
+	page := "404.html"
+	if s >= proto.StatusInternalServerError {
+		page = "50x.html"
+	}
+	var space [len("404.html") + 1]byte
+	name := append(space[:0], page...)
+	f, err := r.file(name)
+	if err != nil {
+		return nil, false
+	}
+	f.describe(name, nil)
+	return f, true
+}
+
+// find opens the file for a clean name, and returns the name of the file,
+// which for a directory is its index.
+func (r *Root) find(name []byte) (*File, []byte, error) {
+	if len(name) > 0 && name[len(name)-1] != '/' {
+		f, err := r.file(name)
+		if err == errDirectory {
+			err = errNoSlash
+		}
+		return f, name, err
+	}
+	for _, index := range r.policy.Index {
+		if len(name)+len(index) >= cap(name) {
+			continue
+		}
+		f, err := r.file(append(name, index...))
+		if err != unix.ENOENT {
+			return f, append(name, index...), err
+		}
+	}
+	if r.isDirectory(name) {
+		return nil, name, errDirectory
+	}
+	return nil, name, unix.ENOENT
+}
+
+func missing(err error) bool { return err == unix.ENOENT || err == unix.ENOTDIR }
+
+// What a name may be that is there and is no file.
+var (
+	errDirectory = errors.New("is a directory")
+	errNoSlash   = errors.New("is a directory, and its path lacks the slash")
+	errSpecial   = errors.New("is no regular file")
+)
+
+// file opens a regular file by its name beneath the root.
+func (r *Root) file(name []byte) (*File, error) {
+	fd, err := r.open(name)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err = fstat(fd, &st); err == nil {
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFREG:
+			f := r.pool.Get().(*File)
+			f.fd, f.size, f.modified = fd, st.Size, st.Mtim.Nano()
+			return f, nil
+		case unix.S_IFDIR:
+			err = errDirectory
+		default:
+			err = errSpecial
+		}
+	}
+	unix.Close(fd)
+	return nil, err
+}
+
+// isDirectory reports whether the name, which may be empty for the root
+// itself, is a directory.
+func (r *Root) isDirectory(name []byte) bool {
+	if len(name) == 0 {
+		return true
+	}
+	f, err := r.file(name)
+	if err == nil {
+		f.Close()
+	}
+	return err == errDirectory
+}
+
+// coded returns the first of the codings in which the file lies ready, or
+// the file itself. One that is older than the file was made of something
+// else and does not count.
+func (r *Root) coded(f *File, name []byte, codings proto.Codings) *File {
+	for _, coding := range codings.List() {
+		suffix := coding.Suffix()
+		if len(name)+len(suffix) >= cap(name) {
+			continue
+		}
+		other, err := r.file(append(name, suffix...))
+		if err != nil {
+			continue
+		}
+		if other.modified < f.modified {
+			other.Close()
+			continue
+		}
+		other.contentType, other.cacheControl = f.contentType, f.cacheControl
+		other.varies, other.coding = true, coding
+		f.Close()
+		return other
+	}
+	return f
+}
+
+// statusOf is the one place where an error of the file system becomes a
+// status.
+func statusOf(err error) proto.Status {
+	if err == errDirectory || err == errSpecial {
+		return proto.StatusForbidden
+	}
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		// os.Root says "path escapes from parent" without an errno.
+		return proto.StatusForbidden
+	}
+	switch errno {
+	case unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG, unix.ENXIO, unix.ENODEV:
+		return proto.StatusNotFound
+	case unix.EACCES, unix.EPERM, unix.ELOOP, unix.EXDEV:
+		return proto.StatusForbidden
+	case unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EAGAIN:
+		return proto.StatusServiceUnavailable
+	}
+	return proto.StatusInternalServerError
+}
