@@ -1,0 +1,351 @@
+// Package conn is one HTTP connection's life without I/O.
+//
+// Received bytes go in with [Conn.Receive]; [Conn.Next] says what to do:
+// send what it appended to the output buffer and perhaps a segment of a
+// file, read more, or end. The caller moves the bytes, reports progress with
+// [Conn.Sent] and calls Next again. Keep-alive, pipelining, timeouts and the
+// rules of draining are decided here and nowhere else. A Conn is told the
+// time and never asks; it knows no socket, so that three models, two ways of
+// waiting and the tests share it.
+package conn
+
+import (
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// File is an open file of the site, or of what stands for it. Its metadata
+// and its bytes come from the same descriptor.
+type File interface {
+	Size() int64         // bytes
+	Modified() int64     // nanoseconds since 1970
+	ContentType() string // with charset
+	Coding() proto.Coding
+	Varies() bool         // whether another coding may answer the same path
+	CacheControl() string // what a rule says of its path; empty: the default
+	Close()
+}
+
+// Stream is a body that is made while it is sent, and whose length nobody
+// knows.
+type Stream interface {
+	ContentType() string
+	// Append appends a bounded number of bytes, perhaps none, after a bounded
+	// amount of work, and reports whether that was all.
+	Append(dst []byte) (_ []byte, done bool)
+	Close()
+}
+
+// Site finds what a request asks for.
+type Site interface {
+	// Open finds the file for a path as it stood in the request, still
+	// percent-encoded and without query; empty stands for "/". With 200 comes
+	// the file, which the caller closes. 301 says that the path is a
+	// directory and lacks its slash. Any other status is an error to answer
+	// with.
+	Open(path []byte, codings proto.Codings) (File, proto.Status)
+	// List lists a directory without an index, for which Open said 403, as a
+	// page or as JSON; query is the target's, with its "?". Any status but 200
+	// is an error to answer with.
+	List(path, query []byte, json bool) (Stream, proto.Status)
+	// Page finds the site's own page for an error; false if it has none.
+	Page(s proto.Status) (File, bool)
+}
+
+// Config is what all connections of a worker have in common.
+type Config struct {
+	Site      Site
+	Server    string        // the Server field's value
+	KeepAlive time.Duration // for how long an idle connection stays open
+	Expires   time.Duration // for how long a file may be taken as fresh
+	Single    bool          // close after the first reply (the serial model)
+	List      bool          // list directories without an index
+	CORS      bool          // let the scripts of every site read what is served
+	Header    []string      // "Name: value" for every reply
+}
+
+// Step is what the caller of [Conn.Next] does next. In every case it first
+// sends what is in the output buffer.
+type Step uint8
+
+// The steps.
+const (
+	Read   Step = iota // receive, then call Receive
+	Send               // send the Segment and report it with Sent
+	Flush              // nothing more: the buffer is full enough to be sent
+	Linger             // shut the sending side down and discard until EOF
+	Close              // close
+	Reset              // close without delivering what is still unsent
+)
+
+// Segment is a part of a file that is to be sent.
+type Segment struct {
+	File     File
+	Off, Len int64
+}
+
+// Record is what there is to say of a request when its reply has been sent,
+// or has ended early.
+type Record struct {
+	Method, Target []byte // as sent; valid during the call only
+	Status         proto.Status
+	Bytes          int64         // of the reply's body
+	Began          time.Duration // when its first byte came, on Now's monotonic clock
+	Reason         string        // why it was refused or ended early, or empty
+}
+
+// Observer is told of a connection's requests, for the log. The slices are
+// valid during the call only.
+type Observer interface {
+	Head(head []byte)
+	Done(r Record)
+}
+
+// phase is where in its life a connection is.
+type phase uint8
+
+const (
+	phaseIdle   phase = iota // nothing of the next request has been received
+	phaseHead                // a part of a head has
+	phaseBody                // a request body is being read away
+	phaseLate                // a request has not been completed in time
+	phaseSend                // a reply is being sent
+	phaseStream              // a reply is being made and sent
+	phaseLinger              // the last reply has been sent; the client may still send
+	phaseClosed
+	phaseReset
+)
+
+// Conn is one connection. It belongs to one goroutine at a time.
+type Conn struct {
+	cfg *Config
+	obs Observer // nil when nobody looks
+
+	phase    phase
+	borrowed bool // in belongs to the caller
+	draining bool
+	closing  bool // this reply is the last
+	linger   bool // and the client may still be sending
+
+	parser proto.Parser
+	body   proto.Discarder
+	left   int64         // of a request body with Content-Length
+	since  time.Duration // when the current phase, or its last progress, began
+	drain  time.Duration // when draining began
+	in     []byte        // received and not yet used
+	head   []byte        // the request's head while its body is read away
+
+	segment Segment
+	parts   *multipart // nil unless several ranges are being sent
+	stream  Stream     // nil unless the reply is made while it is sent
+	record  *Record    // nil unless there is an observer
+}
+
+// New returns a connection that has just been accepted.
+func New(cfg *Config, obs Observer, now Now) Conn {
+	c := Conn{cfg: cfg, obs: obs, since: now.Mono}
+	if obs != nil {
+		c.record = &Record{}
+	}
+	return c
+}
+
+// Receive takes bytes that were received, at least one. They are borrowed
+// until [Conn.Hold].
+func (c *Conn) Receive(p []byte, now Now) {
+	if c.phase == phaseIdle {
+		c.begin(now)
+	}
+	if len(c.in) == 0 {
+		c.in, c.borrowed = p, true
+		return
+	}
+	c.in = append(c.in, p...)
+}
+
+func (c *Conn) begin(now Now) {
+	c.phase, c.since = phaseHead, now.Mono
+	if c.record != nil {
+		*c.record = Record{Method: c.record.Method[:0], Target: c.record.Target[:0], Began: now.Mono}
+	}
+}
+
+// Hold copies what is left of the bytes given to Receive, whose buffer may
+// be used again after it.
+func (c *Conn) Hold() {
+	switch {
+	case len(c.in) == 0:
+		c.in = nil
+	case c.borrowed:
+		c.in = append([]byte(nil), c.in...)
+	}
+	c.borrowed = false
+}
+
+// flushAt is the size in bytes at which collected replies to pipelined
+// requests are sent before more are made.
+const flushAt = 64 << 10
+
+// Next goes as far as it can without the caller, appends what is to be sent
+// to out, and returns it with the step to take.
+func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
+	for {
+		switch c.phase {
+		case phaseSend:
+			if c.segment.Len > 0 {
+				return out, Send
+			}
+			if c.parts != nil {
+				out = c.nextPart(out)
+				continue
+			}
+			c.finish(now)
+		case phaseStream:
+			return c.nextChunk(out, now), Flush
+		case phaseIdle, phaseHead:
+			if len(c.in) == 0 {
+				return out, Read
+			}
+			if c.phase == phaseIdle {
+				c.begin(now)
+			}
+			switch c.parser.Parse(c.in) {
+			case proto.NeedMore:
+				return out, Read
+			case proto.Refused:
+				out = c.refuse(out, nil, c.parser.Fault(), now)
+			default:
+				out = c.headDone(out, now)
+			}
+		case phaseBody:
+			var more bool
+			if out, more = c.discard(out, now); more {
+				return out, Read
+			}
+		case phaseLate:
+			late := proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time"}
+			out = c.refuse(out, nil, late, now)
+		case phaseLinger:
+			return out, Linger
+		case phaseClosed:
+			return out, Close
+		default:
+			return out, Reset
+		}
+		if len(out) >= flushAt {
+			return out, Flush
+		}
+	}
+}
+
+var tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long"}
+
+// headDone decides what comes first after a head: the reply, or reading the
+// request's body away.
+func (c *Conn) headDone(out []byte, now Now) []byte {
+	head := c.in[:c.parser.Len()]
+	c.in = c.in[len(head):]
+	r := c.parser.Request()
+	if c.obs != nil {
+		c.obs.Head(head)
+	}
+	if !r.HasBody() {
+		return c.answer(out, head, now)
+	}
+	if !readsBody(r.Method) {
+		// The reply is an error whatever the body says.
+		c.closing, c.linger = true, true
+		return c.answer(out, head, now)
+	}
+	if r.Length > proto.MaxBody {
+		return c.refuse(out, head, tooLong, now)
+	}
+	c.phase, c.since = phaseBody, now.Mono
+	c.left, c.body = r.Length, proto.Discarder{}
+	c.head = append([]byte(nil), head...)
+	if r.Expect && len(c.in) == 0 {
+		out = append(proto.AppendStatusLine(out, proto.StatusContinue), '\r', '\n')
+	}
+	return out
+}
+
+// discard reads the request's body away and answers when it is complete.
+func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
+	if c.parser.Request().Chunked {
+		n, done, fault := c.body.Discard(c.in)
+		c.in = c.in[n:]
+		if fault.Status != 0 {
+			return c.refuse(out, c.head, fault, now), false
+		}
+		if !done {
+			return out, true
+		}
+	} else {
+		n := min(c.left, int64(len(c.in)))
+		c.in, c.left = c.in[n:], c.left-n
+		if c.left > 0 {
+			return out, true
+		}
+	}
+	head := c.head
+	c.head = nil
+	return c.answer(out, head, now), false
+}
+
+// Segment returns the part of a file that the step Send is about.
+func (c *Conn) Segment() Segment { return c.segment }
+
+// Sent reports that n bytes of the segment were sent.
+func (c *Conn) Sent(n int64, now Now) {
+	c.segment.Off += n
+	c.segment.Len -= n
+	c.since = now.Mono
+	if c.record != nil {
+		c.record.Bytes += n
+	}
+}
+
+// finish ends a reply whose last byte has been handed over.
+func (c *Conn) finish(now Now) {
+	c.report()
+	c.release()
+	c.parser.Reset()
+	c.since = now.Mono
+	switch {
+	case !c.closing:
+		c.phase = phaseIdle
+	case c.linger || len(c.in) > 0:
+		c.phase = phaseLinger
+	default:
+		c.phase = phaseClosed
+	}
+}
+
+func (c *Conn) report() {
+	if c.record != nil {
+		c.obs.Done(*c.record)
+	}
+}
+
+func (c *Conn) release() {
+	if c.segment.File != nil {
+		c.segment.File.Close()
+	}
+	if c.stream != nil {
+		c.stream.Close()
+	}
+	c.segment, c.parts, c.stream, c.head = Segment{}, nil, nil, nil
+}
+
+// Abort ends the connection from outside: the socket failed, the client is
+// gone, or the file has become shorter than announced. The reason goes to
+// the log when it cuts a reply short.
+func (c *Conn) Abort(reason string) {
+	if (c.phase == phaseSend || c.phase == phaseStream) && c.record != nil {
+		c.record.Reason = reason
+		c.report()
+	}
+	c.release()
+	c.in, c.phase = nil, phaseClosed
+}

@@ -1,0 +1,72 @@
+package conn
+
+import (
+	"strconv"
+
+	"phalanx/internal/proto"
+)
+
+// multipart is a reply of several ranges (RFC 9110 §15.3.7.2): the ranges
+// that are still to be sent, and the boundary between them.
+type multipart struct {
+	ranges   []proto.Range
+	boundary string
+}
+
+// manyRanges answers with several parts of the file. Their heads are made
+// one by one as they are due; their length is known now.
+func (c *Conn) manyRanges(out []byte, r *proto.Request, ranges []proto.Range, v proto.Validators, now Now) []byte {
+	m := &multipart{
+		ranges:   append([]proto.Range(nil), ranges...),
+		boundary: boundary(now, v),
+	}
+	var space [512]byte
+	length := int64(len(m.appendEnd(space[:0])))
+	for _, part := range m.ranges {
+		length += int64(len(m.appendPart(space[:0], c.segment.File, part))) + part.Len
+	}
+	out = c.start(out, r, proto.StatusPartialContent, now)
+	out = c.describe(out, v, now)
+	out = proto.AppendField(out, "Content-Type", "multipart/byteranges; boundary="+m.boundary)
+	out = proto.AppendInt(out, "Content-Length: ", length)
+	c.parts = m
+	return c.end(out)
+}
+
+// nextPart appends the head of the next part and makes it the segment, or
+// appends what ends the last one.
+func (c *Conn) nextPart(out []byte) []byte {
+	m := c.parts
+	if len(m.ranges) == 0 {
+		c.parts = nil
+		return m.appendEnd(out)
+	}
+	part := m.ranges[0]
+	m.ranges = m.ranges[1:]
+	c.segment.Off, c.segment.Len = part.Off, part.Len
+	return m.appendPart(out, c.segment.File, part)
+}
+
+func (m *multipart) appendPart(out []byte, f File, part proto.Range) []byte {
+	out = append(out, "\r\n--"...)
+	out = append(out, m.boundary...)
+	out = append(out, "\r\nContent-Type: "...)
+	out = append(out, f.ContentType()...)
+	out = append(out, "\r\nContent-Range: "...)
+	out = proto.AppendContentRange(out, part, f.Size())
+	return append(out, "\r\n\r\n"...)
+}
+
+func (m *multipart) appendEnd(out []byte) []byte {
+	out = append(out, "\r\n--"...)
+	out = append(out, m.boundary...)
+	return append(out, "--\r\n"...)
+}
+
+// boundary makes a delimiter that whoever wrote the file could not foresee:
+// it depends on the nanosecond in which it is made. The multiplier spreads it
+// over 64 bits (Knuth, The Art of Computer Programming, §6.4).
+func boundary(now Now, v proto.Validators) string {
+	x := (uint64(now.Mono) ^ uint64(v.Modified)<<32 ^ uint64(now.Second.Unix)) * 0x9E3779B97F4A7C15
+	return "phalanx-" + strconv.FormatUint(x, 36)
+}

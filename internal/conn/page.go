@@ -1,0 +1,86 @@
+package conn
+
+import (
+	"strconv"
+
+	"phalanx/internal/proto"
+)
+
+// fail answers with an error: the site's own page for it, or ours.
+func (c *Conn) fail(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
+	if s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
+		if f, ok := c.cfg.Site.Page(s); ok {
+			return c.sitePage(out, r, s, f, now)
+		}
+	}
+	return c.page(out, r, s, nil, now)
+}
+
+// sitePage answers with the site's own page for an error.
+func (c *Conn) sitePage(out []byte, r *proto.Request, s proto.Status, f File, now Now) []byte {
+	c.drop()
+	c.segment.File = f
+	out = c.start(out, r, s, now)
+	out = append(out, now.Second.stale...)
+	if s == proto.StatusServiceUnavailable {
+		out = append(out, retryAfter...)
+	}
+	out = proto.AppendField(out, "Content-Type", f.ContentType())
+	out = proto.AppendInt(out, "Content-Length: ", f.Size())
+	if r.Method != proto.MethodHead {
+		c.segment.Len = f.Size()
+	}
+	return c.end(out)
+}
+
+const retryAfter = "Retry-After: 1\r\n"
+
+// page answers with a small page of our own: an error, or a redirection to
+// the location.
+func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byte, now Now) []byte {
+	out = c.start(out, r, s, now)
+	out = append(out, now.Second.stale...)
+	switch s {
+	case proto.StatusMovedPermanently:
+		out = append(append(append(out, "Location: "...), location...), "\r\n"...)
+	case proto.StatusMethodNotAllowed:
+		out = proto.AppendField(out, "Allow", proto.Allow)
+	case proto.StatusRangeNotSatisfiable:
+		out = proto.AppendInt(out, "Content-Range: bytes */", c.segment.File.Size())
+	case proto.StatusServiceUnavailable:
+		out = append(out, retryAfter...)
+	}
+	c.drop()
+	var space [256]byte
+	body := appendPage(space[:0], s)
+	out = append(out, "Content-Type: text/html; charset=utf-8\r\n"...)
+	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
+	if r.Method != proto.MethodHead {
+		out = append(out, body...)
+		if c.record != nil {
+			c.record.Bytes += int64(len(body))
+		}
+	}
+	return out
+}
+
+// drop closes the file of a reply that turns out to go without it.
+func (c *Conn) drop() {
+	if c.segment.File != nil {
+		c.segment.File.Close()
+		c.segment = Segment{}
+	}
+}
+
+func appendPage(dst []byte, s proto.Status) []byte {
+	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>"...)
+	dst = appendTitle(dst, s)
+	dst = append(dst, "</title>\n<h1>"...)
+	dst = appendTitle(dst, s)
+	return append(dst, "</h1>\n"...)
+}
+
+func appendTitle(dst []byte, s proto.Status) []byte {
+	dst = strconv.AppendUint(dst, uint64(s), 10)
+	return append(append(dst, ' '), s.Reason()...)
+}

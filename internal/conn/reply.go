@@ -1,0 +1,227 @@
+package conn
+
+import (
+	"bytes"
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// readsBody reports whether a request by the method is answered only after
+// its body was read away. The others are refused at once.
+func readsBody(m proto.Method) bool {
+	return m == proto.MethodGet || m == proto.MethodHead || m == proto.MethodOptions
+}
+
+// answer appends the reply to a complete request.
+func (c *Conn) answer(out, head []byte, now Now) []byte {
+	r := c.parser.Request()
+	c.decide(r, now)
+	c.note(r, head)
+	switch r.Method {
+	case proto.MethodGet, proto.MethodHead:
+		return c.get(out, head, r, now)
+	case proto.MethodOptions:
+		out = c.start(out, r, proto.StatusNoContent, now)
+		out = proto.AppendField(out, "Allow", proto.Allow)
+		if c.cfg.CORS && r.Has(proto.FieldOrigin) {
+			out = append(out, preflightFields...)
+		}
+		return c.end(out)
+	case proto.MethodUnknown:
+		return c.fail(out, r, proto.StatusNotImplemented, now)
+	}
+	return c.fail(out, r, proto.StatusMethodNotAllowed, now)
+}
+
+// decide says whether this reply is the connection's last. While draining,
+// requests that were already received are answered first, but not those of a
+// client that never stops to pipeline.
+func (c *Conn) decide(r *proto.Request, now Now) {
+	if c.draining && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout) && r.KeepAlive() {
+		// The client does not know yet; its next request may be on its way.
+		c.closing, c.linger = true, true
+	}
+	if !r.KeepAlive() || c.cfg.Single {
+		c.closing = true
+	}
+}
+
+// note keeps what the log will say of the request.
+func (c *Conn) note(r *proto.Request, head []byte) {
+	if c.record == nil || head == nil {
+		return
+	}
+	c.record.Method = append(c.record.Method, r.MethodName.In(head)...)
+	c.record.Target = append(c.record.Target, r.Target.In(head)...)
+}
+
+// get answers GET and HEAD.
+func (c *Conn) get(out, head []byte, r *proto.Request, now Now) []byte {
+	path := r.Path.In(head)
+	f, status := c.cfg.Site.Open(path, proto.AcceptCodings(r, head))
+	switch status {
+	case proto.StatusOK:
+		c.segment.File = f
+		return c.file(out, head, r, now)
+	case proto.StatusMovedPermanently:
+		return c.redirect(out, head, r, now)
+	case proto.StatusForbidden:
+		if c.cfg.List {
+			return c.list(out, head, r, now)
+		}
+	}
+	return c.fail(out, r, status, now)
+}
+
+// file answers with a file, or as its preconditions and ranges demand.
+func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
+	f := c.segment.File
+	var tag [proto.MaxETag]byte
+	v := validators(f, now, tag[:0])
+	switch status := proto.Precondition(r, head, v); status {
+	case proto.StatusNotModified:
+		out = c.start(out, r, status, now)
+		out = c.freshness(out, now)
+		return c.end(appendValidators(out, v))
+	case proto.StatusPreconditionFailed:
+		return c.fail(out, r, status, now)
+	}
+	if r.Has(proto.FieldRange) && r.Method == proto.MethodGet && proto.RangeApplies(r, head, v) {
+		var space [4]proto.Range
+		ranges, ok := proto.ParseRange(space[:0], r.Value(head, proto.FieldRange), f.Size())
+		switch {
+		case ok && len(ranges) == 0:
+			return c.fail(out, r, proto.StatusRangeNotSatisfiable, now)
+		case ok && len(ranges) == 1:
+			return c.oneRange(out, r, ranges[0], v, now)
+		case ok:
+			return c.manyRanges(out, r, ranges, v, now)
+		}
+	}
+	out = c.start(out, r, proto.StatusOK, now)
+	out = c.describe(out, v, now)
+	out = proto.AppendField(out, "Content-Type", f.ContentType())
+	out = proto.AppendInt(out, "Content-Length: ", f.Size())
+	if r.Method == proto.MethodGet {
+		c.segment.Len = f.Size()
+	}
+	return c.end(out)
+}
+
+// oneRange answers with a part of the file (RFC 9110 §15.3.7.1).
+func (c *Conn) oneRange(out []byte, r *proto.Request, part proto.Range, v proto.Validators, now Now) []byte {
+	f := c.segment.File
+	out = c.start(out, r, proto.StatusPartialContent, now)
+	out = c.describe(out, v, now)
+	out = proto.AppendField(out, "Content-Type", f.ContentType())
+	out = append(out, "Content-Range: "...)
+	out = proto.AppendContentRange(out, part, f.Size())
+	out = append(out, "\r\n"...)
+	out = proto.AppendInt(out, "Content-Length: ", part.Len)
+	c.segment.Off, c.segment.Len = part.Off, part.Len
+	return c.end(out)
+}
+
+// validators says what the file is known by. A file that was changed within
+// the last second may change again without a new time: it has no tag yet. A
+// time in the future is no time at all (RFC 9110 §8.8.2.1).
+func validators(f File, now Now, space []byte) proto.Validators {
+	v := proto.Validators{Modified: f.Modified() / 1e9, Date: now.Second.Unix}
+	if v.Modified < v.Date-1 {
+		v.ETag = proto.AppendETag(space, f.Modified(), f.Size(), f.Coding().Token())
+	}
+	v.Modified = min(v.Modified, v.Date)
+	return v
+}
+
+func appendValidators(out []byte, v proto.Validators) []byte {
+	out = append(out, "Last-Modified: "...)
+	out = proto.AppendDate(out, v.Modified)
+	if v.ETag != nil {
+		out = append(out, "\r\nETag: "...)
+		out = append(out, v.ETag...)
+	}
+	return append(out, "\r\n"...)
+}
+
+// describe appends the fields of a reply with a file or a part of it.
+func (c *Conn) describe(out []byte, v proto.Validators, now Now) []byte {
+	out = c.freshness(out, now)
+	out = append(out, "Accept-Ranges: bytes\r\n"...)
+	if token := c.segment.File.Coding().Token(); token != "" {
+		out = proto.AppendField(out, "Content-Encoding", token)
+	}
+	return appendValidators(out, v)
+}
+
+// freshness appends what caches need to know of the file, also with 304
+// (RFC 9110 §15.4.5).
+func (c *Conn) freshness(out []byte, now Now) []byte {
+	out = append(out, now.Second.expires...)
+	if rule := c.segment.File.CacheControl(); rule != "" {
+		out = proto.AppendField(out, "Cache-Control", rule)
+	} else {
+		out = proto.AppendInt(out, "Cache-Control: max-age=", int64(c.cfg.Expires/time.Second))
+	}
+	if c.segment.File.Varies() {
+		out = append(out, "Vary: Accept-Encoding\r\n"...)
+	}
+	return out
+}
+
+// redirect sends the client to the directory's own URI, on this host and
+// with its query.
+func (c *Conn) redirect(out, head []byte, r *proto.Request, now Now) []byte {
+	location := append([]byte("/"), bytes.TrimLeft(r.Path.In(head), "/")...)
+	location = append(location, '/')
+	location = append(location, r.Query.In(head)...)
+	return c.page(out, r, proto.StatusMovedPermanently, appendURI(nil, location), now)
+}
+
+// appendURI appends p, in which bytes that no URI may hold are encoded. A
+// backslash is one of them: browsers take it for a slash, and "/\host" would
+// lead away.
+func appendURI(dst, p []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range p {
+		if c <= ' ' || c >= 0x7f || bytes.IndexByte([]byte("\"<>\\^`{|}"), c) >= 0 {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// refuse answers a request that cannot be understood or read to its end, and
+// gives up the connection: where the next request begins is not known.
+func (c *Conn) refuse(out, head []byte, f proto.Fault, now Now) []byte {
+	r := c.parser.Request()
+	c.closing, c.linger, c.in = true, true, nil
+	c.note(r, head)
+	if c.record != nil {
+		c.record.Reason = f.Reason
+	}
+	return c.fail(out, r, f.Status, now)
+}
+
+// start appends the status line and the fields of every reply.
+func (c *Conn) start(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
+	if c.record != nil {
+		c.record.Status = s
+	}
+	c.phase, c.since = phaseSend, now.Mono
+	out = proto.AppendStatusLine(out, s)
+	out = append(out, now.Second.common...)
+	switch {
+	case c.closing:
+		out = append(out, "Connection: close\r\n"...)
+	case r.Minor == 0:
+		out = append(out, "Connection: keep-alive\r\n"...)
+	}
+	return out
+}
+
+// end appends the empty line that ends the head.
+func (c *Conn) end(out []byte) []byte { return append(out, "\r\n"...) }
