@@ -1,0 +1,242 @@
+package serve
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+)
+
+// session is a connection that is waited for on Go's poller, by one goroutine
+// (the accepting one itself in the serial model).
+type session struct {
+	w      *Worker
+	file   *os.File // the socket
+	raw    syscall.RawConn
+	conn   conn.Conn
+	client string // the client's address, if anybody reads the log
+
+	recvDeadline time.Duration // armed; 0: none
+	sendDeadline time.Duration
+
+	// What the functions below, called by the poller, work on.
+	tryRecv func(fd uintptr) bool
+	trySend func(fd uintptr) bool
+	tryFile func(fd uintptr) bool
+	buf     *[]byte // borrowed from the worker while it holds received bytes
+	out     *[]byte // likewise while it holds bytes to send
+	n       int     // received
+	pending []byte  // still to send
+	flags   int     // of send(2)
+	err     error
+	queued  int // unacknowledged bytes when they were last looked at
+}
+
+// start serves an accepted socket: in a goroutine of its own, or, in the
+// serial model, to its end.
+func (w *Worker) start(fd int, from unix.Sockaddr) {
+	s := &session{w: w, file: os.NewFile(uintptr(fd), "client")}
+	if w.cfg.Verbose {
+		s.client = address(from)
+	}
+	w.mu.Lock()
+	w.sessions[s] = struct{}{}
+	w.mu.Unlock()
+	if w.cfg.Conn.Single {
+		s.run()
+		return
+	}
+	w.wg.Go(s.run)
+}
+
+func (s *session) run() {
+	defer s.end()
+	var err error
+	if s.raw, err = s.file.SyscallConn(); err != nil {
+		return
+	}
+	s.tryRecv, s.trySend, s.tryFile = s.recvNow, s.sendNow, s.sendfileNow
+	var obs conn.Observer
+	if s.w.cfg.Verbose {
+		obs = s
+	}
+	s.conn = conn.New(&s.w.cfg.Conn, obs, s.w.clock.now())
+	s.opened()
+	for s.turn() {
+	}
+}
+
+// end closes the socket and forgets the session.
+func (s *session) end() {
+	s.conn.Abort("the connection was lost")
+	s.giveBack()
+	s.closed()
+	s.w.mu.Lock()
+	delete(s.w.sessions, s)
+	s.w.mu.Unlock()
+	s.file.Close()
+}
+
+// giveBack returns the buffers to the worker, so that a connection that
+// waits holds none.
+func (s *session) giveBack() {
+	s.conn.Hold()
+	if s.buf != nil {
+		s.w.recvBuffers.Put(s.buf)
+		s.buf = nil
+	}
+	if s.out != nil {
+		s.w.outBuffers.Put(s.out)
+		s.out = nil
+	}
+}
+
+// turn receives once and sends what follows from it. It returns false when
+// the connection is over.
+func (s *session) turn() bool {
+	err := s.recv()
+	now := s.w.clock.now()
+	switch {
+	case err == nil:
+		s.received(s.n)
+		s.conn.Receive((*s.buf)[:s.n], now)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if s.w.draining.Load() {
+			s.conn.Drain(now)
+		}
+		s.conn.Expire(now)
+	default:
+		return false
+	}
+	more := s.reply(now)
+	s.giveBack()
+	return more
+}
+
+// recv calls recv(2) once, as soon as there is something to receive. It
+// returns io.EOF when the client has ended.
+func (s *session) recv() error {
+	s.armRecv()
+	if s.w.draining.Load() {
+		s.conn.Drain(s.w.clock.now())
+		s.armRecv()
+	}
+	if err := s.raw.Read(s.tryRecv); err != nil {
+		s.recvDeadline = 0
+		return err
+	}
+	if s.err == nil && s.n == 0 {
+		return io.EOF
+	}
+	return s.err
+}
+
+// armRecv makes sure that the wait for bytes ends when the connection's
+// deadline has come. A deadline that is armed already and comes earlier is
+// left: it is cheaper to wake once too often in half a minute than to set a
+// timer for every request.
+func (s *session) armRecv() {
+	deadline := s.conn.Deadline()
+	if s.recvDeadline == 0 || deadline < s.recvDeadline {
+		s.recvDeadline = deadline
+		s.file.SetReadDeadline(s.w.clock.at(deadline))
+	}
+}
+
+// recvNow takes a buffer only when there are bytes for it.
+func (s *session) recvNow(fd uintptr) bool {
+	s.buf = s.w.recvBuffers.Get().(*[]byte)
+	for {
+		s.n, s.err = unix.Read(int(fd), *s.buf)
+		if s.err != unix.EINTR {
+			break
+		}
+	}
+	if s.err == nil && s.n > 0 {
+		return true
+	}
+	s.w.recvBuffers.Put(s.buf)
+	s.buf = nil
+	return s.err != unix.EAGAIN
+}
+
+// reply does what the connection says until it wants to read. It returns
+// false when the connection is over.
+func (s *session) reply(now conn.Now) bool {
+	for {
+		if s.out == nil {
+			s.out = s.w.outBuffers.Get().(*[]byte)
+		}
+		out, step := s.conn.Next((*s.out)[:0], now)
+		for step == conn.Send && s.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax {
+			var ok bool
+			if out, ok = s.inline(out, now); !ok {
+				s.send(out, 0)
+				return false
+			}
+			out, step = s.conn.Next(out, now)
+		}
+		if cap(out) > outSize {
+			*s.out = out // it has grown; keep the larger one
+		}
+		if !s.step(out, step, now) {
+			return false
+		}
+		if step == conn.Read {
+			return true
+		}
+		now = s.w.clock.now()
+	}
+}
+
+// step sends out and takes the step. It returns false when the connection is
+// over.
+func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
+	flags := 0
+	if step == conn.Send {
+		flags = unix.MSG_MORE
+	}
+	if len(out) > 0 && !s.send(out, flags) {
+		return false
+	}
+	switch step {
+	case conn.Read, conn.Flush:
+		return true
+	case conn.Send:
+		return s.sendSegment()
+	case conn.Linger:
+		s.giveBack()
+		s.lingering()
+		return false
+	case conn.Reset:
+		s.raw.Control(func(fd uintptr) {
+			unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		})
+	}
+	return false
+}
+
+// lingering tells the client that nothing more follows and takes what it
+// still sends, so that closing does not reset the reply away.
+func (s *session) lingering() {
+	s.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	for {
+		err := s.recv()
+		s.giveBack()
+		now := s.w.clock.now()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			s.conn.Expire(now)
+			if now.Mono < s.conn.Deadline() {
+				continue
+			}
+		}
+		if err != nil || now.Mono >= s.conn.Deadline() {
+			return
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package serve
+
+import (
+	"errors"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/site"
+)
+
+// sendfileMax is the largest piece of a file in bytes that is handed to
+// sendfile(2) at once, so that a fast client does not keep the others of its
+// worker waiting.
+const sendfileMax = 1 << 20
+
+// descriptor is what a conn.File must also be so that it can be sent.
+type descriptor interface{ Fd() int }
+
+// inline appends the segment to out. It returns false if the file has become
+// shorter than its size was.
+func (s *session) inline(out []byte, now conn.Now) ([]byte, bool) {
+	seg := s.conn.Segment()
+	fd := seg.File.(descriptor).Fd()
+	for seg.Len > 0 {
+		n, err := unix.Pread(fd, out[len(out):len(out)+int(seg.Len)], seg.Off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			s.conn.Abort("the file became shorter or unreadable")
+			return out, false
+		}
+		out = out[:len(out)+n]
+		s.conn.Sent(int64(n), now)
+		seg = s.conn.Segment()
+	}
+	return out, true
+}
+
+// send sends p whole. It returns false when the connection is over.
+func (s *session) send(p []byte, flags int) bool {
+	s.pending, s.flags = p, flags
+	for {
+		err := s.wait()
+		if err == nil {
+			return s.err == nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !s.patience() {
+			return false
+		}
+	}
+}
+
+// wait calls trySend until it is done or the deadline has passed.
+func (s *session) wait() error {
+	err := s.raw.Write(s.trySend)
+	if err != nil {
+		s.sendDeadline = 0
+	}
+	return err
+}
+
+// sendNow sends what the socket takes. Its deadline is armed only when it
+// takes no more.
+func (s *session) sendNow(fd uintptr) bool {
+	for len(s.pending) > 0 {
+		var n int
+		n, s.err = unix.SendmsgN(int(fd), s.pending, nil, nil, s.flags|unix.MSG_NOSIGNAL)
+		switch s.err {
+		case nil:
+			s.pending = s.pending[n:]
+		case unix.EINTR:
+		case unix.EAGAIN:
+			s.armSend()
+			return false
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+// sendSegment sends the connection's segment with sendfile(2). It returns
+// false when the connection is over.
+func (s *session) sendSegment() bool {
+	s.giveBack()
+	for s.conn.Segment().Len > 0 {
+		err := s.raw.Write(s.tryFile)
+		switch {
+		case err == nil && s.err == nil:
+			runtime.Gosched()
+		case err == nil:
+			s.conn.Abort(s.err.Error())
+			return false
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.sendDeadline = 0
+			if !s.patience() {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+var errShorter = errors.New("the file became shorter")
+
+// sendfileNow sends one piece of the segment.
+func (s *session) sendfileNow(fd uintptr) bool {
+	seg := s.conn.Segment()
+	off := seg.Off
+	for {
+		var n int
+		n, s.err = unix.Sendfile(int(fd), seg.File.(descriptor).Fd(), &off, int(min(seg.Len, sendfileMax)))
+		switch {
+		case s.err == unix.EINTR:
+			continue
+		case s.err == unix.EAGAIN:
+			s.armSend()
+			return false
+		case s.err == nil && n == 0:
+			s.err = errShorter
+		case s.err == nil:
+			s.conn.Sent(int64(n), s.w.clock.now())
+		}
+		return true
+	}
+}
+
+// armSend is armRecv for sending.
+func (s *session) armSend() {
+	deadline := s.conn.Deadline()
+	if s.sendDeadline == 0 || deadline < s.sendDeadline {
+		s.sendDeadline = deadline
+		s.file.SetWriteDeadline(s.w.clock.at(deadline))
+	}
+}
+
+// patience is called when the deadline for sending has passed. A slow client
+// may have taken bytes without the socket having become writable: the kernel
+// wakes a writer only when a third of its buffer is free, and that can take
+// minutes to drain. So what is still unacknowledged is looked at first. It
+// returns false, and the connection is over, if the client took nothing.
+func (s *session) patience() bool {
+	now := s.w.clock.now()
+	queued := 0
+	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	if queued != s.queued {
+		s.queued = queued
+		s.conn.Progress(now)
+	}
+	s.conn.Expire(now)
+	if now.Mono < s.conn.Deadline() {
+		s.armSend()
+		return true
+	}
+	s.step(nil, conn.Reset, now)
+	return false
+}
+
+var _ descriptor = (*site.File)(nil)

@@ -1,0 +1,106 @@
+// Package serve moves bytes between sockets and connections.
+//
+// A [Worker] accepts from one listening socket and drives a conn.Conn for
+// each client: it receives when the connection asks to read, sends what it
+// appended (small bodies in the same write as their head, large ones with
+// sendfile), turns its deadline into a timer, and tells it when to drain. It
+// decides nothing about HTTP. netpoll.go waits with a goroutine for each
+// connection on Go's poller, and serves one at a time in the serial model.
+package serve
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/conn"
+)
+
+// Config is what a worker is told.
+type Config struct {
+	Conn    conn.Config    // for all connections; Conn.Single makes the worker serial
+	Recv    int            // bytes of each recv()
+	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
+	Verbose bool           // whether anybody reads Log
+}
+
+// Worker serves the connections of one listening socket.
+type Worker struct {
+	cfg   Config
+	clock clock
+
+	recvBuffers sync.Pool // of *[]byte, Recv bytes long
+	outBuffers  sync.Pool // of *[]byte, outSize bytes large
+
+	draining atomic.Bool
+	mu       sync.Mutex
+	sessions map[*session]struct{} // guarded by mu
+	wg       sync.WaitGroup        // of the sessions' goroutines
+}
+
+// inlineMax is the size in bytes up to which a body is copied behind its head
+// and sent with it: one write of both costs less than a write and a sendfile.
+const inlineMax = 32 << 10
+
+// outSize is the size of an output buffer: replies collect up to 64 KiB
+// before conn asks for them to be sent, and one head and one small body may
+// still follow.
+const outSize = 64<<10 + inlineMax + 8<<10
+
+// New returns a worker.
+func New(cfg Config) *Worker {
+	w := &Worker{cfg: cfg, sessions: make(map[*session]struct{})}
+	w.clock.cfg = &w.cfg.Conn
+	w.clock.start()
+	w.recvBuffers.New = func() any {
+		b := make([]byte, cfg.Recv)
+		return &b
+	}
+	w.outBuffers.New = func() any {
+		b := make([]byte, 0, outSize)
+		return &b
+	}
+	return w
+}
+
+// Run serves what arrives at the listening socket, which it takes over and
+// which must not block, until drain is closed. Then it takes what waits in the
+// accept queue, closes the socket, lets every connection end, and returns. An
+// error means that the socket itself failed; the connections have ended then
+// too.
+func (w *Worker) Run(listener *os.File, drain <-chan struct{}) error {
+	stop := make(chan struct{})
+	watcher := make(chan struct{})
+	go func() {
+		defer close(watcher)
+		select {
+		case <-drain:
+			w.beginDrain(listener)
+		case <-stop:
+		}
+	}()
+	err := w.acceptAll(listener, drain)
+	close(stop)
+	<-watcher
+	if err != nil {
+		w.beginDrain(listener)
+	}
+	listener.Close()
+	w.wg.Wait()
+	return err
+}
+
+// beginDrain wakes the accepting goroutine and every connection that waits
+// for a request. The order matters: a session arms its deadline and then
+// looks at draining, so that it either sees the flag or is woken.
+func (w *Worker) beginDrain(listener *os.File) {
+	w.draining.Store(true)
+	listener.SetReadDeadline(past)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.sessions {
+		s.file.SetReadDeadline(past)
+	}
+}
