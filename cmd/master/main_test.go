@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/options"
+	"phalanx/internal/supervise"
+)
+
+// roleKey makes the test binary act as a worker that serves nobody.
+const roleKey = "PHALANX_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleKey) == "" {
+		os.Exit(m.Run())
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT)
+	c, err := ipc.Open(supervise.ControlFD)
+	if err == nil {
+		err = c.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version})
+	}
+	if err != nil {
+		panic(err)
+	}
+	<-stop
+}
+
+// output is a pipe; its text can be read once the writer is closed.
+func output(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+func text(t *testing.T, r, w *os.File) string {
+	t.Helper()
+	w.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	const cure = "; build it with make, or name it with --worker PATH\n"
+	tests := []struct {
+		args string
+		code int
+		err  string
+	}{
+		{"--port x", 64, "phalanx: --port x: must be 0 to 65535 (0 takes a free one)\n"},
+		{"--base " + dir + "/none", 78, "phalanx: --base " + dir + "/none: no such directory; create it or give another\n"},
+		{"--port 0 --worker " + dir + "/none", 78, "phalanx: worker " + dir + "/none: no such file" + cure},
+		{"--port 0 --worker " + dir, 78, "phalanx: worker " + dir + ": not an executable file" + cure},
+		{"--port 0 --worker " + plain, 78, "phalanx: worker " + plain + ": not an executable file" + cure},
+		{"--port 0 --worker /bin/true", 78, "phalanx: worker /bin/true: is no worker of Phalanx " + options.Version + " (exit status 0)" + cure},
+		{"--port " + taken + " --worker /bin/true", 1, "phalanx: --port " + taken + ": already in use by another server; stop it or choose another port\n"},
+		{"--port 0 --bind x --worker /bin/true", 78, "phalanx: --bind \"x\": not an IP address; give one such as 127.0.0.1 or ::1\n"},
+	}
+	for _, tt := range tests {
+		outR, outW := output(t)
+		errR, errW := output(t)
+		code := run(strings.Fields(tt.args), outW, errW)
+		if got := text(t, errR, errW); code != tt.code || got != tt.err {
+			t.Errorf("master %s: exit code %d, %q\nwant %d, %q", tt.args, code, got, tt.code, tt.err)
+		}
+		if got := text(t, outR, outW); got != "" {
+			t.Errorf("master %s: standard output %q", tt.args, got)
+		}
+	}
+}
+
+func TestInfo(t *testing.T) {
+	for args, want := range map[string]string{"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master"} {
+		outR, outW := output(t)
+		errR, errW := output(t)
+		code := run([]string{args}, outW, errW)
+		out, errors := text(t, outR, outW), text(t, errR, errW)
+		if code != 0 || !strings.HasPrefix(out, want) || errors != "" {
+			t.Errorf("master %s: exit code %d, %q, %q", args, code, out, errors)
+		}
+	}
+}
+
+// start runs a master whose workers are this test binary.
+func start(t *testing.T, stderr *os.File, args ...string) <-chan int {
+	t.Helper()
+	t.Setenv(roleKey, "worker")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stdout := output(t)
+	code := make(chan int, 1)
+	go func() {
+		code <- run(append(args, "--port=0", "--workers=2", "--worker="+self), stdout, stderr)
+	}()
+	return code
+}
+
+func TestServingLine(t *testing.T) {
+	r, w := output(t)
+	code := start(t, w, "-v", "--base=.")
+	lines := bufio.NewScanner(r)
+	var serving struct {
+		Message, URL, Base, Model string
+		Port, Workers             int
+	}
+	for serving.Message != "serving" && lines.Scan() {
+		if err := json.Unmarshal(lines.Bytes(), &serving); err != nil {
+			t.Fatalf("%v in %q", err, lines.Text())
+		}
+	}
+	base, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://localhost:" + strconv.Itoa(serving.Port) + "/"
+	if serving.URL != url || serving.Port == 0 || serving.Base != base || serving.Model != "process" || serving.Workers != 2 {
+		t.Errorf("%+v", serving)
+	}
+	interrupt(t)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"stopped"`) {
+	}
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d", c)
+	}
+}
+
+// The test binary is the master here: the signal is for itself.
+func interrupt(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFindWorker(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(filepath.Dir(self), "worker")
+	if err := os.WriteFile(beside, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(beside)
+	if got, err := findWorker(""); err != nil || filepath.Base(got) != "worker" || filepath.Dir(got) != filepath.Dir(self) {
+		t.Errorf("beside master: %q, %v", got, err)
+	}
+	t.Chdir(filepath.Dir(self))
+	if got, err := findWorker("worker"); err != nil || !filepath.IsAbs(got) {
+		t.Errorf("a relative path: %q, %v", got, err)
+	}
+}

@@ -1,0 +1,76 @@
+// Command worker serves the connections of one slot. It is started by
+// master, which hands it its listening socket, a control channel and the log
+// as descriptors, and a command line made by internal/options.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/options"
+	"phalanx/internal/site"
+	"phalanx/internal/supervise"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	opts, err := options.ParseWorker(args)
+	if info, ok := errors.AsType[*options.Info](err); ok {
+		fmt.Fprint(stdout, info.Text)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "phalanx worker: %v\n", err)
+		return exitCode(err)
+	}
+	channel, err := ipc.Open(supervise.ControlFD)
+	if err != nil {
+		fmt.Fprintf(stderr, "phalanx worker: %v; a worker is started by master\n", err)
+		return 64
+	}
+	defer channel.Close()
+	if err := work(opts, channel); err != nil {
+		code := exitCode(err)
+		channel.Send(ipc.Failed{ExitCode: code, Reason: err.Error()})
+		return code
+	}
+	return 0
+}
+
+// work serves until it is told to drain, and returns when it has drained.
+func work(opts options.WorkerOptions, channel *ipc.Channel) error {
+	root, err := site.Open(string(opts.Base), policy(opts.Options))
+	if err != nil {
+		return &options.ConfigError{Text: err.Error(), Err: err}
+	}
+	defer root.Close()
+	// The master's copy of the socket has the same mode; it does not block
+	// there either.
+	if err := syscall.SetNonblock(supervise.ListenFD, true); err != nil {
+		return fmt.Errorf("listening socket: %w", err)
+	}
+	c := newControl(channel)
+	defer c.stop()
+	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {
+		return err
+	}
+	select {
+	case <-c.granted:
+	case <-c.drain:
+		return nil
+	}
+	return newWorker(opts, root).Run(os.NewFile(supervise.ListenFD, "listener"), c.drain)
+}
+
+func exitCode(err error) int {
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return 1
+}

@@ -1,0 +1,115 @@
+// Package archtest holds the house's plan (docs/design.md): imports point
+// down its table, never up, and what must not know the world does not.
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "phalanx/"
+
+// rooms says which packages of the house and which libraries each room may
+// import. The standard library is open to all but where banned says no.
+var rooms = map[string][]string{
+	"internal/proto":     {},
+	"internal/site":      {"internal/proto", "github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
+	"internal/conn":      {"internal/proto"},
+	"internal/serve":     {"internal/conn", "internal/site", "internal/proto", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/ipc":       {"golang.org/x/sys/unix"},
+	"internal/logging":   {"github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
+	"internal/supervise": {"internal/ipc", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
+	"internal/archtest":  {},
+}
+
+// banned are parts of the standard library: what would let a room do I/O or
+// read a clock, and HTTP that somebody else wrote.
+var banned = map[string][]string{
+	"internal/proto": {"net", "net/http", "net/url", "os", "io", "syscall", "log", "bufio"},
+	"internal/conn":  {"net", "net/http", "net/url", "os", "io", "syscall", "log", "bufio"},
+	"":               {"net/http", "net/url", "net/textproto", "mime", "mime/multipart"},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "phalanx/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportsPointDown(t *testing.T) {
+	seen := 0
+	for _, p := range list(t) {
+		room, ok := strings.CutPrefix(p.ImportPath, module)
+		if !ok || !strings.HasPrefix(room, "internal/") {
+			continue
+		}
+		allowed, planned := rooms[room]
+		if !planned {
+			t.Errorf("%s is in no plan: add it to docs/design.md and to this test", room)
+			continue
+		}
+		seen++
+		for _, imported := range p.Imports {
+			name := strings.TrimPrefix(imported, module)
+			foreign := name != imported || strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")
+			if foreign && !slices.Contains(allowed, name) {
+				t.Errorf("%s imports %s", room, name)
+			}
+		}
+	}
+	if seen != len(rooms) {
+		t.Errorf("%d of the %d planned rooms exist", seen, len(rooms))
+	}
+}
+
+func TestBannedImports(t *testing.T) {
+	for _, p := range list(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		bans := banned[room]
+		if strings.HasPrefix(room, "internal/") || room == "cmd/master" || room == "cmd/worker" {
+			bans = append(slices.Clone(bans), banned[""]...)
+		}
+		for _, b := range bans {
+			if slices.Contains(p.Imports, b) {
+				t.Errorf("%s imports %s", room, b)
+			}
+		}
+	}
+}
+
+// A worker must not carry a ready-made HTTP server at all.
+func TestWorkerHasNoForeignHTTP(t *testing.T) {
+	for _, p := range list(t) {
+		if p.ImportPath == module+"cmd/worker" && slices.Contains(p.Deps, "net/http") {
+			t.Error("cmd/worker depends on net/http")
+		}
+	}
+}

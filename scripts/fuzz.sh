@@ -1,0 +1,10 @@
+#!/bin/sh
+# Runs every fuzzer of the project for the time given, 30s if none is.
+set -eu
+time="${1:-30s}"
+grep -rlE '^func Fuzz' --include='*_test.go' internal | xargs -n1 dirname | sort -u | while read -r dir; do
+	grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/^func //' | sort -u | while read -r name; do
+		echo "== $dir $name"
+		go test "./$dir" -run '^$' -fuzz "^$name\$" -fuzztime "$time"
+	done
+done
