@@ -75,7 +75,7 @@ func serve(args []string, stderr *os.File) error {
 	defer sockets.Close()
 	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""))
 	spawner := supervise.Spawner{
-		Path: worker, Args: o.WorkerArgs, Env: environment(o.Model),
+		Path: worker, Args: o.WorkerArgs, Env: environment(o),
 		Socket: sockets.File, Log: logFile,
 	}
 	return supervise.Run(supervise.Config{
@@ -98,13 +98,12 @@ func announce(log zerolog.Logger, o options.Options, port, workers int) {
 		Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
 }
 
-// environment gives the single-threaded models one core for each worker, the
-// goroutine model all that the master may use.
-func environment(m options.Model) []string {
-	if m == options.Goroutine {
-		return os.Environ()
+// environment is the workers'.
+func environment(o options.Options) []string {
+	if n := o.Procs(); n > 0 {
+		return append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
 	}
-	return append(os.Environ(), "GOMAXPROCS=1")
+	return os.Environ()
 }
 
 // duplicate returns a copy of stderr for the log, which the workers share.

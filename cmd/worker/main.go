@@ -64,7 +64,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	case <-c.drain:
 		return nil
 	}
-	return newWorker(opts, root).Run(os.NewFile(supervise.ListenFD, "listener"), c.drain)
+	return serveWith(opts, root, c.drain)
 }
 
 func exitCode(err error) int {

@@ -4,6 +4,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
@@ -13,16 +15,29 @@ import (
 	"phalanx/internal/supervise"
 )
 
-func newWorker(opts options.WorkerOptions, root *site.Root) *serve.Worker {
-	log := logging.New(os.NewFile(supervise.LogFD, "log"), string(opts.LogFormat), opts.Verbose,
-		logging.NoColor(os.Getenv("NO_COLOR") != ""))
+// serveWith serves the slot's socket with the engine that was asked for.
+func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{}) error {
+	if !opts.EventLoop() {
+		return serve.New(config(opts, uncached{root})).Run(supervise.ListenFD, drain)
+	}
+	cache := site.NewCache(root, time.Second)
+	defer cache.Close()
+	loop, err := serve.NewLoop(config(opts, cached{uncached{root}, cache}))
+	if err != nil {
+		return err
+	}
+	return loop.Run(supervise.ListenFD, drain)
+}
+
+func config(opts options.WorkerOptions, files conn.Site) serve.Config {
+	log, flush := journal(opts)
 	var header []string
 	for _, field := range opts.Header {
 		header = append(header, string(field))
 	}
-	return serve.New(serve.Config{
+	return serve.Config{
 		Conn: conn.Config{
-			Site:      beneath{root},
+			Site:      files,
 			Server:    "phalanx/" + options.Version,
 			KeepAlive: time.Duration(opts.KeepAlive),
 			Expires:   time.Duration(opts.Expires),
@@ -34,7 +49,24 @@ func newWorker(opts options.WorkerOptions, root *site.Root) *serve.Worker {
 		Recv:    int(opts.Recv),
 		Log:     log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger(),
 		Verbose: opts.Verbose > 0,
-	})
+		Flush:   flush,
+	}
+}
+
+// journal returns the log and, for an event loop, what writes its lines once
+// a turn.
+func journal(opts options.WorkerOptions) (zerolog.Logger, func()) {
+	file := os.NewFile(supervise.LogFD, "log")
+	options := []logging.Option{logging.NoColor(os.Getenv("NO_COLOR") != "")}
+	if !opts.EventLoop() || opts.Verbose == 0 {
+		return logging.New(file, string(opts.LogFormat), opts.Verbose, options...), nil
+	}
+	buffer := logging.NewBuffer(supervise.LogFD)
+	log := logging.New(file, string(opts.LogFormat), opts.Verbose, append(options, logging.Through(buffer))...)
+	buffer.Note = func(dropped int) {
+		log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
+	}
+	return log, buffer.Flush
 }
 
 // policy says what of the root is shown.
@@ -49,21 +81,32 @@ func policy(o options.Options) site.Policy {
 	return p
 }
 
-// beneath lets a connection open files of the root: conn knows no site, and
+// uncached lets a connection open files of the root: conn knows no site, and
 // site no connection.
-type beneath struct{ root *site.Root }
+type uncached struct{ root *site.Root }
 
-func (b beneath) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := b.root.Open(path, codings)
+func (u uncached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := u.root.Open(path, codings)
 	return f, status
 }
 
-func (b beneath) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
-	l, status := b.root.List(path, query, json)
+func (u uncached) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
+	l, status := u.root.List(path, query, json)
 	return l, status
 }
 
-func (b beneath) Page(s proto.Status) (conn.File, bool) {
-	f, ok := b.root.Page(s)
+func (u uncached) Page(s proto.Status) (conn.File, bool) {
+	f, ok := u.root.Page(s)
 	return f, ok
+}
+
+// cached does the same with a memory of the files, for one goroutine.
+type cached struct {
+	uncached
+	cache *site.Cache
+}
+
+func (c cached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := c.cache.Open(path, codings)
+	return f, status
 }

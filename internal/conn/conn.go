@@ -22,8 +22,9 @@ type File interface {
 	Modified() int64     // nanoseconds since 1970
 	ContentType() string // with charset
 	Coding() proto.Coding
-	Varies() bool         // whether another coding may answer the same path
-	CacheControl() string // what a rule says of its path; empty: the default
+	Varies() bool          // whether another coding may answer the same path
+	CacheControl() string  // what a rule says of its path; empty: the default
+	Entity() *proto.Entity // where the connection keeps what it says of the file
 	Close()
 }
 
@@ -127,6 +128,7 @@ type Conn struct {
 	draining bool
 	closing  bool // this reply is the last
 	linger   bool // and the client may still be sending
+	unsent   bool // the caller has bytes of a reply that the socket did not take
 
 	parser proto.Parser
 	body   proto.Discarder
@@ -197,7 +199,9 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 				return out, Send
 			}
 			if c.parts != nil {
+				mark := len(out)
 				out = c.nextPart(out)
+				c.count(len(out) - mark)
 				continue
 			}
 			c.finish(now)
@@ -225,7 +229,7 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			}
 		case phaseLate:
 			late := proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time"}
-			out = c.refuse(out, nil, late, now)
+			out = c.refuse(out, c.head, late, now)
 		case phaseLinger:
 			return out, Linger
 		case phaseClosed:
@@ -319,6 +323,21 @@ func (c *Conn) finish(now Now) {
 		c.phase = phaseLinger
 	default:
 		c.phase = phaseClosed
+	}
+}
+
+// Linger replaces the step Close when the caller knows that there are bytes
+// left to receive: closing now would reset the connection, and what the client
+// has not read yet of the reply would be lost (RFC 9112 §9.6).
+func (c *Conn) Linger(now Now) Step {
+	c.phase, c.since = phaseLinger, now.Mono
+	return Linger
+}
+
+// count adds bytes of a reply's body that are no part of a file.
+func (c *Conn) count(n int) {
+	if c.record != nil {
+		c.record.Bytes += int64(n)
 	}
 }
 

@@ -15,18 +15,18 @@ type multipart struct {
 
 // manyRanges answers with several parts of the file. Their heads are made
 // one by one as they are due; their length is known now.
-func (c *Conn) manyRanges(out []byte, r *proto.Request, ranges []proto.Range, v proto.Validators, now Now) []byte {
+func (c *Conn) manyRanges(out []byte, r *proto.Request, e *proto.Entity, ranges []proto.Range, now Now) []byte {
 	m := &multipart{
 		ranges:   append([]proto.Range(nil), ranges...),
-		boundary: boundary(now, v),
+		boundary: boundary(now, e),
 	}
 	var space [512]byte
 	length := int64(len(m.appendEnd(space[:0])))
 	for _, part := range m.ranges {
 		length += int64(len(m.appendPart(space[:0], c.segment.File, part))) + part.Len
 	}
-	out = c.start(out, r, proto.StatusPartialContent, now)
-	out = c.describe(out, v, now)
+	out = c.startFile(out, r, proto.StatusPartialContent, now)
+	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", "multipart/byteranges; boundary="+m.boundary)
 	out = proto.AppendInt(out, "Content-Length: ", length)
 	c.parts = m
@@ -66,7 +66,7 @@ func (m *multipart) appendEnd(out []byte) []byte {
 // boundary makes a delimiter that whoever wrote the file could not foresee:
 // it depends on the nanosecond in which it is made. The multiplier spreads it
 // over 64 bits (Knuth, The Art of Computer Programming, §6.4).
-func boundary(now Now, v proto.Validators) string {
-	x := (uint64(now.Mono) ^ uint64(v.Modified)<<32 ^ uint64(now.Second.Unix)) * 0x9E3779B97F4A7C15
+func boundary(now Now, e *proto.Entity) string {
+	x := (uint64(now.Mono) ^ uint64(e.Modified)<<32 ^ uint64(now.Second.Unix)) * 0x9E3779B97F4A7C15
 	return "phalanx-" + strconv.FormatUint(x, 36)
 }

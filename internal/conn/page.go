@@ -21,7 +21,7 @@ func (c *Conn) sitePage(out []byte, r *proto.Request, s proto.Status, f File, no
 	c.drop()
 	c.segment.File = f
 	out = c.start(out, r, s, now)
-	out = append(out, now.Second.stale...)
+	out = append(append(out, now.Second.born...), now.Second.stale...)
 	if s == proto.StatusServiceUnavailable {
 		out = append(out, retryAfter...)
 	}
@@ -39,6 +39,14 @@ const retryAfter = "Retry-After: 1\r\n"
 // the location.
 func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byte, now Now) []byte {
 	out = c.start(out, r, s, now)
+	if f := c.segment.File; f != nil {
+		// The file is there, it is only not what was asked for: Last-Modified
+		// is about it (RFC 9110 §8.8.2).
+		e := c.entity(f, now)
+		out = append(proto.AppendDate(append(out, "Last-Modified: "...), e.Modified), "\r\n"...)
+	} else {
+		out = append(out, now.Second.born...)
+	}
 	out = append(out, now.Second.stale...)
 	switch s {
 	case proto.StatusMovedPermanently:
@@ -57,9 +65,7 @@ func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byt
 	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
 	if r.Method != proto.MethodHead {
 		out = append(out, body...)
-		if c.record != nil {
-			c.record.Bytes += int64(len(body))
-		}
+		c.count(len(body))
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package conn
 
 import (
 	"bytes"
-	"time"
 
 	"phalanx/internal/proto"
 )
@@ -72,102 +71,6 @@ func (c *Conn) get(out, head []byte, r *proto.Request, now Now) []byte {
 		}
 	}
 	return c.fail(out, r, status, now)
-}
-
-// file answers with a file, or as its preconditions and ranges demand.
-func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
-	f := c.segment.File
-	var tag [proto.MaxETag]byte
-	v := validators(f, now, tag[:0])
-	switch status := proto.Precondition(r, head, v); status {
-	case proto.StatusNotModified:
-		out = c.start(out, r, status, now)
-		out = c.freshness(out, now)
-		return c.end(appendValidators(out, v))
-	case proto.StatusPreconditionFailed:
-		return c.fail(out, r, status, now)
-	}
-	if r.Has(proto.FieldRange) && r.Method == proto.MethodGet && proto.RangeApplies(r, head, v) {
-		var space [4]proto.Range
-		ranges, ok := proto.ParseRange(space[:0], r.Value(head, proto.FieldRange), f.Size())
-		switch {
-		case ok && len(ranges) == 0:
-			return c.fail(out, r, proto.StatusRangeNotSatisfiable, now)
-		case ok && len(ranges) == 1:
-			return c.oneRange(out, r, ranges[0], v, now)
-		case ok:
-			return c.manyRanges(out, r, ranges, v, now)
-		}
-	}
-	out = c.start(out, r, proto.StatusOK, now)
-	out = c.describe(out, v, now)
-	out = proto.AppendField(out, "Content-Type", f.ContentType())
-	out = proto.AppendInt(out, "Content-Length: ", f.Size())
-	if r.Method == proto.MethodGet {
-		c.segment.Len = f.Size()
-	}
-	return c.end(out)
-}
-
-// oneRange answers with a part of the file (RFC 9110 §15.3.7.1).
-func (c *Conn) oneRange(out []byte, r *proto.Request, part proto.Range, v proto.Validators, now Now) []byte {
-	f := c.segment.File
-	out = c.start(out, r, proto.StatusPartialContent, now)
-	out = c.describe(out, v, now)
-	out = proto.AppendField(out, "Content-Type", f.ContentType())
-	out = append(out, "Content-Range: "...)
-	out = proto.AppendContentRange(out, part, f.Size())
-	out = append(out, "\r\n"...)
-	out = proto.AppendInt(out, "Content-Length: ", part.Len)
-	c.segment.Off, c.segment.Len = part.Off, part.Len
-	return c.end(out)
-}
-
-// validators says what the file is known by. A file that was changed within
-// the last second may change again without a new time: it has no tag yet. A
-// time in the future is no time at all (RFC 9110 §8.8.2.1).
-func validators(f File, now Now, space []byte) proto.Validators {
-	v := proto.Validators{Modified: f.Modified() / 1e9, Date: now.Second.Unix}
-	if v.Modified < v.Date-1 {
-		v.ETag = proto.AppendETag(space, f.Modified(), f.Size(), f.Coding().Token())
-	}
-	v.Modified = min(v.Modified, v.Date)
-	return v
-}
-
-func appendValidators(out []byte, v proto.Validators) []byte {
-	out = append(out, "Last-Modified: "...)
-	out = proto.AppendDate(out, v.Modified)
-	if v.ETag != nil {
-		out = append(out, "\r\nETag: "...)
-		out = append(out, v.ETag...)
-	}
-	return append(out, "\r\n"...)
-}
-
-// describe appends the fields of a reply with a file or a part of it.
-func (c *Conn) describe(out []byte, v proto.Validators, now Now) []byte {
-	out = c.freshness(out, now)
-	out = append(out, "Accept-Ranges: bytes\r\n"...)
-	if token := c.segment.File.Coding().Token(); token != "" {
-		out = proto.AppendField(out, "Content-Encoding", token)
-	}
-	return appendValidators(out, v)
-}
-
-// freshness appends what caches need to know of the file, also with 304
-// (RFC 9110 §15.4.5).
-func (c *Conn) freshness(out []byte, now Now) []byte {
-	out = append(out, now.Second.expires...)
-	if rule := c.segment.File.CacheControl(); rule != "" {
-		out = proto.AppendField(out, "Cache-Control", rule)
-	} else {
-		out = proto.AppendInt(out, "Cache-Control: max-age=", int64(c.cfg.Expires/time.Second))
-	}
-	if c.segment.File.Varies() {
-		out = append(out, "Vary: Accept-Encoding\r\n"...)
-	}
-	return out
 }
 
 // redirect sends the client to the directory's own URI, on this host and

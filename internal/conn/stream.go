@@ -20,7 +20,7 @@ func (c *Conn) list(out, head []byte, r *proto.Request, now Now) []byte {
 		c.closing = true // its end is the only mark that HTTP/1.0 has
 	}
 	out = c.start(out, r, proto.StatusOK, now)
-	out = append(out, now.Second.stale...)
+	out = append(append(out, now.Second.born...), now.Second.stale...)
 	out = append(out, "Cache-Control: no-cache\r\nVary: Accept\r\n"...)
 	out = proto.AppendField(out, "Content-Type", stream.ContentType())
 	if chunked {
@@ -48,9 +48,7 @@ func (c *Conn) nextChunk(out []byte, now Now) []byte {
 	from := len(out)
 	out, done := c.stream.Append(out)
 	n := len(out) - from
-	if c.record != nil {
-		c.record.Bytes += int64(n)
-	}
+	c.count(n)
 	switch {
 	case chunked && n == 0:
 		out = out[:mark]

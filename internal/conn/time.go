@@ -36,7 +36,8 @@ type Second struct {
 	Unix    int64  // since 1970
 	common  string // the fields of every reply
 	expires string // the field that says until when a file is fresh
-	stale   string // the fields of a reply that was made on the spot
+	born    string // the field that says that a reply was made on the spot
+	stale   string // the field that says that it is stale at once
 }
 
 // NewSecond prepares the second. It is the only place that writes Date,
@@ -54,16 +55,14 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 	if cfg.CORS {
 		common = append(common, corsFields...)
 	}
-	// An error is as old as its reply and stale at once: the file may be
-	// there in a second.
-	stale := proto.AppendField(nil, "Last-Modified", date)
-	stale = proto.AppendField(stale, "Expires", date)
 	expires := proto.AppendDate(nil, unix+int64(cfg.Expires/time.Second))
 	return &Second{
 		Unix:    unix,
 		common:  string(common),
 		expires: string(proto.AppendField(nil, "Expires", string(expires))),
-		stale:   string(stale),
+		born:    string(proto.AppendField(nil, "Last-Modified", date)),
+		// The file may be there in a second.
+		stale: string(proto.AppendField(nil, "Expires", date)),
 	}
 }
 
@@ -93,23 +92,67 @@ const preflightFields = "Access-Control-Allow-Methods: " + proto.Allow + "\r\n" 
 	"Access-Control-Allow-Headers: *\r\n" +
 	"Access-Control-Max-Age: 86400\r\n"
 
-// Deadline returns the time on Now's monotonic clock at which [Conn.Expire]
-// is due, if nothing happens before.
-func (c *Conn) Deadline() time.Duration {
+// Timer is what a connection's deadline is about. All deadlines of one kind
+// are equally far from where they are counted, so that those of many
+// connections fall due in the order in which they were set.
+type Timer uint8
+
+// The timers.
+const (
+	TimerIdle   Timer = iota // Config.KeepAlive
+	TimerGrace               // DrainGrace
+	TimerHead                // HeadTimeout
+	TimerSend                // SendTimeout
+	TimerLinger              // LingerTimeout
+	TimerNone                // the connection is over; due at once
+	NumTimers
+)
+
+// Timer returns what the deadline is about now.
+func (c *Conn) Timer() Timer {
+	if c.unsent && c.phase != phaseReset {
+		// Also when it is over but for that: a last reply still has to arrive.
+		return TimerSend
+	}
 	switch c.phase {
 	case phaseIdle:
 		if c.draining {
-			return min(c.since+c.cfg.KeepAlive, max(c.since, c.drain)+DrainGrace)
+			return TimerGrace
 		}
-		return c.since + c.cfg.KeepAlive
+		return TimerIdle
 	case phaseHead, phaseBody:
-		return c.since + HeadTimeout
+		return TimerHead
 	case phaseSend, phaseStream:
-		return c.since + SendTimeout
+		return TimerSend
 	case phaseLinger:
+		return TimerLinger
+	}
+	return TimerNone
+}
+
+// Deadline returns the time on Now's monotonic clock at which [Conn.Expire]
+// is due, if nothing happens before.
+func (c *Conn) Deadline() time.Duration {
+	switch c.Timer() {
+	case TimerIdle:
+		return c.since + c.cfg.KeepAlive
+	case TimerGrace:
+		return max(c.since, c.drain) + DrainGrace
+	case TimerHead:
+		return c.since + HeadTimeout
+	case TimerSend:
+		return c.since + SendTimeout
+	case TimerLinger:
 		return c.since + LingerTimeout
 	}
 	return c.since
+}
+
+// Unsent tells the connection that n bytes of what Next returned have not been
+// sent yet; 0 says that now all have. While there are any, its deadline is
+// about the client taking them, whatever comes next.
+func (c *Conn) Unsent(n int, now Now) {
+	c.unsent, c.since = n > 0, now.Mono
 }
 
 // Progress notes that the client has taken bytes that were handed to the
@@ -122,12 +165,12 @@ func (c *Conn) Expire(now Now) {
 	if now.Mono < c.Deadline() {
 		return
 	}
-	switch c.phase {
-	case phaseIdle, phaseLinger:
+	switch c.Timer() {
+	case TimerIdle, TimerGrace, TimerLinger:
 		c.phase = phaseClosed
-	case phaseHead, phaseBody:
+	case TimerHead:
 		c.phase = phaseLate
-	case phaseSend, phaseStream:
+	case TimerSend:
 		c.Abort("the client took no bytes for too long")
 		c.phase = phaseReset
 	}

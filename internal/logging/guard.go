@@ -2,7 +2,7 @@ package logging
 
 import (
 	"encoding/json"
-	"os"
+	"io"
 	"strconv"
 )
 
@@ -13,8 +13,8 @@ const maxLine = 4095
 // The guards are the last resort against a line that is too long. Whoever
 // logs a long field clips it, so they should never have to act.
 type (
-	jsonGuard    struct{ w *os.File }
-	consoleGuard struct{ w *os.File }
+	jsonGuard    struct{ w io.Writer }
+	consoleGuard struct{ w io.Writer }
 )
 
 // Write replaces a long line by an object that quotes its beginning.

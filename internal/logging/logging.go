@@ -8,6 +8,7 @@
 package logging
 
 import (
+	"io"
 	"os"
 	"time"
 
@@ -32,6 +33,7 @@ type Option func(*config)
 type config struct {
 	noColor bool
 	now     func() time.Time
+	through io.Writer
 }
 
 // NoColor switches the console's colours off (the NO_COLOR convention).
@@ -42,6 +44,11 @@ func NoColor(off bool) Option {
 // Clock replaces time.Now.
 func Clock(now func() time.Time) Option {
 	return func(c *config) { c.now = now }
+}
+
+// Through hands lines to b instead of writing each at once.
+func Through(b *Buffer) Option {
+	return func(c *config) { c.through = b }
 }
 
 // New returns a logger that writes to w. At verbose 0 it is silent, 1 is
@@ -55,10 +62,14 @@ func New(w *os.File, format string, verbose int, options ...Option) zerolog.Logg
 	if verbose <= 0 {
 		return zerolog.Nop()
 	}
-	out := zerolog.New(jsonGuard{w})
+	var to io.Writer = w
+	if c.through != nil {
+		to = c.through
+	}
+	out := zerolog.New(jsonGuard{to})
 	if format == Console || format != JSON && isTerminal(w) {
 		out = zerolog.New(zerolog.ConsoleWriter{
-			Out:        consoleGuard{w},
+			Out:        consoleGuard{to},
 			NoColor:    c.noColor,
 			TimeFormat: "15:04:05.000",
 		})

@@ -31,6 +31,7 @@ type Options struct {
 	Model   Model   `group:"Serving" long:"model" value-name:"MODEL" default:"process" description:"process, goroutine or serial"`
 	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model"`
 
+	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"how process workers wait: epoll (auto) or netpoll"`
 	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"size of each recv(), 1 to 16M; 64k is understood"`
 	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"how long an idle connection stays open"`
 	Worker    string    `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside master" description:"the worker binary"`
@@ -59,6 +60,25 @@ func (o Options) Slots(cpus int) int {
 	}
 }
 
+// EventLoop reports whether a worker serves with one thread around epoll, or
+// else with goroutines on Go's poller.
+func (o Options) EventLoop() bool {
+	return o.Model == Process && o.Engine != Netpoll
+}
+
+// Procs returns the GOMAXPROCS of a worker; 0 leaves it as the master's own.
+// The event loop keeps one for itself while it works; the second is for the
+// garbage collector, signals and the control channel.
+func (o Options) Procs() int {
+	switch {
+	case o.Model == Goroutine:
+		return 0
+	case o.EventLoop():
+		return 2
+	}
+	return 1
+}
+
 // WorkerArgs returns the command line of the worker in this slot.
 // [ParseWorker] reads it back exactly. Flag and value share one argument, so
 // that a value that begins with a dash stays a value.
@@ -70,6 +90,7 @@ func (o Options) WorkerArgs(slot int) []string {
 		"--port=" + strconv.Itoa(int(o.Port)),
 		"--model=" + string(o.Model),
 		"--workers=" + strconv.Itoa(int(o.Workers)),
+		"--engine=" + string(o.Engine),
 		"--recv=" + strconv.Itoa(int(o.Recv)),
 		"--keepalive=" + time.Duration(o.KeepAlive).String(),
 		"--log-format=" + string(o.LogFormat),

@@ -38,6 +38,10 @@ func ParseMaster(args []string, getenv func(string) string) (Options, error) {
 		return Options{}, &UsageError{"--workers " + strconv.Itoa(int(o.Workers)) +
 			": the " + string(o.Model) + " model has one worker; leave it out or use --model process"}
 	}
+	if o.Model != Process && o.Engine == Epoll {
+		return Options{}, &UsageError{"--engine epoll: the " + string(o.Model) +
+			" model waits with goroutines; leave it out or use --model process"}
+	}
 	return o, nil
 }
 

@@ -11,7 +11,7 @@ import (
 // defaults is what an empty command line means.
 func defaults() Options {
 	return Options{
-		Base: ".", Port: 8080, Model: Process, Recv: 65536, LogFormat: LogAuto,
+		Base: ".", Port: 8080, Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto,
 		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour),
 		Index: []Name{"index.html"},
 	}
@@ -34,6 +34,7 @@ func TestParseMaster(t *testing.T) {
 		{"--bind ::1", func(o *Options) { o.Bind = "::1" }},
 		{"--model goroutine", func(o *Options) { o.Model = Goroutine }},
 		{"--model serial --workers 1", func(o *Options) { o.Model, o.Workers = Serial, 1 }},
+		{"--engine netpoll", func(o *Options) { o.Engine = Netpoll }},
 		{"--workers 1024", func(o *Options) { o.Workers = 1024 }},
 		{"--recv 1", func(o *Options) { o.Recv = 1 }},
 		{"--recv 64k", func(o *Options) { o.Recv = 65536 }},
@@ -80,6 +81,8 @@ func TestParseMasterErrors(t *testing.T) {
 		{[]string{"--model", "thread"}, "--model thread: must be process, goroutine or serial"},
 		{[]string{"--workers", "1025"}, "--workers 1025: must be 1 to 1024 (0 is one per CPU)"},
 		{[]string{"--model", "serial", "--workers", "2"}, "--workers 2: the serial model has one worker; leave it out or use --model process"},
+		{[]string{"--engine", "kqueue"}, "--engine kqueue: must be auto, epoll or netpoll"},
+		{[]string{"--model", "serial", "--engine", "epoll"}, "--engine epoll: the serial model waits with goroutines; leave it out or use --model process"},
 		{[]string{"--recv", "0"}, "--recv 0: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "17M"}, "--recv 17M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "2147483647M"}, "--recv 2147483647M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
@@ -118,7 +121,7 @@ func TestParseMasterErrors(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	env := map[string]string{
-		"PHALANX_BASE": "www", "PHALANX_PORT": "81", "PHALANX_BIND": "::1", "PHALANX_MODEL": "serial",
+		"PHALANX_BASE": "www", "PHALANX_PORT": "81", "PHALANX_BIND": "::1", "PHALANX_MODEL": "serial", "PHALANX_ENGINE": "netpoll",
 		"PHALANX_WORKERS": "1", "PHALANX_RECV": "1k", "PHALANX_KEEPALIVE": "1s", "PHALANX_EXPIRES": "2s",
 		"PHALANX_WORKER": "w", "PHALANX_VERBOSE": "2", "PHALANX_LOG_FORMAT": "json",
 		"PHALANX_HELP": "1", "PHALANX_VERSION": "1", "PHALANX_LIST": "true", "PHALANX_DOTFILES": "0",
@@ -126,7 +129,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	getenv := func(key string) string { return env[key] }
 	want := Options{
-		Base: "www", Port: 81, Bind: "::1", Model: Serial, Workers: 1, Recv: 1024, Worker: "w",
+		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Workers: 1, Recv: 1024, Worker: "w",
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
 	}

@@ -23,6 +23,7 @@ type (
 	Base      string        // a directory, as given; CheckBase makes it absolute
 	Port      int           // 0 to 65535, 0 takes a free one
 	Model     string        // Process, Goroutine or Serial
+	Engine    string        // Auto, Epoll or Netpoll
 	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
 	Recv      int           // bytes, 1 to MaxRecv
 	KeepAlive time.Duration // 1ms to MaxKeepAlive
@@ -35,6 +36,13 @@ const (
 	Process   Model = "process"
 	Goroutine Model = "goroutine"
 	Serial    Model = "serial"
+)
+
+// The ways of waiting for sockets.
+const (
+	Auto    Engine = "auto"
+	Epoll   Engine = "epoll"
+	Netpoll Engine = "netpoll"
 )
 
 // The looks of a log line.
@@ -71,6 +79,16 @@ func (m *Model) UnmarshalFlag(v string) error {
 		return nil
 	}
 	return invalid("model", v, "must be process, goroutine or serial")
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (e *Engine) UnmarshalFlag(v string) error {
+	switch Engine(v) {
+	case Auto, Epoll, Netpoll:
+		*e = Engine(v)
+		return nil
+	}
+	return invalid("engine", v, "must be auto, epoll or netpoll")
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

@@ -106,7 +106,7 @@ func onlyDate(r *Request, head []byte, f Field, now int64) (unix int64, ok bool)
 // RangeApplies reports whether If-Range, if it is there, lets the Range
 // field be looked at (RFC 9110 §13.1.5): its tag must match by strong
 // comparison, or its date be exactly the modification time and that time old
-// enough to be a strong validator (§8.8.2.2: a minute before the reply).
+// enough to be a strong validator: a second before the reply (§8.8.2.2).
 func RangeApplies(r *Request, head []byte, v Validators) bool {
 	if !r.Has(FieldIfRange) {
 		return true
@@ -116,5 +116,5 @@ func RangeApplies(r *Request, head []byte, v Validators) bool {
 		return !weak && len(rest) == 0 && v.ETag != nil && string(tag) == string(v.ETag)
 	}
 	date, ok := ParseDate(value, v.Date)
-	return ok && date == v.Modified && v.Date-v.Modified >= 60
+	return ok && date == v.Modified && v.Date > v.Modified
 }

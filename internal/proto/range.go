@@ -63,6 +63,10 @@ func parseSpec(spec []byte, size int64) (r Range, valid bool) {
 	last, okLast := parsePos(spec[dash+1:])
 	switch {
 	case dash == 0 && okLast: // the last bytes
+		if size == 0 && last > 0 {
+			// Satisfiable (§14.1.2), but there is no Content-Range to say so.
+			return Range{}, false
+		}
 		n := min(last, size)
 		return Range{size - n, n}, true
 	case !okFirst || !okLast && dash != len(spec)-1:

@@ -113,3 +113,12 @@ func address(from unix.Sockaddr) string {
 	}
 	return "unknown"
 }
+
+// peerAddress asks for a client's address.
+func peerAddress(fd int) string {
+	from, err := unix.Getpeername(fd)
+	if err != nil {
+		return "unknown"
+	}
+	return address(from)
+}

@@ -14,11 +14,18 @@ const (
 	maxLogHead   = 3072
 )
 
+// journal logs what becomes of one connection. A nil journal logs nothing.
+type journal struct {
+	cfg    *Config
+	clock  *clock
+	client string // its address
+}
+
 // Done logs a request that has been answered (conn.Observer).
-func (s *session) Done(r conn.Record) {
-	took := s.w.clock.now().Mono - r.Began
-	e := s.w.cfg.Log.Info().
-		Str("client", s.client).
+func (j *journal) Done(r conn.Record) {
+	took := j.clock.now().Mono - r.Began
+	e := j.cfg.Log.Info().
+		Str("client", j.client).
 		Str("method", logging.Clip(logging.Escape(r.Method), 64)).
 		Str("path", logging.Clip(logging.Escape(r.Target), maxLogTarget)).
 		Int("status", int(r.Status)).
@@ -31,26 +38,26 @@ func (s *session) Done(r conn.Record) {
 }
 
 // Head logs a request head (conn.Observer).
-func (s *session) Head(head []byte) {
-	if e := s.w.cfg.Log.Debug(); e.Enabled() {
-		e.Str("client", s.client).Str("head", logging.Clip(logging.Escape(head), maxLogHead)).Msg("head")
+func (j *journal) Head(head []byte) {
+	if e := j.cfg.Log.Debug(); e.Enabled() {
+		e.Str("client", j.client).Str("head", logging.Clip(logging.Escape(head), maxLogHead)).Msg("head")
 	}
 }
 
-func (s *session) received(n int) {
-	if s.client != "" {
-		s.w.cfg.Log.Trace().Str("client", s.client).Int("bytes", n).Msg("recv")
+func (j *journal) received(n int) {
+	if j != nil {
+		j.cfg.Log.Trace().Str("client", j.client).Int("bytes", n).Msg("recv")
 	}
 }
 
-func (s *session) opened() {
-	if s.client != "" {
-		s.w.cfg.Log.Debug().Str("client", s.client).Msg("connection opened")
+func (j *journal) opened() {
+	if j != nil {
+		j.cfg.Log.Debug().Str("client", j.client).Msg("connection opened")
 	}
 }
 
-func (s *session) closed() {
-	if s.client != "" {
-		s.w.cfg.Log.Debug().Str("client", s.client).Msg("connection closed")
+func (j *journal) closed() {
+	if j != nil {
+		j.cfg.Log.Debug().Str("client", j.client).Msg("connection closed")
 	}
 }

@@ -15,11 +15,11 @@ import (
 // session is a connection that is waited for on Go's poller, by one goroutine
 // (the accepting one itself in the serial model).
 type session struct {
-	w      *Worker
-	file   *os.File // the socket
-	raw    syscall.RawConn
-	conn   conn.Conn
-	client string // the client's address, if anybody reads the log
+	w    *Worker
+	file *os.File // the socket
+	raw  syscall.RawConn
+	conn conn.Conn
+	log  *journal // nil when nobody reads the log
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration
@@ -42,7 +42,7 @@ type session struct {
 func (w *Worker) start(fd int, from unix.Sockaddr) {
 	s := &session{w: w, file: os.NewFile(uintptr(fd), "client")}
 	if w.cfg.Verbose {
-		s.client = address(from)
+		s.log = &journal{&w.cfg, &w.clock, address(from)}
 	}
 	w.mu.Lock()
 	w.sessions[s] = struct{}{}
@@ -62,11 +62,11 @@ func (s *session) run() {
 	}
 	s.tryRecv, s.trySend, s.tryFile = s.recvNow, s.sendNow, s.sendfileNow
 	var obs conn.Observer
-	if s.w.cfg.Verbose {
-		obs = s
+	if s.log != nil {
+		obs = s.log
 	}
 	s.conn = conn.New(&s.w.cfg.Conn, obs, s.w.clock.now())
-	s.opened()
+	s.log.opened()
 	for s.turn() {
 	}
 }
@@ -75,7 +75,7 @@ func (s *session) run() {
 func (s *session) end() {
 	s.conn.Abort("the connection was lost")
 	s.giveBack()
-	s.closed()
+	s.log.closed()
 	s.w.mu.Lock()
 	delete(s.w.sessions, s)
 	s.w.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *session) turn() bool {
 	now := s.w.clock.now()
 	switch {
 	case err == nil:
-		s.received(s.n)
+		s.log.received(s.n)
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if s.w.draining.Load() {
@@ -175,7 +175,7 @@ func (s *session) reply(now conn.Now) bool {
 		out, step := s.conn.Next((*s.out)[:0], now)
 		for step == conn.Send && s.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax {
 			var ok bool
-			if out, ok = s.inline(out, now); !ok {
+			if out, ok = inline(&s.conn, out, now); !ok {
 				s.send(out, 0)
 				return false
 			}
@@ -208,11 +208,15 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 	case conn.Read, conn.Flush:
 		return true
 	case conn.Send:
-		return s.sendSegment()
+		// A small segment for which there was no more room is asked for again.
+		return s.conn.Segment().Len <= inlineMax || s.sendSegment()
+	case conn.Close:
+		if s.unread() > 0 {
+			s.conn.Linger(s.w.clock.now())
+			s.lingering()
+		}
 	case conn.Linger:
-		s.giveBack()
 		s.lingering()
-		return false
 	case conn.Reset:
 		s.raw.Control(func(fd uintptr) {
 			unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
@@ -221,9 +225,16 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 	return false
 }
 
+// unread returns how many bytes wait to be received.
+func (s *session) unread() (n int) {
+	s.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	return n
+}
+
 // lingering tells the client that nothing more follows and takes what it
 // still sends, so that closing does not reset the reply away.
 func (s *session) lingering() {
+	s.giveBack()
 	s.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
 	for {
 		err := s.recv()

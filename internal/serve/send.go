@@ -16,26 +16,34 @@ import (
 // worker waiting.
 const sendfileMax = 1 << 20
 
-// descriptor is what a conn.File must also be so that it can be sent.
-type descriptor interface{ Fd() int }
+// source is what a conn.File must also be so that it can be sent.
+type source interface {
+	Fd() int
+	Body() []byte // nil unless the whole file is held in memory
+}
 
-// inline appends the segment to out. It returns false if the file has become
-// shorter than its size was.
-func (s *session) inline(out []byte, now conn.Now) ([]byte, bool) {
-	seg := s.conn.Segment()
-	fd := seg.File.(descriptor).Fd()
+// inline appends the connection's segment to out. It returns false if the
+// file has become shorter than its size was.
+func inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
+	seg := c.Segment()
+	file := seg.File.(source)
+	if body := file.Body(); body != nil {
+		c.Sent(seg.Len, now)
+		return append(out, body[seg.Off:seg.Off+seg.Len]...), true
+	}
+	fd := file.Fd()
 	for seg.Len > 0 {
 		n, err := unix.Pread(fd, out[len(out):len(out)+int(seg.Len)], seg.Off)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {
-			s.conn.Abort("the file became shorter or unreadable")
+			c.Abort("the file became shorter or unreadable")
 			return out, false
 		}
 		out = out[:len(out)+n]
-		s.conn.Sent(int64(n), now)
-		seg = s.conn.Segment()
+		c.Sent(int64(n), now)
+		seg = c.Segment()
 	}
 	return out, true
 }
@@ -46,6 +54,7 @@ func (s *session) send(p []byte, flags int) bool {
 	for {
 		err := s.wait()
 		if err == nil {
+			s.conn.Unsent(0, s.w.clock.now())
 			return s.err == nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !s.patience() {
@@ -74,6 +83,7 @@ func (s *session) sendNow(fd uintptr) bool {
 			s.pending = s.pending[n:]
 		case unix.EINTR:
 		case unix.EAGAIN:
+			s.conn.Unsent(len(s.pending), s.w.clock.now())
 			s.armSend()
 			return false
 		default:
@@ -115,7 +125,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	off := seg.Off
 	for {
 		var n int
-		n, s.err = unix.Sendfile(int(fd), seg.File.(descriptor).Fd(), &off, int(min(seg.Len, sendfileMax)))
+		n, s.err = unix.Sendfile(int(fd), seg.File.(source).Fd(), &off, int(min(seg.Len, sendfileMax)))
 		switch {
 		case s.err == unix.EINTR:
 			continue
@@ -162,4 +172,4 @@ func (s *session) patience() bool {
 	return false
 }
 
-var _ descriptor = (*site.File)(nil)
+var _ source = (*site.File)(nil)

@@ -24,6 +24,7 @@ type Config struct {
 	Recv    int            // bytes of each recv()
 	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	Verbose bool           // whether anybody reads Log
+	Flush   func()         // called when the event loop has logged for a turn, if not nil
 }
 
 // Worker serves the connections of one listening socket.
@@ -65,12 +66,13 @@ func New(cfg Config) *Worker {
 	return w
 }
 
-// Run serves what arrives at the listening socket, which it takes over and
-// which must not block, until drain is closed. Then it takes what waits in the
-// accept queue, closes the socket, lets every connection end, and returns. An
-// error means that the socket itself failed; the connections have ended then
-// too.
-func (w *Worker) Run(listener *os.File, drain <-chan struct{}) error {
+// Run serves what arrives at the listening socket, a descriptor which it
+// takes over and which must not block, until drain is closed. Then it takes
+// what waits in the accept queue, closes the socket, lets every connection
+// end, and returns. An error means that the socket itself failed; the
+// connections have ended then too.
+func (w *Worker) Run(fd int, drain <-chan struct{}) error {
+	listener := os.NewFile(uintptr(fd), "listener")
 	stop := make(chan struct{})
 	watcher := make(chan struct{})
 	go func() {

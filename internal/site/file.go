@@ -12,14 +12,37 @@ type File struct {
 	fd           int
 	size         int64
 	modified     int64
+	stamp        stamp
+	users        int    // how many have it open; it is closed with the last
+	body         []byte // the whole file, if it is held in memory; then fd is -1
 	contentType  string
 	coding       proto.Coding
 	varies       bool
 	cacheControl string
+	entity       proto.Entity
 }
 
-// Fd returns the file's descriptor, open for reading until Close.
+// stamp tells a state of a file from every other state of it and of others.
+type stamp struct {
+	dev, ino          uint64
+	size              int64
+	modified, changed int64 // nanoseconds since 1970
+}
+
+func stampOf(st *unix.Stat_t) stamp {
+	return stamp{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
+}
+
+// latest is the later of its times. The change time counts too: the other
+// one can be set to anything.
+func (s stamp) latest() int64 { return max(s.modified, s.changed) }
+
+// Fd returns the file's descriptor, open for reading until Close, or -1 if
+// its body is held in memory.
 func (f *File) Fd() int { return f.fd }
+
+// Body returns the whole file, or nil if it is not held in memory.
+func (f *File) Body() []byte { return f.body }
 
 // Size returns the size in bytes when the file was opened.
 func (f *File) Size() int64 { return f.size }
@@ -36,15 +59,24 @@ func (f *File) Coding() proto.Coding { return f.coding }
 // Varies reports whether the same path may be answered with another coding.
 func (f *File) Varies() bool { return f.varies }
 
-// Close closes the file, which must not be used after it.
+// Close ends one use of the file, which must not be used after it.
 func (f *File) Close() {
-	unix.Close(f.fd)
-	*f = File{root: f.root, fd: -1}
+	if f.users--; f.users > 0 {
+		return
+	}
+	if f.fd >= 0 {
+		unix.Close(f.fd)
+	}
+	f.entity.Reset()
+	*f = File{root: f.root, fd: -1, entity: f.entity}
 	f.root.pool.Put(f)
 }
 
 // CacheControl returns what the rule for the file's name says, or nothing.
 func (f *File) CacheControl() string { return f.cacheControl }
+
+// Entity is where a connection keeps what it says of the file.
+func (f *File) Entity() *proto.Entity { return &f.entity }
 
 // describe sets what follows from the name.
 func (f *File) describe(name []byte, rules []Rule) {

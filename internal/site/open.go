@@ -1,6 +1,7 @@
 package site
 
 import (
+	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +49,13 @@ func (r *Root) openat2(name []byte) (int, error) {
 func (r *Root) openRoot(name []byte) (int, error) {
 	f, err := r.root.OpenFile(string(name), openFlags, 0)
 	if err != nil {
-		return -1, err
+		// The same bare errnos as openat2's: callers compare with them.
+		// What has none is a path that escapes.
+		var errno unix.Errno
+		if !errors.As(err, &errno) {
+			errno = unix.EXDEV
+		}
+		return -1, errno
 	}
 	defer f.Close()
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)

@@ -175,7 +175,8 @@ func (r *Root) file(name []byte) (*File, error) {
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG:
 			f := r.pool.Get().(*File)
-			f.fd, f.size, f.modified = fd, st.Size, st.Mtim.Nano()
+			f.fd, f.users, f.stamp = fd, 1, stampOf(&st)
+			f.size, f.modified = f.stamp.size, f.stamp.modified
 			return f, nil
 		case unix.S_IFDIR:
 			err = errDirectory

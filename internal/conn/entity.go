@@ -1,0 +1,99 @@
+package conn
+
+import (
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// entity returns what replies say of the file. A file that was changed within
+// the last second may change again without a new time: it has no tag yet, and
+// what is said of it is said for this once. A time in the future is no time at
+// all (RFC 9110 §8.8.2.1).
+func (c *Conn) entity(f File, now Now) *proto.Entity {
+	e := f.Entity()
+	if e.Settled {
+		return e
+	}
+	e.Reset()
+	modified := f.Modified() / 1e9
+	if modified < now.Second.Unix-1 {
+		e.Settled = true
+		e.Tag = proto.AppendETag(e.Tag, f.Modified(), f.Size(), f.Coding().Token())
+	}
+	e.Modified = min(modified, now.Second.Unix)
+	out := e.Fields
+	if rule := f.CacheControl(); rule != "" {
+		out = proto.AppendField(out, "Cache-Control", rule)
+	} else {
+		out = proto.AppendInt(out, "Cache-Control: max-age=", int64(c.cfg.Expires/time.Second))
+	}
+	if f.Varies() {
+		out = append(out, "Vary: Accept-Encoding\r\n"...)
+	}
+	out = append(out, "Last-Modified: "...)
+	out = append(proto.AppendDate(out, e.Modified), "\r\n"...)
+	if len(e.Tag) > 0 {
+		out = append(append(append(out, "ETag: "...), e.Tag...), "\r\n"...)
+	}
+	e.Always = len(out)
+	out = append(out, "Accept-Ranges: bytes\r\n"...)
+	if token := f.Coding().Token(); token != "" {
+		out = proto.AppendField(out, "Content-Encoding", token)
+	}
+	e.Part = len(out)
+	out = proto.AppendField(out, "Content-Type", f.ContentType())
+	out = proto.AppendInt(out, "Content-Length: ", f.Size())
+	e.Fields = append(out, "\r\n"...)
+	return e
+}
+
+// file answers with a file, or as its preconditions and ranges demand.
+func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
+	f := c.segment.File
+	e := c.entity(f, now)
+	v := e.Validators(now.Second.Unix)
+	switch status := proto.Precondition(r, head, v); status {
+	case proto.StatusNotModified:
+		out = c.startFile(out, r, status, now)
+		return c.end(append(out, e.Fields[:e.Always]...))
+	case proto.StatusPreconditionFailed:
+		return c.fail(out, r, status, now)
+	}
+	if r.Has(proto.FieldRange) && r.Method == proto.MethodGet && proto.RangeApplies(r, head, v) {
+		var space [4]proto.Range
+		ranges, ok := proto.ParseRange(space[:0], r.Value(head, proto.FieldRange), f.Size())
+		switch {
+		case ok && len(ranges) == 0:
+			return c.fail(out, r, proto.StatusRangeNotSatisfiable, now)
+		case ok && len(ranges) == 1:
+			return c.oneRange(out, r, e, ranges[0], now)
+		case ok:
+			return c.manyRanges(out, r, e, ranges, now)
+		}
+	}
+	out = c.startFile(out, r, proto.StatusOK, now)
+	if r.Method == proto.MethodGet {
+		c.segment.Len = f.Size()
+	}
+	return append(out, e.Fields...)
+}
+
+// oneRange answers with a part of the file (RFC 9110 §15.3.7.1).
+func (c *Conn) oneRange(out []byte, r *proto.Request, e *proto.Entity, part proto.Range, now Now) []byte {
+	f := c.segment.File
+	out = c.startFile(out, r, proto.StatusPartialContent, now)
+	out = append(out, e.Fields[:e.Part]...)
+	out = proto.AppendField(out, "Content-Type", f.ContentType())
+	out = append(out, "Content-Range: "...)
+	out = proto.AppendContentRange(out, part, f.Size())
+	out = append(out, "\r\n"...)
+	out = proto.AppendInt(out, "Content-Length: ", part.Len)
+	c.segment.Off, c.segment.Len = part.Off, part.Len
+	return c.end(out)
+}
+
+// startFile appends the status line and the fields that change with time.
+func (c *Conn) startFile(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
+	return append(c.start(out, r, s, now), now.Second.expires...)
+}

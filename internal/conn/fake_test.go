@@ -1,0 +1,274 @@
+package conn
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// unixNow is the time of the tests, the example of RFC 9110 §5.6.7.
+const (
+	unixNow  = 784111777
+	dateNow  = "Sun, 06 Nov 1994 08:49:37 GMT"
+	dateFile = "Sun, 06 Nov 1994 08:32:57 GMT" // 1,000 seconds before
+)
+
+// fakeFile is a file that lies in memory and counts how often it is open.
+type fakeFile struct {
+	entity   proto.Entity
+	data     string
+	modified int64
+	coding   proto.Coding
+	site     *fakeSite
+}
+
+func (f *fakeFile) Size() int64           { return int64(len(f.data)) }
+func (f *fakeFile) Modified() int64       { return f.modified }
+func (f *fakeFile) ContentType() string   { return "text/plain" }
+func (f *fakeFile) Coding() proto.Coding  { return f.coding }
+func (f *fakeFile) Varies() bool          { return false }
+func (f *fakeFile) Entity() *proto.Entity { return &f.entity }
+func (f *fakeFile) CacheControl() string  { return "" }
+func (f *fakeFile) Close()                { f.site.open-- }
+
+// fakeSite has files, and statuses for other paths.
+type fakeSite struct {
+	files  map[string]*fakeFile
+	status map[string]proto.Status
+	open   int      // files that are not closed
+	opened []string // the paths that were asked for
+	silent bool     // opened is not kept
+}
+
+func (s *fakeSite) Open(path []byte, _ proto.Codings) (File, proto.Status) {
+	if !s.silent {
+		s.opened = append(s.opened, string(path))
+	}
+	if f := s.files[string(path)]; f != nil {
+		s.open++
+		return f, proto.StatusOK
+	}
+	if status := s.status[string(path)]; status != 0 {
+		return nil, status
+	}
+	return nil, proto.StatusNotFound
+}
+
+func (s *fakeSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
+	return nil, proto.StatusForbidden
+}
+func (s *fakeSite) Page(proto.Status) (File, bool) { return nil, false }
+
+var bigData = strings.Repeat("0123456789abcdef", 6400) // 100 KiB
+
+func newFakeSite() *fakeSite {
+	s := &fakeSite{status: map[string]proto.Status{
+		"/dir": 301, "//dir": 301, `/\dir`: 301, "/d\xc3\xa4%20": 301, "/shut": 403, "/busy": 503, "/broken": 500, "/bad%": 400,
+	}}
+	const old = (unixNow - 1000) * 1e9
+	s.files = map[string]*fakeFile{
+		"": {data: "home"}, "/": {data: "home"}, "/a": {data: "0123456789"}, "/empty": {}, "/big": {data: bigData},
+		"/young": {data: "young"}, "/future": {data: "future"}, "/a.gz": {data: "gzip", coding: proto.Gzip},
+	}
+	for _, f := range s.files {
+		f.site, f.modified = s, old
+	}
+	s.files["/young"].modified = unixNow*1e9 + 5
+	s.files["/future"].modified = (unixNow + 1000) * 1e9
+	return s
+}
+
+func newConfig() *Config {
+	return &Config{Site: newFakeSite(), Server: "test", KeepAlive: 30 * time.Second, Expires: 12 * time.Hour}
+}
+
+// driver is what serve is to a connection, without a socket.
+type driver struct {
+	t     testing.TB
+	conn  Conn
+	now   Now
+	out   []byte
+	reply []byte // all that was sent
+	step  Step   // the last one
+	piece int64  // bytes of a segment that are sent at once
+	in    []byte // the receive buffer
+}
+
+func newDriver(t testing.TB, cfg *Config, obs Observer) *driver {
+	d := &driver{t: t, piece: 40 << 10, out: make([]byte, 0, 128<<10)}
+	d.now.Second = cfg.NewSecond(unixNow)
+	d.conn = New(cfg, obs, d.now)
+	return d
+}
+
+// receive gives the connection bytes and does what follows. It returns false
+// when the connection has ended.
+func (d *driver) receive(p string) bool {
+	d.in = append(d.in[:0], p...)
+	d.conn.Receive(d.in, d.now)
+	return d.pump()
+}
+
+// pump does what the connection says until it wants to read.
+func (d *driver) pump() bool {
+	for d.once() {
+		if d.step == Read {
+			return true
+		}
+	}
+	return false
+}
+
+// once does one step. It returns false when the connection has ended.
+func (d *driver) once() bool {
+	var out []byte
+	out, d.step = d.conn.Next(d.out[:0], d.now)
+	d.reply = append(d.reply, out...)
+	switch d.step {
+	case Send:
+		d.hold()
+		s := d.conn.Segment()
+		n := min(s.Len, d.piece)
+		d.reply = append(d.reply, s.File.(*fakeFile).data[s.Off:s.Off+n]...)
+		d.conn.Sent(n, d.now)
+	case Read:
+		d.hold()
+	case Flush:
+	default:
+		return false
+	}
+	return true
+}
+
+// hold takes the receive buffer back and spoils it.
+func (d *driver) hold() {
+	d.conn.Hold()
+	for i := range d.in {
+		d.in[i] = 0xee
+	}
+}
+
+// at moves the clock.
+func (d *driver) at(mono time.Duration) *driver {
+	d.now.Mono = mono
+	return d
+}
+
+// exchange is a whole connection: the request bytes in pieces that end at the
+// offsets. It returns the replies and whether the connection has ended.
+func exchange(t testing.TB, cfg *Config, obs Observer, raw string, ends ...int) (string, bool) {
+	t.Helper()
+	d := newDriver(t, cfg, obs)
+	from := 0
+	alive := true
+	for _, end := range append(ends, len(raw)) {
+		if alive && end > from {
+			alive = d.receive(raw[from:end])
+			from = end
+		}
+	}
+	d.conn.Abort("")
+	if open := cfg.Site.(*fakeSite).open; open != 0 {
+		t.Fatalf("%d files left open", open)
+	}
+	return string(d.reply), !alive
+}
+
+// interim is the reply that depends on when the body's bytes come.
+const interim = "HTTP/1.1 100 Continue\r\n\r\n"
+
+// exchangeEverySplit is exchange whole, byte by byte and in two pieces cut at
+// every place, and fails if the replies differ.
+func exchangeEverySplit(t testing.TB, cfg func() *Config, raw string) (string, bool) {
+	t.Helper()
+	reply, ended := exchange(t, cfg(), nil, raw)
+	reply = strings.ReplaceAll(reply, interim, "")
+	check := func(ends ...int) {
+		t.Helper()
+		r, e := exchange(t, cfg(), nil, raw, ends...)
+		if r = strings.ReplaceAll(r, interim, ""); r != reply || e != ended {
+			t.Fatalf("cut at %d: ended %v\n%q\nwhole: ended %v\n%q", ends[0], e, r, ended, reply)
+		}
+	}
+	each := make([]int, len(raw))
+	for i := range each {
+		each[i] = i + 1
+	}
+	check(each...)
+	step := 1 + len(raw)/500
+	for i := 1; i < len(raw); i += step {
+		check(i)
+	}
+	return reply, ended
+}
+
+// record is what an observer was told of a request.
+type record struct {
+	method, target string
+	status         proto.Status
+	bytes          int64
+	began          time.Duration
+	reason         string
+}
+
+// observer keeps what it is told.
+type observer struct {
+	heads   []string
+	records []record
+}
+
+func (o *observer) Head(head []byte) { o.heads = append(o.heads, string(bytes.Clone(head))) }
+func (o *observer) Done(r Record) {
+	o.records = append(o.records, record{string(r.Method), string(r.Target), r.Status, r.Bytes, r.Began, r.Reason})
+}
+
+// What replies are made of.
+const (
+	common = "Server: test\r\nDate: " + dateNow + "\r\nX-Content-Type-Options: nosniff\r\n"
+	fresh  = "Expires: Sun, 06 Nov 1994 20:49:37 GMT\r\nCache-Control: max-age=43200\r\n"
+	stale  = "Last-Modified: " + dateNow + "\r\nExpires: " + dateNow + "\r\n"
+	closes = "Connection: close\r\n"
+	keeps  = "Connection: keep-alive\r\n"
+)
+
+// tag is the entity tag of an old file with n bytes.
+func tag(n int) string { return fmt.Sprintf(`"%x-%x"`, int64((unixNow-1000)*1e9), n) }
+
+func validFields(n int) string { return "Last-Modified: " + dateFile + "\r\nETag: " + tag(n) + "\r\n" }
+
+// fileFields are those of a file with n bytes and of its parts.
+func fileFields(n int) string { return validFields(n) + "Accept-Ranges: bytes\r\n" }
+
+// full is a 200 with the file's data, or a HEAD's without.
+func full(connection, data string) string { return fullHead(connection, len(data)) + data }
+
+func fullHead(connection string, n int) string {
+	return "HTTP/1.1 200 OK\r\n" + common + connection + fresh + fileFields(n) +
+		fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n", n)
+}
+
+// part is a 206 with the data from the offset on of a file with size bytes.
+func part(data string, off, size int) string {
+	return "HTTP/1.1 206 Partial Content\r\n" + common + fresh + fileFields(size) +
+		fmt.Sprintf("Content-Type: text/plain\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n", off, off+len(data)-1, size, len(data)) + data
+}
+
+// page is a reply with a page of our own; fields come before its type.
+func page(connection, status, fields string) string {
+	body := "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>" + status + "</title>\n<h1>" + status + "</h1>\n"
+	return pageHead(connection, status, fields, len(body)) + body
+}
+
+func pageHead(connection, status, fields string, n int) string {
+	about := stale
+	if strings.HasPrefix(status, "412") || strings.HasPrefix(status, "416") {
+		// The file is there: the time is its own.
+		about = strings.Replace(stale, "Last-Modified: "+dateNow, "Last-Modified: "+dateFile, 1)
+	}
+	return "HTTP/1.1 " + status + "\r\n" + common + connection + about + fields +
+		fmt.Sprintf("Content-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n", n)
+}

@@ -1,0 +1,231 @@
+package conn
+
+import (
+	"testing"
+	"time"
+)
+
+const second = time.Second
+
+// Each phase has its deadline. An Expire that comes too early changes
+// nothing, one in time ends the connection as the phase demands.
+func TestExpire(t *testing.T) {
+	tests := []struct {
+		name     string
+		begin    func(d *driver) // brings the connection into the phase
+		deadline time.Duration
+		step     Step
+		reply    string
+	}{
+		{"idle from the start", func(d *driver) {}, 30 * second, Close, ""},
+		{"9112-9.5 idle after a reply", func(d *driver) { d.at(5 * second).receive(get("/")) }, 35 * second, Close, home},
+		{"9110-15.5.9 half a head", func(d *driver) { d.at(5 * second).receive("GET /") }, 15 * second, Linger, page(closes, "408 Request Timeout", "")},
+		{"9110-15.5.9 a head that trickles", func(d *driver) {
+			for i, c := range "GET / HTTP" {
+				d.at(time.Duration(5+i/2) * second).receive(string(c))
+			}
+		}, 15 * second, Linger, page(closes, "408 Request Timeout", "")},
+		{"9110-15.5.9 half of a second head", func(d *driver) { d.at(2 * second).receive(get("/") + "GET /") }, 12 * second, Linger, home + page(closes, "408 Request Timeout", "")},
+		{"9110-15.5.9 HEAD has no body", func(d *driver) { d.at(second).receive("HEAD / HTTP/1.1\r\n") }, 11 * second, Linger, headOf(page(closes, "408 Request Timeout", ""))},
+		{"9110-15.5.9 half a body", func(d *driver) {
+			d.at(5 * second).receive("GET / HTTP/1.1\r\nHost: a\r\nContent-Le")
+			d.at(10 * second).receive("ngth: 5\r\n\r\nabc")
+			d.at(15 * second).receive("d")
+		}, 20 * second, Linger, page(closes, "408 Request Timeout", "")},
+		{"9110-15.5.9 half a chunk", func(d *driver) {
+			d.at(second).receive(get("/", "Transfer-Encoding: chunked") + "5\r\nab")
+		}, 11 * second, Linger, page(closes, "408 Request Timeout", "")},
+		{"a client that takes no bytes", func(d *driver) { startBig(d.at(second)) }, 61 * second, Reset, fullHead("", len(bigData))},
+		{"a client that took some", func(d *driver) {
+			startBig(d.at(second))
+			d.at(50 * second).once()
+		}, 110 * second, Reset, full("", bigData)[:len(fullHead("", len(bigData)))+40<<10]},
+		{"a client whose kernel took some", func(d *driver) {
+			startBig(d.at(second))
+			d.at(50 * second).conn.Progress(d.now)
+		}, 110 * second, Reset, fullHead("", len(bigData))},
+		{"9112-9.6 lingering", func(d *driver) { d.at(second).receive("BAD\r\n\r\n") }, 6 * second, Close, page(closes, "400 Bad Request", "")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDriver(t, newConfig(), nil)
+			tt.begin(d)
+			if got := d.conn.Deadline(); got != tt.deadline {
+				t.Errorf("deadline %v, want %v", got, tt.deadline)
+			}
+			phase := d.conn.phase
+			d.at(tt.deadline - 1).conn.Expire(d.now)
+			if d.conn.phase != phase {
+				t.Fatalf("expired too early, phase %d", d.conn.phase)
+			}
+			d.at(tt.deadline).conn.Expire(d.now)
+			if d.pump() || d.step != tt.step || string(d.reply) != tt.reply {
+				t.Errorf("step %v, want %v\n%s\nwant\n%s", d.step, tt.step, clip(string(d.reply)), clip(tt.reply))
+			}
+			if open := d.conn.cfg.Site.(*fakeSite).open; open != 0 {
+				t.Errorf("%d files left open", open)
+			}
+		})
+	}
+}
+
+// startBig asks for the large file and gets the head of the reply.
+func startBig(d *driver) {
+	d.in = append(d.in[:0], get("/big")...)
+	d.conn.Receive(d.in, d.now)
+	d.piece = 0 // the client takes nothing
+	d.once()
+	d.piece = 40 << 10
+}
+
+// A last reply has as long to arrive as any other, though the connection has
+// nothing more to do.
+func TestUnsent(t *testing.T) {
+	for _, raw := range []string{get("/"), get("/", "Connection: close"), "BAD\r\n\r\n", get("/") + "GET"} {
+		d := newDriver(t, newConfig(), nil)
+		d.at(7 * second).receive(raw)
+		after := d.conn.Timer()
+		d.conn.Unsent(100, d.now)
+		if timer, got := d.conn.Timer(), d.conn.Deadline(); timer != TimerSend || got != 67*second {
+			t.Errorf("%.40q: timer %v, deadline %v", raw, timer, got)
+		}
+		d.at(9 * second).conn.Progress(d.now)
+		if got := d.conn.Deadline(); got != 69*second {
+			t.Errorf("%.40q: %v after progress", raw, got)
+		}
+		d.at(10*second).conn.Unsent(0, d.now)
+		if timer := d.conn.Timer(); timer != after {
+			t.Errorf("%.40q: timer %v when all has been sent, %v before", raw, timer, after)
+		}
+		d.at(11*second).conn.Unsent(100, d.now)
+		d.at(71 * second).conn.Expire(d.now)
+		if d.pump() || d.step != Reset {
+			t.Errorf("%.40q: step %v when nothing is taken", raw, d.step)
+		}
+	}
+}
+
+// The rules of draining: docs/design.md, "Drain".
+func TestDrain(t *testing.T) {
+	const drained = 100 * second
+	tests := []struct {
+		name     string
+		before   string        // received before
+		after    string        // received later, in the same moment
+		reply    string        // in all
+		step     Step          // the last one
+		deadline time.Duration // while it reads or lingers
+	}{
+		{"idle has a last chance", "", "", "", Read, drained + DrainGrace},
+		{"idle after a reply", get("/"), "", home, Read, drained + DrainGrace},
+		{"the last chance is taken", get("/"), get("/a"), home + full(closes, "0123456789"), Linger, drained + LingerTimeout},
+		{"a request under way is finished", "GET / HT", "TP/1.1\r\nHost: a\r\n\r\n", full(closes, "home"), Linger, drained + LingerTimeout},
+		{"a head under way has its time", "GET / HT", "", "", Read, 10 * second},
+		{"a body under way is finished", get("/", "Content-Length: 4") + "ab", "cd", full(closes, "home"), Linger, drained + LingerTimeout},
+		{"pipelined requests are answered, the last with close", "", get("/") + get("/a") + get("/nope"),
+			home + full("", "0123456789") + page(closes, "404 Not Found", ""), Linger, drained + LingerTimeout},
+		{"half a pipelined request is waited for", "", get("/") + "GET /", home, Read, drained + HeadTimeout},
+		{"a client that closes needs no lingering", "", get("/", "Connection: close"), full(closes, "home"), Close, drained},
+		{"HTTP/1.0", "", "GET / HTTP/1.0\r\n\r\n", full(closes, "home"), Close, drained},
+		{"HTTP/1.0 with keep-alive", "", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", full(closes, "home"), Linger, drained + LingerTimeout},
+		{"an error", "", "BAD\r\n\r\n", page(closes, "400 Bad Request", ""), Linger, drained + LingerTimeout},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := newConfig()
+			cfg.KeepAlive = time.Hour
+			d := newDriver(t, cfg, nil)
+			if tt.before != "" {
+				d.receive(tt.before)
+			}
+			d.at(drained).conn.Drain(d.now)
+			if tt.after != "" {
+				d.receive(tt.after)
+			} else {
+				d.pump()
+			}
+			if string(d.reply) != tt.reply || d.step != tt.step || d.conn.Deadline() != tt.deadline {
+				t.Errorf("step %v, deadline %v\n%s\nwant step %v, deadline %v\n%s", d.step, d.conn.Deadline(), d.reply, tt.step, tt.deadline, tt.reply)
+			}
+		})
+	}
+}
+
+// An idle connection is closed when its last chance is over, no sooner.
+func TestDrainGraceEnds(t *testing.T) {
+	d := newDriver(t, newConfig(), nil)
+	d.at(second).conn.Drain(d.now)
+	d.at(2 * second).conn.Drain(d.now) // the first counts
+	if got, want := d.conn.Deadline(), second+DrainGrace; got != want {
+		t.Fatalf("deadline %v, want %v", got, want)
+	}
+	d.at(second + DrainGrace - 1).conn.Expire(d.now)
+	if !d.conn.Idle() || !d.pump() {
+		t.Fatal("closed too early")
+	}
+	d.at(second + DrainGrace).conn.Expire(d.now)
+	if d.pump() || d.step != Close || len(d.reply) != 0 {
+		t.Errorf("step %v, reply %q", d.step, d.reply)
+	}
+}
+
+// A download that is under way goes on, however long it takes; its head has
+// been sent, so the connection gets its last chance after it.
+func TestDrainDuringDownload(t *testing.T) {
+	d := newDriver(t, newConfig(), nil)
+	startBig(d)
+	d.at(second).conn.Drain(d.now)
+	for i := range 100 {
+		d.piece = 1 << 10
+		d.at(time.Duration(2+30*i) * second)
+		d.conn.Expire(d.now)
+		if !d.once() {
+			t.Fatalf("ended after %d pieces", i)
+		}
+	}
+	if string(d.reply) != full("", bigData) {
+		t.Fatal("other bytes")
+	}
+	if !d.pump() || d.conn.Deadline() != d.now.Mono+DrainGrace {
+		t.Errorf("deadline %v at %v", d.conn.Deadline(), d.now.Mono)
+	}
+	if d.receive(get("/")) || string(d.reply) != full("", bigData)+full(closes, "home") {
+		t.Errorf("the last chance: %s", d.reply[len(d.reply)-500:])
+	}
+}
+
+// Who never stops to pipeline is told to go after a while.
+func TestDrainEndsPipelining(t *testing.T) {
+	d := newDriver(t, newConfig(), nil)
+	d.conn.Drain(d.now)
+	d.at(HeadTimeout)
+	if !d.receive(get("/") + "G") {
+		t.Fatal("ended too early")
+	}
+	d.at(HeadTimeout + 1)
+	if d.receive("ET / HTTP/1.1\r\nHost: a\r\n\r\nGET") || d.step != Linger || string(d.reply) != home+full(closes, "home") {
+		t.Errorf("step %v\n%s", d.step, d.reply)
+	}
+}
+
+// A connection can be drained at any time without losing or doubling a byte
+// of a reply: only the close is added.
+func TestDrainAnywhere(t *testing.T) {
+	raw := get("/") + get("/a", "Content-Length: 2") + "xx" + get("/a", "Range: bytes=1-2") + request("HEAD", "/")
+	for cut := range len(raw) + 1 {
+		d := newDriver(t, newConfig(), nil)
+		d.receive(raw[:cut])
+		d.conn.Drain(d.now)
+		alive := true
+		if d.pump(); cut < len(raw) {
+			alive = d.receive(raw[cut:])
+		}
+		last := mixedReplies
+		if alive != (cut == len(raw)) || alive && string(d.reply) != last {
+			t.Fatalf("cut at %d: alive %v\n%s", cut, alive, d.reply)
+		}
+		if got := without(string(d.reply), closes); got != last {
+			t.Fatalf("cut at %d:\n%s", cut, got)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package logging
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// Buffer collects lines and writes them to a descriptor when it is told to,
+// without ever waiting for a reader: what a stalled one does not take is
+// dropped and counted, and the count is logged with the next lines. It is for
+// one goroutine.
+type Buffer struct {
+	fd      int
+	kind    outlet
+	lines   []byte
+	dropped int
+
+	// Note logs, through this buffer, how many lines were dropped.
+	Note func(dropped int)
+}
+
+// outlet is what a descriptor leads to.
+type outlet uint8
+
+const (
+	outletFile  outlet = iota // never waits for a reader
+	outletPipe                // whole writes of up to maxLine bytes, or EAGAIN with RWF_NOWAIT
+	outletOther               // a terminal or a socket: asked with poll(2) first
+)
+
+// maxBuffered is how many bytes a buffer holds at most.
+const maxBuffered = 1 << 20
+
+// NewBuffer returns a buffer in front of the descriptor.
+func NewBuffer(fd int) *Buffer {
+	b := &Buffer{fd: fd, kind: outletOther}
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFREG:
+			b.kind = outletFile
+		case unix.S_IFIFO:
+			b.kind = outletPipe
+		}
+	}
+	return b
+}
+
+// Write adds a line, which ends with a newline.
+func (b *Buffer) Write(line []byte) (int, error) {
+	if len(b.lines)+len(line) > maxBuffered {
+		b.dropped++
+		return len(line), nil
+	}
+	b.lines = append(b.lines, line...)
+	return len(line), nil
+}
+
+// Flush writes what was collected, as far as it is taken at once, and forgets
+// the rest.
+func (b *Buffer) Flush() {
+	earlier := b.dropped
+	if earlier > 0 && b.Note != nil {
+		b.dropped = 0
+		b.Note(earlier)
+	}
+	rest := b.lines
+	for len(rest) > 0 {
+		n, err := b.write(rest[:b.piece(rest)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			b.dropped = earlier + bytes.Count(rest, []byte{'\n'})
+			break
+		}
+		rest = rest[n:]
+	}
+	b.lines = b.lines[:0]
+}
+
+// piece returns how many bytes to write at once: all into a file, and
+// elsewhere as many whole lines as the kernel keeps together.
+func (b *Buffer) piece(lines []byte) int {
+	if b.kind == outletFile || len(lines) <= maxLine {
+		return len(lines)
+	}
+	if i := bytes.LastIndexByte(lines[:maxLine], '\n'); i >= 0 {
+		return i + 1
+	}
+	return maxLine
+}
+
+// write writes p without waiting.
+func (b *Buffer) write(p []byte) (int, error) {
+	switch b.kind {
+	case outletFile:
+		return unix.Write(b.fd, p)
+	case outletPipe:
+		n, err := unix.Pwritev2(b.fd, [][]byte{p}, -1, unix.RWF_NOWAIT)
+		if err != unix.EOPNOTSUPP && err != unix.EINVAL {
+			return n, err
+		}
+		b.kind = outletOther // before Linux 5.16, say
+	}
+	poll := []unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(poll, 0); err != nil || n == 0 || poll[0].Revents&unix.POLLOUT == 0 {
+		return 0, unix.EAGAIN
+	}
+	return unix.Write(b.fd, p)
+}

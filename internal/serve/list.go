@@ -1,0 +1,42 @@
+package serve
+
+// link is a place in a list. A peer has one for its timer and one for the
+// queue of those that are ready.
+type link struct {
+	next, prev *link
+	peer       *peer
+}
+
+// list is a FIFO of peers from which any can be taken at once. Its zero value
+// is not ready; see init.
+type list struct{ root link }
+
+func (l *list) init() { l.root.next, l.root.prev = &l.root, &l.root }
+
+// front returns the first peer, or nil.
+func (l *list) front() *peer { return l.root.next.peer }
+
+// push puts a link that is in no list at the end.
+func (l *list) push(e *link) {
+	last := l.root.prev
+	e.prev, e.next = last, &l.root
+	last.next, l.root.prev = e, e
+}
+
+// unshift puts a link that is in no list at the front.
+func (l *list) unshift(e *link) {
+	first := l.root.next
+	e.prev, e.next = &l.root, first
+	first.prev, l.root.next = e, e
+}
+
+// remove takes the link out of its list, if it is in one.
+func (e *link) remove() {
+	if e.next != nil {
+		e.prev.next, e.next.prev = e.next, e.prev
+		e.next, e.prev = nil, nil
+	}
+}
+
+// linked reports whether the link is in a list.
+func (e *link) linked() bool { return e.next != nil }

@@ -1,0 +1,206 @@
+package serve
+
+import (
+	"fmt"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+)
+
+// Loop serves the connections of one listening socket on one thread, around
+// one epoll instance. Each turn it waits for events, takes them (reads, makes
+// replies, sends), gives every connection that is ready to send a bounded
+// piece of the turn, ends what has come to its deadline, and writes the log.
+//
+// While there is traffic its system calls, the waiting included, are raw, so
+// that Go's scheduler has no part in serving. See [Loop.wait] for how the
+// runtime still gets its turn.
+type Loop struct {
+	cfg   Config
+	clock clock
+	now   conn.Now // the time of this turn
+
+	epoll    int
+	listener int // -1 when there is nothing to accept any longer
+	wake     int // eventfd by which drain reaches the loop
+	events   []unix.EpollEvent
+	recv     []byte // received bytes, borrowed by one peer at a time
+	out      []byte // bytes to send, likewise
+
+	peers    []*peer // by descriptor
+	open     int     // how many there are
+	spare    []*peer // closed ones, to be used again
+	ready    list    // those that can go on without an event
+	timers   [conn.NumTimers]list
+	resume   time.Duration // when accepting goes on after a pause; 0: not paused
+	idle     bool          // the last raw wait brought nothing
+	draining bool
+}
+
+const (
+	eventBatch  = 512       // events taken in a turn
+	acceptBatch = 64        // connections accepted in a turn
+	readBatch   = 16        // times that one peer is read from in a turn
+	spareMax    = 1024      // closed peers that are kept
+	quantum     = 256 << 10 // bytes of a file that one peer sends at once
+	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
+	rawWait     = 10        // milliseconds that a raw wait may last
+)
+
+// NewLoop returns an event loop.
+func NewLoop(cfg Config) (*Loop, error) {
+	l := &Loop{
+		cfg:    cfg,
+		events: make([]unix.EpollEvent, eventBatch),
+		recv:   make([]byte, cfg.Recv),
+		out:    make([]byte, 0, outSize),
+	}
+	l.clock.cfg = &l.cfg.Conn
+	l.clock.start()
+	l.now = l.clock.now()
+	l.ready.init()
+	for i := range l.timers {
+		l.timers[i].init()
+	}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		unix.Close(l.epoll)
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	return l, nil
+}
+
+// Run serves what arrives at the listening socket, a descriptor which it
+// takes over and which must not block, until drain is closed. Then it takes
+// what waits in the accept queue, closes the socket, lets every connection
+// end, and returns.
+func (l *Loop) Run(listener int, drain <-chan struct{}) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer unix.Close(l.epoll)
+	l.listener = listener
+	defer l.closeListener()
+	for _, fd := range []int{l.listener, l.wake} {
+		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
+			return fmt.Errorf("watch descriptor: %w", errno)
+		}
+	}
+	stop := make(chan struct{})
+	watcher := make(chan struct{})
+	go l.watch(drain, stop, watcher)
+	var err error
+	for err == nil && (l.listener >= 0 || l.open > 0) {
+		err = l.turn()
+	}
+	close(stop)
+	<-watcher
+	unix.Close(l.wake)
+	return err
+}
+
+// watch turns the closing of drain into an event.
+func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
+	defer close(done)
+	select {
+	case <-drain:
+		unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	case <-stop:
+	}
+}
+
+func (l *Loop) turn() error {
+	n, err := l.wait()
+	if err != nil {
+		return err
+	}
+	l.now = l.clock.now()
+	accept := false
+	for _, e := range l.events[:n] {
+		switch fd := int(e.Fd); fd {
+		case l.listener:
+			accept = true
+		case l.wake:
+			var count [8]byte
+			rawRead(fd, count[:])
+			l.beginDrain()
+			accept = false
+		default:
+			if p := l.peers[fd]; p != nil {
+				l.event(p, e.Events)
+			}
+		}
+	}
+	// New connections come last: a descriptor that was closed in this turn
+	// cannot have become another connection's while events were open for it.
+	if accept && l.listener >= 0 {
+		if err := l.accept(); err != nil {
+			return err
+		}
+	}
+	l.sendReady()
+	l.expire()
+	if l.cfg.Flush != nil {
+		l.cfg.Flush()
+	}
+	return nil
+}
+
+// wait waits for events, raw while there is traffic. A thread in a raw call
+// holds its share of the runtime: a garbage collection would wait for it. So
+// a raw wait is short, a signal (which is how the runtime asks for a stop)
+// ends it and is answered by a yield, and when it brings nothing the next one
+// is the ordinary call, during which the runtime does as it likes.
+func (l *Loop) wait() (int, error) {
+	ms := l.timeout()
+	var n int
+	var err error
+	if l.idle {
+		n, err = unix.EpollWait(l.epoll, l.events, ms)
+	} else {
+		var errno syscall.Errno
+		short := ms
+		if short < 0 || short > rawWait {
+			short = rawWait
+		}
+		if n, errno = rawEpollWait(l.epoll, l.events, short); errno != 0 {
+			n, err = 0, errno
+		}
+	}
+	if err == unix.EINTR {
+		runtime.Gosched()
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("wait for events: %w", err)
+	}
+	l.idle = n == 0 && l.ready.front() == nil
+	return n, nil
+}
+
+// timeout returns for how many milliseconds there is nothing to do without an
+// event; -1 is for ever.
+func (l *Loop) timeout() int {
+	if l.ready.front() != nil {
+		return 0
+	}
+	next := l.resume
+	for i := range l.timers {
+		if p := l.timers[i].front(); p != nil {
+			if next == 0 || p.armed < next {
+				next = p.armed
+			}
+		}
+	}
+	if next == 0 {
+		return -1
+	}
+	left := next - l.clock.now().Mono
+	return int(max(0, (left+time.Millisecond-1)/time.Millisecond))
+}

@@ -1,0 +1,334 @@
+package serve
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+)
+
+// peer is a connection in an event loop.
+type peer struct {
+	conn conn.Conn
+	fd   int32
+	step conn.Step  // what conn wants as soon as unsent has been sent
+	kind conn.Timer // in which list of timers it is
+
+	watched  bool // by epoll
+	readable bool // there may be something to receive
+	writable bool // the socket may take more
+	hungUp   bool // the client has ended its side: an EOF follows what is received
+	queued   int32
+
+	timer  link          // in the list of its kind
+	turn   link          // in the queue of those that need no event to go on
+	armed  time.Duration // the deadline for which it was put into its list
+	unsent []byte        // what the socket did not take of a reply
+	log    *journal      // nil when nobody reads the log
+}
+
+func (l *Loop) newPeer(fd int) *peer {
+	var p *peer
+	if n := len(l.spare); n > 0 {
+		p, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		p = &peer{}
+	}
+	*p = peer{fd: int32(fd), readable: true, writable: true}
+	p.timer.peer, p.turn.peer = p, p
+	var obs conn.Observer
+	if l.cfg.Verbose {
+		p.log = &journal{&l.cfg, &l.clock, peerAddress(fd)}
+		p.log.opened()
+		obs = p.log
+	}
+	p.conn = conn.New(&l.cfg.Conn, obs, l.now)
+	if l.draining {
+		p.conn.Drain(l.now)
+	}
+	for fd >= len(l.peers) {
+		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
+	}
+	l.peers[fd] = p
+	l.open++
+	return p
+}
+
+func (l *Loop) close(p *peer) {
+	p.conn.Abort("the connection was lost")
+	p.timer.remove()
+	p.turn.remove()
+	rawClose(int(p.fd))
+	l.peers[p.fd] = nil
+	l.open--
+	p.log.closed()
+	if p.unsent = nil; len(l.spare) < spareMax {
+		l.spare = append(l.spare, p)
+	}
+}
+
+// event notes what epoll said of a peer and lets it go on.
+func (l *Loop) event(p *peer, events uint32) {
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		p.readable = true
+	}
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		p.hungUp = true
+	}
+	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		p.writable = true
+	}
+	if p.turn.linked() {
+		return // its turn comes anyway
+	}
+	l.serve(p)
+}
+
+// serve lets a peer go as far as it can: until it has to wait for an event,
+// has had its share of the turn, or is over.
+func (l *Loop) serve(p *peer) {
+	for reads := 0; ; {
+		if len(p.unsent) > 0 {
+			if !p.writable {
+				l.park(p)
+				return
+			}
+			if !l.sendUnsent(p) {
+				return
+			}
+			continue
+		}
+		switch p.step {
+		case conn.Read, conn.Linger:
+			if !p.readable {
+				l.park(p)
+				return
+			}
+			if reads++; reads > readBatch {
+				l.later(p)
+				return
+			}
+			if !l.receive(p) {
+				return
+			}
+		case conn.Send:
+			// Its turn comes after those who ask for less.
+			l.later(p)
+			return
+		case conn.Flush:
+			l.later(p)
+			return
+		case conn.Reset:
+			unix.SetsockoptLinger(int(p.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			l.close(p)
+			return
+		default:
+			l.close(p)
+			return
+		}
+	}
+}
+
+// park leaves a peer to wait for an event. All events are asked for once and
+// for all, and are told when they come anew (edge-triggered): a connection
+// costs one epoll_ctl, and one that is closed before it ever waits costs none.
+func (l *Loop) park(p *peer) {
+	if !p.watched {
+		const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+		if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
+			l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
+			l.close(p)
+			return
+		}
+		p.watched = true
+	}
+	l.arm(p)
+}
+
+// later queues a peer that can go on without an event.
+func (l *Loop) later(p *peer) {
+	if !p.turn.linked() {
+		l.ready.push(&p.turn)
+	}
+	l.arm(p)
+}
+
+// receive calls recv once. It returns false when the peer is over.
+func (l *Loop) receive(p *peer) bool {
+	n, errno := rawRead(int(p.fd), l.recv)
+	switch {
+	case errno == unix.EINTR:
+		return true
+	case errno == unix.EAGAIN:
+		p.readable = false
+		return true
+	case errno != 0 || n == 0:
+		l.close(p)
+		return false
+	}
+	// Fewer bytes than asked for: the socket is empty, and the next ones will
+	// be an event. Only the end has perhaps been told already.
+	if n < len(l.recv) && !p.hungUp {
+		p.readable = false
+	}
+	if p.step == conn.Linger {
+		return true
+	}
+	p.log.received(n)
+	p.conn.Receive(l.recv[:n], l.now)
+	alive := l.advance(p)
+	if alive {
+		p.conn.Hold()
+	}
+	return alive
+}
+
+// advance asks the connection what to send, collects it with the small bodies
+// in one buffer, and sends that. It returns false when the peer is over.
+func (l *Loop) advance(p *peer) bool {
+	out, step := p.conn.Next(l.out[:0], l.now)
+	for step == conn.Send && p.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax {
+		var ok bool
+		if out, ok = inline(&p.conn, out, l.now); !ok {
+			step = conn.Close
+			break
+		}
+		out, step = p.conn.Next(out, l.now)
+	}
+	p.step = step
+	if len(out) == 0 {
+		return l.ended(p)
+	}
+	flags := 0
+	if step == conn.Send || step == conn.Close {
+		// The body follows at once; or the end, which then travels in the
+		// same segment (tcp_send_fin sets FIN on what is still unsent).
+		flags = unix.MSG_MORE
+	}
+	n, errno := rawSend(int(p.fd), out, flags)
+	if errno != 0 {
+		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
+			l.close(p)
+			return false
+		}
+	}
+	if n < len(out) {
+		p.writable = errno == unix.EINTR
+		p.unsent = append(p.unsent[:0], out[n:]...)
+		p.conn.Unsent(len(p.unsent), l.now)
+		return true
+	}
+	return l.ended(p)
+}
+
+// ended takes the step that can be taken only when all has been sent. It
+// returns false when the peer is over.
+func (l *Loop) ended(p *peer) bool {
+	if p.step == conn.Close && (!p.readable || p.hungUp) {
+		l.close(p)
+		return false
+	}
+	if p.step == conn.Close {
+		// There is more to receive: closing would reset the reply away.
+		p.step = p.conn.Linger(l.now)
+	}
+	if p.step == conn.Linger {
+		rawShutdown(int(p.fd))
+	}
+	return true
+}
+
+// sendUnsent sends what the socket did not take earlier. It returns false
+// when the peer is over.
+func (l *Loop) sendUnsent(p *peer) bool {
+	n, errno := rawSend(int(p.fd), p.unsent, 0)
+	switch {
+	case errno == unix.EINTR:
+		return true
+	case errno == unix.EAGAIN:
+		p.writable = false
+		return true
+	case errno != 0:
+		l.close(p)
+		return false
+	}
+	p.unsent = p.unsent[n:]
+	p.conn.Unsent(len(p.unsent), l.now)
+	if len(p.unsent) > 0 {
+		p.writable = false
+		return true
+	}
+	p.unsent = nil
+	return l.ended(p)
+}
+
+// sendReady gives those that can go on without an event their share, in
+// order, until all have had it or the turn has been long enough.
+func (l *Loop) sendReady() {
+	last := l.ready.root.prev.peer
+	for budget := int64(turnMax); budget > 0; {
+		p := l.ready.front()
+		if p == nil {
+			return
+		}
+		p.turn.remove()
+		budget -= l.share(p)
+		if p == last {
+			return
+		}
+	}
+}
+
+// share lets a peer go on for a bounded while and returns the cost in bytes.
+func (l *Loop) share(p *peer) int64 {
+	const least = 4 << 10
+	if len(p.unsent) > 0 || p.step != conn.Send && p.step != conn.Flush {
+		l.serve(p)
+		return least
+	}
+	if p.step == conn.Flush || p.conn.Segment().Len <= inlineMax {
+		if l.advance(p) {
+			p.conn.Hold()
+			l.serve(p)
+		}
+		return outSize
+	}
+	if !p.writable {
+		l.park(p)
+		return 0
+	}
+	seg := p.conn.Segment()
+	n, errno := rawSendfile(int(p.fd), seg.File.(source).Fd(), seg.Off, min(seg.Len, quantum))
+	switch {
+	case errno == unix.EINTR:
+		l.later(p)
+		return least
+	case errno == unix.EAGAIN:
+		p.writable = false
+		l.park(p)
+		return least
+	case errno != 0 || n == 0:
+		l.lost(p, errno)
+		return least
+	}
+	p.conn.Sent(int64(n), l.now)
+	if p.conn.Segment().Len > 0 {
+		l.later(p)
+	} else if l.advance(p) {
+		p.conn.Hold()
+		l.serve(p)
+	}
+	return int64(n)
+}
+
+// lost ends a peer whose file or client has gone.
+func (l *Loop) lost(p *peer, errno syscall.Errno) {
+	reason := errShorter.Error()
+	if errno != 0 {
+		reason = errno.Error()
+	}
+	p.conn.Abort(reason)
+	l.close(p)
+}

@@ -1,0 +1,143 @@
+package site
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// Cache remembers what paths were found to be: open files, the bytes of
+// small ones, and errors. It is for one goroutine, bounded in entries and
+// bytes, and looks at a path again when its last look is older than MaxAge,
+// so that a deploy is seen within that time and an answer is never mixed of
+// two versions. A file that was changed a moment ago is not remembered at
+// all: it could change again without its times telling.
+type Cache struct {
+	root   *Root
+	found  store
+	failed store
+	bytes  int // of bodies
+	key    []byte
+
+	// MaxAge is how long a look is good for.
+	MaxAge time.Duration
+	// Now is the time; its default is time.Now.
+	Now func() time.Time
+}
+
+// Bounds of a cache.
+const (
+	maxFound  = 1024     // files
+	maxFailed = 256      // paths without one
+	maxBody   = 32 << 10 // bytes of a body that is kept in memory
+	maxBodies = 8 << 20  // bytes of all bodies
+	settled   = 2 * time.Second
+)
+
+// NewCache returns an empty cache of the root.
+func NewCache(root *Root, maxAge time.Duration) *Cache {
+	return &Cache{
+		root:   root,
+		found:  store{max: maxFound, byKey: make(map[string]*cached)},
+		failed: store{max: maxFailed, byKey: make(map[string]*cached)},
+		MaxAge: maxAge,
+		Now:    time.Now,
+	}
+}
+
+// Open is [Root.Open], remembered.
+func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
+	now := c.Now()
+	c.key = append(c.key[:0], path...)
+	for _, coding := range codings.List() {
+		c.key = append(c.key, 0, byte(coding)) // no path has a NUL
+	}
+	e := c.found.get(c.key)
+	if e == nil {
+		e = c.failed.get(c.key)
+	}
+	if e != nil && now.Sub(e.looked) < c.MaxAge {
+		return e.open()
+	}
+	f, status := c.root.Open(path, codings)
+	switch {
+	case e != nil && f != nil && e.file != nil && e.file.stamp == f.stamp:
+		f.Close()
+		e.looked = now
+		return e.open()
+	case e != nil:
+		c.forget(e)
+	}
+	return c.remember(f, status, now), status
+}
+
+// remember keeps what was found, if it may be kept, and returns the file.
+func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
+	t := &c.found
+	switch {
+	case f == nil && status >= proto.StatusInternalServerError:
+		return f
+	case f == nil:
+		t = &c.failed
+	case now.UnixNano()-f.stamp.latest() < int64(settled):
+		return f
+	case !c.load(f):
+		return f
+	}
+	for len(t.ring) > 0 && (len(t.ring) >= t.max || c.bytes > maxBodies) {
+		c.forget(t.victim())
+	}
+	e := &cached{store: t, key: string(c.key), file: f, status: status, looked: now}
+	t.put(e)
+	if f != nil {
+		f.users++
+	}
+	return f
+}
+
+// load reads a small file whole. It returns false if the file was changed
+// meanwhile.
+func (c *Cache) load(f *File) bool {
+	if f.size > maxBody {
+		return true
+	}
+	body := make([]byte, f.size)
+	for n := 0; n < len(body); {
+		m, err := unix.Pread(f.fd, body[n:], int64(n))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || m == 0 {
+			return false
+		}
+		n += m
+	}
+	var st unix.Stat_t
+	if fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp {
+		return false
+	}
+	f.body = body
+	c.bytes += len(body)
+	unix.Close(f.fd)
+	f.fd = -1
+	return true
+}
+
+func (c *Cache) forget(e *cached) {
+	e.store.remove(e)
+	if e.file != nil {
+		c.bytes -= len(e.file.body)
+		e.file.Close()
+	}
+}
+
+// Close forgets everything.
+func (c *Cache) Close() {
+	for _, t := range []*store{&c.found, &c.failed} {
+		for len(t.ring) > 0 {
+			c.forget(t.ring[0])
+		}
+	}
+}

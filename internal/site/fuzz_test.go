@@ -1,0 +1,68 @@
+package site
+
+import (
+	"bytes"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// A clean name has no way up, no way to the file system's root and no end
+// before its end, and being clean already it stays what it is.
+func FuzzClean(f *testing.F) {
+	for _, path := range traversals()[:100] {
+		f.Add([]byte(path))
+	}
+	for _, path := range []string{"/", "", "//", "/a/b.txt", "/a//b/", "/%41%zz", "/%", "/.well-known/x", "/.hidden"} {
+		f.Add([]byte(path))
+	}
+	roots := []*Root{{}, {policy: Policy{Dotfiles: true}}}
+	f.Fuzz(func(t *testing.T, path []byte) {
+		for _, r := range roots {
+			var space [unix.PathMax]byte
+			name, status := r.clean(space[:0], path)
+			if status != proto.StatusOK {
+				if status != proto.StatusBadRequest && status != proto.StatusNotFound || name != nil {
+					t.Fatalf("%q: %d %q", path, status, name)
+				}
+				continue
+			}
+			if len(name) >= unix.PathMax || bytes.IndexByte(name, 0) >= 0 || bytes.HasPrefix(name, []byte("/")) || bytes.Contains(name, []byte("//")) {
+				t.Fatalf("%q: %q", path, name)
+			}
+			for element := range bytes.SplitSeq(name, []byte("/")) {
+				if string(element) == "." || string(element) == ".." {
+					t.Fatalf("%q: %q", path, name)
+				}
+			}
+			if bytes.IndexByte(path, '%') < 0 {
+				var more [unix.PathMax]byte
+				if again, _ := r.clean(more[:0], name); string(again) != string(name) {
+					t.Fatalf("%q: %q, and cleaned again %q", path, name, again)
+				}
+			}
+		}
+	})
+}
+
+// However a path is spelt, no byte comes from outside, and both ways of
+// opening agree.
+func FuzzOpen(f *testing.F) {
+	for _, path := range append(traversals()[:100], "/", "/a/", "/a", "/out/secret.txt", "/abs/secret.txt", "/a/b/c.txt") {
+		f.Add([]byte(path))
+	}
+	dir := plantTrap(f)
+	beneath, fallback := openRoot(f, dir), openFallback(f, dir)
+	f.Fuzz(func(t *testing.T, path []byte) {
+		got, status := fetch(t, beneath, string(path), proto.Codings{})
+		if got != "" && got != "home" && got != "A" && got != "C" {
+			t.Fatalf("%q: %q", path, got)
+		}
+		other, otherStatus := fetch(t, fallback, string(path), proto.Codings{})
+		if got != other || status != otherStatus {
+			t.Fatalf("%q: %d %q with openat2, %d %q with os.Root", path, status, got, otherStatus, other)
+		}
+	})
+}

@@ -1,0 +1,306 @@
+package site
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// secret is what lies outside the root.
+const secret = "what nobody may see"
+
+// plant makes a tree below a directory: "a/" is a directory, "a -> b" a
+// symbolic link, "a: text" a file.
+func plant(t testing.TB, dir string, tree ...string) {
+	t.Helper()
+	for _, line := range tree {
+		name, target, link := strings.Cut(line, " -> ")
+		var err error
+		switch {
+		case link:
+			err = os.Symlink(target, filepath.Join(dir, name))
+		case strings.HasSuffix(line, "/"):
+			err = os.MkdirAll(filepath.Join(dir, line), 0o755)
+		default:
+			name, text, _ := strings.Cut(line, ": ")
+			err = os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// bothWays runs the test with openat2 and with what stands in for it.
+func bothWays(t *testing.T, dir string, test func(t *testing.T, r *Root)) {
+	t.Helper()
+	t.Run("openat2", func(t *testing.T) { test(t, openRoot(t, dir)) })
+	t.Run("os.Root", func(t *testing.T) { test(t, openFallback(t, dir)) })
+}
+
+func openFallback(t testing.TB, dir string) *Root {
+	t.Helper()
+	r := openRoot(t, dir)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.root = root // closed with r
+	return r
+}
+
+// fetch opens the path and returns the file's bytes.
+func fetch(t testing.TB, r *Root, path string, codings proto.Codings) (string, proto.Status) {
+	t.Helper()
+	f, status := r.Open([]byte(path), codings)
+	if (status == proto.StatusOK) != (f != nil) {
+		t.Fatalf("%q: status %d, file %v", path, status, f)
+	}
+	if f == nil {
+		return "", status
+	}
+	defer f.Close()
+	return contents(t, f), status
+}
+
+func contents(t testing.TB, f *File) string {
+	t.Helper()
+	buf := make([]byte, f.Size()+1)
+	n, err := unix.Pread(f.Fd(), buf, 0)
+	if err != nil || int64(n) != f.Size() {
+		t.Errorf("size %d, but %d bytes: %v", f.Size(), n, err)
+	}
+	return string(buf[:n])
+}
+
+var openings = []struct {
+	name, path string
+	status     proto.Status
+	want       string
+}{
+	{"the root", "/", 200, "home"},
+	{"empty", "", 200, "home"},
+	{"file", "/a.txt", 200, "A"},
+	{"empty file", "/zero", 200, ""},
+	{"9110-4.2.3 encoded", "/%61%2e%74xt", 200, "A"},
+	{"doubled slashes", "//dir///b%20c.txt", 200, "BC"},
+	{"UTF-8 encoded", "/%C3%A4.txt", 200, "UTF"},
+	{"UTF-8 raw", "/ä.txt", 200, "UTF"},
+	{"encoded percent", "/per%25cent", 200, "P"},
+	{"encoded question mark", "/q%3F.txt", 200, "Q"},
+	{"backslash is a letter", "/back%5Cslash", 200, "B"},
+	{"directory with index", "/dir/", 200, "D"},
+	{"directory without its slash", "/dir", 301, ""},
+	{"directory behind doubled slashes", "//dir", 301, ""},
+	{"directory without index", "/empty/", 403, ""},
+	{"index that is a directory", "/no/", 403, ""},
+	{"not there", "/nope", 404, ""},
+	{"not there, with slash", "/nope/", 404, ""},
+	{"file with a slash", "/a.txt/", 404, ""},
+	{"below a file", "/a.txt/b", 404, ""},
+	{"3986-2.1 percent at the end", "/a%", 400, ""},
+	{"3986-2.1 percent with one digit", "/a%4", 400, ""},
+	{"3986-2.1 percent with no digits", "/a%zz", 400, ""},
+	{"3986-5.2.4 dot", "/./a.txt", 404, ""},
+	{"3986-5.2.4 dots", "/dir/../a.txt", 404, ""},
+	{"3986-5.2.4 dots at the end", "/dir/..", 404, ""},
+	{"encoded dots", "/dir/%2e%2E/a.txt", 404, ""},
+	{"encoded slash", "/dir%2fb%20c.txt", 404, ""},
+	{"NUL", "/a.txt%00", 404, ""},
+	{"NUL and another name", "/a.txt%00.html", 404, ""},
+	{"encoded twice", "/%2561.txt", 404, ""},
+	{"symbolic link", "/inside", 200, "A"},
+	{"symbolic link upwards, but inside", "/dir/up", 200, "A"},
+	{"chain of links", "/chain", 200, "A"},
+	{"link with dots, inside", "/dot", 200, "A"},
+	{"link to a directory", "/dirlink/", 200, "D"},
+	{"through a link to a directory", "/dirlink/b%20c.txt", 200, "BC"},
+	{"link to a directory without its slash", "/dirlink", 301, ""},
+	{"absolute link, though it ends inside", "/absolute", 403, ""},
+	{"absolute link", "/etc", 403, ""},
+	{"link outside", "/escape", 403, ""},
+	{"link outside from below", "/dir/deep", 403, ""},
+	{"link out and in again", "/back", 403, ""},
+	{"link to the parent", "/parent", 403, ""},
+	{"through a link to the parent", "/parent/secret.txt", 403, ""},
+	{"link to itself", "/loop", 403, ""},
+	{"links in a circle", "/ping", 403, ""},
+	{"link to nothing", "/dangling", 404, ""},
+	{"link into proc", "/self", 403, ""},
+}
+
+func TestOpen(t *testing.T) {
+	outside := t.TempDir()
+	dir := filepath.Join(outside, "root")
+	plant(t, outside, "root/", "secret.txt: "+secret, "other/")
+	plant(t, dir, "index.html: home", "a.txt: A", "dir/", "dir/index.html: D", "dir/b c.txt: BC", "empty/", "no/", "no/index.html/",
+		"ä.txt: UTF", "per%cent: P", "zero: ", "q?.txt: Q", "inside -> a.txt", "dir/up -> ../a.txt", "dirlink -> dir",
+		"chain -> inside", "dot -> ./dir/../a.txt", "absolute -> "+dir+"/a.txt", "etc -> /etc/passwd", "escape -> ../secret.txt",
+		"parent -> ..", "back -> ../root/a.txt", "dir/deep -> ../../secret.txt", "loop -> loop", "ping -> pong", "pong -> ping",
+		"dangling -> nowhere", "self -> /proc/self/exe", "back\\slash: B")
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		for _, tt := range openings {
+			t.Run(tt.name, func(t *testing.T) {
+				got, status := fetch(t, r, tt.path, proto.Codings{})
+				if status != tt.status || got != tt.want {
+					t.Errorf("%q: %d %q, want %d %q", tt.path, status, got, tt.status, tt.want)
+				}
+			})
+		}
+	})
+}
+
+// The longest path that the kernel takes is found, a longer one is not.
+func TestOpenLongPaths(t *testing.T) {
+	dir := t.TempDir()
+	name := strings.Repeat("n", unix.NAME_MAX)
+	plant(t, dir, name+": N", "index.html: home")
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		if got, status := fetch(t, r, "/"+name, proto.Codings{}); got != "N" {
+			t.Errorf("longest name: %d %q", status, got)
+		}
+		for n := unix.PathMax - 300; n < unix.PathMax+300; n++ {
+			for _, path := range []string{strings.Repeat("/a", n/2), "/" + strings.Repeat("a", n), strings.Repeat("/%61", n), strings.Repeat("a/", n/2)} {
+				if _, status := fetch(t, r, path, proto.Codings{}); status != proto.StatusNotFound {
+					t.Fatalf("path of %d bytes: %d", len(path), status)
+				}
+			}
+		}
+		if got, status := fetch(t, r, strings.Repeat("/", 8000), proto.Codings{}); got != "home" {
+			t.Errorf("slashes: %d %q", status, got)
+		}
+	})
+}
+
+// What is no regular file is refused at once.
+func TestOpenSpecial(t *testing.T) {
+	dir := t.TempDir()
+	want := map[string]proto.Status{"/fifo": 403, "/socket": 404, "/null": 403, "/fifo.html": 403}
+	for _, name := range []string{"/fifo", "/fifo.html"} {
+		if err := unix.Mkfifo(dir+name, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: dir + "/socket"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mknod(dir+"/null", unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		delete(want, "/null") // it takes a privilege
+	}
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		for path, status := range want {
+			began := time.Now()
+			if _, got := fetch(t, r, path, proto.Codings{}); got != status {
+				t.Errorf("%s: %d, want %d", path, got, status)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("%s took %v", path, took)
+			}
+		}
+	})
+}
+
+func TestOpenWithoutPermission(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "closed.txt: "+secret, "shut/", "shut/a.txt: "+secret, "shut/index.html: "+secret, "open.txt: O")
+	for name, mode := range map[string]os.FileMode{"": 0o755, "closed.txt": 0, "shut": 0} {
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		if os.Getuid() == 0 {
+			// Permissions do not bind root. The file system's view of who
+			// asks belongs to a thread.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			const nobody = 65534
+			unix.SetfsuidRetUid(nobody)
+			defer unix.SetfsuidRetUid(0)
+		}
+		for path, want := range map[string]proto.Status{
+			"/closed.txt": 403, "/shut": 301, "/shut/": 403, "/shut/a.txt": 403, "/shut/nope": 403, "/open.txt": 200,
+		} {
+			if path == "/shut" {
+				want = 403 // nor can it be opened to see what it is
+			}
+			if _, got := fetch(t, r, path, proto.Codings{}); got != want {
+				t.Errorf("%s: %d, want %d", path, got, want)
+			}
+		}
+	})
+	os.Chmod(filepath.Join(dir, "shut"), 0o755)
+}
+
+func TestStatusOf(t *testing.T) {
+	tests := []struct {
+		err  error
+		want proto.Status
+	}{
+		{unix.ENOENT, 404}, {unix.ENOTDIR, 404}, {unix.ENAMETOOLONG, 404}, {unix.ENXIO, 404},
+		{unix.EACCES, 403}, {unix.EPERM, 403}, {unix.ELOOP, 403}, {unix.EXDEV, 403}, {errDirectory, 403}, {errSpecial, 403},
+		{unix.EMFILE, 503}, {unix.ENFILE, 503}, {unix.ENOMEM, 503}, {unix.EAGAIN, 503},
+		{unix.EIO, 500}, {unix.EINVAL, 500},
+		{fmt.Errorf("open: %w", unix.ENOENT), 404},
+		{&os.PathError{Op: "openat", Path: "a", Err: unix.EACCES}, 403},
+	}
+	for _, tt := range tests {
+		if got := statusOf(tt.err); got != tt.want {
+			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestOpenRootErrors(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "file: x")
+	for _, name := range []string{dir + "/nope", dir + "/file"} {
+		r, err := Open(name, Policy{})
+		if err == nil {
+			r.Close()
+			t.Errorf("%s is opened", name)
+		} else if !strings.HasPrefix(err.Error(), "open root ") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// Metadata is that of the opened file, and a file that was closed is nobody's.
+func TestFileMetadata(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "a.html: <p>", "b.bin: "+strings.Repeat("b", 1000))
+	when := time.Unix(784111777, 123456789)
+	if err := os.Chtimes(dir+"/a.html", when, when); err != nil {
+		t.Fatal(err)
+	}
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		f, _ := r.Open([]byte("/a.html"), proto.Codings{})
+		if f.Size() != 3 || f.Modified() != when.UnixNano() || f.ContentType() != "text/html; charset=utf-8" ||
+			f.Coding() != proto.Identity || !f.Varies() {
+			t.Errorf("%+v", f)
+		}
+		f.Close()
+		g, _ := r.Open([]byte("/b.bin"), proto.Codings{})
+		if g.Size() != 1000 || g.ContentType() != binary || g.Varies() {
+			t.Errorf("%+v", g)
+		}
+		if !bytes.Equal([]byte(contents(t, g)), bytes.Repeat([]byte("b"), 1000)) {
+			t.Error("other bytes")
+		}
+		g.Close()
+	})
+}
