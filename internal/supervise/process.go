@@ -32,7 +32,7 @@ type Exit struct {
 
 // The descriptors a worker finds open, beside the standard ones.
 const (
-	ListenFD = 3 // its slot's listening socket, non-blocking
+	ListenFD  = 3 // its slot's listening socket, non-blocking
 	ControlFD = 4 // its end of the control channel
 	LogFD     = 5 // where log lines go
 )
