@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,7 @@ type Loop struct {
 	recv     []byte // received bytes, borrowed by one peer at a time
 	out      []byte // bytes to send, likewise
 
+	disk     disk
 	peers    []*peer // by descriptor
 	open     int     // how many there are
 	spare    []*peer // closed ones, to be used again
@@ -38,7 +40,8 @@ type Loop struct {
 	timers   [conn.NumTimers]list
 	resume   time.Duration // when accepting goes on after a pause; 0: not paused
 	idle     bool          // the last raw wait brought nothing
-	draining bool
+	drain    atomic.Bool   // told to drain; set by another goroutine
+	draining bool          // doing so
 }
 
 const (
@@ -58,6 +61,7 @@ func NewLoop(cfg Config) (*Loop, error) {
 		events: make([]unix.EpollEvent, eventBatch),
 		recv:   make([]byte, cfg.Recv),
 		out:    make([]byte, 0, outSize),
+		disk:   disk{resident: resident, bring: bring},
 	}
 	l.clock.cfg = &l.cfg.Conn
 	l.clock.start()
@@ -92,6 +96,7 @@ func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 			return fmt.Errorf("watch descriptor: %w", errno)
 		}
 	}
+	l.disk.start(l.wake)
 	stop := make(chan struct{})
 	watcher := make(chan struct{})
 	go l.watch(drain, stop, watcher)
@@ -101,6 +106,7 @@ func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	}
 	close(stop)
 	<-watcher
+	l.disk.stop()
 	unix.Close(l.wake)
 	return err
 }
@@ -110,6 +116,7 @@ func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
 	select {
 	case <-drain:
+		l.drain.Store(true)
 		unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	case <-stop:
 	}
@@ -121,7 +128,7 @@ func (l *Loop) turn() error {
 		return err
 	}
 	l.now = l.clock.now()
-	accept := false
+	accept, woken := false, false
 	for _, e := range l.events[:n] {
 		switch fd := int(e.Fd); fd {
 		case l.listener:
@@ -129,12 +136,17 @@ func (l *Loop) turn() error {
 		case l.wake:
 			var count [8]byte
 			rawRead(fd, count[:])
-			l.beginDrain()
-			accept = false
+			woken = true
 		default:
 			if p := l.peers[fd]; p != nil {
 				l.event(p, e.Events)
 			}
+		}
+	}
+	if woken {
+		l.fetched()
+		if l.drain.Load() && !l.draining {
+			l.beginDrain()
 		}
 	}
 	// New connections come last: a descriptor that was closed in this turn

@@ -20,6 +20,9 @@ type peer struct {
 	readable bool // there may be something to receive
 	writable bool // the socket may take more
 	hungUp   bool // the client has ended its side: an EOF follows what is received
+	fetching bool // it waits for the disk
+	gone     bool // it ended while it waited; its memory is not free yet
+	brought  brought
 	queued   int32
 
 	timer  link          // in the list of its kind
@@ -64,6 +67,13 @@ func (l *Loop) close(p *peer) {
 	l.peers[p.fd] = nil
 	l.open--
 	p.log.closed()
+	if p.gone = true; !p.fetching {
+		l.spareIt(p)
+	}
+}
+
+// spareIt keeps the memory of a peer that nobody refers to any longer.
+func (l *Loop) spareIt(p *peer) {
 	if p.unsent = nil; len(l.spare) < spareMax {
 		l.spare = append(l.spare, p)
 	}
@@ -80,10 +90,22 @@ func (l *Loop) event(p *peer, events uint32) {
 	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		p.writable = true
 	}
-	if p.turn.linked() {
+	if p.turn.linked() || p.fetching {
 		return // its turn comes anyway
 	}
 	l.serve(p)
+}
+
+// fetched lets those go on whose bytes have come from the disk.
+func (l *Loop) fetched() {
+	for _, p := range l.disk.take() {
+		p.fetching = false
+		if p.gone {
+			l.spareIt(p)
+			continue
+		}
+		l.later(p)
+	}
 }
 
 // serve lets a peer go as far as it can: until it has to wait for an event,
@@ -115,7 +137,9 @@ func (l *Loop) serve(p *peer) {
 			}
 		case conn.Send:
 			// Its turn comes after those who ask for less.
-			l.later(p)
+			if !p.fetching {
+				l.later(p)
+			}
 			return
 		case conn.Flush:
 			l.later(p)
@@ -189,7 +213,7 @@ func (l *Loop) receive(p *peer) bool {
 // in one buffer, and sends that. It returns false when the peer is over.
 func (l *Loop) advance(p *peer) bool {
 	out, step := p.conn.Next(l.out[:0], l.now)
-	for step == conn.Send && p.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax {
+	for step == conn.Send && p.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax && !l.disk.await(p) {
 		var ok bool
 		if out, ok = inline(&p.conn, out, l.now); !ok {
 			step = conn.Close
@@ -298,6 +322,10 @@ func (l *Loop) share(p *peer) int64 {
 	if !p.writable {
 		l.park(p)
 		return 0
+	}
+	if l.disk.await(p) {
+		l.arm(p)
+		return least
 	}
 	seg := p.conn.Segment()
 	n, errno := rawSendfile(int(p.fd), seg.File.(source).Fd(), seg.Off, min(seg.Len, quantum))

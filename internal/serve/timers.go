@@ -55,6 +55,11 @@ func (l *Loop) due(p *peer) {
 		l.timers[p.kind].unshift(&p.timer)
 		return
 	}
+	if p.fetching {
+		p.conn.Progress(l.now) // it is the disk that is slow
+		l.arm(p)
+		return
+	}
 	if p.kind == conn.TimerSend {
 		// See patience: the client may have taken bytes all the same.
 		if queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ); err == nil && int32(queued) != p.queued {

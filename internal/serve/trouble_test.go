@@ -199,25 +199,26 @@ func TestHalfClosed(t *testing.T) {
 	})
 }
 
-// The reply to a bad request arrives though its rest is never read
-// (RFC 9112 §9.6).
+// A request that is never read must not reset the last reply away.
 func TestLastReplyIsNotReset(t *testing.T) {
 	eachWay(t, func(t *testing.T, way int) {
 		dir := t.TempDir()
 		want := noise(t, dir+"/f", 1<<20)
 		s := start(t, way, dir, func(cfg *Config) { cfg.Recv, cfg.Conn.Single = 1, true })
-		defer s.stop()
 		c := s.dial()
-		defer c.Close()
 		// Three requests stay unread behind the one that is the last.
 		send(t, c, strings.Repeat(get("/f"), 4))
 		unread := bufio.NewReader(slowly{c})
 		if _, body := receive(t, unread); !bytes.Equal(body, want) {
 			t.Errorf("%d bytes of %d arrived", len(body), len(want))
 		}
+		c.Close()
+		s.stop()
 	})
 }
 
+// The reply to a bad request arrives though its rest is never read
+// (RFC 9112 §9.6).
 func TestErrorIsNotReset(t *testing.T) {
 	eachWay(t, func(t *testing.T, way int) {
 		for _, recv := range []int{1, 100, 65536} {

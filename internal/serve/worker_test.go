@@ -68,6 +68,12 @@ func start(t testing.TB, way int, dir string, change func(*Config)) *server {
 
 func startOn(t testing.TB, way int, dir string, fd int, addr string, change func(*Config)) *server {
 	t.Helper()
+	return startWith(t, dir, fd, addr, ways[way].run, change)
+}
+
+// startWith starts a server whose connections are waited for by run.
+func startWith(t testing.TB, dir string, fd int, addr string, run func(Config, int, <-chan struct{}) error, change func(*Config)) *server {
+	t.Helper()
 	root, err := site.Open(dir, site.Policy{Index: []string{"index.html"}})
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +88,7 @@ func startOn(t testing.TB, way int, dir string, fd int, addr string, change func
 	s := &server{t: t, addr: addr, drain: func() { close(drain) }, done: make(chan error, 1)}
 	go func() {
 		defer root.Close()
-		s.done <- ways[way].run(cfg, fd, drain)
+		s.done <- run(cfg, fd, drain)
 	}()
 	return s
 }

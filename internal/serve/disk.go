@@ -1,0 +1,128 @@
+package serve
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file whose bytes are not in memory would stop the event loop, and with it
+// every connection of the worker, until the disk has brought them. So the loop
+// asks first (preadv2 with RWF_NOWAIT, which never waits for a disk), and
+// leaves the waiting to a few goroutines.
+
+const (
+	fetchAhead   = 2 << 20 // bytes that are brought into memory at once
+	fetchWorkers = 4       // files that are waited for at once
+)
+
+// resident reports whether the first and the last of n bytes at off are in
+// memory. Where the file system cannot say, it is taken for granted.
+func resident(fd int, off, n int64) bool {
+	var b [1]byte
+	for _, at := range [2]int64{off, off + n - 1} {
+		if _, err := unix.Preadv2(fd, [][]byte{b[:]}, at, unix.RWF_NOWAIT); err == unix.EAGAIN {
+			return false
+		}
+	}
+	return true
+}
+
+// bring reads n bytes at off from the disk into memory and waits for the
+// first and the last of them. Errors are met again by who sends the bytes.
+func bring(fd int, off, n int64) {
+	unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
+	var b [1]byte
+	for _, at := range [2]int64{off, off + n - 1} {
+		for {
+			if _, err := unix.Pread(fd, b[:], at); err != unix.EINTR {
+				break
+			}
+		}
+	}
+}
+
+// disk is where peers wait for bytes that are not in memory.
+type disk struct {
+	resident func(fd int, off, n int64) bool
+	bring    func(fd int, off, n int64)
+
+	wake    int // eventfd of the loop
+	jobs    chan fetch
+	workers sync.WaitGroup
+	mu      sync.Mutex
+	done    []*peer // guarded by mu
+}
+
+// fetch is a peer that waits for a part of a file.
+type fetch struct {
+	peer   *peer
+	fd     int // a duplicate: the peer may end meanwhile
+	off, n int64
+}
+
+// brought is what was last brought into memory for a peer. It is not asked
+// about again: where memory is short, it could be gone each time.
+type brought struct {
+	file     int
+	off, end int64
+}
+
+// start makes the goroutines that wait for the disk. The channel holds as many
+// jobs as a loop can have peers waiting without its own descriptors running
+// out long before, so that sending never blocks in practice; when it is full,
+// the loop does the waiting itself.
+func (d *disk) start(wake int) {
+	d.wake = wake
+	d.jobs = make(chan fetch, 1024)
+	for range fetchWorkers {
+		d.workers.Go(func() {
+			for job := range d.jobs {
+				d.bring(job.fd, job.off, job.n)
+				unix.Close(job.fd)
+				d.mu.Lock()
+				d.done = append(d.done, job.peer)
+				d.mu.Unlock()
+				unix.Write(d.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			}
+		})
+	}
+}
+
+func (d *disk) stop() {
+	close(d.jobs)
+	d.workers.Wait()
+}
+
+// await lets the peer wait for its segment. It returns false if the segment
+// is there, or cannot be waited for.
+func (d *disk) await(p *peer) bool {
+	seg := p.conn.Segment()
+	fd := seg.File.(source).Fd()
+	n := min(seg.Len, quantum)
+	if fd < 0 || p.brought.file == fd && seg.Off >= p.brought.off && seg.Off+n <= p.brought.end || d.resident(fd, seg.Off, n) {
+		return false
+	}
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	select {
+	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
+		p.fetching = true
+		p.brought = brought{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
+		return true
+	default:
+		unix.Close(own)
+		return false
+	}
+}
+
+// take returns the peers whose bytes have come.
+func (d *disk) take() []*peer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	done := d.done
+	d.done = nil
+	return done
+}
