@@ -18,11 +18,20 @@ import (
 // serveWith serves the slot's socket with the engine that was asked for.
 func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{}) error {
 	if !opts.EventLoop() {
-		return serve.New(config(opts, uncached{root})).Run(supervise.ListenFD, drain)
+		cfg := config(opts, uncached{root})
+		cfg.Log = journal(opts)
+		return serve.New(cfg).Run(supervise.ListenFD, drain)
 	}
 	cache := site.NewCache(root, time.Second)
 	defer cache.Close()
-	loop, err := serve.NewLoop(config(opts, cached{uncached{root}, cache}))
+	buffer := logging.NewBuffer(supervise.LogFD)
+	defer buffer.Close()
+	cfg := config(opts, cached{uncached{root}, cache})
+	cfg.Log, cfg.Flush = journal(opts, logging.Through(buffer)), buffer.Flush
+	buffer.Note = func(dropped int) {
+		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
+	}
+	loop, err := serve.NewLoop(cfg)
 	if err != nil {
 		return err
 	}
@@ -30,7 +39,6 @@ func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{
 }
 
 func config(opts options.WorkerOptions, files conn.Site) serve.Config {
-	log, flush := journal(opts)
 	var header []string
 	for _, field := range opts.Header {
 		header = append(header, string(field))
@@ -47,26 +55,16 @@ func config(opts options.WorkerOptions, files conn.Site) serve.Config {
 			Header:    header,
 		},
 		Recv:    int(opts.Recv),
-		Log:     log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger(),
 		Verbose: opts.Verbose > 0,
-		Flush:   flush,
 	}
 }
 
-// journal returns the log and, for an event loop, what writes its lines once
-// a turn.
-func journal(opts options.WorkerOptions) (zerolog.Logger, func()) {
+// journal returns the log, in which each line names the worker.
+func journal(opts options.WorkerOptions, more ...logging.Option) zerolog.Logger {
 	file := os.NewFile(supervise.LogFD, "log")
-	options := []logging.Option{logging.NoColor(os.Getenv("NO_COLOR") != "")}
-	if !opts.EventLoop() || opts.Verbose == 0 {
-		return logging.New(file, string(opts.LogFormat), opts.Verbose, options...), nil
-	}
-	buffer := logging.NewBuffer(supervise.LogFD)
-	log := logging.New(file, string(opts.LogFormat), opts.Verbose, append(options, logging.Through(buffer))...)
-	buffer.Note = func(dropped int) {
-		log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
-	}
-	return log, buffer.Flush
+	more = append(more, logging.NoColor(os.Getenv("NO_COLOR") != ""))
+	log := logging.New(file, string(opts.LogFormat), opts.Verbose, more...)
+	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
 }
 
 // policy says what of the root is shown.

@@ -2,18 +2,21 @@ package logging
 
 import (
 	"bytes"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Buffer collects lines and writes them to a descriptor when it is told to,
-// without ever waiting for a reader: what a stalled one does not take is
-// dropped and counted, and the count is logged with the next lines. It is for
-// one goroutine.
+// without ever waiting for a reader: what one does not take now is kept for
+// the next time. When a reader has stalled for so long that the buffer is full,
+// further lines are dropped and counted, and the count is logged as soon as
+// there is room. It is for one goroutine.
 type Buffer struct {
 	fd      int
 	kind    outlet
 	lines   []byte
+	sent    int // bytes of lines that were written
 	dropped int
 
 	// Note logs, through this buffer, how many lines were dropped.
@@ -49,7 +52,7 @@ func NewBuffer(fd int) *Buffer {
 
 // Write adds a line, which ends with a newline.
 func (b *Buffer) Write(line []byte) (int, error) {
-	if len(b.lines)+len(line) > maxBuffered {
+	if len(b.lines)-b.sent+len(line) > maxBuffered {
 		b.dropped++
 		return len(line), nil
 	}
@@ -57,27 +60,47 @@ func (b *Buffer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Flush writes what was collected, as far as it is taken at once, and forgets
-// the rest.
-func (b *Buffer) Flush() {
-	earlier := b.dropped
-	if earlier > 0 && b.Note != nil {
-		b.dropped = 0
-		b.Note(earlier)
-	}
-	rest := b.lines
-	for len(rest) > 0 {
+// Flush writes what was collected, as far as it is taken at once, and reports
+// whether something is left.
+func (b *Buffer) Flush() (left bool) {
+	for b.sent < len(b.lines) {
+		rest := b.lines[b.sent:]
 		n, err := b.write(rest[:b.piece(rest)])
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil {
-			b.dropped = earlier + bytes.Count(rest, []byte{'\n'})
-			break
+		if err == unix.EAGAIN {
+			b.compact()
+			return true
 		}
-		rest = rest[n:]
+		if err != nil {
+			break // nobody will ever read it
+		}
+		b.sent += n
 	}
-	b.lines = b.lines[:0]
+	b.lines, b.sent = b.lines[:0], 0
+	if n := b.dropped; n > 0 && b.Note != nil {
+		b.dropped = 0
+		b.Note(n)
+		return true
+	}
+	return false
+}
+
+// compact moves what is left to the start, once that is worth while.
+func (b *Buffer) compact() {
+	if b.sent > maxBuffered/2 {
+		b.lines = b.lines[:copy(b.lines, b.lines[b.sent:])]
+		b.sent = 0
+	}
+}
+
+// Close writes what is left, and gives the reader a moment to take it.
+func (b *Buffer) Close() {
+	const patience, pause = time.Second, 5 * time.Millisecond
+	for waited := time.Duration(0); b.Flush() && waited < patience; waited += pause {
+		time.Sleep(pause)
+	}
 }
 
 // piece returns how many bytes to write at once: all into a file, and

@@ -5,34 +5,59 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// acceptPause is for how long a worker that is out of descriptors or memory
-// stops accepting: long enough not to spin, short enough to go on as soon as
-// a connection ends.
-const acceptPause = 50 * time.Millisecond
+const (
+	// acceptPause is for how long a worker that is out of descriptors or memory
+	// stops accepting: long enough not to spin, short enough to go on as soon
+	// as a connection ends.
+	acceptPause = 50 * time.Millisecond
+	// quiet is for how long nothing must have arrived until a draining worker
+	// closes its listening socket. A connection whose handshake is done, but
+	// whose request is still on its way (TCP_DEFER_ACCEPT), is in no accept
+	// queue yet: closing would reset it.
+	quiet = 50 * time.Millisecond
+	// quietMax bounds that when new connections keep coming, as they do when
+	// another worker takes the socket over.
+	quietMax = 250 * time.Millisecond
+	// warnEvery is how often a lack of descriptors is logged.
+	warnEvery = 10 * time.Second
+)
 
-// acceptAll accepts until drain is closed, and then what already waits.
-func (w *Worker) acceptAll(listener *os.File, drain <-chan struct{}) error {
-	raw, err := listener.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("accept: %w", err)
+// errReserve says that the descriptors that are left are for files.
+var errReserve = errors.New("few descriptors are left")
+
+// lastSocket returns the number of the last descriptor that may become a
+// client's, so that a reserve is left for the files that clients ask for.
+func lastSocket(reserve int) int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<30 {
+		return 1 << 30
 	}
+	return int(limit.Cur) - 1 - min(int(limit.Cur)/2, reserve)
+}
+
+// acceptAll accepts until drain is closed.
+func (w *Worker) acceptAll(listener *os.File, drain <-chan struct{}) error {
 	for {
-		err := w.acceptOne(raw)
+		ended, err := w.acceptOne(listener)
 		switch {
+		case err == nil && ended != nil:
+			select {
+			case <-ended:
+			case <-drain:
+				return nil
+			}
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return w.acceptRest(raw)
+			return nil
 		case isExhausted(err):
-			w.cfg.Log.Warn().Err(err).Msg("accepting paused")
-			select {
-			case <-time.After(acceptPause):
-			case <-drain:
+			w.warn(err)
+			if !w.pause(err, drain) {
+				return nil
 			}
 		case !isPassing(err):
 			return fmt.Errorf("accept: %w", err)
@@ -40,54 +65,90 @@ func (w *Worker) acceptAll(listener *os.File, drain <-chan struct{}) error {
 	}
 }
 
-// acceptOne waits for a connection and serves it.
-func (w *Worker) acceptOne(raw syscall.RawConn) error {
+// pause waits for descriptors. With the reserve reached, that is until a
+// connection has ended. It returns false when it is time to drain.
+func (w *Worker) pause(err error, drain <-chan struct{}) bool {
+	full := w.open()
+	for {
+		select {
+		case <-time.After(acceptPause):
+		case <-drain:
+			return false
+		}
+		if err != errReserve || w.open() < full {
+			return true
+		}
+	}
+}
+
+// open returns how many connections there are.
+func (w *Worker) open() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.sessions)
+}
+
+// acceptOne waits for a connection and starts to serve it. In the serial model
+// it returns what is closed when that one has ended.
+func (w *Worker) acceptOne(listener *os.File) (ended <-chan struct{}, err error) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
 	var fd int
 	var from unix.Sockaddr
-	var err error
 	wait := raw.Read(func(s uintptr) bool {
 		fd, from, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return err != unix.EAGAIN
 	})
-	if wait != nil {
-		return wait
+	switch {
+	case wait != nil:
+		return nil, wait
+	case err != nil:
+		return nil, err
 	}
-	if err != nil {
-		return err
+	ended = w.start(fd, from)
+	if fd > w.lastSocket {
+		return ended, errReserve
 	}
-	w.start(fd, from)
-	return nil
+	return ended, nil
 }
 
-// acceptRest takes what waits in the accept queue. Out of descriptors, it
-// waits for connections to end: all that is in the queue has been promised
-// an answer.
-func (w *Worker) acceptRest(raw syscall.RawConn) error {
+// acceptRest takes what has been promised an answer: what waits in the accept
+// queue and what is on its way there. Out of descriptors, it waits for
+// connections to end.
+func (w *Worker) acceptRest(listener *os.File) error {
+	began := time.Now()
 	for {
-		var fd int
-		var from unix.Sockaddr
-		var err error
-		if control := raw.Control(func(s uintptr) {
-			fd, from, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		}); control != nil {
-			return control
+		until := time.Now().Add(quiet)
+		if time.Since(began) > quietMax {
+			until = past
 		}
+		listener.SetReadDeadline(until)
+		_, err := w.acceptOne(listener)
 		switch {
-		case err == nil:
-			w.start(fd, from)
-		case err == unix.EAGAIN:
+		case err == nil || err == errReserve || isPassing(err):
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
 		case isExhausted(err):
 			time.Sleep(acceptPause)
-		case !isPassing(err):
+		default:
 			return fmt.Errorf("accept: %w", err)
 		}
 	}
 }
 
+// warn logs that accepting pauses, unless it did so a moment ago.
+func (w *Worker) warn(err error) {
+	if now := time.Now(); now.Sub(w.warned) >= warnEvery {
+		w.warned = now
+		w.cfg.Log.Warn().Err(err).Msg("accepting paused")
+	}
+}
+
 // isExhausted reports whether accepting has to pause.
 func isExhausted(err error) bool {
-	return err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM
+	return err == errReserve || err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM
 }
 
 // isPassing reports whether the error belongs to the connection that was to

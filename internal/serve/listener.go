@@ -2,9 +2,14 @@ package serve
 
 import (
 	"fmt"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// cacheReserve is how many descriptors an event loop keeps back for files:
+// site.Cache holds 1,024 at most, and a few are open for one reply.
+const cacheReserve = 1200
 
 // accept accepts a bounded number of connections and serves each as far as it
 // goes: with deferred accepting its first request is already there.
@@ -14,42 +19,31 @@ func (l *Loop) accept() error {
 		switch {
 		case errno == 0:
 			l.serve(l.newPeer(fd))
+			if l.draining {
+				l.closeAt = min(l.now.Mono+quiet, l.drainedAt+quietMax)
+			}
+			if fd > l.lastSocket {
+				l.full = l.open
+				l.pause(errReserve)
+				return nil
+			}
 		case errno == unix.EAGAIN:
 			return nil
 		case isExhausted(errno):
-			l.cfg.Log.Warn().Err(errno).Msg("accepting paused")
-			l.pause()
+			l.pause(errno)
 			return nil
 		case !isPassing(errno):
-			return fmt.Errorf("accept: %w", errno)
+			return fmt.Errorf("accept: %w", syscall.Errno(errno))
 		}
 	}
 	return nil
 }
 
-// beginDrain takes what waits in the accept queue, ends accepting, and lets
-// every connection know.
+// beginDrain lets every connection know. What has been promised an answer is
+// still taken: see quiet.
 func (l *Loop) beginDrain() {
 	l.draining = true
-	for l.listener >= 0 {
-		fd, errno := rawAccept(l.listener)
-		switch {
-		case errno == 0:
-			l.serve(l.newPeer(fd))
-		case isExhausted(errno):
-			// What is in the queue has been promised an answer: it has to
-			// wait until descriptors are free.
-			l.pause()
-			l.drainPeers()
-			return
-		case errno == unix.EAGAIN || !isPassing(errno):
-			l.closeListener()
-		}
-	}
-	l.drainPeers()
-}
-
-func (l *Loop) drainPeers() {
+	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+quiet
 	for _, p := range l.peers {
 		if p != nil {
 			p.conn.Drain(l.now)
@@ -58,28 +52,54 @@ func (l *Loop) drainPeers() {
 	}
 }
 
+// endAccepting takes what is in the accept queue now, and closes the socket
+// when it is empty.
+func (l *Loop) endAccepting() {
+	for l.resume == 0 {
+		fd, errno := rawAccept(l.listener)
+		switch {
+		case errno == 0:
+			l.serve(l.newPeer(fd))
+		case isExhausted(errno):
+			l.pause(errno)
+		case errno == unix.EAGAIN || !isPassing(errno):
+			l.closeListener()
+			return
+		}
+	}
+}
+
 // pause stops accepting for a moment: out of descriptors or memory, there is
 // nothing to be had by trying again at once.
-func (l *Loop) pause() {
+func (l *Loop) pause(err error) {
+	if l.warned == 0 || l.now.Mono-l.warned >= warnEvery {
+		l.warned = l.now.Mono
+		l.cfg.Log.Warn().Err(err).Msg("accepting paused")
+	}
 	if l.resume == 0 {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listener, nil)
 	}
 	l.resume = l.now.Mono + acceptPause
 }
 
-// goOn ends a pause.
-func (l *Loop) goOn() {
-	l.resume = 0
-	rawEpollAdd(l.epoll, l.listener, unix.EPOLLIN)
-	if l.draining {
-		l.beginDrain()
+// acceptTimers ends a pause, and ends accepting when it is time.
+func (l *Loop) acceptTimers() {
+	if l.resume != 0 && l.now.Mono >= l.resume {
+		if l.full > 0 && l.open >= l.full && !l.draining {
+			l.resume = l.now.Mono + acceptPause // nobody has left yet
+			return
+		}
+		l.resume, l.full = 0, 0
+		rawEpollAdd(l.epoll, l.listener, unix.EPOLLIN)
+	}
+	if l.closeAt != 0 && l.now.Mono >= l.closeAt && l.resume == 0 {
+		l.endAccepting()
 	}
 }
 
 func (l *Loop) closeListener() {
 	if l.listener >= 0 {
 		unix.Close(l.listener)
-		l.listener = -1
-		l.resume = 0
+		l.listener, l.resume, l.closeAt = -1, 0, 0
 	}
 }

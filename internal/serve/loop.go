@@ -32,16 +32,23 @@ type Loop struct {
 	recv     []byte // received bytes, borrowed by one peer at a time
 	out      []byte // bytes to send, likewise
 
-	disk     disk
-	peers    []*peer // by descriptor
-	open     int     // how many there are
-	spare    []*peer // closed ones, to be used again
-	ready    list    // those that can go on without an event
-	timers   [conn.NumTimers]list
-	resume   time.Duration // when accepting goes on after a pause; 0: not paused
-	idle     bool          // the last raw wait brought nothing
-	drain    atomic.Bool   // told to drain; set by another goroutine
-	draining bool          // doing so
+	disk    disk
+	peers   []*peer // by descriptor
+	open    int     // how many there are
+	spare   []*peer // closed ones, to be used again
+	ready   list    // those that can go on without an event
+	timers  [conn.NumTimers]list
+	resume  time.Duration // when accepting goes on after a pause; 0: not paused
+	warned  time.Duration // when a lack of descriptors was last logged
+	closeAt time.Duration // when the listening socket is closed; 0: not yet known
+
+	drainedAt  time.Duration // when draining began
+	full       int           // connections at which the reserve of descriptors was reached; 0: not
+	lastSocket int           // the last descriptor that may be a client's
+	idle       bool          // the last raw wait brought nothing
+	unlogged   bool          // the reader of the log did not take all of it
+	drain      atomic.Bool   // told to drain; set by another goroutine
+	draining   bool          // doing so
 }
 
 const (
@@ -51,7 +58,8 @@ const (
 	spareMax    = 1024      // closed peers that are kept
 	quantum     = 256 << 10 // bytes of a file that one peer sends at once
 	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
-	rawWait     = 10        // milliseconds that a raw wait may last
+	logRetry    = 10 * time.Millisecond
+	rawWait     = 10 // milliseconds that a raw wait may last
 )
 
 // NewLoop returns an event loop.
@@ -61,7 +69,9 @@ func NewLoop(cfg Config) (*Loop, error) {
 		events: make([]unix.EpollEvent, eventBatch),
 		recv:   make([]byte, cfg.Recv),
 		out:    make([]byte, 0, outSize),
-		disk:   disk{resident: resident, bring: bring},
+
+		lastSocket: lastSocket(cacheReserve),
+		disk:       disk{resident: resident, bring: bring},
 	}
 	l.clock.cfg = &l.cfg.Conn
 	l.clock.start()
@@ -159,7 +169,7 @@ func (l *Loop) turn() error {
 	l.sendReady()
 	l.expire()
 	if l.cfg.Flush != nil {
-		l.cfg.Flush()
+		l.unlogged = l.cfg.Flush()
 	}
 	return nil
 }
@@ -203,12 +213,18 @@ func (l *Loop) timeout() int {
 		return 0
 	}
 	next := l.resume
+	if l.closeAt != 0 && (next == 0 || l.closeAt < next) {
+		next = l.closeAt
+	}
 	for i := range l.timers {
 		if p := l.timers[i].front(); p != nil {
 			if next == 0 || p.armed < next {
 				next = p.armed
 			}
 		}
+	}
+	if l.unlogged && (next == 0 || next > l.now.Mono+logRetry) {
+		next = l.now.Mono + logRetry
 	}
 	if next == 0 {
 		return -1

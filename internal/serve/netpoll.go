@@ -12,8 +12,8 @@ import (
 	"phalanx/internal/conn"
 )
 
-// session is a connection that is waited for on Go's poller, by one goroutine
-// (the accepting one itself in the serial model).
+// session is a connection that is waited for on Go's poller, by one
+// goroutine.
 type session struct {
 	w    *Worker
 	file *os.File // the socket
@@ -37,9 +37,10 @@ type session struct {
 	queued  int // unacknowledged bytes when they were last looked at
 }
 
-// start serves an accepted socket: in a goroutine of its own, or, in the
-// serial model, to its end.
-func (w *Worker) start(fd int, from unix.Sockaddr) {
+// start serves an accepted socket in a goroutine of its own. In the serial
+// model the sessions take turns, in the order in which they were accepted, and
+// what is returned is closed when this one has ended.
+func (w *Worker) start(fd int, from unix.Sockaddr) <-chan struct{} {
 	s := &session{w: w, file: os.NewFile(uintptr(fd), "client")}
 	if w.cfg.Verbose {
 		s.log = &journal{&w.cfg, &w.clock, address(from)}
@@ -47,11 +48,18 @@ func (w *Worker) start(fd int, from unix.Sockaddr) {
 	w.mu.Lock()
 	w.sessions[s] = struct{}{}
 	w.mu.Unlock()
-	if w.cfg.Conn.Single {
-		s.run()
-		return
+	if !w.cfg.Conn.Single {
+		w.wg.Go(s.run)
+		return nil
 	}
-	w.wg.Go(s.run)
+	ended := make(chan struct{})
+	w.wg.Go(func() {
+		w.turn <- struct{}{}
+		s.run()
+		<-w.turn
+		close(ended)
+	})
+	return ended
 }
 
 func (s *session) run() {

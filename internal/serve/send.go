@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -141,20 +142,22 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	}
 }
 
-// armSend is armRecv for sending.
+// lookEvery is how often a client that is waited for is looked at: the kernel
+// tells a writer only when a third of the socket's buffer is free, and a slow
+// client may need minutes for that. What is unacknowledged says whether it
+// takes bytes at all.
+const lookEvery = time.Second
+
+// armSend makes sure that the client is looked at again.
 func (s *session) armSend() {
-	deadline := s.conn.Deadline()
-	if s.sendDeadline == 0 || deadline < s.sendDeadline {
-		s.sendDeadline = deadline
-		s.file.SetWriteDeadline(s.w.clock.at(deadline))
+	if now := s.w.clock.now().Mono; s.sendDeadline <= now {
+		s.sendDeadline = now + lookEvery
+		s.file.SetWriteDeadline(s.w.clock.at(s.sendDeadline))
 	}
 }
 
-// patience is called when the deadline for sending has passed. A slow client
-// may have taken bytes without the socket having become writable: the kernel
-// wakes a writer only when a third of its buffer is free, and that can take
-// minutes to drain. So what is still unacknowledged is looked at first. It
-// returns false, and the connection is over, if the client took nothing.
+// patience looks whether a client that is waited for has taken bytes. It
+// returns false, and the connection is over, when it has not for too long.
 func (s *session) patience() bool {
 	now := s.w.clock.now()
 	queued := 0

@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -24,7 +25,7 @@ type Config struct {
 	Recv    int            // bytes of each recv()
 	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	Verbose bool           // whether anybody reads Log
-	Flush   func()         // called when the event loop has logged for a turn, if not nil
+	Flush   func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
 }
 
 // Worker serves the connections of one listening socket.
@@ -34,6 +35,10 @@ type Worker struct {
 
 	recvBuffers sync.Pool // of *[]byte, Recv bytes long
 	outBuffers  sync.Pool // of *[]byte, outSize bytes large
+
+	lastSocket int           // the last descriptor that may be a client's
+	warned     time.Time     // when a lack of descriptors was last logged
+	turn       chan struct{} // held by the one session that is served in the serial model
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -52,7 +57,12 @@ const outSize = 64<<10 + inlineMax + 8<<10
 
 // New returns a worker.
 func New(cfg Config) *Worker {
-	w := &Worker{cfg: cfg, sessions: make(map[*session]struct{})}
+	w := &Worker{
+		cfg:        cfg,
+		lastSocket: lastSocket(1 << 30),
+		turn:       make(chan struct{}, 1),
+		sessions:   make(map[*session]struct{}),
+	}
 	w.clock.cfg = &w.cfg.Conn
 	w.clock.start()
 	w.recvBuffers.New = func() any {
@@ -86,7 +96,9 @@ func (w *Worker) Run(fd int, drain <-chan struct{}) error {
 	err := w.acceptAll(listener, drain)
 	close(stop)
 	<-watcher
-	if err != nil {
+	if err == nil {
+		err = w.acceptRest(listener)
+	} else {
 		w.beginDrain(listener)
 	}
 	listener.Close()

@@ -14,10 +14,14 @@ import (
 const slack = 100 * time.Millisecond
 
 // arm puts a peer into the list of its timer. All deadlines of a list are
-// equally long, so it is in order without sorting.
+// equally long, so it is in order without sorting. A peer that sends is looked
+// at much more often than it is due.
 func (l *Loop) arm(p *peer) {
 	kind, deadline := p.conn.Timer(), p.conn.Deadline()
-	if p.timer.linked() && p.kind == kind && deadline-p.armed < slack {
+	if kind == conn.TimerSend {
+		deadline = l.now.Mono + lookEvery
+	}
+	if p.timer.linked() && p.kind == kind && (deadline-p.armed < slack || kind == conn.TimerSend) {
 		return
 	}
 	p.timer.remove()
@@ -25,11 +29,9 @@ func (l *Loop) arm(p *peer) {
 	l.timers[kind].push(&p.timer)
 }
 
-// expire ends what has come to its deadline, and a pause in accepting.
+// expire ends what has come to its deadline.
 func (l *Loop) expire() {
-	if l.resume != 0 && l.now.Mono >= l.resume {
-		l.goOn()
-	}
+	l.acceptTimers()
 	for i := range l.timers {
 		for {
 			p := l.timers[i].front()
@@ -42,11 +44,14 @@ func (l *Loop) expire() {
 	}
 }
 
-// due is called when the deadline may have passed for which the peer was put
-// into its list. It may have moved by less than slack since.
+// due is called when the time has come for which the peer was put into its
+// list. Its deadline may have moved since.
 func (l *Loop) due(p *peer) {
+	if p.kind == conn.TimerSend {
+		l.look(p)
+	}
 	if deadline := p.conn.Deadline(); deadline > l.now.Mono {
-		if p.kind != p.conn.Timer() || deadline-p.armed >= slack {
+		if p.kind != p.conn.Timer() || p.kind == conn.TimerSend || deadline-p.armed >= slack {
 			l.arm(p)
 			return
 		}
@@ -55,24 +60,20 @@ func (l *Loop) due(p *peer) {
 		l.timers[p.kind].unshift(&p.timer)
 		return
 	}
-	if p.fetching {
-		p.conn.Progress(l.now) // it is the disk that is slow
-		l.arm(p)
-		return
-	}
-	if p.kind == conn.TimerSend {
-		// See patience: the client may have taken bytes all the same.
-		if queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ); err == nil && int32(queued) != p.queued {
-			p.queued = int32(queued)
-			p.conn.Progress(l.now)
-			l.arm(p)
-			return
-		}
-	}
 	p.conn.Expire(l.now)
 	p.unsent = nil
 	p.turn.remove()
 	if l.advance(p) {
 		l.serve(p)
+	}
+}
+
+// look finds out whether a client that is waited for takes bytes; see
+// lookEvery. While it is the disk that is waited for, the client has time.
+func (l *Loop) look(p *peer) {
+	queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ)
+	if p.fetching || err == nil && int32(queued) != p.queued {
+		p.queued = int32(queued)
+		p.conn.Progress(l.now)
 	}
 }

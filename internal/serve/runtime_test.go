@@ -1,0 +1,164 @@
+package serve
+
+import (
+	"net"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+	"phalanx/internal/site"
+)
+
+// remembered lets a connection open files through a cache.
+type remembered struct {
+	beneath
+	cache *site.Cache
+}
+
+func (r remembered) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := r.cache.Open(path, codings)
+	return f, status
+}
+
+// startCached is a loop with a cache, as a worker of the process model has it.
+func startCached(t *testing.T, dir string) *server {
+	t.Helper()
+	fd, addr := listen(t)
+	return startWith(t, dir, fd, addr, func(cfg Config, fd int, drain <-chan struct{}) error {
+		b := cfg.Conn.Site.(beneath)
+		cache := site.NewCache(b.root, time.Second)
+		// The files of a test are new; pretend that some time has passed.
+		cache.Now = func() time.Time { return time.Now().Add(time.Minute) }
+		defer cache.Close()
+		cfg.Conn.Site = remembered{b, cache}
+		l, err := NewLoop(cfg)
+		if err != nil {
+			return err
+		}
+		return l.Run(fd, drain)
+	}, nil)
+}
+
+// ping sends the request and takes exactly n bytes of answer, again and again.
+func ping(t *testing.T, c net.Conn, request []byte, n, times int) {
+	t.Helper()
+	buf := make([]byte, n)
+	for range times {
+		if _, err := c.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < n; {
+			m, err := c.Read(buf[got:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += m
+		}
+	}
+}
+
+// size returns how many bytes the answer to the request has.
+func sizeOf(t *testing.T, c net.Conn, request string) int {
+	t.Helper()
+	send(t, c, request)
+	c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	defer c.SetReadDeadline(time.Time{})
+	total, buf := 0, make([]byte, 64<<10)
+	for {
+		n, err := c.Read(buf)
+		total += n
+		if err != nil {
+			return total
+		}
+	}
+}
+
+// In the steady state the loop, the connection and the cache make no garbage.
+func TestLoopAllocatesNothing(t *testing.T) {
+	dir := t.TempDir()
+	noise(t, dir+"/f", 4096)
+	old := "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT"
+	for name, request := range map[string]string{
+		"GET":   get("/f"),
+		"HEAD":  "HEAD /f HTTP/1.1\r\nHost: a\r\n\r\n",
+		"range": get("/f", "Range: bytes=10-19"),
+		"304":   get("/f", "If-None-Match: *", old),
+		"404":   get("/none"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startCached(t, dir)
+			c := s.dial()
+			n := sizeOf(t, c, request)
+			raw := []byte(request)
+			ping(t, c, raw, n, 100)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			const times = 3000
+			ping(t, c, raw, n, times)
+			runtime.ReadMemStats(&after)
+			// Date and Expires are made once a second, and a path is looked
+			// at again.
+			if mallocs := after.Mallocs - before.Mallocs; mallocs > times/20 {
+				t.Errorf("%d allocations in %d requests", mallocs, times)
+			}
+			c.Close()
+			s.stop()
+		})
+	}
+}
+
+// The loop's raw calls keep Go's scheduler out; a garbage collection, a timer
+// and a message to another goroutine must get through all the same, while the
+// loop is busy and while it has nothing to do.
+func TestRuntimeGetsThrough(t *testing.T) {
+	dir := t.TempDir()
+	noise(t, dir+"/f", 4096)
+	for _, busy := range []bool{false, true} {
+		name := map[bool]string{false: "idle", true: "busy"}[busy]
+		t.Run(name, func(t *testing.T) {
+			s := startCached(t, dir)
+			c := s.dial()
+			n := sizeOf(t, c, get("/f"))
+			stop, done := make(chan bool), make(chan bool)
+			go func() {
+				defer close(done)
+				for busy {
+					select {
+					case <-stop:
+						return
+					default:
+						ping(t, c, []byte(get("/f")), n, 20)
+					}
+				}
+			}()
+			collections := measure(20, runtime.GC)
+			timers := measure(50, func() { <-time.After(time.Millisecond) })
+			close(stop)
+			<-done
+			c.Close()
+			s.stop()
+			// A raw wait lasts 10 ms at most; the rest is what a busy machine
+			// adds.
+			for what, took := range map[string]time.Duration{"garbage collection": collections, "timer": timers} {
+				if took > 50*time.Millisecond {
+					t.Errorf("median of a %s: %v", what, took)
+				}
+			}
+		})
+	}
+}
+
+// measure returns the median time of several calls.
+func measure(times int, f func()) time.Duration {
+	took := make([]time.Duration, times)
+	for i := range took {
+		began := time.Now()
+		f()
+		took[i] = time.Since(began)
+	}
+	slices.Sort(took)
+	return took[times/2]
+}
