@@ -17,17 +17,18 @@ import (
 
 // serveWith serves the slot's socket with the engine that was asked for.
 func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{}) error {
+	log := os.NewFile(supervise.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, uncached{root})
-		cfg.Log = journal(opts)
+		cfg.Log = journal(opts, log)
 		return serve.New(cfg).Run(supervise.ListenFD, drain)
 	}
 	cache := site.NewCache(root, time.Second)
 	defer cache.Close()
-	buffer := logging.NewBuffer(supervise.LogFD)
+	buffer := logging.NewBuffer(log)
 	defer buffer.Close()
 	cfg := config(opts, cached{uncached{root}, cache})
-	cfg.Log, cfg.Flush = journal(opts, logging.Through(buffer)), buffer.Flush
+	cfg.Log, cfg.Flush = journal(opts, log, logging.Through(buffer)), buffer.Flush
 	buffer.Note = func(dropped int) {
 		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
 	}
@@ -60,8 +61,7 @@ func config(opts options.WorkerOptions, files conn.Site) serve.Config {
 }
 
 // journal returns the log, in which each line names the worker.
-func journal(opts options.WorkerOptions, more ...logging.Option) zerolog.Logger {
-	file := os.NewFile(supervise.LogFD, "log")
+func journal(opts options.WorkerOptions, file *os.File, more ...logging.Option) zerolog.Logger {
 	more = append(more, logging.NoColor(os.Getenv("NO_COLOR") != ""))
 	log := logging.New(file, string(opts.LogFormat), opts.Verbose, more...)
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()

@@ -2,6 +2,7 @@ package logging
 
 import (
 	"bytes"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,7 @@ import (
 // further lines are dropped and counted, and the count is logged as soon as
 // there is room. It is for one goroutine.
 type Buffer struct {
+	file    *os.File // kept, for it would close its descriptor if it were collected
 	fd      int
 	kind    outlet
 	lines   []byte
@@ -35,11 +37,14 @@ const (
 // maxBuffered is how many bytes a buffer holds at most.
 const maxBuffered = 1 << 20
 
-// NewBuffer returns a buffer in front of the descriptor.
-func NewBuffer(fd int) *Buffer {
-	b := &Buffer{fd: fd, kind: outletOther}
+// NewBuffer returns a buffer in front of the file, which must stay open.
+func NewBuffer(file *os.File) *Buffer {
+	b := &Buffer{file: file, fd: -1, kind: outletOther}
+	if raw, err := file.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { b.fd = int(fd) })
+	}
 	var st unix.Stat_t
-	if unix.Fstat(fd, &st) == nil {
+	if unix.Fstat(b.fd, &st) == nil {
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG:
 			b.kind = outletFile

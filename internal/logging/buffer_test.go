@@ -18,7 +18,7 @@ func TestBufferIntoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	b := NewBuffer(int(f.Fd()))
+	b := NewBuffer(f)
 	line := strings.Repeat("x", 1000) + "\n"
 	for range 100 {
 		b.Write([]byte(line))
@@ -79,22 +79,25 @@ func TestBufferWithSlowReader(t *testing.T) {
 		done <- strings.Count(string(all), line)
 	}()
 	b.Close()
-	unix.Close(w)
+	w.Close()
 	if n := <-done; n != lines {
 		t.Errorf("%d lines of %d arrived", n, lines)
 	}
 }
 
-// pipe returns the ends of a pipe; the writing one is a descriptor.
-func pipe(t *testing.T) (*os.File, int) {
+// pipe returns the ends of a pipe.
+func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	r := os.NewFile(uintptr(fds[0]), "r")
-	t.Cleanup(func() { r.Close() })
-	return r, fds[1]
+	r, w = os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
+	t.Cleanup(func() {
+		r.Close()
+		w.Close()
+	})
+	return r, w
 }
 
 // drain reads what is in the pipe now.
@@ -116,7 +119,8 @@ func drain(t *testing.T, r *os.File) string {
 }
 
 func TestBufferIsBounded(t *testing.T) {
-	b := NewBuffer(-1)
+	_, w := pipe(t)
+	b := NewBuffer(w)
 	for range 2 * maxBuffered / 100 {
 		b.Write(make([]byte, 100))
 	}

@@ -28,7 +28,7 @@ td:nth-child(n+2){color:var(--dim)}
 `
 
 func (htmlFormat) begin(dst []byte, l *Listing) []byte {
-	title := html.EscapeString(strings.ToValidUTF8(l.path, "\uFFFD"))
+	title := html.EscapeString(printable(l.path))
 	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
 		"<meta name=\"viewport\" content=\"width=device-width\">\n<title>"...)
 	dst = append(dst, title...)
@@ -106,7 +106,12 @@ func (htmlFormat) end(dst []byte, _ *Listing) []byte {
 }
 
 func appendHTML(dst []byte, s string) []byte {
-	return append(dst, html.EscapeString(strings.ToValidUTF8(s, "\uFFFD"))...)
+	return append(dst, html.EscapeString(printable(s))...)
+}
+
+// printable has U+FFFD for each byte that is no UTF-8.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune { return r }, s)
 }
 
 // appendEscaped appends a name as an element of a URI path: all but the

@@ -7,10 +7,10 @@ import "phalanx/internal/proto"
 // slashes inside, and with one at its end if the path had one. An empty name
 // is the root. One byte of dst's capacity is left free.
 //
-// What has no place in an honest path is not repaired but refused, so that
-// one file has few spellings: "." and ".." as elements, however encoded, an
-// encoded slash, and NUL are 404. A "%" without two digits is 400. A hidden
-// name is 404 too.
+// "." as an element is dropped, as RFC 3986 §5.2.4 has it: clients such as apt
+// send it. What has no place in an honest path is not repaired but refused: ".."
+// as an element, however encoded, an encoded slash, and NUL are 404. A "%"
+// without two digits is 400. A hidden name is 404 too.
 func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 	start := 0 // of the current element in dst
 	for i := 0; i < len(path); i++ {
@@ -20,7 +20,7 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 		c := path[i]
 		switch c {
 		case '/':
-			if len(dst) == start {
+			if dst = dropDot(dst, start); len(dst) == start {
 				continue // a leading or a doubled slash
 			}
 			if r.hides(dst[start:]) {
@@ -45,15 +45,23 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 		}
 		dst = append(dst, c)
 	}
-	if r.hides(dst[start:]) {
+	if dst = dropDot(dst, start); r.hides(dst[start:]) {
 		return nil, proto.StatusNotFound
 	}
 	return dst, proto.StatusOK
 }
 
-// hides reports whether an element of a path has no place here: "." and ".."
-// never, other names that begin with a dot unless the policy shows them.
-// /.well-known/ is public by its purpose (RFC 8615).
+// dropDot drops the element from start on if it is ".".
+func dropDot(dst []byte, start int) []byte {
+	if string(dst[start:]) == "." {
+		return dst[:start]
+	}
+	return dst
+}
+
+// hides reports whether a name has no place here: "." and ".." never, others
+// that begin with a dot only if the policy shows them. /.well-known/ is public
+// by its purpose (RFC 8615).
 func (r *Root) hides(element []byte) bool {
 	if len(element) == 0 || element[0] != '.' {
 		return false
