@@ -5,15 +5,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
-	"strconv"
 	"syscall"
-
-	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
 	"phalanx/internal/logging"
@@ -67,8 +62,10 @@ func serve(args []string, stderr *os.File) error {
 		return err
 	}
 	defer logFile.Close()
+	orphans, stop := orphaned(os.Getpid())
+	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
-	sockets, err := listen.Open(listen.Config{Bind: o.Bind, Port: int(o.Port), Slots: slots})
+	sockets, err := listen.Open(listen.Config{Bind: string(o.Bind), Port: int(o.Port), Slots: slots})
 	if err != nil {
 		return err
 	}
@@ -80,37 +77,9 @@ func serve(args []string, stderr *os.File) error {
 	}
 	return supervise.Run(supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Signals: signals, Log: log,
+		Spawn: spawner.Spawn, Signals: signals, Orphans: orphans, Log: log,
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
-		OnDrain:   func() { sockets.Close() },
+		OnDrain:   func() { refuse(log, sockets) },
 		Alert:     func(line string) { fmt.Fprintf(stderr, "phalanx: %s\n", line) },
 	})
-}
-
-func announce(log zerolog.Logger, o options.Options, port, workers int) {
-	host := o.Bind
-	switch host {
-	case "", "0.0.0.0", "::":
-		host = "localhost"
-	}
-	log.Info().Str("url", "http://"+net.JoinHostPort(host, strconv.Itoa(port))+"/").
-		Int("port", port).Str("base", string(o.Base)).
-		Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
-}
-
-// environment is the workers'.
-func environment(o options.Options) []string {
-	if n := o.Procs(); n > 0 {
-		return append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
-	}
-	return os.Environ()
-}
-
-// duplicate returns a copy of stderr for the log, which the workers share.
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate standard error: %w", err)
-	}
-	return os.NewFile(uintptr(fd), "log"), nil
 }

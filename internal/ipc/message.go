@@ -13,7 +13,7 @@ import (
 // exceed it is cut.
 const MaxMessage = 4096
 
-// Message is one of [Ready], [Failed] and [Serve].
+// Message is one of [Ready], [Failed], [Serve] and [Draining].
 type Message interface {
 	append(dst []byte) []byte
 }
@@ -33,11 +33,16 @@ type Failed struct {
 // Serve tells the worker to begin to take requests.
 type Serve struct{}
 
+// Draining tells the master that the worker takes no more connections and
+// ends when those it has do.
+type Draining struct{}
+
 // The first byte of a message.
 const (
-	kindReady  = 1
-	kindFailed = 2
-	kindServe  = 3
+	kindReady    = 1
+	kindFailed   = 2
+	kindServe    = 3
+	kindDraining = 4
 )
 
 // Encode appends the wire form of m to dst.
@@ -58,6 +63,10 @@ func (m Failed) append(dst []byte) []byte {
 
 func (Serve) append(dst []byte) []byte {
 	return append(dst, kindServe)
+}
+
+func (Draining) append(dst []byte) []byte {
+	return append(dst, kindDraining)
 }
 
 // fit returns s as valid UTF-8 in at most n bytes, cut between characters.
@@ -92,7 +101,9 @@ func Decode(p []byte) (Message, error) {
 		return Failed{ExitCode: int(body[0]), Reason: string(body[1:])}, nil
 	case kind == kindServe && len(body) == 0:
 		return Serve{}, nil
-	case kind < kindReady || kind > kindServe:
+	case kind == kindDraining && len(body) == 0:
+		return Draining{}, nil
+	case kind < kindReady || kind > kindDraining:
 		return nil, fmt.Errorf("decode message: unknown kind %d", kind)
 	default:
 		return nil, fmt.Errorf("decode message of kind %d: wrong length %d", kind, len(p))

@@ -18,6 +18,7 @@ var golden = []struct {
 	{Failed{ExitCode: 78, Reason: "open root: günstig"}, "\x02\x4eopen root: g\xc3\xbcnstig"},
 	{Failed{}, "\x02\x00"},
 	{Serve{}, "\x03"},
+	{Draining{}, "\x04"},
 }
 
 func TestGolden(t *testing.T) {
@@ -33,10 +34,10 @@ func TestGolden(t *testing.T) {
 
 func TestDecodeErrors(t *testing.T) {
 	for _, wire := range []string{
-		"", "\x00", "\x04", "\xff", // no such kind
+		"", "\x00", "\x05", "\xff", // no such kind
 		"\x01", "\x01\x00\x00\x00", // cut
 		"\x01\x00\x00\x00\x00v", "\x01\x80\x00\x00\x00v", // pid
-		"\x02", "\x03x", // length
+		"\x02", "\x03x", "\x04x", // length
 		"\x02\x01\xff", "\x01\x00\x00\x00\x01\xc3", // not UTF-8
 		"\x02\x01" + strings.Repeat("x", MaxMessage-1),
 	} {
@@ -68,6 +69,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte("\x01\x00\x00"))
 	f.Add([]byte("\x02\x01\xff"))
+	f.Add([]byte("\x04\x04"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		m, err := Decode(p)
 		if err != nil {

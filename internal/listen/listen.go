@@ -68,6 +68,16 @@ func (s *Set) Port() int { return s.port }
 // belongs to the set.
 func (s *Set) File(slot int) *os.File { return s.files[slot] }
 
+// RefuseNew lets no socket of the set, in whichever process, begin another
+// connection. See [RefuseNew].
+func (s *Set) RefuseNew() error {
+	var errs []error
+	for _, f := range s.files {
+		errs = append(errs, RefuseNew(int(f.Fd())))
+	}
+	return errors.Join(errs...)
+}
+
 // Close closes the set's copies. A worker that still has its own goes on
 // accepting; the others' queues are reset.
 func (s *Set) Close() error {
@@ -89,7 +99,7 @@ func address(bind string) (network, host string, err error) {
 	if err != nil {
 		return "", "", &Error{78, fmt.Sprintf("--bind %q: not an IP address; give one such as 127.0.0.1 or ::1", bind), err}
 	}
-	if ip.Is4() {
+	if ip = ip.Unmap(); ip.Is4() {
 		return "tcp4", ip.String(), nil
 	}
 	return "tcp6", ip.String(), nil

@@ -25,8 +25,8 @@ type Options struct {
 	Header   []Field `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply"`
 	CORS     bool    `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
 
-	Port Port   `group:"Network" long:"port" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
-	Bind string `group:"Network" long:"bind" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
+	Port Port `group:"Network" long:"port" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
+	Bind Bind `group:"Network" long:"bind" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
 
 	Model   Model   `group:"Serving" long:"model" value-name:"MODEL" default:"process" description:"process, goroutine or serial"`
 	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model"`
@@ -96,7 +96,7 @@ func (o Options) WorkerArgs(slot int) []string {
 		"--log-format=" + string(o.LogFormat),
 	}
 	if o.Bind != "" {
-		args = append(args, "--bind="+o.Bind)
+		args = append(args, "--bind="+string(o.Bind))
 	}
 	if o.Worker != "" {
 		args = append(args, "--worker="+o.Worker)

@@ -32,6 +32,7 @@ func TestParseMaster(t *testing.T) {
 		{"--port 0", func(o *Options) { o.Port = 0 }},
 		{"--port=65535", func(o *Options) { o.Port = 65535 }},
 		{"--bind ::1", func(o *Options) { o.Bind = "::1" }},
+		{"--bind fe80::1%eth0", func(o *Options) { o.Bind = "fe80::1%eth0" }},
 		{"--model goroutine", func(o *Options) { o.Model = Goroutine }},
 		{"--model serial --workers 1", func(o *Options) { o.Model, o.Workers = Serial, 1 }},
 		{"--engine netpoll", func(o *Options) { o.Engine = Netpoll }},
@@ -78,6 +79,11 @@ func TestParseMasterErrors(t *testing.T) {
 		{[]string{"--port"}, "--port: needs a value" + see},
 		{[]string{"--base", "--port"}, "--base: needs a value" + see},
 		{[]string{"--base", ""}, `--base "": must name a directory`},
+		{[]string{"--bind", "nowhere"}, "--bind nowhere: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
+		{[]string{"--bind", "1.2.3"}, "--bind 1.2.3: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
+		{[]string{"--bind", "[::1]"}, "--bind [::1]: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
+		{[]string{"--bind", "::1%"}, "--bind ::1%: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
+		{[]string{"--bind="}, `--bind "": must be an IP address of this machine, such as 127.0.0.1 or ::1`},
 		{[]string{"--model", "thread"}, "--model thread: must be process, goroutine or serial"},
 		{[]string{"--workers", "1025"}, "--workers 1025: must be 1 to 1024 (0 is one per CPU)"},
 		{[]string{"--model", "serial", "--workers", "2"}, "--workers 2: the serial model has one worker; leave it out or use --model process"},
@@ -142,6 +148,7 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("a flag does not beat its variable: %+v, %v", got, err)
 	}
 	for key, want := range map[string]string{
+		"PHALANX_BIND":    "PHALANX_BIND x: must be an IP address of this machine, such as 127.0.0.1 or ::1",
 		"PHALANX_PORT":    "PHALANX_PORT x: must be 0 to 65535 (0 takes a free one)",
 		"PHALANX_VERBOSE": "PHALANX_VERBOSE x: must be a count, 0 to 3",
 		"PHALANX_LIST":    "PHALANX_LIST x: must be true or false",

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ const (
 type (
 	Base      string        // a directory, as given; CheckBase makes it absolute
 	Port      int           // 0 to 65535, 0 takes a free one
+	Bind      string        // an IP address; "" is every address of this machine
 	Model     string        // Process, Goroutine or Serial
 	Engine    string        // Auto, Epoll or Netpoll
 	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
@@ -68,6 +70,15 @@ func (p *Port) UnmarshalFlag(v string) error {
 		return invalid("port", v, "must be 0 to 65535 (0 takes a free one)")
 	}
 	*p = Port(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (b *Bind) UnmarshalFlag(v string) error {
+	if _, err := netip.ParseAddr(v); err != nil {
+		return invalid("bind", v, "must be an IP address of this machine, such as 127.0.0.1 or ::1")
+	}
+	*b = Bind(v)
 	return nil
 }
 

@@ -27,7 +27,8 @@ type fake struct {
 	dead     chan Exit
 	sent     []ipc.Message
 	signals  []syscall.Signal
-	stubborn bool
+	stubborn bool // lives through SIGINT
+	deaf     bool // and for a while through SIGKILL
 	full     bool
 }
 
@@ -64,6 +65,7 @@ func (f *fake) Signal(sig syscall.Signal) error {
 	f.signals = append(f.signals, sig)
 	f.mu.Unlock()
 	switch {
+	case f.deaf:
 	case sig == syscall.SIGKILL:
 		f.die(Exit{Signal: sig})
 	case !f.stubborn:
@@ -90,10 +92,12 @@ type rig struct {
 	procs   []*fake // in the order of their start
 	slots   []int   // the slot of each
 	signals chan os.Signal
+	orphans chan os.Signal
 	done    chan error
 	diary   []string // OnServing, OnDrain and alerts, in order
 	spawn   func(slot int) error
 	tweak   func(*fake)
+	reap    func(ours func(int) bool) error
 
 	// What the pool's goroutine writes; see pass.
 	mu  sync.Mutex
@@ -112,6 +116,9 @@ func runRig(t *testing.T, slots int, r *rig, test func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r.t = t
 		r.signals = make(chan os.Signal)
+		if r.reap != nil {
+			r.orphans = make(chan os.Signal)
+		}
 		r.done = make(chan error, 1)
 		go func() { r.done <- Run(r.config(slots)) }()
 		synctest.Wait()
@@ -128,7 +135,7 @@ func (r *rig) config(slots int) Config {
 	return Config{
 		Slots: slots, Version: "1", Worker: "/bin/worker", Spawn: r.start, Signals: r.signals,
 		OnServing: func() { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
-		Log: zerolog.New(&r.log),
+		Orphans: r.orphans, Reap: r.reap, Log: zerolog.New(&r.log),
 	}
 }
 
@@ -176,6 +183,12 @@ func (r *rig) die(i int, e Exit) {
 
 func (r *rig) signal(sig syscall.Signal) {
 	r.signals <- sig
+	synctest.Wait()
+}
+
+// orphan tells the pool that some child has ended.
+func (r *rig) orphan() {
+	r.orphans <- syscall.SIGCHLD
 	synctest.Wait()
 }
 

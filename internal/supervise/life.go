@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,124 +17,168 @@ import (
 
 func (p *pool) spawn(s *slot) {
 	p.move(s, spawn)
-	s.clear()
-	s.pid = 0
-	s.started = p.Now()
+	w := &worker{slot: s, started: p.Now()}
+	s.worker = w
 	proc, err := p.Spawn(s.index)
 	if err != nil {
-		p.died(s, Exit{Err: err})
+		p.died(w, Exit{Err: err})
 		return
 	}
-	s.proc, s.pid = proc, proc.PID()
-	s.deadline = s.started.Add(startTime)
-	s.overdue = fmt.Sprintf("not ready within %v", startTime)
-	p.Log.Info().Int("slot", s.index).Int("pid", s.pid).Msg("worker started")
-	p.attend(s, proc)
+	w.proc, w.pid = proc, proc.PID()
+	w.deadline = w.started.Add(startTime)
+	w.overdue = fmt.Sprintf("not ready within %v", startTime)
+	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).Msg("worker started")
+	p.attend(w)
 }
 
 // attend turns what a process does into events. Both goroutines end with the
 // process: its exit is reported when its last message has been, and run
 // takes events until every exit has come.
-func (p *pool) attend(s *slot, proc Process) {
+func (p *pool) attend(w *worker) {
 	heard := make(chan struct{})
 	p.wg.Go(func() {
 		defer close(heard)
 		for {
-			m, err := proc.Receive()
+			m, err := w.proc.Receive()
 			if err != nil {
-				p.events <- event{slot: s, gone: err}
+				p.events <- event{worker: w, gone: err}
 				return
 			}
-			p.events <- event{slot: s, message: m}
+			p.events <- event{worker: w, message: m}
 		}
 	})
 	p.wg.Go(func() {
-		e := proc.Wait()
+		e := w.proc.Wait()
 		<-heard
-		proc.Close()
-		p.events <- event{slot: s, exit: &e}
+		w.proc.Close()
+		p.events <- event{worker: w, exit: &e}
 	})
 }
 
 func (p *pool) handle(e event) {
 	switch {
 	case e.exit != nil:
-		p.died(e.slot, *e.exit)
+		p.died(e.worker, *e.exit)
+		if p.Orphans != nil {
+			p.reap() // its end may have hidden others
+		}
 	case e.gone != nil:
-		p.lost(e.slot, e.gone)
+		p.lost(e.worker, e.gone)
 	default:
-		p.heard(e.slot, e.message)
+		p.heard(e.worker, e.message)
 	}
 }
 
 // lost is told that a channel ended. A dying process closes it a moment
 // before it can be waited for; one that drains may take all the time it
 // needs; any other has nobody to take orders from.
-func (p *pool) lost(s *slot, err error) {
+func (p *pool) lost(w *worker, err error) {
 	switch {
-	case s.state == draining, s.killed:
+	case w.finishing(), w.killed:
 	case errors.Is(err, io.EOF):
-		s.deadline = p.Now().Add(goneTime)
-		s.overdue = "closed its control channel"
+		w.deadline = p.Now().Add(goneTime)
+		w.overdue = "closed its control channel"
 	default:
-		p.kill(s, err.Error())
+		p.kill(w, err.Error())
 	}
 }
 
-func (p *pool) heard(s *slot, m ipc.Message) {
+func (p *pool) heard(w *worker, m ipc.Message) {
 	switch m := m.(type) {
 	case ipc.Ready:
-		p.ready(s, m)
+		p.ready(w, m)
 	case ipc.Failed:
-		s.failed = &m
+		w.failed = &m
+	case ipc.Draining:
+		w.draining = true
+		p.release(w)
 	default:
-		p.kill(s, fmt.Sprintf("sent a %T", m))
+		p.kill(w, fmt.Sprintf("sent a %T", m))
 	}
 }
 
-func (p *pool) ready(s *slot, m ipc.Ready) {
+func (p *pool) ready(w *worker, m ipc.Ready) {
+	s := w.slot
 	switch {
-	case s.state != starting:
-		p.kill(s, "was ready twice")
+	case w.leaving() || s.state != starting:
+		p.kill(w, "was ready twice")
 		return
 	case m.Version != p.Version:
-		s.failed = &ipc.Failed{ExitCode: configCode, Reason: fmt.Sprintf(
-			"worker %s: is version %q, not the master's %q; build both with make", p.Worker, m.Version, p.Version)}
-		p.kill(s, "wrong version")
+		w.failed = &ipc.Failed{ExitCode: configCode, Reason: fmt.Sprintf(
+			"worker %s: is version %q, not the master's %q; build both with make, or name the right one with --worker PATH",
+			p.Worker, m.Version, p.Version)}
+		p.kill(w, "wrong version")
 		return
 	}
 	p.move(s, hello)
-	s.deadline = time.Time{}
-	s.readySince = p.Now()
-	p.Log.Info().Int("slot", s.index).Int("pid", s.pid).
-		Dur("after", s.readySince.Sub(s.started)).Msg("worker ready")
+	w.deadline = time.Time{}
+	w.readySince = p.Now()
+	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
+		Dur("after", w.readySince.Sub(w.started)).Msg("worker ready")
 	if p.phase == serving {
-		p.tell(s, ipc.Serve{})
+		p.tell(w, ipc.Serve{})
 	}
+	p.release(w)
+}
+
+// release lets a worker that drains by itself, because somebody sent it a
+// signal by hand, go on without its slot. The next process fills the slot at
+// once and nothing is held against it: otherwise nobody would accept there
+// for as long as the last download takes. A worker that drains before it was
+// ready is only heard then, or one that is out of its mind could make the
+// pool start processes without end.
+func (p *pool) release(w *worker) {
+	if !w.draining || w.killed || p.phase == stopping || w.finishing() || w.slot.state != ready {
+		return
+	}
+	p.move(w.slot, leave)
+	w.slot.worker = nil
+	w.deadline = time.Time{}
+	p.leaving = append(p.leaving, w)
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker draining")
 }
 
 // died settles an exit: the pool's end, a restart, or peace.
-func (p *pool) died(s *slot, e Exit) {
-	was := s.state
-	p.move(s, exit)
-	s.proc = nil
-	p.logExit(s, e)
+func (p *pool) died(w *worker, e Exit) {
+	p.logExit(w, e)
+	if w.leaving() {
+		p.left(w, e)
+		return
+	}
+	was := w.slot.state
+	p.move(w.slot, exit)
+	w.slot.worker = nil
 	switch {
 	case p.phase == stopping:
-		p.diedInDrain(s, was, e)
+		p.diedInDrain(w, was, e)
 	case p.phase == launching:
-		p.fail(p.startError(s, e))
-	case p.code(s, e) == configCode:
-		p.quarantine(s, e)
+		p.fail(p.startError(w, e))
+	case p.code(w, e) == configCode:
+		p.quarantine(w, e)
 	default:
-		p.restart(s, was, e)
+		p.restart(w, was, e)
 	}
-	s.clear()
 }
 
-func (p *pool) logExit(s *slot, e Exit) {
-	l := p.Log.Info().Int("slot", s.index).Int("pid", s.pid).
-		Str("cause", p.cause(s, e)).Dur("uptime", p.Now().Sub(s.started))
+// left settles the exit of a worker that had no slot any more: nobody has to
+// take its place, but it may have cut what it was to finish.
+func (p *pool) left(w *worker, e Exit) {
+	p.leaving = slices.DeleteFunc(p.leaving, func(o *worker) bool { return o == w })
+	switch {
+	case p.phase == stopping:
+		p.diedInDrain(w, draining, e)
+	case !e.clean():
+		p.Alert(p.cutShort(w, e))
+	}
+}
+
+func (p *pool) cutShort(w *worker, e Exit) string {
+	return fmt.Sprintf("%v died while draining: %s; its requests were cut", w, p.cause(w, e))
+}
+
+func (p *pool) logExit(w *worker, e Exit) {
+	l := p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).
+		Str("cause", p.cause(w, e)).Dur("uptime", p.Now().Sub(w.started))
 	if e.LastWords != "" {
 		words := e.LastWords
 		l = l.Str("last_words", words[max(0, len(words)-1024):])
@@ -143,22 +188,25 @@ func (p *pool) logExit(s *slot, e Exit) {
 
 // diedInDrain is peace, if the worker finished. One that had not begun may
 // die of the SIGINT itself, before it could ask for the signal.
-func (p *pool) diedInDrain(s *slot, was state, e Exit) {
-	clean := e.Err == nil && e.Signal == 0 && e.Code == 0
-	unborn := was == starting && s.signalled && e.Signal == syscall.SIGINT
+func (p *pool) diedInDrain(w *worker, was state, e Exit) {
+	unborn := was == starting && w.signalled && e.Signal == syscall.SIGINT
 	switch {
-	case clean, unborn, p.forced:
-	case p.err == nil:
-		p.err = &Error{1, fmt.Sprintf("%v died while draining: %s; its requests were cut", s, p.cause(s, e)), e.Err}
-		p.cut = 1
-	case p.cut > 0:
+	case e.clean(), unborn, p.forced:
+	case p.err != nil && p.cut > 0:
 		p.cut++
+	case p.err != nil:
+	case was == starting: // it had no requests
+		p.blame(p.startError(w, e))
+	default:
+		p.err = &Error{1, p.cutShort(w, e), e.Err}
+		p.cut = 1
 	}
 }
 
 // restart puts the slot into backoff, for no time at all the first time.
-func (p *pool) restart(s *slot, was state, e Exit) {
-	delay := s.delay(p.Now())
+func (p *pool) restart(w *worker, was state, e Exit) {
+	s := w.slot
+	delay := s.delay(w, p.Now())
 	s.retryAt = p.Now().Add(delay)
 	p.move(s, wait)
 	when := "restarting"
@@ -166,17 +214,18 @@ func (p *pool) restart(s *slot, was state, e Exit) {
 		when = fmt.Sprintf("restarting in %v", delay)
 		p.Log.Info().Int("slot", s.index).Dur("delay", delay).Int("deaths", s.deaths).Msg("restart delayed")
 	}
-	// A worker that left by itself, after a SIGINT by hand, did as told.
-	if was == ready && e.Err == nil && e.Signal == 0 && e.Code == 0 {
+	// A worker that left by itself has lost nothing.
+	if was == ready && e.clean() {
 		return
 	}
-	p.Alert(fmt.Sprintf("%v died: %s; %s", s, p.cause(s, e), when))
+	p.Alert(fmt.Sprintf("%v died: %s; %s", w, p.cause(w, e), when))
 }
 
 // quarantine leaves a slot empty that no restart can help.
-func (p *pool) quarantine(s *slot, e Exit) {
+func (p *pool) quarantine(w *worker, e Exit) {
+	s := w.slot
 	s.want = false
-	text := fmt.Sprintf("%v gave up: %s", s, p.cause(s, e))
+	text := fmt.Sprintf("%v gave up: %s", w, p.cause(w, e))
 	for _, other := range p.slots {
 		if other.want {
 			p.Log.Info().Int("slot", s.index).Msg("slot quarantined")
@@ -188,35 +237,38 @@ func (p *pool) quarantine(s *slot, e Exit) {
 }
 
 // code is the exit code of a worker, which it may have announced.
-func (p *pool) code(s *slot, e Exit) int {
-	if s.failed != nil {
-		return s.failed.ExitCode
+func (p *pool) code(w *worker, e Exit) int {
+	if w.failed != nil {
+		return w.failed.ExitCode
 	}
 	return e.Code
 }
 
 // cause is why a worker died, in the words that know best.
-func (p *pool) cause(s *slot, e Exit) string {
+func (p *pool) cause(w *worker, e Exit) string {
 	switch {
-	case s.failed != nil && s.failed.Reason != "":
-		return oneLine(s.failed.Reason)
-	case s.killed && e.Signal == syscall.SIGKILL:
-		return s.overdue + ", killed"
+	case w.failed != nil && w.failed.Reason != "":
+		return oneLine(w.failed.Reason)
+	case w.killed && e.Signal == syscall.SIGKILL:
+		return w.overdue + ", killed"
 	default:
 		return e.cause()
 	}
 }
 
-// startError makes the master's error of a worker that did not come up.
-func (p *pool) startError(s *slot, e Exit) *Error {
+// startError makes the master's error of a worker that did not come up. One
+// that had to be killed before it was ready does not know its part.
+func (p *pool) startError(w *worker, e Exit) *Error {
 	const cure = "build it with make, or name it with --worker PATH"
 	switch {
-	case s.failed != nil:
-		return &Error{exitCode(s.failed.ExitCode), s.failed.Reason, nil}
+	case w.failed != nil:
+		return &Error{exitCode(w.failed.ExitCode), w.failed.Reason, nil}
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
 		return &Error{configCode, fmt.Sprintf("worker %s: %v; %s", p.Worker, rootCause(e.Err), cure), e.Err}
-	case e.Err != nil, e.crashed(), s.state == exited && !s.readySince.IsZero():
-		return &Error{1, fmt.Sprintf("%v died at its start: %s", s, p.cause(s, e)), e.Err}
+	case w.killed && w.readySince.IsZero():
+		return &Error{configCode, fmt.Sprintf("worker %s: acts like no worker of Phalanx %s (%s); %s", p.Worker, p.Version, p.cause(w, e), cure), nil}
+	case e.Err != nil, e.crashed(), !w.readySince.IsZero():
+		return &Error{1, fmt.Sprintf("%v died at its start: %s", w, p.cause(w, e)), e.Err}
 	default:
 		return &Error{configCode, fmt.Sprintf("worker %s: is no worker of Phalanx %s (%s); %s", p.Worker, p.Version, e.cause(), cure), nil}
 	}
@@ -229,11 +281,4 @@ func rootCause(err error) error {
 		return errno
 	}
 	return err
-}
-
-func (s *slot) String() string {
-	if s.pid == 0 {
-		return fmt.Sprintf("worker %d", s.index)
-	}
-	return fmt.Sprintf("worker %d (pid %d)", s.index, s.pid)
 }

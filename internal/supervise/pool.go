@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ type Config struct {
 	Worker  string                          // its path, for errors
 	Spawn   func(slot int) (Process, error) // starts the process of a slot
 	Signals <-chan os.Signal                // INT, TERM, HUP drain; a second INT or TERM kills
+	Orphans <-chan os.Signal                // CHLD, for a process that inherits orphans; else nil
 
 	OnServing func()            // once, when all workers were told to serve
 	OnDrain   func()            // once, before the workers are told to finish
@@ -35,6 +37,7 @@ type Config struct {
 
 	Now   func() time.Time                     // time.Now
 	After func(time.Duration) <-chan time.Time // time.After
+	Reap  func(ours func(pid int) bool) error  // [Reap]
 }
 
 // phase is the life of the pool as a whole.
@@ -49,19 +52,20 @@ const (
 // pool is owned by the goroutine that runs [Run].
 type pool struct {
 	Config
-	slots  []*slot
-	phase  phase
-	events chan event     // unbuffered: run takes them until no process is left
-	wg     sync.WaitGroup // the goroutines of attend
-	stops  int            // INT and TERM so far
-	forced bool
-	err    *Error // the first reason why the exit code is not 0
-	cut    int    // workers that died in the drain
+	slots   []*slot
+	leaving []*worker // that drain by themselves and have no slot any more
+	phase   phase
+	events  chan event     // unbuffered: run takes them until no process is left
+	wg      sync.WaitGroup // the goroutines of attend
+	stops   int            // INT and TERM so far
+	forced  bool
+	err     *Error // the first reason why the exit code is not 0
+	cut     int    // workers that died in the drain
 }
 
 // event is news of one process.
 type event struct {
-	slot    *slot
+	worker  *worker
 	message ipc.Message // nil for the others
 	gone    error       // the channel ended
 	exit    *Exit       // the process ended; its last event
@@ -98,6 +102,9 @@ func (p *pool) defaults() {
 	if p.After == nil {
 		p.After = time.After
 	}
+	if p.Reap == nil {
+		p.Reap = Reap
+	}
 }
 
 func (p *pool) run() {
@@ -111,6 +118,8 @@ func (p *pool) run() {
 			p.handle(e)
 		case sig := <-p.Signals:
 			p.signal(sig)
+		case <-p.Orphans:
+			p.reap()
 		case <-p.alarm():
 			p.expire()
 		}
@@ -131,11 +140,22 @@ func (p *pool) result() error {
 // idle reports that nothing is left to wait for.
 func (p *pool) idle() bool {
 	for _, s := range p.slots {
-		if s.want || s.proc != nil {
+		if s.want || s.worker != nil {
 			return false
 		}
 	}
-	return true
+	return len(p.leaving) == 0
+}
+
+// workers returns every process there is.
+func (p *pool) workers() []*worker {
+	all := slices.Clone(p.leaving)
+	for _, s := range p.slots {
+		if s.worker != nil {
+			all = append(all, s.worker)
+		}
+	}
+	return all
 }
 
 // reconcile moves every slot towards what is desired of it.
@@ -147,9 +167,14 @@ func (p *pool) reconcile() {
 			p.spawn(s)
 		case !s.want && s.state == ready:
 			p.move(s, drain)
-			p.interrupt(s)
+			p.interrupt(s.worker)
 		case !s.want && s.state == starting:
-			p.interrupt(s)
+			p.interrupt(s.worker)
+		}
+	}
+	if p.phase == stopping {
+		for _, w := range p.leaving {
+			p.interrupt(w)
 		}
 	}
 	if p.phase == launching && p.allReady() {
@@ -169,7 +194,7 @@ func (p *pool) allReady() bool {
 func (p *pool) serveAll() {
 	p.phase = serving
 	for _, s := range p.slots {
-		p.tell(s, ipc.Serve{})
+		p.tell(s.worker, ipc.Serve{})
 	}
 	p.OnServing()
 }
@@ -183,8 +208,10 @@ func (p *pool) alarm() <-chan time.Time {
 			at = t
 		}
 	}
+	for _, w := range p.workers() {
+		earlier(w.deadline)
+	}
 	for _, s := range p.slots {
-		earlier(s.deadline)
 		if s.state == backoff && s.want {
 			earlier(s.retryAt)
 		}
@@ -198,11 +225,10 @@ func (p *pool) alarm() <-chan time.Time {
 // expire kills the processes whose deadline has passed. Slots that wait to
 // be filled are reconcile's.
 func (p *pool) expire() {
-	for _, s := range p.slots {
-		if s.deadline.IsZero() || p.Now().Before(s.deadline) {
-			continue
+	for _, w := range p.workers() {
+		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
+			p.kill(w, w.overdue)
 		}
-		p.kill(s, s.overdue)
 	}
 }
 
@@ -243,47 +269,61 @@ func (p *pool) fail(err *Error) {
 		return
 	}
 	served := p.phase == serving
-	p.err = &Error{err.code, oneLine(err.text), err.err}
+	p.blame(err)
 	p.stop()
 	if !served {
 		p.killAll("another worker failed")
 	}
 }
 
+func (p *pool) blame(err *Error) {
+	p.err = &Error{err.code, oneLine(err.text), err.err}
+}
+
 func (p *pool) killAll(why string) {
-	for _, s := range p.slots {
-		if s.proc != nil {
-			p.kill(s, why)
-		}
+	for _, w := range p.workers() {
+		p.kill(w, why)
 	}
 }
 
-func (p *pool) kill(s *slot, why string) {
-	p.Log.Info().Int("slot", s.index).Int("pid", s.pid).Str("why", why).Msg("worker killed")
-	s.deadline = time.Time{}
-	s.overdue, s.killed = why, true
-	p.send(s, syscall.SIGKILL)
+func (p *pool) kill(w *worker, why string) {
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
+	w.deadline = time.Time{}
+	w.overdue, w.killed = why, true
+	p.send(w, syscall.SIGKILL)
 }
 
 // interrupt relays SIGINT, once, and not to the dead.
-func (p *pool) interrupt(s *slot) {
-	if s.signalled || s.killed {
+func (p *pool) interrupt(w *worker) {
+	if w.signalled || w.killed {
 		return
 	}
-	s.signalled = true
-	p.send(s, syscall.SIGINT)
+	w.signalled = true
+	p.send(w, syscall.SIGINT)
 }
 
-func (p *pool) send(s *slot, sig syscall.Signal) {
-	if err := s.proc.Signal(sig); err != nil {
-		p.Log.Info().Int("slot", s.index).Int("pid", s.pid).Err(err).Msg("signal not sent")
+func (p *pool) send(w *worker, sig syscall.Signal) {
+	if err := w.proc.Signal(sig); err != nil {
+		p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Err(err).Msg("signal not sent")
 	}
 }
 
 // tell sends a message; a worker that does not take it is of no use.
-func (p *pool) tell(s *slot, m ipc.Message) {
-	if err := s.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
-		p.kill(s, err.Error())
+func (p *pool) tell(w *worker, m ipc.Message) {
+	if err := w.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
+		p.kill(w, err.Error())
+	}
+}
+
+// reap takes note of the ends of children that are not the pool's. It runs
+// in the pool's goroutine, which also starts processes: nothing here can be
+// a process of which it does not know yet.
+func (p *pool) reap() {
+	ours := func(pid int) bool {
+		return slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.pid == pid })
+	}
+	if err := p.Reap(ours); err != nil {
+		p.Log.Info().Err(err).Msg("orphans not reaped")
 	}
 }
 

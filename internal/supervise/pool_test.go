@@ -26,8 +26,8 @@ func TestRestartAtOnce(t *testing.T) {
 	})
 }
 
-// A worker that a SIGINT by hand drained is replaced without a word.
-func TestExitByHand(t *testing.T) {
+// A worker that ends of its own accord is replaced without a word.
+func TestExit(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		r.die(0, Exit{})
@@ -164,6 +164,6 @@ func TestStuckStartIsKilled(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.pass(startTime)
-		r.ends(1, "worker 0 (pid 101) died while draining: not ready within 10s, killed; its requests were cut")
+		r.ends(78, "worker /bin/worker: acts like no worker of Phalanx 1 (not ready within 10s, killed); build it with make, or name it with --worker PATH")
 	})
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,42 +40,62 @@ func TestMain(m *testing.M) {
 }
 
 // actWorker says Ready and answers each connection with its slot and pid,
-// until SIGINT or the end of the channel.
+// until SIGINT or the end of the channel. Then it waits for its clients.
 func actWorker() int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT)
+	l, listenErr := net.FileListener(os.NewFile(ListenFD, "socket"))
 	c, err := ipc.Open(ControlFD)
-	if err != nil {
+	if err == nil {
+		err = c.Send(ipc.Ready{PID: os.Getpid(), Version: "1"})
+	}
+	if err := errors.Join(listenErr, err); err != nil {
 		panic(err)
 	}
-	if err := c.Send(ipc.Ready{PID: os.Getpid(), Version: "1"}); err != nil {
-		panic(err)
-	}
+	granted, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		for {
 			if _, err := c.Receive(); err != nil {
 				os.Exit(0)
 			}
-			go answer()
+			close(granted)
 		}
 	}()
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		select {
+		case <-granted:
+			answer(l, &clients)
+		case <-ended:
+		}
+	})
 	<-stop
+	close(ended)
+	l.Close()
+	c.Send(ipc.Draining{})
+	clients.Wait()
 	return 0
 }
 
-func answer() {
-	l, err := net.FileListener(os.NewFile(ListenFD, "socket"))
-	if err != nil {
-		panic(err)
-	}
+// answer answers one client after the other, when it has sent a byte: 'x'
+// wants no more than that, while 'h' goes on until it closes the connection.
+func answer(l net.Listener, clients *sync.WaitGroup) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		c.Read(make([]byte, 1)) // closing with it unread would be a reset
-		fmt.Fprintf(c, "%s %d", os.Args[1], os.Getpid())
-		c.Close()
+		want := make([]byte, 1)
+		c.Read(want)
+		fmt.Fprintf(c, "%s %d\n", os.Args[1], os.Getpid())
+		if want[0] == 'x' {
+			c.Close()
+			continue
+		}
+		clients.Go(func() {
+			c.Read(want)
+			c.Close()
+		})
 	}
 }
 
@@ -278,6 +300,50 @@ func TestRealPool(t *testing.T) {
 	}
 }
 
+// A slot whose workers drain for long is served all the same, and the pool
+// ends with the last of them.
+func TestRealReplacement(t *testing.T) {
+	const generations = 3
+	s, sockets, _ := spawner(t, "worker", 1)
+	signals := make(chan os.Signal)
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(Config{
+			Slots: 1, Version: "1", Signals: signals, Spawn: s.Spawn,
+			Alert: func(line string) { t.Error(line) },
+		})
+	}()
+	var clients []net.Conn
+	var pids []int
+	for range generations {
+		c, pid := holdNew(t, sockets.Port(), pids)
+		clients, pids = append(clients, c), append(pids, pid)
+		syscall.Kill(pid, syscall.SIGINT)
+	}
+	last, pid := holdNew(t, sockets.Port(), pids)
+	last.Close()
+	signals <- syscall.SIGINT
+	for i, pid := range pids {
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Errorf("process %d did not wait for its client: %v", pid, err)
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("the pool did not wait for process %d: %v", pid, err)
+		default:
+		}
+		clients[i].Close()
+	}
+	if err := <-done; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	for _, pid := range append(pids, pid) {
+		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+			t.Errorf("process %d is left: %v", pid, err)
+		}
+	}
+}
+
 // warm opens what the runtime opens once for the first process.
 func warm(t *testing.T, s *Spawner) {
 	t.Helper()
@@ -293,16 +359,41 @@ func warm(t *testing.T, s *Spawner) {
 // ask connects and returns which slot and process answered.
 func ask(t *testing.T, port int) (slot, pid int) {
 	t.Helper()
+	c, slot, pid := hold(t, port, "x")
+	c.Close()
+	return slot, pid
+}
+
+// hold connects as a client that wants something, see answer.
+func hold(t *testing.T, port int, want string) (c net.Conn, slot, pid int) {
+	t.Helper()
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	c.Write([]byte("x"))
-	if _, err := fmt.Fscanf(c, "slot-%d %d", &slot, &pid); err != nil {
+	t.Cleanup(func() { c.Close() })
+	if _, err := fmt.Fprint(c, want); err != nil {
 		t.Fatal(err)
 	}
-	return slot, pid
+	if _, err := fmt.Fscanf(c, "slot-%d %d\n", &slot, &pid); err != nil {
+		t.Fatal(err)
+	}
+	return c, slot, pid
+}
+
+// holdNew connects until another process than the old ones answers: the last
+// of them may not have heard yet that it is to go.
+func holdNew(t *testing.T, port int, old []int) (net.Conn, int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		c, _, pid := hold(t, port, "h")
+		if !slices.Contains(old, pid) {
+			return c, pid
+		}
+		c.Close()
+	}
+	t.Fatalf("nobody but the processes %v answers", old)
+	return nil, 0
 }
 
 func openFDs(t *testing.T) int {

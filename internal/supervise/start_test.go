@@ -61,11 +61,15 @@ func TestStartFails(t *testing.T) {
 		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
 			1, "worker 1 (pid 102) died at its start: signal segmentation fault"},
 		{"silence", func(r *rig) { r.pass(startTime) },
-			1, "worker 1 (pid 102) died at its start: not ready within 10s, killed"},
+			78, "worker /bin/worker: acts like no worker of Phalanx 1 (not ready within 10s, killed)" + cure},
+		{"garbage", func(r *rig) { r.procs[1].gone <- errors.New("unknown kind 255") },
+			78, "worker /bin/worker: acts like no worker of Phalanx 1 (unknown kind 255, killed)" + cure},
+		{"hung up", func(r *rig) { r.procs[1].gone <- io.EOF; r.pass(goneTime) },
+			78, "worker /bin/worker: acts like no worker of Phalanx 1 (closed its control channel, killed)" + cure},
 		{"another program", func(r *rig) { r.die(1, Exit{Code: 1, LastWords: "usage: cat\nno such option"}) },
 			78, "worker /bin/worker: is no worker of Phalanx 1 (exit status 1: no such option)" + cure},
 		{"another version", func(r *rig) { r.say(ipc.Ready{PID: 102, Version: "2"}, 1) },
-			78, `worker /bin/worker: is version "2", not the master's "1"; build both with make`},
+			78, `worker /bin/worker: is version "2", not the master's "1"; build both with make, or name the right one with --worker PATH`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,6 +90,12 @@ func TestReadyWorkerDiesBeforeServing(t *testing.T) {
 		r.hello(1)
 		r.die(1, Exit{})
 		r.ends(1, "worker 1 (pid 102) died at its start: exit status 0")
+		r.expect(2, "drain")
+	})
+	run(t, 2, func(r *rig) {
+		r.hello(1)
+		r.say(ipc.Serve{}, 1)
+		r.ends(1, "worker 1 (pid 102) died at its start: sent a ipc.Serve, killed")
 		r.expect(2, "drain")
 	})
 }

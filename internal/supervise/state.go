@@ -6,10 +6,10 @@ import "fmt"
 type state int
 
 const (
-	empty    state = iota // never had a process
+	empty    state = iota // no process, and nothing against starting one
 	starting              // a process runs and has not said Ready
 	ready                 // it may serve
-	draining              // it was told to finish and go
+	draining              // the pool told it to finish and go
 	exited                // its process is gone
 	backoff               // it gets another process at a known time
 )
@@ -25,12 +25,13 @@ const (
 	spawn change = iota
 	hello        // the worker said Ready
 	drain
+	leave // the worker drains without having been told to, and gives the slot away
 	exit
 	wait // for another process
 )
 
 func (c change) String() string {
-	return [...]string{"spawn", "ready", "drain", "exit", "wait"}[c]
+	return [...]string{"spawn", "ready", "drain", "leave", "exit", "wait"}[c]
 }
 
 // next is the transition table, the one place that knows which states
@@ -45,6 +46,7 @@ func next(from state, c change) (state, error) {
 		{starting, hello}: ready,
 		{starting, exit}:  exited,
 		{ready, drain}:    draining,
+		{ready, leave}:    empty,
 		{ready, exit}:     exited,
 		{draining, exit}:  exited,
 		{exited, wait}:    backoff,

@@ -5,12 +5,13 @@ import "testing"
 // Every pair of state and change is either in this picture or an error.
 func TestTransitions(t *testing.T) {
 	states := []state{empty, starting, ready, draining, exited, backoff}
-	changes := []change{spawn, hello, drain, exit, wait}
+	changes := []change{spawn, hello, drain, leave, exit, wait}
 	allowed := map[string]state{
 		"empty spawn":    starting,
 		"starting ready": ready,
 		"starting exit":  exited,
 		"ready drain":    draining,
+		"ready leave":    empty,
 		"ready exit":     exited,
 		"draining exit":  exited,
 		"exited wait":    backoff,

@@ -54,6 +54,9 @@ func (e Exit) summary() string {
 	return strings.TrimPrefix(strings.TrimPrefix(last, "worker: "), "phalanx: ")
 }
 
+// clean reports that the process ended by itself, with nothing to complain of.
+func (e Exit) clean() bool { return e.Err == nil && e.Signal == 0 && e.Code == 0 }
+
 // crashed tells a process that a signal or a Go panic ended from one that
 // chose to leave.
 func (e Exit) crashed() bool {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/listen"
+	"phalanx/internal/options"
+)
+
+// orphaned returns the news of children's ends if this process is the first
+// of its container and so inherits the orphans of all others; else nil.
+func orphaned(pid int) (news <-chan os.Signal, stop func()) {
+	if pid != 1 {
+		return nil, func() {}
+	}
+	c := make(chan os.Signal, 1) // they all say the same
+	signal.Notify(c, syscall.SIGCHLD)
+	return c, func() { signal.Stop(c) }
+}
+
+// refuse ends listening: the workers take what has come so far, and what
+// would come after that is not let in, so that nothing is left in a queue
+// when they close their copies.
+func refuse(log zerolog.Logger, sockets *listen.Set) {
+	if err := sockets.RefuseNew(); err != nil {
+		log.Warn().Err(err).Msg("a client may be reset during the drain")
+	}
+	sockets.Close()
+}
+
+func announce(log zerolog.Logger, o options.Options, port, workers int) {
+	host := string(o.Bind)
+	switch host {
+	case "", "0.0.0.0", "::":
+		host = "localhost"
+	}
+	log.Info().Str("url", "http://"+net.JoinHostPort(host, strconv.Itoa(port))+"/").
+		Int("port", port).Str("base", string(o.Base)).
+		Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
+}
+
+// environment is the workers'.
+func environment(o options.Options) []string {
+	if n := o.Procs(); n > 0 {
+		return append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
+	}
+	return os.Environ()
+}
+
+// duplicate returns a copy of stderr for the log, which the workers share.
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate standard error: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "log"), nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// bench is a control without a worker, and the master's end of its channel.
+type bench struct {
+	*control
+	master  *ipc.Channel
+	end     *os.File // the worker's end, for what no channel would send
+	refused int      // read once drain is closed
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel, err := ipc.Open(uintptr(fds[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := unix.Dup(fds[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	master, err := ipc.Open(uintptr(fds[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{master: master, end: os.NewFile(uintptr(raw), "master's end")}
+	b.control = &control{
+		channel: channel, signals: make(chan os.Signal, 1),
+		granted: make(chan struct{}), drain: make(chan struct{}),
+		refuse: func() error {
+			b.refused++
+			return errors.New("not to be had")
+		},
+	}
+	b.start()
+	t.Cleanup(func() {
+		master.Close()
+		b.end.Close()
+		channel.Close()
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+	})
+	return b
+}
+
+// dies is the master's death.
+func (b *bench) dies() {
+	b.end.Close()
+	b.master.Close()
+}
+
+// said collects what the worker has sent.
+func (b *bench) said(t *testing.T) []ipc.Message {
+	t.Helper()
+	if err := b.master.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	var all []ipc.Message
+	for {
+		m, err := b.master.Receive()
+		if err != nil {
+			return all
+		}
+		all = append(all, m)
+	}
+}
+
+// Drained by hand, a worker says so, once, and leaves the listening socket as
+// it is: another will use it.
+func TestDrainBySignal(t *testing.T) {
+	b := newBench(t)
+	if err := b.master.Send(ipc.Serve{}); err != nil {
+		t.Fatal(err)
+	}
+	<-b.granted
+	for range 3 {
+		b.signals <- syscall.SIGINT
+	}
+	<-b.drain
+	if got := b.said(t); len(got) != 1 || got[0] != (ipc.Draining{}) {
+		t.Errorf("the master heard %v, want that it drains", got)
+	}
+	b.dies() // which changes nothing any more
+	close(b.signals)
+	b.readers.Wait()
+	if b.refused > 0 {
+		t.Error("new connections are refused")
+	}
+}
+
+// When the master is gone nobody will use the listening socket again.
+func TestDrainByDeath(t *testing.T) {
+	b := newBench(t)
+	b.dies()
+	<-b.drain
+	if b.refused != 1 {
+		t.Errorf("new connections were refused %d times, want once", b.refused)
+	}
+	b.stop()
+}
+
+// A master that cannot be understood is not gone.
+func TestDrainByGarbage(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.end.Write([]byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	<-b.drain
+	if got := b.said(t); b.refused > 0 || len(got) != 1 || got[0] != (ipc.Draining{}) {
+		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
+	}
+	b.stop()
+}
+
+// A worker that ends for a reason of its own leaves its slot's socket to the
+// next one, and says nothing of draining. A signal that comes then must not
+// kill it, for that would look like a death.
+func TestStop(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	select {
+	case <-b.drain:
+		t.Error("it drains")
+	default:
+	}
+	if got := b.said(t); b.refused > 0 || len(got) > 0 {
+		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
+	}
+	if !signal.Ignored(syscall.SIGINT) || !signal.Ignored(syscall.SIGTERM) {
+		t.Error("a signal would still kill it")
+	}
+}

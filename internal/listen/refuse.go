@@ -1,0 +1,37 @@
+package listen
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// RefuseNew makes a listening socket drop what would begin a connection. What
+// has begun goes on: handshakes under way, connections whose first bytes are
+// awaited (TCP_DEFER_ACCEPT) and those that wait to be accepted. So whoever
+// accepts until nothing comes any more leaves none behind to be reset when
+// the socket is closed.
+//
+// A client that connects meanwhile hears nothing, asks again a second later,
+// and then finds the port closed. The filter belongs to the socket, not to
+// the descriptor: it holds for all copies, and there is no way back but to
+// detach it.
+func RefuseNew(fd int) error {
+	// The packet begins with its TCP header (tcp_filter in the kernel); byte
+	// 13 has the flags (RFC 9293 §3.1). Flags beside SYN and ACK do not
+	// count: a client that offers ECN sets two more.
+	const flags, syn, ack = 13, 0x02, 0x10
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: syn | ack},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: syn, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},           // drop
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff_ffff}, // keep all of it
+	}
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if err != nil {
+		return fmt.Errorf("refuse new connections: %w", err)
+	}
+	return nil
+}

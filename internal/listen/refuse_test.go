@@ -1,0 +1,94 @@
+package listen
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// New connections are dropped on every socket of the set, while one whose
+// request is still awaited is served when it comes.
+func TestRefuseNew(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		if host == "::1" && !hasIPv6() {
+			t.Logf("this machine has no IPv6")
+			continue
+		}
+		s := mustOpen(t, Config{Bind: host, Slots: 3})
+		address := net.JoinHostPort(host, strconv.Itoa(s.Port()))
+		early, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer early.Close()
+		waiting := dial(t, host, s.Port())
+		if err := s.RefuseNew(); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 { // whichever socket each would go to
+			late, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+			if err == nil {
+				late.Close()
+				t.Fatalf("%s: a new connection is accepted", host)
+			}
+			if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() {
+				t.Errorf("%s: a new connection: %v, want silence", host, err)
+			}
+		}
+		if _, err := early.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			fd := acceptAny(t, s)
+			unix.Write(fd, []byte("y"))
+			unix.Read(fd, make([]byte, 1)) // closing with it unread would be a reset
+			unix.Close(fd)
+		}
+		for name, c := range map[string]net.Conn{"deferred": early, "queued": waiting} {
+			if got, err := io.ReadAll(c); err != nil || string(got) != "y" {
+				t.Errorf("%s: the %s connection: %q, %v", host, name, got, err)
+			}
+		}
+	}
+}
+
+// An accepted connection inherits the filter, which must let everything
+// through that belongs to it, large segments too.
+func TestRefuseNewKeepsData(t *testing.T) {
+	const size = 8 << 20
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	l := worker(t, s, 0)
+	c := dial(t, "127.0.0.1", s.Port())
+	if err := s.RefuseNew(); err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	go func() {
+		c.Write(make([]byte, size-1))
+		c.Close()
+	}()
+	if n, err := io.Copy(io.Discard, accepted); n != size || err != nil {
+		t.Errorf("%d bytes arrived, %v, want %d", n, err, size)
+	}
+}
+
+func TestRefuseNewErrors(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := RefuseNew(int(f.Fd())); !errors.Is(err, unix.ENOTSOCK) {
+		t.Errorf("RefuseNew of a file: %v", err)
+	}
+}

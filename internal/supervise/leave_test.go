@@ -1,0 +1,216 @@
+package supervise
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+
+	"phalanx/internal/ipc"
+)
+
+func stubborn(f *fake) { f.stubborn = true }
+
+// A worker that a SIGINT by hand drains makes room at once, and goes on.
+func TestLeave(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0, 1)
+		r.say(ipc.Draining{}, 1)
+		r.expect(3, "serving")
+		r.told(2)
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.say(ipc.Draining{}, 2) // another generation
+		r.say(ipc.Draining{}, 1) // again
+		r.expect(4, "serving")
+		if r.slots[2] != 1 || r.slots[3] != 1 {
+			t.Errorf("slots %v were filled", r.slots)
+		}
+		r.hello(3)
+		r.procs[1].gone <- io.EOF
+		r.pass(goneTime)
+		r.signalled(1)
+		r.die(2, Exit{})
+		r.expect(4, "serving")
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+		r.expect(4, "serving", "drain")
+		for _, i := range []int{0, 1, 3} {
+			r.signalled(i, syscall.SIGINT)
+		}
+		for _, want := range []string{
+			`{"level":"info","slot":1,"pid":102,"message":"worker draining"}`,
+			`{"level":"info","slot":1,"pid":103,"cause":"exit status 0","uptime":5000,"message":"worker exited"}`,
+		} {
+			if !strings.Contains(r.log.String(), want+"\n") {
+				t.Errorf("the log has no %s:\n%s", want, &r.log)
+			}
+		}
+	})
+}
+
+// However often it happens, it is no death: the next one is the first.
+func TestLeaveIsNoDeath(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		for i := range 20 {
+			r.say(ipc.Draining{}, i)
+			r.hello(i + 1)
+			r.die(i, Exit{})
+		}
+		r.die(20, Exit{Code: 1})
+		r.expect(22, "serving", "worker 0 (pid 121) died: exit status 1; restarting")
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestLeavingIsWaitedFor(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Draining{}, 0)
+		r.hello(1)
+		r.signal(syscall.SIGINT)
+		r.signalled(0, syscall.SIGINT)
+		r.signalled(1, syscall.SIGINT)
+		r.die(1, Exit{})
+		r.pass(startTime)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+func TestLeavingIsForced(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Draining{}, 0)
+		r.hello(1)
+		r.signal(syscall.SIGINT)
+		r.signal(syscall.SIGINT)
+		r.ends(130, "stopped by force: requests under way were cut")
+		r.signalled(0, syscall.SIGINT, syscall.SIGKILL)
+		r.signalled(1, syscall.SIGINT, syscall.SIGKILL)
+	})
+}
+
+// It has cut its requests, but its slot has somebody already.
+func TestLeavingDies(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		const cut = "worker 0 (pid 101) died while draining: signal killed; its requests were cut"
+		r.hello(0)
+		r.say(ipc.Draining{}, 0)
+		r.hello(1)
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.expect(2, "serving", cut)
+		r.say(ipc.Draining{}, 1)
+		r.hello(2)
+		r.signal(syscall.SIGINT)
+		r.die(1, Exit{Code: 1})
+		r.die(2, Exit{Code: 1})
+		r.ends(1, "worker 0 (pid 102) died while draining: exit status 1; its requests were cut (and 1 more)")
+		r.expect(3, "serving", cut, "drain")
+	})
+}
+
+// When the pool itself drains, the news is none.
+func TestDrainingDuringStop(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGINT)
+		r.say(ipc.Draining{}, 0, 1)
+		r.hello(1)
+		r.die(0, Exit{})
+		r.die(1, Exit{})
+		r.ends(0, "")
+		r.expect(2, "drain")
+		r.signalled(0, syscall.SIGINT)
+		r.signalled(1, syscall.SIGINT)
+	})
+}
+
+func TestLeaveWhileLaunching(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Draining{}, 0)
+		r.hello(1)
+		r.die(0, Exit{})
+		r.expect(3)
+		r.hello(2)
+		r.expect(3, "serving")
+		r.told(0)
+		r.told(2, ipc.Serve{})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// A worker must have been ready to be replaced: else one that is out of its
+// mind could have processes started without end.
+func TestDrainingBeforeReady(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.die(0, Exit{Code: 1})
+		r.say(ipc.Draining{}, 1)
+		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; restarting")
+		r.hello(1)
+		r.expect(3, r.diary...)
+		r.say(ipc.Draining{}, 2)
+		r.pass(startTime)
+		r.signalled(1)
+		r.signalled(2, syscall.SIGKILL)
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// One that is to be killed has no right to go on.
+func TestDrainingTooLate(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.deaf = f.pid == 101 }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Serve{}, 0)
+		r.say(ipc.Draining{}, 0)
+		r.expect(1, "serving")
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.expect(2, "serving", "worker 0 (pid 101) died: sent a ipc.Serve, killed; restarting")
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestOrphans(t *testing.T) {
+	r := &rig{}
+	reaped := 0
+	var ours []int
+	r.reap = func(mine func(int) bool) error {
+		reaped, ours = reaped+1, nil
+		for pid := range 200 {
+			if mine(pid) {
+				ours = append(ours, pid)
+			}
+		}
+		return errors.New("no luck")
+	}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.say(ipc.Draining{}, 1)
+		r.orphan()
+		if len(ours) != 3 || ours[0] != 101 || ours[2] != 103 {
+			t.Errorf("the pool's own: %v", ours)
+		}
+		r.die(1, Exit{}) // may have hidden others
+		if reaped != 2 || len(ours) != 2 {
+			t.Errorf("reaped %d times, the pool's own: %v", reaped, ours)
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+		if want := `{"level":"info","error":"no luck","message":"orphans not reaped"}`; !strings.Contains(r.log.String(), want) {
+			t.Errorf("the log has no %s", want)
+		}
+	})
+}

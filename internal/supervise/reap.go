@@ -1,0 +1,70 @@
+package supervise
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process 1 of a container is the parent of every process whose own has gone,
+// and has to take note of their ends, or each stays a zombie. The children
+// that the pool started are waited for by os/exec, each for itself, and their
+// ends must be left to it.
+
+// Reap takes note of the ends of this process's children, up to the first
+// one that is ours. That one ends its own waiting in a moment; then Reap is
+// to be called again.
+func Reap(ours func(pid int) bool) error {
+	return reap(ours, peek, bury)
+}
+
+func reap(ours func(pid int) bool, peek func() (int, error), bury func(pid int) error) error {
+	for {
+		pid, err := peek()
+		if err != nil || pid == 0 || ours(pid) {
+			return err
+		}
+		if err := bury(pid); err != nil {
+			return err
+		}
+	}
+}
+
+// ended is the head of the kernel's siginfo_t as waitid(2) fills it. The
+// union behind the first three fields is aligned like a pointer.
+type ended struct {
+	signo, errno, code int32
+	child              struct {
+		_   [0]uintptr
+		pid int32
+	}
+	_ [128]byte // at least the rest
+}
+
+// peek returns a child that has ended and leaves it as it is; 0 is none.
+func peek() (int, error) {
+	var e ended
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&e)),
+			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(e.child.pid), nil
+		case unix.ECHILD: // no children at all
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, fmt.Errorf("look for ended children: %w", errno)
+		}
+	}
+}
+
+// bury takes note of the end of one child.
+func bury(pid int) error {
+	_, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	if err != nil && err != unix.EINTR {
+		return fmt.Errorf("wait for child %d: %w", pid, err)
+	}
+	return nil
+}
