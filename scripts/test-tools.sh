@@ -3,6 +3,7 @@
 # cannot be done it says so in one line, and the tests that need the tool will
 # fail and name it.
 set -u
+PATH="$PATH:/usr/sbin:/sbin" # where servers are, also for those who are not root
 
 missing=""
 need() { # need COMMAND PACKAGE
@@ -11,6 +12,12 @@ need() { # need COMMAND PACKAGE
 need siege siege
 need strace strace
 need curl curl
+need wget wget
+need aria2c aria2
+need git git
+need dpkg-deb dpkg
+need nginx nginx
+need apache2 apache2-bin # the program without the service
 if ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 &&
 	! command -v google-chrome >/dev/null 2>&1; then
 	missing="$missing chromium"
@@ -28,7 +35,22 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root="sudo -n"
 fi
 echo "installing test tools:$missing"
-export DEBIAN_FRONTEND=noninteractive
+
+# A test tool is no service: what is installed now is neither started now
+# (policy-rc.d, as Debian's policy has it) nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+ours=""
+undo() { [ -z "$ours" ] || $as_root rm -f "$policy"; }
+if [ ! -e "$policy" ]; then
+	ours=yes
+	trap undo EXIT
+	trap 'exit 130' INT TERM HUP
+	$as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+fi
 $as_root apt-get update -qq >/dev/null 2>&1
 # shellcheck disable=SC2086
-$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || by_hand "apt-get install failed"
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || by_hand "apt-get install failed"
+case "$missing" in
+*nginx*) command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable --quiet --now nginx >/dev/null 2>&1 ;;
+esac
+exit 0

@@ -1,0 +1,291 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// look reads a listing as a reader of screens would, and follows its links.
+const look = `(async () => {
+	const rows = [];
+	for (const row of document.querySelectorAll('tbody tr')) {
+		const link = row.querySelector('a');
+		const cells = [...row.cells].map(cell => cell.textContent);
+		const answer = cells[0] === '../' || cells[0].endsWith('/') ? null : await fetch(link.href);
+		rows.push({cells, url: link.href, body: answer && answer.ok ? await answer.text() : '', status: answer ? answer.status : 0});
+	}
+	return {
+		lang: document.documentElement.lang,
+		title: document.title,
+		caption: document.querySelector('main table caption')?.textContent ?? '',
+		headings: [...document.querySelectorAll('thead th')].map(th => th.scope + ' ' + th.textContent + ' ' + (th.getAttribute('aria-sort') ?? '')),
+		path: document.querySelector('nav[aria-label]')?.textContent ?? '',
+		scripts: document.querySelectorAll('script, img, svg, iframe').length,
+		rows,
+	};
+})()`
+
+// shown is a listing as it appears.
+type shown struct {
+	Lang, Title, Caption, Path string
+	Headings                   []string
+	Scripts                    int
+	Rows                       []struct {
+		Cells     []string
+		URL, Body string
+		Status    int
+	}
+}
+
+// listed is a listing as JSON.
+type listed struct {
+	Path    string
+	Entries []struct {
+		Name, Type string
+		Size       int
+		Modified   time.Time
+	}
+}
+
+// list fetches a listing as JSON.
+func (s *server) list(target string, fields ...string) listed {
+	s.t.Helper()
+	r, err := http.NewRequest("GET", s.url(target), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		r.Header.Set(name, value)
+	}
+	// A connection that is kept would count as a client when the server ends.
+	r.Close = true
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != 200 || answer.Header.Get("Content-Type") != "application/json" {
+		s.t.Fatalf("%s: %s %q %.100q, %v", target, answer.Status, answer.Header.Get("Content-Type"), text, err)
+	}
+	var all listed
+	if err := json.Unmarshal(text, &all); err != nil {
+		s.t.Fatalf("%s: %v in %.300q", target, err, text)
+	}
+	return all
+}
+
+// nastyTree is a directory of names that break pages, links and JSON. Each
+// file says which it is.
+func nastyTree(t *testing.T) (dir string, names map[string]string) {
+	t.Helper()
+	dir, names = dirIn(t, memory), map[string]string{}
+	for i, name := range append(oddNames(), "javascript:alert(1)", "<img src=x onerror=alert(1)>.txt", "\"><svg onload=alert(2)>",
+		"</td><b>bold", "&amp;lt;.txt", "data:text,x", "http:", "index.htm", "'single'.txt", "${x}.txt", "\u2028separator.txt", "-rf", "favicon.ico") {
+		if strings.Contains(name, "/") {
+			continue
+		}
+		content := fmt.Sprint("file ", i)
+		write(t, filepath.Join(dir, name), []byte(content))
+		names[name] = content
+	}
+	write(t, filepath.Join(dir, "sub & <dir>", "inner\".txt"), []byte("inner"))
+	return dir, names
+}
+
+// TestListing shows a directory of nasty names to Chromium and holds what it
+// sees against the directory and against the same as JSON.
+func TestListing(t *testing.T) {
+	dir, names := nastyTree(t)
+	s := serve(t, dir, "--list")
+	w := open(t)
+	w.navigate(s.url("/"))
+	page := w.look()
+	checkPage(t, page)
+	as := s.list("/?format=json")
+	if by := s.list("/", "Accept: text/html;q=0.5, application/json"); !slices.Equal(by.Entries, as.Entries) {
+		t.Errorf("JSON by Accept differs from JSON by query: %v", by)
+	}
+	hidden := 0
+	for name := range names {
+		if strings.HasPrefix(name, ".") {
+			hidden++
+		}
+	}
+	if len(as.Entries) != len(names)-hidden+1 || len(page.Rows) != len(as.Entries) {
+		t.Errorf("%d entries as JSON and %d on the page, want %d", len(as.Entries), len(page.Rows), len(names)-hidden+1)
+	}
+	for i, row := range page.Rows[:min(len(page.Rows), len(as.Entries))] {
+		e := as.Entries[i]
+		name, err := url.PathUnescape(path.Base(row.URL))
+		if e.Type == "directory" {
+			e.Name += "/"
+		} else if err != nil || row.Status != 200 || row.Body != names[name] || e.Size != len(row.Body) {
+			t.Errorf("%q leads to %s: %d %q, want %q", e.Name, row.URL, row.Status, row.Body, names[name])
+		}
+		if row.Cells[0] != e.Name || row.Cells[2] != e.Modified.Format("2006-01-02 15:04") {
+			t.Errorf("the page says %q where JSON says %v", row.Cells, e)
+		}
+	}
+	w.clickThrough(s, page)
+	w.mustBeCalm()
+}
+
+// look reads the listing that is open.
+func (w *window) look() shown {
+	w.t.Helper()
+	page, err := chromedp.Run(w.ctx, chromedp.Evaluate[shown](look, chromedp.EvalAwaitPromise))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return page
+}
+
+// checkPage looks at what makes a page usable without eyes.
+func checkPage(t *testing.T, page shown) {
+	t.Helper()
+	if page.Lang != "en" || page.Title == "" || page.Caption == "" || page.Path == "" {
+		t.Errorf("lang %q, title %q, caption %q, path %q: none may be missing", page.Lang, page.Title, page.Caption, page.Path)
+	}
+	if page.Scripts != 0 {
+		t.Errorf("%d elements have come from names", page.Scripts)
+	}
+	want := []string{"col Name ascending", "col Size ", "col Changed (UTC) "}
+	if !slices.Equal(page.Headings, want) {
+		t.Errorf("the headings are %q, want %q", page.Headings, want)
+	}
+}
+
+// clickThrough follows links as a reader does.
+func (w *window) clickThrough(s *server, page shown) {
+	w.t.Helper()
+	click := func(selector, name, arrives string) {
+		w.t.Helper()
+		script := fmt.Sprintf(`(() => { const link = [...document.querySelectorAll(%q)].find(a => a.textContent === %q); link.click(); return link.href; })()`, selector, name)
+		if _, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](script)); err != nil {
+			w.t.Fatalf("click on %q: %v", name, err)
+		}
+		await(w.t, 5*time.Second, fmt.Sprintf("%q behind %q", arrives, name), func() bool {
+			text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.readyState === 'complete' ? decodeURIComponent(location.pathname + location.search) + ' ' + document.body.innerText : ''`))
+			return err == nil && strings.HasPrefix(text, arrives)
+		})
+	}
+	click("tbody a", "sub & <dir>/", "/sub & <dir>/ ")
+	click("tbody a", "inner\".txt", "/sub & <dir>/inner\".txt inner")
+	w.navigate(s.url("/sub%20%26%20%3Cdir%3E/"))
+	inside := w.look()
+	if len(inside.Rows) != 2 || inside.Rows[0].Cells[0] != "../" || !strings.Contains(inside.Path, "sub & <dir>") {
+		w.t.Errorf("the directory shows %+v", inside)
+	}
+	click("nav a", "root", "/ ")
+	click("thead a", "Size", "/?sort=size&order=asc ")
+	sorted := w.look()
+	if sorted.Headings[1] != "col Size ascending" || len(sorted.Rows) != len(page.Rows) {
+		w.t.Errorf("sorted by size: %q, %d rows", sorted.Headings, len(sorted.Rows))
+	}
+	click("thead a", "Size", "/?sort=size&order=desc ")
+	if sorted = w.look(); sorted.Headings[1] != "col Size descending" {
+		w.t.Errorf("sorted by size, again: %q", sorted.Headings)
+	}
+	click("tbody a", "line\nbreak.txt", "/line\nbreak.txt file ")
+}
+
+// mustBeCalm expects that no page had anything to complain about.
+func (w *window) mustBeCalm() {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, complaint := range w.complaints {
+		w.t.Error(complaint)
+	}
+}
+
+// TestLongListing streams 100,000 entries: whole, in bounded memory, and
+// without keeping others waiting.
+func TestLongListing(t *testing.T) {
+	t.Parallel()
+	const entries = 100_000
+	dir := dirIn(t, memory)
+	for i := range entries {
+		// Less than write does for each, which counts here.
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("entry-%06d.txt", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	each(t, parallelModels(), func(t *testing.T, model string) {
+		s := serveSilently(t, plan{args: []string{"--base", dir, "--list", "--model", model, "--workers", poolArgument(model)}})
+		before := rss(t, s, "VmRSS")
+		slow := s.dial()
+		if err := slow.send(request("GET", "/?format=json")); err != nil {
+			t.Fatal(err)
+		}
+		asked := time.Now()
+		if r := s.mustGet("/entry-000001.txt"); r.status != 200 || time.Since(asked) > 3*time.Second {
+			t.Errorf("beside a long listing a file took %v", time.Since(asked))
+		}
+		for _, format := range []string{"html", "json"} {
+			body := s.stream("/?format=" + format)
+			if n := strings.Count(body, "entry-099999.txt"); n == 0 {
+				t.Errorf("the last entry is missing as %s", format)
+			}
+			if n := strings.Count(body, "\n<tr><td>") + strings.Count(body, `{"name":`); n != entries && n != entries+1 {
+				t.Errorf("%d entries as %s, want %d", n, format, entries)
+			}
+		}
+		if grown := rss(t, s, "VmHWM") - before; grown > 64<<20 {
+			t.Errorf("the workers have grown by %d MiB at most, want less than 64", grown>>20)
+		} else {
+			t.Logf("the workers have grown by %d MiB", grown>>20)
+		}
+	})
+}
+
+// stream fetches a body that comes in chunks.
+func (s *server) stream(target string) string {
+	s.t.Helper()
+	answer, err := http.Get(s.url(target))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != 200 || answer.ContentLength >= 0 {
+		s.t.Errorf("%s: %s with length %d: %v", target, answer.Status, answer.ContentLength, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return string(body)
+}
+
+// rss is the largest value of a field of /proc/PID/status among the workers,
+// in bytes.
+func rss(t *testing.T, s *server, field string) int {
+	t.Helper()
+	most := 0
+	for _, pid := range s.workers() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(line, field+":"); ok {
+				most = max(most, atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))<<10)
+			}
+		}
+	}
+	return most
+}

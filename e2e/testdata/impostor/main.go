@@ -1,0 +1,47 @@
+// Command impostor is executed as a worker and is none. The variable
+// IMPOSTOR says what it does instead of its work.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// controlFD is where a worker finds its end of the control channel.
+const controlFD = 4
+
+// lifetime bounds what would otherwise stay for ever.
+const lifetime = time.Minute
+
+func main() {
+	os.Exit(run(os.Getenv("IMPOSTOR"), os.Stderr))
+}
+
+func run(manner string, stderr *os.File) int {
+	switch manner {
+	case "dying":
+		fmt.Fprintln(stderr, "the impostor's last words")
+		return 1
+	case "deaf":
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
+	case "garbage":
+		// Whether the master still listens is the master's affair.
+		_, _ = syscall.Write(controlFD, []byte("\xff\x00garbage"))
+	case "old":
+		control, err := ipc.Open(controlFD)
+		if err == nil {
+			err = control.Send(ipc.Ready{PID: os.Getpid(), Version: "0.0.0-impostor"})
+		}
+		if err != nil {
+			fmt.Fprintln(stderr, err)
+			return 1
+		}
+	}
+	time.Sleep(lifetime)
+	return 0
+}
