@@ -191,6 +191,10 @@ func TestWorkerInterrupted(t *testing.T) {
 		for _, pid := range before {
 			kill(t, pid, syscall.SIGINT)
 		}
+		// Their slots are served while they finish.
+		for range 10 {
+			s.mustServe("/", "front")
+		}
 		for _, d := range slow {
 			s.mustComplete(d)
 			s.mustEnd(d.client, 3*time.Second, "the completed download of a draining worker")

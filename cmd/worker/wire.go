@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/listen"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/proto"
@@ -56,6 +57,7 @@ func config(opts options.WorkerOptions, files conn.Site) serve.Config {
 			Header:    header,
 		},
 		Recv:    int(opts.Recv),
+		Last:    func() bool { return listen.Refusing(supervise.ListenFD) },
 		Verbose: opts.Verbose > 0,
 	}
 }

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,4 +35,16 @@ func RefuseNew(fd int) error {
 		return fmt.Errorf("refuse new connections: %w", err)
 	}
 	return nil
+}
+
+// Refusing reports whether [RefuseNew] has been called for the socket, by
+// whoever holds it: then nobody will take it over. Where that cannot be told,
+// it is taken to be so.
+func Refusing(fd int) bool {
+	// With no room for it, the kernel tells how many instructions the filter
+	// has (sk_get_filter); 0 is none.
+	var n uint32
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_GET_FILTER, 0,
+		uintptr(unsafe.Pointer(&n)), 0)
+	return errno != 0 || n > 0
 }

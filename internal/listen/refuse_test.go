@@ -28,8 +28,14 @@ func TestRefuseNew(t *testing.T) {
 		}
 		defer early.Close()
 		waiting := dial(t, host, s.Port())
+		if refusing(s) != 0 {
+			t.Errorf("%s: refusing before RefuseNew", host)
+		}
 		if err := s.RefuseNew(); err != nil {
 			t.Fatal(err)
+		}
+		if refusing(s) != 3 {
+			t.Errorf("%s: %d sockets of 3 are refusing", host, refusing(s))
 		}
 		for range 8 { // whichever socket each would go to
 			late, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
@@ -91,4 +97,19 @@ func TestRefuseNewErrors(t *testing.T) {
 	if err := RefuseNew(int(f.Fd())); !errors.Is(err, unix.ENOTSOCK) {
 		t.Errorf("RefuseNew of a file: %v", err)
 	}
+}
+
+// refusing counts the sockets of the set that are.
+func refusing(s *Set) (n int) {
+	for slot := range 3 {
+		raw, err := s.File(slot).SyscallConn()
+		if err == nil {
+			raw.Control(func(fd uintptr) {
+				if Refusing(int(fd)) {
+					n++
+				}
+			})
+		}
+	}
+	return n
 }

@@ -20,8 +20,7 @@ const (
 	// whose request is still on its way (TCP_DEFER_ACCEPT), is in no accept
 	// queue yet: closing would reset it.
 	quiet = 50 * time.Millisecond
-	// quietMax bounds that when new connections keep coming, as they do when
-	// another worker takes the socket over.
+	// quietMax bounds that when new connections keep coming all the same.
 	quietMax = 250 * time.Millisecond
 	// warnEvery is how often a lack of descriptors is logged.
 	warnEvery = 10 * time.Second

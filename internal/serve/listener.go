@@ -40,10 +40,12 @@ func (l *Loop) accept() error {
 }
 
 // beginDrain lets every connection know. What has been promised an answer is
-// still taken: see quiet.
+// still taken (see quiet), unless another worker will.
 func (l *Loop) beginDrain() {
 	l.draining = true
-	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+quiet
+	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+quiet; !l.cfg.last() {
+		l.closeListener()
+	}
 	for _, p := range l.peers {
 		if p != nil {
 			p.conn.Drain(l.now)

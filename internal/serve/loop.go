@@ -93,8 +93,8 @@ func NewLoop(cfg Config) (*Loop, error) {
 
 // Run serves what arrives at the listening socket, a descriptor which it
 // takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue, closes the socket, lets every connection
-// end, and returns.
+// what waits in the accept queue (see Config.Last), closes the socket, lets
+// every connection end, and returns.
 func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

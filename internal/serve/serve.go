@@ -26,7 +26,13 @@ type Config struct {
 	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	Verbose bool           // whether anybody reads Log
 	Flush   func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
+	// Last reports whether nobody will take the listening socket over when this
+	// worker drains; nil stands for yes. If somebody will, what waits in the
+	// accept queue is left to him.
+	Last func() bool
 }
+
+func (c *Config) last() bool { return c.Last == nil || c.Last() }
 
 // Worker serves the connections of one listening socket.
 type Worker struct {
@@ -78,8 +84,8 @@ func New(cfg Config) *Worker {
 
 // Run serves what arrives at the listening socket, a descriptor which it
 // takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue, closes the socket, lets every connection
-// end, and returns. An error means that the socket itself failed; the
+// what waits in the accept queue (see Config.Last), closes the socket, lets
+// every connection end, and returns. An error means that the socket itself failed; the
 // connections have ended then too.
 func (w *Worker) Run(fd int, drain <-chan struct{}) error {
 	listener := os.NewFile(uintptr(fd), "listener")
@@ -96,9 +102,9 @@ func (w *Worker) Run(fd int, drain <-chan struct{}) error {
 	err := w.acceptAll(listener, drain)
 	close(stop)
 	<-watcher
-	if err == nil {
+	if err == nil && w.cfg.last() {
 		err = w.acceptRest(listener)
-	} else {
+	} else if err != nil {
 		w.beginDrain(listener)
 	}
 	listener.Close()

@@ -30,7 +30,8 @@ td:nth-child(n+2){color:var(--dim)}
 func (htmlFormat) begin(dst []byte, l *Listing) []byte {
 	title := html.EscapeString(printable(l.path))
 	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
-		"<meta name=\"viewport\" content=\"width=device-width\">\n<title>"...)
+		"<meta name=\"viewport\" content=\"width=device-width\">\n"+
+		"<link rel=\"icon\" href=\"data:,\">\n<title>"...) // or browsers ask for /favicon.ico
 	dst = append(dst, title...)
 	dst = append(dst, "</title>\n<style>"+listingStyle+"</style>\n</head>\n<body>\n"...)
 	dst = appendCrumbs(dst, l.path)
