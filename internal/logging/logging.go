@@ -72,6 +72,8 @@ func New(w *os.File, format string, verbose int, options ...Option) zerolog.Logg
 			Out:        consoleGuard{to},
 			NoColor:    c.noColor,
 			TimeFormat: "15:04:05.000",
+			// What a person looks for first; the others follow by name.
+			FieldsOrder: []string{"slot", "pid", "client", "method", "path", "status", "bytes", "ms"},
 		})
 	}
 	return out.Level(level(verbose)).Hook(stamp{c.now})
