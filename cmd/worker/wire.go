@@ -29,6 +29,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{
 	buffer := logging.NewBuffer(log)
 	defer buffer.Close()
 	cfg := config(opts, cached{uncached{root}, cache})
+	cfg.Tick = cache.Sweep
 	cfg.Log, cfg.Flush = journal(opts, log, logging.Through(buffer)), buffer.Flush
 	buffer.Note = func(dropped int) {
 		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")

@@ -3,6 +3,7 @@ package logging
 import (
 	"bytes"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,9 @@ type outlet uint8
 
 const (
 	outletFile  outlet = iota // never waits for a reader
+	outletOwn                 // opened anew for this buffer, so that it does not block
 	outletPipe                // whole writes of up to maxLine bytes, or EAGAIN with RWF_NOWAIT
-	outletOther               // a terminal or a socket: asked with poll(2) first
+	outletOther               // a socket, say: asked with poll(2) first
 )
 
 // maxBuffered is how many bytes a buffer holds at most.
@@ -50,9 +52,23 @@ func NewBuffer(file *os.File) *Buffer {
 			b.kind = outletFile
 		case unix.S_IFIFO:
 			b.kind = outletPipe
+			b.reopen()
+		case unix.S_IFCHR:
+			b.reopen()
 		}
 	}
 	return b
+}
+
+// reopen opens a terminal or a pipe once more, not to block: switching the
+// descriptor that was handed over would switch it for everybody who shares it.
+// It may not be allowed (somebody else's pipe); then the other ways must do.
+func (b *Buffer) reopen() {
+	path := "/proc/self/fd/" + strconv.Itoa(b.fd)
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		b.fd, b.kind = fd, outletOwn
+	}
 }
 
 // Write adds a line, which ends with a newline.
@@ -106,6 +122,9 @@ func (b *Buffer) Close() {
 	for waited := time.Duration(0); b.Flush() && waited < patience; waited += pause {
 		time.Sleep(pause)
 	}
+	if b.kind == outletOwn {
+		unix.Close(b.fd)
+	}
 }
 
 // piece returns how many bytes to write at once: all into a file, and
@@ -123,7 +142,7 @@ func (b *Buffer) piece(lines []byte) int {
 // write writes p without waiting.
 func (b *Buffer) write(p []byte) (int, error) {
 	switch b.kind {
-	case outletFile:
+	case outletFile, outletOwn:
 		return unix.Write(b.fd, p)
 	case outletPipe:
 		n, err := unix.Pwritev2(b.fd, [][]byte{p}, -1, unix.RWF_NOWAIT)

@@ -29,14 +29,14 @@ const (
 // errReserve says that the descriptors that are left are for files.
 var errReserve = errors.New("few descriptors are left")
 
-// lastSocket returns the number of the last descriptor that may become a
-// client's, so that a reserve is left for the files that clients ask for.
-func lastSocket(reserve int) int {
+// maxClients returns how many connections leave a reserve of descriptors for
+// the files that clients ask for: half of them.
+func maxClients() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<30 {
 		return 1 << 30
 	}
-	return int(limit.Cur) - 1 - min(int(limit.Cur)/2, reserve)
+	return max(1, int(limit.Cur/2))
 }
 
 // acceptAll accepts until drain is closed.
@@ -107,7 +107,7 @@ func (w *Worker) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 		return nil, err
 	}
 	ended = w.start(fd, from)
-	if fd > w.lastSocket {
+	if w.open() >= w.maxClients {
 		return ended, errReserve
 	}
 	return ended, nil

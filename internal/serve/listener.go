@@ -7,10 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cacheReserve is how many descriptors an event loop keeps back for files:
-// site.Cache holds 1,024 at most, and a few are open for one reply.
-const cacheReserve = 1200
-
 // accept accepts a bounded number of connections and serves each as far as it
 // goes: with deferred accepting its first request is already there.
 func (l *Loop) accept() error {
@@ -22,7 +18,7 @@ func (l *Loop) accept() error {
 			if l.draining {
 				l.closeAt = min(l.now.Mono+quiet, l.drainedAt+quietMax)
 			}
-			if fd > l.lastSocket {
+			if l.open >= l.maxClients {
 				l.full = l.open
 				l.pause(errReserve)
 				return nil
@@ -101,6 +97,9 @@ func (l *Loop) acceptTimers() {
 
 func (l *Loop) closeListener() {
 	if l.listener >= 0 {
+		// The socket lives on in the master; closing this descriptor alone
+		// would leave it in the epoll instance.
+		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listener, nil)
 		unix.Close(l.listener)
 		l.listener, l.resume, l.closeAt = -1, 0, 0
 	}

@@ -44,7 +44,8 @@ type Loop struct {
 
 	drainedAt  time.Duration // when draining began
 	full       int           // connections at which the reserve of descriptors was reached; 0: not
-	lastSocket int           // the last descriptor that may be a client's
+	maxClients int           // connections that leave a reserve of descriptors for files
+	tickAt     time.Duration // when Config.Tick is due; 0: not
 	idle       bool          // the last raw wait brought nothing
 	unlogged   bool          // the reader of the log did not take all of it
 	drain      atomic.Bool   // told to drain; set by another goroutine
@@ -58,6 +59,7 @@ const (
 	spareMax    = 1024      // closed peers that are kept
 	quantum     = 256 << 10 // bytes of a file that one peer sends at once
 	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
+	tickEvery   = 5 * time.Second
 	logRetry    = 10 * time.Millisecond
 	rawWait     = 10 // milliseconds that a raw wait may last
 )
@@ -70,7 +72,7 @@ func NewLoop(cfg Config) (*Loop, error) {
 		recv:   make([]byte, cfg.Recv),
 		out:    make([]byte, 0, outSize),
 
-		lastSocket: lastSocket(cacheReserve),
+		maxClients: maxClients(),
 		disk:       disk{resident: resident, bring: bring},
 	}
 	l.clock.cfg = &l.cfg.Conn
@@ -121,6 +123,19 @@ func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	return err
 }
 
+// tick calls Config.Tick, every tickEvery while there is a use for it.
+func (l *Loop) tick(active bool) {
+	switch {
+	case l.cfg.Tick == nil:
+	case l.tickAt == 0 && active:
+		l.tickAt = l.now.Mono + tickEvery
+	case l.tickAt != 0 && l.now.Mono >= l.tickAt:
+		if l.tickAt = 0; l.cfg.Tick() {
+			l.tickAt = l.now.Mono + tickEvery
+		}
+	}
+}
+
 // watch turns the closing of drain into an event.
 func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
@@ -168,6 +183,7 @@ func (l *Loop) turn() error {
 	}
 	l.sendReady()
 	l.expire()
+	l.tick(n > 0)
 	if l.cfg.Flush != nil {
 		l.unlogged = l.cfg.Flush()
 	}
@@ -213,8 +229,11 @@ func (l *Loop) timeout() int {
 		return 0
 	}
 	next := l.resume
-	if l.closeAt != 0 && (next == 0 || l.closeAt < next) {
+	if l.closeAt != 0 && l.resume == 0 {
 		next = l.closeAt
+	}
+	if l.tickAt != 0 && (next == 0 || l.tickAt < next) {
+		next = l.tickAt
 	}
 	for i := range l.timers {
 		if p := l.timers[i].front(); p != nil {

@@ -33,6 +33,7 @@ type session struct {
 	n       int     // received
 	pending []byte  // still to send
 	flags   int     // of send(2)
+	blocked bool    // the socket has taken nothing since this wait began
 	err     error
 	queued  int // unacknowledged bytes when they were last looked at
 }

@@ -222,6 +222,9 @@ func (l *Loop) advance(p *peer) bool {
 		out, step = p.conn.Next(out, l.now)
 	}
 	p.step = step
+	if step != conn.Send {
+		p.brought = brought{}
+	}
 	if len(out) == 0 {
 		return l.ended(p)
 	}
@@ -250,12 +253,13 @@ func (l *Loop) advance(p *peer) bool {
 // ended takes the step that can be taken only when all has been sent. It
 // returns false when the peer is over.
 func (l *Loop) ended(p *peer) bool {
-	if p.step == conn.Close && (!p.readable || p.hungUp) {
+	if p.step == conn.Close && !p.readable {
 		l.close(p)
 		return false
 	}
 	if p.step == conn.Close {
-		// There is more to receive: closing would reset the reply away.
+		// There may be more to receive than the end: closing would reset the
+		// reply away.
 		p.step = p.conn.Linger(l.now)
 	}
 	if p.step == conn.Linger {

@@ -51,7 +51,8 @@ func inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
 
 // send sends p whole. It returns false when the connection is over.
 func (s *session) send(p []byte, flags int) bool {
-	s.pending, s.flags = p, flags
+	s.pending, s.flags, s.blocked = p, flags, false
+	s.disarmSend()
 	for {
 		err := s.wait()
 		if err == nil {
@@ -81,10 +82,13 @@ func (s *session) sendNow(fd uintptr) bool {
 		n, s.err = unix.SendmsgN(int(fd), s.pending, nil, nil, s.flags|unix.MSG_NOSIGNAL)
 		switch s.err {
 		case nil:
-			s.pending = s.pending[n:]
+			s.pending, s.blocked = s.pending[n:], false
 		case unix.EINTR:
 		case unix.EAGAIN:
-			s.conn.Unsent(len(s.pending), s.w.clock.now())
+			if !s.blocked { // the client's time runs from here on
+				s.blocked = true
+				s.conn.Unsent(len(s.pending), s.w.clock.now())
+			}
 			s.armSend()
 			return false
 		default:
@@ -98,6 +102,7 @@ func (s *session) sendNow(fd uintptr) bool {
 // false when the connection is over.
 func (s *session) sendSegment() bool {
 	s.giveBack()
+	s.disarmSend()
 	for s.conn.Segment().Len > 0 {
 		err := s.raw.Write(s.tryFile)
 		switch {
@@ -153,6 +158,15 @@ func (s *session) armSend() {
 	if now := s.w.clock.now().Mono; s.sendDeadline <= now {
 		s.sendDeadline = now + lookEvery
 		s.file.SetWriteDeadline(s.w.clock.at(s.sendDeadline))
+	}
+}
+
+// disarmSend forgets a deadline of an earlier wait, which would end the next
+// one before it has begun.
+func (s *session) disarmSend() {
+	if s.sendDeadline != 0 {
+		s.sendDeadline = 0
+		s.file.SetWriteDeadline(time.Time{})
 	}
 }
 

@@ -26,6 +26,9 @@ type Config struct {
 	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	Verbose bool           // whether anybody reads Log
 	Flush   func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
+	// Tick is called by an event loop every few seconds, if not nil, as long as it
+	// returns true or there is traffic.
+	Tick func() bool
 	// Last reports whether nobody will take the listening socket over when this
 	// worker drains; nil stands for yes. If somebody will, what waits in the
 	// accept queue is left to him.
@@ -42,7 +45,7 @@ type Worker struct {
 	recvBuffers sync.Pool // of *[]byte, Recv bytes long
 	outBuffers  sync.Pool // of *[]byte, outSize bytes large
 
-	lastSocket int           // the last descriptor that may be a client's
+	maxClients int           // connections that leave a reserve of descriptors for files
 	warned     time.Time     // when a lack of descriptors was last logged
 	turn       chan struct{} // held by the one session that is served in the serial model
 
@@ -65,7 +68,7 @@ const outSize = 64<<10 + inlineMax + 8<<10
 func New(cfg Config) *Worker {
 	w := &Worker{
 		cfg:        cfg,
-		lastSocket: lastSocket(1 << 30),
+		maxClients: maxClients(),
 		turn:       make(chan struct{}, 1),
 		sessions:   make(map[*session]struct{}),
 	}

@@ -60,6 +60,10 @@ func (l *Loop) due(p *peer) {
 		l.timers[p.kind].unshift(&p.timer)
 		return
 	}
+	if p.kind == conn.TimerLinger {
+		l.close(p) // whatever it still sends
+		return
+	}
 	p.conn.Expire(l.now)
 	p.unsent = nil
 	p.turn.remove()

@@ -34,17 +34,28 @@ const (
 	maxBody   = 32 << 10 // bytes of a body that is kept in memory
 	maxBodies = 8 << 20  // bytes of all bodies
 	settled   = 2 * time.Second
+	unused    = 10 * time.Second // after which an entry is swept
 )
 
 // NewCache returns an empty cache of the root.
 func NewCache(root *Root, maxAge time.Duration) *Cache {
 	return &Cache{
 		root:   root,
-		found:  store{max: maxFound, byKey: make(map[string]*cached)},
+		found:  store{max: maxFiles(), byKey: make(map[string]*cached)},
 		failed: store{max: maxFailed, byKey: make(map[string]*cached)},
 		MaxAge: maxAge,
 		Now:    time.Now,
 	}
+}
+
+// maxFiles returns how many files may be held: a quarter of the descriptors at
+// most.
+func maxFiles() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return maxFound
+	}
+	return int(max(1, min(maxFound, limit.Cur/4)))
 }
 
 // Open is [Root.Open], remembered.
@@ -62,10 +73,21 @@ func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 		return e.open()
 	}
 	f, status := c.root.Open(path, codings)
+	if status == proto.StatusServiceUnavailable && len(c.found.ring) > 0 {
+		// Out of descriptors: those that the cache holds are for this.
+		for n := 0; n < maxFound/16 && len(c.found.ring) > 0; n++ {
+			c.forget(c.found.victim())
+		}
+		if e != nil && e.file != nil {
+			e = c.found.get(c.key)
+		}
+		f, status = c.root.Open(path, codings)
+	}
 	switch {
 	case e != nil && f != nil && e.file != nil && e.file.stamp == f.stamp:
 		f.Close()
 		e.looked = now
+		c.load(e.file)
 		return e.open()
 	case e != nil:
 		c.forget(e)
@@ -100,7 +122,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 // load reads a small file whole. It returns false if the file was changed
 // meanwhile.
 func (c *Cache) load(f *File) bool {
-	if f.size > maxBody {
+	if f.size > maxBody || f.body != nil || !inMemory(f) {
 		return true
 	}
 	body := make([]byte, f.size)
@@ -123,6 +145,31 @@ func (c *Cache) load(f *File) bool {
 	unix.Close(f.fd)
 	f.fd = -1
 	return true
+}
+
+// inMemory reports whether the file can be read without waiting for a disk.
+func inMemory(f *File) bool {
+	var b [1]byte
+	for _, at := range [2]int64{0, f.size - 1} {
+		if _, err := unix.Preadv2(f.fd, [][]byte{b[:]}, max(at, 0), unix.RWF_NOWAIT); err == unix.EAGAIN {
+			return false
+		}
+	}
+	return true
+}
+
+// Sweep forgets what has not been asked for in a while, so that a deleted file
+// does not keep its space, and reports whether anything is left.
+func (c *Cache) Sweep() (left bool) {
+	now := c.Now()
+	for _, t := range []*store{&c.found, &c.failed} {
+		for i := len(t.ring) - 1; i >= 0; i-- {
+			if now.Sub(t.ring[i].looked) > unused {
+				c.forget(t.ring[i])
+			}
+		}
+	}
+	return len(c.found.ring)+len(c.failed.ring) > 0
 }
 
 func (c *Cache) forget(e *cached) {

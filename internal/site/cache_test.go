@@ -1,0 +1,120 @@
+package site
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// settledRoot has a large file "big" and a small one "small", and a cache in
+// whose time both were written long ago.
+func settledRoot(t *testing.T) (dir string, c *Cache, now *time.Time) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, size := range map[string]int{"big": maxBody + 1, "small": 10} {
+		if err := os.WriteFile(dir+"/"+name, make([]byte, size), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock := time.Now().Add(time.Hour)
+	c = NewCache(openRoot(t, dir), time.Second)
+	c.Now = func() time.Time { return clock }
+	t.Cleanup(c.Close)
+	return dir, c, &clock
+}
+
+func look(t *testing.T, c *Cache, path string) (size int64, status proto.Status) {
+	t.Helper()
+	f, status := c.Open([]byte(path), proto.Codings{})
+	if status != proto.StatusOK {
+		return 0, status
+	}
+	defer f.Close()
+	return f.Size(), status
+}
+
+// What changes is seen when the last look is older than MaxAge, and not
+// before; what was changed a moment ago is seen at once.
+func TestCacheLooksAgain(t *testing.T) {
+	dir, c, now := settledRoot(t)
+	for _, path := range []string{"/big", "/small", "/none"} {
+		before, _ := look(t, c, path)
+		if err := os.WriteFile(dir+path, make([]byte, before+7), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if size, _ := look(t, c, path); size != before {
+			t.Errorf("%s: looked at again at once: %d bytes", path, size)
+		}
+		*now = now.Add(time.Second)
+		if size, status := look(t, c, path); size != before+7 || status != proto.StatusOK {
+			t.Errorf("%s: %d bytes and %d after a second", path, size, status)
+		}
+	}
+}
+
+// A file that is new is not remembered: it may change without its times
+// telling.
+func TestCacheDistrustsNewFiles(t *testing.T) {
+	dir, c, now := settledRoot(t)
+	*now = time.Now()
+	for range 3 {
+		before, _ := look(t, c, "/small")
+		if err := os.WriteFile(dir+"/small", make([]byte, before+1), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if size, _ := look(t, c, "/small"); size != before+1 {
+			t.Errorf("%d bytes, want %d", size, before+1)
+		}
+	}
+}
+
+// What nobody asks for is given up, its descriptor with it.
+func TestCacheSweep(t *testing.T) {
+	dir, c, now := settledRoot(t)
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := open()
+	look(t, c, "/big")
+	if err := os.Remove(dir + "/big"); err != nil {
+		t.Fatal(err)
+	}
+	if open() != before+1 {
+		t.Errorf("the cache holds %d descriptors, want 1", open()-before)
+	}
+	if !c.Sweep() {
+		t.Error("swept at once")
+	}
+	*now = now.Add(unused + time.Second)
+	if c.Sweep() || open() != before {
+		t.Errorf("%d descriptors are held after the sweep", open()-before)
+	}
+}
+
+// The cache is bounded, and a file that is in use outlives its place in it.
+func TestCacheIsBounded(t *testing.T) {
+	dir, c, _ := settledRoot(t)
+	f, _ := c.Open([]byte("/small"), proto.Codings{})
+	for i := range 2 * maxFailed {
+		look(t, c, "/none"+string(rune('a'+i%26))+time.Duration(i).String())
+	}
+	if n := len(c.failed.ring); n > maxFailed {
+		t.Errorf("%d errors are remembered", n)
+	}
+	c.found.max = 1
+	look(t, c, "/big")
+	if len(c.found.ring) != 1 {
+		t.Errorf("%d files are remembered", len(c.found.ring))
+	}
+	if len(f.Body()) != 10 {
+		t.Errorf("a file in use has lost its bytes: %d", len(f.Body()))
+	}
+	f.Close()
+	_ = dir
+}
