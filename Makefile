@@ -4,9 +4,12 @@ GO          ?= go
 PREFIX      ?= /usr/local
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
+SECONDS     ?= 60
+VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
+CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
 
-.PHONY: build run check test lint fuzz bench install clean
+.PHONY: build run check test lint fuzz bench results compare report peers install clean
 
 build:
 	@mkdir -p bin
@@ -39,6 +42,32 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+# The measurements: results/README.md and report.pdf. SECONDS=5 is a quick look,
+# kept in results/quick. An interrupted run goes on with the same command.
+results: build bin/vegeta
+	@sh scripts/bench-tools.sh results
+	@$(GO) build -o bin/ ./cmd/bench
+	@bin/bench models --seconds $(SECONDS)
+
+compare: build peers
+	@sh scripts/bench-tools.sh compare
+	@$(GO) build -o bin/ ./cmd/bench
+	@bin/bench peers --seconds $(SECONDS)
+
+report:
+	@$(GO) run ./cmd/bench report
+
+bin/vegeta:
+	@mkdir -p bin
+	GOBIN="$(CURDIR)/bin" $(GO) install $(VEGETA)
+
+bin/caddy:
+	@mkdir -p bin
+	GOBIN="$(CURDIR)/bin" $(GO) install $(CADDY)
+
+peers: bin/caddy
+	cd bench/peers && $(GO) build -o ../../bin/ .
 
 # The command is a link: master finds its worker beside its own executable.
 install: build

@@ -27,6 +27,35 @@ var rooms = map[string][]string{
 	"internal/supervise": {"internal/ipc", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/archtest":  {},
+
+	"internal/bench/stats":    {},
+	"internal/bench/record":   {},
+	"internal/bench/plan":     {"internal/bench/record"},
+	"internal/bench/tool":     {"internal/bench/record"},
+	"internal/bench/proctree": {},
+	"internal/bench/machine":  {"internal/bench/record", "golang.org/x/sys/unix"},
+	"internal/bench/target":   {"internal/bench/proctree"},
+	"internal/bench/load":     {"golang.org/x/sys/unix"},
+	"internal/bench/measure": {
+		"internal/bench/load", "internal/bench/plan", "internal/bench/proctree", "internal/bench/record",
+		"internal/bench/stats", "internal/bench/target", "internal/bench/tool", "golang.org/x/sys/unix",
+	},
+	"internal/bench/campaign": {"internal/bench/plan", "internal/bench/record", "github.com/schollz/progressbar/v3"},
+	"internal/bench/chart": {
+		"gonum.org/v1/plot", "gonum.org/v1/plot/font", "gonum.org/v1/plot/font/liberation", "gonum.org/v1/plot/plotter",
+		"gonum.org/v1/plot/text", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw", "gonum.org/v1/plot/vg/vgimg",
+		"gonum.org/v1/plot/vg/vgsvg",
+	},
+	"internal/bench/document": {"internal/bench/chart"},
+	"internal/bench/markdown": {"internal/bench/document"},
+	"internal/bench/pdf": {
+		"internal/bench/document", "codeberg.org/go-pdf/fpdf",
+		"codeberg.org/go-fonts/liberation/liberationsansbold", "codeberg.org/go-fonts/liberation/liberationsansregular",
+	},
+	"internal/bench/report": {
+		"internal/bench/chart", "internal/bench/document", "internal/bench/plan", "internal/bench/record",
+		"internal/bench/stats", "internal/bench/target",
+	},
 }
 
 // banned are parts of the standard library: what would let a room do I/O or

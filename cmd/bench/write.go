@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"phalanx/internal/bench/markdown"
+	"phalanx/internal/bench/pdf"
+	"phalanx/internal/bench/record"
+	"phalanx/internal/bench/report"
+)
+
+// load reads the newest run of each kind; nil where there is none.
+func load(results string) (models, peers *record.Run, err error) {
+	for kind, to := range map[record.Kind]**record.Run{record.Models: &models, record.Peers: &peers} {
+		run, ok, err := record.Newest(filepath.Join(results, "raw"), kind)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ok {
+			*to = &run
+		}
+	}
+	if models == nil && peers == nil {
+		return nil, nil, fmt.Errorf("there are no runs below %s: make results", filepath.Join(results, "raw"))
+	}
+	return models, peers, nil
+}
+
+// write renders the newest runs into the results directory.
+func write(results string, stderr *os.File) error {
+	models, peers, err := load(results)
+	if err != nil {
+		return err
+	}
+	document := report.Build(models, peers)
+	charts := filepath.Join(results, "charts")
+	if err := os.MkdirAll(charts, 0o755); err != nil {
+		return err
+	}
+	for _, f := range document.Figures() {
+		svg, err := f.SVG()
+		if err != nil {
+			return err
+		}
+		png, err := f.PNG()
+		if err != nil {
+			return err
+		}
+		for ending, data := range map[string][]byte{".svg": svg, ".png": png} {
+			if err := replace(filepath.Join(charts, f.Name+ending), data); err != nil {
+				return err
+			}
+		}
+	}
+	printed, err := pdf.Write(document, report.Date(models, peers))
+	if err != nil {
+		return err
+	}
+	if err := replace(filepath.Join(results, "report.pdf"), printed); err != nil {
+		return err
+	}
+	if err := replace(filepath.Join(results, "README.md"), markdown.Write(document)); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "written: %s and report.pdf beside it\n", filepath.Join(results, "README.md"))
+	return nil
+}
+
+// replace writes a file whose content has changed.
+func replace(path string, data []byte) error {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	return os.WriteFile(path, data, 0o644)
+}

@@ -1,0 +1,138 @@
+// Package load is what siege, wrk and vegeta cannot do: many clients that
+// each download one huge file, as fast as they can or at a pace, and watch
+// how long they get nothing; and connections that do nothing at all. A
+// client throws bytes away inside the kernel (MSG_TRUNC, tcp(7)), so that
+// the machine's time goes to the server.
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const gulp = 256 << 10 // bytes thrown away by one call at most
+
+// client is one connection that downloads one file.
+type client struct {
+	conn     *net.TCPConn
+	raw      syscall.RawConn
+	received atomic.Int64 // bytes of the body
+	stall    time.Duration
+	size     int64 // of the body, once its head has come
+}
+
+// dial connects. buffer is the size of the receive buffer in bytes, 0 for
+// the kernel's choice; it has to be set before the connection exists.
+func dial(ctx context.Context, address string, buffer int) (*client, error) {
+	d := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1}
+	d.SetMultipathTCP(false)
+	if buffer > 0 {
+		d.Control = func(_, _ string, c syscall.RawConn) error {
+			var set error
+			err := c.Control(func(fd uintptr) {
+				set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
+			})
+			if err != nil {
+				return err
+			}
+			return set
+		}
+	}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{conn: conn.(*net.TCPConn)}
+	c.raw, err = c.conn.SyscallConn()
+	return c, err
+}
+
+// get sends a request for a path.
+func (c *client) get(path string) error {
+	_, err := c.conn.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	return err
+}
+
+// head reads the head of the reply, and no byte more than the body's first
+// ones, which it counts.
+func (c *client) head() error {
+	buf := make([]byte, 0, 4<<10)
+	for {
+		n, err := c.conn.Read(buf[len(buf):cap(buf)])
+		if err != nil {
+			return err
+		}
+		buf = buf[:len(buf)+n]
+		end := bytes.Index(buf, []byte("\r\n\r\n"))
+		if end < 0 && len(buf) < cap(buf) {
+			continue
+		}
+		if end < 0 {
+			return fmt.Errorf("the head of the reply is longer than %d bytes", cap(buf))
+		}
+		if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200 ")) {
+			return fmt.Errorf("the reply is %q", buf[:min(len(buf), 40)])
+		}
+		c.size, err = length(string(buf[:end]))
+		c.received.Add(int64(len(buf) - end - 4))
+		return err
+	}
+}
+
+func length(head string) (int64, error) {
+	for line := range strings.Lines(head) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "content-length") {
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("the reply has no Content-Length")
+}
+
+// discard throws away what has arrived, at most so many bytes, and waits
+// for something if there is nothing.
+func (c *client) discard(most int64, scratch []byte) (int64, error) {
+	var n int
+	var got error
+	err := c.raw.Read(func(fd uintptr) bool {
+		for {
+			n, _, got = unix.Recvfrom(int(fd), scratch[:min(most, int64(len(scratch)))], unix.MSG_TRUNC)
+			if got != unix.EINTR {
+				return got != unix.EAGAIN
+			}
+		}
+	})
+	if err == nil {
+		err = got
+	}
+	if err == nil && n == 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return 0, err
+	}
+	c.received.Add(int64(n))
+	return int64(n), nil
+}
+
+// whole reports whether the body has come to its end.
+func (c *client) whole() bool { return c.size > 0 && c.received.Load() >= c.size }
+
+// waited notes a time in which nothing came.
+func (c *client) waited(d time.Duration) { c.stall = max(c.stall, d) }
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}

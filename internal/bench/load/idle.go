@@ -1,0 +1,80 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Idle opens connections, makes one request on each, keeps them all open
+// while look runs, and returns how many the server had answered and still
+// held then. A connection without a reply after a second is not held, and when
+// four times as many in a row as are tried at once are not, it is full.
+func Idle(ctx context.Context, address, path string, connections int, look func()) int {
+	const atOnce = 64
+	clients := make([]*client, connections)
+	turns := make(chan int)
+	var inVain atomic.Int32 // in a row
+	var joined sync.WaitGroup
+	for range atOnce {
+		joined.Go(func() {
+			for i := range turns {
+				if clients[i] = hold(ctx, address, path); clients[i] == nil {
+					inVain.Add(1)
+				} else {
+					inVain.Store(0)
+				}
+			}
+		})
+	}
+	for i := range connections {
+		if ctx.Err() != nil || inVain.Load() >= 4*atOnce {
+			break
+		}
+		turns <- i
+	}
+	close(turns)
+	joined.Wait()
+	look()
+	held := 0
+	for _, c := range clients {
+		if c == nil {
+			continue
+		}
+		if c.open() {
+			held++
+		}
+		c.conn.Close()
+	}
+	return held
+}
+
+// hold makes one request and returns the open connection, or nil.
+func hold(ctx context.Context, address, path string) *client {
+	c, err := dial(ctx, address, 0)
+	if err != nil {
+		return nil
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(time.Second)) // reading tells
+	err = c.get(path)
+	if err == nil {
+		err = c.head()
+	}
+	scratch := make([]byte, 4<<10)
+	for err == nil && !c.whole() {
+		_, err = c.discard(int64(len(scratch)), scratch)
+	}
+	if err != nil {
+		c.conn.Close()
+		return nil
+	}
+	return c
+}
+
+// open reports whether the server has not closed the connection.
+func (c *client) open() bool {
+	_ = c.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := c.conn.Read(make([]byte, 1))
+	return err != nil && isTimeout(err)
+}

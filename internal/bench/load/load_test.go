@@ -1,0 +1,131 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// server answers each request with a body of so many bytes; the connections
+// for which refuse is true are closed at once.
+func server(t *testing.T, size int, refuse func(number int) bool) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for number := 0; ; number++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if refuse(number) {
+				c.Close()
+				continue
+			}
+			t.Cleanup(func() { c.Close() })
+			go answer(c, size)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func answer(c net.Conn, size int) {
+	for r := bufio.NewReader(c); ; {
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if line == "\r\n" {
+				break
+			}
+		}
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n", size)
+		io.CopyN(c, zeros{}, int64(size))
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func never(int) bool { return false }
+
+func TestGreedy(t *testing.T) {
+	const size = 3_000_000
+	out, err := Crowd{
+		Address: server(t, size, never), Path: "/", Clients: 3, Last: 200 * time.Millisecond, Sample: 50 * time.Millisecond,
+	}.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Whole != 3 || len(out.Samples[0]) != 4 {
+		t.Errorf("%d of 3 have the whole file, %d samples", out.Whole, len(out.Samples[0]))
+	}
+	for i, n := range out.Received {
+		if n != size || out.Errors[i] != nil {
+			t.Errorf("client %d received %d bytes: %v", i, n, out.Errors[i])
+		}
+	}
+}
+
+func TestPaced(t *testing.T) {
+	out, err := Crowd{
+		Address: server(t, 10_000_000, never), Path: "/", Clients: 2, Last: 100 * time.Millisecond,
+		Sample: 100 * time.Millisecond, Portion: 1000, Period: 10 * time.Millisecond,
+	}.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range out.Received {
+		if n < 2000 || n > 20_000 || out.Errors[i] != nil {
+			t.Errorf("client %d received %d bytes: %v", i, n, out.Errors[i])
+		}
+	}
+}
+
+// TestStall has a server that accepts and says nothing.
+func TestStall(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const last = 50 * time.Millisecond
+	out, err := Crowd{Address: l.Addr().String(), Path: "/", Clients: 1, Last: last, Sample: last}.Run(t.Context())
+	if err != nil || out.Errors[0] != nil || out.Received[0] != 0 || out.Stall[0] < last*9/10 {
+		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (Crowd{Address: server(t, 1, never), Clients: 1, Last: time.Minute, Sample: time.Second}).Run(ctx); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestIdle(t *testing.T) {
+	looked := false
+	address := server(t, 10_000, func(number int) bool { return number%4 == 3 })
+	held := Idle(t.Context(), address, "/", 8, func() { looked = true })
+	if held != 6 || !looked {
+		t.Errorf("%d connections held, want 6 of 8", held)
+	}
+}
+
+// TestIdleOfAFullServer has a server that takes ten connections.
+func TestIdleOfAFullServer(t *testing.T) {
+	address := server(t, 10, func(number int) bool { return number >= 10 })
+	if held := Idle(t.Context(), address, "/", 1_000_000, func() {}); held != 10 {
+		t.Errorf("%d connections held, want 10", held)
+	}
+}

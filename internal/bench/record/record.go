@@ -1,0 +1,142 @@
+// Package record is what a run of measurements leaves behind: a directory
+// with a head (run.json: settings, machine, commit), one line for each
+// measured cell (cells.jsonl) and each tool's own words beside them (tool/).
+// A line is appended when its cell is measured and never changed, so that a
+// run which was interrupted goes on where it stopped. Everything that is
+// published is computed from these files.
+package record
+
+import "time"
+
+// Kind says which of the two questions a run answers.
+type Kind string
+
+const (
+	Models Kind = "models" // the models of Phalanx against each other
+	Peers  Kind = "peers"  // Phalanx against other servers
+)
+
+// Experiment is one way of loading a server.
+type Experiment string
+
+const (
+	Siege     Experiment = "siege"     // level: users
+	KeepAlive Experiment = "keepalive" // wrk, level: connections
+	Close     Experiment = "close"     // wrk with Connection: close, level: connections
+	Rate      Experiment = "rate"      // vegeta, level: requests per second
+	Progress  Experiment = "progress"  // level: clients, each as fast as it can
+	StartStop Experiment = "startstop" // level: workers
+	Download  Experiment = "download"  // one file; level: its size in GB
+	Slow      Experiment = "slow"      // level: clients, each at a pace
+	Idle      Experiment = "idle"      // level: connections
+)
+
+// Cell is one thing to measure, once.
+type Cell struct {
+	Experiment Experiment `json:"experiment"`
+	Server     string     `json:"server"` // a model of Phalanx or a peer
+	Level      int        `json:"level"`  // the unit depends on the experiment
+	Round      int        `json:"round"`  // from 1
+}
+
+// Metric names one number; its unit is part of its meaning.
+type Metric string
+
+const (
+	Seconds       Metric = "seconds"        // s, as the client measured it
+	Requests      Metric = "requests"       // answered
+	PerSecond     Metric = "per_second"     // requests/s
+	Failed        Metric = "failed"         // requests
+	ErrorShare    Metric = "error_share"    // 0 to 1
+	Response      Metric = "response"       // s, as siege prints it: in steps of 0.01
+	Longest       Metric = "longest"        // s
+	Shortest      Metric = "shortest"       // s
+	Concurrency   Metric = "concurrency"    // requests under way, on average
+	Mean          Metric = "mean"           // s
+	P50           Metric = "p50"            // s
+	P99           Metric = "p99"            // s
+	P999          Metric = "p999"           // s
+	CPU           Metric = "cpu"            // s of the server's processes
+	CPUPerRequest Metric = "cpu_request"    // s
+	PSS           Metric = "pss"            // bytes, the most seen
+	PSSIdle       Metric = "pss_idle"       // bytes, before the load
+	Voluntary     Metric = "voluntary"      // context switches
+	Involuntary   Metric = "involuntary"    // context switches
+	Uneven        Metric = "uneven"         // busiest worker's connections over the mean
+	UnevenCPU     Metric = "uneven_cpu"     // busiest worker's CPU time over the mean
+	Others        Metric = "others"         // cores used by neither server nor client
+	Bytes         Metric = "bytes"          // received by all clients
+	Jain          Metric = "jain"           // fairness, 1/n to 1
+	Stall         Metric = "stall"          // s, the longest that a client got nothing
+	Moving        Metric = "moving"         // clients that got something
+	First         Metric = "first"          // s from launch to the first reply
+	Stop          Metric = "stop"           // s from Ctrl-C to the last exit
+	CPUPerGB      Metric = "cpu_gb"         // s per 10^9 bytes
+	Held          Metric = "held"           // connections that stayed open
+	PerConnection Metric = "per_connection" // bytes of PSS
+)
+
+// Result is a measured cell.
+type Result struct {
+	Cell
+	Start   time.Time          `json:"start"` // UTC, whole seconds
+	Void    string             `json:"void,omitempty"`
+	Skipped string             `json:"skipped,omitempty"` // why it was not measured
+	Values  map[Metric]float64 `json:"values,omitempty"`
+	Workers []Worker           `json:"workers,omitempty"`
+	Series  *Series            `json:"series,omitempty"`
+}
+
+// Worker is one process's share of a cell's work.
+type Worker struct {
+	CPU         float64 `json:"cpu"`         // s
+	Connections float64 `json:"connections"` // open, on average
+}
+
+// Series is how far each client of a download had come over time.
+type Series struct {
+	Step  float64   `json:"step"`  // s between two samples
+	Unit  int64     `json:"unit"`  // bytes
+	Lines [][]int64 `json:"lines"` // for each client: units received at each step
+}
+
+// Valid reports whether the result counts.
+func (r Result) Valid() bool { return r.Void == "" && r.Skipped == "" }
+
+// Settings are what makes two runs comparable, cell by cell.
+type Settings struct {
+	Kind        Kind         `json:"kind"`
+	Seconds     int          `json:"seconds"` // of a siege cell; the others' follow from it
+	Page        int64        `json:"page"`    // bytes of index.html
+	Servers     []string     `json:"servers"`
+	Experiments []Experiment `json:"experiments"`
+	Cells       []Cell       `json:"cells"`
+}
+
+// Head describes a run.
+type Head struct {
+	Settings Settings          `json:"settings"`
+	Commit   string            `json:"commit"`
+	Clean    bool              `json:"clean"`  // no change beside results/
+	Binary   string            `json:"binary"` // hash of master and worker
+	Date     time.Time         `json:"date"`   // UTC
+	Machine  Machine           `json:"machine"`
+	Versions map[string]string `json:"versions"` // of tools and servers
+	Missing  map[string]string `json:"missing,omitempty"`
+}
+
+// Machine is what the reader must know of it, and no name or address.
+type Machine struct {
+	CPU     string            `json:"cpu"`
+	Cores   int               `json:"cores"`
+	Memory  int64             `json:"memory"` // bytes
+	Kernel  string            `json:"kernel"`
+	Files   uint64            `json:"files"` // RLIMIT_NOFILE
+	Sysctls map[string]string `json:"sysctls"`
+}
+
+// Run is a head with its results, one for each cell at most.
+type Run struct {
+	Head    Head
+	Results []Result
+}

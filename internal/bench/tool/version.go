@@ -1,0 +1,55 @@
+package tool
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Probe is how a tool is asked for its version, which of its words is the
+// answer, and the oldest that will do.
+type Probe struct {
+	Name    string
+	Args    []string
+	Oldest  string
+	Cure    string
+	pattern string
+}
+
+// Probes are the packaged tools. Siege prints JSON since 4.0.5; wrk passes
+// the errors to its script since 4.0.
+func Probes() []Probe {
+	return []Probe{
+		{Name: Siege, Args: []string{"--version"}, Oldest: "4.0.5", Cure: "apt-get install siege", pattern: `SIEGE ([0-9.]+)`},
+		{Name: Wrk, Args: []string{"-v"}, Oldest: "4.0.0", Cure: "apt-get install wrk", pattern: `wrk \D*([0-9]+\.[0-9.]+)`},
+	}
+}
+
+// Check reads the version from what the tool printed.
+func (p Probe) Check(output string) (string, error) {
+	m := regexp.MustCompile(p.pattern).FindStringSubmatch(output)
+	if m == nil {
+		return "", fmt.Errorf("%s does not tell its version: %s", p.Name, p.Cure)
+	}
+	if older(m[1], p.Oldest) {
+		return m[1], fmt.Errorf("%s %s is too old, %s or later is needed: %s", p.Name, m[1], p.Oldest, p.Cure)
+	}
+	return m[1], nil
+}
+
+// older compares versions number by number.
+func older(a, b string) bool {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range bs {
+		if i >= len(as) {
+			return true
+		}
+		x, _ := strconv.Atoi(as[i])
+		y, _ := strconv.Atoi(bs[i])
+		if x != y {
+			return x < y
+		}
+	}
+	return false
+}
