@@ -29,14 +29,15 @@ const (
 // errReserve says that the descriptors that are left are for files.
 var errReserve = errors.New("few descriptors are left")
 
-// maxClients returns how many connections leave a reserve of descriptors for
-// the files that clients ask for: half of them.
+// maxClients returns how many connections leave a reserve of descriptors: one
+// for the file that each asks for, and what the worker needs itself.
 func maxClients() int {
+	const own = 24 // 13 of an event loop, and some that are open for a moment
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<30 {
 		return 1 << 30
 	}
-	return max(1, int(limit.Cur/2))
+	return max(1, (int(limit.Cur)-own)/2)
 }
 
 // acceptAll accepts until drain is closed.
