@@ -48,10 +48,14 @@ func Open(dir string, policy Policy) (*Root, error) {
 		r.Close()
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
+	if err := r.checkFallback(); err != nil {
+		r.Close()
+		return nil, err
+	}
 	return r, nil
 }
 
-// prepare finds out how files can be opened, and whether the fallback can.
+// prepare finds out how files can be opened.
 func (r *Root) prepare(dir string) error {
 	r.pool.New = func() any { return &File{root: r} }
 	fd, err := r.openat2([]byte{'.', 0}[:1])
@@ -66,12 +70,16 @@ func (r *Root) prepare(dir string) error {
 	default:
 		return err
 	}
+	return nil
+}
+
+func (r *Root) checkFallback() error {
 	if r.policy.Fallback == "" {
 		return nil
 	}
 	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...))
 	if err != nil {
-		return fmt.Errorf("open --spa %q: %w", r.policy.Fallback, err)
+		return fmt.Errorf("--spa %s: %w; name a file in the base", r.policy.Fallback, err)
 	}
 	f.Close()
 	return nil
