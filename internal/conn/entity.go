@@ -93,7 +93,13 @@ func (c *Conn) oneRange(out []byte, r *proto.Request, e *proto.Entity, part prot
 	return c.end(out)
 }
 
-// startFile appends the status line and the fields that change with time.
+// startFile appends the status line and the fields that change with time. A
+// rule for the path says all there is to say of caching; Expires beside it
+// would contradict it to those who know nothing else (RFC 9111 §5.3).
 func (c *Conn) startFile(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
-	return append(c.start(out, r, s, now), now.Second.expires...)
+	out = c.start(out, r, s, now)
+	if c.segment.File.CacheControl() != "" {
+		return out
+	}
+	return append(out, now.Second.expires...)
 }

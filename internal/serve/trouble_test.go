@@ -8,11 +8,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
@@ -339,75 +337,4 @@ func TestSerial(t *testing.T) {
 		t.Errorf("the second: %s, close %v", res.Status, res.Close)
 	}
 	s.stop()
-}
-
-// Out of descriptors, accepting pauses, without spinning, and goes on.
-func TestOutOfDescriptors(t *testing.T) {
-	dir := t.TempDir()
-	noise(t, dir+"/f", 10)
-	eachWay(t, func(t *testing.T, way int) {
-		var pauses atomic.Int64
-		count := zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { pauses.Add(1) })
-		s := start(t, way, dir, func(cfg *Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
-		first := s.dial()
-		send(t, first, get("/f")) // its reply says that the worker runs
-		receive(t, bufio.NewReader(first))
-
-		// Room for the clients' own sockets, and no more.
-		sockets := make([]int, 10)
-		for i := range sockets {
-			var err error
-			if sockets[i], err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
-				t.Fatal(err)
-			}
-			defer unix.Close(sockets[i])
-		}
-		restore := fullTable(t)
-		defer restore()
-		port := first.RemoteAddr().(*net.TCPAddr).Port
-		for _, fd := range sockets {
-			if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-				t.Fatal(err)
-			}
-			unix.Write(fd, []byte(get("/f", "Connection: close")))
-		}
-		time.Sleep(5 * acceptPause)
-		if n := pauses.Load(); n < 1 || n > 8 {
-			t.Errorf("%d pauses in the time of five", n)
-		}
-		restore()
-		for _, fd := range sockets {
-			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5})
-			var reply [4096]byte
-			n, err := unix.Read(fd, reply[:])
-			for err == unix.EINTR { // Go's own preemption signal, say
-				n, err = unix.Read(fd, reply[:])
-			}
-			if !bytes.HasPrefix(reply[:max(n, 0)], []byte("HTTP/1.1 200 ")) {
-				t.Errorf("%q, %v", reply[:max(n, 0)], err)
-			}
-		}
-		first.Close()
-		s.stop()
-	})
-}
-
-// fullTable leaves this process no free descriptor until restore is called.
-func fullTable(t *testing.T) (restore func()) {
-	t.Helper()
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	free, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(free)
-	full := before
-	full.Cur = uint64(free)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &full); err != nil {
-		t.Fatal(err)
-	}
-	return func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
 }

@@ -22,7 +22,9 @@ nav{font-size:1.25rem;overflow-wrap:anywhere}
 table{width:100%;border-collapse:collapse;margin-top:1rem}
 th,td{padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);text-align:left}
 th:nth-child(n+2),td:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-td:first-child{overflow-wrap:anywhere}
+td:first-child{overflow-wrap:anywhere;white-space:pre-wrap}
+th[aria-sort=ascending] a::after{content:" ↑"}
+th[aria-sort=descending] a::after{content:" ↓"}
 td:nth-child(n+2){color:var(--dim)}
 @media(max-width:30rem){th:nth-child(3),td:nth-child(3){display:none}}
 `
