@@ -182,8 +182,24 @@ func (r *rig) die(i int, e Exit) {
 }
 
 func (r *rig) signal(sig syscall.Signal) {
+	time.Sleep(sameSignal) // the clock of the test: this one is another
 	r.signals <- sig
 	synctest.Wait()
+}
+
+// The same stop, told twice at once, does not cut what is under way.
+func TestSameSignalTwice(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGINT)
+		r.signals <- syscall.SIGINT
+		r.signals <- syscall.SIGTERM
+		synctest.Wait()
+		r.signalled(0, syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
 }
 
 // orphan tells the pool that some child has ended.

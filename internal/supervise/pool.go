@@ -58,6 +58,7 @@ type pool struct {
 	events  chan event     // unbuffered: run takes them until no process is left
 	wg      sync.WaitGroup // the goroutines of attend
 	stops   int            // INT and TERM so far
+	stopped time.Time      // when the last of them came
 	forced  bool
 	err     *Error // the first reason why the exit code is not 0
 	cut     int    // workers that died in the drain
@@ -232,10 +233,19 @@ func (p *pool) expire() {
 	}
 }
 
+// sameSignal is how soon after a stop another one is still the same.
+const sameSignal = 30 * time.Millisecond
+
 // signal takes one of the master's own signals.
 func (p *pool) signal(sig os.Signal) {
 	if sig != syscall.SIGHUP {
+		// Some who send a signal send it to a process and then to its group:
+		// that is one request, and nobody presses Ctrl-C twice so fast.
+		if p.stops > 0 && p.Now().Sub(p.stopped) < sameSignal {
+			return
+		}
 		p.stops++
+		p.stopped = p.Now()
 	}
 	p.Log.Info().Str("signal", sig.String()).Msg("signal received")
 	if p.phase != stopping {
