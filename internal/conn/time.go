@@ -183,7 +183,3 @@ func (c *Conn) Drain(now Now) {
 		c.draining, c.drain = true, now.Mono
 	}
 }
-
-// Idle reports whether nothing of a request has been received and no reply
-// is under way.
-func (c *Conn) Idle() bool { return c.phase == phaseIdle }

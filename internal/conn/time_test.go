@@ -160,7 +160,7 @@ func TestDrainGraceEnds(t *testing.T) {
 		t.Fatalf("deadline %v, want %v", got, want)
 	}
 	d.at(second + DrainGrace - 1).conn.Expire(d.now)
-	if !d.conn.Idle() || !d.pump() {
+	if d.conn.Timer() != TimerGrace || !d.pump() {
 		t.Fatal("closed too early")
 	}
 	d.at(second + DrainGrace).conn.Expire(d.now)

@@ -2,9 +2,6 @@ package proto
 
 import "strconv"
 
-// MaxETag is the longest entity tag of [AppendETag], in bytes.
-const MaxETag = len(`"7fffffffffffffff-7fffffffffffffff-gzip"`)
-
 // AppendETag appends the strong entity tag of a file's state: modification
 // time in ns and size in bytes, both in hexadecimal, and the name of its
 // coding when it has one, since two codings of a file are two

@@ -76,8 +76,8 @@ func TestAppendETag(t *testing.T) {
 		for _, n := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
 			tag := AppendETag(nil, n, n, c.Token())
 			got, weak, rest, ok := cutETag(tag)
-			if len(tag) > MaxETag || !ok || weak || len(rest) != 0 || string(got) != string(tag) {
-				t.Errorf("9110-8.8.3: %s of %d bytes, MaxETag %d", tag, len(tag), MaxETag)
+			if !ok || weak || len(rest) != 0 || string(got) != string(tag) {
+				t.Errorf("9110-8.8.3: %s is no entity tag", tag)
 			}
 		}
 	}

@@ -17,7 +17,6 @@ const (
 	StatusForbidden            Status = 403
 	StatusNotFound             Status = 404
 	StatusMethodNotAllowed     Status = 405
-	StatusNotAcceptable        Status = 406
 	StatusRequestTimeout       Status = 408
 	StatusPreconditionFailed   Status = 412
 	StatusContentTooLarge      Status = 413
@@ -43,7 +42,6 @@ var reasons = [...]string{
 	StatusForbidden:            "Forbidden",
 	StatusNotFound:             "Not Found",
 	StatusMethodNotAllowed:     "Method Not Allowed",
-	StatusNotAcceptable:        "Not Acceptable",
 	StatusRequestTimeout:       "Request Timeout",
 	StatusPreconditionFailed:   "Precondition Failed",
 	StatusContentTooLarge:      "Content Too Large",

@@ -165,6 +165,3 @@ func (v *Server) Kill() {
 }
 
 func (v *Server) killGroup() { _ = syscall.Kill(-v.cmd.Process.Pid, syscall.SIGKILL) }
-
-// Words is what the server has printed, for one that should be silent.
-func (v *Server) Words() string { return v.words.String() }
