@@ -107,6 +107,11 @@ type cached struct {
 	cache *site.Cache
 }
 
+func (c cached) Page(s proto.Status) (conn.File, bool) {
+	f, ok := c.cache.Page(s)
+	return f, ok
+}
+
 func (c cached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
 	f, status := c.cache.Open(path, codings)
 	return f, status

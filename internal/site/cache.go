@@ -60,11 +60,25 @@ func maxFiles() int {
 
 // Open is [Root.Open], remembered.
 func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
-	now := c.Now()
 	c.key = append(c.key[:0], path...)
 	for _, coding := range codings.List() {
 		c.key = append(c.key, 0, byte(coding)) // no path has a NUL
 	}
+	return c.recall(func() (*File, proto.Status) { return c.root.Open(path, codings) })
+}
+
+// Page is [Root.Page], remembered.
+func (c *Cache) Page(s proto.Status) (*File, bool) {
+	name := pageName(s)
+	c.key = append(append(c.key[:0], "\x00page "...), name...)
+	f, _ := c.recall(func() (*File, proto.Status) { return c.root.page(name) })
+	return f, f != nil
+}
+
+// recall returns what the key stands for, and looks again if that was too long
+// ago.
+func (c *Cache) recall(look func() (*File, proto.Status)) (*File, proto.Status) {
+	now := c.Now()
 	e := c.found.get(c.key)
 	if e == nil {
 		e = c.failed.get(c.key)
@@ -72,7 +86,7 @@ func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	if e != nil && now.Sub(e.looked) < c.MaxAge {
 		return e.open()
 	}
-	f, status := c.root.Open(path, codings)
+	f, status := look()
 	if status == proto.StatusServiceUnavailable && len(c.found.ring) > 0 {
 		// Out of descriptors: those that the cache holds are for this.
 		for n := 0; n < maxFound/16 && len(c.found.ring) > 0; n++ {
@@ -81,7 +95,7 @@ func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 		if e != nil && e.file != nil {
 			e = c.found.get(c.key)
 		}
-		f, status = c.root.Open(path, codings)
+		f, status = look()
 	}
 	switch {
 	case e != nil && f != nil && e.file != nil && e.file.stamp == f.stamp:

@@ -118,3 +118,30 @@ func TestCacheIsBounded(t *testing.T) {
 	f.Close()
 	_ = dir
 }
+
+// The site's own error page is remembered like any file, and so is that there
+// is none.
+func TestCacheRemembersErrorPages(t *testing.T) {
+	dir, c, now := settledRoot(t)
+	if _, ok := c.Page(proto.StatusNotFound); ok {
+		t.Fatal("there is a page")
+	}
+	if err := os.WriteFile(dir+"/404.html", make([]byte, 5), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Page(proto.StatusNotFound); ok {
+		t.Error("looked at again at once")
+	}
+	*now = now.Add(time.Second)
+	f, ok := c.Page(proto.StatusNotFound)
+	if !ok || len(f.Body()) != 5 {
+		t.Fatal("the page is not there, or not held in memory")
+	}
+	f.Close()
+	if again, _ := c.Page(proto.StatusForbidden); again != f {
+		t.Error("the page was opened again")
+	}
+	if _, ok := c.Page(proto.StatusInternalServerError); ok {
+		t.Error("another page answers a fault of the server")
+	}
+}

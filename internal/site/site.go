@@ -124,18 +124,26 @@ func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 // Page opens the site's own page for an error, at the root: 404.html, and
 // 50x.html for a fault of the server.
 func (r *Root) Page(s proto.Status) (*File, bool) {
-	page := "404.html"
+	f, _ := r.page(pageName(s))
+	return f, f != nil
+}
+
+func pageName(s proto.Status) string {
 	if s >= proto.StatusInternalServerError {
-		page = "50x.html"
+		return "50x.html"
 	}
-	var space [len("404.html") + 1]byte
+	return "404.html"
+}
+
+func (r *Root) page(page string) (*File, proto.Status) {
+	var space [16]byte
 	name := append(space[:0], page...)
 	f, err := r.file(name)
 	if err != nil {
-		return nil, false
+		return nil, statusOf(err)
 	}
 	f.describe(name, nil)
-	return f, true
+	return f, proto.StatusOK
 }
 
 // find opens the file for a clean name, and returns the name of the file,
