@@ -121,7 +121,6 @@ const (
 // Conn is one connection. It belongs to one goroutine at a time.
 type Conn struct {
 	cfg *Config
-	obs Observer // nil when nobody looks
 
 	phase    phase
 	borrowed bool // in belongs to the caller
@@ -131,24 +130,36 @@ type Conn struct {
 	unsent   bool // the caller has bytes of a reply that the socket did not take
 
 	parser proto.Parser
-	body   proto.Discarder
-	left   int64         // of a request body with Content-Length
+	upload *upload       // a request body that is being read away; nil at most times
 	since  time.Duration // when the current phase, or its last progress, began
 	drain  time.Duration // when draining began
 	in     []byte        // received and not yet used
-	head   []byte        // the request's head while its body is read away
 
 	segment Segment
 	parts   *multipart // nil unless several ranges are being sent
 	stream  Stream     // nil unless the reply is made while it is sent
-	record  *Record    // nil unless there is an observer
+	record  *watched   // nil unless there is an observer
+}
+
+// upload is a request body that is being read away. The bodies of requests
+// for files are rare, and a connection is small without.
+type upload struct {
+	head []byte // of the request
+	body proto.Discarder
+	left int64 // of a body with Content-Length
+}
+
+// watched is what is known of the request so far, and who wants to hear of it.
+type watched struct {
+	Record
+	obs Observer
 }
 
 // New returns a connection that has just been accepted.
 func New(cfg *Config, obs Observer, now Now) Conn {
-	c := Conn{cfg: cfg, obs: obs, since: now.Mono}
+	c := Conn{cfg: cfg, since: now.Mono}
 	if obs != nil {
-		c.record = &Record{}
+		c.record = &watched{obs: obs}
 	}
 	return c
 }
@@ -169,7 +180,7 @@ func (c *Conn) Receive(p []byte, now Now) {
 func (c *Conn) begin(now Now) {
 	c.phase, c.since = phaseHead, now.Mono
 	if c.record != nil {
-		*c.record = Record{Method: c.record.Method[:0], Target: c.record.Target[:0], Began: now.Mono}
+		c.record.Record = Record{Method: c.record.Method[:0], Target: c.record.Target[:0], Began: now.Mono}
 	}
 }
 
@@ -229,7 +240,7 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			}
 		case phaseLate:
 			late := proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time"}
-			out = c.refuse(out, c.head, late, now)
+			out = c.refuse(out, c.uploadHead(), late, now)
 		case phaseLinger:
 			return out, Linger
 		case phaseClosed:
@@ -251,8 +262,8 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	head := c.in[:c.parser.Len()]
 	c.in = c.in[len(head):]
 	r := c.parser.Request()
-	if c.obs != nil {
-		c.obs.Head(head)
+	if c.record != nil {
+		c.record.obs.Head(head)
 	}
 	if !r.HasBody() {
 		return c.answer(out, head, now)
@@ -266,8 +277,7 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 		return c.refuse(out, head, tooLong, now)
 	}
 	c.phase, c.since = phaseBody, now.Mono
-	c.left, c.body = r.Length, proto.Discarder{}
-	c.head = append([]byte(nil), head...)
+	c.upload = &upload{head: append([]byte(nil), head...), left: r.Length}
 	if r.Expect && len(c.in) == 0 {
 		out = append(proto.AppendStatusLine(out, proto.StatusContinue), '\r', '\n')
 	}
@@ -276,25 +286,34 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 
 // discard reads the request's body away and answers when it is complete.
 func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
+	u := c.upload
 	if c.parser.Request().Chunked {
-		n, done, fault := c.body.Discard(c.in)
+		n, done, fault := u.body.Discard(c.in)
 		c.in = c.in[n:]
 		if fault.Status != 0 {
-			return c.refuse(out, c.head, fault, now), false
+			return c.refuse(out, u.head, fault, now), false
 		}
 		if !done {
 			return out, true
 		}
 	} else {
-		n := min(c.left, int64(len(c.in)))
-		c.in, c.left = c.in[n:], c.left-n
-		if c.left > 0 {
+		n := min(u.left, int64(len(c.in)))
+		c.in, u.left = c.in[n:], u.left-n
+		if u.left > 0 {
 			return out, true
 		}
 	}
-	head := c.head
-	c.head = nil
-	return c.answer(out, head, now), false
+	c.upload = nil
+	return c.answer(out, u.head, now), false
+}
+
+// uploadHead is the head of the request that was not complete in time, if that
+// came to its end.
+func (c *Conn) uploadHead() []byte {
+	if c.upload == nil {
+		return nil
+	}
+	return c.upload.head
 }
 
 // Segment returns the part of a file that the step Send is about.
@@ -343,7 +362,7 @@ func (c *Conn) count(n int) {
 
 func (c *Conn) report() {
 	if c.record != nil {
-		c.obs.Done(*c.record)
+		c.record.obs.Done(c.record.Record)
 	}
 }
 
@@ -354,7 +373,7 @@ func (c *Conn) release() {
 	if c.stream != nil {
 		c.stream.Close()
 	}
-	c.segment, c.parts, c.stream, c.head = Segment{}, nil, nil, nil
+	c.segment, c.parts, c.stream, c.upload = Segment{}, nil, nil, nil
 }
 
 // Abort ends the connection from outside: the socket failed, the client is

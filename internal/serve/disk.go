@@ -68,6 +68,10 @@ type brought struct {
 	off, end int64
 }
 
+func (b *brought) holds(fd int, off, n int64) bool {
+	return b != nil && b.file == fd && off >= b.off && off+n <= b.end
+}
+
 // start makes the goroutines that wait for the disk. The channel holds as many
 // jobs as a loop can have peers waiting without its own descriptors running
 // out long before, so that sending never blocks in practice; when it is full,
@@ -96,11 +100,11 @@ func (d *disk) stop() {
 
 // await lets the peer wait for its segment. It returns false if the segment
 // is there, or cannot be waited for.
-func (d *disk) await(p *peer) bool {
+func (d *disk) await(p *peer, most int64) bool {
 	seg := p.conn.Segment()
 	fd := seg.File.(source).Fd()
-	n := min(seg.Len, quantum)
-	if fd < 0 || p.brought.file == fd && seg.Off >= p.brought.off && seg.Off+n <= p.brought.end || d.resident(fd, seg.Off, n) {
+	n := min(seg.Len, most)
+	if fd < 0 || p.brought.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
 		return false
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -110,7 +114,7 @@ func (d *disk) await(p *peer) bool {
 	select {
 	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
 		p.fetching = true
-		p.brought = brought{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
+		p.brought = &brought{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
 		return true
 	default:
 		unix.Close(own)

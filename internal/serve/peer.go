@@ -22,8 +22,8 @@ type peer struct {
 	hungUp   bool // the client has ended its side: an EOF follows what is received
 	fetching bool // it waits for the disk
 	gone     bool // it ended while it waited; its memory is not free yet
-	brought  brought
 	queued   int32
+	brought  *brought // nil at most times
 
 	timer  link          // in the list of its kind
 	turn   link          // in the queue of those that need no event to go on
@@ -213,7 +213,7 @@ func (l *Loop) receive(p *peer) bool {
 // in one buffer, and sends that. It returns false when the peer is over.
 func (l *Loop) advance(p *peer) bool {
 	out, step := p.conn.Next(l.out[:0], l.now)
-	for step == conn.Send && p.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax && !l.disk.await(p) {
+	for step == conn.Send && p.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax && !l.disk.await(p, inlineMax) {
 		var ok bool
 		if out, ok = inline(&p.conn, out, l.now); !ok {
 			step = conn.Close
@@ -223,7 +223,7 @@ func (l *Loop) advance(p *peer) bool {
 	}
 	p.step = step
 	if step != conn.Send {
-		p.brought = brought{}
+		p.brought = nil
 	}
 	if len(out) == 0 {
 		return l.ended(p)
@@ -327,12 +327,12 @@ func (l *Loop) share(p *peer) int64 {
 		l.park(p)
 		return 0
 	}
-	if l.disk.await(p) {
+	if l.disk.await(p, l.portion()) {
 		l.arm(p)
 		return least
 	}
 	seg := p.conn.Segment()
-	n, errno := rawSendfile(int(p.fd), seg.File.(source).Fd(), seg.Off, min(seg.Len, quantum))
+	n, errno := rawSendfile(int(p.fd), seg.File.(source).Fd(), seg.Off, min(seg.Len, l.portion()))
 	switch {
 	case errno == unix.EINTR:
 		l.later(p)
@@ -353,6 +353,15 @@ func (l *Loop) share(p *peer) int64 {
 		l.serve(p)
 	}
 	return int64(n)
+}
+
+// portion is how many bytes of a file one peer is given at once: a turn's
+// worth when nobody else waits for his share of it.
+func (l *Loop) portion() int64 {
+	if l.ready.front() == nil {
+		return turnMax
+	}
+	return quantum
 }
 
 // lost ends a peer whose file or client has gone.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"phalanx/internal/conn"
 	"phalanx/internal/proto"
@@ -161,4 +162,12 @@ func measure(times int, f func()) time.Duration {
 	}
 	slices.Sort(took)
 	return took[times/2]
+}
+
+// A thousand idle connections are a thousand of these. The allocator's next
+// size is 416 bytes.
+func TestPeerIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(peer{}); size > 384 {
+		t.Errorf("a peer takes %d bytes", size)
+	}
 }
