@@ -82,7 +82,7 @@ func (s *scratch) remove() {
 func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
 	large := false
 	for _, c := range cells {
-		large = large || c.Experiment == record.Download || c.Experiment == record.Slow
+		large = large || c.Experiment == record.Download
 	}
 	if err := hole(filepath.Join(s.sparse, measure.HugeFile), measure.HugeSize); err != nil || !large {
 		return err

@@ -25,9 +25,9 @@ type servers struct {
 // out of a comparison; the models must all be there.
 func find(kind record.Kind, bin string) servers {
 	found := servers{targets: make(map[string]target.Target), versions: make(map[string]string), missing: make(map[string]string)}
-	all := target.Phalanx(absolute(bin))
+	all := target.Models(absolute(bin))
 	if kind == record.Peers {
-		all = append(all[:2:2], target.Peers(absolute(bin))...)
+		all = append(target.Contenders(absolute(bin)), target.Peers(absolute(bin))...)
 	}
 	for _, t := range all {
 		version, err := t.Find()
@@ -37,7 +37,7 @@ func find(kind record.Kind, bin string) servers {
 		}
 		found.names = append(found.names, t.Name)
 		found.targets[t.Name] = t
-		if slices.Contains(target.ModelNames(), t.Name) {
+		if target.IsPhalanx(t.Name) {
 			found.versions["phalanx"] = version
 		} else {
 			found.versions[t.Name] = version

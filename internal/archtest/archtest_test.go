@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"internal/bench/tool":     {"internal/bench/record"},
 	"internal/bench/proctree": {},
 	"internal/bench/machine":  {"internal/bench/record", "golang.org/x/sys/unix"},
-	"internal/bench/target":   {"internal/bench/proctree"},
+	"internal/bench/target":   {"internal/bench/proctree", "internal/bench/record"},
 	"internal/bench/load":     {"golang.org/x/sys/unix"},
 	"internal/bench/measure": {
 		"internal/bench/load", "internal/bench/plan", "internal/bench/proctree", "internal/bench/record",

@@ -24,6 +24,7 @@ const (
 	First  Role = iota // what the picture is about
 	Second             // what it is held against
 	Third              // the old
+	Fourth             // a variant of the first
 	Other              // all else
 )
 
@@ -35,6 +36,8 @@ func (r Role) color() color.Color {
 		return color.NRGBA{0xD5, 0x5E, 0x00, 0xFF} // vermillion
 	case Third:
 		return color.NRGBA{0x4D, 0x4D, 0x4D, 0xFF} // dark grey
+	case Fourth:
+		return color.NRGBA{0x56, 0xB4, 0xE9, 0xFF} // sky blue
 	}
 	return color.NRGBA{0xA9, 0xB4, 0xBE, 0xFF} // light grey
 }
@@ -47,6 +50,8 @@ func (r Role) glyph() draw.GlyphDrawer {
 		return draw.BoxGlyph{}
 	case Third:
 		return draw.PyramidGlyph{}
+	case Fourth:
+		return draw.RingGlyph{}
 	}
 	return draw.CrossGlyph{}
 }

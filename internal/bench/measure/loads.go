@@ -111,8 +111,8 @@ func (b *Bench) progress(ctx context.Context, r *record.Result) error {
 // slow lets many clients download at a pace far below what they could get:
 // 16 KiB ten times a second.
 func (b *Bench) slow(ctx context.Context, r *record.Result) error {
-	_, err := b.crowd(ctx, r, b.Large, load.Crowd{
-		Path: "/" + LargeFile, Clients: r.Level, Last: b.Times.Crowd, Sample: b.Times.Crowd,
+	_, err := b.crowd(ctx, r, b.Huge, load.Crowd{
+		Path: "/" + HugeFile, Clients: r.Level, Last: b.Times.Crowd, Sample: b.Times.Crowd,
 		Portion: 16 << 10, Period: 100 * time.Millisecond,
 	})
 	return err

@@ -39,9 +39,9 @@ type Bench struct {
 
 // Files that the huge site has.
 const (
-	HugeFile  = "huge.bin" // for forward progress
+	HugeFile  = "huge.bin" // for forward progress and slow downloads
 	HugeSize  = 100_000_000_000
-	LargeFile = "large.bin" // for one download and for slow ones
+	LargeFile = "large.bin" // for one download
 	LargeSize = 4_000_000_000
 )
 

@@ -20,7 +20,7 @@ type Scope struct {
 // Models are the axes of a run of the models against each other.
 func Models(servers []string, s Scope) []Axis {
 	users := []int{1, 8, 64, 128, 256, 512}
-	alone := map[string][]int{"goroutine": {1}, "serial": {1}}
+	alone := map[string][]int{"goroutine": {1}, "serial": {1}, "process-netpoll": {}}
 	return s.cut([]Axis{
 		{Experiment: record.Siege, Servers: servers, Levels: users, Rounds: 1},
 		{Experiment: record.KeepAlive, Servers: servers, Levels: users, Rounds: 3},
@@ -34,12 +34,13 @@ func Models(servers []string, s Scope) []Axis {
 // Peers are the axes of a comparison with other servers.
 func Peers(servers []string, s Scope) []Axis {
 	const rounds = 5
+	quiet := map[string][]int{record.Verbose: {}}
 	return s.cut([]Axis{
 		{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds},
-		{Experiment: record.Close, Servers: servers, Levels: []int{64}, Rounds: rounds},
-		{Experiment: record.Download, Servers: servers, Levels: []int{4}, Rounds: rounds},
-		{Experiment: record.Slow, Servers: servers, Levels: []int{1000}, Rounds: rounds},
-		{Experiment: record.Idle, Servers: servers, Levels: []int{8000}, Rounds: rounds},
+		{Experiment: record.Close, Servers: servers, Levels: []int{64}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Download, Servers: servers, Levels: []int{4}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Slow, Servers: servers, Levels: []int{1000}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Idle, Servers: servers, Levels: []int{8000}, Rounds: rounds, Only: quiet},
 	})
 }
 

@@ -79,12 +79,12 @@ type Times struct {
 // other loads are shorter: wrk and vegeta are measured in several rounds.
 func ModelTimes(seconds int) Times {
 	siege := time.Duration(seconds) * time.Second
-	return Times{Siege: siege, Load: part(siege, 6), Crowd: part(siege, 2), Warm: warm(siege)}
+	return Times{Siege: siege, Load: part(siege, 12), Crowd: part(siege, 3), Warm: warm(siege)}
 }
 
-// PeerTimes are those of a comparison: many servers and rounds, so a sixth.
+// PeerTimes are those of a comparison: many servers and rounds, so a tenth.
 func PeerTimes(seconds int) Times {
-	load := part(time.Duration(seconds)*time.Second, 6)
+	load := part(time.Duration(seconds)*time.Second, 10)
 	return Times{Siege: load, Load: load, Crowd: load, Warm: warm(load)}
 }
 
@@ -93,7 +93,7 @@ func part(d time.Duration, of int) time.Duration {
 }
 
 func warm(load time.Duration) time.Duration {
-	return min(2*time.Second, max(time.Second, (load/10).Round(time.Second)))
+	return min(2*time.Second, max(time.Second, (load/30).Round(time.Second)))
 }
 
 // Estimate is about how long a cell takes, for the time left.

@@ -44,10 +44,10 @@ func TestEnded(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
-	if got, want := ModelTimes(60), (Times{Siege: 60 * time.Second, Load: 10 * time.Second, Crowd: 30 * time.Second, Warm: 2 * time.Second}); got != want {
+	if got, want := ModelTimes(60), (Times{Siege: 60 * time.Second, Load: 5 * time.Second, Crowd: 20 * time.Second, Warm: 2 * time.Second}); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := PeerTimes(60).Load; got != 10*time.Second {
+	if got := PeerTimes(60).Load; got != 6*time.Second {
 		t.Errorf("a comparison's load lasts %v", got)
 	}
 	if got := ModelTimes(1).Load; got != time.Second {

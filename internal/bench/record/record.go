@@ -31,6 +31,10 @@ const (
 	Idle      Experiment = "idle"      // level: connections
 )
 
+// Verbose is the pool as it is, but with a line of log for each request, into
+// a file.
+const Verbose = "process-verbose"
+
 // Cell is one thing to measure, once.
 type Cell struct {
 	Experiment Experiment `json:"experiment"`

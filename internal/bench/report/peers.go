@@ -25,7 +25,7 @@ func peersSection(v view) (string, []document.Block) {
 	blocks := []document.Block{
 		document.Heading{Text: "Beside other servers", Page: true},
 		document.Paragraph{Text: fmt.Sprintf("Each server is set up for static files as somebody would who knows it well, with the same %s (the configurations are in internal/bench/target/peers.go). %s; "+
-			"the tables have medians with the lowest and the highest, and × is the ratio to Phalanx's pool. Phalanx has no cache of open files; some of the others do.",
+			"the tables have medians with the lowest and the highest, and × is the ratio to Phalanx's pool.",
 			plural(v.Head.Machine.Cores, "core"), rounds(longest(v)))},
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
@@ -64,6 +64,7 @@ func peersSection(v view) (string, []document.Block) {
 	for _, t := range tables {
 		blocks = append(blocks, peersTable(v, t.caption, t.columns)...)
 	}
+	blocks = append(blocks, goalsTable(v)...)
 	if voids := voids(v); len(voids) > 0 {
 		blocks = append(blocks, document.Paragraph{Text: "Void results:"}, document.List{Items: voids})
 	}
@@ -125,7 +126,7 @@ func (v view) ranked() []string {
 }
 
 func label(server string) string {
-	if slices.Contains(target.ModelNames(), server) {
+	if target.IsPhalanx(server) {
 		return "Phalanx " + server
 	}
 	return server
@@ -227,7 +228,7 @@ func peersFinding(v view) string {
 		place, of := 1, 0
 		for _, server := range v.ranked() {
 			x := v.at(c, server)
-			if server == "goroutine" || math.IsNaN(x) {
+			if server != "process" && target.IsPhalanx(server) || math.IsNaN(x) {
 				continue
 			}
 			of++

@@ -74,6 +74,8 @@ func what(server string) string {
 	switch server {
 	case "process":
 		return ": the parallel server, a pool of worker processes"
+	case "process-netpoll":
+		return ": the same pool, its workers on Go's poller in place of the event loop"
 	case "goroutine":
 		return ": the parallel server, one process with a goroutine for each connection"
 	case "serial":

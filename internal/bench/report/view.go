@@ -52,7 +52,7 @@ func (v view) servers(e record.Experiment) []string {
 
 func order() []string {
 	return []string{
-		"process", "goroutine", "serial", "h2o", "nginx", "lighttpd", "fasthttp-prefork", "fasthttp",
+		"process", record.Verbose, "process-netpoll", "goroutine", "serial", "h2o", "nginx", "lighttpd", "fasthttp-prefork", "fasthttp",
 		"net/http", "caddy", "apache-event", "apache-prefork",
 	}
 }
@@ -69,6 +69,8 @@ func role(server string) chart.Role {
 	switch server {
 	case "process":
 		return chart.First
+	case "process-netpoll":
+		return chart.Fourth
 	case "goroutine":
 		return chart.Second
 	case "serial":

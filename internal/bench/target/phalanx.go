@@ -2,27 +2,51 @@ package target
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
+
+	"phalanx/internal/bench/record"
 )
 
-// ModelNames lists the models of Phalanx, the new ones first.
-func ModelNames() []string { return []string{"process", "goroutine", "serial"} }
+// ModelNames lists the models of Phalanx, the new ones first. The pool is
+// there twice: on the event loop, and on Go's poller, which shows what the
+// processes give and what the loop does.
+func ModelNames() []string { return []string{"process", "process-netpoll", "goroutine", "serial"} }
 
-// Phalanx returns the models, whose binaries are in a directory. They are
+// IsPhalanx reports whether the name is that of a model, or of the pool in
+// another setting.
+func IsPhalanx(name string) bool {
+	return name == record.Verbose || slices.Contains(ModelNames(), name)
+}
+
+// Models returns the models, whose binaries are in a directory. They are
 // silent: no flag asks for a log.
-func Phalanx(binaries string) []Target {
-	var models []Target
-	for _, model := range ModelNames() {
-		models = append(models, Target{
-			Name: model, Package: "make build",
-			Program: filepath.Join(binaries, "master"),
-			version: []string{"--version"}, pattern: `([0-9]+\.[0-9][^\s]*)`,
-			args: func(s Site, _ string) []string {
-				return []string{"--base", s.Base, "--port", strconv.Itoa(s.Port), "--model", model}
-			},
-			Stop: syscall.SIGINT,
-		})
+func Models(binaries string) []Target {
+	return []Target{
+		phalanx(binaries, "process"),
+		phalanx(binaries, "process-netpoll", "--engine", "netpoll"),
+		phalanx(binaries, "goroutine", "--model", "goroutine"),
+		phalanx(binaries, "serial", "--model", "serial"),
 	}
-	return models
+}
+
+// Contenders are what is compared with other servers: all models but the
+// serial one, and the pool with its log.
+func Contenders(binaries string) []Target {
+	loud := phalanx(binaries, record.Verbose, "--verbose", "--log-format", "json")
+	loud.logs = true
+	return append(Models(binaries)[:3:3], loud)
+}
+
+func phalanx(binaries, name string, more ...string) Target {
+	return Target{
+		Name: name, Package: "make build",
+		Program: filepath.Join(binaries, "master"),
+		version: []string{"--version"}, pattern: `([0-9]+\.[0-9][^\s]*)`,
+		args: func(s Site, _ string) []string {
+			return append([]string{"--base", s.Base, "--port", strconv.Itoa(s.Port)}, more...)
+		},
+		Stop: syscall.SIGINT,
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +61,14 @@ func (t Target) Start(s Site) (*Server, error) {
 	}
 	v := &Server{target: t, port: s.Port, cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}
 	v.cmd.Stdout, v.cmd.Stderr = &v.words, &v.words
+	if t.logs {
+		log, err := os.Create(filepath.Join(s.Scratch, t.Name+".log"))
+		if err != nil {
+			return nil, fmt.Errorf("start %s: %w", t.Name, err)
+		}
+		defer log.Close()
+		v.cmd.Stderr = log
+	}
 	v.cmd.Env = append(os.Environ(), "HOME="+s.Scratch)
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	v.cmd.WaitDelay = time.Second // a grandchild may hold the pipe

@@ -33,6 +33,7 @@ type Target struct {
 	config  string   // text of its configuration file, "" for none
 	args    func(s Site, config string) []string
 	Stop    syscall.Signal
+	logs    bool // its output is a log: it goes to a file, and nobody keeps it
 }
 
 // With returns the target with arguments added to its command line.
