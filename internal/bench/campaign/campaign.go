@@ -33,7 +33,7 @@ const tries = 3 // of a cell that comes out void
 // again. The error is that of the context when it was cancelled;
 // what was measured until then is kept.
 func (l Loop) Run(ctx context.Context) error {
-	left := l.Store.Run.Left()
+	left := l.Store.Run.Todo()
 	shown := l.begin(left)
 	for i, c := range left {
 		if ctx.Err() != nil {

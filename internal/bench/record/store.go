@@ -29,7 +29,7 @@ type Store struct {
 }
 
 // Open goes on with the newest run under raw that has the same settings,
-// commit and binaries and lacks a cell, or begins a new one. The second
+// commit and binaries and lacks a cell or has a void one, or begins a new one. The second
 // value reports whether it goes on.
 func Open(raw string, head Head) (*Store, bool, error) {
 	dir, err := newest(raw, head.Settings.Kind)
@@ -41,7 +41,7 @@ func Open(raw string, head Head) (*Store, bool, error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if sameRun(run.Head, head) && len(run.Left()) > 0 {
+		if sameRun(run.Head, head) && len(run.Todo()) > 0 {
 			s, err := appendTo(dir, run)
 			return s, true, err
 		}
@@ -112,8 +112,14 @@ func (s *Store) Append(r Result, tool []byte) error {
 	if _, err := s.out.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("append to %s: %w", cellsName, err)
 	}
-	s.Run.Results = append(s.Run.Results, r)
+	s.Run.put(r)
 	return nil
+}
+
+// put keeps a result. A void one stays until its cell has been measured again.
+func (r *Run) put(result Result) {
+	r.Results = slices.DeleteFunc(r.Results, func(old Result) bool { return old.Cell == result.Cell && old.Void != "" })
+	r.Results = append(r.Results, result)
 }
 
 // Close ends the appending.
@@ -146,7 +152,7 @@ func Load(dir string) (Run, error) {
 		if err := json.Unmarshal(line, &result); err != nil {
 			return run, fmt.Errorf("%s: line %d: %w", cellsName, len(run.Results)+1, err)
 		}
-		run.Results = append(run.Results, result)
+		run.put(result)
 	}
 }
 
@@ -174,10 +180,16 @@ func newest(raw string, kind Kind) (string, error) {
 }
 
 // Left lists the cells that have no result yet, in their order.
-func (r Run) Left() []Cell {
+func (r Run) Left() []Cell { return r.without(func(Result) bool { return true }) }
+
+// Todo lists those and the ones whose result is void.
+func (r Run) Todo() []Cell { return r.without(func(result Result) bool { return result.Void == "" }) }
+
+// without lists the cells that lack a result that counts.
+func (r Run) without(counts func(Result) bool) []Cell {
 	done := make(map[Cell]bool, len(r.Results))
 	for _, result := range r.Results {
-		done[result.Cell] = true
+		done[result.Cell] = counts(result)
 	}
 	var left []Cell
 	for _, c := range r.Head.Settings.Cells {
