@@ -71,12 +71,20 @@ func newChannel(fd int) (*Channel, error) {
 
 // Send queues one message and never waits: [ErrFull] means that the other
 // side has not read for a long time, EPIPE that it is gone.
-func (c *Channel) Send(m Message) error {
+func (c *Channel) Send(m Message) error { return c.send(m, nil) }
+
+// SendFile is Send for a message with a descriptor, of which the other side
+// gets a copy.
+func (c *Channel) SendFile(m Message, fd int) error {
+	return c.send(m, unix.UnixRights(fd))
+}
+
+func (c *Channel) send(m Message, rights []byte) error {
 	p := Encode(nil, m)
 	var sendErr error
 	err := c.raw.Write(func(fd uintptr) bool {
 		// It does not wait, and so EINTR cannot come.
-		_, sendErr = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		_, sendErr = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		return true
 	})
 	if err == nil {
@@ -92,23 +100,95 @@ func (c *Channel) Send(m Message) error {
 }
 
 // Receive waits for one message. It returns io.EOF when the other side is
-// gone, and an error wrapping os.ErrClosed after Close.
+// gone, and an error wrapping os.ErrClosed after Close. A descriptor that came
+// with it is closed.
 func (c *Channel) Receive() (Message, error) {
-	n, err := c.file.Read(c.buf[:])
+	m, fd, err := c.ReceiveFile()
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+	return m, err
+}
+
+// ReceiveFile is Receive for who expects descriptors. fd is the one that came
+// with the message, close-on-exec and the caller's, or -1.
+func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
+	n, fd, err := c.receive()
 	if errors.Is(err, unix.ECONNRESET) {
 		// The other side closed before it read everything. That is
 		// reported once, ahead of what it had sent itself.
-		n, err = c.file.Read(c.buf[:])
+		n, fd, err = c.receive()
 	}
 	switch {
 	case err == io.EOF:
-		return nil, io.EOF
+		return nil, -1, io.EOF
 	case err != nil:
-		return nil, fmt.Errorf("receive: %w", err)
-	case n > MaxMessage:
-		return nil, fmt.Errorf("receive on control channel: message exceeds %d bytes", MaxMessage)
+		return nil, -1, fmt.Errorf("receive: %w", err)
 	}
-	return Decode(c.buf[:n])
+	if n > MaxMessage {
+		err = fmt.Errorf("receive on control channel: message exceeds %d bytes", MaxMessage)
+	} else {
+		m, err = Decode(c.buf[:n])
+	}
+	if err != nil && fd >= 0 {
+		unix.Close(fd)
+		fd = -1
+	}
+	return m, fd, err
+}
+
+// receive reads one message into the buffer.
+func (c *Channel) receive() (n, fd int, err error) {
+	waited := c.raw.Read(func(socket uintptr) bool {
+		var fds []int
+		n, fds, err = receiveRights(int(socket), c.buf[:], 1)
+		if fd = -1; len(fds) > 0 {
+			fd = fds[0]
+		}
+		return err != unix.EAGAIN
+	})
+	switch {
+	case errors.Is(waited, os.ErrDeadlineExceeded):
+		return 0, -1, waited
+	case waited != nil: // the runtime's own word for it is not exported
+		return 0, -1, os.ErrClosed
+	}
+	if err == nil && n == 0 {
+		return 0, -1, io.EOF
+	}
+	return n, fd, err
+}
+
+// receiveRights receives one message with at most so many descriptors; none
+// is left open when there are more. It does not wait.
+func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error) {
+	rights := make([]byte, unix.CmsgSpace(4*most))
+	var rightsLen, flags int
+	for {
+		n, rightsLen, flags, _, err = unix.Recvmsg(socket, p, rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:rightsLen])
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, m := range messages {
+		if got, err := unix.ParseUnixRights(&m); err == nil {
+			fds = append(fds, got...)
+		}
+	}
+	if flags&unix.MSG_CTRUNC != 0 || len(fds) > most {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return 0, nil, errors.New("more descriptors came than the message may have, or than this process may open")
+	}
+	return n, fds, nil
 }
 
 // Close closes this end. The other side receives io.EOF.

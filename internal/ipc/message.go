@@ -13,7 +13,8 @@ import (
 // exceed it is cut.
 const MaxMessage = 4096
 
-// Message is one of [Ready], [Failed], [Serve] and [Draining].
+// Message is one of the types below. Those that say "with a descriptor" travel
+// with [Channel.SendFile].
 type Message interface {
 	append(dst []byte) []byte
 }
@@ -37,12 +38,42 @@ type Serve struct{}
 // ends when those it has do.
 type Draining struct{}
 
+// Heir tells the master, before Ready, that the worker can take over the
+// connections of another, and hand its own over.
+type Heir struct{}
+
+// Adopt, with a descriptor, tells the worker to take over the connections that
+// come on that channel, until it ends; see [Bequest].
+type Adopt struct{}
+
+// Retire tells the worker to end without a client noticing: another serves in
+// its place. With a descriptor, that is the channel on which its connections
+// are handed over; what cannot be handed over is finished first.
+type Retire struct {
+	// Queue says that nobody takes the listening socket over: what is on its way
+	// to it is for this worker.
+	Queue bool
+}
+
+// Alive tells the master, from inside the serving loop, that it goes round.
+type Alive struct{}
+
+// Tired asks the master for a replacement.
+type Tired struct {
+	Reason string // for the log
+}
+
 // The first byte of a message.
 const (
 	kindReady    = 1
 	kindFailed   = 2
 	kindServe    = 3
 	kindDraining = 4
+	kindHeir     = 5
+	kindAdopt    = 6
+	kindRetire   = 7
+	kindAlive    = 8
+	kindTired    = 9
 )
 
 // Encode appends the wire form of m to dst.
@@ -67,6 +98,22 @@ func (Serve) append(dst []byte) []byte {
 
 func (Draining) append(dst []byte) []byte {
 	return append(dst, kindDraining)
+}
+
+func (Heir) append(dst []byte) []byte  { return append(dst, kindHeir) }
+func (Adopt) append(dst []byte) []byte { return append(dst, kindAdopt) }
+func (Alive) append(dst []byte) []byte { return append(dst, kindAlive) }
+
+func (m Retire) append(dst []byte) []byte {
+	queue := byte(0)
+	if m.Queue {
+		queue = 1
+	}
+	return append(dst, kindRetire, queue)
+}
+
+func (m Tired) append(dst []byte) []byte {
+	return append(append(dst, kindTired), fit(m.Reason, MaxMessage-1)...)
 }
 
 // fit returns s as valid UTF-8 in at most n bytes, cut between characters.
@@ -99,20 +146,39 @@ func Decode(p []byte) (Message, error) {
 		return Ready{PID: int(pid), Version: string(body[4:])}, nil
 	case kind == kindFailed && len(body) >= 1:
 		return Failed{ExitCode: int(body[0]), Reason: string(body[1:])}, nil
-	case kind == kindServe && len(body) == 0:
-		return Serve{}, nil
-	case kind == kindDraining && len(body) == 0:
-		return Draining{}, nil
-	case kind < kindReady || kind > kindDraining:
+	case kind == kindTired:
+		return Tired{Reason: string(body)}, nil
+	case kind == kindRetire && len(body) == 1 && body[0] <= 1:
+		return Retire{Queue: body[0] == 1}, nil
+	case len(body) == 0 && bare(kind) != nil:
+		return bare(kind), nil
+	case kind < kindReady || kind > kindTired:
 		return nil, fmt.Errorf("decode message: unknown kind %d", kind)
 	default:
 		return nil, fmt.Errorf("decode message of kind %d: wrong length %d", kind, len(p))
 	}
 }
 
+// bare returns the message of a kind that says nothing but its kind, or nil.
+func bare(kind byte) Message {
+	switch kind {
+	case kindServe:
+		return Serve{}
+	case kindDraining:
+		return Draining{}
+	case kindHeir:
+		return Heir{}
+	case kindAdopt:
+		return Adopt{}
+	case kindAlive:
+		return Alive{}
+	}
+	return nil
+}
+
 // text returns the part of a message that is text, behind its fixed fields.
 func text(p []byte) []byte {
-	fixed := map[byte]int{kindReady: 5, kindFailed: 2}[p[0]]
+	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindRetire: 2}[p[0]]
 	return p[min(fixed, len(p)):]
 }
 

@@ -19,6 +19,12 @@ var golden = []struct {
 	{Failed{}, "\x02\x00"},
 	{Serve{}, "\x03"},
 	{Draining{}, "\x04"},
+	{Heir{}, "\x05"},
+	{Adopt{}, "\x06"},
+	{Retire{}, "\x07\x00"},
+	{Retire{Queue: true}, "\x07\x01"},
+	{Alive{}, "\x08"},
+	{Tired{Reason: "9 requests"}, "\x099 requests"},
 }
 
 func TestGolden(t *testing.T) {
@@ -34,11 +40,11 @@ func TestGolden(t *testing.T) {
 
 func TestDecodeErrors(t *testing.T) {
 	for _, wire := range []string{
-		"", "\x00", "\x05", "\xff", // no such kind
+		"", "\x00", "\x0a", "\xff", // no such kind
 		"\x01", "\x01\x00\x00\x00", // cut
 		"\x01\x00\x00\x00\x00v", "\x01\x80\x00\x00\x00v", // pid
-		"\x02", "\x03x", "\x04x", // length
-		"\x02\x01\xff", "\x01\x00\x00\x00\x01\xc3", // not UTF-8
+		"\x02", "\x03x", "\x04x", "\x05x", "\x06x", "\x07", "\x07\x02", "\x07\x00x", "\x08x", // length
+		"\x02\x01\xff", "\x01\x00\x00\x00\x01\xc3", "\x09\xff", // not UTF-8
 		"\x02\x01" + strings.Repeat("x", MaxMessage-1),
 	} {
 		if m, err := Decode([]byte(wire)); err == nil {
