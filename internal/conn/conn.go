@@ -10,6 +10,7 @@
 package conn
 
 import (
+	"sync/atomic"
 	"time"
 
 	"phalanx/internal/proto"
@@ -57,13 +58,14 @@ type Site interface {
 // Config is what all connections of a worker have in common.
 type Config struct {
 	Site      Site
-	Server    string        // the Server field's value
-	KeepAlive time.Duration // for how long an idle connection stays open
-	Expires   time.Duration // for how long a file may be taken as fresh
-	Single    bool          // close after the first reply (the serial model)
-	List      bool          // list directories without an index
-	CORS      bool          // let the scripts of every site read what is served
-	Header    []string      // "Name: value" for every reply
+	Server    string         // the Server field's value
+	KeepAlive time.Duration  // for how long an idle connection stays open
+	Expires   time.Duration  // for how long a file may be taken as fresh
+	Single    bool           // close after the first reply (the serial model)
+	List      bool           // list directories without an index
+	CORS      bool           // let the scripts of every site read what is served
+	Header    []string       // "Name: value" for every reply
+	Requests  *atomic.Uint64 // counts the replies, if not nil
 }
 
 // Step is what the caller of [Conn.Next] does next. In every case it first
@@ -332,6 +334,9 @@ func (c *Conn) Sent(n int64, now Now) {
 // finish ends a reply whose last byte has been handed over.
 func (c *Conn) finish(now Now) {
 	c.report()
+	if c.cfg.Requests != nil {
+		c.cfg.Requests.Add(1)
+	}
 	c.release()
 	c.parser.Reset()
 	c.since = now.Mono

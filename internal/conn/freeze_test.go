@@ -1,0 +1,180 @@
+package conn
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// move freezes the driver's connection and goes on with a new one, whose
+// clock began at another time.
+func (d *driver) move(cfg *Config, obs Observer) {
+	d.t.Helper()
+	if !d.conn.Movable() {
+		d.t.Fatalf("cannot be moved in phase %d", d.conn.phase)
+	}
+	d.hold()
+	state := d.conn.Freeze(nil, nil, d.now)
+	var file File
+	if f := d.conn.Segment().File; f != nil {
+		f.(*fakeFile).site.open++
+		file = f
+	}
+	d.conn.Leave()
+	d.now.Mono += 1000 * time.Hour
+	var err error
+	if d.conn, _, err = Thaw(cfg, obs, state, file, d.now); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// A connection that is moved between any two bytes that it receives gives the
+// same replies as one that stays.
+func TestMoveAnywhere(t *testing.T) {
+	raw := "GET /a HTTP/1.1\r\nHost: a\r\n\r\n" + "GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=2-4\r\n\r\n" +
+		"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+	cfg := newConfig()
+	want, ended := exchange(t, cfg, nil, raw)
+	if !ended {
+		t.Fatal("the last reply does not end the connection")
+	}
+	for i := 1; i < len(raw); i++ {
+		d := newDriver(t, cfg, nil)
+		if !d.receive(raw[:i]) {
+			t.Fatalf("ended after %d bytes", i)
+		}
+		d.move(cfg, nil)
+		if d.receive(raw[i:]) || string(d.reply) != want {
+			t.Fatalf("moved after %d bytes:\n%q\nwant\n%q", i, d.reply, want)
+		}
+	}
+	if open := cfg.Site.(*fakeSite).open; open != 0 {
+		t.Errorf("%d files are open", open)
+	}
+}
+
+// A download is moved with what was pipelined behind it, and the log knows the
+// whole of it.
+func TestMoveDownload(t *testing.T) {
+	cfg := newConfig()
+	raw := "GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+	want, _ := exchange(t, cfg, nil, raw)
+	obs := &observer{}
+	d := newDriver(t, cfg, obs)
+	d.piece = 1000
+	d.in = append(d.in, raw...)
+	d.at(time.Minute).conn.Receive(d.in, d.now)
+	for moves := 0; d.once() && d.step != Read; {
+		if d.step == Send && d.conn.Movable() {
+			moves++
+			d.move(cfg, obs)
+		}
+		if moves > 50 {
+			d.piece = 40 << 10
+		}
+	}
+	if string(d.reply) != want {
+		t.Errorf("%d bytes, want %d", len(d.reply), len(want))
+	}
+	if len(obs.records) != 2 || obs.records[0].target != "/big" || obs.records[0].bytes != int64(len(bigData)) || obs.records[0].status != 200 {
+		t.Errorf("the log says %+v", obs.records)
+	}
+}
+
+// Deadlines move with the connection.
+func TestMoveKeepsAge(t *testing.T) {
+	cfg := newConfig()
+	for raw, left := range map[string]time.Duration{"": cfg.KeepAlive - 7*time.Second, "GET /": HeadTimeout - 7*time.Second} {
+		d := newDriver(t, cfg, nil)
+		if raw != "" {
+			d.receive(raw)
+		}
+		d.at(7*time.Second).move(cfg, nil)
+		if got := d.conn.Deadline() - d.now.Mono; got != left {
+			t.Errorf("after %q: %v are left, want %v", raw, got, left)
+		}
+	}
+}
+
+// What cannot be moved stays until it can.
+func TestMovable(t *testing.T) {
+	cfg := newConfig()
+	d := newDriver(t, cfg, nil)
+	d.receive("GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+	if d.conn.Movable() {
+		t.Error("a request's body is moved")
+	}
+	d.receive("cde")
+	if !d.conn.Movable() {
+		t.Error("an idle connection stays")
+	}
+	d.conn.Drain(d.now)
+	if d.conn.Movable() {
+		t.Error("a draining connection is moved")
+	}
+	d = newDriver(t, cfg, nil)
+	d.piece = 3
+	d.conn.Receive([]byte("GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=0-3,6-9\r\n\r\n"), d.now)
+	d.once()
+	if d.step != Send || d.conn.Movable() {
+		t.Error("several ranges are moved")
+	}
+	d.conn.Abort("")
+}
+
+func TestThawRefuses(t *testing.T) {
+	cfg := newConfig()
+	d := newDriver(t, cfg, nil)
+	d.receive("GET /x HTTP/1.1\r\nHo")
+	d.hold()
+	good := d.conn.Freeze(nil, []byte("unsent"), d.now)
+	if _, unsent, err := Thaw(cfg, nil, good, nil, d.now); err != nil || string(unsent) != "unsent" {
+		t.Fatalf("%q, %v", unsent, err)
+	}
+	for what, state := range map[string][]byte{
+		"nothing": nil, "another version": append([]byte{2}, good[1:]...), "a file that did not come": append([]byte{1, stateSending}, good[2:]...),
+		"a flag that nobody knows": append([]byte{1, 0x80}, good[2:]...), "more than all": append(bytes.Clone(good), 0),
+		"a length beyond the end": {1, 0, 0, 200, 1, 0}, "a number without end": append([]byte{1, 0}, bytes.Repeat([]byte{0xff}, 20)...),
+	} {
+		if _, _, err := Thaw(cfg, nil, state, nil, d.now); err == nil {
+			t.Errorf("%s is accepted", what)
+		}
+	}
+	for n := range good {
+		if _, _, err := Thaw(cfg, nil, good[:n], nil, d.now); err == nil {
+			t.Errorf("%d of %d bytes are accepted", n, len(good))
+		}
+	}
+	if _, _, err := Thaw(cfg, nil, good, &fakeFile{site: newFakeSite()}, d.now); err == nil {
+		t.Error("a file that nobody sends is accepted")
+	}
+}
+
+// Whatever is thawed without a file can be frozen and thawed again, and then
+// goes on with any bytes.
+func FuzzThaw(f *testing.F) {
+	cfg := newConfig()
+	d := newDriver(f, cfg, nil)
+	f.Add(d.conn.Freeze(nil, nil, d.now), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	d.receive("GET /x HTTP/1.1\r\nHo")
+	d.hold()
+	f.Add(d.conn.Freeze(nil, []byte("x"), d.now), "st: a\r\n\r\n")
+	f.Fuzz(func(t *testing.T, state []byte, more string) {
+		d := newDriver(t, cfg, nil)
+		c, unsent, err := Thaw(cfg, nil, state, nil, d.now)
+		if err != nil {
+			return
+		}
+		again, unsent2, err := Thaw(cfg, nil, c.Freeze(nil, unsent, d.now), nil, d.now)
+		if err != nil || !bytes.Equal(unsent, unsent2) || !bytes.Equal(c.in, again.in) || c.phase != again.phase {
+			t.Fatalf("%v: %+v became %+v", err, c, again)
+		}
+		d.conn = again
+		d.conn.Unsent(0, d.now)
+		if d.pump() && len(more) > 0 && len(more) < 1<<16 {
+			d.receive(strings.Clone(more))
+		}
+		d.conn.Abort("")
+	})
+}
