@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -70,6 +71,11 @@ func TestExitCodes(t *testing.T) {
 	}
 	defer l.Close()
 	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	comm, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
 	tests := []struct {
 		args string
@@ -82,7 +88,7 @@ func TestExitCodes(t *testing.T) {
 		{"--port 0 --worker " + dir, 78, "phalanx: worker " + dir + ": not an executable file" + cure},
 		{"--port 0 --worker " + plain, 78, "phalanx: worker " + plain + ": not an executable file" + cure},
 		{"--port 0 --worker /bin/true", 78, "phalanx: worker /bin/true: is no worker of Phalanx " + options.Version + " (exit status 0)" + cure},
-		{"--port " + taken + " --worker /bin/true", 1, "phalanx: --port " + taken + ": already in use by another server; stop it or choose another port\n"},
+		{"--port " + taken + " --worker /bin/true", 1, "phalanx: --port " + taken + ": already in use by " + self + "; stop it or choose another port\n"},
 		{"--port 0 --bind x --worker /bin/true", 64, "phalanx: --bind x: must be an IP address of this machine, such as 127.0.0.1 or ::1\n"},
 		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: no address of this machine; choose one of its own, or leave --bind out\n"},
 	}

@@ -25,7 +25,11 @@ func explain(cfg Config, err error) error {
 	bind := fmt.Sprintf("--bind %s: ", cfg.Bind)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return &Error{1, port + "already in use by another server; stop it or choose another port", err}
+		who := holder("/proc", cfg.Port)
+		if who == "" {
+			who = "another server"
+		}
+		return &Error{1, port + "already in use by " + who + "; stop it or choose another port", err}
 	case errors.Is(err, unix.EACCES):
 		return &Error{78, port + "needs a privilege; choose 1024 or above, or give master CAP_NET_BIND_SERVICE", err}
 	case errors.Is(err, unix.EADDRNOTAVAIL):

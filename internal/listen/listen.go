@@ -33,8 +33,11 @@ type Config struct {
 // Set is the pool's listening sockets. It keeps them for life: what waits in
 // the accept queue of a dead worker is there for the next one.
 type Set struct {
-	files []*os.File
-	port  int
+	cfg           Config
+	network, host string
+	port          int
+	files         []*os.File // by slot
+	group         []*os.File // all that listen, in the kernel's order; see Steer
 }
 
 // Open opens all sockets or none. Its errors are of type [*Error].
@@ -47,7 +50,7 @@ func Open(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, explain(cfg, err)
 	}
-	s := &Set{port: first.Addr().(*net.TCPAddr).Port}
+	s := &Set{cfg: cfg, network: network, host: host, port: first.Addr().(*net.TCPAddr).Port}
 	err = s.add(first)
 	for slot := 1; slot < cfg.Slots && err == nil; slot++ {
 		var l *net.TCPListener
@@ -72,20 +75,9 @@ func (s *Set) File(slot int) *os.File { return s.files[slot] }
 // connection. See [RefuseNew].
 func (s *Set) RefuseNew() error {
 	var errs []error
-	for _, f := range s.files {
+	for _, f := range s.group {
 		errs = append(errs, RefuseNew(int(f.Fd())))
 	}
-	return errors.Join(errs...)
-}
-
-// Close closes the set's copies. A worker that still has its own goes on
-// accepting; the others' queues are reset.
-func (s *Set) Close() error {
-	var errs []error
-	for _, f := range s.files {
-		errs = append(errs, f.Close())
-	}
-	s.files = nil
 	return errors.Join(errs...)
 }
 
@@ -165,7 +157,8 @@ func (s *Set) add(l *net.TCPListener) error {
 			return
 		}
 		if dupErr = unix.SetNonblock(dup, false); dupErr == nil {
-			s.files = append(s.files, os.NewFile(uintptr(dup), "listening socket"))
+			f := os.NewFile(uintptr(dup), "listening socket")
+			s.files, s.group = append(s.files, f), append(s.group, f)
 			dupErr = unix.SetNonblock(dup, true)
 		} else {
 			unix.Close(dup)

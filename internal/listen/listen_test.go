@@ -96,7 +96,7 @@ func TestSecondServerIsRefused(t *testing.T) {
 			t.Fatalf("a second server joined with --bind %q", bind)
 		}
 		var e *Error
-		want := "--port " + strconv.Itoa(s.Port()) + ": already in use by another server; stop it or choose another port"
+		want := "--port " + strconv.Itoa(s.Port()) + ": already in use by " + self(t) + "; stop it or choose another port"
 		if !errors.As(err, &e) || e.ExitCode() != 1 || err.Error() != want {
 			t.Errorf("got %v", err)
 		}

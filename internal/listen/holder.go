@@ -1,0 +1,62 @@
+package listen
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// holder names who listens on a TCP port, such as "nginx (pid 4711)", or ""
+// when that cannot be told: the process may be another user's, or gone. It reads
+// /proc, where a socket has its inode (proc(5)).
+func holder(proc string, port int) string {
+	inodes := listening(filepath.Join(proc, "net", "tcp"), port)
+	for inode := range listening(filepath.Join(proc, "net", "tcp6"), port) {
+		inodes[inode] = true
+	}
+	links, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
+	if err != nil || len(inodes) == 0 {
+		return ""
+	}
+	first := 0 // the parent of those that share a socket is the oldest
+	for _, link := range links {
+		name, err := os.Readlink(link)
+		if err != nil || !inodes[strings.TrimSuffix(strings.TrimPrefix(name, "socket:["), "]")] {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(link))))
+		if err == nil && (first == 0 || pid < first) {
+			first = pid
+		}
+	}
+	command, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(first), "comm"))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(command)), first)
+}
+
+// listening returns the inodes of the sockets that listen on a port, from a
+// table of the kernel's: local address, remote address, state, and six columns
+// later the inode.
+func listening(table string, port int) map[string]bool {
+	const listen = "0A" // TCP_LISTEN
+	inodes := make(map[string]bool)
+	text, err := os.ReadFile(table)
+	if err != nil {
+		return inodes
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) < 10 || f[3] != listen {
+			continue
+		}
+		_, hex, _ := strings.Cut(f[1], ":")
+		if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port {
+			inodes[f[9]] = true
+		}
+	}
+	return inodes
+}

@@ -1,0 +1,37 @@
+package listen
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// self is how this process is named as the holder of a port.
+func self(t *testing.T) string {
+	t.Helper()
+	comm, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
+}
+
+func TestHolder(t *testing.T) {
+	for _, bind := range []string{"127.0.0.1", "::1", ""} {
+		if bind != "127.0.0.1" && !hasIPv6() {
+			continue
+		}
+		s := mustOpen(t, Config{Bind: bind, Slots: 2})
+		if got := holder("/proc", s.Port()); got != self(t) {
+			t.Errorf("--bind %q is held by %q, want %q", bind, got, self(t))
+		}
+		s.Close()
+		if got := holder("/proc", s.Port()); got != "" {
+			t.Errorf("a port that nobody has is held by %q", got)
+		}
+	}
+	if got := holder(t.TempDir(), 80); got != "" {
+		t.Errorf("without /proc a port is held by %q", got)
+	}
+}

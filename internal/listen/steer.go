@@ -1,0 +1,108 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// The sockets of one address are a group, among which the kernel chooses for
+// each new connection: by a hash, or as a program says that answers with the
+// number of a socket in the group. The numbers are those of the order in which
+// the sockets began to listen; when one is closed, the last takes its number
+// (reuseport_detach_sock in the kernel). A number beyond the last socket means
+// the hash.
+
+// Steer sends new connections to these slots alone; with none, or all sockets
+// that there are, the kernel chooses among all. What has begun elsewhere goes
+// on there.
+func (s *Set) Steer(slots []int) error {
+	var numbers []int
+	for _, slot := range slots {
+		numbers = append(numbers, slices.Index(s.group, s.files[slot]))
+	}
+	if len(s.group) < 2 {
+		return nil
+	}
+	fd := int(s.group[0].Fd())
+	if len(numbers) == 0 || len(numbers) == len(s.group) {
+		// There may be no program: that is what is wanted.
+		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
+		if err != nil && err != unix.ENOENT {
+			return fmt.Errorf("steer new connections to all: %w", err)
+		}
+		return nil
+	}
+	program := steering(numbers)
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if err != nil {
+		return fmt.Errorf("steer new connections to %d of %d sockets: %w", len(numbers), len(s.group), err)
+	}
+	return nil
+}
+
+// steering is the program that answers with one of the numbers by chance. The
+// hash of a packet would be zero where no network card has computed it.
+func steering(numbers []int) []unix.SockFilter {
+	const adRandom = 56                    // SKF_AD_RANDOM
+	ancillary := int32(-0x1000 + adRandom) // from SKF_AD_OFF on
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(ancillary)},
+		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(len(numbers))},
+	}
+	for i, number := range numbers {
+		program = append(program,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(i), Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(number)})
+	}
+	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(numbers[0])})
+}
+
+// Grow opens a socket for one slot more and returns its number.
+func (s *Set) Grow() (slot int, err error) {
+	l, err := open(s.network, s.host, s.port, joining)
+	if err == nil {
+		err = s.add(l)
+	}
+	if err != nil {
+		return -1, explain(s.cfg, err)
+	}
+	return len(s.files) - 1, nil
+}
+
+// Shrink takes the last slot out of the set. Its socket listens on until
+// release closes it, which is to be when nobody accepts there any more and
+// nothing is on its way there.
+func (s *Set) Shrink() (release func() error) {
+	f := s.files[len(s.files)-1]
+	s.files = s.files[:len(s.files)-1]
+	return func() error {
+		if s.group == nil {
+			return nil // closed with the set
+		}
+		s.leave(f)
+		return f.Close()
+	}
+}
+
+// leave keeps the order that the kernel has after a socket was closed.
+func (s *Set) leave(f *os.File) {
+	last := len(s.group) - 1
+	s.group[slices.Index(s.group, f)] = s.group[last]
+	s.group = s.group[:last]
+}
+
+// Close closes the set's copies. A worker that still has its own goes on
+// accepting; the others' queues are reset.
+func (s *Set) Close() error {
+	var errs []error
+	for _, f := range s.group {
+		errs = append(errs, f.Close())
+	}
+	s.files, s.group = nil, nil
+	return errors.Join(errs...)
+}

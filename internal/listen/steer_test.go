@@ -1,0 +1,105 @@
+package listen
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// arrivals connects so many clients and counts at which socket of the set each
+// arrives.
+func arrivals(t *testing.T, s *Set, clients int) []int {
+	t.Helper()
+	counts := make([]int, len(s.group))
+	for range clients {
+		c := dial(t, "127.0.0.1", s.Port())
+		var fds []unix.PollFd
+		for _, f := range s.group {
+			fds = append(fds, unix.PollFd{Fd: int32(f.Fd()), Events: unix.POLLIN})
+		}
+		if n, err := unix.Poll(fds, 5000); n != 1 || err != nil {
+			t.Fatalf("%d sockets have a connection: %v", n, err)
+		}
+		for i, p := range fds {
+			if p.Revents != 0 {
+				counts[i]++
+				fd, _, err := unix.Accept(int(p.Fd))
+				if err != nil {
+					t.Fatal(err)
+				}
+				unix.Close(fd)
+			}
+		}
+		c.Close()
+	}
+	return counts
+}
+
+func TestSteer(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 4})
+	for _, slots := range [][]int{{2}, {0, 3}, {1, 2, 3}, {0, 1, 2, 3}, {1}, {}} {
+		if err := s.Steer(slots); err != nil {
+			t.Fatal(err)
+		}
+		wanted := slots
+		if len(wanted) == 0 {
+			wanted = []int{0, 1, 2, 3}
+		}
+		for i, n := range arrivals(t, s, 60) {
+			// One of 60 by chance: 4 slots leave one out once in 30 million times.
+			if (n > 0) != slices.Contains(wanted, i) {
+				t.Errorf("steered to %v: %d connections came to %d", slots, n, i)
+			}
+		}
+	}
+}
+
+// The set grows and shrinks, and steering keeps to the order in which the
+// kernel counts what is left.
+func TestGrowAndShrink(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	for want := 2; want < 5; want++ {
+		if slot, err := s.Grow(); slot != want || err != nil {
+			t.Fatalf("slot %d, %v", slot, err)
+		}
+	}
+	steer := func(slots ...int) {
+		t.Helper()
+		if err := s.Steer(slots); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release4, release3 := s.Shrink(), s.Shrink()
+	steer(0, 1, 2)
+	if got := arrivals(t, s, 60); got[3]+got[4] > 0 {
+		t.Errorf("connections came to %v", got)
+	}
+	// The one before the last goes first: the last takes its place.
+	if err := release3(); err != nil {
+		t.Fatal(err)
+	}
+	if slot, err := s.Grow(); slot != 3 || err != nil {
+		t.Fatalf("slot %d, %v", slot, err)
+	}
+	steer(3)
+	if got := arrivals(t, s, 20); got[4] != 20 {
+		t.Errorf("connections came to %v", got)
+	}
+	if err := release4(); err != nil {
+		t.Fatal(err)
+	}
+	steer(3)
+	if got := arrivals(t, s, 20); got[3] != 20 {
+		t.Errorf("connections came to %v", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port()))); err == nil {
+		c.Close()
+		t.Error("somebody still listens")
+	}
+}
