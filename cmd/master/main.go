@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"phalanx/internal/listen"
 	"phalanx/internal/logging"
@@ -38,24 +39,15 @@ func run(args []string, stdout, stderr *os.File) int {
 }
 
 func serve(args []string, stderr *os.File) error {
-	o, err := options.ParseMaster(args, os.Getenv)
-	if err != nil {
-		return err
-	}
-	if o.Base, err = options.CheckBase(o.Base); err != nil {
-		return err
-	}
-	worker, err := findWorker(o.Worker)
+	o, worker, err := settings(args)
 	if err != nil {
 		return err
 	}
 	// A log whose reader has gone must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
-	signals := make(chan os.Signal, 4) // a HUP and two stops, while the pool is busy
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
-		signal.Notify(signals, syscall.SIGHUP)
-	}
+	hungUp := terminal()
+	signals := make(chan os.Signal, 8) // what may come while the pool is busy
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU)
 	defer signal.Stop(signals)
 	logFile, err := duplicate(stderr)
 	if err != nil {
@@ -75,11 +67,17 @@ func serve(args []string, stderr *os.File) error {
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
 		Socket: sockets.File, Log: logFile,
 	}
-	return supervise.Run(supervise.Config{
+	reload := func() (supervise.Settings, error) { return reloaded(args, o, spawner) }
+	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Signals: signals, Orphans: orphans, Log: log,
+		Spawn: spawner.Spawn, Reload: reload, Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
+		DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:   func() { refuse(log, sockets) },
 		Alert:     func(line string) { fmt.Fprintf(stderr, "phalanx: %s\n", line) },
-	})
+	}
+	if o.Model == options.Process {
+		pool.Sockets = sockets
+	}
+	return supervise.Run(pool)
 }

@@ -26,6 +26,26 @@ func orphaned(pid int) (news <-chan os.Signal, stop func()) {
 	return c, func() { signal.Stop(c) }
 }
 
+// terminal returns what tells a HUP that means the end of the terminal, from
+// which the server was started, from one that somebody sent; nil if every HUP
+// was sent. Under nohup the end of the terminal is nothing to care about.
+func terminal() func() bool {
+	if signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
+		return nil
+	}
+	return func() bool { return !hasTerminal() }
+}
+
+// hasTerminal asks for the controlling terminal (tty(4)).
+func hasTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
 // refuse ends listening: the workers take what has come so far, and what
 // would come after that is not let in, so that nothing is left in a queue
 // when they close their copies.

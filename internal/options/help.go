@@ -15,7 +15,8 @@ Phalanx serves a static website with a pool of worker processes.
 	helpTail = `
 Every flag can be set in the environment: --log-format is PHALANX_LOG_FORMAT,
 PHALANX_VERBOSE is a count, and a flag that may be repeated (--cache, --index,
---header) has a value on each line. A flag beats its variable.
+--header) has a value on each line. A flag beats its variable, and a variable
+the file of --config, whose lines are flags without dashes: port = 80
 
 Examples:
   master --base site --port 8080 -v

@@ -36,6 +36,12 @@ type Options struct {
 	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"how long an idle connection stays open"`
 	Worker    string    `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside master" description:"the worker binary"`
 
+	Config       string       `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again"`
+	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish"`
+	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life"`
+	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
+	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more; 512M is understood"`
+
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
 	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"auto (console on a terminal), console or json"`
@@ -58,6 +64,24 @@ func (o Options) Slots(cpus int) int {
 	default:
 		return max(1, min(cpus, MaxWorkers))
 	}
+}
+
+// NeedsRestart returns the flag that differs between two settings of one master
+// and that cannot change while it runs, or "".
+func NeedsRestart(a, b Options) string {
+	switch {
+	case a.Port != b.Port:
+		return "port"
+	case a.Bind != b.Bind:
+		return "bind"
+	case a.Model != b.Model:
+		return "model"
+	case a.DrainTimeout != b.DrainTimeout:
+		return "drain-timeout"
+	case a.HangTimeout != b.HangTimeout:
+		return "hang-timeout"
+	}
+	return ""
 }
 
 // EventLoop reports whether a worker serves with one thread around epoll, or
@@ -94,6 +118,10 @@ func (o Options) WorkerArgs(slot int) []string {
 		"--recv=" + strconv.Itoa(int(o.Recv)),
 		"--keepalive=" + time.Duration(o.KeepAlive).String(),
 		"--log-format=" + string(o.LogFormat),
+		"--drain-timeout=" + time.Duration(o.DrainTimeout).String(),
+		"--hang-timeout=" + time.Duration(o.HangTimeout).String(),
+		"--max-requests=" + strconv.FormatInt(int64(o.MaxRequests), 10),
+		"--max-memory=" + strconv.FormatInt(int64(o.MaxMemory), 10),
 	}
 	if o.Bind != "" {
 		args = append(args, "--bind="+string(o.Bind))

@@ -1,7 +1,10 @@
 package options
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"io/fs"
 	"reflect"
 	"strconv"
 	"strings"
@@ -18,16 +21,24 @@ type line struct {
 	Help    bool   `group:"Output" short:"h" long:"help" description:"print this text"`
 }
 
-// ParseMaster reads the master's flags, and the PHALANX_ variables for the
-// flags that are not given. The error is a [*UsageError], or an [*Info] when
+// ParseMaster reads the master's flags, the PHALANX_ variables for the flags
+// that are not given, and the file of --config for those that neither says. The
+// error is a [*UsageError], a [*ConfigError] of the file, or an [*Info] when
 // the user asked for a text.
 func ParseMaster(args []string, getenv func(string) string) (Options, error) {
 	var l line
-	p, err := parse("master", args, &l, &l)
+	p, err := parse("master", args, &l, &l, "")
 	if err != nil {
 		return Options{}, err
 	}
-	if err := fromEnv(p, &l, getenv); err != nil {
+	given := givenBy(p)
+	if file := cmp.Or(l.Config, getenv("PHALANX_CONFIG")); file != "" {
+		l = line{}
+		if p, err = parse("master", args, &l, &l, file); err != nil {
+			return Options{}, err
+		}
+	}
+	if err := fromEnv(p, &l, given, getenv); err != nil {
 		return Options{}, err
 	}
 	o := l.Options
@@ -52,7 +63,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		line
 		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
 	}
-	if _, err := parse("worker", args, &l, &l.line); err != nil {
+	if _, err := parse("worker", args, &l, &l.line, ""); err != nil {
 		return WorkerOptions{}, err
 	}
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot)}, nil
@@ -71,11 +82,17 @@ func (s *Slot) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// parse fills all, of which l is a part or the whole.
-func parse(command string, args []string, all any, l *line) (*flags.Parser, error) {
+// parse fills all, of which l is a part or the whole, from a file, if there is
+// one, and the arguments, which count for more.
+func parse(command string, args []string, all any, l *line, file string) (*flags.Parser, error) {
 	p := flags.NewNamedParser(command, flags.PassDoubleDash)
 	if _, err := p.AddGroup(command, "", all); err != nil {
 		return nil, &UsageError{err.Error()}
+	}
+	if file != "" {
+		if err := fromFile(p, file); err != nil {
+			return nil, err
+		}
 	}
 	rest, err := p.ParseArgs(args)
 	switch {
@@ -92,12 +109,41 @@ func parse(command string, args []string, all any, l *line) (*flags.Parser, erro
 	return p, nil
 }
 
-// fromEnv sets what the command line left at its default. go-flags could
-// read the environment itself, but only the process's own.
-func fromEnv(p *flags.Parser, l *line, getenv func(string) string) error {
+// givenBy returns the flags that the command line had.
+func givenBy(p *flags.Parser) map[string]bool {
+	given := make(map[string]bool)
+	for _, o := range list(p) {
+		given[o.LongName] = !o.IsSetDefault()
+	}
+	return given
+}
+
+// fromFile reads flags from a file in which each line is a flag without its
+// dashes, "=" and a value; go-flags calls that an INI file.
+func fromFile(p *flags.Parser, file string) error {
+	err := flags.NewIniParser(p).ParseFile(file)
+	if err == nil {
+		return nil
+	}
+	name := "--config " + printable(file)
+	if e, ok := errors.AsType[*flags.IniError](err); ok {
+		return &ConfigError{Text: fmt.Sprintf("%s, line %d: %s", name, e.LineNumber, e.Message), Err: err}
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &ConfigError{Text: fmt.Sprintf("%s: %v; create it or name another", name, e.Err), Err: err}
+	}
+	if e, ok := errors.AsType[*flags.Error](err); ok && e.Type == flags.ErrUnknownGroup {
+		return &ConfigError{Text: fmt.Sprintf("%s: section [%s]: there are no sections; leave it out", name, quoted(e.Message)), Err: err}
+	}
+	return &ConfigError{Text: fmt.Sprintf("%s: %v", name, err), Err: err}
+}
+
+// fromEnv sets what the command line has not given. go-flags could read the
+// environment itself, but only the process's own.
+func fromEnv(p *flags.Parser, l *line, given map[string]bool, getenv func(string) string) error {
 	for _, o := range list(p) {
 		key := envName(o)
-		if key == "" || !o.IsSetDefault() {
+		if key == "" || given[o.LongName] {
 			continue
 		}
 		v := getenv(key)

@@ -12,7 +12,7 @@ import (
 func defaults() Options {
 	return Options{
 		Base: ".", Port: 8080, Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto,
-		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour),
+		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second),
 		Index: []Name{"index.html"},
 	}
 }
@@ -137,7 +137,8 @@ func TestEnvironment(t *testing.T) {
 	want := Options{
 		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Workers: 1, Recv: 1024, Worker: "w",
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
-		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
+		HangTimeout: HangTimeout(30 * time.Second),
+		List:        true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
 	}
 	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)

@@ -60,6 +60,9 @@ func (f *fake) Send(m ipc.Message) error {
 	return nil
 }
 
+// SendFile keeps the message; what it was sent with is not for a fake.
+func (f *fake) SendFile(m ipc.Message, _ int) error { return f.Send(m) }
+
 func (f *fake) Signal(sig syscall.Signal) error {
 	f.mu.Lock()
 	f.signals = append(f.signals, sig)
@@ -96,6 +99,7 @@ type rig struct {
 	done    chan error
 	diary   []string // OnServing, OnDrain and alerts, in order
 	spawn   func(slot int) error
+	change  func(*Config) // of the pool's settings
 	tweak   func(*fake)
 	reap    func(ours func(int) bool) error
 
@@ -132,11 +136,16 @@ func (r *rig) config(slots int) Config {
 		defer r.mu.Unlock()
 		r.diary = append(r.diary, s)
 	}
-	return Config{
+	cfg := Config{
 		Slots: slots, Version: "1", Worker: "/bin/worker", Spawn: r.start, Signals: r.signals,
 		OnServing: func() { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
 		Orphans: r.orphans, Reap: r.reap, Log: zerolog.New(&r.log),
+		Chance: func() float64 { return 0 }, OOMKills: func() int { return 0 },
 	}
+	if r.change != nil {
+		r.change(&cfg)
+	}
+	return cfg
 }
 
 func (r *rig) start(slot int) (Process, error) {

@@ -17,9 +17,13 @@ import (
 
 func (p *pool) spawn(s *slot) {
 	p.move(s, spawn)
-	w := &worker{slot: s, started: p.Now()}
-	s.worker = w
-	proc, err := p.Spawn(s.index)
+	s.worker = &worker{slot: s, started: p.Now()}
+	p.launch(s.worker, p.Spawn)
+}
+
+// launch starts the process of a worker.
+func (p *pool) launch(w *worker, spawn func(slot int) (Process, error)) {
+	proc, err := spawn(w.slot.index)
 	if err != nil {
 		p.died(w, Exit{Err: err})
 		return
@@ -27,7 +31,7 @@ func (p *pool) spawn(s *slot) {
 	w.proc, w.pid = proc, proc.PID()
 	w.deadline = w.started.Add(startTime)
 	w.overdue = fmt.Sprintf("not ready within %v", startTime)
-	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).Msg("worker started")
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker started")
 	p.attend(w)
 }
 
@@ -74,7 +78,9 @@ func (p *pool) handle(e event) {
 // needs; any other has nobody to take orders from.
 func (p *pool) lost(w *worker, err error) {
 	switch {
-	case w.finishing(), w.killed:
+	case w.killed:
+	case w.finishing():
+		w.deadline = time.Time{} // it cannot say any longer that it lives
 	case errors.Is(err, io.EOF):
 		w.deadline = p.Now().Add(goneTime)
 		w.overdue = "closed its control channel"
@@ -92,6 +98,12 @@ func (p *pool) heard(w *worker, m ipc.Message) {
 	case ipc.Draining:
 		w.draining = true
 		p.release(w)
+	case ipc.Heir:
+		w.heir = true
+	case ipc.Alive:
+		p.lives(w)
+	case ipc.Tired:
+		p.tired(w, m)
 	default:
 		p.kill(w, fmt.Sprintf("sent a %T", m))
 	}
@@ -100,7 +112,7 @@ func (p *pool) heard(w *worker, m ipc.Message) {
 func (p *pool) ready(w *worker, m ipc.Ready) {
 	s := w.slot
 	switch {
-	case w.leaving() || s.state != starting:
+	case !w.readySince.IsZero() || w.leaving() || w != s.next && s.state != starting:
 		p.kill(w, "was ready twice")
 		return
 	case m.Version != p.Version:
@@ -110,14 +122,20 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 		p.kill(w, "wrong version")
 		return
 	}
-	p.move(s, hello)
 	w.deadline = time.Time{}
 	w.readySince = p.Now()
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Dur("after", w.readySince.Sub(w.started)).Msg("worker ready")
-	if p.phase == serving {
-		p.tell(w, ipc.Serve{})
+	switch {
+	case w != s.next:
+		p.move(s, hello)
+		if p.phase == serving {
+			p.grant(w)
+		}
+	case p.phase == serving:
+		p.replace(s)
 	}
+	p.proved(w)
 	p.release(w)
 }
 
@@ -133,15 +151,27 @@ func (p *pool) release(w *worker) {
 	}
 	p.move(w.slot, leave)
 	w.slot.worker = nil
-	w.deadline = time.Time{}
+	p.limit(w)
 	p.leaving = append(p.leaving, w)
+	if w.slot.next != nil {
+		p.promote(w.slot)
+	}
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker draining")
 }
 
 // died settles an exit: the pool's end, a restart, or peace.
 func (p *pool) died(w *worker, e Exit) {
 	p.logExit(w, e)
-	if w.leaving() {
+	for _, giver := range p.leaving {
+		if giver.taker == w {
+			giver.taker = nil
+		}
+	}
+	switch {
+	case w == w.slot.next:
+		p.stillborn(w, e)
+		return
+	case w.leaving():
 		p.left(w, e)
 		return
 	}
@@ -154,9 +184,16 @@ func (p *pool) died(w *worker, e Exit) {
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
 	case p.code(w, e) == configCode:
-		p.quarantine(w, e)
+		p.quarantine(w, e, "")
 	default:
 		p.restart(w, was, e)
+	}
+	if p.phase == serving && w.slot.next != nil {
+		if w.slot.state == exited {
+			p.move(w.slot, wait)
+			w.slot.want = true
+		}
+		p.promote(w.slot)
 	}
 }
 
@@ -164,7 +201,11 @@ func (p *pool) died(w *worker, e Exit) {
 // take its place, but it may have cut what it was to finish.
 func (p *pool) left(w *worker, e Exit) {
 	p.leaving = slices.DeleteFunc(p.leaving, func(o *worker) bool { return o == w })
+	if w.release != nil {
+		p.released(w.release)
+	}
 	switch {
+	case w.readySince.IsZero(): // it had no requests
 	case p.phase == stopping:
 		p.diedInDrain(w, draining, e)
 	case !e.clean():
@@ -206,7 +247,11 @@ func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 // restart puts the slot into backoff, for no time at all the first time.
 func (p *pool) restart(w *worker, was state, e Exit) {
 	s := w.slot
-	delay := s.delay(w, p.Now())
+	delay := s.delay(w, p.Now(), p.Chance())
+	if len(s.recent) >= budget && p.others(s) {
+		p.quarantine(w, e, fmt.Sprintf(", %d deaths within %v", len(s.recent), budgetWindow))
+		return
+	}
 	s.retryAt = p.Now().Add(delay)
 	p.move(s, wait)
 	when := "restarting"
@@ -218,22 +263,25 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	if was == ready && e.clean() {
 		return
 	}
-	p.Alert(fmt.Sprintf("%v died: %s; %s", w, p.cause(w, e), when))
+	p.Alert(fmt.Sprintf("%v died: %s%s; %s", w, p.cause(w, e), p.circumstances(w, e), when))
 }
 
 // quarantine leaves a slot empty that no restart can help.
-func (p *pool) quarantine(w *worker, e Exit) {
+func (p *pool) quarantine(w *worker, e Exit, why string) {
 	s := w.slot
 	s.want = false
-	text := fmt.Sprintf("%v gave up: %s", w, p.cause(w, e))
-	for _, other := range p.slots {
-		if other.want {
-			p.Log.Info().Int("slot", s.index).Msg("slot quarantined")
-			p.Alert(text + "; its slot stays empty until the next start")
-			return
-		}
+	text := fmt.Sprintf("%v gave up: %s%s", w, p.cause(w, e), why)
+	if p.others(s) {
+		p.Log.Info().Int("slot", s.index).Msg("slot quarantined")
+		p.Alert(text + "; its slot stays empty until SIGHUP")
+		return
 	}
 	p.fail(&Error{configCode, text + "; no worker is left", e.Err})
+}
+
+// others reports whether any other slot is wanted.
+func (p *pool) others(s *slot) bool {
+	return slices.ContainsFunc(p.slots, func(o *slot) bool { return o != s && o.want })
 }
 
 // code is the exit code of a worker, which it may have announced.

@@ -10,6 +10,7 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -27,17 +28,43 @@ type Config struct {
 	Version string                          // that each worker must have
 	Worker  string                          // its path, for errors
 	Spawn   func(slot int) (Process, error) // starts the process of a slot
-	Signals <-chan os.Signal                // INT, TERM, HUP drain; a second INT or TERM kills
+	Signals <-chan os.Signal                // INT, TERM, HUP, TTIN, TTOU; see signals.go
 	Orphans <-chan os.Signal                // CHLD, for a process that inherits orphans; else nil
+
+	// Reload checks the settings anew; nil: there is nothing that could have
+	// changed but the worker binary.
+	Reload func() (Settings, error)
+	// HungUp reports whether a HUP means that the terminal has gone, which asks
+	// for a drain; nil: it never does.
+	HungUp  func() bool
+	Sockets Sockets // nil: the number of slots is fixed
+
+	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes
+	HangTimeout  time.Duration // how long it may show no sign of life; 0: for ever
 
 	OnServing func()            // once, when all workers were told to serve
 	OnDrain   func()            // once, before the workers are told to finish
 	Alert     func(line string) // what the user must know even in silent mode
 	Log       zerolog.Logger
 
-	Now   func() time.Time                     // time.Now
-	After func(time.Duration) <-chan time.Time // time.After
-	Reap  func(ours func(pid int) bool) error  // [Reap]
+	Now      func() time.Time                     // time.Now
+	After    func(time.Duration) <-chan time.Time // time.After
+	Reap     func(ours func(pid int) bool) error  // [Reap]
+	Chance   func() float64                       // rand.Float64
+	OOMKills func() int                           // [OOMKills]
+}
+
+// Settings are what a reload can change.
+type Settings struct {
+	Spawn func(slot int) (Process, error) // starts the process of a slot
+	Slots int                             // how many there are to be
+}
+
+// Sockets are the slots' listening sockets.
+type Sockets interface {
+	Grow() (slot int, err error)    // opens one more
+	Shrink() (release func() error) // takes the last one away; release closes it
+	Steer(slots []int) error        // sends new connections to these alone
 }
 
 // phase is the life of the pool as a whole.
@@ -62,6 +89,13 @@ type pool struct {
 	forced  bool
 	err     *Error // the first reason why the exit code is not 0
 	cut     int    // workers that died in the drain
+
+	wanted   int       // slots; see scale
+	renewals []*slot   // whose workers are to be replaced
+	fresh    *Settings // that have not proved themselves; nil: there are none
+	reloads  int       // so far
+	steered  []int     // slots that get new connections; nil: not known
+	oomKills int       // of this machine, when they were last looked at
 }
 
 // event is news of one process.
@@ -75,8 +109,9 @@ type event struct {
 // Run starts the pool, keeps it whole, and returns when every process has
 // exited: nil after a clean drain, else an [*Error].
 func Run(cfg Config) error {
-	p := &pool{Config: cfg, events: make(chan event)}
+	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots}
 	p.defaults()
+	p.oomKills = p.OOMKills()
 	for i := range cfg.Slots {
 		p.slots = append(p.slots, &slot{index: i, want: true})
 	}
@@ -105,6 +140,15 @@ func (p *pool) defaults() {
 	}
 	if p.Reap == nil {
 		p.Reap = Reap
+	}
+	if p.HungUp == nil {
+		p.HungUp = func() bool { return false }
+	}
+	if p.Chance == nil {
+		p.Chance = rand.Float64
+	}
+	if p.OOMKills == nil {
+		p.OOMKills = OOMKills
 	}
 }
 
@@ -141,7 +185,7 @@ func (p *pool) result() error {
 // idle reports that nothing is left to wait for.
 func (p *pool) idle() bool {
 	for _, s := range p.slots {
-		if s.want || s.worker != nil {
+		if s.want || s.worker != nil || s.next != nil {
 			return false
 		}
 	}
@@ -152,8 +196,10 @@ func (p *pool) idle() bool {
 func (p *pool) workers() []*worker {
 	all := slices.Clone(p.leaving)
 	for _, s := range p.slots {
-		if s.worker != nil {
-			all = append(all, s.worker)
+		for _, w := range []*worker{s.worker, s.next} {
+			if w != nil {
+				all = append(all, w)
+			}
 		}
 	}
 	return all
@@ -168,9 +214,13 @@ func (p *pool) reconcile() {
 			p.spawn(s)
 		case !s.want && s.state == ready:
 			p.move(s, drain)
+			p.limit(s.worker)
 			p.interrupt(s.worker)
 		case !s.want && s.state == starting:
 			p.interrupt(s.worker)
+		}
+		if !s.want && s.next != nil {
+			p.interrupt(s.next)
 		}
 	}
 	if p.phase == stopping {
@@ -180,6 +230,12 @@ func (p *pool) reconcile() {
 	}
 	if p.phase == launching && p.allReady() {
 		p.serveAll()
+	}
+	if p.phase == serving {
+		p.scale()
+		p.renew()
+		p.provide()
+		p.steer()
 	}
 }
 
@@ -195,7 +251,7 @@ func (p *pool) allReady() bool {
 func (p *pool) serveAll() {
 	p.phase = serving
 	for _, s := range p.slots {
-		p.tell(s.worker, ipc.Serve{})
+		p.grant(s.worker)
 	}
 	p.OnServing()
 }
@@ -211,6 +267,7 @@ func (p *pool) alarm() <-chan time.Time {
 	}
 	for _, w := range p.workers() {
 		earlier(w.deadline)
+		earlier(w.drainBy)
 	}
 	for _, s := range p.slots {
 		if s.state == backoff && s.want {
@@ -230,46 +287,10 @@ func (p *pool) expire() {
 		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
 			p.kill(w, w.overdue)
 		}
-	}
-}
-
-// sameSignal is how soon after a stop another one is still the same.
-const sameSignal = 30 * time.Millisecond
-
-// signal takes one of the master's own signals.
-func (p *pool) signal(sig os.Signal) {
-	if sig != syscall.SIGHUP {
-		// Some who send a signal send it to a process and then to its group:
-		// that is one request, and nobody presses Ctrl-C twice so fast.
-		if p.stops > 0 && p.Now().Sub(p.stopped) < sameSignal {
-			return
+		if !w.drainBy.IsZero() && !p.Now().Before(w.drainBy) {
+			p.kill(w, fmt.Sprintf("not finished within %v", p.DrainTimeout))
 		}
-		p.stops++
-		p.stopped = p.Now()
 	}
-	p.Log.Info().Str("signal", sig.String()).Msg("signal received")
-	if p.phase != stopping {
-		p.stop()
-		return
-	}
-	if p.stops > 1 && !p.forced {
-		p.forced = true
-		if p.err == nil || p.cut > 0 {
-			p.err = &Error{forceCode, "stopped by force: requests under way were cut", nil}
-			p.cut = 0
-		}
-		p.killAll("second signal")
-	}
-}
-
-// stop makes every slot unwanted; reconcile relays SIGINT.
-func (p *pool) stop() {
-	p.phase = stopping
-	for _, s := range p.slots {
-		s.want = false
-	}
-	p.Log.Info().Msg("draining")
-	p.OnDrain()
 }
 
 // fail ends the pool for a reason that no restart can cure. Before anything
@@ -298,7 +319,7 @@ func (p *pool) killAll(why string) {
 
 func (p *pool) kill(w *worker, why string) {
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
-	w.deadline = time.Time{}
+	w.deadline, w.drainBy = time.Time{}, time.Time{}
 	w.overdue, w.killed = why, true
 	p.send(w, syscall.SIGKILL)
 }

@@ -91,7 +91,7 @@ func TestQuarantine(t *testing.T) {
 		r.die(2, Exit{Code: 78})
 		r.pass(time.Hour)
 		died := "worker 0 (pid 101) died: signal killed; restarting"
-		gaveUp := "worker 0 (pid 103) gave up: open root: gone; its slot stays empty until the next start"
+		gaveUp := "worker 0 (pid 103) gave up: open root: gone; its slot stays empty until SIGHUP"
 		r.expect(3, "serving", died, gaveUp)
 		r.die(1, Exit{Code: 78, LastWords: "phalanx: same here"})
 		r.ends(78, "worker 1 (pid 102) gave up: exit status 78: same here; no worker is left")
@@ -128,10 +128,9 @@ func TestCrashInDrain(t *testing.T) {
 }
 
 func TestForce(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.HungUp = func() bool { return true } }}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
-		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGINT) // the first that means stop
 		r.signalled(0, syscall.SIGINT)

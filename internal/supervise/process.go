@@ -17,6 +17,7 @@ type Process interface {
 	PID() int
 	Receive() (ipc.Message, error) // io.EOF when the worker is gone
 	Send(ipc.Message) error        // never blocks
+	SendFile(m ipc.Message, fd int) error
 	Signal(syscall.Signal) error
 	Wait() Exit // once; Receive ends soon after
 	Close() error
@@ -27,6 +28,7 @@ type Exit struct {
 	Code      int            // exit code, if Signal and Err are zero
 	Signal    syscall.Signal // the signal that killed it
 	LastWords string         // the end of its standard output and error
+	Memory    int64          // bytes that it used at most; 0 if that is not known
 	Err       error          // it could not be started or waited for
 }
 
@@ -83,6 +85,8 @@ func (p *process) Receive() (ipc.Message, error) { return p.channel.Receive() }
 func (p *process) Send(m ipc.Message) error      { return p.channel.Send(m) }
 func (p *process) Close() error                  { return p.channel.Close() }
 
+func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendFile(m, fd) }
+
 func (p *process) Signal(sig syscall.Signal) error {
 	err := p.cmd.Process.Signal(sig)
 	if errors.Is(err, os.ErrProcessDone) {
@@ -100,6 +104,9 @@ func (p *process) Wait() Exit {
 		e.Signal = ws.Signal()
 	} else {
 		e.Code = ws.ExitStatus()
+	}
+	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		e.Memory = usage.Maxrss << 10 // getrusage(2): in kilobytes
 	}
 	// The deadline can fail only on a closed channel, which ends Receive too.
 	_ = p.channel.SetReadDeadline(time.Now().Add(lingerTime))

@@ -182,7 +182,11 @@ func TestSpawnedProcess(t *testing.T) {
 	if _, err := p.Receive(); err != io.EOF {
 		t.Errorf("then %v", err)
 	}
-	if e := p.Wait(); e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
+	e := p.Wait()
+	if e.Memory < 1<<20 {
+		t.Errorf("it used %d bytes of memory", e.Memory)
+	}
+	if e.Memory = 0; e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
 		t.Errorf("it ended with %+v", e)
 	}
 	buf := make([]byte, 64)

@@ -1,6 +1,9 @@
 package supervise
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Restart policy. A first death is answered at once; deaths that follow each
 // other wait twice as long each time, so that a worker that cannot live
@@ -11,21 +14,27 @@ const (
 	firstDelay  = 100 * time.Millisecond
 	longDelay   = 10 * time.Second
 	healthyTime = 10 * time.Second // a worker that was ready this long clears the record
+
+	budget       = 12              // deaths within budgetWindow after which a slot is given up
+	budgetWindow = 2 * time.Minute // while other slots serve
 )
 
 // slot is one place of the pool. Only the pool's goroutine touches it.
 type slot struct {
 	index   int
 	state   state
-	want    bool    // desired: a process that serves
-	worker  *worker // nil without one
-	deaths  int     // in a row
+	want    bool        // desired: a process that serves
+	worker  *worker     // nil without one
+	next    *worker     // that is to take its place and is not ready yet; nil without one
+	deaths  int         // in a row
+	recent  []time.Time // deaths within budgetWindow
 	retryAt time.Time
 }
 
 // delay counts the death of w at now and returns how long to wait before the
-// next process.
-func (s *slot) delay(w *worker, now time.Time) time.Duration {
+// next process. chance, from 0 to below 1, spreads the slots' times.
+func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
+	s.recent = slices.DeleteFunc(append(s.recent, now), func(t time.Time) bool { return now.Sub(t) >= budgetWindow })
 	if !w.readySince.IsZero() && now.Sub(w.readySince) >= healthyTime {
 		s.deaths = 0
 	}
@@ -37,5 +46,6 @@ func (s *slot) delay(w *worker, now time.Time) time.Duration {
 	for n := 2; n < s.deaths && d < longDelay; n++ {
 		d *= 2
 	}
-	return min(d, longDelay)
+	d = min(d, longDelay)
+	return d - time.Duration(chance*float64(d)/4)
 }

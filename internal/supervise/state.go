@@ -25,13 +25,14 @@ const (
 	spawn change = iota
 	hello        // the worker said Ready
 	drain
-	leave // the worker drains without having been told to, and gives the slot away
+	succeed // another worker has come up and takes its place
+	leave   // the worker drains without having been told to, and gives the slot away
 	exit
 	wait // for another process
 )
 
 func (c change) String() string {
-	return [...]string{"spawn", "ready", "drain", "leave", "exit", "wait"}[c]
+	return [...]string{"spawn", "ready", "drain", "succeed", "leave", "exit", "wait"}[c]
 }
 
 // next is the transition table, the one place that knows which states
@@ -46,6 +47,7 @@ func next(from state, c change) (state, error) {
 		{starting, hello}: ready,
 		{starting, exit}:  exited,
 		{ready, drain}:    draining,
+		{ready, succeed}:  ready,
 		{ready, leave}:    empty,
 		{ready, exit}:     exited,
 		{draining, exit}:  exited,

@@ -16,17 +16,23 @@ type worker struct {
 	pid  int     // of proc, or 0
 
 	started    time.Time
+	reload     int // how many there had been when it was started
 	readySince time.Time
-	deadline   time.Time   // then proc is killed; zero is never
-	overdue    string      // why it is killed then, or was
-	killed     bool        // the pool sent SIGKILL
-	signalled  bool        // the pool sent SIGINT, once is enough
-	draining   bool        // it said so itself
-	failed     *ipc.Failed // what it said before it went
+	deadline   time.Time    // then proc is killed; zero is never
+	overdue    string       // why it is killed then, or was
+	drainBy    time.Time    // then it is killed too; zero is never
+	killed     bool         // the pool sent SIGKILL
+	signalled  bool         // the pool sent SIGINT, once is enough
+	draining   bool         // it said so itself
+	heir       bool         // it can take connections over, and hand its own over
+	giving     bool         // it gives its connections away
+	taker      *worker      // to this one; nil when that has died
+	failed     *ipc.Failed  // what it said before it went
+	release    func() error // closes its listening socket when it has gone, if not nil
 }
 
 // leaving reports that the slot is no longer this worker's.
-func (w *worker) leaving() bool { return w.slot.worker != w }
+func (w *worker) leaving() bool { return w.slot.worker != w && w.slot.next != w }
 
 // finishing reports that it may take all the time it needs.
 func (w *worker) finishing() bool { return w.leaving() || w.slot.state == draining }

@@ -1,0 +1,73 @@
+package options
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of the values below.
+const (
+	MaxPatience = 7 * 24 * time.Hour
+	MinHang     = time.Second
+	MinMemory   = 16 << 20
+)
+
+// The values that say how long the pool has patience with a worker.
+type (
+	DrainTimeout time.Duration // 0 is none, else 1ms to MaxPatience
+	HangTimeout  time.Duration // 0 is none, else MinHang to MaxPatience
+	MaxRequests  int64         // 0 is no limit
+	MaxMemory    int64         // bytes; 0 is no limit, else MinMemory or more
+)
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (d *DrainTimeout) UnmarshalFlag(v string) error {
+	t, err := time.ParseDuration(v)
+	if err != nil || t < 0 || t > 0 && t < time.Millisecond || t > MaxPatience {
+		return invalid("drain-timeout", v, "must be 1ms to 168h, such as 90s or 10m (0 is no limit)")
+	}
+	*d = DrainTimeout(t)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (h *HangTimeout) UnmarshalFlag(v string) error {
+	t, err := time.ParseDuration(v)
+	if err != nil || t < 0 || t > 0 && t < MinHang || t > MaxPatience {
+		return invalid("hang-timeout", v, "must be 1s to 168h, such as 30s (0 is no limit)")
+	}
+	*h = HangTimeout(t)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *MaxRequests) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 {
+		return invalid("max-requests", v, "must be a number of requests, such as 1000000 (0 is no limit)")
+	}
+	*m = MaxRequests(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *MaxMemory) UnmarshalFlag(v string) error {
+	number, shift := v, 0
+	if i := strings.IndexByte("kKmMgG", last(v)); v != "" && i >= 0 {
+		number, shift = v[:len(v)-1], 10*(1+i/2)
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > 1<<40 || n > 0 && n<<shift < MinMemory {
+		return invalid("max-memory", v, "must be 16M or more, such as 512M or 2G (0 is no limit)")
+	}
+	*m = MaxMemory(n << shift)
+	return nil
+}
+
+func last(v string) byte {
+	if v == "" {
+		return 0
+	}
+	return v[len(v)-1]
+}

@@ -1,0 +1,200 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// This file is how a worker is replaced while it serves: the new one first, in
+// the same slot and on the same socket, and when it is ready the old one hands
+// its connections over and goes. One at a time: a worker that does not come up
+// ends the attempt, and the old ones go on.
+
+// reload replaces every worker, with the settings as they are now.
+func (p *pool) reload() {
+	switch p.phase {
+	case stopping:
+		return
+	case launching:
+		p.Alert("reload: the pool is not serving yet; send SIGHUP again when it is")
+		return
+	}
+	fresh := Settings{Spawn: p.Spawn, Slots: p.Slots}
+	if p.Reload != nil {
+		var err error
+		if fresh, err = p.Reload(); err != nil {
+			p.Alert(fmt.Sprintf("reload: %s; the workers go on as they are", oneLine(err.Error())))
+			return
+		}
+	}
+	p.fresh = &fresh
+	p.reloads++
+	p.renewals = slices.Clone(p.slots)
+	p.Log.Info().Int("workers", len(p.slots)).Msg("reloading")
+}
+
+// tired is told that a worker wants to be replaced.
+func (p *pool) tired(w *worker, m ipc.Tired) {
+	if p.phase != serving || w.slot.worker != w || slices.Contains(p.renewals, w.slot) {
+		return
+	}
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(m.Reason)).Msg("worker recycled")
+	p.renewals = append(p.renewals, w.slot)
+}
+
+// renew starts the next replacement, if none is under way. A slot whose worker
+// is not ready keeps its place in the queue: what comes up there may have been
+// started before the settings changed.
+func (p *pool) renew() {
+	for _, s := range p.slots {
+		if s.next != nil || s.state == starting {
+			return
+		}
+	}
+	p.renewals = slices.DeleteFunc(p.renewals, func(s *slot) bool { return !s.want || !slices.Contains(p.slots, s) })
+	for i, s := range p.renewals {
+		if s.state == ready && !s.worker.killed {
+			p.renewals = slices.Delete(p.renewals, i, i+1)
+			p.succeed(s)
+			return
+		}
+	}
+}
+
+// succeed starts the process that is to take the place of a slot's worker.
+func (p *pool) succeed(s *slot) {
+	s.next = &worker{slot: s, started: p.Now(), reload: p.reloads}
+	spawn := p.Spawn
+	if p.fresh != nil {
+		spawn = p.fresh.Spawn
+	}
+	p.launch(s.next, spawn)
+}
+
+// replace lets the new worker of a slot, which has just said that it is ready,
+// take the place of the old one.
+func (p *pool) replace(s *slot) {
+	old := s.worker
+	s.worker, s.next, s.deaths = s.next, nil, 0
+	p.move(s, succeed)
+	p.leaving = append(p.leaving, old)
+	p.grant(s.worker)
+	p.retire(old, s.worker, false)
+	if len(p.renewals) == 0 {
+		p.Log.Info().Msg("workers replaced")
+	}
+}
+
+// proved makes new settings, with which a worker has come up, those of all.
+// Slots that had been given up get another chance with them.
+func (p *pool) proved(w *worker) {
+	if p.fresh == nil || w.reload != p.reloads {
+		return
+	}
+	if p.Spawn = p.fresh.Spawn; p.fresh.Slots != p.Slots {
+		// It was the number in the settings that changed: TTIN and TTOU are undone
+		// by nothing else.
+		p.Slots = p.fresh.Slots
+		p.resize(p.Slots)
+	}
+	p.fresh = nil
+	for _, s := range p.slots {
+		if !s.want && s.state == exited {
+			p.move(s, wait)
+			s.want, s.retryAt, s.deaths, s.recent = true, p.Now(), 0, nil
+		}
+	}
+}
+
+// promote lets a process that was to take a worker's place have it at once,
+// for that one has gone.
+func (p *pool) promote(s *slot) {
+	p.move(s, spawn)
+	s.worker, s.next = s.next, nil
+}
+
+// stillborn settles the exit of a process that was to take a worker's place.
+func (p *pool) stillborn(w *worker, e Exit) {
+	s := w.slot
+	s.next = nil
+	if p.phase == stopping {
+		p.diedInDrain(w, starting, e)
+		return
+	}
+	if w.reload == p.reloads { // nobody has asked again since
+		p.renewals, p.fresh = nil, nil
+	}
+	p.Alert(fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).text), s.worker))
+}
+
+// unneeded is why a process is killed whose slot is no longer wanted.
+const unneeded = "not needed any longer"
+
+// retire tells a worker that another serves in its place, and makes the channel
+// on which it gives its connections to the heir, if both can. queue says that
+// the listening socket has no other owner.
+func (p *pool) retire(old, heir *worker, queue bool) {
+	p.limit(old)
+	m := ipc.Retire{Queue: queue}
+	if heir != nil && old.heir && heir.heir && p.bequeath(old, heir, m) {
+		old.giving = true
+		return
+	}
+	p.tell(old, m)
+}
+
+// bequeath gives each of the two its end of a new channel.
+func (p *pool) bequeath(old, heir *worker, m ipc.Retire) bool {
+	giver, taker, err := ipc.Bequest()
+	if err == nil {
+		defer unix.Close(giver)
+		defer unix.Close(taker)
+		err = heir.proc.SendFile(ipc.Adopt{}, taker)
+	}
+	if err == nil {
+		err = old.proc.SendFile(m, giver)
+	}
+	if err != nil {
+		p.Log.Info().Int("slot", old.slot.index).Int("pid", old.pid).Err(err).Msg("connections not handed over")
+		return false
+	}
+	old.taker = heir
+	return true
+}
+
+// provide finds another heir for workers whose heir has died.
+func (p *pool) provide() {
+	for _, w := range p.leaving {
+		if !w.giving || w.taker != nil || w.killed {
+			continue
+		}
+		if heir := p.heir(w.slot.index); heir != nil && heir.heir {
+			p.bequeath(w, heir, ipc.Retire{})
+		}
+	}
+}
+
+// limit bounds how long a worker may take to finish, from now on.
+func (p *pool) limit(w *worker) {
+	if p.DrainTimeout > 0 && w.drainBy.IsZero() && !w.killed {
+		w.drainBy = p.Now().Add(p.DrainTimeout)
+	}
+}
+
+// grant lets a worker take requests. From then on it has to show that it lives.
+func (p *pool) grant(w *worker) {
+	p.tell(w, ipc.Serve{})
+	p.lives(w)
+}
+
+// lives notes a sign of life.
+func (p *pool) lives(w *worker) {
+	if p.HangTimeout > 0 && !w.readySince.IsZero() && !w.killed {
+		w.deadline = p.Now().Add(p.HangTimeout)
+		w.overdue = fmt.Sprintf("no sign of life for %v", p.HangTimeout)
+	}
+}

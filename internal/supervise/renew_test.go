@@ -1,0 +1,255 @@
+package supervise
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// heirs makes workers that can hand their connections over, when they speak.
+func (r *rig) heirs(procs ...int) {
+	r.say(ipc.Heir{}, procs...)
+}
+
+// The new worker is ready before the old one is told to go, slot by slot.
+func TestReload(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 2, r, func(r *rig) {
+		r.heirs(0, 1)
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.expect(3, "serving")
+		r.told(0, ipc.Serve{})
+		r.heirs(2)
+		r.hello(2)
+		r.told(2, ipc.Serve{}, ipc.Adopt{})
+		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.expect(4, "serving")
+		if !slices.Equal(r.slots, []int{0, 1, 0, 1}) {
+			t.Errorf("the slots filled are %v", r.slots)
+		}
+		r.hello(3) // which is no heir
+		r.told(3, ipc.Serve{})
+		r.told(1, ipc.Serve{}, ipc.Retire{})
+		r.die(0, Exit{})
+		r.die(1, Exit{})
+		r.expect(4, "serving")
+		r.signalled(0)
+		r.signal(syscall.SIGINT)
+		r.die(2, Exit{})
+		r.die(3, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// What does not come up leaves the old pool as it is, with the old settings.
+func TestReloadFails(t *testing.T) {
+	var fresh []int
+	r := &rig{}
+	r.change = func(c *Config) {
+		c.Reload = func() (Settings, error) {
+			return Settings{Slots: 2, Spawn: func(slot int) (Process, error) {
+				fresh = append(fresh, slot)
+				return r.start(slot)
+			}}, nil
+		}
+	}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.say(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
+		r.die(2, Exit{Code: 78})
+		r.expect(3, "serving", "open root: gone; worker 0 (pid 101) is not replaced")
+		r.signalled(0)
+		r.die(0, Exit{Code: 1})
+		r.hello(3)
+		if !slices.Equal(fresh, []int{0}) {
+			t.Errorf("processes with the new settings: %v", fresh)
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// Settings that are wrong are not tried.
+func TestReloadRefused(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.Reload = func() (Settings, error) { return Settings{}, errors.New("phalanx.conf:\n3: no such flag") }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.signal(syscall.SIGHUP)
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.expect(1, "reload: the pool is not serving yet; send SIGHUP again when it is", "serving",
+			"reload: phalanx.conf: 3: no such flag; the workers go on as they are")
+		r.signal(syscall.SIGINT)
+		r.signal(syscall.SIGHUP) // is nothing any more
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A worker that dies while its successor starts is succeeded at once.
+func TestDeathDuringReload(t *testing.T) {
+	for name, gone := range map[string]func(*rig){
+		"killed":   func(r *rig) { r.die(0, Exit{Signal: syscall.SIGKILL}) },
+		"gave up":  func(r *rig) { r.die(0, Exit{Code: 78}) },
+		"left":     func(r *rig) { r.die(0, Exit{}) },
+		"drained":  func(r *rig) { r.say(ipc.Draining{}, 0); r.die(0, Exit{}) },
+		"hand off": func(r *rig) { r.say(ipc.Draining{}, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 2, func(r *rig) {
+				r.hello(0, 1)
+				r.signal(syscall.SIGHUP)
+				gone(r)
+				if len(r.procs) != 3 {
+					t.Fatalf("%d processes were started", len(r.procs))
+				}
+				r.hello(2)
+				r.told(2, ipc.Serve{})
+				r.hello(3) // the reload goes on
+				r.told(1, ipc.Serve{}, ipc.Retire{})
+				r.die(1, Exit{})
+				r.signal(syscall.SIGINT)
+				r.die(0, Exit{})
+				r.ends(0, "")
+			})
+		})
+	}
+}
+
+// A second reload begins anew: what came up for the first one is old.
+func TestReloadTwice(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGHUP)
+		for i := 2; i < 5; i++ {
+			r.hello(i)
+		}
+		r.expect(5, "serving")
+		if !slices.Equal(r.slots, []int{0, 1, 0, 0, 1}) {
+			t.Errorf("the slots filled are %v", r.slots)
+		}
+		for _, i := range []int{0, 1, 2} {
+			r.told(i, ipc.Serve{}, ipc.Retire{})
+			r.die(i, Exit{})
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestStopDuringReload(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGTERM)
+		for i := range 3 {
+			r.signalled(i, syscall.SIGINT)
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+		r.expect(3, "serving", "drain")
+	})
+}
+
+// A HUP that comes because the terminal has gone is a stop.
+func TestHangUp(t *testing.T) {
+	r := &rig{change: func(c *Config) { c.HungUp = func() bool { return true } }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.ends(0, "")
+		r.expect(1, "serving", "drain")
+	})
+}
+
+func TestRecycle(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0, 1)
+		r.say(ipc.Tired{Reason: "9 requests"}, 0)
+		r.say(ipc.Tired{Reason: "9 requests"}, 1)
+		r.expect(3, "serving") // one at a time
+		r.hello(2)
+		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.hello(3)
+		r.told(1, ipc.Serve{}, ipc.Retire{})
+		r.say(ipc.Tired{Reason: "again"}, 0) // which goes already
+		r.expect(4, "serving")
+		r.die(0, Exit{})
+		r.die(1, Exit{})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// A replaced worker has so long to finish, and no longer.
+func TestDrainTimeout(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.DrainTimeout = time.Minute }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.hello(1)
+		r.pass(time.Minute - time.Millisecond)
+		r.signalled(0)
+		r.pass(time.Millisecond)
+		r.signalled(0, syscall.SIGKILL)
+		r.expect(2, "serving", "worker 0 (pid 101) died while draining: not finished within 1m0s, killed; its requests were cut")
+		r.signal(syscall.SIGINT)
+		r.pass(time.Minute)
+		r.ends(1, "worker 0 (pid 102) died while draining: not finished within 1m0s, killed; its requests were cut")
+	})
+}
+
+// A worker that shows no sign of life is replaced, one that does never is.
+func TestHang(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}
+	runRig(t, 2, r, func(r *rig) {
+		r.pass(9 * time.Second) // nobody lives before he serves
+		r.hello(0)
+		r.pass(900 * time.Millisecond)
+		r.hello(1)
+		for range 9 {
+			r.pass(time.Second)
+			r.say(ipc.Alive{}, 0)
+		}
+		r.pass(999 * time.Millisecond)
+		r.signalled(1)
+		r.pass(time.Millisecond)
+		r.signalled(1, syscall.SIGKILL)
+		r.expect(3, "serving", "worker 1 (pid 102) died: no sign of life for 10s, killed; it lived 20s; restarting")
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A worker whose heir dies gets another.
+func TestHeirDies(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.heirs(0)
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.heirs(1)
+		r.hello(1)
+		r.die(1, Exit{Signal: syscall.SIGKILL})
+		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.heirs(2)
+		r.hello(2)
+		r.told(0, ipc.Serve{}, ipc.Retire{}, ipc.Retire{})
+		r.told(2, ipc.Serve{}, ipc.Adopt{})
+		r.die(0, Exit{})
+		r.signal(syscall.SIGINT)
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}

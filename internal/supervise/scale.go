@@ -1,0 +1,129 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+)
+
+// This file is how many slots there are, and which of them get new
+// connections.
+
+// MaxSlots is the largest number of slots.
+const MaxSlots = 1024
+
+// resize changes how many slots are wanted; scale makes it so.
+func (p *pool) resize(n int) {
+	switch {
+	case p.phase != serving:
+		p.Alert("the pool is not serving; the number of workers stays")
+	case p.Sockets == nil:
+		p.Alert("this model has one worker; more need --model process")
+	case n < 1:
+		p.Alert("the last worker stays; SIGTERM ends the server")
+	case n > MaxSlots:
+		p.Alert(fmt.Sprintf("there are %d workers; more are not possible", MaxSlots))
+	default:
+		p.wanted = n
+	}
+}
+
+// scale opens and closes slots at the end of the row, until there are as many
+// as wanted. One that is to be closed has to have a worker to take what is on
+// its way to it, unless it was given up.
+func (p *pool) scale() {
+	for len(p.slots) < p.wanted {
+		if !p.grow() {
+			return
+		}
+	}
+	for len(p.slots) > p.wanted {
+		s := p.slots[len(p.slots)-1]
+		if s.want && (s.state != ready || s.worker.killed) {
+			return // soon
+		}
+		p.shrink(s)
+	}
+}
+
+func (p *pool) grow() bool {
+	index, err := p.Sockets.Grow()
+	if err != nil {
+		p.wanted = len(p.slots)
+		p.Alert(fmt.Sprintf("no more workers than %d: %s", p.wanted, oneLine(err.Error())))
+		return false
+	}
+	s := &slot{index: index, want: true}
+	p.slots, p.steered = append(p.slots, s), nil
+	p.Log.Info().Int("slot", index).Msg("slot opened")
+	p.spawn(s)
+	return true
+}
+
+// shrink closes the last slot. Its socket is open until its worker has gone,
+// which takes what is on its way there and gives its connections to another.
+func (p *pool) shrink(s *slot) {
+	p.slots = p.slots[:len(p.slots)-1]
+	release := p.Sockets.Shrink()
+	p.Log.Info().Int("slot", s.index).Msg("slot closed")
+	p.steer()
+	if s.next != nil {
+		w := s.next
+		s.next = nil
+		p.leaving = append(p.leaving, w)
+		p.kill(w, unneeded)
+	}
+	if s.worker == nil {
+		p.released(release)
+		return
+	}
+	w := s.worker
+	p.move(s, leave)
+	s.worker, s.want = nil, false
+	w.release = release
+	p.leaving = append(p.leaving, w)
+	p.retire(w, p.heir(s.index), true)
+}
+
+// heir is the worker that takes over the connections of a slot that closes:
+// each time another, as far as there are others.
+func (p *pool) heir(index int) *worker {
+	for i := range p.slots {
+		if s := p.slots[(index+i)%len(p.slots)]; s.state == ready && !s.worker.killed {
+			return s.worker
+		}
+	}
+	return nil
+}
+
+func (p *pool) released(release func() error) {
+	if err := release(); err != nil {
+		p.Log.Info().Err(err).Msg("listening socket not closed")
+	}
+	p.steered = nil // the kernel counts the sockets anew
+}
+
+// steer sends new connections to the slots that have a worker: what waits in
+// the queue of another is served by its next worker, but need not be more. When
+// no slot has one, they wait wherever they come.
+func (p *pool) steer() {
+	if p.Sockets == nil {
+		return
+	}
+	var all, able []int
+	for _, s := range p.slots {
+		all = append(all, s.index)
+		if s.state == ready && !s.worker.killed {
+			able = append(able, s.index)
+		}
+	}
+	if len(able) == 0 {
+		able = all
+	}
+	if slices.Equal(able, p.steered) {
+		return
+	}
+	p.steered = able
+	if err := p.Sockets.Steer(able); err != nil {
+		p.Log.Warn().Err(err).Msg("new connections not steered")
+	}
+}

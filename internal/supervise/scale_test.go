@@ -1,0 +1,209 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// sockets are a row of sockets that notes what is done to it.
+type sockets struct {
+	open  int
+	notes []string
+	full  bool
+}
+
+func (s *sockets) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+func (s *sockets) Grow() (int, error) {
+	if s.full {
+		return 0, errors.New("too many open files")
+	}
+	s.open++
+	s.note("grow %d", s.open-1)
+	return s.open - 1, nil
+}
+
+func (s *sockets) Shrink() func() error {
+	s.open--
+	slot := s.open
+	s.note("shrink %d", slot)
+	return func() error {
+		s.note("release %d", slot)
+		return nil
+	}
+}
+
+func (s *sockets) Steer(slots []int) error {
+	s.note("steer %v", slots)
+	return nil
+}
+
+func (s *sockets) expect(t *testing.T, notes ...string) {
+	t.Helper()
+	if !slices.Equal(s.notes, notes) {
+		t.Errorf("the sockets saw %q\nwant %q", s.notes, notes)
+	}
+	s.notes = nil
+}
+
+func TestScale(t *testing.T) {
+	s := &sockets{open: 1}
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
+	runRig(t, 1, r, func(r *rig) {
+		r.heirs(0)
+		r.hello(0)
+		r.signal(syscall.SIGTTIN)
+		s.expect(t, "steer [0]", "grow 1", "steer [0]")
+		r.heirs(1)
+		r.hello(1)
+		s.expect(t, "steer [0 1]")
+		r.told(1, ipc.Serve{})
+		r.signal(syscall.SIGTTOU)
+		// New connections go elsewhere before the worker is told.
+		s.expect(t, "shrink 1", "steer [0]")
+		r.told(1, ipc.Serve{}, ipc.Retire{Queue: true})
+		r.told(0, ipc.Serve{}, ipc.Adopt{})
+		r.die(1, Exit{})
+		s.expect(t, "release 1", "steer [0]")
+		r.signal(syscall.SIGTTOU)
+		r.expect(2, "serving", "the last worker stays; SIGTERM ends the server")
+		s.full = true
+		r.signal(syscall.SIGTTIN)
+		r.expect(2, "serving", "the last worker stays; SIGTERM ends the server", "no more workers than 1: too many open files")
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// Settings may have another number of workers; signals have been heeded until
+// then.
+func TestReloadScales(t *testing.T) {
+	s := &sockets{open: 1}
+	slots := 1
+	r := &rig{change: func(c *Config) {
+		c.Sockets = s
+		spawn := c.Spawn
+		c.Reload = func() (Settings, error) { return Settings{Slots: slots, Spawn: spawn}, nil }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGTTIN)
+		r.hello(1)
+		r.signal(syscall.SIGHUP) // the same settings: two stay two
+		r.hello(2)
+		r.hello(3)
+		r.expect(4, "serving")
+		slots = 3
+		r.signal(syscall.SIGHUP)
+		r.hello(4)
+		if s.open != 3 {
+			t.Errorf("%d sockets are open", s.open)
+		}
+		r.signal(syscall.SIGINT)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+	})
+}
+
+// A slot is closed when it has a worker to take what is on its way there.
+func TestShrinkWaits(t *testing.T) {
+	s := &sockets{open: 2}
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.die(1, Exit{Signal: syscall.SIGKILL})
+		s.expect(t, "steer [0 1]", "steer [0]") // and not where nobody accepts
+		r.signal(syscall.SIGTTOU)
+		s.expect(t)
+		r.hello(2)
+		s.expect(t, "shrink 1") // new connections already go to the other
+		r.told(2, ipc.Serve{}, ipc.Retire{Queue: true})
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// restarted waits for a process to be started, and lets it be ready.
+func (r *rig) restarted(i int) {
+	r.t.Helper()
+	for waited := time.Duration(0); len(r.procs) <= i && waited <= longDelay; waited += firstDelay {
+		r.pass(firstDelay)
+	}
+	r.hello(i)
+}
+
+// A slot that dies and dies is given up while others serve, and gets another
+// chance when settings have changed.
+func TestCrashBudget(t *testing.T) {
+	s := &sockets{open: 2}
+	r := &rig{change: func(c *Config) { c.Sockets = s }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		for i := 1; i <= budget; i++ {
+			r.die(i, Exit{Signal: syscall.SIGSEGV})
+			if i < budget {
+				r.restarted(i + 1)
+			}
+		}
+		last := r.diary[len(r.diary)-1]
+		want := fmt.Sprintf("worker 1 (pid %d) gave up: signal segmentation fault, %d deaths within 2m0s; its slot stays empty until SIGHUP", 101+budget, budget)
+		if last != want {
+			t.Errorf("%q\nwant %q", last, want)
+		}
+		n := len(r.procs)
+		r.pass(time.Hour)
+		if len(r.procs) != n {
+			t.Error("it was started again")
+		}
+		r.signal(syscall.SIGHUP)
+		r.hello(n)
+		if len(r.procs) != n+2 || r.slots[n+1] != 1 {
+			t.Fatalf("%d processes, slots %v", len(r.procs), r.slots)
+		}
+		r.hello(n + 1)
+		r.die(0, Exit{})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// The last slot that serves is never given up.
+func TestNoBudgetForTheLast(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		for i := range 2 * budget {
+			r.die(i, Exit{Code: 1})
+			r.restarted(i + 1)
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+func TestOOM(t *testing.T) {
+	kills := 3
+	r := &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.pass(90 * time.Second)
+		kills++
+		r.die(0, Exit{Signal: syscall.SIGKILL, Memory: 700 << 20})
+		r.expect(2, "serving", "worker 0 (pid 101) died: signal killed; probably the kernel killed it for want of memory; "+
+			"it lived 1m30s and used up to 700 MiB; restarting")
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
