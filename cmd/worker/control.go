@@ -11,28 +11,41 @@ import (
 
 	"phalanx/internal/ipc"
 	"phalanx/internal/listen"
+	"phalanx/internal/serve"
 	"phalanx/internal/supervise"
 )
 
 // control turns what the master says, by message, by signal or by its death,
-// into two channels that are closed.
+// into channels.
 type control struct {
-	channel *ipc.Channel
-	refuse  func() error // lets the listening socket begin no other connection
-	signals chan os.Signal
-	granted chan struct{} // the master lets requests be taken
-	drain   chan struct{} // it is time to end
-	once    sync.Once     // closes drain
-	readers sync.WaitGroup
+	channel  *ipc.Channel
+	refuse   func() error // lets the listening socket begin no other connection
+	refusing func() bool  // reports whether it does not
+	signals  chan os.Signal
+	granted  chan struct{} // the master lets requests be taken
+	drain    chan struct{} // it is time to end
+	stopped  chan struct{} // nobody looks any more
+	once     sync.Once     // closes drain
+	ending   sync.Once     // closes finish
+	leaving  serve.Leaving // how; written before drain is closed
+	finish   chan struct{} // what was to be given away is to end
+	legacies chan int      // bequests on which other workers' connections come
+	heirs    chan int      // and on which this one's go
+	readers  sync.WaitGroup
 }
 
 func newControl(channel *ipc.Channel) *control {
 	c := &control{
-		channel: channel,
-		refuse:  func() error { return listen.RefuseNew(supervise.ListenFD) },
-		signals: make(chan os.Signal, 1), // they all say the same
-		granted: make(chan struct{}),
-		drain:   make(chan struct{}),
+		channel:  channel,
+		refuse:   func() error { return listen.RefuseNew(supervise.ListenFD) },
+		refusing: func() bool { return listen.Refusing(supervise.ListenFD) },
+		signals:  make(chan os.Signal, 1), // they all say the same
+		granted:  make(chan struct{}),
+		drain:    make(chan struct{}),
+		stopped:  make(chan struct{}),
+		finish:   make(chan struct{}),
+		legacies: make(chan int),
+		heirs:    make(chan int),
 	}
 	signal.Notify(c.signals, syscall.SIGINT, syscall.SIGTERM)
 	c.start()
@@ -46,7 +59,11 @@ func (c *control) start() {
 
 func (c *control) listen() {
 	for range c.signals {
-		c.begin(c.announce)
+		// The master's own signal comes when it has made the socket refuse
+		// connections: then nobody takes it over.
+		if !c.begin(func() { c.announce(); c.leaving.Kept = !c.refusing() }) {
+			c.end()
+		}
 	}
 }
 
@@ -55,31 +72,62 @@ func (c *control) listen() {
 func (c *control) receive() {
 	grant := sync.OnceFunc(func() { close(c.granted) })
 	for {
-		m, err := c.channel.Receive()
+		m, fd, err := c.channel.ReceiveFile()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded): // by stop
 			return
 		case err == io.EOF:
-			c.begin(c.bequeath)
+			if !c.begin(c.bequeath) {
+				c.end()
+			}
 			return
 		case err != nil:
-			c.begin(c.announce)
+			c.begin(func() { c.announce(); c.leaving.Kept = true })
 			return
 		}
-		if _, ok := m.(ipc.Serve); ok {
+		switch m := m.(type) {
+		case ipc.Serve:
 			grant()
+		case ipc.Adopt:
+			c.pass(c.legacies, fd)
+			continue
+		case ipc.Retire:
+			c.begin(func() { c.leaving = serve.Leaving{Kept: !m.Queue, Steered: m.Queue, Giving: fd >= 0} })
+			c.pass(c.heirs, fd)
+			continue
+		}
+		if fd >= 0 {
+			syscall.Close(fd)
 		}
 	}
 }
 
+// pass hands a bequest to the loop, unless that has ended.
+func (c *control) pass(to chan<- int, fd int) {
+	if fd < 0 {
+		return
+	}
+	select {
+	case to <- fd:
+	case <-c.stopped:
+		syscall.Close(fd)
+	}
+}
+
 // begin begins to drain, if that has not begun for another reason, after
-// what this one asks for: until then the listening socket is certainly open.
-func (c *control) begin(first func()) {
+// what this one asks for: until then the listening socket is certainly open. It
+// returns false if it had begun.
+func (c *control) begin(first func()) (begun bool) {
 	c.once.Do(func() {
 		first()
 		close(c.drain)
+		begun = true
 	})
+	return begun
 }
+
+// end is for when nobody will come to take what is being given away.
+func (c *control) end() { c.ending.Do(func() { close(c.finish) }) }
 
 // announce tells the master that this worker drains, so that another takes
 // its slot. If the signal was the master's own, it knows. If it cannot be
@@ -102,6 +150,7 @@ func (c *control) stop() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	signal.Stop(c.signals)
 	close(c.signals)
+	close(c.stopped)
 	c.channel.SetReadDeadline(time.Unix(1, 0))
 	c.readers.Wait()
 }

@@ -43,6 +43,8 @@ func newBench(t *testing.T) *bench {
 	b.control = &control{
 		channel: channel, signals: make(chan os.Signal, 1),
 		granted: make(chan struct{}), drain: make(chan struct{}),
+		stopped: make(chan struct{}), finish: make(chan struct{}), legacies: make(chan int), heirs: make(chan int),
+		refusing: func() bool { return false },
 		refuse: func() error {
 			b.refused++
 			return errors.New("not to be had")
@@ -144,4 +146,54 @@ func TestStop(t *testing.T) {
 	if !signal.Ignored(syscall.SIGINT) || !signal.Ignored(syscall.SIGTERM) {
 		t.Error("a signal would still kill it")
 	}
+}
+
+// Retired, it knows what to do with its connections and its queue, and says
+// nothing of draining: the master knows.
+func TestRetire(t *testing.T) {
+	for _, queue := range []bool{false, true} {
+		b := newBench(t)
+		giver, taker, err := ipc.Bequest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.master.SendFile(ipc.Retire{Queue: queue}, giver); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(giver)
+		unix.Close(<-b.heirs)
+		<-b.drain
+		if b.leaving.Kept == queue || b.leaving.Steered != queue || !b.leaving.Giving {
+			t.Errorf("queue %v: leaving is %+v", queue, b.leaving)
+		}
+		if n, err := unix.Read(taker, make([]byte, 1)); n != 0 || err != nil {
+			t.Errorf("the other end reads %d, %v, want the end", n, err)
+		}
+		unix.Close(taker)
+		if got := b.said(t); len(got) > 0 {
+			t.Errorf("the master heard %v", got)
+		}
+		b.signals <- syscall.SIGINT // the pool ends meanwhile
+		<-b.finish
+		b.stop()
+	}
+}
+
+// A bequest goes to the loop.
+func TestAdopt(t *testing.T) {
+	b := newBench(t)
+	giver, taker, err := ipc.Bequest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.master.SendFile(ipc.Adopt{}, taker); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(taker)
+	unix.Close(<-b.legacies)
+	if err := ipc.Give(giver, []byte("x"), giver, -1); err != unix.EPIPE {
+		t.Errorf("giving to nobody: %v", err)
+	}
+	unix.Close(giver)
+	b.stop()
 }

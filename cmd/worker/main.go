@@ -56,6 +56,11 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	}
 	c := newControl(channel)
 	defer c.stop()
+	if opts.EventLoop() {
+		if err := channel.Send(ipc.Heir{}); err != nil {
+			return err
+		}
+	}
 	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {
 		return err
 	}
@@ -64,7 +69,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	case <-c.drain:
 		return nil
 	}
-	return serveWith(opts, root, c.drain)
+	return serveWith(opts, root, c)
 }
 
 func exitCode(err error) int {

@@ -2,12 +2,12 @@ package main
 
 import (
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/listen"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/proto"
@@ -17,19 +17,27 @@ import (
 )
 
 // serveWith serves the slot's socket with the engine that was asked for.
-func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{}) error {
+func serveWith(opts options.WorkerOptions, root *site.Root, c *control) error {
+	var requests atomic.Uint64
+	watch := monitor(opts, c.channel, &requests)
+	defer watch.stop()
 	log := os.NewFile(supervise.LogFD, "log")
 	if !opts.EventLoop() {
-		cfg := config(opts, uncached{root})
+		cfg := config(opts, uncached{root}, c)
+		cfg.Conn.Requests = &requests
 		cfg.Log = journal(opts, log)
-		return serve.New(cfg).Run(supervise.ListenFD, drain)
+		return serve.New(cfg).Run(supervise.ListenFD, c.drain)
 	}
 	cache := site.NewCache(root, time.Second)
 	defer cache.Close()
 	buffer := logging.NewBuffer(log)
 	defer buffer.Close()
-	cfg := config(opts, cached{uncached{root}, cache})
+	cfg := config(opts, cached{uncached{root}, cache}, c)
+	cfg.Conn.Requests = &requests
 	cfg.Tick = cache.Sweep
+	if every := beatEvery(opts); every > 0 {
+		cfg.Beat, cfg.BeatEvery = watch.alive, every
+	}
 	cfg.Log, cfg.Flush = journal(opts, log, logging.Through(buffer)), buffer.Flush
 	buffer.Note = func(dropped int) {
 		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
@@ -38,10 +46,10 @@ func serveWith(opts options.WorkerOptions, root *site.Root, drain <-chan struct{
 	if err != nil {
 		return err
 	}
-	return loop.Run(supervise.ListenFD, drain)
+	return loop.Run(supervise.ListenFD, c.drain)
 }
 
-func config(opts options.WorkerOptions, files conn.Site) serve.Config {
+func config(opts options.WorkerOptions, files conn.Site, c *control) serve.Config {
 	var header []string
 	for _, field := range opts.Header {
 		header = append(header, string(field))
@@ -57,9 +65,12 @@ func config(opts options.WorkerOptions, files conn.Site) serve.Config {
 			CORS:      opts.CORS,
 			Header:    header,
 		},
-		Recv:    int(opts.Recv),
-		Last:    func() bool { return listen.Refusing(supervise.ListenFD) },
-		Verbose: opts.Verbose > 0,
+		Recv:     int(opts.Recv),
+		Leave:    func() serve.Leaving { return c.leaving },
+		Legacies: c.legacies,
+		Heirs:    c.heirs,
+		Finish:   c.finish,
+		Verbose:  opts.Verbose > 0,
 	}
 }
 

@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"internal/proto":     {},
 	"internal/site":      {"internal/proto", "github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
 	"internal/conn":      {"internal/proto"},
-	"internal/serve":     {"internal/conn", "internal/site", "internal/proto", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/serve":     {"internal/conn", "internal/site", "internal/proto", "internal/ipc", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/ipc":       {"golang.org/x/sys/unix"},
 	"internal/logging":   {"github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},

@@ -20,6 +20,9 @@ const (
 	// whose request is still on its way (TCP_DEFER_ACCEPT), is in no accept
 	// queue yet: closing would reset it.
 	quiet = 50 * time.Millisecond
+	// deferred is for how long a connection may be on its way whose client says
+	// nothing: the kernel hands it over after some ten seconds (TCP_DEFER_ACCEPT).
+	deferred = 11 * time.Second
 	// quietMax bounds that when new connections keep coming all the same.
 	quietMax = 250 * time.Millisecond
 	// warnEvery is how often a lack of descriptors is logged.
@@ -117,11 +120,15 @@ func (w *Worker) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 // acceptRest takes what has been promised an answer: what waits in the accept
 // queue and what is on its way there. Out of descriptors, it waits for
 // connections to end.
-func (w *Worker) acceptRest(listener *os.File) error {
+func (w *Worker) acceptRest(listener *os.File, how Leaving) error {
+	if how.Kept {
+		return nil
+	}
+	quietFor, most := how.patience()
 	began := time.Now()
 	for {
-		until := time.Now().Add(quiet)
-		if time.Since(began) > quietMax {
+		until := time.Now().Add(quietFor)
+		if time.Since(began) > most {
 			until = past
 		}
 		listener.SetReadDeadline(until)

@@ -15,8 +15,8 @@ func (l *Loop) accept() error {
 		switch {
 		case errno == 0:
 			l.serve(l.newPeer(fd))
-			if l.draining {
-				l.closeAt = min(l.now.Mono+quiet, l.drainedAt+quietMax)
+			if l.leaving {
+				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
 			}
 			if l.open >= l.maxClients {
 				l.full = l.open
@@ -35,13 +35,35 @@ func (l *Loop) accept() error {
 	return nil
 }
 
-// beginDrain lets every connection know. What has been promised an answer is
-// still taken (see quiet), unless another worker will.
+// beginDrain gives the connections away, or lets each of them know. What has
+// been promised an answer is still taken (see quiet), unless another worker
+// will.
 func (l *Loop) beginDrain() {
-	l.draining = true
-	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+quiet; !l.cfg.last() {
+	how := l.cfg.leave()
+	l.leaving = true
+	l.quietFor, l.quietMax = how.patience()
+	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor; how.Kept {
 		l.closeListener()
 	}
+	if !how.Giving {
+		l.drainPeers()
+	}
+}
+
+// finish drains what was to be given away, and waits no longer for what is on
+// its way than any last worker does.
+func (l *Loop) finish() {
+	l.quietFor, l.quietMax = quiet, quietMax
+	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+quiet
+	if l.listener < 0 {
+		l.closeAt = 0
+	}
+	l.disinherit()
+	l.drainPeers()
+}
+
+func (l *Loop) drainPeers() {
+	l.draining = true
 	for _, p := range l.peers {
 		if p != nil {
 			p.conn.Drain(l.now)
@@ -83,7 +105,7 @@ func (l *Loop) pause(err error) {
 // acceptTimers ends a pause, and ends accepting when it is time.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
-		if l.full > 0 && l.open >= l.full && !l.draining {
+		if l.full > 0 && l.open >= l.full && !l.leaving {
 			l.resume = l.now.Mono + acceptPause // nobody has left yet
 			return
 		}

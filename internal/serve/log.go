@@ -56,6 +56,12 @@ func (j *journal) opened() {
 	}
 }
 
+func (j *journal) moved(how string) {
+	if j != nil {
+		j.cfg.Log.Debug().Str("client", j.client).Msg(how)
+	}
+}
+
 func (j *journal) closed() {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg("connection closed")

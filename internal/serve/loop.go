@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,14 +43,26 @@ type Loop struct {
 	warned  time.Duration // when a lack of descriptors was last logged
 	closeAt time.Duration // when the listening socket is closed; 0: not yet known
 
-	drainedAt  time.Duration // when draining began
+	heir     heir          // who takes the connections over
+	legacies []int         // channels on which others' connections come
+	takeAt   time.Duration // when they are looked at again after a pause; 0: not paused
+	inbox    []byte        // what was received on one of them
+	state    []byte        // what is sent to the heir
+	beatAt   time.Duration // when Config.Beat is due
+
+	drainedAt  time.Duration // when leaving began
+	quietFor   time.Duration // see Leaving.patience
+	quietMax   time.Duration
 	full       int           // connections at which the reserve of descriptors was reached; 0: not
 	maxClients int           // connections that leave a reserve of descriptors for files
 	tickAt     time.Duration // when Config.Tick is due; 0: not
 	idle       bool          // the last raw wait brought nothing
 	unlogged   bool          // the reader of the log did not take all of it
 	drain      atomic.Bool   // told to drain; set by another goroutine
-	draining   bool          // doing so
+	leaving    bool          // doing so
+	draining   bool          // and its connections know
+	arrived    chan bequest  // those that the loop has not seen yet; one at a time
+	last       atomic.Bool   // told to finish; set by another goroutine
 }
 
 const (
@@ -73,11 +86,13 @@ func NewLoop(cfg Config) (*Loop, error) {
 		out:    make([]byte, 0, outSize),
 
 		maxClients: maxClients(),
+		arrived:    make(chan bequest, 1),
 		disk:       disk{resident: resident, bring: bring},
 	}
 	l.clock.cfg = &l.cfg.Conn
 	l.clock.start()
 	l.now = l.clock.now()
+	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()
 	for i := range l.timers {
 		l.timers[i].init()
@@ -95,7 +110,7 @@ func NewLoop(cfg Config) (*Loop, error) {
 
 // Run serves what arrives at the listening socket, a descriptor which it
 // takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue (see Config.Last), closes the socket, lets
+// what waits in the accept queue (see Leaving), closes the socket, lets
 // every connection end, and returns.
 func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	runtime.LockOSThread()
@@ -109,11 +124,12 @@ func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 		}
 	}
 	l.disk.start(l.wake)
+	defer l.closeBequests()
 	stop := make(chan struct{})
 	watcher := make(chan struct{})
 	go l.watch(drain, stop, watcher)
 	var err error
-	for err == nil && (l.listener >= 0 || l.open > 0) {
+	for err == nil && (l.listener >= 0 || l.open > 0 || len(l.legacies) > 0) {
 		err = l.turn()
 	}
 	close(stop)
@@ -136,15 +152,56 @@ func (l *Loop) tick(active bool) {
 	}
 }
 
-// watch turns the closing of drain into an event.
+// watch turns what comes on channels into events.
 func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
-	select {
-	case <-drain:
-		l.drain.Store(true)
+	for finish := l.cfg.Finish; ; {
+		var arrived bequest
+		select {
+		case <-drain:
+			drain = nil
+			l.drain.Store(true)
+		case <-finish:
+			finish = nil
+			l.last.Store(true)
+		case fd := <-l.cfg.Legacies:
+			arrived = bequest{fd, false}
+		case fd := <-l.cfg.Heirs:
+			arrived = bequest{fd, true}
+		case <-stop:
+			return
+		}
+		if arrived.fd > 0 {
+			select {
+			case l.arrived <- arrived: // the loop takes it in its next turn
+			case <-stop:
+				unix.Close(arrived.fd)
+				return
+			}
+		}
 		unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	case <-stop:
 	}
+}
+
+// beat says that the loop goes round.
+func (l *Loop) beat() {
+	if l.cfg.Beat != nil && l.now.Mono >= l.beatAt {
+		l.beatAt = l.now.Mono + l.cfg.BeatEvery
+		l.cfg.Beat()
+	}
+}
+
+// closeBequests ends what is left of them when the loop ends.
+func (l *Loop) closeBequests() {
+	for len(l.legacies) > 0 {
+		l.closeLegacy(l.legacies[0])
+	}
+	select {
+	case b := <-l.arrived:
+		unix.Close(b.fd)
+	default:
+	}
+	l.disinherit()
 }
 
 func (l *Loop) turn() error {
@@ -153,7 +210,7 @@ func (l *Loop) turn() error {
 		return err
 	}
 	l.now = l.clock.now()
-	accept, woken := false, false
+	accept, woken, left := false, false, false
 	for _, e := range l.events[:n] {
 		switch fd := int(e.Fd); fd {
 		case l.listener:
@@ -163,19 +220,24 @@ func (l *Loop) turn() error {
 			rawRead(fd, count[:])
 			woken = true
 		default:
-			if p := l.peers[fd]; p != nil {
-				l.event(p, e.Events)
+			if fd < len(l.peers) && l.peers[fd] != nil {
+				l.event(l.peers[fd], e.Events)
+			} else if slices.Contains(l.legacies, fd) {
+				left = true
 			}
 		}
 	}
 	if woken {
-		l.fetched()
-		if l.drain.Load() && !l.draining {
-			l.beginDrain()
-		}
+		l.woken()
+	}
+	if l.heir.retryAt != 0 && l.now.Mono >= l.heir.retryAt {
+		l.giveAll()
 	}
 	// New connections come last: a descriptor that was closed in this turn
 	// cannot have become another connection's while events were open for it.
+	if left || l.takeAt != 0 && l.now.Mono >= l.takeAt {
+		l.takeAll()
+	}
 	if accept && l.listener >= 0 {
 		if err := l.accept(); err != nil {
 			return err
@@ -184,10 +246,31 @@ func (l *Loop) turn() error {
 	l.sendReady()
 	l.expire()
 	l.tick(n > 0)
+	l.beat()
 	if l.cfg.Flush != nil {
 		l.unlogged = l.cfg.Flush()
 	}
 	return nil
+}
+
+// woken takes what other goroutines have left for the loop.
+func (l *Loop) woken() {
+	l.fetched()
+	if l.drain.Load() && !l.leaving {
+		l.beginDrain()
+	}
+	select {
+	case b := <-l.arrived:
+		if b.ours {
+			l.inherit(b.fd)
+		} else {
+			l.legacy(b.fd)
+		}
+	default:
+	}
+	if l.last.Load() && l.leaving && !l.draining {
+		l.finish()
+	}
 }
 
 // wait waits for events, raw while there is traffic. A thread in a raw call
@@ -241,6 +324,15 @@ func (l *Loop) timeout() int {
 				next = p.armed
 			}
 		}
+	}
+	if l.heir.retryAt != 0 && (next == 0 || l.heir.retryAt < next) {
+		next = l.heir.retryAt
+	}
+	if l.takeAt != 0 && (next == 0 || l.takeAt < next) {
+		next = l.takeAt
+	}
+	if l.cfg.Beat != nil && (next == 0 || l.beatAt < next) {
+		next = l.beatAt
 	}
 	if l.unlogged && (next == 0 || next > l.now.Mono+logRetry) {
 		next = l.now.Mono + logRetry

@@ -32,7 +32,19 @@ type peer struct {
 	log    *journal      // nil when nobody reads the log
 }
 
+// newPeer is that of an accepted connection.
 func (l *Loop) newPeer(fd int) *peer {
+	p := l.register(fd)
+	p.log.opened()
+	p.conn = conn.New(&l.cfg.Conn, p.observer(), l.now)
+	if l.draining {
+		p.conn.Drain(l.now)
+	}
+	return p
+}
+
+// register makes a place for a connection that has no state yet.
+func (l *Loop) register(fd int) *peer {
 	var p *peer
 	if n := len(l.spare); n > 0 {
 		p, l.spare = l.spare[n-1], l.spare[:n-1]
@@ -41,15 +53,8 @@ func (l *Loop) newPeer(fd int) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
-	var obs conn.Observer
 	if l.cfg.Verbose {
 		p.log = &journal{&l.cfg, &l.clock, peerAddress(fd)}
-		p.log.opened()
-		obs = p.log
-	}
-	p.conn = conn.New(&l.cfg.Conn, obs, l.now)
-	if l.draining {
-		p.conn.Drain(l.now)
 	}
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
@@ -59,14 +64,27 @@ func (l *Loop) newPeer(fd int) *peer {
 	return p
 }
 
+// observer is nil, and no nil journal in an interface, when nobody looks.
+func (p *peer) observer() conn.Observer {
+	if p.log == nil {
+		return nil
+	}
+	return p.log
+}
+
 func (l *Loop) close(p *peer) {
 	p.conn.Abort("the connection was lost")
+	p.log.closed()
+	l.drop(p)
+}
+
+// drop closes the socket and forgets the peer.
+func (l *Loop) drop(p *peer) {
 	p.timer.remove()
 	p.turn.remove()
 	rawClose(int(p.fd))
 	l.peers[p.fd] = nil
 	l.open--
-	p.log.closed()
 	if p.gone = true; !p.fetching {
 		l.spareIt(p)
 	}
@@ -159,6 +177,9 @@ func (l *Loop) serve(p *peer) {
 // for all, and are told when they come anew (edge-triggered): a connection
 // costs one epoll_ctl, and one that is closed before it ever waits costs none.
 func (l *Loop) park(p *peer) {
+	if l.heir.fd > 0 && l.give(p) {
+		return
+	}
 	if !p.watched {
 		const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 		if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
@@ -173,6 +194,9 @@ func (l *Loop) park(p *peer) {
 
 // later queues a peer that can go on without an event.
 func (l *Loop) later(p *peer) {
+	if l.heir.fd > 0 && l.give(p) {
+		return
+	}
 	if !p.turn.linked() {
 		l.ready.push(&p.turn)
 	}

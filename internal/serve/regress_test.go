@@ -93,7 +93,7 @@ func TestDrainedAloneLeavesTheSocket(t *testing.T) {
 			return err
 		}
 		return l.Run(fd, drain)
-	}, func(cfg *Config) { cfg.Last = func() bool { return false } })
+	}, func(cfg *Config) { cfg.Leave = func() Leaving { return Leaving{Kept: true} } })
 	c := s.dial()
 	send(t, c, get("/f"))
 	r := bufio.NewReader(c)

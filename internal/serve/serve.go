@@ -29,13 +29,48 @@ type Config struct {
 	// Tick is called by an event loop every few seconds, if not nil, as long as it
 	// returns true or there is traffic.
 	Tick func() bool
-	// Last reports whether nobody will take the listening socket over when this
-	// worker drains; nil stands for yes. If somebody will, what waits in the
-	// accept queue is left to him.
-	Last func() bool
+	// Beat is called by an event loop once each BeatEvery, from inside the loop,
+	// if not nil: somebody waits for it to know that the loop goes round.
+	Beat      func()
+	BeatEvery time.Duration
+	// Leave is asked once, when drain has been closed; nil stands for the zero
+	// Leaving.
+	Leave func() Leaving
+	// Legacies are bequests on which connections come from other workers, and
+	// Heirs those on which to give the connections away, one after the other when
+	// Leaving.Giving says so. Each is a descriptor that the event loop takes
+	// over; see package ipc. Nil: none ever come.
+	Legacies, Heirs <-chan int
+	// Finish, when it is closed, ends the giving: what is left is drained.
+	Finish <-chan struct{}
 }
 
-func (c *Config) last() bool { return c.Last == nil || c.Last() }
+// Leaving is how a worker goes when it drains. The zero value is for the last
+// one, after which nobody listens any more.
+type Leaving struct {
+	Kept    bool // another worker has the listening socket, and what waits in its queue
+	Steered bool // the kernel sends new connections to others; what is on its way here is for this one
+	Giving  bool // the connections are for Config.Heirs, and are served until one has them
+}
+
+func (c *Config) leave() Leaving {
+	if c.Leave == nil {
+		return Leaving{}
+	}
+	return c.Leave()
+}
+
+// patience is for how long nothing must have arrived until the listening
+// socket is closed, and for how long altogether.
+func (v Leaving) patience() (quietFor, most time.Duration) {
+	switch {
+	case v.Kept:
+		return 0, 0
+	case v.Steered:
+		return deferred, deferred
+	}
+	return quiet, quietMax
+}
 
 // Worker serves the connections of one listening socket.
 type Worker struct {
@@ -87,7 +122,7 @@ func New(cfg Config) *Worker {
 
 // Run serves what arrives at the listening socket, a descriptor which it
 // takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue (see Config.Last), closes the socket, lets
+// what waits in the accept queue (see Leaving), closes the socket, lets
 // every connection end, and returns. An error means that the socket itself failed; the
 // connections have ended then too.
 func (w *Worker) Run(fd int, drain <-chan struct{}) error {
@@ -105,9 +140,9 @@ func (w *Worker) Run(fd int, drain <-chan struct{}) error {
 	err := w.acceptAll(listener, drain)
 	close(stop)
 	<-watcher
-	if err == nil && w.cfg.last() {
-		err = w.acceptRest(listener)
-	} else if err != nil {
+	if err == nil {
+		err = w.acceptRest(listener, w.cfg.leave())
+	} else {
 		w.beginDrain(listener)
 	}
 	listener.Close()
