@@ -4,12 +4,13 @@ GO          ?= go
 PREFIX      ?= /usr/local
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
+CHAOSTIME   ?= 10m
 SECONDS     ?= 60
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
 
-.PHONY: build run check test lint fuzz bench results compare report peers install clean
+.PHONY: build run check test lint fuzz chaos bench results compare report peers install clean
 
 build:
 	@mkdir -p bin
@@ -36,6 +37,11 @@ test:
 	@$(MAKE) --no-print-directory build lint
 	$(GO) test -race -shuffle=on $(QUICK)
 	$(GO) test -shuffle=on ./...
+
+# The chaos test for a long time; a failure names the seed that repeats it.
+chaos: build
+	@sh scripts/test-tools.sh
+	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e -chaos.for=$(CHAOSTIME)
 
 fuzz:
 	@sh scripts/fuzz.sh $(FUZZTIME)
