@@ -28,6 +28,10 @@ type Config struct {
 	Bind  string // an IP address; "" is every address, IPv4 and IPv6
 	Port  int    // 0 takes a free one
 	Slots int    // how many sockets, at least 1
+
+	// Socket is the descriptor of a socket that listens already, which then counts
+	// for Bind and Port; 0: there is none.
+	Socket int
 }
 
 // Set is the pool's listening sockets. It keeps them for life: what waits in
@@ -42,6 +46,9 @@ type Set struct {
 
 // Open opens all sockets or none. Its errors are of type [*Error].
 func Open(cfg Config) (*Set, error) {
+	if cfg.Socket > 0 {
+		return activated(cfg)
+	}
 	network, host, err := address(cfg.Bind)
 	if err != nil {
 		return nil, err
@@ -53,10 +60,7 @@ func Open(cfg Config) (*Set, error) {
 	s := &Set{cfg: cfg, network: network, host: host, port: first.Addr().(*net.TCPAddr).Port}
 	err = s.add(first)
 	for slot := 1; slot < cfg.Slots && err == nil; slot++ {
-		var l *net.TCPListener
-		if l, err = open(network, host, s.port, joining); err == nil {
-			err = s.add(l)
-		}
+		err = s.join()
 	}
 	if err != nil {
 		return nil, explain(cfg, errors.Join(err, s.Close()))

@@ -31,10 +31,16 @@ func (s *Set) Steer(slots []int) error {
 	if len(numbers) == 0 || len(numbers) == len(s.group) {
 		// There may be no program: that is what is wanted.
 		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
-		if err != nil && err != unix.ENOENT {
+		switch err {
+		case nil, unix.ENOENT:
+			return nil
+		case unix.ENOPROTOOPT: // before Linux 5.3: a program for all does the same
+		default:
 			return fmt.Errorf("steer new connections to all: %w", err)
 		}
-		return nil
+		for number := range s.group {
+			numbers = append(numbers[:number], number)
+		}
 	}
 	program := steering(numbers)
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
@@ -62,13 +68,28 @@ func steering(numbers []int) []unix.SockFilter {
 	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(numbers[0])})
 }
 
+// Export returns the sockets' descriptors in the kernel's order, each with its
+// slot; one that is waited to be released is not among them.
+func (s *Set) Export() (fds, slots []int) {
+	export := func(f *os.File) {
+		if slot := slices.Index(s.files, f); slot >= 0 {
+			fds, slots = append(fds, int(f.Fd())), append(slots, slot)
+		}
+	}
+	for _, f := range s.group {
+		export(f)
+	}
+	for _, f := range s.files {
+		if !slices.Contains(s.group, f) { // it shares the first socket
+			export(f)
+		}
+	}
+	return fds, slots
+}
+
 // Grow opens a socket for one slot more and returns its number.
 func (s *Set) Grow() (slot int, err error) {
-	l, err := open(s.network, s.host, s.port, joining)
-	if err == nil {
-		err = s.add(l)
-	}
-	if err != nil {
+	if err = s.join(); err != nil {
 		return -1, explain(s.cfg, err)
 	}
 	return len(s.files) - 1, nil
@@ -84,7 +105,9 @@ func (s *Set) Shrink() (release func() error) {
 		if s.group == nil {
 			return nil // closed with the set
 		}
-		s.leave(f)
+		if slices.Contains(s.group, f) {
+			s.leave(f)
+		}
 		return f.Close()
 	}
 }
@@ -102,6 +125,11 @@ func (s *Set) Close() error {
 	var errs []error
 	for _, f := range s.group {
 		errs = append(errs, f.Close())
+	}
+	for _, f := range s.files {
+		if !slices.Contains(s.group, f) { // it shares the first socket
+			errs = append(errs, f.Close())
+		}
 	}
 	s.files, s.group = nil, nil
 	return errors.Join(errs...)

@@ -1,0 +1,120 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/libp2p/go-reuseport"
+	"golang.org/x/sys/unix"
+)
+
+// This file is about sockets that somebody else has opened: the program that
+// this process was before, or whoever started it.
+
+// Inherit makes a set of sockets that another program of this process exported.
+func Inherit(cfg Config, fds, slots []int) (*Set, error) {
+	s := &Set{cfg: cfg, files: make([]*os.File, len(fds))}
+	for i, fd := range fds {
+		f, err := keep(fd)
+		if err != nil {
+			return nil, err
+		}
+		s.files[slots[i]], s.group = f, append(s.group, f)
+	}
+	return s, s.locate(fds[0])
+}
+
+// keep takes a listening socket over. Like those of add it stays out of the
+// runtime's poller.
+func keep(fd int) (*os.File, error) {
+	unix.CloseOnExec(fd)
+	err := unix.SetNonblock(fd, false)
+	f := os.NewFile(uintptr(fd), "listening socket")
+	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
+		return nil, fmt.Errorf("inherit listening socket: %w", err)
+	}
+	return f, nil
+}
+
+// locate finds out where a socket listens, so that others can join it.
+func (s *Set) locate(fd int) error {
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return fmt.Errorf("inherit listening socket: %w", err)
+	}
+	switch a := local.(type) {
+	case *unix.SockaddrInet4:
+		s.network, s.host, s.port = "tcp4", netip.AddrFrom4(a.Addr).String(), a.Port
+	case *unix.SockaddrInet6:
+		s.network, s.host, s.port = "tcp6", netip.AddrFrom16(a.Addr).String(), a.Port
+		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
+			s.network, s.host = "tcp", "" // every address, IPv4 too
+		}
+	default:
+		return fmt.Errorf("inherit listening socket: it is of family %T", local)
+	}
+	return nil
+}
+
+// activated makes a set of a socket that listens already, as systemd passes it
+// on (sd_listen_fds(3)). The other slots join it where the kernel lets them,
+// which it does for sockets of one user; else all have the one socket, and one
+// queue.
+func activated(cfg Config) (*Set, error) {
+	accepts, err := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if protocol, other := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || other != nil || accepts == 0 || protocol != unix.IPPROTO_TCP {
+		return nil, &Error{78, "LISTEN_FDS: the descriptor is no TCP socket that listens; use ListenStream= with a port", err}
+	}
+	first, err := keep(cfg.Socket)
+	if err != nil {
+		return nil, &Error{1, "LISTEN_FDS: " + err.Error(), err}
+	}
+	s := &Set{cfg: cfg, files: []*os.File{first}, group: []*os.File{first}}
+	if err := errors.Join(s.locate(cfg.Socket), prepare(first)); err != nil {
+		return nil, &Error{1, "LISTEN_FDS: " + err.Error(), errors.Join(err, s.Close())}
+	}
+	for slot := 1; slot < cfg.Slots; slot++ {
+		if err := s.join(); err != nil {
+			if err = s.share(); err != nil {
+				return nil, &Error{1, "LISTEN_FDS: " + err.Error(), errors.Join(err, s.Close())}
+			}
+		}
+	}
+	return s, nil
+}
+
+// prepare gives an inherited socket the options of all others.
+func prepare(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := claiming("", "", raw); err != nil {
+		return err
+	}
+	return reuseport.Control("", "", raw)
+}
+
+// join opens a socket more on the same address.
+func (s *Set) join() error {
+	l, err := open(s.network, s.host, s.port, joining)
+	if err != nil {
+		return err
+	}
+	return s.add(l)
+}
+
+// share lets one slot more use the first socket.
+func (s *Set) share() error {
+	fd, err := unix.FcntlInt(s.group[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return fmt.Errorf("duplicate listening socket: %w", err)
+	}
+	f, err := keep(fd)
+	if err == nil {
+		s.files = append(s.files, f)
+	}
+	return err
+}

@@ -1,0 +1,102 @@
+package listen
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// passed returns the descriptor of a socket as another program would pass it on.
+func passed(t *testing.T, l *net.TCPListener) int {
+	t.Helper()
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return fd
+}
+
+// A socket that listens already is the first of the set, and the others join it.
+func TestActivated(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", ":0"} {
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false)
+		l, err := lc.Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		s := mustOpen(t, Config{Port: 1, Slots: 3, Socket: passed(t, l.(*net.TCPListener))})
+		if s.Port() != port || len(s.group) != 3 {
+			t.Fatalf("%s: port %d, %d sockets", address, s.Port(), len(s.group))
+		}
+		for i, n := range arrivals(t, s, 60) {
+			if n == 0 {
+				t.Errorf("%s: nothing comes to socket %d", address, i)
+			}
+		}
+	}
+}
+
+// Where others cannot join, all slots have the one socket.
+func TestShared(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	if err := s.share(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Steer([]int{0}); err != nil {
+		t.Error(err)
+	}
+	dial(t, "127.0.0.1", s.Port())
+	fds := []unix.PollFd{{Fd: int32(s.File(0).Fd()), Events: unix.POLLIN}, {Fd: int32(s.File(1).Fd()), Events: unix.POLLIN}}
+	if n, err := unix.Poll(fds, 5000); n != 2 || err != nil {
+		t.Errorf("%d of 2 slots see the connection: %v", n, err)
+	}
+}
+
+// What an upgrade carries over is the same set again.
+func TestInherit(t *testing.T) {
+	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 3})
+	fds, slots := s.Export()
+	var copies []int
+	for _, fd := range fds {
+		fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies = append(copies, fd)
+	}
+	again, err := Inherit(Config{Bind: "127.0.0.1"}, copies, slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if again.Port() != s.Port() {
+		t.Errorf("port %d, want %d", again.Port(), s.Port())
+	}
+	if slot, err := again.Grow(); slot != 3 || err != nil {
+		t.Errorf("slot %d, %v", slot, err)
+	}
+}
+
+func TestActivatedByOther(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	_, err = Open(Config{Slots: 1, Socket: int(r.Fd())})
+	if e, ok := err.(*Error); !ok || e.ExitCode() != 78 || !strings.HasPrefix(err.Error(), "LISTEN_FDS: ") {
+		t.Errorf("a pipe: %v", err)
+	}
+}
