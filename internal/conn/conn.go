@@ -143,14 +143,6 @@ type Conn struct {
 	record  *watched   // nil unless there is an observer
 }
 
-// upload is a request body that is being read away. The bodies of requests
-// for files are rare, and a connection is small without.
-type upload struct {
-	head []byte // of the request
-	body proto.Discarder
-	left int64 // of a body with Content-Length
-}
-
 // watched is what is known of the request so far, and who wants to hear of it.
 type watched struct {
 	Record
@@ -286,40 +278,19 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	return out
 }
 
-// discard reads the request's body away and answers when it is complete.
-func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
-	u := c.upload
-	if c.parser.Request().Chunked {
-		n, done, fault := u.body.Discard(c.in)
-		c.in = c.in[n:]
-		if fault.Status != 0 {
-			return c.refuse(out, u.head, fault, now), false
-		}
-		if !done {
-			return out, true
-		}
-	} else {
-		n := min(u.left, int64(len(c.in)))
-		c.in, u.left = c.in[n:], u.left-n
-		if u.left > 0 {
-			return out, true
-		}
-	}
-	c.upload = nil
-	return c.answer(out, u.head, now), false
-}
-
-// uploadHead is the head of the request that was not complete in time, if that
-// came to its end.
-func (c *Conn) uploadHead() []byte {
-	if c.upload == nil {
-		return nil
-	}
-	return c.upload.head
-}
-
 // Segment returns the part of a file that the step Send is about.
 func (c *Conn) Segment() Segment { return c.segment }
+
+// Left is how many bytes of files the reply under way still has to send.
+func (c *Conn) Left() int64 {
+	left := c.segment.Len
+	if c.parts != nil {
+		for _, part := range c.parts.ranges {
+			left += part.Len
+		}
+	}
+	return left
+}
 
 // Sent reports that n bytes of the segment were sent.
 func (c *Conn) Sent(n int64, now Now) {

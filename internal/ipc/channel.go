@@ -191,6 +191,12 @@ func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error)
 	return n, fds, nil
 }
 
+// Descriptor is that of this end, which goes on to belong to the channel.
+func (c *Channel) Descriptor() (fd int, err error) {
+	err = c.raw.Control(func(n uintptr) { fd = int(n) })
+	return fd, err
+}
+
 // Close closes this end. The other side receives io.EOF.
 func (c *Channel) Close() error {
 	return c.file.Close()

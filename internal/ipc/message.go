@@ -63,6 +63,12 @@ type Tired struct {
 	Reason string // for the log
 }
 
+// Left tells the master, each second while the worker ends, what is left to do.
+type Left struct {
+	Connections int   // 0 to 2^31-1
+	Bytes       int64 // of replies whose length is known, not negative
+}
+
 // The first byte of a message.
 const (
 	kindReady    = 1
@@ -74,6 +80,7 @@ const (
 	kindRetire   = 7
 	kindAlive    = 8
 	kindTired    = 9
+	kindLeft     = 10
 )
 
 // Encode appends the wire form of m to dst.
@@ -116,6 +123,11 @@ func (m Tired) append(dst []byte) []byte {
 	return append(append(dst, kindTired), fit(m.Reason, MaxMessage-1)...)
 }
 
+func (m Left) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, kindLeft), uint32(m.Connections))
+	return binary.BigEndian.AppendUint64(dst, uint64(m.Bytes))
+}
+
 // fit returns s as valid UTF-8 in at most n bytes, cut between characters.
 func fit(s string, n int) string {
 	s = strings.ToValidUTF8(s, "�")
@@ -148,11 +160,17 @@ func Decode(p []byte) (Message, error) {
 		return Failed{ExitCode: int(body[0]), Reason: string(body[1:])}, nil
 	case kind == kindTired:
 		return Tired{Reason: string(body)}, nil
+	case kind == kindLeft && len(body) == 12:
+		connections, left := binary.BigEndian.Uint32(body), binary.BigEndian.Uint64(body[4:])
+		if connections > math.MaxInt32 || left > math.MaxInt64 {
+			return nil, fmt.Errorf("decode left message: %d connections and %d bytes are out of range", connections, left)
+		}
+		return Left{Connections: int(connections), Bytes: int64(left)}, nil
 	case kind == kindRetire && len(body) == 1 && body[0] <= 1:
 		return Retire{Queue: body[0] == 1}, nil
 	case len(body) == 0 && bare(kind) != nil:
 		return bare(kind), nil
-	case kind < kindReady || kind > kindTired:
+	case kind < kindReady || kind > kindLeft:
 		return nil, fmt.Errorf("decode message: unknown kind %d", kind)
 	default:
 		return nil, fmt.Errorf("decode message of kind %d: wrong length %d", kind, len(p))
@@ -178,7 +196,7 @@ func bare(kind byte) Message {
 
 // text returns the part of a message that is text, behind its fixed fields.
 func text(p []byte) []byte {
-	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindRetire: 2}[p[0]]
+	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindRetire: 2, kindLeft: 13}[p[0]]
 	return p[min(fixed, len(p)):]
 }
 

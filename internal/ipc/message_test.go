@@ -25,6 +25,7 @@ var golden = []struct {
 	{Retire{Queue: true}, "\x07\x01"},
 	{Alive{}, "\x08"},
 	{Tired{Reason: "9 requests"}, "\x099 requests"},
+	{Left{Connections: 258, Bytes: 1<<40 + 3}, "\x0a\x00\x00\x01\x02\x00\x00\x01\x00\x00\x00\x00\x03"},
 }
 
 func TestGolden(t *testing.T) {
@@ -40,10 +41,11 @@ func TestGolden(t *testing.T) {
 
 func TestDecodeErrors(t *testing.T) {
 	for _, wire := range []string{
-		"", "\x00", "\x0a", "\xff", // no such kind
+		"", "\x00", "\x0b", "\xff", // no such kind
 		"\x01", "\x01\x00\x00\x00", // cut
 		"\x01\x00\x00\x00\x00v", "\x01\x80\x00\x00\x00v", // pid
-		"\x02", "\x03x", "\x04x", "\x05x", "\x06x", "\x07", "\x07\x02", "\x07\x00x", "\x08x", // length
+		"\x02", "\x03x", "\x04x", "\x05x", "\x06x", "\x07", "\x07\x02", "\x07\x00x", "\x08x", "\x0a\x00", // length
+		"\x0a\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\x0a\x00\x00\x00\x00\x80\x00\x00\x00\x00\x00\x00\x00", // range
 		"\x02\x01\xff", "\x01\x00\x00\x00\x01\xc3", "\x09\xff", // not UTF-8
 		"\x02\x01" + strings.Repeat("x", MaxMessage-1),
 	} {
