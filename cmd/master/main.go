@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"phalanx/internal/listen"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
@@ -39,15 +38,19 @@ func run(args []string, stdout, stderr *os.File) int {
 }
 
 func serve(args []string, stderr *os.File) error {
-	o, worker, err := settings(args)
+	before, err := inherited()
 	if err != nil {
+		return err
+	}
+	o, worker, err := settings(args)
+	if err != nil || o.Check {
 		return err
 	}
 	// A log whose reader has gone must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
 	hungUp := terminal()
 	signals := make(chan os.Signal, 8) // what may come while the pool is busy
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	logFile, err := duplicate(stderr)
 	if err != nil {
@@ -57,7 +60,7 @@ func serve(args []string, stderr *os.File) error {
 	orphans, stop := orphaned(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
-	sockets, err := listen.Open(listen.Config{Bind: string(o.Bind), Port: int(o.Port), Slots: slots})
+	sockets, err := open(o, slots, before)
 	if err != nil {
 		return err
 	}
@@ -71,13 +74,21 @@ func serve(args []string, stderr *os.File) error {
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
 		Spawn: spawner.Spawn, Reload: reload, Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
-		DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
+		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:   func() { refuse(log, sockets) },
+		OnWait:    newWaiting(stderr, o.Verbose).show,
 		Alert:     func(line string) { fmt.Fprintf(stderr, "phalanx: %s\n", line) },
 	}
 	if o.Model == options.Process {
 		pool.Sockets = sockets
 	}
+	if before != nil {
+		pool.Resume = &before.Pool
+	}
+	if u, err := newUpgrader(args, sockets); err == nil {
+		pool.Exec = u.exec
+	}
+	watched(&pool)
 	return supervise.Run(pool)
 }

@@ -37,10 +37,13 @@ type Options struct {
 	Worker    string    `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside master" description:"the worker binary"`
 
 	Config       string       `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again"`
+	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish"`
 	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life"`
 	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
 	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more; 512M is understood"`
+
+	Check bool `group:"Output" long:"check" no-ini:"true" description:"check the options and exit"`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
@@ -76,6 +79,8 @@ func NeedsRestart(a, b Options) string {
 		return "bind"
 	case a.Model != b.Model:
 		return "model"
+	case a.LameDuck != b.LameDuck:
+		return "lame-duck"
 	case a.DrainTimeout != b.DrainTimeout:
 		return "drain-timeout"
 	case a.HangTimeout != b.HangTimeout:

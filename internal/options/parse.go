@@ -187,7 +187,7 @@ func setLines(o *flags.Option, v string) error {
 // envName returns the variable that stands for a flag, "" if there is none.
 func envName(o *flags.Option) string {
 	switch o.LongName {
-	case "help", "version", "slot":
+	case "help", "version", "check", "slot":
 		return ""
 	}
 	return "PHALANX_" + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))

@@ -15,11 +15,22 @@ const (
 
 // The values that say how long the pool has patience with a worker.
 type (
+	LameDuck     time.Duration // 0 to MaxPatience
 	DrainTimeout time.Duration // 0 is none, else 1ms to MaxPatience
 	HangTimeout  time.Duration // 0 is none, else MinHang to MaxPatience
 	MaxRequests  int64         // 0 is no limit
 	MaxMemory    int64         // bytes; 0 is no limit, else MinMemory or more
 )
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (d *LameDuck) UnmarshalFlag(v string) error {
+	t, err := time.ParseDuration(v)
+	if err != nil || t < 0 || t > MaxPatience {
+		return invalid("lame-duck", v, "must be 0s to 168h, such as 10s")
+	}
+	*d = LameDuck(t)
+	return nil
+}
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (d *DrainTimeout) UnmarshalFlag(v string) error {

@@ -104,6 +104,8 @@ func (p *pool) heard(w *worker, m ipc.Message) {
 		p.lives(w)
 	case ipc.Tired:
 		p.tired(w, m)
+	case ipc.Left:
+		p.remains(w, m)
 	default:
 		p.kill(w, fmt.Sprintf("sent a %T", m))
 	}
@@ -123,7 +125,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 		return
 	}
 	w.deadline = time.Time{}
-	w.readySince = p.Now()
+	w.readySince, w.version = p.Now(), m.Version
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Dur("after", w.readySince.Sub(w.started)).Msg("worker ready")
 	switch {

@@ -8,13 +8,11 @@
 package supervise
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -31,6 +29,13 @@ type Config struct {
 	Signals <-chan os.Signal                // INT, TERM, HUP, TTIN, TTOU; see signals.go
 	Orphans <-chan os.Signal                // CHLD, for a process that inherits orphans; else nil
 
+	// Exec executes the master's program anew, in place, and returns only when
+	// that failed; nil: it cannot be done.
+	Exec func(State) error
+	// Resume is the pool that the program before had; nil: there was none.
+	Resume *State
+	Adopt  func(Handle) (Process, error) // [Adopt]
+
 	// Reload checks the settings anew; nil: there is nothing that could have
 	// changed but the worker binary.
 	Reload func() (Settings, error)
@@ -39,13 +44,25 @@ type Config struct {
 	HungUp  func() bool
 	Sockets Sockets // nil: the number of slots is fixed
 
+	LameDuck     time.Duration // how long it serves on after the first INT or TERM
 	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes
 	HangTimeout  time.Duration // how long it may show no sign of life; 0: for ever
 
-	OnServing func()            // once, when all workers were told to serve
-	OnDrain   func()            // once, before the workers are told to finish
-	Alert     func(line string) // what the user must know even in silent mode
-	Log       zerolog.Logger
+	OnServing  func() // once, when all workers were told to serve
+	OnLameDuck func() // once, when it serves on although it is to stop
+	// OnReload is told when the workers begin to be replaced because somebody
+	// asked for it, and when that has ended, well or not.
+	OnReload func(begun bool)
+	// OnAlive is called each AliveEvery, from the loop, as long as that goes round;
+	// AliveEvery 0: never.
+	OnAlive    func()
+	AliveEvery time.Duration
+	// OnWait is called each second of a drain that takes longer than that, with
+	// what the workers still have to do.
+	OnWait  func([]Remains)
+	OnDrain func()            // once, before the workers are told to finish
+	Alert   func(line string) // what the user must know even in silent mode
+	Log     zerolog.Logger
 
 	Now      func() time.Time                     // time.Now
 	After    func(time.Duration) <-chan time.Time // time.After
@@ -90,12 +107,17 @@ type pool struct {
 	err     *Error // the first reason why the exit code is not 0
 	cut     int    // workers that died in the drain
 
-	wanted   int       // slots; see scale
-	renewals []*slot   // whose workers are to be replaced
-	fresh    *Settings // that have not proved themselves; nil: there are none
-	reloads  int       // so far
-	steered  []int     // slots that get new connections; nil: not known
-	oomKills int       // of this machine, when they were last looked at
+	wanted    int       // slots; see scale
+	renewals  []*slot   // whose workers are to be replaced
+	fresh     *Settings // that have not proved themselves; nil: there are none
+	inReload  bool      // OnReload has been told so
+	reloads   int       // so far
+	upgrading bool      // when it is at rest
+	duckUntil time.Time // when the drain begins; zero: that is not known
+	aliveAt   time.Time // when OnAlive is due; zero: never
+	waitAt    time.Time // when OnWait is due; zero: not
+	steered   []int     // slots that get new connections; nil: not known
+	oomKills  int       // of this machine, when they were last looked at
 }
 
 // event is news of one process.
@@ -112,8 +134,12 @@ func Run(cfg Config) error {
 	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots}
 	p.defaults()
 	p.oomKills = p.OOMKills()
-	for i := range cfg.Slots {
-		p.slots = append(p.slots, &slot{index: i, want: true})
+	if p.Resume != nil {
+		p.resume()
+	} else {
+		for i := range cfg.Slots {
+			p.slots = append(p.slots, &slot{index: i, want: true})
+		}
 	}
 	p.run()
 	p.wg.Wait()
@@ -128,6 +154,18 @@ func (p *pool) defaults() {
 	}
 	if p.OnDrain == nil {
 		p.OnDrain = nothing
+	}
+	if p.OnLameDuck == nil {
+		p.OnLameDuck = nothing
+	}
+	if p.OnReload == nil {
+		p.OnReload = func(bool) {}
+	}
+	if p.OnAlive == nil {
+		p.OnAlive = nothing
+	}
+	if p.OnWait == nil {
+		p.OnWait = func([]Remains) {}
 	}
 	if p.Alert == nil {
 		p.Alert = func(string) {}
@@ -147,12 +185,18 @@ func (p *pool) defaults() {
 	if p.Chance == nil {
 		p.Chance = rand.Float64
 	}
+	if p.Adopt == nil {
+		p.Adopt = Adopt
+	}
 	if p.OOMKills == nil {
 		p.OOMKills = OOMKills
 	}
 }
 
 func (p *pool) run() {
+	if p.AliveEvery > 0 {
+		p.aliveAt = p.Now()
+	}
 	for {
 		p.reconcile()
 		if p.idle() {
@@ -236,6 +280,7 @@ func (p *pool) reconcile() {
 		p.renew()
 		p.provide()
 		p.steer()
+		p.exec()
 	}
 }
 
@@ -269,6 +314,9 @@ func (p *pool) alarm() <-chan time.Time {
 		earlier(w.deadline)
 		earlier(w.drainBy)
 	}
+	earlier(p.waitAt)
+	earlier(p.duckUntil)
+	earlier(p.aliveAt)
 	for _, s := range p.slots {
 		if s.state == backoff && s.want {
 			earlier(s.retryAt)
@@ -283,6 +331,11 @@ func (p *pool) alarm() <-chan time.Time {
 // expire kills the processes whose deadline has passed. Slots that wait to
 // be filled are reconcile's.
 func (p *pool) expire() {
+	p.wait()
+	p.alive()
+	if !p.duckUntil.IsZero() && !p.Now().Before(p.duckUntil) {
+		p.stop()
+	}
 	for _, w := range p.workers() {
 		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
 			p.kill(w, w.overdue)
@@ -309,41 +362,6 @@ func (p *pool) fail(err *Error) {
 
 func (p *pool) blame(err *Error) {
 	p.err = &Error{err.code, oneLine(err.text), err.err}
-}
-
-func (p *pool) killAll(why string) {
-	for _, w := range p.workers() {
-		p.kill(w, why)
-	}
-}
-
-func (p *pool) kill(w *worker, why string) {
-	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
-	w.deadline, w.drainBy = time.Time{}, time.Time{}
-	w.overdue, w.killed = why, true
-	p.send(w, syscall.SIGKILL)
-}
-
-// interrupt relays SIGINT, once, and not to the dead.
-func (p *pool) interrupt(w *worker) {
-	if w.signalled || w.killed {
-		return
-	}
-	w.signalled = true
-	p.send(w, syscall.SIGINT)
-}
-
-func (p *pool) send(w *worker, sig syscall.Signal) {
-	if err := w.proc.Signal(sig); err != nil {
-		p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Err(err).Msg("signal not sent")
-	}
-}
-
-// tell sends a message; a worker that does not take it is of no use.
-func (p *pool) tell(w *worker, m ipc.Message) {
-	if err := w.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
-		p.kill(w, err.Error())
-	}
 }
 
 // reap takes note of the ends of children that are not the pool's. It runs

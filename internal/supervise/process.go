@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -21,6 +22,13 @@ type Process interface {
 	Signal(syscall.Signal) error
 	Wait() Exit // once; Receive ends soon after
 	Close() error
+	Handle() (Handle, error) // for the next life of this process
+}
+
+// Handle is what is needed to go on with a worker after an exec.
+type Handle struct {
+	PID             int
+	Channel, Output int // descriptors: the control channel, and the worker's output
 }
 
 // Exit is how a process ended.
@@ -60,35 +68,84 @@ func (s *Spawner) Spawn(slot int) (Process, error) {
 		return nil, err
 	}
 	defer workerEnd.Close()
-	p := &process{channel: channel}
-	p.cmd = exec.Command(s.Path, s.Args(slot)...)
-	p.cmd.Env = s.Env
-	p.cmd.Stdout = &p.tail
-	p.cmd.Stderr = &p.tail
-	p.cmd.ExtraFiles = []*os.File{s.Socket(slot), workerEnd, s.Log}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.WaitDelay = lingerTime
-	if err := p.cmd.Start(); err != nil {
+	output, input, err := os.Pipe()
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close())
 	}
-	return p, nil
+	defer input.Close()
+	cmd := exec.Command(s.Path, s.Args(slot)...)
+	cmd.Env = s.Env
+	cmd.Stdout, cmd.Stderr = input, input
+	cmd.ExtraFiles = []*os.File{s.Socket(slot), workerEnd, s.Log}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
+	}
+	return newProcess(cmd.Process, channel, output), nil
 }
 
+// Adopt goes on with a worker that this process had before it executed itself
+// anew. The descriptors are those of Handle.
+func Adopt(h Handle) (Process, error) {
+	proc, err := os.FindProcess(h.PID)
+	if err != nil {
+		return nil, fmt.Errorf("find worker %d: %w", h.PID, err)
+	}
+	channel, err := ipc.Open(uintptr(h.Channel))
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.SetNonblock(h.Output, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("output of worker %d: %w", h.PID, err), channel.Close())
+	}
+	syscall.CloseOnExec(h.Output)
+	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output")), nil
+}
+
+// process is a worker that runs.
 type process struct {
-	cmd     *exec.Cmd
+	proc    *os.Process
 	channel *ipc.Channel
+	output  *os.File // the end that is read of its standard output and error
 	tail    tail
+	heard   chan struct{} // closed when tail has all there will be
 }
 
-func (p *process) PID() int                      { return p.cmd.Process.Pid }
-func (p *process) Receive() (ipc.Message, error) { return p.channel.Receive() }
-func (p *process) Send(m ipc.Message) error      { return p.channel.Send(m) }
-func (p *process) Close() error                  { return p.channel.Close() }
+func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File) *process {
+	p := &process{proc: proc, channel: channel, output: output, heard: make(chan struct{})}
+	go func() {
+		defer close(p.heard)
+		_, _ = io.Copy(&p.tail, output) // until its end, or the deadline that Wait sets
+	}()
+	return p
+}
 
+func (p *process) PID() int                             { return p.proc.Pid }
+func (p *process) Receive() (ipc.Message, error)        { return p.channel.Receive() }
+func (p *process) Send(m ipc.Message) error             { return p.channel.Send(m) }
 func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendFile(m, fd) }
+func (p *process) Close() error                         { return p.channel.Close() }
+
+func (p *process) Handle() (Handle, error) {
+	channel, err := p.channel.Descriptor()
+	if err != nil {
+		return Handle{}, err
+	}
+	output, err := descriptor(p.output)
+	return Handle{PID: p.proc.Pid, Channel: channel, Output: output}, err
+}
+
+// descriptor is that of a file, which goes on to belong to the runtime.
+func descriptor(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(n uintptr) { fd = int(n) })
+	}
+	return fd, err
+}
 
 func (p *process) Signal(sig syscall.Signal) error {
-	err := p.cmd.Process.Signal(sig)
+	err := p.proc.Signal(sig)
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil // its exit is on the way to the pool
 	}
@@ -96,19 +153,23 @@ func (p *process) Signal(sig syscall.Signal) error {
 }
 
 func (p *process) Wait() Exit {
-	err := p.cmd.Wait()
-	e := Exit{LastWords: p.tail.String()}
-	if p.cmd.ProcessState == nil {
-		e.Err = err
-	} else if ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
+	state, err := p.proc.Wait()
+	// Neither deadline can fail but on what is closed, which ends the reading too.
+	_ = p.output.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = p.channel.SetReadDeadline(time.Now().Add(lingerTime))
+	<-p.heard
+	p.output.Close()
+	e := Exit{LastWords: p.tail.String(), Err: err}
+	if err != nil {
+		return e
+	}
+	if ws := state.Sys().(syscall.WaitStatus); ws.Signaled() {
 		e.Signal = ws.Signal()
 	} else {
 		e.Code = ws.ExitStatus()
 	}
-	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		e.Memory = usage.Maxrss << 10 // getrusage(2): in kilobytes
 	}
-	// The deadline can fail only on a closed channel, which ends Receive too.
-	_ = p.channel.SetReadDeadline(time.Now().Add(lingerTime))
 	return e
 }

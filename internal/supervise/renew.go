@@ -31,10 +31,19 @@ func (p *pool) reload() {
 			return
 		}
 	}
+	p.reloading(true)
 	p.fresh = &fresh
 	p.reloads++
 	p.renewals = slices.Clone(p.slots)
 	p.Log.Info().Int("workers", len(p.slots)).Msg("reloading")
+}
+
+// reloading notes that a reload has begun, or ended.
+func (p *pool) reloading(begun bool) {
+	if begun != p.inReload {
+		p.inReload = begun
+		p.OnReload(begun)
+	}
 }
 
 // tired is told that a worker wants to be replaced.
@@ -56,6 +65,9 @@ func (p *pool) renew() {
 		}
 	}
 	p.renewals = slices.DeleteFunc(p.renewals, func(s *slot) bool { return !s.want || !slices.Contains(p.slots, s) })
+	if len(p.renewals) == 0 {
+		p.reloading(false)
+	}
 	for i, s := range p.renewals {
 		if s.state == ready && !s.worker.killed {
 			p.renewals = slices.Delete(p.renewals, i, i+1)
@@ -140,7 +152,7 @@ const unneeded = "not needed any longer"
 func (p *pool) retire(old, heir *worker, queue bool) {
 	p.limit(old)
 	m := ipc.Retire{Queue: queue}
-	if heir != nil && old.heir && heir.heir && p.bequeath(old, heir, m) {
+	if old.canGive(heir) && p.bequeath(old, heir, m) {
 		old.giving = true
 		return
 	}
@@ -172,7 +184,7 @@ func (p *pool) provide() {
 		if !w.giving || w.taker != nil || w.killed {
 			continue
 		}
-		if heir := p.heir(w.slot.index); heir != nil && heir.heir {
+		if heir := p.heir(w.slot.index); w.canGive(heir) {
 			p.bequeath(w, heir, ipc.Retire{})
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // This file is what the master is told from outside: INT and TERM drain, and a
 // second one kills; HUP replaces every worker; TTIN and TTOU add a slot and
-// take one away.
+// take one away; USR2 replaces the master's own program.
 
 // sameSignal is how soon after a stop another one is still the same.
 const sameSignal = 30 * time.Millisecond
@@ -30,8 +30,14 @@ func (p *pool) signal(sig os.Signal) {
 		p.resize(p.wanted + 1)
 	case sig == syscall.SIGTTOU:
 		p.resize(p.wanted - 1)
+	case sig == syscall.SIGUSR2:
+		p.upgrade()
 	case sig == syscall.SIGHUP && !p.HungUp():
 		p.reload()
+	case p.phase == serving && p.LameDuck > 0 && p.duckUntil.IsZero() && sig != syscall.SIGHUP:
+		p.duckUntil = p.Now().Add(p.LameDuck)
+		p.Log.Info().Str("for", p.LameDuck.String()).Msg("serving on before the drain")
+		p.OnLameDuck()
 	case p.phase != stopping:
 		p.stop()
 	case p.stops > 1 && !p.forced:
@@ -41,7 +47,9 @@ func (p *pool) signal(sig os.Signal) {
 
 // stop makes every slot unwanted; reconcile relays SIGINT.
 func (p *pool) stop() {
-	p.phase = stopping
+	p.phase, p.duckUntil = stopping, time.Time{}
+	p.reloading(false)
+	p.waitAt = p.Now().Add(waitEvery)
 	p.renewals, p.fresh = nil, nil
 	for _, s := range p.slots {
 		s.want = false
@@ -51,6 +59,14 @@ func (p *pool) stop() {
 	}
 	p.Log.Info().Msg("draining")
 	p.OnDrain()
+}
+
+// alive says that the pool's own loop goes round.
+func (p *pool) alive() {
+	if !p.aliveAt.IsZero() && !p.Now().Before(p.aliveAt) {
+		p.aliveAt = p.Now().Add(p.AliveEvery)
+		p.OnAlive()
+	}
 }
 
 func (p *pool) force() {

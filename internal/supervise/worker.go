@@ -24,15 +24,25 @@ type worker struct {
 	killed     bool         // the pool sent SIGKILL
 	signalled  bool         // the pool sent SIGINT, once is enough
 	draining   bool         // it said so itself
+	version    string       // as it said
 	heir       bool         // it can take connections over, and hand its own over
 	giving     bool         // it gives its connections away
 	taker      *worker      // to this one; nil when that has died
 	failed     *ipc.Failed  // what it said before it went
+	left       ipc.Left     // what it still has to do, as it last said
+	leftAt     time.Time    // when
+	rate       float64      // bytes per second between the last two
 	release    func() error // closes its listening socket when it has gone, if not nil
 }
 
 // leaving reports that the slot is no longer this worker's.
 func (w *worker) leaving() bool { return w.slot.worker != w && w.slot.next != w }
+
+// canGive reports whether the connections of w can go on in another worker: what
+// travels between them is the business of their version alone.
+func (w *worker) canGive(to *worker) bool {
+	return to != nil && w.heir && to.heir && w.version == to.version
+}
 
 // finishing reports that it may take all the time it needs.
 func (w *worker) finishing() bool { return w.leaving() || w.slot.state == draining }

@@ -1,0 +1,79 @@
+package supervise
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A lame duck serves on for a while, and is not ready any more.
+func TestLameDuck(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	r.change = func(c *Config) {
+		c.LameDuck = 10 * time.Second
+		c.OnLameDuck = func() { c.Alert("lame") }
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGTERM)
+		r.die(0, Exit{Signal: syscall.SIGSEGV})
+		r.hello(1) // it serves as before
+		r.pass(10*time.Second - time.Millisecond)
+		r.signalled(1)
+		r.pass(time.Millisecond)
+		r.signalled(1, syscall.SIGINT)
+		r.expect(2, "serving", "lame", "worker 0 (pid 101) died: signal segmentation fault; restarting", "drain")
+		r.die(1, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A second signal ends its patience, a third one everybody's.
+func TestLameDuckInAHurry(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.LameDuck = time.Hour }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGINT)
+		r.signalled(0)
+		r.signal(syscall.SIGINT)
+		r.signalled(0, syscall.SIGINT)
+		r.signal(syscall.SIGINT)
+		r.signalled(0, syscall.SIGINT, syscall.SIGKILL)
+		r.ends(130, "stopped by force: requests under way were cut")
+	})
+}
+
+// Who watches the pool hears of reloads, and that it lives.
+func TestWatched(t *testing.T) {
+	var said []string
+	alive := 0
+	r := &rig{change: func(c *Config) {
+		c.OnReload = func(begun bool) {
+			said = append(said, map[bool]string{true: "begun", false: "ended"}[begun])
+		}
+		c.OnAlive, c.AliveEvery = func() { alive++ }, 5*time.Second
+	}}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.hello(2)
+		if !slices.Equal(said, []string{"begun"}) {
+			t.Errorf("said %q", said)
+		}
+		r.hello(3)
+		r.die(0, Exit{})
+		r.die(1, Exit{})
+		r.signal(syscall.SIGHUP)
+		r.die(4, Exit{Code: 1})
+		if !slices.Equal(said, []string{"begun", "ended", "begun", "ended"}) {
+			t.Errorf("said %q", said)
+		}
+		r.pass(50 * time.Second)
+		if alive < 10 || alive > 12 {
+			t.Errorf("it said %d times in 50 s that it lives", alive)
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}

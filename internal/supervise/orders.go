@@ -1,0 +1,46 @@
+package supervise
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// This file is what the pool does to a worker: messages and signals.
+
+func (p *pool) killAll(why string) {
+	for _, w := range p.workers() {
+		p.kill(w, why)
+	}
+}
+
+func (p *pool) kill(w *worker, why string) {
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
+	w.deadline, w.drainBy = time.Time{}, time.Time{}
+	w.overdue, w.killed = why, true
+	p.send(w, syscall.SIGKILL)
+}
+
+// interrupt relays SIGINT, once, and not to the dead.
+func (p *pool) interrupt(w *worker) {
+	if w.signalled || w.killed {
+		return
+	}
+	w.signalled = true
+	p.send(w, syscall.SIGINT)
+}
+
+func (p *pool) send(w *worker, sig syscall.Signal) {
+	if err := w.proc.Signal(sig); err != nil {
+		p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Err(err).Msg("signal not sent")
+	}
+}
+
+// tell sends a message; a worker that does not take it is of no use.
+func (p *pool) tell(w *worker, m ipc.Message) {
+	if err := w.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
+		p.kill(w, err.Error())
+	}
+}

@@ -1,0 +1,52 @@
+package supervise
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// A drain that takes longer than a second says what it waits for, with the rate
+// at which that becomes less.
+func TestRemains(t *testing.T) {
+	var told [][]Remains
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.OnWait = func(all []Remains) { told = append(told, all) }
+	}}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGINT)
+		r.say(ipc.Left{Connections: 3, Bytes: 5000}, 0)
+		r.say(ipc.Left{Connections: 1}, 1)
+		r.pass(waitEvery - time.Millisecond)
+		if len(told) > 0 {
+			t.Error("told within the first second")
+		}
+		r.die(1, Exit{})
+		r.pass(time.Millisecond)
+		r.say(ipc.Left{Connections: 2, Bytes: 4000}, 0)
+		r.pass(waitEvery)
+		want := [][]Remains{
+			{{Slot: 0, PID: 101, Connections: 3, Bytes: 5000}},
+			{{Slot: 0, PID: 101, Connections: 2, Bytes: 4000, Rate: 1000, Left: 4 * time.Second}},
+		}
+		if !slices.EqualFunc(told, want, slices.Equal) {
+			t.Errorf("told %+v\nwant %+v", told, want)
+		}
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A drain that is over at once says nothing.
+func TestNothingRemains(t *testing.T) {
+	r := &rig{change: func(c *Config) { c.OnWait = func([]Remains) { t.Error("told") } }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}

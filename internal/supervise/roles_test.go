@@ -1,0 +1,136 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// roleKey makes the test binary act as a worker.
+const roleKey = "PHALANX_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleKey) {
+	case "":
+		os.Exit(m.Run())
+	case "worker":
+		os.Exit(actWorker())
+	case "facts":
+		os.Exit(actFacts())
+	case "panic":
+		panic("out of luck")
+	case "heir":
+		os.Exit(actHeir())
+	}
+}
+
+// actWorker says Ready and answers each connection with its slot and pid,
+// until SIGINT or the end of the channel. Then it waits for its clients.
+func actWorker() int {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT)
+	l, listenErr := net.FileListener(os.NewFile(ListenFD, "socket"))
+	c, err := ipc.Open(ControlFD)
+	if err == nil {
+		err = c.Send(ipc.Ready{PID: os.Getpid(), Version: "1"})
+	}
+	if err := errors.Join(listenErr, err); err != nil {
+		panic(err)
+	}
+	granted, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		for {
+			if _, err := c.Receive(); err != nil {
+				os.Exit(0)
+			}
+			close(granted)
+		}
+	}()
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		select {
+		case <-granted:
+			answer(l, &clients)
+		case <-ended:
+		}
+	})
+	<-stop
+	close(ended)
+	l.Close()
+	c.Send(ipc.Draining{})
+	clients.Wait()
+	return 0
+}
+
+// answer answers one client after the other, when it has sent a byte: 'x'
+// wants no more than that, while 'h' goes on until it closes the connection.
+func answer(l net.Listener, clients *sync.WaitGroup) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		want := make([]byte, 1)
+		c.Read(want)
+		fmt.Fprintf(c, "%s %d\n", os.Args[1], os.Getpid())
+		if want[0] == 'x' {
+			c.Close()
+			continue
+		}
+		clients.Go(func() {
+			c.Read(want)
+			c.Close()
+		})
+	}
+}
+
+// actFacts reports how the process found itself.
+func actFacts() int {
+	c, err := ipc.Open(ControlFD)
+	if err != nil {
+		panic(err)
+	}
+	status, _ := unix.FcntlInt(ListenFD, unix.F_GETFL, 0)
+	stdin, _ := os.Readlink("/proc/self/fd/0")
+	pgid, _ := syscall.Getpgid(0)
+	fmt.Fprint(os.NewFile(LogFD, "log"), "a log line")
+	fmt.Println("to standard output")
+	fmt.Fprintln(os.Stderr, "to standard error")
+	c.Send(ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf("args %q nonblock %v stdin %s leader %v inherited %v",
+		os.Args[1:], status&unix.O_NONBLOCK != 0, stdin, pgid == os.Getpid(), inheritedFDs())})
+	return 5
+}
+
+// inheritedFDs lists the descriptors that are not close-on-exec, which are
+// those this process did not open itself.
+func inheritedFDs() []int {
+	var fds []int
+	for fd := range 64 {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 || fd == ControlFD {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// actHeir leaves a child behind that holds every descriptor.
+func actHeir() int {
+	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, nil, os.NewFile(ControlFD, "c")},
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.Pid)
+	return 6
+}

@@ -1,0 +1,125 @@
+package supervise
+
+import (
+	"time"
+)
+
+// This file is how a pool outlives its master's program: the master executes
+// its new binary in place, with the same pid, and the new program goes on with
+// the same workers. It is done when nothing else is under way, so that there is
+// little to carry over.
+
+// State is a pool between two programs.
+type State struct {
+	Workers []WorkerState
+	Wanted  int // slots
+}
+
+// WorkerState is one worker of it.
+type WorkerState struct {
+	Handle
+	Slot    int
+	Leaving bool // it finishes, and has no slot any more
+	Giving  bool
+	Heir    bool
+	Version string
+	Started time.Time
+	Ready   time.Time
+}
+
+// upgrade is asked for; it waits until the pool is at rest.
+func (p *pool) upgrade() {
+	switch {
+	case p.phase == stopping:
+	case p.Exec == nil:
+		p.Alert("this master cannot be replaced while it runs")
+	default:
+		p.upgrading = true
+		p.Log.Info().Msg("upgrading when the pool is at rest")
+	}
+}
+
+// exec executes the new program, if that was asked for and nothing is under
+// way. It returns only when that failed.
+func (p *pool) exec() {
+	if !p.upgrading || !p.atRest() || len(p.Signals) > 0 { // which would be lost
+		return
+	}
+	p.upgrading = false
+	state, err := p.state()
+	if err == nil {
+		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing the new master")
+		err = p.Exec(state)
+	}
+	if err != nil {
+		p.Alert("upgrade: " + oneLine(err.Error()) + "; the old master goes on")
+	}
+}
+
+// atRest reports that every slot has its worker and none is being replaced, and
+// no socket is open that has no slot.
+func (p *pool) atRest() bool {
+	if len(p.renewals) > 0 || p.fresh != nil || len(p.slots) != p.wanted {
+		return false
+	}
+	for _, s := range p.slots {
+		if s.want && s.state != ready || s.next != nil || s.worker != nil && s.worker.killed {
+			return false
+		}
+	}
+	for _, w := range p.leaving {
+		if w.release != nil || w.killed {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pool) state() (State, error) {
+	state := State{Wanted: p.wanted}
+	for _, w := range p.workers() {
+		h, err := w.proc.Handle()
+		if err != nil {
+			return State{}, err
+		}
+		state.Workers = append(state.Workers, WorkerState{
+			Handle: h, Slot: w.slot.index, Leaving: w.leaving(), Giving: w.giving, Heir: w.heir,
+			Version: w.version, Started: w.started, Ready: w.readySince,
+		})
+	}
+	return state, nil
+}
+
+// resume goes on with the workers of the program before, and replaces them one
+// by one, for they are of its version. One that cannot be gone on with is as
+// good as dead.
+func (p *pool) resume() {
+	p.phase, p.wanted = serving, p.Resume.Wanted
+	p.slots = nil
+	for i := range p.wanted {
+		p.slots = append(p.slots, &slot{index: i, want: true})
+	}
+	for _, ws := range p.Resume.Workers {
+		w := &worker{
+			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
+			heir: ws.Heir, giving: ws.Giving, version: ws.Version,
+		}
+		proc, err := p.Adopt(ws.Handle)
+		if err != nil {
+			p.Alert("worker lost in the upgrade: " + oneLine(err.Error()))
+			continue
+		}
+		w.proc = proc
+		if ws.Leaving || ws.Slot >= len(p.slots) || p.slots[ws.Slot].worker != nil {
+			p.leaving = append(p.leaving, w)
+		} else {
+			w.slot = p.slots[ws.Slot]
+			w.slot.worker, w.slot.state = w, ready
+		}
+		p.lives(w)
+		p.attend(w)
+	}
+	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("upgraded")
+	p.OnServing()
+	p.reload()
+}

@@ -1,0 +1,104 @@
+package supervise
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// The master's program is replaced when the pool is at rest, with all there is
+// of it.
+func TestUpgrade(t *testing.T) {
+	var states []State
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.Exec = func(s State) error {
+			states = append(states, s)
+			return errors.New("no such\nfile")
+		}
+	}}
+	runRig(t, 2, r, func(r *rig) {
+		r.heirs(0)
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGUSR2)
+		r.hello(2)
+		if len(states) > 0 {
+			t.Fatal("executed during a reload")
+		}
+		r.hello(3)
+		r.expect(4, "serving", "upgrade: no such file; the old master goes on")
+		if len(states) != 1 || states[0].Wanted != 2 {
+			t.Fatalf("the states are %+v", states)
+		}
+		var pids, leaving []int
+		for _, w := range states[0].Workers {
+			if w.Leaving {
+				leaving = append(leaving, w.PID)
+			} else {
+				pids = append(pids, w.PID)
+			}
+		}
+		slices.Sort(leaving)
+		if !slices.Equal(pids, []int{103, 104}) || !slices.Equal(leaving, []int{101, 102}) {
+			t.Errorf("%+v", states[0])
+		}
+		r.signal(syscall.SIGINT)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+	})
+}
+
+// The new program goes on with the workers of the old, and replaces them.
+func TestResume(t *testing.T) {
+	old := map[int]*fake{}
+	r := &rig{tweak: stubborn}
+	adopted := func(pid int) *fake {
+		return &fake{mu: &r.mu, pid: pid, stubborn: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+	}
+	r.change = func(c *Config) {
+		ready := time.Now().Add(-time.Hour)
+		c.Resume = &State{Wanted: 2, Workers: []WorkerState{
+			{Handle: Handle{PID: 11}, Slot: 0, Heir: true, Version: "1", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 12}, Slot: 1, Heir: true, Version: "0", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 13}, Slot: 7, Leaving: true, Version: "0", Started: ready, Ready: ready},
+		}}
+		c.Adopt = func(h Handle) (Process, error) {
+			old[h.PID] = adopted(h.PID)
+			return old[h.PID], nil
+		}
+	}
+	runRig(t, 5, r, func(r *rig) {
+		r.expect(1, "serving")
+		r.heirs(0)
+		r.hello(0)
+		r.heirs(1)
+		r.hello(1)
+		if !slices.Equal(r.slots, []int{0, 1}) {
+			t.Errorf("the slots filled are %v", r.slots)
+		}
+		// One of the same version gives its connections away, the other drains.
+		r.told(0, ipc.Serve{}, ipc.Adopt{})
+		r.told(1, ipc.Serve{})
+		for pid, want := range map[int][]ipc.Message{11: {ipc.Retire{}}, 12: {ipc.Retire{}}, 13: nil} {
+			if got := old[pid].sent; !slices.Equal(got, want) {
+				t.Errorf("process %d was sent %v", pid, got)
+			}
+		}
+		old[11].die(Exit{})
+		old[12].die(Exit{})
+		r.signal(syscall.SIGINT)
+		if !slices.Equal(old[13].signals, []syscall.Signal{syscall.SIGINT}) {
+			t.Errorf("the one that leaves got %v", old[13].signals)
+		}
+		old[13].die(Exit{})
+		r.die(0, Exit{})
+		r.die(1, Exit{})
+		r.ends(0, "")
+	})
+}
