@@ -126,6 +126,12 @@ func (c *control) begin(first func()) (begun bool) {
 	return begun
 }
 
+// report tells the master what is left to do. If it cannot be told now, it is
+// told a second later.
+func (c *control) report(connections int, bytes int64) {
+	_ = c.channel.Send(ipc.Left{Connections: connections, Bytes: bytes})
+}
+
 // end is for when nobody will come to take what is being given away.
 func (c *control) end() { c.ending.Do(func() { close(c.finish) }) }
 

@@ -67,6 +67,7 @@ func config(opts options.WorkerOptions, files conn.Site, c *control) serve.Confi
 		},
 		Recv:     int(opts.Recv),
 		Leave:    func() serve.Leaving { return c.leaving },
+		Report:   c.report,
 		Legacies: c.legacies,
 		Heirs:    c.heirs,
 		Finish:   c.finish,

@@ -41,6 +41,9 @@ func (l *Loop) accept() error {
 func (l *Loop) beginDrain() {
 	how := l.cfg.leave()
 	l.leaving = true
+	if l.cfg.Report != nil {
+		l.reportAt = l.now.Mono
+	}
 	l.quietFor, l.quietMax = how.patience()
 	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor; how.Kept {
 		l.closeListener()

@@ -49,6 +49,7 @@ type Loop struct {
 	inbox    []byte        // what was received on one of them
 	state    []byte        // what is sent to the heir
 	beatAt   time.Duration // when Config.Beat is due
+	reportAt time.Duration // when Config.Report is; 0: not
 
 	drainedAt  time.Duration // when leaving began
 	quietFor   time.Duration // see Leaving.patience
@@ -191,6 +192,21 @@ func (l *Loop) beat() {
 	}
 }
 
+// report says what is left to do before the loop ends.
+func (l *Loop) report() {
+	if l.reportAt == 0 || l.now.Mono < l.reportAt {
+		return
+	}
+	l.reportAt = l.now.Mono + reportEvery
+	var left int64
+	for _, p := range l.peers {
+		if p != nil {
+			left += p.conn.Left() + int64(len(p.unsent))
+		}
+	}
+	l.cfg.Report(l.open, left)
+}
+
 // closeBequests ends what is left of them when the loop ends.
 func (l *Loop) closeBequests() {
 	for len(l.legacies) > 0 {
@@ -247,6 +263,7 @@ func (l *Loop) turn() error {
 	l.expire()
 	l.tick(n > 0)
 	l.beat()
+	l.report()
 	if l.cfg.Flush != nil {
 		l.unlogged = l.cfg.Flush()
 	}
@@ -330,6 +347,9 @@ func (l *Loop) timeout() int {
 	}
 	if l.takeAt != 0 && (next == 0 || l.takeAt < next) {
 		next = l.takeAt
+	}
+	if l.reportAt != 0 && (next == 0 || l.reportAt < next) {
+		next = l.reportAt
 	}
 	if l.cfg.Beat != nil && (next == 0 || l.beatAt < next) {
 		next = l.beatAt

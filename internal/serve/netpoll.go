@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +21,8 @@ type session struct {
 	raw  syscall.RawConn
 	conn conn.Conn
 	log  *journal // nil when nobody reads the log
+
+	left atomic.Int64 // bytes that the reply under way still sends, for the report
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration

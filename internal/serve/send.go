@@ -103,7 +103,9 @@ func (s *session) sendNow(fd uintptr) bool {
 func (s *session) sendSegment() bool {
 	s.giveBack()
 	s.disarmSend()
+	defer s.left.Store(0)
 	for s.conn.Segment().Len > 0 {
+		s.left.Store(s.conn.Left())
 		err := s.raw.Write(s.tryFile)
 		switch {
 		case err == nil && s.err == nil:

@@ -33,6 +33,10 @@ type Config struct {
 	// if not nil: somebody waits for it to know that the loop goes round.
 	Beat      func()
 	BeatEvery time.Duration
+	// Report is called each second while the worker ends, if not nil, with how
+	// many connections are left and how many bytes they still get. It does not
+	// wait.
+	Report func(connections int, bytes int64)
 	// Leave is asked once, when drain has been closed; nil stands for the zero
 	// Leaving.
 	Leave func() Leaving
@@ -94,6 +98,9 @@ type Worker struct {
 // and sent with it: one write of both costs less than a write and a sendfile.
 const inlineMax = 32 << 10
 
+// reportEvery is how often a worker that ends says what is left.
+const reportEvery = time.Second
+
 // outSize is the size of an output buffer: replies collect up to 64 KiB
 // before conn asks for them to be sent, and one head and one small body may
 // still follow.
@@ -146,8 +153,40 @@ func (w *Worker) Run(fd int, drain <-chan struct{}) error {
 		w.beginDrain(listener)
 	}
 	listener.Close()
-	w.wg.Wait()
+	w.waitAll()
 	return err
+}
+
+// waitAll waits for the last connection to end, and reports how far that is.
+func (w *Worker) waitAll() {
+	ended := make(chan struct{})
+	go func() {
+		w.wg.Wait()
+		close(ended)
+	}()
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for {
+		w.report()
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (w *Worker) report() {
+	if w.cfg.Report == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var left int64
+	for s := range w.sessions {
+		left += s.left.Load()
+	}
+	w.cfg.Report(len(w.sessions), left)
 }
 
 // beginDrain wakes the accepting goroutine and every connection that waits
