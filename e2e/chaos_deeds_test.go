@@ -33,6 +33,7 @@ func deeds() []deed {
 		{"SIGSTOP until the master kills", (*chaos).hang},
 		{"SIGSTOP for a moment", (*chaos).stumble},
 		{"a new binary", (*chaos).renew},
+		{"SIGUSR2", (*chaos).upgrade},
 		{"a binary that cannot be executed", (*chaos).putNoProgram},
 		{"a binary that exits at once", (*chaos).putFailing},
 	}
@@ -47,6 +48,15 @@ func (c *chaos) roll() error {
 func (c *chaos) rollThrough() error {
 	before := c.inPlace()
 	c.signal(syscall.SIGHUP)
+	return c.await("another worker in each slot", func() bool {
+		return !slices.ContainsFunc(c.workers(), func(pid int) bool { return slices.Contains(before, pid) })
+	})
+}
+
+// upgrade replaces the master's own program, and with it all workers.
+func (c *chaos) upgrade() error {
+	before := c.inPlace()
+	c.signal(syscall.SIGUSR2)
 	return c.await("another worker in each slot", func() bool {
 		return !slices.ContainsFunc(c.workers(), func(pid int) bool { return slices.Contains(before, pid) })
 	})

@@ -27,6 +27,7 @@ type plan struct {
 	out     *os.File // standard output; nil means the journal
 	err     *os.File // standard error; nil means the journal
 	workdir string
+	files   []*os.File // from descriptor 3 on
 }
 
 // server is a running master and what is known about it.
@@ -55,6 +56,7 @@ func launch(t *testing.T, p plan) *server {
 	s.cmd.Env = append(bareEnv(), p.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	s.cmd.WaitDelay = 20 * time.Second
+	s.cmd.ExtraFiles = p.files
 	if p.nobody && os.Geteuid() == 0 {
 		s.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"os"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -49,11 +50,42 @@ func TestCtrlC(t *testing.T) {
 			if code := s.wait(3 * time.Second); code != 0 {
 				t.Errorf("exit status %d, want 0", code)
 			}
-			if shown := term.shown(); len(shown) != 0 {
-				t.Errorf("the terminal shows %q, want nothing", shown)
+			shown := term.shown()
+			if !waited.MatchString(shown) {
+				t.Errorf("the terminal shows %q, want what is waited for", shown)
+			}
+			if rest := waiting.ReplaceAllString(shown, ""); rest != "" {
+				t.Errorf("the terminal also shows %q", rest)
 			}
 		})
 	}
+}
+
+// What a terminal shows of a drain that takes longer than a second. It ends each
+// line with a carriage return as well.
+var (
+	waited = regexp.MustCompile(`worker \d: \d+ connections? left, 4\.\d GB to go`)
+	// One picture of it: up to the line it began in, and then every line anew.
+	waiting = regexp.MustCompile(`(\x1b\[\d+A)?(\r\x1b\[Kworker \d: \d+ connections? left[^\n]*\r\n)+\r\x1b\[KCtrl-C again stops at once\.\r\n\x1b\[J`)
+)
+
+// TestCtrlCIdle stops a server that nobody is waiting for, without a word.
+func TestCtrlCIdle(t *testing.T) {
+	t.Parallel()
+	base := tree(t, map[string]string{"index.html": "front"})
+	each(t, models(), func(t *testing.T, model string) {
+		term := openTerminal(t)
+		s := serveSilently(t, plan{tty: term.slave, args: []string{"--base", base, "--model", model}})
+		idle := s.dial()
+		s.mustAsk(idle, request("GET", "/"))
+		term.press(ctrlC)
+		if code := s.wait(5 * time.Second); code != 0 {
+			t.Errorf("exit status %d, want 0", code)
+		}
+		if shown := term.shown(); shown != "" {
+			t.Errorf("the terminal shows %q, want nothing", shown)
+		}
+	})
 }
 
 // bystanders opens an idle connection and one with half a request, and
@@ -103,6 +135,23 @@ func TestCtrlCTwice(t *testing.T) {
 				t.Error("the download was completed, want it cut off")
 			}
 		})
+	}
+}
+
+// TestHangUp takes the terminal away: the server is not left behind.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	base := tree(t, map[string]string{"index.html": "front"})
+	master, slave, err := pty.Open() // which nobody reads, or closing it would wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveSilently(t, plan{tty: slave, args: []string{"--base", base}})
+	s.mustServe("/", "front")
+	slave.Close()
+	master.Close()
+	if code := s.wait(5 * time.Second); code != 0 {
+		t.Errorf("exit status %d, want 0", code)
 	}
 }
 
