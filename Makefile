@@ -10,7 +10,7 @@ VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
 
-.PHONY: build run check test lint fuzz chaos bench results compare report peers install clean
+.PHONY: build run check test lint fuzz chaos bench results compare faults report peers install clean
 
 build:
 	@mkdir -p bin
@@ -60,6 +60,11 @@ compare: build peers
 	@sh scripts/bench-tools.sh compare
 	@$(GO) build -o bin/ ./cmd/bench
 	@bin/bench peers --seconds $(SECONDS)
+
+faults: build peers
+	@sh scripts/bench-tools.sh compare
+	@$(GO) build -o bin/ ./cmd/bench
+	@bin/bench faults --seconds $(SECONDS)
 
 report:
 	@$(GO) run ./cmd/bench report

@@ -31,7 +31,7 @@ type scope struct {
 	Base        string              `long:"base" value-name:"DIR" default:"site" description:"the website whose index.html is asked for"`
 	Bin         string              `long:"bin" value-name:"DIR" default:"bin" description:"where master, worker and the built tools are"`
 	Port        int                 `long:"port" value-name:"N" default:"18080" description:"TCP port of the servers"`
-	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle); repeat for more"`
+	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle, kill, killclose, reload); repeat for more"`
 	Servers     []string            `long:"server" value-name:"NAME" description:"only this model or peer; repeat for more"`
 	Levels      []int               `long:"level" value-name:"N" description:"only so many users or connections; repeat for more"`
 	Clients     []int               `long:"clients" value-name:"N" description:"only so many clients of downloads; repeat for more"`
@@ -56,6 +56,7 @@ func (s scope) whole() bool {
 type commands struct {
 	Models scope `command:"models" description:"Measure the models against each other and write the report"`
 	Peers  scope `command:"peers" description:"Measure Phalanx against other servers and write the report"`
+	Faults scope `command:"faults" description:"Measure what clients notice when workers die or are replaced"`
 	Report place `command:"report" description:"Write the report again from the raw data"`
 }
 
@@ -82,6 +83,8 @@ func run(args []string, stdout, stderr *os.File) int {
 		err = measureAll(ctx, record.Models, c.Models, stderr)
 	case "peers":
 		err = measureAll(ctx, record.Peers, c.Peers, stderr)
+	case "faults":
+		err = measureAll(ctx, record.Faults, c.Faults, stderr)
 	default:
 		err = write(c.Report.Results, stderr)
 	}

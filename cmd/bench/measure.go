@@ -30,6 +30,9 @@ func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File)
 		fmt.Fprintf(stderr, "bench: without %s: %s\n", name, why)
 	}
 	axes, times := plan.Models(found.names, s.plan()), plan.ModelTimes(s.Seconds)
+	if kind == record.Faults {
+		axes, times = plan.Faults(found.names, s.plan()), plan.PeerTimes(s.Seconds)
+	}
 	if kind == record.Peers {
 		axes, times = plan.Peers(found.names, s.plan()), plan.PeerTimes(s.Seconds)
 	}

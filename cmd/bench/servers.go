@@ -26,8 +26,13 @@ type servers struct {
 func find(kind record.Kind, bin string) servers {
 	found := servers{targets: make(map[string]target.Target), versions: make(map[string]string), missing: make(map[string]string)}
 	all := target.Models(absolute(bin))
-	if kind == record.Peers {
+	switch kind {
+	case record.Peers:
 		all = append(target.Contenders(absolute(bin)), target.Peers(absolute(bin))...)
+	case record.Faults:
+		all = append(all[:1:1], slices.DeleteFunc(target.Peers(absolute(bin)), func(t target.Target) bool {
+			return t.Name != "nginx" && t.Name != "fasthttp-prefork"
+		})...)
 	}
 	for _, t := range all {
 		version, err := t.Find()

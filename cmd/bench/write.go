@@ -13,29 +13,30 @@ import (
 )
 
 // load reads the newest run of each kind; nil where there is none.
-func load(results string) (models, peers *record.Run, err error) {
-	for kind, to := range map[record.Kind]**record.Run{record.Models: &models, record.Peers: &peers} {
+func load(results string) (runs report.Runs, err error) {
+	found := false
+	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults} {
 		run, ok, err := record.Newest(filepath.Join(results, "raw"), kind)
 		if err != nil {
-			return nil, nil, err
+			return runs, err
 		}
 		if ok {
-			*to = &run
+			*to, found = &run, true
 		}
 	}
-	if models == nil && peers == nil {
-		return nil, nil, fmt.Errorf("there are no runs below %s: make results", filepath.Join(results, "raw"))
+	if !found {
+		return runs, fmt.Errorf("there are no runs below %s: make results", filepath.Join(results, "raw"))
 	}
-	return models, peers, nil
+	return runs, nil
 }
 
 // write renders the newest runs into the results directory.
 func write(results string, stderr *os.File) error {
-	models, peers, err := load(results)
+	runs, err := load(results)
 	if err != nil {
 		return err
 	}
-	document := report.Build(models, peers)
+	document := report.Build(runs)
 	charts := filepath.Join(results, "charts")
 	if err := os.MkdirAll(charts, 0o755); err != nil {
 		return err
@@ -55,7 +56,7 @@ func write(results string, stderr *os.File) error {
 			}
 		}
 	}
-	printed, err := pdf.Write(document, report.Date(models, peers))
+	printed, err := pdf.Write(document, runs.Date())
 	if err != nil {
 		return err
 	}
@@ -65,8 +66,24 @@ func write(results string, stderr *os.File) error {
 	if err := replace(filepath.Join(results, "README.md"), markdown.Write(document)); err != nil {
 		return err
 	}
+	if err := front(results, runs.Peers); err != nil {
+		return err
+	}
 	fmt.Fprintf(stderr, "written: %s and report.pdf beside it\n", filepath.Join(results, "README.md"))
 	return nil
+}
+
+// front brings the project's front page, which lies beside the results, up to
+// date. What is measured quickly or kept elsewhere is not for it.
+func front(results string, peers *record.Run) error {
+	if filepath.Clean(results) != "results" || peers == nil {
+		return nil
+	}
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		return err
+	}
+	return replace("README.md", report.WriteFront(page, "results/charts", *peers))
 }
 
 // replace writes a file whose content has changed.

@@ -30,6 +30,7 @@ type client struct {
 	received atomic.Int64 // bytes of the body
 	stall    time.Duration
 	size     int64 // of the body, once its head has come
+	closes   bool  // the server has announced the end of the connection
 }
 
 // dial connects. buffer is the size of the receive buffer in bytes, 0 for
@@ -84,10 +85,21 @@ func (c *client) head() error {
 		if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200 ")) {
 			return fmt.Errorf("the reply is %q", buf[:min(len(buf), 40)])
 		}
+		c.closes = closes(string(buf[:end]))
 		c.size, err = length(string(buf[:end]))
 		c.received.Add(int64(len(buf) - end - 4))
 		return err
 	}
+}
+
+func closes(head string) bool {
+	for line := range strings.Lines(head) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "connection") && strings.EqualFold(strings.TrimSpace(value), "close") {
+			return true
+		}
+	}
+	return false
 }
 
 func length(head string) (int64, error) {

@@ -89,6 +89,8 @@ func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 		return nil, b.slow(ctx, r)
 	case record.Idle:
 		return nil, b.idle(ctx, r)
+	case record.KillKept, record.KillClose, record.Reload:
+		return nil, b.faults(ctx, r)
 	}
 	return nil, fmt.Errorf("there is no experiment %q", r.Experiment)
 }

@@ -44,6 +44,18 @@ func Peers(servers []string, s Scope) []Axis {
 	})
 }
 
+// Faults are the axes of a comparison of what clients notice when workers die or
+// are replaced. fasthttp's pool has no reload.
+func Faults(servers []string, s Scope) []Axis {
+	const rounds = 5
+	clients := []int{64}
+	return s.cut([]Axis{
+		{Experiment: record.KillClose, Servers: servers, Levels: clients, Rounds: rounds},
+		{Experiment: record.KillKept, Servers: servers, Levels: clients, Rounds: rounds},
+		{Experiment: record.Reload, Servers: servers, Levels: clients, Rounds: rounds, Only: map[string][]int{"fasthttp-prefork": {}}},
+	})
+}
+
 func (s Scope) cut(axes []Axis) []Axis {
 	var kept []Axis
 	for _, a := range axes {
@@ -70,7 +82,7 @@ func (s Scope) levels(e record.Experiment) []int {
 	switch e {
 	case record.Siege, record.KeepAlive, record.Close:
 		return s.Levels
-	case record.Progress, record.Slow, record.Idle:
+	case record.Progress, record.Slow, record.Idle, record.KillKept, record.KillClose, record.Reload:
 		return s.Clients
 	case record.Rate:
 		return s.Rates

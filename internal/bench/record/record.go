@@ -8,12 +8,13 @@ package record
 
 import "time"
 
-// Kind says which of the two questions a run answers.
+// Kind says which question a run answers.
 type Kind string
 
 const (
 	Models Kind = "models" // the models of Phalanx against each other
 	Peers  Kind = "peers"  // Phalanx against other servers
+	Faults Kind = "faults" // the same, when workers die or are replaced
 )
 
 // Experiment is one way of loading a server.
@@ -29,6 +30,9 @@ const (
 	Download  Experiment = "download"  // one file; level: its size in GB
 	Slow      Experiment = "slow"      // level: clients, each at a pace
 	Idle      Experiment = "idle"      // level: connections
+	KillKept  Experiment = "kill"      // SIGKILL of workers; level: clients that keep their connections
+	KillClose Experiment = "killclose" // the same, a connection for each request
+	Reload    Experiment = "reload"    // SIGHUP; level: clients that keep their connections
 )
 
 // Verbose is the pool as it is, but with a line of log for each request, into
@@ -77,6 +81,7 @@ const (
 	Stop          Metric = "stop"           // s from Ctrl-C to the last exit
 	CPUPerGB      Metric = "cpu_gb"         // s per 10^9 bytes
 	Held          Metric = "held"           // connections that stayed open
+	Closed        Metric = "closed"         // idle connections, by the server, without a word
 	PerConnection Metric = "per_connection" // bytes of PSS
 )
 

@@ -12,7 +12,7 @@ import (
 )
 
 // methodSection says how the numbers came about and where.
-func methodSection(models, peers *record.Run) []document.Block {
+func methodSection(runs Runs) []document.Block {
 	blocks := []document.Block{
 		document.Heading{Text: "Method"},
 		document.List{Items: []string{
@@ -30,7 +30,7 @@ func methodSection(models, peers *record.Run) []document.Block {
 			rows = append(rows, []string{name, value})
 		}
 	}
-	for _, r := range []*record.Run{models, peers} {
+	for _, r := range runs.all() {
 		if r == nil {
 			continue
 		}

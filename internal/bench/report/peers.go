@@ -166,11 +166,7 @@ func peersTable(v view, caption string, columns []column) []document.Block {
 		return nil
 	}
 	for _, server := range v.ranked() {
-		version := v.Head.Versions[server]
-		if version == "" {
-			version = v.Head.Versions["phalanx"]
-		}
-		cells := []string{label(server) + " " + version}
+		cells := []string{label(server) + " " + v.version(server)}
 		for _, c := range columns {
 			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
 			if math.IsNaN(s.Mid) {

@@ -13,9 +13,15 @@ import (
 	"phalanx/internal/bench/record"
 )
 
-// Build writes the report of a run of the models, and of a comparison with
-// other servers if there is one; either may be nil.
-func Build(models, peers *record.Run) document.Document {
+// Runs are what a report is about, the newest of each kind; each may be nil.
+type Runs struct {
+	Models, Peers, Faults *record.Run
+}
+
+func (r Runs) all() []*record.Run { return []*record.Run{r.Models, r.Peers, r.Faults} }
+
+// Build writes the report.
+func Build(runs Runs) document.Document {
 	d := document.Document{Title: "Phalanx: the measurements"}
 	var findings []string
 	var sections []document.Block
@@ -25,34 +31,37 @@ func Build(models, peers *record.Run) document.Document {
 		}
 		sections = append(sections, blocks...)
 	}
-	if models != nil {
-		v := view{*models}
-		d.Under = under(v)
+	for _, r := range runs.all() {
+		if r != nil && d.Under == "" {
+			d.Under = under(view{*r})
+		}
+	}
+	if runs.Models != nil {
+		v := view{*runs.Models}
 		add(siegeSection(v))
 		add(wrkSection(v))
 		add(rateSection(v))
 		add(progressSection(v))
 		add(startSection(v))
 	}
-	if peers != nil {
-		v := view{*peers}
-		if models == nil {
-			d.Under = under(v)
-		}
-		add(peersSection(v))
+	if runs.Peers != nil {
+		add(peersSection(view{*runs.Peers}))
+	}
+	if runs.Faults != nil {
+		add(faultsSection(view{*runs.Faults}))
 	}
 	if len(findings) > 0 {
 		d.Add(document.Heading{Text: "In short"}, document.List{Items: findings})
 	}
 	d.Add(sections...)
-	d.Add(methodSection(models, peers)...)
+	d.Add(methodSection(runs)...)
 	return d
 }
 
 // Date is that of the newest run.
-func Date(models, peers *record.Run) time.Time {
+func (r Runs) Date() time.Time {
 	var date time.Time
-	for _, r := range []*record.Run{models, peers} {
+	for _, r := range r.all() {
 		if r != nil && r.Head.Date.After(date) {
 			date = r.Head.Date
 		}

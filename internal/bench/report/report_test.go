@@ -19,18 +19,18 @@ import (
 // is nothing.
 func build(t *testing.T, dir string) (d document.Document, ok bool) {
 	t.Helper()
-	var runs [2]*record.Run
-	for i, kind := range []record.Kind{record.Models, record.Peers} {
+	var runs report.Runs
+	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults} {
 		run, found, err := record.Newest(filepath.Join(dir, "raw"), kind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if found {
-			runs[i] = &run
+			*to = &run
 			ok = true
 		}
 	}
-	return report.Build(runs[0], runs[1]), ok
+	return report.Build(runs), ok
 }
 
 // TestReportIsThatOfTheData renders the recorded runs again and compares
@@ -92,7 +92,7 @@ func TestPDF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := pdf.Write(d, report.Date(&run, nil))
+	data, err := pdf.Write(d, report.Runs{Models: &run}.Date())
 	if err != nil || !bytes.HasPrefix(data, []byte("%PDF-")) {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}
@@ -118,7 +118,7 @@ func TestPartial(t *testing.T) {
 			{Cell: cells[2], Skipped: "too many errors at a lower level"},
 		},
 	}
-	text := string(markdown.Write(report.Build(&run, nil)))
+	text := string(markdown.Write(report.Build(report.Runs{Models: &run})))
 	for _, want := range []string{
 		"1 of 4 cells are not measured yet", "is void: siege: Too many open files", "The column of process ends here",
 		"20.0 % of the requests failed", "| 1,000 | ended |", "| void | – |",
@@ -135,7 +135,7 @@ func TestPartial(t *testing.T) {
 // TestNothingMeasured renders a run without a single result.
 func TestNothingMeasured(t *testing.T) {
 	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Cells: []record.Cell{{Experiment: record.Idle, Server: "process", Level: 8000, Round: 1}}}}}
-	if text := string(markdown.Write(report.Build(nil, &run))); strings.Contains(text, "NaN") {
+	if text := string(markdown.Write(report.Build(report.Runs{Peers: &run}))); strings.Contains(text, "NaN") {
 		t.Errorf("the report has a NaN:\n%s", text)
 	}
 }

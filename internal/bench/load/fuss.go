@@ -1,0 +1,118 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Fuss is a load of many clients while the server is disturbed. Each asks for
+// one page again and again and counts what goes wrong; none gives up.
+type Fuss struct {
+	Address, Path string
+	Clients       int
+	Last          time.Duration
+	Closing       bool          // a connection for each request
+	Pause         time.Duration // of a client between two requests
+	Disturb       func()        // what is done to the server
+	Times         int           // how often, evenly spread
+}
+
+// Toll is what went wrong.
+type Toll struct {
+	Requests int // asked
+	Failed   int // without a whole reply
+	Closed   int // idle connections that were closed without a word
+}
+
+// Run loads the server until the time is over.
+func (f Fuss) Run(ctx context.Context) Toll {
+	var requests, failed, closed atomic.Int64
+	end := time.Now().Add(f.Last)
+	var joined sync.WaitGroup
+	for range f.Clients {
+		joined.Go(func() {
+			v := visitor{fuss: f, ctx: ctx}
+			for time.Now().Before(end) && ctx.Err() == nil {
+				if v.lost() {
+					closed.Add(1)
+				}
+				requests.Add(1)
+				if v.ask() != nil {
+					failed.Add(1)
+				}
+				time.Sleep(f.Pause)
+			}
+			v.leave()
+		})
+	}
+	f.disturb(ctx)
+	joined.Wait()
+	return Toll{int(requests.Load()), int(failed.Load()), int(closed.Load())}
+}
+
+// disturb leaves a calm before the first time and after the last.
+func (f Fuss) disturb(ctx context.Context) {
+	tick := time.NewTicker(f.Last / time.Duration(f.Times+1))
+	defer tick.Stop()
+	for range f.Times {
+		select {
+		case <-tick.C:
+			f.Disturb()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// visitor is one of the clients.
+type visitor struct {
+	fuss Fuss
+	ctx  context.Context
+	c    *client // nil when there is no connection
+}
+
+// lost reports whether the server has closed the connection that was kept.
+func (v *visitor) lost() bool {
+	if v.c == nil || v.c.open() {
+		return false
+	}
+	v.leave()
+	return true
+}
+
+// ask makes one request and reads the whole reply.
+func (v *visitor) ask() (err error) {
+	defer func() {
+		if err != nil || v.fuss.Closing || v.c.closes {
+			v.leave()
+		}
+	}()
+	if v.c == nil {
+		if v.c, err = dial(v.ctx, v.fuss.Address, 0); err != nil {
+			return err
+		}
+	}
+	_ = v.c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // reading tells
+	v.c.received.Store(0)
+	if err = v.c.get(v.fuss.Path); err != nil {
+		return err
+	}
+	if err = v.c.head(); err != nil {
+		return err
+	}
+	for scratch := make([]byte, 16<<10); !v.c.whole(); {
+		if _, err = v.c.discard(v.c.size-v.c.received.Load(), scratch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *visitor) leave() {
+	if v.c != nil {
+		v.c.conn.Close()
+		v.c = nil
+	}
+}

@@ -1,0 +1,73 @@
+package load
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// fickle is a server that closes the connections it has when it is told to, and
+// then serves on.
+func fickle(t *testing.T, closing <-chan struct{}) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			select {
+			case <-closing: // later ones stay
+			default:
+				go func() {
+					<-closing
+					c.Close()
+				}()
+			}
+			go answer(c, 100)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestFuss(t *testing.T) {
+	for name, c := range map[string]struct {
+		closing bool
+		refuse  func(int) bool
+		fails   bool
+	}{
+		"kept":   {false, never, false},
+		"closed": {true, never, false},
+		"failed": {true, func(n int) bool { return n%2 == 1 }, true},
+	} {
+		disturbed := 0
+		toll := Fuss{
+			Address: server(t, 1000, c.refuse), Path: "/", Clients: 3, Last: 120 * time.Millisecond, Closing: c.closing,
+			Pause: time.Millisecond, Disturb: func() { disturbed++ }, Times: 4,
+		}.Run(t.Context())
+		if disturbed != 4 {
+			t.Errorf("%s: disturbed %d times", name, disturbed)
+		}
+		if toll.Requests < 10 || (toll.Failed > 0) != c.fails || toll.Closed != 0 {
+			t.Errorf("%s: %+v", name, toll)
+		}
+	}
+}
+
+// Connections that are closed while nobody asks are counted, and the clients go
+// on.
+func TestFussClosed(t *testing.T) {
+	closing := make(chan struct{})
+	toll := Fuss{
+		Address: fickle(t, closing), Path: "/", Clients: 3, Last: 200 * time.Millisecond,
+		Pause: 20 * time.Millisecond, Disturb: func() { close(closing) }, Times: 1,
+	}.Run(t.Context())
+	if toll.Closed+toll.Failed < 1 || toll.Closed+toll.Failed > 3 || toll.Requests < 6 {
+		t.Errorf("%+v", toll)
+	}
+}

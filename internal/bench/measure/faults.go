@@ -1,0 +1,62 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"phalanx/internal/bench/load"
+	"phalanx/internal/bench/record"
+	"phalanx/internal/bench/target"
+)
+
+// blows is how often a server is disturbed in one cell.
+const blows = 5
+
+// faults loads a server while its workers are killed, or replaced.
+func (b *Bench) faults(ctx context.Context, r *record.Result) error {
+	t, ok := b.Targets[r.Server]
+	if !ok {
+		return fmt.Errorf("there is no server %q", r.Server)
+	}
+	server, err := t.Start(b.Site)
+	if err != nil {
+		return err
+	}
+	defer server.Kill()
+	var trouble error
+	fuss := load.Fuss{
+		Address: server.Address(), Path: page, Clients: r.Level, Last: b.Times.Load, Times: blows, Pause: time.Millisecond,
+		Closing: r.Experiment == record.KillClose,
+		Disturb: func() {
+			if err := b.blow(r.Experiment, server); err != nil {
+				trouble = err
+			}
+		},
+	}
+	if r.Experiment == record.Reload {
+		fuss.Pause = 50 * time.Millisecond // most are idle when it comes
+	}
+	toll := fuss.Run(ctx)
+	r.Values[record.Requests], r.Values[record.Failed] = float64(toll.Requests), float64(toll.Failed)
+	r.Values[record.Closed], r.Values[record.Seconds] = float64(toll.Closed), fuss.Last.Seconds()
+	return trouble
+}
+
+// blow kills one worker, or lets the server replace all of them.
+func (b *Bench) blow(e record.Experiment, server *target.Server) error {
+	if e == record.Reload {
+		return syscall.Kill(server.PID(), syscall.SIGHUP)
+	}
+	tree, err := b.Proc.Tree(server.PID())
+	if err != nil {
+		return fmt.Errorf("the server has gone: %w", err)
+	}
+	workers := tree.Processes[1:]
+	if len(workers) == 0 {
+		return fmt.Errorf("the server has no worker to kill")
+	}
+	return syscall.Kill(workers[rand.IntN(len(workers))].PID, syscall.SIGKILL)
+}
