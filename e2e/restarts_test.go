@@ -39,7 +39,8 @@ func TestThousandRestarts(t *testing.T) {
 	if after.descriptors > before.descriptors || after.threads > before.threads+4 {
 		t.Errorf("the master had %+v and has %+v", before, after)
 	}
-	if grown := after.memory - before.memory; grown > 4<<20 {
+	// Its garbage collector first runs at 4 MiB.
+	if grown := after.memory - before.memory; grown > 6<<20 {
 		t.Errorf("the master grew by %d KiB", grown>>10)
 	}
 	if dead := zombiesOf(s.pid()); len(dead) > 0 {

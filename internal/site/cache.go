@@ -84,6 +84,9 @@ func (c *Cache) recall(look func() (*File, proto.Status)) (*File, proto.Status) 
 		e = c.failed.get(c.key)
 	}
 	if e != nil && now.Sub(e.looked) < c.MaxAge {
+		if e.file != nil {
+			c.load(e.file) // it may have been on the disk alone when it was found
+		}
 		return e.open()
 	}
 	f, status := look()
