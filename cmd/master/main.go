@@ -48,7 +48,7 @@ func serve(args []string, stderr *os.File) error {
 	}
 	// A log whose reader has gone must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
-	hungUp := terminal()
+	hungUp := terminal(before)
 	signals := make(chan os.Signal, 8) // what may come while the pool is busy
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2)
 	defer signal.Stop(signals)
@@ -86,8 +86,9 @@ func serve(args []string, stderr *os.File) error {
 	if before != nil {
 		pool.Resume = &before.Pool
 	}
-	if u, err := newUpgrader(args, sockets); err == nil {
-		pool.Exec = u.exec
+	if path, err := os.Executable(); err == nil {
+		u := upgrader{path: path, args: args, now: o, sockets: sockets, signals: signals, nohup: hungUp == nil}
+		pool.Check, pool.Exec = u.check, u.exec
 	}
 	watched(&pool)
 	return supervise.Run(pool)

@@ -37,27 +37,24 @@ type carried struct {
 	Pool    supervise.State
 	Sockets []int // descriptors, in the kernel's order
 	Slots   []int // of each
+	Passed  int   // the one of them that systemd passed on; 0: none
+	Nohup   bool  // the end of the terminal is nothing to care about
 }
 
 // upgrader executes the binary at path with the arguments this one got.
 type upgrader struct {
 	path    string
 	args    []string
+	now     options.Options // those in force
 	sockets *listen.Set
-}
-
-func newUpgrader(args []string, sockets *listen.Set) (upgrader, error) {
-	path, err := os.Executable()
-	return upgrader{path, args, sockets}, err
+	signals <-chan os.Signal
+	nohup   bool
 }
 
 // exec returns only when the new binary cannot be executed, or does not accept
 // the options.
 func (u upgrader) exec(pool supervise.State) error {
-	if err := u.check(); err != nil {
-		return err
-	}
-	c := carried{Pool: pool}
+	c := carried{Pool: pool, Passed: u.sockets.Passed(), Nohup: u.nohup}
 	c.Sockets, c.Slots = u.sockets.Export()
 	file, err := c.file()
 	if err != nil {
@@ -69,18 +66,28 @@ func (u upgrader) exec(pool supervise.State) error {
 		fds = append(fds, w.Channel, w.Output)
 	}
 	if err := closeOnExec(fds, false); err != nil {
-		return err
+		return errors.Join(err, closeOnExec(fds, true))
 	}
 	env := append(os.Environ(), carriedKey+"="+strconv.Itoa(file))
-	err = execute(u.path, append([]string{u.path}, u.args...), env)
+	err = u.execute(env)
 	return errors.Join(fmt.Errorf("execute %s: %w", u.path, err), closeOnExec(fds, true))
 }
 
-// check lets the new binary look at the options, in a process of its own.
+// check looks at the options as they are now, and lets the new binary do so, in
+// a process of its own.
 func (u upgrader) check() error {
+	o, _, err := settings(u.args)
+	if err != nil {
+		return err
+	}
+	if name := options.NeedsRestart(u.now, o); name != "" {
+		return fmt.Errorf("--%s has changed, which needs a restart", name)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, u.path, append([]string{"--check"}, u.args...)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, u.path, append([]string{"--check"}, u.args...)...)
+	cmd.WaitDelay = time.Second // a grandchild may hold the pipe
+	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil
 	}
@@ -112,17 +119,20 @@ func closeOnExec(fds []int, on bool) error {
 	if on {
 		flag = unix.FD_CLOEXEC
 	}
+	var errs []error
 	for _, fd := range fds {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag); err != nil {
-			return fmt.Errorf("pass descriptor %d on: %w", fd, err)
+			errs = append(errs, fmt.Errorf("pass descriptor %d on: %w", fd, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // execute is execve(2) with the master's signals held back until the new
-// program asks for them: in between they would end the process.
-func execute(path string, args, env []string) error {
+// program asks for them: in between they would end the process. What has come
+// before is for this program. (A signal that another thread takes in the
+// microseconds between the last look and the call is lost.)
+func (u upgrader) execute(env []string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var held, before unix.Sigset_t
@@ -132,7 +142,10 @@ func execute(path string, args, env []string) error {
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &held, &before); err != nil {
 		return err
 	}
-	err := syscall.Exec(path, args, env)
+	err := error(supervise.ErrBusy)
+	if len(u.signals) == 0 {
+		err = syscall.Exec(u.path, append([]string{u.path}, u.args...), env)
+	}
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
 }
 
@@ -173,5 +186,6 @@ func open(o options.Options, slots int, before *carried) (*listen.Set, error) {
 		}
 		return listen.Open(cfg)
 	}
+	cfg.Socket = before.Passed
 	return listen.Inherit(cfg, before.Sockets, before.Slots)
 }

@@ -29,8 +29,8 @@ func orphaned(pid int) (news <-chan os.Signal, stop func()) {
 // terminal returns what tells a HUP that means the end of the terminal, from
 // which the server was started, from one that somebody sent; nil if every HUP
 // was sent. Under nohup the end of the terminal is nothing to care about.
-func terminal() func() bool {
-	if signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
+func terminal(before *carried) func() bool {
+	if before != nil && before.Nohup || signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
 		return nil
 	}
 	return func() bool { return !hasTerminal() }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
@@ -67,7 +68,13 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	select {
 	case <-c.granted:
 	case <-c.drain:
-		return nil
+		// What the master said before its signal may not have been read yet: this
+		// worker may have been given the connections of another.
+		select {
+		case <-c.granted:
+		case <-time.After(50 * time.Millisecond):
+			return nil
+		}
 	}
 	return serveWith(opts, root, c)
 }

@@ -46,9 +46,14 @@ func monitor(opts options.WorkerOptions, channel *ipc.Channel, requests *atomic.
 	if opts.MaxRequests > 0 || opts.MaxMemory > 0 {
 		limit := limits{requests: jittered(int64(opts.MaxRequests), rand.Float64()), memory: int64(opts.MaxMemory)}
 		var asked time.Time
+		began := time.Now()
 		w.joined.Go(func() {
 			w.each(lookEvery, func() {
-				reason := limit.exceeded(int64(requests.Load()), resident())
+				memory := resident()
+				if time.Since(began) < askEvery {
+					memory = 0 // it may just have taken thousands of connections over
+				}
+				reason := limit.exceeded(int64(requests.Load()), memory)
 				if reason != "" && time.Since(asked) >= askEvery {
 					asked = time.Now()
 					_ = w.channel.Send(ipc.Tired{Reason: reason}) // a master that is gone needs no news

@@ -309,6 +309,9 @@ func (c *Conn) finish(now Now) {
 		c.cfg.Requests.Add(1)
 	}
 	c.release()
+	if r := c.record; r != nil {
+		r.Record = Record{Method: r.Method[:0], Target: r.Target[:0], Began: now.Mono}
+	}
 	c.parser.Reset()
 	c.since = now.Mono
 	switch {

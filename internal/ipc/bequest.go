@@ -28,7 +28,7 @@ func Bequest() (giver, taker int, err error) {
 }
 
 // Give sends one connection; file is -1 when there is none. It never waits:
-// EAGAIN and ETOOMANYREFS mean that the taker has to catch up first, any other
+// EAGAIN, ETOOMANYREFS, ENOBUFS and ENOMEM mean that the taker has to catch up first, any other
 // error that there is no taker any more. The giver's own descriptors stay
 // open.
 func Give(fd int, state []byte, socket, file int) error {

@@ -186,7 +186,7 @@ func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error)
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
-		return 0, nil, errors.New("more descriptors came than the message may have, or than this process may open")
+		return 0, nil, ErrTruncated
 	}
 	return n, fds, nil
 }

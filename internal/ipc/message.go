@@ -200,5 +200,8 @@ func text(p []byte) []byte {
 	return p[min(fixed, len(p)):]
 }
 
+// ErrTruncated says that descriptors of a message were lost.
+var ErrTruncated = errors.New("more descriptors came than the message may have, or than this process may open")
+
 // ErrFull is returned by Send when the other side has stopped reading.
 var ErrFull = errors.New("the other side does not read its messages")

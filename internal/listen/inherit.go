@@ -13,7 +13,8 @@ import (
 // This file is about sockets that somebody else has opened: the program that
 // this process was before, or whoever started it.
 
-// Inherit makes a set of sockets that another program of this process exported.
+// Inherit makes a set of sockets that another program of this process exported;
+// cfg.Socket is the one of them that was passed to that program, if one was.
 func Inherit(cfg Config, fds, slots []int) (*Set, error) {
 	s := &Set{cfg: cfg, files: make([]*os.File, len(fds))}
 	for i, fd := range fds {
@@ -22,24 +23,30 @@ func Inherit(cfg Config, fds, slots []int) (*Set, error) {
 			return nil, err
 		}
 		s.files[slots[i]], s.group = f, append(s.group, f)
+		if fd == cfg.Socket {
+			s.passed = f
+		}
 	}
-	return s, s.locate(fds[0])
+	return s, s.locate(s.group[0])
 }
 
 // keep takes a listening socket over. Like those of add it stays out of the
-// runtime's poller.
+// runtime's poller, without its mode being touched, which it shares with the
+// workers: it takes the place of another file that the runtime does not poll.
 func keep(fd int) (*os.File, error) {
-	unix.CloseOnExec(fd)
-	err := unix.SetNonblock(fd, false)
-	f := os.NewFile(uintptr(fd), "listening socket")
-	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
 		return nil, fmt.Errorf("inherit listening socket: %w", err)
 	}
-	return f, nil
+	if err := errors.Join(unix.Dup3(fd, int(f.Fd()), unix.O_CLOEXEC), unix.SetNonblock(int(f.Fd()), true)); err != nil {
+		return nil, fmt.Errorf("inherit listening socket: %w", errors.Join(err, f.Close()))
+	}
+	return f, unix.Close(fd)
 }
 
 // locate finds out where a socket listens, so that others can join it.
-func (s *Set) locate(fd int) error {
+func (s *Set) locate(f *os.File) error {
+	fd := int(f.Fd())
 	local, err := unix.Getsockname(fd)
 	if err != nil {
 		return fmt.Errorf("inherit listening socket: %w", err)
@@ -71,8 +78,8 @@ func activated(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, &Error{1, "LISTEN_FDS: " + err.Error(), err}
 	}
-	s := &Set{cfg: cfg, files: []*os.File{first}, group: []*os.File{first}}
-	if err := errors.Join(s.locate(cfg.Socket), prepare(first)); err != nil {
+	s := &Set{cfg: cfg, files: []*os.File{first}, group: []*os.File{first}, passed: first}
+	if err := errors.Join(s.locate(first), prepare(first)); err != nil {
 		return nil, &Error{1, "LISTEN_FDS: " + err.Error(), errors.Join(err, s.Close())}
 	}
 	for slot := 1; slot < cfg.Slots; slot++ {
@@ -93,6 +100,11 @@ func prepare(f *os.File) error {
 	}
 	if err := claiming("", "", raw); err != nil {
 		return err
+	}
+	// A server before this one may have let it refuse connections (RefuseNew).
+	err = unix.SetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	if err != nil && err != unix.ENOENT {
+		return fmt.Errorf("detach filter: %w", err)
 	}
 	return reuseport.Control("", "", raw)
 }

@@ -41,6 +41,7 @@ type Set struct {
 	network, host string
 	port          int
 	files         []*os.File // by slot
+	passed        *os.File   // the one that somebody else has opened and keeps; nil: none
 	group         []*os.File // all that listen, in the kernel's order; see Steer
 }
 
@@ -80,7 +81,9 @@ func (s *Set) File(slot int) *os.File { return s.files[slot] }
 func (s *Set) RefuseNew() error {
 	var errs []error
 	for _, f := range s.group {
-		errs = append(errs, RefuseNew(int(f.Fd())))
+		if f != s.passed { // what comes there is for whoever is started next
+			errs = append(errs, RefuseNew(int(f.Fd())))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -68,6 +68,15 @@ func steering(numbers []int) []unix.SockFilter {
 	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(numbers[0])})
 }
 
+// Passed returns the descriptor of the socket that somebody else has opened and
+// keeps, 0 if there is none.
+func (s *Set) Passed() int {
+	if s.passed == nil {
+		return 0
+	}
+	return int(s.passed.Fd())
+}
+
 // Export returns the sockets' descriptors in the kernel's order, each with its
 // slot; one that is waited to be released is not among them.
 func (s *Set) Export() (fds, slots []int) {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"time"
@@ -71,7 +72,8 @@ func (l *Loop) give(p *peer) bool {
 	case nil:
 		l.given(p)
 		return true
-	case unix.EAGAIN, unix.ETOOMANYREFS, unix.ENOBUFS:
+	case unix.EMSGSIZE: // larger than the kernel sends: it stays
+	case unix.EAGAIN, unix.ETOOMANYREFS, unix.ENOBUFS, unix.ENOMEM:
 		l.heir.retryAt = l.now.Mono + giveRetry
 	default:
 		// The master knows, and finds another.
@@ -102,14 +104,12 @@ func (l *Loop) disinherit() {
 
 // legacy watches a channel on which connections come from another worker.
 func (l *Loop) legacy(fd int) {
-	events := uint32(unix.EPOLLIN)
-	if l.takeAt != 0 {
-		events = 0 // with the others, after the pause
-	}
-	if errno := rawEpollAdd(l.epoll, fd, events); errno != 0 {
-		l.cfg.Log.Warn().Err(errno).Msg("connections of another worker not taken over")
-		unix.Close(fd)
-		return
+	if l.takeAt == 0 { // else with the others, after the pause
+		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
+			l.cfg.Log.Warn().Err(errno).Msg("connections of another worker not taken over")
+			unix.Close(fd)
+			return
+		}
 	}
 	l.legacies = append(l.legacies, fd)
 }
@@ -133,11 +133,13 @@ func (l *Loop) takeAll() {
 // watchLegacies asks epoll for news of all legacies, or for none.
 func (l *Loop) watchLegacies(wanted bool) {
 	for _, fd := range l.legacies {
-		var events uint32
+		// An end that is closed is news whatever is asked for, so that one has to
+		// be taken out.
 		if wanted {
-			events = unix.EPOLLIN
+			rawEpollAdd(l.epoll, fd, unix.EPOLLIN)
+		} else {
+			unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 		}
-		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 	}
 }
 
@@ -155,6 +157,9 @@ func (l *Loop) take(fd int) {
 		case err == nil:
 			l.adopt(state, socket, file)
 		case err == unix.EAGAIN:
+			return
+		case errors.Is(err, ipc.ErrTruncated):
+			l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
 			return
 		default:
 			if err != io.EOF {

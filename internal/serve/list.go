@@ -23,6 +23,18 @@ func (l *list) push(e *link) {
 	last.next, l.root.prev = e, e
 }
 
+// insert puts a link that is in no list behind all that are due no later. In a
+// list of equal deadlines that is the end, unless a connection came from another
+// worker with a deadline of its own.
+func (l *list) insert(e *link) {
+	last := l.root.prev
+	for last.peer != nil && last.peer.armed > e.peer.armed {
+		last = last.prev
+	}
+	e.prev, e.next = last, last.next
+	last.next.prev, last.next = e, e
+}
+
 // unshift puts a link that is in no list at the front.
 func (l *list) unshift(e *link) {
 	first := l.root.next

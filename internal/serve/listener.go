@@ -62,7 +62,9 @@ func (l *Loop) finish() {
 		l.closeAt = 0
 	}
 	l.disinherit()
-	l.drainPeers()
+	if !l.draining {
+		l.drainPeers()
+	}
 }
 
 func (l *Loop) drainPeers() {

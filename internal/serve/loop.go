@@ -285,7 +285,7 @@ func (l *Loop) woken() {
 		}
 	default:
 	}
-	if l.last.Load() && l.leaving && !l.draining {
+	if l.last.Swap(false) && l.leaving {
 		l.finish()
 	}
 }

@@ -26,7 +26,7 @@ func (l *Loop) arm(p *peer) {
 	}
 	p.timer.remove()
 	p.kind, p.armed = kind, deadline
-	l.timers[kind].push(&p.timer)
+	l.timers[kind].insert(&p.timer)
 }
 
 // expire ends what has come to its deadline.

@@ -114,6 +114,8 @@ func (p *pool) heard(w *worker, m ipc.Message) {
 func (p *pool) ready(w *worker, m ipc.Ready) {
 	s := w.slot
 	switch {
+	case w.killed: // a moment too late
+		return
 	case !w.readySince.IsZero() || w.leaving() || w != s.next && s.state != starting:
 		p.kill(w, "was ready twice")
 		return
@@ -153,7 +155,7 @@ func (p *pool) release(w *worker) {
 	}
 	p.move(w.slot, leave)
 	w.slot.worker = nil
-	p.limit(w)
+	p.limit(w, false)
 	p.leaving = append(p.leaving, w)
 	if w.slot.next != nil {
 		p.promote(w.slot)
@@ -178,6 +180,11 @@ func (p *pool) died(w *worker, e Exit) {
 		return
 	}
 	was := w.slot.state
+	hopeless := p.phase == serving && p.fresh != nil && w.reload == p.reloads && w.readySince.IsZero()
+	if hopeless {
+		// It had taken the place of a worker that died, and new settings are wrong.
+		p.renewals, p.fresh = nil, nil
+	}
 	p.move(w.slot, exit)
 	w.slot.worker = nil
 	switch {
@@ -185,7 +192,7 @@ func (p *pool) died(w *worker, e Exit) {
 		p.diedInDrain(w, was, e)
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
-	case p.code(w, e) == configCode:
+	case p.code(w, e) == configCode && !hopeless:
 		p.quarantine(w, e, "")
 	default:
 		p.restart(w, was, e)

@@ -29,8 +29,10 @@ type Config struct {
 	Signals <-chan os.Signal                // INT, TERM, HUP, TTIN, TTOU; see signals.go
 	Orphans <-chan os.Signal                // CHLD, for a process that inherits orphans; else nil
 
+	// Check lets the master's new program check the settings; nil: it need not.
+	Check func() error
 	// Exec executes the master's program anew, in place, and returns only when
-	// that failed; nil: it cannot be done.
+	// that failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
 	Exec func(State) error
 	// Resume is the pool that the program before had; nil: there was none.
 	Resume *State
@@ -113,6 +115,7 @@ type pool struct {
 	inReload  bool      // OnReload has been told so
 	reloads   int       // so far
 	upgrading bool      // when it is at rest
+	dueAt     time.Time // for when the alarm was set; zero: it was not
 	duckUntil time.Time // when the drain begins; zero: that is not known
 	aliveAt   time.Time // when OnAlive is due; zero: never
 	waitAt    time.Time // when OnWait is due; zero: not
@@ -258,7 +261,7 @@ func (p *pool) reconcile() {
 			p.spawn(s)
 		case !s.want && s.state == ready:
 			p.move(s, drain)
-			p.limit(s.worker)
+			p.limit(s.worker, false)
 			p.interrupt(s.worker)
 		case !s.want && s.state == starting:
 			p.interrupt(s.worker)
@@ -322,7 +325,7 @@ func (p *pool) alarm() <-chan time.Time {
 			earlier(s.retryAt)
 		}
 	}
-	if at.IsZero() {
+	if p.dueAt = at; at.IsZero() {
 		return nil
 	}
 	return p.After(max(0, at.Sub(p.Now())))
@@ -336,7 +339,13 @@ func (p *pool) expire() {
 	if !p.duckUntil.IsZero() && !p.Now().Before(p.duckUntil) {
 		p.stop()
 	}
+	late := p.Now().Sub(p.dueAt) > lateTime
 	for _, w := range p.workers() {
+		if late && !w.deadline.IsZero() {
+			// This process stood still itself: what the workers have said meanwhile
+			// has not been heard yet.
+			w.deadline = p.Now().Add(lateTime)
+		}
 		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
 			p.kill(w, w.overdue)
 		}

@@ -24,14 +24,16 @@ func (p *pool) reload() {
 		return
 	}
 	fresh := Settings{Spawn: p.Spawn, Slots: p.Slots}
+	before := p.inReload
+	p.reloading(true)
 	if p.Reload != nil {
 		var err error
 		if fresh, err = p.Reload(); err != nil {
+			p.reloading(before)
 			p.Alert(fmt.Sprintf("reload: %s; the workers go on as they are", oneLine(err.Error())))
 			return
 		}
 	}
-	p.reloading(true)
 	p.fresh = &fresh
 	p.reloads++
 	p.renewals = slices.Clone(p.slots)
@@ -48,7 +50,7 @@ func (p *pool) reloading(begun bool) {
 
 // tired is told that a worker wants to be replaced.
 func (p *pool) tired(w *worker, m ipc.Tired) {
-	if p.phase != serving || w.slot.worker != w || slices.Contains(p.renewals, w.slot) {
+	if p.phase != serving || w.slot.worker != w || w.slot.next != nil || slices.Contains(p.renewals, w.slot) {
 		return
 	}
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(m.Reason)).Msg("worker recycled")
@@ -150,7 +152,7 @@ const unneeded = "not needed any longer"
 // on which it gives its connections to the heir, if both can. queue says that
 // the listening socket has no other owner.
 func (p *pool) retire(old, heir *worker, queue bool) {
-	p.limit(old)
+	p.limit(old, queue)
 	m := ipc.Retire{Queue: queue}
 	if old.canGive(heir) && p.bequeath(old, heir, m) {
 		old.giving = true
@@ -184,16 +186,25 @@ func (p *pool) provide() {
 		if !w.giving || w.taker != nil || w.killed {
 			continue
 		}
-		if heir := p.heir(w.slot.index); w.canGive(heir) {
+		switch heir := p.heir(w.slot.index); {
+		case heir == nil:
+		case w.canGive(heir):
 			p.bequeath(w, heir, ipc.Retire{})
+		default:
+			p.interrupt(w) // nobody will ever take them: it drains
 		}
 	}
 }
 
-// limit bounds how long a worker may take to finish, from now on.
-func (p *pool) limit(w *worker) {
+// limit bounds how long a worker may take to finish, from now on. One that has
+// to wait for what is on its way to its socket needs that time in any case.
+func (p *pool) limit(w *worker, queue bool) {
+	patience := p.DrainTimeout
+	if queue {
+		patience = max(patience, queueTime)
+	}
 	if p.DrainTimeout > 0 && w.drainBy.IsZero() && !w.killed {
-		w.drainBy = p.Now().Add(p.DrainTimeout)
+		w.drainBy = p.Now().Add(patience)
 	}
 }
 

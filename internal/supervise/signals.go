@@ -55,7 +55,7 @@ func (p *pool) stop() {
 		s.want = false
 	}
 	for _, w := range p.leaving {
-		p.limit(w)
+		p.limit(w, false)
 	}
 	p.Log.Info().Msg("draining")
 	p.OnDrain()

@@ -10,7 +10,9 @@ import (
 // does not take the machine with it.
 const (
 	startTime   = 10 * time.Second // from spawn to Ready, then SIGKILL
+	lateTime    = time.Second      // an alarm that is heard later was not heard because the pool stood still
 	goneTime    = 5 * time.Second  // from end-of-file to exit, then SIGKILL
+	queueTime   = 12 * time.Second // what the worker of a slot that closes takes, see serve
 	firstDelay  = 100 * time.Millisecond
 	longDelay   = 10 * time.Second
 	healthyTime = 10 * time.Second // a worker that was ready this long clears the record

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 type State struct {
 	Workers []WorkerState
 	Wanted  int // slots
+	Slots   int // as the settings have it
 }
 
 // WorkerState is one worker of it.
@@ -39,18 +41,35 @@ func (p *pool) upgrade() {
 	}
 }
 
+// ErrBusy says that something has to be done before an upgrade.
+var ErrBusy = errors.New("busy")
+
 // exec executes the new program, if that was asked for and nothing is under
-// way. It returns only when that failed.
+// way. It returns only when that failed. A signal that has come during the
+// check is heeded first: this program is the last to know of it.
 func (p *pool) exec() {
-	if !p.upgrading || !p.atRest() || len(p.Signals) > 0 { // which would be lost
+	if !p.upgrading || !p.atRest() {
 		return
 	}
-	p.upgrading = false
-	state, err := p.state()
+	var err error
+	if p.Check != nil {
+		err = p.Check()
+	}
+	if err == nil && len(p.Signals) > 0 {
+		return
+	}
+	var state State
+	if err == nil {
+		state, err = p.state()
+	}
 	if err == nil {
 		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing the new master")
 		err = p.Exec(state)
 	}
+	if errors.Is(err, ErrBusy) {
+		return
+	}
+	p.upgrading = false
 	if err != nil {
 		p.Alert("upgrade: " + oneLine(err.Error()) + "; the old master goes on")
 	}
@@ -59,7 +78,7 @@ func (p *pool) exec() {
 // atRest reports that every slot has its worker and none is being replaced, and
 // no socket is open that has no slot.
 func (p *pool) atRest() bool {
-	if len(p.renewals) > 0 || p.fresh != nil || len(p.slots) != p.wanted {
+	if len(p.renewals) > 0 || p.fresh != nil || len(p.slots) != p.wanted || !p.duckUntil.IsZero() {
 		return false
 	}
 	for _, s := range p.slots {
@@ -76,7 +95,7 @@ func (p *pool) atRest() bool {
 }
 
 func (p *pool) state() (State, error) {
-	state := State{Wanted: p.wanted}
+	state := State{Wanted: p.wanted, Slots: p.Slots}
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
@@ -94,7 +113,7 @@ func (p *pool) state() (State, error) {
 // by one, for they are of its version. One that cannot be gone on with is as
 // good as dead.
 func (p *pool) resume() {
-	p.phase, p.wanted = serving, p.Resume.Wanted
+	p.phase, p.wanted, p.Slots = serving, p.Resume.Wanted, p.Resume.Slots
 	p.slots = nil
 	for i := range p.wanted {
 		p.slots = append(p.slots, &slot{index: i, want: true})
@@ -112,6 +131,7 @@ func (p *pool) resume() {
 		w.proc = proc
 		if ws.Leaving || ws.Slot >= len(p.slots) || p.slots[ws.Slot].worker != nil {
 			p.leaving = append(p.leaving, w)
+			p.limit(w, false)
 		} else {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready

@@ -63,7 +63,7 @@ func TestResume(t *testing.T) {
 	}
 	r.change = func(c *Config) {
 		ready := time.Now().Add(-time.Hour)
-		c.Resume = &State{Wanted: 2, Workers: []WorkerState{
+		c.Resume = &State{Wanted: 2, Slots: 5, Workers: []WorkerState{
 			{Handle: Handle{PID: 11}, Slot: 0, Heir: true, Version: "1", Started: ready, Ready: ready},
 			{Handle: Handle{PID: 12}, Slot: 1, Heir: true, Version: "0", Started: ready, Ready: ready},
 			{Handle: Handle{PID: 13}, Slot: 7, Leaving: true, Version: "0", Started: ready, Ready: ready},
