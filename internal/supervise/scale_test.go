@@ -207,3 +207,42 @@ func TestOOM(t *testing.T) {
 		r.ends(0, "")
 	})
 }
+
+// A pool that stood still itself has not heard what its workers said: none of
+// them is taken for hung.
+func TestStandstill(t *testing.T) {
+	var stop time.Duration // by which alarms come late
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.HangTimeout = 10 * time.Second
+		c.After = func(d time.Duration) <-chan time.Time { return time.After(d + stop) }
+	}}
+	stop = time.Minute
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.pass(70 * time.Second)
+		r.signalled(0)
+		r.say(ipc.Alive{}, 0)
+		r.expect(1, "serving")
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A worker that is killed a moment before it is ready takes nobody's place.
+func TestReadyTooLate(t *testing.T) {
+	r := &rig{tweak: func(f *fake) { f.stubborn, f.deaf = true, f.pid == 102 }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.pass(startTime)
+		r.signalled(1, syscall.SIGKILL)
+		r.hello(1)
+		r.told(0, ipc.Serve{})
+		r.told(1)
+		r.die(1, Exit{Signal: syscall.SIGKILL})
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
