@@ -280,3 +280,34 @@ func (d *deploy) switches(stop <-chan struct{}) {
 		}
 	}
 }
+
+// TestFileCache changes a file that has been asked for: the worker goes on
+// with what it knows for as long as it was told to, or looks each time.
+func TestFileCache(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[string]byte{"1h": 'a', "0s": 'b'} {
+		t.Run(age, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(dirIn(t, memory), "page.txt")
+			all := releases(100)
+			if err := all[0].put(file); err != nil {
+				t.Fatal(err)
+			}
+			s := serveSilently(t, plan{args: []string{"--base", filepath.Dir(file), "--workers", "1", "--file-cache", age}})
+			// What was changed a moment ago is looked at each time, whatever the flag.
+			written := time.Now()
+			await(t, 5*time.Second, "a file that has settled", func() bool { return time.Since(written) > 2100*time.Millisecond })
+			if r := s.mustGet("/page.txt"); r.body[0] != 'a' {
+				t.Fatalf("version %c at first", r.body[0])
+			}
+			if err := all[1].put(file); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if r := s.mustGet("/page.txt"); r.body[0] != want {
+					t.Errorf("version %c after the change, want %c", r.body[0], want)
+				}
+			}
+		})
+	}
+}

@@ -28,7 +28,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, c *control) error {
 		cfg.Log = journal(opts, log)
 		return serve.New(cfg).Run(supervise.ListenFD, c.drain)
 	}
-	cache := site.NewCache(root, time.Second)
+	cache := site.NewCache(root, time.Duration(opts.FileCache))
 	defer cache.Close()
 	buffer := logging.NewBuffer(log)
 	defer buffer.Close()

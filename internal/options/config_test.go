@@ -37,7 +37,7 @@ verbose = true
 		Base: "www", Port: 82, KeepAlive: KeepAlive(7 * time.Second), List: true, CORS: true, Verbose: 2,
 		Index: []Name{"c.html", "d.html"}, Cache: []Rule{{"assets/**", "max-age=60, immutable"}},
 		Header: []Field{"X-Frame-Options: DENY"}, Config: file,
-		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second),
+		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 	}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("got %+v\nwant %+v", o, want)

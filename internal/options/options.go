@@ -34,6 +34,7 @@ type Options struct {
 	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"how process workers wait: epoll (auto) or netpoll"`
 	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"size of each recv(), 1 to 16M; 64k is understood"`
 	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"how long an idle connection stays open"`
+	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"when epoll workers look at a file again"`
 	Worker    string    `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside master" description:"the worker binary"`
 
 	Config       string       `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again"`
@@ -123,7 +124,7 @@ func (o Options) WorkerArgs(slot int) []string {
 		"--recv=" + strconv.Itoa(int(o.Recv)),
 		"--keepalive=" + time.Duration(o.KeepAlive).String(),
 		"--log-format=" + string(o.LogFormat),
-		"--drain-timeout=" + time.Duration(o.DrainTimeout).String(),
+		"--file-cache=" + time.Duration(o.FileCache).String(),
 		"--hang-timeout=" + time.Duration(o.HangTimeout).String(),
 		"--max-requests=" + strconv.FormatInt(int64(o.MaxRequests), 10),
 		"--max-memory=" + strconv.FormatInt(int64(o.MaxMemory), 10),

@@ -14,7 +14,7 @@ func TestWorkerArgs(t *testing.T) {
 	full := Options{
 		Base: Base("-a \"b\"\n\xff"), Port: 1, Bind: "fe80::1%eth0", Model: Goroutine, Engine: Netpoll, Workers: 1, Recv: 1,
 		KeepAlive: KeepAlive(1500 * time.Millisecond), Expires: Expires(MaxExpires),
-		Worker: "-w", Verbose: 3, LogFormat: LogConsole,
+		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: LogConsole,
 		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Index: []Name{"a", "-b"},
 		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
 	}

@@ -12,7 +12,7 @@ import (
 func defaults() Options {
 	return Options{
 		Base: ".", Port: 8080, Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto,
-		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second),
+		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		Index: []Name{"index.html"},
 	}
 }
@@ -94,6 +94,8 @@ func TestParseMasterErrors(t *testing.T) {
 		{[]string{"--recv", "2147483647M"}, "--recv 2147483647M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "k"}, "--recv k: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--keepalive", "30"}, "--keepalive 30: must be 1ms to 24h, such as 30s or 5m"},
+		{[]string{"--file-cache", "2h"}, "--file-cache 2h: must be 0s to 1h, such as 1s (0s looks each time)"},
+		{[]string{"--file-cache", "-1s"}, "--file-cache -1s: must be 0s to 1h, such as 1s (0s looks each time)"},
 		{[]string{"--keepalive", "0s"}, "--keepalive 0s: must be 1ms to 24h, such as 30s or 5m"},
 		{[]string{"--expires", "-5s"}, "--expires -5s: must be 0s to 87600h, such as 90s or 12h"},
 		{[]string{"--log-format", "xml"}, "--log-format xml: must be auto, console or json"},
@@ -137,8 +139,8 @@ func TestEnvironment(t *testing.T) {
 	want := Options{
 		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Workers: 1, Recv: 1024, Worker: "w",
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
-		HangTimeout: HangTimeout(30 * time.Second),
-		List:        true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
+		HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
+		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
 	}
 	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)

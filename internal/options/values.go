@@ -16,6 +16,7 @@ const (
 	MaxKeepAlive = 24 * time.Hour
 	MaxExpires   = 10 * 365 * 24 * time.Hour
 	MaxVerbose   = 3
+	MaxFileCache = time.Hour
 )
 
 // Each flag has a type of its own because go-flags tells UnmarshalFlag only
@@ -30,6 +31,7 @@ type (
 	Recv      int           // bytes, 1 to MaxRecv
 	KeepAlive time.Duration // 1ms to MaxKeepAlive
 	Expires   time.Duration // 0 to MaxExpires
+	FileCache time.Duration // 0 to MaxFileCache
 	LogFormat string        // LogAuto, LogConsole or LogJSON
 )
 
@@ -139,6 +141,16 @@ func (e *Expires) UnmarshalFlag(v string) error {
 		return invalid("expires", v, "must be 0s to 87600h, such as 90s or 12h")
 	}
 	*e = Expires(d)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (f *FileCache) UnmarshalFlag(v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > MaxFileCache {
+		return invalid("file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)")
+	}
+	*f = FileCache(d)
 	return nil
 }
 

@@ -181,7 +181,7 @@ func (c *Cache) Sweep() (left bool) {
 	now := c.Now()
 	for _, t := range []*store{&c.found, &c.failed} {
 		for i := len(t.ring) - 1; i >= 0; i-- {
-			if now.Sub(t.ring[i].looked) > unused {
+			if now.Sub(t.ring[i].looked) > max(unused, c.MaxAge) {
 				c.forget(t.ring[i])
 			}
 		}
