@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -11,9 +12,6 @@ import (
 	"phalanx/internal/bench/record"
 	"phalanx/internal/bench/target"
 )
-
-// blows is how often a server is disturbed in one cell.
-const blows = 5
 
 // faults loads a server while its workers are killed, or replaced.
 func (b *Bench) faults(ctx context.Context, r *record.Result) error {
@@ -27,11 +25,16 @@ func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 	}
 	defer server.Kill()
 	var trouble error
+	blows := 0
 	fuss := load.Fuss{
-		Address: server.Address(), Path: page, Clients: r.Level, Last: b.Times.Load, Times: blows, Pause: time.Millisecond,
+		Address: server.Address(), Path: page, Clients: r.Level, Last: b.Times.Load, Times: record.Blows, Pause: time.Millisecond,
 		Closing: r.Experiment == record.KillClose,
 		Disturb: func() {
-			if err := b.blow(r.Experiment, server); err != nil {
+			switch err := b.blow(r.Experiment, server); err {
+			case nil:
+				blows++
+			case errGone: // which is a result too
+			default:
 				trouble = err
 			}
 		},
@@ -42,8 +45,12 @@ func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 	toll := fuss.Run(ctx)
 	r.Values[record.Requests], r.Values[record.Failed] = float64(toll.Requests), float64(toll.Failed)
 	r.Values[record.Closed], r.Values[record.Seconds] = float64(toll.Closed), fuss.Last.Seconds()
+	r.Values[record.Struck] = float64(blows)
 	return trouble
 }
+
+// errGone says that there is nothing left to disturb.
+var errGone = errors.New("the server has gone")
 
 // blow kills one worker, or lets the server replace all of them.
 func (b *Bench) blow(e record.Experiment, server *target.Server) error {
@@ -52,11 +59,11 @@ func (b *Bench) blow(e record.Experiment, server *target.Server) error {
 	}
 	tree, err := b.Proc.Tree(server.PID())
 	if err != nil {
-		return fmt.Errorf("the server has gone: %w", err)
+		return errGone
 	}
 	workers := tree.Processes[1:]
 	if len(workers) == 0 {
-		return fmt.Errorf("the server has no worker to kill")
+		return errGone
 	}
 	return syscall.Kill(workers[rand.IntN(len(workers))].PID, syscall.SIGKILL)
 }

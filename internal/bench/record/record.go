@@ -83,7 +83,11 @@ const (
 	Held          Metric = "held"           // connections that stayed open
 	Closed        Metric = "closed"         // idle connections, by the server, without a word
 	PerConnection Metric = "per_connection" // bytes of PSS
+	Struck        Metric = "struck"         // times that the server was disturbed
 )
+
+// Blows is how often a server is to be disturbed in one cell.
+const Blows = 5
 
 // Result is a measured cell.
 type Result struct {

@@ -30,6 +30,9 @@ func faultsSection(v view) (string, []document.Block) {
 		if s.High > s.Low {
 			text += fmt.Sprintf(" (%s–%s)", whole(s.Low), whole(s.High))
 		}
+		if struck := v.mid(e, server, v.level(e), record.Struck); struck < record.Blows {
+			text += fmt.Sprintf(", gone after %s", whole(struck))
+		}
 		return text
 	}
 	for _, server := range v.servers(record.KillKept) {
@@ -43,7 +46,8 @@ func faultsSection(v view) (string, []document.Block) {
 		document.Heading{Text: "When workers die or are replaced"},
 		document.Paragraph{Text: fmt.Sprintf("While %d clients ask for the page, a worker is killed with SIGKILL, five times, or the server is told five times to replace its workers (SIGHUP). %s. "+
 			"A request that a killed worker was serving is lost with any server, and so are the connections that it had; a reload need not cost anything. "+
-			"An idle connection that is closed without a word makes a client's next request fail, or be sent again.", level, rounds(v.rounds(record.KillKept)))},
+			"An idle connection that is closed without a word makes a client's next request fail, or be sent again. "+
+			"A server that is gone after some of the kills has given up; what is asked of it then fails.", level, rounds(v.rounds(record.KillKept)))},
 		t,
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
