@@ -28,6 +28,10 @@ var rooms = map[string][]string{
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/archtest":  {},
 
+	"internal/histogram":  {},
+	"internal/status":     {"internal/histogram"},
+	"internal/scoreboard": {"internal/histogram", "golang.org/x/sys/unix"},
+
 	"internal/bench/stats":    {},
 	"internal/bench/record":   {},
 	"internal/bench/plan":     {"internal/bench/record"},

@@ -1,0 +1,248 @@
+package scoreboard
+
+import (
+	"bytes"
+	"encoding/json"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func newBoard(t *testing.T) *Board {
+	t.Helper()
+	b, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// worker opens a row as the master does and maps it again as its worker does.
+func worker(t *testing.T, b *Board, slot int) (row int, seat *Seat) {
+	t.Helper()
+	row, _, err := b.Open(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seat, err = Attach(b.Descriptor(), row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row, seat
+}
+
+// What a worker counts is there for the master at once, goes on counting when
+// the worker has ended, and is not there for the next one in its row.
+func TestCounters(t *testing.T) {
+	b := newBoard(t)
+	row, w := worker(t, b, 3)
+	w.Requests[2].Add(5)
+	w.Requests[4].Add(1)
+	w.Bytes.Add(1000)
+	w.Took(3 * time.Millisecond)
+	w.Last.Set([]byte("GET /a"), 7)
+	w.Ring[0], w.Ring[RingSize-1] = 1, 2
+	check := func(slot int, answered, sent uint64) {
+		t.Helper()
+		got := b.Read().Slots[slot]
+		if got == nil || got.Answered() != answered || got.Bytes != sent || got.Latency.Total() != 1 || got.LatencyNanos != 3e6 {
+			t.Fatalf("slot %d has %+v, want %d requests and %d bytes", slot, got, answered, sent)
+		}
+	}
+	check(3, 6, 1000)
+	if s, ok := b.Look(row); !ok || string(s.Last) != "GET /a" || s.LastAt != 7 || s.Oldest != nil {
+		t.Errorf("sight is %+v, %v", s, ok)
+	}
+	if err := b.Close(row, 4); err != nil {
+		t.Fatal(err)
+	}
+	check(3, 6, 1000)
+	if got := b.Read(); len(got.Rows) != 0 || got.Slots[3].Lost != 4 {
+		t.Errorf("rows %v, %d lines lost", got.Rows, got.Slots[3].Lost)
+	}
+	if _, ok := b.Look(row); ok {
+		t.Error("the row of a process that has ended can be seen")
+	}
+	if err := b.Close(row, 0); err == nil {
+		t.Error("a row is closed twice")
+	}
+	again, next := worker(t, b, 3)
+	if again != row {
+		t.Errorf("row %d, want %d again", again, row)
+	}
+	if next.Answered() != 0 || next.Ring[0] != 0 || next.Ring[RingSize-1] != 0 {
+		t.Error("the row is not empty")
+	}
+	if text, _ := next.Last.Get(); text != nil {
+		t.Errorf("the row says %q", text)
+	}
+	check(3, 6, 1000)
+	w.Requests[2].Add(1) // a process that is not quite gone cannot crash anybody
+}
+
+// Whoever reads while workers count, end and follow each other never sees a sum
+// become smaller.
+func TestNeverBack(t *testing.T) {
+	b := newBoard(t)
+	const rounds, requests = 200, 50
+	var work sync.WaitGroup
+	for slot := range 3 {
+		work.Go(func() {
+			for range rounds {
+				row, w, err := b.Open(slot)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range requests {
+					w.Requests[2].Add(1)
+				}
+				if err := b.Close(row, 0); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { work.Wait(); close(done) }()
+	last := map[int]uint64{}
+	for going := true; going; {
+		select {
+		case <-done:
+			going = false
+		default:
+		}
+		for slot, totals := range b.Read().Slots {
+			if n := totals.Answered(); n < last[slot] {
+				t.Fatalf("slot %d went from %d back to %d", slot, last[slot], n)
+			} else {
+				last[slot] = n
+			}
+		}
+	}
+	for slot, n := range last {
+		if n != rounds*requests {
+			t.Errorf("slot %d has %d, want %d", slot, n, rounds*requests)
+		}
+	}
+}
+
+// A board goes through an exec: rows, their owners and the past.
+func TestResume(t *testing.T) {
+	b := newBoard(t)
+	gone, w := worker(t, b, 0)
+	w.Requests[2].Add(10)
+	kept, w := worker(t, b, 1)
+	w.Requests[2].Add(20)
+	if err := b.Close(gone, 0); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(b.State())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layout := range []int{Layout, Layout + 1} {
+		var s State
+		if err := json.Unmarshal(text, &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.Fd, err = unix.Dup(b.Descriptor()); err != nil {
+			t.Fatal(err)
+		}
+		s.Layout = layout
+		next, err := Resume(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := next.Read()
+		if got.Slots[0].Answered() != 10 || got.Slots[1].Answered() != 20 {
+			t.Errorf("layout %d: slots have %d and %d", layout, got.Slots[0].Answered(), got.Slots[1].Answered())
+		}
+		if layout != Layout {
+			if len(got.Rows) != 0 {
+				t.Errorf("rows of another layout are read: %v", got.Rows)
+			}
+			continue
+		}
+		w.Requests[2].Add(1) // the worker goes on meanwhile
+		if n := next.Read().Slots[1].Answered(); n != 21 {
+			t.Errorf("the living row has %d", n)
+		}
+		if row, _, err := next.Open(2); err != nil || row != gone {
+			t.Errorf("the next row is %d, %v; want %d", row, err, gone)
+		}
+		if err := next.Close(kept, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A text that is being written is never read in halves, and one whose writer has
+// died over it is not waited for.
+func TestNote(t *testing.T) {
+	var n Note
+	texts := [][]byte{bytes.Repeat([]byte("a"), 100), bytes.Repeat([]byte("b"), 2*noteSize)}
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for i, text := range texts {
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					n.Set(text, int64(i))
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	read := 0
+	for began := time.Now(); read < 5000 && time.Since(began) < 5*time.Second; {
+		text, at := n.Get()
+		if text == nil {
+			continue
+		}
+		read++
+		if want := texts[at][:min(len(texts[at]), noteSize)]; !bytes.Equal(text, want) {
+			t.Fatalf("read %q of %d", text, at)
+		}
+	}
+	close(stop)
+	writers.Wait()
+	if read < 5000 {
+		t.Errorf("%d texts could be read", read)
+	}
+	n.sequence.Store(7)
+	if text, _ := n.Get(); text != nil {
+		t.Errorf("half a text is read: %q", text)
+	}
+}
+
+func TestAttachNothing(t *testing.T) {
+	for _, row := range []int{-1, maxRows} {
+		if _, err := Attach(0, row); err == nil {
+			t.Errorf("row %d is there", row)
+		}
+	}
+	if _, err := Attach(-1, 0); err == nil {
+		t.Error("a board that is not there can be mapped")
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	var r Row
+	line := []byte("GET /assets/app.0a1b2c3d.js")
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Last.Set(line, 1)
+		r.Busy.Store(true)
+		r.Requests[2].Add(1)
+		r.Bytes.Add(4096)
+		r.Took(20 * time.Microsecond)
+		r.Busy.Store(false)
+	}
+}
