@@ -33,5 +33,5 @@ func reloaded(args []string, before options.Options, spawner supervise.Spawner) 
 		return supervise.Settings{}, fmt.Errorf("--%s has changed, which needs a restart", name)
 	}
 	spawner.Path, spawner.Args, spawner.Env = worker, o.WorkerArgs, environment(o)
-	return supervise.Settings{Spawn: spawner.Spawn, Slots: o.Slots(runtime.GOMAXPROCS(0))}, nil
+	return supervise.Settings{Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0))}, nil
 }

@@ -18,12 +18,18 @@ import (
 func (p *pool) spawn(s *slot) {
 	p.move(s, spawn)
 	s.worker = &worker{slot: s, started: p.Now()}
-	p.launch(s.worker, p.Spawn)
+	p.launch(s.worker, p.settings())
+}
+
+// settings are those that have proved themselves.
+func (p *pool) settings() Settings {
+	return Settings{Spawn: p.Spawn, Worker: p.Worker, Slots: p.Slots}
 }
 
 // launch starts the process of a worker.
-func (p *pool) launch(w *worker, spawn func(slot int) (Process, error)) {
-	proc, err := spawn(w.slot.index)
+func (p *pool) launch(w *worker, s Settings) {
+	w.binary = s.Worker
+	proc, err := s.Spawn(w.slot.index)
 	if err != nil {
 		p.died(w, Exit{Err: err})
 		return
@@ -122,7 +128,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	case m.Version != p.Version:
 		w.failed = &ipc.Failed{ExitCode: configCode, Reason: fmt.Sprintf(
 			"worker %s: is version %q, not the master's %q; build both with make, or name the right one with --worker PATH",
-			p.Worker, m.Version, p.Version)}
+			w.binary, m.Version, p.Version)}
 		p.kill(w, "wrong version")
 		return
 	}
@@ -321,13 +327,13 @@ func (p *pool) startError(w *worker, e Exit) *Error {
 	case w.failed != nil:
 		return &Error{exitCode(w.failed.ExitCode), w.failed.Reason, nil}
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
-		return &Error{configCode, fmt.Sprintf("worker %s: %v; %s", p.Worker, rootCause(e.Err), cure), e.Err}
+		return &Error{configCode, fmt.Sprintf("worker %s: %v; %s", w.binary, rootCause(e.Err), cure), e.Err}
 	case w.killed && w.readySince.IsZero():
-		return &Error{configCode, fmt.Sprintf("worker %s: acts like no worker of Phalanx %s (%s); %s", p.Worker, p.Version, p.cause(w, e), cure), nil}
+		return &Error{configCode, fmt.Sprintf("worker %s: acts like no worker of Phalanx %s (%s); %s", w.binary, p.Version, p.cause(w, e), cure), nil}
 	case e.Err != nil, e.crashed(), !w.readySince.IsZero():
 		return &Error{1, fmt.Sprintf("%v died at its start: %s", w, p.cause(w, e)), e.Err}
 	default:
-		return &Error{configCode, fmt.Sprintf("worker %s: is no worker of Phalanx %s (%s); %s", p.Worker, p.Version, e.cause(), cure), nil}
+		return &Error{configCode, fmt.Sprintf("worker %s: is no worker of Phalanx %s (%s); %s", w.binary, p.Version, e.cause(), cure), nil}
 	}
 }
 

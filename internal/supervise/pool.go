@@ -24,7 +24,7 @@ import (
 type Config struct {
 	Slots   int
 	Version string                          // that each worker must have
-	Worker  string                          // its path, for errors
+	Worker  string                          // path of its binary, for errors
 	Spawn   func(slot int) (Process, error) // starts the process of a slot
 	Signals <-chan os.Signal                // INT, TERM, HUP, TTIN, TTOU; see signals.go
 	Orphans <-chan os.Signal                // CHLD, for a process that inherits orphans; else nil
@@ -75,8 +75,9 @@ type Config struct {
 
 // Settings are what a reload can change.
 type Settings struct {
-	Spawn func(slot int) (Process, error) // starts the process of a slot
-	Slots int                             // how many there are to be
+	Spawn  func(slot int) (Process, error) // starts the process of a slot
+	Worker string                          // path of its binary, for errors
+	Slots  int                             // how many there are to be
 }
 
 // Sockets are the slots' listening sockets.

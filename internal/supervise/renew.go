@@ -23,7 +23,7 @@ func (p *pool) reload() {
 		p.Alert("reload: the pool is not serving yet; send SIGHUP again when it is")
 		return
 	}
-	fresh := Settings{Spawn: p.Spawn, Slots: p.Slots}
+	fresh := p.settings()
 	before := p.inReload
 	p.reloading(true)
 	if p.Reload != nil {
@@ -82,11 +82,11 @@ func (p *pool) renew() {
 // succeed starts the process that is to take the place of a slot's worker.
 func (p *pool) succeed(s *slot) {
 	s.next = &worker{slot: s, started: p.Now(), reload: p.reloads}
-	spawn := p.Spawn
+	settings := p.settings()
 	if p.fresh != nil {
-		spawn = p.fresh.Spawn
+		settings = *p.fresh
 	}
-	p.launch(s.next, spawn)
+	p.launch(s.next, settings)
 }
 
 // replace lets the new worker of a slot, which has just said that it is ready,
@@ -109,7 +109,8 @@ func (p *pool) proved(w *worker) {
 	if p.fresh == nil || w.reload != p.reloads {
 		return
 	}
-	if p.Spawn = p.fresh.Spawn; p.fresh.Slots != p.Slots {
+	p.Spawn, p.Worker = p.fresh.Spawn, p.fresh.Worker
+	if p.fresh.Slots != p.Slots {
 		// It was the number in the settings that changed: TTIN and TTOU are undone
 		// by nothing else.
 		p.Slots = p.fresh.Slots

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"syscall"
 	"testing"
@@ -70,6 +71,48 @@ func TestReloadFails(t *testing.T) {
 		if !slices.Equal(fresh, []int{0}) {
 			t.Errorf("processes with the new settings: %v", fresh)
 		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// An error names the binary that was started: the new settings' while they are
+// tried, the old one after they have failed, the new one once it has come up.
+func TestErrorNamesBinary(t *testing.T) {
+	const cure = "; build it with make, or name it with --worker PATH"
+	const old, fresh = "; worker 0 (pid 101) is not replaced", "; worker 0 (pid 105) is not replaced"
+	missing := true
+	r := &rig{}
+	start := func(slot int) (Process, error) {
+		if missing {
+			return nil, &fs.PathError{Op: "fork/exec", Path: "w", Err: syscall.ENOENT}
+		}
+		return r.start(slot)
+	}
+	r.change = func(c *Config) {
+		c.Reload = func() (Settings, error) { return Settings{Slots: 1, Worker: "/new/worker", Spawn: start}, nil }
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		missing = false
+		r.signal(syscall.SIGHUP)
+		r.say(ipc.Ready{PID: 102, Version: "2"}, 1)
+		r.signal(syscall.SIGHUP)
+		r.die(2, Exit{Code: 1})
+		r.say(ipc.Tired{Reason: "old"}, 0)
+		r.die(3, Exit{Code: 1})
+		r.signal(syscall.SIGHUP)
+		r.hello(4)
+		r.say(ipc.Tired{Reason: "old"}, 4)
+		r.die(5, Exit{Code: 1})
+		r.expect(6, "serving",
+			"worker /new/worker: no such file or directory"+cure+old,
+			`worker /new/worker: is version "2", not the master's "1"; build both with make, or name the right one with --worker PATH`+old,
+			"worker /new/worker: is no worker of Phalanx 1 (exit status 1)"+cure+old,
+			"worker /bin/worker: is no worker of Phalanx 1 (exit status 1)"+cure+old,
+			"worker /new/worker: is no worker of Phalanx 1 (exit status 1)"+cure+fresh)
+		r.die(0, Exit{})
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})

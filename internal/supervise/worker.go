@@ -11,9 +11,10 @@ import (
 // slot to itself unless it has left it, and then it only finishes. Only the
 // pool's goroutine touches it.
 type worker struct {
-	slot *slot
-	proc Process // nil if it could not be started
-	pid  int     // of proc, or 0
+	slot   *slot
+	proc   Process // nil if it could not be started
+	pid    int     // of proc, or 0
+	binary string  // the path of what it executes; "" if the program before started it
 
 	started    time.Time
 	reload     int // how many there had been when it was started
