@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"time"
 
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
@@ -55,8 +54,10 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err := syscall.SetNonblock(supervise.ListenFD, true); err != nil {
 		return fmt.Errorf("listening socket: %w", err)
 	}
-	c := newControl(channel)
-	defer c.stop()
+	signals, mute := stopSignals()
+	c := listenTo(channel, signals)
+	defer c.Stop()
+	defer mute() // before that
 	if opts.EventLoop() {
 		if err := channel.Send(ipc.Heir{}); err != nil {
 			return err
@@ -65,18 +66,10 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {
 		return err
 	}
-	select {
-	case <-c.granted:
-	case <-c.drain:
-		// What the master said before its signal may not have been read yet: this
-		// worker may have been given the connections of another.
-		select {
-		case <-c.granted:
-		case <-time.After(50 * time.Millisecond):
-			return nil
-		}
+	if !c.Await() {
+		return nil
 	}
-	return serveWith(opts, root, c)
+	return serveWith(opts, root, channel, c)
 }
 
 func exitCode(err error) int {

@@ -2,31 +2,63 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/control"
+	"phalanx/internal/ipc"
+	"phalanx/internal/listen"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
-	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 	"phalanx/internal/site"
 	"phalanx/internal/supervise"
 )
 
+// stopSignals returns the signals that ask for the end. A signal that comes
+// after mute asks for what is done already, and must not make a death of a
+// clean end.
+func stopSignals() (signals <-chan os.Signal, mute func()) {
+	c := make(chan os.Signal, 1) // they all say the same
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
+	return c, func() {
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
+		signal.Stop(c)
+		close(c)
+	}
+}
+
+// listenTo listens to the master.
+func listenTo(channel *ipc.Channel, signals <-chan os.Signal) *control.Control {
+	return control.New(channel, control.Config{
+		Signals:  signals,
+		Refuse:   func() error { return listen.RefuseNew(supervise.ListenFD) },
+		Refusing: func() bool { return listen.Refusing(supervise.ListenFD) },
+	})
+}
+
 // serveWith serves the slot's socket with the engine that was asked for.
-func serveWith(opts options.WorkerOptions, root *site.Root, c *control) error {
+func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control) error {
 	var requests atomic.Uint64
-	watch := monitor(opts, c.channel, &requests)
-	defer watch.stop()
+	limits := control.Limits{Requests: int64(opts.MaxRequests), Memory: int64(opts.MaxMemory)}
+	every := control.BeatEvery(time.Duration(opts.HangTimeout))
+	beat := every
+	if opts.EventLoop() {
+		beat = 0 // the loop's own
+	}
+	watch := control.Watch(channel, beat, limits, requests.Load)
+	defer watch.Stop()
 	log := os.NewFile(supervise.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, uncached{root}, c)
 		cfg.Conn.Requests = &requests
 		cfg.Log = journal(opts, log)
-		return serve.New(cfg).Run(supervise.ListenFD, c.drain)
+		return serve.New(cfg).Run(supervise.ListenFD, c.Drain())
 	}
 	cache := site.NewCache(root, time.Duration(opts.FileCache))
 	defer cache.Close()
@@ -35,8 +67,8 @@ func serveWith(opts options.WorkerOptions, root *site.Root, c *control) error {
 	cfg := config(opts, cached{uncached{root}, cache}, c)
 	cfg.Conn.Requests = &requests
 	cfg.Tick = cache.Sweep
-	if every := beatEvery(opts); every > 0 {
-		cfg.Beat, cfg.BeatEvery = watch.alive, every
+	if every > 0 {
+		cfg.Beat, cfg.BeatEvery = watch.Alive, every
 	}
 	cfg.Log, cfg.Flush = journal(opts, log, logging.Through(buffer)), buffer.Flush
 	buffer.Note = func(dropped int) {
@@ -46,10 +78,10 @@ func serveWith(opts options.WorkerOptions, root *site.Root, c *control) error {
 	if err != nil {
 		return err
 	}
-	return loop.Run(supervise.ListenFD, c.drain)
+	return loop.Run(supervise.ListenFD, c.Drain())
 }
 
-func config(opts options.WorkerOptions, files conn.Site, c *control) serve.Config {
+func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
 	var header []string
 	for _, field := range opts.Header {
 		header = append(header, string(field))
@@ -66,11 +98,11 @@ func config(opts options.WorkerOptions, files conn.Site, c *control) serve.Confi
 			Header:    header,
 		},
 		Recv:     int(opts.Recv),
-		Leave:    func() serve.Leaving { return c.leaving },
-		Report:   c.report,
-		Legacies: c.legacies,
-		Heirs:    c.heirs,
-		Finish:   c.finish,
+		Leave:    c.Leaving,
+		Report:   c.Report,
+		Legacies: c.Legacies(),
+		Heirs:    c.Heirs(),
+		Finish:   c.Finish(),
 		Verbose:  opts.Verbose > 0,
 	}
 }
@@ -80,51 +112,4 @@ func journal(opts options.WorkerOptions, file *os.File, more ...logging.Option) 
 	more = append(more, logging.NoColor(os.Getenv("NO_COLOR") != ""))
 	log := logging.New(file, string(opts.LogFormat), opts.Verbose, more...)
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
-}
-
-// policy says what of the root is shown.
-func policy(o options.Options) site.Policy {
-	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA)}
-	for _, name := range o.Index {
-		p.Index = append(p.Index, string(name))
-	}
-	for _, rule := range o.Cache {
-		p.Cache = append(p.Cache, site.Rule(rule))
-	}
-	return p
-}
-
-// uncached lets a connection open files of the root: conn knows no site, and
-// site no connection.
-type uncached struct{ root *site.Root }
-
-func (u uncached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := u.root.Open(path, codings)
-	return f, status
-}
-
-func (u uncached) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
-	l, status := u.root.List(path, query, json)
-	return l, status
-}
-
-func (u uncached) Page(s proto.Status) (conn.File, bool) {
-	f, ok := u.root.Page(s)
-	return f, ok
-}
-
-// cached does the same with a memory of the files, for one goroutine.
-type cached struct {
-	uncached
-	cache *site.Cache
-}
-
-func (c cached) Page(s proto.Status) (conn.File, bool) {
-	f, ok := c.cache.Page(s)
-	return f, ok
-}
-
-func (c cached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := c.cache.Open(path, codings)
-	return f, status
 }

@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"bytes"
@@ -7,15 +7,13 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"phalanx/internal/ipc"
-	"phalanx/internal/options"
 )
 
-// watcher tells the master that this worker lives, and that it has had enough.
-type watcher struct {
+// Watcher tells the master that this worker lives, and that it has had enough.
+type Watcher struct {
 	channel interface{ Send(ipc.Message) error }
 	quit    chan struct{}
 	joined  sync.WaitGroup
@@ -30,21 +28,23 @@ const (
 	askEvery = 30 * time.Second
 )
 
-// beatEvery is 0 when nobody wants to know.
-func beatEvery(opts options.WorkerOptions) time.Duration {
-	return time.Duration(opts.HangTimeout) / beats
-}
+// BeatEvery is the time between two signs of life of a worker that counts as
+// hung after the given one; 0, for no such time, is 0: nobody wants to know.
+func BeatEvery(hang time.Duration) time.Duration { return hang / beats }
 
-// monitor watches what the options ask for. The event loop shows itself that it
-// goes round (see alive); goroutines on Go's poller have no loop, and all that
-// can be shown of them is that the runtime still runs them.
-func monitor(opts options.WorkerOptions, channel *ipc.Channel, requests *atomic.Uint64) *watcher {
-	w := &watcher{channel: channel, quit: make(chan struct{})}
-	if every := beatEvery(opts); every > 0 && !opts.EventLoop() {
-		w.joined.Go(func() { w.each(every, w.alive) })
+// Watch watches the limits, against the number of requests so far, and gives a
+// sign of life each beat; 0 is for a worker that does so itself. The event loop
+// shows itself that it goes round (see [Watcher.Alive]); goroutines on Go's
+// poller have no loop, and all that can be shown of them is that the runtime
+// still runs them. The watcher ends with [Watcher.Stop]; the channel stays the
+// caller's.
+func Watch(channel *ipc.Channel, beat time.Duration, limit Limits, requests func() uint64) *Watcher {
+	w := &Watcher{channel: channel, quit: make(chan struct{})}
+	if beat > 0 {
+		w.joined.Go(func() { w.each(beat, w.Alive) })
 	}
-	if opts.MaxRequests > 0 || opts.MaxMemory > 0 {
-		limit := limits{requests: jittered(int64(opts.MaxRequests), rand.Float64()), memory: int64(opts.MaxMemory)}
+	if limit.Requests > 0 || limit.Memory > 0 {
+		limit.Requests = jittered(limit.Requests, rand.Float64())
 		var asked time.Time
 		began := time.Now()
 		w.joined.Go(func() {
@@ -53,7 +53,7 @@ func monitor(opts options.WorkerOptions, channel *ipc.Channel, requests *atomic.
 				if time.Since(began) < askEvery {
 					memory = 0 // it may just have taken thousands of connections over
 				}
-				reason := limit.exceeded(int64(requests.Load()), memory)
+				reason := limit.exceeded(int64(requests()), memory)
 				if reason != "" && time.Since(asked) >= askEvery {
 					asked = time.Now()
 					_ = w.channel.Send(ipc.Tired{Reason: reason}) // a master that is gone needs no news
@@ -64,7 +64,7 @@ func monitor(opts options.WorkerOptions, channel *ipc.Channel, requests *atomic.
 	return w
 }
 
-func (w *watcher) each(every time.Duration, do func()) {
+func (w *Watcher) each(every time.Duration, do func()) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -77,18 +77,19 @@ func (w *watcher) each(every time.Duration, do func()) {
 	}
 }
 
-// alive never waits, and what it cannot say now it says the next time.
-func (w *watcher) alive() { _ = w.channel.Send(ipc.Alive{}) }
+// Alive never waits, and what it cannot say now it says the next time.
+func (w *Watcher) Alive() { _ = w.channel.Send(ipc.Alive{}) }
 
-func (w *watcher) stop() {
+// Stop returns when the watcher says nothing any more.
+func (w *Watcher) Stop() {
 	close(w.quit)
 	w.joined.Wait()
 }
 
-// limits are those after which a worker wants to be replaced; 0 is none.
-type limits struct {
-	requests int64
-	memory   int64 // bytes
+// Limits are those after which a worker wants to be replaced; 0 is none.
+type Limits struct {
+	Requests int64 // each worker ends somewhere in the last quarter of them
+	Memory   int64 // bytes
 }
 
 // jittered spreads a limit over the last quarter of it, so that workers that
@@ -98,11 +99,11 @@ func jittered(limit int64, chance float64) int64 {
 }
 
 // exceeded says which limit has been reached, or nothing.
-func (l limits) exceeded(requests, memory int64) string {
+func (l Limits) exceeded(requests, memory int64) string {
 	switch {
-	case l.requests > 0 && requests >= l.requests:
+	case l.Requests > 0 && requests >= l.Requests:
 		return fmt.Sprintf("%d requests", requests)
-	case l.memory > 0 && memory >= l.memory:
+	case l.Memory > 0 && memory >= l.Memory:
 		return fmt.Sprintf("%d MiB of memory", memory>>20)
 	}
 	return ""

@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"sync/atomic"
@@ -6,20 +6,19 @@ import (
 	"time"
 
 	"phalanx/internal/ipc"
-	"phalanx/internal/options"
 )
 
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
-		l                limits
+		l                Limits
 		requests, memory int64
 		want             string
 	}{
-		{limits{}, 1 << 40, 1 << 40, ""},
-		{limits{requests: 10}, 9, 1 << 40, ""},
-		{limits{requests: 10}, 10, 0, "10 requests"},
-		{limits{memory: 32 << 20}, 1 << 40, 32<<20 - 1, ""},
-		{limits{memory: 32 << 20}, 0, 33 << 20, "33 MiB of memory"},
+		{Limits{}, 1 << 40, 1 << 40, ""},
+		{Limits{Requests: 10}, 9, 1 << 40, ""},
+		{Limits{Requests: 10}, 10, 0, "10 requests"},
+		{Limits{Memory: 32 << 20}, 1 << 40, 32<<20 - 1, ""},
+		{Limits{Memory: 32 << 20}, 0, 33 << 20, "33 MiB of memory"},
 	} {
 		if got := c.l.exceeded(c.requests, c.memory); got != c.want {
 			t.Errorf("%+v at %d requests and %d bytes: %q, want %q", c.l, c.requests, c.memory, got, c.want)
@@ -37,14 +36,11 @@ func TestLimits(t *testing.T) {
 
 // Goroutines say that they live as often as they are asked to, and ask for a
 // replacement once.
-func TestMonitor(t *testing.T) {
+func TestWatch(t *testing.T) {
 	b := newBench(t)
 	var requests atomic.Uint64
 	requests.Store(100)
-	opts := options.WorkerOptions{Options: options.Options{
-		Model: options.Goroutine, HangTimeout: options.HangTimeout(100 * time.Millisecond), MaxRequests: 100,
-	}}
-	w := monitor(opts, b.channel, &requests)
+	w := Watch(b.channel, BeatEvery(100*time.Millisecond), Limits{Requests: 100}, requests.Load)
 	alive, tired := 0, 0
 	for alive < 5 {
 		m, err := b.master.Receive()
@@ -60,7 +56,7 @@ func TestMonitor(t *testing.T) {
 			}
 		}
 	}
-	w.stop()
+	w.Stop()
 	if tired != 1 {
 		t.Errorf("it asked %d times", tired)
 	}

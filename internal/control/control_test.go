@@ -1,9 +1,8 @@
-package main
+package control
 
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"syscall"
 	"testing"
 	"time"
@@ -13,9 +12,10 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// bench is a control without a worker, and the master's end of its channel.
+// bench is a Control without a worker, and the master's end of its channel.
 type bench struct {
-	*control
+	*Control
+	signals chan os.Signal
 	master  *ipc.Channel
 	end     *os.File // the worker's end, for what no channel would send
 	refused int      // read once drain is closed
@@ -39,25 +39,27 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{master: master, end: os.NewFile(uintptr(raw), "master's end")}
-	b.control = &control{
-		channel: channel, signals: make(chan os.Signal, 1),
-		granted: make(chan struct{}), drain: make(chan struct{}),
-		stopped: make(chan struct{}), finish: make(chan struct{}), legacies: make(chan int), heirs: make(chan int),
-		refusing: func() bool { return false },
-		refuse: func() error {
+	b := &bench{signals: make(chan os.Signal, 1), master: master, end: os.NewFile(uintptr(raw), "master's end")}
+	b.Control = New(channel, Config{
+		Signals:  b.signals,
+		Refusing: func() bool { return false },
+		Refuse: func() error {
 			b.refused++
 			return errors.New("not to be had")
 		},
-	}
-	b.start()
+	})
 	t.Cleanup(func() {
 		master.Close()
 		b.end.Close()
 		channel.Close()
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 	})
 	return b
+}
+
+// stop ends it as its worker does.
+func (b *bench) stop() {
+	close(b.signals)
+	b.Stop()
 }
 
 // dies is the master's death.
@@ -89,11 +91,13 @@ func TestDrainBySignal(t *testing.T) {
 	if err := b.master.Send(ipc.Serve{}); err != nil {
 		t.Fatal(err)
 	}
-	<-b.granted
+	if !b.Await() {
+		t.Error("no request may be taken")
+	}
 	for range 3 {
 		b.signals <- syscall.SIGINT
 	}
-	<-b.drain
+	<-b.Drain()
 	if got := b.said(t); len(got) != 1 || got[0] != (ipc.Draining{}) {
 		t.Errorf("the master heard %v, want that it drains", got)
 	}
@@ -105,11 +109,35 @@ func TestDrainBySignal(t *testing.T) {
 	}
 }
 
+// A worker that is to end before it was allowed to serve does not serve, unless
+// that word had been on its way.
+func TestAwait(t *testing.T) {
+	b := newBench(t)
+	b.signals <- syscall.SIGINT
+	<-b.Drain()
+	if b.Await() {
+		t.Error("requests may be taken")
+	}
+	b.stop()
+
+	b = newBench(t)
+	b.signals <- syscall.SIGINT
+	<-b.Drain()
+	if err := b.master.Send(ipc.Serve{}); err != nil {
+		t.Fatal(err)
+	}
+	<-b.granted
+	if !b.Await() {
+		t.Error("no request may be taken")
+	}
+	b.stop()
+}
+
 // When the master is gone nobody will use the listening socket again.
 func TestDrainByDeath(t *testing.T) {
 	b := newBench(t)
 	b.dies()
-	<-b.drain
+	<-b.Drain()
 	if b.refused != 1 {
 		t.Errorf("new connections were refused %d times, want once", b.refused)
 	}
@@ -122,7 +150,7 @@ func TestDrainByGarbage(t *testing.T) {
 	if _, err := b.end.Write([]byte("garbage")); err != nil {
 		t.Fatal(err)
 	}
-	<-b.drain
+	<-b.Drain()
 	if got := b.said(t); b.refused > 0 || len(got) != 1 || got[0] != (ipc.Draining{}) {
 		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
 	}
@@ -130,21 +158,17 @@ func TestDrainByGarbage(t *testing.T) {
 }
 
 // A worker that ends for a reason of its own leaves its slot's socket to the
-// next one, and says nothing of draining. A signal that comes then must not
-// kill it, for that would look like a death.
+// next one, and says nothing of draining.
 func TestStop(t *testing.T) {
 	b := newBench(t)
 	b.stop()
 	select {
-	case <-b.drain:
+	case <-b.Drain():
 		t.Error("it drains")
 	default:
 	}
 	if got := b.said(t); b.refused > 0 || len(got) > 0 {
 		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
-	}
-	if !signal.Ignored(syscall.SIGINT) || !signal.Ignored(syscall.SIGTERM) {
-		t.Error("a signal would still kill it")
 	}
 }
 
@@ -161,10 +185,10 @@ func TestRetire(t *testing.T) {
 			t.Fatal(err)
 		}
 		unix.Close(giver)
-		unix.Close(<-b.heirs)
-		<-b.drain
-		if b.leaving.Kept == queue || b.leaving.Steered != queue || !b.leaving.Giving {
-			t.Errorf("queue %v: leaving is %+v", queue, b.leaving)
+		unix.Close(<-b.Heirs())
+		<-b.Drain()
+		if b.Leaving().Kept == queue || b.Leaving().Steered != queue || !b.Leaving().Giving {
+			t.Errorf("queue %v: leaving is %+v", queue, b.Leaving())
 		}
 		if n, err := unix.Read(taker, make([]byte, 1)); n != 0 || err != nil {
 			t.Errorf("the other end reads %d, %v, want the end", n, err)
@@ -174,7 +198,7 @@ func TestRetire(t *testing.T) {
 			t.Errorf("the master heard %v", got)
 		}
 		b.signals <- syscall.SIGINT // the pool ends meanwhile
-		<-b.finish
+		<-b.Finish()
 		b.stop()
 	}
 }
@@ -190,7 +214,7 @@ func TestAdopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Close(taker)
-	unix.Close(<-b.legacies)
+	unix.Close(<-b.Legacies())
 	if err := ipc.Give(giver, []byte("x"), giver, -1); err != unix.EPIPE {
 		t.Errorf("giving to nobody: %v", err)
 	}
