@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"phalanx/internal/console"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
@@ -77,7 +78,7 @@ func serve(args []string, stderr *os.File) error {
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:   func() { refuse(log, sockets) },
-		OnWait:    newWaiting(stderr, o.Verbose).show,
+		OnWait:    (&console.Waiting{Out: screen(stderr, o.Verbose)}).Show,
 		Alert:     func(line string) { fmt.Fprintf(stderr, "phalanx: %s\n", line) },
 	}
 	if o.Model == options.Process {

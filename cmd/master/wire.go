@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"phalanx/internal/listen"
 	"phalanx/internal/options"
@@ -44,6 +46,15 @@ func hasTerminal() bool {
 	}
 	f.Close()
 	return true
+}
+
+// screen returns the terminal on which a drain is shown, nil if there is none,
+// or if a log is written that says the same.
+func screen(stderr *os.File, verbose int) io.Writer {
+	if verbose > 0 || !term.IsTerminal(int(stderr.Fd())) {
+		return nil
+	}
+	return stderr
 }
 
 // refuse ends listening: the workers take what has come so far, and what

@@ -1,33 +1,26 @@
-package main
+// Package console is what a pool shows to somebody who sits at a terminal. It
+// asks for no terminal: that is the caller's to know, who gives a writer or none.
+package console
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
-
-	"golang.org/x/term"
 
 	"phalanx/internal/supervise"
 )
 
-// waiting shows on a terminal what a drain still waits for: a line for each
-// worker, written over the lines of a second before. Elsewhere, and where a log
-// is written that says the same, it shows nothing.
-type waiting struct {
-	out   io.Writer // nil: no terminal
-	lines int       // that are on the terminal
+// Waiting shows on a terminal what a drain still waits for: a line for each
+// worker, written over the lines of a second before.
+type Waiting struct {
+	Out   io.Writer // the terminal; nil: nothing is shown
+	lines int       // that are on it
 }
 
-func newWaiting(stderr *os.File, verbose int) *waiting {
-	if verbose > 0 || !term.IsTerminal(int(stderr.Fd())) {
-		return &waiting{}
-	}
-	return &waiting{out: stderr}
-}
-
-func (w *waiting) show(all []supervise.Remains) {
-	if w.out == nil {
+// Show writes what the workers still have to do over what it wrote before.
+// Nobody hears of it if the terminal does not take it.
+func (w *Waiting) Show(all []supervise.Remains) {
+	if w.Out == nil {
 		return
 	}
 	var b strings.Builder
@@ -39,7 +32,7 @@ func (w *waiting) show(all []supervise.Remains) {
 	}
 	b.WriteString("\r\x1b[KCtrl-C again stops at once.\n\x1b[J")
 	w.lines = len(all) + 1
-	fmt.Fprint(w.out, b.String())
+	fmt.Fprint(w.Out, b.String())
 }
 
 // describe says what a worker still has to do.
