@@ -15,6 +15,7 @@ import (
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
 )
 
 func main() {
@@ -88,8 +89,11 @@ func serve(args []string, stderr *os.File) error {
 		pool.Resume = &before.Pool
 	}
 	if path, err := os.Executable(); err == nil {
-		u := upgrader{path: path, args: args, now: o, sockets: sockets, signals: signals, nohup: hungUp == nil}
-		pool.Check, pool.Exec = u.check, u.exec
+		u := upgrade.Upgrader{
+			Path: path, Args: args, Env: os.Environ(), Settings: func() error { _, _, err := again(args, o); return err },
+			Sockets: sockets, Signals: signals, Nohup: hungUp == nil,
+		}
+		pool.Check, pool.Exec = u.Check, u.Exec
 	}
 	watched(&pool)
 	return supervise.Run(pool)

@@ -22,15 +22,22 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	return o, worker, err
 }
 
-// reloaded reads the settings again, for workers that are to replace those of
-// the settings before.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner) (supervise.Settings, error) {
-	o, worker, err := settings(args)
-	if err != nil {
-		return supervise.Settings{}, err
+// again reads the settings once more, while those before are in force.
+func again(args []string, before options.Options) (o options.Options, worker string, err error) {
+	if o, worker, err = settings(args); err != nil {
+		return o, "", err
 	}
 	if name := options.NeedsRestart(before, o); name != "" {
-		return supervise.Settings{}, fmt.Errorf("--%s has changed, which needs a restart", name)
+		return o, "", fmt.Errorf("--%s has changed, which needs a restart", name)
+	}
+	return o, worker, nil
+}
+
+// reloaded is for workers that are to replace those of the settings before.
+func reloaded(args []string, before options.Options, spawner supervise.Spawner) (supervise.Settings, error) {
+	o, worker, err := again(args, before)
+	if err != nil {
+		return supervise.Settings{}, err
 	}
 	spawner.Path, spawner.Args, spawner.Env = worker, o.WorkerArgs, environment(o)
 	return supervise.Settings{Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0))}, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -11,11 +10,35 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"phalanx/internal/listen"
 	"phalanx/internal/options"
+	"phalanx/internal/upgrade"
 )
+
+// inherited returns what the program before has left for this one, nil if there
+// was none.
+func inherited() (*upgrade.Carried, error) {
+	text, ok := os.LookupEnv(upgrade.Key)
+	if !ok {
+		return nil, nil
+	}
+	os.Unsetenv(upgrade.Key) // the workers are not to see it
+	return upgrade.Inherit(text)
+}
+
+// open opens the listening sockets, or goes on with those of the program before.
+func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, error) {
+	cfg := listen.Config{Bind: string(o.Bind), Port: int(o.Port), Slots: slots}
+	if before != nil {
+		return before.Listen(cfg)
+	}
+	var err error
+	if cfg.Socket, err = passed(); err != nil {
+		return nil, err
+	}
+	return listen.Open(cfg)
+}
 
 // orphaned returns the news of children's ends if this process is the first
 // of its container and so inherits the orphans of all others; else nil.
@@ -26,35 +49,6 @@ func orphaned(pid int) (news <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1) // they all say the same
 	signal.Notify(c, syscall.SIGCHLD)
 	return c, func() { signal.Stop(c) }
-}
-
-// terminal returns what tells a HUP that means the end of the terminal, from
-// which the server was started, from one that somebody sent; nil if every HUP
-// was sent. Under nohup the end of the terminal is nothing to care about.
-func terminal(before *carried) func() bool {
-	if before != nil && before.Nohup || signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
-		return nil
-	}
-	return func() bool { return !hasTerminal() }
-}
-
-// hasTerminal asks for the controlling terminal (tty(4)).
-func hasTerminal() bool {
-	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	f.Close()
-	return true
-}
-
-// screen returns the terminal on which a drain is shown, nil if there is none,
-// or if a log is written that says the same.
-func screen(stderr *os.File, verbose int) io.Writer {
-	if verbose > 0 || !term.IsTerminal(int(stderr.Fd())) {
-		return nil
-	}
-	return stderr
 }
 
 // refuse ends listening: the workers take what has come so far, and what

@@ -26,6 +26,7 @@ var rooms = map[string][]string{
 	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
 	"internal/control":   {"internal/ipc", "internal/serve"},
 	"internal/supervise": {"internal/ipc", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/upgrade":   {"internal/listen", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/console":   {"internal/supervise"},
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/archtest":  {},

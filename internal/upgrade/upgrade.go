@@ -1,4 +1,9 @@
-package main
+// Package upgrade executes the master's binary, as it is now, in place: the
+// process stays, its children stay its own, and what the new program needs to go
+// on with them ([Carried]) travels in a file without a name, whose descriptor an
+// environment variable ([Key]) tells. The caller reads and sets the environment
+// and checks its settings; an [Upgrader] has the new binary do the same first.
+package upgrade
 
 import (
 	"context"
@@ -9,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,23 +23,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
-	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 )
 
-// An upgrade executes the master's binary, as it is now, in place: the process
-// stays, its children stay its own, and what the new program needs to go on
-// with them travels in a file without a name, whose descriptor an environment
-// variable tells.
-
-// carriedKey names that variable.
-const carriedKey = "PHALANX_UPGRADE"
+// Key is the environment variable that tells the descriptor; [Inherit] reads its
+// value. The workers are not to see it.
+const Key = "PHALANX_UPGRADE"
 
 // checkTime is how long the new binary may take to check the options.
 const checkTime = 10 * time.Second
 
-// carried is what travels.
-type carried struct {
+// Carried is what travels. A program of another version may read it: the fields'
+// names stay.
+type Carried struct {
 	Pool    supervise.State
 	Sockets []int // descriptors, in the kernel's order
 	Slots   []int // of each
@@ -41,21 +43,25 @@ type carried struct {
 	Nohup   bool  // the end of the terminal is nothing to care about
 }
 
-// upgrader executes the binary at path with the arguments this one got.
-type upgrader struct {
-	path    string
-	args    []string
-	now     options.Options // those in force
-	sockets *listen.Set
-	signals <-chan os.Signal
-	nohup   bool
+// Upgrader executes the binary at Path with the arguments and the environment
+// that this program got. All but Execve is required.
+type Upgrader struct {
+	Path     string
+	Args     []string     // without the program's name
+	Env      []string     // without Key
+	Settings func() error // checks the settings as they are now against those in force
+	Sockets  *listen.Set
+	Signals  <-chan os.Signal // the master's; one that waits there comes first
+	Nohup    bool             // see Carried
+
+	Execve func(path string, argv, env []string) error // syscall.Exec
 }
 
-// exec returns only when the new binary cannot be executed, or does not accept
-// the options.
-func (u upgrader) exec(pool supervise.State) error {
-	c := carried{Pool: pool, Passed: u.sockets.Passed(), Nohup: u.nohup}
-	c.Sockets, c.Slots = u.sockets.Export()
+// Exec returns only when the new binary cannot be executed; with
+// [supervise.ErrBusy] if a signal has come.
+func (u Upgrader) Exec(pool supervise.State) error {
+	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup}
+	c.Sockets, c.Slots = u.Sockets.Export()
 	file, err := c.file()
 	if err != nil {
 		return err
@@ -68,24 +74,21 @@ func (u upgrader) exec(pool supervise.State) error {
 	if err := closeOnExec(fds, false); err != nil {
 		return errors.Join(err, closeOnExec(fds, true))
 	}
-	env := append(os.Environ(), carriedKey+"="+strconv.Itoa(file))
-	err = u.execute(env)
-	return errors.Join(fmt.Errorf("execute %s: %w", u.path, err), closeOnExec(fds, true))
+	err = u.execute(append(slices.Clone(u.Env), Key+"="+strconv.Itoa(file)))
+	return errors.Join(fmt.Errorf("execute %s: %w", u.Path, err), closeOnExec(fds, true))
 }
 
-// check looks at the options as they are now, and lets the new binary do so, in
-// a process of its own.
-func (u upgrader) check() error {
-	o, _, err := settings(u.args)
-	if err != nil {
+// Check looks at the settings as they are now, and lets the new binary do so, in
+// a process of its own, which may take ten seconds. The error is one of the
+// settings, or what the binary had to say.
+func (u Upgrader) Check() error {
+	if err := u.Settings(); err != nil {
 		return err
-	}
-	if name := options.NeedsRestart(u.now, o); name != "" {
-		return fmt.Errorf("--%s has changed, which needs a restart", name)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, u.path, append([]string{"--check"}, u.args...)...)
+	cmd := exec.CommandContext(ctx, u.Path, append([]string{"--check"}, u.Args...)...)
+	cmd.Env = u.Env
 	cmd.WaitDelay = time.Second // a grandchild may hold the pipe
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -94,11 +97,11 @@ func (u upgrader) check() error {
 	if words := strings.TrimSpace(string(out)); words != "" {
 		return errors.New(strings.TrimPrefix(words, "phalanx: "))
 	}
-	return fmt.Errorf("check %s: %w", u.path, err)
+	return fmt.Errorf("check %s: %w", u.Path, err)
 }
 
 // file writes what travels into a file that has no name.
-func (c carried) file() (int, error) {
+func (c Carried) file() (int, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return -1, err
@@ -132,7 +135,7 @@ func closeOnExec(fds []int, on bool) error {
 // program asks for them: in between they would end the process. What has come
 // before is for this program. (A signal that another thread takes in the
 // microseconds between the last look and the call is lost.)
-func (u upgrader) execute(env []string) error {
+func (u Upgrader) execute(env []string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var held, before unix.Sigset_t
@@ -143,30 +146,29 @@ func (u upgrader) execute(env []string) error {
 		return err
 	}
 	err := error(supervise.ErrBusy)
-	if len(u.signals) == 0 {
-		err = syscall.Exec(u.path, append([]string{u.path}, u.args...), env)
+	if len(u.Signals) == 0 {
+		execve := u.Execve
+		if execve == nil {
+			execve = syscall.Exec
+		}
+		err = execve(u.Path, append([]string{u.Path}, u.Args...), env)
 	}
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
 }
 
-// inherited returns what the program before has left for this one, nil if there
-// was none.
-func inherited() (*carried, error) {
-	text, ok := os.LookupEnv(carriedKey)
-	if !ok {
-		return nil, nil
-	}
-	os.Unsetenv(carriedKey) // the workers are not to see it
+// Inherit returns what the program before has left for this one; text is the
+// value of [Key]. The descriptor that it tells is closed.
+func Inherit(text string) (*Carried, error) {
 	fd, err := strconv.Atoi(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s=%q: %w", carriedKey, text, err)
+		return nil, fmt.Errorf("%s=%q: %w", Key, text, err)
 	}
 	file := os.NewFile(uintptr(fd), "state")
 	if file == nil {
-		return nil, fmt.Errorf("%s=%q is no descriptor", carriedKey, text)
+		return nil, fmt.Errorf("%s=%q is no descriptor", Key, text)
 	}
 	defer file.Close()
-	var c carried
+	var c Carried
 	if err := json.NewDecoder(io.NewSectionReader(file, 0, 1<<30)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("read the pool's state: %w", err)
 	}
@@ -176,16 +178,9 @@ func inherited() (*carried, error) {
 	return &c, nil
 }
 
-// open opens the listening sockets, or goes on with those of the program before.
-func open(o options.Options, slots int, before *carried) (*listen.Set, error) {
-	cfg := listen.Config{Bind: string(o.Bind), Port: int(o.Port), Slots: slots}
-	if before == nil {
-		var err error
-		if cfg.Socket, err = passed(); err != nil {
-			return nil, err
-		}
-		return listen.Open(cfg)
-	}
-	cfg.Socket = before.Passed
-	return listen.Inherit(cfg, before.Sockets, before.Slots)
+// Listen goes on with the listening sockets of the program before. cfg.Socket is
+// not looked at.
+func (c *Carried) Listen(cfg listen.Config) (*listen.Set, error) {
+	cfg.Socket = c.Passed
+	return listen.Inherit(cfg, c.Sockets, c.Slots)
 }

@@ -1,0 +1,184 @@
+package upgrade
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/listen"
+	"phalanx/internal/supervise"
+)
+
+// rig is an upgrader of two sockets and one worker.
+func rig(t *testing.T) (u Upgrader, pool supervise.State) {
+	t.Helper()
+	sockets, err := listen.Open(listen.Config{Bind: "127.0.0.1", Slots: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sockets.Close(); r.Close(); w.Close() })
+	pool = supervise.State{Wanted: 2, Slots: 2, Workers: []supervise.WorkerState{{
+		Handle: supervise.Handle{PID: 7, Channel: int(r.Fd()), Output: int(w.Fd())},
+		Slot:   1, Version: "1", Started: time.Unix(1, 0).UTC(),
+	}}}
+	return Upgrader{
+		Path: "/bin/master", Args: []string{"--port", "0"}, Env: []string{"A=b"},
+		Settings: func() error { return nil }, Sockets: sockets, Signals: make(chan os.Signal, 1), Nohup: true,
+	}, pool
+}
+
+// kept reports whether the descriptor outlives an exec.
+func kept(t *testing.T, fd int) bool {
+	t.Helper()
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags&unix.FD_CLOEXEC == 0
+}
+
+func hupBlocked(t *testing.T) bool {
+	t.Helper()
+	var now unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, nil, &now); err != nil {
+		t.Fatal(err)
+	}
+	return now.Val[0]&(1<<(syscall.SIGHUP-1)) != 0
+}
+
+// What is to stay is open for the new program, which reads what was carried;
+// when that could not be executed, all is as it was.
+func TestExec(t *testing.T) {
+	runtime.LockOSThread() // whose mask is looked at
+	defer runtime.UnlockOSThread()
+	u, pool := rig(t)
+	fds, slots := u.Sockets.Export()
+	want := Carried{Pool: pool, Sockets: fds, Slots: slots, Nohup: true}
+	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output)
+	u.Execve = func(path string, argv, env []string) error {
+		if path != u.Path || !slices.Equal(argv, []string{u.Path, "--port", "0"}) {
+			t.Errorf("execve %s %q", path, argv)
+		}
+		text, ok := strings.CutPrefix(env[len(env)-1], Key+"=")
+		if !ok || len(env) != 2 || env[0] != "A=b" {
+			t.Fatalf("the environment is %q", env)
+		}
+		file, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range append(stay, file) {
+			if !kept(t, fd) {
+				t.Errorf("descriptor %d is closed", fd)
+			}
+		}
+		if !hupBlocked(t) {
+			t.Error("SIGHUP would end the new program")
+		}
+		copied, err := unix.Dup(file) // Inherit closes it
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Inherit(strconv.Itoa(copied)); err != nil || !reflect.DeepEqual(*got, want) {
+			t.Errorf("carried %+v, %v\nwant %+v", got, err, want)
+		}
+		return syscall.ENOEXEC
+	}
+	if err := u.Exec(pool); !errors.Is(err, syscall.ENOEXEC) || err.Error() != "execute /bin/master: exec format error" {
+		t.Errorf("it ends with %v", err)
+	}
+	for _, fd := range stay {
+		if kept(t, fd) {
+			t.Errorf("descriptor %d would go to every worker", fd)
+		}
+	}
+	if hupBlocked(t) {
+		t.Error("SIGHUP stays blocked")
+	}
+}
+
+// A signal that waits is for this program.
+func TestExecBusy(t *testing.T) {
+	u, pool := rig(t)
+	signals := make(chan os.Signal, 1)
+	signals <- syscall.SIGTERM
+	u.Signals = signals
+	u.Execve = func(string, []string, []string) error {
+		t.Error("it is executed")
+		return nil
+	}
+	if err := u.Exec(pool); !errors.Is(err, supervise.ErrBusy) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	none := filepath.Join(dir, "none")
+	for name, c := range map[string]struct{ script, want string }{
+		"accepts":    {`test "$*" = "--check --port 0" && test "$A" = b && echo fine`, ""},
+		"refuses":    {`echo "phalanx: --port x: no number" >&2; exit 64`, "--port x: no number"},
+		"is silent":  {`exit 3`, "check " + filepath.Join(dir, "is silent") + ": exit status 3"},
+		"is missing": {"", "check " + none + ": fork/exec " + none + ": no such file or directory"},
+	} {
+		u := Upgrader{
+			Path: filepath.Join(dir, name), Args: []string{"--port", "0"}, Env: []string{"A=b"},
+			Settings: func() error { return nil },
+		}
+		if c.script == "" {
+			u.Path = none
+		} else if err := os.WriteFile(u.Path, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := u.Check(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("a binary that %s: %q, want %q", name, got, c.want)
+		}
+	}
+	wrong := errors.New("--port has changed")
+	u := Upgrader{Path: none, Settings: func() error { return wrong }}
+	if err := u.Check(); err != wrong {
+		t.Errorf("wrong settings: %v", err)
+	}
+}
+
+func TestInheritErrors(t *testing.T) {
+	state := func(text string) string {
+		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Pwrite(fd, []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+		return strconv.Itoa(fd)
+	}
+	for text, want := range map[string]string{
+		"x":                                    `PHALANX_UPGRADE="x": strconv.Atoi: parsing "x": invalid syntax`,
+		"-1":                                   `PHALANX_UPGRADE="-1" is no descriptor`,
+		state(""):                              "read the pool's state: EOF",
+		state(`{"Sockets":[3],"Slots":[0,1]}`): "the pool's state has 1 sockets for 2 slots",
+		state(`{}`):                            "the pool's state has 0 sockets for 0 slots",
+	} {
+		if _, err := Inherit(text); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
