@@ -55,7 +55,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return fmt.Errorf("listening socket: %w", err)
 	}
 	signals, mute := stopSignals()
-	c := listenTo(channel, signals)
+	c := listenTo(channel, opts.Slot, signals)
 	defer c.Stop()
 	defer mute() // before that
 	if opts.EventLoop() {

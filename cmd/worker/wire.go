@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"phalanx/internal/listen"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
+	"phalanx/internal/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/site"
 	"phalanx/internal/supervise"
@@ -34,8 +34,9 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 }
 
 // listenTo listens to the master.
-func listenTo(channel *ipc.Channel, signals <-chan os.Signal) *control.Control {
+func listenTo(channel *ipc.Channel, slot int, signals <-chan os.Signal) *control.Control {
 	return control.New(channel, control.Config{
+		Slot:     slot,
 		Signals:  signals,
 		Refuse:   func() error { return listen.RefuseNew(supervise.ListenFD) },
 		Refusing: func() bool { return listen.Refusing(supervise.ListenFD) },
@@ -44,19 +45,23 @@ func listenTo(channel *ipc.Channel, signals <-chan os.Signal) *control.Control {
 
 // serveWith serves the slot's socket with the engine that was asked for.
 func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control) error {
-	var requests atomic.Uint64
+	row, closeRow, err := counters(opts.Row)
+	if err != nil {
+		return err
+	}
+	defer closeRow()
 	limits := control.Limits{Requests: int64(opts.MaxRequests), Memory: int64(opts.MaxMemory)}
 	every := control.BeatEvery(time.Duration(opts.HangTimeout))
 	beat := every
 	if opts.EventLoop() {
 		beat = 0 // the loop's own
 	}
-	watch := control.Watch(channel, beat, limits, requests.Load)
+	watch := control.Watch(channel, beat, limits, row.Answered)
 	defer watch.Stop()
 	log := os.NewFile(supervise.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, uncached{root}, c)
-		cfg.Conn.Requests = &requests
+		cfg.Row = row.Row
 		cfg.Log = journal(opts, log)
 		return serve.New(cfg).Run(supervise.ListenFD, c.Drain())
 	}
@@ -65,7 +70,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	buffer := logging.NewBuffer(log)
 	defer buffer.Close()
 	cfg := config(opts, cached{uncached{root}, cache}, c)
-	cfg.Conn.Requests = &requests
+	cfg.Row = row.Row
 	cfg.Tick = cache.Sweep
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
@@ -79,6 +84,18 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 		return err
 	}
 	return loop.Run(supervise.ListenFD, c.Drain())
+}
+
+// counters maps this worker's row of the scoreboard, or makes one that nobody
+// else sees.
+func counters(row int) (seat *scoreboard.Seat, closeRow func(), err error) {
+	if row < 0 {
+		return &scoreboard.Seat{Row: new(scoreboard.Row)}, func() {}, nil
+	}
+	if seat, err = scoreboard.Attach(supervise.BoardFD, row); err != nil {
+		return nil, nil, err
+	}
+	return seat, func() { _ = seat.Close() }, nil // the process ends
 }
 
 func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
@@ -103,6 +120,7 @@ func config(opts options.WorkerOptions, files conn.Site, c *control.Control) ser
 		Legacies: c.Legacies(),
 		Heirs:    c.Heirs(),
 		Finish:   c.Finish(),
+		Looks:    c.Looks(),
 		Verbose:  opts.Verbose > 0,
 	}
 }

@@ -10,7 +10,6 @@
 package conn
 
 import (
-	"sync/atomic"
 	"time"
 
 	"phalanx/internal/proto"
@@ -58,14 +57,28 @@ type Site interface {
 // Config is what all connections of a worker have in common.
 type Config struct {
 	Site      Site
-	Server    string         // the Server field's value
-	KeepAlive time.Duration  // for how long an idle connection stays open
-	Expires   time.Duration  // for how long a file may be taken as fresh
-	Single    bool           // close after the first reply (the serial model)
-	List      bool           // list directories without an index
-	CORS      bool           // let the scripts of every site read what is served
-	Header    []string       // "Name: value" for every reply
-	Requests  *atomic.Uint64 // counts the replies, if not nil
+	Server    string        // the Server field's value
+	KeepAlive time.Duration // for how long an idle connection stays open
+	Expires   time.Duration // for how long a file may be taken as fresh
+	Single    bool          // close after the first reply (the serial model)
+	List      bool          // list directories without an index
+	CORS      bool          // let the scripts of every site read what is served
+	Header    []string      // "Name: value" for every reply
+	Tally     Tally         // counts, if not nil
+	// ID appends an id that no other request has; nil: requests have none. One
+	// that the client sends is taken if it is valid.
+	ID func(dst []byte) []byte
+}
+
+// Tally counts. Its methods are called from the goroutine of the connection.
+type Tally interface {
+	// Received is told that a head is complete, with its method and target, which
+	// are valid during the call only, and when its first byte came.
+	Received(line []byte, began time.Duration)
+	Begun(s proto.Status)     // a reply has been begun
+	Done(began time.Duration) // it is whole, but what Next has appended is not sent yet; began is that of its Record
+	Cut()                     // it has ended early
+	TimedOut()                // the connection ends because its client is slow
 }
 
 // Step is what the caller of [Conn.Next] does next. In every case it first
@@ -91,10 +104,14 @@ type Segment struct {
 // Record is what there is to say of a request when its reply has been sent,
 // or has ended early.
 type Record struct {
-	Method, Target []byte // as sent; valid during the call only
+	Method, Target []byte // as sent; valid during the call only, like all slices here
+	Minor          uint8  // the version is HTTP/1.Minor
+	Referer, Agent []byte // as sent; empty if they were not
+	ID             []byte // of Config.ID or the client; empty if there is none
 	Status         proto.Status
 	Bytes          int64         // of the reply's body
 	Began          time.Duration // when its first byte came, on Now's monotonic clock
+	Headed         time.Duration // when its head was complete
 	Reason         string        // why it was refused or ended early, or empty
 }
 
@@ -134,25 +151,34 @@ type Conn struct {
 	parser proto.Parser
 	upload *upload       // a request body that is being read away; nil at most times
 	since  time.Duration // when the current phase, or its last progress, began
+	began  time.Duration // when the request's first byte came
 	drain  time.Duration // when draining began
 	in     []byte        // received and not yet used
 
 	segment Segment
 	parts   *multipart // nil unless several ranges are being sent
-	stream  Stream     // nil unless the reply is made while it is sent
-	record  *watched   // nil unless there is an observer
+	long    *long      // nil unless the reply is a long one, or is made while it is sent
+	record  *watched   // nil unless there is an observer, or requests have ids
 }
 
 // watched is what is known of the request so far, and who wants to hear of it.
 type watched struct {
 	Record
-	obs Observer
+	obs Observer // nil: nobody
+}
+
+// again makes the record that of the next request. Its buffers are used again.
+func (w *watched) again(began time.Duration) {
+	w.Record = Record{
+		Method: w.Method[:0], Target: w.Target[:0], Referer: w.Referer[:0], Agent: w.Agent[:0], ID: w.ID[:0],
+		Began: began, Headed: began,
+	}
 }
 
 // New returns a connection that has just been accepted.
 func New(cfg *Config, obs Observer, now Now) Conn {
 	c := Conn{cfg: cfg, since: now.Mono}
-	if obs != nil {
+	if obs != nil || cfg.ID != nil {
 		c.record = &watched{obs: obs}
 	}
 	return c
@@ -172,9 +198,9 @@ func (c *Conn) Receive(p []byte, now Now) {
 }
 
 func (c *Conn) begin(now Now) {
-	c.phase, c.since = phaseHead, now.Mono
+	c.phase, c.since, c.began = phaseHead, now.Mono, now.Mono
 	if c.record != nil {
-		c.record.Record = Record{Method: c.record.Method[:0], Target: c.record.Target[:0], Began: now.Mono}
+		c.record.again(now.Mono)
 	}
 }
 
@@ -257,7 +283,13 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	c.in = c.in[len(head):]
 	r := c.parser.Request()
 	if c.record != nil {
-		c.record.obs.Head(head)
+		c.record.Headed = now.Mono
+		if c.record.obs != nil {
+			c.record.obs.Head(head)
+		}
+	}
+	if c.cfg.Tally != nil {
+		c.cfg.Tally.Received(requestLine(r, head), c.began)
 	}
 	if !r.HasBody() {
 		return c.answer(out, head, now)
@@ -305,12 +337,12 @@ func (c *Conn) Sent(n int64, now Now) {
 // finish ends a reply whose last byte has been handed over.
 func (c *Conn) finish(now Now) {
 	c.report()
-	if c.cfg.Requests != nil {
-		c.cfg.Requests.Add(1)
+	if c.cfg.Tally != nil {
+		c.cfg.Tally.Done(c.began)
 	}
 	c.release()
-	if r := c.record; r != nil {
-		r.Record = Record{Method: r.Method[:0], Target: r.Target[:0], Began: now.Mono}
+	if c.began = now.Mono; c.record != nil {
+		c.record.again(now.Mono)
 	}
 	c.parser.Reset()
 	c.since = now.Mono
@@ -340,7 +372,7 @@ func (c *Conn) count(n int) {
 }
 
 func (c *Conn) report() {
-	if c.record != nil {
+	if c.record != nil && c.record.obs != nil {
 		c.record.obs.Done(c.record.Record)
 	}
 }
@@ -349,19 +381,24 @@ func (c *Conn) release() {
 	if c.segment.File != nil {
 		c.segment.File.Close()
 	}
-	if c.stream != nil {
-		c.stream.Close()
+	if c.long != nil && c.long.stream != nil {
+		c.long.stream.Close()
 	}
-	c.segment, c.parts, c.stream, c.upload = Segment{}, nil, nil, nil
+	c.segment, c.parts, c.upload, c.long = Segment{}, nil, nil, nil
 }
 
 // Abort ends the connection from outside: the socket failed, the client is
 // gone, or the file has become shorter than announced. The reason goes to
 // the log when it cuts a reply short.
 func (c *Conn) Abort(reason string) {
-	if (c.phase == phaseSend || c.phase == phaseStream) && c.record != nil {
-		c.record.Reason = reason
-		c.report()
+	if c.phase == phaseSend || c.phase == phaseStream {
+		if c.record != nil {
+			c.record.Reason = reason
+			c.report()
+		}
+		if c.cfg.Tally != nil {
+			c.cfg.Tally.Cut()
+		}
 	}
 	c.release()
 	c.in, c.phase = nil, phaseClosed

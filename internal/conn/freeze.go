@@ -15,7 +15,7 @@ import (
 
 // stateVersion is the first byte of a state. Workers hand over only to their
 // own version, so another one means a bug.
-const stateVersion = 1
+const stateVersion = 2
 
 // The second byte.
 const (
@@ -23,6 +23,7 @@ const (
 	stateClosing             // this reply is the last
 	stateLinger              // and the client may still be sending
 	stateWatched             // what the log will say of the request follows
+	stateLong                // what is known of a long reply follows
 )
 
 // Movable reports whether the connection can be frozen: it waits for a request,
@@ -47,6 +48,7 @@ func (c *Conn) Movable() bool {
 func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	dst = append(dst, stateVersion, c.stateFlags())
 	dst = appendAge(dst, now.Mono-c.since)
+	dst = appendAge(dst, now.Mono-c.began)
 	dst = appendBytes(dst, c.in)
 	dst = appendBytes(dst, unsent)
 	if c.phase == phaseSend {
@@ -54,11 +56,18 @@ func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 		dst = binary.AppendUvarint(dst, uint64(c.segment.Len))
 	}
 	if r := c.record; r != nil {
-		dst = appendBytes(dst, r.Method)
-		dst = appendBytes(dst, r.Target)
+		for _, p := range [][]byte{r.Method, r.Target, r.Referer, r.Agent, r.ID} {
+			dst = appendBytes(dst, p)
+		}
+		dst = append(dst, r.Minor)
 		dst = binary.AppendUvarint(dst, uint64(r.Status))
 		dst = binary.AppendUvarint(dst, uint64(r.Bytes))
 		dst = appendAge(dst, now.Mono-r.Began)
+		dst = appendAge(dst, now.Mono-r.Headed)
+	}
+	if c.long != nil {
+		dst = appendBytes(dst, c.long.line)
+		dst = binary.AppendUvarint(dst, uint64(c.long.size))
 	}
 	return dst
 }
@@ -75,6 +84,9 @@ func (c *Conn) stateFlags() (flags byte) {
 	}
 	if c.record != nil {
 		flags |= stateWatched
+	}
+	if c.long != nil {
+		flags |= stateLong
 	}
 	return flags
 }
@@ -96,6 +108,7 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	version, flags := s.byte(), s.byte()
 	c = New(cfg, obs, now)
 	c.since = now.Mono - s.age()
+	c.began = now.Mono - s.age()
 	c.in = s.bytes()
 	unsent = s.bytes()
 	c.unsent = len(unsent) > 0
@@ -109,12 +122,18 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 		c.phase = phaseHead
 	}
 	if flags&stateWatched != 0 {
-		r := Record{Method: s.bytes(), Target: s.bytes(), Status: proto.Status(s.int()), Bytes: s.int(), Began: now.Mono - s.age()}
+		r := Record{
+			Method: s.bytes(), Target: s.bytes(), Referer: s.bytes(), Agent: s.bytes(), ID: s.bytes(), Minor: s.byte(),
+			Status: proto.Status(s.int()), Bytes: s.int(), Began: now.Mono - s.age(), Headed: now.Mono - s.age(),
+		}
 		if c.record != nil {
 			c.record.Record = r
 		}
 	}
-	if s.bad || len(s.rest) > 0 || version != stateVersion || flags >= stateWatched<<1 || sending != (file != nil) || sending && c.segment.Len == 0 {
+	if flags&stateLong != 0 {
+		c.long = &long{line: s.bytes(), size: s.int()}
+	}
+	if s.bad || len(s.rest) > 0 || version != stateVersion || flags >= stateLong<<1 || sending != (file != nil) || sending && c.segment.Len == 0 {
 		return Conn{}, nil, errState
 	}
 	return c, unsent, nil

@@ -133,9 +133,9 @@ func TestThawRefuses(t *testing.T) {
 		t.Fatalf("%q, %v", unsent, err)
 	}
 	for what, state := range map[string][]byte{
-		"nothing": nil, "another version": append([]byte{2}, good[1:]...), "a file that did not come": append([]byte{1, stateSending}, good[2:]...),
-		"a flag that nobody knows": append([]byte{1, 0x80}, good[2:]...), "more than all": append(bytes.Clone(good), 0),
-		"a length beyond the end": {1, 0, 0, 200, 1, 0}, "a number without end": append([]byte{1, 0}, bytes.Repeat([]byte{0xff}, 20)...),
+		"nothing": nil, "another version": append([]byte{stateVersion + 1}, good[1:]...), "a file that did not come": append([]byte{stateVersion, stateSending}, good[2:]...),
+		"a flag that nobody knows": append([]byte{stateVersion, 0x80}, good[2:]...), "more than all": append(bytes.Clone(good), 0),
+		"a length beyond the end": {stateVersion, 0, 0, 0, 200, 1, 0}, "a number without end": append([]byte{stateVersion, 0}, bytes.Repeat([]byte{0xff}, 20)...),
 	} {
 		if _, _, err := Thaw(cfg, nil, state, nil, d.now); err == nil {
 			t.Errorf("%s is accepted", what)

@@ -19,7 +19,9 @@ func (c *Conn) answer(out, head []byte, now Now) []byte {
 	c.note(r, head)
 	switch r.Method {
 	case proto.MethodGet, proto.MethodHead:
-		return c.get(out, head, r, now)
+		out = c.get(out, head, r, now)
+		c.keep(r, head)
+		return out
 	case proto.MethodOptions:
 		out = c.start(out, r, proto.StatusNoContent, now)
 		out = proto.AppendField(out, "Allow", proto.Allow)
@@ -51,8 +53,36 @@ func (c *Conn) note(r *proto.Request, head []byte) {
 	if c.record == nil || head == nil {
 		return
 	}
-	c.record.Method = append(c.record.Method, r.MethodName.In(head)...)
-	c.record.Target = append(c.record.Target, r.Target.In(head)...)
+	w := c.record
+	w.Method = append(w.Method, r.MethodName.In(head)...)
+	w.Target = append(w.Target, r.Target.In(head)...)
+	w.Minor = r.Minor
+	w.Referer = append(w.Referer, r.Value(head, proto.FieldReferer)...)
+	w.Agent = append(w.Agent, r.Value(head, proto.FieldUserAgent)...)
+	if c.cfg.ID == nil {
+		return
+	}
+	if id := r.Value(head, proto.FieldRequestID); validID(id) {
+		w.ID = append(w.ID, id...)
+	}
+}
+
+// maxID is the length of the longest request id that is taken from a client, in
+// bytes.
+const maxID = 128
+
+// validID reports whether an id that a client sent can go into replies and logs
+// as it is: letters, digits and a few signs, as in a UUID or in base64.
+func validID(id []byte) bool {
+	for _, b := range id {
+		switch {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+		case bytes.IndexByte([]byte("-_.:+/=@"), b) >= 0:
+		default:
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= maxID
 }
 
 // get answers GET and HEAD.
@@ -111,12 +141,21 @@ func (c *Conn) refuse(out, head []byte, f proto.Fault, now Now) []byte {
 
 // start appends the status line and the fields of every reply.
 func (c *Conn) start(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
-	if c.record != nil {
-		c.record.Status = s
+	if c.cfg.Tally != nil {
+		c.cfg.Tally.Begun(s)
 	}
 	c.phase, c.since = phaseSend, now.Mono
 	out = proto.AppendStatusLine(out, s)
 	out = append(out, now.Second.common...)
+	if w := c.record; w != nil {
+		w.Status = s
+		if c.cfg.ID != nil {
+			if len(w.ID) == 0 {
+				w.ID = c.cfg.ID(w.ID)
+			}
+			out = append(append(append(out, "X-Request-Id: "...), w.ID...), "\r\n"...)
+		}
+	}
 	switch {
 	case c.closing:
 		out = append(out, "Connection: close\r\n"...)

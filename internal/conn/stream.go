@@ -31,7 +31,7 @@ func (c *Conn) list(out, head []byte, r *proto.Request, now Now) []byte {
 		stream.Close()
 		return out
 	}
-	c.phase, c.stream = phaseStream, stream
+	c.phase, c.long = phaseStream, &long{stream: stream}
 	return out
 }
 
@@ -46,7 +46,7 @@ func (c *Conn) nextChunk(out []byte, now Now) []byte {
 		out = append(out, size...)
 	}
 	from := len(out)
-	out, done := c.stream.Append(out)
+	out, done := c.long.stream.Append(out)
 	n := len(out) - from
 	c.count(n)
 	switch {

@@ -165,7 +165,11 @@ func (c *Conn) Expire(now Now) {
 	if now.Mono < c.Deadline() {
 		return
 	}
-	switch c.Timer() {
+	timer := c.Timer()
+	if c.cfg.Tally != nil && (timer == TimerHead || timer == TimerSend) {
+		c.cfg.Tally.TimedOut()
+	}
+	switch timer {
 	case TimerIdle, TimerGrace, TimerLinger:
 		c.phase = phaseClosed
 	case TimerHead:

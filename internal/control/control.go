@@ -24,6 +24,7 @@ type Config struct {
 	Signals  <-chan os.Signal // each asks for the end; closed by the caller, see [Control.Stop]
 	Refuse   func() error     // lets the listening socket begin no other connection
 	Refusing func() bool      // reports whether it does not
+	Slot     int              // that this worker fills
 }
 
 // grantTime is how long what the master said before its signal may still be on
@@ -44,6 +45,7 @@ type Control struct {
 	finish   chan struct{} // what was to be given away is to end
 	legacies chan int      // bequests on which other workers' connections come
 	heirs    chan int      // and on which this one's go
+	looks    chan chan<- []serve.Seen
 	readers  sync.WaitGroup
 }
 
@@ -58,6 +60,7 @@ func New(channel *ipc.Channel, cfg Config) *Control {
 		finish:   make(chan struct{}),
 		legacies: make(chan int),
 		heirs:    make(chan int),
+		looks:    make(chan chan<- []serve.Seen),
 	}
 	c.readers.Go(c.listen)
 	c.readers.Go(c.receive)
@@ -130,6 +133,11 @@ func (c *Control) receive() {
 		switch m := m.(type) {
 		case ipc.Serve:
 			grant()
+		case ipc.Show:
+			if fd >= 0 {
+				c.readers.Go(func() { c.show(m.ID, fd) })
+			}
+			continue
 		case ipc.Adopt:
 			c.pass(c.legacies, fd)
 			continue

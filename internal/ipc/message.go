@@ -69,6 +69,17 @@ type Left struct {
 	Bytes       int64 // of replies whose length is known, not negative
 }
 
+// Show, with a descriptor, asks the worker to write a list of its connections
+// into that file; it answers with Shown.
+type Show struct {
+	ID uint32 // of the question
+}
+
+// Shown tells the master that the list has been written.
+type Shown struct {
+	ID uint32 // of Show
+}
+
 // The first byte of a message.
 const (
 	kindReady    = 1
@@ -81,6 +92,8 @@ const (
 	kindAlive    = 8
 	kindTired    = 9
 	kindLeft     = 10
+	kindShow     = 11
+	kindShown    = 12
 )
 
 // Encode appends the wire form of m to dst.
@@ -117,6 +130,14 @@ func (m Retire) append(dst []byte) []byte {
 		queue = 1
 	}
 	return append(dst, kindRetire, queue)
+}
+
+func (m Show) append(dst []byte) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, kindShow), m.ID)
+}
+
+func (m Shown) append(dst []byte) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, kindShown), m.ID)
 }
 
 func (m Tired) append(dst []byte) []byte {
@@ -168,9 +189,13 @@ func Decode(p []byte) (Message, error) {
 		return Left{Connections: int(connections), Bytes: int64(left)}, nil
 	case kind == kindRetire && len(body) == 1 && body[0] <= 1:
 		return Retire{Queue: body[0] == 1}, nil
+	case kind == kindShow && len(body) == 4:
+		return Show{ID: binary.BigEndian.Uint32(body)}, nil
+	case kind == kindShown && len(body) == 4:
+		return Shown{ID: binary.BigEndian.Uint32(body)}, nil
 	case len(body) == 0 && bare(kind) != nil:
 		return bare(kind), nil
-	case kind < kindReady || kind > kindLeft:
+	case kind < kindReady || kind > kindShown:
 		return nil, fmt.Errorf("decode message: unknown kind %d", kind)
 	default:
 		return nil, fmt.Errorf("decode message of kind %d: wrong length %d", kind, len(p))
@@ -196,7 +221,7 @@ func bare(kind byte) Message {
 
 // text returns the part of a message that is text, behind its fixed fields.
 func text(p []byte) []byte {
-	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindRetire: 2, kindLeft: 13}[p[0]]
+	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindRetire: 2, kindLeft: 13, kindShow: 5, kindShown: 5}[p[0]]
 	return p[min(fixed, len(p)):]
 }
 

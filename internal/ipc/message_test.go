@@ -25,6 +25,8 @@ var golden = []struct {
 	{Retire{Queue: true}, "\x07\x01"},
 	{Alive{}, "\x08"},
 	{Tired{Reason: "9 requests"}, "\x099 requests"},
+	{Show{ID: 259}, "\x0b\x00\x00\x01\x03"},
+	{Shown{ID: 1<<32 - 1}, "\x0c\xff\xff\xff\xff"},
 	{Left{Connections: 258, Bytes: 1<<40 + 3}, "\x0a\x00\x00\x01\x02\x00\x00\x01\x00\x00\x00\x00\x03"},
 }
 

@@ -55,6 +55,7 @@ type Options struct {
 type WorkerOptions struct {
 	Options
 	Slot int // from 0
+	Row  int // of the scoreboard; -1: none
 }
 
 // Slots returns how many workers the pool has on a machine with this many

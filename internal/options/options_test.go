@@ -21,7 +21,7 @@ func TestWorkerArgs(t *testing.T) {
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
 		got, err := ParseWorker(o.WorkerArgs(7))
-		if want := (WorkerOptions{Options: o, Slot: 7}); err != nil || !reflect.DeepEqual(got, want) {
+		if want := (WorkerOptions{Options: o, Slot: 7, Row: -1}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
 	}

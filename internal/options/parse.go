@@ -62,11 +62,25 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line
 		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+		Row  Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	if _, err := parse("worker", args, &l, &l.line, ""); err != nil {
 		return WorkerOptions{}, err
 	}
-	return WorkerOptions{Options: l.Options, Slot: int(l.Slot)}, nil
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row)}, nil
+}
+
+// Row is a row of the scoreboard, from 0; -1 is none.
+type Row int
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *Row) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < -1 {
+		return invalid("row", v, "must be -1 or more")
+	}
+	*r = Row(n)
+	return nil
 }
 
 // Slot is a worker's place in the pool, 0 to MaxWorkers-1.
@@ -187,7 +201,7 @@ func setLines(o *flags.Option, v string) error {
 // envName returns the variable that stands for a flag, "" if there is none.
 func envName(o *flags.Option) string {
 	switch o.LongName {
-	case "help", "version", "check", "slot":
+	case "help", "version", "check", "slot", "row":
 		return ""
 	}
 	return "PHALANX_" + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))

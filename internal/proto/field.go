@@ -19,6 +19,9 @@ const (
 	FieldAccept
 	FieldAcceptEncoding
 	FieldOrigin
+	FieldReferer
+	FieldUserAgent
+	FieldRequestID // X-Request-Id, which no RFC knows and every proxy does
 	numFields
 	fieldOther = numFields
 )
@@ -48,13 +51,20 @@ func lookupField(name []byte) Field {
 		case 'o':
 			return match(name, "origin", FieldOrigin)
 		}
+	case 7:
+		return match(name, "referer", FieldReferer)
 	case 8:
 		if name[3]|0x20 == 'm' {
 			return match(name, "if-match", FieldIfMatch)
 		}
 		return match(name, "if-range", FieldIfRange)
 	case 10:
+		if name[0]|0x20 == 'u' {
+			return match(name, "user-agent", FieldUserAgent)
+		}
 		return match(name, "connection", FieldConnection)
+	case 12:
+		return match(name, "x-request-id", FieldRequestID)
 	case 13:
 		return match(name, "if-none-match", FieldIfNoneMatch)
 	case 14:

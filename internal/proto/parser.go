@@ -25,9 +25,9 @@ type Fault struct {
 // zero value is ready to use.
 type Parser struct {
 	req    Request
-	fault  Fault
-	line   int32 // where the first unfinished line begins
-	scan   int32 // up to where no LF was found
+	fault  *Fault // nil unless refused
+	line   int32  // where the first unfinished line begins
+	scan   int32  // up to where no LF was found
 	fields uint8
 	state  state
 }
@@ -48,8 +48,13 @@ func (p *Parser) Reset() { *p = Parser{} }
 // the next Reset.
 func (p *Parser) Request() *Request { return &p.req }
 
-// Fault returns why the head was refused.
-func (p *Parser) Fault() Fault { return p.fault }
+// Fault returns why the head was refused; the zero Fault if it was not.
+func (p *Parser) Fault() Fault {
+	if p.fault == nil {
+		return Fault{}
+	}
+	return *p.fault
+}
 
 // Len returns the length of the head in bytes. It is valid after [Complete].
 func (p *Parser) Len() int { return int(p.line) }
@@ -115,7 +120,7 @@ func (p *Parser) refuseLong() {
 }
 
 func (p *Parser) refuse(s Status, reason string) {
-	p.fault = Fault{s, reason}
+	p.fault = &Fault{s, reason}
 	p.state = stateRefused
 }
 

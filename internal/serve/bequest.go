@@ -28,12 +28,6 @@ type heir struct {
 	retryAt time.Duration // it was full: when it is asked again; 0: it is not
 }
 
-// bequest is a channel that another goroutine has received for the loop.
-type bequest struct {
-	fd   int
-	ours bool // to give on it
-}
-
 // inherit begins to give, to another than before if there was one.
 func (l *Loop) inherit(fd int) {
 	l.disinherit()
@@ -160,6 +154,7 @@ func (l *Loop) take(fd int) {
 			return
 		case errors.Is(err, ipc.ErrTruncated):
 			l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
+			l.cfg.Row.Drops.Add(1)
 			return
 		default:
 			if err != io.EOF {
@@ -184,9 +179,11 @@ func (l *Loop) adopt(state []byte, socket, file int) {
 		f = &inherited{fd: file}
 	}
 	p := l.register(socket)
+	l.cfg.Row.Adopted.Add(1)
 	var err error
 	if p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.observer(), state, f, l.now); err != nil {
 		l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
+		l.cfg.Row.Drops.Add(1)
 		if file >= 0 {
 			unix.Close(file)
 		}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/scoreboard"
 )
 
 // Loop serves the connections of one listening socket on one thread, around
@@ -25,6 +26,7 @@ type Loop struct {
 	cfg   Config
 	clock clock
 	now   conn.Now // the time of this turn
+	tally tally
 
 	epoll    int
 	listener int // -1 when there is nothing to accept any longer
@@ -50,6 +52,7 @@ type Loop struct {
 	state    []byte        // what is sent to the heir
 	beatAt   time.Duration // when Config.Beat is due
 	reportAt time.Duration // when Config.Report is; 0: not
+	surveyAt time.Duration // when all connections are looked at; 0: not
 
 	drainedAt  time.Duration // when leaving began
 	quietFor   time.Duration // see Leaving.patience
@@ -62,7 +65,7 @@ type Loop struct {
 	drain      atomic.Bool   // told to drain; set by another goroutine
 	leaving    bool          // doing so
 	draining   bool          // and its connections know
-	arrived    chan bequest  // those that the loop has not seen yet; one at a time
+	arrived    chan arrival  // what the loop has not seen yet; one at a time
 	last       atomic.Bool   // told to finish; set by another goroutine
 }
 
@@ -87,11 +90,16 @@ func NewLoop(cfg Config) (*Loop, error) {
 		out:    make([]byte, 0, outSize),
 
 		maxClients: maxClients(),
-		arrived:    make(chan bequest, 1),
+		arrived:    make(chan arrival, 1),
 		disk:       disk{resident: resident, bring: bring},
 	}
 	l.clock.cfg = &l.cfg.Conn
 	l.clock.start()
+	if l.cfg.Row == nil {
+		l.cfg.Row = new(scoreboard.Row)
+	}
+	l.tally = tally{row: l.cfg.Row, clock: &l.clock, alone: true}
+	l.cfg.Conn.Tally = &l.tally
 	l.now = l.clock.now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()
@@ -129,6 +137,7 @@ func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	stop := make(chan struct{})
 	watcher := make(chan struct{})
 	go l.watch(drain, stop, watcher)
+	l.survey()
 	var err error
 	for err == nil && (l.listener >= 0 || l.open > 0 || len(l.legacies) > 0) {
 		err = l.turn()
@@ -157,7 +166,7 @@ func (l *Loop) tick(active bool) {
 func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
 	for finish := l.cfg.Finish; ; {
-		var arrived bequest
+		var arrived arrival
 		select {
 		case <-drain:
 			drain = nil
@@ -166,17 +175,19 @@ func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 			finish = nil
 			l.last.Store(true)
 		case fd := <-l.cfg.Legacies:
-			arrived = bequest{fd, false}
+			arrived = arrival{fd: fd}
 		case fd := <-l.cfg.Heirs:
-			arrived = bequest{fd, true}
+			arrived = arrival{fd: fd, ours: true}
+		case look := <-l.cfg.Looks:
+			arrived = arrival{look: look}
 		case <-stop:
 			return
 		}
-		if arrived.fd > 0 {
+		if arrived != (arrival{}) {
 			select {
 			case l.arrived <- arrived: // the loop takes it in its next turn
 			case <-stop:
-				unix.Close(arrived.fd)
+				arrived.close()
 				return
 			}
 		}
@@ -189,7 +200,41 @@ func (l *Loop) beat() {
 	if l.cfg.Beat != nil && l.now.Mono >= l.beatAt {
 		l.beatAt = l.now.Mono + l.cfg.BeatEvery
 		l.cfg.Beat()
+		l.cfg.Row.Beat.Store(l.clock.boot(l.now.Mono))
 	}
+}
+
+// lookAround surveys the connections, a while after something has happened.
+func (l *Loop) lookAround(active bool) {
+	switch {
+	case l.surveyAt == 0 && active:
+		l.surveyAt = l.now.Mono + lookAroundEvery
+	case l.surveyAt != 0 && l.now.Mono >= l.surveyAt:
+		l.surveyAt = 0
+		l.survey()
+	}
+}
+
+func (l *Loop) survey() {
+	var v survey
+	for _, p := range l.peers {
+		if p != nil {
+			v.see(p.conn.View())
+		}
+	}
+	v.publish(l.cfg.Row, &l.clock)
+}
+
+// seen lists all connections.
+func (l *Loop) seen() []Seen {
+	all := make([]Seen, 0, l.open)
+	for _, p := range l.peers {
+		if p != nil {
+			v := p.conn.View()
+			all = append(all, Seen{peerAddress(int(p.fd)), v, l.now.Mono - v.Since})
+		}
+	}
+	return all
 }
 
 // report says what is left to do before the loop ends.
@@ -213,11 +258,24 @@ func (l *Loop) closeBequests() {
 		l.closeLegacy(l.legacies[0])
 	}
 	select {
-	case b := <-l.arrived:
-		unix.Close(b.fd)
+	case a := <-l.arrived:
+		a.close()
 	default:
 	}
 	l.disinherit()
+}
+
+// arrival is what another goroutine has received for the loop.
+type arrival struct {
+	fd   int           // of a bequest, or 0
+	ours bool          // to give on it
+	look chan<- []Seen // who wants to see all connections, or nil
+}
+
+func (a arrival) close() {
+	if a.fd > 0 {
+		unix.Close(a.fd)
+	}
 }
 
 func (l *Loop) turn() error {
@@ -262,6 +320,7 @@ func (l *Loop) turn() error {
 	l.sendReady()
 	l.expire()
 	l.tick(n > 0)
+	l.lookAround(n > 0)
 	l.beat()
 	l.report()
 	if l.cfg.Flush != nil {
@@ -277,11 +336,14 @@ func (l *Loop) woken() {
 		l.beginDrain()
 	}
 	select {
-	case b := <-l.arrived:
-		if b.ours {
-			l.inherit(b.fd)
-		} else {
-			l.legacy(b.fd)
+	case a := <-l.arrived:
+		switch {
+		case a.look != nil:
+			a.look <- l.seen()
+		case a.ours:
+			l.inherit(a.fd)
+		default:
+			l.legacy(a.fd)
 		}
 	default:
 	}
@@ -296,6 +358,7 @@ func (l *Loop) woken() {
 // ends it and is answered by a yield, and when it brings nothing the next one
 // is the ordinary call, during which the runtime does as it likes.
 func (l *Loop) wait() (int, error) {
+	l.tally.rest()
 	ms := l.timeout()
 	var n int
 	var err error
@@ -334,6 +397,9 @@ func (l *Loop) timeout() int {
 	}
 	if l.tickAt != 0 && (next == 0 || l.tickAt < next) {
 		next = l.tickAt
+	}
+	if l.surveyAt != 0 && (next == 0 || l.surveyAt < next) {
+		next = l.surveyAt
 	}
 	for i := range l.timers {
 		if p := l.timers[i].front(); p != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,12 +18,16 @@ import (
 // goroutine.
 type session struct {
 	w    *Worker
-	file *os.File // the socket
+	cfg  conn.Config // the worker's, with this session's tally
+	file *os.File    // the socket
 	raw  syscall.RawConn
 	conn conn.Conn
 	log  *journal // nil when nobody reads the log
 
-	left atomic.Int64 // bytes that the reply under way still sends, for the report
+	tally tally
+	mu    sync.Mutex
+	view  conn.View    // guarded by mu: for who looks from outside
+	left  atomic.Int64 // bytes that the reply under way still sends, for the report
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration
@@ -45,7 +50,10 @@ type session struct {
 // model the sessions take turns, in the order in which they were accepted, and
 // what is returned is closed when this one has ended.
 func (w *Worker) start(fd int, from unix.Sockaddr) <-chan struct{} {
-	s := &session{w: w, file: os.NewFile(uintptr(fd), "client")}
+	s := &session{w: w, cfg: w.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: tally{row: w.cfg.Row, clock: &w.clock}}
+	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
+	s.cfg.Tally = &s.tally
+	w.cfg.Row.Accepted.Add(1)
 	if w.cfg.Verbose {
 		s.log = &journal{&w.cfg, &w.clock, address(from)}
 	}
@@ -68,8 +76,7 @@ func (w *Worker) start(fd int, from unix.Sockaddr) <-chan struct{} {
 
 func (s *session) run() {
 	defer s.end()
-	var err error
-	if s.raw, err = s.file.SyscallConn(); err != nil {
+	if s.raw == nil {
 		return
 	}
 	s.tryRecv, s.trySend, s.tryFile = s.recvNow, s.sendNow, s.sendfileNow
@@ -77,10 +84,18 @@ func (s *session) run() {
 	if s.log != nil {
 		obs = s.log
 	}
-	s.conn = conn.New(&s.w.cfg.Conn, obs, s.w.clock.now())
+	s.conn = conn.New(&s.cfg, obs, s.w.clock.now())
+	s.show()
 	s.log.opened()
 	for s.turn() {
 	}
+}
+
+// show lets others see what the connection is doing.
+func (s *session) show() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view = s.conn.View()
 }
 
 // end closes the socket and forgets the session.
@@ -125,8 +140,10 @@ func (s *session) turn() bool {
 	default:
 		return false
 	}
+	s.show()
 	more := s.reply(now)
 	s.giveBack()
+	s.show()
 	return more
 }
 
@@ -196,7 +213,9 @@ func (s *session) reply(now conn.Now) bool {
 		if cap(out) > outSize {
 			*s.out = out // it has grown; keep the larger one
 		}
-		if !s.step(out, step, now) {
+		alive := s.step(out, step, now)
+		s.tally.sent(0)
+		if !alive {
 			return false
 		}
 		if step == conn.Read {
@@ -247,6 +266,7 @@ func (s *session) unread() (n int) {
 // still sends, so that closing does not reset the reply away.
 func (s *session) lingering() {
 	s.giveBack()
+	s.show()
 	s.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
 	for {
 		err := s.recv()

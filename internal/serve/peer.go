@@ -35,6 +35,7 @@ type peer struct {
 // newPeer is that of an accepted connection.
 func (l *Loop) newPeer(fd int) *peer {
 	p := l.register(fd)
+	l.cfg.Row.Accepted.Add(1)
 	p.log.opened()
 	p.conn = conn.New(&l.cfg.Conn, p.observer(), l.now)
 	if l.draining {
@@ -184,6 +185,7 @@ func (l *Loop) park(p *peer) {
 		const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 		if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
 			l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
+			l.cfg.Row.Drops.Add(1)
 			l.close(p)
 			return
 		}
@@ -250,6 +252,7 @@ func (l *Loop) advance(p *peer) bool {
 		p.brought = nil
 	}
 	if len(out) == 0 {
+		l.tally.sent(0)
 		return l.ended(p)
 	}
 	flags := 0
@@ -259,6 +262,7 @@ func (l *Loop) advance(p *peer) bool {
 		flags = unix.MSG_MORE
 	}
 	n, errno := rawSend(int(p.fd), out, flags)
+	l.tally.sent(n)
 	if errno != 0 {
 		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
 			l.close(p)
@@ -296,6 +300,7 @@ func (l *Loop) ended(p *peer) bool {
 // when the peer is over.
 func (l *Loop) sendUnsent(p *peer) bool {
 	n, errno := rawSend(int(p.fd), p.unsent, 0)
+	l.tally.sent(n)
 	switch {
 	case errno == unix.EINTR:
 		return true
@@ -369,6 +374,7 @@ func (l *Loop) share(p *peer) int64 {
 		l.lost(p, errno)
 		return least
 	}
+	l.tally.sent(n)
 	p.conn.Sent(int64(n), l.now)
 	if p.conn.Segment().Len > 0 {
 		l.later(p)

@@ -82,6 +82,7 @@ func (s *session) sendNow(fd uintptr) bool {
 		n, s.err = unix.SendmsgN(int(fd), s.pending, nil, nil, s.flags|unix.MSG_NOSIGNAL)
 		switch s.err {
 		case nil:
+			s.w.cfg.Row.Bytes.Add(uint64(n))
 			s.pending, s.blocked = s.pending[n:], false
 		case unix.EINTR:
 		case unix.EAGAIN:
@@ -106,6 +107,7 @@ func (s *session) sendSegment() bool {
 	defer s.left.Store(0)
 	for s.conn.Segment().Len > 0 {
 		s.left.Store(s.conn.Left())
+		s.show()
 		err := s.raw.Write(s.tryFile)
 		switch {
 		case err == nil && s.err == nil:
@@ -143,6 +145,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 		case s.err == nil && n == 0:
 			s.err = errShorter
 		case s.err == nil:
+			s.w.cfg.Row.Bytes.Add(uint64(n))
 			s.conn.Sent(int64(n), s.w.clock.now())
 		}
 		return true

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/scoreboard"
 )
 
 // Config is what a worker is told.
@@ -33,6 +34,11 @@ type Config struct {
 	// if not nil: somebody waits for it to know that the loop goes round.
 	Beat      func()
 	BeatEvery time.Duration
+	// Row is where the worker counts; nil: nobody looks.
+	Row *scoreboard.Row
+	// Looks are requests for a list of all connections: the answer is sent into
+	// the channel, which must have room for it.
+	Looks <-chan chan<- []Seen
 	// Report is called each second while the worker ends, if not nil, with how
 	// many connections are left and how many bytes they still get. It does not
 	// wait.
@@ -116,6 +122,9 @@ func New(cfg Config) *Worker {
 	}
 	w.clock.cfg = &w.cfg.Conn
 	w.clock.start()
+	if w.cfg.Row == nil {
+		w.cfg.Row = new(scoreboard.Row)
+	}
 	w.recvBuffers.New = func() any {
 		b := make([]byte, cfg.Recv)
 		return &b
@@ -134,6 +143,11 @@ func New(cfg Config) *Worker {
 // connections have ended then too.
 func (w *Worker) Run(fd int, drain <-chan struct{}) error {
 	listener := os.NewFile(uintptr(fd), "listener")
+	ended := make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() { w.lookAround(ended) })
+	defer looking.Wait()
+	defer close(ended)
 	stop := make(chan struct{})
 	watcher := make(chan struct{})
 	go func() {

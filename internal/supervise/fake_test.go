@@ -150,7 +150,7 @@ func (r *rig) config(slots int) Config {
 	return cfg
 }
 
-func (r *rig) start(slot int) (Process, error) {
+func (r *rig) start(slot, _ int) (Process, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.spawn != nil {

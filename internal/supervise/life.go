@@ -29,7 +29,8 @@ func (p *pool) settings() Settings {
 // launch starts the process of a worker.
 func (p *pool) launch(w *worker, s Settings) {
 	w.binary = s.Worker
-	proc, err := s.Spawn(w.slot.index)
+	w.row = p.open(w)
+	proc, err := s.Spawn(w.slot.index, w.row)
 	if err != nil {
 		p.died(w, Exit{Err: err})
 		return
@@ -112,6 +113,8 @@ func (p *pool) heard(w *worker, m ipc.Message) {
 		p.tired(w, m)
 	case ipc.Left:
 		p.remains(w, m)
+	case ipc.Shown:
+		p.listed(w, m)
 	default:
 		p.kill(w, fmt.Sprintf("sent a %T", m))
 	}
@@ -171,6 +174,7 @@ func (p *pool) release(w *worker) {
 
 // died settles an exit: the pool's end, a restart, or peace.
 func (p *pool) died(w *worker, e Exit) {
+	w.doing = p.settle(w, e)
 	p.logExit(w, e)
 	for _, giver := range p.leaving {
 		if giver.taker == w {
@@ -189,7 +193,7 @@ func (p *pool) died(w *worker, e Exit) {
 	hopeless := p.phase == serving && p.fresh != nil && w.reload == p.reloads && w.readySince.IsZero()
 	if hopeless {
 		// It had taken the place of a worker that died, and new settings are wrong.
-		p.renewals, p.fresh = nil, nil
+		p.renewals, p.fresh, p.failed = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
 	}
 	p.move(w.slot, exit)
 	w.slot.worker = nil
@@ -229,7 +233,7 @@ func (p *pool) left(w *worker, e Exit) {
 }
 
 func (p *pool) cutShort(w *worker, e Exit) string {
-	return fmt.Sprintf("%v died while draining: %s; its requests were cut", w, p.cause(w, e))
+	return fmt.Sprintf("%v died while draining: %s%s; its requests were cut", w, p.cause(w, e), w.doing)
 }
 
 func (p *pool) logExit(w *worker, e Exit) {

@@ -41,5 +41,5 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 			text += fmt.Sprintf(" and used up to %d MiB", e.Memory>>20)
 		}
 	}
-	return text
+	return text + w.doing
 }

@@ -23,11 +23,12 @@ import (
 // Config is what a pool needs. Signals, Spawn and Version are required.
 type Config struct {
 	Slots   int
-	Version string                          // that each worker must have
-	Worker  string                          // path of its binary, for errors
-	Spawn   func(slot int) (Process, error) // starts the process of a slot
-	Signals <-chan os.Signal                // INT, TERM, HUP, TTIN, TTOU; see signals.go
-	Orphans <-chan os.Signal                // CHLD, for a process that inherits orphans; else nil
+	Version string // that each worker must have
+	Worker  string // path of its binary, for errors
+	// Spawn starts the process of a slot. It counts in that row of Rows; -1: nowhere.
+	Spawn   func(slot, row int) (Process, error)
+	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU; see signals.go
+	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
 
 	// Check lets the master's new program check the settings; nil: it need not.
 	Check func() error
@@ -45,6 +46,8 @@ type Config struct {
 	// for a drain; nil: it never does.
 	HungUp  func() bool
 	Sockets Sockets // nil: the number of slots is fixed
+	Rows    Rows    // where workers count; nil: nowhere
+	Desk    *Desk   // where other goroutines ask and order; nil: nobody does
 
 	LameDuck     time.Duration // how long it serves on after the first INT or TERM
 	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes
@@ -75,9 +78,9 @@ type Config struct {
 
 // Settings are what a reload can change.
 type Settings struct {
-	Spawn  func(slot int) (Process, error) // starts the process of a slot
-	Worker string                          // path of its binary, for errors
-	Slots  int                             // how many there are to be
+	Spawn  func(slot, row int) (Process, error) // Config.Spawn
+	Worker string                               // path of its binary, for errors
+	Slots  int                                  // how many there are to be
 }
 
 // Sockets are the slots' listening sockets.
@@ -122,6 +125,12 @@ type pool struct {
 	waitAt    time.Time // when OnWait is due; zero: not
 	steered   []int     // slots that get new connections; nil: not known
 	oomKills  int       // of this machine, when they were last looked at
+
+	past     map[int]*Past // of each slot that there has been
+	promises []promise     // orders that are not done yet
+	failed   string        // why the last reload was given up, or ""
+	said     string        // the last alert
+	shown    uint32        // the last ID of an ipc.Show
 }
 
 // event is news of one process.
@@ -135,7 +144,7 @@ type event struct {
 // Run starts the pool, keeps it whole, and returns when every process has
 // exited: nil after a clean drain, else an [*Error].
 func Run(cfg Config) error {
-	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots}
+	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, past: make(map[int]*Past)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -147,6 +156,7 @@ func Run(cfg Config) error {
 	}
 	p.run()
 	p.wg.Wait()
+	p.close()
 	p.Log.Info().Err(p.result()).Msg("stopped")
 	return p.result()
 }
@@ -173,6 +183,11 @@ func (p *pool) defaults() {
 	}
 	if p.Alert == nil {
 		p.Alert = func(string) {}
+	}
+	alert := p.Alert
+	p.Alert = func(line string) {
+		p.said = line
+		alert(line)
 	}
 	if p.Now == nil {
 		p.Now = time.Now
@@ -203,6 +218,7 @@ func (p *pool) run() {
 	}
 	for {
 		p.reconcile()
+		p.keepPromises()
 		if p.idle() {
 			return
 		}
@@ -213,6 +229,8 @@ func (p *pool) run() {
 			p.signal(sig)
 		case <-p.Orphans:
 			p.reap()
+		case ask := <-p.Desk.queue():
+			ask(p)
 		case <-p.alarm():
 			p.expire()
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ type Exit struct {
 	Signal    syscall.Signal // the signal that killed it
 	LastWords string         // the end of its standard output and error
 	Memory    int64          // bytes that it used at most; 0 if that is not known
+	CPU       time.Duration  // that it used; 0 if that is not known
 	Err       error          // it could not be started or waited for
 }
 
@@ -45,6 +47,7 @@ const (
 	ListenFD  = 3 // its slot's listening socket, non-blocking
 	ControlFD = 4 // its end of the control channel
 	LogFD     = 5 // where log lines go
+	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
 )
 
 // lingerTime bounds how long a dead worker's pipe and channel are read on,
@@ -58,11 +61,13 @@ type Spawner struct {
 	Env    []string                // its environment
 	Socket func(slot int) *os.File // its listening socket
 	Log    *os.File
+	Board  *os.File // nil: no worker has a row
 }
 
-// Spawn executes the worker of a slot. The process has a group of its own,
+// Spawn executes the worker of a slot, with a row of the scoreboard unless that
+// is negative. The process has a group of its own,
 // so that a terminal's Ctrl-C reaches the master alone.
-func (s *Spawner) Spawn(slot int) (Process, error) {
+func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	channel, workerEnd, err := ipc.Pair()
 	if err != nil {
 		return nil, err
@@ -73,10 +78,16 @@ func (s *Spawner) Spawn(slot int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close())
 	}
 	defer input.Close()
-	cmd := exec.Command(s.Path, s.Args(slot)...)
+	args := s.Args(slot)
+	files := []*os.File{s.Socket(slot), workerEnd, s.Log}
+	if s.Board != nil && row >= 0 {
+		args = append(args, "--row="+strconv.Itoa(row))
+		files = append(files, s.Board)
+	}
+	cmd := exec.Command(s.Path, args...)
 	cmd.Env = s.Env
 	cmd.Stdout, cmd.Stderr = input, input
-	cmd.ExtraFiles = []*os.File{s.Socket(slot), workerEnd, s.Log}
+	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
@@ -170,6 +181,7 @@ func (p *process) Wait() Exit {
 	}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		e.Memory = usage.Maxrss << 10 // getrusage(2): in kilobytes
+		e.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	}
 	return e
 }

@@ -42,7 +42,7 @@ func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.
 
 func TestSpawnedProcess(t *testing.T) {
 	s, sockets, log := spawner(t, "facts", 1)
-	p, err := s.Spawn(0)
+	p, err := s.Spawn(0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +60,10 @@ func TestSpawnedProcess(t *testing.T) {
 		t.Errorf("then %v", err)
 	}
 	e := p.Wait()
-	if e.Memory < 1<<20 {
-		t.Errorf("it used %d bytes of memory", e.Memory)
+	if e.Memory < 1<<20 || e.CPU <= 0 {
+		t.Errorf("it used %d bytes of memory and %v of CPU time", e.Memory, e.CPU)
 	}
-	if e.Memory = 0; e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
+	if e.Memory, e.CPU = 0, 0; e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
 		t.Errorf("it ended with %+v", e)
 	}
 	buf := make([]byte, 64)
@@ -82,7 +82,7 @@ func TestSpawnedProcess(t *testing.T) {
 
 func TestPanic(t *testing.T) {
 	s, _, _ := spawner(t, "panic", 1)
-	p, err := s.Spawn(0)
+	p, err := s.Spawn(0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestPanic(t *testing.T) {
 // Whoever holds a dead worker's pipe and channel cannot hold up the pool.
 func TestHeir(t *testing.T) {
 	s, _, _ := spawner(t, "heir", 1)
-	p, err := s.Spawn(0)
+	p, err := s.Spawn(0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestSpawnNothing(t *testing.T) {
 	s, _, _ := spawner(t, "worker", 1)
 	s.Path = "/nonexistent/worker"
 	before := openFDs(t)
-	if _, err := s.Spawn(0); err == nil || !strings.HasPrefix(err.Error(), "start worker 0: ") {
+	if _, err := s.Spawn(0, -1); err == nil || !strings.HasPrefix(err.Error(), "start worker 0: ") {
 		t.Errorf("got %v", err)
 	}
 	if after := openFDs(t); after != before {
@@ -138,8 +138,8 @@ func TestRealPool(t *testing.T) {
 	go func() {
 		done <- Run(Config{
 			Slots: slots, Version: "1", Signals: signals,
-			Spawn: func(slot int) (Process, error) {
-				p, err := s.Spawn(slot)
+			Spawn: func(slot, row int) (Process, error) {
+				p, err := s.Spawn(slot, row)
 				if err == nil {
 					pids = append(pids, p.PID())
 				}
@@ -228,7 +228,7 @@ func TestRealReplacement(t *testing.T) {
 // warm opens what the runtime opens once for the first process.
 func warm(t *testing.T, s *Spawner) {
 	t.Helper()
-	p, err := s.Spawn(0)
+	p, err := s.Spawn(0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}

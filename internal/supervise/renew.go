@@ -30,10 +30,12 @@ func (p *pool) reload() {
 		var err error
 		if fresh, err = p.Reload(); err != nil {
 			p.reloading(before)
-			p.Alert(fmt.Sprintf("reload: %s; the workers go on as they are", oneLine(err.Error())))
+			p.failed = fmt.Sprintf("reload: %s; the workers go on as they are", oneLine(err.Error()))
+			p.Alert(p.failed)
 			return
 		}
 	}
+	p.failed = ""
 	p.fresh = &fresh
 	p.reloads++
 	p.renewals = slices.Clone(p.slots)
@@ -140,10 +142,11 @@ func (p *pool) stillborn(w *worker, e Exit) {
 		p.diedInDrain(w, starting, e)
 		return
 	}
+	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).text), s.worker)
 	if w.reload == p.reloads { // nobody has asked again since
-		p.renewals, p.fresh = nil, nil
+		p.renewals, p.fresh, p.failed = nil, nil, text
 	}
-	p.Alert(fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).text), s.worker))
+	p.Alert(text)
 }
 
 // unneeded is why a process is killed whose slot is no longer wanted.

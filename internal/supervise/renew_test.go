@@ -53,9 +53,9 @@ func TestReloadFails(t *testing.T) {
 	r := &rig{}
 	r.change = func(c *Config) {
 		c.Reload = func() (Settings, error) {
-			return Settings{Slots: 2, Spawn: func(slot int) (Process, error) {
+			return Settings{Slots: 2, Spawn: func(slot, row int) (Process, error) {
 				fresh = append(fresh, slot)
-				return r.start(slot)
+				return r.start(slot, -1)
 			}}, nil
 		}
 	}
@@ -83,11 +83,11 @@ func TestErrorNamesBinary(t *testing.T) {
 	const old, fresh = "; worker 0 (pid 101) is not replaced", "; worker 0 (pid 105) is not replaced"
 	missing := true
 	r := &rig{}
-	start := func(slot int) (Process, error) {
+	start := func(slot, _ int) (Process, error) {
 		if missing {
 			return nil, &fs.PathError{Op: "fork/exec", Path: "w", Err: syscall.ENOENT}
 		}
-		return r.start(slot)
+		return r.start(slot, -1)
 	}
 	r.change = func(c *Config) {
 		c.Reload = func() (Settings, error) { return Settings{Slots: 1, Worker: "/new/worker", Spawn: start}, nil }

@@ -15,12 +15,14 @@ type State struct {
 	Workers []WorkerState
 	Wanted  int // slots
 	Slots   int // as the settings have it
+	Past    map[int]*Past
 }
 
 // WorkerState is one worker of it.
 type WorkerState struct {
 	Handle
 	Slot    int
+	Row     int  // -1: none that this program can read
 	Leaving bool // it finishes, and has no slot any more
 	Giving  bool
 	Heir    bool
@@ -95,14 +97,14 @@ func (p *pool) atRest() bool {
 }
 
 func (p *pool) state() (State, error) {
-	state := State{Wanted: p.wanted, Slots: p.Slots}
+	state := State{Wanted: p.wanted, Slots: p.Slots, Past: p.past}
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
 			return State{}, err
 		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Leaving: w.leaving(), Giving: w.giving, Heir: w.heir,
+			Handle: h, Slot: w.slot.index, Row: w.row, Leaving: w.leaving(), Giving: w.giving, Heir: w.heir,
 			Version: w.version, Started: w.started, Ready: w.readySince,
 		})
 	}
@@ -114,14 +116,16 @@ func (p *pool) state() (State, error) {
 // good as dead.
 func (p *pool) resume() {
 	p.phase, p.wanted, p.Slots = serving, p.Resume.Wanted, p.Resume.Slots
-	p.slots = nil
+	if p.slots = nil; p.Resume.Past != nil {
+		p.past = p.Resume.Past
+	}
 	for i := range p.wanted {
 		p.slots = append(p.slots, &slot{index: i, want: true})
 	}
 	for _, ws := range p.Resume.Workers {
 		w := &worker{
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
-			heir: ws.Heir, giving: ws.Giving, version: ws.Version,
+			heir: ws.Heir, giving: ws.Giving, version: ws.Version, row: ws.Row, generation: p.pastOf(ws.Slot).Generations,
 		}
 		proc, err := p.Adopt(ws.Handle)
 		if err != nil {

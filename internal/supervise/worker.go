@@ -33,6 +33,10 @@ type worker struct {
 	left       ipc.Left     // what it still has to do, as it last said
 	leftAt     time.Time    // when
 	rate       float64      // bytes per second between the last two
+	row        int          // of the scoreboard; -1: none
+	generation int          // how many processes the slot had had, this one included
+	doing      string       // what it was at when it died, for a line; or ""
+	asked      *listing     // who waits for the list of its connections
 	release    func() error // closes its listening socket when it has gone, if not nil
 }
 

@@ -1,0 +1,67 @@
+package control
+
+import (
+	"cmp"
+	"encoding/json"
+	"os"
+	"slices"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/ipc"
+	"phalanx/internal/serve"
+	"phalanx/internal/status"
+)
+
+// Looks delivers requests for a list of all connections; see [serve.Config].
+func (c *Control) Looks() <-chan chan<- []serve.Seen { return c.looks }
+
+// show has a list made and writes it into a file, which it closes. The making
+// is the loop's; the rest need not hold it up.
+func (c *Control) show(id uint32, fd int) {
+	file := os.NewFile(uintptr(fd), "list")
+	defer file.Close()
+	answer := make(chan []serve.Seen, 1)
+	select {
+	case c.looks <- answer:
+	case <-c.stopped:
+		return
+	}
+	var seen []serve.Seen
+	select {
+	case seen = <-answer:
+	case <-c.stopped:
+		return
+	}
+	list := listed(seen)
+	list.Slot, list.PID = c.Slot, os.Getpid()
+	if json.NewEncoder(file).Encode(list) == nil {
+		_ = c.channel.Send(ipc.Shown{ID: id}) // who asks learns by a timeout that it cannot be had
+	}
+}
+
+// listed puts downloads first, the one with most left before all, and then what
+// has lasted longest. What is too much is left out.
+func listed(seen []serve.Seen) status.Connections {
+	slices.SortFunc(seen, func(a, b serve.Seen) int {
+		return cmp.Or(cmp.Compare(b.Size-b.Sent, a.Size-a.Sent), cmp.Compare(b.Age, a.Age), cmp.Compare(a.Client, b.Client))
+	})
+	list := status.Connections{Total: len(seen)}
+	for _, s := range seen[:min(len(seen), status.MaxConnections)] {
+		list.Connections = append(list.Connections, status.Connection{
+			Client: s.Client, State: word(s.State), Line: string(s.Line), Sent: s.Sent, Size: s.Size, Age: s.Age.Seconds(),
+		})
+	}
+	return list
+}
+
+func word(s conn.State) string {
+	switch s {
+	case conn.Idle:
+		return status.ConnIdle
+	case conn.Receiving:
+		return status.ConnReceiving
+	case conn.Sending:
+		return status.ConnSending
+	}
+	return status.ConnEnding
+}

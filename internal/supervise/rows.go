@@ -1,0 +1,61 @@
+package supervise
+
+// Rows are where workers count what they do, in memory that outlives them.
+type Rows interface {
+	Open(slot int) (row int, err error) // for a process that is about to start
+	Close(row int) error                // it has ended
+	// Doing says what the worker of a row was at, to go into the line of its death:
+	// "" if it was at nothing.
+	Doing(row int) string
+}
+
+func (p *pool) pastOf(slot int) *Past {
+	if p.past[slot] == nil {
+		p.past[slot] = &Past{}
+	}
+	return p.past[slot]
+}
+
+// open takes a row for a worker. One that has none serves all the same.
+func (p *pool) open(w *worker) (row int) {
+	past := p.pastOf(w.slot.index)
+	past.Generations++
+	w.generation = past.Generations
+	if p.Rows == nil {
+		return -1
+	}
+	row, err := p.Rows.Open(w.slot.index)
+	if err != nil {
+		p.Log.Warn().Int("slot", w.slot.index).Err(err).Msg("worker is not counted")
+		return -1
+	}
+	return row
+}
+
+// settle adds what a worker has done to the past of its slot, and returns what
+// it was at when it died.
+func (p *pool) settle(w *worker, e Exit) (doing string) {
+	past := p.pastOf(w.slot.index)
+	past.CPU += e.CPU
+	unwanted := !e.clean() && !p.forced && (!w.killed || w.overdue != unneeded)
+	if unwanted {
+		past.Deaths++
+	}
+	if w.asked != nil {
+		w.asked.answer <- ErrNoWorker
+		w.asked = nil
+	}
+	if p.Rows == nil || w.row < 0 {
+		return ""
+	}
+	if unwanted && !w.readySince.IsZero() {
+		if doing = p.Rows.Doing(w.row); doing != "" {
+			doing = "; " + oneLine(doing)
+		}
+	}
+	if err := p.Rows.Close(w.row); err != nil {
+		p.Log.Warn().Int("slot", w.slot.index).Err(err).Msg("what a worker did is lost")
+	}
+	w.row = -1
+	return doing
+}
