@@ -13,6 +13,7 @@ import (
 
 	"phalanx/internal/console"
 	"phalanx/internal/logging"
+	"phalanx/internal/observe"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
@@ -61,6 +62,10 @@ func serve(args []string, stderr *os.File) error {
 	defer logFile.Close()
 	orphans, stop := orphaned(os.Getpid())
 	defer stop()
+	board, err := before.Scoreboard()
+	if err != nil {
+		return err
+	}
 	slots := o.Slots(runtime.GOMAXPROCS(0))
 	sockets, err := open(o, slots, before)
 	if err != nil {
@@ -72,6 +77,14 @@ func serve(args []string, stderr *os.File) error {
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
 		Socket: sockets.File, Log: logFile,
 	}
+	spawner.Board = os.NewFile(uintptr(board.Descriptor()), "scoreboard")
+	desk := supervise.NewDesk()
+	observer := observe.New(observe.Config{
+		Board: board, Desk: desk, Started: time.Now(),
+		Info: func() observe.Info {
+			return observe.Info{Version: options.Version, Base: string(o.Base), Model: string(o.Model)}
+		},
+	})
 	reload := func() (supervise.Settings, error) { return reloaded(args, o, spawner) }
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
@@ -80,7 +93,8 @@ func serve(args []string, stderr *os.File) error {
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:   func() { refuse(log, sockets) },
 		OnWait:    (&console.Waiting{Out: screen(stderr, o.Verbose)}).Show,
-		Alert:     func(line string) { fmt.Fprintf(stderr, "phalanx: %s\n", line) },
+		Rows:      observer, Desk: desk, Queue: sockets.Queue,
+		Alert: func(line string) { fmt.Fprintf(stderr, "phalanx: %s\n", line) },
 	}
 	if o.Model == options.Process {
 		pool.Sockets = sockets
@@ -91,7 +105,7 @@ func serve(args []string, stderr *os.File) error {
 	if path, err := os.Executable(); err == nil {
 		u := upgrade.Upgrader{
 			Path: path, Args: args, Env: os.Environ(), Settings: func() error { _, _, err := again(args, o); return err },
-			Sockets: sockets, Signals: signals, Nohup: hungUp == nil,
+			Sockets: sockets, Board: board, Signals: signals, Nohup: hungUp == nil,
 		}
 		pool.Check, pool.Exec = u.Check, u.Exec
 	}

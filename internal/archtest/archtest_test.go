@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
 	"internal/control":   {"internal/ipc", "internal/conn", "internal/serve", "internal/status"},
 	"internal/supervise": {"internal/ipc", "internal/status", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
-	"internal/upgrade":   {"internal/listen", "internal/supervise", "golang.org/x/sys/unix"},
+	"internal/upgrade":   {"internal/listen", "internal/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/console":   {"internal/supervise"},
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/archtest":  {},
@@ -34,6 +34,7 @@ var rooms = map[string][]string{
 	"internal/histogram":  {},
 	"internal/status":     {"internal/histogram"},
 	"internal/scoreboard": {"internal/histogram", "golang.org/x/sys/unix"},
+	"internal/observe":    {"internal/scoreboard", "internal/status", "internal/supervise", "golang.org/x/sys/unix"},
 
 	"internal/bench/stats":    {},
 	"internal/bench/record":   {},

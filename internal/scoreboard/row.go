@@ -66,7 +66,6 @@ type Totals struct {
 	Cut, Bytes, Accepted, Adopted, Timeouts, Drops uint64
 	LatencyNanos                                   uint64
 	Latency                                        histogram.Counts
-	Lost                                           uint64 // lines of the access log
 }
 
 // Add adds o.
@@ -82,7 +81,6 @@ func (t *Totals) Add(o *Totals) {
 	t.Drops += o.Drops
 	t.LatencyNanos += o.LatencyNanos
 	t.Latency.Add(&o.Latency)
-	t.Lost += o.Lost
 }
 
 // Answered is the sum of Requests.

@@ -128,9 +128,9 @@ func (b *Board) empty(row int) error {
 	return nil
 }
 
-// Close adds the row of a process that has ended to the past of its slot, with
-// the lines that were lost of its access log, and frees it.
-func (b *Board) Close(row int, lost uint64) error {
+// Close adds the row of a process that has ended to the past of its slot, and
+// frees it.
+func (b *Board) Close(row int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, ok := b.seats[row]
@@ -138,7 +138,6 @@ func (b *Board) Close(row int, lost uint64) error {
 		return fmt.Errorf("scoreboard: row %d is not taken", row)
 	}
 	t := s.Read()
-	t.Lost += lost
 	b.pastOf(s.slot).Add(&t)
 	delete(b.seats, row)
 	b.free = append(b.free, row)

@@ -9,10 +9,14 @@
 package status
 
 import (
+	"errors"
 	"time"
 
 	"phalanx/internal/histogram"
 )
+
+// ErrNoWorker says that the worker somebody asks about is not there.
+var ErrNoWorker = errors.New("there is no such worker")
 
 // The states of a pool.
 const (

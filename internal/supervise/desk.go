@@ -33,9 +33,6 @@ func NewDesk() *Desk {
 // ErrEnded says that there is no pool any more.
 var ErrEnded = errors.New("the pool has ended")
 
-// ErrNoWorker says that a worker is not there.
-var ErrNoWorker = errors.New("there is no such worker")
-
 // queue is nil for no desk.
 func (d *Desk) queue() <-chan func(*pool) {
 	if d == nil {
@@ -74,6 +71,8 @@ type WorkerView struct {
 	State      string // status.WorkerStarting and so on
 	Generation int    // how many processes the slot has had, this one included
 	Started    time.Time
+	Queue      int   // connections that wait to be accepted from the slot's socket, if it has the slot
+	QueueMax   int   // and how many may
 	Left       int64 // bytes that it still has to send, as it last said
 }
 
@@ -119,6 +118,12 @@ func (p *pool) view() View {
 	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {
 		return cmp.Or(cmp.Compare(a.Slot, b.Slot), -cmp.Compare(a.Generation, b.Generation))
 	})
+	for i := range v.Workers {
+		w := &v.Workers[i]
+		if p.Queue != nil && (i == 0 || v.Workers[i-1].Slot != w.Slot) && w.State != status.WorkerDraining {
+			w.Queue, w.QueueMax = p.Queue(w.Slot)
+		}
+	}
 	return v
 }
 
@@ -265,7 +270,7 @@ func (d *Desk) List(ctx context.Context, slot, pid, file int) error {
 			return w.slot.index == slot && (w.pid == pid || pid == 0 && w.slot.worker == w)
 		})
 		if i < 0 {
-			answer <- ErrNoWorker
+			answer <- status.ErrNoWorker
 			return
 		}
 		p.list(p.workers()[i], file, answer)
@@ -291,7 +296,7 @@ func (p *pool) list(w *worker, file int, answer chan error) {
 	p.shown++
 	if err := w.proc.SendFile(ipc.Show{ID: p.shown}, file); err != nil {
 		if errors.Is(err, unix.EPIPE) {
-			err = ErrNoWorker
+			err = status.ErrNoWorker
 		}
 		answer <- err
 		return

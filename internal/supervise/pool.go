@@ -46,8 +46,11 @@ type Config struct {
 	// for a drain; nil: it never does.
 	HungUp  func() bool
 	Sockets Sockets // nil: the number of slots is fixed
-	Rows    Rows    // where workers count; nil: nowhere
-	Desk    *Desk   // where other goroutines ask and order; nil: nobody does
+	// Queue tells how many connections wait at a slot's socket, and how many may;
+	// nil: nobody can tell.
+	Queue func(slot int) (waiting, most int)
+	Rows  Rows  // where workers count; nil: nowhere
+	Desk  *Desk // where other goroutines ask and order; nil: nobody does
 
 	LameDuck     time.Duration // how long it serves on after the first INT or TERM
 	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes

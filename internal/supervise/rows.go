@@ -1,5 +1,7 @@
 package supervise
 
+import "phalanx/internal/status"
+
 // Rows are where workers count what they do, in memory that outlives them.
 type Rows interface {
 	Open(slot int) (row int, err error) // for a process that is about to start
@@ -42,7 +44,7 @@ func (p *pool) settle(w *worker, e Exit) (doing string) {
 		past.Deaths++
 	}
 	if w.asked != nil {
-		w.asked.answer <- ErrNoWorker
+		w.asked.answer <- status.ErrNoWorker
 		w.asked = nil
 	}
 	if p.Rows == nil || w.row < 0 {

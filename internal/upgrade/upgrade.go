@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
+	"phalanx/internal/scoreboard"
 	"phalanx/internal/supervise"
 )
 
@@ -37,10 +38,12 @@ const checkTime = 10 * time.Second
 // names stay.
 type Carried struct {
 	Pool    supervise.State
-	Sockets []int // descriptors, in the kernel's order
-	Slots   []int // of each
-	Passed  int   // the one of them that systemd passed on; 0: none
-	Nohup   bool  // the end of the terminal is nothing to care about
+	Sockets []int             // descriptors, in the kernel's order
+	Slots   []int             // of each
+	Passed  int               // the one of them that systemd passed on; 0: none
+	Board   *scoreboard.State // nil: of a program that had none
+	Admin   int               // descriptor of the admin endpoint's listener; 0: none
+	Nohup   bool              // the end of the terminal is nothing to care about
 }
 
 // Upgrader executes the binary at Path with the arguments and the environment
@@ -51,6 +54,8 @@ type Upgrader struct {
 	Env      []string     // without Key
 	Settings func() error // checks the settings as they are now against those in force
 	Sockets  *listen.Set
+	Board    *scoreboard.Board
+	Admin    int              // see Carried
 	Signals  <-chan os.Signal // the master's; one that waits there comes first
 	Nohup    bool             // see Carried
 
@@ -60,14 +65,18 @@ type Upgrader struct {
 // Exec returns only when the new binary cannot be executed; with
 // [supervise.ErrBusy] if a signal has come.
 func (u Upgrader) Exec(pool supervise.State) error {
-	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup}
+	board := u.Board.State()
+	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup, Board: &board, Admin: u.Admin}
 	c.Sockets, c.Slots = u.Sockets.Export()
 	file, err := c.file()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(file)
-	fds := append([]int{file}, c.Sockets...)
+	fds := append([]int{file, board.Fd}, c.Sockets...)
+	if u.Admin > 0 {
+		fds = append(fds, u.Admin)
+	}
 	for _, w := range pool.Workers {
 		fds = append(fds, w.Channel, w.Output)
 	}
@@ -183,4 +192,22 @@ func Inherit(text string) (*Carried, error) {
 func (c *Carried) Listen(cfg listen.Config) (*listen.Set, error) {
 	cfg.Socket = c.Passed
 	return listen.Inherit(cfg, c.Sockets, c.Slots)
+}
+
+// Scoreboard goes on with the board of the program before, or makes one. Workers
+// whose rows this program cannot read count for themselves until they are
+// replaced.
+func (c *Carried) Scoreboard() (*scoreboard.Board, error) {
+	if c == nil {
+		return scoreboard.New()
+	}
+	if c.Board == nil || c.Board.Layout != scoreboard.Layout {
+		for i := range c.Pool.Workers {
+			c.Pool.Workers[i].Row = -1
+		}
+	}
+	if c.Board == nil {
+		return scoreboard.New()
+	}
+	return scoreboard.Resume(*c.Board)
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
+	"phalanx/internal/scoreboard"
 	"phalanx/internal/supervise"
 )
 
@@ -35,8 +36,12 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 		Handle: supervise.Handle{PID: 7, Channel: int(r.Fd()), Output: int(w.Fd())},
 		Slot:   1, Version: "1", Started: time.Unix(1, 0).UTC(),
 	}}}
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return Upgrader{
-		Path: "/bin/master", Args: []string{"--port", "0"}, Env: []string{"A=b"},
+		Board: board, Path: "/bin/master", Args: []string{"--port", "0"}, Env: []string{"A=b"},
 		Settings: func() error { return nil }, Sockets: sockets, Signals: make(chan os.Signal, 1), Nohup: true,
 	}, pool
 }
@@ -67,8 +72,13 @@ func TestExec(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	u, pool := rig(t)
 	fds, slots := u.Sockets.Export()
-	want := Carried{Pool: pool, Sockets: fds, Slots: slots, Nohup: true}
-	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output)
+	if _, _, err := u.Board.Open(3); err != nil {
+		t.Fatal(err)
+	}
+	board := u.Board.State()
+	u.Admin = pool.Workers[0].Output // any descriptor would do
+	want := Carried{Pool: pool, Sockets: fds, Slots: slots, Nohup: true, Board: &board, Admin: u.Admin}
+	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output, board.Fd)
 	u.Execve = func(path string, argv, env []string) error {
 		if path != u.Path || !slices.Equal(argv, []string{u.Path, "--port", "0"}) {
 			t.Errorf("execve %s %q", path, argv)
@@ -179,6 +189,42 @@ func TestInheritErrors(t *testing.T) {
 	} {
 		if _, err := Inherit(text); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// Workers whose rows cannot be read are given none of the new board.
+func TestScoreboard(t *testing.T) {
+	var first *Carried
+	if b, err := first.Scoreboard(); err != nil || b == nil {
+		t.Fatalf("the first program has no board: %v", err)
+	}
+	old := &Carried{Pool: supervise.State{Workers: []supervise.WorkerState{{Row: 0}}}} // of a program that knew no rows
+	if _, err := old.Scoreboard(); err != nil || old.Pool.Workers[0].Row != -1 {
+		t.Errorf("its worker has row %d, %v", old.Pool.Workers[0].Row, err)
+	}
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, seat, err := board.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seat.Requests[2].Add(3)
+	for layout, want := range map[int]int{scoreboard.Layout: row, scoreboard.Layout + 1: -1} {
+		state := board.State()
+		if state.Fd, err = unix.Dup(state.Fd); err != nil {
+			t.Fatal(err)
+		}
+		state.Layout = layout
+		c := &Carried{Board: &state, Pool: supervise.State{Workers: []supervise.WorkerState{{Row: row}}}}
+		next, err := c.Scoreboard()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Pool.Workers[0].Row; got != want || next.Read().Slots[0].Answered() != 3 {
+			t.Errorf("layout %d: row %d and %d requests, want row %d and 3", layout, got, next.Read().Slots[0].Answered(), want)
 		}
 	}
 }

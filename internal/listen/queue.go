@@ -1,0 +1,22 @@
+package listen
+
+import "golang.org/x/sys/unix"
+
+// Queue returns how many connections wait to be accepted from a slot's socket,
+// and how many may; zero for a slot that has none. (tcp(7): of a listening socket,
+// tcpi_unacked is the length of its accept queue and tcpi_sacked its backlog.)
+func (s *Set) Queue(slot int) (waiting, most int) {
+	if slot < 0 || slot >= len(s.files) || s.files[slot] == nil {
+		return 0, 0
+	}
+	raw, err := s.files[slot].SyscallConn()
+	if err != nil {
+		return 0, 0
+	}
+	_ = raw.Control(func(fd uintptr) { // of a closed file: it stays zero
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			waiting, most = int(info.Unacked), int(info.Sacked)
+		}
+	})
+	return waiting, most
+}
