@@ -21,7 +21,7 @@ func (p *pool) resize(n int) {
 	case n < 1:
 		p.Alert("the last worker stays; SIGTERM ends the server")
 	case n > MaxSlots:
-		p.Alert(fmt.Sprintf("there are %d workers; more are not possible", MaxSlots))
+		p.Alert(fmt.Sprintf("no more than %d workers are possible", MaxSlots))
 	default:
 		p.wanted = n
 	}

@@ -1,0 +1,301 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/status"
+)
+
+// rows are rows of no scoreboard: it notes what is done to them.
+type rows struct {
+	notes []string
+	next  int
+	full  bool
+}
+
+func (o *rows) Open(slot int) (int, error) {
+	if o.full {
+		return -1, errors.New("no row is left")
+	}
+	o.next++
+	o.notes = append(o.notes, fmt.Sprintf("open %d for %d", o.next-1, slot))
+	return o.next - 1, nil
+}
+
+func (o *rows) Close(row int) error {
+	o.notes = append(o.notes, fmt.Sprintf("close %d", row))
+	return nil
+}
+
+func (o *rows) Doing(row int) string { return fmt.Sprintf("it was at\nrow %d", row) }
+
+// asked gives an order in a goroutine of its own, and returns where the outcome
+// comes.
+func asked(order func(context.Context) status.Outcome) <-chan status.Outcome {
+	answer := make(chan status.Outcome, 1)
+	go func() { answer <- order(context.Background()) }()
+	synctest.Wait()
+	return answer
+}
+
+// pending checks that an order is still being carried out.
+func pending(t *testing.T, answer <-chan status.Outcome) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case o := <-answer:
+		t.Errorf("it is answered already: %+v", o)
+	default:
+	}
+}
+
+// answered checks the outcome.
+func answered(t *testing.T, answer <-chan status.Outcome, ok bool, message string) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case o := <-answer:
+		if o.OK != ok || o.Message != message {
+			t.Errorf("outcome %v, %q; want %v, %q", o.OK, o.Message, ok, message)
+		}
+	default:
+		t.Errorf("it is not answered, want %q", message)
+	}
+}
+
+// desk lets the rig's pool have a desk and rows.
+func (r *rig) desk(more func(*Config)) (*rows, **Desk) {
+	o, d := &rows{}, new(*Desk)
+	r.change = func(c *Config) {
+		*d = NewDesk()
+		c.Desk, c.Rows = *d, o
+		if more != nil {
+			more(c)
+		}
+	}
+	return o, d
+}
+
+// workers is what a look sees of them.
+func (r *rig) look(d *Desk) (string, View) {
+	v, err := d.Look(context.Background())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var all []string
+	for _, w := range v.Workers {
+		all = append(all, fmt.Sprintf("%d:%d %s g%d row%d", w.Slot, w.PID, w.State, w.Generation, w.Row))
+	}
+	return v.State + " " + strings.Join(all, ", "), v
+}
+
+func TestLook(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	o, d := r.desk(func(c *Config) { c.Queue = func(slot int) (int, int) { return slot + 5, 128 } })
+	runRig(t, 2, r, func(r *rig) {
+		check := func(want string) View {
+			t.Helper()
+			got, v := r.look(*d)
+			if got != want {
+				t.Errorf("the pool is %s\nwant %s", got, want)
+			}
+			return v
+		}
+		check("starting 0:101 starting g1 row0, 1:102 starting g1 row1")
+		r.hello(0, 1)
+		v := check("serving 0:101 serving g1 row0, 1:102 serving g1 row1")
+		if v.Slots != 2 || v.Workers[1].Queue != 6 || v.Workers[1].QueueMax != 128 || v.Workers[0].Started.IsZero() {
+			t.Errorf("%+v", v)
+		}
+		r.signal(syscall.SIGHUP)
+		check("serving 0:103 starting g2 row2, 0:101 serving g1 row0, 1:102 serving g1 row1")
+		r.hello(2)
+		v = check("serving 0:103 serving g2 row2, 0:101 draining g1 row0, 1:104 starting g2 row3, 1:102 serving g1 row1")
+		if v.Workers[1].Queue != 0 {
+			t.Error("a worker that has left has a queue")
+		}
+		r.hello(3)
+		r.die(0, Exit{CPU: 3 * time.Second})
+		r.die(1, Exit{Code: 1, CPU: time.Second})
+		r.die(2, Exit{Signal: syscall.SIGSEGV, CPU: 4 * time.Second})
+		v = check("serving 0:105 starting g3 row4, 1:104 serving g2 row3")
+		if v.Past[0] != (Past{3, 1, 7 * time.Second}) || v.Past[1] != (Past{2, 1, time.Second}) || v.Reloads != 1 {
+			t.Errorf("the past is %+v", v.Past)
+		}
+		want := []string{"open 0 for 0", "open 1 for 1", "open 2 for 0", "open 3 for 1", "close 0", "close 1", "close 2", "open 4 for 0"}
+		if !slices.Equal(o.notes, want) {
+			t.Errorf("rows: %q\nwant %q", o.notes, want)
+		}
+		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; it was at row 2; restarting") {
+			t.Errorf("the death is told as %q", last)
+		}
+		r.signal(syscall.SIGTERM)
+		check("draining 0:105 starting g3 row4, 1:104 draining g2 row3")
+		r.die(4, Exit{})
+		r.die(3, Exit{})
+		r.ends(0, "")
+		if _, err := (*d).Look(context.Background()); !errors.Is(err, ErrEnded) {
+			t.Errorf("after the end: %v", err)
+		}
+		if out := (*d).Reload(context.Background()); out.OK || out.Message != "the pool has ended" {
+			t.Errorf("after the end: %+v", out)
+		}
+		if out := (*d).Stop(context.Background()); !out.OK {
+			t.Errorf("a stop after the end: %+v", out)
+		}
+	})
+}
+
+// A worker for which there is no row serves all the same.
+func TestNoRow(t *testing.T) {
+	r := &rig{}
+	o, d := r.desk(nil)
+	o.full = true
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		if got, _ := r.look(*d); got != "serving 0:101 serving g1 row-1" {
+			t.Errorf("the pool is %s", got)
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+		if len(o.notes) > 0 {
+			t.Errorf("rows: %q", o.notes)
+		}
+	})
+}
+
+func TestReloadOrder(t *testing.T) {
+	var refuse error
+	r := &rig{tweak: stubborn}
+	_, d := r.desk(func(c *Config) {
+		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
+		c.Reload = func() (Settings, error) { return settings, refuse }
+	})
+	runRig(t, 2, r, func(r *rig) {
+		answered(t, asked((*d).Reload), false, "reload: the pool is not serving yet; send SIGHUP again when it is")
+		r.hello(0, 1)
+		answer := asked((*d).Reload)
+		r.hello(2)
+		pending(t, answer)
+		r.hello(3)
+		answered(t, answer, true, "2 workers replaced")
+		refuse = errors.New("--port x: no number")
+		answered(t, asked((*d).Reload), false, "reload: --port x: no number; the workers go on as they are")
+		refuse = nil
+		answer = asked((*d).Reload)
+		r.die(4, Exit{Code: 1, LastWords: "no"})
+		answered(t, answer, false, "worker /bin/worker: is no worker of Phalanx 1 (exit status 1: no); build it with make, or name it with --worker PATH; worker 0 (pid 103) is not replaced")
+		answer = asked((*d).Reload)
+		pending(t, answer)
+		r.signal(syscall.SIGTERM)
+		answered(t, answer, false, "the pool is stopping")
+		answered(t, asked((*d).Reload), false, "the pool is stopping")
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+	})
+}
+
+func TestScaleOrder(t *testing.T) {
+	s := &sockets{open: 1}
+	r := &rig{tweak: stubborn}
+	_, d := r.desk(func(c *Config) { c.Sockets = s })
+	runRig(t, 1, r, func(r *rig) {
+		to := func(n int) func(context.Context) status.Outcome {
+			return func(ctx context.Context) status.Outcome { return (*d).Scale(ctx, n) }
+		}
+		r.hello(0)
+		answer := asked(to(3))
+		r.hello(1)
+		pending(t, answer)
+		r.hello(2)
+		answered(t, answer, true, "3 workers serving")
+		answered(t, asked(to(1)), true, "1 worker serving")
+		answered(t, asked(to(0)), false, "the last worker stays; SIGTERM ends the server")
+		answered(t, asked(to(5000)), false, "no more than 1024 workers are possible")
+		s.full = true
+		answered(t, asked(to(2)), false, "there are to be 1 workers now: no more workers than 1: too many open files")
+		answered(t, asked((*d).Stop), true, "draining")
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+	})
+}
+
+func TestStopOrder(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	_, d := r.desk(func(c *Config) { c.LameDuck = 5 * time.Second })
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		answered(t, asked((*d).Stop), true, "serving on for 5s, then draining")
+		if got, _ := r.look(*d); got != "lame-duck 0:101 serving g1 row0" {
+			t.Errorf("the pool is %s", got)
+		}
+		r.pass(sameSignal)
+		answered(t, asked((*d).Stop), true, "draining")
+		r.pass(sameSignal)
+		answered(t, asked((*d).Stop), true, "stopped by force: requests under way were cut")
+		r.ends(130, "stopped by force: requests under way were cut")
+	})
+}
+
+// A list is asked of the worker that is meant, and who asks learns of its death.
+func TestListOrder(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	_, d := r.desk(nil)
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		list := func(slot, pid int) <-chan error {
+			answer := make(chan error, 1)
+			go func() {
+				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+				defer cancel()
+				answer <- (*d).List(ctx, slot, pid, 0)
+			}()
+			synctest.Wait()
+			return answer
+		}
+		if err := <-list(0, 102); !errors.Is(err, status.ErrNoWorker) {
+			t.Errorf("the worker of another slot: %v", err)
+		}
+		for id, pid := range map[uint32]int{1: 0} {
+			answer := list(1, pid)
+			r.told(1, ipc.Serve{}, ipc.Show{ID: id})
+			r.say(ipc.Shown{ID: id + 7}, 1) // of somebody who has gone
+			r.say(ipc.Shown{ID: id}, 1)
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		}
+		first := list(1, 102)
+		second := list(1, 102)
+		if err := <-first; err == nil {
+			t.Error("two lists are made at once")
+		}
+		r.die(1, Exit{Signal: syscall.SIGSEGV})
+		if err := <-second; !errors.Is(err, status.ErrNoWorker) {
+			t.Errorf("of a worker that died: %v", err)
+		}
+		slow := list(0, 101)
+		r.pass(3 * time.Second)
+		if err := <-slow; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("of a worker that does not answer: %v", err)
+		}
+		r.signal(syscall.SIGTERM)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+	})
+}
