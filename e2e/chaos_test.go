@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -89,17 +88,8 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 			t.Logf("reproduce with: %s", c.again)
 		}
 	})
-	dir := openDir(t)
-	for _, name := range []string{"master", "worker"} {
-		content, err := os.ReadFile(filepath.Join(binaries, name))
-		if err == nil {
-			err = install(filepath.Join(dir, name), content, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.path, c.good = filepath.Join(dir, name), content // the worker's in the end
-	}
+	dir := copies(t, "master", "worker")
+	c.path, c.good = filepath.Join(dir, "worker"), original(t, "worker")
 	c.load = newLoad(c)
 	files := map[string]string{}
 	for _, p := range append(c.load.pages, c.load.large) {
@@ -113,18 +103,6 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 	c.load.port = c.port
 	t.Cleanup(c.load.leave)
 	return c
-}
-
-// install puts a file in the place of another, at once.
-func install(path string, content []byte, mode os.FileMode) error {
-	next := path + ".next"
-	if err := os.WriteFile(next, content, mode); err != nil {
-		return err
-	}
-	if err := os.Chmod(next, mode); err != nil { // whatever the umask is
-		return err
-	}
-	return os.Rename(next, path)
 }
 
 func (c *chaos) logf(format string, args ...any) {

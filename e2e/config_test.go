@@ -138,15 +138,8 @@ func TestLastWords(t *testing.T) {
 func TestWorkerBeside(t *testing.T) {
 	t.Parallel()
 	base := tree(t, map[string]string{"index.html": "front"})
-	alone := openDir(t)
-	copied, err := os.ReadFile(filepath.Join(binaries, "master"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	alone := copies(t, "master")
 	master := filepath.Join(alone, "master")
-	if err := os.WriteFile(master, copied, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	attempt(t, plan{binary: master, args: []string{"--port", "0", "--base", base}}).rejects(t, 78, "--worker", alone+"/worker")
 
 	// With the worker named it serves, also when it is found through a link.

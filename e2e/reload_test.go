@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,45 +107,10 @@ func TestReloadModels(t *testing.T) {
 // on, and one line says why.
 func TestReloadFails(t *testing.T) {
 	t.Parallel()
-	base := tree(t, map[string]string{"index.html": "front"})
-	dir := openDir(t)
-	worker := filepath.Join(dir, "worker")
-	good, err := os.ReadFile(filepath.Join(binaries, "worker"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	install := func(content []byte) {
-		t.Helper()
-		if err := os.WriteFile(worker+".new", content, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(worker+".new", worker); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install(good)
-	s := serve(t, base, "--workers", "2", "--worker", worker)
-	old := s.workers()
-	for what, content := range map[string]string{
-		"exit status 3":     "#!/bin/sh\nexit 3\n",
-		"exec format error": "no program at all",
-	} {
-		install([]byte(content))
-		s.signal(syscall.SIGHUP)
-		want := fmt.Sprintf("phalanx: worker %s: ", worker)
-		s.log.await(t, 5*time.Second, what, s.exited, func([]event) bool {
-			text := s.log.String()
-			return strings.Contains(text, want) && strings.Contains(text, what) && strings.Contains(text, "is not replaced")
-		})
-		s.mustServe("/", "front")
-	}
-	if now := s.workers(); !slices.Equal(now, old) {
-		t.Errorf("the workers are %v, and were %v", now, old)
-	}
-	install(good)
-	s.signal(syscall.SIGHUP)
-	s.awaitWorkers(2, old...)
-	s.stop(5 * time.Second)
+	const line = `^phalanx: worker /.*/worker: .*%s.* is not replaced$`
+	outlive(t, "worker", syscall.SIGHUP,
+		spoilt{"#!/bin/sh\nexit 3\n", fmt.Sprintf(line, "exit status 3")},
+		spoilt{"no program at all", fmt.Sprintf(line, "exec format error")})
 }
 
 // TestScale adds workers and takes them away under idle connections and

@@ -1,31 +1,13 @@
 package e2e
 
 import (
-	"os"
+	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// ownBinaries copies the master and the worker into a directory where a test may
-// replace them.
-func ownBinaries(t *testing.T) (dir string) {
-	t.Helper()
-	dir = openDir(t)
-	for _, name := range []string{"master", "worker"} {
-		content, err := os.ReadFile(filepath.Join(binaries, name))
-		if err == nil {
-			err = install(filepath.Join(dir, name), content, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 // TestUpgrade replaces the program of the master, again and again, under idle
 // connections and a download: the process stays, its workers are replaced, and
@@ -34,7 +16,7 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	base := tree(t, map[string]string{"index.html": "front"})
 	write(t, filepath.Join(base, "big"), pattern(64<<20))
-	dir := ownBinaries(t)
+	dir := copies(t, "master", "worker")
 	s := serveAs(t, plan{binary: filepath.Join(dir, "master"), args: append(verbosely(base), "--workers", "2")})
 	idle := s.oneForEach()
 	download, err := connectNarrow(s.port, 64<<10)
@@ -78,29 +60,10 @@ func TestUpgrade(t *testing.T) {
 // that does not accept its options: it goes on as it was.
 func TestUpgradeFails(t *testing.T) {
 	t.Parallel()
-	base := tree(t, map[string]string{"index.html": "front"})
-	dir := ownBinaries(t)
-	master := filepath.Join(dir, "master")
-	s := serveAs(t, plan{binary: master, args: append(verbosely(base), "--workers", "2")})
-	old := s.workers()
-	for content, want := range map[string]string{
-		"no program":                            "exec format error",
-		"#!/bin/sh\necho no such flag\nexit 64": "no such flag",
-	} {
-		if err := install(master, []byte(content), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		s.signal(syscall.SIGUSR2)
-		s.log.await(t, 5*time.Second, want, s.exited, func([]event) bool {
-			text := s.log.String()
-			return strings.Contains(text, "phalanx: upgrade: ") && strings.Contains(text, want+"; the old master goes on\n")
-		})
-		s.mustServe("/", "front")
-	}
-	if now := s.workers(); !slices.Equal(now, old) {
-		t.Errorf("the workers are %v, and were %v", now, old)
-	}
-	s.stop(5 * time.Second)
+	const line = `^phalanx: upgrade: .*%s; the old master goes on$`
+	outlive(t, "master", syscall.SIGUSR2,
+		spoilt{"no program", fmt.Sprintf(line, "exec format error")},
+		spoilt{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})
 }
 
 // TestCheck looks at the options and starts nothing.
