@@ -3,7 +3,6 @@ package measure
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"syscall"
 	"time"
@@ -15,11 +14,7 @@ import (
 
 // faults loads a server while its workers are killed, or replaced.
 func (b *Bench) faults(ctx context.Context, r *record.Result) error {
-	t, ok := b.Targets[r.Server]
-	if !ok {
-		return fmt.Errorf("there is no server %q", r.Server)
-	}
-	server, err := t.Start(b.Site)
+	server, err := b.start(r, b.Site)
 	if err != nil {
 		return err
 	}

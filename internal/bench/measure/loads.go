@@ -119,11 +119,7 @@ func (b *Bench) slow(ctx context.Context, r *record.Result) error {
 }
 
 func (b *Bench) crowd(ctx context.Context, r *record.Result, site target.Site, crowd load.Crowd) (outcome load.Outcome, err error) {
-	t, ok := b.Targets[r.Server]
-	if !ok {
-		return outcome, fmt.Errorf("there is no server %q", r.Server)
-	}
-	server, err := t.Start(site)
+	server, err := b.start(r, site)
 	if err != nil {
 		return outcome, err
 	}
@@ -161,14 +157,11 @@ func (b *Bench) crowd(ctx context.Context, r *record.Result, site target.Site, c
 
 // startStop launches and ends a pool of as many workers as the level says.
 func (b *Bench) startStop(r *record.Result) error {
-	t, ok := b.Targets[r.Server]
-	if !ok {
-		return fmt.Errorf("there is no server %q", r.Server)
-	}
+	var pool []string
 	if r.Server == "process" {
-		t = t.With("--workers", fmt.Sprint(r.Level))
+		pool = []string{"--workers", fmt.Sprint(r.Level)}
 	}
-	server, err := t.Start(b.Site)
+	server, err := b.start(r, b.Site, pool...)
 	if err != nil {
 		return err
 	}
@@ -204,11 +197,7 @@ func (b *Bench) download(ctx context.Context, r *record.Result) error {
 
 // idle holds connections that do nothing after one request each.
 func (b *Bench) idle(ctx context.Context, r *record.Result) error {
-	t, ok := b.Targets[r.Server]
-	if !ok {
-		return fmt.Errorf("there is no server %q", r.Server)
-	}
-	server, err := t.Start(b.Site)
+	server, err := b.start(r, b.Site)
 	if err != nil {
 		return err
 	}

@@ -95,14 +95,19 @@ func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 	return nil, fmt.Errorf("there is no experiment %q", r.Experiment)
 }
 
+// start launches the cell's server, with more arguments than it always has.
+func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*target.Server, error) {
+	t, ok := b.Targets[r.Server]
+	if !ok {
+		return nil, fmt.Errorf("there is no server %q", r.Server)
+	}
+	return t.With(more...).Start(site)
+}
+
 // serve starts a server, runs the work and stops it. A cancelled download
 // may be as long as it likes, so a server that still has one is killed.
 func (b *Bench) serve(r *record.Result, site target.Site, work func(*target.Server) error) error {
-	t, ok := b.Targets[r.Server]
-	if !ok {
-		return fmt.Errorf("there is no server %q", r.Server)
-	}
-	server, err := t.Start(site)
+	server, err := b.start(r, site)
 	if err != nil {
 		return err
 	}
