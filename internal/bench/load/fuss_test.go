@@ -10,29 +10,17 @@ import (
 // then serves on.
 func fickle(t *testing.T, closing <-chan struct{}) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			select {
-			case <-closing: // later ones stay
-			default:
-				go func() {
-					<-closing
-					c.Close()
-				}()
-			}
-			go answer(c, 100)
+	return accepting(t, func(c net.Conn, _ int) {
+		select {
+		case <-closing: // later ones stay
+		default:
+			go func() {
+				<-closing
+				c.Close()
+			}()
 		}
-	}()
-	return l.Addr().String()
+		go answer(c, 100)
+	})
 }
 
 func TestFuss(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// server answers each request with a body of so many bytes; the connections
-// for which refuse is true are closed at once.
-func server(t *testing.T, size int, refuse func(number int) bool) string {
+// accepting gives each connection to take, with its number, until the test ends,
+// and returns the address.
+func accepting(t *testing.T, take func(c net.Conn, number int)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -25,15 +25,24 @@ func server(t *testing.T, size int, refuse func(number int) bool) string {
 			if err != nil {
 				return
 			}
-			if refuse(number) {
-				c.Close()
-				continue
-			}
-			t.Cleanup(func() { c.Close() })
-			go answer(c, size)
+			take(c, number)
 		}
 	}()
 	return l.Addr().String()
+}
+
+// server answers each request with a body of so many bytes; the connections
+// for which refuse is true are closed at once.
+func server(t *testing.T, size int, refuse func(number int) bool) string {
+	t.Helper()
+	return accepting(t, func(c net.Conn, number int) {
+		if refuse(number) {
+			c.Close()
+			return
+		}
+		t.Cleanup(func() { c.Close() })
+		go answer(c, size)
+	})
 }
 
 func answer(c net.Conn, size int) {

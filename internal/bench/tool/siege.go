@@ -1,8 +1,6 @@
 package tool
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -63,13 +61,9 @@ func ParseSiege(out Output, asked time.Duration) (Values, error) {
 	if words := complaint(string(out.Stdout) + string(out.Stderr)); words != "" {
 		return nil, &VoidError{"siege: " + words}
 	}
-	start := bytes.IndexByte(out.Stdout, '{')
-	if start < 0 {
-		return nil, fmt.Errorf("siege printed no result: %q", clip(out))
-	}
 	var r siegeReport
-	if err := json.NewDecoder(bytes.NewReader(out.Stdout[start:])).Decode(&r); err != nil {
-		return nil, fmt.Errorf("siege's result: %w", err)
+	if err := out.decode(Siege, &r); err != nil {
+		return nil, err
 	}
 	if err := short(r.Elapsed, asked); err != nil {
 		return nil, err
@@ -84,10 +78,4 @@ func ParseSiege(out Output, asked time.Duration) (Values, error) {
 		v[record.Mean] = r.Concurrency / r.Rate
 	}
 	return v, nil
-}
-
-// clip is the beginning of what a program said, for an error's text.
-func clip(out Output) []byte {
-	all := bytes.TrimSpace(append(bytes.Clone(out.Stderr), out.Stdout...))
-	return all[:min(len(all), 200)]
 }

@@ -5,6 +5,8 @@
 package tool
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -30,6 +32,24 @@ type Call struct {
 // Output is what a program printed.
 type Output struct {
 	Stdout, Stderr []byte
+}
+
+// decode reads the JSON object that ends what a program printed.
+func (o Output) decode(program string, report any) error {
+	start := bytes.IndexByte(o.Stdout, '{')
+	if start < 0 {
+		return fmt.Errorf("%s printed no result: %q", program, o.clip())
+	}
+	if err := json.NewDecoder(bytes.NewReader(o.Stdout[start:])).Decode(report); err != nil {
+		return fmt.Errorf("%s's result: %w", program, err)
+	}
+	return nil
+}
+
+// clip is the beginning of what a program said, for an error's text.
+func (o Output) clip() []byte {
+	all := bytes.TrimSpace(append(bytes.Clone(o.Stderr), o.Stdout...))
+	return all[:min(len(all), 200)]
 }
 
 // Values are the numbers of a result.

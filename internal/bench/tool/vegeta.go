@@ -50,7 +50,7 @@ type vegetaReport struct {
 func ParseVegeta(out, plot Output, asked time.Duration) (Values, error) {
 	var r vegetaReport
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
-		return nil, fmt.Errorf("vegeta's result %q: %w", clip(out), err)
+		return nil, fmt.Errorf("vegeta's result %q: %w", out.clip(), err)
 	}
 	if words := complaint(strings.Join(r.Errors, "\n")); words != "" {
 		return nil, &VoidError{"vegeta: " + words}

@@ -1,8 +1,6 @@
 package tool
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -53,13 +51,9 @@ func ParseWrk(out Output, asked time.Duration) (Values, error) {
 	if words := complaint(string(out.Stderr)); words != "" {
 		return nil, &VoidError{"wrk: " + words}
 	}
-	start := bytes.IndexByte(out.Stdout, '{')
-	if start < 0 {
-		return nil, fmt.Errorf("wrk printed no result: %q", clip(out))
-	}
 	var r wrkReport
-	if err := json.NewDecoder(bytes.NewReader(out.Stdout[start:])).Decode(&r); err != nil {
-		return nil, fmt.Errorf("wrk's result: %w", err)
+	if err := out.decode(Wrk, &r); err != nil {
+		return nil, err
 	}
 	if r.Connect > 0 { // over loopback, to a server that listens
 		return nil, &VoidError{fmt.Sprintf("wrk: unable to connect %.0f times", r.Connect)}
