@@ -16,25 +16,27 @@ import (
 )
 
 // line is a row of loops on one listening socket, of which each takes over from
-// the one before.
+// the one before. They serve a directory with a small file.
 type line struct {
 	t        *testing.T
 	dir      string
+	small    []byte
 	fd       int // of the listening socket
 	addr     string
-	change   func(*Config)
 	last     *server
 	legacies chan int // bequests to the last
 	heirs    chan int // and by it
 	finish   chan struct{}
 	giving   chan struct{}
+	guests   int // that have come
 }
 
-func newLine(t *testing.T, dir string, change func(*Config)) *line {
+func newLine(t *testing.T) *line {
 	t.Helper()
 	fd, addr := listen(t)
 	t.Cleanup(func() { unix.Close(fd) })
-	l := &line{t: t, dir: dir, fd: fd, addr: addr, change: change}
+	l := &line{t: t, dir: t.TempDir(), fd: fd, addr: addr}
+	l.small = noise(t, l.dir+"/small", 100)
 	l.begin()
 	return l
 }
@@ -59,9 +61,6 @@ func (l *line) begin() {
 			}
 		}
 		cfg.Legacies, cfg.Heirs, cfg.Finish = legacies, heirs, finish
-		if l.change != nil {
-			l.change(cfg)
-		}
 	})
 	l.legacies, l.heirs, l.finish, l.giving = legacies, heirs, finish, giving
 }
@@ -80,38 +79,73 @@ func (l *line) succeedTo() *server {
 	l.t.Helper()
 	old, heirs := l.last, l.heirs
 	l.begin()
-	giver, taker, err := ipc.Bequest()
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	giver, taker := newBequest(l.t)
 	l.legacies <- taker
 	heirs <- giver
 	return old
 }
 
-func (l *line) dial() net.Conn { return l.last.dial() }
+// guest is a client that keeps its connection.
+type guest struct {
+	*net.TCPConn
+	l *line
+	n int // of its coming, from 1
+	r *bufio.Reader
+}
+
+func (l *line) guest() *guest {
+	l.t.Helper()
+	c := l.last.dial()
+	l.guests++
+	return &guest{c, l, l.guests, bufio.NewReader(c)}
+}
+
+func (g *guest) send(p string) {
+	g.l.t.Helper()
+	send(g.l.t, g, p)
+}
+
+// served wants the small file, with nothing said of an end.
+func (g *guest) served() {
+	g.l.t.Helper()
+	res, body := receive(g.l.t, g.r)
+	if res.StatusCode != 200 || !bytes.Equal(body, g.l.small) || res.Close {
+		g.l.t.Fatalf("guest %d: %s, %d bytes, close %v", g.n, res.Status, len(body), res.Close)
+	}
+}
+
+func (g *guest) ask() {
+	g.l.t.Helper()
+	g.send(get("/small"))
+	g.served()
+}
+
+func newBequest(t *testing.T) (giver, taker int) {
+	t.Helper()
+	giver, taker, err := ipc.Bequest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return giver, taker
+}
 
 // Idle connections, more than the channel holds at once, go on as if nothing
 // had happened, and the old loop ends at once.
 func TestIdleConnectionsMove(t *testing.T) {
 	before := openDescriptors(t)
 	t.Run("", func(t *testing.T) {
-		dir := t.TempDir()
-		want := noise(t, dir+"/small", 100)
-		l := newLine(t, dir, nil)
-		var clients []net.Conn
+		l := newLine(t)
+		var guests []*guest
 		for range 1000 {
-			clients = append(clients, l.dial())
+			guests = append(guests, l.guest())
 		}
 		ask := func() {
 			t.Helper()
-			for _, c := range clients {
-				send(t, c, get("/small"))
+			for _, g := range guests {
+				g.send(get("/small"))
 			}
-			for i, c := range clients {
-				if res, body := receive(t, bufio.NewReader(c)); !bytes.Equal(body, want) || res.Close {
-					t.Fatalf("connection %d: %s, %d bytes, close %v", i, res.Status, len(body), res.Close)
-				}
+			for _, g := range guests {
+				g.served()
 			}
 		}
 		ask()
@@ -123,8 +157,8 @@ func TestIdleConnectionsMove(t *testing.T) {
 			}
 			ask()
 		}
-		for _, c := range clients {
-			c.Close()
+		for _, g := range guests {
+			g.Close()
 		}
 		l.last.stop()
 	})
@@ -135,27 +169,23 @@ func TestIdleConnectionsMove(t *testing.T) {
 
 // Requests go on while their connections move, and a head may be cut anywhere.
 func TestHeadsMove(t *testing.T) {
-	dir := t.TempDir()
-	want := noise(t, dir+"/small", 100)
-	l := newLine(t, dir, nil)
+	l := newLine(t)
 	raw := get("/small")
-	var clients []net.Conn
+	var guests []*guest
 	for range len(raw) {
-		clients = append(clients, l.dial())
+		guests = append(guests, l.guest())
 	}
-	for i, c := range clients {
-		send(t, c, get("/small")+raw[:i])
-		receive(t, bufio.NewReader(c))
+	for i, g := range guests {
+		g.send(raw + raw[:i])
+		g.served()
 	}
 	l.succeed().wait()
-	for i, c := range clients {
-		send(t, c, raw[i:])
+	for i, g := range guests {
+		g.send(raw[i:])
 	}
-	for i, c := range clients {
-		if res, body := receive(t, bufio.NewReader(c)); res.StatusCode != 200 || !bytes.Equal(body, want) {
-			t.Errorf("cut after %d bytes: %s", i, res.Status)
-		}
-		c.Close()
+	for _, g := range guests {
+		g.served()
+		g.Close()
 	}
 	l.last.stop()
 }
@@ -163,16 +193,14 @@ func TestHeadsMove(t *testing.T) {
 // A download moves from loop to loop and arrives byte for byte, what was
 // pipelined behind it too.
 func TestDownloadsMove(t *testing.T) {
-	dir := t.TempDir()
-	big, small := noise(t, dir+"/big", 24<<20), noise(t, dir+"/small", 100)
-	l := newLine(t, dir, nil)
-	c := l.dial()
-	send(t, c, get("/big")+get("/small"))
-	r := bufio.NewReader(c)
+	l := newLine(t)
+	big := noise(t, l.dir+"/big", 24<<20)
+	g := l.guest()
+	g.send(get("/big") + get("/small"))
 	got := make([]byte, 0, len(big)+1<<10)
 	for len(got) < len(big) {
 		piece := make([]byte, min(4<<20, len(big)+200-len(got)))
-		n, err := io.ReadFull(r, piece)
+		n, err := io.ReadFull(g.r, piece)
 		if err != nil {
 			t.Fatalf("after %d bytes: %v", len(got)+n, err)
 		}
@@ -181,11 +209,11 @@ func TestDownloadsMove(t *testing.T) {
 			l.succeed().wait() // it has nothing left
 		}
 	}
-	res, err := readAll(got, r)
-	if err != nil || !bytes.Equal(res[0], big) || !bytes.Equal(res[1], small) {
+	res, err := readAll(got, g.r)
+	if err != nil || !bytes.Equal(res[0], big) || !bytes.Equal(res[1], l.small) {
 		t.Errorf("what arrived is not what was sent: %v", err)
 	}
-	c.Close()
+	g.Close()
 	l.last.stop()
 }
 
@@ -206,88 +234,64 @@ func readAll(begin []byte, rest io.Reader) (bodies [2][]byte, err error) {
 
 // What cannot move is finished where it is, and moves then.
 func TestManyRangesStay(t *testing.T) {
-	dir := t.TempDir()
-	noise(t, dir+"/big", 24<<20)
-	l := newLine(t, dir, nil)
-	c := l.dial()
-	send(t, c, get("/big", "Range: bytes=0-8000000,9000000-20000000"))
+	l := newLine(t)
+	noise(t, l.dir+"/big", 24<<20)
+	g := l.guest()
+	g.send(get("/big", "Range: bytes=0-8000000,9000000-20000000"))
 	time.Sleep(50 * time.Millisecond) // it fills the socket
 	old := l.succeed()
-	r := bufio.NewReader(c)
-	if res, body := receive(t, r); res.StatusCode != 206 || len(body) < 19_000_000 {
+	if res, body := receive(t, g.r); res.StatusCode != 206 || len(body) < 19_000_000 {
 		t.Errorf("%s with %d bytes", res.Status, len(body))
 	}
 	old.wait()
-	send(t, c, get("/big", "Range: bytes=0-9", "Connection: close"))
-	if res, body := receive(t, r); res.StatusCode != 206 || len(body) != 10 {
+	g.send(get("/big", "Range: bytes=0-9", "Connection: close"))
+	if res, body := receive(t, g.r); res.StatusCode != 206 || len(body) != 10 {
 		t.Errorf("%s with %d bytes", res.Status, len(body))
 	}
-	c.Close()
+	g.Close()
 	l.last.stop()
 }
 
 // When the taker is gone the connections are served on until there is another.
 func TestTakerGone(t *testing.T) {
-	dir := t.TempDir()
-	noise(t, dir+"/small", 100)
-	l := newLine(t, dir, nil)
-	c := l.dial()
-	r := bufio.NewReader(c)
-	ask := func() {
-		t.Helper()
-		send(t, c, get("/small"))
-		if res, _ := receive(t, r); res.StatusCode != 200 || res.Close {
-			t.Errorf("%s, close %v", res.Status, res.Close)
-		}
-	}
-	ask()
-	giver, taker, err := ipc.Bequest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newLine(t)
+	g := l.guest()
+	g.ask()
+	giver, taker := newBequest(t)
 	unix.Close(taker)
 	close(l.giving)
 	l.last.drain()
 	l.heirs <- giver
-	ask()
+	g.ask()
 	l.succeedTo().wait()
-	ask()
-	c.Close()
+	g.ask()
+	g.Close()
 	l.last.stop()
 }
 
 // When nobody will come the connections end as in any drain.
 func TestFinish(t *testing.T) {
-	dir := t.TempDir()
-	noise(t, dir+"/small", 100)
-	l := newLine(t, dir, nil)
-	c := l.dial()
-	r := bufio.NewReader(c)
-	send(t, c, get("/small"))
-	receive(t, r)
+	l := newLine(t)
+	g := l.guest()
+	g.ask()
 	close(l.giving)
 	l.last.drain()
 	close(l.finish)
 	began := time.Now()
-	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
+	if n, err := g.r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("%d bytes, %v, want the end", n, err)
 	}
 	if took := time.Since(began); took < conn.DrainGrace/2 || took > 5*time.Second {
 		t.Errorf("the last chance lasted %v", took)
 	}
-	c.Close()
+	g.Close()
 	l.last.wait()
 }
 
 // Bytes that are no connection are refused, and do no harm.
 func TestForeignLegacy(t *testing.T) {
-	dir := t.TempDir()
-	noise(t, dir+"/small", 100)
-	l := newLine(t, dir, nil)
-	giver, taker, err := ipc.Bequest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newLine(t)
+	giver, taker := newBequest(t)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -302,11 +306,9 @@ func TestForeignLegacy(t *testing.T) {
 	}
 	unix.Close(pair[1])
 	unix.Close(giver)
-	c := l.dial()
-	send(t, c, get("/small", "Connection: close"))
-	if res, _ := receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
-		t.Error(res.Status)
-	}
+	g := l.guest()
+	g.ask()
+	g.Close()
 	l.last.stop()
 }
 
