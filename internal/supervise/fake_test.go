@@ -198,21 +198,6 @@ func (r *rig) signal(sig syscall.Signal) {
 	synctest.Wait()
 }
 
-// The same stop, told twice at once, does not cut what is under way.
-func TestSameSignalTwice(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
-		r.hello(0)
-		r.signal(syscall.SIGINT)
-		r.signals <- syscall.SIGINT
-		r.signals <- syscall.SIGTERM
-		synctest.Wait()
-		r.signalled(0, syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
-	})
-}
-
 // orphan tells the pool that some child has ended.
 func (r *rig) orphan() {
 	r.orphans <- syscall.SIGCHLD
@@ -264,6 +249,16 @@ func (r *rig) signalled(i int, want ...syscall.Signal) {
 	r.t.Helper()
 	if !slices.Equal(r.procs[i].signals, want) {
 		r.t.Errorf("process %d got signals %v, want %v", i, r.procs[i].signals, want)
+	}
+}
+
+// logged wants each of the lines in the log of a pool that has ended.
+func (r *rig) logged(lines ...string) {
+	r.t.Helper()
+	for _, want := range lines {
+		if !strings.Contains(r.log.String(), want+"\n") {
+			r.t.Errorf("the log has no %s:\n%s", want, &r.log)
+		}
 	}
 }
 

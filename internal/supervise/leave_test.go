@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"io"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -39,14 +38,8 @@ func TestLeave(t *testing.T) {
 		for _, i := range []int{0, 1, 3} {
 			r.signalled(i, syscall.SIGINT)
 		}
-		for _, want := range []string{
-			`{"level":"info","slot":1,"pid":102,"message":"worker draining"}`,
-			`{"level":"info","slot":1,"pid":103,"cause":"exit status 0","uptime":5000,"message":"worker exited"}`,
-		} {
-			if !strings.Contains(r.log.String(), want+"\n") {
-				t.Errorf("the log has no %s:\n%s", want, &r.log)
-			}
-		}
+		r.logged(`{"level":"info","slot":1,"pid":102,"message":"worker draining"}`,
+			`{"level":"info","slot":1,"pid":103,"cause":"exit status 0","uptime":5000,"message":"worker exited"}`)
 	})
 }
 
@@ -66,12 +59,20 @@ func TestLeaveIsNoDeath(t *testing.T) {
 	})
 }
 
-func TestLeavingIsWaitedFor(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+// leaving runs a pool of one slot whose first worker is on its way out, but not
+// soon, while the second serves.
+func leaving(t *testing.T, test func(*rig)) {
+	t.Helper()
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
 		r.say(ipc.Draining{}, 0)
 		r.hello(1)
+		test(r)
+	})
+}
+
+func TestLeavingIsWaitedFor(t *testing.T) {
+	leaving(t, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.signalled(0, syscall.SIGINT)
 		r.signalled(1, syscall.SIGINT)
@@ -83,11 +84,7 @@ func TestLeavingIsWaitedFor(t *testing.T) {
 }
 
 func TestLeavingIsForced(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
-		r.hello(0)
-		r.say(ipc.Draining{}, 0)
-		r.hello(1)
+	leaving(t, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.signal(syscall.SIGINT)
 		r.ends(130, "stopped by force: requests under way were cut")
@@ -98,12 +95,8 @@ func TestLeavingIsForced(t *testing.T) {
 
 // It has cut its requests, but its slot has somebody already.
 func TestLeavingDies(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	leaving(t, func(r *rig) {
 		const cut = "worker 0 (pid 101) died while draining: signal killed; its requests were cut"
-		r.hello(0)
-		r.say(ipc.Draining{}, 0)
-		r.hello(1)
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.expect(2, "serving", cut)
 		r.say(ipc.Draining{}, 1)
@@ -209,8 +202,6 @@ func TestOrphans(t *testing.T) {
 		}
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
-		if want := `{"level":"info","error":"no luck","message":"orphans not reaped"}`; !strings.Contains(r.log.String(), want) {
-			t.Errorf("the log has no %s", want)
-		}
+		r.logged(`{"level":"info","error":"no luck","message":"orphans not reaped"}`)
 	})
 }

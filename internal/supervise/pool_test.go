@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"phalanx/internal/ipc"
@@ -100,7 +101,7 @@ func TestQuarantine(t *testing.T) {
 }
 
 func TestDrainTakesItsTime(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
@@ -115,7 +116,7 @@ func TestDrainTakesItsTime(t *testing.T) {
 }
 
 func TestCrashInDrain(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	r := &rig{tweak: stubborn}
 	runRig(t, 3, r, func(r *rig) {
 		r.hello(0, 1, 2)
 		r.signal(syscall.SIGINT)
@@ -141,9 +142,24 @@ func TestForce(t *testing.T) {
 	})
 }
 
+// The same stop, told twice at once, does not cut what is under way.
+func TestSameSignalTwice(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGINT)
+		r.signals <- syscall.SIGINT
+		r.signals <- syscall.SIGTERM
+		synctest.Wait()
+		r.signalled(0, syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // A worker that has not asked for SIGINT yet dies of it, having done nothing.
 func TestStopWhileStarting(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	r := &rig{tweak: stubborn}
 	runRig(t, 3, r, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
@@ -159,7 +175,7 @@ func TestStopWhileStarting(t *testing.T) {
 }
 
 func TestStuckStartIsKilled(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.stubborn = true }}
+	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.pass(startTime)

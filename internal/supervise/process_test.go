@@ -40,13 +40,20 @@ func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.
 	}, sockets, log
 }
 
-func TestSpawnedProcess(t *testing.T) {
-	s, sockets, log := spawner(t, "facts", 1)
+// spawned starts a process whose channel is closed when the test ends.
+func spawned(t *testing.T, s *Spawner) Process {
+	t.Helper()
 	p, err := s.Spawn(0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func TestSpawnedProcess(t *testing.T) {
+	s, sockets, log := spawner(t, "facts", 1)
+	p := spawned(t, s)
 	m, err := p.Receive()
 	// Besides its own six, it has what whoever started this test left open.
 	fds := []int{0, 1, 2, ListenFD, ControlFD, LogFD}
@@ -82,11 +89,7 @@ func TestSpawnedProcess(t *testing.T) {
 
 func TestPanic(t *testing.T) {
 	s, _, _ := spawner(t, "panic", 1)
-	p, err := s.Spawn(0, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := spawned(t, s)
 	if e := p.Wait(); !e.crashed() || e.cause() != "exit status 2: panic: out of luck" {
 		t.Errorf("it ended with %+v: %s", e, e.cause())
 	}
@@ -95,11 +98,7 @@ func TestPanic(t *testing.T) {
 // Whoever holds a dead worker's pipe and channel cannot hold up the pool.
 func TestHeir(t *testing.T) {
 	s, _, _ := spawner(t, "heir", 1)
-	p, err := s.Spawn(0, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := spawned(t, s)
 	e := p.Wait()
 	var pid int
 	if _, err := fmt.Sscan(e.LastWords, &pid); err != nil || e.Code != 6 {
@@ -167,11 +166,7 @@ func TestRealPool(t *testing.T) {
 	if len(pids) < slots+rounds-1 {
 		t.Errorf("%d processes were started, want %d", len(pids), slots+rounds)
 	}
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
-			t.Errorf("process %d is left: %v", pid, err)
-		}
-	}
+	gone(t, pids...)
 	// A goroutine that was joined may still be on its last instruction.
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
 		runtime.Gosched()
@@ -218,7 +213,13 @@ func TestRealReplacement(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	for _, pid := range append(pids, pid) {
+	gone(t, append(pids, pid)...)
+}
+
+// gone wants processes to have ended and to have been waited for.
+func gone(t *testing.T, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
 		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
 			t.Errorf("process %d is left: %v", pid, err)
 		}
@@ -228,13 +229,10 @@ func TestRealReplacement(t *testing.T) {
 // warm opens what the runtime opens once for the first process.
 func warm(t *testing.T, s *Spawner) {
 	t.Helper()
-	p, err := s.Spawn(0, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := spawned(t, s)
 	p.Signal(syscall.SIGKILL)
 	p.Wait()
-	p.Close()
+	p.Close() // not as late as the test's end
 }
 
 // ask connects and returns which slot and process answered.
