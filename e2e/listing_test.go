@@ -136,12 +136,19 @@ func TestListing(t *testing.T) {
 		} else if err != nil || row.Status != 200 || row.Body != names[name] || e.Size != len(row.Body) {
 			t.Errorf("%q leads to %s: %d %q, want %q", e.Name, row.URL, row.Status, row.Body, names[name])
 		}
-		if row.Cells[0] != e.Name || row.Cells[2] != e.Modified.Format("2006-01-02 15:04") {
+		if row.Cells[0] != legible(e.Name) || row.Cells[2] != e.Modified.Format("2006-01-02 15:04") {
 			t.Errorf("the page says %q where JSON says %v", row.Cells, e)
 		}
 	}
 	w.clickThrough(s, page)
 	w.mustBeCalm()
+}
+
+// legible is a name as a page shows it: with the numbers of the characters that
+// would steer how it is shown, as far as the nasty names have them.
+func legible(name string) string {
+	return strings.NewReplacer("\t", "U+0009", "\n", "U+000A", "\x1b", "U+001B", "\x7f", "U+007F",
+		"\u202e", "U+202E", "\u2028", "U+2028").Replace(name)
 }
 
 // look reads the listing that is open.
@@ -200,7 +207,44 @@ func (w *window) clickThrough(s *server, page shown) {
 	if sorted = w.look(); sorted.Headings[1] != "col Size descending" {
 		w.t.Errorf("sorted by size, again: %q", sorted.Headings)
 	}
-	click("tbody a", "line\nbreak.txt", "/line\nbreak.txt file ")
+	click("tbody a", "lineU+000Abreak.txt", "/line\nbreak.txt file ")
+}
+
+// TestNarrowListing shows a listing on the screen of a telephone: it has to fit,
+// and each line that is not wrapped for its name to be a line.
+func TestNarrowListing(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"short.txt": "", "empty/.hidden": "", "a name that needs more than one line as it has so many words.jpeg": "",
+		"anamethatneedsmorethanonelinethoughithasbutonewordandnoplacetobreak.tar.gz": "",
+	})
+	sparse(t, filepath.Join(dir, "large.bin"), 999<<20)
+	s := serve(t, dir, "--list")
+	w := open(t)
+	if _, err := chromedp.Run(w.ctx, chromedp.EmulateViewport(390, 844)); err != nil {
+		t.Fatal(err)
+	}
+	w.navigate(s.url("/"))
+	type layout struct {
+		Width, Tall float64
+		Dates       []string
+	}
+	got, err := chromedp.Run(w.ctx, chromedp.Evaluate[layout](`({
+		width: document.documentElement.scrollWidth,
+		tall: Math.max(...[...document.querySelectorAll('tbody tr')]
+			.filter(row => row.cells[0].textContent.length < 12).map(row => row.offsetHeight)),
+		dates: [...document.querySelectorAll('tbody td:nth-child(3)')].map(cell => cell.innerText),
+	})`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Width != 390 || got.Tall > 40 || len(got.Dates) != 5 || len(got.Dates[0]) != len("2006-01-02") {
+		t.Errorf("on 390 pixels: %+v", got)
+	}
+	w.navigate(s.url("/empty/"))
+	if text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector('main').innerText`)); err != nil || text != "This directory is empty." {
+		t.Errorf("an empty directory says %q, %v", text, err)
+	}
+	w.mustBeCalm()
 }
 
 // mustBeCalm expects that no page had anything to complain about.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // htmlFormat writes a page that needs no script: breadcrumbs, and a table
@@ -21,23 +23,28 @@ body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 nav{font-size:1.25rem;overflow-wrap:anywhere}
 table{width:100%;border-collapse:collapse;margin-top:1rem}
 th,td{padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);text-align:left}
+th:last-child,td:last-child{padding-right:0}
 th:nth-child(n+2),td:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 td:first-child{overflow-wrap:anywhere;white-space:pre-wrap}
 th[aria-sort=ascending] a::after{content:" ↑"}
 th[aria-sort=descending] a::after{content:" ↓"}
 td:nth-child(n+2){color:var(--dim)}
-@media(max-width:30rem){th:nth-child(3),td:nth-child(3){display:none}}
+i{font:.75em/1 ui-monospace,monospace;border:1px solid;border-radius:.25em;padding:0 .25em}
+@media(max-width:30rem){td:nth-child(3) span{display:none}th:nth-child(3){white-space:normal}td:nth-child(n+2){font-size:.875rem}}
 `
 
 func (htmlFormat) begin(dst []byte, l *Listing) []byte {
-	title := html.EscapeString(printable(l.path))
 	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
 		"<meta name=\"viewport\" content=\"width=device-width\">\n"+
 		"<link rel=\"icon\" href=\"data:,\">\n<title>"...) // or browsers ask for /favicon.ico
-	dst = append(dst, title...)
+	dst = appendText(dst, l.path, "[", "]")
 	dst = append(dst, "</title>\n<style>"+listingStyle+"</style>\n</head>\n<body>\n"...)
 	dst = appendCrumbs(dst, l.path)
-	dst = append(dst, "<main>\n<table>\n<caption>"...)
+	dst = append(dst, "<main>\n"...)
+	if len(l.entries) == 0 {
+		return append(dst, "<p>This directory is empty.</p>\n"...)
+	}
+	dst = append(dst, "<table>\n<caption>"...)
 	dst = append(dst, summary(l.entries)...)
 	dst = append(dst, "</caption>\n<thead><tr>"...)
 	for _, column := range []struct{ by, title string }{{"name", "Name"}, {"size", "Size"}, {"time", "Changed (UTC)"}} {
@@ -61,13 +68,13 @@ func appendCrumbs(dst []byte, path string) []byte {
 		dst = append(dst, " / "...)
 		if i == len(elements)-1 {
 			dst = append(dst, "<span aria-current=\"page\">"...)
-			dst = append(appendHTML(dst, element), "</span>"...)
+			dst = append(appendName(dst, element), "</span>"...)
 			continue
 		}
 		dst = append(dst, "<a href=\""...)
 		dst = append(dst, strings.Repeat("../", len(elements)-1-i)...)
 		dst = append(dst, "\">"...)
-		dst = append(appendHTML(dst, element), "</a>"...)
+		dst = append(appendName(dst, element), "</a>"...)
 	}
 	return append(dst, "</nav>\n"...)
 }
@@ -96,25 +103,62 @@ func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	dst = append(dst, "<tr><td><a href=\"./"...)
 	dst = append(appendEscaped(dst, e.name), slash...)
 	dst = append(dst, "\">"...)
-	dst = append(appendHTML(dst, e.name), slash...)
+	dst = append(appendName(dst, e.name), slash...)
 	dst = append(dst, "</a></td><td>"...)
 	dst = append(dst, size...)
 	dst = append(dst, "</td><td>"...)
-	dst = time.Unix(e.modified, 0).UTC().AppendFormat(dst, "2006-01-02 15:04")
+	// On a narrow screen the day must do.
+	dst = time.Unix(e.modified, 0).UTC().AppendFormat(dst, "2006-01-02<span> 15:04</span>")
 	return append(dst, "</td></tr>\n"...)
 }
 
-func (htmlFormat) end(dst []byte, _ *Listing) []byte {
-	return append(dst, "</tbody>\n</table>\n</main>\n</body>\n</html>\n"...)
+func (htmlFormat) end(dst []byte, l *Listing) []byte {
+	if len(l.entries) > 0 {
+		dst = append(dst, "</tbody>\n</table>\n"...)
+	}
+	return append(dst, "</main>\n</body>\n</html>\n"...)
 }
 
-func appendHTML(dst []byte, s string) []byte {
-	return append(dst, html.EscapeString(printable(s))...)
+// appendName appends a name that cannot change how what is around it is read:
+// written from right to left it would move the slash and the size behind it
+// (HTML, "the bdi element").
+func appendName(dst []byte, name string) []byte {
+	dst = append(dst, "<bdi>"...)
+	dst = appendText(dst, name, "<i>", "</i>")
+	return append(dst, "</bdi>"...)
+}
+
+// appendText appends s as text, with U+FFFD for each byte that is no UTF-8, and
+// for each character that would steer how the text is shown its number,
+// between before and after.
+func appendText(dst []byte, s, before, after string) []byte {
+	for s != "" {
+		i := strings.IndexFunc(s, steers)
+		if i < 0 {
+			i = len(s)
+		}
+		dst = append(dst, html.EscapeString(printable(s[:i]))...)
+		if s = s[i:]; s == "" {
+			break
+		}
+		r, size := utf8.DecodeRuneInString(s)
+		dst = fmt.Appendf(dst, "%s%U%s", before, r, after)
+		s = s[size:]
+	}
+	return dst
 }
 
 // printable has U+FFFD for each byte that is no UTF-8.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune { return r }, s)
+}
+
+// steers reports whether a character is not seen itself but changes what is: a
+// control character, one that ends a line, or one of those that set the
+// direction (UAX #9 §2), with which "invoice\u202efdp.exe" looks like
+// "invoiceexe.pdf".
+func steers(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
 // appendEscaped appends a name as an element of a URI path: all but the

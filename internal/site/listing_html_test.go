@@ -1,0 +1,108 @@
+package site
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// page lists a directory of the root as HTML.
+func page(t *testing.T, r *Root, path string) string {
+	t.Helper()
+	l, status := r.List([]byte(path), nil, false)
+	if status != proto.StatusOK {
+		t.Fatalf("%s: %d", path, status)
+	}
+	defer l.Close()
+	var html []byte
+	for done := false; !done; {
+		html, done = l.Append(html)
+	}
+	return string(html)
+}
+
+func listingRoot(t *testing.T, dir string) *Root {
+	t.Helper()
+	r, err := Open(dir, Policy{List: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// A name is shown as what it is: it has no power over the page, nor over how
+// what is around it is read.
+func TestNamesOnPage(t *testing.T) {
+	for name, want := range map[string]string{
+		"plain.txt":                     `<a href="./plain.txt"><bdi>plain.txt</bdi></a>`,
+		"a&<b>\"":                       `<a href="./a%26%3Cb%3E%22"><bdi>a&amp;&lt;b&gt;&#34;</bdi></a>`,
+		"invoice\u202efdp.exe":          `<a href="./invoice%E2%80%AEfdp.exe"><bdi>invoice<i>U+202E</i>fdp.exe</bdi></a>`,
+		"\u2067\u2069":                  `<bdi><i>U+2067</i><i>U+2069</i></bdi>`,
+		"\u200e\u200f\u061c\u202d.txt":  `<bdi><i>U+200E</i><i>U+200F</i><i>U+061C</i><i>U+202D</i>.txt</bdi>`,
+		"line\nbreak\t\x1b[31m\x7f":     `<bdi>line<i>U+000A</i>break<i>U+0009</i><i>U+001B</i>[31m<i>U+007F</i></bdi>`,
+		"c1 \u0085 and \u2028 \u2029":   `<bdi>c1 <i>U+0085</i> and <i>U+2028</i> <i>U+2029</i></bdi>`,
+		"\u05e9\u05dc\u05d5\u05dd.txt":  "<bdi>\u05e9\u05dc\u05d5\u05dd.txt</bdi>",
+		"\U0001f469\u200d\U0001f4bb.md": "<bdi>\U0001f469\u200d\U0001f4bb.md</bdi>", // one picture of two, joined
+		"no utf-8 \xff\xfe\u202e":       `<a href="./no%20utf-8%20%FF%FE%E2%80%AE"><bdi>no utf-8 ` + "\ufffd\ufffd" + `<i>U+202E</i></bdi></a>`,
+	} {
+		dir := t.TempDir()
+		plant(t, dir, name+": x")
+		if got := page(t, listingRoot(t, dir), "/"); !strings.Contains(got, "<td>") || !strings.Contains(got, want) {
+			t.Errorf("%q: the page has no %s:\n%s", name, want, got[strings.Index(got, "<body>"):])
+		}
+	}
+}
+
+// The same holds where a directory's own name is shown.
+func TestPathOnPage(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "a\u202eb/c\u2066<d>/", "a\u202eb/c\u2066<d>/file: x")
+	r := listingRoot(t, dir)
+	got := page(t, r, "/a\u202eb/c\u2066<d>/")
+	for _, want := range []string{
+		"<title>/a[U+202E]b/c[U+2066]&lt;d&gt;/</title>",
+		`<a href="../"><bdi>a<i>U+202E</i>b</bdi></a>`,
+		`<span aria-current="page"><bdi>c<i>U+2066</i>&lt;d&gt;</bdi></span>`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page has no %s:\n%s", want, got)
+		}
+	}
+	if got := page(t, r, "/"); !strings.Contains(got, "<bdi>a<i>U+202E</i>b</bdi>/</a>") {
+		t.Errorf("the slash of a directory is not behind its name:\n%s", got)
+	}
+}
+
+// A directory with nothing to show says so, and has no table without rows.
+func TestEmptyDirectory(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "empty/", ".hidden: x", "empty/.hidden: x")
+	r := listingRoot(t, dir)
+	const empty = "<p>This directory is empty.</p>"
+	got := page(t, r, "/empty/")
+	if !strings.Contains(got, empty) || strings.Contains(got, "<table") || strings.Contains(got, "</table") ||
+		!strings.Contains(got, `<a href="/">root</a>`) || !strings.HasSuffix(got, "</main>\n</body>\n</html>\n") {
+		t.Errorf("%s", got)
+	}
+	if got := page(t, r, "/"); strings.Contains(got, empty) || !strings.Contains(got, "<table") {
+		t.Errorf("%s", got)
+	}
+}
+
+// The time of day is apart from the day, for screens that have no room for it.
+func TestTimeOnPage(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "file: x")
+	changed := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	if err := os.Chtimes(filepath.Join(dir, "file"), changed, changed); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := page(t, listingRoot(t, dir), "/"), "<td>1 B</td><td>2026-05-04<span> 03:02</span></td>"; !strings.Contains(got, want) {
+		t.Errorf("the page has no %s:\n%s", want, got)
+	}
+}
