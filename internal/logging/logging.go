@@ -2,9 +2,8 @@
 //
 // Master and workers write to one open file, each event in one write(2)
 // shorter than PIPE_BUF, which the kernel keeps whole (pipe(7)): lines of
-// different processes never mix. What a client sent goes through [Escape],
-// so that no request can forge a line, and through [Clip], so that none can
-// make one too long.
+// different processes never mix. What a client sent goes through
+// [AppendJSON], so that no request can forge a line, nor make one too long.
 package logging
 
 import (

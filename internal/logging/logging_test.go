@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/creack/pty"
 	"github.com/rs/zerolog"
@@ -171,19 +172,51 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-func TestEscape(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                           "",
-		"/plain path~":               "/plain path~",
-		"/a\r\n{\"level\":\"info\"}": `/a\x0d\x0a{\x22level\x22:\x22info\x22}`,
-		"\x00\x1f\x7f\x80\xff":       `\x00\x1f\x7f\x80\xff`,
-		`\x0a`:                       `\\x0a`,
-		"\x1b[2J\u2028":              `\x1b[2J\xe2\x80\xa8`,
+func TestAppendJSON(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"", 3, `""`},
+		{"/plain path~", 12, `"/plain path~"`},
+		{"/a\r\n\t{\"level\":\"info\"}", 99, `"/a\r\n\t{\"level\":\"info\"}"`},
+		{"\x00\x1f\x7f", 99, `"\u0000\u001f\u007f"`},
+		{"\x80\xff", 99, `"\u0080\u00ff"`},
+		{`\x0a`, 99, `"\\x0a"`},
+		{"ü\u2028\u202e\U0001f6e1", 99, `"\u00fc\u2028\u202e\ud83d\udee1"`},
+		{"\ufffd", 99, `"\ufffd"`},
+		{"longer", 5, `"lo…"`},
+		{"a\"\"\"", 7, `"a\"\"\""`},
+		{"a\"\"\"", 6, `"a\"…"`},
+		{"\U0001f6e1", 11, `"…"`},
+		{"long", 3, `"…"`},
 	} {
-		if got := Escape([]byte(in)); got != want {
-			t.Errorf("Escape(%q) = %s, want %s", in, got, want)
+		if got := string(AppendJSON([]byte("x:"), []byte(tt.in), tt.n)); got != "x:"+tt.want {
+			t.Errorf("AppendJSON(%q, %d) = %s, want x:%s", tt.in, tt.n, got, tt.want)
 		}
 	}
+}
+
+// Whatever the bytes are, the string is valid JSON within its bound, and what
+// is not cut says what was sent.
+func FuzzAppendJSON(f *testing.F) {
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: \xff\u00fc\U0001f6e1\r\n\r\n"), 40)
+	f.Add([]byte("\xf0\x9f\x9b\"\\"), 3)
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		n = max(3, n)
+		got := AppendJSON(nil, b, n)
+		if len(got)-2 > n {
+			t.Fatalf("%d bytes, want %d at most: %s", len(got)-2, n, got)
+		}
+		var s string
+		if err := json.Unmarshal(got, &s); err != nil {
+			t.Fatalf("%v: %s", err, got)
+		}
+		if utf8.Valid(b) && !strings.HasSuffix(s, "…") && s != string(b) {
+			t.Errorf("%q became %q", b, s)
+		}
+	})
 }
 
 func TestClip(t *testing.T) {

@@ -1,42 +1,65 @@
 package logging
 
 import (
-	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 const hex = "0123456789abcdef"
 
-// Escape renders bytes from outside as printable ASCII: a control character,
-// a quote or a byte of 0x80 and above becomes \xHH, a backslash \\.
-func Escape(b []byte) string {
-	plain := 0
-	for plain < len(b) && isPlain(b[plain]) {
-		plain++
-	}
-	if plain == len(b) {
-		return string(b)
-	}
-	var s strings.Builder
-	s.Grow(len(b) + 16)
-	s.Write(b[:plain])
-	for _, c := range b[plain:] {
-		switch {
-		case isPlain(c):
-			s.WriteByte(c)
-		case c == '\\':
-			s.WriteString(`\\`)
+// AppendJSON appends bytes from outside as a JSON string (RFC 8259 §7), which
+// [zerolog.Event.RawJSON] takes as it is: what has been escaped by hand the
+// logger would escape once more. It is ASCII that can be printed, so that
+// nothing a client sends moves a cursor or ends a line: a character beyond
+// becomes \uXXXX, and a byte that is part of none \u0080 to \u00ff. A string of
+// more than n bytes, its quotes not counted, is cut between characters and ended
+// with an ellipsis; n is at least 3.
+func AppendJSON(dst, b []byte, n int) []byte {
+	dst = append(dst, '"')
+	begin, fits := len(dst), len(dst) // fits: an ellipsis would have room behind it
+	for len(b) > 0 {
+		size := 1
+		switch c := b[0]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c >= 0x20 && c < 0x7f:
+			dst = append(dst, c)
+		case c == '\r':
+			dst = append(dst, `\r`...)
+		case c == '\n':
+			dst = append(dst, `\n`...)
+		case c == '\t':
+			dst = append(dst, `\t`...)
 		default:
-			s.WriteString(`\x`)
-			s.WriteByte(hex[c>>4])
-			s.WriteByte(hex[c&15])
+			dst, size = appendRune(dst, b)
 		}
+		if len(dst)-begin > n {
+			dst = append(dst[:fits], ellipsis...)
+			break
+		}
+		if len(dst)-begin <= n-len(ellipsis) {
+			fits = len(dst)
+		}
+		b = b[size:]
 	}
-	return s.String()
+	return append(dst, '"')
 }
 
-func isPlain(c byte) bool {
-	return c >= 0x20 && c < 0x7f && c != '\\' && c != '"'
+// appendRune appends the first character of b, which has size bytes, by its
+// number, or by the two of UTF-16 that stand for it.
+func appendRune(dst, b []byte) (_ []byte, size int) {
+	r, size := utf8.DecodeRune(b)
+	if r == utf8.RuneError && size == 1 {
+		r = rune(b[0])
+	}
+	if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+		return appendUnit(appendUnit(dst, high), low), size
+	}
+	return appendUnit(dst, r), size
+}
+
+func appendUnit(dst []byte, u rune) []byte {
+	return append(dst, '\\', 'u', hex[u>>12&15], hex[u>>8&15], hex[u>>4&15], hex[u&15])
 }
 
 const ellipsis = "…"

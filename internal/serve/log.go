@@ -7,9 +7,11 @@ import (
 	"phalanx/internal/logging"
 )
 
-// Longest pieces of a client's bytes in a log line. A line must stay shorter
-// than PIPE_BUF (4,096 bytes), so that the kernel writes it whole.
+// Longest pieces of a client's bytes in a log line, as they are written there.
+// A line must stay shorter than PIPE_BUF (4,096 bytes), so that the kernel
+// writes it whole.
 const (
+	maxLogMethod = 64
 	maxLogTarget = 2048
 	maxLogHead   = 3072
 )
@@ -24,10 +26,12 @@ type journal struct {
 // Done logs a request that has been answered (conn.Observer).
 func (j *journal) Done(r conn.Record) {
 	took := j.clock.now().Mono - r.Began
+	var method [maxLogMethod + 16]byte
+	var path [maxLogTarget + 16]byte
 	e := j.cfg.Log.Info().
 		Str("client", j.client).
-		Str("method", logging.Clip(logging.Escape(r.Method), 64)).
-		Str("path", logging.Clip(logging.Escape(r.Target), maxLogTarget)).
+		RawJSON("method", logging.AppendJSON(method[:0], r.Method, maxLogMethod)).
+		RawJSON("path", logging.AppendJSON(path[:0], r.Target, maxLogTarget)).
 		Int("status", int(r.Status)).
 		Int64("bytes", r.Bytes).
 		Float64("ms", float64(took)/float64(time.Millisecond))
@@ -40,7 +44,8 @@ func (j *journal) Done(r conn.Record) {
 // Head logs a request head (conn.Observer).
 func (j *journal) Head(head []byte) {
 	if e := j.cfg.Log.Debug(); e.Enabled() {
-		e.Str("client", j.client).Str("head", logging.Clip(logging.Escape(head), maxLogHead)).Msg("head")
+		var text [maxLogHead + 16]byte
+		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], head, maxLogHead)).Msg("head")
 	}
 }
 
