@@ -119,29 +119,59 @@ func (w *Worker) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 
 // acceptRest takes what has been promised an answer: what waits in the accept
 // queue and what is on its way there. Out of descriptors, it waits for
-// connections to end.
+// connections to end. When it is told to finish, it waits no longer for what is
+// on its way than any last worker does.
 func (w *Worker) acceptRest(listener *os.File, how Leaving) error {
 	if how.Kept {
 		return nil
 	}
+	woken, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(woken)
+		select {
+		case <-w.cfg.Finish:
+			listener.SetReadDeadline(past)
+		case <-ended:
+		}
+	}()
+	defer func() { close(ended); <-woken }()
 	quietFor, most := how.patience()
-	began := time.Now()
-	for {
+	for began, last := time.Now(), false; ; {
 		until := time.Now().Add(quietFor)
 		if time.Since(began) > most {
 			until = past
 		}
+		// As in beginDrain: the deadline first, then a look at what may have
+		// moved it meanwhile.
 		listener.SetReadDeadline(until)
+		if !last && w.finishing() {
+			<-woken // no deadline but ours from now on
+			quietFor, most = quiet, quietMax
+			began, last = time.Now(), true
+			continue
+		}
 		_, err := w.acceptOne(listener)
 		switch {
 		case err == nil || err == errReserve || isPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil
+			if last || !w.finishing() {
+				return nil
+			}
 		case isExhausted(err):
 			time.Sleep(acceptPause)
 		default:
 			return fmt.Errorf("accept: %w", err)
 		}
+	}
+}
+
+// finishing reports whether Config.Finish is closed.
+func (w *Worker) finishing() bool {
+	select {
+	case <-w.cfg.Finish:
+		return true
+	default:
+		return false
 	}
 }
 
