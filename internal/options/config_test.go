@@ -24,6 +24,9 @@ cache = assets/**=max-age=60, immutable
 header = X-Frame-Options: DENY
 verbose = true
 verbose = true
+admin = /run/phalanx/admin.sock
+access-log = access.log
+request-id = true
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -37,6 +40,7 @@ verbose = true
 		Base: "www", Port: 82, KeepAlive: KeepAlive(7 * time.Second), List: true, CORS: true, Verbose: 2,
 		Index: []Name{"c.html", "d.html"}, Cache: []Rule{{"assets/**", "max-age=60, immutable"}},
 		Header: []Field{"X-Frame-Options: DENY"}, Config: file,
+		Admin: "/run/phalanx/admin.sock", AccessLog: "access.log", AccessLogFormat: AccessCombined, RequestID: true,
 		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 	}
 	if !reflect.DeepEqual(o, want) {

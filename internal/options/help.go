@@ -80,9 +80,9 @@ func row(o *flags.Option) string {
 	if key := envName(o); key != "" {
 		notes = append(notes, "$"+key)
 	}
-	text := fmt.Sprintf("  %s%-22s %s\n", short, name, o.Description)
+	text := fmt.Sprintf("  %s%-24s %s\n", short, name, o.Description)
 	if len(notes) > 0 {
-		text += strings.Repeat(" ", 29) + "[" + strings.Join(notes, ", ") + "]\n"
+		text += strings.Repeat(" ", 31) + "[" + strings.Join(notes, ", ") + "]\n"
 	}
 	return text
 }

@@ -42,7 +42,12 @@ type Options struct {
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish"`
 	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life"`
 	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
-	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more; 512M is understood"`
+	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more, such as 512M"`
+
+	Admin           Admin           `group:"Seeing inside" long:"admin" value-name:"ADDR" unquote:"false" default-mask:"none" description:"show the pool here: HOST:PORT, or a socket's path"`
+	AccessLog       AccessLog       `group:"Seeing inside" long:"access-log" value-name:"FILE" unquote:"false" default-mask:"none" description:"a line for each request; - is standard output"`
+	AccessLogFormat AccessLogFormat `group:"Seeing inside" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"common, combined or json"`
+	RequestID       bool            `group:"Seeing inside" long:"request-id" description:"number requests: X-Request-Id; -v does so too"`
 
 	Check bool `group:"Output" long:"check" no-ini:"true" description:"check the options and exit"`
 
@@ -87,8 +92,16 @@ func NeedsRestart(a, b Options) string {
 		return "drain-timeout"
 	case a.HangTimeout != b.HangTimeout:
 		return "hang-timeout"
+	case a.Admin != b.Admin:
+		return "admin"
 	}
 	return ""
+}
+
+// RequestIDs reports whether a reply names its request, in X-Request-Id. The
+// log of -v names it as well, so that the two can be put together.
+func (o Options) RequestIDs() bool {
+	return o.RequestID || o.Verbose > 0
 }
 
 // EventLoop reports whether a worker serves with one thread around epoll, or
@@ -111,7 +124,8 @@ func (o Options) Procs() int {
 }
 
 // WorkerArgs returns the command line of the worker in this slot.
-// [ParseWorker] reads it back exactly. Flag and value share one argument, so
+// [ParseWorker] reads it back exactly, but for what concerns the master alone
+// (--admin, --config and the patience with workers). Flag and value share one argument, so
 // that a value that begins with a dash stays a value.
 func (o Options) WorkerArgs(slot int) []string {
 	args := []string{
@@ -126,6 +140,7 @@ func (o Options) WorkerArgs(slot int) []string {
 		"--keepalive=" + time.Duration(o.KeepAlive).String(),
 		"--log-format=" + string(o.LogFormat),
 		"--file-cache=" + time.Duration(o.FileCache).String(),
+		"--access-log-format=" + string(o.AccessLogFormat),
 		"--hang-timeout=" + time.Duration(o.HangTimeout).String(),
 		"--max-requests=" + strconv.FormatInt(int64(o.MaxRequests), 10),
 		"--max-memory=" + strconv.FormatInt(int64(o.MaxMemory), 10),
@@ -148,6 +163,10 @@ func (o Options) WorkerArgs(slot int) []string {
 	if o.SPA != "" {
 		args = append(args, "--spa="+string(o.SPA))
 	}
+	if o.AccessLog != "" {
+		args = append(args, "--access-log="+string(o.AccessLog))
+	}
+	args = appendIf(args, o.RequestID, "--request-id")
 	args = appendIf(args, o.List, "--list")
 	args = appendIf(args, o.Dotfiles, "--dotfiles")
 	args = appendIf(args, o.CORS, "--cors")

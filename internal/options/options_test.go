@@ -17,6 +17,7 @@ func TestWorkerArgs(t *testing.T) {
 		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: LogConsole,
 		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Index: []Name{"a", "-b"},
 		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
+		AccessLog: "-odd log", AccessLogFormat: AccessJSON, RequestID: true,
 	}
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
@@ -27,6 +28,45 @@ func TestWorkerArgs(t *testing.T) {
 	}
 	if _, err := ParseWorker([]string{"--slot=1024"}); err == nil {
 		t.Error("slot 1024 is accepted")
+	}
+}
+
+// The admin endpoint is the master's.
+func TestWorkerHasNoAdmin(t *testing.T) {
+	o := defaults()
+	o.Admin = "127.0.0.1:9090"
+	if got, err := ParseWorker(o.WorkerArgs(0)); err != nil || got.Admin != "" {
+		t.Errorf("a worker is told --admin %s, %v", got.Admin, err)
+	}
+}
+
+func TestNeedsRestart(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"":              func(o *Options) { o.AccessLog, o.AccessLogFormat, o.RequestID, o.Base = "a", AccessJSON, true, "b" },
+		"admin":         func(o *Options) { o.Admin = "/run/s" },
+		"port":          func(o *Options) { o.Port = 1 },
+		"bind":          func(o *Options) { o.Bind = "::1" },
+		"model":         func(o *Options) { o.Model = Serial },
+		"lame-duck":     func(o *Options) { o.LameDuck = 1 },
+		"drain-timeout": func(o *Options) { o.DrainTimeout = 1 },
+		"hang-timeout":  func(o *Options) { o.HangTimeout = 0 },
+	} {
+		o := defaults()
+		change(&o)
+		if got := NeedsRestart(defaults(), o); got != name {
+			t.Errorf("NeedsRestart = %q, want %q", got, name)
+		}
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	for _, tt := range []struct {
+		o    Options
+		want bool
+	}{{Options{}, false}, {Options{RequestID: true}, true}, {Options{Verbose: 1}, true}} {
+		if got := tt.o.RequestIDs(); got != tt.want {
+			t.Errorf("RequestIDs of %+v = %v", tt.o, got)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ func defaults() Options {
 	return Options{
 		Base: ".", Port: 8080, Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto,
 		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
-		Index: []Name{"index.html"},
+		Index: []Name{"index.html"}, AccessLogFormat: AccessCombined,
 	}
 }
 
@@ -50,6 +50,15 @@ func TestParseMaster(t *testing.T) {
 		{"--list --dotfiles --cors", func(o *Options) { o.List, o.Dotfiles, o.CORS = true, true, true }},
 		{"--spa /app.html", func(o *Options) { o.SPA = "app.html" }},
 		{"--header X-A:b", func(o *Options) { o.Header = []Field{"X-A: b"} }},
+		{"--admin 127.0.0.1:9090", func(o *Options) { o.Admin = "127.0.0.1:9090" }},
+		{"--admin [::1]:0", func(o *Options) { o.Admin = "[::1]:0" }},
+		{"--admin my_host.example:65535", func(o *Options) { o.Admin = "my_host.example:65535" }},
+		{"--admin /run/a:b.sock", func(o *Options) { o.Admin = "/run/a:b.sock" }},
+		{"--admin ./admin", func(o *Options) { o.Admin = "./admin" }},
+		{"--access-log -", func(o *Options) { o.AccessLog = Stdout }},
+		{"--access-log log/a.log --access-log-format json", func(o *Options) { o.AccessLog, o.AccessLogFormat = "log/a.log", AccessJSON }},
+		{"--access-log-format common", func(o *Options) { o.AccessLogFormat = AccessCommon }},
+		{"--request-id", func(o *Options) { o.RequestID = true }},
 		{"-v", func(o *Options) { o.Verbose = 1 }},
 		{"-vv", func(o *Options) { o.Verbose = 2 }},
 		{"-v --verbose -v", func(o *Options) { o.Verbose = 3 }},
@@ -134,6 +143,7 @@ func TestEnvironment(t *testing.T) {
 		"PHALANX_WORKER": "w", "PHALANX_VERBOSE": "2", "PHALANX_LOG_FORMAT": "json",
 		"PHALANX_HELP": "1", "PHALANX_VERSION": "1", "PHALANX_LIST": "true", "PHALANX_DOTFILES": "0",
 		"PHALANX_INDEX": "a\nb\n", "PHALANX_HEADER": "A: b",
+		"PHALANX_ADMIN": "./s", "PHALANX_ACCESS_LOG": "-", "PHALANX_ACCESS_LOG_FORMAT": "common", "PHALANX_REQUEST_ID": "true",
 	}
 	getenv := func(key string) string { return env[key] }
 	want := Options{
@@ -141,6 +151,7 @@ func TestEnvironment(t *testing.T) {
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
 		HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
+		Admin: "./s", AccessLog: Stdout, AccessLogFormat: AccessCommon, RequestID: true,
 	}
 	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
@@ -155,6 +166,7 @@ func TestEnvironment(t *testing.T) {
 		"PHALANX_PORT":    "PHALANX_PORT x: must be 0 to 65535 (0 takes a free one)",
 		"PHALANX_VERBOSE": "PHALANX_VERBOSE x: must be a count, 0 to 3",
 		"PHALANX_LIST":    "PHALANX_LIST x: must be true or false",
+		"PHALANX_ADMIN":   "PHALANX_ADMIN x: needs a port; write x:9090, or ./x for a unix socket",
 	} {
 		_, err := ParseMaster(nil, func(k string) string {
 			if k == key {
