@@ -59,6 +59,7 @@ func TestConfigFileErrors(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
 		"port = 80\nport = x\n":     ", line 2: --port x: must be 0 to 65535 (0 takes a free one)",
+		"keepalive = 30\n":          ", line 1: --keepalive: 30 has no unit; write 30s",
 		"portt = 80\n":              ", line 1: unknown option: portt",
 		"config = other\n":          ", line 1: unknown option: config",
 		"\n\nlist = perhaps\n":      ", line 3: ",

@@ -24,32 +24,35 @@ type (
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (d *LameDuck) UnmarshalFlag(v string) error {
-	t, err := time.ParseDuration(v)
-	if err != nil || t < 0 || t > MaxPatience {
-		return invalid("lame-duck", v, "must be 0s to 168h, such as 10s")
+	t, err := duration("lame-duck", v, "must be 0s to 168h, such as 10s", func(t time.Duration) bool {
+		return t >= 0 && t <= MaxPatience
+	})
+	if err == nil {
+		*d = LameDuck(t)
 	}
-	*d = LameDuck(t)
-	return nil
+	return err
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (d *DrainTimeout) UnmarshalFlag(v string) error {
-	t, err := time.ParseDuration(v)
-	if err != nil || t < 0 || t > 0 && t < time.Millisecond || t > MaxPatience {
-		return invalid("drain-timeout", v, "must be 1ms to 168h, such as 90s or 10m (0 is no limit)")
+	t, err := duration("drain-timeout", v, "must be 1ms to 168h, such as 90s or 10m (0 is no limit)", func(t time.Duration) bool {
+		return t == 0 || t >= time.Millisecond && t <= MaxPatience
+	})
+	if err == nil {
+		*d = DrainTimeout(t)
 	}
-	*d = DrainTimeout(t)
-	return nil
+	return err
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (h *HangTimeout) UnmarshalFlag(v string) error {
-	t, err := time.ParseDuration(v)
-	if err != nil || t < 0 || t > 0 && t < MinHang || t > MaxPatience {
-		return invalid("hang-timeout", v, "must be 1s to 168h, such as 30s (0 is no limit)")
+	t, err := duration("hang-timeout", v, "must be 1s to 168h, such as 30s (0 is no limit)", func(t time.Duration) bool {
+		return t == 0 || t >= MinHang && t <= MaxPatience
+	})
+	if err == nil {
+		*h = HangTimeout(t)
 	}
-	*h = HangTimeout(t)
-	return nil
+	return err
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

@@ -126,32 +126,35 @@ func (r *Recv) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (k *KeepAlive) UnmarshalFlag(v string) error {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < time.Millisecond || d > MaxKeepAlive {
-		return invalid("keepalive", v, "must be 1ms to 24h, such as 30s or 5m")
+	d, err := duration("keepalive", v, "must be 1ms to 24h, such as 30s or 5m", func(d time.Duration) bool {
+		return d >= time.Millisecond && d <= MaxKeepAlive
+	})
+	if err == nil {
+		*k = KeepAlive(d)
 	}
-	*k = KeepAlive(d)
-	return nil
+	return err
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (e *Expires) UnmarshalFlag(v string) error {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < 0 || d > MaxExpires {
-		return invalid("expires", v, "must be 0s to 87600h, such as 90s or 12h")
+	d, err := duration("expires", v, "must be 0s to 87600h, such as 90s or 12h", func(d time.Duration) bool {
+		return d >= 0 && d <= MaxExpires
+	})
+	if err == nil {
+		*e = Expires(d)
 	}
-	*e = Expires(d)
-	return nil
+	return err
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (f *FileCache) UnmarshalFlag(v string) error {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < 0 || d > MaxFileCache {
-		return invalid("file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)")
+	d, err := duration("file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", func(d time.Duration) bool {
+		return d >= 0 && d <= MaxFileCache
+	})
+	if err == nil {
+		*f = FileCache(d)
 	}
-	*f = FileCache(d)
-	return nil
+	return err
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -179,6 +182,21 @@ func parseSize(v string) (int, bool) {
 	// 31 bits before the shift cannot overflow an int after it.
 	n, err := strconv.ParseUint(v, 10, 31)
 	return int(n) << shift, err == nil
+}
+
+// duration reads a length of time that is right if ok says so, and else says
+// what cures it. Who leaves the unit out has mostly meant seconds.
+func duration(flag, v, cure string, ok func(time.Duration) bool) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && ok(d) {
+		return d, nil
+	}
+	if _, bare := strconv.ParseFloat(v, 64); bare == nil {
+		if d, err := time.ParseDuration(v + "s"); err == nil && ok(d) {
+			return 0, &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + ": " + v + " has no unit; write " + v + "s"}
+		}
+	}
+	return 0, invalid(flag, v, cure)
 }
 
 // invalid makes the error of a bad value. go-flags hands a *flags.Error on
