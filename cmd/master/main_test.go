@@ -20,7 +20,7 @@ import (
 )
 
 // roleKey makes the test binary act as a worker that serves nobody.
-const roleKey = "PHALANX_TEST_ROLE"
+const roleKey = "MASTER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(roleKey) == "" {

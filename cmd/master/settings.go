@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"phalanx/internal/options"
@@ -12,7 +13,7 @@ import (
 // settings reads what the user asked for, and checks what can be checked before
 // anything is started.
 func settings(args []string) (o options.Options, worker string, err error) {
-	if o, err = options.ParseMaster(args, os.Getenv); err != nil {
+	if o, err = options.ParseMaster(args, os.Getenv, options.Named(filepath.Base(os.Args[0])), options.Environ(os.Environ)); err != nil {
 		return o, "", err
 	}
 	if o.Base, err = options.CheckBase(o.Base); err != nil {

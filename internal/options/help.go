@@ -19,13 +19,13 @@ PHALANX_VERBOSE is a count, and a flag that may be repeated (--cache, --index,
 the file of --config, whose lines are flags without dashes: port = 80
 
 Examples:
-  master --base site --port 8080 -v
+  %[1]s --base site --port 8080 -v
         serve the directory "site" on http://localhost:8080/, one line a request
-  master --base /srv/www --bind 127.0.0.1 --workers 4
+  %[1]s --base /srv/www --bind 127.0.0.1 --workers 4
         serve this machine alone, with four worker processes
-  master --base ~/Downloads --list --port 8000
+  %[1]s --base ~/Downloads --list --port 8000
         share a directory, with a page for each folder
-  PHALANX_PORT=0 master --model goroutine -v
+  PHALANX_PORT=0 %[1]s --model goroutine -v
         serve the current directory on a free port, which the log names
 
 Ctrl-C lets every download finish; a second Ctrl-C stops at once.
@@ -51,10 +51,10 @@ func help(p *flags.Parser) string {
 	for _, group := range groups {
 		fmt.Fprintf(&b, "\n%s:\n%s", group, strings.Join(rows[group], ""))
 	}
-	if p.Name == "master" {
-		b.WriteString(helpTail)
-	} else {
+	if p.Name == worker {
 		b.WriteString("\nThe master starts it; it serves nothing by itself.\n")
+	} else {
+		fmt.Fprintf(&b, helpTail, p.Name)
 	}
 	return b.String()
 }

@@ -223,3 +223,42 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+// Texts and hints say the name that the program was started as.
+func TestNamed(t *testing.T) {
+	for _, args := range []string{"--help", "--nonsense", "--port", "left"} {
+		_, err := ParseMaster([]string{args}, noEnv, Named("phalanx"))
+		if text := err.Error(); !strings.Contains(text, "phalanx") || strings.Contains(text, "master --") {
+			t.Errorf("%s of phalanx: %s", args, text)
+		}
+	}
+}
+
+func TestStrayVariables(t *testing.T) {
+	for setting, want := range map[string]string{
+		"PHALANX_PROT=80":         "PHALANX_PROT: no flag has this variable; did you mean PHALANX_PORT?",
+		"PHALANX_KEEP_ALIVE=1s":   "PHALANX_KEEP_ALIVE: no flag has this variable; did you mean PHALANX_KEEPALIVE?",
+		"PHALANX_ACCESS=-":        "PHALANX_ACCESS: no flag has this variable; did you mean PHALANX_ACCESS_LOG?",
+		"PHALANX_SERVICE_HOST=a":  "PHALANX_SERVICE_HOST: no flag has this variable; unset it, see 'phalanx --help'",
+		"PHALANX_HELP=1":          "PHALANX_HELP: no flag has this variable; unset it, see 'phalanx --help'",
+		"PHALANX_=1":              "PHALANX_: no flag has this variable; unset it, see 'phalanx --help'",
+		"PHALANX_\x1b=1":          `"PHALANX_\x1b": no flag has this variable; unset it, see 'phalanx --help'`,
+		"PHALANX_PROT=":           "",
+		"PHALANX_PORT=80":         "",
+		"PHALANX_VERBOSE=1":       "",
+		"PHALANX_UPGRADE=3":       "",
+		"PHALANX_CONFIG=none":     "",
+		"phalanx_prot=80":         "",
+		"HOME=/root":              "",
+		"no assignment":           "",
+		"OTHER_PHALANX_PROT=80":   "",
+		"PHALANX_MAX_REQUESTS=10": "",
+	} {
+		environ := func() []string { return []string{"A=b", setting} }
+		_, err := ParseMaster(nil, noEnv, Named("phalanx"), Environ(environ))
+		var usage *UsageError
+		if want == "" && err != nil || want != "" && (!errors.As(err, &usage) || err.Error() != want) {
+			t.Errorf("%q: %v\nwant %s", setting, err, want)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package options
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// explain turns an error of go-flags into one that names the flag first and
+// ends with a cure. Errors of our own values are that already.
+func explain(p *flags.Parser, err error) string {
+	var fe *flags.Error
+	if !errors.As(err, &fe) || fe.Type == flags.ErrMarshal {
+		return err.Error()
+	}
+	see := "; see '" + p.Name + " --help'"
+	name := quoted(fe.Message)
+	switch fe.Type {
+	case flags.ErrUnknownFlag:
+		dashes := "--"
+		if len(name) == 1 {
+			dashes = "-"
+		}
+		return printable(dashes+name) + ": unknown flag" + strings.ReplaceAll(suggest(p, name)+see, "?;", "?")
+	case flags.ErrExpectedArgument:
+		return name + ": needs a value" + see
+	case flags.ErrNoArgumentForBool:
+		return name + ": takes no value" + see
+	}
+	return fe.Message + see
+}
+
+// quoted returns the flag that a message of go-flags has between ` and ',
+// the long one when it names both.
+func quoted(message string) string {
+	_, s, _ := strings.Cut(message, "`")
+	if i := strings.Index(s, "', but got"); i >= 0 {
+		s = s[:i]
+	}
+	s = strings.TrimSuffix(strings.TrimSuffix(s, " cannot have an argument"), "'")
+	if i := strings.LastIndex(s, ", --"); i >= 0 {
+		s = s[i+2:]
+	}
+	return s
+}
+
+// suggest names the flag that a mistyped one is nearest to, if it is near.
+func suggest(p *flags.Parser, name string) string {
+	var names []string
+	for _, o := range list(p) {
+		names = append(names, "--"+o.LongName)
+	}
+	if near := nearest(name, names, "--"); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
+// nearest returns the name that, without its prefix, is nearest to what was
+// typed, or "" if none is near: two letters differ, or the rest is left out.
+func nearest(typed string, names []string, prefix string) string {
+	best, distance := "", 3
+	for _, name := range names {
+		bare := strings.TrimPrefix(name, prefix)
+		near := edits(typed, bare)
+		if len(typed) > 2 && strings.HasPrefix(bare, typed) {
+			near = 1
+		}
+		if near < distance && near < len(typed) {
+			best, distance = name, near
+		}
+	}
+	return best
+}
+
+// edits is the Levenshtein distance of a and b, in bytes.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
