@@ -65,7 +65,7 @@ func setLines(o *flags.Option, v string) error {
 // envName returns the variable that stands for a flag, "" if there is none.
 func envName(o *flags.Option) string {
 	switch o.LongName {
-	case "help", "version", "check", "slot", "row":
+	case "", "help", "version", "check", "slot", "row", "json", "interval":
 		return ""
 	}
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))

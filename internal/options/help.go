@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	helpHead = `Usage: %s [flags]
+	helpHead = `Usage: %[1]s [flags]
+       %[1]s COMMAND [flags]
 
 Phalanx serves a static website with a pool of worker processes.
 `
@@ -30,46 +31,143 @@ Examples:
 
 Ctrl-C lets every download finish; a second Ctrl-C stops at once.
 `
+	workerHelp = `Usage: worker [flags]
+
+Phalanx serves a static website with a pool of worker processes, and this is
+one of them. The master starts it; it serves nothing by itself.
+`
 )
 
-// help lays the flags out by group, in the order of the struct.
+// help is the text of --help for the flags of this parser.
 func help(p *flags.Parser) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, helpHead, p.Name)
-	var groups []string
-	rows := map[string][]string{}
-	for _, o := range list(p) {
-		group := o.Field().Tag.Get("group")
-		if group == "" {
-			continue
-		}
-		if rows[group] == nil {
-			groups = append(groups, group)
-		}
-		rows[group] = append(rows[group], row(o))
-	}
-	for _, group := range groups {
-		fmt.Fprintf(&b, "\n%s:\n%s", group, strings.Join(rows[group], ""))
-	}
-	if p.Name == worker {
-		b.WriteString("\nThe master starts it; it serves nothing by itself.\n")
-	} else {
+	switch {
+	case p.Name == worker:
+		b.WriteString(workerHelp)
+		b.WriteString(groups(p))
+	case p.LongDescription != "":
+		b.WriteString(commandHelp(p))
+	default:
+		fmt.Fprintf(&b, helpHead, p.Name)
+		b.WriteString(groups(p))
+		b.WriteString(commandRows(p.Name))
 		fmt.Fprintf(&b, helpTail, p.Name)
 	}
 	return b.String()
 }
 
+// groups lays the flags out by group, in the order of the struct.
+func groups(p *flags.Parser) string {
+	var b strings.Builder
+	for _, g := range grouped(list(p)) {
+		fmt.Fprintf(&b, "\n%s:\n", g.name)
+		for _, o := range g.options {
+			b.WriteString(row(o))
+		}
+	}
+	return b.String()
+}
+
+// group is what belongs together in help and man page.
+type group struct {
+	name    string
+	options []*flags.Option
+}
+
+// grouped returns the groups in the order in which they first appear; an option
+// without one is left out.
+func grouped(options []*flags.Option) []group {
+	var all []group
+	index := map[string]int{}
+	for _, o := range options {
+		name := o.Field().Tag.Get("group")
+		if name == "" {
+			continue
+		}
+		i, known := index[name]
+		if !known {
+			i = len(all)
+			index[name] = i
+			all = append(all, group{name: name})
+		}
+		all[i].options = append(all[i].options, o)
+	}
+	return all
+}
+
+// commandRows names the commands.
+func commandRows(name string) string {
+	var b strings.Builder
+	b.WriteString("\nCommands, as the first argument:\n")
+	for t := range definitions() {
+		if t.Get("hidden") == "" {
+			fmt.Fprintf(&b, "  %-28s %s\n", t.Get("command"), t.Get("description"))
+		}
+	}
+	fmt.Fprintf(&b, "  '%s COMMAND --help' says more.\n", name)
+	return b.String()
+}
+
+// commandHelp is the help of one command, with the flags that are its own.
+func commandHelp(p *flags.Parser) string {
+	i := strings.LastIndexByte(p.Name, ' ')
+	program, command := p.Name[:i], p.Name[i+1:]
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: %s\n\n%s\n", strings.TrimSpace(p.Name+" "+p.Usage), wrapped(p.LongDescription, 80))
+	if args := p.Args(); len(args) > 0 {
+		b.WriteString("\nArguments:\n")
+		for _, a := range args {
+			fmt.Fprintf(&b, "  %-28s %s\n", a.Name, a.Description)
+		}
+	}
+	b.WriteString("\nFlags:\n")
+	for _, o := range list(p) {
+		if own(command, o) {
+			b.WriteString(row(o))
+		}
+	}
+	fmt.Fprintf(&b, "\nExample:\n  %s %s\n", program, tag(command, "example"))
+	return b.String()
+}
+
+// own reports whether a flag belongs to the command itself: explain also has
+// those of serving, which the server's own help names.
+func own(command string, o *flags.Option) bool {
+	return command != "explain" || o.Field().Tag.Get("group") == "" || o.LongName == "help"
+}
+
 // row is a flag with its description, and beneath that its default and its
 // variable.
 func row(o *flags.Option) string {
-	short := "    "
+	name := spelled(o)
+	if o.ShortName == 0 {
+		name = "    " + name
+	}
+	indent := strings.Repeat(" ", 31)
+	if len(name) > 28 {
+		name += "\n" + indent[:30]
+	}
+	text := fmt.Sprintf("  %-28s %s\n", name, o.Description)
+	if notes := notes(o); notes != "" {
+		text += indent + "[" + notes + "]\n"
+	}
+	return text
+}
+
+// spelled is how a flag is written.
+func spelled(o *flags.Option) string {
+	var names []string
 	if o.ShortName != 0 {
-		short = "-" + string(o.ShortName) + ", "
+		names = append(names, "-"+string(o.ShortName))
 	}
-	name := "--" + o.LongName
-	if o.ValueName != "" {
-		name += " " + o.ValueName
+	if o.LongName != "" {
+		names = append(names, "--"+o.LongName)
 	}
+	return strings.TrimSpace(strings.Join(names, ", ") + " " + o.ValueName)
+}
+
+// notes are a flag's default and its variable.
+func notes(o *flags.Option) string {
 	var notes []string
 	switch {
 	case o.DefaultMask != "":
@@ -80,9 +178,25 @@ func row(o *flags.Option) string {
 	if key := envName(o); key != "" {
 		notes = append(notes, "$"+key)
 	}
-	text := fmt.Sprintf("  %s%-24s %s\n", short, name, o.Description)
-	if len(notes) > 0 {
-		text += strings.Repeat(" ", 31) + "[" + strings.Join(notes, ", ") + "]\n"
+	return strings.Join(notes, ", ")
+}
+
+// wrapped breaks a text into lines.
+func wrapped(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case column == 0:
+		case column+1+len(word) > width:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
 	}
-	return text
+	return b.String()
 }

@@ -23,12 +23,22 @@ func explain(p *flags.Parser, err error) string {
 			dashes = "-"
 		}
 		return printable(dashes+name) + ": unknown flag" + strings.ReplaceAll(suggest(p, name)+see, "?;", "?")
+	case flags.ErrRequired:
+		_, name, _ = strings.Cut(fe.Message, "`")
+		name, _, _ = strings.Cut(name, "`")
+		return name + " is missing" + see
 	case flags.ErrExpectedArgument:
 		return name + ": needs a value" + see
 	case flags.ErrNoArgumentForBool:
 		return name + ": takes no value" + see
 	}
 	return fe.Message + see
+}
+
+// isMissing reports whether err says that an argument is missing.
+func isMissing(err error) bool {
+	e, ok := errors.AsType[*flags.Error](err)
+	return ok && e.Type == flags.ErrRequired
 }
 
 // quoted returns the flag that a message of go-flags has between ` and ',

@@ -38,14 +38,24 @@ func Named(name string) From { return func(s *start) { s.name = name } }
 // PHALANX_ variable that no flag has is an error.
 func Environ(list func() []string) From { return func(s *start) { s.environ = list } }
 
-// ParseMaster reads the master's flags, the PHALANX_ variables for the flags
-// that are not given, and the file of --config for those that neither says. The
-// error is a [*UsageError], a [*ConfigError] of the file, or an [*Info] when
-// the user asked for a text.
-func ParseMaster(args []string, getenv func(string) string, more ...From) (Options, error) {
+func started(args []string, getenv func(string) string, more []From) start {
 	s := start{name: "master", args: args, getenv: getenv}
 	for _, tell := range more {
 		tell(&s)
+	}
+	return s
+}
+
+// ParseMaster reads the master's flags, the PHALANX_ variables for the flags
+// that are not given, and the file of --config for those that neither says. The
+// error is a [*UsageError], a [*ConfigError] of the file, or an [*Info] when
+// the user asked for a text. It serves no command, see [ParseCommand].
+func ParseMaster(args []string, getenv func(string) string, more ...From) (Options, error) {
+	s := started(args, getenv, more)
+	if c, err := ParseCommand(s.name, args, getenv, more...); err != nil {
+		return Options{}, err
+	} else if c != nil {
+		return Options{}, &UsageError{c.Name + ": starts no server; it is a command of its own"}
 	}
 	return s.serving(func() (*flags.Parser, *line, error) {
 		var l line
@@ -167,14 +177,14 @@ func parse(p *flags.Parser, args []string, file string, wantsHelp, wantsVersion 
 	}
 	rest, err := p.ParseArgs(args)
 	switch {
+	case *wantsHelp && (err == nil || isMissing(err)):
+		return &Info{help(p)}
 	case err != nil:
 		return &UsageError{explain(p, err)}
-	case *wantsHelp:
-		return &Info{help(p)}
 	case *wantsVersion:
 		return &Info{"phalanx " + Version + "\n"}
 	case len(rest) > 0:
-		return &UsageError{printable(rest[0]) + ": left-over argument; see '" + p.Name + " --help'"}
+		return leftOver(p, rest[0])
 	}
 	return nil
 }

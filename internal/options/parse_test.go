@@ -136,7 +136,8 @@ func TestParseMasterErrors(t *testing.T) {
 		{[]string{"--nonsense"}, "--nonsense: unknown flag" + see},
 		{[]string{"--slot=1"}, "--slot: unknown flag" + see},
 		{[]string{"-x"}, "-x: unknown flag" + see},
-		{[]string{"site"}, "site: left-over argument" + see},
+		{[]string{"site"}, "site: unknown command; to serve a directory write --base site" + see},
+		{[]string{"-v", "site"}, "site: left-over argument" + see},
 		{[]string{"-v", "--", "--port"}, "--port: left-over argument" + see},
 	}
 	for _, tt := range tests {

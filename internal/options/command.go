@@ -1,0 +1,219 @@
+package options
+
+import (
+	"cmp"
+	"iter"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// Command is what the first argument asks for when it is no flag: to look at
+// a server that runs already, to give it an order, or to explain a reply.
+type Command struct {
+	Name string // top, status, reload, stop, scale or explain
+
+	Admin    string        // all but explain: where the server answers, see [Admin]
+	JSON     bool          // status: print JSON
+	Interval time.Duration // top: the time between two looks, MinInterval to MaxInterval
+	Workers  int           // scale: how many there are to be, 1 to MaxWorkers
+
+	URL     string  // explain: a target that begins with a slash, or http://HOST[:PORT]/...
+	Header  []Field // explain: of the request, in order
+	Options Options // explain: what would be served, and how
+}
+
+// commands are all there are, in the order of the help.
+type commands struct {
+	Top     topCommand     `command:"top" description:"watch a running server, like top(1)" long-description:"Shows what each worker does, anew each second. q ends it." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
+	Status  statusCommand  `command:"status" description:"print how a running server is, once" long-description:"Prints how the server and each of its workers is." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
+	Reload  orderCommand   `command:"reload" description:"replace every worker, as SIGHUP does" long-description:"Lets the server read its options again and replace every worker, and waits until that is done. No client notices." usage:"[--admin ADDR]" example:"reload --admin /run/phalanx.sock"`
+	Stop    orderCommand   `command:"stop" description:"let every download finish, then stop" long-description:"Stops the server when every download under way has finished, as SIGTERM does." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
+	Scale   scaleCommand   `command:"scale" description:"change the number of workers" long-description:"Opens or closes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
+	Explain explainCommand `command:"explain" description:"say why a URL is answered as it is" long-description:"Says step by step how a request would be answered, and starts no server. It takes every flag of serving too, and the same variables and file." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+}
+
+// asked is in every command.
+type asked struct {
+	Help bool `short:"h" long:"help" description:"print this text"`
+}
+
+// reach is what it takes to speak to a server.
+type reach struct {
+	Admin Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"the --admin of the server itself"`
+}
+
+type (
+	topCommand struct {
+		reach
+		Interval Interval `long:"interval" value-name:"DURATION" default:"1s" description:"time between two looks, 100ms to 1m"`
+		asked
+	}
+	statusCommand struct {
+		reach
+		JSON bool `long:"json" description:"print JSON"`
+		asked
+	}
+	orderCommand struct {
+		reach
+		asked
+	}
+	scaleCommand struct {
+		reach
+		asked
+		Args struct {
+			N scaled `positional-arg-name:"N" description:"workers, 1 to 1024"`
+		} `positional-args:"yes" required:"yes"`
+	}
+	explainCommand struct {
+		Request []requestField `short:"H" value-name:"FIELD" unquote:"false" description:"a 'Name: value' of the request"`
+		line
+		Args struct {
+			URL target `positional-arg-name:"URL" description:"a path, such as /index.html, or http://HOST/PATH"`
+		} `positional-args:"yes" required:"yes"`
+	}
+)
+
+// part returns a pointer to the struct of the command with this name, and one
+// to its --help.
+func (c *commands) part(name string) (data any, help *bool) {
+	switch name {
+	case "top":
+		return &c.Top, &c.Top.Help
+	case "status":
+		return &c.Status, &c.Status.Help
+	case "reload":
+		return &c.Reload, &c.Reload.Help
+	case "stop":
+		return &c.Stop, &c.Stop.Help
+	case "scale":
+		return &c.Scale, &c.Scale.Help
+	case "explain":
+		return &c.Explain, &c.Explain.Help
+	}
+	return nil, nil
+}
+
+// definitions yields the tag of each command.
+func definitions() iter.Seq[reflect.StructTag] {
+	return func(yield func(reflect.StructTag) bool) {
+		t := reflect.TypeFor[commands]()
+		for i := range t.NumField() {
+			if !yield(t.Field(i).Tag) {
+				return
+			}
+		}
+	}
+}
+
+// tag returns what the definition of a command has under a key, "" if there is
+// no such command.
+func tag(command, key string) string {
+	for t := range definitions() {
+		if t.Get("command") == command {
+			return t.Get(key)
+		}
+	}
+	return ""
+}
+
+// ParseCommand reads a command line that begins with a command, started under
+// this name. It returns nil when the first argument is a flag or there is none:
+// then [ParseMaster] reads it. The error is a [*UsageError] (an unknown command
+// too), a [*ConfigError] of explain's --config, or an [*Info] when --help was
+// asked for.
+func ParseCommand(name string, args []string, getenv func(string) string, more ...From) (*Command, error) {
+	s := started(args, getenv, append([]From{Named(name)}, more...))
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return nil, nil
+	}
+	var all commands
+	data, help := all.part(args[0])
+	if data == nil {
+		return nil, s.unknownCommand()
+	}
+	s.name, s.args = s.name+" "+args[0], args[1:]
+	c := &Command{Name: args[0]}
+	if c.Name == "explain" {
+		return s.explain(c)
+	}
+	p, err := s.parserOf(c.Name, data)
+	if err == nil {
+		err = parse(p, s.args, "", help, new(bool))
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Admin, err = s.endpoint(cmp.Or(all.Top.Admin, all.Status.Admin, all.Reload.Admin, all.Stop.Admin, all.Scale.Admin))
+	if err != nil {
+		return nil, err
+	}
+	c.JSON, c.Interval, c.Workers = all.Status.JSON, time.Duration(all.Top.Interval), int(all.Scale.Args.N)
+	return c, nil
+}
+
+// explain reads the flags of serving and what is to be explained.
+func (s start) explain(c *Command) (*Command, error) {
+	var e explainCommand
+	var err error
+	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
+		e = explainCommand{}
+		p, err := s.parserOf(c.Name, &e)
+		return p, &e.line, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.URL = string(e.Args.URL)
+	for _, f := range e.Request {
+		c.Header = append(c.Header, Field(f))
+	}
+	return c, nil
+}
+
+// parserOf makes the parser of a command. It is one by itself, not a part of
+// the server's, so that flags of serving are none of its own.
+func (s start) parserOf(command string, data any) (*flags.Parser, error) {
+	p, err := newParser(s.name, data)
+	p.Usage, p.LongDescription = tag(command, "usage"), tag(command, "long-description")
+	return p, err
+}
+
+// endpoint returns the one that was given, or else the variable's.
+func (s start) endpoint(given Admin) (string, error) {
+	if given != "" {
+		return string(given), nil
+	}
+	v := s.getenv("PHALANX_ADMIN")
+	if v == "" {
+		return "", &UsageError{"no server is named; give --admin ADDR, with which the server was started, or set PHALANX_ADMIN; see '" + s.name + " --help'"}
+	}
+	var a Admin
+	if err := a.UnmarshalFlag(v); err != nil {
+		return "", &UsageError{"PHALANX_ADMIN" + strings.TrimPrefix(err.Error(), "--admin")}
+	}
+	return string(a), nil
+}
+
+// unknownCommand says what the first argument may have been meant to be.
+func (s start) unknownCommand() error {
+	names := []string{"--help", "--version"}
+	for t := range definitions() {
+		names = append(names, t.Get("command"))
+	}
+	typed := printable(s.args[0])
+	if near := nearest(s.args[0], names, ""); near != "" {
+		return &UsageError{typed + ": unknown command; did you mean " + near + "? see '" + s.name + " --help'"}
+	}
+	return &UsageError{typed + ": unknown command; to serve a directory write --base " + typed + "; see '" + s.name + " --help'"}
+}
+
+// leftOver says what is wrong with an argument that is no flag's.
+func leftOver(p *flags.Parser, arg string) error {
+	if p.LongDescription == "" && tag(arg, "command") != "" {
+		return &UsageError{arg + ": a command comes first; see '" + p.Name + " " + arg + " --help'"}
+	}
+	return &UsageError{printable(arg) + ": left-over argument; see '" + p.Name + " --help'"}
+}

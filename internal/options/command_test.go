@@ -1,0 +1,172 @@
+package options
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseCommand(t *testing.T) {
+	const sock = "/run/phalanx.sock"
+	env := map[string]string{"PHALANX_ADMIN": "[::1]:9090", "PHALANX_BASE": "www"}
+	serving := defaults()
+	serving.Base, serving.Admin = "www", "[::1]:9090"
+	explained := func(url string, header ...Field) *Command {
+		return &Command{Name: "explain", URL: url, Header: header, Options: serving}
+	}
+	for _, tt := range []struct {
+		args []string
+		want *Command
+	}{
+		{nil, nil},
+		{[]string{"--base", "site"}, nil},
+		{[]string{"-v", "status"}, nil},
+		{[]string{"top"}, &Command{Name: "top", Admin: "[::1]:9090", Interval: time.Second}},
+		{[]string{"top", "--admin", sock, "--interval=250ms"}, &Command{Name: "top", Admin: sock, Interval: 250 * time.Millisecond}},
+		{[]string{"status", "--json", "--admin=" + sock}, &Command{Name: "status", Admin: sock, JSON: true}},
+		{[]string{"reload", "--admin=" + sock}, &Command{Name: "reload", Admin: sock}},
+		{[]string{"stop", "--admin=" + sock}, &Command{Name: "stop", Admin: sock}},
+		{[]string{"scale", "--admin=" + sock, "8"}, &Command{Name: "scale", Admin: sock, Workers: 8}},
+		{[]string{"scale", "1024"}, &Command{Name: "scale", Admin: "[::1]:9090", Workers: 1024}},
+		{[]string{"explain", "/"}, explained("/")},
+		{[]string{"explain", "/a?b=//c://d#e"}, explained("/a?b=//c://d")},
+		{[]string{"explain", "/ü b\n"}, explained("/%C3%BC%20b%0A")},
+		{[]string{"explain", "/%zz"}, explained("/%zz")},
+		{[]string{"explain", "HTTP://localhost"}, explained("http://localhost/")},
+		{[]string{"explain", "http://[::1]:8080?q"}, explained("http://[::1]:8080/?q")},
+		{[]string{"explain", "http://a.b:/c"}, explained("http://a.b:/c")},
+		{
+			[]string{"explain", "/", "-H", "Range: bytes=0-9", "-HConnection:close", "-H", "Accept-Encoding:"},
+			explained("/", "Range: bytes=0-9", "Connection: close", "Accept-Encoding: "),
+		},
+	} {
+		got, err := ParseCommand("phalanx", tt.args, func(key string) string { return env[key] })
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("ParseCommand(%q) = %+v, %v\nwant %+v", tt.args, got, err, tt.want)
+		}
+	}
+}
+
+// Explain serves with the flags, the variables and the file of the server.
+func TestExplainOptions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("list = true\nport = 81\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"PHALANX_PORT": "82", "PHALANX_CONFIG": file}
+	args := []string{"explain", "/a", "--header", "X-A: b", "-H", "A: b", "--cors", "-v"}
+	c, err := ParseCommand("phalanx", args, func(key string) string { return env[key] })
+	want := defaults()
+	want.List, want.Port, want.Header, want.CORS, want.Verbose = true, 82, []Field{"X-A: b"}, true, 1
+	want.Config = file
+	if err != nil || !reflect.DeepEqual(c.Options, want) || c.URL != "/a" || !reflect.DeepEqual(c.Header, []Field{"A: b"}) {
+		t.Errorf("%+v, %v\nwant %+v", c, err, want)
+	}
+	stray := func() []string { return []string{"PHALANX_BSAE=www"} }
+	if _, err := ParseCommand("phalanx", []string{"explain", "/"}, noEnv, Environ(stray)); err == nil || !strings.Contains(err.Error(), "PHALANX_BASE?") {
+		t.Errorf("a stray variable: %v", err)
+	}
+}
+
+func TestParseCommandErrors(t *testing.T) {
+	const see = "; see 'phalanx --help'"
+	for args, want := range map[string]string{
+		"stauts":                     "stauts: unknown command; did you mean status? see 'phalanx --help'",
+		"relod --admin a:1":          "relod: unknown command; did you mean reload? see 'phalanx --help'",
+		"exp /":                      "exp: unknown command; did you mean explain? see 'phalanx --help'",
+		"help":                       "help: unknown command; did you mean --help? see 'phalanx --help'",
+		"version":                    "version: unknown command; did you mean --version? see 'phalanx --help'",
+		"site":                       "site: unknown command; to serve a directory write --base site" + see,
+		"\x1b[2J":                    `"\x1b[2J": unknown command; to serve a directory write --base "\x1b[2J"` + see,
+		"status":                     "no server is named; give --admin ADDR, with which the server was started, or set PHALANX_ADMIN; see 'phalanx status --help'",
+		"status --admin 9090":        "--admin 9090: is a port without a host; write 127.0.0.1:9090, or 0.0.0.0:9090 for every address of this machine",
+		"status --jsn --admin a:1":   "--jsn: unknown flag; did you mean --json? see 'phalanx status --help'",
+		"status --port 80":           "--port: unknown flag; see 'phalanx status --help'",
+		"status two --admin a:1":     "two: left-over argument; see 'phalanx status --help'",
+		"status status --admin a:1":  "status: left-over argument; see 'phalanx status --help'",
+		"top --interval 1":           "--interval: 1 has no unit; write 1s",
+		"top --interval 1ms":         "--interval 1ms: must be 100ms to 1m, such as 2s",
+		"scale --admin a:1":          "N is missing; see 'phalanx scale --help'",
+		"scale 0":                    "0: must be 1 to 1024; the command stop ends the server",
+		"scale 1025":                 "1025: must be the number of workers, 1 to 1024",
+		"scale two":                  "two: must be the number of workers, 1 to 1024",
+		"explain":                    "URL is missing; see 'phalanx explain --help'",
+		"explain / /":                "/: left-over argument; see 'phalanx explain --help'",
+		"explain a.html":             "a.html: must begin with a slash, such as /index.html, or with http://",
+		"explain https://a/":         "https://a/: only http:// is served; write a path, such as /index.html, or an http:// URL",
+		"explain http://u:p@a/":      "http://u:p@a/: a user name or password is not for this server; leave out everything up to the @",
+		"explain http:///a":          "http:///a: needs a host, such as http://localhost/index.html",
+		"explain http://a:b/":        "http://a:b/: the port must be a number up to 65535",
+		"explain http://a:65536/":    "http://a:65536/: the port must be a number up to 65535",
+		"explain http://a,b/":        "http://a,b/: needs a host, such as http://localhost/index.html",
+		"explain / -H Range":         "-H Range: must be 'Name: value', such as 'Range: bytes=0-9'",
+		"explain / -H a:\r\nb:c":     `-H "a:\r\nb:c": must be 'Name: value', such as 'Range: bytes=0-9'`,
+		"explain / --header Range:b": "",
+		"explain / --port x":         "--port x: must be 0 to 65535 (0 takes a free one)",
+		"explain / --prot":           "--prot: unknown flag; did you mean --port? see 'phalanx explain --help'",
+	} {
+		fields := strings.Split(args, " ")
+		c, err := ParseCommand("phalanx", fields, noEnv)
+		if want == "" && c != nil && err == nil {
+			continue
+		}
+		var usage *UsageError
+		if c != nil || !errors.As(err, &usage) || err.Error() != want {
+			t.Errorf("%q:\n got %v\nwant %v", args, err, want)
+		}
+	}
+	wrong := func(string) string { return "9090" }
+	const text = "PHALANX_ADMIN 9090: is a port without a host; write 127.0.0.1:9090, or 0.0.0.0:9090 for every address of this machine"
+	if _, err := ParseCommand("phalanx", []string{"stop"}, wrong); err == nil || err.Error() != text {
+		t.Errorf("got %v\nwant %s", err, text)
+	}
+}
+
+// A command is no way to serve, wherever it stands.
+func TestServeNoCommand(t *testing.T) {
+	for args, want := range map[string]string{
+		"stop --admin a:1": "stop: starts no server; it is a command of its own",
+		"stauts":           "stauts: unknown command; did you mean status? see 'master --help'",
+		"--port 0 status":  "status: a command comes first; see 'master status --help'",
+	} {
+		if _, err := ParseMaster(strings.Fields(args), noEnv); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v\nwant %s", args, err, want)
+		}
+	}
+}
+
+// Every command has a struct, a help with an example that it understands
+// itself, and a line in the help of the program.
+func TestCommandHelp(t *testing.T) {
+	_, err := ParseMaster([]string{"--help"}, noEnv)
+	whole := err.Error()
+	for d := range definitions() {
+		name := d.Get("command")
+		for _, args := range [][]string{{name, "--help"}, {name, "-h"}} {
+			c, err := ParseCommand("phalanx", args, noEnv)
+			var info *Info
+			if c != nil || !errors.As(err, &info) || !strings.HasPrefix(info.Text, "Usage: phalanx "+name) || !strings.Contains(info.Text, "\nExample:\n  phalanx "+name) {
+				t.Errorf("%q: %v", args, err)
+				continue
+			}
+			for line := range strings.Lines(info.Text) {
+				if len(line) > 81 {
+					t.Errorf("wider than a terminal: %q", line)
+				}
+			}
+		}
+		if shown := strings.Contains(whole, "\n  "+name+" "); shown == (d.Get("hidden") != "") {
+			t.Errorf("the help names %s: %v", name, shown)
+		}
+		if d.Get("hidden") == "" {
+			example := strings.Split(strings.ReplaceAll(d.Get("example"), "'Range: bytes=0-9'", "Range:bytes=0-9"), " ")
+			if c, err := ParseCommand("phalanx", example, noEnv); err != nil || c == nil {
+				t.Errorf("the example %q: %v", example, err)
+			}
+		}
+	}
+}
