@@ -19,7 +19,7 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	if o.Base, err = options.CheckBase(o.Base); err != nil {
 		return o, "", err
 	}
-	worker, err = findWorker(o.Worker)
+	worker, err = findWorker(string(o.Worker))
 	return o, worker, err
 }
 

@@ -25,14 +25,16 @@ type Command struct {
 	Options Options // explain: what would be served, and how
 }
 
-// commands are all there are, in the order of the help.
+// commands are all there are, in the order of the help. Completion comes
+// from here too.
 type commands struct {
-	Top     topCommand     `command:"top" description:"watch a running server, like top(1)" long-description:"Shows what each worker does, anew each second. q ends it." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
-	Status  statusCommand  `command:"status" description:"print how a running server is, once" long-description:"Prints how the server and each of its workers is." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
-	Reload  orderCommand   `command:"reload" description:"replace every worker, as SIGHUP does" long-description:"Lets the server read its options again and replace every worker, and waits until that is done. No client notices." usage:"[--admin ADDR]" example:"reload --admin /run/phalanx.sock"`
-	Stop    orderCommand   `command:"stop" description:"let every download finish, then stop" long-description:"Stops the server when every download under way has finished, as SIGTERM does." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
-	Scale   scaleCommand   `command:"scale" description:"change the number of workers" long-description:"Opens or closes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
-	Explain explainCommand `command:"explain" description:"say why a URL is answered as it is" long-description:"Says step by step how a request would be answered, and starts no server. It takes every flag of serving too, and the same variables and file." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows what each worker does, anew each second. q ends it." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
+	Status     statusCommand     `command:"status" description:"print how a running server is, once" long-description:"Prints how the server and each of its workers is." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
+	Reload     orderCommand      `command:"reload" description:"replace every worker, as SIGHUP does" long-description:"Lets the server read its options again and replace every worker, and waits until that is done. No client notices." usage:"[--admin ADDR]" example:"reload --admin /run/phalanx.sock"`
+	Stop       orderCommand      `command:"stop" description:"let every download finish, then stop" long-description:"Stops the server when every download under way has finished, as SIGTERM does." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
+	Scale      scaleCommand      `command:"scale" description:"change the number of workers" long-description:"Opens or closes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
+	Explain    explainCommand    `command:"explain" description:"say why a URL is answered as it is" long-description:"Says step by step how a request would be answered, and starts no server. It takes every flag of serving too, and the same variables and file." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+	Completion completionCommand `command:"completion" hidden:"yes" description:"print the completion of a shell" long-description:"Prints what lets a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
 // asked is in every command.
@@ -74,6 +76,12 @@ type (
 			URL target `positional-arg-name:"URL" description:"a path, such as /index.html, or http://HOST/PATH"`
 		} `positional-args:"yes" required:"yes"`
 	}
+	completionCommand struct {
+		asked
+		Args struct {
+			Shell shell `positional-arg-name:"SHELL" description:"bash, zsh or fish"`
+		} `positional-args:"yes" required:"yes"`
+	}
 )
 
 // part returns a pointer to the struct of the command with this name, and one
@@ -92,6 +100,8 @@ func (c *commands) part(name string) (data any, help *bool) {
 		return &c.Scale, &c.Scale.Help
 	case "explain":
 		return &c.Explain, &c.Explain.Help
+	case "completion":
+		return &c.Completion, &c.Completion.Help
 	}
 	return nil, nil
 }
@@ -122,10 +132,13 @@ func tag(command, key string) string {
 // ParseCommand reads a command line that begins with a command, started under
 // this name. It returns nil when the first argument is a flag or there is none:
 // then [ParseMaster] reads it. The error is a [*UsageError] (an unknown command
-// too), a [*ConfigError] of explain's --config, or an [*Info] when --help was
-// asked for.
+// too), a [*ConfigError] of explain's --config, or an [*Info]: --help, the man
+// page or a completion was asked for.
 func ParseCommand(name string, args []string, getenv func(string) string, more ...From) (*Command, error) {
 	s := started(args, getenv, append([]From{Named(name)}, more...))
+	if s.getenv(envCompletion) != "" {
+		return nil, s.complete()
+	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return nil, nil
 	}
@@ -145,6 +158,10 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c.Name == "completion" {
+		text, err := script(all.Completion.Args.Shell, name)
+		return nil, cmp.Or(err, error(&Info{text}))
 	}
 	c.Admin, err = s.endpoint(cmp.Or(all.Top.Admin, all.Status.Admin, all.Reload.Admin, all.Stop.Admin, all.Scale.Admin))
 	if err != nil {

@@ -39,7 +39,7 @@ request-id = true
 	want := Options{
 		Base: "www", Port: 82, KeepAlive: KeepAlive(7 * time.Second), List: true, CORS: true, Verbose: 2,
 		Index: []Name{"c.html", "d.html"}, Cache: []Rule{{"assets/**", "max-age=60, immutable"}},
-		Header: []Field{"X-Frame-Options: DENY"}, Config: file,
+		Header: []Field{"X-Frame-Options: DENY"}, Config: File(file),
 		Admin: "/run/phalanx/admin.sock", AccessLog: "access.log", AccessLogFormat: AccessCombined, RequestID: true,
 		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 	}
@@ -50,7 +50,7 @@ request-id = true
 	if o, err = ParseMaster([]string{"--index", "e.html"}, func(key string) string { return env[key] }); err != nil {
 		t.Fatal(err)
 	}
-	if o.Port != 81 || !reflect.DeepEqual(o.Index, []Name{"e.html"}) || o.Config != file {
+	if o.Port != 81 || !reflect.DeepEqual(o.Index, []Name{"e.html"}) || o.Config != File(file) {
 		t.Errorf("named by its variable: %+v", o)
 	}
 }

@@ -35,9 +35,9 @@ type Options struct {
 	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"size of each recv(), 1 to 16M; 64k is understood"`
 	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"how long an idle connection stays open"`
 	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"when epoll workers look at a file again"`
-	Worker    string    `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"the worker binary"`
+	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"the worker binary"`
 
-	Config       string       `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again"`
+	Config       File         `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again"`
 	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish"`
 	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life"`
@@ -149,7 +149,7 @@ func (o Options) WorkerArgs(slot int) []string {
 		args = append(args, "--bind="+string(o.Bind))
 	}
 	if o.Worker != "" {
-		args = append(args, "--worker="+o.Worker)
+		args = append(args, "--worker="+string(o.Worker))
 	}
 	for _, rule := range o.Cache {
 		args = append(args, "--cache="+rule.String())

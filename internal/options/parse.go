@@ -175,8 +175,12 @@ func parse(p *flags.Parser, args []string, file string, wantsHelp, wantsVersion 
 			return err
 		}
 	}
+	var completion *Info
+	p.CompletionHandler = func(candidates []flags.Completion) { completion = answer(candidates) }
 	rest, err := p.ParseArgs(args)
 	switch {
+	case completion != nil:
+		return completion
 	case *wantsHelp && (err == nil || isMissing(err)):
 		return &Info{help(p)}
 	case err != nil:

@@ -32,6 +32,7 @@ type (
 	KeepAlive time.Duration // 1ms to MaxKeepAlive
 	Expires   time.Duration // 0 to MaxExpires
 	FileCache time.Duration // 0 to MaxFileCache
+	File      string        // a file's path, as given
 	LogFormat string        // LogAuto, LogConsole or LogJSON
 )
 

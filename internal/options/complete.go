@@ -1,0 +1,149 @@
+package options
+
+import (
+	"cmp"
+	"embed"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// Shells ask the program itself what can stand where the cursor is: go-flags
+// finds out when this variable is set, and the values say it of themselves
+// ([flags.Completer]). The answer is an [*Info], so that nothing is started.
+const envCompletion = "GO_FLAGS_COMPLETION"
+
+//go:embed shell
+var scripts embed.FS
+
+// shell is one for which there is a script.
+type shell string
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (s *shell) UnmarshalFlag(v string) error {
+	switch v {
+	case "bash", "zsh", "fish":
+		*s = shell(v)
+		return nil
+	}
+	return wrong(v, "must be bash, zsh or fish")
+}
+
+// script returns what makes a shell complete the program of this name.
+func script(s shell, name string) (string, error) {
+	text, err := scripts.ReadFile("shell/" + string(s))
+	if err != nil {
+		return "", err
+	}
+	function := strings.Map(func(c rune) rune {
+		if c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			return c
+		}
+		return '_'
+	}, name)
+	return strings.NewReplacer("@NAME@", name, "@FUNCTION@", function).Replace(string(text)), nil
+}
+
+// complete answers a shell. A command is offered in the first place alone, and
+// has its own flags after that.
+func (s start) complete() error {
+	var all commands
+	var l line
+	data, wantsHelp := any(&l), &l.Help
+	args := s.args
+	if len(args) > 1 {
+		if part, help := all.part(args[0]); part != nil {
+			data, wantsHelp, args = part, help, args[1:]
+		}
+	}
+	p, err := newParser(s.name, data)
+	if err == nil && len(s.args) <= 1 {
+		p.SubcommandsOptional = true
+		_, err = p.AddGroup("commands", "", &all)
+	}
+	if err == nil {
+		err = parse(p, args, "", wantsHelp, new(bool))
+	}
+	return cmp.Or(err, error(&Info{}))
+}
+
+// answer is a candidate on each line, with its description after a tab.
+func answer(candidates []flags.Completion) *Info {
+	var b strings.Builder
+	for _, c := range candidates {
+		b.WriteString(c.Item)
+		if c.Description != "" {
+			b.WriteString("\t" + c.Description)
+		}
+		b.WriteByte('\n')
+	}
+	return &Info{b.String()}
+}
+
+// Complete implements [flags.Completer], as do the methods below.
+func (Model) Complete(match string) []flags.Completion {
+	return words(match, string(Process), string(Goroutine), string(Serial))
+}
+
+func (Engine) Complete(match string) []flags.Completion {
+	return words(match, string(Auto), string(Epoll), string(Netpoll))
+}
+
+func (LogFormat) Complete(match string) []flags.Completion {
+	return words(match, string(LogAuto), string(LogConsole), string(LogJSON))
+}
+
+func (AccessLogFormat) Complete(match string) []flags.Completion {
+	return words(match, string(AccessCommon), string(AccessCombined), string(AccessJSON))
+}
+
+func (shell) Complete(match string) []flags.Completion { return words(match, "bash", "zsh", "fish") }
+
+func (Base) Complete(match string) []flags.Completion      { return paths(match, false) }
+func (File) Complete(match string) []flags.Completion      { return paths(match, true) }
+func (AccessLog) Complete(match string) []flags.Completion { return paths(match, true) }
+
+// Complete knows no ports, but finds sockets.
+func (Admin) Complete(match string) []flags.Completion {
+	if !Admin(match).Unix() {
+		return nil
+	}
+	return paths(match, true)
+}
+
+func words(match string, all ...string) []flags.Completion {
+	var fit []flags.Completion
+	for _, word := range all {
+		if strings.HasPrefix(word, match) {
+			fit = append(fit, flags.Completion{Item: word})
+		}
+	}
+	return fit
+}
+
+// paths returns the directories, which end in a slash, and perhaps the files
+// whose path begins so. Names with a line break cannot be told to a shell.
+func paths(match string, files bool) []flags.Completion {
+	dir, prefix := filepath.Split(match)
+	entries, err := os.ReadDir(cmp.Or(dir, "."))
+	if err != nil {
+		return nil // there is nothing to offer
+	}
+	var fit []flags.Completion
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, prefix) || prefix == "" && name[0] == '.' || strings.ContainsAny(name, "\n\t") {
+			continue
+		}
+		info, err := os.Stat(dir + name) // of what a link points to
+		switch {
+		case err == nil && info.IsDir():
+			fit = append(fit, flags.Completion{Item: dir + name + "/"})
+		case files:
+			fit = append(fit, flags.Completion{Item: dir + name})
+		}
+	}
+	return fit
+}
