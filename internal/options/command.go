@@ -25,8 +25,8 @@ type Command struct {
 	Options Options // explain: what would be served, and how
 }
 
-// commands are all there are, in the order of the help. Completion comes
-// from here too.
+// commands are all there are, in the order of the help. Completion and the
+// man page come from here too.
 type commands struct {
 	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows what each worker does, anew each second. q ends it." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
 	Status     statusCommand     `command:"status" description:"print how a running server is, once" long-description:"Prints how the server and each of its workers is." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
@@ -34,12 +34,13 @@ type commands struct {
 	Stop       orderCommand      `command:"stop" description:"let every download finish, then stop" long-description:"Stops the server when every download under way has finished, as SIGTERM does." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
 	Scale      scaleCommand      `command:"scale" description:"change the number of workers" long-description:"Opens or closes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
 	Explain    explainCommand    `command:"explain" description:"say why a URL is answered as it is" long-description:"Says step by step how a request would be answered, and starts no server. It takes every flag of serving too, and the same variables and file." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+	Man        manCommand        `command:"man" hidden:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
 	Completion completionCommand `command:"completion" hidden:"yes" description:"print the completion of a shell" long-description:"Prints what lets a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
 // asked is in every command.
 type asked struct {
-	Help bool `short:"h" long:"help" description:"print this text"`
+	Help bool `short:"h" long:"help" description:"print the help"`
 }
 
 // reach is what it takes to speak to a server.
@@ -76,10 +77,11 @@ type (
 			URL target `positional-arg-name:"URL" description:"a path, such as /index.html, or http://HOST/PATH"`
 		} `positional-args:"yes" required:"yes"`
 	}
+	manCommand        struct{ asked }
 	completionCommand struct {
 		asked
 		Args struct {
-			Shell shell `positional-arg-name:"SHELL" description:"bash, zsh or fish"`
+			Shell shell `positional-arg-name:"SHELL" description:"one of bash, zsh and fish"`
 		} `positional-args:"yes" required:"yes"`
 	}
 )
@@ -100,6 +102,8 @@ func (c *commands) part(name string) (data any, help *bool) {
 		return &c.Scale, &c.Scale.Help
 	case "explain":
 		return &c.Explain, &c.Explain.Help
+	case "man":
+		return &c.Man, &c.Man.Help
 	case "completion":
 		return &c.Completion, &c.Completion.Help
 	}
@@ -159,7 +163,11 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	if err != nil {
 		return nil, err
 	}
-	if c.Name == "completion" {
+	switch c.Name {
+	case "man":
+		text, err := manual()
+		return nil, cmp.Or(err, error(&Info{text}))
+	case "completion":
 		text, err := script(all.Completion.Args.Shell, name)
 		return nil, cmp.Or(err, error(&Info{text}))
 	}

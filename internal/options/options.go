@@ -14,22 +14,22 @@ import (
 
 // Options is what the user asked for, validated value by value.
 type Options struct {
-	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"the directory to serve"`
-	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"how long a browser may keep a file without asking"`
+	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"the directory to serve" detail:"It is opened once: when a symbolic link of that name is pointed elsewhere, start again."`
+	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"how long a browser may keep a file without asking" detail:"It is said in Expires and in Cache-Control: max-age; 0 lets the browser ask each time."`
 
-	Cache    []Rule  `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; the first fit counts"`
-	Index    []Name  `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"the file that stands for its directory"`
-	List     bool    `group:"Website" long:"list" description:"list directories that have no index"`
-	Dotfiles bool    `group:"Website" long:"dotfiles" description:"show names that begin with a dot"`
-	SPA      Path    `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"answer with this file where there is none"`
-	Header   []Field `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply"`
+	Cache    []Rule  `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; the first fit counts" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'."`
+	Index    []Name  `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"the file that stands for its directory" detail:"May be repeated; the first that is there counts."`
+	List     bool    `group:"Website" long:"list" description:"list directories that have no index" detail:"As a page, or as JSON with ?format=json or by Accept."`
+	Dotfiles bool    `group:"Website" long:"dotfiles" description:"show names that begin with a dot" detail:"/.well-known/ is always shown."`
+	SPA      Path    `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"answer with this file where there is none" detail:"This is for applications of a single page."`
+	Header   []Field `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply" detail:"May be repeated. Fields that the server is to be right about, such as Content-Length, are refused."`
 	CORS     bool    `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
 
 	Port Port `group:"Network" long:"port" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
 	Bind Bind `group:"Network" long:"bind" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
 
-	Model   Model   `group:"Serving" long:"model" value-name:"MODEL" default:"process" description:"process, goroutine or serial"`
-	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model"`
+	Model   Model   `group:"Serving" long:"model" value-name:"MODEL" default:"process" description:"what serves: process, goroutine or serial" detail:"process has one worker for each CPU, each with one thread around epoll; goroutine has one worker with a goroutine for each connection; serial takes one connection after the other."`
+	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model" detail:"The limits of a cgroup count."`
 
 	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"how process workers wait: epoll (auto) or netpoll"`
 	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"size of each recv(), 1 to 16M; 64k is understood"`
@@ -37,23 +37,23 @@ type Options struct {
 	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"when epoll workers look at a file again"`
 	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"the worker binary"`
 
-	Config       File         `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again"`
+	Config       File         `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again" detail:"The file may hold every flag but --config and --check."`
 	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
-	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish"`
-	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life"`
+	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish" detail:"Then what is left of it is cut off."`
+	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life" detail:"It is killed and replaced then; 0 switches that off."`
 	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
 	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more, such as 512M"`
 
-	Admin           Admin           `group:"Seeing inside" long:"admin" value-name:"ADDR" unquote:"false" default-mask:"none" description:"show the pool here: HOST:PORT, or a socket's path"`
-	AccessLog       AccessLog       `group:"Seeing inside" long:"access-log" value-name:"FILE" unquote:"false" default-mask:"none" description:"a line for each request; - is standard output"`
-	AccessLogFormat AccessLogFormat `group:"Seeing inside" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"common, combined or json"`
+	Admin           Admin           `group:"Seeing inside" long:"admin" value-name:"ADDR" unquote:"false" default-mask:"none" description:"show the pool here: HOST:PORT, or a socket's path" detail:"The endpoint has metrics for Prometheus and a page that shows the pool. A unix socket, which only the same user and root can open, takes orders too."`
+	AccessLog       AccessLog       `group:"Seeing inside" long:"access-log" value-name:"FILE" unquote:"false" default-mask:"none" description:"a line for each request; - is standard output" detail:"The master alone writes it, whole lines."`
+	AccessLogFormat AccessLogFormat `group:"Seeing inside" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"its lines: common, combined or json"`
 	RequestID       bool            `group:"Seeing inside" long:"request-id" description:"number requests: X-Request-Id; -v does so too"`
 
 	Check bool `group:"Output" long:"check" no-ini:"true" description:"check the options and exit"`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
-	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"auto (console on a terminal), console or json"`
+	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log lines: console (auto on a terminal) or json"`
 }
 
 // WorkerOptions is what one worker is told.

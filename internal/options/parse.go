@@ -16,7 +16,7 @@ type line struct {
 	Options
 	More    []bool `group:"Output" short:"v" long:"verbose" description:"log requests; -vv connections too; -vvv each recv"`
 	Version bool   `group:"Output" long:"version" description:"print the version"`
-	Help    bool   `group:"Output" short:"h" long:"help" description:"print this text"`
+	Help    bool   `group:"Output" short:"h" long:"help" description:"print the help"`
 }
 
 // start is how a program was started.

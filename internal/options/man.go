@@ -1,0 +1,99 @@
+package options
+
+import (
+	_ "embed" // for the text around the options
+	"fmt"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+)
+
+//go:embed phalanx.1.in
+var manText string
+
+// manual returns the man page, in the language of man(7). WriteManPage of
+// go-flags knows neither our groups nor our variables, gives the flags of
+// serving once more for explain, bears today's date, and mandoc warns of it.
+func manual() (string, error) {
+	p, err := newParser("phalanx", &line{})
+	if err != nil {
+		return "", err
+	}
+	var flags, orders strings.Builder
+	for _, g := range grouped(list(p)) {
+		fmt.Fprintf(&flags, ".SS %s\n", roff(g.name))
+		for _, o := range g.options {
+			manOption(&flags, o, true)
+		}
+	}
+	for d := range definitions() {
+		if err := manOrder(&orders, d.Get("command")); err != nil {
+			return "", err
+		}
+	}
+	trim := func(b strings.Builder) string { return strings.TrimSuffix(b.String(), "\n") }
+	return strings.NewReplacer("@DATE@", Released, "@VERSION@", Version, "@OPTIONS@", trim(flags), "@COMMANDS@", trim(orders)).Replace(manText), nil
+}
+
+// manOption writes one flag; whole says that its default and variable are news.
+func manOption(b *strings.Builder, o *flags.Option, whole bool) {
+	b.WriteString(".TP\n")
+	if o.ShortName != 0 {
+		fmt.Fprintf(b, "\\fB\\-%c\\fR", o.ShortName)
+		if o.LongName != "" {
+			b.WriteString(", ")
+		}
+	}
+	if o.LongName != "" {
+		fmt.Fprintf(b, "\\fB%s\\fR", roff("--"+o.LongName))
+	}
+	if o.ValueName != "" {
+		fmt.Fprintf(b, " \\fI%s\\fR", roff(o.ValueName))
+	}
+	fmt.Fprintf(b, "\n%s\n", roff(sentence(o.Description)))
+	if detail := o.Field().Tag.Get("detail"); detail != "" {
+		fmt.Fprintf(b, "%s\n", roff(detail))
+	}
+	if notes := notes(o); whole && notes != "" {
+		fmt.Fprintf(b, "%s\n", roff("["+notes+"]"))
+	}
+}
+
+// manOrder writes one command with the flags that are its own. Those that
+// --help hides are for whoever installs the program.
+func manOrder(b *strings.Builder, name string) error {
+	var all commands
+	data, _ := all.part(name)
+	p, err := newParser("phalanx "+name, data)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b, ".SS %s\n", roff(strings.TrimSpace(name+" "+tag(name, "usage"))))
+	fmt.Fprintf(b, "%s\n", roff(tag(name, "long-description")))
+	for _, a := range p.Args() {
+		fmt.Fprintf(b, ".TP\n\\fI%s\\fR\n%s\n", roff(a.Name), roff(sentence(a.Description)))
+	}
+	for _, o := range list(p) {
+		if own(name, o) && o.LongName != "help" {
+			manOption(b, o, o.LongName != "admin")
+		}
+	}
+	fmt.Fprintf(b, ".PP\nExample:\n.PP\n.nf\n.RS\nphalanx %s\n.RE\n.fi\n", roff(tag(name, "example")))
+	return nil
+}
+
+// sentence makes a description, which begins small and ends bare, one.
+func sentence(s string) string {
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}
+
+// roff keeps a text from being taken for anything else (roff(7), and groff_char(7)
+// for the signs that typesetting would change). A sentence has its own line, so
+// that the space after it is right, and names are not broken.
+func roff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "$", `\%$`, ". ", ".\n").Replace(s)
+	if strings.HasPrefix(s, ".") {
+		s = `\&` + s
+	}
+	return s
+}
