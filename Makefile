@@ -9,8 +9,15 @@ SECONDS     ?= 60
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
+ROOT         = $(DESTDIR)$(PREFIX)
+BASHCOMP     = share/bash-completion/completions/phalanx
+ZSHCOMP      = share/zsh/site-functions/_phalanx
+FISHCOMP     = share/fish/vendor_completions.d/phalanx.fish
+MANPAGE      = share/man/man1/phalanx.1
+UNIT         = lib/systemd/system/phalanx.service
+LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 
-.PHONY: build run check test lint fuzz chaos bench results compare faults report peers install clean
+.PHONY: build run check test lint fuzz chaos bench results compare faults report peers install uninstall clean
 
 build:
 	@mkdir -p bin
@@ -25,7 +32,7 @@ check: build lint
 	$(GO) test -shuffle=on $(QUICK)
 
 lint:
-	@unformatted="$$(gofmt -l cmd internal e2e)"; test -z "$$unformatted" || \
+	@unformatted="$$(gofmt -l cmd internal e2e dist)"; test -z "$$unformatted" || \
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
@@ -80,11 +87,30 @@ bin/caddy:
 peers: bin/caddy
 	cd bench/peers && $(GO) build -o ../../bin/ .
 
-# The command is a link: master finds its worker beside its own executable.
+# The command is a link: master finds its worker beside its own executable. Its
+# man page and completions are what a master of this machine prints under the
+# name it is installed as, whichever machine is installed for.
 install: build
-	install -d "$(DESTDIR)$(PREFIX)/lib/phalanx" "$(DESTDIR)$(PREFIX)/bin"
-	install -m 755 bin/master bin/worker "$(DESTDIR)$(PREFIX)/lib/phalanx"
-	ln -sf ../lib/phalanx/master "$(DESTDIR)$(PREFIX)/bin/phalanx"
+	@mkdir -p bin/pages
+	GOOS= GOARCH= $(GO) build -o bin/pages/phalanx ./cmd/master
+	for shell in bash zsh fish; do bin/pages/phalanx completion $$shell >bin/pages/$$shell || exit 1; done
+	bin/pages/phalanx man >bin/pages/phalanx.1
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/phalanx.service >bin/pages/phalanx.service
+	install -d "$(ROOT)/lib/phalanx" "$(ROOT)/bin"
+	install -m 755 bin/master bin/worker "$(ROOT)/lib/phalanx"
+	ln -sf ../lib/phalanx/master "$(ROOT)/bin/phalanx"
+	install -D -m 644 bin/pages/bash "$(ROOT)/$(BASHCOMP)"
+	install -D -m 644 bin/pages/zsh "$(ROOT)/$(ZSHCOMP)"
+	install -D -m 644 bin/pages/fish "$(ROOT)/$(FISHCOMP)"
+	install -D -m 644 bin/pages/phalanx.1 "$(ROOT)/$(MANPAGE)"
+	install -D -m 644 bin/pages/phalanx.service "$(ROOT)/$(UNIT)"
+	test ! -f dist/phalanx.logrotate || install -D -m 644 dist/phalanx.logrotate "$(ROOT)/$(LOGROTATE)"
+
+# What install has put there, and the two directories that are its own.
+uninstall:
+	rm -f "$(ROOT)/lib/phalanx/master" "$(ROOT)/lib/phalanx/worker" "$(ROOT)/bin/phalanx"
+	for file in $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP) $(MANPAGE) $(UNIT) $(LOGROTATE); do rm -f "$(ROOT)/$$file"; done
+	for dir in lib/phalanx share/doc/phalanx; do test ! -d "$(ROOT)/$$dir" || rmdir --ignore-fail-on-non-empty "$(ROOT)/$$dir"; done
 
 clean:
 	rm -rf bin

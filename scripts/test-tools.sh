@@ -11,6 +11,8 @@ need curl curl
 need wget wget
 need aria2c aria2
 need git git
+need bash bash
+need mandoc mandoc
 need dpkg-deb dpkg
 need nginx nginx
 need apache2 apache2-bin # the program without the service
