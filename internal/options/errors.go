@@ -24,9 +24,10 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 func (e *ConfigError) ExitCode() int { return 78 }
 
 // Info is returned instead of options when the user asked for a text
-// (--help, --version). The command prints it on standard output and is done.
+// (--help, --version, the man page, a completion). The command prints it on
+// standard output and is done.
 type Info struct {
-	Text string // ends in a newline
+	Text string // ends in a newline, or is empty
 }
 
 func (e *Info) Error() string { return e.Text }

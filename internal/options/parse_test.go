@@ -102,23 +102,6 @@ func TestParseMasterErrors(t *testing.T) {
 		{[]string{"--recv", "17M"}, "--recv 17M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "2147483647M"}, "--recv 2147483647M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "k"}, "--recv k: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
-		{[]string{"--keepalive", "30"}, "--keepalive: 30 has no unit; write 30s"},
-		{[]string{"--keepalive", "99999"}, "--keepalive 99999: must be 1ms to 24h, such as 30s or 5m"},
-		{[]string{"--keepalive", "0"}, "--keepalive 0: must be 1ms to 24h, such as 30s or 5m"},
-		{[]string{"--keepalive", "1500m"}, "--keepalive 1500m: must be 1ms to 24h, such as 30s or 5m"},
-		{[]string{"--keepalive", "0x1p3"}, "--keepalive 0x1p3: must be 1ms to 24h, such as 30s or 5m"},
-		{[]string{"--expires", "1.5"}, "--expires: 1.5 has no unit; write 1.5s"},
-		{[]string{"--file-cache", "2"}, "--file-cache: 2 has no unit; write 2s"},
-		{[]string{"--lame-duck", "10"}, "--lame-duck: 10 has no unit; write 10s"},
-		{[]string{"--lame-duck", "-1"}, "--lame-duck -1: must be 0s to 168h, such as 10s"},
-		{[]string{"--drain-timeout", "90"}, "--drain-timeout: 90 has no unit; write 90s"},
-		{[]string{"--drain-timeout", "1us"}, "--drain-timeout 1us: must be 1ms to 168h, such as 90s or 10m (0 is no limit)"},
-		{[]string{"--hang-timeout", "30"}, "--hang-timeout: 30 has no unit; write 30s"},
-		{[]string{"--hang-timeout", "10ms"}, "--hang-timeout 10ms: must be 1s to 168h, such as 30s (0 is no limit)"},
-		{[]string{"--file-cache", "2h"}, "--file-cache 2h: must be 0s to 1h, such as 1s (0s looks each time)"},
-		{[]string{"--file-cache", "-1s"}, "--file-cache -1s: must be 0s to 1h, such as 1s (0s looks each time)"},
-		{[]string{"--keepalive", "0s"}, "--keepalive 0s: must be 1ms to 24h, such as 30s or 5m"},
-		{[]string{"--expires", "-5s"}, "--expires -5s: must be 0s to 87600h, such as 90s or 12h"},
 		{[]string{"--log-format", "xml"}, "--log-format xml: must be auto, console or json"},
 		{[]string{"--cache", "a"}, "--cache a: must be GLOB=VALUE, such as '*.html=no-cache'"},
 		{[]string{"--cache", "a[=b"}, "--cache a[=b: the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns"},
@@ -145,6 +128,34 @@ func TestParseMasterErrors(t *testing.T) {
 		var usage *UsageError
 		if !errors.As(err, &usage) || err.Error() != tt.want || usage.ExitCode() != 64 {
 			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
+		}
+	}
+}
+
+func TestDurationErrors(t *testing.T) {
+	for args, want := range map[string]string{
+		"--keepalive 30":      "--keepalive: 30 has no unit; write 30s",
+		"--keepalive 99999":   "--keepalive 99999: must be 1ms to 24h, such as 30s or 5m",
+		"--keepalive 0":       "--keepalive 0: must be 1ms to 24h, such as 30s or 5m",
+		"--keepalive 1500m":   "--keepalive 1500m: must be 1ms to 24h, such as 30s or 5m",
+		"--keepalive 0x1p3":   "--keepalive 0x1p3: must be 1ms to 24h, such as 30s or 5m",
+		"--expires 1.5":       "--expires: 1.5 has no unit; write 1.5s",
+		"--file-cache 2":      "--file-cache: 2 has no unit; write 2s",
+		"--lame-duck 10":      "--lame-duck: 10 has no unit; write 10s",
+		"--lame-duck -1":      "--lame-duck -1: must be 0s to 168h, such as 10s",
+		"--drain-timeout 90":  "--drain-timeout: 90 has no unit; write 90s",
+		"--drain-timeout 1us": "--drain-timeout 1us: must be 1ms to 168h, such as 90s or 10m (0 is no limit)",
+		"--hang-timeout 30":   "--hang-timeout: 30 has no unit; write 30s",
+		"--hang-timeout 10ms": "--hang-timeout 10ms: must be 1s to 168h, such as 30s (0 is no limit)",
+		"--file-cache 2h":     "--file-cache 2h: must be 0s to 1h, such as 1s (0s looks each time)",
+		"--file-cache -1s":    "--file-cache -1s: must be 0s to 1h, such as 1s (0s looks each time)",
+		"--keepalive 0s":      "--keepalive 0s: must be 1ms to 24h, such as 30s or 5m",
+		"--expires -5s":       "--expires -5s: must be 0s to 87600h, such as 90s or 12h",
+	} {
+		_, err := ParseMaster(strings.Fields(args), noEnv)
+		var usage *UsageError
+		if !errors.As(err, &usage) || err.Error() != want {
+			t.Errorf("%s:\n got %v\nwant %v", args, err, want)
 		}
 	}
 }
