@@ -30,6 +30,8 @@ var rooms = map[string][]string{
 	"internal/console":   {"internal/supervise"},
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/archtest":  {},
+	"internal/histogram": {},
+	"internal/status":    {"internal/histogram"},
 
 	"internal/histogram":  {},
 	"internal/status":     {"internal/histogram"},
