@@ -1,0 +1,296 @@
+package admin
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func listen(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	l, err := Listen(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// refused expects an error of one line that begins with the address.
+func refused(t *testing.T, addr string, code int, words string) {
+	t.Helper()
+	l, err := Listen(addr)
+	if err == nil {
+		l.Close()
+		t.Errorf("%q is listened on", addr)
+		return
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.ExitCode() != code || !strings.HasPrefix(err.Error(), "admin address ") ||
+		!strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q: %d, %q, want %d and %q", addr, e.ExitCode(), err, code, words)
+	}
+}
+
+// stale makes a socket's file as a server leaves it that was killed.
+func stale(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func reachable(network, where string) bool {
+	c, err := net.DialTimeout(network, where, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+func TestWrongAddresses(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct {
+		addr  string
+		code  int
+		words string
+	}{
+		{"9180", 64, "admin address 9180: a port alone is no address; write :9180"},
+		{"", 64, `admin address "": neither HOST:PORT nor a path`},
+		{"localhost", 64, "neither HOST:PORT nor a path"},
+		{"::1:9180", 64, "neither"},
+		{"localhost:http", 64, "the port is no number"},
+		{"localhost:65536", 64, "the port is no number"},
+		{":", 64, "the port is no number"},
+		{"a\nb", 64, `admin address "a\nb": neither`},
+		{"/run/a\x00b", 64, "zero byte"},
+		{dir + "/", 64, "a directory; add the name"},
+		{"/" + strings.Repeat("x", maxPath), 78, "108 bytes are too many"},
+		{"@/" + strings.Repeat("x", maxPath-3), 78, "too many"},
+		{filepath.Join(dir, "none", "s"), 78, "there is no directory " + filepath.Join(dir, "none") + "; make it"},
+		{"203.0.113.1:9180", 78, "no address of this machine"},
+		{"no-such-host.invalid:9180", 78, "no-such-host.invalid"},
+	} {
+		refused(t, test.addr, test.code, test.words)
+		if err := CheckAddress(test.addr); (err != nil) != (test.code == 64 || strings.Contains(test.words, "too many")) {
+			t.Errorf("check of %q: %v", test.addr, err)
+		}
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	tcp := listen(t, "127.0.0.1:0").Addr().String()
+	refused(t, tcp, 1, "admin address "+tcp+": in use by another server; stop that or choose another")
+	path := filepath.Join(t.TempDir(), "x.sock")
+	listen(t, path)
+	refused(t, path, 1, "admin address "+path+": in use by another server; stop that or choose another")
+	if !reachable("unix", path) {
+		t.Error("the first server is not reachable any more")
+	}
+}
+
+// A datagram socket refuses a stream, and lives all the same.
+func TestDatagramSocketInUse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	refused(t, path, 1, "in use by another server")
+}
+
+func TestForeignFileIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	file, fifo, link, sub := filepath.Join(dir, "file"), filepath.Join(dir, "fifo"), filepath.Join(dir, "link"), filepath.Join(dir, "sub")
+	stale(t, filepath.Join(dir, "target"))
+	if err := errors.Join(os.WriteFile(file, []byte("mine"), 0o644), unix.Mkfifo(fifo, 0o644), os.Symlink("target", link), os.Mkdir(sub, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, fifo, link, sub} {
+		refused(t, path, 78, "the file is no socket, so it is left alone; remove it or choose another")
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	stale(t, path)
+	listen(t, path)
+	if !reachable("unix", path) {
+		t.Error("nobody listens")
+	}
+}
+
+// Of servers that start at the same moment one wins, and stays reachable.
+func TestOneOfManyWins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	for range 20 {
+		stale(t, path)
+		var wg sync.WaitGroup
+		winners := make(chan net.Listener, 8) // one for each that tries
+		for range cap(winners) {
+			wg.Go(func() {
+				l, err := Listen(path)
+				if err == nil {
+					winners <- l
+				} else if !errors.Is(err, errInUse) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(winners) != 1 || !reachable("unix", path) {
+			t.Fatalf("%d listen, reachable: %v", len(winners), reachable("unix", path))
+		}
+		(<-winners).Close()
+	}
+}
+
+// The file has its mode from the beginning: the directory's watch would tell of
+// a later change (IN_ATTRIB), also while nobody could connect yet.
+func TestSocketIsPrivateFromTheBeginning(t *testing.T) {
+	defer unix.Umask(unix.Umask(0))
+	dir := t.TempDir()
+	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(watch)
+	if _, err := unix.InotifyAddWatch(watch, dir, unix.IN_CREATE|unix.IN_ATTRIB|unix.IN_MOVED_TO); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "x.sock")
+	listen(t, path)
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	var buf [4096]byte
+	n, err := unix.Read(watch, buf[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mask := uint32(buf[4]) | uint32(buf[5])<<8; mask != unix.IN_CREATE || n != unix.SizeofInotifyEvent+16 {
+		t.Errorf("%d bytes of events, the first with mask %#x: more than its creation", n, mask)
+	}
+}
+
+func TestCloseRemovesTheFile(t *testing.T) {
+	for _, name := range []string{"x.sock", "@x.sock"} {
+		t.Chdir(t.TempDir())
+		l := listen(t, "./"+name)
+		if name[0] == '@' {
+			l.Close()
+			if err := os.Mkdir("@", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			name = "@/x.sock"
+			l = listen(t, name)
+		}
+		if _, err := os.Lstat(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept after Close: %v", err)
+		}
+	}
+}
+
+// Whoever has removed our file and put another there keeps it.
+func TestCloseLeavesAnothersFile(t *testing.T) {
+	dir := t.TempDir()
+	socket, file := filepath.Join(dir, "socket"), filepath.Join(dir, "file")
+	first, second := listen(t, socket), listen(t, file)
+	if err := errors.Join(os.Remove(socket), os.Remove(file), os.WriteFile(file, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, socket)
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(file); err != nil || !reachable("unix", socket) {
+		t.Errorf("one of them is gone: %v", err)
+	}
+}
+
+// Close ends an Accept that waits, also with a copy of the socket elsewhere.
+func TestCloseWakesAccept(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", filepath.Join(t.TempDir(), "x.sock")} {
+		l := listen(t, addr)
+		fd, err := Descriptor(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() {
+			_, err := l.Accept()
+			ended <- err
+		}()
+		l.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: %v", addr, err)
+		}
+		if l.Addr().Network() == "unix" && reachable("unix", addr) {
+			t.Error("the copy takes connections")
+		}
+		unix.Close(copied)
+	}
+}
+
+func TestInheritRefusesOtherDescriptors(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	for _, fd := range []int{pair[0], -1} {
+		if _, err := Inherit(fd); err == nil || !strings.HasPrefix(err.Error(), "inherit the admin socket, descriptor ") {
+			t.Errorf("descriptor %d: %v", fd, err)
+		}
+	}
+	if _, err := Descriptor(struct{ net.Listener }{}); err == nil {
+		t.Error("just any listener has a descriptor")
+	}
+}
+
+func FuzzCheckAddress(f *testing.F) {
+	for _, seed := range []string{"9180", ":9180", "[::1]:9180", "/run/x.sock", "@/x", "a\x00/b", "[", "%:1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, addr string) {
+		a, err := parse(addr)
+		if err != nil && (strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "admin address ")) {
+			t.Errorf("%q: %q", addr, err)
+		}
+		if err == nil && a.network == unixNetwork && (len(a.where) > maxPath || a.where[0] == '@') {
+			t.Errorf("%q is a path", addr)
+		}
+	})
+}
