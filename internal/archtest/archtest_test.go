@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"internal/archtest":  {},
 	"internal/histogram": {},
 	"internal/status":    {"internal/histogram"},
-	"internal/admin":     {"golang.org/x/sys/unix"},
+	"internal/admin":     {"internal/histogram", "internal/status", "golang.org/x/sys/unix"},
 
 	"internal/histogram":  {},
 	"internal/status":     {"internal/histogram"},

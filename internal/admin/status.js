@@ -1,0 +1,185 @@
+'use strict';
+(() => {
+	const period = 2000, patience = 5000; // milliseconds
+
+	// How numbers look: as in format.go.
+	const none = '–';
+	const fixed = (n, digits) => (Math.floor(n * 10 ** digits + 0.5) / 10 ** digits).toFixed(digits);
+	const count = n => fixed(n, 0).replace(/\B(?=(\d{3})+$)/g, ',');
+	const rate = n => n > 0 && n < 10 ? fixed(n, 1) : count(n);
+	const digits3 = n => fixed(n, n < 9.995 ? 2 : n < 99.95 ? 1 : 0);
+	const percent = share => count(share * 100) + ' %';
+
+	function size(n) {
+		let unit = 0;
+		for (; n >= 999.5 && unit < 6; unit++) n /= 1024;
+		return unit === 0 ? count(n) + ' B' : digits3(n) + ' ' + 'KMGTPE'[unit - 1] + 'iB';
+	}
+
+	function seconds(s) {
+		if (s <= 0) return none;
+		if (s < 0.0009995) return digits3(s * 1e6) + ' µs';
+		if (s < 0.9995) return digits3(s * 1e3) + ' ms';
+		return s < 120 ? digits3(s) + ' s' : age(s);
+	}
+
+	function age(s) {
+		const n = Math.trunc(Math.max(s, 0)), whole = x => Math.trunc(x);
+		if (n < 60) return `${n} s`;
+		if (n < 3600) return `${whole(n / 60)} min ${n % 60} s`;
+		if (n < 86400) return `${whole(n / 3600)} h ${whole(n / 60) % 60} min`;
+		return `${whole(n / 86400)} d ${whole(n / 3600) % 24} h`;
+	}
+
+	// What a client sent must not change how the rest is read (text.go).
+	const visible = s => s.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, c => `\\u{${c.codePointAt(0).toString(16)}}`);
+	const stateName = state => state === 'lame-duck' ? 'lame duck' : state;
+	const since = (now, then) => (Date.parse(now) - Date.parse(then)) / 1000;
+
+	const element = id => document.getElementById(id);
+
+	// A node whose text stays is left alone: selections and screen readers notice.
+	function write(node, text) {
+		text = String(text);
+		if (node.textContent !== text) node.textContent = text;
+	}
+
+	function attribute(node, name, value) {
+		if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+	}
+
+	function showState(state, text) {
+		attribute(element('state'), 'data-state', state);
+		write(element('state'), text);
+	}
+
+	function showFigures(total) {
+		const codes = total.requests ?? {};
+		const alerts = {c5xx: codes['5xx'] ?? 0, drops: total.drops, lost: total.log_lost};
+		const figures = {
+			p50: seconds(total.p50), active: `${count(total.active)}, ${count(total.idle)} idle`,
+			answered: count(total.answered), sent: size(total.bytes), c4xx: count(codes['4xx'] ?? 0),
+			c5xx: count(alerts.c5xx), cut: count(total.cut), timeouts: count(total.timeouts),
+			drops: count(total.drops), lost: count(total.log_lost),
+		};
+		for (const [key, text] of Object.entries(figures)) {
+			write(element('total-' + key), text);
+			element('total-' + key).parentNode.classList.toggle('alert', alerts[key] > 0);
+		}
+	}
+
+	// As paths in page.go.
+	function paths(all, high) {
+		all = all.slice(-60);
+		if (all.length < 2) return ['', ''];
+		const first = 60 - all.length;
+		const line = all.map((v, i) => `${i ? 'L' : 'M'}${first + i} ${fixed(high > 0 ? 40 - v / high * 38 : 40, 1)}`).join('');
+		return [line, `${line}V40H${first}Z`];
+	}
+
+	function showChart(key, now, all, text) {
+		const figure = element('chart-' + key), high = Math.max(0, ...all), low = all.length ? Math.min(...all) : 0;
+		const [line, area] = paths(all, high);
+		write(figure.querySelector('.big'), text(now));
+		write(figure.querySelector('.top'), text(high));
+		attribute(figure.querySelector('.line'), 'd', line);
+		attribute(figure.querySelector('.area'), 'd', area);
+		const name = figure.querySelector('figcaption').textContent;
+		attribute(figure.querySelector('svg'), 'aria-label', `${name} in the last minute: lowest ${text(low)}, highest ${text(high)}`);
+	}
+
+	function showPID(cell, worker) {
+		if (!worker.pid) return write(cell, none);
+		let link = cell.querySelector('a');
+		if (!link) {
+			link = document.createElement('a');
+			cell.replaceChildren(link);
+		}
+		attribute(link, 'href', `connections?slot=${worker.slot}&pid=${worker.pid}`);
+		write(link, worker.pid);
+	}
+
+	function showWorker(row, worker, now) {
+		const cell = field => row.querySelector(`[data-field=${field}]`);
+		const values = {
+			slot: worker.slot, state: stateName(worker.state), up: worker.pid ? age(since(now, worker.started)) : none,
+			rate: rate(worker.rate), p99: seconds(worker.p99), active: count(worker.active), queue: count(worker.queue),
+			cpu: percent(worker.cpu), memory: worker.memory ? size(worker.memory) : none, deaths: count(worker.deaths),
+			age: worker.oldest ? seconds(worker.oldest.age) : none, line: worker.oldest ? visible(worker.oldest.line) : '',
+		};
+		for (const [field, text] of Object.entries(values)) write(cell(field), text);
+		attribute(cell('state'), 'data-state', worker.state);
+		showPID(cell('pid'), worker);
+	}
+
+	function showWorkers(pool) {
+		const body = element('rows'), old = new Map([...body.children].map(row => [row.dataset.key, row]));
+		let place = body.firstElementChild;
+		for (const worker of pool.workers ?? []) {
+			const key = `${worker.slot}/${worker.pid}`;
+			let row = old.get(key);
+			if (!row) {
+				row = element('blank').content.firstElementChild.cloneNode(true);
+				row.dataset.key = key;
+			}
+			old.delete(key);
+			showWorker(row, worker, pool.time);
+			if (row === place) place = place.nextElementSibling;
+			else body.insertBefore(row, place);
+		}
+		for (const row of old.values()) row.remove();
+	}
+
+	function show(pool) {
+		const state = stateName(pool.state), history = pool.history ?? [];
+		showState(pool.state, state);
+		document.title = `${state} – Phalanx ${visible(pool.address)}`;
+		showFigures(pool.total);
+		showChart('rate', pool.total.rate, history.map(p => p.rate), rate);
+		showChart('bandwidth', pool.total.bandwidth, history.map(p => p.bandwidth), size);
+		showChart('p99', pool.total.p99, history.map(p => p.p99), seconds);
+		showWorkers(pool);
+		write(element('up'), age(since(pool.time, pool.started)));
+		for (const name of ['slots', 'reloads', 'pid']) write(element(name), pool[name]);
+		for (const name of ['address', 'base', 'model']) write(element(name), visible(pool[name]));
+	}
+
+	let timer = 0, asking = false, paused = false, lost = '';
+
+	// A server of another version may have another page.
+	async function ask() {
+		const reply = await fetch('status.json', {cache: 'no-store', signal: AbortSignal.timeout(patience)});
+		if (!reply.ok) throw new Error('the pool does not answer');
+		const pool = await reply.json();
+		if (visible(pool.version) !== element('version').textContent) return location.reload();
+		lost = '';
+		show(pool);
+	}
+
+	async function refresh() {
+		clearTimeout(timer);
+		if (asking || paused || document.hidden) return;
+		asking = true;
+		try {
+			await ask();
+		} catch (error) {
+			lost ||= new Date().toTimeString().slice(0, 8);
+			const who = error.message === 'the pool does not answer' ? 'the pool' : 'the server';
+			showState('lost', `no answer from ${who} since ${lost}; trying again`);
+			document.title = 'no answer – Phalanx';
+		}
+		asking = false;
+		timer = setTimeout(refresh, period);
+	}
+
+	const button = element('pause');
+	button.hidden = false;
+	button.addEventListener('click', () => {
+		paused = !paused;
+		button.classList.toggle('paused', paused);
+		write(button, paused ? 'Resume' : 'Pause');
+		refresh();
+	});
+	document.addEventListener('visibilitychange', refresh);
+	timer = setTimeout(refresh, period);
+})();

@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// visible has an escape for whatever is not seen or changes how the rest is
+// seen: controls, marks of the direction of writing, odd spaces. A byte that is
+// no UTF-8 becomes U+FFFD, as in JSON. The page's script has the same rule.
+func visible(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, hidden) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if hidden(r) {
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool { return !unicode.IsPrint(r) }
+
+// wantsHTML says whether a client prefers a page to JSON: it names text/html,
+// which is all that browsers do and scripts do not, and not JSON with a higher
+// weight, or the same and before it (RFC 9110, section 12.5.1).
+func wantsHTML(accept []string) bool {
+	page, data := 0.0, 0.0
+	for element := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		name, weight := mediaRange(element)
+		switch {
+		case name == "text/html" && weight > page && weight > data:
+			page = weight
+		case name == "application/json" && weight > data && weight > page:
+			data = weight
+		}
+	}
+	return page > data
+}
+
+// mediaRange returns the name and the weight of an element of Accept; a weight
+// that cannot be read is 0.
+func mediaRange(element string) (name string, weight float64) {
+	name, parameters, _ := strings.Cut(element, ";")
+	weight = 1
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		key, value, _ := strings.Cut(parameter, "=")
+		if strings.EqualFold(strings.TrimSpace(key), "q") {
+			w, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil || !(w >= 0 && w <= 1) {
+				w = 0
+			}
+			weight = w
+		}
+	}
+	return strings.ToLower(strings.TrimSpace(name)), weight
+}
