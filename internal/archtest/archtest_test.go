@@ -32,7 +32,11 @@ var rooms = map[string][]string{
 	"internal/archtest":  {},
 	"internal/histogram": {},
 	"internal/status":    {"internal/histogram"},
-	"internal/admin":     {"internal/histogram", "internal/status", "golang.org/x/sys/unix"},
+	"internal/admin": {
+		"internal/histogram", "internal/status", "github.com/prometheus/client_golang/prometheus",
+		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
+		"github.com/prometheus/client_model/go", "golang.org/x/sys/unix",
+	},
 
 	"internal/histogram":  {},
 	"internal/status":     {"internal/histogram"},
@@ -75,6 +79,13 @@ var banned = map[string][]string{
 	"internal/proto": {"net", "net/http", "net/url", "os", "io", "syscall", "log", "bufio"},
 	"internal/conn":  {"net", "net/http", "net/url", "os", "io", "syscall", "log", "bufio"},
 	"":               {"net/http", "net/url", "net/textproto", "mime", "mime/multipart"},
+}
+
+// spared may use HTTP that somebody else wrote: what they say goes between the
+// operator and the master, and no client of the site ever meets it.
+var spared = map[string][]string{
+	"internal/admin":  {"net/http"},
+	"internal/remote": {"net/http"},
 }
 
 type pkg struct {
@@ -138,7 +149,7 @@ func TestBannedImports(t *testing.T) {
 			bans = append(slices.Clone(bans), banned[""]...)
 		}
 		for _, b := range bans {
-			if slices.Contains(p.Imports, b) {
+			if slices.Contains(p.Imports, b) && !slices.Contains(spared[room], b) {
 				t.Errorf("%s imports %s", room, b)
 			}
 		}
