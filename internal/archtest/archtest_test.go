@@ -41,6 +41,7 @@ var rooms = map[string][]string{
 	"internal/scoreboard": {"internal/histogram", "golang.org/x/sys/unix"},
 	"internal/observe":    {"internal/scoreboard", "internal/status", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/remote":     {"internal/status"},
+	"internal/top":        {"internal/status", "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"},
 
 	"internal/bench/stats":    {},
 	"internal/bench/record":   {},

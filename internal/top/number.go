@@ -1,0 +1,139 @@
+package top
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const units = "kMGTPE" // powers of 1000
+
+// number writes a number that is not negative into so many cells, four at
+// least: whole or with some decimals, and if that is too long with a unit.
+func number(v float64, cells, decimals int) string {
+	if math.IsNaN(v) || v < 0 {
+		return "-"
+	}
+	for d := decimals; d >= 0; d-- {
+		if s := strconv.FormatFloat(v, 'f', d, 64); len(s) <= cells && (d == 0 || v < 100) {
+			return s
+		}
+	}
+	return scaled(v)
+}
+
+// scaled is a number of a thousand or more with a unit, in four cells.
+func scaled(v float64) string {
+	for _, unit := range units {
+		v /= 1000
+		for d := 1; d >= 0; d-- {
+			if s := strconv.FormatFloat(v, 'f', d, 64); len(s) < 4 && v < 999.5 {
+				return s + string(unit)
+			}
+		}
+	}
+	return "many"
+}
+
+// rate is requests a second, in five cells.
+func rate(v float64) string {
+	if v > 0 && v < 9.95 {
+		return number(v, 5, 1)
+	}
+	return number(v, 5, 0)
+}
+
+// count is something whole, in four cells.
+func count(v int) string { return number(float64(v), 4, 0) }
+
+// size is bytes, in four cells: "999", "1.2k", "34M".
+func size(v int64) string {
+	if v < 1000 {
+		return number(float64(v), 4, 0)
+	}
+	return scaled(float64(v))
+}
+
+// megabytes is a bandwidth in MB/s, in four cells.
+func megabytes(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	return number(v/1e6, 4, 2)
+}
+
+// long is bytes for a sentence: "999 B", "1.23 GB".
+func long(v float64) string {
+	if v < 1000 {
+		return number(v, 4, 0) + " B"
+	}
+	for _, unit := range units {
+		if v /= 1000; v < 999.5 {
+			return strconv.FormatFloat(v, 'g', 3, 64) + " " + string(unit) + "B"
+		}
+	}
+	return "many B"
+}
+
+// latency is seconds, in five cells; 0 is none.
+func latency(v float64) string {
+	switch {
+	case !(v > 0):
+		return "-"
+	case v < 0.9995e-3:
+		return fmt.Sprintf("%.0fµs", math.Max(1, v*1e6))
+	case v < 9.95e-3:
+		return fmt.Sprintf("%.1fms", v*1e3)
+	case v < 0.9995:
+		return fmt.Sprintf("%.0fms", v*1e3)
+	}
+	return age(v)
+}
+
+// age is seconds, in five cells: "1.2s", "59s", "4m07s", "3h07m", "3d04h".
+func age(v float64) string {
+	if math.IsNaN(v) || v < 0 {
+		v = 0
+	}
+	const hour, day = 60 * minute, 24 * 60 * minute
+	switch s := int64(math.Min(v, 9999*day)); {
+	case v < 9.95:
+		return fmt.Sprintf("%.1fs", v)
+	case v < minute-0.5:
+		return fmt.Sprintf("%.0fs", v)
+	case s < minute:
+		return "1m00s"
+	case s < 10*minute:
+		return fmt.Sprintf("%dm%02ds", s/minute, s%minute)
+	case s < hour:
+		return fmt.Sprintf("%dm", s/minute)
+	case s < 10*hour:
+		return fmt.Sprintf("%dh%02dm", s/hour, s%hour/minute)
+	case s < day:
+		return fmt.Sprintf("%dh", s/hour)
+	case s < 10*day:
+		return fmt.Sprintf("%dd%02dh", s/day, s%day/hour)
+	default:
+		return fmt.Sprintf("%dd", s/day)
+	}
+}
+
+// uptime is how long something has run, in four cells: its largest unit.
+func uptime(now, started time.Time) string {
+	s := age(now.Sub(started).Seconds())
+	if i := strings.IndexAny(s, "dhm"); i >= 0 {
+		return s[:i+1]
+	}
+	return strings.TrimSuffix(s[:strings.IndexAny(s+".", ".s")], "s") + "s"
+}
+
+// grouped is a whole number with a comma between thousands.
+func grouped(v uint64) string {
+	s := strconv.FormatUint(v, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,62 @@
+package top
+
+import "strings"
+
+// spark draws the latest values as bars from the lower eighth block to the full
+// one (U+2581 to U+2588), in so many lines of so many cells; the largest value
+// is as high as all lines. A zero is the lowest bar, anything else is higher,
+// and what there is no value of is blank, at the left.
+func spark(values []float64, cells, lines int) []string {
+	if cells <= 0 || lines <= 0 {
+		return nil
+	}
+	if len(values) > cells {
+		values = values[len(values)-cells:]
+	}
+	most := largest(values)
+	out := make([]string, lines)
+	for i := range out {
+		var b strings.Builder
+		b.WriteString(strings.Repeat(" ", cells-len(values)))
+		under := 8 * (lines - 1 - i) // eighths below this line
+		for _, v := range values {
+			b.WriteRune(eighths(level(v, most, 8*lines) - under))
+		}
+		out[i] = b.String()
+	}
+	return out
+}
+
+// level is the height of a bar, from 1 to full.
+func level(v, most float64, full int) int {
+	if !(v > 0) || !(most > 0) {
+		return 1
+	}
+	return max(2, int(v/most*float64(full)+0.5))
+}
+
+func eighths(n int) rune {
+	if n <= 0 {
+		return ' '
+	}
+	return '▁' + rune(min(n, 8)-1)
+}
+
+func largest(values []float64) float64 {
+	most := 0.0
+	for _, v := range values {
+		if v > most {
+			most = v
+		}
+	}
+	return most
+}
+
+// bar draws a share between 0 and 1 in so many cells; only the whole fills it.
+func bar(share float64, cells int) string {
+	if !(share > 0) {
+		share = 0
+	}
+	full := int(min(share, 1) * float64(cells))
+	return strings.Repeat("█", full) + strings.Repeat("░", cells-full)
+}
