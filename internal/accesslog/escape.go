@@ -1,0 +1,127 @@
+package accesslog
+
+import "unicode/utf8"
+
+const hex = "0123456789abcdef"
+
+// isPlain reports whether a byte may stand in a quoted string as it is: visible
+// ASCII and the space, without the quote and the escape.
+func isPlain(c byte) bool { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' }
+
+// plain returns how many bytes at the beginning are plain.
+func plain[T string | []byte](s T) int {
+	for i := range len(s) {
+		if !isPlain(s[i]) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// appendEscaped escapes as Apache does since 2.0.46 (mod_log_config, "Security
+// considerations"): \" and \\, the C escapes for white space, and \xhh for every
+// other byte that is not visible ASCII. So no client can end a line or a field,
+// or send its reader's terminal a control sequence.
+func appendEscaped(dst, s []byte) []byte {
+	for len(s) > 0 {
+		n := plain(s)
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			break
+		}
+		dst = appendEscape(dst, s[n])
+		s = s[n+1:]
+	}
+	return dst
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	case '\v':
+		return append(dst, `\v`...)
+	}
+	return append(dst, '\\', 'x', hex[c>>4], hex[c&15])
+}
+
+func appendOrDash(dst, s []byte) []byte {
+	if len(s) == 0 {
+		return append(dst, '-')
+	}
+	return appendEscaped(dst, s)
+}
+
+// appendClient appends an address. It is not quoted, so a space (a scope of
+// IPv6 is a name that an administrator has given) is escaped too.
+func appendClient(dst []byte, client string) []byte {
+	if client == "" {
+		return append(dst, '-')
+	}
+	for i := range len(client) {
+		if c := client[i]; c != ' ' && isPlain(c) {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
+		}
+	}
+	return dst
+}
+
+// appendJSON appends a JSON string in ASCII alone (RFC 8259 §7), or null for an
+// empty one. A character beyond ASCII becomes \uXXXX, and so does a byte that is
+// part of none: \u0080 to \u00ff. That cannot be told from the character of the
+// same number, but the line is valid whatever a client sends.
+func appendJSON[T string | []byte](dst []byte, s T) []byte {
+	if len(s) == 0 {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, '"')
+	for len(s) > 0 {
+		n := plain(s)
+		dst = append(dst, s[:n]...)
+		if s = s[n:]; len(s) > 0 {
+			size := 0
+			dst, size = appendJSONEscape(dst, s)
+			s = s[size:]
+		}
+	}
+	return append(dst, '"')
+}
+
+// appendJSONEscape escapes the first character of s, which has size bytes.
+func appendJSONEscape[T string | []byte](dst []byte, s T) (escaped []byte, size int) {
+	switch c := s[0]; c {
+	case '"', '\\':
+		return append(dst, '\\', c), 1
+	case '\n':
+		return append(dst, `\n`...), 1
+	case '\r':
+		return append(dst, `\r`...), 1
+	case '\t':
+		return append(dst, `\t`...), 1
+	}
+	var begin [utf8.UTFMax]byte
+	r, size := utf8.DecodeRune(begin[:copy(begin[:], s)])
+	if r == utf8.RuneError && size <= 1 {
+		return appendUnit(dst, rune(s[0])), 1
+	}
+	if r < 0x10000 {
+		return appendUnit(dst, r), size
+	}
+	r -= 0x10000
+	return appendUnit(appendUnit(dst, 0xd800+r>>10), 0xdc00+r&0x3ff), size
+}
+
+// appendUnit appends \uXXXX.
+func appendUnit(dst []byte, unit rune) []byte {
+	return append(dst, '\\', 'u', hex[unit>>12&15], hex[unit>>8&15], hex[unit>>4&15], hex[unit&15])
+}

@@ -1,0 +1,166 @@
+package accesslog
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Format says how lines look.
+type Format string
+
+// The formats.
+const (
+	// Common is the Common Log Format of NCSA httpd.
+	Common Format = "common"
+	// Combined is Common with Referer and User-Agent, as Apache and nginx
+	// write it.
+	Combined Format = "combined"
+	// JSON is an object of the same fields in each line (RFC 8259).
+	JSON Format = "json"
+)
+
+// ParseFormat finds a format by its name.
+func ParseFormat(name string) (Format, error) {
+	switch f := Format(name); f {
+	case Common, Combined, JSON:
+		return f, nil
+	}
+	return "", fmt.Errorf("access log format %q is unknown; choose common, combined or json", name)
+}
+
+// Entry is a request and its reply. What is empty or zero was not there.
+type Entry struct {
+	Client  string        // address, without a port
+	Time    int64         // milliseconds since 1970
+	Method  []byte        // empty: the request could not be parsed
+	Target  []byte        // as it was sent
+	Minor   uint8         // the version is HTTP/1.Minor
+	Status  int           // of the reply, 100 to 599
+	Bytes   int64         // of the reply's body
+	Took    time.Duration // json only, in microseconds
+	Referer []byte        // not in common
+	Agent   []byte        // not in common
+	ID      []byte        // of the request; json only
+}
+
+// Formatter makes lines of a format, and keeps the second that it wrote last. It
+// is for one goroutine at a time.
+type Formatter struct {
+	Format Format // that is none of the constants: Combined
+
+	second int64 // since 1970, of stamp
+	stamp  [len(clfTime)]byte
+	known  bool
+}
+
+const (
+	clfTime  = "02/Jan/2006:15:04:05 -0700"
+	jsonTime = "2006-01-02T15:04:05"
+
+	// maxTime is the last millisecond of the year 9999, beyond which neither
+	// format has a way to write the time.
+	maxTime = 253402300799_999
+)
+
+// Append appends the line of an entry, its newline included. It allocates
+// nothing but the room for dst. No byte of the entry, whatever it is, makes the
+// line more than one or leaves printable ASCII.
+func (f Format) Append(dst []byte, e *Entry) []byte {
+	formatter := Formatter{Format: f}
+	return formatter.Append(dst, e)
+}
+
+// Append is Format.Append.
+func (f *Formatter) Append(dst []byte, e *Entry) []byte {
+	if f.Format == JSON {
+		return f.json(dst, e)
+	}
+	dst = f.common(dst, e)
+	if f.Format != Common {
+		dst = append(dst, ` "`...)
+		dst = appendOrDash(dst, e.Referer)
+		dst = append(dst, `" "`...)
+		dst = appendOrDash(dst, e.Agent)
+		dst = append(dst, '"')
+	}
+	return append(dst, '\n')
+}
+
+func (f *Formatter) common(dst []byte, e *Entry) []byte {
+	dst = appendClient(dst, e.Client)
+	dst = append(dst, " - - ["...)
+	dst, _ = f.time(dst, clfTime, e.Time)
+	dst = append(dst, `] "`...)
+	if len(e.Method) == 0 {
+		dst = append(dst, '-')
+	} else {
+		dst = appendEscaped(dst, e.Method)
+		dst = append(dst, ' ')
+		dst = appendEscaped(dst, e.Target)
+		dst = append(dst, " HTTP/1."...)
+		dst = strconv.AppendUint(dst, uint64(e.Minor), 10)
+	}
+	dst = append(dst, `" `...)
+	dst = strconv.AppendInt(dst, int64(e.Status), 10)
+	if e.Bytes <= 0 {
+		return append(dst, " -"...)
+	}
+	dst = append(dst, ' ')
+	return strconv.AppendInt(dst, e.Bytes, 10)
+}
+
+// time appends a time up to its second in a layout, always the same one, and
+// returns the milliseconds that are left of it.
+func (f *Formatter) time(dst []byte, layout string, ms int64) ([]byte, int64) {
+	ms = min(max(ms, 0), maxTime)
+	if second := ms / 1000; !f.known || second != f.second {
+		time.Unix(second, 0).UTC().AppendFormat(f.stamp[:0], layout)
+		f.second, f.known = second, true
+	}
+	return append(dst, f.stamp[:len(layout)]...), ms % 1000
+}
+
+func (f *Formatter) json(dst []byte, e *Entry) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst, ms := f.time(dst, jsonTime, e.Time)
+	dst = append(dst, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
+	dst = append(dst, `Z","client":`...)
+	dst = appendJSON(dst, e.Client)
+	dst = append(dst, `,"method":`...)
+	dst = appendJSON(dst, e.Method)
+	dst = append(dst, `,"target":`...)
+	dst = appendJSON(dst, e.Target)
+	dst = append(dst, `,"protocol":`...)
+	if len(e.Method) == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, `"HTTP/1.`...)
+		dst = strconv.AppendUint(dst, uint64(e.Minor), 10)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(e.Status), 10)
+	dst = append(dst, `,"bytes":`...)
+	dst = strconv.AppendInt(dst, max(e.Bytes, 0), 10)
+	dst = append(dst, `,"seconds":`...)
+	dst = appendSeconds(dst, e.Took)
+	dst = append(dst, `,"referer":`...)
+	dst = appendJSON(dst, e.Referer)
+	dst = append(dst, `,"user_agent":`...)
+	dst = appendJSON(dst, e.Agent)
+	dst = append(dst, `,"request_id":`...)
+	dst = appendJSON(dst, e.ID)
+	return append(dst, "}\n"...)
+}
+
+// appendSeconds appends a duration as seconds with six decimals.
+func appendSeconds(dst []byte, d time.Duration) []byte {
+	us := max(d, 0).Microseconds()
+	dst = strconv.AppendInt(dst, us/1e6, 10)
+	dst = append(dst, '.')
+	for unit := int64(1e5); unit > 0; unit /= 10 {
+		dst = append(dst, byte('0'+us/unit%10))
+	}
+	return dst
+}
