@@ -1,0 +1,156 @@
+package accesslog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// outlet is what the lines go into.
+type outlet struct {
+	name string // quoted path, or standard output
+	fd   int
+	kind outletKind
+	fifo bool
+	path bool // opened by us, and nobody else's: may be cut, is to be closed
+	file *os.File
+	dev  uint64
+	ino  uint64
+}
+
+type outletKind uint8
+
+const (
+	toFile   outletKind = iota // a regular file: never waits for a reader
+	toStream                   // a pipe or a device, opened not to block
+	toSocket                   // takes MSG_DONTWAIT
+	toOther                    // somebody else's pipe: RWF_NOWAIT
+	toOldest                   // asked with poll(2), for a kernel without that
+)
+
+// openPath opens a file of ours. It never waits: without O_NONBLOCK, opening a
+// FIFO waits until somebody reads it.
+func openPath(path string) (*outlet, error) {
+	const flags = unix.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := openRetry(path, unix.O_WRONLY|unix.O_CREAT|flags)
+	if err != nil && err != unix.ENXIO {
+		return nil, fmt.Errorf("open access log %q: %w", path, err)
+	}
+	o := &outlet{name: strconv.Quote(path), fd: fd, path: true}
+	if err == nil {
+		err = o.look()
+	}
+	if err == unix.ENXIO || err == nil && o.fifo {
+		// A FIFO that is open for reading too, which Linux allows
+		// (fifo(7)), needs no reader yet, and goes on without one.
+		if both, err2 := openRetry(path, unix.O_RDWR|flags); err2 == nil {
+			if o.fd >= 0 {
+				unix.Close(o.fd)
+			}
+			o.fd = both
+			err = o.look()
+		}
+	}
+	switch {
+	case err == nil:
+		o.beginLine(path)
+		return o, nil
+	case o.fd >= 0:
+		unix.Close(o.fd)
+	}
+	if err == unix.ENXIO {
+		return nil, fmt.Errorf("open access log %q: it is a FIFO that nobody reads, or a socket: %w", path, err)
+	}
+	return nil, fmt.Errorf("open access log %q: %w", path, err)
+}
+
+func openRetry(path string, flags int) (int, error) {
+	for {
+		fd, err := unix.Open(path, flags, 0o640)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// look finds out what the descriptor leads to.
+func (o *outlet) look() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(o.fd, &st); err != nil {
+		return err
+	}
+	o.dev, o.ino = st.Dev, st.Ino
+	o.fifo = st.Mode&unix.S_IFMT == unix.S_IFIFO
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		o.kind = toFile
+	case unix.S_IFSOCK:
+		o.kind = toSocket
+	default:
+		o.kind = toStream
+	}
+	return nil
+}
+
+// beginLine ends the last line of a file, if a master that was killed has left
+// half of one. Not to be allowed to read it is no reason not to write.
+func (o *outlet) beginLine(path string) {
+	if o.kind != toFile {
+		return
+	}
+	fd, err := openRetry(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	var last [1]byte
+	if unix.Fstat(fd, &st) != nil || st.Size == 0 || st.Dev != o.dev || st.Ino != o.ino {
+		return
+	}
+	if n, err := unix.Pread(fd, last[:], st.Size-1); n == 1 && err == nil && last[0] != '\n' {
+		unix.Write(o.fd, []byte{'\n'})
+	}
+}
+
+// openStdout takes somebody else's file. Switching its descriptor not to block
+// would switch it for everybody who shares it, so a pipe or a terminal is opened
+// once more; where that is not allowed, the other ways must do.
+func openStdout(file *os.File) (*outlet, error) {
+	o := &outlet{name: "standard output", fd: -1, file: file}
+	if file == nil {
+		return nil, errors.New("open access log: there is no standard output")
+	}
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { o.fd = int(fd) })
+	}
+	if err == nil {
+		err = o.look()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open access log on standard output: %w", err)
+	}
+	if o.kind == toStream {
+		again, err := openRetry("/proc/self/fd/"+strconv.Itoa(o.fd),
+			unix.O_WRONLY|unix.O_APPEND|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC)
+		if err != nil {
+			o.kind = toOther
+			return o, nil
+		}
+		o.fd, o.file = again, nil
+	}
+	return o, nil
+}
+
+// same reports whether two outlets lead to the same place.
+func (o *outlet) same(p *outlet) bool { return o.dev == p.dev && o.ino == p.ino }
+
+func (o *outlet) close() {
+	if o.file == nil {
+		unix.Close(o.fd)
+	}
+}

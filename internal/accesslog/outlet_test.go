@@ -1,0 +1,250 @@
+package accesslog
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// text is lines of many lengths.
+func text(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(numbered(0, i))
+	}
+	return b.String() + strings.Repeat("long", 2000) + "\nend\n"
+}
+
+// Standard output may be anything, and stays as it was for who shares it.
+func TestStandardOutput(t *testing.T) {
+	dir := t.TempDir()
+	tests := []struct {
+		name string
+		make func() (out, in *os.File, err error)
+	}{
+		{"pipe", func() (out, in *os.File, err error) {
+			in, out, err = os.Pipe()
+			return out, in, err
+		}},
+		{"socket", func() (out, in *os.File, err error) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			return os.NewFile(uintptr(fds[0]), "out"), os.NewFile(uintptr(fds[1]), "in"), err
+		}},
+		{"file", func() (out, in *os.File, err error) {
+			if out, err = os.Create(filepath.Join(dir, "out")); err == nil {
+				in, err = os.Open(out.Name())
+			}
+			return out, in, err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out, in, err := tt.make()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			flags, err := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := open(t, Config{Path: "-", Stdout: out})
+			ring, _ := newRing(t, 512<<10)
+			w.Attach(0, ring)
+			want := text(3000) // more than a pipe holds
+			for line := range strings.Lines(want) {
+				write(ring, w.Doorbell(), line)
+			}
+			if err := w.Reopen(); err != nil {
+				t.Error(err)
+			}
+			got := ""
+			for buf := make([]byte, 1000); !strings.HasSuffix(got, "\nend\n"); {
+				n, err := in.Read(buf)
+				if err != nil && err != io.EOF { // a file that is not written yet
+					t.Fatal(err)
+				}
+				got += string(buf[:n])
+			}
+			if got != want {
+				t.Errorf("%d bytes, want %d", len(got), len(want))
+			}
+			if now, err := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0); now != flags || err != nil {
+				t.Errorf("flags are %#x, were %#x", now, flags)
+			}
+			closed(t, w)
+			if _, err := out.WriteString("x"); err != nil {
+				t.Errorf("standard output is closed: %v", err)
+			}
+			out.Close()
+		})
+	}
+}
+
+// A pipe that may not be opened again is still never waited for, and lines that
+// are not too long go into it whole.
+func TestForeignPipe(t *testing.T) {
+	for _, kind := range []outletKind{toStream, toOther, toOldest} {
+		in, out, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		defer out.Close()
+		o := outlet{fd: int(out.Fd()), kind: kind, file: out}
+		if kind == toStream {
+			unix.SetNonblock(o.fd, true)
+		}
+		want := text(3000)
+		got := ""
+		for sent := 0; sent < len(want); {
+			n, err := o.write([]byte(want[sent:]))
+			if err != nil && err != unix.EAGAIN {
+				t.Fatal(err)
+			}
+			sent += n
+			if err == nil {
+				break
+			}
+			if n > 0 && want[sent-1] != '\n' && sent < len(want)-8000 {
+				t.Fatalf("kind %d: torn after %d bytes", kind, sent)
+			}
+			buf := make([]byte, 1<<20)
+			n, err = in.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(buf[:n])
+		}
+		out.Close()
+		rest, err := io.ReadAll(in)
+		if got += string(rest); got != want || err != nil {
+			t.Errorf("kind %d: %d bytes, want %d; %v", kind, len(got), len(want), err)
+		}
+	}
+}
+
+// A reader that is gone stops nobody: its lines are lost and counted.
+func TestReaderIsGone(t *testing.T) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	in.Close()
+	var told alerts
+	w := open(t, Config{Path: "-", Stdout: out, Alert: told.add})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	write(ring, w.Doorbell(), "one\n")
+	write(ring, w.Doorbell(), "two\n")
+	until(t, "told", func() bool { return len(told.all()) == 1 })
+	if want := "access log: write standard output: broken pipe; 2 lines lost so far"; told.all()[0] != want {
+		t.Errorf("told %q, want %q", told.all()[0], want)
+	}
+	write(ring, w.Doorbell(), "three\n")
+	closed(t, w)
+	if w.Lost() != 3 {
+		t.Errorf("%d lost", w.Lost())
+	}
+}
+
+// A device that is full is told of once a minute, and its lines stay where they are.
+func TestAlertsOnceAMinute(t *testing.T) {
+	var told alerts
+	var now atomic.Int64
+	w := open(t, Config{Path: "/dev/full", Alert: told.add, now: func() time.Time { return time.Unix(now.Load(), 0) }})
+	ring, _ := newRing(t, MinRing)
+	now.Store(1000)
+	w.Attach(0, ring)
+	write(ring, w.Doorbell(), "one\n")
+	line := func(lost int) string {
+		return fmt.Sprintf(`access log: write "/dev/full": no space left on device; %d lines lost so far`, lost)
+	}
+	until(t, "told", func() bool { return len(told.all()) == 1 })
+	now.Store(1059)
+	for range 10 {
+		ring.Write(make([]byte, MinRing))
+	}
+	// Each is an attempt, and it fails.
+	for range 3 {
+		if err := w.Suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; lines left: 1") {
+			t.Errorf("Suspend: %v", err)
+		}
+		w.Resume()
+	}
+	if n := len(told.all()); n != 1 {
+		t.Errorf("told %d times within a minute", n)
+	}
+	now.Store(1060)
+	until(t, "told again", func() bool { return len(told.all()) == 2 })
+	if got := told.all(); got[0] != line(0) || got[1] != line(10) {
+		t.Errorf("told %q", got)
+	}
+	if err := w.Close(time.Second); err == nil || ring.Waiting() != 4 {
+		t.Errorf("Close: %v, %d bytes wait", err, ring.Waiting())
+	}
+}
+
+// Lines of workers that died while nothing can be written are kept, up to a bound.
+func TestDetachedLinesAreBounded(t *testing.T) {
+	w := open(t, Config{Path: "/dev/full"})
+	const size = 1 << 20
+	line := strings.Repeat("x", 999) + "\n"
+	n := 0
+	for id := range 2 * maxKept / size {
+		ring, _ := newRing(t, size)
+		for ring.Write([]byte(line)) {
+			n++
+		}
+		w.Attach(id, ring)
+		w.Detach(id)
+	}
+	w.mu.Lock()
+	kept := 0
+	for _, s := range w.sources {
+		kept += len(s.rest)
+	}
+	w.mu.Unlock()
+	rings := 2 * maxKept / size // each has lost one line itself
+	if kept > maxKept || kept < maxKept/2 || int(w.Lost()) != n-kept/1000+rings {
+		t.Errorf("%d bytes kept, %d lines lost of %d", kept, w.Lost(), n)
+	}
+}
+
+func TestFitting(t *testing.T) {
+	tests := []struct {
+		first, second string
+		room          int
+		must          bool
+		want          int
+	}{
+		{"", "", 10, true, 0},
+		{"a\nb\n", "", 10, true, 4},
+		{"a\nb\n", "", 3, false, 2},
+		{"a\nb\n", "", 2, false, 2},
+		{"a\nb\n", "", 1, false, 0},
+		{"a\nb\n", "", 1, true, 2},
+		{"a\nb\n", "", 0, false, 0},
+		{"a\nb", "b\nc\n", 5, false, 5},
+		{"a\nb", "b\nc\n", 6, false, 5},
+		{"a\nb", "b\nc\n", 4, false, 2},
+		{"aaa", "b\nc\n", 2, true, 5},
+		{"aaa", "b\nc\n", 4, true, 5},
+		{"aaa", "bbb", 2, true, 6},
+		{"aaa", "bbb", 2, false, 0},
+		{"aaa", "bbb", 6, false, 6},
+	}
+	for _, tt := range tests {
+		if got := fitting([]byte(tt.first), []byte(tt.second), tt.room, tt.must); got != tt.want {
+			t.Errorf("%q %q into %d, %v: %d, want %d", tt.first, tt.second, tt.room, tt.must, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package accesslog
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	write(ring, w.Doorbell(), "one\n")
+	until(t, "one", func() bool { return content(t, path) == "one\n" })
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	write(ring, w.Doorbell(), "two\n")
+	until(t, "two", func() bool { return content(t, path) == "two\n" })
+
+	// Where there is no way to open it, the old file goes on.
+	if err := os.Rename(path, path+".2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reopen(); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("reopened a directory: %v", err)
+	}
+	write(ring, w.Doorbell(), "three\n")
+	closed(t, w)
+	if got := content(t, path+".2"); got != "two\nthree\n" {
+		t.Errorf("%q", got)
+	}
+	if err := w.Reopen(); err == nil {
+		t.Error("reopened after Close")
+	}
+}
+
+// Four workers write while the file is rotated: each line is there once, whole,
+// and in the order in which its worker wrote it.
+func TestRotationLosesNothing(t *testing.T) {
+	const workers, each, rotations = 4, 100_000, 20
+	dir := t.TempDir()
+	path := filepath.Join(dir, "log")
+	w := open(t, Config{Path: path})
+	var all sync.WaitGroup
+	written := make(chan int, workers*each/1000) // one for each thousand lines
+	for id := range workers {
+		ring, _ := newRing(t, 256<<10)
+		w.Attach(id, ring)
+		all.Go(func() { produce(ring, w.Doorbell(), id, each, written) })
+	}
+	var files []string
+	for n := 1; n <= workers*each/1000; n++ {
+		<-written
+		if n%(workers*each/1000/rotations) == 0 {
+			rotated := fmt.Sprintf("%s.%02d", path, len(files))
+			if err := os.Rename(path, rotated); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Reopen(); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, rotated)
+		}
+	}
+	all.Wait()
+	closed(t, w)
+	if len(files) != rotations {
+		t.Fatalf("%d rotations", len(files))
+	}
+	var next [workers]int
+	for _, file := range append(files, path) {
+		for line := range strings.Lines(content(t, file)) {
+			var id, i int
+			if _, err := fmt.Sscanf(line, "%d %d", &id, &i); err != nil || line != numbered(id, i) {
+				t.Fatalf("%s: torn line %q", file, line)
+			}
+			if i != next[id] {
+				t.Fatalf("%s: worker %d: line %d, want %d", file, id, i, next[id])
+			}
+			next[id]++
+		}
+	}
+	if next != [workers]int{each, each, each, each} || w.Lost() != 0 {
+		t.Errorf("lines: %v; %d lost", next, w.Lost())
+	}
+}
+
+func numbered(id, i int) string {
+	return fmt.Sprintf("%d %d %s\n", id, i, strings.Repeat("x", i*31%180))
+}
+
+// produce writes so many lines, no faster than they are taken.
+func produce(ring *Ring, doorbell, id, n int, thousand chan<- int) {
+	for i := range n {
+		line := numbered(id, i)
+		for ring.Waiting() > 200<<10 {
+			runtime.Gosched()
+		}
+		write(ring, doorbell, line)
+		if i%1000 == 999 {
+			thousand <- i
+		}
+	}
+}
+
+// The rest of half a line is not the beginning of another file.
+func TestReopenAfterHalfALine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, 512<<10)
+	line := strings.Repeat("z", 200_000) + "\n"
+	ring.Write([]byte(line + "next\n"))
+	w.Attach(0, ring)
+	until(t, "half a line", func() bool { return ring.Waiting() < len(line) })
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the new file", func() bool { return content(t, path) == "next\n" })
+	if w.Lost() != 1 {
+		t.Errorf("%d lost", w.Lost())
+	}
+}

@@ -1,0 +1,137 @@
+package accesslog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A reader that is stuck stops nobody: rings fill up, lines are counted, and what
+// it gets when it reads again are whole lines.
+func TestStuckReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, 64<<10)
+	w.Attach(7, ring)
+	line := func(i int) string { return fmt.Sprintf("%d %s\n", i, strings.Repeat("y", i%9000)) }
+	n, lost := 0, 0
+	for ; lost < 100; n++ {
+		if !write(ring, w.Doorbell(), line(n)) {
+			lost++
+		}
+		if n%10 == 0 {
+			time.Sleep(time.Millisecond) // the Writer fills the pipe meanwhile
+		}
+	}
+	began := time.Now()
+	w.Detach(7)
+	if err := w.Suspend(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "its reader does not keep up") {
+		t.Errorf("Suspend: %v", err)
+	}
+	w.Resume()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("%v with a stuck reader", took)
+	}
+	if w.Lost() != uint64(lost) {
+		t.Errorf("%d lost, want %d", w.Lost(), lost)
+	}
+	w.Attach(7, ring)
+	write(ring, w.Doorbell(), "last\n")
+	var got bytes.Buffer
+	for buf := make([]byte, 8000); !bytes.HasSuffix(got.Bytes(), []byte("last\n")); {
+		k, err := reader.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(buf[:k])
+	}
+	count := 0
+	for text := range strings.Lines(got.String()) {
+		var i int
+		if fmt.Sscanf(text, "%d", &i); text != line(i) && text != "last\n" {
+			t.Fatalf("torn line of %d bytes: %.20q", len(text), text)
+		}
+		count++
+	}
+	if count != n-lost+1 {
+		t.Errorf("%d lines, want %d", count, n-lost+1)
+	}
+}
+
+// Close is bounded, and what it could not write is left for the next Writer, also
+// the second half of a line.
+func TestNextWriterGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	long, _ := newRing(t, 512<<10)
+	other, _ := newRing(t, MinRing)
+	empty, _ := newRing(t, MinRing)
+	bell, err := NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(bell)
+	first := strings.Repeat("z", 200_000) + "\n" // more than a pipe holds
+	long.Write([]byte(first))
+	w := open(t, Config{Path: path, Doorbell: bell, Lost: 5})
+	w.Attach(0, long)
+	until(t, "half a line", func() bool { return long.Waiting() < len(first) })
+	other.Write([]byte("other\n"))
+	w.Attach(1, other)
+	if err := w.Reopen(); err != nil { // it is the same FIFO
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := w.Close(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "lines left: 2") {
+		t.Errorf("Close: %v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	if err := w.Close(time.Second); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("closed twice: %v", err)
+	}
+	other.Write(make([]byte, MinRing))
+	rings := map[int]*Ring{0: other, 1: long, 2: empty}
+	next := open(t, Config{Path: path, Doorbell: bell, Lost: w.Lost(), Rings: rings})
+	if next.Doorbell() != bell {
+		t.Error("another doorbell")
+	}
+	buf := make([]byte, 300_000)
+	got := ""
+	for !strings.HasSuffix(got, "other\n") {
+		n, err := reader.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(buf[:n])
+	}
+	if got != first+"other\n" {
+		t.Errorf("%d bytes", len(got))
+	}
+	if next.Lost() != 6 {
+		t.Errorf("%d lost", next.Lost())
+	}
+}

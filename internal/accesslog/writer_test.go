@@ -1,0 +1,338 @@
+package accesslog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// alerts collects what an administrator is told.
+type alerts struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (a *alerts) add(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.text = append(a.text, text)
+}
+
+func (a *alerts) all() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.text...)
+}
+
+func open(t *testing.T, cfg Config) *Writer {
+	t.Helper()
+	w, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(time.Second); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Log(err)
+		}
+	})
+	return w
+}
+
+func closed(t *testing.T, w *Writer) {
+	t.Helper()
+	if err := w.Close(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits for something that comes.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// write is a worker's.
+func write(r *Ring, doorbell int, line string) bool {
+	ok := r.Write([]byte(line))
+	if r.Due() {
+		Wake(doorbell)
+	}
+	return ok
+}
+
+func TestLinesComeWithinASecond(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, 512<<10)
+	w.Attach(3, ring)
+	for i := range 3 { // from asleep, while it gathers, and again
+		began := time.Now()
+		write(ring, w.Doorbell(), fmt.Sprintf("line %d\n", i))
+		want := fmt.Sprintf("line %d\n", i)
+		until(t, want, func() bool { return strings.HasSuffix(content(t, path), want) })
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("line %d took %v", i, took)
+		}
+	}
+	closed(t, w)
+	if got := content(t, path); got != "line 0\nline 1\nline 2\n" {
+		t.Errorf("%q", got)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode() != 0o640 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+}
+
+// A ring that is a quarter full is not left waiting.
+func TestQuarterFullIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	line := strings.Repeat("x", 99) + "\n"
+	began := time.Now()
+	const n = 2000
+	for range n {
+		for ring.Waiting() > MinRing/2 {
+			runtime.Gosched()
+		}
+		write(ring, w.Doorbell(), line)
+	}
+	if took := time.Since(began); took > 5*time.Second { // by the half second it would be a minute
+		t.Errorf("%v for %d lines", took, n)
+	}
+	closed(t, w)
+	if got := content(t, path); got != strings.Repeat(line, n) || w.Lost() != 0 {
+		t.Errorf("%d bytes, %d lost", len(got), w.Lost())
+	}
+}
+
+// A worker that has filled a quarter before it was asked to ring then, and rings
+// no more, is seen.
+func TestPressed(t *testing.T) {
+	ring, _ := newRing(t, MinRing)
+	w := &Writer{sources: []*source{{rest: make([]byte, MinRing)}, {ring: ring}}}
+	ring.ringAt(1)
+	ring.Write(make([]byte, ring.quarter()-1))
+	if !ring.Due() || w.pressed() {
+		t.Error("pressed with less than a quarter")
+	}
+	ring.Write([]byte("\n"))
+	if !w.pressed() || !ring.Due() {
+		t.Error("not pressed with a quarter")
+	}
+}
+
+// An idle Writer sleeps until somebody rings, and a ring rings once.
+func TestIdleWriterSleeps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	until(t, "asleep", func() bool { return ring.bell.Load() == 1 })
+	if !ring.Write([]byte("x\n")) || !ring.Due() {
+		t.Fatal("the first line does not ring")
+	}
+	if ring.Write([]byte("y\n")); ring.Due() {
+		t.Error("the second line rings too")
+	}
+	Wake(w.Doorbell())
+	until(t, "asleep again", func() bool { return content(t, path) == "x\ny\n" && ring.bell.Load() == 1 })
+}
+
+func TestOpenErrors(t *testing.T) {
+	dir := t.TempDir()
+	tests := []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{Path: dir}, fmt.Sprintf("open access log %q: is a directory", dir)},
+		{Config{Path: dir + "/no/log"}, fmt.Sprintf("open access log %q: no such file or directory", dir+"/no/log")},
+		{Config{Path: "/proc/self/status"}, `open access log "/proc/self/status": permission denied`},
+		{Config{Path: "-"}, "open access log: there is no standard output"},
+	}
+	if os.Geteuid() == 0 {
+		tests[2].cfg.Path = "/proc/self/mounts/x"
+		tests[2].want = `open access log "/proc/self/mounts/x": not a directory`
+	}
+	for _, tt := range tests {
+		if _, err := Open(tt.cfg); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: %v, want %s", tt.cfg.Path, err, tt.want)
+		}
+	}
+}
+
+// A FIFO that nobody reads does not stop the start, nor the end.
+func TestFIFOWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	write(ring, w.Doorbell(), "early\n")
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	buf := make([]byte, 100)
+	if n, err := reader.Read(buf); string(buf[:n]) != "early\n" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	closed(t, w)
+	if n, err := reader.Read(buf); n != 0 {
+		t.Errorf("%d bytes, %v after the end", n, err)
+	}
+}
+
+// What stays within one process: rings of workers that come and go.
+func TestAttachAndDetach(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, mem := newRing(t, MinRing)
+	ring.Write([]byte("before\n"))
+	ring.Write(make([]byte, MinRing))
+	w.Attach(1, ring)
+	ring.Write([]byte("dying\n"))
+	w.Detach(1)
+	if ring.Waiting() != 0 {
+		t.Errorf("%d bytes wait after Detach", ring.Waiting())
+	}
+	w.Detach(1)
+	clear(mem) // the memory is the next worker's
+	ring.Write(make([]byte, MinRing))
+	ring.Write([]byte("next\n"))
+	w.Attach(1, ring)
+	other, _ := newRing(t, MinRing)
+	other.Write([]byte("other\n"))
+	w.Attach(1, other)
+	for range 2 {
+		if w.Lost() != 2 {
+			t.Errorf("%d lost", w.Lost())
+		}
+	}
+	closed(t, w)
+	got := content(t, path) // only the lines of one worker have an order
+	for _, want := range []string{"before\ndying\n", "next\n", "other\n"} {
+		if strings.Count(got, want) != 1 || strings.Count(got, "\n") != 4 {
+			t.Errorf("%q lacks %q", got, want)
+		}
+	}
+	if w.Lost() != 2 {
+		t.Errorf("%d lost", w.Lost())
+	}
+}
+
+// A worker that has run mad harms its own lines alone.
+func TestMadWorker(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	mad, mem := newRing(t, MinRing)
+	sane, _ := newRing(t, MinRing)
+	w.Attach(0, mad)
+	w.Attach(1, sane)
+	mad.Write([]byte("no end"))
+	sane.Write([]byte("sane\n"))
+	w.Detach(0)
+	header(mem, 1<<63, 77, 1<<60, 3, 0)
+	w.Attach(0, mad)
+	write(mad, w.Doorbell(), "again\n")
+	closed(t, w)
+	got := content(t, path)
+	for _, want := range []string{"no end\n", "sane\n", "again\n"} {
+		if strings.Count(got, want) != 1 || strings.Count(got, "\n") != 3 {
+			t.Errorf("%q", got)
+		}
+	}
+	if w.Lost() == 0 || w.Lost() > 10 {
+		t.Errorf("%d lost", w.Lost())
+	}
+}
+
+// A line that is longer than a batch, and one that nearly fills the ring.
+func TestLongLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, 1<<20)
+	w.Attach(0, ring)
+	want := "short\n" + strings.Repeat("a", maxBatch+1000) + "\nshort\n" + strings.Repeat("b", 600_000) + "\n"
+	for line := range strings.Lines(want) {
+		if !write(ring, w.Doorbell(), line) {
+			t.Fatalf("no room for %d bytes", len(line))
+		}
+	}
+	closed(t, w)
+	if got := content(t, path); got != want {
+		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+}
+
+// Half a line of a master that was killed does not swallow the next one.
+func TestBeginsOnItsOwnLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("whole\nhal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w := open(t, Config{Path: path})
+		ring, _ := newRing(t, MinRing)
+		w.Attach(0, ring)
+		ring.Write([]byte("line\n"))
+		closed(t, w)
+	}
+	if got := content(t, path); got != "whole\nhal\nline\nline\n" {
+		t.Errorf("%q", got)
+	}
+}
+func TestSuspend(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	ring.Write([]byte("one\n"))
+	if err := w.Suspend(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, path); got != "one\n" {
+		t.Errorf("%q", got)
+	}
+	write(ring, w.Doorbell(), "two\n")
+	Wake(w.Doorbell())
+	time.Sleep(gather + 100*time.Millisecond) // nothing must happen
+	if got := content(t, path); got != "one\n" || ring.Waiting() != 4 {
+		t.Errorf("%q, %d bytes wait", got, ring.Waiting())
+	}
+	w.Resume()
+	until(t, "two", func() bool { return content(t, path) == "one\ntwo\n" })
+	if err := w.Suspend(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	ring.Write([]byte("three\n"))
+	closed(t, w)
+	if got := content(t, path); got != "one\ntwo\nthree\n" {
+		t.Errorf("%q", got)
+	}
+}
