@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,7 +96,7 @@ func TestExitCodes(t *testing.T) {
 	for _, tt := range tests {
 		outR, outW := output(t)
 		errR, errW := output(t)
-		code := run(strings.Fields(tt.args), outW, errW)
+		code := run(strings.Fields(tt.args), os.Stdin, outW, errW)
 		if got := text(t, errR, errW); code != tt.code || got != tt.err {
 			t.Errorf("master %s: exit code %d, %q\nwant %d, %q", tt.args, code, got, tt.code, tt.err)
 		}
@@ -109,7 +110,7 @@ func TestInfo(t *testing.T) {
 	for args, want := range map[string]string{"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master"} {
 		outR, outW := output(t)
 		errR, errW := output(t)
-		code := run([]string{args}, outW, errW)
+		code := run([]string{args}, os.Stdin, outW, errW)
 		out, errors := text(t, outR, outW), text(t, errR, errW)
 		if code != 0 || !strings.HasPrefix(out, want) || errors != "" {
 			t.Errorf("master %s: exit code %d, %q, %q", args, code, out, errors)
@@ -128,7 +129,7 @@ func start(t *testing.T, stderr *os.File, args ...string) <-chan int {
 	_, stdout := output(t)
 	code := make(chan int, 1)
 	go func() {
-		code <- run(append(args, "--port=0", "--workers=2", "--worker="+self), stdout, stderr)
+		code <- run(append(args, "--port=0", "--workers=2", "--worker="+self), os.Stdin, stdout, stderr)
 	}()
 	return code
 }
@@ -186,5 +187,19 @@ func TestFindWorker(t *testing.T) {
 	t.Chdir(filepath.Dir(self))
 	if got, err := findWorker("worker"); err != nil || !filepath.IsAbs(got) {
 		t.Errorf("a relative path: %q, %v", got, err)
+	}
+}
+
+// What is told in silent mode is a line that whoever reads the log can read.
+func TestAlerts(t *testing.T) {
+	for format, want := range map[options.LogFormat]string{
+		options.LogAuto: `^phalanx: worker "0" died\n$`,
+		options.LogJSON: `^{"level":"warn","time":"[^"]+","message":"worker \\"0\\" died"}\n$`,
+	} {
+		r, w := output(t)
+		alerts(format, w)(`worker "0" died`)
+		if got := text(t, r, w); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("%s: %q, want %s", format, got, want)
+		}
 	}
 }

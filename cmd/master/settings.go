@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"phalanx/internal/options"
@@ -13,7 +12,7 @@ import (
 // settings reads what the user asked for, and checks what can be checked before
 // anything is started.
 func settings(args []string) (o options.Options, worker string, err error) {
-	if o, err = options.ParseMaster(args, os.Getenv, options.Named(filepath.Base(os.Args[0])), options.Environ(os.Environ)); err != nil {
+	if o, err = options.ParseMaster(args, os.Getenv, options.Named(name()), options.Environ(os.Environ)); err != nil {
 		return o, "", err
 	}
 	if o.Base, err = options.CheckBase(o.Base); err != nil {
@@ -34,9 +33,13 @@ func again(args []string, before options.Options) (o options.Options, worker str
 	return o, worker, nil
 }
 
-// reloaded is for workers that are to replace those of the settings before.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner) (supervise.Settings, error) {
+// reloaded is for workers that are to replace those of the settings before. heed
+// does what the master itself has to do for new settings.
+func reloaded(args []string, before options.Options, spawner supervise.Spawner, heed func(options.Options) error) (supervise.Settings, error) {
 	o, worker, err := again(args, before)
+	if err == nil {
+		err = heed(o)
+	}
 	if err != nil {
 		return supervise.Settings{}, err
 	}

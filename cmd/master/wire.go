@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
+	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/upgrade"
 )
@@ -59,6 +60,16 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 		log.Warn().Err(err).Msg("a client may be reset during the drain")
 	}
 	sockets.Close()
+}
+
+// alerts returns what tells the user what he must know even in silent mode, in one
+// line: of text, or of JSON if he has asked for that.
+func alerts(format options.LogFormat, file *os.File) func(line string) {
+	if format != options.LogJSON {
+		return func(line string) { fmt.Fprintf(file, "phalanx: %s\n", line) }
+	}
+	log := logging.New(file, logging.JSON, 1)
+	return func(line string) { log.Warn().Msg(line) }
 }
 
 func announce(log zerolog.Logger, o options.Options, port, workers int) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/control"
 	"phalanx/internal/ipc"
@@ -50,6 +51,10 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 		return err
 	}
 	defer closeRow()
+	access, err := pen(opts, row.Ring)
+	if err != nil {
+		return err
+	}
 	limits := control.Limits{Requests: int64(opts.MaxRequests), Memory: int64(opts.MaxMemory)}
 	every := control.BeatEvery(time.Duration(opts.HangTimeout))
 	beat := every
@@ -61,7 +66,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	log := os.NewFile(supervise.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, uncached{root}, c)
-		cfg.Row = row.Row
+		cfg.Row, cfg.Access = row.Row, access
 		cfg.Log = journal(opts, log)
 		return serve.New(cfg).Run(supervise.ListenFD, c.Drain())
 	}
@@ -70,7 +75,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	buffer := logging.NewBuffer(log)
 	defer buffer.Close()
 	cfg := config(opts, cached{uncached{root}, cache}, c)
-	cfg.Row = row.Row
+	cfg.Row, cfg.Access = row.Row, access
 	cfg.Tick = cache.Sweep
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
@@ -98,6 +103,18 @@ func counters(row int) (seat *scoreboard.Seat, closeRow func(), err error) {
 	return seat, func() { _ = seat.Close() }, nil // the process ends
 }
 
+// pen writes the access log; nil if there is none.
+func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
+	if opts.AccessLog == "" || mem == nil {
+		return nil, nil
+	}
+	ring, err := accesslog.NewRing(mem)
+	if err != nil {
+		return nil, err
+	}
+	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, supervise.BellFD), nil
+}
+
 func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
 	var header []string
 	for _, field := range opts.Header {
@@ -122,6 +139,7 @@ func config(opts options.WorkerOptions, files conn.Site, c *control.Control) ser
 		Finish:   c.Finish(),
 		Looks:    c.Looks(),
 		Verbose:  opts.Verbose > 0,
+		IDs:      opts.RequestIDs(),
 	}
 }
 

@@ -23,15 +23,12 @@ import (
 	"phalanx/internal/status"
 )
 
-// ErrNoWorker says that a pool has no worker of that slot and pid.
-var ErrNoWorker = errors.New("no such worker")
-
 // Source is the pool. Its methods may be called by several goroutines at once,
 // and return within seconds; orders may take as long as it takes to do them.
 type Source interface {
 	// Look fails when the pool's loop does not answer.
 	Look() (status.Pool, error)
-	// Connections returns [ErrNoWorker], or another error when the worker does
+	// Connections returns [status.ErrNoWorker], or another error when the worker does
 	// not answer.
 	Connections(slot, pid int) (status.Connections, error)
 

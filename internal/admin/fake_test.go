@@ -38,7 +38,7 @@ func (f *fakePool) Connections(slot, pid int) (status.Connections, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.listed == nil && (slot != f.list.Slot || pid != f.list.PID) {
-		return status.Connections{}, ErrNoWorker
+		return status.Connections{}, status.ErrNoWorker
 	}
 	return f.list, f.listed
 }

@@ -94,7 +94,6 @@ func slotCounters() []counter {
 		slot("connections_adopted_total", "Connections taken over from other workers.", func(s *status.Slot) float64 { return float64(s.Adopted) }),
 		slot("connection_timeouts_total", "Connections ended because the client was too slow.", func(s *status.Slot) float64 { return float64(s.Timeouts) }),
 		slot("connection_drops_total", "Connections ended for want of something here.", func(s *status.Slot) float64 { return float64(s.Drops) }),
-		slot("access_log_lost_lines_total", "Lines of the access log that were dropped because it was written too slowly.", func(s *status.Slot) float64 { return float64(s.LogLost) }),
 		slot("worker_starts_total", "Worker processes that the slot has had.", func(s *status.Slot) float64 { return float64(s.Generations) }),
 		slot("worker_deaths_total", "Workers that ended without being told to.", func(s *status.Slot) float64 { return float64(s.Deaths) }),
 		slot("worker_cpu_seconds_total", "User and system CPU time used by workers.", func(s *status.Slot) float64 { return s.CPUSeconds }),
@@ -106,6 +105,7 @@ func poolGauges() []gauge {
 		{describe("slots", "Workers that there are to be."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Slots) }},
 		{describe("ready", "1 while the pool serves; 0 while it starts, in lame duck, and while it drains."), prometheus.GaugeValue, ready},
 		{describe("start_time_seconds", "When the master was started, since the epoch."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }},
+		{describe("access_log_lost_lines_total", "Lines of the access log that were dropped because it could not be written."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Total.LogLost) }},
 		{describe("reloads_total", "Times that all workers were replaced on request."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Reloads) }},
 	}
 }
@@ -117,10 +117,10 @@ func ready(p *status.Pool) float64 {
 	return 0
 }
 
-// bounds are those of the buckets, 100 µs to 100 s: each is one of package
+// bounds are those of the buckets, 10 µs to 100 s: each is one of package
 // histogram's.
 func bounds() (all []time.Duration) {
-	for unit := 100 * time.Microsecond; unit < 100*time.Second; unit *= 10 {
+	for unit := 10 * time.Microsecond; unit < 100*time.Second; unit *= 10 {
 		all = append(all, unit, unit*5/2, unit*5)
 	}
 	return append(all, 100*time.Second)

@@ -132,7 +132,7 @@ func TestBuckets(t *testing.T) {
 			t.Errorf("%v is no bound of the histogram", bound)
 		}
 	}
-	if first, last := bounds()[0], bounds()[len(bounds())-1]; first != 100*time.Microsecond || last != 100*time.Second || len(bounds()) != 19 {
+	if first, last := bounds()[0], bounds()[len(bounds())-1]; first != 10*time.Microsecond || last != 100*time.Second || len(bounds()) != 22 {
 		t.Errorf("from %v to %v: %v", first, last, bounds())
 	}
 	s := start(t, short)

@@ -138,7 +138,7 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 	}
 	list, err := s.cfg.Source.Connections(slot, pid)
 	switch {
-	case errors.Is(err, ErrNoWorker):
+	case errors.Is(err, status.ErrNoWorker):
 		line(w, http.StatusNotFound, fmt.Sprintf("there is no worker with slot %d and pid %d; /status.json lists them", slot, pid))
 	case err != nil:
 		line(w, http.StatusServiceUnavailable, fmt.Sprintf("the worker of slot %d, pid %d, does not answer: %v", slot, pid, err))

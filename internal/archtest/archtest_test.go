@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"internal/proto":     {},
 	"internal/site":      {"internal/proto", "github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
 	"internal/conn":      {"internal/proto"},
-	"internal/serve":     {"internal/conn", "internal/scoreboard", "internal/scoreboard", "internal/site", "internal/proto", "internal/ipc", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/serve":     {"internal/accesslog", "internal/conn", "internal/scoreboard", "internal/site", "internal/proto", "internal/ipc", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/ipc":       {"golang.org/x/sys/unix"},
 	"internal/logging":   {"github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
@@ -40,7 +40,7 @@ var rooms = map[string][]string{
 	"internal/histogram":  {},
 	"internal/status":     {"internal/histogram"},
 	"internal/scoreboard": {"internal/histogram", "golang.org/x/sys/unix"},
-	"internal/observe":    {"internal/scoreboard", "internal/status", "internal/supervise", "golang.org/x/sys/unix"},
+	"internal/observe":    {"internal/accesslog", "internal/scoreboard", "internal/status", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/remote":     {"internal/status"},
 	"internal/top":        {"internal/status", "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"},
 

@@ -61,6 +61,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 // counter is an observer that keeps nothing.
 type counter struct{}
 
+func (counter) Begun()      {}
 func (counter) Head([]byte) {}
 func (counter) Done(Record) {}
 

@@ -111,7 +111,7 @@ type Record struct {
 	Status         proto.Status
 	Bytes          int64         // of the reply's body
 	Began          time.Duration // when its first byte came, on Now's monotonic clock
-	Headed         time.Duration // when its head was complete
+	Headed         time.Duration // when it was complete
 	Reason         string        // why it was refused or ended early, or empty
 }
 
@@ -119,6 +119,7 @@ type Record struct {
 // valid during the call only.
 type Observer interface {
 	Head(head []byte)
+	Begun() // what the reply will be has been found out
 	Done(r Record)
 }
 
@@ -282,11 +283,8 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	head := c.in[:c.parser.Len()]
 	c.in = c.in[len(head):]
 	r := c.parser.Request()
-	if c.record != nil {
-		c.record.Headed = now.Mono
-		if c.record.obs != nil {
-			c.record.obs.Head(head)
-		}
+	if c.record != nil && c.record.obs != nil {
+		c.record.obs.Head(head)
 	}
 	if c.cfg.Tally != nil {
 		c.cfg.Tally.Received(requestLine(r, head), c.began)

@@ -220,9 +220,11 @@ type observer struct {
 	heads   []string
 	records []record
 	ids     []string
+	begun   int
 }
 
 func (o *observer) Head(head []byte) { o.heads = append(o.heads, string(bytes.Clone(head))) }
+func (o *observer) Begun()           { o.begun++ }
 func (o *observer) Done(r Record) {
 	o.records = append(o.records, record{string(r.Method), string(r.Target), r.Status, r.Bytes, r.Began, r.Reason})
 	o.ids = append(o.ids, string(r.ID))

@@ -16,7 +16,7 @@ func readsBody(m proto.Method) bool {
 func (c *Conn) answer(out, head []byte, now Now) []byte {
 	r := c.parser.Request()
 	c.decide(r, now)
-	c.note(r, head)
+	c.note(r, head, now)
 	switch r.Method {
 	case proto.MethodGet, proto.MethodHead:
 		out = c.get(out, head, r, now)
@@ -49,11 +49,14 @@ func (c *Conn) decide(r *proto.Request, now Now) {
 }
 
 // note keeps what the log will say of the request.
-func (c *Conn) note(r *proto.Request, head []byte) {
-	if c.record == nil || head == nil {
+func (c *Conn) note(r *proto.Request, head []byte, now Now) {
+	if c.record == nil {
 		return
 	}
 	w := c.record
+	if w.Headed = now.Mono; head == nil {
+		return
+	}
 	w.Method = append(w.Method, r.MethodName.In(head)...)
 	w.Target = append(w.Target, r.Target.In(head)...)
 	w.Minor = r.Minor
@@ -132,7 +135,7 @@ func appendURI(dst, p []byte) []byte {
 func (c *Conn) refuse(out, head []byte, f proto.Fault, now Now) []byte {
 	r := c.parser.Request()
 	c.closing, c.linger, c.in = true, true, nil
-	c.note(r, head)
+	c.note(r, head, now)
 	if c.record != nil {
 		c.record.Reason = f.Reason
 	}
@@ -149,6 +152,9 @@ func (c *Conn) start(out []byte, r *proto.Request, s proto.Status, now Now) []by
 	out = append(out, now.Second.common...)
 	if w := c.record; w != nil {
 		w.Status = s
+		if w.obs != nil {
+			w.obs.Begun()
+		}
 		if c.cfg.ID != nil {
 			if len(w.ID) == 0 {
 				w.ID = c.cfg.ID(w.ID)

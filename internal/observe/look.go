@@ -40,6 +40,7 @@ func (o *Observer) Look() (status.Pool, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.remember(s)
 	o.compare(&p, s)
 	p.History = slices.Clone(o.history)
 	return p, nil
@@ -61,12 +62,16 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	}
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
+	spent := o.seen()
 	cpu := make(map[int]float64) // of a slot's living processes
 	active, idle := make(map[int]int), make(map[int]int)
 	for _, v := range view.Workers {
 		w := o.worker(v, reading, mono)
 		w.Deaths = view.Past[v.Slot].Deaths
 		if w.PID != 0 {
+			// One that has just ended has no entry in /proc any more, and is not yet in
+			// the slot's past.
+			w.CPUSeconds = max(w.CPUSeconds, spent[w.PID])
 			f := figures{cpu: w.CPUSeconds}
 			if t := reading.Rows[v.Row]; t != nil {
 				f.Totals = *t
@@ -95,9 +100,8 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	}
 	f := counters(&s.total)
 	f.Active, f.Idle = p.Total.Active, p.Total.Idle
-	if p.Total = f; o.Rings != nil {
-		p.Total.LogLost = o.Rings.Lost()
-	}
+	f.LogLost = o.Log.Lost()
+	p.Total = f
 	return p, s, nil
 }
 
@@ -194,6 +198,7 @@ func (o *Observer) sample() {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.remember(s)
 	if n := len(o.samples); n > 0 {
 		var f status.Figures
 		last := o.samples[n-1]
@@ -205,4 +210,19 @@ func (o *Observer) sample() {
 	o.samples = append(o.samples, s)
 	o.samples = slices.Delete(o.samples, 0, max(0, len(o.samples)-windowMax-1))
 	o.history = slices.Delete(o.history, 0, max(0, len(o.history)-historyMax))
+}
+
+// seen returns the CPU time that processes had when they were last looked at.
+func (o *Observer) seen() map[int]float64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.spent // never changed, only replaced
+}
+
+func (o *Observer) remember(s sample) {
+	before := o.spent
+	o.spent = make(map[int]float64)
+	for pid, f := range s.workers {
+		o.spent[pid] = max(f.cpu, before[pid]) // two looks at once may come in any order
+	}
 }

@@ -11,7 +11,6 @@ package observe
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,18 +29,11 @@ type Info struct {
 	Version, Address, Base, Model string
 }
 
-// Rings are where lines of the access log come from; see package accesslog.
-type Rings interface {
-	Attach(row int, ring []byte) error
-	Detach(row int) error // when it returns, the ring is not touched any more
-	Lost() uint64         // lines, ever
-}
-
-// Config is what an Observer needs. All but Rings is required.
+// Config is what an Observer needs.
 type Config struct {
 	Board   *scoreboard.Board
 	Desk    *supervise.Desk
-	Rings   Rings // nil: there is no access log
+	Log     *Log
 	Info    func() Info
 	Started time.Time // of the master
 }
@@ -55,6 +47,7 @@ type Observer struct {
 	mu      sync.Mutex
 	samples []sample // one a second, the last is the latest; at most windowMax and one
 	history []status.Point
+	spent   map[int]float64 // seconds of CPU time by pid, as last seen
 
 	quit   chan struct{}
 	joined sync.WaitGroup
@@ -63,9 +56,11 @@ type Observer struct {
 // lookTime is how long the pool's loop may take to answer.
 const lookTime = 3 * time.Second
 
-// New returns an observer. Rows that the board has already are attached.
-func New(cfg Config) *Observer {
-	return &Observer{Config: cfg, now: time.Now, proc: "/proc", quit: make(chan struct{})}
+// New returns an observer. The rings of rows that the board has already go to the
+// log.
+func New(cfg Config) (*Observer, error) {
+	err := cfg.Board.Rings(cfg.Log.Attach)
+	return &Observer{Config: cfg, now: time.Now, proc: "/proc", quit: make(chan struct{})}, err
 }
 
 // Start begins to take samples; End ends that.
@@ -93,10 +88,10 @@ func (o *Observer) End() {
 // Open takes a row for a process that is about to start (supervise.Rows).
 func (o *Observer) Open(slot int) (row int, err error) {
 	row, seat, err := o.Board.Open(slot)
-	if err != nil || o.Rings == nil {
+	if err != nil {
 		return row, err
 	}
-	if err := o.Rings.Attach(row, seat.Ring); err != nil {
+	if err := o.Log.Attach(row, seat.Ring); err != nil {
 		_ = o.Board.Close(row) // it was just opened
 		return -1, err
 	}
@@ -105,11 +100,8 @@ func (o *Observer) Open(slot int) (row int, err error) {
 
 // Close is told that the process of a row has ended.
 func (o *Observer) Close(row int) error {
-	var err error
-	if o.Rings != nil {
-		err = o.Rings.Detach(row)
-	}
-	return errors.Join(err, o.Board.Close(row))
+	o.Log.Detach(row)
+	return o.Board.Close(row)
 }
 
 // Doing says what the worker of a row was at.

@@ -151,6 +151,18 @@ func (b *Board) pastOf(slot int) *Totals {
 	return b.past[slot]
 }
 
+// Rings calls attach with the ring of each row that is taken.
+func (b *Board) Rings(attach func(row int, ring []byte) error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for row, s := range b.seats {
+		if err := attach(row, s.Ring); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Sight is what the row of a process says beside its counters.
 type Sight struct {
 	Active, Idle int

@@ -114,6 +114,7 @@ func (d *disk) await(p *peer, most int64) bool {
 	select {
 	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
 		p.fetching = true
+		p.log.fetch(true)
 		p.brought = &brought{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
 		return true
 	default:

@@ -1,8 +1,11 @@
 package serve
 
 import (
+	"net/netip"
+	"strings"
 	"time"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 )
@@ -16,16 +19,44 @@ const (
 	maxLogHead   = 3072
 )
 
+// slow is how long a request may take without somebody wanting to know why.
+const slow = time.Second
+
 // journal logs what becomes of one connection. A nil journal logs nothing.
 type journal struct {
 	cfg    *Config
 	clock  *clock
-	client string // its address
+	client string // its address and port
+
+	// Of the request under way, when somebody reads Config.Log:
+	headed  time.Duration // when its head was complete
+	begun   time.Duration // when it was known what the reply is; 0: not by this worker
+	fetched time.Duration // for how long the disk was waited for
+	waiting time.Duration // since when it is; 0: it is not
+}
+
+// newJournal is nil when nobody wants to know.
+func newJournal(cfg *Config, c *clock, client func() string) *journal {
+	if !cfg.Verbose && cfg.Access == nil {
+		return nil
+	}
+	return &journal{cfg: cfg, clock: c, client: client()}
 }
 
 // Done logs a request that has been answered (conn.Observer).
 func (j *journal) Done(r conn.Record) {
-	took := j.clock.now().Mono - r.Began
+	now := j.clock.mono()
+	took := now - r.Began
+	if j.cfg.Access != nil {
+		j.cfg.Access.Write(&accesslog.Entry{
+			Client: host(j.client), Time: j.clock.at(now).UnixMilli(),
+			Method: r.Method, Target: r.Target, Minor: r.Minor, Status: int(r.Status), Bytes: r.Bytes, Took: took,
+			Referer: r.Referer, Agent: r.Agent, ID: r.ID,
+		})
+	}
+	if !j.cfg.Verbose {
+		return
+	}
 	var method [maxLogMethod + 16]byte
 	var path [maxLogTarget + 16]byte
 	e := j.cfg.Log.Info().
@@ -34,18 +65,81 @@ func (j *journal) Done(r conn.Record) {
 		RawJSON("path", logging.AppendJSON(path[:0], r.Target, maxLogTarget)).
 		Int("status", int(r.Status)).
 		Int64("bytes", r.Bytes).
-		Float64("ms", float64(took)/float64(time.Millisecond))
+		Float64("ms", milliseconds(took))
+	if len(r.ID) > 0 {
+		e = e.Bytes("id", r.ID)
+	}
+	if took >= slow {
+		part, lasted := j.slowest(r, now)
+		e = e.Str("slow", part).Float64("slow_ms", milliseconds(lasted))
+	}
 	if r.Reason != "" {
 		e = e.Str("reason", r.Reason)
 	}
 	e.Msg("request")
+	j.headed, j.begun, j.fetched = 0, 0, 0
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// host is an address without its port, as [address] writes it.
+func host(client string) string {
+	if a, err := netip.ParseAddrPort(client); err == nil && strings.HasPrefix(client, "[") {
+		return a.Addr().String()
+	}
+	before, _, _ := strings.Cut(client, ":")
+	return before
+}
+
+// slowest names the part of a request that took longest, and how long it did:
+// "receive" for its head and body to come, "open" for the file to be found,
+// "disk" for its bytes to come from there, "send" for the client to take them.
+func (j *journal) slowest(r conn.Record, now time.Duration) (part string, lasted time.Duration) {
+	if j.begun == 0 {
+		return "send", now - r.Began // another worker began it
+	}
+	part, lasted = "receive", r.Headed-r.Began
+	for _, other := range []struct {
+		part   string
+		lasted time.Duration
+	}{{"open", j.begun - max(j.headed, r.Headed)}, {"disk", j.fetched}, {"send", now - j.begun - j.fetched}} {
+		if other.lasted > lasted {
+			part, lasted = other.part, other.lasted
+		}
+	}
+	return part, lasted
 }
 
 // Head logs a request head (conn.Observer).
 func (j *journal) Head(head []byte) {
+	if !j.cfg.Verbose {
+		return
+	}
+	j.headed = j.clock.mono()
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var text [maxLogHead + 16]byte
 		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], head, maxLogHead)).Msg("head")
+	}
+}
+
+// Begun notes the time (conn.Observer).
+func (j *journal) Begun() {
+	if j.cfg.Verbose {
+		if j.begun = j.clock.mono(); j.headed == 0 {
+			j.headed = j.begun // a request that was refused has no head
+		}
+	}
+}
+
+// fetch notes that the disk is waited for, or no longer.
+func (j *journal) fetch(begins bool) {
+	switch {
+	case j == nil || !j.cfg.Verbose:
+	case begins:
+		j.waiting = j.clock.mono()
+	case j.waiting != 0:
+		j.fetched += j.clock.mono() - j.waiting
+		j.waiting = 0
 	}
 }
 

@@ -7,15 +7,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 )
 
-// newJournal is that of one connection, at -vv.
-func newJournal(file *os.File, format string) *journal {
-	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true))}
-	j := &journal{cfg, &clock{cfg: &cfg.Conn}, "192.0.2.1:1"}
+// testJournal is that of one connection, at -vv.
+func testJournal(file *os.File, format string) *journal {
+	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true)), Verbose: true}
+	j := newJournal(cfg, &clock{cfg: &cfg.Conn}, func() string { return "192.0.2.1:1" })
 	j.clock.start()
 	return j
 }
@@ -28,7 +29,7 @@ func logged(t *testing.T, format string, write func(*journal)) string {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	write(newJournal(file, format))
+	write(testJournal(file, format))
 	text, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +89,7 @@ func TestLogAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	j := newJournal(file, logging.JSON)
+	j := testJournal(file, logging.JSON)
 	record := conn.Record{Method: []byte("GET"), Target: []byte("/a%20path?\"x\""), Status: 200}
 	for what, write := range map[string]func(){
 		"request": func() { j.Done(record) },
@@ -96,6 +97,66 @@ func TestLogAllocations(t *testing.T) {
 	} {
 		if n := testing.AllocsPerRun(100, write); n != 0 {
 			t.Errorf("%v allocations for a %s", n, what)
+		}
+	}
+}
+
+// A slow request names what it waited for; a fast one says nothing of it.
+func TestSlow(t *testing.T) {
+	at := func(j *journal, now time.Duration) { j.clock.began = time.Now().Add(-now) }
+	for want, play := range map[string]func(*journal){
+		`"slow":"receive","slow_ms":3000`: func(j *journal) { at(j, 4*time.Second); j.Head(nil); j.Begun() },
+		`"slow":"open","slow_ms":20`: func(j *journal) {
+			at(j, time.Second)
+			j.headed, j.begun = 3*time.Second, 23*time.Second
+			at(j, 24*time.Second)
+		},
+		`"slow":"disk","slow_ms":19`: func(j *journal) {
+			at(j, 3*time.Second)
+			j.Head(nil)
+			j.Begun()
+			j.fetch(true)
+			at(j, 22*time.Second+100*time.Millisecond)
+			j.fetch(false)
+			at(j, 30*time.Second)
+		},
+		`"slow":"send","slow_ms":29`: func(j *journal) { at(j, 50*time.Millisecond); j.Head(nil); j.Begun(); at(j, 30*time.Second) },
+	} {
+		line := logged(t, logging.JSON, func(j *journal) {
+			play(j)
+			r := conn.Record{Method: []byte("GET"), Target: []byte("/"), Status: 200, ID: []byte("an-id")}
+			if strings.Contains(want, "receive") || strings.Contains(want, "open") || strings.Contains(want, "disk") {
+				r.Headed = 3 * time.Second
+			}
+			if !strings.Contains(want, "receive") {
+				r.Began = r.Headed
+			}
+			j.Done(r)
+		})
+		if !strings.Contains(line, want) || !strings.Contains(line, `"id":"an-id"`) {
+			t.Errorf("the line has no %s:\n %s", want, line)
+		}
+	}
+	fast := logged(t, logging.JSON, func(j *journal) {
+		j.Head(nil)
+		j.Begun()
+		j.Done(conn.Record{Method: []byte("GET"), Target: []byte("/"), Status: 200})
+	})
+	if strings.Contains(fast, "slow") || strings.Contains(fast, `"id"`) {
+		t.Errorf("a fast request: %s", fast)
+	}
+	j := &journal{clock: &clock{}}
+	if part, lasted := j.slowest(conn.Record{Began: time.Second}, 10*time.Second); part != "send" || lasted != 9*time.Second {
+		t.Errorf("one that another worker began: %s, %v", part, lasted)
+	}
+}
+
+func TestHost(t *testing.T) {
+	for client, want := range map[string]string{
+		"192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:80": "2001:db8::1", "[fe80::1%eth0]:1": "fe80::1%eth0", "unknown": "unknown",
+	} {
+		if got := host(client); got != want {
+			t.Errorf("%s: %q, want %q", client, got, want)
 		}
 	}
 }

@@ -95,6 +95,9 @@ func NewLoop(cfg Config) (*Loop, error) {
 	}
 	l.clock.cfg = &l.cfg.Conn
 	l.clock.start()
+	if cfg.IDs {
+		l.cfg.Conn.ID = appendID
+	}
 	if l.cfg.Row == nil {
 		l.cfg.Row = new(scoreboard.Row)
 	}

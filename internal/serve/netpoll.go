@@ -54,9 +54,7 @@ func (w *Worker) start(fd int, from unix.Sockaddr) <-chan struct{} {
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	s.cfg.Tally = &s.tally
 	w.cfg.Row.Accepted.Add(1)
-	if w.cfg.Verbose {
-		s.log = &journal{&w.cfg, &w.clock, address(from)}
-	}
+	s.log = newJournal(&w.cfg, &w.clock, func() string { return address(from) })
 	w.mu.Lock()
 	w.sessions[s] = struct{}{}
 	w.mu.Unlock()

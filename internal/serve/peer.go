@@ -54,9 +54,7 @@ func (l *Loop) register(fd int) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
-	if l.cfg.Verbose {
-		p.log = &journal{&l.cfg, &l.clock, peerAddress(fd)}
-	}
+	p.log = newJournal(&l.cfg, &l.clock, func() string { return peerAddress(fd) })
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
 	}
@@ -119,6 +117,7 @@ func (l *Loop) event(p *peer, events uint32) {
 func (l *Loop) fetched() {
 	for _, p := range l.disk.take() {
 		p.fetching = false
+		p.log.fetch(false)
 		if p.gone {
 			l.spareIt(p)
 			continue

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/scoreboard"
 )
@@ -34,6 +35,10 @@ type Config struct {
 	// if not nil: somebody waits for it to know that the loop goes round.
 	Beat      func()
 	BeatEvery time.Duration
+	// Access is the access log; nil: there is none.
+	Access *accesslog.Pen
+	// IDs gives each request an id; see [conn.Config].
+	IDs bool
 	// Row is where the worker counts; nil: nobody looks.
 	Row *scoreboard.Row
 	// Looks are requests for a list of all connections: the answer is sent into
@@ -122,6 +127,9 @@ func New(cfg Config) *Worker {
 	}
 	w.clock.cfg = &w.cfg.Conn
 	w.clock.start()
+	if cfg.IDs {
+		w.cfg.Conn.ID = appendID
+	}
 	if w.cfg.Row == nil {
 		w.cfg.Row = new(scoreboard.Row)
 	}

@@ -27,7 +27,7 @@ type Config struct {
 	Worker  string // path of its binary, for errors
 	// Spawn starts the process of a slot. It counts in that row of Rows; -1: nowhere.
 	Spawn   func(slot, row int) (Process, error)
-	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU; see signals.go
+	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
 	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
 
 	// Check lets the master's new program check the settings; nil: it need not.
@@ -67,10 +67,11 @@ type Config struct {
 	AliveEvery time.Duration
 	// OnWait is called each second of a drain that takes longer than that, with
 	// what the workers still have to do.
-	OnWait  func([]Remains)
-	OnDrain func()            // once, before the workers are told to finish
-	Alert   func(line string) // what the user must know even in silent mode
-	Log     zerolog.Logger
+	OnWait   func([]Remains)
+	OnReopen func()            // for each USR1: log files may have been renamed
+	OnDrain  func()            // once, before the workers are told to finish
+	Alert    func(line string) // what the user must know even in silent mode
+	Log      zerolog.Logger
 
 	Now      func() time.Time                     // time.Now
 	After    func(time.Duration) <-chan time.Time // time.After
@@ -180,6 +181,9 @@ func (p *pool) defaults() {
 	}
 	if p.OnAlive == nil {
 		p.OnAlive = nothing
+	}
+	if p.OnReopen == nil {
+		p.OnReopen = nothing
 	}
 	if p.OnWait == nil {
 		p.OnWait = func([]Remains) {}

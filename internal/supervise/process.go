@@ -48,6 +48,7 @@ const (
 	ControlFD = 4 // its end of the control channel
 	LogFD     = 5 // where log lines go
 	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
+	BellFD    = 7 // the doorbell of the access log, likewise
 )
 
 // lingerTime bounds how long a dead worker's pipe and channel are read on,
@@ -62,6 +63,7 @@ type Spawner struct {
 	Socket func(slot int) *os.File // its listening socket
 	Log    *os.File
 	Board  *os.File // nil: no worker has a row
+	Bell   *os.File // given with Board
 }
 
 // Spawn executes the worker of a slot, with a row of the scoreboard unless that
@@ -82,7 +84,7 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	files := []*os.File{s.Socket(slot), workerEnd, s.Log}
 	if s.Board != nil && row >= 0 {
 		args = append(args, "--row="+strconv.Itoa(row))
-		files = append(files, s.Board)
+		files = append(files, s.Board, s.Bell)
 	}
 	cmd := exec.Command(s.Path, args...)
 	cmd.Env = s.Env

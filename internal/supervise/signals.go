@@ -8,7 +8,7 @@ import (
 
 // This file is what the master is told from outside: INT and TERM drain, and a
 // second one kills; HUP replaces every worker; TTIN and TTOU add a slot and
-// take one away; USR2 replaces the master's own program.
+// take one away; USR1 opens log files anew; USR2 replaces the master's own program.
 
 // sameSignal is how soon after a stop another one is still the same.
 const sameSignal = 30 * time.Millisecond
@@ -30,6 +30,8 @@ func (p *pool) signal(sig os.Signal) {
 		p.resize(p.wanted + 1)
 	case sig == syscall.SIGTTOU:
 		p.resize(p.wanted - 1)
+	case sig == syscall.SIGUSR1:
+		p.OnReopen()
 	case sig == syscall.SIGUSR2:
 		p.upgrade()
 	case sig == syscall.SIGHUP && !p.HungUp():

@@ -15,6 +15,7 @@ type State struct {
 	Workers []WorkerState
 	Wanted  int // slots
 	Slots   int // as the settings have it
+	Reloads int // so far
 	Past    map[int]*Past
 }
 
@@ -97,7 +98,7 @@ func (p *pool) atRest() bool {
 }
 
 func (p *pool) state() (State, error) {
-	state := State{Wanted: p.wanted, Slots: p.Slots, Past: p.past}
+	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Past: p.past}
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
@@ -115,7 +116,7 @@ func (p *pool) state() (State, error) {
 // by one, for they are of its version. One that cannot be gone on with is as
 // good as dead.
 func (p *pool) resume() {
-	p.phase, p.wanted, p.Slots = serving, p.Resume.Wanted, p.Resume.Slots
+	p.phase, p.wanted, p.Slots, p.reloads = serving, p.Resume.Wanted, p.Resume.Slots, p.Resume.Reloads
 	if p.slots = nil; p.Resume.Past != nil {
 		p.past = p.Resume.Past
 	}

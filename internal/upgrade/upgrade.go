@@ -31,6 +31,13 @@ import (
 // value. The workers are not to see it.
 const Key = "PHALANX_UPGRADE"
 
+// Signals are those that a master heeds.
+func Signals() []os.Signal {
+	return []os.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2,
+	}
+}
+
 // checkTime is how long the new binary may take to check the options.
 const checkTime = 10 * time.Second
 
@@ -43,6 +50,9 @@ type Carried struct {
 	Passed  int               // the one of them that systemd passed on; 0: none
 	Board   *scoreboard.State // nil: of a program that had none
 	Admin   int               // descriptor of the admin endpoint's listener; 0: none
+	Bell    int               // that of the access log's doorbell; 0: of a program that had none
+	Lost    uint64            // lines of the access log, so far
+	Started time.Time         // when the first program was
 	Nohup   bool              // the end of the terminal is nothing to care about
 }
 
@@ -50,23 +60,36 @@ type Carried struct {
 // that this program got. All but Execve is required.
 type Upgrader struct {
 	Path     string
-	Args     []string     // without the program's name
+	Name     string       // by which it was called
+	Args     []string     // without the name
 	Env      []string     // without Key
 	Settings func() error // checks the settings as they are now against those in force
 	Sockets  *listen.Set
 	Board    *scoreboard.Board
-	Admin    int              // see Carried
+	Admin    int // see Carried
+	Bell     int
+	Log      Log
+	Started  time.Time
 	Signals  <-chan os.Signal // the master's; one that waits there comes first
 	Nohup    bool             // see Carried
 
 	Execve func(path string, argv, env []string) error // syscall.Exec
 }
 
+// Log is the access log, which has to leave the workers' rings alone.
+type Log interface {
+	Lost() uint64
+	Suspend()
+	Resume()
+}
+
 // Exec returns only when the new binary cannot be executed; with
 // [supervise.ErrBusy] if a signal has come.
 func (u Upgrader) Exec(pool supervise.State) error {
+	u.Log.Suspend()
+	defer u.Log.Resume()
 	board := u.Board.State()
-	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup, Board: &board, Admin: u.Admin}
+	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started}
 	c.Sockets, c.Slots = u.Sockets.Export()
 	file, err := c.file()
 	if err != nil {
@@ -74,8 +97,10 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	}
 	defer unix.Close(file)
 	fds := append([]int{file, board.Fd}, c.Sockets...)
-	if u.Admin > 0 {
-		fds = append(fds, u.Admin)
+	for _, fd := range []int{u.Admin, u.Bell} {
+		if fd > 0 {
+			fds = append(fds, fd)
+		}
 	}
 	for _, w := range pool.Workers {
 		fds = append(fds, w.Channel, w.Output)
@@ -148,7 +173,8 @@ func (u Upgrader) execute(env []string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var held, before unix.Sigset_t
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2} {
+	for _, s := range Signals() {
+		sig := s.(syscall.Signal)
 		held.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64)
 	}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &held, &before); err != nil {
@@ -160,7 +186,7 @@ func (u Upgrader) execute(env []string) error {
 		if execve == nil {
 			execve = syscall.Exec
 		}
-		err = execve(u.Path, append([]string{u.Path}, u.Args...), env)
+		err = execve(u.Path, append([]string{u.Name}, u.Args...), env)
 	}
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
 }

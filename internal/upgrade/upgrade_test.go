@@ -41,10 +41,17 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 		t.Fatal(err)
 	}
 	return Upgrader{
-		Board: board, Path: "/bin/master", Args: []string{"--port", "0"}, Env: []string{"A=b"},
+		Board: board, Log: quiet{}, Path: "/bin/master", Name: "phalanx", Args: []string{"--port", "0"}, Env: []string{"A=b"},
 		Settings: func() error { return nil }, Sockets: sockets, Signals: make(chan os.Signal, 1), Nohup: true,
 	}, pool
 }
+
+// quiet is a log that loses three lines.
+type quiet struct{}
+
+func (quiet) Lost() uint64 { return 3 }
+func (quiet) Suspend()     {}
+func (quiet) Resume()      {}
 
 // kept reports whether the descriptor outlives an exec.
 func kept(t *testing.T, fd int) bool {
@@ -77,10 +84,10 @@ func TestExec(t *testing.T) {
 	}
 	board := u.Board.State()
 	u.Admin = pool.Workers[0].Output // any descriptor would do
-	want := Carried{Pool: pool, Sockets: fds, Slots: slots, Nohup: true, Board: &board, Admin: u.Admin}
+	want := Carried{Pool: pool, Sockets: fds, Slots: slots, Nohup: true, Board: &board, Admin: u.Admin, Lost: 3}
 	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output, board.Fd)
 	u.Execve = func(path string, argv, env []string) error {
-		if path != u.Path || !slices.Equal(argv, []string{u.Path, "--port", "0"}) {
+		if path != u.Path || !slices.Equal(argv, []string{"phalanx", "--port", "0"}) {
 			t.Errorf("execve %s %q", path, argv)
 		}
 		text, ok := strings.CutPrefix(env[len(env)-1], Key+"=")

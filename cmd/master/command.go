@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"phalanx/internal/options"
+	"phalanx/internal/remote"
+	"phalanx/internal/status"
+	"phalanx/internal/top"
+)
+
+// command carries out what the first argument asks for.
+func command(c *options.Command, stdin, stdout *os.File) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	client := remote.New(c.Admin)
+	switch c.Name {
+	case "top":
+		if term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM")) {
+			return top.Run(ctx, client, stdin, stdout, top.Options{Environ: os.Environ(), Refresh: c.Interval})
+		}
+		return show(ctx, client, stdout, false)
+	case "status":
+		return show(ctx, client, stdout, c.JSON)
+	case "reload":
+		return order(stdout)(client.Reload(ctx))
+	case "stop":
+		return order(stdout)(client.Stop(ctx))
+	case "scale":
+		return order(stdout)(client.Scale(ctx, c.Workers))
+	}
+	return fmt.Errorf("%s: there is no such command", c.Name)
+}
+
+// canMove reports whether a terminal can be written all over.
+func canMove(kind string) bool { return kind != "" && kind != "dumb" }
+
+// show prints one look at the pool.
+func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool) error {
+	pool, err := client.Pool(ctx)
+	switch {
+	case err != nil:
+		return err
+	case json:
+		return top.JSON(stdout, pool)
+	}
+	width, _, err := term.GetSize(int(stdout.Fd()))
+	if err != nil {
+		width = 0 // no terminal: as wide as it gets
+	}
+	_, err = fmt.Fprint(stdout, top.Snapshot(pool, width))
+	return err
+}
+
+// order prints what became of an order; what was not done is an error.
+func order(stdout *os.File) func(status.Outcome, error) error {
+	return func(o status.Outcome, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case !o.OK:
+			return fmt.Errorf("not done: %s", o.Message)
+		}
+		_, err = fmt.Fprintln(stdout, o.Message)
+		return err
+	}
+}

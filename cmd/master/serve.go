@@ -1,0 +1,89 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"phalanx/internal/console"
+	"phalanx/internal/logging"
+	"phalanx/internal/options"
+	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
+)
+
+// serve runs the pool until it has ended.
+func serve(args []string, stdout, stderr *os.File) error {
+	before, err := inherited()
+	if err != nil {
+		return err
+	}
+	o, worker, err := settings(args)
+	if err != nil || o.Check {
+		return err
+	}
+	// A log whose reader has gone must not end the server.
+	signal.Ignore(syscall.SIGPIPE)
+	hungUp := terminal(before)
+	signals := make(chan os.Signal, 8) // what may come while the pool is busy
+	signal.Notify(signals, upgrade.Signals()...)
+	defer signal.Stop(signals)
+	logFile, err := duplicate(stderr)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	orphans, stop := orphaned(os.Getpid())
+	defer stop()
+	slots := o.Slots(runtime.GOMAXPROCS(0))
+	sockets, err := open(o, slots, before)
+	if err != nil {
+		return err
+	}
+	defer sockets.Close()
+	alert := alerts(o.LogFormat, logFile)
+	sight, err := newSight(o, before, stdout, alert)
+	if err != nil {
+		return err
+	}
+	defer sight.close()
+	sight.tell(o, sockets.Port())
+	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""))
+	if err := sight.open(o, before, log); err != nil {
+		return err
+	}
+	spawner := supervise.Spawner{
+		Path: worker, Args: o.WorkerArgs, Env: environment(o),
+		Socket: sockets.File, Log: logFile, Board: sight.board, Bell: sight.bell,
+	}
+	reload := func() (supervise.Settings, error) {
+		return reloaded(args, o, spawner, func(o options.Options) error { return sight.heed(o, sockets.Port()) })
+	}
+	pool := supervise.Config{
+		Slots: slots, Version: options.Version, Worker: worker,
+		Spawn: spawner.Spawn, Reload: reload, Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
+		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
+		OnServing: func() { announce(log, o, sockets.Port(), slots) },
+		OnDrain:   func() { refuse(log, sockets) },
+		OnReopen:  sight.Log.Reopen,
+		OnWait:    (&console.Waiting{Out: screen(stderr, o.Verbose)}).Show,
+		Rows:      sight, Desk: sight.Desk, Queue: sockets.Queue, Alert: alert,
+	}
+	if o.Model == options.Process {
+		pool.Sockets = sockets
+	}
+	if before != nil {
+		pool.Resume = &before.Pool
+	}
+	if path, err := os.Executable(); err == nil {
+		u := upgrade.Upgrader{
+			Path: path, Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := again(args, o); return err },
+			Sockets: sockets, Board: sight.Board, Admin: sight.descriptor(), Bell: int(sight.bell.Fd()), Log: sight.Log, Started: sight.Started, Signals: signals, Nohup: hungUp == nil,
+		}
+		pool.Check, pool.Exec = u.Check, u.Exec
+	}
+	watched(&pool)
+	return supervise.Run(pool)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/admin"
+	"phalanx/internal/observe"
+	"phalanx/internal/options"
+	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
+)
+
+// sight is what lets somebody see inside the pool, and what goes through an
+// upgrade of it.
+type sight struct {
+	*observe.Observer
+	board *os.File
+	bell  *os.File
+	info  atomic.Pointer[observe.Info]
+
+	endpoint net.Listener // nil: there is no admin endpoint
+	server   *admin.Server
+}
+
+func newSight(o options.Options, before *upgrade.Carried, stdout *os.File, alert func(string)) (*sight, error) {
+	board, err := before.Scoreboard()
+	if err != nil {
+		return nil, err
+	}
+	bell, lost, err := doorbell(before)
+	if err != nil {
+		return nil, err
+	}
+	s := &sight{board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell")}
+	log := observe.NewLog(stdout, bell, lost, alert)
+	s.Observer, err = observe.New(observe.Config{
+		Board: board, Desk: supervise.NewDesk(), Log: log, Started: started(before),
+		Info: func() observe.Info { return *s.info.Load() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.tell(o, 0)
+	return s, log.Use(string(o.AccessLog))
+}
+
+// started is when the first program of this process was.
+func started(before *upgrade.Carried) time.Time {
+	if before != nil && !before.Started.IsZero() {
+		return before.Started
+	}
+	return time.Now()
+}
+
+// doorbell is that of the access log, and how many lines that has lost so far.
+func doorbell(before *upgrade.Carried) (fd int, lost uint64, err error) {
+	if before != nil && before.Bell > 0 {
+		unix.CloseOnExec(before.Bell)
+		return before.Bell, before.Lost, nil
+	}
+	fd, err = accesslog.NewDoorbell()
+	return fd, 0, err
+}
+
+// open opens the admin endpoint, or goes on with that of the program before.
+func (s *sight) open(o options.Options, before *upgrade.Carried, log zerolog.Logger) (err error) {
+	switch {
+	case before != nil && before.Admin > 0:
+		s.endpoint, err = admin.Inherit(before.Admin)
+	case o.Admin != "":
+		s.endpoint, err = admin.Listen(string(o.Admin))
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.server = admin.New(admin.Config{Source: s.Observer, Log: func(line string) { log.Warn().Msg(line) }})
+	s.server.Serve(s.endpoint)
+	s.Start()
+	return nil
+}
+
+// descriptor is that of the admin endpoint, 0 if there is none.
+func (s *sight) descriptor() int {
+	if s.endpoint == nil {
+		return 0
+	}
+	fd, err := admin.Descriptor(s.endpoint)
+	if err != nil {
+		return 0 // the next program opens it anew
+	}
+	return fd
+}
+
+// close ends it all.
+func (s *sight) close() {
+	if s.server != nil {
+		_ = s.server.Close() // nobody is left to be told
+		s.End()
+	}
+	s.Log.Close()
+}
+
+// tell notes what is served where.
+func (s *sight) tell(o options.Options, port int) {
+	s.info.Store(&observe.Info{
+		Version: options.Version, Base: string(o.Base), Model: string(o.Model),
+		Address: net.JoinHostPort(string(o.Bind), strconv.Itoa(port)),
+	})
+}
+
+// heed follows new settings.
+func (s *sight) heed(o options.Options, port int) error {
+	if err := s.Log.Use(string(o.AccessLog)); err != nil {
+		return err
+	}
+	s.tell(o, port)
+	return nil
+}

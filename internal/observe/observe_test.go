@@ -1,0 +1,132 @@
+package observe
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/scoreboard"
+	"phalanx/internal/status"
+)
+
+func newObserver(t *testing.T) *Observer {
+	t.Helper()
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := New(Config{Board: board, Log: NewLog(nil, 0, 0, func(line string) { t.Error(line) })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// Rates and latencies are of the window, not of the whole life, and those of a
+// process that has come since are of its own life.
+func TestCompare(t *testing.T) {
+	o := newObserver(t)
+	began := time.Unix(1000, 0)
+	totals := func(requests, sent uint64, took ...time.Duration) (t scoreboard.Totals) {
+		var r scoreboard.Row
+		for _, d := range took {
+			r.Took(d)
+		}
+		t = r.Read()
+		t.Requests[2], t.Bytes = requests, sent
+		return t
+	}
+	o.samples = []sample{{
+		at: began, total: totals(1000, 5000, time.Second),
+		workers: map[int]figures{7: {Totals: totals(1000, 5000, time.Second), cpu: 3}},
+	}}
+	p := status.Pool{Workers: []status.Worker{
+		{PID: 7, Started: began.Add(-time.Hour)}, {PID: 8, Started: began.Add(8 * time.Second)}, {PID: 0},
+	}}
+	o.compare(&p, sample{
+		at: began.Add(10 * time.Second), total: totals(3000, 25000, time.Second, time.Millisecond, time.Millisecond),
+		workers: map[int]figures{7: {Totals: totals(2000, 15000, time.Second, time.Millisecond), cpu: 8}, 8: {Totals: totals(1000, 10000, time.Millisecond), cpu: 1}},
+	})
+	if p.Window != 10 || p.Total.Rate != 200 || p.Total.Bandwidth != 2000 {
+		t.Errorf("the pool: window %v, rate %v, bandwidth %v", p.Window, p.Total.Rate, p.Total.Bandwidth)
+	}
+	if p.Total.P99 < 0.001 || p.Total.P99 > 0.00125 {
+		t.Errorf("p99 is %v s, want that of the window, about 1 ms", p.Total.P99)
+	}
+	if w := p.Workers[0]; w.Rate != 100 || w.Bandwidth != 1000 || w.CPU != 0.5 {
+		t.Errorf("the old worker: %v requests, %v bytes a second, %v CPUs", w.Rate, w.Bandwidth, w.CPU)
+	}
+	if w := p.Workers[1]; w.Rate != 500 || w.CPU != 0.5 {
+		t.Errorf("the new worker: %v requests a second, %v CPUs", w.Rate, w.CPU)
+	}
+	if w := p.Workers[2]; w.Rate != 0 || w.CPU != 0 {
+		t.Errorf("no worker: %+v", w)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for began := time.Now(); time.Since(began) < 30*time.Millisecond; {
+	}
+	cpu, memory := usage("/proc", os.Getpid())
+	if cpu < 0.01 || cpu > 3600 || memory < 1<<20 || memory > 1<<33 {
+		t.Errorf("%v s and %d bytes", cpu, memory)
+	}
+	if cpu, memory := usage("/proc", 1<<30); cpu != 0 || memory != 0 {
+		t.Errorf("of no process: %v s and %d bytes", cpu, memory)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"1": "1 (a) b) S 0 0 0 0 0 0 0 0 0 0 150 50 0 0 0 0 0 0 0 0 3 0\n", "2": "2 (short) S", "3": "", "4": "no parenthesis",
+	} {
+		if err := os.MkdirAll(dir+"/"+name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/"+name+"/stat", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cpu, memory := usage(dir, 1); cpu != 2 || memory != 3*int64(os.Getpagesize()) {
+		t.Errorf("of a name with a parenthesis: %v s and %d bytes", cpu, memory)
+	}
+	for pid := 2; pid <= 4; pid++ {
+		if cpu, memory := usage(dir, pid); cpu != 0 || memory != 0 {
+			t.Errorf("of nonsense %d: %v s and %d bytes", pid, cpu, memory)
+		}
+	}
+}
+
+// The line of a death says what is known, and nothing of a worker that did
+// nothing.
+func TestDoing(t *testing.T) {
+	o := newObserver(t)
+	row, seat, err := o.Board.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string) {
+		t.Helper()
+		if got := o.Doing(row); got != want {
+			t.Errorf("doing %q, want %q", got, want)
+		}
+	}
+	check("")
+	seat.Last.Set([]byte("GET /done"), monotonic())
+	check("")
+	seat.Active.Store(3)
+	check("it had 3 connections")
+	seat.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
+	check("of its 3 connections, the one under way for longest was at GET /big for 12s")
+	seat.Busy.Store(true)
+	check("it was at GET /done")
+	if err := o.Close(row); err != nil {
+		t.Fatal(err)
+	}
+	check("")
+	if _, err := o.Open(0); err != nil {
+		t.Error(err)
+	}
+	if err := o.Close(99); err == nil || !strings.Contains(err.Error(), "row 99") {
+		t.Errorf("a row that nobody has: %v", err)
+	}
+}
