@@ -17,7 +17,7 @@ MANPAGE      = share/man/man1/phalanx.1
 UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 
-.PHONY: build run check test lint fuzz chaos bench results compare faults report peers install uninstall clean
+.PHONY: build run check test lint fuzz chaos bench results compare faults costs report peers install uninstall clean
 
 build:
 	@mkdir -p bin
@@ -72,6 +72,11 @@ faults: build peers
 	@sh scripts/bench-tools.sh compare
 	@$(GO) build -o bin/ ./cmd/bench
 	@bin/bench faults --seconds $(SECONDS)
+
+costs: build
+	@sh scripts/bench-tools.sh results
+	@$(GO) build -o bin/ ./cmd/bench
+	@bin/bench costs --seconds $(SECONDS)
 
 report:
 	@$(GO) run ./cmd/bench report

@@ -57,6 +57,7 @@ type commands struct {
 	Models scope `command:"models" description:"Measure the models against each other and write the report"`
 	Peers  scope `command:"peers" description:"Measure Phalanx against other servers and write the report"`
 	Faults scope `command:"faults" description:"Measure what clients notice when workers die or are replaced"`
+	Costs  scope `command:"costs" description:"Measure what it costs the pool that somebody sees inside"`
 	Report place `command:"report" description:"Write the report again from the raw data"`
 }
 
@@ -85,6 +86,8 @@ func run(args []string, stdout, stderr *os.File) int {
 		err = measureAll(ctx, record.Peers, c.Peers, stderr)
 	case "faults":
 		err = measureAll(ctx, record.Faults, c.Faults, stderr)
+	case "costs":
+		err = measureAll(ctx, record.Costs, c.Costs, stderr)
 	default:
 		err = write(c.Report.Results, stderr)
 	}

@@ -24,7 +24,7 @@ import (
 func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File) error {
 	found := find(kind, s.Bin)
 	for name, why := range found.missing {
-		if kind == record.Models {
+		if kind == record.Models || kind == record.Costs {
 			return fmt.Errorf("%s", why)
 		}
 		fmt.Fprintf(stderr, "bench: without %s: %s\n", name, why)
@@ -32,6 +32,9 @@ func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File)
 	axes, times := plan.Models(found.names, s.plan()), plan.ModelTimes(s.Seconds)
 	if kind == record.Faults {
 		axes, times = plan.Faults(found.names, s.plan()), plan.PeerTimes(s.Seconds)
+	}
+	if kind == record.Costs {
+		axes, times = plan.Costs(found.names, s.plan()), plan.PeerTimes(s.Seconds)
 	}
 	if kind == record.Peers {
 		axes, times = plan.Peers(found.names, s.plan()), plan.PeerTimes(s.Seconds)

@@ -29,6 +29,8 @@ func find(kind record.Kind, bin string) servers {
 	switch kind {
 	case record.Peers:
 		all = append(target.Contenders(absolute(bin)), target.Peers(absolute(bin))...)
+	case record.Costs:
+		all = target.Sights(absolute(bin))
 	case record.Faults:
 		all = append(all[:1:1], slices.DeleteFunc(target.Peers(absolute(bin)), func(t target.Target) bool {
 			return t.Name != "nginx" && t.Name != "fasthttp-prefork"

@@ -15,7 +15,7 @@ import (
 // load reads the newest run of each kind; nil where there is none.
 func load(results string) (runs report.Runs, err error) {
 	found := false
-	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults} {
+	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults, record.Costs: &runs.Costs} {
 		run, ok, err := record.Newest(filepath.Join(results, "raw"), kind)
 		if err != nil {
 			return runs, err

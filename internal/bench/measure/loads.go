@@ -25,6 +25,8 @@ func (b *Bench) requests(ctx context.Context, r *record.Result) (said []byte, er
 		if err := b.warm(ctx, r.Cell, url); err != nil {
 			return err
 		}
+		stop := scrape(server.Admin(), time.Second)
+		defer stop()
 		return b.sampled(r, server, func() (float64, error) {
 			last := b.Times.Load
 			if r.Experiment == record.Siege {

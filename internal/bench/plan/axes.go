@@ -56,6 +56,12 @@ func Faults(servers []string, s Scope) []Axis {
 	})
 }
 
+// Costs are the axes of what it costs the pool that somebody sees inside.
+func Costs(servers []string, s Scope) []Axis {
+	const rounds = 7
+	return s.cut([]Axis{{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds}})
+}
+
 func (s Scope) cut(axes []Axis) []Axis {
 	var kept []Axis
 	for _, a := range axes {

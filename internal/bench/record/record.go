@@ -15,6 +15,7 @@ const (
 	Models Kind = "models" // the models of Phalanx against each other
 	Peers  Kind = "peers"  // Phalanx against other servers
 	Faults Kind = "faults" // the same, when workers die or are replaced
+	Costs  Kind = "costs"  // what it costs the pool that somebody sees inside
 )
 
 // Experiment is one way of loading a server.
@@ -38,6 +39,12 @@ const (
 // Verbose is the pool as it is, but with a line of log for each request, into
 // a file.
 const Verbose = "process-verbose"
+
+// The pool that can be seen inside.
+const (
+	Seen   = "process-seen"   // with request ids, and metrics that are read each second
+	Logged = "process-logged" // with an access log, into a file
+)
 
 // Cell is one thing to measure, once.
 type Cell struct {

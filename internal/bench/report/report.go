@@ -15,10 +15,10 @@ import (
 
 // Runs are what a report is about, the newest of each kind; each may be nil.
 type Runs struct {
-	Models, Peers, Faults *record.Run
+	Models, Peers, Faults, Costs *record.Run
 }
 
-func (r Runs) all() []*record.Run { return []*record.Run{r.Models, r.Peers, r.Faults} }
+func (r Runs) all() []*record.Run { return []*record.Run{r.Models, r.Peers, r.Faults, r.Costs} }
 
 // Build writes the report.
 func Build(runs Runs) document.Document {
@@ -49,6 +49,9 @@ func Build(runs Runs) document.Document {
 	}
 	if runs.Faults != nil {
 		add(faultsSection(view{*runs.Faults}))
+	}
+	if runs.Costs != nil {
+		add(costsSection(view{*runs.Costs}))
 	}
 	if len(findings) > 0 {
 		d.Add(document.Heading{Text: "In short"}, document.List{Items: findings})

@@ -20,7 +20,7 @@ import (
 func build(t *testing.T, dir string) (d document.Document, ok bool) {
 	t.Helper()
 	var runs report.Runs
-	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults} {
+	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults, record.Costs: &runs.Costs} {
 		run, found, err := record.Newest(filepath.Join(dir, "raw"), kind)
 		if err != nil {
 			t.Fatal(err)

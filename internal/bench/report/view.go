@@ -52,7 +52,7 @@ func (v view) servers(e record.Experiment) []string {
 
 func order() []string {
 	return []string{
-		"process", record.Verbose, "process-netpoll", "goroutine", "serial", "h2o", "nginx", "lighttpd", "fasthttp-prefork", "fasthttp",
+		"process", record.Seen, record.Logged, record.Verbose, "process-netpoll", "goroutine", "serial", "h2o", "nginx", "lighttpd", "fasthttp-prefork", "fasthttp",
 		"net/http", "caddy", "apache-event", "apache-prefork",
 	}
 }

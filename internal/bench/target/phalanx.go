@@ -17,7 +17,7 @@ func ModelNames() []string { return []string{"process", "process-netpoll", "goro
 // IsPhalanx reports whether the name is that of a model, or of the pool in
 // another setting.
 func IsPhalanx(name string) bool {
-	return name == record.Verbose || slices.Contains(ModelNames(), name)
+	return slices.Contains([]string{record.Verbose, record.Seen, record.Logged}, name) || slices.Contains(ModelNames(), name)
 }
 
 // Models returns the models, whose binaries are in a directory. They are
@@ -37,6 +37,19 @@ func Contenders(binaries string) []Target {
 	loud := phalanx(binaries, record.Verbose, "--verbose", "--log-format", "json")
 	loud.logs = true
 	return append(Models(binaries)[:3:3], loud)
+}
+
+// Sights are the pool as it is, with all that can be measured of it measured, and
+// with an access log.
+func Sights(binaries string) []Target {
+	seen := phalanx(binaries, record.Seen, "--request-id")
+	seen.admin = true
+	logged := phalanx(binaries, record.Logged)
+	plain := logged.args
+	logged.args = func(s Site, config string) []string {
+		return append(plain(s, config), "--access-log", filepath.Join(s.Scratch, "access.log"))
+	}
+	return []Target{phalanx(binaries, "process"), seen, logged}
 }
 
 func phalanx(binaries, name string, more ...string) Target {

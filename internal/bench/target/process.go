@@ -29,6 +29,7 @@ type Server struct {
 	First  time.Duration // from launch to the first whole reply
 	target Target
 	port   int
+	admin  string
 	cmd    *exec.Cmd
 	words  words
 	exited chan struct{} // closed when the process has been reaped
@@ -60,6 +61,9 @@ func (t Target) Start(s Site) (*Server, error) {
 		return nil, err
 	}
 	v := &Server{target: t, port: s.Port, cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}
+	if t.admin {
+		v.admin = socket(s)
+	}
 	v.cmd.Stdout, v.cmd.Stderr = &v.words, &v.words
 	if t.logs {
 		log, err := os.Create(filepath.Join(s.Scratch, t.Name+".log"))
@@ -87,6 +91,9 @@ func (t Target) Start(s Site) (*Server, error) {
 	v.First = time.Since(begin)
 	return v, nil
 }
+
+// Admin is the path of the admin endpoint's socket, "" if there is none.
+func (v *Server) Admin() string { return v.admin }
 
 // await asks until there is an answer.
 func (v *Server) await(deadline time.Time) error {

@@ -33,6 +33,7 @@ type Target struct {
 	config  string   // text of its configuration file, "" for none
 	args    func(s Site, config string) []string
 	Stop    syscall.Signal
+	admin   bool // it has an admin endpoint, see Server.Admin
 	logs    bool // its output is a log: it goes to a file, and nobody keeps it
 }
 
@@ -82,8 +83,15 @@ func (t Target) Command(s Site) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not there: %s", t.Name, t.Package)
 	}
-	return append([]string{program}, t.args(s, config)...), nil
+	args := t.args(s, config)
+	if t.admin {
+		args = append(args, "--admin", socket(s))
+	}
+	return append([]string{program}, args...), nil
 }
+
+// socket is where the admin endpoint is.
+func socket(s Site) string { return filepath.Join(s.Scratch, "admin.sock") }
 
 // account stands for the user and the group that a server changes to.
 const account = "{ACCOUNT}"
