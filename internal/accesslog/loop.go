@@ -258,10 +258,16 @@ func (w *Writer) isParked(o *order) bool {
 	return w.doing == o && w.order == nil
 }
 
-// end gives up a file that was opened and is not needed.
+// end gives up what nobody can go on with: lines of rings that are detached, and
+// a file that was opened and is not needed.
 func (w *Writer) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, s := range w.sources {
+		if s.ring == nil {
+			w.dropped += uint64(lines(s.rest))
+		}
+	}
 	if w.next != nil {
 		w.next.close()
 		w.next = nil

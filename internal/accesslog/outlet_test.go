@@ -217,6 +217,9 @@ func TestDetachedLinesAreBounded(t *testing.T) {
 	if kept > maxKept || kept < maxKept/2 || int(w.Lost()) != n-kept/1000+rings {
 		t.Errorf("%d bytes kept, %d lines lost of %d", kept, w.Lost(), n)
 	}
+	if err := w.Close(time.Second); err == nil || int(w.Lost()) != n+rings {
+		t.Errorf("Close: %v; %d lines lost of %d", err, w.Lost(), n)
+	}
 }
 
 func TestFitting(t *testing.T) {

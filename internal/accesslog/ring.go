@@ -15,10 +15,10 @@ const (
 	toldAt   = 72  // how many of the lost lines the reader knows of
 	bellAt   = 128 // unread bytes at which to wake the reader
 	ringData = 192 // where the data begin
-
-	// MinRing is the least memory of a ring in bytes.
-	MinRing = 4096
 )
+
+// MinRing is the least memory of a ring in bytes.
+const MinRing = 4096
 
 const (
 	// bellNever is the bell of a ring whose reader has been woken.
