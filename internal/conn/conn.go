@@ -260,7 +260,6 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 				return out, Read
 			}
 		case phaseLate:
-			late := proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time"}
 			out = c.refuse(out, c.uploadHead(), late, now)
 		case phaseLinger:
 			return out, Linger
@@ -275,7 +274,10 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	}
 }
 
-var tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long"}
+var (
+	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
+	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
+)
 
 // headDone decides what comes first after a head: the reply, or reading the
 // request's body away.

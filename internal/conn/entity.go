@@ -53,22 +53,22 @@ func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
 	f := c.segment.File
 	e := c.entity(f, now)
 	v := e.Validators(now.Second.Unix)
-	switch status := proto.Precondition(r, head, v); status {
+	switch status, _ := proto.Precondition(r, head, v); status {
 	case proto.StatusNotModified:
 		out = c.startFile(out, r, status, now)
 		return c.end(append(out, e.Fields[:e.Always]...))
 	case proto.StatusPreconditionFailed:
 		return c.fail(out, r, status, now)
 	}
-	if r.Has(proto.FieldRange) && r.Method == proto.MethodGet && proto.RangeApplies(r, head, v) {
+	if r.Has(proto.FieldRange) {
 		var space [4]proto.Range
-		ranges, ok := proto.ParseRange(space[:0], r.Value(head, proto.FieldRange), f.Size())
-		switch {
-		case ok && len(ranges) == 0:
+		switch ranges, whole := rangesOf(space[:0], r, head, f.Size(), v); {
+		case whole != "":
+		case len(ranges) == 0:
 			return c.fail(out, r, proto.StatusRangeNotSatisfiable, now)
-		case ok && len(ranges) == 1:
+		case len(ranges) == 1:
 			return c.oneRange(out, r, e, ranges[0], now)
-		case ok:
+		default:
 			return c.manyRanges(out, r, e, ranges, now)
 		}
 	}
@@ -77,6 +77,18 @@ func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
 		c.segment.Len = f.Size()
 	}
 	return append(out, e.Fields...)
+}
+
+// rangesOf returns the ranges that the request asks for of a file of size
+// bytes, or why it gets the whole file.
+func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v proto.Validators) (_ []proto.Range, whole string) {
+	if r.Method != proto.MethodGet {
+		return dst, "the method is not GET"
+	}
+	if applies, why := proto.RangeApplies(r, head, v); !applies {
+		return dst, why
+	}
+	return proto.ParseRange(dst, r.Value(head, proto.FieldRange), size)
 }
 
 // oneRange answers with a part of the file (RFC 9110 §15.3.7.1).

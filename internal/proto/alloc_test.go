@@ -54,10 +54,10 @@ func decideAll(head []byte) Status {
 	if len(codings.List()) != 3 || Accepts(r, head, "text", "html") != 1000 || !r.KeepAlive() {
 		return StatusInternalServerError
 	}
-	status := Precondition(r, head, example)
-	if status == StatusOK && r.Has(FieldRange) && RangeApplies(r, head, example) {
+	status, _ := Precondition(r, head, example)
+	if applies, _ := RangeApplies(r, head, example); status == StatusOK && r.Has(FieldRange) && applies {
 		var space [4]Range
-		if ranges, ok := ParseRange(space[:0], r.Value(head, FieldRange), 100); ok && len(ranges) > 0 {
+		if ranges, ignored := ParseRange(space[:0], r.Value(head, FieldRange), 100); ignored == "" && len(ranges) > 0 {
 			status = StatusPartialContent
 		}
 	}

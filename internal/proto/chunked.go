@@ -65,8 +65,8 @@ func (d *Discarder) Discard(p []byte) (n int, done bool, fault Fault) {
 }
 
 var (
-	badChunk  = Fault{StatusBadRequest, "the chunked body is malformed"}
-	longChunk = Fault{StatusContentTooLarge, "the chunked body is too long"}
+	badChunk  = Fault{StatusBadRequest, "the chunked body is malformed", "RFC 9112 §7.1"}
+	longChunk = Fault{StatusContentTooLarge, "the chunked body is too long", "RFC 9110 §15.5.14"}
 )
 
 // step takes one byte that is not data.

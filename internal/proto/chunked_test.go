@@ -127,7 +127,7 @@ func TestDiscardRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := discardEverySplit(t, []byte(tt.raw))
-			if o.done || o.fault.Status != tt.status || o.fault.Reason == "" {
+			if o.done || o.fault.Status != tt.status || o.fault.Reason == "" || !strings.HasPrefix(o.fault.Rule, "RFC ") {
 				t.Errorf("%+v, want status %d and a reason", o, tt.status)
 			}
 		})

@@ -13,10 +13,11 @@ const (
 )
 
 // Fault is the reason for which a request is refused: the status to answer
-// with and, for the log alone, what was wrong.
+// with and, for whoever runs the server alone, what was wrong and by what rule.
 type Fault struct {
 	Status Status
 	Reason string
+	Rule   string // an RFC and its section, "RFC 9112 §5.1"
 }
 
 // Parser reads one request head (RFC 9112 §2–§5) incrementally. It works
@@ -79,7 +80,7 @@ func (p *Parser) Parse(buf []byte) Result {
 		}
 		lf := int(p.scan) + i
 		if lf == int(p.line) || buf[lf-1] != '\r' {
-			p.refuse(StatusBadRequest, "a line ends with LF alone")
+			p.refuse(StatusBadRequest, "RFC 9112 §2.2", "a line ends with LF alone")
 			break
 		}
 		from := int(p.line)
@@ -99,7 +100,7 @@ func (p *Parser) startsWell(c byte) bool {
 	if is(c, charToken) || c == '\r' || c == '\n' {
 		return true
 	}
-	p.refuse(StatusBadRequest, "the request does not begin with a method")
+	p.refuse(StatusBadRequest, "RFC 9112 §3.1", "the request does not begin with a method")
 	return false
 }
 
@@ -113,14 +114,14 @@ func (p *Parser) limit() int {
 
 func (p *Parser) refuseLong() {
 	if p.state == stateStart {
-		p.refuse(StatusURITooLong, "the request line is too long")
+		p.refuse(StatusURITooLong, "RFC 9112 §3", "the request line is too long")
 		return
 	}
-	p.refuse(StatusHeaderFieldsTooLarge, "the head is too long")
+	p.refuse(StatusHeaderFieldsTooLarge, "RFC 6585 §5", "the head is too long")
 }
 
-func (p *Parser) refuse(s Status, reason string) {
-	p.fault = &Fault{s, reason}
+func (p *Parser) refuse(s Status, rule, reason string) {
+	p.fault = &Fault{s, reason, rule}
 	p.state = stateRefused
 }
 
@@ -144,18 +145,18 @@ func (p *Parser) parseRequestLine(buf []byte, from, to int) {
 	sp1 := bytes.IndexByte(line, ' ')
 	sp2 := bytes.LastIndexByte(line, ' ')
 	if sp1 <= 0 || sp2 == sp1 || sp2-sp1 == 1 {
-		p.refuse(StatusBadRequest, "the request line has no method, target and version")
+		p.refuse(StatusBadRequest, "RFC 9112 §3", "the request line has no method, target and version")
 		return
 	}
 	method, target, version := line[:sp1], line[sp1+1:sp2], line[sp2+1:]
 	if !all(method, charToken) {
-		p.refuse(StatusBadRequest, "the method has a byte that no method may have")
+		p.refuse(StatusBadRequest, "RFC 9110 §9.1", "the method has a byte that no method may have")
 		return
 	}
 	// Known also when the rest is wrong: HEAD is refused without a body.
 	p.req.Method = lookupMethod(method)
 	if !all(target, charTarget) {
-		p.refuse(StatusBadRequest, "the target has a byte that no target may have")
+		p.refuse(StatusBadRequest, "RFC 9112 §3.2", "the target has a byte that no target may have")
 		return
 	}
 	if !p.parseVersion(version) {
@@ -172,11 +173,11 @@ func (p *Parser) parseRequestLine(buf []byte, from, to int) {
 func (p *Parser) parseVersion(v []byte) bool {
 	digit := func(c byte) bool { return '0' <= c && c <= '9' }
 	if len(v) != len("HTTP/1.1") || string(v[:5]) != "HTTP/" || v[6] != '.' || !digit(v[5]) || !digit(v[7]) {
-		p.refuse(StatusBadRequest, "the version is not HTTP/x.y")
+		p.refuse(StatusBadRequest, "RFC 9112 §2.3", "the version is not HTTP/x.y")
 		return false
 	}
 	if v[5] != '1' {
-		p.refuse(StatusVersionNotSupported, "the version is not HTTP/1.x")
+		p.refuse(StatusVersionNotSupported, "RFC 9110 §15.6.6", "the version is not HTTP/1.x")
 		return false
 	}
 	p.req.Minor = min(v[7]-'0', 1)
@@ -186,7 +187,7 @@ func (p *Parser) parseVersion(v []byte) bool {
 // parseField reads "name: value" (RFC 9112 §5).
 func (p *Parser) parseField(buf []byte, from, to int) {
 	if p.fields++; p.fields > MaxFields {
-		p.refuse(StatusHeaderFieldsTooLarge, "the head has too many fields")
+		p.refuse(StatusHeaderFieldsTooLarge, "RFC 6585 §5", "the head has too many fields")
 		return
 	}
 	line := buf[from:to]
@@ -194,11 +195,11 @@ func (p *Parser) parseField(buf []byte, from, to int) {
 	if colon <= 0 || !all(line[:colon], charToken) {
 		// Also a folded line (it begins with white space) and a space
 		// before the colon, by which requests are smuggled (§5.1, §5.2).
-		p.refuse(StatusBadRequest, "a field name is malformed")
+		p.refuse(StatusBadRequest, "RFC 9112 §5.1", "a field name is malformed")
 		return
 	}
 	if !all(line[colon+1:], charValue) {
-		p.refuse(StatusBadRequest, "a field value has a control character")
+		p.refuse(StatusBadRequest, "RFC 9110 §5.5", "a field value has a control character")
 		return
 	}
 	f := lookupField(line[:colon])
@@ -214,7 +215,7 @@ func (p *Parser) known(f Field, value []byte, off int) {
 	bit := uint32(1) << f
 	if p.req.present&bit != 0 {
 		if singletons&bit != 0 {
-			p.refuse(StatusBadRequest, "a field that may stand once is repeated")
+			p.refuse(StatusBadRequest, "RFC 9110 §5.3", "a field that may stand once is repeated")
 			return
 		}
 		p.req.repeated |= bit
@@ -231,20 +232,20 @@ func (p *Parser) known(f Field, value []byte, off int) {
 		// The one coding that must be implemented (RFC 9112 §7) is the only
 		// one that is. Anything else leaves the body's end in doubt.
 		if !EqualFold(value, "chunked") {
-			p.refuse(StatusBadRequest, "the transfer coding is not chunked")
+			p.refuse(StatusBadRequest, "RFC 9112 §6.1", "the transfer coding is not chunked")
 			return
 		}
 		p.req.Chunked = true
 	case FieldExpect:
 		if !EqualFold(value, "100-continue") {
-			p.refuse(StatusExpectationFailed, "the expectation is not 100-continue")
+			p.refuse(StatusExpectationFailed, "RFC 9110 §10.1.1", "the expectation is not 100-continue")
 			return
 		}
 		// In HTTP/1.0 it must be ignored (RFC 9110 §10.1.1).
 		p.req.Expect = p.req.Minor >= 1
 	case FieldHost:
 		if !validHost(value) {
-			p.refuse(StatusBadRequest, "Host is not a host and port")
+			p.refuse(StatusBadRequest, "RFC 9110 §7.2", "Host is not a host and port")
 		}
 	}
 }
@@ -266,13 +267,13 @@ func (p *Parser) parseConnection(value []byte) {
 // parseLength reads Content-Length: digits and nothing else (RFC 9110 §8.6).
 func (p *Parser) parseLength(value []byte) {
 	if len(value) == 0 || len(value) > maxLengthDigits {
-		p.refuse(StatusBadRequest, "Content-Length is not a number of bytes")
+		p.refuse(StatusBadRequest, "RFC 9110 §8.6", "Content-Length is not a number of bytes")
 		return
 	}
 	var n int64
 	for _, c := range value {
 		if c < '0' || c > '9' {
-			p.refuse(StatusBadRequest, "Content-Length is not a number of bytes")
+			p.refuse(StatusBadRequest, "RFC 9110 §8.6", "Content-Length is not a number of bytes")
 			return
 		}
 		n = n*10 + int64(c-'0')
@@ -285,12 +286,12 @@ func (p *Parser) finish() {
 	r := &p.req
 	switch {
 	case !r.Has(FieldHost) && r.Minor >= 1:
-		p.refuse(StatusBadRequest, "Host is missing")
+		p.refuse(StatusBadRequest, "RFC 9112 §3.2", "Host is missing")
 	case r.Chunked && r.Has(FieldContentLength):
 		// RFC 9112 §6.3: an attempt at smuggling, or a broken sender.
-		p.refuse(StatusBadRequest, "both Transfer-Encoding and Content-Length")
+		p.refuse(StatusBadRequest, "RFC 9112 §6.3", "both Transfer-Encoding and Content-Length")
 	case r.Chunked && r.Minor == 0:
-		p.refuse(StatusBadRequest, "Transfer-Encoding in HTTP/1.0")
+		p.refuse(StatusBadRequest, "RFC 9112 §6.1", "Transfer-Encoding in HTTP/1.0")
 	default:
 		p.state = stateDone
 	}

@@ -217,7 +217,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, tt := range refusedHeads {
 		t.Run(tt.name, func(t *testing.T) {
 			o := parseEverySplit(t, []byte(tt.raw))
-			if o.result != Refused || o.fault.Status != tt.status || o.fault.Reason == "" {
+			if o.result != Refused || o.fault.Status != tt.status || o.fault.Reason == "" || !strings.HasPrefix(o.fault.Rule, "RFC ") {
 				t.Errorf("result %v, fault %+v; want refused with %d and a reason", o.result, o.fault, tt.status)
 			}
 		})

@@ -7,92 +7,109 @@ type Validators struct {
 	Date     int64  // the time of the reply, seconds since 1970
 }
 
-// condition is the outcome of one precondition.
-type condition uint8
+// Outcome is what one precondition came to.
+type Outcome uint8
 
+// The outcomes.
 const (
-	condAbsent condition = iota // the field is not there, or not to be looked at
-	condTrue
-	condFalse
+	OutcomeNone   Outcome = iota // its field is not there, or another one came first
+	OutcomeNoDate                // ignored: its value is not one valid date
+	OutcomeFuture                // ignored: its date is later than the server's own
+	OutcomeTrue
+	OutcomeFalse
 )
+
+// decides reports whether the precondition was looked at, so that the other
+// one of its pair is not.
+func (o Outcome) decides() bool { return o >= OutcomeTrue }
+
+// Conditions are what the preconditions of a request came to, in the order in
+// which they are looked at.
+type Conditions struct {
+	IfMatch, IfUnmodifiedSince, IfNoneMatch, IfModifiedSince Outcome
+}
 
 // Precondition evaluates the preconditions of a GET or HEAD request in the
 // order of RFC 9110 §13.2.2 (steps 1 to 4). It returns 200 when the request is
 // to be performed, or else 304 or 412.
-func Precondition(r *Request, head []byte, v Validators) Status {
+func Precondition(r *Request, head []byte, v Validators) (s Status, c Conditions) {
 	if r.present&(1<<FieldIfMatch|1<<FieldIfNoneMatch|1<<FieldIfModifiedSince|1<<FieldIfUnmodifiedSince) == 0 {
-		return StatusOK
+		return StatusOK, c
 	}
-	c := ifMatch(r, head, v)
-	if c == condAbsent {
-		c = ifUnmodifiedSince(r, head, v)
+	if c.IfMatch = ifMatch(r, head, v); !c.IfMatch.decides() {
+		c.IfUnmodifiedSince = ifUnmodifiedSince(r, head, v)
 	}
-	if c == condFalse {
-		return StatusPreconditionFailed
+	if c.IfMatch == OutcomeFalse || c.IfUnmodifiedSince == OutcomeFalse {
+		return StatusPreconditionFailed, c
 	}
-	c = ifNoneMatch(r, head, v)
-	if c == condAbsent {
-		c = ifModifiedSince(r, head, v)
+	if c.IfNoneMatch = ifNoneMatch(r, head, v); !c.IfNoneMatch.decides() {
+		c.IfModifiedSince = ifModifiedSince(r, head, v)
 	}
-	if c == condFalse {
-		return StatusNotModified
+	if c.IfNoneMatch == OutcomeFalse || c.IfModifiedSince == OutcomeFalse {
+		return StatusNotModified, c
 	}
-	return StatusOK
+	return StatusOK, c
 }
 
 // ifMatch is RFC 9110 §13.1.1: strong comparison; "*" is true for any
 // current representation.
-func ifMatch(r *Request, head []byte, v Validators) condition {
+func ifMatch(r *Request, head []byte, v Validators) Outcome {
 	return matchTags(r, head, FieldIfMatch, v, true)
 }
 
 // ifNoneMatch is RFC 9110 §13.1.2: weak comparison, and false if a tag
 // matches.
-func ifNoneMatch(r *Request, head []byte, v Validators) condition {
+func ifNoneMatch(r *Request, head []byte, v Validators) Outcome {
 	switch matchTags(r, head, FieldIfNoneMatch, v, false) {
-	case condTrue:
-		return condFalse
-	case condFalse:
-		return condTrue
+	case OutcomeTrue:
+		return OutcomeFalse
+	case OutcomeFalse:
+		return OutcomeTrue
 	}
-	return condAbsent
+	return OutcomeNone
 }
 
-func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) condition {
+func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) Outcome {
 	if !r.Has(f) {
-		return condAbsent
+		return OutcomeNone
 	}
 	for value := range r.Values(head, f) {
 		if string(value) == "*" || v.ETag != nil && listed(value, v.ETag, strong) {
-			return condTrue
+			return OutcomeTrue
 		}
 	}
-	return condFalse
+	return OutcomeFalse
 }
 
 // ifModifiedSince is RFC 9110 §13.1.3. A date that is malformed, or later
 // than the server's own, is ignored.
-func ifModifiedSince(r *Request, head []byte, v Validators) condition {
+func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
 	since, ok := onlyDate(r, head, FieldIfModifiedSince, v.Date)
 	switch {
-	case !ok || since > v.Date:
-		return condAbsent
+	case !r.Has(FieldIfModifiedSince):
+		return OutcomeNone
+	case !ok:
+		return OutcomeNoDate
+	case since > v.Date:
+		return OutcomeFuture
 	case v.Modified <= since:
-		return condFalse
+		return OutcomeFalse
 	}
-	return condTrue
+	return OutcomeTrue
 }
 
 // ifUnmodifiedSince is RFC 9110 §13.1.4.
-func ifUnmodifiedSince(r *Request, head []byte, v Validators) condition {
+func ifUnmodifiedSince(r *Request, head []byte, v Validators) Outcome {
 	since, ok := onlyDate(r, head, FieldIfUnmodifiedSince, v.Date)
 	switch {
+	case !r.Has(FieldIfUnmodifiedSince):
+		return OutcomeNone
 	case !ok:
-		return condAbsent
+		return OutcomeNoDate
 	case v.Modified <= since:
-		return condTrue
+		return OutcomeTrue
 	}
-	return condFalse
+	return OutcomeFalse
 }
 
 // onlyDate returns the date that the field has for its only value.
@@ -106,15 +123,34 @@ func onlyDate(r *Request, head []byte, f Field, now int64) (unix int64, ok bool)
 // RangeApplies reports whether If-Range, if it is there, lets the Range
 // field be looked at (RFC 9110 §13.1.5): its tag must match by strong
 // comparison, or its date be exactly the modification time and that time old
-// enough to be a strong validator: a second before the reply (§8.8.2.2).
-func RangeApplies(r *Request, head []byte, v Validators) bool {
+// enough to be a strong validator: a second before the reply (§8.8.2.2). If
+// not, why says what is wrong.
+func RangeApplies(r *Request, head []byte, v Validators) (ok bool, why string) {
 	if !r.Has(FieldIfRange) {
-		return true
+		return true, ""
 	}
 	value := r.Value(head, FieldIfRange)
 	if tag, weak, rest, ok := cutETag(value); ok {
-		return !weak && len(rest) == 0 && v.ETag != nil && string(tag) == string(v.ETag)
+		switch {
+		case weak:
+			return false, "a weak tag never matches here"
+		case len(rest) > 0:
+			return false, "it is more than one tag"
+		case v.ETag == nil:
+			return false, "the file has no tag"
+		case string(tag) != string(v.ETag):
+			return false, "it is another tag than the file's"
+		}
+		return true, ""
 	}
 	date, ok := ParseDate(value, v.Date)
-	return ok && date == v.Modified && v.Date > v.Modified
+	switch {
+	case !ok:
+		return false, "it is neither a tag nor a date"
+	case date != v.Modified:
+		return false, "it is another date than the file's"
+	case v.Date <= v.Modified:
+		return false, "the file's date is not a second old, and so a weak validator"
+	}
+	return true, ""
 }

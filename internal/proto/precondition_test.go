@@ -138,10 +138,35 @@ func TestPreconditionPrecedence(t *testing.T) {
 			if tt.fields == "" {
 				r, head = parsed(t)
 			}
-			if got := Precondition(r, head, example); got != tt.status {
+			if got, _ := Precondition(r, head, example); got != tt.status {
 				t.Errorf("%s: %d, want %d", tt.fields, got, tt.status)
 			}
 		})
+	}
+}
+
+// What each precondition came to: who decided, and who was not asked.
+func TestConditions(t *testing.T) {
+	const yes, no, noDate = OutcomeTrue, OutcomeFalse, OutcomeNoDate
+	tests := []struct {
+		fields string
+		want   Conditions
+	}{
+		{`X: y`, Conditions{}},
+		{`If-Match: "a"|If-Unmodified-Since: ` + past, Conditions{IfMatch: yes}},
+		{`If-Match: "b"|If-None-Match: "a"`, Conditions{IfMatch: no}},
+		{`If-Unmodified-Since: x|If-Modified-Since: y`, Conditions{IfUnmodifiedSince: noDate, IfModifiedSince: noDate}},
+		{`If-Unmodified-Since: ` + past, Conditions{IfUnmodifiedSince: no}},
+		{`If-None-Match: "b"|If-Modified-Since: ` + past, Conditions{IfNoneMatch: yes}},
+		{`If-Modified-Since: ` + future, Conditions{IfModifiedSince: OutcomeFuture}},
+		{`If-Match: *|If-None-Match: "a"|If-Modified-Since: ` + past, Conditions{IfMatch: yes, IfNoneMatch: no}},
+		{`If-Match: *|If-Modified-Since: ` + present, Conditions{IfMatch: yes, IfModifiedSince: no}},
+	}
+	for _, tt := range tests {
+		r, head := parsed(t, strings.Split(tt.fields, "|")...)
+		if _, got := Precondition(r, head, example); got != tt.want {
+			t.Errorf("9110-13.2.2: %s: %+v, want %+v", tt.fields, got, tt.want)
+		}
 	}
 }
 
@@ -157,7 +182,7 @@ func TestPreconditionWithoutETag(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r, head := parsed(t, tt.field)
-		if got := Precondition(r, head, fresh); got != tt.status {
+		if got, _ := Precondition(r, head, fresh); got != tt.status {
 			t.Errorf("9110-13.1: %s: %d, want %d", tt.field, got, tt.status)
 		}
 	}
@@ -189,8 +214,8 @@ func TestRangeApplies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run("9110-13.1.5 "+tt.name, func(t *testing.T) {
 			r, head := parsed(t, tt.field)
-			if got := RangeApplies(r, head, tt.v); got != tt.want {
-				t.Errorf("%s: %v", tt.field, got)
+			if got, why := RangeApplies(r, head, tt.v); got != tt.want || got != (why == "") {
+				t.Errorf("%s: %v %q", tt.field, got, why)
 			}
 		})
 	}

@@ -18,12 +18,12 @@ const MaxRanges = 64
 // the order of the request, clamped to the size. Ranges that overlap or touch
 // are joined: nobody gets more bytes than there are.
 //
-// ok is false when the field is to be ignored: an unknown unit, bad syntax,
-// too many ranges. When ok is true and no range is returned, none was
+// ignored is why the field is to be ignored, if it is: an unknown unit, bad
+// syntax, too many ranges. When it is empty and no range is returned, none was
 // satisfiable: 416.
-func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, ok bool) {
+func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, ignored string) {
 	if len(value) < 6 || !EqualFold(value[:6], "bytes=") {
-		return dst, false
+		return dst, "its unit is not bytes"
 	}
 	list := value[6:]
 	specs := 0
@@ -33,18 +33,23 @@ func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, ok bool)
 			continue // empty list elements are allowed (RFC 9110 §5.6.1.2)
 		}
 		if specs++; specs > MaxRanges {
-			return dst, false
+			return dst, "it asks for more than 64 ranges"
 		}
 		r, valid := parseSpec(spec, size)
 		if !valid {
-			return dst, false
+			return dst, malformedRange
 		}
 		if r.Len > 0 {
 			dst = append(dst, r)
 		}
 	}
-	return coalesce(dst), specs > 0
+	if specs == 0 {
+		return dst, malformedRange
+	}
+	return coalesce(dst), ""
 }
+
+const malformedRange = "it is malformed"
 
 // parseSpec reads "first-last", "first-" or "-suffix". The range is empty if
 // it is not satisfiable.

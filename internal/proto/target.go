@@ -12,7 +12,7 @@ func (p *Parser) parseTarget(buf []byte) {
 	switch {
 	case r.Method == MethodConnect:
 		if !validHost(target) || bytes.IndexByte(target, ':') < 0 {
-			p.refuse(StatusBadRequest, "the target of CONNECT is not host:port")
+			p.refuse(StatusBadRequest, "RFC 9112 §3.2.3", "the target of CONNECT is not host:port")
 		}
 		return
 	case len(target) == 1 && target[0] == '*' && (r.Method == MethodOptions || r.Method == MethodUnknown):
@@ -23,7 +23,7 @@ func (p *Parser) parseTarget(buf []byte) {
 	default:
 		n := authority(target)
 		if n < 0 {
-			p.refuse(StatusBadRequest, "the target is neither a path nor an http URI")
+			p.refuse(StatusBadRequest, "RFC 9112 §3.2", "the target is neither a path nor an http URI")
 			return
 		}
 		off += n
@@ -31,7 +31,7 @@ func (p *Parser) parseTarget(buf []byte) {
 	end := int(r.Target.Off) + int(r.Target.Len)
 	rest := buf[off:end]
 	if i := bytes.IndexByte(rest, '#'); i >= 0 {
-		p.refuse(StatusBadRequest, "the target has a fragment")
+		p.refuse(StatusBadRequest, "RFC 9112 §3.2", "the target has a fragment")
 		return
 	}
 	path := end
