@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/options"
 	"phalanx/internal/site"
 	"phalanx/internal/supervise"
+	"phalanx/internal/website"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -44,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // work serves until it is told to drain, and returns when it has drained.
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
-	root, err := site.Open(string(opts.Base), policy(opts.Options))
+	root, err := site.Open(string(opts.Base), website.Policy(opts.Options))
 	if err != nil {
 		return &options.ConfigError{Text: err.Error(), Err: err}
 	}

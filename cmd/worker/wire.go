@@ -19,6 +19,7 @@ import (
 	"phalanx/internal/serve"
 	"phalanx/internal/site"
 	"phalanx/internal/supervise"
+	"phalanx/internal/website"
 )
 
 // stopSignals returns the signals that ask for the end. A signal that comes
@@ -65,7 +66,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	defer watch.Stop()
 	log := os.NewFile(supervise.LogFD, "log")
 	if !opts.EventLoop() {
-		cfg := config(opts, uncached{root}, c)
+		cfg := config(opts, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
 		cfg.Log = journal(opts, log)
 		return serve.New(cfg).Run(supervise.ListenFD, c.Drain())
@@ -74,7 +75,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	defer cache.Close()
 	buffer := logging.NewBuffer(log)
 	defer buffer.Close()
-	cfg := config(opts, cached{uncached{root}, cache}, c)
+	cfg := config(opts, website.Cached(root, cache), c)
 	cfg.Row, cfg.Access = row.Row, access
 	cfg.Tick = cache.Sweep
 	if every > 0 {
@@ -116,21 +117,8 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 }
 
 func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
-	var header []string
-	for _, field := range opts.Header {
-		header = append(header, string(field))
-	}
 	return serve.Config{
-		Conn: conn.Config{
-			Site:      files,
-			Server:    "phalanx/" + options.Version,
-			KeepAlive: time.Duration(opts.KeepAlive),
-			Expires:   time.Duration(opts.Expires),
-			Single:    opts.Model == options.Serial,
-			List:      opts.List,
-			CORS:      opts.CORS,
-			Header:    header,
-		},
+		Conn:     website.Config(opts.Options, files),
 		Recv:     int(opts.Recv),
 		Leave:    c.Leaving,
 		Report:   c.Report,

@@ -1,0 +1,84 @@
+// Package website makes of the options what serves them: what of the root is
+// shown, how connections answer, and how they reach the files. A worker
+// serves with it, and the master explains with the same; so both answer alike.
+package website
+
+import (
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/options"
+	"phalanx/internal/proto"
+	"phalanx/internal/site"
+)
+
+// Policy says what of the root is shown.
+func Policy(o options.Options) site.Policy {
+	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA)}
+	for _, name := range o.Index {
+		p.Index = append(p.Index, string(name))
+	}
+	for _, rule := range o.Cache {
+		p.Cache = append(p.Cache, site.Rule(rule))
+	}
+	return p
+}
+
+// Config says how connections answer with the files.
+func Config(o options.Options, files conn.Site) conn.Config {
+	var header []string
+	for _, field := range o.Header {
+		header = append(header, string(field))
+	}
+	return conn.Config{
+		Site:      files,
+		Server:    "phalanx/" + options.Version,
+		KeepAlive: time.Duration(o.KeepAlive),
+		Expires:   time.Duration(o.Expires),
+		Single:    o.Model == options.Serial,
+		List:      o.List,
+		CORS:      o.CORS,
+		Header:    header,
+	}
+}
+
+// Uncached lets connections open files of the root: conn knows no site, and
+// site no connection.
+func Uncached(root *site.Root) conn.Site { return uncached{root} }
+
+// Cached does the same with a memory of the root's files, for one goroutine.
+func Cached(root *site.Root, cache *site.Cache) conn.Site {
+	return cached{uncached{root}, cache}
+}
+
+type uncached struct{ root *site.Root }
+
+func (u uncached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := u.root.Open(path, codings)
+	return f, status
+}
+
+func (u uncached) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
+	l, status := u.root.List(path, query, json)
+	return l, status
+}
+
+func (u uncached) Page(s proto.Status) (conn.File, bool) {
+	f, ok := u.root.Page(s)
+	return f, ok
+}
+
+type cached struct {
+	uncached
+	cache *site.Cache
+}
+
+func (c cached) Page(s proto.Status) (conn.File, bool) {
+	f, ok := c.cache.Page(s)
+	return f, ok
+}
+
+func (c cached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := c.cache.Open(path, codings)
+	return f, status
+}

@@ -1,0 +1,84 @@
+package website
+
+import (
+	"os"
+	"reflect"
+	"testing"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/options"
+	"phalanx/internal/proto"
+	"phalanx/internal/site"
+)
+
+func parse(t *testing.T, args ...string) options.Options {
+	t.Helper()
+	o, err := options.ParseMaster(args, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestPolicy(t *testing.T) {
+	o := parse(t, "--dotfiles", "--list", "--spa", "app.html", "--index", "a", "--index", "b", "--cache", "*.js=no-cache", "--cache", "x/**=max-age=5")
+	want := site.Policy{
+		Dotfiles: true, List: true, Fallback: "app.html", Index: []string{"a", "b"},
+		Cache: []site.Rule{{Pattern: "*.js", Value: "no-cache"}, {Pattern: "x/**", Value: "max-age=5"}},
+	}
+	if got := Policy(o); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	o := parse(t, "--model", "serial", "--list", "--cors", "--header", "A: b", "--header", "C: d", "--keepalive", "5s", "--expires", "1m")
+	want := conn.Config{
+		Server: "phalanx/" + options.Version, KeepAlive: 5 * time.Second, Expires: time.Minute,
+		Single: true, List: true, CORS: true, Header: []string{"A: b", "C: d"},
+	}
+	if got := Config(o, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// With and without a memory, connections reach the same files.
+func TestSites(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a.txt": "file", "404.html": "nothing"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := site.Open(dir, site.Policy{List: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	cache := site.NewCache(root, time.Minute)
+	defer cache.Close()
+	for name, files := range map[string]conn.Site{"uncached": Uncached(root), "cached": Cached(root, cache)} {
+		f, status := files.Open([]byte("/a.txt"), proto.Codings{})
+		if status != proto.StatusOK || f.Size() != 4 {
+			t.Fatalf("%s: status %d", name, status)
+		}
+		f.Close()
+		if _, status = files.Open([]byte("/b.txt"), proto.Codings{}); status != proto.StatusNotFound {
+			t.Errorf("%s: status %d", name, status)
+		}
+		page, ok := files.Page(proto.StatusNotFound)
+		if !ok || page.Size() != 7 {
+			t.Fatalf("%s: no page", name)
+		}
+		page.Close()
+		if _, ok = files.Page(proto.StatusInternalServerError); ok {
+			t.Errorf("%s: a page that is not there", name)
+		}
+		l, status := files.List([]byte("/"), nil, true)
+		if status != proto.StatusOK || l.ContentType() != "application/json" {
+			t.Fatalf("%s: status %d", name, status)
+		}
+		l.Close()
+	}
+}
