@@ -68,6 +68,10 @@ type Config struct {
 	// ID appends an id that no other request has; nil: requests have none. One
 	// that the client sends is taken if it is valid.
 	ID func(dst []byte) []byte
+	// Explain, if not nil, is told why each reply is as it is: what is the
+	// subject, or with a colon at its end the header field that follows from the
+	// decision, and why a sentence without its full stop. It is not for serving.
+	Explain func(what, why string)
 }
 
 // Tally counts. Its methods are called from the goroutine of the connection.
@@ -274,11 +278,6 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	}
 }
 
-var (
-	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
-	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
-)
-
 // headDone decides what comes first after a head: the reply, or reading the
 // request's body away.
 func (c *Conn) headDone(out []byte, now Now) []byte {
@@ -291,12 +290,16 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	if c.cfg.Tally != nil {
 		c.cfg.Tally.Received(requestLine(r, head), c.began)
 	}
+	if c.cfg.Explain != nil {
+		c.explainHead(r, head)
+	}
 	if !r.HasBody() {
 		return c.answer(out, head, now)
 	}
 	if !readsBody(r.Method) {
 		// The reply is an error whatever the body says.
 		c.closing, c.linger = true, true
+		c.explain("Connection:", "the request's body is not read: the reply is an error whatever it says")
 		return c.answer(out, head, now)
 	}
 	if r.Length > proto.MaxBody {
@@ -304,7 +307,9 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	}
 	c.phase, c.since = phaseBody, now.Mono
 	c.upload = &upload{head: append([]byte(nil), head...), left: r.Length}
+	c.explain("body", "the request's is read away before the reply: nothing here has a use for it")
 	if r.Expect && len(c.in) == 0 {
+		c.explain("body", "the client waits for 100 Continue before it sends it (RFC 9110 §10.1.1)")
 		out = append(proto.AppendStatusLine(out, proto.StatusContinue), '\r', '\n')
 	}
 	return out

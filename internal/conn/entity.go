@@ -53,7 +53,12 @@ func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
 	f := c.segment.File
 	e := c.entity(f, now)
 	v := e.Validators(now.Second.Unix)
-	switch status, _ := proto.Precondition(r, head, v); status {
+	status, conditions := proto.Precondition(r, head, v)
+	if c.cfg.Explain != nil {
+		c.explainValidators(f, e, now)
+		c.explainConditions(r, e, conditions)
+	}
+	switch status {
 	case proto.StatusNotModified:
 		out = c.startFile(out, r, status, now)
 		return c.end(append(out, e.Fields[:e.Always]...))
@@ -62,7 +67,11 @@ func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
 	}
 	if r.Has(proto.FieldRange) {
 		var space [4]proto.Range
-		switch ranges, whole := rangesOf(space[:0], r, head, f.Size(), v); {
+		ranges, whole := rangesOf(space[:0], r, head, f.Size(), v)
+		if c.cfg.Explain != nil {
+			c.explainRanges(ranges, whole, f.Size())
+		}
+		switch {
 		case whole != "":
 		case len(ranges) == 0:
 			return c.fail(out, r, proto.StatusRangeNotSatisfiable, now)
@@ -97,6 +106,8 @@ func (c *Conn) oneRange(out []byte, r *proto.Request, e *proto.Entity, part prot
 	out = c.startFile(out, r, proto.StatusPartialContent, now)
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", f.ContentType())
+	c.explain("Content-Range:", "what of the file this is, and the file's size")
+	c.explain("Content-Length:", "the size of the range")
 	out = append(out, "Content-Range: "...)
 	out = proto.AppendContentRange(out, part, f.Size())
 	out = append(out, "\r\n"...)
@@ -110,6 +121,9 @@ func (c *Conn) oneRange(out []byte, r *proto.Request, e *proto.Entity, part prot
 // would contradict it to those who know nothing else (RFC 9111 §5.3).
 func (c *Conn) startFile(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
 	out = c.start(out, r, s, now)
+	if c.cfg.Explain != nil {
+		c.explainEntity(c.segment.File, now)
+	}
 	if c.segment.File.CacheControl() != "" {
 		return out
 	}

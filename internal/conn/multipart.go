@@ -26,6 +26,8 @@ func (c *Conn) manyRanges(out []byte, r *proto.Request, e *proto.Entity, ranges 
 		length += int64(len(m.appendPart(space[:0], c.segment.File, part))) + part.Len
 	}
 	out = c.startFile(out, r, proto.StatusPartialContent, now)
+	c.explain("Content-Type:", "several ranges travel as parts; the boundary is another one each time (RFC 9110 §14.6)")
+	c.explain("Content-Length:", "the ranges, and what stands between them")
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", "multipart/byteranges; boundary="+m.boundary)
 	out = proto.AppendInt(out, "Content-Length: ", length)

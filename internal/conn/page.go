@@ -21,6 +21,9 @@ func (c *Conn) sitePage(out []byte, r *proto.Request, s proto.Status, f File, no
 	c.drop()
 	c.segment.File = f
 	out = c.start(out, r, s, now)
+	if c.cfg.Explain != nil {
+		c.explainPage(s, false, "the size of the site's own page for this error")
+	}
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	if s == proto.StatusServiceUnavailable {
 		out = append(out, retryAfter...)
@@ -39,6 +42,10 @@ const retryAfter = "Retry-After: 1\r\n"
 // the location.
 func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byte, now Now) []byte {
 	out = c.start(out, r, s, now)
+	if c.cfg.Explain != nil {
+		c.explainPage(s, c.segment.File != nil, "the size of the small page that this server makes")
+		c.cfg.Explain("Content-Type:", "the small page that this server makes is HTML")
+	}
 	if f := c.segment.File; f != nil {
 		// The file is there, it is only not what was asked for: Last-Modified
 		// is about it (RFC 9110 §8.8.2).

@@ -25,7 +25,11 @@ func (c *Conn) answer(out, head []byte, now Now) []byte {
 	case proto.MethodOptions:
 		out = c.start(out, r, proto.StatusNoContent, now)
 		out = proto.AppendField(out, "Allow", proto.Allow)
+		c.explain("Allow:", "the methods that are served, for every target the same")
 		if c.cfg.CORS && r.Has(proto.FieldOrigin) {
+			c.explain("Access-Control-Allow-Methods:", preflight)
+			c.explain("Access-Control-Allow-Headers:", preflight)
+			c.explain("Access-Control-Max-Age:", preflight)
 			out = append(out, preflightFields...)
 		}
 		return c.end(out)
@@ -42,9 +46,11 @@ func (c *Conn) decide(r *proto.Request, now Now) {
 	if c.draining && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout) && r.KeepAlive() {
 		// The client does not know yet; its next request may be on its way.
 		c.closing, c.linger = true, true
+		c.explain("Connection:", "the worker drains")
 	}
 	if !r.KeepAlive() || c.cfg.Single {
 		c.closing = true
+		c.explain("Connection:", c.whyClosing(r))
 	}
 }
 
@@ -91,7 +97,11 @@ func validID(id []byte) bool {
 // get answers GET and HEAD.
 func (c *Conn) get(out, head []byte, r *proto.Request, now Now) []byte {
 	path := r.Path.In(head)
-	f, status := c.cfg.Site.Open(path, proto.AcceptCodings(r, head))
+	codings := proto.AcceptCodings(r, head)
+	if c.cfg.Explain != nil {
+		c.explainCodings(r, codings)
+	}
+	f, status := c.cfg.Site.Open(path, codings)
 	switch status {
 	case proto.StatusOK:
 		c.segment.File = f
@@ -112,6 +122,7 @@ func (c *Conn) redirect(out, head []byte, r *proto.Request, now Now) []byte {
 	location := append([]byte("/"), bytes.TrimLeft(r.Path.In(head), "/")...)
 	location = append(location, '/')
 	location = append(location, r.Query.In(head)...)
+	c.explain("Location:", "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)")
 	return c.page(out, r, proto.StatusMovedPermanently, appendURI(nil, location), now)
 }
 
@@ -135,6 +146,10 @@ func appendURI(dst, p []byte) []byte {
 func (c *Conn) refuse(out, head []byte, f proto.Fault, now Now) []byte {
 	r := c.parser.Request()
 	c.closing, c.linger, c.in = true, true, nil
+	if c.cfg.Explain != nil {
+		c.cfg.Explain("refused", f.Reason+" ("+f.Rule+")")
+		c.cfg.Explain("Connection:", "where the next request would begin is not known")
+	}
 	c.note(r, head, now)
 	if c.record != nil {
 		c.record.Reason = f.Reason
@@ -146,6 +161,9 @@ func (c *Conn) refuse(out, head []byte, f proto.Fault, now Now) []byte {
 func (c *Conn) start(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
 	if c.cfg.Tally != nil {
 		c.cfg.Tally.Begun(s)
+	}
+	if c.cfg.Explain != nil {
+		c.explainStart(r, s)
 	}
 	c.phase, c.since = phaseSend, now.Mono
 	out = proto.AppendStatusLine(out, s)

@@ -18,6 +18,10 @@ func (c *Conn) list(out, head []byte, r *proto.Request, now Now) []byte {
 	chunked := r.Minor >= 1
 	if !chunked {
 		c.closing = true // its end is the only mark that HTTP/1.0 has
+		c.explain("Connection:", "HTTP/1.0 knows the end of a body without a length by nothing else")
+	}
+	if c.cfg.Explain != nil {
+		c.explainList(json)
 	}
 	out = c.start(out, r, proto.StatusOK, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)

@@ -72,13 +72,18 @@ const noSniff = "X-Content-Type-Options: nosniff"
 
 // sets reports whether the user has an own value for the field.
 func (cfg *Config) sets(field string) bool {
-	name, _, _ := strings.Cut(field, ":")
 	for _, own := range cfg.Header {
-		if ownName, _, _ := strings.Cut(own, ":"); strings.EqualFold(name, ownName) {
+		if strings.EqualFold(fieldName(field), fieldName(own)) {
 			return true
 		}
 	}
 	return false
+}
+
+// fieldName is that of "Name: value".
+func fieldName(field string) string {
+	name, _, _ := strings.Cut(field, ":")
+	return name
 }
 
 // corsFields let the scripts of every site read what is served and the

@@ -10,6 +10,11 @@ type upload struct {
 	left int64 // of a body with Content-Length
 }
 
+var (
+	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
+	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
+)
+
 // discard reads the request's body away and answers when it is complete.
 func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 	u := c.upload

@@ -133,24 +133,24 @@ func RangeApplies(r *Request, head []byte, v Validators) (ok bool, why string) {
 	if tag, weak, rest, ok := cutETag(value); ok {
 		switch {
 		case weak:
-			return false, "a weak tag never matches here"
+			return false, "If-Range has a weak tag"
 		case len(rest) > 0:
-			return false, "it is more than one tag"
+			return false, "If-Range has more than one tag"
 		case v.ETag == nil:
-			return false, "the file has no tag"
+			return false, "If-Range has a tag, and the file has none"
 		case string(tag) != string(v.ETag):
-			return false, "it is another tag than the file's"
+			return false, "If-Range has another tag than the file"
 		}
 		return true, ""
 	}
 	date, ok := ParseDate(value, v.Date)
 	switch {
 	case !ok:
-		return false, "it is neither a tag nor a date"
+		return false, "If-Range is neither a tag nor a date"
 	case date != v.Modified:
-		return false, "it is another date than the file's"
+		return false, "If-Range has another date than the file"
 	case v.Date <= v.Modified:
-		return false, "the file's date is not a second old, and so a weak validator"
+		return false, "If-Range has the file's date, which is not a second old and so weak"
 	}
 	return true, ""
 }

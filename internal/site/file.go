@@ -81,7 +81,13 @@ func (f *File) Entity() *proto.Entity { return &f.entity }
 // describe sets what follows from the name.
 func (f *File) describe(name []byte, rules []Rule) {
 	f.contentType, f.varies = contentType(name)
+	rule := -1
 	if len(rules) > 0 {
-		f.cacheControl = ruleFor(rules, string(name))
+		if rule = ruleFor(rules, string(name)); rule >= 0 {
+			f.cacheControl = rules[rule].Value
+		}
+	}
+	if f.root.say != nil {
+		f.root.explainKind(name, f, rules, rule)
 	}
 }

@@ -67,6 +67,9 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 	}
 	fd, err := r.open(name)
 	if err != nil {
+		if r.say != nil {
+			r.explainError(name, err)
+		}
 		return nil, statusOf(err)
 	}
 	l := &Listing{

@@ -15,7 +15,7 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 	start := 0 // of the current element in dst
 	for i := 0; i < len(path); i++ {
 		if len(dst)+1 >= cap(dst) {
-			return nil, proto.StatusNotFound
+			return nil, r.refuse(proto.StatusNotFound, "the path is longer than that of any file")
 		}
 		c := path[i]
 		switch c {
@@ -24,7 +24,7 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 				continue // a leading or a doubled slash
 			}
 			if r.hides(dst[start:]) {
-				return nil, proto.StatusNotFound
+				return nil, r.refuseHidden(dst[start:])
 			}
 			dst = append(dst, '/')
 			start = len(dst)
@@ -32,21 +32,24 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 		case '%':
 			decoded, ok := proto.Unescape(path[i:])
 			if !ok {
-				return nil, proto.StatusBadRequest
+				return nil, r.refuse(proto.StatusBadRequest, `a "%" lacks its two hexadecimal digits (RFC 3986 §2.1)`)
 			}
 			if decoded == '/' {
-				return nil, proto.StatusNotFound
+				return nil, r.refuse(proto.StatusNotFound, `"%2F" is a slash inside an element: no name has one`)
 			}
 			c = decoded
 			i += 2
 		}
 		if c == 0 {
-			return nil, proto.StatusNotFound
+			return nil, r.refuse(proto.StatusNotFound, "the path has a NUL: no name has one")
 		}
 		dst = append(dst, c)
 	}
 	if dst = dropDot(dst, start); r.hides(dst[start:]) {
-		return nil, proto.StatusNotFound
+		return nil, r.refuseHidden(dst[start:])
+	}
+	if r.say != nil {
+		r.explainName(path, dst)
 	}
 	return dst, proto.StatusOK
 }

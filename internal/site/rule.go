@@ -15,17 +15,18 @@ type Rule struct {
 	Value   string
 }
 
-// ruleFor returns the value of the first rule that fits the name, or nothing.
-func ruleFor(rules []Rule, name string) string {
+// ruleFor returns the index of the first rule that fits the name, -1 if none
+// does.
+func ruleFor(rules []Rule, name string) int {
 	base := name[strings.LastIndexByte(name, '/')+1:]
-	for _, rule := range rules {
+	for i, rule := range rules {
 		against := base
 		if strings.Contains(rule.Pattern, "/") {
 			against = name
 		}
 		if doublestar.MatchUnvalidated(rule.Pattern, against) {
-			return rule.Value
+			return i
 		}
 	}
-	return ""
+	return -1
 }

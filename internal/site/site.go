@@ -25,6 +25,7 @@ type Root struct {
 	dir    int      // descriptor of the directory
 	root   *os.Root // nil where the kernel has openat2
 	pool   sync.Pool
+	say    func(what, why string) // of Explain, or nil
 }
 
 // Policy is what of a root is shown, and how. The zero value shows
@@ -105,6 +106,9 @@ func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	}
 	f, name, err := r.find(name)
 	if missing(err) && r.policy.Fallback != "" {
+		if r.say != nil {
+			r.say("file", "there is none: the file of --spa answers")
+		}
 		name = append(name[:0], r.policy.Fallback...)
 		f, err = r.file(name)
 	}
@@ -136,6 +140,9 @@ func pageName(s proto.Status) string {
 }
 
 func (r *Root) page(page string) (*File, proto.Status) {
+	if r.say != nil {
+		r.say("page", "the site's own for this error would be "+page)
+	}
 	var space [16]byte
 	name := append(space[:0], page...)
 	f, err := r.file(name)
@@ -157,6 +164,9 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 		return f, name, err
 	}
 	for _, index := range r.policy.Index {
+		if r.say != nil {
+			r.say("file", "the path ends with a slash: the index "+index+" stands for its directory")
+		}
 		if len(name)+len(index) >= cap(name) {
 			continue
 		}
@@ -166,6 +176,9 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 		}
 	}
 	if r.isDirectory(name) {
+		if r.say != nil && !r.policy.List {
+			r.say("file", "a directory without an index is shown with --list alone")
+		}
 		return nil, name, errDirectory
 	}
 	return nil, name, unix.ENOENT
@@ -182,6 +195,14 @@ var (
 
 // file opens a regular file by its name beneath the root.
 func (r *Root) file(name []byte) (*File, error) {
+	f, err := r.regular(name)
+	if r.say != nil {
+		r.explainFile(name, f, err)
+	}
+	return f, err
+}
+
+func (r *Root) regular(name []byte) (*File, error) {
 	fd, err := r.open(name)
 	if err != nil {
 		return nil, err
@@ -231,13 +252,23 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings) *File {
 			continue
 		}
 		if other.modified < f.modified {
+			if r.say != nil {
+				r.say("coding", coding.Token()+" does not count: older than the file, it was made of something else")
+			}
 			other.Close()
 			continue
 		}
 		other.contentType, other.cacheControl = f.contentType, f.cacheControl
 		other.varies, other.coding = true, coding
 		f.Close()
+		if r.say != nil {
+			r.say("coding", coding.Token()+" lies ready")
+			r.say("Content-Encoding:", "the file that lies ready is in this coding")
+		}
 		return other
+	}
+	if r.say != nil && len(codings.List()) > 0 {
+		r.say("coding", "none that the client takes lies ready: the file is sent as it is")
 	}
 	return f
 }
