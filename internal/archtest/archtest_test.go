@@ -25,6 +25,7 @@ var rooms = map[string][]string{
 	"internal/logging":   {"github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
 	"internal/website":   {"internal/options", "internal/site", "internal/conn", "internal/proto"},
+	"internal/explain":   {"internal/site", "internal/conn", "internal/proto"},
 	"internal/control":   {"internal/ipc", "internal/conn", "internal/serve", "internal/status"},
 	"internal/supervise": {"internal/ipc", "internal/status", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/upgrade":   {"internal/listen", "internal/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},

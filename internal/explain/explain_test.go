@@ -1,0 +1,71 @@
+package explain
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+var update = flag.Bool("update", false, "write testdata/reports.txt anew")
+
+// The reports are those that were read and found right. Of a reply only those
+// lines are kept that no report before has with the same rule.
+func TestReports(t *testing.T) {
+	const golden = "testdata/reports.txt"
+	dir := plant(t)
+	var all strings.Builder
+	seen := make(map[string]bool)
+	for _, k := range cases {
+		report := k.report(t, dir, fixed)
+		report.Lines = slices.DeleteFunc(report.Lines, func(l Line) bool {
+			key := fieldName(l.Text) + l.Why
+			was := seen[key]
+			seen[key] = true
+			return was
+		})
+		all.WriteString("=== " + k.name + "\n\n" + report.String() + "\n")
+	}
+	if *update {
+		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(all.String(), "=== ")
+	for i, report := range strings.Split(string(want), "=== ") {
+		if i >= len(got) || got[i] != report {
+			t.Fatalf("got\n%s\nwant\n%s", got[min(i, len(got)-1)], report)
+		}
+	}
+	if string(want) != all.String() {
+		t.Error("there are more reports than expected")
+	}
+}
+
+// Each line of each reply has the rule that set it, and no line is too wide.
+func TestNothingIsUnknown(t *testing.T) {
+	dir := plant(t)
+	for _, k := range cases {
+		r := k.report(t, dir, fixed)
+		if len(r.Lines) < 4 || len(r.Steps) == 0 || len(r.Body) == 0 {
+			t.Errorf("%s: %+v", k.name, r)
+		}
+		for _, line := range r.Lines {
+			if line.Why == "" || line.Why == Unknown {
+				t.Errorf("%s: nobody explains %q", k.name, line.Text)
+			}
+		}
+		for line := range strings.Lines(r.String()) {
+			if utf8.RuneCountInString(line) > width+1 {
+				t.Errorf("%s: too wide: %q", k.name, line)
+			}
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// width is that of the text in characters; longest bounds what is shown of one
+// line or reason.
+const (
+	width   = 80
+	longest = 600
+)
+
+// String renders the report as plain text for 80 columns, ready for a terminal:
+// a character that controls it, or the direction of its text, is spelt out.
+func (r Report) String() string {
+	var b strings.Builder
+	b.WriteString("Request\n")
+	for _, line := range r.Request {
+		folded(&b, line)
+	}
+	for _, note := range r.Notes {
+		b.WriteByte('\n')
+		wrapped(&b, "  ", "  ", note)
+	}
+	b.WriteString("\nReply\n")
+	if r.Interim != "" {
+		folded(&b, r.Interim)
+		b.WriteByte('\n')
+	}
+	for _, line := range r.Lines {
+		folded(&b, line.Text)
+		wrapped(&b, "        ", "        ", line.Why)
+	}
+	b.WriteString("\nBody\n")
+	for _, part := range r.Body {
+		wrapped(&b, "  ", "    ", part)
+	}
+	b.WriteString("\nSteps\n")
+	for _, step := range r.Steps {
+		wrapped(&b, fmt.Sprintf("  %-13s ", visible(step.What)), strings.Repeat(" ", 16), step.Why)
+	}
+	b.WriteString("\nConnection\n")
+	wrapped(&b, "  ", "  ", r.Ends)
+	return b.String()
+}
+
+// folded writes a line of a head; one that is too long goes on in the next,
+// further to the right.
+func folded(b *strings.Builder, line string) {
+	rest, indent := []rune(visible(line)), "  "
+	for {
+		n := min(len(rest), width-len(indent))
+		b.WriteString(indent + string(rest[:n]) + "\n")
+		if rest, indent = rest[n:], "    "; len(rest) == 0 {
+			return
+		}
+	}
+}
+
+// wrapped writes a text between words, the first line after one indent and the
+// others after another.
+func wrapped(b *strings.Builder, first, others, text string) {
+	line, column := first, utf8.RuneCountInString(first)
+	empty := true
+	for word := range strings.FieldsSeq(visible(text)) {
+		rest := []rune(word)
+		if !empty && column+1+len(rest) > width {
+			b.WriteString(line + "\n")
+			line, column, empty = others, utf8.RuneCountInString(others), true
+		}
+		if !empty {
+			line, column = line+" ", column+1
+		}
+		for column+len(rest) > width {
+			n := width - column
+			b.WriteString(line + string(rest[:n]) + "\n")
+			rest, line, column = rest[n:], others, utf8.RuneCountInString(others)
+		}
+		line, column, empty = line+string(rest), column+len(rest), false
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// visible spells out what is not to reach a terminal: control characters, those
+// of format, to which the directions of text belong, and bytes that are no
+// UTF-8. A text that is too long is cut.
+func visible(s string) string {
+	var b strings.Builder
+	n := 0
+	for i := 0; i < len(s); n++ {
+		if n == longest {
+			fmt.Fprintf(&b, "… (%d bytes more)", len(s)-i)
+			break
+		}
+		c, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case c == utf8.RuneError && size == 1 || c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case !unicode.IsPrint(c):
+			fmt.Fprintf(&b, `\u%04x`, c)
+		default:
+			b.WriteRune(c)
+		}
+		i += size
+	}
+	return b.String()
+}

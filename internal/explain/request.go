@@ -1,0 +1,139 @@
+package explain
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Request is the head of a request that is to be explained.
+type Request struct {
+	Method  string   // as it goes over the wire
+	Target  string   // as it goes over the wire
+	Version string   // empty stands for HTTP/1.1
+	Fields  []string // "Name: value", in order
+	Notes   []string // what was done to what the user gave, for the report
+}
+
+// RequestError says what is wrong with what the user gave, in one line.
+type RequestError struct {
+	Text string
+}
+
+func (e *RequestError) Error() string { return e.Text }
+
+// ExitCode is 64, EX_USAGE of sysexits.h.
+func (e *RequestError) ExitCode() int { return 64 }
+
+// NewRequest makes a request of a method, empty for GET, a URL and header
+// fields, "Name: value". The URL is a path with perhaps a query, or an http URL
+// on any host, or "*" for OPTIONS. What no target may hold is encoded as
+// browsers do, and noted. The request has a Host unless the fields bring one:
+// that of the URL, or localhost. An error is a [*RequestError].
+func NewRequest(method, url string, fields []string) (Request, error) {
+	r := Request{Method: method}
+	if method == "" {
+		r.Method = "GET"
+	}
+	host, target, err := split(url)
+	if err != nil {
+		return Request{}, err
+	}
+	if before, fragment, ok := strings.Cut(target, "#"); ok {
+		target = before
+		r.Notes = append(r.Notes, fmt.Sprintf("The fragment %q stays with the client.", "#"+fragment))
+	}
+	r.Target = encoded(target)
+	if r.Target != target {
+		r.Notes = append(r.Notes, fmt.Sprintf("No target may hold a space or a control character: %q was encoded, as browsers do.", target))
+	}
+	if strings.ContainsFunc(r.Target, func(c rune) bool { return c >= 0x80 }) {
+		r.Notes = append(r.Notes, "Bytes beyond ASCII are sent as they are, as curl does; browsers encode them, which names the same file.")
+	}
+	named := false
+	for _, field := range fields {
+		name, value, ok := strings.Cut(field, ":")
+		if !ok || name == "" {
+			return Request{}, &RequestError{"-H " + strconv.Quote(field) + ": must be 'Name: value', such as 'Accept-Encoding: br'"}
+		}
+		if strings.ContainsAny(field, "\r\n") {
+			return Request{}, &RequestError{"-H " + strconv.Quote(field) + ": a field is one line; give each its own -H"}
+		}
+		named = named || strings.EqualFold(name, "host")
+		r.Fields = append(r.Fields, name+": "+strings.Trim(value, " \t"))
+	}
+	if !named {
+		r.Fields = append([]string{"Host: " + host}, r.Fields...)
+	}
+	return r, nil
+}
+
+// split takes a URL apart into what Host says and the target.
+func split(url string) (host, target string, err error) {
+	refuse := func(cure string) (string, string, error) {
+		return "", "", &RequestError{"URL " + strconv.Quote(url) + ": " + cure}
+	}
+	if strings.HasPrefix(url, "/") || url == "*" {
+		return "localhost", url, nil
+	}
+	scheme, rest, ok := strings.Cut(url, "://")
+	switch {
+	case !ok || strings.ContainsAny(scheme, "/?#"):
+		return refuse("must be a path such as /a.html, or http://HOST/a.html")
+	case strings.EqualFold(scheme, "https"):
+		return refuse("there is no TLS here; give the path, or the URL with http://")
+	case !strings.EqualFold(scheme, "http"):
+		return refuse("only http is served; give the path, or the URL with http://")
+	}
+	host, target = rest, "/"
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		if host, target = rest[:i], rest[i:]; target[0] != '/' {
+			target = "/" + target
+		}
+	}
+	switch {
+	case host == "":
+		return refuse("it has no host; give one, or the path alone")
+	case strings.Contains(host, "@"):
+		return refuse("a user and a password are no part of a request; leave them out")
+	case strings.ContainsFunc(host, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
+		return refuse("the host must be ASCII without spaces; a name in other letters begins with xn--")
+	}
+	return host, target, nil
+}
+
+// encoded returns the target in which what the parser would refuse is
+// percent-encoded (RFC 3986 §2.1).
+func encoded(target string) string {
+	var b strings.Builder
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c == 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(target[i])
+	}
+	return b.String()
+}
+
+// lines are those of the head.
+func (r Request) lines() []string {
+	version := r.Version
+	if version == "" {
+		version = "HTTP/1.1"
+	}
+	return append([]string{r.Method + " " + r.Target + " " + version}, r.Fields...)
+}
+
+// wire is the head as it goes over the wire. A line with a line break in it
+// would be another head than the report shows.
+func (r Request) wire() ([]byte, error) {
+	var head []byte
+	for _, line := range r.lines() {
+		if line == "" || strings.ContainsAny(line, "\r\n") {
+			return nil, &RequestError{"the line " + strconv.Quote(line) + " is no single line of a request; leave line breaks out"}
+		}
+		head = append(append(head, line...), "\r\n"...)
+	}
+	return append(head, "\r\n"...), nil
+}

@@ -1,0 +1,117 @@
+package explain
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+	"phalanx/internal/serve"
+)
+
+// What a report says of a reply is what a worker sends, byte for byte.
+func TestReportsAreWhatAWorkerSends(t *testing.T) {
+	dir := plant(t)
+	if err := os.WriteFile(dir+"/now.txt", []byte("now"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range append(cases, kase{name: "a file of now", url: "/now.txt"}) {
+		if k.name == "several ranges" {
+			continue // its boundary, and so its length, is another one each time
+		}
+		t.Run(k.name, func(t *testing.T) {
+			r, err := NewRequest(k.method, k.url, k.fields)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k.old {
+				r.Version = "HTTP/1.0"
+			}
+			head, err := r.wire()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, _ := open(t, dir, k.change)
+			sent := ask(t, cfg, bytes.Join(append([][]byte{head}, body(head)...), nil))
+			sent = bytes.TrimPrefix(sent, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+			want, _, _ := bytes.Cut(sent, []byte("\r\n\r\n"))
+			report := k.report(t, dir, dateOf(t, want))
+			if got := bytes.TrimSuffix(report.Head, []byte("\r\n\r\n")); !bytes.Equal(got, want) {
+				t.Errorf("the worker sends\n%s\nthe report has\n%s", want, got)
+			}
+			if rest := len(sent) - len(report.Head); int64(rest) != report.Bytes {
+				t.Errorf("the worker sends %d bytes, the report has %d", rest, report.Bytes)
+			}
+		})
+	}
+}
+
+// dateOf is the time that a reply says.
+func dateOf(t *testing.T, head []byte) time.Time {
+	t.Helper()
+	_, rest, _ := bytes.Cut(head, []byte("\r\nDate: "))
+	date, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	unix, ok := proto.ParseDate(date, 0)
+	if !ok {
+		t.Fatalf("no date in %q", head)
+	}
+	return time.Unix(unix, 0)
+}
+
+// ask sends a request to a worker that lives for it alone, and returns all
+// that the worker sends.
+func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
+	t.Helper()
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fd int
+	raw.Control(func(s uintptr) { fd, err = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop, err := serve.NewLoop(serve.Config{Conn: cfg, Recv: 65536, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- loop.Run(fd, drain) }()
+	defer func() {
+		close(drain)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err = c.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	if err = c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
