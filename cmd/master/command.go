@@ -6,17 +6,24 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
+	"phalanx/internal/explain"
 	"phalanx/internal/options"
 	"phalanx/internal/remote"
+	"phalanx/internal/site"
 	"phalanx/internal/status"
 	"phalanx/internal/top"
+	"phalanx/internal/website"
 )
 
 // command carries out what the first argument asks for.
 func command(c *options.Command, stdin, stdout *os.File) error {
+	if c.Name == "explain" {
+		return explained(c, stdout)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	client := remote.New(c.Admin)
@@ -70,4 +77,27 @@ func order(stdout *os.File) func(status.Outcome, error) error {
 		_, err = fmt.Fprintln(stdout, o.Message)
 		return err
 	}
+}
+
+// explained prints why a request would be answered as it would.
+func explained(c *options.Command, stdout *os.File) error {
+	request, err := explain.NewRequest(c.Method, c.URL, c.Header)
+	if err != nil {
+		return err
+	}
+	base, err := options.CheckBase(c.Options.Base)
+	if err != nil {
+		return err
+	}
+	root, err := site.Open(string(base), website.Policy(c.Options))
+	if err != nil {
+		return &options.ConfigError{Text: err.Error(), Err: err}
+	}
+	defer root.Close()
+	report, err := explain.Run(website.Config(c.Options, website.Uncached(root)), root, request, time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(stdout, report)
+	return err
 }

@@ -127,7 +127,6 @@ func config(opts options.WorkerOptions, files conn.Site, c *control.Control) ser
 		Finish:   c.Finish(),
 		Looks:    c.Looks(),
 		Verbose:  opts.Verbose > 0,
-		IDs:      opts.RequestIDs(),
 	}
 }
 

@@ -20,9 +20,10 @@ type Command struct {
 	Interval time.Duration // top: the time between two looks, MinInterval to MaxInterval
 	Workers  int           // scale: how many there are to be, 1 to MaxWorkers
 
-	URL     string  // explain: a target that begins with a slash, or http://HOST[:PORT]/...
-	Header  []Field // explain: of the request, in order
-	Options Options // explain: what would be served, and how
+	URL     string   // explain: a path or a URL, as it was given
+	Method  string   // explain: of the request
+	Header  []string // explain: its fields, as they were given, in order
+	Options Options  // explain: what would be served, and how
 }
 
 // commands are all there are, in the order of the help. Completion and the
@@ -71,10 +72,11 @@ type (
 		} `positional-args:"yes" required:"yes"`
 	}
 	explainCommand struct {
-		Request []requestField `short:"H" value-name:"FIELD" unquote:"false" description:"a 'Name: value' of the request"`
+		Method  string   `short:"X" value-name:"METHOD" default:"GET" unquote:"false" description:"the method of the request"`
+		Request []string `short:"H" value-name:"FIELD" unquote:"false" description:"a 'Name: value' of the request"`
 		line
 		Args struct {
-			URL target `positional-arg-name:"URL" description:"a path, such as /index.html, or http://HOST/PATH"`
+			URL string `positional-arg-name:"URL" description:"a path, such as /index.html, or http://HOST/PATH"`
 		} `positional-args:"yes" required:"yes"`
 	}
 	manCommand        struct{ asked }
@@ -191,10 +193,7 @@ func (s start) explain(c *Command) (*Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.URL = string(e.Args.URL)
-	for _, f := range e.Request {
-		c.Header = append(c.Header, Field(f))
-	}
+	c.URL, c.Method, c.Header = e.Args.URL, e.Method, e.Request
 	return c, nil
 }
 

@@ -95,9 +95,6 @@ func NewLoop(cfg Config) (*Loop, error) {
 	}
 	l.clock.cfg = &l.cfg.Conn
 	l.clock.start()
-	if cfg.IDs {
-		l.cfg.Conn.ID = appendID
-	}
 	if l.cfg.Row == nil {
 		l.cfg.Row = new(scoreboard.Row)
 	}

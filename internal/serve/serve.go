@@ -37,8 +37,6 @@ type Config struct {
 	BeatEvery time.Duration
 	// Access is the access log; nil: there is none.
 	Access *accesslog.Pen
-	// IDs gives each request an id; see [conn.Config].
-	IDs bool
 	// Row is where the worker counts; nil: nobody looks.
 	Row *scoreboard.Row
 	// Looks are requests for a list of all connections: the answer is sent into
@@ -127,9 +125,6 @@ func New(cfg Config) *Worker {
 	}
 	w.clock.cfg = &w.cfg.Conn
 	w.clock.start()
-	if cfg.IDs {
-		w.cfg.Conn.ID = appendID
-	}
 	if w.cfg.Row == nil {
 		w.cfg.Row = new(scoreboard.Row)
 	}

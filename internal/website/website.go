@@ -30,7 +30,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 	for _, field := range o.Header {
 		header = append(header, string(field))
 	}
-	return conn.Config{
+	cfg := conn.Config{
 		Site:      files,
 		Server:    "phalanx/" + options.Version,
 		KeepAlive: time.Duration(o.KeepAlive),
@@ -40,6 +40,10 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		CORS:      o.CORS,
 		Header:    header,
 	}
+	if o.RequestIDs() {
+		cfg.ID = appendID
+	}
+	return cfg
 }
 
 // Uncached lets connections open files of the root: conn knows no site, and

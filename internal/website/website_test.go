@@ -3,6 +3,7 @@ package website
 import (
 	"os"
 	"reflect"
+	"regexp"
 	"testing"
 	"time"
 
@@ -80,5 +81,22 @@ func TestSites(t *testing.T) {
 			t.Fatalf("%s: status %d", name, status)
 		}
 		l.Close()
+	}
+}
+
+// Ids are long enough never to meet, and of digits that stand in any log.
+func TestAppendID(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		id := string(appendID([]byte("x")))
+		if !regexp.MustCompile(`^x[0-9a-f]{32}$`).MatchString(id) || seen[id] {
+			t.Fatalf("the id %q, after %d others", id, len(seen))
+		}
+		seen[id] = true
+	}
+	for flag, want := range map[string]bool{"--list": false, "--request-id": true, "-v": true} {
+		if got := Config(parse(t, flag), nil).ID != nil; got != want {
+			t.Errorf("with %s requests have ids: %v", flag, got)
+		}
 	}
 }

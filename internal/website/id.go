@@ -1,4 +1,4 @@
-package serve
+package website
 
 import "math/rand/v2"
 
