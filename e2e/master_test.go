@@ -108,7 +108,7 @@ func serve(t *testing.T, base string, args ...string) *server {
 
 // verbosely is the command line of a master that names its port in its log.
 func verbosely(base string) []string {
-	return []string{"--base", base, "--bind", "127.0.0.1", "--port", "0", "-v", "--log-format", "json"}
+	return []string{"--base", base, "--bind", "127.0.0.1", "--port", "0", "-v"}
 }
 
 // serveAs is serve for a master that is started in a special way.
