@@ -1,0 +1,145 @@
+package serve
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/scoreboard"
+)
+
+// await waits until something holds.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// What clients got is what the row says, to the last request and byte.
+func TestCounted(t *testing.T) {
+	dir := t.TempDir()
+	noise(t, filepath.Join(dir, "small"), 1000)
+	noise(t, filepath.Join(dir, "large"), 3<<20)
+	eachWay(t, func(t *testing.T, way int) {
+		var row scoreboard.Row
+		s := start(t, way, dir, func(c *Config) { c.Row = &row })
+		var got uint64
+		take := func(ask string) {
+			c := s.dial()
+			send(t, c, ask)
+			n, err := io.Copy(io.Discard, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += uint64(n)
+			c.Close()
+		}
+		closing := "Connection: close"
+		take(get("/small") + get("/small") + get("/none") + get("/large", closing))
+		take(get("/small", "If-None-Match: *", closing))
+		take("BAD\r\n\r\n")
+		take("BREW / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		s.stop()
+		read := row.Read()
+		if read.Requests != [6]uint64{0, 0, 3, 1, 2, 1} || read.Bytes != got || read.Accepted != 4 || read.Cut+read.Timeouts+read.Drops != 0 {
+			t.Errorf("requests %v, %d bytes, %d connections; clients got %d bytes\n%+v", read.Requests, read.Bytes, read.Accepted, got, read)
+		}
+		if n := read.Latency.Total(); n != 7 || read.LatencyNanos == 0 {
+			t.Errorf("%d latencies, together %d ns", n, read.LatencyNanos)
+		}
+		if last, _ := row.Last.Get(); string(last) != "BREW /" || row.Busy.Load() {
+			t.Errorf("it was at %q last, and is busy: %v", last, row.Busy.Load())
+		}
+	})
+}
+
+// A client that goes while it is sent to has cut its reply.
+func TestCutCounted(t *testing.T) {
+	dir := t.TempDir()
+	noise(t, filepath.Join(dir, "large"), 32<<20)
+	eachWay(t, func(t *testing.T, way int) {
+		var row scoreboard.Row
+		s := start(t, way, dir, func(c *Config) { c.Row = &row })
+		c := s.dial()
+		send(t, c, get("/large"))
+		if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		await(t, "reply that was cut", func() bool { return row.Cut.Load() == 1 })
+		s.stop()
+		if read := row.Read(); read.Requests[2] != 1 || read.Latency.Total() != 0 {
+			t.Errorf("requests %v, %d latencies", read.Requests, read.Latency.Total())
+		}
+	})
+}
+
+// What the connections are doing is in the row within a second or so, and in a
+// list at once.
+func TestSeen(t *testing.T) {
+	dir := t.TempDir()
+	noise(t, filepath.Join(dir, "large"), 32<<20)
+	eachWay(t, func(t *testing.T, way int) {
+		var row scoreboard.Row
+		looks := make(chan chan<- []Seen)
+		s := start(t, way, dir, func(c *Config) { c.Row, c.Looks = &row, looks })
+		idle, half, busy := s.dial(), s.dial(), s.dial()
+		send(t, idle, get("/none"))
+		receive(t, bufio.NewReader(idle))
+		send(t, half, "GET /half HT")
+		send(t, busy, get("/large?x"))
+		if _, err := io.ReadFull(busy, make([]byte, 100_000)); err != nil {
+			t.Fatal(err)
+		}
+		list := func() []Seen {
+			answer := make(chan []Seen, 1)
+			looks <- answer
+			all := <-answer
+			slices.SortFunc(all, func(a, b Seen) int { return int(a.State) - int(b.State) })
+			return all
+		}
+		await(t, "list with all three", func() bool {
+			all := list()
+			return len(all) == 3 && all[1].State == conn.Receiving && all[2].Sent > 0
+		})
+		all := list()
+		want := []string{
+			fmt.Sprintf("%s %d %q", idle.LocalAddr(), conn.Idle, ""),
+			fmt.Sprintf("%s %d %q", half.LocalAddr(), conn.Receiving, ""),
+			fmt.Sprintf("%s %d %q", busy.LocalAddr(), conn.Sending, "GET /large?x"),
+		}
+		for i, v := range all {
+			if got := fmt.Sprintf("%s %d %q", v.Client, v.State, v.Line); got != want[i] {
+				t.Errorf("connection %d is %s, want %s", i, got, want[i])
+			}
+		}
+		if v := all[2]; v.Size != 32<<20 || v.Sent < 100_000 || v.Sent >= v.Size || v.Age <= 0 || v.Age > 10*time.Second {
+			t.Errorf("the download: %d of %d bytes in %v", v.Sent, v.Size, v.Age)
+		}
+		await(t, "row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
+		await(t, "oldest request", func() bool {
+			text, at := row.Oldest.Get()
+			return at != 0 && (len(text) == 0 || strings.HasPrefix(string(text), "GET /large"))
+		})
+		if row.Beat.Load() == 0 {
+			t.Error("it has never looked")
+		}
+		half.Close()
+		busy.Close()
+		await(t, "row with the idle one alone", func() bool {
+			_, at := row.Oldest.Get()
+			return row.Active.Load() == 1 && row.Idle.Load() == 1 && at == 0
+		})
+		idle.Close()
+		s.stop()
+	})
+}
