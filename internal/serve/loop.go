@@ -149,19 +149,6 @@ func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	return err
 }
 
-// tick calls Config.Tick, every tickEvery while there is a use for it.
-func (l *Loop) tick(active bool) {
-	switch {
-	case l.cfg.Tick == nil:
-	case l.tickAt == 0 && active:
-		l.tickAt = l.now.Mono + tickEvery
-	case l.tickAt != 0 && l.now.Mono >= l.tickAt:
-		if l.tickAt = 0; l.cfg.Tick() {
-			l.tickAt = l.now.Mono + tickEvery
-		}
-	}
-}
-
 // watch turns what comes on channels into events.
 func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
@@ -193,63 +180,6 @@ func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
 		}
 		unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
-}
-
-// beat says that the loop goes round.
-func (l *Loop) beat() {
-	if l.cfg.Beat != nil && l.now.Mono >= l.beatAt {
-		l.beatAt = l.now.Mono + l.cfg.BeatEvery
-		l.cfg.Beat()
-		l.cfg.Row.Beat.Store(l.clock.boot(l.now.Mono))
-	}
-}
-
-// lookAround surveys the connections, a while after something has happened.
-func (l *Loop) lookAround(active bool) {
-	switch {
-	case l.surveyAt == 0 && active:
-		l.surveyAt = l.now.Mono + lookAroundEvery
-	case l.surveyAt != 0 && l.now.Mono >= l.surveyAt:
-		l.surveyAt = 0
-		l.survey()
-	}
-}
-
-func (l *Loop) survey() {
-	var v survey
-	for _, p := range l.peers {
-		if p != nil {
-			v.see(p.conn.View())
-		}
-	}
-	v.publish(l.cfg.Row, &l.clock)
-}
-
-// seen lists all connections.
-func (l *Loop) seen() []Seen {
-	all := make([]Seen, 0, l.open)
-	for _, p := range l.peers {
-		if p != nil {
-			v := p.conn.View()
-			all = append(all, Seen{peerAddress(int(p.fd)), v, l.now.Mono - v.Since})
-		}
-	}
-	return all
-}
-
-// report says what is left to do before the loop ends.
-func (l *Loop) report() {
-	if l.reportAt == 0 || l.now.Mono < l.reportAt {
-		return
-	}
-	l.reportAt = l.now.Mono + reportEvery
-	var left int64
-	for _, p := range l.peers {
-		if p != nil {
-			left += p.conn.Left() + int64(len(p.unsent))
-		}
-	}
-	l.cfg.Report(l.open, left)
 }
 
 // closeBequests ends what is left of them when the loop ends.

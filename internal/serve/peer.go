@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -318,87 +317,4 @@ func (l *Loop) sendUnsent(p *peer) bool {
 	}
 	p.unsent = nil
 	return l.ended(p)
-}
-
-// sendReady gives those that can go on without an event their share, in
-// order, until all have had it or the turn has been long enough.
-func (l *Loop) sendReady() {
-	last := l.ready.root.prev.peer
-	for budget := int64(turnMax); budget > 0; {
-		p := l.ready.front()
-		if p == nil {
-			return
-		}
-		p.turn.remove()
-		budget -= l.share(p)
-		if p == last {
-			return
-		}
-	}
-}
-
-// share lets a peer go on for a bounded while and returns the cost in bytes.
-func (l *Loop) share(p *peer) int64 {
-	const least = 4 << 10
-	if len(p.unsent) > 0 || p.step != conn.Send && p.step != conn.Flush {
-		l.serve(p)
-		return least
-	}
-	if p.step == conn.Flush || p.conn.Segment().Len <= inlineMax {
-		if l.advance(p) {
-			p.conn.Hold()
-			l.serve(p)
-		}
-		return outSize
-	}
-	if !p.writable {
-		l.park(p)
-		return 0
-	}
-	if l.disk.await(p, l.portion()) {
-		l.arm(p)
-		return least
-	}
-	seg := p.conn.Segment()
-	n, errno := rawSendfile(int(p.fd), seg.File.(source).Fd(), seg.Off, min(seg.Len, l.portion()))
-	switch {
-	case errno == unix.EINTR:
-		l.later(p)
-		return least
-	case errno == unix.EAGAIN:
-		p.writable = false
-		l.park(p)
-		return least
-	case errno != 0 || n == 0:
-		l.lost(p, errno)
-		return least
-	}
-	l.tally.sent(n)
-	p.conn.Sent(int64(n), l.now)
-	if p.conn.Segment().Len > 0 {
-		l.later(p)
-	} else if l.advance(p) {
-		p.conn.Hold()
-		l.serve(p)
-	}
-	return int64(n)
-}
-
-// portion is how many bytes of a file one peer is given at once: a turn's
-// worth when nobody else waits for his share of it.
-func (l *Loop) portion() int64 {
-	if l.ready.front() == nil {
-		return turnMax
-	}
-	return quantum
-}
-
-// lost ends a peer whose file or client has gone.
-func (l *Loop) lost(p *peer, errno syscall.Errno) {
-	reason := errShorter.Error()
-	if errno != 0 {
-		reason = errno.Error()
-	}
-	p.conn.Abort(reason)
-	l.close(p)
 }

@@ -1,0 +1,73 @@
+package serve
+
+// This file is what an event loop does beside serving, now and then.
+
+// tick calls Config.Tick, every tickEvery while there is a use for it.
+func (l *Loop) tick(active bool) {
+	switch {
+	case l.cfg.Tick == nil:
+	case l.tickAt == 0 && active:
+		l.tickAt = l.now.Mono + tickEvery
+	case l.tickAt != 0 && l.now.Mono >= l.tickAt:
+		if l.tickAt = 0; l.cfg.Tick() {
+			l.tickAt = l.now.Mono + tickEvery
+		}
+	}
+}
+
+// beat says that the loop goes round.
+func (l *Loop) beat() {
+	if l.cfg.Beat != nil && l.now.Mono >= l.beatAt {
+		l.beatAt = l.now.Mono + l.cfg.BeatEvery
+		l.cfg.Beat()
+		l.cfg.Row.Beat.Store(l.clock.boot(l.now.Mono))
+	}
+}
+
+// lookAround surveys the connections, a while after something has happened.
+func (l *Loop) lookAround(active bool) {
+	switch {
+	case l.surveyAt == 0 && active:
+		l.surveyAt = l.now.Mono + lookAroundEvery
+	case l.surveyAt != 0 && l.now.Mono >= l.surveyAt:
+		l.surveyAt = 0
+		l.survey()
+	}
+}
+
+func (l *Loop) survey() {
+	var v survey
+	for _, p := range l.peers {
+		if p != nil {
+			v.see(p.conn.View())
+		}
+	}
+	v.publish(l.cfg.Row, &l.clock)
+}
+
+// seen lists all connections.
+func (l *Loop) seen() []Seen {
+	all := make([]Seen, 0, l.open)
+	for _, p := range l.peers {
+		if p != nil {
+			v := p.conn.View()
+			all = append(all, Seen{peerAddress(int(p.fd)), v, l.now.Mono - v.Since})
+		}
+	}
+	return all
+}
+
+// report says what is left to do before the loop ends.
+func (l *Loop) report() {
+	if l.reportAt == 0 || l.now.Mono < l.reportAt {
+		return
+	}
+	l.reportAt = l.now.Mono + reportEvery
+	var left int64
+	for _, p := range l.peers {
+		if p != nil {
+			left += p.conn.Left() + int64(len(p.unsent))
+		}
+	}
+	l.cfg.Report(l.open, left)
+}

@@ -1,0 +1,137 @@
+package supervise
+
+import (
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Config is what a pool needs. Signals, Spawn and Version are required.
+type Config struct {
+	Slots   int
+	Version string // that each worker must have
+	Worker  string // path of its binary, for errors
+	// Spawn starts the process of a slot. It counts in that row of Rows; -1: nowhere.
+	Spawn   func(slot, row int) (Process, error)
+	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
+	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
+
+	// Check lets the master's new program check the settings; nil: it need not.
+	Check func() error
+	// Exec executes the master's program anew, in place, and returns only when
+	// that failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
+	Exec func(State) error
+	// Resume is the pool that the program before had; nil: there was none.
+	Resume *State
+	Adopt  func(Handle) (Process, error) // [Adopt]
+
+	// Reload checks the settings anew; nil: there is nothing that could have
+	// changed but the worker binary.
+	Reload func() (Settings, error)
+	// HungUp reports whether a HUP means that the terminal has gone, which asks
+	// for a drain; nil: it never does.
+	HungUp  func() bool
+	Sockets Sockets // nil: the number of slots is fixed
+	// Queue tells how many connections wait at a slot's socket, and how many may;
+	// nil: nobody can tell.
+	Queue func(slot int) (waiting, most int)
+	Rows  Rows  // where workers count; nil: nowhere
+	Desk  *Desk // where other goroutines ask and order; nil: nobody does
+
+	LameDuck     time.Duration // how long it serves on after the first INT or TERM
+	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes
+	HangTimeout  time.Duration // how long it may show no sign of life; 0: for ever
+
+	OnServing  func() // once, when all workers were told to serve
+	OnLameDuck func() // once, when it serves on although it is to stop
+	// OnReload is told when the workers begin to be replaced because somebody
+	// asked for it, and when that has ended, well or not.
+	OnReload func(begun bool)
+	// OnAlive is called each AliveEvery, from the loop, as long as that goes round;
+	// AliveEvery 0: never.
+	OnAlive    func()
+	AliveEvery time.Duration
+	// OnWait is called each second of a drain that takes longer than that, with
+	// what the workers still have to do.
+	OnWait   func([]Remains)
+	OnReopen func()            // for each USR1: log files may have been renamed
+	OnDrain  func()            // once, before the workers are told to finish
+	Alert    func(line string) // what the user must know even in silent mode
+	Log      zerolog.Logger
+
+	Now      func() time.Time                     // time.Now
+	After    func(time.Duration) <-chan time.Time // time.After
+	Reap     func(ours func(pid int) bool) error  // [Reap]
+	Chance   func() float64                       // rand.Float64
+	OOMKills func() int                           // [OOMKills]
+}
+
+// Settings are what a reload can change.
+type Settings struct {
+	Spawn  func(slot, row int) (Process, error) // Config.Spawn
+	Worker string                               // path of its binary, for errors
+	Slots  int                                  // how many there are to be
+}
+
+// Sockets are the slots' listening sockets.
+type Sockets interface {
+	Grow() (slot int, err error)    // opens one more
+	Shrink() (release func() error) // takes the last one away; release closes it
+	Steer(slots []int) error        // sends new connections to these alone
+}
+
+func (p *pool) defaults() {
+	nothing := func() {}
+	if p.OnServing == nil {
+		p.OnServing = nothing
+	}
+	if p.OnDrain == nil {
+		p.OnDrain = nothing
+	}
+	if p.OnLameDuck == nil {
+		p.OnLameDuck = nothing
+	}
+	if p.OnReload == nil {
+		p.OnReload = func(bool) {}
+	}
+	if p.OnAlive == nil {
+		p.OnAlive = nothing
+	}
+	if p.OnReopen == nil {
+		p.OnReopen = nothing
+	}
+	if p.OnWait == nil {
+		p.OnWait = func([]Remains) {}
+	}
+	if p.Alert == nil {
+		p.Alert = func(string) {}
+	}
+	alert := p.Alert
+	p.Alert = func(line string) {
+		p.said = line
+		alert(line)
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	if p.After == nil {
+		p.After = time.After
+	}
+	if p.Reap == nil {
+		p.Reap = Reap
+	}
+	if p.HungUp == nil {
+		p.HungUp = func() bool { return false }
+	}
+	if p.Chance == nil {
+		p.Chance = rand.Float64
+	}
+	if p.Adopt == nil {
+		p.Adopt = Adopt
+	}
+	if p.OOMKills == nil {
+		p.OOMKills = OOMKills
+	}
+}
