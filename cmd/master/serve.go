@@ -24,17 +24,16 @@ func serve(args []string, stdout, stderr *os.File) error {
 	if err != nil || o.Check {
 		return err
 	}
-	// A log whose reader has gone must not end the server.
-	signal.Ignore(syscall.SIGPIPE)
 	hungUp := terminal(before)
-	signals := make(chan os.Signal, 8) // what may come while the pool is busy
-	signal.Notify(signals, upgrade.Signals()...)
-	defer signal.Stop(signals)
+	signals, deaf := heeded()
+	defer deaf()
 	logFile, err := duplicate(stderr)
 	if err != nil {
 		return err
 	}
 	defer logFile.Close()
+	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""))
+	alert := alerts(o.LogFormat, logFile)
 	orphans, stop := orphaned(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
@@ -43,27 +42,20 @@ func serve(args []string, stdout, stderr *os.File) error {
 		return err
 	}
 	defer sockets.Close()
-	alert := alerts(o.LogFormat, logFile)
-	sight, err := newSight(o, before, stdout, alert)
+	sight, err := newSight(o, before, sockets.Port(), stdout, log, alert)
 	if err != nil {
 		return err
 	}
 	defer sight.close()
-	sight.tell(o, sockets.Port())
-	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""))
-	if err := sight.open(o, before, log); err != nil {
-		return err
-	}
 	spawner := supervise.Spawner{
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
 		Socket: sockets.File, Log: logFile, Board: sight.board, Bell: sight.bell,
 	}
-	reload := func() (supervise.Settings, error) {
-		return reloaded(args, o, spawner, func(o options.Options) error { return sight.heed(o, sockets.Port()) })
-	}
+	heed := func(o options.Options) error { return sight.heed(o, sockets.Port()) }
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: reload, Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, heed) },
+		Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:   func() { refuse(log, sockets) },
@@ -74,16 +66,32 @@ func serve(args []string, stdout, stderr *os.File) error {
 	if o.Model == options.Process {
 		pool.Sockets = sockets
 	}
+	replaceable(&pool, before, upgrade.Upgrader{
+		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := again(args, o); return err },
+		Sockets: sockets, Board: sight.Board, Admin: sight.descriptor(), Bell: int(sight.bell.Fd()), Log: sight.Log,
+		Started: sight.Started, Signals: signals, Nohup: hungUp == nil,
+	})
+	watched(&pool)
+	return supervise.Run(pool)
+}
+
+// heeded returns the signals that the master heeds.
+func heeded() (signals <-chan os.Signal, deaf func()) {
+	// A log whose reader has gone must not end the server.
+	signal.Ignore(syscall.SIGPIPE)
+	c := make(chan os.Signal, 8) // what may come while the pool is busy
+	signal.Notify(c, upgrade.Signals()...)
+	return c, func() { signal.Stop(c) }
+}
+
+// replaceable lets the master's program be replaced, and goes on with the pool of
+// the one before.
+func replaceable(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
 	if before != nil {
 		pool.Resume = &before.Pool
 	}
 	if path, err := os.Executable(); err == nil {
-		u := upgrade.Upgrader{
-			Path: path, Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := again(args, o); return err },
-			Sockets: sockets, Board: sight.Board, Admin: sight.descriptor(), Bell: int(sight.bell.Fd()), Log: sight.Log, Started: sight.Started, Signals: signals, Nohup: hungUp == nil,
-		}
+		u.Path = path
 		pool.Check, pool.Exec = u.Check, u.Exec
 	}
-	watched(&pool)
-	return supervise.Run(pool)
 }

@@ -30,7 +30,7 @@ type sight struct {
 	server   *admin.Server
 }
 
-func newSight(o options.Options, before *upgrade.Carried, stdout *os.File, alert func(string)) (*sight, error) {
+func newSight(o options.Options, before *upgrade.Carried, port int, stdout *os.File, log zerolog.Logger, alert func(string)) (*sight, error) {
 	board, err := before.Scoreboard()
 	if err != nil {
 		return nil, err
@@ -40,16 +40,18 @@ func newSight(o options.Options, before *upgrade.Carried, stdout *os.File, alert
 		return nil, err
 	}
 	s := &sight{board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell")}
-	log := observe.NewLog(stdout, bell, lost, alert)
+	lines := observe.NewLog(stdout, bell, lost, alert)
 	s.Observer, err = observe.New(observe.Config{
-		Board: board, Desk: supervise.NewDesk(), Log: log, Started: started(before),
+		Board: board, Desk: supervise.NewDesk(), Log: lines, Started: started(before),
 		Info: func() observe.Info { return *s.info.Load() },
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.tell(o, 0)
-	return s, log.Use(string(o.AccessLog))
+	if err := s.heed(o, port); err != nil {
+		return nil, &options.ConfigError{Text: err.Error() + "; make it possible, or name another --access-log", Err: err}
+	}
+	return s, s.open(o, before, log)
 }
 
 // started is when the first program of this process was.

@@ -1,10 +1,11 @@
 package serve
 
 import (
-	"phalanx/internal/conn"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
 )
 
 // sendReady gives those that can go on without an event their share, in
