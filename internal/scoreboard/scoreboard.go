@@ -219,6 +219,7 @@ type State struct {
 	Layout int
 	Fd     int
 	Rows   map[int]int     // the slot of each row that is taken
+	Next   int             // rows that have been used so far: the memfd cannot become shorter
 	Past   map[int]*Totals // of processes that have ended
 	Now    map[int]*Totals // of all: for a program that cannot read the rows
 }
@@ -228,7 +229,7 @@ func (b *Board) State() State {
 	now := b.Read().Slots
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := State{Layout: Layout, Fd: b.fd, Rows: make(map[int]int), Past: maps.Clone(b.past), Now: now}
+	s := State{Layout: Layout, Fd: b.fd, Next: b.next, Rows: make(map[int]int), Past: maps.Clone(b.past), Now: now}
 	for row, t := range b.seats {
 		s.Rows[row] = t.slot
 	}
@@ -250,7 +251,7 @@ func Resume(s State) (*Board, error) {
 		return b, errors.Join(err, unix.Close(s.Fd))
 	}
 	unix.CloseOnExec(s.Fd)
-	b := &Board{fd: s.Fd, seats: make(map[int]taken), past: s.Past}
+	b := &Board{fd: s.Fd, seats: make(map[int]taken), next: s.Next, past: s.Past}
 	if b.past == nil {
 		b.past = make(map[int]*Totals)
 	}

@@ -131,6 +131,35 @@ func TestNeverBack(t *testing.T) {
 }
 
 // A board goes through an exec: rows, their owners and the past.
+// TestResumeFreeRows goes on with a board whose last rows nobody has any more:
+// the memfd has them still, and what they say is of the past.
+func TestResumeFreeRows(t *testing.T) {
+	b := newBoard(t)
+	worker(t, b, 0)
+	for range 2 {
+		_, w := worker(t, b, 1)
+		w.Requests[2].Add(7)
+	}
+	for row := 1; row <= 2; row++ {
+		if err := b.Close(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, err := Resume(b.State())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		row, seat, err := next.Open(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row == 0 || seat.Answered() != 0 {
+			t.Errorf("row %d has %d", row, seat.Answered())
+		}
+	}
+}
+
 func TestResume(t *testing.T) {
 	b := newBoard(t)
 	gone, w := worker(t, b, 0)
