@@ -244,6 +244,9 @@ func (p *pool) outcome(pr promise) (o status.Outcome, done bool) {
 			serving++
 		}
 	}
+	if !pr.reload && serving < pr.slots {
+		return status.Outcome{Message: fmt.Sprintf("%d of %d workers serve; the others were given up, the log says why", serving, pr.slots)}, true
+	}
 	verb := "serving"
 	if pr.reload {
 		verb = "replaced"

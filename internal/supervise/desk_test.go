@@ -223,6 +223,11 @@ func TestScaleOrder(t *testing.T) {
 		answered(t, asked(to(1)), true, "1 worker serving")
 		answered(t, asked(to(0)), false, "the last worker stays; SIGTERM ends the server")
 		answered(t, asked(to(5000)), false, "no more than 1024 workers are possible")
+		answer = asked(to(2))
+		pending(t, answer)
+		r.die(3, Exit{Code: 78})
+		answered(t, answer, false, "1 of 2 workers serve; the others were given up, the log says why")
+		answered(t, asked(to(1)), true, "1 worker serving")
 		s.full = true
 		answered(t, asked(to(2)), false, "there are to be 1 workers now: no more workers than 1: too many open files")
 		answered(t, asked((*d).Stop), true, "draining")
