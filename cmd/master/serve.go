@@ -51,10 +51,9 @@ func serve(args []string, stdout, stderr *os.File) error {
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
 		Socket: sockets.File, Log: logFile, Board: sight.board, Bell: sight.bell,
 	}
-	heed := func(o options.Options) error { return sight.heed(o, sockets.Port()) }
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, heed) },
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, sight.try, sight.heed) },
 		Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },

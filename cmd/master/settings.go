@@ -33,16 +33,18 @@ func again(args []string, before options.Options) (o options.Options, worker str
 	return o, worker, nil
 }
 
-// reloaded is for workers that are to replace those of the settings before. heed
-// does what the master itself has to do for new settings.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner, heed func(options.Options) error) (supervise.Settings, error) {
+// reloaded is for workers that are to replace those of the settings before. try
+// says whether the master itself can follow the new settings, and heed does so.
+func reloaded(args []string, before options.Options, spawner supervise.Spawner, try func(options.Options) error, heed func(options.Options)) (supervise.Settings, error) {
 	o, worker, err := again(args, before)
 	if err == nil {
-		err = heed(o)
+		err = try(o)
 	}
 	if err != nil {
 		return supervise.Settings{}, err
 	}
 	spawner.Path, spawner.Args, spawner.Env = worker, o.WorkerArgs, environment(o)
-	return supervise.Settings{Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0))}, nil
+	return supervise.Settings{
+		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Proved: func() { heed(o) },
+	}, nil
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,12 +26,17 @@ type sight struct {
 	*observe.Observer
 	board *os.File
 	bell  *os.File
+	port  int
+	alert func(string)
 	info  atomic.Pointer[observe.Info]
 
 	endpoint net.Listener // nil: there is no admin endpoint
 	server   *admin.Server
 }
 
+// newSight makes it, or goes on with that of the program before. Then there are
+// workers who serve, and nothing that is only for seeing inside may end them:
+// what cannot be had is told.
 func newSight(o options.Options, before *upgrade.Carried, port int, stdout *os.File, log zerolog.Logger, alert func(string)) (*sight, error) {
 	board, err := before.Scoreboard()
 	if err != nil {
@@ -39,7 +46,10 @@ func newSight(o options.Options, before *upgrade.Carried, port int, stdout *os.F
 	if err != nil {
 		return nil, err
 	}
-	s := &sight{board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell")}
+	s := &sight{
+		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
+		port: port, alert: alert,
+	}
 	lines := observe.NewLog(stdout, bell, lost, alert)
 	s.Observer, err = observe.New(observe.Config{
 		Board: board, Desk: supervise.NewDesk(), Log: lines, Started: started(before),
@@ -48,10 +58,19 @@ func newSight(o options.Options, before *upgrade.Carried, port int, stdout *os.F
 	if err != nil {
 		return nil, err
 	}
-	if err := s.heed(o, port); err != nil {
-		return nil, &options.ConfigError{Text: err.Error() + "; make it possible, or name another --access-log", Err: err}
+	s.tell(o)
+	err = lines.Use(string(o.AccessLog))
+	if err != nil {
+		err = &options.ConfigError{Text: err.Error() + "; make it possible, or name another --access-log", Err: err}
 	}
-	return s, s.open(o, before, log)
+	if err == nil || before != nil {
+		err = errors.Join(err, s.open(o, before, log))
+	}
+	if err != nil && before != nil {
+		alert(strings.ReplaceAll(err.Error(), "\n", "; ") + "; serving goes on without")
+		err = nil
+	}
+	return s, err
 }
 
 // started is when the first program of this process was.
@@ -113,18 +132,20 @@ func (s *sight) close() {
 }
 
 // tell notes what is served where.
-func (s *sight) tell(o options.Options, port int) {
+func (s *sight) tell(o options.Options) {
 	s.info.Store(&observe.Info{
 		Version: options.Version, Base: string(o.Base), Model: string(o.Model),
-		Address: net.JoinHostPort(string(o.Bind), strconv.Itoa(port)),
+		Address: net.JoinHostPort(string(o.Bind), strconv.Itoa(s.port)),
 	})
 }
 
-// heed follows new settings.
-func (s *sight) heed(o options.Options, port int) error {
+// try says whether new settings can be followed.
+func (s *sight) try(o options.Options) error { return s.Log.Try(string(o.AccessLog)) }
+
+// heed follows them, now that workers serve with them.
+func (s *sight) heed(o options.Options) {
+	s.tell(o)
 	if err := s.Log.Use(string(o.AccessLog)); err != nil {
-		return err
+		s.alert(err.Error() + "; the access log goes on as it was")
 	}
-	s.tell(o, port)
-	return nil
 }

@@ -48,6 +48,7 @@ type Writer struct {
 	done     chan struct{} // the goroutine has ended
 
 	mu      sync.Mutex // for what follows; never held while something is written
+	path    string     // Config.Path, or where Move has gone
 	sources []*source
 	turn    int     // counts batches; says which source is the first of the next
 	kept    int     // bytes of detached rings
@@ -80,9 +81,9 @@ func Open(cfg Config) (*Writer, error) {
 	if cfg.Alert == nil {
 		cfg.Alert = func(string) {}
 	}
-	w := &Writer{cfg: cfg, doorbell: cfg.Doorbell, done: make(chan struct{}), dropped: cfg.Lost}
+	w := &Writer{cfg: cfg, path: cfg.Path, doorbell: cfg.Doorbell, done: make(chan struct{}), dropped: cfg.Lost}
 	var err error
-	if w.out, err = w.open(); err != nil {
+	if w.out, err = openOutlet(cfg.Path, cfg.Stdout); err != nil {
 		return nil, err
 	}
 	if cfg.Doorbell == 0 {
@@ -98,11 +99,20 @@ func Open(cfg Config) (*Writer, error) {
 	return w, nil
 }
 
-func (w *Writer) open() (*outlet, error) {
-	if w.cfg.Path == "-" {
-		return openStdout(w.cfg.Stdout)
+func openOutlet(path string, stdout *os.File) (*outlet, error) {
+	if path == "-" {
+		return openStdout(stdout)
 	}
-	return openPath(w.cfg.Path)
+	return openPath(path)
+}
+
+// Try reports why a file could not be written to: it opens and closes it.
+func Try(path string, stdout *os.File) error {
+	o, err := openOutlet(path, stdout)
+	if err == nil {
+		o.close()
+	}
+	return err
 }
 
 // Doorbell is the descriptor with which workers [Wake] the Writer. It goes on to
@@ -164,19 +174,27 @@ func (w *Writer) detach(id int) {
 // there. It is for a file that was renamed. When that is not possible, the old
 // file is used on. Standard output stays what it is.
 func (w *Writer) Reopen() error {
-	if w.cfg.Path == "-" {
+	w.mu.Lock()
+	path := w.path
+	w.mu.Unlock()
+	if path == "-" {
 		return nil
 	}
-	next, err := w.open()
+	return w.Move(path)
+}
+
+// Move goes on with another file, as Reopen does with the same.
+func (w *Writer) Move(path string) error {
+	next, err := openOutlet(path, w.cfg.Stdout)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	unused := w.next
 	if w.closed {
-		unused, err = next, fmt.Errorf("open access log %q: %w", w.cfg.Path, os.ErrClosed)
+		unused, err = next, fmt.Errorf("open access log %q: %w", path, os.ErrClosed)
 	} else {
-		w.next = next
+		w.path, w.next = path, next
 		w.wake()
 	}
 	w.mu.Unlock()
@@ -242,7 +260,7 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return fmt.Errorf("close access log %q: %w", w.cfg.Path, os.ErrClosed)
+		return fmt.Errorf("close access log: %w", os.ErrClosed)
 	}
 	w.order = o
 	w.wake()
@@ -254,7 +272,22 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	case err := <-o.answer:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("write %s: %w", w.cfg.Path, errSilent)
+		w.abandon()
+		return fmt.Errorf("write access log: %w", errSilent)
+	}
+}
+
+// abandon takes the rings from a goroutine that the kernel does not let go on: it
+// must not touch them when it does, for they may be gone by then.
+func (w *Writer) abandon() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sources {
+		if s.ring != nil {
+			w.full += s.ring.tell()
+		}
+		w.dropped += uint64(lines(s.rest))
+		s.ring, s.rest = nil, nil
 	}
 }
 

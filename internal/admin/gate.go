@@ -3,6 +3,9 @@ package admin
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -173,4 +176,22 @@ func withGuest(ctx context.Context, c net.Conn) context.Context {
 // guestOf returns the connection that a request came by.
 func guestOf(ctx context.Context) *guest {
 	return ctx.Value(guestKey{}).(*guest)
+}
+
+// trusted reports whether a request that came over the loopback interface names
+// this machine as nobody else could: a page of another site, whose name was made
+// to lead here, would read what is meant for this machine (DNS rebinding). Who
+// listens on other addresses has names that are not known here.
+func trusted(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return true
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	_, err := netip.ParseAddr(host)
+	return err == nil || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }

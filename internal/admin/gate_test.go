@@ -28,7 +28,7 @@ func TestSlowClientsKeepNobodyOut(t *testing.T) {
 		}
 		defer c.Close()
 		if i%2 == 0 {
-			io.WriteString(c, "GET /status HTTP/1.1\r\nHost: x\r\n")
+			io.WriteString(c, "GET /status HTTP/1.1\r\nHost: localhost\r\n")
 		}
 	}
 	begin := time.Now()
@@ -68,7 +68,7 @@ func TestFullHouse(t *testing.T) {
 	replies := make(chan int, maxClients) // one from each
 	for range maxClients {
 		go func() {
-			reply, err := client(s.unix).Post("http://master/reload", "", nil)
+			reply, err := client(s.unix).Post("http://localhost/reload", "", nil)
 			if err != nil {
 				replies <- 0
 				return
@@ -80,7 +80,7 @@ func TestFullHouse(t *testing.T) {
 	inside.Wait()
 	last := make(chan string)
 	go func() {
-		reply, err := client(s.unix).Get("http://master/healthz")
+		reply, err := client(s.unix).Get("http://localhost/healthz")
 		if err != nil {
 			last <- err.Error()
 			return
@@ -110,7 +110,7 @@ func TestManyScrapes(t *testing.T) {
 	for i := range 200 {
 		where := []string{s.tcp, s.unix}[i%2]
 		wg.Go(func() {
-			reply, err := client(where).Get("http://master/metrics")
+			reply, err := client(where).Get("http://localhost/metrics")
 			if err != nil {
 				t.Error(err)
 				return
@@ -135,7 +135,7 @@ func TestPersistentConnection(t *testing.T) {
 	connections := map[string]bool{} // by our own address
 	ask := func() {
 		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connections[c.Conn.LocalAddr().String()] = true }}
-		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", "http://master/healthz", nil)
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", "http://localhost/healthz", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

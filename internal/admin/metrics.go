@@ -106,7 +106,7 @@ func poolGauges() []gauge {
 		{describe("ready", "1 while the pool serves; 0 while it starts, in lame duck, and while it drains."), prometheus.GaugeValue, ready},
 		{describe("start_time_seconds", "When the master was started, since the epoch."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }},
 		{describe("access_log_lost_lines_total", "Lines of the access log that were dropped because it could not be written."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Total.LogLost) }},
-		{describe("reloads_total", "Times that all workers were replaced on request."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Reloads) }},
+		{describe("reloads_total", "Times that the replacement of all workers was begun."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Reloads) }},
 	}
 }
 

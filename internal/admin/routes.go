@@ -48,6 +48,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
+	if !trusted(r) {
+		line(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host %q is not this machine's; ask for localhost or an address", r.Host))
+		return
+	}
 	for _, route := range s.routes {
 		if route.path == r.URL.Path {
 			if route.admits(w, r) {

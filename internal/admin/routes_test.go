@@ -142,7 +142,7 @@ func TestOrderTakesItsTime(t *testing.T) {
 	get(t, client(s.unix), "POST", "/reload", 200)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "POST", "http://master/reload", nil)
+	r, err := http.NewRequestWithContext(ctx, "POST", "http://localhost/reload", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,10 +194,38 @@ func FuzzTarget(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target)
 		reply, err := io.ReadAll(c)
 		if err == nil && !strings.HasPrefix(string(reply), "HTTP/1.1 ") {
 			t.Errorf("%q: %.200q", target, reply)
 		}
 	})
+}
+
+// A name that somebody else may have made to lead here is refused over the
+// loopback interface, and over no other way.
+func TestTrusted(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "LOCALHOST.:9090": true, "127.0.0.1:9090": true, "[::1]:9090": true, "::1": true, "192.0.2.1": true,
+		"evil.example": false, "evil.example:9090": false, "localhost.evil.example": false, "": false, "127.0.0.1.evil.example": false,
+	} {
+		for _, where := range []struct {
+			local net.Addr
+			want  bool
+		}{
+			{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, want},
+			{&net.TCPAddr{IP: net.IPv6loopback}, want},
+			{&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, true},
+			{&net.UnixAddr{Name: "/run/x"}, true},
+		} {
+			r, err := http.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, where.local), "GET", "/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = host
+			if got := trusted(r); got != where.want {
+				t.Errorf("Host %q over %v: %v, want %v", host, where.local, got, where.want)
+			}
+		}
+	}
 }

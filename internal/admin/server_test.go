@@ -71,7 +71,7 @@ func client(where string) *http.Client {
 
 func do(t *testing.T, c *http.Client, method, target string, fields ...string) (*http.Response, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://master"+target, nil)
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+target, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestPanicEndsItsConnectionAlone(t *testing.T) {
 	s := start(t, short)
 	s.pool.set(func(f *fakePool) { f.look = func() { panic("out\nof order") } })
 	for _, target := range []string{"/metrics", "/status.json"} {
-		if reply, err := client(s.tcp).Get("http://master" + target); err == nil {
+		if reply, err := client(s.tcp).Get("http://localhost" + target); err == nil {
 			t.Errorf("%s: %s", target, reply.Status)
 		}
 	}
@@ -126,7 +126,7 @@ func TestSilence(t *testing.T) {
 	s := New(Config{Source: &fakePool{look: func() { panic("look") }}})
 	l := listen(t, "127.0.0.1:0")
 	s.Serve(l)
-	if _, err := client(l.Addr().String()).Get("http://master/healthz"); err == nil {
+	if _, err := client(l.Addr().String()).Get("http://localhost/healthz"); err == nil {
 		t.Error("it is answered")
 	}
 	os.Stderr = before
@@ -167,7 +167,7 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 	answer := make(chan error, 1)
 	go func() {
-		_, err := client(s.unix).Post("http://master/reload", "", nil)
+		_, err := client(s.unix).Post("http://localhost/reload", "", nil)
 		answer <- err
 	}()
 	<-begun

@@ -330,7 +330,7 @@ func (c *Conn) count(n int) {
 }
 
 func (c *Conn) report() {
-	if c.record != nil && c.record.obs != nil {
+	if c.record != nil && c.record.obs != nil && !c.record.silent {
 		c.record.obs.Done(c.record.Record)
 	}
 }

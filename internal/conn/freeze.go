@@ -130,6 +130,9 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 			c.record.Record = r
 		}
 	}
+	if c.record != nil {
+		c.record.silent = sending && flags&stateWatched == 0
+	}
 	if flags&stateLong != 0 {
 		c.long = &long{line: s.bytes(), size: s.int()}
 	}

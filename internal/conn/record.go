@@ -46,10 +46,14 @@ type Observer interface {
 type watched struct {
 	Record
 	obs Observer // nil: nobody
+	// silent says that nothing is known of this request: another worker began it,
+	// which had no observer.
+	silent bool
 }
 
 // again makes the record that of the next request. Its buffers are used again.
 func (w *watched) again(began time.Duration) {
+	w.silent = false
 	w.Record = Record{
 		Method: w.Method[:0], Target: w.Target[:0], Referer: w.Referer[:0], Agent: w.Agent[:0], ID: w.ID[:0],
 		Began: began, Headed: began,

@@ -10,18 +10,20 @@ import (
 )
 
 // Log is the access log of a pool, which settings may switch on and off while
-// the workers go on: it knows the rings of all workers, and which file they are
-// emptied into, if any. Its methods may be called from any goroutine.
+// the workers go on: it knows the rings of all workers, and has one Writer for
+// them as soon as there has been a file. Its methods may be called from any
+// goroutine; none but Suspend and Close waits for the file.
 type Log struct {
 	doorbell int
 	stdout   *os.File
 	alert    func(string)
 
 	mu       sync.Mutex
-	path     string
-	writer   *accesslog.Writer // nil: there is no access log
+	path     string            // "": what is written is thrown away
+	wanted   string            // what Use was last told
+	writer   *accesslog.Writer // nil: there has been no file yet
 	rings    map[int]*accesslog.Ring
-	lost     uint64 // lines, by writers that are gone
+	lost     uint64 // lines, by the program before
 	reopened sync.WaitGroup
 }
 
@@ -34,42 +36,46 @@ func NewLog(stdout *os.File, doorbell int, lost uint64, alert func(string)) *Log
 	return &Log{doorbell: doorbell, stdout: stdout, alert: alert, rings: make(map[int]*accesslog.Ring), lost: lost}
 }
 
+// Try reports why [Log.Use] would not do.
+func (l *Log) Try(path string) error {
+	l.mu.Lock()
+	same := path == l.path
+	l.mu.Unlock()
+	if same || path == "" {
+		return nil
+	}
+	return accesslog.Try(path, l.stdout)
+}
+
 // Use makes path the file, "-" standard output and "" none. When the file cannot
 // be opened, the one before stays.
 func (l *Log) Use(path string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if path == l.path {
-		return nil
-	}
-	var next *accesslog.Writer
-	if path != "" {
-		var err error
-		next, err = accesslog.Open(accesslog.Config{Path: path, Stdout: l.stdout, Doorbell: l.doorbell, Alert: l.alert})
-		if err != nil {
-			return err
-		}
-	}
-	l.end()
-	l.path, l.writer = path, next
-	if next != nil {
-		for row, ring := range l.rings {
-			next.Attach(row, ring)
-		}
-	}
-	return nil
+	return l.use(path)
 }
 
-// end closes the file, with what there is to be written.
-func (l *Log) end() {
+func (l *Log) use(path string) error {
+	if l.wanted = path; path == l.path {
+		return nil
+	}
+	file := path
+	if path == "" {
+		// Workers of the settings before may still write.
+		file = os.DevNull
+	}
+	var err error
 	if l.writer == nil {
-		return
+		l.writer, err = accesslog.Open(accesslog.Config{
+			Path: file, Stdout: l.stdout, Doorbell: l.doorbell, Rings: l.rings, Lost: l.lost, Alert: l.alert,
+		})
+	} else {
+		err = l.writer.Move(file)
 	}
-	if err := l.writer.Close(flushTime); err != nil {
-		l.alert(err.Error())
+	if err == nil {
+		l.path = path
 	}
-	l.lost += l.writer.Lost()
-	l.writer = nil
+	return err
 }
 
 // Attach adds the ring of a row.
@@ -96,17 +102,22 @@ func (l *Log) Detach(row int) {
 	}
 }
 
-// Reopen opens the file anew, without waiting for it: it may be a pipe.
+// Reopen opens the file anew, or at last, without waiting for it: it may be on a
+// disk that does not answer.
 func (l *Log) Reopen() {
-	l.mu.Lock()
-	writer := l.writer
-	l.mu.Unlock()
-	if writer == nil {
-		return
-	}
 	l.reopened.Go(func() {
-		if err := writer.Reopen(); err != nil {
-			l.alert(err.Error() + "; the old file is used on")
+		l.mu.Lock()
+		writer, wanted, missing := l.writer, l.wanted, l.wanted != l.path
+		l.mu.Unlock()
+		var err error
+		switch {
+		case missing:
+			err = l.Use(wanted)
+		case writer != nil:
+			err = writer.Reopen()
+		}
+		if err != nil {
+			l.alert(err.Error() + "; the access log goes on as it was")
 		}
 	})
 }
@@ -118,7 +129,7 @@ func (l *Log) Lost() uint64 {
 	if l.writer == nil {
 		return l.lost
 	}
-	return l.lost + l.writer.Lost()
+	return l.writer.Lost()
 }
 
 // Suspend writes what there is and leaves the rings alone, for another program;
@@ -145,5 +156,11 @@ func (l *Log) Close() {
 	l.reopened.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.end()
+	if l.writer == nil {
+		return
+	}
+	if err := l.writer.Close(flushTime); err != nil {
+		l.alert(err.Error())
+	}
+	l.lost, l.writer = l.writer.Lost(), nil
 }

@@ -111,14 +111,21 @@ func (o *Observer) Doing(row int) string {
 	case !ok:
 		return ""
 	case s.Busy && len(s.Last) > 0:
-		return "it was at " + string(s.Last)
+		return fmt.Sprintf("it was at %q", s.Last)
 	case len(s.Oldest) > 0:
 		age := time.Duration(monotonic() - s.OldestAt).Round(time.Second)
-		return fmt.Sprintf("of its %d connections, the one under way for longest was at %s for %v", s.Active, s.Oldest, age)
+		return fmt.Sprintf("of its %s, the one under way for longest was at %q for %v", connections(s.Active), s.Oldest, age)
 	case s.Active > 0:
-		return fmt.Sprintf("it had %d connections", s.Active)
+		return "it had " + connections(s.Active)
 	}
 	return ""
+}
+
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
 
 // monotonic is CLOCK_MONOTONIC in nanoseconds.
@@ -130,8 +137,7 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// Connections lists those of one worker; pid 0 stands for the one that has the
-// slot. It returns [status.ErrNoWorker], or another error when the worker does not
+// Connections lists those of one worker. It returns [status.ErrNoWorker], or another error when the worker does not
 // answer.
 func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) {
 	fd, err := unix.MemfdCreate("phalanx-list", unix.MFD_CLOEXEC)

@@ -1,11 +1,19 @@
 package observe
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
 	"phalanx/internal/scoreboard"
 	"phalanx/internal/status"
 )
@@ -116,9 +124,9 @@ func TestDoing(t *testing.T) {
 	seat.Active.Store(3)
 	check("it had 3 connections")
 	seat.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
-	check("of its 3 connections, the one under way for longest was at GET /big for 12s")
+	check("of its 3 connections, the one under way for longest was at \"GET /big\" for 12s")
 	seat.Busy.Store(true)
-	check("it was at GET /done")
+	check(`it was at "GET /done"`)
 	if err := o.Close(row); err != nil {
 		t.Fatal(err)
 	}
@@ -128,5 +136,108 @@ func TestDoing(t *testing.T) {
 	}
 	if err := o.Close(99); err == nil || !strings.Contains(err.Error(), "row 99") {
 		t.Errorf("a row that nobody has: %v", err)
+	}
+}
+
+// The file of an access log may change, go and come back any number of times,
+// while workers write and end: no line is lost, and none comes twice.
+func TestLogMoves(t *testing.T) {
+	dir := t.TempDir()
+	bell, err := accesslog.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(bell)
+	log := NewLog(nil, bell, 0, func(line string) { t.Error(line) })
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := New(Config{Board: board, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Use(filepath.Join(dir, "0")); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var work sync.WaitGroup
+	var written [3]int
+	for slot := range written {
+		work.Go(func() {
+			for n := 0; ; {
+				row, err := o.Open(slot)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				seat, err := scoreboard.Attach(board.Descriptor(), row)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				ring, err := accesslog.NewRing(seat.Ring)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 100 {
+					if ring.Write(fmt.Appendf(nil, "slot %d line %d\n", slot, n)) {
+						n++
+					}
+					if ring.Due() {
+						accesslog.Wake(bell)
+					}
+				}
+				if err := errors.Join(seat.Close(), o.Close(row)); err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-stop:
+					written[slot] = n
+					return
+				default:
+				}
+			}
+		})
+	}
+	var paths []string
+	for i := range 40 {
+		path := filepath.Join(dir, fmt.Sprint(i%7))
+		if err := errors.Join(log.Try(path), log.Use(path)); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+		log.Reopen()
+		time.Sleep(time.Millisecond)
+	}
+	if err := log.Use("/none/x"); err == nil {
+		t.Error("a file that cannot be is used")
+	}
+	close(stop)
+	work.Wait()
+	log.Close()
+	seen := make(map[string]int)
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			seen[line]++
+		}
+	}
+	total := 0
+	for slot, n := range written {
+		total += n
+		for i := range n {
+			if line := fmt.Sprintf("slot %d line %d\n", slot, i); seen[line] != 1 {
+				t.Fatalf("%q is there %d times", line, seen[line])
+			}
+		}
+	}
+	if len(seen) != total || total == 0 {
+		t.Errorf("%d lines, %d were written", len(seen), total)
 	}
 }

@@ -71,9 +71,10 @@ func envName(o *flags.Option) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))
 }
 
-// strayVariable returns a [*UsageError] that names a variable which looks like
-// one of ours and is none: what it was to set would silently be as if it were
-// not there.
+// strayVariable returns a [*UsageError] that names a variable which is nearly
+// one of ours: what it was to set would silently be as if it were not there. Others
+// that begin alike mean something to somebody else (Kubernetes sets
+// PHALANX_SERVICE_HOST beside a service of that name).
 func strayVariable(p *flags.Parser, environ []string) error {
 	var names []string
 	for _, o := range list(p) {
@@ -87,7 +88,6 @@ func strayVariable(p *flags.Parser, environ []string) error {
 		if near := nearest(key[len(envPrefix):], names, envPrefix); near != "" {
 			return &UsageError{printable(key) + ": no flag has this variable; did you mean " + near + "?"}
 		}
-		return &UsageError{printable(key) + ": no flag has this variable; unset it, see '" + p.Name + " --help'"}
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (c *Client) Pool(ctx context.Context) (status.Pool, error) {
 	case err != nil:
 		return p, err
 	case a.code != http.StatusOK:
-		return p, c.stranger("it answers " + a.status)
+		return p, c.stranger(fmt.Sprintf("it answers %q", a.status))
 	}
 	if err := c.decode(a, &p); err != nil {
 		return p, err
@@ -103,7 +103,7 @@ func (c *Client) Connections(ctx context.Context, slot, pid int) (status.Connect
 	case http.StatusServiceUnavailable:
 		return list, c.fail(nil, "worker %d (pid %d) does not answer", slot, pid)
 	}
-	return list, c.stranger("it answers " + a.status)
+	return list, c.stranger(fmt.Sprintf("it answers %q", a.status))
 }
 
 // answer is a reply, read whole.

@@ -84,6 +84,10 @@ func (l *Loop) given(p *peer) {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 	}
 	p.conn.Leave()
+	if p.owed != nil { // nobody else knows when they began
+		l.tally.took(p.owed.whole)
+		p.owed = nil
+	}
 	p.log.moved("connection handed over")
 	l.drop(p)
 }

@@ -26,6 +26,7 @@ func (l *Loop) beat() {
 
 // lookAround surveys the connections, a while after something has happened.
 func (l *Loop) lookAround(active bool) {
+	l.stirred = false
 	switch {
 	case l.surveyAt == 0 && active:
 		l.surveyAt = l.now.Mono + lookAroundEvery

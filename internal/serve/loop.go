@@ -53,6 +53,7 @@ type Loop struct {
 	beatAt   time.Duration // when Config.Beat is due
 	reportAt time.Duration // when Config.Report is; 0: not
 	surveyAt time.Duration // when all connections are looked at; 0: not
+	stirred  bool          // some have ended since that was last thought of
 
 	drainedAt  time.Duration // when leaving began
 	quietFor   time.Duration // see Leaving.patience
@@ -250,7 +251,7 @@ func (l *Loop) turn() error {
 	l.sendReady()
 	l.expire()
 	l.tick(n > 0)
-	l.lookAround(n > 0)
+	l.lookAround(n > 0 || l.stirred)
 	l.beat()
 	l.report()
 	if l.cfg.Flush != nil {

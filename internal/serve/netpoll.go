@@ -211,9 +211,7 @@ func (s *session) reply(now conn.Now) bool {
 		if cap(out) > outSize {
 			*s.out = out // it has grown; keep the larger one
 		}
-		alive := s.step(out, step, now)
-		s.tally.sent(0)
-		if !alive {
+		if !s.step(out, step, now) {
 			return false
 		}
 		if step == conn.Read {
@@ -231,8 +229,10 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 		flags = unix.MSG_MORE
 	}
 	if len(out) > 0 && !s.send(out, flags) {
+		s.tally.lose()
 		return false
 	}
+	s.tally.settle()
 	switch step {
 	case conn.Read, conn.Flush:
 		return true

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,7 @@ type peer struct {
 	gone     bool // it ended while it waited; its memory is not free yet
 	queued   int32
 	brought  *brought // nil at most times
+	owed     *owed    // likewise
 
 	timer  link          // in the list of its kind
 	turn   link          // in the queue of those that need no event to go on
@@ -30,6 +32,9 @@ type peer struct {
 	unsent []byte        // what the socket did not take of a reply
 	log    *journal      // nil when nobody reads the log
 }
+
+// owed is when those requests began whose replies are whole and not sent yet.
+type owed struct{ whole []time.Duration }
 
 // newPeer is that of an accepted connection.
 func (l *Loop) newPeer(fd int) *peer {
@@ -78,6 +83,10 @@ func (l *Loop) close(p *peer) {
 
 // drop closes the socket and forgets the peer.
 func (l *Loop) drop(p *peer) {
+	if p.owed != nil {
+		l.cfg.Row.Cut.Add(uint64(len(p.owed.whole)))
+	}
+	l.stirred = true
 	p.timer.remove()
 	p.turn.remove()
 	rawClose(int(p.fd))
@@ -250,7 +259,7 @@ func (l *Loop) advance(p *peer) bool {
 		p.brought = nil
 	}
 	if len(out) == 0 {
-		l.tally.sent(0)
+		l.tally.settle()
 		return l.ended(p)
 	}
 	flags := 0
@@ -263,16 +272,22 @@ func (l *Loop) advance(p *peer) bool {
 	l.tally.sent(n)
 	if errno != 0 {
 		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
+			l.tally.lose()
 			l.close(p)
 			return false
 		}
 	}
 	if n < len(out) {
+		if len(l.tally.whole) > 0 {
+			p.owed = &owed{slices.Clone(l.tally.whole)}
+			l.tally.whole = l.tally.whole[:0]
+		}
 		p.writable = errno == unix.EINTR
 		p.unsent = append(p.unsent[:0], out[n:]...)
 		p.conn.Unsent(len(p.unsent), l.now)
 		return true
 	}
+	l.tally.settle()
 	return l.ended(p)
 }
 
@@ -315,6 +330,9 @@ func (l *Loop) sendUnsent(p *peer) bool {
 		p.writable = false
 		return true
 	}
-	p.unsent = nil
+	if p.unsent = nil; p.owed != nil {
+		l.tally.took(p.owed.whole)
+		p.owed = nil
+	}
 	return l.ended(p)
 }

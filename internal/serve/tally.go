@@ -40,19 +40,32 @@ func (t *tally) Done(began time.Duration) { t.whole = append(t.whole, began) }
 func (t *tally) Cut()                     { t.row.Cut.Add(1) }
 func (t *tally) TimedOut()                { t.row.Timeouts.Add(1) }
 
-// sent counts bytes that the kernel has taken, and with them the time that whole
-// replies took.
+// sent counts bytes that the kernel has taken.
 func (t *tally) sent(n int) {
 	if n > 0 {
 		t.row.Bytes.Add(uint64(n))
 	}
-	if len(t.whole) == 0 {
-		return
+}
+
+// settle counts the time that whole replies took, all of whose bytes the kernel
+// has taken now.
+func (t *tally) settle() {
+	if len(t.whole) > 0 {
+		t.took(t.whole)
+		t.whole = t.whole[:0]
 	}
+}
+
+func (t *tally) took(whole []time.Duration) {
 	now := t.clock.mono()
-	for _, began := range t.whole {
+	for _, began := range whole {
 		t.row.Took(now - began)
 	}
+}
+
+// lose counts replies that will not reach their client.
+func (t *tally) lose() {
+	t.row.Cut.Add(uint64(len(t.whole)))
 	t.whole = t.whole[:0]
 }
 

@@ -72,6 +72,7 @@ type Config struct {
 type Settings struct {
 	Spawn  func(slot, row int) (Process, error) // Config.Spawn
 	Worker string                               // path of its binary, for errors
+	Proved func()                               // called once they are in force; nil: nobody has to know
 	Slots  int                                  // how many there are to be
 }
 

@@ -270,7 +270,7 @@ func (d *Desk) List(ctx context.Context, slot, pid, file int) error {
 	answer := make(chan error, 1)
 	err := d.ask(ctx, func(p *pool) {
 		i := slices.IndexFunc(p.workers(), func(w *worker) bool {
-			return w.slot.index == slot && (w.pid == pid || pid == 0 && w.slot.worker == w)
+			return w.slot.index == slot && w.pid == pid
 		})
 		if i < 0 {
 			answer <- status.ErrNoWorker

@@ -112,6 +112,9 @@ func (p *pool) proved(w *worker) {
 		return
 	}
 	p.Spawn, p.Worker = p.fresh.Spawn, p.fresh.Worker
+	if p.fresh.Proved != nil {
+		p.fresh.Proved()
+	}
 	if p.fresh.Slots != p.Slots {
 		// It was the number in the settings that changed: TTIN and TTOU are undone
 		// by nothing else.

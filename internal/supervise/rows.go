@@ -1,6 +1,10 @@
 package supervise
 
-import "phalanx/internal/status"
+import (
+	"fmt"
+
+	"phalanx/internal/status"
+)
 
 // Rows are where workers count what they do, in memory that outlives them.
 type Rows interface {
@@ -28,7 +32,7 @@ func (p *pool) open(w *worker) (row int) {
 	}
 	row, err := p.Rows.Open(w.slot.index)
 	if err != nil {
-		p.Log.Warn().Int("slot", w.slot.index).Err(err).Msg("worker is not counted")
+		p.Alert(fmt.Sprintf("worker %d is not counted and writes no access log: %s", w.slot.index, oneLine(err.Error())))
 		return -1
 	}
 	return row

@@ -66,6 +66,7 @@ func (p *pool) exec() {
 		state, err = p.state()
 	}
 	if err == nil {
+		p.keepPromises() // nobody remembers them afterwards
 		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing the new master")
 		err = p.Exec(state)
 	}
