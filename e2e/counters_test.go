@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestCounters compares what the server has counted with what its clients have,
+// while its workers and its program are replaced: it is the same, to the byte.
+// Then workers are killed: what was under way may be lost, and no more.
+func TestCounters(t *testing.T) {
+	t.Parallel()
+	base := auditable(t)
+	for _, args := range [][]string{{"--workers", "3"}, {"--model", "goroutine"}, {"--workers", "2", "--engine", "netpoll"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			dir := copies(t, "master", "worker")
+			o := operated(t, plan{
+				binary: filepath.Join(dir, "master"), args: append(args, "--base", base, "--access-log", filepath.Join(dir, "log")),
+			})
+			start := o.settled()
+			w := o.watch()
+			moves := len(args) == 2 && args[0] == "--workers"
+			o.comeAndGo(newAudit(o.port, !moves), start, moves)
+			calm := o.settled()
+			o.fall(newAudit(o.port, false), calm)
+			w.leave()
+			if w.count < 30 {
+				t.Errorf("%d scrapes", w.count)
+			}
+		})
+	}
+}
+
+// settled is the picture once nothing is being counted any more.
+func (o *operator) settled() (p picture) {
+	o.t.Helper()
+	await(o.t, 5*time.Second, "counters that stand still", func() bool {
+		before := p
+		p = o.look()
+		return p.Total.Answered > 0 && reflect.DeepEqual(before.Total, p.Total)
+	})
+	return p
+}
+
+// reloaded waits until every worker has been replaced, and the old ones have
+// gone.
+func (o *operator) reloaded(old []int) {
+	o.t.Helper()
+	await(o.t, 20*time.Second, fmt.Sprintf("workers in the place of %v", old), func() bool {
+		now := o.workers()
+		return len(now) == len(old) && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(old, pid) })
+	})
+}
+
+// comeAndGo replaces everything while clients count.
+func (o *operator) comeAndGo(a *audit, start picture, scales bool) {
+	o.t.Helper()
+	defer a.leave()
+	n := o.look().Slots
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGHUP, syscall.SIGUSR2} {
+		at, old := a.sofar(), o.workers()
+		o.signal(sig)
+		o.reloaded(old)
+		await(o.t, 5*time.Second, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+	}
+	if scales {
+		o.order("scale", itoa(n+2))
+		o.order("reload")
+		o.order("scale", itoa(n-1))
+	}
+	a.leave()
+	for _, err := range a.errs {
+		o.t.Errorf("a client: %v", err)
+	}
+	want := map[string]int64{
+		"accepted": a.conns, "bytes": a.bytes, "answered": a.total(), "whole": a.whole, "cut": 0,
+		"2xx": a.begun["2xx"], "3xx": a.begun["3xx"], "4xx": a.begun["4xx"], "5xx": a.begun["5xx"],
+	}
+	var got map[string]int64
+	if !holds(3*time.Second, func() bool { got = o.since(start); return reflect.DeepEqual(got, want) }) {
+		o.t.Errorf("counted %v\nclients have %v, lost %d", got, want, a.lost)
+	}
+	if a.begun["5xx"] == 0 || a.begun["3xx"] == 0 || a.whole < 1500 {
+		o.t.Errorf("too little has happened: %v", want)
+	}
+	o.t.Logf("%v; %d connections that were kept ended before a request was read", want, a.lost)
+}
+
+// since is what has been counted since a picture was taken.
+func (o *operator) since(start picture) map[string]int64 {
+	p, s := o.look().Total, start.Total
+	got := map[string]int64{"accepted": p.Accepted - s.Accepted, "bytes": p.Bytes - s.Bytes, "answered": p.Answered - s.Answered, "cut": p.Cut - s.Cut}
+	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
+		got[class] = p.Requests[class] - s.Requests[class]
+	}
+	// Those of before were whole.
+	got["whole"] = int64(o.mustScrape().sum("phalanx_http_request_duration_seconds_count")) - s.Answered
+	return got
+}
+
+// fall kills workers while clients count. What a worker had just sent when it
+// was killed may not be counted yet: one send each, of at most a MiB or of the
+// replies to one client's requests.
+func (o *operator) fall(a *audit, start picture) {
+	o.t.Helper()
+	defer a.leave()
+	const kills, mostSent, mostReplies = 4, 1 << 20, 8
+	a.peril()
+	for range kills {
+		at := a.sofar()
+		await(o.t, 10*time.Second, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+		victim := o.servingWorker()
+		kill(o.t, victim, syscall.SIGKILL)
+		awaitEnd(o.t, 5*time.Second, victim)
+	}
+	a.leave()
+	for _, err := range a.errs {
+		o.t.Errorf("a client: %v", err)
+	}
+	o.settled()
+	got := o.since(start)
+	within := func(what string, least, most int64) {
+		o.t.Helper()
+		if n := got[what]; n < least || n > most {
+			o.t.Errorf("%s: counted %d, want %d to %d", what, n, least, most)
+		}
+	}
+	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
+		within(class, a.begun[class], a.begun[class]+a.lost)
+	}
+	within("answered", a.total(), a.total()+a.lost)
+	within("accepted", a.answered, a.conns)
+	within("bytes", a.bytes-kills*mostSent, a.bytes+(a.lost+a.total()-a.whole)*(largeSize+1000))
+	within("whole", a.whole-kills*mostReplies, a.total()+a.lost)
+	o.t.Logf("%v for %d replies, %d of them whole; %d requests lost", got, a.total(), a.whole, a.lost)
+}
+
+// servingWorker is one that takes new connections.
+func (o *operator) servingWorker() (pid int) {
+	o.t.Helper()
+	await(o.t, 15*time.Second, "a worker that serves", func() bool {
+		for _, w := range o.look().Workers {
+			if w.State == "serving" {
+				pid = w.PID
+				return true
+			}
+		}
+		return false
+	})
+	return pid
+}
