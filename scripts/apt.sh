@@ -30,7 +30,7 @@ allow_starts() { [ -z "$policy_is_ours" ] || $as_root rm -f "$policy"; }
 
 disable_service() {
 	case "$1" in
-	nginx | lighttpd | h2o | apache2)
+	nginx | lighttpd | h2o | apache2 | prometheus)
 		command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable --quiet --now "$1" >/dev/null 2>&1
 		;;
 	esac
