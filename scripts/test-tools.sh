@@ -16,6 +16,9 @@ need mandoc mandoc
 need dpkg-deb dpkg
 need nginx nginx
 need apache2 apache2-bin # the program without the service
+need prometheus prometheus
+need promtool prometheus
+need goaccess goaccess
 if ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 &&
 	! command -v google-chrome >/dev/null 2>&1; then
 	missing="$missing chromium"
