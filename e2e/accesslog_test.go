@@ -1,0 +1,419 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// logged is a line of an access log. What the format does not have is empty.
+type logged struct {
+	client, method, target, protocol string
+	status, bytes                    int
+	referer, agent                   string
+}
+
+// quotedText is what stands between two quotes.
+const quotedText = `((?:[^"\\]|\\.)*)`
+
+var (
+	commonLine   = regexp.MustCompile(`^(\S+) - - \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000)\] "` + quotedText + `" (\d{3}) (\d+|-)$`)
+	combinedLine = regexp.MustCompile(strings.TrimSuffix(commonLine.String(), "$") + ` "` + quotedText + `" "` + quotedText + `"$`)
+)
+
+// readLogged understands a line, which is one of the format and of nothing else.
+func readLogged(format, line string) (v logged, at time.Time, err error) {
+	if format == "json" {
+		return readJSONLogged(line)
+	}
+	pattern := commonLine
+	if format == "combined" {
+		pattern = combinedLine
+	}
+	m := pattern.FindStringSubmatch(line)
+	if m == nil {
+		return v, at, fmt.Errorf("no line of the format %s: %.300q", format, line)
+	}
+	if at, err = time.Parse("02/Jan/2006:15:04:05 -0700", m[2]); err != nil {
+		return v, at, err
+	}
+	v = logged{client: m[1], status: atoi(m[4]), bytes: max(0, atoi(m[5]))}
+	if m[3] != "-" {
+		words := strings.Split(unquote(m[3]), " ")
+		if len(words) != 3 {
+			return v, at, fmt.Errorf("no request line: %.300q", m[3])
+		}
+		v.method, v.target, v.protocol = words[0], words[1], words[2]
+	}
+	if format == "combined" {
+		v.referer, v.agent = unquote(m[6]), unquote(m[7])
+	}
+	return v, at, nil
+}
+
+// unquote undoes the escapes of Apache, which are those of Go; "-" is nothing.
+func unquote(text string) string {
+	if text == "-" {
+		return ""
+	}
+	plain, err := strconv.Unquote(`"` + text + `"`)
+	if err != nil {
+		return "an odd escape in " + text
+	}
+	return plain
+}
+
+func readJSONLogged(line string) (v logged, at time.Time, err error) {
+	var e struct {
+		Time                                                  time.Time
+		Client, Method, Target, Protocol, Referer, User_agent string
+		Status, Bytes                                         int
+		Seconds                                               *float64
+	}
+	d := json.NewDecoder(strings.NewReader(line))
+	if err := d.Decode(&e); err != nil || e.Seconds == nil || *e.Seconds < 0 || *e.Seconds > 60 {
+		return v, at, fmt.Errorf("no line of the format json: %w: %.300q", err, line)
+	}
+	return logged{e.Client, e.Method, e.Target, e.Protocol, e.Status, e.Bytes, e.Referer, e.User_agent}, e.Time, nil
+}
+
+// inJSON is a text as it comes back from JSON: a byte that is part of no
+// character becomes the character of its number.
+func inJSON(text string) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && n == 1 {
+			r = rune(text[0])
+		}
+		b.WriteRune(r)
+		text = text[n:]
+	}
+	return b.String()
+}
+
+// linesOf are the lines of a file, of which the last one is complete.
+func linesOf(t *testing.T, path string) []string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	if text[len(text)-1] != '\n' {
+		t.Errorf("%s ends with half a line: %.100q", path, text[max(0, len(text)-100):])
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// awaitLines waits until a file has so many lines, and returns them.
+func awaitLines(t *testing.T, path string, n int) []string {
+	t.Helper()
+	found := 0
+	enough := holds(10*time.Second, func() bool {
+		text, err := os.ReadFile(path)
+		found = bytes.Count(text, []byte("\n"))
+		return err == nil && found >= n
+	})
+	if !enough {
+		t.Fatalf("%s has %d lines, want %d", path, found, n)
+	}
+	return linesOf(t, path)
+}
+
+// spoken is a request as it is sent, and what the log is to say of it.
+type spoken struct {
+	text string
+	logged
+}
+
+// hostile are requests of all kinds, whose texts are to make the log say
+// something else.
+func hostile() []spoken {
+	const tail = "Host: x\r\nConnection: close\r\n"
+	get := func(target, referer, agent string, status int) spoken {
+		text := "GET " + target + " HTTP/1.1\r\n" + tail
+		if referer != "" {
+			text += "Referer: " + referer + "\r\n"
+		}
+		if agent != "" {
+			text += "User-Agent: " + agent + "\r\n"
+		}
+		return spoken{text + "\r\n", logged{"127.0.0.1", "GET", target, "HTTP/1.1", status, 0, referer, agent}}
+	}
+	refused := func(text string, status int) spoken {
+		return spoken{text, logged{client: "127.0.0.1", status: status}}
+	}
+	const forged = `" 200 1 "-" "-`
+	all := []spoken{
+		get("/", "", "", 200), get("/", "http://x.test/?a=b", "Mozilla/5.0 (X11; Linux x86_64)", 200),
+		get(`/"quoted"`, `"`, `\`, 404), get(`/\`, `\"`, `\\x41\n`, 404), get("/"+forged[:1]+"200", forged, forged, 404),
+		get("/caf\xc3\xa9", "\xe2\x80\xae\u2028", "\xf0\x9f\x8e\xba", 404), get("/\xff\xfe\xc3(", "\xff", "\xc0\xaf\x80", 404),
+		get("/%0a%00%22", "%0d%0a", "a\tb", 404), get("/?"+strings.Repeat("a&", 4000), "", "", 200),
+		get("/", "", strings.Repeat("u\"", 7900), 200), get("/", strings.Repeat("\xfe", 15_000), "", 200),
+		get("/%5b2J", "-", "-", 404),
+		{"HEAD /none HTTP/1.0\r\n\r\n", logged{"127.0.0.1", "HEAD", "/none", "HTTP/1.0", 404, 0, "", ""}},
+		{"BREW /pot HTTP/1.1\r\n" + tail + "\r\n", logged{"127.0.0.1", "BREW", "/pot", "HTTP/1.1", 501, 0, "", ""}},
+		{"POST / HTTP/1.1\r\n" + tail + "Content-Length: 3\r\n\r\nabc", logged{"127.0.0.1", "POST", "/", "HTTP/1.1", 405, 0, "", ""}},
+		{"GET / HTTP/1.1\r\n" + tail + "Range: bytes=1-2\r\n\r\n", logged{"127.0.0.1", "GET", "/", "HTTP/1.1", 206, 0, "", ""}},
+		{"GET / HTTP/1.1\r\n" + tail + "If-None-Match: *\r\n\r\n", logged{"127.0.0.1", "GET", "/", "HTTP/1.1", 304, 0, "", ""}},
+		{"GET /big HTTP/1.1\r\n" + tail + "\r\n", logged{"127.0.0.1", "GET", "/big", "HTTP/1.1", 200, 0, "", ""}},
+		refused("GET /\x1b[2J HTTP/1.1\r\n"+tail+"\r\n", 400), refused("GET / HTTP/1.1\r\n"+tail+"User-Agent: \x07\x08\x7f\r\n\r\n", 400),
+		refused("GET /a\nb HTTP/1.1\r\n"+tail+"\r\n", 400), refused("GET / HTTP/1.1\r\n\r\n", 400), refused("\x16\x03\x01\x02\r\n\r\n", 400),
+		refused("GET / HTTP/2.0\r\n"+tail+"\r\n", 505), refused("GET /"+strings.Repeat("a", 8200)+" HTTP/1.1\r\n"+tail+"\r\n", 414),
+		refused("GET / HTTP/1.1\r\n"+tail+"X: "+strings.Repeat("a", 17_000)+"\r\n\r\n", 431),
+	}
+	for i, s := range all {
+		if s.agent == "-" { // in these formats the same as none
+			all[i].agent, all[i].referer = "", ""
+		}
+	}
+	return all
+}
+
+// TestAccessLogFields compares each field of the line that a request has, in
+// every format.
+func TestAccessLogFields(t *testing.T) {
+	t.Parallel()
+	base := tree(t, map[string]string{"index.html": "front"})
+	write(t, filepath.Join(base, "big"), noise("big", 3<<20))
+	for _, c := range [][]string{
+		{"common", "--workers", "3"}, {"combined", "--model", "goroutine"}, {"combined", "--model", "serial"}, {"json", "--workers", "2"},
+		{"combined", "--workers", "2"}, {"json", "--workers", "1", "--engine", "netpoll"},
+	} {
+		t.Run(strings.Join(c, " "), func(t *testing.T) {
+			t.Parallel()
+			format, path := c[0], filepath.Join(dirIn(t, memory), "log")
+			s := serve(t, base, append(c[1:], "--access-log", path, "--access-log-format", format)...)
+			began := time.Now().Truncate(time.Second)
+			want := s.say(hostile(), format)
+			lines := awaitLines(t, path, len(hostile()))
+			s.stop(5 * time.Second)
+			if n := len(linesOf(t, path)); n != len(hostile()) {
+				t.Errorf("%d lines for %d requests", n, len(hostile()))
+			}
+			for _, line := range lines {
+				got, at, err := readLogged(format, line)
+				if err != nil || want[got] == 0 {
+					t.Errorf("unexpected: %.500s\n%v %v", line, got, err)
+				}
+				if at.Before(began) || at.After(time.Now()) {
+					t.Errorf("at %v, it is %v: %.200s", at, time.Now(), line)
+				}
+				want[got]--
+			}
+			for v, n := range want {
+				if n != 0 {
+					t.Errorf("%d lines are missing: %v", n, v)
+				}
+			}
+		})
+	}
+}
+
+// say sends requests, one after the other, and returns what the log is to have.
+func (s *server) say(all []spoken, format string) map[logged]int {
+	s.t.Helper()
+	want := map[logged]int{}
+	for _, one := range all {
+		r, err := exchange(s.port, one.text)
+		if err != nil {
+			s.t.Fatalf("%.80q: %v", one.text, err)
+		}
+		if one.status != r.status {
+			s.t.Errorf("%.80q: %d, want %d", one.text, r.status, one.status)
+		}
+		one.bytes = len(r.body)
+		want[one.inFormat(format)]++
+	}
+	return want
+}
+
+// inFormat is what a format has of a logged.
+func (s spoken) inFormat(format string) logged {
+	v := s.logged
+	switch format {
+	case "common":
+		v.referer, v.agent = "", ""
+	case "json":
+		if strings.Contains(s.text, "User-Agent: -\r\n") {
+			v.referer, v.agent = "-", "-"
+		}
+		v.target, v.referer, v.agent = inJSON(v.target), inJSON(v.referer), inJSON(v.agent)
+	}
+	return v
+}
+
+// talk is clients who ask for paths that nobody else asks for.
+type talk struct {
+	port   int
+	quit   chan struct{}
+	joined sync.WaitGroup
+
+	mu      sync.Mutex
+	replies []int // of each client
+	errs    []error
+}
+
+// chat lets n clients ask, each over new connections for a few requests, until
+// they are told to leave.
+func chat(port, n int) *talk {
+	c := &talk{port: port, quit: make(chan struct{}), replies: make([]int, n)}
+	for i := range n {
+		c.joined.Go(func() { c.live(i) })
+	}
+	return c
+}
+
+func (c *talk) live(i int) {
+	for {
+		conn, err := connect(c.port)
+		for j := 0; err == nil && j < 20; j++ {
+			long := strings.Repeat("long", j*20)
+			if _, err = conn.ask(request("GET", fmt.Sprintf("/c%d/r%d?%s", i, c.replies[i], long))); err == nil {
+				c.mu.Lock()
+				c.replies[i]++
+				c.mu.Unlock()
+			}
+		}
+		if conn != nil {
+			conn.Close()
+		}
+		if err != nil {
+			c.mu.Lock()
+			c.errs = append(c.errs, err)
+			c.mu.Unlock()
+			return
+		}
+		select {
+		case <-c.quit:
+			return
+		default:
+		}
+	}
+}
+
+// leave returns how many replies came.
+func (c *talk) leave(t *testing.T) int {
+	t.Helper()
+	close(c.quit)
+	c.joined.Wait()
+	for _, err := range c.errs {
+		t.Errorf("a client: %v", err)
+	}
+	return c.sofar()
+}
+
+func (c *talk) sofar() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.replies {
+		n += k
+	}
+	return n
+}
+
+// check expects exactly one line for each reply.
+func (c *talk) check(t *testing.T, lines []string) {
+	t.Helper()
+	seen := map[string]int{}
+	for _, line := range lines {
+		v, _, err := readLogged("combined", line)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		name, _, _ := strings.Cut(v.target, "?")
+		seen[name]++
+	}
+	for i, n := range c.replies {
+		for j := range n {
+			name := fmt.Sprintf("/c%d/r%d", i, j)
+			if seen[name] != 1 {
+				t.Errorf("%s has %d lines", name, seen[name])
+			}
+			delete(seen, name)
+		}
+	}
+	for name, n := range seen {
+		if strings.HasPrefix(name, "/c") {
+			t.Errorf("%s has %d lines, and no reply", name, n)
+		}
+	}
+}
+
+// TestAccessLogRotation renames the file ten times while all workers write: no
+// line is lost or torn.
+func TestAccessLogRotation(t *testing.T) {
+	t.Parallel()
+	dir := dirIn(t, memory)
+	path := filepath.Join(dir, "log")
+	o := operated(t, plan{args: []string{"--base", tree(t, nil), "--workers", "3", "--access-log", path}})
+	c := chat(o.port, 4)
+	for i := range 10 {
+		at := c.sofar()
+		await(t, 10*time.Second, "some replies more", func() bool { return c.sofar() > at+100 })
+		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, i)); err != nil {
+			t.Fatal(err)
+		}
+		o.signal(syscall.SIGUSR1)
+		await(t, 10*time.Second, "a new file", func() bool {
+			info, err := os.Stat(path)
+			return err == nil && info.Size() > 0
+		})
+	}
+	n := c.leave(t)
+	s := o.mustScrape()
+	for slot := range 3 {
+		if s.sum("phalanx_http_requests_total", fmt.Sprintf(`slot="%d"`, slot)) < 50 {
+			t.Errorf("slot %d has nearly no requests", slot)
+		}
+	}
+	if lost := s.sum("phalanx_access_log_lost_lines_total"); lost != 0 {
+		t.Errorf("%v lines are lost", lost)
+	}
+	o.server.stop(5 * time.Second)
+	var lines []string
+	for _, name := range filesOf(t, dir) {
+		lines = append(lines, linesOf(t, filepath.Join(dir, name))...)
+	}
+	c.check(t, lines)
+	if len(filesOf(t, dir)) != 11 || n < 1000 {
+		t.Errorf("%d replies in %q", n, filesOf(t, dir))
+	}
+}
+
+// TestAccessLogKilled kills all workers the moment that they have answered:
+// every reply is in the log.
+func TestAccessLogKilled(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--workers", "3"}, {"--model", "goroutine"}, {"--engine", "netpoll", "--workers", "2"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(dirIn(t, memory), "log")
+			s := serveSilently(t, plan{args: append(args, "--base", tree(t, nil), "--access-log", path)})
+			victims := s.workers()
+			c := chat(s.port, 4)
+			await(t, 10*time.Second, "some replies", func() bool { return c.sofar() > 300 })
+			c.leave(t)
+			for _, pid := range victims {
+				kill(t, pid, syscall.SIGKILL)
+			}
+			s.awaitWorkers(len(victims), victims...)
+			s.stop(5 * time.Second)
+			c.check(t, linesOf(t, path))
+		})
+	}
+}
