@@ -75,16 +75,16 @@ func unquote(text string) string {
 
 func readJSONLogged(line string) (v logged, at time.Time, err error) {
 	var e struct {
-		Time                                                  time.Time
-		Client, Method, Target, Protocol, Referer, User_agent string
-		Status, Bytes                                         int
-		Seconds                                               *float64
+		Time                                      time.Time
+		Client, Method, Target, Protocol, Referer string
+		Status, Bytes                             int
+		Agent                                     string `json:"user_agent"`
+		Seconds                                   *float64
 	}
-	d := json.NewDecoder(strings.NewReader(line))
-	if err := d.Decode(&e); err != nil || e.Seconds == nil || *e.Seconds < 0 || *e.Seconds > 60 {
+	if err := json.Unmarshal([]byte(line), &e); err != nil || e.Seconds == nil || *e.Seconds < 0 || *e.Seconds > 60 {
 		return v, at, fmt.Errorf("no line of the format json: %w: %.300q", err, line)
 	}
-	return logged{e.Client, e.Method, e.Target, e.Protocol, e.Status, e.Bytes, e.Referer, e.User_agent}, e.Time, nil
+	return logged{e.Client, e.Method, e.Target, e.Protocol, e.Status, e.Bytes, e.Referer, e.Agent}, e.Time, nil
 }
 
 // inJSON is a text as it comes back from JSON: a byte that is part of no

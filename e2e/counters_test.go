@@ -64,7 +64,7 @@ func (o *operator) comeAndGo(a *audit, start picture, scales bool) {
 	o.t.Helper()
 	defer a.leave()
 	n := o.look().Slots
-	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGHUP, syscall.SIGUSR2} {
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGUSR2, syscall.SIGHUP} {
 		at, old := a.sofar(), o.workers()
 		o.signal(sig)
 		o.reloaded(old)
