@@ -87,8 +87,20 @@ func cramped(t *testing.T) crampedDisk {
 	}
 }
 
+// upgrade replaces the program and the workers. Lines that are lost are counted on.
+func (o *operator) upgrade() {
+	o.t.Helper()
+	lost, old := o.lost(), o.workers()
+	o.signal(syscall.SIGUSR2)
+	o.reloaded(old)
+	if now := o.lost(); now < lost {
+		o.t.Errorf("%d lines were lost before the upgrade, and %d after it", lost, now)
+	}
+}
+
 // TestAccessLogDiskFull fills the disk: serving goes on, lines that are lost
-// are counted, and when there is room the log goes on with all that were kept.
+// are counted, and when there is room the log goes on with all that were kept,
+// even by another program.
 func TestAccessLogDiskFull(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--workers", "2"}, {"--model", "goroutine"}} {
@@ -101,6 +113,7 @@ func TestAccessLogDiskFull(t *testing.T) {
 			if text := o.log.String(); !strings.Contains(text, "phalanx: access log: write ") || !strings.Contains(text, disk.words) {
 				t.Errorf("standard error has %q, want a line that says %q", text, disk.words)
 			}
+			o.upgrade()
 			disk.room(o.server)
 			await(t, 10*time.Second, "the lines that were kept", func() bool {
 				return len(linesOf(t, path))+o.lost() == int(o.look().Total.Answered)
@@ -143,6 +156,7 @@ func TestAccessLogReaderStuck(t *testing.T) {
 	f := fifo(t)
 	o := operated(t, plan{args: []string{"--base", tree(t, nil), "--workers", "2", "--access-log", f.Name()}})
 	o.overflow()
+	o.upgrade()
 	got := newJournal()
 	done := make(chan struct{})
 	go func() {
