@@ -122,15 +122,19 @@ func linesOf(t *testing.T, path string) []string {
 func awaitLines(t *testing.T, path string, n int) []string {
 	t.Helper()
 	found := 0
-	enough := holds(10*time.Second, func() bool {
-		text, err := os.ReadFile(path)
-		found = bytes.Count(text, []byte("\n"))
-		return err == nil && found >= n
-	})
-	if !enough {
+	if !holds(10*time.Second, func() bool { found = countLines(path); return found >= n }) {
 		t.Fatalf("%s has %d lines, want %d", path, found, n)
 	}
 	return linesOf(t, path)
+}
+
+// countLines is how many complete lines a file has that may be being written.
+func countLines(path string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	return bytes.Count(text, []byte("\n"))
 }
 
 // spoken is a request as it is sent, and what the log is to say of it.
