@@ -50,7 +50,7 @@ func operatedAt(t *testing.T, p plan, network, addr string) *operator {
 
 // read fetches a path of the endpoint.
 func (o *operator) read(path string) ([]byte, error) {
-	r, err := o.http.Get("http://operator" + path)
+	r, err := o.http.Get("http://localhost" + path)
 	if err != nil {
 		return nil, err
 	}

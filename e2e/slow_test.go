@@ -242,7 +242,7 @@ func TestDeathNames(t *testing.T) {
 		kill(t, victim, syscall.SIGKILL)
 		awaitEnd(t, 5*time.Second, victim)
 		line := regexp.MustCompile(fmt.Sprintf(
-			`(?m)^phalanx: worker \d \(pid %d\) died: signal killed; .*the one under way for longest was at GET /huge\?a%%20b for \ds; restarting$`, victim))
+			`(?m)^phalanx: worker \d \(pid %d\) died: signal killed; .*the one under way for longest was at "GET /huge\?a%%20b" for \ds; restarting$`, victim))
 		await(t, 5*time.Second, "a line that names the download", func() bool { return line.MatchString(o.log.String()) })
 		if n := strings.Count(o.log.String(), "\n"); n != 1 {
 			t.Errorf("standard error has %d lines, want one", n)

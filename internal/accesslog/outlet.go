@@ -56,7 +56,6 @@ func openPath(path string) (*outlet, error) {
 	}
 	switch {
 	case err == nil:
-		o.beginLine(path)
 		return o, nil
 	case o.fd >= 0:
 		unix.Close(o.fd)
@@ -96,9 +95,10 @@ func (o *outlet) look() error {
 }
 
 // beginLine ends the last line of a file, if a master that was killed has left
-// half of one. Not to be allowed to read it is no reason not to write.
+// half of one. Not to be allowed to read it is no reason not to write. It is not
+// for a file that is being written: that may end in half a line for a moment.
 func (o *outlet) beginLine(path string) {
-	if o.kind != toFile {
+	if o.kind != toFile || !o.path {
 		return
 	}
 	fd, err := openRetry(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)

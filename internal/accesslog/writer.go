@@ -86,6 +86,7 @@ func Open(cfg Config) (*Writer, error) {
 	if w.out, err = openOutlet(cfg.Path, cfg.Stdout); err != nil {
 		return nil, err
 	}
+	w.out.beginLine(cfg.Path)
 	if cfg.Doorbell == 0 {
 		if w.doorbell, err = NewDoorbell(); err != nil {
 			w.out.close()
@@ -190,6 +191,9 @@ func (w *Writer) Move(path string) error {
 		return err
 	}
 	w.mu.Lock()
+	if !next.same(w.out) {
+		next.beginLine(path)
+	}
 	unused := w.next
 	if w.closed {
 		unused, err = next, fmt.Errorf("open access log %q: %w", path, os.ErrClosed)

@@ -211,9 +211,6 @@ func TestLogMoves(t *testing.T) {
 		log.Reopen()
 		time.Sleep(time.Millisecond)
 	}
-	if err := log.Use("/none/x"); err == nil {
-		t.Error("a file that cannot be is used")
-	}
 	close(stop)
 	work.Wait()
 	log.Close()
@@ -239,5 +236,40 @@ func TestLogMoves(t *testing.T) {
 	}
 	if len(seen) != total || total == 0 {
 		t.Errorf("%d lines, %d were written", len(seen), total)
+	}
+}
+
+// A file that cannot be opened is told of, and opened as soon as it can be and
+// somebody asks.
+func TestLogLater(t *testing.T) {
+	bell, err := accesslog.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(bell)
+	dir := filepath.Join(t.TempDir(), "later")
+	alerts := make(chan string, 1)
+	log := NewLog(nil, bell, 7, func(line string) { alerts <- line })
+	path := filepath.Join(dir, "log")
+	if err := log.Try(path); err == nil {
+		t.Error("a file in no directory can be opened")
+	}
+	if err := log.Use(path); err == nil {
+		t.Error("a file in no directory is opened")
+	}
+	log.Reopen()
+	if line := <-alerts; !strings.HasSuffix(line, "no such file or directory; the access log goes on as it was") {
+		t.Errorf("told %q", line)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log.Reopen()
+	log.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if n := log.Lost(); n != 7 {
+		t.Errorf("%d lines are lost, want those of the program before", n)
 	}
 }
