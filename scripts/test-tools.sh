@@ -11,6 +11,7 @@ need curl curl
 need wget wget
 need aria2c aria2
 need git git
+need tmux tmux
 need bash bash
 need mandoc mandoc
 need dpkg-deb dpkg
