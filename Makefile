@@ -17,7 +17,7 @@ MANPAGE      = share/man/man1/phalanx.1
 UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 
-.PHONY: build run check test lint fuzz chaos bench results compare faults costs report peers install uninstall clean
+.PHONY: build run check test lint fuzz chaos bench results compare faults costs report peers pictures install uninstall clean
 
 build:
 	@mkdir -p bin
@@ -80,6 +80,10 @@ costs: build
 
 report:
 	@$(GO) run ./cmd/bench report
+
+# The pictures of the README, from a real run of a minute and a half.
+pictures: build
+	@sh scripts/pictures.sh
 
 bin/vegeta:
 	@mkdir -p bin

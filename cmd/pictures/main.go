@@ -1,0 +1,144 @@
+// Command pictures takes the pictures in docs/images from a real run: it serves
+// the demo site and some large files with four workers, lets clients in this
+// process use them for a minute over loopback, and then looks at the pool as an
+// operator does, with `master top` in a tmux and at the status page in Chromium.
+// `make pictures` runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the exit code: 0 done, 1 something came in the way, 64 wrong usage.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("pictures", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	dir := flags.String("o", "docs/images", "write the pictures into this `directory`")
+	site := flags.String("site", "site", "copy the small files that are served from this `directory`")
+	bin := flags.String("bin", "bin", "the `directory` of master and worker")
+	warm := flags.Duration("for", 64*time.Second, "how long clients use the server before the pictures are taken")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 64
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := take(ctx, *site, *bin, *dir, *warm, stdout); err != nil {
+		fmt.Fprintf(stderr, "pictures: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// take starts everything, takes the pictures, and ends everything.
+func take(ctx context.Context, site, bin, dir string, warm time.Duration, stdout io.Writer) (err error) {
+	master, err := filepath.Abs(filepath.Join(bin, "master"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "serving %s on %s for %v, then taking pictures\n", base, address, warm)
+	p, err := serve(ctx, master, site)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.end()) }()
+	crowd := busy(ctx)
+	defer crowd.end()
+	if err := crowd.last(ctx, warm); err != nil {
+		return err
+	}
+	b, err := browse(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.end()
+	if err := terminals(ctx, b, master, dir, stdout); err != nil {
+		return err
+	}
+	return pages(b, dir, stdout)
+}
+
+// terminals are the pictures of `master top`.
+func terminals(ctx context.Context, b *browser, master, dir string, stdout io.Writer) error {
+	s, err := openScreen(ctx, master)
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	down, err := busiest()
+	if err != nil {
+		return fmt.Errorf("look for the worker with the most downloads: %w", err)
+	}
+	for _, picture := range []struct {
+		file, shows string
+		keys        []string
+	}{
+		{"top.png", "OLDEST REQUEST", slices.Repeat([]string{"Down"}, down)},
+		{"top-connections.png", "PROGRESS", []string{"Enter"}},
+	} {
+		text, err := s.after(picture.keys, picture.shows)
+		if err != nil {
+			return err
+		}
+		png, err := b.draw(page(cells(text)))
+		if err != nil {
+			return fmt.Errorf("draw %s: %w", picture.file, err)
+		}
+		if err := save(filepath.Join(dir, picture.file), png, stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pages are the pictures of the status page.
+func pages(b *browser, dir string, stdout io.Writer) error {
+	for _, picture := range []struct {
+		file          string
+		width, height int64
+		theme         string
+	}{
+		{"status.png", 1280, 0, "light"}, {"status-dark.png", 1280, 0, "dark"},
+		{"status-phone.png", 390, 844, "light"}, {"status-phone-dark.png", 390, 844, "dark"},
+	} {
+		png, err := b.shoot("http://"+admin+"/status", picture.width, picture.height, picture.theme)
+		if err != nil {
+			return fmt.Errorf("take %s: %w", picture.file, err)
+		}
+		if err := save(filepath.Join(dir, picture.file), png, stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// save writes a picture as small as it gets.
+func save(path string, png []byte, stdout io.Writer) error {
+	small, err := shrink(png)
+	if err != nil {
+		return fmt.Errorf("make %s smaller: %w", path, err)
+	}
+	if err := os.WriteFile(path, small, 0o644); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%8d  %s\n", len(small), path)
+	return err
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"phalanx/internal/status"
+)
+
+// What the pictures show of this machine.
+const (
+	base    = "/tmp/site"
+	address = "127.0.0.1:8080"
+	admin   = "127.0.0.1:9180"
+)
+
+// large files take no room on the disk: they have nothing but a size.
+var large = map[string]int64{
+	"downloads/desktop-26.04.iso": 5_400 << 20,
+	"downloads/firmware-2.14.img": 640 << 20,
+	"media/keynote-1080p.mp4":     1_900 << 20,
+	"media/interview.flac":        310 << 20,
+	"backup/2026-06-01.tar.zst":   12_700 << 20,
+}
+
+// pool is a server for the pictures.
+type pool struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	exited chan error // its one value is that of Wait
+}
+
+// serve makes the base and starts a master, and returns when it answers.
+func serve(ctx context.Context, master, site string) (*pool, error) {
+	if err := os.Mkdir(base, 0o755); err != nil {
+		return nil, fmt.Errorf("%w; it is to be made, so remove what is there", err)
+	}
+	p := &pool{exited: make(chan error, 1)}
+	if err := fill(site); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(base))
+	}
+	host, port, _ := net.SplitHostPort(address)
+	p.cmd = exec.Command(master, "--base", base, "--bind", host, "--port", port, "--workers", "4", "--admin", admin)
+	p.cmd.Stderr = &p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if err := p.cmd.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(base))
+	}
+	go func() { p.exited <- p.cmd.Wait() }()
+	for {
+		// Whoever has one of the ports is not this one.
+		var seen status.Pool
+		if ask("/status.json", &seen) == nil && seen.Ready && seen.PID == p.cmd.Process.Pid {
+			return p, nil
+		}
+		select {
+		case err := <-p.exited:
+			return nil, errors.Join(fmt.Errorf("%s: %w: %s", master, err, bytes.TrimSpace(p.stderr.Bytes())), os.RemoveAll(base))
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), p.end())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// fill copies the demo site and adds the large files.
+func fill(site string) error {
+	if err := os.CopyFS(base, os.DirFS(site)); err != nil {
+		return fmt.Errorf("copy the demo site: %w", err)
+	}
+	for name, size := range large {
+		path := filepath.Join(base, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			return err
+		}
+		if err := os.Truncate(path, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end stops the server at once and removes its files.
+func (p *pool) end() error {
+	var err error
+	for range 2 { // the second says not to wait for the downloads
+		err = p.cmd.Process.Signal(syscall.SIGTERM)
+		time.Sleep(100 * time.Millisecond) // two within 30 ms are one
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	<-p.exited
+	return errors.Join(err, os.RemoveAll(base))
+}
