@@ -60,7 +60,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 		OnDrain:   func() { refuse(log, sockets) },
 		OnReopen:  sight.Log.Reopen,
 		OnWait:    (&console.Waiting{Out: screen(stderr, o.Verbose)}).Show,
-		Rows:      sight, Desk: sight.Desk, Queue: sockets.Queue, Alert: alert,
+		Queue:     sockets.Queue, Alert: alert,
 	}
 	if o.Model == options.Process {
 		pool.Sockets = sockets
@@ -70,6 +70,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 		Sockets: sockets, Board: sight.Board, Admin: sight.descriptor(), Bell: int(sight.bell.Fd()), Log: sight.Log,
 		Started: sight.Started, Signals: signals, Nohup: hungUp == nil,
 	})
+	sight.watch(&pool)
 	watched(&pool)
 	return supervise.Run(pool)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,7 @@ type sight struct {
 
 	endpoint net.Listener // nil: there is no admin endpoint
 	server   *admin.Server
+	quieting sync.WaitGroup
 }
 
 // newSight makes it, or goes on with that of the program before. Then there are
@@ -122,8 +124,27 @@ func (s *sight) descriptor() int {
 	return fd
 }
 
+// watch lets a pool be seen.
+func (s *sight) watch(pool *supervise.Config) {
+	pool.Rows, pool.Desk = s, s.Desk
+	if s.server == nil {
+		return
+	}
+	pool.Quiet = func(done func()) {
+		s.quieting.Go(func() {
+			_ = s.server.Suspend(quietTime) // what takes longer is cut by the new program
+			done()
+		})
+	}
+	pool.Loud = s.server.Resume
+}
+
+// quietTime is how long who looks at the pool may take before an upgrade.
+const quietTime = time.Second
+
 // close ends it all.
 func (s *sight) close() {
+	s.quieting.Wait()
 	if s.server != nil {
 		_ = s.server.Close() // nobody is left to be told
 		s.End()

@@ -68,9 +68,10 @@ type Server struct {
 	routes  []route
 	metrics *metrics
 	page    *page
-	http    http.Server
+	http    *http.Server
 	end     context.CancelFunc // of the context of all requests
 	serving sync.WaitGroup     // a goroutine for each listener
+	gates   []*gate            // of the listeners
 
 	mu     sync.Mutex
 	asked  sync.WaitGroup // requests under way; none is added once closed
@@ -91,14 +92,21 @@ func New(cfg Config) *Server {
 func newServer(cfg Config, limits limits) *Server {
 	s := &Server{cfg: cfg, limits: limits, metrics: newMetrics(), page: newPage()}
 	s.routes = s.table()
+	s.start()
+	return s
+}
+
+// start makes the HTTP server, which cannot be used again once it has been shut
+// down.
+func (s *Server) start() {
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
-	s.http = http.Server{
+	s.http = &http.Server{
 		Handler:                      http.HandlerFunc(s.serve),
-		ReadHeaderTimeout:            limits.head,
-		ReadTimeout:                  limits.read,
-		WriteTimeout:                 limits.write,
-		IdleTimeout:                  limits.idle,
+		ReadHeaderTimeout:            s.limits.head,
+		ReadTimeout:                  s.limits.read,
+		WriteTimeout:                 s.limits.write,
+		IdleTimeout:                  s.limits.idle,
 		MaxHeaderBytes:               maxHead,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(lines(s.log), "", 0),
@@ -110,18 +118,45 @@ func newServer(cfg Config, limits limits) *Server {
 			}
 		},
 	}
-	return s
 }
 
 // Serve answers what comes in at a listener of [Listen] or [Inherit], in a
 // goroutine of its own, until [Server.Close], which closes l.
 func (s *Server) Serve(l net.Listener) {
+	g := newGate(l, maxClients)
+	s.gates = append(s.gates, g)
+	server := s.http
 	s.serving.Go(func() {
-		err := s.http.Serve(newGate(l, maxClients))
+		err := server.Serve(g)
 		if err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.log(fmt.Sprintf("admin endpoint on %s has ended: %v", l.Addr(), err))
 		}
 	})
+}
+
+// Suspend answers what is under way, for so long at most, and then nothing: who
+// comes waits for Resume, or for the next program of this process, which has the
+// listeners too.
+func (s *Server) Suspend(timeout time.Duration) error {
+	var errs []error
+	for _, g := range s.gates {
+		errs = append(errs, g.suspend())
+	}
+	s.serving.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return errors.Join(append(errs, s.http.Shutdown(ctx))...)
+}
+
+// Resume goes on after Suspend.
+func (s *Server) Resume() {
+	gates := s.gates
+	s.gates = nil
+	s.start()
+	for _, g := range gates {
+		_ = g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{}) // of a closed one, Serve tells
+		s.Serve(g.Listener)
+	}
 }
 
 // Close closes the listeners, gives requests under way two seconds to end, and
@@ -136,6 +171,11 @@ func (s *Server) Close() error {
 		err = s.http.Close()
 	}
 	s.serving.Wait()
+	for _, g := range s.gates {
+		if g.kept { // Suspend was the last that was heard
+			err = errors.Join(err, g.Listener.Close())
+		}
+	}
 	s.join()
 	return err
 }

@@ -28,16 +28,17 @@ func rate(n float64) string {
 	return count(n)
 }
 
-// size writes bytes with three significant digits and a binary unit.
+// size writes bytes with three significant digits and a decimal unit, as top
+// does.
 func size(n float64) string {
 	unit := 0
-	for ; n >= 999.5 && unit < len("KMGTPE"); unit++ {
-		n /= 1024
+	for ; n >= 999.5 && unit < len("kMGTPE"); unit++ {
+		n /= 1000
 	}
 	if unit == 0 {
 		return count(n) + " B"
 	}
-	return digits3(n) + " " + "KMGTPE"[unit-1:unit] + "iB"
+	return digits3(n) + " " + "kMGTPE"[unit-1:unit] + "B"
 }
 
 // seconds writes a short time with three significant digits.

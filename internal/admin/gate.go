@@ -25,6 +25,7 @@ type gate struct {
 
 	mu     sync.Mutex
 	guests []*guest      // those that have no request by since, and the others anywhere
+	kept   bool          // Close leaves the listener open
 	room   chan struct{} // has a token when somebody has left or begun to wait
 	closed chan struct{}
 	once   sync.Once
@@ -38,6 +39,9 @@ func newGate(l net.Listener, max int) *gate {
 func (g *gate) Accept() (net.Conn, error) {
 	c, err := g.Listener.Accept()
 	if err != nil {
+		if g.suspended() {
+			err = http.ErrServerClosed // and no passing trouble, as a deadline would be
+		}
 		return nil, err
 	}
 	guest := &guest{Conn: c, gate: g}
@@ -63,8 +67,27 @@ func (g *gate) Close() error {
 	for i := g.firstWaiting(); i >= 0; i = g.firstWaiting() {
 		g.expel(i)
 	}
+	kept := g.kept
 	g.mu.Unlock()
+	if kept {
+		return nil
+	}
 	return g.Listener.Close()
+}
+
+func (g *gate) suspended() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kept
+}
+
+// suspend ends Accept, and leaves those who come from now on to whoever has the
+// listener next.
+func (g *gate) suspend() error {
+	g.mu.Lock()
+	g.kept = true
+	g.mu.Unlock()
+	return g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Unix(1, 0))
 }
 
 // admit lets c in, or says when it is worth another try; nil: when there is room.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -126,6 +127,11 @@ func Inherit(fd int) (net.Listener, error) {
 		return nil, &Error{1, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err}
 	}
 	return own(l), nil
+}
+
+// SetDeadline is that of the listener of package net.
+func (l *listener) SetDeadline(t time.Time) error {
+	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(t)
 }
 
 // Descriptor returns that of a listener, which stays its own: close-on-exec,

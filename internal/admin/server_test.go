@@ -2,7 +2,9 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -182,5 +184,51 @@ func TestCloseGivesUp(t *testing.T) {
 	<-answer
 	if lines := s.lines(); len(lines) != 0 {
 		t.Errorf("logged: %q", lines)
+	}
+}
+
+// While it is suspended nobody is cut and nobody refused: who comes waits, for
+// Resume or for the next program.
+func TestSuspend(t *testing.T) {
+	s := start(t, short)
+	for _, addr := range []string{s.tcp, s.unix} {
+		if reply, err := client(addr).Get("http://localhost/healthz"); err != nil {
+			t.Fatal(err)
+		} else {
+			reply.Body.Close()
+		}
+	}
+	if err := s.Server.Suspend(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan error, 2)
+	for _, addr := range []string{s.tcp, s.unix} {
+		go func() {
+			reply, err := client(addr).Get("http://localhost/healthz")
+			if err == nil {
+				err = reply.Body.Close()
+			}
+			answers <- err
+		}()
+	}
+	select {
+	case err := <-answers:
+		t.Errorf("one is answered: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	s.Server.Resume()
+	for range 2 {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Server.Suspend(time.Second); err != nil {
+		t.Error(err)
+	}
+	if err := s.Server.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(s.unix); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket's file is still there: %v", err)
 	}
 }

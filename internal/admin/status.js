@@ -12,8 +12,8 @@
 
 	function size(n) {
 		let unit = 0;
-		for (; n >= 999.5 && unit < 6; unit++) n /= 1024;
-		return unit === 0 ? count(n) + ' B' : digits3(n) + ' ' + 'KMGTPE'[unit - 1] + 'iB';
+		for (; n >= 999.5 && unit < 6; unit++) n /= 1000;
+		return unit === 0 ? count(n) + ' B' : digits3(n) + ' ' + 'kMGTPE'[unit - 1] + 'B';
 	}
 
 	function seconds(s) {

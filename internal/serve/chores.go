@@ -51,8 +51,7 @@ func (l *Loop) seen() []Seen {
 	all := make([]Seen, 0, l.open)
 	for _, p := range l.peers {
 		if p != nil {
-			v := p.conn.View()
-			all = append(all, Seen{peerAddress(int(p.fd)), v, l.now.Mono - v.Since})
+			all = append(all, see(int(p.fd), p.conn.View(), l.now.Mono))
 		}
 	}
 	return all

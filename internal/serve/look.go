@@ -42,11 +42,11 @@ func (w *Worker) seen() []Seen {
 		s.mu.Lock()
 		view := s.view
 		s.mu.Unlock()
-		client := "unknown"
+		seen := Seen{"unknown", view, now - view.Since}
 		if s.raw != nil {
-			s.raw.Control(func(fd uintptr) { client = peerAddress(int(fd)) })
+			s.raw.Control(func(fd uintptr) { seen = see(int(fd), view, now) })
 		}
-		all = append(all, Seen{client, view, now - view.Since})
+		all = append(all, seen)
 	}
 	return all
 }

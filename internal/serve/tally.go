@@ -3,6 +3,8 @@ package serve
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"phalanx/internal/conn"
 	"phalanx/internal/proto"
 	"phalanx/internal/scoreboard"
@@ -106,7 +108,17 @@ func (v *survey) publish(row *scoreboard.Row, c *clock) {
 
 // Seen is a connection for who asks for all of them.
 type Seen struct {
-	Client string // address and port
-	conn.View
-	Age time.Duration // since View.Since
+	Client    string        // address and port
+	conn.View               // Sent is what the client has acknowledged
+	Age       time.Duration // since View.Since
+}
+
+// see completes a view with what the kernel knows of the socket.
+func see(fd int, v conn.View, now time.Duration) Seen {
+	if v.State == conn.Sending && v.Sent > 0 {
+		if waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
+			v.Sent = max(0, v.Sent-int64(waiting))
+		}
+	}
+	return Seen{peerAddress(fd), v, now - v.Since}
 }

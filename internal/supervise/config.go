@@ -23,6 +23,10 @@ type Config struct {
 	// Exec executes the master's program anew, in place, and returns only when
 	// that failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
 	Exec func(State) error
+	// Quiet ends what others ask of the Desk, before Exec, and calls done, once, when
+	// that has ended, from any goroutine; Loud lets them ask again. nil: nobody asks.
+	Quiet func(done func())
+	Loud  func()
 	// Resume is the pool that the program before had; nil: there was none.
 	Resume *State
 	Adopt  func(Handle) (Process, error) // [Adopt]

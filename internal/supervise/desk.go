@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -192,18 +191,16 @@ func (d *Desk) order(ctx context.Context, pr promise, begin func(*pool) string) 
 	}
 }
 
-// Stop lets the pool end, like SIGTERM; a second one stops at once. It does not
-// wait for the end.
+// Stop lets the pool end, like a first SIGTERM, and does not wait for the end.
+// Two who stop it want the same: nothing is cut.
 func (d *Desk) Stop(ctx context.Context) status.Outcome {
 	var o status.Outcome
 	err := d.ask(ctx, func(p *pool) {
-		p.signal(syscall.SIGTERM)
-		o = status.Outcome{OK: true, Message: "draining"}
-		switch {
-		case p.forced:
-			o.Message = "stopped by force: requests under way were cut"
-		case p.phase != stopping:
-			o.Message = fmt.Sprintf("serving on for %v, then draining", p.LameDuck)
+		if p.phase != stopping && p.duckUntil.IsZero() {
+			p.finish()
+		}
+		if o = (status.Outcome{OK: true, Message: "draining"}); p.phase != stopping {
+			o.Message = fmt.Sprintf("serving on for %v, then draining", p.duckUntil.Sub(p.Now()).Round(time.Second))
 		}
 	})
 	if err != nil {

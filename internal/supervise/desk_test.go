@@ -247,10 +247,16 @@ func TestStopOrder(t *testing.T) {
 		if got, _ := r.look(*d); got != "lame-duck 0:101 serving g1 row0" {
 			t.Errorf("the pool is %s", got)
 		}
-		r.pass(sameSignal)
+		r.pass(2 * time.Second)
+		answered(t, asked((*d).Stop), true, "serving on for 3s, then draining")
+		r.pass(3 * time.Second)
 		answered(t, asked((*d).Stop), true, "draining")
 		r.pass(sameSignal)
-		answered(t, asked((*d).Stop), true, "stopped by force: requests under way were cut")
+		answered(t, asked((*d).Stop), true, "draining")
+		r.signalled(0, syscall.SIGINT)
+		r.signal(syscall.SIGTERM) // the first signal
+		r.signalled(0, syscall.SIGINT)
+		r.signal(syscall.SIGTERM)
 		r.ends(130, "stopped by force: requests under way were cut")
 	})
 }

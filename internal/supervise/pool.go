@@ -57,6 +57,8 @@ type pool struct {
 	failed   string        // why the last reload was given up, or ""
 	said     string        // the last alert
 	shown    uint32        // the last ID of an ipc.Show
+	hush     hush          // whether others ask
+	hushed   chan struct{} // Quiet is done; has room for it
 }
 
 // event is news of one process.
@@ -70,7 +72,7 @@ type event struct {
 // Run starts the pool, keeps it whole, and returns when every process has
 // exited: nil after a clean drain, else an [*Error].
 func Run(cfg Config) error {
-	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, past: make(map[int]*Past)}
+	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, past: make(map[int]*Past), hushed: make(chan struct{}, 1)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -106,6 +108,10 @@ func (p *pool) run() {
 			p.reap()
 		case ask := <-p.Desk.queue():
 			ask(p)
+		case <-p.hushed:
+			if p.hush = silent; p.phase == stopping {
+				p.loud() // nothing will be executed
+			}
 		case <-p.alarm():
 			p.expire()
 		}

@@ -36,15 +36,24 @@ func (p *pool) signal(sig os.Signal) {
 		p.upgrade()
 	case sig == syscall.SIGHUP && !p.HungUp():
 		p.reload()
-	case p.phase == serving && p.LameDuck > 0 && p.duckUntil.IsZero() && sig != syscall.SIGHUP:
-		p.duckUntil = p.Now().Add(p.LameDuck)
-		p.Log.Info().Str("for", p.LameDuck.String()).Msg("serving on before the drain")
-		p.OnLameDuck()
+	case p.phase != stopping && p.duckUntil.IsZero() && sig != syscall.SIGHUP:
+		p.finish()
 	case p.phase != stopping:
 		p.stop()
 	case p.stops > 1 && !p.forced:
 		p.force()
 	}
+}
+
+// finish begins the end: at once, or after a while of serving on.
+func (p *pool) finish() {
+	if p.phase != serving || p.LameDuck == 0 {
+		p.stop()
+		return
+	}
+	p.duckUntil = p.Now().Add(p.LameDuck)
+	p.Log.Info().Str("for", p.LameDuck.String()).Msg("serving on before the drain")
+	p.OnLameDuck()
 }
 
 // stop makes every slot unwanted; reconcile relays SIGINT.

@@ -51,12 +51,23 @@ var ErrBusy = errors.New("busy")
 // way. It returns only when that failed. A signal that has come during the
 // check is heeded first: this program is the last to know of it.
 func (p *pool) exec() {
-	if !p.upgrading || !p.atRest() {
+	if !p.upgrading || !p.atRest() || p.hush == hushing {
+		if p.hush == silent {
+			p.loud()
+		}
 		return
 	}
 	var err error
-	if p.Check != nil {
+	if p.Check != nil && p.hush == loud {
 		err = p.Check()
+	}
+	if err == nil && p.Quiet != nil && p.hush == loud {
+		p.hush = hushing
+		p.Quiet(func() { p.hushed <- struct{}{} })
+		return // until then questions are answered
+	}
+	if p.hush == silent {
+		defer p.loud()
 	}
 	if err == nil && len(p.Signals) > 0 {
 		return
@@ -77,6 +88,20 @@ func (p *pool) exec() {
 	if err != nil {
 		p.Alert("upgrade: " + oneLine(err.Error()) + "; the old master goes on")
 	}
+}
+
+// hush is whether others ask the pool.
+type hush int
+
+const (
+	loud    hush = iota
+	hushing      // they are about to end
+	silent
+)
+
+func (p *pool) loud() {
+	p.hush = loud
+	p.Loud()
 }
 
 // atRest reports that every slot has its worker and none is being replaced, and

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"phalanx/internal/ipc"
@@ -99,6 +100,42 @@ func TestResume(t *testing.T) {
 		old[13].die(Exit{})
 		r.die(0, Exit{})
 		r.die(1, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// What others ask is answered until they have been told to end, and again when
+// nothing came of the upgrade.
+func TestQuiet(t *testing.T) {
+	var done func()
+	var notes []string
+	r := &rig{tweak: stubborn}
+	_, d := r.desk(func(c *Config) {
+		c.Check = func() error { notes = append(notes, "check"); return nil }
+		c.Exec = func(State) error { notes = append(notes, "exec"); return syscall.ENOEXEC }
+		c.Quiet = func(f func()) { notes = append(notes, "quiet"); done = f }
+		c.Loud = func() { notes = append(notes, "loud") }
+	})
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGUSR2)
+		r.look(*d)
+		done()
+		synctest.Wait()
+		r.look(*d)
+		if want := []string{"check", "quiet", "exec", "loud"}; !slices.Equal(notes, want) {
+			t.Errorf("%q, want %q", notes, want)
+		}
+		notes = nil
+		r.signal(syscall.SIGUSR2)
+		r.signal(syscall.SIGTERM)
+		done()
+		synctest.Wait()
+		r.look(*d)
+		if want := []string{"check", "quiet", "loud"}; !slices.Equal(notes, want) {
+			t.Errorf("stopped meanwhile: %q, want %q", notes, want)
+		}
+		r.die(0, Exit{})
 		r.ends(0, "")
 	})
 }

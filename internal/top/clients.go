@@ -14,7 +14,7 @@ import (
 
 // samples is over how many looks the speed of a download is taken: the server
 // sends in bursts of a MiB, and one second alone tells little.
-const samples = 5
+const samples = 10
 
 // client is a connection with what only several looks can tell.
 type client struct {
