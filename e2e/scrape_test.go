@@ -181,7 +181,7 @@ func TestAdminUpgrade(t *testing.T) {
 	started := e.pool().Started
 	quit := make(chan struct{})
 	var joined sync.WaitGroup
-	var asked, cut atomic.Int64
+	var asked atomic.Int64
 	for range 2 {
 		joined.Go(func() {
 			for {
@@ -192,11 +192,7 @@ func TestAdminUpgrade(t *testing.T) {
 				}
 				reply, err := askUnix(e.addr, "/healthz")
 				asked.Add(1)
-				switch {
-				case err == nil && strings.HasPrefix(reply, "HTTP/1.1 200"):
-				case isCut(err): // it was in the middle of one when the program was replaced
-					cut.Add(1)
-				default:
+				if err != nil || !strings.HasPrefix(reply, "HTTP/1.1 200") {
 					t.Errorf("/healthz: %q, %v", reply, err)
 				}
 			}
@@ -212,10 +208,8 @@ func TestAdminUpgrade(t *testing.T) {
 	}
 	close(quit)
 	joined.Wait()
-	// What it was in the middle of are two clients' requests for each upgrade.
-	t.Logf("%d requests, %d of them cut by an upgrade", asked.Load(), cut.Load())
-	if cut.Load() > 2*3 {
-		t.Errorf("%d requests were cut by 3 upgrades", cut.Load())
+	if asked.Load() < 50 {
+		t.Errorf("%d requests", asked.Load())
 	}
 	if after, err := os.Lstat(e.addr); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the socket is another one: %v", err)
