@@ -211,8 +211,8 @@ func TestStrangers(t *testing.T) {
 	}{
 		{"a page", reply(200, "text/html; charset=utf-8", "<p>"), `its answer is "text/html", not JSON`},
 		{"no type", reply(200, "", ""), `its answer is "", not JSON`},
-		{"404", reply(404, "text/plain", "no"), "it answers 404 Not Found"},
-		{"redirect", reply(302, "text/plain", ""), "it answers 302 Found"},
+		{"404", reply(404, "text/plain", "no"), `it answers "404 Not Found"`},
+		{"redirect", reply(302, "text/plain", ""), `it answers "302 Found"`},
 		{"half", reply(200, "application/json", `{"pid":`), "its answer is no JSON of a pool: unexpected end of JSON input"},
 		{"more", reply(200, "application/json", `{"pid":1,"state":"serving"} x`), "its answer is no JSON of a pool: invalid character 'x' after top-level value"},
 		{"other JSON", reply(200, "application/json", `{"name":"x"}`), "its answer is JSON of something else"},

@@ -15,6 +15,7 @@ import (
 // model is all that is seen and all that decides it. One goroutine has it:
 // Bubble Tea's.
 type model struct {
+	broken  error // why it ends, if that is a mistake
 	owner   *owner
 	refresh time.Duration
 	clock   func() time.Time
@@ -78,6 +79,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.clients != nil && !m.clients.loaded && !m.listing { // another list was asked for meanwhile
 			return m, m.list()
 		}
+	case broke:
+		m.broken = msg.err
+		return m, tea.Quit
 	case tea.KeyPressMsg:
 		return m, m.press(msg.String())
 	}

@@ -53,9 +53,16 @@ func Run(ctx context.Context, source Source, in, out *os.File, o Options) error 
 	owned := &owner{ctx: looks, source: source}
 	m := newModel(owned, o.Refresh, time.Now)
 	m.take(first, time.Now())
-	_, err = tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
-		tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler()).Run()
+	program := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out),
+		tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler())
+	// It could be given ctx, but then does not wait for its reader at the end.
+	forget := context.AfterFunc(ctx, program.Quit)
+	_, err = program.Run()
+	forget()
 	owned.end(cancel)
+	if err == nil {
+		err = m.broken
+	}
 	switch {
 	case ctx.Err() != nil, errors.Is(err, tea.ErrInterrupted):
 		return nil
@@ -108,6 +115,20 @@ type listed struct {
 	at        time.Time
 }
 
+// broke is a panic in a look.
+type broke struct{ err error }
+
+// guarded makes a message of a panic: the view ends as it does otherwise, and the
+// terminal is as it was.
+func guarded(look func() tea.Msg) (m tea.Msg) {
+	defer func() {
+		if p := recover(); p != nil {
+			m = broke{fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return look()
+}
+
 // ticked comes once for each refresh.
 type ticked time.Time
 
@@ -119,9 +140,11 @@ func (m *model) look() tea.Cmd {
 			return nil
 		}
 		defer o.running.Done()
-		began := clock()
-		p, err := o.source.Pool(o.ctx)
-		return looked{p, err, began}
+		return guarded(func() tea.Msg {
+			began := clock()
+			p, err := o.source.Pool(o.ctx)
+			return looked{p, err, began}
+		})
 	}
 }
 
@@ -133,8 +156,10 @@ func (m *model) list() tea.Cmd {
 			return nil
 		}
 		defer o.running.Done()
-		l, err := o.source.Connections(o.ctx, slot, pid)
-		return listed{slot, pid, l, err, clock()}
+		return guarded(func() tea.Msg {
+			l, err := o.source.Connections(o.ctx, slot, pid)
+			return listed{slot, pid, l, err, clock()}
+		})
 	}
 }
 
