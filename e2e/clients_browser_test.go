@@ -95,7 +95,7 @@ func recording(t *testing.T, path string, seconds int) (size int64) {
 func checkSeeks(t *testing.T, s *server, size int64, pages int) {
 	t.Helper()
 	events, _ := s.log.all()
-	asked := regexp.MustCompile(`GET /long\.wav .*Range: bytes=(\d+)-`)
+	asked := regexp.MustCompile(`(?s)GET /long\.wav .*Range: bytes=(\d+)-`)
 	far := 0
 	for _, e := range withMessage(events, "head") {
 		if m := asked.FindStringSubmatch(e.text("head")); m != nil {

@@ -64,13 +64,13 @@ func (g *gate) Accept() (net.Conn, error) {
 func (g *gate) Close() error {
 	g.once.Do(func() { close(g.closed) })
 	g.mu.Lock()
-	for i := g.firstWaiting(); i >= 0; i = g.firstWaiting() {
+	kept := g.kept
+	for i := g.firstWaiting(); i >= 0 && !kept; i = g.firstWaiting() {
 		g.expel(i)
 	}
-	kept := g.kept
 	g.mu.Unlock()
 	if kept {
-		return nil
+		return nil // and those whose request is on its way are still answered
 	}
 	return g.Listener.Close()
 }
