@@ -19,6 +19,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/scoreboard"
+	"phalanx/internal/site"
 )
 
 // Config is what a worker is told.
@@ -105,7 +106,8 @@ type Worker struct {
 
 // inlineMax is the size in bytes up to which a body is copied behind its head
 // and sent with it: one write of both costs less than a write and a sendfile.
-const inlineMax = 32 << 10
+// What is kept in memory has no file that could be sent in another way.
+const inlineMax = site.MaxBody
 
 // reportEvery is how often a worker that ends says what is left.
 const reportEvery = time.Second

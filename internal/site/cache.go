@@ -27,12 +27,15 @@ type Cache struct {
 	Now func() time.Time
 }
 
+// MaxBody is the size in bytes up to which a body is kept in memory. Its file is
+// closed then, so that it has to be sent as [File.Body].
+const MaxBody = 32 << 10
+
 // Bounds of a cache.
 const (
-	maxFound  = 1024     // files
-	maxFailed = 256      // paths without one
-	maxBody   = 32 << 10 // bytes of a body that is kept in memory
-	maxBodies = 8 << 20  // bytes of all bodies
+	maxFound  = 1024    // files
+	maxFailed = 256     // paths without one
+	maxBodies = 8 << 20 // bytes of all bodies
 	settled   = 2 * time.Second
 	unused    = 10 * time.Second // after which an entry is swept
 )
@@ -139,7 +142,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 // load reads a small file whole. It returns false if the file was changed
 // meanwhile.
 func (c *Cache) load(f *File) bool {
-	if f.size > maxBody || f.body != nil || !inMemory(f) {
+	if f.size > MaxBody || f.body != nil || !inMemory(f) {
 		return true
 	}
 	body := make([]byte, f.size)

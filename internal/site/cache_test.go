@@ -13,7 +13,7 @@ import (
 func settledRoot(t *testing.T) (dir string, c *Cache, now *time.Time) {
 	t.Helper()
 	dir = t.TempDir()
-	for name, size := range map[string]int{"big": maxBody + 1, "small": 10} {
+	for name, size := range map[string]int{"big": MaxBody + 1, "small": 10} {
 		if err := os.WriteFile(dir+"/"+name, make([]byte, size), 0o644); err != nil {
 			t.Fatal(err)
 		}
