@@ -55,7 +55,7 @@ func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 		dst = binary.AppendUvarint(dst, uint64(c.segment.Off))
 		dst = binary.AppendUvarint(dst, uint64(c.segment.Len))
 	}
-	if r := c.record; r != nil {
+	if r := c.record; r != nil && r.obs != nil {
 		for _, p := range [][]byte{r.Method, r.Target, r.Referer, r.Agent, r.ID} {
 			dst = appendBytes(dst, p)
 		}
@@ -82,7 +82,7 @@ func (c *Conn) stateFlags() (flags byte) {
 	if c.linger {
 		flags |= stateLinger
 	}
-	if c.record != nil {
+	if c.record != nil && c.record.obs != nil {
 		flags |= stateWatched
 	}
 	if c.long != nil {

@@ -63,11 +63,13 @@ func (c *Conn) note(r *proto.Request, head []byte, now Now) {
 	if w.Headed = now.Mono; head == nil {
 		return
 	}
-	w.Method = append(w.Method, r.MethodName.In(head)...)
-	w.Target = append(w.Target, r.Target.In(head)...)
-	w.Minor = r.Minor
-	w.Referer = append(w.Referer, r.Value(head, proto.FieldReferer)...)
-	w.Agent = append(w.Agent, r.Value(head, proto.FieldUserAgent)...)
+	if w.obs != nil {
+		w.Method = append(w.Method, r.MethodName.In(head)...)
+		w.Target = append(w.Target, r.Target.In(head)...)
+		w.Minor = r.Minor
+		w.Referer = append(w.Referer, r.Value(head, proto.FieldReferer)...)
+		w.Agent = append(w.Agent, r.Value(head, proto.FieldUserAgent)...)
+	}
 	if c.cfg.ID == nil {
 		return
 	}
