@@ -140,7 +140,7 @@ func (s *sight) watch(pool *supervise.Config) {
 }
 
 // quietTime is how long who looks at the pool may take before an upgrade.
-const quietTime = time.Second
+const quietTime = 3 * time.Second
 
 // close ends it all.
 func (s *sight) close() {

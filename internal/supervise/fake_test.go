@@ -30,6 +30,7 @@ type fake struct {
 	stubborn bool // lives through SIGINT
 	deaf     bool // and for a while through SIGKILL
 	full     bool
+	broken   bool // it is dead already, and nobody has heard of it
 }
 
 func (f *fake) PID() int     { return f.pid }
@@ -53,8 +54,11 @@ func (f *fake) Receive() (ipc.Message, error) {
 }
 
 func (f *fake) Send(m ipc.Message) error {
-	if f.full {
+	switch {
+	case f.full:
 		return ipc.ErrFull
+	case f.broken:
+		return syscall.EPIPE
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

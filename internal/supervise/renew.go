@@ -160,16 +160,17 @@ const unneeded = "not needed any longer"
 // the listening socket has no other owner.
 func (p *pool) retire(old, heir *worker, queue bool) {
 	p.limit(old, queue)
-	m := ipc.Retire{Queue: queue}
-	if old.canGive(heir) && p.bequeath(old, heir, m) {
-		old.giving = true
+	if old.queue = queue; !old.canGive(heir) {
+		p.tell(old, ipc.Retire{Queue: queue})
 		return
 	}
-	p.tell(old, m)
+	old.giving = true
+	p.bequeath(old, heir) // if the heir has just died, provide finds another
 }
 
-// bequeath gives each of the two its end of a new channel.
-func (p *pool) bequeath(old, heir *worker, m ipc.Retire) bool {
+// bequeath gives each of the two its end of a new channel, and with it the old
+// one its leave.
+func (p *pool) bequeath(old, heir *worker) {
 	giver, taker, err := ipc.Bequest()
 	if err == nil {
 		defer unix.Close(giver)
@@ -177,14 +178,13 @@ func (p *pool) bequeath(old, heir *worker, m ipc.Retire) bool {
 		err = heir.proc.SendFile(ipc.Adopt{}, taker)
 	}
 	if err == nil {
-		err = old.proc.SendFile(m, giver)
+		err = old.proc.SendFile(ipc.Retire{Queue: old.queue}, giver)
 	}
 	if err != nil {
 		p.Log.Info().Int("slot", old.slot.index).Int("pid", old.pid).Err(err).Msg("connections not handed over")
-		return false
+		return
 	}
 	old.taker = heir
-	return true
 }
 
 // provide finds another heir for workers whose heir has died.
@@ -196,7 +196,7 @@ func (p *pool) provide() {
 		switch heir := p.heir(w.slot.index); {
 		case heir == nil:
 		case w.canGive(heir):
-			p.bequeath(w, heir, ipc.Retire{})
+			p.bequeath(w, heir)
 		default:
 			p.interrupt(w) // nobody will ever take them: it drains
 		}

@@ -296,3 +296,47 @@ func TestHeirDies(t *testing.T) {
 		r.ends(0, "")
 	})
 }
+
+// A new worker that dies as soon as it has said that it is ready takes nobody's
+// connections: the next one gets them, and the old one waits for that.
+func TestHeirDiesAtOnce(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 2, r, func(r *rig) {
+		r.heirs(0, 1)
+		r.hello(0, 1)
+		r.signal(syscall.SIGHUP)
+		r.heirs(2)
+		r.procs[2].broken = true
+		r.hello(2)
+		r.told(0, ipc.Serve{})
+		r.die(2, Exit{Signal: syscall.SIGKILL})
+		r.told(0, ipc.Serve{}, ipc.Retire{}) // to the worker of the other slot
+		r.told(1, ipc.Serve{}, ipc.Adopt{})
+		r.signalled(0)
+		r.signal(syscall.SIGTERM)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+	})
+	// Alone, it waits until there is somebody.
+	r = &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.heirs(0)
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.heirs(1)
+		r.procs[1].broken = true
+		r.hello(1)
+		r.told(0, ipc.Serve{})
+		r.die(1, Exit{Signal: syscall.SIGKILL})
+		r.told(0, ipc.Serve{})
+		r.heirs(2)
+		r.hello(2)
+		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.told(2, ipc.Serve{}, ipc.Adopt{})
+		r.signal(syscall.SIGTERM)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+	})
+}

@@ -28,7 +28,8 @@ type worker struct {
 	version    string       // as it said
 	heir       bool         // it can take connections over, and hand its own over
 	giving     bool         // it gives its connections away
-	taker      *worker      // to this one; nil when that has died
+	taker      *worker      // to this one; nil when that has died, or was not there
+	queue      bool         // its listening socket has no other owner
 	failed     *ipc.Failed  // what it said before it went
 	left       ipc.Left     // what it still has to do, as it last said
 	leftAt     time.Time    // when
