@@ -16,6 +16,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -145,6 +146,15 @@ func (s *Server) Suspend(timeout time.Duration) error {
 	s.serving.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	// Shutdown drops a request that it has not seen the beginning of.
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for slices.ContainsFunc(s.gates, (*gate).pending) && ctx.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
 	return errors.Join(append(errs, s.http.Shutdown(ctx))...)
 }
 

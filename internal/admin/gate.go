@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,14 @@ func (g *gate) suspended() bool {
 	return g.kept
 }
 
+// pending reports that somebody who was let in waits for an answer, or has not
+// asked yet.
+func (g *gate) pending() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.guests, func(c *guest) bool { return c.busy || !c.asked })
+}
+
 // suspend ends Accept, and leaves those who come from now on to whoever has the
 // listener next.
 func (g *gate) suspend() error {
@@ -144,6 +153,7 @@ type guest struct {
 	gate  *gate
 	since time.Time // without a request
 	busy  bool      // a request is being answered
+	asked bool      // there has been one
 	out   bool      // it is no longer among the guests
 }
 
@@ -152,6 +162,7 @@ func (c *guest) begin() bool {
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
 	c.busy = !c.out
+	c.asked = true
 	return c.busy
 }
 
