@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -233,6 +234,12 @@ func TestTerminalLog(t *testing.T) {
 	s.port = port
 	s.awaitAnswer()
 	s.mustServe("/?unmistakable", "front")
+	// Ctrl-C throws away what a terminal has not shown yet (NOFLSH in termios(3)).
+	await(t, 5*time.Second, "the request on the terminal", func() bool {
+		term.mu.Lock()
+		defer term.mu.Unlock()
+		return strings.Contains(term.screen.String(), "unmistakable")
+	})
 	term.press(ctrlC)
 	if code := s.wait(5 * time.Second); code != 0 {
 		t.Errorf("exit status %d, want 0", code)
