@@ -60,6 +60,7 @@ type limits struct {
 	write time.Duration // from the head's end to the reply's
 	idle  time.Duration // between two requests
 	grace time.Duration // for what is under way at Close
+	room  time.Duration // without a request, while others want the place; 0: patience
 }
 
 // Server answers requests.
@@ -125,6 +126,9 @@ func (s *Server) start() {
 // goroutine of its own, until [Server.Close], which closes l.
 func (s *Server) Serve(l net.Listener) {
 	g := newGate(l, maxClients)
+	if s.limits.room > 0 {
+		g.patience = s.limits.room
+	}
 	s.gates = append(s.gates, g)
 	server := s.http
 	s.serving.Go(func() {
