@@ -37,7 +37,12 @@ func (f *fake) PID() int     { return f.pid }
 func (f *fake) Close() error { return nil }
 func (f *fake) Wait() Exit   { return <-f.dead }
 
-func (f *fake) Handle() (Handle, error) { return Handle{PID: f.pid}, nil }
+func (f *fake) Handle() (Handle, error) {
+	if f.broken {
+		return Handle{}, os.ErrClosed
+	}
+	return Handle{PID: f.pid}, nil
+}
 
 func (f *fake) Receive() (ipc.Message, error) {
 	select {

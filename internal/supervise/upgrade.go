@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -128,7 +129,8 @@ func (p *pool) state() (State, error) {
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
-			return State{}, err
+			// It has just ended, and the news of that is on its way.
+			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
 			Handle: h, Slot: w.slot.index, Row: w.row, Leaving: w.leaving(), Giving: w.giving, Heir: w.heir,

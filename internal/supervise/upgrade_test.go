@@ -139,3 +139,25 @@ func TestQuiet(t *testing.T) {
 		r.ends(0, "")
 	})
 }
+
+// A worker that ends at that moment puts the upgrade off, and does not end it.
+func TestUpgradeMeetsADeath(t *testing.T) {
+	execs := 0
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.Exec = func(State) error { execs++; return syscall.ENOEXEC }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.procs[0].broken = true
+		r.signal(syscall.SIGUSR2)
+		r.expect(1, "serving")
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.hello(1)
+		if execs != 1 {
+			t.Errorf("executed %d times, want once", execs)
+		}
+		r.signal(syscall.SIGTERM)
+		r.die(1, Exit{})
+		r.ends(0, "")
+	})
+}
