@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 
@@ -74,21 +72,11 @@ func order(stdout *os.File) func(status.Outcome, error) error {
 		case err != nil:
 			return err
 		case !o.OK:
-			return fmt.Errorf("not done: %s", printable(o.Message))
+			return fmt.Errorf("not done: %s", o.Message)
 		}
-		_, err = fmt.Fprintln(stdout, printable(o.Message))
+		_, err = fmt.Fprintln(stdout, o.Message)
 		return err
 	}
-}
-
-// printable has nothing in it that a terminal obeys.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
 }
 
 // explained prints why a request would be answered as it would.

@@ -1,6 +1,10 @@
 package accesslog
 
-import "unicode/utf8"
+import (
+	"math"
+
+	"phalanx/internal/logging"
+)
 
 const hex = "0123456789abcdef"
 
@@ -76,52 +80,11 @@ func appendClient(dst []byte, client string) []byte {
 	return dst
 }
 
-// appendJSON appends a JSON string in ASCII alone (RFC 8259 §7), or null for an
-// empty one. A character beyond ASCII becomes \uXXXX, and so does a byte that is
-// part of none: \u0080 to \u00ff. That cannot be told from the character of the
-// same number, but the line is valid whatever a client sends.
+// appendJSON appends a JSON string, as the verbose log has it, whole, or null for
+// an empty one.
 func appendJSON[T string | []byte](dst []byte, s T) []byte {
 	if len(s) == 0 {
 		return append(dst, "null"...)
 	}
-	dst = append(dst, '"')
-	for len(s) > 0 {
-		n := plain(s)
-		dst = append(dst, s[:n]...)
-		if s = s[n:]; len(s) > 0 {
-			size := 0
-			dst, size = appendJSONEscape(dst, s)
-			s = s[size:]
-		}
-	}
-	return append(dst, '"')
-}
-
-// appendJSONEscape escapes the first character of s, which has size bytes.
-func appendJSONEscape[T string | []byte](dst []byte, s T) (escaped []byte, size int) {
-	switch c := s[0]; c {
-	case '"', '\\':
-		return append(dst, '\\', c), 1
-	case '\n':
-		return append(dst, `\n`...), 1
-	case '\r':
-		return append(dst, `\r`...), 1
-	case '\t':
-		return append(dst, `\t`...), 1
-	}
-	var begin [utf8.UTFMax]byte
-	r, size := utf8.DecodeRune(begin[:copy(begin[:], s)])
-	if r == utf8.RuneError && size <= 1 {
-		return appendUnit(dst, rune(s[0])), 1
-	}
-	if r < 0x10000 {
-		return appendUnit(dst, r), size
-	}
-	r -= 0x10000
-	return appendUnit(appendUnit(dst, 0xd800+r>>10), 0xdc00+r&0x3ff), size
-}
-
-// appendUnit appends \uXXXX.
-func appendUnit(dst []byte, unit rune) []byte {
-	return append(dst, '\\', 'u', hex[unit>>12&15], hex[unit>>8&15], hex[unit>>4&15], hex[unit&15])
+	return logging.AppendJSON(dst, s, math.MaxInt)
 }

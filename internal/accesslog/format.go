@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -19,15 +18,6 @@ const (
 	// JSON is an object of the same fields in each line (RFC 8259).
 	JSON Format = "json"
 )
-
-// ParseFormat finds a format by its name.
-func ParseFormat(name string) (Format, error) {
-	switch f := Format(name); f {
-	case Common, Combined, JSON:
-		return f, nil
-	}
-	return "", fmt.Errorf("access log format %q is unknown; choose common, combined or json", name)
-}
 
 // Entry is a request and its reply. What is empty or zero was not there.
 type Entry struct {

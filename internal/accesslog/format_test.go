@@ -106,17 +106,6 @@ func TestFormatterKeepsSecond(t *testing.T) {
 	}
 }
 
-func TestParseFormat(t *testing.T) {
-	for _, name := range []string{"common", "combined", "json"} {
-		if f, err := ParseFormat(name); string(f) != name || err != nil {
-			t.Errorf("%q: %q, %v", name, f, err)
-		}
-	}
-	if _, err := ParseFormat("JSON"); err == nil || !strings.Contains(err.Error(), "choose common, combined or json") {
-		t.Errorf("JSON: %v", err)
-	}
-}
-
 func TestFormattingAllocatesNothing(t *testing.T) {
 	e := entry()
 	e.Agent = []byte("\"é\xff")

@@ -31,13 +31,6 @@ type address struct {
 	network, where string
 }
 
-// CheckAddress says whether [Listen] would understand an address, without
-// looking at this machine. Its errors are those of Listen.
-func CheckAddress(addr string) error {
-	_, err := parse(addr)
-	return err
-}
-
 func parse(addr string) (address, error) {
 	if strings.Contains(addr, "/") {
 		return parsePath(addr)

@@ -85,8 +85,8 @@ func TestWrongAddresses(t *testing.T) {
 		{"no-such-host.invalid:9180", 78, "no-such-host.invalid"},
 	} {
 		refused(t, test.addr, test.code, test.words)
-		if err := CheckAddress(test.addr); (err != nil) != (test.code == 64 || strings.Contains(test.words, "too many")) {
-			t.Errorf("check of %q: %v", test.addr, err)
+		if _, err := parse(test.addr); (err != nil) != (test.code == 64 || strings.Contains(test.words, "too many")) {
+			t.Errorf("parse %q: %v", test.addr, err)
 		}
 	}
 }
@@ -280,7 +280,7 @@ func TestInheritRefusesOtherDescriptors(t *testing.T) {
 	}
 }
 
-func FuzzCheckAddress(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"9180", ":9180", "[::1]:9180", "/run/x.sock", "@/x", "a\x00/b", "[", "%:1"} {
 		f.Add(seed)
 	}

@@ -31,7 +31,7 @@ var rooms = map[string][]string{
 	"internal/upgrade":   {"internal/listen", "internal/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/console":   {"internal/supervise"},
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
-	"internal/accesslog": {"golang.org/x/sys/unix"},
+	"internal/accesslog": {"internal/logging", "golang.org/x/sys/unix"},
 	"internal/archtest":  {},
 	"internal/admin": {
 		"internal/histogram", "internal/status", "github.com/prometheus/client_golang/prometheus",

@@ -14,7 +14,7 @@ const hex = "0123456789abcdef"
 // becomes \uXXXX, and a byte that is part of none \u0080 to \u00ff. A string of
 // more than n bytes, its quotes not counted, is cut between characters and ended
 // with an ellipsis; n is at least 3.
-func AppendJSON(dst, b []byte, n int) []byte {
+func AppendJSON[T string | []byte](dst []byte, b T, n int) []byte {
 	dst = append(dst, '"')
 	begin, fits := len(dst), len(dst) // fits: an ellipsis would have room behind it
 	for len(b) > 0 {
@@ -47,8 +47,9 @@ func AppendJSON(dst, b []byte, n int) []byte {
 
 // appendRune appends the first character of b, which has size bytes, by its
 // number, or by the two of UTF-16 that stand for it.
-func appendRune(dst, b []byte) (_ []byte, size int) {
-	r, size := utf8.DecodeRune(b)
+func appendRune[T string | []byte](dst []byte, b T) (_ []byte, size int) {
+	var begin [utf8.UTFMax]byte
+	r, size := utf8.DecodeRune(begin[:copy(begin[:], b)])
 	if r == utf8.RuneError && size == 1 {
 		r = rune(b[0])
 	}

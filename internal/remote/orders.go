@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"phalanx/internal/status"
 )
@@ -83,14 +85,23 @@ func (c *Client) order(ctx context.Context, path string, query url.Values) (stat
 		if outcome.Message == "" {
 			return outcome, c.stranger("its answer is JSON of something else")
 		}
-		outcome.OK = outcome.OK && a.code == http.StatusOK
-		return outcome, nil
+		return status.Outcome{OK: outcome.OK && a.code == http.StatusOK, Message: printable(outcome.Message)}, nil
 	case http.StatusForbidden:
 		return outcome, c.fail(fs.ErrPermission, "orders need the unix socket; start master with --admin /PATH/OF/SOCKET and name that here")
 	case http.StatusBadRequest:
 		if c.decode(a, &outcome) == nil && outcome.Message != "" {
-			return status.Outcome{Message: outcome.Message}, nil
+			return status.Outcome{Message: printable(outcome.Message)}, nil
 		}
 	}
-	return outcome, c.stranger("it answers " + a.status)
+	return outcome, c.stranger(fmt.Sprintf("it answers %q", a.status))
+}
+
+// printable has nothing in it that a terminal obeys: who answers may be anybody.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
 }

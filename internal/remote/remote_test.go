@@ -71,7 +71,7 @@ func pool(pid int) *http.ServeMux {
 			asJSON(w, 400, status.Outcome{Message: "a pool has at least one worker"})
 			return
 		}
-		asJSON(w, 409, status.Outcome{Message: "worker 3 does not start"})
+		asJSON(w, 409, status.Outcome{Message: "worker 3 does\x1bnot start"})
 	})
 	return mux
 }
