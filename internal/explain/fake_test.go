@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/proto"
 	"phalanx/internal/site"
+	"phalanx/internal/website"
 )
 
 // fixed is the time of the replies, and changed that of most files.
@@ -60,24 +60,6 @@ func plant(t testing.TB) string {
 	return dir
 }
 
-// files lets a connection open those of the root.
-type files struct{ root *site.Root }
-
-func (f files) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	file, status := f.root.Open(path, codings)
-	return file, status
-}
-
-func (f files) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
-	l, status := f.root.List(path, query, json)
-	return l, status
-}
-
-func (f files) Page(s proto.Status) (conn.File, bool) {
-	file, ok := f.root.Page(s)
-	return file, ok
-}
-
 // open opens the directory as a worker does that is told nothing special, but
 // for what change changes.
 func open(t testing.TB, dir string, change func(*site.Policy, *conn.Config)) (conn.Config, *site.Root) {
@@ -92,7 +74,7 @@ func open(t testing.TB, dir string, change func(*site.Policy, *conn.Config)) (co
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	cfg.Site = files{root}
+	cfg.Site = website.Uncached(root)
 	return cfg, root
 }
 

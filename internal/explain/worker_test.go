@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/listen"
 	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 )
@@ -69,19 +71,12 @@ func dateOf(t *testing.T, head []byte) time.Time {
 // that the worker sends.
 func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 	t.Helper()
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	sockets, err := listen.Open(listen.Config{Bind: "127.0.0.1", Slots: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	raw, err := l.(*net.TCPListener).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fd int
-	raw.Control(func(s uintptr) { fd, err = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+	defer sockets.Close()
+	fd, err := unix.FcntlInt(sockets.File(0).Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +92,7 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 			t.Error(err)
 		}
 	}()
-	c, err := net.Dial("tcp", l.Addr().String())
+	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(sockets.Port())))
 	if err != nil {
 		t.Fatal(err)
 	}
