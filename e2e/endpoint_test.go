@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"phalanx/internal/status"
+	"phalanx/internal/observe/status"
 )
 
 // endpoint is a master's admin address and a client of it, which opens a

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/term"
 
 	"phalanx/internal/explain"
+	"phalanx/internal/observe/remote"
+	"phalanx/internal/observe/status"
+	"phalanx/internal/observe/top"
 	"phalanx/internal/options"
-	"phalanx/internal/remote"
 	"phalanx/internal/site"
-	"phalanx/internal/status"
-	"phalanx/internal/top"
 	"phalanx/internal/website"
 )
 

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
-	"phalanx/internal/admin"
-	"phalanx/internal/observe"
+	"phalanx/internal/observe/admin"
+	"phalanx/internal/observe/snapshot"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
@@ -24,12 +24,12 @@ import (
 // sight is what lets somebody see inside the pool, and what goes through an
 // upgrade of it.
 type sight struct {
-	*observe.Observer
+	*snapshot.Observer
 	board *os.File
 	bell  *os.File
 	port  int
 	alert func(string)
-	info  atomic.Pointer[observe.Info]
+	info  atomic.Pointer[snapshot.Info]
 
 	endpoint net.Listener // nil: there is no admin endpoint
 	server   *admin.Server
@@ -52,10 +52,10 @@ func newSight(o options.Options, before *upgrade.Carried, port int, stdout *os.F
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
 		port: port, alert: alert,
 	}
-	lines := observe.NewLog(stdout, bell, lost, alert)
-	s.Observer, err = observe.New(observe.Config{
+	lines := snapshot.NewLog(stdout, bell, lost, alert)
+	s.Observer, err = snapshot.New(snapshot.Config{
 		Board: board, Desk: supervise.NewDesk(), Log: lines, Started: started(before),
-		Info: func() observe.Info { return *s.info.Load() },
+		Info: func() snapshot.Info { return *s.info.Load() },
 	})
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (s *sight) close() {
 
 // tell notes what is served where.
 func (s *sight) tell(o options.Options) {
-	s.info.Store(&observe.Info{
+	s.info.Store(&snapshot.Info{
 		Version: options.Version, Base: string(o.Base), Model: string(o.Model),
 		Address: net.JoinHostPort(string(o.Bind), strconv.Itoa(s.port)),
 	})

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"phalanx/internal/status"
+	"phalanx/internal/observe/status"
 )
 
 // busiest is the worker that sends the most replies now, by its place in the

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"phalanx/internal/status"
+	"phalanx/internal/observe/status"
 )
 
 // What the pictures show of this machine.

@@ -20,31 +20,31 @@ var rooms = map[string][]string{
 	"internal/proto":     {},
 	"internal/site":      {"internal/proto", "github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
 	"internal/conn":      {"internal/proto"},
-	"internal/serve":     {"internal/accesslog", "internal/conn", "internal/scoreboard", "internal/site", "internal/proto", "internal/ipc", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/serve":     {"internal/accesslog", "internal/conn", "internal/observe/scoreboard", "internal/site", "internal/proto", "internal/ipc", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/ipc":       {"golang.org/x/sys/unix"},
 	"internal/logging":   {"github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/listen":    {"github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
 	"internal/website":   {"internal/options", "internal/site", "internal/conn", "internal/proto"},
 	"internal/explain":   {"internal/site", "internal/conn", "internal/proto"},
-	"internal/control":   {"internal/ipc", "internal/conn", "internal/serve", "internal/status"},
-	"internal/supervise": {"internal/ipc", "internal/status", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
-	"internal/upgrade":   {"internal/listen", "internal/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},
+	"internal/control":   {"internal/ipc", "internal/conn", "internal/serve", "internal/observe/status"},
+	"internal/supervise": {"internal/ipc", "internal/observe/status", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
+	"internal/upgrade":   {"internal/listen", "internal/observe/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/console":   {"internal/supervise"},
 	"internal/options":   {"github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/accesslog": {"internal/logging", "golang.org/x/sys/unix"},
 	"internal/archtest":  {},
-	"internal/admin": {
-		"internal/histogram", "internal/status", "github.com/prometheus/client_golang/prometheus",
+	"internal/observe/admin": {
+		"internal/observe/histogram", "internal/observe/status", "github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
 		"github.com/prometheus/client_model/go", "golang.org/x/sys/unix",
 	},
 
-	"internal/histogram":  {},
-	"internal/status":     {"internal/histogram"},
-	"internal/scoreboard": {"internal/histogram", "golang.org/x/sys/unix"},
-	"internal/observe":    {"internal/accesslog", "internal/scoreboard", "internal/status", "internal/supervise", "golang.org/x/sys/unix"},
-	"internal/remote":     {"internal/status"},
-	"internal/top":        {"internal/status", "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"},
+	"internal/observe/histogram":  {},
+	"internal/observe/status":     {"internal/observe/histogram"},
+	"internal/observe/scoreboard": {"internal/observe/histogram", "golang.org/x/sys/unix"},
+	"internal/observe/snapshot":   {"internal/accesslog", "internal/observe/scoreboard", "internal/observe/status", "internal/supervise", "golang.org/x/sys/unix"},
+	"internal/observe/remote":     {"internal/observe/status"},
+	"internal/observe/top":        {"internal/observe/status", "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"},
 
 	"internal/bench/stats":    {},
 	"internal/bench/record":   {},
@@ -87,8 +87,8 @@ var banned = map[string][]string{
 // excepted may have what is banned for everybody: the operator's side of the
 // house, which never meets a client.
 var excepted = map[string][]string{
-	"internal/admin":  {"net/http", "net/url", "mime"},
-	"internal/remote": {"net/http", "net/url", "mime"},
+	"internal/observe/admin":  {"net/http", "net/url", "mime"},
+	"internal/observe/remote": {"net/http", "net/url", "mime"},
 }
 
 type pkg struct {

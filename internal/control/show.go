@@ -8,8 +8,8 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
+	"phalanx/internal/observe/status"
 	"phalanx/internal/serve"
-	"phalanx/internal/status"
 )
 
 // Looks delivers requests for a list of all connections; see [serve.Config].

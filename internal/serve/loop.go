@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/scoreboard"
+	"phalanx/internal/observe/scoreboard"
 )
 
 // Loop serves the connections of one listening socket on one thread, around

@@ -18,7 +18,7 @@ import (
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
-	"phalanx/internal/scoreboard"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/site"
 )
 

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/proto"
-	"phalanx/internal/scoreboard"
 )
 
 // tally counts for one thread of serving: an event loop, or a session. The row

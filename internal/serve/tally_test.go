@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/scoreboard"
+	"phalanx/internal/observe/scoreboard"
 )
 
 // await waits until something holds.

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/ipc"
-	"phalanx/internal/status"
+	"phalanx/internal/observe/status"
 )
 
 // This file is how other goroutines look at the pool and give it orders: their

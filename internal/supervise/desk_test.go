@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"phalanx/internal/ipc"
-	"phalanx/internal/status"
+	"phalanx/internal/observe/status"
 )
 
 // rows are rows of no scoreboard: it notes what is done to them.

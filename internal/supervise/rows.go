@@ -3,7 +3,7 @@ package supervise
 import (
 	"fmt"
 
-	"phalanx/internal/status"
+	"phalanx/internal/observe/status"
 )
 
 // Rows are where workers count what they do, in memory that outlives them.

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
-	"phalanx/internal/scoreboard"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/supervise"
 )
 

@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/internal/observe/status"
+)
+
+// Clients that send half a request, or nothing, however many, keep nobody out,
+// long before their time is up.
+func TestSlowClientsKeepNobodyOut(t *testing.T) {
+	long := short
+	long.head, long.read = time.Minute, time.Minute
+	s := start(t, long)
+	for i := range 3 * maxClients {
+		c, err := net.Dial("tcp", s.tcp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i%2 == 0 {
+			io.WriteString(c, "GET /status HTTP/1.1\r\nHost: localhost\r\n")
+		}
+	}
+	begin := time.Now()
+	get(t, client(s.tcp), "GET", "/healthz", 200)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// A client that has its time and sends nothing is sent away.
+func TestHalfRequestEnds(t *testing.T) {
+	s := start(t, short)
+	c, err := net.Dial("unix", s.unix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(c, "GET /status HTTP/1.1\r\nHo")
+	if text, err := io.ReadAll(c); err != nil && !errors.Is(err, net.ErrClosed) || strings.Contains(string(text), "200") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// When all places are taken by requests that are being answered, the next one
+// waits until a place is free.
+func TestFullHouse(t *testing.T) {
+	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second})
+	var inside sync.WaitGroup
+	inside.Add(maxClients)
+	leave := make(chan struct{})
+	s.pool.order = func(context.Context) status.Outcome {
+		inside.Done()
+		<-leave
+		return status.Outcome{OK: true}
+	}
+	replies := make(chan int, maxClients) // one from each
+	for range maxClients {
+		go func() {
+			reply, err := client(s.unix).Post("http://localhost/reload", "", nil)
+			if err != nil {
+				replies <- 0
+				return
+			}
+			reply.Body.Close()
+			replies <- reply.StatusCode
+		}()
+	}
+	inside.Wait()
+	last := make(chan string)
+	go func() {
+		reply, err := client(s.unix).Get("http://localhost/healthz")
+		if err != nil {
+			last <- err.Error()
+			return
+		}
+		reply.Body.Close()
+		last <- reply.Status
+	}()
+	select {
+	case got := <-last:
+		t.Errorf("one more was let in: %s", got)
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(leave)
+	if got := <-last; got != "200 OK" {
+		t.Error(got)
+	}
+	for range maxClients {
+		if code := <-replies; code != 200 {
+			t.Errorf("an order ends with %d", code)
+		}
+	}
+}
+
+func TestManyScrapes(t *testing.T) {
+	// On a busy machine a client may need longer than others have patience with it.
+	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second, room: time.Minute})
+	var wg sync.WaitGroup
+	for i := range 200 {
+		where := []string{s.tcp, s.unix}[i%2]
+		wg.Go(func() {
+			reply, err := client(where).Get("http://localhost/metrics")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer reply.Body.Close()
+			body, err := io.ReadAll(reply.Body)
+			if err != nil || reply.StatusCode != 200 || !strings.Contains(string(body), "\nphalanx_slots 3\n") {
+				t.Errorf("%s, %d bytes, %v", reply.Status, len(body), err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A persistent connection is answered again and again, and when it had to make
+// room its client makes another.
+func TestPersistentConnection(t *testing.T) {
+	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second})
+	kept := client(s.tcp)
+	kept.Transport.(*http.Transport).DisableKeepAlives = false
+	defer kept.CloseIdleConnections()
+	connections := map[string]bool{} // by our own address
+	ask := func() {
+		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connections[c.Conn.LocalAddr().String()] = true }}
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", "http://localhost/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := kept.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reply.Body.Close()
+		if _, err := io.ReadAll(reply.Body); err != nil || reply.StatusCode != 200 {
+			t.Errorf("%s, %v", reply.Status, err)
+		}
+	}
+	for range 5 {
+		ask()
+	}
+	if len(connections) != 1 {
+		t.Errorf("%d connections were made", len(connections))
+	}
+	for range 2 * maxClients {
+		c, err := net.Dial("tcp", s.tcp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	get(t, client(s.tcp), "GET", "/healthz", 200) // behind all of them
+	ask()
+	if len(connections) != 2 {
+		t.Errorf("%d connections were made, want another one", len(connections))
+	}
+}

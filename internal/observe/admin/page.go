@@ -1,0 +1,199 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"time"
+
+	"phalanx/internal/observe/status"
+)
+
+//go:embed status.html
+var statusHTML string
+
+//go:embed status.css
+var statusCSS string
+
+//go:embed status.js
+var statusJS string
+
+// page is the status page: one document that needs nothing else. The server
+// fills it in, so that it can be read without its script, which then writes the
+// same values into the same places.
+type page struct {
+	document *template.Template
+	policy   string // Content-Security-Policy: these two texts and no others
+}
+
+func newPage() *page {
+	functions := template.FuncMap{
+		"count":   func(n int) string { return count(float64(n)) },
+		"bytes":   func(n int64) string { return size(float64(n)) },
+		"rate":    rate,
+		"seconds": seconds,
+		"age":     age,
+		"percent": percent,
+		"visible": visible,
+		"state":   stateName,
+	}
+	p := &page{document: template.Must(template.New("status").Funcs(functions).Parse(statusHTML))}
+	p.policy = "default-src 'none'; style-src 'sha256-" + digest(statusCSS) + "'; script-src 'sha256-" + digest(statusJS) +
+		"'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return p
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func (p *page) render(pool status.Pool) ([]byte, error) {
+	var b bytes.Buffer
+	if err := p.document.Execute(&b, newView(pool)); err != nil {
+		return nil, fmt.Errorf("write the status page: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// view is a pool as the page shows it.
+type view struct {
+	status.Pool
+	Style   template.CSS
+	Script  template.JS
+	Up      float64
+	Figures []figure
+	Charts  []chart
+	Rows    []row
+	Blank   row // what the script makes new rows of
+}
+
+// figure is a number with a name.
+type figure struct {
+	Key, Name, Value string
+	Alert            bool // there should be none
+}
+
+// row is a worker.
+type row struct {
+	status.Worker
+	Up        float64
+	Key, Link string
+}
+
+func newView(p status.Pool) view {
+	v := view{
+		Pool: p, Style: template.CSS(statusCSS), Script: template.JS(statusJS),
+		Up:      p.Time.Sub(p.Started).Seconds(),
+		Figures: figures(&p.Total), Charts: charts(&p),
+	}
+	for _, w := range p.Workers {
+		r := row{Worker: w, Up: p.Time.Sub(w.Started).Seconds(), Key: fmt.Sprintf("%d/%d", w.Slot, w.PID)}
+		if w.PID > 0 {
+			r.Link = fmt.Sprintf("connections?slot=%d&pid=%d", w.Slot, w.PID)
+		}
+		v.Rows = append(v.Rows, r)
+	}
+	return v
+}
+
+// figures are in the order of the page. The script knows the same keys.
+func figures(f *status.Figures) []figure {
+	n := func(key, name string, n uint64, alert bool) figure {
+		return figure{key, name, count(float64(n)), alert && n > 0}
+	}
+	return []figure{
+		{"p50", "Median time", seconds(f.P50), false},
+		{"active", "Connections", count(float64(f.Active)) + ", " + count(float64(f.Idle)) + " idle", false},
+		n("answered", "Requests", f.Answered, false),
+		{"sent", "Sent", size(float64(f.Bytes)), false},
+		n("c4xx", "Errors 4xx", f.Requests["4xx"], false),
+		n("c5xx", "Errors 5xx", f.Requests["5xx"], true),
+		n("cut", "Replies cut", f.Cut, false),
+		n("timeouts", "Timeouts", f.Timeouts, false),
+		n("drops", "Drops", f.Drops, true),
+		n("lost", "Log lines lost", f.LogLost, true),
+	}
+}
+
+// chart is a value now and in the last minute.
+type chart struct {
+	Key, Name, Unit, Now, Top, Says string
+	Line, Area                      string // paths in SVG
+}
+
+func charts(p *status.Pool) []chart {
+	series := func(key, name, unit string, now float64, text func(float64) string, value func(status.Point) float64) chart {
+		all := make([]float64, 0, len(p.History))
+		for _, point := range p.History {
+			all = append(all, value(point))
+		}
+		low, high := extremes(all)
+		c := chart{Key: key, Name: name, Unit: unit, Now: text(now), Top: text(high)}
+		c.Line, c.Area = paths(all, high)
+		c.Says = fmt.Sprintf("%s in the last minute: lowest %s, highest %s", name, text(low), text(high))
+		return c
+	}
+	return []chart{
+		series("rate", "Requests a second", "", p.Total.Rate, rate, func(p status.Point) float64 { return p.Rate }),
+		series("bandwidth", "Sent a second", "", p.Total.Bandwidth, size, func(p status.Point) float64 { return p.Bandwidth }),
+		series("p99", "99 % answered within", "", p.Total.P99, seconds, func(p status.Point) float64 { return p.P99 }),
+	}
+}
+
+func extremes(all []float64) (low, high float64) {
+	for i, v := range all {
+		if i == 0 || v < low {
+			low = v
+		}
+		high = max(high, v)
+	}
+	return low, high
+}
+
+// The charts' coordinates: a point each second of a minute, and a little room
+// above the line.
+const (
+	chartPoints = 60
+	chartHeight = 40
+	chartRoom   = 2
+)
+
+// paths draws a series whose last value is now, at the right.
+func paths(all []float64, high float64) (line, area string) {
+	all = all[max(0, len(all)-chartPoints):]
+	if len(all) < 2 {
+		return "", ""
+	}
+	var b bytes.Buffer
+	first := chartPoints - len(all)
+	for i, v := range all {
+		y := float64(chartHeight)
+		if high > 0 {
+			y -= v / high * (chartHeight - chartRoom)
+		}
+		verb := 'L'
+		if i == 0 {
+			verb = 'M'
+		}
+		fmt.Fprintf(&b, "%c%d %s", verb, first+i, fixed(y, 1))
+	}
+	line = b.String()
+	return line, fmt.Sprintf("%sV%dH%dZ", line, chartHeight, first)
+}
+
+func stateName(state string) string {
+	if state == status.LameDuck {
+		return "lame duck"
+	}
+	return state
+}
+
+// Since is when the master was started, for programs and for people.
+func (v view) Since() [2]string {
+	at := v.Started.UTC()
+	return [2]string{at.Format(time.RFC3339), at.Format("2006-01-02 15:04:05 UTC")}
+}

@@ -1,0 +1,246 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"phalanx/internal/observe/status"
+)
+
+// route is a resource, or an order.
+type route struct {
+	path   string
+	order  bool // POST over the unix socket; else GET and HEAD
+	answer http.HandlerFunc
+}
+
+func (s *Server) table() []route {
+	return []route{
+		{"/", false, toStatus},
+		{"/status", false, s.status},
+		{"/status.json", false, s.statusJSON},
+		{"/metrics", false, s.scrape},
+		{"/connections", false, s.connections},
+		{"/healthz", false, s.healthz},
+		{"/readyz", false, s.readyz},
+		{"/reload", true, s.reload},
+		{"/stop", true, s.stop},
+		{"/scale", true, s.scale},
+	}
+}
+
+// serve is the handler of every request.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !s.enter(r.Context()) {
+		panic(http.ErrAbortHandler) // it had to make room, or the server is closed
+	}
+	defer s.asked.Done()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	if !trusted(r) {
+		line(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host %q is not this machine's; ask for localhost or an address", r.Host))
+		return
+	}
+	for _, route := range s.routes {
+		if route.path == r.URL.Path {
+			if route.admits(w, r) {
+				route.answer(w, r)
+			}
+			return
+		}
+	}
+	line(w, http.StatusNotFound, s.contents())
+}
+
+// admits looks at where a request comes from, and at its method.
+func (t route) admits(w http.ResponseWriter, r *http.Request) bool {
+	get := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	// Pages of other sites can have a browser send requests to a port of this
+	// machine, but to no unix socket; nor is there a password.
+	case t.order && !local(r):
+		line(w, http.StatusForbidden, "orders are taken over the unix socket alone: --admin with a path")
+	case t.order && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "POST")
+		line(w, http.StatusMethodNotAllowed, t.path+" is an order: POST it")
+	case !t.order && !get:
+		w.Header().Set("Allow", "GET, HEAD")
+		line(w, http.StatusMethodNotAllowed, t.path+" takes GET and HEAD")
+	default:
+		return true
+	}
+	return false
+}
+
+// contents names what there is.
+func (s *Server) contents() string {
+	var pages, orders []string
+	for _, route := range s.routes[1:] {
+		if route.order {
+			orders = append(orders, route.path)
+		} else {
+			pages = append(pages, route.path)
+		}
+	}
+	return "no such page; there are " + strings.Join(pages, ", ") + ", and for POST over the unix socket " + strings.Join(orders, ", ")
+}
+
+func local(r *http.Request) bool {
+	return guestOf(r.Context()).LocalAddr().Network() == unixNetwork
+}
+
+// toStatus redirects to a relative place: a proxy may have put a path before it.
+func toStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Location", "status")
+	line(w, http.StatusFound, "see /status")
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Accept")
+	if !wantsHTML(r.Header.Values("Accept")) {
+		s.statusJSON(w, r)
+		return
+	}
+	pool, ok := s.look(w)
+	if !ok {
+		return
+	}
+	text, err := s.page.render(pool)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", s.page.policy)
+	send(w, http.StatusOK, "text/html; charset=utf-8", text)
+}
+
+func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
+	if pool, ok := s.look(w); ok {
+		s.json(w, r, http.StatusOK, pool)
+	}
+}
+
+func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
+	slot, ok := number(w, r, "slot", 0)
+	if !ok {
+		return
+	}
+	pid, ok := number(w, r, "pid", 1)
+	if !ok {
+		return
+	}
+	list, err := s.cfg.Source.Connections(slot, pid)
+	switch {
+	case errors.Is(err, status.ErrNoWorker):
+		line(w, http.StatusNotFound, fmt.Sprintf("there is no worker with slot %d and pid %d; /status.json lists them", slot, pid))
+	case err != nil:
+		line(w, http.StatusServiceUnavailable, fmt.Sprintf("the worker of slot %d, pid %d, does not answer: %v", slot, pid, err))
+	default:
+		s.json(w, r, http.StatusOK, list)
+	}
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	if pool, ok := s.look(w); ok {
+		line(w, http.StatusOK, pool.State)
+	}
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	pool, ok := s.look(w)
+	if !ok {
+		return
+	}
+	code := http.StatusServiceUnavailable
+	if pool.Ready {
+		code = http.StatusOK
+	}
+	line(w, code, pool.State)
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	s.order(w, r, func() status.Outcome { return s.cfg.Source.Reload(r.Context()) })
+}
+
+func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
+	s.order(w, r, s.cfg.Source.Stop)
+}
+
+func (s *Server) scale(w http.ResponseWriter, r *http.Request) {
+	if n, ok := number(w, r, "workers", 1); ok {
+		s.order(w, r, func() status.Outcome { return s.cfg.Source.Scale(r.Context(), n) })
+	}
+}
+
+// order takes as long as the downloads of the workers that are replaced, so the
+// time for the reply begins when it is done.
+func (s *Server) order(w http.ResponseWriter, r *http.Request, do func() status.Outcome) {
+	outcome := do()
+	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.write))
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		s.log("admin endpoint: set a deadline: " + err.Error())
+	}
+	code := http.StatusOK
+	if !outcome.OK {
+		code = http.StatusConflict
+	}
+	s.json(w, r, code, outcome)
+}
+
+// look has answered itself when it returns false.
+func (s *Server) look(w http.ResponseWriter) (status.Pool, bool) {
+	pool, err := s.cfg.Source.Look()
+	if err != nil {
+		w.Header().Set("Retry-After", "2")
+		line(w, http.StatusServiceUnavailable, "the pool does not answer: "+err.Error())
+	}
+	return pool, err == nil
+}
+
+// number is a parameter of the query, least or more.
+func number(w http.ResponseWriter, r *http.Request, name string, least int) (int, bool) {
+	text := r.URL.Query().Get(name)
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || int(n) < least {
+		line(w, http.StatusBadRequest, fmt.Sprintf("%s?%s=%q is no number from %d up", r.URL.Path, name, text, least))
+		return 0, false
+	}
+	return int(n), true
+}
+
+func (s *Server) json(w http.ResponseWriter, r *http.Request, code int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	send(w, code, "application/json", append(text, '\n'))
+}
+
+// broken is for what cannot happen.
+func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
+	s.log("admin endpoint: answer " + r.URL.Path + ": " + err.Error())
+	line(w, http.StatusInternalServerError, "this cannot be shown")
+}
+
+func line(w http.ResponseWriter, code int, text string) {
+	send(w, code, "text/plain; charset=utf-8", []byte(visible(text)+"\n"))
+}
+
+func send(w http.ResponseWriter, code int, kind string, text []byte) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(code)
+	_, _ = bytes.NewReader(text).WriteTo(w) // the client may have gone
+}

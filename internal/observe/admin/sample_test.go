@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"math"
+	"time"
+
+	"phalanx/internal/observe/histogram"
+	"phalanx/internal/observe/status"
+)
+
+// samplePool has everything: two workers that serve, one that is being
+// replaced, one that died, and clients that send what they should not.
+func samplePool() status.Pool {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	now := start.Add(27*time.Hour + 5*time.Minute)
+	p := status.Pool{
+		Version: "1.4.0", PID: 4700, Time: now, Started: start, State: status.Serving, Ready: true,
+		Address: "[::]:8080", Base: "/srv/www", Model: "process", Slots: 3, Reloads: 2, Window: 5,
+	}
+	sum := map[string]uint64{}
+	for slot := range 4 {
+		figures := sampleFigures(uint64(slot))
+		p.PerSlot = append(p.PerSlot, status.Slot{
+			Slot: slot, Generations: slot + 3, Deaths: slot % 2, CPUSeconds: 1000.25 + float64(slot), Figures: figures,
+		})
+		for code, n := range figures.Requests {
+			sum[code] += n
+		}
+		add(&p.Total, &figures)
+	}
+	p.Total.Requests = sum
+	p.Total.Rate, p.Total.Bandwidth, p.Total.P50, p.Total.P99 = 12_345.6, 98.7e6, 0.000184, 0.00327
+	p.Workers = sampleWorkers(now)
+	for i := range 60 {
+		wave := 1 + math.Sin(float64(i)/5)/3
+		p.History = append(p.History, status.Point{Rate: 12_000 * wave, Bandwidth: 95e6 * wave, P99: 0.003 / wave})
+	}
+	return p
+}
+
+func sampleWorkers(now time.Time) []status.Worker {
+	worker := func(slot, pid int, state string, up time.Duration) status.Worker {
+		w := status.Worker{Slot: slot, PID: pid, State: state, Generation: slot + 3, Deaths: slot % 2, QueueMax: 4096, Started: now.Add(-up)}
+		if pid > 0 {
+			w.CPU, w.CPUSeconds, w.Memory, w.Figures = 0.63, 812.5, 23<<20+int64(slot)<<18, sampleFigures(uint64(slot))
+			w.Rate, w.P50, w.P99 = 4115.2, 0.000181, 0.0031
+		}
+		return w
+	}
+	all := []status.Worker{
+		worker(0, 4711, status.WorkerServing, 26*time.Hour),
+		worker(0, 4702, status.WorkerDraining, 27*time.Hour),
+		worker(1, 4712, status.WorkerServing, 3*time.Minute+4*time.Second),
+		worker(2, 0, status.WorkerBackoff, 0),
+	}
+	all[0].Queue = 3
+	all[0].Oldest = &status.Request{Line: "GET /films/a-long-name-of-a-film-that-has-to-be-broken-somewhere.mp4", Age: 431.7}
+	all[1].Oldest = &status.Request{Line: "GET /<script>alert(1)</script>?\u202eexe.pdf\xff&amp;", Age: 12.34}
+	return all
+}
+
+func sampleFigures(n uint64) status.Figures {
+	f := status.Figures{
+		Requests: map[string]uint64{"2xx": 1_000_000 + n, "3xx": 20_000, "4xx": 300 + n, "5xx": n},
+		Answered: 1_020_300 + 3*n, Cut: 7, Bytes: 80 << 30, Accepted: 40_000, Adopted: 12, Timeouts: 5, Drops: n / 3, LogLost: 0,
+		Active: 250, Idle: 180,
+	}
+	for i := range f.Latency {
+		f.Latency[i] = uint64(histogram.Buckets-i) * (1 + n)
+	}
+	f.LatencySeconds = 123.5
+	return f
+}
+
+func add(to, f *status.Figures) {
+	to.Answered += f.Answered
+	to.Cut += f.Cut
+	to.Bytes += f.Bytes
+	to.Accepted += f.Accepted
+	to.Adopted += f.Adopted
+	to.Timeouts += f.Timeouts
+	to.Drops += f.Drops
+	to.Active += f.Active
+	to.Idle += f.Idle
+}

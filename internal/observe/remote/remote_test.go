@@ -1,0 +1,367 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/observe/status"
+)
+
+// endpoint serves a handler, on TCP or on a unix socket, and returns the
+// address as an operator would give it.
+func endpoint(t *testing.T, network string, h http.Handler) (string, *httptest.Server) {
+	t.Helper()
+	at := "127.0.0.1:0"
+	if network == "unix" {
+		at = filepath.Join(t.TempDir(), "admin.sock")
+	}
+	l, err := net.Listen(network, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(h)
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	t.Cleanup(s.Close)
+	return l.Addr().String(), s
+}
+
+func asJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(v)
+}
+
+// pool is an admin endpoint as far as this package needs one.
+func pool(pid int) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, r *http.Request) {
+		asJSON(w, 200, status.Pool{PID: pid, State: status.Serving, Slots: 2})
+	})
+	mux.HandleFunc("GET /connections", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		switch q.Get("slot") + "/" + q.Get("pid") {
+		case "1/77":
+			asJSON(w, 200, status.Connections{Slot: 1, PID: 77, Total: 1, Connections: []status.Connection{{Client: "192.0.2.1:5", State: status.ConnIdle}}})
+		case "2/78":
+			http.Error(w, "worker does not answer", http.StatusServiceUnavailable)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		asJSON(w, 200, status.Outcome{OK: true, Message: "reloaded 2 workers"})
+	})
+	mux.HandleFunc("POST /scale", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("workers") == "0" {
+			asJSON(w, 400, status.Outcome{Message: "a pool has at least one worker"})
+			return
+		}
+		asJSON(w, 409, status.Outcome{Message: "worker 3 does\x1bnot start"})
+	})
+	return mux
+}
+
+func TestLooksAndOrders(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			addr, _ := endpoint(t, network, pool(4711))
+			c, ctx := New(addr), t.Context()
+			if p, err := c.Pool(ctx); err != nil || p.PID != 4711 || p.Slots != 2 {
+				t.Errorf("pool %+v, %v", p, err)
+			}
+			if l, err := c.Connections(ctx, 1, 77); err != nil || len(l.Connections) != 1 || l.Connections[0].Client != "192.0.2.1:5" {
+				t.Errorf("connections %+v, %v", l, err)
+			}
+			if o, err := c.Reload(ctx); err != nil || !o.OK || o.Message != "reloaded 2 workers" {
+				t.Errorf("reload: %+v, %v", o, err)
+			}
+			if o, err := c.Scale(ctx, 3); err != nil || o.OK || o.Message != "worker 3 does not start" {
+				t.Errorf("scale: %+v, %v", o, err)
+			}
+			if o, err := c.Scale(ctx, 0); err != nil || o.OK || o.Message != "a pool has at least one worker" {
+				t.Errorf("scale to nothing: %+v, %v", o, err)
+			}
+			_, err := c.Connections(ctx, 3, 79)
+			expect(t, err, "admin endpoint "+addr+": there is no worker 3 with pid 79 (any more)")
+			_, err = c.Connections(ctx, 2, 78)
+			expect(t, err, "admin endpoint "+addr+": worker 2 (pid 78) does not answer")
+		})
+	}
+}
+
+func expect(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant  %s", err, want)
+	}
+}
+
+// An address that only has a port is what --admin takes, too.
+func TestPortAlone(t *testing.T) {
+	addr, _ := endpoint(t, "tcp", pool(1))
+	_, port, _ := net.SplitHostPort(addr)
+	if _, err := New(":" + port).Pool(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A proxy that the environment names is for other servers.
+func TestNoProxy(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	addr, _ := endpoint(t, "tcp", pool(1))
+	if _, err := New(addr).Pool(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// closed returns an address at which somebody listened a moment ago.
+func closed(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestNobody(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "stale.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tcp, absent := closed(t), filepath.Join(dir, "absent.sock")
+	for _, c := range []struct {
+		addr, want string
+		cause      error
+	}{
+		{tcp, "nobody answers (connection refused); start master with --admin " + tcp, syscall.ECONNREFUSED},
+		{absent, "no such socket; start master with --admin " + absent, fs.ErrNotExist},
+		{stale, "nobody answers (connection refused); the server that made this socket is gone", syscall.ECONNREFUSED},
+		{plain, "that is no socket; name the one that master has for --admin", nil},
+		{"9180", "neither HOST:PORT nor the path of a socket, which has a slash", nil},
+		{"127.0.0.1:70000", "address 70000: invalid port", nil},
+	} {
+		_, err := New(c.addr).Pool(t.Context())
+		expect(t, err, "admin endpoint "+c.addr+": "+c.want)
+		if c.cause != nil && !errors.Is(err, c.cause) {
+			t.Errorf("%v does not wrap %v", err, c.cause)
+		}
+		if _, again := New(c.addr).Stop(t.Context()); again == nil || again.Error() != err.Error() {
+			t.Errorf("stop: %v", again)
+		}
+		if _, again := New(c.addr).Reload(t.Context()); again == nil || again.Error() != err.Error() {
+			t.Errorf("reload: %v", again)
+		}
+	}
+}
+
+// Root may connect to any socket, so the refusal itself is made up here.
+func TestForeignSocket(t *testing.T) {
+	addr, _ := endpoint(t, "unix", pool(1))
+	c := New(addr)
+	denied := &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
+	err := c.explain(t.Context(), denied)
+	expect(t, err, fmt.Sprintf("admin endpoint %s: permission denied; the socket belongs to user %d, who runs master", addr, os.Getuid()))
+	if !errors.Is(err, fs.ErrPermission) {
+		t.Error("the cause is lost")
+	}
+	c.addr = "/proc/1/no/such"
+	expect(t, c.explain(t.Context(), denied), "admin endpoint /proc/1/no/such: permission denied; the socket belongs to another user, who runs master")
+}
+
+func TestStrangers(t *testing.T) {
+	reply := func(code int, kind, body string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			if code == 302 {
+				w.Header().Set("Location", "http://192.0.2.1/")
+			}
+			w.WriteHeader(code)
+			fmt.Fprint(w, body)
+		})
+	}
+	for _, c := range []struct {
+		name string
+		h    http.Handler
+		want string
+	}{
+		{"a page", reply(200, "text/html; charset=utf-8", "<p>"), `its answer is "text/html", not JSON`},
+		{"no type", reply(200, "", ""), `its answer is "", not JSON`},
+		{"404", reply(404, "text/plain", "no"), `it answers "404 Not Found"`},
+		{"redirect", reply(302, "text/plain", ""), `it answers "302 Found"`},
+		{"half", reply(200, "application/json", `{"pid":`), "its answer is no JSON of a pool: unexpected end of JSON input"},
+		{"more", reply(200, "application/json", `{"pid":1,"state":"serving"} x`), "its answer is no JSON of a pool: invalid character 'x' after top-level value"},
+		{"other JSON", reply(200, "application/json", `{"name":"x"}`), "its answer is JSON of something else"},
+		{"a list", reply(200, "application/json", `[]`), "its answer is no JSON of a pool: json: cannot unmarshal array into Go value of type status.Pool"},
+		{"long", reply(200, "application/json", strings.Repeat(" ", 2<<20)), "its answer is too long: more than 1 MiB"},
+	} {
+		addr, _ := endpoint(t, "tcp", c.h)
+		client := New(addr)
+		client.limit = 1 << 20
+		_, err := client.Pool(t.Context())
+		expect(t, err, "admin endpoint "+addr+": that is no Phalanx: "+c.want)
+	}
+}
+
+// A server of another protocol, and one that closes without a word.
+func TestNoHTTP(t *testing.T) {
+	for greeting, want := range map[string]string{
+		"220 mail.example ESMTP\r\n": `that is no Phalanx: `,
+		"":                           "the server has ended before it answered",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			conn.Read(make([]byte, 4096))
+			conn.Write([]byte(greeting))
+		}()
+		_, err = New(l.Addr().String()).Pool(t.Context())
+		prefix := "admin endpoint " + l.Addr().String() + ": " + want
+		if err == nil || !strings.HasPrefix(err.Error(), prefix) || strings.ContainsAny(err.Error(), "\r\n") {
+			t.Errorf("after %q: %v", greeting, err)
+		}
+		<-done
+		l.Close()
+	}
+}
+
+func TestOrdersNeedTheSocket(t *testing.T) {
+	mux := pool(1)
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "orders need the unix socket", http.StatusForbidden)
+	})
+	addr, _ := endpoint(t, "tcp", mux)
+	_, err := New(addr).Stop(t.Context())
+	expect(t, err, "admin endpoint "+addr+": orders need the unix socket; start master with --admin /PATH/OF/SOCKET and name that here")
+}
+
+func TestSlowLook(t *testing.T) {
+	release := make(chan struct{})
+	addr, _ := endpoint(t, "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release }))
+	defer close(release)
+	c := New(addr)
+	c.look = 20 * time.Millisecond
+	_, err := c.Pool(t.Context())
+	expect(t, err, "admin endpoint "+addr+": no answer within 20ms")
+
+	// An order waits for longer than a look, and ends with its context.
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+	defer cancel()
+	_, err = c.Reload(ctx)
+	expect(t, err, "admin endpoint "+addr+": no answer yet: context deadline exceeded")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("the cause is lost")
+	}
+}
+
+// However the server ends, stop waits for it and then says so.
+func TestStop(t *testing.T) {
+	var looks atomic.Int32
+	for name, last := range map[string]func(w http.ResponseWriter){
+		"answers first": func(w http.ResponseWriter) { asJSON(w, 200, status.Outcome{OK: true, Message: "stopping"}) },
+		"cut":           func(w http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		for _, network := range []string{"tcp", "unix"} {
+			t.Run(name+" "+network, func(t *testing.T) {
+				looks.Store(0)
+				var server *httptest.Server
+				ended := make(chan struct{})
+				mux := http.NewServeMux()
+				mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, r *http.Request) {
+					asJSON(w, 200, status.Pool{PID: 7, State: status.Draining})
+					if looks.Add(1) == 3 { // one before, two while it drains
+						go func() { defer close(ended); server.Listener.Close() }()
+					}
+				})
+				mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) { last(w) })
+				addr, s := endpoint(t, network, mux)
+				server = s
+				c := New(addr)
+				c.pause = time.Millisecond
+				o, err := c.Stop(t.Context())
+				if err != nil || !o.OK || o.Message != "stopped" || looks.Load() < 3 {
+					t.Errorf("%+v, %v after %d looks", o, err, looks.Load())
+				}
+				<-ended
+			})
+		}
+	}
+}
+
+// A server that is started at once in the place of the old one is another.
+func TestStopAndSuccessor(t *testing.T) {
+	var pid atomic.Int32
+	pid.Store(7)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, r *http.Request) {
+		asJSON(w, 200, status.Pool{PID: int(pid.Load()), State: status.Serving})
+	})
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
+		pid.Store(8)
+		asJSON(w, 200, status.Outcome{OK: true, Message: "stopping"})
+	})
+	addr, _ := endpoint(t, "unix", mux)
+	o, err := New(addr).Stop(t.Context())
+	if err != nil || !o.OK || o.Message != "stopped; pid 8 serves in its place" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestStopTakesTooLong(t *testing.T) {
+	mux := pool(7)
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
+		asJSON(w, 200, status.Outcome{OK: true, Message: "stopping"})
+	})
+	addr, _ := endpoint(t, "unix", mux)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	c := New(addr)
+	c.pause = time.Millisecond
+	_, err := c.Stop(ctx)
+	expect(t, err, "admin endpoint "+addr+": told to stop, but pid 7 is not yet gone")
+}
+
+func TestStopRefused(t *testing.T) {
+	mux := pool(7)
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
+		asJSON(w, 409, status.Outcome{OK: true, Message: "it stops already"})
+	})
+	addr, _ := endpoint(t, "unix", mux)
+	o, err := New(addr).Stop(t.Context())
+	if err != nil || o.OK || o.Message != "it stops already" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}

@@ -1,0 +1,228 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/observe/status"
+	"phalanx/internal/supervise"
+)
+
+const (
+	windowMax  = 10 // seconds of the past that rates and latencies are of
+	historyMax = 60 // seconds that are kept for the curve
+)
+
+// sample is everything that only grows, at a moment.
+type sample struct {
+	at      time.Time
+	total   scoreboard.Totals
+	workers map[int]figures // by pid
+}
+
+// figures are those of one process.
+type figures struct {
+	scoreboard.Totals
+	cpu float64 // seconds
+}
+
+// Look takes a look at everything. Its error means that the pool's loop does not
+// answer.
+func (o *Observer) Look() (status.Pool, error) {
+	p, s, err := o.look()
+	if err != nil {
+		return p, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.remember(s)
+	o.compare(&p, s)
+	p.History = slices.Clone(o.history)
+	return p, nil
+}
+
+// look makes the picture but for what needs the past.
+func (o *Observer) look() (p status.Pool, s sample, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	view, err := o.Desk.Look(ctx)
+	if err != nil {
+		return p, s, fmt.Errorf("look at the pool: %w", err)
+	}
+	info, reading, now := o.Info(), o.Board.Read(), o.now()
+	p = status.Pool{
+		Version: info.Version, Address: info.Address, Base: info.Base, Model: info.Model, PID: os.Getpid(),
+		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
+		Slots: view.Slots, Reloads: view.Reloads,
+	}
+	s = sample{at: now, workers: make(map[int]figures)}
+	mono := monotonic()
+	spent := o.seen()
+	cpu := make(map[int]float64) // of a slot's living processes
+	active, idle := make(map[int]int), make(map[int]int)
+	for _, v := range view.Workers {
+		w := o.worker(v, reading, mono)
+		w.Deaths = view.Past[v.Slot].Deaths
+		if w.PID != 0 {
+			// One that has just ended has no entry in /proc any more, and is not yet in
+			// the slot's past.
+			w.CPUSeconds = max(w.CPUSeconds, spent[w.PID])
+			f := figures{cpu: w.CPUSeconds}
+			if t := reading.Rows[v.Row]; t != nil {
+				f.Totals = *t
+			}
+			s.workers[w.PID] = f
+		}
+		cpu[w.Slot] += w.CPUSeconds
+		active[w.Slot] += w.Active
+		idle[w.Slot] += w.Idle
+		p.Workers = append(p.Workers, w)
+	}
+	for _, slot := range slots(view, reading) {
+		sum := reading.Slots[slot]
+		if sum == nil {
+			sum = new(scoreboard.Totals)
+		}
+		past := view.Past[slot]
+		f := counters(sum)
+		f.Active, f.Idle = active[slot], idle[slot]
+		p.PerSlot = append(p.PerSlot, status.Slot{
+			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot], Figures: f,
+		})
+		s.total.Add(sum)
+		p.Total.Active += f.Active
+		p.Total.Idle += f.Idle
+	}
+	f := counters(&s.total)
+	f.Active, f.Idle = p.Total.Active, p.Total.Idle
+	f.LogLost = o.Log.Lost()
+	p.Total = f
+	return p, s, nil
+}
+
+// worker is one process, as far as it can be told without the past.
+func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) status.Worker {
+	w := status.Worker{
+		Slot: v.Slot, PID: v.PID, State: v.State, Generation: v.Generation, Started: v.Started,
+		Queue: v.Queue, QueueMax: v.QueueMax, Left: v.Left,
+	}
+	if v.PID == 0 {
+		return w
+	}
+	w.CPUSeconds, w.Memory = usage(o.proc, v.PID)
+	if t := reading.Rows[v.Row]; t != nil {
+		w.Figures = counters(t)
+	}
+	if s, ok := o.Board.Look(v.Row); ok {
+		w.Active, w.Idle = s.Active, s.Idle
+		if s.Beat > 0 {
+			w.Beat = time.Duration(mono - s.Beat).Seconds()
+		}
+		if s.OldestAt > 0 {
+			w.Oldest = &status.Request{Line: string(s.Oldest), Age: time.Duration(mono - s.OldestAt).Seconds()}
+		}
+	}
+	return w
+}
+
+// slots are those that there are, and those that there have been.
+func slots(view supervise.View, reading scoreboard.Reading) []int {
+	all := make(map[int]bool)
+	for slot := range reading.Slots {
+		all[slot] = true
+	}
+	for slot := range view.Past {
+		all[slot] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func counters(t *scoreboard.Totals) status.Figures {
+	return status.Figures{
+		Requests: map[string]uint64{
+			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
+		},
+		Answered: t.Answered(), Cut: t.Cut, Bytes: t.Bytes, Accepted: t.Accepted, Adopted: t.Adopted,
+		Timeouts: t.Timeouts, Drops: t.Drops,
+		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
+	}
+}
+
+// compare adds what follows from the past.
+func (o *Observer) compare(p *status.Pool, s sample) {
+	if len(o.samples) == 0 {
+		return
+	}
+	before := o.samples[0]
+	seconds := s.at.Sub(before.at).Seconds()
+	if seconds <= 0 {
+		return
+	}
+	p.Window = seconds
+	since(&p.Total, &s.total, &before.total, seconds)
+	for i := range p.Workers {
+		w := &p.Workers[i]
+		now, ok := s.workers[w.PID]
+		if !ok {
+			continue
+		}
+		was := before.workers[w.PID] // nothing of one that has come since
+		took := min(seconds, max(s.at.Sub(w.Started).Seconds(), 0.001))
+		since(&w.Figures, &now.Totals, &was.Totals, took)
+		w.CPU = max(0, now.cpu-was.cpu) / took
+	}
+}
+
+// since fills in rates and quantiles.
+func since(f *status.Figures, now, was *scoreboard.Totals, seconds float64) {
+	if now.Answered() < was.Answered() {
+		was = new(scoreboard.Totals) // another process with the same pid
+	}
+	f.Rate = float64(now.Answered()-was.Answered()) / seconds
+	f.Bandwidth = max(0, float64(now.Bytes)-float64(was.Bytes)) / seconds
+	latency := now.Latency.Since(&was.Latency)
+	f.P50, f.P99 = latency.Quantile(0.5).Seconds(), latency.Quantile(0.99).Seconds()
+}
+
+// sample keeps a look for later ones to be compared with. A pool that does not
+// answer leaves a gap.
+func (o *Observer) sample() {
+	_, s, err := o.look()
+	if err != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.remember(s)
+	if n := len(o.samples); n > 0 {
+		var f status.Figures
+		last := o.samples[n-1]
+		if seconds := s.at.Sub(last.at).Seconds(); seconds > 0 {
+			since(&f, &s.total, &last.total, seconds)
+		}
+		o.history = append(o.history, status.Point{Rate: f.Rate, Bandwidth: f.Bandwidth, P99: f.P99})
+	}
+	o.samples = append(o.samples, s)
+	o.samples = slices.Delete(o.samples, 0, max(0, len(o.samples)-windowMax-1))
+	o.history = slices.Delete(o.history, 0, max(0, len(o.history)-historyMax))
+}
+
+// seen returns the CPU time that processes had when they were last looked at.
+func (o *Observer) seen() map[int]float64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.spent // never changed, only replaced
+}
+
+func (o *Observer) remember(s sample) {
+	before := o.spent
+	o.spent = make(map[int]float64)
+	for pid, f := range s.workers {
+		o.spent[pid] = max(f.cpu, before[pid]) // two looks at once may come in any order
+	}
+}

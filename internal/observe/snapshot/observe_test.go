@@ -1,0 +1,275 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/observe/status"
+)
+
+func newObserver(t *testing.T) *Observer {
+	t.Helper()
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := New(Config{Board: board, Log: NewLog(nil, 0, 0, func(line string) { t.Error(line) })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// Rates and latencies are of the window, not of the whole life, and those of a
+// process that has come since are of its own life.
+func TestCompare(t *testing.T) {
+	o := newObserver(t)
+	began := time.Unix(1000, 0)
+	totals := func(requests, sent uint64, took ...time.Duration) (t scoreboard.Totals) {
+		var r scoreboard.Row
+		for _, d := range took {
+			r.Took(d)
+		}
+		t = r.Read()
+		t.Requests[2], t.Bytes = requests, sent
+		return t
+	}
+	o.samples = []sample{{
+		at: began, total: totals(1000, 5000, time.Second),
+		workers: map[int]figures{7: {Totals: totals(1000, 5000, time.Second), cpu: 3}},
+	}}
+	p := status.Pool{Workers: []status.Worker{
+		{PID: 7, Started: began.Add(-time.Hour)}, {PID: 8, Started: began.Add(8 * time.Second)}, {PID: 0},
+	}}
+	o.compare(&p, sample{
+		at: began.Add(10 * time.Second), total: totals(3000, 25000, time.Second, time.Millisecond, time.Millisecond),
+		workers: map[int]figures{7: {Totals: totals(2000, 15000, time.Second, time.Millisecond), cpu: 8}, 8: {Totals: totals(1000, 10000, time.Millisecond), cpu: 1}},
+	})
+	if p.Window != 10 || p.Total.Rate != 200 || p.Total.Bandwidth != 2000 {
+		t.Errorf("the pool: window %v, rate %v, bandwidth %v", p.Window, p.Total.Rate, p.Total.Bandwidth)
+	}
+	if p.Total.P99 < 0.001 || p.Total.P99 > 0.00125 {
+		t.Errorf("p99 is %v s, want that of the window, about 1 ms", p.Total.P99)
+	}
+	if w := p.Workers[0]; w.Rate != 100 || w.Bandwidth != 1000 || w.CPU != 0.5 {
+		t.Errorf("the old worker: %v requests, %v bytes a second, %v CPUs", w.Rate, w.Bandwidth, w.CPU)
+	}
+	if w := p.Workers[1]; w.Rate != 500 || w.CPU != 0.5 {
+		t.Errorf("the new worker: %v requests a second, %v CPUs", w.Rate, w.CPU)
+	}
+	if w := p.Workers[2]; w.Rate != 0 || w.CPU != 0 {
+		t.Errorf("no worker: %+v", w)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for began := time.Now(); time.Since(began) < 30*time.Millisecond; {
+	}
+	cpu, memory := usage("/proc", os.Getpid())
+	if cpu < 0.01 || cpu > 3600 || memory < 1<<20 || memory > 1<<33 {
+		t.Errorf("%v s and %d bytes", cpu, memory)
+	}
+	if cpu, memory := usage("/proc", 1<<30); cpu != 0 || memory != 0 {
+		t.Errorf("of no process: %v s and %d bytes", cpu, memory)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"1": "1 (a) b) S 0 0 0 0 0 0 0 0 0 0 150 50 0 0 0 0 0 0 0 0 3 0\n", "2": "2 (short) S", "3": "", "4": "no parenthesis",
+	} {
+		if err := os.MkdirAll(dir+"/"+name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/"+name+"/stat", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cpu, memory := usage(dir, 1); cpu != 2 || memory != 3*int64(os.Getpagesize()) {
+		t.Errorf("of a name with a parenthesis: %v s and %d bytes", cpu, memory)
+	}
+	for pid := 2; pid <= 4; pid++ {
+		if cpu, memory := usage(dir, pid); cpu != 0 || memory != 0 {
+			t.Errorf("of nonsense %d: %v s and %d bytes", pid, cpu, memory)
+		}
+	}
+}
+
+// The line of a death says what is known, and nothing of a worker that did
+// nothing.
+func TestDoing(t *testing.T) {
+	o := newObserver(t)
+	row, seat, err := o.Board.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string) {
+		t.Helper()
+		if got := o.Doing(row); got != want {
+			t.Errorf("doing %q, want %q", got, want)
+		}
+	}
+	check("")
+	seat.Last.Set([]byte("GET /done"), monotonic())
+	check("")
+	seat.Active.Store(3)
+	check("it had 3 connections")
+	seat.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
+	check("of its 3 connections, the one under way for longest was at \"GET /big\" for 12s")
+	seat.Busy.Store(true)
+	check(`it was at "GET /done"`)
+	if err := o.Close(row); err != nil {
+		t.Fatal(err)
+	}
+	check("")
+	if _, err := o.Open(0); err != nil {
+		t.Error(err)
+	}
+	if err := o.Close(99); err == nil || !strings.Contains(err.Error(), "row 99") {
+		t.Errorf("a row that nobody has: %v", err)
+	}
+}
+
+// The file of an access log may change, go and come back any number of times,
+// while workers write and end: no line is lost, and none comes twice.
+func TestLogMoves(t *testing.T) {
+	dir := t.TempDir()
+	bell, err := accesslog.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(bell)
+	log := NewLog(nil, bell, 0, func(line string) { t.Error(line) })
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := New(Config{Board: board, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Use(filepath.Join(dir, "0")); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var work sync.WaitGroup
+	var written [3]int
+	for slot := range written {
+		work.Go(func() {
+			for n := 0; ; {
+				row, err := o.Open(slot)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				seat, err := scoreboard.Attach(board.Descriptor(), row)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				ring, err := accesslog.NewRing(seat.Ring)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 100 {
+					if ring.Write(fmt.Appendf(nil, "slot %d line %d\n", slot, n)) {
+						n++
+					}
+					if ring.Due() {
+						accesslog.Wake(bell)
+					}
+				}
+				if err := errors.Join(seat.Close(), o.Close(row)); err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-stop:
+					written[slot] = n
+					return
+				default:
+				}
+			}
+		})
+	}
+	var paths []string
+	for i := range 40 {
+		path := filepath.Join(dir, fmt.Sprint(i%7))
+		if err := errors.Join(log.Try(path), log.Use(path)); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+		log.Reopen()
+		time.Sleep(time.Millisecond)
+	}
+	close(stop)
+	work.Wait()
+	log.Close()
+	seen := make(map[string]int)
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			seen[line]++
+		}
+	}
+	total := 0
+	for slot, n := range written {
+		total += n
+		for i := range n {
+			if line := fmt.Sprintf("slot %d line %d\n", slot, i); seen[line] != 1 {
+				t.Fatalf("%q is there %d times", line, seen[line])
+			}
+		}
+	}
+	if len(seen) != total || total == 0 {
+		t.Errorf("%d lines, %d were written", len(seen), total)
+	}
+}
+
+// A file that cannot be opened is told of, and opened as soon as it can be and
+// somebody asks.
+func TestLogLater(t *testing.T) {
+	bell, err := accesslog.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(bell)
+	dir := filepath.Join(t.TempDir(), "later")
+	alerts := make(chan string, 1)
+	log := NewLog(nil, bell, 7, func(line string) { alerts <- line })
+	path := filepath.Join(dir, "log")
+	if err := log.Try(path); err == nil {
+		t.Error("a file in no directory can be opened")
+	}
+	if err := log.Use(path); err == nil {
+		t.Error("a file in no directory is opened")
+	}
+	log.Reopen()
+	if line := <-alerts; !strings.HasSuffix(line, "no such file or directory; the access log goes on as it was") {
+		t.Errorf("told %q", line)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log.Reopen()
+	log.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if n := log.Lost(); n != 7 {
+		t.Errorf("%d lines are lost, want those of the program before", n)
+	}
+}

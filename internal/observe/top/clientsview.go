@@ -1,0 +1,93 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+
+	"phalanx/internal/observe/status"
+)
+
+// clientsView is the second screen: the connections of one worker. Only the
+// rows that are seen are drawn, however many there are.
+func (m *model) clientsView(height int) []string {
+	t, c := m.theme(), m.clients
+	state := m.worker()
+	out := []string{join([]piece{
+		{fmt.Sprintf("worker %d", c.slot), t.bold, 0},
+		{fmt.Sprintf("pid %d", c.pid), t.plain, 4},
+		{pick(state == "", "gone", "● "+clean(state, 12)), t.state(state), 2},
+		{pick(m.paused, "PAUSED", ""), t.warn, 1},
+		{pick(c.loaded, plural(c.total, "connection"), ""), t.bold, 3},
+		{pick(c.total > len(c.all) && c.loaded, grouped(uint64(len(c.all)))+" listed", ""), t.warn, 5},
+		{m.tally(), t.faint, 6},
+	}, 2, m.width)}
+	if !c.loaded {
+		return append(out, "", clean("asking the worker "+ellipsis, m.width))
+	}
+	if len(c.all) == 0 {
+		return append(out, "", clean(pick(c.err == nil, "no connections", "nothing known"), m.width))
+	}
+	if height >= 12 {
+		out = append(out, "")
+	}
+	l := fit(clientColumns(c.longest, m.width), m.width, marked(c.by))
+	if height >= 3 {
+		out = append(out, l.head(t, m.width, marked(c.by), c.reversed))
+	}
+	detail := pick(height >= 12, 4, 0)
+	rows := height - len(out) - detail
+	from, to := c.cursor.window(len(c.all), rows)
+	for i := from; i < to; i++ {
+		out = append(out, l.row(t, m.width, c.all[i], i == c.cursor.at))
+	}
+	if detail > 0 {
+		for i := to - from; i < rows; i++ {
+			out = append(out, "")
+		}
+		out = append(out, m.rule(t))
+		out = append(out, m.clientDetail(t, c.all[c.cursor.at])...)
+	}
+	return out
+}
+
+// tally says how many connections are in which state.
+func (m *model) tally() string {
+	var parts []string
+	for _, s := range []string{"send", "recv", "idle", "end"} {
+		if n := m.clients.states[s]; n > 0 {
+			parts = append(parts, grouped(uint64(n))+" "+s)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// clientDetail is three lines about the selected connection.
+func (m *model) clientDetail(t theme, c *client) []string {
+	first := fmt.Sprintf("%s %s for %s", clean(c.Client, 60), clean(c.State, 12), age(c.Age))
+	second := "nothing sent yet"
+	if share, ok := c.share(); ok {
+		second = fmt.Sprintf("%s of %s sent (%s)", long(float64(c.Sent)), long(float64(c.Size)), wholePercent(share))
+	} else if c.Sent > 0 {
+		second = long(float64(c.Sent)) + " sent"
+	} else if c.State != status.ConnSending {
+		second = ""
+	}
+	if v, ok := c.speed(); ok {
+		second += ", " + long(v) + "/s"
+	}
+	if v, ok := c.left(); ok {
+		second += ", " + age(v) + " to go"
+	}
+	return []string{
+		t.plain.Render(clean(first, m.width)),
+		t.plain.Render(clean(second, m.width)),
+		t.faint.Render(clean(c.Line, m.width)),
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return grouped(natural(n)) + " " + noun + "s"
+}

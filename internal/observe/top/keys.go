@@ -1,0 +1,128 @@
+package top
+
+import (
+	"slices"
+
+	tea "charm.land/bubbletea/v2"
+
+	"phalanx/internal/observe/status"
+)
+
+// press does what a key says.
+func (m *model) press(key string) tea.Cmd {
+	switch key {
+	case "ctrl+c":
+		return tea.Quit
+	case "ctrl+z":
+		return tea.Suspend
+	}
+	if m.help {
+		return m.pressHelp(key)
+	}
+	switch key {
+	case "q", "Q":
+		return tea.Quit
+	case "?", "h", "f1":
+		m.help, m.helpTop = true, 0
+	case "p", "space":
+		if m.paused = !m.paused; !m.paused {
+			return m.again()
+		}
+	case "enter", "c", "right", "l":
+		return m.open()
+	case "esc", "left", "backspace":
+		m.clients = nil
+	case "s", ">", ".":
+		m.resort(1)
+	case "S", "<", ",":
+		m.resort(-1)
+	case "r":
+		m.reverse()
+	default:
+		m.scroll(key)
+	}
+	return nil
+}
+
+func (m *model) pressHelp(key string) tea.Cmd {
+	switch key {
+	case "q", "Q", "?", "h", "f1", "esc", "enter", "left", "backspace":
+		m.help = false
+	case "up", "k":
+		m.helpTop--
+	case "down", "j", "space":
+		m.helpTop++
+	case "pgup", "home", "g":
+		m.helpTop = 0
+	case "pgdown", "end", "G":
+		m.helpTop = len(helpText)
+	}
+	return nil
+}
+
+// open lists the connections of the selected worker.
+func (m *model) open() tea.Cmd {
+	slot, pid := m.selected()
+	if m.clients != nil || pid <= 0 {
+		return nil
+	}
+	m.clients = &clients{slot: slot, pid: pid, by: byRest}
+	if m.listing {
+		return nil // the next answer, which is of another worker, leads to it
+	}
+	return m.list()
+}
+
+// resort goes to the next column that can be seen, or to the one before.
+func (m *model) resort(step int) {
+	if c := m.clients; c != nil {
+		c.by = nextOrder(c.by, step)
+		c.keep(func() {})
+		return
+	}
+	var names []string
+	for _, c := range m.table().columns {
+		names = append(names, c.name)
+	}
+	if n := len(names); n > 0 {
+		m.by = names[(max(0, slices.Index(names, m.by))+step+n)%n]
+		m.order()
+	}
+}
+
+func (m *model) reverse() {
+	if c := m.clients; c != nil {
+		c.reversed = !c.reversed
+		c.keep(func() {})
+		return
+	}
+	m.reversed = !m.reversed
+	m.order()
+}
+
+func (m *model) scroll(key string) {
+	c, rows := &m.cursor, len(m.workers)
+	if m.clients != nil {
+		c, rows = &m.clients.cursor, len(m.clients.all)
+	}
+	page := max(1, m.height-8)
+	switch key {
+	case "up", "k":
+		c.move(-1, rows)
+	case "down", "j":
+		c.move(1, rows)
+	case "pgup", "ctrl+b", "b":
+		c.move(-page, rows)
+	case "pgdown", "ctrl+f", "f":
+		c.move(page, rows)
+	case "home", "g":
+		c.move(-rows, rows)
+	case "end", "G":
+		c.move(rows, rows)
+	}
+}
+
+// table is how the workers are laid out in this window.
+func (m *model) table() layout[status.Worker] {
+	return fit(workerColumns(m.pool.Time, m.workers, m.width >= wideWindow), m.width, m.by)
+}

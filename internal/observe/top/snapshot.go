@@ -1,0 +1,97 @@
+package top
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"phalanx/internal/observe/status"
+)
+
+// Snapshot is one look as plain text: a head of a few lines, then a line for
+// each worker. It has neither colours nor escape sequences, and no line is
+// wider than width cells; with a width of 0 nothing is cut but the table, which
+// then has all its columns.
+func Snapshot(p status.Pool, width int) string {
+	if width <= 0 {
+		width = 4096
+	}
+	var b strings.Builder
+	say := func(name, format string, args ...any) {
+		s := fmt.Sprintf(format, args...)
+		if name != "" {
+			s = fmt.Sprintf("%-12s%s", name, s)
+		}
+		b.WriteString(strings.TrimRight(clean(s, width), " ") + "\n")
+	}
+	f := p.Total
+	say("", "Phalanx %s: %s, pid %d, up %s", p.Version, p.State, p.PID, age(p.Time.Sub(p.Started).Seconds()))
+	say("address", "%s", p.Address)
+	say("base", "%s", p.Base)
+	say("pool", "%s", pool(p))
+	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), long(f.Bandwidth), latency(f.P50), latency(f.P99))
+	say("connections", "%s, of those %s idle", grouped(natural(f.Active)), grouped(natural(f.Idle)))
+	say("in all", "%s requests, %s, %s connections", grouped(f.Answered), long(float64(f.Bytes)), grouped(f.Accepted))
+	if r := replies(f); r != "" {
+		say("replies", "%s", r)
+	}
+	if t := trouble(f); t != "" {
+		say("trouble", "%s", t)
+	}
+	b.WriteString("\n")
+	// A table without a cursor needs no gap before its first column.
+	l := fit(workerColumns(p.Time, p.Workers, width >= wideWindow), min(width, 200)+1, "")
+	cells := make([]string, len(l.columns))
+	write := func(cell func(column[status.Worker]) string) {
+		for i, c := range l.columns {
+			cells[i] = pad(cell(c), c.width, c.left)
+		}
+		b.WriteString(strings.TrimRight(strings.Join(cells, strings.Repeat(" ", l.gap)), " ") + "\n")
+	}
+	write(func(c column[status.Worker]) string { return c.name })
+	for _, w := range p.Workers {
+		write(func(c column[status.Worker]) string { return c.cell(w, c.width) })
+	}
+	return b.String()
+}
+
+// pool says of what a pool is made.
+func pool(p status.Pool) string {
+	serving := 0
+	for _, w := range p.Workers {
+		if w.State == status.WorkerServing {
+			serving++
+		}
+	}
+	s := fmt.Sprintf("%s model, %d of %d serving", p.Model, serving, p.Slots)
+	if p.Reloads > 0 {
+		s += ", " + plural(p.Reloads, "reload")
+	}
+	return s
+}
+
+func natural(n int) uint64 { return uint64(max(0, n)) }
+
+// JSON writes one look as the endpoint gives it, indented, for other programs.
+// Runes that a terminal might obey are escaped; the values stay the same.
+func JSON(w io.Writer, p status.Pool) error {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write status as JSON: %w", err)
+	}
+	var b strings.Builder
+	for _, r := range string(text) {
+		if r > 0x7e && !unicode.IsPrint(r) {
+			for _, half := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, half)
+			}
+			continue
+		}
+		b.WriteRune(r)
+	}
+	_, err = fmt.Fprintln(w, b.String())
+	return err
+}

@@ -1,0 +1,221 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"phalanx/internal/observe/status"
+)
+
+const (
+	wideWindow  = 100 // cells from which tables have more than what matters most
+	leastWidth  = 16
+	leastHeight = 3
+)
+
+// View draws what is on the screen now: never more lines than the window has,
+// and none that is wider.
+func (m *model) View() tea.View {
+	v := tea.NewView(strings.Join(m.lines(), "\n"))
+	v.AltScreen = true
+	return v
+}
+
+func (m *model) lines() []string {
+	w, h := m.width, m.height
+	if w <= 0 || h <= 0 {
+		return nil
+	}
+	if w < leastWidth || h < leastHeight {
+		return wrap("terminal too small", w, h)
+	}
+	footer := m.footer()
+	var body []string
+	switch {
+	case m.help:
+		body = m.helpView(h - len(footer))
+	case m.clients != nil:
+		body = m.clientsView(h - len(footer))
+	default:
+		body = m.poolView(h - len(footer))
+	}
+	for len(body) < h-len(footer) {
+		body = append(body, "")
+	}
+	return append(body[:h-len(footer)], footer...)
+}
+
+// theme is that of what is seen now: dimmed when it is not true any more.
+func (m *model) theme() theme {
+	return newTheme(m.dark, m.err != nil || m.clients != nil && (m.clients.err != nil || m.worker() == ""))
+}
+
+// footer says which keys there are, or else what is wrong.
+func (m *model) footer() []string {
+	t := newTheme(m.dark, false)
+	if s := m.notice(); s != "" {
+		lines := wrap(clean(s, 4*m.width), m.width, pick(m.height >= 12, 2, 1))
+		for i := range lines {
+			lines[i] = t.bad.Render(lines[i])
+		}
+		return lines
+	}
+	return []string{join(m.hints(t), 2, m.width)}
+}
+
+// notice is what is wrong, or "".
+func (m *model) notice() string {
+	switch {
+	case m.ended && m.err != nil:
+		return "the server has ended; looking whether it starts again"
+	case m.err != nil:
+		return fmt.Sprintf("not answering since %d s: %v; trying again", int(m.now.Sub(m.answered).Seconds()), m.err)
+	case m.clients != nil && m.clients.loaded && m.worker() == "":
+		return "the worker has ended; esc goes back"
+	case m.clients != nil && m.clients.err != nil:
+		return fmt.Sprintf("%v; esc goes back", m.clients.err)
+	}
+	return ""
+}
+
+func (m *model) hints(t theme) []piece {
+	pause := piece{"p pause", t.faint, 5}
+	if m.paused {
+		pause = piece{"p goes on", t.warn, 2}
+	}
+	switch {
+	case m.help:
+		return []piece{{"esc back", t.faint, 0}, {"↑↓ scroll", t.faint, 1}}
+	case m.clients != nil:
+		return []piece{
+			{"q quit", t.faint, 1}, {"? help", t.faint, 2}, {"esc back", t.faint, 0}, {"↑↓ select", t.faint, 6},
+			{"s sort (by " + m.clients.by + ")", t.faint, 3}, {"r reverse", t.faint, 4}, pause,
+		}
+	}
+	return []piece{
+		{"q quit", t.faint, 0}, {"? help", t.faint, 1}, {"↑↓ select", t.faint, 6}, {"enter connections", t.faint, 3},
+		{"s sort", t.faint, 4}, {"r reverse", t.faint, 7}, pause,
+	}
+}
+
+// poolView is the first screen: the whole, and the workers.
+func (m *model) poolView(height int) []string {
+	t := m.theme()
+	s := m.plan(height)
+	out := []string{m.title(t, !s.now)}
+	if s.base {
+		out = append(out, m.base(t))
+	}
+	out = append(out, s.blank(1)...)
+	if s.now {
+		out = append(out, m.nowLine(t))
+	}
+	if s.graph > 0 {
+		out = append(out, m.graphs(t, s)...)
+	}
+	if s.ever {
+		out = append(out, m.everLine(t))
+	}
+	out = append(out, s.blank(2)...)
+	rows := height - len(out)
+	if s.detail {
+		rows -= 3 + len(s.blank(3))
+	}
+	l := m.table()
+	if s.head {
+		out = append(out, l.head(t, m.width, m.by, m.reversed))
+		rows--
+	}
+	from, to := m.cursor.window(len(m.workers), rows)
+	for i := from; i < to; i++ {
+		out = append(out, l.row(t, m.width, m.workers[i], i == m.cursor.at))
+	}
+	if s.detail && to > from {
+		for i := to - from; i < rows; i++ {
+			out = append(out, "")
+		}
+		if s.blanks >= 3 {
+			out = append(out, m.rule(t))
+		}
+		out = append(out, m.workerDetail(t)...)
+	}
+	return out
+}
+
+// rule is a line between a table and the row that is selected in it.
+func (m *model) rule(t theme) string { return t.faint.Render(strings.Repeat("─", m.width)) }
+
+// title is the first line.
+func (m *model) title(t theme, withRate bool) string {
+	p := m.pool
+	pieces := []piece{
+		{"Phalanx " + clean(p.Version, 20), t.bold, 4},
+		{"● " + clean(p.State, 12), t.state(p.State), 0},
+		{pick(m.paused, "PAUSED", ""), t.warn, 1},
+		{pick(withRate, rate(p.Total.Rate)+pick(m.width < 30, "/s", " req/s"), ""), t.bold, 2},
+		{"up " + age(p.Time.Sub(p.Started).Seconds()), t.plain, 3},
+		{clean(p.Address, 40), t.plain, 5},
+		{fmt.Sprintf("pid %d", p.PID), t.plain, 6},
+	}
+	return join(pieces, 2, m.width)
+}
+
+// base is the second line: what is served, and by what.
+func (m *model) base(t theme) string {
+	about := pool(m.pool)
+	return join([]piece{
+		{clean("serves "+m.pool.Base, max(20, m.width-breadth(about)-2)), t.faint, 0}, {about, t.faint, 1},
+	}, 2, m.width)
+}
+
+// nowLine is what happens now in the whole pool.
+func (m *model) nowLine(t theme) string {
+	f := m.pool.Total
+	cpu := 0.0
+	for _, w := range m.pool.Workers {
+		cpu += w.CPU
+	}
+	return join([]piece{
+		{rate(f.Rate) + " req/s", t.bold, 0}, {long(f.Bandwidth) + "/s", t.bold, 1},
+		{"p50 " + latency(f.P50) + " p99 " + latency(f.P99), t.bold, 2},
+		{fmt.Sprintf("%s connections, %s idle", grouped(natural(f.Active)), grouped(natural(f.Idle))), t.plain, 3},
+		{"CPU " + percent(cpu) + "%", t.plain, 4},
+	}, 2, m.width)
+}
+
+// everLine is what has happened since the server was started.
+func (m *model) everLine(t theme) string {
+	f := m.pool.Total
+	return join([]piece{
+		{grouped(f.Answered) + " answered", t.plain, 0}, {trouble(f), t.warn, 1}, {replies(f), t.faint, 2},
+		{long(float64(f.Bytes)) + " sent", t.faint, 3},
+	}, 3, m.width)
+}
+
+// workerDetail is three lines about the selected worker.
+func (m *model) workerDetail(t theme) []string {
+	w := m.workers[m.cursor.at]
+	first := fmt.Sprintf("worker %d: %s", w.Slot, w.State)
+	if w.PID > 0 {
+		first += fmt.Sprintf(", up %s, sign of life %s ago", age(lived(m.pool.Time, w)), age(w.Beat))
+	}
+	first += fmt.Sprintf(", generation %d, %d died", w.Generation, w.Deaths)
+	second := grouped(w.Answered) + " answered"
+	if r := replies(w.Figures); r != "" {
+		second += " (" + r + ")"
+	}
+	third := fmt.Sprintf("queue %d of %d", w.Queue, w.QueueMax)
+	if w.State == status.WorkerDraining {
+		third += ", " + long(float64(w.Left)) + " left to send"
+	}
+	if w.Oldest != nil {
+		third += ", oldest request " + oldest(w, m.width)
+	}
+	return []string{
+		join([]piece{{clean(first, m.width), t.plain, 0}}, 0, m.width),
+		join([]piece{{clean(second, m.width), t.plain, 0}, {trouble(w.Figures), t.warn, 1}}, 3, m.width),
+		join([]piece{{clean(third, m.width), t.plain, 0}}, 0, m.width),
+	}
+}

@@ -1,0 +1,158 @@
+package top
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"phalanx/internal/observe/status"
+)
+
+// workerColumns are those of the table of workers; wide adds what only a wide
+// window has room for. The widths of numbers that stay are those of the
+// largest, so that eighty cells are enough for all that matters.
+func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[status.Worker] {
+	type W = status.Worker
+	slot, pid := 1, 3
+	for _, w := range workers {
+		slot, pid = max(slot, len(strconv.Itoa(w.Slot))), max(pid, len(strconv.Itoa(w.PID)))
+	}
+	number := func(name string, width, rank int, cell func(W) string, value func(W) float64) column[W] {
+		return column[W]{name: name, width: width, rank: rank,
+			cell:  func(w W, _ int) string { return pick(w.PID == 0 && name != "QUEUE" && name != "GEN/D", "-", cell(w)) },
+			order: func(a, b W) int { return cmp.Compare(value(b), value(a)) }}
+	}
+	all := []column[W]{
+		{name: "#", width: slot, rank: 0, cell: func(w W, _ int) string { return strconv.Itoa(w.Slot) },
+			order: func(a, b W) int { return cmp.Compare(a.Slot, b.Slot) }},
+		{name: "PID", width: pid, rank: 6, cell: func(w W, _ int) string { return process(w) },
+			order: func(a, b W) int { return cmp.Compare(a.PID, b.PID) }},
+		{name: "STATE", width: 8, rank: 1, left: true, cell: func(w W, _ int) string { return clean(w.State, 8) },
+			paint: func(t theme, w W) lipgloss.Style { return t.state(w.State) },
+			order: func(a, b W) int { return cmp.Compare(severity(b), severity(a)) }},
+		number("UP", 4, 9, func(w W) string { return running(now, w) }, func(w W) float64 { return lived(now, w) }),
+		{name: "CONN/IDLE", width: 9, rank: 3, cell: func(w W, _ int) string { return pick(w.PID == 0, "-", count(w.Active)+"/"+count(w.Idle)) },
+			order: func(a, b W) int { return cmp.Compare(b.Active, a.Active) }},
+		number("REQ/S", 5, 2, func(w W) string { return rate(w.Rate) }, func(w W) float64 { return w.Rate }),
+		number("MB/S", 4, 8, func(w W) string { return megabytes(w.Bandwidth) }, func(w W) float64 { return w.Bandwidth }),
+		number("P50", 5, 10, func(w W) string { return latency(w.P50) }, func(w W) float64 { return w.P50 }),
+		number("P99", 5, 4, func(w W) string { return latency(w.P99) }, func(w W) float64 { return w.P99 }),
+		number("QUEUE", 5, 7, func(w W) string { return count(w.Queue) }, func(w W) float64 { return float64(w.Queue) }),
+		number("CPU%", 4, 5, func(w W) string { return percent(w.CPU) }, func(w W) float64 { return w.CPU }),
+		number("MEM", 4, 6, func(w W) string { return size(w.Memory) }, func(w W) float64 { return float64(w.Memory) }),
+		number("GEN/D", 5, 11, lives, func(w W) float64 { return float64(w.Deaths) }),
+	}
+	for i := range all {
+		if all[i].name == "QUEUE" {
+			all[i].paint = func(t theme, w W) lipgloss.Style { return pick(w.Queue > 0, t.warn, t.plain) }
+		}
+	}
+	if wide {
+		all = append(all, column[W]{name: "OLDEST REQUEST", width: 18, rank: 12, left: true, flex: true,
+			cell:  func(w W, width int) string { return oldest(w, width) },
+			order: func(a, b W) int { return cmp.Compare(waiting(b), waiting(a)) }})
+	}
+	return all
+}
+
+// process is a worker's pid, or a dash for a slot that has none.
+func process(w status.Worker) string {
+	if w.PID == 0 {
+		return "-"
+	}
+	return strconv.Itoa(w.PID)
+}
+
+func running(now time.Time, w status.Worker) string {
+	if w.PID == 0 || w.Started.IsZero() {
+		return "-"
+	}
+	return uptime(now, w.Started)
+}
+
+func lived(now time.Time, w status.Worker) float64 {
+	if w.PID == 0 {
+		return 0
+	}
+	return now.Sub(w.Started).Seconds()
+}
+
+// lives is how many processes a slot has had, and how many of them died
+// unwanted.
+func lives(w status.Worker) string {
+	s := fmt.Sprintf("%d/%d", w.Generation, w.Deaths)
+	if len(s) > 5 {
+		s = number(float64(w.Generation), 4, 0) + "/+"
+		if len(s) > 5 {
+			s = "many"
+		}
+	}
+	return s
+}
+
+// percent is a share of one CPU, without its sign.
+func percent(share float64) string { return number(share*100, 4, 0) }
+
+func oldest(w status.Worker, width int) string {
+	if w.Oldest == nil {
+		return "-"
+	}
+	return clean(age(w.Oldest.Age)+" "+w.Oldest.Line, width)
+}
+
+func waiting(w status.Worker) float64 {
+	if w.Oldest == nil {
+		return -1
+	}
+	return w.Oldest.Age
+}
+
+// severity is the order in which an operator wants to see states.
+func severity(w status.Worker) int {
+	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerEmpty, status.WorkerBackoff}, w.State)
+}
+
+// sortWorkers brings them into the order of a column; equal ones stay in that
+// of their slots.
+func sortWorkers(workers []status.Worker, columns []column[status.Worker], by string, reversed bool) {
+	for _, c := range columns {
+		if c.name == by && c.order != nil {
+			slices.SortStableFunc(workers, func(a, b status.Worker) int {
+				if reversed {
+					return c.order(b, a)
+				}
+				return c.order(a, b)
+			})
+		}
+	}
+}
+
+// replies says how many replies of each class there have been: "2xx 1,234".
+func replies(f status.Figures) string {
+	var parts []string
+	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+		if n := f.Requests[class]; n > 0 {
+			parts = append(parts, class+" "+grouped(n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// trouble lists what went wrong, or is empty.
+func trouble(f status.Figures) string {
+	var parts []string
+	for _, c := range []struct {
+		n    uint64
+		name string
+	}{{f.Cut, "cut"}, {f.Timeouts, "timeouts"}, {f.Drops, "drops"}, {f.LogLost, "log lines lost"}} {
+		if c.n > 0 {
+			parts = append(parts, c.name+" "+grouped(c.n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
