@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/explain"
 	"phalanx/internal/observe/remote"
 	"phalanx/internal/observe/status"
@@ -91,7 +92,7 @@ func explained(c *options.Command, stdout *os.File) error {
 	}
 	root, err := site.Open(string(base), website.Policy(c.Options))
 	if err != nil {
-		return &options.ConfigError{Text: err.Error(), Err: err}
+		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
 	report, err := explain.Run(website.Config(c.Options, website.Uncached(root)), root, request, time.Now())

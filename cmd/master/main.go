@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/options"
 )
 
@@ -25,11 +26,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		return 0
 	}
 	fmt.Fprintf(stderr, "phalanx: %v\n", err)
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		return coded.ExitCode()
-	}
-	return 1
+	return exitcode.Code(err)
 }
 
 // do serves, or carries out a command.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
+	"phalanx/internal/exitcode"
 	"phalanx/internal/observe/admin"
 	"phalanx/internal/observe/snapshot"
 	"phalanx/internal/options"
@@ -63,7 +64,7 @@ func newSight(o options.Options, before *upgrade.Carried, port int, stdout *os.F
 	s.tell(o)
 	err = lines.Use(string(o.AccessLog))
 	if err != nil {
-		err = &options.ConfigError{Text: err.Error() + "; make it possible, or name another --access-log", Err: err}
+		err = exitcode.New(exitcode.Config, err.Error()+"; make it possible, or name another --access-log", err)
 	}
 	if err == nil || before != nil {
 		err = errors.Join(err, s.open(o, before, log))

@@ -8,7 +8,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/options"
+	"phalanx/internal/exitcode"
 	"phalanx/internal/supervise"
 )
 
@@ -49,7 +49,7 @@ func passed() (int, error) {
 		// Its finalizer would close the descriptor, which is the set's.
 		return unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	default:
-		return 0, &options.ConfigError{Text: fmt.Sprintf("LISTEN_FDS: %d sockets were passed on; one is possible", len(files))}
+		return 0, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets were passed on; one is possible", len(files)), nil)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/options"
+	"phalanx/internal/exitcode"
 )
 
 // findWorker returns the path of the worker binary: the one given, or the
@@ -43,8 +43,5 @@ func findWorker(given string) (string, error) {
 }
 
 func badWorker(path, what string, err error) error {
-	return &options.ConfigError{
-		Text: fmt.Sprintf("worker %s: %s; build it with make, or name it with --worker PATH", path, what),
-		Err:  err,
-	}
+	return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %s; build it with make, or name it with --worker PATH", path, what), err)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"syscall"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
 	"phalanx/internal/site"
@@ -27,16 +28,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "phalanx worker: %v\n", err)
-		return exitCode(err)
+		return exitcode.Code(err)
 	}
 	channel, err := ipc.Open(supervise.ControlFD)
 	if err != nil {
 		fmt.Fprintf(stderr, "phalanx worker: %v; a worker is started by master\n", err)
-		return 64
+		return exitcode.Usage
 	}
 	defer channel.Close()
 	if err := work(opts, channel); err != nil {
-		code := exitCode(err)
+		code := exitcode.Code(err)
 		channel.Send(ipc.Failed{ExitCode: code, Reason: err.Error()})
 		return code
 	}
@@ -47,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	root, err := site.Open(string(opts.Base), website.Policy(opts.Options))
 	if err != nil {
-		return &options.ConfigError{Text: err.Error(), Err: err}
+		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
 	// The master's copy of the socket has the same mode; it does not block
@@ -71,12 +72,4 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return nil
 	}
 	return serveWith(opts, root, channel, c)
-}
-
-func exitCode(err error) int {
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		return coded.ExitCode()
-	}
-	return 1
 }

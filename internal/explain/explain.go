@@ -47,7 +47,7 @@ const Unknown = "unknown: nothing has said where this comes from"
 // Run answers the request at the time now. The configuration is a worker's and
 // its Site reaches the files of root, which nobody else uses meanwhile. A
 // request that a worker would refuse has a report too; an error is a
-// [*RequestError].
+// [*exitcode.Error].
 func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, error) {
 	head, err := r.wire()
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"phalanx/internal/exitcode"
 )
 
 // Request is the head of a request that is to be explained.
@@ -15,21 +17,11 @@ type Request struct {
 	Notes   []string // what was done to what the user gave, for the report
 }
 
-// RequestError says what is wrong with what the user gave, in one line.
-type RequestError struct {
-	Text string
-}
-
-func (e *RequestError) Error() string { return e.Text }
-
-// ExitCode is 64, EX_USAGE of sysexits.h.
-func (e *RequestError) ExitCode() int { return 64 }
-
 // NewRequest makes a request of a method, empty for GET, a URL and header
 // fields, "Name: value". The URL is a path with perhaps a query, or an http URL
 // on any host, or "*" for OPTIONS. What no target may hold is encoded as
 // browsers do, and noted. The request has a Host unless the fields bring one:
-// that of the URL, or localhost. An error is a [*RequestError].
+// that of the URL, or localhost. An error is a [*exitcode.Error].
 func NewRequest(method, url string, fields []string) (Request, error) {
 	r := Request{Method: method}
 	if method == "" {
@@ -54,10 +46,10 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 	for _, field := range fields {
 		name, value, ok := strings.Cut(field, ":")
 		if !ok || name == "" {
-			return Request{}, &RequestError{"-H " + strconv.Quote(field) + ": must be 'Name: value', such as 'Accept-Encoding: br'"}
+			return Request{}, exitcode.New(exitcode.Usage, "-H "+strconv.Quote(field)+": must be 'Name: value', such as 'Accept-Encoding: br'", nil)
 		}
 		if strings.ContainsAny(field, "\r\n") {
-			return Request{}, &RequestError{"-H " + strconv.Quote(field) + ": a field is one line; give each its own -H"}
+			return Request{}, exitcode.New(exitcode.Usage, "-H "+strconv.Quote(field)+": a field is one line; give each its own -H", nil)
 		}
 		named = named || strings.EqualFold(name, "host")
 		r.Fields = append(r.Fields, name+": "+strings.Trim(value, " \t"))
@@ -71,7 +63,7 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 // split takes a URL apart into what Host says and the target.
 func split(url string) (host, target string, err error) {
 	refuse := func(cure string) (string, string, error) {
-		return "", "", &RequestError{"URL " + strconv.Quote(url) + ": " + cure}
+		return "", "", exitcode.New(exitcode.Usage, "URL "+strconv.Quote(url)+": "+cure, nil)
 	}
 	if strings.HasPrefix(url, "/") || url == "*" {
 		return "localhost", url, nil
@@ -131,7 +123,7 @@ func (r Request) wire() ([]byte, error) {
 	var head []byte
 	for _, line := range r.lines() {
 		if line == "" || strings.ContainsAny(line, "\r\n") {
-			return nil, &RequestError{"the line " + strconv.Quote(line) + " is no single line of a request; leave line breaks out"}
+			return nil, exitcode.New(exitcode.Usage, "the line "+strconv.Quote(line)+" is no single line of a request; leave line breaks out", nil)
 		}
 		head = append(append(head, line...), "\r\n"...)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"phalanx/internal/exitcode"
 )
 
 func TestNewRequest(t *testing.T) {
@@ -67,8 +69,8 @@ func TestNewRequestRefuses(t *testing.T) {
 			fields = []string{tt.field}
 		}
 		_, err := NewRequest("", tt.url, fields)
-		wrong, ok := errors.AsType[*RequestError](err)
-		if !ok || wrong.Text != tt.want || wrong.ExitCode() != 64 {
+		wrong, ok := errors.AsType[*exitcode.Error](err)
+		if !ok || wrong.Text != tt.want || wrong.Code != 64 {
 			t.Errorf("%q %q: %v, want %s", tt.url, tt.field, err, tt.want)
 		}
 	}

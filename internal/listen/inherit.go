@@ -8,6 +8,8 @@ import (
 
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
 
 // This file is about sockets that somebody else has opened: the program that
@@ -72,20 +74,20 @@ func (s *Set) locate(f *os.File) error {
 func activated(cfg Config) (*Set, error) {
 	accepts, err := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if protocol, other := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || other != nil || accepts == 0 || protocol != unix.IPPROTO_TCP {
-		return nil, &Error{78, "LISTEN_FDS: the descriptor is no TCP socket that listens; use ListenStream= with a port", err}
+		return nil, exitcode.New(exitcode.Config, "LISTEN_FDS: the descriptor is no TCP socket that listens; use ListenStream= with a port", err)
 	}
 	first, err := keep(cfg.Socket)
 	if err != nil {
-		return nil, &Error{1, "LISTEN_FDS: " + err.Error(), err}
+		return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)
 	}
 	s := &Set{cfg: cfg, files: []*os.File{first}, group: []*os.File{first}, passed: first}
 	if err := errors.Join(s.locate(first), prepare(first)); err != nil {
-		return nil, &Error{1, "LISTEN_FDS: " + err.Error(), errors.Join(err, s.Close())}
+		return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), errors.Join(err, s.Close()))
 	}
 	for slot := 1; slot < cfg.Slots; slot++ {
 		if err := s.join(); err != nil {
 			if err = s.share(); err != nil {
-				return nil, &Error{1, "LISTEN_FDS: " + err.Error(), errors.Join(err, s.Close())}
+				return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), errors.Join(err, s.Close()))
 			}
 		}
 	}

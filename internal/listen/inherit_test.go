@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
 
 // passed returns the descriptor of a socket as another program would pass it on.
@@ -96,7 +98,7 @@ func TestActivatedByOther(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	_, err = Open(Config{Slots: 1, Socket: int(r.Fd())})
-	if e, ok := err.(*Error); !ok || e.ExitCode() != 78 || !strings.HasPrefix(err.Error(), "LISTEN_FDS: ") {
+	if e, ok := err.(*exitcode.Error); !ok || e.Code != 78 || !strings.HasPrefix(err.Error(), "LISTEN_FDS: ") {
 		t.Errorf("a pipe: %v", err)
 	}
 }

@@ -21,6 +21,8 @@ import (
 
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
 
 // Config says where to listen.
@@ -45,7 +47,7 @@ type Set struct {
 	group         []*os.File // all that listen, in the kernel's order; see Steer
 }
 
-// Open opens all sockets or none. Its errors are of type [*Error].
+// Open opens all sockets or none. Its errors are of type [*exitcode.Error].
 func Open(cfg Config) (*Set, error) {
 	if cfg.Socket > 0 {
 		return activated(cfg)
@@ -96,7 +98,7 @@ func address(bind string) (network, host string, err error) {
 	}
 	ip, err := netip.ParseAddr(bind)
 	if err != nil {
-		return "", "", &Error{78, fmt.Sprintf("--bind %q: not an IP address; give one such as 127.0.0.1 or ::1", bind), err}
+		return "", "", exitcode.New(exitcode.Config, fmt.Sprintf("--bind %q: not an IP address; give one such as 127.0.0.1 or ::1", bind), err)
 	}
 	if ip = ip.Unmap(); ip.Is4() {
 		return "tcp4", ip.String(), nil

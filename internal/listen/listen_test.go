@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
 
 func mustOpen(t *testing.T, cfg Config) *Set {
@@ -95,9 +97,9 @@ func TestSecondServerIsRefused(t *testing.T) {
 			other.Close()
 			t.Fatalf("a second server joined with --bind %q", bind)
 		}
-		var e *Error
+		var e *exitcode.Error
 		want := "--port " + strconv.Itoa(s.Port()) + ": already in use by " + self(t) + "; stop it or choose another port"
-		if !errors.As(err, &e) || e.ExitCode() != 1 || err.Error() != want {
+		if !errors.As(err, &e) || e.Code != 1 || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -274,8 +276,8 @@ func TestBind(t *testing.T) {
 		"192.0.2.1": "--bind 192.0.2.1: no address of this machine",
 	} {
 		_, err := Open(Config{Bind: bind, Slots: 1})
-		var e *Error
-		if !errors.As(err, &e) || e.ExitCode() != 78 || !strings.HasPrefix(err.Error(), want) {
+		var e *exitcode.Error
+		if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("--bind %s: %v", bind, err)
 		}
 	}
@@ -283,8 +285,8 @@ func TestBind(t *testing.T) {
 
 func TestPrivilegedPort(t *testing.T) {
 	err := explain(Config{Port: 80}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
-	var e *Error
-	if !errors.As(err, &e) || e.ExitCode() != 78 || !strings.HasPrefix(err.Error(), "--port 80: needs a privilege") {
+	var e *exitcode.Error
+	if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), "--port 80: needs a privilege") {
 		t.Errorf("got %v", err)
 	}
 }

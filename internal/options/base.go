@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"phalanx/internal/exitcode"
 )
 
-// CheckBase returns the absolute path of the directory to serve, or a
-// [*ConfigError] if it is missing, no directory or not readable. It finds
+// CheckBase returns the absolute path of the directory to serve, or an
+// [*exitcode.Error] if it is missing, no directory or not readable. It finds
 // out before any worker is started, so that the error is the master's own.
 func CheckBase(base Base) (Base, error) {
 	return checkBase(base, os.Stat, os.Open)
@@ -50,5 +52,5 @@ func baseCure(err error) string {
 }
 
 func badBase(base Base, cure string, err error) error {
-	return &ConfigError{Text: "--base " + printable(string(base)) + ": " + cure, Err: err}
+	return exitcode.New(exitcode.Config, "--base "+printable(string(base))+": "+cure, err)
 }

@@ -137,9 +137,8 @@ func tag(command, key string) string {
 
 // ParseCommand reads a command line that begins with a command, started under
 // this name. It returns nil when the first argument is a flag or there is none:
-// then [ParseMaster] reads it. The error is a [*UsageError] (an unknown command
-// too), a [*ConfigError] of explain's --config, or an [*Info]: --help, the man
-// page or a completion was asked for.
+// then [ParseMaster] reads it. The error is an [*exitcode.Error] or an
+// [*Info]: --help, the man page or a completion was asked for.
 func ParseCommand(name string, args []string, getenv func(string) string, more ...From) (*Command, error) {
 	s := started(args, getenv, append([]From{Named(name)}, more...))
 	if s.getenv(envCompletion) != "" {
@@ -212,11 +211,11 @@ func (s start) endpoint(given Admin) (string, error) {
 	}
 	v := s.getenv("PHALANX_ADMIN")
 	if v == "" {
-		return "", &UsageError{"no server is named; give --admin ADDR, with which the server was started, or set PHALANX_ADMIN; see '" + s.name + " --help'"}
+		return "", usage("no server is named; give --admin ADDR, with which the server was started, or set PHALANX_ADMIN; see '" + s.name + " --help'")
 	}
 	var a Admin
 	if err := a.UnmarshalFlag(v); err != nil {
-		return "", &UsageError{"PHALANX_ADMIN" + strings.TrimPrefix(err.Error(), "--admin")}
+		return "", usage("PHALANX_ADMIN" + strings.TrimPrefix(err.Error(), "--admin"))
 	}
 	return string(a), nil
 }
@@ -229,15 +228,15 @@ func (s start) unknownCommand() error {
 	}
 	typed := printable(s.args[0])
 	if near := nearest(s.args[0], names, ""); near != "" {
-		return &UsageError{typed + ": unknown command; did you mean " + near + "? see '" + s.name + " --help'"}
+		return usage(typed + ": unknown command; did you mean " + near + "? see '" + s.name + " --help'")
 	}
-	return &UsageError{typed + ": unknown command; to serve a directory write --base " + typed + "; see '" + s.name + " --help'"}
+	return usage(typed + ": unknown command; to serve a directory write --base " + typed + "; see '" + s.name + " --help'")
 }
 
 // leftOver says what is wrong with an argument that is no flag's.
 func leftOver(p *flags.Parser, arg string) error {
 	if p.LongDescription == "" && tag(arg, "command") != "" {
-		return &UsageError{arg + ": a command comes first; see '" + p.Name + " " + arg + " --help'"}
+		return usage(arg + ": a command comes first; see '" + p.Name + " " + arg + " --help'")
 	}
-	return &UsageError{printable(arg) + ": left-over argument; see '" + p.Name + " --help'"}
+	return usage(printable(arg) + ": left-over argument; see '" + p.Name + " --help'")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"phalanx/internal/exitcode"
 )
 
 func TestParseCommand(t *testing.T) {
@@ -100,7 +102,7 @@ func TestParseCommandErrors(t *testing.T) {
 		if want == "" && c != nil && err == nil {
 			continue
 		}
-		var usage *UsageError
+		var usage *exitcode.Error
 		if c != nil || !errors.As(err, &usage) || err.Error() != want {
 			t.Errorf("%q:\n got %v\nwant %v", args, err, want)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"phalanx/internal/exitcode"
 )
 
 // candidates asks as a shell does.
@@ -99,7 +101,7 @@ func TestCompleteStartsNothing(t *testing.T) {
 			_, err := ParseMaster(args, getenv)
 			c, also := ParseCommand("phalanx", args, getenv)
 			var info *Info
-			var usage *UsageError
+			var usage *exitcode.Error
 			if c != nil || !errors.As(err, &info) && !errors.As(err, &usage) || also == nil {
 				t.Errorf("%q, completion %q: %v, %v, %v", args, asked, err, c, also)
 			}

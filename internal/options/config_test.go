@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"phalanx/internal/exitcode"
 )
 
 // A flag beats its variable, and a variable beats the file.
@@ -71,7 +73,7 @@ func TestConfigFileErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := ParseMaster([]string{"--config", file}, func(string) string { return "" })
-		if c, ok := err.(*ConfigError); !ok || !strings.HasPrefix(c.Text, "--config "+file+want) || strings.Contains(c.Text, "\n") {
+		if c, ok := err.(*exitcode.Error); !ok || c.Code != exitcode.Config || !strings.HasPrefix(c.Text, "--config "+file+want) || strings.Contains(c.Text, "\n") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}

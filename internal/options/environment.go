@@ -30,13 +30,13 @@ func fromEnv(p *flags.Parser, l *line, given map[string]bool, getenv func(string
 		case o.LongName == "verbose":
 			n, err := strconv.ParseUint(v, 10, 8)
 			if err != nil || n > MaxVerbose {
-				return &UsageError{key + " " + printable(v) + ": must be a count, 0 to 3"}
+				return usage(key + " " + printable(v) + ": must be a count, 0 to 3")
 			}
 			l.Verbose = int(n)
 		default:
 			if err := setLines(o, v); err != nil {
 				text := strings.TrimPrefix(err.Error(), "--"+o.LongName)
-				return &UsageError{key + text}
+				return usage(key + text)
 			}
 		}
 	}
@@ -71,7 +71,7 @@ func envName(o *flags.Option) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))
 }
 
-// strayVariable returns a [*UsageError] that names a variable which is nearly
+// strayVariable returns an error that names a variable which is nearly
 // one of ours: what it was to set would silently be as if it were not there. Others
 // that begin alike mean something to somebody else (Kubernetes sets
 // PHALANX_SERVICE_HOST beside a service of that name).
@@ -86,7 +86,7 @@ func strayVariable(p *flags.Parser, environ []string) error {
 			continue
 		}
 		if near := nearest(key[len(envPrefix):], names, envPrefix); near != "" {
-			return &UsageError{printable(key) + ": no flag has this variable; did you mean " + near + "?"}
+			return usage(printable(key) + ": no flag has this variable; did you mean " + near + "?")
 		}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"phalanx/internal/exitcode"
 )
 
 func TestWorkerArgs(t *testing.T) {
@@ -115,8 +117,8 @@ func TestCheckBase(t *testing.T) {
 		{dir, ": permission denied; make it readable (chmod a+rx) or run as its owner", denied},
 	} {
 		_, err := checkBase(Base(tt.base), os.Stat, tt.open)
-		var config *ConfigError
-		if !errors.As(err, &config) || err.Error() != "--base "+tt.base+tt.want || config.ExitCode() != 78 {
+		var config *exitcode.Error
+		if !errors.As(err, &config) || err.Error() != "--base "+tt.base+tt.want || config.Code != 78 {
 			t.Errorf("CheckBase(%q): %v", tt.base, err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/exitcode"
 )
 
 // line is the struct that go-flags fills: the options, and the flags that
@@ -48,14 +50,14 @@ func started(args []string, getenv func(string) string, more []From) start {
 
 // ParseMaster reads the master's flags, the PHALANX_ variables for the flags
 // that are not given, and the file of --config for those that neither says. The
-// error is a [*UsageError], a [*ConfigError] of the file, or an [*Info] when
-// the user asked for a text. It serves no command, see [ParseCommand].
+// error is an [*exitcode.Error], or an [*Info] when the user asked for a text. It
+// serves no command, see [ParseCommand].
 func ParseMaster(args []string, getenv func(string) string, more ...From) (Options, error) {
 	s := started(args, getenv, more)
 	if c, err := ParseCommand(s.name, args, getenv, more...); err != nil {
 		return Options{}, err
 	} else if c != nil {
-		return Options{}, &UsageError{c.Name + ": starts no server; it is a command of its own"}
+		return Options{}, usage(c.Name + ": starts no server; it is a command of its own")
 	}
 	return s.serving(func() (*flags.Parser, *line, error) {
 		var l line
@@ -102,12 +104,12 @@ func agreed(o Options) (Options, error) {
 		o.Index = []Name{"index.html"}
 	}
 	if o.Model != Process && o.Workers > 1 {
-		return Options{}, &UsageError{"--workers " + strconv.Itoa(int(o.Workers)) +
-			": the " + string(o.Model) + " model has one worker; leave it out or use --model process"}
+		return Options{}, usage("--workers " + strconv.Itoa(int(o.Workers)) +
+			": the " + string(o.Model) + " model has one worker; leave it out or use --model process")
 	}
 	if o.Model != Process && o.Engine == Epoll {
-		return Options{}, &UsageError{"--engine epoll: the " + string(o.Model) +
-			" model waits with goroutines; leave it out or use --model process"}
+		return Options{}, usage("--engine epoll: the " + string(o.Model) +
+			" model waits with goroutines; leave it out or use --model process")
 	}
 	return o, nil
 }
@@ -184,7 +186,7 @@ func parse(p *flags.Parser, args []string, file string, wantsHelp, wantsVersion 
 	case *wantsHelp && (err == nil || isMissing(err)):
 		return &Info{help(p)}
 	case err != nil:
-		return &UsageError{explain(p, err)}
+		return usage(explain(p, err))
 	case *wantsVersion:
 		return &Info{"phalanx " + Version + "\n"}
 	case len(rest) > 0:
@@ -211,15 +213,15 @@ func fromFile(p *flags.Parser, file string) error {
 	}
 	name := "--config " + printable(file)
 	if e, ok := errors.AsType[*flags.IniError](err); ok {
-		return &ConfigError{Text: fmt.Sprintf("%s, line %d: %s", name, e.LineNumber, e.Message), Err: err}
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %s", name, e.LineNumber, e.Message), err)
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return &ConfigError{Text: fmt.Sprintf("%s: %v; create it or name another", name, e.Err), Err: err}
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, e.Err), err)
 	}
 	if e, ok := errors.AsType[*flags.Error](err); ok && e.Type == flags.ErrUnknownGroup {
-		return &ConfigError{Text: fmt.Sprintf("%s: section [%s]: there are no sections; leave it out", name, quoted(e.Message)), Err: err}
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: section [%s]: there are no sections; leave it out", name, quoted(e.Message)), err)
 	}
-	return &ConfigError{Text: fmt.Sprintf("%s: %v", name, err), Err: err}
+	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v", name, err), err)
 }
 
 func list(p *flags.Parser) []*flags.Option {

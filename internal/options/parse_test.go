@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"phalanx/internal/exitcode"
 )
 
 // defaults is what an empty command line means.
@@ -125,8 +127,8 @@ func TestParseMasterErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := ParseMaster(tt.args, noEnv)
-		var usage *UsageError
-		if !errors.As(err, &usage) || err.Error() != tt.want || usage.ExitCode() != 64 {
+		var usage *exitcode.Error
+		if !errors.As(err, &usage) || err.Error() != tt.want || usage.Code != 64 {
 			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
 		}
 	}
@@ -153,7 +155,7 @@ func TestDurationErrors(t *testing.T) {
 		"--expires -5s":       "--expires -5s: must be 0s to 87600h, such as 90s or 12h",
 	} {
 		_, err := ParseMaster(strings.Fields(args), noEnv)
-		var usage *UsageError
+		var usage *exitcode.Error
 		if !errors.As(err, &usage) || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %v", args, err, want)
 		}
@@ -269,7 +271,7 @@ func TestStrayVariables(t *testing.T) {
 	} {
 		environ := func() []string { return []string{"A=b", setting} }
 		_, err := ParseMaster(nil, noEnv, Named("phalanx"), Environ(environ))
-		var usage *UsageError
+		var usage *exitcode.Error
 		if want == "" && err != nil || want != "" && (!errors.As(err, &usage) || err.Error() != want) {
 			t.Errorf("%q: %v\nwant %s", setting, err, want)
 		}

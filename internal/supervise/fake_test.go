@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 )
 
@@ -245,11 +246,11 @@ func (r *rig) ends(code int, text string) {
 	default:
 		r.t.Fatalf("the pool still runs; the diary: %q\n%s", r.diary, &r.log)
 	}
-	var e *Error
+	var e *exitcode.Error
 	switch {
 	case code == 0 && err != nil:
 		r.t.Errorf("ended with %v", err)
-	case code != 0 && (!errors.As(err, &e) || e.ExitCode() != code || err.Error() != text):
+	case code != 0 && (!errors.As(err, &e) || e.Code != code || err.Error() != text):
 		r.t.Errorf("ended with %v\nwant code %d, %s", err, code, text)
 	}
 }

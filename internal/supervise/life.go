@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 )
 
@@ -129,7 +130,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 		p.kill(w, "was ready twice")
 		return
 	case m.Version != p.Version:
-		w.failed = &ipc.Failed{ExitCode: configCode, Reason: fmt.Sprintf(
+		w.failed = &ipc.Failed{ExitCode: exitcode.Config, Reason: fmt.Sprintf(
 			"worker %s: is version %q, not the master's %q; build both with make, or name the right one with --worker PATH",
 			w.binary, m.Version, p.Version)}
 		p.kill(w, "wrong version")
@@ -202,7 +203,7 @@ func (p *pool) died(w *worker, e Exit) {
 		p.diedInDrain(w, was, e)
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
-	case p.code(w, e) == configCode && !hopeless:
+	case p.code(w, e) == exitcode.Config && !hopeless:
 		p.quarantine(w, e, "")
 	default:
 		p.restart(w, was, e)
@@ -258,7 +259,7 @@ func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 	case was == starting: // it had no requests
 		p.blame(p.startError(w, e))
 	default:
-		p.err = &Error{1, p.cutShort(w, e), e.Err}
+		p.err = exitcode.New(exitcode.Failure, p.cutShort(w, e), e.Err)
 		p.cut = 1
 	}
 }
@@ -295,7 +296,7 @@ func (p *pool) quarantine(w *worker, e Exit, why string) {
 		p.Alert(text + "; its slot stays empty until SIGHUP")
 		return
 	}
-	p.fail(&Error{configCode, text + "; no worker is left", e.Err})
+	p.fail(exitcode.New(exitcode.Config, text+"; no worker is left", e.Err))
 }
 
 // others reports whether any other slot is wanted.
@@ -325,19 +326,19 @@ func (p *pool) cause(w *worker, e Exit) string {
 
 // startError makes the master's error of a worker that did not come up. One
 // that had to be killed before it was ready does not know its part.
-func (p *pool) startError(w *worker, e Exit) *Error {
+func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	const cure = "build it with make, or name it with --worker PATH"
 	switch {
 	case w.failed != nil:
-		return &Error{exitCode(w.failed.ExitCode), w.failed.Reason, nil}
+		return exitcode.New(exitCode(w.failed.ExitCode), w.failed.Reason, nil)
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
-		return &Error{configCode, fmt.Sprintf("worker %s: %v; %s", w.binary, rootCause(e.Err), cure), e.Err}
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, rootCause(e.Err), cure), e.Err)
 	case w.killed && w.readySince.IsZero():
-		return &Error{configCode, fmt.Sprintf("worker %s: acts like no worker of Phalanx %s (%s); %s", w.binary, p.Version, p.cause(w, e), cure), nil}
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: acts like no worker of Phalanx %s (%s); %s", w.binary, p.Version, p.cause(w, e), cure), nil)
 	case e.Err != nil, e.crashed(), !w.readySince.IsZero():
-		return &Error{1, fmt.Sprintf("%v died at its start: %s", w, p.cause(w, e)), e.Err}
+		return exitcode.New(exitcode.Failure, fmt.Sprintf("%v died at its start: %s", w, p.cause(w, e)), e.Err)
 	default:
-		return &Error{configCode, fmt.Sprintf("worker %s: is no worker of Phalanx %s (%s); %s", w.binary, p.Version, e.cause(), cure), nil}
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: is no worker of Phalanx %s (%s); %s", w.binary, p.Version, e.cause(), cure), nil)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 )
 
@@ -36,8 +37,8 @@ type pool struct {
 	stops   int            // INT and TERM so far
 	stopped time.Time      // when the last of them came
 	forced  bool
-	err     *Error // the first reason why the exit code is not 0
-	cut     int    // workers that died in the drain
+	err     *exitcode.Error // the first reason why the exit code is not 0
+	cut     int             // workers that died in the drain
 
 	wanted    int       // slots; see scale
 	renewals  []*slot   // whose workers are to be replaced
@@ -70,7 +71,7 @@ type event struct {
 }
 
 // Run starts the pool, keeps it whole, and returns when every process has
-// exited: nil after a clean drain, else an [*Error].
+// exited: nil after a clean drain, else an [*exitcode.Error].
 func Run(cfg Config) error {
 	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, past: make(map[int]*Past), hushed: make(chan struct{}, 1)}
 	p.defaults()
@@ -118,13 +119,13 @@ func (p *pool) run() {
 	}
 }
 
-// result is nil or the reason, never a nil *Error in an interface.
+// result is nil or the reason, never a nil *exitcode.Error in an interface.
 func (p *pool) result() error {
 	if p.err == nil {
 		return nil
 	}
 	if p.cut > 1 {
-		return &Error{p.err.code, fmt.Sprintf("%v (and %d more)", p.err, p.cut-1), p.err}
+		return exitcode.New(p.err.Code, fmt.Sprintf("%v (and %d more)", p.err, p.cut-1), p.err)
 	}
 	return p.err
 }
@@ -257,7 +258,7 @@ func (p *pool) expire() {
 
 // fail ends the pool for a reason that no restart can cure. Before anything
 // was served there is nothing to drain.
-func (p *pool) fail(err *Error) {
+func (p *pool) fail(err *exitcode.Error) {
 	if p.phase == stopping {
 		return
 	}
@@ -269,8 +270,8 @@ func (p *pool) fail(err *Error) {
 	}
 }
 
-func (p *pool) blame(err *Error) {
-	p.err = &Error{err.code, oneLine(err.text), err.err}
+func (p *pool) blame(err *exitcode.Error) {
+	p.err = exitcode.New(err.Code, oneLine(err.Text), err.Cause)
 }
 
 // reap takes note of the ends of children that are not the pool's. It runs

@@ -145,7 +145,7 @@ func (p *pool) stillborn(w *worker, e Exit) {
 		p.diedInDrain(w, starting, e)
 		return
 	}
-	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).text), s.worker)
+	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).Text), s.worker)
 	if w.reload == p.reloads { // nobody has asked again since
 		p.renewals, p.fresh, p.failed = nil, nil, text
 	}

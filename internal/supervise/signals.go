@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"phalanx/internal/exitcode"
 )
 
 // This file is what the master is told from outside: INT and TERM drain, and a
@@ -83,7 +85,7 @@ func (p *pool) alive() {
 func (p *pool) force() {
 	p.forced = true
 	if p.err == nil || p.cut > 0 {
-		p.err = &Error{forceCode, "stopped by force: requests under way were cut", nil}
+		p.err = exitcode.New(exitcode.Forced, "stopped by force: requests under way were cut", nil)
 		p.cut = 0
 	}
 	p.killAll("second signal")

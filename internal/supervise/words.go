@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"phalanx/internal/exitcode"
 )
 
 // tailSize is how much of a worker's output is kept, in bytes.
@@ -77,29 +79,11 @@ func oneLine(s string) string {
 	return s
 }
 
-// Error ends the pool. Its text is one sentence for the user.
-type Error struct {
-	code int
-	text string
-	err  error
-}
-
-func (e *Error) Error() string { return e.text }
-func (e *Error) Unwrap() error { return e.err }
-
-// ExitCode is 1, 78 or 130.
-func (e *Error) ExitCode() int { return e.code }
-
 // exitCode keeps 78 and makes 1 of everything else, for 64 and 2 would
 // blame the user's command line or the master itself.
 func exitCode(code int) int {
-	if code == configCode {
-		return configCode
+	if code == exitcode.Config {
+		return exitcode.Config
 	}
 	return 1
 }
-
-const (
-	configCode = 78  // wrong configuration; never restarted
-	forceCode  = 130 // stopped by force
-)

@@ -8,21 +8,9 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
-
-// Error is one sentence that names the address, what is wrong and the cure.
-type Error struct {
-	code int
-	text string
-	err  error
-}
-
-func (e *Error) Error() string { return e.text }
-func (e *Error) Unwrap() error { return e.err }
-
-// ExitCode is 64 for what cannot be an address, 78 when only another
-// configuration helps, else 1.
-func (e *Error) ExitCode() int { return e.code }
 
 // What there may be at the path of a socket.
 var (
@@ -35,7 +23,7 @@ func problem(code int, addr string, err error, format string, args ...any) error
 	if quoted := strconv.Quote(addr); addr == "" || quoted[1:len(quoted)-1] != addr {
 		addr = quoted
 	}
-	return &Error{code, "admin address " + addr + ": " + fmt.Sprintf(format, args...), err}
+	return exitcode.New(code, "admin address "+addr+": "+fmt.Sprintf(format, args...), err)
 }
 
 // explain says what came in the way of listening.
@@ -43,19 +31,19 @@ func explain(a address, err error) error {
 	var unknown *net.DNSError
 	switch {
 	case errors.Is(err, errInUse), errors.Is(err, unix.EADDRINUSE):
-		return problem(1, a.text, err, "in use by another server; stop that or choose another")
+		return problem(exitcode.Failure, a.text, err, "in use by another server; stop that or choose another")
 	case errors.Is(err, errNoSocket):
-		return problem(78, a.text, err, "the file is no socket, so it is left alone; remove it or choose another")
+		return problem(exitcode.Config, a.text, err, "the file is no socket, so it is left alone; remove it or choose another")
 	case a.network == unixNetwork:
 		return explainPath(a, err)
 	case errors.As(err, &unknown):
-		return problem(78, a.text, err, "no address is known for %s; give one such as 127.0.0.1", unknown.Name)
+		return problem(exitcode.Config, a.text, err, "no address is known for %s; give one such as 127.0.0.1", unknown.Name)
 	case errors.Is(err, unix.EACCES):
-		return problem(78, a.text, err, "needs a privilege; choose a port from 1024 up")
+		return problem(exitcode.Config, a.text, err, "needs a privilege; choose a port from 1024 up")
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return problem(78, a.text, err, "no address of this machine; choose one of its own, or leave it out for all")
+		return problem(exitcode.Config, a.text, err, "no address of this machine; choose one of its own, or leave it out for all")
 	default:
-		return problem(1, a.text, err, "%v", err)
+		return problem(exitcode.Failure, a.text, err, "%v", err)
 	}
 }
 
@@ -63,11 +51,11 @@ func explainPath(a address, err error) error {
 	dir := filepath.Dir(a.where)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return problem(78, a.text, err, "there is no directory %s; make it or choose another", dir)
+		return problem(exitcode.Config, a.text, err, "there is no directory %s; make it or choose another", dir)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
-		return problem(78, a.text, err, "a socket cannot be made or replaced there (%v); see to the rights of %s or choose another", cause(err), dir)
+		return problem(exitcode.Config, a.text, err, "a socket cannot be made or replaced there (%v); see to the rights of %s or choose another", cause(err), dir)
 	default:
-		return problem(1, a.text, err, "%v", err)
+		return problem(exitcode.Failure, a.text, err, "%v", err)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
 
 const (
@@ -37,13 +39,13 @@ func parse(addr string) (address, error) {
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil && digits(addr) {
-		return address{}, problem(64, addr, err, "a port alone is no address; write :%s for every address of this machine, or 127.0.0.1:%s for itself alone", addr, addr)
+		return address{}, problem(exitcode.Usage, addr, err, "a port alone is no address; write :%s for every address of this machine, or 127.0.0.1:%s for itself alone", addr, addr)
 	}
 	if err != nil {
-		return address{}, problem(64, addr, err, "neither HOST:PORT nor a path; write 127.0.0.1:9180 or [::1]:9180, or a path with a slash for a unix socket")
+		return address{}, problem(exitcode.Usage, addr, err, "neither HOST:PORT nor a path; write 127.0.0.1:9180 or [::1]:9180, or a path with a slash for a unix socket")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return address{}, problem(64, addr, err, "the port is no number from 0 to 65535; write one as in %s", net.JoinHostPort(host, "9180"))
+		return address{}, problem(exitcode.Usage, addr, err, "the port is no number from 0 to 65535; write one as in %s", net.JoinHostPort(host, "9180"))
 	}
 	return address{addr, tcpNetwork, addr}, nil
 }
@@ -55,11 +57,11 @@ func parsePath(path string) (address, error) {
 	}
 	switch {
 	case strings.Contains(path, "\x00"):
-		return a, problem(64, path, nil, "no path has a zero byte; choose another")
+		return a, problem(exitcode.Usage, path, nil, "no path has a zero byte; choose another")
 	case strings.HasSuffix(path, "/"):
-		return a, problem(64, path, nil, "a directory; add the name of the socket")
+		return a, problem(exitcode.Usage, path, nil, "a directory; add the name of the socket")
 	case len(a.where) > maxPath:
-		return a, problem(78, path, nil, "%d bytes are too many for the path of a socket, which has %d at most; choose a shorter one", len(path), maxPath)
+		return a, problem(exitcode.Config, path, nil, "%d bytes are too many for the path of a socket, which has %d at most; choose a shorter one", len(path), maxPath)
 	}
 	return a, nil
 }
@@ -71,7 +73,7 @@ func digits(s string) bool {
 // Listen listens on HOST:PORT, where no host is every address, or, if addr has
 // a slash in it, on a unix socket of that path. A unix socket's file has mode
 // 0600 from the moment it exists, takes the place of one on which nobody
-// listens, and is removed by Close. Errors are of type [*Error].
+// listens, and is removed by Close. Errors are of type [*exitcode.Error].
 func Listen(addr string) (net.Listener, error) {
 	a, err := parse(addr)
 	if err != nil {
@@ -109,7 +111,7 @@ func Inherit(fd int) (net.Listener, error) {
 		err = errors.New("it does not listen")
 	}
 	if err != nil {
-		return nil, &Error{1, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err}
+		return nil, exitcode.New(exitcode.Failure, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err)
 	}
 	f := os.NewFile(uintptr(fd), "admin socket")
 	l, err := net.FileListener(f) // a copy, close-on-exec
@@ -117,7 +119,7 @@ func Inherit(fd int) (net.Listener, error) {
 		if l != nil {
 			err = errors.Join(err, l.Close())
 		}
-		return nil, &Error{1, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err}
+		return nil, exitcode.New(exitcode.Failure, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err)
 	}
 	return own(l), nil
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
 )
 
 func listen(t *testing.T, addr string) net.Listener {
@@ -33,10 +35,10 @@ func refused(t *testing.T, addr string, code int, words string) {
 		t.Errorf("%q is listened on", addr)
 		return
 	}
-	var e *Error
-	if !errors.As(err, &e) || e.ExitCode() != code || !strings.HasPrefix(err.Error(), "admin address ") ||
+	var e *exitcode.Error
+	if !errors.As(err, &e) || e.Code != code || !strings.HasPrefix(err.Error(), "admin address ") ||
 		!strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("%q: %d, %q, want %d and %q", addr, e.ExitCode(), err, code, words)
+		t.Errorf("%q: %d, %q, want %d and %q", addr, e.Code, err, code, words)
 	}
 }
 
