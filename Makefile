@@ -17,7 +17,7 @@ MANPAGE      = share/man/man1/phalanx.1
 UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 
-.PHONY: build run check test lint fuzz chaos bench results compare faults costs report peers pictures install uninstall clean
+.PHONY: build run check test lint fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
 
 build:
 	@mkdir -p bin
@@ -30,19 +30,21 @@ run: build
 # The quick part: needs nothing but Go.
 check: build lint
 	$(GO) test -shuffle=on $(QUICK)
+	$(GO) -C tools test -shuffle=on ./...
 
+# The product's module, and that of the tools, whose dependencies are not its.
 lint:
-	@unformatted="$$(gofmt -l cmd internal e2e dist)"; test -z "$$unformatted" || \
+	@unformatted="$$(gofmt -l cmd internal e2e dist tools)"; test -z "$$unformatted" || \
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
-	$(GO) mod tidy -diff
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	for module in . tools; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
+		$(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 # Everything, with the real binaries, a browser and siege.
 test:
 	@sh scripts/test-tools.sh
 	@$(MAKE) --no-print-directory build lint
 	$(GO) test -race -shuffle=on $(QUICK)
+	$(GO) -C tools test -race -shuffle=on ./...
 	$(GO) test -shuffle=on ./...
 
 # The chaos test for a long time; a failure names the seed that repeats it.
@@ -60,30 +62,35 @@ bench:
 # kept in results/quick. An interrupted run goes on with the same command.
 results: build bin/vegeta
 	@sh scripts/bench-tools.sh results
-	@$(GO) build -o bin/ ./cmd/bench
+	@$(GO) -C tools build -o ../bin/ ./bench
 	@bin/bench models --seconds $(SECONDS)
 
 compare: build peers
 	@sh scripts/bench-tools.sh compare
-	@$(GO) build -o bin/ ./cmd/bench
+	@$(GO) -C tools build -o ../bin/ ./bench
 	@bin/bench peers --seconds $(SECONDS)
 
 faults: build peers
 	@sh scripts/bench-tools.sh compare
-	@$(GO) build -o bin/ ./cmd/bench
+	@$(GO) -C tools build -o ../bin/ ./bench
 	@bin/bench faults --seconds $(SECONDS)
 
 costs: build
 	@sh scripts/bench-tools.sh results
-	@$(GO) build -o bin/ ./cmd/bench
+	@$(GO) -C tools build -o ../bin/ ./bench
 	@bin/bench costs --seconds $(SECONDS)
 
 report:
-	@$(GO) run ./cmd/bench report
+	@$(GO) -C tools build -o ../bin/ ./bench
+	@bin/bench report
 
 # The pictures of the README, from a real run of a minute and a half.
 pictures: build
 	@sh scripts/pictures.sh
+
+# The generated files of the demo site, which are kept with the written ones.
+site:
+	$(GO) -C tools run ./sitegen -o ../site
 
 bin/vegeta:
 	@mkdir -p bin
@@ -94,7 +101,7 @@ bin/caddy:
 	GOBIN="$(CURDIR)/bin" $(GO) install $(CADDY)
 
 peers: bin/caddy
-	cd bench/peers && $(GO) build -o ../../bin/ .
+	$(GO) -C tools build -o ../bin/ ./peers
 
 # The command is a link: master finds its worker beside its own executable. Its
 # man page and completions are what a master of this machine prints under the

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes the pictures in docs/images from a real run, with what `make build` has
-# made; cmd/pictures says how. It needs tmux and Chromium, the ports 8080 and
+# made; tools/pictures says how. It needs tmux and Chromium, the ports 8080 and
 # 9180, and that there is no /tmp/site.
 set -eu
 (
@@ -13,4 +13,5 @@ set -eu
 	fc-list 2>/dev/null | grep -q DejaVuSansMono || missing="$missing fonts-dejavu-core"
 	install_missing picture
 )
-exec go run ./cmd/pictures "$@"
+go -C tools build -o ../bin/ ./pictures
+exec bin/pictures "$@"

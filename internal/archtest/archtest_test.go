@@ -1,12 +1,6 @@
-// Package archtest holds the house's plan (docs/design.md): imports point
-// down its table, never up, and what must not know the world does not.
 package archtest
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -46,35 +40,6 @@ var rooms = map[string][]string{
 	"internal/observe/snapshot":   {"internal/accesslog", "internal/observe/scoreboard", "internal/observe/status", "internal/supervise", "golang.org/x/sys/unix"},
 	"internal/observe/remote":     {"internal/observe/status"},
 	"internal/observe/top":        {"internal/observe/status", "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"},
-
-	"internal/bench/stats":    {},
-	"internal/bench/record":   {},
-	"internal/bench/plan":     {"internal/bench/record"},
-	"internal/bench/tool":     {"internal/bench/record"},
-	"internal/bench/proctree": {},
-	"internal/bench/machine":  {"internal/bench/record", "golang.org/x/sys/unix"},
-	"internal/bench/target":   {"internal/bench/proctree", "internal/bench/record"},
-	"internal/bench/load":     {"golang.org/x/sys/unix"},
-	"internal/bench/measure": {
-		"internal/bench/load", "internal/bench/plan", "internal/bench/proctree", "internal/bench/record",
-		"internal/bench/stats", "internal/bench/target", "internal/bench/tool", "golang.org/x/sys/unix",
-	},
-	"internal/bench/campaign": {"internal/bench/plan", "internal/bench/record", "github.com/schollz/progressbar/v3"},
-	"internal/bench/chart": {
-		"gonum.org/v1/plot", "gonum.org/v1/plot/font", "gonum.org/v1/plot/font/liberation", "gonum.org/v1/plot/plotter",
-		"gonum.org/v1/plot/text", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw", "gonum.org/v1/plot/vg/vgimg",
-		"gonum.org/v1/plot/vg/vgsvg",
-	},
-	"internal/bench/document": {"internal/bench/chart"},
-	"internal/bench/markdown": {"internal/bench/document"},
-	"internal/bench/pdf": {
-		"internal/bench/document", "codeberg.org/go-pdf/fpdf",
-		"codeberg.org/go-fonts/liberation/liberationsansbold", "codeberg.org/go-fonts/liberation/liberationsansregular",
-	},
-	"internal/bench/report": {
-		"internal/bench/chart", "internal/bench/document", "internal/bench/plan", "internal/bench/record",
-		"internal/bench/stats", "internal/bench/target",
-	},
 }
 
 // banned are parts of the standard library: what would let a room do I/O or
@@ -92,61 +57,10 @@ var excepted = map[string][]string{
 	"internal/observe/remote": {"net/http", "net/url", "mime"},
 }
 
-type pkg struct {
-	ImportPath string
-	Imports    []string
-	Deps       []string
-}
-
-func list(t *testing.T) []pkg {
-	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "phalanx/...")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	var all []pkg
-	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p pkg
-		err := d.Decode(&p)
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
-}
-
-func TestImportsPointDown(t *testing.T) {
-	seen := 0
-	for _, p := range list(t) {
-		room, ok := strings.CutPrefix(p.ImportPath, module)
-		if !ok || !strings.HasPrefix(room, "internal/") {
-			continue
-		}
-		allowed, planned := rooms[room]
-		if !planned {
-			t.Errorf("%s is in no plan: add it to docs/design.md and to this test", room)
-			continue
-		}
-		seen++
-		for _, imported := range p.Imports {
-			name := strings.TrimPrefix(imported, module)
-			foreign := name != imported || strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")
-			if foreign && !slices.Contains(allowed, name) {
-				t.Errorf("%s imports %s", room, name)
-			}
-		}
-	}
-	if seen != len(rooms) {
-		t.Errorf("%d of the %d planned rooms exist", seen, len(rooms))
-	}
-}
+func TestImportsPointDown(t *testing.T) { PointDown(t, module, rooms) }
 
 func TestBannedImports(t *testing.T) {
-	for _, p := range list(t) {
+	for _, p := range Packages(t, module) {
 		room := strings.TrimPrefix(p.ImportPath, module)
 		bans := banned[room]
 		if strings.HasPrefix(room, "internal/") || room == "cmd/master" || room == "cmd/worker" {
@@ -162,7 +76,7 @@ func TestBannedImports(t *testing.T) {
 
 // A worker must not carry a ready-made HTTP server at all.
 func TestWorkerHasNoForeignHTTP(t *testing.T) {
-	for _, p := range list(t) {
+	for _, p := range Packages(t, module) {
 		if p.ImportPath == module+"cmd/worker" && slices.Contains(p.Deps, "net/http") {
 			t.Error("cmd/worker depends on net/http")
 		}

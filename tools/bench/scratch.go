@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"phalanx/tools/internal/measure"
+	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/tool"
+)
+
+// scratch are the directories of a run. Every user may read them, since some
+// servers change theirs. They are gone when the run is over.
+type scratch struct {
+	dirs   []string
+	config string // configurations, and what tools write
+	page   string // a website of one page
+	sparse string // one of a huge file without content, in memory where it can be
+	large  string // one of a large file in the page cache
+	rules  string
+	script string
+}
+
+// prepare copies the page and writes the tools' files.
+func prepare(base string) (*scratch, error) {
+	s := &scratch{}
+	ok := false
+	defer func() {
+		if !ok {
+			s.remove()
+		}
+	}()
+	for _, dir := range []*string{&s.config, &s.page, &s.large} {
+		if err := s.add(dir, ""); err != nil {
+			return nil, err
+		}
+	}
+	if s.add(&s.sparse, "/dev/shm") != nil {
+		s.sparse = s.large
+	}
+	page, err := os.ReadFile(filepath.Join(base, "index.html"))
+	if err != nil {
+		return nil, fmt.Errorf("the page to ask for: %w", err)
+	}
+	s.rules, s.script = filepath.Join(s.config, "siegerc"), filepath.Join(s.config, "wrk.lua")
+	for path, text := range map[string][]byte{
+		s.rules: []byte(tool.SiegeRules), s.script: []byte(tool.WrkScript), filepath.Join(s.page, "index.html"): page,
+	} {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	// The readiness of a server is asked for by its front page.
+	for _, dir := range []string{s.sparse, s.large} {
+		if err := os.WriteFile(filepath.Join(dir, "index.html"), page, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	ok = true
+	return s, nil
+}
+
+func (s *scratch) add(dir *string, parent string) (err error) {
+	if *dir, err = os.MkdirTemp(parent, "phalanx-bench-"); err != nil {
+		return err
+	}
+	s.dirs = append(s.dirs, *dir)
+	return os.Chmod(*dir, 0o755)
+}
+
+func (s *scratch) remove() {
+	for _, dir := range s.dirs {
+		os.RemoveAll(dir)
+	}
+}
+
+// huge makes the files that the cells download. The large one is read once,
+// which gives each of its pages memory of its own in the page cache.
+func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
+	large := false
+	for _, c := range cells {
+		large = large || c.Experiment == record.Download
+	}
+	if err := hole(filepath.Join(s.sparse, measure.HugeFile), measure.HugeSize); err != nil || !large {
+		return err
+	}
+	path := filepath.Join(s.large, measure.LargeFile)
+	if err := hole(path, measure.LargeSize); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for buf := make([]byte, 1<<20); ctx.Err() == nil; {
+		if _, err := f.Read(buf); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read the large file: %w", err)
+		}
+	}
+	return ctx.Err()
+}
+
+// hole makes a file without content.
+func hole(path string, size int64) error {
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, size); err != nil {
+		return fmt.Errorf("make a file of %d GB: %w", size/1e9, err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"debug/buildinfo"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/target"
+	"phalanx/tools/internal/tool"
+)
+
+// servers are those that a run can measure, and why it cannot the others.
+type servers struct {
+	names    []string
+	targets  map[string]target.Target
+	versions map[string]string
+	missing  map[string]string
+}
+
+// find looks for the servers of a run. Those that are not there are left
+// out of a comparison; the models must all be there.
+func find(kind record.Kind, bin string) servers {
+	found := servers{targets: make(map[string]target.Target), versions: make(map[string]string), missing: make(map[string]string)}
+	all := target.Models(absolute(bin))
+	switch kind {
+	case record.Peers:
+		all = append(target.Contenders(absolute(bin)), target.Peers(absolute(bin))...)
+	case record.Costs:
+		all = target.Sights(absolute(bin))
+	case record.Faults:
+		all = append(all[:1:1], slices.DeleteFunc(target.Peers(absolute(bin)), func(t target.Target) bool {
+			return t.Name != "nginx" && t.Name != "fasthttp-prefork"
+		})...)
+	}
+	for _, t := range all {
+		version, err := t.Find()
+		if err != nil {
+			found.missing[t.Name] = err.Error()
+			continue
+		}
+		found.names = append(found.names, t.Name)
+		found.targets[t.Name] = t
+		if target.IsPhalanx(t.Name) {
+			found.versions["phalanx"] = version
+		} else {
+			found.versions[t.Name] = version
+		}
+	}
+	return found
+}
+
+// tools checks the load generators that the cells need.
+func tools(cells []record.Cell, bin string) (map[string]string, error) {
+	versions := make(map[string]string)
+	needed := experiments(cells)
+	for _, p := range tool.Probes() {
+		if !slices.ContainsFunc(needed, func(e record.Experiment) bool { return slices.Contains(tool.Of(e), p.Name) }) {
+			continue
+		}
+		out, err := exec.Command(p.Name, p.Args...).CombinedOutput()
+		if len(out) == 0 && err != nil {
+			return nil, fmt.Errorf("%s is not there: %s", p.Name, p.Cure)
+		}
+		if versions[p.Name], err = p.Check(string(out)); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(needed, record.Rate) {
+		info, err := buildinfo.ReadFile(filepath.Join(bin, tool.Vegeta))
+		if err != nil {
+			return nil, fmt.Errorf("vegeta is not there: make %s", filepath.Join("bin", tool.Vegeta))
+		}
+		versions[tool.Vegeta] = strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return versions, nil
+}
+
+func experiments(cells []record.Cell) []record.Experiment {
+	var all []record.Experiment
+	for _, c := range cells {
+		if !slices.Contains(all, c.Experiment) {
+			all = append(all, c.Experiment)
+		}
+	}
+	return all
+}
+
+// names lists the servers as the tables do: in the order of their first cell.
+func names(cells []record.Cell) []string {
+	var all []string
+	for _, c := range cells {
+		if !slices.Contains(all, c.Server) {
+			all = append(all, c.Server)
+		}
+	}
+	return all
+}
+
+func absolute(dir string) string {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
+	return path
+}

@@ -1,0 +1,44 @@
+// Package archtest holds the plan of the tools, as that of the product is held.
+package archtest
+
+import (
+	"testing"
+
+	"phalanx/internal/archtest"
+)
+
+// rooms says which packages of this module and which libraries each room may
+// import. None imports the product: what is measured is its two programs.
+var rooms = map[string][]string{
+	"internal/archtest": {},
+	"internal/stats":    {},
+	"internal/record":   {},
+	"internal/plan":     {"internal/record"},
+	"internal/tool":     {"internal/record"},
+	"internal/proctree": {},
+	"internal/machine":  {"internal/record", "golang.org/x/sys/unix"},
+	"internal/target":   {"internal/proctree", "internal/record"},
+	"internal/load":     {"golang.org/x/sys/unix"},
+	"internal/measure": {
+		"internal/load", "internal/plan", "internal/proctree", "internal/record",
+		"internal/stats", "internal/target", "internal/tool", "golang.org/x/sys/unix",
+	},
+	"internal/campaign": {"internal/plan", "internal/record", "github.com/schollz/progressbar/v3"},
+	"internal/chart": {
+		"gonum.org/v1/plot", "gonum.org/v1/plot/font", "gonum.org/v1/plot/font/liberation", "gonum.org/v1/plot/plotter",
+		"gonum.org/v1/plot/text", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw", "gonum.org/v1/plot/vg/vgimg",
+		"gonum.org/v1/plot/vg/vgsvg",
+	},
+	"internal/document": {"internal/chart"},
+	"internal/markdown": {"internal/document"},
+	"internal/pdf": {
+		"internal/document", "codeberg.org/go-pdf/fpdf",
+		"codeberg.org/go-fonts/liberation/liberationsansbold", "codeberg.org/go-fonts/liberation/liberationsansregular",
+	},
+	"internal/report": {
+		"internal/chart", "internal/document", "internal/plan", "internal/record",
+		"internal/stats", "internal/target",
+	},
+}
+
+func TestImportsPointDown(t *testing.T) { archtest.PointDown(t, "phalanx/tools/", rooms) }

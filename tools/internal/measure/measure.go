@@ -1,0 +1,181 @@
+// Package measure measures one cell: it starts the server afresh, warms it
+// up, loads it, samples its processes meanwhile, stops it, and returns the
+// numbers. Every way of loading is one function in loads.go.
+package measure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"phalanx/tools/internal/plan"
+	"phalanx/tools/internal/proctree"
+	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/target"
+	"phalanx/tools/internal/tool"
+)
+
+// Bench is what the cells of a run have in common.
+type Bench struct {
+	Targets map[string]target.Target
+	Site    target.Site // the website of small pages
+	Huge    target.Site // that of HugeFile
+	Large   target.Site // that of LargeFile
+	Vegeta  string      // path of the program
+	Rules   string      // path of siege's rc file
+	Script  string      // path of wrk's script
+	Times   plan.Times
+	Proc    proctree.Reader
+	Now     func() time.Time
+}
+
+// Files that the huge site has.
+const (
+	HugeFile  = "huge.bin" // for forward progress and slow downloads
+	HugeSize  = 100_000_000_000
+	LargeFile = "large.bin" // for one download
+	LargeSize = 4_000_000_000
+)
+
+// Cell measures one cell. The error is the context's when it was cancelled,
+// and otherwise one that no other cell can be expected to escape; what is
+// wrong with this cell alone is in the result. The bytes are what the tool
+// said.
+func (b *Bench) Cell(ctx context.Context, c record.Cell) (record.Result, []byte, error) {
+	r := record.Result{Cell: c, Start: b.Now().UTC().Truncate(time.Second), Values: make(map[record.Metric]float64)}
+	said, err := b.load(ctx, &r)
+	if ctx.Err() != nil {
+		return r, nil, context.Cause(ctx)
+	}
+	if err != nil {
+		r.Void = b.anonymous(err.Error())
+		r.Values, r.Workers, r.Series = nil, nil, nil
+	}
+	for metric, value := range r.Values {
+		r.Values[metric] = round(value, 9)
+	}
+	return r, []byte(b.anonymous(string(said))), nil
+}
+
+// anonymous takes the machine's own paths out of a text that is published.
+func (b *Bench) anonymous(text string) string {
+	for _, dir := range []string{b.Site.Scratch, b.Site.Base, b.Huge.Base, b.Large.Base} {
+		if dir != "" {
+			text = strings.ReplaceAll(text, dir, "DIR")
+		}
+	}
+	return text
+}
+
+func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
+	switch r.Experiment {
+	case record.Siege, record.KeepAlive, record.Close, record.Rate:
+		return b.requests(ctx, r)
+	case record.Progress:
+		return nil, b.progress(ctx, r)
+	case record.StartStop:
+		return nil, b.startStop(r)
+	case record.Download:
+		return nil, b.download(ctx, r)
+	case record.Slow:
+		return nil, b.slow(ctx, r)
+	case record.Idle:
+		return nil, b.idle(ctx, r)
+	case record.KillKept, record.KillClose, record.Reload:
+		return nil, b.faults(ctx, r)
+	}
+	return nil, fmt.Errorf("there is no experiment %q", r.Experiment)
+}
+
+// start launches the cell's server, with more arguments than it always has.
+func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*target.Server, error) {
+	t, ok := b.Targets[r.Server]
+	if !ok {
+		return nil, fmt.Errorf("there is no server %q", r.Server)
+	}
+	return t.With(more...).Start(site)
+}
+
+// serve starts a server, runs the work and stops it. A cancelled download
+// may be as long as it likes, so a server that still has one is killed.
+func (b *Bench) serve(r *record.Result, site target.Site, work func(*target.Server) error) error {
+	server, err := b.start(r, site)
+	if err != nil {
+		return err
+	}
+	if err := work(server); err != nil {
+		server.Kill()
+		return err
+	}
+	_, err = server.Stop()
+	return err
+}
+
+// sampled runs the load under the eyes of a sampler.
+func (b *Bench) sampled(r *record.Result, server *target.Server, load func() (client float64, err error)) error {
+	s, err := watch(b.Proc, server.PID())
+	if err != nil {
+		return err
+	}
+	client, err := load()
+	if err != nil {
+		s.stop()
+		return err
+	}
+	return s.end(r, client)
+}
+
+// grace is how long a tool may take beyond its time: its start and its sums.
+const grace = 15 * time.Second
+
+// run executes a tool in a process group of its own and waits for it, for
+// little longer than it should last.
+func run(ctx context.Context, last time.Duration, call tool.Call) (out tool.Output, cpu float64, err error) {
+	limited, cancel := context.WithTimeout(ctx, last+grace)
+	defer cancel()
+	cmd := exec.CommandContext(limited, call.Args[0], call.Args[1:]...)
+	cmd.Env = append(os.Environ(), call.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second
+	if call.Input != "" {
+		cmd.Stdin = bytes.NewReader([]byte(call.Input))
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	out = tool.Output{Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
+	if cmd.ProcessState != nil {
+		cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	}
+	if limited.Err() != nil && ctx.Err() == nil {
+		return out, cpu, &tool.VoidError{Reason: fmt.Sprintf("%s did not end %v after its time", filepath.Base(call.Args[0]), grace)}
+	}
+	if _, exited := errors.AsType[*exec.ExitError](err); exited && ctx.Err() == nil {
+		err = nil // its words say more than its exit code
+	}
+	return out, cpu, err
+}
+
+// round drops digits that no clock here can have measured.
+func round(v float64, digits int) float64 {
+	if math.Abs(v) >= 1e6 {
+		digits = 0
+	}
+	scale := math.Pow10(digits)
+	return math.Round(v*scale) / scale
+}
+
+// set keeps a value that is a number; JSON has no others.
+func set(values map[record.Metric]float64, m record.Metric, v float64) {
+	if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		values[m] = v
+	}
+}

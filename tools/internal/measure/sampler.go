@@ -1,0 +1,147 @@
+package measure
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/tools/internal/proctree"
+	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/stats"
+)
+
+// sampler watches a server's processes while it is under load.
+type sampler struct {
+	reader  proctree.Reader
+	root    int
+	before  proctree.Usage
+	busy    float64
+	self    float64
+	begin   time.Time
+	quit    chan struct{}
+	joined  sync.WaitGroup
+	pss     int64
+	idle    int64           // PSS before the load
+	sockets map[int]float64 // sum over the looks, by pid
+	empty   map[int]int     // before the load, by pid
+	looks   float64
+}
+
+// watch begins to sample the tree below root. The first look comes soon, for
+// short cells, and each later one after a time that keeps the sampling's own
+// cost below a twentieth.
+func watch(reader proctree.Reader, root int) (*sampler, error) {
+	s := &sampler{
+		reader: reader, root: root, quit: make(chan struct{}),
+		sockets: make(map[int]float64), empty: make(map[int]int),
+	}
+	var err error
+	if s.before, err = reader.Tree(root); err != nil {
+		return nil, err
+	}
+	reader.CountSockets(s.before)
+	for _, p := range s.before.Processes {
+		s.empty[p.PID] = p.Sockets
+	}
+	s.idle = reader.PSS(s.before)
+	if s.busy, err = reader.Busy(); err != nil {
+		return nil, err
+	}
+	s.self, s.begin = selfCPU(), time.Now()
+	s.joined.Go(s.loop)
+	return s, nil
+}
+
+func (s *sampler) loop() {
+	for pause := 300 * time.Millisecond; ; {
+		select {
+		case <-s.quit:
+			return
+		case <-time.After(pause):
+		}
+		begin := time.Now()
+		s.look()
+		pause = max(500*time.Millisecond, 20*time.Since(begin))
+	}
+}
+
+func (s *sampler) look() {
+	u, err := s.reader.Tree(s.root)
+	if err != nil {
+		return // it ended; whoever loads it will say so
+	}
+	s.pss = max(s.pss, s.reader.PSS(u))
+	s.reader.CountSockets(u)
+	s.looks++
+	for _, p := range u.Processes {
+		s.sockets[p.PID] += float64(p.Sockets - s.empty[p.PID])
+	}
+}
+
+// end stops the sampling and adds what was seen to a result. client is the
+// CPU time of the load generator in seconds, beside this process's own.
+func (s *sampler) end(r *record.Result, client float64) error {
+	after, err := s.reader.Tree(s.root)
+	if err != nil {
+		return err
+	}
+	busy, err := s.reader.Busy()
+	if err != nil {
+		return err
+	}
+	self, took := selfCPU()-s.self, time.Since(s.begin).Seconds()
+	s.stop()
+	if s.looks == 0 {
+		s.look()
+	}
+	cpu := after.CPU() - s.before.CPU()
+	voluntary, involuntary := after.Switches()
+	v0, i0 := s.before.Switches()
+	r.Values[record.CPU] = cpu
+	r.Values[record.PSS] = float64(max(s.pss, s.idle))
+	r.Values[record.PSSIdle] = float64(s.idle)
+	r.Values[record.Voluntary] = max(0, voluntary-v0)
+	r.Values[record.Involuntary] = max(0, involuntary-i0)
+	r.Values[record.Others] = max(0, busy-s.busy-cpu-client-self) / took
+	s.workers(r, after)
+	return nil
+}
+
+// stop ends the sampling without a result.
+func (s *sampler) stop() {
+	close(s.quit)
+	s.joined.Wait()
+}
+
+// workers adds each worker's share: all processes but the root.
+func (s *sampler) workers(r *record.Result, after proctree.Usage) {
+	const most = 64 // a pool of a thousand processes is no matter of hashing
+	started := make(map[int]float64)
+	for _, p := range s.before.Processes {
+		started[p.PID] = p.CPU
+	}
+	var cpu, connections []float64
+	for _, p := range after.Processes[1:] {
+		w := record.Worker{CPU: round(p.CPU-started[p.PID], 3), Connections: round(s.sockets[p.PID]/max(1, s.looks), 2)}
+		r.Workers = append(r.Workers, w)
+		cpu = append(cpu, w.CPU)
+		connections = append(connections, max(0, w.Connections))
+	}
+	if len(r.Workers) > most {
+		r.Workers = nil
+	}
+	if len(cpu) > 1 {
+		set(r.Values, record.UnevenCPU, stats.Uneven(cpu))
+		set(r.Values, record.Uneven, stats.Uneven(connections))
+	}
+}
+
+// selfCPU is the time that this process has used.
+func selfCPU() float64 {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}

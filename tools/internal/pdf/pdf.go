@@ -1,0 +1,152 @@
+// Package pdf writes a document as pages of A4, with the fonts inside.
+package pdf
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"codeberg.org/go-fonts/liberation/liberationsansbold"
+	"codeberg.org/go-fonts/liberation/liberationsansregular"
+	"codeberg.org/go-pdf/fpdf"
+
+	"phalanx/tools/internal/document"
+)
+
+// Sizes in mm and pt.
+const (
+	side, top, bottom = 18.0, 18.0, 18.0
+	wide              = 210 - 2*side
+	body              = 9.5
+	small             = 8.2
+	font              = "Liberation Sans"
+)
+
+// Write returns the file. date is the one that it bears, so that the same
+// document gives the same file.
+func Write(d document.Document, date time.Time) ([]byte, error) {
+	p := fpdf.New("P", "mm", "A4", "")
+	p.SetCatalogSort(true)
+	p.SetCreationDate(date)
+	p.SetModificationDate(date)
+	p.SetProducer("phalanx bench", true)
+	p.SetTitle(d.Title, true)
+	p.AddUTF8FontFromBytes(font, "", liberationsansregular.TTF)
+	p.AddUTF8FontFromBytes(font, "B", liberationsansbold.TTF)
+	p.SetMargins(side, top, side)
+	p.SetAutoPageBreak(true, bottom)
+	p.AliasNbPages("{pages}")
+	p.SetFooterFunc(func() {
+		p.SetY(-12)
+		p.SetFont(font, "", 8)
+		p.SetTextColor(110, 110, 110)
+		p.CellFormat(wide/2, 5, d.Title, "", 0, "L", false, 0, "")
+		p.CellFormat(wide/2, 5, fmt.Sprintf("%d of {pages}", p.PageNo()), "", 0, "R", false, 0, "")
+	})
+	p.AddPage()
+	w := writer{p}
+	w.text("B", 20, d.Title, 8.5)
+	p.Ln(1)
+	p.SetTextColor(90, 90, 90)
+	w.text("", body, d.Under, 4.6)
+	for i, b := range d.Blocks {
+		if err := w.block(b, d.Blocks[i+1:]); err != nil {
+			return nil, err
+		}
+	}
+	var out bytes.Buffer
+	if err := p.Output(&out); err != nil {
+		return nil, fmt.Errorf("write the PDF: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+type writer struct{ *fpdf.Fpdf }
+
+func (w writer) block(b document.Block, next []document.Block) error {
+	switch b := b.(type) {
+	case document.Heading:
+		w.heading(b, next)
+	case document.Paragraph:
+		w.Ln(1.8)
+		w.text("", body, b.Text, 4.6)
+	case document.List:
+		w.Ln(1.8)
+		for _, item := range b.Items {
+			w.item(item)
+		}
+	case document.Table:
+		w.table(b)
+	case document.Picture:
+		return w.picture(b)
+	}
+	return nil
+}
+
+// text writes a paragraph in the colour that is set, and sets the usual one.
+func (w writer) text(style string, size float64, s string, line float64) {
+	w.SetFont(font, style, size)
+	w.MultiCell(wide, line, s, "", "L", false)
+	w.SetTextColor(25, 25, 25)
+}
+
+// heading keeps with what follows it: room for some lines, or for a picture.
+func (w writer) heading(h document.Heading, next []document.Block) {
+	need := 45.0
+	if len(next) > 0 {
+		if t, ok := next[0].(document.Table); ok {
+			need = 18 + float64(len(t.Rows))*rowHeight
+		}
+	}
+	if h.Page || w.left() < need {
+		w.AddPage()
+	} else {
+		w.Ln(5)
+	}
+	w.SetTextColor(0, 80, 130)
+	w.text("B", 13.5, h.Text, 6)
+	w.SetDrawColor(200, 205, 210)
+	w.Line(side, w.GetY()+0.8, side+wide, w.GetY()+0.8)
+	w.Ln(1)
+}
+
+func (w writer) left() float64 { return 297 - bottom - w.GetY() }
+
+func (w writer) item(s string) {
+	w.SetFont(font, "", body)
+	y := w.GetY()
+	lines := len(w.SplitText(s, wide-5))
+	if w.left() < float64(lines)*4.6 {
+		w.AddPage()
+		y = w.GetY()
+	}
+	w.SetXY(side, y)
+	w.CellFormat(5, 4.6, "•", "", 0, "C", false, 0, "")
+	w.SetXY(side+5, y)
+	w.MultiCell(wide-5, 4.6, s, "", "L", false)
+	w.Ln(0.9)
+}
+
+func (w writer) picture(b document.Picture) error {
+	data, err := b.Figure.PNG()
+	if err != nil {
+		return err
+	}
+	options := fpdf.ImageOptions{ImageType: "PNG"}
+	info := w.RegisterImageOptionsReader(b.Figure.Name, options, bytes.NewReader(data))
+	if info == nil {
+		return fmt.Errorf("picture %s: %w", b.Figure.Name, w.Error())
+	}
+	height := wide * info.Height() / info.Width()
+	if w.left() < height+3 {
+		w.AddPage()
+	}
+	w.Ln(2.5)
+	w.ImageOptions(b.Figure.Name, side, w.GetY(), wide, height, true, options, 0, "")
+	w.Ln(1)
+	return nil
+}
+
+// mend is for what the font has no glyph for.
+func mend(s string) string { return strings.ReplaceAll(s, "\u2009", " ") }

@@ -1,0 +1,120 @@
+package plan
+
+import (
+	"slices"
+
+	"phalanx/tools/internal/record"
+)
+
+// Scope is what part of a run is wanted; an empty list means all.
+type Scope struct {
+	Experiments []record.Experiment
+	Servers     []string
+	Levels      []int // users and connections
+	Clients     []int // of downloads
+	Rates       []int // requests per second
+	Workers     []int // of start and stop
+	Rounds      int   // 0 for the experiment's own
+}
+
+// Models are the axes of a run of the models against each other.
+func Models(servers []string, s Scope) []Axis {
+	users := []int{1, 8, 64, 128, 256, 512}
+	alone := map[string][]int{"goroutine": {1}, "serial": {1}, "process-netpoll": {}}
+	return s.cut([]Axis{
+		{Experiment: record.Siege, Servers: servers, Levels: users, Rounds: 1},
+		{Experiment: record.KeepAlive, Servers: servers, Levels: users, Rounds: 3},
+		{Experiment: record.Close, Servers: servers, Levels: users, Rounds: 3},
+		{Experiment: record.Rate, Servers: servers, Levels: []int{1000, 2000, 4000, 8000}, Rounds: 3},
+		{Experiment: record.Progress, Servers: servers, Levels: []int{1, 10, 100, 1000}, Rounds: 1},
+		{Experiment: record.StartStop, Servers: servers, Levels: []int{1, 2, 4, 8, 16, 32, 64}, Rounds: 5, Only: alone},
+	})
+}
+
+// Peers are the axes of a comparison with other servers.
+func Peers(servers []string, s Scope) []Axis {
+	const rounds = 5
+	quiet := map[string][]int{record.Verbose: {}}
+	return s.cut([]Axis{
+		{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.Close, Servers: servers, Levels: []int{64}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Download, Servers: servers, Levels: []int{4}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Slow, Servers: servers, Levels: []int{1000}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Idle, Servers: servers, Levels: []int{8000}, Rounds: rounds, Only: quiet},
+	})
+}
+
+// Faults are the axes of a comparison of what clients notice when workers die or
+// are replaced. fasthttp's pool has no reload.
+func Faults(servers []string, s Scope) []Axis {
+	const rounds = 5
+	clients := []int{64}
+	return s.cut([]Axis{
+		{Experiment: record.KillClose, Servers: servers, Levels: clients, Rounds: rounds},
+		{Experiment: record.KillKept, Servers: servers, Levels: clients, Rounds: rounds},
+		{Experiment: record.Reload, Servers: servers, Levels: clients, Rounds: rounds, Only: map[string][]int{"fasthttp-prefork": {}}},
+	})
+}
+
+// Costs are the axes of what it costs the pool that somebody sees inside.
+func Costs(servers []string, s Scope) []Axis {
+	const rounds = 11
+	return s.cut([]Axis{{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds}})
+}
+
+func (s Scope) cut(axes []Axis) []Axis {
+	var kept []Axis
+	for _, a := range axes {
+		if len(s.Experiments) > 0 && !slices.Contains(s.Experiments, a.Experiment) {
+			continue
+		}
+		if len(s.Servers) > 0 {
+			a.Servers = only(a.Servers, s.Servers)
+		}
+		if levels := s.levels(a.Experiment); len(levels) > 0 {
+			a.Levels = levels
+		}
+		if s.Rounds > 0 {
+			a.Rounds = s.Rounds
+		}
+		if len(a.Servers) > 0 {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
+
+func (s Scope) levels(e record.Experiment) []int {
+	switch e {
+	case record.Siege, record.KeepAlive, record.Close:
+		return s.Levels
+	case record.Progress, record.Slow, record.Idle, record.KillKept, record.KillClose, record.Reload:
+		return s.Clients
+	case record.Rate:
+		return s.Rates
+	case record.StartStop:
+		return s.Workers
+	}
+	return nil
+}
+
+func only(all, wanted []string) []string {
+	var kept []string
+	for _, name := range all {
+		if slices.Contains(wanted, name) {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// Most is the highest number of clients at once of all cells.
+func Most(cells []record.Cell) int {
+	most := 0
+	for _, c := range cells {
+		if c.Experiment != record.Rate && c.Experiment != record.Download {
+			most = max(most, c.Level)
+		}
+	}
+	return most
+}

@@ -1,0 +1,241 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"phalanx/tools/internal/chart"
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/target"
+)
+
+// column is one number of the comparison.
+type column struct {
+	experiment record.Experiment
+	metric     record.Metric
+	name       string
+	write      func(float64) string
+}
+
+func peersSection(v view) (string, []document.Block) {
+	blocks := []document.Block{
+		document.Heading{Text: "Beside other servers", Page: true},
+		document.Paragraph{Text: fmt.Sprintf("Each server is set up for static files as somebody would who knows it well, with the same %s (the configurations are in tools/internal/target/peers.go). %s; "+
+			"the tables have medians with the lowest and the highest, and × is the ratio to Phalanx's pool.",
+			plural(v.Head.Machine.Cores, "core"), rounds(longest(v)))},
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
+		blocks = append(blocks, document.Paragraph{Text: fmt.Sprintf("Not measured: %s.", v.Head.Missing[name])})
+	}
+	open := plural(v.level(record.KeepAlive), "connection")
+	rate := func(e record.Experiment) column { return column{e, record.PerSecond, "Requests/s", whole} }
+	cpu := func(e record.Experiment) column { return column{e, record.CPUPerRequest, "CPU µs per request", micro} }
+	p99 := func(e record.Experiment) column { return column{e, record.P99, "p99 ms", milli} }
+	pictures := []struct {
+		name, title, note string
+		columns           []column
+	}{
+		{"peers-rate", "Requests per second, " + open, "more is better; bars: median, lowest to highest", []column{
+			rename(rate(record.KeepAlive), "kept open"), rename(rate(record.Close), "closed after each request")}},
+		{"peers-cpu", "CPU time for one request, " + open, "µs, less is better", []column{
+			rename(cpu(record.KeepAlive), "kept open"), rename(cpu(record.Close), "closed after each request")}},
+		{"peers-other", "Downloads and idle connections", "less is better", []column{
+			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "longest stall, ms", milli},
+			{record.Idle, record.PerConnection, "KiB per idle connection", kib}}},
+	}
+	for _, p := range pictures {
+		blocks = append(blocks, peersPicture(v, p.name, p.title, p.note, p.columns)...)
+	}
+	tables := []struct {
+		caption string
+		columns []column
+	}{
+		{open + " kept open", []column{rate(record.KeepAlive), cpu(record.KeepAlive), p99(record.KeepAlive)}},
+		{open + ", closed after each request", []column{rate(record.Close), cpu(record.Close), p99(record.Close)}},
+		{fmt.Sprintf("Downloads: one of %d GB, and %s at 16 KiB every 0.1 s", v.level(record.Download), whole(float64(v.level(record.Slow)))), []column{
+			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "Longest stall ms", milli}, {record.Slow, record.CPU, "CPU s, slow", digits}}},
+		{"Holding " + plural(v.level(record.Idle), "idle connection"), []column{
+			{record.Idle, record.Held, "Held", whole}, {record.Idle, record.PerConnection, "KiB per connection", kib}, {record.Idle, record.PSS, "Memory, PSS MiB", mib}}},
+	}
+	for _, t := range tables {
+		blocks = append(blocks, peersTable(v, t.caption, t.columns)...)
+	}
+	blocks = append(blocks, goalsTable(v)...)
+	if voids := voids(v); len(voids) > 0 {
+		blocks = append(blocks, document.Paragraph{Text: "Void results:"}, document.List{Items: voids})
+	}
+	return peersFinding(v), blocks
+}
+
+func rename(c column, name string) column {
+	c.name = name
+	return c
+}
+
+func longest(v view) int {
+	most := 0
+	for _, e := range v.Head.Settings.Experiments {
+		most = max(most, v.rounds(e))
+	}
+	return most
+}
+
+// level is the only one that a comparison has of an experiment.
+func (v view) level(e record.Experiment) int {
+	levels := v.LevelsOf(e)
+	if len(levels) == 0 {
+		return 0
+	}
+	return levels[len(levels)-1]
+}
+
+func (v view) at(c column, server string) float64 {
+	return v.mid(c.experiment, server, v.level(c.experiment), c.metric)
+}
+
+// ranked lists the servers of a comparison, the cheapest per request first.
+func (v view) ranked() []string {
+	var all []string
+	for _, e := range v.Head.Settings.Experiments {
+		for _, s := range v.servers(e) {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	cost := func(server string) float64 {
+		if x := v.at(column{record.KeepAlive, record.CPUPerRequest, "", nil}, server); !math.IsNaN(x) {
+			return x
+		}
+		return math.Inf(1)
+	}
+	slices.SortStableFunc(all, func(a, b string) int {
+		switch x, y := cost(a), cost(b); {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return rank(a) - rank(b)
+	})
+	return all
+}
+
+func label(server string) string {
+	if target.IsPhalanx(server) {
+		return "Phalanx " + server
+	}
+	return server
+}
+
+func peersPicture(v view, name, title, note string, columns []column) []document.Block {
+	var groups []chart.Group
+	for _, c := range columns {
+		if !v.has(c.experiment) {
+			continue
+		}
+		g := chart.Group{Title: c.name}
+		for _, server := range v.ranked() {
+			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
+			bar := chart.Bar{Name: label(server), Role: role(server), Y: s.Mid, Low: s.Low, High: s.High, Missing: v.state(c.experiment, server, v.level(c.experiment))}
+			if !math.IsNaN(s.Mid) {
+				bar.Label = c.write(s.Mid)
+			}
+			g.Bars = append(g.Bars, bar)
+		}
+		groups = append(groups, g)
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	return []document.Block{document.Picture{Alt: title, Figure: chart.Bars(chart.Figure{Name: name, Title: title, Note: note}, groups...)}}
+}
+
+func peersTable(v view, caption string, columns []column) []document.Block {
+	t := document.Table{Caption: caption, Head: []string{"Server"}}
+	any := false
+	for _, c := range columns {
+		any = any || v.has(c.experiment)
+		t.Head = append(t.Head, c.name, "×")
+	}
+	if !any {
+		return nil
+	}
+	for _, server := range v.ranked() {
+		cells := []string{label(server) + " " + v.version(server)}
+		for _, c := range columns {
+			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
+			if math.IsNaN(s.Mid) {
+				cells = append(cells, v.state(c.experiment, server, v.level(c.experiment)), "")
+				continue
+			}
+			text := c.write(s.Mid)
+			if s.High > s.Low {
+				text += fmt.Sprintf(" (%s–%s)", c.write(s.Low), c.write(s.High))
+			}
+			cells = append(cells, text, digits(s.Mid/v.at(c, "process")))
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
+		t.Rows = append(t.Rows, append([]string{label(name), "not there"}, make([]string, 2*len(columns)-1)...))
+	}
+	return []document.Block{t}
+}
+
+// voids lists the reasons of void results, each once.
+func voids(v view) []string {
+	var all []string
+	times := make(map[string]int)
+	for _, r := range v.Results {
+		if r.Void == "" {
+			continue
+		}
+		line := fmt.Sprintf("%s, %s: %s", label(r.Server), r.Experiment, strings.Join(strings.Fields(r.Void), " "))
+		if times[line]++; times[line] == 1 {
+			all = append(all, line)
+		}
+	}
+	for i, line := range all {
+		if times[line] > 1 {
+			all[i] += fmt.Sprintf(" (%d times)", times[line])
+		}
+	}
+	return all
+}
+
+// peersFinding names Phalanx's place among all.
+func peersFinding(v view) string {
+	pool := func(c column) float64 { return v.at(c, "process") }
+	var parts []string
+	for _, c := range []column{
+		{record.KeepAlive, record.CPUPerRequest, "CPU per request on open connections", func(x float64) string { return micro(x) + " µs" }},
+		{record.Close, record.CPUPerRequest, "CPU per request on closing ones", func(x float64) string { return micro(x) + " µs" }},
+		{record.Download, record.CPUPerGB, "CPU per GB", span},
+		{record.Idle, record.PerConnection, "memory per idle connection", func(x float64) string { return kib(x) + " KiB" }},
+	} {
+		if math.IsNaN(pool(c)) {
+			continue
+		}
+		place, of := 1, 0
+		for _, server := range v.ranked() {
+			x := v.at(c, server)
+			if server != "process" && target.IsPhalanx(server) || math.IsNaN(x) {
+				continue
+			}
+			of++
+			if x < pool(c) {
+				place++
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%s %s (place %d of %d)", c.name, c.write(pool(c)), place, of))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Beside other servers, the pool's " + strings.TrimSuffix(join(parts), ".") + "."
+}

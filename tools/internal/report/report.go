@@ -1,0 +1,89 @@
+// Package report turns the raw data of runs into a document: the tables, the
+// charts, and sentences in which every number is computed from the data. No
+// sentence takes for granted what the data may not say: where it depends on
+// which number is greater, it is chosen by the numbers. A section whose
+// experiment was not run is left out.
+package report
+
+import (
+	"fmt"
+	"time"
+
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/record"
+)
+
+// Runs are what a report is about, the newest of each kind; each may be nil.
+type Runs struct {
+	Models, Peers, Faults, Costs *record.Run
+}
+
+func (r Runs) all() []*record.Run { return []*record.Run{r.Models, r.Peers, r.Faults, r.Costs} }
+
+// Build writes the report.
+func Build(runs Runs) document.Document {
+	d := document.Document{Title: "Phalanx: the measurements"}
+	var findings []string
+	var sections []document.Block
+	add := func(finding string, blocks []document.Block) {
+		if finding != "" {
+			findings = append(findings, finding)
+		}
+		sections = append(sections, blocks...)
+	}
+	for _, r := range runs.all() {
+		if r != nil && d.Under == "" {
+			d.Under = under(view{*r})
+		}
+	}
+	if runs.Models != nil {
+		v := view{*runs.Models}
+		add(siegeSection(v))
+		add(wrkSection(v))
+		add(rateSection(v))
+		add(progressSection(v))
+		add(startSection(v))
+	}
+	if runs.Peers != nil {
+		add(peersSection(view{*runs.Peers}))
+	}
+	if runs.Faults != nil {
+		add(faultsSection(view{*runs.Faults}))
+	}
+	if runs.Costs != nil {
+		add(costsSection(view{*runs.Costs}))
+	}
+	if len(findings) > 0 {
+		d.Add(document.Heading{Text: "In short"}, document.List{Items: findings})
+	}
+	d.Add(sections...)
+	d.Add(methodSection(runs)...)
+	return d
+}
+
+// Date is that of the newest run.
+func (r Runs) Date() time.Time {
+	var date time.Time
+	for _, r := range r.all() {
+		if r != nil && r.Head.Date.After(date) {
+			date = r.Head.Date
+		}
+	}
+	return date
+}
+
+func under(v view) string {
+	h := v.Head
+	text := fmt.Sprintf("Measured on %s at commit %.12s on %s of %s with %s. Made by make results, make compare and make report; no number is written by hand.",
+		h.Date.Format("2 January 2006"), h.Commit, plural(h.Machine.Cores, "core"), h.Machine.CPU, h.Machine.Kernel)
+	if !h.Clean {
+		text += " The tree had uncommitted changes."
+	}
+	if h.Settings.Seconds < 60 {
+		text += fmt.Sprintf(" This is a quick look with runs of %d s: its numbers are rough.", h.Settings.Seconds)
+	}
+	if left := len(v.Left()); left > 0 {
+		text += fmt.Sprintf(" The run is not complete: %d of %d cells are not measured yet.", left, len(h.Settings.Cells))
+	}
+	return text
+}

@@ -1,0 +1,138 @@
+package report_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/markdown"
+	"phalanx/tools/internal/pdf"
+	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/report"
+)
+
+// build renders what is recorded below a directory; ok is false when there
+// is nothing.
+func build(t *testing.T, dir string) (d document.Document, ok bool) {
+	t.Helper()
+	var runs report.Runs
+	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults, record.Costs: &runs.Costs} {
+		run, found, err := record.Newest(filepath.Join(dir, "raw"), kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found {
+			*to = &run
+			ok = true
+		}
+	}
+	return report.Build(runs), ok
+}
+
+// TestReportIsThatOfTheData renders the recorded runs again and compares
+// with what is committed, byte for byte. When the report changes on purpose:
+// make report, then bin/bench report --results tools/internal/report/testdata.
+func TestReportIsThatOfTheData(t *testing.T) {
+	for _, dir := range []string{"testdata", "../../../results"} {
+		d, ok := build(t, dir)
+		if !ok {
+			t.Fatalf("there are no runs in %s", dir)
+		}
+		same(t, filepath.Join(dir, "README.md"), markdown.Write(d))
+		for _, f := range d.Figures() {
+			svg, err := f.SVG()
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, filepath.Join(dir, "charts", f.Name+".svg"), svg)
+		}
+	}
+}
+
+func same(t *testing.T, path string, want []byte) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Errorf("%v: make report", err)
+		return
+	}
+	if bytes.Equal(got, want) {
+		return
+	}
+	was, is := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(was), len(is)) {
+		if was[i] != is[i] {
+			t.Errorf("%s, line %d is\n%s\nand the data give\n%s", path, i+1, was[i], is[i])
+			return
+		}
+	}
+	t.Errorf("%s has %d lines, and the data give %d", path, len(was), len(is))
+}
+
+// TestNothingOfTheMachine looks for what must not be published: paths,
+// addresses, and numbers that are none.
+func TestNothingOfTheMachine(t *testing.T) {
+	bad := regexp.MustCompile(`/(home|root|tmp|work|var|Users)/|NaN|[+-]Inf|%!`)
+	d, _ := build(t, "testdata")
+	if found := bad.FindString(string(markdown.Write(d))); found != "" {
+		t.Errorf("the report has %q", found)
+	}
+}
+
+func TestPDF(t *testing.T) {
+	d, _ := build(t, "testdata")
+	run, _, err := record.Newest("testdata/raw", record.Models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := pdf.Write(d, report.Runs{Models: &run}.Date())
+	if err != nil || !bytes.HasPrefix(data, []byte("%PDF-")) {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+}
+
+// TestPartial renders runs that have just begun, have void cells or ended
+// columns: the report says so and has no empty number.
+func TestPartial(t *testing.T) {
+	cells := []record.Cell{
+		{Experiment: record.Siege, Server: "process", Level: 1, Round: 1},
+		{Experiment: record.Siege, Server: "serial", Level: 1, Round: 1},
+		{Experiment: record.Siege, Server: "process", Level: 512, Round: 1},
+		{Experiment: record.Siege, Server: "serial", Level: 512, Round: 1},
+	}
+	values := map[record.Metric]float64{
+		record.PerSecond: 1000, record.Requests: 1000, record.Mean: 0.001, record.Seconds: 1, record.CPU: 0.5,
+		record.CPUPerRequest: 0.0005, record.ErrorShare: 0.2, record.Failed: 250,
+	}
+	run := record.Run{
+		Head: record.Head{Settings: record.Settings{Kind: record.Models, Seconds: 60, Cells: cells}, Clean: true},
+		Results: []record.Result{
+			{Cell: cells[0], Values: values}, {Cell: cells[1], Void: "siege: Too many open files"},
+			{Cell: cells[2], Skipped: "too many errors at a lower level"},
+		},
+	}
+	text := string(markdown.Write(report.Build(report.Runs{Models: &run})))
+	for _, want := range []string{
+		"1 of 4 cells are not measured yet", "is void: siege: Too many open files", "The column of process ends here",
+		"20.0 % of the requests failed", "| 1,000 | ended |", "| void | – |",
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	if strings.Contains(text, "NaN") {
+		t.Error("the report has a NaN")
+	}
+}
+
+// TestNothingMeasured renders a run without a single result.
+func TestNothingMeasured(t *testing.T) {
+	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Cells: []record.Cell{{Experiment: record.Idle, Server: "process", Level: 8000, Round: 1}}}}}
+	if text := string(markdown.Write(report.Build(report.Runs{Peers: &run}))); strings.Contains(text, "NaN") {
+		t.Errorf("the report has a NaN:\n%s", text)
+	}
+}

@@ -1,0 +1,160 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"phalanx/tools/internal/chart"
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/plan"
+	"phalanx/tools/internal/record"
+)
+
+// siegeRows are the rows of the assignment's table.
+func siegeRows() []struct {
+	name   string
+	metric record.Metric
+	write  func(float64) string
+} {
+	seconds := func(v float64) string { return fmt.Sprintf("%.2f", v) }
+	return []struct {
+		name   string
+		metric record.Metric
+		write  func(float64) string
+	}{
+		{"Response time (s)", record.Response, seconds},
+		{"the same, finer (ms)", record.Mean, milli},
+		{"Transaction rate (/s)", record.PerSecond, whole},
+		{"Successful transactions", record.Requests, whole},
+		{"Failed transactions", record.Failed, whole},
+		{"Longest transaction (s)", record.Longest, seconds},
+		{"Shortest transaction (s)", record.Shortest, seconds},
+	}
+}
+
+func siegeSection(v view) (string, []document.Block) {
+	const e = record.Siege
+	if !v.has(e) {
+		return "", nil
+	}
+	blocks := []document.Block{document.Heading{Text: "Under siege"}, document.Paragraph{Text: fmt.Sprintf(
+		"siege --benchmark asked for /index.html (%s bytes) for %d s with each number of users, each request on a connection of its own. "+
+			"siege prints its response time in steps of 10 ms; the finer one below it is the same mean by Little's law: siege's concurrency over its transaction rate.",
+		whole(float64(v.Head.Settings.Page)), v.Head.Settings.Seconds)}}
+	blocks = append(blocks, document.Picture{Alt: "Transactions per second over the number of users, for each model", Figure: chart.Panels(chart.Figure{
+		Name: "siege", Title: "Pages served per second under siege", Note: "more is better; one page on each connection",
+		Legend: v.legend(e),
+	}, chart.Panel{Axes: chart.Axes{X: "concurrent users", Y: "transactions per second", Levels: v.LevelsOf(e), Zero: true}, Lines: v.lines(e, record.PerSecond, 1)})})
+	for _, server := range v.servers(e) {
+		blocks = append(blocks, siegeTable(v, server))
+		if text := ended(v, e, server); text != "" {
+			blocks = append(blocks, document.Paragraph{Text: text})
+		}
+	}
+	blocks = append(blocks, insideTable(v, e), document.Paragraph{Text: besideSiege(v)})
+	return siegeFinding(v), blocks
+}
+
+func siegeTable(v view, server string) document.Table {
+	t := document.Table{Caption: server + what(server), Head: []string{"Number of concurrent users"}}
+	for _, l := range v.LevelsOf(record.Siege) {
+		t.Head = append(t.Head, whole(float64(l)))
+	}
+	for _, row := range siegeRows() {
+		cells := []string{row.name}
+		for _, l := range v.LevelsOf(record.Siege) {
+			cells = append(cells, v.cell(record.Siege, server, l, row.metric, row.write))
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
+}
+
+func what(server string) string {
+	switch server {
+	case "process":
+		return ": the parallel server, a pool of worker processes"
+	case "process-netpoll":
+		return ": the same pool, its workers on Go's poller in place of the event loop"
+	case "goroutine":
+		return ": the parallel server, one process with a goroutine for each connection"
+	case "serial":
+		return ": the original server, one connection at a time"
+	}
+	return ""
+}
+
+// ended says where and why a column ends or has a gap.
+func ended(v view, e record.Experiment, server string) string {
+	for _, l := range v.LevelsOf(e) {
+		for _, r := range v.Of(e, server, l) {
+			switch {
+			case r.Void != "":
+				return fmt.Sprintf("At %s users the result of %s is void: %s.", whole(float64(l)), server, r.Void)
+			case r.Values[record.ErrorShare] > plan.MostErrors:
+				return fmt.Sprintf("The column of %s ends here: at %s users %.1f %% of the requests failed, and more than %.0f %% is excessive.",
+					server, whole(float64(l)), r.Values[record.ErrorShare]*100, plan.MostErrors*100)
+			}
+		}
+	}
+	return ""
+}
+
+// insideTable is what the client cannot see.
+func insideTable(v view, e record.Experiment) document.Table {
+	t := document.Table{
+		Caption: "What the client cannot see, from /proc",
+		Head:    []string{"Model, users", "CPU µs per request", "Cores busy", "Memory, PSS MiB", "Switches per request", "of these forced", "Busiest worker's CPU"},
+	}
+	for _, server := range v.servers(e) {
+		for _, l := range v.LevelsOf(e) {
+			get := func(m record.Metric) float64 { return v.mid(e, server, l, m) }
+			voluntary, forced, n := get(record.Voluntary), get(record.Involuntary), get(record.Requests)
+			if math.IsNaN(n) || n == 0 {
+				continue
+			}
+			uneven := "one worker"
+			if u := get(record.UnevenCPU); !math.IsNaN(u) {
+				uneven = digits(u) + " × mean"
+			}
+			t.Rows = append(t.Rows, []string{
+				fmt.Sprintf("%s, %s", server, whole(float64(l))), micro(get(record.CPUPerRequest)),
+				digits(get(record.CPU) / get(record.Seconds)), mib(get(record.PSS)),
+				digits((voluntary + forced) / n), digits(forced / n), uneven,
+			})
+		}
+	}
+	return t
+}
+
+func besideSiege(v view) string {
+	const e = record.Siege
+	server := "process"
+	level, rate := v.best(e, server, record.PerSecond)
+	cores := v.mid(e, server, level, record.CPU) / v.mid(e, server, level, record.Seconds)
+	if math.IsNaN(cores) {
+		return ""
+	}
+	return fmt.Sprintf("siege runs on the same %s as the server. At its best (%s users, %s pages/s) the process pool kept %s of them busy; "+
+		"the rest went to siege, the kernel's interrupts and other programs (%s cores), so what these rates compare is as much the client as the server. "+
+		"The CPU time per request depends far less on the client.",
+		plural(v.Head.Machine.Cores, "core"), whole(float64(level)), whole(rate), digits(cores), digits(v.mid(e, server, level, record.Others)))
+}
+
+func siegeFinding(v view) string {
+	const e = record.Siege
+	level, pool := v.best(e, "process", record.PerSecond)
+	_, goroutine := v.best(e, "goroutine", record.PerSecond)
+	_, serial := v.best(e, "serial", record.PerSecond)
+	if math.IsNaN(pool) {
+		return ""
+	}
+	text := fmt.Sprintf("Under siege the process pool served up to %s pages per second (at %s users)", whole(pool), whole(float64(level)))
+	if !math.IsNaN(goroutine) {
+		text += fmt.Sprintf(", %s the goroutine model (%s)", against(pool, goroutine, "more", "less"), whole(goroutine))
+	}
+	if !math.IsNaN(serial) {
+		text += fmt.Sprintf(" and %s the original serial server (%s)", against(pool, serial, "more", "less"), whole(serial))
+	}
+	return text + "."
+}

@@ -1,0 +1,159 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"phalanx/tools/internal/chart"
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/record"
+)
+
+func wrkSection(v view) (string, []document.Block) {
+	if !v.has(record.KeepAlive) && !v.has(record.Close) {
+		return "", nil
+	}
+	blocks := []document.Block{
+		document.Heading{Text: "Beyond siege: wrk"},
+		document.Paragraph{Text: fmt.Sprintf("wrk needs far less of the machine for a request than siege and so can ask for more. %s of each cell; the tables have medians, the charts' bars reach from the lowest to the highest. "+
+			"The serial model closes every connection after its reply, also where the client would keep it.", rounds(v.rounds(record.KeepAlive)))},
+	}
+	kinds := []struct {
+		e     record.Experiment
+		title string
+	}{{record.KeepAlive, "connections kept open"}, {record.Close, "a connection for each request"}}
+	panels := func(m record.Metric, scale float64, y string, log bool) []chart.Panel {
+		var all []chart.Panel
+		for _, k := range kinds {
+			if v.has(k.e) {
+				all = append(all, chart.Panel{
+					Title: k.title, Lines: v.lines(k.e, m, scale),
+					Axes: chart.Axes{X: "connections", Y: y, Levels: v.LevelsOf(k.e), LogY: log, Zero: !log},
+				})
+			}
+		}
+		return all
+	}
+	legend := v.legend(record.KeepAlive)
+	if len(legend) == 0 {
+		legend = v.legend(record.Close)
+	}
+	blocks = append(blocks,
+		document.Picture{Alt: "Requests per second over the number of connections", Figure: chart.Panels(chart.Figure{
+			Name: "wrk-rate", Title: "Requests per second", Note: "more is better; each panel has its own scale", Legend: legend,
+		}, panels(record.PerSecond, 1, "requests per second", false)...)},
+		document.Picture{Alt: "CPU time per request over the number of connections", Figure: chart.Panels(chart.Figure{
+			Name: "wrk-cpu", Title: "The server's CPU time for one request", Note: "µs, less is better", Legend: legend,
+		}, panels(record.CPUPerRequest, 1e6, "µs per request", false)...)},
+		document.Picture{Alt: "99th percentile of the latency over the number of connections", Figure: chart.Panels(chart.Figure{
+			Name: "wrk-p99", Title: "Latency that 99 % of the requests stay below", Note: "ms on a logarithmic scale, less is better; the client sends as fast as it is answered", Legend: legend,
+		}, panels(record.P99, 1e3, "ms", true)...)},
+	)
+	for _, k := range kinds {
+		if v.has(k.e) {
+			blocks = append(blocks, wrkTable(v, k.e, k.title))
+		}
+	}
+	return wrkFinding(v), blocks
+}
+
+func rounds(n int) string {
+	if n == 1 {
+		return "There is one round"
+	}
+	return fmt.Sprintf("There are %d interleaved rounds", n)
+}
+
+func wrkTable(v view, e record.Experiment, title string) document.Table {
+	t := document.Table{Caption: "wrk, " + title, Head: []string{
+		"Model, connections", "Requests/s", "CPU µs", "p50 ms", "p99 ms", "p99.9 ms", "Failed", "PSS MiB", "Busiest worker",
+	}}
+	for _, server := range v.servers(e) {
+		for _, l := range v.LevelsOf(e) {
+			cell := func(m record.Metric, write func(float64) string) string { return v.cell(e, server, l, m, write) }
+			uneven := record.UnevenCPU
+			if e == record.KeepAlive {
+				uneven = record.Uneven
+			}
+			share := "one worker"
+			if u := v.mid(e, server, l, uneven); !math.IsNaN(u) {
+				share = digits(u) + " × mean"
+			}
+			t.Rows = append(t.Rows, []string{
+				fmt.Sprintf("%s, %s", server, whole(float64(l))), cell(record.PerSecond, whole), cell(record.CPUPerRequest, micro),
+				cell(record.P50, milli), cell(record.P99, milli), cell(record.P999, milli), cell(record.Failed, whole),
+				cell(record.PSS, mib), share,
+			})
+		}
+	}
+	return t
+}
+
+func wrkFinding(v view) string {
+	const e = record.KeepAlive
+	level := nearest(v.LevelsOf(e), 64)
+	get := func(server string, m record.Metric) float64 { return v.mid(e, server, level, m) }
+	pool, goroutine := get("process", record.CPUPerRequest), get("goroutine", record.CPUPerRequest)
+	if math.IsNaN(pool) || math.IsNaN(goroutine) {
+		return ""
+	}
+	text := fmt.Sprintf("With %s kept open the pool answers %s requests per second for %s µs of CPU each, the goroutine model %s for %s µs; "+
+		"99 %% of the replies come within %s and %s.", plural(level, "connection"),
+		whole(get("process", record.PerSecond)), micro(pool), whole(get("goroutine", record.PerSecond)), micro(goroutine),
+		span(get("process", record.P99)), span(get("goroutine", record.P99)))
+	if u := get("process", record.Uneven); !math.IsNaN(u) {
+		text += fmt.Sprintf(" The kernel's hashing gave the busiest worker %s times its even share of the connections.", digits(u))
+	}
+	return text
+}
+
+// nearest is the level closest to the one that the sentences are about.
+func nearest(levels []int, want int) int {
+	best := 0
+	for _, l := range levels {
+		if best == 0 || math.Abs(float64(l-want)) < math.Abs(float64(best-want)) {
+			best = l
+		}
+	}
+	return best
+}
+
+func rateSection(v view) (string, []document.Block) {
+	const e = record.Rate
+	if !v.has(e) {
+		return "", nil
+	}
+	panel := func(title string, m record.Metric) chart.Panel {
+		return chart.Panel{Title: title, Lines: v.lines(e, m, 1e3), Axes: chart.Axes{X: "requests per second", Y: "ms", Levels: v.LevelsOf(e), LogY: true}}
+	}
+	blocks := []document.Block{
+		document.Heading{Text: "At a constant rate"},
+		document.Paragraph{Text: "wrk and siege wait for a reply before they send the next request, so a server that stalls is asked less while it does, and the stall hides the waiting it caused (coordinated omission). " +
+			"vegeta sends by the clock, at rates that leave the server time to spare."},
+		document.Picture{Alt: "Latency at constant rates", Figure: chart.Panels(chart.Figure{
+			Name: "rate", Title: "Latency at a constant rate", Note: "ms on a logarithmic scale, less is better", Legend: v.legend(e),
+		}, panel("half of the requests stay below", record.P50), panel("99.9 % of the requests stay below", record.P999))},
+	}
+	t := document.Table{Caption: "vegeta", Head: []string{"Model, requests/s", "Answered/s", "p50 ms", "p99 ms", "p99.9 ms", "Longest ms", "CPU µs", "Failed"}}
+	for _, server := range v.servers(e) {
+		for _, l := range v.LevelsOf(e) {
+			cell := func(m record.Metric, write func(float64) string) string { return v.cell(e, server, l, m, write) }
+			t.Rows = append(t.Rows, []string{
+				fmt.Sprintf("%s, %s", server, whole(float64(l))), cell(record.PerSecond, whole), cell(record.P50, milli), cell(record.P99, milli),
+				cell(record.P999, milli), cell(record.Longest, milli), cell(record.CPUPerRequest, micro), cell(record.Failed, whole),
+			})
+		}
+	}
+	return rateFinding(v), append(blocks, t)
+}
+
+func rateFinding(v view) string {
+	const e = record.Rate
+	level := nearest(v.LevelsOf(e), 4000)
+	pool, goroutine := v.mid(e, "process", level, record.P999), v.mid(e, "goroutine", level, record.P999)
+	if math.IsNaN(pool) || math.IsNaN(goroutine) {
+		return ""
+	}
+	return fmt.Sprintf("At a constant %s requests per second 99.9 %% of the pool's replies come within %s, of the goroutine model's within %s.",
+		whole(float64(level)), span(pool), span(goroutine))
+}

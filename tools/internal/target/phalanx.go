@@ -1,0 +1,65 @@
+package target
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"phalanx/tools/internal/record"
+)
+
+// ModelNames lists the models of Phalanx, the new ones first. The pool is
+// there twice: on the event loop, and on Go's poller, which shows what the
+// processes give and what the loop does.
+func ModelNames() []string { return []string{"process", "process-netpoll", "goroutine", "serial"} }
+
+// IsPhalanx reports whether the name is that of a model, or of the pool in
+// another setting.
+func IsPhalanx(name string) bool {
+	return slices.Contains([]string{record.Verbose, record.Seen, record.Logged}, name) || slices.Contains(ModelNames(), name)
+}
+
+// Models returns the models, whose binaries are in a directory. They are
+// silent: no flag asks for a log.
+func Models(binaries string) []Target {
+	return []Target{
+		phalanx(binaries, "process"),
+		phalanx(binaries, "process-netpoll", "--engine", "netpoll"),
+		phalanx(binaries, "goroutine", "--model", "goroutine"),
+		phalanx(binaries, "serial", "--model", "serial"),
+	}
+}
+
+// Contenders are what is compared with other servers: all models but the
+// serial one, and the pool with its log.
+func Contenders(binaries string) []Target {
+	loud := phalanx(binaries, record.Verbose, "--verbose", "--log-format", "json")
+	loud.logs = true
+	return append(Models(binaries)[:3:3], loud)
+}
+
+// Sights are the pool as it is, with all that can be measured of it measured, and
+// with an access log.
+func Sights(binaries string) []Target {
+	seen := phalanx(binaries, record.Seen, "--request-id")
+	seen.admin = true
+	logged := phalanx(binaries, record.Logged)
+	plain := logged.args
+	logged.args = func(s Site, config string) []string {
+		return append(plain(s, config), "--access-log", filepath.Join(s.Scratch, "access.log"))
+	}
+	return []Target{phalanx(binaries, "process"), seen, logged}
+}
+
+func phalanx(binaries, name string, more ...string) Target {
+	return Target{
+		Name: name, Package: "make build",
+		Program: filepath.Join(binaries, "master"),
+		version: []string{"--version"}, pattern: `([0-9]+\.[0-9][^\s]*)`,
+		args: func(s Site, _ string) []string {
+			return append([]string{"--base", s.Base, "--port", strconv.Itoa(s.Port)}, more...)
+		},
+		Stop: syscall.SIGINT,
+	}
+}

@@ -1,0 +1,75 @@
+package tool
+
+import (
+	"fmt"
+	"time"
+
+	"phalanx/tools/internal/record"
+)
+
+// WrkScript makes wrk print its result as one line of JSON.
+const WrkScript = `done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"duration_us":%d,"bytes":%d,"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d,' ..
+    '"mean_us":%.3f,"p50_us":%d,"p99_us":%d,"p999_us":%d,"max_us":%d}\n',
+    summary.requests, summary.duration, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout,
+    latency.mean, latency:percentile(50), latency:percentile(99), latency:percentile(99.9), latency.max))
+end
+`
+
+// WrkCall loads a URL over so many connections, from two threads at most, as
+// the machine is the server's too.
+func WrkCall(script, url string, connections int, last time.Duration, closing bool) Call {
+	args := []string{
+		Wrk, fmt.Sprintf("--threads=%d", min(2, connections)), fmt.Sprintf("--connections=%d", connections),
+		fmt.Sprintf("--duration=%ds", int(last.Seconds())), "--timeout=10s", "--script=" + script,
+	}
+	if closing {
+		args = append(args, "--header=Connection: close")
+	}
+	return Call{Args: append(args, url)}
+}
+
+type wrkReport struct {
+	Requests float64 `json:"requests"`
+	Duration float64 `json:"duration_us"`
+	Connect  float64 `json:"connect"`
+	Read     float64 `json:"read"`
+	Write    float64 `json:"write"`
+	Status   float64 `json:"status"`
+	Timeout  float64 `json:"timeout"`
+	Mean     float64 `json:"mean_us"`
+	P50      float64 `json:"p50_us"`
+	P99      float64 `json:"p99_us"`
+	P999     float64 `json:"p999_us"`
+	Max      float64 `json:"max_us"`
+}
+
+// ParseWrk reads what WrkScript printed.
+func ParseWrk(out Output, asked time.Duration) (Values, error) {
+	if words := complaint(string(out.Stderr)); words != "" {
+		return nil, &VoidError{"wrk: " + words}
+	}
+	var r wrkReport
+	if err := out.decode(Wrk, &r); err != nil {
+		return nil, err
+	}
+	if r.Connect > 0 { // over loopback, to a server that listens
+		return nil, &VoidError{fmt.Sprintf("wrk: unable to connect %.0f times", r.Connect)}
+	}
+	const micro = 1e-6
+	seconds := r.Duration * micro
+	if err := short(seconds, asked); err != nil {
+		return nil, err
+	}
+	// A reply with an error's status is among the requests.
+	failed := r.Read + r.Write + r.Timeout + r.Status
+	good := r.Requests - r.Status
+	return Values{
+		record.Seconds: seconds, record.Requests: good, record.PerSecond: good / seconds,
+		record.Failed: failed, record.ErrorShare: share(failed, good),
+		record.Mean: r.Mean * micro, record.P50: r.P50 * micro, record.P99: r.P99 * micro,
+		record.P999: r.P999 * micro, record.Longest: r.Max * micro,
+	}, nil
+}
