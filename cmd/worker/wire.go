@@ -17,6 +17,8 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/options"
 	"phalanx/internal/serve"
+	"phalanx/internal/serve/eventloop"
+	"phalanx/internal/serve/netpoll"
 	"phalanx/internal/site"
 	"phalanx/internal/supervise"
 	"phalanx/internal/website"
@@ -69,7 +71,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 		cfg := config(opts, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
 		cfg.Log = journal(opts, log)
-		return serve.New(cfg).Run(supervise.ListenFD, c.Drain())
+		return netpoll.New(cfg).Run(supervise.ListenFD, c.Drain())
 	}
 	cache := site.NewCache(root, time.Duration(opts.FileCache))
 	defer cache.Close()
@@ -85,7 +87,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	buffer.Note = func(dropped int) {
 		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
 	}
-	loop, err := serve.NewLoop(cfg)
+	loop, err := eventloop.New(cfg)
 	if err != nil {
 		return err
 	}

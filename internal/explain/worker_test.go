@@ -16,6 +16,7 @@ import (
 	"phalanx/internal/listen"
 	"phalanx/internal/proto"
 	"phalanx/internal/serve"
+	"phalanx/internal/serve/eventloop"
 )
 
 // What a report says of a reply is what a worker sends, byte for byte.
@@ -80,7 +81,7 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loop, err := serve.NewLoop(serve.Config{Conn: cfg, Recv: 65536, Log: zerolog.Nop()})
+	loop, err := eventloop.New(serve.Config{Conn: cfg, Recv: 65536, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package serve
+package serve_test
 
 import (
 	"bufio"
@@ -7,18 +7,20 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"phalanx/internal/serve/servetest"
 )
 
-// bench runs the benchmark against each way of waiting, and against
+// bench runs the benchmark against each engine, and against
 // net/http's file server on the same files.
 func bench(b *testing.B, size int, run func(b *testing.B, addr string)) {
 	dir := b.TempDir()
-	noise(b, dir+"/f", size)
-	for way := range ways {
-		b.Run(ways[way].name, func(b *testing.B) {
-			s := start(b, way, dir, nil)
-			run(b, s.addr)
-			s.stop()
+	servetest.Noise(b, dir+"/f", size)
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) {
+			s := servetest.Start(b, dir, e.run, nil)
+			run(b, s.Addr)
+			s.Stop()
 		})
 	}
 	b.Run("net-http", func(b *testing.B) {
@@ -56,7 +58,7 @@ func ask(b *testing.B, c net.Conn, r *bufio.Reader, request []byte, n int) {
 
 // keepAlive asks again and again on one connection.
 func keepAlive(b *testing.B, size int, fields ...string) {
-	request := []byte(get("/f", fields...))
+	request := []byte(servetest.Get("/f", fields...))
 	bench(b, size, func(b *testing.B, addr string) {
 		c := connect(b, addr)
 		defer c.Close()
@@ -89,7 +91,7 @@ func BenchmarkRange(b *testing.B)          { keepAlive(b, 1<<20, "Range: bytes=5
 // BenchmarkClose takes a new connection for each request.
 func BenchmarkClose(b *testing.B) {
 	const size = 1 << 10
-	request := []byte(get("/f", "Connection: close"))
+	request := []byte(servetest.Get("/f", "Connection: close"))
 	bench(b, size, func(b *testing.B, addr string) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -106,7 +108,7 @@ func BenchmarkClose(b *testing.B) {
 // BenchmarkPipelined has sixteen requests under way.
 func BenchmarkPipelined(b *testing.B) {
 	const size, depth = 1 << 10, 16
-	request := []byte(get("/f"))
+	request := []byte(servetest.Get("/f"))
 	var all []byte
 	for range depth {
 		all = append(all, request...)

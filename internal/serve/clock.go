@@ -9,19 +9,18 @@ import (
 	"phalanx/internal/conn"
 )
 
-// past is a deadline that has always passed.
-var past = time.Unix(1, 0)
-
-// clock tells connections the time. What is written into replies is made
+// Clock tells connections the time. What is written into replies is made
 // once for each second of the calendar.
-type clock struct {
+type Clock struct {
 	cfg    *conn.Config
 	began  time.Time // of the monotonic clock
 	origin int64     // what CLOCK_MONOTONIC showed then, in nanoseconds
 	second atomic.Pointer[conn.Second]
 }
 
-func (c *clock) start() {
+// Start sets the clock going for the connections of cfg.
+func (c *Clock) Start(cfg *conn.Config) {
+	c.cfg = cfg
 	c.began = time.Now()
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) == nil {
@@ -30,7 +29,8 @@ func (c *clock) start() {
 	c.second.Store(c.cfg.NewSecond(c.began.Unix()))
 }
 
-func (c *clock) now() conn.Now {
+// Now is the time of this moment.
+func (c *Clock) Now() conn.Now {
 	t := time.Now()
 	s := c.second.Load()
 	if unix := t.Unix(); unix != s.Unix {
@@ -40,12 +40,12 @@ func (c *clock) now() conn.Now {
 	return conn.Now{Mono: t.Sub(c.began), Second: s}
 }
 
-// mono returns the time on the monotonic clock of [conn.Now] alone.
-func (c *clock) mono() time.Duration { return time.Since(c.began) }
+// Mono returns the time on the monotonic clock of [conn.Now] alone.
+func (c *Clock) Mono() time.Duration { return time.Since(c.began) }
 
-// boot turns a time on that clock into one on CLOCK_MONOTONIC, which all
+// Boot turns a time on that clock into one on CLOCK_MONOTONIC, which all
 // processes share.
-func (c *clock) boot(mono time.Duration) int64 { return c.origin + int64(mono) }
+func (c *Clock) Boot(mono time.Duration) int64 { return c.origin + int64(mono) }
 
-// at returns the time at which the monotonic clock shows mono.
-func (c *clock) at(mono time.Duration) time.Time { return c.began.Add(mono) }
+// At returns the time at which the monotonic clock shows mono.
+func (c *Clock) At(mono time.Duration) time.Time { return c.began.Add(mono) }

@@ -1,4 +1,4 @@
-package serve
+package serve_test
 
 import (
 	"bufio"
@@ -11,19 +11,22 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
 )
 
 // Out of descriptors, accepting pauses, without spinning, and goes on.
 func TestOutOfDescriptors(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, dir+"/f", 10)
-	eachWay(t, func(t *testing.T, way int) {
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var pauses atomic.Int64
 		count := zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { pauses.Add(1) })
-		s := start(t, way, dir, func(cfg *Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
-		first := s.dial()
-		send(t, first, get("/f")) // its reply says that the worker runs
-		receive(t, bufio.NewReader(first))
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
+		first := s.Dial()
+		servetest.Send(t, first, servetest.Get("/f")) // its reply says that the worker runs
+		servetest.Receive(t, bufio.NewReader(first))
 
 		// Room for the clients' own sockets, and no more.
 		sockets := make([]int, 10)
@@ -41,9 +44,9 @@ func TestOutOfDescriptors(t *testing.T) {
 			if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 				t.Fatal(err)
 			}
-			unix.Write(fd, []byte(get("/f", "Connection: close")))
+			unix.Write(fd, []byte(servetest.Get("/f", "Connection: close")))
 		}
-		time.Sleep(5 * acceptPause)
+		time.Sleep(5 * serve.AcceptPause)
 		if n := pauses.Load(); n < 1 || n > 8 {
 			t.Errorf("%d pauses in the time of five", n)
 		}
@@ -60,7 +63,7 @@ func TestOutOfDescriptors(t *testing.T) {
 			}
 		}
 		first.Close()
-		s.stop()
+		s.Stop()
 	})
 }
 

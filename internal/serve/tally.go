@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,79 +11,100 @@ import (
 	"phalanx/internal/proto"
 )
 
-// tally counts for one thread of serving: an event loop, or a session. The row
+// Tally counts for one thread of serving: an event loop, or a session. The row
 // is the whole worker's.
-type tally struct {
-	row   *scoreboard.Row
-	clock *clock
+type Tally struct {
+	Row   *scoreboard.Row
+	Clock *Clock
+	Alone bool // nobody else counts in this row
+
 	whole []time.Duration // when those requests began whose replies are whole, but perhaps not sent yet
-	alone bool            // nobody else counts in this row
-	busy  bool            // row.Busy was set
+	busy  bool            // Row.Busy was set
 }
 
 // Received notes what this worker is at work on, for whoever finds it dead.
-func (t *tally) Received(line []byte, began time.Duration) {
-	t.row.Last.Set(line, t.clock.boot(began))
-	if t.alone && !t.busy {
+func (t *Tally) Received(line []byte, began time.Duration) {
+	t.Row.Last.Set(line, t.Clock.Boot(began))
+	if t.Alone && !t.busy {
 		t.busy = true
-		t.row.Busy.Store(true)
+		t.Row.Busy.Store(true)
 	}
 }
 
-// rest notes that the worker waits.
-func (t *tally) rest() {
+// Rest notes that the worker waits.
+func (t *Tally) Rest() {
 	if t.busy {
 		t.busy = false
-		t.row.Busy.Store(false)
+		t.Row.Busy.Store(false)
 	}
 }
 
-func (t *tally) Begun(s proto.Status)     { t.row.Requests[min(s/100, 5)].Add(1) }
-func (t *tally) Done(began time.Duration) { t.whole = append(t.whole, began) }
-func (t *tally) Cut()                     { t.row.Cut.Add(1) }
-func (t *tally) TimedOut()                { t.row.Timeouts.Add(1) }
+// Begun counts a reply.
+func (t *Tally) Begun(s proto.Status) { t.Row.Requests[min(s/100, 5)].Add(1) }
 
-// sent counts bytes that the kernel has taken.
-func (t *tally) sent(n int) {
+// Done notes when the request of a reply began that is whole now.
+func (t *Tally) Done(began time.Duration) { t.whole = append(t.whole, began) }
+
+// Cut counts a reply that was cut short.
+func (t *Tally) Cut() { t.Row.Cut.Add(1) }
+
+// TimedOut counts a connection that was waited for too long.
+func (t *Tally) TimedOut() { t.Row.Timeouts.Add(1) }
+
+// Sent counts bytes that the kernel has taken.
+func (t *Tally) Sent(n int) {
 	if n > 0 {
-		t.row.Bytes.Add(uint64(n))
+		t.Row.Bytes.Add(uint64(n))
 	}
 }
 
-// settle counts the time that whole replies took, all of whose bytes the kernel
+// Settle counts the time that whole replies took, all of whose bytes the kernel
 // has taken now.
-func (t *tally) settle() {
+func (t *Tally) Settle() {
 	if len(t.whole) > 0 {
-		t.took(t.whole)
+		t.Took(t.whole)
 		t.whole = t.whole[:0]
 	}
 }
 
-func (t *tally) took(whole []time.Duration) {
-	now := t.clock.mono()
+// Took counts the time that such replies took.
+func (t *Tally) Took(whole []time.Duration) {
+	now := t.Clock.Mono()
 	for _, began := range whole {
-		t.row.Took(now - began)
+		t.Row.Took(now - began)
 	}
 }
 
-// lose counts replies that will not reach their client.
-func (t *tally) lose() {
-	t.row.Cut.Add(uint64(len(t.whole)))
+// Owed takes the replies over that are whole and have not been sent yet: when
+// their requests began. It is nil when there is none.
+func (t *Tally) Owed() []time.Duration {
+	if len(t.whole) == 0 {
+		return nil
+	}
+	owed := slices.Clone(t.whole)
+	t.whole = t.whole[:0]
+	return owed
+}
+
+// Lose counts replies that will not reach their client.
+func (t *Tally) Lose() {
+	t.Row.Cut.Add(uint64(len(t.whole)))
 	t.whole = t.whole[:0]
 }
 
-// lookAroundEvery is how often a worker that has something to do looks at all of its
+// SurveyEvery is how often a worker that has something to do looks at all of its
 // connections.
-const lookAroundEvery = time.Second
+const SurveyEvery = time.Second
 
-// survey is what a look at all connections finds.
-type survey struct {
+// Survey is what a look at all connections finds.
+type Survey struct {
 	open, idle int
 	oldest     []byte        // what is known of the request that is under way for longest
 	began      time.Duration // when that began; 0: there is none
 }
 
-func (v *survey) see(view conn.View) {
+// See adds a connection.
+func (v *Survey) See(view conn.View) {
 	v.open++
 	switch view.State {
 	case conn.Idle:
@@ -94,16 +116,16 @@ func (v *survey) see(view conn.View) {
 	}
 }
 
-// publish writes what was found into the row.
-func (v *survey) publish(row *scoreboard.Row, c *clock) {
+// Publish writes what was found into the row.
+func (v *Survey) Publish(row *scoreboard.Row, c *Clock) {
 	row.Active.Store(int64(v.open))
 	row.Idle.Store(int64(v.idle))
-	row.Beat.Store(c.boot(c.mono()))
+	row.Beat.Store(c.Boot(c.Mono()))
 	if v.began == 0 {
 		row.Oldest.Set(nil, 0)
 		return
 	}
-	row.Oldest.Set(v.oldest, c.boot(v.began))
+	row.Oldest.Set(v.oldest, c.Boot(v.began))
 }
 
 // Seen is a connection for who asks for all of them.
@@ -113,12 +135,12 @@ type Seen struct {
 	Age       time.Duration // since View.Since
 }
 
-// see completes a view with what the kernel knows of the socket.
-func see(fd int, v conn.View, now time.Duration) Seen {
+// See completes a view with what the kernel knows of the socket.
+func See(fd int, v conn.View, now time.Duration) Seen {
 	if v.State == conn.Sending && v.Sent > 0 {
 		if waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
 			v.Sent = max(0, v.Sent-int64(waiting))
 		}
 	}
-	return Seen{peerAddress(fd), v, now - v.Since}
+	return Seen{PeerAddress(fd), v, now - v.Since}
 }

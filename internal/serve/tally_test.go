@@ -1,4 +1,4 @@
-package serve
+package serve_test
 
 import (
 	"bufio"
@@ -12,30 +12,22 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
 )
-
-// await waits until something holds.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s", what)
-		}
-	}
-}
 
 // What clients got is what the row says, to the last request and byte.
 func TestCounted(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, filepath.Join(dir, "small"), 1000)
-	noise(t, filepath.Join(dir, "large"), 3<<20)
-	eachWay(t, func(t *testing.T, way int) {
+	servetest.Noise(t, filepath.Join(dir, "small"), 1000)
+	servetest.Noise(t, filepath.Join(dir, "large"), 3<<20)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
-		s := start(t, way, dir, func(c *Config) { c.Row = &row })
+		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row = &row })
 		var got uint64
 		take := func(ask string) {
-			c := s.dial()
-			send(t, c, ask)
+			c := s.Dial()
+			servetest.Send(t, c, ask)
 			n, err := io.Copy(io.Discard, c)
 			if err != nil {
 				t.Fatal(err)
@@ -44,11 +36,11 @@ func TestCounted(t *testing.T) {
 			c.Close()
 		}
 		closing := "Connection: close"
-		take(get("/small") + get("/small") + get("/none") + get("/large", closing))
-		take(get("/small", "If-None-Match: *", closing))
+		take(servetest.Get("/small") + servetest.Get("/small") + servetest.Get("/none") + servetest.Get("/large", closing))
+		take(servetest.Get("/small", "If-None-Match: *", closing))
 		take("BAD\r\n\r\n")
 		take("BREW / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		s.stop()
+		s.Stop()
 		read := row.Read()
 		if read.Requests != [6]uint64{0, 0, 3, 1, 2, 1} || read.Bytes != got || read.Accepted != 4 || read.Cut+read.Timeouts+read.Drops != 0 {
 			t.Errorf("requests %v, %d bytes, %d connections; clients got %d bytes\n%+v", read.Requests, read.Bytes, read.Accepted, got, read)
@@ -65,18 +57,18 @@ func TestCounted(t *testing.T) {
 // A client that goes while it is sent to has cut its reply.
 func TestCutCounted(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, filepath.Join(dir, "large"), 32<<20)
-	eachWay(t, func(t *testing.T, way int) {
+	servetest.Noise(t, filepath.Join(dir, "large"), 32<<20)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
-		s := start(t, way, dir, func(c *Config) { c.Row = &row })
-		c := s.dial()
-		send(t, c, get("/large"))
+		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row = &row })
+		c := s.Dial()
+		servetest.Send(t, c, servetest.Get("/large"))
 		if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
 			t.Fatal(err)
 		}
 		c.Close()
-		await(t, "reply that was cut", func() bool { return row.Cut.Load() == 1 })
-		s.stop()
+		servetest.Await(t, "reply that was cut", func() bool { return row.Cut.Load() == 1 })
+		s.Stop()
 		if read := row.Read(); read.Requests[2] != 1 || read.Latency.Total() != 0 {
 			t.Errorf("requests %v, %d latencies", read.Requests, read.Latency.Total())
 		}
@@ -87,27 +79,27 @@ func TestCutCounted(t *testing.T) {
 // list at once.
 func TestSeen(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, filepath.Join(dir, "large"), 32<<20)
-	eachWay(t, func(t *testing.T, way int) {
+	servetest.Noise(t, filepath.Join(dir, "large"), 32<<20)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
-		looks := make(chan chan<- []Seen)
-		s := start(t, way, dir, func(c *Config) { c.Row, c.Looks = &row, looks })
-		idle, half, busy := s.dial(), s.dial(), s.dial()
-		send(t, idle, get("/none"))
-		receive(t, bufio.NewReader(idle))
-		send(t, half, "GET /half HT")
-		send(t, busy, get("/large?x"))
+		looks := make(chan chan<- []serve.Seen)
+		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row, c.Looks = &row, looks })
+		idle, half, busy := s.Dial(), s.Dial(), s.Dial()
+		servetest.Send(t, idle, servetest.Get("/none"))
+		servetest.Receive(t, bufio.NewReader(idle))
+		servetest.Send(t, half, "GET /half HT")
+		servetest.Send(t, busy, servetest.Get("/large?x"))
 		if _, err := io.ReadFull(busy, make([]byte, 100_000)); err != nil {
 			t.Fatal(err)
 		}
-		list := func() []Seen {
-			answer := make(chan []Seen, 1)
+		list := func() []serve.Seen {
+			answer := make(chan []serve.Seen, 1)
 			looks <- answer
 			all := <-answer
-			slices.SortFunc(all, func(a, b Seen) int { return int(a.State) - int(b.State) })
+			slices.SortFunc(all, func(a, b serve.Seen) int { return int(a.State) - int(b.State) })
 			return all
 		}
-		await(t, "list with all three", func() bool {
+		servetest.Await(t, "list with all three", func() bool {
 			all := list()
 			return len(all) == 3 && all[1].State == conn.Receiving && all[2].Sent > 0
 		})
@@ -125,8 +117,8 @@ func TestSeen(t *testing.T) {
 		if v := all[2]; v.Size != 32<<20 || v.Sent < 100_000 || v.Sent >= v.Size || v.Age <= 0 || v.Age > 10*time.Second {
 			t.Errorf("the download: %d of %d bytes in %v", v.Sent, v.Size, v.Age)
 		}
-		await(t, "row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
-		await(t, "oldest request", func() bool {
+		servetest.Await(t, "row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
+		servetest.Await(t, "oldest request", func() bool {
 			text, at := row.Oldest.Get()
 			return at != 0 && (len(text) == 0 || strings.HasPrefix(string(text), "GET /large"))
 		})
@@ -135,11 +127,11 @@ func TestSeen(t *testing.T) {
 		}
 		half.Close()
 		busy.Close()
-		await(t, "row with the idle one alone", func() bool {
+		servetest.Await(t, "row with the idle one alone", func() bool {
 			_, at := row.Oldest.Get()
 			return row.Active.Load() == 1 && row.Idle.Load() == 1 && at == 0
 		})
 		idle.Close()
-		s.stop()
+		s.Stop()
 	})
 }

@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 // link is a place in a list. A peer has one for its timer and one for the
 // queue of those that are ready.

@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
 )
 
 // line is a row of loops on one listening socket, of which each takes over from
@@ -23,7 +25,7 @@ type line struct {
 	small    []byte
 	fd       int // of the listening socket
 	addr     string
-	last     *server
+	last     *servetest.Server
 	legacies chan int // bequests to the last
 	heirs    chan int // and by it
 	finish   chan struct{}
@@ -33,10 +35,10 @@ type line struct {
 
 func newLine(t *testing.T) *line {
 	t.Helper()
-	fd, addr := listen(t)
+	fd, addr := servetest.Listen(t)
 	t.Cleanup(func() { unix.Close(fd) })
 	l := &line{t: t, dir: t.TempDir(), fd: fd, addr: addr}
-	l.small = noise(t, l.dir+"/small", 100)
+	l.small = servetest.Noise(t, l.dir+"/small", 100)
 	l.begin()
 	return l
 }
@@ -48,16 +50,15 @@ func (l *line) begin() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	const loop = 1
 	giving := make(chan struct{}) // closed before a drain that gives away
 	legacies, heirs, finish := make(chan int), make(chan int), make(chan struct{})
-	l.last = startOn(l.t, loop, l.dir, fd, l.addr, func(cfg *Config) {
-		cfg.Leave = func() Leaving {
+	l.last = servetest.StartOn(l.t, l.dir, fd, l.addr, run, func(cfg *serve.Config) {
+		cfg.Leave = func() serve.Leaving {
 			select {
 			case <-giving:
-				return Leaving{Kept: true, Giving: true}
+				return serve.Leaving{Kept: true, Giving: true}
 			default:
-				return Leaving{}
+				return serve.Leaving{}
 			}
 		}
 		cfg.Legacies, cfg.Heirs, cfg.Finish = legacies, heirs, finish
@@ -67,15 +68,15 @@ func (l *line) begin() {
 
 // succeed starts the next loop and lets the last one hand over to it. It
 // returns that one, which may have connections that stay a while.
-func (l *line) succeed() *server {
+func (l *line) succeed() *servetest.Server {
 	l.t.Helper()
 	close(l.giving)
-	l.last.drain()
+	l.last.Drain()
 	return l.succeedTo()
 }
 
 // succeedTo is succeed for a loop that has been told to go.
-func (l *line) succeedTo() *server {
+func (l *line) succeedTo() *servetest.Server {
 	l.t.Helper()
 	old, heirs := l.last, l.heirs
 	l.begin()
@@ -95,20 +96,20 @@ type guest struct {
 
 func (l *line) guest() *guest {
 	l.t.Helper()
-	c := l.last.dial()
+	c := l.last.Dial()
 	l.guests++
 	return &guest{c, l, l.guests, bufio.NewReader(c)}
 }
 
 func (g *guest) send(p string) {
 	g.l.t.Helper()
-	send(g.l.t, g, p)
+	servetest.Send(g.l.t, g, p)
 }
 
 // served wants the small file, with nothing said of an end.
 func (g *guest) served() {
 	g.l.t.Helper()
-	res, body := receive(g.l.t, g.r)
+	res, body := servetest.Receive(g.l.t, g.r)
 	if res.StatusCode != 200 || !bytes.Equal(body, g.l.small) || res.Close {
 		g.l.t.Fatalf("guest %d: %s, %d bytes, close %v", g.n, res.Status, len(body), res.Close)
 	}
@@ -116,7 +117,7 @@ func (g *guest) served() {
 
 func (g *guest) ask() {
 	g.l.t.Helper()
-	g.send(get("/small"))
+	g.send(servetest.Get("/small"))
 	g.served()
 }
 
@@ -132,7 +133,7 @@ func newBequest(t *testing.T) (giver, taker int) {
 // Idle connections, more than the channel holds at once, go on as if nothing
 // had happened, and the old loop ends at once.
 func TestIdleConnectionsMove(t *testing.T) {
-	before := openDescriptors(t)
+	before := servetest.OpenDescriptors(t)
 	t.Run("", func(t *testing.T) {
 		l := newLine(t)
 		var guests []*guest
@@ -142,7 +143,7 @@ func TestIdleConnectionsMove(t *testing.T) {
 		ask := func() {
 			t.Helper()
 			for _, g := range guests {
-				g.send(get("/small"))
+				g.send(servetest.Get("/small"))
 			}
 			for _, g := range guests {
 				g.served()
@@ -151,7 +152,7 @@ func TestIdleConnectionsMove(t *testing.T) {
 		ask()
 		for range 3 {
 			began := time.Now()
-			l.succeed().wait()
+			l.succeed().Wait()
 			if took := time.Since(began); took > 3*time.Second {
 				t.Errorf("the old loop ended after %v", took)
 			}
@@ -160,9 +161,9 @@ func TestIdleConnectionsMove(t *testing.T) {
 		for _, g := range guests {
 			g.Close()
 		}
-		l.last.stop()
+		l.last.Stop()
 	})
-	if after := openDescriptors(t); after > before {
+	if after := servetest.OpenDescriptors(t); after > before {
 		t.Errorf("%d descriptors are open, %d before", after, before)
 	}
 }
@@ -170,7 +171,7 @@ func TestIdleConnectionsMove(t *testing.T) {
 // Requests go on while their connections move, and a head may be cut anywhere.
 func TestHeadsMove(t *testing.T) {
 	l := newLine(t)
-	raw := get("/small")
+	raw := servetest.Get("/small")
 	var guests []*guest
 	for range len(raw) {
 		guests = append(guests, l.guest())
@@ -179,7 +180,7 @@ func TestHeadsMove(t *testing.T) {
 		g.send(raw + raw[:i])
 		g.served()
 	}
-	l.succeed().wait()
+	l.succeed().Wait()
 	for i, g := range guests {
 		g.send(raw[i:])
 	}
@@ -187,16 +188,16 @@ func TestHeadsMove(t *testing.T) {
 		g.served()
 		g.Close()
 	}
-	l.last.stop()
+	l.last.Stop()
 }
 
 // A download moves from loop to loop and arrives byte for byte, what was
 // pipelined behind it too.
 func TestDownloadsMove(t *testing.T) {
 	l := newLine(t)
-	big := noise(t, l.dir+"/big", 24<<20)
+	big := servetest.Noise(t, l.dir+"/big", 24<<20)
 	g := l.guest()
-	g.send(get("/big") + get("/small"))
+	g.send(servetest.Get("/big") + servetest.Get("/small"))
 	got := make([]byte, 0, len(big)+1<<10)
 	for len(got) < len(big) {
 		piece := make([]byte, min(4<<20, len(big)+200-len(got)))
@@ -206,7 +207,7 @@ func TestDownloadsMove(t *testing.T) {
 		}
 		got = append(got, piece...)
 		if len(got) < len(big)-8<<20 {
-			l.succeed().wait() // it has nothing left
+			l.succeed().Wait() // it has nothing left
 		}
 	}
 	res, err := readAll(got, g.r)
@@ -214,7 +215,7 @@ func TestDownloadsMove(t *testing.T) {
 		t.Errorf("what arrived is not what was sent: %v", err)
 	}
 	g.Close()
-	l.last.stop()
+	l.last.Stop()
 }
 
 // readAll reads two replies of which a part has been read.
@@ -235,21 +236,21 @@ func readAll(begin []byte, rest io.Reader) (bodies [2][]byte, err error) {
 // What cannot move is finished where it is, and moves then.
 func TestManyRangesStay(t *testing.T) {
 	l := newLine(t)
-	noise(t, l.dir+"/big", 24<<20)
+	servetest.Noise(t, l.dir+"/big", 24<<20)
 	g := l.guest()
-	g.send(get("/big", "Range: bytes=0-8000000,9000000-20000000"))
+	g.send(servetest.Get("/big", "Range: bytes=0-8000000,9000000-20000000"))
 	time.Sleep(50 * time.Millisecond) // it fills the socket
 	old := l.succeed()
-	if res, body := receive(t, g.r); res.StatusCode != 206 || len(body) < 19_000_000 {
+	if res, body := servetest.Receive(t, g.r); res.StatusCode != 206 || len(body) < 19_000_000 {
 		t.Errorf("%s with %d bytes", res.Status, len(body))
 	}
-	old.wait()
-	g.send(get("/big", "Range: bytes=0-9", "Connection: close"))
-	if res, body := receive(t, g.r); res.StatusCode != 206 || len(body) != 10 {
+	old.Wait()
+	g.send(servetest.Get("/big", "Range: bytes=0-9", "Connection: close"))
+	if res, body := servetest.Receive(t, g.r); res.StatusCode != 206 || len(body) != 10 {
 		t.Errorf("%s with %d bytes", res.Status, len(body))
 	}
 	g.Close()
-	l.last.stop()
+	l.last.Stop()
 }
 
 // When the taker is gone the connections are served on until there is another.
@@ -260,13 +261,13 @@ func TestTakerGone(t *testing.T) {
 	giver, taker := newBequest(t)
 	unix.Close(taker)
 	close(l.giving)
-	l.last.drain()
+	l.last.Drain()
 	l.heirs <- giver
 	g.ask()
-	l.succeedTo().wait()
+	l.succeedTo().Wait()
 	g.ask()
 	g.Close()
-	l.last.stop()
+	l.last.Stop()
 }
 
 // When nobody will come the connections end as in any drain.
@@ -275,7 +276,7 @@ func TestFinish(t *testing.T) {
 	g := l.guest()
 	g.ask()
 	close(l.giving)
-	l.last.drain()
+	l.last.Drain()
 	close(l.finish)
 	began := time.Now()
 	if n, err := g.r.Read(make([]byte, 1)); err != io.EOF {
@@ -285,7 +286,7 @@ func TestFinish(t *testing.T) {
 		t.Errorf("the last chance lasted %v", took)
 	}
 	g.Close()
-	l.last.wait()
+	l.last.Wait()
 }
 
 // Bytes that are no connection are refused, and do no harm.
@@ -309,7 +310,7 @@ func TestForeignLegacy(t *testing.T) {
 	g := l.guest()
 	g.ask()
 	g.Close()
-	l.last.stop()
+	l.last.Stop()
 }
 
 // The loop says that it goes round, idle or not, and not much more often than
@@ -317,8 +318,8 @@ func TestForeignLegacy(t *testing.T) {
 func TestBeat(t *testing.T) {
 	beats := make(chan struct{}, 1000)
 	dir := t.TempDir()
-	noise(t, dir+"/small", 100)
-	s := start(t, 1, dir, func(cfg *Config) {
+	servetest.Noise(t, dir+"/small", 100)
+	s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
 		cfg.BeatEvery = 20 * time.Millisecond
 		cfg.Beat = func() { beats <- struct{}{} }
 	})
@@ -326,15 +327,15 @@ func TestBeat(t *testing.T) {
 		<-beats
 	}
 	began, n := time.Now(), len(beats)
-	c := s.dial()
+	c := s.Dial()
 	r := bufio.NewReader(c)
 	for time.Since(began) < 200*time.Millisecond {
-		send(t, c, get("/small"))
-		receive(t, r)
+		servetest.Send(t, c, servetest.Get("/small"))
+		servetest.Receive(t, r)
 	}
 	if n = len(beats) - n; n < 3 || n > 12 {
 		t.Errorf("%d beats in 200 ms", n)
 	}
 	c.Close()
-	s.stop()
+	s.Stop()
 }

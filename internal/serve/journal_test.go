@@ -14,15 +14,15 @@ import (
 )
 
 // testJournal is that of one connection, at -vv.
-func testJournal(file *os.File, format string) *journal {
+func testJournal(file *os.File, format string) *Journal {
 	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true)), Verbose: true}
-	j := newJournal(cfg, &clock{cfg: &cfg.Conn}, func() string { return "192.0.2.1:1" })
-	j.clock.start()
+	j := NewJournal(cfg, new(Clock), func() string { return "192.0.2.1:1" })
+	j.clock.Start(&cfg.Conn)
 	return j
 }
 
 // logged returns what a journal writes in a format, with the bytes of a client.
-func logged(t *testing.T, format string, write func(*journal)) string {
+func logged(t *testing.T, format string, write func(*Journal)) string {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -41,13 +41,13 @@ const rawHead = "GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\xff\u202eü\r\n
 
 // What a client sent is escaped once, by the encoding of the line.
 func TestLogEscapesOnce(t *testing.T) {
-	head := func(j *journal) { j.Head([]byte(rawHead)) }
-	request := func(j *journal) {
+	head := func(j *Journal) { j.Head([]byte(rawHead)) }
+	request := func(j *Journal) {
 		j.Done(conn.Record{Method: []byte("G\"T\n"), Target: []byte("/a\\b \"\r\xff"), Status: 400})
 	}
 	for _, tt := range []struct {
 		format string
-		write  func(*journal)
+		write  func(*Journal)
 		want   string
 	}{
 		{logging.JSON, head, `"head":"GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \u001b[2J\u00ff\u202e\u00fc\r\n\r\n"`},
@@ -72,7 +72,7 @@ func TestLongHeadsAreClipped(t *testing.T) {
 		for _, fill := range []string{"x", "\"", "\\", "\n", "\x01", "\xff", "\u202e", "ü", "\U0001f6e1"} {
 			t.Run(fmt.Sprintf("%s %q", format, fill), func(t *testing.T) {
 				long := []byte(strings.Repeat(fill, 16<<10/len(fill)))
-				got := logged(t, format, func(j *journal) { j.Head(long) })
+				got := logged(t, format, func(j *Journal) { j.Head(long) })
 				if len(got) > 4095 || !strings.Contains(got, "head") || strings.Contains(got, "too long") ||
 					!strings.Contains(got, "…\"") || strings.Count(got, "\n") != 1 {
 					t.Errorf("%d bytes: %.80s", len(got), got)
@@ -103,26 +103,26 @@ func TestLogAllocations(t *testing.T) {
 
 // A slow request names what it waited for; a fast one says nothing of it.
 func TestSlow(t *testing.T) {
-	at := func(j *journal, now time.Duration) { j.clock.began = time.Now().Add(-now) }
-	for want, play := range map[string]func(*journal){
-		`"slow":"receive","slow_ms":3000`: func(j *journal) { at(j, 4*time.Second); j.Head(nil); j.Begun() },
-		`"slow":"open","slow_ms":20`: func(j *journal) {
+	at := func(j *Journal, now time.Duration) { j.clock.began = time.Now().Add(-now) }
+	for want, play := range map[string]func(*Journal){
+		`"slow":"receive","slow_ms":3000`: func(j *Journal) { at(j, 4*time.Second); j.Head(nil); j.Begun() },
+		`"slow":"open","slow_ms":20`: func(j *Journal) {
 			at(j, time.Second)
 			j.headed, j.begun = 3*time.Second, 23*time.Second
 			at(j, 24*time.Second)
 		},
-		`"slow":"disk","slow_ms":19`: func(j *journal) {
+		`"slow":"disk","slow_ms":19`: func(j *Journal) {
 			at(j, 3*time.Second)
 			j.Head(nil)
 			j.Begun()
-			j.fetch(true)
+			j.Fetch(true)
 			at(j, 22*time.Second+100*time.Millisecond)
-			j.fetch(false)
+			j.Fetch(false)
 			at(j, 30*time.Second)
 		},
-		`"slow":"send","slow_ms":29`: func(j *journal) { at(j, 50*time.Millisecond); j.Head(nil); j.Begun(); at(j, 30*time.Second) },
+		`"slow":"send","slow_ms":29`: func(j *Journal) { at(j, 50*time.Millisecond); j.Head(nil); j.Begun(); at(j, 30*time.Second) },
 	} {
-		line := logged(t, logging.JSON, func(j *journal) {
+		line := logged(t, logging.JSON, func(j *Journal) {
 			play(j)
 			r := conn.Record{Method: []byte("GET"), Target: []byte("/"), Status: 200, ID: []byte("an-id")}
 			if strings.Contains(want, "receive") || strings.Contains(want, "open") || strings.Contains(want, "disk") {
@@ -137,7 +137,7 @@ func TestSlow(t *testing.T) {
 			t.Errorf("the line has no %s:\n %s", want, line)
 		}
 	}
-	fast := logged(t, logging.JSON, func(j *journal) {
+	fast := logged(t, logging.JSON, func(j *Journal) {
 		j.Head(nil)
 		j.Begun()
 		j.Done(conn.Record{Method: []byte("GET"), Target: []byte("/"), Status: 200})
@@ -145,7 +145,7 @@ func TestSlow(t *testing.T) {
 	if strings.Contains(fast, "slow") || strings.Contains(fast, `"id"`) {
 		t.Errorf("a fast request: %s", fast)
 	}
-	j := &journal{clock: &clock{}}
+	j := &Journal{clock: &Clock{}}
 	if part, lasted := j.slowest(conn.Record{Began: time.Second}, 10*time.Second); part != "send" || lasted != 9*time.Second {
 		t.Errorf("one that another worker began: %s, %v", part, lasted)
 	}

@@ -1,4 +1,4 @@
-package serve
+package netpoll
 
 import (
 	"errors"
@@ -12,19 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/serve"
 )
 
 // session is a connection that is waited for on Go's poller, by one
 // goroutine.
 type session struct {
-	w    *Worker
-	cfg  conn.Config // the worker's, with this session's tally
-	file *os.File    // the socket
-	raw  syscall.RawConn
-	conn conn.Conn
-	log  *journal // nil when nobody reads the log
+	engine *Engine
+	cfg    conn.Config // the worker's, with this session's tally
+	file   *os.File    // the socket
+	raw    syscall.RawConn
+	conn   conn.Conn
+	log    *serve.Journal // nil when nobody reads the log
 
-	tally tally
+	tally serve.Tally
 	mu    sync.Mutex
 	view  conn.View    // guarded by mu: for who looks from outside
 	left  atomic.Int64 // bytes that the reply under way still sends, for the report
@@ -49,24 +50,24 @@ type session struct {
 // start serves an accepted socket in a goroutine of its own. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // what is returned is closed when this one has ended.
-func (w *Worker) start(fd int, from unix.Sockaddr) <-chan struct{} {
-	s := &session{w: w, cfg: w.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: tally{row: w.cfg.Row, clock: &w.clock}}
+func (e *Engine) start(fd int, from unix.Sockaddr) <-chan struct{} {
+	s := &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	s.cfg.Tally = &s.tally
-	w.cfg.Row.Accepted.Add(1)
-	s.log = newJournal(&w.cfg, &w.clock, func() string { return address(from) })
-	w.mu.Lock()
-	w.sessions[s] = struct{}{}
-	w.mu.Unlock()
-	if !w.cfg.Conn.Single {
-		w.wg.Go(s.run)
+	e.cfg.Row.Accepted.Add(1)
+	s.log = serve.NewJournal(&e.cfg, &e.clock, func() string { return serve.Address(from) })
+	e.mu.Lock()
+	e.sessions[s] = struct{}{}
+	e.mu.Unlock()
+	if !e.cfg.Conn.Single {
+		e.wg.Go(s.run)
 		return nil
 	}
 	ended := make(chan struct{})
-	w.wg.Go(func() {
-		w.turn <- struct{}{}
+	e.wg.Go(func() {
+		e.turn <- struct{}{}
 		s.run()
-		<-w.turn
+		<-e.turn
 		close(ended)
 	})
 	return ended
@@ -82,9 +83,9 @@ func (s *session) run() {
 	if s.log != nil {
 		obs = s.log
 	}
-	s.conn = conn.New(&s.cfg, obs, s.w.clock.now())
+	s.conn = conn.New(&s.cfg, obs, s.engine.clock.Now())
 	s.show()
-	s.log.opened()
+	s.log.Opened()
 	for s.turn() {
 	}
 }
@@ -100,10 +101,10 @@ func (s *session) show() {
 func (s *session) end() {
 	s.conn.Abort("the connection was lost")
 	s.giveBack()
-	s.log.closed()
-	s.w.mu.Lock()
-	delete(s.w.sessions, s)
-	s.w.mu.Unlock()
+	s.log.Closed()
+	s.engine.mu.Lock()
+	delete(s.engine.sessions, s)
+	s.engine.mu.Unlock()
 	s.file.Close()
 }
 
@@ -112,11 +113,11 @@ func (s *session) end() {
 func (s *session) giveBack() {
 	s.conn.Hold()
 	if s.buf != nil {
-		s.w.recvBuffers.Put(s.buf)
+		s.engine.recvBuffers.Put(s.buf)
 		s.buf = nil
 	}
 	if s.out != nil {
-		s.w.outBuffers.Put(s.out)
+		s.engine.outBuffers.Put(s.out)
 		s.out = nil
 	}
 }
@@ -125,13 +126,13 @@ func (s *session) giveBack() {
 // the connection is over.
 func (s *session) turn() bool {
 	err := s.recv()
-	now := s.w.clock.now()
+	now := s.engine.clock.Now()
 	switch {
 	case err == nil:
-		s.log.received(s.n)
+		s.log.Received(s.n)
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if s.w.draining.Load() {
+		if s.engine.draining.Load() {
 			s.conn.Drain(now)
 		}
 		s.conn.Expire(now)
@@ -149,8 +150,8 @@ func (s *session) turn() bool {
 // returns io.EOF when the client has ended.
 func (s *session) recv() error {
 	s.armRecv()
-	if s.w.draining.Load() {
-		s.conn.Drain(s.w.clock.now())
+	if s.engine.draining.Load() {
+		s.conn.Drain(s.engine.clock.Now())
 		s.armRecv()
 	}
 	if err := s.raw.Read(s.tryRecv); err != nil {
@@ -171,13 +172,13 @@ func (s *session) armRecv() {
 	deadline := s.conn.Deadline()
 	if s.recvDeadline == 0 || deadline < s.recvDeadline {
 		s.recvDeadline = deadline
-		s.file.SetReadDeadline(s.w.clock.at(deadline))
+		s.file.SetReadDeadline(s.engine.clock.At(deadline))
 	}
 }
 
 // recvNow takes a buffer only when there are bytes for it.
 func (s *session) recvNow(fd uintptr) bool {
-	s.buf = s.w.recvBuffers.Get().(*[]byte)
+	s.buf = s.engine.recvBuffers.Get().(*[]byte)
 	for {
 		s.n, s.err = unix.Read(int(fd), *s.buf)
 		if s.err != unix.EINTR {
@@ -187,7 +188,7 @@ func (s *session) recvNow(fd uintptr) bool {
 	if s.err == nil && s.n > 0 {
 		return true
 	}
-	s.w.recvBuffers.Put(s.buf)
+	s.engine.recvBuffers.Put(s.buf)
 	s.buf = nil
 	return s.err != unix.EAGAIN
 }
@@ -197,18 +198,18 @@ func (s *session) recvNow(fd uintptr) bool {
 func (s *session) reply(now conn.Now) bool {
 	for {
 		if s.out == nil {
-			s.out = s.w.outBuffers.Get().(*[]byte)
+			s.out = s.engine.outBuffers.Get().(*[]byte)
 		}
 		out, step := s.conn.Next((*s.out)[:0], now)
-		for step == conn.Send && s.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax {
+		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax {
 			var ok bool
-			if out, ok = inline(&s.conn, out, now); !ok {
+			if out, ok = serve.Inline(&s.conn, out, now); !ok {
 				s.send(out, 0)
 				return false
 			}
 			out, step = s.conn.Next(out, now)
 		}
-		if cap(out) > outSize {
+		if cap(out) > serve.OutSize {
 			*s.out = out // it has grown; keep the larger one
 		}
 		if !s.step(out, step, now) {
@@ -217,7 +218,7 @@ func (s *session) reply(now conn.Now) bool {
 		if step == conn.Read {
 			return true
 		}
-		now = s.w.clock.now()
+		now = s.engine.clock.Now()
 	}
 }
 
@@ -229,19 +230,19 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 		flags = unix.MSG_MORE
 	}
 	if len(out) > 0 && !s.send(out, flags) {
-		s.tally.lose()
+		s.tally.Lose()
 		return false
 	}
-	s.tally.settle()
+	s.tally.Settle()
 	switch step {
 	case conn.Read, conn.Flush:
 		return true
 	case conn.Send:
 		// A small segment for which there was no more room is asked for again.
-		return s.conn.Segment().Len <= inlineMax || s.sendSegment()
+		return s.conn.Segment().Len <= serve.InlineMax || s.sendSegment()
 	case conn.Close:
 		if s.unread() > 0 {
-			s.conn.Linger(s.w.clock.now())
+			s.conn.Linger(s.engine.clock.Now())
 			s.lingering()
 		}
 	case conn.Linger:
@@ -269,7 +270,7 @@ func (s *session) lingering() {
 	for {
 		err := s.recv()
 		s.giveBack()
-		now := s.w.clock.now()
+		now := s.engine.clock.Now()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			s.conn.Expire(now)
 			if now.Mono < s.conn.Deadline() {

@@ -1,10 +1,12 @@
-package serve
+package eventloop
 
 import (
 	"fmt"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
 )
 
 // accept accepts a bounded number of connections and serves each as far as it
@@ -20,15 +22,15 @@ func (l *Loop) accept() error {
 			}
 			if l.open >= l.maxClients {
 				l.full = l.open
-				l.pause(errReserve)
+				l.pause(serve.ErrReserve)
 				return nil
 			}
 		case errno == unix.EAGAIN:
 			return nil
-		case isExhausted(errno):
+		case serve.IsExhausted(errno):
 			l.pause(errno)
 			return nil
-		case !isPassing(errno):
+		case !serve.IsPassing(errno):
 			return fmt.Errorf("accept: %w", syscall.Errno(errno))
 		}
 	}
@@ -36,15 +38,15 @@ func (l *Loop) accept() error {
 }
 
 // beginDrain gives the connections away, or lets each of them know. What has
-// been promised an answer is still taken (see quiet), unless another worker
+// been promised an answer is still taken (see serve.Quiet), unless another worker
 // will.
 func (l *Loop) beginDrain() {
-	how := l.cfg.leave()
+	how := l.cfg.Leaves()
 	l.leaving = true
 	if l.cfg.Report != nil {
 		l.reportAt = l.now.Mono
 	}
-	l.quietFor, l.quietMax = how.patience()
+	l.quietFor, l.quietMax = how.Patience()
 	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor; how.Kept {
 		l.closeListener()
 	}
@@ -56,8 +58,8 @@ func (l *Loop) beginDrain() {
 // finish drains what was to be given away, and waits no longer for what is on
 // its way than any last worker does.
 func (l *Loop) finish() {
-	l.quietFor, l.quietMax = quiet, quietMax
-	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+quiet
+	l.quietFor, l.quietMax = serve.Quiet, serve.QuietMax
+	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+serve.Quiet
 	if l.listener < 0 {
 		l.closeAt = 0
 	}
@@ -85,9 +87,9 @@ func (l *Loop) endAccepting() {
 		switch {
 		case errno == 0:
 			l.serve(l.newPeer(fd))
-		case isExhausted(errno):
+		case serve.IsExhausted(errno):
 			l.pause(errno)
-		case errno == unix.EAGAIN || !isPassing(errno):
+		case errno == unix.EAGAIN || !serve.IsPassing(errno):
 			l.closeListener()
 			return
 		}
@@ -97,21 +99,21 @@ func (l *Loop) endAccepting() {
 // pause stops accepting for a moment: out of descriptors or memory, there is
 // nothing to be had by trying again at once.
 func (l *Loop) pause(err error) {
-	if l.warned == 0 || l.now.Mono-l.warned >= warnEvery {
+	if l.warned == 0 || l.now.Mono-l.warned >= serve.WarnEvery {
 		l.warned = l.now.Mono
 		l.cfg.Log.Warn().Err(err).Msg("accepting paused")
 	}
 	if l.resume == 0 {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listener, nil)
 	}
-	l.resume = l.now.Mono + acceptPause
+	l.resume = l.now.Mono + serve.AcceptPause
 }
 
 // acceptTimers ends a pause, and ends accepting when it is time.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
 		if l.full > 0 && l.open >= l.full && !l.leaving {
-			l.resume = l.now.Mono + acceptPause // nobody has left yet
+			l.resume = l.now.Mono + serve.AcceptPause // nobody has left yet
 			return
 		}
 		l.resume, l.full = 0, 0

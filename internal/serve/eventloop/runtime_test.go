@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"net"
@@ -10,12 +10,14 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/proto"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
 )
 
 // remembered lets a connection open files through a cache.
 type remembered struct {
-	beneath
+	servetest.Site
 	cache *site.Cache
 }
 
@@ -25,21 +27,17 @@ func (r remembered) Open(path []byte, codings proto.Codings) (conn.File, proto.S
 }
 
 // startCached is a loop with a cache, as a worker of the process model has it.
-func startCached(t *testing.T, dir string) *server {
+func startCached(t *testing.T, dir string) *servetest.Server {
 	t.Helper()
-	fd, addr := listen(t)
-	return startWith(t, dir, fd, addr, func(cfg Config, fd int, drain <-chan struct{}) error {
-		b := cfg.Conn.Site.(beneath)
-		cache := site.NewCache(b.root, time.Second)
+	fd, addr := servetest.Listen(t)
+	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, fd int, drain <-chan struct{}) error {
+		b := cfg.Conn.Site.(servetest.Site)
+		cache := site.NewCache(b.Root, time.Second)
 		// The files of a test are new; pretend that some time has passed.
 		cache.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
 		cfg.Conn.Site = remembered{b, cache}
-		l, err := NewLoop(cfg)
-		if err != nil {
-			return err
-		}
-		return l.Run(fd, drain)
+		return run(cfg, fd, drain)
 	}, nil)
 }
 
@@ -64,7 +62,7 @@ func ping(t *testing.T, c net.Conn, request []byte, n, times int) {
 // size returns how many bytes the answer to the request has.
 func sizeOf(t *testing.T, c net.Conn, request string) int {
 	t.Helper()
-	send(t, c, request)
+	servetest.Send(t, c, request)
 	c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 	defer c.SetReadDeadline(time.Time{})
 	total, buf := 0, make([]byte, 64<<10)
@@ -80,18 +78,18 @@ func sizeOf(t *testing.T, c net.Conn, request string) int {
 // In the steady state the loop, the connection and the cache make no garbage.
 func TestLoopAllocatesNothing(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, dir+"/f", 4096)
+	servetest.Noise(t, dir+"/f", 4096)
 	old := "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT"
 	for name, request := range map[string]string{
-		"GET":   get("/f"),
+		"GET":   servetest.Get("/f"),
 		"HEAD":  "HEAD /f HTTP/1.1\r\nHost: a\r\n\r\n",
-		"range": get("/f", "Range: bytes=10-19"),
-		"304":   get("/f", "If-None-Match: *", old),
-		"404":   get("/none"),
+		"range": servetest.Get("/f", "Range: bytes=10-19"),
+		"304":   servetest.Get("/f", "If-None-Match: *", old),
+		"404":   servetest.Get("/none"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startCached(t, dir)
-			c := s.dial()
+			c := s.Dial()
 			n := sizeOf(t, c, request)
 			raw := []byte(request)
 			ping(t, c, raw, n, 100)
@@ -106,7 +104,7 @@ func TestLoopAllocatesNothing(t *testing.T) {
 				t.Errorf("%d allocations in %d requests", mallocs, times)
 			}
 			c.Close()
-			s.stop()
+			s.Stop()
 		})
 	}
 }
@@ -116,13 +114,13 @@ func TestLoopAllocatesNothing(t *testing.T) {
 // loop is busy and while it has nothing to do.
 func TestRuntimeGetsThrough(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, dir+"/f", 4096)
+	servetest.Noise(t, dir+"/f", 4096)
 	for _, busy := range []bool{false, true} {
 		name := map[bool]string{false: "idle", true: "busy"}[busy]
 		t.Run(name, func(t *testing.T) {
 			s := startCached(t, dir)
-			c := s.dial()
-			n := sizeOf(t, c, get("/f"))
+			c := s.Dial()
+			n := sizeOf(t, c, servetest.Get("/f"))
 			stop, done := make(chan bool), make(chan bool)
 			go func() {
 				defer close(done)
@@ -131,7 +129,7 @@ func TestRuntimeGetsThrough(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						ping(t, c, []byte(get("/f")), n, 20)
+						ping(t, c, []byte(servetest.Get("/f")), n, 20)
 					}
 				}
 			}()
@@ -140,7 +138,7 @@ func TestRuntimeGetsThrough(t *testing.T) {
 			close(stop)
 			<-done
 			c.Close()
-			s.stop()
+			s.Stop()
 			// A raw wait lasts 10 ms at most; the rest is what a busy machine
 			// adds.
 			for what, took := range map[string]time.Duration{"garbage collection": collections, "timer": timers} {

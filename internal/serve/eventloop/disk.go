@@ -1,9 +1,11 @@
-package serve
+package eventloop
 
 import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
 )
 
 // A file whose bytes are not in memory would stop the event loop, and with it
@@ -102,7 +104,7 @@ func (d *disk) stop() {
 // is there, or cannot be waited for.
 func (d *disk) await(p *peer, most int64) bool {
 	seg := p.conn.Segment()
-	fd := seg.File.(source).Fd()
+	fd := seg.File.(serve.Source).Fd()
 	n := min(seg.Len, most)
 	if fd < 0 || p.brought.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
 		return false
@@ -114,7 +116,7 @@ func (d *disk) await(p *peer, most int64) bool {
 	select {
 	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
 		p.fetching = true
-		p.log.fetch(true)
+		p.log.Fetch(true)
 		p.brought = &brought{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
 		return true
 	default:

@@ -1,4 +1,4 @@
-package serve
+package netpoll
 
 import (
 	"errors"
@@ -9,45 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/site"
+	"phalanx/internal/serve"
 )
 
 // sendfileMax is the largest piece of a file in bytes that is handed to
 // sendfile(2) at once, so that a fast client does not keep the others of its
 // worker waiting.
 const sendfileMax = 1 << 20
-
-// source is what a conn.File must also be so that it can be sent.
-type source interface {
-	Fd() int
-	Body() []byte // nil unless the whole file is held in memory
-}
-
-// inline appends the connection's segment to out. It returns false if the
-// file has become shorter than its size was.
-func inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
-	seg := c.Segment()
-	file := seg.File.(source)
-	if body := file.Body(); body != nil {
-		c.Sent(seg.Len, now)
-		return append(out, body[seg.Off:seg.Off+seg.Len]...), true
-	}
-	fd := file.Fd()
-	for seg.Len > 0 {
-		n, err := unix.Pread(fd, out[len(out):len(out)+int(seg.Len)], seg.Off)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			c.Abort("the file became shorter or unreadable")
-			return out, false
-		}
-		out = out[:len(out)+n]
-		c.Sent(int64(n), now)
-		seg = c.Segment()
-	}
-	return out, true
-}
 
 // send sends p whole. It returns false when the connection is over.
 func (s *session) send(p []byte, flags int) bool {
@@ -56,10 +24,10 @@ func (s *session) send(p []byte, flags int) bool {
 	for {
 		err := s.wait()
 		if err == nil {
-			s.conn.Unsent(0, s.w.clock.now())
+			s.conn.Unsent(0, s.engine.clock.Now())
 			return s.err == nil
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !s.patience() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !s.Patience() {
 			return false
 		}
 	}
@@ -82,13 +50,13 @@ func (s *session) sendNow(fd uintptr) bool {
 		n, s.err = unix.SendmsgN(int(fd), s.pending, nil, nil, s.flags|unix.MSG_NOSIGNAL)
 		switch s.err {
 		case nil:
-			s.w.cfg.Row.Bytes.Add(uint64(n))
+			s.engine.cfg.Row.Bytes.Add(uint64(n))
 			s.pending, s.blocked = s.pending[n:], false
 		case unix.EINTR:
 		case unix.EAGAIN:
 			if !s.blocked { // the client's time runs from here on
 				s.blocked = true
-				s.conn.Unsent(len(s.pending), s.w.clock.now())
+				s.conn.Unsent(len(s.pending), s.engine.clock.Now())
 			}
 			s.armSend()
 			return false
@@ -117,7 +85,7 @@ func (s *session) sendSegment() bool {
 			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.sendDeadline = 0
-			if !s.patience() {
+			if !s.Patience() {
 				return false
 			}
 		default:
@@ -127,15 +95,13 @@ func (s *session) sendSegment() bool {
 	return true
 }
 
-var errShorter = errors.New("the file became shorter")
-
 // sendfileNow sends one piece of the segment.
 func (s *session) sendfileNow(fd uintptr) bool {
 	seg := s.conn.Segment()
 	off := seg.Off
 	for {
 		var n int
-		n, s.err = unix.Sendfile(int(fd), seg.File.(source).Fd(), &off, int(min(seg.Len, sendfileMax)))
+		n, s.err = unix.Sendfile(int(fd), seg.File.(serve.Source).Fd(), &off, int(min(seg.Len, sendfileMax)))
 		switch {
 		case s.err == unix.EINTR:
 			continue
@@ -143,26 +109,20 @@ func (s *session) sendfileNow(fd uintptr) bool {
 			s.armSend()
 			return false
 		case s.err == nil && n == 0:
-			s.err = errShorter
+			s.err = serve.ErrShorter
 		case s.err == nil:
-			s.w.cfg.Row.Bytes.Add(uint64(n))
-			s.conn.Sent(int64(n), s.w.clock.now())
+			s.engine.cfg.Row.Bytes.Add(uint64(n))
+			s.conn.Sent(int64(n), s.engine.clock.Now())
 		}
 		return true
 	}
 }
 
-// lookEvery is how often a client that is waited for is looked at: the kernel
-// tells a writer only when a third of the socket's buffer is free, and a slow
-// client may need minutes for that. What is unacknowledged says whether it
-// takes bytes at all.
-const lookEvery = time.Second
-
 // armSend makes sure that the client is looked at again.
 func (s *session) armSend() {
-	if now := s.w.clock.now().Mono; s.sendDeadline <= now {
-		s.sendDeadline = now + lookEvery
-		s.file.SetWriteDeadline(s.w.clock.at(s.sendDeadline))
+	if now := s.engine.clock.Now().Mono; s.sendDeadline <= now {
+		s.sendDeadline = now + serve.ProgressEvery
+		s.file.SetWriteDeadline(s.engine.clock.At(s.sendDeadline))
 	}
 }
 
@@ -177,8 +137,8 @@ func (s *session) disarmSend() {
 
 // patience looks whether a client that is waited for has taken bytes. It
 // returns false, and the connection is over, when it has not for too long.
-func (s *session) patience() bool {
-	now := s.w.clock.now()
+func (s *session) Patience() bool {
+	now := s.engine.clock.Now()
 	queued := 0
 	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 	if queued != s.queued {
@@ -193,5 +153,3 @@ func (s *session) patience() bool {
 	s.step(nil, conn.Reset, now)
 	return false
 }
-
-var _ source = (*site.File)(nil)

@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"syscall"
@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/serve"
 )
 
 // sendReady gives those that can go on without an event their share, in
@@ -32,12 +33,12 @@ func (l *Loop) share(p *peer) int64 {
 		l.serve(p)
 		return least
 	}
-	if p.step == conn.Flush || p.conn.Segment().Len <= inlineMax {
+	if p.step == conn.Flush || p.conn.Segment().Len <= serve.InlineMax {
 		if l.advance(p) {
 			p.conn.Hold()
 			l.serve(p)
 		}
-		return outSize
+		return serve.OutSize
 	}
 	if !p.writable {
 		l.park(p)
@@ -48,7 +49,7 @@ func (l *Loop) share(p *peer) int64 {
 		return least
 	}
 	seg := p.conn.Segment()
-	n, errno := rawSendfile(int(p.fd), seg.File.(source).Fd(), seg.Off, min(seg.Len, l.portion()))
+	n, errno := rawSendfile(int(p.fd), seg.File.(serve.Source).Fd(), seg.Off, min(seg.Len, l.portion()))
 	switch {
 	case errno == unix.EINTR:
 		l.later(p)
@@ -61,7 +62,7 @@ func (l *Loop) share(p *peer) int64 {
 		l.lost(p, errno)
 		return least
 	}
-	l.tally.sent(n)
+	l.tally.Sent(n)
 	p.conn.Sent(int64(n), l.now)
 	if p.conn.Segment().Len > 0 {
 		l.later(p)
@@ -83,7 +84,7 @@ func (l *Loop) portion() int64 {
 
 // lost ends a peer whose file or client has gone.
 func (l *Loop) lost(p *peer, errno syscall.Errno) {
-	reason := errShorter.Error()
+	reason := serve.ErrShorter.Error()
 	if errno != 0 {
 		reason = errno.Error()
 	}

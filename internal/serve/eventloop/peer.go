@@ -1,12 +1,12 @@
-package serve
+package eventloop
 
 import (
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/serve"
 )
 
 // peer is a connection in an event loop.
@@ -26,11 +26,11 @@ type peer struct {
 	brought  *brought // nil at most times
 	owed     *owed    // likewise
 
-	timer  link          // in the list of its kind
-	turn   link          // in the queue of those that need no event to go on
-	armed  time.Duration // the deadline for which it was put into its list
-	unsent []byte        // what the socket did not take of a reply
-	log    *journal      // nil when nobody reads the log
+	timer  link           // in the list of its kind
+	turn   link           // in the queue of those that need no event to go on
+	armed  time.Duration  // the deadline for which it was put into its list
+	unsent []byte         // what the socket did not take of a reply
+	log    *serve.Journal // nil when nobody reads the log
 }
 
 // owed is when those requests began whose replies are whole and not sent yet.
@@ -40,7 +40,7 @@ type owed struct{ whole []time.Duration }
 func (l *Loop) newPeer(fd int) *peer {
 	p := l.register(fd)
 	l.cfg.Row.Accepted.Add(1)
-	p.log.opened()
+	p.log.Opened()
 	p.conn = conn.New(&l.cfg.Conn, p.observer(), l.now)
 	if l.draining {
 		p.conn.Drain(l.now)
@@ -58,7 +58,7 @@ func (l *Loop) register(fd int) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
-	p.log = newJournal(&l.cfg, &l.clock, func() string { return peerAddress(fd) })
+	p.log = serve.NewJournal(&l.cfg, &l.clock, func() string { return serve.PeerAddress(fd) })
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
 	}
@@ -67,7 +67,7 @@ func (l *Loop) register(fd int) *peer {
 	return p
 }
 
-// observer is nil, and no nil journal in an interface, when nobody looks.
+// observer is nil, and no nil Journal in an interface, when nobody looks.
 func (p *peer) observer() conn.Observer {
 	if p.log == nil {
 		return nil
@@ -77,7 +77,7 @@ func (p *peer) observer() conn.Observer {
 
 func (l *Loop) close(p *peer) {
 	p.conn.Abort("the connection was lost")
-	p.log.closed()
+	p.log.Closed()
 	l.drop(p)
 }
 
@@ -125,7 +125,7 @@ func (l *Loop) event(p *peer, events uint32) {
 func (l *Loop) fetched() {
 	for _, p := range l.disk.take() {
 		p.fetching = false
-		p.log.fetch(false)
+		p.log.Fetch(false)
 		if p.gone {
 			l.spareIt(p)
 			continue
@@ -233,7 +233,7 @@ func (l *Loop) receive(p *peer) bool {
 	if p.step == conn.Linger {
 		return true
 	}
-	p.log.received(n)
+	p.log.Received(n)
 	p.conn.Receive(l.recv[:n], l.now)
 	alive := l.advance(p)
 	if alive {
@@ -246,9 +246,9 @@ func (l *Loop) receive(p *peer) bool {
 // in one buffer, and sends that. It returns false when the peer is over.
 func (l *Loop) advance(p *peer) bool {
 	out, step := p.conn.Next(l.out[:0], l.now)
-	for step == conn.Send && p.conn.Segment().Len <= inlineMax && len(out) < cap(out)-inlineMax && !l.disk.await(p, inlineMax) {
+	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
 		var ok bool
-		if out, ok = inline(&p.conn, out, l.now); !ok {
+		if out, ok = serve.Inline(&p.conn, out, l.now); !ok {
 			step = conn.Close
 			break
 		}
@@ -259,7 +259,7 @@ func (l *Loop) advance(p *peer) bool {
 		p.brought = nil
 	}
 	if len(out) == 0 {
-		l.tally.settle()
+		l.tally.Settle()
 		return l.ended(p)
 	}
 	flags := 0
@@ -269,25 +269,24 @@ func (l *Loop) advance(p *peer) bool {
 		flags = unix.MSG_MORE
 	}
 	n, errno := rawSend(int(p.fd), out, flags)
-	l.tally.sent(n)
+	l.tally.Sent(n)
 	if errno != 0 {
 		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
-			l.tally.lose()
+			l.tally.Lose()
 			l.close(p)
 			return false
 		}
 	}
 	if n < len(out) {
-		if len(l.tally.whole) > 0 {
-			p.owed = &owed{slices.Clone(l.tally.whole)}
-			l.tally.whole = l.tally.whole[:0]
+		if whole := l.tally.Owed(); whole != nil {
+			p.owed = &owed{whole}
 		}
 		p.writable = errno == unix.EINTR
 		p.unsent = append(p.unsent[:0], out[n:]...)
 		p.conn.Unsent(len(p.unsent), l.now)
 		return true
 	}
-	l.tally.settle()
+	l.tally.Settle()
 	return l.ended(p)
 }
 
@@ -313,7 +312,7 @@ func (l *Loop) ended(p *peer) bool {
 // when the peer is over.
 func (l *Loop) sendUnsent(p *peer) bool {
 	n, errno := rawSend(int(p.fd), p.unsent, 0)
-	l.tally.sent(n)
+	l.tally.Sent(n)
 	switch {
 	case errno == unix.EINTR:
 		return true
@@ -331,7 +330,7 @@ func (l *Loop) sendUnsent(p *peer) bool {
 		return true
 	}
 	if p.unsent = nil; p.owed != nil {
-		l.tally.took(p.owed.whole)
+		l.tally.Took(p.owed.whole)
 		p.owed = nil
 	}
 	return l.ended(p)

@@ -1,8 +1,12 @@
-package serve
+package eventloop
+
+import (
+	"phalanx/internal/serve"
+)
 
 // This file is what an event loop does beside serving, now and then.
 
-// tick calls Config.Tick, every tickEvery while there is a use for it.
+// tick calls serve.Config.Tick, every tickEvery while there is a use for it.
 func (l *Loop) tick(active bool) {
 	switch {
 	case l.cfg.Tick == nil:
@@ -20,7 +24,7 @@ func (l *Loop) beat() {
 	if l.cfg.Beat != nil && l.now.Mono >= l.beatAt {
 		l.beatAt = l.now.Mono + l.cfg.BeatEvery
 		l.cfg.Beat()
-		l.cfg.Row.Beat.Store(l.clock.boot(l.now.Mono))
+		l.cfg.Row.Beat.Store(l.clock.Boot(l.now.Mono))
 	}
 }
 
@@ -29,7 +33,7 @@ func (l *Loop) lookAround(active bool) {
 	l.stirred = false
 	switch {
 	case l.surveyAt == 0 && active:
-		l.surveyAt = l.now.Mono + lookAroundEvery
+		l.surveyAt = l.now.Mono + serve.SurveyEvery
 	case l.surveyAt != 0 && l.now.Mono >= l.surveyAt:
 		l.surveyAt = 0
 		l.survey()
@@ -37,21 +41,21 @@ func (l *Loop) lookAround(active bool) {
 }
 
 func (l *Loop) survey() {
-	var v survey
+	var v serve.Survey
 	for _, p := range l.peers {
 		if p != nil {
-			v.see(p.conn.View())
+			v.See(p.conn.View())
 		}
 	}
-	v.publish(l.cfg.Row, &l.clock)
+	v.Publish(l.cfg.Row, &l.clock)
 }
 
 // seen lists all connections.
-func (l *Loop) seen() []Seen {
-	all := make([]Seen, 0, l.open)
+func (l *Loop) seen() []serve.Seen {
+	all := make([]serve.Seen, 0, l.open)
 	for _, p := range l.peers {
 		if p != nil {
-			all = append(all, see(int(p.fd), p.conn.View(), l.now.Mono))
+			all = append(all, serve.See(int(p.fd), p.conn.View(), l.now.Mono))
 		}
 	}
 	return all
@@ -62,7 +66,7 @@ func (l *Loop) report() {
 	if l.reportAt == 0 || l.now.Mono < l.reportAt {
 		return
 	}
-	l.reportAt = l.now.Mono + reportEvery
+	l.reportAt = l.now.Mono + serve.ReportEvery
 	var left int64
 	for _, p := range l.peers {
 		if p != nil {

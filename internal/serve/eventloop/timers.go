@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"time"
@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/serve"
 )
 
 // slack is for how long a deadline may move before its peer is put at the
@@ -19,7 +20,7 @@ const slack = 100 * time.Millisecond
 func (l *Loop) arm(p *peer) {
 	kind, deadline := p.conn.Timer(), p.conn.Deadline()
 	if kind == conn.TimerSend {
-		deadline = l.now.Mono + lookEvery
+		deadline = l.now.Mono + serve.ProgressEvery
 	}
 	if p.timer.linked() && p.kind == kind && (deadline-p.armed < slack || kind == conn.TimerSend) {
 		return
@@ -73,7 +74,7 @@ func (l *Loop) due(p *peer) {
 }
 
 // look finds out whether a client that is waited for takes bytes; see
-// lookEvery. While it is the disk that is waited for, the client has time.
+// serve.ProgressEvery. While it is the disk that is waited for, the client has time.
 func (l *Loop) look(p *peer) {
 	queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ)
 	if p.fetching || err == nil && int32(queued) != p.queued {

@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
 	"phalanx/internal/proto"
+	"phalanx/internal/serve"
 )
 
 // An event loop can give its connections to the loop of another worker and go,
@@ -54,7 +55,7 @@ func (l *Loop) give(p *peer) bool {
 	}
 	file := -1
 	if f := p.conn.Segment().File; f != nil {
-		if file = f.(source).Fd(); file < 0 {
+		if file = f.(serve.Source).Fd(); file < 0 {
 			return false // its bytes are in memory, and will soon be sent
 		}
 	}
@@ -85,10 +86,10 @@ func (l *Loop) given(p *peer) {
 	}
 	p.conn.Leave()
 	if p.owed != nil { // nobody else knows when they began
-		l.tally.took(p.owed.whole)
+		l.tally.Took(p.owed.whole)
 		p.owed = nil
 	}
-	p.log.moved("connection handed over")
+	p.log.Moved("connection handed over")
 	l.drop(p)
 }
 
@@ -121,7 +122,7 @@ func (l *Loop) takeAll() {
 		l.take(fd)
 	}
 	if full := l.open >= l.maxClients && len(l.legacies) > 0; full {
-		l.takeAt = l.now.Mono + acceptPause
+		l.takeAt = l.now.Mono + serve.AcceptPause
 	}
 	if (l.takeAt != 0) != paused {
 		l.watchLegacies(paused)
@@ -194,7 +195,7 @@ func (l *Loop) adopt(state []byte, socket, file int) {
 		l.close(p)
 		return
 	}
-	p.log.moved("connection taken over")
+	p.log.Moved("connection taken over")
 	if l.draining {
 		p.conn.Drain(l.now)
 	}
@@ -220,4 +221,4 @@ func (f *inherited) CacheControl() string  { return "" }
 func (f *inherited) Entity() *proto.Entity { return &f.entity }
 func (f *inherited) Close()                { unix.Close(f.fd) }
 
-var _ source = (*inherited)(nil)
+var _ serve.Source = (*inherited)(nil)

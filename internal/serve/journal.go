@@ -22,10 +22,10 @@ const (
 // slow is how long a request may take without somebody wanting to know why.
 const slow = time.Second
 
-// journal logs what becomes of one connection. A nil journal logs nothing.
-type journal struct {
+// Journal logs what becomes of one connection. A nil Journal logs nothing.
+type Journal struct {
 	cfg    *Config
-	clock  *clock
+	clock  *Clock
 	client string // its address and port
 
 	// Of the request under way, when somebody reads Config.Log:
@@ -35,21 +35,21 @@ type journal struct {
 	waiting time.Duration // since when it is; 0: it is not
 }
 
-// newJournal is nil when nobody wants to know.
-func newJournal(cfg *Config, c *clock, client func() string) *journal {
+// NewJournal is nil when nobody wants to know.
+func NewJournal(cfg *Config, c *Clock, client func() string) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
 	}
-	return &journal{cfg: cfg, clock: c, client: client()}
+	return &Journal{cfg: cfg, clock: c, client: client()}
 }
 
 // Done logs a request that has been answered (conn.Observer).
-func (j *journal) Done(r conn.Record) {
-	now := j.clock.mono()
+func (j *Journal) Done(r conn.Record) {
+	now := j.clock.Mono()
 	took := now - r.Began
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
-			Client: host(j.client), Time: j.clock.at(now).UnixMilli(),
+			Client: host(j.client), Time: j.clock.At(now).UnixMilli(),
 			Method: r.Method, Target: r.Target, Minor: r.Minor, Status: int(r.Status), Bytes: r.Bytes, Took: took,
 			Referer: r.Referer, Agent: r.Agent, ID: r.ID,
 		})
@@ -82,7 +82,7 @@ func (j *journal) Done(r conn.Record) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// host is an address without its port, as [address] writes it.
+// host is an address without its port, as [Address] writes it.
 func host(client string) string {
 	if a, err := netip.ParseAddrPort(client); err == nil && strings.HasPrefix(client, "[") {
 		return a.Addr().String()
@@ -94,7 +94,7 @@ func host(client string) string {
 // slowest names the part of a request that took longest, and how long it did:
 // "receive" for its head and body to come, "open" for the file to be found,
 // "disk" for its bytes to come from there, "send" for the client to take them.
-func (j *journal) slowest(r conn.Record, now time.Duration) (part string, lasted time.Duration) {
+func (j *Journal) slowest(r conn.Record, now time.Duration) (part string, lasted time.Duration) {
 	if j.begun == 0 {
 		return "send", now - r.Began // another worker began it
 	}
@@ -111,11 +111,11 @@ func (j *journal) slowest(r conn.Record, now time.Duration) (part string, lasted
 }
 
 // Head logs a request head (conn.Observer).
-func (j *journal) Head(head []byte) {
+func (j *Journal) Head(head []byte) {
 	if !j.cfg.Verbose {
 		return
 	}
-	j.headed = j.clock.mono()
+	j.headed = j.clock.Mono()
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var text [maxLogHead + 16]byte
 		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], head, maxLogHead)).Msg("head")
@@ -123,45 +123,49 @@ func (j *journal) Head(head []byte) {
 }
 
 // Begun notes the time (conn.Observer).
-func (j *journal) Begun() {
+func (j *Journal) Begun() {
 	if j.cfg.Verbose {
-		if j.begun = j.clock.mono(); j.headed == 0 {
+		if j.begun = j.clock.Mono(); j.headed == 0 {
 			j.headed = j.begun // a request that was refused has no head
 		}
 	}
 }
 
-// fetch notes that the disk is waited for, or no longer.
-func (j *journal) fetch(begins bool) {
+// Fetch notes that the disk is waited for, or no longer.
+func (j *Journal) Fetch(begins bool) {
 	switch {
 	case j == nil || !j.cfg.Verbose:
 	case begins:
-		j.waiting = j.clock.mono()
+		j.waiting = j.clock.Mono()
 	case j.waiting != 0:
-		j.fetched += j.clock.mono() - j.waiting
+		j.fetched += j.clock.Mono() - j.waiting
 		j.waiting = 0
 	}
 }
 
-func (j *journal) received(n int) {
+// Received logs that bytes came.
+func (j *Journal) Received(n int) {
 	if j != nil {
 		j.cfg.Log.Trace().Str("client", j.client).Int("bytes", n).Msg("recv")
 	}
 }
 
-func (j *journal) opened() {
+// Opened logs the begin of the connection.
+func (j *Journal) Opened() {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg("connection opened")
 	}
 }
 
-func (j *journal) moved(how string) {
+// Moved logs that another worker has the connection now, or had it before.
+func (j *Journal) Moved(how string) {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg(how)
 	}
 }
 
-func (j *journal) closed() {
+// Closed logs its end.
+func (j *Journal) Closed() {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg("connection closed")
 	}

@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
 )
 
 // Loop serves the connections of one listening socket on one thread, around
@@ -23,10 +24,10 @@ import (
 // that Go's scheduler has no part in serving. See [Loop.wait] for how the
 // runtime still gets its turn.
 type Loop struct {
-	cfg   Config
-	clock clock
+	cfg   serve.Config
+	clock serve.Clock
 	now   conn.Now // the time of this turn
-	tally tally
+	tally serve.Tally
 
 	epoll    int
 	listener int // -1 when there is nothing to accept any longer
@@ -50,17 +51,17 @@ type Loop struct {
 	takeAt   time.Duration // when they are looked at again after a pause; 0: not paused
 	inbox    []byte        // what was received on one of them
 	state    []byte        // what is sent to the heir
-	beatAt   time.Duration // when Config.Beat is due
-	reportAt time.Duration // when Config.Report is; 0: not
+	beatAt   time.Duration // when serve.Config.Beat is due
+	reportAt time.Duration // when serve.Config.Report is; 0: not
 	surveyAt time.Duration // when all connections are looked at; 0: not
 	stirred  bool          // some have ended since that was last thought of
 
 	drainedAt  time.Duration // when leaving began
-	quietFor   time.Duration // see Leaving.patience
+	quietFor   time.Duration // see serve.Leaving.Patience
 	quietMax   time.Duration
 	full       int           // connections at which the reserve of descriptors was reached; 0: not
 	maxClients int           // connections that leave a reserve of descriptors for files
-	tickAt     time.Duration // when Config.Tick is due; 0: not
+	tickAt     time.Duration // when serve.Config.Tick is due; 0: not
 	idle       bool          // the last raw wait brought nothing
 	unlogged   bool          // the reader of the log did not take all of it
 	drain      atomic.Bool   // told to drain; set by another goroutine
@@ -82,26 +83,25 @@ const (
 	rawWait     = 10 // milliseconds that a raw wait may last
 )
 
-// NewLoop returns an event loop.
-func NewLoop(cfg Config) (*Loop, error) {
+// New returns an event loop.
+func New(cfg serve.Config) (*Loop, error) {
 	l := &Loop{
 		cfg:    cfg,
 		events: make([]unix.EpollEvent, eventBatch),
 		recv:   make([]byte, cfg.Recv),
-		out:    make([]byte, 0, outSize),
+		out:    make([]byte, 0, serve.OutSize),
 
-		maxClients: maxClients(),
+		maxClients: serve.MaxClients(),
 		arrived:    make(chan arrival, 1),
 		disk:       disk{resident: resident, bring: bring},
 	}
-	l.clock.cfg = &l.cfg.Conn
-	l.clock.start()
+	l.clock.Start(&l.cfg.Conn)
 	if l.cfg.Row == nil {
 		l.cfg.Row = new(scoreboard.Row)
 	}
-	l.tally = tally{row: l.cfg.Row, clock: &l.clock, alone: true}
+	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true}
 	l.cfg.Conn.Tally = &l.tally
-	l.now = l.clock.now()
+	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()
 	for i := range l.timers {
@@ -120,7 +120,7 @@ func NewLoop(cfg Config) (*Loop, error) {
 
 // Run serves what arrives at the listening socket, a descriptor which it
 // takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue (see Leaving), closes the socket, lets
+// what waits in the accept queue (see serve.Leaving), closes the socket, lets
 // every connection end, and returns.
 func (l *Loop) Run(listener int, drain <-chan struct{}) error {
 	runtime.LockOSThread()
@@ -198,9 +198,9 @@ func (l *Loop) closeBequests() {
 
 // arrival is what another goroutine has received for the loop.
 type arrival struct {
-	fd   int           // of a bequest, or 0
-	ours bool          // to give on it
-	look chan<- []Seen // who wants to see all connections, or nil
+	fd   int                 // of a bequest, or 0
+	ours bool                // to give on it
+	look chan<- []serve.Seen // who wants to see all connections, or nil
 }
 
 func (a arrival) close() {
@@ -214,7 +214,7 @@ func (l *Loop) turn() error {
 	if err != nil {
 		return err
 	}
-	l.now = l.clock.now()
+	l.now = l.clock.Now()
 	accept, woken, left := false, false, false
 	for _, e := range l.events[:n] {
 		switch fd := int(e.Fd); fd {
@@ -289,7 +289,7 @@ func (l *Loop) woken() {
 // ends it and is answered by a yield, and when it brings nothing the next one
 // is the ordinary call, during which the runtime does as it likes.
 func (l *Loop) wait() (int, error) {
-	l.tally.rest()
+	l.tally.Rest()
 	ms := l.timeout()
 	var n int
 	var err error
@@ -357,6 +357,6 @@ func (l *Loop) timeout() int {
 	if next == 0 {
 		return -1
 	}
-	left := next - l.clock.now().Mono
+	left := next - l.clock.Now().Mono
 	return int(max(0, (left+time.Millisecond-1)/time.Millisecond))
 }

@@ -1,4 +1,4 @@
-package serve
+package eventloop
 
 import (
 	"bufio"
@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
 )
 
 // While a file is waited for that is not in memory, the other connections of
@@ -17,74 +20,80 @@ import (
 // wants.
 func TestSlowDisk(t *testing.T) {
 	dir := t.TempDir()
-	cold := noise(t, dir+"/cold", 3*quantum+5)
-	small := noise(t, dir+"/small", 1000)
-	noise(t, dir+"/warm", 1000)
+	cold := servetest.Noise(t, dir+"/cold", 3*quantum+5)
+	small := servetest.Noise(t, dir+"/small", 1000)
+	servetest.Noise(t, dir+"/warm", 1000)
 	asked, answer := make(chan int64, 64), make(chan bool)
-	s := startLoop(t, dir, func(l *Loop) {
+	s := servetest.Start(t, dir, changed(func(l *Loop) {
 		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
 		l.disk.bring = func(fd int, off, n int64) {
 			asked <- off
 			<-answer
 		}
-	})
-	slow, tiny, quick := s.dial(), s.dial(), s.dial()
+	}), nil)
+	slow, tiny, quick := s.Dial(), s.Dial(), s.Dial()
 	defer quick.Close()
-	send(t, slow, get("/cold"))
-	send(t, tiny, get("/small"))
+	servetest.Send(t, slow, servetest.Get("/cold"))
+	servetest.Send(t, tiny, servetest.Get("/small"))
 	<-asked
 	<-asked
 	r := bufio.NewReader(quick)
 	for range 100 {
-		send(t, quick, get("/warm"))
-		if res, _ := receive(t, r); res.StatusCode != 200 {
+		servetest.Send(t, quick, servetest.Get("/warm"))
+		if res, _ := servetest.Receive(t, r); res.StatusCode != 200 {
 			t.Fatal(res.Status)
 		}
 	}
 	close(answer) // from now on the disk is quick
-	if _, body := receive(t, bufio.NewReader(slow)); !bytes.Equal(body, cold) {
+	if _, body := servetest.Receive(t, bufio.NewReader(slow)); !bytes.Equal(body, cold) {
 		t.Errorf("%d bytes of the large file arrived", len(body))
 	}
-	if _, body := receive(t, bufio.NewReader(tiny)); !bytes.Equal(body, small) {
+	if _, body := servetest.Receive(t, bufio.NewReader(tiny)); !bytes.Equal(body, small) {
 		t.Errorf("%d bytes of the small file arrived", len(body))
 	}
 	slow.Close()
 	tiny.Close()
-	s.stop()
+	s.Stop()
 }
 
 // A client that goes away while the disk is waited for leaves nothing behind.
 func TestSlowDiskClientGoes(t *testing.T) {
 	dir := t.TempDir()
-	noise(t, dir+"/cold", 1<<20)
+	servetest.Noise(t, dir+"/cold", 1<<20)
 	asked, answer := make(chan bool, 8), make(chan bool)
-	s := startLoop(t, dir, func(l *Loop) {
+	s := servetest.Start(t, dir, changed(func(l *Loop) {
 		l.disk.resident = func(int, int64, int64) bool { return false }
 		l.disk.bring = func(int, int64, int64) {
 			asked <- true
 			<-answer
 		}
-	})
-	c := s.dial()
-	send(t, c, get("/cold"))
+	}), nil)
+	c := s.Dial()
+	servetest.Send(t, c, servetest.Get("/cold"))
 	<-asked
 	c.SetLinger(0)
 	c.Close()
 	time.AfterFunc(50*time.Millisecond, func() { close(answer) })
-	s.stop()
+	s.Stop()
 }
 
-func startLoop(t *testing.T, dir string, change func(*Loop)) *server {
-	t.Helper()
-	fd, addr := listen(t)
-	return startWith(t, dir, fd, addr, func(cfg Config, fd int, drain <-chan struct{}) error {
-		l, err := NewLoop(cfg)
+// run serves with a loop.
+func run(cfg serve.Config, fd int, drain <-chan struct{}) error {
+	return changed(nil)(cfg, fd, drain)
+}
+
+// changed serves with a loop that the test has changed.
+func changed(change func(*Loop)) servetest.Run {
+	return func(cfg serve.Config, fd int, drain <-chan struct{}) error {
+		l, err := New(cfg)
 		if err != nil {
 			return err
 		}
-		change(l)
+		if change != nil {
+			change(l)
+		}
 		return l.Run(fd, drain)
-	}, nil)
+	}
 }
 
 // isWarm tells the file "warm" from the others by its name.
@@ -97,7 +106,7 @@ func isWarm(fd int) bool {
 // was brought back.
 func TestResident(t *testing.T) {
 	path := t.TempDir() + "/f"
-	noise(t, path, 4<<20)
+	servetest.Noise(t, path, 4<<20)
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,106 @@
+// Package serve moves bytes between sockets and connections, in one of two
+// engines: eventloop has one thread around one epoll instance, netpoll a
+// goroutine for each connection on Go's poller. Both accept from one listening
+// socket and drive a conn.Conn for each client: they receive when the
+// connection asks to read, send what it appended (small bodies in the same
+// write as their head, large ones with sendfile), turn its deadline into a
+// timer, and tell it when to drain. They decide nothing about HTTP.
+//
+// This package has what the engines share: their configuration, what they
+// count and log, and what they make of the kernel's errors.
+package serve
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/conn"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/site"
+)
+
+// Config is what a worker is told.
+type Config struct {
+	Conn    conn.Config    // for all connections; Conn.Single makes the worker serial
+	Recv    int            // bytes of each recv()
+	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
+	Verbose bool           // whether anybody reads Log
+	Flush   func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
+	// Tick is called by an event loop every few seconds, if not nil, as long as it
+	// returns true or there is traffic.
+	Tick func() bool
+	// Beat is called by an event loop once each BeatEvery, from inside the loop,
+	// if not nil: somebody waits for it to know that the loop goes round.
+	Beat      func()
+	BeatEvery time.Duration
+	// Access is the access log; nil: there is none.
+	Access *accesslog.Pen
+	// Row is where the worker counts; nil: nobody looks.
+	Row *scoreboard.Row
+	// Looks are requests for a list of all connections: the answer is sent into
+	// the channel, which must have room for it.
+	Looks <-chan chan<- []Seen
+	// Report is called each second while the worker ends, if not nil, with how
+	// many connections are left and how many bytes they still get. It does not
+	// wait.
+	Report func(connections int, bytes int64)
+	// Leave is asked once, when drain has been closed; nil stands for the zero
+	// Leaving.
+	Leave func() Leaving
+	// Legacies are bequests on which connections come from other workers, and
+	// Heirs those on which to give the connections away, one after the other when
+	// Leaving.Giving says so. Each is a descriptor that the event loop takes
+	// over; see package ipc. Nil: none ever come.
+	Legacies, Heirs <-chan int
+	// Finish, when it is closed, ends the giving: what is left is drained.
+	Finish <-chan struct{}
+}
+
+// Leaving is how a worker goes when it drains. The zero value is for the last
+// one, after which nobody listens any more.
+type Leaving struct {
+	Kept    bool // another worker has the listening socket, and what waits in its queue
+	Steered bool // the kernel sends new connections to others; what is on its way here is for this one
+	Giving  bool // the connections are for Config.Heirs, and are served until one has them
+}
+
+// Leaves asks Leave.
+func (c *Config) Leaves() Leaving {
+	if c.Leave == nil {
+		return Leaving{}
+	}
+	return c.Leave()
+}
+
+// Patience is for how long nothing must have arrived until the listening
+// socket is closed, and for how long altogether.
+func (v Leaving) Patience() (quietFor, most time.Duration) {
+	switch {
+	case v.Kept:
+		return 0, 0
+	case v.Steered:
+		return Deferred, Deferred
+	}
+	return Quiet, QuietMax
+}
+
+// InlineMax is the size in bytes up to which a body is copied behind its head
+// and sent with it: one write of both costs less than a write and a sendfile.
+// What is kept in memory has no file that could be sent in another way.
+const InlineMax = site.MaxBody
+
+// ReportEvery is how often a worker that ends says what is left.
+const ReportEvery = time.Second
+
+// OutSize is the size of an output buffer: replies collect up to 64 KiB
+// before conn asks for them to be sent, and one head and one small body may
+// still follow.
+const OutSize = 64<<10 + InlineMax + 8<<10
+
+// ProgressEvery is how often a client that is waited for is looked at: the
+// kernel tells a writer only when a third of the socket's buffer is free, and a
+// slow client may need minutes for that. What is unacknowledged says whether it
+// takes bytes at all.
+const ProgressEvery = time.Second

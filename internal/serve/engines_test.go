@@ -1,0 +1,40 @@
+package serve_test
+
+import (
+	"testing"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/eventloop"
+	"phalanx/internal/serve/netpoll"
+	"phalanx/internal/serve/servetest"
+)
+
+// engines are both.
+var engines = []struct {
+	name string
+	run  servetest.Run
+}{
+	{"netpoll", runNetpoll},
+	{"eventloop", func(cfg serve.Config, fd int, drain <-chan struct{}) error {
+		l, err := eventloop.New(cfg)
+		if err != nil {
+			return err
+		}
+		return l.Run(fd, drain)
+	}},
+}
+
+func runNetpoll(cfg serve.Config, fd int, drain <-chan struct{}) error {
+	return netpoll.New(cfg).Run(fd, drain)
+}
+
+// eachEngine runs the test with each, and fails if a goroutine or a descriptor
+// is left over.
+func eachEngine(t *testing.T, test func(t *testing.T, run servetest.Run)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			servetest.NoLeaks(t, func(t *testing.T) { test(t, e.run) })
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package eventloop
+
+import (
+	"bufio"
+	"io"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// A worker that is drained alone has nothing more to do with the socket, which
+// lives on elsewhere.
+func TestDrainedAloneLeavesTheSocket(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 4<<20)
+	fd, addr := servetest.Listen(t)
+	kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(kept)
+	s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) { cfg.Leave = func() serve.Leaving { return serve.Leaving{Kept: true} } })
+	c := s.Dial()
+	servetest.Send(t, c, servetest.Get("/f"))
+	r := bufio.NewReader(c)
+	if _, err := r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	s.Drain()
+	if _, err := r.Peek(r.Size()); err != nil && err != bufio.ErrBufferFull {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // more than a turn of the loop
+	waiting := s.Dial()               // in the queue that is not this worker's any more
+	before := cpuTime(t)
+	time.Sleep(200 * time.Millisecond)
+	if spent := cpuTime(t) - before; spent > 100*time.Millisecond {
+		t.Errorf("the loop used %v of CPU in 200ms while it had nothing to do", spent)
+	}
+	waiting.Close()
+	if n, err := io.Copy(io.Discard, io.LimitReader(r, 4<<20)); err != nil || n != 4<<20 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	c.Close()
+	s.Wait()
+}
+
+// cpuTime is what this process has used.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}

@@ -1,0 +1,56 @@
+package netpoll
+
+import (
+	"time"
+
+	"phalanx/internal/serve"
+)
+
+// lookAround surveys the sessions each second, and lists them when somebody
+// asks, until ended is closed.
+func (e *Engine) lookAround(ended <-chan struct{}) {
+	tick := time.NewTicker(serve.SurveyEvery)
+	defer tick.Stop()
+	for {
+		e.survey()
+		select {
+		case <-tick.C:
+		case to := <-e.cfg.Looks:
+			to <- e.seen()
+		case <-ended:
+			e.survey()
+			return
+		}
+	}
+}
+
+func (e *Engine) survey() {
+	var v serve.Survey
+	e.mu.Lock()
+	for s := range e.sessions {
+		s.mu.Lock()
+		v.See(s.view)
+		s.mu.Unlock()
+	}
+	e.mu.Unlock()
+	v.Publish(e.cfg.Row, &e.clock)
+}
+
+// seen lists all sessions.
+func (e *Engine) seen() []serve.Seen {
+	now := e.clock.Mono()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]serve.Seen, 0, len(e.sessions))
+	for s := range e.sessions {
+		s.mu.Lock()
+		view := s.view
+		s.mu.Unlock()
+		seen := serve.Seen{Client: "unknown", View: view, Age: now - view.Since}
+		if s.raw != nil {
+			s.raw.Control(func(fd uintptr) { seen = serve.See(int(fd), view, now) })
+		}
+		all = append(all, seen)
+	}
+	return all
+}

@@ -1,0 +1,77 @@
+package serve_test
+
+import (
+	"bufio"
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// The deadline of an earlier wait must not end a later reply.
+func TestLaterReplyIsNotTimedOut(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		dir := t.TempDir()
+		big := servetest.Noise(t, dir+"/big", 16<<20)
+		servetest.Noise(t, dir+"/small", 100)
+		s := servetest.Start(t, dir, run, nil)
+		c := s.Dial()
+		servetest.Send(t, c, servetest.Get("/big"))
+		time.Sleep(100 * time.Millisecond) // the socket fills: the worker waits
+		r := bufio.NewReader(c)
+		if _, body := servetest.Receive(t, r); !bytes.Equal(body, big) {
+			t.Fatalf("%d bytes of %d arrived", len(body), len(big))
+		}
+		time.Sleep(serve.ProgressEvery + 200*time.Millisecond)
+		servetest.Send(t, c, servetest.Get("/small", "Connection: close"))
+		if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 100 {
+			t.Errorf("%s with %d bytes", res.Status, len(body))
+		}
+		c.Close()
+		s.Stop()
+	})
+}
+
+// Stray bytes before the client's end must not reset the rest of the reply.
+func TestStrayBytesAndEnd(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		dir := t.TempDir()
+		big := servetest.Noise(t, dir+"/big", 16<<20)
+		s := servetest.Start(t, dir, run, nil)
+		c := s.Dial()
+		servetest.Send(t, c, servetest.Get("/big", "Connection: close"))
+		time.Sleep(50 * time.Millisecond)
+		servetest.Send(t, c, "\r\n")
+		c.CloseWrite()
+		time.Sleep(50 * time.Millisecond)
+		if _, body := servetest.Receive(t, bufio.NewReader(c)); !bytes.Equal(body, big) {
+			t.Errorf("%d bytes of %d arrived", len(body), len(big))
+		}
+		c.Close()
+		s.Stop()
+	})
+}
+
+// Lingering ends, whatever the client goes on to send.
+func TestLingerEnds(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) { cfg.Recv = 16 })
+		c := s.Dial()
+		servetest.Send(t, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
+		began := time.Now()
+		junk := []byte(strings.Repeat("x", 4096))
+		for time.Since(began) < 8*time.Second {
+			if _, err := c.Write(junk); err != nil {
+				break
+			}
+		}
+		if took := time.Since(began); took > 7*time.Second {
+			t.Errorf("the connection still lived after %v", took)
+		}
+		c.Close()
+		s.Stop()
+	})
+}

@@ -1,0 +1,47 @@
+package serve
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/site"
+)
+
+// Source is what a conn.File must also be so that it can be sent.
+type Source interface {
+	Fd() int
+	Body() []byte // nil unless the whole file is held in memory
+}
+
+// Inline appends the connection's segment to out. It returns false if the
+// file has become shorter than its size was.
+func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
+	seg := c.Segment()
+	file := seg.File.(Source)
+	if body := file.Body(); body != nil {
+		c.Sent(seg.Len, now)
+		return append(out, body[seg.Off:seg.Off+seg.Len]...), true
+	}
+	fd := file.Fd()
+	for seg.Len > 0 {
+		n, err := unix.Pread(fd, out[len(out):len(out)+int(seg.Len)], seg.Off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			c.Abort("the file became shorter or unreadable")
+			return out, false
+		}
+		out = out[:len(out)+n]
+		c.Sent(int64(n), now)
+		seg = c.Segment()
+	}
+	return out, true
+}
+
+// ErrShorter says that a file has become shorter than its size was.
+var ErrShorter = errors.New("the file became shorter")
+
+var _ Source = (*site.File)(nil)

@@ -1,0 +1,258 @@
+// Package servetest serves directories in the process of a test, with the
+// engine that the test names, and is a client of it.
+package servetest
+
+import (
+	"bufio"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+	"phalanx/internal/serve"
+	"phalanx/internal/site"
+)
+
+// Run serves with an engine, until drain is closed and all is done.
+type Run func(cfg serve.Config, fd int, drain <-chan struct{}) error
+
+// Site lets a connection open files of the root.
+type Site struct{ Root *site.Root }
+
+// Open finds a file.
+func (s Site) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := s.Root.Open(path, codings)
+	return f, status
+}
+
+// List lists nothing.
+func (s Site) List(_, _ []byte, _ bool) (conn.Stream, proto.Status) {
+	return nil, proto.StatusForbidden
+}
+
+// Page finds nothing.
+func (s Site) Page(proto.Status) (conn.File, bool) { return nil, false }
+
+// Server is a worker that serves a directory in this process.
+type Server struct {
+	t     testing.TB
+	Addr  string
+	Drain func()     // begins to drain
+	Done  chan error // its end
+}
+
+// Start serves the directory on a socket of its own, with a configuration that
+// may be changed.
+func Start(t testing.TB, dir string, run Run, change func(*serve.Config)) *Server {
+	t.Helper()
+	fd, addr := Listen(t)
+	return StartOn(t, dir, fd, addr, run, change)
+}
+
+// StartOn is Start on a given listening socket.
+func StartOn(t testing.TB, dir string, fd int, addr string, run Run, change func(*serve.Config)) *Server {
+	t.Helper()
+	root, err := site.Open(dir, site.Policy{Index: []string{"index.html"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := serve.Config{Recv: 65536, Log: zerolog.Nop(), Conn: conn.Config{
+		Site: Site{root}, Server: "test", KeepAlive: 30 * time.Second, Expires: time.Hour,
+	}}
+	if change != nil {
+		change(&cfg)
+	}
+	drain := make(chan struct{})
+	s := &Server{t: t, Addr: addr, Drain: func() { close(drain) }, Done: make(chan error, 1)}
+	go func() {
+		defer root.Close()
+		s.Done <- run(cfg, fd, drain)
+	}()
+	return s
+}
+
+// Listen returns a listening socket's descriptor and its address.
+func Listen(t testing.TB) (int, string) {
+	t.Helper()
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fd int
+	raw.Control(func(s uintptr) { fd, err = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd, l.Addr().String()
+}
+
+// At is a server that runs already, or will.
+func At(t testing.TB, addr string) *Server { return &Server{t: t, Addr: addr} }
+
+// Stop drains the server and waits for its end.
+func (s *Server) Stop() {
+	s.t.Helper()
+	s.Drain()
+	s.Wait()
+}
+
+// Wait waits for its end.
+func (s *Server) Wait() {
+	s.t.Helper()
+	select {
+	case err := <-s.Done:
+		if err != nil {
+			s.t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		s.t.Fatal("the worker does not end")
+	}
+}
+
+// Dial connects to the server.
+func (s *Server) Dial() *net.TCPConn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	s.t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// Get is a request for the path, with further fields.
+func Get(path string, fields ...string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(fields, "", ""), "\r\n")
+}
+
+// Send writes to a connection.
+func Send(t testing.TB, c net.Conn, p string) {
+	t.Helper()
+	if _, err := io.WriteString(c, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Receive reads a reply and its body.
+func Receive(t testing.TB, r *bufio.Reader) (*http.Response, []byte) {
+	t.Helper()
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatalf("read reply: %v", err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("read body after %d bytes: %v", len(body), err)
+	}
+	return res, body
+}
+
+// Noise makes a file of n bytes that do not repeat.
+func Noise(t testing.TB, path string, n int) []byte {
+	t.Helper()
+	data := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(n)}).Read(data)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// OpenDescriptors counts the sockets and the files of tests.
+func OpenDescriptors(t testing.TB) (n int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		if strings.HasPrefix(name, "socket:") || strings.HasPrefix(name, os.TempDir()) {
+			n++
+		}
+	}
+	return n
+}
+
+// Begin asks for the path and reads the head and the first n bytes.
+func Begin(t *testing.T, c net.Conn, path string, n int64) (*http.Response, *bufio.Reader) {
+	t.Helper()
+	Send(t, c, Get(path))
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.CopyN(io.Discard, res.Body, n); err != nil {
+		t.Fatalf("%d bytes: %v", got, err)
+	}
+	return res, r
+}
+
+// Sparse makes a file of n bytes that takes no room.
+func Sparse(t *testing.T, path string, n int64) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// UntilRefused waits until the worker accepts no more.
+func (s *Server) UntilRefused() {
+	s.t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp", s.Addr)
+		if err != nil {
+			return
+		}
+		c.Close()
+	}
+	s.t.Fatal("still accepting")
+}
+
+// Await waits until something holds.
+func Await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// NoLeaks runs the test and fails if a goroutine or a descriptor is left over.
+func NoLeaks(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	descriptors, goroutines := OpenDescriptors(t), runtime.NumGoroutine()
+	t.Run("", test)
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
+		d, g := OpenDescriptors(t), runtime.NumGoroutine()
+		if d <= descriptors && g <= goroutines {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d descriptors, %d before; %d goroutines, %d before", d, descriptors, g, goroutines)
+		}
+	}
+}
