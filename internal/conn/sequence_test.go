@@ -124,6 +124,7 @@ var refusals = []sequence{
 	{"9112-5.1 space before the colon", get("/", "A : b") + get("/a"), page(closes, "400 Bad Request", ""), true},
 	{"9112-6.1 two lengths", get("/", "Content-Length: 4", "Transfer-Encoding: chunked") + "0\r\n\r\n" + get("/a"), page(closes, "400 Bad Request", ""), true},
 	{"9112-3.2 no Host", "GET / HTTP/1.1\r\n\r\n" + get("/a"), page(closes, "400 Bad Request", ""), true},
+	{"9112-3.2 no IPv6 address in brackets", "GET / HTTP/1.1\r\nHost: [4712::abcd::]\r\n\r\n" + get("/a"), page(closes, "400 Bad Request", ""), true},
 	{"9110-15.6.6 version", "GET / HTTP/2.0\r\n\r\n", page(closes, "505 HTTP Version Not Supported", ""), true},
 	{"9110-15.5.15 long target", "GET /" + strings.Repeat("a", proto.MaxRequestLine), page(closes, "414 URI Too Long", ""), true},
 	{"6585-5 long head", get("/", "A: "+strings.Repeat("a", proto.MaxHead)), page(closes, "431 Request Header Fields Too Large", ""), true},

@@ -112,13 +112,82 @@ func validName(v []byte) bool {
 }
 
 // validLiteral reports whether v can stand in brackets: an IPv6 address or a
-// future form (RFC 3986 §3.2.2). It is not resolved, so its characters are
-// what matters.
+// future form (RFC 3986 §3.2.2). A zone is neither.
 func validLiteral(v []byte) bool {
-	for _, c := range v {
+	if len(v) > 0 && v[0]|0x20 == 'v' {
+		return validFuture(v[1:])
+	}
+	return validIPv6(v)
+}
+
+// validFuture reports whether v is what follows the "v" of an IPvFuture.
+func validFuture(v []byte) bool {
+	dot := bytes.IndexByte(v, '.')
+	if dot < 1 || dot == len(v)-1 || !all(v[:dot], charHex) {
+		return false
+	}
+	for _, c := range v[dot+1:] {
 		if !is(c, charHost) && c != ':' {
 			return false
 		}
 	}
-	return len(v) > 1
+	return true
+}
+
+// validIPv6 reports whether v is an IPv6address: eight groups of up to four
+// hexadecimal digits, the last two perhaps as an IPv4 address, and one "::" in
+// place of at least one group.
+func validIPv6(v []byte) bool {
+	groups, elided := 0, false
+	for len(v) > 0 {
+		switch {
+		case len(v) >= 2 && v[0] == ':' && v[1] == ':':
+			if elided {
+				return false
+			}
+			if elided, v = true, v[2:]; len(v) == 0 {
+				return groups < 8
+			}
+		case groups > 0:
+			if v[0] != ':' {
+				return false
+			}
+			v = v[1:]
+		}
+		n := 0
+		for n < len(v) && is(v[n], charHex) {
+			n++
+		}
+		if n < len(v) && v[n] == '.' {
+			groups += 2
+			return validIPv4(v) && groups <= 8 && (groups == 8) != elided
+		}
+		if n < 1 || n > 4 {
+			return false
+		}
+		v = v[n:]
+		groups++
+	}
+	return groups <= 8 && (groups == 8) != elided
+}
+
+// validIPv4 reports whether v is an IPv4address: four numbers up to 255,
+// without leading zeros.
+func validIPv4(v []byte) bool {
+	for octets := 1; ; octets++ {
+		n, value := 0, 0
+		for n < len(v) && n < 3 && '0' <= v[n] && v[n] <= '9' {
+			value = value*10 + int(v[n]-'0')
+			n++
+		}
+		switch {
+		case n == 0, n > 1 && v[0] == '0', value > 255:
+			return false
+		case n == len(v):
+			return octets == 4
+		case v[n] != '.':
+			return false
+		}
+		v = v[n+1:]
+	}
 }

@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -105,6 +106,59 @@ func TestHost(t *testing.T) {
 			t.Errorf("9110-7.2: %q is accepted", v)
 		}
 	}
+}
+
+// literals are what may and what may not stand in brackets (RFC 3986 §3.2.2).
+var literals = struct{ valid, invalid []string }{
+	valid: []string{
+		"::", "::1", "1::", "1:2:3:4:5:6:7:8", "abcd:EF01::", "1::8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:2:3::5:6:7:8",
+		"::1.2.3.4", "::255.255.255.255", "::0.0.0.0", "1:2:3:4:5:6:1.2.3.4", "::2:3:4:5:6:1.2.3.4", "1::5:6:1.2.3.4",
+		"0001:0:00:000:0000::", "v1.a", "V1.a:b", "vFf.-._~!$&'()*+,;=:",
+	},
+	invalid: []string{
+		"", ":", ":::", "::g", "4712::abcd::", "1:2:3:4:5:6:7:8:9", "::300.1.1.1", "::::", "1:::2", "1:2:3:4:5:6:7", "1", "1:", ":1",
+		"1:2:3:4:5:6:7:", ":2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8", "1:2:3:4::5:6:7:8", "12345::", "::12345",
+		"::1.2.3", "::1.2.3.4.5", "::1.2.3.04", "::01.2.3.4", "::1.2.3.", "::.1.2.3", "::1..2.3", "::1.2.3.256", "::a.1.2.3", "::1.2.3.a",
+		"1.2.3.4", "1.2.3.4::", "::1.2.3.4:5", "1:2:3:4:5:6:7:1.2.3.4", "1:2:3:4:5:1.2.3.4", "::1:2:3:4:5:6:1.2.3.4", "::1234.1.1.1",
+		"fe80::1%25eth0", "fe80::1%eth0", "::1 ", " ::1", "::1/64", "::-1", "::+1", "1;2", "[::1", "v", "v1", "v1.", "v.a", "vg.a", "v1.a/b", "v1.%41", "x1.a",
+	},
+}
+
+func TestLiteral(t *testing.T) {
+	for valid, list := range map[bool][]string{true: literals.valid, false: literals.invalid} {
+		for _, v := range list {
+			if validLiteral([]byte(v)) != valid {
+				t.Errorf("3986-3.2.2: [%s]: valid is %v, want %v", v, !valid, valid)
+			}
+			want := Refused
+			if valid {
+				want = Complete
+			}
+			for _, raw := range []string{
+				"GET / HTTP/1.1\r\nHost: [" + v + "]:80\r\n\r\n",
+				"GET http://[" + v + "]/ HTTP/1.1\r\nHost: a\r\n\r\n",
+				"CONNECT [" + v + "]:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+			} {
+				if o := parseEverySplit(t, []byte(raw)); o.result != want || want == Refused && o.fault.Status != StatusBadRequest {
+					t.Errorf("9112-3.2: %q: result %v, want %v with 400", raw, o.result, want)
+				}
+			}
+		}
+	}
+}
+
+// An IPv6 address is what net/netip takes for one, without a zone.
+func FuzzLiteral(f *testing.F) {
+	for _, v := range append(literals.valid, literals.invalid...) {
+		f.Add([]byte(v))
+	}
+	f.Fuzz(func(t *testing.T, v []byte) {
+		addr, err := netip.ParseAddr(string(v))
+		want := err == nil && addr.Is6() && addr.Zone() == ""
+		if got := validIPv6(v); got != want {
+			t.Fatalf("[%q]: %v, and net/netip says %v", v, got, want)
+		}
+	})
 }
 
 func TestHostInHead(t *testing.T) {
