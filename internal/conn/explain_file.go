@@ -80,7 +80,6 @@ func (c *Conn) explainConditions(r *proto.Request, e *proto.Entity, came proto.C
 		why := map[proto.Outcome]string{
 			proto.OutcomeNone:   "is not looked at: another precondition has decided (RFC 9110 §13.2.2)",
 			proto.OutcomeNoDate: "is ignored: it is not one valid date",
-			proto.OutcomeFuture: "is ignored: its date lies in the future (RFC 9110 §13.1.3)",
 			proto.OutcomeTrue:   p.yes,
 			proto.OutcomeFalse:  p.no,
 		}[p.outcome]

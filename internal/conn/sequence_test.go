@@ -80,6 +80,7 @@ var conditions = []sequence{
 	{"9110-13.1.2 304 to HEAD", request("HEAD", "/a", "If-None-Match: *"), notMod, false},
 	{"9110-13.1.2 another tag", get("/a", `If-None-Match: "x"`), full("", "0123456789"), false},
 	{"9110-13.1.3 304", get("/a", "If-Modified-Since: "+dateFile), notMod, false},
+	{"9110-13.1.3 304 for a date in the future", get("/a", "If-Modified-Since: Fri, 11 Nov 2044 08:49:37 GMT"), notMod, false},
 	{"9110-13.1.1 412", get("/a", `If-Match: "x"`) + get("/"), page("", "412 Precondition Failed", "") + home, false},
 	{"9110-13.1.4 412 to HEAD", request("HEAD", "/a", "If-Unmodified-Since: Sat, 05 Nov 1994 08:49:37 GMT"), headOf(page("", "412 Precondition Failed", "")), false},
 	{"9110-13.2.1 not of what is not there", get("/nope", `If-Match: *`), notFound, false},

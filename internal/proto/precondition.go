@@ -14,7 +14,6 @@ type Outcome uint8
 const (
 	OutcomeNone   Outcome = iota // its field is not there, or another one came first
 	OutcomeNoDate                // ignored: its value is not one valid date
-	OutcomeFuture                // ignored: its date is later than the server's own
 	OutcomeTrue
 	OutcomeFalse
 )
@@ -81,8 +80,8 @@ func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) Outc
 	return OutcomeFalse
 }
 
-// ifModifiedSince is RFC 9110 §13.1.3. A date that is malformed, or later
-// than the server's own, is ignored.
+// ifModifiedSince is RFC 9110 §13.1.3. A date that is malformed is ignored; one
+// later than the server's own is a date like any other.
 func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
 	since, ok := onlyDate(r, head, FieldIfModifiedSince, v.Date)
 	switch {
@@ -90,8 +89,6 @@ func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
 		return OutcomeNone
 	case !ok:
 		return OutcomeNoDate
-	case since > v.Date:
-		return OutcomeFuture
 	case v.Modified <= since:
 		return OutcomeFalse
 	}

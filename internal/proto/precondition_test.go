@@ -129,7 +129,7 @@ func TestPreconditionPrecedence(t *testing.T) {
 		{"step 4 malformed", 200, `If-Modified-Since: ` + present + "; length=5"},
 		{"step 4 as a list", 200, `If-Modified-Since: ` + present + ", " + present},
 		{"step 4 repeated", 200, `If-Modified-Since: ` + present + `|If-Modified-Since: ` + present},
-		{"step 4 in the future", 200, `If-Modified-Since: ` + future},
+		{"step 4 in the future", 304, `If-Modified-Since: ` + future},
 		{"all true", 200, `If-Match: "a"|If-Unmodified-Since: ` + later + `|If-None-Match: "b"|If-Modified-Since: ` + past},
 	}
 	for _, tt := range tests {
@@ -158,7 +158,7 @@ func TestConditions(t *testing.T) {
 		{`If-Unmodified-Since: x|If-Modified-Since: y`, Conditions{IfUnmodifiedSince: noDate, IfModifiedSince: noDate}},
 		{`If-Unmodified-Since: ` + past, Conditions{IfUnmodifiedSince: no}},
 		{`If-None-Match: "b"|If-Modified-Since: ` + past, Conditions{IfNoneMatch: yes}},
-		{`If-Modified-Since: ` + future, Conditions{IfModifiedSince: OutcomeFuture}},
+		{`If-Modified-Since: ` + future, Conditions{IfModifiedSince: OutcomeFalse}},
 		{`If-Match: *|If-None-Match: "a"|If-Modified-Since: ` + past, Conditions{IfMatch: yes, IfNoneMatch: no}},
 		{`If-Match: *|If-Modified-Since: ` + present, Conditions{IfMatch: yes, IfModifiedSince: no}},
 	}
