@@ -119,6 +119,7 @@ var cases = []kase{
 	{name: "no extension", url: "/README"},
 	{name: "an unknown extension", url: "/data.strange"},
 	{name: "an empty file", url: "/zero.txt"},
+	{name: "a range of an empty file", url: "/zero.txt", fields: []string{"Range: bytes=0-1048575"}},
 	{name: "a young file", url: "/young.txt", fields: []string{`If-None-Match: "a"`}},
 	{name: "a file of the future", url: "/future.txt"},
 	{name: "HEAD", method: "HEAD", url: "/a%20b.txt", fields: []string{"Range: bytes=0-1"}},

@@ -19,11 +19,16 @@ const MaxRanges = 64
 // are joined: nobody gets more bytes than there are.
 //
 // ignored is why the field is to be ignored, if it is: an unknown unit, bad
-// syntax, too many ranges. When it is empty and no range is returned, none was
-// satisfiable: 416.
+// syntax, too many ranges, an empty representation. (No range of that is
+// satisfiable, but a cache that asks for files slice by slice must be able to
+// learn that one is empty, which 416 does not let it; §14.2 leaves the choice.)
+// When ignored is empty and no range is returned, none was satisfiable: 416.
 func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, ignored string) {
 	if len(value) < 6 || !EqualFold(value[:6], "bytes=") {
 		return dst, "its unit is not bytes"
+	}
+	if size == 0 {
+		return dst, "the file is empty and has no part"
 	}
 	list := value[6:]
 	specs := 0
@@ -68,10 +73,6 @@ func parseSpec(spec []byte, size int64) (r Range, valid bool) {
 	last, okLast := parsePos(spec[dash+1:])
 	switch {
 	case dash == 0 && okLast: // the last bytes
-		if size == 0 && last > 0 {
-			// Satisfiable (§14.1.2), but there is no Content-Range to say so.
-			return Range{}, false
-		}
 		n := min(last, size)
 		return Range{size - n, n}, true
 	case !okFirst || !okLast && dash != len(spec)-1:
