@@ -15,7 +15,7 @@ func FuzzClean(f *testing.F) {
 	for _, path := range traversals()[:100] {
 		f.Add([]byte(path))
 	}
-	for _, path := range []string{"/", "", "//", "/a/b.txt", "/a//b/", "/%41%zz", "/%", "/.well-known/x", "/.hidden"} {
+	for _, path := range []string{"/", "", "//", "/a/b.txt", "/a//b/", "/%41%zz", "/%", "/.well-known/x", "/.hidden", "/l/.", "/l/%2e", "//l/.", "/."} {
 		f.Add([]byte(path))
 	}
 	roots := []*Root{{}, {policy: Policy{Dotfiles: true}}}

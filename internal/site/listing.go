@@ -50,16 +50,16 @@ type format interface {
 // batch is how many entries are read or written at a time.
 const batch = 256
 
-// List opens a directory, whose path ends with a slash, for listing. The
-// query chooses the order: "?sort=name|size|time&order=asc|desc".
+// List opens a directory, whose path ends with a slash or with "/.", for
+// listing. The query chooses the order: "?sort=name|size|time&order=asc|desc".
 func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
-	if !r.policy.List || len(path) > 0 && path[len(path)-1] != '/' {
-		return nil, proto.StatusForbidden
-	}
 	var space [unix.PathMax]byte
 	name, status := r.clean(space[:0], path)
-	if status != proto.StatusOK {
+	switch {
+	case status != proto.StatusOK:
 		return nil, status
+	case !r.policy.List, len(name) > 0 && name[len(name)-1] != '/':
+		return nil, proto.StatusForbidden
 	}
 	full := "/" + string(name)
 	if len(name) == 0 {

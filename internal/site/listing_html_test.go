@@ -1,6 +1,7 @@
 package site
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,4 +106,51 @@ func TestTimeOnPage(t *testing.T) {
 	if got, want := page(t, listingRoot(t, dir), "/"), "<td>1 B</td><td>2026-05-04<span> 03:02</span></td>"; !strings.Contains(got, want) {
 		t.Errorf("the page has no %s:\n%s", want, got)
 	}
+}
+
+// A dot segment at the end of a path is the directory itself, however it is
+// spelt: the file, its list and its redirection are the same.
+func TestDotSegments(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "l/", "l/x: x", "l/sub/", "a.txt: A")
+	r := openRoot(t, dir)
+	r.policy.List = true
+	for _, same := range [][]string{
+		{"/l/", "/l/.", "/l/%2e", "/l/%2E", "//l/.", "/./l/.", "/l/./", "/l//.", "/l/././", "/l/%2e/.", "/.//l//./"},
+		{"/", "", "/.", "/%2e", "/./", "//.", "/./."},
+		{"/l", "//l", "/./l", "/%2e//l"},
+		{"/l/x", "/l/./x", "/l/%2e/x", "/./l//x"},
+		{"/a.txt/", "/a.txt/.", "/a.txt/%2e", "/a.txt/./"},
+		{"/nope/", "/nope/.", "/nope/%2e"},
+		{"/l/..", "/l/%2e%2e", "/l/.%2e", "/l/%2e.", "/l/../", "//l/.."},
+	} {
+		want := ending(t, r, same[0])
+		for _, path := range same[1:] {
+			if got := ending(t, r, path); got != want {
+				t.Errorf("3986-5.2.4: %q: %s\nwant that of %q: %s", path, got, same[0], want)
+			}
+		}
+	}
+	if got := ending(t, r, "/l/."); !strings.Contains(got, `"name":"x"`) {
+		t.Error(got)
+	}
+}
+
+// ending is what there is at the end of a path.
+func ending(t *testing.T, r *Root, path string) string {
+	t.Helper()
+	got, status := fetch(t, r, path, proto.Codings{})
+	if status != proto.StatusForbidden {
+		return fmt.Sprint(status, " ", got)
+	}
+	l, listed := r.List([]byte(path), nil, true)
+	if listed != proto.StatusOK {
+		return fmt.Sprint(status, " ", listed)
+	}
+	defer l.Close()
+	var list []byte
+	for done := false; !done; {
+		list, done = l.Append(list)
+	}
+	return string(list)
 }
