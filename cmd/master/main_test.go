@@ -17,7 +17,6 @@ import (
 
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
-	"phalanx/internal/supervise"
 )
 
 // roleKey makes the test binary act as a worker that serves nobody.
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT)
-	c, err := ipc.Open(supervise.ControlFD)
+	c, err := ipc.Open(ipc.ControlFD)
 	if err == nil {
 		err = c.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version})
 	}

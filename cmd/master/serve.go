@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"phalanx/internal/console"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
@@ -59,7 +58,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 		OnServing: func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:   func() { refuse(log, sockets) },
 		OnReopen:  sight.Log.Reopen,
-		OnWait:    (&console.Waiting{Out: screen(stderr, o.Verbose)}).Show,
+		OnWait:    (&waiting{out: screen(stderr, o.Verbose)}).show,
 		Queue:     sockets.Queue, Alert: alert,
 	}
 	if o.Model == options.Process {

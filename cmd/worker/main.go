@@ -14,7 +14,6 @@ import (
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
 	"phalanx/internal/site"
-	"phalanx/internal/supervise"
 	"phalanx/internal/website"
 )
 
@@ -30,7 +29,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "phalanx worker: %v\n", err)
 		return exitcode.Code(err)
 	}
-	channel, err := ipc.Open(supervise.ControlFD)
+	channel, err := ipc.Open(ipc.ControlFD)
 	if err != nil {
 		fmt.Fprintf(stderr, "phalanx worker: %v; a worker is started by master\n", err)
 		return exitcode.Usage
@@ -53,7 +52,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	defer root.Close()
 	// The master's copy of the socket has the same mode; it does not block
 	// there either.
-	if err := syscall.SetNonblock(supervise.ListenFD, true); err != nil {
+	if err := syscall.SetNonblock(ipc.ListenFD, true); err != nil {
 		return fmt.Errorf("listening socket: %w", err)
 	}
 	signals, mute := stopSignals()

@@ -20,7 +20,6 @@ import (
 	"phalanx/internal/serve/eventloop"
 	"phalanx/internal/serve/netpoll"
 	"phalanx/internal/site"
-	"phalanx/internal/supervise"
 	"phalanx/internal/website"
 )
 
@@ -42,8 +41,8 @@ func listenTo(channel *ipc.Channel, slot int, signals <-chan os.Signal) *control
 	return control.New(channel, control.Config{
 		Slot:     slot,
 		Signals:  signals,
-		Refuse:   func() error { return listen.RefuseNew(supervise.ListenFD) },
-		Refusing: func() bool { return listen.Refusing(supervise.ListenFD) },
+		Refuse:   func() error { return listen.RefuseNew(ipc.ListenFD) },
+		Refusing: func() bool { return listen.Refusing(ipc.ListenFD) },
 	})
 }
 
@@ -66,12 +65,12 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	}
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	defer watch.Stop()
-	log := os.NewFile(supervise.LogFD, "log")
+	log := os.NewFile(ipc.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
 		cfg.Log = journal(opts, log)
-		return netpoll.New(cfg).Run(supervise.ListenFD, c.Drain())
+		return netpoll.New(cfg).Run(ipc.ListenFD, c.Drain())
 	}
 	cache := site.NewCache(root, time.Duration(opts.FileCache))
 	defer cache.Close()
@@ -91,7 +90,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	if err != nil {
 		return err
 	}
-	return loop.Run(supervise.ListenFD, c.Drain())
+	return loop.Run(ipc.ListenFD, c.Drain())
 }
 
 // counters maps this worker's row of the scoreboard, or makes one that nobody
@@ -100,7 +99,7 @@ func counters(row int) (seat *scoreboard.Seat, closeRow func(), err error) {
 	if row < 0 {
 		return &scoreboard.Seat{Row: new(scoreboard.Row)}, func() {}, nil
 	}
-	if seat, err = scoreboard.Attach(supervise.BoardFD, row); err != nil {
+	if seat, err = scoreboard.Attach(ipc.BoardFD, row); err != nil {
 		return nil, nil, err
 	}
 	return seat, func() { _ = seat.Close() }, nil // the process ends
@@ -115,7 +114,7 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, supervise.BellFD), nil
+	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
 }
 
 func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {

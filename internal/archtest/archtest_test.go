@@ -23,7 +23,6 @@ var rooms = map[string][]string{
 	"internal/control":   {"internal/ipc", "internal/conn", "internal/serve", "internal/observe/status"},
 	"internal/supervise": {"internal/exitcode", "internal/ipc", "internal/observe/status", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
 	"internal/upgrade":   {"internal/listen", "internal/observe/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},
-	"internal/console":   {"internal/supervise"},
 	"internal/options":   {"internal/exitcode", "github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
 	"internal/accesslog": {"internal/logging", "golang.org/x/sys/unix"},
 	"internal/archtest":  {},

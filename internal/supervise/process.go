@@ -42,15 +42,6 @@ type Exit struct {
 	Err       error          // it could not be started or waited for
 }
 
-// The descriptors a worker finds open, beside the standard ones.
-const (
-	ListenFD  = 3 // its slot's listening socket, non-blocking
-	ControlFD = 4 // its end of the control channel
-	LogFD     = 5 // where log lines go
-	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
-	BellFD    = 7 // the doorbell of the access log, likewise
-)
-
 // lingerTime bounds how long a dead worker's pipe and channel are read on,
 // which matters when it left a child behind that holds them open.
 const lingerTime = 500 * time.Millisecond

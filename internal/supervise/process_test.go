@@ -57,8 +57,8 @@ func TestSpawnedProcess(t *testing.T) {
 	p := spawned(t, s)
 	m, err := p.Receive()
 	// Besides its own six, it has what whoever started this test left open.
-	fds := []int{0, 1, 2, ListenFD, ControlFD, LogFD}
-	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= LogFD })...)
+	fds := []int{0, 1, 2, ipc.ListenFD, ipc.ControlFD, ipc.LogFD}
+	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= ipc.LogFD })...)
 	want := ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf(
 		`args ["slot-0"] nonblock true stdin /dev/null leader true inherited %v`, fds)}
 	if err != nil || m != want {

@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 func actWorker() int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT)
-	l, listenErr := net.FileListener(os.NewFile(ListenFD, "socket"))
-	c, err := ipc.Open(ControlFD)
+	l, listenErr := net.FileListener(os.NewFile(ipc.ListenFD, "socket"))
+	c, err := ipc.Open(ipc.ControlFD)
 	if err == nil {
 		err = c.Send(ipc.Ready{PID: os.Getpid(), Version: "1"})
 	}
@@ -95,14 +95,14 @@ func answer(l net.Listener, clients *sync.WaitGroup) {
 
 // actFacts reports how the process found itself.
 func actFacts() int {
-	c, err := ipc.Open(ControlFD)
+	c, err := ipc.Open(ipc.ControlFD)
 	if err != nil {
 		panic(err)
 	}
-	status, _ := unix.FcntlInt(ListenFD, unix.F_GETFL, 0)
+	status, _ := unix.FcntlInt(ipc.ListenFD, unix.F_GETFL, 0)
 	stdin, _ := os.Readlink("/proc/self/fd/0")
 	pgid, _ := syscall.Getpgid(0)
-	fmt.Fprint(os.NewFile(LogFD, "log"), "a log line")
+	fmt.Fprint(os.NewFile(ipc.LogFD, "log"), "a log line")
 	fmt.Println("to standard output")
 	fmt.Fprintln(os.Stderr, "to standard error")
 	c.Send(ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf("args %q nonblock %v stdin %s leader %v inherited %v",
@@ -116,7 +116,7 @@ func inheritedFDs() []int {
 	var fds []int
 	for fd := range 64 {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 || fd == ControlFD {
+		if err == nil && flags&unix.FD_CLOEXEC == 0 || fd == ipc.ControlFD {
 			fds = append(fds, fd)
 		}
 	}
@@ -126,7 +126,7 @@ func inheritedFDs() []int {
 // actHeir leaves a child behind that holds every descriptor.
 func actHeir() int {
 	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, nil, os.NewFile(ControlFD, "c")},
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, nil, os.NewFile(ipc.ControlFD, "c")},
 	})
 	if err != nil {
 		panic(err)

@@ -1,4 +1,4 @@
-package console
+package main
 
 import (
 	"strings"
@@ -10,8 +10,8 @@ import (
 
 func TestWaiting(t *testing.T) {
 	var out strings.Builder
-	w := &Waiting{Out: &out}
-	w.Show([]supervise.Remains{
+	w := &waiting{out: &out}
+	w.show([]supervise.Remains{
 		{Slot: 0, Connections: 3, Bytes: 1_234_567_890, Rate: 7_300_000, Left: 169 * time.Second},
 		{Slot: 1, Connections: 1},
 	})
@@ -22,9 +22,9 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("%q\nwant %q", out.String(), want)
 	}
 	out.Reset()
-	w.Show([]supervise.Remains{{Slot: 0, Connections: 3, Bytes: 999}})
+	w.show([]supervise.Remains{{Slot: 0, Connections: 3, Bytes: 999}})
 	if want := "\x1b[3A\r\x1b[Kworker 0: 3 connections left, 999 B to go\n\r\x1b[KCtrl-C again stops at once.\n\x1b[J"; out.String() != want {
 		t.Errorf("%q\nwant %q", out.String(), want)
 	}
-	(&Waiting{}).Show([]supervise.Remains{{}}) // no terminal, no output
+	(&waiting{}).show([]supervise.Remains{{}}) // no terminal, no output
 }

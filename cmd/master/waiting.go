@@ -1,6 +1,4 @@
-// Package console is what a pool shows to somebody who sits at a terminal. It
-// asks for no terminal: that is the caller's to know, who gives a writer or none.
-package console
+package main
 
 import (
 	"fmt"
@@ -10,17 +8,17 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// Waiting shows on a terminal what a drain still waits for: a line for each
+// waiting shows on a terminal what a drain still waits for: a line for each
 // worker, written over the lines of a second before.
-type Waiting struct {
-	Out   io.Writer // the terminal; nil: nothing is shown
+type waiting struct {
+	out   io.Writer // the terminal; nil: nothing is shown
 	lines int       // that are on it
 }
 
-// Show writes what the workers still have to do over what it wrote before.
+// show writes what the workers still have to do over what it wrote before.
 // Nobody hears of it if the terminal does not take it.
-func (w *Waiting) Show(all []supervise.Remains) {
-	if w.Out == nil {
+func (w *waiting) show(all []supervise.Remains) {
+	if w.out == nil {
 		return
 	}
 	var b strings.Builder
@@ -32,7 +30,7 @@ func (w *Waiting) Show(all []supervise.Remains) {
 	}
 	b.WriteString("\r\x1b[KCtrl-C again stops at once.\n\x1b[J")
 	w.lines = len(all) + 1
-	fmt.Fprint(w.Out, b.String())
+	fmt.Fprint(w.out, b.String())
 }
 
 // describe says what a worker still has to do.

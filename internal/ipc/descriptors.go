@@ -1,0 +1,10 @@
+package ipc
+
+// The descriptors that a worker finds open, beside the standard ones.
+const (
+	ListenFD  = 3 // its slot's listening socket, non-blocking
+	ControlFD = 4 // its end of the control channel, for [Open]
+	LogFD     = 5 // where log lines go
+	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
+	BellFD    = 7 // the doorbell of the access log, likewise
+)
