@@ -16,7 +16,6 @@ import (
 	"phalanx/internal/observe/status"
 	"phalanx/internal/observe/top"
 	"phalanx/internal/options"
-	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
 
@@ -90,7 +89,7 @@ func explained(c *options.Command, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
-	root, err := site.Open(string(base), website.Policy(c.Options))
+	root, err := website.Open(string(base), c.Options)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}

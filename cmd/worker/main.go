@@ -13,7 +13,6 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
-	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
 
@@ -45,7 +44,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // work serves until it is told to drain, and returns when it has drained.
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
-	root, err := site.Open(string(opts.Base), website.Policy(opts.Options))
+	root, err := website.Open(string(opts.Base), opts.Options)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}

@@ -54,8 +54,8 @@ func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, er
 		return Report{}, err
 	}
 	x := &exchange{root: root}
-	root.Explain(x.heard.say)
-	defer root.Explain(nil)
+	root.Trace(x.finding)
+	defer root.Trace(nil)
 	cfg.Explain = x.heard.say
 	x.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
 	x.conn = conn.New(&cfg, nil, x.now)

@@ -81,13 +81,11 @@ func (f *File) Entity() *proto.Entity { return &f.entity }
 // describe sets what follows from the name.
 func (f *File) describe(name []byte, rules []Rule) {
 	f.contentType, f.varies = contentType(name)
-	rule := -1
+	var rule *Rule
 	if len(rules) > 0 {
-		if rule = ruleFor(rules, string(name)); rule >= 0 {
-			f.cacheControl = rules[rule].Value
+		if rule = ruleFor(rules, string(name)); rule != nil {
+			f.cacheControl = rule.Value
 		}
 	}
-	if f.root.say != nil {
-		f.root.explainKind(name, f, rules, rule)
-	}
+	f.root.described(name, f, rule)
 }

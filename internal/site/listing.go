@@ -67,9 +67,7 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 	}
 	fd, err := r.open(name)
 	if err != nil {
-		if r.say != nil {
-			r.explainError(name, err)
-		}
+		r.opened(name, nil, err)
 		return nil, statusOf(err)
 	}
 	l := &Listing{

@@ -1,6 +1,9 @@
 package site
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // contentType returns the media type for a name by its extension, and
 // whether files of this type are worth compressing, so that ready-made
@@ -9,27 +12,28 @@ import "strings"
 // at.
 func contentType(name []byte) (kind string, compressible bool) {
 	var space [16]byte
-	dot := -1
-	for i := len(name) - 1; i >= 0 && name[i] != '/'; i-- {
-		if name[i] == '.' {
-			dot = i
-			break
-		}
-	}
-	if dot < 0 || len(name)-dot-1 > len(space) {
+	ext, found := extension(name)
+	if !found || len(ext) > len(space) {
 		return binary, false
 	}
-	ext := space[:0]
-	for _, c := range name[dot+1:] {
+	lower := space[:0]
+	for _, c := range ext {
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20
 		}
-		ext = append(ext, c)
+		lower = append(lower, c)
 	}
-	if t, ok := types[string(ext)]; ok {
+	if t, ok := types[string(lower)]; ok {
 		return t.kind, t.compressible
 	}
 	return binary, false
+}
+
+// extension is what follows the last dot in a file's name.
+func extension(name []byte) (ext []byte, found bool) {
+	name = name[bytes.LastIndexByte(name, '/')+1:]
+	dot := bytes.LastIndexByte(name, '.')
+	return name[dot+1:], dot >= 0
 }
 
 const binary = "application/octet-stream"

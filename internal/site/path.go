@@ -15,7 +15,7 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 	start := 0 // of the current element in dst
 	for i := 0; i < len(path); i++ {
 		if len(dst)+1 >= cap(dst) {
-			return nil, r.refuse(proto.StatusNotFound, "the path is longer than that of any file")
+			return r.refuse(proto.StatusNotFound, PathTooLong)
 		}
 		c := path[i]
 		switch c {
@@ -24,7 +24,7 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 				continue // a leading or a doubled slash
 			}
 			if r.hides(dst[start:]) {
-				return nil, r.refuseHidden(dst[start:])
+				return r.refuseHidden(dst[start:])
 			}
 			dst = append(dst, '/')
 			start = len(dst)
@@ -32,24 +32,24 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 		case '%':
 			decoded, ok := proto.Unescape(path[i:])
 			if !ok {
-				return nil, r.refuse(proto.StatusBadRequest, `a "%" lacks its two hexadecimal digits (RFC 3986 §2.1)`)
+				return r.refuse(proto.StatusBadRequest, PathMalformed)
 			}
 			if decoded == '/' {
-				return nil, r.refuse(proto.StatusNotFound, `"%2F" is a slash inside an element: no name has one`)
+				return r.refuse(proto.StatusNotFound, PathSlash)
 			}
 			c = decoded
 			i += 2
 		}
 		if c == 0 {
-			return nil, r.refuse(proto.StatusNotFound, "the path has a NUL: no name has one")
+			return r.refuse(proto.StatusNotFound, PathNUL)
 		}
 		dst = append(dst, c)
 	}
 	if dst = dropDot(dst, start); r.hides(dst[start:]) {
-		return nil, r.refuseHidden(dst[start:])
+		return r.refuseHidden(dst[start:])
 	}
-	if r.say != nil {
-		r.explainName(path, dst)
+	if r.tell != nil {
+		r.tell(Finding{Kind: PathNamed, Path: string(path), Name: string(dst)})
 	}
 	return dst, proto.StatusOK
 }
@@ -69,8 +69,8 @@ func (r *Root) hides(element []byte) bool {
 	if len(element) == 0 || element[0] != '.' {
 		return false
 	}
-	if len(element) == 1 || string(element) == ".." {
-		return true
-	}
-	return !r.policy.Dotfiles && string(element) != ".well-known"
+	return isDots(element) || !r.policy.Dotfiles && string(element) != ".well-known"
 }
+
+// isDots reports whether an element is "." or "..".
+func isDots(element []byte) bool { return string(element) == "." || string(element) == ".." }

@@ -15,18 +15,17 @@ type Rule struct {
 	Value   string
 }
 
-// ruleFor returns the index of the first rule that fits the name, -1 if none
-// does.
-func ruleFor(rules []Rule, name string) int {
+// ruleFor returns the first rule that fits the name, nil if none does.
+func ruleFor(rules []Rule, name string) *Rule {
 	base := name[strings.LastIndexByte(name, '/')+1:]
-	for i, rule := range rules {
-		against := base
+	for i := range rules {
+		rule, against := &rules[i], base
 		if strings.Contains(rule.Pattern, "/") {
 			against = name
 		}
 		if doublestar.MatchUnvalidated(rule.Pattern, against) {
-			return i
+			return rule
 		}
 	}
-	return -1
+	return nil
 }

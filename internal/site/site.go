@@ -25,7 +25,7 @@ type Root struct {
 	dir    int      // descriptor of the directory
 	root   *os.Root // nil where the kernel has openat2
 	pool   sync.Pool
-	say    func(what, why string) // of Explain, or nil
+	tell   func(Finding) // of Trace, or nil
 }
 
 // Policy is what of a root is shown, and how. The zero value shows
@@ -74,13 +74,16 @@ func (r *Root) prepare(dir string) error {
 	return nil
 }
 
+// ErrFallback is why a root cannot be opened whose fallback cannot be.
+var ErrFallback = errors.New("fallback")
+
 func (r *Root) checkFallback() error {
 	if r.policy.Fallback == "" {
 		return nil
 	}
 	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...))
 	if err != nil {
-		return fmt.Errorf("--spa %s: %w; name a file in the base", r.policy.Fallback, err)
+		return fmt.Errorf("%w %s: %w", ErrFallback, r.policy.Fallback, err)
 	}
 	f.Close()
 	return nil
@@ -106,9 +109,7 @@ func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	}
 	f, name, err := r.find(name)
 	if missing(err) && r.policy.Fallback != "" {
-		if r.say != nil {
-			r.say("file", "there is none: the file of --spa answers")
-		}
+		r.found(FileFallback, nil)
 		name = append(name[:0], r.policy.Fallback...)
 		f, err = r.file(name)
 	}
@@ -140,11 +141,9 @@ func pageName(s proto.Status) string {
 }
 
 func (r *Root) page(page string) (*File, proto.Status) {
-	if r.say != nil {
-		r.say("page", "the site's own for this error would be "+page)
-	}
 	var space [16]byte
 	name := append(space[:0], page...)
+	r.found(FilePage, name)
 	f, err := r.file(name)
 	if err != nil {
 		return nil, statusOf(err)
@@ -164,20 +163,19 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 		return f, name, err
 	}
 	for _, index := range r.policy.Index {
-		if r.say != nil {
-			r.say("file", "the path ends with a slash: the index "+index+" stands for its directory")
-		}
 		if len(name)+len(index) >= cap(name) {
 			continue
 		}
-		f, err := r.file(append(name, index...))
+		full := append(name, index...)
+		r.found(FileIndex, full[len(name):])
+		f, err := r.file(full)
 		if err != unix.ENOENT {
-			return f, append(name, index...), err
+			return f, full, err
 		}
 	}
 	if r.isDirectory(name) {
-		if r.say != nil && !r.policy.List {
-			r.say("file", "a directory without an index is shown with --list alone")
+		if !r.policy.List {
+			r.found(FileUnlisted, nil)
 		}
 		return nil, name, errDirectory
 	}
@@ -196,9 +194,7 @@ var (
 // file opens a regular file by its name beneath the root.
 func (r *Root) file(name []byte) (*File, error) {
 	f, err := r.regular(name)
-	if r.say != nil {
-		r.explainFile(name, f, err)
-	}
+	r.opened(name, f, err)
 	return f, err
 }
 
@@ -252,23 +248,18 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings) *File {
 			continue
 		}
 		if other.modified < f.modified {
-			if r.say != nil {
-				r.say("coding", coding.Token()+" does not count: older than the file, it was made of something else")
-			}
+			r.weighed(CodingStale, coding)
 			other.Close()
 			continue
 		}
 		other.contentType, other.cacheControl = f.contentType, f.cacheControl
 		other.varies, other.coding = true, coding
 		f.Close()
-		if r.say != nil {
-			r.say("coding", coding.Token()+" lies ready")
-			r.say("Content-Encoding:", "the file that lies ready is in this coding")
-		}
+		r.weighed(CodingChosen, coding)
 		return other
 	}
-	if r.say != nil && len(codings.List()) > 0 {
-		r.say("coding", "none that the client takes lies ready: the file is sent as it is")
+	if len(codings.List()) > 0 {
+		r.found(CodingMissing, nil)
 	}
 	return f
 }

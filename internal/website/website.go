@@ -4,6 +4,8 @@
 package website
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"phalanx/internal/conn"
@@ -11,6 +13,16 @@ import (
 	"phalanx/internal/proto"
 	"phalanx/internal/site"
 )
+
+// Open opens the base as the options show it. An error names the flag that has to
+// change, or the base.
+func Open(base string, o options.Options) (*site.Root, error) {
+	root, err := site.Open(base, Policy(o))
+	if errors.Is(err, site.ErrFallback) {
+		return nil, fmt.Errorf("--spa: %w; name a file in the base", err)
+	}
+	return root, err
+}
 
 // Policy says what of the root is shown.
 func Policy(o options.Options) site.Policy {

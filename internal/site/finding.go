@@ -1,0 +1,145 @@
+package site
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// Finding is one thing that a root finds out on its way from a path to a file.
+type Finding struct {
+	Kind   FindingKind
+	Name   string // beneath the root, or what the kind says
+	Path   string // as it stood in the request, of PathNamed
+	File   *File  // of FileOpened, until the call returns
+	Err    error  // of FileFailed
+	Coding proto.Coding
+	Rule   *Rule // for the name, of a type; nil if none fits
+}
+
+// FindingKind says what a [Finding] is about.
+type FindingKind uint8
+
+// The kinds.
+const (
+	PathTooLong     FindingKind = iota // than that of any file
+	PathMalformed                      // a "%" without two hexadecimal digits
+	PathSlash                          // an encoded slash
+	PathNUL                            // a NUL, encoded or not
+	PathUp                             // the element Name is "." or "..", however encoded
+	PathHidden                         // the element Name begins with a dot
+	PathNamed                          // the path is Name
+	FileOpened                         // Name is File
+	FileFailed                         // Name cannot be opened
+	FileIndex                          // Name stands for its directory
+	FileUnlisted                       // a directory has no index and is not listed
+	FileFallback                       // the fallback answers
+	FilePage                           // Name is the page for the error
+	CodingStale                        // the precompressed file, in Coding, is older than the file
+	CodingChosen                       // the precompressed file in Coding answers
+	CodingMissing                      // no coding that the client takes is there
+	CodingUnneeded                     // files of this type are not worth compressing
+	TypeKnown                          // of Name, by its extension
+	TypeUnknown                        // of Name, whose extension is not known
+	TypeNoExtension                    // of Name
+)
+
+// Trace makes the root tell what it finds out, in order. It is called before the
+// root is used, and is not for serving.
+func (r *Root) Trace(tell func(Finding)) { r.tell = tell }
+
+// found tells of a name. Nothing is made of it unless somebody listens.
+func (r *Root) found(kind FindingKind, name []byte) {
+	if r.tell != nil {
+		r.tell(Finding{Kind: kind, Name: string(name)})
+	}
+}
+
+// refuse returns the status with which a path is refused.
+func (r *Root) refuse(s proto.Status, kind FindingKind) (name []byte, _ proto.Status) {
+	r.found(kind, nil)
+	return nil, s
+}
+
+// refuseHidden refuses a path for an element that the root hides.
+func (r *Root) refuseHidden(element []byte) (name []byte, _ proto.Status) {
+	kind := PathHidden
+	if isDots(element) {
+		kind = PathUp
+	}
+	r.found(kind, element)
+	return nil, proto.StatusNotFound
+}
+
+// opened tells what came of opening a name.
+func (r *Root) opened(name []byte, f *File, err error) {
+	switch {
+	case r.tell == nil:
+	case err != nil:
+		r.tell(Finding{Kind: FileFailed, Name: string(name), Err: err})
+	default:
+		r.tell(Finding{Kind: FileOpened, Name: string(name), File: f})
+	}
+}
+
+// weighed tells what came of a precompressed file.
+func (r *Root) weighed(kind FindingKind, coding proto.Coding) {
+	if r.tell != nil {
+		r.tell(Finding{Kind: kind, Coding: coding})
+	}
+}
+
+// described tells what follows from a file's name; rule is nil if none fits it.
+func (r *Root) described(name []byte, f *File, rule *Rule) {
+	if r.tell == nil {
+		return
+	}
+	kind := TypeUnknown
+	switch ext, found := extension(name); {
+	case !found:
+		kind = TypeNoExtension
+	case types[strings.ToLower(string(ext))] != (mediaType{}):
+		kind = TypeKnown
+	}
+	r.tell(Finding{Kind: kind, Name: string(name), Rule: rule})
+	if !f.varies {
+		r.found(CodingUnneeded, nil)
+	}
+}
+
+// RealName returns the name beneath the root of an open file, as the kernel
+// has it after all links (proc_pid_fd(5)); empty if it is not known.
+func (r *Root) RealName(fd int) string {
+	base, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", r.dir))
+	if err != nil {
+		return ""
+	}
+	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return ""
+	}
+	name, ok := strings.CutPrefix(real, strings.TrimSuffix(base, "/")+"/")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// FirstLink returns the first part of a name that is a symbolic link, and where
+// that leads; empty if none is.
+func (r *Root) FirstLink(name string) (link, target string) {
+	var space [unix.PathMax]byte
+	for i := 1; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' || name[i-1] == '/' {
+			continue
+		}
+		if n, err := unix.Readlinkat(r.dir, name[:i], space[:]); err == nil {
+			return name[:i], string(space[:n])
+		}
+	}
+	return "", ""
+}
