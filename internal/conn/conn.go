@@ -25,6 +25,11 @@ type File interface {
 	Varies() bool          // whether another coding may answer the same path
 	CacheControl() string  // what a rule says of its path; empty: the default
 	Entity() *proto.Entity // where the connection keeps what it says of the file
+	// Body and Fd say where the bytes are, for who sends them: in memory, if Body
+	// is not nil, and else behind a descriptor that is open for reading. A Conn
+	// asks for neither.
+	Body() []byte
+	Fd() int // -1 if Body is not nil
 	Close()
 }
 

@@ -33,6 +33,8 @@ func (f *fakeFile) Coding() proto.Coding  { return f.coding }
 func (f *fakeFile) Varies() bool          { return false }
 func (f *fakeFile) Entity() *proto.Entity { return &f.entity }
 func (f *fakeFile) CacheControl() string  { return "" }
+func (f *fakeFile) Body() []byte          { return []byte(f.data) }
+func (f *fakeFile) Fd() int               { return -1 }
 func (f *fakeFile) Close()                { f.site.open-- }
 
 // fakeSite has files, and statuses for other paths.

@@ -167,11 +167,7 @@ func (x *exchange) sent(p []byte) {
 
 // name returns that of an open file as the kernel has it, beneath the root.
 func (x *exchange) name(f conn.File) string {
-	open, ok := f.(interface{ Fd() int })
-	if !ok {
-		return ""
-	}
-	return x.root.RealName(open.Fd())
+	return x.root.RealName(f.Fd())
 }
 
 // parts says in words what the body is made of.

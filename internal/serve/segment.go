@@ -6,25 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/site"
 )
-
-// Source is what a conn.File must also be so that it can be sent.
-type Source interface {
-	Fd() int
-	Body() []byte // nil unless the whole file is held in memory
-}
 
 // Inline appends the connection's segment to out. It returns false if the
 // file has become shorter than its size was.
 func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
 	seg := c.Segment()
-	file := seg.File.(Source)
-	if body := file.Body(); body != nil {
+	if body := seg.File.Body(); body != nil {
 		c.Sent(seg.Len, now)
 		return append(out, body[seg.Off:seg.Off+seg.Len]...), true
 	}
-	fd := file.Fd()
+	fd := seg.File.Fd()
 	for seg.Len > 0 {
 		n, err := unix.Pread(fd, out[len(out):len(out)+int(seg.Len)], seg.Off)
 		if err == unix.EINTR {
@@ -43,5 +35,3 @@ func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
 
 // ErrShorter says that a file has become shorter than its size was.
 var ErrShorter = errors.New("the file became shorter")
-
-var _ Source = (*site.File)(nil)

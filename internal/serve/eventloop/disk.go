@@ -4,8 +4,6 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-
-	"phalanx/internal/serve"
 )
 
 // A file whose bytes are not in memory would stop the event loop, and with it
@@ -104,7 +102,7 @@ func (d *disk) stop() {
 // is there, or cannot be waited for.
 func (d *disk) await(p *peer, most int64) bool {
 	seg := p.conn.Segment()
-	fd := seg.File.(serve.Source).Fd()
+	fd := seg.File.Fd()
 	n := min(seg.Len, most)
 	if fd < 0 || p.brought.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
 		return false

@@ -55,7 +55,7 @@ func (l *Loop) give(p *peer) bool {
 	}
 	file := -1
 	if f := p.conn.Segment().File; f != nil {
-		if file = f.(serve.Source).Fd(); file < 0 {
+		if file = f.Fd(); file < 0 {
 			return false // its bytes are in memory, and will soon be sent
 		}
 	}
@@ -221,4 +221,4 @@ func (f *inherited) CacheControl() string  { return "" }
 func (f *inherited) Entity() *proto.Entity { return &f.entity }
 func (f *inherited) Close()                { unix.Close(f.fd) }
 
-var _ serve.Source = (*inherited)(nil)
+var _ conn.File = (*inherited)(nil)

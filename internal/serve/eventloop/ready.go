@@ -49,7 +49,7 @@ func (l *Loop) share(p *peer) int64 {
 		return least
 	}
 	seg := p.conn.Segment()
-	n, errno := rawSendfile(int(p.fd), seg.File.(serve.Source).Fd(), seg.Off, min(seg.Len, l.portion()))
+	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, min(seg.Len, l.portion()))
 	switch {
 	case errno == unix.EINTR:
 		l.later(p)

@@ -101,7 +101,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	off := seg.Off
 	for {
 		var n int
-		n, s.err = unix.Sendfile(int(fd), seg.File.(serve.Source).Fd(), &off, int(min(seg.Len, sendfileMax)))
+		n, s.err = unix.Sendfile(int(fd), seg.File.Fd(), &off, int(min(seg.Len, sendfileMax)))
 		switch {
 		case s.err == unix.EINTR:
 			continue
