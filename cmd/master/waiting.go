@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"phalanx/internal/human"
 	"phalanx/internal/supervise"
 )
 
@@ -35,32 +36,12 @@ func (w *waiting) show(all []supervise.Remains) {
 
 // describe says what a worker still has to do.
 func describe(r supervise.Remains) string {
-	text := fmt.Sprintf("worker %d: %s left", r.Slot, count(r.Connections, "connection"))
+	text := fmt.Sprintf("worker %d: %s left", r.Slot, human.Plural(r.Connections, "connection", "connections"))
 	if r.Bytes > 0 {
-		text += ", " + size(float64(r.Bytes)) + " to go"
+		text += ", " + human.Bytes(r.Bytes) + " to go"
 	}
 	if r.Left > 0 {
-		text += fmt.Sprintf(", about %v at %s/s", r.Left, size(r.Rate))
+		text += fmt.Sprintf(", about %v at %s/s", r.Left, human.Bytes(r.Rate))
 	}
 	return text
-}
-
-func count(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", n, one)
-}
-
-// size is a number of bytes as a reader wants it.
-func size(bytes float64) string {
-	const units = "kMGTPE"
-	if bytes < 1000 {
-		return fmt.Sprintf("%.0f B", bytes)
-	}
-	i := -1
-	for ; bytes >= 1000 && i < len(units)-1; i++ {
-		bytes /= 1000
-	}
-	return fmt.Sprintf("%.1f %cB", bytes, units[i])
 }

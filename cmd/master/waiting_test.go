@@ -15,7 +15,7 @@ func TestWaiting(t *testing.T) {
 		{Slot: 0, Connections: 3, Bytes: 1_234_567_890, Rate: 7_300_000, Left: 169 * time.Second},
 		{Slot: 1, Connections: 1},
 	})
-	want := "\r\x1b[Kworker 0: 3 connections left, 1.2 GB to go, about 2m49s at 7.3 MB/s\n" +
+	want := "\r\x1b[Kworker 0: 3 connections left, 1.23 GB to go, about 2m49s at 7.30 MB/s\n" +
 		"\r\x1b[Kworker 1: 1 connection left\n" +
 		"\r\x1b[KCtrl-C again stops at once.\n\x1b[J"
 	if out.String() != want {

@@ -3,11 +3,12 @@ package site
 import (
 	"fmt"
 	"html"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"phalanx/internal/human"
 )
 
 // htmlFormat writes a page that needs no script: breadcrumbs, and a table
@@ -95,7 +96,7 @@ func appendHeading(dst []byte, o order, by, title string) []byte {
 
 func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	e := &l.entries[i]
-	slash, size := "", humanSize(e.size)
+	slash, size := "", human.BinaryBytes(e.size)
 	if e.dir {
 		slash, size = "/", ""
 	}
@@ -189,31 +190,5 @@ func summary(entries []entry) string {
 		files++
 		bytes += entries[i].size
 	}
-	return fmt.Sprintf("%s, %s, %s in files", count(dirs, "directory", "directories"), count(files, "file", "files"), humanSize(bytes))
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
-}
-
-// humanSize writes a size with three significant digits and a binary unit.
-func humanSize(n int64) string {
-	if n < 1024 {
-		return strconv.FormatInt(n, 10) + " B"
-	}
-	size, unit := float64(n), 0
-	for size >= 999.5 && unit < len("KMGTPE") {
-		size /= 1024
-		unit++
-	}
-	digits := 0
-	if size < 9.995 {
-		digits = 2
-	} else if size < 99.95 {
-		digits = 1
-	}
-	return strconv.FormatFloat(size, 'f', digits, 64) + " " + "KMGTPE"[unit-1:unit] + "iB"
+	return fmt.Sprintf("%s, %s, %s in files", human.Plural(dirs, "directory", "directories"), human.Plural(files, "file", "files"), human.BinaryBytes(bytes))
 }

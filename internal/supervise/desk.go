@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/human"
 	"phalanx/internal/ipc"
 	"phalanx/internal/observe/status"
 )
@@ -248,11 +249,7 @@ func (p *pool) outcome(pr promise) (o status.Outcome, done bool) {
 	if pr.reload {
 		verb = "replaced"
 	}
-	word := "workers"
-	if serving == 1 {
-		word = "worker"
-	}
-	return status.Outcome{OK: true, Message: fmt.Sprintf("%d %s %s", serving, word, verb)}, true
+	return status.Outcome{OK: true, Message: human.Plural(serving, "worker", "workers") + " " + verb}, true
 }
 
 // listing is who waits for the list of a worker's connections.

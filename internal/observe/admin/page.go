@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"time"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -31,12 +32,12 @@ type page struct {
 
 func newPage() *page {
 	functions := template.FuncMap{
-		"count":   func(n int) string { return count(float64(n)) },
-		"bytes":   func(n int64) string { return size(float64(n)) },
-		"rate":    rate,
-		"seconds": seconds,
-		"age":     age,
-		"percent": percent,
+		"count":   func(n int) string { return human.Count(n) },
+		"bytes":   func(n int64) string { return human.Bytes(n) },
+		"rate":    human.Rate,
+		"seconds": human.Seconds,
+		"age":     human.Age,
+		"percent": human.Percent,
 		"visible": visible,
 		"state":   stateName,
 	}
@@ -103,13 +104,13 @@ func newView(p status.Pool) view {
 // figures are in the order of the page. The script knows the same keys.
 func figures(f *status.Figures) []figure {
 	n := func(key, name string, n uint64, alert bool) figure {
-		return figure{key, name, count(float64(n)), alert && n > 0}
+		return figure{key, name, human.Count(n), alert && n > 0}
 	}
 	return []figure{
-		{"p50", "Median time", seconds(f.P50), false},
-		{"active", "Connections", count(float64(f.Active)) + ", " + count(float64(f.Idle)) + " idle", false},
+		{"p50", "Median time", human.Seconds(f.P50), false},
+		{"active", "Connections", human.Count(f.Active) + ", " + human.Count(f.Idle) + " idle", false},
 		n("answered", "Requests", f.Answered, false),
-		{"sent", "Sent", size(float64(f.Bytes)), false},
+		{"sent", "Sent", human.Bytes(f.Bytes), false},
 		n("c4xx", "Errors 4xx", f.Requests["4xx"], false),
 		n("c5xx", "Errors 5xx", f.Requests["5xx"], true),
 		n("cut", "Replies cut", f.Cut, false),
@@ -138,9 +139,9 @@ func charts(p *status.Pool) []chart {
 		return c
 	}
 	return []chart{
-		series("rate", "Requests a second", "", p.Total.Rate, rate, func(p status.Point) float64 { return p.Rate }),
-		series("bandwidth", "Sent a second", "", p.Total.Bandwidth, size, func(p status.Point) float64 { return p.Bandwidth }),
-		series("p99", "99 % answered within", "", p.Total.P99, seconds, func(p status.Point) float64 { return p.P99 }),
+		series("rate", "Requests a second", "", p.Total.Rate, human.Rate, func(p status.Point) float64 { return p.Rate }),
+		series("bandwidth", "Sent a second", "", p.Total.Bandwidth, human.Bytes, func(p status.Point) float64 { return p.Bandwidth }),
+		series("p99", "99 % answered within", "", p.Total.P99, human.Seconds, func(p status.Point) float64 { return p.P99 }),
 	}
 }
 
@@ -179,7 +180,7 @@ func paths(all []float64, high float64) (line, area string) {
 		if i == 0 {
 			verb = 'M'
 		}
-		fmt.Fprintf(&b, "%c%d %s", verb, first+i, fixed(y, 1))
+		fmt.Fprintf(&b, "%c%d %s", verb, first+i, human.Fixed(y, 1))
 	}
 	line = b.String()
 	return line, fmt.Sprintf("%sV%dH%dZ", line, chartHeight, first)

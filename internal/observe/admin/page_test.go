@@ -240,22 +240,6 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-func TestFormats(t *testing.T) {
-	for got, want := range map[string]string{
-		count(0): "0", count(999): "999", count(1000): "1,000", count(1234567): "1,234,567",
-		rate(0.04): "0.0", rate(9.96): "10.0", rate(12345.6): "12,346",
-		size(5): "5 B", size(999): "999 B", size(1000): "1.00 kB", size(1536): "1.54 kB", size(23.25e6): "23.3 MB", size(5e12): "5.00 TB",
-		seconds(0.000184): "184 µs", seconds(0.0009996): "1.00 ms", seconds(0.0123): "12.3 ms", seconds(0.9996): "1.00 s", seconds(59.5): "59.5 s",
-		seconds(0): none, seconds(431.7): "7 min 11 s",
-		age(0.5): "0 s", age(3661): "1 h 1 min", age(27*3600 + 5*60): "1 d 3 h",
-		percent(0.625): "63 %",
-	} {
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
 // The colours of text are readable: WCAG 2.2, 1.4.3, asks for 4.5 to 1.
 func TestContrast(t *testing.T) {
 	schemes := strings.SplitN(statusCSS, "@media (prefers-color-scheme: dark)", 2)

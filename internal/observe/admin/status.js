@@ -2,7 +2,7 @@
 (() => {
 	const period = 2000, patience = 5000; // milliseconds
 
-	// How numbers look: as in format.go.
+	// How numbers look: as in package human.
 	const none = '–';
 	const fixed = (n, digits) => (Math.floor(n * 10 ** digits + 0.5) / 10 ** digits).toFixed(digits);
 	const count = n => fixed(n, 0).replace(/\B(?=(\d{3})+$)/g, ',');

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
 	"phalanx/internal/supervise"
@@ -114,18 +115,11 @@ func (o *Observer) Doing(row int) string {
 		return fmt.Sprintf("it was at %q", s.Last)
 	case len(s.Oldest) > 0:
 		age := time.Duration(monotonic() - s.OldestAt).Round(time.Second)
-		return fmt.Sprintf("of its %s, the one under way for longest was at %q for %v", connections(s.Active), s.Oldest, age)
+		return fmt.Sprintf("of its %s, the one under way for longest was at %q for %v", human.Plural(s.Active, "connection", "connections"), s.Oldest, age)
 	case s.Active > 0:
-		return "it had " + connections(s.Active)
+		return "it had " + human.Plural(s.Active, "connection", "connections")
 	}
 	return ""
-}
-
-func connections(n int) string {
-	if n == 1 {
-		return "1 connection"
-	}
-	return fmt.Sprintf("%d connections", n)
 }
 
 // monotonic is CLOCK_MONOTONIC in nanoseconds.

@@ -38,7 +38,7 @@ func TestSpeed(t *testing.T) {
 		list[0].Sent, list[0].Age = int64(i+1)*2e6, float64(i+2)
 		b.wait(time.Second)
 	}
-	b.expect("10M/100M", " 10%", "2.0M", "45s", "10 MB of 100 MB sent (10%), 2 MB/s, 45s to go")
+	b.expect("10M/100M", " 10%", "2.0M", "45s", "10.0 MB of 100 MB sent (10%), 2.00 MB/s, 45s to go")
 
 	// It stands still: within five looks that is seen.
 	for range samples {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -17,8 +18,8 @@ func (m *model) clientsView(height int) []string {
 		{fmt.Sprintf("pid %d", c.pid), t.plain, 4},
 		{pick(state == "", "gone", "● "+clean(state, 12)), t.state(state), 2},
 		{pick(m.paused, "PAUSED", ""), t.warn, 1},
-		{pick(c.loaded, plural(c.total, "connection"), ""), t.bold, 3},
-		{pick(c.total > len(c.all) && c.loaded, grouped(uint64(len(c.all)))+" listed", ""), t.warn, 5},
+		{pick(c.loaded, human.Plural(c.total, "connection", "connections"), ""), t.bold, 3},
+		{pick(c.total > len(c.all) && c.loaded, human.Count(len(c.all))+" listed", ""), t.warn, 5},
 		{m.tally(), t.faint, 6},
 	}, 2, m.width)}
 	if !c.loaded {
@@ -55,7 +56,7 @@ func (m *model) tally() string {
 	var parts []string
 	for _, s := range []string{"send", "recv", "idle", "end"} {
 		if n := m.clients.states[s]; n > 0 {
-			parts = append(parts, grouped(uint64(n))+" "+s)
+			parts = append(parts, human.Count(n)+" "+s)
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -66,14 +67,14 @@ func (m *model) clientDetail(t theme, c *client) []string {
 	first := fmt.Sprintf("%s %s for %s", clean(c.Client, 60), clean(c.State, 12), age(c.Age))
 	second := "nothing sent yet"
 	if share, ok := c.share(); ok {
-		second = fmt.Sprintf("%s of %s sent (%s)", long(float64(c.Sent)), long(float64(c.Size)), wholePercent(share))
+		second = fmt.Sprintf("%s of %s sent (%s)", human.Bytes(c.Sent), human.Bytes(c.Size), wholePercent(share))
 	} else if c.Sent > 0 {
-		second = long(float64(c.Sent)) + " sent"
+		second = human.Bytes(c.Sent) + " sent"
 	} else if c.State != status.ConnSending {
 		second = ""
 	}
 	if v, ok := c.speed(); ok {
-		second += ", " + long(v) + "/s"
+		second += ", " + human.Bytes(v) + "/s"
 	}
 	if v, ok := c.left(); ok {
 		second += ", " + age(v) + " to go"
@@ -83,11 +84,4 @@ func (m *model) clientDetail(t theme, c *client) []string {
 		t.plain.Render(clean(second, m.width)),
 		t.faint.Render(clean(c.Line, m.width)),
 	}
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return grouped(natural(n)) + " " + noun + "s"
 }

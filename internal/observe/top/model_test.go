@@ -21,7 +21,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{80, 24, []string{"● serving", "12345 req/s", "p99 12ms", "max 17700", "CONN/IDLE", "GEN/D", "backoff", "q quit", "worker 0", "up 3d04h", "cut 3, timeouts 1", "█"}},
 		{120, 40, []string{"OLDEST REQUEST", `6m12s GET /big\u202e\x1b[2J.iso`, "p50 800µs p99 12ms", "2xx 1,234,567"}},
-		{250, 70, []string{"OLDEST REQUEST", "4.7 GB left to send"}},
+		{250, 70, []string{"OLDEST REQUEST", "4.70 GB left to send"}},
 		{40, 12, []string{"● serving", "draining", "12345 req/s"}},
 		{20, 5, []string{"● serving  12345/s", "draining", "REQ/S", "q quit"}},
 		{16, 3, []string{"● serving", "q quit"}},

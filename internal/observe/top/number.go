@@ -64,19 +64,6 @@ func megabytes(v float64) string {
 	return number(v/1e6, 4, 2)
 }
 
-// long is bytes for a sentence: "999 B", "1.23 GB".
-func long(v float64) string {
-	if v < 1000 {
-		return number(v, 4, 0) + " B"
-	}
-	for _, unit := range units {
-		if v /= 1000; v < 999.5 {
-			return strconv.FormatFloat(v, 'g', 3, 64) + " " + string(unit) + "B"
-		}
-	}
-	return "many B"
-}
-
 // latency is seconds, in five cells; 0 is none.
 func latency(v float64) string {
 	switch {
@@ -127,13 +114,4 @@ func uptime(now, started time.Time) string {
 		return s[:i+1]
 	}
 	return strings.TrimSuffix(s[:strings.IndexAny(s+".", ".s")], "s") + "s"
-}
-
-// grouped is a whole number with a comma between thousands.
-func grouped(v uint64) string {
-	s := strconv.FormatUint(v, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf16"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -32,9 +33,9 @@ func Snapshot(p status.Pool, width int) string {
 	say("address", "%s", p.Address)
 	say("base", "%s", p.Base)
 	say("pool", "%s", pool(p))
-	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), long(f.Bandwidth), latency(f.P50), latency(f.P99))
-	say("connections", "%s, of those %s idle", grouped(natural(f.Active)), grouped(natural(f.Idle)))
-	say("in all", "%s requests, %s, %s connections", grouped(f.Answered), long(float64(f.Bytes)), grouped(f.Accepted))
+	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
+	say("connections", "%s, of those %s idle", human.Count(f.Active), human.Count(f.Idle))
+	say("in all", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
 	if r := replies(f); r != "" {
 		say("replies", "%s", r)
 	}
@@ -68,12 +69,10 @@ func pool(p status.Pool) string {
 	}
 	s := fmt.Sprintf("%s model, %d of %d serving", p.Model, serving, p.Slots)
 	if p.Reloads > 0 {
-		s += ", " + plural(p.Reloads, "reload")
+		s += ", " + human.Plural(p.Reloads, "reload", "reloads")
 	}
 	return s
 }
-
-func natural(n int) uint64 { return uint64(max(0, n)) }
 
 // JSON writes one look as the endpoint gives it, indented, for other programs.
 // Runes that a terminal might obey are escaped; the values stay the same.

@@ -6,6 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -178,9 +179,9 @@ func (m *model) nowLine(t theme) string {
 		cpu += w.CPU
 	}
 	return join([]piece{
-		{rate(f.Rate) + " req/s", t.bold, 0}, {long(f.Bandwidth) + "/s", t.bold, 1},
+		{rate(f.Rate) + " req/s", t.bold, 0}, {human.Bytes(f.Bandwidth) + "/s", t.bold, 1},
 		{"p50 " + latency(f.P50) + " p99 " + latency(f.P99), t.bold, 2},
-		{fmt.Sprintf("%s connections, %s idle", grouped(natural(f.Active)), grouped(natural(f.Idle))), t.plain, 3},
+		{fmt.Sprintf("%s connections, %s idle", human.Count(f.Active), human.Count(f.Idle)), t.plain, 3},
 		{"CPU " + percent(cpu) + "%", t.plain, 4},
 	}, 2, m.width)
 }
@@ -189,8 +190,8 @@ func (m *model) nowLine(t theme) string {
 func (m *model) everLine(t theme) string {
 	f := m.pool.Total
 	return join([]piece{
-		{grouped(f.Answered) + " answered", t.plain, 0}, {trouble(f), t.warn, 1}, {replies(f), t.faint, 2},
-		{long(float64(f.Bytes)) + " sent", t.faint, 3},
+		{human.Count(f.Answered) + " answered", t.plain, 0}, {trouble(f), t.warn, 1}, {replies(f), t.faint, 2},
+		{human.Bytes(f.Bytes) + " sent", t.faint, 3},
 	}, 3, m.width)
 }
 
@@ -202,13 +203,13 @@ func (m *model) workerDetail(t theme) []string {
 		first += fmt.Sprintf(", up %s, sign of life %s ago", age(lived(m.pool.Time, w)), age(w.Beat))
 	}
 	first += fmt.Sprintf(", generation %d, %d died", w.Generation, w.Deaths)
-	second := grouped(w.Answered) + " answered"
+	second := human.Count(w.Answered) + " answered"
 	if r := replies(w.Figures); r != "" {
 		second += " (" + r + ")"
 	}
 	third := fmt.Sprintf("queue %d of %d", w.Queue, w.QueueMax)
 	if w.State == status.WorkerDraining {
-		third += ", " + long(float64(w.Left)) + " left to send"
+		third += ", " + human.Bytes(w.Left) + " left to send"
 	}
 	if w.Oldest != nil {
 		third += ", oldest request " + oldest(w, m.width)

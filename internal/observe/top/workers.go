@@ -10,6 +10,7 @@ import (
 
 	"charm.land/lipgloss/v2"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -137,7 +138,7 @@ func replies(f status.Figures) string {
 	var parts []string
 	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
 		if n := f.Requests[class]; n > 0 {
-			parts = append(parts, class+" "+grouped(n))
+			parts = append(parts, class+" "+human.Count(n))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -151,7 +152,7 @@ func trouble(f status.Figures) string {
 		name string
 	}{{f.Cut, "cut"}, {f.Timeouts, "timeouts"}, {f.Drops, "drops"}, {f.LogLost, "log lines lost"}} {
 		if c.n > 0 {
-			parts = append(parts, c.name+" "+grouped(c.n))
+			parts = append(parts, c.name+" "+human.Count(c.n))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -1,0 +1,116 @@
+// Package human says how numbers look to people: counts, bytes and times. The
+// script of the status page has the same rules (status.js).
+package human
+
+import (
+	"math"
+	"strconv"
+)
+
+// Number is any that is shown.
+type Number interface {
+	~int | ~int64 | ~uint64 | ~float64
+}
+
+// None stands for what there is not.
+const None = "–"
+
+// Count writes a whole number in groups of three digits: "1,234,567".
+func Count[T Number](n T) string {
+	text := Fixed(float64(n), 0)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// Rate writes how many a second; less than ten with a decimal.
+func Rate(n float64) string {
+	if n > 0 && n < 10 {
+		return Fixed(n, 1)
+	}
+	return Count(n)
+}
+
+// Bytes writes a number of bytes with three significant digits and a decimal
+// unit: "999 B", "1.23 GB"; [None] if it is negative.
+func Bytes[T Number](n T) string { return scaled(float64(n), 1000, 999.5, "kMGTPE", "B") }
+
+// BinaryBytes writes a number of bytes with three significant digits and a
+// binary unit (IEC 80000-13), as listings of files do: "1.15 GiB".
+func BinaryBytes[T Number](n T) string { return scaled(float64(n), 1024, 1024, "KMGTPE", "iB") }
+
+func scaled(n, base, from float64, units, unit string) string {
+	switch {
+	case !(n >= 0):
+		return None
+	case n < from:
+		return Fixed(n, 0) + " B"
+	}
+	i := -1
+	for ; n >= 999.5 && i < len(units)-1; i++ {
+		n /= base
+	}
+	return digits3(min(n, 999)) + " " + units[i:i+1] + unit
+}
+
+// Seconds writes a short time with three significant digits.
+func Seconds(s float64) string {
+	switch {
+	case s <= 0:
+		return None
+	case s < 0.0009995:
+		return digits3(s*1e6) + " µs"
+	case s < 0.9995:
+		return digits3(s*1e3) + " ms"
+	case s < 120:
+		return digits3(s) + " s"
+	default:
+		return Age(s)
+	}
+}
+
+// Age writes a long time, in seconds, in its two largest units.
+func Age(s float64) string {
+	n := int64(max(s, 0))
+	part := func(n int64, unit string) string { return strconv.FormatInt(n, 10) + " " + unit }
+	switch {
+	case n < 60:
+		return part(n, "s")
+	case n < 3600:
+		return part(n/60, "min") + " " + part(n%60, "s")
+	case n < 24*3600:
+		return part(n/3600, "h") + " " + part(n/60%60, "min")
+	default:
+		return part(n/3600/24, "d") + " " + part(n/3600%24, "h")
+	}
+}
+
+// Percent writes a share of 1.
+func Percent(share float64) string { return Count(share*100) + " %" }
+
+// Plural writes a number and what it counts: "1 connection", "2 entries".
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(n) + " " + many
+}
+
+func digits3(n float64) string {
+	switch {
+	case n < 9.995:
+		return Fixed(n, 2)
+	case n < 99.95:
+		return Fixed(n, 1)
+	default:
+		return Fixed(n, 0)
+	}
+}
+
+// Fixed writes so many decimals and rounds halves up: strconv and
+// Number.toFixed differ in that.
+func Fixed(n float64, digits int) string {
+	scale := math.Pow10(digits)
+	return strconv.FormatFloat(math.Floor(n*scale+0.5)/scale, 'f', digits, 64)
+}
