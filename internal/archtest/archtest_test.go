@@ -1,6 +1,8 @@
 package archtest
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,41 +10,24 @@ import (
 
 const module = "phalanx/"
 
-// rooms says which packages of the house and which libraries each room may
-// import. The standard library is open to all but where banned says no.
-var rooms = map[string][]string{
-	"internal/proto":     {},
-	"internal/site":      {"internal/proto", "github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
-	"internal/conn":      {"internal/proto"},
-	"internal/serve":     {"internal/accesslog", "internal/conn", "internal/observe/scoreboard", "internal/site", "internal/proto", "internal/logging", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
-	"internal/ipc":       {"golang.org/x/sys/unix"},
-	"internal/logging":   {"github.com/rs/zerolog", "golang.org/x/sys/unix"},
-	"internal/listen":    {"internal/exitcode", "github.com/libp2p/go-reuseport", "golang.org/x/sys/unix"},
-	"internal/website":   {"internal/options", "internal/site", "internal/conn", "internal/proto"},
-	"internal/explain":   {"internal/exitcode", "internal/site", "internal/conn", "internal/proto"},
-	"internal/control":   {"internal/ipc", "internal/conn", "internal/serve", "internal/observe/status"},
-	"internal/supervise": {"internal/exitcode", "internal/ipc", "internal/observe/status", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
-	"internal/upgrade":   {"internal/listen", "internal/observe/scoreboard", "internal/supervise", "golang.org/x/sys/unix"},
-	"internal/options":   {"internal/exitcode", "github.com/jessevdk/go-flags", "github.com/bmatcuk/doublestar/v4"},
-	"internal/accesslog": {"internal/logging", "golang.org/x/sys/unix"},
-	"internal/archtest":  {},
-	"internal/exitcode":  {},
-	"internal/observe/admin": {
-		"internal/exitcode", "internal/observe/histogram", "internal/observe/status", "github.com/prometheus/client_golang/prometheus",
-		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
-		"github.com/prometheus/client_model/go", "golang.org/x/sys/unix",
-	},
+// row is one of the table in docs/design.md: a room and what it imports.
+var row = regexp.MustCompile("(?m)^\\| `(internal/[^`]+)` \\|.*\\| ([^|]*) \\|$")
 
-	"internal/serve/eventloop": {"internal/conn", "internal/observe/scoreboard", "internal/proto", "internal/ipc", "internal/serve", "golang.org/x/sys/unix"},
-	"internal/serve/netpoll":   {"internal/conn", "internal/observe/scoreboard", "internal/serve", "golang.org/x/sys/unix"},
-	"internal/serve/servetest": {"internal/conn", "internal/proto", "internal/serve", "internal/site", "github.com/rs/zerolog", "golang.org/x/sys/unix"},
-
-	"internal/observe/histogram":  {},
-	"internal/observe/status":     {"internal/observe/histogram"},
-	"internal/observe/scoreboard": {"internal/observe/histogram", "golang.org/x/sys/unix"},
-	"internal/observe/snapshot":   {"internal/accesslog", "internal/observe/scoreboard", "internal/observe/status", "internal/supervise", "golang.org/x/sys/unix"},
-	"internal/observe/remote":     {"internal/observe/status"},
-	"internal/observe/top":        {"internal/observe/status", "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"},
+// rooms reads the plan from the table of docs/design.md.
+func rooms(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := map[string][]string{}
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		plan[m[1]] = strings.Split(m[2], ", ")
+		if m[2] == "std" {
+			plan[m[1]] = nil
+		}
+	}
+	return plan
 }
 
 // banned are parts of the standard library: what would let a room do I/O or
@@ -61,7 +46,7 @@ var excepted = map[string][]string{
 	"internal/serve/servetest": {"net/http"},
 }
 
-func TestImportsPointDown(t *testing.T) { PointDown(t, module, rooms) }
+func TestImportsPointDown(t *testing.T) { PointDown(t, module, rooms(t)) }
 
 func TestBannedImports(t *testing.T) {
 	for _, p := range Packages(t, module) {
