@@ -21,7 +21,7 @@ LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 
 build:
 	@mkdir -p bin
-	$(GO) build -o bin/ ./cmd/master ./cmd/worker
+	GO="$(GO)" sh scripts/build.sh bin/ ./cmd/master ./cmd/worker
 
 run: build
 	@echo "Open http://localhost:8080/ in a browser; Ctrl-C ends the server when every download has finished."

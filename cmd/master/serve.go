@@ -89,7 +89,7 @@ func replaceable(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgr
 	if before != nil {
 		pool.Resume = &before.Pool
 	}
-	if path, err := os.Executable(); err == nil {
+	if path, err := executable(); err == nil {
 		u.Path = path
 		pool.Check, pool.Exec = u.Check, u.Exec
 	}

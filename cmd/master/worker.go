@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,7 @@ import (
 func findWorker(given string) (string, error) {
 	path := given
 	if path == "" {
-		self, err := os.Executable()
+		self, err := executable()
 		if err == nil {
 			self, err = filepath.EvalSymlinks(self)
 		}
@@ -40,6 +41,18 @@ func findWorker(given string) (string, error) {
 		return "", badWorker(path, "not an executable file", nil)
 	}
 	return path, nil
+}
+
+// executable returns the path of this program: what the kernel says, or, where
+// /proc is not mounted, what it was started as.
+func executable() (string, error) {
+	path, err := os.Executable()
+	if errors.Is(err, fs.ErrNotExist) {
+		if path, err = exec.LookPath(os.Args[0]); err == nil {
+			path, err = filepath.Abs(path)
+		}
+	}
+	return path, err
 }
 
 func badWorker(path, what string, err error) error {

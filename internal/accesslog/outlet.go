@@ -24,12 +24,16 @@ type outlet struct {
 type outletKind uint8
 
 const (
-	toFile   outletKind = iota // a regular file: never waits for a reader
-	toStream                   // a pipe or a device, opened not to block
-	toSocket                   // takes MSG_DONTWAIT
-	toOther                    // somebody else's pipe: RWF_NOWAIT
-	toOldest                   // asked with poll(2), for a kernel without that
+	toFile    outletKind = iota // a regular file: never waits for a reader
+	toStream                    // a pipe or a device, opened not to block
+	toSocket                    // takes MSG_DONTWAIT
+	toOther                     // somebody else's pipe: RWF_NOWAIT
+	toOldest                    // asked with poll(2), for a kernel without that
+	toNothing                   // takes everything and keeps nothing
 )
+
+// discard is /dev/null, which not every root directory has.
+func discard() *outlet { return &outlet{name: "nothing", fd: -1, kind: toNothing} }
 
 // openPath opens a file of ours. It never waits: without O_NONBLOCK, opening a
 // FIFO waits until somebody reads it.
@@ -150,7 +154,7 @@ func openStdout(file *os.File) (*outlet, error) {
 func (o *outlet) same(p *outlet) bool { return o.dev == p.dev && o.ino == p.ino }
 
 func (o *outlet) close() {
-	if o.file == nil {
+	if o.file == nil && o.fd >= 0 {
 		unix.Close(o.fd)
 	}
 }

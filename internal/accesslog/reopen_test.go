@@ -49,6 +49,25 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// A log without a file takes lines until there is one, and none of them is lost.
+func TestNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, Config{Path: path})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	for _, step := range []struct{ to, line string }{{path, "one\n"}, {"", "two\n"}, {path, "three\n"}} {
+		if err := w.Move(step.to); err != nil {
+			t.Fatal(err)
+		}
+		write(ring, w.Doorbell(), step.line)
+		until(t, step.line, func() bool { a, _ := ring.Readable(); return len(a) == 0 })
+	}
+	closed(t, w)
+	if got := content(t, path); got != "one\nthree\n" || w.Lost() != 0 {
+		t.Errorf("%q, %d lines lost", got, w.Lost())
+	}
+}
+
 // Four workers write while the file is rotated: each line is there once, whole,
 // and in the order in which its worker wrote it.
 func TestRotationLosesNothing(t *testing.T) {

@@ -53,6 +53,8 @@ func (o *outlet) piece(p []byte) []byte {
 
 func (o *outlet) once(p []byte) (int, error) {
 	switch o.kind {
+	case toNothing:
+		return len(p), nil
 	case toFile, toStream:
 		return unix.Write(o.fd, p)
 	case toSocket:

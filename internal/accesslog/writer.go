@@ -15,7 +15,7 @@ import (
 // value are needed.
 type Config struct {
 	// Path is the file, created with mode 0640 and only ever appended to; a
-	// FIFO or a device will do. "-" is Stdout.
+	// FIFO or a device will do. "-" is Stdout, and "" discards every line.
 	Path   string
 	Stdout *os.File
 
@@ -101,7 +101,10 @@ func Open(cfg Config) (*Writer, error) {
 }
 
 func openOutlet(path string, stdout *os.File) (*outlet, error) {
-	if path == "-" {
+	switch path {
+	case "":
+		return discard(), nil
+	case "-":
 		return openStdout(stdout)
 	}
 	return openPath(path)

@@ -36,10 +36,11 @@ func Inherit(cfg Config, fds, slots []int) (*Set, error) {
 // runtime's poller, without its mode being touched, which it shares with the
 // workers: it takes the place of another file that the runtime does not poll.
 func keep(fd int) (*os.File, error) {
-	f, err := os.Open(os.DevNull)
+	place, err := unix.MemfdCreate("listening socket", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("inherit listening socket: %w", err)
 	}
+	f := os.NewFile(uintptr(place), "listening socket")
 	if err := errors.Join(unix.Dup3(fd, int(f.Fd()), unix.O_CLOEXEC), unix.SetNonblock(int(f.Fd()), true)); err != nil {
 		return nil, fmt.Errorf("inherit listening socket: %w", errors.Join(err, f.Close()))
 	}

@@ -71,6 +71,11 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close())
 	}
 	defer input.Close()
+	nothing, err := noInput()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
+	}
+	defer nothing.Close()
 	args := s.Args(slot)
 	files := []*os.File{s.Socket(slot), workerEnd, s.Log}
 	if s.Board != nil && row >= 0 {
@@ -79,13 +84,23 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	}
 	cmd := exec.Command(s.Path, args...)
 	cmd.Env = s.Env
-	cmd.Stdout, cmd.Stderr = input, input
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = nothing, input, input
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
 	return newProcess(cmd.Process, channel, output), nil
+}
+
+// noInput returns a pipe without a writer: os/exec would open /dev/null, which not
+// every root directory has.
+func noInput() (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	return r, w.Close()
 }
 
 // Adopt goes on with a worker that this process had before it executed itself

@@ -100,12 +100,12 @@ func actFacts() int {
 		panic(err)
 	}
 	status, _ := unix.FcntlInt(ipc.ListenFD, unix.F_GETFL, 0)
-	stdin, _ := os.Readlink("/proc/self/fd/0")
+	_, stdin := os.Stdin.Read(make([]byte, 1))
 	pgid, _ := syscall.Getpgid(0)
 	fmt.Fprint(os.NewFile(ipc.LogFD, "log"), "a log line")
 	fmt.Println("to standard output")
 	fmt.Fprintln(os.Stderr, "to standard error")
-	c.Send(ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf("args %q nonblock %v stdin %s leader %v inherited %v",
+	c.Send(ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf("args %q nonblock %v stdin %v leader %v inherited %v",
 		os.Args[1:], status&unix.O_NONBLOCK != 0, stdin, pgid == os.Getpid(), inheritedFDs())})
 	return 5
 }

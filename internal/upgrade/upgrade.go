@@ -123,7 +123,8 @@ func (u Upgrader) Check() error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, u.Path, append([]string{"--check"}, u.Args...)...)
 	cmd.Env = u.Env
-	cmd.WaitDelay = time.Second // a grandchild may hold the pipe
+	cmd.Stdin = strings.NewReader("") // os/exec would open /dev/null
+	cmd.WaitDelay = time.Second       // a grandchild may hold the pipe
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil

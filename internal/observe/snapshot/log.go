@@ -59,18 +59,13 @@ func (l *Log) use(path string) error {
 	if l.wanted = path; path == l.path {
 		return nil
 	}
-	file := path
-	if path == "" {
-		// Workers of the settings before may still write.
-		file = os.DevNull
-	}
 	var err error
 	if l.writer == nil {
 		l.writer, err = accesslog.Open(accesslog.Config{
-			Path: file, Stdout: l.stdout, Doorbell: l.doorbell, Rings: l.rings, Lost: l.lost, Alert: l.alert,
+			Path: path, Stdout: l.stdout, Doorbell: l.doorbell, Rings: l.rings, Lost: l.lost, Alert: l.alert,
 		})
 	} else {
-		err = l.writer.Move(file)
+		err = l.writer.Move(path) // "" discards what workers of the settings before still write
 	}
 	if err == nil {
 		l.path = path
