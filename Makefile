@@ -50,7 +50,7 @@ test:
 # The chaos test for a long time; a failure names the seed that repeats it.
 chaos: build
 	@sh scripts/test-tools.sh
-	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e -chaos.for=$(CHAOSTIME)
+	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
 
 fuzz:
 	@sh scripts/fuzz.sh $(FUZZTIME)

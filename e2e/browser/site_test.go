@@ -1,0 +1,109 @@
+package browser
+
+import (
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"phalanx/e2e/harness"
+)
+
+// settle scrolls through the page so that lazy parts load, waits for every
+// image, font and media element, and returns what is broken.
+const settle = `(async () => {
+	const broken = [];
+	window.scrollTo(0, document.documentElement.scrollHeight);
+	for (const image of document.images) {
+		image.loading = 'eager';
+		await image.decode().catch(e => broken.push(image.src + ': ' + e));
+		if (!image.complete || image.naturalWidth === 0) broken.push(image.src + ': no picture');
+	}
+	await document.fonts.ready;
+	for (const font of document.fonts) {
+		if (font.status === 'error') broken.push('font ' + font.family);
+	}
+	for (const media of document.querySelectorAll('audio, video')) {
+		media.preload = 'auto';
+		media.load();
+		await new Promise(done => {
+			media.addEventListener('canplaythrough', done, {once: true});
+			media.addEventListener('error', done, {once: true});
+			setTimeout(done, 8000);
+		});
+		if (media.error || media.readyState < 3) broken.push(media.currentSrc + ': ' + (media.error?.message ?? 'does not play'));
+	}
+	for (const part of document.querySelectorAll('object, embed, iframe')) {
+		if (part.offsetWidth === 0) broken.push((part.data ?? part.src) + ': empty');
+	}
+	window.scrollTo(0, 0);
+	return broken;
+})()`
+
+// TestSiteInBrowser opens every page of the demo site as its visitors do.
+func TestSiteInBrowser(t *testing.T) {
+	base := harness.SiteDir(t)
+	for _, model := range harness.Models() {
+		t.Run(model, func(t *testing.T) {
+			s := harness.Serve(t, base, "--model", model)
+			w := open(t)
+			for _, file := range harness.FilesOf(t, base) {
+				if path.Ext(file) == ".html" {
+					w.visit(s, strings.TrimSuffix("/"+file, "index.html"))
+				}
+			}
+			w.close()
+			s.Stop(5 * time.Second)
+			checkTraffic(t, s, model != "serial")
+		})
+	}
+}
+
+// checkTraffic looks for errors in the log, and for persistent connections.
+func checkTraffic(t *testing.T, s *harness.Server, persistent bool) {
+	t.Helper()
+	events, _ := s.Log.All()
+	requests := harness.WithMessage(events, "request")
+	clients := map[string]int{}
+	for _, e := range requests {
+		clients[e.Text("client")]++
+		if status := e.Number("status"); status < 200 || status >= 400 {
+			t.Errorf("%s %s: %d", e.Text("method"), e.Text("path"), status)
+		}
+	}
+	// Chromium opens up to six connections to a host, and gives one up when
+	// it has seen enough of a video.
+	if persistent && (len(clients) > 10 || len(requests) < 2*len(clients)) {
+		t.Errorf("%d requests came over %d connections: are they persistent?", len(requests), len(clients))
+	}
+	t.Logf("%d requests over %d connections", len(requests), len(clients))
+}
+
+// visit opens a page and waits until all of it is there.
+func (w *window) visit(s *harness.Server, page string) {
+	w.t.Helper()
+	response, err := chromedp.Run(w.ctx, chromedp.NavigateResponse(s.URL(page)))
+	if err != nil {
+		w.t.Fatalf("%s: %v", page, err)
+	}
+	if response.Status != 200 {
+		w.t.Errorf("%s: status %d", page, response.Status)
+	}
+	broken, err := chromedp.Run(w.ctx, chromedp.Evaluate[[]string](settle, chromedp.EvalAwaitPromise))
+	if err != nil {
+		w.t.Errorf("%s: %v", page, err)
+	}
+	harness.Await(w.t, 10*time.Second, "the end of what "+page+" fetches", w.atRest)
+	text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.title + document.body.innerText`))
+	if err != nil || len(text) < 20 {
+		w.t.Errorf("%s shows no more than %q: %v", page, text, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, complaint := range append(broken, w.complaints...) {
+		w.t.Errorf("%s: %s", page, complaint)
+	}
+	w.complaints = nil
+}

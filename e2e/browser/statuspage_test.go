@@ -1,0 +1,317 @@
+package browser
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"phalanx/e2e/harness"
+)
+
+// statusPage is the page of a server, in a window of a browser.
+type statusPage struct {
+	*window
+	*harness.Endpoint
+	s *harness.Server
+}
+
+// watched starts a master with an admin port and opens its status page.
+func watched(t *testing.T, w *window, base string, args ...string) *statusPage {
+	t.Helper()
+	addr := harness.Loopback(harness.FreePort(t))
+	s := harness.Serve(t, base, append(args, "--admin", addr)...)
+	p := &statusPage{w, harness.EndpointAt(t, addr), s}
+	w.navigate("http://" + addr + "/status")
+	return p
+}
+
+// evaluate runs an expression of JavaScript.
+func evaluate[T any](w *window, script string) T {
+	w.t.Helper()
+	v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](script))
+	if err != nil {
+		w.t.Fatalf("%s: %v", script, err)
+	}
+	return v
+}
+
+// text is that of the element which a selector finds.
+func (w *window) text(selector string) string {
+	w.t.Helper()
+	return evaluate[string](w, fmt.Sprintf(`document.querySelector(%q)?.textContent ?? 'there is no such element'`, selector))
+}
+
+// awaitThere waits until an element has a text.
+func (w *window) awaitThere(selector string, ok func(text string) bool) {
+	w.t.Helper()
+	var last string
+	if !harness.Holds(10*time.Second, func() bool { last = w.text(selector); return ok(last) }) {
+		w.t.Fatalf("%s is %q in the end", selector, last)
+	}
+}
+
+// quiet expects that nothing was complained of.
+func (w *window) quiet() {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, complaint := range w.complaints {
+		w.t.Error(complaint)
+	}
+	w.complaints = nil
+}
+
+// TestStatusPage uses the status page as its visitors do.
+func TestStatusPage(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	w := open(t)
+	p := watched(t, w, base, "--workers", "2")
+	p.refreshes()
+	p.fits()
+	p.isReached()
+	p.isRead()
+	p.pauses()
+	w.quiet()
+	p.isAlone()
+	w.close()
+	p.s.Stop(5 * time.Second)
+}
+
+// refreshes makes requests and waits until the page has counted them.
+func (p *statusPage) refreshes() {
+	p.s.T.Helper()
+	for _, n := range []string{"3", "5"} {
+		for p.Pool().Total.Answered < uint64(harness.Atoi(n)) {
+			p.s.MustServe("/", "front")
+		}
+		p.awaitThere("#total-answered", func(text string) bool { return text == n })
+	}
+	for i, worker := range p.Pool().Workers {
+		row := p.text(fmt.Sprintf("#rows tr:nth-child(%d)", i+1))
+		if !strings.Contains(row, strconv.Itoa(worker.PID)) || !strings.Contains(row, "serving") {
+			p.s.T.Errorf("row %d is %q, want worker %d, serving", i, row, worker.PID)
+		}
+	}
+}
+
+// fits looks at windows of a phone, a tablet and a desk.
+func (p *statusPage) fits() {
+	p.s.T.Helper()
+	for _, width := range []int64{390, 820, 1280} {
+		if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, 900)); err != nil {
+			p.s.T.Fatal(err)
+		}
+		if got := evaluate[int64](p.window, `document.documentElement.scrollWidth`); got > width {
+			p.s.T.Errorf("at %d pixels the page is %d wide", width, got)
+		}
+		cut := evaluate[[]string](p.window, `[...document.querySelectorAll('h1, h2, button, dt, dd, figcaption, .big, #state, td, th')].filter(e => {
+			const box = e.getBoundingClientRect();
+			return box.width > 0 && !e.closest('.scroll') && (box.left < 0 || box.right > innerWidth + 1);
+		}).map(e => e.textContent)`)
+		if len(cut) > 0 {
+			p.s.T.Errorf("at %d pixels %q are not wholly seen", width, cut)
+		}
+	}
+}
+
+// isReached goes through the page with the tabulator key alone.
+func (p *statusPage) isReached() {
+	p.s.T.Helper()
+	var reached []string
+	for range 20 {
+		if err := chromedp.Do(p.ctx, chromedp.KeyEvent("\t")); err != nil {
+			p.s.T.Fatal(err)
+		}
+		name := evaluate[string](p.window, `(e => e === document.body ? '' : e.id || e.getAttribute('aria-labelledby') || e.getAttribute('href'))(document.activeElement)`)
+		if name == "" || slices.Contains(reached, name) {
+			break // it has been all around
+		}
+		seen := evaluate[bool](p.window, `(e => getComputedStyle(e).outlineStyle !== 'none' && e.matches(':focus-visible'))(document.activeElement)`)
+		if !seen {
+			p.s.T.Errorf("nothing shows that %s has the focus", name)
+		}
+		reached = append(reached, name)
+	}
+	wanted := []string{"pause", "workers", "status.json", "metrics"}
+	for _, w := range p.Pool().Workers {
+		wanted = append(wanted, fmt.Sprintf("connections?slot=%d&pid=%d", w.Slot, w.PID))
+	}
+	for _, name := range wanted {
+		if !slices.Contains(reached, name) {
+			p.s.T.Errorf("the keyboard reaches %q, not %s", reached, name)
+		}
+	}
+}
+
+// isRead looks at the page as a screen reader does.
+func (p *statusPage) isRead() {
+	p.s.T.Helper()
+	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		p.s.T.Fatal(err)
+	}
+	roles, names := map[string]int{}, map[string]bool{}
+	for _, node := range tree.Nodes {
+		if node.Ignored || node.Role == nil {
+			continue
+		}
+		role, name := said(node.Role), said(node.Name)
+		roles[role]++
+		names[role+" "+name] = true
+	}
+	if roles["table"] != 1 || roles["columnheader"] != 12 || roles["rowheader"] != 2 || roles["row"] != 3 || roles["main"] != 1 {
+		p.s.T.Errorf("a reader finds %v; want a table of 12 columns and two workers", roles)
+	}
+	for _, want := range []string{"heading Phalanx", "heading Workers", "button Pause", "columnheader PID", "status "} {
+		if !names[want] {
+			p.s.T.Errorf("a reader finds no %q", want)
+		}
+	}
+}
+
+// said is a value of the accessibility tree as text.
+func said(v *accessibility.Value) string {
+	if v == nil {
+		return ""
+	}
+	return strings.Trim(string(v.Value), `"`)
+}
+
+// pauses holds the page by its button, and lets it go on, with the keyboard.
+func (p *statusPage) pauses() {
+	p.s.T.Helper()
+	if err := chromedp.Do(p.ctx, chromedp.Click(chromedp.CSS("#pause"))); err != nil {
+		p.s.T.Fatal(err)
+	}
+	p.awaitThere("#pause", func(text string) bool { return text == "Resume" })
+	harness.Await(p.s.T, 5*time.Second, "the end of what it fetches", p.atRest)
+	held := p.text("#total-answered")
+	fetches := `performance.getEntriesByType('resource').length`
+	before := evaluate[int](p.window, fetches)
+	p.s.MustServe("/", "front")
+	time.Sleep(2500 * time.Millisecond) // it would have asked again after 2 s
+	if now := p.text("#total-answered"); now != held || evaluate[int](p.window, fetches) != before {
+		p.s.T.Errorf("the page is paused, and %s answered became %s", held, now)
+	}
+	if err := chromedp.Do(p.ctx, chromedp.KeyEvent(" ")); err != nil { // the button still has the focus
+		p.s.T.Fatal(err)
+	}
+	p.awaitThere("#total-answered", func(text string) bool { return text != held })
+	if text := p.text("#pause"); text != "Pause" {
+		p.s.T.Errorf("the button says %q, want Pause", text)
+	}
+}
+
+// isAlone looks at the page without its script: the browser loads it anew.
+func (p *statusPage) isAlone() {
+	p.s.T.Helper()
+	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	if err != nil {
+		p.s.T.Fatal(err)
+	}
+	p.navigate("http://" + p.Addr + "/status")
+	if hidden := evaluate[bool](p.window, `document.getElementById('pause').hidden`); !hidden {
+		p.s.T.Error("there is a button that does nothing")
+	}
+	for _, w := range p.Pool().Workers {
+		if row := p.text(fmt.Sprintf("#rows tr:nth-child(%d)", w.Slot+1)); !strings.Contains(row, strconv.Itoa(w.PID)) {
+			p.s.T.Errorf("row %d is %q, want worker %d", w.Slot, row, w.PID)
+		}
+	}
+	p.s.MustServe("/", "front")
+	want := fmt.Sprint(p.Pool().Total.Answered)
+	p.awaitThere("#total-answered", func(text string) bool { return text == want })
+}
+
+// TestStatusPageHostile has clients ask for what would do harm if it were taken
+// for more than text, while the page shows their requests.
+func TestStatusPageHostile(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	lines := []string{
+		"/<script>document.title='owned'</script>",
+		`/big?<img/src=x/onerror=document.title='owned'>"'><svg/onload=document.title='owned'>&lt;{{.Base}}${7*7}`,
+		"/big?\u202egpj.exe\u2066\u200b",
+	}
+	harness.Sparse(t, filepath.Join(base, "big"), 1<<30)
+	harness.Sparse(t, filepath.Join(base, lines[0]), 1<<30)
+	const cell = "#rows [data-field=line]"
+	w := open(t)
+	p := watched(t, w, base, "--workers", "1")
+	for _, line := range lines {
+		slow := p.s.Begin(line, 64<<10)
+		underWay := func() bool { return p.Pool().Workers[0].Oldest != nil }
+		harness.Await(t, 5*time.Second, "a request under way", underWay)
+		// The server writes it, and then the script.
+		w.navigate("http://" + p.Addr + "/status")
+		shown := p.text(cell)
+		want := strings.NewReplacer("\u202e", `\u{202e}`, "\u2066", `\u{2066}`, "\u200b", `\u{200b}`).Replace("GET " + line)
+		if !strings.HasPrefix(want, strings.TrimSuffix(shown, "…")) || len(shown) < 20 {
+			t.Errorf("%q is shown as %q", want, shown)
+		}
+		evaluate[string](w, fmt.Sprintf(`document.querySelector(%q).textContent = ''`, cell))
+		p.awaitThere(cell, func(text string) bool { return text != "" })
+		if again := p.text(cell); again != shown {
+			t.Errorf("%q is written as %q by the server, and as %q by the script", line, shown, again)
+		}
+		if made := evaluate[int](w, `document.querySelectorAll('#rows script, #rows img, #rows svg').length`); made != 0 {
+			t.Errorf("%q has made %d elements", line, made)
+		}
+		if title := evaluate[string](w, `document.title`); !strings.Contains(title, "Phalanx") {
+			t.Errorf("%q has made the title %q", line, title)
+		}
+		slow.Close()
+		harness.Await(t, 5*time.Second, "the end of the request", func() bool { return !underWay() })
+	}
+	for _, complaint := range w.complaints {
+		if !strings.Contains(complaint, "net::ERR_ABORTED") { // what it fetched when it was loaded anew
+			t.Error(complaint)
+		}
+	}
+	w.close()
+	p.s.Stop(5 * time.Second)
+}
+
+// TestStatusPageServerGone takes the server away from the page and starts another.
+func TestStatusPageServerGone(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	w := open(t)
+	p := watched(t, w, base, "--workers", "1")
+	p.awaitThere("#state", func(text string) bool { return text == "serving" })
+	w.quiet()
+	p.s.Stop(5 * time.Second)
+	p.awaitThere("#state", func(text string) bool {
+		return strings.HasPrefix(text, "no answer from the server since ") && strings.HasSuffix(text, "; trying again")
+	})
+	if title := evaluate[string](w, "document.title"); title != "no answer – Phalanx" {
+		t.Errorf("the title is %q", title)
+	}
+	next := harness.Serve(t, base, "--workers", "2", "--admin", p.Addr)
+	p.awaitThere("#pid", func(text string) bool { return text == strconv.Itoa(next.PID()) })
+	p.awaitThere("#state", func(text string) bool { return text == "serving" })
+	if rows := evaluate[int](w, `document.querySelectorAll('#rows tr').length`); rows != 2 {
+		t.Errorf("it shows %d workers, want 2", rows)
+	}
+	next.Signal(syscall.SIGSTOP)
+	p.awaitThere("#state", func(text string) bool { return strings.HasPrefix(text, "no answer from the server since ") })
+	next.Signal(syscall.SIGCONT)
+	p.awaitThere("#state", func(text string) bool { return text == "serving" })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, complaint := range w.complaints {
+		if !strings.Contains(complaint, "net::ERR_") { // the browser's own word on a server that is gone
+			t.Error(complaint)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"phalanx/e2e/harness"
+)
+
+// window is a tab of a headless Chromium and the complaints it has had.
+type window struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu         sync.Mutex
+	complaints []string
+	requests   map[network.RequestID]*fetch // that have not ended
+	stirred    time.Time                    // when one last began or ended
+}
+
+// fetch is a request of the browser.
+type fetch struct {
+	kind        network.ResourceType
+	method, URL string
+	status      int64 // 0 before the response
+}
+
+func open(t *testing.T) *window {
+	t.Helper()
+	chromium := harness.Tool(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-crash-reporter", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
+	)
+	limited, stop := context.WithTimeout(t.Context(), 90*time.Second)
+	allocator, free := chromedp.NewExecAllocator(limited, options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(func() { cancel(); free(); stop() })
+
+	w := &window{t: t, ctx: ctx, requests: map[network.RequestID]*fetch{}}
+	if err := chromedp.Listen(ctx, w.observe); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *window) close() {
+	w.t.Helper()
+	if err := chromedp.Cancel(w.ctx); err != nil {
+		w.t.Errorf("close the browser: %v", err)
+	}
+}
+
+// atRest holds when the page's scripts have fetched whatever they fetch one
+// after the other.
+func (w *window) atRest() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.requests {
+		if f.kind != network.ResourceTypeMedia {
+			return false
+		}
+	}
+	return time.Since(w.stirred) > 300*time.Millisecond
+}
+
+// observe notes whatever a visitor would see in the developer's tools.
+func (w *window) observe(ev any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch ev := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		w.requests[ev.RequestID] = &fetch{kind: ev.Type, method: ev.Request.Method, URL: ev.Request.URL}
+		w.stirred = time.Now()
+	case *network.EventResponseReceived:
+		if f := w.requests[ev.RequestID]; f != nil {
+			f.status = ev.Response.Status
+		}
+		if ev.Response.Status >= 400 {
+			w.complain("%s: status %d", ev.Response.URL, ev.Response.Status)
+		}
+	case *network.EventLoadingFinished:
+		w.ended(ev.RequestID, "")
+	case *network.EventLoadingFailed:
+		w.ended(ev.RequestID, ev.ErrorText)
+	case *runtime.EventConsoleAPICalled:
+		for _, arg := range ev.Args {
+			w.complain("console.%s: %s %s", ev.Type, arg.Value, arg.Description)
+		}
+	case *runtime.EventExceptionThrown:
+		w.complain("exception: %v", ev.ExceptionDetails)
+	case *log.EventEntryAdded:
+		w.complain("%s %s: %s %s", ev.Entry.Source, ev.Entry.Level, ev.Entry.Text, ev.Entry.URL)
+	}
+}
+
+// ended notes the end of a request. Chromium cancels two that are complete: a
+// clip of which the player has enough, and a script's HEAD once it has been
+// answered, for nothing more can follow (it does so with every server).
+func (w *window) ended(id network.RequestID, failure string) {
+	f := w.requests[id]
+	if f == nil {
+		f = &fetch{URL: "an unknown request"}
+	}
+	delete(w.requests, id)
+	w.stirred = time.Now()
+	complete := f.status != 0 && (f.kind == network.ResourceTypeMedia || f.method == "HEAD")
+	if failure != "" && !(complete && failure == "net::ERR_ABORTED") {
+		w.complain("%s %s: %s", f.method, f.URL, failure)
+	}
+}
+
+func (w *window) complain(format string, args ...any) {
+	w.complaints = append(w.complaints, fmt.Sprintf(format, args...))
+}
+
+// navigate opens a page and waits until it is loaded.
+func (w *window) navigate(url string) {
+	w.t.Helper()
+	if _, err := chromedp.Run(w.ctx, chromedp.NavigateResponse(url)); err != nil {
+		w.t.Fatalf("%s: %v", url, err)
+	}
+}

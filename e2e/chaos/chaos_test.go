@@ -1,0 +1,251 @@
+package chaos
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+var (
+	chaosFor  = flag.Duration("chaos.for", 30*time.Second, "how long TestChaos lasts; every deed is done once in any case")
+	chaosSeed = flag.Uint64("chaos.seed", 0, "what TestChaos does, and when; 0 takes a new one")
+)
+
+const (
+	chaosSlots = 2
+	chaosHang  = 2 * time.Second
+	// chaosWait bounds what is waited for. A slot that dies often gets its next
+	// process after up to 10 s, and one that is closed listens for 11 s.
+	chaosWait = 40 * time.Second
+)
+
+// What the master has to say.
+var (
+	notReplaced = regexp.MustCompile(`; (worker \d+ \(pid \d+\) is not replaced|the workers go on as they are)$`)
+	lastStays   = regexp.MustCompile(`^phalanx: the last worker stays;`)
+	gaveUp      = regexp.MustCompile(`^phalanx: worker \d+( \(pid \d+\))? gave up: `)
+	namedPID    = regexp.MustCompile(`\(pid (\d+)\)`)
+)
+
+// chaos is a server to which everything happens that it promises to survive,
+// while clients who forgive nothing use it. docs/chaos.md says what counts.
+type chaos struct {
+	*harness.Server
+	again string // the command that does the same
+	began time.Time
+	rng   *rand.Rand // of the schedule; each client has its own
+	load  *load
+	toll  *toll
+
+	path     string // of the worker binary
+	good     []byte // its content
+	slots    int    // that the master was told to have
+	revived  int    // how many slots that were given up a HUP was sent for
+	refusals int    // SIGTTOU that the last worker has to survive
+	spoiled  []span // while the binary was one that does not start
+	done     map[string]int
+}
+
+// span is a part of the lines on standard error.
+type span struct {
+	from, to int
+}
+
+// TestChaos does all deeds in an order of chance, again and again, and expects
+// that no client notices, but those whose worker was killed.
+func TestChaos(t *testing.T) {
+	seed := *chaosSeed
+	if seed == 0 {
+		seed = 1 + uint64(rand.Uint32())
+	}
+	c := startChaos(t, seed)
+	if err := c.await("one worker in each slot at the start", c.settled); err != nil {
+		c.errorf("%v", err)
+		return
+	}
+	before := len(descriptors(c.PID()))
+	c.load.start(seed)
+	c.wreak(time.Now().Add(*chaosFor))
+	c.finish(before)
+}
+
+// startChaos starts a server whose binaries nobody else has.
+func startChaos(t *testing.T, seed uint64) *chaos {
+	t.Helper()
+	c := &chaos{
+		again: fmt.Sprintf("go test ./e2e/chaos -run TestChaos -chaos.seed=%d -chaos.for=%v", seed, *chaosFor),
+		began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0)), toll: &toll{}, slots: chaosSlots, done: map[string]int{},
+	}
+	t.Logf("reproduce with: %s", c.again)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("reproduce with: %s", c.again)
+		}
+	})
+	dir := harness.Copies(t, "master", "worker")
+	c.path, c.good = filepath.Join(dir, "worker"), harness.Original(t, "worker")
+	c.load = newLoad(c)
+	files := map[string]string{}
+	for _, p := range append(c.load.pages, c.load.large) {
+		files[strings.TrimPrefix(p.path, "/")] = string(p.body)
+	}
+	// Without -v, so that standard error has nothing but what the user must know.
+	c.Server = harness.ServeSilently(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
+		"--base", harness.Tree(t, files), "--workers", strconv.Itoa(chaosSlots), "--keepalive", "60s",
+		"--hang-timeout", chaosHang.String(), "--max-requests", "3000",
+	}})
+	c.load.port = c.Port
+	t.Cleanup(c.load.leave)
+	return c
+}
+
+func (c *chaos) logf(format string, args ...any) {
+	c.T.Helper()
+	c.T.Logf("%6.1f s  "+format, append([]any{time.Since(c.began).Seconds()}, args...)...)
+}
+
+func (c *chaos) errorf(format string, args ...any) {
+	c.T.Helper()
+	args = append([]any{time.Since(c.began).Seconds()}, args...)
+	c.T.Errorf("%6.1f s  "+format+"\nreproduce with: %s", append(args, c.again)...)
+}
+
+// await polls until ok holds. It looks more seldom than the other tests do,
+// for a look at all sockets takes the load's time.
+func (c *chaos) await(what string, ok func() bool) error {
+	deadline := time.Now().Add(chaosWait)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		switch {
+		case c.Gone():
+			return fmt.Errorf("the master ended with %d before there was %s:\n%s", c.Status(), what, c.Log.Tail())
+		case time.Now().After(deadline):
+			return fmt.Errorf("not within %v: %s; %d slots, processes %v:\n%s", chaosWait, what, c.slots, c.Session(), c.Log.Tail())
+		}
+		<-tick.C
+	}
+	return nil
+}
+
+// wreak does the deeds like cards of a deck that is shuffled for each round,
+// so that none is left out. The first round is always played to its end.
+func (c *chaos) wreak(until time.Time) {
+	all := deeds()
+	for round := 0; round == 0 || time.Now().Before(until); round++ {
+		for _, i := range c.rng.Perm(len(all)) {
+			if c.Gone() || round > 0 && !time.Now().Before(until) {
+				return
+			}
+			<-time.After(harness.Between(c.rng, 300*time.Millisecond, 1500*time.Millisecond))
+			c.logf("%s, %d slots", all[i].name, c.slots)
+			c.done[all[i].name]++
+			if err := all[i].do(c); err != nil {
+				// The next ones would wait for the same in vain.
+				c.errorf("%s: %v", all[i].name, err)
+				return
+			}
+		}
+	}
+}
+
+// finish ends the server beneath the downloads, and judges.
+func (c *chaos) finish(before int) {
+	err := c.await("one worker in each slot at the end", c.settled)
+	if err == nil {
+		// For each slot the master has the listening socket, the control channel,
+		// the pipe of the worker's standard error and a handle of the process.
+		limit := before + 4*max(0, c.slots-chaosSlots)
+		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
+			return len(descriptors(c.PID())) <= limit
+		})
+	}
+	if err != nil {
+		c.errorf("%v", err)
+	}
+	if c.Gone() {
+		return
+	}
+	if under := c.load.end(c.Interrupt); under == 0 {
+		c.errorf("no download was under way when the server was told to end")
+	}
+	if code := c.Wait(15 * time.Second); code != 0 {
+		c.errorf("exit status %d after SIGINT, want 0:\n%s", code, c.Log.Tail())
+	}
+	c.checkLoad()
+	c.checkDeeds()
+	c.checkLines()
+}
+
+// checkLoad wants so many requests that the result means something. In each
+// second there are a few times as many of each kind.
+func (c *chaos) checkLoad() {
+	lasted := time.Since(c.began).Seconds()
+	l := c.load
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for kind, rate := range map[string]float64{
+		kindShort: 10, kindKept: 40, kindIdle: 0.5, kindDownload: 0.3, kindRange: 0.05,
+	} {
+		c.logf("%s: %d replies", kind, l.served[kind])
+		if least := int(rate * lasted); l.served[kind] < max(1, least) {
+			c.errorf("%s: %d replies in %.0f s, want at least %d", kind, l.served[kind], lasted, max(1, least))
+		}
+	}
+	c.logf("%d connections ended as announced, %d with their worker, %d for no good reason", l.announced, l.excused, l.wrong)
+	if l.wrong > mostShown {
+		c.errorf("%d failures in all; %d are shown", l.wrong, mostShown)
+	}
+}
+
+func (c *chaos) checkDeeds() {
+	for _, d := range deeds() {
+		if c.done[d.name] == 0 {
+			c.errorf("never done: %s", d.name)
+		}
+	}
+	c.logf("done: %v", c.done)
+}
+
+// checkLines reads what the master said in all this: that each victim died, and
+// why a reload failed or the last worker stayed, and nothing else.
+func (c *chaos) checkLines() {
+	events, lines := c.Log.All()
+	if len(events) > 0 || c.Out.String() != "" {
+		c.errorf("the silent server said %v and %q", events, c.Out)
+	}
+	victims := c.toll.pids()
+	named := map[int]bool{}
+	for i, line := range lines {
+		explained := lastStays.MatchString(line) || notReplaced.MatchString(line) && c.spoiledAt(i)
+		for _, m := range namedPID.FindAllStringSubmatch(line, -1) {
+			if pid := harness.Atoi(m[1]); slices.Contains(victims, pid) {
+				named[pid], explained = true, true
+			}
+		}
+		if !explained || !strings.HasPrefix(line, "phalanx: ") {
+			c.errorf("an unexpected line on standard error: %q", line)
+		}
+	}
+	for _, pid := range victims {
+		if !named[pid] {
+			c.errorf("no line on standard error says that process %d died", pid)
+		}
+	}
+	if n := c.said(lastStays, 0); n != c.refusals {
+		c.errorf("%d lines say that the last worker stays, want %d", n, c.refusals)
+	}
+}
+
+func (c *chaos) spoiledAt(line int) bool {
+	return slices.ContainsFunc(c.spoiled, func(s span) bool { return line >= s.from && line < s.to })
+}

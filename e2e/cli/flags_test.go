@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	o := harness.Attempt(t, harness.Plan{Args: []string{"--version"}})
+	name, number, found := strings.Cut(strings.TrimSpace(o.Out), " ")
+	if o.Code != 0 || o.Err != "" || !found || name != "phalanx" || strings.Count(o.Out, "\n") != 1 {
+		t.Fatalf("%+v, want one line with a name and a version", o)
+	}
+	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}))
+	if header := s.MustGet("/").Header.Get("Server"); header != "phalanx/"+number {
+		t.Errorf("the server calls itself %q, --version says %q", header, number)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--help", "-h"} {
+		o := harness.Attempt(t, harness.Plan{Args: []string{flag}})
+		if o.Code != 0 || o.Err != "" {
+			t.Errorf("%s: exit status %d and %q", flag, o.Code, o.Err)
+		}
+		words := []string{
+			"--base", "--port", "--bind", "--model", "process", "goroutine", "serial", "--workers", "--recv", "--keepalive",
+			"--expires", "-v", "--verbose", "--log-format", "--version", "--help", "--worker ", "xample", "8080", "65536",
+			"30s", "12h", "PHALANX_",
+		}
+		for _, word := range words {
+			if !strings.Contains(o.Out, word) {
+				t.Errorf("%s does not mention %q:\n%s", flag, word, o.Out)
+			}
+		}
+		for line := range strings.Lines(o.Out) {
+			if len(strings.TrimRight(line, "\n")) > 100 {
+				t.Errorf("a line of %s is too long: %q", flag, line)
+			}
+		}
+	}
+}
+
+// TestWrongFlags gives wrong command lines. The words of each case are the flag,
+// the value and the cure.
+func TestWrongFlags(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		args  []string
+		words []string
+	}{
+		{[]string{"surplus"}, []string{"surplus", "--help"}},
+		{[]string{"--port", "0", "two", "left"}, []string{"two", "--help"}},
+		{[]string{"--", "-v"}, []string{"-v", "--help"}},
+		{[]string{"--nonsense"}, []string{"--nonsense", "--help"}},
+		{[]string{"--prot", "80"}, []string{"--prot", "--port"}},
+		{[]string{"-x"}, []string{"-x", "--help"}},
+		{[]string{"--port"}, []string{"--port", "--help"}},
+		{[]string{"--port="}, []string{"--port", "65535"}},
+		{[]string{"--port=65536"}, []string{"--port", "65536", "65535"}},
+		{[]string{"--port=-1"}, []string{"--port", "-1", "65535"}},
+		{[]string{"--port=http"}, []string{"--port", "http", "65535"}},
+		{[]string{"--port=80.5"}, []string{"--port", "80.5", "65535"}},
+		{[]string{"--workers=-3"}, []string{"--workers", "-3", "1024"}},
+		{[]string{"--workers=1025"}, []string{"--workers", "1025", "1024"}},
+		{[]string{"--workers=two"}, []string{"--workers", "two", "1024"}},
+		{[]string{"--model=serial", "--workers=4"}, []string{"--workers", "4", "serial", "process"}},
+		{[]string{"--recv=0"}, []string{"--recv", "0", "16M"}},
+		{[]string{"--recv=-1"}, []string{"--recv", "-1", "16M"}},
+		{[]string{"--recv=16777217"}, []string{"--recv", "16777217", "16M"}},
+		{[]string{"--recv=17M"}, []string{"--recv", "17M", "16M"}},
+		{[]string{"--recv=99999999999999999999"}, []string{"--recv", "99999999999999999999", "16M"}},
+		{[]string{"--recv=lots"}, []string{"--recv", "lots", "64k"}},
+		{[]string{"--keepalive=0s"}, []string{"--keepalive", "0s", "30s"}},
+		{[]string{"--keepalive=-1s"}, []string{"--keepalive", "-1s", "30s"}},
+		{[]string{"--keepalive=30"}, []string{"--keepalive", "30s"}},
+		{[]string{"--expires=-12h"}, []string{"--expires", "-12h", "12h"}},
+		{[]string{"--expires=tomorrow"}, []string{"--expires", "tomorrow", "12h"}},
+		{[]string{"--model=threads"}, []string{"--model", "threads", "goroutine"}},
+		{[]string{"--log-format=xml"}, []string{"--log-format", "xml", "console"}},
+		{[]string{"--verbose=loud"}, []string{"--verbose"}},
+		{[]string{"--bind=no such host"}, []string{"--bind", "no such host"}},
+		{[]string{"--bind=300.1.1.1"}, []string{"--bind", "300.1.1.1"}},
+		{[]string{"--base="}, []string{"--base"}},
+		{[]string{"--port=1\n2"}, []string{"--port", "65535"}},
+		{[]string{"--port=\x1b[2J"}, []string{"--port", "65535"}},
+	}
+	for _, c := range cases {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			t.Parallel()
+			o := harness.Attempt(t, harness.Plan{Args: c.args})
+			o.Rejects(t, 64, c.words...)
+			if strings.ContainsRune(o.Err, 0x1b) {
+				t.Errorf("the message hands on an escape sequence: %q", o.Err)
+			}
+		})
+	}
+}
+
+// TestRecvUnits spells sizes as people do.
+func TestRecvUnits(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	for _, size := range []string{"1", "64k", "1M", "16M", "16777216"} {
+		harness.Serve(t, base, "--recv", size).MustServe("/", "front")
+	}
+}
+
+// TestVariablesSetFlags sets every flag by its variable, and then beats each with
+// the flag.
+func TestVariablesSetFlags(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	env := []string{
+		"PHALANX_BASE=" + base, "PHALANX_PORT=0", "PHALANX_BIND=127.0.0.1", "PHALANX_MODEL=process", "PHALANX_WORKERS=3",
+		"PHALANX_RECV=2", "PHALANX_KEEPALIVE=1s", "PHALANX_EXPIRES=90m", "PHALANX_VERBOSE=3", "PHALANX_LOG_FORMAT=json",
+		"PHALANX_WORKER=" + harness.Binary("worker"),
+	}
+	s := harness.ServeAs(t, harness.Plan{Env: env, Workdir: t.TempDir()})
+	if n := len(s.Workers()); n != 3 {
+		t.Errorf("%d workers, want the 3 of PHALANX_WORKERS", n)
+	}
+	c := s.Dial()
+	r := s.MustAsk(c, harness.Request("GET", "/"))
+	if string(r.Body) != "front" {
+		t.Errorf("GET /: %q, want the page of PHALANX_BASE", r.Body)
+	}
+	if ahead := harness.Moment(t, r, "Expires").Sub(harness.Moment(t, r, "Date")); ahead != 90*time.Minute {
+		t.Errorf("Expires is %v ahead, want the 90m of PHALANX_EXPIRES", ahead)
+	}
+	s.MustEnd(c, 4*time.Second, "idle for longer than PHALANX_KEEPALIVE")
+	if sizes := s.RecvSizes(); sizes[2] == 0 || len(sizes) > 3 {
+		t.Errorf("recv() took sizes %v, want 2 of PHALANX_RECV", sizes)
+	}
+	s.Stop(5 * time.Second)
+
+	beaten := append(env, "PHALANX_WORKERS=0", "PHALANX_EXPIRES=2h", "PHALANX_MODEL=serial")
+	s = harness.ServeAs(t, harness.Plan{Env: beaten, Args: []string{"--model", "goroutine", "--expires", "1h"}})
+	if n := len(s.Workers()); n != 1 {
+		t.Errorf("%d workers, want the one of --model goroutine", n)
+	}
+	r = s.MustAsk(s.Dial(), harness.Request("GET", "/"))
+	if ahead := harness.Moment(t, r, "Expires").Sub(harness.Moment(t, r, "Date")); ahead != time.Hour || r.Closes() {
+		t.Errorf("Expires is %v ahead and the connection closes: %v; want the flags to win", ahead, r.Closes())
+	}
+}
+
+// TestWrongVariables names the variable, not a flag that nobody gave.
+func TestWrongVariables(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{
+		"PHALANX_PORT=http", "PHALANX_WORKERS=-1", "PHALANX_RECV=0", "PHALANX_KEEPALIVE=soon", "PHALANX_EXPIRES=-1s",
+		"PHALANX_MODEL=thread", "PHALANX_LOG_FORMAT=xml", "PHALANX_VERBOSE=loud", "PHALANX_BIND=nowhere.invalid",
+	} {
+		name, value, _ := strings.Cut(setting, "=")
+		harness.Attempt(t, harness.Plan{Env: []string{setting}}).Rejects(t, 64, name, value)
+	}
+	harness.Attempt(t, harness.Plan{Env: []string{"PHALANX_BASE=/no/such/directory"}}).Rejects(t, 78, "/no/such/directory")
+	harness.Attempt(t, harness.Plan{Env: []string{"PHALANX_WORKER=/no/such/worker"}}).Rejects(t, 78, "/no/such/worker")
+}

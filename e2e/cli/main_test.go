@@ -1,0 +1,10 @@
+// Package cli starts the real binaries with right and wrong flags, variables and files.
+package cli
+
+import (
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+// TestUnusableBase gives directories that cannot be served.
+func TestUnusableBase(t *testing.T) {
+	t.Parallel()
+	dir := harness.Tree(t, map[string]string{"file": "no directory"})
+	cases := []struct {
+		name, base string
+		prepare    func(path string) error
+		words      []string
+	}{
+		{"missing", "gone", nil, []string{"no such", "another"}},
+		{"file", "file", nil, []string{"not a directory", "give"}},
+		{"beneath a file", "file/beneath", nil, []string{"file/beneath"}},
+		{"unreadable", "locked", func(p string) error { return os.Mkdir(p, 0) }, []string{"permission denied", "chmod"}},
+		{"not searchable", "listed", func(p string) error { return os.Mkdir(p, 0o444) }, []string{"permission denied", "chmod"}},
+		{"fifo", "pipe", func(p string) error { return syscall.Mkfifo(p, 0o666) }, []string{"not a directory", "give"}},
+		{"dangling", "link", func(p string) error { return os.Symlink("nowhere", p) }, []string{"no such"}},
+		{"odd name", "a\nb", nil, []string{"no such"}},
+	}
+	for _, c := range cases {
+		path := filepath.Join(dir, c.base)
+		if c.prepare != nil {
+			if err := c.prepare(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Run(c.name, func(t *testing.T) {
+			words := append(c.words, "--base", dir)
+			harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"--port", "0", "--base", path}}).Rejects(t, 78, words...)
+		})
+	}
+}
+
+// TestBaseThroughSymlink serves a base that is itself reached through a link, by a
+// relative path.
+func TestBaseThroughSymlink(t *testing.T) {
+	t.Parallel()
+	dir := harness.Tree(t, map[string]string{"real/index.html": "front"})
+	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.ServeAs(t, harness.Plan{Workdir: dir, Args: harness.Verbosely("link")})
+	s.MustServe("/", "front")
+	s = harness.ServeAs(t, harness.Plan{Workdir: filepath.Join(dir, "real"), Args: harness.Verbosely("link")[2:]})
+	s.MustServe("/", "front")
+}
+
+// TestPrivilegedPort asks for a port that only root may take.
+func TestPrivilegedPort(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := harness.Atoi(strings.TrimSpace(string(text))) - 1
+	if port < 1 {
+		t.Logf("this machine lets everybody take every port")
+		return
+	}
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	o := harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base}})
+	o.Rejects(t, 78, "--port", strconv.Itoa(port), "privilege", "1024")
+}
+
+// TestBindForeignAddress binds to an address that this machine does not have.
+func TestBindForeignAddress(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	o := harness.Attempt(t, harness.Plan{Args: []string{"--bind", "203.0.113.7", "--port", "0", "--base", base}})
+	if o.Code != 1 && o.Code != 78 {
+		t.Errorf("exit status %d, want 1 or 78", o.Code)
+	}
+	o.Rejects(t, o.Code, "--bind", "203.0.113.7")
+}
+
+// TestUnusableWorkerBinary gives workers that are none. Whatever they do, the master
+// ends, says which binary is at fault, and frees the port.
+func TestUnusableWorkerBinary(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	dir := harness.Tree(t, map[string]string{"text": "not a program", "directory/file": ""})
+	impostor := harness.Program(t, "impostor")
+	cases := []struct {
+		name, worker string
+		env          []string
+		code         int
+		words        []string
+	}{
+		{"missing", dir + "/gone", nil, 78, nil},
+		{"directory", dir + "/directory", nil, 78, nil},
+		{"not executable", dir + "/text", nil, 78, nil},
+		{"ends with 0", "/bin/true", nil, 78, nil},
+		{"ends with 1", "/bin/false", nil, 78, nil},
+		{"master itself", harness.Binary("master"), nil, 78, nil},
+		{"never ready", impostor, []string{"IMPOSTOR=mute"}, 78, nil},
+		{"never ready nor interrupted", impostor, []string{"IMPOSTOR=deaf"}, 78, nil},
+		{"other version", impostor, []string{"IMPOSTOR=old"}, 78, []string{"0.0.0-impostor"}},
+		{"garbage", impostor, []string{"IMPOSTOR=garbage"}, 78, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			port := harness.FreePort(t)
+			args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base, "--worker", c.worker}
+			o := harness.Attempt(t, harness.Plan{Args: args, Env: c.env})
+			o.Rejects(t, c.code, append(c.words, "--worker", c.worker)...)
+			harness.MustBeFree(t, port)
+		})
+	}
+}
+
+// TestWorkerStartErrorIsShown starts a worker that dies at once and says why: the pool is
+// given up, with the worker's own reason.
+func TestWorkerStartErrorIsShown(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	port := harness.FreePort(t)
+	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base, "--worker", harness.Program(t, "impostor")}
+	o := harness.Attempt(t, harness.Plan{Args: args, Env: []string{"IMPOSTOR=dying"}})
+	if o.Code == 0 {
+		t.Error("exit status 0, want another")
+	}
+	o.Rejects(t, o.Code, "the impostor's last words")
+	harness.MustBeFree(t, port)
+}
+
+// TestWorkerBesideMaster starts a master that has no worker in its directory.
+func TestWorkerBesideMaster(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	alone := harness.Copies(t, "master")
+	master := filepath.Join(alone, "master")
+	harness.Attempt(t, harness.Plan{Binary: master, Args: []string{"--port", "0", "--base", base}}).Rejects(t, 78, "--worker", alone+"/worker")
+
+	// With the worker named it serves, also when it is found through a link.
+	s := harness.ServeAs(t, harness.Plan{Binary: master, Args: append(harness.Verbosely(base), "--worker", harness.Binary("worker"))})
+	s.MustServe("/", "front")
+	link := filepath.Join(harness.OpenDir(t), "phalanx")
+	if err := os.Symlink(harness.Binary("master"), link); err != nil {
+		t.Fatal(err)
+	}
+	s = harness.ServeAs(t, harness.Plan{Binary: link, Args: harness.Verbosely(base)})
+	s.MustServe("/", "front")
+}

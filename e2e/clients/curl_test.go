@@ -1,0 +1,229 @@
+package clients
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+// curlTree is what curl is let loose on.
+func curlTree(t *testing.T) (base string, data []byte) {
+	t.Helper()
+	data = harness.Noise("curl", 3<<20+123)
+	base = harness.Tree(t, map[string]string{
+		"site/index.html": "front", "site/data.bin": string(data), "site/a b.txt": "space", "secret.txt": "SECRET",
+		"site/app.js": "let identity;", "site/app.js.gz": zipped(t, "let gzip;"),
+		"site/zst.js": "let identity;", "site/zst.js.zst": stored(t, "let zstd;"),
+		"site/br.js": "let identity;", "site/br.js.br": storedBrotli(t, "let brotli;"),
+	})
+	for _, name := range harness.FilesOf(t, base) {
+		harness.Aged(t, filepath.Join(base, name))
+	}
+	return filepath.Join(base, "site"), data
+}
+
+func zipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write([]byte(text))
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// stored is a zstd frame (RFC 8878 §3.1.1) of one raw block: a single segment
+// with a size of one byte.
+func stored(t *testing.T, text string) string {
+	t.Helper()
+	if len(text) > 255 {
+		t.Fatal("too long for a size of one byte")
+	}
+	n := byte(len(text))
+	return "\x28\xb5\x2f\xfd\x20" + string([]byte{n, n<<3 | 1, n >> 5, 0}) + text
+}
+
+// storedBrotli is a brotli stream (RFC 7932 §9) of one uncompressed
+// meta-block: a window of 16 bits, no last block, four nibbles of length, the
+// mark of an uncompressed one; then an empty last block.
+func storedBrotli(t *testing.T, text string) string {
+	t.Helper()
+	if len(text) == 0 || len(text) > 1<<16 {
+		t.Fatal("too long for four nibbles")
+	}
+	bits := uint32(len(text)-1)<<4 | 1<<20
+	return string([]byte{byte(bits), byte(bits >> 8), byte(bits >> 16)}) + text + "\x03"
+}
+
+func TestCurl(t *testing.T) {
+	t.Parallel()
+	base, data := curlTree(t)
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		curl := visit(t, "curl")
+		t.Run("resume", func(t *testing.T) { curlResumes(t, s, curl, data) })
+		t.Run("ranges", func(t *testing.T) { curlRanges(t, s, curl, data) })
+		t.Run("conditions", func(t *testing.T) { curlAsksAgain(t, s, curl) })
+		t.Run("traversal", func(t *testing.T) { curlTraverses(t, s, curl) })
+		t.Run("bodies", func(t *testing.T) { curlUploads(t, s, curl) })
+		t.Run("codings", func(t *testing.T) { curlDecodes(t, s, curl) })
+		t.Run("kept alive", func(t *testing.T) { curlKeeps(t, s, curl, model != "serial") })
+	})
+}
+
+// curlResumes interrupts a download, goes on, and asks for what is there.
+func curlResumes(t *testing.T, s *harness.Server, curl *guest, data []byte) {
+	harness.Write(t, curl.at("data.bin"), data[:1<<20])
+	curl.run("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
+	curl.holds("data.bin", data)
+	if got := statuses(s, "/data.bin", 1); !slices.Equal(got, []int{206}) {
+		t.Errorf("resuming was answered with %v, want 206", got)
+	}
+	// 416: there is nothing left to send.
+	said, code := curl.try("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
+	if code != 0 && !strings.Contains(said, "416") {
+		t.Errorf("resuming a complete file: exit status %d, %s", code, said)
+	}
+	curl.holds("data.bin", data)
+	// A server that must not send the rest of another version.
+	harness.Write(t, curl.at("other.bin"), data[:1000])
+	curl.run("-sS", "-C", "-", "-H", `If-Range: "other"`, "-o", "whole.bin", s.URL("/data.bin"))
+	curl.holds("whole.bin", data)
+}
+
+func curlRanges(t *testing.T, s *harness.Server, curl *guest, data []byte) {
+	n := len(data)
+	for _, c := range []struct {
+		spec string
+		want []byte
+	}{
+		{"0-0", data[:1]}, {"100-199", data[100:200]}, {"-50", data[n-50:]}, {fmt.Sprintf("%d-", n-3), data[n-3:]},
+		{fmt.Sprintf("5-%d", 2*n), data[5:]}, {"0-9,5-19", data[:20]},
+	} {
+		curl.run("-sS", "-f", "-r", c.spec, "-o", "part", s.URL("/data.bin"))
+		curl.holds("part", c.want)
+	}
+	said := curl.run("-sS", "-f", "-i", "-r", "0-9,100-109", s.URL("/data.bin"))
+	if strings.Count(said, "\r\nContent-Range: bytes ") != 2 || !strings.Contains(said, "multipart/byteranges") {
+		t.Errorf("two ranges: %.300q", said)
+	}
+	if said, _ := curl.try("-sS", "-i", "-r", fmt.Sprintf("%d-", n), s.URL("/data.bin")); !strings.HasPrefix(said, "HTTP/1.1 416 ") {
+		t.Errorf("a range behind the end: %.100q", said)
+	}
+}
+
+// curlAsksAgain fetches a file only if it has changed.
+func curlAsksAgain(t *testing.T, s *harness.Server, curl *guest) {
+	want := func(what, want string, args ...string) {
+		t.Helper()
+		args = slices.Concat([]string{"-sS", "-R", "-w", "%{http_code}", "-o"}, args, []string{s.URL("/index.html")})
+		if got := curl.run(args...); got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+		curl.holds("page", []byte("front"))
+	}
+	want("-R", "200", "page")
+	want("-z with the same time", "304", "page", "-z", "page")
+	want("-z with an earlier date", "200", "page", "-z", "Mon, 01 Jan 2001 00:00:00 GMT")
+	want("unmodified since", "412", "refused", "-H", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT")
+	want("--etag-save", "200", "page", "--etag-save", "etag")
+	want("--etag-compare", "304", "page", "--etag-compare", "etag")
+	harness.Write(t, curl.at("etag"), []byte(`"other"`))
+	want("--etag-compare with another", "200", "page", "--etag-compare", "etag")
+}
+
+// curlTraverses sends paths as they are typed.
+func curlTraverses(t *testing.T, s *harness.Server, curl *guest) {
+	for _, path := range []string{"/../secret.txt", "/%2e%2e/secret.txt", "/./../secret.txt", "/..%2fsecret.txt", "/x/../../secret.txt", "/../../../../etc/passwd"} {
+		said := curl.run("-sS", "--path-as-is", "-w", "\n%{http_code}", s.URL(path))
+		if strings.Contains(said, "SECRET") || strings.Contains(said, "root:") || !strings.HasSuffix(said, "\n404") {
+			t.Errorf("%s: %q", path, said)
+		}
+	}
+	if said := curl.run("-sS", s.URL("/a%20b.txt")); said != "space" {
+		t.Errorf("/a%%20b.txt: %q", said)
+	}
+}
+
+// curlUploads sends bodies, which nobody here has a use for: they are read
+// away where the request may have one, and else refused.
+func curlUploads(t *testing.T, s *harness.Server, curl *guest) {
+	harness.Write(t, curl.at("small"), harness.Noise("small", 300_000))
+	harness.Write(t, curl.at("large"), harness.Noise("large", 2<<20))
+	code := func(args ...string) (said, code string) {
+		t.Helper()
+		all, _ := curl.try(append([]string{"-sS", "-v", "-w", "\n%{http_code}", "-o", "out"}, append(args, s.URL("/index.html"))...)...)
+		return all, all[strings.LastIndexByte(all, '\n')+1:]
+	}
+	const expect = "Expect: 100-continue"
+	for _, c := range []struct {
+		what, want string
+		continues  bool
+		args       []string
+	}{
+		{"a body behind 100 Continue", "200", true, []string{"-X", "GET", "-H", expect, "--data-binary", "@small"}},
+		{"chunks behind 100 Continue", "200", true, []string{"-X", "GET", "-H", expect, "-H", "Transfer-Encoding: chunked", "--data-binary", "@small"}},
+		{"chunks", "200", false, []string{"-X", "GET", "-H", "Expect:", "-H", "Transfer-Encoding: chunked", "--data-binary", "@small"}},
+		{"a body that is announced as too long", "413", false, []string{"-X", "GET", "-H", expect, "--data-binary", "@large"}},
+		{"chunks that become too long", "413", false, []string{"-X", "GET", "-H", "Expect:", "-H", "Transfer-Encoding: chunked", "--data-binary", "@large"}},
+		{"PUT", "405", false, []string{"-T", "small"}},
+		{"PUT in chunks", "405", false, []string{"-T", "large", "-H", "Transfer-Encoding: chunked"}},
+		{"POST", "405", false, []string{"--data-binary", "@large", "-H", expect}},
+	} {
+		said, got := code(c.args...)
+		if got != c.want {
+			t.Errorf("%s: %s, want %s\n%.2000s", c.what, got, c.want, said)
+		}
+		if strings.Contains(said, "< HTTP/1.1 100 ") != c.continues {
+			t.Errorf("%s: 100 Continue must be %v\n%.2000s", c.what, c.continues, said)
+		}
+	}
+}
+
+// curlDecodes gets each ready-made coding, and decodes it.
+func curlDecodes(t *testing.T, s *harness.Server, curl *guest) {
+	for name, want := range map[string]string{"/app.js": "let gzip;", "/br.js": "let brotli;", "/zst.js": "let zstd;"} {
+		version := curl.run("--version")
+		if name == "/br.js" && !strings.Contains(version, "brotli") || name == "/zst.js" && !strings.Contains(version, "zstd") {
+			t.Logf("this curl cannot decode %s", name)
+			continue
+		}
+		if got := curl.run("-sS", "--compressed", s.URL(name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if got := curl.run("-sS", s.URL(name)); got != "let identity;" {
+			t.Errorf("%s as it is: %q", name, got)
+		}
+	}
+}
+
+// curlKeeps fetches several URLs at once and looks whether they came over
+// one connection.
+func curlKeeps(t *testing.T, s *harness.Server, curl *guest, kept bool) {
+	args := []string{"-sS", "-v"}
+	for i := range 5 {
+		args = append(args, "-o", fmt.Sprint("file", i), s.URL("/a%20b.txt?"+strconv.Itoa(i)))
+	}
+	said := curl.run(args...)
+	for i := range 5 {
+		curl.holds(fmt.Sprint("file", i), []byte("space"))
+	}
+	want := 5
+	if kept {
+		want = 1
+	}
+	if opened := strings.Count(said, "Connected to "); opened != want {
+		t.Errorf("5 requests opened %d connections, want %d:\n%.3000s", opened, want, said)
+	}
+}

@@ -1,0 +1,276 @@
+package differential
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// class is a kind of difference between Phalanx and a peer. Its name stands
+// in docs/differences.md, with the reason for it.
+type class struct {
+	name string
+	fits func(q *question, d difference) bool
+}
+
+// classes are all kinds of differences; the first that fits counts.
+func classes() []class {
+	return slices.Concat(messageClasses(), pathClasses(), conditionClasses(), rangeClasses(), codingClasses(), fieldClasses())
+}
+
+// is reports whether the status differs, from one of ours to one of theirs.
+// Ranges of statuses are written as in "2xx"; "any" is anything at all.
+func (d difference) is(ours, theirs string) bool {
+	return d.aspect == "status" && among(d.ours, ours) && among(d.theirs, theirs)
+}
+
+func among(status, list string) bool {
+	return slices.ContainsFunc(strings.Fields(list), func(one string) bool {
+		return one == status || one == "any" || strings.HasSuffix(one, "xx") && len(status) == 3 && one[0] == status[0]
+	})
+}
+
+// isDate reports whether a value is one of the dates of RFC 9110 §5.6.7.
+func isDate(value string) bool {
+	_, err := http.ParseTime(value)
+	return err == nil
+}
+
+func conditionClasses() []class {
+	ignored := "200 206 304 416"
+	return []class{
+		{"an asterisk among tags", func(q *question, d difference) bool {
+			return strings.HasPrefix(q.value("If-Match"), "*,") && d.is("412", ignored) ||
+				strings.HasPrefix(q.value("If-None-Match"), "*,") && d.is("200 206 416", "304")
+		}},
+		{"a tag with something behind it", func(q *question, d difference) bool {
+			return strings.HasSuffix(q.value("If-Match"), "junk") && d.is(ignored, "412") ||
+				strings.HasSuffix(q.value("If-None-Match"), "junk") && d.is("304", "200 206 416")
+		}},
+		{"a date with +0000", func(q *question, d difference) bool {
+			return strings.HasSuffix(q.value("If-Modified-Since"), "+0000") && d.is("200 206 416", "304") ||
+				strings.HasSuffix(q.value("If-Unmodified-Since"), "+0000") && d.is(ignored, "412") ||
+				strings.HasSuffix(q.value("If-Range"), "+0000") && d.is("200", "206 416")
+		}},
+		{"If-Unmodified-Since that is no date", func(q *question, d difference) bool {
+			return q.has("If-Unmodified-Since") && !isDate(q.value("If-Unmodified-Since")) && d.is(ignored, "412")
+		}},
+		{"If-Unmodified-Since beside If-Match", func(q *question, d difference) bool {
+			return q.has("If-Unmodified-Since") && q.has("If-Match") && d.is(ignored, "412")
+		}},
+		{"a list of tags without a tag", func(q *question, d difference) bool {
+			return q.has("If-Match") && q.value("If-Match") == "" && d.is("412", ignored) ||
+				q.has("If-None-Match") && q.value("If-None-Match") == "" && d.is("200 206 416", "304")
+		}},
+		{"If-Modified-Since beside If-None-Match", func(q *question, d difference) bool {
+			return q.has("If-Modified-Since") && q.has("If-None-Match") && d.is("304", "200 206 416")
+		}},
+		{"If-Modified-Since later than the file", func(q *question, d difference) bool {
+			at, err := http.ParseTime(q.value("If-Modified-Since"))
+			return d.peer == "nginx" && err == nil && at.After(harness.Modified()) && d.is("304", "200 206 416")
+		}},
+		{"If-Modified-Since in the future", func(q *question, d difference) bool {
+			at, err := http.ParseTime(q.value("If-Modified-Since"))
+			return err == nil && at.After(time.Now()) && d.is("304", "200 206 416")
+		}},
+		{"a 304 beside a precondition that holds", func(q *question, d difference) bool {
+			return (q.has("If-Match") || q.has("If-Unmodified-Since")) && d.is("304", "200 206 416")
+		}},
+		{"a weak tag beside Range", func(q *question, d difference) bool {
+			return strings.Contains(q.value("If-None-Match"), "W/") && q.has("Range") && d.is("304", "200 206 416")
+		}},
+	}
+}
+
+func rangeClasses() []class {
+	several := func(q *question) bool { return strings.Contains(q.value("Range"), ",") }
+	return []class{
+		{"Range with HEAD", func(q *question, d difference) bool {
+			return q.method == "HEAD" && q.has("Range") && d.is("200", "206 416")
+		}},
+		{"Range in an unknown unit", func(q *question, d difference) bool {
+			unit, _, _ := strings.Cut(q.value("Range"), "=")
+			return q.has("Range") && !strings.EqualFold(unit, "bytes") && d.is("200", "206 416")
+		}},
+		{"Range that is malformed", func(q *question, d difference) bool {
+			return q.has("Range") && !soundRange(q.value("Range")) && d.is("200", "206 416")
+		}},
+		{"If-Range that is no validator", func(q *question, d difference) bool {
+			value := q.value("If-Range")
+			return q.has("If-Range") && (value == "" || strings.Contains(value, "{tag}, ")) && d.is("200", "206 416")
+		}},
+		{"Range on an empty file", func(q *question, d difference) bool {
+			return q.file == "empty.txt" && d.is("200", "206 416")
+		}},
+		{"bytes in capitals", func(q *question, d difference) bool {
+			return strings.HasPrefix(strings.ToLower(q.value("Range")), "bytes=") && !strings.HasPrefix(q.value("Range"), "bytes=") && d.is("206", "416")
+		}},
+		{"a position beyond 2^63", func(q *question, d difference) bool {
+			return strings.Contains(q.value("Range"), "99999999999999999999") && d.is("200 206 416", "200 206 416")
+		}},
+		{"an empty element among ranges", func(q *question, d difference) bool {
+			return slices.Contains(elements(q.value("Range")), "") && d.is("206", "200 416")
+		}},
+		{"ranges that add up to the file", func(q *question, d difference) bool {
+			return several(q) && sumOfRanges(q.value("Range"), q.size) >= q.size && d.is("206", "200")
+		}},
+		{"a suffix of no bytes", func(q *question, d difference) bool {
+			return slices.Contains(elements(q.value("Range")), "-0") && q.file != "empty.txt" && d.is("206 416", "200 206")
+		}},
+		{"white space among ranges", func(q *question, d difference) bool {
+			return strings.Contains(q.value("Range"), " ") && soundRange(q.value("Range")) && d.is("206 416", "200")
+		}},
+		{"more than 64 ranges", func(q *question, d difference) bool {
+			return strings.Count(q.value("Range"), ",") > 64 && d.is("200", "206 416")
+		}},
+		{"ranges that overlap or touch", func(q *question, d difference) bool {
+			return several(q) && d.status == 206 &&
+				slices.Contains([]string{"body", "Content-Length", "Content-Range", "Content-Type"}, d.aspect)
+		}},
+	}
+}
+
+// elements are those of the list in a Range, without white space.
+func elements(value string) []string {
+	_, list, _ := strings.Cut(value, "=")
+	all := strings.Split(list, ",")
+	for i := range all {
+		all[i] = strings.Trim(all[i], " \t")
+	}
+	return all
+}
+
+// sumOfRanges is how many bytes a Range asks for, some of them perhaps twice.
+func sumOfRanges(value string, size int) int {
+	sum := 0
+	for _, element := range elements(value) {
+		first, last, _ := strings.Cut(element, "-")
+		end := uint64(size)
+		switch {
+		case element == "":
+			continue
+		case first == "":
+			sum += int(min(number(last), end))
+			continue
+		case last != "":
+			end = min(number(last)+1, end)
+		}
+		sum += int(end - min(number(first), end))
+	}
+	return sum
+}
+
+// soundRange reports whether a value follows the grammar of RFC 9110 §14.1.1
+// and §14.1.2, in bytes.
+func soundRange(value string) bool {
+	unit, _, ok := strings.Cut(value, "=")
+	if !ok || !strings.EqualFold(unit, "bytes") {
+		return false
+	}
+	specs := 0
+	for _, element := range elements(value) {
+		first, last, dash := strings.Cut(element, "-")
+		switch {
+		case element == "":
+			continue
+		case !dash, first == "" && last == "", strings.Trim(first+last, "0123456789") != "":
+			return false
+		case first != "" && last != "" && number(last) < number(first):
+			return false
+		}
+		specs++
+	}
+	return specs > 0
+}
+
+// number is the value of digits; too many of them are beyond any file.
+func number(digits string) uint64 {
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 1 << 63
+	}
+	return n
+}
+
+func codingClasses() []class {
+	coded := func(q *question, d difference) bool {
+		switch d.aspect {
+		case "status":
+			return d.is("200", "304") || d.is("304", "200")
+		case "Content-Encoding":
+			return (d.ours == "gzip") == wantsGzip(q.value("Accept-Encoding"))
+		}
+		return slices.Contains([]string{"body", "Content-Length", "Content-Range"}, d.aspect)
+	}
+	return []class{
+		{"a range of a file in gzip", func(q *question, d difference) bool {
+			return q.file == "app.js" && q.has("Range") && d.is("206", "200")
+		}},
+		{"a file that lies ready in gzip", func(q *question, d difference) bool {
+			return q.file == "app.js" && d.peer != "nginx" && coded(q, d)
+		}},
+		{"weights in Accept-Encoding", func(q *question, d difference) bool {
+			return q.file == "app.js" && d.peer == "nginx" && coded(q, d)
+		}},
+	}
+}
+
+// wantsGzip reads Accept-Encoding (RFC 9110 §12.5.3): whether gzip is
+// acceptable and not less welcome than identity. A malformed weight is none,
+// and a parameter that is no weight counts for nothing.
+func wantsGzip(accept string) bool {
+	weights := map[string]float64{}
+	for element := range strings.SplitSeq(strings.ToLower(accept), ",") {
+		name, parameter, _ := strings.Cut(element, ";")
+		weight := 1.0
+		if value, weighted := strings.CutPrefix(strings.TrimSpace(parameter), "q="); weighted {
+			q, err := strconv.ParseFloat(value, 64)
+			if weight = q; err != nil || q > 1 {
+				weight = 0
+			}
+		}
+		weights[strings.TrimPrefix(strings.TrimSpace(name), "x-")] = weight
+	}
+	gzip, named := weights["gzip"]
+	if !named {
+		gzip = weights["*"]
+	}
+	return gzip > 0 && gzip >= weights["identity"]
+}
+
+// fieldClasses are about fields of like answers.
+func fieldClasses() []class {
+	return []class{
+		{"Vary on what could be compressed", func(_ *question, d difference) bool {
+			return d.aspect == "Vary" && d.ours == "Accept-Encoding" && d.theirs == ""
+		}},
+		{"Accept-Ranges", func(_ *question, d difference) bool {
+			return d.aspect == "Accept-Ranges"
+		}},
+		{"Location of a path with doubled slashes", func(q *question, d difference) bool {
+			return d.aspect == "Location" && strings.Contains(q.target, "//")
+		}},
+		{"Last-Modified of a 304", func(_ *question, d difference) bool {
+			return d.aspect == "Last-Modified" && d.status == 304 && d.theirs == ""
+		}},
+		{"Last-Modified of a redirection", func(_ *question, d difference) bool {
+			return d.aspect == "Last-Modified" && d.status == 301 && d.theirs == ""
+		}},
+		{"Content-Type of app.js.gz", func(q *question, d difference) bool {
+			return d.aspect == "Content-Type" && q.file == "app.js.gz" && d.ours == "application/gzip"
+		}},
+		{"Content-Type of an unknown extension", func(_ *question, d difference) bool {
+			return d.aspect == "Content-Type" && d.ours == "application/octet-stream" && d.theirs == ""
+		}},
+		{"Content-Range of a 416", func(_ *question, d difference) bool {
+			return d.aspect == "Content-Range" && d.status == 416 && d.theirs == ""
+		}},
+		{"Content-Length of an empty file", func(q *question, d difference) bool {
+			return d.aspect == "Content-Length" && q.method == "HEAD" && d.ours == "0" && d.theirs == ""
+		}},
+	}
+}

@@ -1,0 +1,198 @@
+package differential
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// peers are the servers that Phalanx is compared with, as they are called in
+// docs/differences.md.
+func peers() []string { return []string{"nginx", "Apache", "Go"} }
+
+// peerTypes are the media types that every server is told of, by extension.
+func peerTypes() map[string]string {
+	return map[string]string{
+		"html": "text/html", "css": "text/css", "js": "text/javascript", "txt": "text/plain",
+		"png": "image/png", "bin": "application/octet-stream", "json": "application/json",
+	}
+}
+
+// startPeer starts a server for the directory with as little configuration
+// as it needs, and returns its port. It ends with the test.
+func startPeer(t *testing.T, name, root string) int {
+	t.Helper()
+	const cure = "run scripts/test-tools.sh"
+	port := harness.FreePort(t)
+	dir := harness.OpenDir(t)
+	config := filepath.Join(dir, "config")
+	switch name {
+	case "nginx":
+		harness.Write(t, config, []byte(nginxConfig(dir, root, port)))
+		startForeign(t, port, harness.Tool(t, cure, "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
+	case "Apache":
+		harness.Write(t, filepath.Join(dir, "types"), []byte(apacheTypes()))
+		harness.Write(t, config, []byte(apacheConfig(dir, root, port)))
+		startForeign(t, port, harness.Tool(t, cure, "apache2", "/usr/sbin/apache2", "httpd"), "-d", dir, "-f", config, "-DFOREGROUND")
+	default:
+		return serveInProcess(t, root)
+	}
+	return port
+}
+
+// startForeign starts a server and ends it, and it alone, with the test.
+func startForeign(t *testing.T, port int, name string, args ...string) {
+	t.Helper()
+	said := harness.NewJournal()
+	cmd := exec.Command(name, args...)
+	cmd.Env = harness.BareEnv()
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		// How it ends is of no interest.
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	t.Cleanup(func() {
+		// It may be gone by now, and then there is nothing to do.
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s does not end", name)
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-exited
+		}
+	})
+	harness.Await(t, 10*time.Second, name+" to listen", func() bool {
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s", name, said)
+		default:
+		}
+		return !harness.Refused(port)
+	})
+}
+
+func nginxConfig(dir, root string, port int) string {
+	var b strings.Builder
+	if os.Geteuid() == 0 {
+		b.WriteString("user root;\n")
+	}
+	fmt.Fprintf(&b, `daemon off;
+worker_processes 1;
+pid %s/pid;
+error_log stderr emerg;
+events { worker_connections 64; }
+http {
+access_log off;
+default_type application/octet-stream;
+keepalive_requests 1000000;
+gzip_static on;
+gzip_vary on;
+server { listen 127.0.0.1:%d; root %s; }
+`, dir, port, root)
+	for _, part := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&b, "%s_temp_path %s/%s;\n", part, dir, part)
+	}
+	b.WriteString("types {\n")
+	for extension, kind := range peerTypes() {
+		fmt.Fprintf(&b, "%s %s;\n", kind, extension)
+	}
+	b.WriteString("}\n}\n")
+	return b.String()
+}
+
+func apacheConfig(dir, root string, port int) string {
+	var b strings.Builder
+	for _, module := range []string{"mpm_event", "authz_core", "mime", "dir"} {
+		fmt.Fprintf(&b, "LoadModule %s_module %s/mod_%s.so\n", module, apacheModules(), module)
+	}
+	if os.Geteuid() == 0 {
+		fmt.Fprintf(&b, "User #%d\nGroup #%d\n", harness.Nobody, harness.Nobody)
+	}
+	fmt.Fprintf(&b, `Listen 127.0.0.1:%d
+ServerName phalanx.test
+ServerRoot %q
+PidFile pid
+DefaultRuntimeDir %q
+ErrorLog /dev/stderr
+LogLevel emerg
+StartServers 1
+ThreadsPerChild 8
+MaxRequestWorkers 8
+ServerLimit 1
+MaxKeepAliveRequests 0
+KeepAliveTimeout 60
+TypesConfig types
+DirectoryIndex index.html
+DocumentRoot %q
+<Directory %q>
+Require all granted
+</Directory>
+`, port, dir, dir, root, root)
+	return b.String()
+}
+
+// apacheModules is where the modules lie: Debian's place or that of others.
+func apacheModules() string {
+	for _, dir := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"} {
+		if _, err := os.Stat(dir); err == nil {
+			return dir
+		}
+	}
+	return "modules"
+}
+
+func apacheTypes() string {
+	var b strings.Builder
+	for extension, kind := range peerTypes() {
+		fmt.Fprintf(&b, "%s %s\n", kind, extension)
+	}
+	return b.String()
+}
+
+// serveInProcess is Go's own file server. It makes no entity tags but
+// honours those that it finds, so it is given some.
+func serveInProcess(t *testing.T, root string) int {
+	t.Helper()
+	files := http.FileServer(http.Dir(root))
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, err := os.Stat(filepath.Join(root, filepath.FromSlash(r.URL.Path)))
+		if err == nil && info.IsDir() && strings.HasSuffix(r.URL.Path, "/") {
+			info, err = os.Stat(filepath.Join(root, filepath.FromSlash(r.URL.Path), "index.html"))
+		}
+		if err == nil && info.Mode().IsRegular() {
+			w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+		}
+		files.ServeHTTP(w, r)
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
+	served := make(chan struct{})
+	go func() {
+		// It ends with ErrServerClosed, by the cleanup.
+		_ = s.Serve(l)
+		close(served)
+	}()
+	t.Cleanup(func() { s.Close(); <-served })
+	return l.Addr().(*net.TCPAddr).Port
+}

@@ -1,0 +1,39 @@
+package harness
+
+import (
+	"time"
+)
+
+// Asker sends requests to one server, over one connection as long as that
+// lasts.
+type Asker struct {
+	Port int
+	Conn *Client
+}
+
+// Close ends the connection, if there is one.
+func (a *Asker) Close() {
+	if a.Conn != nil {
+		a.Conn.Close()
+		a.Conn = nil
+	}
+}
+
+// Fetch is a request on a connection that is kept as long as it lasts.
+func (a *Asker) Fetch(text string) (*Reply, error) {
+	if a.Conn == nil {
+		conn, err := Connect(a.Port)
+		if err != nil {
+			return nil, err
+		}
+		a.Conn = conn
+	}
+	if err := a.Conn.SetDeadline(time.Now().Add(Patience)); err != nil {
+		return nil, err
+	}
+	r, err := a.Conn.Ask(text)
+	if err != nil || r.Closes() {
+		a.Close()
+	}
+	return r, err
+}

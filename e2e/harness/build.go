@@ -1,0 +1,135 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// directories are those of one test process. Every user can enter them.
+type directories struct {
+	programs string // the master, the worker, and whatever else is executed
+	memory   string // for trees: where there is a tmpfs, sparse files cost nothing
+}
+
+// dirs is set by Main before the first test.
+var dirs directories
+
+// makeDirs makes the directories; remove deletes them again.
+func makeDirs() (remove func(), err error) {
+	made := func(parent string) (dir string, err error) {
+		if dir, err = os.MkdirTemp(parent, "phalanx-e2e-"); err == nil {
+			err = os.Chmod(dir, 0o755)
+		}
+		return dir, err
+	}
+	remove = func() {
+		os.RemoveAll(dirs.memory)
+		os.RemoveAll(dirs.programs)
+	}
+	if dirs.programs, err = made(""); err != nil {
+		return remove, err
+	}
+	if dirs.memory, err = made("/dev/shm"); err != nil {
+		dirs.memory, err = dirs.programs, nil
+	}
+	return remove, err
+}
+
+// Binary is the path of a program under test: "master" or "worker".
+func Binary(name string) string { return filepath.Join(dirs.programs, name) }
+
+// buildPrograms brings the programs of a kind up to date in bin/KIND, which
+// takes no time where they are, and copies them into a directory. Packages that
+// are tested at the same time take turns.
+func buildPrograms(into, kind string, flags ...string) error {
+	root, err := root()
+	if err != nil {
+		return err
+	}
+	shared := filepath.Join(root, "bin", kind)
+	if err := os.MkdirAll(shared, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Open(shared)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", shared, err)
+	}
+	if err := compile(shared+"/", append(flags, "phalanx/cmd/master", "phalanx/cmd/worker")...); err != nil {
+		return err
+	}
+	for _, name := range []string{"master", "worker"} {
+		content, err := os.ReadFile(filepath.Join(shared, name))
+		if err != nil {
+			return err
+		}
+		if err := Install(filepath.Join(into, name), content, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compile runs go build.
+func compile(to string, args ...string) error {
+	build := exec.Command("go", append([]string{"build", "-o", to}, args...)...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// root is the directory of the module.
+func root() (string, error) {
+	dir, err := os.Getwd()
+	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
+		if _, none := os.Stat(filepath.Join(dir, "go.mod")); none == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.Join(errors.New("no go.mod in any directory above the test's"), err)
+}
+
+// RaceBuilt returns a directory with a master and a worker that were built with
+// the race detector. A race that it finds makes the process end with status 66
+// and is reported on standard error.
+func RaceBuilt(t *testing.T) (dir string) {
+	t.Helper()
+	dir = OpenDir(t)
+	if err := buildPrograms(dir, "race", "-race"); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Program compiles a package of the test's testdata, for tests that need a
+// client or a worker of a special kind, and returns its path.
+func Program(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(OpenDir(t), name)
+	if err := compile(path, "./testdata/"+name); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Tool finds a program of the machine or ends the test with the cure.
+func Tool(t *testing.T, cure string, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("none of %q is installed: %s", names, cure)
+	return ""
+}

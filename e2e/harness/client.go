@@ -1,0 +1,220 @@
+package harness
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrWrong is a reply that is not what was asked for. No death explains it.
+var ErrWrong = errors.New("wrong reply")
+
+// IsCut reports whether an error is the end of a connection.
+func IsCut(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return !errors.Is(err, ErrWrong)
+		}
+	}
+	return false
+}
+
+// Reply is one response.
+type Reply struct {
+	proto  string
+	Status int
+	Header http.Header
+	Length int64 // Content-Length, or -1
+	Body   []byte
+}
+
+// Closes reports whether the server has announced the end of the connection.
+func (r *Reply) Closes() bool {
+	return strings.EqualFold(r.Header.Get("Connection"), "close")
+}
+
+// Request is the text of a request without a body.
+func Request(method, target string, fields ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: phalanx.test\r\n", method, target)
+	for _, field := range fields {
+		b.WriteString(field + "\r\n")
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// Client is a connection and what has been read ahead from it.
+type Client struct {
+	net.Conn
+	In *bufio.Reader
+}
+
+// Connect opens a connection to the port on 127.0.0.1.
+func Connect(port int) (*Client, error) { return ConnectNarrow(port, 0) }
+
+// ConnectNarrow opens a connection whose receive buffer is limited, so that
+// the server feels when the client reads slowly. Zero leaves the buffer to
+// the kernel.
+func ConnectNarrow(port, buffer int) (*Client, error) {
+	dialer := net.Dialer{Timeout: Patience}
+	if buffer > 0 {
+		// The window is agreed on at the handshake: before connect().
+		dialer.Control = func(_, _ string, raw syscall.RawConn) error {
+			var failed error
+			err := raw.Control(func(fd uintptr) {
+				failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, buffer)
+			})
+			if err != nil {
+				return err
+			}
+			return failed
+		}
+	}
+	conn, err := dialer.Dial("tcp", Loopback(port))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(Patience)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Client{Conn: conn, In: bufio.NewReader(conn)}, nil
+}
+
+// Dial is connect for a test, which closes the connection at its end.
+func (s *Server) Dial() *Client {
+	s.T.Helper()
+	c, err := Connect(s.Port)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.T.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Send writes text as it is.
+func (c *Client) Send(text string) error {
+	_, err := io.WriteString(c, text)
+	return err
+}
+
+// Head reads the head of a response and leaves its body. net/http would
+// hide Connection and more, so it is read by hand.
+func (c *Client) Head() (*Reply, error) {
+	text := textproto.NewReader(c.In)
+	line, err := text.ReadLine()
+	if err != nil {
+		return nil, err
+	}
+	r := &Reply{Length: -1}
+	if _, err := fmt.Sscanf(line, "HTTP/%s %d ", &r.proto, &r.Status); err != nil || r.proto != "1.1" {
+		return nil, fmt.Errorf("status line %q: %w", line, err)
+	}
+	fields, err := text.ReadMIMEHeader()
+	if err != nil {
+		return nil, fmt.Errorf("head of a %d: %w", r.Status, err)
+	}
+	r.Header = http.Header(fields)
+	if length := r.Header.Get("Content-Length"); length != "" {
+		if r.Length, err = strconv.ParseInt(length, 10, 64); err != nil || r.Length < 0 {
+			return nil, fmt.Errorf("Content-Length %q: %w", length, err)
+		}
+	}
+	return r, nil
+}
+
+// Reply reads a whole response to a method. Only its length can end its
+// body: the server sends no chunks, and a connection may stay open.
+func (c *Client) Reply(method string) (*Reply, error) {
+	r, err := c.Head()
+	if err != nil || method == "HEAD" || r.Status == 304 {
+		return r, err
+	}
+	if r.Length < 0 {
+		return nil, fmt.Errorf("a %d without Content-Length: %v", r.Status, r.Header)
+	}
+	r.Body = make([]byte, r.Length)
+	if n, err := io.ReadFull(c.In, r.Body); err != nil {
+		return nil, fmt.Errorf("body of a %d: %w after %d of %d bytes", r.Status, err, n, r.Length)
+	}
+	return r, nil
+}
+
+// Ask sends the text of one request and reads the response.
+func (c *Client) Ask(text string) (*Reply, error) {
+	if err := c.Send(text); err != nil {
+		return nil, err
+	}
+	method, _, _ := strings.Cut(text, " ")
+	return c.Reply(method)
+}
+
+// Ended waits until the server ends the connection, and reports an error
+// when something else comes or nothing within the time.
+func (c *Client) Ended(within time.Duration) error {
+	if err := c.SetReadDeadline(time.Now().Add(atOnce(within))); err != nil {
+		return err
+	}
+	b, err := c.In.ReadByte()
+	switch {
+	case err == nil:
+		return fmt.Errorf("the byte %q instead of the end", b)
+	case err == io.EOF, errors.Is(err, syscall.ECONNRESET):
+		return nil
+	default:
+		return err
+	}
+}
+
+// Exchange opens a connection for one request.
+func Exchange(port int, text string) (*Reply, error) {
+	c, err := Connect(port)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Ask(text)
+}
+
+// MustAsk is ask for a client that a test depends on.
+func (s *Server) MustAsk(c *Client, text string) *Reply {
+	s.T.Helper()
+	r, err := c.Ask(text)
+	if err != nil {
+		line, _, _ := strings.Cut(text, "\r\n")
+		s.T.Fatalf("%.60s: %v", line, err)
+	}
+	return r
+}
+
+// MustGet fetches a path over a connection of its own.
+func (s *Server) MustGet(path string) *Reply {
+	s.T.Helper()
+	return s.MustAsk(s.Dial(), Request("GET", path, "Connection: close"))
+}
+
+// MustEnd expects the server to end the connection in time.
+func (s *Server) MustEnd(c *Client, within time.Duration, who string) {
+	s.T.Helper()
+	if err := c.Ended(within); err != nil {
+		s.T.Errorf("%s: want the end of the connection, got %v", who, err)
+	}
+}
+
+// MustServe expects a path to be served over a new connection.
+func (s *Server) MustServe(path, want string) {
+	s.T.Helper()
+	r := s.MustGet(path)
+	if r.Status != 200 || string(r.Body) != want {
+		s.T.Errorf("GET %s: %d with %d bytes %.40q, want 200 with %.40q", path, r.Status, len(r.Body), r.Body, want)
+	}
+}

@@ -1,0 +1,58 @@
+package harness
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Aged makes a file old enough for its time to be a validator.
+func Aged(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.Chtimes(path, Modified(), Modified()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Modified is when all files of the comparison were changed last.
+func Modified() time.Time { return time.Date(2021, 3, 4, 5, 6, 7, 0, time.UTC) }
+
+// OddNames are file names at which servers go wrong.
+func OddNames() []string {
+	return []string{
+		"a b.txt", " lead and trail ", "tab\there.txt", "line\nbreak.txt", "esc\x1b[31m.txt", "del\x7f.txt",
+		"plus+plus.txt", "per%cent.txt", "%41.txt", "a%2fb.txt", "%", "q?x=1.html", "hash#1.html",
+		"semi;colon.txt", "colon:a", "at@sign", "amp&eq=1", "comma,dollar$", "star*bang!", "tilde~",
+		"(round)[square]{curly}", "pipe|caret^tick`", "back\\slash.txt", "quote'\".txt", "<angle>.html",
+		"gr\u00fc\u00dfe.html", "\u65e5\u672c\u8a9e.txt", "\U0001f6e1.txt", "nfc-\u00e9.txt", "nfd-e\u0301.txt",
+		"not-utf8-\xff\xfe.bin", "\u202egnp.exe", ".well-known/probe.txt", "a..", "b...c",
+		"name.", "noextension", "UPPER.HTML", "two.dots.min.js", "dir.with.dots/index.html", "d e/f g/h.txt",
+		strings.Repeat("n", 251) + ".txt", strings.Repeat("deep/", 60) + "bottom.txt",
+	}
+}
+
+// Noise is content that no other name has and that holds every byte.
+func Noise(name string, size int) []byte {
+	var seed [32]byte
+	copy(seed[:], fmt.Sprintf("%d %s", size, name))
+	b := make([]byte, size)
+	// ChaCha8 never fails to read.
+	_, _ = rand.NewChaCha8(seed).Read(b)
+	return b
+}
+
+// Moment reads a field that holds a time, in the one form that may be sent.
+func Moment(t *testing.T, r *Reply, field string) time.Time {
+	t.Helper()
+	at, err := time.Parse(http.TimeFormat, r.Header.Get(field))
+	if err != nil {
+		t.Errorf("%s %q: %v", field, r.Header.Get(field), err)
+	}
+	return at
+}

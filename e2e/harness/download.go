@@ -1,0 +1,74 @@
+package harness
+
+import (
+	"io"
+	"time"
+)
+
+// Download is a large response under way.
+type Download struct {
+	*Client
+	Length int64 // Content-Length
+	Taken  int64 // bytes of the body read so far
+}
+
+// Begin asks for a file, limits the receive buffer and reads the head.
+func (s *Server) Begin(path string, buffer int) *Download {
+	s.T.Helper()
+	c, err := ConnectNarrow(s.Port, buffer)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.T.Cleanup(func() { c.Close() })
+	if err := c.Send(Request("GET", path)); err != nil {
+		s.T.Fatal(err)
+	}
+	r, err := c.Head()
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	if r.Status != 200 || r.Length < 0 {
+		s.T.Fatalf("GET %s: %d with Content-Length %d", path, r.Status, r.Length)
+	}
+	return &Download{Client: c, Length: r.Length}
+}
+
+// Take reads n bytes of the body.
+func (d *Download) Take(n int64) error {
+	got, err := io.CopyN(io.Discard, d.In, n)
+	d.Taken += got
+	return err
+}
+
+// Trickle reads n bytes every 10 ms for as long as told: a slow client.
+func (d *Download) Trickle(n int64, during time.Duration) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(during); time.Now().Before(end); <-tick.C {
+		if err := d.Take(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rest reads until the connection ends or the body is complete.
+func (d *Download) Rest() error {
+	buf := make([]byte, 1<<20)
+	for d.Taken < d.Length {
+		n, err := d.In.Read(buf[:min(int64(len(buf)), d.Length-d.Taken)])
+		d.Taken += int64(n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MustComplete reads the rest and expects exactly the announced length.
+func (s *Server) MustComplete(d *Download) {
+	s.T.Helper()
+	if err := d.Rest(); err != nil || d.Taken != d.Length {
+		s.T.Errorf("the download ended after %d of %d bytes: %v", d.Taken, d.Length, err)
+	}
+}

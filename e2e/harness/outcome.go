@@ -1,0 +1,48 @@
+package harness
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// Outcome is what a master that did not serve has left.
+type Outcome struct {
+	Code     int
+	Out, Err string
+}
+
+// Attempt runs a master that is expected to end by itself.
+func Attempt(t *testing.T, p Plan) Outcome {
+	t.Helper()
+	s := Launch(t, p)
+	code := s.Wait(20 * time.Second)
+	return Outcome{Code: code, Out: s.Out.String(), Err: s.Log.String()}
+}
+
+// Rejects expects an exit code and one line that holds all of the words.
+func (o Outcome) Rejects(t *testing.T, code int, words ...string) {
+	t.Helper()
+	if o.Code != code {
+		t.Errorf("exit status %d, want %d", o.Code, code)
+	}
+	if o.Out != "" {
+		t.Errorf("standard output %q, want nothing", o.Out)
+	}
+	if strings.Count(o.Err, "\n") != 1 || !strings.HasSuffix(o.Err, "\n") || !strings.HasPrefix(o.Err, "phalanx: ") {
+		t.Errorf("standard error %q, want one line that begins with %q", o.Err, "phalanx: ")
+	}
+	for _, word := range words {
+		if !strings.Contains(o.Err, word) {
+			t.Errorf("standard error %q does not mention %q", o.Err, word)
+		}
+	}
+}
+
+// Does expects an order to be done, and what it says of that.
+func (o Outcome) Does(t *testing.T, line string) {
+	t.Helper()
+	if o.Code != 0 || o.Out != line+"\n" || o.Err != "" {
+		t.Errorf("%+v, want exit status 0 and %q", o, line)
+	}
+}

@@ -1,0 +1,52 @@
+package harness
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// MustBeFree takes the port as any other program would.
+func MustBeFree(t *testing.T, port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", Loopback(port))
+	if err != nil {
+		t.Errorf("the port is not free again: %v", err)
+		return
+	}
+	l.Close()
+}
+
+// FreePort returns a port that nobody has. It lies below the range from
+// which the kernel takes the ports of clients, so none can take it before
+// the master does.
+func FreePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 12000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port between 12000 and 32000")
+	return 0
+}
+
+// Refused reports whether nobody listens on the port any more. A server may
+// be deaf for a moment before that, and the kernel asks again after a second.
+func Refused(port int) bool {
+	c, err := net.DialTimeout("tcp", Loopback(port), 3*time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Loopback is the address of a port on 127.0.0.1.
+func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,0 +1,131 @@
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// AwaitWorkers waits until the pool has n workers and none of them is gone,
+// and returns them.
+func (s *Server) AwaitWorkers(n int, gone ...int) []int {
+	s.T.Helper()
+	var pids []int
+	Await(s.T, 5*time.Second, fmt.Sprintf("%d workers without %v", n, gone), func() bool {
+		pids = s.Workers()
+		return len(pids) == n && !slices.ContainsFunc(pids, func(pid int) bool { return slices.Contains(gone, pid) })
+	})
+	return pids
+}
+
+// OneForEach opens connections until each worker has one, and returns them by
+// the worker's pid.
+func (s *Server) OneForEach() map[int]*Client {
+	s.T.Helper()
+	owned := map[int]*Client{}
+	for range 200 {
+		c := s.Dial()
+		s.MustAsk(c, Request("GET", "/"))
+		owned[s.AwaitRequestOf(c).Number("pid")] = c
+		if len(owned) == len(s.Workers()) {
+			return owned
+		}
+	}
+	s.T.Fatalf("200 connections went to %d workers only", len(owned))
+	return nil
+}
+
+// PID is the master's process, or that of the command before it.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Session is every living process of the tree.
+func (s *Server) Session() []Process { return inSession(s.PID()) }
+
+// Workers are the processes that the master has started and that live.
+func (s *Server) Workers() []int { return ChildrenOf(s.PID()) }
+
+// URL is that of a path, over 127.0.0.1.
+func (s *Server) URL(path string) string {
+	return "http://" + Loopback(s.Port) + path
+}
+
+// Gone reports whether the master has ended.
+func (s *Server) Gone() bool {
+	select {
+	case <-s.Exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// Status is the exit code, or -1 after a signal.
+func (s *Server) Status() int { return s.cmd.ProcessState.ExitCode() }
+
+// Interrupt is Ctrl-C for the master alone.
+func (s *Server) Interrupt() { s.Signal(syscall.SIGINT) }
+
+// Signal sends one to the master alone.
+func (s *Server) Signal(sig syscall.Signal) {
+	s.T.Helper()
+	s.killed = s.killed || sig == syscall.SIGKILL
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.T.Errorf("signal %v to the master: %v", sig, err)
+	}
+}
+
+// AwaitRefusal waits until new connections are refused: the drain has begun.
+func (s *Server) AwaitRefusal() {
+	s.T.Helper()
+	Await(s.T, 3*time.Second, "refusing new connections", func() bool { return Refused(s.Port) })
+}
+
+// Wait returns the exit code once the master is gone, and checks that it
+// left no process behind.
+func (s *Server) Wait(within time.Duration) int {
+	s.T.Helper()
+	select {
+	case <-s.Exited:
+	case <-time.After(atOnce(within)):
+		s.T.Fatalf("the master still runs after %v: %v\n%s", atOnce(within), s.Session(), s.Log.Tail())
+	}
+	if left := s.Session(); len(left) > 0 {
+		s.T.Errorf("the master is gone and left %v behind", left)
+	}
+	return s.Status()
+}
+
+// Stop interrupts the master and expects it to drain with status 0.
+func (s *Server) Stop(within time.Duration) {
+	s.T.Helper()
+	s.Interrupt()
+	if code := s.Wait(within); code != 0 {
+		s.T.Errorf("exit status %d after SIGINT, want 0:\n%s", code, s.Log.Tail())
+	}
+}
+
+// end is the cleanup of every master.
+func (s *Server) end() {
+	if !s.Gone() && !s.killed {
+		s.Interrupt()
+		select {
+		case <-s.Exited:
+			if code := s.Status(); code != 0 {
+				s.T.Errorf("exit status %d after SIGINT, want 0", code)
+			}
+		case <-time.After(atOnce(8 * time.Second)):
+			s.T.Errorf("the master still runs 9 s after SIGINT: %v", s.Session())
+		}
+	}
+	for _, p := range s.Session() {
+		s.T.Errorf("process %v was left behind", p)
+		// It may be gone by now, and then there is nothing to do.
+		_ = syscall.Kill(p.PID, syscall.SIGKILL)
+	}
+	<-s.Exited
+	if s.T.Failed() {
+		s.T.Logf("%s\nended with %d; its last lines:\n%s", strings.Join(s.cmd.Args, " "), s.Status(), s.Log.Tail())
+	}
+}

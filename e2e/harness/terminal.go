@@ -1,0 +1,81 @@
+package harness
+
+import (
+	"bytes"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// Terminal is a pseudo-terminal that does not echo, so that all it shows is
+// what programs print.
+type Terminal struct {
+	t             *testing.T
+	master, Slave *os.File
+
+	Mu     sync.Mutex
+	Screen bytes.Buffer
+	hangup chan struct{} // closed when no program has the terminal any more
+}
+
+// OpenTerminal makes a terminal that lasts as long as the test.
+func OpenTerminal(t *testing.T) *Terminal {
+	t.Helper()
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close(); slave.Close() })
+	mode, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err == nil {
+		mode.Lflag &^= unix.ECHO
+		err = unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, mode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := &Terminal{t: t, master: master, Slave: slave, hangup: make(chan struct{})}
+	go term.read()
+	return term
+}
+
+// read ends with EIO when the last program has closed the terminal.
+func (term *Terminal) read() {
+	defer close(term.hangup)
+	buf := make([]byte, 4096)
+	for {
+		n, err := term.master.Read(buf)
+		term.Mu.Lock()
+		term.Screen.Write(buf[:n])
+		term.Mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Press types a key.
+func (term *Terminal) Press(key byte) {
+	term.t.Helper()
+	if _, err := term.master.Write([]byte{key}); err != nil {
+		term.t.Fatal(err)
+	}
+}
+
+// Shown is all that was printed; the master must be gone.
+func (term *Terminal) Shown() string {
+	term.t.Helper()
+	term.Slave.Close()
+	select {
+	case <-term.hangup:
+	case <-time.After(2 * time.Second):
+		term.t.Error("somebody still has the terminal open")
+	}
+	term.Mu.Lock()
+	defer term.Mu.Unlock()
+	return term.Screen.String()
+}

@@ -1,0 +1,154 @@
+package http
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestFileShrinksWhileSent cuts a file while it is sent: the connection ends before the
+// announced length, so that the client knows.
+func TestFileShrinksWhileSent(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		base := harness.Tree(t, map[string]string{"index.html": "front"})
+		harness.Sparse(t, base+"/big.bin", 256<<20)
+		s := harness.Serve(t, base, "--model", model)
+		d := s.Begin("/big.bin", 64<<10)
+		if err := d.Take(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(base+"/big.bin", 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Rest(); err == nil || d.Taken >= d.Length {
+			t.Errorf("%d of %d bytes came: %v; want an early end", d.Taken, d.Length, err)
+		}
+		for range 5 {
+			s.MustServe("/", "front")
+		}
+	})
+}
+
+// TestFileGrowsWhileSent appends to a file while it is sent: what was announced comes,
+// and nothing else.
+func TestFileGrowsWhileSent(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		base := harness.Tree(t, map[string]string{"index.html": "front"})
+		path := base + "/big.bin"
+		harness.Sparse(t, path, 64<<20)
+		s := harness.Serve(t, base, "--model", model)
+		d := s.Begin("/big.bin", 64<<10)
+		if err := d.Take(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.Write(bytes.Repeat([]byte("LEAK"), 1<<18)); err != nil {
+			t.Fatal(err)
+		}
+		s.MustComplete(d)
+		if model == "serial" {
+			s.MustEnd(d.Client, 2*time.Second, "after the announced length")
+			return
+		}
+		if r := s.MustAsk(d.Client, harness.Request("GET", "/")); string(r.Body) != "front" {
+			t.Errorf("the next answer is %d %.60q", r.Status, r.Body)
+		}
+	})
+}
+
+// TestFileReplacedWhileSent puts a new file in the place of one that is being sent: the
+// client gets the old one whole.
+func TestFileReplacedWhileSent(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"new.bin": "new"})
+	harness.Sparse(t, base+"/big.bin", 64<<20)
+	s := harness.Serve(t, base)
+	d := s.Begin("/big.bin", 64<<10)
+	if err := os.Rename(base+"/new.bin", base+"/big.bin"); err != nil {
+		t.Fatal(err)
+	}
+	s.MustComplete(d)
+	s.MustServe("/big.bin", "new")
+}
+
+// TestSpecialFiles puts into the base what a site should not hold. The
+// server runs without privileges and must neither hang nor tell.
+func TestSpecialFiles(t *testing.T) {
+	t.Parallel()
+	dir := harness.Tree(t, map[string]string{
+		"site/index.html": "front", "site/real/page.html": "page", "site/empty/.keep": "", "site/locked.html": "LOCKED",
+		"site/private/page.html": "LOCKED", "secret.txt": "SECRET", "site/cellar/index.html/page": "",
+		"site/.htaccess": "LOCKED", "site/.git/config": "LOCKED", "site/...": "LOCKED",
+	})
+	site := filepath.Join(dir, "site")
+	makeSpecial(t, dir, site)
+	refused := []string{
+		"/fifo", "/socket", "/null", "/zero", "/empty/", "/locked.html", "/private/page.html", "/absolute.txt", "/relative.txt",
+		"/up/secret.txt", "/up/site/index.html", "/root/etc/passwd", "/self", "/dangling.html", "/proc/self/environ", "/cellar/",
+		"/fifo/", "/null/x", "/.htaccess", "/%2ehtaccess", "/.git/config", "/...",
+	}
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.ServeAs(t, harness.Plan{Nobody: true, Args: append(harness.Verbosely(site), "--model", model)})
+		for _, path := range refused {
+			for _, method := range []string{"GET", "HEAD"} {
+				began := time.Now()
+				r := s.MustAsk(s.Dial(), harness.Request(method, path, "Connection: close"))
+				if r.Status != 403 && r.Status != 404 || bytes.Contains(r.Body, []byte("SECRET")) || bytes.Contains(r.Body, []byte("LOCKED")) {
+					t.Errorf("%s %s: %d %.60q, want 403 or 404", method, path, r.Status, r.Body)
+				}
+				if took := time.Since(began); took > 2*time.Second {
+					t.Errorf("%s %s took %v", method, path, took)
+				}
+			}
+		}
+		s.MustServe("/inside.html", "page")
+		s.MustServe("/alias/page.html", "page")
+		s.MustServe("/", "front")
+	})
+}
+
+// makeSpecial fills the site with links, devices and the like.
+func makeSpecial(t *testing.T, dir, site string) {
+	t.Helper()
+	at := func(name string) string { return filepath.Join(site, name) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(syscall.Mkfifo(at("fifo"), 0o666))
+	socket, err := net.Listen("unix", at("socket"))
+	must(err)
+	t.Cleanup(func() { socket.Close() })
+	if os.Geteuid() == 0 {
+		must(syscall.Mknod(at("null"), syscall.S_IFCHR|0o666, 1<<8|3))
+		must(syscall.Mknod(at("zero"), syscall.S_IFCHR|0o666, 1<<8|5))
+		must(os.Chmod(at("zero"), 0o666))
+	}
+	must(os.Chmod(at("fifo"), 0o666))
+	must(os.Chmod(at("locked.html"), 0))
+	must(os.Chmod(at("private"), 0o700))
+	if os.Geteuid() != 0 {
+		must(os.Chmod(at("private"), 0))
+		t.Cleanup(func() { must(os.Chmod(at("private"), 0o700)) })
+	}
+	for name, target := range map[string]string{
+		"absolute.txt": filepath.Join(dir, "secret.txt"), "relative.txt": "../secret.txt", "up": "..", "root": "/",
+		"self": "self", "dangling.html": "nowhere", "proc": "/proc", "inside.html": "real/page.html", "alias": "real",
+	} {
+		must(os.Symlink(target, at(name)))
+	}
+}

@@ -1,0 +1,296 @@
+package http
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// release is a version of a file: its letter fills it, and every version has
+// a size and a time of its own.
+type release struct {
+	letter byte
+	size   int
+	at     time.Time
+}
+
+// releases of a small file, which is read, and a large one, which is sent by
+// sendfile().
+func releases(least int) []release {
+	var all []release
+	for i := range 4 {
+		all = append(all, release{'a' + byte(i), least + i*1009, harness.Modified().Add(time.Duration(i) * time.Hour)})
+	}
+	return all
+}
+
+// put renames the version over what is there.
+func (r release) put(path string) error {
+	next := path + ".next"
+	if err := os.WriteFile(next, bytes.Repeat([]byte{r.letter}, r.size), 0o644); err != nil {
+		return err
+	}
+	if err := os.Chtimes(next, r.at, r.at); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}
+
+// deploy is a site that changes all the time and what its visitors saw.
+type deploy struct {
+	*harness.Server
+	dir   string
+	sizes map[string]int // the least size of each file
+
+	mu   sync.Mutex
+	tags map[string]string // the version of each entity tag
+	seen map[string]int    // how often each version was seen
+}
+
+// TestDeployByRename renames files over each other while they are downloaded: no
+// reply may mix two versions, and the last one must soon be the only one.
+func TestDeployByRename(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		d := &deploy{dir: harness.MemoryDir(t), sizes: map[string]int{"small.txt": 500, "middle.txt": 40_000, "large.bin": 600_000}, tags: map[string]string{}, seen: map[string]int{}}
+		for file, least := range d.sizes {
+			if err := releases(least)[0].put(filepath.Join(d.dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Server = harness.ServeSilently(t, harness.Plan{Args: []string{"--base", d.dir, "--model", model}})
+		stop := make(chan struct{})
+		var work sync.WaitGroup
+		for file := range d.sizes {
+			work.Go(func() { d.change(file, stop) })
+			work.Go(func() { d.watch(file, stop) })
+		}
+		time.AfterFunc(1500*time.Millisecond, func() { close(stop) })
+		work.Wait()
+		for file, least := range d.sizes {
+			for _, r := range releases(least) {
+				if n := d.seen[file+string(r.letter)]; n == 0 {
+					t.Errorf("version %c of %s was never seen", r.letter, file)
+				}
+			}
+		}
+		t.Logf("%d versions by %d tags: %v", len(d.seen), len(d.tags), d.seen)
+		d.settles()
+	})
+}
+
+// change puts one version after the other, and at last the first.
+func (d *deploy) change(file string, stop <-chan struct{}) {
+	all := releases(d.sizes[file])
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for i, going := 0, true; going; i++ {
+		select {
+		case <-tick.C:
+		case <-stop:
+			i, going = 0, false
+		}
+		if err := all[i%len(all)].put(filepath.Join(d.dir, file)); err != nil {
+			d.T.Error(err)
+			return
+		}
+	}
+}
+
+// watch downloads a file in every way, again and again.
+func (d *deploy) watch(file string, stop <-chan struct{}) {
+	c := &harness.Asker{Port: d.Port}
+	defer c.Close()
+	last := `"none"`
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		var fields []string
+		switch i % 4 {
+		case 1:
+			fields = []string{"Range: bytes=100-299"}
+		case 2:
+			fields = []string{"Range: bytes=-10", "If-Range: " + last}
+		case 3:
+			fields = []string{"If-None-Match: " + last}
+		}
+		r, err := c.Fetch(harness.Request("GET", "/"+file, fields...))
+		if err != nil {
+			d.T.Errorf("%s %v: %v", file, fields, err)
+			return
+		}
+		if err := d.judge(file, last, r); err != nil {
+			d.T.Errorf("%s %v: %d %v: %v", file, fields, r.Status, r.Header, err)
+			return
+		}
+		last = r.Header.Get("ETag")
+	}
+}
+
+// judge finds out which version each part of a reply is of.
+func (d *deploy) judge(file, asked string, r *harness.Reply) error {
+	at, err := time.Parse(http.TimeFormat, r.Header.Get("Last-Modified"))
+	if err != nil {
+		return err
+	}
+	hours := int(at.Sub(harness.Modified()) / time.Hour)
+	all := releases(d.sizes[file])
+	if hours < 0 || hours >= len(all) {
+		return fmt.Errorf("no version is so old")
+	}
+	v := all[hours]
+	size := v.size
+	switch r.Status {
+	case 200:
+	case 206:
+		_, total, _ := strings.Cut(r.Header.Get("Content-Range"), "/")
+		if size, err = strconv.Atoi(total); err != nil {
+			return err
+		}
+	case 304:
+		if r.Header.Get("ETag") != asked {
+			return fmt.Errorf("the tag is another than %s, which was asked for", asked)
+		}
+	default:
+		return fmt.Errorf("no such status was expected")
+	}
+	if n := len(r.Body); r.Status == 200 && n != size || size != v.size {
+		return fmt.Errorf("%d bytes with the time of version %c, which has %d", n, v.letter, v.size)
+	}
+	if other := bytes.Trim(r.Body, string(v.letter)); len(other) > 0 {
+		return fmt.Errorf("bytes of version %c with the time of %c", other[0], v.letter)
+	}
+	return d.note(file, v, r.Header.Get("ETag"))
+}
+
+// note holds the tag against the version that it was given for before.
+func (d *deploy) note(file string, v release, tag string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	version := file + string(v.letter)
+	d.seen[version]++
+	if known, ok := d.tags[tag]; tag == "" || ok && known != version {
+		return fmt.Errorf("the tag is that of version %q", known)
+	}
+	d.tags[tag] = version
+	return nil
+}
+
+// settles expects that every worker soon answers with what is there now.
+func (d *deploy) settles() {
+	d.T.Helper()
+	harness.Await(d.T, 3*time.Second, "the last version everywhere", func() bool {
+		for file, least := range d.sizes {
+			v := releases(least)[0]
+			for range 4 {
+				r, err := harness.Exchange(d.Port, harness.Request("GET", "/"+file, "Connection: close"))
+				if err != nil || len(r.Body) != v.size || r.Body[0] != v.letter {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// TestDeployBySymlink deploys as many do: a link leads to the release, and is renamed.
+// The releases are old, so that a worker may remember them.
+func TestDeployBySymlink(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		dir := harness.MemoryDir(t)
+		for _, r := range releases(2000) {
+			path := filepath.Join(dir, "releases", string(r.letter), "app.txt")
+			harness.Write(t, path, nil)
+			if err := r.put(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put := time.Now()
+		lead(t, dir, releases(2000)[1])
+		d := &deploy{dir: dir, sizes: map[string]int{"current/app.txt": 2000}, tags: map[string]string{}, seen: map[string]int{}}
+		d.Server = harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--model", model}})
+		harness.Await(t, 5*time.Second, "releases that have settled", func() bool { return time.Since(put) > 2200*time.Millisecond })
+		stop := make(chan struct{})
+		var work sync.WaitGroup
+		work.Go(func() { d.switches(stop) })
+		work.Go(func() { d.watch("current/app.txt", stop) })
+		time.AfterFunc(1200*time.Millisecond, func() { close(stop) })
+		work.Wait()
+		if len(d.seen) == 0 {
+			t.Error("nothing was seen")
+		}
+		lead(t, dir, releases(2000)[0])
+		d.settles()
+	})
+}
+
+// lead makes the link lead to a release.
+func lead(t *testing.T, dir string, r release) {
+	t.Helper()
+	next := filepath.Join(dir, "next")
+	err := os.Symlink(filepath.Join("releases", string(r.letter)), next)
+	if err == nil {
+		err = os.Rename(next, filepath.Join(dir, "current"))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// switches leads to one release after the other.
+func (d *deploy) switches(stop <-chan struct{}) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			lead(d.T, d.dir, releases(2000)[i%4])
+		}
+	}
+}
+
+// TestFileCache changes a file that has been asked for: the worker goes on
+// with what it knows for as long as it was told to, or looks each time.
+func TestFileCache(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[string]byte{"1h": 'a', "0s": 'b'} {
+		t.Run(age, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(harness.MemoryDir(t), "page.txt")
+			all := releases(100)
+			if err := all[0].put(file); err != nil {
+				t.Fatal(err)
+			}
+			s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", filepath.Dir(file), "--workers", "1", "--file-cache", age}})
+			// What was changed a moment ago is looked at each time, whatever the flag.
+			written := time.Now()
+			harness.Await(t, 5*time.Second, "a file that has settled", func() bool { return time.Since(written) > 2100*time.Millisecond })
+			if r := s.MustGet("/page.txt"); r.Body[0] != 'a' {
+				t.Fatalf("version %c at first", r.Body[0])
+			}
+			if err := all[1].put(file); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if r := s.MustGet("/page.txt"); r.Body[0] != want {
+					t.Errorf("version %c after the change, want %c", r.Body[0], want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,300 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestKeepAlive closes an idle connection after the time that was set, and
+// not before; each request begins the time anew.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model, "--keepalive", "1s")
+		c := s.Dial()
+		for range 3 {
+			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Closes() {
+				t.Error("Connection: close on a connection that stays open")
+			}
+			if err := quiet(c, 600*time.Millisecond); err != nil {
+				t.Fatalf("idle for 0.6 s of 1 s: %v", err)
+			}
+		}
+		began := time.Now()
+		s.MustAsk(c, harness.Request("HEAD", "/"))
+		s.MustEnd(c, 3*time.Second, "idle for longer than a second")
+		if took := time.Since(began); took < 900*time.Millisecond {
+			t.Errorf("closed after %v, want 1s", took)
+		}
+	})
+}
+
+// quiet expects that nothing comes for a while, not even the end.
+func quiet(c *harness.Client, during time.Duration) error {
+	if err := c.SetReadDeadline(time.Now().Add(during)); err != nil {
+		return err
+	}
+	if b, err := c.In.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("want quiet, got %q and %v", b, err)
+	}
+	return c.SetDeadline(time.Now().Add(harness.Patience))
+}
+
+// TestHeadAndIdleTimeouts waits out the times that are not flags: a head must be
+// complete within 10 s of its first byte, however slowly its bytes come, and
+// an idle connection stays open for at least as long.
+func TestHeadAndIdleTimeouts(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	var idle, stuck, dripping []*harness.Client
+	var servers []*harness.Server
+	for _, model := range harness.Models() {
+		s := harness.Serve(t, base, "--model", model)
+		servers = append(servers, s)
+		stuck = append(stuck, s.Dial())
+		if model == "serial" {
+			continue
+		}
+		c := s.Dial()
+		s.MustAsk(c, harness.Request("GET", "/"))
+		idle = append(idle, c)
+		dripping = append(dripping, s.Dial())
+	}
+	began := time.Now()
+	for _, c := range append(stuck, dripping...) {
+		if err := c.Send("GET / HTTP/1.1\r\nX: "); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, len(dripping))
+	for _, c := range dripping {
+		go func() { done <- drip(c, 19*time.Second) }()
+	}
+	for i, c := range append(stuck, dripping...) {
+		r, err := c.Reply("GET")
+		took := time.Since(began)
+		if err != nil || r.Status != 408 || !r.Closes() {
+			t.Errorf("client %d, half a head: %v %v, want 408 and close", i, r, err)
+		}
+		if took < 9*time.Second || took > 13*time.Second {
+			t.Errorf("client %d was given up after %v, want 10s", i, took)
+		}
+	}
+	for _, c := range stuck {
+		servers[0].MustEnd(c, 3*time.Second, "after 408")
+	}
+	for range dripping {
+		if err := <-done; err == nil {
+			t.Error("the dripping client was never cut off")
+		}
+	}
+	for _, c := range idle {
+		if r, err := c.Ask(harness.Request("GET", "/")); err != nil || string(r.Body) != "front" {
+			t.Errorf("a connection that was idle for 10 of 30 s: %v %v", r, err)
+		}
+	}
+	for _, s := range servers {
+		s.MustServe("/", "front")
+	}
+}
+
+// drip sends a byte every 200 ms until it cannot.
+func drip(c *harness.Client, during time.Duration) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(during); time.Now().Before(end); <-tick.C {
+		if err := c.Send("x"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestStalledClient asks for a lot and takes nothing: after a minute the
+// server gives it up, so that nobody holds a worker for ever.
+func TestStalledClient(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/big.bin", 1<<30)
+	var servers []*harness.Server
+	var stalled []*harness.Download
+	began := time.Now()
+	for _, model := range harness.Models() {
+		s := harness.Serve(t, base, "--model", model)
+		servers = append(servers, s)
+		stalled = append(stalled, s.Begin("/big.bin", 16<<10))
+	}
+	for i, s := range servers {
+		d := stalled[i]
+		e := s.AwaitRequestWithin(75*time.Second, d.Client)
+		if took := time.Since(began); took < 55*time.Second {
+			t.Errorf("%s: given up after %v, want 60s", harness.Models()[i], took)
+		}
+		if e.Number("bytes") >= int(d.Length) {
+			t.Errorf("%s: logged as complete: %v", harness.Models()[i], e)
+		}
+		if err := d.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Rest(); err == nil {
+			t.Errorf("%s: the download went on", harness.Models()[i])
+		}
+		s.MustServe("/", "front")
+	}
+}
+
+// TestPipeline sends many requests in one piece and expects the answers in
+// their order.
+func TestPipeline(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{}
+	var all strings.Builder
+	for i := range 40 {
+		name := fmt.Sprintf("%d.txt", i)
+		files[name] = strings.Repeat(name, 1+i*i)
+		method := "GET"
+		if i%5 == 4 {
+			method = "HEAD"
+		}
+		all.WriteString(harness.Request(method, "/"+name))
+	}
+	base := harness.Tree(t, files)
+	for _, model := range harness.Models() {
+		for _, recv := range []string{"1", "100", "65536"} {
+			t.Run(model+"/"+recv, func(t *testing.T) {
+				t.Parallel()
+				s := harness.Serve(t, base, "--model", model, "--recv", recv)
+				c := s.Dial()
+				if err := c.Send(all.String() + harness.Request("GET", "/0.txt", "Connection: close")); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 40 {
+					method, want := "GET", files[fmt.Sprintf("%d.txt", i)]
+					if i%5 == 4 {
+						method, want = "HEAD", ""
+					}
+					r, err := c.Reply(method)
+					if err != nil || r.Status != 200 || string(r.Body) != want {
+						t.Fatalf("answer %d: %v, want 200 with %d bytes (%v)", i, r, len(want), err)
+					}
+					if model == "serial" {
+						// One reply and the end, as the original did.
+						s.MustEnd(c, 2*time.Second, "after the one answer")
+						return
+					}
+				}
+				if r, err := c.Reply("GET"); err != nil || !r.Closes() {
+					t.Errorf("the last answer: %v %v", r, err)
+				}
+				s.MustEnd(c, 2*time.Second, "after Connection: close")
+			})
+		}
+	}
+}
+
+// TestWhoClosesWhen is the rules of HTTP/1.1 and 1.0 about who closes when.
+func TestWhoClosesWhen(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	cases := []struct {
+		name, text string
+		stays      bool
+		field      string // Connection of the reply
+	}{
+		{"1.1", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
+		{"1.1 close", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false, "close"},
+		{"1.1 in a list", "GET / HTTP/1.1\r\nHost: x\r\nConnection: Foo , CLOSE\r\nFoo: 1\r\n\r\n", false, "close"},
+		{"1.1 second field", "GET / HTTP/1.1\r\nHost: x\r\nConnection: foo\r\nConnection: close\r\n\r\n", false, "close"},
+		{"1.1 not found", "GET /no HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
+		{"1.1 malformed", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", false, "close"},
+		{"1.0", "GET / HTTP/1.0\r\n\r\n", false, "close"},
+		{"1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true, "keep-alive"},
+		{"1.0 both", "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false, "close"},
+		{"0.9", "GET /\r\n\r\n", false, "close"},
+		{"siege", "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: Mozilla/5.0 (pc-x86_64-linux-gnu) Siege/4.0.7\r\nConnection: close\r\n\r\n", false, "close"},
+		{"empty line first", "\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
+		{"body read away", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 23\r\n\r\nGET /no HTTP/1.1\r\nHost:", true, ""},
+	}
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		for _, c := range cases {
+			conn := s.Dial()
+			if err := conn.Send(c.text); err != nil {
+				t.Fatal(err)
+			}
+			r, err := conn.Reply("GET")
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				continue
+			}
+			if field := strings.ToLower(r.Header.Get("Connection")); field != c.field {
+				t.Errorf("%s: Connection: %q, want %q", c.name, field, c.field)
+			}
+			if !c.stays {
+				s.MustEnd(conn, 2*time.Second, c.name)
+				continue
+			}
+			if again := s.MustAsk(conn, harness.Request("GET", "/")); string(again.Body) != "front" {
+				t.Errorf("%s: then %d %q", c.name, again.Status, again.Body)
+			}
+		}
+	})
+}
+
+// TestSilentClient connects and says nothing, many times over; others must
+// not notice. So does a client that does not read.
+func TestSilentClient(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/big.bin", 1<<30)
+	for _, model := range harness.Models() {
+		t.Run(model, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Serve(t, base, "--model", model, "--workers", "1")
+			for range 20 {
+				s.Dial()
+			}
+			if model != "serial" {
+				half := s.Dial()
+				if err := half.Send("GET / HTTP/1.1\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				s.Begin("/big.bin", 4<<10)
+			}
+			began := time.Now()
+			for range 20 {
+				s.MustServe("/", "front")
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("20 requests beside silent clients took %v", took)
+			}
+		})
+	}
+}
+
+// TestHalfClosed sends a request and the end of the client's side.
+func TestHalfClosed(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		c := s.Dial()
+		if err := c.Send(harness.Request("GET", "/")); err != nil {
+			t.Fatal(err)
+		}
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+			t.Fatal("the connection cannot be half closed")
+		}
+		if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
+			t.Errorf("%v %v", r, err)
+		}
+		s.MustEnd(c, 2*time.Second, "a client that will ask no more")
+	})
+}

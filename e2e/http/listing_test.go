@@ -1,0 +1,92 @@
+package http
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestLongListing streams 100,000 entries: whole, in bounded memory, and
+// without keeping others waiting.
+func TestLongListing(t *testing.T) {
+	t.Parallel()
+	const entries = 100_000
+	dir := harness.MemoryDir(t)
+	for i := range entries {
+		// Less than write does for each, which counts here.
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("entry-%06d.txt", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--list", "--model", model, "--workers", strconv.Itoa(harness.PoolSize(model, 2))}})
+		before := rss(t, s, "VmRSS")
+		slow := s.Dial()
+		if err := slow.Send(harness.Request("GET", "/?format=json")); err != nil {
+			t.Fatal(err)
+		}
+		asked := time.Now()
+		if r := s.MustGet("/entry-000001.txt"); r.Status != 200 || time.Since(asked) > 3*time.Second {
+			t.Errorf("beside a long listing a file took %v", time.Since(asked))
+		}
+		for _, format := range []string{"html", "json"} {
+			body := stream(s, "/?format="+format)
+			if n := strings.Count(body, "entry-099999.txt"); n == 0 {
+				t.Errorf("the last entry is missing as %s", format)
+			}
+			if n := strings.Count(body, "\n<tr><td>") + strings.Count(body, `{"name":`); n != entries && n != entries+1 {
+				t.Errorf("%d entries as %s, want %d", n, format, entries)
+			}
+		}
+		if grown := rss(t, s, "VmHWM") - before; grown > 64<<20 {
+			t.Errorf("the workers have grown by %d MiB at most, want less than 64", grown>>20)
+		} else {
+			t.Logf("the workers have grown by %d MiB", grown>>20)
+		}
+	})
+}
+
+// stream fetches a body that comes in chunks.
+func stream(s *harness.Server, target string) string {
+	s.T.Helper()
+	answer, err := http.Get(s.URL(target))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != 200 || answer.ContentLength >= 0 {
+		s.T.Errorf("%s: %s with length %d: %v", target, answer.Status, answer.ContentLength, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return string(body)
+}
+
+// rss is the largest value of a field of /proc/PID/status among the workers,
+// in bytes.
+func rss(t *testing.T, s *harness.Server, field string) int {
+	t.Helper()
+	most := 0
+	for _, pid := range s.Workers() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(line, field+":"); ok {
+				most = max(most, harness.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))<<10)
+			}
+		}
+	}
+	return most
+}

@@ -1,0 +1,10 @@
+// Package http speaks HTTP with the real server.
+package http
+
+import (
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }

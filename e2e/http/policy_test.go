@@ -1,0 +1,249 @@
+package http
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/e2e/harness"
+)
+
+// wish is a request and what is expected of its reply.
+type wish struct {
+	method string // GET if empty
+	target string
+	fields []string // of the request
+	status int
+	body   string   // the whole of it; "*" for any
+	header []string // "Name: value", or "Name:" for none
+}
+
+// grants makes the wishes, and reports each that is not granted.
+func grants(s *harness.Server, wishes []wish) {
+	s.T.Helper()
+	for _, w := range wishes {
+		if w.method == "" {
+			w.method = "GET"
+		}
+		r, err := last(s, w.method, w.target, w.fields)
+		what := fmt.Sprintf("%s %s %q", w.method, w.target, w.fields)
+		if err != nil {
+			s.T.Errorf("%s: %v", what, err)
+			continue
+		}
+		if r.Status != w.status || w.body != "*" && string(r.Body) != w.body {
+			s.T.Errorf("%s: %d %.80q, want %d %q", what, r.Status, r.Body, w.status, w.body)
+		}
+		for _, field := range w.header {
+			name, value, _ := strings.Cut(field, ":")
+			if got := strings.Join(r.Header.Values(name), "; "); got != strings.TrimSpace(value) {
+				s.T.Errorf("%s: %s: %q, want %q", what, name, got, strings.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// last is a request on a connection of its own. The reply ends with it, so
+// that one to OPTIONS needs no length.
+func last(s *harness.Server, method, target string, fields []string) (*harness.Reply, error) {
+	text := harness.Request(method, target, append(slices.Clone(fields), "Connection: close")...)
+	if method != "OPTIONS" {
+		return harness.Exchange(s.Port, text)
+	}
+	c, err := harness.Connect(s.Port)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.Send(text); err != nil {
+		return nil, err
+	}
+	r, err := c.Head()
+	if err == nil {
+		r.Body, err = io.ReadAll(c.In)
+	}
+	return r, err
+}
+
+// refusals are wishes for targets that are to be refused.
+func refusals(status int, targets ...string) (all []wish) {
+	for _, target := range targets {
+		all = append(all, wish{target: target, status: status, body: "*"})
+	}
+	return all
+}
+
+// TestDotfiles asks for hidden names, with and without --dotfiles.
+func TestDotfiles(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{
+		".env": "SECRET", ".git/config": "SECRET", "sub/.htpasswd": "SECRET", ".well-known/acme/token": "token",
+		".well-known/.hidden": "SECRET", "a.b/c": "dots", "sub/file": "file",
+	})
+	closed := harness.Serve(t, base, "--list")
+	grants(closed, refusals(404, "/.env", "/%2eenv", "/.git/config", "/.git/", "/.git", "/sub/.htpasswd", "/.well-known/.hidden"))
+	grants(closed, []wish{
+		{target: "/.well-known/acme/token", status: 200, body: "token"},
+		{target: "/a.b/c", status: 200, body: "dots"},
+	})
+	shown := harness.Serve(t, base, "--list", "--dotfiles")
+	grants(shown, refusals(404, "/../.env", "/sub/../.env"))
+	grants(shown, []wish{
+		{target: "/.env", status: 200, body: "SECRET"},
+		{target: "/.git/config", status: 200, body: "SECRET"},
+		{target: "/sub/.htpasswd", status: 200, body: "SECRET"},
+	})
+	for s, want := range map[*harness.Server]string{closed: ".well-known a.b sub", shown: ".git .well-known a.b sub .env"} {
+		var names []string
+		for _, e := range s.List("/?format=json").Entries {
+			names = append(names, e.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("the list has %s, want %s", got, want)
+		}
+	}
+}
+
+// TestSPA asks for the routes of an application.
+func TestSPA(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{
+		"app.html": "app", "app.html.gz": "gz", "file.txt": "file", "dir/x.txt": "x", "404.html": "missing", ".env": "SECRET",
+	})
+	harness.Aged(t, filepath.Join(base, "app.html"), filepath.Join(base, "app.html.gz"))
+	html := []string{"Content-Type: text/html; charset=utf-8", "Cache-Control: no-cache", "Vary: Accept-Encoding"}
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		grants(harness.Serve(t, base, "--spa", "/app.html", "--model", model, "--cache", "*.html=no-cache"), []wish{
+			{target: "/users/7?x=1", status: 200, body: "app", header: html},
+			{target: "/users/7", fields: []string{"Accept-Encoding: gzip"}, status: 200, body: "gz", header: append(html, "Content-Encoding: gzip")},
+			{target: "/users/7", fields: []string{"Range: bytes=0-0"}, status: 206, body: "a"},
+			{target: "/users/7", fields: []string{"If-Modified-Since: Thu, 04 Mar 2021 05:06:07 GMT"}, status: 304},
+			{target: "/users/7", method: "HEAD", status: 200, header: []string{"Content-Length: 3"}},
+			{target: "/users/7", method: "POST", status: 405, body: "*"},
+			{target: "/file.txt/route", status: 200, body: "app"},
+			{target: "/file.txt", status: 200, body: "file"},
+			{target: "/dir", status: 301, body: "*", header: []string{"Location: /dir/"}},
+			{target: "/dir/", status: 403, body: "*"},
+			{target: "/.env", status: 404, body: "missing"},
+			{target: "/../x", status: 404, body: "missing"},
+			{target: "/%zz", status: 400, body: "*"},
+		})
+	})
+}
+
+// TestHeaderFlag looks for the user's fields in replies of every kind.
+func TestHeaderFlag(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"file.txt": "0123456789", "dir/x": "x"})
+	harness.Aged(t, filepath.Join(base, "file.txt"))
+	s := harness.Serve(t, base, "--header", "X-Frame-Options: DENY", "--header", "X-Two: a", "--header", "X-Two: b", "--header", "x-content-type-options: maybe")
+	own := []string{"X-Frame-Options: DENY", "X-Two: a; b", "X-Content-Type-Options: maybe"}
+	wishes := []wish{
+		{target: "/file.txt", status: 200},
+		{target: "/file.txt", method: "HEAD", status: 200},
+		{target: "/file.txt", fields: []string{"Range: bytes=1-2"}, status: 206},
+		{target: "/file.txt", fields: []string{"Range: bytes=0-1,5-6"}, status: 206},
+		{target: "/file.txt", fields: []string{"Range: bytes=99-"}, status: 416},
+		{target: "/file.txt", fields: []string{`If-Match: "x"`}, status: 412},
+		{target: "/file.txt", fields: []string{"If-None-Match: *"}, status: 304},
+		{target: "/file.txt", method: "POST", status: 405},
+		{target: "/file.txt", method: "BREW", status: 501},
+		{target: "/dir", status: 301},
+		{target: "/dir/", status: 403},
+		{target: "/none", status: 404},
+		{target: "/%zz", status: 400},
+	}
+	for i := range wishes {
+		wishes[i].body, wishes[i].header = "*", own
+	}
+	grants(s, wishes)
+	plain := []string{"X-Content-Type-Options: nosniff", "X-Frame-Options:"}
+	grants(harness.Serve(t, base), []wish{{target: "/file.txt", status: 200, body: "*", header: plain}, {target: "/none", status: 404, body: "*", header: plain}})
+}
+
+// TestCacheRules gives paths their Cache-Control; the first rule counts.
+func TestCacheRules(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{
+		"index.html": "i", "assets/app.3f2a.js": "j", "assets/deep/er.css": "c", "sub/page.html": "p", "data.json": "d",
+		"404.html": "m", "app.js": "plain", "app.js.gz": "gz",
+	})
+	for _, file := range harness.FilesOf(t, base) {
+		harness.Aged(t, filepath.Join(base, file))
+	}
+	s := harness.Serve(t, base, "--expires", "90s", "--cache", "assets/**=public, max-age=31536000, immutable", "--cache", "/index.html=no-store",
+		"--cache", "*.html=no-cache", "--cache", "app.js=max-age=1")
+	const forever = "public, max-age=31536000, immutable"
+	rule := func(status int, target, want string, fields ...string) wish {
+		return wish{target: target, fields: fields, status: status, body: "*", header: []string{"Cache-Control: " + want}}
+	}
+	grants(s, []wish{
+		rule(200, "/assets/app.3f2a.js", forever),
+		rule(304, "/assets/app.3f2a.js", forever, "If-None-Match: *"),
+		rule(206, "/assets/app.3f2a.js", forever, "Range: bytes=0-0"),
+		rule(200, "/assets/deep/er.css", forever),
+		rule(200, "/", "no-store"),
+		rule(200, "/index.html", "no-store"),
+		rule(200, "/%69ndex.html?x", "no-store"),
+		rule(200, "/sub/page.html", "no-cache"),
+		rule(200, "/data.json", "max-age=90"),
+		rule(200, "/app.js", "max-age=1"),
+		rule(200, "/app.js", "max-age=1", "Accept-Encoding: gzip"),
+		rule(200, "/app.js.gz", "max-age=90"),
+		{target: "/missing", status: 404, body: "m", header: []string{"Cache-Control:"}},
+	})
+}
+
+// TestErrorPages has the site's own pages for what is missing and for what
+// is broken. Broken is a file that another program holds by a lease: it
+// cannot be opened at once, and the server does not wait (fcntl(2)).
+func TestErrorPages(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"404.html": "own 404", "50x.html": "own 50x", "busy.txt": "busy", "dir/x": "x"})
+	busy, err := os.OpenFile(filepath.Join(base, "busy.txt"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { busy.Close() })
+	if _, err := unix.FcntlInt(busy.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Fatalf("lease: %v", err)
+	}
+	html := "Content-Type: text/html; charset=utf-8"
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		grants(harness.Serve(t, base, "--model", model), []wish{
+			{target: "/missing", status: 404, body: "own 404", header: []string{html, "Content-Length: 7", "ETag:", "Cache-Control:"}},
+			{target: "/missing", method: "HEAD", status: 404, header: []string{html, "Content-Length: 7"}},
+			{target: "/missing", fields: []string{"Range: bytes=0-0", "If-None-Match: *"}, status: 404, body: "own 404"},
+			{target: "/404.html", status: 200, body: "own 404"},
+			{target: "/busy.txt", status: 503, body: "own 50x", header: []string{html, "Retry-After: 1"}},
+			{target: "/busy.txt", method: "HEAD", status: 503, header: []string{"Content-Length: 7"}},
+			{target: "/dir/", status: 403, body: "*"},
+		})
+	})
+}
+
+// TestCORS asks as a browser does before a script of another site may read.
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"file.txt": "0123456789"})
+	const origin, allowed, none = "Origin: https://other.test", "Access-Control-Allow-Origin: *", "Access-Control-Allow-Origin:"
+	preflight := []string{origin, "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: range, x-own"}
+	methods := "Access-Control-Allow-Methods:"
+	grants(harness.Serve(t, base, "--cors"), []wish{
+		{target: "/file.txt", fields: []string{origin}, status: 200, body: "*", header: []string{allowed}},
+		{target: "/file.txt", status: 200, body: "*", header: []string{allowed}},
+		{target: "/none", fields: []string{origin}, status: 404, body: "*", header: []string{allowed}},
+		{target: "/file.txt", method: "OPTIONS", fields: preflight, status: 204,
+			header: []string{allowed, methods + " GET, HEAD, OPTIONS", "Access-Control-Allow-Headers: *", "Allow: GET, HEAD, OPTIONS"}},
+	})
+	grants(harness.Serve(t, base), []wish{
+		{target: "/file.txt", fields: []string{origin}, status: 200, body: "*", header: []string{none}},
+		{target: "/file.txt", method: "OPTIONS", fields: preflight, status: 204, header: []string{none, methods}},
+	})
+}

@@ -1,0 +1,171 @@
+package http
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+const (
+	hundredGB = 100 << 30
+	seconds   = 3
+	mostExtra = 64 << 20 // bytes of memory beyond those of an idle pool
+)
+
+// TestForwardProgress downloads one file of 100 GB with ever more clients:
+// each must receive something in every second.
+func TestForwardProgress(t *testing.T) {
+	harness.NeedFiles(t, 2500)
+	base := harness.Tree(t, nil)
+	harness.Sparse(t, base+"/huge.bin", hundredGB)
+	for _, model := range harness.ParallelModels() {
+		for _, clients := range []int{1, 10, 100, 1000} {
+			t.Run(fmt.Sprintf("%s/%d", model, clients), func(t *testing.T) {
+				s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
+				start := harness.Residence(s.PID())
+				c := gather(s, clients)
+				extra := c.watch(s.PID()) - start
+				c.leave()
+				for i, r := range c.readers {
+					for second, n := range r.received {
+						if n == 0 {
+							t.Errorf("client %d received nothing in second %d: %v", i, second+1, r.err)
+						}
+					}
+				}
+				t.Logf("%d MiB at the start, at most %d MiB more", start>>20, extra>>20)
+				if model == "process" && extra > mostExtra {
+					t.Errorf("the memory grew by %d MiB, want at most %d", extra>>20, mostExtra>>20)
+				}
+			})
+		}
+	}
+}
+
+// TestSerialProgress is the original server: the first client has it for
+// itself until its download is over.
+func TestSerialProgress(t *testing.T) {
+	base := harness.Tree(t, nil)
+	harness.Sparse(t, base+"/huge.bin", hundredGB)
+	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", "serial"}})
+	first := gather(s, 1)
+	harness.Await(t, 5*time.Second, "the first bytes of the first client", func() bool { return first.readers[0].soFar() > 0 })
+	others := gather(s, 9)
+	before := first.readers[0].soFar()
+	others.watch(s.PID())
+	if first.readers[0].soFar() <= before {
+		t.Error("the first client receives nothing more")
+	}
+	for i, r := range others.readers {
+		if r.soFar() != 0 {
+			t.Errorf("client %d received %d bytes before its turn", i+2, r.soFar())
+		}
+	}
+	first.leave()
+	harness.Await(t, 5*time.Second, "the turn of another client", func() bool {
+		return slices.ContainsFunc(others.readers, func(r *reader) bool { return r.soFar() > 0 })
+	})
+}
+
+// crowd is many slow clients of one file.
+type crowd struct {
+	readers []*reader
+	quit    chan struct{}
+	once    sync.Once
+	joined  sync.WaitGroup
+	begin   time.Time // the first moment of the first second
+}
+
+// reader is one of them.
+type reader struct {
+	conn *harness.Client
+
+	mu       sync.Mutex
+	total    int
+	received [seconds]int // of it, in each second
+	err      error        // why it stopped reading
+}
+
+// gather connects the clients and lets them read: each takes up to 16 KiB
+// ten times a second.
+func gather(s *harness.Server, n int) *crowd {
+	s.T.Helper()
+	c := &crowd{quit: make(chan struct{})}
+	s.T.Cleanup(c.leave)
+	for range n {
+		conn, err := harness.ConnectNarrow(s.Port, 16<<10)
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		s.T.Cleanup(func() { conn.Close() })
+		if err := conn.Send(harness.Request("GET", "/huge.bin")); err != nil {
+			s.T.Fatal(err)
+		}
+		c.readers = append(c.readers, &reader{conn: conn})
+	}
+	c.begin = time.Now().Add(100 * time.Millisecond)
+	for _, r := range c.readers {
+		c.joined.Go(func() { r.read(c) })
+	}
+	return c
+}
+
+// read goes on until the crowd leaves.
+func (r *reader) read(c *crowd) {
+	buf := make([]byte, 16<<10)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		n, err := r.conn.Read(buf)
+		r.note(n, err, time.Since(c.begin))
+		if err != nil {
+			return
+		}
+		select {
+		case <-c.quit:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *reader) note(n int, err error, at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.total += n
+	if at >= 0 && at < seconds*time.Second {
+		r.received[at/time.Second] += n
+	}
+	r.err = err
+}
+
+func (r *reader) soFar() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.total
+}
+
+// watch lasts until the last second is over and returns the most memory that
+// the session had.
+func (c *crowd) watch(session int) int {
+	most := 0
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for end := c.begin.Add(seconds * time.Second); time.Now().Before(end); <-tick.C {
+		most = max(most, harness.Residence(session))
+	}
+	return most
+}
+
+// leave closes the connections and waits for the readers.
+func (c *crowd) leave() {
+	c.once.Do(func() { close(c.quit) })
+	for _, r := range c.readers {
+		r.conn.Close()
+	}
+	c.joined.Wait()
+}

@@ -1,0 +1,245 @@
+package http
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// oddTree is a directory with the names and sizes at which servers go wrong.
+func oddTree(t *testing.T) string {
+	t.Helper()
+	dir := harness.OpenDir(t)
+	for _, name := range harness.OddNames() {
+		harness.Write(t, filepath.Join(dir, name), harness.Noise(name, 1000))
+	}
+	for _, size := range oddSizes() {
+		name := fmt.Sprintf("size/%d.bin", size)
+		harness.Write(t, filepath.Join(dir, name), harness.Noise(name, size))
+	}
+	// Older than every clock's epoch of interest, and with a fraction that
+	// Last-Modified cannot hold.
+	old := time.Date(1999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+	harness.Write(t, filepath.Join(dir, "old.html"), []byte("<p>old</p>"))
+	if err := os.Chtimes(filepath.Join(dir, "old.html"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func oddSizes() []int {
+	sizes := []int{0, 1, 2, 3<<20 + 1, 7 << 20}
+	for shift := 12; shift <= 16; shift++ {
+		sizes = append(sizes, 1<<shift-1, 1<<shift, 1<<shift+1)
+	}
+	return sizes
+}
+
+func TestEveryFile(t *testing.T) {
+	t.Parallel()
+	trees := []struct{ name, dir string }{{"site", harness.SiteDir(t)}, {"odd", oddTree(t)}}
+	for _, tree := range trees {
+		for _, model := range harness.Models() {
+			for _, recv := range []string{"1", "100", "65536"} {
+				t.Run(tree.name+"/"+model+"/recv="+recv, func(t *testing.T) {
+					t.Parallel()
+					s := harness.Serve(t, tree.dir, "--model", model, "--recv", recv)
+					v := &visitor{Server: s, persistent: model != "serial"}
+					for _, file := range harness.FilesOf(t, tree.dir) {
+						v.check(tree.dir, file)
+					}
+				})
+			}
+		}
+	}
+}
+
+// visitor fetches files one after the other, over one connection as long as
+// the server lets it.
+type visitor struct {
+	*harness.Server
+	conn       *harness.Client
+	persistent bool
+}
+
+// fetch asks for a target and watches over the connection.
+func (v *visitor) fetch(method, target string) *harness.Reply {
+	v.T.Helper()
+	if v.conn == nil {
+		v.conn = v.Dial()
+	}
+	if err := v.conn.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+		v.T.Fatal(err)
+	}
+	r := v.MustAsk(v.conn, harness.Request(method, target))
+	if r.Closes() == v.persistent {
+		v.T.Errorf("%s %s: Connection: %q, but persistent is %v", method, target, r.Header.Get("Connection"), v.persistent)
+	}
+	if r.Closes() {
+		v.MustEnd(v.conn, 2*time.Second, method+" "+target)
+		v.conn = nil
+	}
+	return r
+}
+
+// check compares every way to ask for a file with the file itself.
+func (v *visitor) check(dir, file string) {
+	v.T.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		v.T.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, file))
+	if err != nil {
+		v.T.Fatal(err)
+	}
+	target := (&url.URL{Path: "/" + file}).EscapedPath()
+	whole := v.fetch("GET", target)
+	if whole.Status != 200 || !bytes.Equal(whole.Body, data) {
+		v.T.Errorf("GET %s: %d with %d bytes, want 200 with %d", target, whole.Status, len(whole.Body), len(data))
+		return
+	}
+	v.checkHeader(file, whole, info)
+
+	bare := v.fetch("HEAD", target)
+	if bare.Status != 200 || len(bare.Body) != 0 || !maps.EqualFunc(lasting(bare), lasting(whole), slices.Equal) {
+		v.T.Errorf("HEAD %s: %d %v, GET has %v", target, bare.Status, lasting(bare), lasting(whole))
+	}
+	if escaped := v.fetch("GET", escapeAll(file)); !bytes.Equal(escaped.Body, data) {
+		v.T.Errorf("GET %s (%s): %d with %d bytes", escapeAll(file), file, escaped.Status, len(escaped.Body))
+	}
+	if path.Base(file) == "index.html" {
+		parent := strings.TrimSuffix(target, "index.html")
+		if r := v.fetch("GET", parent+"?a=b/../c"); r.Status != 200 || !bytes.Equal(r.Body, data) {
+			v.T.Errorf("GET %s: %d, want its index.html", parent, r.Status)
+		}
+	}
+}
+
+// checkHeader looks at the fields that every file must have.
+func (v *visitor) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
+	v.T.Helper()
+	date := harness.Moment(v.T, r, "Date")
+	if off := time.Since(date); off < -time.Second || off > 5*time.Second {
+		v.T.Errorf("%s: Date is %v off", file, off)
+	}
+	if ahead := harness.Moment(v.T, r, "Expires").Sub(date); ahead != 12*time.Hour {
+		v.T.Errorf("%s: Expires is %v ahead of Date, want 12h", file, ahead)
+	}
+	if modified := harness.Moment(v.T, r, "Last-Modified"); !modified.Equal(info.ModTime().Truncate(time.Second)) {
+		v.T.Errorf("%s: Last-Modified %v, want %v", file, modified, info.ModTime())
+	}
+	if length := r.Header.Get("Content-Length"); length != fmt.Sprint(info.Size()) {
+		v.T.Errorf("%s: Content-Length %q, want %d", file, length, info.Size())
+	}
+	if name := r.Header.Get("Server"); !strings.HasPrefix(name, "phalanx/") {
+		v.T.Errorf("%s: Server %q", file, name)
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || !strings.Contains(kind, "/") {
+		v.T.Errorf("%s: Content-Type %q: %v", file, r.Header.Get("Content-Type"), err)
+	}
+	for field, values := range r.Header {
+		if len(values) != 1 {
+			v.T.Errorf("%s: %s comes %d times", file, field, len(values))
+		}
+	}
+}
+
+// lasting is the header without what changes from second to second.
+func lasting(r *harness.Reply) http.Header {
+	h := r.Header.Clone()
+	h.Del("Date")
+	h.Del("X-Request-Id")
+	h.Del("Expires")
+	return h
+}
+
+// escapeAll writes a path with every byte but the slashes as %xx.
+func escapeAll(file string) string {
+	var b strings.Builder
+	for _, c := range []byte("/" + file) {
+		if c == '/' {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02x", c)
+	}
+	return b.String()
+}
+
+// TestHeadIsBare reads a response to HEAD to the end of its connection: a
+// client library would not show a body that must not be there.
+func TestHeadIsBare(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"page.html": "<p>page</p>"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		for _, path := range []string{"/page.html", "/missing.html"} {
+			c := s.Dial()
+			r := s.MustAsk(c, harness.Request("HEAD", path, "Connection: close"))
+			if r.Header.Get("Content-Length") == "" {
+				t.Errorf("HEAD %s has no Content-Length", path)
+			}
+			s.MustEnd(c, 2*time.Second, "HEAD "+path)
+		}
+	})
+}
+
+func TestContentType(t *testing.T) {
+	t.Parallel()
+	types := map[string]string{
+		"a.html": "text/html; charset=utf-8", "a.htm": "text/html; charset=utf-8",
+		"a.css": "text/css; charset=utf-8", "a.txt": "text/plain; charset=utf-8",
+		"a.js": "text/javascript; charset=utf-8", "a.mjs": "text/javascript; charset=utf-8",
+		"a.json": "application/json", "a.webmanifest": "application/manifest+json", "a.wasm": "application/wasm",
+		"a.png": "image/png", "a.jpg": "image/jpeg", "a.jpeg": "image/jpeg", "a.gif": "image/gif",
+		"a.svg": "image/svg+xml", "a.webp": "image/webp", "a.avif": "image/avif",
+		"a.woff": "font/woff", "a.woff2": "font/woff2", "a.ttf": "font/ttf", "a.otf": "font/otf",
+		"a.mp3": "audio/mpeg", "a.mp4": "video/mp4", "a.webm": "video/webm", "a.pdf": "application/pdf",
+		"A.HTML": "text/html; charset=utf-8", "noextension": "application/octet-stream",
+	}
+	files := map[string]string{}
+	for name := range types {
+		files[name] = name
+	}
+	s := harness.Serve(t, harness.Tree(t, files))
+	for name, want := range types {
+		got := s.MustGet("/" + name).Header.Get("Content-Type")
+		// A charset behind a type that needs none does no harm.
+		if !strings.EqualFold(got, want) && !strings.HasPrefix(got, want+";") {
+			t.Errorf("%s has the type %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestEveryAddress starts the master as a newcomer does, without --bind.
+func TestEveryAddress(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--port", "0", "-v", "--log-format", "json"}})
+	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
+		answer, err := http.Get(fmt.Sprintf("http://%s:%d/", host, s.Port))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		answer.Body.Close()
+		if answer.StatusCode != 200 {
+			t.Errorf("%s: %s", host, answer.Status)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}

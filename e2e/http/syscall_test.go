@@ -1,0 +1,104 @@
+package http
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// traced are the system calls that a worker made.
+type traced map[string]int
+
+// trace counts the system calls of a process while it does something.
+func trace(t *testing.T, pid int, something func()) traced {
+	t.Helper()
+	strace := harness.Tool(t, "apt-get install strace", "strace")
+	out := filepath.Join(t.TempDir(), "calls")
+	cmd := exec.Command(strace, "-f", "-qq", "-o", out, "-p", strconv.Itoa(pid))
+	var errors bytes.Buffer
+	cmd.Stderr = &errors
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Await(t, 5*time.Second, "strace to hold every thread", func() bool { return heldWhole(pid) })
+	something()
+	// strace lets go of the process at an interrupt, and ends by it.
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatalf("%v: %s", err, errors.String())
+	}
+	calls := traced{}
+	begins := regexp.MustCompile(`(?m)^\d+ +(\w+)\(`)
+	for _, m := range begins.FindAllSubmatch(text, -1) {
+		calls[string(m[1])]++
+	}
+	return calls
+}
+
+// heldWhole reports whether a tracer holds all threads of the process.
+func heldWhole(pid int) bool {
+	files, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/status")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Contains(string(text), "TracerPid:\t0\n") {
+			return false
+		}
+	}
+	return len(files) > 0
+}
+
+// TestSystemCalls counts what a request costs a worker of the process model:
+// a small file on a kept-alive connection takes one read and one write, and
+// nothing is opened; a large file goes by sendfile and is never read.
+func TestSystemCalls(t *testing.T) {
+	base := harness.SiteDir(t) // older than the moment that the file cache waits
+	const times = 100
+	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "1"}})
+	pid := s.Workers()[0]
+	c := s.Dial()
+	s.MustAsk(c, harness.Request("GET", "/robots.txt"))
+
+	calls := trace(t, pid, func() {
+		for range times {
+			s.MustAsk(c, harness.Request("GET", "/robots.txt"))
+		}
+	})
+	if calls["read"] < times || calls["read"] > times+times/10 || calls["sendto"] != times {
+		t.Errorf("%d requests took %d reads and %d writes", times, calls["read"], calls["sendto"])
+	}
+	if waits := calls["epoll_wait"] + calls["epoll_pwait"]; waits > times+times/4 {
+		t.Errorf("%d requests took %d waits", times, waits)
+	}
+	if calls["openat2"] > times/10 || calls["pread64"] > times/10 || calls["epoll_ctl"] > times/10 {
+		t.Errorf("%d requests took %v", times, calls)
+	}
+
+	calls = trace(t, pid, func() { s.MustAsk(c, harness.Request("GET", "/media/lyre.wav")) })
+	if calls["sendfile"] == 0 || calls["pread64"] > 2 {
+		t.Errorf("a large file took %v", calls)
+	}
+
+	calls = trace(t, pid, func() {
+		for range times {
+			s.MustAsk(s.Dial(), harness.Request("GET", "/robots.txt", "Connection: close"))
+		}
+	})
+	if calls["accept4"] > 2*times+times/10 || calls["sendto"] != times || calls["close"] < times || calls["close"] > times+times/10 {
+		t.Errorf("%d connections took %v", times, calls)
+	}
+	if calls["setsockopt"]+calls["getsockopt"]+calls["fcntl"]+calls["shutdown"] > times/10 {
+		t.Errorf("%d connections took %v", times, calls)
+	}
+}

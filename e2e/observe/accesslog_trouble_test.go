@@ -1,0 +1,294 @@
+package observe
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/e2e/harness"
+)
+
+// longAsk is one request of some 7 KiB, and so is its line.
+func longAsk(s *harness.Server, c *harness.Client, i int) {
+	s.T.Helper()
+	if r := s.MustAsk(c, harness.Request("GET", fmt.Sprintf("/r%d?%s", i, strings.Repeat("x", 7000)))); r.Status != 404 {
+		s.T.Fatalf("request %d: %d", i, r.Status)
+	}
+}
+
+// overflow asks until lines have been lost; each request is answered at once.
+func overflow(o *harness.Operator) {
+	o.T.Helper()
+	c := o.Dial()
+	for i := range 20_000 {
+		began := time.Now()
+		longAsk(o.Server, c, i)
+		if took := time.Since(began); took > 2*time.Second {
+			o.T.Errorf("request %d took %v", i, took)
+		}
+		if i%100 == 99 && lostLines(o) >= 100 {
+			return
+		}
+	}
+	o.T.Fatal("no line is lost")
+}
+
+func lostLines(o *harness.Operator) int {
+	return int(o.MustScrape().Sum("phalanx_access_log_lost_lines_total"))
+}
+
+// crampedDisk is where there is little room, until there is more.
+type crampedDisk struct {
+	before []string                     // starts the server
+	dir    string                       // as the server sees it
+	words  string                       // when it is full
+	path   func(*harness.Server) string // of the log, as the test sees it
+	room   func(*harness.Server)
+}
+
+// cramped is a small file system in the server's own mount namespace or, where
+// that is not allowed, a limit on the size of its files.
+func cramped(t *testing.T) crampedDisk {
+	t.Helper()
+	dir := harness.MemoryDir(t)
+	const tmpfs = `mount -t tmpfs -o size=16m none "$1" && dd if=/dev/zero of="$1/filler" bs=64k count=255 2>/dev/null && `
+	enter := []string{"unshare", "--mount"}
+	if os.Geteuid() != 0 {
+		enter = append(enter, "--map-root-user")
+	}
+	if exec.Command(enter[0], append(enter[1:], "sh", "-c", tmpfs+"true", "sh", dir)...).Run() == nil {
+		inside := func(s *harness.Server, name string) string {
+			return filepath.Join(fmt.Sprintf("/proc/%d/root", s.PID()), dir, name)
+		}
+		return crampedDisk{
+			dir: dir, words: "no space left on device",
+			before: append(enter, "sh", "-c", tmpfs+`shift && exec "$@"`, "sh", dir),
+			path:   func(s *harness.Server) string { return inside(s, "log") },
+			room: func(s *harness.Server) {
+				if err := os.Remove(inside(s, "filler")); err != nil {
+					t.Fatal(err)
+				}
+			},
+		}
+	}
+	limit := func(s *harness.Server, bytes uint64) {
+		if err := unix.Prlimit(s.PID(), unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return crampedDisk{
+		dir: dir, words: "file too large",
+		path: func(s *harness.Server) string { limit(s, 64<<10); return filepath.Join(dir, "log") },
+		room: func(s *harness.Server) { limit(s, unix.RLIM_INFINITY) },
+	}
+}
+
+// upgrade replaces the program and the workers. Lines that are lost are counted on.
+func upgrade(o *harness.Operator) {
+	o.T.Helper()
+	lost, old := lostLines(o), o.Workers()
+	o.Signal(syscall.SIGUSR2)
+	reloaded(o, old)
+	if now := lostLines(o); now < lost {
+		o.T.Errorf("%d lines were lost before the upgrade, and %d after it", lost, now)
+	}
+}
+
+// TestAccessLogDiskFull fills the disk: serving goes on, lines that are lost
+// are counted, and when there is room the log goes on with all that were kept,
+// even by another program.
+func TestAccessLogDiskFull(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--workers", "2"}, {"--model", "goroutine"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			disk := cramped(t)
+			o := harness.Operated(t, harness.Plan{Before: disk.before, Args: append(args, "--base", harness.Tree(t, nil), "--access-log", filepath.Join(disk.dir, "log"))})
+			path := disk.path(o.Server)
+			overflow(o)
+			if text := o.Log.String(); !strings.Contains(text, "phalanx: access log: write ") || !strings.Contains(text, disk.words) {
+				t.Errorf("standard error has %q, want a line that says %q", text, disk.words)
+			}
+			if disk.before != nil { // a limit on files is one on the memory of new workers too
+				upgrade(o)
+			}
+			disk.room(o.Server)
+			harness.Await(t, 10*time.Second, "the lines that were kept", func() bool {
+				return countLines(path)+lostLines(o) == int(o.Look().Total.Answered)
+			})
+			lost, before := lostLines(o), countLines(path)
+			longAsk(o.Server, o.Dial(), -1)
+			lines := awaitLines(t, path, before+1)
+			for _, line := range lines {
+				if _, _, err := readLogged("combined", line); err != nil {
+					t.Error(err)
+				}
+			}
+			if !strings.Contains(lines[before], `"GET /r-1?`) || lostLines(o) != lost {
+				t.Errorf("the last line is %.100q; %d lines are lost, and were %d", lines[before], lostLines(o), lost)
+			}
+			o.Server.Stop(5 * time.Second)
+		})
+	}
+}
+
+// fifo makes one and opens both of its ends, so that nobody waits.
+func fifo(t *testing.T) *os.File {
+	t.Helper()
+	path := filepath.Join(harness.OpenDir(t), "fifo")
+	if err := syscall.Mkfifo(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// TestAccessLogReaderStuck logs into a FIFO whose reader reads nothing for a
+// while: the same as for a disk that is full.
+func TestAccessLogReaderStuck(t *testing.T) {
+	t.Parallel()
+	f := fifo(t)
+	o := harness.Operated(t, harness.Plan{Args: []string{"--base", harness.Tree(t, nil), "--workers", "2", "--access-log", f.Name()}})
+	overflow(o)
+	upgrade(o)
+	got := harness.NewJournal()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(got, f) // until it is closed
+	}()
+	complete := func() bool { return len(got.Lines())+lostLines(o) == int(o.Look().Total.Answered) }
+	harness.Await(t, 10*time.Second, "the lines that were kept", complete)
+	lost := lostLines(o)
+	longAsk(o.Server, o.Dial(), -1)
+	harness.Await(t, 5*time.Second, "a line more", complete)
+	if lostLines(o) != lost {
+		t.Errorf("%d lines are lost, and were %d", lostLines(o), lost)
+	}
+	o.Server.Stop(5 * time.Second)
+	f.Close()
+	<-done
+	for _, line := range got.Lines() {
+		if _, _, err := readLogged("combined", line); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAccessLogOnStdout logs to standard output, across an upgrade.
+func TestAccessLogOnStdout(t *testing.T) {
+	t.Parallel()
+	dir := harness.Copies(t, "master", "worker")
+	s := harness.ServeSilently(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{"--base", harness.Tree(t, nil), "--workers", "2", "--access-log", "-"}})
+	o := &harness.Operator{Server: s}
+	c := chat(s.Port, 2)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGUSR2} {
+		at, old := c.sofar(), s.Workers()
+		s.Signal(sig)
+		if sig != syscall.SIGUSR1 {
+			reloaded(o, old)
+		}
+		harness.Await(t, 10*time.Second, "some replies more", func() bool { return c.sofar() > at+100 })
+	}
+	c.leave(t)
+	s.Stop(5 * time.Second)
+	c.check(t, s.Out.Lines())
+	if text := s.Log.String(); text != "" {
+		t.Errorf("standard error has %q", text)
+	}
+}
+
+// TestAccessLogUpgrade replaces the program twice while all workers write: each
+// reply has its line.
+func TestAccessLogUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := harness.Copies(t, "master", "worker")
+	path := filepath.Join(harness.MemoryDir(t), "log")
+	o := harness.Operated(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{"--base", harness.Tree(t, nil), "--workers", "2", "--access-log", path}})
+	c := chat(o.Port, 3)
+	for range 2 {
+		at, old := c.sofar(), o.Workers()
+		o.Signal(syscall.SIGUSR2)
+		reloaded(o, old)
+		harness.Await(t, 10*time.Second, "some replies more", func() bool { return c.sofar() > at+200 })
+	}
+	c.leave(t)
+	if lost := lostLines(o); lost != 0 {
+		t.Errorf("%d lines are lost", lost)
+	}
+	o.Server.Stop(5 * time.Second)
+	c.check(t, linesOf(t, path))
+}
+
+// TestAccessLogUnwritable names files that cannot be written.
+func TestAccessLogUnwritable(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	dir := harness.OpenDir(t)
+	for path, word := range map[string]string{
+		filepath.Join(dir, "none", "log"): "no such file or directory", dir: "is a directory", filepath.Join(dir, "log"): "permission denied",
+	} {
+		o := harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"--port", "0", "--base", base, "--access-log", path}})
+		if o.Code != 1 && o.Code != 78 {
+			t.Errorf("exit status %d, want 1 or 78", o.Code)
+		}
+		o.Rejects(t, o.Code, "access log", path, word)
+	}
+}
+
+// TestAccessLogSwitched switches the log on, to another file and format, and
+// off again, by a file of settings: from the moment that the workers are new,
+// every reply has its line. A file that cannot be written changes nothing.
+func TestAccessLogSwitched(t *testing.T) {
+	t.Parallel()
+	dir := harness.MemoryDir(t)
+	config, first, second := filepath.Join(dir, "config"), filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	harness.Write(t, config, []byte("workers = 2\n"))
+	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", harness.Tree(t, nil), "--config", config}})
+	o := &harness.Operator{Server: s}
+	turn := func(settings string) *talk {
+		t.Helper()
+		harness.Write(t, config, []byte("workers = 2\n"+settings))
+		old := s.Workers()
+		s.Signal(syscall.SIGHUP)
+		reloaded(o, old)
+		c := chat(s.Port, 2)
+		harness.Await(t, 10*time.Second, "some replies", func() bool { return c.sofar() > 100 })
+		c.leave(t)
+		return c
+	}
+	logs := turn("access-log = " + first + "\n")
+	harness.Await(t, 5*time.Second, "the lines", func() bool { return countLines(first) == logs.sofar() })
+	logs.check(t, linesOf(t, first))
+
+	harness.Write(t, config, []byte("workers = 2\naccess-log = "+dir+"/none/log\n"))
+	s.Signal(syscall.SIGHUP)
+	harness.Await(t, 5*time.Second, "a line of complaint", func() bool { return strings.Contains(s.Log.String(), "no such file") })
+	if text := s.Log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, dir+"/none/log") {
+		t.Errorf("standard error has %q, want one line with the path", text)
+	}
+
+	logs2 := turn("access-log = " + second + "\naccess-log-format = json\n")
+	for i, line := range awaitLines(t, second, logs2.sofar()) {
+		if _, _, err := readLogged("json", line); err != nil || i >= logs2.sofar() {
+			t.Errorf("line %d: %v", i, err)
+		}
+	}
+	turn("")
+	s.Stop(5 * time.Second)
+	if a, b := len(linesOf(t, first)), len(linesOf(t, second)); a != logs.sofar() || b != logs2.sofar() {
+		t.Errorf("the files have %d and %d lines, want %d and %d", a, b, logs.sofar(), logs2.sofar())
+	}
+}

@@ -1,0 +1,182 @@
+package observe
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// tardy writes a worker that waits for a file before it becomes the real one.
+func tardy(t *testing.T) (worker, gate string) {
+	t.Helper()
+	dir := harness.OpenDir(t)
+	worker, gate = filepath.Join(dir, "tardy"), filepath.Join(dir, "gate")
+	script := fmt.Sprintf("#!/bin/sh\nwhile ! test -e %s; do sleep 0.02; done\nexec %s \"$@\"\n", gate, harness.Binary("worker"))
+	harness.MustInstall(t, worker, []byte(script))
+	return worker, gate
+}
+
+// TestHealth asks in every phase of a server's life, over both kinds of address,
+// whether it lives and whether it is ready.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, filepath.Join(base, "huge"), 1<<30)
+	for kind, addr := range map[string]string{"unix": harness.SocketPath(t), "tcp": harness.Loopback(harness.FreePort(t))} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			worker, gate := tardy(t)
+			e := harness.EndpointAt(t, addr)
+			s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2", "--worker", worker, "--lame-duck", "1m", "--admin", addr)})
+			harness.Await(t, 5*time.Second, "starting", func() bool { return e.Says("/readyz", 503, "starting") })
+			e.MustSay("/healthz", 200, "starting")
+
+			harness.Write(t, gate, nil)
+			s.AwaitServing()
+			e.MustSay("/readyz", 200, "serving")
+			e.MustSay("/healthz", 200, "serving")
+
+			slow := s.Begin("/huge", 64<<10)
+			s.Signal(syscall.SIGTERM)
+			harness.Await(t, 5*time.Second, "lame duck", func() bool { return e.Says("/readyz", 503, "lame-duck") })
+			e.MustSay("/healthz", 200, "lame-duck")
+			s.MustServe("/", "front")
+			time.Sleep(50 * time.Millisecond) // a stop within 30 ms of another is the same one
+
+			s.Signal(syscall.SIGTERM)
+			harness.Await(t, 5*time.Second, "draining", func() bool { return e.Says("/readyz", 503, "draining") })
+			e.MustSay("/healthz", 200, "draining")
+			s.AwaitRefusal()
+			slow.Close()
+			if code := s.Wait(8 * time.Second); code != 0 {
+				t.Errorf("exit status %d, want 0", code)
+			}
+			if code, body, err := e.Ask("GET", "/healthz"); err == nil {
+				t.Errorf("the server is gone, and %s answers %d %s", addr, code, body)
+			}
+			if kind == "unix" {
+				e.MustBeGone()
+			}
+		})
+	}
+}
+
+// TestAdminInUse starts a second master at the address of the first, which goes
+// on as if nothing had been.
+func TestAdminInUse(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	for kind, addr := range map[string]string{"unix": harness.SocketPath(t), "tcp": harness.Loopback(harness.FreePort(t))} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Serve(t, base, "--admin", addr)
+			workers := s.Workers()
+			harness.Attempt(t, harness.Plan{Args: append(harness.Verbosely(base), "--admin", addr)}).
+				Rejects(t, 1, "admin address "+addr, "in use by another server", "choose another")
+			e := harness.EndpointAt(t, addr)
+			e.MustSay("/readyz", 200, "serving")
+			if pid := e.Pool().PID; pid != s.PID() {
+				t.Errorf("%s is that of %d now, not of %d", addr, pid, s.PID())
+			}
+			if now := s.Workers(); !slices.Equal(now, workers) {
+				t.Errorf("workers %v became %v", workers, now)
+			}
+			s.MustServe("/", "front")
+			s.Stop(5 * time.Second)
+		})
+	}
+}
+
+// TestAdminSocketFile looks at the file of a socket: who may use it, who has to
+// remove it, and whose place it takes.
+func TestAdminSocketFile(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	path := harness.SocketPath(t)
+	e := harness.EndpointAt(t, path)
+	generous := harness.Plan{Before: []string{"sh", "-c", `umask 0; exec "$0" "$@"`}, Args: append(harness.Verbosely(base), "--admin", path)}
+	s := harness.ServeAs(t, generous)
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Fatalf("%s: %v, %v; want a socket of mode 0600", path, info.Mode(), err)
+	}
+	if os.Geteuid() == 0 { // else there is no other user to be
+		harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"status", "--admin", path}}).Rejects(t, 1, path, "permission denied", "belongs to user 0")
+	}
+	s.Signal(syscall.SIGKILL)
+	s.Wait(5 * time.Second)
+	if _, err := os.Lstat(path); err != nil {
+		t.Fatalf("a master that was killed has left no socket: %v", err)
+	}
+	e.Order("status").Rejects(t, 1, path, "nobody answers", "is gone")
+
+	next := harness.ServeAs(t, generous)
+	e.MustSay("/readyz", 200, "serving")
+	if pid := e.Pool().PID; pid != next.PID() {
+		t.Errorf("the socket is that of %d, want %d", pid, next.PID())
+	}
+	next.Stop(5 * time.Second)
+	e.MustBeGone()
+	e.Order("status").Rejects(t, 1, path, "no such socket")
+}
+
+// TestAdminForeignFile gives the path of something that is no socket.
+func TestAdminForeignFile(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	dir := harness.Tree(t, map[string]string{"file": "precious", "directory/file": ""})
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, words := range map[string]string{
+		"file": "no socket", "directory": "no socket", "pipe": "no socket", "link": "no socket",
+		"gone/admin.sock": "there is no directory", "file/admin.sock": "there is no directory",
+	} {
+		path := filepath.Join(dir, name)
+		port := harness.FreePort(t)
+		args := []string{"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--admin", path}
+		harness.Attempt(t, harness.Plan{Args: args}).Rejects(t, 78, "admin address "+path, words, "choose another")
+		harness.MustBeFree(t, port)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != "precious" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+	if target, err := os.Readlink(filepath.Join(dir, "link")); err != nil || target != "file" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+}
+
+// TestOrdersOverTCP gives orders where they are not taken.
+func TestOrdersOverTCP(t *testing.T) {
+	t.Parallel()
+	addr := harness.Loopback(harness.FreePort(t))
+	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--admin", addr)
+	workers := s.Workers()
+	e := harness.EndpointAt(t, addr)
+	for _, target := range []string{"/reload", "/stop", "/scale?workers=5"} {
+		for _, method := range []string{"POST", "GET", "PUT"} {
+			code, body, err := e.Ask(method, target)
+			if err != nil || code != 403 || !strings.Contains(body, "unix socket") {
+				t.Errorf("%s %s: %d %q, %v; want 403", method, target, code, body, err)
+			}
+		}
+	}
+	for _, order := range [][]string{{"reload"}, {"stop"}, {"scale", "5"}} {
+		e.Order(order...).Rejects(t, 1, addr, "orders need the unix socket", "--admin /PATH/OF/SOCKET")
+	}
+	if now := s.Workers(); !slices.Equal(now, workers) {
+		t.Errorf("workers %v became %v", workers, now)
+	}
+	s.Stop(5 * time.Second)
+}

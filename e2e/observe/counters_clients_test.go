@@ -1,0 +1,315 @@
+package observe
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// This file is the clients of TestCounters, who count themselves what they got.
+
+const (
+	auditSize   = 8 << 20
+	auditBuffer = 64 << 10 // of a socket, so that the server feels a slow client
+)
+
+// ledger is what clients have counted.
+type ledger struct {
+	mu       sync.Mutex
+	begun    map[string]int64 // heads of replies that came, by class of status
+	whole    int64            // replies that came to their end
+	lost     int64            // requests that may have been read, and got no head
+	conns    int64            // that were established
+	answered int64            // of them, those on which a head came
+	bytes    int64            // that came, heads included
+	errs     []error          // what nobody expects
+}
+
+func newLedger() *ledger { return &ledger{begun: map[string]int64{}} }
+
+func (l *ledger) note(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
+func (l *ledger) total() (n int64) {
+	for _, k := range l.begun {
+		n += k
+	}
+	return n
+}
+
+// auditor is one client.
+type auditor struct {
+	*ledger
+	port    int
+	buffer  int         // of the socket; 0: as the kernel likes it
+	excused func() bool // whether a connection may end at any time, now
+	lapses  bool        // whether an idle one may
+	quit    chan struct{}
+	rng     *rand.Rand
+
+	conn  *harness.Client
+	heads int // on this connection
+}
+
+// metered counts what is read from a connection.
+type metered struct {
+	io.Reader
+	*ledger
+}
+
+func (m metered) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	m.note(func() { m.bytes += int64(n) })
+	return n, err
+}
+
+// query is a request and the reply that belongs to it.
+type query struct {
+	text   string
+	status int
+	length int64 // of the body; -1: whatever is said
+	last   bool  // the server ends the connection
+}
+
+// auditable is the tree that the queries are about.
+func auditable(t *testing.T) string {
+	t.Helper()
+	base := harness.Tree(t, map[string]string{"index.html": "front", "directory/index.html": "inside"})
+	for name, size := range map[string]int{"page": 9000, "middle": 100_000, "large": auditSize} {
+		harness.Write(t, filepath.Join(base, name), harness.Noise(name, size))
+	}
+	return base
+}
+
+func queries() []query {
+	get := func(target string, fields ...string) string { return harness.Request("GET", target, fields...) }
+	return []query{
+		{get("/"), 200, 5, false}, {get("/page"), 200, 9000, false}, {get("/page"), 200, 9000, false},
+		{get("/page", "Range: bytes=10-19"), 206, 10, false}, {get("/page", "Range: bytes=0-9,100-199"), 206, -1, false},
+		{get("/middle"), 200, 100_000, false}, {get("/page", "If-None-Match: *"), 304, 0, false},
+		{get("/none"), 404, -1, false}, {harness.Request("HEAD", "/page"), 200, 0, false}, {harness.Request("HEAD", "/none"), 404, 0, false},
+		{get("/directory"), 301, -1, false}, {get("/", "Connection: close"), 200, 5, true},
+		{harness.Request("BREW", "/"), 501, -1, false}, {"GET / HTTP/1.1\r\n\r\n", 400, -1, true},
+	}
+}
+
+func (a *auditor) close() {
+	if a.conn != nil {
+		a.conn.Close()
+		a.conn = nil
+	}
+}
+
+// reach opens a connection if there is none.
+func (a *auditor) reach() error {
+	if a.conn != nil {
+		return a.conn.SetDeadline(time.Now().Add(harness.Patience))
+	}
+	c, err := harness.ConnectNarrow(a.port, a.buffer)
+	if err != nil {
+		return err
+	}
+	a.conn, a.heads = c, 0
+	a.conn.In = bufio.NewReader(metered{c.Conn, a.ledger})
+	a.note(func() { a.conns++ })
+	return nil
+}
+
+// ask sends requests in one piece and reads the replies, up to one that says
+// that it is the last.
+func (a *auditor) ask(pace func(n int64) error, all ...query) error {
+	if err := a.reach(); err != nil {
+		return err
+	}
+	defer func() {
+		if a.conn != nil && a.conn.In.Buffered() > 0 {
+			a.note(func() { a.errs = append(a.errs, errors.New("more came than was asked for")) })
+		}
+	}()
+	text, before := "", a.heads
+	for _, q := range all {
+		text += q.text
+	}
+	got := 0
+	err := a.conn.Send(text)
+	for err == nil && got < len(all) {
+		var r *harness.Reply
+		if r, err = a.receive(all[got], pace); err != nil {
+			break
+		}
+		if got++; r.Closes() {
+			err = a.ending()
+			break
+		}
+	}
+	if heads := a.heads - before; err != nil && harness.IsCut(err) {
+		// Who is told that a reply is the last knows that nothing behind it was read.
+		a.note(func() { a.lost += int64(len(all) - heads) })
+	}
+	return err
+}
+
+// receive reads one reply.
+func (a *auditor) receive(q query, pace func(n int64) error) (*harness.Reply, error) {
+	r, err := a.conn.Head()
+	if err != nil {
+		return nil, err
+	}
+	a.note(func() {
+		a.begun[fmt.Sprintf("%dxx", r.Status/100)]++
+		if a.heads == 0 {
+			a.answered++
+		}
+	})
+	a.heads++
+	body := r.Length
+	if strings.HasPrefix(q.text, "HEAD ") || r.Status == 304 {
+		body = 0
+	}
+	if r.Status != q.status || q.length >= 0 && body != q.length || q.last && !r.Closes() {
+		line, _, _ := strings.Cut(q.text, "\r\n")
+		return nil, fmt.Errorf("%w: %s: %d with %d bytes, want %d with %d", harness.ErrWrong, line, r.Status, body, q.status, q.length)
+	}
+	if err := pace(body); err != nil {
+		return nil, err
+	}
+	a.note(func() { a.whole++ })
+	return r, nil
+}
+
+// ending reads the announced end of the connection.
+func (a *auditor) ending() error {
+	defer a.close()
+	if b, err := a.conn.In.ReadByte(); err != io.EOF {
+		return fmt.Errorf("%w: %q and %v behind the last reply", harness.ErrWrong, b, err)
+	}
+	return nil
+}
+
+// swallow reads a body at once.
+func (a *auditor) swallow(n int64) error {
+	_, err := io.CopyN(io.Discard, a.conn.In, n)
+	return err
+}
+
+// sip reads a body so slowly that much happens meanwhile.
+func (a *auditor) sip(n int64) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for piece := int64(64 << 10); n > 0; n -= min(n, piece) {
+		if err := a.swallow(min(n, piece)); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-a.quit:
+			tick.Stop()
+			return a.swallow(n - min(n, piece))
+		}
+	}
+	return nil
+}
+
+// live asks until it is time to leave.
+func (a *auditor) live(act func() error) {
+	defer a.close()
+	for {
+		fresh := a.conn == nil
+		excused := a.excused()
+		if err := act(); err != nil {
+			a.close()
+			excused = excused || a.excused() || a.lapses && !fresh
+			if !harness.IsCut(err) || !excused {
+				a.note(func() { a.errs = append(a.errs, err) })
+			}
+		}
+		select {
+		case <-a.quit:
+			return
+		case <-time.After(harness.Between(a.rng, time.Millisecond, 8*time.Millisecond)):
+		}
+	}
+}
+
+func (a *auditor) any() query {
+	all := queries()
+	return all[a.rng.IntN(len(all))]
+}
+
+func (a *auditor) keep() error { return a.ask(a.swallow, a.any()) }
+
+func (a *auditor) part() error {
+	defer a.close()
+	return a.ask(a.swallow, a.any())
+}
+
+// pipe sends eight requests at once, of which the last may end the connection.
+func (a *auditor) pipe() error {
+	all := queries()
+	var some []query
+	for len(some) < 7 {
+		if q := all[a.rng.IntN(len(all))]; !q.last {
+			some = append(some, q)
+		}
+	}
+	return a.ask(a.swallow, append(some, a.any())...)
+}
+
+func (a *auditor) download() error {
+	return a.ask(a.sip, query{harness.Request("GET", "/large"), 200, auditSize, false})
+}
+
+// audit lets clients of all kinds come, until leave is called.
+type audit struct {
+	*ledger
+	quit   chan struct{}
+	joined sync.WaitGroup
+	danger atomic.Bool // workers are being killed, or have been
+}
+
+func newAudit(port int, lapses bool) *audit {
+	a := &audit{ledger: newLedger(), quit: make(chan struct{})}
+	for i, act := range []func(*auditor) error{
+		(*auditor).keep, (*auditor).keep, (*auditor).keep, (*auditor).keep, (*auditor).part, (*auditor).part,
+		(*auditor).pipe, (*auditor).pipe, (*auditor).download, (*auditor).download,
+	} {
+		c := &auditor{ledger: a.ledger, port: port, lapses: lapses, quit: a.quit, excused: a.danger.Load, rng: rand.New(rand.NewPCG(uint64(i), 1))}
+		if i >= 8 {
+			c.buffer = auditBuffer
+		}
+		a.joined.Go(func() { c.live(func() error { return act(c) }) })
+	}
+	return a
+}
+
+// peril lets connections end at any time from now on.
+func (a *audit) peril() { a.danger.Store(true) }
+
+// leave waits until every client has what it asked for.
+func (a *audit) leave() {
+	select {
+	case <-a.quit:
+	default:
+		close(a.quit)
+	}
+	a.joined.Wait()
+}
+
+// sofar is how many replies have come.
+func (a *audit) sofar() (n int64) {
+	a.note(func() { n = a.total() })
+	return n
+}

@@ -1,0 +1,161 @@
+package observe
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestCounters compares what the server has counted with what its clients have,
+// while its workers and its program are replaced: it is the same, to the byte.
+// Then workers are killed: what was under way may be lost, and no more.
+func TestCounters(t *testing.T) {
+	t.Parallel()
+	base := auditable(t)
+	for _, args := range [][]string{{"--workers", "3"}, {"--model", "goroutine"}, {"--workers", "2", "--engine", "netpoll"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			dir := harness.Copies(t, "master", "worker")
+			o := harness.Operated(t, harness.Plan{
+				Binary: filepath.Join(dir, "master"), Args: append(args, "--base", base, "--access-log", filepath.Join(dir, "log")),
+			})
+			start := settled(o)
+			w := o.Watch()
+			moves := len(args) == 2 && args[0] == "--workers"
+			comeAndGo(o, newAudit(o.Port, !moves), start, moves)
+			calm := settled(o)
+			fall(o, newAudit(o.Port, false), calm)
+			w.Leave()
+			if w.Count < 30 {
+				t.Errorf("%d scrapes", w.Count)
+			}
+		})
+	}
+}
+
+// settled is the picture once nothing is being counted any more.
+func settled(o *harness.Operator) (p harness.Picture) {
+	o.T.Helper()
+	harness.Await(o.T, 5*time.Second, "counters that stand still", func() bool {
+		before := p
+		p = o.Look()
+		return p.Total.Answered > 0 && reflect.DeepEqual(before.Total, p.Total)
+	})
+	return p
+}
+
+// reloaded waits until every worker has been replaced, and the old ones have
+// gone.
+func reloaded(o *harness.Operator, old []int) {
+	o.T.Helper()
+	harness.Await(o.T, 20*time.Second, fmt.Sprintf("workers in the place of %v", old), func() bool {
+		now := o.Workers()
+		return len(now) == len(old) && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(old, pid) })
+	})
+}
+
+// comeAndGo replaces everything while clients count.
+func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool) {
+	o.T.Helper()
+	defer a.leave()
+	n := o.Look().Slots
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGUSR2, syscall.SIGHUP} {
+		at, old := a.sofar(), o.Workers()
+		o.Signal(sig)
+		reloaded(o, old)
+		harness.Await(o.T, 5*time.Second, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+	}
+	if scales {
+		o.Order("scale", strconv.Itoa(n+2))
+		o.Order("reload")
+		o.Order("scale", strconv.Itoa(n-1))
+	}
+	a.leave()
+	for _, err := range a.errs {
+		o.T.Errorf("a client: %v", err)
+	}
+	want := map[string]int64{
+		"accepted": a.conns, "bytes": a.bytes, "answered": a.total(), "whole": a.whole, "cut": 0,
+		"2xx": a.begun["2xx"], "3xx": a.begun["3xx"], "4xx": a.begun["4xx"], "5xx": a.begun["5xx"],
+	}
+	var got map[string]int64
+	if !harness.Holds(3*time.Second, func() bool { got = since(o, start); return reflect.DeepEqual(got, want) }) {
+		o.T.Errorf("counted %v\nclients have %v, lost %d", got, want, a.lost)
+	}
+	if a.begun["5xx"] == 0 || a.begun["3xx"] == 0 || a.whole < 1500 {
+		o.T.Errorf("too little has happened: %v", want)
+	}
+	o.T.Logf("%v; %d connections that were kept ended before a request was read", want, a.lost)
+}
+
+// since is what has been counted since a picture was taken.
+func since(o *harness.Operator, start harness.Picture) map[string]int64 {
+	p, s := o.Look().Total, start.Total
+	got := map[string]int64{"accepted": p.Accepted - s.Accepted, "bytes": p.Bytes - s.Bytes, "answered": p.Answered - s.Answered, "cut": p.Cut - s.Cut}
+	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
+		got[class] = p.Requests[class] - s.Requests[class]
+	}
+	// Those of before were whole.
+	got["whole"] = int64(o.MustScrape().Sum("phalanx_http_request_duration_seconds_count")) - s.Answered
+	return got
+}
+
+// fall kills workers while clients count. What a worker had just sent when it
+// was killed may not be counted yet: one send each, of at most a MiB or of the
+// replies to one client's requests.
+func fall(o *harness.Operator, a *audit, start harness.Picture) {
+	o.T.Helper()
+	defer a.leave()
+	const kills, mostSent, mostReplies = 4, 1 << 20, 8
+	a.peril()
+	for range kills {
+		at := a.sofar()
+		harness.Await(o.T, 10*time.Second, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+		victim := servingWorker(o)
+		harness.Kill(o.T, victim, syscall.SIGKILL)
+		harness.AwaitEnd(o.T, 5*time.Second, victim)
+	}
+	a.leave()
+	for _, err := range a.errs {
+		o.T.Errorf("a client: %v", err)
+	}
+	settled(o)
+	got := since(o, start)
+	within := func(what string, least, most int64) {
+		o.T.Helper()
+		if n := got[what]; n < least || n > most {
+			o.T.Errorf("%s: counted %d, want %d to %d", what, n, least, most)
+		}
+	}
+	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
+		within(class, a.begun[class], a.begun[class]+a.lost)
+	}
+	within("answered", a.total(), a.total()+a.lost)
+	within("accepted", a.answered, a.conns)
+	within("bytes", a.bytes-kills*mostSent, a.bytes+(a.lost+a.total()-a.whole)*(auditSize+1000))
+	within("whole", a.whole-kills*mostReplies, a.total()+a.lost)
+	o.T.Logf("%v for %d replies, %d of them whole; %d requests lost", got, a.total(), a.whole, a.lost)
+}
+
+// servingWorker is one that takes new connections.
+func servingWorker(o *harness.Operator) (pid int) {
+	o.T.Helper()
+	harness.Await(o.T, 15*time.Second, "a worker that serves", func() bool {
+		for _, w := range o.Look().Workers {
+			if w.State == "serving" {
+				pid = w.PID
+				return true
+			}
+		}
+		return false
+	})
+	return pid
+}

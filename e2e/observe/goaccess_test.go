@@ -1,0 +1,194 @@
+package observe
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+const (
+	goLines   = 1_000_000
+	goClients = 4
+	goBatch   = 50 // requests that are sent at once
+	goRefused = 1000
+)
+
+// crawlers is a batch of requests as hostile as the log has to bear them: every
+// one is answered, so that every one has a line.
+func crawlers() string {
+	targets := []string{
+		"/", "/page?q=%22quoted%22", `/"q"`, `/a"b\`, `/\`, `/"`, "/caf\xc3\xa9", "/\xff\xfe", "/%00%0a%0d", "/[2026]", "/a=b&c;d", "/'--", "/<script>", "/%",
+	}
+	agents := []string{
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", `"`, `\`, `\"`, `" 200 5 "-" "-`, "\xf0\x9f\x8e\xba", "\xff\xfe\xc3(", "a\tb", "-", "", "%h %l [x] ~",
+	}
+	referers := []string{"https://x.test/?a=b", `"`, `a"b" "c`, `\\`, `\`, "\xc0\xaf", "-", ""}
+	var b strings.Builder
+	for i := range goBatch {
+		fields := []string{"User-Agent: " + agents[i%len(agents)], "Referer: " + referers[i%len(referers)]}
+		method := "GET"
+		if i%7 == 0 {
+			method = "HEAD"
+		}
+		b.WriteString(harness.Request(method, targets[i%len(targets)], fields...))
+	}
+	return b.String()
+}
+
+// unreadable are requests that are refused before it is known what they ask for.
+func unreadable() []string {
+	return []string{
+		"GET /\x1b HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/3.0\r\n\r\n",
+		"GET /" + strings.Repeat("a", 8200) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+	}
+}
+
+// fillUp asks for as many lines as are missing because they were lost: who is
+// asked by more than the machine can do may lose some.
+func fillUp(o *harness.Operator, lines int) {
+	o.T.Helper()
+	c := o.Dial()
+	for range 10 {
+		missing := lines + lostLines(o) - int(o.Look().Total.Answered)
+		if missing <= 0 {
+			return
+		}
+		o.T.Logf("%d lines more", missing)
+		for range missing {
+			o.MustAsk(c, harness.Request("GET", "/more"))
+		}
+	}
+	o.T.Fatal("lines are lost however slowly one asks")
+}
+
+// TestGoAccess has GoAccess read a million lines that the server has written of
+// hostile requests: it understands every one.
+func TestGoAccess(t *testing.T) {
+	t.Parallel()
+	goaccess := harness.Tool(t, "apt-get install goaccess", "goaccess")
+	dir := harness.OpenDir(t) // not in memory, of which there may be little
+	path := filepath.Join(dir, "log")
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	o := harness.Operated(t, harness.Plan{Args: []string{"--base", base, "--workers", "2", "--access-log", path}})
+	began := time.Now()
+	errs := make(chan error, goClients)
+	for range goClients {
+		go func() { errs <- crawl(o.Port, (goLines-goRefused)/goClients/goBatch) }()
+	}
+	for i := range goRefused {
+		if r, err := harness.Exchange(o.Port, unreadable()[i%len(unreadable())]); err != nil || r.Status < 400 {
+			t.Fatalf("refusal %d: %v, %v", i, r, err)
+		}
+	}
+	for range goClients {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	fillUp(o, goLines)
+	t.Logf("asked within %v", time.Since(began))
+	o.Server.Stop(5 * time.Second)
+	// GoAccess is to see these requests alone, not those of the start.
+	if n := lastLines(t, path, goLines); n != goLines {
+		t.Fatalf("%d lines, want %d", n, goLines)
+	}
+	began = time.Now()
+	report := filepath.Join(dir, "report.json")
+	cmd := exec.Command(goaccess, path, "--log-format=COMBINED", "-o", report, "--no-global-config", "--no-progress")
+	cmd.Env, cmd.Dir = append(harness.BareEnv(), "HOME="+dir), dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("goaccess: %v\n%s", err, out)
+	}
+	t.Logf("read within %v", time.Since(began))
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		General struct {
+			Total  int `json:"total_requests"`
+			Valid  int `json:"valid_requests"`
+			Failed int `json:"failed_requests"`
+		}
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if g := got.General; g.Total != goLines || g.Valid != goLines || g.Failed != 0 {
+		t.Errorf("GoAccess has %+v, want %d valid ones", g, goLines)
+	}
+}
+
+// crawl sends the batch again and again, over one connection. Every time the
+// replies have the same length.
+func crawl(port, times int) error {
+	c, err := harness.Connect(port)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		return err
+	}
+	text := crawlers()
+	if err := c.Send(text); err != nil {
+		return err
+	}
+	var size int64
+	counted := &counter{Reader: c.In, n: &size}
+	first := &harness.Client{Conn: c.Conn, In: bufio.NewReader(counted)}
+	for line := range strings.Lines(text) {
+		if method, rest, _ := strings.Cut(line, " "); strings.HasSuffix(rest, " HTTP/1.1\r\n") {
+			if r, err := first.Reply(method); err != nil || r.Closes() {
+				return fmt.Errorf("%q: %w, %v", line, err, r)
+			}
+		}
+	}
+	if n := first.In.Buffered(); n > 0 {
+		return fmt.Errorf("%d bytes more than the replies", n)
+	}
+	for range times - 1 {
+		if err := c.Send(text); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, c.In, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type counter struct {
+	io.Reader
+	n *int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	*c.n += int64(n)
+	return n, err
+}
+
+// lastLines leaves the last lines in a file and returns how many there are.
+func lastLines(t *testing.T, path string, n int) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for more := bytes.Count(text, []byte("\n")) - n; more > 0; more-- {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	harness.Write(t, path, text)
+	return bytes.Count(text, []byte("\n"))
+}

@@ -1,0 +1,327 @@
+package observe
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestRequestLine checks every field of the one line that a request has.
+func TestRequestLine(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front", "sub/index.html": "sub"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		workers := s.Workers()
+		cases := []struct {
+			method, target string
+			status, bytes  int // -1: whatever the reply's body has
+		}{
+			{"GET", "/", 200, 5}, {"HEAD", "/", 200, 0}, {"GET", "/missing?x=1", 404, -1}, {"HEAD", "/missing", 404, 0},
+			{"GET", "/sub", 301, -1}, {"POST", "/", 405, -1}, {"BREW", "/", 501, -1},
+		}
+		for _, c := range cases {
+			conn := s.Dial()
+			r := s.MustAsk(conn, harness.Request(c.method, c.target, "Connection: close"))
+			e := s.AwaitRequestOf(conn)
+			if c.bytes < 0 {
+				c.bytes = len(r.Body)
+			}
+			if e.Text("method") != c.method || e.Text("path") != c.target || e.Number("status") != c.status || e.Number("bytes") != c.bytes {
+				t.Errorf("%s %s answered with %d and %d bytes is logged as %v", c.method, c.target, r.Status, len(r.Body), e)
+			}
+			if c.status != r.Status {
+				t.Errorf("%s %s: %d, want %d", c.method, c.target, r.Status, c.status)
+			}
+			if e.Number("slot") < 0 || e.Number("slot") >= len(workers) || !slices.Contains(workers, e.Number("pid")) {
+				t.Errorf("slot %v and pid %v, the workers are %v", e["slot"], e["pid"], workers)
+			}
+			if ms, ok := e["ms"].(float64); !ok || ms < 0 || ms > 5000 {
+				t.Errorf("ms is %v", e["ms"])
+			}
+		}
+		if n := len(s.AwaitRequests(len(cases))); n != len(cases) {
+			t.Errorf("%d lines for %d requests", n, len(cases))
+		}
+	})
+}
+
+// TestLogStaysWhole lets four workers log long lines at the same time into
+// one pipe, and into one file.
+func TestLogStaysWhole(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, []string{"pipe", "file"}, func(t *testing.T, kind string) {
+		p := harness.Plan{Args: append(harness.Verbosely(base), "--workers", "4")}
+		var file *os.File
+		if kind == "file" {
+			var err error
+			file, err = os.Create(filepath.Join(t.TempDir(), "log"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			p.Err = file
+		}
+		s := harness.Launch(t, p)
+		follow(s, file)
+		const clients, requests = 40, 30 // no slot goes without, but once in 10^4 runs
+		chatter(s, clients, requests)
+		s.Stop(5 * time.Second)
+		reload(s, file)
+
+		events, odd := s.Log.All()
+		for _, line := range odd {
+			t.Errorf("not a line of JSON: %.200q", line)
+		}
+		seen := map[string]int{}
+		slots := map[int]bool{}
+		for _, e := range harness.WithMessage(events, "request") {
+			name, _, _ := strings.Cut(e.Text("path"), "?")
+			seen[name]++
+			slots[e.Number("slot")] = true
+		}
+		for i := range clients {
+			for j := range requests {
+				if n := seen[fmt.Sprintf("/c%d/r%d", i, j)]; n != 1 {
+					t.Errorf("request %d of client %d has %d lines", j, i, n)
+				}
+			}
+		}
+		if len(slots) != 4 {
+			t.Errorf("the lines come from slots %v, want all four", slots)
+		}
+	})
+}
+
+// follow waits until the log, which may be a file, says where the port is.
+func follow(s *harness.Server, file *os.File) {
+	s.T.Helper()
+	if file != nil {
+		harness.Await(s.T, 10*time.Second, "the serving line in the file", func() bool {
+			text, err := os.ReadFile(file.Name())
+			return err == nil && strings.Contains(string(text), `"serving"`)
+		})
+		reload(s, file)
+	}
+	s.AwaitServing()
+}
+
+// reload reads a log that is a file anew.
+func reload(s *harness.Server, file *os.File) {
+	s.T.Helper()
+	if file == nil {
+		return
+	}
+	text, err := os.ReadFile(file.Name())
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.Log = harness.NewJournal()
+	// A journal takes everything.
+	_, _ = s.Log.Write(text)
+}
+
+// chatter makes clients ask at the same time, each for paths of its own, of
+// all lengths up to 7 KiB.
+func chatter(s *harness.Server, clients, requests int) {
+	s.T.Helper()
+	var all sync.WaitGroup
+	errs := make(chan error, clients)
+	for i := range clients {
+		all.Go(func() {
+			c, err := harness.Connect(s.Port)
+			for j := 0; err == nil && j < requests; j++ {
+				long := strings.Repeat("long", (i*requests+j)*1750/(clients*requests))
+				_, err = c.Ask(harness.Request("GET", fmt.Sprintf("/c%d/r%d?%s", i, j, long)))
+			}
+			if err != nil {
+				errs <- err
+				return
+			}
+			c.Close()
+		})
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		s.T.Error(err)
+	}
+}
+
+// TestLogForgery sends what would be lines of their own, or would move the
+// cursor of whoever reads them.
+func TestLogForgery(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	const forged = `{"level":"info","message":"request","path":"/forged"}`
+	targets := []string{
+		"/%0a" + forged, "/%0d%0a" + forged + "%0a", "/\"}" + forged, "/\\", "/\\n" + forged, "/%1b[2J", "/%00",
+		"/\x1b[2J\x1b[31m", "/\x07\x08\x7f", "/\u2028" + forged, "/\u202e", "/\xff\xfe\xc3(", "/\r" + forged, "/\n" + forged, "/\x00" + forged,
+	}
+	for _, format := range []string{"json", "console"} {
+		for _, level := range []string{"-v", "-vv", "-vvv"} {
+			t.Run(format+level, func(t *testing.T) {
+				t.Parallel()
+				port := harness.FreePort(t)
+				s := harness.Launch(t, harness.Plan{Env: []string{"NO_COLOR=1"}, Args: []string{
+					"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--workers", "1", level, "--log-format", format,
+				}})
+				s.Port = port
+				s.AwaitAnswer()
+				for _, target := range targets {
+					for _, text := range []string{
+						"GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+						"GET / HTTP/1.1\r\nHost: x\r\nX: " + target + "\r\nConnection: close\r\n\r\n",
+						target + " / HTTP/1.1\r\n" + target + "\r\n\r\n",
+					} {
+						// Most of these get 400, and how is not the point.
+						_, _ = harness.Exchange(port, text)
+					}
+				}
+				s.Stop(5 * time.Second)
+				checkForgery(s, format)
+			})
+		}
+	}
+}
+
+// checkForgery looks at the raw bytes of the log.
+func checkForgery(s *harness.Server, format string) {
+	s.T.Helper()
+	for _, line := range s.Log.Lines() {
+		if strings.HasPrefix(line, "{") != (format == "json") {
+			s.T.Errorf("a line that is not %s: %q", format, line)
+		}
+		for _, c := range line {
+			if c < 0x20 || c == 0x7f || c == '\ufffd' || c == '\u2028' || c == '\u202e' {
+				s.T.Errorf("the character %q in the line %q", c, line)
+			}
+		}
+	}
+	events, _ := s.Log.All()
+	for _, e := range events {
+		if e.Text("path") == "/forged" {
+			s.T.Errorf("a request has written the line %v", e)
+		}
+	}
+}
+
+// TestVerbosityLevels counts what each -v adds.
+func TestVerbosityLevels(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		var before int
+		for _, level := range []string{"-v", "-vv", "-vvv"} {
+			args := []string{"--base", base, "--bind", "127.0.0.1", "--port", "0", level, "--log-format", "json", "--model", model}
+			s := harness.ServeAs(t, harness.Plan{Args: append(args, "--recv", "7")})
+			text := harness.Request("GET", "/?needle", "Connection: close", "X-Thread: haystack")
+			if _, err := harness.Exchange(s.Port, text); err != nil {
+				t.Fatal(err)
+			}
+			s.AwaitRequests(1)
+			s.Stop(5 * time.Second)
+			events, odd := s.Log.All()
+			if len(odd) > 0 || len(events) <= before {
+				t.Errorf("%s logs %d lines, the level below %d, and %q that are not JSON", level, len(events), before, odd)
+			}
+			before = len(events)
+			if n := len(harness.WithMessage(events, "request")); n != 1 {
+				t.Errorf("%s has %d lines for one request", level, n)
+			}
+			if shown := strings.Contains(s.Log.String(), "haystack"); shown != (level != "-v") {
+				t.Errorf("%s shows the head: %v", level, shown)
+			}
+			got := 0
+			for size, n := range s.RecvSizes() {
+				got += size * n
+			}
+			if want := len(text); (level == "-vvv") != (got == want) || level != "-vvv" && got != 0 {
+				t.Errorf("%s logs recv() of %d bytes in all, the request has %d", level, got, want)
+			}
+		}
+	})
+}
+
+// TestRecvOne logs each recv() of one byte.
+func TestRecvOne(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model, "--recv", "1", "-vv")
+		text := harness.Request("GET", "/", "Connection: close")
+		if r, err := harness.Exchange(s.Port, text); err != nil || string(r.Body) != "front" {
+			t.Fatalf("%v %v", r, err)
+		}
+		s.AwaitRequests(1)
+		s.Stop(5 * time.Second)
+		sizes := s.RecvSizes()
+		if sizes[1] != len(text) {
+			t.Errorf("%d recv() of one byte for a request of %d", sizes[1], len(text))
+		}
+		for size := range sizes {
+			if size != 0 && size != 1 {
+				t.Errorf("a recv() of %d bytes", size)
+			}
+		}
+	})
+}
+
+// TestPoolIsLogged follows a worker's life in the log.
+func TestPoolIsLogged(t *testing.T) {
+	t.Parallel()
+	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	workers := s.Workers()
+	s.Stop(5 * time.Second)
+	events, odd := s.Log.All()
+	if len(odd) > 0 {
+		t.Errorf("not JSON: %q", odd)
+	}
+	lines := map[int]int{}
+	for _, e := range events {
+		lines[e.Number("pid")]++
+	}
+	for _, pid := range workers {
+		if lines[pid] < 3 {
+			t.Errorf("%d lines about worker %d, want its start, its being ready and its end", lines[pid], pid)
+		}
+	}
+	serving := harness.WithMessage(events, "serving")[0]
+	if serving.Text("model") != "process" || serving.Number("workers") != 2 || serving.Text("base") == "" {
+		t.Errorf("the serving line is %v", serving)
+	}
+}
+
+// TestLogReaderGone closes the other end of the log's pipe: the server goes
+// on.
+func TestLogReaderGone(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := harness.FreePort(t)
+		s := harness.Launch(t, harness.Plan{Err: write, Args: []string{
+			"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--model", model, "-vvv", "--log-format", "json",
+		}})
+		write.Close()
+		s.Port = port
+		s.AwaitAnswer()
+		read.Close()
+		for range 10 {
+			s.MustServe("/", "front")
+		}
+		s.Stop(5 * time.Second)
+	})
+}

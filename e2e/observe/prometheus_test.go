@@ -1,0 +1,223 @@
+package observe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestPrometheus has the real one scrape a server through ten rolling restarts
+// and two upgrades, five times a second: every scrape succeeds, no counter is
+// ever reset, and what it has counted is what clients were answered. Its own
+// tool finds nothing to say of the metrics.
+func TestPrometheus(t *testing.T) {
+	t.Parallel()
+	base := auditable(t)
+	dir := harness.Copies(t, "master", "worker")
+	o := harness.OperatedAt(t, harness.Plan{
+		Binary: filepath.Join(dir, "master"), Args: []string{"--base", base, "--workers", "2"},
+	}, "tcp", harness.Loopback(harness.FreePort(t)))
+	start := settled(o)
+	p := startPrometheus(t, o.Endpoint)
+	const requests = "phalanx_http_requests_total"
+	harness.Await(t, 20*time.Second, "the first samples", func() bool { return p.agree("sum by (job) ("+requests+")", start.Total.Answered) })
+	a := newAudit(o.Port, false)
+	defer a.leave()
+	for i := range 12 {
+		sig := syscall.SIGHUP
+		if i%6 == 5 {
+			sig = syscall.SIGUSR2
+		}
+		at, old := p.samples(), o.Workers()
+		o.Signal(sig)
+		reloaded(o, old)
+		harness.Await(t, 10*time.Second, "another sample", func() bool { return p.samples() > at })
+	}
+	a.leave()
+	for _, err := range a.errs {
+		t.Errorf("a client: %v", err)
+	}
+	for query, want := range map[string]int64{
+		"sum by (job) (" + requests + ")":                          start.Total.Answered + a.total(),
+		"sum by (job) (phalanx_http_sent_bytes_total)":             start.Total.Bytes + a.bytes,
+		"sum by (job) (phalanx_connections_accepted_total)":        start.Total.Accepted + a.conns,
+		"sum by (job) (last_over_time(phalanx_reloads_total[5s]))": 12,
+	} {
+		if !harness.Holds(5*time.Second, func() bool { return p.agree(query, want) }) {
+			t.Errorf("%s is %v, want %d", query, p.mustAsk(query), want)
+		}
+	}
+	p.noResets()
+	for query, want := range map[string]float64{"min(min_over_time(up[10m]))": 1, "sum(changes(phalanx_start_time_seconds[10m]))": 0} {
+		if got := p.mustAsk(query); len(got) != 1 || got[0] != want {
+			t.Errorf("%s is %v, want %v", query, got, want)
+		}
+	}
+	t.Logf("%d samples, %d replies", p.samples(), a.total())
+	checkMetrics(o)
+}
+
+// checkMetrics has Prometheus' tool read a scrape.
+func checkMetrics(o *harness.Operator) {
+	o.T.Helper()
+	text, err := o.Read("/metrics")
+	if err != nil {
+		o.T.Fatal(err)
+	}
+	cmd := exec.Command(harness.Tool(o.T, "apt-get install prometheus", "promtool"), "check", "metrics")
+	cmd.Stdin = bytes.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		o.T.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// prometheus is a running one.
+type prometheus struct {
+	t    *testing.T
+	http http.Client
+	api  string
+}
+
+// scrapers is how many jobs scrape, each once a second: no scrape may take
+// longer than the time between two, and on a busy machine that has to be more
+// than a fifth of a second.
+const scrapers = 5
+
+// startPrometheus returns when it is ready. It ends with the test, or after two
+// minutes.
+func startPrometheus(t *testing.T, target string) *prometheus {
+	t.Helper()
+	dir := harness.OpenDir(t)
+	config := "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
+	for i := range scrapers {
+		config += fmt.Sprintf("- {job_name: phalanx%d, static_configs: [{targets: ['%s']}]}\n", i, target)
+	}
+	harness.Write(t, filepath.Join(dir, "config.yml"), []byte(config))
+	addr := harness.Loopback(harness.FreePort(t))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	cmd := exec.CommandContext(ctx, harness.Tool(t, "apt-get install prometheus", "prometheus"),
+		"--config.file="+filepath.Join(dir, "config.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+addr, "--log.level=warn")
+	cmd.Env, cmd.Dir = harness.BareEnv(), dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second // then it is killed
+	var words bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &words, &words
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &prometheus{t: t, api: "http://" + addr, http: http.Client{Transport: &http.Transport{}, Timeout: harness.Patience}}
+	t.Cleanup(func() {
+		p.http.CloseIdleConnections()
+		cancel()
+		_ = cmd.Wait() // it was told to end
+		if t.Failed() {
+			t.Logf("prometheus said:\n%s", words.String())
+		}
+	})
+	harness.Await(t, 20*time.Second, "prometheus to be ready", func() bool {
+		r, err := p.http.Get(p.api + "/-/ready")
+		if err != nil {
+			return false
+		}
+		r.Body.Close()
+		return r.StatusCode == 200
+	})
+	return p
+}
+
+// get fetches what the API has to say and returns its data.
+func (p *prometheus) get(path string, query url.Values, data any) error {
+	r, err := p.http.Get(p.api + path + "?" + query.Encode())
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Status, Error string
+		Data          any
+	}{Data: data}
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Status != "success" {
+		return fmt.Errorf("%s?%s: %w %s", path, query.Encode(), err, text)
+	}
+	return nil
+}
+
+// mustAsk returns the values of a query.
+func (p *prometheus) mustAsk(query string) (values []float64) {
+	p.t.Helper()
+	var data struct {
+		Result []struct{ Value [2]any }
+	}
+	if err := p.get("/api/v1/query", url.Values{"query": {query}}, &data); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, r := range data.Result {
+		var v float64
+		if _, err := fmt.Sscan(fmt.Sprint(r.Value[1]), &v); err != nil {
+			p.t.Fatalf("%s: %v", query, err)
+		}
+		values = append(values, v)
+	}
+	return values
+}
+
+// agree reports whether every job says the same.
+func (p *prometheus) agree(query string, want int64) bool {
+	p.t.Helper()
+	values := p.mustAsk(query)
+	for _, v := range values {
+		if v != float64(want) {
+			return false
+		}
+	}
+	return len(values) == scrapers
+}
+
+// samples is how many times it has scraped.
+func (p *prometheus) samples() int {
+	p.t.Helper()
+	values := p.mustAsk("sum(count_over_time(up[10m]))")
+	if len(values) == 0 {
+		return 0
+	}
+	return int(values[0])
+}
+
+// noResets asks of every counter whether it has ever gone down.
+func (p *prometheus) noResets() {
+	p.t.Helper()
+	var names []string
+	if err := p.get("/api/v1/label/__name__/values", nil, &names); err != nil {
+		p.t.Fatal(err)
+	}
+	looked := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, "phalanx_") || !harness.Cumulative(name) {
+			continue
+		}
+		looked++
+		if got := p.mustAsk("max(resets(" + name + "[10m]))"); len(got) != 1 || got[0] != 0 {
+			p.t.Errorf("resets of %s: %v", name, got)
+		}
+	}
+	if looked < 15 {
+		p.t.Errorf("only %d counters among %q", looked, names)
+	}
+}

@@ -1,0 +1,159 @@
+package pool
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestDrain stops a server that has nothing to do, and one whose clients are
+// idle: it must not take the 30 s of their keep-alive.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for _, model := range harness.Models() {
+			t.Run(fmt.Sprintf("%s/%v", model, sig), func(t *testing.T) {
+				t.Parallel()
+				s := harness.Serve(t, base, "--model", model)
+				idle := s.Dial()
+				s.MustAsk(idle, harness.Request("GET", "/"))
+				silent := s.Dial()
+				s.Signal(sig)
+				if code := s.Wait(4 * time.Second); code != 0 {
+					t.Errorf("exit status %d, want 0", code)
+				}
+				s.MustEnd(idle, time.Second, "the idle connection")
+				// The kernel may have kept a client that never spoke from
+				// the server; then only its first word meets the end.
+				_ = silent.Send("GET")
+				s.MustEnd(silent, time.Second, "the silent connection")
+				if !harness.Refused(s.Port) {
+					t.Error("somebody still listens")
+				}
+			})
+		}
+	}
+}
+
+// TestQueueIsServed stops the server while requests wait in the accept
+// queue, because its workers are held up: each must still be answered.
+func TestQueueIsServed(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		s.MustServe("/", "front")
+		workers := s.Workers()
+		for _, pid := range workers {
+			harness.Hold(t, pid)
+		}
+		var waiting []*harness.Client
+		for range 30 {
+			c := s.Dial()
+			if err := c.Send(harness.Request("GET", "/")); err != nil {
+				t.Fatal(err)
+			}
+			waiting = append(waiting, c)
+		}
+		s.Interrupt()
+		for _, pid := range workers {
+			harness.Kill(t, pid, syscall.SIGCONT)
+		}
+		for i, c := range waiting {
+			r, err := c.Reply("GET")
+			if err != nil || r.Status != 200 || string(r.Body) != "front" {
+				t.Errorf("client %d of %d in the queue: %v %v", i+1, len(waiting), r, err)
+				continue
+			}
+			s.MustEnd(c, 2*time.Second, "a client of the queue")
+			c.Close()
+		}
+		if code := s.Wait(5 * time.Second); code != 0 {
+			t.Errorf("exit status %d, want 0", code)
+		}
+	})
+}
+
+// TestPipelineIsServed stops the server when it has read the first of
+// several requests: all of them had been sent, so all are answered.
+func TestPipelineIsServed(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/big.bin", 64<<20)
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		d := s.Begin("/big.bin", 64<<10)
+		for range 5 {
+			if err := d.Send(harness.Request("GET", "/")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Interrupt()
+		s.AwaitRefusal()
+		s.MustComplete(d)
+		for i := range 5 {
+			r, err := d.Reply("GET")
+			if err != nil || string(r.Body) != "front" {
+				t.Fatalf("answer %d of 5: %v %v", i+1, r, err)
+			}
+			if r.Closes() {
+				if i < 4 {
+					t.Errorf("answer %d of 5 closes", i+1)
+				}
+				break
+			}
+		}
+		s.MustEnd(d.Client, 2*time.Second, "after the last answer")
+		// The server waits a while for the end of one who may have more to say.
+		d.Close()
+		if code := s.Wait(3 * time.Second); code != 0 {
+			t.Errorf("exit status %d, want 0", code)
+		}
+	})
+}
+
+// TestDrainUnderLoad stops the server while many clients ask as fast as they
+// can: a connection may be refused, but a request that was accepted is
+// answered.
+func TestDrainUnderLoad(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		s := harness.Serve(t, base, "--model", model)
+		const clients = 16
+		broken := make(chan error, clients)
+		for range clients {
+			go func() { broken <- untilRefused(s.Port) }()
+		}
+		s.AwaitRequests(500)
+		s.Stop(6 * time.Second)
+		for range clients {
+			if err := <-broken; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// untilRefused asks over new connections until nobody listens any more, and
+// returns the first answer that was not right.
+func untilRefused(port int) error {
+	for {
+		c, err := harness.Connect(port)
+		if err != nil {
+			return nil
+		}
+		r, err := c.Ask(harness.Request("GET", "/", "Connection: close"))
+		c.Close()
+		if err != nil {
+			return fmt.Errorf("a connection was accepted and not answered: %w", err)
+		}
+		if r.Status != 200 || string(r.Body) != "front" {
+			return fmt.Errorf("answer %d %q", r.Status, r.Body)
+		}
+	}
+}

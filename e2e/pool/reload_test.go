@@ -1,0 +1,215 @@
+package pool
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestReload replaces all workers under idle connections, half a request and
+// downloads, of which no client notices anything: with the event loop the old
+// workers are gone at once.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	big := filepath.Join(base, "big")
+	harness.Write(t, big, pattern(64<<20))
+	s := harness.Serve(t, base, "--workers", "3")
+	idle := s.OneForEach()
+	half := s.Dial()
+	if err := half.Send("GET / HTTP/1.1\r\nHost: phal"); err != nil {
+		t.Fatal(err)
+	}
+	var downloads []*harness.Client
+	for range 6 {
+		c, err := harness.ConnectNarrow(s.Port, 64<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Send(harness.Request("GET", "/big")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.In.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+		downloads = append(downloads, c)
+	}
+	for range 3 {
+		old := s.Workers()
+		s.Signal(syscall.SIGHUP)
+		s.AwaitWorkers(3, old...)
+	}
+	for pid, c := range idle {
+		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
+			t.Errorf("a client of worker %d: %d, closes %v", pid, r.Status, r.Closes())
+		}
+	}
+	if err := half.Send("anx\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := half.Reply("GET"); err != nil || r.Status != 200 || string(r.Body) != "front" {
+		t.Errorf("the halved request: %v, %v", r, err)
+	}
+	want := pattern(64 << 20)
+	for i, c := range downloads {
+		if r, err := c.Reply("GET"); err != nil || !slices.Equal(r.Body, want) {
+			t.Errorf("download %d: %v", i, err)
+		}
+	}
+	s.Stop(5 * time.Second)
+}
+
+// pattern is content in which each place differs from its neighbours.
+func pattern(n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	return p
+}
+
+// TestReloadModels replaces the workers of the models that cannot hand over: a
+// request under way is finished by the old worker, new ones go to the new.
+func TestReloadModels(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, filepath.Join(base, "huge"), 1<<30)
+	for _, args := range [][]string{{"--model", "goroutine"}, {"--model", "serial"}, {"--engine", "netpoll", "--workers", "1"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			s := harness.Serve(t, base, args...)
+			old := s.Workers()
+			c := s.Dial()
+			if err := c.Send(harness.Request("GET", "/huge", "Range: bytes=0-99999999", "Connection: close")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.In.Peek(1); err != nil {
+				t.Fatal(err)
+			}
+			s.Signal(syscall.SIGHUP)
+			s.AwaitWorkers(2)
+			s.MustServe("/", "front")
+			if r, err := c.Reply("GET"); err != nil || r.Status != 206 || len(r.Body) != 100_000_000 {
+				t.Errorf("the request under way: %v", err)
+			}
+			s.AwaitWorkers(1, old...)
+			s.Stop(5 * time.Second)
+		})
+	}
+}
+
+// TestReloadFails gives the pool a worker that cannot live: the old one serves
+// on, and one line says why.
+func TestReloadFails(t *testing.T) {
+	t.Parallel()
+	const line = `^phalanx: worker /.*/worker: .*%s.* is not replaced$`
+	outlive(t, "worker", syscall.SIGHUP,
+		spoilt{"#!/bin/sh\nexit 3\n", fmt.Sprintf(line, "exit status 3")},
+		spoilt{"no program at all", fmt.Sprintf(line, "exec format error")})
+}
+
+// TestScale adds workers and takes them away under idle connections and
+// constant new ones.
+func TestScale(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.Serve(t, base, "--workers", "1")
+	quit, done := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-quit:
+				done <- n
+				return
+			default:
+			}
+			if r, err := harness.Exchange(s.Port, harness.Request("GET", "/", "Connection: close")); err != nil || string(r.Body) != "front" {
+				t.Errorf("request %d: %v", n, err)
+			}
+		}
+	}()
+	for n := 2; n <= 4; n++ {
+		s.Signal(syscall.SIGTTIN)
+		s.AwaitWorkers(n)
+	}
+	idle := s.OneForEach()
+	for n := 1; n <= 3; n++ { // signals of a kind that wait are one
+		s.Signal(syscall.SIGTTOU)
+		s.Log.Await(t, 5*time.Second, "closed slot", s.Exited, func(all []harness.Event) bool {
+			return len(harness.WithMessage(all, "slot closed")) == n
+		})
+	}
+	harness.Await(t, 20*time.Second, "one worker", func() bool { return len(s.Workers()) == 1 })
+	for pid, c := range idle {
+		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
+			t.Errorf("a client of worker %d: %d, closes %v", pid, r.Status, r.Closes())
+		}
+	}
+	close(quit)
+	if n := <-done; n < 100 {
+		t.Errorf("%d requests", n)
+	}
+	s.Signal(syscall.SIGTTOU)
+	s.Log.Await(t, 2*time.Second, "a word", s.Exited, func([]harness.Event) bool {
+		return strings.Contains(s.Log.String(), "phalanx: the last worker stays; SIGTERM ends the server\n")
+	})
+	s.Stop(5 * time.Second)
+}
+
+// TestHungWorker stops a worker: it is replaced, and the pool serves meanwhile.
+func TestHungWorker(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	for _, args := range [][]string{{"--workers", "2"}, {"--workers", "2", "--engine", "netpoll"}, {"--model", "goroutine"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			s := harness.Serve(t, base, append(args, "--hang-timeout", "1s")...)
+			all := s.Workers()
+			victim := all[0]
+			harness.Hold(t, victim)
+			s.AwaitWorkers(len(all), victim)
+			s.MustServe("/", "front")
+			want := fmt.Sprintf("(pid %d) died: no sign of life for 1s, killed", victim)
+			if text := s.Log.String(); !strings.Contains(text, want) {
+				t.Errorf("nothing says %q", want)
+			}
+			kept := s.AwaitWorkers(len(all), victim)
+			time.Sleep(2500 * time.Millisecond) // idle ones are not hung
+			if now := s.Workers(); !slices.Equal(now, kept) {
+				t.Errorf("the workers are %v, and were %v", now, kept)
+			}
+			s.Stop(5 * time.Second)
+		})
+	}
+}
+
+// TestRecycle replaces workers that have served enough, without a client
+// noticing.
+func TestRecycle(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.Serve(t, base, "--workers", "2", "--max-requests", "50")
+	old := s.Workers()
+	owned := s.OneForEach()
+	deadline := time.Now().Add(20 * time.Second)
+	for left := old; len(left) > 0 && time.Now().Before(deadline); {
+		for _, c := range owned {
+			for range 60 {
+				if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
+					t.Fatalf("%d, closes %v", r.Status, r.Closes())
+				}
+			}
+		}
+		left = slices.DeleteFunc(slices.Clone(old), func(pid int) bool { return !slices.Contains(s.Workers(), pid) })
+	}
+	s.AwaitWorkers(2, old...)
+	s.Stop(5 * time.Second)
+}

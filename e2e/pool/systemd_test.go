@@ -1,0 +1,102 @@
+package pool
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestNotify plays systemd: it hears when the server serves, reloads, lives and
+// stops (sd_notify(3)).
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	path := filepath.Join(harness.OpenDir(t), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := harness.Launch(t, harness.Plan{Args: harness.Verbosely(base), Env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=1000000"}})
+	buf := make([]byte, 4096)
+	hear := func(want string) {
+		t.Helper()
+		if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			n, err := l.Read(buf)
+			if err != nil {
+				t.Fatalf("no %s: %v", want, err)
+			}
+			if said := string(buf[:n]); strings.HasPrefix(said, want) {
+				return
+			} else if said != "WATCHDOG=1" {
+				t.Fatalf("systemd hears %q, want %s", said, want)
+			}
+		}
+	}
+	hear("READY=1")
+	s.AwaitServing()
+	hear("WATCHDOG=1")
+	s.Signal(syscall.SIGHUP)
+	hear("RELOADING=1\nMONOTONIC_USEC=")
+	hear("READY=1")
+	hear("WATCHDOG=1")
+	s.Interrupt()
+	hear("STOPPING=1")
+	if code := s.Wait(5 * time.Second); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestSocketActivation starts the server with a socket that listens already and
+// in whose queue a client waits.
+func TestSocketActivation(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	l.Close()
+	early, err := harness.Connect(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	if err := early.Send(harness.Request("GET", "/", "Connection: close")); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Launch(t, harness.Plan{
+		Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh"},
+		Args:   append(harness.Verbosely(base), "--workers", "3"),
+		Files:  []*os.File{f},
+	})
+	s.AwaitServing()
+	if s.Port != port {
+		t.Fatalf("it serves on port %d, want %d", s.Port, port)
+	}
+	f.Close()
+	if r, err := early.Reply("GET"); err != nil || string(r.Body) != "front" {
+		t.Errorf("the client that waited: %v, %v", r, err)
+	}
+	for range 20 {
+		s.MustServe("/", "front")
+	}
+	s.Stop(5 * time.Second)
+}

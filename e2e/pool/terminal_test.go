@@ -1,0 +1,187 @@
+package pool
+
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"phalanx/e2e/harness"
+)
+
+const ctrlC = 0x03
+
+// multiGB does not fit into 32 bits, signed or not.
+const multiGB = 1<<32 + 54321
+
+// TestCtrlC types Ctrl-C while a huge download is under way and several
+// other clients are in the middle of something.
+func TestCtrlC(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front", "last.html": "last"})
+	harness.Sparse(t, base+"/huge.bin", multiGB)
+	for _, model := range harness.Models() {
+		t.Run(model, func(t *testing.T) {
+			term := harness.OpenTerminal(t)
+			s := harness.ServeSilently(t, harness.Plan{Tty: term.Slave, Args: []string{"--base", base, "--model", model}})
+
+			others := func() {}
+			if model != "serial" {
+				others = bystanders(s)
+			}
+			slow := s.Begin("/huge.bin", 0)
+			slowed := make(chan error, 1)
+			go func() { slowed <- slow.Trickle(16<<10, 1500*time.Millisecond) }()
+
+			term.Press(ctrlC)
+			s.AwaitRefusal()
+			others()
+			if err := <-slowed; err != nil {
+				t.Errorf("the throttled part: %v", err)
+			}
+			if s.Gone() {
+				t.Error("the master did not wait for the download")
+			}
+			s.MustComplete(slow)
+			s.MustEnd(slow.Client, 2*time.Second, "the completed download")
+			if code := s.Wait(3 * time.Second); code != 0 {
+				t.Errorf("exit status %d, want 0", code)
+			}
+			shown := term.Shown()
+			if !waited.MatchString(shown) {
+				t.Errorf("the terminal shows %q, want what is waited for", shown)
+			}
+			if rest := waiting.ReplaceAllString(shown, ""); rest != "" {
+				t.Errorf("the terminal also shows %q", rest)
+			}
+		})
+	}
+}
+
+// What a terminal shows of a drain that takes longer than a second. It ends each
+// line with a carriage return as well.
+var (
+	waited = regexp.MustCompile(`worker \d: \d+ connections? left, 4\.\d GB to go`)
+	// One picture of it: up to the line it began in, and then every line anew.
+	waiting = regexp.MustCompile(`(\x1b\[\d+A)?(\r\x1b\[Kworker \d: \d+ connections? left[^\n]*\r\n)+\r\x1b\[KCtrl-C again stops at once\.\r\n\x1b\[J`)
+)
+
+// TestCtrlCIdle stops a server that nobody is waiting for, without a word.
+func TestCtrlCIdle(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		term := harness.OpenTerminal(t)
+		s := harness.ServeSilently(t, harness.Plan{Tty: term.Slave, Args: []string{"--base", base, "--model", model}})
+		idle := s.Dial()
+		s.MustAsk(idle, harness.Request("GET", "/"))
+		term.Press(ctrlC)
+		if code := s.Wait(5 * time.Second); code != 0 {
+			t.Errorf("exit status %d, want 0", code)
+		}
+		if shown := term.Shown(); shown != "" {
+			t.Errorf("the terminal shows %q, want nothing", shown)
+		}
+	})
+}
+
+// bystanders opens an idle connection and one with half a request, and
+// returns what is to be checked on them once the drain has begun.
+func bystanders(s *harness.Server) (check func()) {
+	s.T.Helper()
+	idle := s.Dial()
+	s.MustAsk(idle, harness.Request("GET", "/"))
+	half := s.Dial()
+	s.MustAsk(half, harness.Request("GET", "/"))
+	last := harness.Request("GET", "/last.html")
+	if err := half.Send(last[:20]); err != nil {
+		s.T.Fatal(err)
+	}
+	return func() {
+		s.T.Helper()
+		r := s.MustAsk(half, last[20:])
+		if r.Status != 200 || string(r.Body) != "last" || !r.Closes() {
+			s.T.Errorf("a request begun before Ctrl-C: %d %q %v", r.Status, r.Body, r.Header)
+		}
+		s.MustEnd(half, 2*time.Second, "after the last answer")
+		half.Close()
+		s.MustEnd(idle, 3*time.Second, "the idle connection")
+	}
+}
+
+// TestCtrlCTwice does not wait for anybody.
+func TestCtrlCTwice(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/huge.bin", multiGB)
+	for _, model := range harness.Models() {
+		t.Run(model, func(t *testing.T) {
+			term := harness.OpenTerminal(t)
+			s := harness.ServeSilently(t, harness.Plan{Tty: term.Slave, Args: []string{"--base", base, "--model", model}})
+			slow := s.Begin("/huge.bin", 0)
+			term.Press(ctrlC)
+			s.AwaitRefusal()
+			if err := slow.Take(1 << 20); err != nil {
+				t.Errorf("the download did not survive the first Ctrl-C: %v", err)
+			}
+			term.Press(ctrlC)
+			if code := s.Wait(time.Second); code != 130 {
+				t.Errorf("exit status %d, want 130", code)
+			}
+			if err := slow.Rest(); err == nil {
+				t.Error("the download was completed, want it cut off")
+			}
+		})
+	}
+}
+
+// TestHangUp takes the terminal away: the server is not left behind.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	master, slave, err := pty.Open() // which nobody reads, or closing it would wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := harness.ServeSilently(t, harness.Plan{Tty: slave, Args: []string{"--base", base}})
+	s.MustServe("/", "front")
+	slave.Close()
+	master.Close()
+	if code := s.Wait(5 * time.Second); code != 0 {
+		t.Errorf("exit status %d, want 0", code)
+	}
+}
+
+// TestTerminalLog shows the console format: one line for the request, for a
+// human, and no line of JSON.
+func TestTerminalLog(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	term := harness.OpenTerminal(t)
+	port := harness.FreePort(t)
+	s := harness.Launch(t, harness.Plan{Tty: term.Slave, Args: []string{"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "-v"}})
+	s.Port = port
+	s.AwaitAnswer()
+	s.MustServe("/?unmistakable", "front")
+	// Ctrl-C throws away what a terminal has not shown yet (NOFLSH in termios(3)).
+	harness.Await(t, 5*time.Second, "the request on the terminal", func() bool {
+		term.Mu.Lock()
+		defer term.Mu.Unlock()
+		return strings.Contains(term.Screen.String(), "unmistakable")
+	})
+	term.Press(ctrlC)
+	if code := s.Wait(5 * time.Second); code != 0 {
+		t.Errorf("exit status %d, want 0", code)
+	}
+	shown := []byte(term.Shown())
+	if n := bytes.Count(shown, []byte("unmistakable")); n != 1 {
+		t.Errorf("the request shows %d times, want once:\n%s", n, shown)
+	}
+	if bytes.Contains(shown, []byte(`{"`)) {
+		t.Errorf("the terminal shows JSON:\n%s", shown)
+	}
+}

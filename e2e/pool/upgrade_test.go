@@ -1,0 +1,83 @@
+package pool
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestUpgrade replaces the program of the master, again and again, under idle
+// connections and a download: the process stays, its workers are replaced, and
+// no client notices.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Write(t, filepath.Join(base, "big"), pattern(64<<20))
+	dir := harness.Copies(t, "master", "worker")
+	s := harness.ServeAs(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: append(harness.Verbosely(base), "--workers", "2")})
+	idle := s.OneForEach()
+	download, err := harness.ConnectNarrow(s.Port, 64<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer download.Close()
+	if err := download.Send(harness.Request("GET", "/big")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := download.In.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		old := s.Workers()
+		s.Signal(syscall.SIGUSR2)
+		s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
+			return len(harness.WithMessage(all, "upgraded")) == n
+		})
+		s.AwaitWorkers(2, old...)
+		for _, c := range idle {
+			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
+				t.Errorf("after upgrade %d an idle client gets %d, closes %v", n, r.Status, r.Closes())
+			}
+		}
+		s.MustServe("/", "front")
+	}
+	// The workers of the new program are its own: it sees them die.
+	victim := s.Workers()[0]
+	harness.Kill(t, victim, syscall.SIGKILL)
+	s.AwaitWorkers(2, victim)
+	if r, err := download.Reply("GET"); err == nil && !slices.Equal(r.Body, pattern(64<<20)) {
+		t.Error("the download has other bytes")
+	}
+	s.Signal(syscall.SIGTTIN)
+	s.AwaitWorkers(3)
+	s.Stop(5 * time.Second)
+}
+
+// TestUpgradeFails gives the master a program that cannot be executed, and one
+// that does not accept its options: it goes on as it was.
+func TestUpgradeFails(t *testing.T) {
+	t.Parallel()
+	const line = `^phalanx: upgrade: .*%s; the old master goes on$`
+	outlive(t, "master", syscall.SIGUSR2,
+		spoilt{"no program", fmt.Sprintf(line, "exec format error")},
+		spoilt{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})
+}
+
+// TestCheck looks at the options and starts nothing.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.Launch(t, harness.Plan{Args: []string{"--check", "--base", base}})
+	if code := s.Wait(5 * time.Second); code != 0 || s.Log.String()+s.Out.String() != "" {
+		t.Errorf("exit status %d, %s%s", code, s.Log, s.Out)
+	}
+	s = harness.Launch(t, harness.Plan{Args: []string{"--check", "--base", base + "/none"}})
+	if code := s.Wait(5 * time.Second); code != 78 {
+		t.Errorf("exit status %d, want 78: %s", code, s.Log)
+	}
+}
