@@ -109,7 +109,7 @@ func TestCompleteStartsNothing(t *testing.T) {
 		if asked == "" {
 			continue
 		}
-		if _, err := ParseWorker(defaults().WorkerArgs(0)); err == nil {
+		if _, err := ParseWorker(defaults().WorkerArgs(0, 3)); err == nil {
 			t.Error("a worker starts")
 		}
 		if _, err := ParseMaster([]string{"--port", "0"}, noEnv); err == nil {

@@ -8,11 +8,12 @@
 package options
 
 import (
-	"strconv"
-	"time"
+	"reflect"
 )
 
-// Options is what the user asked for, validated value by value.
+// Options is what the user asked for, validated value by value. Beside the tags
+// of go-flags, reload:"no" says that a flag cannot change while the master
+// runs, and worker:"no" that it is nothing to a worker.
 type Options struct {
 	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"the directory to serve" detail:"It is opened once: when a symbolic link of that name is pointed elsewhere, start again."`
 	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"how long a browser may keep a file without asking" detail:"It is said in Expires and in Cache-Control: max-age; 0 lets the browser ask each time."`
@@ -25,10 +26,10 @@ type Options struct {
 	Header   []Field `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply" detail:"May be repeated. Fields that the server is to be right about, such as Content-Length, are refused."`
 	CORS     bool    `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
 
-	Port Port `group:"Network" long:"port" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
-	Bind Bind `group:"Network" long:"bind" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
+	Port Port `group:"Network" long:"port" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
+	Bind Bind `group:"Network" long:"bind" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
 
-	Model   Model   `group:"Serving" long:"model" value-name:"MODEL" default:"process" description:"what serves: process, goroutine or serial" detail:"process has one worker for each CPU, each with one thread around epoll; goroutine has one worker with a goroutine for each connection; serial takes one connection after the other."`
+	Model   Model   `group:"Serving" long:"model" reload:"no" value-name:"MODEL" default:"process" description:"what serves: process, goroutine or serial" detail:"process has one worker for each CPU, each with one thread around epoll; goroutine has one worker with a goroutine for each connection; serial takes one connection after the other."`
 	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model" detail:"The limits of a cgroup count."`
 
 	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"how process workers wait: epoll (auto) or netpoll"`
@@ -37,30 +38,23 @@ type Options struct {
 	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"when epoll workers look at a file again"`
 	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"the worker binary"`
 
-	Config       File         `group:"Pool" long:"config" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again" detail:"The file may hold every flag but --config and --check."`
-	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
-	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish" detail:"Then what is left of it is cut off."`
-	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life" detail:"It is killed and replaced then; 0 switches that off."`
+	Config       File         `group:"Pool" long:"config" worker:"no" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again" detail:"The file may hold every flag but --config and --check."`
+	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
+	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish" detail:"Then what is left of it is cut off."`
+	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" reload:"no" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life" detail:"It is killed and replaced then; 0 switches that off."`
 	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
 	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more, such as 512M"`
 
-	Admin           Admin           `group:"Seeing inside" long:"admin" value-name:"ADDR" unquote:"false" default-mask:"none" description:"show the pool here: HOST:PORT, or a socket's path" detail:"The endpoint has metrics for Prometheus and a page that shows the pool. A unix socket, which only the same user and root can open, takes orders too."`
+	Admin           Admin           `group:"Seeing inside" long:"admin" reload:"no" worker:"no" value-name:"ADDR" unquote:"false" default-mask:"none" description:"show the pool here: HOST:PORT, or a socket's path" detail:"The endpoint has metrics for Prometheus and a page that shows the pool. A unix socket, which only the same user and root can open, takes orders too."`
 	AccessLog       AccessLog       `group:"Seeing inside" long:"access-log" value-name:"FILE" unquote:"false" default-mask:"none" description:"a line for each request; - is standard output" detail:"The master alone writes it, whole lines."`
 	AccessLogFormat AccessLogFormat `group:"Seeing inside" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"its lines: common, combined or json"`
 	RequestID       bool            `group:"Seeing inside" long:"request-id" description:"number requests: X-Request-Id; -v does so too"`
 
-	Check bool `group:"Output" long:"check" no-ini:"true" description:"check the options and exit"`
+	Check bool `group:"Output" long:"check" worker:"no" no-ini:"true" description:"check the options and exit"`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
 	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log lines: console (auto on a terminal) or json"`
-}
-
-// WorkerOptions is what one worker is told.
-type WorkerOptions struct {
-	Options
-	Slot int // from 0
-	Row  int // of the scoreboard; -1: none
 }
 
 // Slots returns how many workers the pool has on a machine with this many
@@ -76,24 +70,15 @@ func (o Options) Slots(cpus int) int {
 	}
 }
 
-// NeedsRestart returns the flag that differs between two settings of one master
+// NeedsRestart returns a flag that differs between two settings of one master
 // and that cannot change while it runs, or "".
 func NeedsRestart(a, b Options) string {
-	switch {
-	case a.Port != b.Port:
-		return "port"
-	case a.Bind != b.Bind:
-		return "bind"
-	case a.Model != b.Model:
-		return "model"
-	case a.LameDuck != b.LameDuck:
-		return "lame-duck"
-	case a.DrainTimeout != b.DrainTimeout:
-		return "drain-timeout"
-	case a.HangTimeout != b.HangTimeout:
-		return "hang-timeout"
-	case a.Admin != b.Admin:
-		return "admin"
+	before, after := reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range before.NumField() {
+		tag := before.Type().Field(i).Tag
+		if tag.Get("reload") == "no" && !before.Field(i).Equal(after.Field(i)) {
+			return tag.Get("long")
+		}
 	}
 	return ""
 }
@@ -121,64 +106,4 @@ func (o Options) Procs() int {
 		return 2
 	}
 	return 1
-}
-
-// WorkerArgs returns the command line of the worker in this slot.
-// [ParseWorker] reads it back exactly, but for what concerns the master alone
-// (--admin, --config and the patience with workers). Flag and value share one argument, so
-// that a value that begins with a dash stays a value.
-func (o Options) WorkerArgs(slot int) []string {
-	args := []string{
-		"--slot=" + strconv.Itoa(slot),
-		"--base=" + string(o.Base),
-		"--expires=" + time.Duration(o.Expires).String(),
-		"--port=" + strconv.Itoa(int(o.Port)),
-		"--model=" + string(o.Model),
-		"--workers=" + strconv.Itoa(int(o.Workers)),
-		"--engine=" + string(o.Engine),
-		"--recv=" + strconv.Itoa(int(o.Recv)),
-		"--keepalive=" + time.Duration(o.KeepAlive).String(),
-		"--log-format=" + string(o.LogFormat),
-		"--file-cache=" + time.Duration(o.FileCache).String(),
-		"--access-log-format=" + string(o.AccessLogFormat),
-		"--hang-timeout=" + time.Duration(o.HangTimeout).String(),
-		"--max-requests=" + strconv.FormatInt(int64(o.MaxRequests), 10),
-		"--max-memory=" + strconv.FormatInt(int64(o.MaxMemory), 10),
-	}
-	if o.Bind != "" {
-		args = append(args, "--bind="+string(o.Bind))
-	}
-	if o.Worker != "" {
-		args = append(args, "--worker="+string(o.Worker))
-	}
-	for _, rule := range o.Cache {
-		args = append(args, "--cache="+rule.String())
-	}
-	for _, name := range o.Index {
-		args = append(args, "--index="+string(name))
-	}
-	for _, field := range o.Header {
-		args = append(args, "--header="+string(field))
-	}
-	if o.SPA != "" {
-		args = append(args, "--spa="+string(o.SPA))
-	}
-	if o.AccessLog != "" {
-		args = append(args, "--access-log="+string(o.AccessLog))
-	}
-	args = appendIf(args, o.RequestID, "--request-id")
-	args = appendIf(args, o.List, "--list")
-	args = appendIf(args, o.Dotfiles, "--dotfiles")
-	args = appendIf(args, o.CORS, "--cors")
-	for range o.Verbose {
-		args = append(args, "--verbose")
-	}
-	return args
-}
-
-func appendIf(args []string, on bool, flag string) []string {
-	if on {
-		args = append(args, flag)
-	}
-	return args
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestWorkerArgs(t *testing.T) {
 	}
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
-		got, err := ParseWorker(o.WorkerArgs(7))
+		got, err := ParseWorker(o.WorkerArgs(7, -1))
 		if want := (WorkerOptions{Options: o, Slot: 7, Row: -1}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
@@ -33,12 +34,15 @@ func TestWorkerArgs(t *testing.T) {
 	}
 }
 
-// The admin endpoint is the master's.
-func TestWorkerHasNoAdmin(t *testing.T) {
+// What concerns the master alone is not in it, nor is a default, so that ps(1)
+// shows what was asked for.
+func TestWorkerArgsAreFew(t *testing.T) {
 	o := defaults()
-	o.Admin = "127.0.0.1:9090"
-	if got, err := ParseWorker(o.WorkerArgs(0)); err != nil || got.Admin != "" {
-		t.Errorf("a worker is told --admin %s, %v", got.Admin, err)
+	o.Admin, o.Config, o.Check, o.LameDuck, o.DrainTimeout = "127.0.0.1:9090", "f", true, LameDuck(time.Second), DrainTimeout(time.Second)
+	o.Base, o.HangTimeout, o.Verbose = "/srv/www", HangTimeout(time.Minute), 1
+	want := []string{"--slot=0", "--row=3", "--base=/srv/www", "--index=index.html", "--hang-timeout=1m0s", "--verbose"}
+	if got := o.WorkerArgs(0, 3); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -114,54 +114,6 @@ func agreed(o Options) (Options, error) {
 	return o, nil
 }
 
-// ParseWorker reads the worker's command line, see [Options.WorkerArgs]. The
-// errors are those of [ParseMaster].
-func ParseWorker(args []string) (WorkerOptions, error) {
-	var l struct {
-		line
-		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
-		Row  Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
-	}
-	p, err := newParser(worker, &l)
-	if err == nil {
-		err = parse(p, args, "", &l.Help, &l.Version)
-	}
-	if err != nil {
-		return WorkerOptions{}, err
-	}
-	l.Verbose = min(len(l.More), MaxVerbose)
-	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row)}, nil
-}
-
-// Row is a row of the scoreboard, from 0; -1 is none.
-type Row int
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (r *Row) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseInt(v, 10, 32)
-	if err != nil || n < -1 {
-		return invalid("row", v, "must be -1 or more")
-	}
-	*r = Row(n)
-	return nil
-}
-
-// worker is the name under which a worker speaks of itself.
-const worker = "worker"
-
-// Slot is a worker's place in the pool, 0 to MaxWorkers-1.
-type Slot int
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (s *Slot) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseUint(v, 10, 16)
-	if err != nil || n >= MaxWorkers {
-		return invalid("slot", v, "must be 0 to 1023")
-	}
-	*s = Slot(n)
-	return nil
-}
-
 // newParser makes a parser that fills data, a pointer to a struct.
 func newParser(name string, data any) (*flags.Parser, error) {
 	p := flags.NewNamedParser(name, flags.PassDoubleDash)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -48,10 +47,10 @@ const lingerTime = 500 * time.Millisecond
 
 // Spawner starts real workers.
 type Spawner struct {
-	Path   string                  // of the worker binary
-	Args   func(slot int) []string // its command line
-	Env    []string                // its environment
-	Socket func(slot int) *os.File // its listening socket
+	Path   string                       // of the worker binary
+	Args   func(slot, row int) []string // its command line; row -1: it has none
+	Env    []string                     // its environment
+	Socket func(slot int) *os.File      // its listening socket
 	Log    *os.File
 	Board  *os.File // nil: no worker has a row
 	Bell   *os.File // given with Board
@@ -76,13 +75,14 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
 	defer nothing.Close()
-	args := s.Args(slot)
 	files := []*os.File{s.Socket(slot), workerEnd, s.Log}
-	if s.Board != nil && row >= 0 {
-		args = append(args, "--row="+strconv.Itoa(row))
+	if s.Board == nil {
+		row = -1
+	}
+	if row >= 0 {
 		files = append(files, s.Board, s.Bell)
 	}
-	cmd := exec.Command(s.Path, args...)
+	cmd := exec.Command(s.Path, s.Args(slot, row)...)
 	cmd.Env = s.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nothing, input, input
 	cmd.ExtraFiles = files

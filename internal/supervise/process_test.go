@@ -37,7 +37,7 @@ func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.
 	}
 	return &Spawner{
 		Path: path, Env: append(os.Environ(), roleKey+"="+role), Socket: sockets.File, Log: w,
-		Args: func(slot int) []string { return []string{fmt.Sprint("slot-", slot)} },
+		Args: func(slot, row int) []string { return []string{fmt.Sprint("slot-", slot), fmt.Sprint("row", row)} },
 	}, sockets, log
 }
 
@@ -60,7 +60,7 @@ func TestSpawnedProcess(t *testing.T) {
 	fds := []int{0, 1, 2, ipc.ListenFD, ipc.ControlFD, ipc.LogFD}
 	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= ipc.LogFD })...)
 	want := ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf(
-		`args ["slot-0"] nonblock true stdin EOF leader true inherited %v`, fds)}
+		`args ["slot-0" "row-1"] nonblock true stdin EOF leader true inherited %v`, fds)}
 	if err != nil || m != want {
 		t.Errorf("the worker says\n %+v, %v, want\n %+v", m, err, want)
 	}

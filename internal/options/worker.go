@@ -1,0 +1,107 @@
+package options
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// worker is the name under which a worker speaks of itself.
+const worker = "worker"
+
+// WorkerOptions is what one worker is told.
+type WorkerOptions struct {
+	Options
+	Slot int // from 0
+	Row  int // of the scoreboard; -1: none
+}
+
+// WorkerArgs returns the command line of the worker in a slot, which counts in a
+// row of the scoreboard. [ParseWorker] reads it back exactly, but for what
+// concerns the master alone. It has no flag with its default, which a worker of
+// the same version knows. Flag and value share one argument, so that a value
+// that begins with a dash stays a value.
+func (o Options) WorkerArgs(slot, row int) []string {
+	args := []string{"--slot=" + strconv.Itoa(slot), "--row=" + strconv.Itoa(row)}
+	options := reflect.ValueOf(o)
+	for i := range options.NumField() {
+		field, v := options.Type().Field(i), options.Field(i)
+		flag := "--" + field.Tag.Get("long")
+		switch {
+		case flag == "--", field.Tag.Get("worker") == "no", reflect.DeepEqual(v.Interface(), initial(field)):
+		case v.Kind() == reflect.Bool:
+			args = append(args, flag)
+		case v.Kind() == reflect.Slice:
+			for i := range v.Len() {
+				args = append(args, fmt.Sprintf("%s=%v", flag, v.Index(i)))
+			}
+		case field.Tag.Get("value-name") == "DURATION":
+			args = append(args, flag+"="+time.Duration(v.Int()).String())
+		default:
+			args = append(args, fmt.Sprintf("%s=%v", flag, v))
+		}
+	}
+	for range o.Verbose {
+		args = append(args, "--verbose")
+	}
+	return args
+}
+
+// initial is what a flag is when nobody gives it.
+func initial(field reflect.StructField) any {
+	v := reflect.New(field.Type)
+	if text, ok := field.Tag.Lookup("default"); ok {
+		if err := v.Interface().(flags.Unmarshaler).UnmarshalFlag(text); err != nil {
+			panic(err) // the tag is wrong
+		}
+	}
+	return v.Elem().Interface()
+}
+
+// ParseWorker reads the worker's command line, see [Options.WorkerArgs]. The
+// errors are those of [ParseMaster].
+func ParseWorker(args []string) (WorkerOptions, error) {
+	var l struct {
+		line
+		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+		Row  Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
+	}
+	p, err := newParser(worker, &l)
+	if err == nil {
+		err = parse(p, args, "", &l.Help, &l.Version)
+	}
+	if err != nil {
+		return WorkerOptions{}, err
+	}
+	l.Verbose = min(len(l.More), MaxVerbose)
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row)}, nil
+}
+
+// Row is a row of the scoreboard, from 0; -1 is none.
+type Row int
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *Row) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < -1 {
+		return invalid("row", v, "must be -1 or more")
+	}
+	*r = Row(n)
+	return nil
+}
+
+// Slot is a worker's place in the pool, 0 to MaxWorkers-1.
+type Slot int
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (s *Slot) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil || n >= MaxWorkers {
+		return invalid("slot", v, "must be 0 to 1023")
+	}
+	*s = Slot(n)
+	return nil
+}
