@@ -1,0 +1,198 @@
+package rescue
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// layout is the number of this layout of a [Memory].
+const layout = 0x5048_4c58_0001
+
+const (
+	headerSize = 4096
+	recordSize = 64
+	// heldSize is how many received bytes of a connection can be kept while it
+	// waits: a power of two, for they stand at their position in the stream
+	// modulo this.
+	heldSize = 128 << 10
+	maxBuf   = 16<<20 + 4096 // the largest receive buffer
+	// maxFDs bounds the descriptor numbers that have a record. What lies beyond
+	// is served without.
+	maxFDs = 1 << 16
+	page   = 64 << 10 // a multiple of every page size
+)
+
+// header is the first page: what concerns the whole worker.
+type header struct {
+	layout uint64
+	fds    uint32 // records
+	recv   uint32 // bytes of the receive buffer
+	send   uint32 // bytes of the send buffer, and of the place for unsent ones
+
+	made    int32 // the pid of a keeper that was just made, written by the kernel
+	keeper  int32 // the pid of the keeper that is in use
+	highest int32 // the highest descriptor number of a connection or of its file
+	current int32 // of the connection that is being served, plus one; 0: none
+	sending int32 // of the one whose responses the send buffer holds, plus one
+
+	// receiving is the descriptor number for which the receive buffer was last
+	// filled, plus one, above the position in its stream of the first byte.
+	receiving uint64
+	// commit is the descriptor number, plus one, whose record is next from now
+	// on, whatever its own place says.
+	commit uint32
+	_      uint32
+	next   record
+}
+
+// record is what is known of a connection. A zero record is right for one
+// that has just been accepted.
+type record struct {
+	state uint32 // one of the states below
+	file  int32  // the descriptor number of the file that follows the batch
+	used  uint64 // received bytes that are answered by this batch or an earlier one
+	start uint64 // sent bytes before this batch
+	off   int64  // of the rest of the file, when the batch was begun
+	len   int64
+	batch uint32 // bytes of responses before the file
+	place uint32 // where they are
+	flags uint8  // conn's, see docs/rescue.md
+	tries uint8  // crashes of a worker that was serving it
+	_     [14]byte
+}
+
+// The states of a record.
+const (
+	stateOpen    = iota // it goes on after the batch
+	stateEnding         // the batch, and the file behind it, are the last that it sends
+	stateFixed          // it cannot go on elsewhere: a listing, several ranges, or a request's body
+	stateClosing        // it is being closed
+	stateGiven          // it is being handed over to another worker that lives
+	numStates
+)
+
+// The places of a batch.
+const (
+	inBuffer = iota // the send buffer
+	inPlace         // the connection's own
+)
+
+const _ = uint(headerSize - unsafe.Sizeof(header{}))
+const _ = -(recordSize ^ unsafe.Sizeof(record{})) // equal
+
+// sizes are where things stand.
+type sizes struct{ fds, recv, send int }
+
+func (s sizes) buffers() int { return roundUp(headerSize+s.fds*recordSize, page) }
+func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
+func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
+func (s sizes) place() int   { return heldSize + roundUp(s.send, page) }
+func (s sizes) total() int   { return s.places() + s.fds*s.place() }
+func roundUp(n, to int) int  { return (n + to - 1) / to * to }
+func (s sizes) valid() bool {
+	return 0 < s.fds && s.fds <= maxFDs && 0 < s.recv && s.recv <= maxBuf && 0 < s.send && s.send <= maxBuf
+}
+
+// Memory is a mapped memory of one worker.
+type Memory struct {
+	mem []byte
+	sizes
+}
+
+// Create makes the memory of a worker with descriptor numbers below fds, a
+// receive buffer of recv bytes and a send buffer of send bytes, and returns its
+// descriptor. It takes no more memory than is written to, and cannot change its
+// size.
+func Create(fds, recv, send int) (fd int, err error) {
+	s := sizes{min(fds, maxFDs), recv, send}
+	if !s.valid() {
+		return -1, fmt.Errorf("make connection records: %d descriptors and buffers of %d and %d bytes are out of range", fds, recv, send)
+	}
+	fd, err = unix.MemfdCreate("phalanx-records", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, fmt.Errorf("make connection records: %w", err)
+	}
+	err = unix.Ftruncate(fd, int64(s.total()))
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	if err == nil {
+		h := header{layout: layout, fds: uint32(s.fds), recv: uint32(recv), send: uint32(send)}
+		_, err = unix.Pwrite(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
+	}
+	if err != nil {
+		return -1, errors.Join(fmt.Errorf("make connection records: %w", err), unix.Close(fd))
+	}
+	return fd, nil
+}
+
+var errLayout = errors.New("map connection records: they have another layout")
+
+// Map maps a memory; the descriptor stays the caller's. Only the worker whose
+// memory it is writes.
+func Map(fd int, write bool) (*Memory, error) {
+	var h header
+	n, err := unix.Pread(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
+	if err != nil || n != int(unsafe.Sizeof(h)) {
+		return nil, fmt.Errorf("map connection records: read %d bytes of their header: %w", n, err)
+	}
+	s := sizes{int(h.fds), int(h.recv), int(h.send)}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("map connection records: %w", err)
+	}
+	if h.layout != layout || !s.valid() || int64(s.total()) != st.Size {
+		return nil, errLayout
+	}
+	protection := unix.PROT_READ
+	if write {
+		protection |= unix.PROT_WRITE
+	}
+	mem, err := unix.Mmap(fd, 0, s.total(), protection, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map connection records: %w", err)
+	}
+	return &Memory{mem, s}, nil
+}
+
+// Close unmaps the memory, of which nothing must be used any more.
+func (m *Memory) Close() error { return unix.Munmap(m.mem) }
+
+func (m *Memory) header() *header { return (*header)(unsafe.Pointer(unsafe.SliceData(m.mem))) }
+
+// record returns that of a descriptor number, which must have one.
+func (m *Memory) record(fd int) *record {
+	return (*record)(unsafe.Pointer(&m.mem[headerSize+fd*recordSize]))
+}
+
+func (m *Memory) recvBuffer() []byte { return m.part(m.buffers(), m.recv) }
+func (m *Memory) sendBuffer() []byte { return m.part(m.sendAt(), m.send) }
+func (m *Memory) heldBytes(fd int) []byte {
+	return m.part(m.places()+fd*m.place(), heldSize)
+}
+func (m *Memory) unsentBytes(fd int) []byte {
+	return m.part(m.places()+fd*m.place()+heldSize, m.send)
+}
+func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
+
+// Keeper is the pid of the keeper in use, and of one that was made and perhaps
+// not committed; 0: there is none. It is the worker's word.
+func (m *Memory) Keeper() (used, made int) {
+	h := m.header()
+	return int(h.keeper), int(h.made)
+}
+
+// Highest is the highest descriptor number that may have to be taken. It is
+// the worker's word, within what the memory has room for.
+func (m *Memory) Highest() int { return max(0, min(int(m.header().highest), m.fds-1)) }
+
+// positions fit into 64 bits together with a descriptor number.
+const (
+	positionBits = 46
+	maxPosition  = 1<<positionBits - 1
+	_            = uint(math.MaxUint64>>positionBits - maxFDs)
+)

@@ -1,0 +1,146 @@
+package rescue
+
+// Found is what a connection was doing when its worker died.
+type Found struct {
+	Verdict Verdict
+	Held    []byte // received, and to be answered
+	Unsent  []byte // the rest of responses that come before the file
+	File    int    // descriptor number in the dead worker, -1 if there is none
+	Off     int64  // of what is left of that file
+	Rest    int64
+	Flags   uint8 // conn's
+	Ending  bool  // nothing is sent after that, and nothing received is used
+	Tries   int   // crashes of workers that were serving it
+	Current bool  // its worker was serving it when it died
+}
+
+// Verdict is what can be done with a connection.
+type Verdict uint8
+
+// The verdicts.
+const (
+	GoesOn       Verdict = iota // it goes on
+	WasClosing                  // it had ended
+	WasGiven                    // it had been handed over
+	Fixed                       // its response cannot be continued elsewhere
+	Inconsistent                // the record and the kernel do not agree
+)
+
+// String is a word for logs and metrics.
+func (v Verdict) String() string {
+	return [...]string{"rescued", "closing", "handed over", "not movable", "inconsistent"}[v]
+}
+
+// Reader reads the memory of a worker that is dead, as if an enemy had written
+// it: whatever it says, nothing outside it is touched.
+type Reader struct{ m *Memory }
+
+// NewReader reads a mapped memory. Nobody may write to it any more.
+func NewReader(m *Memory) Reader { return Reader{m} }
+
+// File is the descriptor number of the file that the record of a connection
+// names, -1 if it names none.
+func (r Reader) File(fd int) int {
+	rec, ok := r.record(fd)
+	if !ok || rec.state > stateEnding || rec.len <= 0 || rec.file < 0 || int(rec.file) >= r.m.fds {
+		return -1
+	}
+	return int(rec.file)
+}
+
+// record returns a copy of what counts for a descriptor number.
+func (r Reader) record(fd int) (record, bool) {
+	if fd < 0 || fd >= r.m.fds {
+		return record{}, false
+	}
+	if h := r.m.header(); h.commit == uint32(fd)+1 {
+		return h.next, true
+	}
+	return *r.m.record(fd), true
+}
+
+// Find says what the connection with this descriptor number was doing, given
+// how many bytes the worker had received from its socket and given to it. The
+// slices are copies.
+func (r Reader) Find(fd int, received, sent uint64) Found {
+	rec, ok := r.record(fd)
+	if !ok {
+		return Found{Verdict: Fixed, File: -1} // it never had a record
+	}
+	f := Found{Flags: rec.flags, Tries: int(rec.tries), Current: r.m.header().current == int32(fd)+1, File: -1}
+	switch rec.state {
+	case stateOpen, stateEnding:
+	case stateClosing:
+		return f.but(WasClosing)
+	case stateGiven:
+		return f.but(WasGiven)
+	case stateFixed:
+		return f.but(Fixed)
+	default:
+		return f.but(Inconsistent)
+	}
+	f.Ending = rec.state == stateEnding
+	if !r.progress(&f, fd, rec, sent) || !f.Ending && !r.held(&f, fd, rec, received) {
+		return f.but(Inconsistent)
+	}
+	return f
+}
+
+func (f Found) but(v Verdict) Found {
+	return Found{Verdict: v, File: -1, Tries: f.Tries, Current: f.Current}
+}
+
+// progress finds what is left of the batch and of the file behind it.
+func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
+	if rec.len < 0 || rec.off < 0 || sent < rec.start || sent-rec.start > uint64(rec.batch)+uint64(rec.len) {
+		return false
+	}
+	done := sent - rec.start
+	if done < uint64(rec.batch) {
+		from := r.m.unsentBytes(fd)
+		if rec.place == inBuffer {
+			if r.m.header().sending != int32(fd)+1 {
+				return false
+			}
+			from = r.m.sendBuffer()
+		}
+		if int(rec.batch) > len(from) {
+			return false
+		}
+		f.Unsent = append([]byte(nil), from[done:rec.batch]...)
+		done = uint64(rec.batch)
+	}
+	gone := int64(done - uint64(rec.batch))
+	if rec.len > gone {
+		if f.File = r.File(fd); f.File < 0 {
+			return false
+		}
+		f.Off, f.Rest = rec.off+gone, rec.len-gone
+	}
+	return f.Off >= 0
+}
+
+// held finds the bytes that were received and are not answered: those before
+// what the receive buffer was last filled with stand in the connection's own
+// place.
+func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
+	if received < rec.used || received > maxPosition {
+		return false
+	}
+	buffered := received // position of the first byte in the receive buffer
+	if h := r.m.header(); h.receiving>>positionBits == uint64(fd)+1 {
+		buffered = min(received, h.receiving&maxPosition)
+	}
+	if received-buffered > uint64(r.m.recv) || buffered > rec.used && buffered-rec.used > heldSize {
+		return false
+	}
+	ring := r.m.heldBytes(fd)
+	for at := rec.used; at < buffered; at++ {
+		f.Held = append(f.Held, ring[at%heldSize])
+	}
+	if first := max(rec.used, buffered); first < received {
+		start := buffered
+		f.Held = append(f.Held, r.m.recvBuffer()[first-start:received-start]...)
+	}
+	return true
+}

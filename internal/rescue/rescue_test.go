@@ -1,0 +1,179 @@
+package rescue
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory is one that is written and read in the same process.
+func memory(t testing.TB) *Memory {
+	t.Helper()
+	fd, err := Create(64, 4096, 8192)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	m, err := Map(fd, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func TestFreshConnection(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	w.Opened(20)
+	if f := r.Find(20, 0, 0); f.Verdict != GoesOn || len(f.Held) > 0 || len(f.Unsent) > 0 {
+		t.Errorf("%+v", f)
+	}
+	w.Receiving(20, 0)
+	copy(w.Receive(), "GET / HT")
+	if f := r.Find(20, 8, 0); f.Verdict != GoesOn || string(f.Held) != "GET / HT" {
+		t.Errorf("killed behind recv: %+v", f)
+	}
+	w.Held(20, 0, []byte("GET / HT"))
+	w.Receiving(21, 0)
+	copy(w.Receive(), "something else")
+	if f := r.Find(20, 8, 0); f.Verdict != GoesOn || string(f.Held) != "GET / HT" {
+		t.Errorf("held: %+v", f)
+	}
+	w.Receiving(20, 8)
+	copy(w.Receive(), "TP/1.1")
+	if f := r.Find(20, 14, 0); f.Verdict != GoesOn || string(f.Held) != "GET / HTTP/1.1" {
+		t.Errorf("held and received: %+v", f)
+	}
+	if m.Highest() != 20 {
+		t.Errorf("highest %d", m.Highest())
+	}
+	if f := r.Find(20, 14, 1); f.Verdict != Inconsistent {
+		t.Errorf("a byte was sent that nobody committed: %+v", f)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	w.Opened(20)
+	w.Receiving(20, 0)
+	copy(w.Receive(), "request|next")
+	out := append(w.Send(), "head and body"...)
+	w.Commit(20, Batch{Used: 8, Start: 0, Len: len(out), File: 30, Off: 100, Rest: 50, Flags: 5})
+	for sent := range uint64(len(out)) {
+		f := r.Find(20, 12, sent)
+		if f.Verdict != GoesOn || string(f.Held) != "next" || string(f.Unsent) != string(out[sent:]) || f.File != 30 || f.Off != 100 || f.Rest != 50 || f.Flags != 5 {
+			t.Fatalf("%d sent: %+v", sent, f)
+		}
+	}
+	w.Unsent(20, 4, out[4:])
+	w.Held(20, 8, []byte("next"))
+	w.Receiving(21, 0)
+	w.Commit(21, Batch{Len: len(append(w.Send(), "XXXXXXXXXXXXXXXX"...)), File: -1})
+	if f := r.Find(20, 12, 4); string(f.Unsent) != string("head and body"[4:]) || string(f.Held) != "next" {
+		t.Errorf("%+v", f)
+	}
+	if f := r.Find(20, 12, 13+20); f.File != 30 || f.Off != 120 || f.Rest != 30 || len(f.Unsent) > 0 {
+		t.Errorf("%+v", f)
+	}
+	if f := r.Find(20, 12, 13+50); f.Verdict != GoesOn || f.File != -1 || f.Rest != 0 {
+		t.Errorf("all is sent: %+v", f)
+	}
+	if f := r.Find(20, 12, 13+51); f.Verdict != Inconsistent {
+		t.Errorf("%+v", f)
+	}
+	w.Giving(20)
+	if f := r.Find(20, 12, 13); f.Verdict != WasGiven {
+		t.Errorf("%+v", f)
+	}
+	w.Kept(20)
+	w.Closing(20)
+	if f := r.Find(20, 12, 13); f.Verdict != WasClosing {
+		t.Errorf("%+v", f)
+	}
+	w.Closed(20)
+	if f := r.Find(20, 0, 0); f.Verdict != GoesOn {
+		t.Errorf("its successor: %+v", f)
+	}
+}
+
+// Held bytes go round in their place.
+func TestHeldWraps(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	text := make([]byte, 4096)
+	for i := range text {
+		text[i] = byte(rand.Int())
+	}
+	const at = 3*heldSize - 1000
+	w.Commit(20, Batch{Used: at, Start: 7, File: -1})
+	w.Held(20, at, text)
+	if f := r.Find(20, at+4096, 7); f.Verdict != GoesOn || !bytes.Equal(f.Held, text) {
+		t.Errorf("%v, %d bytes", f.Verdict, len(f.Held))
+	}
+	w.Release(20)
+	if f := r.Find(20, at, 7); f.Verdict != GoesOn || len(f.Held) > 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// Whatever a worker may have written, reading it touches nothing else and ends.
+func FuzzFind(f *testing.F) {
+	f.Add(uint64(1), uint64(10), uint64(10))
+	f.Fuzz(func(t *testing.T, seed, received, sent uint64) {
+		m := memory(t)
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		small := func() uint64 {
+			if rnd.IntN(4) == 0 {
+				return rnd.Uint64()
+			}
+			return rnd.Uint64N(70)
+		}
+		h := m.header()
+		h.highest, h.current, h.sending, h.receiving, h.commit = int32(small()), int32(small()), int32(small()), 21<<positionBits|small(), uint32(small())
+		for _, rec := range []*record{m.record(20), &h.next} {
+			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), [14]byte{}}
+		}
+		found := NewReader(m).Find(20, received, sent)
+		if len(found.Held) > heldSize+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {
+			t.Errorf("%+v", found)
+		}
+		if found.Verdict != GoesOn && (found.Held != nil || found.Unsent != nil || found.File != -1) {
+			t.Errorf("%+v", found)
+		}
+		NewReader(m).File(20)
+		_ = m.Highest()
+	})
+}
+
+func TestMapRefuses(t *testing.T) {
+	fd, err := unix.MemfdCreate("other", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := Map(fd, false); err == nil {
+		t.Error("an empty file was mapped")
+	}
+	if err := unix.Ftruncate(fd, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Map(fd, false); err != errLayout {
+		t.Errorf("zeros: %v", err)
+	}
+	if _, err := Create(0, 1, 1); err == nil {
+		t.Error("a memory without records")
+	}
+}
+
+func BenchmarkCommit(b *testing.B) {
+	w := NewWriter(memory(b))
+	for i := range b.N {
+		w.Serving(20)
+		w.Receiving(20, uint64(i))
+		w.Commit(20, Batch{Used: uint64(i), Start: uint64(i), Len: 100, File: -1})
+	}
+}

@@ -1,0 +1,188 @@
+package rescue
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Writer notes what a worker does, in the memory that outlives it. All its
+// methods may be called on a nil Writer, which notes nothing. It belongs to the
+// thread that serves.
+//
+// Positions are counts of bytes of a connection, received or sent, since it was
+// accepted.
+type Writer struct {
+	m *Memory
+	h *header
+}
+
+// NewWriter notes in a memory that was mapped for writing.
+func NewWriter(m *Memory) *Writer { return &Writer{m, m.header()} }
+
+// Receive returns the buffer to receive into, nil if there is no Writer.
+func (w *Writer) Receive() []byte {
+	if w == nil {
+		return nil
+	}
+	return w.m.recvBuffer()
+}
+
+// Send returns the empty buffer in which batches of responses are made, nil if
+// there is no Writer.
+func (w *Writer) Send() []byte {
+	if w == nil {
+		return nil
+	}
+	return w.m.sendBuffer()[:0]
+}
+
+// has reports whether there is a record for the descriptor number.
+func (w *Writer) has(fd int) bool { return w != nil && fd < w.m.fds }
+
+// Opened is told of a new connection, before anything is received.
+func (w *Writer) Opened(fd int) {
+	if w.has(fd) && fd > int(w.h.highest) {
+		w.h.highest = int32(fd)
+	}
+}
+
+// Serving is told which connection is served from now on; -1 is none.
+func (w *Writer) Serving(fd int) {
+	if w != nil {
+		w.h.current = int32(fd) + 1
+	}
+}
+
+// Receiving comes before a call of recv(2), with the position of the first byte
+// that it may bring.
+func (w *Writer) Receiving(fd int, at uint64) {
+	switch {
+	case w == nil:
+	case w.has(fd) && at <= maxPosition:
+		w.h.receiving = uint64(fd+1)<<positionBits | at
+		if r := w.m.record(fd); r.tries > 0 && r.used == at {
+			r.tries = 0 // the next request is not to blame
+		}
+	default:
+		w.h.receiving = 0
+	}
+}
+
+// Batch is what a connection does next, as far as it can be said now.
+type Batch struct {
+	Used   uint64 // position behind the received bytes that it answers
+	Start  uint64 // position of its first byte in what is sent
+	Len    int    // bytes of responses in the buffer of [Writer.Send]
+	File   int    // descriptor number of the file that follows, -1 if there is none
+	Off    int64  // of what is sent of that file
+	Rest   int64  // its bytes
+	Flags  uint8  // conn's
+	Ending bool   // nothing is sent after that, and nothing received is used
+	Fixed  bool   // it cannot go on elsewhere
+}
+
+// Commit is told of a batch before its first byte is sent. From then on the
+// connection does this, whoever does it.
+func (w *Writer) Commit(fd int, b Batch) {
+	if !w.has(fd) {
+		return
+	}
+	r := w.m.record(fd)
+	n := &w.h.next
+	*n = record{file: int32(b.File), used: b.Used, start: b.Start, off: b.Off, len: b.Rest, batch: uint32(b.Len), flags: b.Flags, tries: r.tries}
+	switch {
+	case b.Fixed || b.Used > maxPosition:
+		n.state = stateFixed
+	case b.Ending:
+		n.state = stateEnding
+	}
+	if b.File > int(w.h.highest) {
+		w.h.highest = int32(b.File)
+	}
+	w.h.sending = int32(fd) + 1
+	point(pointCommit)
+	atomic.StoreUint32(&w.h.commit, uint32(fd)+1)
+	point(pointCommitted)
+	*r = *n
+	point(pointCopied)
+	atomic.StoreUint32(&w.h.commit, 0)
+	point(pointDone)
+}
+
+// Unsent keeps the bytes of a batch that the socket has not taken, from the
+// given offset in the batch, before the send buffer is used again.
+func (w *Writer) Unsent(fd, from int, rest []byte) {
+	if !w.has(fd) {
+		return
+	}
+	r := w.m.record(fd)
+	place := w.m.unsentBytes(fd)
+	if from+len(rest) > len(place) {
+		r.state = stateFixed
+		return
+	}
+	copy(place[from:], rest)
+	point(pointUnsent)
+	atomic.StoreUint32(&r.place, inPlace)
+}
+
+// Held keeps received bytes that have not been used, the first of which has the
+// given position, before the receive buffer is used again. Of unused bytes that
+// were held before nothing has to be said.
+func (w *Writer) Held(fd int, at uint64, p []byte) {
+	if !w.has(fd) {
+		return
+	}
+	r := w.m.record(fd)
+	if at+uint64(len(p))-r.used > heldSize {
+		r.state = stateFixed
+		return
+	}
+	ring := w.m.heldBytes(fd)
+	n := copy(ring[at%heldSize:], p)
+	point(pointHeld)
+	copy(ring, p[n:])
+}
+
+// Tried is told that workers have crashed n times while they were serving a
+// connection; it comes after the first [Writer.Commit].
+func (w *Writer) Tried(fd, n int) {
+	if w.has(fd) {
+		w.m.record(fd).tries = uint8(min(n, 255))
+	}
+}
+
+// Giving is told that a connection is about to be handed over to a worker that
+// lives, and Kept that it was not.
+func (w *Writer) Giving(fd int) { w.set(fd, stateGiven) }
+
+// Kept takes back what [Writer.Giving] said.
+func (w *Writer) Kept(fd int) { w.set(fd, stateOpen) }
+
+// Closing is told that a connection is about to be closed.
+func (w *Writer) Closing(fd int) { w.set(fd, stateClosing) }
+
+func (w *Writer) set(fd int, state uint32) {
+	if w.has(fd) {
+		atomic.StoreUint32(&w.m.record(fd).state, state)
+		point(pointState)
+	}
+}
+
+// Closed is told that it has been closed, or was handed over: the descriptor
+// number may become that of another.
+func (w *Writer) Closed(fd int) {
+	if w.has(fd) {
+		*w.m.record(fd) = record{}
+	}
+}
+
+// Release gives the memory of what a connection held back to the kernel.
+func (w *Writer) Release(fd int) {
+	if w.has(fd) {
+		at := w.m.places() + fd*w.m.place()
+		// Memory that cannot be given back stays until the worker ends.
+		_ = unix.Madvise(w.m.mem[at:at+w.m.place()], unix.MADV_REMOVE)
+	}
+}
