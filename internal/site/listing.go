@@ -163,12 +163,7 @@ func (l *Listing) look(dir int, name string) (entry, bool) {
 func (l *Listing) follow(name string, st *unix.Stat_t) bool {
 	full := make([]byte, 0, len(l.path)+len(name)+1)
 	full = append(append(full, l.path[1:]...), name...)
-	fd, err := l.root.open(full)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	return fstat(fd, st) == nil
+	return l.root.stat(full, st) == nil
 }
 
 // sort sorts directories before files, then by the order that was asked for,

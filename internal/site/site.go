@@ -59,7 +59,7 @@ func Open(dir string, policy Policy) (*Root, error) {
 // prepare finds out how files can be opened.
 func (r *Root) prepare(dir string) error {
 	r.pool.New = func() any { return &File{root: r} }
-	fd, err := r.openat2([]byte{'.', 0}[:1])
+	fd, err := r.openat2([]byte{'.', 0}[:1], openFlags)
 	switch {
 	case err == nil:
 		unix.Close(fd)
@@ -200,10 +200,13 @@ func (r *Root) file(name []byte) (*File, error) {
 
 func (r *Root) regular(name []byte) (*File, error) {
 	fd, err := r.open(name)
+	var st unix.Stat_t
+	if err == unix.EACCES && r.stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return nil, errDirectory // it may be searched, or is at least there
+	}
 	if err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
 	if err = fstat(fd, &st); err == nil {
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG:

@@ -218,8 +218,9 @@ func TestOpenSpecial(t *testing.T) {
 
 func TestOpenWithoutPermission(t *testing.T) {
 	dir := t.TempDir()
-	plant(t, dir, "closed.txt: "+secret, "shut/", "shut/a.txt: "+secret, "shut/index.html: "+secret, "open.txt: O")
-	for name, mode := range map[string]os.FileMode{"": 0o755, "closed.txt": 0, "shut": 0} {
+	plant(t, dir, "closed.txt: "+secret, "shut/", "shut/a.txt: "+secret, "shut/index.html: "+secret, "open.txt: O",
+		"search/", "search/a.txt: A", "search/sub/", "found/", "found/index.html: F", "link -> search", "closed -> closed.txt")
+	for name, mode := range map[string]os.FileMode{"": 0o755, "closed.txt": 0, "shut": 0, "search": 0o711, "found": 0o711} {
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -236,12 +237,24 @@ func TestOpenWithoutPermission(t *testing.T) {
 		}
 		for path, want := range map[string]proto.Status{
 			"/closed.txt": 403, "/shut": 301, "/shut/": 403, "/shut/a.txt": 403, "/shut/nope": 403, "/open.txt": 200,
+			"/search": 301, "/search/": 403, "/search/a.txt": 200, "/search/nope": 404, "/search/sub": 301, "/search/sub/": 403,
+			"/found": 301, "/found/": 200, "/link": 301, "/link/": 403, "/closed": 403,
 		} {
-			if path == "/shut" {
-				want = 403 // nor can it be opened to see what it is
+			if r.root != nil && (strings.HasPrefix(path, "/search/") || path == "/found/" || path == "/link/") {
+				want = 403 // os.Root opens each directory on the way for reading
 			}
 			if _, got := fetch(t, r, path, proto.Codings{}); got != want {
-				t.Errorf("%s: %d, want %d", path, got, want)
+				t.Errorf("9110-15.5.4: %s: %d, want %d", path, got, want)
+			}
+		}
+		r.policy.List = true
+		if _, status := r.List([]byte("/search/"), nil, false); status != proto.StatusForbidden {
+			t.Errorf("a directory that may not be read is listed: %d", status)
+		}
+		list := page(t, r, "/")
+		for _, name := range []string{"search", "link", "shut", "closed.txt", "closed"} {
+			if !strings.Contains(list, "<bdi>"+name+"</bdi>") {
+				t.Errorf("%s is not listed:\n%s", name, list)
 			}
 		}
 	})
