@@ -18,8 +18,8 @@ import (
 // File is an open file of the site, or of what stands for it. Its metadata
 // and its bytes come from the same descriptor.
 type File interface {
-	Size() int64         // bytes
-	Modified() int64     // nanoseconds since 1970
+	Size() int64 // bytes
+	Modified() proto.Time
 	ContentType() string // with charset
 	Coding() proto.Coding
 	Varies() bool          // whether another coding may answer the same path

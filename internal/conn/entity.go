@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"math"
 	"time"
 
 	"phalanx/internal/proto"
@@ -16,7 +17,7 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 		return e
 	}
 	e.Reset()
-	modified := f.Modified() / 1e9
+	modified := f.Modified().Sec
 	if modified < now.Second.Unix-1 {
 		e.Settled = true
 		e.Tag = proto.AppendETag(e.Tag, f.Modified(), f.Size(), f.Coding().Token())
@@ -88,6 +89,9 @@ func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
 	return append(out, e.Fields...)
 }
 
+// betweenParts bounds the bytes that a reply of several parts has beside them.
+const betweenParts = 1 << 20
+
 // rangesOf returns the ranges that the request asks for of a file of size
 // bytes, or why it gets the whole file.
 func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v proto.Validators) (_ []proto.Range, whole string) {
@@ -97,7 +101,11 @@ func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v pr
 	if applies, why := proto.RangeApplies(r, head, v); !applies {
 		return dst, why
 	}
-	return proto.ParseRange(dst, r.Value(head, proto.FieldRange), size)
+	dst, whole = proto.ParseRange(dst, r.Value(head, proto.FieldRange), size)
+	if len(dst) > 1 && size > math.MaxInt64-betweenParts {
+		return dst, "the length of all parts together would be no int64"
+	}
+	return dst, whole
 }
 
 // oneRange answers with a part of the file (RFC 9110 §15.3.7.1).

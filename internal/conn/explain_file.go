@@ -12,7 +12,7 @@ import (
 func (c *Conn) explainValidators(f File, e *proto.Entity, now Now) {
 	why := "ETag " + string(e.Tag) + " and"
 	switch {
-	case f.Modified()/1e9 > now.Second.Unix:
+	case f.Modified().Sec > now.Second.Unix:
 		why = "no ETag, for the file's time of change lies in the future;"
 	case len(e.Tag) == 0:
 		why = "no ETag yet, for the file was changed in this second or the one before, and may change again without a new time;"
@@ -30,7 +30,7 @@ func (c *Conn) explainEntity(f File, now Now) {
 		c.explain("caching", "no Expires: the --cache rule says all there is to say (RFC 9111 §5.3)")
 	}
 	c.explain("Vary:", "files of this type may lie ready in other codings")
-	if f.Modified()/1e9 > now.Second.Unix {
+	if f.Modified().Sec > now.Second.Unix {
 		c.explain("Last-Modified:", "now, for the file's own time lies in the future (RFC 9110 §8.8.2.1)")
 	} else {
 		c.explain("Last-Modified:", "when the file was changed")

@@ -21,13 +21,13 @@ const (
 type fakeFile struct {
 	entity   proto.Entity
 	data     string
-	modified int64
+	modified proto.Time
 	coding   proto.Coding
 	site     *fakeSite
 }
 
 func (f *fakeFile) Size() int64           { return int64(len(f.data)) }
-func (f *fakeFile) Modified() int64       { return f.modified }
+func (f *fakeFile) Modified() proto.Time  { return f.modified }
 func (f *fakeFile) ContentType() string   { return "text/plain" }
 func (f *fakeFile) Coding() proto.Coding  { return f.coding }
 func (f *fakeFile) Varies() bool          { return false }
@@ -71,7 +71,7 @@ func newFakeSite() *fakeSite {
 	s := &fakeSite{status: map[string]proto.Status{
 		"/dir": 301, "//dir": 301, `/\dir`: 301, "/d\xc3\xa4%20": 301, "/shut": 403, "/busy": 503, "/broken": 500, "/bad%": 400,
 	}}
-	const old = (unixNow - 1000) * 1e9
+	old := proto.Time{Sec: unixNow - 1000}
 	s.files = map[string]*fakeFile{
 		"": {data: "home"}, "/": {data: "home"}, "/a": {data: "0123456789"}, "/empty": {}, "/big": {data: bigData},
 		"/young": {data: "young"}, "/future": {data: "future"}, "/a.gz": {data: "gzip", coding: proto.Gzip},
@@ -79,8 +79,8 @@ func newFakeSite() *fakeSite {
 	for _, f := range s.files {
 		f.site, f.modified = s, old
 	}
-	s.files["/young"].modified = unixNow*1e9 + 5
-	s.files["/future"].modified = (unixNow + 1000) * 1e9
+	s.files["/young"].modified = proto.Time{Sec: unixNow, Nsec: 5}
+	s.files["/future"].modified = proto.Time{Sec: unixNow + 1000}
 	return s
 }
 

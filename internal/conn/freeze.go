@@ -3,6 +3,7 @@ package conn
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 
 	"phalanx/internal/proto"
@@ -174,7 +175,7 @@ func (s *thawing) byte() byte {
 // int reads a number that is not negative.
 func (s *thawing) int() int64 {
 	v, n := binary.Uvarint(s.rest)
-	if n <= 0 || v > 1<<62 {
+	if n <= 0 || v > math.MaxInt64 {
 		s.fail()
 		return 0
 	}

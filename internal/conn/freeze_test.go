@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -177,4 +178,18 @@ func FuzzThaw(f *testing.F) {
 		}
 		d.conn.Abort("")
 	})
+}
+
+// The state of a download of the largest file that there can be is read back.
+func TestMoveLargestFile(t *testing.T) {
+	const largest = math.MaxInt64
+	cfg := newConfig()
+	d := newDriver(t, cfg, nil)
+	d.conn.phase = phaseSend
+	d.conn.segment = Segment{File: cfg.Site.(*fakeSite).files["/a"], Off: largest - 5, Len: 5}
+	d.conn.long = &long{size: largest}
+	d.move(cfg, nil)
+	if s := d.conn.Segment(); s.Off != largest-5 || s.Len != 5 || d.conn.View().Size != largest {
+		t.Errorf("%+v %+v", s, d.conn.View())
+	}
 }

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -220,5 +221,55 @@ func TestContinue(t *testing.T) {
 				t.Errorf("%s\nwant\n%s", reply, tt.want)
 			}
 		})
+	}
+}
+
+// hugeFile is as large as a file can be.
+type hugeFile struct{ *fakeFile }
+
+func (hugeFile) Size() int64 { return math.MaxInt64 }
+
+// hugeSite has no other file.
+type hugeSite struct{ *fakeSite }
+
+func (s hugeSite) Open([]byte, proto.Codings) (File, proto.Status) {
+	return hugeFile{s.files["/a"]}, proto.StatusOK
+}
+
+// Lengths and positions are right up to the largest file.
+func TestLargestFile(t *testing.T) {
+	for _, tt := range []struct{ name, ranges, status, field string }{
+		{"9110-8.6", "", "200 OK", "Content-Length: 9223372036854775807"},
+		{"9110-14.4", "bytes=9223372036854775806-", "206 Partial Content", "Content-Range: bytes 9223372036854775806-9223372036854775806/9223372036854775807"},
+		{"9110-14.4 suffix", "bytes=-9223372036854775806", "206 Partial Content", "Content-Length: 9223372036854775806"},
+		{"9110-15.5.17", "bytes=9223372036854775807-", "416 Range Not Satisfiable", "Content-Range: bytes */9223372036854775807"},
+		{"9110-14.6 whose length is no number", "bytes=0-0,2-", "200 OK", "Content-Length: 9223372036854775807"},
+	} {
+		cfg := newConfig()
+		cfg.Site = hugeSite{newFakeSite()}
+		c := New(cfg, nil, Now{Second: cfg.NewSecond(unixNow)})
+		raw := get("/")
+		if tt.ranges != "" {
+			raw = get("/", "Range: "+tt.ranges)
+		}
+		c.Receive([]byte(raw), Now{Second: cfg.NewSecond(unixNow)})
+		out, _ := c.Next(nil, Now{Second: cfg.NewSecond(unixNow)})
+		if reply := string(out); !strings.HasPrefix(reply, "HTTP/1.1 "+tt.status+"\r\n") || !strings.Contains(reply, "\r\n"+tt.field+"\r\n") {
+			t.Errorf("%s:\n%s\nwant %s and %s", tt.name, reply, tt.status, tt.field)
+		}
+		c.Abort("")
+	}
+}
+
+// Times at the edge of what a file system keeps are those of the calendar, or
+// none: a time in the future is the reply's (RFC 9110 §8.8.2.1).
+func TestTimesAtTheEdge(t *testing.T) {
+	for _, sec := range []int64{unixNow + 1, 9223372036, 9223372037, 10413792000, 1 << 40, math.MaxInt64} {
+		cfg := newConfig()
+		cfg.Site.(*fakeSite).files["/a"].modified = proto.Time{Sec: sec, Nsec: 999999999}
+		reply, _ := exchange(t, cfg, nil, get("/a", "If-Modified-Since: "+dateFile, `If-Match: *`))
+		if !strings.HasPrefix(reply, "HTTP/1.1 200 ") || !strings.Contains(reply, "\r\nLast-Modified: "+dateNow+"\r\n") || strings.Contains(reply, "ETag") {
+			t.Errorf("%d s:\n%s", sec, clip(reply))
+		}
 	}
 }

@@ -73,7 +73,11 @@ func typeWhy(f site.Finding) string {
 }
 
 func (x *exchange) opened(f site.Finding) string {
-	changed := time.Unix(0, f.File.Modified()).UTC().Format(time.RFC3339Nano)
+	modified := f.File.Modified()
+	changed := string(modified.AppendFormat(nil, time.RFC3339Nano))
+	if changed == "" {
+		changed = fmt.Sprintf("%d s after the beginning of 1970", modified.Sec)
+	}
 	why := fmt.Sprintf("%q is a regular file of size %d, changed %s", f.Name, f.File.Size(), changed)
 	if real := x.root.RealName(f.File.Fd()); real != "" && real != f.Name {
 		why += fmt.Sprintf("; through a symbolic link it is %q", real)

@@ -64,7 +64,7 @@ func decideAll(head []byte) Status {
 	var space [512]byte
 	out := AppendStatusLine(space[:0], status)
 	out = AppendInt(AppendField(out, "Server", "x"), "Content-Length: ", 5)
-	out = AppendDate(AppendETag(out, 1, 2, "br"), exampleTime)
+	out = AppendDate(AppendETag(out, Time{Sec: 1}, 2, "br"), exampleTime)
 	if len(out) < 50 {
 		return StatusInternalServerError
 	}

@@ -3,12 +3,13 @@ package proto
 import "strconv"
 
 // AppendETag appends the strong entity tag of a file's state: modification
-// time in ns and size in bytes, both in hexadecimal, and the name of its
+// time in ns since 1970 (modulo 2^64, which is 584 years) and size in bytes,
+// both in hexadecimal, and the name of its
 // coding when it has one, since two codings of a file are two
 // representations (RFC 9110 §8.8.3.3).
-func AppendETag(dst []byte, mtime, size int64, coding string) []byte {
+func AppendETag(dst []byte, mtime Time, size int64, coding string) []byte {
 	dst = append(dst, '"')
-	dst = strconv.AppendUint(dst, uint64(mtime), 16)
+	dst = strconv.AppendUint(dst, uint64(mtime.Sec)*1e9+uint64(mtime.Nsec), 16)
 	dst = append(dst, '-')
 	dst = strconv.AppendUint(dst, uint64(size), 16)
 	if coding != "" {

@@ -1,6 +1,9 @@
 package proto
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // Range is a piece of a representation: Len bytes from Off.
 type Range struct{ Off, Len int64 }
@@ -87,15 +90,14 @@ func parseSpec(spec []byte, size int64) (r Range, valid bool) {
 
 // parsePos reads a position; one too large for an int64 is beyond any size.
 func parsePos(p []byte) (n int64, ok bool) {
-	const huge = 1<<62 - 1
 	for _, c := range p {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		if n < huge/10-1 {
-			n = n*10 + int64(c-'0')
+		if digit := int64(c - '0'); n <= (math.MaxInt64-digit)/10 {
+			n = n*10 + digit
 		} else {
-			n = huge
+			n = math.MaxInt64
 		}
 	}
 	return n, len(p) > 0

@@ -44,6 +44,10 @@ func TestParseRange(t *testing.T) {
 		{"15.3.7.2 contained", "bytes=4-5,0-9", 10, []Range{{0, 10}}},
 		{"15.3.7.2 a suffix overlaps", "bytes=5-7,-4", 10, []Range{{5, 5}}},
 		{"14.2 largest size", "bytes=0-", math.MaxInt64, []Range{{0, math.MaxInt64}}},
+		{"14.2 last byte of the largest size", "bytes=9223372036854775806-", math.MaxInt64, []Range{{math.MaxInt64 - 1, 1}}},
+		{"14.2 beyond 2^62", "bytes=9000000000000000001-9000000000000000002", math.MaxInt64, []Range{{9000000000000000001, 2}}},
+		{"14.2 beyond 2^58", "bytes=500000000000000007-500000000000000007", 1 << 60, []Range{{500000000000000007, 1}}},
+		{"14.2 the largest position", "bytes=5-9223372036854775807", 10, []Range{{5, 5}}},
 		{"14.2 beyond 32 bits", "bytes=4294967296-4294967297", 1 << 40, []Range{{1 << 32, 2}}},
 	}
 	for _, tt := range tests {

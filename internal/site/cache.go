@@ -123,7 +123,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 		return f
 	case f == nil:
 		t = &c.failed
-	case now.UnixNano()-f.stamp.latest() < int64(settled):
+	case !f.stamp.latest().Before(before(now, settled)):
 		return f
 	case !c.load(f):
 		return f
@@ -137,6 +137,12 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 		f.users++
 	}
 	return f
+}
+
+// before returns the moment that is d earlier.
+func before(now time.Time, d time.Duration) proto.Time {
+	t := now.Add(-d)
+	return proto.Time{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
 }
 
 // load reads a small file whole. It returns false if the file was changed

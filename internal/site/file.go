@@ -11,7 +11,7 @@ type File struct {
 	root         *Root
 	fd           int
 	size         int64
-	modified     int64
+	modified     proto.Time
 	stamp        stamp
 	users        int    // how many have it open; it is closed with the last
 	body         []byte // the whole file, if it is held in memory; then fd is -1
@@ -26,16 +26,23 @@ type File struct {
 type stamp struct {
 	dev, ino          uint64
 	size              int64
-	modified, changed int64 // nanoseconds since 1970
+	modified, changed proto.Time
 }
 
 func stampOf(st *unix.Stat_t) stamp {
-	return stamp{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
+	return stamp{uint64(st.Dev), st.Ino, st.Size, timeOf(st.Mtim), timeOf(st.Ctim)}
 }
+
+func timeOf(ts unix.Timespec) proto.Time { return proto.Time{Sec: ts.Sec, Nsec: ts.Nsec} }
 
 // latest is the later of its times. The change time counts too: the other
 // one can be set to anything.
-func (s stamp) latest() int64 { return max(s.modified, s.changed) }
+func (s stamp) latest() proto.Time {
+	if s.modified.Before(s.changed) {
+		return s.changed
+	}
+	return s.modified
+}
 
 // Fd returns the file's descriptor, open for reading until Close, or -1 if
 // its body is held in memory.
@@ -47,8 +54,8 @@ func (f *File) Body() []byte { return f.body }
 // Size returns the size in bytes when the file was opened.
 func (f *File) Size() int64 { return f.size }
 
-// Modified returns the modification time in nanoseconds since 1970.
-func (f *File) Modified() int64 { return f.modified }
+// Modified returns the modification time.
+func (f *File) Modified() proto.Time { return f.modified }
 
 // ContentType returns the media type, for text with its charset.
 func (f *File) ContentType() string { return f.contentType }

@@ -29,7 +29,7 @@ type Listing struct {
 type entry struct {
 	name     string
 	size     int64 // bytes; 0 for a directory
-	modified int64 // seconds since 1970
+	modified proto.Time
 	dir      bool
 }
 
@@ -152,9 +152,9 @@ func (l *Listing) look(dir int, name string) (entry, bool) {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return entry{name: name, size: st.Size, modified: st.Mtim.Sec}, true
+		return entry{name: name, size: st.Size, modified: proto.Time{Sec: st.Mtim.Sec}}, true
 	case unix.S_IFDIR:
-		return entry{name: name, modified: st.Mtim.Sec, dir: true}, true
+		return entry{name: name, modified: proto.Time{Sec: st.Mtim.Sec}, dir: true}, true
 	}
 	return entry{}, false
 }
@@ -181,7 +181,7 @@ func (l *Listing) sort() {
 		case l.order.by == "size" && a.size != b.size:
 			return a.size < b.size
 		case l.order.by == "time" && a.modified != b.modified:
-			return a.modified < b.modified
+			return a.modified.Before(b.modified)
 		}
 		return a.name < b.name
 	})

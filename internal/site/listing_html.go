@@ -3,8 +3,8 @@ package site
 import (
 	"fmt"
 	"html"
+	"math"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -109,7 +109,7 @@ func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	dst = append(dst, size...)
 	dst = append(dst, "</td><td>"...)
 	// On a narrow screen the day must do.
-	dst = time.Unix(e.modified, 0).UTC().AppendFormat(dst, "2006-01-02<span> 15:04</span>")
+	dst = e.modified.AppendFormat(dst, "2006-01-02<span> 15:04</span>")
 	return append(dst, "</td></tr>\n"...)
 }
 
@@ -188,7 +188,7 @@ func summary(entries []entry) string {
 			continue
 		}
 		files++
-		bytes += entries[i].size
+		bytes += min(entries[i].size, math.MaxInt64-bytes) // all together may be more than a file can be
 	}
 	return fmt.Sprintf("%s, %s, %s in files", human.Plural(dirs, "directory", "directories"), human.Plural(files, "file", "files"), human.BinaryBytes(bytes))
 }

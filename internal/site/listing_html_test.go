@@ -1,7 +1,9 @@
 package site
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,4 +155,39 @@ func ending(t *testing.T, r *Root, path string) string {
 		list, done = l.Append(list)
 	}
 	return string(list)
+}
+
+// Sizes and times up to the largest that there can be are right, or are none.
+func TestListingAtTheEdge(t *testing.T) {
+	l := &Listing{path: "/", entries: []entry{
+		{name: "a", size: math.MaxInt64, modified: proto.Time{Sec: 253402300799}}, {name: "b", size: math.MaxInt64, modified: proto.Time{Sec: 253402300800}},
+		{name: "c", size: 1 << 62, modified: proto.Time{Sec: math.MinInt64}}, {name: "d", modified: proto.Time{Sec: -1}}, {name: "e", modified: proto.Time{Sec: 10413792000}},
+	}}
+	for _, tt := range []struct {
+		format format
+		want   []string
+	}{
+		{htmlFormat{}, []string{
+			"5 files, 8.00 EiB in files", "8.00 EiB</td><td>9999-12-31<span> 23:59</span>", "8.00 EiB</td><td></td>", "4.00 EiB</td><td></td>",
+			"1969-12-31<span> 23:59</span>", "2300-01-01<span> 00:00</span>",
+		}},
+		{jsonFormat{}, []string{
+			`"size":9223372036854775807,"modified":"9999-12-31T23:59:59Z"`, `"size":9223372036854775807,"modified":null}`,
+			`"size":4611686018427387904,"modified":null}`, `"modified":"1969-12-31T23:59:59Z"`, `"modified":"2300-01-01T00:00:00Z"`,
+		}},
+	} {
+		got := tt.format.begin(nil, l)
+		for i := range l.entries {
+			got = tt.format.row(got, l, i)
+		}
+		got = tt.format.end(got, l)
+		for _, want := range tt.want {
+			if !strings.Contains(string(got), want) {
+				t.Errorf("no %s in\n%s", want, got)
+			}
+		}
+		if tt.format == (jsonFormat{}) && !json.Valid(got) {
+			t.Errorf("8259: %s", got)
+		}
+	}
 }

@@ -8,7 +8,8 @@ import (
 
 // jsonFormat writes {"path": …, "entries": [{"name": …, "type": "file" or
 // "directory", "size": bytes, "modified": RFC 3339}, …]}. A byte of a name
-// that is no UTF-8 becomes U+FFFD, as JSON cannot hold it.
+// that is no UTF-8 becomes U+FFFD, as JSON cannot hold it, and a time whose year
+// has not four digits null, as RFC 3339 cannot say it.
 type jsonFormat struct{}
 
 func (jsonFormat) contentType() string { return "application/json" }
@@ -32,8 +33,12 @@ func (jsonFormat) row(dst []byte, l *Listing, i int) []byte {
 		dst = append(dst, `,"type":"file","size":`...)
 		dst = strconv.AppendInt(dst, e.size, 10)
 	}
+	mark := len(dst)
 	dst = append(dst, `,"modified":"`...)
-	dst = time.Unix(e.modified, 0).UTC().AppendFormat(dst, time.RFC3339)
+	from := len(dst)
+	if dst = e.modified.AppendFormat(dst, time.RFC3339); len(dst) == from {
+		return append(dst[:mark], `,"modified":null}`...)
+	}
 	return append(dst, `"}`...)
 }
 

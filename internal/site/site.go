@@ -250,7 +250,7 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings) *File {
 		if err != nil {
 			continue
 		}
-		if other.modified < f.modified {
+		if other.modified.Before(f.modified) {
 			r.weighed(CodingStale, coding)
 			other.Close()
 			continue

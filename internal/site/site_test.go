@@ -304,7 +304,7 @@ func TestFileMetadata(t *testing.T) {
 	}
 	bothWays(t, dir, func(t *testing.T, r *Root) {
 		f, _ := r.Open([]byte("/a.html"), proto.Codings{})
-		if f.Size() != 3 || f.Modified() != when.UnixNano() || f.ContentType() != "text/html; charset=utf-8" ||
+		if f.Size() != 3 || f.Modified() != (proto.Time{Sec: when.Unix(), Nsec: 123456789}) || f.ContentType() != "text/html; charset=utf-8" ||
 			f.Coding() != proto.Identity || !f.Varies() {
 			t.Errorf("%+v", f)
 		}
@@ -317,5 +317,43 @@ func TestFileMetadata(t *testing.T) {
 			t.Error("other bytes")
 		}
 		g.Close()
+	})
+}
+
+// Times before 1970 and after 2262 are those of the file system, and compare so.
+func TestTimesAtTheEdge(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "a.js: A", "a.js.br: br", "b.js: B", "b.js.br: br", "c.js: C")
+	set := func(name string, sec, nsec int64) {
+		t.Helper()
+		at := unix.Timespec{Sec: sec, Nsec: nsec}
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, dir+"/"+name, []unix.Timespec{at, at}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const year2261, year2300 = 9183110400, 10413792000 // every file system but those of 32 bits has both
+	set("a.js", year2261, 0)
+	set("a.js.br", year2300, 1)
+	set("b.js", year2300, 2)
+	set("b.js.br", year2300, 1)
+	set("c.js", -1, 500000000)
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		for path, want := range map[string]struct {
+			at     proto.Time
+			coding proto.Coding
+		}{
+			"/a.js": {proto.Time{Sec: year2300, Nsec: 1}, proto.Brotli},
+			"/b.js": {proto.Time{Sec: year2300, Nsec: 2}, proto.Identity},
+			"/c.js": {proto.Time{Sec: -1, Nsec: 500000000}, proto.Identity},
+		} {
+			f, status := r.Open([]byte(path), accepting(t, "br"))
+			if status != proto.StatusOK {
+				t.Fatal(status)
+			}
+			if f.Modified() != want.at || f.Coding() != want.coding {
+				t.Errorf("%s: %v in %d, want %v in %d", path, f.Modified(), f.Coding(), want.at, want.coding)
+			}
+			f.Close()
+		}
 	})
 }

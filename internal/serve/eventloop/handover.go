@@ -213,7 +213,7 @@ type inherited struct {
 func (f *inherited) Fd() int               { return f.fd }
 func (f *inherited) Body() []byte          { return nil }
 func (f *inherited) Size() int64           { return 0 }
-func (f *inherited) Modified() int64       { return 0 }
+func (f *inherited) Modified() proto.Time  { return proto.Time{} }
 func (f *inherited) ContentType() string   { return "" }
 func (f *inherited) Coding() proto.Coding  { return proto.Identity }
 func (f *inherited) Varies() bool          { return false }
