@@ -168,6 +168,6 @@ func (s *sight) try(o options.Options) error { return s.Log.Try(string(o.AccessL
 func (s *sight) heed(o options.Options) {
 	s.tell(o)
 	if err := s.Log.Use(string(o.AccessLog)); err != nil {
-		s.alert(err.Error() + "; the access log goes on as it was")
+		s.alert(err.Error() + "; keeping the current access log")
 	}
 }

@@ -292,9 +292,9 @@ func TestStatusPageServerGone(t *testing.T) {
 	w.quiet()
 	p.s.Stop(5 * time.Second)
 	p.awaitThere("#state", func(text string) bool {
-		return strings.HasPrefix(text, "no answer from the server since ") && strings.HasSuffix(text, "; trying again")
+		return strings.HasPrefix(text, "no response from the server since ") && strings.HasSuffix(text, "; retrying")
 	})
-	if title := evaluate[string](w, "document.title"); title != "no answer – Phalanx" {
+	if title := evaluate[string](w, "document.title"); title != "not responding – Phalanx" {
 		t.Errorf("the title is %q", title)
 	}
 	next := harness.Serve(t, base, "--workers", "2", "--admin", p.Addr)
@@ -304,7 +304,7 @@ func TestStatusPageServerGone(t *testing.T) {
 		t.Errorf("it shows %d workers, want 2", rows)
 	}
 	next.Signal(syscall.SIGSTOP)
-	p.awaitThere("#state", func(text string) bool { return strings.HasPrefix(text, "no answer from the server since ") })
+	p.awaitThere("#state", func(text string) bool { return strings.HasPrefix(text, "no response from the server since ") })
 	next.Signal(syscall.SIGCONT)
 	p.awaitThere("#state", func(text string) bool { return text == "serving" })
 	w.mu.Lock()

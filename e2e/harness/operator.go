@@ -79,11 +79,11 @@ type Picture struct {
 	Reloads int
 	PID     int
 	Total   struct {
-		Requests                           map[string]int64
-		Answered, Cut, Bytes               int64
-		Accepted, Adopted, Timeouts, Drops int64
-		LogLost                            int64 `json:"log_lost"`
-		Active, Idle                       int
+		Requests                   map[string]int64
+		Answered, Truncated, Bytes int64
+		Accepted                   int64
+		LogLost                    int64 `json:"log_lost"`
+		Active, Idle               int
 	}
 	Workers []struct {
 		Slot, PID, Active int

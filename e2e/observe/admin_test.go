@@ -109,14 +109,14 @@ func TestAdminSocketFile(t *testing.T) {
 		t.Fatalf("%s: %v, %v; want a socket of mode 0600", path, info.Mode(), err)
 	}
 	if os.Geteuid() == 0 { // else there is no other user to be
-		harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"status", "--admin", path}}).Rejects(t, 1, path, "permission denied", "belongs to user 0")
+		harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"status", "--admin", path}}).Rejects(t, 1, path, "permission denied", "run this command as user 0")
 	}
 	s.Signal(syscall.SIGKILL)
 	s.Wait(5 * time.Second)
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatalf("a master that was killed has left no socket: %v", err)
 	}
-	e.Order("status").Rejects(t, 1, path, "nobody answers", "is gone")
+	e.Order("status").Rejects(t, 1, path, "connection refused", "has exited")
 
 	next := harness.ServeAs(t, generous)
 	e.MustSay("/readyz", 200, "serving")
@@ -140,8 +140,8 @@ func TestAdminForeignFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, words := range map[string]string{
-		"file": "no socket", "directory": "no socket", "pipe": "no socket", "link": "no socket",
-		"gone/admin.sock": "there is no directory", "file/admin.sock": "there is no directory",
+		"file": "is not a socket", "directory": "is not a socket", "pipe": "is not a socket", "link": "is not a socket",
+		"gone/admin.sock": "does not exist", "file/admin.sock": "does not exist",
 	} {
 		path := filepath.Join(dir, name)
 		port := harness.FreePort(t)

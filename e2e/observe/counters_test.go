@@ -83,7 +83,7 @@ func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool
 		o.T.Errorf("a client: %v", err)
 	}
 	want := map[string]int64{
-		"accepted": a.conns, "bytes": a.bytes, "answered": a.total(), "whole": a.whole, "cut": 0,
+		"accepted": a.conns, "bytes": a.bytes, "answered": a.total(), "whole": a.whole, "truncated": 0,
 		"2xx": a.begun["2xx"], "3xx": a.begun["3xx"], "4xx": a.begun["4xx"], "5xx": a.begun["5xx"],
 	}
 	var got map[string]int64
@@ -99,7 +99,7 @@ func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool
 // since is what has been counted since a picture was taken.
 func since(o *harness.Operator, start harness.Picture) map[string]int64 {
 	p, s := o.Look().Total, start.Total
-	got := map[string]int64{"accepted": p.Accepted - s.Accepted, "bytes": p.Bytes - s.Bytes, "answered": p.Answered - s.Answered, "cut": p.Cut - s.Cut}
+	got := map[string]int64{"accepted": p.Accepted - s.Accepted, "bytes": p.Bytes - s.Bytes, "answered": p.Answered - s.Answered, "truncated": p.Truncated - s.Truncated}
 	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
 		got[class] = p.Requests[class] - s.Requests[class]
 	}

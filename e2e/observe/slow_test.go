@@ -143,7 +143,7 @@ func TestDeathNamesRequest(t *testing.T) {
 		harness.Kill(t, victim, syscall.SIGKILL)
 		harness.AwaitEnd(t, 5*time.Second, victim)
 		line := regexp.MustCompile(fmt.Sprintf(
-			`(?m)^phalanx: worker \d \(pid %d\) died: signal killed; .*the one under way for longest was at "GET /huge\?a%%20b" for \ds; restarting$`, victim))
+			`(?m)^phalanx: worker \d \(pid %d\) died: signal killed; .*oldest request "GET /huge\?a%%20b" \(\ds\); restarting$`, victim))
 		harness.Await(t, 5*time.Second, "a line that names the download", func() bool { return line.MatchString(o.Log.String()) })
 		if n := strings.Count(o.Log.String(), "\n"); n != 1 {
 			t.Errorf("standard error has %d lines, want one", n)

@@ -61,10 +61,10 @@ func TestTopFollowsPool(t *testing.T) {
 	endsWatched(s, p)
 	next := harness.Serve(t, base, "--workers", "1", "--admin", e.Addr)
 	p.await("the next server", func(screen string) bool {
-		return strings.Contains(screen, "pid "+strconv.Itoa(next.PID())) && strings.Contains(screen, "● serving") && !strings.Contains(screen, "has ended")
+		return strings.Contains(screen, "pid "+strconv.Itoa(next.PID())) && strings.Contains(screen, "● serving") && !strings.Contains(screen, "server stopped")
 	})
 	next.Signal(syscall.SIGKILL)
-	p.awaitText("not answering since")
+	p.awaitText("no response for")
 	p.press("q")
 	p.awaitText("top ended with 0")
 	if after := p.state(); after != before {
@@ -106,7 +106,7 @@ func endsWatched(s *harness.Server, p *pane) {
 	if code := s.Wait(8 * time.Second); code != 0 {
 		s.T.Errorf("exit status %d, want 0", code)
 	}
-	p.awaitText("the server has ended; looking whether it starts again")
+	p.awaitText("server stopped; waiting for it to start again")
 }
 
 // TestTopPlain runs top where there is no terminal to draw on: it prints one look

@@ -100,7 +100,7 @@ func (p *pool) view() View {
 		case s.want:
 			v.Workers = append(v.Workers, WorkerView{Slot: s.index, Row: -1, State: status.WorkerBackoff})
 		case p.phase != stopping:
-			v.Workers = append(v.Workers, WorkerView{Slot: s.index, Row: -1, State: status.WorkerEmpty})
+			v.Workers = append(v.Workers, WorkerView{Slot: s.index, Row: -1, State: status.WorkerQuarantined})
 		}
 	}
 	for _, w := range p.workers() {

@@ -1,12 +1,12 @@
-// Package admin is the master's admin endpoint: metrics, a status page, health,
-// and orders, over HTTP on a TCP port or a unix socket. It is no part of
-// serving clients, so it is made of net/http.
+// Package admin is the master's admin endpoint: metrics, a status page, health
+// checks and orders, over HTTP on a TCP port or a unix socket. It serves operators,
+// not clients of the website, and uses net/http.
 //
-// A [Server] asks its [Source], which is the pool, for one look at everything
-// and shows that; it keeps nothing between two requests. Only the unix socket
-// takes orders, whose file has mode 0600. Nothing that happens here may harm the
-// master: connections are bounded in number and time (see gate), a handler that
-// panics ends its own connection, and nothing is written to standard error.
+// A [Server] takes a snapshot from its [Source], the pool, for each request, and
+// keeps nothing between requests. Orders are accepted only on the unix socket,
+// whose file has mode 0600. Nothing here may harm the master: connections are
+// limited in number and time (see gate), a handler that panics closes its own
+// connection, and nothing is written to standard error.
 package admin
 
 import (
@@ -24,27 +24,27 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Source is the pool. Its methods may be called by several goroutines at once,
-// and return within seconds; orders may take as long as it takes to do them.
+// Source is the pool. Its methods are safe for concurrent use and return within
+// seconds, except orders, which return when they have been carried out.
 type Source interface {
-	// Look fails when the pool's loop does not answer.
+	// Look takes a snapshot. It fails if the supervisor's loop does not respond.
 	Look() (status.Pool, error)
-	// Connections returns [status.ErrNoWorker], or another error when the worker does
-	// not answer.
+	// Connections returns [status.ErrNoWorker], or another error if the worker does
+	// not respond.
 	Connections(slot, pid int) (status.Connections, error)
 
-	// Reload and Scale give up waiting, though not what they have begun, when
-	// ctx ends: the client has gone, or the server is closed.
+	// Reload and Scale stop waiting when ctx ends (the client is gone, or the server
+	// is closed), but the reload itself continues.
 	Reload(ctx context.Context) status.Outcome
 	Stop() status.Outcome
 	Scale(ctx context.Context, n int) status.Outcome
 }
 
-// Config is what a server needs.
+// Config configures a [Server].
 type Config struct {
 	Source Source
-	// Log is told of what went wrong here, one line at a time, by any goroutine;
-	// nil drops it.
+	// Log receives errors, one line at a time, from any goroutine; nil discards
+	// them.
 	Log func(line string)
 }
 
@@ -53,17 +53,17 @@ const (
 	maxHead    = 16 << 10 // bytes of a request's head
 )
 
-// limits say how long clients may take.
+// limits are the timeouts of a client.
 type limits struct {
-	head  time.Duration // for the head of a request
-	read  time.Duration // for all of it
-	write time.Duration // from the head's end to the reply's
+	head  time.Duration // for the request head
+	read  time.Duration // for the whole request
+	write time.Duration // from the end of the head to the end of the response
 	idle  time.Duration // between two requests
-	grace time.Duration // for what is under way at Close
-	room  time.Duration // without a request, while others want the place; 0: patience
+	grace time.Duration // for requests under way at Close
+	evict time.Duration // without a request, while others wait for a slot; 0: evictAfter
 }
 
-// Server answers requests.
+// Server serves the admin endpoint.
 type Server struct {
 	cfg     Config
 	limits  limits
@@ -71,16 +71,16 @@ type Server struct {
 	metrics *metrics
 	page    *page
 	http    *http.Server
-	end     context.CancelFunc // of the context of all requests
+	cancel  context.CancelFunc // of the context of all requests
 	serving sync.WaitGroup     // a goroutine for each listener
 	gates   []*gate            // of the listeners
 
-	mu     sync.Mutex
-	asked  sync.WaitGroup // requests under way; none is added once closed
-	closed bool
+	mu       sync.Mutex
+	underWay sync.WaitGroup // requests; none is added once closed
+	closed   bool
 }
 
-// New makes a server that listens nowhere yet.
+// New returns a server without a listener.
 func New(cfg Config) *Server {
 	return newServer(cfg, limits{
 		head:  5 * time.Second,
@@ -98,11 +98,10 @@ func newServer(cfg Config, limits limits) *Server {
 	return s
 }
 
-// start makes the HTTP server, which cannot be used again once it has been shut
-// down.
+// start creates the HTTP server, which cannot be reused after a shutdown.
 func (s *Server) start() {
-	ctx, end := context.WithCancel(context.Background())
-	s.end = end
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
 	s.http = &http.Server{
 		Handler:                      http.HandlerFunc(s.serve),
 		ReadHeaderTimeout:            s.limits.head,
@@ -113,35 +112,35 @@ func (s *Server) start() {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(lines(s.log), "", 0),
 		BaseContext:                  func(net.Listener) context.Context { return ctx },
-		ConnContext:                  withGuest,
+		ConnContext:                  withClient,
 		ConnState: func(c net.Conn, state http.ConnState) {
 			if state == http.StateIdle {
-				c.(*guest).rest()
+				c.(*clientConn).idle()
 			}
 		},
 	}
 }
 
-// Serve answers what comes in at a listener of [Listen] or [Inherit], in a
-// goroutine of its own, until [Server.Close], which closes l.
+// Serve serves the connections of a listener of [Listen] or [Inherit], in its own
+// goroutine, until [Server.Close], which closes l.
 func (s *Server) Serve(l net.Listener) {
 	g := newGate(l, maxClients)
-	if s.limits.room > 0 {
-		g.patience = s.limits.room
+	if s.limits.evict > 0 {
+		g.evictAfter = s.limits.evict
 	}
 	s.gates = append(s.gates, g)
 	server := s.http
 	s.serving.Go(func() {
 		err := server.Serve(g)
 		if err != nil && !errors.Is(err, http.ErrServerClosed) {
-			s.log(fmt.Sprintf("admin endpoint on %s has ended: %v", l.Addr(), err))
+			s.log(fmt.Sprintf("admin endpoint on %s stopped: %v", l.Addr(), err))
 		}
 	})
 }
 
-// Suspend answers what is under way, for so long at most, and then nothing: who
-// comes waits for Resume, or for the next program of this process, which has the
-// listeners too.
+// Suspend completes the requests under way, within the timeout, and then stops
+// accepting: new connections wait for Resume, or for the upgraded program, which
+// inherits the listeners.
 func (s *Server) Suspend(timeout time.Duration) error {
 	var errs []error
 	for _, g := range s.gates {
@@ -150,7 +149,7 @@ func (s *Server) Suspend(timeout time.Duration) error {
 	s.serving.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	// Shutdown drops a request that it has not seen the beginning of.
+	// Shutdown closes connections whose first request has not arrived yet.
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for slices.ContainsFunc(s.gates, (*gate).pending) && ctx.Err() == nil {
@@ -162,31 +161,31 @@ func (s *Server) Suspend(timeout time.Duration) error {
 	return errors.Join(append(errs, s.http.Shutdown(ctx))...)
 }
 
-// Resume goes on after Suspend.
+// Resume continues after Suspend.
 func (s *Server) Resume() {
 	gates := s.gates
 	s.gates = nil
 	s.start()
 	for _, g := range gates {
-		_ = g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{}) // of a closed one, Serve tells
+		_ = g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{}) // on a closed one Serve reports it
 		s.Serve(g.Listener)
 	}
 }
 
-// Close closes the listeners, gives requests under way two seconds to end, and
-// returns when nothing is left of the server but what a Source holds up. A unix
-// socket's file is removed.
+// Close closes the listeners, gives requests under way two seconds to finish, and
+// returns when all its goroutines have ended, except those blocked in the Source.
+// The file of a unix socket is removed.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.limits.grace)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
-	s.end()
+	s.cancel()
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
 	s.serving.Wait()
 	for _, g := range s.gates {
-		if g.kept { // Suspend was the last that was heard
+		if g.suspended { // and not resumed
 			err = errors.Join(err, g.Listener.Close())
 		}
 	}
@@ -194,32 +193,33 @@ func (s *Server) Close() error {
 	return err
 }
 
-// enter says that a request is under way, until s.asked.Done; false: too late.
+// enter registers a request under way, until s.underWay.Done; false: the
+// connection was evicted, or the server is closed.
 func (s *Server) enter(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !guestOf(ctx).begin() {
+	if s.closed || !clientOf(ctx).begin() {
 		return false
 	}
-	s.asked.Add(1)
+	s.underWay.Add(1)
 	return true
 }
 
-// join waits for the requests under way, whose connections are closed by now,
-// but not for ever.
+// join waits for the requests under way, whose connections are closed by now, at
+// most for the grace period.
 func (s *Server) join() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { // ends with the last request
-		s.asked.Wait()
+		s.underWay.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
 	case <-time.After(s.limits.grace):
-		s.log("admin endpoint: a request is still under way; it is left behind")
+		s.log("admin endpoint: a request did not finish before shutdown; abandoned")
 	}
 }
 
@@ -229,8 +229,7 @@ func (s *Server) log(line string) {
 	}
 }
 
-// lines hands on the first line of what is written: the trace of a panic has
-// many.
+// lines forwards only the first line of a message: a panic comes with its stack.
 type lines func(line string)
 
 func (f lines) Write(p []byte) (int, error) {

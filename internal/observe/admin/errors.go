@@ -12,10 +12,10 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// What there may be at the path of a socket.
+// Why the path of a socket cannot be used.
 var (
-	errInUse    = errors.New("somebody listens there")
-	errNoSocket = errors.New("no socket")
+	errInUse    = errors.New("address in use")
+	errNoSocket = errors.New("not a socket")
 )
 
 // problem is an error that begins with the address.
@@ -26,22 +26,22 @@ func problem(code int, addr string, err error, format string, args ...any) error
 	return exitcode.New(code, "admin address "+addr+": "+fmt.Sprintf(format, args...), err)
 }
 
-// explain says what came in the way of listening.
+// explain turns an error of listening into an [exitcode.Error].
 func explain(a address, err error) error {
 	var unknown *net.DNSError
 	switch {
 	case errors.Is(err, errInUse), errors.Is(err, unix.EADDRINUSE):
-		return problem(exitcode.Failure, a.text, err, "in use by another server; stop that or choose another")
+		return problem(exitcode.Failure, a.text, err, "in use by another server; stop it or choose another address")
 	case errors.Is(err, errNoSocket):
-		return problem(exitcode.Config, a.text, err, "the file is no socket, so it is left alone; remove it or choose another")
+		return problem(exitcode.Config, a.text, err, "the file exists and is not a socket; remove it or choose another path")
 	case a.network == unixNetwork:
 		return explainPath(a, err)
 	case errors.As(err, &unknown):
-		return problem(exitcode.Config, a.text, err, "no address is known for %s; give one such as 127.0.0.1", unknown.Name)
+		return problem(exitcode.Config, a.text, err, "host %s cannot be resolved; use an IP address such as 127.0.0.1", unknown.Name)
 	case errors.Is(err, unix.EACCES):
-		return problem(exitcode.Config, a.text, err, "needs a privilege; choose a port from 1024 up")
+		return problem(exitcode.Config, a.text, err, "permission denied; run as root, grant CAP_NET_BIND_SERVICE, or choose a port from 1024 up")
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return problem(exitcode.Config, a.text, err, "no address of this machine; choose one of its own, or leave it out for all")
+		return problem(exitcode.Config, a.text, err, "not an address of this machine; use one of its addresses, or none to listen on all")
 	default:
 		return problem(exitcode.Failure, a.text, err, "%v", err)
 	}
@@ -51,15 +51,15 @@ func explainPath(a address, err error) error {
 	dir := filepath.Dir(a.where)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return problem(exitcode.Config, a.text, err, "there is no directory %s; make it or choose another", dir)
+		return problem(exitcode.Config, a.text, err, "directory %s does not exist; create it or choose another path", dir)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
-		return problem(exitcode.Config, a.text, err, "a socket cannot be made or replaced there (%v); see to the rights of %s or choose another", cause(err), dir)
+		return problem(exitcode.Config, a.text, err, "create the socket: %v; check the permissions of %s or choose another path", cause(err), dir)
 	default:
 		return problem(exitcode.Failure, a.text, err, "%v", err)
 	}
 }
 
-// cause is the system's own word in an error.
+// cause is the errno in an error, if any.
 func cause(err error) error {
 	var errno unix.Errno
 	if errors.As(err, &errno) {

@@ -11,49 +11,49 @@ import (
 	"time"
 )
 
-// patience is how long a client may be without a complete request while others
-// want its place. One whose request is on its way needs a fraction of it.
-const patience = 500 * time.Millisecond
+// evictAfter is how long a connection may be without a complete request while
+// others wait to be admitted; a normal request takes a fraction of it.
+const evictAfter = 500 * time.Millisecond
 
-// gate is a listener that lets a bounded number of clients in. When it is full,
-// whoever has been longest without a complete request makes room for the next,
-// so that slow and silent clients, however many, keep nobody out for long. While
-// all are being answered the next one waits.
+// gate is a listener that limits the number of connections. When the limit is
+// reached, it evicts the connection that has been without a complete request for
+// longest, so slow and silent clients cannot lock others out. While all
+// connections have requests under way, the next one waits.
 type gate struct {
 	net.Listener
-	max      int
-	patience time.Duration
+	max        int
+	evictAfter time.Duration
 
-	mu     sync.Mutex
-	guests []*guest      // those that have no request by since, and the others anywhere
-	kept   bool          // Close leaves the listener open
-	room   chan struct{} // has a token when somebody has left or begun to wait
-	closed chan struct{}
-	once   sync.Once
+	mu        sync.Mutex
+	clients   []*clientConn // those without a request are ordered by since
+	suspended bool          // Close leaves the listener open
+	room      chan struct{} // has a token when a client has left or become idle
+	closed    chan struct{}
+	once      sync.Once
 }
 
 func newGate(l net.Listener, max int) *gate {
-	return &gate{Listener: l, max: max, patience: patience, room: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &gate{Listener: l, max: max, evictAfter: evictAfter, room: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Accept has one caller, the server's loop.
 func (g *gate) Accept() (net.Conn, error) {
 	c, err := g.Listener.Accept()
 	if err != nil {
-		if g.suspended() {
-			err = http.ErrServerClosed // and no passing trouble, as a deadline would be
+		if g.isSuspended() {
+			err = http.ErrServerClosed // instead of a timeout, which net/http would retry
 		}
 		return nil, err
 	}
-	guest := &guest{Conn: c, gate: g}
+	client := &clientConn{Conn: c, gate: g}
 	for {
-		again, in := g.admit(guest)
-		if in {
-			return guest, nil
+		retry, ok := g.admit(client)
+		if ok {
+			return client, nil
 		}
 		select {
 		case <-g.room:
-		case <-again:
+		case <-retry:
 		case <-g.closed:
 			c.Close()
 			return nil, net.ErrClosed
@@ -61,66 +61,66 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// Close wakes Accept as well, and sends those away that wait.
+// Close also ends Accept, and closes idle connections.
 func (g *gate) Close() error {
 	g.once.Do(func() { close(g.closed) })
 	g.mu.Lock()
-	kept := g.kept
-	for i := g.firstWaiting(); i >= 0 && !kept; i = g.firstWaiting() {
-		g.expel(i)
+	suspended := g.suspended
+	for i := g.firstIdle(); i >= 0 && !suspended; i = g.firstIdle() {
+		g.evict(i)
 	}
 	g.mu.Unlock()
-	if kept {
-		return nil // and those whose request is on its way are still answered
+	if suspended {
+		return nil // connections whose request is on its way are still served
 	}
 	return g.Listener.Close()
 }
 
-func (g *gate) suspended() bool {
+func (g *gate) isSuspended() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.kept
+	return g.suspended
 }
 
-// pending reports that somebody who was let in waits for an answer, or has not
-// asked yet.
+// pending reports whether an admitted client has a request under way, or has not
+// sent its first one yet.
 func (g *gate) pending() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.ContainsFunc(g.guests, func(c *guest) bool { return c.busy || !c.asked })
+	return slices.ContainsFunc(g.clients, func(c *clientConn) bool { return c.busy || !c.served })
 }
 
-// suspend ends Accept, and leaves those who come from now on to whoever has the
-// listener next.
+// suspend ends Accept, and leaves new connections in the accept queue for the next
+// owner of the listener.
 func (g *gate) suspend() error {
 	g.mu.Lock()
-	g.kept = true
+	g.suspended = true
 	g.mu.Unlock()
 	return g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Unix(1, 0))
 }
 
-// admit lets c in, or says when it is worth another try; nil: when there is room.
-func (g *gate) admit(c *guest) (again <-chan time.Time, in bool) {
+// admit admits c, or returns when to retry; nil: when g.room says so.
+func (g *gate) admit(c *clientConn) (retry <-chan time.Time, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.guests) >= g.max {
-		i := g.firstWaiting()
+	if len(g.clients) >= g.max {
+		i := g.firstIdle()
 		if i < 0 {
 			return nil, false
 		}
-		if left := g.patience - time.Since(g.guests[i].since); left > 0 {
+		if left := g.evictAfter - time.Since(g.clients[i].since); left > 0 {
 			return time.After(left), false
 		}
-		g.expel(i)
+		g.evict(i)
 	}
 	c.since = time.Now()
-	g.guests = append(g.guests, c)
+	g.clients = append(g.clients, c)
 	return nil, true
 }
 
-// firstWaiting, expel, forget and notify are called with the lock.
-func (g *gate) firstWaiting() int {
-	for i, c := range g.guests {
+// firstIdle, evict, remove and notify are called with the lock held.
+func (g *gate) firstIdle() int {
+	for i, c := range g.clients {
 		if !c.busy {
 			return i
 		}
@@ -128,94 +128,95 @@ func (g *gate) firstWaiting() int {
 	return -1
 }
 
-// expel closes a connection under its reader, which notices.
-func (g *gate) expel(i int) {
-	c := g.guests[i]
-	g.forget(i)
-	c.out = true
+// evict closes a connection, whose reader gets an error.
+func (g *gate) evict(i int) {
+	c := g.clients[i]
+	g.remove(i)
+	c.removed = true
 	c.Conn.Close()
 }
 
-func (g *gate) forget(i int) {
-	g.guests = append(g.guests[:i], g.guests[i+1:]...)
+func (g *gate) remove(i int) {
+	g.clients = append(g.clients[:i], g.clients[i+1:]...)
 }
 
 func (g *gate) notify() {
 	select {
 	case g.room <- struct{}{}:
-	default: // one is enough for the one that waits
+	default: // one token is enough for the one waiting Accept
 	}
 }
 
-// guest is a client's connection.
-type guest struct {
+// clientConn is a client's connection.
+type clientConn struct {
 	net.Conn
-	gate  *gate
-	since time.Time // without a request
-	busy  bool      // a request is being answered
-	asked bool      // there has been one
-	out   bool      // it is no longer among the guests
+	gate    *gate
+	since   time.Time // without a request
+	busy    bool      // a request is under way
+	served  bool      // there has been a request
+	removed bool      // no longer one of gate.clients
 }
 
-// begin says that a request is complete; false: too late.
-func (c *guest) begin() bool {
+// begin marks a complete request as under way; false: evicted meanwhile.
+func (c *clientConn) begin() bool {
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
-	c.busy = !c.out
-	c.asked = true
+	c.busy = !c.removed
+	c.served = true
 	return c.busy
 }
 
-// rest says that the reply has been sent. It is the last in the row then.
-func (c *guest) rest() {
+// idle marks the response as sent. The connection is then the last to be evicted.
+func (c *clientConn) idle() {
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
 	c.busy = false
-	if c.leave() {
-		c.out, c.since = false, time.Now()
-		c.gate.guests = append(c.gate.guests, c)
+	if c.remove() {
+		c.removed, c.since = false, time.Now()
+		c.gate.clients = append(c.gate.clients, c)
 	}
 }
 
-// Close lets somebody else in.
-func (c *guest) Close() error {
+// Close makes room for another client.
+func (c *clientConn) Close() error {
 	c.gate.mu.Lock()
-	c.leave()
+	c.remove()
 	c.gate.mu.Unlock()
 	return c.Conn.Close()
 }
 
-func (c *guest) leave() bool {
+func (c *clientConn) remove() bool {
 	defer c.gate.notify()
-	if c.out {
+	if c.removed {
 		return false
 	}
-	c.out = true
-	for i, other := range c.gate.guests {
+	c.removed = true
+	for i, other := range c.gate.clients {
 		if other == c {
-			c.gate.forget(i)
+			c.gate.remove(i)
 			break
 		}
 	}
 	return true
 }
 
-// guestKey is where the context of a request has its guest.
-type guestKey struct{}
+// clientKey is the context key of a request's client.
+type clientKey struct{}
 
-func withGuest(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, guestKey{}, c)
+func withClient(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
 }
 
-// guestOf returns the connection that a request came by.
-func guestOf(ctx context.Context) *guest {
-	return ctx.Value(guestKey{}).(*guest)
+// clientOf returns the connection of a request.
+func clientOf(ctx context.Context) *clientConn {
+	return ctx.Value(clientKey{}).(*clientConn)
 }
 
-// trusted reports whether a request that came over the loopback interface names
-// this machine as nobody else could: a page of another site, whose name was made
-// to lead here, would read what is meant for this machine (DNS rebinding). Who
-// listens on other addresses has names that are not known here.
+// trusted protects against DNS rebinding: a request over the loopback interface
+// must have a Host that no other site can own, localhost or an IP address.
+// Otherwise a page of another site, whose name resolves to this machine, could
+// read the admin endpoint through a browser. On other addresses the names of this
+// machine are not known, so every Host is accepted.
 func trusted(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || !local.IP.IsLoopback() {

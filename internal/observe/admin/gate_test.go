@@ -105,8 +105,8 @@ func TestFullHouse(t *testing.T) {
 }
 
 func TestManyScrapes(t *testing.T) {
-	// On a busy machine a client may need longer than others have patience with it.
-	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second, room: time.Minute})
+	// On a busy machine a client may need longer than others tolerate.
+	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second, evict: time.Minute})
 	var wg sync.WaitGroup
 	for i := range 200 {
 		where := []string{s.tcp, s.unix}[i%2]

@@ -27,9 +27,9 @@ const (
 	maxPath = 107
 )
 
-// address is where to listen, in the terms of package net.
+// address is an address as package net takes it.
 type address struct {
-	text           string // as it was given
+	text           string // as given
 	network, where string
 }
 
@@ -39,13 +39,13 @@ func parse(addr string) (address, error) {
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil && digits(addr) {
-		return address{}, problem(exitcode.Usage, addr, err, "a port alone is no address; write :%s for every address of this machine, or 127.0.0.1:%s for itself alone", addr, addr)
+		return address{}, problem(exitcode.Usage, addr, err, "port without an address; write :%s for all addresses, or 127.0.0.1:%s for this machine only", addr, addr)
 	}
 	if err != nil {
 		return address{}, problem(exitcode.Usage, addr, err, "neither HOST:PORT nor a path; write 127.0.0.1:9180 or [::1]:9180, or a path with a slash for a unix socket")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return address{}, problem(exitcode.Usage, addr, err, "the port is no number from 0 to 65535; write one as in %s", net.JoinHostPort(host, "9180"))
+		return address{}, problem(exitcode.Usage, addr, err, "the port is not a number from 0 to 65535; write for example %s", net.JoinHostPort(host, "9180"))
 	}
 	return address{addr, tcpNetwork, addr}, nil
 }
@@ -57,11 +57,11 @@ func parsePath(path string) (address, error) {
 	}
 	switch {
 	case strings.Contains(path, "\x00"):
-		return a, problem(exitcode.Usage, path, nil, "no path has a zero byte; choose another")
+		return a, problem(exitcode.Usage, path, nil, "the path contains a NUL byte; choose another")
 	case strings.HasSuffix(path, "/"):
-		return a, problem(exitcode.Usage, path, nil, "a directory; add the name of the socket")
+		return a, problem(exitcode.Usage, path, nil, "is a directory; add the name of the socket")
 	case len(a.where) > maxPath:
-		return a, problem(exitcode.Config, path, nil, "%d bytes are too many for the path of a socket, which has %d at most; choose a shorter one", len(path), maxPath)
+		return a, problem(exitcode.Config, path, nil, "the path has %d bytes, more than the %d allowed for a socket; choose a shorter one", len(path), maxPath)
 	}
 	return a, nil
 }
@@ -70,10 +70,10 @@ func digits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// Listen listens on HOST:PORT, where no host is every address, or, if addr has
-// a slash in it, on a unix socket of that path. A unix socket's file has mode
-// 0600 from the moment it exists, takes the place of one on which nobody
-// listens, and is removed by Close. Errors are of type [*exitcode.Error].
+// Listen listens on HOST:PORT (no host: all addresses) or, if addr contains a
+// slash, on a unix socket of that path. The file of a unix socket is created with
+// mode 0600, replaces a stale one, and is removed by Close. Errors are of type
+// [*exitcode.Error].
 func Listen(addr string) (net.Listener, error) {
 	a, err := parse(addr)
 	if err != nil {
@@ -87,7 +87,7 @@ func Listen(addr string) (net.Listener, error) {
 		return &listener{Listener: l}, nil
 	}
 	defer lockDirectory(a.where)()
-	if err := vacate(a.where); err != nil {
+	if err := removeStale(a.where); err != nil {
 		return nil, explain(a, err)
 	}
 	// bind(2) gives the file the socket's own mode, less the umask.
@@ -103,12 +103,12 @@ func Listen(addr string) (net.Listener, error) {
 	return own(l), nil
 }
 
-// Inherit takes over a listener whose [Descriptor] the program that this process
-// was before has left open across execve(2). fd belongs to the listener then.
+// Inherit returns the listener of a [Descriptor] that was left open across
+// execve(2). It takes ownership of fd.
 func Inherit(fd int) (net.Listener, error) {
 	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err == nil && listens == 0 {
-		err = errors.New("it does not listen")
+		err = errors.New("not a listening socket")
 	}
 	if err != nil {
 		return nil, exitcode.New(exitcode.Failure, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err)
@@ -124,14 +124,14 @@ func Inherit(fd int) (net.Listener, error) {
 	return own(l), nil
 }
 
-// SetDeadline is that of the listener of package net.
+// SetDeadline implements the method of net.TCPListener and net.UnixListener.
 func (l *listener) SetDeadline(t time.Time) error {
 	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(t)
 }
 
-// Descriptor returns that of a listener, which stays its own: close-on-exec,
-// and valid until it is closed. Who executes another program that is to go on
-// with it clears the flag; connections that wait to be accepted wait for that.
+// Descriptor returns the descriptor of a listener, which keeps its ownership. It is
+// close-on-exec and valid until the listener is closed. A program that is to inherit
+// it clears the flag; the accept queue survives execve(2).
 func Descriptor(l net.Listener) (int, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
@@ -148,11 +148,11 @@ func Descriptor(l net.Listener) (int, error) {
 	return fd, nil
 }
 
-// listener removes the socket's file when it is closed, once, and never a file
-// that has become another's.
+// listener removes the socket's file when closed, unless another server has
+// replaced that file.
 type listener struct {
 	net.Listener
-	path   string // of the socket's file; "": it has none
+	path   string // of the socket's file; "": none
 	once   sync.Once
 	closed atomic.Bool
 	err    error
@@ -161,7 +161,7 @@ type listener struct {
 func own(l net.Listener) *listener {
 	o := &listener{Listener: l}
 	if u, ok := l.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // it would remove whatever has the name
+		u.SetUnlinkOnClose(false) // it would remove any file of that name
 		if name := l.Addr().String(); name != "" && name[0] != '@' {
 			o.path = name
 		}
@@ -183,7 +183,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// Close can be called again.
+// Close may be called more than once.
 func (l *listener) Close() error {
 	l.once.Do(func() {
 		l.closed.Store(true)
@@ -195,19 +195,19 @@ func (l *listener) Close() error {
 	return l.err
 }
 
-// remove lets the socket refuse connections, whoever has a copy of it, and so
-// be one on which nobody listens.
+// remove shuts the socket down, for all processes that have a copy of it, which
+// makes it stale, and removes its file.
 func (l *listener) remove() error {
 	fd, err := Descriptor(l)
 	if err == nil {
 		err = unix.Shutdown(fd, unix.SHUT_RDWR)
 	}
 	defer lockDirectory(l.path)()
-	gone := vacate(l.path)
-	if errors.Is(gone, errInUse) || errors.Is(gone, errNoSocket) {
-		gone = nil // somebody has put another there
+	stale := removeStale(l.path)
+	if errors.Is(stale, errInUse) || errors.Is(stale, errNoSocket) {
+		stale = nil // replaced by another server
 	}
-	if err = errors.Join(err, gone); err != nil {
+	if err = errors.Join(err, stale); err != nil {
 		return fmt.Errorf("remove the admin socket %s: %w", l.path, err)
 	}
 	return nil

@@ -70,24 +70,24 @@ func TestWrongAddresses(t *testing.T) {
 		code  int
 		words string
 	}{
-		{"9180", 64, "admin address 9180: a port alone is no address; write :9180"},
+		{"9180", 64, "admin address 9180: port without an address; write :9180"},
 		{"", 64, `admin address "": neither HOST:PORT nor a path`},
 		{"localhost", 64, "neither HOST:PORT nor a path"},
 		{"::1:9180", 64, "neither"},
-		{"localhost:http", 64, "the port is no number"},
-		{"localhost:65536", 64, "the port is no number"},
-		{":", 64, "the port is no number"},
+		{"localhost:http", 64, "the port is not a number"},
+		{"localhost:65536", 64, "the port is not a number"},
+		{":", 64, "the port is not a number"},
 		{"a\nb", 64, `admin address "a\nb": neither`},
-		{"/run/a\x00b", 64, "zero byte"},
-		{dir + "/", 64, "a directory; add the name"},
-		{"/" + strings.Repeat("x", maxPath), 78, "108 bytes are too many"},
-		{"@/" + strings.Repeat("x", maxPath-3), 78, "too many"},
-		{filepath.Join(dir, "none", "s"), 78, "there is no directory " + filepath.Join(dir, "none") + "; make it"},
-		{"203.0.113.1:9180", 78, "no address of this machine"},
+		{"/run/a\x00b", 64, "NUL byte"},
+		{dir + "/", 64, "is a directory; add the name"},
+		{"/" + strings.Repeat("x", maxPath), 78, "has 108 bytes, more than the 107 allowed"},
+		{"@/" + strings.Repeat("x", maxPath-3), 78, "more than the 107 allowed"},
+		{filepath.Join(dir, "none", "s"), 78, "directory " + filepath.Join(dir, "none") + " does not exist; create it"},
+		{"203.0.113.1:9180", 78, "not an address of this machine"},
 		{"no-such-host.invalid:9180", 78, "no-such-host.invalid"},
 	} {
 		refused(t, test.addr, test.code, test.words)
-		if _, err := parse(test.addr); (err != nil) != (test.code == 64 || strings.Contains(test.words, "too many")) {
+		if _, err := parse(test.addr); (err != nil) != (test.code == 64 || strings.Contains(test.words, "allowed")) {
 			t.Errorf("parse %q: %v", test.addr, err)
 		}
 	}
@@ -95,10 +95,10 @@ func TestWrongAddresses(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	tcp := listen(t, "127.0.0.1:0").Addr().String()
-	refused(t, tcp, 1, "admin address "+tcp+": in use by another server; stop that or choose another")
+	refused(t, tcp, 1, "admin address "+tcp+": in use by another server; stop it or choose another")
 	path := filepath.Join(t.TempDir(), "x.sock")
 	listen(t, path)
-	refused(t, path, 1, "admin address "+path+": in use by another server; stop that or choose another")
+	refused(t, path, 1, "admin address "+path+": in use by another server; stop it or choose another")
 	if !reachable("unix", path) {
 		t.Error("the first server is not reachable any more")
 	}
@@ -123,7 +123,7 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, fifo, link, sub} {
-		refused(t, path, 78, "the file is no socket, so it is left alone; remove it or choose another")
+		refused(t, path, 78, "the file exists and is not a socket; remove it or choose another path")
 		if _, err := os.Lstat(path); err != nil {
 			t.Error(err)
 		}

@@ -16,9 +16,9 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// metrics describes what the pool shows to Prometheus. Names follow
+// metrics describes the metrics for Prometheus. Names follow
 // https://prometheus.io/docs/practices/naming/. Nothing is kept between two
-// scrapes: each makes its own snapshot of one look.
+// scrapes: each takes its own snapshot.
 type metrics struct {
 	counters []counter
 	gauges   []gauge
@@ -30,11 +30,11 @@ type metrics struct {
 	master *prometheus.Registry // of the master's own process
 }
 
-// masterName begins the names of what is about the master's own process.
+// masterName is the prefix of metrics of the master's own process.
 const masterName = "phalanx_master"
 
-// ownProcess leaves out what the kernel counts for the whole machine (network),
-// what never changes, and what nobody can use.
+// ownProcess drops what the kernel counts for the whole machine (network), what
+// never changes, and what is of no use.
 func (m *metrics) ownProcess() ([]*dto.MetricFamily, error) {
 	all, err := m.master.Gather()
 	return slices.DeleteFunc(all, func(f *dto.MetricFamily) bool {
@@ -46,13 +46,13 @@ func (m *metrics) ownProcess() ([]*dto.MetricFamily, error) {
 	}), err
 }
 
-// counter is one that each slot has.
+// counter is a counter of each slot.
 type counter struct {
 	desc  *prometheus.Desc
 	value func(*status.Slot) float64
 }
 
-// gauge is one of the whole pool; also the counter of reloads.
+// gauge is a gauge or counter of the whole pool.
 type gauge struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -67,18 +67,18 @@ func newMetrics() *metrics {
 	m := &metrics{
 		counters:    slotCounters(),
 		gauges:      poolGauges(),
-		requests:    describe("http_requests_total", "Requests whose reply has begun, by class of status code.", "slot", "code"),
-		duration:    describe("http_request_duration_seconds", "Time from a request's first byte to its reply's last, of replies sent whole.", "slot"),
-		connections: describe("connections", "Client connections: idle ones wait for a request, all others are active.", "slot", "state"),
-		queue:       describe("accept_queue_length", "Connections that wait to be accepted.", "slot"),
-		queueMax:    describe("accept_queue_limit", "Connections that may wait to be accepted.", "slot"),
-		memory:      describe("worker_resident_memory_bytes", "Resident memory of the worker, and of those that it replaces while they finish.", "slot"),
-		workers:     describe("workers", "Workers by state; in backoff and empty there is no process.", "state"),
-		build:       describe("build_info", "Always 1; the label says which version runs.", "version"),
+		requests:    describe("http_requests_total", "Requests by class of status code, counted when the response begins.", "slot", "code"),
+		duration:    describe("http_request_duration_seconds", "Time from the first byte of a request to the last byte of its response, truncated responses excluded.", "slot"),
+		connections: describe("connections", "Client connections by state: idle without a request under way, else active.", "slot", "state"),
+		queue:       describe("accept_queue_length", "Connections waiting in the accept queue.", "slot"),
+		queueMax:    describe("accept_queue_limit", "Limit of the accept queue.", "slot"),
+		memory:      describe("worker_resident_memory_bytes", "Resident memory of the slot's workers, draining ones included.", "slot"),
+		workers:     describe("workers", "Workers by state; in backoff and quarantined there is no process.", "state"),
+		build:       describe("build_info", "Constant 1, labelled with the running version.", "version"),
 		bounds:      bounds(),
 		master:      prometheus.NewRegistry(),
 	}
-	// process_* would be taken for the pool, whose work other processes do.
+	// process_* without a prefix would be taken for the whole pool.
 	m.master.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{Namespace: masterName}))
 	return m
 }
@@ -88,25 +88,25 @@ func slotCounters() []counter {
 		return counter{describe(name, help, "slot"), value}
 	}
 	return []counter{
-		slot("http_sent_bytes_total", "Bytes sent to clients, heads of replies included.", func(s *status.Slot) float64 { return float64(s.Bytes) }),
-		slot("http_replies_cut_total", "Replies that ended early.", func(s *status.Slot) float64 { return float64(s.Cut) }),
+		slot("http_sent_bytes_total", "Bytes sent to clients, response headers included.", func(s *status.Slot) float64 { return float64(s.Bytes) }),
+		slot("http_responses_truncated_total", "Responses truncated before their last byte.", func(s *status.Slot) float64 { return float64(s.Truncated) }),
 		slot("connections_accepted_total", "Connections accepted.", func(s *status.Slot) float64 { return float64(s.Accepted) }),
-		slot("connections_adopted_total", "Connections taken over from other workers.", func(s *status.Slot) float64 { return float64(s.Adopted) }),
-		slot("connection_timeouts_total", "Connections ended because the client was too slow.", func(s *status.Slot) float64 { return float64(s.Timeouts) }),
-		slot("connection_drops_total", "Connections ended for want of something here.", func(s *status.Slot) float64 { return float64(s.Drops) }),
-		slot("worker_starts_total", "Worker processes that the slot has had.", func(s *status.Slot) float64 { return float64(s.Generations) }),
-		slot("worker_deaths_total", "Workers that ended without being told to.", func(s *status.Slot) float64 { return float64(s.Deaths) }),
-		slot("worker_cpu_seconds_total", "User and system CPU time used by workers.", func(s *status.Slot) float64 { return s.CPUSeconds }),
+		slot("connections_taken_over_total", "Connections taken over from other workers.", func(s *status.Slot) float64 { return float64(s.TakenOver) }),
+		slot("connections_timed_out_total", "Connections closed because the client timed out.", func(s *status.Slot) float64 { return float64(s.TimedOut) }),
+		slot("connections_dropped_total", "Connections closed for lack of descriptors or memory.", func(s *status.Slot) float64 { return float64(s.Dropped) }),
+		slot("worker_starts_total", "Worker processes started.", func(s *status.Slot) float64 { return float64(s.Generations) }),
+		slot("worker_deaths_total", "Workers that exited unexpectedly.", func(s *status.Slot) float64 { return float64(s.Deaths) }),
+		slot("worker_cpu_seconds_total", "CPU time of workers, user and system.", func(s *status.Slot) float64 { return s.CPUSeconds }),
 	}
 }
 
 func poolGauges() []gauge {
 	return []gauge{
-		{describe("slots", "Workers that there are to be."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Slots) }},
-		{describe("ready", "1 while the pool serves; 0 while it starts, in lame duck, and while it drains."), prometheus.GaugeValue, ready},
-		{describe("start_time_seconds", "When the master was started, since the epoch."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }},
-		{describe("access_log_lost_lines_total", "Lines of the access log that were dropped because it could not be written."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Total.LogLost) }},
-		{describe("reloads_total", "Times that the replacement of all workers was begun."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Reloads) }},
+		{describe("slots", "Configured number of workers."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Slots) }},
+		{describe("ready", "Readiness of the pool: 1 while serving; 0 while starting, in lame duck or draining."), prometheus.GaugeValue, ready},
+		{describe("start_time_seconds", "Start time of the master since the Unix epoch."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }},
+		{describe("access_log_lost_lines_total", "Access log lines lost because they could not be written."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Total.LogLost) }},
+		{describe("reloads_total", "Reloads started."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Reloads) }},
 	}
 }
 
@@ -117,8 +117,8 @@ func ready(p *status.Pool) float64 {
 	return 0
 }
 
-// bounds are those of the buckets, 10 µs to 100 s: each is one of package
-// histogram's.
+// bounds returns the bounds of the buckets, 10 µs to 100 s; each is also a bound of
+// package histogram.
 func bounds() (all []time.Duration) {
 	for unit := 10 * time.Microsecond; unit < 100*time.Second; unit *= 10 {
 		all = append(all, unit, unit*5/2, unit*5)
@@ -126,7 +126,7 @@ func bounds() (all []time.Duration) {
 	return append(all, 100*time.Second)
 }
 
-// scrape answers with all or nothing: half of it would look like a fall.
+// scrape sends all metrics or an error: missing ones would look like a drop.
 func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 	pool, ok := s.look(w)
 	if !ok {
@@ -138,16 +138,16 @@ func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	promhttp.HandlerFor(prometheus.Gatherers{look, prometheus.GathererFunc(s.metrics.ownProcess)}, promhttp.HandlerOpts{
-		ErrorLog:      complaints(s.log),
+		ErrorLog:      errorLog(s.log),
 		ErrorHandling: promhttp.HTTPErrorOnError,
 	}).ServeHTTP(w, r)
 }
 
-// complaints is the log of promhttp, whose errors have several lines.
-type complaints func(line string)
+// errorLog is the log of promhttp, whose errors have several lines.
+type errorLog func(line string)
 
-// Println has at most 500 bytes of them in one line.
-func (f complaints) Println(v ...any) {
+// Println logs an error as one line of at most 500 bytes.
+func (f errorLog) Println(v ...any) {
 	const most = 500
 	text := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
 	f("admin endpoint: " + text[:min(len(text), most)])
@@ -173,8 +173,8 @@ func (s snapshot) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect implements [prometheus.Collector]. It runs in a goroutine of the
-// registry's, where a panic would end the master, or, with a later version of
-// it, show the client a stack.
+// registry, where a panic would end the master or, in later versions, send a
+// stack trace to the client.
 func (s snapshot) Collect(to chan<- prometheus.Metric) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -209,8 +209,8 @@ func (s snapshot) slot(to chan<- prometheus.Metric, slot *status.Slot) {
 	deliver(to, s.duration, m, err)
 }
 
-// processes is about the workers that there are now. Those of one slot have one
-// accept queue, so that the first one's counts, and each its own memory.
+// processes collects the metrics of the current workers. The workers of a slot
+// share its accept queue, so only the first one's is counted; memory is summed.
 func (s snapshot) processes(to chan<- prometheus.Metric) {
 	states := map[string]int{}
 	memory := map[int]int64{}
@@ -227,7 +227,7 @@ func (s snapshot) processes(to chan<- prometheus.Metric) {
 	for slot, bytes := range memory {
 		put(to, s.memory, prometheus.GaugeValue, float64(bytes), strconv.Itoa(slot))
 	}
-	for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerEmpty} {
+	for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
 		put(to, s.workers, prometheus.GaugeValue, float64(states[state]), state)
 	}
 }
@@ -237,7 +237,7 @@ func put(to chan<- prometheus.Metric, desc *prometheus.Desc, kind prometheus.Val
 	deliver(to, desc, m, err)
 }
 
-// deliver has the whole scrape fail for an error.
+// deliver makes the whole scrape fail on an error.
 func deliver(to chan<- prometheus.Metric, desc *prometheus.Desc, m prometheus.Metric, err error) {
 	if err != nil {
 		m = prometheus.NewInvalidMetric(desc, err)

@@ -22,12 +22,11 @@ var statusCSS string
 //go:embed status.js
 var statusJS string
 
-// page is the status page: one document that needs nothing else. The server
-// fills it in, so that it can be read without its script, which then writes the
-// same values into the same places.
+// page is the status page: one self-contained document. The server fills it in, so
+// it can be read without the script, which then updates the same values in place.
 type page struct {
 	document *template.Template
-	policy   string // Content-Security-Policy: these two texts and no others
+	policy   string // Content-Security-Policy: only this style and this script
 }
 
 func newPage() *page {
@@ -60,7 +59,7 @@ func (p *page) render(pool status.Pool) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// view is a pool as the page shows it.
+// view is a snapshot as the page shows it.
 type view struct {
 	status.Pool
 	Style   template.CSS
@@ -69,13 +68,13 @@ type view struct {
 	Figures []figure
 	Charts  []chart
 	Rows    []row
-	Blank   row // what the script makes new rows of
+	Blank   row // template of new rows for the script
 }
 
-// figure is a number with a name.
+// figure is a number with a label.
 type figure struct {
 	Key, Name, Value string
-	Alert            bool // there should be none
+	Alert            bool // not zero, and it should be
 }
 
 // row is a worker.
@@ -107,20 +106,20 @@ func figures(f *status.Figures) []figure {
 		return figure{key, name, human.Count(n), alert && n > 0}
 	}
 	return []figure{
-		{"p50", "Median time", human.Seconds(f.P50), false},
+		{"p50", "Median latency", human.Seconds(f.P50), false},
 		{"active", "Connections", human.Count(f.Active) + ", " + human.Count(f.Idle) + " idle", false},
 		n("answered", "Requests", f.Answered, false),
 		{"sent", "Sent", human.Bytes(f.Bytes), false},
-		n("c4xx", "Errors 4xx", f.Requests["4xx"], false),
-		n("c5xx", "Errors 5xx", f.Requests["5xx"], true),
-		n("cut", "Replies cut", f.Cut, false),
-		n("timeouts", "Timeouts", f.Timeouts, false),
-		n("drops", "Drops", f.Drops, true),
+		n("c4xx", "4xx errors", f.Requests["4xx"], false),
+		n("c5xx", "5xx errors", f.Requests["5xx"], true),
+		n("truncated", "Truncated responses", f.Truncated, false),
+		n("timed_out", "Client timeouts", f.TimedOut, false),
+		n("dropped", "Dropped connections", f.Dropped, true),
 		n("lost", "Log lines lost", f.LogLost, true),
 	}
 }
 
-// chart is a value now and in the last minute.
+// chart is a value with its history of a minute.
 type chart struct {
 	Key, Name, Unit, Now, Top, Says string
 	Line, Area                      string // paths in SVG
@@ -139,9 +138,9 @@ func charts(p *status.Pool) []chart {
 		return c
 	}
 	return []chart{
-		series("rate", "Requests a second", "", p.Total.Rate, human.Rate, func(p status.Point) float64 { return p.Rate }),
-		series("bandwidth", "Sent a second", "", p.Total.Bandwidth, human.Bytes, func(p status.Point) float64 { return p.Bandwidth }),
-		series("p99", "99 % answered within", "", p.Total.P99, human.Seconds, func(p status.Point) float64 { return p.P99 }),
+		series("rate", "Requests per second", "", p.Total.Rate, human.Rate, func(p status.Point) float64 { return p.Rate }),
+		series("bandwidth", "Bandwidth", "", p.Total.Bandwidth, human.Bytes, func(p status.Point) float64 { return p.Bandwidth }),
+		series("p99", "p99 latency", "", p.Total.P99, human.Seconds, func(p status.Point) float64 { return p.P99 }),
 	}
 }
 
@@ -155,8 +154,8 @@ func extremes(all []float64) (low, high float64) {
 	return low, high
 }
 
-// The charts' coordinates: a point each second of a minute, and a little room
-// above the line.
+// The coordinates of a chart: one point per second of a minute, and a margin above
+// the line.
 const (
 	chartPoints = 60
 	chartHeight = 40
@@ -193,7 +192,7 @@ func stateName(state string) string {
 	return state
 }
 
-// Since is when the master was started, for programs and for people.
+// Since is the start time of the master, machine-readable and human-readable.
 func (v view) Since() [2]string {
 	at := v.Started.UTC()
 	return [2]string{at.Format(time.RFC3339), at.Format("2006-01-02 15:04:05 UTC")}

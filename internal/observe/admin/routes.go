@@ -14,11 +14,11 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// route is a resource, or an order.
+// route is a resource or an order.
 type route struct {
 	path   string
-	order  bool // POST over the unix socket; else GET and HEAD
-	answer http.HandlerFunc
+	order  bool // POST on the unix socket; else GET and HEAD
+	handle http.HandlerFunc
 }
 
 func (s *Server) table() []route {
@@ -39,9 +39,9 @@ func (s *Server) table() []route {
 // serve is the handler of every request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.enter(r.Context()) {
-		panic(http.ErrAbortHandler) // it had to make room, or the server is closed
+		panic(http.ErrAbortHandler) // evicted, or the server is closed
 	}
-	defer s.asked.Done()
+	defer s.underWay.Done()
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -49,13 +49,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
 	if !trusted(r) {
-		line(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host %q is not this machine's; ask for localhost or an address", r.Host))
+		line(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host %q is not accepted on the loopback interface; use localhost or an IP address", r.Host))
 		return
 	}
 	for _, route := range s.routes {
 		if route.path == r.URL.Path {
 			if route.admits(w, r) {
-				route.answer(w, r)
+				route.handle(w, r)
 			}
 			return
 		}
@@ -63,27 +63,27 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	line(w, http.StatusNotFound, s.contents())
 }
 
-// admits looks at where a request comes from, and at its method.
+// admits checks the method of a request, and the listener it came from.
 func (t route) admits(w http.ResponseWriter, r *http.Request) bool {
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
-	// Pages of other sites can have a browser send requests to a port of this
-	// machine, but to no unix socket; nor is there a password.
+	// There is no password, and pages of other sites can make a browser send
+	// requests to a TCP port of this machine, but not to a unix socket.
 	case t.order && !local(r):
-		line(w, http.StatusForbidden, "orders are taken over the unix socket alone: --admin with a path")
+		line(w, http.StatusForbidden, "reload, stop and scale are accepted only on a unix socket; start master with --admin PATH")
 	case t.order && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST")
-		line(w, http.StatusMethodNotAllowed, t.path+" is an order: POST it")
+		line(w, http.StatusMethodNotAllowed, t.path+" allows only POST")
 	case !t.order && !get:
 		w.Header().Set("Allow", "GET, HEAD")
-		line(w, http.StatusMethodNotAllowed, t.path+" takes GET and HEAD")
+		line(w, http.StatusMethodNotAllowed, t.path+" allows only GET and HEAD")
 	default:
 		return true
 	}
 	return false
 }
 
-// contents names what there is.
+// contents lists the routes.
 func (s *Server) contents() string {
 	var pages, orders []string
 	for _, route := range s.routes[1:] {
@@ -93,14 +93,14 @@ func (s *Server) contents() string {
 			pages = append(pages, route.path)
 		}
 	}
-	return "no such page; there are " + strings.Join(pages, ", ") + ", and for POST over the unix socket " + strings.Join(orders, ", ")
+	return "not found; GET " + strings.Join(pages, ", ") + ", or POST on the unix socket " + strings.Join(orders, ", ")
 }
 
 func local(r *http.Request) bool {
-	return guestOf(r.Context()).LocalAddr().Network() == unixNetwork
+	return clientOf(r.Context()).LocalAddr().Network() == unixNetwork
 }
 
-// toStatus redirects to a relative place: a proxy may have put a path before it.
+// toStatus redirects with a relative Location: a proxy may add a path prefix.
 func toStatus(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Location", "status")
 	line(w, http.StatusFound, "see /status")
@@ -143,9 +143,9 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 	list, err := s.cfg.Source.Connections(slot, pid)
 	switch {
 	case errors.Is(err, status.ErrNoWorker):
-		line(w, http.StatusNotFound, fmt.Sprintf("there is no worker with slot %d and pid %d; /status.json lists them", slot, pid))
+		line(w, http.StatusNotFound, fmt.Sprintf("no worker with slot %d and pid %d; see /status.json", slot, pid))
 	case err != nil:
-		line(w, http.StatusServiceUnavailable, fmt.Sprintf("the worker of slot %d, pid %d, does not answer: %v", slot, pid, err))
+		line(w, http.StatusServiceUnavailable, fmt.Sprintf("worker %d (pid %d) did not respond: %v", slot, pid, err))
 	default:
 		s.json(w, r, http.StatusOK, list)
 	}
@@ -183,8 +183,8 @@ func (s *Server) scale(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// order takes as long as the downloads of the workers that are replaced, so the
-// time for the reply begins when it is done.
+// order may take as long as the downloads of the workers being replaced, so the
+// write timeout begins when it is done.
 func (s *Server) order(w http.ResponseWriter, r *http.Request, do func() status.Outcome) {
 	outcome := do()
 	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.write))
@@ -198,22 +198,22 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request, do func() status.
 	s.json(w, r, code, outcome)
 }
 
-// look has answered itself when it returns false.
+// look sends 503 and returns false if the pool does not respond.
 func (s *Server) look(w http.ResponseWriter) (status.Pool, bool) {
 	pool, err := s.cfg.Source.Look()
 	if err != nil {
 		w.Header().Set("Retry-After", "2")
-		line(w, http.StatusServiceUnavailable, "the pool does not answer: "+err.Error())
+		line(w, http.StatusServiceUnavailable, "the pool did not respond: "+err.Error())
 	}
 	return pool, err == nil
 }
 
-// number is a parameter of the query, least or more.
+// number parses a query parameter of at least least; else it sends 400.
 func number(w http.ResponseWriter, r *http.Request, name string, least int) (int, bool) {
 	text := r.URL.Query().Get(name)
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || int(n) < least {
-		line(w, http.StatusBadRequest, fmt.Sprintf("%s?%s=%q is no number from %d up", r.URL.Path, name, text, least))
+		line(w, http.StatusBadRequest, fmt.Sprintf("%s?%s=%q: not a number from %d up", r.URL.Path, name, text, least))
 		return 0, false
 	}
 	return int(n), true
@@ -228,10 +228,10 @@ func (s *Server) json(w http.ResponseWriter, r *http.Request, code int, v any) {
 	send(w, code, "application/json", append(text, '\n'))
 }
 
-// broken is for what cannot happen.
+// broken sends 500 for errors that should not happen.
 func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
-	s.log("admin endpoint: answer " + r.URL.Path + ": " + err.Error())
-	line(w, http.StatusInternalServerError, "this cannot be shown")
+	s.log("admin endpoint: respond to " + r.URL.Path + ": " + err.Error())
+	line(w, http.StatusInternalServerError, "internal error; see the log of the master")
 }
 
 func line(w http.ResponseWriter, code int, text string) {
@@ -242,5 +242,5 @@ func send(w http.ResponseWriter, code int, kind string, text []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(code)
-	_, _ = bytes.NewReader(text).WriteTo(w) // the client may have gone
+	_, _ = bytes.NewReader(text).WriteTo(w) // the client may be gone
 }

@@ -14,7 +14,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-const contents = "no such page; there are /status, /status.json, /metrics, /connections, /healthz, /readyz, and for POST over the unix socket /reload, /stop, /scale\n"
+const contents = "not found; GET /status, /status.json, /metrics, /connections, /healthz, /readyz, or POST on the unix socket /reload, /stop, /scale\n"
 
 func TestAnswers(t *testing.T) {
 	s := start(t, short)
@@ -33,18 +33,18 @@ func TestAnswers(t *testing.T) {
 		{"HEAD", "/status", 200, "application/json", ""},
 		{"HEAD", "/metrics", 200, "text/plain", ""},
 		{"GET", "/connections?slot=1&pid=4712", 200, "application/json", `{"slot":1,"pid":4712,"total":1,"connections":[{"client":"192.0.2.1:5",`},
-		{"GET", "/connections?slot=1&pid=4713", 404, "text/plain", "there is no worker with slot 1 and pid 4713; /status.json lists them\n"},
-		{"GET", "/connections", 400, "text/plain", `/connections?slot="" is no number from 0 up` + "\n"},
-		{"GET", "/connections?slot=-1&pid=1", 400, "text/plain", `/connections?slot="-1" is no`},
-		{"GET", "/connections?slot=1&pid=0", 400, "text/plain", `/connections?pid="0" is no number from 1 up`},
-		{"GET", "/connections?slot=1&pid=9999999999", 400, "text/plain", `/connections?pid="9999999999" is no`},
-		{"GET", "/connections?slot=%0a1&pid=1", 400, "text/plain", `/connections?slot="\n1" is no`},
+		{"GET", "/connections?slot=1&pid=4713", 404, "text/plain", "no worker with slot 1 and pid 4713; see /status.json\n"},
+		{"GET", "/connections", 400, "text/plain", `/connections?slot="": not a number from 0 up` + "\n"},
+		{"GET", "/connections?slot=-1&pid=1", 400, "text/plain", `/connections?slot="-1": not a`},
+		{"GET", "/connections?slot=1&pid=0", 400, "text/plain", `/connections?pid="0": not a number from 1 up`},
+		{"GET", "/connections?slot=1&pid=9999999999", 400, "text/plain", `/connections?pid="9999999999": not a`},
+		{"GET", "/connections?slot=%0a1&pid=1", 400, "text/plain", `/connections?slot="\n1": not a`},
 		{"GET", "/nothing", 404, "text/plain", contents},
 		{"GET", "/status/", 404, "text/plain", contents},
 		{"GET", "//status", 404, "text/plain", contents},
-		{"POST", "/status", 405, "text/plain", "/status takes GET and HEAD\n"},
-		{"DELETE", "/metrics", 405, "text/plain", "/metrics takes GET and HEAD\n"},
-		{"OPTIONS", "/healthz", 405, "text/plain", "/healthz takes GET and HEAD\n"},
+		{"POST", "/status", 405, "text/plain", "/status allows only GET and HEAD\n"},
+		{"DELETE", "/metrics", 405, "text/plain", "/metrics allows only GET and HEAD\n"},
+		{"OPTIONS", "/healthz", 405, "text/plain", "/healthz allows only GET and HEAD\n"},
 	} {
 		for _, where := range []string{s.tcp, s.unix} {
 			reply, body := do(t, client(where), test.method, test.target)
@@ -84,7 +84,7 @@ func TestPoolDoesNotAnswer(t *testing.T) {
 	s.pool.set(func(f *fakePool) { f.err = errors.New("no answer for 2 s") })
 	for _, target := range []string{"/status", "/status.json", "/metrics", "/healthz", "/readyz"} {
 		reply, body := do(t, client(s.unix), "GET", target, "Accept", "text/html")
-		if reply.StatusCode != 503 || body != "the pool does not answer: no answer for 2 s\n" || reply.Header.Get("Retry-After") == "" {
+		if reply.StatusCode != 503 || body != "the pool did not respond: no answer for 2 s\n" || reply.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %s %q", target, reply.Status, body)
 		}
 	}
@@ -94,7 +94,7 @@ func TestOrders(t *testing.T) {
 	s := start(t, short)
 	for _, order := range []string{"/reload", "/stop", "/scale?workers=3"} {
 		for _, method := range []string{"POST", "GET"} {
-			if got := get(t, client(s.tcp), method, order, 403); got != "orders are taken over the unix socket alone: --admin with a path\n" {
+			if got := get(t, client(s.tcp), method, order, 403); got != "reload, stop and scale are accepted only on a unix socket; start master with --admin PATH\n" {
 				t.Errorf("%s over TCP: %q", order, got)
 			}
 		}

@@ -62,7 +62,7 @@ func sampleWorkers(now time.Time) []status.Worker {
 func sampleFigures(n uint64) status.Figures {
 	f := status.Figures{
 		Requests: map[string]uint64{"2xx": 1_000_000 + n, "3xx": 20_000, "4xx": 300 + n, "5xx": n},
-		Answered: 1_020_300 + 3*n, Cut: 7, Bytes: 80 << 30, Accepted: 40_000, Adopted: 12, Timeouts: 5, Drops: n / 3, LogLost: 0,
+		Answered: 1_020_300 + 3*n, Truncated: 7, Bytes: 80 << 30, Accepted: 40_000, TakenOver: 12, TimedOut: 5, Dropped: n / 3, LogLost: 0,
 		Active: 250, Idle: 180,
 	}
 	for i := range f.Latency {
@@ -74,12 +74,12 @@ func sampleFigures(n uint64) status.Figures {
 
 func add(to, f *status.Figures) {
 	to.Answered += f.Answered
-	to.Cut += f.Cut
+	to.Truncated += f.Truncated
 	to.Bytes += f.Bytes
 	to.Accepted += f.Accepted
-	to.Adopted += f.Adopted
-	to.Timeouts += f.Timeouts
-	to.Drops += f.Drops
+	to.TakenOver += f.TakenOver
+	to.TimedOut += f.TimedOut
+	to.Dropped += f.Dropped
 	to.Active += f.Active
 	to.Idle += f.Idle
 }

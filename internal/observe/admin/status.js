@@ -1,6 +1,6 @@
 'use strict';
 (() => {
-	const period = 2000, patience = 5000; // milliseconds
+	const period = 2000, timeout = 5000; // milliseconds
 
 	// How numbers look: as in package human.
 	const none = '–';
@@ -55,12 +55,12 @@
 
 	function showFigures(total) {
 		const codes = total.requests ?? {};
-		const alerts = {c5xx: codes['5xx'] ?? 0, drops: total.drops, lost: total.log_lost};
+		const alerts = {c5xx: codes['5xx'] ?? 0, dropped: total.dropped, lost: total.log_lost};
 		const figures = {
 			p50: seconds(total.p50), active: `${count(total.active)}, ${count(total.idle)} idle`,
 			answered: count(total.answered), sent: size(total.bytes), c4xx: count(codes['4xx'] ?? 0),
-			c5xx: count(alerts.c5xx), cut: count(total.cut), timeouts: count(total.timeouts),
-			drops: count(total.drops), lost: count(total.log_lost),
+			c5xx: count(alerts.c5xx), truncated: count(total.truncated), timed_out: count(total.timed_out),
+			dropped: count(total.dropped), lost: count(total.log_lost),
 		};
 		for (const [key, text] of Object.entries(figures)) {
 			write(element('total-' + key), text);
@@ -148,8 +148,8 @@
 
 	// A server of another version may have another page.
 	async function ask() {
-		const reply = await fetch('status.json', {cache: 'no-store', signal: AbortSignal.timeout(patience)});
-		if (!reply.ok) throw new Error('the pool does not answer');
+		const reply = await fetch('status.json', {cache: 'no-store', signal: AbortSignal.timeout(timeout)});
+		if (!reply.ok) throw new Error('the pool did not respond');
 		const pool = await reply.json();
 		if (visible(pool.version) !== element('version').textContent) return location.reload();
 		lost = '';
@@ -164,9 +164,9 @@
 			await ask();
 		} catch (error) {
 			lost ||= new Date().toTimeString().slice(0, 8);
-			const who = error.message === 'the pool does not answer' ? 'the pool' : 'the server';
-			showState('lost', `no answer from ${who} since ${lost}; trying again`);
-			document.title = 'no answer – Phalanx';
+			const who = error.message === 'the pool did not respond' ? 'the pool' : 'the server';
+			showState('lost', `no response from ${who} since ${lost}; retrying`);
+			document.title = 'not responding – Phalanx';
 		}
 		asking = false;
 		timer = setTimeout(refresh, period);

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// visible has an escape for whatever is not seen or changes how the rest is
-// seen: controls, marks of the direction of writing, odd spaces. A byte that is
-// no UTF-8 becomes U+FFFD, as in JSON. The page's script has the same rule.
+// visible escapes runes that are invisible or change how the rest is displayed:
+// controls, bidirectional marks, unusual spaces. A byte that is not UTF-8 becomes
+// U+FFFD, as in JSON. The page's script has the same rule.
 func visible(s string) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, hidden) < 0 {
 		return s
@@ -28,9 +28,9 @@ func visible(s string) string {
 
 func hidden(r rune) bool { return !unicode.IsPrint(r) }
 
-// wantsHTML says whether a client prefers a page to JSON: it names text/html,
-// which is all that browsers do and scripts do not, and not JSON with a higher
-// weight, or the same and before it (RFC 9110, section 12.5.1).
+// wantsHTML reports whether a client prefers the page to JSON: it lists text/html,
+// as browsers do and scripts do not, and no JSON with a higher weight, or an equal
+// one before it (RFC 9110, section 12.5.1).
 func wantsHTML(accept []string) bool {
 	page, data := 0.0, 0.0
 	for element := range strings.SplitSeq(strings.Join(accept, ","), ",") {
@@ -45,8 +45,8 @@ func wantsHTML(accept []string) bool {
 	return page > data
 }
 
-// mediaRange returns the name and the weight of an element of Accept; a weight
-// that cannot be read is 0.
+// mediaRange returns the name and the weight of an element of Accept; a malformed
+// weight is 0.
 func mediaRange(element string) (name string, weight float64) {
 	name, parameters, _ := strings.Cut(element, ";")
 	weight = 1

@@ -12,12 +12,12 @@ import (
 )
 
 var (
-	errAddress = errors.New("no address")
-	errLong    = errors.New("its answer is too long")
-	errCut     = errors.New("the server has ended before it answered")
+	errAddress = errors.New("not an address")
+	errLong    = errors.New("response too large")
+	errCut     = errors.New("the server closed the connection without a response")
 )
 
-// failure is a whole sentence with its cause, which is not always part of it.
+// failure is a complete sentence with its cause, which need not be part of it.
 type failure struct {
 	text  string
 	cause error
@@ -30,13 +30,13 @@ func (c *Client) fail(cause error, format string, args ...any) error {
 	return &failure{fmt.Sprintf("admin endpoint %s: ", c.addr) + fmt.Sprintf(format, args...), cause}
 }
 
-// stranger is for an answer that no Phalanx gives.
+// stranger is for a response that cannot come from Phalanx.
 func (c *Client) stranger(why string) error {
-	return c.fail(nil, "that is no Phalanx: %s", why)
+	return c.fail(nil, "not a Phalanx admin endpoint: %s", why)
 }
 
-// explain makes a sentence of what went wrong with a request. ctx is the
-// caller's, without the limit for looks.
+// explain turns the error of a request into a sentence. ctx is the caller's,
+// without the timeout of queries.
 func (c *Client) explain(ctx context.Context, err error) error {
 	var unknown *net.DNSError
 	var dial *net.OpError
@@ -48,15 +48,15 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case errors.Is(err, errLong):
 		return c.stranger(err.Error())
 	case ctx.Err() != nil:
-		return c.fail(ctx.Err(), "no answer yet: %v", ctx.Err())
+		return c.fail(ctx.Err(), "no response: %v", ctx.Err())
 	case errors.As(err, &unknown):
-		return c.fail(err, "the host %q is not known", unknown.Name)
+		return c.fail(err, "host %q cannot be resolved", unknown.Name)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return c.fail(err, "no answer within %v", c.look)
+		return c.fail(err, "no response within %v", c.look)
 	case c.unix && dialling:
 		return c.explainSocket(err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return c.fail(err, "nobody answers (connection refused); start master with --admin %s", c.addr)
+		return c.fail(err, "connection refused; start master with --admin %s", c.addr)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return c.fail(errCut, "%v", errCut)
 	case dialling:
@@ -65,29 +65,29 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	return c.stranger(inner(err).Error())
 }
 
-// explainSocket says why a unix socket could not be connected to (unix(7)).
+// explainSocket says why connecting to a unix socket failed (unix(7)).
 func (c *Client) explainSocket(err error) error {
 	info, look := os.Stat(c.addr)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c.fail(fs.ErrNotExist, "no such socket; start master with --admin %s", c.addr)
 	case look == nil && info.Mode().Type() != fs.ModeSocket:
-		return c.fail(nil, "that is no socket; name the one that master has for --admin")
+		return c.fail(nil, "not a socket; give the path that master has as --admin")
 	case errors.Is(err, fs.ErrPermission):
-		owner := "another user"
+		owner := "the user that runs master"
 		if look == nil {
 			if s, ok := info.Sys().(*syscall.Stat_t); ok {
 				owner = fmt.Sprintf("user %d", s.Uid)
 			}
 		}
-		return c.fail(fs.ErrPermission, "permission denied; the socket belongs to %s, who runs master", owner)
+		return c.fail(fs.ErrPermission, "permission denied; run this command as %s", owner)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return c.fail(err, "nobody answers (connection refused); the server that made this socket is gone")
+		return c.fail(err, "connection refused: the server that created this socket has exited; start it again")
 	}
 	return c.fail(err, "%v", inner(err))
 }
 
-// inner is the last cause of an error.
+// inner returns the innermost cause of an error.
 func inner(err error) error {
 	for {
 		next := errors.Unwrap(err)

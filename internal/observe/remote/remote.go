@@ -1,10 +1,10 @@
-// Package remote is the operator's side of the admin endpoint
-// (docs/observe.md): it looks at a running pool and gives it orders.
+// Package remote is the client of the admin endpoint (docs/observe.md): it queries
+// a running pool and sends it orders.
 //
-// A [Client] speaks HTTP over TCP or over a unix socket, one connection for
-// each request, so that nothing of it lives on between two of them. A look has
-// three seconds; an order takes as long as it takes. Every error is one line
-// that names the endpoint, says what happened and, where it helps, what to do.
+// A [Client] speaks HTTP over TCP or a unix socket, with one connection per
+// request. Queries time out after three seconds; orders have no timeout but the
+// caller's context. Every error is one line that names the endpoint, says what
+// happened and, where it helps, what to do.
 package remote
 
 import (
@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	lookTime = 3 * time.Second // for a look, and for reaching the endpoint at all
-	maxBody  = 64 << 20        // bytes of an answer; twenty thousand connections are some MiB
+	lookTime = 3 * time.Second // for a query, and for connecting
+	maxBody  = 64 << 20        // bytes of a response; 20,000 connections take a few MiB
 	maxHead  = 64 << 10
 )
 
@@ -38,12 +38,12 @@ type Client struct {
 	// For tests.
 	look  time.Duration
 	limit int64
-	pause time.Duration // between two looks whether the server has stopped
+	pause time.Duration // between two checks whether the server has stopped
 }
 
-// New makes a client of the endpoint at addr: HOST:PORT, or the path of a unix
-// socket, which is anything with a slash. Nothing is connected yet, and a bad
-// address is an error of the first request.
+// New returns a client of the endpoint at addr: HOST:PORT, or the path of a unix
+// socket (anything with a slash). It does not connect yet; a malformed address is
+// reported by the first request.
 func New(addr string) *Client {
 	c := &Client{addr: addr, unix: strings.Contains(addr, "/"), look: lookTime, limit: maxBody, pause: 100 * time.Millisecond}
 	network := "tcp"
@@ -52,7 +52,7 @@ func New(addr string) *Client {
 	}
 	dialer := net.Dialer{Timeout: lookTime}
 	c.http = http.Client{
-		// Neither a proxy of the environment nor another host is of use here.
+		// No proxy from the environment, no redirects to other hosts.
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, network, addr)
@@ -66,32 +66,32 @@ func New(addr string) *Client {
 	return c
 }
 
-// Pool looks at the whole pool. When nobody listens, the error wraps
-// syscall.ECONNREFUSED or, for a unix socket that is not there, fs.ErrNotExist.
+// Pool returns a snapshot of the pool. If no server listens, the error wraps
+// syscall.ECONNREFUSED or, for a missing unix socket, fs.ErrNotExist.
 func (c *Client) Pool(ctx context.Context) (status.Pool, error) {
 	var p status.Pool
-	a, err := c.glance(ctx, "/status.json", nil)
+	a, err := c.query(ctx, "/status.json", nil)
 	switch {
 	case err != nil:
 		return p, err
 	case a.code != http.StatusOK:
-		return p, c.stranger(fmt.Sprintf("it answers %q", a.status))
+		return p, c.stranger(fmt.Sprintf("status %q", a.status))
 	}
 	if err := c.decode(a, &p); err != nil {
 		return p, err
 	}
 	if p.PID == 0 || p.State == "" {
-		return p, c.stranger("its answer is JSON of something else")
+		return p, c.stranger("unexpected JSON")
 	}
 	return p, nil
 }
 
-// Connections lists the connections of one worker, perhaps not all
-// (status.MaxConnections). Two workers have one slot while one replaces the
-// other, so both numbers name it.
+// Connections lists the connections of one worker, at most
+// status.MaxConnections. While a worker is being replaced two processes share its
+// slot, so both slot and pid are needed.
 func (c *Client) Connections(ctx context.Context, slot, pid int) (status.Connections, error) {
 	var list status.Connections
-	a, err := c.glance(ctx, "/connections", url.Values{"slot": {strconv.Itoa(slot)}, "pid": {strconv.Itoa(pid)}})
+	a, err := c.query(ctx, "/connections", url.Values{"slot": {strconv.Itoa(slot)}, "pid": {strconv.Itoa(pid)}})
 	if err != nil {
 		return list, err
 	}
@@ -99,14 +99,14 @@ func (c *Client) Connections(ctx context.Context, slot, pid int) (status.Connect
 	case http.StatusOK:
 		return list, c.decode(a, &list)
 	case http.StatusNotFound:
-		return list, c.fail(nil, "there is no worker %d with pid %d (any more)", slot, pid)
+		return list, c.fail(nil, "worker %d (pid %d) no longer exists", slot, pid)
 	case http.StatusServiceUnavailable:
-		return list, c.fail(nil, "worker %d (pid %d) does not answer", slot, pid)
+		return list, c.fail(nil, "worker %d (pid %d) did not respond", slot, pid)
 	}
-	return list, c.stranger(fmt.Sprintf("it answers %q", a.status))
+	return list, c.stranger(fmt.Sprintf("status %q", a.status))
 }
 
-// answer is a reply, read whole.
+// answer is a complete response.
 type answer struct {
 	code   int
 	status string // "404 Not Found"
@@ -114,8 +114,8 @@ type answer struct {
 	body   []byte
 }
 
-// glance is a request that has to be answered soon.
-func (c *Client) glance(ctx context.Context, path string, query url.Values) (answer, error) {
+// query is a GET request with the short timeout.
+func (c *Client) query(ctx context.Context, path string, query url.Values) (answer, error) {
 	limited, cancel := context.WithTimeout(ctx, c.look)
 	defer cancel()
 	a, err := c.ask(limited, http.MethodGet, path, query)
@@ -125,8 +125,8 @@ func (c *Client) glance(ctx context.Context, path string, query url.Values) (ans
 	return a, nil
 }
 
-// ask makes one request. Its errors are those of net/http; explain makes
-// sentences of them.
+// ask sends one request. Its errors are those of net/http; explain turns them into
+// sentences.
 func (c *Client) ask(ctx context.Context, method, path string, query url.Values) (answer, error) {
 	host := "localhost"
 	if !c.unix {
@@ -161,13 +161,13 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	return answer{code: reply.StatusCode, status: reply.Status, kind: kind, body: body}, nil
 }
 
-// decode reads JSON out of an answer that ought to be some.
+// decode parses a JSON response.
 func (c *Client) decode(a answer, into any) error {
 	if a.kind != "application/json" {
-		return c.stranger(fmt.Sprintf("its answer is %q, not JSON", a.kind))
+		return c.stranger(fmt.Sprintf("Content-Type %q instead of application/json", a.kind))
 	}
 	if err := json.Unmarshal(a.body, into); err != nil {
-		return c.stranger("its answer is no JSON of a pool: " + err.Error())
+		return c.stranger("invalid JSON: " + err.Error())
 	}
 	return nil
 }

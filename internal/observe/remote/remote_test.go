@@ -97,9 +97,9 @@ func TestLooksAndOrders(t *testing.T) {
 				t.Errorf("scale to nothing: %+v, %v", o, err)
 			}
 			_, err := c.Connections(ctx, 3, 79)
-			expect(t, err, "admin endpoint "+addr+": there is no worker 3 with pid 79 (any more)")
+			expect(t, err, "admin endpoint "+addr+": worker 3 (pid 79) no longer exists")
 			_, err = c.Connections(ctx, 2, 78)
-			expect(t, err, "admin endpoint "+addr+": worker 2 (pid 78) does not answer")
+			expect(t, err, "admin endpoint "+addr+": worker 2 (pid 78) did not respond")
 		})
 	}
 }
@@ -158,10 +158,10 @@ func TestNobody(t *testing.T) {
 		addr, want string
 		cause      error
 	}{
-		{tcp, "nobody answers (connection refused); start master with --admin " + tcp, syscall.ECONNREFUSED},
+		{tcp, "connection refused; start master with --admin " + tcp, syscall.ECONNREFUSED},
 		{absent, "no such socket; start master with --admin " + absent, fs.ErrNotExist},
-		{stale, "nobody answers (connection refused); the server that made this socket is gone", syscall.ECONNREFUSED},
-		{plain, "that is no socket; name the one that master has for --admin", nil},
+		{stale, "connection refused: the server that created this socket has exited; start it again", syscall.ECONNREFUSED},
+		{plain, "not a socket; give the path that master has as --admin", nil},
 		{"9180", "neither HOST:PORT nor the path of a socket, which has a slash", nil},
 		{"127.0.0.1:70000", "address 70000: invalid port", nil},
 	} {
@@ -185,12 +185,12 @@ func TestForeignSocket(t *testing.T) {
 	c := New(addr)
 	denied := &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
 	err := c.explain(t.Context(), denied)
-	expect(t, err, fmt.Sprintf("admin endpoint %s: permission denied; the socket belongs to user %d, who runs master", addr, os.Getuid()))
+	expect(t, err, fmt.Sprintf("admin endpoint %s: permission denied; run this command as user %d", addr, os.Getuid()))
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Error("the cause is lost")
 	}
 	c.addr = "/proc/1/no/such"
-	expect(t, c.explain(t.Context(), denied), "admin endpoint /proc/1/no/such: permission denied; the socket belongs to another user, who runs master")
+	expect(t, c.explain(t.Context(), denied), "admin endpoint /proc/1/no/such: permission denied; run this command as the user that runs master")
 }
 
 func TestStrangers(t *testing.T) {
@@ -209,29 +209,29 @@ func TestStrangers(t *testing.T) {
 		h    http.Handler
 		want string
 	}{
-		{"a page", reply(200, "text/html; charset=utf-8", "<p>"), `its answer is "text/html", not JSON`},
-		{"no type", reply(200, "", ""), `its answer is "", not JSON`},
-		{"404", reply(404, "text/plain", "no"), `it answers "404 Not Found"`},
-		{"redirect", reply(302, "text/plain", ""), `it answers "302 Found"`},
-		{"half", reply(200, "application/json", `{"pid":`), "its answer is no JSON of a pool: unexpected end of JSON input"},
-		{"more", reply(200, "application/json", `{"pid":1,"state":"serving"} x`), "its answer is no JSON of a pool: invalid character 'x' after top-level value"},
-		{"other JSON", reply(200, "application/json", `{"name":"x"}`), "its answer is JSON of something else"},
-		{"a list", reply(200, "application/json", `[]`), "its answer is no JSON of a pool: json: cannot unmarshal array into Go value of type status.Pool"},
-		{"long", reply(200, "application/json", strings.Repeat(" ", 2<<20)), "its answer is too long: more than 1 MiB"},
+		{"a page", reply(200, "text/html; charset=utf-8", "<p>"), `Content-Type "text/html" instead of application/json`},
+		{"no type", reply(200, "", ""), `Content-Type "" instead of application/json`},
+		{"404", reply(404, "text/plain", "no"), `status "404 Not Found"`},
+		{"redirect", reply(302, "text/plain", ""), `status "302 Found"`},
+		{"half", reply(200, "application/json", `{"pid":`), "invalid JSON: unexpected end of JSON input"},
+		{"more", reply(200, "application/json", `{"pid":1,"state":"serving"} x`), "invalid JSON: invalid character 'x' after top-level value"},
+		{"other JSON", reply(200, "application/json", `{"name":"x"}`), "unexpected JSON"},
+		{"a list", reply(200, "application/json", `[]`), "invalid JSON: json: cannot unmarshal array into Go value of type status.Pool"},
+		{"long", reply(200, "application/json", strings.Repeat(" ", 2<<20)), "response too large: more than 1 MiB"},
 	} {
 		addr, _ := endpoint(t, "tcp", c.h)
 		client := New(addr)
 		client.limit = 1 << 20
 		_, err := client.Pool(t.Context())
-		expect(t, err, "admin endpoint "+addr+": that is no Phalanx: "+c.want)
+		expect(t, err, "admin endpoint "+addr+": not a Phalanx admin endpoint: "+c.want)
 	}
 }
 
 // A server of another protocol, and one that closes without a word.
 func TestNoHTTP(t *testing.T) {
 	for greeting, want := range map[string]string{
-		"220 mail.example ESMTP\r\n": `that is no Phalanx: `,
-		"":                           "the server has ended before it answered",
+		"220 mail.example ESMTP\r\n": `not a Phalanx admin endpoint: `,
+		"":                           "the server closed the connection without a response",
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -265,7 +265,7 @@ func TestOrdersNeedTheSocket(t *testing.T) {
 	})
 	addr, _ := endpoint(t, "tcp", mux)
 	_, err := New(addr).Stop(t.Context())
-	expect(t, err, "admin endpoint "+addr+": orders need the unix socket; start master with --admin /PATH/OF/SOCKET and name that here")
+	expect(t, err, "admin endpoint "+addr+": reload, stop and scale need a unix socket; start master with --admin /PATH/TO/SOCKET and give the same path here")
 }
 
 func TestSlowLook(t *testing.T) {
@@ -275,13 +275,13 @@ func TestSlowLook(t *testing.T) {
 	c := New(addr)
 	c.look = 20 * time.Millisecond
 	_, err := c.Pool(t.Context())
-	expect(t, err, "admin endpoint "+addr+": no answer within 20ms")
+	expect(t, err, "admin endpoint "+addr+": no response within 20ms")
 
 	// An order waits for longer than a look, and ends with its context.
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
 	defer cancel()
 	_, err = c.Reload(ctx)
-	expect(t, err, "admin endpoint "+addr+": no answer yet: context deadline exceeded")
+	expect(t, err, "admin endpoint "+addr+": no response: context deadline exceeded")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error("the cause is lost")
 	}
@@ -335,7 +335,7 @@ func TestStopAndSuccessor(t *testing.T) {
 	})
 	addr, _ := endpoint(t, "unix", mux)
 	o, err := New(addr).Stop(t.Context())
-	if err != nil || !o.OK || o.Message != "stopped; pid 8 serves in its place" {
+	if err != nil || !o.OK || o.Message != "stopped; pid 8 has taken its place" {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
@@ -351,7 +351,7 @@ func TestStopTakesTooLong(t *testing.T) {
 	c := New(addr)
 	c.pause = time.Millisecond
 	_, err := c.Stop(ctx)
-	expect(t, err, "admin endpoint "+addr+": told to stop, but pid 7 is not yet gone")
+	expect(t, err, "admin endpoint "+addr+": stop requested, but pid 7 is still running")
 }
 
 func TestStopRefused(t *testing.T) {

@@ -9,34 +9,34 @@ import (
 	"phalanx/internal/accesslog"
 )
 
-// Log is the access log of a pool, which settings may switch on and off while
-// the workers go on: it knows the rings of all workers, and has one Writer for
-// them as soon as there has been a file. Its methods may be called from any
-// goroutine; none but Suspend and Close waits for the file.
+// Log is the access log of a pool, which a reload may switch on and off while
+// workers keep running: it knows the rings of all workers, and has one Writer for
+// them from the first file on. Its methods are safe for concurrent use; none but
+// Suspend and Close waits for the file.
 type Log struct {
 	doorbell int
 	stdout   *os.File
 	alert    func(string)
 
 	mu       sync.Mutex
-	path     string            // "": what is written is thrown away
-	wanted   string            // what Use was last told
-	writer   *accesslog.Writer // nil: there has been no file yet
+	path     string            // "": lines are discarded
+	wanted   string            // argument of the last Use
+	writer   *accesslog.Writer // nil: no file so far
 	rings    map[int]*accesslog.Ring
-	lost     uint64 // lines, by the program before
+	lost     uint64 // lines lost before an upgrade
 	reopened sync.WaitGroup
 }
 
-// flushTime is how long the file may take for the last lines.
+// flushTime is the timeout for writing the last lines.
 const flushTime = time.Second
 
-// NewLog returns a log that is off. The doorbell stays the caller's; lost is how
-// many lines the program before has lost.
+// NewLog returns a log that is off. The doorbell stays the caller's; lost is the
+// number of lines lost before an upgrade.
 func NewLog(stdout *os.File, doorbell int, lost uint64, alert func(string)) *Log {
 	return &Log{doorbell: doorbell, stdout: stdout, alert: alert, rings: make(map[int]*accesslog.Ring), lost: lost}
 }
 
-// Try reports why [Log.Use] would not do.
+// Try reports whether [Log.Use] would succeed, without switching.
 func (l *Log) Try(path string) error {
 	l.mu.Lock()
 	same := path == l.path
@@ -47,8 +47,8 @@ func (l *Log) Try(path string) error {
 	return accesslog.Try(path, l.stdout)
 }
 
-// Use makes path the file, "-" standard output and "" none. When the file cannot
-// be opened, the one before stays.
+// Use switches to the file at path; "-" is standard output and "" no log. If the
+// file cannot be opened, the current one stays in use.
 func (l *Log) Use(path string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,8 +87,8 @@ func (l *Log) Attach(row int, mem []byte) error {
 	return nil
 }
 
-// Detach takes the ring of a row away, whose memory may be unmapped then. Its
-// lines are on their way into the file.
+// Detach removes the ring of a row, whose memory may be unmapped afterwards. Its
+// unread lines are kept and still written.
 func (l *Log) Detach(row int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,8 +97,8 @@ func (l *Log) Detach(row int) {
 	}
 }
 
-// Reopen opens the file anew, or at last, without waiting for it: it may be on a
-// disk that does not answer.
+// Reopen reopens the file, or retries an earlier Use that failed. It does not
+// wait: the disk may not respond.
 func (l *Log) Reopen() {
 	l.reopened.Go(func() {
 		l.mu.Lock()
@@ -112,12 +112,12 @@ func (l *Log) Reopen() {
 			err = writer.Reopen()
 		}
 		if err != nil {
-			l.alert(err.Error() + "; the access log goes on as it was")
+			l.alert(err.Error() + "; keeping the current access log")
 		}
 	})
 }
 
-// Lost is how many lines have been lost so far.
+// Lost returns the number of lines lost so far.
 func (l *Log) Lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,8 +127,8 @@ func (l *Log) Lost() uint64 {
 	return l.writer.Lost()
 }
 
-// Suspend writes what there is and leaves the rings alone, for another program;
-// Resume goes on if that did not come.
+// Suspend writes all pending lines and stops reading the rings before an upgrade;
+// Resume continues if the upgrade fails.
 func (l *Log) Suspend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,7 +137,7 @@ func (l *Log) Suspend() {
 	}
 }
 
-// Resume is for when there was no execve after all.
+// Resume continues after Suspend.
 func (l *Log) Resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,7 +146,7 @@ func (l *Log) Resume() {
 	}
 }
 
-// Close writes what there is and closes the file.
+// Close writes all pending lines and closes the file.
 func (l *Log) Close() {
 	l.reopened.Wait()
 	l.mu.Lock()

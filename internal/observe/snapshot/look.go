@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	windowMax  = 10 // seconds of the past that rates and latencies are of
-	historyMax = 60 // seconds that are kept for the curve
+	windowMax  = 10 // seconds that rates and latencies cover
+	historyMax = 60 // seconds of history for the charts
 )
 
-// sample is everything that only grows, at a moment.
+// sample is all counters at one moment.
 type sample struct {
 	at      time.Time
 	total   scoreboard.Totals
 	workers map[int]figures // by pid
 }
 
-// figures are those of one process.
+// figures are the counters of one process.
 type figures struct {
 	scoreboard.Totals
 	cpu float64 // seconds
 }
 
-// Look takes a look at everything. Its error means that the pool's loop does not
-// answer.
+// Look takes a snapshot. An error means that the supervisor's loop does not
+// respond.
 func (o *Observer) Look() (status.Pool, error) {
 	p, s, err := o.look()
 	if err != nil {
@@ -46,13 +46,13 @@ func (o *Observer) Look() (status.Pool, error) {
 	return p, nil
 }
 
-// look makes the picture but for what needs the past.
+// look takes a snapshot without what is computed from earlier samples.
 func (o *Observer) look() (p status.Pool, s sample, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
 	view, err := o.Desk.Look(ctx)
 	if err != nil {
-		return p, s, fmt.Errorf("look at the pool: %w", err)
+		return p, s, fmt.Errorf("query the pool: %w", err)
 	}
 	info, reading, now := o.Info(), o.Board.Read(), o.now()
 	p = status.Pool{
@@ -69,7 +69,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		w := o.worker(v, reading, mono)
 		w.Deaths = view.Past[v.Slot].Deaths
 		if w.PID != 0 {
-			// One that has just ended has no entry in /proc any more, and is not yet in
+			// A process that has just exited is gone from /proc, and not yet part of
 			// the slot's past.
 			w.CPUSeconds = max(w.CPUSeconds, spent[w.PID])
 			f := figures{cpu: w.CPUSeconds}
@@ -105,7 +105,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	return p, s, nil
 }
 
-// worker is one process, as far as it can be told without the past.
+// worker describes one process, without rates and quantiles.
 func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) status.Worker {
 	w := status.Worker{
 		Slot: v.Slot, PID: v.PID, State: v.State, Generation: v.Generation, Started: v.Started,
@@ -121,7 +121,7 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mo
 	if s, ok := o.Board.Look(v.Row); ok {
 		w.Active, w.Idle = s.Active, s.Idle
 		if s.Beat > 0 {
-			w.Beat = time.Duration(mono - s.Beat).Seconds()
+			w.Heartbeat = time.Duration(mono - s.Beat).Seconds()
 		}
 		if s.OldestAt > 0 {
 			w.Oldest = &status.Request{Line: string(s.Oldest), Age: time.Duration(mono - s.OldestAt).Seconds()}
@@ -130,7 +130,7 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mo
 	return w
 }
 
-// slots are those that there are, and those that there have been.
+// slots lists current and former slots.
 func slots(view supervise.View, reading scoreboard.Reading) []int {
 	all := make(map[int]bool)
 	for slot := range reading.Slots {
@@ -147,13 +147,13 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: map[string]uint64{
 			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
 		},
-		Answered: t.Answered(), Cut: t.Cut, Bytes: t.Bytes, Accepted: t.Accepted, Adopted: t.Adopted,
-		Timeouts: t.Timeouts, Drops: t.Drops,
+		Answered: t.Answered(), Truncated: t.Cut, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.Adopted,
+		TimedOut: t.Timeouts, Dropped: t.Drops,
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }
 
-// compare adds what follows from the past.
+// compare adds rates and quantiles since the oldest sample.
 func (o *Observer) compare(p *status.Pool, s sample) {
 	if len(o.samples) == 0 {
 		return
@@ -171,7 +171,7 @@ func (o *Observer) compare(p *status.Pool, s sample) {
 		if !ok {
 			continue
 		}
-		was := before.workers[w.PID] // nothing of one that has come since
+		was := before.workers[w.PID] // zero for a process started since
 		took := min(seconds, max(s.at.Sub(w.Started).Seconds(), 0.001))
 		since(&w.Figures, &now.Totals, &was.Totals, took)
 		w.CPU = max(0, now.cpu-was.cpu) / took
@@ -189,8 +189,8 @@ func since(f *status.Figures, now, was *scoreboard.Totals, seconds float64) {
 	f.P50, f.P99 = latency.Quantile(0.5).Seconds(), latency.Quantile(0.99).Seconds()
 }
 
-// sample keeps a look for later ones to be compared with. A pool that does not
-// answer leaves a gap.
+// sample records a sample for later comparison. A pool that does not respond
+// leaves a gap.
 func (o *Observer) sample() {
 	_, s, err := o.look()
 	if err != nil {
@@ -212,7 +212,7 @@ func (o *Observer) sample() {
 	o.history = slices.Delete(o.history, 0, max(0, len(o.history)-historyMax))
 }
 
-// seen returns the CPU time that processes had when they were last looked at.
+// seen returns the CPU time of processes as of the last snapshot.
 func (o *Observer) seen() map[int]float64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -223,6 +223,6 @@ func (o *Observer) remember(s sample) {
 	before := o.spent
 	o.spent = make(map[int]float64)
 	for pid, f := range s.workers {
-		o.spent[pid] = max(f.cpu, before[pid]) // two looks at once may come in any order
+		o.spent[pid] = max(f.cpu, before[pid]) // concurrent snapshots may finish in any order
 	}
 }

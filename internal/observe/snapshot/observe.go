@@ -1,11 +1,10 @@
-// Package snapshot makes one picture of a running pool, in the master: the slots
-// as the pool has them, the counters as the workers write them, and what the
-// kernel knows of the processes and of their listening sockets.
+// Package snapshot takes snapshots of a running pool, in the master: the slots as
+// the supervisor has them, the counters that workers write, and what the kernel
+// reports about the processes and their listening sockets.
 //
-// An [Observer] is also where supervise finds a row for each process, and where
-// the access log finds the rings. It takes a sample each second once somebody
-// may look ([Observer.Start]), so that it can tell what is happening now from
-// what has happened so far.
+// An [Observer] also gives the supervisor a scoreboard row for each process, and
+// the access log the ring of each row. Once started ([Observer.Start]) it takes
+// a sample per second, from which current rates and latencies are computed.
 package snapshot
 
 import (
@@ -25,7 +24,7 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// Info is what does not change, or only with a reload.
+// Info is what changes only with a reload, if at all.
 type Info struct {
 	Version, Address, Base, Model string
 }
@@ -39,7 +38,7 @@ type Config struct {
 	Started time.Time // of the master
 }
 
-// Observer watches one pool. Its methods may be called from any goroutine.
+// Observer observes one pool. Its methods are safe for concurrent use.
 type Observer struct {
 	Config
 	now  func() time.Time
@@ -54,17 +53,17 @@ type Observer struct {
 	joined sync.WaitGroup
 }
 
-// lookTime is how long the pool's loop may take to answer.
+// lookTime is the timeout of a query to the supervisor's loop.
 const lookTime = 3 * time.Second
 
-// New returns an observer. The rings of rows that the board has already go to the
+// New returns an observer. The rings of rows already in use are attached to the
 // log.
 func New(cfg Config) (*Observer, error) {
 	err := cfg.Board.Rings(cfg.Log.Attach)
 	return &Observer{Config: cfg, now: time.Now, proc: "/proc", quit: make(chan struct{})}, err
 }
 
-// Start begins to take samples; End ends that.
+// Start starts sampling once per second; End stops it.
 func (o *Observer) Start() {
 	o.joined.Go(func() {
 		tick := time.NewTicker(time.Second)
@@ -80,13 +79,13 @@ func (o *Observer) Start() {
 	})
 }
 
-// End joins what Start began.
+// End stops sampling and waits for it.
 func (o *Observer) End() {
 	close(o.quit)
 	o.joined.Wait()
 }
 
-// Open takes a row for a process that is about to start (supervise.Rows).
+// Open allocates a row for a process that is about to start (supervise.Rows).
 func (o *Observer) Open(slot int) (row int, err error) {
 	row, seat, err := o.Board.Open(slot)
 	if err != nil {
@@ -99,25 +98,25 @@ func (o *Observer) Open(slot int) (row int, err error) {
 	return row, nil
 }
 
-// Close is told that the process of a row has ended.
+// Close releases the row of a process that has exited.
 func (o *Observer) Close(row int) error {
 	o.Log.Detach(row)
 	return o.Board.Close(row)
 }
 
-// Doing says what the worker of a row was at.
+// Doing describes what the worker of a row is serving, "" if nothing is known.
 func (o *Observer) Doing(row int) string {
 	s, ok := o.Board.Look(row)
 	switch {
 	case !ok:
 		return ""
 	case s.Busy && len(s.Last) > 0:
-		return fmt.Sprintf("it was at %q", s.Last)
+		return fmt.Sprintf("serving %q", s.Last)
 	case len(s.Oldest) > 0:
 		age := time.Duration(monotonic() - s.OldestAt).Round(time.Second)
-		return fmt.Sprintf("of its %s, the one under way for longest was at %q for %v", human.Plural(s.Active, "connection", "connections"), s.Oldest, age)
+		return fmt.Sprintf("%s, oldest request %q (%v)", human.Plural(s.Active, "connection", "connections"), s.Oldest, age)
 	case s.Active > 0:
-		return "it had " + human.Plural(s.Active, "connection", "connections")
+		return human.Plural(s.Active, "connection", "connections")
 	}
 	return ""
 }
@@ -131,8 +130,8 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// Connections lists those of one worker. It returns [status.ErrNoWorker], or another error when the worker does not
-// answer.
+// Connections lists the connections of one worker. It returns
+// [status.ErrNoWorker], or another error when the worker does not respond.
 func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) {
 	fd, err := unix.MemfdCreate("phalanx-list", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -151,16 +150,16 @@ func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) 
 	return c, nil
 }
 
-// listMax bounds what is read of a list, in bytes: a worker may have gone mad.
+// listMax bounds the bytes read of a list, in case a worker misbehaves.
 const listMax = 64 << 20
 
-// Reload is that of the desk, as are Scale and Stop.
+// Reload forwards to the desk, as do Scale and Stop.
 func (o *Observer) Reload(ctx context.Context) status.Outcome { return o.Desk.Reload(ctx) }
 
-// Scale makes n the number of workers.
+// Scale sets the number of workers.
 func (o *Observer) Scale(ctx context.Context, n int) status.Outcome { return o.Desk.Scale(ctx, n) }
 
-// Stop lets the pool end.
+// Stop starts a drain.
 func (o *Observer) Stop() status.Outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()

@@ -106,8 +106,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// The line of a death says what is known, and nothing of a worker that did
-// nothing.
+// The description of a dead worker's last work has what is known, and is empty
+// for an idle worker.
 func TestDoing(t *testing.T) {
 	o := newObserver(t)
 	row, seat, err := o.Board.Open(0)
@@ -124,11 +124,11 @@ func TestDoing(t *testing.T) {
 	seat.Last.Set([]byte("GET /done"), monotonic())
 	check("")
 	seat.Active.Store(3)
-	check("it had 3 connections")
+	check("3 connections")
 	seat.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
-	check("of its 3 connections, the one under way for longest was at \"GET /big\" for 12s")
+	check(`3 connections, oldest request "GET /big" (12s)`)
 	seat.Busy.Store(true)
-	check(`it was at "GET /done"`)
+	check(`serving "GET /done"`)
 	if err := o.Close(row); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestLogLater(t *testing.T) {
 		t.Error("a file in no directory is opened")
 	}
 	log.Reopen()
-	if line := <-alerts; !strings.HasSuffix(line, "no such file or directory; the access log goes on as it was") {
+	if line := <-alerts; !strings.HasSuffix(line, "no such file or directory; keeping the current access log") {
 		t.Errorf("told %q", line)
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {

@@ -1,11 +1,11 @@
-// Package status is what can be seen of a running pool, in the form in which
-// the master's admin endpoint gives it and `master top` and `master status`
-// read it: JSON.
+// Package status has the types of a snapshot of a running pool, which the
+// master's admin endpoint sends and `master top` and `master status` read as
+// JSON.
 //
-// [Pool] is one look at everything. A [Worker] has its own counters; those of
-// a [Slot] and of the whole are sums over every worker that there has ever
-// been, so that none goes back when one dies or is replaced. Rates and
-// latencies are of the last seconds, see Pool.Window.
+// [Pool] is the snapshot. A [Worker] has its own counters; those of a [Slot] and
+// of the pool are sums over all workers there have ever been, so no counter
+// decreases when a worker dies or is replaced. Rates and latencies cover the
+// last seconds, see Pool.Window.
 package status
 
 import (
@@ -15,45 +15,45 @@ import (
 	"phalanx/internal/observe/histogram"
 )
 
-// ErrNoWorker says that the worker somebody asks about is not there.
-var ErrNoWorker = errors.New("there is no such worker")
+// ErrNoWorker reports that no worker has the given slot and pid.
+var ErrNoWorker = errors.New("no such worker")
 
 // The states of a pool.
 const (
-	Starting = "starting"  // not every worker was ready once
-	Serving  = "serving"   // it takes requests
-	LameDuck = "lame-duck" // it takes requests and is about to stop
-	Draining = "draining"  // it finishes what it has
+	Starting = "starting"  // not all workers have been ready yet
+	Serving  = "serving"   // accepting requests
+	LameDuck = "lame-duck" // accepting requests, about to drain
+	Draining = "draining"  // finishing requests under way
 )
 
 // The states of a worker.
 const (
-	WorkerStarting = "starting" // it is not ready yet
-	WorkerServing  = "serving"  // it takes new connections
-	WorkerDraining = "draining" // it finishes what it has; another one has its slot, or nobody
-	WorkerBackoff  = "backoff"  // there is no process; one is started soon
-	WorkerEmpty    = "empty"    // there is no process, and none is started: its slot was given up
+	WorkerStarting    = "starting"    // not ready yet
+	WorkerServing     = "serving"     // accepting connections
+	WorkerDraining    = "draining"    // finishing; another worker may have its slot by now
+	WorkerBackoff     = "backoff"     // no process; a respawn is due
+	WorkerQuarantined = "quarantined" // no process and no respawn until SIGHUP
 )
 
-// Pool is one look at a pool.
+// Pool is a snapshot of a pool.
 type Pool struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
-	Time    time.Time `json:"time"`    // of the look
+	Time    time.Time `json:"time"`    // of the snapshot
 	Started time.Time `json:"started"` // of the master
 	State   string    `json:"state"`
 	Ready   bool      `json:"ready"` // State is Serving
 	Address string    `json:"address"`
 	Base    string    `json:"base"`
 	Model   string    `json:"model"`
-	Slots   int       `json:"slots"`   // that there are to be
+	Slots   int       `json:"slots"`   // configured number of workers
 	Reloads int       `json:"reloads"` // so far
-	Window  float64   `json:"window"`  // seconds to which rates and latencies belong
+	Window  float64   `json:"window"`  // seconds that rates and latencies cover
 
-	Total   Figures  `json:"total"`   // of all workers there have been
-	Workers []Worker `json:"workers"` // by slot; in a slot, the one that serves first
-	PerSlot []Slot   `json:"-"`       // every slot that there has ever been, in order; for the metrics
-	History []Point  `json:"history"` // one a second, the last is the latest; at most a minute
+	Total   Figures  `json:"total"`   // of all workers there have ever been
+	Workers []Worker `json:"workers"` // by slot; within a slot, the serving one first
+	PerSlot []Slot   `json:"-"`       // every slot there has ever been, in order; for the metrics
+	History []Point  `json:"history"` // one per second, the latest last; at most a minute
 }
 
 // Worker is one process, or a slot without one (PID 0).
@@ -62,60 +62,60 @@ type Worker struct {
 	PID        int       `json:"pid"`
 	State      string    `json:"state"`
 	Generation int       `json:"generation"` // processes the slot has had, this one included
-	Deaths     int       `json:"deaths"`     // of the slot's workers, unwanted ones
+	Deaths     int       `json:"deaths"`     // unexpected exits of the slot's workers
 	Started    time.Time `json:"started"`
-	Beat       float64   `json:"beat"`             // seconds since its last sign of life
-	Queue      int       `json:"queue"`            // connections that wait to be accepted
-	QueueMax   int       `json:"queue_max"`        // and how many may
-	CPU        float64   `json:"cpu"`              // share of one CPU, 1 is all of it
-	CPUSeconds float64   `json:"cpu_seconds"`      // that it has used
-	Memory     int64     `json:"memory"`           // bytes, resident
-	Left       int64     `json:"left"`             // bytes that it still has to send, when it drains
-	Oldest     *Request  `json:"oldest,omitempty"` // the request that is under way for longest
+	Heartbeat  float64   `json:"heartbeat"`        // seconds since its last heartbeat
+	Queue      int       `json:"queue"`            // connections waiting in the accept queue
+	QueueMax   int       `json:"queue_max"`        // limit of the accept queue
+	CPU        float64   `json:"cpu"`              // share of one CPU, from 0 to 1; more with several threads
+	CPUSeconds float64   `json:"cpu_seconds"`      // CPU time used so far
+	Memory     int64     `json:"memory"`           // resident bytes
+	Left       int64     `json:"left"`             // bytes still to be sent while draining
+	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }
 
 // Slot is the sum over every worker that a slot has had.
 type Slot struct {
 	Slot        int
-	Generations int     // workers
-	Deaths      int     // of them, unwanted ones
-	CPUSeconds  float64 // that they have used
+	Generations int     // workers started
+	Deaths      int     // of those, unexpected exits
+	CPUSeconds  float64 // CPU time used
 	Figures             // rates and quantiles are zero
 }
 
-// Figures are counters, gauges, and what follows from them.
+// Figures are counters and gauges, and the rates and quantiles computed from them.
 type Figures struct {
-	Requests  map[string]uint64 `json:"requests"`  // begun to be answered, by "1xx" to "5xx"
-	Answered  uint64            `json:"answered"`  // their sum
-	Cut       uint64            `json:"cut"`       // replies that ended early
-	Bytes     uint64            `json:"bytes"`     // sent to clients, heads included
-	Accepted  uint64            `json:"accepted"`  // connections
-	Adopted   uint64            `json:"adopted"`   // connections taken over from other workers
-	Timeouts  uint64            `json:"timeouts"`  // connections that were ended because the client was slow
-	Drops     uint64            `json:"drops"`     // connections that were ended for want of something here
-	LogLost   uint64            `json:"log_lost"`  // lines of the access log
-	Active    int               `json:"active"`    // connections
-	Idle      int               `json:"idle"`      // of those: waiting for a request
-	Rate      float64           `json:"rate"`      // requests a second
-	Bandwidth float64           `json:"bandwidth"` // bytes a second
-	P50       float64           `json:"p50"`       // seconds from a request's first byte to its reply's last; 0: no request
+	Requests  map[string]uint64 `json:"requests"`   // whose response has begun, by "1xx" to "5xx"
+	Answered  uint64            `json:"answered"`   // sum of Requests
+	Truncated uint64            `json:"truncated"`  // responses that did not reach their end
+	Bytes     uint64            `json:"bytes"`      // sent to clients, response headers included
+	Accepted  uint64            `json:"accepted"`   // connections
+	TakenOver uint64            `json:"taken_over"` // connections taken over from other workers
+	TimedOut  uint64            `json:"timed_out"`  // connections closed because the client timed out
+	Dropped   uint64            `json:"dropped"`    // connections closed for lack of descriptors or memory
+	LogLost   uint64            `json:"log_lost"`   // access log lines
+	Active    int               `json:"active"`     // open connections, idle ones included
+	Idle      int               `json:"idle"`       // of those, without a request under way
+	Rate      float64           `json:"rate"`       // requests per second
+	Bandwidth float64           `json:"bandwidth"`  // bytes per second
+	P50       float64           `json:"p50"`        // seconds from a request's first byte to its response's last; 0: no requests
 	P99       float64           `json:"p99"`
 
-	Latency        histogram.Counts `json:"-"` // replies sent whole, by the time they took
-	LatencySeconds float64          `json:"-"` // the sum of those times
+	Latency        histogram.Counts `json:"-"` // of complete responses
+	LatencySeconds float64          `json:"-"` // sum of those latencies
 }
 
 // Point is a second of the past.
 type Point struct {
-	Rate      float64 `json:"rate"`      // requests a second
-	Bandwidth float64 `json:"bandwidth"` // bytes a second
+	Rate      float64 `json:"rate"`      // requests per second
+	Bandwidth float64 `json:"bandwidth"` // bytes per second
 	P99       float64 `json:"p99"`       // seconds
 }
 
-// Request is one that is under way.
+// Request is a request under way.
 type Request struct {
-	Line string  `json:"line"` // method and target, perhaps cut; any byte but controls
+	Line string  `json:"line"` // method and target, possibly shortened; any byte but controls
 	Age  float64 `json:"age"`  // seconds since its first byte
 }
 
@@ -123,32 +123,32 @@ type Request struct {
 type Connections struct {
 	Slot        int          `json:"slot"`
 	PID         int          `json:"pid"`
-	Total       int          `json:"total"`       // there are
-	Connections []Connection `json:"connections"` // downloads first, the largest rest first; then by age; perhaps not all
+	Total       int          `json:"total"`       // including those not listed
+	Connections []Connection `json:"connections"` // downloads by bytes left, then the others by age; at most MaxConnections
 }
 
 // The states of a connection.
 const (
-	ConnIdle      = "idle"      // it waits for a request
-	ConnReceiving = "receiving" // a request comes in
-	ConnSending   = "sending"   // a reply goes out
-	ConnEnding    = "ending"    // the last reply has been sent
+	ConnIdle      = "idle"      // no request under way
+	ConnReceiving = "receiving" // receiving a request
+	ConnSending   = "sending"   // sending a response
+	ConnEnding    = "ending"    // last response sent, waiting for the client to close
 )
 
-// Connection is one client's.
+// Connection is a client connection.
 type Connection struct {
 	Client string  `json:"client"` // address and port
 	State  string  `json:"state"`
-	Line   string  `json:"line,omitempty"` // of the request under way, where it is known
-	Sent   int64   `json:"sent"`           // bytes of the body so far
-	Size   int64   `json:"size"`           // of the body; 0: not known
-	Age    float64 `json:"age"`            // seconds that the request, or else the state, has lasted
+	Line   string  `json:"line,omitempty"` // method and target of the request under way
+	Sent   int64   `json:"sent"`           // bytes of the body sent so far
+	Size   int64   `json:"size"`           // bytes of the body; 0: unknown
+	Age    float64 `json:"age"`            // seconds since the request began, or else since the state was entered
 }
 
 // MaxConnections is how many connections a worker lists.
 const MaxConnections = 20_000
 
-// Outcome is what became of an order: reload, stop or scale.
+// Outcome is the result of an order: reload, stop or scale.
 type Outcome struct {
 	OK      bool   `json:"ok"`
 	Message string `json:"message"` // one line

@@ -120,10 +120,10 @@ func TestListTroubles(t *testing.T) {
 		return status.Connections{}, errors.New("worker 1 (pid 1204243) does not answer")
 	}
 	b.wait(time.Second)
-	b.expect("worker 1 (pid 1204243) does not answer; esc goes back", "192.0.2.1:1")
+	b.expect("worker 1 (pid 1204243) does not answer; press esc to go back", "192.0.2.1:1")
 	b.src.pool = func() (status.Pool, error) { return aPool(1), nil }
 	b.wait(time.Second)
-	b.expect("the worker has ended; esc goes back", "gone")
+	b.expect("worker exited; press esc to go back", "exited")
 	b.press("esc")
 	b.expect("q quit", "12345 req/s")
 
@@ -139,7 +139,7 @@ func TestListTroubles(t *testing.T) {
 func TestLateList(t *testing.T) {
 	b := newBench(t, aPool(4), 80, 24)
 	b.model.press("enter")
-	b.expect("asking the worker")
+	b.expect("loading")
 	b.model.press("esc")
 	b.press("j")
 	if cmd := b.model.press("enter"); cmd != nil {

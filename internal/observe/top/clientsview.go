@@ -16,17 +16,17 @@ func (m *model) clientsView(height int) []string {
 	out := []string{join([]piece{
 		{fmt.Sprintf("worker %d", c.slot), t.bold, 0},
 		{fmt.Sprintf("pid %d", c.pid), t.plain, 4},
-		{pick(state == "", "gone", "● "+clean(state, 12)), t.state(state), 2},
+		{pick(state == "", "exited", "● "+clean(state, 12)), t.state(state), 2},
 		{pick(m.paused, "PAUSED", ""), t.warn, 1},
 		{pick(c.loaded, human.Plural(c.total, "connection", "connections"), ""), t.bold, 3},
 		{pick(c.total > len(c.all) && c.loaded, human.Count(len(c.all))+" listed", ""), t.warn, 5},
 		{m.tally(), t.faint, 6},
 	}, 2, m.width)}
 	if !c.loaded {
-		return append(out, "", clean("asking the worker "+ellipsis, m.width))
+		return append(out, "", clean("loading "+ellipsis, m.width))
 	}
 	if len(c.all) == 0 {
-		return append(out, "", clean(pick(c.err == nil, "no connections", "nothing known"), m.width))
+		return append(out, "", clean(pick(c.err == nil, "no connections", "not available"), m.width))
 	}
 	if height >= 12 {
 		out = append(out, "")

@@ -124,7 +124,7 @@ func aPool(workers int) status.Pool {
 		Address: "*:8080", Base: "/srv/www", Model: "process", Slots: workers, Reloads: 2, Window: 5,
 		Total: status.Figures{
 			Requests: map[string]uint64{"2xx": 1_234_567, "3xx": 40_000, "4xx": 321, "5xx": 2}, Answered: 1_274_890,
-			Bytes: 84_200_000_000, Accepted: 98_765, Cut: 3, Timeouts: 1, Active: 1234, Idle: 1000,
+			Bytes: 84_200_000_000, Accepted: 98_765, Truncated: 3, TimedOut: 1, Active: 1234, Idle: 1000,
 			Rate: 12_345, Bandwidth: 84.2e6, P50: 0.0008, P99: 0.012,
 		},
 	}
@@ -134,7 +134,7 @@ func aPool(workers int) status.Pool {
 	for i := range workers {
 		w := status.Worker{
 			Slot: i, PID: 1_204_242 + i, State: status.WorkerServing, Generation: 3, Deaths: i % 2, Started: noon.Add(-time.Duration(i+1) * 7 * time.Hour),
-			Beat: 0.2, Queue: i % 3, QueueMax: 4096, CPU: 0.1 * float64(i%10), Memory: int64(30e6 + 1e6*i),
+			Heartbeat: 0.2, Queue: i % 3, QueueMax: 4096, CPU: 0.1 * float64(i%10), Memory: int64(30e6 + 1e6*i),
 		}
 		w.Requests, w.Answered = map[string]uint64{"2xx": uint64(1000 * i)}, uint64(1000*i)
 		w.Rate, w.Bandwidth, w.P50, w.P99 = float64(100*(i*7%11)), 1e6*float64(i), 0.0005, 0.001*float64(1+i%5)

@@ -4,31 +4,34 @@ import "strings"
 
 // helpText is all that ? shows, for eighty cells.
 const helpText = `Keys
-  ↑ ↓ j k       select            pgup pgdn home end   further
-  enter c       the connections of the selected worker; esc goes back
-  s < >         sort by the next column, or the one before; ▼ marks it
+  ↑ ↓ j k       select            pgup pgdn home end   scroll
+  enter c       list the connections of the selected worker; esc to go back
+  s < >         sort by the next column, or the previous one; marked ▼
   r             reverse the order
-  p space       pause: look no more until it is pressed again
+  p space       pause and resume refreshing
   q ctrl-c      quit
 
 Workers
-  CONN/IDLE     connections, and how many of them wait for a request
-  P50 P99       half of the replies, and 99 of 100, took no longer
-  QUEUE         connections that wait to be accepted
-  CPU%          of one CPU
-  GEN/D         processes that the slot has had, and how many died unwanted
-  starting      not ready yet          backoff  no process; one is started soon
-  draining      finishes what it has   empty    its slot was given up
-  cut timeouts  replies that ended early, clients that were too slow
-  drops         connections that were ended for want of something here
+  CONN/IDLE     open connections, and those without a request under way
+  P50 P99       median and 99th percentile of the latency
+  QUEUE         connections waiting in the accept queue
+  CPU%          share of one CPU
+  GEN/D         processes started in the slot, and unexpected exits (deaths)
+  starting      not ready yet
+  draining      finishing requests under way
+  backoff       no process; a respawn is due
+  quarantined   no process and no respawn until a reload
+  truncated     responses that did not reach their end
+  timed out     connections closed because the client timed out
+  dropped       connections closed for lack of descriptors or memory
 
 Connections
-  send recv     a reply goes out, a request comes in
-  idle end      it waits for a request, its last reply has been sent
-  B/S ETA       speed over the last five looks, and the time to the end with it
-  AGE           how long the request, or else the state, has lasted
+  send recv     sending a response, receiving a request
+  idle end      no request under way, last response sent
+  B/S ETA       rate over the last ten refreshes, and time left at that rate
+  AGE           time since the request began, or else in this state
 
-Rates and times are of the last seconds; k, M and G are powers of 1000.`
+Rates and latencies cover the last seconds; k, M and G are powers of 1000.`
 
 // helpView is the part of the help that fits.
 func (m *model) helpView(height int) []string {

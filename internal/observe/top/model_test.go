@@ -19,7 +19,7 @@ func TestSizes(t *testing.T) {
 		w, h int
 		want []string
 	}{
-		{80, 24, []string{"● serving", "12345 req/s", "p99 12ms", "max 17700", "CONN/IDLE", "GEN/D", "backoff", "q quit", "worker 0", "up 3d04h", "cut 3, timeouts 1", "█"}},
+		{80, 24, []string{"● serving", "12345 req/s", "p99 12ms", "max 17700", "CONN/IDLE", "GEN/D", "backoff", "q quit", "worker 0", "up 3d04h", "truncated 3, timed out 1", "█"}},
 		{120, 40, []string{"OLDEST REQUEST", `6m12s GET /big\u202e\x1b[2J.iso`, "p50 800µs p99 12ms", "2xx 1,234,567"}},
 		{250, 70, []string{"OLDEST REQUEST", "4.70 GB left to send"}},
 		{40, 12, []string{"● serving", "draining", "12345 req/s"}},
@@ -114,7 +114,7 @@ func TestPause(t *testing.T) {
 	b.src.pool = func() (status.Pool, error) { looks++; p.Total.Rate = 777; return p, nil }
 	b.press("p")
 	b.wait(time.Second)
-	b.expect("PAUSED", "p goes on", "12345 req/s")
+	b.expect("PAUSED", "p resume", "12345 req/s")
 	if looks != 0 {
 		t.Errorf("%d looks while it stands still", looks)
 	}
@@ -147,18 +147,18 @@ func TestNotAnswering(t *testing.T) {
 	p := aPool(3)
 	b := newBench(t, p, 80, 24)
 	plain := b.View().Content
-	broken := error(fmt.Errorf("admin endpoint 127.0.0.1:9180: nobody answers (%w); start it", syscall.ECONNREFUSED))
+	broken := error(fmt.Errorf("admin endpoint 127.0.0.1:9180: %w; start it", syscall.ECONNREFUSED))
 	b.src.pool = func() (status.Pool, error) { return p, broken }
 	b.wait(3 * time.Second)
-	b.expect("not answering since 3 s: admin endpoint 127.0.0.1:9180: nobody answers", "trying again", "12345 req/s")
+	b.expect("no response for 3 s: admin endpoint 127.0.0.1:9180: connection refused", "retrying", "12345 req/s")
 	if b.View().Content == plain || !strings.Contains(b.View().Content, "\x1b[2m") {
 		t.Error("old numbers are not dimmed")
 	}
 	b.wait(4 * time.Second)
-	b.expect("since 7 s")
+	b.expect("for 7 s")
 	broken = nil
 	b.wait(time.Second)
-	if b.sees("not answering") {
+	if b.sees("no response") {
 		t.Error("still, after an answer")
 	}
 
@@ -166,13 +166,13 @@ func TestNotAnswering(t *testing.T) {
 	b.wait(time.Second)
 	broken = fmt.Errorf("x: %w", syscall.ECONNREFUSED)
 	b.wait(time.Second)
-	b.expect("the server has ended")
+	b.expect("server stopped")
 	p.State, broken = status.Serving, nil
 	b.wait(time.Second)
 	b.expect("q quit", "● serving")
 	broken = fmt.Errorf("x: %w", fs.ErrNotExist) // it has taken its socket away
 	b.wait(time.Second)
-	b.expect("the server has ended")
+	b.expect("server stopped")
 }
 
 func TestErrorsAreHarmless(t *testing.T) {

@@ -34,13 +34,13 @@ func Snapshot(p status.Pool, width int) string {
 	say("base", "%s", p.Base)
 	say("pool", "%s", pool(p))
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
-	say("connections", "%s, of those %s idle", human.Count(f.Active), human.Count(f.Idle))
-	say("in all", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
-	if r := replies(f); r != "" {
-		say("replies", "%s", r)
+	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
+	say("total", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
+	if r := responses(f); r != "" {
+		say("responses", "%s", r)
 	}
-	if t := trouble(f); t != "" {
-		say("trouble", "%s", t)
+	if t := failures(f); t != "" {
+		say("errors", "%s", t)
 	}
 	b.WriteString("\n")
 	// A table without a cursor needs no gap before its first column.

@@ -70,13 +70,13 @@ func (m *model) footer() []string {
 func (m *model) notice() string {
 	switch {
 	case m.ended && m.err != nil:
-		return "the server has ended; looking whether it starts again"
+		return "server stopped; waiting for it to start again"
 	case m.err != nil:
-		return fmt.Sprintf("not answering since %d s: %v; trying again", int(m.now.Sub(m.answered).Seconds()), m.err)
+		return fmt.Sprintf("no response for %d s: %v; retrying", int(m.now.Sub(m.answered).Seconds()), m.err)
 	case m.clients != nil && m.clients.loaded && m.worker() == "":
-		return "the worker has ended; esc goes back"
+		return "worker exited; press esc to go back"
 	case m.clients != nil && m.clients.err != nil:
-		return fmt.Sprintf("%v; esc goes back", m.clients.err)
+		return fmt.Sprintf("%v; press esc to go back", m.clients.err)
 	}
 	return ""
 }
@@ -84,7 +84,7 @@ func (m *model) notice() string {
 func (m *model) hints(t theme) []piece {
 	pause := piece{"p pause", t.faint, 5}
 	if m.paused {
-		pause = piece{"p goes on", t.warn, 2}
+		pause = piece{"p resume", t.warn, 2}
 	}
 	switch {
 	case m.help:
@@ -190,7 +190,7 @@ func (m *model) nowLine(t theme) string {
 func (m *model) everLine(t theme) string {
 	f := m.pool.Total
 	return join([]piece{
-		{human.Count(f.Answered) + " answered", t.plain, 0}, {trouble(f), t.warn, 1}, {replies(f), t.faint, 2},
+		{human.Count(f.Answered) + " requests", t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
 		{human.Bytes(f.Bytes) + " sent", t.faint, 3},
 	}, 3, m.width)
 }
@@ -200,11 +200,11 @@ func (m *model) workerDetail(t theme) []string {
 	w := m.workers[m.cursor.at]
 	first := fmt.Sprintf("worker %d: %s", w.Slot, w.State)
 	if w.PID > 0 {
-		first += fmt.Sprintf(", up %s, sign of life %s ago", age(lived(m.pool.Time, w)), age(w.Beat))
+		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(lived(m.pool.Time, w)), age(w.Heartbeat))
 	}
-	first += fmt.Sprintf(", generation %d, %d died", w.Generation, w.Deaths)
-	second := human.Count(w.Answered) + " answered"
-	if r := replies(w.Figures); r != "" {
+	first += fmt.Sprintf(", generation %d, %s", w.Generation, human.Plural(w.Deaths, "death", "deaths"))
+	second := human.Count(w.Answered) + " requests"
+	if r := responses(w.Figures); r != "" {
 		second += " (" + r + ")"
 	}
 	third := fmt.Sprintf("queue %d of %d", w.Queue, w.QueueMax)
@@ -216,7 +216,7 @@ func (m *model) workerDetail(t theme) []string {
 	}
 	return []string{
 		join([]piece{{clean(first, m.width), t.plain, 0}}, 0, m.width),
-		join([]piece{{clean(second, m.width), t.plain, 0}, {trouble(w.Figures), t.warn, 1}}, 3, m.width),
+		join([]piece{{clean(second, m.width), t.plain, 0}, {failures(w.Figures), t.warn, 1}}, 3, m.width),
 		join([]piece{{clean(third, m.width), t.plain, 0}}, 0, m.width),
 	}
 }

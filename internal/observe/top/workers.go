@@ -19,9 +19,10 @@ import (
 // largest, so that eighty cells are enough for all that matters.
 func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[status.Worker] {
 	type W = status.Worker
-	slot, pid := 1, 3
+	slot, pid, state := 1, 3, 8
 	for _, w := range workers {
 		slot, pid = max(slot, len(strconv.Itoa(w.Slot))), max(pid, len(strconv.Itoa(w.PID)))
+		state = max(state, min(len(w.State), len(status.WorkerQuarantined)))
 	}
 	number := func(name string, width, rank int, cell func(W) string, value func(W) float64) column[W] {
 		return column[W]{name: name, width: width, rank: rank,
@@ -33,7 +34,7 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 			order: func(a, b W) int { return cmp.Compare(a.Slot, b.Slot) }},
 		{name: "PID", width: pid, rank: 6, cell: func(w W, _ int) string { return process(w) },
 			order: func(a, b W) int { return cmp.Compare(a.PID, b.PID) }},
-		{name: "STATE", width: 8, rank: 1, left: true, cell: func(w W, _ int) string { return clean(w.State, 8) },
+		{name: "STATE", width: state, rank: 1, left: true, cell: func(w W, _ int) string { return clean(w.State, state) },
 			paint: func(t theme, w W) lipgloss.Style { return t.state(w.State) },
 			order: func(a, b W) int { return cmp.Compare(severity(b), severity(a)) }},
 		number("UP", 4, 9, func(w W) string { return running(now, w) }, func(w W) float64 { return lived(now, w) }),
@@ -115,7 +116,7 @@ func waiting(w status.Worker) float64 {
 
 // severity is the order in which an operator wants to see states.
 func severity(w status.Worker) int {
-	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerEmpty, status.WorkerBackoff}, w.State)
+	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerQuarantined, status.WorkerBackoff}, w.State)
 }
 
 // sortWorkers brings them into the order of a column; equal ones stay in that
@@ -133,8 +134,8 @@ func sortWorkers(workers []status.Worker, columns []column[status.Worker], by st
 	}
 }
 
-// replies says how many replies of each class there have been: "2xx 1,234".
-func replies(f status.Figures) string {
+// responses lists the responses of each class: "2xx 1,234".
+func responses(f status.Figures) string {
 	var parts []string
 	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
 		if n := f.Requests[class]; n > 0 {
@@ -144,13 +145,13 @@ func replies(f status.Figures) string {
 	return strings.Join(parts, ", ")
 }
 
-// trouble lists what went wrong, or is empty.
-func trouble(f status.Figures) string {
+// failures lists the counters of what went wrong, "" if all are zero.
+func failures(f status.Figures) string {
 	var parts []string
 	for _, c := range []struct {
 		n    uint64
 		name string
-	}{{f.Cut, "cut"}, {f.Timeouts, "timeouts"}, {f.Drops, "drops"}, {f.LogLost, "log lines lost"}} {
+	}{{f.Truncated, "truncated"}, {f.TimedOut, "timed out"}, {f.Dropped, "dropped"}, {f.LogLost, "log lines lost"}} {
 		if c.n > 0 {
 			parts = append(parts, c.name+" "+human.Count(c.n))
 		}

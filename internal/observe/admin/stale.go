@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// vacate removes the file of a socket on which nobody listens, as a server
-// leaves it that was killed. Where somebody listens it returns errInUse, and
-// errNoSocket for any other kind of file; it leaves both alone.
-func vacate(path string) error {
+// removeStale removes the file of a socket without a listener, which a killed
+// server leaves behind. It returns errInUse if there is a listener and errNoSocket
+// for any other kind of file, and removes neither.
+func removeStale(path string) error {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
 	switch {
 	case err == unix.ENOENT && exists(filepath.Dir(path)):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at %s: %w", path, err)
+		return fmt.Errorf("stat %s: %w", path, err)
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
 		return errNoSocket
 	}
@@ -31,7 +31,7 @@ func vacate(path string) error {
 		return nil
 	case unix.ENOENT:
 		return nil
-	case nil, unix.EAGAIN, unix.EPROTOTYPE: // a full queue, a socket of another type: there is somebody
+	case nil, unix.EAGAIN, unix.EPROTOTYPE: // connected, a full queue, a socket of another type
 		return errInUse
 	default:
 		return fmt.Errorf("connect to %s: %w", path, err)
@@ -43,7 +43,7 @@ func exists(dir string) bool {
 	return err == nil
 }
 
-// probe connects, does not wait, and hangs up.
+// probe connects without waiting, and closes the connection.
 func probe(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -53,11 +53,11 @@ func probe(path string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
 
-// lockDirectory keeps two servers that start at once from each taking the
-// other's new socket, between its bind(2) and listen(2), for one that was left
-// behind. The lock is on the directory, so that nothing of it stays. Others
-// lock directories for their own reasons: then it goes on without after a
-// second, as it does where it may not open the directory.
+// lockDirectory keeps two servers that start at the same time from taking each
+// other's socket, between bind(2) and listen(2), for a stale one. It locks the
+// directory, so no lock file stays behind. Without permission to open the
+// directory, or if another program holds its lock for a second, it continues
+// without the lock.
 func lockDirectory(path string) (unlock func()) {
 	const attempts, pause = 20, 50 * time.Millisecond
 	dir, err := os.Open(filepath.Dir(path))
