@@ -47,7 +47,8 @@ func Binary(name string) string { return filepath.Join(dirs.programs, name) }
 // buildPrograms brings the programs of a kind up to date in bin/KIND, which
 // takes no time where they are, and copies them into a directory. Packages that
 // are tested at the same time take turns.
-func buildPrograms(into, kind string, flags ...string) error {
+// The command is that of a build but for the directory and the packages.
+func buildPrograms(into, kind string, command ...string) error {
 	root, err := root()
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func buildPrograms(into, kind string, flags ...string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", shared, err)
 	}
-	if err := compile(shared+"/", append(flags, "phalanx/cmd/master", "phalanx/cmd/worker")...); err != nil {
+	if err := build(root, append(command, shared+"/", "./cmd/master", "./cmd/worker")...); err != nil {
 		return err
 	}
 	for _, name := range []string{"master", "worker"} {
@@ -79,11 +80,12 @@ func buildPrograms(into, kind string, flags ...string) error {
 	return nil
 }
 
-// compile runs go build.
-func compile(to string, args ...string) error {
-	build := exec.Command("go", append([]string{"build", "-o", to}, args...)...)
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
+// build runs a command in a directory.
+func build(dir string, command ...string) error {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
 	}
 	return nil
 }
@@ -105,7 +107,7 @@ func root() (string, error) {
 func RaceBuilt(t *testing.T) (dir string) {
 	t.Helper()
 	dir = OpenDir(t)
-	if err := buildPrograms(dir, "race", "-race"); err != nil {
+	if err := buildPrograms(dir, "race", "go", "build", "-race", "-o"); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -116,7 +118,7 @@ func RaceBuilt(t *testing.T) (dir string) {
 func Program(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(OpenDir(t), name)
-	if err := compile(path, "./testdata/"+name); err != nil {
+	if err := build("", "go", "build", "-o", path, "./testdata/"+name); err != nil {
 		t.Fatal(err)
 	}
 	return path

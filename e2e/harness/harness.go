@@ -29,7 +29,7 @@ func run(m *testing.M) int {
 		err = enclose()
 	}
 	if err == nil {
-		err = buildPrograms(dirs.programs, "test")
+		err = buildPrograms(dirs.programs, "test", "sh", "scripts/build.sh")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,93 @@
+package pool
+
+import (
+	"debug/elf"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestBareRoot gives the pool a root directory that holds nothing but the two
+// programs and what they are told to read: no /proc, no /dev, no /etc. It does
+// all that it does elsewhere.
+func TestBareRoot(t *testing.T) {
+	t.Parallel()
+	root := harness.Copies(t, "master", "worker")
+	harness.Write(t, filepath.Join(root, "site", "index.html"), []byte("front"))
+	config, log := filepath.Join(root, "config"), filepath.Join(root, "log")
+	harness.Write(t, config, []byte("workers = 2\naccess-log = /log\n"))
+	before := []string{"chroot", root}
+	if os.Geteuid() != 0 {
+		before = []string{"unshare", "--map-root-user", "--root=" + root}
+	}
+	s := harness.ServeAs(t, harness.Plan{
+		Before: before, Binary: "/master",
+		Args: append(harness.Verbosely("/site"), "--config", "/config", "--admin", "/admin.sock"),
+	})
+	s.MustServe("/", "front")
+	old := s.AwaitWorkers(2)
+	harness.Kill(t, old[0], syscall.SIGKILL)
+	old = append(s.AwaitWorkers(2, old[0]), old...)
+	harness.Await(t, 5*time.Second, "the request in the access log", func() bool {
+		text, err := os.ReadFile(log)
+		return err == nil && strings.Count(string(text), "\n") == 1
+	})
+
+	// A reload without the access log, in whose place nothing is opened.
+	harness.Write(t, config, []byte("workers = 2\n"))
+	s.Signal(syscall.SIGHUP)
+	old = append(s.AwaitWorkers(2, old...), old...)
+	s.MustServe("/", "front")
+	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("the access log that was switched off: %q, %v", text, err)
+	}
+
+	s.Signal(syscall.SIGUSR2)
+	s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
+		return len(harness.WithMessage(all, "upgraded")) == 1
+	})
+	s.AwaitWorkers(2, old...)
+	s.MustServe("/", "front")
+	endpoint := harness.EndpointAt(t, filepath.Join(root, "admin.sock"))
+	endpoint.MustSay("/readyz", 200, "serving")
+	if code, text, err := endpoint.Ask("GET", "/metrics"); err != nil || code != 200 || !strings.Contains(text, "\nphalanx_ready 1\n") {
+		t.Errorf("metrics: %d, %v, %.200q", code, err, text)
+	}
+	s.Stop(5 * time.Second)
+}
+
+// TestBinaries looks at what is installed: it needs no interpreter, has no
+// symbol table and names no directory of the machine it was built on.
+func TestBinaries(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"master", "worker"} {
+		f, err := elf.Open(harness.Binary(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if f.Section(".interp") != nil {
+			t.Errorf("%s needs a dynamic linker", name)
+		}
+		if _, err := f.Symbols(); !errors.Is(err, elf.ErrNoSymbols) {
+			t.Errorf("%s has a symbol table (%v)", name, err)
+		}
+		text, err := os.ReadFile(harness.Binary(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if root := filepath.Dir(filepath.Dir(here)); strings.Contains(string(text), root+"/") {
+			t.Errorf("%s names %s", name, root)
+		}
+	}
+}
