@@ -59,7 +59,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	defer c.Stop()
 	defer mute() // before that
 	if opts.EventLoop() {
-		if err := channel.Send(ipc.Heir{}); err != nil {
+		if err := channel.Send(ipc.CanHandOver{}); err != nil {
 			return err
 		}
 	}

@@ -70,7 +70,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 		cfg := config(opts, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
 		cfg.Log = journal(opts, log)
-		return netpoll.New(cfg).Run(ipc.ListenFD, c.Drain())
+		return netpoll.New(cfg).Run(ipc.ListenFD, c.Orders())
 	}
 	cache := site.NewCache(root, time.Duration(opts.FileCache))
 	defer cache.Close()
@@ -90,7 +90,7 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	if err != nil {
 		return err
 	}
-	return loop.Run(ipc.ListenFD, c.Drain())
+	return loop.Run(ipc.ListenFD, c.Orders())
 }
 
 // counters maps this worker's row of the scoreboard, or makes one that nobody
@@ -119,15 +119,10 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 
 func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
 	return serve.Config{
-		Conn:     website.Config(opts.Options, files),
-		Recv:     int(opts.Recv),
-		Leave:    c.Leaving,
-		Report:   c.Report,
-		Legacies: c.Legacies(),
-		Heirs:    c.Heirs(),
-		Finish:   c.Finish(),
-		Looks:    c.Looks(),
-		Verbose:  opts.Verbose > 0,
+		Conn:    website.Config(opts.Options, files),
+		Recv:    int(opts.Recv),
+		Report:  c.Report,
+		Verbose: opts.Verbose > 0,
 	}
 }
 

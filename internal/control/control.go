@@ -1,8 +1,8 @@
 // Package control is the worker's half of the control channel. A [Control]
-// turns what the master says, by message, by signal or by its death, into
-// channels, and the first reason to end into a [serve.Leaving]: whatever comes
-// after it changes nothing. The other way go the signs of life, the wish to be
-// replaced, both from a [Watcher], and what a drain still has to do.
+// translates what the master says, by message, by signal or by its death, into
+// orders for the engine, in the order in which it comes and in one place. The
+// other way go the signs of life, the wish to be replaced, both from a
+// [Watcher], and what a drain still has to do.
 // It registers no signal and opens no socket: those are handed to it.
 package control
 
@@ -35,33 +35,23 @@ const grantTime = 50 * time.Millisecond
 // [Control.Stop].
 type Control struct {
 	Config
-	channel  *ipc.Channel
-	granted  chan struct{} // the master lets requests be taken
-	drain    chan struct{} // it is time to end
-	stopped  chan struct{} // nobody looks any more
-	once     sync.Once     // closes drain
-	ending   sync.Once     // closes finish
-	leaving  serve.Leaving // how; written before drain is closed
-	finish   chan struct{} // what was to be given away is to end
-	legacies chan int      // bequests on which other workers' connections come
-	heirs    chan int      // and on which this one's go
-	looks    chan chan<- []serve.Seen
-	readers  sync.WaitGroup
+	channel *ipc.Channel
+	orders  serve.Orders
+	granted chan struct{} // closed when the master lets requests be taken
+	drained chan struct{} // closed when a drain has been ordered
+	readers sync.WaitGroup
+
+	// mu is held while one event is translated, so that the orders are queued in
+	// the order of the events.
+	mu       sync.Mutex
+	allowed  bool // granted is closed
+	draining bool // a drain has been ordered
+	last     bool // and that nobody will come to take anything over
 }
 
 // New begins to listen to the master. The channel stays the caller's.
 func New(channel *ipc.Channel, cfg Config) *Control {
-	c := &Control{
-		Config:   cfg,
-		channel:  channel,
-		granted:  make(chan struct{}),
-		drain:    make(chan struct{}),
-		stopped:  make(chan struct{}),
-		finish:   make(chan struct{}),
-		legacies: make(chan int),
-		heirs:    make(chan int),
-		looks:    make(chan chan<- []serve.Seen),
-	}
+	c := &Control{Config: cfg, channel: channel, granted: make(chan struct{}), drained: make(chan struct{})}
 	c.readers.Go(c.listen)
 	c.readers.Go(c.receive)
 	return c
@@ -73,10 +63,10 @@ func (c *Control) Await() bool {
 	select {
 	case <-c.granted:
 		return true
-	case <-c.drain:
+	case <-c.drained:
 	}
 	// What the master said before its signal may not have been read yet: this
-	// worker may have been given the connections of another.
+	// worker may have been handed the connections of another.
 	select {
 	case <-c.granted:
 		return true
@@ -85,105 +75,117 @@ func (c *Control) Await() bool {
 	}
 }
 
-// Drain is closed when it is time to end.
-func (c *Control) Drain() <-chan struct{} { return c.drain }
-
-// Leaving returns how this worker is to go, once Drain is closed.
-func (c *Control) Leaving() serve.Leaving { return c.leaving }
-
-// Legacies delivers bequests on which other workers' connections come. The
-// descriptors are the receiver's to close.
-func (c *Control) Legacies() <-chan int { return c.legacies }
-
-// Heirs delivers bequests on which this worker's connections go. The descriptors
-// are the receiver's to close.
-func (c *Control) Heirs() <-chan int { return c.heirs }
-
-// Finish is closed when nobody will come to take what is being given away.
-func (c *Control) Finish() <-chan struct{} { return c.finish }
+// Orders are those for the engine. Whoever takes them ends them.
+func (c *Control) Orders() *serve.Orders { return &c.orders }
 
 func (c *Control) listen() {
 	for range c.Signals {
-		// The master's own signal comes when it has made the socket refuse
-		// connections: then nobody takes it over.
-		if !c.begin(func() { c.announce(); c.leaving.Kept = !c.Refusing() }) {
-			c.end()
-		}
+		c.signalled()
 	}
 }
 
-// receive ends with the channel: then the master is gone, and nobody would
-// ever tell this worker to drain.
+// receive ends with the channel.
 func (c *Control) receive() {
-	grant := sync.OnceFunc(func() { close(c.granted) })
 	for {
 		m, fd, err := c.channel.ReceiveFile()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded): // by stop
-			return
-		case err == io.EOF:
-			if !c.begin(c.bequeath) {
-				c.end()
-			}
-			return
-		case err != nil:
-			c.begin(func() { c.announce(); c.leaving.Kept = true })
+		if errors.Is(err, os.ErrDeadlineExceeded) { // by Stop
 			return
 		}
-		switch m := m.(type) {
-		case ipc.Serve:
-			grant()
-		case ipc.Show:
-			if fd >= 0 {
-				c.readers.Go(func() { c.show(m.ID, fd) })
-			}
-			continue
-		case ipc.Adopt:
-			c.pass(c.legacies, fd)
-			continue
-		case ipc.Retire:
-			c.begin(func() { c.leaving = serve.Leaving{Kept: !m.Queue, Steered: m.Queue, Giving: fd >= 0} })
-			c.pass(c.heirs, fd)
-			continue
+		if err != nil {
+			c.lost(err)
+			return
 		}
-		if fd >= 0 {
-			syscall.Close(fd)
-		}
+		c.told(m, fd)
 	}
 }
 
-// pass hands a bequest to the loop, unless that has ended.
-func (c *Control) pass(to chan<- int, fd int) {
-	if fd < 0 {
-		return
+// told translates a message; fd is the descriptor that came with it, or -1.
+func (c *Control) told(m ipc.Message, fd int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch m := m.(type) {
+	case ipc.Serve:
+		if !c.allowed {
+			c.allowed = true
+			close(c.granted)
+		}
+	case ipc.Drain:
+		if !c.draining {
+			c.drain(serve.Drain{Kept: !m.Queue, Steered: m.Queue, HandOver: fd >= 0})
+		}
+		if fd >= 0 {
+			c.orders.Put(serve.HandOver{FD: fd})
+			return
+		}
+	case ipc.TakeOver:
+		if fd >= 0 {
+			c.orders.Put(serve.TakeOver{FD: fd})
+			return
+		}
+	case ipc.Show:
+		if fd >= 0 {
+			list := make(chan []serve.Seen, 1)
+			c.orders.Put(serve.List{Reply: list})
+			c.readers.Go(func() { c.show(m.ID, fd, list) })
+			return
+		}
 	}
-	select {
-	case to <- fd:
-	case <-c.stopped:
+	if fd >= 0 {
 		syscall.Close(fd)
 	}
 }
 
-// begin begins to drain, if that has not begun for another reason, after
-// what this one asks for: until then the listening socket is certainly open. It
-// returns false if it had begun.
-func (c *Control) begin(first func()) (begun bool) {
-	c.once.Do(func() {
-		first()
-		close(c.drain)
-		begun = true
-	})
-	return begun
+// signalled translates a signal. The master's own comes when it has made the
+// listening socket refuse connections: then nobody takes it over.
+func (c *Control) signalled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		c.drain(serve.Drain{})
+		return
+	}
+	c.announce()
+	c.drain(serve.Drain{Kept: !c.Refusing()})
+}
+
+// lost translates the end of the channel: nobody would ever tell this worker to
+// drain. Without a master there is no other worker to take the listening socket
+// over: what would come too late for this one is not let in. If that cannot be
+// had, a client may be reset. A master that cannot be understood is not gone.
+func (c *Control) lost(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == io.EOF && !c.draining:
+		_ = c.Refuse()
+		c.drain(serve.Drain{})
+	case err == io.EOF:
+		c.drain(serve.Drain{})
+	case !c.draining:
+		c.announce()
+		c.drain(serve.Drain{Kept: true})
+	}
+}
+
+// drain orders a drain, once, and once more that nobody will come to take
+// anything over. Until the first is taken the listening socket is certainly open.
+func (c *Control) drain(how serve.Drain) {
+	if c.last {
+		return
+	}
+	c.last = how.Last()
+	c.orders.Put(how)
+	if !c.draining {
+		c.draining = true
+		close(c.drained)
+	}
 }
 
 // Report tells the master what is left to do: connections, and bytes of their
 // responses. If it cannot be told now, it is told a second later.
 func (c *Control) Report(connections int, bytes int64) {
-	_ = c.channel.Send(ipc.Left{Connections: connections, Bytes: bytes})
+	_ = c.channel.Send(ipc.Remaining{Connections: connections, Bytes: bytes})
 }
-
-// end is for when nobody will come to take what is being given away.
-func (c *Control) end() { c.ending.Do(func() { close(c.finish) }) }
 
 // announce tells the master that this worker drains, so that another takes
 // its slot. If the signal was the master's own, it knows. If it cannot be
@@ -192,17 +194,10 @@ func (c *Control) announce() {
 	_ = c.channel.Send(ipc.Draining{})
 }
 
-// bequeath is for when there will be no other worker to take the listening
-// socket over: what would come too late for this one is not let in. If that
-// cannot be had, a client may be reset.
-func (c *Control) bequeath() {
-	_ = c.Refuse()
-}
-
 // Stop ends both readers, once Signals is closed; the channel stays open, since
 // its end tells the master that this process is gone.
 func (c *Control) Stop() {
-	close(c.stopped)
+	c.orders.End()
 	c.channel.SetReadDeadline(time.Unix(1, 0))
 	c.readers.Wait()
 }

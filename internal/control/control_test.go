@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/ipc"
+	"phalanx/internal/serve"
 )
 
 // bench is a Control without a worker, and the master's end of its channel.
@@ -18,7 +19,8 @@ type bench struct {
 	signals chan os.Signal
 	master  *ipc.Channel
 	end     *os.File // the worker's end, for what no channel would send
-	refused int      // read once drain is closed
+	refused int      // read once a drain has been ordered
+	woken   chan struct{}
 }
 
 func newBench(t *testing.T) *bench {
@@ -48,12 +50,42 @@ func newBench(t *testing.T) *bench {
 			return errors.New("not to be had")
 		},
 	})
+	b.woken = make(chan struct{}, 1)
+	b.Orders().Start(func() {
+		select {
+		case b.woken <- struct{}{}:
+		default:
+		}
+	})
 	t.Cleanup(func() {
 		master.Close()
 		b.end.Close()
 		channel.Close()
 	})
 	return b
+}
+
+// next waits for an order.
+func (b *bench) next(t *testing.T) serve.Order {
+	t.Helper()
+	for {
+		if o, ok := b.Orders().Take(); ok {
+			return o
+		}
+		select {
+		case <-b.woken:
+		case <-time.After(10 * time.Second):
+			t.Fatal("no order comes")
+		}
+	}
+}
+
+// want waits for an order and compares it.
+func (b *bench) want(t *testing.T, want serve.Order) {
+	t.Helper()
+	if got := b.next(t); got != want {
+		t.Fatalf("the order is %#v, want %#v", got, want)
+	}
 }
 
 // stop ends it as its worker does.
@@ -97,13 +129,17 @@ func TestDrainBySignal(t *testing.T) {
 	for range 3 {
 		b.signals <- syscall.SIGINT
 	}
-	<-b.Drain()
+	b.want(t, serve.Drain{Kept: true})
+	b.want(t, serve.Drain{})
 	if got := b.said(t); len(got) != 1 || got[0] != (ipc.Draining{}) {
 		t.Errorf("the master heard %v, want that it drains", got)
 	}
 	b.dies() // which changes nothing any more
 	close(b.signals)
 	b.readers.Wait()
+	if o, ok := b.Orders().Take(); ok {
+		t.Errorf("another order: %#v", o)
+	}
 	if b.refused > 0 {
 		t.Error("new connections are refused")
 	}
@@ -114,7 +150,7 @@ func TestDrainBySignal(t *testing.T) {
 func TestAwait(t *testing.T) {
 	b := newBench(t)
 	b.signals <- syscall.SIGINT
-	<-b.Drain()
+	<-b.drained
 	if b.Await() {
 		t.Error("requests may be taken")
 	}
@@ -122,7 +158,7 @@ func TestAwait(t *testing.T) {
 
 	b = newBench(t)
 	b.signals <- syscall.SIGINT
-	<-b.Drain()
+	<-b.drained
 	if err := b.master.Send(ipc.Serve{}); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +173,7 @@ func TestAwait(t *testing.T) {
 func TestDrainByDeath(t *testing.T) {
 	b := newBench(t)
 	b.dies()
-	<-b.Drain()
+	b.want(t, serve.Drain{})
 	if b.refused != 1 {
 		t.Errorf("new connections were refused %d times, want once", b.refused)
 	}
@@ -150,7 +186,7 @@ func TestDrainByGarbage(t *testing.T) {
 	if _, err := b.end.Write([]byte("garbage")); err != nil {
 		t.Fatal(err)
 	}
-	<-b.Drain()
+	b.want(t, serve.Drain{Kept: true})
 	if got := b.said(t); b.refused > 0 || len(got) != 1 || got[0] != (ipc.Draining{}) {
 		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
 	}
@@ -162,62 +198,98 @@ func TestDrainByGarbage(t *testing.T) {
 func TestStop(t *testing.T) {
 	b := newBench(t)
 	b.stop()
-	select {
-	case <-b.Drain():
-		t.Error("it drains")
-	default:
+	if o, ok := b.Orders().Take(); ok {
+		t.Errorf("an order: %#v", o)
 	}
 	if got := b.said(t); b.refused > 0 || len(got) > 0 {
 		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
 	}
 }
 
-// Retired, it knows what to do with its connections and its queue, and says
-// nothing of draining: the master knows.
-func TestRetire(t *testing.T) {
+// Told to drain, it knows what to do with its connections and its queue, and
+// says nothing of draining: the master knows.
+func TestDrainByMessage(t *testing.T) {
 	for _, queue := range []bool{false, true} {
 		b := newBench(t)
-		giver, taker, err := ipc.Bequest()
+		from, to, err := ipc.Handover()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.master.SendFile(ipc.Retire{Queue: queue}, giver); err != nil {
+		if err := b.master.SendFile(ipc.Drain{Queue: queue}, from); err != nil {
 			t.Fatal(err)
 		}
-		unix.Close(giver)
-		unix.Close(<-b.Heirs())
-		<-b.Drain()
-		if b.Leaving().Kept == queue || b.Leaving().Steered != queue || !b.Leaving().Giving {
-			t.Errorf("queue %v: leaving is %+v", queue, b.Leaving())
-		}
-		if n, err := unix.Read(taker, make([]byte, 1)); n != 0 || err != nil {
+		unix.Close(from)
+		b.want(t, serve.Drain{Kept: !queue, Steered: queue, HandOver: true})
+		unix.Close(b.next(t).(serve.HandOver).FD)
+		if n, err := unix.Read(to, make([]byte, 1)); n != 0 || err != nil {
 			t.Errorf("the other end reads %d, %v, want the end", n, err)
 		}
-		unix.Close(taker)
+		unix.Close(to)
 		if got := b.said(t); len(got) > 0 {
 			t.Errorf("the master heard %v", got)
 		}
 		b.signals <- syscall.SIGINT // the pool ends meanwhile
-		<-b.Finish()
+		b.want(t, serve.Drain{})
 		b.stop()
 	}
 }
 
-// A bequest goes to the loop.
-func TestAdopt(t *testing.T) {
+// What the master says comes in the order in which it said it, its death last.
+func TestOrdersKeepTheirOrder(t *testing.T) {
 	b := newBench(t)
-	giver, taker, err := ipc.Bequest()
+	from, to, err := ipc.Handover()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.master.SendFile(ipc.Adopt{}, taker); err != nil {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Close(taker)
-	unix.Close(<-b.Legacies())
-	if err := ipc.Give(giver, []byte("x"), giver, -1); err != unix.EPIPE {
-		t.Errorf("giving to nobody: %v", err)
+	defer null.Close()
+	for _, said := range []struct {
+		m  ipc.Message
+		fd int
+	}{
+		{ipc.Show{ID: 1}, int(null.Fd())}, {ipc.TakeOver{}, to}, {ipc.Show{ID: 2}, int(null.Fd())},
+		{ipc.Drain{Queue: true}, from}, {ipc.Drain{}, from}, {ipc.Show{ID: 3}, int(null.Fd())},
+	} {
+		if err := b.master.SendFile(said.m, said.fd); err != nil {
+			t.Fatal(err)
+		}
 	}
-	unix.Close(giver)
+	unix.Close(from)
+	unix.Close(to)
+	b.dies()
+	list := func() { close(b.next(t).(serve.List).Reply) }
+	list()
+	unix.Close(b.next(t).(serve.TakeOver).FD)
+	list()
+	b.want(t, serve.Drain{Steered: true, HandOver: true})
+	unix.Close(b.next(t).(serve.HandOver).FD)
+	unix.Close(b.next(t).(serve.HandOver).FD)
+	list()
+	b.want(t, serve.Drain{})
+	if b.refused > 0 {
+		t.Error("new connections are refused though another worker takes them")
+	}
+	b.stop()
+}
+
+// A handover channel goes to the engine.
+func TestTakeOver(t *testing.T) {
+	b := newBench(t)
+	from, to, err := ipc.Handover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.master.SendFile(ipc.TakeOver{}, to); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(to)
+	unix.Close(b.next(t).(serve.TakeOver).FD)
+	if err := ipc.SendConnection(from, []byte("x"), from, -1); err != unix.EPIPE {
+		t.Errorf("handing over to nobody: %v", err)
+	}
+	unix.Close(from)
 	b.stop()
 }

@@ -12,25 +12,14 @@ import (
 	"phalanx/internal/serve"
 )
 
-// Looks delivers requests for a list of all connections; see [serve.Config].
-func (c *Control) Looks() <-chan chan<- []serve.Seen { return c.looks }
-
-// show has a list made and writes it into a file, which it closes. The making
-// is the loop's; the rest need not hold it up.
-func (c *Control) show(id uint32, fd int) {
+// show writes the list of all connections into a file, which it closes. The
+// making is the engine's; the rest need not hold it up.
+func (c *Control) show(id uint32, fd int, all <-chan []serve.Seen) {
 	file := os.NewFile(uintptr(fd), "list")
 	defer file.Close()
-	answer := make(chan []serve.Seen, 1)
-	select {
-	case c.looks <- answer:
-	case <-c.stopped:
-		return
-	}
-	var seen []serve.Seen
-	select {
-	case seen = <-answer:
-	case <-c.stopped:
-		return
+	seen, ok := <-all
+	if !ok {
+		return // the engine has ended
 	}
 	list := listed(seen)
 	list.Slot, list.PID = c.Slot, os.Getpid()

@@ -56,7 +56,7 @@ func Watch(channel *ipc.Channel, beat time.Duration, limit Limits, requests func
 				reason := limit.exceeded(int64(requests()), memory)
 				if reason != "" && time.Since(asked) >= askEvery {
 					asked = time.Now()
-					_ = w.channel.Send(ipc.Tired{Reason: reason}) // a master that is gone needs no news
+					_ = w.channel.Send(ipc.Recycle{Reason: reason}) // a master that is gone needs no news
 				}
 			})
 		})

@@ -50,7 +50,7 @@ func TestWatch(t *testing.T) {
 		switch m := m.(type) {
 		case ipc.Alive:
 			alive++
-		case ipc.Tired:
+		case ipc.Recycle:
 			if tired++; m.Reason != "100 requests" {
 				t.Errorf("tired after %q", m.Reason)
 			}

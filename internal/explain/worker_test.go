@@ -85,10 +85,11 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drain, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- loop.Run(fd, drain) }()
+	var orders serve.Orders
+	done := make(chan error, 1)
+	go func() { done <- loop.Run(fd, &orders) }()
 	defer func() {
-		close(drain)
+		orders.Put(serve.Drain{})
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

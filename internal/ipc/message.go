@@ -34,22 +34,21 @@ type Failed struct {
 // Serve tells the worker to begin to take requests.
 type Serve struct{}
 
-// Draining tells the master that the worker takes no more connections and
-// ends when those it has do.
+// Draining tells the master that the worker drains without having been told so.
 type Draining struct{}
 
-// Heir tells the master, before Ready, that the worker can take over the
+// CanHandOver tells the master, before Ready, that the worker can take over the
 // connections of another, and hand its own over.
-type Heir struct{}
+type CanHandOver struct{}
 
-// Adopt, with a descriptor, tells the worker to take over the connections that
-// come on that channel, until it ends; see [Bequest].
-type Adopt struct{}
+// TakeOver, with a descriptor, tells the worker to take over the connections that
+// come on that channel, until it ends; see [Handover].
+type TakeOver struct{}
 
-// Retire tells the worker to end without a client noticing: another serves in
-// its place. With a descriptor, that is the channel on which its connections
-// are handed over; what cannot be handed over is finished first.
-type Retire struct {
+// Drain tells the worker to drain: another serves in its place. With a
+// descriptor, that is the handover channel for its connections; what cannot be
+// handed over is finished first.
+type Drain struct {
 	// Queue says that nobody takes the listening socket over: what is on its way
 	// to it is for this worker.
 	Queue bool
@@ -58,13 +57,14 @@ type Retire struct {
 // Alive tells the master, from inside the serving loop, that it goes round.
 type Alive struct{}
 
-// Tired asks the master for a replacement.
-type Tired struct {
+// Recycle asks the master to replace the worker.
+type Recycle struct {
 	Reason string // for the log
 }
 
-// Left tells the master, each second while the worker ends, what is left to do.
-type Left struct {
+// Remaining tells the master, each second while the worker drains, what is left
+// to do.
+type Remaining struct {
 	Connections int   // 0 to 2^31-1
 	Bytes       int64 // of replies whose length is known, not negative
 }
@@ -82,18 +82,18 @@ type Shown struct {
 
 // The first byte of a message.
 const (
-	kindReady    = 1
-	kindFailed   = 2
-	kindServe    = 3
-	kindDraining = 4
-	kindHeir     = 5
-	kindAdopt    = 6
-	kindRetire   = 7
-	kindAlive    = 8
-	kindTired    = 9
-	kindLeft     = 10
-	kindShow     = 11
-	kindShown    = 12
+	kindReady       = 1
+	kindFailed      = 2
+	kindServe       = 3
+	kindDraining    = 4
+	kindCanHandOver = 5
+	kindTakeOver    = 6
+	kindDrain       = 7
+	kindAlive       = 8
+	kindRecycle     = 9
+	kindRemaining   = 10
+	kindShow        = 11
+	kindShown       = 12
 )
 
 // Encode appends the wire form of m to dst.
@@ -120,16 +120,16 @@ func (Draining) append(dst []byte) []byte {
 	return append(dst, kindDraining)
 }
 
-func (Heir) append(dst []byte) []byte  { return append(dst, kindHeir) }
-func (Adopt) append(dst []byte) []byte { return append(dst, kindAdopt) }
-func (Alive) append(dst []byte) []byte { return append(dst, kindAlive) }
+func (CanHandOver) append(dst []byte) []byte { return append(dst, kindCanHandOver) }
+func (TakeOver) append(dst []byte) []byte    { return append(dst, kindTakeOver) }
+func (Alive) append(dst []byte) []byte       { return append(dst, kindAlive) }
 
-func (m Retire) append(dst []byte) []byte {
+func (m Drain) append(dst []byte) []byte {
 	queue := byte(0)
 	if m.Queue {
 		queue = 1
 	}
-	return append(dst, kindRetire, queue)
+	return append(dst, kindDrain, queue)
 }
 
 func (m Show) append(dst []byte) []byte {
@@ -140,12 +140,12 @@ func (m Shown) append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, kindShown), m.ID)
 }
 
-func (m Tired) append(dst []byte) []byte {
-	return append(append(dst, kindTired), fit(m.Reason, MaxMessage-1)...)
+func (m Recycle) append(dst []byte) []byte {
+	return append(append(dst, kindRecycle), fit(m.Reason, MaxMessage-1)...)
 }
 
-func (m Left) append(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(append(dst, kindLeft), uint32(m.Connections))
+func (m Remaining) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, kindRemaining), uint32(m.Connections))
 	return binary.BigEndian.AppendUint64(dst, uint64(m.Bytes))
 }
 
@@ -179,16 +179,16 @@ func Decode(p []byte) (Message, error) {
 		return Ready{PID: int(pid), Version: string(body[4:])}, nil
 	case kind == kindFailed && len(body) >= 1:
 		return Failed{ExitCode: int(body[0]), Reason: string(body[1:])}, nil
-	case kind == kindTired:
-		return Tired{Reason: string(body)}, nil
-	case kind == kindLeft && len(body) == 12:
+	case kind == kindRecycle:
+		return Recycle{Reason: string(body)}, nil
+	case kind == kindRemaining && len(body) == 12:
 		connections, left := binary.BigEndian.Uint32(body), binary.BigEndian.Uint64(body[4:])
 		if connections > math.MaxInt32 || left > math.MaxInt64 {
-			return nil, fmt.Errorf("decode left message: %d connections and %d bytes are out of range", connections, left)
+			return nil, fmt.Errorf("decode remaining message: %d connections and %d bytes are out of range", connections, left)
 		}
-		return Left{Connections: int(connections), Bytes: int64(left)}, nil
-	case kind == kindRetire && len(body) == 1 && body[0] <= 1:
-		return Retire{Queue: body[0] == 1}, nil
+		return Remaining{Connections: int(connections), Bytes: int64(left)}, nil
+	case kind == kindDrain && len(body) == 1 && body[0] <= 1:
+		return Drain{Queue: body[0] == 1}, nil
 	case kind == kindShow && len(body) == 4:
 		return Show{ID: binary.BigEndian.Uint32(body)}, nil
 	case kind == kindShown && len(body) == 4:
@@ -209,10 +209,10 @@ func bare(kind byte) Message {
 		return Serve{}
 	case kindDraining:
 		return Draining{}
-	case kindHeir:
-		return Heir{}
-	case kindAdopt:
-		return Adopt{}
+	case kindCanHandOver:
+		return CanHandOver{}
+	case kindTakeOver:
+		return TakeOver{}
 	case kindAlive:
 		return Alive{}
 	}
@@ -221,7 +221,7 @@ func bare(kind byte) Message {
 
 // text returns the part of a message that is text, behind its fixed fields.
 func text(p []byte) []byte {
-	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindRetire: 2, kindLeft: 13, kindShow: 5, kindShown: 5}[p[0]]
+	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindDrain: 2, kindRemaining: 13, kindShow: 5, kindShown: 5}[p[0]]
 	return p[min(fixed, len(p)):]
 }
 

@@ -19,15 +19,15 @@ var golden = []struct {
 	{Failed{}, "\x02\x00"},
 	{Serve{}, "\x03"},
 	{Draining{}, "\x04"},
-	{Heir{}, "\x05"},
-	{Adopt{}, "\x06"},
-	{Retire{}, "\x07\x00"},
-	{Retire{Queue: true}, "\x07\x01"},
+	{CanHandOver{}, "\x05"},
+	{TakeOver{}, "\x06"},
+	{Drain{}, "\x07\x00"},
+	{Drain{Queue: true}, "\x07\x01"},
 	{Alive{}, "\x08"},
-	{Tired{Reason: "9 requests"}, "\x099 requests"},
+	{Recycle{Reason: "9 requests"}, "\x099 requests"},
 	{Show{ID: 259}, "\x0b\x00\x00\x01\x03"},
 	{Shown{ID: 1<<32 - 1}, "\x0c\xff\xff\xff\xff"},
-	{Left{Connections: 258, Bytes: 1<<40 + 3}, "\x0a\x00\x00\x01\x02\x00\x00\x01\x00\x00\x00\x00\x03"},
+	{Remaining{Connections: 258, Bytes: 1<<40 + 3}, "\x0a\x00\x00\x01\x02\x00\x00\x01\x00\x00\x00\x00\x03"},
 }
 
 func TestGolden(t *testing.T) {

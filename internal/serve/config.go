@@ -39,51 +39,10 @@ type Config struct {
 	Access *accesslog.Pen
 	// Row is where the worker counts; nil: nobody looks.
 	Row *scoreboard.Row
-	// Looks are requests for a list of all connections: the answer is sent into
-	// the channel, which must have room for it.
-	Looks <-chan chan<- []Seen
-	// Report is called each second while the worker ends, if not nil, with how
+	// Report is called each second while the worker drains, if not nil, with how
 	// many connections are left and how many bytes they still get. It does not
 	// wait.
 	Report func(connections int, bytes int64)
-	// Leave is asked once, when drain has been closed; nil stands for the zero
-	// Leaving.
-	Leave func() Leaving
-	// Legacies are bequests on which connections come from other workers, and
-	// Heirs those on which to give the connections away, one after the other when
-	// Leaving.Giving says so. Each is a descriptor that the event loop takes
-	// over; see package ipc. Nil: none ever come.
-	Legacies, Heirs <-chan int
-	// Finish, when it is closed, ends the giving: what is left is drained.
-	Finish <-chan struct{}
-}
-
-// Leaving is how a worker goes when it drains. The zero value is for the last
-// one, after which nobody listens any more.
-type Leaving struct {
-	Kept    bool // another worker has the listening socket, and what waits in its queue
-	Steered bool // the kernel sends new connections to others; what is on its way here is for this one
-	Giving  bool // the connections are for Config.Heirs, and are served until one has them
-}
-
-// Leaves asks Leave.
-func (c *Config) Leaves() Leaving {
-	if c.Leave == nil {
-		return Leaving{}
-	}
-	return c.Leave()
-}
-
-// Patience is for how long nothing must have arrived until the listening
-// socket is closed, and for how long altogether.
-func (v Leaving) Patience() (quietFor, most time.Duration) {
-	switch {
-	case v.Kept:
-		return 0, 0
-	case v.Steered:
-		return Deferred, Deferred
-	}
-	return Quiet, QuietMax
 }
 
 // InlineMax is the size in bytes up to which a body is copied behind its head

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -12,15 +13,11 @@ import (
 // A worker whose slot is closed waits for what may still be on its way to it,
 // which the kernel holds back for ten seconds; but no longer when the whole
 // server ends meanwhile.
-func TestFinishEndsThePatience(t *testing.T) {
+func TestLastDrainEndsTheWait(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		finish := make(chan struct{})
-		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-			cfg.Leave = func() serve.Leaving { return serve.Leaving{Steered: true} }
-			cfg.Finish = finish
-		})
+		s := servetest.Start(t, dir, run, nil)
 		answered := func() {
 			t.Helper()
 			c := s.Dial()
@@ -31,7 +28,7 @@ func TestFinishEndsThePatience(t *testing.T) {
 			c.Close()
 		}
 		answered() // it runs
-		s.Drain()
+		s.Order(serve.Drain{Steered: true})
 		// Longer than any last worker waits: this one goes on accepting.
 		for began := time.Now(); time.Since(began) < 2*serve.QuietMax; {
 			answered()
@@ -44,7 +41,7 @@ func TestFinishEndsThePatience(t *testing.T) {
 		c := s.Dial()
 		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
 		began := time.Now()
-		close(finish)
+		s.Order(serve.Drain{})
 		if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
 			t.Errorf("what waited when it was told to finish: %s, %d bytes", res.Status, len(body))
 		}
@@ -56,19 +53,57 @@ func TestFinishEndsThePatience(t *testing.T) {
 	})
 }
 
-// Told to finish before it drains, a worker is as patient as the last one is.
-func TestFinishedBefore(t *testing.T) {
-	finish := make(chan struct{})
-	close(finish)
+// Orders are taken in the order in which they were given, however close they
+// follow each other: a worker that is told that it is the last one, before,
+// with or right after the order to drain, is as quick as the last one is.
+func TestOrdersKeepTheirOrder(t *testing.T) {
+	steered, last := serve.Drain{Steered: true}, serve.Drain{}
+	list := serve.List{Reply: make(chan []serve.Seen, 16)} // room for all of them
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
-			cfg.Leave = func() serve.Leaving { return serve.Leaving{Steered: true} }
-			cfg.Finish = finish
-		})
-		began := time.Now()
+		for name, orders := range map[string][]serve.Order{
+			"after":         {steered, last},
+			"before":        {last, steered},
+			"after a list":  {list, steered, last},
+			"between lists": {steered, list, last, list},
+		} {
+			for _, running := range []bool{false, true} {
+				fd, addr := servetest.Listen(t)
+				s := servetest.At(t, addr)
+				if running {
+					s = servetest.StartOn(t, t.TempDir(), fd, addr, run, nil)
+					c := s.Dial()
+					servetest.Send(t, c, servetest.Get("/", "Connection: close"))
+					servetest.Receive(t, bufio.NewReader(c))
+					c.Close()
+				}
+				s.Order(orders...)
+				if !running {
+					s.Serve(t.TempDir(), fd, run, nil)
+				}
+				began := time.Now()
+				s.Wait()
+				if took := time.Since(began); took > serve.Deferred/2 {
+					t.Errorf("%s: ended after %v", name, took)
+				}
+			}
+		}
+	})
+}
+
+// What nobody takes any more is given back: descriptors are closed, and who
+// waits for a list learns that there is none.
+func TestOrdersAfterTheEnd(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, t.TempDir(), run, nil)
 		s.Stop()
-		if took := time.Since(began); took < serve.Quiet || took > serve.Deferred/2 {
-			t.Errorf("ended after %v", took)
+		from, to, err := ipc.Handover()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists := make(chan []serve.Seen, 1)
+		s.Order(serve.List{Reply: lists}, serve.TakeOver{FD: to}, serve.HandOver{FD: from})
+		if _, ok := <-lists; ok {
+			t.Error("there is a list")
 		}
 	})
 }

@@ -82,8 +82,7 @@ func TestSeen(t *testing.T) {
 	servetest.Noise(t, filepath.Join(dir, "large"), 32<<20)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
-		looks := make(chan chan<- []serve.Seen)
-		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row, c.Looks = &row, looks })
+		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row = &row })
 		idle, half, busy := s.Dial(), s.Dial(), s.Dial()
 		servetest.Send(t, idle, servetest.Get("/none"))
 		servetest.Receive(t, bufio.NewReader(idle))
@@ -94,7 +93,7 @@ func TestSeen(t *testing.T) {
 		}
 		list := func() []serve.Seen {
 			answer := make(chan []serve.Seen, 1)
-			looks <- answer
+			s.Order(serve.List{Reply: answer})
 			all := <-answer
 			slices.SortFunc(all, func(a, b serve.Seen) int { return int(a.State) - int(b.State) })
 			return all

@@ -226,7 +226,7 @@ func TestDrain(t *testing.T) {
 		}
 		res, _ := servetest.Begin(t, active, "/f", 1000)
 		began := time.Now()
-		s.Drain()
+		s.Order(serve.Drain{})
 		s.UntilRefused()
 		servetest.Send(t, taken, servetest.Get("/small"))
 		if res, body := servetest.Receive(t, bufio.NewReader(taken)); !res.Close || len(body) != 10 {
@@ -267,7 +267,7 @@ func TestDrainTakesTheQueue(t *testing.T) {
 			clients = append(clients, c)
 		}
 		s := servetest.StartOn(t, dir, fd, addr, run, nil)
-		s.Drain()
+		s.Order(serve.Drain{})
 		for i, c := range clients {
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
 				t.Errorf("client %d: %s", i, res.Status)

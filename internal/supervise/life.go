@@ -106,13 +106,13 @@ func (p *pool) heard(w *worker, m ipc.Message) {
 	case ipc.Draining:
 		w.draining = true
 		p.release(w)
-	case ipc.Heir:
+	case ipc.CanHandOver:
 		w.heir = true
 	case ipc.Alive:
 		p.lives(w)
-	case ipc.Tired:
+	case ipc.Recycle:
 		p.tired(w, m)
-	case ipc.Left:
+	case ipc.Remaining:
 		p.remains(w, m)
 	case ipc.Shown:
 		p.listed(w, m)

@@ -24,7 +24,7 @@ type Remains struct {
 }
 
 // remains notes what a worker says of itself.
-func (p *pool) remains(w *worker, m ipc.Left) {
+func (p *pool) remains(w *worker, m ipc.Remaining) {
 	now := p.Now()
 	if since := now.Sub(w.leftAt).Seconds(); !w.leftAt.IsZero() && since > 0 {
 		w.rate = max(0, float64(w.left.Bytes-m.Bytes)/since)

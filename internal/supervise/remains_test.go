@@ -19,15 +19,15 @@ func TestRemains(t *testing.T) {
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
-		r.say(ipc.Left{Connections: 3, Bytes: 5000}, 0)
-		r.say(ipc.Left{Connections: 1}, 1)
+		r.say(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
+		r.say(ipc.Remaining{Connections: 1}, 1)
 		r.pass(waitEvery - time.Millisecond)
 		if len(told) > 0 {
 			t.Error("told within the first second")
 		}
 		r.die(1, Exit{})
 		r.pass(time.Millisecond)
-		r.say(ipc.Left{Connections: 2, Bytes: 4000}, 0)
+		r.say(ipc.Remaining{Connections: 2, Bytes: 4000}, 0)
 		r.pass(waitEvery)
 		want := [][]Remains{
 			{{Slot: 0, PID: 101, Connections: 3, Bytes: 5000}},

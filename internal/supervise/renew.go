@@ -51,7 +51,7 @@ func (p *pool) reloading(begun bool) {
 }
 
 // tired is told that a worker wants to be replaced.
-func (p *pool) tired(w *worker, m ipc.Tired) {
+func (p *pool) tired(w *worker, m ipc.Recycle) {
 	if p.phase != serving || w.slot.worker != w || w.slot.next != nil || slices.Contains(p.renewals, w.slot) {
 		return
 	}
@@ -161,7 +161,7 @@ const unneeded = "not needed any longer"
 func (p *pool) retire(old, heir *worker, queue bool) {
 	p.limit(old, queue)
 	if old.queue = queue; !old.canGive(heir) {
-		p.tell(old, ipc.Retire{Queue: queue})
+		p.tell(old, ipc.Drain{Queue: queue})
 		return
 	}
 	old.giving = true
@@ -171,14 +171,14 @@ func (p *pool) retire(old, heir *worker, queue bool) {
 // bequeath gives each of the two its end of a new channel, and with it the old
 // one its leave.
 func (p *pool) bequeath(old, heir *worker) {
-	giver, taker, err := ipc.Bequest()
+	giver, taker, err := ipc.Handover()
 	if err == nil {
 		defer unix.Close(giver)
 		defer unix.Close(taker)
-		err = heir.proc.SendFile(ipc.Adopt{}, taker)
+		err = heir.proc.SendFile(ipc.TakeOver{}, taker)
 	}
 	if err == nil {
-		err = old.proc.SendFile(ipc.Retire{Queue: old.queue}, giver)
+		err = old.proc.SendFile(ipc.Drain{Queue: old.queue}, giver)
 	}
 	if err != nil {
 		p.Log.Info().Int("slot", old.slot.index).Int("pid", old.pid).Err(err).Msg("connections not handed over")

@@ -13,7 +13,7 @@ import (
 
 // heirs makes workers that can hand their connections over, when they speak.
 func (r *rig) heirs(procs ...int) {
-	r.say(ipc.Heir{}, procs...)
+	r.say(ipc.CanHandOver{}, procs...)
 }
 
 // The new worker is ready before the old one is told to go, slot by slot.
@@ -27,15 +27,15 @@ func TestReload(t *testing.T) {
 		r.told(0, ipc.Serve{})
 		r.heirs(2)
 		r.hello(2)
-		r.told(2, ipc.Serve{}, ipc.Adopt{})
-		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.told(2, ipc.Serve{}, ipc.TakeOver{})
+		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.expect(4, "serving")
 		if !slices.Equal(r.slots, []int{0, 1, 0, 1}) {
 			t.Errorf("the slots filled are %v", r.slots)
 		}
 		r.hello(3) // which is no heir
 		r.told(3, ipc.Serve{})
-		r.told(1, ipc.Serve{}, ipc.Retire{})
+		r.told(1, ipc.Serve{}, ipc.Drain{})
 		r.die(0, Exit{})
 		r.die(1, Exit{})
 		r.expect(4, "serving")
@@ -100,11 +100,11 @@ func TestErrorNamesBinary(t *testing.T) {
 		r.say(ipc.Ready{PID: 102, Version: "2"}, 1)
 		r.signal(syscall.SIGHUP)
 		r.die(2, Exit{Code: 1})
-		r.say(ipc.Tired{Reason: "old"}, 0)
+		r.say(ipc.Recycle{Reason: "old"}, 0)
 		r.die(3, Exit{Code: 1})
 		r.signal(syscall.SIGHUP)
 		r.hello(4)
-		r.say(ipc.Tired{Reason: "old"}, 4)
+		r.say(ipc.Recycle{Reason: "old"}, 4)
 		r.die(5, Exit{Code: 1})
 		r.expect(6, "serving",
 			"worker /new/worker: no such file or directory"+cure+old,
@@ -156,7 +156,7 @@ func TestDeathDuringReload(t *testing.T) {
 				r.hello(2)
 				r.told(2, ipc.Serve{})
 				r.hello(3) // the reload goes on
-				r.told(1, ipc.Serve{}, ipc.Retire{})
+				r.told(1, ipc.Serve{}, ipc.Drain{})
 				r.die(1, Exit{})
 				r.signal(syscall.SIGINT)
 				r.die(0, Exit{})
@@ -180,7 +180,7 @@ func TestReloadTwice(t *testing.T) {
 			t.Errorf("the slots filled are %v", r.slots)
 		}
 		for _, i := range []int{0, 1, 2} {
-			r.told(i, ipc.Serve{}, ipc.Retire{})
+			r.told(i, ipc.Serve{}, ipc.Drain{})
 			r.die(i, Exit{})
 		}
 		r.signal(syscall.SIGINT)
@@ -217,14 +217,14 @@ func TestHangUp(t *testing.T) {
 func TestRecycle(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
-		r.say(ipc.Tired{Reason: "9 requests"}, 0)
-		r.say(ipc.Tired{Reason: "9 requests"}, 1)
+		r.say(ipc.Recycle{Reason: "9 requests"}, 0)
+		r.say(ipc.Recycle{Reason: "9 requests"}, 1)
 		r.expect(3, "serving") // one at a time
 		r.hello(2)
-		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.hello(3)
-		r.told(1, ipc.Serve{}, ipc.Retire{})
-		r.say(ipc.Tired{Reason: "again"}, 0) // which goes already
+		r.told(1, ipc.Serve{}, ipc.Drain{})
+		r.say(ipc.Recycle{Reason: "again"}, 0) // which goes already
 		r.expect(4, "serving")
 		r.die(0, Exit{})
 		r.die(1, Exit{})
@@ -285,11 +285,11 @@ func TestHeirDies(t *testing.T) {
 		r.heirs(1)
 		r.hello(1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
-		r.told(0, ipc.Serve{}, ipc.Retire{})
+		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.heirs(2)
 		r.hello(2)
-		r.told(0, ipc.Serve{}, ipc.Retire{}, ipc.Retire{})
-		r.told(2, ipc.Serve{}, ipc.Adopt{})
+		r.told(0, ipc.Serve{}, ipc.Drain{}, ipc.Drain{})
+		r.told(2, ipc.Serve{}, ipc.TakeOver{})
 		r.die(0, Exit{})
 		r.signal(syscall.SIGINT)
 		r.die(2, Exit{})
@@ -310,8 +310,8 @@ func TestHeirDiesAtOnce(t *testing.T) {
 		r.hello(2)
 		r.told(0, ipc.Serve{})
 		r.die(2, Exit{Signal: syscall.SIGKILL})
-		r.told(0, ipc.Serve{}, ipc.Retire{}) // to the worker of the other slot
-		r.told(1, ipc.Serve{}, ipc.Adopt{})
+		r.told(0, ipc.Serve{}, ipc.Drain{}) // to the worker of the other slot
+		r.told(1, ipc.Serve{}, ipc.TakeOver{})
 		r.signalled(0)
 		r.signal(syscall.SIGTERM)
 		for i := range r.procs {
@@ -332,8 +332,8 @@ func TestHeirDiesAtOnce(t *testing.T) {
 		r.told(0, ipc.Serve{})
 		r.heirs(2)
 		r.hello(2)
-		r.told(0, ipc.Serve{}, ipc.Retire{})
-		r.told(2, ipc.Serve{}, ipc.Adopt{})
+		r.told(0, ipc.Serve{}, ipc.Drain{})
+		r.told(2, ipc.Serve{}, ipc.TakeOver{})
 		r.signal(syscall.SIGTERM)
 		for i := range r.procs {
 			r.die(i, Exit{})

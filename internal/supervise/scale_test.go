@@ -69,8 +69,8 @@ func TestScale(t *testing.T) {
 		r.signal(syscall.SIGTTOU)
 		// New connections go elsewhere before the worker is told.
 		s.expect(t, "shrink 1", "steer [0]")
-		r.told(1, ipc.Serve{}, ipc.Retire{Queue: true})
-		r.told(0, ipc.Serve{}, ipc.Adopt{})
+		r.told(1, ipc.Serve{}, ipc.Drain{Queue: true})
+		r.told(0, ipc.Serve{}, ipc.TakeOver{})
 		r.die(1, Exit{})
 		s.expect(t, "release 1", "steer [0]")
 		r.signal(syscall.SIGTTOU)
@@ -128,7 +128,7 @@ func TestShrinkWaits(t *testing.T) {
 		s.expect(t)
 		r.hello(2)
 		s.expect(t, "shrink 1") // new connections already go to the other
-		r.told(2, ipc.Serve{}, ipc.Retire{Queue: true})
+		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
 		r.die(2, Exit{})

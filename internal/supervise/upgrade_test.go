@@ -84,9 +84,9 @@ func TestResume(t *testing.T) {
 			t.Errorf("the slots filled are %v", r.slots)
 		}
 		// One of the same version gives its connections away, the other drains.
-		r.told(0, ipc.Serve{}, ipc.Adopt{})
+		r.told(0, ipc.Serve{}, ipc.TakeOver{})
 		r.told(1, ipc.Serve{})
-		for pid, want := range map[int][]ipc.Message{11: {ipc.Retire{}}, 12: {ipc.Retire{}}, 13: nil} {
+		for pid, want := range map[int][]ipc.Message{11: {ipc.Drain{}}, 12: {ipc.Drain{}}, 13: nil} {
 			if got := old[pid].sent; !slices.Equal(got, want) {
 				t.Errorf("process %d was sent %v", pid, got)
 			}

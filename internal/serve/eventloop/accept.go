@@ -17,7 +17,7 @@ func (l *Loop) accept() error {
 		switch {
 		case errno == 0:
 			l.serve(l.newPeer(fd))
-			if l.leaving {
+			if l.draining {
 				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
 			}
 			if l.open >= l.maxClients {
@@ -37,40 +37,51 @@ func (l *Loop) accept() error {
 	return nil
 }
 
-// beginDrain gives the connections away, or lets each of them know. What has
-// been promised an answer is still taken (see serve.Quiet), unless another worker
-// will.
-func (l *Loop) beginDrain() {
-	how := l.cfg.Leaves()
-	l.leaving = true
+// drain begins to drain, or ends the waiting for who takes the connections over
+// and for what is on its way.
+func (l *Loop) drain(how serve.Drain) {
+	switch {
+	case !l.draining:
+		l.beginDrain(how)
+	case how.Last() && !l.how.Last():
+		l.finish()
+	}
+}
+
+// beginDrain leaves the connections to be handed over, or lets each of them
+// know. What has been promised an answer is still taken (see serve.Quiet),
+// unless another worker will.
+func (l *Loop) beginDrain(how serve.Drain) {
+	l.draining, l.how = true, how
 	if l.cfg.Report != nil {
 		l.reportAt = l.now.Mono
 	}
-	l.quietFor, l.quietMax = how.Patience()
+	l.quietFor, l.quietMax = how.Quiet()
 	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor; how.Kept {
 		l.closeListener()
 	}
-	if !how.Giving {
+	if !how.HandOver {
 		l.drainPeers()
 	}
 }
 
-// finish drains what was to be given away, and waits no longer for what is on
+// finish drains what was to be handed over, and waits no longer for what is on
 // its way than any last worker does.
 func (l *Loop) finish() {
-	l.quietFor, l.quietMax = serve.Quiet, serve.QuietMax
-	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+serve.Quiet
+	l.how = serve.Drain{}
+	l.quietFor, l.quietMax = l.how.Quiet()
+	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor
 	if l.listener < 0 {
 		l.closeAt = 0
 	}
-	l.disinherit()
-	if !l.draining {
+	l.endHandover()
+	if !l.told {
 		l.drainPeers()
 	}
 }
 
 func (l *Loop) drainPeers() {
-	l.draining = true
+	l.told = true
 	for _, p := range l.peers {
 		if p != nil {
 			p.conn.Drain(l.now)
@@ -112,7 +123,7 @@ func (l *Loop) pause(err error) {
 // acceptTimers ends a pause, and ends accepting when it is time.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
-		if l.full > 0 && l.open >= l.full && !l.leaving {
+		if l.full > 0 && l.open >= l.full && !l.draining {
 			l.resume = l.now.Mono + serve.AcceptPause // nobody has left yet
 			return
 		}

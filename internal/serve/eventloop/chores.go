@@ -28,9 +28,9 @@ func (l *Loop) beat() {
 	}
 }
 
-// lookAround surveys the connections, a while after something has happened.
-func (l *Loop) lookAround(active bool) {
-	l.stirred = false
+// surveyLater surveys the connections, a while after something has happened.
+func (l *Loop) surveyLater(active bool) {
+	l.dropped = false
 	switch {
 	case l.surveyAt == 0 && active:
 		l.surveyAt = l.now.Mono + serve.SurveyEvery
@@ -61,7 +61,7 @@ func (l *Loop) seen() []serve.Seen {
 	return all
 }
 
-// report says what is left to do before the loop ends.
+// report says what is left to do before the loop has drained.
 func (l *Loop) report() {
 	if l.reportAt == 0 || l.now.Mono < l.reportAt {
 		return

@@ -87,7 +87,7 @@ func (d *disk) start(wake int) {
 				d.mu.Lock()
 				d.done = append(d.done, job.peer)
 				d.mu.Unlock()
-				unix.Write(d.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+				signal(d.wake)
 			}
 		})
 	}

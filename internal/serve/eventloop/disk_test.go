@@ -78,13 +78,13 @@ func TestSlowDiskClientGoes(t *testing.T) {
 }
 
 // run serves with a loop.
-func run(cfg serve.Config, fd int, drain <-chan struct{}) error {
-	return changed(nil)(cfg, fd, drain)
+func run(cfg serve.Config, fd int, orders *serve.Orders) error {
+	return changed(nil)(cfg, fd, orders)
 }
 
 // changed serves with a loop that the test has changed.
 func changed(change func(*Loop)) servetest.Run {
-	return func(cfg serve.Config, fd int, drain <-chan struct{}) error {
+	return func(cfg serve.Config, fd int, orders *serve.Orders) error {
 		l, err := New(cfg)
 		if err != nil {
 			return err
@@ -92,7 +92,7 @@ func changed(change func(*Loop)) servetest.Run {
 		if change != nil {
 			change(l)
 		}
-		return l.Run(fd, drain)
+		return l.Run(fd, orders)
 	}
 }
 

@@ -23,14 +23,14 @@ func TestDrainedAloneLeavesTheSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(kept)
-	s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) { cfg.Leave = func() serve.Leaving { return serve.Leaving{Kept: true} } })
+	s := servetest.StartOn(t, dir, fd, addr, run, nil)
 	c := s.Dial()
 	servetest.Send(t, c, servetest.Get("/f"))
 	r := bufio.NewReader(c)
 	if _, err := r.Peek(1); err != nil {
 		t.Fatal(err)
 	}
-	s.Drain()
+	s.Order(serve.Drain{Kept: true})
 	if _, err := r.Peek(r.Size()); err != nil && err != bufio.ErrBufferFull {
 		t.Fatal(err)
 	}

@@ -14,43 +14,43 @@ import (
 	"phalanx/internal/serve"
 )
 
-// An event loop can give its connections to the loop of another worker and go,
-// without a client noticing. Those that cannot be frozen at the moment stay,
-// and are looked at again whenever they would wait.
+// An event loop can hand its connections over to the loop of another worker and
+// end, without a client noticing. Those that cannot be frozen at the moment
+// stay, and are looked at again whenever they would wait.
 
 const (
-	giveRetry = 2 * time.Millisecond // until a taker that is full is asked again
-	takeBatch = 64                   // connections taken in a turn
+	handoverRetry = 2 * time.Millisecond // until a channel that is full is tried again
+	takeOverBatch = 64                   // connections taken over in a turn
 )
 
-// heir is who takes this loop's connections over.
-type heir struct {
-	fd      int           // of the bequest; 0: there is none
-	retryAt time.Duration // it was full: when it is asked again; 0: it is not
+// handover is the channel on which this loop's connections go to another.
+type handover struct {
+	fd      int           // 0: there is none
+	retryAt time.Duration // it was full: when it is tried again; 0: it is not
 }
 
-// inherit begins to give, to another than before if there was one.
-func (l *Loop) inherit(fd int) {
-	l.disinherit()
-	if l.heir.fd = fd; l.draining {
-		l.disinherit()
+// handOverTo begins to hand over, to another than before if there was one.
+func (l *Loop) handOverTo(fd int) {
+	l.endHandover()
+	if l.to.fd = fd; l.told {
+		l.endHandover()
 	}
-	l.giveAll()
+	l.handOverAll()
 }
 
-func (l *Loop) giveAll() {
-	l.heir.retryAt = 0
+func (l *Loop) handOverAll() {
+	l.to.retryAt = 0
 	for _, p := range l.peers {
-		if p != nil && l.heir.fd > 0 && l.heir.retryAt == 0 {
-			l.give(p)
+		if p != nil && l.to.fd > 0 && l.to.retryAt == 0 {
+			l.handOver(p)
 		}
 	}
 }
 
-// give hands a peer over, if that is possible now, and reports whether it has
+// handOver hands a peer over, if that is possible now, and reports whether it has
 // gone.
-func (l *Loop) give(p *peer) bool {
-	if l.heir.fd == 0 || l.heir.retryAt != 0 || p.fetching || !p.conn.Movable() {
+func (l *Loop) handOver(p *peer) bool {
+	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || !p.conn.Movable() {
 		return false
 	}
 	file := -1
@@ -63,24 +63,24 @@ func (l *Loop) give(p *peer) bool {
 	if len(l.state) > ipc.MaxState {
 		return false
 	}
-	switch err := ipc.Give(l.heir.fd, l.state, int(p.fd), file); err {
+	switch err := ipc.SendConnection(l.to.fd, l.state, int(p.fd), file); err {
 	case nil:
-		l.given(p)
+		l.handedOver(p)
 		return true
 	case unix.EMSGSIZE: // larger than the kernel sends: it stays
 	case unix.EAGAIN, unix.ETOOMANYREFS, unix.ENOBUFS, unix.ENOMEM:
-		l.heir.retryAt = l.now.Mono + giveRetry
+		l.to.retryAt = l.now.Mono + handoverRetry
 	default:
 		// The master knows, and finds another.
 		l.cfg.Log.Info().Err(err).Int("connections", l.open).Msg("connections not taken over")
-		l.disinherit()
+		l.endHandover()
 	}
 	return false
 }
 
-// given forgets a peer that goes on elsewhere. Its socket stays open there, so
+// handedOver forgets a peer that goes on elsewhere. Its socket stays open there, so
 // that closing it here would leave it in the epoll instance.
-func (l *Loop) given(p *peer) {
+func (l *Loop) handedOver(p *peer) {
 	if p.watched {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 	}
@@ -93,16 +93,24 @@ func (l *Loop) given(p *peer) {
 	l.drop(p)
 }
 
-// disinherit ends the giving to the present heir.
-func (l *Loop) disinherit() {
-	if l.heir.fd > 0 {
-		unix.Close(l.heir.fd)
+// endHandover ends it: the other loop has received all that comes.
+func (l *Loop) endHandover() {
+	if l.to.fd > 0 {
+		unix.Close(l.to.fd)
 	}
-	l.heir = heir{}
+	l.to = handover{}
 }
 
-// legacy watches a channel on which connections come from another worker.
-func (l *Loop) legacy(fd int) {
+// endHandovers closes what is left of these channels when the loop ends.
+func (l *Loop) endHandovers() {
+	for len(l.from) > 0 {
+		l.closeFrom(l.from[0])
+	}
+	l.endHandover()
+}
+
+// takeOverFrom watches a channel on which connections come from another worker.
+func (l *Loop) takeOverFrom(fd int) {
 	if l.takeAt == 0 { // else with the others, after the pause
 		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
 			l.cfg.Log.Warn().Err(errno).Msg("connections of another worker not taken over")
@@ -110,28 +118,28 @@ func (l *Loop) legacy(fd int) {
 			return
 		}
 	}
-	l.legacies = append(l.legacies, fd)
+	l.from = append(l.from, fd)
 }
 
-// takeAll takes what has come from other workers. Out of descriptors, the loop
+// takeOverAll takes what has come from other workers. Out of descriptors, the loop
 // leaves them where they are for a moment.
-func (l *Loop) takeAll() {
+func (l *Loop) takeOverAll() {
 	paused := l.takeAt != 0
 	l.takeAt = 0
-	for _, fd := range slices.Clone(l.legacies) {
-		l.take(fd)
+	for _, fd := range slices.Clone(l.from) {
+		l.takeOver(fd)
 	}
-	if full := l.open >= l.maxClients && len(l.legacies) > 0; full {
+	if full := l.open >= l.maxClients && len(l.from) > 0; full {
 		l.takeAt = l.now.Mono + serve.AcceptPause
 	}
 	if (l.takeAt != 0) != paused {
-		l.watchLegacies(paused)
+		l.watchFrom(paused)
 	}
 }
 
-// watchLegacies asks epoll for news of all legacies, or for none.
-func (l *Loop) watchLegacies(wanted bool) {
-	for _, fd := range l.legacies {
+// watchFrom asks epoll for news of all these channels, or for none.
+func (l *Loop) watchFrom(wanted bool) {
+	for _, fd := range l.from {
 		// An end that is closed is news whatever is asked for, so that one has to
 		// be taken out.
 		if wanted {
@@ -142,19 +150,19 @@ func (l *Loop) watchLegacies(wanted bool) {
 	}
 }
 
-// take takes what has come from one, in a bounded portion.
-func (l *Loop) take(fd int) {
+// takeOver takes what has come on one, in a bounded portion.
+func (l *Loop) takeOver(fd int) {
 	if l.inbox == nil {
 		l.inbox = make([]byte, ipc.MaxState)
 	}
-	for range takeBatch {
+	for range takeOverBatch {
 		if l.open >= l.maxClients {
 			return
 		}
-		state, socket, file, err := ipc.Take(fd, l.inbox)
+		state, socket, file, err := ipc.ReceiveConnection(fd, l.inbox)
 		switch {
 		case err == nil:
-			l.adopt(state, socket, file)
+			l.restore(state, socket, file)
 		case err == unix.EAGAIN:
 			return
 		case errors.Is(err, ipc.ErrTruncated):
@@ -165,23 +173,23 @@ func (l *Loop) take(fd int) {
 			if err != io.EOF {
 				l.cfg.Log.Warn().Err(err).Msg("connections of another worker lost")
 			}
-			l.closeLegacy(fd)
+			l.closeFrom(fd)
 			return
 		}
 	}
 }
 
-func (l *Loop) closeLegacy(fd int) {
+func (l *Loop) closeFrom(fd int) {
 	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 	unix.Close(fd)
-	l.legacies = slices.DeleteFunc(l.legacies, func(known int) bool { return known == fd })
+	l.from = slices.DeleteFunc(l.from, func(known int) bool { return known == fd })
 }
 
-// adopt goes on with a connection of another worker.
-func (l *Loop) adopt(state []byte, socket, file int) {
+// restore goes on with a connection of another worker.
+func (l *Loop) restore(state []byte, socket, file int) {
 	var f conn.File
 	if file >= 0 {
-		f = &inherited{fd: file}
+		f = &begun{fd: file}
 	}
 	p := l.register(socket)
 	l.cfg.Row.Adopted.Add(1)
@@ -196,29 +204,29 @@ func (l *Loop) adopt(state []byte, socket, file int) {
 		return
 	}
 	p.log.Moved("connection taken over")
-	if l.draining {
+	if l.told {
 		p.conn.Drain(l.now)
 	}
 	p.step = conn.Flush // after what is unsent, whatever it has to send comes next
 	l.serve(p)
 }
 
-// inherited is a file whose sending was begun by another worker: all that is
+// begun is a file whose sending was begun by another worker: all that is
 // left of it is its descriptor.
-type inherited struct {
+type begun struct {
 	fd     int
 	entity proto.Entity
 }
 
-func (f *inherited) Fd() int               { return f.fd }
-func (f *inherited) Body() []byte          { return nil }
-func (f *inherited) Size() int64           { return 0 }
-func (f *inherited) Modified() proto.Time  { return proto.Time{} }
-func (f *inherited) ContentType() string   { return "" }
-func (f *inherited) Coding() proto.Coding  { return proto.Identity }
-func (f *inherited) Varies() bool          { return false }
-func (f *inherited) CacheControl() string  { return "" }
-func (f *inherited) Entity() *proto.Entity { return &f.entity }
-func (f *inherited) Close()                { unix.Close(f.fd) }
+func (f *begun) Fd() int               { return f.fd }
+func (f *begun) Body() []byte          { return nil }
+func (f *begun) Size() int64           { return 0 }
+func (f *begun) Modified() proto.Time  { return proto.Time{} }
+func (f *begun) ContentType() string   { return "" }
+func (f *begun) Coding() proto.Coding  { return proto.Identity }
+func (f *begun) Varies() bool          { return false }
+func (f *begun) CacheControl() string  { return "" }
+func (f *begun) Entity() *proto.Entity { return &f.entity }
+func (f *begun) Close()                { unix.Close(f.fd) }
 
-var _ conn.File = (*inherited)(nil)
+var _ conn.File = (*begun)(nil)

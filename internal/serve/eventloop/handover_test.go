@@ -20,17 +20,13 @@ import (
 // line is a row of loops on one listening socket, of which each takes over from
 // the one before. They serve a directory with a small file.
 type line struct {
-	t        *testing.T
-	dir      string
-	small    []byte
-	fd       int // of the listening socket
-	addr     string
-	last     *servetest.Server
-	legacies chan int // bequests to the last
-	heirs    chan int // and by it
-	finish   chan struct{}
-	giving   chan struct{}
-	guests   int // that have come
+	t      *testing.T
+	dir    string
+	small  []byte
+	fd     int // of the listening socket
+	addr   string
+	last   *servetest.Server
+	guests int // that have come
 }
 
 func newLine(t *testing.T) *line {
@@ -50,39 +46,28 @@ func (l *line) begin() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	giving := make(chan struct{}) // closed before a drain that gives away
-	legacies, heirs, finish := make(chan int), make(chan int), make(chan struct{})
-	l.last = servetest.StartOn(l.t, l.dir, fd, l.addr, run, func(cfg *serve.Config) {
-		cfg.Leave = func() serve.Leaving {
-			select {
-			case <-giving:
-				return serve.Leaving{Kept: true, Giving: true}
-			default:
-				return serve.Leaving{}
-			}
-		}
-		cfg.Legacies, cfg.Heirs, cfg.Finish = legacies, heirs, finish
-	})
-	l.legacies, l.heirs, l.finish, l.giving = legacies, heirs, finish, giving
+	l.last = servetest.StartOn(l.t, l.dir, fd, l.addr, run, nil)
 }
+
+// handsOver is how a loop drains whose connections another takes over.
+var handsOver = serve.Drain{Kept: true, HandOver: true}
 
 // succeed starts the next loop and lets the last one hand over to it. It
 // returns that one, which may have connections that stay a while.
 func (l *line) succeed() *servetest.Server {
 	l.t.Helper()
-	close(l.giving)
-	l.last.Drain()
+	l.last.Order(handsOver)
 	return l.succeedTo()
 }
 
-// succeedTo is succeed for a loop that has been told to go.
+// succeedTo is succeed for a loop that has been told to drain.
 func (l *line) succeedTo() *servetest.Server {
 	l.t.Helper()
-	old, heirs := l.last, l.heirs
+	old := l.last
 	l.begin()
-	giver, taker := newBequest(l.t)
-	l.legacies <- taker
-	heirs <- giver
+	from, to := newHandover(l.t)
+	l.last.Order(serve.TakeOver{FD: to})
+	old.Order(serve.HandOver{FD: from})
 	return old
 }
 
@@ -121,13 +106,13 @@ func (g *guest) ask() {
 	g.served()
 }
 
-func newBequest(t *testing.T) (giver, taker int) {
+func newHandover(t *testing.T) (from, to int) {
 	t.Helper()
-	giver, taker, err := ipc.Bequest()
+	from, to, err := ipc.Handover()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return giver, taker
+	return from, to
 }
 
 // Idle connections, more than the channel holds at once, go on as if nothing
@@ -253,16 +238,14 @@ func TestManyRangesStay(t *testing.T) {
 	l.last.Stop()
 }
 
-// When the taker is gone the connections are served on until there is another.
-func TestTakerGone(t *testing.T) {
+// When who takes over is gone the connections are served on until there is another.
+func TestHandOverToNobody(t *testing.T) {
 	l := newLine(t)
 	g := l.guest()
 	g.ask()
-	giver, taker := newBequest(t)
-	unix.Close(taker)
-	close(l.giving)
-	l.last.Drain()
-	l.heirs <- giver
+	from, to := newHandover(t)
+	unix.Close(to)
+	l.last.Order(handsOver, serve.HandOver{FD: from})
 	g.ask()
 	l.succeedTo().Wait()
 	g.ask()
@@ -271,13 +254,11 @@ func TestTakerGone(t *testing.T) {
 }
 
 // When nobody will come the connections end as in any drain.
-func TestFinish(t *testing.T) {
+func TestNobodyTakesOver(t *testing.T) {
 	l := newLine(t)
 	g := l.guest()
 	g.ask()
-	close(l.giving)
-	l.last.Drain()
-	close(l.finish)
+	l.last.Order(handsOver, serve.Drain{})
 	began := time.Now()
 	if n, err := g.r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("%d bytes, %v, want the end", n, err)
@@ -290,15 +271,15 @@ func TestFinish(t *testing.T) {
 }
 
 // Bytes that are no connection are refused, and do no harm.
-func TestForeignLegacy(t *testing.T) {
+func TestForeignBytesTakenOver(t *testing.T) {
 	l := newLine(t)
-	giver, taker := newBequest(t)
+	from, to := newHandover(t)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.legacies <- taker
-	if err := ipc.Give(giver, []byte("nonsense"), pair[0], -1); err != nil {
+	l.last.Order(serve.TakeOver{FD: to})
+	if err := ipc.SendConnection(from, []byte("nonsense"), pair[0], -1); err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(pair[0])
@@ -306,7 +287,7 @@ func TestForeignLegacy(t *testing.T) {
 		t.Errorf("read %d, %v, want the end", n, err)
 	}
 	unix.Close(pair[1])
-	unix.Close(giver)
+	unix.Close(from)
 	g := l.guest()
 	g.ask()
 	g.Close()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,7 +30,7 @@ type Loop struct {
 
 	epoll    int
 	listener int // -1 when there is nothing to accept any longer
-	wake     int // eventfd by which drain reaches the loop
+	wake     int // eventfd by which other goroutines wake the loop
 	events   []unix.EpollEvent
 	recv     []byte // received bytes, borrowed by one peer at a time
 	out      []byte // bytes to send, likewise
@@ -46,29 +45,28 @@ type Loop struct {
 	warned  time.Duration // when a lack of descriptors was last logged
 	closeAt time.Duration // when the listening socket is closed; 0: not yet known
 
-	heir     heir          // who takes the connections over
-	legacies []int         // channels on which others' connections come
+	orders   *serve.Orders
+	to       handover      // where the connections go
+	from     []int         // channels on which others' connections come
 	takeAt   time.Duration // when they are looked at again after a pause; 0: not paused
 	inbox    []byte        // what was received on one of them
-	state    []byte        // what is sent to the heir
+	state    []byte        // what is sent on the other
 	beatAt   time.Duration // when serve.Config.Beat is due
 	reportAt time.Duration // when serve.Config.Report is; 0: not
 	surveyAt time.Duration // when all connections are looked at; 0: not
-	stirred  bool          // some have ended since that was last thought of
+	dropped  bool          // some have ended since that was last thought of
 
-	drainedAt  time.Duration // when leaving began
-	quietFor   time.Duration // see serve.Leaving.Patience
+	how        serve.Drain   // how the loop drains, if draining
+	drainedAt  time.Duration // since when
+	quietFor   time.Duration // see serve.Drain.Quiet
 	quietMax   time.Duration
 	full       int           // connections at which the reserve of descriptors was reached; 0: not
 	maxClients int           // connections that leave a reserve of descriptors for files
 	tickAt     time.Duration // when serve.Config.Tick is due; 0: not
 	idle       bool          // the last raw wait brought nothing
 	unlogged   bool          // the reader of the log did not take all of it
-	drain      atomic.Bool   // told to drain; set by another goroutine
-	leaving    bool          // doing so
-	draining   bool          // and its connections know
-	arrived    chan arrival  // what the loop has not seen yet; one at a time
-	last       atomic.Bool   // told to finish; set by another goroutine
+	draining   bool          // told to drain
+	told       bool          // and the connections know
 }
 
 const (
@@ -92,7 +90,6 @@ func New(cfg serve.Config) (*Loop, error) {
 		out:    make([]byte, 0, serve.OutSize),
 
 		maxClients: serve.MaxClients(),
-		arrived:    make(chan arrival, 1),
 		disk:       disk{resident: resident, bring: bring},
 	}
 	l.clock.Start(&l.cfg.Conn)
@@ -119,94 +116,38 @@ func New(cfg serve.Config) (*Loop, error) {
 }
 
 // Run serves what arrives at the listening socket, a descriptor which it
-// takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue (see serve.Leaving), closes the socket, lets
-// every connection end, and returns.
-func (l *Loop) Run(listener int, drain <-chan struct{}) error {
+// takes over and which must not block, and obeys the orders until it has
+// drained: it takes what waits in the accept queue (see serve.Drain), closes the
+// socket, lets every connection end, and returns.
+func (l *Loop) Run(listener int, orders *serve.Orders) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer unix.Close(l.epoll)
-	l.listener = listener
+	defer unix.Close(l.wake)
+	l.listener, l.orders = listener, orders
 	defer l.closeListener()
+	defer orders.End()
 	for _, fd := range []int{l.listener, l.wake} {
 		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
 			return fmt.Errorf("watch descriptor: %w", errno)
 		}
 	}
 	l.disk.start(l.wake)
-	defer l.closeBequests()
-	stop := make(chan struct{})
-	watcher := make(chan struct{})
-	go l.watch(drain, stop, watcher)
+	defer l.disk.stop()
+	defer l.endHandovers()
+	orders.Start(func() { signal(l.wake) })
 	l.survey()
-	var err error
-	for err == nil && (l.listener >= 0 || l.open > 0 || len(l.legacies) > 0) {
-		err = l.turn()
-	}
-	close(stop)
-	<-watcher
-	l.disk.stop()
-	unix.Close(l.wake)
-	return err
-}
-
-// watch turns what comes on channels into events.
-func (l *Loop) watch(drain, stop <-chan struct{}, done chan<- struct{}) {
-	defer close(done)
-	for finish := l.cfg.Finish; ; {
-		var arrived arrival
-		select {
-		case <-drain:
-			drain = nil
-			l.drain.Store(true)
-		case <-finish:
-			finish = nil
-			l.last.Store(true)
-		case fd := <-l.cfg.Legacies:
-			arrived = arrival{fd: fd}
-		case fd := <-l.cfg.Heirs:
-			arrived = arrival{fd: fd, ours: true}
-		case look := <-l.cfg.Looks:
-			arrived = arrival{look: look}
-		case <-stop:
-			return
+	for l.listener >= 0 || l.open > 0 || len(l.from) > 0 {
+		if err := l.turn(); err != nil {
+			return err
 		}
-		if arrived != (arrival{}) {
-			select {
-			case l.arrived <- arrived: // the loop takes it in its next turn
-			case <-stop:
-				arrived.close()
-				return
-			}
-		}
-		unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
+	return nil
 }
 
-// closeBequests ends what is left of them when the loop ends.
-func (l *Loop) closeBequests() {
-	for len(l.legacies) > 0 {
-		l.closeLegacy(l.legacies[0])
-	}
-	select {
-	case a := <-l.arrived:
-		a.close()
-	default:
-	}
-	l.disinherit()
-}
-
-// arrival is what another goroutine has received for the loop.
-type arrival struct {
-	fd   int                 // of a bequest, or 0
-	ours bool                // to give on it
-	look chan<- []serve.Seen // who wants to see all connections, or nil
-}
-
-func (a arrival) close() {
-	if a.fd > 0 {
-		unix.Close(a.fd)
-	}
+// signal makes an eventfd readable, which wakes the loop. It does not wait.
+func signal(wake int) {
+	unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 
 func (l *Loop) turn() error {
@@ -215,7 +156,7 @@ func (l *Loop) turn() error {
 		return err
 	}
 	l.now = l.clock.Now()
-	accept, woken, left := false, false, false
+	accept, woken, arrived := false, false, false
 	for _, e := range l.events[:n] {
 		switch fd := int(e.Fd); fd {
 		case l.listener:
@@ -227,21 +168,21 @@ func (l *Loop) turn() error {
 		default:
 			if fd < len(l.peers) && l.peers[fd] != nil {
 				l.event(l.peers[fd], e.Events)
-			} else if slices.Contains(l.legacies, fd) {
-				left = true
+			} else if slices.Contains(l.from, fd) {
+				arrived = true
 			}
 		}
 	}
 	if woken {
 		l.woken()
 	}
-	if l.heir.retryAt != 0 && l.now.Mono >= l.heir.retryAt {
-		l.giveAll()
+	if l.to.retryAt != 0 && l.now.Mono >= l.to.retryAt {
+		l.handOverAll()
 	}
 	// New connections come last: a descriptor that was closed in this turn
 	// cannot have become another connection's while events were open for it.
-	if left || l.takeAt != 0 && l.now.Mono >= l.takeAt {
-		l.takeAll()
+	if arrived || l.takeAt != 0 && l.now.Mono >= l.takeAt {
+		l.takeOverAll()
 	}
 	if accept && l.listener >= 0 {
 		if err := l.accept(); err != nil {
@@ -251,7 +192,7 @@ func (l *Loop) turn() error {
 	l.sendReady()
 	l.expire()
 	l.tick(n > 0)
-	l.lookAround(n > 0 || l.stirred)
+	l.surveyLater(n > 0 || l.dropped)
 	l.beat()
 	l.report()
 	if l.cfg.Flush != nil {
@@ -263,23 +204,21 @@ func (l *Loop) turn() error {
 // woken takes what other goroutines have left for the loop.
 func (l *Loop) woken() {
 	l.fetched()
-	if l.drain.Load() && !l.leaving {
-		l.beginDrain()
-	}
-	select {
-	case a := <-l.arrived:
-		switch {
-		case a.look != nil:
-			a.look <- l.seen()
-		case a.ours:
-			l.inherit(a.fd)
-		default:
-			l.legacy(a.fd)
+	for {
+		order, ok := l.orders.Take()
+		if !ok {
+			return
 		}
-	default:
-	}
-	if l.last.Swap(false) && l.leaving {
-		l.finish()
+		switch o := order.(type) {
+		case serve.Drain:
+			l.drain(o)
+		case serve.HandOver:
+			l.handOverTo(o.FD)
+		case serve.TakeOver:
+			l.takeOverFrom(o.FD)
+		case serve.List:
+			o.Reply <- l.seen()
+		}
 	}
 }
 
@@ -339,8 +278,8 @@ func (l *Loop) timeout() int {
 			}
 		}
 	}
-	if l.heir.retryAt != 0 && (next == 0 || l.heir.retryAt < next) {
-		next = l.heir.retryAt
+	if l.to.retryAt != 0 && (next == 0 || l.to.retryAt < next) {
+		next = l.to.retryAt
 	}
 	if l.takeAt != 0 && (next == 0 || l.takeAt < next) {
 		next = l.takeAt

@@ -42,7 +42,7 @@ func (l *Loop) newPeer(fd int) *peer {
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
 	p.conn = conn.New(&l.cfg.Conn, p.observer(), l.now)
-	if l.draining {
+	if l.told {
 		p.conn.Drain(l.now)
 	}
 	return p
@@ -86,7 +86,7 @@ func (l *Loop) drop(p *peer) {
 	if p.owed != nil {
 		l.cfg.Row.Cut.Add(uint64(len(p.owed.whole)))
 	}
-	l.stirred = true
+	l.dropped = true
 	p.timer.remove()
 	p.turn.remove()
 	rawClose(int(p.fd))
@@ -185,7 +185,7 @@ func (l *Loop) serve(p *peer) {
 // for all, and are told when they come anew (edge-triggered): a connection
 // costs one epoll_ctl, and one that is closed before it ever waits costs none.
 func (l *Loop) park(p *peer) {
-	if l.heir.fd > 0 && l.give(p) {
+	if l.to.fd > 0 && l.handOver(p) {
 		return
 	}
 	if !p.watched {
@@ -203,7 +203,7 @@ func (l *Loop) park(p *peer) {
 
 // later queues a peer that can go on without an event.
 func (l *Loop) later(p *peer) {
-	if l.heir.fd > 0 && l.give(p) {
+	if l.to.fd > 0 && l.handOver(p) {
 		return
 	}
 	if !p.turn.linked() {

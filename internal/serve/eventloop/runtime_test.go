@@ -30,14 +30,14 @@ func (r remembered) Open(path []byte, codings proto.Codings) (conn.File, proto.S
 func startCached(t *testing.T, dir string) *servetest.Server {
 	t.Helper()
 	fd, addr := servetest.Listen(t)
-	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, fd int, drain <-chan struct{}) error {
+	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, fd int, orders *serve.Orders) error {
 		b := cfg.Conn.Site.(servetest.Site)
 		cache := site.NewCache(b.Root, time.Second)
 		// The files of a test are new; pretend that some time has passed.
 		cache.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
 		cfg.Conn.Site = remembered{b, cache}
-		return run(cfg, fd, drain)
+		return run(cfg, fd, orders)
 	}, nil)
 }
 

@@ -11,15 +11,15 @@ import (
 	"phalanx/internal/serve"
 )
 
-// acceptAll accepts until drain is closed.
-func (e *Engine) acceptAll(listener *os.File, drain <-chan struct{}) error {
+// acceptAll accepts until the engine is told to drain.
+func (e *Engine) acceptAll(listener *os.File) error {
 	for {
 		ended, err := e.acceptOne(listener)
 		switch {
 		case err == nil && ended != nil:
 			select {
 			case <-ended:
-			case <-drain:
+			case <-e.told:
 				return nil
 			}
 		case err == nil:
@@ -27,7 +27,7 @@ func (e *Engine) acceptAll(listener *os.File, drain <-chan struct{}) error {
 			return nil
 		case serve.IsExhausted(err):
 			e.warn(err)
-			if !e.pause(err, drain) {
+			if !e.pause(err) {
 				return nil
 			}
 		case !serve.IsPassing(err):
@@ -38,12 +38,12 @@ func (e *Engine) acceptAll(listener *os.File, drain <-chan struct{}) error {
 
 // pause waits for descriptors. With the reserve reached, that is until a
 // connection has ended. It returns false when it is time to drain.
-func (e *Engine) pause(err error, drain <-chan struct{}) bool {
+func (e *Engine) pause(err error) bool {
 	full := e.open()
 	for {
 		select {
 		case <-time.After(serve.AcceptPause):
-		case <-drain:
+		case <-e.told:
 			return false
 		}
 		if err != serve.ErrReserve || e.open() < full {
@@ -87,42 +87,24 @@ func (e *Engine) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 
 // acceptRest takes what has been promised an answer: what waits in the accept
 // queue and what is on its way there. Out of descriptors, it waits for
-// connections to end. When it is told to finish, it waits no longer for what is
-// on its way than any last worker does.
-func (e *Engine) acceptRest(listener *os.File, how serve.Leaving) error {
-	if how.Kept {
-		return nil
-	}
-	woken, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(woken)
-		select {
-		case <-e.cfg.Finish:
-			listener.SetReadDeadline(past)
-		case <-ended:
-		}
-	}()
-	defer func() { close(ended); <-woken }()
-	quietFor, most := how.Patience()
-	for began, last := time.Now(), false; ; {
-		until := time.Now().Add(quietFor)
-		if time.Since(began) > most {
-			until = past
-		}
-		// As in beginDrain: the deadline first, then a look at what may have
-		// moved it meanwhile.
-		listener.SetReadDeadline(until)
-		if !last && e.finishing() {
-			<-woken // no deadline but ours from now on
-			quietFor, most = serve.Quiet, serve.QuietMax
-			began, last = time.Now(), true
+// connections to end. When it is told that nobody will come after it, it waits
+// no longer for what is on its way than any last worker does.
+func (e *Engine) acceptRest(listener *os.File) error {
+	var how *serve.Drain
+	var began time.Time
+	for {
+		if now := e.armListener(listener, how, began); now != how {
+			how, began = now, time.Now()
 			continue
+		}
+		if how.Kept {
+			return nil
 		}
 		_, err := e.acceptOne(listener)
 		switch {
 		case err == nil || err == serve.ErrReserve || serve.IsPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if last || !e.finishing() {
+			if e.drain.Load() == how {
 				return nil
 			}
 		case serve.IsExhausted(err):
@@ -133,14 +115,21 @@ func (e *Engine) acceptRest(listener *os.File, how serve.Leaving) error {
 	}
 }
 
-// finishing reports whether serve.Config.Finish is closed.
-func (e *Engine) finishing() bool {
-	select {
-	case <-e.cfg.Finish:
-		return true
-	default:
-		return false
+// armListener returns how the engine drains now. If that is as the caller knows
+// it, the wait for the next connection is bounded accordingly.
+func (e *Engine) armListener(listener *os.File, how *serve.Drain, began time.Time) *serve.Drain {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now := e.drain.Load(); now != how {
+		return now
 	}
+	quietFor, most := how.Quiet()
+	until := time.Now().Add(quietFor)
+	if time.Since(began) > most {
+		until = past
+	}
+	listener.SetReadDeadline(until)
+	return how
 }
 
 // warn logs that accepting pauses, unless it did so a moment ago.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 )
@@ -24,7 +26,9 @@ type Engine struct {
 	warned     time.Time     // when a lack of descriptors was last logged
 	turn       chan struct{} // held by the one session that is served in the serial model
 
-	draining atomic.Bool
+	told  chan struct{}               // closed when the engine is told to drain
+	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
+
 	mu       sync.Mutex
 	sessions map[*session]struct{} // guarded by mu
 	wg       sync.WaitGroup        // of the sessions' goroutines
@@ -36,6 +40,7 @@ func New(cfg serve.Config) *Engine {
 		cfg:        cfg,
 		maxClients: serve.MaxClients(),
 		turn:       make(chan struct{}, 1),
+		told:       make(chan struct{}),
 		sessions:   make(map[*session]struct{}),
 	}
 	e.clock.Start(&e.cfg.Conn)
@@ -54,38 +59,67 @@ func New(cfg serve.Config) *Engine {
 }
 
 // Run serves what arrives at the listening socket, a descriptor which it
-// takes over and which must not block, until drain is closed. Then it takes
-// what waits in the accept queue (see serve.Leaving), closes the socket, lets
-// every connection end, and returns. An error means that the socket itself failed; the
-// connections have ended then too.
-func (e *Engine) Run(fd int, drain <-chan struct{}) error {
+// takes over and which must not block, and obeys the orders until it has
+// drained: it takes what waits in the accept queue (see serve.Drain), closes the
+// socket, lets every connection end, and returns. An error means that the socket
+// itself failed; the connections have ended then too.
+func (e *Engine) Run(fd int, orders *serve.Orders) error {
 	listener := os.NewFile(uintptr(fd), "listener")
 	ended := make(chan struct{})
-	var looking sync.WaitGroup
-	looking.Go(func() { e.lookAround(ended) })
-	defer looking.Wait()
+	var obeying sync.WaitGroup
+	obeying.Go(func() { e.obeyAll(listener, orders, ended) })
+	defer obeying.Wait()
 	defer close(ended)
-	stop := make(chan struct{})
-	watcher := make(chan struct{})
-	go func() {
-		defer close(watcher)
-		select {
-		case <-drain:
-			e.beginDrain(listener)
-		case <-stop:
-		}
-	}()
-	err := e.acceptAll(listener, drain)
-	close(stop)
-	<-watcher
+	err := e.acceptAll(listener)
 	if err == nil {
-		err = e.acceptRest(listener, e.cfg.Leaves())
+		err = e.acceptRest(listener)
 	} else {
-		e.beginDrain(listener)
+		e.obey(listener, serve.Drain{Kept: true})
 	}
 	listener.Close()
 	e.waitAll()
 	return err
+}
+
+// obeyAll takes the orders as they come, and surveys the sessions each second,
+// until ended is closed.
+func (e *Engine) obeyAll(listener *os.File, orders *serve.Orders, ended <-chan struct{}) {
+	defer orders.End()
+	woken := make(chan struct{}, 1)
+	orders.Start(func() {
+		select {
+		case woken <- struct{}{}:
+		default: // it is about to look anyway
+		}
+	})
+	tick := time.NewTicker(serve.SurveyEvery)
+	defer tick.Stop()
+	for {
+		e.survey()
+		select {
+		case <-tick.C:
+		case <-woken:
+			for order, ok := orders.Take(); ok; order, ok = orders.Take() {
+				e.obey(listener, order)
+			}
+		case <-ended:
+			e.survey()
+			return
+		}
+	}
+}
+
+func (e *Engine) obey(listener *os.File, order serve.Order) {
+	switch o := order.(type) {
+	case serve.Drain:
+		e.beginDrain(listener, o)
+	case serve.List:
+		o.Reply <- e.seen()
+	case serve.HandOver: // nobody asks this engine to
+		unix.Close(o.FD)
+	case serve.TakeOver:
+		unix.Close(o.FD)
+	}
 }
 
 // waitAll waits for the last connection to end, and reports how far that is.
@@ -121,13 +155,21 @@ func (e *Engine) report() {
 }
 
 // beginDrain wakes the accepting goroutine and every connection that waits
-// for a request. The order matters: a session arms its deadline and then
-// looks at draining, so that it either sees the flag or is woken.
-func (e *Engine) beginDrain(listener *os.File) {
-	e.draining.Store(true)
-	listener.SetReadDeadline(past)
+// for a request. The order matters: whoever waits arms a deadline and then looks
+// at drain, or does both with mu held, so that it either sees it or is woken.
+func (e *Engine) beginDrain(listener *os.File, how serve.Drain) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	before := e.drain.Load()
+	if before != nil && (before.Last() || !how.Last()) {
+		return
+	}
+	e.drain.Store(&how)
+	listener.SetReadDeadline(past)
+	if before != nil {
+		return // the sessions know
+	}
+	close(e.told)
 	for s := range e.sessions {
 		s.file.SetReadDeadline(past)
 	}

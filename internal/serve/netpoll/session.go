@@ -132,7 +132,7 @@ func (s *session) turn() bool {
 		s.log.Received(s.n)
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if s.engine.draining.Load() {
+		if s.engine.drain.Load() != nil {
 			s.conn.Drain(now)
 		}
 		s.conn.Expire(now)
@@ -150,7 +150,7 @@ func (s *session) turn() bool {
 // returns io.EOF when the client has ended.
 func (s *session) recv() error {
 	s.armRecv()
-	if s.engine.draining.Load() {
+	if s.engine.drain.Load() != nil {
 		s.conn.Drain(s.engine.clock.Now())
 		s.armRecv()
 	}

@@ -23,8 +23,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// Run serves with an engine, until drain is closed and all is done.
-type Run func(cfg serve.Config, fd int, drain <-chan struct{}) error
+// Run serves with an engine, until it has been ordered to drain and has done so.
+type Run func(cfg serve.Config, fd int, orders *serve.Orders) error
 
 // Site lets a connection open files of the root.
 type Site struct{ Root *site.Root }
@@ -45,10 +45,11 @@ func (s Site) Page(proto.Status) (conn.File, bool) { return nil, false }
 
 // Server is a worker that serves a directory in this process.
 type Server struct {
-	t     testing.TB
-	Addr  string
-	Drain func()     // begins to drain
-	Done  chan error // its end
+	t    testing.TB
+	Addr string
+	Done chan error // its end
+
+	orders serve.Orders
 }
 
 // Start serves the directory on a socket of its own, with a configuration that
@@ -62,9 +63,22 @@ func Start(t testing.TB, dir string, run Run, change func(*serve.Config)) *Serve
 // StartOn is Start on a given listening socket.
 func StartOn(t testing.TB, dir string, fd int, addr string, run Run, change func(*serve.Config)) *Server {
 	t.Helper()
+	s := At(t, addr)
+	s.Serve(dir, fd, run, change)
+	return s
+}
+
+// At is a server at an address that begins to serve later.
+func At(t testing.TB, addr string) *Server {
+	return &Server{t: t, Addr: addr, Done: make(chan error, 1)}
+}
+
+// Serve serves the directory on the server's socket.
+func (s *Server) Serve(dir string, fd int, run Run, change func(*serve.Config)) {
+	s.t.Helper()
 	root, err := site.Open(dir, site.Policy{Index: []string{"index.html"}})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	cfg := serve.Config{Recv: 65536, Log: zerolog.Nop(), Conn: conn.Config{
 		Site: Site{root}, Server: "test", KeepAlive: 30 * time.Second, Expires: time.Hour,
@@ -72,13 +86,10 @@ func StartOn(t testing.TB, dir string, fd int, addr string, run Run, change func
 	if change != nil {
 		change(&cfg)
 	}
-	drain := make(chan struct{})
-	s := &Server{t: t, Addr: addr, Drain: func() { close(drain) }, Done: make(chan error, 1)}
 	go func() {
 		defer root.Close()
-		s.Done <- run(cfg, fd, drain)
+		s.Done <- run(cfg, fd, &s.orders)
 	}()
-	return s
 }
 
 // Listen returns a listening socket's descriptor and its address.
@@ -103,13 +114,17 @@ func Listen(t testing.TB) (int, string) {
 	return fd, l.Addr().String()
 }
 
-// At is a server that runs already, or will.
-func At(t testing.TB, addr string) *Server { return &Server{t: t, Addr: addr} }
+// Order tells it what to do, in this order.
+func (s *Server) Order(orders ...serve.Order) {
+	for _, o := range orders {
+		s.orders.Put(o)
+	}
+}
 
-// Stop drains the server and waits for its end.
+// Stop drains the server as the last one and waits for its end.
 func (s *Server) Stop() {
 	s.t.Helper()
-	s.Drain()
+	s.Order(serve.Drain{})
 	s.Wait()
 }
 

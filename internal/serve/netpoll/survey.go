@@ -1,28 +1,6 @@
 package netpoll
 
-import (
-	"time"
-
-	"phalanx/internal/serve"
-)
-
-// lookAround surveys the sessions each second, and lists them when somebody
-// asks, until ended is closed.
-func (e *Engine) lookAround(ended <-chan struct{}) {
-	tick := time.NewTicker(serve.SurveyEvery)
-	defer tick.Stop()
-	for {
-		e.survey()
-		select {
-		case <-tick.C:
-		case to := <-e.cfg.Looks:
-			to <- e.seen()
-		case <-ended:
-			e.survey()
-			return
-		}
-	}
-}
+import "phalanx/internal/serve"
 
 func (e *Engine) survey() {
 	var v serve.Survey

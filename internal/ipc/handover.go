@@ -1,0 +1,65 @@
+package ipc
+
+import (
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// A handover channel is how one worker hands its connections over to another: a
+// SOCK_SEQPACKET socketpair that the master makes and of which it sends each of
+// them an end. A message is one connection: the descriptor of its socket,
+// perhaps that of the file it is being sent, and its state in bytes that mean
+// something to the workers alone. When the worker that hands over closes its
+// end, or dies, the other has received all there is to come.
+
+// MaxState is the size in bytes of the largest state of a connection.
+const MaxState = 64 << 10
+
+// Handover makes a handover channel: the end for the worker that hands over,
+// and that for the one that takes over, close-on-exec and non-blocking. Whoever
+// made them closes them once they have been sent on.
+func Handover() (from, to int, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, -1, fmt.Errorf("make handover channel: %w", err)
+	}
+	return fds[0], fds[1], nil
+}
+
+// SendConnection hands one connection over; file is -1 when there is none. It
+// never waits: EAGAIN, ETOOMANYREFS, ENOBUFS and ENOMEM mean that the other
+// worker has to catch up first, any other error that there is none any more. The
+// caller's own descriptors stay open.
+func SendConnection(fd int, state []byte, socket, file int) error {
+	rights := unix.UnixRights(socket)
+	if file >= 0 {
+		rights = unix.UnixRights(socket, file)
+	}
+	for {
+		_, err := unix.SendmsgN(fd, state, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// ReceiveConnection takes one connection over into p, which is MaxState bytes long; the
+// descriptors are the caller's, close-on-exec, and file is -1 when there is
+// none. The error is io.EOF when all have been handed over, and EAGAIN when there
+// is nothing yet.
+func ReceiveConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
+	n, fds, err := receiveRights(fd, p, 2)
+	switch {
+	case err != nil:
+		return nil, -1, -1, err
+	case len(fds) == 0 && n == 0:
+		return nil, -1, -1, io.EOF
+	case len(fds) == 0:
+		return nil, -1, -1, fmt.Errorf("a connection came without its socket")
+	case len(fds) == 1:
+		return p[:n], fds[0], -1, nil
+	}
+	return p[:n], fds[0], fds[1], nil
+}
