@@ -58,8 +58,9 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
-# The measurements: results/README.md and report.pdf. SECONDS=5 is a quick look,
-# kept in results/quick. An interrupted run goes on with the same command.
+# The measurements: results/README.md and report.pdf. SECONDS=2 is a quick look
+# of three minutes, kept in results/quick; up to SECONDS=5 there are fewer cells.
+# An interrupted run goes on with the same command.
 results: build bin/vegeta
 	@sh scripts/bench-tools.sh results
 	@$(GO) -C tools build -o ../bin/ ./bench

@@ -27,7 +27,7 @@ type place struct {
 // scope is what every measuring command takes.
 type scope struct {
 	place
-	Seconds     int                 `long:"seconds" value-name:"N" default:"60" description:"length of one siege; the other loads follow from it"`
+	Seconds     int                 `long:"seconds" value-name:"N" default:"60" description:"length of one siege; the other loads follow from it; up to 5, fewer levels and one round"`
 	Base        string              `long:"base" value-name:"DIR" default:"site" description:"the website whose index.html is asked for"`
 	Bin         string              `long:"bin" value-name:"DIR" default:"bin" description:"where master, worker and the built tools are"`
 	Port        int                 `long:"port" value-name:"N" default:"18080" description:"TCP port of the servers"`
@@ -40,10 +40,14 @@ type scope struct {
 	Rounds      int                 `long:"rounds" value-name:"N" description:"rounds of each cell"`
 }
 
+// quick is up to how many seconds a run has fewer cells, so that one of the
+// models takes about three minutes and not a quarter of an hour.
+const quick = 5
+
 func (s scope) plan() plan.Scope {
 	return plan.Scope{
 		Experiments: s.Experiments, Servers: s.Servers, Levels: s.Levels, Clients: s.Clients,
-		Rates: s.Rates, Workers: s.Workers, Rounds: s.Rounds,
+		Rates: s.Rates, Workers: s.Workers, Rounds: s.Rounds, Quick: s.Seconds <= quick,
 	}
 }
 

@@ -15,6 +15,7 @@ type Scope struct {
 	Rates       []int // requests per second
 	Workers     []int // of start and stop
 	Rounds      int   // 0 for the experiment's own
+	Quick       bool  // one round, and of each level list only three
 }
 
 // Models are the axes of a run of the models against each other.
@@ -71,6 +72,9 @@ func (s Scope) cut(axes []Axis) []Axis {
 		if len(s.Servers) > 0 {
 			a.Servers = only(a.Servers, s.Servers)
 		}
+		if s.Quick {
+			a.Levels, a.Rounds = ends(a.Levels), 1
+		}
 		if levels := s.levels(a.Experiment); len(levels) > 0 {
 			a.Levels = levels
 		}
@@ -82,6 +86,14 @@ func (s Scope) cut(axes []Axis) []Axis {
 		}
 	}
 	return kept
+}
+
+// ends are the first, the middle and the last level.
+func ends(levels []int) []int {
+	if len(levels) <= 3 {
+		return levels
+	}
+	return []int{levels[0], levels[len(levels)/2], levels[len(levels)-1]}
 }
 
 func (s Scope) levels(e record.Experiment) []int {

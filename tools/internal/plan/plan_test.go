@@ -23,6 +23,31 @@ func TestCellsInterleave(t *testing.T) {
 	}
 }
 
+// A quick look has the same experiments and ends within three minutes.
+func TestQuick(t *testing.T) {
+	servers := []string{"process", "goroutine", "serial", "process-netpoll"}
+	kinds := func(axes []Axis) (all []record.Experiment) {
+		for _, a := range axes {
+			all = append(all, a.Experiment)
+		}
+		return all
+	}
+	whole, quick := Models(servers, Scope{}), Models(servers, Scope{Quick: true})
+	if !slices.Equal(kinds(whole), kinds(quick)) {
+		t.Errorf("%v are measured, and only %v quickly", kinds(whole), kinds(quick))
+	}
+	var sum time.Duration
+	for _, c := range Cells(quick) {
+		sum += ModelTimes(2).Estimate(c)
+	}
+	if sum > 170*time.Second {
+		t.Errorf("it takes %v", sum)
+	}
+	if few := Models(servers, Scope{Quick: true, Levels: []int{1, 2, 3, 4}, Rounds: 2})[0]; len(few.Levels) != 4 || few.Rounds != 2 {
+		t.Errorf("what was asked for is cut: %+v", few)
+	}
+}
+
 func TestEnded(t *testing.T) {
 	results := []record.Result{{
 		Cell:   record.Cell{Experiment: record.Siege, Server: "a", Level: 64, Round: 1},
