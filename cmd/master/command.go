@@ -42,7 +42,7 @@ func command(c *options.Command, stdin, stdout *os.File) error {
 	case "scale":
 		return order(stdout)(client.Scale(ctx, c.Workers))
 	}
-	return fmt.Errorf("%s: there is no such command", c.Name)
+	return fmt.Errorf("%s: unknown command", c.Name)
 }
 
 // canMove reports whether a terminal can be written all over.

@@ -87,10 +87,10 @@ func TestExitCodes(t *testing.T) {
 		{"--port 0 --worker " + dir + "/none", 78, "phalanx: worker " + dir + "/none: no such file" + cure},
 		{"--port 0 --worker " + dir, 78, "phalanx: worker " + dir + ": not an executable file" + cure},
 		{"--port 0 --worker " + plain, 78, "phalanx: worker " + plain + ": not an executable file" + cure},
-		{"--port 0 --worker /bin/true", 78, "phalanx: worker /bin/true: is no worker of Phalanx " + options.Version + " (exit status 0)" + cure},
+		{"--port 0 --worker /bin/true", 78, "phalanx: worker /bin/true: not a worker of Phalanx " + options.Version + " (exit status 0)" + cure},
 		{"--port " + taken + " --worker /bin/true", 1, "phalanx: --port " + taken + ": already in use by " + self + "; stop it or choose another port\n"},
 		{"--port 0 --bind x --worker /bin/true", 64, "phalanx: --bind x: must be an IP address of this machine, such as 127.0.0.1 or ::1\n"},
-		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: no address of this machine; choose one of its own, or leave --bind out\n"},
+		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
 	}
 	for _, tt := range tests {
 		outR, outW := output(t)

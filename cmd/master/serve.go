@@ -23,9 +23,9 @@ func serve(args []string, stdout, stderr *os.File) error {
 	if err != nil || o.Check {
 		return err
 	}
-	hungUp := terminal(before)
-	signals, deaf := heeded()
-	defer deaf()
+	hungUp := hangUps(before)
+	signals, stopSignals := notifySignals()
+	defer stopSignals()
 	logFile, err := duplicate(stderr)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 	defer logFile.Close()
 	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""))
 	alert := alerts(o.LogFormat, logFile)
-	orphans, stop := orphaned(os.Getpid())
+	orphans, stop := orphanNews(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
 	sockets, err := open(o, slots, before)
@@ -41,41 +41,41 @@ func serve(args []string, stdout, stderr *os.File) error {
 		return err
 	}
 	defer sockets.Close()
-	sight, err := newSight(o, before, sockets.Port(), stdout, log, alert)
+	monitor, err := newMonitor(o, before, sockets.Port(), stdout, log, alert)
 	if err != nil {
 		return err
 	}
-	defer sight.close()
+	defer monitor.close()
 	spawner := supervise.Spawner{
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
-		Socket: sockets.File, Log: logFile, Board: sight.board, Bell: sight.bell,
+		Socket: sockets.File, Log: logFile, Board: monitor.board, Bell: monitor.bell,
 	}
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, sight.try, sight.heed) },
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, monitor.check, monitor.apply) },
 		Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
-		OnServing: func() { announce(log, o, sockets.Port(), slots) },
-		OnDrain:   func() { refuse(log, sockets) },
-		OnReopen:  sight.Log.Reopen,
-		OnWait:    (&waiting{out: screen(stderr, o.Verbose)}).show,
-		Queue:     sockets.Queue, Alert: alert,
+		OnServing:  func() { announce(log, o, sockets.Port(), slots) },
+		OnDrain:    func() { refuse(log, sockets) },
+		OnReopen:   monitor.Log.Reopen,
+		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose)}).show,
+		Queue:      sockets.Queue, Alert: alert,
 	}
 	if o.Model == options.Process {
 		pool.Sockets = sockets
 	}
-	replaceable(&pool, before, upgrade.Upgrader{
-		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := again(args, o); return err },
-		Sockets: sockets, Board: sight.Board, Admin: sight.descriptor(), Bell: int(sight.bell.Fd()), Log: sight.Log,
-		Started: sight.Started, Signals: signals, Nohup: hungUp == nil,
+	enableUpgrade(&pool, before, upgrade.Upgrader{
+		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := reread(args, o); return err },
+		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Bell: int(monitor.bell.Fd()), Log: monitor.Log,
+		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
 	})
-	sight.watch(&pool)
-	watched(&pool)
+	monitor.attach(&pool)
+	notifySystemd(&pool)
 	return supervise.Run(pool)
 }
 
-// heeded returns the signals that the master heeds.
-func heeded() (signals <-chan os.Signal, deaf func()) {
+// notifySignals returns the signals that the master handles.
+func notifySignals() (signals <-chan os.Signal, stop func()) {
 	// A log whose reader has gone must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
 	c := make(chan os.Signal, 8) // what may come while the pool is busy
@@ -83,9 +83,9 @@ func heeded() (signals <-chan os.Signal, deaf func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// replaceable lets the master's program be replaced, and goes on with the pool of
+// enableUpgrade lets the master's program be replaced, and goes on with the pool of
 // the one before.
-func replaceable(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
+func enableUpgrade(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
 	if before != nil {
 		pool.Resume = &before.Pool
 	}

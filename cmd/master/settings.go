@@ -22,8 +22,8 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	return o, worker, err
 }
 
-// again reads the settings once more, while those before are in force.
-func again(args []string, before options.Options) (o options.Options, worker string, err error) {
+// reread reads the settings once more, while those before are in force.
+func reread(args []string, before options.Options) (o options.Options, worker string, err error) {
 	if o, worker, err = settings(args); err != nil {
 		return o, "", err
 	}
@@ -33,18 +33,18 @@ func again(args []string, before options.Options) (o options.Options, worker str
 	return o, worker, nil
 }
 
-// reloaded is for workers that are to replace those of the settings before. try
-// says whether the master itself can follow the new settings, and heed does so.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner, try func(options.Options) error, heed func(options.Options)) (supervise.Settings, error) {
-	o, worker, err := again(args, before)
+// reloaded returns the settings for a reload. check reports why the master itself
+// cannot apply new ones, and apply does so.
+func reloaded(args []string, before options.Options, spawner supervise.Spawner, check func(options.Options) error, apply func(options.Options)) (supervise.Settings, error) {
+	o, worker, err := reread(args, before)
 	if err == nil {
-		err = try(o)
+		err = check(o)
 	}
 	if err != nil {
 		return supervise.Settings{}, err
 	}
 	spawner.Path, spawner.Args, spawner.Env = worker, o.WorkerArgs, environment(o)
 	return supervise.Settings{
-		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Proved: func() { heed(o) },
+		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { apply(o) },
 	}, nil
 }

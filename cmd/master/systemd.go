@@ -19,12 +19,12 @@ func notify(state string) {
 	_, _ = daemon.SdNotify(false, state)
 }
 
-// watched lets systemd watch a pool.
-func watched(cfg *supervise.Config) {
+// notifySystemd tells systemd what becomes of a pool, and feeds its watchdog.
+func notifySystemd(cfg *supervise.Config) {
 	serving, drain := cfg.OnServing, cfg.OnDrain
 	cfg.OnServing = func() { serving(); notify(daemon.SdNotifyReady) }
 	cfg.OnDrain = func() { notify(daemon.SdNotifyStopping); drain() }
-	cfg.OnLameDuck = func() { notify("STATUS=serving on before the drain") }
+	cfg.OnLameDuck = func() { notify("STATUS=lame duck started") }
 	cfg.OnReload = func(begun bool) {
 		if begun {
 			notify(reloadingNow())
@@ -39,9 +39,9 @@ func watched(cfg *supervise.Config) {
 	}
 }
 
-// passed returns the descriptor of the listening socket that systemd has passed
+// systemdSocket returns the descriptor of the listening socket that systemd has passed
 // on (sd_listen_fds(3)), 0 if there is none.
-func passed() (int, error) {
+func systemdSocket() (int, error) {
 	switch files := activation.Files(true); len(files) {
 	case 0:
 		return 0, nil
@@ -49,7 +49,7 @@ func passed() (int, error) {
 		// Its finalizer would close the descriptor, which is the set's.
 		return unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	default:
-		return 0, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets were passed on; one is possible", len(files)), nil)
+		return 0, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; only one is supported", len(files)), nil)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// terminal returns what tells a HUP that means the end of the terminal, from
+// hangUps returns what tells a HUP that means the end of the terminal, from
 // which the server was started, from one that somebody sent; nil if every HUP
 // was sent. Under nohup the end of the terminal is nothing to care about.
-func terminal(before *upgrade.Carried) func() bool {
+func hangUps(before *upgrade.Carried) func() bool {
 	if before != nil && before.Nohup || signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
 		return nil
 	}

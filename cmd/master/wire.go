@@ -35,15 +35,15 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 		return before.Listen(cfg)
 	}
 	var err error
-	if cfg.Socket, err = passed(); err != nil {
+	if cfg.Socket, err = systemdSocket(); err != nil {
 		return nil, err
 	}
 	return listen.Open(cfg)
 }
 
-// orphaned returns the news of children's ends if this process is the first
+// orphanNews returns the news of children's ends if this process is the first
 // of its container and so inherits the orphans of all others; else nil.
-func orphaned(pid int) (news <-chan os.Signal, stop func()) {
+func orphanNews(pid int) (news <-chan os.Signal, stop func()) {
 	if pid != 1 {
 		return nil, func() {}
 	}
@@ -57,7 +57,7 @@ func orphaned(pid int) (news <-chan os.Signal, stop func()) {
 // when they close their copies.
 func refuse(log zerolog.Logger, sockets *listen.Set) {
 	if err := sockets.RefuseNew(); err != nil {
-		log.Warn().Err(err).Msg("a client may be reset during the drain")
+		log.Warn().Err(err).Msg("new connections not refused; a client may be reset during the drain")
 	}
 	sockets.Close()
 }

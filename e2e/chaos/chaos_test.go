@@ -30,9 +30,9 @@ const (
 
 // What the master has to say.
 var (
-	notReplaced = regexp.MustCompile(`; (worker \d+ \(pid \d+\) is not replaced|the workers go on as they are)$`)
-	lastStays   = regexp.MustCompile(`^phalanx: the last worker stays;`)
-	gaveUp      = regexp.MustCompile(`^phalanx: worker \d+( \(pid \d+\))? gave up: `)
+	notReplaced = regexp.MustCompile(`; (worker \d+ \(pid \d+\) is not replaced|keeping the current workers)$`)
+	lastStays   = regexp.MustCompile(`^phalanx: at least one worker is needed;`)
+	gaveUp      = regexp.MustCompile(`^phalanx: worker \d+( \(pid \d+\))? died: .*; slot quarantined until SIGHUP$`)
 	namedPID    = regexp.MustCompile(`\(pid (\d+)\)`)
 )
 

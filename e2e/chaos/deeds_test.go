@@ -171,7 +171,7 @@ func (c *chaos) killAtAnyTime() error {
 	return err
 }
 
-// hang stops a worker for good: to the master it shows no sign of life.
+// hang stops a worker for good: the master hears no heartbeat from it.
 func (c *chaos) hang() error {
 	pid, err := c.strike(blow{how: "stopped until the master killed it", quiet: true, hang: true})
 	if err != nil {

@@ -206,7 +206,7 @@ func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
 		s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "upgraded")) == n
+			return len(harness.WithMessage(all, "master upgraded")) == n
 		})
 		s.AwaitWorkers(2, old...)
 	}

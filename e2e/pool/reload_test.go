@@ -159,7 +159,7 @@ func TestScale(t *testing.T) {
 	}
 	s.Signal(syscall.SIGTTOU)
 	s.Log.Await(t, 2*time.Second, "a word", s.Exited, func([]harness.Event) bool {
-		return strings.Contains(s.Log.String(), "phalanx: the last worker stays; SIGTERM ends the server\n")
+		return strings.Contains(s.Log.String(), "phalanx: at least one worker is needed; stop the server with SIGTERM\n")
 	})
 	s.Stop(5 * time.Second)
 }
@@ -177,7 +177,7 @@ func TestHungWorker(t *testing.T) {
 			harness.Hold(t, victim)
 			s.AwaitWorkers(len(all), victim)
 			s.MustServe("/", "front")
-			want := fmt.Sprintf("(pid %d) died: no sign of life for 1s, killed", victim)
+			want := fmt.Sprintf("(pid %d) died: hung: no heartbeat for 1s, killed", victim)
 			if text := s.Log.String(); !strings.Contains(text, want) {
 				t.Errorf("nothing says %q", want)
 			}

@@ -36,7 +36,7 @@ func TestUpgrade(t *testing.T) {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
 		s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "upgraded")) == n
+			return len(harness.WithMessage(all, "master upgraded")) == n
 		})
 		s.AwaitWorkers(2, old...)
 		for _, c := range idle {
@@ -62,7 +62,7 @@ func TestUpgrade(t *testing.T) {
 // that does not accept its options: it goes on as it was.
 func TestUpgradeFails(t *testing.T) {
 	t.Parallel()
-	const line = `^phalanx: upgrade: .*%s; the old master goes on$`
+	const line = `^phalanx: upgrade: .*%s; keeping the current master$`
 	outlive(t, "master", syscall.SIGUSR2,
 		spoilt{"no program", fmt.Sprintf(line, "exec format error")},
 		spoilt{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})

@@ -20,9 +20,9 @@ func explain(cfg Config, err error) error {
 		}
 		return exitcode.New(exitcode.Failure, port+"already in use by "+who+"; stop it or choose another port", err)
 	case errors.Is(err, unix.EACCES):
-		return exitcode.New(exitcode.Config, port+"needs a privilege; choose 1024 or above, or give master CAP_NET_BIND_SERVICE", err)
+		return exitcode.New(exitcode.Config, port+"permission denied; run as root, grant CAP_NET_BIND_SERVICE, or choose a port from 1024 up", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return exitcode.New(exitcode.Config, bind+"no address of this machine; choose one of its own, or leave --bind out", err)
+		return exitcode.New(exitcode.Config, bind+"not an address of this machine; choose one of its own, or omit --bind", err)
 	case errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EINVAL) && cfg.Bind != "":
 		return exitcode.New(exitcode.Config, bind+"this machine cannot use such an address; choose another", err)
 	default:

@@ -75,7 +75,7 @@ func (s *Set) locate(f *os.File) error {
 func activated(cfg Config) (*Set, error) {
 	accepts, err := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if protocol, other := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || other != nil || accepts == 0 || protocol != unix.IPPROTO_TCP {
-		return nil, exitcode.New(exitcode.Config, "LISTEN_FDS: the descriptor is no TCP socket that listens; use ListenStream= with a port", err)
+		return nil, exitcode.New(exitcode.Config, "LISTEN_FDS: the descriptor is not a listening TCP socket; use ListenStream= with a port", err)
 	}
 	first, err := keep(cfg.Socket)
 	if err != nil {

@@ -273,7 +273,7 @@ func TestBind(t *testing.T) {
 	for bind, want := range map[string]string{
 		"localhost": `--bind "localhost": not an IP address`,
 		"1.2.3":     `--bind "1.2.3": not an IP address`,
-		"192.0.2.1": "--bind 192.0.2.1: no address of this machine",
+		"192.0.2.1": "--bind 192.0.2.1: not an address of this machine",
 	} {
 		_, err := Open(Config{Bind: bind, Slots: 1})
 		var e *exitcode.Error
@@ -286,7 +286,7 @@ func TestBind(t *testing.T) {
 func TestPrivilegedPort(t *testing.T) {
 	err := explain(Config{Port: 80}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
 	var e *exitcode.Error
-	if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), "--port 80: needs a privilege") {
+	if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), "--port 80: permission denied") {
 		t.Errorf("got %v", err)
 	}
 }

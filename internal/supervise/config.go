@@ -23,13 +23,13 @@ type Config struct {
 	// Exec executes the master's program anew, in place, and returns only when
 	// that failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
 	Exec func(State) error
-	// Quiet ends what others ask of the Desk, before Exec, and calls done, once, when
-	// that has ended, from any goroutine; Loud lets them ask again. nil: nobody asks.
-	Quiet func(done func())
-	Loud  func()
+	// SuspendRequests ends what others ask of the Controller, before Exec, and calls done, once, when
+	// that has ended, from any goroutine; ResumeRequests lets them ask again. nil: nobody asks.
+	SuspendRequests func(done func())
+	ResumeRequests  func()
 	// Resume is the pool that the program before had; nil: there was none.
-	Resume *State
-	Adopt  func(Handle) (Process, error) // [Adopt]
+	Resume   *State
+	Reattach func(Handle) (Process, error) // [Reattach]
 
 	// Reload checks the settings anew; nil: there is nothing that could have
 	// changed but the worker binary.
@@ -40,13 +40,13 @@ type Config struct {
 	Sockets Sockets // nil: the number of slots is fixed
 	// Queue tells how many connections wait at a slot's socket, and how many may;
 	// nil: nobody can tell.
-	Queue func(slot int) (waiting, most int)
-	Rows  Rows  // where workers count; nil: nowhere
-	Desk  *Desk // where other goroutines ask and order; nil: nobody does
+	Queue      func(slot int) (waiting, most int)
+	Rows       Rows        // where workers count; nil: nowhere
+	Controller *Controller // where other goroutines ask and order; nil: nobody does
 
 	LameDuck     time.Duration // how long it serves on after the first INT or TERM
 	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes
-	HangTimeout  time.Duration // how long it may show no sign of life; 0: for ever
+	HangTimeout  time.Duration // how long it may show no heartbeat; 0: for ever
 
 	OnServing  func() // once, when all workers were told to serve
 	OnLameDuck func() // once, when it serves on although it is to stop
@@ -57,13 +57,13 @@ type Config struct {
 	// AliveEvery 0: never.
 	OnAlive    func()
 	AliveEvery time.Duration
-	// OnWait is called each second of a drain that takes longer than that, with
+	// OnProgress is called each second of a drain that takes longer than that, with
 	// what the workers still have to do.
-	OnWait   func([]Remains)
-	OnReopen func()            // for each USR1: log files may have been renamed
-	OnDrain  func()            // once, before the workers are told to finish
-	Alert    func(line string) // what the user must know even in silent mode
-	Log      zerolog.Logger
+	OnProgress func([]Progress)
+	OnReopen   func()            // for each USR1: log files may have been renamed
+	OnDrain    func()            // once, before the workers are told to finish
+	Alert      func(line string) // what the user must know even in silent mode
+	Log        zerolog.Logger
 
 	Now      func() time.Time                     // time.Now
 	After    func(time.Duration) <-chan time.Time // time.After
@@ -74,10 +74,10 @@ type Config struct {
 
 // Settings are what a reload can change.
 type Settings struct {
-	Spawn  func(slot, row int) (Process, error) // Config.Spawn
-	Worker string                               // path of its binary, for errors
-	Proved func()                               // called once they are in force; nil: nobody has to know
-	Slots  int                                  // how many there are to be
+	Spawn   func(slot, row int) (Process, error) // Config.Spawn
+	Worker  string                               // path of its binary, for errors
+	Applied func()                               // called once they are in force; nil: nobody has to know
+	Slots   int                                  // how many there are to be
 }
 
 // Sockets are the slots' listening sockets.
@@ -107,15 +107,15 @@ func (p *pool) defaults() {
 	if p.OnReopen == nil {
 		p.OnReopen = nothing
 	}
-	if p.OnWait == nil {
-		p.OnWait = func([]Remains) {}
+	if p.OnProgress == nil {
+		p.OnProgress = func([]Progress) {}
 	}
 	if p.Alert == nil {
 		p.Alert = func(string) {}
 	}
 	alert := p.Alert
 	p.Alert = func(line string) {
-		p.said = line
+		p.lastAlert = line
 		alert(line)
 	}
 	if p.Now == nil {
@@ -133,8 +133,8 @@ func (p *pool) defaults() {
 	if p.Chance == nil {
 		p.Chance = rand.Float64
 	}
-	if p.Adopt == nil {
-		p.Adopt = Adopt
+	if p.Reattach == nil {
+		p.Reattach = Reattach
 	}
 	if p.OOMKills == nil {
 		p.OOMKills = OOMKills

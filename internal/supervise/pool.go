@@ -29,37 +29,37 @@ const (
 // pool is owned by the goroutine that runs [Run].
 type pool struct {
 	Config
-	slots   []*slot
-	leaving []*worker // that drain by themselves and have no slot any more
-	phase   phase
-	events  chan event     // unbuffered: run takes them until no process is left
-	wg      sync.WaitGroup // the goroutines of attend
-	stops   int            // INT and TERM so far
-	stopped time.Time      // when the last of them came
-	forced  bool
-	err     *exitcode.Error // the first reason why the exit code is not 0
-	cut     int             // workers that died in the drain
+	slots     []*slot
+	detached  []*worker // that drain and have no slot any more
+	phase     phase
+	events    chan event     // unbuffered: run takes them until no process is left
+	wg        sync.WaitGroup // the goroutines of attend
+	stops     int            // INT and TERM so far
+	stoppedAt time.Time      // when the last of them came
+	forced    bool
+	err       *exitcode.Error // the first reason why the exit code is not 0
+	cutShort  int             // workers that died while draining
 
-	wanted    int       // slots; see scale
-	renewals  []*slot   // whose workers are to be replaced
-	fresh     *Settings // that have not proved themselves; nil: there are none
-	inReload  bool      // OnReload has been told so
-	reloads   int       // so far
-	upgrading bool      // when it is at rest
-	dueAt     time.Time // for when the alarm was set; zero: it was not
-	duckUntil time.Time // when the drain begins; zero: that is not known
-	aliveAt   time.Time // when OnAlive is due; zero: never
-	waitAt    time.Time // when OnWait is due; zero: not
-	steered   []int     // slots that get new connections; nil: not known
-	oomKills  int       // of this machine, when they were last looked at
+	wanted        int       // slots; see scale
+	toReplace     []*slot   // whose workers are to be replaced
+	candidate     *Settings // of a reload, until a worker has come up with them; nil: none
+	reloading     bool      // OnReload has been told so
+	reloads       int       // so far
+	upgrading     bool      // as soon as the pool is stable
+	alarmAt       time.Time // for when the alarm was set; zero: it was not
+	lameDuckUntil time.Time // when the drain begins; zero: no lame duck
+	aliveAt       time.Time // when OnAlive is due; zero: never
+	progressAt    time.Time // when OnProgress is due; zero: not
+	steered       []int     // slots that get new connections; nil: not known
+	oomKills      int       // of this machine, when last read
 
-	past     map[int]*Past // of each slot that there has been
-	promises []promise     // orders that are not done yet
-	failed   string        // why the last reload was given up, or ""
-	said     string        // the last alert
-	shown    uint32        // the last ID of an ipc.Show
-	hush     hush          // whether others ask
-	hushed   chan struct{} // Quiet is done; has room for it
+	totals      map[int]*Totals // of each slot that there has been
+	orders      []order         // that are not done yet
+	reloadError string          // why the last reload was given up, or ""
+	lastAlert   string
+	lastListID  uint32        // of the last ipc.Show
+	requests    requestState  // of the Controller's clients
+	suspended   chan struct{} // SuspendRequests is done; capacity 1, for one suspension at a time
 }
 
 // event is news of one process.
@@ -73,7 +73,7 @@ type event struct {
 // Run starts the pool, keeps it whole, and returns when every process has
 // exited: nil after a clean drain, else an [*exitcode.Error].
 func Run(cfg Config) error {
-	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, past: make(map[int]*Past), hushed: make(chan struct{}, 1)}
+	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, totals: make(map[int]*Totals), suspended: make(chan struct{}, 1)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -85,7 +85,7 @@ func Run(cfg Config) error {
 	}
 	p.run()
 	p.wg.Wait()
-	p.close()
+	p.closeController()
 	p.Log.Info().Err(p.result()).Msg("stopped")
 	return p.result()
 }
@@ -96,8 +96,8 @@ func (p *pool) run() {
 	}
 	for {
 		p.reconcile()
-		p.keepPromises()
-		if p.idle() {
+		p.answerOrders()
+		if p.finished() {
 			return
 		}
 		select {
@@ -107,11 +107,11 @@ func (p *pool) run() {
 			p.signal(sig)
 		case <-p.Orphans:
 			p.reap()
-		case ask := <-p.Desk.queue():
-			ask(p)
-		case <-p.hushed:
-			if p.hush = silent; p.phase == stopping {
-				p.loud() // nothing will be executed
+		case call := <-p.Controller.pending():
+			call(p)
+		case <-p.suspended:
+			if p.requests = requestsSuspended; p.phase == stopping {
+				p.resumeRequests() // nothing will be executed
 			}
 		case <-p.alarm():
 			p.expire()
@@ -124,25 +124,25 @@ func (p *pool) result() error {
 	if p.err == nil {
 		return nil
 	}
-	if p.cut > 1 {
-		return exitcode.New(p.err.Code, fmt.Sprintf("%v (and %d more)", p.err, p.cut-1), p.err)
+	if p.cutShort > 1 {
+		return exitcode.New(p.err.Code, fmt.Sprintf("%v (and %d more)", p.err, p.cutShort-1), p.err)
 	}
 	return p.err
 }
 
 // idle reports that nothing is left to wait for.
-func (p *pool) idle() bool {
+func (p *pool) finished() bool {
 	for _, s := range p.slots {
 		if s.want || s.worker != nil || s.next != nil {
 			return false
 		}
 	}
-	return len(p.leaving) == 0
+	return len(p.detached) == 0
 }
 
 // workers returns every process there is.
 func (p *pool) workers() []*worker {
-	all := slices.Clone(p.leaving)
+	all := slices.Clone(p.detached)
 	for _, s := range p.slots {
 		for _, w := range []*worker{s.worker, s.next} {
 			if w != nil {
@@ -162,7 +162,7 @@ func (p *pool) reconcile() {
 			p.spawn(s)
 		case !s.want && s.state == ready:
 			p.move(s, drain)
-			p.limit(s.worker, false)
+			p.limitDrain(s.worker, false)
 			p.interrupt(s.worker)
 		case !s.want && s.state == starting:
 			p.interrupt(s.worker)
@@ -172,7 +172,7 @@ func (p *pool) reconcile() {
 		}
 	}
 	if p.phase == stopping {
-		for _, w := range p.leaving {
+		for _, w := range p.detached {
 			p.interrupt(w)
 		}
 	}
@@ -181,10 +181,10 @@ func (p *pool) reconcile() {
 	}
 	if p.phase == serving {
 		p.scale()
-		p.renew()
-		p.provide()
+		p.replaceNext()
+		p.findSuccessors()
 		p.steer()
-		p.exec()
+		p.tryUpgrade()
 	}
 }
 
@@ -200,7 +200,7 @@ func (p *pool) allReady() bool {
 func (p *pool) serveAll() {
 	p.phase = serving
 	for _, s := range p.slots {
-		p.grant(s.worker)
+		p.startServing(s.worker)
 	}
 	p.OnServing()
 }
@@ -218,15 +218,15 @@ func (p *pool) alarm() <-chan time.Time {
 		earlier(w.deadline)
 		earlier(w.drainBy)
 	}
-	earlier(p.waitAt)
-	earlier(p.duckUntil)
+	earlier(p.progressAt)
+	earlier(p.lameDuckUntil)
 	earlier(p.aliveAt)
 	for _, s := range p.slots {
 		if s.state == backoff && s.want {
 			earlier(s.retryAt)
 		}
 	}
-	if p.dueAt = at; at.IsZero() {
+	if p.alarmAt = at; at.IsZero() {
 		return nil
 	}
 	return p.After(max(0, at.Sub(p.Now())))
@@ -235,23 +235,23 @@ func (p *pool) alarm() <-chan time.Time {
 // expire kills the processes whose deadline has passed. Slots that wait to
 // be filled are reconcile's.
 func (p *pool) expire() {
-	p.wait()
+	p.reportProgress()
 	p.alive()
-	if !p.duckUntil.IsZero() && !p.Now().Before(p.duckUntil) {
-		p.stop()
+	if !p.lameDuckUntil.IsZero() && !p.Now().Before(p.lameDuckUntil) {
+		p.drain()
 	}
-	late := p.Now().Sub(p.dueAt) > lateTime
+	late := p.Now().Sub(p.alarmAt) > stallTime
 	for _, w := range p.workers() {
 		if late && !w.deadline.IsZero() {
 			// This process stood still itself: what the workers have said meanwhile
 			// has not been heard yet.
-			w.deadline = p.Now().Add(lateTime)
+			w.deadline = p.Now().Add(stallTime)
 		}
 		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
-			p.kill(w, w.overdue)
+			p.kill(w, w.killReason)
 		}
 		if !w.drainBy.IsZero() && !p.Now().Before(w.drainBy) {
-			p.kill(w, fmt.Sprintf("not finished within %v", p.DrainTimeout))
+			p.kill(w, fmt.Sprintf("drain timed out after %v", p.DrainTimeout))
 		}
 	}
 }
@@ -264,7 +264,7 @@ func (p *pool) fail(err *exitcode.Error) {
 	}
 	served := p.phase == serving
 	p.blame(err)
-	p.stop()
+	p.drain()
 	if !served {
 		p.killAll("another worker failed")
 	}

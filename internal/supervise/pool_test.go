@@ -14,7 +14,7 @@ func TestRestartAtOnce(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
-		r.expect(3, "serving", "worker 1 (pid 102) died: signal killed; restarting")
+		r.expect(3, "serving", "worker 1 (pid 102) died: signal killed; respawning")
 		if r.slots[2] != 1 {
 			t.Errorf("slot %d was filled", r.slots[2])
 		}
@@ -50,7 +50,7 @@ func TestBackoff(t *testing.T) {
 				if len(r.procs) != i+1 {
 					t.Fatalf("death %d: restarted before %v", i+1, d)
 				}
-				if got, want := r.diary[len(r.diary)-1], fmt.Sprintf("worker 0 (pid %d) died: exit status 1; restarting in %v", 101+i, d); got != want {
+				if got, want := r.diary[len(r.diary)-1], fmt.Sprintf("worker 0 (pid %d) died: exit status 1; respawning in %v", 101+i, d); got != want {
 					t.Errorf("alert %q, want %q", got, want)
 				}
 				r.pass(time.Millisecond)
@@ -91,11 +91,11 @@ func TestQuarantine(t *testing.T) {
 		r.say(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
 		r.die(2, Exit{Code: 78})
 		r.pass(time.Hour)
-		died := "worker 0 (pid 101) died: signal killed; restarting"
-		gaveUp := "worker 0 (pid 103) gave up: open root: gone; its slot stays empty until SIGHUP"
+		died := "worker 0 (pid 101) died: signal killed; respawning"
+		gaveUp := "worker 0 (pid 103) died: open root: gone; slot quarantined until SIGHUP"
 		r.expect(3, "serving", died, gaveUp)
 		r.die(1, Exit{Code: 78, LastWords: "phalanx: same here"})
-		r.ends(78, "worker 1 (pid 102) gave up: exit status 78: same here; no worker is left")
+		r.ends(78, "worker 1 (pid 102) died: exit status 78: same here; no worker is left")
 		r.expect(3, "serving", died, gaveUp, "drain")
 	})
 }
@@ -123,7 +123,7 @@ func TestCrashInDrain(t *testing.T) {
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.die(1, Exit{Code: 1})
 		r.die(2, Exit{})
-		r.ends(1, "worker 0 (pid 101) died while draining: signal killed; its requests were cut (and 1 more)")
+		r.ends(1, "worker 0 (pid 101) died while draining: signal killed; its responses were truncated (and 1 more)")
 		r.expect(3, "serving", "drain")
 	})
 }
@@ -136,7 +136,7 @@ func TestForce(t *testing.T) {
 		r.signal(syscall.SIGINT) // the first that means stop
 		r.signalled(0, syscall.SIGINT)
 		r.signal(syscall.SIGTERM)
-		r.ends(130, "stopped by force: requests under way were cut")
+		r.ends(130, "stopped immediately: requests under way were aborted")
 		r.signalled(0, syscall.SIGINT, syscall.SIGKILL)
 		r.signalled(1, syscall.SIGINT, syscall.SIGKILL)
 	})
@@ -179,6 +179,6 @@ func TestStuckStartIsKilled(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.pass(startTime)
-		r.ends(78, "worker /bin/worker: acts like no worker of Phalanx 1 (not ready within 10s, killed); build it with make, or name it with --worker PATH")
+		r.ends(78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed); build it with make, or name it with --worker PATH")
 	})
 }

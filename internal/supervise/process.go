@@ -103,9 +103,9 @@ func noInput() (*os.File, error) {
 	return r, w.Close()
 }
 
-// Adopt goes on with a worker that this process had before it executed itself
+// Reattach goes on with a worker that this process had before it executed itself
 // anew. The descriptors are those of Handle.
-func Adopt(h Handle) (Process, error) {
+func Reattach(h Handle) (Process, error) {
 	proc, err := os.FindProcess(h.PID)
 	if err != nil {
 		return nil, fmt.Errorf("find worker %d: %w", h.PID, err)
@@ -123,17 +123,17 @@ func Adopt(h Handle) (Process, error) {
 
 // process is a worker that runs.
 type process struct {
-	proc    *os.Process
-	channel *ipc.Channel
-	output  *os.File // the end that is read of its standard output and error
-	tail    tail
-	heard   chan struct{} // closed when tail has all there will be
+	proc       *os.Process
+	channel    *ipc.Channel
+	output     *os.File // the end that is read of its standard output and error
+	tail       tail
+	outputRead chan struct{} // closed when tail has all there will be
 }
 
 func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File) *process {
-	p := &process{proc: proc, channel: channel, output: output, heard: make(chan struct{})}
+	p := &process{proc: proc, channel: channel, output: output, outputRead: make(chan struct{})}
 	go func() {
-		defer close(p.heard)
+		defer close(p.outputRead)
 		_, _ = io.Copy(&p.tail, output) // until its end, or the deadline that Wait sets
 	}()
 	return p
@@ -176,7 +176,7 @@ func (p *process) Wait() Exit {
 	// Neither deadline can fail but on what is closed, which ends the reading too.
 	_ = p.output.SetReadDeadline(time.Now().Add(lingerTime))
 	_ = p.channel.SetReadDeadline(time.Now().Add(lingerTime))
-	<-p.heard
+	<-p.outputRead
 	p.output.Close()
 	e := Exit{LastWords: p.tail.String(), Err: err}
 	if err != nil {

@@ -98,7 +98,7 @@ func TestPanic(t *testing.T) {
 
 // Whoever holds a dead worker's pipe and channel cannot hold up the pool.
 func TestHeir(t *testing.T) {
-	s, _, _ := spawner(t, "heir", 1)
+	s, _, _ := spawner(t, "parent", 1)
 	p := spawned(t, s)
 	e := p.Wait()
 	var pid int
@@ -153,7 +153,7 @@ func TestRealPool(t *testing.T) {
 	for range rounds {
 		slot, pid := ask(t, sockets.Port())
 		syscall.Kill(pid, syscall.SIGKILL)
-		want := fmt.Sprintf(`^worker %d \(pid %d\) died: signal killed(; it lived \ds and used up to \d+ MiB)?; restarting`, slot, pid)
+		want := fmt.Sprintf(`^worker %d \(pid %d\) died: signal killed(; uptime \ds and used up to \d+ MiB)?; respawning`, slot, pid)
 		if got := <-alerts; !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("alert %q, want %q", got, want)
 		}

@@ -16,16 +16,16 @@ import (
 // one that is ours. That one ends its own waiting in a moment; then Reap is
 // to be called again.
 func Reap(ours func(pid int) bool) error {
-	return reap(ours, peek, bury)
+	return reap(ours, peek, collect)
 }
 
-func reap(ours func(pid int) bool, peek func() (int, error), bury func(pid int) error) error {
+func reap(ours func(pid int) bool, peek func() (int, error), collect func(pid int) error) error {
 	for {
 		pid, err := peek()
 		if err != nil || pid == 0 || ours(pid) {
 			return err
 		}
-		if err := bury(pid); err != nil {
+		if err := collect(pid); err != nil {
 			return err
 		}
 	}
@@ -60,8 +60,8 @@ func peek() (int, error) {
 	}
 }
 
-// bury takes note of the end of one child.
-func bury(pid int) error {
+// collect takes note of the end of one child.
+func collect(pid int) error {
 	_, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("wait for child %d: %w", pid, err)

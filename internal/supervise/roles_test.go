@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 		os.Exit(actFacts())
 	case "panic":
 		panic("out of luck")
-	case "heir":
-		os.Exit(actHeir())
+	case "parent":
+		os.Exit(actParent())
 	}
 }
 
@@ -123,8 +123,8 @@ func inheritedFDs() []int {
 	return fds
 }
 
-// actHeir leaves a child behind that holds every descriptor.
-func actHeir() int {
+// actParent leaves a child behind that holds every descriptor.
+func actParent() int {
 	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, nil, os.NewFile(ipc.ControlFD, "c")},
 	})

@@ -15,16 +15,16 @@ type Rows interface {
 	Doing(row int) string
 }
 
-func (p *pool) pastOf(slot int) *Past {
-	if p.past[slot] == nil {
-		p.past[slot] = &Past{}
+func (p *pool) totalsOf(slot int) *Totals {
+	if p.totals[slot] == nil {
+		p.totals[slot] = &Totals{}
 	}
-	return p.past[slot]
+	return p.totals[slot]
 }
 
 // open takes a row for a worker. One that has none serves all the same.
-func (p *pool) open(w *worker) (row int) {
-	past := p.pastOf(w.slot.index)
+func (p *pool) assignRow(w *worker) (row int) {
+	past := p.totalsOf(w.slot.index)
 	past.Generations++
 	w.generation = past.Generations
 	if p.Rows == nil {
@@ -40,16 +40,16 @@ func (p *pool) open(w *worker) (row int) {
 
 // settle adds what a worker has done to the past of its slot, and returns what
 // it was at when it died.
-func (p *pool) settle(w *worker, e Exit) (doing string) {
-	past := p.pastOf(w.slot.index)
+func (p *pool) account(w *worker, e Exit) (doing string) {
+	past := p.totalsOf(w.slot.index)
 	past.CPU += e.CPU
-	unwanted := !e.clean() && !p.forced && (!w.killed || w.overdue != unneeded)
+	unwanted := !e.clean() && !p.forced && (!w.killed || w.killReason != notNeeded)
 	if unwanted {
 		past.Deaths++
 	}
-	if w.asked != nil {
-		w.asked.answer <- status.ErrNoWorker
-		w.asked = nil
+	if w.listing != nil {
+		w.listing.answer <- status.ErrNoWorker
+		w.listing = nil
 	}
 	if p.Rows == nil || w.row < 0 {
 		return ""
@@ -60,7 +60,7 @@ func (p *pool) settle(w *worker, e Exit) (doing string) {
 		}
 	}
 	if err := p.Rows.Close(w.row); err != nil {
-		p.Log.Warn().Int("slot", w.slot.index).Err(err).Msg("what a worker did is lost")
+		p.Log.Warn().Int("slot", w.slot.index).Err(err).Msg("counters of a worker lost")
 	}
 	w.row = -1
 	return doing

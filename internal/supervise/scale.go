@@ -15,11 +15,11 @@ const MaxSlots = 1024
 func (p *pool) resize(n int) {
 	switch {
 	case p.phase != serving:
-		p.Alert("the pool is not serving; the number of workers stays")
+		p.Alert("the pool is not serving; the number of workers is unchanged")
 	case p.Sockets == nil:
 		p.Alert("this model has one worker; more need --model process")
 	case n < 1:
-		p.Alert("the last worker stays; SIGTERM ends the server")
+		p.Alert("at least one worker is needed; stop the server with SIGTERM")
 	case n > MaxSlots:
 		p.Alert(fmt.Sprintf("no more than %d workers are possible", MaxSlots))
 	default:
@@ -49,7 +49,7 @@ func (p *pool) grow() bool {
 	index, err := p.Sockets.Grow()
 	if err != nil {
 		p.wanted = len(p.slots)
-		p.Alert(fmt.Sprintf("no more workers than %d: %s", p.wanted, oneLine(err.Error())))
+		p.Alert(fmt.Sprintf("number of workers stays %d: %s", p.wanted, oneLine(err.Error())))
 		return false
 	}
 	s := &slot{index: index, want: true}
@@ -59,44 +59,33 @@ func (p *pool) grow() bool {
 	return true
 }
 
-// shrink closes the last slot. Its socket is open until its worker has gone,
-// which takes what is on its way there and gives its connections to another.
+// shrink closes the last slot. Its socket stays open until its worker has exited,
+// which accepts what is on its way there and hands its connections over.
 func (p *pool) shrink(s *slot) {
 	p.slots = p.slots[:len(p.slots)-1]
-	release := p.Sockets.Shrink()
+	closeSocket := p.Sockets.Shrink()
 	p.Log.Info().Int("slot", s.index).Msg("slot closed")
 	p.steer()
 	if s.next != nil {
 		w := s.next
 		s.next = nil
-		p.leaving = append(p.leaving, w)
-		p.kill(w, unneeded)
+		p.detached = append(p.detached, w)
+		p.kill(w, notNeeded)
 	}
 	if s.worker == nil {
-		p.released(release)
+		p.closeSocket(closeSocket)
 		return
 	}
 	w := s.worker
-	p.move(s, leave)
+	p.move(s, detach)
 	s.worker, s.want = nil, false
-	w.release = release
-	p.leaving = append(p.leaving, w)
-	p.retire(w, p.heir(s.index), true)
+	w.closeSocket = closeSocket
+	p.detached = append(p.detached, w)
+	p.handOver(w, p.successor(s.index), true)
 }
 
-// heir is the worker that takes over the connections of a slot that closes:
-// each time another, as far as there are others.
-func (p *pool) heir(index int) *worker {
-	for i := range p.slots {
-		if s := p.slots[(index+i)%len(p.slots)]; s.state == ready && !s.worker.killed {
-			return s.worker
-		}
-	}
-	return nil
-}
-
-func (p *pool) released(release func() error) {
-	if err := release(); err != nil {
+func (p *pool) closeSocket(closeIt func() error) {
+	if err := closeIt(); err != nil {
 		p.Log.Info().Err(err).Msg("listening socket not closed")
 	}
 	p.steered = nil // the kernel counts the sockets anew

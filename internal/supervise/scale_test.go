@@ -58,11 +58,11 @@ func TestScale(t *testing.T) {
 	s := &sockets{open: 1}
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
 	runRig(t, 1, r, func(r *rig) {
-		r.heirs(0)
+		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGTTIN)
 		s.expect(t, "steer [0]", "grow 1", "steer [0]")
-		r.heirs(1)
+		r.movable(1)
 		r.hello(1)
 		s.expect(t, "steer [0 1]")
 		r.told(1, ipc.Serve{})
@@ -74,10 +74,10 @@ func TestScale(t *testing.T) {
 		r.die(1, Exit{})
 		s.expect(t, "release 1", "steer [0]")
 		r.signal(syscall.SIGTTOU)
-		r.expect(2, "serving", "the last worker stays; SIGTERM ends the server")
+		r.expect(2, "serving", "at least one worker is needed; stop the server with SIGTERM")
 		s.full = true
 		r.signal(syscall.SIGTTIN)
-		r.expect(2, "serving", "the last worker stays; SIGTERM ends the server", "no more workers than 1: too many open files")
+		r.expect(2, "serving", "at least one worker is needed; stop the server with SIGTERM", "number of workers stays 1: too many open files")
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
 		r.ends(0, "")
@@ -152,14 +152,14 @@ func TestCrashBudget(t *testing.T) {
 	r := &rig{change: func(c *Config) { c.Sockets = s }}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
-		for i := 1; i <= budget; i++ {
+		for i := 1; i <= deathLimit; i++ {
 			r.die(i, Exit{Signal: syscall.SIGSEGV})
-			if i < budget {
+			if i < deathLimit {
 				r.restarted(i + 1)
 			}
 		}
 		last := r.diary[len(r.diary)-1]
-		want := fmt.Sprintf("worker 1 (pid %d) gave up: signal segmentation fault, %d deaths within 2m0s; its slot stays empty until SIGHUP", 101+budget, budget)
+		want := fmt.Sprintf("worker 1 (pid %d) died: signal segmentation fault, %d deaths within 2m0s; slot quarantined until SIGHUP", 101+deathLimit, deathLimit)
 		if last != want {
 			t.Errorf("%q\nwant %q", last, want)
 		}
@@ -184,7 +184,7 @@ func TestCrashBudget(t *testing.T) {
 func TestNoBudgetForTheLast(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
-		for i := range 2 * budget {
+		for i := range 2 * deathLimit {
 			r.die(i, Exit{Code: 1})
 			r.restarted(i + 1)
 		}
@@ -201,8 +201,8 @@ func TestOOM(t *testing.T) {
 		r.pass(90 * time.Second)
 		kills++
 		r.die(0, Exit{Signal: syscall.SIGKILL, Memory: 700 << 20})
-		r.expect(2, "serving", "worker 0 (pid 101) died: signal killed; probably the kernel killed it for want of memory; "+
-			"it lived 1m30s and used up to 700 MiB; restarting")
+		r.expect(2, "serving", "worker 0 (pid 101) died: signal killed; probably killed by the OOM killer; "+
+			"uptime 1m30s, peak memory 700 MiB; respawning")
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})

@@ -20,11 +20,11 @@ func (p *pool) signal(sig os.Signal) {
 	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
 		// Some who send a signal send it to a process and then to its group:
 		// that is one request, and nobody presses Ctrl-C twice so fast.
-		if p.stops > 0 && p.Now().Sub(p.stopped) < sameSignal {
+		if p.stops > 0 && p.Now().Sub(p.stoppedAt) < sameSignal {
 			return
 		}
 		p.stops++
-		p.stopped = p.Now()
+		p.stoppedAt = p.Now()
 	}
 	p.Log.Info().Str("signal", sig.String()).Msg("signal received")
 	switch {
@@ -35,42 +35,42 @@ func (p *pool) signal(sig os.Signal) {
 	case sig == syscall.SIGUSR1:
 		p.OnReopen()
 	case sig == syscall.SIGUSR2:
-		p.upgrade()
+		p.requestUpgrade()
 	case sig == syscall.SIGHUP && !p.HungUp():
 		p.reload()
-	case p.phase != stopping && p.duckUntil.IsZero() && sig != syscall.SIGHUP:
-		p.finish()
-	case p.phase != stopping:
+	case p.phase != stopping && p.lameDuckUntil.IsZero() && sig != syscall.SIGHUP:
 		p.stop()
+	case p.phase != stopping:
+		p.drain()
 	case p.stops > 1 && !p.forced:
 		p.force()
 	}
 }
 
 // finish begins the end: at once, or after a while of serving on.
-func (p *pool) finish() {
+func (p *pool) stop() {
 	if p.phase != serving || p.LameDuck == 0 {
-		p.stop()
+		p.drain()
 		return
 	}
-	p.duckUntil = p.Now().Add(p.LameDuck)
-	p.Log.Info().Str("for", p.LameDuck.String()).Msg("serving on before the drain")
+	p.lameDuckUntil = p.Now().Add(p.LameDuck)
+	p.Log.Info().Str("for", p.LameDuck.String()).Msg("lame duck started")
 	p.OnLameDuck()
 }
 
 // stop makes every slot unwanted; reconcile relays SIGINT.
-func (p *pool) stop() {
-	p.phase, p.duckUntil = stopping, time.Time{}
-	p.reloading(false)
-	p.waitAt = p.Now().Add(waitEvery)
-	p.renewals, p.fresh = nil, nil
+func (p *pool) drain() {
+	p.phase, p.lameDuckUntil = stopping, time.Time{}
+	p.noteReload(false)
+	p.progressAt = p.Now().Add(progressEvery)
+	p.toReplace, p.candidate = nil, nil
 	for _, s := range p.slots {
 		s.want = false
 	}
-	for _, w := range p.leaving {
-		p.limit(w, false)
+	for _, w := range p.detached {
+		p.limitDrain(w, false)
 	}
-	p.Log.Info().Msg("draining")
+	p.Log.Info().Msg("drain started")
 	p.OnDrain()
 }
 
@@ -84,9 +84,9 @@ func (p *pool) alive() {
 
 func (p *pool) force() {
 	p.forced = true
-	if p.err == nil || p.cut > 0 {
-		p.err = exitcode.New(exitcode.Forced, "stopped by force: requests under way were cut", nil)
-		p.cut = 0
+	if p.err == nil || p.cutShort > 0 {
+		p.err = exitcode.New(exitcode.Forced, "stopped immediately: requests under way were aborted", nil)
+		p.cutShort = 0
 	}
 	p.killAll("second signal")
 }

@@ -10,15 +10,15 @@ import (
 // does not take the machine with it.
 const (
 	startTime   = 10 * time.Second // from spawn to Ready, then SIGKILL
-	lateTime    = time.Second      // an alarm that is heard later was not heard because the pool stood still
-	goneTime    = 5 * time.Second  // from end-of-file to exit, then SIGKILL
-	queueTime   = 12 * time.Second // what the worker of a slot that closes takes, see serve
+	stallTime   = time.Second      // an alarm that is heard later was not heard because the pool stood still
+	closedTime  = 5 * time.Second  // from end-of-file to exit, then SIGKILL
+	acceptTime  = 12 * time.Second // what the worker of a slot that closes takes, see serve
 	firstDelay  = 100 * time.Millisecond
 	longDelay   = 10 * time.Second
 	healthyTime = 10 * time.Second // a worker that was ready this long clears the record
 
-	budget       = 12              // deaths within budgetWindow after which a slot is given up
-	budgetWindow = 2 * time.Minute // while other slots serve
+	deathLimit  = 12              // deaths within deathWindow after which a slot is given up
+	deathWindow = 2 * time.Minute // while other slots serve
 )
 
 // slot is one place of the pool. Only the pool's goroutine touches it.
@@ -29,14 +29,14 @@ type slot struct {
 	worker  *worker     // nil without one
 	next    *worker     // that is to take its place and is not ready yet; nil without one
 	deaths  int         // in a row
-	recent  []time.Time // deaths within budgetWindow
+	recent  []time.Time // deaths within deathWindow
 	retryAt time.Time
 }
 
 // delay counts the death of w at now and returns how long to wait before the
 // next process. chance, from 0 to below 1, spreads the slots' times.
 func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
-	s.recent = slices.DeleteFunc(append(s.recent, now), func(t time.Time) bool { return now.Sub(t) >= budgetWindow })
+	s.recent = slices.DeleteFunc(append(s.recent, now), func(t time.Time) bool { return now.Sub(t) >= deathWindow })
 	if !w.readySince.IsZero() && now.Sub(w.readySince) >= healthyTime {
 		s.deaths = 0
 	}

@@ -57,17 +57,17 @@ func TestStartFails(t *testing.T) {
 			r.pass(startTime)
 		}, 78, "no root"},
 		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack}) },
-			1, "worker 1 (pid 102) died at its start: exit status 2: panic: boom "},
+			1, "worker 1 (pid 102) died during startup: exit status 2: panic: boom "},
 		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
-			1, "worker 1 (pid 102) died at its start: signal segmentation fault"},
+			1, "worker 1 (pid 102) died during startup: signal segmentation fault"},
 		{"silence", func(r *rig) { r.pass(startTime) },
-			78, "worker /bin/worker: acts like no worker of Phalanx 1 (not ready within 10s, killed)" + cure},
+			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed)" + cure},
 		{"garbage", func(r *rig) { r.procs[1].gone <- errors.New("unknown kind 255") },
-			78, "worker /bin/worker: acts like no worker of Phalanx 1 (unknown kind 255, killed)" + cure},
-		{"hung up", func(r *rig) { r.procs[1].gone <- io.EOF; r.pass(goneTime) },
-			78, "worker /bin/worker: acts like no worker of Phalanx 1 (closed its control channel, killed)" + cure},
+			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (unknown kind 255, killed)" + cure},
+		{"hung up", func(r *rig) { r.procs[1].gone <- io.EOF; r.pass(closedTime) },
+			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (closed its control channel, killed)" + cure},
 		{"another program", func(r *rig) { r.die(1, Exit{Code: 1, LastWords: "usage: cat\nno such option"}) },
-			78, "worker /bin/worker: is no worker of Phalanx 1 (exit status 1: no such option)" + cure},
+			78, "worker /bin/worker: not a worker of Phalanx 1 (exit status 1: no such option)" + cure},
 		{"another version", func(r *rig) { r.say(ipc.Ready{PID: 102, Version: "2"}, 1) },
 			78, `worker /bin/worker: is version "2", not the master's "1"; build both with make, or name the right one with --worker PATH`},
 	}
@@ -89,13 +89,13 @@ func TestReadyWorkerDiesBeforeServing(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(1)
 		r.die(1, Exit{})
-		r.ends(1, "worker 1 (pid 102) died at its start: exit status 0")
+		r.ends(1, "worker 1 (pid 102) died during startup: exit status 0")
 		r.expect(2, "drain")
 	})
 	run(t, 2, func(r *rig) {
 		r.hello(1)
 		r.say(ipc.Serve{}, 1)
-		r.ends(1, "worker 1 (pid 102) died at its start: sent a ipc.Serve, killed")
+		r.ends(1, "worker 1 (pid 102) died during startup: sent a ipc.Serve, killed")
 		r.expect(2, "drain")
 	})
 }
@@ -111,8 +111,8 @@ func TestSpawnFails(t *testing.T) {
 	}{
 		{start(syscall.ENOENT), 78, "worker /bin/worker: no such file or directory; build it with make, or name it with --worker PATH"},
 		{start(syscall.ENOEXEC), 78, "worker /bin/worker: exec format error; build it with make, or name it with --worker PATH"},
-		{start(syscall.EAGAIN), 1, "worker 1 died at its start: start worker 1: fork/exec w: resource temporarily unavailable"},
-		{exec.ErrWaitDelay, 1, "worker 1 died at its start: " + exec.ErrWaitDelay.Error()},
+		{start(syscall.EAGAIN), 1, "worker 1 died during startup: start worker 1: fork/exec w: resource temporarily unavailable"},
+		{exec.ErrWaitDelay, 1, "worker 1 died during startup: " + exec.ErrWaitDelay.Error()},
 	}
 	for _, tt := range tests {
 		r := &rig{spawn: func(slot int) error {
@@ -132,10 +132,10 @@ func TestSpawnFails(t *testing.T) {
 // A worker that breaks the protocol is killed.
 func TestProtocolViolations(t *testing.T) {
 	for want, violate := range map[string]func(*rig){
-		"was ready twice":            func(r *rig) { r.hello(0) },
+		"reported ready twice":       func(r *rig) { r.hello(0) },
 		"sent a ipc.Serve":           func(r *rig) { r.say(ipc.Serve{}, 0) },
 		"not a message":              func(r *rig) { r.procs[0].gone <- errors.New("not a message") },
-		"closed its control channel": func(r *rig) { r.procs[0].gone <- io.EOF; r.pass(goneTime) },
+		"closed its control channel": func(r *rig) { r.procs[0].gone <- io.EOF; r.pass(closedTime) },
 	} {
 		run(t, 1, func(r *rig) {
 			r.hello(0)
@@ -144,9 +144,9 @@ func TestProtocolViolations(t *testing.T) {
 			r.signalled(0, syscall.SIGKILL)
 			lived := ""
 			if strings.HasPrefix(want, "closed") {
-				lived = "; it lived 5s"
+				lived = "; uptime 5s"
 			}
-			r.expect(2, "serving", "worker 0 (pid 101) died: "+want+", killed"+lived+"; restarting")
+			r.expect(2, "serving", "worker 0 (pid 101) died: "+want+", killed"+lived+"; respawning")
 			r.signal(syscall.SIGINT)
 			r.ends(0, "")
 		})
@@ -158,7 +158,7 @@ func TestFullChannel(t *testing.T) {
 	r := &rig{tweak: func(f *fake) { f.full = f.pid == 101 }}
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		r.expect(2, "serving", "worker 0 (pid 101) died: "+ipc.ErrFull.Error()+", killed; restarting")
+		r.expect(2, "serving", "worker 0 (pid 101) died: "+ipc.ErrFull.Error()+", killed; respawning")
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})
@@ -177,9 +177,9 @@ func TestLog(t *testing.T) {
 			`{"level":"info","slot":0,"pid":101,"message":"worker started"}`,
 			`{"level":"info","slot":0,"pid":101,"after":0,"message":"worker ready"}`,
 			`{"level":"info","slot":0,"pid":101,"cause":"exit status 3: out of luck","uptime":60000,"last_words":"out of luck","message":"worker exited"}`,
-			`{"level":"info","slot":0,"delay":100,"deaths":2,"message":"restart delayed"}`,
+			`{"level":"info","slot":0,"delay":100,"deaths":2,"message":"respawn delayed"}`,
 			`{"level":"info","signal":"interrupt","message":"signal received"}`,
-			`{"level":"info","message":"draining"}`,
+			`{"level":"info","message":"drain started"}`,
 			`{"level":"info","message":"stopped"}`,
 		)
 	})

@@ -22,17 +22,17 @@ func (s state) String() string {
 type change int
 
 const (
-	spawn change = iota
-	hello        // the worker said Ready
+	spawn  change = iota
+	report        // the worker is ready
 	drain
-	succeed // another worker has come up and takes its place
-	leave   // the worker drains without having been told to, and gives the slot away
+	replace // another worker is ready and takes its place
+	detach  // the worker drains and gives the slot up
 	exit
-	wait // for another process
+	retry // another process is due at a known time
 )
 
 func (c change) String() string {
-	return [...]string{"spawn", "ready", "drain", "succeed", "leave", "exit", "wait"}[c]
+	return [...]string{"spawn", "ready", "drain", "replace", "detach", "exit", "retry"}[c]
 }
 
 // next is the transition table, the one place that knows which states
@@ -43,16 +43,16 @@ func next(from state, c change) (state, error) {
 		c    change
 	}
 	to, ok := map[pair]state{
-		{empty, spawn}:    starting,
-		{starting, hello}: ready,
-		{starting, exit}:  exited,
-		{ready, drain}:    draining,
-		{ready, succeed}:  ready,
-		{ready, leave}:    empty,
-		{ready, exit}:     exited,
-		{draining, exit}:  exited,
-		{exited, wait}:    backoff,
-		{backoff, spawn}:  starting,
+		{empty, spawn}:     starting,
+		{starting, report}: ready,
+		{starting, exit}:   exited,
+		{ready, drain}:     draining,
+		{ready, replace}:   ready,
+		{ready, detach}:    empty,
+		{ready, exit}:      exited,
+		{draining, exit}:   exited,
+		{exited, retry}:    backoff,
+		{backoff, spawn}:   starting,
 	}[pair{from, c}]
 	if !ok {
 		return from, fmt.Errorf("slot is %v: cannot %v", from, c)

@@ -5,16 +5,17 @@ import "testing"
 // Every pair of state and change is either in this picture or an error.
 func TestTransitions(t *testing.T) {
 	states := []state{empty, starting, ready, draining, exited, backoff}
-	changes := []change{spawn, hello, drain, leave, exit, wait}
+	changes := []change{spawn, report, drain, replace, detach, exit, retry}
 	allowed := map[string]state{
 		"empty spawn":    starting,
 		"starting ready": ready,
 		"starting exit":  exited,
 		"ready drain":    draining,
-		"ready leave":    empty,
+		"ready replace":  ready,
+		"ready detach":   empty,
 		"ready exit":     exited,
 		"draining exit":  exited,
-		"exited wait":    backoff,
+		"exited retry":   backoff,
 		"backoff spawn":  starting,
 	}
 	for _, s := range states {

@@ -11,37 +11,38 @@ import (
 // the same workers. It is done when nothing else is under way, so that there is
 // little to carry over.
 
-// State is a pool between two programs.
+// State is a pool between two programs. Its names in JSON stay as they are: the
+// program before or after may be of another version.
 type State struct {
 	Workers []WorkerState
-	Wanted  int // slots
-	Slots   int // as the settings have it
-	Reloads int // so far
-	Past    map[int]*Past
+	Wanted  int             // slots
+	Slots   int             // as the settings have it
+	Reloads int             // so far
+	Totals  map[int]*Totals `json:"Past"`
 }
 
 // WorkerState is one worker of it.
 type WorkerState struct {
 	Handle
-	Slot    int
-	Row     int  // -1: none that this program can read
-	Leaving bool // it finishes, and has no slot any more
-	Giving  bool
-	Heir    bool
-	Version string
-	Started time.Time
-	Ready   time.Time
+	Slot        int
+	Row         int  // -1: none that this program can read
+	Detached    bool `json:"Leaving"` // it drains, and has no slot any more
+	HandingOver bool `json:"Giving"`  // it hands its connections over
+	Movable     bool `json:"Heir"`    // it can
+	Version     string
+	Started     time.Time
+	Ready       time.Time
 }
 
 // upgrade is asked for; it waits until the pool is at rest.
-func (p *pool) upgrade() {
+func (p *pool) requestUpgrade() {
 	switch {
 	case p.phase == stopping:
 	case p.Exec == nil:
-		p.Alert("this master cannot be replaced while it runs")
+		p.Alert("upgrade: path of the master binary unknown; restart the server instead")
 	default:
 		p.upgrading = true
-		p.Log.Info().Msg("upgrading when the pool is at rest")
+		p.Log.Info().Msg("upgrade requested")
 	}
 }
 
@@ -51,24 +52,24 @@ var ErrBusy = errors.New("busy")
 // exec executes the new program, if that was asked for and nothing is under
 // way. It returns only when that failed. A signal that has come during the
 // check is heeded first: this program is the last to know of it.
-func (p *pool) exec() {
-	if !p.upgrading || !p.atRest() || p.hush == hushing {
-		if p.hush == silent {
-			p.loud()
+func (p *pool) tryUpgrade() {
+	if !p.upgrading || !p.stable() || p.requests == requestsEnding {
+		if p.requests == requestsSuspended {
+			p.resumeRequests()
 		}
 		return
 	}
 	var err error
-	if p.Check != nil && p.hush == loud {
+	if p.Check != nil && p.requests == requestsServed {
 		err = p.Check()
 	}
-	if err == nil && p.Quiet != nil && p.hush == loud {
-		p.hush = hushing
-		p.Quiet(func() { p.hushed <- struct{}{} })
+	if err == nil && p.SuspendRequests != nil && p.requests == requestsServed {
+		p.requests = requestsEnding
+		p.SuspendRequests(func() { p.suspended <- struct{}{} })
 		return // until then questions are answered
 	}
-	if p.hush == silent {
-		defer p.loud()
+	if p.requests == requestsSuspended {
+		defer p.resumeRequests()
 	}
 	if err == nil && len(p.Signals) > 0 {
 		return
@@ -78,8 +79,8 @@ func (p *pool) exec() {
 		state, err = p.state()
 	}
 	if err == nil {
-		p.keepPromises() // nobody remembers them afterwards
-		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing the new master")
+		p.answerOrders() // nobody remembers them afterwards
+		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing new master")
 		err = p.Exec(state)
 	}
 	if errors.Is(err, ErrBusy) {
@@ -87,28 +88,28 @@ func (p *pool) exec() {
 	}
 	p.upgrading = false
 	if err != nil {
-		p.Alert("upgrade: " + oneLine(err.Error()) + "; the old master goes on")
+		p.Alert("upgrade: " + oneLine(err.Error()) + "; keeping the current master")
 	}
 }
 
-// hush is whether others ask the pool.
-type hush int
+// requestState is whether requests reach the pool's Controller.
+type requestState int
 
 const (
-	loud    hush = iota
-	hushing      // they are about to end
-	silent
+	requestsServed    requestState = iota
+	requestsEnding                 // SuspendRequests is under way
+	requestsSuspended              // none comes any more
 )
 
-func (p *pool) loud() {
-	p.hush = loud
-	p.Loud()
+func (p *pool) resumeRequests() {
+	p.requests = requestsServed
+	p.ResumeRequests()
 }
 
 // atRest reports that every slot has its worker and none is being replaced, and
 // no socket is open that has no slot.
-func (p *pool) atRest() bool {
-	if len(p.renewals) > 0 || p.fresh != nil || len(p.slots) != p.wanted || !p.duckUntil.IsZero() {
+func (p *pool) stable() bool {
+	if len(p.toReplace) > 0 || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {
 		return false
 	}
 	for _, s := range p.slots {
@@ -116,8 +117,8 @@ func (p *pool) atRest() bool {
 			return false
 		}
 	}
-	for _, w := range p.leaving {
-		if w.release != nil || w.killed {
+	for _, w := range p.detached {
+		if w.closeSocket != nil || w.killed {
 			return false
 		}
 	}
@@ -125,7 +126,7 @@ func (p *pool) atRest() bool {
 }
 
 func (p *pool) state() (State, error) {
-	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Past: p.past}
+	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Totals: p.totals}
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
@@ -133,7 +134,7 @@ func (p *pool) state() (State, error) {
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Row: w.row, Leaving: w.leaving(), Giving: w.giving, Heir: w.heir,
+			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, Movable: w.movable,
 			Version: w.version, Started: w.started, Ready: w.readySince,
 		})
 	}
@@ -145,8 +146,8 @@ func (p *pool) state() (State, error) {
 // good as dead.
 func (p *pool) resume() {
 	p.phase, p.wanted, p.Slots, p.reloads = serving, p.Resume.Wanted, p.Resume.Slots, p.Resume.Reloads
-	if p.slots = nil; p.Resume.Past != nil {
-		p.past = p.Resume.Past
+	if p.slots = nil; p.Resume.Totals != nil {
+		p.totals = p.Resume.Totals
 	}
 	for i := range p.wanted {
 		p.slots = append(p.slots, &slot{index: i, want: true})
@@ -154,25 +155,25 @@ func (p *pool) resume() {
 	for _, ws := range p.Resume.Workers {
 		w := &worker{
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
-			heir: ws.Heir, giving: ws.Giving, version: ws.Version, row: ws.Row, generation: p.pastOf(ws.Slot).Generations,
+			movable: ws.Movable, handingOver: ws.HandingOver, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
 		}
-		proc, err := p.Adopt(ws.Handle)
+		proc, err := p.Reattach(ws.Handle)
 		if err != nil {
 			p.Alert("worker lost in the upgrade: " + oneLine(err.Error()))
 			continue
 		}
 		w.proc = proc
-		if ws.Leaving || ws.Slot >= len(p.slots) || p.slots[ws.Slot].worker != nil {
-			p.leaving = append(p.leaving, w)
-			p.limit(w, false)
+		if ws.Detached || ws.Slot >= len(p.slots) || p.slots[ws.Slot].worker != nil {
+			p.detached = append(p.detached, w)
+			p.limitDrain(w, false)
 		} else {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready
 		}
-		p.lives(w)
+		p.heartbeat(w)
 		p.attend(w)
 	}
-	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("upgraded")
+	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("master upgraded")
 	p.OnServing()
 	p.reload()
 }

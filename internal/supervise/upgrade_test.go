@@ -22,7 +22,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	}}
 	runRig(t, 2, r, func(r *rig) {
-		r.heirs(0)
+		r.movable(0)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGUSR2)
@@ -31,20 +31,20 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal("executed during a reload")
 		}
 		r.hello(3)
-		r.expect(4, "serving", "upgrade: no such file; the old master goes on")
+		r.expect(4, "serving", "upgrade: no such file; keeping the current master")
 		if len(states) != 1 || states[0].Wanted != 2 {
 			t.Fatalf("the states are %+v", states)
 		}
-		var pids, leaving []int
+		var pids, detached []int
 		for _, w := range states[0].Workers {
-			if w.Leaving {
-				leaving = append(leaving, w.PID)
+			if w.Detached {
+				detached = append(detached, w.PID)
 			} else {
 				pids = append(pids, w.PID)
 			}
 		}
-		slices.Sort(leaving)
-		if !slices.Equal(pids, []int{103, 104}) || !slices.Equal(leaving, []int{101, 102}) {
+		slices.Sort(detached)
+		if !slices.Equal(pids, []int{103, 104}) || !slices.Equal(detached, []int{101, 102}) {
 			t.Errorf("%+v", states[0])
 		}
 		r.signal(syscall.SIGINT)
@@ -65,20 +65,20 @@ func TestResume(t *testing.T) {
 	r.change = func(c *Config) {
 		ready := time.Now().Add(-time.Hour)
 		c.Resume = &State{Wanted: 2, Slots: 5, Workers: []WorkerState{
-			{Handle: Handle{PID: 11}, Slot: 0, Heir: true, Version: "1", Started: ready, Ready: ready},
-			{Handle: Handle{PID: 12}, Slot: 1, Heir: true, Version: "0", Started: ready, Ready: ready},
-			{Handle: Handle{PID: 13}, Slot: 7, Leaving: true, Version: "0", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 11}, Slot: 0, Movable: true, Version: "1", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 12}, Slot: 1, Movable: true, Version: "0", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 13}, Slot: 7, Detached: true, Version: "0", Started: ready, Ready: ready},
 		}}
-		c.Adopt = func(h Handle) (Process, error) {
+		c.Reattach = func(h Handle) (Process, error) {
 			old[h.PID] = adopted(h.PID)
 			return old[h.PID], nil
 		}
 	}
 	runRig(t, 5, r, func(r *rig) {
 		r.expect(1, "serving")
-		r.heirs(0)
+		r.movable(0)
 		r.hello(0)
-		r.heirs(1)
+		r.movable(1)
 		r.hello(1)
 		if !slices.Equal(r.slots, []int{0, 1}) {
 			t.Errorf("the slots filled are %v", r.slots)
@@ -110,11 +110,11 @@ func TestQuiet(t *testing.T) {
 	var done func()
 	var notes []string
 	r := &rig{tweak: stubborn}
-	_, d := r.desk(func(c *Config) {
+	_, d := r.controller(func(c *Config) {
 		c.Check = func() error { notes = append(notes, "check"); return nil }
 		c.Exec = func(State) error { notes = append(notes, "exec"); return syscall.ENOEXEC }
-		c.Quiet = func(f func()) { notes = append(notes, "quiet"); done = f }
-		c.Loud = func() { notes = append(notes, "loud") }
+		c.SuspendRequests = func(f func()) { notes = append(notes, "quiet"); done = f }
+		c.ResumeRequests = func() { notes = append(notes, "loud") }
 	})
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)

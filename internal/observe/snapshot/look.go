@@ -50,7 +50,7 @@ func (o *Observer) Look() (status.Pool, error) {
 func (o *Observer) look() (p status.Pool, s sample, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
-	view, err := o.Desk.Look(ctx)
+	view, err := o.Controller.View(ctx)
 	if err != nil {
 		return p, s, fmt.Errorf("query the pool: %w", err)
 	}
@@ -67,7 +67,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	active, idle := make(map[int]int), make(map[int]int)
 	for _, v := range view.Workers {
 		w := o.worker(v, reading, mono)
-		w.Deaths = view.Past[v.Slot].Deaths
+		w.Deaths = view.Totals[v.Slot].Deaths
 		if w.PID != 0 {
 			// A process that has just exited is gone from /proc, and not yet part of
 			// the slot's past.
@@ -88,7 +88,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		if sum == nil {
 			sum = new(scoreboard.Totals)
 		}
-		past := view.Past[slot]
+		past := view.Totals[slot]
 		f := counters(sum)
 		f.Active, f.Idle = active[slot], idle[slot]
 		p.PerSlot = append(p.PerSlot, status.Slot{
@@ -136,7 +136,7 @@ func slots(view supervise.View, reading scoreboard.Reading) []int {
 	for slot := range reading.Slots {
 		all[slot] = true
 	}
-	for slot := range view.Past {
+	for slot := range view.Totals {
 		all[slot] = true
 	}
 	return slices.Sorted(maps.Keys(all))

@@ -31,11 +31,11 @@ type Info struct {
 
 // Config is what an Observer needs.
 type Config struct {
-	Board   *scoreboard.Board
-	Desk    *supervise.Desk
-	Log     *Log
-	Info    func() Info
-	Started time.Time // of the master
+	Board      *scoreboard.Board
+	Controller *supervise.Controller
+	Log        *Log
+	Info       func() Info
+	Started    time.Time // of the master
 }
 
 // Observer observes one pool. Its methods are safe for concurrent use.
@@ -141,7 +141,7 @@ func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) 
 	defer file.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
-	if err := o.Desk.List(ctx, slot, pid, fd); err != nil {
+	if err := o.Controller.List(ctx, slot, pid, fd); err != nil {
 		return c, fmt.Errorf("list connections: %w", err)
 	}
 	if err := json.NewDecoder(io.NewSectionReader(file, 0, listMax)).Decode(&c); err != nil {
@@ -153,15 +153,17 @@ func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) 
 // listMax bounds the bytes read of a list, in case a worker misbehaves.
 const listMax = 64 << 20
 
-// Reload forwards to the desk, as do Scale and Stop.
-func (o *Observer) Reload(ctx context.Context) status.Outcome { return o.Desk.Reload(ctx) }
+// Reload forwards to the controller, as do Scale and Stop.
+func (o *Observer) Reload(ctx context.Context) status.Outcome { return o.Controller.Reload(ctx) }
 
 // Scale sets the number of workers.
-func (o *Observer) Scale(ctx context.Context, n int) status.Outcome { return o.Desk.Scale(ctx, n) }
+func (o *Observer) Scale(ctx context.Context, n int) status.Outcome {
+	return o.Controller.Scale(ctx, n)
+}
 
 // Stop starts a drain.
 func (o *Observer) Stop() status.Outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
-	return o.Desk.Stop(ctx)
+	return o.Controller.Stop(ctx)
 }

@@ -9,16 +9,16 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// waiting shows on a terminal what a drain still waits for: a line for each
+// drainProgress shows on a terminal what a drain still waits for: a line for each
 // worker, written over the lines of a second before.
-type waiting struct {
+type drainProgress struct {
 	out   io.Writer // the terminal; nil: nothing is shown
 	lines int       // that are on it
 }
 
 // show writes what the workers still have to do over what it wrote before.
 // Nobody hears of it if the terminal does not take it.
-func (w *waiting) show(all []supervise.Remains) {
+func (w *drainProgress) show(all []supervise.Progress) {
 	if w.out == nil {
 		return
 	}
@@ -35,7 +35,7 @@ func (w *waiting) show(all []supervise.Remains) {
 }
 
 // describe says what a worker still has to do.
-func describe(r supervise.Remains) string {
+func describe(r supervise.Progress) string {
 	text := fmt.Sprintf("worker %d: %s left", r.Slot, human.Plural(r.Connections, "connection", "connections"))
 	if r.Bytes > 0 {
 		text += ", " + human.Bytes(r.Bytes) + " to go"

@@ -8,10 +8,10 @@ import (
 	"phalanx/internal/supervise"
 )
 
-func TestWaiting(t *testing.T) {
+func TestDrainProgress(t *testing.T) {
 	var out strings.Builder
-	w := &waiting{out: &out}
-	w.show([]supervise.Remains{
+	w := &drainProgress{out: &out}
+	w.show([]supervise.Progress{
 		{Slot: 0, Connections: 3, Bytes: 1_234_567_890, Rate: 7_300_000, Left: 169 * time.Second},
 		{Slot: 1, Connections: 1},
 	})
@@ -22,9 +22,9 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("%q\nwant %q", out.String(), want)
 	}
 	out.Reset()
-	w.show([]supervise.Remains{{Slot: 0, Connections: 3, Bytes: 999}})
+	w.show([]supervise.Progress{{Slot: 0, Connections: 3, Bytes: 999}})
 	if want := "\x1b[3A\r\x1b[Kworker 0: 3 connections left, 999 B to go\n\r\x1b[KCtrl-C again stops at once.\n\x1b[J"; out.String() != want {
 		t.Errorf("%q\nwant %q", out.String(), want)
 	}
-	(&waiting{}).show([]supervise.Remains{{}}) // no terminal, no output
+	(&drainProgress{}).show([]supervise.Progress{{}}) // no terminal, no output
 }

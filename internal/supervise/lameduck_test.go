@@ -23,7 +23,7 @@ func TestLameDuck(t *testing.T) {
 		r.signalled(1)
 		r.pass(time.Millisecond)
 		r.signalled(1, syscall.SIGINT)
-		r.expect(2, "serving", "lame", "worker 0 (pid 101) died: signal segmentation fault; restarting", "drain")
+		r.expect(2, "serving", "lame", "worker 0 (pid 101) died: signal segmentation fault; respawning", "drain")
 		r.die(1, Exit{})
 		r.ends(0, "")
 	})
@@ -40,7 +40,7 @@ func TestLameDuckInAHurry(t *testing.T) {
 		r.signalled(0, syscall.SIGINT)
 		r.signal(syscall.SIGINT)
 		r.signalled(0, syscall.SIGINT, syscall.SIGKILL)
-		r.ends(130, "stopped by force: requests under way were cut")
+		r.ends(130, "stopped immediately: requests under way were aborted")
 	})
 }
 

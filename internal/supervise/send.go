@@ -19,8 +19,8 @@ func (p *pool) killAll(why string) {
 func (p *pool) kill(w *worker, why string) {
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
 	w.deadline, w.drainBy = time.Time{}, time.Time{}
-	w.overdue, w.killed = why, true
-	p.send(w, syscall.SIGKILL)
+	w.killReason, w.killed = why, true
+	p.signalWorker(w, syscall.SIGKILL)
 }
 
 // interrupt relays SIGINT, once, and not to the dead.
@@ -29,17 +29,17 @@ func (p *pool) interrupt(w *worker) {
 		return
 	}
 	w.signalled = true
-	p.send(w, syscall.SIGINT)
+	p.signalWorker(w, syscall.SIGINT)
 }
 
-func (p *pool) send(w *worker, sig syscall.Signal) {
+func (p *pool) signalWorker(w *worker, sig syscall.Signal) {
 	if err := w.proc.Signal(sig); err != nil {
 		p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Err(err).Msg("signal not sent")
 	}
 }
 
 // tell sends a message; a worker that does not take it is of no use.
-func (p *pool) tell(w *worker, m ipc.Message) {
+func (p *pool) send(w *worker, m ipc.Message) {
 	if err := w.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
 		p.kill(w, err.Error())
 	}

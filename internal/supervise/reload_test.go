@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// heirs makes workers that can hand their connections over, when they speak.
-func (r *rig) heirs(procs ...int) {
+// movable makes workers that can hand their connections over, when they speak.
+func (r *rig) movable(procs ...int) {
 	r.say(ipc.CanHandOver{}, procs...)
 }
 
@@ -20,12 +20,12 @@ func (r *rig) heirs(procs ...int) {
 func TestReload(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
-		r.heirs(0, 1)
+		r.movable(0, 1)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.expect(3, "serving")
 		r.told(0, ipc.Serve{})
-		r.heirs(2)
+		r.movable(2)
 		r.hello(2)
 		r.told(2, ipc.Serve{}, ipc.TakeOver{})
 		r.told(0, ipc.Serve{}, ipc.Drain{})
@@ -33,7 +33,7 @@ func TestReload(t *testing.T) {
 		if !slices.Equal(r.slots, []int{0, 1, 0, 1}) {
 			t.Errorf("the slots filled are %v", r.slots)
 		}
-		r.hello(3) // which is no heir
+		r.hello(3) // which cannot take them over
 		r.told(3, ipc.Serve{})
 		r.told(1, ipc.Serve{}, ipc.Drain{})
 		r.die(0, Exit{})
@@ -109,9 +109,9 @@ func TestErrorNamesBinary(t *testing.T) {
 		r.expect(6, "serving",
 			"worker /new/worker: no such file or directory"+cure+old,
 			`worker /new/worker: is version "2", not the master's "1"; build both with make, or name the right one with --worker PATH`+old,
-			"worker /new/worker: is no worker of Phalanx 1 (exit status 1)"+cure+old,
-			"worker /bin/worker: is no worker of Phalanx 1 (exit status 1)"+cure+old,
-			"worker /new/worker: is no worker of Phalanx 1 (exit status 1)"+cure+fresh)
+			"worker /new/worker: not a worker of Phalanx 1 (exit status 1)"+cure+old,
+			"worker /bin/worker: not a worker of Phalanx 1 (exit status 1)"+cure+old,
+			"worker /new/worker: not a worker of Phalanx 1 (exit status 1)"+cure+fresh)
 		r.die(0, Exit{})
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
@@ -128,7 +128,7 @@ func TestReloadRefused(t *testing.T) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.expect(1, "reload: the pool is not serving yet; send SIGHUP again when it is", "serving",
-			"reload: phalanx.conf: 3: no such flag; the workers go on as they are")
+			"reload: phalanx.conf: 3: no such flag; keeping the current workers")
 		r.signal(syscall.SIGINT)
 		r.signal(syscall.SIGHUP) // is nothing any more
 		r.die(0, Exit{})
@@ -244,14 +244,14 @@ func TestDrainTimeout(t *testing.T) {
 		r.signalled(0)
 		r.pass(time.Millisecond)
 		r.signalled(0, syscall.SIGKILL)
-		r.expect(2, "serving", "worker 0 (pid 101) died while draining: not finished within 1m0s, killed; its requests were cut")
+		r.expect(2, "serving", "worker 0 (pid 101) died while draining: drain timed out after 1m0s, killed; its responses were truncated")
 		r.signal(syscall.SIGINT)
 		r.pass(time.Minute)
-		r.ends(1, "worker 0 (pid 102) died while draining: not finished within 1m0s, killed; its requests were cut")
+		r.ends(1, "worker 0 (pid 102) died while draining: drain timed out after 1m0s, killed; its responses were truncated")
 	})
 }
 
-// A worker that shows no sign of life is replaced, one that does never is.
+// A worker that shows no heartbeat is replaced, one that does never is.
 func TestHang(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}
 	runRig(t, 2, r, func(r *rig) {
@@ -267,7 +267,7 @@ func TestHang(t *testing.T) {
 		r.signalled(1)
 		r.pass(time.Millisecond)
 		r.signalled(1, syscall.SIGKILL)
-		r.expect(3, "serving", "worker 1 (pid 102) died: no sign of life for 10s, killed; it lived 20s; restarting")
+		r.expect(3, "serving", "worker 1 (pid 102) died: hung: no heartbeat for 10s, killed; uptime 20s; respawning")
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
 		r.die(2, Exit{})
@@ -275,18 +275,18 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// A worker whose heir dies gets another.
+// A worker whose successor dies gets another.
 func TestHeirDies(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
-		r.heirs(0)
+		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
-		r.heirs(1)
+		r.movable(1)
 		r.hello(1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
 		r.told(0, ipc.Serve{}, ipc.Drain{})
-		r.heirs(2)
+		r.movable(2)
 		r.hello(2)
 		r.told(0, ipc.Serve{}, ipc.Drain{}, ipc.Drain{})
 		r.told(2, ipc.Serve{}, ipc.TakeOver{})
@@ -302,10 +302,10 @@ func TestHeirDies(t *testing.T) {
 func TestHeirDiesAtOnce(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
-		r.heirs(0, 1)
+		r.movable(0, 1)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
-		r.heirs(2)
+		r.movable(2)
 		r.procs[2].broken = true
 		r.hello(2)
 		r.told(0, ipc.Serve{})
@@ -321,16 +321,16 @@ func TestHeirDiesAtOnce(t *testing.T) {
 	// Alone, it waits until there is somebody.
 	r = &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
-		r.heirs(0)
+		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
-		r.heirs(1)
+		r.movable(1)
 		r.procs[1].broken = true
 		r.hello(1)
 		r.told(0, ipc.Serve{})
 		r.die(1, Exit{Signal: syscall.SIGKILL})
 		r.told(0, ipc.Serve{})
-		r.heirs(2)
+		r.movable(2)
 		r.hello(2)
 		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.told(2, ipc.Serve{}, ipc.TakeOver{})

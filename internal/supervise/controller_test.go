@@ -72,12 +72,12 @@ func answered(t *testing.T, answer <-chan status.Outcome, ok bool, message strin
 	}
 }
 
-// desk lets the rig's pool have a desk and rows.
-func (r *rig) desk(more func(*Config)) (*rows, **Desk) {
-	o, d := &rows{}, new(*Desk)
+// controller gives the pool of the rig a controller and rows.
+func (r *rig) controller(more func(*Config)) (*rows, **Controller) {
+	o, d := &rows{}, new(*Controller)
 	r.change = func(c *Config) {
-		*d = NewDesk()
-		c.Desk, c.Rows = *d, o
+		*d = NewController()
+		c.Controller, c.Rows = *d, o
 		if more != nil {
 			more(c)
 		}
@@ -86,8 +86,8 @@ func (r *rig) desk(more func(*Config)) (*rows, **Desk) {
 }
 
 // workers is what a look sees of them.
-func (r *rig) look(d *Desk) (string, View) {
-	v, err := d.Look(context.Background())
+func (r *rig) look(d *Controller) (string, View) {
+	v, err := d.View(context.Background())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func (r *rig) look(d *Desk) (string, View) {
 
 func TestLook(t *testing.T) {
 	r := &rig{tweak: stubborn}
-	o, d := r.desk(func(c *Config) { c.Queue = func(slot int) (int, int) { return slot + 5, 128 } })
+	o, d := r.controller(func(c *Config) { c.Queue = func(slot int) (int, int) { return slot + 5, 128 } })
 	runRig(t, 2, r, func(r *rig) {
 		check := func(want string) View {
 			t.Helper()
@@ -128,14 +128,14 @@ func TestLook(t *testing.T) {
 		r.die(1, Exit{Code: 1, CPU: time.Second})
 		r.die(2, Exit{Signal: syscall.SIGSEGV, CPU: 4 * time.Second})
 		v = check("serving 0:105 starting g3 row4, 1:104 serving g2 row3")
-		if v.Past[0] != (Past{3, 1, 7 * time.Second}) || v.Past[1] != (Past{2, 1, time.Second}) || v.Reloads != 1 {
-			t.Errorf("the past is %+v", v.Past)
+		if v.Totals[0] != (Totals{3, 1, 7 * time.Second}) || v.Totals[1] != (Totals{2, 1, time.Second}) || v.Reloads != 1 {
+			t.Errorf("the past is %+v", v.Totals)
 		}
 		want := []string{"open 0 for 0", "open 1 for 1", "open 2 for 0", "open 3 for 1", "close 0", "close 1", "close 2", "open 4 for 0"}
 		if !slices.Equal(o.notes, want) {
 			t.Errorf("rows: %q\nwant %q", o.notes, want)
 		}
-		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; it was at row 2; restarting") {
+		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; it was at row 2; respawning") {
 			t.Errorf("the death is told as %q", last)
 		}
 		r.signal(syscall.SIGTERM)
@@ -143,7 +143,7 @@ func TestLook(t *testing.T) {
 		r.die(4, Exit{})
 		r.die(3, Exit{})
 		r.ends(0, "")
-		if _, err := (*d).Look(context.Background()); !errors.Is(err, ErrEnded) {
+		if _, err := (*d).View(context.Background()); !errors.Is(err, ErrEnded) {
 			t.Errorf("after the end: %v", err)
 		}
 		if out := (*d).Reload(context.Background()); out.OK || out.Message != "the pool has ended" {
@@ -158,7 +158,7 @@ func TestLook(t *testing.T) {
 // A worker for which there is no row serves all the same.
 func TestNoRow(t *testing.T) {
 	r := &rig{}
-	o, d := r.desk(nil)
+	o, d := r.controller(nil)
 	o.full = true
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
@@ -176,7 +176,7 @@ func TestNoRow(t *testing.T) {
 func TestReloadOrder(t *testing.T) {
 	var refuse error
 	r := &rig{tweak: stubborn}
-	_, d := r.desk(func(c *Config) {
+	_, d := r.controller(func(c *Config) {
 		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
 		c.Reload = func() (Settings, error) { return settings, refuse }
 	})
@@ -189,11 +189,11 @@ func TestReloadOrder(t *testing.T) {
 		r.hello(3)
 		answered(t, answer, true, "2 workers replaced")
 		refuse = errors.New("--port x: no number")
-		answered(t, asked((*d).Reload), false, "reload: --port x: no number; the workers go on as they are")
+		answered(t, asked((*d).Reload), false, "reload: --port x: no number; keeping the current workers")
 		refuse = nil
 		answer = asked((*d).Reload)
 		r.die(4, Exit{Code: 1, LastWords: "no"})
-		answered(t, answer, false, "worker /bin/worker: is no worker of Phalanx 1 (exit status 1: no); build it with make, or name it with --worker PATH; worker 0 (pid 103) is not replaced")
+		answered(t, answer, false, "worker /bin/worker: not a worker of Phalanx 1 (exit status 1: no); build it with make, or name it with --worker PATH; worker 0 (pid 103) is not replaced")
 		answer = asked((*d).Reload)
 		pending(t, answer)
 		r.signal(syscall.SIGTERM)
@@ -209,7 +209,7 @@ func TestReloadOrder(t *testing.T) {
 func TestScaleOrder(t *testing.T) {
 	s := &sockets{open: 1}
 	r := &rig{tweak: stubborn}
-	_, d := r.desk(func(c *Config) { c.Sockets = s })
+	_, d := r.controller(func(c *Config) { c.Sockets = s })
 	runRig(t, 1, r, func(r *rig) {
 		to := func(n int) func(context.Context) status.Outcome {
 			return func(ctx context.Context) status.Outcome { return (*d).Scale(ctx, n) }
@@ -221,15 +221,15 @@ func TestScaleOrder(t *testing.T) {
 		r.hello(2)
 		answered(t, answer, true, "3 workers serving")
 		answered(t, asked(to(1)), true, "1 worker serving")
-		answered(t, asked(to(0)), false, "the last worker stays; SIGTERM ends the server")
+		answered(t, asked(to(0)), false, "at least one worker is needed; stop the server with SIGTERM")
 		answered(t, asked(to(5000)), false, "no more than 1024 workers are possible")
 		answer = asked(to(2))
 		pending(t, answer)
 		r.die(3, Exit{Code: 78})
-		answered(t, answer, false, "1 of 2 workers serve; the others were given up, the log says why")
+		answered(t, answer, false, "1 of 2 workers serving; the others are quarantined, see the log")
 		answered(t, asked(to(1)), true, "1 worker serving")
 		s.full = true
-		answered(t, asked(to(2)), false, "there are to be 1 workers now: no more workers than 1: too many open files")
+		answered(t, asked(to(2)), false, "there are to be 1 workers now: number of workers stays 1: too many open files")
 		answered(t, asked((*d).Stop), true, "draining")
 		for i := range r.procs {
 			r.die(i, Exit{})
@@ -240,15 +240,15 @@ func TestScaleOrder(t *testing.T) {
 
 func TestStopOrder(t *testing.T) {
 	r := &rig{tweak: stubborn}
-	_, d := r.desk(func(c *Config) { c.LameDuck = 5 * time.Second })
+	_, d := r.controller(func(c *Config) { c.LameDuck = 5 * time.Second })
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		answered(t, asked((*d).Stop), true, "serving on for 5s, then draining")
+		answered(t, asked((*d).Stop), true, "lame duck for 5s, then draining")
 		if got, _ := r.look(*d); got != "lame-duck 0:101 serving g1 row0" {
 			t.Errorf("the pool is %s", got)
 		}
 		r.pass(2 * time.Second)
-		answered(t, asked((*d).Stop), true, "serving on for 3s, then draining")
+		answered(t, asked((*d).Stop), true, "lame duck for 3s, then draining")
 		r.pass(3 * time.Second)
 		answered(t, asked((*d).Stop), true, "draining")
 		r.pass(sameSignal)
@@ -257,14 +257,14 @@ func TestStopOrder(t *testing.T) {
 		r.signal(syscall.SIGTERM) // the first signal
 		r.signalled(0, syscall.SIGINT)
 		r.signal(syscall.SIGTERM)
-		r.ends(130, "stopped by force: requests under way were cut")
+		r.ends(130, "stopped immediately: requests under way were aborted")
 	})
 }
 
 // A list is asked of the worker that is meant, and who asks learns of its death.
 func TestListOrder(t *testing.T) {
 	r := &rig{tweak: stubborn}
-	_, d := r.desk(nil)
+	_, d := r.controller(nil)
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		list := func(slot, pid int) <-chan error {

@@ -28,7 +28,7 @@ func TestLeave(t *testing.T) {
 		}
 		r.hello(3)
 		r.procs[1].gone <- io.EOF
-		r.pass(goneTime)
+		r.pass(closedTime)
 		r.signalled(1)
 		r.die(2, Exit{})
 		r.expect(4, "serving")
@@ -53,15 +53,15 @@ func TestLeaveIsNoDeath(t *testing.T) {
 			r.die(i, Exit{})
 		}
 		r.die(20, Exit{Code: 1})
-		r.expect(22, "serving", "worker 0 (pid 121) died: exit status 1; restarting")
+		r.expect(22, "serving", "worker 0 (pid 121) died: exit status 1; respawning")
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})
 }
 
-// leaving runs a pool of one slot whose first worker is on its way out, but not
+// detaching runs a pool of one slot whose first worker is on its way out, but not
 // soon, while the second serves.
-func leaving(t *testing.T, test func(*rig)) {
+func detaching(t *testing.T, test func(*rig)) {
 	t.Helper()
 	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
@@ -72,7 +72,7 @@ func leaving(t *testing.T, test func(*rig)) {
 }
 
 func TestLeavingIsWaitedFor(t *testing.T) {
-	leaving(t, func(r *rig) {
+	detaching(t, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.signalled(0, syscall.SIGINT)
 		r.signalled(1, syscall.SIGINT)
@@ -84,10 +84,10 @@ func TestLeavingIsWaitedFor(t *testing.T) {
 }
 
 func TestLeavingIsForced(t *testing.T) {
-	leaving(t, func(r *rig) {
+	detaching(t, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.signal(syscall.SIGINT)
-		r.ends(130, "stopped by force: requests under way were cut")
+		r.ends(130, "stopped immediately: requests under way were aborted")
 		r.signalled(0, syscall.SIGINT, syscall.SIGKILL)
 		r.signalled(1, syscall.SIGINT, syscall.SIGKILL)
 	})
@@ -95,8 +95,8 @@ func TestLeavingIsForced(t *testing.T) {
 
 // It has cut its requests, but its slot has somebody already.
 func TestLeavingDies(t *testing.T) {
-	leaving(t, func(r *rig) {
-		const cut = "worker 0 (pid 101) died while draining: signal killed; its requests were cut"
+	detaching(t, func(r *rig) {
+		const cut = "worker 0 (pid 101) died while draining: signal killed; its responses were truncated"
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.expect(2, "serving", cut)
 		r.say(ipc.Draining{}, 1)
@@ -104,7 +104,7 @@ func TestLeavingDies(t *testing.T) {
 		r.signal(syscall.SIGINT)
 		r.die(1, Exit{Code: 1})
 		r.die(2, Exit{Code: 1})
-		r.ends(1, "worker 0 (pid 102) died while draining: exit status 1; its requests were cut (and 1 more)")
+		r.ends(1, "worker 0 (pid 102) died while draining: exit status 1; its responses were truncated (and 1 more)")
 		r.expect(3, "serving", cut, "drain")
 	})
 }
@@ -149,7 +149,7 @@ func TestDrainingBeforeReady(t *testing.T) {
 		r.hello(0)
 		r.die(0, Exit{Code: 1})
 		r.say(ipc.Draining{}, 1)
-		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; restarting")
+		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning")
 		r.hello(1)
 		r.expect(3, r.diary...)
 		r.say(ipc.Draining{}, 2)
@@ -170,7 +170,7 @@ func TestDrainingTooLate(t *testing.T) {
 		r.say(ipc.Draining{}, 0)
 		r.expect(1, "serving")
 		r.die(0, Exit{Signal: syscall.SIGKILL})
-		r.expect(2, "serving", "worker 0 (pid 101) died: sent a ipc.Serve, killed; restarting")
+		r.expect(2, "serving", "worker 0 (pid 101) died: sent a ipc.Serve, killed; respawning")
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})

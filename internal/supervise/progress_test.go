@@ -12,24 +12,24 @@ import (
 // A drain that takes longer than a second says what it waits for, with the rate
 // at which that becomes less.
 func TestRemains(t *testing.T) {
-	var told [][]Remains
+	var told [][]Progress
 	r := &rig{tweak: stubborn, change: func(c *Config) {
-		c.OnWait = func(all []Remains) { told = append(told, all) }
+		c.OnProgress = func(all []Progress) { told = append(told, all) }
 	}}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
 		r.say(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
 		r.say(ipc.Remaining{Connections: 1}, 1)
-		r.pass(waitEvery - time.Millisecond)
+		r.pass(progressEvery - time.Millisecond)
 		if len(told) > 0 {
 			t.Error("told within the first second")
 		}
 		r.die(1, Exit{})
 		r.pass(time.Millisecond)
 		r.say(ipc.Remaining{Connections: 2, Bytes: 4000}, 0)
-		r.pass(waitEvery)
-		want := [][]Remains{
+		r.pass(progressEvery)
+		want := [][]Progress{
 			{{Slot: 0, PID: 101, Connections: 3, Bytes: 5000}},
 			{{Slot: 0, PID: 101, Connections: 2, Bytes: 4000, Rate: 1000, Left: 4 * time.Second}},
 		}
@@ -43,7 +43,7 @@ func TestRemains(t *testing.T) {
 
 // A drain that is over at once says nothing.
 func TestNothingRemains(t *testing.T) {
-	r := &rig{change: func(c *Config) { c.OnWait = func([]Remains) { t.Error("told") } }}
+	r := &rig{change: func(c *Config) { c.OnProgress = func([]Progress) { t.Error("told") } }}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)

@@ -15,40 +15,40 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// This file is how other goroutines look at the pool and give it orders: their
-// questions are functions that the pool's own goroutine runs.
+// This file is how other goroutines look at the pool and give it orders: what
+// they want are functions that the pool's own goroutine calls.
 
-// Desk is where they ask. Its methods may be called from any goroutine; with
-// [ErrEnded] they say that the pool has ended.
-type Desk struct {
-	asks  chan func(*pool) // unbuffered: what is in it is done
+// Controller lets other goroutines see and order a running pool. Its methods may
+// be called from any goroutine; they return [ErrEnded] once the pool has ended.
+type Controller struct {
+	calls chan func(*pool) // unbuffered: what is in it is done
 	ended chan struct{}
 }
 
-// NewDesk returns a desk for one pool.
-func NewDesk() *Desk {
-	return &Desk{asks: make(chan func(*pool)), ended: make(chan struct{})}
+// NewController returns a controller for one pool.
+func NewController() *Controller {
+	return &Controller{calls: make(chan func(*pool)), ended: make(chan struct{})}
 }
 
 // ErrEnded says that there is no pool any more.
 var ErrEnded = errors.New("the pool has ended")
 
-// queue is nil for no desk.
-func (d *Desk) queue() <-chan func(*pool) {
-	if d == nil {
+// pending is nil for no controller.
+func (c *Controller) pending() <-chan func(*pool) {
+	if c == nil {
 		return nil
 	}
-	return d.asks
+	return c.calls
 }
 
-// ask lets the pool's goroutine call f, and waits until it has.
-func (d *Desk) ask(ctx context.Context, f func(*pool)) error {
+// call lets the pool's goroutine call f, and waits until it has.
+func (c *Controller) call(ctx context.Context, f func(*pool)) error {
 	done := make(chan struct{})
 	select {
-	case d.asks <- func(p *pool) { defer close(done); f(p) }:
+	case c.calls <- func(p *pool) { defer close(done); f(p) }:
 		<-done
 		return nil
-	case <-d.ended:
+	case <-c.ended:
 		return ErrEnded
 	case <-ctx.Done():
 		return fmt.Errorf("the pool does not answer: %w", ctx.Err())
@@ -61,7 +61,7 @@ type View struct {
 	Slots   int    // that there are to be
 	Reloads int    // so far
 	Workers []WorkerView
-	Past    map[int]Past
+	Totals  map[int]Totals
 }
 
 // WorkerView is one process, or a slot without one (PID 0).
@@ -76,23 +76,23 @@ type WorkerView struct {
 	Left       int64 // bytes that it still has to send, as it last said
 }
 
-// Past is what has become of a slot's processes.
-type Past struct {
-	Generations int           // that were started
-	Deaths      int           // unwanted ones
+// Totals count what became of a slot's processes.
+type Totals struct {
+	Generations int           // processes started
+	Deaths      int           // unexpected exits
 	CPU         time.Duration // of those that have ended
 }
 
-// Look returns what there is to see.
-func (d *Desk) Look(ctx context.Context) (v View, err error) {
-	err = d.ask(ctx, func(p *pool) { v = p.view() })
+// View returns the pool as it is now.
+func (c *Controller) View(ctx context.Context) (v View, err error) {
+	err = c.call(ctx, func(p *pool) { v = p.view() })
 	return v, err
 }
 
 func (p *pool) view() View {
-	v := View{State: p.stateWord(), Slots: p.wanted, Reloads: p.reloads, Past: make(map[int]Past)}
-	for slot, past := range p.past {
-		v.Past[slot] = *past
+	v := View{State: p.stateWord(), Slots: p.wanted, Reloads: p.reloads, Totals: make(map[int]Totals)}
+	for slot, past := range p.totals {
+		v.Totals[slot] = *past
 	}
 	for _, s := range p.slots {
 		switch {
@@ -106,13 +106,13 @@ func (p *pool) view() View {
 	for _, w := range p.workers() {
 		word := status.WorkerServing
 		switch {
-		case w.finishing():
+		case w.draining():
 			word = status.WorkerDraining
 		case w.readySince.IsZero():
 			word = status.WorkerStarting
 		}
 		v.Workers = append(v.Workers, WorkerView{
-			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.left.Bytes,
+			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes,
 		})
 	}
 	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {
@@ -133,60 +133,59 @@ func (p *pool) stateWord() string {
 		return status.Starting
 	case p.phase == stopping:
 		return status.Draining
-	case !p.duckUntil.IsZero():
+	case !p.lameDuckUntil.IsZero():
 		return status.LameDuck
 	}
 	return status.Serving
 }
 
-// promise is an order that is answered when it has been carried out, or cannot
-// be.
-type promise struct {
+// order is one that is answered when it has been carried out, or cannot be.
+type order struct {
 	reload bool
 	slots  int // else: how many there were to be
 	answer chan status.Outcome
 }
 
 // Reload replaces all workers, like SIGHUP, and waits until they are.
-func (d *Desk) Reload(ctx context.Context) status.Outcome {
-	return d.order(ctx, promise{reload: true}, func(p *pool) string {
-		p.said = ""
+func (c *Controller) Reload(ctx context.Context) status.Outcome {
+	return c.submit(ctx, order{reload: true}, func(p *pool) string {
+		p.lastAlert = ""
 		p.reload()
-		return p.said
+		return p.lastAlert
 	})
 }
 
 // Scale makes n the number of slots, as SIGTTIN and SIGTTOU do, and waits until
 // there are as many workers.
-func (d *Desk) Scale(ctx context.Context, n int) status.Outcome {
-	return d.order(ctx, promise{slots: n}, func(p *pool) string {
-		p.said = ""
+func (c *Controller) Scale(ctx context.Context, n int) status.Outcome {
+	return c.submit(ctx, order{slots: n}, func(p *pool) string {
+		p.lastAlert = ""
 		p.resize(n)
-		return p.said
+		return p.lastAlert
 	})
 }
 
-// order begins something and waits for its end. begin returns why it cannot be
-// done, or "".
-func (d *Desk) order(ctx context.Context, pr promise, begin func(*pool) string) status.Outcome {
-	pr.answer = make(chan status.Outcome, 1) // for the one that comes
-	err := d.ask(ctx, func(p *pool) {
+// submit gives an order and waits for its end. begin returns why it cannot be
+// carried out, or "".
+func (c *Controller) submit(ctx context.Context, o order, begin func(*pool) string) status.Outcome {
+	o.answer = make(chan status.Outcome, 1) // for the one that comes
+	err := c.call(ctx, func(p *pool) {
 		why := begin(p)
 		switch {
 		case p.phase == stopping:
-			pr.answer <- status.Outcome{Message: "the pool is stopping"}
+			o.answer <- status.Outcome{Message: "the pool is stopping"}
 		case why != "":
-			pr.answer <- status.Outcome{Message: why}
+			o.answer <- status.Outcome{Message: why}
 		default:
-			p.promises = append(p.promises, pr)
+			p.orders = append(p.orders, o)
 		}
 	})
 	if err != nil {
 		return status.Outcome{Message: err.Error()}
 	}
 	select {
-	case o := <-pr.answer:
-		return o
+	case result := <-o.answer:
+		return result
 	case <-ctx.Done():
 		return status.Outcome{Message: "not done yet: " + ctx.Err().Error()}
 	}
@@ -194,14 +193,14 @@ func (d *Desk) order(ctx context.Context, pr promise, begin func(*pool) string) 
 
 // Stop lets the pool end, like a first SIGTERM, and does not wait for the end.
 // Two who stop it want the same: nothing is cut.
-func (d *Desk) Stop(ctx context.Context) status.Outcome {
+func (c *Controller) Stop(ctx context.Context) status.Outcome {
 	var o status.Outcome
-	err := d.ask(ctx, func(p *pool) {
-		if p.phase != stopping && p.duckUntil.IsZero() {
-			p.finish()
+	err := c.call(ctx, func(p *pool) {
+		if p.phase != stopping && p.lameDuckUntil.IsZero() {
+			p.stop()
 		}
 		if o = (status.Outcome{OK: true, Message: "draining"}); p.phase != stopping {
-			o.Message = fmt.Sprintf("serving on for %v, then draining", p.duckUntil.Sub(p.Now()).Round(time.Second))
+			o.Message = fmt.Sprintf("lame duck for %v, then draining", p.lameDuckUntil.Sub(p.Now()).Round(time.Second))
 		}
 	})
 	if err != nil {
@@ -212,41 +211,41 @@ func (d *Desk) Stop(ctx context.Context) status.Outcome {
 
 // keepPromises answers the orders that have been carried out, or that never will
 // be.
-func (p *pool) keepPromises() {
-	p.promises = slices.DeleteFunc(p.promises, func(pr promise) bool {
-		o, done := p.outcome(pr)
+func (p *pool) answerOrders() {
+	p.orders = slices.DeleteFunc(p.orders, func(o order) bool {
+		result, done := p.outcome(o)
 		if done {
-			pr.answer <- o
+			o.answer <- result
 		}
 		return done
 	})
 }
 
-func (p *pool) outcome(pr promise) (o status.Outcome, done bool) {
+func (p *pool) outcome(o order) (result status.Outcome, done bool) {
 	switch {
 	case p.phase == stopping:
 		return status.Outcome{Message: "the pool is stopping"}, true
-	case pr.reload && p.failed != "":
-		return status.Outcome{Message: p.failed}, true
-	case !pr.reload && p.wanted != pr.slots:
-		return status.Outcome{Message: fmt.Sprintf("there are to be %d workers now: %s", p.wanted, p.said)}, true
-	case pr.reload && p.inReload || len(p.slots) != p.wanted:
-		return o, false
+	case o.reload && p.reloadError != "":
+		return status.Outcome{Message: p.reloadError}, true
+	case !o.reload && p.wanted != o.slots:
+		return status.Outcome{Message: fmt.Sprintf("there are to be %d workers now: %s", p.wanted, p.lastAlert)}, true
+	case o.reload && p.reloading || len(p.slots) != p.wanted:
+		return result, false
 	}
 	serving := 0
 	for _, s := range p.slots {
 		if s.want && s.state != ready {
-			return o, false
+			return result, false
 		}
 		if s.state == ready {
 			serving++
 		}
 	}
-	if !pr.reload && serving < pr.slots {
-		return status.Outcome{Message: fmt.Sprintf("%d of %d workers serve; the others were given up, the log says why", serving, pr.slots)}, true
+	if !o.reload && serving < o.slots {
+		return status.Outcome{Message: fmt.Sprintf("%d of %d workers serving; the others are quarantined, see the log", serving, o.slots)}, true
 	}
 	verb := "serving"
-	if pr.reload {
+	if o.reload {
 		verb = "replaced"
 	}
 	return status.Outcome{OK: true, Message: human.Plural(serving, "worker", "workers") + " " + verb}, true
@@ -260,9 +259,9 @@ type listing struct {
 
 // List lets a worker write the list of its connections, as a status.Connections
 // in JSON, into a file, and waits until it has.
-func (d *Desk) List(ctx context.Context, slot, pid, file int) error {
+func (c *Controller) List(ctx context.Context, slot, pid, file int) error {
 	answer := make(chan error, 1)
-	err := d.ask(ctx, func(p *pool) {
+	err := c.call(ctx, func(p *pool) {
 		i := slices.IndexFunc(p.workers(), func(w *worker) bool {
 			return w.slot.index == slot && w.pid == pid
 		})
@@ -278,7 +277,7 @@ func (d *Desk) List(ctx context.Context, slot, pid, file int) error {
 	select {
 	case err = <-answer:
 		return err
-	case <-d.ended:
+	case <-c.ended:
 		return ErrEnded
 	case <-ctx.Done():
 		return fmt.Errorf("worker %d does not answer: %w", slot, ctx.Err())
@@ -286,36 +285,36 @@ func (d *Desk) List(ctx context.Context, slot, pid, file int) error {
 }
 
 func (p *pool) list(w *worker, file int, answer chan error) {
-	if w.asked != nil {
-		w.asked.answer <- errors.New("somebody else has asked since")
-		w.asked = nil
+	if w.listing != nil {
+		w.listing.answer <- errors.New("superseded by a later request")
+		w.listing = nil
 	}
-	p.shown++
-	if err := w.proc.SendFile(ipc.Show{ID: p.shown}, file); err != nil {
+	p.lastListID++
+	if err := w.proc.SendFile(ipc.Show{ID: p.lastListID}, file); err != nil {
 		if errors.Is(err, unix.EPIPE) {
 			err = status.ErrNoWorker
 		}
 		answer <- err
 		return
 	}
-	w.asked = &listing{p.shown, answer}
+	w.listing = &listing{p.lastListID, answer}
 }
 
 // listed is told that a list has been written. One that was asked for by
 // somebody who has gone is nobody's.
 func (p *pool) listed(w *worker, m ipc.Shown) {
-	if w.asked != nil && w.asked.id == m.ID {
-		w.asked.answer <- nil
-		w.asked = nil
+	if w.listing != nil && w.listing.id == m.ID {
+		w.listing.answer <- nil
+		w.listing = nil
 	}
 }
 
 // close tells everybody who waits that there is no pool any more.
-func (p *pool) close() {
-	for _, pr := range p.promises {
-		pr.answer <- status.Outcome{Message: ErrEnded.Error()}
+func (p *pool) closeController() {
+	for _, o := range p.orders {
+		o.answer <- status.Outcome{Message: ErrEnded.Error()}
 	}
-	if p.promises = nil; p.Desk != nil {
-		close(p.Desk.ended)
+	if p.orders = nil; p.Controller != nil {
+		close(p.Controller.ended)
 	}
 }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/exitcode"
+	"phalanx/internal/observe/admin"
+	"phalanx/internal/observe/snapshot"
+	"phalanx/internal/options"
+	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
+)
+
+// monitor is what observes the pool: its scoreboard, access log and admin
+// endpoint, which outlive an upgrade.
+type monitor struct {
+	*snapshot.Observer
+	board *os.File
+	bell  *os.File
+	port  int
+	alert func(string)
+	info  atomic.Pointer[snapshot.Info]
+
+	endpoint   net.Listener // nil: there is no admin endpoint
+	server     *admin.Server
+	suspending sync.WaitGroup
+}
+
+// newMonitor makes it, or goes on with that of the program before. Then there are
+// workers who serve, and nothing that is only for seeing inside may end them:
+// what cannot be had is told.
+func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
+	board, err := before.Scoreboard()
+	if err != nil {
+		return nil, err
+	}
+	bell, lost, err := doorbell(before)
+	if err != nil {
+		return nil, err
+	}
+	m := &monitor{
+		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
+		port: port, alert: alert,
+	}
+	lines := snapshot.NewLog(stdout, bell, lost, alert)
+	m.Observer, err = snapshot.New(snapshot.Config{
+		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
+		Info: func() snapshot.Info { return *m.info.Load() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.describe(o)
+	err = lines.Use(string(o.AccessLog))
+	if err != nil {
+		err = exitcode.New(exitcode.Config, err.Error()+"; fix that or choose another --access-log", err)
+	}
+	if err == nil || before != nil {
+		err = errors.Join(err, m.openEndpoint(o, before, log))
+	}
+	if err != nil && before != nil {
+		alert(strings.ReplaceAll(err.Error(), "\n", "; ") + "; continuing without it")
+		err = nil
+	}
+	return m, err
+}
+
+// started is when the first program of this process was.
+func started(before *upgrade.Carried) time.Time {
+	if before != nil && !before.Started.IsZero() {
+		return before.Started
+	}
+	return time.Now()
+}
+
+// doorbell is that of the access log, and how many lines that has lost so far.
+func doorbell(before *upgrade.Carried) (fd int, lost uint64, err error) {
+	if before != nil && before.Bell > 0 {
+		unix.CloseOnExec(before.Bell)
+		return before.Bell, before.Lost, nil
+	}
+	fd, err = accesslog.NewDoorbell()
+	return fd, 0, err
+}
+
+// openEndpoint opens the admin endpoint, or goes on with that of the program before.
+func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log zerolog.Logger) (err error) {
+	switch {
+	case before != nil && before.Admin > 0:
+		m.endpoint, err = admin.Inherit(before.Admin)
+	case o.Admin != "":
+		m.endpoint, err = admin.Listen(string(o.Admin))
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m.server = admin.New(admin.Config{Source: m.Observer, Log: func(line string) { log.Warn().Msg(line) }})
+	m.server.Serve(m.endpoint)
+	m.Start()
+	return nil
+}
+
+// descriptor is that of the admin endpoint, 0 if there is none.
+func (m *monitor) descriptor() int {
+	if m.endpoint == nil {
+		return 0
+	}
+	fd, err := admin.Descriptor(m.endpoint)
+	if err != nil {
+		return 0 // the next program opens it anew
+	}
+	return fd
+}
+
+// attach lets a pool be observed and ordered.
+func (m *monitor) attach(pool *supervise.Config) {
+	pool.Rows, pool.Controller = m, m.Controller
+	if m.server == nil {
+		return
+	}
+	pool.SuspendRequests = func(done func()) {
+		m.suspending.Go(func() {
+			_ = m.server.Suspend(suspendTime) // what takes longer is cut by the new program
+			done()
+		})
+	}
+	pool.ResumeRequests = m.server.Resume
+}
+
+// suspendTime is how long who looks at the pool may take before an upgrade.
+const suspendTime = 3 * time.Second
+
+// close ends it all.
+func (m *monitor) close() {
+	m.suspending.Wait()
+	if m.server != nil {
+		_ = m.server.Close() // nobody is left to be told
+		m.End()
+	}
+	m.Log.Close()
+}
+
+// describe notes what is served where.
+func (m *monitor) describe(o options.Options) {
+	m.info.Store(&snapshot.Info{
+		Version: options.Version, Base: string(o.Base), Model: string(o.Model),
+		Address: net.JoinHostPort(string(o.Bind), strconv.Itoa(m.port)),
+	})
+}
+
+// check reports why new settings cannot be applied.
+func (m *monitor) check(o options.Options) error { return m.Log.Try(string(o.AccessLog)) }
+
+// apply puts new settings in force, now that workers serve with them.
+func (m *monitor) apply(o options.Options) {
+	m.describe(o)
+	if err := m.Log.Use(string(o.AccessLog)); err != nil {
+		m.alert(err.Error() + "; keeping the current access log")
+	}
+}

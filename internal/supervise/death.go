@@ -1,0 +1,231 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"phalanx/internal/exitcode"
+)
+
+// This file is the death of a process: what it means for the pool, and what is
+// said of it.
+
+// died accounts for an exit: the pool's end, a respawn, or nothing more.
+func (p *pool) died(w *worker, e Exit) {
+	w.activity = p.account(w, e)
+	p.logExit(w, e)
+	for _, o := range p.detached {
+		if o.successor == w {
+			o.successor = nil
+		}
+	}
+	switch {
+	case w == w.slot.next:
+		p.replacementDied(w, e)
+		return
+	case w.detached():
+		p.detachedDied(w, e)
+		return
+	}
+	was := w.slot.state
+	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero()
+	if hopeless {
+		// It had taken the place of a worker that died, and new settings are wrong.
+		p.toReplace, p.candidate, p.reloadError = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
+	}
+	p.move(w.slot, exit)
+	w.slot.worker = nil
+	switch {
+	case p.phase == stopping:
+		p.diedInDrain(w, was, e)
+	case p.phase == launching:
+		p.fail(p.startError(w, e))
+	case p.code(w, e) == exitcode.Config && !hopeless:
+		p.quarantine(w, e, "")
+	default:
+		p.restart(w, was, e)
+	}
+	if p.phase == serving && w.slot.next != nil {
+		if w.slot.state == exited {
+			p.move(w.slot, retry)
+			w.slot.want = true
+		}
+		p.promote(w.slot)
+	}
+}
+
+// left settles the exit of a worker that had no slot any more: nobody has to
+// take its place, but it may have cut what it was to finish.
+func (p *pool) detachedDied(w *worker, e Exit) {
+	p.detached = slices.DeleteFunc(p.detached, func(o *worker) bool { return o == w })
+	if w.closeSocket != nil {
+		p.closeSocket(w.closeSocket)
+	}
+	switch {
+	case w.readySince.IsZero(): // it had no requests
+	case p.phase == stopping:
+		p.diedInDrain(w, draining, e)
+	case !e.clean():
+		p.Alert(p.cutShortLine(w, e))
+	}
+}
+
+func (p *pool) cutShortLine(w *worker, e Exit) string {
+	return fmt.Sprintf("%v died while draining: %s%s; its responses were truncated", w, p.cause(w, e), w.activity)
+}
+
+func (p *pool) logExit(w *worker, e Exit) {
+	l := p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).
+		Str("cause", p.cause(w, e)).Dur("uptime", p.Now().Sub(w.started))
+	if e.LastWords != "" {
+		words := e.LastWords
+		l = l.Str("last_words", words[max(0, len(words)-1024):])
+	}
+	l.Msg("worker exited")
+}
+
+// diedInDrain is peace, if the worker finished. One that had not begun may
+// die of the SIGINT itself, before it could ask for the signal.
+func (p *pool) diedInDrain(w *worker, was state, e Exit) {
+	unborn := was == starting && w.signalled && e.Signal == syscall.SIGINT
+	switch {
+	case e.clean(), unborn, p.forced:
+	case p.err != nil && p.cutShort > 0:
+		p.cutShort++
+	case p.err != nil:
+	case was == starting: // it had no requests
+		p.blame(p.startError(w, e))
+	default:
+		p.err = exitcode.New(exitcode.Failure, p.cutShortLine(w, e), e.Err)
+		p.cutShort = 1
+	}
+}
+
+// restart puts the slot into backoff, for no time at all the first time.
+func (p *pool) restart(w *worker, was state, e Exit) {
+	s := w.slot
+	delay := s.delay(w, p.Now(), p.Chance())
+	if len(s.recent) >= deathLimit && p.others(s) {
+		p.quarantine(w, e, fmt.Sprintf(", %d deaths within %v", len(s.recent), deathWindow))
+		return
+	}
+	s.retryAt = p.Now().Add(delay)
+	p.move(s, retry)
+	when := "respawning"
+	if delay > 0 {
+		when = fmt.Sprintf("respawning in %v", delay)
+		p.Log.Info().Int("slot", s.index).Dur("delay", delay).Int("deaths", s.deaths).Msg("respawn delayed")
+	}
+	// A worker that left by itself has lost nothing.
+	if was == ready && e.clean() {
+		return
+	}
+	p.Alert(fmt.Sprintf("%v died: %s%s; %s", w, p.cause(w, e), p.circumstances(w, e), when))
+}
+
+// quarantine leaves a slot empty that no restart can help.
+func (p *pool) quarantine(w *worker, e Exit, why string) {
+	s := w.slot
+	s.want = false
+	text := fmt.Sprintf("%v died: %s%s", w, p.cause(w, e), why)
+	if p.others(s) {
+		p.Log.Info().Int("slot", s.index).Msg("slot quarantined")
+		p.Alert(text + "; slot quarantined until SIGHUP")
+		return
+	}
+	p.fail(exitcode.New(exitcode.Config, text+"; no worker is left", e.Err))
+}
+
+// others reports whether any other slot is wanted.
+func (p *pool) others(s *slot) bool {
+	return slices.ContainsFunc(p.slots, func(o *slot) bool { return o != s && o.want })
+}
+
+// code is the exit code of a worker, which it may have announced.
+func (p *pool) code(w *worker, e Exit) int {
+	if w.failed != nil {
+		return w.failed.ExitCode
+	}
+	return e.Code
+}
+
+// cause is why a worker died, in the words that know best.
+func (p *pool) cause(w *worker, e Exit) string {
+	switch {
+	case w.failed != nil && w.failed.Reason != "":
+		return oneLine(w.failed.Reason)
+	case w.killed && e.Signal == syscall.SIGKILL:
+		return w.killReason + ", killed"
+	default:
+		return e.cause()
+	}
+}
+
+// startError makes the master's error of a worker that did not come up. One
+// that had to be killed before it was ready does not know its part.
+func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
+	const cure = "build it with make, or name it with --worker PATH"
+	switch {
+	case w.failed != nil:
+		return exitcode.New(exitCode(w.failed.ExitCode), w.failed.Reason, nil)
+	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, rootCause(e.Err), cure), e.Err)
+	case w.killed && w.readySince.IsZero():
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: does not behave like a worker of Phalanx %s (%s); %s", w.binary, p.Version, p.cause(w, e), cure), nil)
+	case e.Err != nil, e.crashed(), !w.readySince.IsZero():
+		return exitcode.New(exitcode.Failure, fmt.Sprintf("%v died during startup: %s", w, p.cause(w, e)), e.Err)
+	default:
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: not a worker of Phalanx %s (%s); %s", w.binary, p.Version, e.cause(), cure), nil)
+	}
+}
+
+// rootCause drops the operations around an error of the system.
+func rootCause(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// OOMKills returns how many processes the kernel has killed on this machine for
+// lack of memory (vmstat in proc(5)); 0 where it does not tell.
+func OOMKills() int {
+	text, err := os.ReadFile("/proc/vmstat")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			kills, _ := strconv.Atoi(strings.TrimSpace(n)) // 0 like all that cannot be told
+			return kills
+		}
+	}
+	return 0
+}
+
+// circumstances says how a worker lived and what may have killed it, or
+// nothing.
+func (p *pool) circumstances(w *worker, e Exit) string {
+	text := ""
+	if e.Signal == syscall.SIGKILL && !w.killed {
+		if kills := p.OOMKills(); kills > p.oomKills {
+			p.oomKills = kills
+			text = "; probably killed by the OOM killer"
+		}
+	}
+	if lived := p.Now().Sub(w.started); lived >= time.Second {
+		text += fmt.Sprintf("; uptime %v", lived.Round(time.Second))
+		if e.Memory > 0 {
+			text += fmt.Sprintf(", peak memory %d MiB", e.Memory>>20)
+		}
+	}
+	return text + w.activity
+}

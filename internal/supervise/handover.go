@@ -1,0 +1,68 @@
+package supervise
+
+import (
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// This file is how the connections of one worker go on in another.
+
+// handOver tells a worker that another serves in its place, and makes the channel
+// on which it hands its connections over, if both can. lastOwner says that nobody
+// else has its listening socket.
+func (p *pool) handOver(old, successor *worker, lastOwner bool) {
+	p.limitDrain(old, lastOwner)
+	if old.lastOwner = lastOwner; !old.canHandOver(successor) {
+		p.send(old, ipc.Drain{Queue: lastOwner})
+		return
+	}
+	old.handingOver = true
+	p.openHandover(old, successor) // if it has just died, findSuccessors finds another
+}
+
+// openHandover gives each of the two its end of a new channel, and tells the
+// old one to hand over.
+func (p *pool) openHandover(old, successor *worker) {
+	from, to, err := ipc.Handover()
+	if err == nil {
+		defer unix.Close(from)
+		defer unix.Close(to)
+		err = successor.proc.SendFile(ipc.TakeOver{}, to)
+	}
+	if err == nil {
+		err = old.proc.SendFile(ipc.Drain{Queue: old.lastOwner}, from)
+	}
+	if err != nil {
+		p.Log.Info().Int("slot", old.slot.index).Int("pid", old.pid).Err(err).Msg("connections not handed over")
+		return
+	}
+	old.successor = successor
+}
+
+// findSuccessors finds another successor for each worker whose own has died.
+func (p *pool) findSuccessors() {
+	for _, w := range p.detached {
+		if !w.handingOver || w.successor != nil || w.killed {
+			continue
+		}
+		switch successor := p.successor(w.slot.index); {
+		case successor == nil:
+		case w.canHandOver(successor):
+			p.openHandover(w, successor)
+		default:
+			p.interrupt(w) // nobody will ever take them: it drains
+		}
+	}
+}
+
+// successor is the worker that takes over the connections of a closing slot:
+// each time another, as far as there are others.
+func (p *pool) successor(index int) *worker {
+	for i := range p.slots {
+		if s := p.slots[(index+i)%len(p.slots)]; s.state == ready && !s.worker.killed {
+			return s.worker
+		}
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package supervise
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// This file is what the user sees of a drain that takes its time.
+
+// progressEvery is how long a drain may take until somebody wants to know why, and
+// how often he is told.
+const progressEvery = time.Second
+
+// Progress is what a worker still has to do before it ends.
+type Progress struct {
+	Slot, PID   int
+	Connections int
+	Bytes       int64         // of replies whose length is known
+	Rate        float64       // bytes per second, of late
+	Left        time.Duration // at that rate; 0: that cannot be told
+}
+
+// noteProgress notes what a worker reports of its drain.
+func (p *pool) noteProgress(w *worker, m ipc.Remaining) {
+	now := p.Now()
+	if since := now.Sub(w.remainingAt).Seconds(); !w.remainingAt.IsZero() && since > 0 {
+		w.rate = max(0, float64(w.remaining.Bytes-m.Bytes)/since)
+	}
+	w.remaining, w.remainingAt = m, now
+}
+
+// reportProgress tells how far the drain is, if it is time.
+func (p *pool) reportProgress() {
+	if p.progressAt.IsZero() || p.Now().Before(p.progressAt) {
+		return
+	}
+	p.progressAt = p.Now().Add(progressEvery)
+	var all []Progress
+	for _, w := range p.workers() {
+		r := Progress{Slot: w.slot.index, PID: w.pid, Connections: w.remaining.Connections, Bytes: w.remaining.Bytes, Rate: w.rate}
+		if r.Rate > 0 && r.Bytes > 0 {
+			r.Left = time.Duration(float64(r.Bytes) / r.Rate * float64(time.Second)).Round(time.Second)
+		}
+		p.Log.Info().Int("slot", r.Slot).Int("pid", r.PID).Int("connections", r.Connections).
+			Int64("bytes", r.Bytes).Float64("rate", r.Rate).Msg("waiting for worker")
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Progress) int { return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.PID, b.PID)) })
+	p.OnProgress(all)
+}

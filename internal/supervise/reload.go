@@ -1,0 +1,155 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+
+	"phalanx/internal/ipc"
+)
+
+// This file is how a worker is replaced while it serves: the new one first, in
+// the same slot and on the same socket, and when it is ready the old one hands
+// its connections over and goes. One at a time: a worker that does not come up
+// ends the attempt, and the old ones go on.
+
+// reload replaces every worker, with the settings as they are now.
+func (p *pool) reload() {
+	switch p.phase {
+	case stopping:
+		return
+	case launching:
+		p.Alert("reload: the pool is not serving yet; send SIGHUP again when it is")
+		return
+	}
+	fresh := p.settings()
+	before := p.reloading
+	p.noteReload(true)
+	if p.Reload != nil {
+		var err error
+		if fresh, err = p.Reload(); err != nil {
+			p.noteReload(before)
+			p.reloadError = fmt.Sprintf("reload: %s; keeping the current workers", oneLine(err.Error()))
+			p.Alert(p.reloadError)
+			return
+		}
+	}
+	p.reloadError = ""
+	p.candidate = &fresh
+	p.reloads++
+	p.toReplace = slices.Clone(p.slots)
+	p.Log.Info().Int("workers", len(p.slots)).Msg("reload started")
+}
+
+// noteReload notes that a reload has begun, or ended.
+func (p *pool) noteReload(begun bool) {
+	if begun != p.reloading {
+		p.reloading = begun
+		p.OnReload(begun)
+	}
+}
+
+// recycle queues the replacement of a worker that has asked for it.
+func (p *pool) recycle(w *worker, m ipc.Recycle) {
+	if p.phase != serving || w.slot.worker != w || w.slot.next != nil || slices.Contains(p.toReplace, w.slot) {
+		return
+	}
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(m.Reason)).Msg("worker recycled")
+	p.toReplace = append(p.toReplace, w.slot)
+}
+
+// renew starts the next replacement, if none is under way. A slot whose worker
+// is not ready keeps its place in the queue: what comes up there may have been
+// started before the settings changed.
+func (p *pool) replaceNext() {
+	for _, s := range p.slots {
+		if s.next != nil || s.state == starting {
+			return
+		}
+	}
+	p.toReplace = slices.DeleteFunc(p.toReplace, func(s *slot) bool { return !s.want || !slices.Contains(p.slots, s) })
+	if len(p.toReplace) == 0 {
+		p.noteReload(false)
+	}
+	for i, s := range p.toReplace {
+		if s.state == ready && !s.worker.killed {
+			p.toReplace = slices.Delete(p.toReplace, i, i+1)
+			p.startReplacement(s)
+			return
+		}
+	}
+}
+
+// startReplacement starts the process that is to take the place of a slot's worker.
+func (p *pool) startReplacement(s *slot) {
+	s.next = &worker{slot: s, started: p.Now(), reload: p.reloads}
+	settings := p.settings()
+	if p.candidate != nil {
+		settings = *p.candidate
+	}
+	p.launch(s.next, settings)
+}
+
+// replace lets the new worker of a slot, which has just said that it is ready,
+// take the place of the old one.
+func (p *pool) replace(s *slot) {
+	old := s.worker
+	s.worker, s.next, s.deaths = s.next, nil, 0
+	p.move(s, replace)
+	p.detached = append(p.detached, old)
+	p.startServing(s.worker)
+	p.handOver(old, s.worker, false)
+	if len(p.toReplace) == 0 {
+		p.Log.Info().Msg("workers replaced")
+	}
+}
+
+// proved makes new settings, with which a worker has come up, those of all.
+// Slots that had been given up get another chance with them.
+func (p *pool) applySettings(w *worker) {
+	if p.candidate == nil || w.reload != p.reloads {
+		return
+	}
+	p.Spawn, p.Worker = p.candidate.Spawn, p.candidate.Worker
+	if p.candidate.Applied != nil {
+		p.candidate.Applied()
+	}
+	if p.candidate.Slots != p.Slots {
+		// It was the number in the settings that changed: TTIN and TTOU are undone
+		// by nothing else.
+		p.Slots = p.candidate.Slots
+		p.resize(p.Slots)
+	}
+	p.candidate = nil
+	for _, s := range p.slots {
+		if !s.want && s.state == exited {
+			p.move(s, retry)
+			s.want, s.retryAt, s.deaths, s.recent = true, p.Now(), 0, nil
+		}
+	}
+}
+
+// promote lets a process that was to take a worker's place have it at once,
+// for that one has gone.
+func (p *pool) promote(s *slot) {
+	p.move(s, spawn)
+	s.worker, s.next = s.next, nil
+}
+
+// replacementDied accounts for a process that died before it could take a
+// worker's place.
+func (p *pool) replacementDied(w *worker, e Exit) {
+	s := w.slot
+	s.next = nil
+	if p.phase == stopping {
+		p.diedInDrain(w, starting, e)
+		return
+	}
+	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).Text), s.worker)
+	if w.reload == p.reloads { // nobody has asked again since
+		p.toReplace, p.candidate, p.reloadError = nil, nil, text
+	}
+	p.Alert(text)
+}
+
+// notNeeded is why a process is killed whose slot is no longer wanted.
+const notNeeded = "no longer needed"
