@@ -11,41 +11,57 @@ import (
 
 // Clock tells connections the time. What is written into replies is made
 // once for each second of the calendar.
+//
+// The calendar may step, and goes on while the machine is suspended, when the
+// monotonic clock stands still: neither is ever made from the other.
 type Clock struct {
-	cfg    *conn.Config
+	cfg    *Config
 	began  time.Time // of the monotonic clock
 	origin int64     // what CLOCK_MONOTONIC showed then, in nanoseconds
 	second atomic.Pointer[conn.Second]
 }
 
 // Start sets the clock going for the connections of cfg.
-func (c *Clock) Start(cfg *conn.Config) {
-	c.cfg = cfg
-	c.began = time.Now()
+func (c *Clock) Start(cfg *Config) {
+	c.cfg, c.began = cfg, time.Now()
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) == nil {
 		c.origin = ts.Nano()
 	}
-	c.second.Store(c.cfg.NewSecond(c.began.Unix()))
+	wall, _ := c.Read()
+	c.second.Store(cfg.Conn.NewSecond(wall.Unix()))
+}
+
+// Read reads the calendar, and the monotonic clock of [conn.Now].
+func (c *Clock) Read() (wall time.Time, mono time.Duration) {
+	if c.cfg.Clock != nil {
+		return c.cfg.Clock()
+	}
+	t := time.Now()
+	return t, t.Sub(c.began)
 }
 
 // Now is the time of this moment.
 func (c *Clock) Now() conn.Now {
-	t := time.Now()
+	wall, mono := c.Read()
 	s := c.second.Load()
-	if unix := t.Unix(); unix != s.Unix {
-		s = c.cfg.NewSecond(unix)
+	if unix := wall.Unix(); unix != s.Unix {
+		s = c.cfg.Conn.NewSecond(unix)
 		c.second.Store(s)
 	}
-	return conn.Now{Mono: t.Sub(c.began), Second: s}
+	return conn.Now{Mono: mono, Second: s}
 }
 
 // Mono returns the time on the monotonic clock of [conn.Now] alone.
-func (c *Clock) Mono() time.Duration { return time.Since(c.began) }
+func (c *Clock) Mono() time.Duration {
+	_, mono := c.Read()
+	return mono
+}
 
 // Boot turns a time on that clock into one on CLOCK_MONOTONIC, which all
 // processes share.
 func (c *Clock) Boot(mono time.Duration) int64 { return c.origin + int64(mono) }
 
-// At returns the time at which the monotonic clock shows mono.
-func (c *Clock) At(mono time.Duration) time.Time { return c.began.Add(mono) }
+// Timer returns when a timer of Go's that is set now goes off so that the clock
+// shows mono then.
+func (c *Clock) Timer(mono time.Duration) time.Time { return time.Now().Add(mono - c.Mono()) }

@@ -35,6 +35,8 @@ type Config struct {
 	// if not nil: somebody waits for it to know that the loop goes round.
 	Beat      func()
 	BeatEvery time.Duration
+	// Clock reads the calendar and a monotonic clock; nil: the system's.
+	Clock func() (wall time.Time, mono time.Duration)
 	// Access is the access log; nil: there is none.
 	Access *accesslog.Pen
 	// Row is where the worker counts; nil: nobody looks.

@@ -45,11 +45,11 @@ func NewJournal(cfg *Config, c *Clock, client func() string) *Journal {
 
 // Done logs a request that has been answered (conn.Observer).
 func (j *Journal) Done(r conn.Record) {
-	now := j.clock.Mono()
+	wall, now := j.clock.Read()
 	took := now - r.Began
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
-			Client: host(j.client), Time: j.clock.At(now).UnixMilli(),
+			Client: host(j.client), Time: wall.UnixMilli(),
 			Method: r.Method, Target: r.Target, Minor: r.Minor, Status: int(r.Status), Bytes: r.Bytes, Took: took,
 			Referer: r.Referer, Agent: r.Agent, ID: r.ID,
 		})

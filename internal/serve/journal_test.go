@@ -17,7 +17,7 @@ import (
 func testJournal(file *os.File, format string) *Journal {
 	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true)), Verbose: true}
 	j := NewJournal(cfg, new(Clock), func() string { return "192.0.2.1:1" })
-	j.clock.Start(&cfg.Conn)
+	j.clock.Start(cfg)
 	return j
 }
 

@@ -75,15 +75,15 @@ func (t *Tally) Took(whole []time.Duration) {
 	}
 }
 
-// Owed takes the replies over that are whole and have not been sent yet: when
+// Undelivered takes the replies over that are whole and have not been sent yet: when
 // their requests began. It is nil when there is none.
-func (t *Tally) Owed() []time.Duration {
+func (t *Tally) Undelivered() []time.Duration {
 	if len(t.whole) == 0 {
 		return nil
 	}
-	owed := slices.Clone(t.whole)
+	began := slices.Clone(t.whole)
 	t.whole = t.whole[:0]
-	return owed
+	return began
 }
 
 // Lose counts replies that will not reach their client.

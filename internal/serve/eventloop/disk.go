@@ -28,9 +28,9 @@ func resident(fd int, off, n int64) bool {
 	return true
 }
 
-// bring reads n bytes at off from the disk into memory and waits for the
+// load reads n bytes at off from the disk into memory and waits for the
 // first and the last of them. Errors are met again by who sends the bytes.
-func bring(fd int, off, n int64) {
+func load(fd int, off, n int64) {
 	unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
 	var b [1]byte
 	for _, at := range [2]int64{off, off + n - 1} {
@@ -45,7 +45,7 @@ func bring(fd int, off, n int64) {
 // disk is where peers wait for bytes that are not in memory.
 type disk struct {
 	resident func(fd int, off, n int64) bool
-	bring    func(fd int, off, n int64)
+	load     func(fd int, off, n int64)
 
 	wake    int // eventfd of the loop
 	jobs    chan fetch
@@ -61,14 +61,14 @@ type fetch struct {
 	off, n int64
 }
 
-// brought is what was last brought into memory for a peer. It is not asked
+// fetched is what was last brought into memory for a peer. It is not asked
 // about again: where memory is short, it could be gone each time.
-type brought struct {
+type fetched struct {
 	file     int
 	off, end int64
 }
 
-func (b *brought) holds(fd int, off, n int64) bool {
+func (b *fetched) holds(fd int, off, n int64) bool {
 	return b != nil && b.file == fd && off >= b.off && off+n <= b.end
 }
 
@@ -82,7 +82,7 @@ func (d *disk) start(wake int) {
 	for range fetchWorkers {
 		d.workers.Go(func() {
 			for job := range d.jobs {
-				d.bring(job.fd, job.off, job.n)
+				d.load(job.fd, job.off, job.n)
 				unix.Close(job.fd)
 				d.mu.Lock()
 				d.done = append(d.done, job.peer)
@@ -104,7 +104,7 @@ func (d *disk) await(p *peer, most int64) bool {
 	seg := p.conn.Segment()
 	fd := seg.File.Fd()
 	n := min(seg.Len, most)
-	if fd < 0 || p.brought.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
+	if fd < 0 || p.fetched.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
 		return false
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -115,7 +115,7 @@ func (d *disk) await(p *peer, most int64) bool {
 	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
 		p.fetching = true
 		p.log.Fetch(true)
-		p.brought = &brought{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
+		p.fetched = &fetched{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
 		return true
 	default:
 		unix.Close(own)

@@ -26,7 +26,7 @@ func TestSlowDisk(t *testing.T) {
 	asked, answer := make(chan int64, 64), make(chan bool)
 	s := servetest.Start(t, dir, changed(func(l *Loop) {
 		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
-		l.disk.bring = func(fd int, off, n int64) {
+		l.disk.load = func(fd int, off, n int64) {
 			asked <- off
 			<-answer
 		}
@@ -63,7 +63,7 @@ func TestSlowDiskClientGoes(t *testing.T) {
 	asked, answer := make(chan bool, 8), make(chan bool)
 	s := servetest.Start(t, dir, changed(func(l *Loop) {
 		l.disk.resident = func(int, int64, int64) bool { return false }
-		l.disk.bring = func(int, int64, int64) {
+		l.disk.load = func(int, int64, int64) {
 			asked <- true
 			<-answer
 		}
@@ -129,7 +129,7 @@ func TestResident(t *testing.T) {
 	if resident(fd, 0, 256<<10) {
 		t.Error("a file that was dropped is still in memory")
 	}
-	bring(fd, 0, 256<<10)
+	load(fd, 0, 256<<10)
 	if !resident(fd, 0, 256<<10) {
 		t.Error("what was brought is not in memory")
 	}

@@ -85,9 +85,9 @@ func (l *Loop) handedOver(p *peer) {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 	}
 	p.conn.Leave()
-	if p.owed != nil { // nobody else knows when they began
-		l.tally.Took(p.owed.whole)
-		p.owed = nil
+	if p.undelivered != nil { // nobody else knows when they began
+		l.tally.Took(p.undelivered.began)
+		p.undelivered = nil
 	}
 	p.log.Moved("connection handed over")
 	l.drop(p)

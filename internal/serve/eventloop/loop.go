@@ -38,7 +38,7 @@ type Loop struct {
 	disk    disk
 	peers   []*peer // by descriptor
 	open    int     // how many there are
-	spare   []*peer // closed ones, to be used again
+	free    []*peer // closed ones, to be used again
 	ready   list    // those that can go on without an event
 	timers  [conn.NumTimers]list
 	resume  time.Duration // when accepting goes on after a pause; 0: not paused
@@ -73,7 +73,7 @@ const (
 	eventBatch  = 512       // events taken in a turn
 	acceptBatch = 64        // connections accepted in a turn
 	readBatch   = 16        // times that one peer is read from in a turn
-	spareMax    = 1024      // closed peers that are kept
+	freeMax     = 1024      // closed peers that are kept
 	quantum     = 256 << 10 // bytes of a file that one peer sends at once
 	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
 	tickEvery   = 5 * time.Second
@@ -90,9 +90,9 @@ func New(cfg serve.Config) (*Loop, error) {
 		out:    make([]byte, 0, serve.OutSize),
 
 		maxClients: serve.MaxClients(),
-		disk:       disk{resident: resident, bring: bring},
+		disk:       disk{resident: resident, load: load},
 	}
-	l.clock.Start(&l.cfg.Conn)
+	l.clock.Start(&l.cfg)
 	if l.cfg.Row == nil {
 		l.cfg.Row = new(scoreboard.Row)
 	}

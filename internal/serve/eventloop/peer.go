@@ -16,15 +16,15 @@ type peer struct {
 	step conn.Step  // what conn wants as soon as unsent has been sent
 	kind conn.Timer // in which list of timers it is
 
-	watched  bool // by epoll
-	readable bool // there may be something to receive
-	writable bool // the socket may take more
-	hungUp   bool // the client has ended its side: an EOF follows what is received
-	fetching bool // it waits for the disk
-	gone     bool // it ended while it waited; its memory is not free yet
-	queued   int32
-	brought  *brought // nil at most times
-	owed     *owed    // likewise
+	watched     bool // by epoll
+	readable    bool // there may be something to receive
+	writable    bool // the socket may take more
+	hungUp      bool // the client has ended its side: an EOF follows what is received
+	fetching    bool // it waits for the disk
+	gone        bool // it ended while it waited; its memory is not free yet
+	queued      int32
+	fetched     *fetched     // nil at most times
+	undelivered *undelivered // likewise
 
 	timer  link           // in the list of its kind
 	turn   link           // in the queue of those that need no event to go on
@@ -33,8 +33,9 @@ type peer struct {
 	log    *serve.Journal // nil when nobody reads the log
 }
 
-// owed is when those requests began whose replies are whole and not sent yet.
-type owed struct{ whole []time.Duration }
+// undelivered is when those requests began whose replies are whole and not sent
+// yet.
+type undelivered struct{ began []time.Duration }
 
 // newPeer is that of an accepted connection.
 func (l *Loop) newPeer(fd int) *peer {
@@ -51,8 +52,8 @@ func (l *Loop) newPeer(fd int) *peer {
 // register makes a place for a connection that has no state yet.
 func (l *Loop) register(fd int) *peer {
 	var p *peer
-	if n := len(l.spare); n > 0 {
-		p, l.spare = l.spare[n-1], l.spare[:n-1]
+	if n := len(l.free); n > 0 {
+		p, l.free = l.free[n-1], l.free[:n-1]
 	} else {
 		p = &peer{}
 	}
@@ -83,8 +84,8 @@ func (l *Loop) close(p *peer) {
 
 // drop closes the socket and forgets the peer.
 func (l *Loop) drop(p *peer) {
-	if p.owed != nil {
-		l.cfg.Row.Cut.Add(uint64(len(p.owed.whole)))
+	if p.undelivered != nil {
+		l.cfg.Row.Cut.Add(uint64(len(p.undelivered.began)))
 	}
 	l.dropped = true
 	p.timer.remove()
@@ -93,14 +94,14 @@ func (l *Loop) drop(p *peer) {
 	l.peers[p.fd] = nil
 	l.open--
 	if p.gone = true; !p.fetching {
-		l.spareIt(p)
+		l.reuse(p)
 	}
 }
 
-// spareIt keeps the memory of a peer that nobody refers to any longer.
-func (l *Loop) spareIt(p *peer) {
-	if p.unsent = nil; len(l.spare) < spareMax {
-		l.spare = append(l.spare, p)
+// reuse keeps the memory of a peer that nobody refers to any longer.
+func (l *Loop) reuse(p *peer) {
+	if p.unsent = nil; len(l.free) < freeMax {
+		l.free = append(l.free, p)
 	}
 }
 
@@ -127,7 +128,7 @@ func (l *Loop) fetched() {
 		p.fetching = false
 		p.log.Fetch(false)
 		if p.gone {
-			l.spareIt(p)
+			l.reuse(p)
 			continue
 		}
 		l.later(p)
@@ -256,7 +257,7 @@ func (l *Loop) advance(p *peer) bool {
 	}
 	p.step = step
 	if step != conn.Send {
-		p.brought = nil
+		p.fetched = nil
 	}
 	if len(out) == 0 {
 		l.tally.Settle()
@@ -278,8 +279,8 @@ func (l *Loop) advance(p *peer) bool {
 		}
 	}
 	if n < len(out) {
-		if whole := l.tally.Owed(); whole != nil {
-			p.owed = &owed{whole}
+		if whole := l.tally.Undelivered(); whole != nil {
+			p.undelivered = &undelivered{whole}
 		}
 		p.writable = errno == unix.EINTR
 		p.unsent = append(p.unsent[:0], out[n:]...)
@@ -329,9 +330,9 @@ func (l *Loop) sendUnsent(p *peer) bool {
 		p.writable = false
 		return true
 	}
-	if p.unsent = nil; p.owed != nil {
-		l.tally.Took(p.owed.whole)
-		p.owed = nil
+	if p.unsent = nil; p.undelivered != nil {
+		l.tally.Took(p.undelivered.began)
+		p.undelivered = nil
 	}
 	return l.ended(p)
 }

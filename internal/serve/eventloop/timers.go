@@ -49,7 +49,7 @@ func (l *Loop) expire() {
 // list. Its deadline may have moved since.
 func (l *Loop) due(p *peer) {
 	if p.kind == conn.TimerSend {
-		l.look(p)
+		l.progress(p)
 	}
 	if deadline := p.conn.Deadline(); deadline > l.now.Mono {
 		if p.kind != p.conn.Timer() || p.kind == conn.TimerSend || deadline-p.armed >= slack {
@@ -73,9 +73,9 @@ func (l *Loop) due(p *peer) {
 	}
 }
 
-// look finds out whether a client that is waited for takes bytes; see
+// progress finds out whether a client that is waited for takes bytes; see
 // serve.ProgressEvery. While it is the disk that is waited for, the client has time.
-func (l *Loop) look(p *peer) {
+func (l *Loop) progress(p *peer) {
 	queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ)
 	if p.fetching || err == nil && int32(queued) != p.queued {
 		p.queued = int32(queued)

@@ -43,7 +43,7 @@ func New(cfg serve.Config) *Engine {
 		told:       make(chan struct{}),
 		sessions:   make(map[*session]struct{}),
 	}
-	e.clock.Start(&e.cfg.Conn)
+	e.clock.Start(&e.cfg)
 	if e.cfg.Row == nil {
 		e.cfg.Row = new(scoreboard.Row)
 	}

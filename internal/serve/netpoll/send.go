@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
 
@@ -27,7 +26,7 @@ func (s *session) send(p []byte, flags int) bool {
 			s.conn.Unsent(0, s.engine.clock.Now())
 			return s.err == nil
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !s.Patience() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !s.progresses() {
 			return false
 		}
 	}
@@ -85,7 +84,7 @@ func (s *session) sendSegment() bool {
 			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.sendDeadline = 0
-			if !s.Patience() {
+			if !s.progresses() {
 				return false
 			}
 		default:
@@ -122,7 +121,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 func (s *session) armSend() {
 	if now := s.engine.clock.Now().Mono; s.sendDeadline <= now {
 		s.sendDeadline = now + serve.ProgressEvery
-		s.file.SetWriteDeadline(s.engine.clock.At(s.sendDeadline))
+		s.file.SetWriteDeadline(s.engine.clock.Timer(s.sendDeadline))
 	}
 }
 
@@ -135,9 +134,9 @@ func (s *session) disarmSend() {
 	}
 }
 
-// patience looks whether a client that is waited for has taken bytes. It
+// progresses looks whether a client that is waited for has taken bytes. It
 // returns false, and the connection is over, when it has not for too long.
-func (s *session) Patience() bool {
+func (s *session) progresses() bool {
 	now := s.engine.clock.Now()
 	queued := 0
 	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
@@ -150,6 +149,6 @@ func (s *session) Patience() bool {
 		s.armSend()
 		return true
 	}
-	s.step(nil, conn.Reset, now)
+	s.reset()
 	return false
 }

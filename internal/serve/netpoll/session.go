@@ -172,7 +172,7 @@ func (s *session) armRecv() {
 	deadline := s.conn.Deadline()
 	if s.recvDeadline == 0 || deadline < s.recvDeadline {
 		s.recvDeadline = deadline
-		s.file.SetReadDeadline(s.engine.clock.At(deadline))
+		s.file.SetReadDeadline(s.engine.clock.Timer(deadline))
 	}
 }
 
@@ -204,7 +204,7 @@ func (s *session) reply(now conn.Now) bool {
 		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax {
 			var ok bool
 			if out, ok = serve.Inline(&s.conn, out, now); !ok {
-				s.send(out, 0)
+				s.step(out, conn.Close, now)
 				return false
 			}
 			out, step = s.conn.Next(out, now)
@@ -248,11 +248,16 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 	case conn.Linger:
 		s.lingering()
 	case conn.Reset:
-		s.raw.Control(func(fd uintptr) {
-			unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		})
+		s.reset()
 	}
 	return false
+}
+
+// reset makes the end of the socket drop what has not been delivered.
+func (s *session) reset() {
+	s.raw.Control(func(fd uintptr) {
+		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	})
 }
 
 // unread returns how many bytes wait to be received.

@@ -1,0 +1,115 @@
+package serve_test
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// logTo has an access log written that can be read at any time.
+func logTo(t *testing.T) (*accesslog.Pen, func() []byte) {
+	t.Helper()
+	bell, err := accesslog.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(bell) })
+	ring, err := accesslog.NewRing(make([]byte, 64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return accesslog.NewPen(accesslog.Combined, ring, bell), func() []byte {
+		a, b := ring.Readable()
+		return bytes.Join([][]byte{a, b}, nil)
+	}
+}
+
+// When the calendar steps, Date and the access log step with it.
+func TestCalendarSteps(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		pen, logged := logTo(t)
+		began := time.Now()
+		var step atomic.Int64
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			cfg.Access = pen
+			cfg.Clock = func() (time.Time, time.Duration) {
+				now := time.Now()
+				return now.Add(time.Duration(step.Load())), now.Sub(began)
+			}
+		})
+		c := s.Dial()
+		r := bufio.NewReader(c)
+		for i, offset := range []time.Duration{0, 5 * time.Hour, -3 * time.Hour} {
+			step.Store(int64(offset))
+			servetest.Send(t, c, servetest.Get("/f"))
+			res, _ := servetest.Receive(t, r)
+			want := time.Now().Add(offset)
+			date, err := http.ParseTime(res.Header.Get("Date"))
+			if err != nil || want.Sub(date).Abs() > time.Minute {
+				t.Errorf("Date is %v, want %v: %v", date, want, err)
+			}
+			var line []byte
+			servetest.Await(t, "line of the access log", func() bool {
+				lines := bytes.Split(logged(), []byte("\n"))
+				if len(lines) < i+2 {
+					return false
+				}
+				line = lines[i]
+				return true
+			})
+			_, rest, _ := bytes.Cut(line, []byte("["))
+			stamp, _, _ := bytes.Cut(rest, []byte("]"))
+			at, err := time.Parse("02/Jan/2006:15:04:05 -0700", string(stamp))
+			if err != nil || want.Sub(at).Abs() > time.Minute {
+				t.Errorf("the access log has %v, want %v: %v", at, want, err)
+			}
+		}
+		c.Close()
+		s.Stop()
+	})
+}
+
+// A whole reply that its client never takes is truncated when the client is
+// given up, and has no latency.
+func TestUndeliveredIsTruncated(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 30<<10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		fd, addr := narrow(t)
+		var row scoreboard.Row
+		began := time.Now()
+		s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
+			cfg.Row = &row
+			cfg.Clock = func() (time.Time, time.Duration) {
+				now := time.Now()
+				return now, 100 * now.Sub(began) // a minute passes in 600 ms
+			}
+		})
+		c := s.Dial()
+		c.SetReadBuffer(4096)
+		const replies = 6
+		for range replies {
+			servetest.Send(t, c, servetest.Get("/f"))
+		}
+		servetest.Await(t, "timeout", func() bool { return row.Timeouts.Load() == 1 })
+		servetest.Await(t, "end", func() bool { return row.Active.Load() == 0 })
+		c.Close()
+		s.Stop()
+		read := row.Read()
+		if whole := read.Latency.Total(); read.Cut == 0 || read.Cut+whole != read.Requests[2] || whole > 2 {
+			t.Errorf("of %d replies %d are truncated and %d have a latency", read.Requests[2], read.Cut, whole)
+		}
+	})
+}
