@@ -9,8 +9,8 @@ import (
 
 // entity returns what replies say of the file. A file that was changed within
 // the last second may change again without a new time: it has no tag yet, and
-// what is said of it is said for this once. A time in the future is no time at
-// all (RFC 9110 §8.8.2.1).
+// what is said of it is said for this once. A time in the future is the reply's
+// (RFC 9110 §8.8.2.1).
 func (c *Conn) entity(f File, now Now) *proto.Entity {
 	e := f.Entity()
 	if e.Settled {
@@ -18,7 +18,11 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 	}
 	e.Reset()
 	modified := f.Modified().Sec
-	if modified < now.Second.Unix-1 {
+	switch {
+	case f.Modified().Set():
+		// Neither tag nor date: both would be those of every version.
+		e.Settled, e.Undated = true, true
+	case modified < now.Second.Unix-1:
 		e.Settled = true
 		e.Tag = proto.AppendETag(e.Tag, f.Modified(), f.Size(), f.Coding().Token())
 	}
@@ -32,8 +36,7 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 	if f.Varies() {
 		out = append(out, "Vary: Accept-Encoding\r\n"...)
 	}
-	out = append(out, "Last-Modified: "...)
-	out = append(proto.AppendDate(out, e.Modified), "\r\n"...)
+	out = appendModified(out, e)
 	if len(e.Tag) > 0 {
 		out = append(append(append(out, "ETag: "...), e.Tag...), "\r\n"...)
 	}
@@ -47,6 +50,13 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 	out = proto.AppendInt(out, "Content-Length: ", f.Size())
 	e.Fields = append(out, "\r\n"...)
 	return e
+}
+
+func appendModified(out []byte, e *proto.Entity) []byte {
+	if e.Undated {
+		return out
+	}
+	return append(proto.AppendDate(append(out, "Last-Modified: "...), e.Modified), "\r\n"...)
 }
 
 // file answers with a file, or as its preconditions and ranges demand.

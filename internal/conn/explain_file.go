@@ -10,6 +10,10 @@ import (
 
 // explainValidators says what the file is known by.
 func (c *Conn) explainValidators(f File, e *proto.Entity, now Now) {
+	if e.Undated {
+		c.explain("validators", "none: the file's time of change is one that build tools set, whatever the version")
+		return
+	}
 	why := "ETag " + string(e.Tag) + " and"
 	switch {
 	case f.Modified().Sec > now.Second.Unix:
@@ -78,10 +82,11 @@ func (c *Conn) explainConditions(r *proto.Request, e *proto.Entity, came proto.C
 			continue
 		}
 		why := map[proto.Outcome]string{
-			proto.OutcomeNone:   "is not looked at: another precondition has decided (RFC 9110 §13.2.2)",
-			proto.OutcomeNoDate: "is ignored: it is not one valid date",
-			proto.OutcomeTrue:   p.yes,
-			proto.OutcomeFalse:  p.no,
+			proto.OutcomeNone:    "is not looked at: another precondition has decided (RFC 9110 §13.2.2)",
+			proto.OutcomeNoDate:  "is ignored: it is not one valid date",
+			proto.OutcomeUndated: "is ignored: the file has no Last-Modified (RFC 9110 §13.1.3, §13.1.4)",
+			proto.OutcomeTrue:    p.yes,
+			proto.OutcomeFalse:   p.no,
 		}[p.outcome]
 		c.explain("precondition", p.name+" "+why)
 	}

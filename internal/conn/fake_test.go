@@ -74,12 +74,13 @@ func newFakeSite() *fakeSite {
 	old := proto.Time{Sec: unixNow - 1000}
 	s.files = map[string]*fakeFile{
 		"": {data: "home"}, "/": {data: "home"}, "/a": {data: "0123456789"}, "/empty": {}, "/big": {data: bigData},
-		"/young": {data: "young"}, "/future": {data: "future"}, "/a.gz": {data: "gzip", coding: proto.Gzip},
+		"/young": {data: "young"}, "/future": {data: "future"}, "/a.gz": {data: "gzip", coding: proto.Gzip}, "/built": {data: "one"},
 	}
 	for _, f := range s.files {
 		f.site, f.modified = s, old
 	}
 	s.files["/young"].modified = proto.Time{Sec: unixNow, Nsec: 5}
+	s.files["/built"].modified = proto.Time{Sec: 1}
 	s.files["/future"].modified = proto.Time{Sec: unixNow + 1000}
 	return s
 }

@@ -123,7 +123,7 @@ func accepted(t *testing.T, reply string, records []record) {
 // Whatever a client sends, the replies are well-formed, no more than the
 // requests, and the same however the bytes are split.
 func FuzzConn(f *testing.F) {
-	for _, table := range [][]sequence{persistence, methods, conditions, bodies, refusals} {
+	for _, table := range [][]sequence{persistence, methods, conditions, undated, bodies, refusals} {
 		for _, s := range table {
 			f.Add([]byte(s.raw), uint16(len(s.raw)/2), byte(0))
 		}

@@ -49,8 +49,7 @@ func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byt
 	if f := c.segment.File; f != nil {
 		// The file is there, it is only not what was asked for: Last-Modified
 		// is about it (RFC 9110 §8.8.2).
-		e := c.entity(f, now)
-		out = append(proto.AppendDate(append(out, "Last-Modified: "...), e.Modified), "\r\n"...)
+		out = appendModified(out, c.entity(f, now))
 	} else {
 		out = append(out, now.Second.born...)
 	}

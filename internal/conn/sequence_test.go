@@ -141,7 +141,7 @@ func headOf(reply string) string {
 }
 
 func TestSequences(t *testing.T) {
-	for _, table := range [][]sequence{persistence, methods, conditions, bodies, refusals} {
+	for _, table := range [][]sequence{persistence, methods, conditions, undated, bodies, refusals} {
 		for _, tt := range table {
 			t.Run(tt.name, func(t *testing.T) {
 				reply, ended := exchangeEverySplit(t, newConfig, tt.raw)
@@ -222,6 +222,24 @@ func TestContinue(t *testing.T) {
 			}
 		})
 	}
+}
+
+// built is the reply with a file whose time says nothing.
+func built() string {
+	return strings.Replace(full("", "one"), validFields(3), "", 1)
+}
+
+var undated = []sequence{
+	{"9110-8.8.1 no validator", get("/built"), built(), false},
+	{"9110-13.1.2 the tag of another version", get("/built", "If-None-Match: \"3b9aca00-3\""), built(), false},
+	{"9110-13.1.2 any", get("/built", "If-None-Match: *"), strings.Replace(notMod, validFields(10), "", 1), false},
+	{"9110-13.1.1 no tag to match", get("/built", "If-Match: \"3b9aca00-3\""), strings.Replace(page("", "412 Precondition Failed", ""), "Last-Modified: "+dateFile+"\r\n", "", 1), false},
+	{"9110-13.1.3 ignored", get("/built", "If-Modified-Since: Thu, 01 Jan 1970 00:00:01 GMT"), built(), false},
+	{"9110-13.1.3 ignored, now", get("/built", "If-Modified-Since: "+dateNow), built(), false},
+	{"9110-13.1.4 ignored", get("/built", "If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"), built(), false},
+	{"9110-13.1.5 no date to match", get("/built", "Range: bytes=0-0", "If-Range: Thu, 01 Jan 1970 00:00:01 GMT"), built(), false},
+	{"9110-13.1.5 no tag to match", get("/built", "Range: bytes=0-0", "If-Range: \"3b9aca00-3\""), built(), false},
+	{"9110-14.2 a range alone", get("/built", "Range: bytes=1-1"), strings.Replace(part("n", 1, 3), validFields(3), "", 1), false},
 }
 
 // hugeFile is as large as a file can be.

@@ -26,7 +26,7 @@ func plant(t testing.TB) string {
 	dir := t.TempDir()
 	for _, line := range []string{
 		"index.html: <h1>home</h1>", "a b.txt: 0123456789", "app.js: let a = 1", "app.js.br: br", "app.js.gz: gz", "old.css: a{}", "old.css.gz: stale",
-		"zero.txt: ", "pic.png: png", "README: read me", "data.strange: ?", "young.txt: young", "future.txt: future",
+		"zero.txt: ", "pic.png: png", "README: read me", "data.strange: ?", "young.txt: young", "future.txt: future", "built.txt: built",
 		".git/", ".git/config: secret", ".well-known/", ".well-known/id: id",
 		"docs/", "docs/index.html: docs", "empty/", "empty/x: x", "assets/", "assets/logo.svg: <svg/>",
 		"link.txt -> a b.txt", "out.txt -> /etc/hostname", "up -> ../..", "loop -> loop",
@@ -46,7 +46,7 @@ func plant(t testing.TB) string {
 			name, text, _ := strings.Cut(line, ": ")
 			path = filepath.Join(dir, name)
 			if err = os.WriteFile(path, []byte(text), 0o644); err == nil {
-				when := map[string]time.Time{"young.txt": fixed, "future.txt": fixed.Add(time.Hour), "old.css.gz": changed.Add(-time.Minute)}[name]
+				when := map[string]time.Time{"young.txt": fixed, "future.txt": fixed.Add(time.Hour), "built.txt": time.Unix(1, 0), "old.css.gz": changed.Add(-time.Minute)}[name]
 				if when.IsZero() {
 					when = changed
 				}
@@ -122,6 +122,7 @@ var cases = []kase{
 	{name: "a range of an empty file", url: "/zero.txt", fields: []string{"Range: bytes=0-1048575"}},
 	{name: "a young file", url: "/young.txt", fields: []string{`If-None-Match: "a"`}},
 	{name: "a file of the future", url: "/future.txt"},
+	{name: "a file whose time says nothing", url: "/built.txt", fields: []string{"If-Modified-Since: Thu, 01 Jan 1970 00:00:01 GMT"}},
 	{name: "HEAD", method: "HEAD", url: "/a%20b.txt", fields: []string{"Range: bytes=0-1"}},
 	{name: "a directory without its slash", url: "/docs?q=1"},
 	{name: "a directory with an index", url: "/docs/"},

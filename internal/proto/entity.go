@@ -6,6 +6,7 @@ type Entity struct {
 	// Settled says that what was made stays right as long as the file does.
 	Settled  bool
 	Modified int64  // for Last-Modified, in seconds since 1970
+	Undated  bool   // there is no Last-Modified
 	Tag      []byte // the entity tag with its quotes, or empty
 	// Fields are header fields: those of every reply, 304 too, up to Always;
 	// those of a reply with the file or a part of it, up to Part; and the
@@ -20,7 +21,7 @@ func (e *Entity) Reset() { *e = Entity{Tag: e.Tag[:0], Fields: e.Fields[:0]} }
 // Validators are what the file is known by in a reply at the date, which is
 // in seconds since 1970.
 func (e *Entity) Validators(date int64) Validators {
-	v := Validators{Modified: e.Modified, Date: date}
+	v := Validators{Modified: e.Modified, Undated: e.Undated, Date: date}
 	if len(e.Tag) > 0 {
 		v.ETag = e.Tag
 	}

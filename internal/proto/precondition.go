@@ -4,6 +4,7 @@ package proto
 type Validators struct {
 	ETag     []byte // strong, with quotes; nil when there is none
 	Modified int64  // seconds since 1970
+	Undated  bool   // when it was modified is not known
 	Date     int64  // the time of the reply, seconds since 1970
 }
 
@@ -12,8 +13,9 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	OutcomeNone   Outcome = iota // its field is not there, or another one came first
-	OutcomeNoDate                // ignored: its value is not one valid date
+	OutcomeNone    Outcome = iota // its field is not there, or another one came first
+	OutcomeNoDate                 // ignored: its value is not one valid date
+	OutcomeUndated                // ignored: the representation has no date
 	OutcomeTrue
 	OutcomeFalse
 )
@@ -80,8 +82,9 @@ func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) Outc
 	return OutcomeFalse
 }
 
-// ifModifiedSince is RFC 9110 §13.1.3. A date that is malformed is ignored; one
-// later than the server's own is a date like any other.
+// ifModifiedSince is RFC 9110 §13.1.3. A date that is malformed is ignored, and
+// every date if the representation has none; one later than the server's own is
+// a date like any other.
 func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
 	since, ok := onlyDate(r, head, FieldIfModifiedSince, v.Date)
 	switch {
@@ -89,6 +92,8 @@ func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
 		return OutcomeNone
 	case !ok:
 		return OutcomeNoDate
+	case v.Undated:
+		return OutcomeUndated
 	case v.Modified <= since:
 		return OutcomeFalse
 	}
@@ -103,6 +108,8 @@ func ifUnmodifiedSince(r *Request, head []byte, v Validators) Outcome {
 		return OutcomeNone
 	case !ok:
 		return OutcomeNoDate
+	case v.Undated:
+		return OutcomeUndated
 	case v.Modified <= since:
 		return OutcomeTrue
 	}
@@ -144,6 +151,8 @@ func RangeApplies(r *Request, head []byte, v Validators) (ok bool, why string) {
 	switch {
 	case !ok:
 		return false, "If-Range is neither a tag nor a date"
+	case v.Undated:
+		return false, "If-Range has a date, and the file has none"
 	case date != v.Modified:
 		return false, "If-Range has another date than the file"
 	case v.Date <= v.Modified:

@@ -15,6 +15,21 @@ func (t Time) Before(u Time) bool {
 	return t.Sec < u.Sec || t.Sec == u.Sec && t.Nsec < u.Nsec
 }
 
+// Times before 1990 are older than the first website, and were set: 0 (OSTree,
+// image layers), 1 (Nix, Guix), 315532800 (the first of ZIP), 318211200
+// (Gradle), 499162500 (npm).
+const (
+	firstSite = 631152000 // 1990-01-01
+	bazel     = 946684800 // 2000-01-01, of Bazel's packages
+)
+
+// Set reports whether the time says nothing of when the file was written:
+// tools set it so that what they build is the same each time. Another version
+// of the file, which may have the same size, has the same time.
+func (t Time) Set() bool {
+	return t.Sec < firstSite || t == Time{Sec: bazel}
+}
+
 // Bounds of what a calendar with four digits for the year can say, in seconds
 // since 1970: the dates of HTTP (RFC 9110 §5.6.7) and of RFC 3339 are such.
 const (

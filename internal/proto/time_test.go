@@ -6,6 +6,19 @@ import (
 	"time"
 )
 
+func TestTimeSet(t *testing.T) {
+	for _, sec := range []int64{math.MinInt64, -1, 0, 1, 312768000, 315532800, 318211200, 499162500, 631151999, 946684800} {
+		if !(Time{Sec: sec}).Set() {
+			t.Errorf("9110-8.8.1: %d is taken for when a file was written", sec)
+		}
+	}
+	for _, at := range []Time{{Sec: 631152000}, {Sec: exampleTime}, {946684800, 1}, {Sec: 946684801}, {Sec: maxDate}, {Sec: math.MaxInt64}} {
+		if at.Set() {
+			t.Errorf("9110-8.8.1: %v is taken for a time that tools set", at)
+		}
+	}
+}
+
 func TestTime(t *testing.T) {
 	ordered := []Time{
 		{math.MinInt64, 0}, {-1 << 40, 0}, {-1, 500000000}, {0, 0}, {0, 1}, {1, 0}, {9223372036, 854775807}, {9223372036, 854775808},
