@@ -20,6 +20,7 @@ import (
 type File interface {
 	Size() int64 // bytes
 	Modified() proto.Time
+	Settled() bool       // whether another change cannot give it that time again
 	ContentType() string // with charset
 	Coding() proto.Coding
 	Varies() bool          // whether another coding may answer the same path

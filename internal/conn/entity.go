@@ -7,9 +7,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// entity returns what replies say of the file. A file that was changed within
-// the last second may change again without a new time: it has no tag yet, and
-// what is said of it is said for this once. A time in the future is the reply's
+// entity returns what replies say of the file. A file that was changed a moment
+// ago may change again without a new time: it has no tag yet, and what is said
+// of it is said for this once. A time in the future is the reply's
 // (RFC 9110 §8.8.2.1).
 func (c *Conn) entity(f File, now Now) *proto.Entity {
 	e := f.Entity()
@@ -22,7 +22,7 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 	case f.Modified().Set():
 		// Neither tag nor date: both would be those of every version.
 		e.Settled, e.Undated = true, true
-	case modified < now.Second.Unix-1:
+	case f.Settled() && modified <= now.Second.Unix:
 		e.Settled = true
 		e.Tag = proto.AppendETag(e.Tag, f.Modified(), f.Size(), f.Coding().Token())
 	}

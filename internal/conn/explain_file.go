@@ -19,7 +19,7 @@ func (c *Conn) explainValidators(f File, e *proto.Entity, now Now) {
 	case f.Modified().Sec > now.Second.Unix:
 		why = "no ETag, for the file's time of change lies in the future;"
 	case len(e.Tag) == 0:
-		why = "no ETag yet, for the file was changed in this second or the one before, and may change again without a new time;"
+		why = "no ETag yet, for the file was changed a moment ago, and may change again without a new time;"
 	}
 	c.explain("validators", why+" Last-Modified "+string(proto.AppendDate(nil, e.Modified)))
 }

@@ -28,6 +28,7 @@ type fakeFile struct {
 
 func (f *fakeFile) Size() int64           { return int64(len(f.data)) }
 func (f *fakeFile) Modified() proto.Time  { return f.modified }
+func (f *fakeFile) Settled() bool         { return f != f.site.files["/young"] }
 func (f *fakeFile) ContentType() string   { return "text/plain" }
 func (f *fakeFile) Coding() proto.Coding  { return f.coding }
 func (f *fakeFile) Varies() bool          { return false }

@@ -56,6 +56,9 @@ func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, er
 	x := &exchange{root: root}
 	root.Trace(x.finding)
 	defer root.Trace(nil)
+	clock := root.Now
+	root.Now = func() time.Time { return now }
+	defer func() { root.Now = clock }()
 	cfg.Explain = x.heard.say
 	x.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
 	x.conn = conn.New(&cfg, nil, x.now)

@@ -23,8 +23,6 @@ type Cache struct {
 
 	// MaxAge is how long a look is good for.
 	MaxAge time.Duration
-	// Now is the time; its default is time.Now.
-	Now func() time.Time
 }
 
 // MaxBody is the size in bytes up to which a body is kept in memory. Its file is
@@ -33,10 +31,9 @@ const MaxBody = 32 << 10
 
 // Bounds of a cache.
 const (
-	maxFound  = 1024    // files
-	maxFailed = 256     // paths without one
-	maxBodies = 8 << 20 // bytes of all bodies
-	settled   = 2 * time.Second
+	maxFound  = 1024             // files
+	maxFailed = 256              // paths without one
+	maxBodies = 8 << 20          // bytes of all bodies
 	unused    = 10 * time.Second // after which an entry is swept
 )
 
@@ -47,7 +44,6 @@ func NewCache(root *Root, maxAge time.Duration) *Cache {
 		found:  store{max: maxFiles(), byKey: make(map[string]*cached)},
 		failed: store{max: maxFailed, byKey: make(map[string]*cached)},
 		MaxAge: maxAge,
-		Now:    time.Now,
 	}
 }
 
@@ -81,7 +77,7 @@ func (c *Cache) Page(s proto.Status) (*File, bool) {
 // recall returns what the key stands for, and looks again if that was too long
 // ago.
 func (c *Cache) recall(look func() (*File, proto.Status)) (*File, proto.Status) {
-	now := c.Now()
+	now := c.root.Now()
 	e := c.found.get(c.key)
 	if e == nil {
 		e = c.failed.get(c.key)
@@ -123,7 +119,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 		return f
 	case f == nil:
 		t = &c.failed
-	case !f.stamp.latest().Before(before(now, settled)):
+	case !f.stamp.latest().Before(before(now, coarsest)):
 		return f
 	case !c.load(f):
 		return f
@@ -137,12 +133,6 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 		f.users++
 	}
 	return f
-}
-
-// before returns the moment that is d earlier.
-func before(now time.Time, d time.Duration) proto.Time {
-	t := now.Add(-d)
-	return proto.Time{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
 }
 
 // load reads a small file whole. It returns false if the file was changed
@@ -187,7 +177,7 @@ func inMemory(f *File) bool {
 // Sweep forgets what has not been asked for in a while, so that a deleted file
 // does not keep its space, and reports whether anything is left.
 func (c *Cache) Sweep() (left bool) {
-	now := c.Now()
+	now := c.root.Now()
 	for _, t := range []*store{&c.found, &c.failed} {
 		for i := len(t.ring) - 1; i >= 0; i-- {
 			if now.Sub(t.ring[i].looked) > max(unused, c.MaxAge) {

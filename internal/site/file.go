@@ -12,6 +12,7 @@ type File struct {
 	fd           int
 	size         int64
 	modified     proto.Time
+	settled      bool
 	stamp        stamp
 	users        int    // how many have it open; it is closed with the last
 	body         []byte // the whole file, if it is held in memory; then fd is -1
@@ -56,6 +57,10 @@ func (f *File) Size() int64 { return f.size }
 
 // Modified returns the modification time.
 func (f *File) Modified() proto.Time { return f.modified }
+
+// Settled reports whether a change after the file was opened has given it, or
+// will give it, another modification time.
+func (f *File) Settled() bool { return f.settled }
 
 // ContentType returns the media type, for text with its charset.
 func (f *File) ContentType() string { return f.contentType }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,9 @@ type Root struct {
 	root   *os.Root // nil where the kernel has openat2
 	pool   sync.Pool
 	tell   func(Finding) // of Trace, or nil
+
+	// Now is the time; its default is time.Now. It is set before the root is used.
+	Now func() time.Time
 }
 
 // Policy is what of a root is shown, and how. The zero value shows
@@ -44,7 +48,7 @@ func Open(dir string, policy Policy) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
-	r := &Root{policy: policy, dir: fd}
+	r := &Root{policy: policy, dir: fd, Now: time.Now}
 	if err := r.prepare(dir); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
@@ -213,6 +217,7 @@ func (r *Root) regular(name []byte) (*File, error) {
 			f := r.pool.Get().(*File)
 			f.fd, f.users, f.stamp = fd, 1, stampOf(&st)
 			f.size, f.modified = f.stamp.size, f.stamp.modified
+			f.settled = r.settled(fd, f.modified)
 			return f, nil
 		case unix.S_IFDIR:
 			err = errDirectory

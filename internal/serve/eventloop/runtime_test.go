@@ -34,7 +34,7 @@ func startCached(t *testing.T, dir string) *servetest.Server {
 		b := cfg.Conn.Site.(servetest.Site)
 		cache := site.NewCache(b.Root, time.Second)
 		// The files of a test are new; pretend that some time has passed.
-		cache.Now = func() time.Time { return time.Now().Add(time.Minute) }
+		b.Root.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
 		cfg.Conn.Site = remembered{b, cache}
 		return run(cfg, fd, orders)
