@@ -19,7 +19,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// command carries out what the first argument asks for.
+// command runs the command named by the first argument.
 func command(c *options.Command, stdin, stdout *os.File) error {
 	if c.Name == "explain" {
 		return explained(c, stdout)
@@ -45,10 +45,10 @@ func command(c *options.Command, stdin, stdout *os.File) error {
 	return fmt.Errorf("%s: unknown command", c.Name)
 }
 
-// canMove reports whether a terminal can be written all over.
+// canMove reports whether a terminal supports cursor movement.
 func canMove(kind string) bool { return kind != "" && kind != "dumb" }
 
-// show prints one look at the pool.
+// show prints a snapshot of the pool.
 func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool) error {
 	pool, err := client.Pool(ctx)
 	switch {
@@ -59,27 +59,27 @@ func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool
 	}
 	width, _, err := term.GetSize(int(stdout.Fd()))
 	if err != nil {
-		width = 0 // no terminal: as wide as it gets
+		width = 0 // not a terminal: unlimited
 	}
 	_, err = fmt.Fprint(stdout, top.Snapshot(pool, width))
 	return err
 }
 
-// order prints what became of an order; what was not done is an error.
+// order prints the outcome of an order; a failed one is an error.
 func order(stdout *os.File) func(status.Outcome, error) error {
 	return func(o status.Outcome, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case !o.OK:
-			return fmt.Errorf("not done: %s", o.Message)
+			return fmt.Errorf("failed: %s", o.Message)
 		}
 		_, err = fmt.Fprintln(stdout, o.Message)
 		return err
 	}
 }
 
-// explained prints why a request would be answered as it would.
+// explained prints how a request would be served, and why.
 func explained(c *options.Command, stdout *os.File) error {
 	request, err := explain.NewRequest(c.Method, c.URL, c.Header)
 	if err != nil {

@@ -37,9 +37,8 @@ type monitor struct {
 	suspending sync.WaitGroup
 }
 
-// newMonitor makes it, or goes on with that of the program before. Then there are
-// workers who serve, and nothing that is only for seeing inside may end them:
-// what cannot be had is told.
+// newMonitor creates it, or takes it over from before the upgrade. Workers are serving
+// then, so errors are only reported: nothing that merely observes them may end them.
 func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
 	board, err := before.Scoreboard()
 	if err != nil {
@@ -76,7 +75,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os
 	return m, err
 }
 
-// started is when the first program of this process was.
+// started is the start time of the master's first program.
 func started(before *upgrade.Carried) time.Time {
 	if before != nil && !before.Started.IsZero() {
 		return before.Started
@@ -84,7 +83,8 @@ func started(before *upgrade.Carried) time.Time {
 	return time.Now()
 }
 
-// doorbell is that of the access log, and how many lines that has lost so far.
+// doorbell returns the doorbell of the access log, and the number of lines lost so
+// far.
 func doorbell(before *upgrade.Carried) (fd int, lost uint64, err error) {
 	if before != nil && before.Bell > 0 {
 		unix.CloseOnExec(before.Bell)
@@ -94,7 +94,7 @@ func doorbell(before *upgrade.Carried) (fd int, lost uint64, err error) {
 	return fd, 0, err
 }
 
-// openEndpoint opens the admin endpoint, or goes on with that of the program before.
+// openEndpoint opens the admin endpoint, or takes it over from before the upgrade.
 func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log zerolog.Logger) (err error) {
 	switch {
 	case before != nil && before.Admin > 0:
@@ -113,14 +113,14 @@ func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log z
 	return nil
 }
 
-// descriptor is that of the admin endpoint, 0 if there is none.
+// descriptor returns the descriptor of the admin endpoint, 0 if there is none.
 func (m *monitor) descriptor() int {
 	if m.endpoint == nil {
 		return 0
 	}
 	fd, err := admin.Descriptor(m.endpoint)
 	if err != nil {
-		return 0 // the next program opens it anew
+		return 0 // the upgraded program opens it again
 	}
 	return fd
 }
@@ -133,17 +133,18 @@ func (m *monitor) attach(pool *supervise.Config) {
 	}
 	pool.SuspendRequests = func(done func()) {
 		m.suspending.Go(func() {
-			_ = m.server.Suspend(suspendTime) // what takes longer is cut by the new program
+			_ = m.server.Suspend(suspendTime) // connections open after that end with the upgrade
 			done()
 		})
 	}
 	pool.ResumeRequests = m.server.Resume
 }
 
-// suspendTime is how long who looks at the pool may take before an upgrade.
+// suspendTime is the timeout of requests under way at the admin endpoint before an
+// upgrade.
 const suspendTime = 3 * time.Second
 
-// close ends it all.
+// close closes the admin endpoint and the access log.
 func (m *monitor) close() {
 	m.suspending.Wait()
 	if m.server != nil {

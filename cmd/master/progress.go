@@ -9,15 +9,14 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// drainProgress shows on a terminal what a drain still waits for: a line for each
-// worker, written over the lines of a second before.
+// drainProgress shows the progress of a drain on a terminal: a line for each worker,
+// updated in place.
 type drainProgress struct {
 	out   io.Writer // the terminal; nil: nothing is shown
-	lines int       // that are on it
+	lines int       // written so far
 }
 
-// show writes what the workers still have to do over what it wrote before.
-// Nobody hears of it if the terminal does not take it.
+// show replaces the lines. Errors of the terminal are ignored.
 func (w *drainProgress) show(all []supervise.Progress) {
 	if w.out == nil {
 		return
@@ -29,16 +28,16 @@ func (w *drainProgress) show(all []supervise.Progress) {
 	for _, r := range all {
 		fmt.Fprintf(&b, "\r\x1b[K%s\n", describe(r))
 	}
-	b.WriteString("\r\x1b[KCtrl-C again stops at once.\n\x1b[J")
+	b.WriteString("\r\x1b[KPress Ctrl-C again to stop immediately.\n\x1b[J")
 	w.lines = len(all) + 1
 	fmt.Fprint(w.out, b.String())
 }
 
-// describe says what a worker still has to do.
+// describe says what a worker still has to send.
 func describe(r supervise.Progress) string {
 	text := fmt.Sprintf("worker %d: %s left", r.Slot, human.Plural(r.Connections, "connection", "connections"))
 	if r.Bytes > 0 {
-		text += ", " + human.Bytes(r.Bytes) + " to go"
+		text += ", " + human.Bytes(r.Bytes) + " left to send"
 	}
 	if r.Left > 0 {
 		text += fmt.Sprintf(", about %v at %s/s", r.Left, human.Bytes(r.Rate))

@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// serve runs the pool until it has ended.
+// serve runs the pool until it has stopped.
 func serve(args []string, stdout, stderr *os.File) error {
 	before, err := inherited()
 	if err != nil {
@@ -78,13 +78,12 @@ func serve(args []string, stdout, stderr *os.File) error {
 func notifySignals() (signals <-chan os.Signal, stop func()) {
 	// A log whose reader has gone must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
-	c := make(chan os.Signal, 8) // what may come while the pool is busy
+	c := make(chan os.Signal, 8) // signals may arrive while the pool is busy
 	signal.Notify(c, upgrade.Signals()...)
 	return c, func() { signal.Stop(c) }
 }
 
-// enableUpgrade lets the master's program be replaced, and goes on with the pool of
-// the one before.
+// enableUpgrade makes the master upgradable, and resumes the pool after an upgrade.
 func enableUpgrade(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
 	if before != nil {
 		pool.Resume = &before.Pool

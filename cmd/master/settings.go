@@ -9,8 +9,8 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// settings reads what the user asked for, and checks what can be checked before
-// anything is started.
+// settings reads the options, and checks what can be checked before anything is
+// started.
 func settings(args []string) (o options.Options, worker string, err error) {
 	if o, err = options.ParseMaster(args, os.Getenv, options.Named(name()), options.Environ(os.Environ)); err != nil {
 		return o, "", err
@@ -28,7 +28,7 @@ func reread(args []string, before options.Options) (o options.Options, worker st
 		return o, "", err
 	}
 	if name := options.NeedsRestart(before, o); name != "" {
-		return o, "", fmt.Errorf("--%s has changed, which needs a restart", name)
+		return o, "", fmt.Errorf("--%s has changed; restart to apply it", name)
 	}
 	return o, worker, nil
 }

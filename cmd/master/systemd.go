@@ -12,14 +12,13 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// notify tells systemd, if that started the master, what becomes of the pool
-// (sd_notify(3)); without systemd it is silent. What cannot be said is no reason
-// to stop serving.
+// notify reports the state of the pool to systemd (sd_notify(3)); without systemd it
+// does nothing. Errors are ignored.
 func notify(state string) {
 	_, _ = daemon.SdNotify(false, state)
 }
 
-// notifySystemd tells systemd what becomes of a pool, and feeds its watchdog.
+// notifySystemd reports the state of a pool to systemd, and its watchdog's keep-alive.
 func notifySystemd(cfg *supervise.Config) {
 	serving, drain := cfg.OnServing, cfg.OnDrain
 	cfg.OnServing = func() { serving(); notify(daemon.SdNotifyReady) }
@@ -32,28 +31,29 @@ func notifySystemd(cfg *supervise.Config) {
 			notify(daemon.SdNotifyReady)
 		}
 	}
-	// Half of the time after which systemd takes it for hung, as it advises.
+	// Half of the watchdog's timeout, as systemd recommends.
 	if limit, err := daemon.SdWatchdogEnabled(false); err == nil && limit > 0 {
 		cfg.AliveEvery = limit / 2
 		cfg.OnAlive = func() { notify(daemon.SdNotifyWatchdog) }
 	}
 }
 
-// systemdSocket returns the descriptor of the listening socket that systemd has passed
-// on (sd_listen_fds(3)), 0 if there is none.
+// systemdSocket returns the listening socket from systemd's socket activation
+// (sd_listen_fds(3)), 0 if there is none.
 func systemdSocket() (int, error) {
 	switch files := activation.Files(true); len(files) {
 	case 0:
 		return 0, nil
 	case 1:
-		// Its finalizer would close the descriptor, which is the set's.
+		// A copy: the finalizer of the file would close the descriptor.
 		return unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	default:
 		return 0, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; only one is supported", len(files)), nil)
 	}
 }
 
-// reloadingNow is the message that a reload has begun, which has to say when.
+// reloadingNow is the notification that a reload has begun, with the required
+// timestamp.
 func reloadingNow() string {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {

@@ -12,9 +12,9 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// hangUps returns what tells a HUP that means the end of the terminal, from
-// which the server was started, from one that somebody sent; nil if every HUP
-// was sent. Under nohup the end of the terminal is nothing to care about.
+// hangUps returns a function that reports whether a SIGHUP comes from the loss of the
+// controlling terminal, not from an operator; nil if there is no such terminal. Under
+// nohup the loss of the terminal is ignored.
 func hangUps(before *upgrade.Carried) func() bool {
 	if before != nil && before.Nohup || signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
 		return nil
@@ -22,7 +22,7 @@ func hangUps(before *upgrade.Carried) func() bool {
 	return func() bool { return !hasTerminal() }
 }
 
-// hasTerminal asks for the controlling terminal (tty(4)).
+// hasTerminal reports whether there is a controlling terminal (tty(4)).
 func hasTerminal() bool {
 	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -32,8 +32,8 @@ func hasTerminal() bool {
 	return true
 }
 
-// screen returns the terminal on which a drain is shown, nil if there is none,
-// or if a log is written that says the same.
+// screen returns the terminal on which a drain is shown, nil if there is none or if
+// the verbose log says the same.
 func screen(stderr *os.File, verbose int) io.Writer {
 	if verbose > 0 || !term.IsTerminal(int(stderr.Fd())) {
 		return nil

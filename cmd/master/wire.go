@@ -17,18 +17,17 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// inherited returns what the program before has left for this one, nil if there
-// was none.
+// inherited returns the state from before an upgrade, nil if there was none.
 func inherited() (*upgrade.Carried, error) {
 	text, ok := os.LookupEnv(upgrade.Key)
 	if !ok {
 		return nil, nil
 	}
-	os.Unsetenv(upgrade.Key) // the workers are not to see it
+	os.Unsetenv(upgrade.Key) // not for workers
 	return upgrade.Inherit(text)
 }
 
-// open opens the listening sockets, or goes on with those of the program before.
+// open opens the listening sockets, or takes them over from before an upgrade.
 func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, error) {
 	cfg := listen.Config{Bind: string(o.Bind), Port: int(o.Port), Slots: slots}
 	if before != nil {
@@ -41,20 +40,19 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 	return listen.Open(cfg)
 }
 
-// orphanNews returns the news of children's ends if this process is the first
-// of its container and so inherits the orphans of all others; else nil.
+// orphanNews returns notifications of exited children if this process is PID 1 of a
+// container, and so adopts all orphans; else nil.
 func orphanNews(pid int) (news <-chan os.Signal, stop func()) {
 	if pid != 1 {
 		return nil, func() {}
 	}
-	c := make(chan os.Signal, 1) // they all say the same
+	c := make(chan os.Signal, 1) // all notifications are alike
 	signal.Notify(c, syscall.SIGCHLD)
 	return c, func() { signal.Stop(c) }
 }
 
-// refuse ends listening: the workers take what has come so far, and what
-// would come after that is not let in, so that nothing is left in a queue
-// when they close their copies.
+// refuse stops new connections: workers take what is in the accept queues, and
+// nothing is added to them, so they are empty when workers close their sockets.
 func refuse(log zerolog.Logger, sockets *listen.Set) {
 	if err := sockets.RefuseNew(); err != nil {
 		log.Warn().Err(err).Msg("new connections not refused; a client may be reset during the drain")
@@ -62,8 +60,8 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 	sockets.Close()
 }
 
-// alerts returns what tells the user what he must know even in silent mode, in one
-// line: of text, or of JSON if he has asked for that.
+// alerts returns the function that reports what operators must know even in silent
+// mode, as a line of text, or of JSON if they have asked for that.
 func alerts(format options.LogFormat, file *os.File) func(line string) {
 	if format != options.LogJSON {
 		return func(line string) { fmt.Fprintf(file, "phalanx: %s\n", line) }
@@ -83,7 +81,7 @@ func announce(log zerolog.Logger, o options.Options, port, workers int) {
 		Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
 }
 
-// environment is the workers'.
+// environment returns the environment of workers.
 func environment(o options.Options) []string {
 	if n := o.Procs(); n > 0 {
 		return append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
@@ -91,7 +89,7 @@ func environment(o options.Options) []string {
 	return os.Environ()
 }
 
-// duplicate returns a copy of stderr for the log, which the workers share.
+// duplicate returns a copy of stderr for the log, shared with the workers.
 func duplicate(f *os.File) (*os.File, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

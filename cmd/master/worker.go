@@ -23,7 +23,7 @@ func findWorker(given string) (string, error) {
 			self, err = filepath.EvalSymlinks(self)
 		}
 		if err != nil {
-			return "", badWorker("beside master", "own path is unknown", err)
+			return "", badWorker("beside master", "path of this program unknown", err)
 		}
 		path = filepath.Join(filepath.Dir(self), "worker")
 	}

@@ -8,11 +8,11 @@ import (
 
 const hex = "0123456789abcdef"
 
-// isPlain reports whether a byte may stand in a quoted string as it is: visible
-// ASCII and the space, without the quote and the escape.
+// isPlain reports whether a byte needs no escape in a quoted string: visible ASCII
+// and the space, except the quote and the backslash.
 func isPlain(c byte) bool { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' }
 
-// plain returns how many bytes at the beginning are plain.
+// plain returns the length of the plain prefix.
 func plain[T string | []byte](s T) int {
 	for i := range len(s) {
 		if !isPlain(s[i]) {
@@ -24,8 +24,8 @@ func plain[T string | []byte](s T) int {
 
 // appendEscaped escapes as Apache does since 2.0.46 (mod_log_config, "Security
 // considerations"): \" and \\, the C escapes for white space, and \xhh for every
-// other byte that is not visible ASCII. So no client can end a line or a field,
-// or send its reader's terminal a control sequence.
+// other byte that is not visible ASCII. So no client can forge a line or a field, or
+// send a control sequence to a terminal.
 func appendEscaped(dst, s []byte) []byte {
 	for len(s) > 0 {
 		n := plain(s)
@@ -64,8 +64,8 @@ func appendOrDash(dst, s []byte) []byte {
 	return appendEscaped(dst, s)
 }
 
-// appendClient appends an address. It is not quoted, so a space (a scope of
-// IPv6 is a name that an administrator has given) is escaped too.
+// appendClient appends an address. It is not quoted, so a space (an IPv6 zone is a
+// name chosen by an administrator) is escaped too.
 func appendClient(dst []byte, client string) []byte {
 	if client == "" {
 		return append(dst, '-')
@@ -80,8 +80,8 @@ func appendClient(dst []byte, client string) []byte {
 	return dst
 }
 
-// appendJSON appends a JSON string, as the verbose log has it, whole, or null for
-// an empty one.
+// appendJSON appends a JSON string, escaped as in the verbose log, or null for an
+// empty one.
 func appendJSON[T string | []byte](dst []byte, s T) []byte {
 	if len(s) == 0 {
 		return append(dst, "null"...)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Format says how lines look.
+// Format is the format of the lines.
 type Format string
 
 // The formats.
@@ -19,25 +19,25 @@ const (
 	JSON Format = "json"
 )
 
-// Entry is a request and its reply. What is empty or zero was not there.
+// Entry is a request and its response. Empty or zero fields were absent.
 type Entry struct {
 	Client  string        // address, without a port
 	Time    int64         // milliseconds since 1970
 	Method  []byte        // empty: the request could not be parsed
-	Target  []byte        // as it was sent
+	Target  []byte        // as sent
 	Minor   uint8         // the version is HTTP/1.Minor
-	Status  int           // of the reply, 100 to 599
-	Bytes   int64         // of the reply's body
-	Took    time.Duration // json only, in microseconds
+	Status  int           // of the response, 100 to 599
+	Bytes   int64         // of the response body
+	Took    time.Duration // json only, to the microsecond
 	Referer []byte        // not in common
 	Agent   []byte        // not in common
 	ID      []byte        // of the request; json only
 }
 
-// Formatter makes lines of a format, and keeps the second that it wrote last. It
-// is for one goroutine at a time.
+// Formatter formats lines, and caches the last timestamp to the second. It is not
+// safe for concurrent use.
 type Formatter struct {
-	Format Format // that is none of the constants: Combined
+	Format Format // Combined unless one of the constants
 
 	second int64 // since 1970, of stamp
 	stamp  [len(clfTime)]byte
@@ -53,9 +53,9 @@ const (
 	maxTime = 253402300799_999
 )
 
-// Append appends the line of an entry, its newline included. It allocates
-// nothing but the room for dst. No byte of the entry, whatever it is, makes the
-// line more than one or leaves printable ASCII.
+// Append appends the line of an entry, including the newline. It allocates only
+// when dst has to grow. Whatever bytes the entry has, the result is a single line
+// of printable ASCII.
 func (f Format) Append(dst []byte, e *Entry) []byte {
 	formatter := Formatter{Format: f}
 	return formatter.Append(dst, e)
@@ -100,8 +100,8 @@ func (f *Formatter) common(dst []byte, e *Entry) []byte {
 	return strconv.AppendInt(dst, e.Bytes, 10)
 }
 
-// time appends a time up to its second in a layout, always the same one, and
-// returns the milliseconds that are left of it.
+// time appends a time to the second, in a layout that must not change, and returns
+// its milliseconds.
 func (f *Formatter) time(dst []byte, layout string, ms int64) ([]byte, int64) {
 	ms = min(max(ms, 0), maxTime)
 	if second := ms / 1000; !f.known || second != f.second {

@@ -11,40 +11,40 @@ import (
 )
 
 const (
-	// gather is how long lines wait for others to be written with.
+	// gather is how long lines are collected before they are written.
 	gather = 500 * time.Millisecond
-	// retry is how long after an error writing is tried again.
+	// retry is the delay before a retry after an error.
 	retry = time.Second
-	// slow is after how long a reader that takes nothing is talked about.
+	// slow is how long a reader may take nothing before an alert.
 	slow = 5 * time.Second
-	// quiet is the least time between two alerts.
+	// quiet is the minimum time between two alerts.
 	quiet = time.Minute
 )
 
 var (
-	errStuck = errors.New("its reader does not keep up")
-	errBurst = errors.New("lines come faster than they are written")
+	errStuck = errors.New("the reader is too slow")
+	errBurst = errors.New("lines arrive faster than they can be written")
 )
 
-// verdict is what came of an attempt to write.
+// verdict is the result of an attempt to write.
 type verdict uint8
 
 const (
-	dry     verdict = iota // there was nothing
+	dry     verdict = iota // nothing to write
 	wrote                  // there may be more
 	blocked                // the reader is slow
-	failed                 // it takes nothing, for now
+	failed                 // error; retry later
 )
 
-// run is the goroutine. It sleeps without a timer while there is nothing: every
-// ring asks for it at its first line then. After that it comes every half second,
-// or when a ring is a quarter full, until a half second has brought nothing.
+// run is the goroutine. While there are no lines it sleeps without a timer, and
+// the first line of any ring wakes it. From then on it writes every half second, or
+// when a ring is a quarter full, until a half second has brought no lines.
 func (w *Writer) run() {
 	defer close(w.done)
 	defer func() { w.out.close() }()
 	busy := false
 	for {
-		if o := w.ordered(); o != nil {
+		if o := w.takeOrder(); o != nil {
 			err := w.finish(o.until)
 			if o.last {
 				w.end()
@@ -66,11 +66,11 @@ func (w *Writer) run() {
 			w.wait(time.Now().Add(retry), false, false)
 		case dry:
 			w.burst()
-			if !busy && w.sleepy() {
+			if !busy && w.maySleep() {
 				w.wait(time.Time{}, false, true)
 			}
 			busy = false
-			if !w.pressed() {
+			if !w.filling() {
 				w.wait(time.Now().Add(gather), false, true)
 			}
 		}
@@ -103,20 +103,20 @@ func (w *Writer) step() (verdict, error) {
 	return failed, err
 }
 
-// gone reports that nobody will ever read what was written, and not what follows.
+// gone reports that the reader of a pipe or socket is gone for good.
 func gone(err error) bool {
 	return err == unix.EPIPE || err == unix.ECONNRESET || err == unix.ENOTCONN
 }
 
-// prepare makes sure that there is a batch, if there is anything, and that it goes
-// where it should. It returns the outlet that is no longer used.
+// prepare fills the batch if it is empty, and switches to the next outlet if there
+// is one. It returns the previous outlet, to be closed.
 func (w *Writer) prepare() (old *outlet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next != nil {
 		old, w.out, w.next = w.out, w.next, nil
 		if w.batch.torn() && !w.out.same(old) {
-			// Its beginning is elsewhere, so that its end is of no use.
+			// The beginning of the line went to the old file; the rest is useless.
 			w.batch.advance(bytes.IndexByte(w.batch.lines[w.batch.sent:], '\n') + 1)
 			w.dropped++
 		}
@@ -127,9 +127,9 @@ func (w *Writer) prepare() (old *outlet) {
 	return old
 }
 
-// fill makes a batch. Every source has its turn to be the first.
+// fill makes a batch. Sources take turns at being the first.
 func (w *Writer) fill() {
-	w.hear()
+	w.countLost()
 	w.arm()
 	w.batch.reset()
 	w.prune()
@@ -139,7 +139,7 @@ func (w *Writer) fill() {
 	w.turn++
 }
 
-// prune forgets the detached rings that are empty.
+// prune removes detached rings that are empty.
 func (w *Writer) prune() {
 	w.kept = 0
 	left := w.sources[:0]
@@ -153,9 +153,9 @@ func (w *Writer) prune() {
 	w.sources = left
 }
 
-// pressed reports that a ring is a quarter full, and makes every other one ring
-// the bell when it is.
-func (w *Writer) pressed() bool {
+// filling reports whether a ring is a quarter full, and arms the others to ring the
+// doorbell when they are.
+func (w *Writer) filling() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.arm()
@@ -164,7 +164,7 @@ func (w *Writer) pressed() bool {
 	})
 }
 
-// arm makes rings ring the bell when they are a quarter full.
+// arm makes each ring ring the doorbell when it is a quarter full.
 func (w *Writer) arm() {
 	for _, s := range w.sources {
 		if s.ring != nil {
@@ -173,9 +173,9 @@ func (w *Writer) arm() {
 	}
 }
 
-// sleepy makes the next line of any ring ring the bell, and reports whether there
-// is none yet.
-func (w *Writer) sleepy() bool {
+// maySleep makes the next line of any ring ring the doorbell, and reports whether
+// all rings are empty.
+func (w *Writer) maySleep() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.sources {
@@ -191,7 +191,7 @@ func (w *Writer) sleepy() bool {
 	return true
 }
 
-// finish writes everything, until that is done or impossible or time is up.
+// finish writes all pending lines until done, impossible or out of time.
 func (w *Writer) finish(until time.Time) error {
 	for {
 		v, err := w.step()
@@ -214,7 +214,7 @@ func (w *Writer) finish(until time.Time) error {
 	}
 }
 
-// unfinished says how many lines are left and why.
+// unfinished reports how many lines are left and why.
 func (w *Writer) unfinished(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -226,25 +226,25 @@ func (w *Writer) unfinished(err error) error {
 	if n == 0 && err == errBurst {
 		return nil
 	}
-	return fmt.Errorf("write %s: %w; lines left: %d", w.out.name, err, n)
+	return fmt.Errorf("write %s: %w; %d lines not written", w.out.name, err, n)
 }
 
-// ordered takes what Close or Suspend want.
-func (w *Writer) ordered() *order {
+// takeOrder takes an order of Close or Suspend.
+func (w *Writer) takeOrder() *order {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.doing, w.order = w.order, nil
 	return w.doing
 }
 
-// called reports that there is something else to do than to wait.
-func (w *Writer) called() bool {
+// interrupted reports that there is an order or a new outlet.
+func (w *Writer) interrupted() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.next != nil || w.order != nil
 }
 
-// park answers and does nothing until Resume or another order.
+// park acknowledges an order and idles until Resume or another order.
 func (w *Writer) park(o *order, err error) {
 	o.answer <- err
 	for w.isParked(o) {
@@ -258,8 +258,8 @@ func (w *Writer) isParked(o *order) bool {
 	return w.doing == o && w.order == nil
 }
 
-// end gives up what nobody can go on with: lines of rings that are detached, and
-// a file that was opened and is not needed.
+// end discards what no successor could continue with: lines of detached rings, and
+// a newly opened file.
 func (w *Writer) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -274,10 +274,10 @@ func (w *Writer) end() {
 	}
 }
 
-// wait returns at a time (the zero one is never), when somebody calls, when the
-// outlet has room, if that matters, or when a worker rings, if that does.
+// wait returns at a time (zero: never), on an interruption, when the outlet has room
+// (if room is set), or when a worker rings the doorbell (if rings is set).
 func (w *Writer) wait(until time.Time, room, rings bool) {
-	for !w.called() {
+	for !w.interrupted() {
 		ms := -1
 		if !until.IsZero() {
 			if ms = int((time.Until(until) + time.Millisecond - 1) / time.Millisecond); ms <= 0 {
@@ -291,30 +291,30 @@ func (w *Writer) wait(until time.Time, room, rings bool) {
 	}
 }
 
-// await waits so many milliseconds, -1 is for ever.
+// await polls for so many milliseconds, -1: without a timeout.
 func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 	poll := []unix.PollFd{{Fd: int32(w.doorbell), Events: unix.POLLIN}, {Fd: int32(w.out.fd), Events: unix.POLLOUT}}
 	if !room {
 		poll = poll[:1]
 	}
 	if n, err := unix.Poll(poll, ms); err != nil || n <= 0 {
-		return false, false // EINTR: the caller looks at the time again
+		return false, false // EINTR: the caller checks the time again
 	}
 	if rang = poll[0].Revents != 0; rang {
-		hush(w.doorbell)
+		drain(w.doorbell)
 	}
 	return rang, room && poll[1].Revents != 0
 }
 
-// stuck tells of a reader that does not keep up, once lines have been lost by it.
+// stuck alerts about a slow reader, once lines have been lost.
 func (w *Writer) stuck() { w.tellFull(errStuck) }
 
-// burst tells of lines that were lost though everything works.
+// burst alerts about lines lost without an error.
 func (w *Writer) burst() { w.tellFull(errBurst) }
 
 func (w *Writer) tellFull(cause error) {
 	w.mu.Lock()
-	w.hear()
+	w.countLost()
 	full := w.full
 	w.mu.Unlock()
 	if full != w.toldFull && w.alert(cause) {
@@ -322,7 +322,7 @@ func (w *Writer) tellFull(cause error) {
 	}
 }
 
-// alert tells what is wrong, if nobody was told anything for a while.
+// alert sends an alert, unless the last one is too recent.
 func (w *Writer) alert(cause error) bool {
 	now := w.cfg.now()
 	if !w.told.IsZero() && now.Sub(w.told) < quiet {

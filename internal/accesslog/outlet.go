@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outlet is what the lines go into.
+// outlet is where lines are written.
 type outlet struct {
 	name string // quoted path, or standard output
 	fd   int
 	kind outletKind
 	fifo bool
-	path bool // opened by us, and nobody else's: may be cut, is to be closed
+	path bool // opened here: may be truncated, must be closed
 	file *os.File
 	dev  uint64
 	ino  uint64
@@ -35,8 +35,8 @@ const (
 // discard is /dev/null, which not every root directory has.
 func discard() *outlet { return &outlet{name: "nothing", fd: -1, kind: toNothing} }
 
-// openPath opens a file of ours. It never waits: without O_NONBLOCK, opening a
-// FIFO waits until somebody reads it.
+// openPath opens a file by its path. It never blocks: without O_NONBLOCK, opening a
+// FIFO would wait for a reader.
 func openPath(path string) (*outlet, error) {
 	const flags = unix.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := openRetry(path, unix.O_WRONLY|unix.O_CREAT|flags)
@@ -48,8 +48,8 @@ func openPath(path string) (*outlet, error) {
 		err = o.look()
 	}
 	if err == unix.ENXIO || err == nil && o.fifo {
-		// A FIFO that is open for reading too, which Linux allows
-		// (fifo(7)), needs no reader yet, and goes on without one.
+		// Opened for reading too, which Linux allows (fifo(7)), a FIFO
+		// needs no reader now or later.
 		if both, err2 := openRetry(path, unix.O_RDWR|flags); err2 == nil {
 			if o.fd >= 0 {
 				unix.Close(o.fd)
@@ -65,7 +65,7 @@ func openPath(path string) (*outlet, error) {
 		unix.Close(o.fd)
 	}
 	if err == unix.ENXIO {
-		return nil, fmt.Errorf("open access log %q: it is a FIFO that nobody reads, or a socket: %w", path, err)
+		return nil, fmt.Errorf("open access log %q: a FIFO without a reader, or a socket: %w", path, err)
 	}
 	return nil, fmt.Errorf("open access log %q: %w", path, err)
 }
@@ -79,7 +79,7 @@ func openRetry(path string, flags int) (int, error) {
 	}
 }
 
-// look finds out what the descriptor leads to.
+// look determines the kind of file behind the descriptor.
 func (o *outlet) look() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(o.fd, &st); err != nil {
@@ -98,9 +98,9 @@ func (o *outlet) look() error {
 	return nil
 }
 
-// beginLine ends the last line of a file, if a master that was killed has left
-// half of one. Not to be allowed to read it is no reason not to write. It is not
-// for a file that is being written: that may end in half a line for a moment.
+// beginLine completes the last line of a file with a newline if a killed master left
+// half of one. Without permission to read the file it does nothing. It must not be
+// used on a file being written, which may end in half a line at any moment.
 func (o *outlet) beginLine(path string) {
 	if o.kind != toFile || !o.path {
 		return
@@ -120,13 +120,13 @@ func (o *outlet) beginLine(path string) {
 	}
 }
 
-// openStdout takes somebody else's file. Switching its descriptor not to block
-// would switch it for everybody who shares it, so a pipe or a terminal is opened
-// once more; where that is not allowed, the other ways must do.
+// openStdout uses an inherited file. Making its descriptor non-blocking would affect
+// everyone who shares it, so a pipe or a terminal is opened again; where that is not
+// permitted, it falls back to RWF_NOWAIT or poll(2).
 func openStdout(file *os.File) (*outlet, error) {
 	o := &outlet{name: "standard output", fd: -1, file: file}
 	if file == nil {
-		return nil, errors.New("open access log: there is no standard output")
+		return nil, errors.New("open access log: standard output is closed")
 	}
 	raw, err := file.SyscallConn()
 	if err == nil {

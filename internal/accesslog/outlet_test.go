@@ -175,7 +175,7 @@ func TestAlertsOnceAMinute(t *testing.T) {
 	}
 	// Each is an attempt, and it fails.
 	for range 3 {
-		if err := w.Suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; lines left: 1") {
+		if err := w.Suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; 1 lines not written") {
 			t.Errorf("Suspend: %v", err)
 		}
 		w.Resume()

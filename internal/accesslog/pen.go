@@ -2,9 +2,9 @@ package accesslog
 
 import "sync"
 
-// Pen is the worker's side of the access log: it makes lines of entries, and
-// writes them into the worker's ring. Its methods may be called by any goroutine;
-// none waits for the Writer.
+// Pen is the worker's side of the access log: it formats entries and writes them
+// into the worker's ring. Its methods are safe for concurrent use and never wait
+// for the Writer.
 type Pen struct {
 	mu        sync.Mutex
 	formatter Formatter
@@ -19,8 +19,8 @@ func NewPen(f Format, r *Ring, doorbell int) *Pen {
 	return &Pen{formatter: Formatter{Format: f}, ring: r, doorbell: doorbell}
 }
 
-// Write writes the line of an entry. One for which there is no room is lost, and
-// counted in the ring.
+// Write writes the line of an entry. If the ring is full the line is dropped and
+// counted.
 func (p *Pen) Write(e *Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

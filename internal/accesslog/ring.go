@@ -7,46 +7,46 @@ import (
 	"unsafe"
 )
 
-// The header of a ring: what one side writes has a cache line of its own.
+// The header of a ring: each side writes to a cache line of its own.
 const (
-	headAt   = 0   // the worker's: bytes written since the beginning
-	lostAt   = 8   // lines that were dropped
-	tailAt   = 64  // the reader's: bytes consumed since the beginning
-	toldAt   = 72  // how many of the lost lines the reader knows of
+	headAt   = 0   // worker: bytes written since the beginning
+	lostAt   = 8   // worker: lines dropped
+	tailAt   = 64  // reader: bytes consumed since the beginning
+	toldAt   = 72  // reader: dropped lines it knows of
 	bellAt   = 128 // unread bytes at which to wake the reader
-	ringData = 192 // where the data begin
+	ringData = 192 // offset of the data
 )
 
-// MinRing is the least memory of a ring in bytes.
+// MinRing is the minimum size of a ring's memory in bytes.
 const MinRing = 4096
 
 const (
-	// bellNever is the bell of a ring whose reader has been woken.
+	// bellNever is the threshold of a ring whose reader has been woken.
 	bellNever = math.MaxUint64
-	// maxPosition is more than any ring carries: at 10 GB a second, in 14 years.
+	// maxPosition is beyond any real position: 14 years at 10 GB per second.
 	maxPosition = 1 << 62
 )
 
-// Ring is a queue of lines in shared memory: one process writes, another one
-// reads. All of its state is in that memory, so that either may be replaced.
+// Ring is a queue of lines in shared memory with one writing and one reading
+// process. All of its state is in that memory, so either side may be replaced.
 //
-// Positions only grow; their remainders by the size say where in the data they
-// are. One byte always stays free: the last byte that was read is still there
-// then, and tells whether reading stopped within a line.
+// Positions only grow; modulo the size they are offsets into the data. One byte
+// always stays free, so that the last byte read is still there and tells whether
+// reading stopped within a line.
 type Ring struct {
 	head, lost, tail, told, bell *atomic.Uint64
 	data                         []byte
 }
 
-// NewRing uses the memory as a ring, with what another Ring has left there; fresh
-// memory is zero. It must be aligned to 8 bytes and have at least [MinRing] of
-// them, a multiple of 8.
+// NewRing uses mem as a ring, with the contents another Ring has left there; fresh
+// memory must be zero. It must be aligned to 8 bytes, and its size a multiple of 8
+// and at least [MinRing].
 func NewRing(mem []byte) (*Ring, error) {
 	switch {
 	case len(mem) < MinRing:
-		return nil, fmt.Errorf("make ring of %d bytes: it needs at least %d", len(mem), MinRing)
+		return nil, fmt.Errorf("ring of %d bytes: needs at least %d", len(mem), MinRing)
 	case len(mem)%8 != 0 || uintptr(unsafe.Pointer(&mem[0]))%8 != 0:
-		return nil, fmt.Errorf("make ring of %d bytes at %p: it is not aligned to 8 bytes", len(mem), mem)
+		return nil, fmt.Errorf("ring of %d bytes at %p: not aligned to 8 bytes", len(mem), mem)
 	}
 	word := func(at int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Pointer(&mem[at])) }
 	return &Ring{
@@ -55,9 +55,9 @@ func NewRing(mem []byte) (*Ring, error) {
 	}, nil
 }
 
-// Write adds a line, its newline included. When it does not fit, it is dropped
-// and counted, and Write reports false. It never waits, and is for one goroutine
-// at a time.
+// Write adds a line, including its newline. A line that does not fit is dropped and
+// counted, and Write returns false. It never blocks, and is not safe for concurrent
+// use.
 func (r *Ring) Write(line []byte) bool {
 	head, used, ok := r.state()
 	if !ok || uint64(len(line)) > r.room()-used {
@@ -66,25 +66,22 @@ func (r *Ring) Write(line []byte) bool {
 	}
 	n := copy(r.data[head%uint64(len(r.data)):], line)
 	copy(r.data, line[n:])
-	// Until now nobody sees the line; a worker that is killed above has
-	// written nothing.
+	// This publishes the line; a worker killed before has written nothing.
 	r.head.Store(head + uint64(len(line)))
 	return true
 }
 
-// Waiting returns how many bytes are unread. It is for the goroutine that writes
-// or the one that reads.
+// Waiting returns the number of unread bytes, to the writing or reading goroutine.
 func (r *Ring) Waiting() int {
 	_, used, _ := r.state()
 	return int(used)
 }
 
-// Due reports, once for each time that the ring fills up, that it is time to
-// [Wake] its reader. The writing side asks after each Write, also if that had
-// no room.
+// Due reports, once each time the threshold is reached, that it is time to [Wake]
+// the reader. The writing side calls it after each Write, successful or not.
 //
-// How full that is the reader decides: when it sleeps, the first line wakes it;
-// else it comes soon anyway, and is woken early by a ring a quarter full.
+// The reader sets the threshold: while it sleeps, the first line wakes it; else it
+// reads soon anyway, and is woken early by a ring that is a quarter full.
 func (r *Ring) Due() bool {
 	bell := r.bell.Load()
 	if bell == bellNever {
@@ -94,13 +91,12 @@ func (r *Ring) Due() bool {
 	return (!ok || used >= bell) && r.bell.Swap(bellNever) != bellNever
 }
 
-// Lost returns how many lines were dropped since the memory was zero.
+// Lost returns the number of lines dropped since the memory was zero.
 func (r *Ring) Lost() uint64 { return r.lost.Load() }
 
-// Readable returns the unread bytes, whole lines, in up to two pieces. They stay
-// as they are until [Ring.Consume]. A header that makes no sense (its worker has
-// run mad) is set back: the ring is empty then, and a line counts as lost, for
-// how many there were nobody knows.
+// Readable returns the unread bytes, whole lines, in up to two pieces, valid until
+// [Ring.Consume]. An invalid header (its worker has corrupted it) is reset: the ring
+// is then empty, and one line counts as lost, as the real number is unknown.
 func (r *Ring) Readable() (a, b []byte) {
 	head, used, ok := r.state()
 	if !ok {
@@ -115,13 +111,12 @@ func (r *Ring) Readable() (a, b []byte) {
 	return r.data[from:], r.data[:from+used-size]
 }
 
-// Consume gives n bytes back to the writing side, at most as many as Readable
-// has returned.
+// Consume frees n bytes, at most as many as Readable has returned.
 func (r *Ring) Consume(n int) { r.tail.Add(uint64(n)) }
 
-// state returns where the next line goes and how many bytes are unread, and
-// whether that can be. One of the positions is the caller's own, and the other
-// one moves only in the direction that keeps it true.
+// state returns the position of the next line, the number of unread bytes, and
+// whether both are valid. One position is the caller's own, and the other moves only
+// in the direction that keeps the result safe.
 func (r *Ring) state() (head, used uint64, ok bool) {
 	head, tail := r.head.Load(), r.tail.Load()
 	used = head - tail
@@ -133,9 +128,9 @@ func (r *Ring) state() (head, used uint64, ok bool) {
 
 func (r *Ring) room() uint64 { return uint64(len(r.data)) - 1 }
 
-// reset makes the ring empty. The writing side adds nothing while the header is
-// wrong, so it does not race with it, unless it is still mad: then the next look
-// resets once more.
+// reset empties the ring. The writing side adds nothing while the header is invalid,
+// so there is no race, unless the worker corrupts it again: then the next read resets
+// it once more.
 func (r *Ring) reset() {
 	r.tail.Store(0)
 	r.head.Store(0)
@@ -148,22 +143,22 @@ func (r *Ring) torn() bool {
 	return tail > 0 && r.data[(tail-1)%uint64(len(r.data))] != '\n'
 }
 
-// ringAt says how many unread bytes make the ring Due. The reader looks at them
-// after that: either it sees a line or the line's writer sees this.
+// ringAt sets the threshold of Due in unread bytes. The reader checks the ring
+// afterwards: either it sees a line, or the writing side sees the threshold.
 func (r *Ring) ringAt(unread int) { r.bell.Store(uint64(unread)) }
 
 func (r *Ring) quarter() int { return len(r.data) / 4 }
 
-// tell returns how many lines were lost that were not told before. That is kept
-// with the ring, for its reader may be replaced.
-func (r *Ring) tell() uint64 {
+// newlyLost returns the number of lines lost since the last call. That is kept in
+// the ring, as its reader may be replaced.
+func (r *Ring) newlyLost() uint64 {
 	lost, told := r.lost.Load(), r.told.Load()
 	r.told.Store(lost)
 	if n := lost - told; n <= maxTold {
 		return n
 	}
-	return 1 // the counter went back, or is out of this world: a worker has run mad
+	return 1 // the counter decreased or is absurd: a worker has corrupted it
 }
 
-// maxTold is more lines than can be lost between two looks.
+// maxTold is more lines than can be lost between two calls.
 const maxTold = 1 << 40

@@ -105,11 +105,11 @@ func TestRingOutlivesItsUsers(t *testing.T) {
 	r.Write([]byte("two\n"))
 	r.Write(make([]byte, MinRing))
 	r, _ = NewRing(mem)
-	if got := take(r); got != "one\ntwo\n" || r.Lost() != 1 || r.tell() != 1 {
+	if got := take(r); got != "one\ntwo\n" || r.Lost() != 1 || r.newlyLost() != 1 {
 		t.Errorf("%q, %d lost", got, r.Lost())
 	}
 	r, _ = NewRing(mem)
-	if r.tell() != 0 {
+	if r.newlyLost() != 0 {
 		t.Error("a lost line is told twice")
 	}
 }
@@ -185,7 +185,7 @@ func FuzzRingHeader(f *testing.F) {
 		r.Write(line)
 		r.Due()
 		r.torn()
-		if n := r.tell(); n > maxTold {
+		if n := r.newlyLost(); n > maxTold {
 			t.Fatalf("%d lines are told as lost", n)
 		}
 		// One look and it is as good as new.

@@ -2,12 +2,12 @@ package accesslog
 
 import "bytes"
 
-// source is where lines come from: the ring of a worker, or what was left in the
-// ring of one that has been detached.
+// source is a source of lines: the ring of a worker, or the remaining lines of a
+// detached ring.
 type source struct {
 	id   int
 	ring *Ring  // nil: detached
-	rest []byte // then
+	rest []byte // its remaining lines, if detached
 }
 
 func (s *source) readable() (a, b []byte) {
@@ -25,34 +25,34 @@ func (s *source) consume(n int) {
 	}
 }
 
-// batch is lines on their way into the file. They are still in their sources,
-// which are told when they have been written.
+// batch is the lines being written. They stay in their sources until they have been
+// written.
 type batch struct {
 	lines []byte
-	sent  int // bytes of them that were written
+	sent  int // bytes of them written
 	parts []part
 }
 
-// part is what a batch has, unsent, of one source.
+// part is the unwritten share of one source in a batch.
 type part struct {
 	source *source
 	size   int  // bytes
 	ended  bool // one more byte, a newline, was missing in the source
 }
 
-// maxBatch is how many bytes a batch has, unless a line alone is longer.
+// maxBatch limits the bytes of a batch, unless a single line is longer.
 const maxBatch = 256 << 10
 
 func (b *batch) reset() { b.lines, b.sent, b.parts = b.lines[:0], 0, b.parts[:0] }
 
 func (b *batch) empty() bool { return b.sent == len(b.lines) }
 
-// torn reports that half of a line was written.
+// torn reports whether a line has been written partly.
 func (b *batch) torn() bool {
 	return !b.empty() && b.sent > 0 && b.lines[b.sent-1] != '\n'
 }
 
-// add takes whole lines of a source, as many as there is room for.
+// add adds whole lines of a source, as many as fit.
 func (b *batch) add(s *source) {
 	first, second := s.readable()
 	n := fitting(first, second, max(0, maxBatch-len(b.lines)), len(b.lines) == 0)
@@ -63,8 +63,8 @@ func (b *batch) add(s *source) {
 	b.lines = append(append(b.lines, first[:k]...), second[:n-k]...)
 	p := part{source: s, size: n}
 	if b.lines[len(b.lines)-1] != '\n' {
-		// Workers write whole lines. This one has run mad, and the lines
-		// of others must not suffer from it.
+		// Workers write whole lines. This one has corrupted its ring, which
+		// must not affect the lines of others.
 		b.lines = append(b.lines, '\n')
 		p.ended = true
 	}
@@ -72,7 +72,7 @@ func (b *batch) add(s *source) {
 }
 
 // fitting returns how many bytes of two pieces, up to the end of a line, fit into
-// the room; if not even one line does, and it must, then that of the first.
+// room; if no line fits and must is set, the length of the first line.
 func fitting(first, second []byte, room int, must bool) int {
 	all := len(first) + len(second)
 	if all <= room {
@@ -98,7 +98,7 @@ func fitting(first, second []byte, room int, must bool) int {
 	return all
 }
 
-// advance tells the sources that n bytes more are done with.
+// advance consumes n more bytes of the sources.
 func (b *batch) advance(n int) {
 	b.sent += n
 	for n > 0 {
@@ -117,7 +117,7 @@ func (b *batch) advance(n int) {
 	}
 }
 
-// inFlight returns how many bytes of a source the batch still has.
+// inFlight returns how many bytes of a source are still in the batch.
 func (b *batch) inFlight(s *source) int {
 	for _, p := range b.parts {
 		if p.source == s {
@@ -127,7 +127,7 @@ func (b *batch) inFlight(s *source) int {
 	return 0
 }
 
-// lines counts lines, the last one also if it has no end.
+// lines counts lines, including an unterminated last one.
 func lines(p []byte) int {
 	n := bytes.Count(p, []byte{'\n'})
 	if len(p) > 0 && p[len(p)-1] != '\n' {

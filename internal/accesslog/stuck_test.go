@@ -40,7 +40,7 @@ func TestStuckReader(t *testing.T) {
 	}
 	began := time.Now()
 	w.Detach(7)
-	if err := w.Suspend(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "its reader does not keep up") {
+	if err := w.Suspend(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "the reader is too slow") {
 		t.Errorf("Suspend: %v", err)
 	}
 	w.Resume()
@@ -104,7 +104,7 @@ func TestNextWriterGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := w.Close(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "lines left: 2") {
+	if err := w.Close(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "2 lines not written") {
 		t.Errorf("Close: %v", err)
 	}
 	if took := time.Since(began); took > time.Second {

@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeBuf is how many bytes a pipe takes whole or not at all: PIPE_BUF, pipe(7).
+// pipeBuf is PIPE_BUF: up to so many bytes are written to a pipe atomically (pipe(7)).
 const pipeBuf = 4096
 
-// write writes lines, as far as they are taken without waiting for a reader, and
-// returns how many bytes that were; err says why there are not more, EAGAIN that
-// the reader is slow.
+// write writes lines as far as possible without waiting for a reader, and returns
+// the number of bytes; err says why there are not more, EAGAIN that the reader is
+// slow.
 func (o *outlet) write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		m := 0
@@ -20,20 +20,20 @@ func (o *outlet) write(p []byte) (n int, err error) {
 		case err == unix.EINTR:
 			err = nil
 		case err != nil:
-		case m == 0: // a regular file would say ENOSPC; whatever this is, it takes nothing
+		case m == 0: // a regular file would return ENOSPC; this one just takes nothing
 			err = unix.EIO
 		default:
 			n += m
 		}
 	}
 	if err != nil && err != unix.EAGAIN {
-		n -= o.cut(p[:n])
+		n -= o.truncate(p[:n])
 	}
 	return n, err
 }
 
-// piece returns what to write at once: all, but into a pipe no more lines than it
-// takes as a whole. It may have other writers, if it is standard output.
+// piece returns what to write at once: everything, but into a pipe only as many lines
+// as are written atomically, since standard output may have other writers.
 func (o *outlet) piece(p []byte) []byte {
 	if o.kind == toFile || o.kind == toSocket || len(p) <= pipeBuf {
 		return p
@@ -42,7 +42,7 @@ func (o *outlet) piece(p []byte) []byte {
 		return p[:i+1]
 	}
 	if o.kind == toStream {
-		// One long line: it goes in by and by.
+		// One long line, written in several steps.
 		if i := bytes.IndexByte(p, '\n'); i >= 0 {
 			return p[:i+1]
 		}
@@ -73,10 +73,10 @@ func (o *outlet) once(p []byte) (int, error) {
 	return unix.Write(o.fd, p)
 }
 
-// cut takes the half line off a regular file that ends what was written when the
-// disk was full, and returns how many bytes that were. We are its only writer; and
-// if it is shorter by now, somebody else has cut it.
-func (o *outlet) cut(written []byte) int {
+// truncate removes the half line that a full disk left at the end of a regular file,
+// and returns its length. The master is the only writer; if the file is shorter by
+// now, someone else has truncated it.
+func (o *outlet) truncate(written []byte) int {
 	half := len(written) - (bytes.LastIndexByte(written, '\n') + 1)
 	if half == 0 || o.kind != toFile || !o.path {
 		return 0

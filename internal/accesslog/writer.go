@@ -11,62 +11,59 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config says what a Writer does. The fields without a comment on their zero
-// value are needed.
+// Config configures a [Writer]. Fields without a documented zero value are required.
 type Config struct {
 	// Path is the file, created with mode 0640 and only ever appended to; a
 	// FIFO or a device will do. "-" is Stdout, and "" discards every line.
 	Path   string
 	Stdout *os.File
 
-	// Doorbell is that of the program before, which stays the caller's
-	// ([NewDoorbell]). 0: Open makes one and Close closes it.
+	// Doorbell is an inherited doorbell ([NewDoorbell]), which stays the caller's.
+	// 0: Open creates one and Close closes it.
 	Doorbell int
 
-	// Rings are attached before anything is written: those of the workers
-	// that the program before has left, so that half of a line is followed
-	// by its other half. nil: none.
+	// Rings are attached before anything is written: those of workers from
+	// before an upgrade, so that a half-written line is completed first. nil: none.
 	Rings map[int]*Ring
 
-	// Lost is how many lines the program before has lost, so that the
-	// Writer's count goes on. 0: none.
+	// Lost is the number of lines lost before an upgrade, where counting continues.
 	Lost uint64
 
-	// Alert is told what an administrator has to know, in one line, at most
-	// once a minute. It is called on the Writer's goroutine, and must not
-	// call the Writer's methods but Lost. nil: nobody is told.
+	// Alert receives what an operator has to know, one line at most once a minute.
+	// It is called on the Writer's goroutine and must not call the Writer's methods
+	// except Lost. nil: alerts are discarded.
 	Alert func(text string)
 
 	now func() time.Time // between alerts; time.Now, if nil
 }
 
-// Writer empties rings into a file. Its methods may be called by any goroutine,
-// but Suspend, Resume and Close by one at a time.
+// Writer writes the lines of all rings to a file. Its methods are safe for
+// concurrent use, except that Suspend, Resume and Close must not overlap.
 type Writer struct {
 	cfg      Config
 	doorbell int
-	done     chan struct{} // the goroutine has ended
+	done     chan struct{} // closed when the goroutine has ended
 
-	mu      sync.Mutex // for what follows; never held while something is written
-	path    string     // Config.Path, or where Move has gone
+	mu      sync.Mutex // for what follows; never held during a write
+	path    string     // Config.Path, or the last of Move
 	sources []*source
-	turn    int     // counts batches; says which source is the first of the next
+	turn    int     // counts batches; selects the first source of the next
 	kept    int     // bytes of detached rings
-	next    *outlet // takes the place of out
+	next    *outlet // will replace out
 	order   *order  // for the goroutine
-	doing   *order  // that it has taken; until Resume
+	doing   *order  // taken by the goroutine; until Resume
 	closed  bool
-	full    uint64 // lines that rings have lost
-	dropped uint64 // lines that the Writer has lost
+	full    uint64 // lines dropped by full rings
+	dropped uint64 // lines dropped by the Writer
 	batch   batch  // its lines are the goroutine's
 
 	// The goroutine's.
 	out      *outlet
-	told     time.Time // of the last alert
-	toldFull uint64    // what full was when somebody was told
+	told     time.Time // time of the last alert
+	toldFull uint64    // value of full at the last alert about it
 }
 
-// order is what Close and Suspend want.
+// order is a request of Close or Suspend.
 type order struct {
 	until  time.Time
 	last   bool
@@ -110,7 +107,7 @@ func openOutlet(path string, stdout *os.File) (*outlet, error) {
 	return openPath(path)
 }
 
-// Try reports why a file could not be written to: it opens and closes it.
+// Try checks that a file can be opened for writing, and closes it.
 func Try(path string, stdout *os.File) error {
 	o, err := openOutlet(path, stdout)
 	if err == nil {
@@ -119,20 +116,20 @@ func Try(path string, stdout *os.File) error {
 	return err
 }
 
-// Doorbell is the descriptor with which workers [Wake] the Writer. It goes on to
-// belong to the Writer, or to who has given it.
+// Doorbell returns the descriptor with which workers [Wake] the Writer. Its
+// ownership does not change.
 func (w *Writer) Doorbell() int { return w.doorbell }
 
-// Attach adds a ring, with the lines that are in it already. An id that is
-// attached is detached first. No ring may be attached twice.
+// Attach adds a ring, including the lines already in it. An id already attached is
+// detached first. No ring may be attached twice.
 func (w *Writer) Attach(id int, r *Ring) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.detach(id)
 	s := &source{id: id, ring: r}
 	if a, _ := r.Readable(); len(a) > 0 && r.torn() {
-		// The program before has written half of a line into a pipe. The
-		// other half comes next.
+		// The program before the upgrade wrote half a line into a pipe. The other
+		// half comes next.
 		w.sources, w.turn = slices.Insert(w.sources, 0, s), 0
 	} else {
 		w.sources = append(w.sources, s)
@@ -141,9 +138,9 @@ func (w *Writer) Attach(id int, r *Ring) {
 	w.wake()
 }
 
-// Detach takes a ring away that nobody writes any more. Its lines are no longer
-// in it when Detach returns, but on their way into the file; it never waits for
-// that. An id that is not attached is no error.
+// Detach removes a ring whose worker has exited. Its unread lines are copied out
+// and still written; Detach does not wait for that. An id that is not attached is
+// not an error.
 func (w *Writer) Detach(id int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,8 +148,7 @@ func (w *Writer) Detach(id int) {
 	w.wake()
 }
 
-// maxKept is how many bytes of detached rings are kept when they cannot be
-// written.
+// maxKept limits the bytes of detached rings kept while they cannot be written.
 const maxKept = 8 << 20
 
 func (w *Writer) detach(id int) {
@@ -164,7 +160,7 @@ func (w *Writer) detach(id int) {
 	first, second := s.ring.Readable()
 	rest := slices.Concat(first, second)
 	s.ring.Consume(len(rest))
-	w.full += s.ring.tell()
+	w.full += s.ring.newlyLost()
 	if w.kept+len(rest) > maxKept {
 		keep := min(w.batch.inFlight(s), len(rest))
 		w.dropped += uint64(lines(rest[keep:]))
@@ -174,9 +170,9 @@ func (w *Writer) detach(id int) {
 	s.ring, s.rest = nil, rest
 }
 
-// Reopen opens the path anew: lines that are written into a ring from now on come
-// there. It is for a file that was renamed. When that is not possible, the old
-// file is used on. Standard output stays what it is.
+// Reopen opens the path again, after the file was renamed: lines logged from now on
+// go to the new file. If it cannot be opened, the old file stays in use. Standard
+// output is not reopened.
 func (w *Writer) Reopen() error {
 	w.mu.Lock()
 	path := w.path
@@ -187,7 +183,7 @@ func (w *Writer) Reopen() error {
 	return w.Move(path)
 }
 
-// Move goes on with another file, as Reopen does with the same.
+// Move switches to another file, as Reopen does to the same path.
 func (w *Writer) Move(path string) error {
 	next, err := openOutlet(path, w.cfg.Stdout)
 	if err != nil {
@@ -211,30 +207,30 @@ func (w *Writer) Move(path string) error {
 	return err
 }
 
-// Lost returns how many lines have been lost, by the Writer and by all rings that
-// were ever attached. It never goes back.
+// Lost returns the number of lines lost so far, by the Writer and by all rings ever
+// attached. It never decreases.
 func (w *Writer) Lost() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hear()
+	w.countLost()
 	return w.full + w.dropped
 }
 
-// hear adds what rings have lost.
-func (w *Writer) hear() {
+// countLost adds the lines that rings have dropped.
+func (w *Writer) countLost() {
 	for _, s := range w.sources {
 		if s.ring != nil {
-			w.full += s.ring.tell()
+			w.full += s.ring.newlyLost()
 		}
 	}
 }
 
-// Suspend writes what there is, for so long at most, and then leaves the rings
-// alone, as execve(2) wants it. An error says why some lines are still in their
-// rings; who reads these next goes on with them.
+// Suspend writes pending lines, within the timeout, and then stops reading the
+// rings, for an execve(2). An error says why some lines are still in their rings,
+// where the next reader finds them.
 func (w *Writer) Suspend(timeout time.Duration) error { return w.command(timeout, false) }
 
-// Resume goes on after Suspend, if there was no execve after all.
+// Resume continues after Suspend, when the execve has failed.
 func (w *Writer) Resume() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -242,9 +238,9 @@ func (w *Writer) Resume() {
 	w.wake()
 }
 
-// Close writes what there is, for so long at most, and closes the file. An error
-// says why some lines are still in their rings. The goroutine has ended then, but
-// if the kernel does not let it: a disk that does not answer.
+// Close writes pending lines, within the timeout, and closes the file. An error says
+// why some lines are still in their rings. The goroutine has ended on return, unless
+// it is stuck in the kernel on a disk that does not respond.
 func (w *Writer) Close(timeout time.Duration) error {
 	err := w.command(timeout, true)
 	if errors.Is(err, errSilent) || errors.Is(err, os.ErrClosed) {
@@ -257,10 +253,10 @@ func (w *Writer) Close(timeout time.Duration) error {
 	return err
 }
 
-var errSilent = errors.New("the disk does not answer")
+var errSilent = errors.New("the disk does not respond")
 
-// patience is how much longer than it may take an answer is waited for.
-const patience = 250 * time.Millisecond
+// slack is added to the timeout of an order before the disk counts as dead.
+const slack = 250 * time.Millisecond
 
 func (w *Writer) command(timeout time.Duration, last bool) error {
 	o := &order{until: time.Now().Add(timeout), last: last, answer: make(chan error, 1)}
@@ -273,7 +269,7 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	w.wake()
 	w.closed = last
 	w.mu.Unlock()
-	timer := time.NewTimer(timeout + patience)
+	timer := time.NewTimer(timeout + slack)
 	defer timer.Stop()
 	select {
 	case err := <-o.answer:
@@ -284,21 +280,21 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	}
 }
 
-// abandon takes the rings from a goroutine that the kernel does not let go on: it
-// must not touch them when it does, for they may be gone by then.
+// abandon takes the rings from a goroutine stuck in the kernel: when it returns,
+// they may be unmapped.
 func (w *Writer) abandon() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.sources {
 		if s.ring != nil {
-			w.full += s.ring.tell()
+			w.full += s.ring.newlyLost()
 		}
 		w.dropped += uint64(lines(s.rest))
 		s.ring, s.rest = nil, nil
 	}
 }
 
-// wake rings for the goroutine. The doorbell may be closed once the Writer is.
+// wake rings the doorbell. It may be closed once the Writer is.
 func (w *Writer) wake() {
 	if !w.closed {
 		Wake(w.doorbell)

@@ -135,11 +135,11 @@ func TestPressed(t *testing.T) {
 	w := &Writer{sources: []*source{{rest: make([]byte, MinRing)}, {ring: ring}}}
 	ring.ringAt(1)
 	ring.Write(make([]byte, ring.quarter()-1))
-	if !ring.Due() || w.pressed() {
+	if !ring.Due() || w.filling() {
 		t.Error("pressed with less than a quarter")
 	}
 	ring.Write([]byte("\n"))
-	if !w.pressed() || !ring.Due() {
+	if !w.filling() || !ring.Due() {
 		t.Error("not pressed with a quarter")
 	}
 }
@@ -170,7 +170,7 @@ func TestOpenErrors(t *testing.T) {
 		{Config{Path: dir}, fmt.Sprintf("open access log %q: is a directory", dir)},
 		{Config{Path: dir + "/no/log"}, fmt.Sprintf("open access log %q: no such file or directory", dir+"/no/log")},
 		{Config{Path: "/proc/self/status"}, `open access log "/proc/self/status": permission denied`},
-		{Config{Path: "-"}, "open access log: there is no standard output"},
+		{Config{Path: "-"}, "open access log: standard output is closed"},
 	}
 	if os.Geteuid() == 0 {
 		tests[2].cfg.Path = "/proc/self/mounts/x"
