@@ -68,7 +68,7 @@ type Server struct {
 	cfg     Config
 	limits  limits
 	routes  []route
-	metrics *metrics
+	metrics []metric
 	page    *page
 	http    *http.Server
 	cancel  context.CancelFunc // of the context of all requests
@@ -92,7 +92,7 @@ func New(cfg Config) *Server {
 }
 
 func newServer(cfg Config, limits limits) *Server {
-	s := &Server{cfg: cfg, limits: limits, metrics: newMetrics(), page: newPage()}
+	s := &Server{cfg: cfg, limits: limits, metrics: metrics(), page: newPage()}
 	s.routes = s.table()
 	s.start()
 	return s

@@ -1,93 +1,58 @@
 package admin
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/observe/status"
 )
 
-// metrics describes the metrics for Prometheus. Names follow
-// https://prometheus.io/docs/practices/naming/. Nothing is kept between two
-// scrapes: each takes its own snapshot.
-type metrics struct {
-	counters []counter
-	gauges   []gauge
-
-	requests, duration, connections         *prometheus.Desc
-	queue, queueMax, memory, workers, build *prometheus.Desc
-
-	bounds []time.Duration
-	master *prometheus.Registry // of the master's own process
+// metric is a metric for Prometheus. Names follow
+// https://prometheus.io/docs/practices/naming/, after "phalanx_".
+type metric struct {
+	name, kind, help string
+	samples          func(x *exposition, p *status.Pool) // adds those of one look
 }
 
-// masterName is the prefix of metrics of the master's own process.
-const masterName = "phalanx_master"
+// The kinds of metrics; there is a histogram too.
+const (
+	counter = "counter"
+	gauge   = "gauge"
+)
 
-// ownProcess drops what the kernel counts for the whole machine (network), what
-// never changes, and what is of no use.
-func (m *metrics) ownProcess() ([]*dto.MetricFamily, error) {
-	all, err := m.master.Gather()
-	return slices.DeleteFunc(all, func(f *dto.MetricFamily) bool {
-		switch strings.TrimPrefix(f.GetName(), masterName+"_process_") {
-		case "cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds":
-			return false
+// metrics are all there are, by name. Nothing is kept between two scrapes: each
+// takes its own snapshot.
+func metrics() []metric {
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), masterMetrics("/proc"))
+	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+// eachSlot makes samples of what each slot has; label is its number.
+func eachSlot(add func(x *exposition, s *status.Slot, label string)) func(*exposition, *status.Pool) {
+	return func(x *exposition, p *status.Pool) {
+		for i := range p.PerSlot {
+			add(x, &p.PerSlot[i], strconv.Itoa(p.PerSlot[i].Slot))
 		}
-		return true
-	}), err
-}
-
-// counter is a counter of each slot.
-type counter struct {
-	desc  *prometheus.Desc
-	value func(*status.Slot) float64
-}
-
-// gauge is a gauge or counter of the whole pool.
-type gauge struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(*status.Pool) float64
-}
-
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("phalanx_"+name, help, labels, nil)
-}
-
-func newMetrics() *metrics {
-	m := &metrics{
-		counters:    slotCounters(),
-		gauges:      poolGauges(),
-		requests:    describe("http_requests_total", "Requests by class of status code, counted when the response begins.", "slot", "code"),
-		duration:    describe("http_request_duration_seconds", "Time from the first byte of a request to the last byte of its response, truncated responses excluded.", "slot"),
-		connections: describe("connections", "Client connections by state: idle without a request under way, else active.", "slot", "state"),
-		queue:       describe("accept_queue_length", "Connections waiting in the accept queue.", "slot"),
-		queueMax:    describe("accept_queue_limit", "Limit of the accept queue.", "slot"),
-		memory:      describe("worker_resident_memory_bytes", "Resident memory of the slot's workers, draining ones included.", "slot"),
-		workers:     describe("workers", "Workers by state; in backoff and quarantined there is no process.", "state"),
-		build:       describe("build_info", "Constant 1, labelled with the running version.", "version"),
-		bounds:      bounds(),
-		master:      prometheus.NewRegistry(),
 	}
-	// process_* without a prefix would be taken for the whole pool.
-	m.master.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{Namespace: masterName}))
-	return m
 }
 
-func slotCounters() []counter {
-	slot := func(name, help string, value func(*status.Slot) float64) counter {
-		return counter{describe(name, help, "slot"), value}
+func slotCounters() []metric {
+	slot := func(name, help string, value func(*status.Slot) float64) metric {
+		return metric{name, counter, help, eachSlot(func(x *exposition, s *status.Slot, label string) { x.add(value(s), "slot", label) })}
 	}
-	return []counter{
+	return []metric{
 		slot("http_sent_bytes_total", "Bytes sent to clients, response headers included.", func(s *status.Slot) float64 { return float64(s.Bytes) }),
 		slot("http_responses_truncated_total", "Responses truncated before their last byte.", func(s *status.Slot) float64 { return float64(s.Truncated) }),
 		slot("connections_accepted_total", "Connections accepted.", func(s *status.Slot) float64 { return float64(s.Accepted) }),
@@ -100,21 +65,29 @@ func slotCounters() []counter {
 	}
 }
 
-func poolGauges() []gauge {
-	return []gauge{
-		{describe("slots", "Configured number of workers."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Slots) }},
-		{describe("ready", "Readiness of the pool: 1 while serving; 0 while starting, in lame duck or draining."), prometheus.GaugeValue, ready},
-		{describe("start_time_seconds", "Start time of the master since the Unix epoch."), prometheus.GaugeValue, func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }},
-		{describe("access_log_lost_lines_total", "Access log lines lost because they could not be written."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Total.LogLost) }},
-		{describe("reloads_total", "Reloads started."), prometheus.CounterValue, func(p *status.Pool) float64 { return float64(p.Reloads) }},
+func slotMetrics() []metric {
+	return []metric{
+		{"http_requests_total", counter, "Requests by class of status code, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+				x.add(float64(s.Requests[code]), "code", code, "slot", label)
+			}
+		})},
+		{"http_request_duration_seconds", "histogram", "Time from the first byte of a request to the last byte of its response, truncated responses excluded.", eachSlot(addDurations)},
+		{"connections", gauge, "Client connections by state: idle without a request under way, else active.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			x.add(float64(max(s.Active-s.Idle, 0)), "slot", label, "state", "active")
+			x.add(float64(s.Idle), "slot", label, "state", "idle")
+		})},
 	}
 }
 
-func ready(p *status.Pool) float64 {
-	if p.Ready {
-		return 1
+func addDurations(x *exposition, s *status.Slot, label string) {
+	for _, bound := range bounds() {
+		x.addTo("_bucket", float64(s.Latency.Below(bound)), "slot", label, "le", strconv.FormatFloat(bound.Seconds(), 'g', -1, 64))
 	}
-	return 0
+	total := float64(s.Latency.Total())
+	x.addTo("_bucket", total, "slot", label, "le", "+Inf")
+	x.addTo("_sum", s.LatencySeconds, "slot", label)
+	x.addTo("_count", total, "slot", label)
 }
 
 // bounds returns the bounds of the buckets, 10 µs to 100 s; each is also a bound of
@@ -126,121 +99,128 @@ func bounds() (all []time.Duration) {
 	return append(all, 100*time.Second)
 }
 
-// scrape sends all metrics or an error: missing ones would look like a drop.
+// workerMetrics are of the current workers. Those of a slot share its accept queue,
+// so only the first one's is counted; memory is summed.
+func workerMetrics() []metric {
+	queue := func(name, help string, value func(*status.Worker) int) metric {
+		return metric{name, gauge, help, func(x *exposition, p *status.Pool) {
+			seen := map[int]bool{}
+			for i := range p.Workers {
+				if w := &p.Workers[i]; !seen[w.Slot] {
+					seen[w.Slot] = true
+					x.add(float64(value(w)), "slot", strconv.Itoa(w.Slot))
+				}
+			}
+		}}
+	}
+	return []metric{
+		queue("accept_queue_length", "Connections waiting in the accept queue.", func(w *status.Worker) int { return w.Queue }),
+		queue("accept_queue_limit", "Limit of the accept queue.", func(w *status.Worker) int { return w.QueueMax }),
+		{"worker_resident_memory_bytes", gauge, "Resident memory of the slot's workers, draining ones included.", func(x *exposition, p *status.Pool) {
+			memory := map[int]int64{}
+			for i := range p.Workers {
+				memory[p.Workers[i].Slot] += p.Workers[i].Memory
+			}
+			for _, slot := range slices.Sorted(maps.Keys(memory)) {
+				x.add(float64(memory[slot]), "slot", strconv.Itoa(slot))
+			}
+		}},
+		{"workers", gauge, "Workers by state; in backoff and quarantined there is no process.", func(x *exposition, p *status.Pool) {
+			count := map[string]int{}
+			for i := range p.Workers {
+				count[p.Workers[i].State]++
+			}
+			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
+				x.add(float64(count[state]), "state", state)
+			}
+		}},
+	}
+}
+
+func poolMetrics() []metric {
+	pool := func(name, kind, help string, value func(*status.Pool) float64) metric {
+		return metric{name, kind, help, func(x *exposition, p *status.Pool) { x.add(value(p)) }}
+	}
+	return []metric{
+		pool("slots", gauge, "Configured number of workers.", func(p *status.Pool) float64 { return float64(p.Slots) }),
+		pool("ready", gauge, "Readiness of the pool: 1 while serving; 0 while starting, in lame duck or draining.", ready),
+		pool("start_time_seconds", gauge, "Start time of the master since the Unix epoch.", func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }),
+		pool("access_log_lost_lines_total", counter, "Access log lines lost because they could not be written.", func(p *status.Pool) float64 { return float64(p.Total.LogLost) }),
+		pool("reloads_total", counter, "Reloads started.", func(p *status.Pool) float64 { return float64(p.Reloads) }),
+		{"build_info", gauge, "Constant 1, labelled with the running version.", func(x *exposition, p *status.Pool) { x.add(1, "version", p.Version) }},
+	}
+}
+
+func ready(p *status.Pool) float64 {
+	if p.Ready {
+		return 1
+	}
+	return 0
+}
+
+// masterMetrics are of the master's own process: without that in its name,
+// process_* would be taken for the whole pool. What cannot be read, because /proc
+// is not mounted, has no sample.
+func masterMetrics(proc string) []metric {
+	own := func(name, kind, help string, value func() (float64, error)) metric {
+		return metric{"master_process_" + name, kind, help, func(x *exposition, _ *status.Pool) {
+			if v, err := value(); err == nil {
+				x.add(v)
+			}
+		}}
+	}
+	return []metric{
+		own("cpu_seconds_total", counter, "CPU time of the master, user and system.", func() (float64, error) {
+			var u unix.Rusage
+			err := unix.Getrusage(unix.RUSAGE_SELF, &u)
+			return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds(), err
+		}),
+		own("resident_memory_bytes", gauge, "Resident memory of the master.", func() (float64, error) {
+			text, err := os.ReadFile(proc + "/self/statm")
+			var size, resident int
+			if err == nil {
+				_, err = fmt.Sscan(string(text), &size, &resident) // in pages: proc(5)
+			}
+			return float64(resident * os.Getpagesize()), err
+		}),
+		own("open_fds", gauge, "Open file descriptors of the master.", func() (float64, error) {
+			all, err := os.ReadDir(proc + "/self/fd")
+			return float64(len(all) - 1), err // one is the directory's
+		}),
+		own("max_fds", gauge, "Limit of open file descriptors of the master.", func() (float64, error) {
+			var limit unix.Rlimit
+			err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+			return float64(limit.Cur), err
+		}),
+	}
+}
+
+// scrape sends all metrics or an error.
 func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 	pool, ok := s.look(w)
 	if !ok {
 		return
 	}
-	look := prometheus.NewRegistry()
-	if err := look.Register(snapshot{s.metrics, &pool}); err != nil {
+	text, err := expose(s.metrics, &pool)
+	small := acceptsGzip(r.Header.Values("Accept-Encoding"))
+	if err == nil && small {
+		text, err = compress(text)
+	}
+	if err != nil {
 		s.broken(w, r, err)
 		return
 	}
-	promhttp.HandlerFor(prometheus.Gatherers{look, prometheus.GathererFunc(s.metrics.ownProcess)}, promhttp.HandlerOpts{
-		ErrorLog:      errorLog(s.log),
-		ErrorHandling: promhttp.HTTPErrorOnError,
-	}).ServeHTTP(w, r)
+	w.Header().Set("Vary", "Accept-Encoding")
+	if small {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	send(w, http.StatusOK, expositionType, text)
 }
 
-// errorLog is the log of promhttp, whose errors have several lines.
-type errorLog func(line string)
-
-// Println logs an error as one line of at most 500 bytes.
-func (f errorLog) Println(v ...any) {
-	const most = 500
-	text := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
-	f("admin endpoint: " + text[:min(len(text), most)])
-}
-
-// snapshot is a [prometheus.Collector] for one scrape.
-type snapshot struct {
-	*metrics
-	pool *status.Pool
-}
-
-// Describe implements [prometheus.Collector].
-func (s snapshot) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range s.counters {
-		to <- c.desc
-	}
-	for _, g := range s.gauges {
-		to <- g.desc
-	}
-	for _, d := range []*prometheus.Desc{s.requests, s.duration, s.connections, s.queue, s.queueMax, s.memory, s.workers, s.build} {
-		to <- d
-	}
-}
-
-// Collect implements [prometheus.Collector]. It runs in a goroutine of the
-// registry, where a panic would end the master or, in later versions, send a
-// stack trace to the client.
-func (s snapshot) Collect(to chan<- prometheus.Metric) {
-	defer func() {
-		if p := recover(); p != nil {
-			to <- prometheus.NewInvalidMetric(s.build, fmt.Errorf("panic: %v", p))
-		}
-	}()
-	for i := range s.pool.PerSlot {
-		s.slot(to, &s.pool.PerSlot[i])
-	}
-	s.processes(to)
-	for _, g := range s.gauges {
-		put(to, g.desc, g.kind, g.value(s.pool))
-	}
-	put(to, s.build, prometheus.GaugeValue, 1, strings.ToValidUTF8(s.pool.Version, "\uFFFD"))
-}
-
-func (s snapshot) slot(to chan<- prometheus.Metric, slot *status.Slot) {
-	name := strconv.Itoa(slot.Slot)
-	for _, c := range s.counters {
-		put(to, c.desc, prometheus.CounterValue, c.value(slot), name)
-	}
-	for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
-		put(to, s.requests, prometheus.CounterValue, float64(slot.Requests[code]), name, code)
-	}
-	put(to, s.connections, prometheus.GaugeValue, float64(max(slot.Active-slot.Idle, 0)), name, "active")
-	put(to, s.connections, prometheus.GaugeValue, float64(slot.Idle), name, "idle")
-	buckets := make(map[float64]uint64, len(s.bounds))
-	for _, bound := range s.bounds {
-		buckets[bound.Seconds()] = slot.Latency.Below(bound)
-	}
-	m, err := prometheus.NewConstHistogram(s.duration, slot.Latency.Total(), slot.LatencySeconds, buckets, name)
-	deliver(to, s.duration, m, err)
-}
-
-// processes collects the metrics of the current workers. The workers of a slot
-// share its accept queue, so only the first one's is counted; memory is summed.
-func (s snapshot) processes(to chan<- prometheus.Metric) {
-	states := map[string]int{}
-	memory := map[int]int64{}
-	queues := map[int]bool{}
-	for _, w := range s.pool.Workers {
-		states[w.State]++
-		memory[w.Slot] += w.Memory
-		if !queues[w.Slot] {
-			queues[w.Slot] = true
-			put(to, s.queue, prometheus.GaugeValue, float64(w.Queue), strconv.Itoa(w.Slot))
-			put(to, s.queueMax, prometheus.GaugeValue, float64(w.QueueMax), strconv.Itoa(w.Slot))
-		}
-	}
-	for slot, bytes := range memory {
-		put(to, s.memory, prometheus.GaugeValue, float64(bytes), strconv.Itoa(slot))
-	}
-	for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
-		put(to, s.workers, prometheus.GaugeValue, float64(states[state]), state)
-	}
-}
-
-func put(to chan<- prometheus.Metric, desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
-	m, err := prometheus.NewConstMetric(desc, kind, value, labels...)
-	deliver(to, desc, m, err)
-}
-
-// deliver makes the whole scrape fail on an error.
-func deliver(to chan<- prometheus.Metric, desc *prometheus.Desc, m prometheus.Metric, err error) {
-	if err != nil {
-		m = prometheus.NewInvalidMetric(desc, err)
-	}
-	to <- m
+func compress(text []byte) ([]byte, error) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := z.Write(text)
+	err = errors.Join(err, z.Close())
+	return b.Bytes(), err
 }

@@ -34,7 +34,7 @@ func hidden(r rune) bool { return !unicode.IsPrint(r) }
 func wantsHTML(accept []string) bool {
 	page, data := 0.0, 0.0
 	for element := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		name, weight := mediaRange(element)
+		name, weight := weighted(element)
 		switch {
 		case name == "text/html" && weight > page && weight > data:
 			page = weight
@@ -45,9 +45,19 @@ func wantsHTML(accept []string) bool {
 	return page > data
 }
 
-// mediaRange returns the name and the weight of an element of Accept; a malformed
-// weight is 0.
-func mediaRange(element string) (name string, weight float64) {
+// acceptsGzip reports whether a client lists the coding (RFC 9110, section 12.5.3).
+func acceptsGzip(codings []string) bool {
+	for element := range strings.SplitSeq(strings.Join(codings, ","), ",") {
+		if name, weight := weighted(element); name == "gzip" && weight > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// weighted returns the name and the weight of an element of Accept or
+// Accept-Encoding; a malformed weight is 0.
+func weighted(element string) (name string, weight float64) {
 	name, parameters, _ := strings.Cut(element, ";")
 	weight = 1
 	for parameter := range strings.SplitSeq(parameters, ";") {
