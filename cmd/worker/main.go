@@ -44,6 +44,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // work serves until it is told to drain, and returns when it has drained.
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
+	kept, err := keep(opts) // first of all, while this process is small
+	if err != nil {
+		return err
+	}
 	root, err := website.Open(string(opts.Base), opts.Options)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
@@ -55,11 +59,21 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return fmt.Errorf("listening socket: %w", err)
 	}
 	signals, mute := stopSignals()
-	c := listenTo(channel, opts.Slot, signals)
+	c := listenTo(channel, opts.Slot, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
+	serve, err := engine(opts, root, channel, c, kept)
+	if err != nil {
+		return err
+	}
+	defer serve.close()
 	if opts.EventLoop() {
 		if err := channel.Send(ipc.CanHandOver{}); err != nil {
+			return err
+		}
+	}
+	if kept != nil {
+		if err := channel.Send(ipc.Keeper{PID: kept.keeper}); err != nil {
 			return err
 		}
 	}
@@ -69,5 +83,5 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if !c.Await() {
 		return nil
 	}
-	return serveWith(opts, root, channel, c)
+	return serve.run(ipc.ListenFD, c.Orders())
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
@@ -16,6 +18,7 @@ import (
 	"phalanx/internal/logging"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/options"
+	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/eventloop"
 	"phalanx/internal/serve/netpoll"
@@ -37,25 +40,73 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 }
 
 // listenTo listens to the master.
-func listenTo(channel *ipc.Channel, slot int, signals <-chan os.Signal) *control.Control {
-	return control.New(channel, control.Config{
+func listenTo(channel *ipc.Channel, slot int, signals <-chan os.Signal, kept *kept) *control.Control {
+	cfg := control.Config{
 		Slot:     slot,
 		Signals:  signals,
 		Refuse:   func() error { return listen.RefuseNew(ipc.ListenFD) },
 		Refusing: func() bool { return listen.Refusing(ipc.ListenFD) },
-	})
+	}
+	if kept != nil {
+		cfg.Keep = kept.again
+	}
+	return control.New(channel, cfg)
 }
 
-// serveWith serves the slot's socket with the engine that was asked for.
-func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control) error {
+// kept is what outlives this worker.
+type kept struct {
+	memory *rescue.Memory
+	keeper int // its pid
+}
+
+// keep makes a keeper, if the master has given what it takes.
+func keep(opts options.WorkerOptions) (*kept, error) {
+	if !opts.Kept {
+		return nil, nil
+	}
+	unix.CloseOnExec(ipc.RecordsFD)
+	unix.CloseOnExec(ipc.LifelineFD)
+	memory, err := rescue.Map(ipc.RecordsFD, true)
+	if err != nil {
+		return nil, err
+	}
+	k := &kept{memory: memory}
+	k.keeper, err = k.again()
+	return k, err
+}
+
+// again makes another keeper.
+func (k *kept) again() (pid int, err error) {
+	if err := k.memory.Keep(ipc.LifelineFD); err != nil {
+		return 0, err
+	}
+	pid, _ = k.memory.Keeper()
+	return pid, nil
+}
+
+// serving is an engine that is ready to run.
+type serving struct {
+	run   func(listener int, orders *serve.Orders) error
+	close func()
+}
+
+// engine makes the one that was asked for.
+func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
+	var closers []func()
+	s.close = func() {
+		for _, f := range slices.Backward(closers) {
+			f()
+		}
+	}
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
-		return err
+		return s, err
 	}
-	defer closeRow()
+	closers = append(closers, closeRow)
 	access, err := pen(opts, row.Ring)
 	if err != nil {
-		return err
+		s.close()
+		return s, err
 	}
 	limits := control.Limits{Requests: int64(opts.MaxRequests), Memory: int64(opts.MaxMemory)}
 	every := control.BeatEvery(time.Duration(opts.HangTimeout))
@@ -64,18 +115,18 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 		beat = 0 // the loop's own
 	}
 	watch := control.Watch(channel, beat, limits, row.Answered)
-	defer watch.Stop()
+	closers = append(closers, watch.Stop)
 	log := os.NewFile(ipc.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
 		cfg.Log = journal(opts, log)
-		return netpoll.New(cfg).Run(ipc.ListenFD, c.Orders())
+		s.run = netpoll.New(cfg).Run
+		return s, nil
 	}
 	cache := site.NewCache(root, time.Duration(opts.FileCache))
-	defer cache.Close()
 	buffer := logging.NewBuffer(log)
-	defer buffer.Close()
+	closers = append(closers, cache.Close, func() { buffer.Close() })
 	cfg := config(opts, website.Cached(root, cache), c)
 	cfg.Row, cfg.Access = row.Row, access
 	cfg.Tick = cache.Sweep
@@ -86,11 +137,19 @@ func serveWith(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel
 	buffer.Note = func(dropped int) {
 		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
 	}
+	if kept != nil {
+		cfg.Records = rescue.NewWriter(kept.memory)
+	}
 	loop, err := eventloop.New(cfg)
 	if err != nil {
-		return err
+		s.close()
+		return s, err
 	}
-	return loop.Run(ipc.ListenFD, c.Orders())
+	if kept != nil {
+		c.OnRescue(loop.Rescue)
+	}
+	s.run = loop.Run
+	return s, nil
 }
 
 // counters maps this worker's row of the scoreboard, or makes one that nobody

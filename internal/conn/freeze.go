@@ -25,6 +25,7 @@ const (
 	stateLinger              // and the client may still be sending
 	stateWatched             // what the log will say of the request follows
 	stateLong                // what is known of a long reply follows
+	stateEnding              // nothing is sent after the unsent bytes
 )
 
 // Movable reports whether the connection can be frozen: it waits for a request,
@@ -119,6 +120,8 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	case sending:
 		c.phase = phaseSend
 		c.segment = Segment{File: file, Off: s.int(), Len: s.int()}
+	case flags&stateEnding != 0:
+		c.phase = phaseLinger
 	case len(c.in) > 0:
 		c.phase = phaseHead
 	}
@@ -137,7 +140,7 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	if flags&stateLong != 0 {
 		c.long = &long{line: s.bytes(), size: s.int()}
 	}
-	if s.bad || len(s.rest) > 0 || version != stateVersion || flags >= stateLong<<1 || sending != (file != nil) || sending && c.segment.Len == 0 {
+	if s.bad || len(s.rest) > 0 || version != stateVersion || flags >= stateEnding<<1 || sending != (file != nil) || sending && c.segment.Len == 0 {
 		return Conn{}, nil, errState
 	}
 	return c, unsent, nil

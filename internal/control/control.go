@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
 )
@@ -25,6 +26,9 @@ type Config struct {
 	Refuse   func() error     // lets the listening socket begin no other connection
 	Refusing func() bool      // reports whether it does not
 	Slot     int              // that this worker fills
+	// Keep makes another keeper and returns its pid; nil: nothing outlives this
+	// worker.
+	Keep func() (pid int, err error)
 }
 
 // grantTime is how long what the master said before its signal may still be on
@@ -44,6 +48,7 @@ type Control struct {
 	// mu is held while one event is translated, so that the orders are queued in
 	// the order of the events.
 	mu       sync.Mutex
+	rescue   func(channel int, blame ipc.Blame) (ipc.Rescued, error)
 	allowed  bool // granted is closed
 	draining bool // a drain has been ordered
 	last     bool // and that nobody will come to take anything over
@@ -122,6 +127,13 @@ func (c *Control) told(m ipc.Message, fd int) {
 			c.orders.Put(serve.TakeOver{FD: fd})
 			return
 		}
+	case ipc.Keep:
+		c.keep()
+	case ipc.Rescue:
+		if fd >= 0 && c.rescue != nil && !c.allowed {
+			c.rescueFrom(fd, m.Blame)
+			return
+		}
 	case ipc.Show:
 		if fd >= 0 {
 			list := make(chan []serve.Seen, 1)
@@ -132,6 +144,38 @@ func (c *Control) told(m ipc.Message, fd int) {
 	}
 	if fd >= 0 {
 		syscall.Close(fd)
+	}
+}
+
+// OnRescue is what takes over the connections that come on a channel, which it
+// closes. It has to be known before the master is told that this worker is
+// ready.
+func (c *Control) OnRescue(rescue func(channel int, blame ipc.Blame) (ipc.Rescued, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rescue = rescue
+}
+
+// rescueFrom takes over a dead worker's connections. If that fails, the master
+// learns that this worker is of no use: it keeps them for another.
+func (c *Control) rescueFrom(fd int, blame ipc.Blame) {
+	rescued, err := c.rescue(fd, blame)
+	if err != nil {
+		_ = c.channel.Send(ipc.Failed{ExitCode: exitcode.Failure, Reason: err.Error()})
+		c.drain(serve.Drain{Kept: true})
+		return
+	}
+	_ = c.channel.Send(rescued)
+}
+
+// keep makes another keeper and tells the master which. Without one this worker
+// serves on: it is no worse off than its clients would be without it.
+func (c *Control) keep() {
+	if c.Keep == nil {
+		return
+	}
+	if pid, err := c.Keep(); err == nil {
+		_ = c.channel.Send(ipc.Keeper{PID: pid})
 	}
 }
 

@@ -162,10 +162,14 @@ func (c *Channel) receive() (n, fd int, err error) {
 // receiveRights receives one message with at most so many descriptors; none
 // is left open when there are more. It does not wait.
 func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error) {
+	return receiveMessage(socket, p, most, unix.MSG_DONTWAIT)
+}
+
+func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
 	rights := make([]byte, unix.CmsgSpace(4*most))
 	var rightsLen, flags int
 	for {
-		n, rightsLen, flags, _, err = unix.Recvmsg(socket, p, rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		n, rightsLen, flags, _, err = unix.Recvmsg(socket, p, rights, flag|unix.MSG_CMSG_CLOEXEC)
 		if err != unix.EINTR {
 			break
 		}
@@ -183,9 +187,7 @@ func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error)
 		}
 	}
 	if flags&unix.MSG_CTRUNC != 0 || len(fds) > most {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
+		closeAll(fds)
 		return 0, nil, ErrTruncated
 	}
 	return n, fds, nil

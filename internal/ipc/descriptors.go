@@ -7,4 +7,8 @@ const (
 	LogFD     = 5 // where log lines go
 	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
 	BellFD    = 7 // the doorbell of the access log, likewise
+
+	// For a worker whose connections outlive it (package rescue):
+	RecordsFD  = 8 // the memory of its records
+	LifelineFD = 9 // the end of a pipe for its keeper to read from
 )

@@ -80,6 +80,45 @@ type Shown struct {
 	ID uint32 // of Show
 }
 
+// Keeper tells the master, before Ready and whenever the worker has made another,
+// which process keeps its descriptors open; see package rescue.
+type Keeper struct {
+	PID int // 1 to 2^31-1
+}
+
+// Keep tells the worker that its keeper has died: it makes another.
+type Keep struct{}
+
+// Blame is what a dead worker's connections are asked for before they go on.
+type Blame byte
+
+// Whom to blame for the death of a worker.
+const (
+	BlameNobody  Blame = iota // it was killed from outside
+	BlameCurrent              // the request that was being served may have done it
+	BlameBusy                 // its memory is not to be trusted: only idle connections go on
+	numBlames
+)
+
+// Rescue, with a descriptor, tells the worker before Serve to take over a dead
+// worker's connections, which come on that channel; see [RescueChannel]. It
+// answers with Rescued, and does nothing to their sockets before Serve.
+type Rescue struct {
+	Blame Blame
+}
+
+// Rescued tells the master that all that came was taken, and what becomes of
+// the connections: 0 to 2^32-1 of each kind.
+type Rescued struct {
+	Connections int    // go on
+	Ended       int    // had been closed or handed over
+	Reset       int    // by the client, meanwhile
+	Fixed       int    // are closed: their response cannot be continued elsewhere
+	Blamed      int    // are closed: see Blame
+	Lost        int    // are closed: what was known of them is not consistent
+	Bytes       uint64 // that those that go on are still to be sent
+}
+
 // The first byte of a message.
 const (
 	kindReady       = 1
@@ -94,6 +133,10 @@ const (
 	kindRemaining   = 10
 	kindShow        = 11
 	kindShown       = 12
+	kindKeeper      = 13
+	kindKeep        = 14
+	kindRescue      = 15
+	kindRescued     = 16
 )
 
 // Encode appends the wire form of m to dst.
@@ -130,6 +173,33 @@ func (m Drain) append(dst []byte) []byte {
 		queue = 1
 	}
 	return append(dst, kindDrain, queue)
+}
+
+func (m Keeper) append(dst []byte) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, kindKeeper), uint32(m.PID))
+}
+
+func (Keep) append(dst []byte) []byte { return append(dst, kindKeep) }
+
+func (m Rescue) append(dst []byte) []byte { return append(dst, kindRescue, byte(m.Blame)) }
+
+// rescuedLen is the length of Rescued behind its kind.
+const rescuedLen = 6*4 + 8
+
+func (m Rescued) append(dst []byte) []byte {
+	dst = append(dst, kindRescued)
+	for _, n := range []int{m.Connections, m.Ended, m.Reset, m.Fixed, m.Blamed, m.Lost} {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(dst, m.Bytes)
+}
+
+func decodeRescued(p []byte) (m Rescued) {
+	for i, n := range []*int{&m.Connections, &m.Ended, &m.Reset, &m.Fixed, &m.Blamed, &m.Lost} {
+		*n = int(binary.BigEndian.Uint32(p[4*i:]))
+	}
+	m.Bytes = binary.BigEndian.Uint64(p[6*4:])
+	return m
 }
 
 func (m Show) append(dst []byte) []byte {
@@ -173,7 +243,7 @@ func Decode(p []byte) (Message, error) {
 	switch kind, body := p[0], p[1:]; {
 	case kind == kindReady && len(body) >= 4:
 		pid := binary.BigEndian.Uint32(body)
-		if pid < 1 || pid > math.MaxInt32 {
+		if !validPID(body) {
 			return nil, fmt.Errorf("decode ready message: pid %d is out of range", pid)
 		}
 		return Ready{PID: int(pid), Version: string(body[4:])}, nil
@@ -189,13 +259,19 @@ func Decode(p []byte) (Message, error) {
 		return Remaining{Connections: int(connections), Bytes: int64(left)}, nil
 	case kind == kindDrain && len(body) == 1 && body[0] <= 1:
 		return Drain{Queue: body[0] == 1}, nil
+	case kind == kindKeeper && len(body) == 4 && validPID(body):
+		return Keeper{PID: int(binary.BigEndian.Uint32(body))}, nil
+	case kind == kindRescue && len(body) == 1 && body[0] < byte(numBlames):
+		return Rescue{Blame: Blame(body[0])}, nil
+	case kind == kindRescued && len(body) == rescuedLen:
+		return decodeRescued(body), nil
 	case kind == kindShow && len(body) == 4:
 		return Show{ID: binary.BigEndian.Uint32(body)}, nil
 	case kind == kindShown && len(body) == 4:
 		return Shown{ID: binary.BigEndian.Uint32(body)}, nil
 	case len(body) == 0 && bare(kind) != nil:
 		return bare(kind), nil
-	case kind < kindReady || kind > kindShown:
+	case kind < kindReady || kind > kindRescued:
 		return nil, fmt.Errorf("decode message: unknown kind %d", kind)
 	default:
 		return nil, fmt.Errorf("decode message of kind %d: wrong length %d", kind, len(p))
@@ -215,13 +291,15 @@ func bare(kind byte) Message {
 		return TakeOver{}
 	case kindAlive:
 		return Alive{}
+	case kindKeep:
+		return Keep{}
 	}
 	return nil
 }
 
 // text returns the part of a message that is text, behind its fixed fields.
 func text(p []byte) []byte {
-	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindDrain: 2, kindRemaining: 13, kindShow: 5, kindShown: 5}[p[0]]
+	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindDrain: 2, kindRemaining: 13, kindShow: 5, kindShown: 5, kindKeeper: 5, kindRescue: 2, kindRescued: 1 + rescuedLen}[p[0]]
 	return p[min(fixed, len(p)):]
 }
 
@@ -230,3 +308,8 @@ var ErrTruncated = errors.New("more descriptors came than the message may have, 
 
 // ErrFull is returned by Send when the other side has stopped reading.
 var ErrFull = errors.New("the other side does not read its messages")
+
+func validPID(p []byte) bool {
+	pid := binary.BigEndian.Uint32(p)
+	return 1 <= pid && pid <= math.MaxInt32
+}

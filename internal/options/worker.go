@@ -17,6 +17,9 @@ type WorkerOptions struct {
 	Options
 	Slot int // from 0
 	Row  int // of the scoreboard; -1: none
+	// Kept says that the connections outlive the worker: it has the descriptors
+	// for that.
+	Kept bool
 }
 
 // WorkerArgs returns the command line of the worker in a slot, which counts in a
@@ -67,6 +70,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line
 		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+		Kept bool `long:"kept" description:"connections outlive the worker"`
 		Row  Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	p, err := newParser(worker, &l)
@@ -77,7 +81,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		return WorkerOptions{}, err
 	}
 	l.Verbose = min(len(l.More), MaxVerbose)
-	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row)}, nil
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept}, nil
 }
 
 // Row is a row of the scoreboard, from 0; -1 is none.

@@ -34,7 +34,7 @@ func connected(t *testing.T) (server int, client *net.TCPConn) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	fd, err := unix.Dup(int(file.Fd()))
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,8 @@ type record struct {
 	place uint32 // where they are
 	flags uint8  // conn's, see docs/rescue.md
 	tries uint8  // crashes of a worker that was serving it
-	_     [14]byte
+	held  uint8  // 1: received bytes stand in its own place
+	_     [13]byte
 }
 
 // The states of a record.

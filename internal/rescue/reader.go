@@ -131,7 +131,7 @@ func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	if h := r.m.header(); h.receiving>>positionBits == uint64(fd)+1 {
 		buffered = min(received, h.receiving&maxPosition)
 	}
-	if received-buffered > uint64(r.m.recv) || buffered > rec.used && buffered-rec.used > heldSize {
+	if received-buffered > uint64(r.m.recv) || buffered > rec.used && (rec.held == 0 || buffered-rec.used > heldSize) {
 		return false
 	}
 	ring := r.m.heldBytes(fd)

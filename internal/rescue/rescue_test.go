@@ -85,11 +85,11 @@ func TestBatch(t *testing.T) {
 	if f := r.Find(20, 12, 13+51); f.Verdict != Inconsistent {
 		t.Errorf("%+v", f)
 	}
-	w.Giving(20)
+	was := w.Giving(20)
 	if f := r.Find(20, 12, 13); f.Verdict != WasGiven {
 		t.Errorf("%+v", f)
 	}
-	w.Kept(20)
+	w.Kept(20, was)
 	w.Closing(20)
 	if f := r.Find(20, 12, 13); f.Verdict != WasClosing {
 		t.Errorf("%+v", f)
@@ -97,6 +97,33 @@ func TestBatch(t *testing.T) {
 	w.Closed(20)
 	if f := r.Find(20, 0, 0); f.Verdict != GoesOn {
 		t.Errorf("its successor: %+v", f)
+	}
+}
+
+// What comes from another worker has its bytes in its own place from the start.
+func TestTake(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	if f := r.Find(20, 1000, 500); f.Verdict != Inconsistent {
+		t.Errorf("taken, but not noted yet: %+v", f)
+	}
+	if f := r.Find(20, 1000, 0); f.Verdict != Inconsistent {
+		t.Errorf("likewise: %+v", f)
+	}
+	w.Take(20, Batch{Used: 996, Start: 500, File: 31, Off: 9, Rest: 10}, []byte("unsent"), []byte("held"))
+	f := r.Find(20, 1000, 502)
+	if f.Verdict != GoesOn || string(f.Unsent) != "sent" || string(f.Held) != "held" || f.File != 31 || f.Off != 9 || f.Rest != 10 {
+		t.Errorf("%+v", f)
+	}
+	w.Tried(20, 1)
+	w.Serving(20)
+	if f := r.Find(20, 1000, 502); f.Tries != 1 || !f.Current {
+		t.Errorf("%+v", f)
+	}
+	w.Commit(20, Batch{Used: 1000, Start: 506, File: -1})
+	w.Receiving(20, 1000)
+	if f := r.Find(20, 1000, 506); f.Tries != 0 {
+		t.Errorf("the next request is blamed: %+v", f)
 	}
 }
 
@@ -135,7 +162,7 @@ func FuzzFind(f *testing.F) {
 		h := m.header()
 		h.highest, h.current, h.sending, h.receiving, h.commit = int32(small()), int32(small()), int32(small()), 21<<positionBits|small(), uint32(small())
 		for _, rec := range []*record{m.record(20), &h.next} {
-			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), [14]byte{}}
+			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), [13]byte{}}
 		}
 		found := NewReader(m).Find(20, received, sent)
 		if len(found.Held) > heldSize+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {

@@ -85,12 +85,36 @@ type Batch struct {
 // Commit is told of a batch before its first byte is sent. From then on the
 // connection does this, whoever does it.
 func (w *Writer) Commit(fd int, b Batch) {
+	if w.has(fd) {
+		w.h.sending = int32(fd) + 1
+		w.commit(fd, b, inBuffer)
+	}
+}
+
+// Take is told of a connection that comes from another worker, with the bytes
+// that are still to be sent and those that are to be answered, before it is
+// served. The length of the batch is that of unsent.
+func (w *Writer) Take(fd int, b Batch, unsent, held []byte) {
 	if !w.has(fd) {
 		return
 	}
+	if b.Len = len(unsent); b.Len > w.m.send || len(held) > heldSize {
+		b.Fixed = true
+	} else {
+		copy(w.m.unsentBytes(fd), unsent)
+		w.keep(fd, b.Used, held)
+		w.m.record(fd).held = 1
+	}
+	w.commit(fd, b, inPlace)
+}
+
+func (w *Writer) commit(fd int, b Batch, place uint32) {
 	r := w.m.record(fd)
 	n := &w.h.next
-	*n = record{file: int32(b.File), used: b.Used, start: b.Start, off: b.Off, len: b.Rest, batch: uint32(b.Len), flags: b.Flags, tries: r.tries}
+	*n = record{
+		file: int32(b.File), used: b.Used, start: b.Start, off: b.Off, len: b.Rest,
+		batch: uint32(b.Len), place: place, flags: b.Flags, tries: r.tries, held: r.held,
+	}
 	switch {
 	case b.Fixed || b.Used > maxPosition:
 		n.state = stateFixed
@@ -100,7 +124,6 @@ func (w *Writer) Commit(fd int, b Batch) {
 	if b.File > int(w.h.highest) {
 		w.h.highest = int32(b.File)
 	}
-	w.h.sending = int32(fd) + 1
 	point(pointCommit)
 	atomic.StoreUint32(&w.h.commit, uint32(fd)+1)
 	point(pointCommitted)
@@ -139,6 +162,12 @@ func (w *Writer) Held(fd int, at uint64, p []byte) {
 		r.state = stateFixed
 		return
 	}
+	w.keep(fd, at, p)
+	r.held = 1
+}
+
+// keep puts bytes where their position in the stream says.
+func (w *Writer) keep(fd int, at uint64, p []byte) {
 	ring := w.m.heldBytes(fd)
 	n := copy(ring[at%heldSize:], p)
 	point(pointHeld)
@@ -154,11 +183,17 @@ func (w *Writer) Tried(fd, n int) {
 }
 
 // Giving is told that a connection is about to be handed over to a worker that
-// lives, and Kept that it was not.
-func (w *Writer) Giving(fd int) { w.set(fd, stateGiven) }
+// lives. It returns what [Writer.Kept] takes back when that has failed.
+func (w *Writer) Giving(fd int) (was uint32) {
+	if w.has(fd) {
+		was = w.m.record(fd).state
+	}
+	w.set(fd, stateGiven)
+	return was
+}
 
 // Kept takes back what [Writer.Giving] said.
-func (w *Writer) Kept(fd int) { w.set(fd, stateOpen) }
+func (w *Writer) Kept(fd int, was uint32) { w.set(fd, was) }
 
 // Closing is told that a connection is about to be closed.
 func (w *Writer) Closing(fd int) { w.set(fd, stateClosing) }
@@ -181,6 +216,7 @@ func (w *Writer) Closed(fd int) {
 // Release gives the memory of what a connection held back to the kernel.
 func (w *Writer) Release(fd int) {
 	if w.has(fd) {
+		w.m.record(fd).held = 0
 		at := w.m.places() + fd*w.m.place()
 		// Memory that cannot be given back stays until the worker ends.
 		_ = unix.Madvise(w.m.mem[at:at+w.m.place()], unix.MADV_REMOVE)

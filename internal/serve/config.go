@@ -18,6 +18,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/rescue"
 	"phalanx/internal/site"
 )
 
@@ -41,6 +42,9 @@ type Config struct {
 	Access *accesslog.Pen
 	// Row is where the worker counts; nil: nobody looks.
 	Row *scoreboard.Row
+	// Records are what an event loop notes for the worker that goes on with its
+	// connections when it is killed; nil: nobody does.
+	Records *rescue.Writer
 	// Report is called each second while the worker drains, if not nil, with how
 	// many connections are left and how many bytes they still get. It does not
 	// wait.

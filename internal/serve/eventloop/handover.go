@@ -63,6 +63,7 @@ func (l *Loop) handOver(p *peer) bool {
 	if len(l.state) > ipc.MaxState {
 		return false
 	}
+	was := l.cfg.Records.Giving(int(p.fd))
 	switch err := ipc.SendConnection(l.to.fd, l.state, int(p.fd), file); err {
 	case nil:
 		l.handedOver(p)
@@ -75,6 +76,7 @@ func (l *Loop) handOver(p *peer) bool {
 		l.cfg.Log.Info().Err(err).Int("connections", l.open).Msg("connections not taken over")
 		l.endHandover()
 	}
+	l.cfg.Records.Kept(int(p.fd), was)
 	return false
 }
 
@@ -191,24 +193,35 @@ func (l *Loop) restore(state []byte, socket, file int) {
 	if file >= 0 {
 		f = &begun{fd: file}
 	}
-	p := l.register(socket)
 	l.cfg.Row.Adopted.Add(1)
-	var err error
-	if p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.observer(), state, f, l.now); err != nil {
+	p, err := l.thaw(state, socket, f)
+	if err != nil {
 		l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
 		l.cfg.Row.Drops.Add(1)
-		if file >= 0 {
-			unix.Close(file)
-		}
-		l.close(p)
 		return
 	}
 	p.log.Moved("connection taken over")
+	l.serve(p)
+}
+
+// thaw makes a connection of its state; one that cannot be is closed.
+func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
+	p := l.register(socket)
+	l.cfg.Records.Opened(socket)
+	var err error
+	if p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.observer(), state, f, l.now); err != nil {
+		if f != nil {
+			f.Close()
+		}
+		l.close(p)
+		return nil, err
+	}
+	l.taken(p)
 	if l.told {
 		p.conn.Drain(l.now)
 	}
 	p.step = conn.Flush // after what is unsent, whatever it has to send comes next
-	l.serve(p)
+	return p, nil
 }
 
 // begun is a file whose sending was begun by another worker: all that is

@@ -67,6 +67,9 @@ type Loop struct {
 	unlogged   bool          // the reader of the log did not take all of it
 	draining   bool          // told to drain
 	told       bool          // and the connections know
+
+	rescued []*peer // from a dead worker, to be served when the loop begins
+	doomed  []int   // sockets of those that are closed then
 }
 
 const (
@@ -86,11 +89,14 @@ func New(cfg serve.Config) (*Loop, error) {
 	l := &Loop{
 		cfg:    cfg,
 		events: make([]unix.EpollEvent, eventBatch),
-		recv:   make([]byte, cfg.Recv),
-		out:    make([]byte, 0, serve.OutSize),
+		recv:   cfg.Records.Receive(),
+		out:    cfg.Records.Send(),
 
 		maxClients: serve.MaxClients(),
 		disk:       disk{resident: resident, load: load},
+	}
+	if cfg.Records == nil {
+		l.recv, l.out = make([]byte, cfg.Recv), make([]byte, 0, serve.OutSize)
 	}
 	l.clock.Start(&l.cfg)
 	if l.cfg.Row == nil {
@@ -137,6 +143,7 @@ func (l *Loop) Run(listener int, orders *serve.Orders) error {
 	defer l.endHandovers()
 	orders.Start(func() { signal(l.wake) })
 	l.survey()
+	l.resumeRescued()
 	for l.listener >= 0 || l.open > 0 || len(l.from) > 0 {
 		if err := l.turn(); err != nil {
 			return err
@@ -228,6 +235,7 @@ func (l *Loop) woken() {
 // ends it and is answered by a yield, and when it brings nothing the next one
 // is the ordinary call, during which the runtime does as it likes.
 func (l *Loop) wait() (int, error) {
+	l.cfg.Records.Serving(-1)
 	l.tally.Rest()
 	ms := l.timeout()
 	var n int

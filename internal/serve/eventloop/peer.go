@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 )
 
@@ -22,6 +23,7 @@ type peer struct {
 	hungUp      bool // the client has ended its side: an EOF follows what is received
 	fetching    bool // it waits for the disk
 	gone        bool // it ended while it waited; its memory is not free yet
+	placed      bool // some of its bytes are in a place of its own, see serve.Config.Records
 	queued      int32
 	fetched     *fetched     // nil at most times
 	undelivered *undelivered // likewise
@@ -31,6 +33,8 @@ type peer struct {
 	armed  time.Duration  // the deadline for which it was put into its list
 	unsent []byte         // what the socket did not take of a reply
 	log    *serve.Journal // nil when nobody reads the log
+
+	received, sent uint64 // bytes so far, for serve.Config.Records
 }
 
 // undelivered is when those requests began whose replies are whole and not sent
@@ -39,7 +43,9 @@ type undelivered struct{ began []time.Duration }
 
 // newPeer is that of an accepted connection.
 func (l *Loop) newPeer(fd int) *peer {
+	rescue.Point(rescue.PointAccepted)
 	p := l.register(fd)
+	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
 	p.conn = conn.New(&l.cfg.Conn, p.observer(), l.now)
@@ -77,6 +83,7 @@ func (p *peer) observer() conn.Observer {
 }
 
 func (l *Loop) close(p *peer) {
+	l.cfg.Records.Closing(int(p.fd))
 	p.conn.Abort("the connection was lost")
 	p.log.Closed()
 	l.drop(p)
@@ -90,7 +97,7 @@ func (l *Loop) drop(p *peer) {
 	l.dropped = true
 	p.timer.remove()
 	p.turn.remove()
-	rawClose(int(p.fd))
+	l.forget(p)
 	l.peers[p.fd] = nil
 	l.open--
 	if p.gone = true; !p.fetching {
@@ -138,6 +145,7 @@ func (l *Loop) fetched() {
 // serve lets a peer go as far as it can: until it has to wait for an event,
 // has had its share of the turn, or is over.
 func (l *Loop) serve(p *peer) {
+	l.cfg.Records.Serving(int(p.fd))
 	for reads := 0; ; {
 		if len(p.unsent) > 0 {
 			if !p.writable {
@@ -215,7 +223,10 @@ func (l *Loop) later(p *peer) {
 
 // receive calls recv once. It returns false when the peer is over.
 func (l *Loop) receive(p *peer) bool {
+	l.cfg.Records.Receiving(int(p.fd), p.received)
+	rescue.Point(rescue.PointReceive)
 	n, errno := rawRead(int(p.fd), l.recv)
+	rescue.Point(rescue.PointReceived)
 	switch {
 	case errno == unix.EINTR:
 		return true
@@ -231,6 +242,7 @@ func (l *Loop) receive(p *peer) bool {
 	if n < len(l.recv) && !p.hungUp {
 		p.readable = false
 	}
+	p.received += uint64(n)
 	if p.step == conn.Linger {
 		return true
 	}
@@ -239,6 +251,7 @@ func (l *Loop) receive(p *peer) bool {
 	alive := l.advance(p)
 	if alive {
 		p.conn.Hold()
+		l.holding(p, n)
 	}
 	return alive
 }
@@ -259,6 +272,7 @@ func (l *Loop) advance(p *peer) bool {
 	if step != conn.Send {
 		p.fetched = nil
 	}
+	l.commit(p, out)
 	if len(out) == 0 {
 		l.tally.Settle()
 		return l.ended(p)
@@ -269,7 +283,9 @@ func (l *Loop) advance(p *peer) bool {
 		// same segment (tcp_send_fin sets FIN on what is still unsent).
 		flags = unix.MSG_MORE
 	}
+	rescue.Point(rescue.PointSend)
 	n, errno := rawSend(int(p.fd), out, flags)
+	rescue.Point(rescue.PointSent)
 	l.tally.Sent(n)
 	if errno != 0 {
 		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
@@ -284,6 +300,8 @@ func (l *Loop) advance(p *peer) bool {
 		}
 		p.writable = errno == unix.EINTR
 		p.unsent = append(p.unsent[:0], out[n:]...)
+		l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
+		p.placed = l.cfg.Records != nil
 		p.conn.Unsent(len(p.unsent), l.now)
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 )
 
@@ -28,6 +29,7 @@ func (l *Loop) sendReady() {
 
 // share lets a peer go on for a bounded while and returns the cost in bytes.
 func (l *Loop) share(p *peer) int64 {
+	l.cfg.Records.Serving(int(p.fd))
 	const least = 4 << 10
 	if len(p.unsent) > 0 || p.step != conn.Send && p.step != conn.Flush {
 		l.serve(p)
@@ -62,7 +64,9 @@ func (l *Loop) share(p *peer) int64 {
 		l.lost(p, errno)
 		return least
 	}
+	rescue.Point(rescue.PointFile)
 	l.tally.Sent(n)
+	p.sent += uint64(n)
 	p.conn.Sent(int64(n), l.now)
 	if p.conn.Segment().Len > 0 {
 		l.later(p)

@@ -1,0 +1,65 @@
+package conn
+
+import "encoding/binary"
+
+// Mark is what a connection does after the bytes that Next appended last: what
+// has to be known of it to go on if its process dies. With the bytes that were
+// received and those that the socket has not taken it makes a state, see
+// [AppendState].
+type Mark struct {
+	Rest   int     // received bytes that have not been used
+	Next   Segment // of a file; without one if there is none
+	Flags  uint8   // opaque
+	Ending bool    // nothing is sent after that, and nothing received is used
+	Fixed  bool    // it cannot go on elsewhere: a listing, several ranges, or a request's body
+}
+
+// Mark returns what the connection does next.
+func (c *Conn) Mark() Mark {
+	m := Mark{Rest: len(c.in)}
+	switch c.phase {
+	case phaseIdle, phaseHead:
+	case phaseSend:
+		m.Flags = c.stateFlags() & (stateClosing | stateLinger)
+		m.Next = c.segment
+		m.Fixed = c.parts != nil
+	case phaseBody, phaseLate, phaseStream:
+		m.Fixed = true
+	default:
+		m.Ending = true
+	}
+	return m
+}
+
+// EndsAfter reports whether a connection with the flags of a Mark ends when the
+// segment has been sent.
+func EndsAfter(flags uint8) bool { return flags&stateClosing != 0 }
+
+// AppendState appends the state (see [Thaw]) of a connection of which only its
+// last Mark is left. held are the bytes that are to be answered, unsent those
+// that are to be sent first, off and rest the part of the file that follows.
+func AppendState(dst, held, unsent []byte, flags uint8, ending bool, off, rest int64) []byte {
+	flags &= stateClosing | stateLinger
+	switch {
+	case ending:
+		flags, held, rest = stateEnding, nil, 0
+	case rest > 0:
+		flags |= stateSending
+	}
+	dst = append(dst, stateVersion, flags)
+	dst = appendAge(dst, 0)
+	dst = appendAge(dst, 0)
+	dst = appendBytes(dst, held)
+	dst = appendBytes(dst, unsent)
+	if rest > 0 {
+		dst = binary.AppendUvarint(dst, uint64(off))
+		dst = binary.AppendUvarint(dst, uint64(rest))
+	}
+	return dst
+}
+
+// Rest is how many received bytes have not been used.
+func (c *Conn) Rest() int { return len(c.in) }
+
+// Unused are those bytes, after [Conn.Hold].
+func (c *Conn) Unused() []byte { return c.in }

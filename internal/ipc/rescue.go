@@ -1,0 +1,137 @@
+package ipc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// A rescue channel is how the master gives the connections of a dead worker to
+// the next one: a SOCK_SEQPACKET socketpair, whose first message carries the
+// dead worker's records, and each other one some of its connections.
+
+// rescueTimeout is for how many seconds one side of a rescue channel waits for
+// the other: both do nothing else meanwhile.
+const rescueTimeout = 10
+
+// Kept is a connection that was kept open when its worker died.
+type Kept struct {
+	Number int // its descriptor number in that worker
+	Socket int // the descriptor of its socket
+	File   int // the descriptor of the file that its record names, -1 if there is none
+}
+
+// MaxKept is how many connections a message carries at most: the kernel takes
+// 253 descriptors.
+const MaxKept = 126
+
+// withFile marks a number whose socket is followed by a file.
+const withFile = 1 << 31
+
+// RescueChannel makes a rescue channel: the master's end and the worker's,
+// close-on-exec. Both wait, but not for long.
+func RescueChannel() (master, worker int, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1, fmt.Errorf("make rescue channel: %w", err)
+	}
+	limit := unix.Timeval{Sec: rescueTimeout}
+	err = errors.Join(unix.SetsockoptTimeval(fds[0], unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
+		unix.SetsockoptTimeval(fds[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
+	if err != nil {
+		return -1, -1, errors.Join(fmt.Errorf("make rescue channel: %w", err), unix.Close(fds[0]), unix.Close(fds[1]))
+	}
+	return fds[0], fds[1], nil
+}
+
+// SendRecords sends the descriptor of the dead worker's records, first of all.
+func SendRecords(channel, records int) error {
+	return sendRights(channel, []byte{0}, []int{records})
+}
+
+// ReceiveRecords receives that descriptor, which is the caller's.
+func ReceiveRecords(channel int) (int, error) {
+	var p [1]byte
+	_, fds, err := receiveKept(channel, p[:])
+	if err == nil && len(fds) != 1 {
+		err = fmt.Errorf("%d descriptors instead of the records of a dead worker", len(fds))
+		closeAll(fds)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("receive records: %w", err)
+	}
+	return fds[0], nil
+}
+
+// SendKept sends at most MaxKept connections. The descriptors stay the
+// caller's.
+func SendKept(channel int, kept []Kept) error {
+	var p []byte
+	var fds []int
+	for _, k := range kept {
+		number := uint32(k.Number)
+		fds = append(fds, k.Socket)
+		if k.File >= 0 {
+			number |= withFile
+			fds = append(fds, k.File)
+		}
+		p = binary.BigEndian.AppendUint32(p, number)
+	}
+	return sendRights(channel, p, fds)
+}
+
+// ReceiveKept receives some connections, whose descriptors are the caller's.
+// The error is io.EOF when the master has sent all.
+func ReceiveKept(channel int) ([]Kept, error) {
+	var p [4 * MaxKept]byte
+	n, fds, err := receiveKept(channel, p[:])
+	if err != nil {
+		return nil, fmt.Errorf("receive kept connections: %w", err)
+	}
+	if n == 0 && len(fds) == 0 {
+		return nil, io.EOF
+	}
+	var kept []Kept
+	rest := fds
+	for q := p[:n]; len(q) >= 4 && len(rest) > 0; q = q[4:] {
+		number := binary.BigEndian.Uint32(q)
+		k := Kept{Number: int(number &^ withFile), Socket: rest[0], File: -1}
+		rest = rest[1:]
+		if number&withFile != 0 && len(rest) > 0 {
+			k.File, rest = rest[0], rest[1:]
+		}
+		kept = append(kept, k)
+	}
+	if len(rest) > 0 || 4*len(kept) != n {
+		closeAll(fds)
+		return nil, fmt.Errorf("receive kept connections: %d bytes and %d descriptors do not fit together", n, len(fds))
+	}
+	return kept, nil
+}
+
+func sendRights(channel int, p []byte, fds []int) error {
+	for {
+		_, err := unix.SendmsgN(channel, p, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("send on rescue channel: %w", err)
+		}
+		return nil
+	}
+}
+
+// receiveKept waits for one message.
+func receiveKept(channel int, p []byte) (int, []int, error) {
+	return receiveMessage(channel, p, 2*MaxKept, 0)
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,114 @@
+package rescue
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// ErrKeeperGone says that nobody has a dead worker's descriptors open any more.
+var ErrKeeperGone = errors.New("the keeper is gone")
+
+// Transfer sends a dead worker's records, and each connection that is open in
+// its keeper with the file that its record names, on a rescue channel. Of what
+// else the worker had open nothing is sent, whatever the records say. Transfer
+// may be called again until the keeper ends. The descriptors stay the caller's.
+func Transfer(channel, records, keeper int) (sent int, err error) {
+	m, err := Map(records, false)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	if err := ipc.SendRecords(channel, records); err != nil {
+		return 0, err
+	}
+	r := NewReader(m)
+	t := transfer{channel: channel, keeper: keeper}
+	defer t.close()
+	for number := range m.Highest() + 1 {
+		socket, err := t.get(number)
+		switch {
+		case err == unix.EBADF:
+			continue
+		case err == unix.ESRCH:
+			return sent, ErrKeeperGone
+		case err != nil:
+			return sent, fmt.Errorf("take descriptor %d of a dead worker: %w", number, err)
+		case !isConnection(socket):
+			unix.Close(socket)
+			continue
+		}
+		if err := t.add(ipc.Kept{Number: number, Socket: socket, File: t.file(r.File(number))}); err != nil {
+			return sent, err
+		}
+		sent++
+	}
+	return sent, t.flush()
+}
+
+// transfer collects connections for one message.
+type transfer struct {
+	channel, keeper int
+	batch           []ipc.Kept
+}
+
+func (t *transfer) get(number int) (int, error) {
+	return unix.PidfdGetfd(t.keeper, number, 0)
+}
+
+// file takes a file, -1 if it cannot be had or is none.
+func (t *transfer) file(number int) int {
+	if number < 0 {
+		return -1
+	}
+	fd, err := t.get(number)
+	if err != nil {
+		return -1
+	}
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(fd)
+		return -1
+	}
+	return fd
+}
+
+func (t *transfer) add(k ipc.Kept) error {
+	if t.batch = append(t.batch, k); len(t.batch) < ipc.MaxKept {
+		return nil
+	}
+	return t.flush()
+}
+
+func (t *transfer) flush() error {
+	if len(t.batch) == 0 {
+		return nil
+	}
+	err := ipc.SendKept(t.channel, t.batch)
+	t.close()
+	return err
+}
+
+// close closes the copies of what was sent, or could not be.
+func (t *transfer) close() {
+	for _, k := range t.batch {
+		unix.Close(k.Socket)
+		if k.File >= 0 {
+			unix.Close(k.File)
+		}
+	}
+	t.batch = t.batch[:0]
+}
+
+// isConnection reports whether a descriptor is a TCP connection.
+func isConnection(fd int) bool {
+	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil || protocol != unix.IPPROTO_TCP {
+		return false
+	}
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && listens == 0
+}

@@ -1,0 +1,229 @@
+package eventloop
+
+import (
+	"errors"
+	"io"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
+)
+
+// An event loop writes down what its successor has to know if it is killed
+// (docs/rescue.md), and begins with the connections of one that was. Without
+// Config.Records none of this does anything.
+
+// commit notes what a peer does from now on: n bytes of responses in the send
+// buffer are sent next.
+func (l *Loop) commit(p *peer, out []byte) {
+	if l.cfg.Records == nil {
+		return
+	}
+	m := p.conn.Mark()
+	if len(out) == 0 && !m.Fixed {
+		return // what it does next, the last commit says
+	}
+	b := p.batch(m)
+	b.Len = len(out)
+	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
+		b.Fixed = true // the buffer was too small, and has been replaced
+	}
+	l.cfg.Records.Commit(int(p.fd), b)
+	p.sent += uint64(len(out))
+}
+
+// batch is what a mark means at the positions that the peer has reached.
+func (p *peer) batch(m conn.Mark) rescue.Batch {
+	b := rescue.Batch{
+		Used: p.received - uint64(m.Rest), Start: p.sent, File: -1,
+		Flags: m.Flags, Ending: m.Ending, Fixed: m.Fixed,
+	}
+	if m.Next.Len > 0 {
+		b.File, b.Off, b.Rest = m.Next.File.Fd(), m.Next.Off, m.Next.Len
+		b.Fixed = b.Fixed || b.File < 0
+	}
+	return b
+}
+
+// holding keeps what is left of n bytes that were just received.
+func (l *Loop) holding(p *peer, n int) {
+	if l.cfg.Records == nil {
+		return
+	}
+	if k := min(p.conn.Rest(), n); k > 0 {
+		l.cfg.Records.Held(int(p.fd), p.received-uint64(k), l.recv[n-k:n])
+		p.placed = true
+	}
+}
+
+// tidy gives memory back that an idle connection does not need.
+func (l *Loop) tidy(p *peer) {
+	if p.placed && p.conn.Rest() == 0 && len(p.unsent) == 0 {
+		p.placed = false
+		l.cfg.Records.Release(int(p.fd))
+	}
+}
+
+// taken notes the positions and the state of a peer that came from another
+// worker.
+func (l *Loop) taken(p *peer) {
+	if l.cfg.Records == nil {
+		return
+	}
+	received, sent, err := rescue.Count(int(p.fd))
+	m := p.conn.Mark()
+	p.received, p.sent = received, sent
+	b := p.batch(m)
+	b.Fixed = b.Fixed || err != nil
+	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.conn.Unused())
+	p.sent += uint64(len(p.unsent))
+	p.placed = len(p.unsent) > 0 || m.Rest > 0
+	rescue.Point(rescue.PointTaken)
+}
+
+// Rescue takes the connections of a dead worker, which come on a channel from
+// the master, before Run. Nothing is done to their sockets until Run begins.
+func (l *Loop) Rescue(channel int, blame ipc.Blame) (ipc.Rescued, error) {
+	defer unix.Close(channel)
+	r := rescuer{l: l, blame: blame}
+	fd, err := ipc.ReceiveRecords(channel)
+	if err != nil {
+		return r.result, err
+	}
+	memory, err := rescue.Map(fd, false)
+	unix.Close(fd)
+	if err != nil {
+		return r.result, err
+	}
+	defer memory.Close()
+	r.reader = rescue.NewReader(memory)
+	for {
+		kept, err := ipc.ReceiveKept(channel)
+		if errors.Is(err, io.EOF) {
+			return r.result, nil
+		}
+		if err != nil {
+			return r.result, err
+		}
+		r.take(kept)
+	}
+}
+
+// rescuer takes over what a dead worker has left.
+type rescuer struct {
+	l      *Loop
+	reader rescue.Reader
+	blame  ipc.Blame
+	state  []byte
+	result ipc.Rescued
+}
+
+// take takes some connections, each with its file if it is sending one.
+func (r *rescuer) take(kept []ipc.Kept) {
+	for _, k := range kept {
+		received, sent, err := rescue.Count(k.Socket)
+		if err != nil {
+			r.leave(k)
+			if errors.Is(err, rescue.ErrReset) {
+				r.result.Reset++
+			} else {
+				r.result.Lost++
+			}
+			continue
+		}
+		f := r.reader.Find(k.Number, received, sent)
+		switch {
+		case f.Verdict == rescue.WasClosing || f.Verdict == rescue.WasGiven:
+			r.result.Ended++
+		case f.Verdict == rescue.Fixed:
+			r.result.Fixed++
+		case f.Verdict != rescue.GoesOn || f.Rest > 0 && k.File < 0:
+			r.result.Lost++
+		case r.blamed(&f):
+			r.result.Blamed++
+		default:
+			r.goOn(k, f)
+			continue
+		}
+		r.leave(k)
+	}
+}
+
+// blamed reports whether a connection is not served any more because of what
+// it was doing when its worker died, and counts its tries.
+func (r *rescuer) blamed(f *rescue.Found) bool {
+	const most = 2
+	busy := len(f.Held) > 0 || len(f.Unsent) > 0 || f.Rest > 0
+	switch r.blame {
+	case ipc.BlameCurrent:
+		if f.Current && busy {
+			f.Tries++
+		}
+		return f.Tries >= most
+	case ipc.BlameBusy:
+		return busy
+	}
+	return false
+}
+
+// goOn makes a connection of this loop of what was found.
+func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
+	l := r.l
+	var file conn.File
+	switch {
+	case f.Rest > 0:
+		file = &begun{fd: k.File}
+	case k.File >= 0:
+		unix.Close(k.File) // it had been sent
+	}
+	ending := f.Ending || f.Rest == 0 && conn.EndsAfter(f.Flags)
+	r.state = conn.AppendState(r.state[:0], f.Held, f.Unsent, f.Flags, ending, f.Off, f.Rest)
+	p, err := l.thaw(r.state, k.Socket, file)
+	if err != nil {
+		r.result.Lost++
+		return
+	}
+	l.cfg.Records.Tried(k.Socket, f.Tries)
+	p.log.Moved("connection rescued")
+	l.rescued = append(l.rescued, p)
+	r.result.Connections++
+	r.result.Bytes += uint64(p.conn.Left()) + uint64(len(p.unsent))
+}
+
+// leave closes a connection when the loop begins: until then somebody else has
+// it open, and the client would not be told.
+func (r *rescuer) leave(k ipc.Kept) {
+	r.l.doomed = append(r.l.doomed, k.Socket)
+	if k.File >= 0 {
+		unix.Close(k.File)
+	}
+}
+
+// resume serves those that were rescued, and closes those that cannot be.
+func (l *Loop) resumeRescued() {
+	for _, fd := range l.doomed {
+		rawClose(fd)
+	}
+	for _, p := range l.rescued {
+		if !p.gone {
+			l.serve(p)
+		}
+	}
+	l.doomed, l.rescued = nil, nil
+}
+
+// forget closes a peer's socket.
+func (l *Loop) forget(p *peer) {
+	fd := int(p.fd)
+	l.cfg.Records.Closing(fd)
+	rescue.Point(rescue.PointClose)
+	rawClose(fd)
+	rescue.Point(rescue.PointClosed)
+	if p.placed {
+		l.cfg.Records.Release(fd)
+	}
+	l.cfg.Records.Closed(fd)
+}
