@@ -2,7 +2,6 @@ package serve
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,25 +55,4 @@ func IsPassing(err error) bool {
 		return true
 	}
 	return false
-}
-
-// Address writes a client's address for the log; an IPv4 client of an IPv6
-// socket has its IPv4 address.
-func Address(from unix.Sockaddr) string {
-	switch a := from.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
-	}
-	return "unknown"
-}
-
-// PeerAddress asks for a client's address.
-func PeerAddress(fd int) string {
-	from, err := unix.Getpeername(fd)
-	if err != nil {
-		return "unknown"
-	}
-	return Address(from)
 }

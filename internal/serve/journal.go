@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"net/netip"
-	"strings"
 	"time"
 
 	"phalanx/internal/accesslog"
@@ -27,6 +25,7 @@ type Journal struct {
 	cfg    *Config
 	clock  *Clock
 	client string // its address and port
+	host   string // its address
 
 	// Of the request under way, when somebody reads Config.Log:
 	headed  time.Duration // when its head was complete
@@ -35,12 +34,13 @@ type Journal struct {
 	waiting time.Duration // since when it is; 0: it is not
 }
 
-// NewJournal is nil when nobody wants to know.
-func NewJournal(cfg *Config, c *Clock, client func() string) *Journal {
+// NewJournal is that of a socket; nil when nobody wants to know.
+func NewJournal(cfg *Config, c *Clock, fd int) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
 	}
-	return &Journal{cfg: cfg, clock: c, client: client()}
+	client := Client(fd)
+	return &Journal{cfg: cfg, clock: c, client: address(client), host: host(client)}
 }
 
 // Done logs a request that has been answered (conn.Observer).
@@ -49,7 +49,7 @@ func (j *Journal) Done(r conn.Record) {
 	took := now - r.Began
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
-			Client: host(j.client), Time: wall.UnixMilli(),
+			Client: j.host, Time: wall.UnixMilli(),
 			Method: r.Method, Target: r.Target, Minor: r.Minor, Status: int(r.Status), Bytes: r.Bytes, Took: took,
 			Referer: r.Referer, Agent: r.Agent, ID: r.ID,
 		})
@@ -81,15 +81,6 @@ func (j *Journal) Done(r conn.Record) {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// host is an address without its port, as [Address] writes it.
-func host(client string) string {
-	if a, err := netip.ParseAddrPort(client); err == nil && strings.HasPrefix(client, "[") {
-		return a.Addr().String()
-	}
-	before, _, _ := strings.Cut(client, ":")
-	return before
-}
 
 // slowest names the part of a request that took longest, and how long it did:
 // "receive" for its head and body to come, "open" for the file to be found,

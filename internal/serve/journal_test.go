@@ -16,7 +16,7 @@ import (
 // testJournal is that of one connection, at -vv.
 func testJournal(file *os.File, format string) *Journal {
 	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true)), Verbose: true}
-	j := NewJournal(cfg, new(Clock), func() string { return "192.0.2.1:1" })
+	j := &Journal{cfg: cfg, clock: new(Clock), client: "192.0.2.1:1", host: "192.0.2.1"}
 	j.clock.Start(cfg)
 	return j
 }
@@ -148,15 +148,5 @@ func TestSlow(t *testing.T) {
 	j := &Journal{clock: &Clock{}}
 	if part, lasted := j.slowest(conn.Record{Began: time.Second}, 10*time.Second); part != "send" || lasted != 9*time.Second {
 		t.Errorf("one that another worker began: %s, %v", part, lasted)
-	}
-}
-
-func TestHost(t *testing.T) {
-	for client, want := range map[string]string{
-		"192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:80": "2001:db8::1", "[fe80::1%eth0]:1": "fe80::1%eth0", "unknown": "unknown",
-	} {
-		if got := host(client); got != want {
-			t.Errorf("%s: %q, want %q", client, got, want)
-		}
 	}
 }

@@ -142,5 +142,5 @@ func See(fd int, v conn.View, now time.Duration) Seen {
 			v.Sent = max(0, v.Sent-int64(waiting))
 		}
 	}
-	return Seen{PeerAddress(fd), v, now - v.Since}
+	return Seen{address(Client(fd)), v, now - v.Since}
 }

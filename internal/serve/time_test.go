@@ -8,31 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"phalanx/internal/accesslog"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
-
-// logTo has an access log written that can be read at any time.
-func logTo(t *testing.T) (*accesslog.Pen, func() []byte) {
-	t.Helper()
-	bell, err := accesslog.NewDoorbell()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(bell) })
-	ring, err := accesslog.NewRing(make([]byte, 64<<10))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return accesslog.NewPen(accesslog.Combined, ring, bell), func() []byte {
-		a, b := ring.Readable()
-		return bytes.Join([][]byte{a, b}, nil)
-	}
-}
 
 // When the calendar steps, Date and the access log step with it.
 func TestCalendarSteps(t *testing.T) {

@@ -65,7 +65,7 @@ func (l *Loop) register(fd int) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
-	p.log = serve.NewJournal(&l.cfg, &l.clock, func() string { return serve.PeerAddress(fd) })
+	p.log = serve.NewJournal(&l.cfg, &l.clock, fd)
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
 	}

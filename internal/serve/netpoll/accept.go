@@ -67,9 +67,8 @@ func (e *Engine) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 		return nil, err
 	}
 	var fd int
-	var from unix.Sockaddr
 	wait := raw.Read(func(s uintptr) bool {
-		fd, from, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, _, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return err != unix.EAGAIN
 	})
 	switch {
@@ -78,7 +77,7 @@ func (e *Engine) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 	case err != nil:
 		return nil, err
 	}
-	ended = e.start(fd, from)
+	ended = e.start(fd)
 	if e.open() >= e.maxClients {
 		return ended, serve.ErrReserve
 	}

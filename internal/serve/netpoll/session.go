@@ -50,12 +50,12 @@ type session struct {
 // start serves an accepted socket in a goroutine of its own. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // what is returned is closed when this one has ended.
-func (e *Engine) start(fd int, from unix.Sockaddr) <-chan struct{} {
+func (e *Engine) start(fd int) <-chan struct{} {
 	s := &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	s.cfg.Tally = &s.tally
 	e.cfg.Row.Accepted.Add(1)
-	s.log = serve.NewJournal(&e.cfg, &e.clock, func() string { return serve.Address(from) })
+	s.log = serve.NewJournal(&e.cfg, &e.clock, fd)
 	e.mu.Lock()
 	e.sessions[s] = struct{}{}
 	e.mu.Unlock()

@@ -95,9 +95,15 @@ func (s *Server) Serve(dir string, fd int, run Run, change func(*serve.Config)) 
 // Listen returns a listening socket's descriptor and its address.
 func Listen(t testing.TB) (int, string) {
 	t.Helper()
+	return ListenOn(t, "127.0.0.1:0")
+}
+
+// ListenOn is Listen on a given address.
+func ListenOn(t testing.TB, address string) (int, string) {
+	t.Helper()
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	l, err := lc.Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,63 @@
+package serve_test
+
+import (
+	"bytes"
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// logTo has an access log written that can be read at any time.
+func logTo(t *testing.T) (*accesslog.Pen, func() []byte) {
+	t.Helper()
+	bell, err := accesslog.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(bell) })
+	ring, err := accesslog.NewRing(make([]byte, 64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return accesslog.NewPen(accesslog.Combined, ring, bell), func() []byte {
+		a, b := ring.Readable()
+		return bytes.Join([][]byte{a, b}, nil)
+	}
+}
+
+// A request whose client has reset the connection before it was accepted has its
+// address in the access log, whatever the socket's family.
+func TestAddressOfLostClient(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	for _, tt := range []struct{ listen, connect, want string }{
+		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1"}, {"[::1]:0", "::1", "::1"}, {"[::]:0", "127.0.0.1", "127.0.0.1"},
+	} {
+		t.Run(tt.listen, func(t *testing.T) {
+			eachEngine(t, func(t *testing.T, run servetest.Run) {
+				fd, addr := servetest.ListenOn(t, tt.listen)
+				_, port, err := net.SplitHostPort(addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := servetest.At(t, net.JoinHostPort(tt.connect, port))
+				c := s.Dial()
+				servetest.Send(t, c, servetest.Get("/f"))
+				c.SetLinger(0)
+				c.Close()
+				pen, logged := logTo(t)
+				s.Serve(dir, fd, run, func(cfg *serve.Config) { cfg.Access = pen })
+				servetest.Await(t, "line of the access log", func() bool { return bytes.HasSuffix(logged(), []byte("\n")) })
+				if line := logged(); !bytes.HasPrefix(line, []byte(tt.want+" - - [")) {
+					t.Errorf("the line is %q, want it to begin with %s", line, tt.want)
+				}
+				s.Stop()
+			})
+		})
+	}
+}
