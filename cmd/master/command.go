@@ -12,6 +12,7 @@ import (
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/explain"
+	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/remote"
 	"phalanx/internal/observe/status"
 	"phalanx/internal/observe/top"
@@ -26,7 +27,7 @@ func command(c *options.Command, stdin, stdout *os.File) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	client := remote.New(c.Admin)
+	client := remote.New(address.Address(c.Admin))
 	switch c.Name {
 	case "top":
 		if term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM")) {

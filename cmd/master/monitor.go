@@ -15,6 +15,7 @@ import (
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/exitcode"
+	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
 	"phalanx/internal/observe/snapshot"
 	"phalanx/internal/options"
@@ -100,7 +101,7 @@ func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log z
 	case before != nil && before.Admin > 0:
 		m.endpoint, err = admin.Inherit(before.Admin)
 	case o.Admin != "":
-		m.endpoint, err = admin.Listen(string(o.Admin))
+		m.endpoint, err = admin.Listen(address.Address(o.Admin))
 	default:
 		return nil
 	}

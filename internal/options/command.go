@@ -15,7 +15,7 @@ import (
 type Command struct {
 	Name string // top, status, reload, stop, scale or explain
 
-	Admin    string        // all but explain: where the server answers, see [Admin]
+	Admin    Admin         // all but explain: where the server answers
 	JSON     bool          // status: print JSON
 	Interval time.Duration // top: the time between two looks, MinInterval to MaxInterval
 	Workers  int           // scale: how many there are to be, 1 to MaxWorkers
@@ -205,9 +205,9 @@ func (s start) parserOf(command string, data any) (*flags.Parser, error) {
 }
 
 // endpoint returns the one that was given, or else the variable's.
-func (s start) endpoint(given Admin) (string, error) {
+func (s start) endpoint(given Admin) (Admin, error) {
 	if given != "" {
-		return string(given), nil
+		return given, nil
 	}
 	v := s.getenv("PHALANX_ADMIN")
 	if v == "" {
@@ -217,7 +217,7 @@ func (s start) endpoint(given Admin) (string, error) {
 	if err := a.UnmarshalFlag(v); err != nil {
 		return "", usage("PHALANX_ADMIN" + strings.TrimPrefix(err.Error(), "--admin"))
 	}
-	return string(a), nil
+	return a, nil
 }
 
 // unknownCommand says what the first argument may have been meant to be.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/observe/address"
 )
 
 // Shells ask the program itself what can stand where the cursor is: go-flags
@@ -107,7 +109,7 @@ func (AccessLog) Complete(match string) []flags.Completion { return paths(match,
 
 // Complete knows no ports, but finds sockets.
 func (Admin) Complete(match string) []flags.Completion {
-	if !Admin(match).Unix() {
+	if !address.Address(match).Unix() {
 		return nil
 	}
 	return paths(match, true)

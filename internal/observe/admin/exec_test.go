@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/status"
 )
 
@@ -42,7 +43,7 @@ func master() int {
 	if *inherited >= 0 {
 		l, err = Inherit(*inherited)
 	} else {
-		l, err = Listen(*beMaster)
+		l, err = Listen(address.Address(*beMaster))
 	}
 	if err != nil {
 		fmt.Println(err)

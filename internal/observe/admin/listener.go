@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,78 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/observe/address"
 )
 
-const (
-	unixNetwork = "unix"
-	tcpNetwork  = "tcp"
-
-	// maxPath is the longest path of a socket in bytes: sun_path has 108, the
-	// last of them zero (unix(7)).
-	maxPath = 107
-)
-
-// address is an address as package net takes it.
-type address struct {
-	text           string // as given
-	network, where string
-}
-
-func parse(addr string) (address, error) {
-	if strings.Contains(addr, "/") {
-		return parsePath(addr)
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil && digits(addr) {
-		return address{}, problem(exitcode.Usage, addr, err, "port without an address; write :%s for all addresses, or 127.0.0.1:%s for this machine only", addr, addr)
-	}
-	if err != nil {
-		return address{}, problem(exitcode.Usage, addr, err, "neither HOST:PORT nor a path; write 127.0.0.1:9180 or [::1]:9180, or a path with a slash for a unix socket")
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return address{}, problem(exitcode.Usage, addr, err, "the port is not a number from 0 to 65535; write for example %s", net.JoinHostPort(host, "9180"))
-	}
-	return address{addr, tcpNetwork, addr}, nil
-}
-
-func parsePath(path string) (address, error) {
-	a := address{path, unixNetwork, path}
-	if strings.HasPrefix(path, "@") {
-		a.where = "./" + path // net takes a leading @ for a socket without a file
-	}
-	switch {
-	case strings.Contains(path, "\x00"):
-		return a, problem(exitcode.Usage, path, nil, "the path contains a NUL byte; choose another")
-	case strings.HasSuffix(path, "/"):
-		return a, problem(exitcode.Usage, path, nil, "is a directory; add the name of the socket")
-	case len(a.where) > maxPath:
-		return a, problem(exitcode.Config, path, nil, "the path has %d bytes, more than the %d allowed for a socket; choose a shorter one", len(path), maxPath)
-	}
-	return a, nil
-}
-
-func digits(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
-}
-
-// Listen listens on HOST:PORT (no host: all addresses) or, if addr contains a
-// slash, on a unix socket of that path. The file of a unix socket is created with
+// Listen listens at a valid address. The file of a unix socket is created with
 // mode 0600, replaces a stale one, and is removed by Close. Errors are of type
 // [*exitcode.Error].
-func Listen(addr string) (net.Listener, error) {
-	a, err := parse(addr)
-	if err != nil {
-		return nil, err
-	}
-	if a.network == tcpNetwork {
-		l, err := new(net.ListenConfig).Listen(context.Background(), a.network, a.where)
+func Listen(a address.Address) (net.Listener, error) {
+	network, where := a.Net()
+	if !a.Unix() {
+		l, err := new(net.ListenConfig).Listen(context.Background(), network, where)
 		if err != nil {
 			return nil, explain(a, err)
 		}
 		return &listener{Listener: l}, nil
 	}
-	defer lockDirectory(a.where)()
-	if err := removeStale(a.where); err != nil {
+	defer lockDirectory(where)()
+	if err := removeStale(where); err != nil {
 		return nil, explain(a, err)
 	}
 	// bind(2) gives the file the socket's own mode, less the umask.
@@ -96,7 +39,7 @@ func Listen(addr string) (net.Listener, error) {
 		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) })
 		return errors.Join(controlErr, err)
 	}}
-	l, err := private.Listen(context.Background(), a.network, a.where)
+	l, err := private.Listen(context.Background(), network, where)
 	if err != nil {
 		return nil, explain(a, err)
 	}

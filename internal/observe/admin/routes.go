@@ -97,7 +97,7 @@ func (s *Server) contents() string {
 }
 
 func local(r *http.Request) bool {
-	return clientOf(r.Context()).LocalAddr().Network() == unixNetwork
+	return clientOf(r.Context()).LocalAddr().Network() == "unix"
 }
 
 // toStatus redirects with a relative Location: a proxy may add a path prefix.

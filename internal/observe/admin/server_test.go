@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/status"
 )
 
@@ -54,10 +55,7 @@ func (r *running) lines() []string {
 
 // client talks to a server on HOST:PORT or a path.
 func client(where string) *http.Client {
-	network := tcpNetwork
-	if strings.Contains(where, "/") {
-		network = unixNetwork
-	}
+	network, _ := address.Address(where).Net()
 	return &http.Client{
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

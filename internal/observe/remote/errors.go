@@ -12,9 +12,8 @@ import (
 )
 
 var (
-	errAddress = errors.New("not an address")
-	errLong    = errors.New("response too large")
-	errCut     = errors.New("the server closed the connection without a response")
+	errLong = errors.New("response too large")
+	errCut  = errors.New("the server closed the connection without a response")
 )
 
 // failure is a complete sentence with its cause, which need not be part of it.
@@ -43,8 +42,6 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	dialling := errors.As(err, &dial) && dial.Op == "dial"
 	var timeout net.Error
 	switch {
-	case errors.Is(err, errAddress):
-		return c.fail(err, "neither HOST:PORT nor the path of a socket, which has a slash")
 	case errors.Is(err, errLong):
 		return c.stranger(err.Error())
 	case ctx.Err() != nil:
@@ -53,7 +50,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 		return c.fail(err, "host %q cannot be resolved", unknown.Name)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return c.fail(err, "no response within %v", c.look)
-	case c.unix && dialling:
+	case c.addr.Unix() && dialling:
 		return c.explainSocket(err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return c.fail(err, "connection refused; start master with --admin %s", c.addr)
@@ -67,7 +64,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 
 // explainSocket says why connecting to a unix socket failed (unix(7)).
 func (c *Client) explainSocket(err error) error {
-	info, look := os.Stat(c.addr)
+	info, look := os.Stat(string(c.addr))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c.fail(fs.ErrNotExist, "no such socket; start master with --admin %s", c.addr)

@@ -17,9 +17,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
+	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/status"
 )
 
@@ -31,8 +31,7 @@ const (
 
 // Client asks one admin endpoint. It may be used by several goroutines.
 type Client struct {
-	addr string
-	unix bool
+	addr address.Address
 	http http.Client
 
 	// For tests.
@@ -41,21 +40,17 @@ type Client struct {
 	pause time.Duration // between two checks whether the server has stopped
 }
 
-// New returns a client of the endpoint at addr: HOST:PORT, or the path of a unix
-// socket (anything with a slash). It does not connect yet; a malformed address is
-// reported by the first request.
-func New(addr string) *Client {
-	c := &Client{addr: addr, unix: strings.Contains(addr, "/"), look: lookTime, limit: maxBody, pause: 100 * time.Millisecond}
-	network := "tcp"
-	if c.unix {
-		network = "unix"
-	}
+// New returns a client of the endpoint at a valid address. It does not connect
+// yet.
+func New(addr address.Address) *Client {
+	c := &Client{addr: addr, look: lookTime, limit: maxBody, pause: 100 * time.Millisecond}
+	network, where := addr.Net()
 	dialer := net.Dialer{Timeout: lookTime}
 	c.http = http.Client{
 		// No proxy from the environment, no redirects to other hosts.
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, addr)
+				return dialer.DialContext(ctx, network, where)
 			},
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -129,14 +124,8 @@ func (c *Client) query(ctx context.Context, path string, query url.Values) (answ
 // sentences.
 func (c *Client) ask(ctx context.Context, method, path string, query url.Values) (answer, error) {
 	host := "localhost"
-	if !c.unix {
-		name, port, err := net.SplitHostPort(c.addr)
-		if err != nil {
-			return answer{}, errAddress
-		}
-		if name != "" {
-			host = net.JoinHostPort(name, port)
-		}
+	if !c.addr.Unix() {
+		host = string(c.addr)
 	}
 	target := url.URL{Scheme: "http", Host: "localhost", Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), nil)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/status"
 )
 
@@ -80,7 +81,7 @@ func TestLooksAndOrders(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			addr, _ := endpoint(t, network, pool(4711))
-			c, ctx := New(addr), t.Context()
+			c, ctx := New(address.Address(addr)), t.Context()
 			if p, err := c.Pool(ctx); err != nil || p.PID != 4711 || p.Slots != 2 {
 				t.Errorf("pool %+v, %v", p, err)
 			}
@@ -111,20 +112,11 @@ func expect(t *testing.T, err error, want string) {
 	}
 }
 
-// An address that only has a port is what --admin takes, too.
-func TestPortAlone(t *testing.T) {
-	addr, _ := endpoint(t, "tcp", pool(1))
-	_, port, _ := net.SplitHostPort(addr)
-	if _, err := New(":" + port).Pool(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
 // A proxy that the environment names is for other servers.
 func TestNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	addr, _ := endpoint(t, "tcp", pool(1))
-	if _, err := New(addr).Pool(t.Context()); err != nil {
+	if _, err := New(address.Address(addr)).Pool(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -162,18 +154,17 @@ func TestNobody(t *testing.T) {
 		{absent, "no such socket; start master with --admin " + absent, fs.ErrNotExist},
 		{stale, "connection refused: the server that created this socket has exited; start it again", syscall.ECONNREFUSED},
 		{plain, "not a socket; give the path that master has as --admin", nil},
-		{"9180", "neither HOST:PORT nor the path of a socket, which has a slash", nil},
 		{"127.0.0.1:70000", "address 70000: invalid port", nil},
 	} {
-		_, err := New(c.addr).Pool(t.Context())
+		_, err := New(address.Address(c.addr)).Pool(t.Context())
 		expect(t, err, "admin endpoint "+c.addr+": "+c.want)
 		if c.cause != nil && !errors.Is(err, c.cause) {
 			t.Errorf("%v does not wrap %v", err, c.cause)
 		}
-		if _, again := New(c.addr).Stop(t.Context()); again == nil || again.Error() != err.Error() {
+		if _, again := New(address.Address(c.addr)).Stop(t.Context()); again == nil || again.Error() != err.Error() {
 			t.Errorf("stop: %v", again)
 		}
-		if _, again := New(c.addr).Reload(t.Context()); again == nil || again.Error() != err.Error() {
+		if _, again := New(address.Address(c.addr)).Reload(t.Context()); again == nil || again.Error() != err.Error() {
 			t.Errorf("reload: %v", again)
 		}
 	}
@@ -182,7 +173,7 @@ func TestNobody(t *testing.T) {
 // Root may connect to any socket, so the refusal itself is made up here.
 func TestForeignSocket(t *testing.T) {
 	addr, _ := endpoint(t, "unix", pool(1))
-	c := New(addr)
+	c := New(address.Address(addr))
 	denied := &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
 	err := c.explain(t.Context(), denied)
 	expect(t, err, fmt.Sprintf("admin endpoint %s: permission denied; run this command as user %d", addr, os.Getuid()))
@@ -220,7 +211,7 @@ func TestStrangers(t *testing.T) {
 		{"long", reply(200, "application/json", strings.Repeat(" ", 2<<20)), "response too large: more than 1 MiB"},
 	} {
 		addr, _ := endpoint(t, "tcp", c.h)
-		client := New(addr)
+		client := New(address.Address(addr))
 		client.limit = 1 << 20
 		_, err := client.Pool(t.Context())
 		expect(t, err, "admin endpoint "+addr+": not a Phalanx admin endpoint: "+c.want)
@@ -248,7 +239,7 @@ func TestNoHTTP(t *testing.T) {
 			conn.Read(make([]byte, 4096))
 			conn.Write([]byte(greeting))
 		}()
-		_, err = New(l.Addr().String()).Pool(t.Context())
+		_, err = New(address.Address(l.Addr().String())).Pool(t.Context())
 		prefix := "admin endpoint " + l.Addr().String() + ": " + want
 		if err == nil || !strings.HasPrefix(err.Error(), prefix) || strings.ContainsAny(err.Error(), "\r\n") {
 			t.Errorf("after %q: %v", greeting, err)
@@ -264,7 +255,7 @@ func TestOrdersNeedTheSocket(t *testing.T) {
 		http.Error(w, "orders need the unix socket", http.StatusForbidden)
 	})
 	addr, _ := endpoint(t, "tcp", mux)
-	_, err := New(addr).Stop(t.Context())
+	_, err := New(address.Address(addr)).Stop(t.Context())
 	expect(t, err, "admin endpoint "+addr+": reload, stop and scale need a unix socket; start master with --admin /PATH/TO/SOCKET and give the same path here")
 }
 
@@ -272,7 +263,7 @@ func TestSlowLook(t *testing.T) {
 	release := make(chan struct{})
 	addr, _ := endpoint(t, "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release }))
 	defer close(release)
-	c := New(addr)
+	c := New(address.Address(addr))
 	c.look = 20 * time.Millisecond
 	_, err := c.Pool(t.Context())
 	expect(t, err, "admin endpoint "+addr+": no response within 20ms")
@@ -309,7 +300,7 @@ func TestStop(t *testing.T) {
 				mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) { last(w) })
 				addr, s := endpoint(t, network, mux)
 				server = s
-				c := New(addr)
+				c := New(address.Address(addr))
 				c.pause = time.Millisecond
 				o, err := c.Stop(t.Context())
 				if err != nil || !o.OK || o.Message != "stopped" || looks.Load() < 3 {
@@ -334,7 +325,7 @@ func TestStopAndSuccessor(t *testing.T) {
 		asJSON(w, 200, status.Outcome{OK: true, Message: "stopping"})
 	})
 	addr, _ := endpoint(t, "unix", mux)
-	o, err := New(addr).Stop(t.Context())
+	o, err := New(address.Address(addr)).Stop(t.Context())
 	if err != nil || !o.OK || o.Message != "stopped; pid 8 has taken its place" {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -348,7 +339,7 @@ func TestStopTakesTooLong(t *testing.T) {
 	addr, _ := endpoint(t, "unix", mux)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	c := New(addr)
+	c := New(address.Address(addr))
 	c.pause = time.Millisecond
 	_, err := c.Stop(ctx)
 	expect(t, err, "admin endpoint "+addr+": stop requested, but pid 7 is still running")
@@ -360,7 +351,7 @@ func TestStopRefused(t *testing.T) {
 		asJSON(w, 409, status.Outcome{OK: true, Message: "it stops already"})
 	})
 	addr, _ := endpoint(t, "unix", mux)
-	o, err := New(addr).Stop(t.Context())
+	o, err := New(address.Address(addr)).Stop(t.Context())
 	if err != nil || o.OK || o.Message != "it stops already" {
 		t.Errorf("%+v, %v", o, err)
 	}
