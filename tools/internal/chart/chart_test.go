@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,23 @@ func TestPNG(t *testing.T) {
 		picture, err := png.Decode(bytes.NewReader(data))
 		if err != nil || picture.Bounds().Dx() != 1480 {
 			t.Errorf("%s: %v, %v", f.Name, picture.Bounds(), err)
+		}
+	}
+}
+
+func TestPlainTicks(t *testing.T) {
+	for _, c := range []struct {
+		high float64
+		want []string
+	}{{78_000, []string{"0", "25,000", "50,000", "75,000"}}, {20_000, []string{"0", "10,000", "20,000"}}, {1.2, []string{"0.0", "0.5", "1.0"}}} {
+		var got []string
+		for _, tick := range plain(0, c.high) {
+			if tick.Label != "" {
+				got = append(got, tick.Label)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("up to %v: %q, want %q", c.high, got, c.want)
 		}
 	}
 }

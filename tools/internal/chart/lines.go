@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -200,12 +201,17 @@ func decades(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// plain are the library's ticks with the thousands grouped.
+// plain are the library's ticks with the thousands grouped, and without decimals
+// where all of them are 0.
 func plain(low, high float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	round := !slices.ContainsFunc(ticks, func(t plot.Tick) bool { return t.Label != "" && t.Value != math.Trunc(t.Value) })
 	for i, t := range ticks {
 		if t.Label != "" {
 			whole, fraction, _ := strings.Cut(t.Label, ".")
+			if round {
+				fraction, ticks[i].Label = "", whole
+			}
 			if v, err := strconv.ParseFloat(whole, 64); err == nil && math.Abs(v) >= 1000 {
 				ticks[i].Label = strings.TrimSuffix(Thousands(v, 0)+"."+fraction, ".")
 			}
