@@ -26,7 +26,7 @@ func plant(t testing.TB) string {
 	dir := t.TempDir()
 	for _, line := range []string{
 		"index.html: <h1>home</h1>", "a b.txt: 0123456789", "app.js: let a = 1", "app.js.br: br", "app.js.gz: gz", "old.css: a{}", "old.css.gz: stale",
-		"zero.txt: ", "pic.png: png", "README: read me", "data.strange: ?", "young.txt: young", "future.txt: future", "built.txt: built",
+		"zero.txt: ", "logo.svgz: gz", "pic.png: png", "README: read me", "data.strange: ?", "young.txt: young", "future.txt: future", "built.txt: built",
 		".git/", ".git/config: secret", ".well-known/", ".well-known/id: id",
 		"docs/", "docs/index.html: docs", "empty/", "empty/x: x", "assets/", "assets/logo.svg: <svg/>",
 		"link.txt -> a b.txt", "out.txt -> /etc/hostname", "up -> ../..", "loop -> loop",
@@ -118,6 +118,7 @@ var cases = []kase{
 	{name: "not worth a coding", url: "/pic.png", fields: []string{"Accept-Encoding: br"}},
 	{name: "no extension", url: "/README"},
 	{name: "an unknown extension", url: "/data.strange"},
+	{name: "a file that is compressed by its nature", url: "/logo.svgz"},
 	{name: "an empty file", url: "/zero.txt"},
 	{name: "a range of an empty file", url: "/zero.txt", fields: []string{"Range: bytes=0-1048575"}},
 	{name: "a young file", url: "/young.txt", fields: []string{`If-None-Match: "a"`}},

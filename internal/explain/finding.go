@@ -53,6 +53,9 @@ func (x *exchange) finding(f site.Finding) {
 		say("coding", "none that the client takes lies ready: the file is sent as it is")
 	case site.CodingUnneeded:
 		say("coding", "none is looked for: files of this type are not worth compressing")
+	case site.CodingInherent:
+		say("coding", f.Coding.Token()+": files of this type are compressed by their nature")
+		say("Content-Encoding:", "files of this type are in this coding, by their nature")
 	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension:
 		say("Content-Type:", typeWhy(f))
 		if f.Rule != nil {

@@ -86,11 +86,34 @@ func TestOpenCoded(t *testing.T) {
 	})
 }
 
+// A file that is compressed by its nature is sent in that coding, whatever the
+// client accepts: there is no other form of it (RFC 9110 §8.4, §12.5.3).
+func TestCodedByNature(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "a.svgz: gz", "a.svgz.gz: twice", "a.SVGZ: gz", "b.tar.gz: gz", "c.tgz: gz", "d.emz: gz")
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		for path, coding := range map[string]proto.Coding{
+			"/a.svgz": proto.Gzip, "/a.SVGZ": proto.Gzip, "/d.emz": proto.Gzip, "/b.tar.gz": proto.Identity, "/c.tgz": proto.Identity,
+		} {
+			for _, accept := range []string{"", "gzip", "br", "identity", "*;q=0"} {
+				f, status := r.Open([]byte(path), accepting(t, accept))
+				if status != proto.StatusOK {
+					t.Fatal(status)
+				}
+				if got := contents(t, f); f.Coding() != coding || f.Varies() || got != "gz" {
+					t.Errorf("%s to %q: %q in %q, varies %v", path, accept, got, f.Coding().Token(), f.Varies())
+				}
+				f.Close()
+			}
+		}
+	})
+}
+
 func TestTypesTable(t *testing.T) {
 	seen := map[string]bool{}
 	for line := range strings.Lines(strings.TrimSpace(table)) {
 		extensions, kind, ok := strings.Cut(strings.TrimSpace(line), ": ")
-		kind = strings.TrimSuffix(kind, " z")
+		kind = strings.TrimSuffix(strings.TrimSuffix(kind, " z"), " gzip")
 		if !ok || strings.Count(kind, "/") != 1 || strings.ToLower(kind) != kind {
 			t.Errorf("malformed line %q", line)
 		}
@@ -120,11 +143,12 @@ func TestContentType(t *testing.T) {
 		{"a.svg", "image/svg+xml; charset=utf-8"}, {"a.PNG", "image/png"}, {"a.jpeg", "image/jpeg"}, {"a.webp", "image/webp"},
 		{"a.woff2", "font/woff2"}, {"a.mp4", "video/mp4"}, {"a.wasm", "application/wasm"}, {"a.pdf", "application/pdf"},
 		{"favicon.ico", "image/vnd.microsoft.icon"}, {"a.webmanifest", "application/manifest+json"}, {"a.tar.gz", "application/gzip"},
+		{"a.svgz", "image/svg+xml; charset=utf-8"}, {"a.emz", "image/emf"}, {"a.WMZ", "image/wmf"}, {"a.wrz", "model/vrml"}, {"a.tgz", "application/gzip"},
 		{"a", binary}, {"a.", binary}, {".html", "text/html; charset=utf-8"}, {"a.html/b", binary}, {"", binary},
 		{"a.thisextensionistoolong", binary}, {"a.\xff", binary}, {"a.html\n", binary}, {"a.unknown", binary},
 	}
 	for _, tt := range tests {
-		if got, _ := contentType([]byte(tt.name)); got != tt.want {
+		if got := typeOf([]byte(tt.name)).kind; got != tt.want {
 			t.Errorf("9110-8.3: %q: %s, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -92,7 +92,8 @@ func (f *File) Entity() *proto.Entity { return &f.entity }
 
 // describe sets what follows from the name.
 func (f *File) describe(name []byte, rules []Rule) {
-	f.contentType, f.varies = contentType(name)
+	t := typeOf(name)
+	f.contentType, f.varies, f.coding = t.kind, t.compressible, t.coding
 	var rule *Rule
 	if len(rules) > 0 {
 		if rule = ruleFor(rules, string(name)); rule != nil {

@@ -43,6 +43,7 @@ const (
 	CodingChosen                       // the precompressed file in Coding answers
 	CodingMissing                      // no coding that the client takes is there
 	CodingUnneeded                     // files of this type are not worth compressing
+	CodingInherent                     // files of this type are in Coding by their nature
 	TypeKnown                          // of Name, by its extension
 	TypeUnknown                        // of Name, whose extension is not known
 	TypeNoExtension                    // of Name
@@ -106,7 +107,10 @@ func (r *Root) described(name []byte, f *File, rule *Rule) {
 		kind = TypeKnown
 	}
 	r.tell(Finding{Kind: kind, Name: string(name), Rule: rule})
-	if !f.varies {
+	switch {
+	case f.coding != proto.Identity:
+		r.weighed(CodingInherent, f.coding)
+	case !f.varies:
 		r.found(CodingUnneeded, nil)
 	}
 }

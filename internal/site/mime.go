@@ -3,18 +3,17 @@ package site
 import (
 	"bytes"
 	"strings"
+
+	"phalanx/internal/proto"
 )
 
-// contentType returns the media type for a name by its extension, and
-// whether files of this type are worth compressing, so that ready-made
-// compressed ones are looked for. Text is UTF-8, as the web is. What is not
-// known is application/octet-stream, which a browser saves and never guesses
-// at.
-func contentType(name []byte) (kind string, compressible bool) {
+// typeOf returns the media type for a name by its extension. What is not known
+// is application/octet-stream, which a browser saves and never guesses at.
+func typeOf(name []byte) mediaType {
 	var space [16]byte
 	ext, found := extension(name)
 	if !found || len(ext) > len(space) {
-		return binary, false
+		return unknown
 	}
 	lower := space[:0]
 	for _, c := range ext {
@@ -24,9 +23,9 @@ func contentType(name []byte) (kind string, compressible bool) {
 		lower = append(lower, c)
 	}
 	if t, ok := types[string(lower)]; ok {
-		return t.kind, t.compressible
+		return t
 	}
-	return binary, false
+	return unknown
 }
 
 // extension is what follows the last dot in a file's name.
@@ -38,17 +37,23 @@ func extension(name []byte) (ext []byte, found bool) {
 
 const binary = "application/octet-stream"
 
+var unknown = mediaType{kind: binary}
+
+// mediaType is what is known of files of one kind.
 type mediaType struct {
-	kind         string
-	compressible bool
+	kind         string       // with charset
+	compressible bool         // worth compressing: ready-made compressed ones are looked for
+	coding       proto.Coding // in which they are themselves, by their nature
 }
 
 // types is read from the table at start and not changed.
 var types = parseTypes(table)
 
 // table has a line for each type: the extensions, then the type, then "z" if
-// files of it are worth compressing. The types are those of IANA's registry
-// where it has one.
+// files of it are worth compressing, or "gzip" if they are compressed by their
+// nature and are, once that is undone, of that type (RFC 9110 §8.4). A file that
+// was compressed to be kept so, such as a .tar.gz, is not. The types are those
+// of IANA's registry where it has one. Text is UTF-8, as the web is.
 const table = `
 html htm shtml: text/html; charset=utf-8 z
 xhtml xht: application/xhtml+xml z
@@ -83,6 +88,13 @@ kml: application/vnd.google-earth.kml+xml z
 kmz: application/vnd.google-earth.kmz
 wasm: application/wasm z
 svg: image/svg+xml; charset=utf-8 z
+svgz: image/svg+xml; charset=utf-8 gzip
+emf: image/emf z
+emz: image/emf gzip
+wmf: image/wmf z
+wmz: image/wmf gzip
+wrl: model/vrml z
+wrz: model/vrml gzip
 png: image/png
 apng: image/apng
 jpg jpeg jpe jfif: image/jpeg
@@ -170,9 +182,13 @@ func parseTypes(table string) map[string]mediaType {
 	m := make(map[string]mediaType)
 	for line := range strings.Lines(strings.TrimSpace(table)) {
 		extensions, kind, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		kind, compressible := strings.CutSuffix(kind, " z")
+		t := mediaType{kind: kind}
+		t.kind, t.compressible = strings.CutSuffix(t.kind, " z")
+		if gzipped, ok := strings.CutSuffix(t.kind, " gzip"); ok {
+			t.kind, t.coding = gzipped, proto.Gzip
+		}
 		for _, ext := range strings.Fields(extensions) {
-			m[ext] = mediaType{kind, compressible}
+			m[ext] = t
 		}
 	}
 	return m
