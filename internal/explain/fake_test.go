@@ -128,6 +128,9 @@ var cases = []kase{
 	{name: "a directory without its slash", url: "/docs?q=1"},
 	{name: "a directory with an index", url: "/docs/"},
 	{name: "a directory without an index", url: "/empty/"},
+	{name: "a type that was given", url: "/README", change: func(p *site.Policy, _ *conn.Config) {
+		p.Types = []site.Rule{{Pattern: "*.html", Value: "a/b"}, {Pattern: "README", Value: "text/plain; charset=utf-8"}}
+	}},
 	{name: "a list", url: "/empty/", change: listing},
 	{name: "a list as JSON", url: "/empty/?format=json", change: listing},
 	{name: "a hidden name", url: "/.git/config"},

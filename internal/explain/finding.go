@@ -56,7 +56,7 @@ func (x *exchange) finding(f site.Finding) {
 	case site.CodingInherent:
 		say("coding", f.Coding.Token()+": files of this type are compressed by their nature")
 		say("Content-Encoding:", "files of this type are in this coding, by their nature")
-	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension:
+	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension, site.TypeGiven:
 		say("Content-Type:", typeWhy(f))
 		if f.Rule != nil {
 			say("Cache-Control:", fmt.Sprintf("the first --cache rule that fits %q is %q", f.Name, f.Rule.Pattern+"="+f.Rule.Value))
@@ -69,6 +69,8 @@ func typeWhy(f site.Finding) string {
 	switch ext := path.Ext(f.Name); f.Kind {
 	case site.TypeKnown:
 		return fmt.Sprintf("the type of the extension %q", ext)
+	case site.TypeGiven:
+		return fmt.Sprintf("the first --type rule that fits %q is %q", f.Name, f.Type.Pattern+"="+f.Type.Value)
 	case site.TypeUnknown:
 		return fmt.Sprintf("the extension %q is not known", ext) + saved
 	}

@@ -23,6 +23,8 @@ cors =
 index = a.html
 index = b.html
 cache = assets/**=max-age=60, immutable
+type = apple-app-site-association=application/json
+type = *.foo=text/plain; charset=utf-8
 header = X-Frame-Options: DENY
 verbose = true
 verbose = true
@@ -41,6 +43,7 @@ request-id = true
 	want := Options{
 		Base: "www", Port: 82, KeepAlive: KeepAlive(7 * time.Second), List: true, CORS: true, Verbose: 2,
 		Index: []Name{"c.html", "d.html"}, Cache: []Rule{{"assets/**", "max-age=60, immutable"}},
+		Type:   []TypeRule{{"apple-app-site-association", "application/json"}, {"*.foo", "text/plain; charset=utf-8"}},
 		Header: []Field{"X-Frame-Options: DENY"}, Config: File(file),
 		Admin: "/run/phalanx/admin.sock", AccessLog: "access.log", AccessLogFormat: AccessCombined, RequestID: true,
 		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),

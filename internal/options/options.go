@@ -18,13 +18,14 @@ type Options struct {
 	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"the directory to serve" detail:"It is opened once: when a symbolic link of that name is pointed elsewhere, start again."`
 	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"how long a browser may keep a file without asking" detail:"It is said in Expires and in Cache-Control: max-age; 0 lets the browser ask each time."`
 
-	Cache    []Rule  `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; the first fit counts" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'."`
-	Index    []Name  `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"the file that stands for its directory" detail:"May be repeated; the first that is there counts."`
-	List     bool    `group:"Website" long:"list" description:"list directories that have no index" detail:"As a page, or as JSON with ?format=json or by Accept."`
-	Dotfiles bool    `group:"Website" long:"dotfiles" description:"show names that begin with a dot" detail:"/.well-known/ is always shown."`
-	SPA      Path    `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"answer with this file where there is none" detail:"This is for applications of a single page."`
-	Header   []Field `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply" detail:"May be repeated. Fields that the server is to be right about, such as Content-Length, are refused."`
-	CORS     bool    `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
+	Cache    []Rule     `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; the first fit counts" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'."`
+	Type     []TypeRule `group:"Website" long:"type" value-name:"GLOB=TYPE" unquote:"false" description:"media type by path; the first fit counts" detail:"May be repeated, as in --type apple-app-site-association=application/json; what fits none has the type of its extension."`
+	Index    []Name     `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"the file that stands for its directory" detail:"May be repeated; the first that is there counts."`
+	List     bool       `group:"Website" long:"list" description:"list directories that have no index" detail:"As a page, or as JSON with ?format=json or by Accept."`
+	Dotfiles bool       `group:"Website" long:"dotfiles" description:"show names that begin with a dot" detail:"/.well-known/ is always shown."`
+	SPA      Path       `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"answer with this file where there is none" detail:"This is for applications of a single page."`
+	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply" detail:"May be repeated. Fields that the server is to be right about, such as Content-Length, are refused."`
+	CORS     bool       `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
 
 	Port Port `group:"Network" long:"port" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
 	Bind Bind `group:"Network" long:"bind" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`

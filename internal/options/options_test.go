@@ -18,7 +18,7 @@ func TestWorkerArgs(t *testing.T) {
 		Base: Base("-a \"b\"\n\xff"), Port: 1, Bind: "fe80::1%eth0", Model: Goroutine, Engine: Netpoll, Workers: 1, Recv: 1,
 		KeepAlive: KeepAlive(1500 * time.Millisecond), Expires: Expires(MaxExpires),
 		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: LogConsole,
-		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Index: []Name{"a", "-b"},
+		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Type: []TypeRule{{"a", `text/plain; charset="utf-8"`}, {"*.b", "c/d"}}, Index: []Name{"a", "-b"},
 		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
 		AccessLog: "-odd log", AccessLogFormat: AccessJSON, RequestID: true,
 	}

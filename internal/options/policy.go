@@ -10,6 +10,8 @@ import (
 type (
 	// Rule gives the paths that a pattern fits a Cache-Control value.
 	Rule struct{ Pattern, Value string }
+	// TypeRule gives the paths that a pattern fits a media type.
+	TypeRule Rule
 	// Name is a file's name without a directory.
 	Name string
 	// Path is a file's path from the base.
@@ -23,17 +25,57 @@ func (r Rule) String() string { return r.Pattern + "=" + r.Value }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Rule) UnmarshalFlag(v string) error {
-	pattern, value, ok := strings.Cut(v, "=")
+	return r.read("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'", isVisible)
+}
+
+// String returns the rule as it is given on the command line.
+func (r TypeRule) String() string { return Rule(r).String() }
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *TypeRule) UnmarshalFlag(v string) error {
+	return (*Rule)(r).read("type", v, "must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'", isMediaType)
+}
+
+// read reads the rule of a flag, whose value is right if ok says so.
+func (r *Rule) read(flag, v, cure string, ok func(string) bool) error {
+	pattern, value, cut := strings.Cut(v, "=")
 	pattern = strings.TrimPrefix(strings.TrimSpace(pattern), "/")
 	value = strings.TrimSpace(value)
 	switch {
-	case !ok || pattern == "" || value == "" || !isVisible(value):
-		return invalid("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'")
+	case !cut || pattern == "" || value == "" || !ok(value):
+		return invalid(flag, v, cure)
 	case !doublestar.ValidatePattern(pattern):
-		return invalid("cache", v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
+		return invalid(flag, v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
 	}
 	*r = Rule{pattern, value}
 	return nil
+}
+
+// isMediaType reports whether s is "type/subtype", perhaps with parameters
+// (RFC 9110 §8.3.1).
+func isMediaType(s string) bool {
+	if len(s) > 255 {
+		return false
+	}
+	name, parameters, more := strings.Cut(s, ";")
+	kind, subtype, ok := strings.Cut(strings.TrimRight(name, " \t"), "/")
+	if !ok || !isToken(kind) || !isToken(subtype) {
+		return false
+	}
+	for more {
+		var parameter string
+		parameter, parameters, more = strings.Cut(parameters, ";")
+		name, value, _ := strings.Cut(strings.Trim(parameter, " \t"), "=")
+		if quoted := len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"'; quoted {
+			value = value[1 : len(value)-1]
+			if strings.ContainsAny(value, `"\`) || !isVisible(value) || !isToken(name) {
+				return false
+			}
+		} else if !isToken(name) || !isToken(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

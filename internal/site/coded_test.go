@@ -109,6 +109,49 @@ func TestCodedByNature(t *testing.T) {
 	})
 }
 
+// A type that is given by path comes before that of the extension, for sidecars
+// and error pages too.
+func TestTypeRules(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "apple-app-site-association: {}", "apple-app-site-association.br: br", ".well-known/", ".well-known/apple-app-site-association: {}",
+		"a.foo: foo", "a.foo.gz: gz", "dir/", "dir/a.foo: foo", "b.js: js", "c.svgz: gz", "404.html: no", "index.html: home", "d.png: png")
+	r, err := Open(dir, Policy{Index: []string{"index.html"}, Types: []Rule{
+		{"apple-app-site-association", "application/json"}, {"dir/*.foo", "application/x-bar"}, {"*.foo", "text/x-foo; charset=latin1"},
+		{"*.svgz", "application/gzip"}, {"*.html", "application/xhtml+xml"}, {"*.foo", "never/used"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, tt := range []struct {
+		path, accept, kind string
+		varies             bool
+		coding             proto.Coding
+	}{
+		{"/apple-app-site-association", "", "application/json", true, proto.Identity},
+		{"/apple-app-site-association", "br", "application/json", true, proto.Brotli},
+		{"/.well-known/apple-app-site-association", "", "application/json", true, proto.Identity},
+		{"/a.foo", "gzip", "text/x-foo; charset=latin1", true, proto.Gzip},
+		{"/dir/a.foo", "", "application/x-bar", false, proto.Identity},
+		{"/b.js", "", "text/javascript; charset=utf-8", true, proto.Identity},
+		{"/c.svgz", "gzip", "application/gzip", false, proto.Identity},
+		{"/d.png", "", "image/png", false, proto.Identity},
+		{"/", "", "application/xhtml+xml", true, proto.Identity},
+	} {
+		f, status := r.Open([]byte(tt.path), accepting(t, tt.accept))
+		if status != proto.StatusOK {
+			t.Fatalf("%s: %d", tt.path, status)
+		}
+		if f.ContentType() != tt.kind || f.Varies() != tt.varies || f.Coding() != tt.coding {
+			t.Errorf("9110-8.3: %s: %s, varies %v, in %q", tt.path, f.ContentType(), f.Varies(), f.Coding().Token())
+		}
+		f.Close()
+	}
+	if f, ok := r.Page(proto.StatusNotFound); !ok || f.ContentType() != "application/xhtml+xml" {
+		t.Errorf("the error page: %v", ok)
+	}
+}
+
 func TestTypesTable(t *testing.T) {
 	seen := map[string]bool{}
 	for line := range strings.Lines(strings.TrimSpace(table)) {

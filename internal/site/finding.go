@@ -18,7 +18,8 @@ type Finding struct {
 	File   *File  // of FileOpened, until the call returns
 	Err    error  // of FileFailed
 	Coding proto.Coding
-	Rule   *Rule // for the name, of a type; nil if none fits
+	Rule   *Rule // of Cache-Control for the name, of a type; nil if none fits
+	Type   *Rule // of TypeGiven
 }
 
 // FindingKind says what a [Finding] is about.
@@ -47,6 +48,7 @@ const (
 	TypeKnown                          // of Name, by its extension
 	TypeUnknown                        // of Name, whose extension is not known
 	TypeNoExtension                    // of Name
+	TypeGiven                          // of Name, by a rule
 )
 
 // Trace makes the root tell what it finds out, in order. It is called before the
@@ -94,19 +96,21 @@ func (r *Root) weighed(kind FindingKind, coding proto.Coding) {
 	}
 }
 
-// described tells what follows from a file's name; rule is nil if none fits it.
-func (r *Root) described(name []byte, f *File, rule *Rule) {
+// described tells what follows from a file's name; a rule is nil if none fits it.
+func (r *Root) described(name []byte, f *File, typeRule, rule *Rule) {
 	if r.tell == nil {
 		return
 	}
 	kind := TypeUnknown
 	switch ext, found := extension(name); {
+	case typeRule != nil:
+		kind = TypeGiven
 	case !found:
 		kind = TypeNoExtension
 	case types[strings.ToLower(string(ext))] != (mediaType{}):
 		kind = TypeKnown
 	}
-	r.tell(Finding{Kind: kind, Name: string(name), Rule: rule})
+	r.tell(Finding{Kind: kind, Name: string(name), Rule: rule, Type: typeRule})
 	switch {
 	case f.coding != proto.Identity:
 		r.weighed(CodingInherent, f.coding)

@@ -28,6 +28,22 @@ func typeOf(name []byte) mediaType {
 	return unknown
 }
 
+// compressible reports whether files of a media type are worth compressing: it
+// is known to be so, or its name says that they are text.
+func compressible(kind string) bool {
+	essence, _, _ := strings.Cut(kind, ";")
+	essence = strings.ToLower(strings.TrimSpace(essence))
+	if strings.HasPrefix(essence, "text/") || strings.HasSuffix(essence, "+json") || strings.HasSuffix(essence, "+xml") {
+		return true
+	}
+	for _, t := range types {
+		if t.compressible && t.kind == essence {
+			return true
+		}
+	}
+	return false
+}
+
 // extension is what follows the last dot in a file's name.
 func extension(name []byte) (ext []byte, found bool) {
 	name = name[bytes.LastIndexByte(name, '/')+1:]

@@ -6,7 +6,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Rule gives files a Cache-Control value by their path. A pattern with a
+// Rule gives files a Cache-Control value, or a media type, by their path. A pattern with a
 // slash is held against the whole path from the root, one without against
 // the file's own name; "*" stays within a directory, "**" does not. The
 // pattern must be valid.

@@ -40,6 +40,7 @@ type Policy struct {
 	List     bool     // whether a directory without an index is listed
 	Fallback string   // a file for paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts
+	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
 }
 
 // Open opens the directory as a document root.

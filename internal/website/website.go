@@ -33,6 +33,9 @@ func Policy(o options.Options) site.Policy {
 	for _, rule := range o.Cache {
 		p.Cache = append(p.Cache, site.Rule(rule))
 	}
+	for _, rule := range o.Type {
+		p.Types = append(p.Types, site.Rule(rule))
+	}
 	return p
 }
 
