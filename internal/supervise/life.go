@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"phalanx/internal/exitcode"
@@ -84,6 +85,7 @@ func (p *pool) handle(e event) {
 func (p *pool) channelClosed(w *worker, err error) {
 	switch {
 	case w.killed:
+	case errors.Is(err, os.ErrDeadlineExceeded): // it has exited, and a child of it holds the channel
 	case w.draining():
 		w.deadline = time.Time{} // it cannot say any longer that it lives
 	case errors.Is(err, io.EOF):
