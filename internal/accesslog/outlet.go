@@ -70,15 +70,6 @@ func openPath(path string) (*outlet, error) {
 	return nil, fmt.Errorf("open access log %q: %w", path, err)
 }
 
-func openRetry(path string, flags int) (int, error) {
-	for {
-		fd, err := unix.Open(path, flags, 0o640)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
-}
-
 // look determines the kind of file behind the descriptor.
 func (o *outlet) look() error {
 	var st unix.Stat_t

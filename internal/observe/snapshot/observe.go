@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/human"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
@@ -33,7 +34,7 @@ type Info struct {
 type Config struct {
 	Board      *scoreboard.Board
 	Controller *supervise.Controller
-	Log        *Log
+	Log        *accesslog.Log
 	Info       func() Info
 	Started    time.Time // of the master
 }

@@ -1,12 +1,10 @@
-package snapshot
+package accesslog
 
 import (
 	"fmt"
 	"os"
 	"sync"
 	"time"
-
-	"phalanx/internal/accesslog"
 )
 
 // Log is the access log of a pool, which a reload may switch on and off while
@@ -19,10 +17,10 @@ type Log struct {
 	alert    func(string)
 
 	mu       sync.Mutex
-	path     string            // "": lines are discarded
-	wanted   string            // argument of the last Use
-	writer   *accesslog.Writer // nil: no file so far
-	rings    map[int]*accesslog.Ring
+	path     string  // "": lines are discarded
+	wanted   string  // argument of the last Use
+	writer   *Writer // nil: no file so far
+	rings    map[int]*Ring
 	lost     uint64 // lines lost before an upgrade
 	reopened sync.WaitGroup
 }
@@ -33,7 +31,7 @@ const flushTime = time.Second
 // NewLog returns a log that is off. The doorbell stays the caller's; lost is the
 // number of lines lost before an upgrade.
 func NewLog(stdout *os.File, doorbell int, lost uint64, alert func(string)) *Log {
-	return &Log{doorbell: doorbell, stdout: stdout, alert: alert, rings: make(map[int]*accesslog.Ring), lost: lost}
+	return &Log{doorbell: doorbell, stdout: stdout, alert: alert, rings: make(map[int]*Ring), lost: lost}
 }
 
 // Try reports whether [Log.Use] would succeed, without switching.
@@ -44,7 +42,7 @@ func (l *Log) Try(path string) error {
 	if same || path == "" {
 		return nil
 	}
-	return accesslog.Try(path, l.stdout)
+	return Try(path, l.stdout)
 }
 
 // Use switches to the file at path; "-" is standard output and "" no log. If the
@@ -61,7 +59,7 @@ func (l *Log) use(path string) error {
 	}
 	var err error
 	if l.writer == nil {
-		l.writer, err = accesslog.Open(accesslog.Config{
+		l.writer, err = Open(Config{
 			Path: path, Stdout: l.stdout, Doorbell: l.doorbell, Rings: l.rings, Lost: l.lost, Alert: l.alert,
 		})
 	} else {
@@ -75,7 +73,7 @@ func (l *Log) use(path string) error {
 
 // Attach adds the ring of a row.
 func (l *Log) Attach(row int, mem []byte) error {
-	ring, err := accesslog.NewRing(mem)
+	ring, err := NewRing(mem)
 	if err != nil {
 		return fmt.Errorf("access log: %w", err)
 	}
