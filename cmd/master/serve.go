@@ -9,6 +9,7 @@ import (
 
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
+	"phalanx/internal/rescue"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
 )
@@ -48,7 +49,10 @@ func serve(args []string, stdout, stderr *os.File) error {
 	defer monitor.close()
 	spawner := supervise.Spawner{
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
-		Socket: sockets.File, Log: logFile, Board: monitor.board, Bell: monitor.bell,
+		Socket: sockets.File, Log: logFile, Board: monitor.board, Bell: monitor.bell, Records: records(o),
+	}
+	if o.Rescues() && spawner.Records == nil {
+		log.Info().Err(rescue.Available()).Msg("connections of a killed worker are lost on this kernel")
 	}
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,

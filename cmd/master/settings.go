@@ -44,6 +44,7 @@ func reloaded(args []string, before options.Options, spawner supervise.Spawner, 
 		return supervise.Settings{}, err
 	}
 	spawner.Path, spawner.Args, spawner.Env = worker, o.WorkerArgs, environment(o)
+	spawner.Records = records(o)
 	return supervise.Settings{
 		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { apply(o) },
 	}, nil

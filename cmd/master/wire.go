@@ -14,6 +14,8 @@ import (
 	"phalanx/internal/listen"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
+	"phalanx/internal/rescue"
+	engine "phalanx/internal/serve"
 	"phalanx/internal/upgrade"
 )
 
@@ -58,6 +60,15 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 		log.Warn().Err(err).Msg("new connections not refused; a client may be reset during the drain")
 	}
 	sockets.Close()
+}
+
+// records returns the sizes of what outlives a worker, nil if nothing is to, or
+// this kernel cannot do it.
+func records(o options.Options) *rescue.Sizes {
+	if !o.Rescues() || rescue.Available() != nil {
+		return nil
+	}
+	return &rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
 }
 
 // alerts returns the function that reports what operators must know even in silent

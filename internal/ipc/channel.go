@@ -193,6 +193,9 @@ func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err
 	return n, fds, nil
 }
 
+// SyscallConn is that of this end.
+func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
 // Descriptor is that of this end, which goes on to belong to the channel.
 func (c *Channel) Descriptor() (fd int, err error) {
 	err = c.raw.Control(func(n uintptr) { fd = int(n) })

@@ -89,6 +89,10 @@ func (Model) Complete(match string) []flags.Completion {
 	return words(match, string(Process), string(Goroutine), string(Serial))
 }
 
+func (Rescue) Complete(match string) []flags.Completion {
+	return words(match, string(RescueAuto), string(Off))
+}
+
 func (Engine) Complete(match string) []flags.Completion {
 	return words(match, string(Auto), string(Epoll), string(Netpoll))
 }

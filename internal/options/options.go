@@ -43,6 +43,7 @@ type Options struct {
 	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish" detail:"Then what is left of it is cut off."`
 	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" reload:"no" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life" detail:"It is killed and replaced then; 0 switches that off."`
+	Rescue       Rescue       `group:"Pool" long:"rescue" worker:"no" value-name:"WHEN" default:"auto" description:"a killed worker's connections go on: auto, off"`
 	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
 	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more, such as 512M"`
 
@@ -95,6 +96,9 @@ func (o Options) RequestIDs() bool {
 func (o Options) EventLoop() bool {
 	return o.Model == Process && o.Engine != Netpoll
 }
+
+// Rescues reports whether connections are to outlive a worker that is killed.
+func (o Options) Rescues() bool { return o.Rescue != Off && o.EventLoop() }
 
 // Procs returns the GOMAXPROCS of a worker; 0 leaves it as the master's own.
 // The event loop keeps one for itself while it works; the second is for the

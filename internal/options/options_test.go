@@ -20,7 +20,7 @@ func TestWorkerArgs(t *testing.T) {
 		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: LogConsole,
 		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Type: []TypeRule{{"a", `text/plain; charset="utf-8"`}, {"*.b", "c/d"}}, Index: []Name{"a", "-b"},
 		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
-		AccessLog: "-odd log", AccessLogFormat: AccessJSON, RequestID: true,
+		AccessLog: "-odd log", AccessLogFormat: AccessJSON, RequestID: true, Rescue: RescueAuto,
 	}
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
@@ -38,7 +38,7 @@ func TestWorkerArgs(t *testing.T) {
 // shows what was asked for.
 func TestWorkerArgsAreFew(t *testing.T) {
 	o := defaults()
-	o.Admin, o.Config, o.Check, o.LameDuck, o.DrainTimeout = "127.0.0.1:9090", "f", true, LameDuck(time.Second), DrainTimeout(time.Second)
+	o.Admin, o.Config, o.Check, o.LameDuck, o.DrainTimeout, o.Rescue = "127.0.0.1:9090", "f", true, LameDuck(time.Second), DrainTimeout(time.Second), Off
 	o.Base, o.HangTimeout, o.Verbose = "/srv/www", HangTimeout(time.Minute), 1
 	want := []string{"--slot=0", "--row=3", "--base=/srv/www", "--index=index.html", "--hang-timeout=1m0s", "--verbose"}
 	if got := o.WorkerArgs(0, 3); !slices.Equal(got, want) {

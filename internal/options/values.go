@@ -27,6 +27,7 @@ type (
 	Bind      string        // an IP address; "" is every address of this machine
 	Model     string        // Process, Goroutine or Serial
 	Engine    string        // Auto, Epoll or Netpoll
+	Rescue    string        // RescueAuto or Off
 	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
 	Recv      int           // bytes, 1 to MaxRecv
 	KeepAlive time.Duration // 1ms to MaxKeepAlive
@@ -48,6 +49,9 @@ const (
 	Auto    Engine = "auto"
 	Epoll   Engine = "epoll"
 	Netpoll Engine = "netpoll"
+
+	RescueAuto Rescue = "auto"
+	Off        Rescue = "off"
 )
 
 // The looks of a log line.
@@ -93,6 +97,16 @@ func (m *Model) UnmarshalFlag(v string) error {
 		return nil
 	}
 	return invalid("model", v, "must be process, goroutine or serial")
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *Rescue) UnmarshalFlag(v string) error {
+	switch Rescue(v) {
+	case RescueAuto, Off:
+		*r = Rescue(v)
+		return nil
+	}
+	return invalid("rescue", v, "must be auto or off")
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

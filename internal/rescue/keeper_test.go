@@ -64,7 +64,7 @@ func keptWorker() int {
 // A worker that is killed leaves its descriptors with its keeper, which ends
 // with the lifeline and with nothing else.
 func TestKeeper(t *testing.T) {
-	fd, err := Create(64, 4096, 4096)
+	fd, err := Create(Sizes{64, 4096, 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

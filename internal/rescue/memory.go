@@ -104,14 +104,19 @@ type Memory struct {
 	sizes
 }
 
-// Create makes the memory of a worker with descriptor numbers below fds, a
-// receive buffer of recv bytes and a send buffer of send bytes, and returns its
-// descriptor. It takes no more memory than is written to, and cannot change its
-// size.
-func Create(fds, recv, send int) (fd int, err error) {
-	s := sizes{min(fds, maxFDs), recv, send}
+// Sizes are what a worker needs.
+type Sizes struct {
+	FDs  int // descriptor numbers, from 0
+	Recv int // bytes of its receive buffer
+	Send int // bytes of its send buffer
+}
+
+// Create makes the memory of a worker and returns its descriptor. It takes no
+// more memory than is written to, and cannot change its size.
+func Create(want Sizes) (fd int, err error) {
+	s := sizes{min(want.FDs, maxFDs), want.Recv, want.Send}
 	if !s.valid() {
-		return -1, fmt.Errorf("make connection records: %d descriptors and buffers of %d and %d bytes are out of range", fds, recv, send)
+		return -1, fmt.Errorf("make connection records: sizes %+v are out of range", want)
 	}
 	fd, err = unix.MemfdCreate("phalanx-records", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -122,7 +127,7 @@ func Create(fds, recv, send int) (fd int, err error) {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	if err == nil {
-		h := header{layout: layout, fds: uint32(s.fds), recv: uint32(recv), send: uint32(send)}
+		h := header{layout: layout, fds: uint32(s.fds), recv: uint32(s.recv), send: uint32(s.send)}
 		_, err = unix.Pwrite(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
 	}
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // memory is one that is written and read in the same process.
 func memory(t testing.TB) *Memory {
 	t.Helper()
-	fd, err := Create(64, 4096, 8192)
+	fd, err := Create(Sizes{64, 4096, 8192})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestMapRefuses(t *testing.T) {
 	if _, err := Map(fd, false); err != errLayout {
 		t.Errorf("zeros: %v", err)
 	}
-	if _, err := Create(0, 1, 1); err == nil {
+	if _, err := Create(Sizes{0, 1, 1}); err == nil {
 		t.Error("a memory without records")
 	}
 }

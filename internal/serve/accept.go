@@ -33,11 +33,16 @@ var ErrReserve = errors.New("few descriptors are left")
 // for the file that each asks for, and what the worker needs itself.
 func MaxClients() int {
 	const own = 24 // 13 of an event loop, and some that are open for a moment
+	return max(1, (MaxFiles()-own)/2)
+}
+
+// MaxFiles is how many descriptors a process may have.
+func MaxFiles() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<30 {
 		return 1 << 30
 	}
-	return max(1, (int(limit.Cur)-own)/2)
+	return int(limit.Cur)
 }
 
 // IsExhausted reports whether accepting has to pause.

@@ -20,6 +20,7 @@ import (
 // died accounts for an exit: the pool's end, a respawn, or nothing more.
 func (p *pool) died(w *worker, e Exit) {
 	w.activity = p.account(w, e)
+	p.orphan(w, e)
 	p.logExit(w, e)
 	for _, o := range p.detached {
 		if o.successor == w {
@@ -78,7 +79,11 @@ func (p *pool) detachedDied(w *worker, e Exit) {
 }
 
 func (p *pool) cutShortLine(w *worker, e Exit) string {
-	return fmt.Sprintf("%v died while draining: %s%s; its responses were truncated", w, p.cause(w, e), w.activity)
+	lost := "its responses were truncated"
+	if p.isOrphaned(w) {
+		lost = "another takes over its connections"
+	}
+	return fmt.Sprintf("%v died while draining: %s%s; %s", w, p.cause(w, e), w.activity, lost)
 }
 
 func (p *pool) logExit(w *worker, e Exit) {

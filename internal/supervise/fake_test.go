@@ -35,6 +35,7 @@ type fake struct {
 }
 
 func (f *fake) PID() int     { return f.pid }
+func (f *fake) Kept() Kept   { return nil }
 func (f *fake) Close() error { return nil }
 func (f *fake) Wait() Exit   { return <-f.dead }
 

@@ -67,6 +67,8 @@ func (p *pool) attend(w *worker) {
 
 func (p *pool) handle(e event) {
 	switch {
+	case e.do != nil:
+		e.do()
 	case e.exit != nil:
 		p.died(e.worker, *e.exit)
 		if p.Orphans != nil {
@@ -84,8 +86,7 @@ func (p *pool) handle(e event) {
 // needs; any other has nobody to take orders from.
 func (p *pool) channelClosed(w *worker, err error) {
 	switch {
-	case w.killed:
-	case errors.Is(err, os.ErrDeadlineExceeded): // it has exited, and a child of it holds the channel
+	case w.killed, errors.Is(err, os.ErrDeadlineExceeded): // set when it had exited
 	case w.draining():
 		w.deadline = time.Time{} // it cannot say any longer that it lives
 	case errors.Is(err, io.EOF):
@@ -105,6 +106,10 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 	case ipc.Draining:
 		w.saidDrain = true
 		p.detach(w)
+	case ipc.Keeper:
+		p.keeperNamed(w, m)
+	case ipc.Rescued:
+		p.rescued(w, m)
 	case ipc.CanHandOver:
 		w.movable = true
 	case ipc.Alive:
@@ -139,6 +144,14 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	w.readySince, w.version = p.Now(), m.Version
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Dur("after", w.readySince.Sub(w.started)).Msg("worker ready")
+	if !p.rescue(w) {
+		p.enter(w)
+	}
+}
+
+// enter lets a worker that is ready have its slot.
+func (p *pool) enter(w *worker) {
+	s := w.slot
 	switch {
 	case w != s.next:
 		p.move(s, report)
@@ -185,14 +198,18 @@ func (p *pool) limitDrain(w *worker, lastOwner bool) {
 
 // startServing lets a worker take requests. From then on it has to send heartbeats.
 func (p *pool) startServing(w *worker) {
+	w.served = true
 	p.send(w, ipc.Serve{})
 	p.heartbeat(w)
 }
+
+// hung begins the reason for which a worker without heartbeats is killed.
+const hung = "hung"
 
 // heartbeat notes that a worker is alive.
 func (p *pool) heartbeat(w *worker) {
 	if p.HangTimeout > 0 && !w.readySince.IsZero() && !w.killed {
 		w.deadline = p.Now().Add(p.HangTimeout)
-		w.killReason = fmt.Sprintf("hung: no heartbeat for %v", p.HangTimeout)
+		w.killReason = fmt.Sprintf("%s: no heartbeat for %v", hung, p.HangTimeout)
 	}
 }

@@ -41,7 +41,6 @@ type pool struct {
 	cutShort  int             // workers that died while draining
 
 	wanted        int       // slots; see scale
-	wantedReason  string    // why as many, for who ordered another number
 	toReplace     []*slot   // whose workers are to be replaced
 	candidate     *Settings // of a reload, until a worker has come up with them; nil: none
 	reloading     bool      // OnReload has been told so
@@ -60,6 +59,10 @@ type pool struct {
 	lastAlert   string
 	lastListID  uint32        // of the last ipc.Show
 	requests    requestState  // of the Controller's clients
+	orphans     []*orphaned   // connections of dead workers
+	keepers     map[int]bool  // pids of those that have not ended
+	transfers   int           // of connections, under way
+	rescues     Rescues       // so far
 	suspended   chan struct{} // SuspendRequests is done; capacity 1, for one suspension at a time
 }
 
@@ -69,12 +72,13 @@ type event struct {
 	message ipc.Message // nil for the others
 	gone    error       // the channel ended
 	exit    *Exit       // the process ended; its last event
+	do      func()      // for the pool's goroutine, from another of its own
 }
 
 // Run starts the pool, keeps it whole, and returns when every process has
 // exited: nil after a clean drain, else an [*exitcode.Error].
 func Run(cfg Config) error {
-	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, totals: make(map[int]*Totals), suspended: make(chan struct{}, 1)}
+	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]bool), suspended: make(chan struct{}, 1)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -138,7 +142,7 @@ func (p *pool) finished() bool {
 			return false
 		}
 	}
-	return len(p.detached) == 0
+	return len(p.detached) == 0 && len(p.keepers) == 0 && p.transfers == 0
 }
 
 // workers returns every process there is.
@@ -156,6 +160,7 @@ func (p *pool) workers() []*worker {
 
 // reconcile moves every slot towards what is desired of it.
 func (p *pool) reconcile() {
+	p.placeOrphans()
 	for _, s := range p.slots {
 		due := s.state == empty || s.state == backoff && !p.Now().Before(s.retryAt)
 		switch {
@@ -280,7 +285,7 @@ func (p *pool) blame(err *exitcode.Error) {
 // a process of which it does not know yet.
 func (p *pool) reap() {
 	ours := func(pid int) bool {
-		return slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.pid == pid })
+		return p.isWorker(pid) || p.keepers[pid]
 	}
 	if err := p.Reap(ours); err != nil {
 		p.Log.Info().Err(err).Msg("orphans not reaped")

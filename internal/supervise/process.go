@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
 )
 
 // Process is one worker as the pool sees it. One goroutine receives, one
@@ -25,12 +26,14 @@ type Process interface {
 	Wait() Exit // once; Receive ends soon after
 	Close() error
 	Handle() (Handle, error) // for the next life of this process
+	Kept() Kept              // what keeps its connections when it dies; nil: nothing
 }
 
 // Handle is what is needed to go on with a worker after an exec.
 type Handle struct {
 	PID             int
 	Channel, Output int // descriptors: the control channel, and the worker's output
+	Kept            *rescue.State
 }
 
 // Exit is how a process ended.
@@ -38,14 +41,13 @@ type Exit struct {
 	Code      int            // exit code, if Signal and Err are zero
 	Signal    syscall.Signal // the signal that killed it
 	LastWords string         // the end of its standard output and error
-	Crash     string         // the line of it with which a crash of the Go runtime began, or ""
 	Memory    int64          // bytes that it used at most; 0 if that is not known
 	CPU       time.Duration  // that it used; 0 if that is not known
 	Err       error          // it could not be started or waited for
 }
 
 // lingerTime bounds how long a dead worker's pipe and channel are read on,
-// which matters when a child of it in another process group holds them open.
+// which matters when it left a child behind that holds them open.
 const lingerTime = 500 * time.Millisecond
 
 // Spawner starts real workers.
@@ -57,6 +59,8 @@ type Spawner struct {
 	Log    *os.File
 	Board  *os.File // nil: no worker has a row
 	Bell   *os.File // given with Board
+	// Records are the sizes of what outlives a worker; nil: nothing does.
+	Records *rescue.Sizes
 }
 
 // Spawn executes the worker of a slot, with a row of the scoreboard unless that
@@ -78,22 +82,47 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
 	defer nothing.Close()
-	files := []*os.File{s.Socket(slot), workerEnd, s.Log}
+	files := []*os.File{s.Socket(slot), workerEnd, s.Log, nil, nil}
 	if s.Board == nil {
 		row = -1
 	}
 	if row >= 0 {
-		files = append(files, s.Board, s.Bell)
+		files[3], files[4] = s.Board, s.Bell
 	}
-	cmd := exec.Command(s.Path, s.Args(slot, row)...)
+	args := s.Args(slot, row)
+	kept, files, args, err := s.keep(files, args)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
+	}
+	cmd := exec.Command(s.Path, args...)
 	cmd.Env = s.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nothing, input, input
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	if kept != nil {
+		files[6].Close() // the lifeline's other end is the worker's alone
+	}
+	if err != nil {
+		if kept != nil {
+			kept.Close()
+		}
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
-	return newProcess(cmd.Process, channel, output), nil
+	return newProcess(cmd.Process, channel, output, kept), nil
+}
+
+// keep makes what outlives a worker, and adds to its descriptors and its command
+// line what it needs for that.
+func (s *Spawner) keep(files []*os.File, args []string) (*rescue.Kept, []*os.File, []string, error) {
+	if s.Records == nil {
+		return nil, files, args, nil
+	}
+	kept, records, lifeline, err := rescue.NewKept(*s.Records)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return kept, append(files, records, lifeline), append(args, "--kept"), nil
 }
 
 // noInput returns a pipe without a writer: os/exec would open /dev/null, which not
@@ -121,20 +150,25 @@ func Reattach(h Handle) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("output of worker %d: %w", h.PID, err), channel.Close())
 	}
 	syscall.CloseOnExec(h.Output)
-	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output")), nil
+	var kept *rescue.Kept
+	if h.Kept != nil {
+		kept = rescue.Resume(*h.Kept)
+	}
+	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output"), kept), nil
 }
 
 // process is a worker that runs.
 type process struct {
 	proc       *os.Process
 	channel    *ipc.Channel
-	output     *os.File // the end that is read of its standard output and error
+	output     *os.File     // the end that is read of its standard output and error
+	kept       *rescue.Kept // nil: nothing outlives it
 	tail       tail
 	outputRead chan struct{} // closed when tail has all there will be
 }
 
-func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File) *process {
-	p := &process{proc: proc, channel: channel, output: output, outputRead: make(chan struct{})}
+func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File, kept *rescue.Kept) *process {
+	p := &process{proc: proc, channel: channel, output: output, kept: kept, outputRead: make(chan struct{})}
 	go func() {
 		defer close(p.outputRead)
 		_, _ = io.Copy(&p.tail, output) // until its end, or the deadline that Wait sets
@@ -154,7 +188,12 @@ func (p *process) Handle() (Handle, error) {
 		return Handle{}, err
 	}
 	output, err := descriptor(p.output)
-	return Handle{PID: p.proc.Pid, Channel: channel, Output: output}, err
+	h := Handle{PID: p.proc.Pid, Channel: channel, Output: output}
+	if p.kept != nil {
+		state := p.kept.State()
+		h.Kept = &state
+	}
+	return h, err
 }
 
 // descriptor is that of a file, which goes on to belong to the runtime.
@@ -174,31 +213,46 @@ func (p *process) Signal(sig syscall.Signal) error {
 	return err
 }
 
-// endGroup waits until a worker has exited, and ends what is left of its process
-// group: a child of it would keep its listening socket, and so the port. The
-// exit is left to be taken note of, so that until then nobody else gets the
-// number of the group.
-func endGroup(pid int) {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err == nil {
-			_ = unix.Kill(-pid, unix.SIGKILL) // most often nobody is left
+// Kept is nil, and no nil pointer in an interface, when nothing outlives it.
+func (p *process) Kept() Kept {
+	if p.kept == nil {
+		return nil
+	}
+	return p.kept
+}
+
+// readAll waits until a dead worker's pipe and channel have been read to what it
+// wrote last. Their end does not come while its keeper has them open.
+func (p *process) readAll() {
+	for _, f := range []interface {
+		SyscallConn() (syscall.RawConn, error)
+	}{p.output, p.channel} {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			continue
 		}
-		if err != unix.EINTR {
-			return
+		for until := time.Now().Add(lingerTime); time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
+			n := 0
+			if raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }) != nil || err != nil || n == 0 {
+				break
+			}
 		}
 	}
 }
 
 func (p *process) Wait() Exit {
-	endGroup(p.proc.Pid)
 	state, err := p.proc.Wait()
+	linger := lingerTime
+	if p.kept != nil {
+		p.readAll()
+		linger = 0
+	}
 	// Neither deadline can fail but on what is closed, which ends the reading too.
-	_ = p.output.SetReadDeadline(time.Now().Add(lingerTime))
-	_ = p.channel.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = p.output.SetReadDeadline(time.Now().Add(linger))
+	_ = p.channel.SetReadDeadline(time.Now().Add(linger))
 	<-p.outputRead
 	p.output.Close()
-	e := Exit{LastWords: p.tail.String(), Crash: p.tail.Crash(), Err: err}
+	e := Exit{LastWords: p.tail.String(), Err: err}
 	if err != nil {
 		return e
 	}

@@ -26,9 +26,10 @@ type WorkerState struct {
 	Handle
 	Slot        int
 	Row         int  // -1: none that this program can read
-	Detached    bool `json:"Leaving"` // it drains, and has no slot any more
-	HandingOver bool `json:"Giving"`  // it hands its connections over
-	Movable     bool `json:"Heir"`    // it can
+	Detached    bool `json:"Leaving"`    // it drains, and has no slot any more
+	HandingOver bool `json:"Giving"`     // it hands its connections over
+	Movable     bool `json:"Heir"`       // it can
+	Keeper      int  `json:",omitempty"` // the pid of its keeper; 0: none
 	Version     string
 	Started     time.Time
 	Ready       time.Time
@@ -109,7 +110,7 @@ func (p *pool) resumeRequests() {
 // atRest reports that every slot has its worker and none is being replaced, and
 // no socket is open that has no slot.
 func (p *pool) stable() bool {
-	if len(p.toReplace) > 0 || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {
+	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {
 		return false
 	}
 	for _, s := range p.slots {
@@ -134,7 +135,7 @@ func (p *pool) state() (State, error) {
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, Movable: w.movable,
+			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, Movable: w.movable, Keeper: w.keeper,
 			Version: w.version, Started: w.started, Ready: w.readySince,
 		})
 	}
@@ -170,6 +171,11 @@ func (p *pool) resume() {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready
 		}
+		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 && kept.Use(ws.Keeper, ws.PID) == nil {
+			w.keeper = ws.Keeper
+			p.attendKeeper(w, ws.Keeper)
+		}
+		w.served = true
 		p.heartbeat(w)
 		p.attend(w)
 	}

@@ -38,7 +38,11 @@ type worker struct {
 	generation  int           // how many processes the slot had had, this one included
 	activity    string        // what it was doing when it died, for a line; or ""
 	listing     *listing      // who waits for the list of its connections
-	closeSocket func() error  // closes its listening socket once it has exited, if not nil
+	keeper      int           // pid of the process that keeps its descriptors; 0: none
+	served      bool          // it was told to serve, or has taken over connections
+	exited      bool
+	rescuing    *orphaned    // whose connections it takes over before it serves; nil: nobody's
+	closeSocket func() error // closes its listening socket once it has exited, if not nil
 }
 
 // detached reports that the slot is no longer this worker's.

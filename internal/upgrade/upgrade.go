@@ -104,6 +104,9 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	}
 	for _, w := range pool.Workers {
 		fds = append(fds, w.Channel, w.Output)
+		if w.Kept != nil {
+			fds = append(fds, w.Kept.Records, w.Kept.Lifeline)
+		}
 	}
 	if err := closeOnExec(fds, false); err != nil {
 		return errors.Join(err, closeOnExec(fds, true))
