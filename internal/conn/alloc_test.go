@@ -61,9 +61,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 // counter is an observer that keeps nothing.
 type counter struct{}
 
-func (counter) Begun()      {}
-func (counter) Head([]byte) {}
-func (counter) Done(Record) {}
+func (counter) Received(*Exchange) {}
+func (counter) Decided(*Exchange)  {}
+func (counter) Ended(*Exchange)    {}
 
 func BenchmarkKeepAlive(b *testing.B) {
 	for _, r := range requests {

@@ -60,7 +60,8 @@ type Site interface {
 	Page(s proto.Status) (File, bool)
 }
 
-// Config is what all connections of a worker have in common.
+// Config is what connections have in common. Those that share one belong to one
+// goroutine at a time; a copy made before its use is for another.
 type Config struct {
 	Site      Site
 	Server    string        // the Server field's value
@@ -70,14 +71,11 @@ type Config struct {
 	List      bool          // list directories without an index
 	CORS      bool          // let the scripts of every site read what is served
 	Header    []string      // "Name: value" for every reply
-	Tally     Tally         // counts, if not nil
 	// ID appends an id that no other request has; nil: requests have none. One
 	// that the client sends is taken if it is valid.
 	ID func(dst []byte) []byte
-	// Explain, if not nil, is told why each reply is as it is: what is the
-	// subject, or with a colon at its end the header field that follows from the
-	// decision, and why a sentence without its full stop. It is not for serving.
-	Explain func(what, why string)
+
+	spare []*Exchange // ended ones, to be used again
 }
 
 // Step is what the caller of [Conn.Next] does next. In every case it first
@@ -122,30 +120,22 @@ type Conn struct {
 	phase    phase
 	borrowed bool // in belongs to the caller
 	draining bool
-	closing  bool // this reply is the last
-	linger   bool // and the client may still be sending
 	unsent   bool // the caller has bytes of a reply that the socket did not take
 
 	parser proto.Parser
-	upload *upload       // a request body that is being read away; nil at most times
 	since  time.Duration // when the current phase, or its last progress, began
 	began  time.Duration // when the request's first byte came
 	drain  time.Duration // when draining began
 	in     []byte        // received and not yet used
 
 	segment Segment
-	parts   *multipart // nil unless several ranges are being sent
-	long    *long      // nil unless the reply is a long one, or is made while it is sent
-	record  *watched   // nil unless there is an observer, or requests have ids
+	x       *Exchange // under way; nil: none
+	obs     Observer  // or nil
 }
 
-// New returns a connection that has just been accepted.
+// New returns a connection that has just been accepted. obs may be nil.
 func New(cfg *Config, obs Observer, now Now) Conn {
-	c := Conn{cfg: cfg, since: now.Mono}
-	if obs != nil || cfg.ID != nil {
-		c.record = &watched{obs: obs}
-	}
-	return c
+	return Conn{cfg: cfg, obs: obs, since: now.Mono}
 }
 
 // Receive takes bytes that were received, at least one. They are borrowed
@@ -163,9 +153,6 @@ func (c *Conn) Receive(p []byte, now Now) {
 
 func (c *Conn) begin(now Now) {
 	c.phase, c.since, c.began = phaseHead, now.Mono, now.Mono
-	if c.record != nil {
-		c.record.again(now.Mono)
-	}
 }
 
 // Hold copies what is left of the bytes given to Receive, whose buffer may
@@ -176,6 +163,9 @@ func (c *Conn) Hold() {
 		c.in = nil
 	case c.borrowed:
 		c.in = append([]byte(nil), c.in...)
+	}
+	if c.borrowed && c.x != nil {
+		c.x.hold()
 	}
 	c.borrowed = false
 }
@@ -193,10 +183,10 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			if c.segment.Len > 0 {
 				return out, Send
 			}
-			if c.parts != nil {
+			if c.x.parts != nil {
 				mark := len(out)
 				out = c.nextPart(out)
-				c.count(len(out) - mark)
+				c.x.Bytes += int64(len(out) - mark)
 				continue
 			}
 			c.finish(now)
@@ -213,7 +203,9 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			case proto.NeedMore:
 				return out, Read
 			case proto.Refused:
-				out = c.refuse(out, nil, c.parser.Fault(), now)
+				fault := c.parser.Fault()
+				c.open(nil)
+				out = c.refuse(out, fault, now)
 			default:
 				out = c.headDone(out, now)
 			}
@@ -223,7 +215,10 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 				return out, Read
 			}
 		case phaseLate:
-			out = c.refuse(out, c.uploadHead(), late, now)
+			if c.x == nil {
+				c.open(nil)
+			}
+			out = c.refuse(out, late, now)
 		case phaseLinger:
 			return out, Linger
 		case phaseClosed:
@@ -242,33 +237,24 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 func (c *Conn) headDone(out []byte, now Now) []byte {
 	head := c.in[:c.parser.Len()]
 	c.in = c.in[len(head):]
-	r := c.parser.Request()
-	if c.record != nil && c.record.obs != nil {
-		c.record.obs.Head(head)
+	c.open(head)
+	if c.obs != nil {
+		c.obs.Received(c.x)
 	}
-	if c.cfg.Tally != nil {
-		c.cfg.Tally.Received(requestLine(r, head), c.began)
-	}
-	if c.cfg.Explain != nil {
-		c.explainHead(r, head)
-	}
-	if !r.HasBody() {
-		return c.answer(out, head, now)
-	}
-	if !readsBody(r.Method) {
-		// The reply is an error whatever the body says.
-		c.closing, c.linger = true, true
-		c.explain("Connection:", "the request's body is not read: the reply is an error whatever it says")
-		return c.answer(out, head, now)
-	}
-	if r.Length > proto.MaxBody {
-		return c.refuse(out, head, tooLong, now)
+	r := &c.x.Request
+	switch {
+	case !r.HasBody():
+		return c.answer(out, now)
+	case !ReadsBody(r.Method):
+		c.x.Closing = ClosingUnread
+		return c.answer(out, now)
+	case r.Length > proto.MaxBody:
+		return c.refuse(out, tooLong, now)
 	}
 	c.phase, c.since = phaseBody, now.Mono
-	c.upload = &upload{head: append([]byte(nil), head...), left: r.Length}
-	c.explain("body", "the request's is read away before the reply: nothing here has a use for it")
+	c.x.hold()
+	c.x.upload = &upload{left: r.Length}
 	if r.Expect && len(c.in) == 0 {
-		c.explain("body", "the client waits for 100 Continue before it sends it (RFC 9110 §10.1.1)")
 		out = append(proto.AppendStatusLine(out, proto.StatusContinue), '\r', '\n')
 	}
 	return out
@@ -280,8 +266,8 @@ func (c *Conn) Segment() Segment { return c.segment }
 // Left is how many bytes of files the reply under way still has to send.
 func (c *Conn) Left() int64 {
 	left := c.segment.Len
-	if c.parts != nil {
-		for _, part := range c.parts.ranges {
+	if c.x != nil && c.x.parts != nil {
+		for _, part := range c.x.parts.ranges {
 			left += part.Len
 		}
 	}
@@ -293,30 +279,28 @@ func (c *Conn) Sent(n int64, now Now) {
 	c.segment.Off += n
 	c.segment.Len -= n
 	c.since = now.Mono
-	if c.record != nil {
-		c.record.Bytes += n
-	}
+	c.x.Bytes += n
 }
 
 // finish ends a reply whose last byte has been handed over.
 func (c *Conn) finish(now Now) {
-	c.report()
-	if c.cfg.Tally != nil {
-		c.cfg.Tally.Done(c.began)
-	}
+	closing := c.x.Closing
+	c.ended()
 	c.release()
-	if c.began = now.Mono; c.record != nil {
-		c.record.again(now.Mono)
-	}
-	c.parser.Reset()
-	c.since = now.Mono
+	c.began, c.since = now.Mono, now.Mono
 	switch {
-	case !c.closing:
+	case closing == Persistent:
 		c.phase = phaseIdle
-	case c.linger || len(c.in) > 0:
+	case closing.lingers() || len(c.in) > 0:
 		c.phase = phaseLinger
 	default:
 		c.phase = phaseClosed
+	}
+}
+
+func (c *Conn) ended() {
+	if c.obs != nil {
+		c.obs.Ended(c.x)
 	}
 }
 
@@ -328,42 +312,27 @@ func (c *Conn) Linger(now Now) Step {
 	return Linger
 }
 
-// count adds bytes of a reply's body that are no part of a file.
-func (c *Conn) count(n int) {
-	if c.record != nil {
-		c.record.Bytes += int64(n)
-	}
-}
-
-func (c *Conn) report() {
-	if c.record != nil && c.record.obs != nil && !c.record.silent {
-		c.record.obs.Done(c.record.Record)
-	}
-}
-
-func (c *Conn) release() {
+// drop closes the file that is being sent, or turns out not to be.
+func (c *Conn) drop() {
 	if c.segment.File != nil {
 		c.segment.File.Close()
+		c.segment = Segment{}
 	}
-	if c.long != nil && c.long.stream != nil {
-		c.long.stream.Close()
-	}
-	c.segment, c.parts, c.upload, c.long = Segment{}, nil, nil, nil
 }
 
 // Abort ends the connection from outside: the socket failed, the client is
-// gone, or the file has become shorter than announced. The reason goes to
-// the log when it cuts a reply short.
-func (c *Conn) Abort(reason string) {
+// gone, or the file has become shorter than announced. The cause goes to the
+// observer when it truncates a response.
+func (c *Conn) Abort(cause error) {
 	if c.phase == phaseSend || c.phase == phaseStream {
-		if c.record != nil {
-			c.record.Reason = reason
-			c.report()
-		}
-		if c.cfg.Tally != nil {
-			c.cfg.Tally.Cut()
-		}
+		c.x.Err = cause
+		c.ended()
 	}
+	c.Leave()
+}
+
+// Leave ends a connection that goes on elsewhere: nothing is said of it.
+func (c *Conn) Leave() {
 	c.release()
 	c.in, c.phase = nil, phaseClosed
 }

@@ -60,39 +60,33 @@ func appendModified(out []byte, e *proto.Entity) []byte {
 }
 
 // file answers with a file, or as its preconditions and ranges demand.
-func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
-	f := c.segment.File
+func (c *Conn) file(out []byte, now Now) []byte {
+	x, f := c.x, c.segment.File
+	r := &x.Request
 	e := c.entity(f, now)
 	v := e.Validators(now.Second.Unix)
-	status, conditions := proto.Precondition(r, head, v)
-	if c.cfg.Explain != nil {
-		c.explainValidators(f, e, now)
-		c.explainConditions(r, e, conditions)
-	}
+	var status proto.Status
+	status, x.Conditions = proto.Precondition(r, x.Head, v)
 	switch status {
 	case proto.StatusNotModified:
-		out = c.startFile(out, r, status, now)
+		out = c.startFile(out, status, now)
 		return c.end(append(out, e.Fields[:e.Always]...))
 	case proto.StatusPreconditionFailed:
-		return c.fail(out, r, status, now)
+		return c.fail(out, status, now)
 	}
 	if r.Has(proto.FieldRange) {
-		var space [4]proto.Range
-		ranges, whole := rangesOf(space[:0], r, head, f.Size(), v)
-		if c.cfg.Explain != nil {
-			c.explainRanges(ranges, whole, f.Size())
-		}
+		x.Ranges, x.RangeField = rangesOf(x.Ranges, r, x.Head, f.Size(), v)
 		switch {
-		case whole != "":
-		case len(ranges) == 0:
-			return c.fail(out, r, proto.StatusRangeNotSatisfiable, now)
-		case len(ranges) == 1:
-			return c.oneRange(out, r, e, ranges[0], now)
+		case x.RangeField != proto.RangeTaken:
+		case len(x.Ranges) == 0:
+			return c.fail(out, proto.StatusRangeNotSatisfiable, now)
+		case len(x.Ranges) == 1:
+			return c.oneRange(out, e, x.Ranges[0], now)
 		default:
-			return c.manyRanges(out, r, e, ranges, now)
+			return c.manyRanges(out, e, now)
 		}
 	}
-	out = c.startFile(out, r, proto.StatusOK, now)
+	out = c.startFile(out, proto.StatusOK, now)
 	if r.Method == proto.MethodGet {
 		c.segment.Len = f.Size()
 	}
@@ -102,30 +96,31 @@ func (c *Conn) file(out, head []byte, r *proto.Request, now Now) []byte {
 // betweenParts bounds the bytes that a reply of several parts has beside them.
 const betweenParts = 1 << 20
 
-// rangesOf returns the ranges that the request asks for of a file of size
-// bytes, or why it gets the whole file.
-func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v proto.Validators) (_ []proto.Range, whole string) {
+// rangesOf appends the ranges that the request asks for of a file of size bytes
+// to dst, which is empty; none if Range is ignored.
+func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v proto.Validators) ([]proto.Range, proto.RangeOutcome) {
 	if r.Method != proto.MethodGet {
-		return dst, "the method is not GET"
+		return dst, proto.RangeNotGet
 	}
-	if applies, why := proto.RangeApplies(r, head, v); !applies {
-		return dst, why
+	if outcome := proto.RangeApplies(r, head, v); outcome != proto.RangeTaken {
+		return dst, outcome
 	}
-	dst, whole = proto.ParseRange(dst, r.Value(head, proto.FieldRange), size)
-	if len(dst) > 1 && size > math.MaxInt64-betweenParts {
-		return dst, "the length of all parts together would be no int64"
+	ranges, outcome := proto.ParseRange(dst, r.Value(head, proto.FieldRange), size)
+	if len(ranges) > 1 && size > math.MaxInt64-betweenParts {
+		outcome = proto.RangeTooLong
 	}
-	return dst, whole
+	if outcome != proto.RangeTaken {
+		ranges = ranges[:0]
+	}
+	return ranges, outcome
 }
 
 // oneRange answers with a part of the file (RFC 9110 §15.3.7.1).
-func (c *Conn) oneRange(out []byte, r *proto.Request, e *proto.Entity, part proto.Range, now Now) []byte {
+func (c *Conn) oneRange(out []byte, e *proto.Entity, part proto.Range, now Now) []byte {
 	f := c.segment.File
-	out = c.startFile(out, r, proto.StatusPartialContent, now)
+	out = c.startFile(out, proto.StatusPartialContent, now)
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", f.ContentType())
-	c.explain("Content-Range:", "what of the file this is, and the file's size")
-	c.explain("Content-Length:", "the size of the range")
 	out = append(out, "Content-Range: "...)
 	out = proto.AppendContentRange(out, part, f.Size())
 	out = append(out, "\r\n"...)
@@ -137,11 +132,8 @@ func (c *Conn) oneRange(out []byte, r *proto.Request, e *proto.Entity, part prot
 // startFile appends the status line and the fields that change with time. A
 // rule for the path says all there is to say of caching; Expires beside it
 // would contradict it to those who know nothing else (RFC 9111 §5.3).
-func (c *Conn) startFile(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
-	out = c.start(out, r, s, now)
-	if c.cfg.Explain != nil {
-		c.explainEntity(c.segment.File, now)
-	}
+func (c *Conn) startFile(out []byte, s proto.Status, now Now) []byte {
+	out = c.start(out, s, SourceFile, now)
 	if c.segment.File.CacheControl() != "" {
 		return out
 	}

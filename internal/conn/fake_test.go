@@ -1,7 +1,7 @@
 package conn
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -175,7 +175,7 @@ func exchange(t testing.TB, cfg *Config, obs Observer, raw string, ends ...int) 
 			from = end
 		}
 	}
-	d.conn.Abort("")
+	d.conn.Abort(errGone)
 	if open := cfg.Site.(*fakeSite).open; open != 0 {
 		t.Fatalf("%d files left open", open)
 	}
@@ -219,19 +219,39 @@ type record struct {
 	reason         string
 }
 
+// errGone is the cause of what ends from outside.
+var errGone = errors.New("gone")
+
 // observer keeps what it is told.
 type observer struct {
+	told    []string // in a word for each call
 	heads   []string
+	decided []Exchange // without what is valid during the call only
 	records []record
 	ids     []string
-	begun   int
 }
 
-func (o *observer) Head(head []byte) { o.heads = append(o.heads, string(bytes.Clone(head))) }
-func (o *observer) Begun()           { o.begun++ }
-func (o *observer) Done(r Record) {
-	o.records = append(o.records, record{string(r.Method), string(r.Target), r.Status, r.Bytes, r.Began, r.Reason})
-	o.ids = append(o.ids, string(r.ID))
+func (o *observer) Received(x *Exchange) {
+	o.told = append(o.told, string(x.Line()))
+	o.heads = append(o.heads, string(x.Head))
+}
+
+func (o *observer) Decided(x *Exchange) {
+	o.told = append(o.told, fmt.Sprint(x.Status))
+	o.decided = append(o.decided, Exchange{
+		Status: x.Status, Source: x.Source, Closing: x.Closing, RangeField: x.RangeField, Codings: x.Codings,
+		Conditions: x.Conditions, Ranges: append([]proto.Range(nil), x.Ranges...), Fault: x.Fault,
+	})
+}
+
+func (o *observer) Ended(x *Exchange) {
+	reason := x.Fault.Reason
+	if o.told = append(o.told, fmt.Sprintf("whole, since %v", x.Began)); x.Err != nil {
+		reason = x.Err.Error()
+		o.told[len(o.told)-1] = "truncated"
+	}
+	o.records = append(o.records, record{string(x.Method()), string(x.Target()), x.Status, x.Bytes, x.Began, reason})
+	o.ids = append(o.ids, string(x.ID))
 }
 
 // What replies are made of.

@@ -16,16 +16,14 @@ import (
 
 // stateVersion is the first byte of a state. Workers hand over only to their
 // own version, so another one means a bug.
-const stateVersion = 2
+const stateVersion = 3
 
 // The second byte.
 const (
-	stateSending = 1 << iota // a segment of a file is being sent
-	stateClosing             // this reply is the last
-	stateLinger              // and the client may still be sending
-	stateWatched             // what the log will say of the request follows
-	stateLong                // what is known of a long reply follows
-	stateEnding              // nothing is sent after the unsent bytes
+	stateIdle    = iota // what has been received is all there is
+	stateSending        // a segment of a file is being sent, and its exchange follows
+	stateEnding         // nothing is sent after the unsent bytes
+	numStates
 )
 
 // Movable reports whether the connection can be frozen: it waits for a request,
@@ -39,7 +37,7 @@ func (c *Conn) Movable() bool {
 	case phaseIdle, phaseHead:
 		return true
 	case phaseSend:
-		return c.parts == nil && c.segment.Len > 0
+		return c.x.parts == nil && c.segment.Len > 0
 	}
 	return false
 }
@@ -48,55 +46,31 @@ func (c *Conn) Movable() bool {
 // [Conn.Hold]; unsent are the bytes of its replies that the socket has not
 // taken yet. The connection itself is as it was; [Conn.Leave] ends it here.
 func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
-	dst = append(dst, stateVersion, c.stateFlags())
+	state := byte(stateIdle)
+	if c.phase == phaseSend {
+		state = stateSending
+	}
+	dst = append(dst, stateVersion, state)
 	dst = appendAge(dst, now.Mono-c.since)
 	dst = appendAge(dst, now.Mono-c.began)
 	dst = appendBytes(dst, c.in)
 	dst = appendBytes(dst, unsent)
-	if c.phase == phaseSend {
-		dst = binary.AppendUvarint(dst, uint64(c.segment.Off))
-		dst = binary.AppendUvarint(dst, uint64(c.segment.Len))
+	if state == stateIdle {
+		return dst
 	}
-	if r := c.record; r != nil && r.obs != nil {
-		for _, p := range [][]byte{r.Method, r.Target, r.Referer, r.Agent, r.ID} {
-			dst = appendBytes(dst, p)
-		}
-		dst = append(dst, r.Minor)
-		dst = binary.AppendUvarint(dst, uint64(r.Status))
-		dst = binary.AppendUvarint(dst, uint64(r.Bytes))
-		dst = appendAge(dst, now.Mono-r.Began)
-		dst = appendAge(dst, now.Mono-r.Headed)
-	}
-	if c.long != nil {
-		dst = appendBytes(dst, c.long.line)
-		dst = binary.AppendUvarint(dst, uint64(c.long.size))
-	}
-	return dst
+	x := c.x
+	dst = appendSegment(dst, c.segment.Off, c.segment.Len)
+	dst = appendBytes(dst, x.Head)
+	dst = appendBytes(dst, x.ID)
+	dst = append(dst, byte(x.Closing))
+	dst = binary.AppendUvarint(dst, uint64(x.Status))
+	dst = binary.AppendUvarint(dst, uint64(x.Size))
+	dst = binary.AppendUvarint(dst, uint64(x.Bytes))
+	return appendAge(dst, now.Mono-x.Headed)
 }
 
-func (c *Conn) stateFlags() (flags byte) {
-	if c.phase == phaseSend {
-		flags |= stateSending
-	}
-	if c.closing {
-		flags |= stateClosing
-	}
-	if c.linger {
-		flags |= stateLinger
-	}
-	if c.record != nil && c.record.obs != nil {
-		flags |= stateWatched
-	}
-	if c.long != nil {
-		flags |= stateLong
-	}
-	return flags
-}
-
-// Leave ends a connection that goes on elsewhere: nothing is said of it.
-func (c *Conn) Leave() {
-	c.release()
-	c.in, c.phase = nil, phaseClosed
+func appendSegment(dst []byte, off, left int64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(off)), uint64(left))
 }
 
 // errState says that bytes are no state of a connection.
@@ -107,43 +81,45 @@ var errState = errors.New("malformed state of a connection")
 // nil if there is none. unsent are the bytes to be sent before anything else.
 func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, unsent []byte, err error) {
 	s := thawing{rest: state}
-	version, flags := s.byte(), s.byte()
+	version, kind := s.byte(), s.byte()
 	c = New(cfg, obs, now)
 	c.since = now.Mono - s.age()
 	c.began = now.Mono - s.age()
 	c.in = s.bytes()
 	unsent = s.bytes()
 	c.unsent = len(unsent) > 0
-	c.closing, c.linger = flags&stateClosing != 0, flags&stateLinger != 0
-	sending := flags&stateSending != 0
 	switch {
-	case sending:
+	case kind == stateSending:
 		c.phase = phaseSend
 		c.segment = Segment{File: file, Off: s.int(), Len: s.int()}
-	case flags&stateEnding != 0:
+		s.exchange(&c, now)
+		s.bad = s.bad || c.segment.Len == 0
+	case kind == stateEnding:
 		c.phase = phaseLinger
 	case len(c.in) > 0:
 		c.phase = phaseHead
 	}
-	if flags&stateWatched != 0 {
-		r := Record{
-			Method: s.bytes(), Target: s.bytes(), Referer: s.bytes(), Agent: s.bytes(), ID: s.bytes(), Minor: s.byte(),
-			Status: proto.Status(s.int()), Bytes: s.int(), Began: now.Mono - s.age(), Headed: now.Mono - s.age(),
-		}
-		if c.record != nil {
-			c.record.Record = r
-		}
-	}
-	if c.record != nil {
-		c.record.silent = sending && flags&stateWatched == 0
-	}
-	if flags&stateLong != 0 {
-		c.long = &long{line: s.bytes(), size: s.int()}
-	}
-	if s.bad || len(s.rest) > 0 || version != stateVersion || flags >= stateEnding<<1 || sending != (file != nil) || sending && c.segment.Len == 0 {
+	if s.bad || len(s.rest) > 0 || version != stateVersion || kind >= numStates || (kind == stateSending) != (file != nil) {
 		return Conn{}, nil, errState
 	}
 	return c, unsent, nil
+}
+
+// exchange reads the one under way. Its head is parsed anew; if it has none, a
+// worker that died began it, and nothing else is known of it either.
+func (s *thawing) exchange(c *Conn, now Now) {
+	head := s.bytes()
+	if len(head) > 0 && (c.parser.Parse(head) != proto.Complete || c.parser.Len() != len(head)) {
+		s.fail()
+		return
+	}
+	c.open(head)
+	x := c.x
+	x.ID = append(x.ID, s.bytes()...)
+	x.Closing, x.Status, x.Source = Closing(s.byte()), proto.Status(s.int()), SourceFile
+	x.Size, x.Bytes = s.int(), s.int()
+	x.Headed = now.Mono - s.age()
+	s.bad = s.bad || x.Closing >= numClosings || (x.Status == 0) != (len(head) == 0)
 }
 
 func appendAge(dst []byte, age time.Duration) []byte {

@@ -3,9 +3,12 @@ package conn
 import (
 	"bytes"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"phalanx/internal/proto"
 )
 
 // move freezes the driver's connection and goes on with a new one, whose
@@ -83,6 +86,33 @@ func TestMoveDownload(t *testing.T) {
 	}
 }
 
+// The worker that takes a download over knows its request whether or not the
+// one before had an observer, and how the connection goes on.
+func TestMoveKeepsExchange(t *testing.T) {
+	cfg := newConfig()
+	made := 0
+	cfg.ID = func(dst []byte) []byte {
+		made++
+		return append(dst, "made"...)
+	}
+	obs := &observer{}
+	d := newDriver(t, cfg, nil)
+	d.in = append(d.in, get("/big?x", "Connection: close", "User-Agent: agent")...)
+	d.conn.Receive(d.in, d.now)
+	d.once()
+	d.move(cfg, obs)
+	if x := d.conn.x; string(x.Line()) != "GET /big?x" || string(x.Value(proto.FieldUserAgent)) != "agent" || x.Size != int64(len(bigData)) {
+		t.Errorf("%+v", x)
+	}
+	if d.pump() || d.step != Close {
+		t.Errorf("it ends with step %d", d.step)
+	}
+	want := []record{{"GET", "/big?x", 200, int64(len(bigData)), 1000 * time.Hour, ""}}
+	if !reflect.DeepEqual(obs.records, want) || obs.ids[0] != "made" || made != 1 {
+		t.Errorf("%+v with the ids %q, %d made", obs.records, obs.ids, made)
+	}
+}
+
 // Deadlines move with the connection.
 func TestMoveKeepsAge(t *testing.T) {
 	cfg := newConfig()
@@ -121,7 +151,7 @@ func TestMovable(t *testing.T) {
 	if d.step != Send || d.conn.Movable() {
 		t.Error("several ranges are moved")
 	}
-	d.conn.Abort("")
+	d.conn.Abort(errGone)
 }
 
 func TestThawRefuses(t *testing.T) {
@@ -176,7 +206,7 @@ func FuzzThaw(f *testing.F) {
 		if d.pump() && len(more) > 0 && len(more) < 1<<16 {
 			d.receive(strings.Clone(more))
 		}
-		d.conn.Abort("")
+		d.conn.Abort(errGone)
 	})
 }
 
@@ -185,9 +215,9 @@ func TestMoveLargestFile(t *testing.T) {
 	const largest = math.MaxInt64
 	cfg := newConfig()
 	d := newDriver(t, cfg, nil)
-	d.conn.phase = phaseSend
-	d.conn.segment = Segment{File: cfg.Site.(*fakeSite).files["/a"], Off: largest - 5, Len: 5}
-	d.conn.long = &long{size: largest}
+	d.conn.Receive([]byte(get("/a")), d.now)
+	d.once()
+	d.conn.segment.Off, d.conn.segment.Len, d.conn.x.Size = largest-5, 5, largest
 	d.move(cfg, nil)
 	if s := d.conn.Segment(); s.Off != largest-5 || s.Len != 5 || d.conn.View().Size != largest {
 		t.Errorf("%+v %+v", s, d.conn.View())

@@ -1,7 +1,5 @@
 package conn
 
-import "encoding/binary"
-
 // Mark is what a connection does after the bytes that Next appended last: what
 // has to be known of it to go on if its process dies. With the bytes that were
 // received and those that the socket has not taken it makes a state, see
@@ -20,9 +18,9 @@ func (c *Conn) Mark() Mark {
 	switch c.phase {
 	case phaseIdle, phaseHead:
 	case phaseSend:
-		m.Flags = c.stateFlags() & (stateClosing | stateLinger)
+		m.Flags = uint8(c.x.Closing)
 		m.Next = c.segment
-		m.Fixed = c.parts != nil
+		m.Fixed = c.x.parts != nil
 	case phaseBody, phaseLate, phaseStream:
 		m.Fixed = true
 	default:
@@ -33,29 +31,29 @@ func (c *Conn) Mark() Mark {
 
 // EndsAfter reports whether a connection with the flags of a Mark ends when the
 // segment has been sent.
-func EndsAfter(flags uint8) bool { return flags&stateClosing != 0 }
+func EndsAfter(flags uint8) bool { return Closing(flags) != Persistent }
 
 // AppendState appends the state (see [Thaw]) of a connection of which only its
 // last Mark is left. held are the bytes that are to be answered, unsent those
 // that are to be sent first, off and rest the part of the file that follows.
 func AppendState(dst, held, unsent []byte, flags uint8, ending bool, off, rest int64) []byte {
-	flags &= stateClosing | stateLinger
+	state := byte(stateIdle)
 	switch {
 	case ending:
-		flags, held, rest = stateEnding, nil, 0
+		state, held = stateEnding, nil
 	case rest > 0:
-		flags |= stateSending
+		state = stateSending
 	}
-	dst = append(dst, stateVersion, flags)
+	dst = append(dst, stateVersion, state)
 	dst = appendAge(dst, 0)
 	dst = appendAge(dst, 0)
 	dst = appendBytes(dst, held)
 	dst = appendBytes(dst, unsent)
-	if rest > 0 {
-		dst = binary.AppendUvarint(dst, uint64(off))
-		dst = binary.AppendUvarint(dst, uint64(rest))
+	if state != stateSending {
+		return dst
 	}
-	return dst
+	dst = appendSegment(dst, off, rest)
+	return append(dst, 0, 0, flags, 0, 0, 0, 0) // of the exchange nothing else is known
 }
 
 // Rest is how many received bytes have not been used.

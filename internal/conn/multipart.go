@@ -15,9 +15,9 @@ type multipart struct {
 
 // manyRanges answers with several parts of the file. Their heads are made
 // one by one as they are due; their length is known now.
-func (c *Conn) manyRanges(out []byte, r *proto.Request, e *proto.Entity, ranges []proto.Range, now Now) []byte {
+func (c *Conn) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
 	m := &multipart{
-		ranges:   append([]proto.Range(nil), ranges...),
+		ranges:   c.x.Ranges,
 		boundary: boundary(now, e),
 	}
 	var space [512]byte
@@ -25,22 +25,20 @@ func (c *Conn) manyRanges(out []byte, r *proto.Request, e *proto.Entity, ranges 
 	for _, part := range m.ranges {
 		length += int64(len(m.appendPart(space[:0], c.segment.File, part))) + part.Len
 	}
-	out = c.startFile(out, r, proto.StatusPartialContent, now)
-	c.explain("Content-Type:", "several ranges travel as parts; the boundary is another one each time (RFC 9110 §14.6)")
-	c.explain("Content-Length:", "the ranges, and what stands between them")
+	out = c.startFile(out, proto.StatusPartialContent, now)
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", "multipart/byteranges; boundary="+m.boundary)
 	out = proto.AppendInt(out, "Content-Length: ", length)
-	c.parts = m
+	c.x.parts = m
 	return c.end(out)
 }
 
 // nextPart appends the head of the next part and makes it the segment, or
 // appends what ends the last one.
 func (c *Conn) nextPart(out []byte) []byte {
-	m := c.parts
+	m := c.x.parts
 	if len(m.ranges) == 0 {
-		c.parts = nil
+		c.x.parts = nil
 		return m.appendEnd(out)
 	}
 	part := m.ranges[0]

@@ -62,9 +62,9 @@ func TestRecordsOfWhatEndsEarly(t *testing.T) {
 		end  func(d *driver)
 		want []record
 	}{
-		{"idle", func(d *driver) { d.conn.Abort("gone") }, nil},
-		{"half a head", func(d *driver) { d.receive("GET"); d.conn.Abort("gone") }, nil},
-		{"half a reply", func(d *driver) { startBig(d); d.once(); d.conn.Abort("gone"); d.conn.Abort("again") },
+		{"idle", func(d *driver) { d.conn.Abort(errGone) }, nil},
+		{"half a head", func(d *driver) { d.receive("GET"); d.conn.Abort(errGone) }, nil},
+		{"half a reply", func(d *driver) { startBig(d); d.once(); d.conn.Abort(errGone); d.conn.Abort(errGone) },
 			[]record{{"GET", "/big", 200, 40 << 10, 0, "gone"}}},
 		{"no bytes taken", func(d *driver) { startBig(d); d.at(time.Hour).conn.Expire(d.now) },
 			[]record{{"GET", "/big", 200, 0, 0, "the client took no bytes for too long"}}},

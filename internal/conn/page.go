@@ -7,30 +7,27 @@ import (
 )
 
 // fail answers with an error: the site's own page for it, or ours.
-func (c *Conn) fail(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
+func (c *Conn) fail(out []byte, s proto.Status, now Now) []byte {
 	if s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
 		if f, ok := c.cfg.Site.Page(s); ok {
-			return c.sitePage(out, r, s, f, now)
+			return c.sitePage(out, s, f, now)
 		}
 	}
-	return c.page(out, r, s, nil, now)
+	return c.page(out, s, nil, now)
 }
 
 // sitePage answers with the site's own page for an error.
-func (c *Conn) sitePage(out []byte, r *proto.Request, s proto.Status, f File, now Now) []byte {
+func (c *Conn) sitePage(out []byte, s proto.Status, f File, now Now) []byte {
 	c.drop()
 	c.segment.File = f
-	out = c.start(out, r, s, now)
-	if c.cfg.Explain != nil {
-		c.explainPage(s, false, "the size of the site's own page for this error")
-	}
+	out = c.start(out, s, SourceSitePage, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	if s == proto.StatusServiceUnavailable {
 		out = append(out, retryAfter...)
 	}
 	out = proto.AppendField(out, "Content-Type", f.ContentType())
 	out = proto.AppendInt(out, "Content-Length: ", f.Size())
-	if r.Method != proto.MethodHead {
+	if c.x.Request.Method != proto.MethodHead {
 		c.segment.Len = f.Size()
 	}
 	return c.end(out)
@@ -40,12 +37,8 @@ const retryAfter = "Retry-After: 1\r\n"
 
 // page answers with a small page of our own: an error, or a redirection to
 // the location.
-func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byte, now Now) []byte {
-	out = c.start(out, r, s, now)
-	if c.cfg.Explain != nil {
-		c.explainPage(s, c.segment.File != nil, "the size of the small page that this server makes")
-		c.cfg.Explain("Content-Type:", "the small page that this server makes is HTML")
-	}
+func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte {
+	out = c.start(out, s, SourcePage, now)
 	if f := c.segment.File; f != nil {
 		// The file is there, it is only not what was asked for: Last-Modified
 		// is about it (RFC 9110 §8.8.2).
@@ -69,19 +62,11 @@ func (c *Conn) page(out []byte, r *proto.Request, s proto.Status, location []byt
 	body := appendPage(space[:0], s)
 	out = append(out, "Content-Type: text/html; charset=utf-8\r\n"...)
 	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
-	if r.Method != proto.MethodHead {
+	if c.x.Request.Method != proto.MethodHead {
 		out = append(out, body...)
-		c.count(len(body))
+		c.x.Bytes += int64(len(body))
 	}
 	return out
-}
-
-// drop closes the file of a reply that turns out to go without it.
-func (c *Conn) drop() {
-	if c.segment.File != nil {
-		c.segment.File.Close()
-		c.segment = Segment{}
-	}
 }
 
 func appendPage(dst []byte, s proto.Status) []byte {

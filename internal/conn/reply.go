@@ -6,76 +6,61 @@ import (
 	"phalanx/internal/proto"
 )
 
-// readsBody reports whether a request by the method is answered only after
-// its body was read away. The others are refused at once.
-func readsBody(m proto.Method) bool {
+// ReadsBody reports whether a request by the method is answered only after
+// its body was read away. The others are refused at once: their response is an
+// error whatever the body says.
+func ReadsBody(m proto.Method) bool {
 	return m == proto.MethodGet || m == proto.MethodHead || m == proto.MethodOptions
 }
 
 // answer appends the reply to a complete request.
-func (c *Conn) answer(out, head []byte, now Now) []byte {
-	r := c.parser.Request()
-	c.decide(r, now)
-	c.note(r, head, now)
-	switch r.Method {
+func (c *Conn) answer(out []byte, now Now) []byte {
+	x := c.x
+	x.Headed = now.Mono
+	c.persist(now)
+	switch x.Request.Method {
 	case proto.MethodGet, proto.MethodHead:
-		out = c.get(out, head, r, now)
-		c.keep(r, head)
+		out = c.get(out, now)
+		x.Size = c.Left()
 		return out
 	case proto.MethodOptions:
-		out = c.start(out, r, proto.StatusNoContent, now)
+		out = c.start(out, proto.StatusNoContent, SourceNone, now)
 		out = proto.AppendField(out, "Allow", proto.Allow)
-		c.explain("Allow:", "the methods that are served, for every target the same")
-		if c.cfg.CORS && r.Has(proto.FieldOrigin) {
-			c.explain("Access-Control-Allow-Methods:", preflight)
-			c.explain("Access-Control-Allow-Headers:", preflight)
-			c.explain("Access-Control-Max-Age:", preflight)
+		if c.cfg.CORS && x.Request.Has(proto.FieldOrigin) {
 			out = append(out, preflightFields...)
 		}
 		return c.end(out)
 	case proto.MethodUnknown:
-		return c.fail(out, r, proto.StatusNotImplemented, now)
+		return c.fail(out, proto.StatusNotImplemented, now)
 	}
-	return c.fail(out, r, proto.StatusMethodNotAllowed, now)
+	return c.fail(out, proto.StatusMethodNotAllowed, now)
 }
 
-// decide says whether this reply is the connection's last. While draining,
+// persist says whether this reply is the connection's last. While draining,
 // requests that were already received are answered first, but not those of a
 // client that never stops to pipeline.
-func (c *Conn) decide(r *proto.Request, now Now) {
-	if c.draining && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout) && r.KeepAlive() {
+func (c *Conn) persist(now Now) {
+	x, keep := c.x, c.x.Request.KeepAlive()
+	switch {
+	case x.Closing != Persistent:
+	case c.draining && keep && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout):
 		// The client does not know yet; its next request may be on its way.
-		c.closing, c.linger = true, true
-		c.explain("Connection:", "the worker drains")
-	}
-	if !r.KeepAlive() || c.cfg.Single {
-		c.closing = true
-		c.explain("Connection:", c.whyClosing(r))
+		x.Closing = ClosingDrain
+	case c.cfg.Single:
+		x.Closing = ClosingSingle
+	case !keep:
+		x.Closing = ClosingClient
 	}
 }
 
-// note keeps what the log will say of the request.
-func (c *Conn) note(r *proto.Request, head []byte, now Now) {
-	if c.record == nil {
+// identify finds the id of the request: the client's, or one that is made.
+func (c *Conn) identify() {
+	x := c.x
+	if id := x.Value(proto.FieldRequestID); validID(id) {
+		x.ID = append(x.ID, id...)
 		return
 	}
-	w := c.record
-	if w.Headed = now.Mono; head == nil {
-		return
-	}
-	if w.obs != nil {
-		w.Method = append(w.Method, r.MethodName.In(head)...)
-		w.Target = append(w.Target, r.Target.In(head)...)
-		w.Minor = r.Minor
-		w.Referer = append(w.Referer, r.Value(head, proto.FieldReferer)...)
-		w.Agent = append(w.Agent, r.Value(head, proto.FieldUserAgent)...)
-	}
-	if c.cfg.ID == nil {
-		return
-	}
-	if id := r.Value(head, proto.FieldRequestID); validID(id) {
-		w.ID = append(w.ID, id...)
-	}
+	x.ID = c.cfg.ID(x.ID)
 }
 
 // maxID is the length of the longest request id that is taken from a client, in
@@ -97,35 +82,32 @@ func validID(id []byte) bool {
 }
 
 // get answers GET and HEAD.
-func (c *Conn) get(out, head []byte, r *proto.Request, now Now) []byte {
-	path := r.Path.In(head)
-	codings := proto.AcceptCodings(r, head)
-	if c.cfg.Explain != nil {
-		c.explainCodings(r, codings)
-	}
-	f, status := c.cfg.Site.Open(path, codings)
+func (c *Conn) get(out []byte, now Now) []byte {
+	x := c.x
+	x.Codings = proto.AcceptCodings(&x.Request, x.Head)
+	f, status := c.cfg.Site.Open(x.Request.Path.In(x.Head), x.Codings)
 	switch status {
 	case proto.StatusOK:
 		c.segment.File = f
-		return c.file(out, head, r, now)
+		return c.file(out, now)
 	case proto.StatusMovedPermanently:
-		return c.redirect(out, head, r, now)
+		return c.redirect(out, now)
 	case proto.StatusForbidden:
 		if c.cfg.List {
-			return c.list(out, head, r, now)
+			return c.list(out, now)
 		}
 	}
-	return c.fail(out, r, status, now)
+	return c.fail(out, status, now)
 }
 
 // redirect sends the client to the directory's own URI, on this host and
 // with its query.
-func (c *Conn) redirect(out, head []byte, r *proto.Request, now Now) []byte {
+func (c *Conn) redirect(out []byte, now Now) []byte {
+	r, head := &c.x.Request, c.x.Head
 	location := append([]byte("/"), bytes.TrimLeft(r.Path.In(head), "/")...)
 	location = append(location, '/')
 	location = append(location, r.Query.In(head)...)
-	c.explain("Location:", "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)")
-	return c.page(out, r, proto.StatusMovedPermanently, appendURI(nil, location), now)
+	return c.page(out, proto.StatusMovedPermanently, appendURI(nil, location), now)
 }
 
 // appendURI appends p, in which bytes that no URI may hold are encoded. A
@@ -145,47 +127,35 @@ func appendURI(dst, p []byte) []byte {
 
 // refuse answers a request that cannot be understood or read to its end, and
 // gives up the connection: where the next request begins is not known.
-func (c *Conn) refuse(out, head []byte, f proto.Fault, now Now) []byte {
-	r := c.parser.Request()
-	c.closing, c.linger, c.in = true, true, nil
-	if c.cfg.Explain != nil {
-		c.cfg.Explain("refused", f.Reason+" ("+f.Rule+")")
-		c.cfg.Explain("Connection:", "where the next request would begin is not known")
-	}
-	c.note(r, head, now)
-	if c.record != nil {
-		c.record.Reason = f.Reason
-	}
-	return c.fail(out, r, f.Status, now)
+func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
+	c.in = nil
+	c.x.Closing, c.x.Fault, c.x.Headed = ClosingFault, f, now.Mono
+	return c.fail(out, f.Status, now)
 }
 
-// start appends the status line and the fields of every reply.
-func (c *Conn) start(out []byte, r *proto.Request, s proto.Status, now Now) []byte {
-	if c.cfg.Tally != nil {
-		c.cfg.Tally.Begun(s)
-	}
-	if c.cfg.Explain != nil {
-		c.explainStart(r, s)
-	}
+// start appends the status line and the fields of every reply. All that is
+// decided has been by now.
+func (c *Conn) start(out []byte, s proto.Status, from Source, now Now) []byte {
+	x := c.x
+	x.Status, x.Source = s, from
 	c.phase, c.since = phaseSend, now.Mono
+	if c.cfg.ID != nil {
+		c.identify()
+	}
+	if c.obs != nil {
+		x.File = c.segment.File
+		c.obs.Decided(x)
+		x.File = nil
+	}
 	out = proto.AppendStatusLine(out, s)
 	out = append(out, now.Second.common...)
-	if w := c.record; w != nil {
-		w.Status = s
-		if w.obs != nil {
-			w.obs.Begun()
-		}
-		if c.cfg.ID != nil {
-			if len(w.ID) == 0 {
-				w.ID = c.cfg.ID(w.ID)
-			}
-			out = append(append(append(out, "X-Request-Id: "...), w.ID...), "\r\n"...)
-		}
+	if len(x.ID) > 0 {
+		out = append(append(append(out, "X-Request-Id: "...), x.ID...), "\r\n"...)
 	}
 	switch {
-	case c.closing:
+	case x.Closing != Persistent:
 		out = append(out, "Connection: close\r\n"...)
-	case r.Minor == 0:
+	case x.Request.Minor == 0:
 		out = append(out, "Connection: keep-alive\r\n"...)
 	}
 	return out

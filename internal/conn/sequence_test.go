@@ -275,7 +275,7 @@ func TestLargestFile(t *testing.T) {
 		if reply := string(out); !strings.HasPrefix(reply, "HTTP/1.1 "+tt.status+"\r\n") || !strings.Contains(reply, "\r\n"+tt.field+"\r\n") {
 			t.Errorf("%s:\n%s\nwant %s and %s", tt.name, reply, tt.status, tt.field)
 		}
-		c.Abort("")
+		c.Abort(errGone)
 	}
 }
 

@@ -7,23 +7,20 @@ import (
 )
 
 // list answers with the list of a directory, as JSON to those who prefer it.
-func (c *Conn) list(out, head []byte, r *proto.Request, now Now) []byte {
+func (c *Conn) list(out []byte, now Now) []byte {
+	r, head := &c.x.Request, c.x.Head
 	query := r.Query.In(head)
 	json := bytes.Contains(query, []byte("format=json")) ||
 		proto.Accepts(r, head, "application", "json") > proto.Accepts(r, head, "text", "html")
 	stream, status := c.cfg.Site.List(r.Path.In(head), query, json)
 	if status != proto.StatusOK {
-		return c.fail(out, r, status, now)
+		return c.fail(out, status, now)
 	}
 	chunked := r.Minor >= 1
-	if !chunked {
-		c.closing = true // its end is the only mark that HTTP/1.0 has
-		c.explain("Connection:", "HTTP/1.0 knows the end of a body without a length by nothing else")
+	if !chunked && c.x.Closing == Persistent {
+		c.x.Closing = ClosingLength
 	}
-	if c.cfg.Explain != nil {
-		c.explainList(json)
-	}
-	out = c.start(out, r, proto.StatusOK, now)
+	out = c.start(out, proto.StatusOK, SourceListing, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	out = append(out, "Cache-Control: no-cache\r\nVary: Accept\r\n"...)
 	out = proto.AppendField(out, "Content-Type", stream.ContentType())
@@ -35,7 +32,7 @@ func (c *Conn) list(out, head []byte, r *proto.Request, now Now) []byte {
 		stream.Close()
 		return out
 	}
-	c.phase, c.long = phaseStream, &long{stream: stream}
+	c.phase, c.x.stream = phaseStream, stream
 	return out
 }
 
@@ -44,15 +41,15 @@ func (c *Conn) list(out, head []byte, r *proto.Request, now Now) []byte {
 func (c *Conn) nextChunk(out []byte, now Now) []byte {
 	const digits = "0123456789abcdef"
 	const size = "00000000\r\n"
-	chunked := c.parser.Request().Minor >= 1
+	chunked := c.x.Request.Minor >= 1
 	mark := len(out)
 	if chunked {
 		out = append(out, size...)
 	}
 	from := len(out)
-	out, done := c.long.stream.Append(out)
+	out, done := c.x.stream.Append(out)
 	n := len(out) - from
-	c.count(n)
+	c.x.Bytes += int64(n)
 	switch {
 	case chunked && n == 0:
 		out = out[:mark]

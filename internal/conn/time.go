@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -164,25 +165,27 @@ func (c *Conn) Unsent(n int, now Now) {
 // kernel earlier.
 func (c *Conn) Progress(now Now) { c.since = now.Mono }
 
+// ErrSlow is the cause of a response's end when SendTimeout has passed.
+var ErrSlow = errors.New("the client took no bytes for too long")
+
 // Expire tells the connection that the time is now. If its deadline has
-// passed, the next call of Next says how it ends.
-func (c *Conn) Expire(now Now) {
+// passed, the next call of Next says how it ends; Expire returns what the
+// deadline was about, and TimerNone if it has not.
+func (c *Conn) Expire(now Now) Timer {
 	if now.Mono < c.Deadline() {
-		return
+		return TimerNone
 	}
 	timer := c.Timer()
-	if c.cfg.Tally != nil && (timer == TimerHead || timer == TimerSend) {
-		c.cfg.Tally.TimedOut()
-	}
 	switch timer {
 	case TimerIdle, TimerGrace, TimerLinger:
 		c.phase = phaseClosed
 	case TimerHead:
 		c.phase = phaseLate
 	case TimerSend:
-		c.Abort("the client took no bytes for too long")
+		c.Abort(ErrSlow)
 		c.phase = phaseReset
 	}
+	return timer
 }
 
 // Drain tells the connection that its worker is about to leave: it gets a

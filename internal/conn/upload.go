@@ -5,7 +5,6 @@ import "phalanx/internal/proto"
 // upload is a request body that is being read away. The bodies of requests
 // for files are rare, and a connection is small without.
 type upload struct {
-	head []byte // of the request
 	body proto.Discarder
 	left int64 // of a body with Content-Length
 }
@@ -17,12 +16,12 @@ var (
 
 // discard reads the request's body away and answers when it is complete.
 func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
-	u := c.upload
-	if c.parser.Request().Chunked {
+	u := c.x.upload
+	if c.x.Request.Chunked {
 		n, done, fault := u.body.Discard(c.in)
 		c.in = c.in[n:]
 		if fault.Status != 0 {
-			return c.refuse(out, u.head, fault, now), false
+			return c.refuse(out, fault, now), false
 		}
 		if !done {
 			return out, true
@@ -34,15 +33,6 @@ func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 			return out, true
 		}
 	}
-	c.upload = nil
-	return c.answer(out, u.head, now), false
-}
-
-// uploadHead is the head of the request that was not complete in time, if that
-// came to its end.
-func (c *Conn) uploadHead() []byte {
-	if c.upload == nil {
-		return nil
-	}
-	return c.upload.head
+	c.x.upload = nil
+	return c.answer(out, now), false
 }

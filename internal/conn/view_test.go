@@ -6,65 +6,65 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"phalanx/internal/proto"
 )
 
-// tally writes down what it is told.
-type tally struct{ told []string }
-
-func (y *tally) note(format string, args ...any) {
-	y.told = append(y.told, fmt.Sprintf(format, args...))
-}
-func (y *tally) Received(line []byte, _ time.Duration) { y.note("%s", line) }
-func (y *tally) Begun(s proto.Status)                  { y.note("%d", s) }
-func (y *tally) Done(began time.Duration)              { y.note("done since %v", began) }
-func (y *tally) Cut()                                  { y.note("cut") }
-func (y *tally) TimedOut()                             { y.note("timed out") }
-func (y *tally) check(t *testing.T, want ...string) {
-	t.Helper()
-	if !reflect.DeepEqual(y.told, want) {
-		t.Errorf("told %q, want %q", y.told, want)
+// Each exchange is told when its head is complete, when it is decided, and when
+// it has ended: once each.
+func TestObserver(t *testing.T) {
+	cfg, o := newConfig(), &observer{}
+	check := func(want ...string) {
+		t.Helper()
+		if !reflect.DeepEqual(o.told, want) {
+			t.Errorf("told %q, want %q", o.told, want)
+		}
+		o.told = nil
 	}
-	y.told = nil
-}
-
-// Each request is counted when its reply is begun, once, and either done or cut.
-func TestTally(t *testing.T) {
-	cfg, y := newConfig(), &tally{}
-	cfg.Tally = y
-	d := newDriver(t, cfg, nil)
+	d := newDriver(t, cfg, o)
 	d.at(time.Second).receive(get("/a?q")[:9])
 	d.at(2 * time.Second).receive(get("/a?q")[9:] + request("HEAD", "/"))
-	y.check(t, "GET /a?q", "200", "done since 1s", "HEAD /", "200", "done since 2s")
+	check("GET /a?q", "200", "whole, since 1s", "HEAD /", "200", "whole, since 2s")
 	d.at(3 * time.Second).receive(get("/big"))
-	y.check(t, "GET /big", "200", "done since 3s")
+	check("GET /big", "200", "whole, since 3s")
 	d.conn.Receive([]byte(get("/big")), d.now)
 	d.once()
-	d.conn.Abort("gone")
-	y.check(t, "GET /big", "200", "cut")
-	d.conn.Abort("gone already")
-	y.check(t)
+	d.conn.Abort(errGone)
+	check("GET /big", "200", "truncated")
+	d.conn.Abort(errGone)
+	check()
 
-	d = newDriver(t, cfg, nil)
+	d = newDriver(t, cfg, o)
 	d.receive("BAD\r\n\r\n")
-	y.check(t, "400", "done since 0s")
+	check("400", "whole, since 0s")
+}
 
-	d = newDriver(t, cfg, nil)
-	d.receive("GET / HT")
-	d.at(HeadTimeout).conn.Expire(d.now)
-	d.pump()
-	y.check(t, "timed out", "408", "done since 0s")
-
-	d = newDriver(t, cfg, nil)
-	d.conn.Receive([]byte(get("/big")), d.now)
-	d.once()
-	d.at(HeadTimeout + SendTimeout).conn.Expire(d.now)
-	y.check(t, "GET /big", "200", "timed out", "cut")
-
-	d = newDriver(t, cfg, nil)
-	d.at(d.now.Mono + cfg.KeepAlive).conn.Expire(d.now)
-	y.check(t) // nobody was slow
+// Expire says what was waited for too long.
+func TestExpireSaysWhat(t *testing.T) {
+	cfg, o := newConfig(), &observer{}
+	for _, tt := range []struct {
+		start string
+		after time.Duration
+		want  Timer
+		told  []string
+	}{
+		{"", cfg.KeepAlive, TimerIdle, nil},
+		{"", cfg.KeepAlive - 1, TimerNone, nil},
+		{"GET / HT", HeadTimeout, TimerHead, []string{"408", "whole, since 0s"}},
+		{get("/big"), SendTimeout, TimerSend, []string{"GET /big", "200", "truncated"}},
+	} {
+		o.told = nil
+		d := newDriver(t, cfg, o)
+		if tt.start != "" {
+			d.conn.Receive([]byte(tt.start), d.now)
+		}
+		d.once()
+		if got := d.at(d.now.Mono + tt.after).conn.Expire(d.now); got != tt.want {
+			t.Errorf("%.10q, after %v: %d, want %d", tt.start, tt.after, got, tt.want)
+		}
+		d.pump()
+		if !reflect.DeepEqual(o.told, tt.told) {
+			t.Errorf("%.10q, after %v: told %q, want %q", tt.start, tt.after, o.told, tt.told)
+		}
+	}
 }
 
 // A client's id is taken if it can stand in a head and in a log, and another is

@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,35 +52,31 @@ func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, er
 	if err != nil {
 		return Report{}, err
 	}
-	x := &exchange{root: root}
-	root.Trace(x.finding)
+	s := &server{cfg: &cfg, root: root}
+	root.Trace(s.finding)
 	defer root.Trace(nil)
 	clock := root.Now
 	root.Now = func() time.Time { return now }
 	defer func() { root.Now = clock }()
-	cfg.Explain = x.heard.say
-	x.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
-	x.conn = conn.New(&cfg, nil, x.now)
-	defer x.conn.Abort("")
-	step := x.give(head)
+	s.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
+	s.conn = conn.New(&cfg, s, s.now)
+	defer s.conn.Leave()
+	step := s.give(head)
 	for _, piece := range body(head) {
-		if step != conn.Read || x.head != nil {
+		if step != conn.Read || s.head != nil {
 			break
 		}
-		step = x.give(piece)
+		step = s.give(piece)
 	}
-	if x.head == nil {
+	if s.head == nil {
 		return Report{}, errors.New("the request has no end that a server could see")
 	}
 	report := Report{
-		Request: r.lines(), Notes: r.Notes, Interim: x.interim, Head: x.head, Lines: x.heard.lines(x.head),
-		Body: x.parts(r.Method), Bytes: x.made, Steps: x.heard.steps, Ends: "It ends with this reply.",
+		Request: r.lines(), Notes: r.Notes, Interim: s.interim, Status: s.status, Head: s.head, Lines: s.lines(),
+		Body: s.parts(r.Method), Bytes: s.made, Steps: s.steps, Ends: "It ends with this reply.",
 	}
-	for _, s := range x.segments {
-		report.Bytes += s.Len
-	}
-	if code, err := strconv.Atoi(string(x.head[len("HTTP/1.1 "):][:3])); err == nil {
-		report.Status = proto.Status(code)
+	for _, part := range s.segments {
+		report.Bytes += part.Len
 	}
 	if step == conn.Read {
 		report.Ends = fmt.Sprintf("It stays open for the next request, for %v (--keepalive).", cfg.KeepAlive)
@@ -107,19 +102,49 @@ func body(head []byte) (pieces [][]byte) {
 	return pieces
 }
 
-// exchange is what serve is to a connection, without a socket and without
-// reading the files.
-type exchange struct {
+// server is what serve is to a connection, without a socket and without
+// reading the files; as its observer it puts into words what was decided.
+type server struct {
+	cfg      *conn.Config
 	root     *site.Root
 	conn     conn.Conn
 	now      conn.Now
-	heard    heard
-	pending  []byte // sent, and not yet known to be a head
+	found    []Step // by the root
+	kind     string // why the file is of its type
+	rule     string // which --cache rule fits it
+	inherent bool   // files of its type are compressed by their nature
+	steps    []Step
+	status   proto.Status
+	source   conn.Source
+	fields   map[string]string // why, by the field's name in lower case
+	pending  []byte            // sent, and not yet known to be a head
 	interim  string
 	head     []byte // nil until it has been sent
 	made     int64  // bytes of the body that are no part of a file
 	segments []segment
 }
+
+// Received is told of a head; all that it says is also known when it is decided.
+func (s *server) Received(*conn.Exchange) {}
+
+// Decided explains the response.
+func (s *server) Decided(x *conn.Exchange) {
+	s.status, s.source = x.Status, x.Source
+	s.requestSteps(x)
+	for _, step := range s.found {
+		s.say(step.What, step.Why)
+	}
+	switch {
+	case x.Source == conn.SourceListing:
+		s.say("listing", "the directory has no index and --list is given")
+	case x.File != nil && x.Source != conn.SourceSitePage:
+		s.fileSteps(x)
+	}
+	s.fields = s.fieldWhys(x)
+}
+
+// Ended is told of the end, which is reported as it was sent.
+func (s *server) Ended(*conn.Exchange) {}
 
 // segment is a part of a file.
 type segment struct {
@@ -128,138 +153,74 @@ type segment struct {
 }
 
 // give lets the connection receive, and goes on until it wants more.
-func (x *exchange) give(p []byte) conn.Step {
-	x.conn.Receive(p, x.now)
+func (s *server) give(p []byte) conn.Step {
+	s.conn.Receive(p, s.now)
 	for {
-		out, step := x.conn.Next(nil, x.now)
-		x.sent(out)
+		out, step := s.conn.Next(nil, s.now)
+		s.sent(out)
 		switch step {
 		case conn.Send:
-			s := x.conn.Segment()
-			x.segments = append(x.segments, segment{x.name(s.File), s.Off, s.Len})
-			x.conn.Sent(s.Len, x.now)
+			part := s.conn.Segment()
+			s.segments = append(s.segments, segment{s.name(part.File), part.Off, part.Len})
+			s.conn.Sent(part.Len, s.now)
 		case conn.Flush:
 		default:
-			x.conn.Hold()
+			s.conn.Hold()
 			return step
 		}
 	}
 }
 
 // sent takes what the connection sends: heads, and what it makes of a body.
-func (x *exchange) sent(p []byte) {
-	if x.head != nil {
-		x.made += int64(len(p))
+func (s *server) sent(p []byte) {
+	if s.head != nil {
+		s.made += int64(len(p))
 		return
 	}
-	x.pending = append(x.pending, p...)
-	for x.head == nil {
-		end := bytes.Index(x.pending, []byte("\r\n\r\n"))
+	s.pending = append(s.pending, p...)
+	for s.head == nil {
+		end := bytes.Index(s.pending, []byte("\r\n\r\n"))
 		if end < 0 {
 			return
 		}
-		head := x.pending[:end+len("\r\n\r\n")]
-		x.pending = x.pending[len(head):]
+		head := s.pending[:end+len("\r\n\r\n")]
+		s.pending = s.pending[len(head):]
 		if bytes.HasPrefix(head, []byte("HTTP/1.1 1")) {
-			x.interim = strings.TrimSpace(string(head))
+			s.interim = strings.TrimSpace(string(head))
 			continue
 		}
-		x.head, x.made = head, int64(len(x.pending))
+		s.head, s.made = head, int64(len(s.pending))
 	}
 }
 
 // name returns that of an open file as the kernel has it, beneath the root.
-func (x *exchange) name(f conn.File) string {
-	return x.root.RealName(f.Fd())
+func (s *server) name(f conn.File) string {
+	return s.root.RealName(f.Fd())
 }
 
 // parts says in words what the body is made of.
-func (x *exchange) parts(method string) (parts []string) {
-	for _, s := range x.segments {
-		parts = append(parts, fmt.Sprintf("%s of %q from offset %d", bytesOf(s.Len), s.Name, s.Off))
+func (s *server) parts(method string) (parts []string) {
+	for _, part := range s.segments {
+		parts = append(parts, fmt.Sprintf("%s of %q from offset %d", bytesOf(part.Len), part.Name, part.Off))
 	}
-	chunked := bytes.Contains(x.head, []byte("\r\nTransfer-Encoding: chunked\r\n"))
-	length := bytes.Contains(x.head, []byte("\r\nContent-Length: "))
 	switch {
-	case x.made > 0 && len(parts) > 0:
-		parts = append(parts, fmt.Sprintf("%d bytes before, between and after the parts", x.made))
-	case x.made > 0 && chunked:
-		parts = append(parts, fmt.Sprintf("%d bytes, the list of the directory in chunks", x.made))
-	case x.made > 0 && !length:
-		parts = append(parts, fmt.Sprintf("%d bytes, the list of the directory", x.made))
-	case x.made > 0:
-		parts = append(parts, fmt.Sprintf("%d bytes, the small page that this server makes", x.made))
+	case s.made > 0 && len(parts) > 0:
+		parts = append(parts, fmt.Sprintf("%d bytes before, between and after the parts", s.made))
+	case s.made > 0 && s.source == conn.SourceListing:
+		kind := "the list of the directory"
+		if bytes.Contains(s.head, []byte("\r\nTransfer-Encoding: chunked\r\n")) {
+			kind += " in chunks"
+		}
+		parts = append(parts, fmt.Sprintf("%d bytes, %s", s.made, kind))
+	case s.made > 0:
+		parts = append(parts, fmt.Sprintf("%d bytes, the small page that this server makes", s.made))
 	case len(parts) > 0:
 	case method == "HEAD":
 		parts = append(parts, "none: a reply to HEAD has none (RFC 9110 §9.3.2)")
-	case length || chunked:
-		parts = append(parts, "none: the file is empty")
-	default:
+	case s.status == proto.StatusNotModified || s.status == proto.StatusNoContent:
 		parts = append(parts, "none: a reply of this status has none (RFC 9110 §6.4.1)")
+	default:
+		parts = append(parts, "none: the file is empty")
 	}
 	return parts
-}
-
-// heard is what the connection and the root have said.
-type heard struct {
-	steps  []Step
-	fields map[string][]string // why, by the field's name in lower case, in order
-	status string
-}
-
-// say is what they say it to. What is said of a field is about one that a reply
-// may have; of what is said again only the first counts.
-func (h *heard) say(what, why string) {
-	if name, ok := strings.CutSuffix(what, ":"); ok {
-		if h.fields == nil {
-			h.fields = make(map[string][]string)
-		}
-		name = strings.ToLower(name)
-		h.fields[name] = append(h.fields[name], why)
-		return
-	}
-	if what == "status" {
-		h.status = why
-		return
-	}
-	for _, s := range h.steps {
-		if s == (Step{what, why}) {
-			return
-		}
-	}
-	h.steps = append(h.steps, Step{what, why})
-}
-
-// lines puts the rules beside the lines of the head. What was said last of a
-// field is what came of it; of a field with several lines, each has its own.
-func (h *heard) lines(head []byte) (lines []Line) {
-	count := make(map[string]int)
-	texts := strings.Split(strings.TrimSuffix(string(head), "\r\n\r\n"), "\r\n")
-	for _, text := range texts[1:] {
-		count[fieldName(text)]++
-	}
-	lines = append(lines, Line{texts[0], h.status})
-	for _, text := range texts[1:] {
-		name := fieldName(text)
-		whys := h.fields[name]
-		why := Unknown
-		if at := len(whys) - count[name]; at >= 0 && at < len(whys) {
-			why = whys[at]
-		}
-		count[name]--
-		lines = append(lines, Line{text, why})
-	}
-	return lines
-}
-
-func bytesOf(n int64) string {
-	if n == 1 {
-		return "1 byte"
-	}
-	return strconv.FormatInt(n, 10) + " bytes"
-}
-
-func fieldName(line string) string {
-	name, _, _ := strings.Cut(line, ":")
-	return strings.ToLower(name)
 }

@@ -55,9 +55,9 @@ func decideAll(head []byte) Status {
 		return StatusInternalServerError
 	}
 	status, _ := Precondition(r, head, example)
-	if applies, _ := RangeApplies(r, head, example); status == StatusOK && r.Has(FieldRange) && applies {
+	if status == StatusOK && r.Has(FieldRange) && RangeApplies(r, head, example) == RangeTaken {
 		var space [4]Range
-		if ranges, ignored := ParseRange(space[:0], r.Value(head, FieldRange), 100); ignored == "" && len(ranges) > 0 {
+		if ranges, outcome := ParseRange(space[:0], r.Value(head, FieldRange), 100); outcome == RangeTaken && len(ranges) > 0 {
 			status = StatusPartialContent
 		}
 	}

@@ -121,8 +121,8 @@ func FuzzRange(f *testing.F) {
 		if size < 0 {
 			return
 		}
-		ranges, ignored := ParseRange(nil, value, size)
-		if ignored != "" {
+		ranges, outcome := ParseRange(nil, value, size)
+		if outcome != RangeTaken {
 			return
 		}
 		if len(ranges) > MaxRanges || size == 0 {

@@ -127,36 +127,36 @@ func onlyDate(r *Request, head []byte, f Field, now int64) (unix int64, ok bool)
 // RangeApplies reports whether If-Range, if it is there, lets the Range
 // field be looked at (RFC 9110 §13.1.5): its tag must match by strong
 // comparison, or its date be exactly the modification time and that time old
-// enough to be a strong validator: a second before the reply (§8.8.2.2). If
-// not, why says what is wrong.
-func RangeApplies(r *Request, head []byte, v Validators) (ok bool, why string) {
+// enough to be a strong validator: a second before the reply (§8.8.2.2). It
+// returns RangeTaken, or what is wrong.
+func RangeApplies(r *Request, head []byte, v Validators) RangeOutcome {
 	if !r.Has(FieldIfRange) {
-		return true, ""
+		return RangeTaken
 	}
 	value := r.Value(head, FieldIfRange)
 	if tag, weak, rest, ok := cutETag(value); ok {
 		switch {
 		case weak:
-			return false, "If-Range has a weak tag"
+			return IfRangeWeak
 		case len(rest) > 0:
-			return false, "If-Range has more than one tag"
+			return IfRangeTags
 		case v.ETag == nil:
-			return false, "If-Range has a tag, and the file has none"
+			return IfRangeNoTag
 		case string(tag) != string(v.ETag):
-			return false, "If-Range has another tag than the file"
+			return IfRangeOtherTag
 		}
-		return true, ""
+		return RangeTaken
 	}
 	date, ok := ParseDate(value, v.Date)
 	switch {
 	case !ok:
-		return false, "If-Range is neither a tag nor a date"
+		return IfRangeMalformed
 	case v.Undated:
-		return false, "If-Range has a date, and the file has none"
+		return IfRangeNoDate
 	case date != v.Modified:
-		return false, "If-Range has another date than the file"
+		return IfRangeOtherDate
 	case v.Date <= v.Modified:
-		return false, "If-Range has the file's date, which is not a second old and so weak"
+		return IfRangeYoung
 	}
-	return true, ""
+	return RangeTaken
 }

@@ -16,22 +16,44 @@ func (r Range) End() int64 { return r.Off + r.Len }
 // server ignore Range, and CVE-2011-3192 was a server that did not.
 const MaxRanges = 64
 
+// RangeOutcome is what a Range field came to.
+type RangeOutcome uint8
+
+// The outcomes: the field is taken, or it is ignored and the whole
+// representation sent (RFC 9110 §14.2).
+const (
+	RangeTaken       RangeOutcome = iota // also: it is not there
+	RangeNotGet                          // the method is not GET
+	IfRangeWeak                          // If-Range has a weak tag
+	IfRangeTags                          // If-Range has more than one tag
+	IfRangeNoTag                         // If-Range has a tag, and the representation has none
+	IfRangeOtherTag                      // If-Range has another tag
+	IfRangeMalformed                     // If-Range is neither a tag nor a date
+	IfRangeNoDate                        // If-Range has a date, and the representation has none
+	IfRangeOtherDate                     // If-Range has another date
+	IfRangeYoung                         // If-Range has the right date, which is not a second old and so weak
+	RangeUnit                            // the unit is not bytes
+	RangeEmpty                           // the representation is empty and has no part
+	RangeTooMany                         // more than MaxRanges are asked for
+	RangeTooLong                         // the length of all parts together is no int64
+	RangeMalformed
+)
+
 // ParseRange reads the value of a Range field (RFC 9110 §14.2) for a
 // representation of size bytes and appends the satisfiable ranges to dst, in
 // the order of the request, clamped to the size. Ranges that overlap or touch
 // are joined: nobody gets more bytes than there are.
 //
-// ignored is why the field is to be ignored, if it is: an unknown unit, bad
-// syntax, too many ranges, an empty representation. (No range of that is
-// satisfiable, but a cache that asks for files slice by slice must be able to
-// learn that one is empty, which 416 does not let it; §14.2 leaves the choice.)
-// When ignored is empty and no range is returned, none was satisfiable: 416.
-func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, ignored string) {
+// An empty representation has its Range ignored: no range of it is satisfiable,
+// but a cache that asks for files slice by slice must be able to learn that one
+// is empty, which 416 does not let it (§14.2 leaves the choice). When the field
+// is taken and no range is returned, none was satisfiable: 416.
+func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, outcome RangeOutcome) {
 	if len(value) < 6 || !EqualFold(value[:6], "bytes=") {
-		return dst, "its unit is not bytes"
+		return dst, RangeUnit
 	}
 	if size == 0 {
-		return dst, "the file is empty and has no part"
+		return dst, RangeEmpty
 	}
 	list := value[6:]
 	specs := 0
@@ -41,23 +63,21 @@ func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, ignored 
 			continue // empty list elements are allowed (RFC 9110 §5.6.1.2)
 		}
 		if specs++; specs > MaxRanges {
-			return dst, "it asks for more than 64 ranges"
+			return dst, RangeTooMany
 		}
 		r, valid := parseSpec(spec, size)
 		if !valid {
-			return dst, malformedRange
+			return dst, RangeMalformed
 		}
 		if r.Len > 0 {
 			dst = append(dst, r)
 		}
 	}
 	if specs == 0 {
-		return dst, malformedRange
+		return dst, RangeMalformed
 	}
-	return coalesce(dst), ""
+	return coalesce(dst), RangeTaken
 }
-
-const malformedRange = "it is malformed"
 
 // parseSpec reads "first-last", "first-" or "-suffix". The range is empty if
 // it is not satisfiable.

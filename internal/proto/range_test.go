@@ -52,9 +52,9 @@ func TestParseRange(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run("9110-"+tt.name, func(t *testing.T) {
-			got, ignored := ParseRange(nil, []byte(tt.value), tt.size)
-			if ignored != "" || !slices.Equal(got, tt.want) {
-				t.Errorf("%q of %d: %v %v, want %v", tt.value, tt.size, got, ignored, tt.want)
+			got, outcome := ParseRange(nil, []byte(tt.value), tt.size)
+			if outcome != RangeTaken || !slices.Equal(got, tt.want) {
+				t.Errorf("%q of %d: %v %v, want %v", tt.value, tt.size, got, outcome, tt.want)
 			}
 		})
 	}
@@ -67,7 +67,7 @@ func TestParseRangeIgnores(t *testing.T) {
 		"bytes=+1-2", "bytes=0x1-2", "bytes=1-2-3", "bytes=1 -2", "bytes=1- 2", "bytes=0-1;2-3", "bytes=0-1,x", "bytes=0-1,5-4",
 		"bytes=0-1 2-3", "bytes=*", "bytes=0-*", "bytes=1.0-2", "bytes=\"0-1\"", "bytes=0-1,bytes=2-3", "seconds=1-2", "none",
 	} {
-		if got, ignored := ParseRange(nil, []byte(value), 10); ignored == "" {
+		if got, outcome := ParseRange(nil, []byte(value), 10); outcome == RangeTaken {
 			t.Errorf("9110-14.2: %q is taken for %v", value, got)
 		}
 	}
@@ -76,7 +76,7 @@ func TestParseRangeIgnores(t *testing.T) {
 // Whatever is asked for of nothing, the answer is all of it.
 func TestParseRangeOfNothing(t *testing.T) {
 	for _, value := range []string{"bytes=0-", "bytes=0-0", "bytes=0-1048575", "bytes=-1", "bytes=-0", "bytes=5-9,0-0", "bytes=5-4"} {
-		if got, ignored := ParseRange(nil, []byte(value), 0); ignored == "" || len(got) > 0 {
+		if got, outcome := ParseRange(nil, []byte(value), 0); outcome == RangeTaken || len(got) > 0 {
 			t.Errorf("9110-14.2: %q of an empty file is taken for %v", value, got)
 		}
 	}
@@ -92,18 +92,18 @@ func TestParseRangeAbuse(t *testing.T) {
 		return []byte("bytes=" + strings.Join(specs, ","))
 	}
 	apart := func(i int) string { return fmt.Sprintf("%d-%d", 2*i, 2*i) }
-	if got, ignored := ParseRange(nil, list(MaxRanges, apart), 1000); ignored != "" || len(got) != MaxRanges {
-		t.Errorf("%d ranges: %d %v", MaxRanges, len(got), ignored)
+	if got, outcome := ParseRange(nil, list(MaxRanges, apart), 1000); outcome != RangeTaken || len(got) != MaxRanges {
+		t.Errorf("%d ranges: %d %v", MaxRanges, len(got), outcome)
 	}
-	if got, ignored := ParseRange(nil, list(MaxRanges+1, apart), 1000); ignored == "" {
+	if got, outcome := ParseRange(nil, list(MaxRanges+1, apart), 1000); outcome == RangeTaken {
 		t.Errorf("%d ranges: %d", MaxRanges+1, len(got))
 	}
-	if got, ignored := ParseRange(nil, list(MaxRanges+1, func(int) string { return "5000-" }), 1000); ignored == "" {
+	if got, outcome := ParseRange(nil, list(MaxRanges+1, func(int) string { return "5000-" }), 1000); outcome == RangeTaken {
 		t.Errorf("%d ranges that are not satisfiable: %d", MaxRanges+1, len(got))
 	}
 	same := func(i int) string { return fmt.Sprintf("5-,%d-", i) }
-	if got, ignored := ParseRange(nil, list(MaxRanges/2, same), 1000); ignored != "" || len(got) != 1 || got[0] != (Range{0, 1000}) {
-		t.Errorf("overlapping: %v %v", got, ignored)
+	if got, outcome := ParseRange(nil, list(MaxRanges/2, same), 1000); outcome != RangeTaken || len(got) != 1 || got[0] != (Range{0, 1000}) {
+		t.Errorf("overlapping: %v %v", got, outcome)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
+	"phalanx/internal/proto"
 )
 
 // Longest pieces of a client's bytes in a log line, as they are written there.
@@ -20,8 +21,10 @@ const (
 // slow is how long a request may take without somebody wanting to know why.
 const slow = time.Second
 
-// Journal logs what becomes of one connection. A nil Journal logs nothing.
+// Journal logs what becomes of one connection, whose observer it is, and lets a
+// Tally count it. A nil Journal logs nothing.
 type Journal struct {
+	tally  *Tally
 	cfg    *Config
 	clock  *Clock
 	client string // its address and port
@@ -35,23 +38,57 @@ type Journal struct {
 }
 
 // NewJournal is that of a socket; nil when nobody wants to know.
-func NewJournal(cfg *Config, c *Clock, fd int) *Journal {
+func NewJournal(cfg *Config, t *Tally, fd int) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
 	}
 	client := Client(fd)
-	return &Journal{cfg: cfg, clock: c, client: address(client), host: host(client)}
+	return &Journal{tally: t, cfg: cfg, clock: t.Clock, client: address(client), host: host(client)}
 }
 
-// Done logs a request that has been answered (conn.Observer).
-func (j *Journal) Done(r conn.Record) {
+// Observer returns who is told of the connection's exchanges: the journal, or
+// the tally alone when there is none.
+func (j *Journal) Observer(t *Tally) conn.Observer {
+	if j == nil {
+		return t
+	}
+	return j
+}
+
+// Received notes the time, and logs the head.
+func (j *Journal) Received(x *conn.Exchange) {
+	if j.tally.Received(x); !j.cfg.Verbose {
+		return
+	}
+	j.headed = j.clock.Mono()
+	if e := j.cfg.Log.Debug(); e.Enabled() {
+		var text [maxLogHead + 16]byte
+		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], x.Head, maxLogHead)).Msg("head")
+	}
+}
+
+// Decided notes the time.
+func (j *Journal) Decided(x *conn.Exchange) {
+	if j.tally.Decided(x); !j.cfg.Verbose {
+		return
+	}
+	if j.begun = j.clock.Mono(); j.headed == 0 {
+		j.headed = j.begun // a request that was refused has no head
+	}
+}
+
+// Ended logs a request that has been answered.
+func (j *Journal) Ended(x *conn.Exchange) {
+	if j.tally.Ended(x); x.Status == 0 {
+		return // a worker that died began it: nothing is known of it
+	}
 	wall, now := j.clock.Read()
-	took := now - r.Began
+	took := now - x.Began
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
 			Client: j.host, Time: wall.UnixMilli(),
-			Method: r.Method, Target: r.Target, Minor: r.Minor, Status: int(r.Status), Bytes: r.Bytes, Took: took,
-			Referer: r.Referer, Agent: r.Agent, ID: r.ID,
+			Method: x.Method(), Target: x.Target(), Minor: x.Request.Minor, Status: int(x.Status), Bytes: x.Bytes, Took: took,
+			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
 		})
 	}
 	if !j.cfg.Verbose {
@@ -61,20 +98,23 @@ func (j *Journal) Done(r conn.Record) {
 	var path [maxLogTarget + 16]byte
 	e := j.cfg.Log.Info().
 		Str("client", j.client).
-		RawJSON("method", logging.AppendJSON(method[:0], r.Method, maxLogMethod)).
-		RawJSON("path", logging.AppendJSON(path[:0], r.Target, maxLogTarget)).
-		Int("status", int(r.Status)).
-		Int64("bytes", r.Bytes).
+		RawJSON("method", logging.AppendJSON(method[:0], x.Method(), maxLogMethod)).
+		RawJSON("path", logging.AppendJSON(path[:0], x.Target(), maxLogTarget)).
+		Int("status", int(x.Status)).
+		Int64("bytes", x.Bytes).
 		Float64("ms", milliseconds(took))
-	if len(r.ID) > 0 {
-		e = e.Bytes("id", r.ID)
+	if len(x.ID) > 0 {
+		e = e.Bytes("id", x.ID)
 	}
 	if took >= slow {
-		part, lasted := j.slowest(r, now)
+		part, lasted := j.slowest(x, now)
 		e = e.Str("slow", part).Float64("slow_ms", milliseconds(lasted))
 	}
-	if r.Reason != "" {
-		e = e.Str("reason", r.Reason)
+	switch {
+	case x.Err != nil:
+		e = e.Str("reason", x.Err.Error())
+	case x.Fault.Status != 0:
+		e = e.Str("reason", x.Fault.Reason)
 	}
 	e.Msg("request")
 	j.headed, j.begun, j.fetched = 0, 0, 0
@@ -85,41 +125,20 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // slowest names the part of a request that took longest, and how long it did:
 // "receive" for its head and body to come, "open" for the file to be found,
 // "disk" for its bytes to come from there, "send" for the client to take them.
-func (j *Journal) slowest(r conn.Record, now time.Duration) (part string, lasted time.Duration) {
+func (j *Journal) slowest(x *conn.Exchange, now time.Duration) (part string, lasted time.Duration) {
 	if j.begun == 0 {
-		return "send", now - r.Began // another worker began it
+		return "send", now - x.Began // another worker began it
 	}
-	part, lasted = "receive", r.Headed-r.Began
+	part, lasted = "receive", x.Headed-x.Began
 	for _, other := range []struct {
 		part   string
 		lasted time.Duration
-	}{{"open", j.begun - max(j.headed, r.Headed)}, {"disk", j.fetched}, {"send", now - j.begun - j.fetched}} {
+	}{{"open", j.begun - max(j.headed, x.Headed)}, {"disk", j.fetched}, {"send", now - j.begun - j.fetched}} {
 		if other.lasted > lasted {
 			part, lasted = other.part, other.lasted
 		}
 	}
 	return part, lasted
-}
-
-// Head logs a request head (conn.Observer).
-func (j *Journal) Head(head []byte) {
-	if !j.cfg.Verbose {
-		return
-	}
-	j.headed = j.clock.Mono()
-	if e := j.cfg.Log.Debug(); e.Enabled() {
-		var text [maxLogHead + 16]byte
-		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], head, maxLogHead)).Msg("head")
-	}
-}
-
-// Begun notes the time (conn.Observer).
-func (j *Journal) Begun() {
-	if j.cfg.Verbose {
-		if j.begun = j.clock.Mono(); j.headed == 0 {
-			j.headed = j.begun // a request that was refused has no head
-		}
-	}
 }
 
 // Fetch notes that the disk is waited for, or no longer.
@@ -134,8 +153,8 @@ func (j *Journal) Fetch(begins bool) {
 	}
 }
 
-// Received logs that bytes came.
-func (j *Journal) Received(n int) {
+// Bytes logs that bytes came.
+func (j *Journal) Bytes(n int) {
 	if j != nil {
 		j.cfg.Log.Trace().Str("client", j.client).Int("bytes", n).Msg("recv")
 	}

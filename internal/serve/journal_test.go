@@ -11,14 +11,24 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/proto"
 )
 
 // testJournal is that of one connection, at -vv.
 func testJournal(file *os.File, format string) *Journal {
 	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true)), Verbose: true}
-	j := &Journal{cfg: cfg, clock: new(Clock), client: "192.0.2.1:1", host: "192.0.2.1"}
-	j.clock.Start(cfg)
-	return j
+	tally := &Tally{Row: new(scoreboard.Row), Clock: new(Clock)}
+	tally.Clock.Start(cfg)
+	return &Journal{tally: tally, cfg: cfg, clock: tally.Clock, client: "192.0.2.1:1", host: "192.0.2.1"}
+}
+
+// exchange is one whose request has the method and the target.
+func exchange(method, target string) *conn.Exchange {
+	x := &conn.Exchange{Head: []byte(method + " " + target), Status: 200}
+	x.Request.MethodName.Len = uint16(len(method))
+	x.Request.Target = proto.Span{Off: uint16(len(method) + 1), Len: uint16(len(target))}
+	return x
 }
 
 // logged returns what a journal writes in a format, with the bytes of a client.
@@ -41,9 +51,9 @@ const rawHead = "GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\xff\u202eü\r\n
 
 // What a client sent is escaped once, by the encoding of the line.
 func TestLogEscapesOnce(t *testing.T) {
-	head := func(j *Journal) { j.Head([]byte(rawHead)) }
+	head := func(j *Journal) { j.Received(&conn.Exchange{Head: []byte(rawHead)}) }
 	request := func(j *Journal) {
-		j.Done(conn.Record{Method: []byte("G\"T\n"), Target: []byte("/a\\b \"\r\xff"), Status: 400})
+		j.Ended(exchange("G\"T\n", "/a\\b \"\r\xff"))
 	}
 	for _, tt := range []struct {
 		format string
@@ -72,7 +82,7 @@ func TestLongHeadsAreClipped(t *testing.T) {
 		for _, fill := range []string{"x", "\"", "\\", "\n", "\x01", "\xff", "\u202e", "ü", "\U0001f6e1"} {
 			t.Run(fmt.Sprintf("%s %q", format, fill), func(t *testing.T) {
 				long := []byte(strings.Repeat(fill, 16<<10/len(fill)))
-				got := logged(t, format, func(j *Journal) { j.Head(long) })
+				got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Head: long}) })
 				if len(got) > 4095 || !strings.Contains(got, "head") || strings.Contains(got, "too long") ||
 					!strings.Contains(got, "…\"") || strings.Count(got, "\n") != 1 {
 					t.Errorf("%d bytes: %.80s", len(got), got)
@@ -90,10 +100,10 @@ func TestLogAllocations(t *testing.T) {
 	}
 	defer file.Close()
 	j := testJournal(file, logging.JSON)
-	record := conn.Record{Method: []byte("GET"), Target: []byte("/a%20path?\"x\""), Status: 200}
+	request, head := exchange("GET", "/a%20path?\"x\""), &conn.Exchange{Head: []byte(rawHead)}
 	for what, write := range map[string]func(){
-		"request": func() { j.Done(record) },
-		"head":    func() { j.Head([]byte(rawHead)) },
+		"request": func() { j.Ended(request); j.tally.Settle() },
+		"head":    func() { j.Received(head) },
 	} {
 		if n := testing.AllocsPerRun(100, write); n != 0 {
 			t.Errorf("%v allocations for a %s", n, what)
@@ -103,9 +113,10 @@ func TestLogAllocations(t *testing.T) {
 
 // A slow request names what it waited for; a fast one says nothing of it.
 func TestSlow(t *testing.T) {
+	x := exchange("GET", "/")
 	at := func(j *Journal, now time.Duration) { j.clock.began = time.Now().Add(-now) }
 	for want, play := range map[string]func(*Journal){
-		`"slow":"receive","slow_ms":3000`: func(j *Journal) { at(j, 4*time.Second); j.Head(nil); j.Begun() },
+		`"slow":"receive","slow_ms":3000`: func(j *Journal) { at(j, 4*time.Second); j.Received(x); j.Decided(x) },
 		`"slow":"open","slow_ms":20`: func(j *Journal) {
 			at(j, time.Second)
 			j.headed, j.begun = 3*time.Second, 23*time.Second
@@ -113,40 +124,41 @@ func TestSlow(t *testing.T) {
 		},
 		`"slow":"disk","slow_ms":19`: func(j *Journal) {
 			at(j, 3*time.Second)
-			j.Head(nil)
-			j.Begun()
+			j.Received(x)
+			j.Decided(x)
 			j.Fetch(true)
 			at(j, 22*time.Second+100*time.Millisecond)
 			j.Fetch(false)
 			at(j, 30*time.Second)
 		},
-		`"slow":"send","slow_ms":29`: func(j *Journal) { at(j, 50*time.Millisecond); j.Head(nil); j.Begun(); at(j, 30*time.Second) },
+		`"slow":"send","slow_ms":29`: func(j *Journal) { at(j, 50*time.Millisecond); j.Received(x); j.Decided(x); at(j, 30*time.Second) },
 	} {
 		line := logged(t, logging.JSON, func(j *Journal) {
 			play(j)
-			r := conn.Record{Method: []byte("GET"), Target: []byte("/"), Status: 200, ID: []byte("an-id")}
+			r := exchange("GET", "/")
+			r.ID = []byte("an-id")
 			if strings.Contains(want, "receive") || strings.Contains(want, "open") || strings.Contains(want, "disk") {
 				r.Headed = 3 * time.Second
 			}
 			if !strings.Contains(want, "receive") {
 				r.Began = r.Headed
 			}
-			j.Done(r)
+			j.Ended(r)
 		})
 		if !strings.Contains(line, want) || !strings.Contains(line, `"id":"an-id"`) {
 			t.Errorf("the line has no %s:\n %s", want, line)
 		}
 	}
 	fast := logged(t, logging.JSON, func(j *Journal) {
-		j.Head(nil)
-		j.Begun()
-		j.Done(conn.Record{Method: []byte("GET"), Target: []byte("/"), Status: 200})
+		j.Received(x)
+		j.Decided(x)
+		j.Ended(x)
 	})
 	if strings.Contains(fast, "slow") || strings.Contains(fast, `"id"`) {
 		t.Errorf("a fast request: %s", fast)
 	}
 	j := &Journal{clock: &Clock{}}
-	if part, lasted := j.slowest(conn.Record{Began: time.Second}, 10*time.Second); part != "send" || lasted != 9*time.Second {
+	if part, lasted := j.slowest(&conn.Exchange{Began: time.Second}, 10*time.Second); part != "send" || lasted != 9*time.Second {
 		t.Errorf("one that another worker began: %s, %v", part, lasted)
 	}
 }

@@ -22,8 +22,11 @@ func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil || n == 0 {
-			c.Abort("the file became shorter or unreadable")
+		if err == nil && n == 0 {
+			err = ErrShorter
+		}
+		if err != nil {
+			c.Abort(err)
 			return out, false
 		}
 		out = out[:len(out)+n]
@@ -33,5 +36,8 @@ func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
 	return out, true
 }
 
-// ErrShorter says that a file has become shorter than its size was.
-var ErrShorter = errors.New("the file became shorter")
+// Causes of a truncated response, beside what the system says.
+var (
+	ErrShorter = errors.New("the file became shorter")
+	ErrLost    = errors.New("the connection was lost")
+)

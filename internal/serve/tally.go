@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -8,11 +9,10 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
-	"phalanx/internal/proto"
 )
 
-// Tally counts for one thread of serving: an event loop, or a session. The row
-// is the whole worker's.
+// Tally counts for one thread of serving: an event loop, or a session. It is the
+// observer of connections that nobody logs. The row is the whole worker's.
 type Tally struct {
 	Row   *scoreboard.Row
 	Clock *Clock
@@ -23,11 +23,31 @@ type Tally struct {
 }
 
 // Received notes what this worker is at work on, for whoever finds it dead.
-func (t *Tally) Received(line []byte, began time.Duration) {
-	t.Row.Last.Set(line, t.Clock.Boot(began))
+func (t *Tally) Received(x *conn.Exchange) {
+	t.Row.Last.Set(x.Line(), t.Clock.Boot(x.Began))
 	if t.Alone && !t.busy {
 		t.busy = true
 		t.Row.Busy.Store(true)
+	}
+}
+
+// Decided counts a response.
+func (t *Tally) Decided(x *conn.Exchange) { t.Row.Requests[min(x.Status/100, 5)].Add(1) }
+
+// Ended counts a truncated response, and notes when the request of one began
+// that is whole.
+func (t *Tally) Ended(x *conn.Exchange) {
+	if x.Err != nil {
+		t.Row.Cut.Add(1)
+		return
+	}
+	t.whole = append(t.whole, x.Began)
+}
+
+// Expired counts a connection that was waited for too long.
+func (t *Tally) Expired(timer conn.Timer) {
+	if timer == conn.TimerHead || timer == conn.TimerSend {
+		t.Row.Timeouts.Add(1)
 	}
 }
 
@@ -38,18 +58,6 @@ func (t *Tally) Rest() {
 		t.Row.Busy.Store(false)
 	}
 }
-
-// Begun counts a reply.
-func (t *Tally) Begun(s proto.Status) { t.Row.Requests[min(s/100, 5)].Add(1) }
-
-// Done notes when the request of a reply began that is whole now.
-func (t *Tally) Done(began time.Duration) { t.whole = append(t.whole, began) }
-
-// Cut counts a reply that was cut short.
-func (t *Tally) Cut() { t.Row.Cut.Add(1) }
-
-// TimedOut counts a connection that was waited for too long.
-func (t *Tally) TimedOut() { t.Row.Timeouts.Add(1) }
 
 // Sent counts bytes that the kernel has taken.
 func (t *Tally) Sent(n int) {
@@ -111,7 +119,7 @@ func (v *Survey) See(view conn.View) {
 		v.idle++
 	case conn.Receiving, conn.Sending:
 		if v.began == 0 || view.Since < v.began {
-			v.began, v.oldest = view.Since, view.Line
+			v.began, v.oldest = view.Since, append(v.oldest[:0], view.Line...)
 		}
 	}
 }
@@ -135,12 +143,14 @@ type Seen struct {
 	Age       time.Duration // since View.Since
 }
 
-// See completes a view with what the kernel knows of the socket.
+// See completes a view with what the kernel knows of the socket, and makes it
+// outlast the moment.
 func See(fd int, v conn.View, now time.Duration) Seen {
 	if v.State == conn.Sending && v.Sent > 0 {
 		if waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
 			v.Sent = max(0, v.Sent-int64(waiting))
 		}
 	}
+	v.Line = bytes.Clone(v.Line)
 	return Seen{address(Client(fd)), v, now - v.Since}
 }

@@ -209,7 +209,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 	p := l.register(socket)
 	l.cfg.Records.Opened(socket)
 	var err error
-	if p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.observer(), state, f, l.now); err != nil {
+	if p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now); err != nil {
 		if f != nil {
 			f.Close()
 		}

@@ -103,7 +103,6 @@ func New(cfg serve.Config) (*Loop, error) {
 		l.cfg.Row = new(scoreboard.Row)
 	}
 	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true}
-	l.cfg.Conn.Tally = &l.tally
 	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()

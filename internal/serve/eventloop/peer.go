@@ -48,7 +48,7 @@ func (l *Loop) newPeer(fd int) *peer {
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
-	p.conn = conn.New(&l.cfg.Conn, p.observer(), l.now)
+	p.conn = conn.New(&l.cfg.Conn, p.log.Observer(&l.tally), l.now)
 	if l.told {
 		p.conn.Drain(l.now)
 	}
@@ -65,7 +65,7 @@ func (l *Loop) register(fd int) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
-	p.log = serve.NewJournal(&l.cfg, &l.clock, fd)
+	p.log = serve.NewJournal(&l.cfg, &l.tally, fd)
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
 	}
@@ -74,17 +74,9 @@ func (l *Loop) register(fd int) *peer {
 	return p
 }
 
-// observer is nil, and no nil Journal in an interface, when nobody looks.
-func (p *peer) observer() conn.Observer {
-	if p.log == nil {
-		return nil
-	}
-	return p.log
-}
-
 func (l *Loop) close(p *peer) {
 	l.cfg.Records.Closing(int(p.fd))
-	p.conn.Abort("the connection was lost")
+	p.conn.Abort(serve.ErrLost)
 	p.log.Closed()
 	l.drop(p)
 }
@@ -246,7 +238,7 @@ func (l *Loop) receive(p *peer) bool {
 	if p.step == conn.Linger {
 		return true
 	}
-	p.log.Received(n)
+	p.log.Bytes(n)
 	p.conn.Receive(l.recv[:n], l.now)
 	alive := l.advance(p)
 	if alive {

@@ -88,10 +88,10 @@ func (l *Loop) portion() int64 {
 
 // lost ends a peer whose file or client has gone.
 func (l *Loop) lost(p *peer, errno syscall.Errno) {
-	reason := serve.ErrShorter.Error()
+	cause := serve.ErrShorter
 	if errno != 0 {
-		reason = errno.Error()
+		cause = errno
 	}
-	p.conn.Abort(reason)
+	p.conn.Abort(cause)
 	l.close(p)
 }

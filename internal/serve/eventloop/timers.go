@@ -65,7 +65,7 @@ func (l *Loop) due(p *peer) {
 		l.close(p) // whatever it still sends
 		return
 	}
-	p.conn.Expire(l.now)
+	l.tally.Expired(p.conn.Expire(l.now))
 	p.unsent = nil
 	p.turn.remove()
 	if l.advance(p) {

@@ -80,7 +80,7 @@ func (s *session) sendSegment() bool {
 		case err == nil && s.err == nil:
 			runtime.Gosched()
 		case err == nil:
-			s.conn.Abort(s.err.Error())
+			s.conn.Abort(s.err)
 			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.sendDeadline = 0
@@ -144,7 +144,7 @@ func (s *session) progresses() bool {
 		s.queued = queued
 		s.conn.Progress(now)
 	}
-	s.conn.Expire(now)
+	s.tally.Expired(s.conn.Expire(now))
 	if now.Mono < s.conn.Deadline() {
 		s.armSend()
 		return true

@@ -19,7 +19,7 @@ import (
 // goroutine.
 type session struct {
 	engine *Engine
-	cfg    conn.Config // the worker's, with this session's tally
+	cfg    conn.Config // a copy of the worker's, for this goroutine
 	file   *os.File    // the socket
 	raw    syscall.RawConn
 	conn   conn.Conn
@@ -27,7 +27,7 @@ type session struct {
 
 	tally serve.Tally
 	mu    sync.Mutex
-	view  conn.View    // guarded by mu: for who looks from outside
+	view  conn.View    // guarded by mu, with its own Line: for who looks from outside
 	left  atomic.Int64 // bytes that the reply under way still sends, for the report
 
 	recvDeadline time.Duration // armed; 0: none
@@ -53,9 +53,8 @@ type session struct {
 func (e *Engine) start(fd int) <-chan struct{} {
 	s := &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
-	s.cfg.Tally = &s.tally
 	e.cfg.Row.Accepted.Add(1)
-	s.log = serve.NewJournal(&e.cfg, &e.clock, fd)
+	s.log = serve.NewJournal(&e.cfg, &s.tally, fd)
 	e.mu.Lock()
 	e.sessions[s] = struct{}{}
 	e.mu.Unlock()
@@ -79,11 +78,7 @@ func (s *session) run() {
 		return
 	}
 	s.tryRecv, s.trySend, s.tryFile = s.recvNow, s.sendNow, s.sendfileNow
-	var obs conn.Observer
-	if s.log != nil {
-		obs = s.log
-	}
-	s.conn = conn.New(&s.cfg, obs, s.engine.clock.Now())
+	s.conn = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
 	s.show()
 	s.log.Opened()
 	for s.turn() {
@@ -94,12 +89,14 @@ func (s *session) run() {
 func (s *session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	line := s.view.Line[:0]
 	s.view = s.conn.View()
+	s.view.Line = append(line, s.view.Line...)
 }
 
 // end closes the socket and forgets the session.
 func (s *session) end() {
-	s.conn.Abort("the connection was lost")
+	s.conn.Abort(serve.ErrLost)
 	s.giveBack()
 	s.log.Closed()
 	s.engine.mu.Lock()
@@ -129,13 +126,13 @@ func (s *session) turn() bool {
 	now := s.engine.clock.Now()
 	switch {
 	case err == nil:
-		s.log.Received(s.n)
+		s.log.Bytes(s.n)
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if s.engine.drain.Load() != nil {
 			s.conn.Drain(now)
 		}
-		s.conn.Expire(now)
+		s.tally.Expired(s.conn.Expire(now))
 	default:
 		return false
 	}

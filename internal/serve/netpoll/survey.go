@@ -1,6 +1,10 @@
 package netpoll
 
-import "phalanx/internal/serve"
+import (
+	"bytes"
+
+	"phalanx/internal/serve"
+)
 
 func (e *Engine) survey() {
 	var v serve.Survey
@@ -23,6 +27,7 @@ func (e *Engine) seen() []serve.Seen {
 	for s := range e.sessions {
 		s.mu.Lock()
 		view := s.view
+		view.Line = bytes.Clone(view.Line)
 		s.mu.Unlock()
 		seen := serve.Seen{Client: "unknown", View: view, Age: now - view.Since}
 		if s.raw != nil {

@@ -1,0 +1,163 @@
+package conn
+
+import (
+	"time"
+
+	"phalanx/internal/proto"
+)
+
+// Exchange is a request and its response: what was asked, what was decided and
+// why, and what has come of it. Counters, logs, explanations and lists are all
+// made from it. A connection has one from the end of a request's head to the end
+// of the response; while it is idle it has none.
+type Exchange struct {
+	Request proto.Request // its spans are in Head
+	Head    []byte        // empty if the request was refused before its end
+	Began   time.Duration // when its first byte came, on Now's monotonic clock
+	Headed  time.Duration // when the request was complete, its content too
+
+	Status     proto.Status // 0: the exchange is that of a worker that died, and nothing is known of it
+	Source     Source
+	Closing    Closing
+	RangeField proto.RangeOutcome
+	Codings    proto.Codings    // that the client prefers to the file as it is
+	Conditions proto.Conditions // what the preconditions came to
+	Ranges     []proto.Range    // of the file, that the request asks for
+	File       File             // that was asked for, or the site's page, while Decided is called; nil: none
+	Fault      proto.Fault      // why the request was refused; zero: it was not
+	ID         []byte           // of the request; empty: requests have none
+
+	Size  int64 // bytes of the content that come from a file; 0: not known
+	Bytes int64 // of the content, so far
+	Err   error // why the response was truncated; nil: it was not
+
+	own    []byte     // where Head is when it is no longer borrowed
+	held   bool       // it is there
+	upload *upload    // the request's content, while it is read away
+	parts  *multipart // nil unless several ranges are sent
+	stream Stream     // nil unless the content is made while it is sent
+}
+
+// Source is where the content of a response is from.
+type Source uint8
+
+// The sources.
+const (
+	SourceNone     Source = iota // there is none
+	SourceFile                   // the file that was asked for, or its ranges; 304 is about it too
+	SourceSitePage               // the site's own page for an error
+	SourcePage                   // a page that is made for an error or a redirection
+	SourceListing                // a directory listing
+)
+
+// Closing is why the connection ends with the response.
+type Closing uint8
+
+// The reasons. After those from ClosingDrain on the client may still be sending.
+const (
+	Persistent    Closing = iota // it does not end
+	ClosingSingle                // Config.Single
+	ClosingClient                // the client asked for it, or did not ask to keep it in HTTP/1.0
+	ClosingLength                // HTTP/1.0 has no other end of content without a length
+	ClosingDrain                 // the worker drains
+	ClosingUnread                // the request's content is not read
+	ClosingFault                 // where the next request would begin is not known
+	numClosings
+)
+
+func (c Closing) lingers() bool { return c >= ClosingDrain }
+
+// Observer is told of a connection's exchanges, from the goroutine of the
+// connection. The exchange and all it refers to are valid during the call.
+type Observer interface {
+	Received(x *Exchange) // the head is complete; not of a request that is refused before
+	Decided(x *Exchange)  // what the response will be is known
+	Ended(x *Exchange)    // the response is whole, but perhaps not sent yet; or it ended early
+}
+
+// Line returns method and target as they were sent, with the space between
+// them; nil if the request was refused before.
+func (x *Exchange) Line() []byte {
+	if len(x.Head) == 0 {
+		return nil
+	}
+	return x.Head[x.Request.MethodName.Off : x.Request.Target.Off+x.Request.Target.Len]
+}
+
+// Method returns the method as it was sent.
+func (x *Exchange) Method() []byte { return x.span(x.Request.MethodName) }
+
+// Target returns the target as it was sent.
+func (x *Exchange) Target() []byte { return x.span(x.Request.Target) }
+
+func (x *Exchange) span(s proto.Span) []byte {
+	if len(x.Head) == 0 {
+		return nil
+	}
+	return s.In(x.Head)
+}
+
+// Value returns the value of a field of the request; nil if there is none.
+func (x *Exchange) Value(f proto.Field) []byte {
+	if len(x.Head) == 0 {
+		return nil
+	}
+	return x.Request.Value(x.Head, f)
+}
+
+// hold copies what is borrowed.
+func (x *Exchange) hold() {
+	if !x.held {
+		x.own = append(x.own[:0], x.Head...)
+		x.Head, x.held = x.own, true
+	}
+}
+
+const (
+	spareMax  = 64      // exchanges that are kept for later
+	spareHead = 2 << 10 // bytes of the longest head whose memory is
+)
+
+// open makes the exchange of the request that the parser has read.
+func (c *Conn) open(head []byte) {
+	var x *Exchange
+	if n := len(c.cfg.spare); n > 0 {
+		x, c.cfg.spare = c.cfg.spare[n-1], c.cfg.spare[:n-1]
+	} else {
+		x = new(Exchange)
+	}
+	x.Request, x.Head, x.Began = *c.parser.Request(), head, c.began
+	c.x = x
+	c.parser.Reset()
+}
+
+// release closes what the exchange holds and ends it.
+func (c *Conn) release() {
+	c.drop()
+	x := c.x
+	if x == nil {
+		return
+	}
+	if x.stream != nil {
+		x.stream.Close()
+	}
+	if c.x = nil; len(c.cfg.spare) < spareMax {
+		x.reset()
+		c.cfg.spare = append(c.cfg.spare, x)
+	}
+}
+
+// reset makes it like new, but for its memory and for what [Conn.open] and the
+// start of each response set.
+func (x *Exchange) reset() {
+	x.Head, x.ID, x.Ranges, x.held = nil, x.ID[:0], x.Ranges[:0], false
+	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
+	x.Size, x.Bytes, x.Err = 0, 0, nil
+	x.upload, x.parts, x.stream = nil, nil, nil
+	if x.Fault.Status != 0 {
+		x.Fault = proto.Fault{}
+	}
+	if cap(x.own) > spareHead {
+		x.own = nil
+	}
+}

@@ -1,0 +1,171 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
+
+// fieldWhys says of each field that the response may have why it is there, by
+// the field's name in lower case.
+func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
+	const preflight = "--cors, and the request has an Origin: it asks before a script's request (Fetch standard, §3.3)"
+	whys := map[string]string{
+		"server":                        "this program and its version",
+		"date":                          "the time of the reply (RFC 9110 §6.6.1)",
+		"x-content-type-options":        "always, unless --header has another: a browser is not to guess the type",
+		"access-control-allow-origin":   "--cors: the scripts of every site may read it",
+		"access-control-expose-headers": "--cors: and these fields of it",
+		"access-control-allow-methods":  preflight,
+		"access-control-allow-headers":  preflight,
+		"access-control-max-age":        preflight,
+		"x-request-id":                  "made for this request",
+		"connection":                    closingWhy(x),
+		"allow":                         "the methods that are served (RFC 9110 §15.5.6)",
+		"location":                      "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)",
+		"retry-after":                   "in a second there may be descriptors again",
+		"content-encoding":              "the file that lies ready is in this coding",
+		"content-type":                  s.kind,
+	}
+	if string(x.ID) == string(x.Value(proto.FieldRequestID)) {
+		whys["x-request-id"] = "the request's own"
+	}
+	if s.inherent {
+		whys["content-encoding"] = "files of this type are in this coding, by their nature"
+	}
+	switch x.Source {
+	case conn.SourceNone:
+		whys["allow"] = "the methods that are served, for every target the same"
+	case conn.SourceFile:
+		s.fileWhys(x, whys)
+	case conn.SourceListing:
+		whys["content-type"] = "a page, for the client does not prefer JSON by Accept or ?format=json"
+		whys["last-modified"] = "the list is made now"
+		whys["expires"] = "now: a list is stale at once"
+		whys["cache-control"] = "a list is to be asked for each time"
+		whys["vary"] = "a list may also be JSON, by Accept"
+		whys["transfer-encoding"] = "the list is made while it is sent, its length is not known (RFC 9112 §7.1)"
+	default:
+		pageWhys(x, whys)
+	}
+	return whys
+}
+
+// fileWhys is about a response that has the file, or says that it is current.
+func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
+	whys["expires"] = "now and --expires, for those that do not know Cache-Control"
+	whys["cache-control"] = "--expires " + short(s.cfg.Expires) + ", for no --cache rule fits the path"
+	if x.File.CacheControl() != "" {
+		whys["cache-control"] = s.rule
+	}
+	whys["vary"] = "files of this type may lie ready in other codings"
+	whys["last-modified"] = "when the file was changed"
+	if s.future(x.File) {
+		whys["last-modified"] = "now, for the file's own time lies in the future (RFC 9110 §8.8.2.1)"
+	}
+	whys["etag"] = "the file's time of change in ns and its size, in hexadecimal"
+	if x.File.Coding() != proto.Identity {
+		whys["etag"] += ", and its coding"
+	}
+	whys["accept-ranges"] = "every file may be asked for in parts"
+	whys["content-length"] = "the size of the file"
+	switch {
+	case len(x.Ranges) == 1:
+		whys["content-range"] = "what of the file this is, and the file's size"
+		whys["content-length"] = "the size of the range"
+	case len(x.Ranges) > 1:
+		whys["content-type"] = "several ranges travel as parts; the boundary is another one each time (RFC 9110 §14.6)"
+		whys["content-length"] = "the ranges, and what stands between them"
+	}
+}
+
+// pageWhys is about an error or a redirection.
+func pageWhys(x *conn.Exchange, whys map[string]string) {
+	whys["last-modified"] = "the time of the reply, to which the page belongs"
+	whys["expires"] = "now: it is stale at once, for the next answer may be another (RFC 9111 §4.2)"
+	if x.Source == conn.SourceSitePage {
+		whys["content-length"] = "the size of the site's own page for this error"
+		return
+	}
+	whys["content-type"] = "the small page that this server makes is HTML"
+	whys["content-length"] = "the size of the small page that this server makes"
+	whys["content-range"] = "the file's size, so that the client can ask for less (RFC 9110 §15.5.17)"
+	if x.File != nil {
+		whys["last-modified"] = "when the file that was asked for was changed (RFC 9110 §8.8.2)"
+	}
+}
+
+// closingWhy is about the Connection field.
+func closingWhy(x *conn.Exchange) string {
+	switch x.Closing {
+	case conn.ClosingSingle:
+		return "--model serial closes after each reply"
+	case conn.ClosingLength:
+		return "HTTP/1.0 knows the end of a body without a length by nothing else"
+	case conn.ClosingDrain:
+		return "the worker drains"
+	case conn.ClosingUnread:
+		return "the request's body is not read: the reply is an error whatever it says"
+	case conn.ClosingFault:
+		return "where the next request would begin is not known"
+	case conn.ClosingClient:
+		if x.Request.Minor > 0 {
+			return "the client asked for it (RFC 9112 §9.6)"
+		}
+		return "HTTP/1.0 without Connection: keep-alive (RFC 9112 §9.3)"
+	}
+	return "HTTP/1.0, and the client asked for it (RFC 9112 §9.3)"
+}
+
+// lines puts the reasons beside the lines of the head. Fields of --header come
+// before others of the same name.
+func (s *server) lines() (lines []Line) {
+	own := make(map[string]int)
+	for _, field := range s.cfg.Header {
+		own[fieldName(field)]++
+	}
+	texts := strings.Split(strings.TrimSuffix(string(s.head), "\r\n\r\n"), "\r\n")
+	lines = append(lines, Line{texts[0], statusWhy(s.status)})
+	for _, text := range texts[1:] {
+		name := fieldName(text)
+		why, ok := s.fields[name]
+		switch {
+		case own[name] > 0:
+			own[name]--
+			why = "--header"
+		case !ok:
+			why = Unknown
+		case name == "content-type" && s.source == conn.SourceListing && strings.HasSuffix(text, "/json"):
+			why = "JSON, by ?format=json or because Accept prefers it"
+		}
+		lines = append(lines, Line{text, why})
+	}
+	return lines
+}
+
+func fieldName(line string) string {
+	name, _, _ := strings.Cut(line, ":")
+	return strings.ToLower(name)
+}
+
+// short is a duration without the zeros at its end: 12h.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func bytesOf(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

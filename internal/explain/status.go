@@ -1,0 +1,47 @@
+package explain
+
+import "phalanx/internal/proto"
+
+func statusWhy(s proto.Status) string {
+	switch s {
+	case proto.StatusOK:
+		return "what was asked for is there (RFC 9110 §15.3.1)"
+	case proto.StatusNoContent:
+		return "there is nothing to send but the head (RFC 9110 §15.3.5)"
+	case proto.StatusPartialContent:
+		return "the part of the file that Range asks for (RFC 9110 §15.3.7)"
+	case proto.StatusMovedPermanently:
+		return "what was asked for is a directory, whose path ends with a slash (RFC 9110 §15.4.2)"
+	case proto.StatusNotModified:
+		return "what the client has is still right (RFC 9110 §15.4.5)"
+	case proto.StatusBadRequest:
+		return "the request is malformed (RFC 9110 §15.5.1)"
+	case proto.StatusForbidden:
+		return "it is there, or would be, and is not shown (RFC 9110 §15.5.4)"
+	case proto.StatusNotFound:
+		return "there is no such file, or it is not to be known (RFC 9110 §15.5.5)"
+	case proto.StatusMethodNotAllowed:
+		return "the method is not served (RFC 9110 §15.5.6)"
+	case proto.StatusRequestTimeout:
+		return "the request was not complete in time (RFC 9110 §15.5.9)"
+	case proto.StatusPreconditionFailed:
+		return "a precondition is false (RFC 9110 §15.5.13)"
+	case proto.StatusContentTooLarge:
+		return "the request's body is longer than is read away (RFC 9110 §15.5.14)"
+	case proto.StatusURITooLong:
+		return "the request line is longer than is read (RFC 9110 §15.5.15)"
+	case proto.StatusRangeNotSatisfiable:
+		return "no range lies within the file (RFC 9110 §15.5.17)"
+	case proto.StatusExpectationFailed:
+		return "what the client expects is not done here (RFC 9110 §15.5.18)"
+	case proto.StatusHeaderFieldsTooLarge:
+		return "the head is longer, or has more fields, than is read (RFC 6585 §5)"
+	case proto.StatusInternalServerError:
+		return "the file system failed (RFC 9110 §15.6.1)"
+	case proto.StatusNotImplemented:
+		return "the method is not known (RFC 9110 §15.6.2)"
+	case proto.StatusServiceUnavailable:
+		return "descriptors or memory are used up (RFC 9110 §15.6.4)"
+	}
+	return "the version is not HTTP/1.x (RFC 9110 §15.6.6)"
+}

@@ -1,0 +1,166 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
+
+// say adds a step. What is found out a second time counts once.
+func (s *server) say(what, why string) {
+	if step := (Step{what, why}); !slices.Contains(s.steps, step) {
+		s.steps = append(s.steps, step)
+	}
+}
+
+// requestSteps are what the request alone decides.
+func (s *server) requestSteps(x *conn.Exchange) {
+	r := &x.Request
+	if len(x.Head) > 0 {
+		s.say("request", fmt.Sprintf("a well-formed head of %d bytes: %s by HTTP/1.%d", len(x.Head), x.Method(), r.Minor))
+		switch r.Method {
+		case proto.MethodGet, proto.MethodHead:
+		case proto.MethodOptions:
+			s.say("method", "OPTIONS says what may be asked (RFC 9110 §9.3.7)")
+		case proto.MethodUnknown:
+			s.say("method", "it is not known; methods are case-sensitive (RFC 9110 §9.1)")
+		default:
+			s.say("method", "it is known and not served: "+proto.Allow+" are")
+		}
+	}
+	if x.Fault.Status != 0 {
+		s.say("refused", x.Fault.Reason+" ("+x.Fault.Rule+")")
+		return
+	}
+	if r.HasBody() && conn.ReadsBody(r.Method) {
+		s.say("body", "the request's is read away before the reply: nothing here has a use for it")
+		if r.Expect {
+			s.say("body", "the client waits for 100 Continue before it sends it (RFC 9110 §10.1.1)")
+		}
+	}
+	if r.Method == proto.MethodGet || r.Method == proto.MethodHead {
+		s.say("coding", codingsWhy(x))
+	}
+}
+
+func codingsWhy(x *conn.Exchange) string {
+	var tokens []string
+	for _, coding := range x.Codings.List() {
+		tokens = append(tokens, coding.Token())
+	}
+	switch {
+	case !x.Request.Has(proto.FieldAcceptEncoding):
+		return "the client names none that it takes: without Accept-Encoding it gets the file as it is"
+	case len(tokens) == 0:
+		return "the client takes none of br, zstd and gzip rather than the file as it is"
+	}
+	return "the client takes, best first: " + strings.Join(tokens, ", ")
+}
+
+// fileSteps are what the file that was asked for decides.
+func (s *server) fileSteps(x *conn.Exchange) {
+	e := x.File.Entity()
+	s.say("validators", s.validatorsWhy(x.File))
+	tag := "the file's tag " + string(e.Tag)
+	if len(e.Tag) == 0 {
+		tag = "the tag that the file does not have"
+	}
+	date := "the file's date, " + string(proto.AppendDate(nil, e.Modified))
+	s.condition(x, proto.FieldIfMatch, "If-Match", x.Conditions.IfMatch, "is * or lists "+tag, "does not list "+tag+": 412")
+	s.condition(x, proto.FieldIfUnmodifiedSince, "If-Unmodified-Since", x.Conditions.IfUnmodifiedSince, "is not before "+date, "is before "+date+": 412")
+	s.condition(x, proto.FieldIfNoneMatch, "If-None-Match", x.Conditions.IfNoneMatch, "does not list "+tag, "is * or lists "+tag+": 304")
+	s.condition(x, proto.FieldIfModifiedSince, "If-Modified-Since", x.Conditions.IfModifiedSince, "is before "+date, "is not before "+date+": 304")
+	if x.Request.Has(proto.FieldRange) && x.Status != proto.StatusNotModified && x.Status != proto.StatusPreconditionFailed {
+		s.say("range", rangeWhy(x))
+	}
+	if x.Source == conn.SourceFile && x.File.CacheControl() != "" {
+		s.say("caching", "no Expires: the --cache rule says all there is to say (RFC 9111 §5.3)")
+	}
+}
+
+// validatorsWhy says what the file is known by.
+func (s *server) validatorsWhy(f conn.File) string {
+	e := f.Entity()
+	if e.Undated {
+		return "none: the file's time of change is one that build tools set, whatever the version"
+	}
+	why := "ETag " + string(e.Tag) + " and"
+	switch {
+	case s.future(f):
+		why = "no ETag, for the file's time of change lies in the future;"
+	case len(e.Tag) == 0:
+		why = "no ETag yet, for the file was changed a moment ago, and may change again without a new time;"
+	}
+	return why + " Last-Modified " + string(proto.AppendDate(nil, e.Modified))
+}
+
+// future reports whether the file's time of change has not come yet.
+func (s *server) future(f conn.File) bool { return f.Modified().Sec > s.now.Second.Unix }
+
+// condition says what a precondition came to, if the request has it.
+func (s *server) condition(x *conn.Exchange, f proto.Field, name string, outcome proto.Outcome, yes, no string) {
+	if !x.Request.Has(f) {
+		return
+	}
+	why := "is not looked at: another precondition has decided (RFC 9110 §13.2.2)"
+	switch outcome {
+	case proto.OutcomeNoDate:
+		why = "is ignored: it is not one valid date"
+	case proto.OutcomeUndated:
+		why = "is ignored: the file has no Last-Modified (RFC 9110 §13.1.3, §13.1.4)"
+	case proto.OutcomeTrue:
+		why = yes
+	case proto.OutcomeFalse:
+		why = no
+	}
+	s.say("precondition", name+" "+why)
+}
+
+func rangeWhy(x *conn.Exchange) string {
+	if x.RangeField != proto.RangeTaken {
+		return "Range is ignored and the whole file sent: " + ignoredWhy(x.RangeField) + " (RFC 9110 §14.2)"
+	}
+	if len(x.Ranges) == 0 {
+		return fmt.Sprintf("no range that is asked for lies within the file's %d bytes: 416", x.File.Size())
+	}
+	why := fmt.Sprintf("of the file's %d bytes:", x.File.Size())
+	for _, part := range x.Ranges {
+		why += fmt.Sprintf(" %d-%d", part.Off, part.End()-1)
+	}
+	return why
+}
+
+func ignoredWhy(outcome proto.RangeOutcome) string {
+	switch outcome {
+	case proto.RangeNotGet:
+		return "the method is not GET"
+	case proto.IfRangeWeak:
+		return "If-Range has a weak tag"
+	case proto.IfRangeTags:
+		return "If-Range has more than one tag"
+	case proto.IfRangeNoTag:
+		return "If-Range has a tag, and the file has none"
+	case proto.IfRangeOtherTag:
+		return "If-Range has another tag than the file"
+	case proto.IfRangeMalformed:
+		return "If-Range is neither a tag nor a date"
+	case proto.IfRangeNoDate:
+		return "If-Range has a date, and the file has none"
+	case proto.IfRangeOtherDate:
+		return "If-Range has another date than the file"
+	case proto.IfRangeYoung:
+		return "If-Range has the file's date, which is not a second old and so weak"
+	case proto.RangeUnit:
+		return "its unit is not bytes"
+	case proto.RangeEmpty:
+		return "the file is empty and has no part"
+	case proto.RangeTooMany:
+		return fmt.Sprintf("it asks for more than %d ranges", proto.MaxRanges)
+	case proto.RangeTooLong:
+		return "the length of all parts together would be no int64"
+	}
+	return "it is malformed"
+}
