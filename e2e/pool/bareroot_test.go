@@ -50,7 +50,7 @@ func TestBareRoot(t *testing.T) {
 
 	s.Signal(syscall.SIGUSR2)
 	s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
-		return len(harness.WithMessage(all, "upgraded")) == 1
+		return len(harness.WithMessage(all, "master upgraded")) == 1
 	})
 	s.AwaitWorkers(2, old...)
 	s.MustServe("/", "front")
