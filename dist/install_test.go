@@ -128,7 +128,7 @@ func checkMan(t *testing.T, root string) {
 		t.Errorf("mandoc -Tlint: %v\n%s", err, out)
 	}
 	out, err := exec.Command(tool(t, "mandoc"), "-Tascii", page).Output()
-	if err != nil || !strings.Contains(string(out), "Take no new connections, let every download") {
+	if err != nil || !strings.Contains(string(out), "Drain: stop accepting, finish requests under way") {
 		t.Errorf("mandoc: %v\n%s", err, out)
 	}
 }

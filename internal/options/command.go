@@ -29,14 +29,14 @@ type Command struct {
 // commands are all there are, in the order of the help. Completion and the
 // man page come from here too.
 type commands struct {
-	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows what each worker does, anew each second. q ends it." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
-	Status     statusCommand     `command:"status" description:"print how a running server is, once" long-description:"Prints how the server and each of its workers is." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
-	Reload     orderCommand      `command:"reload" description:"replace every worker, as SIGHUP does" long-description:"Lets the server read its options again and replace every worker, and waits until that is done. No client notices." usage:"[--admin ADDR]" example:"reload --admin /run/phalanx.sock"`
-	Stop       orderCommand      `command:"stop" description:"let every download finish, then stop" long-description:"Stops the server when every download under way has finished, as SIGTERM does." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
-	Scale      scaleCommand      `command:"scale" description:"change the number of workers" long-description:"Opens or closes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
-	Explain    explainCommand    `command:"explain" description:"say why a URL is answered as it is" long-description:"Says step by step how a request would be answered, and starts no server. It takes every flag of serving too, and the same variables and file." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows the workers and their connections live. Press ? for help, q to quit." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
+	Status     statusCommand     `command:"status" description:"print a snapshot of a running server" long-description:"Prints the state of the server and each of its workers." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
+	Reload     orderCommand      `command:"reload" description:"replace every worker, as SIGHUP does" long-description:"Makes the server read its options again and replace every worker, and waits until that is done." usage:"[--admin ADDR]" example:"reload --admin /run/phalanx.sock"`
+	Stop       orderCommand      `command:"stop" description:"drain and stop, as SIGTERM does" long-description:"Stops the server after all downloads under way have finished, and waits for that." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
+	Scale      scaleCommand      `command:"scale" description:"set the number of workers" long-description:"Adds or removes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
+	Explain    explainCommand    `command:"explain" description:"show how a request would be served, and why" long-description:"Shows step by step how a request would be served, without starting a server. It takes the flags, variables and file of the server too." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
 	Man        manCommand        `command:"man" hidden:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
-	Completion completionCommand `command:"completion" hidden:"yes" description:"print the completion of a shell" long-description:"Prints what lets a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
+	Completion completionCommand `command:"completion" hidden:"yes" description:"print the completion of a shell" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
 // asked is in every command.
@@ -46,13 +46,13 @@ type asked struct {
 
 // reach is what it takes to speak to a server.
 type reach struct {
-	Admin Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"the --admin of the server itself"`
+	Admin Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint of the server"`
 }
 
 type (
 	topCommand struct {
 		reach
-		Interval Interval `long:"interval" value-name:"DURATION" default:"1s" description:"time between two looks, 100ms to 1m"`
+		Interval Interval `long:"interval" value-name:"DURATION" default:"1s" description:"refresh interval, 100ms to 1m"`
 		asked
 	}
 	statusCommand struct {
@@ -68,22 +68,22 @@ type (
 		reach
 		asked
 		Args struct {
-			N scaled `positional-arg-name:"N" description:"workers, 1 to 1024"`
+			N scaled `positional-arg-name:"N" description:"number of workers, 1 to 1024"`
 		} `positional-args:"yes" required:"yes"`
 	}
 	explainCommand struct {
-		Method  string   `short:"X" value-name:"METHOD" default:"GET" unquote:"false" description:"the method of the request"`
-		Request []string `short:"H" value-name:"FIELD" unquote:"false" description:"a 'Name: value' of the request"`
+		Method  string   `short:"X" value-name:"METHOD" default:"GET" unquote:"false" description:"method of the request"`
+		Request []string `short:"H" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of the request"`
 		line
 		Args struct {
-			URL string `positional-arg-name:"URL" description:"a path, such as /index.html, or http://HOST/PATH"`
+			URL string `positional-arg-name:"URL" description:"path such as /index.html, or http://HOST/PATH"`
 		} `positional-args:"yes" required:"yes"`
 	}
 	manCommand        struct{ asked }
 	completionCommand struct {
 		asked
 		Args struct {
-			Shell shell `positional-arg-name:"SHELL" description:"one of bash, zsh and fish"`
+			Shell shell `positional-arg-name:"SHELL" description:"bash, zsh or fish"`
 		} `positional-args:"yes" required:"yes"`
 	}
 )

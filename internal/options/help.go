@@ -21,20 +21,20 @@ variable the file of --config, whose lines are flags without dashes: port = 80
 
 Examples:
   %[1]s --base site --port 8080 -v
-        serve the directory "site" on http://localhost:8080/, one line a request
+        serve the directory "site" on http://localhost:8080/, log each request
   %[1]s --base /srv/www --bind 127.0.0.1 --workers 4
-        serve this machine alone, with four worker processes
+        serve this machine only, with four worker processes
   %[1]s --base ~/Downloads --list --port 8000
-        share a directory, with a page for each folder
+        share a directory, with directory listings
   PHALANX_PORT=0 %[1]s --model goroutine -v
-        serve the current directory on a free port, which the log names
+        serve the current directory on a free port, shown in the log
 
-Ctrl-C lets every download finish; a second Ctrl-C stops at once.
+Ctrl-C drains; a second Ctrl-C stops immediately, without finishing downloads.
 `
 	workerHelp = `Usage: worker [flags]
 
-Phalanx serves a static website with a pool of worker processes, and this is
-one of them. The master starts it; it serves nothing by itself.
+One worker process of Phalanx, a static web server. The master starts it; do not
+run it yourself.
 `
 )
 
@@ -104,7 +104,7 @@ func commandRows(name string) string {
 			fmt.Fprintf(&b, "  %-28s %s\n", t.Get("command"), t.Get("description"))
 		}
 	}
-	fmt.Fprintf(&b, "  '%s COMMAND --help' says more.\n", name)
+	fmt.Fprintf(&b, "  See '%s COMMAND --help'.\n", name)
 	return b.String()
 }
 

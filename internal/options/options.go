@@ -15,48 +15,48 @@ import (
 // of go-flags, reload:"no" says that a flag cannot change while the master
 // runs, and worker:"no" that it is nothing to a worker.
 type Options struct {
-	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"the directory to serve" detail:"It is opened once: when a symbolic link of that name is pointed elsewhere, start again."`
-	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"how long a browser may keep a file without asking" detail:"It is said in Expires and in Cache-Control: max-age; 0 lets the browser ask each time."`
+	Base    Base    `group:"Website" long:"base" value-name:"DIR" default:"." unquote:"false" description:"document root" detail:"It is opened once: if it is a symbolic link that you change, restart."`
+	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"freshness lifetime of responses, as a duration" detail:"Sent as Expires and Cache-Control: max-age; 0 makes clients revalidate each time."`
 
-	Cache    []Rule     `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; the first fit counts" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'."`
+	Cache    []Rule     `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; first match wins" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'."`
 	Type     []TypeRule `group:"Website" long:"type" value-name:"GLOB=TYPE" unquote:"false" description:"media type by path; the first fit counts" detail:"May be repeated, as in --type apple-app-site-association=application/json; what fits none has the type of its extension."`
-	Index    []Name     `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"the file that stands for its directory" detail:"May be repeated; the first that is there counts."`
-	List     bool       `group:"Website" long:"list" description:"list directories that have no index" detail:"As a page, or as JSON with ?format=json or by Accept."`
-	Dotfiles bool       `group:"Website" long:"dotfiles" description:"show names that begin with a dot" detail:"/.well-known/ is always shown."`
-	SPA      Path       `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"answer with this file where there is none" detail:"This is for applications of a single page."`
-	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"a 'Name: value' for every reply" detail:"May be repeated. Fields that the server is to be right about, such as Content-Length, are refused."`
-	CORS     bool       `group:"Website" long:"cors" description:"let the scripts of every site read what is served"`
+	Index    []Name     `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"index file of a directory" detail:"May be repeated; the first that exists is sent."`
+	List     bool       `group:"Website" long:"list" description:"list directories without an index file" detail:"As HTML, or as JSON with ?format=json or by Accept."`
+	Dotfiles bool       `group:"Website" long:"dotfiles" description:"serve names that begin with a dot" detail:"/.well-known/ is always served."`
+	SPA      Path       `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"fallback file for unknown paths" detail:"For single-page applications."`
+	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of every response" detail:"May be repeated. Fields that the server computes, such as Content-Length, are refused."`
+	CORS     bool       `group:"Website" long:"cors" description:"allow scripts of all origins to read responses"`
 
-	Port Port `group:"Network" long:"port" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 takes a free one"`
-	Bind Bind `group:"Network" long:"bind" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"listen on this IP address alone"`
+	Port Port `group:"Network" long:"port" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 chooses a free one"`
+	Bind Bind `group:"Network" long:"bind" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"IP address to listen on"`
 
-	Model   Model   `group:"Serving" long:"model" reload:"no" value-name:"MODEL" default:"process" description:"what serves: process, goroutine or serial" detail:"process has one worker for each CPU, each with one thread around epoll; goroutine has one worker with a goroutine for each connection; serial takes one connection after the other."`
-	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"worker processes of the process model" detail:"The limits of a cgroup count."`
+	Model   Model   `group:"Serving" long:"model" reload:"no" value-name:"MODEL" default:"process" description:"model: process, goroutine or serial" detail:"process: one worker per CPU, each with one thread around epoll; goroutine: one worker with a goroutine per connection; serial: one connection at a time."`
+	Workers Workers `group:"Serving" long:"workers" value-name:"N" default:"0" default-mask:"one per CPU" description:"number of worker processes in the process model" detail:"By default one per CPU, within the limits of the cgroup."`
 
-	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"how process workers wait: epoll (auto) or netpoll"`
-	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"size of each recv(), 1 to 16M; 64k is understood"`
-	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"how long an idle connection stays open"`
-	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"when epoll workers look at a file again"`
-	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"the worker binary"`
+	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"engine of process workers: auto, epoll, netpoll"`
+	Recv      Recv      `group:"Serving" long:"recv" value-name:"BYTES" default:"65536" description:"receive buffer size in bytes, 1 to 16M"`
+	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"idle timeout of a connection"`
+	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"time until cached file metadata is checked again"`
+	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"path of the worker binary"`
 
-	Config       File         `group:"Pool" long:"config" worker:"no" value-name:"FILE" unquote:"false" no-ini:"true" description:"flags, one to a line; SIGHUP reads it again" detail:"The file may hold every flag but --config and --check."`
-	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long to serve on after the first SIGTERM"`
-	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"how long a replaced worker may take to finish" detail:"Then what is left of it is cut off."`
-	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" reload:"no" value-name:"DURATION" default:"30s" description:"how long a worker may show no sign of life" detail:"It is killed and replaced then; 0 switches that off."`
-	Rescue       Rescue       `group:"Pool" long:"rescue" worker:"no" value-name:"WHEN" default:"auto" description:"a killed worker's connections go on: auto, off"`
-	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"replace a worker after so many requests"`
-	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"replace a worker that uses more, such as 512M"`
+	Config       File         `group:"Pool" long:"config" worker:"no" value-name:"FILE" unquote:"false" no-ini:"true" description:"file of flags, one per line; reread on SIGHUP" detail:"The file may hold every flag but --config and --check."`
+	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"lame duck period before a drain"`
+	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"time limit of a worker's drain" detail:"After it, the remaining connections are closed."`
+	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" reload:"no" value-name:"DURATION" default:"30s" description:"time without a heartbeat until a worker is hung" detail:"A hung worker is killed and replaced; 0 disables."`
+	Rescue       Rescue       `group:"Pool" long:"rescue" worker:"no" value-name:"WHEN" default:"auto" description:"rescue connections of killed workers: auto or off"`
+	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"recycle a worker after N requests"`
+	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"recycle a worker above this memory, such as 512M"`
 
-	Admin           Admin           `group:"Seeing inside" long:"admin" reload:"no" worker:"no" value-name:"ADDR" unquote:"false" default-mask:"none" description:"show the pool here: HOST:PORT, or a socket's path" detail:"The endpoint has metrics for Prometheus and a page that shows the pool. A unix socket, which only the same user and root can open, takes orders too."`
-	AccessLog       AccessLog       `group:"Seeing inside" long:"access-log" value-name:"FILE" unquote:"false" default-mask:"none" description:"a line for each request; - is standard output" detail:"The master alone writes it, whole lines."`
-	AccessLogFormat AccessLogFormat `group:"Seeing inside" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"its lines: common, combined or json"`
-	RequestID       bool            `group:"Seeing inside" long:"request-id" description:"number requests: X-Request-Id; -v does so too"`
+	Admin           Admin           `group:"Observability" long:"admin" reload:"no" worker:"no" value-name:"ADDR" unquote:"false" default-mask:"none" description:"admin endpoint: HOST:PORT or path of a socket" detail:"It has metrics for Prometheus and a status page. A unix socket, which only the same user and root can open, also accepts reload, stop and scale."`
+	AccessLog       AccessLog       `group:"Observability" long:"access-log" value-name:"FILE" unquote:"false" default-mask:"none" description:"access log file; - is standard output" detail:"Only the master writes to it, in complete lines."`
+	AccessLogFormat AccessLogFormat `group:"Observability" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"access log format: common, combined or json"`
+	RequestID       bool            `group:"Observability" long:"request-id" description:"send X-Request-Id; implied by -v"`
 
 	Check bool `group:"Output" long:"check" worker:"no" no-ini:"true" description:"check the options and exit"`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
-	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log lines: console (auto on a terminal) or json"`
+	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json"`
 }
 
 // Slots returns how many workers the pool has on a machine with this many
