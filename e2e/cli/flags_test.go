@@ -134,10 +134,10 @@ func TestVariablesSetFlags(t *testing.T) {
 		t.Errorf("Expires is %v ahead, want the 90m of PHALANX_EXPIRES", ahead)
 	}
 	s.MustEnd(c, 4*time.Second, "idle for longer than PHALANX_KEEPALIVE")
+	s.Stop(5 * time.Second)
 	if sizes := s.RecvSizes(); sizes[2] == 0 || len(sizes) > 3 {
 		t.Errorf("recv() took sizes %v, want 2 of PHALANX_RECV", sizes)
 	}
-	s.Stop(5 * time.Second)
 
 	beaten := append(env, "PHALANX_WORKERS=0", "PHALANX_EXPIRES=2h", "PHALANX_MODEL=serial")
 	s = harness.ServeAs(t, harness.Plan{Env: beaten, Args: []string{"--model", "goroutine", "--expires", "1h"}})

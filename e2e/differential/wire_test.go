@@ -73,7 +73,7 @@ func try(a *harness.Asker, text string) (*answer, error) {
 		}
 		a.Conn = conn
 	}
-	if err := a.Conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := a.Conn.SetDeadline(time.Now().Add(harness.InTime(2 * time.Second))); err != nil {
 		return nil, err
 	}
 	// What refuses a request may close while it is being sent, so whether

@@ -52,6 +52,22 @@ func (d *Download) Trickle(n int64, during time.Duration) error {
 	return nil
 }
 
+// TrickleUntil is Trickle for as long as it takes.
+func (d *Download) TrickleUntil(n int64, enough <-chan struct{}) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-enough:
+			return nil
+		case <-tick.C:
+		}
+		if err := d.Take(n); err != nil {
+			return err
+		}
+	}
+}
+
 // Rest reads until the connection ends or the body is complete.
 func (d *Download) Rest() error {
 	buf := make([]byte, 1<<20)

@@ -80,7 +80,7 @@ func (j *Journal) All() ([]Event, []string) {
 // Await returns the events once ok holds for them.
 func (j *Journal) Await(t *testing.T, within time.Duration, what string, exited <-chan struct{}, ok func([]Event) bool) []Event {
 	t.Helper()
-	late := time.After(inTime(within))
+	late := time.After(InTime(within))
 	for {
 		j.mu.Lock()
 		events, more := slices.Clip(j.events), j.more
@@ -97,7 +97,7 @@ func (j *Journal) Await(t *testing.T, within time.Duration, what string, exited 
 			}
 			t.Fatalf("the program ended and its log has no %s:\n%s", what, j.Tail())
 		case <-late:
-			t.Fatalf("the log has no %s within %v:\n%s", what, inTime(within), j.Tail())
+			t.Fatalf("the log has no %s within %v:\n%s", what, InTime(within), j.Tail())
 		}
 	}
 }

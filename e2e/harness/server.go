@@ -37,6 +37,20 @@ func (s *Server) OneForEach() map[int]*Client {
 	return nil
 }
 
+// AwaitText waits until standard error has a text, which need not be JSON.
+func (s *Server) AwaitText(text string) {
+	s.T.Helper()
+	s.Log.Await(s.T, 5*time.Second, fmt.Sprintf("text %q", text), s.Exited, func([]Event) bool {
+		return strings.Contains(s.Log.String(), text)
+	})
+}
+
+// MustReap waits until the master has reaped every process that has ended.
+func (s *Server) MustReap() {
+	s.T.Helper()
+	Await(s.T, 2*time.Second, "reaping of all that has ended", func() bool { return len(ZombiesOf(s.PID())) == 0 })
+}
+
 // PID is the master's process, or that of the command before it.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
@@ -91,10 +105,16 @@ func (s *Server) Wait(within time.Duration) int {
 	case <-time.After(atOnce(within)):
 		s.T.Fatalf("the master still runs after %v: %v\n%s", atOnce(within), s.Session(), s.Log.Tail())
 	}
-	if left := s.Session(); len(left) > 0 {
-		s.T.Errorf("the master is gone and left %v behind", left)
+	if !s.empty() {
+		s.T.Errorf("the master is gone and left %v behind", s.Session())
 	}
 	return s.Status()
+}
+
+// empty reports whether nothing is left of the tree. Of a process that is ending
+// the pipes are closed first.
+func (s *Server) empty() bool {
+	return Holds(time.Second, func() bool { return len(s.Session()) == 0 })
 }
 
 // Stop interrupts the master and expects it to drain with status 0.
@@ -119,6 +139,7 @@ func (s *Server) end() {
 			s.T.Errorf("the master still runs 9 s after SIGINT: %v", s.Session())
 		}
 	}
+	s.empty()
 	for _, p := range s.Session() {
 		s.T.Errorf("process %v was left behind", p)
 		// It may be gone by now, and then there is nothing to do.

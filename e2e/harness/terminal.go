@@ -2,7 +2,9 @@ package harness
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -17,8 +19,8 @@ type Terminal struct {
 	t             *testing.T
 	master, Slave *os.File
 
-	Mu     sync.Mutex
-	Screen bytes.Buffer
+	mu     sync.Mutex
+	screen bytes.Buffer
 	hangup chan struct{} // closed when no program has the terminal any more
 }
 
@@ -49,9 +51,9 @@ func (term *Terminal) read() {
 	buf := make([]byte, 4096)
 	for {
 		n, err := term.master.Read(buf)
-		term.Mu.Lock()
-		term.Screen.Write(buf[:n])
-		term.Mu.Unlock()
+		term.mu.Lock()
+		term.screen.Write(buf[:n])
+		term.mu.Unlock()
 		if err != nil {
 			return
 		}
@@ -66,6 +68,16 @@ func (term *Terminal) Press(key byte) {
 	}
 }
 
+// Await waits until the terminal has shown something.
+func (term *Terminal) Await(something *regexp.Regexp) {
+	term.t.Helper()
+	Await(term.t, 10*time.Second, fmt.Sprintf("%s on the terminal", something), func() bool {
+		term.mu.Lock()
+		defer term.mu.Unlock()
+		return something.Match(term.screen.Bytes())
+	})
+}
+
 // Shown is all that was printed; the master must be gone.
 func (term *Terminal) Shown() string {
 	term.t.Helper()
@@ -75,7 +87,7 @@ func (term *Terminal) Shown() string {
 	case <-time.After(2 * time.Second):
 		term.t.Error("somebody still has the terminal open")
 	}
-	term.Mu.Lock()
-	defer term.Mu.Unlock()
-	return term.Screen.String()
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	return term.screen.String()
 }

@@ -12,8 +12,8 @@ const Patience = 60 * time.Second
 // else to do. The tests have to be right on one that is four times slower.
 const slower = 4
 
-// inTime is how long to wait for what comes within a time, or never.
-func inTime(within time.Duration) time.Duration { return slower * within }
+// InTime is how long to wait for what comes within a time, or never.
+func InTime(within time.Duration) time.Duration { return slower * within }
 
 // atOnce is how long to wait for an end that has to come promptly: within less
 // than the 11 s after which a drain that was forgotten ends by itself.
@@ -25,13 +25,13 @@ func atOnce(within time.Duration) time.Duration {
 func Await(t *testing.T, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	if !Holds(within, ok) {
-		t.Fatalf("not within %v: %s", inTime(within), what)
+		t.Fatalf("not within %v: %s", InTime(within), what)
 	}
 }
 
 // Holds polls until ok holds, and reports whether it did in time.
 func Holds(within time.Duration, ok func() bool) bool {
-	deadline := time.Now().Add(inTime(within))
+	deadline := time.Now().Add(InTime(within))
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

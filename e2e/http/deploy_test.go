@@ -74,18 +74,30 @@ func TestDeployByRename(t *testing.T) {
 			work.Go(func() { d.change(file, stop) })
 			work.Go(func() { d.watch(file, stop) })
 		}
-		time.AfterFunc(1500*time.Millisecond, func() { close(stop) })
+		began := time.Now()
+		whole := harness.Holds(5*time.Second, func() bool { return d.sawAll() && time.Since(began) > 1500*time.Millisecond })
+		close(stop)
 		work.Wait()
-		for file, least := range d.sizes {
-			for _, r := range releases(least) {
-				if n := d.seen[file+string(r.letter)]; n == 0 {
-					t.Errorf("version %c of %s was never seen", r.letter, file)
-				}
-			}
+		if !whole {
+			t.Error("there is a version that was never seen")
 		}
 		t.Logf("%d versions by %d tags: %v", len(d.seen), len(d.tags), d.seen)
 		d.settles()
 	})
+}
+
+// sawAll reports whether each version of each file has been seen.
+func (d *deploy) sawAll() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for file, least := range d.sizes {
+		for _, r := range releases(least) {
+			if d.seen[file+string(r.letter)] == 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // change puts one version after the other, and at last the first.

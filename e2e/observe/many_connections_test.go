@@ -42,8 +42,8 @@ func TestTenThousandConnections(t *testing.T) {
 		t.Logf("%d connections listed in %v; a request meanwhile takes %v at most, and %v without", many, list, held, quietly)
 		best = min(best, held)
 	}
-	if best > 250*time.Millisecond {
-		t.Errorf("while the connections are listed a request takes %v, want 250ms at most", best)
+	if best > harness.InTime(250*time.Millisecond) {
+		t.Errorf("while the connections are listed a request takes %v, want %v at most", best, harness.InTime(250*time.Millisecond))
 	}
 	scrolls(s, e, many)
 	leave()
@@ -153,8 +153,8 @@ func scrolls(s *harness.Server, e *harness.Endpoint, many int) {
 		slowest = max(slowest, time.Since(began))
 	}
 	s.T.Logf("top opens the list of %d connections in %v; the slowest key takes %v", many, opened, slowest)
-	if opened > 2*time.Second || slowest > time.Second {
-		s.T.Errorf("the list opens in %v, want 2s at most, and the slowest key takes %v, want 1s", opened, slowest)
+	if opened > harness.InTime(2*time.Second) || slowest > harness.InTime(time.Second) {
+		s.T.Errorf("the list opens in %v and the slowest key takes %v: too long", opened, slowest)
 	}
 	p.press("q")
 	p.awaitText("top ended with 0")

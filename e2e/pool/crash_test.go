@@ -62,9 +62,7 @@ func TestWorkerKilled(t *testing.T) {
 			}
 		}
 		s.AwaitWorkers(harness.PoolSize(model, 3), victim)
-		if dead := harness.ZombiesOf(s.PID()); len(dead) > 0 {
-			t.Errorf("not reaped: %v", dead)
-		}
+		s.MustReap()
 		// Otherwise the test would show nothing.
 		harness.Await(t, 2*time.Second, "a request that waited in the victim's queue", func() bool { return tookOver(s, victim) > 0 })
 		s.Stop(5 * time.Second)

@@ -67,12 +67,13 @@ func TestPID1Reaps(t *testing.T) {
 	t.Parallel()
 	s, master := container(t)
 	enter := exec.CommandContext(t.Context(), harness.Tool(t, "apt-get install util-linux", "nsenter"),
-		"--target", strconv.Itoa(master), "--pid", "sh", "-c", "sh -c 'exec sleep 0.5' >/dev/null 2>&1 &")
+		"--target", strconv.Itoa(master), "--pid", "sh", "-c", "sh -c 'exec sleep 100' >/dev/null 2>&1 &")
 	if out, err := enter.CombinedOutput(); err != nil {
 		t.Fatalf("nsenter: %v\n%s", err, out)
 	}
 	sleeps := func(p harness.Process) bool { return p.Parent == master && p.Command == "sleep" }
 	harness.Await(t, 3*time.Second, "the orphan's adoption", func() bool { return len(harness.Processes(sleeps)) == 1 })
+	harness.Kill(t, harness.Processes(sleeps)[0].PID, syscall.SIGKILL)
 	harness.Await(t, 3*time.Second, "the orphan's funeral", func() bool { return len(harness.Processes(sleeps)) == 0 })
 	s.MustServe("/", "front")
 	harness.Kill(t, master, syscall.SIGTERM)

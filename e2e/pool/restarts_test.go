@@ -37,17 +37,20 @@ func TestThousandRestarts(t *testing.T) {
 	for range 980 {
 		restart()
 	}
-	after := holdingsOf(s)
-	if after.descriptors > before.descriptors || after.threads > before.threads+4 {
+	// What belongs to the last one goes a moment after it.
+	var after holdings
+	same := func() bool {
+		after = holdingsOf(s)
+		return after.descriptors <= before.descriptors && after.threads <= before.threads+4
+	}
+	if !harness.Holds(2*time.Second, same) {
 		t.Errorf("the master had %+v and has %+v", before, after)
 	}
 	// Its garbage collector first runs at 4 MiB.
 	if grown := after.memory - before.memory; grown > 6<<20 {
 		t.Errorf("the master grew by %d KiB", grown>>10)
 	}
-	if dead := harness.ZombiesOf(s.PID()); len(dead) > 0 {
-		t.Errorf("not reaped: %v", dead)
-	}
+	s.MustReap()
 	s.Stop(5 * time.Second)
 }
 
