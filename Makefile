@@ -6,9 +6,11 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
 CHAOSTIME   ?= 10m
 SECONDS     ?= 60
+N           ?= 20
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
+E2E          = $(addprefix ./e2e/,http chaos browser pool observe clients cli differential)
 ROOT         = $(DESTDIR)$(PREFIX)
 BASHCOMP     = share/bash-completion/completions/phalanx
 ZSHCOMP      = share/zsh/site-functions/_phalanx
@@ -17,7 +19,7 @@ MANPAGE      = share/man/man1/phalanx.1
 UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 
-.PHONY: build run check test lint fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
+.PHONY: build run check test tests soak lint fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
 
 build:
 	@mkdir -p bin
@@ -42,10 +44,23 @@ lint:
 # Everything, with the real binaries, a browser and siege.
 test:
 	@sh scripts/test-tools.sh
-	@$(MAKE) --no-print-directory build lint
+	@$(MAKE) --no-print-directory build lint tests
+
+# All tests, run anew. Those in e2e wait more than they compute; the longest come
+# first. Their programs are those that are installed, and for what happens to a
+# pool once more with the race detector.
+tests:
 	$(GO) test -race -shuffle=on $(QUICK)
 	$(GO) -C tools test -race -shuffle=on ./...
-	$(GO) test -shuffle=on ./...
+	$(GO) test -shuffle=on -p 3 $(E2E) $(QUICK)
+	$(GO) test -shuffle=on -run '^Test(Reload|Upgrade|Scale|Recycle)' ./e2e/pool -programs.race
+	$(GO) test ./e2e/chaos -programs.race -chaos.for=1s
+
+# The tests N times, beside busy loops, under nohup and so on: a test that fails
+# now and then teaches people to ignore it. Red runs are kept in bin/soak.
+soak:
+	@sh scripts/test-tools.sh
+	@MAKE="$(MAKE)" sh scripts/soak.sh $(N)
 
 # The chaos test for a long time; a failure names the seed that repeats it.
 chaos: build

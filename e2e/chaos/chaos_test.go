@@ -22,7 +22,7 @@ var (
 
 const (
 	chaosSlots = 2
-	chaosHang  = 2 * time.Second
+	chaosHang  = 6 * time.Second // a worker that is merely slow has to live
 	// chaosWait bounds what is waited for. A slot that dies often gets its next
 	// process after up to 10 s, and one that is closed listens for 11 s.
 	chaosWait = 40 * time.Second

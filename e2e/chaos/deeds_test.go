@@ -259,9 +259,9 @@ func (c *chaos) stumble() error {
 	if p, exists := harness.ProcessOf(pid); !exists || p.State != "T" {
 		return nil // or it was about to go
 	}
-	<-time.After(chaosHang / 4)
+	<-time.After(chaosHang / 12)
 	if p, exists := harness.ProcessOf(pid); !exists || p.State != "T" {
-		return fmt.Errorf("process %d was stopped for %v, and is %v", pid, chaosHang/4, p)
+		return fmt.Errorf("process %d was stopped for %v, and is %v", pid, chaosHang/12, p)
 	}
 	return syscall.Kill(pid, syscall.SIGCONT)
 }

@@ -44,16 +44,18 @@ func makeDirs() (remove func(), err error) {
 // Binary is the path of a program under test: "master" or "worker".
 func Binary(name string) string { return filepath.Join(dirs.programs, name) }
 
-// buildPrograms brings the programs of a kind up to date in bin/KIND, which
+// buildPrograms brings the programs up to date in bin/test or bin/race, which
 // takes no time where they are, and copies them into a directory. Packages that
 // are tested at the same time take turns.
-// The command is that of a build but for the directory and the packages.
-func buildPrograms(into, kind string, command ...string) error {
+func buildPrograms(into string) error {
 	root, err := root()
 	if err != nil {
 		return err
 	}
-	shared := filepath.Join(root, "bin", kind)
+	shared, build := filepath.Join(root, "bin", "test"), []string{"sh", filepath.Join(root, "scripts", "build.sh")}
+	if *race {
+		shared, build = filepath.Join(root, "bin", "race"), []string{"go", "build", "-race", "-o"}
+	}
 	if err := os.MkdirAll(shared, 0o755); err != nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func buildPrograms(into, kind string, command ...string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", shared, err)
 	}
-	if err := build(root, append(command, shared+"/", "./cmd/master", "./cmd/worker")...); err != nil {
+	if err := run(append(build, shared+"/", "phalanx/cmd/master", "phalanx/cmd/worker")...); err != nil {
 		return err
 	}
 	for _, name := range []string{"master", "worker"} {
@@ -80,12 +82,9 @@ func buildPrograms(into, kind string, command ...string) error {
 	return nil
 }
 
-// build runs a command in a directory.
-func build(dir string, command ...string) error {
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
+func run(words ...string) error {
+	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(words, " "), err, out)
 	}
 	return nil
 }
@@ -101,24 +100,12 @@ func root() (string, error) {
 	return "", errors.Join(errors.New("no go.mod in any directory above the test's"), err)
 }
 
-// RaceBuilt returns a directory with a master and a worker that were built with
-// the race detector. A race that it finds makes the process end with status 66
-// and is reported on standard error.
-func RaceBuilt(t *testing.T) (dir string) {
-	t.Helper()
-	dir = OpenDir(t)
-	if err := buildPrograms(dir, "race", "go", "build", "-race", "-o"); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // Program compiles a package of the test's testdata, for tests that need a
 // client or a worker of a special kind, and returns its path.
 func Program(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(OpenDir(t), name)
-	if err := build("", "go", "build", "-o", path, "./testdata/"+name); err != nil {
+	if err := run("go", "build", "-o", path, "./testdata/"+name); err != nil {
 		t.Fatal(err)
 	}
 	return path

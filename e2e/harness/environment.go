@@ -109,5 +109,6 @@ func heedSignals() error {
 func BareEnv() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dirs.programs, "TMPDIR=" + dirs.programs, "LANG=C.UTF-8", "TZ=UTC",
+		"GORACE=halt_on_error=1 log_path=" + raceLog(),
 	}
 }

@@ -6,19 +6,24 @@
 package harness
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
 
 // Main is the TestMain of every package of tests: it makes the environment a
 // known one, builds the programs and runs the tests.
-func Main(m *testing.M) { os.Exit(run(m)) }
+func Main(m *testing.M) { os.Exit(test(m)) }
 
-func run(m *testing.M) int {
+// race has the programs built with the race detector.
+var race = flag.Bool("programs.race", false, "test programs that are built with the race detector")
+
+func test(m *testing.M) (code int) {
 	flag.Parse()
 	remove, err := makeDirs()
 	defer remove()
@@ -29,13 +34,31 @@ func run(m *testing.M) int {
 		err = enclose()
 	}
 	if err == nil {
-		err = buildPrograms(dirs.programs, "test", "sh", "scripts/build.sh")
+		err = buildPrograms(dirs.programs)
+	}
+	if err == nil {
+		code = m.Run()
+		err = races()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	return code
+}
+
+// raceLog is where a program writes what its race detector has found, its pid
+// appended. The program ends with it.
+func raceLog() string { return filepath.Join(dirs.programs, "race") }
+
+// races is an error with all that race detectors have found.
+func races() error {
+	found, err := filepath.Glob(raceLog() + ".*")
+	for _, path := range found {
+		text, read := os.ReadFile(path)
+		err = errors.Join(err, read, errors.New(string(text)))
+	}
+	return err
 }
 
 // manyAtOnce lets more tests run in parallel than there are cores, because
