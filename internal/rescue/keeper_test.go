@@ -61,6 +61,28 @@ func keptWorker() int {
 	select {}
 }
 
+// startKept starts a worker with a keeper and closes what only they are to hold.
+// It returns when the keeper is there.
+func startKept(t *testing.T, records, read, connection *os.File) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "--flags-of-a-worker")
+	cmd.Env = append(os.Environ(), "PHALANX_TEST_KEEPER=1")
+	cmd.ExtraFiles = []*os.File{records, read, connection}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	connection.Close()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "kept\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return cmd
+}
+
 // A worker that is killed leaves its descriptors with its keeper, which ends
 // with the lifeline and with nothing else.
 func TestKeeper(t *testing.T) {
@@ -76,21 +98,7 @@ func TestKeeper(t *testing.T) {
 	}
 	defer life.Close() // a second time, which does no harm
 	server, client := connected(t)
-	cmd := exec.Command(os.Args[0], "--flags-of-a-worker")
-	cmd.Env = append(os.Environ(), "PHALANX_TEST_KEEPER=1")
-	cmd.ExtraFiles = []*os.File{records, read, os.NewFile(uintptr(server), "connection")}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	read.Close()
-	cmd.ExtraFiles[2].Close()
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "kept\n" {
-		t.Fatalf("%q, %v", line, err)
-	}
+	cmd := startKept(t, records, read, os.NewFile(uintptr(server), "connection"))
 	m, err := Map(fd, false)
 	if err != nil {
 		t.Fatal(err)
