@@ -9,7 +9,6 @@ import (
 
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
-	"phalanx/internal/rescue"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
 )
@@ -51,9 +50,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 		Path: worker, Args: o.WorkerArgs, Env: environment(o),
 		Socket: sockets.File, Log: logFile, Board: monitor.board, Bell: monitor.bell, Records: records(o),
 	}
-	if o.Rescues() && spawner.Records == nil {
-		log.Info().Err(rescue.Available()).Msg("connections of a killed worker are lost on this kernel")
-	}
+	tellLost(log, o)
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
 		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, monitor.check, monitor.apply) },

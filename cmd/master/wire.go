@@ -71,6 +71,13 @@ func records(o options.Options) *rescue.Sizes {
 	return &rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
 }
 
+// tellLost says that connections cannot be rescued where they are to be.
+func tellLost(log zerolog.Logger, o options.Options) {
+	if err := rescue.Available(); o.Rescues() && err != nil {
+		log.Info().Err(err).Msg("connections of a killed worker are lost on this kernel")
+	}
+}
+
 // alerts returns the function that reports what operators must know even in silent
 // mode, as a line of text, or of JSON if they have asked for that.
 func alerts(format options.LogFormat, file *os.File) func(line string) {

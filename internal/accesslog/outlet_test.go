@@ -22,13 +22,9 @@ func text(n int) string {
 	return b.String() + strings.Repeat("long", 2000) + "\nend\n"
 }
 
-// Standard output may be anything, and stays as it was for who shares it.
-func TestStandardOutput(t *testing.T) {
-	dir := t.TempDir()
-	tests := []struct {
-		name string
-		make func() (out, in *os.File, err error)
-	}{
+// stdouts make what standard output may be, and its other end.
+func stdouts(dir string) []stdout {
+	return []stdout{
 		{"pipe", func() (out, in *os.File, err error) {
 			in, out, err = os.Pipe()
 			return out, in, err
@@ -44,7 +40,16 @@ func TestStandardOutput(t *testing.T) {
 			return out, in, err
 		}},
 	}
-	for _, tt := range tests {
+}
+
+type stdout struct {
+	name string
+	make func() (out, in *os.File, err error)
+}
+
+// Standard output may be anything, and stays as it was for who shares it.
+func TestStandardOutput(t *testing.T) {
+	for _, tt := range stdouts(t.TempDir()) {
 		t.Run(tt.name, func(t *testing.T) {
 			out, in, err := tt.make()
 			if err != nil {

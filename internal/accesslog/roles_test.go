@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,20 +107,7 @@ func TestKilledWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "lines by the doorbell", func() bool { return content(t, path) != "" })
-	n := 0
-	for buf := make([]byte, 64); n < 300; {
-		k, err := said.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += k
-	}
-	cmd.Process.Kill()
-	rest := make([]byte, 1<<16)
-	for k := 1; k > 0; n += k {
-		k, _ = said.Read(rest)
-	}
-	cmd.Wait()
+	n := killAfter(t, cmd, said, 300)
 	w.Detach(0)
 	closed(t, w)
 	got := 0
@@ -132,6 +120,26 @@ func TestKilledWorker(t *testing.T) {
 	if got != n && got != n+1 { // it may have written a line and not said so
 		t.Errorf("%d lines, want %d", got, n)
 	}
+}
+
+// killAfter kills a worker that has said that it has written some lines, and
+// returns how many it said there were in the end.
+func killAfter(t *testing.T, cmd *exec.Cmd, said io.Reader, lines int) (n int) {
+	t.Helper()
+	for buf := make([]byte, 64); n < lines; {
+		k, err := said.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += k
+	}
+	cmd.Process.Kill()
+	rest := make([]byte, 1<<16)
+	for k := 1; k > 0; n += k {
+		k, _ = said.Read(rest)
+	}
+	cmd.Wait()
+	return n
 }
 
 // actFullDisk writes into a file that may not grow beyond a limit, which is like

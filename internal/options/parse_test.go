@@ -79,12 +79,10 @@ func TestParseMaster(t *testing.T) {
 	}
 }
 
-func TestParseMasterErrors(t *testing.T) {
+// wrongArguments are command lines that cannot be served, and why not.
+func wrongArguments() []wrongArgument {
 	const see = "; see 'master --help'"
-	tests := []struct {
-		args []string
-		want string
-	}{
+	return []wrongArgument{
 		{[]string{"--port", "99999"}, "--port 99999: must be 0 to 65535 (0 takes a free one)"},
 		{[]string{"--port", "-1"}, "--port -1: must be 0 to 65535 (0 takes a free one)"},
 		{[]string{"--port", "http"}, "--port http: must be 0 to 65535 (0 takes a free one)"},
@@ -137,7 +135,15 @@ func TestParseMasterErrors(t *testing.T) {
 		{[]string{"-v", "site"}, "site: left-over argument" + see},
 		{[]string{"-v", "--", "--port"}, "--port: left-over argument" + see},
 	}
-	for _, tt := range tests {
+}
+
+type wrongArgument struct {
+	args []string
+	want string
+}
+
+func TestParseMasterErrors(t *testing.T) {
+	for _, tt := range wrongArguments() {
 		_, err := ParseMaster(tt.args, noEnv)
 		var usage *exitcode.Error
 		if !errors.As(err, &usage) || err.Error() != tt.want || usage.Code != 64 {

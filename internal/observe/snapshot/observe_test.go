@@ -141,6 +141,32 @@ func TestDoing(t *testing.T) {
 	}
 }
 
+// writeAsWorker is the life of a worker: a row, a hundred lines, and the end. It
+// counts those lines for which there was room.
+func writeAsWorker(o *Observer, board *scoreboard.Board, bell, slot int, written *int) error {
+	row, err := o.Open(slot)
+	if err != nil {
+		return err
+	}
+	seat, err := scoreboard.Attach(board.Descriptor(), row)
+	if err != nil {
+		return err
+	}
+	ring, err := accesslog.NewRing(seat.Ring)
+	if err != nil {
+		return err
+	}
+	for range 100 {
+		if ring.Write(fmt.Appendf(nil, "slot %d line %d\n", slot, *written)) {
+			*written++
+		}
+		if ring.Due() {
+			accesslog.Wake(bell)
+		}
+	}
+	return errors.Join(seat.Close(), o.Close(row))
+}
+
 // The file of an access log may change, go and come back any number of times,
 // while workers write and end: no line is lost, and none comes twice.
 func TestLogMoves(t *testing.T) {
@@ -167,36 +193,13 @@ func TestLogMoves(t *testing.T) {
 	var written [3]int
 	for slot := range written {
 		work.Go(func() {
-			for n := 0; ; {
-				row, err := o.Open(slot)
-				if err != nil {
+			for {
+				if err := writeAsWorker(o, board, bell, slot, &written[slot]); err != nil {
 					t.Error(err)
 					return
-				}
-				seat, err := scoreboard.Attach(board.Descriptor(), row)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				ring, err := accesslog.NewRing(seat.Ring)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				for range 100 {
-					if ring.Write(fmt.Appendf(nil, "slot %d line %d\n", slot, n)) {
-						n++
-					}
-					if ring.Due() {
-						accesslog.Wake(bell)
-					}
-				}
-				if err := errors.Join(seat.Close(), o.Close(row)); err != nil {
-					t.Error(err)
 				}
 				select {
 				case <-stop:
-					written[slot] = n
 					return
 				default:
 				}
@@ -216,6 +219,12 @@ func TestLogMoves(t *testing.T) {
 	close(stop)
 	work.Wait()
 	log.Close()
+	checkLines(t, paths, written[:])
+}
+
+// checkLines expects each line of each slot once in all the files together.
+func checkLines(t *testing.T, paths []string, written []int) {
+	t.Helper()
 	seen := make(map[string]int)
 	slices.Sort(paths)
 	for _, path := range slices.Compact(paths) {

@@ -1,0 +1,64 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The limits of the house, for the product and for tests, in lines.
+const (
+	mostInFunction = 60
+	mostInFile     = 400
+)
+
+// longer are the functions that may break the limit, each with its reason.
+var longer = map[string]string{}
+
+func TestSizes(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "bin" || strings.HasPrefix(d.Name(), ".") && path != root):
+			return filepath.SkipDir
+		case !d.IsDir() && strings.HasSuffix(path, ".go"):
+			seen++
+			checkSizes(t, path)
+		}
+		return nil
+	})
+	if err != nil || seen == 0 {
+		t.Errorf("%d files: %v", seen, err)
+	}
+}
+
+func checkSizes(t *testing.T, path string) {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if n := files.File(file.Pos()).LineCount() - 1; n > mostInFile {
+		t.Errorf("%s has %d lines, want at most %d", path, n, mostInFile)
+	}
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		n := files.Position(f.End()).Line - files.Position(f.Pos()).Line + 1
+		name := filepath.ToSlash(filepath.Dir(path)) + "." + f.Name.Name
+		if _, excepted := longer[strings.TrimPrefix(name, "../../")]; excepted != (n > mostInFunction) {
+			t.Errorf("%s: %s has %d lines, want at most %d (or an exception that is needed)", path, f.Name.Name, n, mostInFunction)
+		}
+	}
+}
