@@ -241,7 +241,7 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	if c.obs != nil {
 		c.obs.Received(c.x)
 	}
-	r := &c.x.Request
+	r := c.x.Request
 	switch {
 	case !r.HasBody():
 		return c.answer(out, now)

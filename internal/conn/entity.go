@@ -62,7 +62,7 @@ func appendModified(out []byte, e *proto.Entity) []byte {
 // file answers with a file, or as its preconditions and ranges demand.
 func (c *Conn) file(out []byte, now Now) []byte {
 	x, f := c.x, c.segment.File
-	r := &x.Request
+	r := x.Request
 	e := c.entity(f, now)
 	v := e.Validators(now.Second.Unix)
 	var status proto.Status

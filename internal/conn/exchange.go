@@ -11,10 +11,10 @@ import (
 // made from it. A connection has one from the end of a request's head to the end
 // of the response; while it is idle it has none.
 type Exchange struct {
-	Request proto.Request // its spans are in Head
-	Head    []byte        // empty if the request was refused before its end
-	Began   time.Duration // when its first byte came, on Now's monotonic clock
-	Headed  time.Duration // when the request was complete, its content too
+	Request *proto.Request // its spans are in Head
+	Head    []byte         // empty if the request was refused before its end
+	Began   time.Duration  // when its first byte came, on Now's monotonic clock
+	Headed  time.Duration  // when the request was complete, its content too
 
 	Status     proto.Status // 0: the exchange is that of a worker that died, and nothing is known of it
 	Source     Source
@@ -126,9 +126,8 @@ func (c *Conn) open(head []byte) {
 	} else {
 		x = new(Exchange)
 	}
-	x.Request, x.Head, x.Began = *c.parser.Request(), head, c.began
+	x.Request, x.Head, x.Began = c.parser.Request(), head, c.began
 	c.x = x
-	c.parser.Reset()
 }
 
 // release closes what the exchange holds and ends it.
@@ -141,6 +140,7 @@ func (c *Conn) release() {
 	if x.stream != nil {
 		x.stream.Close()
 	}
+	c.parser.Reset()
 	if c.x = nil; len(c.cfg.spare) < spareMax {
 		x.reset()
 		c.cfg.spare = append(c.cfg.spare, x)
@@ -150,7 +150,8 @@ func (c *Conn) release() {
 // reset makes it like new, but for its memory and for what [Conn.open] and the
 // start of each response set.
 func (x *Exchange) reset() {
-	x.Head, x.ID, x.Ranges, x.held = nil, x.ID[:0], x.Ranges[:0], false
+	x.Request, x.Head = nil, nil
+	x.ID, x.Ranges, x.held = x.ID[:0], x.Ranges[:0], false
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
 	x.Size, x.Bytes, x.Err = 0, 0, nil
 	x.upload, x.parts, x.stream = nil, nil, nil

@@ -84,7 +84,7 @@ func validID(id []byte) bool {
 // get answers GET and HEAD.
 func (c *Conn) get(out []byte, now Now) []byte {
 	x := c.x
-	x.Codings = proto.AcceptCodings(&x.Request, x.Head)
+	x.Codings = proto.AcceptCodings(x.Request, x.Head)
 	f, status := c.cfg.Site.Open(x.Request.Path.In(x.Head), x.Codings)
 	switch status {
 	case proto.StatusOK:
@@ -103,26 +103,17 @@ func (c *Conn) get(out []byte, now Now) []byte {
 // redirect sends the client to the directory's own URI, on this host and
 // with its query.
 func (c *Conn) redirect(out []byte, now Now) []byte {
-	r, head := &c.x.Request, c.x.Head
+	r, head := c.x.Request, c.x.Head
 	location := append([]byte("/"), bytes.TrimLeft(r.Path.In(head), "/")...)
 	location = append(location, '/')
 	location = append(location, r.Query.In(head)...)
-	return c.page(out, proto.StatusMovedPermanently, appendURI(nil, location), now)
+	return c.page(out, proto.StatusMovedPermanently, proto.AppendEscaped(nil, location, inURI), now)
 }
 
-// appendURI appends p, in which bytes that no URI may hold are encoded. A
-// backslash is one of them: browsers take it for a slash, and "/\host" would
-// lead away.
-func appendURI(dst, p []byte) []byte {
-	const digits = "0123456789ABCDEF"
-	for _, c := range p {
-		if c <= ' ' || c >= 0x7f || bytes.IndexByte([]byte("\"<>\\^`{|}"), c) >= 0 {
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
-			continue
-		}
-		dst = append(dst, c)
-	}
-	return dst
+// inURI reports whether a URI may hold the byte. A backslash is none: browsers
+// take it for a slash, and "/\host" would lead away.
+func inURI(c byte) bool {
+	return ' ' < c && c < 0x7f && bytes.IndexByte([]byte("\"<>\\^`{|}"), c) < 0
 }
 
 // refuse answers a request that cannot be understood or read to its end, and

@@ -8,7 +8,7 @@ import (
 
 // list answers with the list of a directory, as JSON to those who prefer it.
 func (c *Conn) list(out []byte, now Now) []byte {
-	r, head := &c.x.Request, c.x.Head
+	r, head := c.x.Request, c.x.Head
 	query := r.Query.In(head)
 	json := bytes.Contains(query, []byte("format=json")) ||
 		proto.Accepts(r, head, "application", "json") > proto.Accepts(r, head, "text", "html")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/proto"
 )
 
 // Request is the head of a request that is to be explained.
@@ -35,7 +36,7 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 		target = before
 		r.Notes = append(r.Notes, fmt.Sprintf("The fragment %q stays with the client.", "#"+fragment))
 	}
-	r.Target = encoded(target)
+	r.Target = string(proto.AppendEscaped(nil, target, inTarget))
 	if r.Target != target {
 		r.Notes = append(r.Notes, fmt.Sprintf("No target may hold a space or a control character: %q was encoded, as browsers do.", target))
 	}
@@ -94,19 +95,8 @@ func split(url string) (host, target string, err error) {
 	return host, target, nil
 }
 
-// encoded returns the target in which what the parser would refuse is
-// percent-encoded (RFC 3986 §2.1).
-func encoded(target string) string {
-	var b strings.Builder
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c == 0x7f {
-			fmt.Fprintf(&b, "%%%02X", c)
-			continue
-		}
-		b.WriteByte(target[i])
-	}
-	return b.String()
-}
+// inTarget reports whether the parser takes the byte in a target.
+func inTarget(c byte) bool { return c > ' ' && c != 0x7f }
 
 // lines are those of the head.
 func (r Request) lines() []string {

@@ -18,7 +18,7 @@ func (s *server) say(what, why string) {
 
 // requestSteps are what the request alone decides.
 func (s *server) requestSteps(x *conn.Exchange) {
-	r := &x.Request
+	r := x.Request
 	if len(x.Head) > 0 {
 		s.say("request", fmt.Sprintf("a well-formed head of %d bytes: %s by HTTP/1.%d", len(x.Head), x.Method(), r.Minor))
 		switch r.Method {

@@ -178,12 +178,3 @@ func hexValue(c byte) byte {
 	}
 	return (c | 0x20) - 'a' + 10
 }
-
-// Unescape decodes the percent-encoded byte at the start of p (RFC 3986
-// §2.1), which begins with "%". It returns false if p does not.
-func Unescape(p []byte) (byte, bool) {
-	if len(p) < 3 || !is(p[1], charHex) || !is(p[2], charHex) {
-		return 0, false
-	}
-	return hexValue(p[1])<<4 | hexValue(p[2]), true
-}

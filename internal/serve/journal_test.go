@@ -25,7 +25,7 @@ func testJournal(file *os.File, format string) *Journal {
 
 // exchange is one whose request has the method and the target.
 func exchange(method, target string) *conn.Exchange {
-	x := &conn.Exchange{Head: []byte(method + " " + target), Status: 200}
+	x := &conn.Exchange{Request: new(proto.Request), Head: []byte(method + " " + target), Status: 200}
 	x.Request.MethodName.Len = uint16(len(method))
 	x.Request.Target = proto.Span{Off: uint16(len(method) + 1), Len: uint16(len(target))}
 	return x
@@ -51,7 +51,7 @@ const rawHead = "GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\xff\u202eü\r\n
 
 // What a client sent is escaped once, by the encoding of the line.
 func TestLogEscapesOnce(t *testing.T) {
-	head := func(j *Journal) { j.Received(&conn.Exchange{Head: []byte(rawHead)}) }
+	head := func(j *Journal) { j.Received(&conn.Exchange{Request: new(proto.Request), Head: []byte(rawHead)}) }
 	request := func(j *Journal) {
 		j.Ended(exchange("G\"T\n", "/a\\b \"\r\xff"))
 	}
@@ -82,7 +82,7 @@ func TestLongHeadsAreClipped(t *testing.T) {
 		for _, fill := range []string{"x", "\"", "\\", "\n", "\x01", "\xff", "\u202e", "ü", "\U0001f6e1"} {
 			t.Run(fmt.Sprintf("%s %q", format, fill), func(t *testing.T) {
 				long := []byte(strings.Repeat(fill, 16<<10/len(fill)))
-				got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Head: long}) })
+				got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Request: new(proto.Request), Head: long}) })
 				if len(got) > 4095 || !strings.Contains(got, "head") || strings.Contains(got, "too long") ||
 					!strings.Contains(got, "…\"") || strings.Count(got, "\n") != 1 {
 					t.Errorf("%d bytes: %.80s", len(got), got)
@@ -100,7 +100,7 @@ func TestLogAllocations(t *testing.T) {
 	}
 	defer file.Close()
 	j := testJournal(file, logging.JSON)
-	request, head := exchange("GET", "/a%20path?\"x\""), &conn.Exchange{Head: []byte(rawHead)}
+	request, head := exchange("GET", "/a%20path?\"x\""), &conn.Exchange{Request: new(proto.Request), Head: []byte(rawHead)}
 	for what, write := range map[string]func(){
 		"request": func() { j.Ended(request); j.tally.Settle() },
 		"head":    func() { j.Received(head) },

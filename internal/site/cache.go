@@ -138,7 +138,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 // load reads a small file whole. It returns false if the file was changed
 // meanwhile.
 func (c *Cache) load(f *File) bool {
-	if f.size > MaxBody || f.body != nil || !inMemory(f) {
+	if f.size > MaxBody || f.body != nil || !Resident(f.fd, 0, f.size) {
 		return true
 	}
 	body := make([]byte, f.size)
@@ -163,11 +163,13 @@ func (c *Cache) load(f *File) bool {
 	return true
 }
 
-// inMemory reports whether the file can be read without waiting for a disk.
-func inMemory(f *File) bool {
+// Resident reports whether the first and the last of n bytes at off of a file are
+// in memory, so that reading them waits for no disk. Where the file system cannot
+// say, it is taken for granted.
+func Resident(fd int, off, n int64) bool {
 	var b [1]byte
-	for _, at := range [2]int64{0, f.size - 1} {
-		if _, err := unix.Preadv2(f.fd, [][]byte{b[:]}, max(at, 0), unix.RWF_NOWAIT); err == unix.EAGAIN {
+	for _, at := range [2]int64{off, max(off, off+n-1)} {
+		if _, err := unix.Preadv2(fd, [][]byte{b[:]}, at, unix.RWF_NOWAIT); err == unix.EAGAIN {
 			return false
 		}
 	}

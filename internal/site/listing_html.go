@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"phalanx/internal/human"
+	"phalanx/internal/proto"
 )
 
 // htmlFormat writes a page that needs no script: breadcrumbs, and a table
@@ -102,7 +103,7 @@ func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	}
 	// "./" keeps a name with a colon from being taken for a scheme.
 	dst = append(dst, "<tr><td><a href=\"./"...)
-	dst = append(appendEscaped(dst, e.name), slash...)
+	dst = append(proto.AppendEscaped(dst, e.name, unreserved), slash...)
 	dst = append(dst, "\">"...)
 	dst = append(appendName(dst, e.name), slash...)
 	dst = append(dst, "</a></td><td>"...)
@@ -162,21 +163,10 @@ func steers(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
-// appendEscaped appends a name as an element of a URI path: all but the
-// unreserved characters (RFC 3986 §2.3) are encoded, which is also all that
-// HTML gives a meaning to.
-func appendEscaped(dst []byte, name string) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
-			dst = append(dst, c)
-		default:
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return dst
+// unreserved reports whether a byte means nothing but itself wherever it stands
+// in a URI (RFC 3986 §2.3); neither does it in HTML.
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
 func summary(entries []entry) string {

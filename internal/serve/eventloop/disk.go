@@ -8,25 +8,13 @@ import (
 
 // A file whose bytes are not in memory would stop the event loop, and with it
 // every connection of the worker, until the disk has brought them. So the loop
-// asks first (preadv2 with RWF_NOWAIT, which never waits for a disk), and
-// leaves the waiting to a few goroutines.
+// asks first (site.Resident, which never waits for a disk), and leaves the
+// waiting to a few goroutines.
 
 const (
 	fetchAhead   = 2 << 20 // bytes that are brought into memory at once
 	fetchWorkers = 4       // files that are waited for at once
 )
-
-// resident reports whether the first and the last of n bytes at off are in
-// memory. Where the file system cannot say, it is taken for granted.
-func resident(fd int, off, n int64) bool {
-	var b [1]byte
-	for _, at := range [2]int64{off, off + n - 1} {
-		if _, err := unix.Preadv2(fd, [][]byte{b[:]}, at, unix.RWF_NOWAIT); err == unix.EAGAIN {
-			return false
-		}
-	}
-	return true
-}
 
 // load reads n bytes at off from the disk into memory and waits for the
 // first and the last of them. Errors are met again by who sends the bytes.

@@ -13,6 +13,7 @@ import (
 
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/site"
 )
 
 // While a file is waited for that is not in memory, the other connections of
@@ -113,7 +114,7 @@ func TestResident(t *testing.T) {
 	}
 	defer f.Close()
 	fd := int(f.Fd())
-	if !resident(fd, 0, 4<<20) {
+	if !site.Resident(fd, 0, 4<<20) {
 		t.Error("a file that was just written is not in memory")
 	}
 	if err := unix.Fsync(fd); err != nil {
@@ -126,11 +127,11 @@ func TestResident(t *testing.T) {
 		t.Logf("this file system cannot say what is in memory, or holds it always: %v", err)
 		return
 	}
-	if resident(fd, 0, 256<<10) {
+	if site.Resident(fd, 0, 256<<10) {
 		t.Error("a file that was dropped is still in memory")
 	}
 	load(fd, 0, 256<<10)
-	if !resident(fd, 0, 256<<10) {
+	if !site.Resident(fd, 0, 256<<10) {
 		t.Error("what was brought is not in memory")
 	}
 }

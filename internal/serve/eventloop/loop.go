@@ -12,6 +12,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
+	"phalanx/internal/site"
 )
 
 // Loop serves the connections of one listening socket on one thread, around
@@ -93,7 +94,7 @@ func New(cfg serve.Config) (*Loop, error) {
 		out:    cfg.Records.Send(),
 
 		maxClients: serve.MaxClients(),
-		disk:       disk{resident: resident, load: load},
+		disk:       disk{resident: site.Resident, load: load},
 	}
 	if cfg.Records == nil {
 		l.recv, l.out = make([]byte, cfg.Recv), make([]byte, 0, serve.OutSize)
