@@ -18,6 +18,7 @@ type Process struct {
 	Command string
 	State   string
 	Parent  int
+	group   int
 	session int
 	ticks   int // user and system time, in hundredths of a second
 }
@@ -46,6 +47,7 @@ func ReadProcess(path string) (Process, bool) {
 		Command: string(stat[open+1 : end]),
 		State:   fields[0],
 		Parent:  Atoi(fields[1]),
+		group:   Atoi(fields[2]),
 		session: Atoi(fields[3]),
 		ticks:   Atoi(fields[11]) + Atoi(fields[12]),
 	}, true
@@ -82,6 +84,29 @@ func inSession(leader int) []Process {
 	return Processes(func(p Process) bool { return p.session == leader && p.Alive() })
 }
 
+// WorkersOf lists the workers of a master.
+func WorkersOf(master int) []int {
+	var pids []int
+	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && !p.IsKeeper() }) {
+		pids = append(pids, p.PID)
+	}
+	return pids
+}
+
+// KeepersOf lists the keepers of a master's workers.
+func KeepersOf(master int) []int {
+	var pids []int
+	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && p.IsKeeper() }) {
+		pids = append(pids, p.PID)
+	}
+	return pids
+}
+
+// IsKeeper reports whether it keeps a worker's descriptors. One that has just
+// been made has no name yet, and no group of its own as every worker has.
+func (p Process) IsKeeper() bool { return p.Command == "phalanx-keeper" || p.group != p.PID }
+
+// ChildrenOf lists all children of a process.
 func ChildrenOf(parent int) []int {
 	var pids []int
 	for _, p := range Processes(func(p Process) bool { return p.Parent == parent && p.Alive() }) {

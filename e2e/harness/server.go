@@ -58,7 +58,7 @@ func (s *Server) PID() int { return s.cmd.Process.Pid }
 func (s *Server) Session() []Process { return inSession(s.PID()) }
 
 // Workers are the processes that the master has started and that live.
-func (s *Server) Workers() []int { return ChildrenOf(s.PID()) }
+func (s *Server) Workers() []int { return WorkersOf(s.PID()) }
 
 // URL is that of a path, over 127.0.0.1.
 func (s *Server) URL(path string) string {

@@ -44,13 +44,13 @@ func TestPID1(t *testing.T) {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			s, master := container(t, "--model", model)
 			s.MustServe("/", "front")
-			victim := harness.ChildrenOf(master)[0]
+			victim := harness.WorkersOf(master)[0]
 			harness.Kill(t, victim, syscall.SIGKILL)
 			for range 10 {
 				s.MustServe("/", "front")
 			}
 			harness.Await(t, 3*time.Second, "a replacement", func() bool {
-				now := harness.ChildrenOf(master)
+				now := harness.WorkersOf(master)
 				return len(now) > 0 && now[0] != victim && len(harness.ZombiesOf(master)) == 0
 			})
 			harness.Kill(t, master, sig)

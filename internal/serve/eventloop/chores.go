@@ -45,6 +45,7 @@ func (l *Loop) survey() {
 	for _, p := range l.peers {
 		if p != nil {
 			v.See(p.conn.View())
+			l.tidy(p)
 		}
 	}
 	v.Publish(l.cfg.Row, &l.clock)
