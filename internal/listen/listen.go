@@ -103,7 +103,20 @@ func address(bind string) (network, host string, err error) {
 	if ip = ip.Unmap(); ip.Is4() {
 		return "tcp4", ip.String(), nil
 	}
+	// Package net takes an interface that it does not find for none.
+	if zone := ip.Zone(); zone != "" && !hasInterface(zone) {
+		return "", "", exitcode.New(exitcode.Config, fmt.Sprintf("--bind %s: no interface %s on this machine; ip -6 address lists them", bind, zone), nil)
+	}
 	return "tcp6", ip.String(), nil
+}
+
+// hasInterface reports whether an interface of this name or index exists.
+func hasInterface(zone string) bool {
+	_, err := net.InterfaceByName(zone)
+	if index, bad := strconv.Atoi(zone); err != nil && bad == nil {
+		_, err = net.InterfaceByIndex(index)
+	}
+	return err == nil
 }
 
 // openFirst opens the socket that claims the port. Two servers that start in

@@ -273,6 +273,8 @@ func TestBind(t *testing.T) {
 	for bind, want := range map[string]string{
 		"localhost": `--bind "localhost": not an IP address`,
 		"1.2.3":     `--bind "1.2.3": not an IP address`,
+		"::1%none":  "--bind ::1%none: no interface none on this machine",
+		"::1%77777": "--bind ::1%77777: no interface 77777",
 		"192.0.2.1": "--bind 192.0.2.1: not an address of this machine",
 	} {
 		_, err := Open(Config{Bind: bind, Slots: 1})

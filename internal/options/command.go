@@ -227,7 +227,7 @@ func (s start) unknownCommand() error {
 		names = append(names, t.Get("command"))
 	}
 	typed := printable(s.args[0])
-	if near := nearest(s.args[0], names, ""); near != "" {
+	if near := nearest(s.args[0], names, "--"); near != "" {
 		return usage(typed + ": unknown command; did you mean " + near + "? see '" + s.name + " --help'")
 	}
 	return usage(typed + ": unknown command; to serve a directory write --base " + typed + "; see '" + s.name + " --help'")

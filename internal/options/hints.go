@@ -2,6 +2,7 @@ package options
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jessevdk/go-flags"
@@ -61,16 +62,24 @@ func suggest(p *flags.Parser, name string) string {
 	for _, o := range list(p) {
 		names = append(names, "--"+o.LongName)
 	}
-	if near := nearest(name, names, "--"); near != "" {
+	near := meant(name)
+	if !slices.Contains(names, near) { // a command has other flags
+		near = nearest(name, names, "--")
+	}
+	if near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""
 }
 
 // nearest returns the name that, without its prefix, is nearest to what was
-// typed, or "" if none is near: two letters differ, or the rest is left out.
+// typed, or "" if none is near: one mistake, two in a longer word, or the rest is
+// left out.
 func nearest(typed string, names []string, prefix string) string {
-	best, distance := "", 3
+	best, distance := "", 2
+	if len(typed) > 4 {
+		distance = 3
+	}
 	for _, name := range names {
 		bare := strings.TrimPrefix(name, prefix)
 		near := edits(typed, bare)
@@ -84,22 +93,44 @@ func nearest(typed string, names []string, prefix string) string {
 	return best
 }
 
-// edits is the Levenshtein distance of a and b, in bytes.
+// edits counts the bytes to insert, delete, replace or swap with their neighbour
+// that make b of a.
 func edits(a, b string) int {
-	row := make([]int, len(b)+1)
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
+			next[j+1] = 1 + min(row[j], row[j+1], next[j])
+			if a[i] == b[j] {
+				next[j+1] = row[j]
 			}
-			diagonal, row[j+1] = row[j+1], cost
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], 1+before[j-1])
+			}
 		}
+		before, row = row, next
 	}
 	return row[len(b)]
+}
+
+// meant returns the flag that does what other servers have under this name, ""
+// if there is none.
+func meant(name string) string {
+	switch strings.ReplaceAll(name, "_", "-") {
+	case "host", "address", "listen", "interface", "ip":
+		return "--bind"
+	case "root", "dir", "directory", "docroot", "document-root":
+		return "--base"
+	case "threads", "processes", "worker-processes":
+		return "--workers"
+	case "debug":
+		return "--verbose"
+	case "autoindex":
+		return "--list"
+	}
+	return ""
 }

@@ -93,7 +93,6 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--base", ""}, `--base "": must name a directory`},
 		{[]string{"--bind", "nowhere"}, "--bind nowhere: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
 		{[]string{"--bind", "1.2.3"}, "--bind 1.2.3: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
-		{[]string{"--bind", "[::1]"}, "--bind [::1]: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
 		{[]string{"--bind", "::1%"}, "--bind ::1%: must be an IP address of this machine, such as 127.0.0.1 or ::1"},
 		{[]string{"--bind="}, `--bind "": must be an IP address of this machine, such as 127.0.0.1 or ::1`},
 		{[]string{"--model", "thread"}, "--model thread: must be process, goroutine or serial"},
@@ -127,6 +126,16 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--header", "Expires: 0"}, `--header "Expires: 0": use --cache or --expires, which know the path`},
 		{[]string{"--verbose=2"}, "--verbose: takes no value" + see},
 		{[]string{"--prot", "80"}, "--prot: unknown flag; did you mean --port? see 'master --help'"},
+		{[]string{"--host", "::1"}, "--host: unknown flag; did you mean --bind? see 'master --help'"},
+		{[]string{"--root=x"}, "--root: unknown flag; did you mean --base? see 'master --help'"},
+		{[]string{"--lost"}, "--lost: unknown flag; did you mean --list? see 'master --help'"},
+		{[]string{"--most"}, "--most: unknown flag; see 'master --help'"},
+		{[]string{"--bind", "localhost"}, "--bind localhost: is a name; write 127.0.0.1, or ::1 for IPv6"},
+		{[]string{"--bind", "127.0.0.1:8080"}, "--bind 127.0.0.1:8080: has a port; write --bind 127.0.0.1 --port 8080"},
+		{[]string{"--bind", "[::1]:80"}, "--bind [::1]:80: has a port; write --bind ::1 --port 80"},
+		{[]string{"--bind", ":8080"}, "--bind :8080: is a port; write --port 8080"},
+		{[]string{"--bind", "*"}, "--bind *: is the default; omit --bind"},
+		{[]string{"--bind", "fe80::1"}, "--bind fe80::1: a link-local address needs its interface; write for example fe80::1%eth0"},
 		{[]string{"--exp=1h"}, "--exp: unknown flag; did you mean --expires? see 'master --help'"},
 		{[]string{"--nonsense"}, "--nonsense: unknown flag" + see},
 		{[]string{"--slot=1"}, "--slot: unknown flag" + see},
@@ -292,6 +301,15 @@ func TestStrayVariables(t *testing.T) {
 		var usage *exitcode.Error
 		if want == "" && err != nil || want != "" && (!errors.As(err, &usage) || err.Error() != want) {
 			t.Errorf("%q: %v\nwant %s", setting, err, want)
+		}
+	}
+}
+
+// Brackets are what an address has in a URL.
+func TestBindInBrackets(t *testing.T) {
+	for v, want := range map[string]Bind{"[::1]": "::1", "[fe80::1%eth0]": "fe80::1%eth0", "0:0::1": "::1", "127.0.0.1": "127.0.0.1"} {
+		if o, err := ParseMaster([]string{"--bind", v}, noEnv); err != nil || o.Bind != want {
+			t.Errorf("--bind %s: %q, %v", v, o.Bind, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -80,14 +81,40 @@ func (p *Port) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
+// UnmarshalFlag implements [flags.Unmarshaler]. An IPv6 address may have the
+// brackets that it has in a URL.
 func (b *Bind) UnmarshalFlag(v string) error {
-	if _, err := netip.ParseAddr(v); err != nil {
-		return invalid("bind", v, "must be an IP address of this machine, such as 127.0.0.1 or ::1")
+	bare := v
+	if strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") {
+		bare = v[1 : len(v)-1]
 	}
-	*b = Bind(v)
+	ip, err := netip.ParseAddr(bare)
+	switch {
+	case err != nil:
+		return invalid("bind", v, bindCure(v))
+	case ip.Is6() && ip.IsLinkLocalUnicast() && ip.Zone() == "":
+		return invalid("bind", v, "a link-local address needs its interface; write for example "+bare+"%eth0")
+	}
+	*b = Bind(ip.String())
 	return nil
 }
+
+// bindCure says what to write in the place of what is no address.
+func bindCure(v string) string {
+	switch _, port, err := net.SplitHostPort(v); {
+	case err == nil && v == ":"+port:
+		return "is a port; write --port " + port
+	case err == nil && isNumber(port):
+		return "has a port; write --bind " + strings.Trim(strings.TrimSuffix(v, ":"+port), "[]") + " --port " + port
+	case v == "localhost":
+		return "is a name; write 127.0.0.1, or ::1 for IPv6"
+	case v == "*":
+		return "is the default; omit --bind"
+	}
+	return "must be an IP address of this machine, such as 127.0.0.1 or ::1"
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *Model) UnmarshalFlag(v string) error {
