@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,11 +66,21 @@ func TestConfigFileErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"port = 80\nport = x\n":     ", line 2: --port x: must be 0 to 65535 (0 takes a free one)",
 		"keepalive = 30\n":          ", line 1: --keepalive: 30 has no unit; write 30s",
-		"portt = 80\n":              ", line 1: unknown option: portt",
-		"config = other\n":          ", line 1: unknown option: config",
-		"\n\nlist = perhaps\n":      ", line 3: ",
-		"[Network]\nport = 80\n":    ": section [Network]: there are no sections; leave it out",
-		"keepalive = 30s\nnonsense": ", line 2: malformed key=value (nonsense)",
+		"portt = 80\n":              ", line 1: portt: unknown flag; did you mean port?",
+		"host = ::1\n":              ", line 1: host: unknown flag; did you mean bind?",
+		"= 80\n":                    ", line 1: \"\": unknown flag",
+		"config = other\n":          ", line 1: config: only on the command line",
+		"check = true\n":            ", line 1: check: only on the command line",
+		"help = true\n":             ", line 1: help: only on the command line",
+		"\n\nlist = perhaps\n":      ", line 3: --list perhaps: must be true or false",
+		"verbose = loud\n":          ", line 1: --verbose loud: must be a count, 0 to 3",
+		"workers = two # or so\n":   ", line 1: --workers two: must be 1 to 1024 (0 is one per CPU)",
+		"header = \"A: b\" c\n":     ", line 1: header: ",
+		"header = \"A: b\n":         ", line 1: header: ",
+		"[Network]\nport = 80\n":    ", line 1: [Network]: sections do not exist; remove the line",
+		"keepalive = 30s\nnonsense": ", line 2: nonsense: unknown flag",
+		"list\n":                    ", line 1: list: needs a value; write list = VALUE",
+		"\xff\xfep\x00":             ": is not in UTF-8; save it as UTF-8",
 	} {
 		file := filepath.Join(dir, "conf")
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -83,5 +94,22 @@ func TestConfigFileErrors(t *testing.T) {
 	_, err := ParseMaster([]string{"--config", dir + "/none"}, func(string) string { return "" })
 	if want := "--config " + dir + "/none: no such file or directory; create it or name another"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// A file as editors of any system leave it, with comments where people put them.
+func TestConfigFileForms(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "phalanx.conf")
+	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist = true # all\r\ncors = # too\r\nverbose = 2"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o, err := ParseMaster([]string{"--config", file}, noEnv)
+	if err != nil || o.Port != 81 || o.Base != "a # b" || o.SPA != "a#b" || !o.List || !o.CORS || o.Verbose != 2 || !slices.Equal(o.Header, []Field{"X-A: b;c"}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+	quiet := func(key string) string { return map[string]string{"PHALANX_VERBOSE": "0"}[key] }
+	if o, err = ParseMaster([]string{"--config", file}, quiet); err != nil || o.Verbose != 0 {
+		t.Errorf("the variable is 0: verbose %d, %v", o.Verbose, err)
 	}
 }

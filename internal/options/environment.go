@@ -18,48 +18,49 @@ const envUpgrade = "PHALANX_UPGRADE"
 
 // fromEnv sets what the command line has not given. go-flags could read the
 // environment itself, but only the process's own.
-func fromEnv(p *flags.Parser, l *line, given map[string]bool, getenv func(string) string) error {
+func fromEnv(p *flags.Parser, given map[string]bool, getenv func(string) string) error {
 	for _, o := range list(p) {
 		key := envName(o)
 		if key == "" || given[o.LongName] {
 			continue
 		}
-		v := getenv(key)
-		switch {
-		case v == "":
-		case o.LongName == "verbose":
-			n, err := strconv.ParseUint(v, 10, 8)
-			if err != nil || n > MaxVerbose {
-				return usage(key + " " + printable(v) + ": must be a count, 0 to 3")
-			}
-			l.Verbose = int(n)
-		default:
-			if err := setLines(o, v); err != nil {
-				text := strings.TrimPrefix(err.Error(), "--"+o.LongName)
-				return usage(key + text)
+		if v := getenv(key); v != "" {
+			if err := assign(o, strings.Split(strings.TrimSpace(v), "\n")...); err != nil {
+				return usage(key + strings.TrimPrefix(err.Error(), "--"+o.LongName))
 			}
 		}
 	}
 	return nil
 }
 
-// setLines sets a flag from its variable, which for a flag that may be
-// repeated has a value on each line.
-func setLines(o *flags.Option, v string) error {
-	switch o.Field().Type.Kind() {
-	case reflect.Bool:
-		if _, err := strconv.ParseBool(v); err != nil {
-			return invalid(o.LongName, v, "must be true or false")
+// assign gives a flag a value, or several to one that may be repeated; -v takes
+// how often.
+func assign(o *flags.Option, values ...string) error {
+	kind := o.Field().Type.Kind()
+	v := strings.Join(values, "\n")
+	if n, err := strconv.Atoi(v); o.LongName == "verbose" {
+		if on, bad := strconv.ParseBool(v); err != nil && bad == nil && on {
+			n, err = 1, nil
 		}
-	case reflect.Slice:
-		for line := range strings.SplitSeq(strings.TrimSpace(v), "\n") {
-			if err := o.Set(&line); err != nil {
-				return err
-			}
+		if err != nil || n < 0 || n > MaxVerbose {
+			return invalid(o.LongName, v, "must be a count, 0 to 3")
 		}
-		return nil
+		values = slices.Repeat([]string{"true"}, n)
+		if n == 0 {
+			values = []string{"false"} // in the place of what was there
+		}
+	} else if _, err := strconv.ParseBool(v); kind == reflect.Bool && v != "" && err != nil {
+		return invalid(o.LongName, v, "must be true or false")
 	}
-	return o.Set(&v)
+	if kind != reflect.Slice {
+		return o.Set(&v)
+	}
+	for _, v := range values {
+		if err := o.Set(&v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // envName returns the variable that stands for a flag, "" if there is none.

@@ -2,14 +2,10 @@ package options
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/jessevdk/go-flags"
-
-	"phalanx/internal/exitcode"
 )
 
 // line is the struct that go-flags fills: the options, and the flags that
@@ -19,6 +15,11 @@ type line struct {
 	More    []bool `group:"Output" short:"v" long:"verbose" description:"log requests; -vv connections too; -vvv each recv"`
 	Version bool   `group:"Output" long:"version" description:"print the version"`
 	Help    bool   `group:"Output" short:"h" long:"help" description:"print the help"`
+}
+
+// verbosity is how often -v was given.
+func (l *line) verbosity() int {
+	return min(len(slices.DeleteFunc(slices.Clone(l.More), func(on bool) bool { return !on })), MaxVerbose)
 }
 
 // start is how a program was started.
@@ -72,7 +73,6 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 		p, l, err := build()
 		if err == nil {
 			err = parse(p, s.args, file, &l.Help, &l.Version)
-			l.Verbose = min(len(l.More), MaxVerbose)
 		}
 		return p, l, err
 	}
@@ -86,9 +86,10 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 			return Options{}, err
 		}
 	}
-	if err := fromEnv(p, l, given, s.getenv); err != nil {
+	if err := fromEnv(p, given, s.getenv); err != nil {
 		return Options{}, err
 	}
+	l.Verbose = l.verbosity()
 	if s.environ != nil {
 		if err := strayVariable(p, s.environ()); err != nil {
 			return Options{}, err
@@ -154,26 +155,6 @@ func givenBy(p *flags.Parser) map[string]bool {
 		given[o.LongName] = !o.IsSetDefault()
 	}
 	return given
-}
-
-// fromFile reads flags from a file in which each line is a flag without its
-// dashes, "=" and a value; go-flags calls that an INI file.
-func fromFile(p *flags.Parser, file string) error {
-	err := flags.NewIniParser(p).ParseFile(file)
-	if err == nil {
-		return nil
-	}
-	name := "--config " + printable(file)
-	if e, ok := errors.AsType[*flags.IniError](err); ok {
-		return exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %s", name, e.LineNumber, e.Message), err)
-	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, e.Err), err)
-	}
-	if e, ok := errors.AsType[*flags.Error](err); ok && e.Type == flags.ErrUnknownGroup {
-		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: section [%s]: there are no sections; leave it out", name, quoted(e.Message)), err)
-	}
-	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v", name, err), err)
 }
 
 func list(p *flags.Parser) []*flags.Option {

@@ -80,7 +80,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	if err != nil {
 		return WorkerOptions{}, err
 	}
-	l.Verbose = min(len(l.More), MaxVerbose)
+	l.Verbose = l.verbosity()
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept}, nil
 }
 

@@ -1,0 +1,90 @@
+package options
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/exitcode"
+)
+
+// fromFile sets flags from a file in which each line is a flag without its
+// dashes, "=" and a value, which may have double quotes. A line that begins with
+// # or ; is a comment, as is what follows " #". Editors of other systems may
+// have written it: with a byte order mark, and a carriage return in each line.
+func fromFile(p *flags.Parser, file string) error {
+	name := "--config " + printable(file)
+	text, err := os.ReadFile(file)
+	switch path, ok := errors.AsType[*fs.PathError](err); {
+	case ok:
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, path.Err), err)
+	case err != nil:
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v", name, err), err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if !utf8.Valid(text) {
+		return exitcode.New(exitcode.Config, name+": is not in UTF-8; save it as UTF-8", nil)
+	}
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		if err := fromLine(p, strings.TrimSpace(line)); err != nil {
+			return exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %v", name, number, err), err)
+		}
+	}
+	return nil
+}
+
+// fromLine sets the flag of one line.
+func fromLine(p *flags.Parser, line string) error {
+	if line == "" || line[0] == '#' || line[0] == ';' {
+		return nil
+	}
+	if line[0] == '[' {
+		return errors.New(line + ": sections do not exist; remove the line")
+	}
+	flag, v, ok := strings.Cut(line, "=")
+	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")
+	all := list(p)
+	i := slices.IndexFunc(all, func(o *flags.Option) bool { return o.LongName == flag && flag != "" })
+	switch {
+	case i < 0:
+		return errors.New(printable(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
+	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
+		return errors.New(flag + ": only on the command line")
+	case !ok:
+		return errors.New(flag + ": needs a value; write " + flag + " = VALUE")
+	}
+	v, err := uncommented(strings.TrimSpace(v))
+	if err != nil {
+		return errors.New(flag + ": " + err.Error())
+	}
+	return assign(all[i], v)
+}
+
+// uncommented takes quotes off a value, and what follows it.
+func uncommented(v string) (string, error) {
+	if strings.HasPrefix(v, `"`) {
+		quoted, err := strconv.QuotedPrefix(v)
+		rest := strings.TrimSpace(v[len(quoted):])
+		if err != nil || rest != "" && rest[0] != '#' {
+			return "", errors.New(printable(v) + ": the quotes are not closed, or something follows them")
+		}
+		return strconv.Unquote(quoted)
+	}
+	if strings.HasPrefix(v, "#") {
+		return "", nil
+	}
+	for _, mark := range []string{" #", "\t#"} {
+		v, _, _ = strings.Cut(v, mark)
+	}
+	return strings.TrimSpace(v), nil
+}
