@@ -154,14 +154,14 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 
 // counters maps this worker's row of the scoreboard, or makes one that nobody
 // else sees.
-func counters(row int) (seat *scoreboard.Seat, closeRow func(), err error) {
+func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) {
 	if row < 0 {
-		return &scoreboard.Seat{Row: new(scoreboard.Row)}, func() {}, nil
+		return &scoreboard.Mapping{Row: new(scoreboard.Row)}, func() {}, nil
 	}
-	if seat, err = scoreboard.Attach(ipc.BoardFD, row); err != nil {
+	if mapped, err = scoreboard.Attach(ipc.BoardFD, row); err != nil {
 		return nil, nil, err
 	}
-	return seat, func() { _ = seat.Close() }, nil // the process ends
+	return mapped, func() { _ = mapped.Close() }, nil // the process ends
 }
 
 // pen writes the access log; nil if there is none.

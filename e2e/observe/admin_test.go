@@ -173,7 +173,7 @@ func TestOrdersOverTCP(t *testing.T) {
 		}
 	}
 	for _, order := range [][]string{{"reload"}, {"stop"}, {"scale", "5"}} {
-		e.Order(order...).Rejects(t, 1, addr, "orders need the unix socket", "--admin /PATH/OF/SOCKET")
+		e.Order(order...).Rejects(t, 1, addr, "reload, stop and scale need a unix socket", "--admin /PATH/TO/SOCKET")
 	}
 	if now := s.Workers(); !slices.Equal(now, workers) {
 		t.Errorf("workers %v became %v", workers, now)

@@ -1,7 +1,7 @@
-// Package histogram counts durations in buckets that are linear within a
-// decade and logarithmic across decades: 36 to a decade, from a microsecond to
-// a thousand seconds. Each is at most a quarter as wide as the least duration in
-// it, and every bound of the usual series 1, 2.5, 5 is one of its bounds.
+// Package histogram counts durations in buckets that are linear within a decade and
+// logarithmic across decades: 36 per decade, from 1 µs to 1000 s. The width of a
+// bucket is at most a quarter of its lower bound, and 1, 2.5 and 5 of each decade are
+// bounds.
 package histogram
 
 import "time"
@@ -9,12 +9,12 @@ import "time"
 const (
 	perDecade = 36 // 1.00, 1.25, … 9.75
 	decades   = 9  // from 1 µs up to 1000 s
-	// Buckets is their number. The first also has what is shorter, the last what
-	// is longer.
+	// Buckets is the number of buckets. The first also counts shorter durations,
+	// the last longer ones.
 	Buckets = perDecade * decades
 )
 
-// Counts has for each bucket how many durations fell into it.
+// Counts has the number of durations in each bucket.
 type Counts [Buckets]uint64
 
 // Index returns the bucket of a duration.
@@ -32,8 +32,8 @@ func Index(d time.Duration) int {
 	return Buckets - 1
 }
 
-// Lower returns the least duration of a bucket, 0 to Buckets; Lower(i+1) is the
-// first that is too long for bucket i.
+// Lower returns the lower bound of a bucket, 0 to Buckets; Lower(i+1) is the
+// exclusive upper bound of bucket i.
 func Lower(i int) time.Duration {
 	step := time.Microsecond / 4
 	for range i / perDecade {
@@ -42,7 +42,7 @@ func Lower(i int) time.Duration {
 	return time.Duration(4+i%perDecade) * step
 }
 
-// Total is how many durations there are.
+// Total returns the number of durations.
 func (c *Counts) Total() (n uint64) {
 	for _, k := range c {
 		n += k
@@ -57,8 +57,8 @@ func (c *Counts) Add(o *Counts) {
 	}
 }
 
-// Since returns what has come since the counts were before; a bucket that has
-// become smaller counts as empty then.
+// Since returns the difference from earlier counts; a bucket that has decreased
+// counts as empty then.
 func (c *Counts) Since(before *Counts) (d Counts) {
 	for i, k := range c {
 		if k > before[i] {
@@ -68,7 +68,7 @@ func (c *Counts) Since(before *Counts) (d Counts) {
 	return d
 }
 
-// Below returns how many durations are below a bound, which must be that of a
+// Below returns the number of durations below a bound, which must be the bound of a
 // bucket.
 func (c *Counts) Below(bound time.Duration) (n uint64) {
 	for i, k := range c {
@@ -80,8 +80,8 @@ func (c *Counts) Below(bound time.Duration) (n uint64) {
 	return n
 }
 
-// Quantile returns the duration below which the share q of all are, 0 ≤ q ≤ 1,
-// to the width of a bucket; 0 if there are none.
+// Quantile returns the q-quantile, 0 ≤ q ≤ 1, interpolated within its bucket; 0 if
+// there are no durations.
 func (c *Counts) Quantile(q float64) time.Duration {
 	total := c.Total()
 	if total == 0 {

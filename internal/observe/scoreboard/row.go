@@ -7,39 +7,39 @@ import (
 	"phalanx/internal/observe/histogram"
 )
 
-// Row is what one worker process says of itself. It lies in shared memory: one
-// process adds to it, with atomic operations and without locks, and the master
-// reads it at any moment. Its zero value is that of a worker that has just
-// begun. All times are on CLOCK_MONOTONIC, which is one for the machine.
+// Row has the counters of one worker process, in shared memory: that process adds to
+// it with atomic operations and without locks, and the master reads it at any time.
+// Its zero value is that of a worker just started. All times are on CLOCK_MONOTONIC,
+// which is the same for all processes.
 type Row struct {
-	Requests     [6]atomic.Uint64 // begun to be answered, by the status's first digit
-	Cut          atomic.Uint64    // replies that ended early
+	Requests     [6]atomic.Uint64 // whose response has begun, by the first digit of the status
+	Cut          atomic.Uint64    // responses truncated
 	Bytes        atomic.Uint64    // sent to clients
 	Accepted     atomic.Uint64    // connections
 	Adopted      atomic.Uint64    // connections taken over from other workers
-	Timeouts     atomic.Uint64    // connections ended because the client was slow
-	Drops        atomic.Uint64    // connections ended, or not taken, for want of something here
-	LatencyNanos atomic.Uint64    // the sum of what Latency counts
+	Timeouts     atomic.Uint64    // connections closed because the client timed out
+	Drops        atomic.Uint64    // connections closed for lack of descriptors or memory
+	LatencyNanos atomic.Uint64    // sum of what Latency counts
 	Latency      [histogram.Buckets]atomic.Uint64
 
-	Active atomic.Int64 // connections, when it last looked
-	Idle   atomic.Int64 // of those: waiting for a request
-	Beat   atomic.Int64 // when it last looked, in nanoseconds
-	Busy   atomic.Bool  // it is at work on what Last says
+	Active atomic.Int64 // open connections, at the last heartbeat
+	Idle   atomic.Int64 // of those, without a request under way
+	Beat   atomic.Int64 // last heartbeat, in nanoseconds
+	Busy   atomic.Bool  // the worker is processing Last
 
-	Last   Note // the last request that was received
-	Oldest Note // the one under way for longest, when it last looked
+	Last   Note // the last request received
+	Oldest Note // the oldest request under way, at the last heartbeat
 }
 
-// Took counts a reply that was sent whole.
+// Took counts a complete response by its latency.
 func (r *Row) Took(d time.Duration) {
 	d = max(0, d)
 	r.Latency[histogram.Index(d)].Add(1)
 	r.LatencyNanos.Add(uint64(d))
 }
 
-// Read returns the counters. They are read one after the other, so that a
-// request may be counted in one and not yet in the next.
+// Read returns the counters. They are read one after the other, so a request may be
+// counted in one and not yet in the next.
 func (r *Row) Read() (t Totals) {
 	for i := range r.Requests {
 		t.Requests[i] = r.Requests[i].Load()
@@ -52,7 +52,7 @@ func (r *Row) Read() (t Totals) {
 	return t
 }
 
-// Answered is how many requests have been begun to be answered.
+// Answered returns the number of requests whose response has begun.
 func (r *Row) Answered() (n uint64) {
 	for i := range r.Requests {
 		n += r.Requests[i].Load()
@@ -60,7 +60,7 @@ func (r *Row) Answered() (n uint64) {
 	return n
 }
 
-// Totals are the counters of a [Row] at a moment, or the sums of several.
+// Totals are the counters of a [Row] at one moment, or sums of several.
 type Totals struct {
 	Requests                                       [6]uint64
 	Cut, Bytes, Accepted, Adopted, Timeouts, Drops uint64
@@ -91,11 +91,11 @@ func (t *Totals) Answered() (n uint64) {
 	return n
 }
 
-// noteSize is the length of the longest text of a Note in bytes.
+// noteSize is the maximum length of a Note in bytes.
 const noteSize = 240
 
-// Note is a short text with a time. Its sequence number is odd while it is being
-// written: who reads then looks again, and who would write then leaves it.
+// Note is a short text with a time, guarded by a sequence number (a seqlock). It is
+// odd during a write: readers then retry, and other writers give up.
 type Note struct {
 	sequence atomic.Uint32
 	length   uint32
@@ -103,8 +103,8 @@ type Note struct {
 	text     [noteSize]byte
 }
 
-// Set writes the first bytes of text, and when it began. The race detector need
-// not look: the sequence number is what makes sense of what is read meanwhile.
+// Set stores the first bytes of text and a time. It is hidden from the race detector:
+// the sequence number guards concurrent reads.
 //
 //go:norace
 func (n *Note) Set(text []byte, at int64) {
@@ -117,8 +117,8 @@ func (n *Note) Set(text []byte, at int64) {
 	n.sequence.Store(s + 2)
 }
 
-// Get returns a copy of the text, nil if there is none or if it is being written
-// all the time: its writer may have died over it.
+// Get returns a copy of the text; nil if there is none, or if a write does not end,
+// because its writer has died.
 //
 //go:norace
 func (n *Note) Get() (text []byte, at int64) {

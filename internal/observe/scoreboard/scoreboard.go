@@ -1,11 +1,11 @@
-// Package scoreboard is memory that the master shares with its workers: a row
-// for each worker process, in which that process alone counts and which the
-// master reads at any moment (see docs/observe.md).
+// Package scoreboard is shared memory of the master and its workers: a row of
+// counters for each worker process, written only by that process and read by the
+// master at any time (docs/observe.md).
 //
-// It is one memfd. A row begins at a multiple of 1 MiB, so that a worker maps
-// its own row and no other on every page size; what nobody has touched takes
-// no memory. When a process has ended, the master adds its row to what the
-// slot's earlier processes have done: no counter ever goes back.
+// It is one memfd. A row begins at a multiple of 1 MiB, so that a worker can map
+// just its own row with any page size; untouched pages take no memory. When a
+// process has exited, the master adds its row to the totals of its slot: no counter
+// ever decreases.
 package scoreboard
 
 import (
@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Layout is the number of this layout of a row. Programs with another one
+// Layout is the version of the layout of a row. Programs with different layouts
 // cannot read each other's rows.
 const Layout = 1
 
-// RingSize is how many bytes of a row are for lines of the access log.
+// RingSize is the size in bytes of the access log ring in a row.
 const RingSize = 512 << 10
 
 const (
@@ -31,66 +31,66 @@ const (
 	maxRows = 8192
 )
 
-// A row has to end where its ring begins.
+// The counters must end where the ring begins.
 const _ = uint(ringAt - unsafe.Sizeof(Row{}))
 
-// Seat is a mapped row.
-type Seat struct {
+// Mapping is a mapped row.
+type Mapping struct {
 	*Row
 	Ring []byte // RingSize bytes
 	mem  []byte
 }
 
-// Attach maps one row, from 0, of the board with this descriptor, which stays
-// the caller's.
-func Attach(fd, row int) (*Seat, error) {
+// Attach maps one row, counted from 0, of the scoreboard with this descriptor,
+// which stays the caller's.
+func Attach(fd, row int) (*Mapping, error) {
 	if row < 0 || row >= maxRows {
-		return nil, fmt.Errorf("map row %d of the scoreboard: there is no such row", row)
+		return nil, fmt.Errorf("map row %d of the scoreboard: no such row", row)
 	}
 	mem, err := unix.Mmap(fd, int64(row)*stride, ringAt+RingSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map row %d of the scoreboard: %w", row, err)
 	}
-	return &Seat{Row: (*Row)(unsafe.Pointer(unsafe.SliceData(mem))), Ring: mem[ringAt:], mem: mem}, nil
+	return &Mapping{Row: (*Row)(unsafe.Pointer(unsafe.SliceData(mem))), Ring: mem[ringAt:], mem: mem}, nil
 }
 
-// Close unmaps the row, which must not be touched any more.
-func (s *Seat) Close() error { return unix.Munmap(s.mem) }
+// Close unmaps the row, which must not be accessed afterwards.
+func (m *Mapping) Close() error { return unix.Munmap(m.mem) }
 
-// Board is the master's side. Its methods may be called from any goroutine.
+// Board is the master's side. Its methods are safe for concurrent use.
 type Board struct {
 	fd int
 
 	mu    sync.Mutex
-	seats map[int]taken // by row
-	free  []int         // rows below next that nobody has
-	next  int           // rows that have been used so far
+	taken map[int]taken // by row
+	free  []int         // free rows below next
+	next  int           // number of rows used so far
 	past  map[int]*Totals
 }
 
 type taken struct {
-	*Seat
+	*Mapping
 	slot int
 }
 
-// New makes an empty board.
+// New creates an empty scoreboard.
 func New() (*Board, error) {
 	fd, err := unix.MemfdCreate("phalanx-scoreboard", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, fmt.Errorf("make the scoreboard: %w", err)
+		return nil, fmt.Errorf("create the scoreboard: %w", err)
 	}
-	// A file that became shorter would kill whoever touches what is gone.
+	// If the file became shorter, an access beyond its end would be a SIGBUS.
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK); err != nil {
 		return nil, errors.Join(fmt.Errorf("seal the scoreboard: %w", err), unix.Close(fd))
 	}
-	return &Board{fd: fd, seats: make(map[int]taken), past: make(map[int]*Totals)}, nil
+	return &Board{fd: fd, taken: make(map[int]taken), past: make(map[int]*Totals)}, nil
 }
 
-// Descriptor is the board's, which stays its own.
+// Descriptor returns the descriptor of the memfd, which the board keeps owning.
 func (b *Board) Descriptor() int { return b.fd }
 
-// Open takes a row, emptied, for a new process of a slot.
-func (b *Board) Open(slot int) (row int, seat *Seat, err error) {
+// Open allocates a zeroed row for a new process of a slot.
+func (b *Board) Open(slot int) (row int, mapped *Mapping, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	row = b.next
@@ -102,12 +102,12 @@ func (b *Board) Open(slot int) (row int, seat *Seat, err error) {
 	}
 	if row == b.next {
 		if err := unix.Ftruncate(b.fd, int64(row+1)*stride); err != nil {
-			return -1, nil, fmt.Errorf("make row %d of the scoreboard: %w", row, err)
+			return -1, nil, fmt.Errorf("extend the scoreboard to row %d: %w", row, err)
 		}
 	} else if err := b.empty(row); err != nil {
 		return -1, nil, err
 	}
-	if seat, err = Attach(b.fd, row); err != nil {
+	if mapped, err = Attach(b.fd, row); err != nil {
 		return -1, nil, err
 	}
 	if row == b.next {
@@ -115,11 +115,11 @@ func (b *Board) Open(slot int) (row int, seat *Seat, err error) {
 	} else {
 		b.free = b.free[:len(b.free)-1]
 	}
-	b.seats[row] = taken{seat, slot}
-	return row, seat, nil
+	b.taken[row] = taken{mapped, slot}
+	return row, mapped, nil
 }
 
-// empty gives the memory of a row back to the kernel: it reads as zeros then.
+// empty returns the memory of a row to the kernel; it then reads as zeros.
 func (b *Board) empty(row int) error {
 	const mode = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
 	if err := unix.Fallocate(b.fd, mode, int64(row)*stride, stride); err != nil {
@@ -128,20 +128,19 @@ func (b *Board) empty(row int) error {
 	return nil
 }
 
-// Close adds the row of a process that has ended to the past of its slot, and
-// frees it.
+// Close adds the row of an exited process to the totals of its slot, and frees it.
 func (b *Board) Close(row int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s, ok := b.seats[row]
+	s, ok := b.taken[row]
 	if !ok {
 		return fmt.Errorf("scoreboard: row %d is not taken", row)
 	}
 	t := s.Read()
 	b.pastOf(s.slot).Add(&t)
-	delete(b.seats, row)
+	delete(b.taken, row)
 	b.free = append(b.free, row)
-	return s.Seat.Close()
+	return s.Mapping.Close()
 }
 
 func (b *Board) pastOf(slot int) *Totals {
@@ -151,11 +150,11 @@ func (b *Board) pastOf(slot int) *Totals {
 	return b.past[slot]
 }
 
-// Rings calls attach with the ring of each row that is taken.
+// Rings calls attach with the ring of each row in use.
 func (b *Board) Rings(attach func(row int, ring []byte) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for row, s := range b.seats {
+	for row, s := range b.taken {
 		if err := attach(row, s.Ring); err != nil {
 			return err
 		}
@@ -163,25 +162,25 @@ func (b *Board) Rings(attach func(row int, ring []byte) error) error {
 	return nil
 }
 
-// Sight is what the row of a process says beside its counters.
-type Sight struct {
+// Activity is what a row says besides its counters.
+type Activity struct {
 	Active, Idle int
-	Beat         int64 // on CLOCK_MONOTONIC, in nanoseconds; 0: it has not looked yet
-	Busy         bool  // it was at work on Last
+	Beat         int64 // last heartbeat on CLOCK_MONOTONIC in nanoseconds; 0: none yet
+	Busy         bool  // the worker is processing Last
 	Last, Oldest []byte
-	LastAt       int64 // when they began
-	OldestAt     int64
+	LastAt       int64 // start of Last on CLOCK_MONOTONIC in nanoseconds
+	OldestAt     int64 // the same of Oldest
 }
 
-// Look looks at the row of a process that has not ended; false if there is none.
-func (b *Board) Look(row int) (Sight, bool) {
+// Look returns the activity of a running process; false if the row is free.
+func (b *Board) Look(row int) (Activity, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s, ok := b.seats[row]
+	s, ok := b.taken[row]
 	if !ok {
-		return Sight{}, false
+		return Activity{}, false
 	}
-	v := Sight{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load()}
+	v := Activity{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load()}
 	v.Last, v.LastAt = s.Last.Get()
 	v.Oldest, v.OldestAt = s.Oldest.Get()
 	return v, true
@@ -189,11 +188,11 @@ func (b *Board) Look(row int) (Sight, bool) {
 
 // Reading is all counters at one moment.
 type Reading struct {
-	Slots map[int]*Totals // of every slot that there has ever been
-	Rows  map[int]*Totals // of the processes that have not ended
+	Slots map[int]*Totals // of every slot there has ever been
+	Rows  map[int]*Totals // of running processes
 }
 
-// Read reads all counters: each process counts once, whether it has just ended
+// Read reads all counters. Each process is counted once, whether it has just exited
 // or not.
 func (b *Board) Read() Reading {
 	b.mu.Lock()
@@ -203,7 +202,7 @@ func (b *Board) Read() Reading {
 		sum := *past
 		r.Slots[slot] = &sum
 	}
-	for row, s := range b.seats {
+	for row, s := range b.taken {
 		t := s.Read()
 		r.Rows[row] = &t
 		if r.Slots[s.slot] == nil {
@@ -214,14 +213,14 @@ func (b *Board) Read() Reading {
 	return r
 }
 
-// State is a board between two programs of one process.
+// State carries a scoreboard through an upgrade.
 type State struct {
 	Layout int
 	Fd     int
-	Rows   map[int]int     // the slot of each row that is taken
-	Next   int             // rows that have been used so far: the memfd cannot become shorter
-	Past   map[int]*Totals // of processes that have ended
-	Now    map[int]*Totals // of all: for a program that cannot read the rows
+	Rows   map[int]int     // the slot of each row in use
+	Next   int             // number of rows used so far: the memfd cannot shrink
+	Past   map[int]*Totals // of exited processes
+	Now    map[int]*Totals // of all processes, for a program that cannot read the rows
 }
 
 // State returns what [Resume] needs.
@@ -230,15 +229,15 @@ func (b *Board) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := State{Layout: Layout, Fd: b.fd, Next: b.next, Rows: make(map[int]int), Past: maps.Clone(b.past), Now: now}
-	for row, t := range b.seats {
+	for row, t := range b.taken {
 		s.Rows[row] = t.slot
 	}
 	return s
 }
 
-// Resume goes on with a board. One whose rows this program cannot read is left
-// to the workers that have it: what they have counted so far is kept, and the
-// rows of that board mean nothing any longer.
+// Resume continues with a scoreboard after an upgrade. If its layout is unknown the
+// old scoreboard is left to the workers that use it: what they have counted so far is
+// kept, and what they count later is lost.
 func Resume(s State) (*Board, error) {
 	if s.Layout != Layout {
 		b, err := New()
@@ -251,20 +250,20 @@ func Resume(s State) (*Board, error) {
 		return b, errors.Join(err, unix.Close(s.Fd))
 	}
 	unix.CloseOnExec(s.Fd)
-	b := &Board{fd: s.Fd, seats: make(map[int]taken), next: s.Next, past: s.Past}
+	b := &Board{fd: s.Fd, taken: make(map[int]taken), next: s.Next, past: s.Past}
 	if b.past == nil {
 		b.past = make(map[int]*Totals)
 	}
 	for row, slot := range s.Rows {
-		seat, err := Attach(b.fd, row)
+		mapped, err := Attach(b.fd, row)
 		if err != nil {
 			return nil, err
 		}
-		b.seats[row] = taken{seat, slot}
+		b.taken[row] = taken{mapped, slot}
 		b.next = max(b.next, row+1)
 	}
 	for row := range b.next {
-		if _, ok := b.seats[row]; !ok {
+		if _, ok := b.taken[row]; !ok {
 			b.free = append(b.free, row)
 		}
 	}

@@ -21,17 +21,17 @@ func newBoard(t *testing.T) *Board {
 }
 
 // worker opens a row as the master does and maps it again as its worker does.
-func worker(t *testing.T, b *Board, slot int) (row int, seat *Seat) {
+func worker(t *testing.T, b *Board, slot int) (row int, mapped *Mapping) {
 	t.Helper()
 	row, _, err := b.Open(slot)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seat, err = Attach(b.Descriptor(), row)
+	mapped, err = Attach(b.Descriptor(), row)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return row, seat
+	return row, mapped
 }
 
 // What a worker counts is there for the master at once, goes on counting when
@@ -150,12 +150,12 @@ func TestResumeFreeRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		row, seat, err := next.Open(1)
+		row, mapped, err := next.Open(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if row == 0 || seat.Answered() != 0 {
-			t.Errorf("row %d has %d", row, seat.Answered())
+		if row == 0 || mapped.Answered() != 0 {
+			t.Errorf("row %d has %d", row, mapped.Answered())
 		}
 	}
 }

@@ -88,11 +88,11 @@ func (o *Observer) End() {
 
 // Open allocates a row for a process that is about to start (supervise.Rows).
 func (o *Observer) Open(slot int) (row int, err error) {
-	row, seat, err := o.Board.Open(slot)
+	row, mapped, err := o.Board.Open(slot)
 	if err != nil {
 		return row, err
 	}
-	if err := o.Log.Attach(row, seat.Ring); err != nil {
+	if err := o.Log.Attach(row, mapped.Ring); err != nil {
 		_ = o.Board.Close(row) // it was just opened
 		return -1, err
 	}

@@ -110,7 +110,7 @@ func TestUsage(t *testing.T) {
 // for an idle worker.
 func TestDoing(t *testing.T) {
 	o := newObserver(t)
-	row, seat, err := o.Board.Open(0)
+	row, mapped, err := o.Board.Open(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,13 +121,13 @@ func TestDoing(t *testing.T) {
 		}
 	}
 	check("")
-	seat.Last.Set([]byte("GET /done"), monotonic())
+	mapped.Last.Set([]byte("GET /done"), monotonic())
 	check("")
-	seat.Active.Store(3)
+	mapped.Active.Store(3)
 	check("3 connections")
-	seat.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
+	mapped.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
 	check(`3 connections, oldest request "GET /big" (12s)`)
-	seat.Busy.Store(true)
+	mapped.Busy.Store(true)
 	check(`serving "GET /done"`)
 	if err := o.Close(row); err != nil {
 		t.Fatal(err)
@@ -148,11 +148,11 @@ func writeAsWorker(o *Observer, board *scoreboard.Board, bell, slot int, written
 	if err != nil {
 		return err
 	}
-	seat, err := scoreboard.Attach(board.Descriptor(), row)
+	mapped, err := scoreboard.Attach(board.Descriptor(), row)
 	if err != nil {
 		return err
 	}
-	ring, err := accesslog.NewRing(seat.Ring)
+	ring, err := accesslog.NewRing(mapped.Ring)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func writeAsWorker(o *Observer, board *scoreboard.Board, bell, slot int, written
 			accesslog.Wake(bell)
 		}
 	}
-	return errors.Join(seat.Close(), o.Close(row))
+	return errors.Join(mapped.Close(), o.Close(row))
 }
 
 // The file of an access log may change, go and come back any number of times,
