@@ -77,6 +77,8 @@ func TestExitCodes(t *testing.T) {
 	}
 	self := fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
+	const spa = "phalanx: --spa: fallback ../x: invalid cross-device link; name a file in the base\n"
+	noLog := fmt.Sprintf("phalanx: open access log %q: no such file or directory; fix that or choose another --access-log\n", dir+"/none/log")
 	tests := []struct {
 		args string
 		code int
@@ -84,6 +86,10 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"--port x", 64, "phalanx: --port x: must be 0 to 65535 (0 takes a free one)\n"},
 		{"--base " + dir + "/none", 78, "phalanx: --base " + dir + "/none: no such directory; create it or give another\n"},
+		{"--port 0 --spa ../x --base " + dir + " --worker /bin/true", 78, spa},
+		{"--check --spa ../x --base " + dir + " --worker /bin/true", 78, spa},
+		{"--port 0 --access-log " + dir + "/none/log --worker /bin/true", 78, noLog},
+		{"--check --access-log " + dir + "/none/log --worker /bin/true", 78, noLog},
 		{"--port 0 --worker " + dir + "/none", 78, "phalanx: worker " + dir + "/none: no such file" + cure},
 		{"--port 0 --worker " + dir, 78, "phalanx: worker " + dir + ": not an executable file" + cure},
 		{"--port 0 --worker " + plain, 78, "phalanx: worker " + plain + ": not an executable file" + cure},

@@ -62,10 +62,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os
 		return nil, err
 	}
 	m.describe(o)
-	err = lines.Use(string(o.AccessLog))
-	if err != nil {
-		err = exitcode.New(exitcode.Config, err.Error()+"; fix that or choose another --access-log", err)
-	}
+	err = logError(lines.Use(string(o.AccessLog)))
 	if err == nil || before != nil {
 		err = errors.Join(err, m.openEndpoint(o, before, log))
 	}
@@ -172,4 +169,19 @@ func (m *monitor) apply(o options.Options) {
 	if err := m.Log.Use(string(o.AccessLog)); err != nil {
 		m.alert(err.Error() + "; keeping the current access log")
 	}
+}
+
+// checkLog reports why the access log cannot be opened.
+func checkLog(o options.Options, stdout *os.File) error {
+	if o.AccessLog == "" {
+		return nil
+	}
+	return logError(accesslog.Try(string(o.AccessLog), stdout))
+}
+
+func logError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exitcode.New(exitcode.Config, err.Error()+"; fix that or choose another --access-log", err)
 }

@@ -20,8 +20,11 @@ func serve(args []string, stdout, stderr *os.File) error {
 		return err
 	}
 	o, worker, err := settings(args)
-	if err != nil || o.Check {
+	if err != nil {
 		return err
+	}
+	if o.Check {
+		return checkLog(o, stdout)
 	}
 	hungUp := hangUps(before)
 	signals, stopSignals := notifySignals()

@@ -5,8 +5,10 @@ import (
 	"os"
 	"runtime"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
+	"phalanx/internal/website"
 )
 
 // settings reads the options, and checks what can be checked before anything is
@@ -18,8 +20,21 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	if o.Base, err = options.CheckBase(o.Base); err != nil {
 		return o, "", err
 	}
+	if err = checkSite(o); err != nil {
+		return o, "", err
+	}
 	worker, err = findWorker(string(o.Worker))
 	return o, worker, err
+}
+
+// checkSite opens the document root as a worker does: what a worker would refuse
+// is refused before one is started.
+func checkSite(o options.Options) error {
+	root, err := website.Open(string(o.Base), o)
+	if err != nil {
+		return exitcode.New(exitcode.Config, err.Error(), err)
+	}
+	return root.Close()
 }
 
 // reread reads the settings once more, while those before are in force.
