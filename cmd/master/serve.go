@@ -50,13 +50,15 @@ func serve(args []string, stdout, stderr *os.File) error {
 	}
 	defer monitor.close()
 	spawner := supervise.Spawner{
-		Path: worker, Args: o.WorkerArgs, Env: environment(o),
+		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
 		Socket: sockets.File, Log: logFile, Board: monitor.board, Bell: monitor.bell, Records: records(o),
 	}
 	tellLost(log, o)
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, monitor.check, monitor.apply) },
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) {
+			return reloaded(args, o, spawner, sockets, monitor.check, monitor.apply)
+		},
 		Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing:  func() { announce(log, o, sockets.Port(), slots) },

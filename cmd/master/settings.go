@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/listen"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/website"
@@ -25,6 +26,17 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	}
 	worker, err = findWorker(string(o.Worker))
 	return o, worker, err
+}
+
+// workerArgs returns what makes the command line of a worker.
+func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int) []string {
+	return func(slot, row int) []string {
+		args := o.WorkerArgs(slot, row)
+		if sockets.Foreign(slot) {
+			args = append(args, "--foreign-socket")
+		}
+		return args
+	}
 }
 
 // checkSite opens the document root as a worker does: what a worker would refuse
@@ -50,7 +62,7 @@ func reread(args []string, before options.Options) (o options.Options, worker st
 
 // reloaded returns the settings for a reload. check reports why the master itself
 // cannot apply new ones, and apply does so.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner, check func(options.Options) error, apply func(options.Options)) (supervise.Settings, error) {
+func reloaded(args []string, before options.Options, spawner supervise.Spawner, sockets *listen.Set, check func(options.Options) error, apply func(options.Options)) (supervise.Settings, error) {
 	o, worker, err := reread(args, before)
 	if err == nil {
 		err = check(o)
@@ -58,7 +70,7 @@ func reloaded(args []string, before options.Options, spawner supervise.Spawner, 
 	if err != nil {
 		return supervise.Settings{}, err
 	}
-	spawner.Path, spawner.Args, spawner.Env = worker, o.WorkerArgs, environment(o)
+	spawner.Path, spawner.Args, spawner.Env = worker, workerArgs(o, sockets), environment(o)
 	spawner.Records = records(o)
 	return supervise.Settings{
 		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { apply(o) },

@@ -59,7 +59,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return fmt.Errorf("listening socket: %w", err)
 	}
 	signals, mute := stopSignals()
-	c := listenTo(channel, opts.Slot, signals, kept)
+	c := listenTo(channel, opts, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
 	serve, err := engine(opts, root, channel, c, kept)

@@ -40,12 +40,14 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 }
 
 // listenTo listens to the master.
-func listenTo(channel *ipc.Channel, slot int, signals <-chan os.Signal, kept *kept) *control.Control {
+func listenTo(channel *ipc.Channel, opts options.WorkerOptions, signals <-chan os.Signal, kept *kept) *control.Control {
 	cfg := control.Config{
-		Slot:     slot,
+		Slot:     opts.Slot,
 		Signals:  signals,
-		Refuse:   func() error { return listen.RefuseNew(ipc.ListenFD) },
 		Refusing: func() bool { return listen.Refusing(ipc.ListenFD) },
+	}
+	if !opts.Foreign {
+		cfg.Refuse = func() error { return listen.RefuseNew(ipc.ListenFD) }
 	}
 	if kept != nil {
 		cfg.Keep = kept.again

@@ -20,12 +20,14 @@ import (
 )
 
 // Config is what a Control listens to beside the channel, and what it does to
-// the listening socket. All of it is required.
+// the listening socket. All but Keep and Refuse is required.
 type Config struct {
-	Signals  <-chan os.Signal // each asks for the end; closed by the caller, see [Control.Stop]
-	Refuse   func() error     // lets the listening socket begin no other connection
-	Refusing func() bool      // reports whether it does not
-	Slot     int              // that this worker fills
+	Signals <-chan os.Signal // each asks for the end; closed by the caller, see [Control.Stop]
+	// Refuse lets the listening socket begin no other connection; nil: somebody else
+	// keeps it, and what waits there is for whoever that starts next.
+	Refuse   func() error
+	Refusing func() bool // reports whether it does not
+	Slot     int         // that this worker fills
 	// Keep makes another keeper and returns its pid; nil: nothing outlives this
 	// worker.
 	Keep func() (pid int, err error)
@@ -200,6 +202,8 @@ func (c *Control) lost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case err == io.EOF && !c.draining && c.Refuse == nil:
+		c.drain(serve.Drain{Kept: true})
 	case err == io.EOF && !c.draining:
 		_ = c.Refuse()
 		c.drain(serve.Drain{})

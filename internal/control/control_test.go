@@ -293,3 +293,12 @@ func TestTakeOver(t *testing.T) {
 	unix.Close(from)
 	b.stop()
 }
+
+// Without a master, a socket that somebody else keeps is left as it is.
+func TestForeignSocket(t *testing.T) {
+	b := newBench(t)
+	b.Refuse = nil
+	b.dies()
+	b.want(t, serve.Drain{Kept: true})
+	b.stop()
+}

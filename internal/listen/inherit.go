@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
@@ -24,12 +25,27 @@ func Inherit(cfg Config, fds, slots []int) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.files[slots[i]], s.group = f, append(s.group, f)
-		if fd == cfg.Socket {
+		if s.files[slots[i]] = f; fd == cfg.Socket {
 			s.passed = f
+		}
+		if !slices.ContainsFunc(s.group, func(g *os.File) bool { return same(f, g) }) { // else it shares that
+			s.group = append(s.group, f)
 		}
 	}
 	return s, s.locate(s.group[0])
+}
+
+// Foreign reports whether a slot has the socket that somebody else has opened and
+// keeps, to which nothing must be done that outlives this server.
+func (s *Set) Foreign(slot int) bool {
+	return s.passed != nil && same(s.files[slot], s.passed)
+}
+
+// same reports whether two files are one socket. What cannot be told is not.
+func same(a, b *os.File) bool {
+	x, errX := a.Stat()
+	y, errY := b.Stat()
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // keep takes a listening socket over. Like those of add it stays out of the

@@ -90,6 +90,53 @@ func TestInherit(t *testing.T) {
 	}
 }
 
+// An upgrade carries over which socket belongs to somebody else, also where all
+// slots share it: no set ever refuses connections there.
+func TestInheritShared(t *testing.T) {
+	for _, share := range []bool{false, true} {
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false)
+		l, err := lc.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		strangers, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer strangers.Close()
+		s := mustOpen(t, Config{Slots: 1, Socket: passed(t, l.(*net.TCPListener))})
+		if more := map[bool]func() error{false: s.join, true: s.share}[share]; more() != nil {
+			t.Fatal("no second slot")
+		}
+		var copies []int
+		cfg := Config{}
+		fds, slots := s.Export()
+		for _, fd := range fds {
+			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if copies = append(copies, dup); fd == s.Passed() {
+				cfg.Socket = dup
+			}
+		}
+		again, err := Inherit(cfg, copies, slots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		for slot := range 2 {
+			if got, want := again.Foreign(slot), slot == 0 || share; got != want || s.Foreign(slot) != want {
+				t.Errorf("share %v: slot %d has the foreign socket: %v, %v before", share, slot, got, s.Foreign(slot))
+			}
+		}
+		if err := again.RefuseNew(); err != nil || Refusing(int(strangers.Fd())) {
+			t.Errorf("share %v: the foreign socket refuses connections; %v", share, err)
+		}
+	}
+}
+
 func TestActivatedByOther(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -83,9 +83,12 @@ func (s *Set) File(slot int) *os.File { return s.files[slot] }
 func (s *Set) RefuseNew() error {
 	var errs []error
 	for _, f := range s.group {
-		if f != s.passed { // what comes there is for whoever is started next
+		if s.passed == nil || !same(f, s.passed) { // what comes there is for whoever is started next
 			errs = append(errs, RefuseNew(int(f.Fd())))
 		}
+	}
+	if s.passed != nil {
+		errs = append(errs, s.Steer(nil)) // a program stays with the socket that stays
 	}
 	return errors.Join(errs...)
 }

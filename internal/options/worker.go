@@ -20,6 +20,9 @@ type WorkerOptions struct {
 	// Kept says that the connections outlive the worker: it has the descriptors
 	// for that.
 	Kept bool
+	// Foreign says that somebody else keeps the listening socket: nothing is to be
+	// done to it that outlives the worker.
+	Foreign bool
 }
 
 // WorkerArgs returns the command line of the worker in a slot, which counts in a
@@ -69,9 +72,10 @@ func initial(field reflect.StructField) any {
 func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line
-		Slot Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
-		Kept bool `long:"kept" description:"connections outlive the worker"`
-		Row  Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
+		Slot    Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+		Kept    bool `long:"kept" description:"connections outlive the worker"`
+		Foreign bool `long:"foreign-socket" description:"somebody else keeps the listening socket"`
+		Row     Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	p, err := newParser(worker, &l)
 	if err == nil {
@@ -81,7 +85,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		return WorkerOptions{}, err
 	}
 	l.Verbose = l.verbosity()
-	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept}, nil
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Foreign: l.Foreign}, nil
 }
 
 // Row is a row of the scoreboard, from 0; -1 is none.
