@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -15,8 +17,23 @@ import (
 // notify reports the state of the pool to systemd (sd_notify(3)); without systemd it
 // does nothing. Errors are ignored.
 func notify(state string) {
-	_, _ = daemon.SdNotify(false, state)
+	socket := &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"}
+	if socket.Name == "" {
+		return
+	}
+	conn, err := net.DialUnix(socket.Net, nil, socket)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	// The pool's loop calls this, and a systemd that does not read must not stop it.
+	if conn.SetWriteDeadline(time.Now().Add(notifyTime)) == nil {
+		_, _ = conn.Write([]byte(state))
+	}
 }
+
+// notifyTime bounds how long a full queue of systemd's is waited for.
+const notifyTime = 50 * time.Millisecond
 
 // notifySystemd reports the state of a pool to systemd, and its watchdog's keep-alive.
 func notifySystemd(cfg *supervise.Config) {

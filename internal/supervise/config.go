@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -18,8 +19,9 @@ type Config struct {
 	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
 	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
 
-	// Check lets the master's new program check the settings; nil: it need not.
-	Check func() error
+	// Check lets the master's new program check the settings, from a goroutine of
+	// its own, until ctx ends; nil: it need not.
+	Check func(ctx context.Context) error
 	// Exec executes the master's program anew, in place, and returns only when
 	// that failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
 	Exec func(State) error

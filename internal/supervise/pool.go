@@ -8,6 +8,7 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -32,7 +33,9 @@ type pool struct {
 	slots     []*slot
 	detached  []*worker // that drain and have no slot any more
 	phase     phase
-	events    chan event     // unbuffered: run takes them until no process is left
+	events    chan event  // unbuffered: run takes them until no process is left
+	results   chan func() // of work, unbuffered
+	ended     context.Context
 	wg        sync.WaitGroup // the goroutines of attend
 	stops     int            // INT and TERM so far
 	stoppedAt time.Time      // when the last of them came
@@ -43,9 +46,12 @@ type pool struct {
 	wanted        int       // slots; see scale
 	toReplace     []*slot   // whose workers are to be replaced
 	candidate     *Settings // of a reload, until a worker has come up with them; nil: none
+	loading       bool      // the settings of a reload are being read
+	reloadAgain   bool      // another reload was asked for meanwhile
 	reloading     bool      // OnReload has been told so
 	reloads       int       // so far
 	upgrading     bool      // as soon as the pool is stable
+	check         checkState
 	alarmAt       time.Time // for when the alarm was set; zero: it was not
 	lameDuckUntil time.Time // when the drain begins; zero: no lame duck
 	aliveAt       time.Time // when OnAlive is due; zero: never
@@ -78,7 +84,8 @@ type event struct {
 // Run starts the pool, keeps it whole, and returns when every process has
 // exited: nil after a clean drain, else an [*exitcode.Error].
 func Run(cfg Config) error {
-	p := &pool{Config: cfg, events: make(chan event), wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]bool), suspended: make(chan struct{}, 1)}
+	ended, end := context.WithCancel(context.Background())
+	p := &pool{Config: cfg, events: make(chan event), results: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]bool), suspended: make(chan struct{}, 1)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -89,6 +96,7 @@ func Run(cfg Config) error {
 		}
 	}
 	p.run()
+	end()
 	p.wg.Wait()
 	p.closeController()
 	p.Log.Info().Err(p.result()).Msg("stopped")
@@ -114,6 +122,8 @@ func (p *pool) run() {
 			p.reap()
 		case call := <-p.Controller.pending():
 			call(p)
+		case then := <-p.results:
+			then()
 		case <-p.suspended:
 			if p.requests = requestsSuspended; p.phase == stopping {
 				p.resumeRequests() // nothing will be executed
@@ -122,6 +132,19 @@ func (p *pool) run() {
 			p.expire()
 		}
 	}
+}
+
+// work does what may take its time, such as reading a disk that does not respond,
+// beside the loop, and calls then in it, with the error. The end of the pool does
+// not wait for it, but cancels its context.
+func (p *pool) work(f func(context.Context) error, then func(error)) {
+	go func() {
+		err := f(p.ended)
+		select {
+		case p.results <- func() { then(err) }:
+		case <-p.ended.Done():
+		}
+	}()
 }
 
 // result is nil or the reason, never a nil *exitcode.Error in an interface.

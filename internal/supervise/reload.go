@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -12,28 +13,50 @@ import (
 // its connections over and goes. One at a time: a worker that does not come up
 // ends the attempt, and the old ones go on.
 
-// reload replaces every worker, with the settings as they are now.
+// reload replaces every worker, with the settings as they are now, which are read
+// beside the loop: a disk may not respond.
 func (p *pool) reload() {
-	switch p.phase {
-	case stopping:
+	switch {
+	case p.phase == stopping:
 		return
-	case launching:
+	case p.phase == launching:
 		p.Alert("reload: the pool is not serving yet; send SIGHUP again when it is")
 		return
+	case p.loading: // what is being read may be older than this request
+		p.reloadAgain = true
+		return
 	}
-	fresh := p.settings()
-	before := p.reloading
 	p.noteReload(true)
-	if p.Reload != nil {
-		var err error
-		if fresh, err = p.Reload(); err != nil {
-			p.noteReload(before)
-			p.reloadError = fmt.Sprintf("reload: %s; keeping the current workers", oneLine(err.Error()))
-			p.Alert(p.reloadError)
-			return
-		}
-	}
 	p.reloadError = ""
+	if p.Reload == nil {
+		p.startReload(p.settings())
+		return
+	}
+	p.loading = true
+	var fresh Settings
+	p.work(func(context.Context) (err error) {
+		fresh, err = p.Reload()
+		return err
+	}, func(err error) { p.loaded(fresh, err) })
+}
+
+// loaded goes on with a reload whose settings have been read.
+func (p *pool) loaded(fresh Settings, err error) {
+	again := p.reloadAgain
+	p.loading, p.reloadAgain = false, false
+	switch {
+	case p.phase == stopping:
+	case again:
+		p.reload()
+	case err != nil:
+		p.reloadError = fmt.Sprintf("reload: %s; keeping the current workers", oneLine(err.Error()))
+		p.Alert(p.reloadError)
+	default:
+		p.startReload(fresh)
+	}
+}
+
+func (p *pool) startReload(fresh Settings) {
 	p.candidate = &fresh
 	p.reloads++
 	p.toReplace = slices.Clone(p.slots)
@@ -67,7 +90,7 @@ func (p *pool) replaceNext() {
 		}
 	}
 	p.toReplace = slices.DeleteFunc(p.toReplace, func(s *slot) bool { return !s.want || !slices.Contains(p.slots, s) })
-	if len(p.toReplace) == 0 {
+	if len(p.toReplace) == 0 && !p.loading {
 		p.noteReload(false)
 	}
 	for i, s := range p.toReplace {

@@ -54,17 +54,22 @@ var ErrBusy = errors.New("busy")
 // way. It returns only when that failed. A signal that has come during the
 // check is heeded first: this program is the last to know of it.
 func (p *pool) tryUpgrade() {
-	if !p.upgrading || !p.stable() || p.requests == requestsEnding {
+	stable := p.stable()
+	if !stable && p.check == checked {
+		p.check = unchecked // the settings or the binary may be others by then
+	}
+	if !p.upgrading || !stable || p.requests == requestsEnding || p.check == checking {
 		if p.requests == requestsSuspended {
 			p.resumeRequests()
 		}
 		return
 	}
-	var err error
-	if p.Check != nil && p.requests == requestsServed {
-		err = p.Check()
+	if p.Check != nil && p.check == unchecked {
+		p.check = checking
+		p.work(p.Check, p.checkDone)
+		return
 	}
-	if err == nil && p.SuspendRequests != nil && p.requests == requestsServed {
+	if p.SuspendRequests != nil && p.requests == requestsServed {
 		p.requests = requestsEnding
 		p.SuspendRequests(func() { p.suspended <- struct{}{} })
 		return // until then questions are answered
@@ -72,13 +77,10 @@ func (p *pool) tryUpgrade() {
 	if p.requests == requestsSuspended {
 		defer p.resumeRequests()
 	}
-	if err == nil && len(p.Signals) > 0 {
+	if len(p.Signals) > 0 {
 		return
 	}
-	var state State
-	if err == nil {
-		state, err = p.state()
-	}
+	state, err := p.state()
 	if err == nil {
 		p.answerOrders() // nobody remembers them afterwards
 		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing new master")
@@ -87,7 +89,27 @@ func (p *pool) tryUpgrade() {
 	if errors.Is(err, ErrBusy) {
 		return
 	}
-	p.upgrading = false
+	p.upgradeFailed(err)
+}
+
+// checkState is whether the new program has accepted the settings.
+type checkState int
+
+const (
+	unchecked checkState = iota
+	checking
+	checked
+)
+
+// checkDone is told what the new program says of the settings.
+func (p *pool) checkDone(err error) {
+	if p.check = checked; err != nil && p.phase != stopping {
+		p.upgradeFailed(err)
+	}
+}
+
+func (p *pool) upgradeFailed(err error) {
+	p.upgrading, p.check = false, unchecked
 	if err != nil {
 		p.Alert("upgrade: " + oneLine(err.Error()) + "; keeping the current master")
 	}
@@ -110,7 +132,7 @@ func (p *pool) resumeRequests() {
 // atRest reports that every slot has its worker and none is being replaced, and
 // no socket is open that has no slot.
 func (p *pool) stable() bool {
-	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {
+	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {
 		return false
 	}
 	for _, s := range p.slots {

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"syscall"
@@ -111,7 +112,7 @@ func TestQuiet(t *testing.T) {
 	var notes []string
 	r := &rig{tweak: stubborn}
 	_, d := r.controller(func(c *Config) {
-		c.Check = func() error { notes = append(notes, "check"); return nil }
+		c.Check = func(context.Context) error { notes = append(notes, "check"); return nil }
 		c.Exec = func(State) error { notes = append(notes, "exec"); return syscall.ENOEXEC }
 		c.SuspendRequests = func(f func()) { notes = append(notes, "quiet"); done = f }
 		c.ResumeRequests = func() { notes = append(notes, "loud") }
@@ -158,6 +159,77 @@ func TestUpgradeMeetsADeath(t *testing.T) {
 		}
 		r.signal(syscall.SIGTERM)
 		r.die(1, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// Neither the new program's check nor reading the settings holds up the loop: a
+// dead worker is replaced, and the pool stops when it is told to.
+func TestNothingWaitsInTheLoop(t *testing.T) {
+	var never chan struct{}
+	checked := false
+	r := &rig{}
+	r.change = func(c *Config) {
+		never = make(chan struct{})
+		c.Check = func(ctx context.Context) error {
+			<-ctx.Done()
+			checked = true
+			return ctx.Err()
+		}
+		c.Exec = func(State) error { t.Error("executed"); return nil }
+		c.Reload = func() (Settings, error) {
+			<-never
+			return Settings{}, errors.New("too late")
+		}
+	}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGUSR2)
+		r.die(0, Exit{Signal: syscall.SIGSEGV})
+		r.hello(2)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGHUP)
+		r.die(1, Exit{Signal: syscall.SIGSEGV})
+		r.hello(3)
+		r.expect(4, "serving",
+			"worker 0 (pid 101) died: signal segmentation fault; respawning",
+			"worker 1 (pid 102) died: signal segmentation fault; respawning")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+		synctest.Wait()
+		if !checked {
+			t.Error("the check goes on after the end")
+		}
+		close(never)
+	})
+}
+
+// A signal to reload while settings are read is not answered by those.
+func TestReloadWhileLoading(t *testing.T) {
+	var gate chan struct{}
+	read := 0
+	r := &rig{}
+	r.change = func(c *Config) {
+		gate = make(chan struct{})
+		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
+		c.Reload = func() (Settings, error) {
+			<-gate
+			read++
+			return settings, nil
+		}
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGHUP)
+		close(gate)
+		synctest.Wait()
+		if read != 2 {
+			t.Errorf("the settings were read %d times, want 2", read)
+		}
+		r.hello(1)
+		r.expect(2, "serving")
+		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})
 }

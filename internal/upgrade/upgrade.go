@@ -116,13 +116,13 @@ func (u Upgrader) Exec(pool supervise.State) error {
 }
 
 // Check looks at the settings as they are now, and lets the new binary do so, in
-// a process of its own, which may take ten seconds. The error is one of the
-// settings, or what the binary had to say.
-func (u Upgrader) Check() error {
+// a process of its own, which may take ten seconds, until ctx ends. The error is
+// one of the settings, or what the binary had to say.
+func (u Upgrader) Check(ctx context.Context) error {
 	if err := u.Settings(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, u.Path, append([]string{"--check"}, u.Args...)...)
 	cmd.Env = u.Env

@@ -162,7 +162,7 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := u.Check(); err != nil {
+		if err := u.Check(t.Context()); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {
@@ -171,7 +171,7 @@ func TestCheck(t *testing.T) {
 	}
 	wrong := errors.New("--port has changed")
 	u := Upgrader{Path: none, Settings: func() error { return wrong }}
-	if err := u.Check(); err != wrong {
+	if err := u.Check(t.Context()); err != wrong {
 		t.Errorf("wrong settings: %v", err)
 	}
 }
