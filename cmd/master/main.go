@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/logging"
 	"phalanx/internal/options"
 )
 
@@ -25,7 +26,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		fmt.Fprint(stdout, info.Text)
 		return 0
 	}
-	fmt.Fprintf(stderr, "phalanx: %v\n", err)
+	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe that nobody reads
+	defer out.Close()
+	fmt.Fprintf(out, "phalanx: %v\n", err)
 	return exitcode.Code(err)
 }
 

@@ -202,7 +202,7 @@ func TestAlerts(t *testing.T) {
 		options.LogJSON: `^{"level":"warn","time":"[^"]+","message":"worker \\"0\\" died"}\n$`,
 	} {
 		r, w := output(t)
-		alerts(format, w)(`worker "0" died`)
+		alerts(format, w, w)(`worker "0" died`)
 		if got := text(t, r, w); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("%s: %q, want %s", format, got, want)
 		}

@@ -18,7 +18,7 @@ type drainProgress struct {
 
 // show replaces the lines. Errors of the terminal are ignored.
 func (w *drainProgress) show(all []supervise.Progress) {
-	if w.out == nil {
+	if w.out == nil || w.late() {
 		return
 	}
 	var b strings.Builder
@@ -31,6 +31,13 @@ func (w *drainProgress) show(all []supervise.Progress) {
 	b.WriteString("\r\x1b[KPress Ctrl-C again to stop immediately.\n\x1b[J")
 	w.lines = len(all) + 1
 	fmt.Fprint(w.out, b.String())
+}
+
+// late reports that the terminal has not taken all yet, as one that was stopped by
+// Ctrl-S: what is to come would be old when it is shown.
+func (w *drainProgress) late() bool {
+	out, ok := w.out.(interface{ Late() bool })
+	return ok && out.Late()
 }
 
 // describe says what a worker still has to send.

@@ -34,8 +34,10 @@ func serve(args []string, stdout, stderr *os.File) error {
 		return err
 	}
 	defer logFile.Close()
-	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""))
-	alert := alerts(o.LogFormat, logFile)
+	out := logging.NewWriter(logFile, string(o.LogFormat))
+	defer out.Close()
+	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""), logging.Through(out))
+	alert := alerts(o.LogFormat, logFile, out)
 	orphans, stop := orphanNews(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
@@ -64,7 +66,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 		OnServing:  func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:    func() { refuse(log, sockets) },
 		OnReopen:   monitor.Log.Reopen,
-		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose)}).show,
+		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose, out)}).show,
 		Queue:      sockets.Queue, Alert: alert,
 	}
 	if o.Model == options.Process {

@@ -34,9 +34,9 @@ func hasTerminal() bool {
 
 // screen returns the terminal on which a drain is shown, nil if there is none or if
 // the verbose log says the same.
-func screen(stderr *os.File, verbose int) io.Writer {
+func screen(stderr *os.File, verbose int, out io.Writer) io.Writer {
 	if verbose > 0 || !term.IsTerminal(int(stderr.Fd())) {
 		return nil
 	}
-	return stderr
+	return out
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -80,11 +81,11 @@ func tellLost(log zerolog.Logger, o options.Options) {
 
 // alerts returns the function that reports what operators must know even in silent
 // mode, as a line of text, or of JSON if they have asked for that.
-func alerts(format options.LogFormat, file *os.File) func(line string) {
+func alerts(format options.LogFormat, file *os.File, out io.Writer) func(line string) {
 	if format != options.LogJSON {
-		return func(line string) { fmt.Fprintf(file, "phalanx: %s\n", line) }
+		return func(line string) { fmt.Fprintf(out, "phalanx: %s\n", line) }
 	}
-	log := logging.New(file, logging.JSON, 1)
+	log := logging.New(file, logging.JSON, 1, logging.Through(out))
 	return func(line string) { log.Warn().Msg(line) }
 }
 

@@ -122,7 +122,9 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	if !opts.EventLoop() {
 		cfg := config(opts, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
-		cfg.Log = journal(opts, log)
+		out := logging.NewWriter(log, string(opts.LogFormat))
+		closers = append(closers, out.Close)
+		cfg.Log = journal(opts, log, logging.Through(out))
 		s.run = netpoll.New(cfg).Run
 		return s, nil
 	}

@@ -45,9 +45,10 @@ func Clock(now func() time.Time) Option {
 	return func(c *config) { c.now = now }
 }
 
-// Through hands lines to b instead of writing each at once.
-func Through(b *Buffer) Option {
-	return func(c *config) { c.through = b }
+// Through hands lines to w, a [Buffer] or a [Writer], instead of writing each at
+// once.
+func Through(w io.Writer) Option {
+	return func(c *config) { c.through = w }
 }
 
 // New returns a logger that writes to w. At verbose 0 it is silent, 1 is

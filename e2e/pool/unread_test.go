@@ -1,0 +1,53 @@
+package pool
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/e2e/harness"
+)
+
+// TestUnreadStandardError lets nobody read what the master says, in a pipe that is
+// full before it starts: it starts, replaces dead workers, reloads and stops.
+func TestUnreadStandardError(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	full := make([]byte, 4096)
+	if err := unix.SetNonblock(int(w.Fd()), true); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = unix.Write(int(w.Fd()), full)
+	}
+	if err := unix.SetNonblock(int(w.Fd()), false); err != nil {
+		t.Fatal(err)
+	}
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	port := harness.FreePort(t)
+	s := harness.Launch(t, harness.Plan{Err: w, Args: []string{
+		"-vvv", "--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--workers", "2",
+	}})
+	s.Port = port
+	s.AwaitAnswer()
+	old := s.AwaitWorkers(2)
+	harness.Kill(t, old[0], syscall.SIGKILL)
+	old = s.AwaitWorkers(2, old[0])
+	s.MustServe("/", "front")
+	s.Signal(syscall.SIGHUP)
+	s.AwaitWorkers(2, old...)
+	s.MustServe("/", "front")
+	s.Signal(syscall.SIGTERM)
+	if code := s.Wait(10 * time.Second); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}

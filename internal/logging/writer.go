@@ -1,0 +1,89 @@
+package logging
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Writer writes lines to a file without ever waiting for its reader: what one
+// does not take now is written as soon as it does, and what is more than a
+// [Buffer] holds is dropped and counted. It is safe for concurrent use.
+type Writer struct {
+	mu     sync.Mutex
+	buffer *Buffer
+	late   bool          // a goroutine writes what was not taken
+	closed chan struct{} // ends it
+	writer sync.WaitGroup
+}
+
+// retryTime is how often a reader that does not read is asked again.
+const retryTime = 10 * time.Millisecond
+
+// NewWriter returns a writer to the file, which must stay open. How many lines were
+// dropped is told in a line of the format, see [New].
+func NewWriter(file *os.File, format string) *Writer {
+	w := &Writer{buffer: NewBuffer(file), closed: make(chan struct{})}
+	line := "phalanx: %d lines dropped: their reader did not keep up\n"
+	if format == JSON {
+		line = `{"level":"warn","dropped":%d,"message":"lines dropped: their reader did not keep up"}` + "\n"
+	}
+	w.buffer.Note = func(n int) { fmt.Fprintf(w.buffer, line, n) }
+	return w
+}
+
+// Write adds a line, which ends with a newline, and returns at once.
+func (w *Writer) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, err := w.buffer.Write(line)
+	if !w.late && w.flush() {
+		w.late = true
+		w.writer.Go(w.retry)
+	}
+	return n, err
+}
+
+// flush writes what is taken now, and reports whether something is left.
+func (w *Writer) flush() bool {
+	for range 2 { // the second time the line about dropped ones
+		if !w.buffer.Flush() {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *Writer) retry() {
+	tick := time.NewTicker(retryTime)
+	defer tick.Stop()
+	for w.waiting() {
+		select {
+		case <-tick.C:
+		case <-w.closed:
+			return
+		}
+	}
+}
+
+func (w *Writer) waiting() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = w.flush()
+	return w.late
+}
+
+// Late reports whether the reader has not taken all lines yet.
+func (w *Writer) Late() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.late
+}
+
+// Close gives the reader a second to take what is left.
+func (w *Writer) Close() {
+	close(w.closed)
+	w.writer.Wait()
+	w.buffer.Close()
+}
