@@ -44,6 +44,23 @@ func TestLameDuckInAHurry(t *testing.T) {
 	})
 }
 
+// The end of a terminal is a drain at most, whatever was asked for before.
+func TestHangUpIsNoForce(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.LameDuck, c.HungUp = time.Hour, func() bool { return true }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGTERM)
+		r.signal(syscall.SIGTERM)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGHUP)
+		r.signalled(0, syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // Who watches the pool hears of reloads, and that it lives.
 func TestWatched(t *testing.T) {
 	var said []string

@@ -38,7 +38,11 @@ func (p *pool) signal(sig os.Signal) {
 		p.requestUpgrade()
 	case sig == syscall.SIGHUP && !p.HungUp():
 		p.reload()
-	case p.phase != stopping && p.lameDuckUntil.IsZero() && sig != syscall.SIGHUP:
+	case sig == syscall.SIGHUP:
+		if p.phase != stopping { // the terminal has gone: nobody asks for force
+			p.drain()
+		}
+	case p.phase != stopping && p.lameDuckUntil.IsZero():
 		p.stop()
 	case p.phase != stopping:
 		p.drain()
