@@ -228,7 +228,7 @@ func (p *pool) outcome(o order) (result status.Outcome, done bool) {
 	case o.reload && p.reloadError != "":
 		return status.Outcome{Message: p.reloadError}, true
 	case !o.reload && p.wanted != o.slots:
-		return status.Outcome{Message: fmt.Sprintf("there are to be %d workers now: %s", p.wanted, p.lastAlert)}, true
+		return status.Outcome{Message: p.wantedReason}, true
 	case o.reload && p.reloading || len(p.slots) != p.wanted:
 		return result, false
 	}

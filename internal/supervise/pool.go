@@ -44,6 +44,7 @@ type pool struct {
 	cutShort  int             // workers that died while draining
 
 	wanted        int       // slots; see scale
+	wantedReason  string    // why as many, for who ordered another number
 	toReplace     []*slot   // whose workers are to be replaced
 	candidate     *Settings // of a reload, until a worker has come up with them; nil: none
 	loading       bool      // the settings of a reload are being read

@@ -23,7 +23,7 @@ func (p *pool) resize(n int) {
 	case n > MaxSlots:
 		p.Alert(fmt.Sprintf("no more than %d workers are possible", MaxSlots))
 	default:
-		p.wanted = n
+		p.wanted, p.wantedReason = n, fmt.Sprintf("a later order has set the number of workers to %d", n)
 	}
 }
 
@@ -49,7 +49,8 @@ func (p *pool) grow() bool {
 	index, err := p.Sockets.Grow()
 	if err != nil {
 		p.wanted = len(p.slots)
-		p.Alert(fmt.Sprintf("number of workers stays %d: %s", p.wanted, oneLine(err.Error())))
+		p.wantedReason = fmt.Sprintf("number of workers stays %d: %s", p.wanted, oneLine(err.Error()))
+		p.Alert(p.wantedReason)
 		return false
 	}
 	s := &slot{index: index, want: true}
