@@ -1,7 +1,10 @@
 package supervise
 
 import (
+	"bytes"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -11,17 +14,47 @@ import (
 // tailSize is how much of a worker's output is kept, in bytes.
 const tailSize = 4096
 
-// tail is a writer that keeps the end of what it is given.
+// tail is a writer that keeps the end of what it is given, and the line with
+// which a crash of the Go runtime began, however long its stacks are.
 type tail struct {
-	b []byte
+	b     []byte
+	line  []byte // that is not complete yet, as far as it is needed
+	crash string // "" until such a line has come
 }
 
+// lineSize is how much of a line is kept to know it, in bytes.
+const lineSize = 400
+
 func (t *tail) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		if t.crash != "" {
+			break
+		}
+		t.line = append(t.line, line[:min(len(line), lineSize-len(t.line))]...)
+		if line[len(line)-1] == '\n' {
+			t.endLine()
+		}
+	}
 	t.b = append(t.b, p[max(0, len(p)-tailSize):]...)
 	if over := len(t.b) - tailSize; over > 0 {
 		t.b = append(t.b[:0], t.b[over:]...)
 	}
 	return len(p), nil
+}
+
+func (t *tail) endLine() {
+	if line := strings.TrimSpace(string(t.line)); isCrash(line) {
+		t.crash = line
+	}
+	t.line = t.line[:0]
+}
+
+// Crash is the line with which a crash began; "" if there was none.
+func (t *tail) Crash() string {
+	if t.crash == "" {
+		t.endLine()
+	}
+	return t.crash
 }
 
 func (t *tail) String() string {
@@ -43,14 +76,21 @@ func (e Exit) cause() string {
 	return oneLine(how)
 }
 
-// summary is the line of the last words that says most: the one a Go panic
-// begins with, or else the last.
+// crashLine is what the Go runtime begins with when it ends a process: a panic, an
+// error of its own, or a signal whose stacks it prints (SIGQUIT: quit).
+var crashLine = regexp.MustCompile(`^(panic: |fatal error: |runtime: |SIG[A-Z0-9]+: |unexpected fault address )`)
+
+func isCrash(line string) bool { return crashLine.MatchString(line) }
+
+// summary is the line of the output that says most: the one that a crash of the
+// Go runtime begins with, or else the last.
 func (e Exit) summary() string {
+	if e.Crash != "" {
+		return e.Crash
+	}
 	lines := strings.Split(e.LastWords, "\n")
-	for _, l := range lines {
-		if strings.HasPrefix(l, "panic: ") || strings.HasPrefix(l, "fatal error: ") {
-			return l
-		}
+	if i := slices.IndexFunc(lines, isCrash); i >= 0 {
+		return lines[i]
 	}
 	last := strings.TrimPrefix(lines[len(lines)-1], "phalanx ")
 	return strings.TrimPrefix(strings.TrimPrefix(last, "worker: "), "phalanx: ")
@@ -62,7 +102,7 @@ func (e Exit) clean() bool { return e.Err == nil && e.Signal == 0 && e.Code == 0
 // crashed tells a process that a signal or a Go panic ended from one that
 // chose to leave.
 func (e Exit) crashed() bool {
-	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && strings.Contains(e.LastWords, "goroutine "))
+	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && (e.Crash != "" || strings.Contains(e.LastWords, "goroutine ")))
 }
 
 // oneLine replaces what could break out of a line, and bounds its length.

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,6 +16,28 @@ func TestTail(t *testing.T) {
 	}
 	if got := tl.String(); len(got) != tailSize-1 || !strings.HasSuffix(got, "xlast") || cap(tl.b) > 4*tailSize {
 		t.Errorf("%d bytes, capacity %d, ends in %q", len(got), cap(tl.b), got[len(got)-8:])
+	}
+}
+
+// A crash is known by its first line, though its stacks are longer than what is
+// kept, and however the line arrives.
+func TestCrashLine(t *testing.T) {
+	stacks := "\n\ngoroutine 1 [running]:\n" + strings.Repeat("main.f()\n\t/main.go:1 +0x1\n", 500) + "gs 0x0\n"
+	for _, line := range []string{
+		"SIGQUIT: quit", "SIGABRT: abort", "panic: out of luck", "fatal error: all goroutines are asleep - deadlock!",
+		"runtime: goroutine stack exceeds 1000000000-byte limit", "runtime: out of memory: cannot allocate 4194304-byte block",
+		"unexpected fault address 0xdeadbeef",
+	} {
+		for _, size := range []int{1, 7, 1 << 20} {
+			var tl tail
+			for p := range slices.Chunk([]byte("phalanx: a line before\n"+line+stacks), size) {
+				tl.Write(p)
+			}
+			e := Exit{Code: 2, LastWords: tl.String(), Crash: tl.Crash()}
+			if got := e.cause(); got != "exit status 2: "+line || !e.crashed() {
+				t.Errorf("%q in pieces of %d: %q, crashed %v", line, size, got, e.crashed())
+			}
+		}
 	}
 }
 

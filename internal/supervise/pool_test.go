@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -180,5 +181,23 @@ func TestStuckStartIsKilled(t *testing.T) {
 		r.signal(syscall.SIGINT)
 		r.pass(startTime)
 		r.ends(78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed); build it with make, or name it with --worker PATH")
+	})
+}
+
+// A child that a dead worker left behind holds the channel: its end is not what
+// the worker died of.
+func TestChannelOutlivesWorker(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.procs[0].gone <- fmt.Errorf("receive: %w", os.ErrDeadlineExceeded)
+		synctest.Wait()
+		r.signalled(0)
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.hello(1)
+		r.expect(2, "serving", "worker 0 (pid 101) died: signal killed; respawning")
+		r.signal(syscall.SIGINT)
+		r.die(1, Exit{})
+		r.ends(0, "")
 	})
 }

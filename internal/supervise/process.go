@@ -41,6 +41,7 @@ type Exit struct {
 	Code      int            // exit code, if Signal and Err are zero
 	Signal    syscall.Signal // the signal that killed it
 	LastWords string         // the end of its standard output and error
+	Crash     string         // the line of it with which a crash of the Go runtime began, or ""
 	Memory    int64          // bytes that it used at most; 0 if that is not known
 	CPU       time.Duration  // that it used; 0 if that is not known
 	Err       error          // it could not be started or waited for
@@ -252,7 +253,7 @@ func (p *process) Wait() Exit {
 	_ = p.channel.SetReadDeadline(time.Now().Add(linger))
 	<-p.outputRead
 	p.output.Close()
-	e := Exit{LastWords: p.tail.String(), Err: err}
+	e := Exit{LastWords: p.tail.String(), Crash: p.tail.Crash(), Err: err}
 	if err != nil {
 		return e
 	}

@@ -96,6 +96,21 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A worker that prints its stacks is not known by their last register.
+func TestStacks(t *testing.T) {
+	s, _, _ := spawner(t, "worker", 1)
+	p := spawned(t, s)
+	if _, err := p.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	if e := p.Wait(); !e.crashed() || e.cause() != "exit status 2: SIGQUIT: quit" {
+		t.Errorf("it ended with %s", e.cause())
+	}
+}
+
 // Whoever holds a dead worker's pipe and channel cannot hold up the pool.
 func TestHeir(t *testing.T) {
 	s, _, _ := spawner(t, "parent", 1)
