@@ -48,7 +48,7 @@ type Exit struct {
 }
 
 // lingerTime bounds how long a dead worker's pipe and channel are read on,
-// which matters when it left a child behind that holds them open.
+// which matters when a child of it in another process group holds them open.
 const lingerTime = 500 * time.Millisecond
 
 // Spawner starts real workers.
@@ -241,7 +241,24 @@ func (p *process) readAll() {
 	}
 }
 
+// endGroup waits until a worker has exited, and ends what is left of its process
+// group: a child of it would keep its listening socket, and so the port. The
+// exit is left to be taken note of, so that until then nobody else gets the
+// number of the group.
+func endGroup(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err == nil {
+			_ = unix.Kill(-pid, unix.SIGKILL) // most often nobody is left
+		}
+		if err != unix.EINTR {
+			return
+		}
+	}
+}
+
 func (p *process) Wait() Exit {
+	endGroup(p.proc.Pid)
 	state, err := p.proc.Wait()
 	linger := lingerTime
 	if p.kept != nil {

@@ -111,8 +111,8 @@ func TestStacks(t *testing.T) {
 	}
 }
 
-// Whoever holds a dead worker's pipe and channel cannot hold up the pool.
-func TestHeir(t *testing.T) {
+// A child that a worker leaves behind, with every descriptor of it, ends with it.
+func TestChildOfWorker(t *testing.T) {
 	s, _, _ := spawner(t, "parent", 1)
 	p := spawned(t, s)
 	e := p.Wait()
@@ -120,9 +120,40 @@ func TestHeir(t *testing.T) {
 	if _, err := fmt.Sscan(e.LastWords, &pid); err != nil || e.Code != 6 {
 		t.Fatalf("it ended with %+v", e)
 	}
-	defer syscall.Kill(pid, syscall.SIGKILL)
+	if m, err := p.Receive(); err != io.EOF {
+		t.Errorf("received %v, %v", m, err)
+	}
+	awaitGone(t, pid)
+}
+
+// One in a group of its own lives on, and cannot hold up the pool.
+func TestChildInOwnGroup(t *testing.T) {
+	s, _, _ := spawner(t, "keeper", 1)
+	p := spawned(t, s)
+	e := p.Wait()
+	var pid int
+	if _, err := fmt.Sscan(e.LastWords, &pid); err != nil || e.Code != 6 {
+		t.Fatalf("it ended with %+v", e)
+	}
 	if m, err := p.Receive(); err == nil {
 		t.Errorf("received %v", m)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("it does not live: %v", err)
+	}
+}
+
+// awaitGone waits until a process that is nobody's child here has ended.
+func awaitGone(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d lives", pid)
+		}
 	}
 }
 

@@ -29,7 +29,9 @@ func TestMain(m *testing.M) {
 	case "panic":
 		panic("out of luck")
 	case "parent":
-		os.Exit(actParent())
+		os.Exit(actParent(nil))
+	case "keeper":
+		os.Exit(actParent(&syscall.SysProcAttr{Setpgid: true}))
 	}
 }
 
@@ -124,8 +126,9 @@ func inheritedFDs() []int {
 }
 
 // actParent leaves a child behind that holds every descriptor.
-func actParent() int {
+func actParent(sys *syscall.SysProcAttr) int {
 	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{
+		Sys:   sys,
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, nil, os.NewFile(ipc.ControlFD, "c")},
 	})
 	if err != nil {
