@@ -28,14 +28,31 @@ import (
 
 // stopSignals returns the signals that ask for the end. A signal that comes
 // after mute asks for what is done already, and must not make a death of a
-// clean end.
+// clean end: it is caught to the last moment, for while os/signal goes over from
+// catching to ignoring, a signal can still kill.
 func stopSignals() (signals <-chan os.Signal, mute func()) {
-	c := make(chan os.Signal, 1) // they all say the same
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
+	caught := make(chan os.Signal, 1) // they all say the same
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
+	c, muted := make(chan os.Signal), make(chan struct{})
+	go func() {
+		defer close(c)
+		for {
+			select {
+			case s := <-caught:
+				select {
+				case c <- s:
+				case <-muted:
+					return
+				}
+			case <-muted:
+				return
+			}
+		}
+	}()
 	return c, func() {
-		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
-		signal.Stop(c)
-		close(c)
+		close(muted)
+		for range c { // until it is closed
+		}
 	}
 }
 
