@@ -111,17 +111,16 @@ type serving struct {
 
 // engine makes the one that was asked for.
 func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
-	var closers []func()
+	row, closeRow, err := counters(opts.Row)
+	if err != nil {
+		return s, err
+	}
+	closers := []func(){closeRow}
 	s.close = func() {
 		for _, f := range slices.Backward(closers) {
 			f()
 		}
 	}
-	row, closeRow, err := counters(opts.Row)
-	if err != nil {
-		return s, err
-	}
-	closers = append(closers, closeRow)
 	access, err := pen(opts, row.Ring)
 	if err != nil {
 		s.close()
@@ -149,8 +148,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	buffer := logging.NewBuffer(log)
 	closers = append(closers, cache.Close, func() { buffer.Close() })
 	cfg := config(opts, website.Cached(root, cache), c)
-	cfg.Row, cfg.Access = row.Row, access
-	cfg.Tick = cache.Sweep
+	cfg.Row, cfg.Access, cfg.Tick = row.Row, access, cache.Sweep
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
 	}
