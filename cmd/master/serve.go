@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
@@ -29,15 +28,12 @@ func serve(args []string, stdout, stderr *os.File) error {
 	hungUp := hangUps(before)
 	signals, stopSignals := notifySignals()
 	defer stopSignals()
-	logFile, err := duplicate(stderr)
+	out, err := newStderr(o, stderr)
 	if err != nil {
 		return err
 	}
-	defer logFile.Close()
-	out := logging.NewWriter(logFile, string(o.LogFormat))
-	defer out.Close()
-	log := logging.New(logFile, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""), logging.Through(out))
-	alert := alerts(o.LogFormat, logFile, out)
+	defer out.close()
+	log, alert := out.log, out.alert
 	orphans, stop := orphanNews(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
@@ -53,24 +49,19 @@ func serve(args []string, stdout, stderr *os.File) error {
 	defer monitor.close()
 	spawner := supervise.Spawner{
 		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
-		Socket: sockets.File, Log: logFile, Board: monitor.board, Bell: monitor.bell, Records: records(o),
+		Socket: sockets.File, Log: out.file, Board: monitor.board, Bell: monitor.bell, Records: records(o),
 	}
 	tellLost(log, o)
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) {
-			return reloaded(args, o, spawner, sockets, monitor.check, monitor.apply)
-		},
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, sockets, monitor) },
 		Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing:  func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:    func() { refuse(log, sockets) },
 		OnReopen:   monitor.Log.Reopen,
-		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose, out)}).show,
-		Queue:      sockets.Queue, Alert: alert,
-	}
-	if o.Model == options.Process {
-		pool.Sockets = sockets
+		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose, out.lines)}).show,
+		Queue:      sockets.Queue, Alert: alert, Sockets: scalable(o, sockets),
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
 		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := reread(args, o); return err },

@@ -60,12 +60,11 @@ func reread(args []string, before options.Options) (o options.Options, worker st
 	return o, worker, nil
 }
 
-// reloaded returns the settings for a reload. check reports why the master itself
-// cannot apply new ones, and apply does so.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner, sockets *listen.Set, check func(options.Options) error, apply func(options.Options)) (supervise.Settings, error) {
+// reloaded returns the settings for a reload, which the monitor applies too.
+func reloaded(args []string, before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor) (supervise.Settings, error) {
 	o, worker, err := reread(args, before)
 	if err == nil {
-		err = check(o)
+		err = m.check(o)
 	}
 	if err != nil {
 		return supervise.Settings{}, err
@@ -73,6 +72,6 @@ func reloaded(args []string, before options.Options, spawner supervise.Spawner, 
 	spawner.Path, spawner.Args, spawner.Env = worker, workerArgs(o, sockets), environment(o)
 	spawner.Records = records(o)
 	return supervise.Settings{
-		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { apply(o) },
+		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { m.apply(o) },
 	}, nil
 }

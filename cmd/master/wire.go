@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -10,13 +8,12 @@ import (
 	"syscall"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"phalanx/internal/listen"
-	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/rescue"
 	engine "phalanx/internal/serve"
+	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
 )
 
@@ -79,16 +76,6 @@ func tellLost(log zerolog.Logger, o options.Options) {
 	}
 }
 
-// alerts returns the function that reports what operators must know even in silent
-// mode, as a line of text, or of JSON if they have asked for that.
-func alerts(format options.LogFormat, file *os.File, out io.Writer) func(line string) {
-	if format != options.LogJSON {
-		return func(line string) { fmt.Fprintf(out, "phalanx: %s\n", line) }
-	}
-	log := logging.New(file, logging.JSON, 1, logging.Through(out))
-	return func(line string) { log.Warn().Msg(line) }
-}
-
 func announce(log zerolog.Logger, o options.Options, port, workers int) {
 	host := string(o.Bind)
 	switch host {
@@ -108,11 +95,11 @@ func environment(o options.Options) []string {
 	return os.Environ()
 }
 
-// duplicate returns a copy of stderr for the log, shared with the workers.
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate standard error: %w", err)
+// scalable returns the sockets of which there may be more or fewer; nil if the
+// model has one worker.
+func scalable(o options.Options, sockets *listen.Set) supervise.Sockets {
+	if o.Model != options.Process {
+		return nil
 	}
-	return os.NewFile(uintptr(fd), "log"), nil
+	return sockets
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/logging"
+	"phalanx/internal/options"
+)
+
+// standardError is what the master says, on a copy of standard error that the workers
+// share. Nothing of it waits for a reader.
+type standardError struct {
+	file  *os.File
+	lines *logging.Writer
+	log   zerolog.Logger
+	alert func(line string) // see alerts
+}
+
+func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
+	fd, err := unix.FcntlInt(stderr.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate standard error: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "log")
+	lines := logging.NewWriter(file, string(o.LogFormat))
+	return &standardError{
+		file: file, lines: lines, alert: alerts(o.LogFormat, file, lines),
+		log: logging.New(file, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""), logging.Through(lines)),
+	}, nil
+}
+
+// close gives the reader of the last lines a moment.
+func (o *standardError) close() {
+	o.lines.Close()
+	o.file.Close()
+}
+
+// alerts returns the function that reports what operators must know even in silent
+// mode, as a line of text, or of JSON if they have asked for that.
+func alerts(format options.LogFormat, file *os.File, out io.Writer) func(line string) {
+	if format != options.LogJSON {
+		return func(line string) { fmt.Fprintf(out, "phalanx: %s\n", line) }
+	}
+	log := logging.New(file, logging.JSON, 1, logging.Through(out))
+	return func(line string) { log.Warn().Msg(line) }
+}
