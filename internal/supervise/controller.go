@@ -62,6 +62,7 @@ type View struct {
 	Reloads int    // so far
 	Workers []WorkerView
 	Totals  map[int]Totals
+	Rescue  status.Rescue // so far
 }
 
 // WorkerView is one process, or a slot without one (PID 0).
@@ -74,6 +75,7 @@ type WorkerView struct {
 	Queue      int   // connections that wait to be accepted from the slot's socket, if it has the slot
 	QueueMax   int   // and how many may
 	Left       int64 // bytes that it still has to send, as it last said
+	Keeper     int   // pid of its keeper; 0: none
 }
 
 // Totals count what became of a slot's processes.
@@ -90,7 +92,7 @@ func (c *Controller) View(ctx context.Context) (v View, err error) {
 }
 
 func (p *pool) view() View {
-	v := View{State: p.stateWord(), Slots: p.wanted, Reloads: p.reloads, Totals: make(map[int]Totals)}
+	v := View{State: p.stateWord(), Slots: p.wanted, Reloads: p.reloads, Rescue: p.rescues, Totals: make(map[int]Totals)}
 	for slot, past := range p.totals {
 		v.Totals[slot] = *past
 	}
@@ -112,7 +114,7 @@ func (p *pool) view() View {
 			word = status.WorkerStarting
 		}
 		v.Workers = append(v.Workers, WorkerView{
-			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes,
+			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper,
 		})
 	}
 	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {

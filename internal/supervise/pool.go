@@ -16,6 +16,7 @@ import (
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
+	"phalanx/internal/observe/status"
 )
 
 // phase is the life of the pool as a whole.
@@ -69,7 +70,7 @@ type pool struct {
 	orphans     []*orphaned   // connections of dead workers
 	keepers     map[int]bool  // pids of those that have not ended
 	transfers   int           // of connections, under way
-	rescues     Rescues       // so far
+	rescues     status.Rescue // so far
 	suspended   chan struct{} // SuspendRequests is done; capacity 1, for one suspension at a time
 }
 

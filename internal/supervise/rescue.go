@@ -48,24 +48,6 @@ type orphaned struct {
 	result   *ipc.Rescued // what the worker that took them over has said; nil: it has not
 }
 
-// Rescues counts what became of dead workers' connections.
-type Rescues struct {
-	Rescues     uint64 // workers whose connections went on
-	Connections uint64 // that did
-	Bytes       uint64 // that they were still to be sent
-	Closed      ClosedBy
-	Last, Total time.Duration // from the death of the worker until its successor had them
-}
-
-// ClosedBy counts connections of dead workers that did not go on.
-type ClosedBy struct {
-	Fixed   uint64 // their response cannot be continued elsewhere
-	Blamed  uint64 // their request may have killed the worker
-	Reset   uint64 // by the client
-	Lost    uint64 // nothing consistent was known of them
-	GivenUp uint64 // whole workers whose connections nobody could take
-}
-
 // keeperNamed is told which process keeps a worker's descriptors.
 func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
 	err := errors.New("it has nothing that could be kept")
@@ -201,7 +183,7 @@ func (p *pool) wantedSlot() *slot {
 func (p *pool) giveUp(o *orphaned) {
 	p.forget(o)
 	if p.phase != stopping {
-		p.rescues.Closed.GivenUp++
+		p.rescues.GivenUp++
 		p.Alert(fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.attempts))
 	}
 }
@@ -299,15 +281,15 @@ func (p *pool) rescueDone(w *worker) {
 
 func (p *pool) countRescue(o *orphaned) {
 	r, m := &p.rescues, o.result
-	r.Rescues++
+	r.Workers++
 	r.Connections += uint64(m.Connections)
 	r.Bytes += m.Bytes
-	r.Closed.Fixed += uint64(m.Fixed)
-	r.Closed.Blamed += uint64(m.Blamed)
-	r.Closed.Reset += uint64(m.Reset)
-	r.Closed.Lost += uint64(m.Lost)
-	r.Last = p.Now().Sub(o.died)
-	r.Total += r.Last
+	r.Unmovable += uint64(m.Fixed)
+	r.Blamed += uint64(m.Blamed)
+	r.Reset += uint64(m.Reset)
+	r.Lost += uint64(m.Lost)
+	r.Last = p.Now().Sub(o.died).Seconds()
+	r.Seconds += r.Last
 }
 
 // rescueLine says how many clients noticed nothing; it is empty if there was none.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"phalanx/internal/observe/status"
 )
 
 // This file is how a pool outlives its master's program: the master executes
@@ -19,6 +21,7 @@ type State struct {
 	Slots   int             // as the settings have it
 	Reloads int             // so far
 	Totals  map[int]*Totals `json:"Past"`
+	Rescue  status.Rescue
 }
 
 // WorkerState is one worker of it.
@@ -149,7 +152,7 @@ func (p *pool) stable() bool {
 }
 
 func (p *pool) state() (State, error) {
-	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Totals: p.totals}
+	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Totals: p.totals, Rescue: p.rescues}
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
@@ -172,6 +175,7 @@ func (p *pool) resume() {
 	if p.slots = nil; p.Resume.Totals != nil {
 		p.totals = p.Resume.Totals
 	}
+	p.rescues = p.Resume.Rescue
 	for i := range p.wanted {
 		p.slots = append(p.slots, &slot{index: i, want: true})
 	}

@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), rescueMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
@@ -148,6 +148,35 @@ func poolMetrics() []metric {
 		pool("access_log_lost_lines_total", counter, "Access log lines lost because they could not be written.", func(p *status.Pool) float64 { return float64(p.Total.LogLost) }),
 		pool("reloads_total", counter, "Reloads started.", func(p *status.Pool) float64 { return float64(p.Reloads) }),
 		{"build_info", gauge, "Constant 1, labelled with the running version.", func(x *exposition, p *status.Pool) { x.add(1, "version", p.Version) }},
+	}
+}
+
+// rescueMetrics are of the connections of workers that died.
+func rescueMetrics() []metric {
+	rescue := func(name, help string, value func(*status.Rescue) float64) metric {
+		return metric{name, counter, help, func(x *exposition, p *status.Pool) { x.add(value(&p.Rescue)) }}
+	}
+	return []metric{
+		rescue("rescues_total", "Dead workers whose connections were rescued.", func(r *status.Rescue) float64 { return float64(r.Workers) }),
+		rescue("rescues_failed_total", "Dead workers none of whose connections could be rescued.", func(r *status.Rescue) float64 { return float64(r.GivenUp) }),
+		rescue("rescue_seconds_total", "Time from the deaths of workers to the rescue of their connections.", func(r *status.Rescue) float64 { return r.Seconds }),
+		rescue("connections_rescued_total", "Connections of dead workers rescued.", func(r *status.Rescue) float64 { return float64(r.Connections) }),
+		rescue("rescued_bytes_total", "Bytes still to be sent on rescued connections.", func(r *status.Rescue) float64 { return float64(r.Bytes) }),
+		{"connections_not_rescued_total", counter, "Connections of dead workers closed, by reason.", func(x *exposition, p *status.Pool) {
+			x.add(float64(p.Rescue.Blamed), "reason", "blamed")
+			x.add(float64(p.Rescue.Lost), "reason", "lost")
+			x.add(float64(p.Rescue.Reset), "reason", "reset")
+			x.add(float64(p.Rescue.Unmovable), "reason", "unmovable")
+		}},
+		{"keepers", gauge, "Workers whose connections a keeper keeps.", func(x *exposition, p *status.Pool) {
+			n := 0
+			for i := range p.Workers {
+				if p.Workers[i].Keeper != 0 {
+					n++
+				}
+			}
+			x.add(float64(n))
+		}},
 	}
 }
 

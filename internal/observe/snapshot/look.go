@@ -58,7 +58,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	p = status.Pool{
 		Version: info.Version, Address: info.Address, Base: info.Base, Model: info.Model, PID: os.Getpid(),
 		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
-		Slots: view.Slots, Reloads: view.Reloads,
+		Slots: view.Slots, Reloads: view.Reloads, Rescue: view.Rescue,
 	}
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
@@ -109,7 +109,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) status.Worker {
 	w := status.Worker{
 		Slot: v.Slot, PID: v.PID, State: v.State, Generation: v.Generation, Started: v.Started,
-		Queue: v.Queue, QueueMax: v.QueueMax, Left: v.Left,
+		Queue: v.Queue, QueueMax: v.QueueMax, Left: v.Left, Keeper: v.Keeper,
 	}
 	if v.PID == 0 {
 		return w

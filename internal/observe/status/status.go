@@ -50,6 +50,8 @@ type Pool struct {
 	Reloads int       `json:"reloads"` // so far
 	Window  float64   `json:"window"`  // seconds that rates and latencies cover
 
+	Rescue Rescue `json:"rescue"` // of dead workers' connections, so far
+
 	Total   Figures  `json:"total"`   // of all workers there have ever been
 	Workers []Worker `json:"workers"` // by slot; within a slot, the serving one first
 	PerSlot []Slot   `json:"-"`       // every slot there has ever been, in order; for the metrics
@@ -71,9 +73,27 @@ type Worker struct {
 	CPUSeconds float64   `json:"cpu_seconds"`      // CPU time used so far
 	Memory     int64     `json:"memory"`           // resident bytes
 	Left       int64     `json:"left"`             // bytes still to be sent while draining
+	Keeper     int       `json:"keeper"`           // pid of the process that keeps its connections when it dies; 0: none
 	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }
+
+// Rescue counts what became of dead workers' connections.
+type Rescue struct {
+	Workers     uint64  `json:"workers"`     // dead ones whose connections were rescued
+	Connections uint64  `json:"connections"` // rescued
+	Bytes       uint64  `json:"bytes"`       // they were still to be sent
+	Unmovable   uint64  `json:"unmovable"`   // connections closed: their response cannot be continued elsewhere
+	Blamed      uint64  `json:"blamed"`      // closed: their request may have killed the worker
+	Reset       uint64  `json:"reset"`       // closed by the client meanwhile
+	Lost        uint64  `json:"lost"`        // closed: nothing consistent was known of them
+	GivenUp     uint64  `json:"given_up"`    // dead workers none of whose connections could be rescued
+	Last        float64 `json:"last"`        // seconds that the last rescue took, from the death
+	Seconds     float64 `json:"seconds"`     // that all of them took
+}
+
+// Closed is how many connections of dead workers were closed.
+func (r Rescue) Closed() uint64 { return r.Unmovable + r.Blamed + r.Lost }
 
 // Slot is the sum over every worker that a slot has had.
 type Slot struct {

@@ -36,6 +36,9 @@ func Snapshot(p status.Pool, width int) string {
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
+	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
+		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(int(r.Connections), "connection", "connections"), human.Count(r.Closed()))
+	}
 	if r := responses(f); r != "" {
 		say("responses", "%s", r)
 	}

@@ -191,8 +191,20 @@ func (m *model) everLine(t theme) string {
 	f := m.pool.Total
 	return join([]piece{
 		{human.Count(f.Answered) + " requests", t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
-		{human.Bytes(f.Bytes) + " sent", t.faint, 3},
+		{human.Bytes(f.Bytes) + " sent", t.faint, 3}, {rescued(m.pool.Rescue), t.faint, 4},
 	}, 3, m.width)
+}
+
+// rescued says what became of dead workers' connections; "" if none died.
+func rescued(r status.Rescue) string {
+	if r.Workers+r.GivenUp == 0 {
+		return ""
+	}
+	s := human.Count(r.Connections) + " rescued"
+	if r.Closed() > 0 {
+		s += ", " + human.Count(r.Closed()) + " not"
+	}
+	return s
 }
 
 // workerDetail is three lines about the selected worker.
@@ -210,6 +222,9 @@ func (m *model) workerDetail(t theme) []string {
 	third := fmt.Sprintf("queue %d of %d", w.Queue, w.QueueMax)
 	if w.State == status.WorkerDraining {
 		third += ", " + human.Bytes(w.Left) + " left to send"
+	}
+	if w.Keeper != 0 {
+		third += fmt.Sprintf(", keeper %d", w.Keeper)
 	}
 	if w.Oldest != nil {
 		third += ", oldest request " + oldest(w, m.width)
