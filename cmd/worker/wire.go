@@ -144,7 +144,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 		s.run = netpoll.New(cfg).Run
 		return s, nil
 	}
-	cache := site.NewCache(root, time.Duration(opts.FileCache))
+	cache := site.NewCache(root, time.Duration(opts.FileCache), serve.CachedFiles())
 	buffer := logging.NewBuffer(log)
 	closers = append(closers, cache.Close, func() { buffer.Close() })
 	cfg := config(opts, website.Cached(root, cache), c)

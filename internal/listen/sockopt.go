@@ -2,9 +2,12 @@ package listen
 
 import (
 	"syscall"
+	"time"
 
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
 )
 
 // option is a socket option with an integer value.
@@ -28,7 +31,7 @@ func inherited() []option {
 		// A connection reaches accept() with its request already there, or
 		// after about ten seconds without: 24 instead of 36 µs of CPU per
 		// request when each has a connection of its own.
-		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10},
+		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(ipc.DeferAccept / time.Second)},
 		// Urgent data is a byte like any other: outside the stream it would make
 		// the kernel's count of unread bytes stop (see package rescue).
 		{unix.SOL_SOCKET, unix.SO_OOBINLINE, 1},

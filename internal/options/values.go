@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/ipc"
 )
 
 // Bounds of the values below.
 const (
-	MaxWorkers   = 1024
+	MaxWorkers   = ipc.MaxSlots
 	MaxRecv      = 16 << 20
 	MaxKeepAlive = 24 * time.Hour
 	MaxExpires   = 10 * 365 * 24 * time.Hour

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
 )
 
 const (
@@ -18,8 +20,8 @@ const (
 	// queue yet: closing would reset it.
 	Quiet = 50 * time.Millisecond
 	// Deferred is for how long a connection may be on its way whose client says
-	// nothing: the kernel hands it over after some ten seconds (TCP_DEFER_ACCEPT).
-	Deferred = 11 * time.Second
+	// nothing; the kernel takes a little longer than it is told.
+	Deferred = ipc.DeferAccept + time.Second
 	// QuietMax bounds that when new connections keep coming all the same.
 	QuietMax = 250 * time.Millisecond
 	// WarnEvery is how often a lack of descriptors is logged.
@@ -35,6 +37,9 @@ func MaxClients() int {
 	const own = 24 // 13 of an event loop, and some that are open for a moment
 	return max(1, (MaxFiles()-own)/2)
 }
+
+// CachedFiles is how many descriptors the cache of open files may hold: a quarter.
+func CachedFiles() int { return max(1, MaxFiles()/4) }
 
 // MaxFiles is how many descriptors a process may have.
 func MaxFiles() int {

@@ -37,24 +37,15 @@ const (
 	unused    = 10 * time.Second // after which an entry is swept
 )
 
-// NewCache returns an empty cache of the root.
-func NewCache(root *Root, maxAge time.Duration) *Cache {
+// NewCache returns an empty cache of the root, which looks at a file again after
+// maxAge and holds at most so many open.
+func NewCache(root *Root, maxAge time.Duration, most int) *Cache {
 	return &Cache{
 		root:   root,
-		found:  store{max: maxFiles(), byKey: make(map[string]*cached)},
+		found:  store{max: min(maxFound, most), byKey: make(map[string]*cached)},
 		failed: store{max: maxFailed, byKey: make(map[string]*cached)},
 		MaxAge: maxAge,
 	}
-}
-
-// maxFiles returns how many files may be held: a quarter of the descriptors at
-// most.
-func maxFiles() int {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return maxFound
-	}
-	return int(max(1, min(maxFound, limit.Cur/4)))
 }
 
 // Open is [Root.Open], remembered.

@@ -19,7 +19,7 @@ func settledRoot(t *testing.T) (dir string, c *Cache, now *time.Time) {
 		}
 	}
 	clock := time.Now().Add(time.Hour)
-	c = NewCache(openRoot(t, dir), time.Second)
+	c = NewCache(openRoot(t, dir), time.Second, maxFound)
 	c.root.Now = func() time.Time { return clock }
 	t.Cleanup(c.Close)
 	return dir, c, &clock

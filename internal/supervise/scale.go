@@ -3,13 +3,12 @@ package supervise
 import (
 	"fmt"
 	"slices"
+
+	"phalanx/internal/ipc"
 )
 
 // This file is how many slots there are, and which of them get new
 // connections.
-
-// MaxSlots is the largest number of slots.
-const MaxSlots = 1024
 
 // resize changes how many slots are wanted; scale makes it so.
 func (p *pool) resize(n int) {
@@ -20,8 +19,8 @@ func (p *pool) resize(n int) {
 		p.Alert("this model has one worker; more need --model process")
 	case n < 1:
 		p.Alert("at least one worker is needed; stop the server with SIGTERM")
-	case n > MaxSlots:
-		p.Alert(fmt.Sprintf("no more than %d workers are possible", MaxSlots))
+	case n > ipc.MaxSlots:
+		p.Alert(fmt.Sprintf("no more than %d workers are possible", ipc.MaxSlots))
 	default:
 		p.wanted, p.wantedReason = n, fmt.Sprintf("a later order has set the number of workers to %d", n)
 	}

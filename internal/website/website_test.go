@@ -58,7 +58,7 @@ func TestSites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	cache := site.NewCache(root, time.Minute)
+	cache := site.NewCache(root, time.Minute, 100)
 	defer cache.Close()
 	for name, files := range map[string]conn.Site{"uncached": Uncached(root), "cached": Cached(root, cache)} {
 		f, status := files.Open([]byte("/a.txt"), proto.Codings{})

@@ -32,7 +32,7 @@ func startCached(t *testing.T, dir string) *servetest.Server {
 	fd, addr := servetest.Listen(t)
 	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, fd int, orders *serve.Orders) error {
 		b := cfg.Conn.Site.(servetest.Site)
-		cache := site.NewCache(b.Root, time.Second)
+		cache := site.NewCache(b.Root, time.Second, serve.CachedFiles())
 		// The files of a test are new; pretend that some time has passed.
 		b.Root.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
