@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
+	"phalanx/internal/upgrade"
 )
 
 func main() {
@@ -34,6 +35,10 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 
 // do serves, or carries out a command.
 func do(args []string, stdin, stdout, stderr *os.File) error {
+	var signals *upgrade.Signals
+	if os.Getenv(upgrade.Key) != "" {
+		signals = upgrade.Catch() // before all else: until then SIGTERM would end it
+	}
 	c, err := options.ParseCommand(name(), args, os.Getenv, options.Environ(os.Environ))
 	switch {
 	case err != nil:
@@ -41,7 +46,7 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 	case c != nil:
 		return command(c, stdin, stdout)
 	}
-	return serve(args, stdout, stderr)
+	return serve(args, stdout, stderr, signals)
 }
 
 // name is what this program was started as.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/signal"
 	"runtime"
 	"syscall"
 	"time"
@@ -12,8 +11,9 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// serve runs the pool until it has stopped.
-func serve(args []string, stdout, stderr *os.File) error {
+// serve runs the pool until it has stopped. signals are caught already after an
+// upgrade, else nil.
+func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) error {
 	before, err := inherited()
 	if err != nil {
 		return err
@@ -26,8 +26,8 @@ func serve(args []string, stdout, stderr *os.File) error {
 		return checkLog(o, stdout)
 	}
 	hungUp := hangUps(before)
-	signals, stopSignals := notifySignals()
-	defer stopSignals()
+	signals = caught(signals)
+	defer signals.Stop()
 	out, err := newStderr(o, stderr)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func serve(args []string, stdout, stderr *os.File) error {
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
 		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, sockets, monitor) },
-		Signals: signals, Orphans: orphans, Log: log, HungUp: hungUp,
+		Signals: signals.C, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing:  func() { announce(log, o, sockets.Port(), slots) },
 		OnDrain:    func() { refuse(log, sockets) },
@@ -73,19 +73,21 @@ func serve(args []string, stdout, stderr *os.File) error {
 	return supervise.Run(pool)
 }
 
-// notifySignals returns the signals that the master handles.
-func notifySignals() (signals <-chan os.Signal, stop func()) {
-	// A log whose reader has gone must not end the server.
-	signal.Ignore(syscall.SIGPIPE)
-	c := make(chan os.Signal, 8) // signals may arrive while the pool is busy
-	signal.Notify(c, upgrade.Signals()...)
-	return c, func() { signal.Stop(c) }
+// caught returns the signals that are caught already, or catches them from now on.
+func caught(signals *upgrade.Signals) *upgrade.Signals {
+	if signals == nil {
+		signals = upgrade.Catch()
+	}
+	return signals
 }
 
 // enableUpgrade makes the master upgradable, and resumes the pool after an upgrade.
 func enableUpgrade(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
 	if before != nil {
 		pool.Resume = &before.Pool
+		if pool.HungUp != nil && pool.HungUp() {
+			u.Signals.Add(syscall.SIGHUP) // it was ignored during the upgrade
+		}
 	}
 	if path, err := executable(); err == nil {
 		u.Path = path

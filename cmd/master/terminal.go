@@ -16,10 +16,14 @@ import (
 // controlling terminal, not from an operator; nil if there is no such terminal. Under
 // nohup the loss of the terminal is ignored.
 func hangUps(before *upgrade.Carried) func() bool {
-	if before != nil && before.Nohup || signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
+	lost := func() bool { return !hasTerminal() }
+	switch {
+	case before != nil && !before.Nohup: // it had one, and may have lost it since
+		return lost
+	case before != nil, signal.Ignored(syscall.SIGHUP), lost():
 		return nil
 	}
-	return func() bool { return !hasTerminal() }
+	return lost
 }
 
 // hasTerminal reports whether there is a controlling terminal (tty(4)).

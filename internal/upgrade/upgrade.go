@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,13 +29,6 @@ import (
 // Key is the environment variable that tells the descriptor; [Inherit] reads its
 // value. The workers are not to see it.
 const Key = "PHALANX_UPGRADE"
-
-// Signals are those that a master heeds.
-func Signals() []os.Signal {
-	return []os.Signal{
-		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2,
-	}
-}
 
 // checkTime is how long the new binary may take to check the options.
 const checkTime = 10 * time.Second
@@ -70,8 +62,8 @@ type Upgrader struct {
 	Bell     int
 	Log      Log
 	Started  time.Time
-	Signals  <-chan os.Signal // the master's; one that waits there comes first
-	Nohup    bool             // see Carried
+	Signals  *Signals // the master's; one that waits there comes first
+	Nohup    bool     // see Carried
 
 	Execve func(path string, argv, env []string) error // syscall.Exec
 }
@@ -169,30 +161,20 @@ func closeOnExec(fds []int, on bool) error {
 	return errors.Join(errs...)
 }
 
-// execute is execve(2) with the master's signals held back until the new
-// program asks for them: in between they would end the process. What has come
-// before is for this program. (A signal that another thread takes in the
-// microseconds between the last look and the call is lost.)
-func (u Upgrader) execute(env []string) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var held, before unix.Sigset_t
-	for _, s := range Signals() {
-		sig := s.(syscall.Signal)
-		held.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64)
-	}
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &held, &before); err != nil {
-		return err
-	}
-	err := error(supervise.ErrBusy)
-	if len(u.Signals) == 0 {
+// execute is execve(2), at a moment when no signal is on its way to this program:
+// what comes later is for the new one.
+func (u Upgrader) execute(env []string) (err error) {
+	free, heldErr := u.Signals.held(func() {
 		execve := u.Execve
 		if execve == nil {
 			execve = syscall.Exec
 		}
 		err = execve(u.Path, append([]string{u.Name}, u.Args...), env)
+	})
+	if !free && heldErr == nil {
+		return supervise.ErrBusy
 	}
-	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
+	return errors.Join(err, heldErr)
 }
 
 // Inherit returns what the program before has left for this one; text is the

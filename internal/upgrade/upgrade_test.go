@@ -42,7 +42,7 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 	}
 	return Upgrader{
 		Board: board, Log: quiet{}, Path: "/bin/master", Name: "phalanx", Args: []string{"--port", "0"}, Env: []string{"A=b"},
-		Settings: func() error { return nil }, Sockets: sockets, Signals: make(chan os.Signal, 1), Nohup: true,
+		Settings: func() error { return nil }, Sockets: sockets, Signals: &Signals{c: make(chan os.Signal, 1)}, Nohup: true,
 	}, pool
 }
 
@@ -131,9 +131,7 @@ func TestExec(t *testing.T) {
 // A signal that waits is for this program.
 func TestExecBusy(t *testing.T) {
 	u, pool := rig(t)
-	signals := make(chan os.Signal, 1)
-	signals <- syscall.SIGTERM
-	u.Signals = signals
+	u.Signals.Add(syscall.SIGTERM)
 	u.Execve = func(string, []string, []string) error {
 		t.Error("it is executed")
 		return nil
