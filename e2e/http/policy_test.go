@@ -130,10 +130,31 @@ func TestSPA(t *testing.T) {
 			{target: "/file.txt", status: 200, body: "file"},
 			{target: "/dir", status: 301, body: "*", header: []string{"Location: /dir/"}},
 			{target: "/dir/", status: 403, body: "*"},
+			{target: "/users/7", fields: []string{"Accept: text/html, */*;q=0.1"}, status: 200, body: "app"},
+			{target: "/users/7", fields: []string{"Sec-Fetch-Mode: navigate", "Accept: */*"}, status: 200, body: "app"},
+			{target: "/api/7", fields: []string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty", "Accept: */*"}, status: 404, body: "missing"},
+			{target: "/api/7", fields: []string{"Accept: application/json, text/plain, */*"}, status: 404, body: "missing"},
+			{target: "/missing.js", status: 404, body: "missing"},
+			{target: "/img/missing.png", fields: []string{"Accept: text/html"}, status: 404, body: "missing"},
 			{target: "/.env", status: 404, body: "missing"},
 			{target: "/../x", status: 404, body: "missing"},
 			{target: "/%zz", status: 400, body: "*"},
 		})
+	})
+}
+
+// TestSPAIsAskedForAgain looks at how long browsers may keep the page of a route:
+// the file itself may be kept, the routes that it answers may not.
+func TestSPAIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "app"})
+	harness.Aged(t, filepath.Join(base, "index.html"))
+	grants(harness.Serve(t, base, "--spa", "index.html"), []wish{
+		{target: "/", status: 200, body: "app", header: []string{"Cache-Control: max-age=43200"}},
+		{target: "/route", status: 200, body: "app", header: []string{"Cache-Control: no-cache", "Expires:"}},
+	})
+	grants(harness.Serve(t, base, "--spa", "index.html", "--cache", "index.html=max-age=5"), []wish{
+		{target: "/route", status: 200, body: "app", header: []string{"Cache-Control: max-age=5", "Expires:"}},
 	})
 }
 

@@ -56,6 +56,9 @@ type Site interface {
 	// page or as JSON; query is the target's, with its "?". Any status but 200
 	// is an error to answer with.
 	List(path, query []byte, json bool) (Stream, proto.Status)
+	// Fallback finds the file that answers a navigation to a path for which Open
+	// said 404; any status but 200 is an error to answer with.
+	Fallback(path []byte, codings proto.Codings) (File, proto.Status)
 	// Page finds the site's own page for an error; false if it has none.
 	Page(s proto.Status) (File, bool)
 }
@@ -69,6 +72,7 @@ type Config struct {
 	Expires   time.Duration // for how long a file may be taken as fresh
 	Single    bool          // close after the first reply (the serial model)
 	List      bool          // list directories without an index
+	Fallback  bool          // answer navigations to what is not there with a file
 	CORS      bool          // let the scripts of every site read what is served
 	Header    []string      // "Name: value" for every reply
 	// ID appends an id that no other request has; nil: requests have none. One

@@ -64,6 +64,9 @@ func (s *fakeSite) Open(path []byte, _ proto.Codings) (File, proto.Status) {
 func (s *fakeSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
 	return nil, proto.StatusForbidden
 }
+func (s *fakeSite) Fallback(path []byte, c proto.Codings) (File, proto.Status) {
+	return s.Open([]byte("/a"), c)
+}
 func (s *fakeSite) Page(proto.Status) (File, bool) { return nil, false }
 
 var bigData = strings.Repeat("0123456789abcdef", 6400) // 100 KiB

@@ -85,7 +85,11 @@ func validID(id []byte) bool {
 func (c *Conn) get(out []byte, now Now) []byte {
 	x := c.x
 	x.Codings = proto.AcceptCodings(x.Request, x.Head)
-	f, status := c.cfg.Site.Open(x.Request.Path.In(x.Head), x.Codings)
+	path := x.Request.Path.In(x.Head)
+	f, status := c.cfg.Site.Open(path, x.Codings)
+	if status == proto.StatusNotFound && c.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
+		f, status = c.cfg.Site.Fallback(path, x.Codings)
+	}
 	switch status {
 	case proto.StatusOK:
 		c.segment.File = f

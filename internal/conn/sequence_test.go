@@ -153,6 +153,34 @@ func TestSequences(t *testing.T) {
 	}
 }
 
+// The fallback is for navigation alone (Fetch Metadata, §2).
+func TestFallbackIsForNavigation(t *testing.T) {
+	const browser = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	for _, tt := range []struct {
+		name, raw string
+		want      string
+	}{
+		{"a browser goes there", get("/route", browser, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"), full("", "0123456789")},
+		{"an older one does", get("/route", browser), full("", "0123456789")},
+		{"HEAD", request("HEAD", "/route"), fullHead("", 10)},
+		{"a script asks for data", get("/route", "Accept: */*", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"), notFound},
+		{"an image", get("/route", "Accept: image/webp,*/*"), notFound},
+		{"forbidden stays so", get("/shut", browser), page("", "403 Forbidden", "")},
+	} {
+		fallback := func() *Config {
+			cfg := newConfig()
+			cfg.Fallback = true
+			return cfg
+		}
+		if reply, _ := exchangeEverySplit(t, fallback, tt.raw); reply != tt.want {
+			t.Errorf("%s:\n%s\nwant\n%s", tt.name, clip(reply), clip(tt.want))
+		}
+	}
+	if reply, _ := exchange(t, newConfig(), nil, get("/route", browser)); reply != notFound {
+		t.Errorf("there is none:\n%s", clip(reply))
+	}
+}
+
 func clip(s string) string { return s[:min(len(s), 1000)] }
 
 // The serial model closes after the first reply (requirement of the model).

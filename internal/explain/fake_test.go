@@ -96,7 +96,7 @@ var (
 		p.Cache = []site.Rule{{Pattern: "assets/**", Value: "max-age=31536000, immutable"}, {Pattern: "*.js", Value: "no-cache"}}
 	}
 	serial = func(p *site.Policy, c *conn.Config) { c.Single = true }
-	spa    = func(p *site.Policy, c *conn.Config) { p.Fallback = "app.html" }
+	spa    = func(p *site.Policy, c *conn.Config) { p.Fallback, c.Fallback = "app.html", true }
 	cors   = func(p *site.Policy, c *conn.Config) { c.CORS = true }
 	header = func(p *site.Policy, c *conn.Config) {
 		c.Header = []string{"Link: </a>; rel=preload", "X-Frame-Options: DENY", "link: </b>; rel=preload", "X-Content-Type-Options: mine"}
@@ -149,6 +149,8 @@ var cases = []kase{
 	{name: "nothing there", url: "/nope.html"},
 	{name: "HEAD of nothing", method: "HEAD", url: "/nope.html"},
 	{name: "nothing there, of a single page", url: "/route/7", change: spa},
+	{name: "a script that is missing, with --spa", url: "/missing.js", change: spa},
+	{name: "data that is missing, with --spa", url: "/api/users", fields: []string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, change: spa},
 	{name: "a cache rule with a slash", url: "/assets/logo.svg", change: rules},
 	{name: "the second cache rule", url: "/app.js", change: rules},
 	{name: "no cache rule", url: "/", change: rules},

@@ -32,6 +32,9 @@ func (s *server) finding(f site.Finding) {
 		s.found = append(s.found, Step{"file", "a directory without an index is shown with --list alone"})
 	case site.FileFallback:
 		s.found = append(s.found, Step{"file", "there is none: the file of --spa answers"})
+		s.rule = "the file of --spa is asked for again each time, unless a --cache rule fits it"
+	case site.FileAsset:
+		s.found = append(s.found, Step{"file", fmt.Sprintf("the file of --spa is for pages, and %q is a part of one by its extension", f.Name)})
 	default:
 		s.found = append(s.found, Step{"path", pathWhy(f)})
 	}

@@ -43,6 +43,9 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	}
 	if r.Method == proto.MethodGet || r.Method == proto.MethodHead {
 		s.say("coding", codingsWhy(x))
+		if s.cfg.Fallback && x.Status == proto.StatusNotFound && !proto.Navigates(r, x.Head) {
+			s.say("fallback", "the file of --spa is for navigation, and this request is for data or for a part of a page, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept")
+		}
 	}
 }
 
@@ -77,7 +80,7 @@ func (s *server) fileSteps(x *conn.Exchange) {
 		s.say("range", rangeWhy(x))
 	}
 	if x.Source == conn.SourceFile && x.File.CacheControl() != "" {
-		s.say("caching", "no Expires: the --cache rule says all there is to say (RFC 9111 §5.3)")
+		s.say("caching", "no Expires: Cache-Control says all there is to say (RFC 9111 §5.3)")
 	}
 }
 

@@ -23,7 +23,7 @@ type Options struct {
 	Index    []Name     `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"index file of a directory" detail:"May be repeated; the first that exists is sent."`
 	List     bool       `group:"Website" long:"list" description:"list directories without an index file" detail:"As HTML, or as JSON with ?format=json or by Accept."`
 	Dotfiles bool       `group:"Website" long:"dotfiles" description:"serve names that begin with a dot" detail:"/.well-known/ is always served."`
-	SPA      Path       `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"fallback file for unknown paths" detail:"For single-page applications."`
+	SPA      Path       `group:"Website" long:"spa" value-name:"FILE" unquote:"false" description:"fallback file for navigation to unknown paths" detail:"For single-page applications. It answers requests for pages, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept, whose path has no extension of a script, an image or the like, with Cache-Control: no-cache unless --cache has a rule for the file."`
 	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of every response" detail:"May be repeated. Fields that the server computes, such as Content-Length, are refused."`
 	CORS     bool       `group:"Website" long:"cors" description:"allow scripts of all origins to read responses"`
 

@@ -115,6 +115,7 @@ func TestLookupField(t *testing.T) {
 		FieldIfMatch: "If-Match", FieldIfNoneMatch: "If-None-Match", FieldIfModifiedSince: "If-Modified-Since",
 		FieldIfUnmodifiedSince: "If-Unmodified-Since", FieldAccept: "Accept", FieldAcceptEncoding: "Accept-Encoding",
 		FieldOrigin: "Origin", FieldReferer: "Referer", FieldUserAgent: "User-Agent", FieldRequestID: "X-Request-Id",
+		FieldSecFetchMode: "Sec-Fetch-Mode", FieldSecFetchDest: "Sec-Fetch-Dest",
 	}
 	if len(names) != int(numFields) {
 		t.Errorf("%d names of %d fields", len(names), numFields)

@@ -21,6 +21,8 @@ const (
 	FieldOrigin
 	FieldReferer
 	FieldUserAgent
+	FieldSecFetchMode
+	FieldSecFetchDest
 	FieldRequestID // X-Request-Id, which no RFC knows and every proxy does
 	numFields
 	fieldOther = numFields
@@ -68,6 +70,12 @@ func lookupField(name []byte) Field {
 	case 13:
 		return match(name, "if-none-match", FieldIfNoneMatch)
 	case 14:
+		switch name[10] | 0x20 {
+		case 'm':
+			return match(name, "sec-fetch-mode", FieldSecFetchMode)
+		case 'd':
+			return match(name, "sec-fetch-dest", FieldSecFetchDest)
+		}
 		return match(name, "content-length", FieldContentLength)
 	case 15:
 		return match(name, "accept-encoding", FieldAcceptEncoding)

@@ -17,6 +17,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(tt.raw), uint16(len(tt.raw)/3))
 	}
 	f.Add([]byte(browser+"\r\n"), uint16(100))
+	f.Add([]byte(get("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Accept: text/html;q=0, */*")), uint16(40))
 	f.Fuzz(func(t *testing.T, raw []byte, cut uint16) {
 		if len(raw) == 0 {
 			return
@@ -75,6 +76,7 @@ func checkComplete(t *testing.T, raw []byte, o outcome) {
 	}
 	AcceptCodings(r, head)
 	Accepts(r, head, "text", "html")
+	Navigates(r, head)
 	Precondition(r, head, example)
 	RangeApplies(r, head, example)
 }

@@ -51,10 +51,25 @@ func NewCache(root *Root, maxAge time.Duration, most int) *Cache {
 // Open is [Root.Open], remembered.
 func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	c.key = append(c.key[:0], path...)
+	c.varyKey(codings)
+	return c.recall(func() (*File, proto.Status) { return c.root.Open(path, codings) })
+}
+
+// varyKey makes the key one for these codings.
+func (c *Cache) varyKey(codings proto.Codings) {
 	for _, coding := range codings.List() {
 		c.key = append(c.key, 0, byte(coding)) // no path has a NUL
 	}
-	return c.recall(func() (*File, proto.Status) { return c.root.Open(path, codings) })
+}
+
+// Fallback is [Root.Fallback], remembered once for all paths.
+func (c *Cache) Fallback(path []byte, codings proto.Codings) (*File, proto.Status) {
+	if status := c.root.fallsBack(path); status != proto.StatusOK {
+		return nil, status
+	}
+	c.key = append(c.key[:0], "\x00fallback"...)
+	c.varyKey(codings)
+	return c.recall(func() (*File, proto.Status) { return c.root.fallback(codings) })
 }
 
 // Page is [Root.Page], remembered.

@@ -39,6 +39,7 @@ const (
 	FileIndex                          // Name stands for its directory
 	FileUnlisted                       // a directory has no index and is not listed
 	FileFallback                       // the fallback answers
+	FileAsset                          // there is no fallback for Name, a part of a page by its extension
 	FilePage                           // Name is the page for the error
 	CodingStale                        // the precompressed file, in Coding, is older than the file
 	CodingChosen                       // the precompressed file in Coding answers

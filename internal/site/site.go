@@ -38,7 +38,7 @@ type Policy struct {
 	Index    []string // names that stand for their directory, first found first
 	Dotfiles bool     // whether names that begin with a dot are shown
 	List     bool     // whether a directory without an index is listed
-	Fallback string   // a file for paths without one, or empty
+	Fallback string   // a file for navigations to paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts
 	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
 }
@@ -113,11 +113,6 @@ func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 		return nil, status
 	}
 	f, name, err := r.find(name)
-	if missing(err) && r.policy.Fallback != "" {
-		r.found(FileFallback, nil)
-		name = append(name[:0], r.policy.Fallback...)
-		f, err = r.file(name)
-	}
 	if err == errNoSlash {
 		return nil, proto.StatusMovedPermanently
 	}
@@ -186,8 +181,6 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 	}
 	return nil, name, unix.ENOENT
 }
-
-func missing(err error) bool { return err == unix.ENOENT || err == unix.ENOTDIR }
 
 // What a name may be that is there and is no file.
 var (

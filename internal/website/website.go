@@ -52,6 +52,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		Expires:   time.Duration(o.Expires),
 		Single:    o.Model == options.Serial,
 		List:      o.List,
+		Fallback:  o.SPA != "",
 		CORS:      o.CORS,
 		Header:    header,
 	}
@@ -82,6 +83,11 @@ func (u uncached) List(path, query []byte, json bool) (conn.Stream, proto.Status
 	return l, status
 }
 
+func (u uncached) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := u.root.Fallback(path, codings)
+	return f, status
+}
+
 func (u uncached) Page(s proto.Status) (conn.File, bool) {
 	f, ok := u.root.Page(s)
 	return f, ok
@@ -90,6 +96,11 @@ func (u uncached) Page(s proto.Status) (conn.File, bool) {
 type cached struct {
 	uncached
 	cache *site.Cache
+}
+
+func (c cached) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	f, status := c.cache.Fallback(path, codings)
+	return f, status
 }
 
 func (c cached) Page(s proto.Status) (conn.File, bool) {

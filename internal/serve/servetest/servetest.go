@@ -41,6 +41,11 @@ func (s Site) List(_, _ []byte, _ bool) (conn.Stream, proto.Status) {
 }
 
 // Page finds nothing.
+// Fallback finds none.
+func (s Site) Fallback([]byte, proto.Codings) (conn.File, proto.Status) {
+	return nil, proto.StatusNotFound
+}
+
 func (s Site) Page(proto.Status) (conn.File, bool) { return nil, false }
 
 // Server is a worker that serves a directory in this process.
