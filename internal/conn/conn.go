@@ -38,6 +38,10 @@ type File interface {
 // knows.
 type Stream interface {
 	ContentType() string
+	// Prepare does a bounded amount of what has to be done before the reply can
+	// begin, and reports whether that was all. Any status but 200 is an error to
+	// answer with.
+	Prepare() (ready bool, s proto.Status)
 	// Append appends a bounded number of bytes, perhaps none, after a bounded
 	// amount of work, and reports whether that was all.
 	Append(dst []byte) (_ []byte, done bool)
@@ -106,13 +110,14 @@ type Segment struct {
 type phase uint8
 
 const (
-	phaseIdle   phase = iota // nothing of the next request has been received
-	phaseHead                // a part of a head has
-	phaseBody                // a request body is being read away
-	phaseLate                // a request has not been completed in time
-	phaseSend                // a reply is being sent
-	phaseStream              // a reply is being made and sent
-	phaseLinger              // the last reply has been sent; the client may still send
+	phaseIdle    phase = iota // nothing of the next request has been received
+	phaseHead                 // a part of a head has
+	phaseBody                 // a request body is being read away
+	phaseLate                 // a request has not been completed in time
+	phaseSend                 // a reply is being sent
+	phasePrepare              // what a reply will be made of is being found
+	phaseStream               // a reply is being made and sent
+	phaseLinger               // the last reply has been sent; the client may still send
 	phaseClosed
 	phaseReset
 )
@@ -194,6 +199,10 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 				continue
 			}
 			c.finish(now)
+		case phasePrepare:
+			if out = c.prepare(out, now); c.phase == phasePrepare {
+				return out, Flush
+			}
 		case phaseStream:
 			return c.nextChunk(out, now), Flush
 		case phaseIdle, phaseHead:

@@ -21,7 +21,7 @@ func (c *Conn) Mark() Mark {
 		m.Flags = uint8(c.x.Closing)
 		m.Next = c.segment
 		m.Fixed = c.x.parts != nil
-	case phaseBody, phaseLate, phaseStream:
+	case phaseBody, phaseLate, phasePrepare, phaseStream:
 		m.Fixed = true
 	default:
 		m.Ending = true

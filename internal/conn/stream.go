@@ -16,24 +16,45 @@ func (c *Conn) list(out []byte, now Now) []byte {
 	if status != proto.StatusOK {
 		return c.fail(out, status, now)
 	}
-	chunked := r.Minor >= 1
-	if !chunked && c.x.Closing == Persistent {
+	if r.Minor == 0 && c.x.Closing == Persistent {
 		c.x.Closing = ClosingLength
 	}
+	if r.Method == proto.MethodHead {
+		stream.Close()
+		return c.startStream(out, stream, now)
+	}
+	c.phase, c.since, c.x.stream = phasePrepare, now.Mono, stream
+	return out
+}
+
+// prepare goes on with what a stream needs before its reply begins: until then
+// it can still be an error.
+func (c *Conn) prepare(out []byte, now Now) []byte {
+	stream := c.x.stream
+	ready, status := stream.Prepare()
+	c.since = now.Mono
+	switch {
+	case status != proto.StatusOK:
+		stream.Close()
+		c.x.stream = nil
+		return c.fail(out, status, now)
+	case ready:
+		out = c.startStream(out, stream, now)
+		c.phase = phaseStream
+	}
+	return out
+}
+
+// startStream appends the head of a reply with a stream.
+func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 	out = c.start(out, proto.StatusOK, SourceListing, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	out = append(out, "Cache-Control: no-cache\r\nVary: Accept\r\n"...)
 	out = proto.AppendField(out, "Content-Type", stream.ContentType())
-	if chunked {
+	if c.x.Request.Minor >= 1 {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
-	out = c.end(out)
-	if r.Method == proto.MethodHead {
-		stream.Close()
-		return out
-	}
-	c.phase, c.x.stream = phaseStream, stream
-	return out
+	return c.end(out)
 }
 
 // nextChunk appends what the stream has ready, for an HTTP/1.1 client as a

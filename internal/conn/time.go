@@ -128,7 +128,7 @@ func (c *Conn) Timer() Timer {
 		return TimerIdle
 	case phaseHead, phaseBody:
 		return TimerHead
-	case phaseSend, phaseStream:
+	case phaseSend, phasePrepare, phaseStream:
 		return TimerSend
 	case phaseLinger:
 		return TimerLinger

@@ -49,7 +49,7 @@ func (c *Conn) State() State {
 		return Idle
 	case phaseHead, phaseBody, phaseLate:
 		return Receiving
-	case phaseSend, phaseStream:
+	case phaseSend, phasePrepare, phaseStream:
 		return Sending
 	}
 	return Ending

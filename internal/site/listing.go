@@ -22,14 +22,15 @@ type Listing struct {
 	format  format
 	order   order
 	entries []entry
-	next    int // the entry to write; -1 while entries are read
+	next    int   // the entry to write; -1 before the first
+	cost    int64 // bytes of the root's budget
 }
 
 // entry is a name in a directory.
 type entry struct {
 	name     string
 	size     int64 // bytes; 0 for a directory
-	modified proto.Time
+	modified int64 // seconds since 1970
 	dir      bool
 }
 
@@ -71,11 +72,15 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 		return nil, statusOf(err)
 	}
 	l := &Listing{
-		root: r, dir: os.NewFile(uintptr(fd), full), path: full, next: -1,
+		root: r, dir: os.NewFile(uintptr(fd), full), path: full, next: -1, cost: listingCost,
 		format: htmlFormat{}, order: parseOrder(query),
 	}
 	if json {
 		l.format = jsonFormat{}
+	}
+	if !r.listings.take(l.cost) {
+		l.Close()
+		return nil, proto.StatusServiceUnavailable
 	}
 	return l, proto.StatusOK
 }
@@ -97,16 +102,33 @@ func parseOrder(query []byte) order {
 func (l *Listing) ContentType() string { return l.format.contentType() }
 
 // Close ends the listing.
-func (l *Listing) Close() { l.dir.Close() }
+func (l *Listing) Close() {
+	l.dir.Close()
+	l.root.listings.give(l.cost)
+	l.entries, l.cost = nil, 0
+}
 
-// Append appends the next piece, which is empty while entries are read, and
-// reports whether it was the last.
+// Prepare reads a batch of entries, and reports whether those were the last. It
+// returns 503 if the listings of the root would hold too much: a client that
+// does not read what it asked for is not to use up the memory of all.
+func (l *Listing) Prepare() (ready bool, _ proto.Status) {
+	cost, more := l.read()
+	l.cost += cost
+	switch {
+	case !l.root.listings.take(cost):
+		return false, proto.StatusServiceUnavailable
+	case more:
+		return false, proto.StatusOK
+	}
+	l.dir.Close()
+	l.sort()
+	return true, proto.StatusOK
+}
+
+// Append appends the next piece and reports whether it was the last. The
+// listing is prepared.
 func (l *Listing) Append(dst []byte) (_ []byte, done bool) {
 	if l.next < 0 {
-		if l.read() {
-			return dst, false
-		}
-		l.sort()
 		l.next = 0
 		return l.format.begin(dst, l), false
 	}
@@ -119,22 +141,23 @@ func (l *Listing) Append(dst []byte) (_ []byte, done bool) {
 	return l.format.end(dst, l), true
 }
 
-// read reads a batch of entries. It returns false after the last one. A
-// directory that cannot be read further is listed as far as it was.
-func (l *Listing) read() bool {
+// read reads a batch of entries and returns what they cost, and false after the
+// last one. A directory that cannot be read further is listed as far as it was.
+func (l *Listing) read() (cost int64, more bool) {
 	names, err := l.dir.Readdirnames(batch)
 	raw, rawErr := l.dir.SyscallConn()
 	if rawErr != nil {
-		return false
+		return 0, false
 	}
 	raw.Control(func(fd uintptr) {
 		for _, name := range names {
 			if e, ok := l.look(int(fd), name); ok {
 				l.entries = append(l.entries, e)
+				cost += entryCost + int64(len(name))
 			}
 		}
 	})
-	return err == nil && !errors.Is(err, io.EOF)
+	return cost, err == nil && !errors.Is(err, io.EOF)
 }
 
 // look finds out what a name is. Only what would be served is listed: files
@@ -152,9 +175,9 @@ func (l *Listing) look(dir int, name string) (entry, bool) {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return entry{name: name, size: st.Size, modified: proto.Time{Sec: st.Mtim.Sec}}, true
+		return entry{name: name, size: st.Size, modified: st.Mtim.Sec}, true
 	case unix.S_IFDIR:
-		return entry{name: name, modified: proto.Time{Sec: st.Mtim.Sec}, dir: true}, true
+		return entry{name: name, modified: st.Mtim.Sec, dir: true}, true
 	}
 	return entry{}, false
 }
@@ -181,7 +204,7 @@ func (l *Listing) sort() {
 		case l.order.by == "size" && a.size != b.size:
 			return a.size < b.size
 		case l.order.by == "time" && a.modified != b.modified:
-			return a.modified.Before(b.modified)
+			return a.modified < b.modified
 		}
 		return a.name < b.name
 	})

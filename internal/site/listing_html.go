@@ -110,7 +110,7 @@ func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	dst = append(dst, size...)
 	dst = append(dst, "</td><td>"...)
 	// On a narrow screen the day must do.
-	dst = e.modified.AppendFormat(dst, "2006-01-02<span> 15:04</span>")
+	dst = proto.Time{Sec: e.modified}.AppendFormat(dst, "2006-01-02<span> 15:04</span>")
 	return append(dst, "</td></tr>\n"...)
 }
 

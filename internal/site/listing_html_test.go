@@ -21,6 +21,9 @@ func page(t *testing.T, r *Root, path string) string {
 		t.Fatalf("%s: %d", path, status)
 	}
 	defer l.Close()
+	if status := prepare(l); status != proto.StatusOK {
+		t.Fatal(status)
+	}
 	var html []byte
 	for done := false; !done; {
 		html, done = l.Append(html)
@@ -150,6 +153,9 @@ func ending(t *testing.T, r *Root, path string) string {
 		return fmt.Sprint(status, " ", listed)
 	}
 	defer l.Close()
+	if status := prepare(l); status != proto.StatusOK {
+		t.Fatal(status)
+	}
 	var list []byte
 	for done := false; !done; {
 		list, done = l.Append(list)
@@ -160,8 +166,8 @@ func ending(t *testing.T, r *Root, path string) string {
 // Sizes and times up to the largest that there can be are right, or are none.
 func TestListingAtTheEdge(t *testing.T) {
 	l := &Listing{path: "/", entries: []entry{
-		{name: "a", size: math.MaxInt64, modified: proto.Time{Sec: 253402300799}}, {name: "b", size: math.MaxInt64, modified: proto.Time{Sec: 253402300800}},
-		{name: "c", size: 1 << 62, modified: proto.Time{Sec: math.MinInt64}}, {name: "d", modified: proto.Time{Sec: -1}}, {name: "e", modified: proto.Time{Sec: 10413792000}},
+		{name: "a", size: math.MaxInt64, modified: 253402300799}, {name: "b", size: math.MaxInt64, modified: 253402300800},
+		{name: "c", size: 1 << 62, modified: math.MinInt64}, {name: "d", modified: -1}, {name: "e", modified: 10413792000},
 	}}
 	for _, tt := range []struct {
 		format format

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"phalanx/internal/proto"
 )
 
 // jsonFormat writes {"path": …, "entries": [{"name": …, "type": "file" or
@@ -36,7 +38,7 @@ func (jsonFormat) row(dst []byte, l *Listing, i int) []byte {
 	mark := len(dst)
 	dst = append(dst, `,"modified":"`...)
 	from := len(dst)
-	if dst = e.modified.AppendFormat(dst, time.RFC3339); len(dst) == from {
+	if dst = (proto.Time{Sec: e.modified}).AppendFormat(dst, time.RFC3339); len(dst) == from {
 		return append(dst[:mark], `,"modified":null}`...)
 	}
 	return append(dst, `"}`...)

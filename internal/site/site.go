@@ -28,6 +28,8 @@ type Root struct {
 	pool   sync.Pool
 	tell   func(Finding) // of Trace, or nil
 
+	listings budget
+
 	// Now is the time; its default is time.Now. It is set before the root is used.
 	Now func() time.Time
 }
@@ -49,7 +51,7 @@ func Open(dir string, policy Policy) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
-	r := &Root{policy: policy, dir: fd, Now: time.Now}
+	r := &Root{policy: policy, dir: fd, Now: time.Now, listings: budget{max: maxListed}}
 	if err := r.prepare(dir); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open root %q: %w", dir, err)

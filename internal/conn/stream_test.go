@@ -1,0 +1,84 @@
+package conn
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"phalanx/internal/proto"
+)
+
+// fakeStream is ready after some calls of Prepare, or says why it is not.
+type fakeStream struct {
+	site   *listSite
+	before int
+	status proto.Status
+}
+
+func (s *fakeStream) Prepare() (bool, proto.Status) {
+	if s.before--; s.before >= 0 {
+		return false, proto.StatusOK
+	}
+	return s.status == proto.StatusOK, s.status
+}
+func (s *fakeStream) ContentType() string              { return "text/html" }
+func (s *fakeStream) Append(dst []byte) ([]byte, bool) { return append(dst, "a list"...), true }
+func (s *fakeStream) Close()                           { s.site.streams-- }
+
+// listSite has a list for /shut.
+type listSite struct {
+	*fakeSite
+	status  proto.Status
+	streams int // that are not closed
+}
+
+func (s *listSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
+	s.streams++
+	return &fakeStream{site: s, before: 3, status: s.status}, proto.StatusOK
+}
+
+// A list begins when it is ready, and is an error as long as it is not.
+func TestStreamIsPrepared(t *testing.T) {
+	const list = "HTTP/1.1 200 OK\r\n" + common + stale + "Cache-Control: no-cache\r\nVary: Accept\r\nContent-Type: text/html\r\n"
+	const old = "HTTP/1.1 200 OK\r\n" + common + closes + stale + "Cache-Control: no-cache\r\nVary: Accept\r\nContent-Type: text/html\r\n\r\na list"
+	const chunked = "Transfer-Encoding: chunked\r\n\r\n"
+	busy := page("", "503 Service Unavailable", "Retry-After: 1\r\n")
+	for _, tt := range []struct {
+		name, raw string
+		status    proto.Status
+		want      string
+	}{
+		{"9112-7.1 a list", get("/shut") + get("/"), 200, list + chunked + "00000006\r\na list\r\n0\r\n\r\n" + home},
+		{"9110-9.3.2 to HEAD", request("HEAD", "/shut") + get("/"), 200, list + chunked + home},
+		{"9112-6.3 to HTTP/1.0", "GET /shut HTTP/1.0\r\n\r\n", 200, old},
+		{"9110-15.6.4 no room for it", get("/shut") + get("/"), 503, busy + home},
+	} {
+		site := &listSite{fakeSite: newFakeSite(), status: tt.status}
+		cfg := newConfig()
+		cfg.Site, cfg.List = site, true
+		d := newDriver(t, cfg, nil)
+		d.receive(tt.raw)
+		if string(d.reply) != tt.want {
+			t.Errorf("%s:\n%s\nwant\n%s", tt.name, clip(string(d.reply)), clip(tt.want))
+		}
+		if site.streams != 0 {
+			t.Errorf("%s: %d streams are open", tt.name, site.streams)
+		}
+	}
+}
+
+// Who leaves before a list is ready gets nothing, and nothing stays open.
+func TestStreamIsAbandoned(t *testing.T) {
+	site := &listSite{fakeSite: newFakeSite(), status: proto.StatusOK}
+	cfg := newConfig()
+	cfg.Site, cfg.List = site, true
+	d := newDriver(t, cfg, nil)
+	d.conn.Receive([]byte(get("/shut")), d.now)
+	if !d.once() || d.step != Flush || len(d.reply) != 0 || d.conn.State() != Sending || d.conn.Timer() != TimerSend {
+		t.Errorf("%d %s", d.step, clip(strings.TrimSpace(string(d.reply))))
+	}
+	d.conn.Abort(errors.New("gone"))
+	if site.streams != 0 || d.once() {
+		t.Error("it goes on")
+	}
+}

@@ -1,0 +1,123 @@
+package site
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+
+	"phalanx/internal/proto"
+)
+
+// plantMany makes a directory with n files.
+func plantMany(t *testing.T, n int) (dir string) {
+	t.Helper()
+	dir = inMemoryDir(t)
+	for i := range n {
+		f, err := os.Create(fmt.Sprintf("%s/a-file-of-the-name-%07d.txt", dir, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	return dir
+}
+
+// prepare reads the directory to its end.
+func prepare(l *Listing) proto.Status {
+	for {
+		if ready, status := l.Prepare(); ready || status != proto.StatusOK {
+			return status
+		}
+	}
+}
+
+// However many clients ask for listings and leave them unread, all that is held
+// stays within the budget, and comes back when they are gone.
+func TestListingsAreBounded(t *testing.T) {
+	const entries = 3000
+	r := openRoot(t, plantMany(t, entries))
+	r.policy.List = true
+	one := int64(listingCost + entries*(entryCost+int64(len("a-file-of-the-name-0000000.txt"))))
+	r.listings.max = 5*one + one/2
+	var held []*Listing
+	refused := 0
+	for range 100 {
+		l, status := r.List([]byte("/"), nil, false)
+		if status == proto.StatusOK {
+			status = prepare(l)
+		}
+		switch {
+		case status == proto.StatusServiceUnavailable && l != nil:
+			refused++
+			l.Close()
+		case status == proto.StatusOK:
+			held = append(held, l)
+		default:
+			t.Fatal(status)
+		}
+		if n := r.listings.held.Load(); n > r.listings.max {
+			t.Fatalf("%d bytes are held, %d may be", n, r.listings.max)
+		}
+	}
+	if len(held) != 5 || refused != 95 {
+		t.Errorf("%d listings are held, %d refused", len(held), refused)
+	}
+	held[0].Close()
+	l, _ := r.List([]byte("/"), nil, true)
+	if status := prepare(l); status != proto.StatusOK {
+		t.Errorf("one is gone, and there is no room: %d", status)
+	}
+	for _, l := range append(held[1:], l) {
+		l.Close()
+		l.Close() // twice is once
+	}
+	if n := r.listings.held.Load(); n != 0 {
+		t.Errorf("%d bytes are held by nobody", n)
+	}
+}
+
+// Two listings that are read at the same time bound each other.
+func TestListingsThatGrowTogether(t *testing.T) {
+	const entries = 3000
+	r := openRoot(t, plantMany(t, entries))
+	r.policy.List = true
+	r.listings.max = listingCost + entries*(entryCost+40)
+	a, _ := r.List([]byte("/"), nil, false)
+	b, _ := r.List([]byte("/"), nil, false)
+	defer a.Close()
+	var status [2]proto.Status
+	for ready := [2]bool{}; !ready[0] || !ready[1]; {
+		for i, l := range []*Listing{a, b} {
+			if ready[i] {
+				continue
+			}
+			if ready[i], status[i] = l.Prepare(); status[i] != proto.StatusOK {
+				ready[i] = true
+				l.Close()
+			}
+		}
+	}
+	if status[0] == status[1] || min(status[0], status[1]) != proto.StatusOK {
+		t.Errorf("%v", status)
+	}
+}
+
+// What a listing is charged is no less than what it holds.
+func TestListingCost(t *testing.T) {
+	r := openRoot(t, plantMany(t, 20000))
+	r.policy.List = true
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	l, _ := r.List([]byte("/"), nil, false)
+	if status := prepare(l); status != proto.StatusOK {
+		t.Fatal(status)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if used, charged := int64(after.HeapAlloc)-int64(before.HeapAlloc), r.listings.held.Load(); used > charged {
+		t.Errorf("%d bytes are held, %d charged", used, charged)
+	}
+	l.Close()
+}
