@@ -72,7 +72,7 @@ func records(o options.Options) *rescue.Sizes {
 // tellLost says that connections cannot be rescued where they are to be.
 func tellLost(log zerolog.Logger, o options.Options) {
 	if err := rescue.Available(); o.Rescues() && err != nil {
-		log.Info().Err(err).Msg("connections of a killed worker are lost on this kernel")
+		log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")
 	}
 }
 

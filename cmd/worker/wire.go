@@ -154,7 +154,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	}
 	cfg.Log, cfg.Flush = journal(opts, log, logging.Through(buffer)), buffer.Flush
 	buffer.Note = func(dropped int) {
-		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped: their reader did not keep up")
+		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped; the reader of standard error is too slow")
 	}
 	if kept != nil {
 		cfg.Records = rescue.NewWriter(kept.memory)

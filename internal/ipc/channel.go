@@ -31,7 +31,7 @@ func Pair() (master *Channel, worker *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX,
 		unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make control channel: %w", err)
+		return nil, nil, fmt.Errorf("create control channel: %w", err)
 	}
 	worker = os.NewFile(uintptr(fds[1]), "control channel")
 	master, err = newChannel(fds[0])

@@ -23,7 +23,7 @@ const MaxState = 64 << 10
 func Handover() (from, to int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return -1, -1, fmt.Errorf("make handover channel: %w", err)
+		return -1, -1, fmt.Errorf("create handover channel: %w", err)
 	}
 	return fds[0], fds[1], nil
 }

@@ -51,7 +51,7 @@ func (c *Controller) call(ctx context.Context, f func(*pool)) error {
 	case <-c.ended:
 		return ErrEnded
 	case <-ctx.Done():
-		return fmt.Errorf("the pool does not answer: %w", ctx.Err())
+		return fmt.Errorf("the pool did not respond: %w", ctx.Err())
 	}
 }
 
@@ -282,7 +282,7 @@ func (c *Controller) List(ctx context.Context, slot, pid, file int) error {
 	case <-c.ended:
 		return ErrEnded
 	case <-ctx.Done():
-		return fmt.Errorf("worker %d does not answer: %w", slot, ctx.Err())
+		return fmt.Errorf("worker %d did not respond: %w", slot, ctx.Err())
 	}
 }
 

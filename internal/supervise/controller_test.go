@@ -222,7 +222,7 @@ func TestScaleOrder(t *testing.T) {
 		answered(t, answer, true, "3 workers serving")
 		answered(t, asked(to(1)), true, "1 worker serving")
 		answered(t, asked(to(0)), false, "at least one worker is needed; stop the server with SIGTERM")
-		answered(t, asked(to(5000)), false, "no more than 1024 workers are possible")
+		answered(t, asked(to(5000)), false, "1024 workers is the maximum")
 		answer = asked(to(2))
 		pending(t, answer)
 		r.die(3, Exit{Code: 78})

@@ -20,7 +20,7 @@ func (p *pool) resize(n int) {
 	case n < 1:
 		p.Alert("at least one worker is needed; stop the server with SIGTERM")
 	case n > ipc.MaxSlots:
-		p.Alert(fmt.Sprintf("no more than %d workers are possible", ipc.MaxSlots))
+		p.Alert(fmt.Sprintf("%d workers is the maximum", ipc.MaxSlots))
 	default:
 		p.wanted, p.wantedReason = n, fmt.Sprintf("a later order has set the number of workers to %d", n)
 	}

@@ -186,7 +186,7 @@ func Inherit(text string) (*Carried, error) {
 	}
 	file := os.NewFile(uintptr(fd), "state")
 	if file == nil {
-		return nil, fmt.Errorf("%s=%q is no descriptor", Key, text)
+		return nil, fmt.Errorf("%s=%q is not a descriptor", Key, text)
 	}
 	defer file.Close()
 	var c Carried

@@ -187,7 +187,7 @@ func TestInheritErrors(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"x":                                    `PHALANX_UPGRADE="x": strconv.Atoi: parsing "x": invalid syntax`,
-		"-1":                                   `PHALANX_UPGRADE="-1" is no descriptor`,
+		"-1":                                   `PHALANX_UPGRADE="-1" is not a descriptor`,
 		state(""):                              "read the pool's state: EOF",
 		state(`{"Sockets":[3],"Slots":[0,1]}`): "the pool's state has 1 sockets for 2 slots",
 		state(`{}`):                            "the pool's state has 0 sockets for 0 slots",
