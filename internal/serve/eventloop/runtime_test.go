@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"net"
+	"os"
 	"runtime"
 	"slices"
 	"testing"
@@ -14,6 +15,14 @@ import (
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
 )
+
+// TestMain gives the tests what master gives a worker (options.Procs): the loop
+// keeps one of Go's processors for itself while it works, and the client of a
+// test needs another.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
+	os.Exit(m.Run())
+}
 
 // remembered lets a connection open files through a cache.
 type remembered struct {
