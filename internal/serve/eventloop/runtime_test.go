@@ -1,10 +1,15 @@
 package eventloop
 
 import (
+	"bufio"
+	"bytes"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -72,16 +77,16 @@ func ping(t *testing.T, c net.Conn, request []byte, n, times int) {
 func sizeOf(t *testing.T, c net.Conn, request string) int {
 	t.Helper()
 	servetest.Send(t, c, request)
-	c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	defer c.SetReadDeadline(time.Time{})
-	total, buf := 0, make([]byte, 64<<10)
-	for {
-		n, err := c.Read(buf)
-		total += n
-		if err != nil {
-			return total
-		}
+	var all bytes.Buffer
+	method, _, _ := strings.Cut(request, " ")
+	r, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &all)), &http.Request{Method: method})
+	if err == nil {
+		_, err = io.Copy(io.Discard, r.Body)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.Len()
 }
 
 // In the steady state the loop, the connection and the cache make no garbage.
@@ -151,7 +156,7 @@ func TestRuntimeGetsThrough(t *testing.T) {
 			// A raw wait lasts 10 ms at most; the rest is what a busy machine
 			// adds.
 			for what, took := range map[string]time.Duration{"garbage collection": collections, "timer": timers} {
-				if took > 50*time.Millisecond {
+				if took > 200*time.Millisecond {
 					t.Errorf("median of a %s: %v", what, took)
 				}
 			}
