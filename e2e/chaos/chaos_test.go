@@ -163,8 +163,10 @@ func (c *chaos) finish(before int) {
 	err := c.await("one worker in each slot at the end", c.settled)
 	if err == nil {
 		// For each slot the master has the listening socket, the control channel,
-		// the pipe of the worker's standard error and a handle of the process.
-		limit := before + 4*max(0, c.slots-chaosSlots)
+		// the pipe of the worker's standard error and a handle of the process, and
+		// for the rescue of its connections the records, the keeper's lifeline and
+		// a handle of the keeper.
+		limit := before + 7*max(0, c.slots-chaosSlots)
 		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
 			return len(descriptors(c.PID())) <= limit
 		})
