@@ -71,7 +71,7 @@ func TestPrivilegedPort(t *testing.T) {
 	}
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	o := harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base}})
-	o.Rejects(t, 78, "--port", strconv.Itoa(port), "privilege", "1024")
+	o.Rejects(t, 78, "--port", strconv.Itoa(port), "CAP_NET_BIND_SERVICE", "1024")
 }
 
 // TestBindForeignAddress binds to an address that this machine does not have.

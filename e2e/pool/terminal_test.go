@@ -62,7 +62,7 @@ func TestCtrlC(t *testing.T) {
 // What a terminal shows of a drain that takes longer than a second. It ends each
 // line with a carriage return as well.
 var (
-	waited = regexp.MustCompile(`worker \d: \d+ connections? left, 4\.\d GB left to send`)
+	waited = regexp.MustCompile(`worker \d: \d+ connections? left, 4\.\d+ GB left to send`)
 	// One picture of it: up to the line it began in, and then every line anew.
 	waiting = regexp.MustCompile(`(\x1b\[\d+A)?(\r\x1b\[Kworker \d: \d+ connections? left[^\n]*\r\n)+\r\x1b\[KPress Ctrl-C again to stop immediately\.\r\n\x1b\[J`)
 )
