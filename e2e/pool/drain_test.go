@@ -139,16 +139,30 @@ func TestDrainUnderLoad(t *testing.T) {
 	})
 }
 
+// prompt is how soon a client asks that means to be heard: a server that drains
+// listens until nothing has come for 50 ms (serve.Quiet). One that was kept from
+// asking for longer, on a busy machine, may be refused after its connect.
+const prompt = 40 * time.Millisecond
+
 // untilRefused asks over new connections until nobody listens any more, and
 // returns the first answer that was not right.
 func untilRefused(port int) error {
 	for {
+		began := time.Now()
 		c, err := harness.Connect(port)
 		if err != nil {
 			return nil
 		}
-		r, err := c.Ask(harness.Request("GET", "/", "Connection: close"))
+		err = c.Send(harness.Request("GET", "/", "Connection: close"))
+		late := time.Since(began) > prompt
+		var r *harness.Reply
+		if err == nil {
+			r, err = c.Reply("GET")
+		}
 		c.Close()
+		if late && harness.IsCut(err) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("a connection was accepted and not answered: %w", err)
 		}

