@@ -17,6 +17,7 @@ import (
 const roleKey = "PHALANX_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	unix.Umask(0o022) // the mode of a log depends on it
 	switch os.Getenv(roleKey) {
 	case "":
 		os.Exit(m.Run())

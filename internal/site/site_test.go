@@ -220,7 +220,9 @@ func TestOpenWithoutPermission(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, "closed.txt: "+secret, "shut/", "shut/a.txt: "+secret, "shut/index.html: "+secret, "open.txt: O",
 		"search/", "search/a.txt: A", "search/sub/", "found/", "found/index.html: F", "link -> search", "closed -> closed.txt")
-	for name, mode := range map[string]os.FileMode{"": 0o755, "closed.txt": 0, "shut": 0, "search": 0o711, "found": 0o711} {
+	for name, mode := range map[string]os.FileMode{"": 0o755, "closed.txt": 0, "shut": 0, "search": 0o711, "found": 0o711,
+		"open.txt": 0o644, "search/a.txt": 0o644, "search/sub": 0o755, "found/index.html": 0o644, // whatever the umask is
+	} {
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
 			t.Fatal(err)
 		}
