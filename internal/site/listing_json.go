@@ -1,9 +1,9 @@
 package site
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"phalanx/internal/proto"
 )
@@ -48,17 +48,6 @@ func (jsonFormat) end(dst []byte, _ *Listing) []byte { return append(dst, "\n]}\
 
 // appendJSON appends s as a JSON string (RFC 8259 §7).
 func appendJSON(dst []byte, s string) []byte {
-	const digits = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', byte(c))
-		case c < ' ' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			dst = utf8.AppendRune(dst, c)
-		}
-	}
-	return append(dst, '"')
+	text, _ := json.Marshal(s) // of a string there is always one
+	return append(dst, text...)
 }
