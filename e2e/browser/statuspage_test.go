@@ -255,7 +255,7 @@ func TestStatusPageHostile(t *testing.T) {
 		// The server writes it, and then the script.
 		w.navigate("http://" + p.Addr + "/status")
 		shown := p.text(cell)
-		want := strings.NewReplacer("\u202e", `\u{202e}`, "\u2066", `\u{2066}`, "\u200b", `\u{200b}`).Replace("GET " + line)
+		want := strings.NewReplacer("\u202e", `\u202e`, "\u2066", `\u2066`, "\u200b", `\u200b`).Replace("GET " + line)
 		if !strings.HasPrefix(want, strings.TrimSuffix(shown, "…")) || len(shown) < 20 {
 			t.Errorf("%q is shown as %q", want, shown)
 		}

@@ -3,8 +3,9 @@ package explain
 import (
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"phalanx/internal/human"
 )
 
 // width is that of the text in characters; longest bounds what is shown of one
@@ -85,27 +86,5 @@ func wrapped(b *strings.Builder, first, others, text string) {
 	b.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// visible spells out what is not to reach a terminal: control characters, those
-// of format, to which the directions of text belong, and bytes that are no
-// UTF-8. A text that is too long is cut.
-func visible(s string) string {
-	var b strings.Builder
-	n := 0
-	for i := 0; i < len(s); n++ {
-		if n == longest {
-			fmt.Fprintf(&b, "… (%d bytes more)", len(s)-i)
-			break
-		}
-		c, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case c == utf8.RuneError && size == 1 || c < ' ' || c == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !unicode.IsPrint(c):
-			fmt.Fprintf(&b, `\u%04x`, c)
-		default:
-			b.WriteRune(c)
-		}
-		i += size
-	}
-	return b.String()
-}
+// visible makes what a client or a file name says fit for a terminal.
+func visible(s string) string { return human.Visible(human.Clip(s, longest)) }

@@ -1,4 +1,4 @@
-// Package human says how numbers look to people: counts, bytes and times. The
+// Package human says how numbers and text from outside look to people. The
 // script of the status page has the same rules (status.js).
 package human
 

@@ -139,7 +139,7 @@ func appendText(dst []byte, s, before, after string) []byte {
 		if i < 0 {
 			i = len(s)
 		}
-		dst = append(dst, html.EscapeString(printable(s[:i]))...)
+		dst = append(dst, html.EscapeString(string([]rune(s[:i])))...)
 		if s = s[i:]; s == "" {
 			break
 		}
@@ -148,11 +148,6 @@ func appendText(dst []byte, s, before, after string) []byte {
 		s = s[size:]
 	}
 	return dst
-}
-
-// printable has U+FFFD for each byte that is no UTF-8.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune { return r }, s)
 }
 
 // steers reports whether a character is not seen itself but changes what is: a

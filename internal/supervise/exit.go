@@ -6,9 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 )
 
 // tailSize is how much of a worker's output is kept, in bytes.
@@ -105,18 +105,9 @@ func (e Exit) crashed() bool {
 	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && (e.Crash != "" || strings.Contains(e.LastWords, "goroutine ")))
 }
 
-// oneLine replaces what could break out of a line, and bounds its length.
+// oneLine joins lines, spells out what could break out of one, and bounds its length.
 func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	if r := []rune(s); len(r) > 400 {
-		s = string(r[:400]) + "…"
-	}
-	return s
+	return human.Visible(human.Clip(strings.ReplaceAll(s, "\n", " "), 400))
 }
 
 // exitCode keeps 78 and makes 1 of everything else, for 64 and 2 would

@@ -57,7 +57,7 @@ func TestStartFails(t *testing.T) {
 			r.pass(startTime)
 		}, 78, "no root"},
 		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack}) },
-			1, "worker 1 (pid 102) died during startup: exit status 2: panic: boom "},
+			1, `worker 1 (pid 102) died during startup: exit status 2: panic: boom\x1b`},
 		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
 			1, "worker 1 (pid 102) died during startup: signal segmentation fault"},
 		{"silence", func(r *rig) { r.pass(startTime) },

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -225,7 +226,7 @@ func (s *Server) join() {
 
 func (s *Server) log(line string) {
 	if s.cfg.Log != nil {
-		s.cfg.Log(visible(line))
+		s.cfg.Log(human.Visible(line))
 	}
 }
 

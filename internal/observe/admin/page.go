@@ -37,7 +37,8 @@ func newPage() *page {
 		"seconds": human.Seconds,
 		"age":     human.Age,
 		"percent": human.Percent,
-		"visible": visible,
+		// A byte that is not UTF-8 is U+FFFD, as in JSON: the script has the same rule.
+		"visible": func(s string) string { return human.Visible(string([]rune(s))) },
 		"state":   stateName,
 	}
 	p := &page{document: template.Must(template.New("status").Funcs(functions).Parse(statusHTML))}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -235,7 +236,7 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func line(w http.ResponseWriter, code int, text string) {
-	send(w, code, "text/plain; charset=utf-8", []byte(visible(text)+"\n"))
+	send(w, code, "text/plain; charset=utf-8", []byte(human.Visible(text)+"\n"))
 }
 
 func send(w http.ResponseWriter, code int, kind string, text []byte) {

@@ -32,7 +32,10 @@
 	}
 
 	// What a client sent must not change how the rest is read (text.go).
-	const visible = s => s.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, c => `\\u{${c.codePointAt(0).toString(16)}}`);
+	const visible = s => s.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, c => {
+		const n = c.codePointAt(0), [letter, digits] = n < 0x80 ? ['x', 2] : n > 0xffff ? ['U', 8] : ['u', 4];
+		return '\\' + letter + n.toString(16).padStart(digits, '0');
+	});
 	const stateName = state => state === 'lame-duck' ? 'lame duck' : state;
 	const since = (now, then) => (Date.parse(now) - Date.parse(then)) / 1000;
 

@@ -1,32 +1,9 @@
 package admin
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-// visible escapes runes that are invisible or change how the rest is displayed:
-// controls, bidirectional marks, unusual spaces. A byte that is not UTF-8 becomes
-// U+FFFD, as in JSON. The page's script has the same rule.
-func visible(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, hidden) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if hidden(r) {
-			fmt.Fprintf(&b, `\u{%x}`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func hidden(r rune) bool { return !unicode.IsPrint(r) }
 
 // wantsHTML reports whether a client prefers the page to JSON: it lists text/html,
 // as browsers do and scripts do not, and no JSON with a higher weight, or an equal

@@ -8,11 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
 )
 
@@ -85,23 +84,13 @@ func (c *Client) order(ctx context.Context, path string, query url.Values) (stat
 		if outcome.Message == "" {
 			return outcome, c.stranger("unexpected JSON")
 		}
-		return status.Outcome{OK: outcome.OK && a.code == http.StatusOK, Message: printable(outcome.Message)}, nil
+		return status.Outcome{OK: outcome.OK && a.code == http.StatusOK, Message: human.Visible(outcome.Message)}, nil
 	case http.StatusForbidden:
 		return outcome, c.fail(fs.ErrPermission, "reload, stop and scale need a unix socket; start master with --admin /PATH/TO/SOCKET and give the same path here")
 	case http.StatusBadRequest:
 		if c.decode(a, &outcome) == nil && outcome.Message != "" {
-			return status.Outcome{Message: printable(outcome.Message)}, nil
+			return status.Outcome{Message: human.Visible(outcome.Message)}, nil
 		}
 	}
 	return outcome, c.stranger(fmt.Sprintf("status %q", a.status))
-}
-
-// printable removes what could control a terminal: the endpoint may be anything.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
 }

@@ -91,7 +91,7 @@ func TestLooksAndOrders(t *testing.T) {
 			if o, err := c.Reload(ctx); err != nil || !o.OK || o.Message != "reloaded 2 workers" {
 				t.Errorf("reload: %+v, %v", o, err)
 			}
-			if o, err := c.Scale(ctx, 3); err != nil || o.OK || o.Message != "worker 3 does not start" {
+			if o, err := c.Scale(ctx, 3); err != nil || o.OK || o.Message != `worker 3 does\x1bnot start` {
 				t.Errorf("scale: %+v, %v", o, err)
 			}
 			if o, err := c.Scale(ctx, 0); err != nil || o.OK || o.Message != "a pool has at least one worker" {

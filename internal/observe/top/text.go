@@ -1,12 +1,13 @@
 package top
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"phalanx/internal/human"
 )
 
 // Request lines are what clients say, and they end on an operator's terminal.
@@ -44,27 +45,17 @@ func clean(s string, cells int) string {
 // spell is how a rune appears after another one.
 func spell(last string, r rune, raw string) string {
 	switch {
-	case r == utf8.RuneError && len(raw) == 1, r < ' ', r == 0x7f:
-		return fmt.Sprintf(`\x%02x`, raw[0])
-	case r < 0x7f:
+	case ' ' <= r && r < 0x7f:
 		return raw
-	case !unicode.IsPrint(r), unicode.IsMark(r), unicode.Is(unicode.Regional_Indicator, r):
-		return escape(r)
-	case r >= 0x1160 && r <= 0x11ff, r >= 0xd7b0 && r <= 0xd7ff: // Hangul that joins what stands before it
-		return escape(r)
+	case human.Visible(raw) != raw, unicode.IsMark(r), unicode.Is(unicode.Regional_Indicator, r),
+		r >= 0x1160 && r <= 0x11ff, r >= 0xd7b0 && r <= 0xd7ff: // Hangul that joins what stands before it
+		return human.Escaped(raw)
 	}
 	alone := ansi.StringWidthWc(raw)
 	if alone < 1 || alone != ansi.StringWidth(raw) || ansi.StringWidth(last+raw) != ansi.StringWidthWc(last)+alone {
-		return escape(r)
+		return human.Escaped(raw)
 	}
 	return raw
-}
-
-func escape(r rune) string {
-	if r > 0xffff {
-		return fmt.Sprintf(`\U%08x`, r)
-	}
-	return fmt.Sprintf(`\u%04x`, r)
 }
 
 // breadth is how many cells a clean text takes.

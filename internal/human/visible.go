@@ -1,0 +1,55 @@
+package human
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Visible spells out what is not to reach a terminal or a log line: control
+// characters, those of format, to which the directions of text belong, unusual
+// spaces, and bytes that are not UTF-8.
+func Visible(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, isHidden) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for s != "" {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 || isHidden(r) {
+			b.WriteString(Escaped(s[:n]))
+		} else {
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+func isHidden(r rune) bool { return !unicode.IsPrint(r) }
+
+// Escaped spells out one character, or a byte that is not UTF-8: "\x1b", "\u202e",
+// "\U000e0001".
+func Escaped(char string) string {
+	switch r, _ := utf8.DecodeRuneInString(char); {
+	case len(char) == 1:
+		return fmt.Sprintf(`\x%02x`, char[0])
+	case r > 0xffff:
+		return fmt.Sprintf(`\U%08x`, r)
+	default:
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+}
+
+// Clip cuts a text after so many characters and says how many bytes are missing.
+func Clip(s string, chars int) string {
+	n := 0
+	for i := range s {
+		if n == chars {
+			return fmt.Sprintf("%s… (%d bytes more)", s[:i], len(s)-i)
+		}
+		n++
+	}
+	return s
+}
