@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"phalanx/internal/ipc"
+	"phalanx/internal/logging"
 	"phalanx/internal/options"
 )
 
@@ -197,12 +198,12 @@ func TestFindWorker(t *testing.T) {
 
 // What is told in silent mode is a line that whoever reads the log can read.
 func TestAlerts(t *testing.T) {
-	for format, want := range map[options.LogFormat]string{
-		options.LogAuto: `^phalanx: worker "0" died\n$`,
-		options.LogJSON: `^{"level":"warn","time":"[^"]+","message":"worker \\"0\\" died"}\n$`,
+	for format, want := range map[string]string{
+		logging.Console: `^phalanx: worker "0" died\n$`,
+		logging.JSON:    `^{"level":"warn","time":"[^"]+","message":"worker \\"0\\" died"}\n$`,
 	} {
 		r, w := output(t)
-		alerts(format, w, w)(`worker "0" died`)
+		logging.Alerts(w, format, w)(`worker "0" died`)
 		if got := text(t, r, w); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("%s: %q, want %s", format, got, want)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/rs/zerolog"
@@ -29,7 +28,7 @@ func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
 	file := os.NewFile(uintptr(fd), "log")
 	lines := logging.NewWriter(file, string(o.LogFormat))
 	return &standardError{
-		file: file, lines: lines, alert: alerts(o.LogFormat, file, lines),
+		file: file, lines: lines, alert: logging.Alerts(file, string(o.LogFormat), lines),
 		log: logging.New(file, string(o.LogFormat), o.Verbose, logging.NoColor(os.Getenv("NO_COLOR") != ""), logging.Through(lines)),
 	}, nil
 }
@@ -38,14 +37,4 @@ func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
 func (o *standardError) close() {
 	o.lines.Close()
 	o.file.Close()
-}
-
-// alerts returns the function that reports what operators must know even in silent
-// mode, as a line of text, or of JSON if they have asked for that.
-func alerts(format options.LogFormat, file *os.File, out io.Writer) func(line string) {
-	if format != options.LogJSON {
-		return func(line string) { fmt.Fprintf(out, "phalanx: %s\n", line) }
-	}
-	log := logging.New(file, logging.JSON, 1, logging.Through(out))
-	return func(line string) { log.Warn().Msg(line) }
 }

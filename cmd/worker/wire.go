@@ -1,9 +1,11 @@
 package main
 
 import (
+	"io"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -140,7 +142,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 		cfg.Row, cfg.Access = row.Row, access
 		out := logging.NewWriter(log, string(opts.LogFormat))
 		closers = append(closers, out.Close)
-		cfg.Log = journal(opts, log, logging.Through(out))
+		logTo(&cfg, opts, log, out)
 		s.run = netpoll.New(cfg).Run
 		return s, nil
 	}
@@ -148,11 +150,11 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	buffer := logging.NewBuffer(log)
 	closers = append(closers, cache.Close, func() { buffer.Close() })
 	cfg := config(opts, website.Cached(root, cache), c)
-	cfg.Row, cfg.Access, cfg.Tick = row.Row, access, cache.Sweep
+	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, cache.Sweep, buffer.Flush
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
 	}
-	cfg.Log, cfg.Flush = journal(opts, log, logging.Through(buffer)), buffer.Flush
+	logTo(&cfg, opts, log, buffer)
 	buffer.Note = func(dropped int) {
 		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped; the reader of standard error is too slow")
 	}
@@ -202,6 +204,19 @@ func config(opts options.WorkerOptions, files conn.Site, c *control.Control) ser
 		Report:  c.Report,
 		Verbose: opts.Verbose > 0,
 	}
+}
+
+// logTo has the engine write its log through to, which does not wait, and report
+// there what operators must know: in the log, or in silent mode in a line of its
+// own.
+func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.Writer) {
+	cfg.Log = journal(opts, file, logging.Through(to))
+	log := cfg.Log
+	if cfg.Alert = func(line string) { log.Warn().Msg(line) }; opts.Verbose > 0 {
+		return
+	}
+	alert := logging.Alerts(file, string(opts.LogFormat), to)
+	cfg.Alert = func(line string) { alert("worker of slot " + strconv.Itoa(opts.Slot) + ": " + line) }
 }
 
 // journal returns the log, in which each line names the worker.

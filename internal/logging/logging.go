@@ -7,6 +7,7 @@
 package logging
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -77,6 +78,17 @@ func New(w *os.File, format string, verbose int, options ...Option) zerolog.Logg
 		})
 	}
 	return out.Level(level(verbose)).Hook(stamp{c.now})
+}
+
+// Alerts returns the function that reports what operators must know even in
+// silent mode, to one who writes into the file: as a line of text, or of JSON if
+// that is the format.
+func Alerts(file *os.File, format string, to io.Writer) func(line string) {
+	if format != JSON {
+		return func(line string) { _, _ = fmt.Fprintf(to, "phalanx: %s\n", line) } // nobody is left to be told
+	}
+	log := New(file, JSON, 1, Through(to))
+	return func(line string) { log.Warn().Msg(line) }
 }
 
 func level(verbose int) zerolog.Level {

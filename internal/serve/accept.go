@@ -2,6 +2,7 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,9 @@ const (
 	Deferred = ipc.DeferAccept + time.Second
 	// QuietMax bounds that when new connections keep coming all the same.
 	QuietMax = 250 * time.Millisecond
+	// AlertEvery is how often it is, at most, that the limit of connections was
+	// reached.
+	AlertEvery = time.Minute
 	// WarnEvery is how often a lack of descriptors is logged.
 	WarnEvery = 10 * time.Second
 )
@@ -31,9 +35,37 @@ const (
 // ErrReserve says that the descriptors that are left are for files.
 var ErrReserve = errors.New("few descriptors are left")
 
-// MaxClients returns how many connections leave a reserve of descriptors: one
-// for the file that each asks for, and what the worker needs itself.
-func MaxClients() int {
+// Limit is how many connections an engine has at once, and for whom it says that
+// there would be more. It is for one goroutine.
+type Limit struct {
+	Most int
+
+	alert func(string)
+	told  time.Duration // when; 0: never
+}
+
+// NewLimit returns what the configuration says, or a number that leaves a reserve
+// of descriptors: one for the file that each connection asks for, and what the
+// worker needs itself.
+func NewLimit(cfg *Config) Limit {
+	l := Limit{Most: cfg.MaxClients, alert: cfg.Alert}
+	if l.Most == 0 {
+		l.Most = maxClients()
+	}
+	return l
+}
+
+// Reached tells the operators, at most once each AlertEvery.
+func (l *Limit) Reached(now time.Duration) {
+	if l.alert == nil || l.told != 0 && now-l.told < AlertEvery {
+		return
+	}
+	l.told = max(now, 1)
+	l.alert(fmt.Sprintf("limit of %d connections reached: idle ones are closed to make room, and new ones wait while none is idle; "+
+		"raise the limit of open files (ulimit -n, LimitNOFILE=) or the number of workers", l.Most))
+}
+
+func maxClients() int {
 	const own = 24 // 13 of an event loop, and some that are open for a moment
 	return max(1, (MaxFiles()-own)/2)
 }

@@ -38,6 +38,12 @@ type Config struct {
 	BeatEvery time.Duration
 	// Clock reads the calendar and a monotonic clock; nil: the system's.
 	Clock func() (wall time.Time, mono time.Duration)
+	// MaxClients is how many connections there may be; 0: as many as leave a
+	// reserve of descriptors for files.
+	MaxClients int
+	// Alert tells operators what they must know even in silent mode, in a line
+	// without its newline, if not nil. It does not wait.
+	Alert func(line string)
 	// Access is the access log; nil: there is none.
 	Access *accesslog.Pen
 	// Row is where the worker counts; nil: nobody looks.

@@ -82,6 +82,7 @@ func add(to, f *status.Figures) {
 	to.TakenOver += f.TakenOver
 	to.TimedOut += f.TimedOut
 	to.Dropped += f.Dropped
+	to.IdleClosed += f.IdleClosed
 	to.Active += f.Active
 	to.Idle += f.Idle
 }

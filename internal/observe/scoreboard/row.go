@@ -29,6 +29,9 @@ type Row struct {
 
 	Last   Note // the last request received
 	Oldest Note // the oldest request under way, at the last heartbeat
+
+	// What came later is at the end: programs of other versions read a row too.
+	IdleClosed atomic.Uint64 // idle connections closed at the connection limit
 }
 
 // Took counts a complete response by its latency.
@@ -46,6 +49,7 @@ func (r *Row) Read() (t Totals) {
 	}
 	t.Cut, t.Bytes, t.Accepted, t.Adopted = r.Cut.Load(), r.Bytes.Load(), r.Accepted.Load(), r.Adopted.Load()
 	t.Timeouts, t.Drops, t.LatencyNanos = r.Timeouts.Load(), r.Drops.Load(), r.LatencyNanos.Load()
+	t.IdleClosed = r.IdleClosed.Load()
 	for i := range r.Latency {
 		t.Latency[i] = r.Latency[i].Load()
 	}
@@ -64,6 +68,7 @@ func (r *Row) Answered() (n uint64) {
 type Totals struct {
 	Requests                                       [6]uint64
 	Cut, Bytes, Accepted, Adopted, Timeouts, Drops uint64
+	IdleClosed                                     uint64
 	LatencyNanos                                   uint64
 	Latency                                        histogram.Counts
 }
@@ -79,6 +84,7 @@ func (t *Totals) Add(o *Totals) {
 	t.Adopted += o.Adopted
 	t.Timeouts += o.Timeouts
 	t.Drops += o.Drops
+	t.IdleClosed += o.IdleClosed
 	t.LatencyNanos += o.LatencyNanos
 	t.Latency.Add(&o.Latency)
 }

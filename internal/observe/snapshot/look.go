@@ -148,7 +148,7 @@ func counters(t *scoreboard.Totals) status.Figures {
 			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
 		},
 		Answered: t.Answered(), Truncated: t.Cut, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.Adopted,
-		TimedOut: t.Timeouts, Dropped: t.Drops,
+		TimedOut: t.Timeouts, Dropped: t.Drops, IdleClosed: t.IdleClosed,
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }

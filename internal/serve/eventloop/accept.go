@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
 
@@ -16,11 +17,12 @@ func (l *Loop) accept() error {
 		fd, errno := rawAccept(l.listener)
 		switch {
 		case errno == 0:
-			l.serve(l.newPeer(fd))
+			p := l.newPeer(fd)
+			l.serve(p)
 			if l.draining {
 				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
 			}
-			if l.open >= l.maxClients {
+			if !l.makeRoom(p) {
 				l.full = l.open
 				l.pause(serve.ErrReserve)
 				return nil
@@ -32,6 +34,37 @@ func (l *Loop) accept() error {
 			return nil
 		case !serve.IsPassing(errno):
 			return fmt.Errorf("accept: %w", syscall.Errno(errno))
+		}
+	}
+	return nil
+}
+
+// makeRoom closes connections that have been idle for longest, until there are
+// no more than there may be. It returns false when too few are idle; the newest
+// does not count, whose first request may be on its way.
+func (l *Loop) makeRoom(newest *peer) bool {
+	for l.open > l.limit.Most {
+		l.limit.Reached(l.now.Mono)
+		p := l.longestIdle(newest)
+		if p == nil {
+			return false
+		}
+		l.cfg.Row.IdleClosed.Add(1)
+		l.close(p)
+	}
+	return true
+}
+
+// longestIdle is nil when none is idle. One that has a request in its socket by
+// now is not.
+func (l *Loop) longestIdle(newest *peer) *peer {
+	for e := l.timers[conn.TimerIdle].root.next; e.peer != nil; e = e.next {
+		p := e.peer
+		if p == newest || p.conn.State() != conn.Idle {
+			continue
+		}
+		if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
+			return p
 		}
 	}
 	return nil
@@ -123,7 +156,7 @@ func (l *Loop) pause(err error) {
 // acceptTimers ends a pause, and ends accepting when it is time.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
-		if l.full > 0 && l.open >= l.full && !l.draining {
+		if l.full > 0 && l.open >= l.full && !l.draining && l.longestIdle(nil) == nil {
 			l.resume = l.now.Mono + serve.AcceptPause // nobody has left yet
 			return
 		}

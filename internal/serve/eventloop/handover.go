@@ -131,7 +131,7 @@ func (l *Loop) takeOverAll() {
 	for _, fd := range slices.Clone(l.from) {
 		l.takeOver(fd)
 	}
-	if full := l.open >= l.maxClients && len(l.from) > 0; full {
+	if full := l.open >= l.limit.Most && len(l.from) > 0; full {
 		l.takeAt = l.now.Mono + serve.AcceptPause
 	}
 	if (l.takeAt != 0) != paused {
@@ -158,7 +158,7 @@ func (l *Loop) takeOver(fd int) {
 		l.inbox = make([]byte, ipc.MaxState)
 	}
 	for range takeOverBatch {
-		if l.open >= l.maxClients {
+		if l.open >= l.limit.Most {
 			return
 		}
 		state, socket, file, err := ipc.ReceiveConnection(fd, l.inbox)

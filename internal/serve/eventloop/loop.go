@@ -57,17 +57,17 @@ type Loop struct {
 	surveyAt time.Duration // when all connections are looked at; 0: not
 	dropped  bool          // some have ended since that was last thought of
 
-	how        serve.Drain   // how the loop drains, if draining
-	drainedAt  time.Duration // since when
-	quietFor   time.Duration // see serve.Drain.Quiet
-	quietMax   time.Duration
-	full       int           // connections at which the reserve of descriptors was reached; 0: not
-	maxClients int           // connections that leave a reserve of descriptors for files
-	tickAt     time.Duration // when serve.Config.Tick is due; 0: not
-	idle       bool          // the last raw wait brought nothing
-	unlogged   bool          // the reader of the log did not take all of it
-	draining   bool          // told to drain
-	told       bool          // and the connections know
+	how       serve.Drain   // how the loop drains, if draining
+	drainedAt time.Duration // since when
+	quietFor  time.Duration // see serve.Drain.Quiet
+	quietMax  time.Duration
+	full      int // connections at which the reserve of descriptors was reached; 0: not
+	limit     serve.Limit
+	tickAt    time.Duration // when serve.Config.Tick is due; 0: not
+	idle      bool          // the last raw wait brought nothing
+	unlogged  bool          // the reader of the log did not take all of it
+	draining  bool          // told to drain
+	told      bool          // and the connections know
 
 	rescued []*peer // from a dead worker, to be served when the loop begins
 	doomed  []int   // sockets of those that are closed then
@@ -93,8 +93,8 @@ func New(cfg serve.Config) (*Loop, error) {
 		recv:   cfg.Records.Receive(),
 		out:    cfg.Records.Send(),
 
-		maxClients: serve.MaxClients(),
-		disk:       disk{resident: site.Resident, load: load},
+		limit: serve.NewLimit(&cfg),
+		disk:  disk{resident: site.Resident, load: load},
 	}
 	if cfg.Records == nil {
 		l.recv, l.out = make([]byte, cfg.Recv), make([]byte, 0, serve.OutSize)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
 
@@ -46,7 +47,7 @@ func (e *Engine) pause(err error) bool {
 		case <-e.told:
 			return false
 		}
-		if err != serve.ErrReserve || e.open() < full {
+		if err != serve.ErrReserve || e.open() < full || e.makeRoom(nil) {
 			return true
 		}
 	}
@@ -77,11 +78,53 @@ func (e *Engine) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 	case err != nil:
 		return nil, err
 	}
-	ended = e.start(fd)
-	if e.open() >= e.maxClients {
+	s, ended := e.start(fd)
+	if !e.makeRoom(s) {
 		return ended, serve.ErrReserve
 	}
 	return ended, nil
+}
+
+// makeRoom ends sessions that have been idle for longest, until there are no more
+// than there may be. It returns false when too few are idle; the newest does not
+// count, whose first request may be on its way.
+func (e *Engine) makeRoom(newest *session) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.sessions) <= e.limit.Most {
+		return true
+	}
+	for {
+		longest, staying := e.longestIdle(newest)
+		if staying <= e.limit.Most {
+			return true
+		}
+		e.limit.Reached(e.clock.Mono())
+		if longest == nil {
+			return false
+		}
+		longest.unwanted.Store(true)
+		longest.file.SetReadDeadline(past)
+	}
+}
+
+// longestIdle returns the session that has been idle for longest, nil if none
+// is, and how many do not have to end. It is called with mu held.
+func (e *Engine) longestIdle(newest *session) (longest *session, staying int) {
+	var since time.Duration
+	for s := range e.sessions {
+		if s.unwanted.Load() {
+			continue
+		}
+		staying++
+		s.mu.Lock()
+		view := s.view
+		s.mu.Unlock()
+		if s != newest && view.State == conn.Idle && (longest == nil || view.Since < since) {
+			longest, since = s, view.Since
+		}
+	}
+	return longest, staying
 }
 
 // acceptRest takes what has been promised an answer: what waits in the accept

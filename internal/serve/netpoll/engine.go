@@ -22,9 +22,9 @@ type Engine struct {
 	recvBuffers sync.Pool // of *[]byte, Recv bytes long
 	outBuffers  sync.Pool // of *[]byte, serve.OutSize bytes large
 
-	maxClients int           // connections that leave a reserve of descriptors for files
-	warned     time.Time     // when a lack of descriptors was last logged
-	turn       chan struct{} // held by the one session that is served in the serial model
+	limit  serve.Limit   // the accepting goroutine's
+	warned time.Time     // when a lack of descriptors was last logged
+	turn   chan struct{} // held by the one session that is served in the serial model
 
 	told  chan struct{}               // closed when the engine is told to drain
 	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
@@ -37,11 +37,11 @@ type Engine struct {
 // New returns an engine.
 func New(cfg serve.Config) *Engine {
 	e := &Engine{
-		cfg:        cfg,
-		maxClients: serve.MaxClients(),
-		turn:       make(chan struct{}, 1),
-		told:       make(chan struct{}),
-		sessions:   make(map[*session]struct{}),
+		cfg:      cfg,
+		limit:    serve.NewLimit(&cfg),
+		turn:     make(chan struct{}, 1),
+		told:     make(chan struct{}),
+		sessions: make(map[*session]struct{}),
 	}
 	e.clock.Start(&e.cfg)
 	if e.cfg.Row == nil {

@@ -27,8 +27,11 @@ type session struct {
 
 	tally serve.Tally
 	mu    sync.Mutex
-	view  conn.View    // guarded by mu, with its own Line: for who looks from outside
-	left  atomic.Int64 // bytes that the reply under way still sends, for the report
+	view  conn.View // guarded by mu, with its own Line: for who looks from outside
+	// unwanted says that the session is to end if it is idle. Whoever sets it then
+	// lets the deadline of recv pass; recv arms that first and then looks.
+	unwanted atomic.Bool
+	left     atomic.Int64 // bytes that the reply under way still sends, for the report
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration
@@ -49,27 +52,28 @@ type session struct {
 
 // start serves an accepted socket in a goroutine of its own. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
-// what is returned is closed when this one has ended.
-func (e *Engine) start(fd int) <-chan struct{} {
-	s := &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
+// ended is closed when this one has ended.
+func (e *Engine) start(fd int) (s *session, ended <-chan struct{}) {
+	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, fd)
+	s.view.Since = e.clock.Mono()
 	e.mu.Lock()
 	e.sessions[s] = struct{}{}
 	e.mu.Unlock()
 	if !e.cfg.Conn.Single {
 		e.wg.Go(s.run)
-		return nil
+		return s, nil
 	}
-	ended := make(chan struct{})
+	done := make(chan struct{})
 	e.wg.Go(func() {
 		e.turn <- struct{}{}
 		s.run()
 		<-e.turn
-		close(ended)
+		close(done)
 	})
-	return ended
+	return s, done
 }
 
 func (s *session) run() {
@@ -132,6 +136,10 @@ func (s *session) turn() bool {
 		if s.engine.drain.Load() != nil {
 			s.conn.Drain(now)
 		}
+		if s.unwanted.Swap(false) && s.conn.State() == conn.Idle && s.unread() == 0 {
+			s.engine.cfg.Row.IdleClosed.Add(1)
+			return false
+		}
 		s.tally.Expired(s.conn.Expire(now))
 	default:
 		return false
@@ -150,6 +158,10 @@ func (s *session) recv() error {
 	if s.engine.drain.Load() != nil {
 		s.conn.Drain(s.engine.clock.Now())
 		s.armRecv()
+	}
+	if s.unwanted.Load() {
+		s.recvDeadline = 0
+		return os.ErrDeadlineExceeded
 	}
 	if err := s.raw.Read(s.tryRecv); err != nil {
 		s.recvDeadline = 0

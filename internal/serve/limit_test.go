@@ -1,0 +1,131 @@
+package serve_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// At the limit of connections those that have been idle for longest are closed,
+// and one that is busy never: idle clients lock nobody out. Operators are told,
+// once.
+func TestIdleMakeRoom(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	servetest.Sparse(t, dir+"/large", large)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		const most = 8
+		var row scoreboard.Row
+		var alerts atomic.Int64
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			cfg.Row, cfg.MaxClients = &row, most
+			cfg.Alert = func(line string) {
+				if !strings.Contains(line, "limit of 8 connections reached") {
+					t.Errorf("the alert is %q", line)
+				}
+				alerts.Add(1)
+			}
+		})
+		download := s.Dial()
+		res, _ := servetest.Begin(t, download, "/large", 1000)
+		var clients []*net.TCPConn
+		ask := func() *net.TCPConn {
+			t.Helper()
+			c := s.Dial()
+			servetest.Send(t, c, servetest.Get("/f"))
+			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 || res.Close {
+				t.Fatalf("%s, %d bytes", res.Status, len(body))
+			}
+			awaitIdle(t, s)
+			return c
+		}
+		const others = 5 * most
+		for range others {
+			clients = append(clients, ask())
+		}
+		for i, c := range clients {
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if i >= others-(most-1) {
+				c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			}
+			_, err := c.Read(make([]byte, 1))
+			if closed := err == io.EOF; closed != (i < others-(most-1)) {
+				t.Errorf("client %d of %d is closed: %v", i, others, closed)
+			}
+		}
+		if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil {
+			t.Errorf("the busy one: %d bytes more, %v", n, err)
+		}
+		if n := row.IdleClosed.Load(); n != others-(most-1) {
+			t.Errorf("%d idle connections are counted as closed, want %d", n, others-(most-1))
+		}
+		if n := alerts.Load(); n != 1 {
+			t.Errorf("%d alerts", n)
+		}
+		download.Close()
+		for _, c := range clients {
+			c.Close()
+		}
+		s.Stop()
+	})
+}
+
+// awaitIdle waits until the server knows that all of its connections but one are
+// idle.
+func awaitIdle(t *testing.T, s *servetest.Server) {
+	t.Helper()
+	servetest.Await(t, "list of idle ones but for one", func() bool {
+		list := make(chan []serve.Seen, 1)
+		s.Order(serve.List{Reply: list})
+		busy := 0
+		for _, v := range <-list {
+			if v.State != conn.Idle {
+				busy++
+			}
+		}
+		return busy == 1
+	})
+}
+
+// While nobody is idle who waits is let in as soon as somebody has gone.
+func TestFullWithoutIdle(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	servetest.Sparse(t, dir+"/large", large)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.MaxClients = 2 })
+		var busy []*net.TCPConn
+		for range 2 {
+			c := s.Dial()
+			servetest.Begin(t, c, "/large", 1000)
+			busy = append(busy, c)
+		}
+		var waiting []*net.TCPConn
+		for range 4 {
+			c := s.Dial()
+			servetest.Send(t, c, servetest.Get("/f"))
+			waiting = append(waiting, c)
+		}
+		busy[0].SetLinger(0)
+		busy[0].Close()
+		for _, c := range waiting {
+			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
+				t.Error(res.Status)
+			}
+		}
+		busy[1].Close()
+		for _, c := range waiting {
+			c.Close()
+		}
+		s.Stop()
+	})
+}
