@@ -23,13 +23,14 @@ func TestUnreadStandardError(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	full := make([]byte, 4096)
-	if err := unix.SetNonblock(int(w.Fd()), true); err != nil {
+	fd := int(w.Fd()) // once: it makes the file block
+	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
 	for err == nil {
-		_, err = unix.Write(int(w.Fd()), full)
+		_, err = unix.Write(fd, full)
 	}
-	if err := unix.SetNonblock(int(w.Fd()), false); err != nil {
+	if err := unix.SetNonblock(fd, false); err != nil {
 		t.Fatal(err)
 	}
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
