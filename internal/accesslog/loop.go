@@ -41,7 +41,7 @@ const (
 // when a ring is a quarter full, until a half second has brought no lines.
 func (w *Writer) run() {
 	defer close(w.done)
-	defer func() { w.out.close() }()
+	defer func() { w.out.Close() }()
 	busy := false
 	for {
 		if o := w.takeOrder(); o != nil {
@@ -81,7 +81,7 @@ func (w *Writer) run() {
 func (w *Writer) step() (verdict, error) {
 	old := w.prepare()
 	if old != nil {
-		old.close()
+		old.Close()
 	}
 	p := w.batch.lines[w.batch.sent:]
 	if len(p) == 0 {
@@ -269,7 +269,7 @@ func (w *Writer) end() {
 		}
 	}
 	if w.next != nil {
-		w.next.close()
+		w.next.Close()
 		w.next = nil
 	}
 }
@@ -293,7 +293,7 @@ func (w *Writer) wait(until time.Time, room, rings bool) {
 
 // await polls for so many milliseconds, -1: without a timeout.
 func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
-	poll := []unix.PollFd{{Fd: int32(w.doorbell), Events: unix.POLLIN}, {Fd: int32(w.out.fd), Events: unix.POLLOUT}}
+	poll := []unix.PollFd{{Fd: int32(w.doorbell), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
 	if !room {
 		poll = poll[:1]
 	}

@@ -1,99 +1,88 @@
 package accesslog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/logging"
 )
 
 // outlet is where lines are written.
 type outlet struct {
+	*logging.Outlet
 	name string // quoted path, or standard output
-	fd   int
-	kind outletKind
-	fifo bool
-	path bool // opened here: may be truncated, must be closed
-	file *os.File
-	dev  uint64
-	ino  uint64
+	file bool   // a regular file, opened here: may be truncated
 }
 
-type outletKind uint8
-
-const (
-	toFile    outletKind = iota // a regular file: never waits for a reader
-	toStream                    // a pipe or a device, opened not to block
-	toSocket                    // takes MSG_DONTWAIT
-	toOther                     // somebody else's pipe: RWF_NOWAIT
-	toOldest                    // asked with poll(2), for a kernel without that
-	toNothing                   // takes everything and keeps nothing
-)
-
-// discard is /dev/null, which not every root directory has.
-func discard() *outlet { return &outlet{name: "nothing", fd: -1, kind: toNothing} }
+func openOutlet(path string, stdout *os.File) (*outlet, error) {
+	switch path {
+	case "":
+		return &outlet{Outlet: logging.Discard(), name: "nothing"}, nil
+	case "-":
+		return openStdout(stdout)
+	}
+	return openPath(path)
+}
 
 // openPath opens a file by its path. It never blocks: without O_NONBLOCK, opening a
 // FIFO would wait for a reader.
 func openPath(path string) (*outlet, error) {
 	const flags = unix.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := openRetry(path, unix.O_WRONLY|unix.O_CREAT|flags)
-	if err != nil && err != unix.ENXIO {
-		return nil, fmt.Errorf("open access log %q: %w", path, err)
-	}
-	o := &outlet{name: strconv.Quote(path), fd: fd, path: true}
-	if err == nil {
-		err = o.look()
-	}
-	if err == unix.ENXIO || err == nil && o.fifo {
+	out, err := openOwn(path, unix.O_WRONLY|unix.O_CREAT|flags)
+	if err == unix.ENXIO || err == nil && is(out, unix.S_IFIFO) {
 		// Opened for reading too, which Linux allows (fifo(7)), a FIFO
 		// needs no reader now or later.
-		if both, err2 := openRetry(path, unix.O_RDWR|flags); err2 == nil {
-			if o.fd >= 0 {
-				unix.Close(o.fd)
+		if both, err2 := openOwn(path, unix.O_RDWR|flags); err2 == nil {
+			if out != nil {
+				out.Close()
 			}
-			o.fd = both
-			err = o.look()
+			out, err = both, nil
 		}
 	}
 	switch {
-	case err == nil:
-		return o, nil
-	case o.fd >= 0:
-		unix.Close(o.fd)
-	}
-	if err == unix.ENXIO {
+	case err == unix.ENXIO:
 		return nil, fmt.Errorf("open access log %q: a FIFO without a reader, or a socket: %w", path, err)
+	case err != nil:
+		return nil, fmt.Errorf("open access log %q: %w", path, err)
 	}
-	return nil, fmt.Errorf("open access log %q: %w", path, err)
+	return &outlet{Outlet: out, name: strconv.Quote(path), file: is(out, unix.S_IFREG)}, nil
 }
 
-// look determines the kind of file behind the descriptor.
-func (o *outlet) look() error {
-	var st unix.Stat_t
-	if err := unix.Fstat(o.fd, &st); err != nil {
-		return err
+func openOwn(path string, flags int) (*logging.Outlet, error) {
+	fd, err := openRetry(path, flags)
+	if err != nil {
+		return nil, err
 	}
-	o.dev, o.ino = st.Dev, st.Ino
-	o.fifo = st.Mode&unix.S_IFMT == unix.S_IFIFO
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		o.kind = toFile
-	case unix.S_IFSOCK:
-		o.kind = toSocket
-	default:
-		o.kind = toStream
-	}
-	return nil
+	return logging.NewOutlet(fd)
 }
+
+func is(o *logging.Outlet, mode uint32) bool { return o.Stat.Mode&unix.S_IFMT == mode }
+
+// openStdout uses an inherited file.
+func openStdout(file *os.File) (*outlet, error) {
+	if file == nil {
+		return nil, errors.New("open access log: standard output is closed")
+	}
+	out, err := logging.ShareOutlet(file)
+	if err != nil {
+		return nil, fmt.Errorf("open access log on standard output: %w", err)
+	}
+	return &outlet{Outlet: out, name: "standard output"}, nil
+}
+
+// same reports whether two outlets lead to the same place.
+func (o *outlet) same(p *outlet) bool { return o.Stat.Dev == p.Stat.Dev && o.Stat.Ino == p.Stat.Ino }
 
 // beginLine completes the last line of a file with a newline if a killed master left
 // half of one. Without permission to read the file it does nothing. It must not be
 // used on a file being written, which may end in half a line at any moment.
 func (o *outlet) beginLine(path string) {
-	if o.kind != toFile || !o.path {
+	if !o.file {
 		return
 	}
 	fd, err := openRetry(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)
@@ -103,49 +92,35 @@ func (o *outlet) beginLine(path string) {
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	var last [1]byte
-	if unix.Fstat(fd, &st) != nil || st.Size == 0 || st.Dev != o.dev || st.Ino != o.ino {
+	if unix.Fstat(fd, &st) != nil || st.Size == 0 || st.Dev != o.Stat.Dev || st.Ino != o.Stat.Ino {
 		return
 	}
 	if n, err := unix.Pread(fd, last[:], st.Size-1); n == 1 && err == nil && last[0] != '\n' {
-		unix.Write(o.fd, []byte{'\n'})
+		o.Write([]byte{'\n'})
 	}
 }
 
-// openStdout uses an inherited file. Making its descriptor non-blocking would affect
-// everyone who shares it, so a pipe or a terminal is opened again; where that is not
-// permitted, it falls back to RWF_NOWAIT or poll(2).
-func openStdout(file *os.File) (*outlet, error) {
-	o := &outlet{name: "standard output", fd: -1, file: file}
-	if file == nil {
-		return nil, errors.New("open access log: standard output is closed")
+// write writes lines as [logging.Outlet.Write] does, and leaves no half line on a
+// disk that is full.
+func (o *outlet) write(p []byte) (n int, err error) {
+	n, err = o.Write(p)
+	if err != nil && err != unix.EAGAIN {
+		n -= o.truncate(p[:n])
 	}
-	raw, err := file.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { o.fd = int(fd) })
-	}
-	if err == nil {
-		err = o.look()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open access log on standard output: %w", err)
-	}
-	if o.kind == toStream {
-		again, err := openRetry("/proc/self/fd/"+strconv.Itoa(o.fd),
-			unix.O_WRONLY|unix.O_APPEND|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC)
-		if err != nil {
-			o.kind = toOther
-			return o, nil
-		}
-		o.fd, o.file = again, nil
-	}
-	return o, nil
+	return n, err
 }
 
-// same reports whether two outlets lead to the same place.
-func (o *outlet) same(p *outlet) bool { return o.dev == p.dev && o.ino == p.ino }
-
-func (o *outlet) close() {
-	if o.file == nil && o.fd >= 0 {
-		unix.Close(o.fd)
+// truncate removes the half line that a full disk left at the end of a regular file,
+// and returns its length. The master is the only writer; if the file is shorter by
+// now, someone else has truncated it.
+func (o *outlet) truncate(written []byte) int {
+	half := len(written) - (bytes.LastIndexByte(written, '\n') + 1)
+	if half == 0 || !o.file {
+		return 0
 	}
+	var st unix.Stat_t
+	if unix.Fstat(o.Fd(), &st) != nil || st.Size < int64(half) || unix.Ftruncate(o.Fd(), st.Size-int64(half)) != nil {
+		return 0
+	}
+	return half
 }

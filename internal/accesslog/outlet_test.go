@@ -93,49 +93,6 @@ func TestStandardOutput(t *testing.T) {
 	}
 }
 
-// A pipe that may not be opened again is still never waited for, and lines that
-// are not too long go into it whole.
-func TestForeignPipe(t *testing.T) {
-	for _, kind := range []outletKind{toStream, toOther, toOldest} {
-		in, out, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
-		defer out.Close()
-		o := outlet{fd: int(out.Fd()), kind: kind, file: out}
-		if kind == toStream {
-			unix.SetNonblock(o.fd, true)
-		}
-		want := text(3000)
-		got := ""
-		for sent := 0; sent < len(want); {
-			n, err := o.write([]byte(want[sent:]))
-			if err != nil && err != unix.EAGAIN {
-				t.Fatal(err)
-			}
-			sent += n
-			if err == nil {
-				break
-			}
-			if n > 0 && want[sent-1] != '\n' && sent < len(want)-8000 {
-				t.Fatalf("kind %d: torn after %d bytes", kind, sent)
-			}
-			buf := make([]byte, 1<<20)
-			n, err = in.Read(buf)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got += string(buf[:n])
-		}
-		out.Close()
-		rest, err := io.ReadAll(in)
-		if got += string(rest); got != want || err != nil {
-			t.Errorf("kind %d: %d bytes, want %d; %v", kind, len(got), len(want), err)
-		}
-	}
-}
-
 // A reader that is gone stops nobody: its lines are lost and counted.
 func TestReaderIsGone(t *testing.T) {
 	in, out, err := os.Pipe()

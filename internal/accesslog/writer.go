@@ -86,7 +86,7 @@ func Open(cfg Config) (*Writer, error) {
 	w.out.beginLine(cfg.Path)
 	if cfg.Doorbell == 0 {
 		if w.doorbell, err = NewDoorbell(); err != nil {
-			w.out.close()
+			w.out.Close()
 			return nil, err
 		}
 	}
@@ -97,21 +97,11 @@ func Open(cfg Config) (*Writer, error) {
 	return w, nil
 }
 
-func openOutlet(path string, stdout *os.File) (*outlet, error) {
-	switch path {
-	case "":
-		return discard(), nil
-	case "-":
-		return openStdout(stdout)
-	}
-	return openPath(path)
-}
-
 // Try checks that a file can be opened for writing, and closes it.
 func Try(path string, stdout *os.File) error {
 	o, err := openOutlet(path, stdout)
 	if err == nil {
-		o.close()
+		o.Close()
 	}
 	return err
 }
@@ -202,7 +192,7 @@ func (w *Writer) Move(path string) error {
 	}
 	w.mu.Unlock()
 	if unused != nil {
-		unused.close()
+		unused.Close()
 	}
 	return err
 }

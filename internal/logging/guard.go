@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// maxLine is the longest line in bytes, its newline included. POSIX makes
-// writes of up to PIPE_BUF atomic, which is 4096 on Linux.
-const maxLine = 4095
+// maxLine is the longest line in bytes, its newline included: one write puts it
+// into a pipe whole.
+const maxLine = pipeBuf - 1
 
 // The guards are the last resort against a line that is too long. Whoever
 // logs a long field clips it, so they should never have to act.
