@@ -129,7 +129,8 @@ type Conn struct {
 	phase    phase
 	borrowed bool // in belongs to the caller
 	draining bool
-	unsent   bool // the caller has bytes of a reply that the socket did not take
+	unsent   int32 // bytes of a reply that the caller has, and the socket did not take
+	taken    int32 // bytes that the client has taken of DrainBytes
 
 	parser proto.Parser
 	since  time.Duration // when the current phase, or its last progress, began
@@ -291,7 +292,7 @@ func (c *Conn) Left() int64 {
 func (c *Conn) Sent(n int64, now Now) {
 	c.segment.Off += n
 	c.segment.Len -= n
-	c.since = now.Mono
+	c.took(n, now)
 	c.x.Bytes += n
 }
 

@@ -87,7 +87,7 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	c.began = now.Mono - s.age()
 	c.in = s.bytes()
 	unsent = s.bytes()
-	c.unsent = len(unsent) > 0
+	c.unsent = int32(len(unsent))
 	switch {
 	case kind == stateSending:
 		c.phase = phaseSend

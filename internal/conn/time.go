@@ -16,6 +16,10 @@ const (
 	HeadTimeout = 10 * time.Second
 	// SendTimeout is for how long a client may take no bytes at all.
 	SendTimeout = 60 * time.Second
+	// DrainBytes is how many bytes a client has to take in each SendTimeout while
+	// its worker drains, so that one which takes a few bytes a minute does not
+	// hold up a stop: 500 a second.
+	DrainBytes = 30_000
 	// LingerTimeout bounds the wait for the client's end after the last
 	// reply, so that what it still sends does not reset the reply away
 	// (RFC 9112 §9.6).
@@ -116,7 +120,7 @@ const (
 
 // Timer returns what the deadline is about now.
 func (c *Conn) Timer() Timer {
-	if c.unsent && c.phase != phaseReset {
+	if c.unsent > 0 && c.phase != phaseReset {
 		// Also when it is over but for that: a last reply still has to arrive.
 		return TimerSend
 	}
@@ -158,14 +162,36 @@ func (c *Conn) Deadline() time.Duration {
 // sent yet; 0 says that now all have. While there are any, its deadline is
 // about the client taking them, whatever comes next.
 func (c *Conn) Unsent(n int, now Now) {
-	c.unsent, c.since = n > 0, now.Mono
+	if taken := int64(c.unsent) - int64(n); taken >= 0 {
+		c.took(taken, now)
+	} else {
+		c.since = now.Mono // they have just been made
+	}
+	c.unsent = int32(n)
 }
 
-// Progress notes that the client has taken bytes that were handed to the
+// Progress notes that the client has taken n bytes that were handed to the
 // kernel earlier.
-func (c *Conn) Progress(now Now) { c.since = now.Mono }
+func (c *Conn) Progress(n int64, now Now) {
+	if n > 0 {
+		c.took(n, now)
+	}
+}
 
-// ErrSlow is the cause of a response's end when SendTimeout has passed.
+// took notes that n bytes have gone. While the worker drains, a few are not
+// enough.
+func (c *Conn) took(n int64, now Now) {
+	if c.draining {
+		if c.taken += int32(min(n, DrainBytes)); c.taken < DrainBytes {
+			return
+		}
+		c.taken = 0
+	}
+	c.since = now.Mono
+}
+
+// ErrSlow is the cause of a response's end when SendTimeout has passed; during a
+// drain, a few bytes count as none.
 var ErrSlow = errors.New("the client took no bytes for too long")
 
 // Expire tells the connection that the time is now. If its deadline has

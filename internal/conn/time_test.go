@@ -42,7 +42,7 @@ func TestExpire(t *testing.T) {
 		}, 110 * second, Reset, full("", bigData)[:len(fullHead("", len(bigData)))+40<<10]},
 		{"a client whose kernel took some", func(d *driver) {
 			startBig(d.at(second))
-			d.at(50 * second).conn.Progress(d.now)
+			d.at(50*second).conn.Progress(1, d.now)
 		}, 110 * second, Reset, fullHead("", len(bigData))},
 		{"9112-9.6 lingering", func(d *driver) { d.at(second).receive("BAD\r\n\r\n") }, 6 * second, Close, page(closes, "400 Bad Request", "")},
 	}
@@ -89,7 +89,7 @@ func TestUnsent(t *testing.T) {
 		if timer, got := d.conn.Timer(), d.conn.Deadline(); timer != TimerSend || got != 67*second {
 			t.Errorf("%.40q: timer %v, deadline %v", raw, timer, got)
 		}
-		d.at(9 * second).conn.Progress(d.now)
+		d.at(9*second).conn.Progress(1, d.now)
 		if got := d.conn.Deadline(); got != 69*second {
 			t.Errorf("%.40q: %v after progress", raw, got)
 		}
@@ -169,15 +169,35 @@ func TestDrainGraceEnds(t *testing.T) {
 	}
 }
 
-// A download that is under way goes on, however long it takes; its head has
-// been sent, so the connection gets its last chance after it.
+// A client that takes a few bytes a minute is given up while its worker drains,
+// and not before.
+func TestDrainEndsATrickle(t *testing.T) {
+	for _, draining := range []bool{false, true} {
+		d := newDriver(t, newConfig(), nil)
+		startBig(d)
+		if draining {
+			d.conn.Drain(d.now)
+		}
+		d.piece = 1 << 10
+		for i := range 3 {
+			d.at(time.Duration(25*(i+1)) * second)
+			d.conn.Expire(d.now)
+			if alive := d.once(); !alive && !draining || alive && draining && i == 2 {
+				t.Errorf("draining %v: alive after %d pieces: %v", draining, i, alive)
+			}
+		}
+	}
+}
+
+// A download that is under way goes on, however long it takes at the least rate;
+// its head has been sent, so the connection gets its last chance after it.
 func TestDrainDuringDownload(t *testing.T) {
 	d := newDriver(t, newConfig(), nil)
 	startBig(d)
 	d.at(second).conn.Drain(d.now)
-	for i := range 100 {
-		d.piece = 1 << 10
-		d.at(time.Duration(2+30*i) * second)
+	for i := range 7 { // of 16 KiB
+		d.piece = 16 << 10
+		d.at(time.Duration(2+20*i) * second)
 		d.conn.Expire(d.now)
 		if !d.once() {
 			t.Fatalf("ended after %d pieces", i)

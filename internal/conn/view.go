@@ -43,7 +43,7 @@ func (c *Conn) View() View {
 func (c *Conn) State() State {
 	switch c.phase {
 	case phaseIdle:
-		if c.unsent {
+		if c.unsent > 0 {
 			return Sending
 		}
 		return Idle

@@ -3,7 +3,9 @@ package serve_test
 import (
 	"bufio"
 	"bytes"
+	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,6 +59,57 @@ func TestCalendarSteps(t *testing.T) {
 		}
 		c.Close()
 		s.Stop()
+	})
+}
+
+// While a worker drains, a client that takes a few bytes a minute is given up,
+// and one that takes enough gets all.
+func TestDrainHasALeastRate(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 1<<20)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		fd, addr := narrow(t)
+		var row scoreboard.Row
+		began := time.Now()
+		s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
+			cfg.Row = &row
+			cfg.Clock = func() (time.Time, time.Duration) {
+				now := time.Now()
+				return now, 20 * now.Sub(began) // a minute passes in three seconds
+			}
+		})
+		steady, slow := s.Dial(), s.Dial()
+		var read sync.WaitGroup
+		defer read.Wait()
+		for _, c := range []*net.TCPConn{steady, slow} {
+			c.SetReadBuffer(4096)
+			servetest.Send(t, c, servetest.Get("/f"))
+		}
+		got := int64(0)
+		read.Go(func() { // at 10 KB a second of the server's
+			for {
+				n, err := steady.Read(make([]byte, 4000))
+				if got += int64(n); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		read.Go(func() { // at 300 bytes a second
+			for {
+				if _, err := slow.Read(make([]byte, 1200)); err != nil {
+					return
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+		})
+		servetest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
+		s.Order(serve.Drain{})
+		s.Wait()
+		read.Wait()
+		if counters := row.Read(); counters.Timeouts != 1 || counters.Cut != 1 || got < 1<<20 {
+			t.Errorf("%d timeouts and %d truncated, want one of each; the steady client got %d bytes", counters.Timeouts, counters.Cut, got)
+		}
 	})
 }
 

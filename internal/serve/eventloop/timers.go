@@ -76,9 +76,11 @@ func (l *Loop) due(p *peer) {
 // progress finds out whether a client that is waited for takes bytes; see
 // serve.ProgressEvery. While it is the disk that is waited for, the client has time.
 func (l *Loop) progress(p *peer) {
-	queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ)
-	if p.fetching || err == nil && int32(queued) != p.queued {
+	if p.fetching {
+		p.conn.Progress(conn.DrainBytes, l.now)
+	}
+	if queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ); err == nil {
+		p.conn.Progress(int64(p.queued)-int64(queued), l.now)
 		p.queued = int32(queued)
-		p.conn.Progress(l.now)
 	}
 }

@@ -78,6 +78,9 @@ func (s *session) sendSegment() bool {
 		err := s.raw.Write(s.tryFile)
 		switch {
 		case err == nil && s.err == nil:
+			if s.engine.drain.Load() != nil && !s.progresses() {
+				return false
+			}
 			runtime.Gosched()
 		case err == nil:
 			s.conn.Abort(s.err)
@@ -138,12 +141,13 @@ func (s *session) disarmSend() {
 // returns false, and the connection is over, when it has not for too long.
 func (s *session) progresses() bool {
 	now := s.engine.clock.Now()
+	if s.engine.drain.Load() != nil {
+		s.conn.Drain(now)
+	}
 	queued := 0
 	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
-	if queued != s.queued {
-		s.queued = queued
-		s.conn.Progress(now)
-	}
+	s.conn.Progress(int64(s.queued-queued), now)
+	s.queued = queued
 	s.tally.Expired(s.conn.Expire(now))
 	if now.Mono < s.conn.Deadline() {
 		s.armSend()
