@@ -91,23 +91,12 @@ type (
 // part returns a pointer to the struct of the command with this name, and one
 // to its --help.
 func (c *commands) part(name string) (data any, help *bool) {
-	switch name {
-	case "top":
-		return &c.Top, &c.Top.Help
-	case "status":
-		return &c.Status, &c.Status.Help
-	case "reload":
-		return &c.Reload, &c.Reload.Help
-	case "stop":
-		return &c.Stop, &c.Stop.Help
-	case "scale":
-		return &c.Scale, &c.Scale.Help
-	case "explain":
-		return &c.Explain, &c.Explain.Help
-	case "man":
-		return &c.Man, &c.Man.Help
-	case "completion":
-		return &c.Completion, &c.Completion.Help
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("command") == name {
+			part := v.Field(i)
+			return part.Addr().Interface(), part.FieldByName("Help").Addr().Interface().(*bool)
+		}
 	}
 	return nil, nil
 }

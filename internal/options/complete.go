@@ -20,19 +20,6 @@ const envCompletion = "GO_FLAGS_COMPLETION"
 //go:embed shell
 var scripts embed.FS
 
-// shell is one for which there is a script.
-type shell string
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (s *shell) UnmarshalFlag(v string) error {
-	switch v {
-	case "bash", "zsh", "fish":
-		*s = shell(v)
-		return nil
-	}
-	return wrong(v, "must be bash, zsh or fish")
-}
-
 // script returns what makes a shell complete the program of this name.
 func script(s shell, name string) (string, error) {
 	text, err := scripts.ReadFile("shell/" + string(s))
@@ -85,28 +72,6 @@ func answer(candidates []flags.Completion) *Info {
 }
 
 // Complete implements [flags.Completer], as do the methods below.
-func (Model) Complete(match string) []flags.Completion {
-	return words(match, string(Process), string(Goroutine), string(Serial))
-}
-
-func (Rescue) Complete(match string) []flags.Completion {
-	return words(match, string(RescueAuto), string(Off))
-}
-
-func (Engine) Complete(match string) []flags.Completion {
-	return words(match, string(Auto), string(Epoll), string(Netpoll))
-}
-
-func (LogFormat) Complete(match string) []flags.Completion {
-	return words(match, string(LogAuto), string(LogConsole), string(LogJSON))
-}
-
-func (AccessLogFormat) Complete(match string) []flags.Completion {
-	return words(match, string(AccessCommon), string(AccessCombined), string(AccessJSON))
-}
-
-func (shell) Complete(match string) []flags.Completion { return words(match, "bash", "zsh", "fish") }
-
 func (Base) Complete(match string) []flags.Completion      { return paths(match, false) }
 func (File) Complete(match string) []flags.Completion      { return paths(match, true) }
 func (AccessLog) Complete(match string) []flags.Completion { return paths(match, true) }
@@ -117,16 +82,6 @@ func (Admin) Complete(match string) []flags.Completion {
 		return nil
 	}
 	return paths(match, true)
-}
-
-func words(match string, all ...string) []flags.Completion {
-	var fit []flags.Completion
-	for _, word := range all {
-		if strings.HasPrefix(word, match) {
-			fit = append(fit, flags.Completion{Item: word})
-		}
-	}
-	return fit
 }
 
 // paths returns the directories, which end in a slash, and perhaps the files

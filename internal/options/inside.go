@@ -8,20 +8,12 @@ import (
 
 // The values that say what can be seen of the pool.
 type (
-	Admin           address.Address // "" is none
-	AccessLog       string          // a file's path, Stdout, or "" for none
-	AccessLogFormat string          // AccessCommon, AccessCombined or AccessJSON
+	Admin     address.Address // "" is none
+	AccessLog string          // a file's path, Stdout, or "" for none
 )
 
 // Stdout stands for standard output where a file is wanted.
 const Stdout = "-"
-
-// The looks of a line of the access log.
-const (
-	AccessCommon   AccessLogFormat = "common"
-	AccessCombined AccessLogFormat = "combined"
-	AccessJSON     AccessLogFormat = "json"
-)
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (a *Admin) UnmarshalFlag(v string) error {
@@ -39,14 +31,4 @@ func (a *AccessLog) UnmarshalFlag(v string) error {
 	}
 	*a = AccessLog(v)
 	return nil
-}
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (f *AccessLogFormat) UnmarshalFlag(v string) error {
-	switch AccessLogFormat(v) {
-	case AccessCommon, AccessCombined, AccessJSON:
-		*f = AccessLogFormat(v)
-		return nil
-	}
-	return invalid("access-log-format", v, "must be common, combined or json")
 }

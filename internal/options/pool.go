@@ -24,35 +24,17 @@ type (
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (d *LameDuck) UnmarshalFlag(v string) error {
-	t, err := duration("lame-duck", v, "must be 0s to 168h, such as 10s", func(t time.Duration) bool {
-		return t >= 0 && t <= MaxPatience
-	})
-	if err == nil {
-		*d = LameDuck(t)
-	}
-	return err
+	return duration(d, "lame-duck", v, "must be 0s to 168h, such as 10s", between(0, MaxPatience))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (d *DrainTimeout) UnmarshalFlag(v string) error {
-	t, err := duration("drain-timeout", v, "must be 1ms to 168h, such as 90s or 10m (0 is no limit)", func(t time.Duration) bool {
-		return t == 0 || t >= time.Millisecond && t <= MaxPatience
-	})
-	if err == nil {
-		*d = DrainTimeout(t)
-	}
-	return err
+	return duration(d, "drain-timeout", v, "must be 1ms to 168h, such as 90s or 10m (0 is no limit)", zeroOrBetween(time.Millisecond, MaxPatience))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (h *HangTimeout) UnmarshalFlag(v string) error {
-	t, err := duration("hang-timeout", v, "must be 1s to 168h, such as 30s (0 is no limit)", func(t time.Duration) bool {
-		return t == 0 || t >= MinHang && t <= MaxPatience
-	})
-	if err == nil {
-		*h = HangTimeout(t)
-	}
-	return err
+	return duration(h, "hang-timeout", v, "must be 1s to 168h, such as 30s (0 is no limit)", zeroOrBetween(MinHang, MaxPatience))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

@@ -28,40 +28,12 @@ type (
 	Base      string        // a directory, as given; CheckBase makes it absolute
 	Port      int           // 0 to 65535, 0 takes a free one
 	Bind      string        // an IP address; "" is every address of this machine
-	Model     string        // Process, Goroutine or Serial
-	Engine    string        // Auto, Epoll or Netpoll
-	Rescue    string        // RescueAuto or Off
 	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
 	Recv      int           // bytes, 1 to MaxRecv
 	KeepAlive time.Duration // 1ms to MaxKeepAlive
 	Expires   time.Duration // 0 to MaxExpires
 	FileCache time.Duration // 0 to MaxFileCache
 	File      string        // a file's path, as given
-	LogFormat string        // LogAuto, LogConsole or LogJSON
-)
-
-// The models of serving.
-const (
-	Process   Model = "process"
-	Goroutine Model = "goroutine"
-	Serial    Model = "serial"
-)
-
-// The ways of waiting for sockets.
-const (
-	Auto    Engine = "auto"
-	Epoll   Engine = "epoll"
-	Netpoll Engine = "netpoll"
-
-	RescueAuto Rescue = "auto"
-	Off        Rescue = "off"
-)
-
-// The looks of a log line.
-const (
-	LogAuto    LogFormat = "auto"
-	LogConsole LogFormat = "console"
-	LogJSON    LogFormat = "json"
 )
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -119,36 +91,6 @@ func bindCure(v string) string {
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
-func (m *Model) UnmarshalFlag(v string) error {
-	switch Model(v) {
-	case Process, Goroutine, Serial:
-		*m = Model(v)
-		return nil
-	}
-	return invalid("model", v, "must be process, goroutine or serial")
-}
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (r *Rescue) UnmarshalFlag(v string) error {
-	switch Rescue(v) {
-	case RescueAuto, Off:
-		*r = Rescue(v)
-		return nil
-	}
-	return invalid("rescue", v, "must be auto or off")
-}
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (e *Engine) UnmarshalFlag(v string) error {
-	switch Engine(v) {
-	case Auto, Epoll, Netpoll:
-		*e = Engine(v)
-		return nil
-	}
-	return invalid("engine", v, "must be auto, epoll or netpoll")
-}
-
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (w *Workers) UnmarshalFlag(v string) error {
 	n, err := strconv.ParseUint(v, 10, 16)
 	if err != nil || n > MaxWorkers {
@@ -170,45 +112,17 @@ func (r *Recv) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (k *KeepAlive) UnmarshalFlag(v string) error {
-	d, err := duration("keepalive", v, "must be 1ms to 24h, such as 30s or 5m", func(d time.Duration) bool {
-		return d >= time.Millisecond && d <= MaxKeepAlive
-	})
-	if err == nil {
-		*k = KeepAlive(d)
-	}
-	return err
+	return duration(k, "keepalive", v, "must be 1ms to 24h, such as 30s or 5m", between(time.Millisecond, MaxKeepAlive))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (e *Expires) UnmarshalFlag(v string) error {
-	d, err := duration("expires", v, "must be 0s to 87600h, such as 90s or 12h", func(d time.Duration) bool {
-		return d >= 0 && d <= MaxExpires
-	})
-	if err == nil {
-		*e = Expires(d)
-	}
-	return err
+	return duration(e, "expires", v, "must be 0s to 87600h, such as 90s or 12h", between(0, MaxExpires))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (f *FileCache) UnmarshalFlag(v string) error {
-	d, err := duration("file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", func(d time.Duration) bool {
-		return d >= 0 && d <= MaxFileCache
-	})
-	if err == nil {
-		*f = FileCache(d)
-	}
-	return err
-}
-
-// UnmarshalFlag implements [flags.Unmarshaler].
-func (f *LogFormat) UnmarshalFlag(v string) error {
-	switch LogFormat(v) {
-	case LogAuto, LogConsole, LogJSON:
-		*f = LogFormat(v)
-		return nil
-	}
-	return invalid("log-format", v, "must be auto, console or json")
+	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", between(0, MaxFileCache))
 }
 
 // parseSize reads a number of bytes with an optional k or M, both binary.
@@ -230,26 +144,36 @@ func parseSize(v string) (int, bool) {
 
 // duration reads a length of time that is right if ok says so, and else says
 // what cures it. Who leaves the unit out has mostly meant seconds.
-func duration(flag, v, cure string, ok func(time.Duration) bool) (time.Duration, error) {
+func duration[T ~int64](to *T, flag, v, cure string, ok func(time.Duration) bool) error {
 	d, err := time.ParseDuration(v)
 	if err == nil && ok(d) {
-		return d, nil
+		*to = T(d)
+		return nil
 	}
 	if _, bare := strconv.ParseFloat(v, 64); bare == nil {
 		if d, err := time.ParseDuration(v + "s"); err == nil && ok(d) {
-			return 0, &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + ": " + v + " has no unit; write " + v + "s"}
+			return &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + ": " + v + " has no unit; write " + v + "s"}
 		}
 	}
-	return 0, invalid(flag, v, cure)
+	return invalid(flag, v, cure)
 }
 
-// invalid makes the error of a bad value. go-flags hands a *flags.Error on
-// as it is, while any other error would be wrapped in a text about Go types.
+func between(least, most time.Duration) func(time.Duration) bool {
+	return func(d time.Duration) bool { return d >= least && d <= most }
+}
+
+func zeroOrBetween(least, most time.Duration) func(time.Duration) bool {
+	return func(d time.Duration) bool { return d == 0 || d >= least && d <= most }
+}
+
+// invalid makes the error of a bad value; flag is "" for an argument that belongs
+// to none. go-flags hands a *flags.Error on as it is, while any other error would
+// be wrapped in a text about Go types.
 func invalid(flag, value, cure string) error {
-	return &flags.Error{
-		Type:    flags.ErrMarshal,
-		Message: "--" + flag + " " + printable(value) + ": " + cure,
+	if flag != "" {
+		flag = "--" + flag + " "
 	}
+	return &flags.Error{Type: flags.ErrMarshal, Message: flag + printable(value) + ": " + cure}
 }
 
 // printable keeps an error on one line whatever the value holds.

@@ -3,8 +3,6 @@ package options
 import (
 	"strconv"
 	"time"
-
-	"github.com/jessevdk/go-flags"
 )
 
 // Bounds of the time between two looks of top.
@@ -23,13 +21,7 @@ type (
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (i *Interval) UnmarshalFlag(v string) error {
-	d, err := duration("interval", v, "must be 100ms to 1m, such as 2s", func(d time.Duration) bool {
-		return d >= MinInterval && d <= MaxInterval
-	})
-	if err == nil {
-		*i = Interval(d)
-	}
-	return err
+	return duration(i, "interval", v, "must be 100ms to 1m, such as 2s", between(MinInterval, MaxInterval))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -37,15 +29,10 @@ func (s *scaled) UnmarshalFlag(v string) error {
 	n, err := strconv.ParseUint(v, 10, 16)
 	switch {
 	case err == nil && n == 0:
-		return wrong(v, "must be 1 to 1024; the command stop ends the server")
+		return invalid("", v, "must be 1 to 1024; the command stop ends the server")
 	case err != nil || n > MaxWorkers:
-		return wrong(v, "must be the number of workers, 1 to 1024")
+		return invalid("", v, "must be the number of workers, 1 to 1024")
 	}
 	*s = scaled(n)
 	return nil
-}
-
-// wrong makes the error of an argument that belongs to no flag.
-func wrong(v, cure string) error {
-	return &flags.Error{Type: flags.ErrMarshal, Message: printable(v) + ": " + cure}
 }

@@ -1,0 +1,108 @@
+package options
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// The values that are one of a few words.
+type (
+	Model           string // see [Options]
+	Engine          string // way of waiting for sockets
+	Rescue          string // RescueAuto or Off
+	LogFormat       string
+	AccessLogFormat string
+	shell           string // one for which there is a script
+)
+
+// The models of serving.
+const (
+	Process   Model = "process"
+	Goroutine Model = "goroutine"
+	Serial    Model = "serial"
+)
+
+// The ways of waiting for sockets.
+const (
+	Auto    Engine = "auto"
+	Epoll   Engine = "epoll"
+	Netpoll Engine = "netpoll"
+)
+
+// When connections are rescued.
+const (
+	RescueAuto Rescue = "auto"
+	Off        Rescue = "off"
+)
+
+// The looks of a log line.
+const (
+	LogAuto    LogFormat = "auto"
+	LogConsole LogFormat = "console"
+	LogJSON    LogFormat = "json"
+)
+
+// The looks of a line of the access log.
+const (
+	AccessCommon   AccessLogFormat = "common"
+	AccessCombined AccessLogFormat = "combined"
+	AccessJSON     AccessLogFormat = "json"
+)
+
+func (Model) words() []Model         { return []Model{Process, Goroutine, Serial} }
+func (Engine) words() []Engine       { return []Engine{Auto, Epoll, Netpoll} }
+func (Rescue) words() []Rescue       { return []Rescue{RescueAuto, Off} }
+func (LogFormat) words() []LogFormat { return []LogFormat{LogAuto, LogConsole, LogJSON} }
+func (AccessLogFormat) words() []AccessLogFormat {
+	return []AccessLogFormat{AccessCommon, AccessCombined, AccessJSON}
+}
+func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
+
+// UnmarshalFlag implements [flags.Unmarshaler], as do the methods below.
+func (m *Model) UnmarshalFlag(v string) error     { return choose(m, "model", v, m.words()) }
+func (e *Engine) UnmarshalFlag(v string) error    { return choose(e, "engine", v, e.words()) }
+func (r *Rescue) UnmarshalFlag(v string) error    { return choose(r, "rescue", v, r.words()) }
+func (f *LogFormat) UnmarshalFlag(v string) error { return choose(f, "log-format", v, f.words()) }
+func (f *AccessLogFormat) UnmarshalFlag(v string) error {
+	return choose(f, "access-log-format", v, f.words())
+}
+func (s *shell) UnmarshalFlag(v string) error { return choose(s, "", v, s.words()) }
+
+// Complete implements [flags.Completer], as do the methods below.
+func (m Model) Complete(match string) []flags.Completion           { return fitting(match, m.words()) }
+func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
+func (r Rescue) Complete(match string) []flags.Completion          { return fitting(match, r.words()) }
+func (f LogFormat) Complete(match string) []flags.Completion       { return fitting(match, f.words()) }
+func (f AccessLogFormat) Complete(match string) []flags.Completion { return fitting(match, f.words()) }
+func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }
+
+// choose reads one of the words; flag is as for [invalid].
+func choose[T ~string](to *T, flag, v string, words []T) error {
+	if slices.Contains(words, T(v)) {
+		*to = T(v)
+		return nil
+	}
+	cure := "must be "
+	for i, word := range words {
+		switch {
+		case i == len(words)-1:
+			cure += " or "
+		case i > 0:
+			cure += ", "
+		}
+		cure += string(word)
+	}
+	return invalid(flag, v, cure)
+}
+
+func fitting[T ~string](match string, words []T) []flags.Completion {
+	var fit []flags.Completion
+	for _, word := range words {
+		if strings.HasPrefix(string(word), match) {
+			fit = append(fit, flags.Completion{Item: string(word)})
+		}
+	}
+	return fit
+}
