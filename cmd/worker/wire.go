@@ -210,7 +210,7 @@ func config(opts options.WorkerOptions, files conn.Site, c *control.Control) ser
 // there what operators must know: in the log, or in silent mode in a line of its
 // own.
 func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.Writer) {
-	cfg.Log = journal(opts, file, logging.Through(to))
+	cfg.Log = journal(opts, file, to)
 	log := cfg.Log
 	if cfg.Alert = func(line string) { log.Warn().Msg(line) }; opts.Verbose > 0 {
 		return
@@ -220,8 +220,8 @@ func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.W
 }
 
 // journal returns the log, in which each line names the worker.
-func journal(opts options.WorkerOptions, file *os.File, more ...logging.Option) zerolog.Logger {
-	more = append(more, logging.NoColor(os.Getenv("NO_COLOR") != ""))
-	log := logging.New(file, string(opts.LogFormat), opts.Verbose, more...)
+func journal(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
+	look := logging.Options{NoColor: os.Getenv("NO_COLOR") != "", Through: to}
+	log := logging.New(file, string(opts.LogFormat), opts.Verbose, look)
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
 }

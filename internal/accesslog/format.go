@@ -56,12 +56,6 @@ const (
 // Append appends the line of an entry, including the newline. It allocates only
 // when dst has to grow. Whatever bytes the entry has, the result is a single line
 // of printable ASCII.
-func (f Format) Append(dst []byte, e *Entry) []byte {
-	formatter := Formatter{Format: f}
-	return formatter.Append(dst, e)
-}
-
-// Append is Format.Append.
 func (f *Formatter) Append(dst []byte, e *Entry) []byte {
 	if f.Format == JSON {
 		return f.json(dst, e)

@@ -293,7 +293,7 @@ func (w *Writer) wait(until time.Time, room, rings bool) {
 
 // await polls for so many milliseconds, -1: without a timeout.
 func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
-	poll := []unix.PollFd{{Fd: int32(w.doorbell), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
+	poll := []unix.PollFd{{Fd: int32(w.cfg.Doorbell), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
 	if !room {
 		poll = poll[:1]
 	}
@@ -301,7 +301,7 @@ func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 		return false, false // EINTR: the caller checks the time again
 	}
 	if rang = poll[0].Revents != 0; rang {
-		drain(w.doorbell)
+		drain(w.cfg.Doorbell)
 	}
 	return rang, room && poll[1].Revents != 0
 }

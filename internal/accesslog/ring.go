@@ -91,9 +91,6 @@ func (r *Ring) Due() bool {
 	return (!ok || used >= bell) && r.bell.Swap(bellNever) != bellNever
 }
 
-// Lost returns the number of lines dropped since the memory was zero.
-func (r *Ring) Lost() uint64 { return r.lost.Load() }
-
 // Readable returns the unread bytes, whole lines, in up to two pieces, valid until
 // [Ring.Consume]. An invalid header (its worker has corrupted it) is reset: the ring
 // is then empty, and one line counts as lost, as the real number is unknown.

@@ -64,8 +64,8 @@ func TestRingKeepsLines(t *testing.T) {
 				t.Fatalf("size %d: line %d of %d bytes came out as %d", size, i, len(line), len(got))
 			}
 		}
-		if r.Lost() != 0 || r.Waiting() != 0 {
-			t.Errorf("%d lines lost, %d bytes wait", r.Lost(), r.Waiting())
+		if r.lost.Load() != 0 || r.Waiting() != 0 {
+			t.Errorf("%d lines lost, %d bytes wait", r.lost.Load(), r.Waiting())
 		}
 	}
 }
@@ -89,8 +89,8 @@ func TestRingFull(t *testing.T) {
 			t.Errorf("line of %d bytes: %v", tt.length, ok)
 		}
 	}
-	if r.Lost() != 3 || r.Waiting() != room {
-		t.Errorf("%d lines lost, %d bytes wait", r.Lost(), r.Waiting())
+	if r.lost.Load() != 3 || r.Waiting() != room {
+		t.Errorf("%d lines lost, %d bytes wait", r.lost.Load(), r.Waiting())
 	}
 	if n := len(take(r)); n != room || !r.Write([]byte("x\n")) {
 		t.Errorf("no room after %d bytes were read", n)
@@ -105,8 +105,8 @@ func TestRingOutlivesItsUsers(t *testing.T) {
 	r.Write([]byte("two\n"))
 	r.Write(make([]byte, MinRing))
 	r, _ = NewRing(mem)
-	if got := take(r); got != "one\ntwo\n" || r.Lost() != 1 || r.newlyLost() != 1 {
-		t.Errorf("%q, %d lost", got, r.Lost())
+	if got := take(r); got != "one\ntwo\n" || r.lost.Load() != 1 || r.newlyLost() != 1 {
+		t.Errorf("%q, %d lost", got, r.lost.Load())
 	}
 	r, _ = NewRing(mem)
 	if r.newlyLost() != 0 {

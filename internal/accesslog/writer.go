@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Config configures a [Writer]. Fields without a documented zero value are required.
@@ -18,8 +16,8 @@ type Config struct {
 	Path   string
 	Stdout *os.File
 
-	// Doorbell is an inherited doorbell ([NewDoorbell]), which stays the caller's.
-	// 0: Open creates one and Close closes it.
+	// Doorbell is a [NewDoorbell], with which workers [Wake] the Writer. It stays
+	// the caller's.
 	Doorbell int
 
 	// Rings are attached before anything is written: those of workers from
@@ -40,9 +38,8 @@ type Config struct {
 // Writer writes the lines of all rings to a file. Its methods are safe for
 // concurrent use, except that Suspend, Resume and Close must not overlap.
 type Writer struct {
-	cfg      Config
-	doorbell int
-	done     chan struct{} // closed when the goroutine has ended
+	cfg  Config
+	done chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex // for what follows; never held during a write
 	path    string     // Config.Path, or the last of Move
@@ -78,18 +75,12 @@ func Open(cfg Config) (*Writer, error) {
 	if cfg.Alert == nil {
 		cfg.Alert = func(string) {}
 	}
-	w := &Writer{cfg: cfg, path: cfg.Path, doorbell: cfg.Doorbell, done: make(chan struct{}), dropped: cfg.Lost}
+	w := &Writer{cfg: cfg, path: cfg.Path, done: make(chan struct{}), dropped: cfg.Lost}
 	var err error
 	if w.out, err = openOutlet(cfg.Path, cfg.Stdout); err != nil {
 		return nil, err
 	}
 	w.out.beginLine(cfg.Path)
-	if cfg.Doorbell == 0 {
-		if w.doorbell, err = NewDoorbell(); err != nil {
-			w.out.Close()
-			return nil, err
-		}
-	}
 	for id, r := range cfg.Rings {
 		w.Attach(id, r)
 	}
@@ -105,10 +96,6 @@ func Try(path string, stdout *os.File) error {
 	}
 	return err
 }
-
-// Doorbell returns the descriptor with which workers [Wake] the Writer. Its
-// ownership does not change.
-func (w *Writer) Doorbell() int { return w.doorbell }
 
 // Attach adds a ring, including the lines already in it. An id already attached is
 // detached first. No ring may be attached twice.
@@ -237,9 +224,6 @@ func (w *Writer) Close(timeout time.Duration) error {
 		return err
 	}
 	<-w.done
-	if w.cfg.Doorbell == 0 {
-		unix.Close(w.doorbell)
-	}
 	return err
 }
 
@@ -287,6 +271,6 @@ func (w *Writer) abandon() {
 // wake rings the doorbell. It may be closed once the Writer is.
 func (w *Writer) wake() {
 	if !w.closed {
-		Wake(w.doorbell)
+		Wake(w.cfg.Doorbell)
 	}
 }

@@ -34,6 +34,14 @@ func (a *alerts) all() []string {
 
 func open(t *testing.T, cfg Config) *Writer {
 	t.Helper()
+	if cfg.Doorbell == 0 {
+		bell, err := NewDoorbell()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(bell) }) // after the writer's end
+		cfg.Doorbell = bell
+	}
 	w, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +96,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 	w.Attach(3, ring)
 	for i := range 3 { // from asleep, while it gathers, and again
 		began := time.Now()
-		write(ring, w.Doorbell(), fmt.Sprintf("line %d\n", i))
+		write(ring, w.cfg.Doorbell, fmt.Sprintf("line %d\n", i))
 		want := fmt.Sprintf("line %d\n", i)
 		until(t, want, func() bool { return strings.HasSuffix(content(t, path), want) })
 		if took := time.Since(began); took > 4*time.Second { // or the machine is slow
@@ -117,7 +125,7 @@ func TestQuarterFullIsWritten(t *testing.T) {
 		for ring.Waiting() > MinRing/2 {
 			runtime.Gosched()
 		}
-		write(ring, w.Doorbell(), line)
+		write(ring, w.cfg.Doorbell, line)
 	}
 	if took := time.Since(began); took > 5*time.Second { // by the half second it would be a minute
 		t.Errorf("%v for %d lines", took, n)
@@ -157,7 +165,7 @@ func TestIdleWriterSleeps(t *testing.T) {
 	if ring.Write([]byte("y\n")); ring.Due() {
 		t.Error("the second line rings too")
 	}
-	Wake(w.Doorbell())
+	Wake(w.cfg.Doorbell)
 	until(t, "asleep again", func() bool { return content(t, path) == "x\ny\n" && ring.bell.Load() == 1 })
 }
 
@@ -192,7 +200,7 @@ func TestFIFOWithoutReader(t *testing.T) {
 	w := open(t, Config{Path: path})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
-	write(ring, w.Doorbell(), "early\n")
+	write(ring, w.cfg.Doorbell, "early\n")
 	reader, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +267,7 @@ func TestMadWorker(t *testing.T) {
 	w.Detach(0)
 	header(mem, 1<<63, 77, 1<<60, 3, 0)
 	w.Attach(0, mad)
-	write(mad, w.Doorbell(), "again\n")
+	write(mad, w.cfg.Doorbell, "again\n")
 	closed(t, w)
 	got := content(t, path)
 	for _, want := range []string{"no end\n", "sane\n", "again\n"} {
@@ -280,7 +288,7 @@ func TestLongLines(t *testing.T) {
 	w.Attach(0, ring)
 	want := "short\n" + strings.Repeat("a", maxBatch+1000) + "\nshort\n" + strings.Repeat("b", 600_000) + "\n"
 	for line := range strings.Lines(want) {
-		if !write(ring, w.Doorbell(), line) {
+		if !write(ring, w.cfg.Doorbell, line) {
 			t.Fatalf("no room for %d bytes", len(line))
 		}
 	}
@@ -319,8 +327,8 @@ func TestSuspend(t *testing.T) {
 	if got := content(t, path); got != "one\n" {
 		t.Errorf("%q", got)
 	}
-	write(ring, w.Doorbell(), "two\n")
-	Wake(w.Doorbell())
+	write(ring, w.cfg.Doorbell, "two\n")
+	Wake(w.cfg.Doorbell)
 	time.Sleep(gather + 100*time.Millisecond) // nothing must happen
 	if got := content(t, path); got != "one\n" || ring.Waiting() != 4 {
 		t.Errorf("%q, %d bytes wait", got, ring.Waiting())

@@ -27,57 +27,39 @@ const (
 // variable, which would be shared state.
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
-// Option changes what New makes.
-type Option func(*config)
+// Options of New.
+type Options struct {
+	NoColor bool      // switches the console's colours off (the NO_COLOR convention)
+	Through io.Writer // a [Buffer] or a [Writer] that lines go through; nil: each is written at once
 
-type config struct {
-	noColor bool
-	now     func() time.Time
-	through io.Writer
-}
-
-// NoColor switches the console's colours off (the NO_COLOR convention).
-func NoColor(off bool) Option {
-	return func(c *config) { c.noColor = off }
-}
-
-// Clock replaces time.Now.
-func Clock(now func() time.Time) Option {
-	return func(c *config) { c.now = now }
-}
-
-// Through hands lines to w, a [Buffer] or a [Writer], instead of writing each at
-// once.
-func Through(w io.Writer) Option {
-	return func(c *config) { c.through = w }
+	now func() time.Time // time.Now, if nil
 }
 
 // New returns a logger that writes to w. At verbose 0 it is silent, 1 is
 // info, 2 debug, 3 and more trace. Errors in writing are dropped: a log that
 // nobody reads any longer must not stop the server.
-func New(w *os.File, format string, verbose int, options ...Option) zerolog.Logger {
-	c := config{now: time.Now}
-	for _, o := range options {
-		o(&c)
-	}
+func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	if verbose <= 0 {
 		return zerolog.Nop()
 	}
 	var to io.Writer = w
-	if c.through != nil {
-		to = c.through
+	if o.Through != nil {
+		to = o.Through
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	out := zerolog.New(jsonGuard{to})
 	if format == Console || format != JSON && isTerminal(w) {
 		out = zerolog.New(zerolog.ConsoleWriter{
 			Out:        consoleGuard{to},
-			NoColor:    c.noColor,
+			NoColor:    o.NoColor,
 			TimeFormat: "15:04:05.000",
 			// What a person looks for first; the others follow by name.
 			FieldsOrder: []string{"slot", "pid", "client", "method", "path", "status", "bytes", "ms"},
 		})
 	}
-	return out.Level(level(verbose)).Hook(stamp{c.now})
+	return out.Level(level(verbose)).Hook(stamp{o.now})
 }
 
 // Alerts returns the function that reports what operators must know even in
@@ -87,7 +69,7 @@ func Alerts(file *os.File, format string, to io.Writer) func(line string) {
 	if format != JSON {
 		return func(line string) { _, _ = fmt.Fprintf(to, "phalanx: %s\n", line) } // nobody is left to be told
 	}
-	log := New(file, JSON, 1, Through(to))
+	log := New(file, JSON, 1, Options{Through: to})
 	return func(line string) { log.Warn().Msg(line) }
 }
 

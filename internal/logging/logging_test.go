@@ -40,7 +40,7 @@ func noon() time.Time {
 func TestLevels(t *testing.T) {
 	for verbose, want := range []string{"", "info", "info debug", "info debug trace", "info debug trace"} {
 		w, read := records(t)
-		log := New(w, JSON, verbose)
+		log := New(w, JSON, verbose, Options{})
 		log.Info().Msg("")
 		log.Debug().Msg("")
 		log.Trace().Msg("")
@@ -60,7 +60,7 @@ func TestLevels(t *testing.T) {
 
 func TestSilent(t *testing.T) {
 	w, read := records(t)
-	log := New(w, Auto, 0)
+	log := New(w, Auto, 0, Options{})
 	log.Error().Msg("x")
 	log.WithLevel(zerolog.NoLevel).Msg("x")
 	if got := read(); got != "" {
@@ -73,7 +73,7 @@ func TestFormats(t *testing.T) {
 	const consoleLine = "12:00:00.005 INF hello slot=1\n"
 	for format, want := range map[string]string{JSON: jsonLine, Auto: jsonLine, Console: consoleLine} {
 		w, read := records(t)
-		log := New(w, format, 1, NoColor(true), Clock(noon))
+		log := New(w, format, 1, Options{NoColor: true, now: noon})
 		log.Info().Int("slot", 1).Msg("hello")
 		got := read()
 		if format == Console {
@@ -89,10 +89,10 @@ func TestFormats(t *testing.T) {
 func TestColour(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		w, read := records(t)
-		log := New(w, Console, 1, NoColor(off))
+		log := New(w, Console, 1, Options{NoColor: off})
 		log.Info().Msg("hello")
 		if got := strings.Contains(read(), "\x1b["); got == off {
-			t.Errorf("NoColor(%v): coloured %v", off, got)
+			t.Errorf("NoColor %v: coloured %v", off, got)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestAutoOnTerminal(t *testing.T) {
 	}
 	defer master.Close()
 	defer terminal.Close()
-	log := New(terminal, Auto, 1, NoColor(true), Clock(noon))
+	log := New(terminal, Auto, 1, Options{NoColor: true, now: noon})
 	log.Info().Msg("hello")
 	buf := make([]byte, 256)
 	n, err := master.Read(buf)
@@ -117,7 +117,7 @@ func TestAutoOnTerminal(t *testing.T) {
 func TestGuard(t *testing.T) {
 	long := strings.Repeat("\"\x01ü", 5000)
 	w, read := records(t)
-	log := New(w, JSON, 1)
+	log := New(w, JSON, 1, Options{})
 	log.Info().Str("path", long).Msg("request")
 	line := read()
 	var event map[string]any
@@ -127,7 +127,7 @@ func TestGuard(t *testing.T) {
 	if len(line) > maxLine || event["message"] != "log line too long" || read() != "" {
 		t.Errorf("%d bytes: %q", len(line), line)
 	}
-	log = New(w, Console, 1)
+	log = New(w, Console, 1, Options{})
 	log.Info().Str("path", long).Msg("request")
 	if line = read(); len(line) > maxLine || !strings.HasSuffix(line, "…\x1b[0m\n") || read() != "" {
 		t.Errorf("%d bytes, ends in %q", len(line), line[max(0, len(line)-20):])
@@ -136,7 +136,7 @@ func TestGuard(t *testing.T) {
 
 func TestFits(t *testing.T) {
 	w, read := records(t)
-	log := New(w, JSON, 1)
+	log := New(w, JSON, 1, Options{})
 	log.Info().Str("path", Clip(strings.Repeat("x", 9999), 2048)).Msg("request")
 	if line := read(); !strings.Contains(line, `"message":"request"`) {
 		t.Errorf("a clipped field is too long: %.100q", line)
@@ -152,7 +152,7 @@ func TestDeadReader(t *testing.T) {
 	r.Close()
 	zerolog.ErrorHandler = func(err error) { t.Errorf("zerolog is told: %v", err) }
 	t.Cleanup(func() { zerolog.ErrorHandler = nil })
-	log := New(w, JSON, 1)
+	log := New(w, JSON, 1, Options{})
 	log.Info().Msg("nobody reads this")
 }
 
@@ -162,7 +162,7 @@ func TestAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	log := New(null, JSON, 1)
+	log := New(null, JSON, 1, Options{})
 	path := []byte("/index.html")
 	log.Info().Msg("warm")
 	if n := testing.AllocsPerRun(100, func() {

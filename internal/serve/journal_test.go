@@ -17,7 +17,7 @@ import (
 
 // testJournal is that of one connection, at -vv.
 func testJournal(file *os.File, format string) *Journal {
-	cfg := &Config{Log: logging.New(file, format, 2, logging.NoColor(true)), Verbose: true}
+	cfg := &Config{Log: logging.New(file, format, 2, logging.Options{NoColor: true}), Verbose: true}
 	tally := &Tally{Row: new(scoreboard.Row), Clock: new(Clock)}
 	tally.Clock.Start(cfg)
 	return &Journal{tally: tally, cfg: cfg, clock: tally.Clock, client: "192.0.2.1:1", host: "192.0.2.1"}

@@ -118,26 +118,17 @@ func (g *gate) admit(c *clientConn) (retry <-chan time.Time, ok bool) {
 	return nil, true
 }
 
-// firstIdle, evict, remove and notify are called with the lock held.
+// firstIdle, evict and notify are called with the lock held.
 func (g *gate) firstIdle() int {
-	for i, c := range g.clients {
-		if !c.busy {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(g.clients, func(c *clientConn) bool { return !c.busy })
 }
 
 // evict closes a connection, whose reader gets an error.
 func (g *gate) evict(i int) {
 	c := g.clients[i]
-	g.remove(i)
+	g.clients = slices.Delete(g.clients, i, i+1)
 	c.removed = true
 	c.Conn.Close()
-}
-
-func (g *gate) remove(i int) {
-	g.clients = append(g.clients[:i], g.clients[i+1:]...)
 }
 
 func (g *gate) notify() {
@@ -191,12 +182,8 @@ func (c *clientConn) remove() bool {
 		return false
 	}
 	c.removed = true
-	for i, other := range c.gate.clients {
-		if other == c {
-			c.gate.remove(i)
-			break
-		}
-	}
+	i := slices.Index(c.gate.clients, c)
+	c.gate.clients = slices.Delete(c.gate.clients, i, i+1)
 	return true
 }
 

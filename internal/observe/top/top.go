@@ -118,15 +118,21 @@ type listed struct {
 // broke is a panic in a look.
 type broke struct{ err error }
 
-// guarded makes a message of a panic: the view ends as it does otherwise, and the
-// terminal is as it was.
-func guarded(look func() tea.Msg) (m tea.Msg) {
-	defer func() {
-		if p := recover(); p != nil {
-			m = broke{fmt.Errorf("panic: %v", p)}
+// command is a look, unless the end has come. A panic becomes a message: the view
+// ends as it does otherwise, and the terminal is as it was.
+func (o *owner) command(look func() tea.Msg) tea.Cmd {
+	return func() (m tea.Msg) {
+		if !o.begin() {
+			return nil
 		}
-	}()
-	return look()
+		defer o.running.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				m = broke{fmt.Errorf("panic: %v", p)}
+			}
+		}()
+		return look()
+	}
 }
 
 // ticked comes once for each refresh.
@@ -135,32 +141,20 @@ type ticked time.Time
 func (m *model) look() tea.Cmd {
 	m.looking = true
 	o, clock := m.owner, m.clock
-	return func() tea.Msg {
-		if !o.begin() {
-			return nil
-		}
-		defer o.running.Done()
-		return guarded(func() tea.Msg {
-			began := clock()
-			p, err := o.source.Pool(o.ctx)
-			return looked{p, err, began}
-		})
-	}
+	return o.command(func() tea.Msg {
+		began := clock()
+		p, err := o.source.Pool(o.ctx)
+		return looked{p, err, began}
+	})
 }
 
 func (m *model) list() tea.Cmd {
 	m.listing = true
 	o, clock, slot, pid := m.owner, m.clock, m.clients.slot, m.clients.pid
-	return func() tea.Msg {
-		if !o.begin() {
-			return nil
-		}
-		defer o.running.Done()
-		return guarded(func() tea.Msg {
-			l, err := o.source.Connections(o.ctx, slot, pid)
-			return listed{slot, pid, l, err, clock()}
-		})
-	}
+	return o.command(func() tea.Msg {
+		l, err := o.source.Connections(o.ctx, slot, pid)
+		return listed{slot, pid, l, err, clock()}
+	})
 }
 
 func (m *model) tick() tea.Cmd {
