@@ -23,8 +23,8 @@ func TestVersion(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, flag := range []string{"--help", "-h"} {
-		o := harness.Attempt(t, harness.Plan{Args: []string{flag}})
+	for _, flag := range []string{"--help all", "help all"} {
+		o := harness.Attempt(t, harness.Plan{Args: strings.Fields(flag)})
 		if o.Code != 0 || o.Err != "" {
 			t.Errorf("%s: exit status %d and %q", flag, o.Code, o.Err)
 		}
@@ -56,6 +56,7 @@ func TestWrongFlags(t *testing.T) {
 	}{
 		{[]string{"surplus"}, []string{"surplus", "--help"}},
 		{[]string{"--port", "0", "two", "left"}, []string{"two", "--help"}},
+		{[]string{".", "left"}, []string{"left", "--help"}},
 		{[]string{"--", "-v"}, []string{"-v", "--help"}},
 		{[]string{"--nonsense"}, []string{"--nonsense", "--help"}},
 		{[]string{"--prot", "80"}, []string{"--prot", "--port"}},

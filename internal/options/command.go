@@ -35,6 +35,8 @@ type commands struct {
 	Stop       orderCommand      `command:"stop" description:"drain and stop, as SIGTERM does" long-description:"Stops the server after all downloads under way have finished, and waits for that." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
 	Scale      scaleCommand      `command:"scale" description:"set the number of workers" long-description:"Adds or removes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
 	Explain    explainCommand    `command:"explain" description:"show how a request would be served, and why" long-description:"Shows step by step how a request would be served, without starting a server. It takes the flags, variables and file of the server too." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+	Help       helpCommand       `command:"help" description:"explain a command, a flag or a group of flags" long-description:"Prints the help of a command, a flag or a group of flags; of all with the topic all." usage:"[TOPIC]" example:"help port"`
+	Version    manCommand        `command:"version" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
 	Man        manCommand        `command:"man" hidden:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
 	Completion completionCommand `command:"completion" hidden:"yes" description:"print the completion of a shell" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
@@ -78,6 +80,12 @@ type (
 		Args struct {
 			URL string `positional-arg-name:"URL" description:"path such as /index.html, or http://HOST/PATH"`
 		} `positional-args:"yes" required:"yes"`
+	}
+	helpCommand struct {
+		asked
+		Args struct {
+			Topic topic `positional-arg-name:"TOPIC" description:"command, flag, group of flags, or all"`
+		} `positional-args:"yes"`
 	}
 	manCommand        struct{ asked }
 	completionCommand struct {
@@ -125,9 +133,9 @@ func tag(command, key string) string {
 }
 
 // ParseCommand reads a command line that begins with a command, started under
-// this name. It returns nil when the first argument is a flag or there is none:
-// then [ParseMaster] reads it. The error is an [*exitcode.Error] or an
-// [*Info]: --help, the man page or a completion was asked for.
+// this name. It returns nil when the first argument is a flag or a directory, or
+// there is none: then [ParseMaster] reads it. The error is an [*exitcode.Error] or an
+// [*Info]: a help, the version, the man page or a completion was asked for.
 func ParseCommand(name string, args []string, getenv func(string) string, more ...From) (*Command, error) {
 	s := started(args, getenv, append([]From{Named(name)}, more...))
 	if s.getenv(envCompletion) != "" {
@@ -139,7 +147,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	var all commands
 	data, help := all.part(args[0])
 	if data == nil {
-		return nil, s.unknownCommand()
+		return nil, place(s.name, args[0])
 	}
 	s.name, s.args = s.name+" "+args[0], args[1:]
 	c := &Command{Name: args[0]}
@@ -148,17 +156,12 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	}
 	p, err := s.parserOf(c.Name, data)
 	if err == nil {
-		err = parse(p, s.args, "", help, new(bool))
+		err = parse(p, s.args, help, new(bool))
 	}
 	if err != nil {
 		return nil, err
 	}
-	switch c.Name {
-	case "man":
-		text, err := manual()
-		return nil, cmp.Or(err, error(&Info{text}))
-	case "completion":
-		text, err := script(all.Completion.Args.Shell, name)
+	if text, err := all.text(c.Name, name); text != "" || err != nil {
 		return nil, cmp.Or(err, error(&Info{text}))
 	}
 	c.Admin, err = s.endpoint(cmp.Or(all.Top.Admin, all.Status.Admin, all.Reload.Admin, all.Stop.Admin, all.Scale.Admin))
@@ -167,6 +170,21 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	}
 	c.JSON, c.Interval, c.Workers = all.Status.JSON, time.Duration(all.Top.Interval), int(all.Scale.Args.N)
 	return c, nil
+}
+
+// text returns what a command does that only prints, "" for any other.
+func (c *commands) text(command, program string) (string, error) {
+	switch command {
+	case "help":
+		return topicHelp(program, string(c.Help.Args.Topic))
+	case "version":
+		return versionInfo().Text, nil
+	case "man":
+		return manual(program)
+	case "completion":
+		return script(c.Completion.Args.Shell, program)
+	}
+	return "", nil
 }
 
 // explain reads the flags of serving and what is to be explained.
@@ -207,25 +225,4 @@ func (s start) endpoint(given Admin) (Admin, error) {
 		return "", usage("PHALANX_ADMIN" + strings.TrimPrefix(err.Error(), "--admin"))
 	}
 	return a, nil
-}
-
-// unknownCommand says what the first argument may have been meant to be.
-func (s start) unknownCommand() error {
-	names := []string{"--help", "--version"}
-	for t := range definitions() {
-		names = append(names, t.Get("command"))
-	}
-	typed := printable(s.args[0])
-	if near := nearest(s.args[0], names, "--"); near != "" {
-		return usage(typed + ": unknown command; did you mean " + near + "? see '" + s.name + " --help'")
-	}
-	return usage(typed + ": unknown command; to serve a directory write --base " + typed + "; see '" + s.name + " --help'")
-}
-
-// leftOver says what is wrong with an argument that is no flag's.
-func leftOver(p *flags.Parser, arg string) error {
-	if p.LongDescription == "" && tag(arg, "command") != "" {
-		return usage(arg + ": a command comes first; see '" + p.Name + " " + arg + " --help'")
-	}
-	return usage(printable(arg) + ": left-over argument; see '" + p.Name + " --help'")
 }

@@ -72,13 +72,19 @@ func TestExplainOptions(t *testing.T) {
 func TestParseCommandErrors(t *testing.T) {
 	const see = "; see 'phalanx --help'"
 	for args, want := range map[string]string{
-		"stauts":                     "stauts: unknown command; did you mean status? see 'phalanx --help'",
-		"relod --admin a:1":          "relod: unknown command; did you mean reload? see 'phalanx --help'",
-		"exp /":                      "exp: unknown command; did you mean explain? see 'phalanx --help'",
-		"help":                       "help: unknown command; did you mean --help? see 'phalanx --help'",
-		"version":                    "version: unknown command; did you mean --version? see 'phalanx --help'",
-		"site":                       "site: unknown command; to serve a directory write --base site" + see,
-		"\x1b[2J":                    `"\x1b[2J": unknown command; to serve a directory write --base "\x1b[2J"` + see,
+		"stauts":                     "stauts: no such command or directory; did you mean status? see 'phalanx --help'",
+		"relod --admin a:1":          "relod: no such command or directory; did you mean reload? see 'phalanx --help'",
+		"exp /":                      "exp: no such command or directory; did you mean explain? see 'phalanx --help'",
+		"help prot":                  "prot: no such command or flag; did you mean port?",
+		"help me":                    "me: no such command or flag" + see,
+		"help two topics":            "topics: left-over argument; see 'phalanx help --help'",
+		"version 2":                  "2: left-over argument; see 'phalanx version --help'",
+		"sight":                      "sight: no such command or directory" + see,
+		"8000":                       "8000: no such command or directory; to listen on a port write -p 8000",
+		":8000":                      ":8000: no such command or directory; to listen on a port write -p 8000",
+		"shell/bash":                 "shell/bash: is not a directory; to serve the one that holds it write shell",
+		"man.go":                     "man.go: is not a directory; to serve the one that holds it write .",
+		"\x1b[2J":                    `"\x1b[2J": no such command or directory` + see,
 		"status":                     "no server is named; give --admin ADDR, with which the server was started, or set PHALANX_ADMIN; see 'phalanx status --help'",
 		"status --admin 9090":        "--admin 9090: is a port without a host; write 127.0.0.1:9090, or 0.0.0.0:9090 for every address of this machine",
 		"status --jsn --admin a:1":   "--jsn: unknown flag; did you mean --json? see 'phalanx status --help'",
@@ -118,7 +124,7 @@ func TestParseCommandErrors(t *testing.T) {
 func TestServeNoCommand(t *testing.T) {
 	for args, want := range map[string]string{
 		"stop --admin a:1": "stop: starts no server; it is a command of its own",
-		"stauts":           "stauts: unknown command; did you mean status? see 'master --help'",
+		"stauts":           "stauts: no such command or directory; did you mean status? see 'master --help'",
 		"--port 0 status":  "status: a command comes first; see 'master status --help'",
 	} {
 		if _, err := ParseMaster(strings.Fields(args), noEnv); err == nil || err.Error() != want {
@@ -152,7 +158,8 @@ func TestCommandHelp(t *testing.T) {
 		}
 		if d.Get("hidden") == "" {
 			example := strings.Split(strings.ReplaceAll(d.Get("example"), "'Range: bytes=0-9'", "Range:bytes=0-9"), " ")
-			if c, err := ParseCommand("phalanx", example, noEnv); err != nil || c == nil {
+			c, err := ParseCommand("phalanx", example, noEnv)
+			if _, text := errors.AsType[*Info](err); c == nil && !text || c != nil && err != nil {
 				t.Errorf("the example %q: %v", example, err)
 			}
 		}

@@ -3,8 +3,10 @@ package options
 import (
 	"cmp"
 	"embed"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/jessevdk/go-flags"
@@ -39,7 +41,12 @@ func script(s shell, name string) (string, error) {
 // has its own flags after that.
 func (s start) complete() error {
 	var all commands
-	var l line
+	var l struct {
+		line
+		Args struct {
+			Dir Base `positional-arg-name:"DIR"`
+		} `positional-args:"yes"`
+	}
 	data, wantsHelp := any(&l), &l.Help
 	args := s.args
 	if len(args) > 1 {
@@ -48,12 +55,20 @@ func (s start) complete() error {
 		}
 	}
 	p, err := newParser(s.name, data)
-	if err == nil && len(s.args) <= 1 {
-		p.SubcommandsOptional = true
-		_, err = p.AddGroup("commands", "", &all)
+	var first []flags.Completion
+	if typed := strings.Join(s.args, ""); len(s.args) <= 1 && !strings.HasPrefix(typed, "-") {
+		for t := range definitions() {
+			if name := t.Get("command"); t.Get("hidden") == "" && strings.HasPrefix(name, typed) {
+				first = append(first, flags.Completion{Item: name, Description: t.Get("description")})
+			}
+		}
+		slices.SortFunc(first, func(a, b flags.Completion) int { return strings.Compare(a.Item, b.Item) })
 	}
 	if err == nil {
-		err = parse(p, args, "", wantsHelp, new(bool))
+		err = parse(p, args, wantsHelp, new(bool))
+	}
+	if info, ok := errors.AsType[*Info](err); ok {
+		info.Text = answer(first).Text + info.Text
 	}
 	return cmp.Or(err, error(&Info{}))
 }

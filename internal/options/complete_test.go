@@ -45,9 +45,9 @@ func TestComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ args, want string }{
-		{"", "explain reload scale status stop top"},
-		{"st", "status stop"},
-		{"status", "status"},
+		{"", "explain help reload scale status stop top version sit/ site/ sites/"},
+		{"st", "status stop"}, {"s", "scale status stop sit/ site/ sites/"},
+		{"help|rel", "reload"}, {"help|po", "port"},
 		{"man", ""}, {"comp", ""},
 		{"--mod", "--model"},
 		{"--model|", "goroutine process serial"},
@@ -55,6 +55,7 @@ func TestComplete(t *testing.T) {
 		{"--engine|e", "epoll"},
 		{"--log-format|", "auto console json"},
 		{"--access-log-format|c", "combined common"},
+		{"-l|si", "sit/ site/ sites/"}, {"site|s", ""},
 		{"--port|80|st", ""}, // a command comes first
 		{"--slo", ""},
 		{"--base|", "sit/ site/ sites/"},

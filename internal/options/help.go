@@ -2,16 +2,28 @@ package options
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/jessevdk/go-flags"
 )
 
 const (
-	helpHead = `Usage: %[1]s [flags]
+	helpHead = `Usage: %[1]s [flags] [DIR]
        %[1]s COMMAND [flags]
 
-Phalanx serves a static website with a pool of worker processes.
+Phalanx serves the files of a directory, the current one if none is named, with
+a pool of worker processes.
+`
+	helpFirst = `
+Examples:
+  %[1]s ~/Downloads -l -p 8000        share a directory, with listings
+  %[1]s site -b 127.0.0.1 -v          this machine only, each request logged
+
+Ctrl-C drains; a second Ctrl-C stops immediately, without finishing downloads.
+'%[1]s --help all' has every flag, its default and its variable;
+'%[1]s help TOPIC' explains a command or a flag, such as 'help port'.
 `
 	helpTail = `
 Every flag can be set in the environment: --log-format is PHALANX_LOG_FORMAT,
@@ -20,11 +32,11 @@ PHALANX_VERBOSE is a count, and a flag that may be repeated (--cache, --type,
 variable the file of --config, whose lines are flags without dashes: port = 80
 
 Examples:
-  %[1]s --base site --port 8080 -v
+  %[1]s site -v
         serve the directory "site" on http://localhost:8080/, log each request
   %[1]s --base /srv/www --bind 127.0.0.1 --workers 4
         serve this machine only, with four worker processes
-  %[1]s --base ~/Downloads --list --port 8000
+  %[1]s ~/Downloads -l -p 8000
         share a directory, with directory listings
   PHALANX_PORT=0 %[1]s --model goroutine -v
         serve the current directory on a free port, shown in the log
@@ -38,8 +50,9 @@ run it yourself.
 `
 )
 
-// help is the text of --help for the flags of this parser.
-func help(p *flags.Parser) string {
+// help is the text of --help for the flags of this parser, or of the topic behind
+// it.
+func help(p *flags.Parser, rest []string) string {
 	var b strings.Builder
 	switch {
 	case p.Name == worker:
@@ -48,12 +61,101 @@ func help(p *flags.Parser) string {
 	case p.LongDescription != "":
 		b.WriteString(commandHelp(p))
 	default:
+		if len(rest) > 0 {
+			if text, err := topicHelp(p.Name, rest[0]); err == nil {
+				return text
+			}
+		}
 		fmt.Fprintf(&b, helpHead, p.Name)
-		b.WriteString(groups(p))
-		b.WriteString(commandRows(p.Name))
-		fmt.Fprintf(&b, helpTail, p.Name)
+		b.WriteString(firstFlags(p))
+		b.WriteString(commandRows())
+		fmt.Fprintf(&b, helpFirst, p.Name)
 	}
 	return b.String()
+}
+
+// wholeHelp has every flag.
+func wholeHelp(p *flags.Parser) string {
+	return fmt.Sprintf(helpHead, p.Name) + groups(p) + commandRows() + fmt.Sprintf(helpTail, p.Name)
+}
+
+// firstFlags are those that most people need, a line for each.
+func firstFlags(p *flags.Parser) string {
+	var b strings.Builder
+	b.WriteString("\nFlags:\n")
+	for _, o := range list(p) {
+		if o.Field().Tag.Get("first") == "" {
+			continue
+		}
+		text, _, _ := strings.Cut(row(o), "\n")
+		if len(o.Default) > 0 && o.DefaultMask == "" && len(text)+len(o.Default[0]) < 78 {
+			text += " [" + o.Default[0] + "]"
+		}
+		b.WriteString(text + "\n")
+	}
+	return b.String()
+}
+
+// topic is what help explains.
+type topic string
+
+// Complete implements [flags.Completer].
+func (topic) Complete(match string) []flags.Completion {
+	names := []string{"all"}
+	for t := range definitions() {
+		names = append(names, t.Get("command"))
+	}
+	for field := range reflect.TypeFor[Options]().Fields() {
+		names = append(names, field.Tag.Get("long"))
+	}
+	return fitting(match, slices.DeleteFunc(names, func(name string) bool { return name == "" }))
+}
+
+// topicHelp explains a command, a flag, named without dashes, or a group of flags.
+// A topic of no name is the program.
+func topicHelp(program, name string) (string, error) {
+	var all commands
+	p, err := newParser(program, &line{})
+	if err != nil {
+		return "", err
+	}
+	if data, _ := all.part(name); data != nil {
+		c, err := start{name: program + " " + name}.parserOf(name, data)
+		return help(c, nil), err
+	}
+	var group strings.Builder
+	names := []string{"all"}
+	for _, o := range list(p) {
+		switch {
+		case name != "" && (name == o.LongName || name == string(o.ShortName)):
+			return flagHelp(o), nil
+		case strings.EqualFold(name, o.Field().Tag.Get("group")):
+			group.WriteString(row(o))
+		}
+		names = append(names, o.LongName)
+	}
+	switch {
+	case name == "":
+		return help(p, nil), nil
+	case name == "all":
+		return wholeHelp(p), nil
+	case group.Len() > 0:
+		return group.String(), nil
+	}
+	hint := "; see '" + program + " --help'"
+	if near := nearest(name, names, ""); near != "" {
+		hint = "; did you mean " + near + "?"
+	}
+	return "", usage(printable(name) + ": no such command or flag" + hint)
+}
+
+// flagHelp is all that is to be said of a flag.
+func flagHelp(o *flags.Option) string {
+	text := row(o)
+	if detail := o.Field().Tag.Get("detail"); detail != "" {
+		text += "\n" + wrapped(detail, 80) + "\n"
+	}
+	return text
 }
 
 // groups lays the flags out by group, in the order of the struct.
@@ -96,7 +198,7 @@ func grouped(options []*flags.Option) []group {
 }
 
 // commandRows names the commands.
-func commandRows(name string) string {
+func commandRows() string {
 	var b strings.Builder
 	b.WriteString("\nCommands, as the first argument:\n")
 	for t := range definitions() {
@@ -104,7 +206,6 @@ func commandRows(name string) string {
 			fmt.Fprintf(&b, "  %-28s %s\n", t.Get("command"), t.Get("description"))
 		}
 	}
-	fmt.Fprintf(&b, "  See '%s COMMAND --help'.\n", name)
 	return b.String()
 }
 

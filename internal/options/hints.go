@@ -121,15 +121,15 @@ func edits(a, b string) int {
 // if there is none.
 func meant(name string) string {
 	switch strings.ReplaceAll(name, "_", "-") {
-	case "host", "address", "listen", "interface", "ip":
+	case "host", "address", "listen", "interface", "ip", "i":
 		return "--bind"
-	case "root", "dir", "directory", "docroot", "document-root":
+	case "root", "dir", "directory", "docroot", "document-root", "d", "r":
 		return "--base"
 	case "threads", "processes", "worker-processes":
 		return "--workers"
 	case "debug":
 		return "--verbose"
-	case "autoindex":
+	case "autoindex", "browse":
 		return "--list"
 	}
 	return ""

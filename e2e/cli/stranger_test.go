@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+// TestFirstCommands has the first things that people type who know other servers
+// and have read nothing: each does what was wanted, or says in a line what leads
+// there.
+func TestFirstCommands(t *testing.T) {
+	t.Parallel()
+	here := harness.Tree(t, map[string]string{"index.html": "here", "site/index.html": "site", "files/a.txt": "a"})
+	port := strconv.Itoa(harness.FreePort(t))
+	for _, tt := range []struct {
+		args   string
+		serves string   // what GET / has
+		says   []string // on standard output, or in the line that leads there
+		code   int
+	}{
+		{"", "here", nil, 0},
+		{"site", "site", nil, 0},
+		{"./files -l", "a.txt", nil, 0},
+		{"-p " + port + " -b 127.0.0.1 site", "site", nil, 0}, // miniserve
+		{"8000", "", []string{"-p 8000"}, 64},                 // python3 -m http.server
+		{"-d site", "", []string{"--base"}, 64},               // the same
+		{"-port 8000", "", []string{"--port"}, 64},            // Go programs
+		{"--root site", "", []string{"--base"}, 64},           // caddy file-server
+		{"site/index.html", "", []string{"write site"}, 64},   // miniserve
+		{"help", "", []string{"Usage: master", "[DIR]", "help all"}, 0},
+		{"version", "", []string{"phalanx "}, 0},
+		{"servr", "", []string{"no such command or directory", "master --help"}, 64},
+		{"./servr", "", []string{"./servr", "no such directory"}, 78},
+		{"top", "", []string{"--admin ADDR"}, 64},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			plan := harness.Plan{Workdir: here, Args: strings.Fields(tt.args), Env: []string{"PHALANX_PORT=0"}}
+			switch {
+			case tt.serves != "":
+				plan.Env = append(plan.Env, "PHALANX_VERBOSE=1", "PHALANX_LOG_FORMAT=json")
+				s := harness.ServeAs(t, plan)
+				r, err := http.Get("http://localhost:" + strconv.Itoa(s.Port) + "/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Body.Close()
+				body, err := io.ReadAll(r.Body)
+				if err != nil || r.StatusCode != 200 || !strings.Contains(string(body), tt.serves) {
+					t.Errorf("%d %s, %v", r.StatusCode, body, err)
+				}
+			case tt.code != 0:
+				harness.Attempt(t, plan).Rejects(t, tt.code, tt.says...)
+			default:
+				o := harness.Attempt(t, plan)
+				for _, word := range tt.says {
+					if o.Code != 0 || o.Err != "" || !strings.Contains(o.Out, word) {
+						t.Errorf("%+v, want %q", o, word)
+					}
+				}
+			}
+		})
+	}
+}

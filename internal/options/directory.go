@@ -1,0 +1,78 @@
+package options
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// directory looks at the arguments that are no flags: the server takes one, the
+// directory to serve, before or behind its flags.
+func directory(p *flags.Parser, rest []string) error {
+	switch {
+	case len(rest) == 0:
+		return nil
+	case p.LongDescription != "":
+		return leftOver(p, rest[0])
+	case tag(rest[0], "command") != "":
+		return usage(rest[0] + ": a command comes first; see '" + p.Name + " " + rest[0] + " --help'")
+	}
+	if err := place(p.Name, rest[0]); err != nil {
+		return err
+	}
+	if len(rest) > 1 {
+		return leftOver(p, rest[1])
+	}
+	if !p.FindOptionByLongName("base").IsSetDefault() {
+		return usage(printable(rest[0]) + ": --base names the directory already; leave one of them out")
+	}
+	return nil
+}
+
+// leftOver says that an argument has no place.
+func leftOver(p *flags.Parser, arg string) error {
+	return usage(printable(arg) + ": left-over argument; see '" + p.Name + " --help'")
+}
+
+// place returns an error if an argument neither is a directory nor looks like a
+// path. It says what it may have been meant to be.
+func place(program, arg string) error {
+	info, err := os.Stat(arg)
+	see := "; see '" + program + " --help'"
+	typed := printable(arg)
+	switch {
+	case err == nil && !info.IsDir():
+		return usage(typed + ": is not a directory; to serve the one that holds it write " + printable(filepath.Dir(arg)))
+	case err == nil, strings.Contains(arg, "/"):
+		return nil
+	case isNumber(strings.TrimPrefix(arg, ":")):
+		return usage(typed + ": no such command or directory; to listen on a port write -p " + strings.TrimPrefix(arg, ":"))
+	}
+	var names []string
+	for t := range definitions() {
+		names = append(names, t.Get("command"))
+	}
+	if near := nearest(arg, names, ""); near != "" {
+		return usage(typed + ": no such command or directory; did you mean " + near + "?" + strings.TrimPrefix(see, ";"))
+	}
+	return usage(typed + ": no such command or directory" + see)
+}
+
+// oneDash refuses a long flag with one dash, as Go's own package reads it: here
+// -port 80 would be -p with the value ort.
+func oneDash(p *flags.Parser, args []string) error {
+	for _, arg := range args {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		switch {
+		case arg == "--":
+			return nil
+		case len(name) < 2 || arg[0] != '-':
+		case slices.ContainsFunc(list(p), func(o *flags.Option) bool { return o.LongName == name }):
+			return usage("-" + name + ": unknown flag; write --" + name)
+		}
+	}
+	return nil
+}

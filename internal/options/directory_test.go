@@ -1,0 +1,57 @@
+package options
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The argument is a directory, wherever it stands; it counts for more than a
+// variable and the file of --config.
+func TestDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("base = site\nlist = true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]Base{
+		"shell":                    "shell",
+		".":                        ".",
+		"./none":                   "./none", // it looks like a path: who opens it knows more
+		"/tmp -v":                  "/tmp",
+		"-p 81 shell":              "shell",
+		"-l shell -b ::1":          "shell",
+		"-v -- shell":              "shell",
+		"shell --config " + file:   "shell",
+		"--config " + file:         "site",
+		"-c " + file + " -v shell": "shell",
+		"-v":                       "www",
+	} {
+		env := map[string]string{"PHALANX_BASE": "www"}
+		if strings.HasPrefix(args, "--config") {
+			delete(env, "PHALANX_BASE")
+		}
+		o, err := ParseMaster(strings.Fields(args), func(key string) string { return env[key] })
+		if err != nil || o.Base != want {
+			t.Errorf("%s: %q, %v, want %q", args, o.Base, err, want)
+		}
+	}
+}
+
+func TestNoDirectory(t *testing.T) {
+	const see = "; see 'master --help'"
+	for _, tt := range []wrongArgument{
+		{[]string{"site"}, "site: no such command or directory" + see},
+		{[]string{"-v", "site"}, "site: no such command or directory" + see},
+		{[]string{"-v", "--", "--port"}, "--port: no such command or directory" + see},
+		{[]string{"shell", "-l", "shell"}, "shell: left-over argument" + see},
+		{[]string{"--base", "shell", "shell"}, "shell: --base names the directory already; leave one of them out"},
+		{[]string{"-port", "80"}, "-port: unknown flag; write --port"},
+		{[]string{"shell", "-base=shell"}, "-base: unknown flag; write --base"},
+		{[]string{"-l", "8000"}, "8000: no such command or directory; to listen on a port write -p 8000"},
+	} {
+		if _, err := ParseMaster(tt.args, noEnv); err == nil || err.Error() != tt.want {
+			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
+		}
+	}
+}

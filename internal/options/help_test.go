@@ -1,0 +1,78 @@
+package options
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// Every topic has its text, and so has every name that a shell is offered.
+func TestTopics(t *testing.T) {
+	for _, c := range topic("").Complete("") {
+		if _, err := topicHelp("phalanx", c.Item); err != nil {
+			t.Errorf("help %s: %v", c.Item, err)
+		}
+	}
+	for name, want := range map[string]string{
+		"": "Usage: phalanx [flags] [DIR]", "all": "$PHALANX_BASE", "port": "default: 8080", "p": "--port N", "spa": "single-page",
+		"network": "--bind ADDR", "status": "Usage: phalanx status", "help": "Usage: phalanx help",
+	} {
+		for _, args := range [][]string{{"help", name}, {"--help", name}} {
+			_, err := ParseCommand("phalanx", args, noEnv)
+			if err == nil {
+				_, err = ParseMaster(args, noEnv, Named("phalanx"))
+			}
+			if info, ok := errors.AsType[*Info](err); !ok || !strings.Contains(info.Text, want) {
+				t.Errorf("%q: %v, want %q", args, err, want)
+			}
+		}
+	}
+}
+
+// The first help fits on two screens of 24 lines.
+func TestFirstHelp(t *testing.T) {
+	_, err := ParseMaster([]string{"--help"}, noEnv, Named("phalanx"))
+	text := err.Error()
+	for _, want := range []string{"[DIR]", "-p, --port N", "-v, --verbose", "--base DIR", "--version", "--help all", "explain"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("help has no %q", want)
+		}
+	}
+	if n := strings.Count(text, "\n"); n > 46 {
+		t.Errorf("%d lines", n)
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 81 {
+			t.Errorf("help is wider than a terminal: %q", line)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	_, err := ParseMaster([]string{"--help", "all"}, noEnv)
+	text := err.Error()
+	for _, want := range []string{
+		"--base DIR", "$PHALANX_BASE", "--port N", "default: 8080", "--bind ADDR", "--model MODEL",
+		"--workers N", "--recv BYTES", "--keepalive DURATION", "--expires DURATION", "-v, --verbose",
+		"$PHALANX_LOG_FORMAT", "--version", "--worker PATH", "Examples:",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("help has no %q", want)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 81 {
+			t.Errorf("help is wider than a terminal: %q", line)
+		}
+	}
+}
+
+// Texts and hints say the name that the program was started as.
+func TestNamed(t *testing.T) {
+	for _, args := range []string{"--help", "--nonsense", "--port", "left"} {
+		_, err := ParseMaster([]string{args}, noEnv, Named("phalanx"))
+		if text := err.Error(); !strings.Contains(text, "phalanx") || strings.Contains(text, "master --") {
+			t.Errorf("%s of phalanx: %s", args, text)
+		}
+	}
+}
