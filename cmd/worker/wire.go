@@ -61,7 +61,6 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 // listenTo listens to the master.
 func listenTo(channel *ipc.Channel, opts options.WorkerOptions, signals <-chan os.Signal, kept *kept) *control.Control {
 	cfg := control.Config{
-		Slot:     opts.Slot,
 		Signals:  signals,
 		Refusing: func() bool { return listen.Refusing(ipc.ListenFD) },
 	}

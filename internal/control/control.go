@@ -27,7 +27,6 @@ type Config struct {
 	// keeps it, and what waits there is for whoever that starts next.
 	Refuse   func() error
 	Refusing func() bool // reports whether it does not
-	Slot     int         // that this worker fills
 	// Keep makes another keeper and returns its pid; nil: nothing outlives this
 	// worker.
 	Keep func() (pid int, err error)

@@ -2,7 +2,6 @@ package control
 
 import (
 	"cmp"
-	"encoding/json"
 	"os"
 	"slices"
 
@@ -22,8 +21,7 @@ func (c *Control) show(id uint32, fd int, all <-chan []serve.Seen) {
 		return // the engine has ended
 	}
 	list := listed(seen)
-	list.Slot, list.PID = c.Slot, os.Getpid()
-	if json.NewEncoder(file).Encode(list) == nil {
+	if list.WriteList(file) == nil {
 		_ = c.channel.Send(ipc.Shown{ID: id}) // who asks learns by a timeout that it cannot be had
 	}
 }

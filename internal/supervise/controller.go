@@ -259,8 +259,8 @@ type listing struct {
 	answer chan error
 }
 
-// List lets a worker write the list of its connections, as a status.Connections
-// in JSON, into a file, and waits until it has.
+// List lets a worker write the list of its connections (status.ReadList) into a
+// file, and waits until it has.
 func (c *Controller) List(ctx context.Context, slot, pid, file int) error {
 	answer := make(chan error, 1)
 	err := c.call(ctx, func(p *pool) {

@@ -9,9 +9,9 @@ package snapshot
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -145,14 +145,12 @@ func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) 
 	if err := o.Controller.List(ctx, slot, pid, fd); err != nil {
 		return c, fmt.Errorf("list connections: %w", err)
 	}
-	if err := json.NewDecoder(io.NewSectionReader(file, 0, listMax)).Decode(&c); err != nil {
+	if c, err = status.ReadList(io.NewSectionReader(file, 0, math.MaxInt64)); err != nil {
 		return c, fmt.Errorf("list connections: %w", err)
 	}
+	c.Slot, c.PID = slot, pid
 	return c, nil
 }
-
-// listMax bounds the bytes read of a list, in case a worker misbehaves.
-const listMax = 64 << 20
 
 // Reload forwards to the controller, as do Scale and Stop.
 func (o *Observer) Reload(ctx context.Context) status.Outcome { return o.Controller.Reload(ctx) }

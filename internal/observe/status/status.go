@@ -160,14 +160,11 @@ const (
 type Connection struct {
 	Client string  `json:"client"` // address and port
 	State  string  `json:"state"`
-	Line   string  `json:"line,omitempty"` // method and target of the request under way
+	Line   string  `json:"line,omitempty"` // method and target of the request under way, at most MaxLine bytes
 	Sent   int64   `json:"sent"`           // bytes of the body sent so far
 	Size   int64   `json:"size"`           // bytes of the body; 0: unknown
 	Age    float64 `json:"age"`            // seconds since the request began, or else since the state was entered
 }
-
-// MaxConnections is how many connections a worker lists.
-const MaxConnections = 20_000
 
 // Outcome is the result of an order: reload, stop or scale.
 type Outcome struct {
