@@ -10,7 +10,7 @@ N           ?= 20
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
-E2E          = $(addprefix ./e2e/,http chaos browser pool observe clients cli differential)
+E2E          = $(addprefix ./e2e/,http chaos rescue browser pool observe clients cli differential)
 ROOT         = $(DESTDIR)$(PREFIX)
 BASHCOMP     = share/bash-completion/completions/phalanx
 ZSHCOMP      = share/zsh/site-functions/_phalanx
@@ -62,9 +62,10 @@ soak:
 	@sh scripts/test-tools.sh
 	@MAKE="$(MAKE)" sh scripts/soak.sh $(N)
 
-# The chaos test for a long time; a failure names the seed that repeats it.
+# The tests that kill workers at every point, and the chaos test, for a long time; a failure names the seed that repeats it.
 chaos: build
 	@sh scripts/test-tools.sh
+	$(GO) test -count=1 -v -timeout 2h -run '^TestKilled' ./e2e/rescue -kill.for=$(CHAOSTIME)
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
 
 fuzz:

@@ -100,6 +100,17 @@ func root() (string, error) {
 	return "", errors.Join(errors.New("no go.mod in any directory above the test's"), err)
 }
 
+// Tagged builds the programs under test with a build tag, and returns their
+// directory.
+func Tagged(t *testing.T, tag string) (dir string) {
+	t.Helper()
+	dir = OpenDir(t)
+	if err := run("go", "build", "-tags", tag, "-o", dir+"/", "phalanx/cmd/master", "phalanx/cmd/worker"); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Program compiles a package of the test's testdata, for tests that need a
 // client or a worker of a special kind, and returns its path.
 func Program(t *testing.T, name string) string {

@@ -59,5 +59,5 @@ func AppendState(dst, held, unsent []byte, flags uint8, ending bool, off, rest i
 // Rest is how many received bytes have not been used.
 func (c *Conn) Rest() int { return len(c.in) }
 
-// Unused are those bytes, after [Conn.Hold].
+// Unused are those bytes, valid until the connection goes on.
 func (c *Conn) Unused() []byte { return c.in }

@@ -50,7 +50,35 @@ func SendConnection(fd int, state []byte, socket, file int) error {
 // none. The error is io.EOF when all have been handed over, and EAGAIN when there
 // is nothing yet.
 func ReceiveConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
-	n, fds, err := receiveRights(fd, p, 2)
+	return receiveConnection(fd, p, 0)
+}
+
+// PeekConnection is ReceiveConnection, but the connection stays in the channel
+// until [NextConnection]: who is killed meanwhile has not lost it.
+func PeekConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
+	return receiveConnection(fd, p, unix.MSG_PEEK)
+}
+
+// NextConnection takes the first connection out of the channel, unseen.
+func NextConnection(fd int) {
+	var p [1]byte
+	for {
+		// Without room for descriptors the kernel closes them.
+		if _, _, err := unix.Recvfrom(fd, p[:], unix.MSG_DONTWAIT); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// Waiting reports whether a handover channel holds connections, given the end of
+// the worker that takes over.
+func Waiting(fd int) bool {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	return err == nil && n > 0
+}
+
+func receiveConnection(fd int, p []byte, flag int) (state []byte, socket, file int, err error) {
+	n, fds, err := receiveMessage(fd, p, 2, unix.MSG_DONTWAIT|flag)
 	switch {
 	case err != nil:
 		return nil, -1, -1, err

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,21 +123,12 @@ func TestKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(pidfd)
-	for range 2 { // until the keeper ends
-		kept := transferred(t, fd, pidfd)
-		if _, err := unix.Write(kept.Socket, []byte("x")); err != nil {
-			t.Errorf("the kept connection: %v", err)
-		}
-		var st unix.Stat_t
-		if err := unix.Fstat(kept.File, &st); err != nil || st.Size == 0 {
-			t.Errorf("the file: %v", err)
-		}
-		unix.Close(kept.Socket)
-		unix.Close(kept.File)
-		if n, err := client.Read(make([]byte, 1)); n != 1 || err != nil {
-			t.Errorf("the client: %d, %v", n, err)
-		}
+	w := writer(t, fd)
+	w.h.highest = 0 // it died between accept(2) and the note
+	for range 2 {   // until the keeper ends
+		wantKept(t, client, fd, pidfd)
 	}
+	wantMoving(t, w, fd, pidfd)
 	life.Close()
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || !status.Exited() {
@@ -144,6 +137,96 @@ func TestKeeper(t *testing.T) {
 	if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("the client of an end: %d, %v", n, err)
 	}
+}
+
+// wantKept wants the connection, on which the client hears, and its file.
+func wantKept(t *testing.T, client *net.TCPConn, records, keeper int) {
+	t.Helper()
+	kept := transferred(t, records, keeper)
+	defer closeAll(kept.Socket, kept.File)
+	if _, err := unix.Write(kept.Socket, []byte("x")); err != nil {
+		t.Errorf("the kept connection: %v", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(kept.File, &st); err != nil || st.Size == 0 {
+		t.Errorf("the file: %v", err)
+	}
+	if n, err := client.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("the client: %d, %v", n, err)
+	}
+}
+
+// writer writes to the records of a worker that is dead.
+func writer(t *testing.T, records int) *Writer {
+	t.Helper()
+	m, err := Map(records, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return NewWriter(m)
+}
+
+// wantMoving holds that a connection which another worker has, or will have, is
+// not transferred, and that one is which was not given away in the end.
+func wantMoving(t *testing.T, w *Writer, records, keeper int) {
+	t.Helper()
+	from, to, err := ipc.Handover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(from, to)
+	mine := transferred(t, records, keeper)
+	defer closeAll(mine.Socket, mine.File)
+	self, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(self)
+	send := func() {
+		if err := ipc.SendConnection(from, []byte("state"), mine.Socket, mine.File); err != nil {
+			t.Fatal(err)
+		}
+	}
+	number := func(what string, want int, m Moving) {
+		t.Helper()
+		m.Lock = new(sync.Mutex)
+		if n := transferCount(t, records, keeper, m); n != want {
+			t.Errorf("%s: %d transferred, want %d", what, n, want)
+		}
+	}
+	dead, lives := []Out{{to, -1}}, []Out{{to, self}}
+	w.h.highest = 40
+	w.Giving(40)
+	number("given to nobody", 1, Moving{})
+	number("given to nobody, on a channel", 1, Moving{Out: dead})
+	number("another worker has it", 0, Moving{Out: lives, Keepers: []int{self}})
+	send()
+	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
+	number("it is still there", 0, Moving{Out: dead})
+	w.Kept(40)
+	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
+	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))
+	if err != nil || string(state) != "state" || socket < 0 || file < 0 {
+		t.Errorf("%q, %d, %d, %v", state, socket, file, err)
+	}
+	closeAll(socket, file)
+	number("it came from a channel", 1, Moving{In: []int{to}})
+}
+
+// transferCount transfers to nobody.
+func transferCount(t *testing.T, records, keeper int, m Moving) int {
+	t.Helper()
+	master, worker, err := ipc.RescueChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(master, worker)
+	n, err := Transfer(master, records, keeper, m)
+	if err != nil {
+		t.Error(err)
+	}
+	return n
 }
 
 // transferred sends what the keeper has on a rescue channel, and wants one
@@ -155,7 +238,7 @@ func transferred(t *testing.T, records, keeper int) ipc.Kept {
 		t.Fatal(err)
 	}
 	defer unix.Close(worker)
-	if n, err := Transfer(master, records, keeper); n != 1 || err != nil {
+	if n, err := Transfer(master, records, keeper, Moving{Lock: new(sync.Mutex)}); n != 1 || err != nil {
 		t.Fatalf("%d transferred, %v", n, err)
 	}
 	unix.Close(master)

@@ -109,11 +109,20 @@ func (k *Kept) Named() []int {
 }
 
 // Transfer sends the connections on a rescue channel, see [Transfer].
-func (k *Kept) Transfer(channel int) (sent int, err error) {
+func (k *Kept) Transfer(channel int, moving Moving) (sent int, err error) {
 	if k.keeper < 0 {
 		return 0, ErrKeeperGone
 	}
-	return Transfer(channel, int(k.records.Fd()), k.keeper)
+	return Transfer(channel, int(k.records.Fd()), k.keeper, moving)
+}
+
+// Keeper is a copy of the keeper's pidfd for [Moving], -1 if there is none.
+func (k *Kept) Keeper() int {
+	fd, err := unix.FcntlInt(uintptr(k.keeper), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
 }
 
 // EndKeeper ends every keeper of the worker: what nobody else has open of its

@@ -63,7 +63,8 @@ type record struct {
 	flags uint8  // conn's, see docs/rescue.md
 	tries uint8  // crashes of a worker that was serving it
 	held  uint8  // 1: received bytes stand in its own place
-	_     [13]byte
+	given uint8  // 1: it is being handed over to another worker that lives
+	_     [12]byte
 }
 
 // The states of a record.
@@ -72,7 +73,6 @@ const (
 	stateEnding         // the batch, and the file behind it, are the last that it sends
 	stateFixed          // it cannot go on elsewhere: a listing, several ranges, or a request's body
 	stateClosing        // it is being closed
-	stateGiven          // it is being handed over to another worker that lives
 	numStates
 )
 

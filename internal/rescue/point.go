@@ -2,9 +2,11 @@
 
 package rescue
 
-// point is a place between two stores at which a test may kill the worker. It
-// costs nothing but in the binaries of that test.
+// Point is a place between two stores or system calls at which a test may kill
+// the worker. It costs nothing but in the binaries of that test.
+func Point(int) {}
+
 func point(int) {}
 
-// Point is that of other packages.
-func Point(int) {}
+// Fault is where a test makes a worker crash by its own fault on a request.
+func Fault([]byte) {}

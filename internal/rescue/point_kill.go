@@ -3,6 +3,8 @@
 package rescue
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -10,33 +12,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// In one of how many times a point kills, from $PHALANX_KILL_ONE_IN; 0 is never.
-var oneIn, random = killing()
-
-func killing() (uint64, uint64) {
-	n, _ := strconv.ParseUint(os.Getenv("PHALANX_KILL_ONE_IN"), 10, 64)
-	return n, uint64(time.Now().UnixNano())*2654435761 | 1
+// names are those of the points, for who counts at which a worker was killed.
+var names = [numPoints]string{
+	"commit", "committed", "copied", "done", "unsent", "held", "state", "accepted", "receive", "received",
+	"send", "sent", "file", "close", "closed", "taken", "give", "given", "from",
 }
 
-// point kills the worker now and then, as SIGKILL from outside would. Rare
-// points have to kill more often.
-func point(k int) {
-	if oneIn == 0 {
-		return
-	}
+// In one of how many times a point kills, from the environment, and one of a
+// handover; 0 is never.
+var (
+	oneIn, movingOneIn = odds("KILL_ONE_IN"), odds("KILL_MOVING_ONE_IN")
+	random             = uint64(time.Now().UnixNano())*2654435761 | 1
+)
+
+func odds(variable string) uint64 {
+	n, _ := strconv.ParseUint(os.Getenv(variable), 10, 64)
+	return n
+}
+
+// Point kills the worker now and then, as SIGKILL from outside would, and says
+// where. Rare points have to kill more often.
+func Point(k int) {
 	random ^= random << 13
 	random ^= random >> 7
 	random ^= random << 17
 	n := oneIn
-	if k == pointUnsent || k == pointHeld || k == PointTaken {
-		n = oneIn/20 + 1
+	switch k {
+	case pointUnsent, pointHeld, PointAccepted, PointClose, PointClosed:
+		n = (oneIn + 3) / 4
+	case PointGive, PointGiven, PointFrom, PointTaken:
+		n = movingOneIn
 	}
-	if random%n == 0 {
+	if n > 0 && random%n == 0 {
+		fmt.Fprintf(os.Stderr, "killed at point %s\n", names[k])
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 		for {
 		}
 	}
 }
 
-// Point is that of other packages.
-func Point(k int) { point(k) }
+func point(k int) { Point(k) }
+
+// Fault makes a worker crash by its own fault on certain requests.
+func Fault(received []byte) {
+	switch {
+	case bytes.HasPrefix(received, []byte("GET /killpoints/panic ")):
+		panic("a request that kills")
+	case bytes.HasPrefix(received, []byte("GET /killpoints/segv ")):
+		_ = unix.Kill(os.Getpid(), unix.SIGSEGV)
+		for {
+		}
+	}
+}

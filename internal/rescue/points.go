@@ -19,5 +19,8 @@ const (
 	PointClose    // before close(2)
 	PointClosed   // after it
 	PointTaken    // after a connection was taken from another worker
+	PointGive     // before one is sent to another worker
+	PointGiven    // after it
+	PointFrom     // after one was received from another worker
 	numPoints
 )

@@ -21,14 +21,13 @@ type Verdict uint8
 const (
 	GoesOn       Verdict = iota // it goes on
 	WasClosing                  // it had ended
-	WasGiven                    // it had been handed over
 	Fixed                       // its response cannot be continued elsewhere
 	Inconsistent                // the record and the kernel do not agree
 )
 
 // String is a word for logs and metrics.
 func (v Verdict) String() string {
-	return [...]string{"rescued", "closing", "handed over", "not movable", "inconsistent"}[v]
+	return [...]string{"rescued", "closing", "not movable", "inconsistent"}[v]
 }
 
 // Reader reads the memory of a worker that is dead, as if an enemy had written
@@ -46,6 +45,17 @@ func (r Reader) File(fd int) int {
 		return -1
 	}
 	return int(rec.file)
+}
+
+// given is the descriptor number of the connection that its worker was handing
+// over when it died, -1 if it was handing none over.
+func (r Reader) given() int {
+	for fd := range r.m.Highest() + 1 {
+		if rec := r.m.record(fd); rec.given == 1 && rec.state <= stateEnding {
+			return fd
+		}
+	}
+	return -1
 }
 
 // record returns a copy of what counts for a descriptor number.
@@ -72,8 +82,6 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 	case stateOpen, stateEnding:
 	case stateClosing:
 		return f.but(WasClosing)
-	case stateGiven:
-		return f.but(WasGiven)
 	case stateFixed:
 		return f.but(Fixed)
 	default:

@@ -85,11 +85,13 @@ func TestBatch(t *testing.T) {
 	if f := r.Find(20, 12, 13+51); f.Verdict != Inconsistent {
 		t.Errorf("%+v", f)
 	}
-	was := w.Giving(20)
-	if f := r.Find(20, 12, 13); f.Verdict != WasGiven {
-		t.Errorf("%+v", f)
+	w.Giving(20)
+	if f := r.Find(20, 12, 13); f.Verdict != GoesOn || r.given() != 20 {
+		t.Errorf("%d is being handed over, %+v", r.given(), f)
 	}
-	w.Kept(20, was)
+	if w.Kept(20); r.given() != -1 {
+		t.Errorf("%d is being handed over, want none", r.given())
+	}
 	w.Closing(20)
 	if f := r.Find(20, 12, 13); f.Verdict != WasClosing {
 		t.Errorf("%+v", f)
@@ -97,6 +99,22 @@ func TestBatch(t *testing.T) {
 	w.Closed(20)
 	if f := r.Find(20, 0, 0); f.Verdict != GoesOn {
 		t.Errorf("its successor: %+v", f)
+	}
+}
+
+// A connection that was taken over has nothing to do with what was received from
+// the one before, which had the same number.
+func TestTakeReusedNumber(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	w.Opened(20)
+	w.Receiving(20, 3)
+	copy(w.Receive(), "bytes of another")
+	w.Closing(20)
+	w.Closed(20)
+	w.Take(20, Batch{Used: 5, Start: 7, File: -1}, nil, []byte("held"))
+	if f := r.Find(20, 9, 7); f.Verdict != GoesOn || string(f.Held) != "held" {
+		t.Errorf("%+v", f)
 	}
 }
 
@@ -162,7 +180,7 @@ func FuzzFind(f *testing.F) {
 		h := m.header()
 		h.highest, h.current, h.sending, h.receiving, h.commit = int32(small()), int32(small()), int32(small()), 21<<positionBits|small(), uint32(small())
 		for _, rec := range []*record{m.record(20), &h.next} {
-			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), [13]byte{}}
+			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), [12]byte{}}
 		}
 		found := NewReader(m).Find(20, received, sent)
 		if len(found.Held) > heldSize+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {

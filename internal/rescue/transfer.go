@@ -3,20 +3,27 @@ package rescue
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/ipc"
 )
 
+// beyond is how many free numbers in a row end the search above the highest
+// that the worker has noted: it may have died between accept(2), which takes the
+// lowest free number, and the note.
+const beyond = 64
+
 // ErrKeeperGone says that nobody has a dead worker's descriptors open any more.
 var ErrKeeperGone = errors.New("the keeper is gone")
 
 // Transfer sends a dead worker's records, and each connection that is open in
 // its keeper with the file that its record names, on a rescue channel. Of what
-// else the worker had open nothing is sent, whatever the records say. Transfer
+// else the worker had open nothing is sent, whatever the records say, nor what
+// another worker has or will have. Transfer
 // may be called again until the keeper ends. The descriptors stay the caller's.
-func Transfer(channel, records, keeper int) (sent int, err error) {
+func Transfer(channel, records, keeper int, moving Moving) (sent int, err error) {
 	m, err := Map(records, false)
 	if err != nil {
 		return 0, err
@@ -28,16 +35,20 @@ func Transfer(channel, records, keeper int) (sent int, err error) {
 	r := NewReader(m)
 	t := transfer{channel: channel, keeper: keeper}
 	defer t.close()
-	for number := range m.Highest() + 1 {
+	given, waiting := r.given(), moving.waiting()
+	for number, free := 0, 0; number <= m.Highest() || number < m.fds && free < beyond; number++ {
 		socket, err := t.get(number)
 		switch {
 		case err == unix.EBADF:
+			free++
 			continue
 		case err == unix.ESRCH:
 			return sent, ErrKeeperGone
 		case err != nil:
 			return sent, fmt.Errorf("take descriptor %d of a dead worker: %w", number, err)
-		case !isConnection(socket):
+		}
+		free = 0
+		if !isConnection(socket) || slices.Contains(waiting, cookie(socket)) || number == given && moving.delivered(socket) {
 			unix.Close(socket)
 			continue
 		}

@@ -87,7 +87,8 @@ type Batch struct {
 func (w *Writer) Commit(fd int, b Batch) {
 	if w.has(fd) {
 		w.h.sending = int32(fd) + 1
-		w.commit(fd, b, inBuffer)
+		r := w.m.record(fd)
+		w.commit(fd, b, record{place: inBuffer, tries: r.tries, held: r.held})
 	}
 }
 
@@ -98,23 +99,26 @@ func (w *Writer) Take(fd int, b Batch, unsent, held []byte) {
 	if !w.has(fd) {
 		return
 	}
+	if w.h.receiving>>positionBits == uint64(fd+1) {
+		w.h.receiving = 0 // by another connection, which had this number
+	}
+	n := record{place: inPlace, held: 1}
 	if b.Len = len(unsent); b.Len > w.m.send || len(held) > heldSize {
 		b.Fixed = true
 	} else {
 		copy(w.m.unsentBytes(fd), unsent)
 		w.keep(fd, b.Used, held)
-		w.m.record(fd).held = 1
 	}
-	w.commit(fd, b, inPlace)
+	w.commit(fd, b, n)
 }
 
-func (w *Writer) commit(fd int, b Batch, place uint32) {
+// commit makes a record that of a connection, with what the batch says added.
+func (w *Writer) commit(fd int, b Batch, rec record) {
 	r := w.m.record(fd)
 	n := &w.h.next
-	*n = record{
-		file: int32(b.File), used: b.Used, start: b.Start, off: b.Off, len: b.Rest,
-		batch: uint32(b.Len), place: place, flags: b.Flags, tries: r.tries, held: r.held,
-	}
+	rec.file, rec.used, rec.start, rec.off, rec.len = int32(b.File), b.Used, b.Start, b.Off, b.Rest
+	rec.batch, rec.flags = uint32(b.Len), b.Flags
+	*n = rec
 	switch {
 	case b.Fixed || b.Used > maxPosition:
 		n.state = stateFixed
@@ -183,24 +187,23 @@ func (w *Writer) Tried(fd, n int) {
 }
 
 // Giving is told that a connection is about to be handed over to a worker that
-// lives. It returns what [Writer.Kept] takes back when that has failed.
-func (w *Writer) Giving(fd int) (was uint32) {
+// lives. One at a time is.
+func (w *Writer) Giving(fd int) { w.give(fd, 1) }
+
+// Kept takes back what Giving said.
+func (w *Writer) Kept(fd int) { w.give(fd, 0) }
+
+func (w *Writer) give(fd int, given uint8) {
 	if w.has(fd) {
-		was = w.m.record(fd).state
+		w.m.record(fd).given = given
+		point(pointState)
 	}
-	w.set(fd, stateGiven)
-	return was
 }
 
-// Kept takes back what [Writer.Giving] said.
-func (w *Writer) Kept(fd int, was uint32) { w.set(fd, was) }
-
 // Closing is told that a connection is about to be closed.
-func (w *Writer) Closing(fd int) { w.set(fd, stateClosing) }
-
-func (w *Writer) set(fd int, state uint32) {
+func (w *Writer) Closing(fd int) {
 	if w.has(fd) {
-		atomic.StoreUint32(&w.m.record(fd).state, state)
+		atomic.StoreUint32(&w.m.record(fd).state, stateClosing)
 		point(pointState)
 	}
 }

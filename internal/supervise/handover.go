@@ -38,6 +38,7 @@ func (p *pool) openHandover(old, successor *worker) {
 		return
 	}
 	old.successor = successor
+	p.keepChannel(old, successor, to)
 }
 
 // findSuccessors finds another successor for each worker whose own has died.

@@ -68,6 +68,8 @@ type pool struct {
 	lastListID  uint32        // of the last ipc.Show
 	requests    requestState  // of the Controller's clients
 	orphans     []*orphaned   // connections of dead workers
+	channels    []*channel    // on which connections are handed over
+	looking     sync.Mutex    // held by who looks into those of dead workers
 	keepers     map[int]bool  // pids of those that have not ended
 	transfers   int           // of connections, under way
 	rescues     status.Rescue // so far
@@ -100,6 +102,7 @@ func Run(cfg Config) error {
 	p.run()
 	end()
 	p.wg.Wait()
+	p.closeChannels()
 	p.closeController()
 	p.Log.Info().Err(p.result()).Msg("stopped")
 	return p.result()
@@ -214,6 +217,7 @@ func (p *pool) reconcile() {
 		p.scale()
 		p.replaceNext()
 		p.findSuccessors()
+		p.tendChannels()
 		p.steer()
 		p.tryUpgrade()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"phalanx/internal/human"
 	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
 )
 
 // This file is how the connections of a worker that dies go on in the next one
@@ -27,15 +28,15 @@ type Kept interface {
 	// Named are the keepers that a dead worker had no time to name.
 	Named() []int
 	// Transfer sends the connections on a rescue channel; it may wait.
-	Transfer(channel int) (connections int, err error)
+	Transfer(channel int, moving rescue.Moving) (connections int, err error)
+	// Keeper is a copy of the keeper's pidfd, -1 if there is none.
+	Keeper() int
 	EndKeeper() // does not wait
 	Close()
 }
 
-const (
-	rescueTime    = 20 * time.Second // what a worker takes at most to take over a dead one's connections
-	rescueRetries = 3                // workers that may die or fail while they do so
-)
+// rescueTime is what a worker takes at most to take over a dead one's connections.
+const rescueTime = 20 * time.Second
 
 // orphaned are the connections that a dead worker has left.
 type orphaned struct {
@@ -231,9 +232,11 @@ func (p *pool) rescue(w *worker) bool {
 		return true
 	}
 	p.transfers++
+	moving := p.moving(o.of)
 	p.wg.Go(func() {
-		_, err := o.of.proc.Kept().Transfer(from)
+		_, err := o.of.proc.Kept().Transfer(from, moving)
 		unix.Close(from)
+		moving.Close()
 		p.events <- event{do: func() { p.transferred(o, err) }}
 	})
 	return true
@@ -241,6 +244,7 @@ func (p *pool) rescue(w *worker) bool {
 
 func (p *pool) transferred(o *orphaned, err error) {
 	p.transfers--
+	p.unlockChannels(o.of)
 	if err != nil {
 		o.err = err
 		p.Log.Info().Int("slot", o.of.slot.index).Int("pid", o.of.pid).Err(err).Msg("connections not transferred")
@@ -263,8 +267,9 @@ func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	}
 }
 
-// rescueDone lets a worker serve that has taken over a dead one's connections, or
-// has it take over another's.
+// rescueDone lets a worker serve that has taken over a dead one's connections. If
+// another has left some too, the next worker takes them over: one that died with
+// the first ones and a part of the others would have some that are taken over twice.
 func (p *pool) rescueDone(w *worker) {
 	o := w.rescuing
 	w.rescuing = nil
@@ -274,9 +279,7 @@ func (p *pool) rescueDone(w *worker) {
 	if line := rescueLine(w, o, p.Now()); line != "" {
 		p.Alert(line)
 	}
-	if !p.rescue(w) {
-		p.enter(w)
-	}
+	p.enter(w)
 }
 
 func (p *pool) countRescue(o *orphaned) {

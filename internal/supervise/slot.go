@@ -14,11 +14,8 @@ const (
 	closedTime  = 5 * time.Second  // from end-of-file to exit, then SIGKILL
 	acceptTime  = 12 * time.Second // what the worker of a slot that closes takes, see serve
 	firstDelay  = 100 * time.Millisecond
-	longDelay   = 10 * time.Second
 	healthyTime = 10 * time.Second // a worker that was ready this long clears the record
-
-	deathLimit  = 12              // deaths within deathWindow after which a slot is given up
-	deathWindow = 2 * time.Minute // while other slots serve
+	deathWindow = 2 * time.Minute
 )
 
 // slot is one place of the pool. Only the pool's goroutine touches it.

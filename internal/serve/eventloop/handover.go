@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
 	"phalanx/internal/proto"
+	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 )
 
@@ -63,9 +64,11 @@ func (l *Loop) handOver(p *peer) bool {
 	if len(l.state) > ipc.MaxState {
 		return false
 	}
-	was := l.cfg.Records.Giving(int(p.fd))
+	l.cfg.Records.Giving(int(p.fd))
+	rescue.Point(rescue.PointGive)
 	switch err := ipc.SendConnection(l.to.fd, l.state, int(p.fd), file); err {
 	case nil:
+		rescue.Point(rescue.PointGiven)
 		l.handedOver(p)
 		return true
 	case unix.EMSGSIZE: // larger than the kernel sends: it stays
@@ -76,7 +79,7 @@ func (l *Loop) handOver(p *peer) bool {
 		l.cfg.Log.Info().Err(err).Int("connections", l.open).Msg("connections not taken over")
 		l.endHandover()
 	}
-	l.cfg.Records.Kept(int(p.fd), was)
+	l.cfg.Records.Kept(int(p.fd))
 	return false
 }
 
@@ -161,13 +164,21 @@ func (l *Loop) takeOver(fd int) {
 		if l.open >= l.limit.Most {
 			return
 		}
-		state, socket, file, err := ipc.ReceiveConnection(fd, l.inbox)
+		state, socket, file, err := ipc.PeekConnection(fd, l.inbox)
 		switch {
 		case err == nil:
-			l.restore(state, socket, file)
+			// It stays in the channel until its record is written.
+			rescue.Point(rescue.PointFrom)
+			p := l.restore(state, socket, file)
+			ipc.NextConnection(fd)
+			rescue.Point(rescue.PointFrom)
+			if p != nil {
+				l.serve(p)
+			}
 		case err == unix.EAGAIN:
 			return
 		case errors.Is(err, ipc.ErrTruncated):
+			ipc.NextConnection(fd)
 			l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
 			l.cfg.Row.Drops.Add(1)
 			return
@@ -187,8 +198,9 @@ func (l *Loop) closeFrom(fd int) {
 	l.from = slices.DeleteFunc(l.from, func(known int) bool { return known == fd })
 }
 
-// restore goes on with a connection of another worker.
-func (l *Loop) restore(state []byte, socket, file int) {
+// restore makes a connection of another worker one of this loop's; nil if that is
+// impossible.
+func (l *Loop) restore(state []byte, socket, file int) *peer {
 	var f conn.File
 	if file >= 0 {
 		f = &begun{fd: file}
@@ -198,10 +210,10 @@ func (l *Loop) restore(state []byte, socket, file int) {
 	if err != nil {
 		l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
 		l.cfg.Row.Drops.Add(1)
-		return
+		return nil
 	}
 	p.log.Moved("connection taken over")
-	l.serve(p)
+	return p
 }
 
 // thaw makes a connection of its state; one that cannot be is closed.

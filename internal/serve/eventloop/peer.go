@@ -251,6 +251,7 @@ func (l *Loop) receive(p *peer) bool {
 // advance asks the connection what to send, collects it with the small bodies
 // in one buffer, and sends that. It returns false when the peer is over.
 func (l *Loop) advance(p *peer) bool {
+	rescue.Fault(p.conn.Unused())
 	out, step := p.conn.Next(l.out[:0], l.now)
 	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
 		var ok bool

@@ -136,7 +136,7 @@ func (r *rescuer) take(kept []ipc.Kept) {
 		}
 		f := r.reader.Find(k.Number, received, sent)
 		switch {
-		case f.Verdict == rescue.WasClosing || f.Verdict == rescue.WasGiven:
+		case f.Verdict == rescue.WasClosing:
 			r.result.Ended++
 		case f.Verdict == rescue.Fixed:
 			r.result.Fixed++

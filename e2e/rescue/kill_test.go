@@ -1,0 +1,91 @@
+package rescue
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+var (
+	killFor = flag.Duration("kill.for", 15*time.Second, "how long each test kills")
+	killOne = flag.Int("kill.one", 2000, "in one of how many times a point kills a worker")
+)
+
+var killedAt = regexp.MustCompile(`died(?: while draining)?: signal killed: killed at point (\w+)`)
+
+// killed starts a server whose workers are killed at the marked points between
+// their stores and system calls.
+func killed(t *testing.T, oneIn, movingOneIn int, args ...string) *harness.Server {
+	t.Helper()
+	dir := harness.Tagged(t, "killpoints")
+	return harness.ServeSilently(t, harness.Plan{
+		Binary: filepath.Join(dir, "master"), Env: []string{fmt.Sprintf("KILL_ONE_IN=%d", oneIn), fmt.Sprintf("KILL_MOVING_ONE_IN=%d", movingOneIn)},
+		Args: append([]string{"--base", tree(t)}, args...),
+	})
+}
+
+// points counts the deaths at each point, and expects no line but those of
+// deaths and rescues.
+func points(t *testing.T, s *harness.Server) map[string]int {
+	t.Helper()
+	at := map[string]int{}
+	_, lines := s.Log.All()
+	for _, line := range lines {
+		m := killedAt.FindStringSubmatch(line)
+		switch {
+		case m != nil:
+			at[m[1]]++
+		case strings.Contains(line, " rescued ") && !strings.Contains(line, "; "), strings.Contains(line, " died during startup: signal killed: killed at point taken"):
+		default:
+			t.Errorf("line on standard error: %s", line)
+		}
+	}
+	return at
+}
+
+// TestKilledAtEveryPoint has workers killed between every two steps under
+// clients of every kind: none of them notices.
+func TestKilledAtEveryPoint(t *testing.T) {
+	s := killed(t, *killOne, 100, "--workers", "3")
+	c := gather(t, s.Port, 6)
+	<-time.After(*killFor)
+	c.report()
+	at := points(t, s)
+	deaths := 0
+	for _, n := range at {
+		deaths += n
+	}
+	t.Logf("%d deaths: %v", deaths, at)
+	for _, point := range strings.Fields("commit committed copied done held state accepted receive received send sent file close closed taken") {
+		if at[point] == 0 {
+			t.Errorf("nobody was killed at point %q", point)
+		}
+	}
+}
+
+// TestKilledInHandovers kills while connections are handed over, in reloads that
+// follow each other.
+func TestKilledInHandovers(t *testing.T) {
+	s := killed(t, 10**killOne, 20, "--workers", "2")
+	c, rng := gather(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	for end := time.Now().Add(*killFor); time.Now().Before(end); {
+		s.Signal(syscall.SIGHUP)
+		<-time.After(harness.Between(rng, 50*time.Millisecond, time.Second))
+	}
+	c.report()
+	at := points(t, s)
+	for _, point := range strings.Fields("give given from taken") {
+		if at[point] == 0 {
+			t.Errorf("nobody was killed at point %q", point)
+		}
+	}
+	t.Logf("%v", at)
+}

@@ -1,0 +1,144 @@
+package rescue
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// Moving are the handover channels of a dead worker. A connection that was being
+// handed over when one of the two died must go on in one worker, and in one
+// alone.
+type Moving struct {
+	Lock    *sync.Mutex // for all who look at the same channels at a time
+	Out     []Out       // on which it handed over
+	In      []int       // on which it took over: the ends that are read
+	Keepers []int       // pidfds of those of all other workers
+}
+
+// Out is a channel on which the dead worker handed over.
+type Out struct {
+	End   int // that is read
+	Taker int // pidfd of the worker that reads it; -1: it is dead too
+}
+
+// Close closes all that is not a channel.
+func (m *Moving) Close() {
+	for _, o := range m.Out {
+		closeAll(o.Taker)
+	}
+	closeAll(m.Keepers...)
+}
+
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// waiting are the cookies of the connections that the dead worker had perhaps
+// begun to take over, and had not taken out of their channel.
+func (m *Moving) waiting() (cookies []uint64) {
+	m.Lock.Lock()
+	defer m.Lock.Unlock()
+	for _, end := range m.In {
+		if _, socket, file, err := ipc.PeekConnection(end, make([]byte, ipc.MaxState)); err == nil {
+			cookies = append(cookies, cookie(socket))
+			closeAll(socket, file)
+		}
+	}
+	return cookies
+}
+
+// takeTime bounds the wait for a worker to take what is in its channel.
+const takeTime = 2 * time.Second
+
+// delivered reports whether the connection that was being handed over has come
+// to another worker, or is in a channel to one.
+func (m *Moving) delivered(socket int) bool {
+	m.Lock.Lock()
+	defer m.Lock.Unlock()
+	wanted := cookie(socket)
+	for _, o := range m.Out {
+		for until := time.Now().Add(takeTime); ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until); {
+			time.Sleep(time.Millisecond)
+		}
+		if o.dead() && o.holds(wanted) {
+			return true
+		}
+	}
+	for _, keeper := range m.Keepers {
+		if has(keeper, wanted) {
+			return true
+		}
+	}
+	return false
+}
+
+// dead reports whether nobody reads the channel.
+func (o *Out) dead() bool {
+	if o.Taker < 0 {
+		return true
+	}
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(o.Taker), Events: unix.POLLIN}}, 0)
+	return n == 1 && err == nil
+}
+
+// holds looks for a connection in a channel that nobody reads. It takes all out
+// and puts them into another, which then has the number of this one.
+func (o *Out) holds(wanted uint64) (found bool) {
+	from, to, err := ipc.Handover()
+	if err != nil {
+		return false
+	}
+	defer closeAll(from, to)
+	p := make([]byte, ipc.MaxState)
+	for n := 0; ; n++ {
+		state, socket, file, err := ipc.ReceiveConnection(o.End, p)
+		if err != nil { // there is no other
+			if n > 0 {
+				_ = unix.Dup3(to, o.End, unix.O_CLOEXEC) // between two open descriptors it does not fail
+			}
+			return found
+		}
+		found = found || cookie(socket) == wanted
+		// It holds what the other did.
+		_ = ipc.SendConnection(from, state, socket, file)
+		closeAll(socket, file)
+	}
+}
+
+// has reports whether a worker has a connection open, given its keeper.
+func has(keeper int, wanted uint64) bool {
+	for number, free := 0, 0; free < 4*beyond; number++ {
+		fd, err := unix.PidfdGetfd(keeper, number, 0)
+		switch {
+		case err == unix.EBADF:
+			free++
+			continue
+		case err != nil:
+			return false
+		}
+		free = 0
+		found := isConnection(fd) && cookie(fd) == wanted
+		unix.Close(fd)
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// cookie is the kernel's name for a socket, in whatever process; 0: it has none.
+func cookie(socket int) uint64 {
+	c, err := unix.GetsockoptUint64(socket, unix.SOL_SOCKET, unix.SO_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return c
+}

@@ -1,0 +1,10 @@
+//go:build killpoints
+
+package supervise
+
+// A test that kills workers all the time has no use for a budget of deaths.
+const (
+	longDelay     = firstDelay
+	deathLimit    = 1 << 30
+	rescueRetries = 1 << 30
+)

@@ -1,0 +1,104 @@
+package supervise
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
+)
+
+// channel is one on which a worker hands its connections over to another. The
+// pool has the end that is read too, so that what is in it outlives both.
+type channel struct {
+	from, to *worker
+	end      int
+	lookers  int // transfers of dead workers' connections that look at it
+}
+
+// keepChannel keeps a copy of the end that is read, if connections are rescued.
+func (p *pool) keepChannel(from, to *worker, end int) {
+	if to.proc.Kept() == nil {
+		return
+	}
+	end, err := unix.FcntlInt(uintptr(end), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		p.Log.Info().Int("slot", to.slot.index).Err(err).Msg("handover channel not kept")
+		return
+	}
+	p.channels = append(p.channels, &channel{from: from, to: to, end: end})
+}
+
+// tendChannels gives the channel of a worker that has died to another, and
+// forgets those that have done their service.
+func (p *pool) tendChannels() {
+	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
+		if c.lookers > 0 || p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
+			return false
+		}
+		if c.from.exited && !ipc.Waiting(c.end) {
+			unix.Close(c.end)
+			return true
+		}
+		if !c.to.exited {
+			return false
+		}
+		next := p.successor(c.to.slot.index)
+		if next == nil || !c.from.canHandOver(next) || next.proc.SendFile(ipc.TakeOver{}, c.end) != nil {
+			return false
+		}
+		c.to = next
+		return false
+	})
+}
+
+// moving is what the transfer of a dead worker's connections has to know of its
+// channels, which nobody else touches until it is done.
+func (p *pool) moving(w *worker) (m rescue.Moving) {
+	m.Lock = &p.looking
+	for _, c := range p.channels {
+		switch w {
+		case c.from:
+			out := rescue.Out{End: c.end, Taker: -1}
+			if !c.to.exited {
+				if fd, err := unix.PidfdOpen(c.to.pid, 0); err == nil {
+					out.Taker = fd
+				}
+			}
+			m.Out = append(m.Out, out)
+		case c.to:
+			m.In = append(m.In, c.end)
+		default:
+			continue
+		}
+		c.lookers++
+	}
+	others := p.workers()
+	for _, o := range p.orphans {
+		others = append(others, o.of)
+	}
+	for _, other := range others {
+		if other == w || other.proc == nil || other.proc.Kept() == nil {
+			continue
+		}
+		if fd := other.proc.Kept().Keeper(); fd >= 0 {
+			m.Keepers = append(m.Keepers, fd)
+		}
+	}
+	return m
+}
+
+func (p *pool) unlockChannels(w *worker) {
+	for _, c := range p.channels {
+		if c.from == w || c.to == w {
+			c.lookers--
+		}
+	}
+}
+
+func (p *pool) closeChannels() {
+	for _, c := range p.channels {
+		unix.Close(c.end)
+	}
+}
