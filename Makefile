@@ -7,6 +7,9 @@ FUZZTIME    ?= 30s
 CHAOSTIME   ?= 10m
 SECONDS     ?= 60
 N           ?= 20
+PORT        ?= 8080
+BASE        ?= site
+ADMIN        = bin/$(PORT).sock
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
@@ -25,9 +28,11 @@ build:
 	@mkdir -p bin
 	GO="$(GO)" sh scripts/build.sh bin/ ./cmd/master ./cmd/worker
 
+# The demo site, or make run PORT=8000 BASE=~/Downloads
 run: build
-	@echo "Open http://localhost:8080/ in a browser; Ctrl-C ends the server when every download has finished."
-	@exec bin/master --base site --port 8080 --verbose
+	@echo "Open http://localhost:$(PORT)/ in a browser; bin/master top --admin $(ADMIN) in another terminal"
+	@echo "shows the workers. Ctrl-C ends the server when every download has finished."
+	@exec bin/master --base "$(BASE)" --port "$(PORT)" --list --admin "$(ADMIN)" --verbose
 
 # The quick part: needs nothing but Go.
 check: build lint

@@ -1,0 +1,61 @@
+package dist
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// make run says where to look, and top works beside it.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
+	free.Close()
+	cmd := exec.Command("make", "--no-print-directory", "-C", "..", "run", "PORT="+port, "BASE="+dir)
+	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MFLAGS=")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	lines, said := bufio.NewScanner(out), ""
+	for lines.Scan() && !strings.Contains(lines.Text(), `"message":"serving"`) {
+		said += lines.Text() + "\n"
+	}
+	socket := "bin/" + port + ".sock"
+	for _, want := range []string{"http://localhost:" + port + "/", "bin/master top --admin " + socket} {
+		if !strings.Contains(said, want) {
+			t.Fatalf("%q is not said in\n%s", want, said)
+		}
+	}
+	if r, err := http.Get("http://localhost:" + port + "/a.txt"); err != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("%v, %v", r, err)
+	}
+	for _, order := range []string{"status", "stop"} {
+		order := exec.Command("bin/master", order, "--admin", socket)
+		order.Dir = ".."
+		if text, err := order.CombinedOutput(); err != nil {
+			t.Errorf("%q: %v\n%s", order.Args, err, text)
+		}
+	}
+}
