@@ -1,12 +1,10 @@
 package ipc
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
-	"strings"
-	"unicode/utf8"
+	"reflect"
 )
 
 // MaxMessage is the size of the largest message in bytes. Text that would
@@ -16,7 +14,8 @@ const MaxMessage = 4096
 // Message is one of the types below. Those that say "with a descriptor" travel
 // with [Channel.SendFile].
 type Message interface {
-	append(dst []byte) []byte
+	// code writes the fields to c, or returns the message with those that it reads.
+	code(c *coder) Message
 }
 
 // Ready tells the master that the worker could serve at once, and who it is.
@@ -119,116 +118,87 @@ type Rescued struct {
 	Bytes       uint64 // that those that go on are still to be sent
 }
 
-// The first byte of a message.
-const (
-	kindReady       = 1
-	kindFailed      = 2
-	kindServe       = 3
-	kindDraining    = 4
-	kindCanHandOver = 5
-	kindTakeOver    = 6
-	kindDrain       = 7
-	kindAlive       = 8
-	kindRecycle     = 9
-	kindRemaining   = 10
-	kindShow        = 11
-	kindShown       = 12
-	kindKeeper      = 13
-	kindKeep        = 14
-	kindRescue      = 15
-	kindRescued     = 16
-)
-
-// Encode appends the wire form of m to dst.
-func Encode(dst []byte, m Message) []byte {
-	return m.append(dst)
-}
-
-func (m Ready) append(dst []byte) []byte {
-	dst = append(dst, kindReady)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(m.PID))
-	return append(dst, fit(m.Version, MaxMessage-5)...)
-}
-
-func (m Failed) append(dst []byte) []byte {
-	dst = append(dst, kindFailed, byte(m.ExitCode))
-	return append(dst, fit(m.Reason, MaxMessage-2)...)
-}
-
-func (Serve) append(dst []byte) []byte {
-	return append(dst, kindServe)
-}
-
-func (Draining) append(dst []byte) []byte {
-	return append(dst, kindDraining)
-}
-
-func (CanHandOver) append(dst []byte) []byte { return append(dst, kindCanHandOver) }
-func (TakeOver) append(dst []byte) []byte    { return append(dst, kindTakeOver) }
-func (Alive) append(dst []byte) []byte       { return append(dst, kindAlive) }
-
-func (m Drain) append(dst []byte) []byte {
-	queue := byte(0)
-	if m.Queue {
-		queue = 1
+// kinds is which message has which first byte. A number is never used again.
+func kinds() []Message {
+	return []Message{
+		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
+		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
 	}
-	return append(dst, kindDrain, queue)
 }
 
-func (m Keeper) append(dst []byte) []byte {
-	return binary.BigEndian.AppendUint32(append(dst, kindKeeper), uint32(m.PID))
-}
+func (m Serve) code(*coder) Message       { return m }
+func (m Draining) code(*coder) Message    { return m }
+func (m CanHandOver) code(*coder) Message { return m }
+func (m TakeOver) code(*coder) Message    { return m }
+func (m Alive) code(*coder) Message       { return m }
+func (m Keep) code(*coder) Message        { return m }
 
-func (Keep) append(dst []byte) []byte { return append(dst, kindKeep) }
-
-func (m Rescue) append(dst []byte) []byte { return append(dst, kindRescue, byte(m.Blame)) }
-
-// rescuedLen is the length of Rescued behind its kind.
-const rescuedLen = 6*4 + 8
-
-func (m Rescued) append(dst []byte) []byte {
-	dst = append(dst, kindRescued)
-	for _, n := range []int{m.Connections, m.Ended, m.Reset, m.Fixed, m.Blamed, m.Lost} {
-		dst = binary.BigEndian.AppendUint32(dst, uint32(n))
-	}
-	return binary.BigEndian.AppendUint64(dst, m.Bytes)
-}
-
-func decodeRescued(p []byte) (m Rescued) {
-	for i, n := range []*int{&m.Connections, &m.Ended, &m.Reset, &m.Fixed, &m.Blamed, &m.Lost} {
-		*n = int(binary.BigEndian.Uint32(p[4*i:]))
-	}
-	m.Bytes = binary.BigEndian.Uint64(p[6*4:])
+func (m Ready) code(c *coder) Message {
+	number(c, &m.PID, 4, 1, math.MaxInt32)
+	c.text(&m.Version)
 	return m
 }
 
-func (m Show) append(dst []byte) []byte {
-	return binary.BigEndian.AppendUint32(append(dst, kindShow), m.ID)
+func (m Failed) code(c *coder) Message {
+	number(c, &m.ExitCode, 1, 0, math.MaxUint8)
+	c.text(&m.Reason)
+	return m
 }
 
-func (m Shown) append(dst []byte) []byte {
-	return binary.BigEndian.AppendUint32(append(dst, kindShown), m.ID)
+func (m Recycle) code(c *coder) Message {
+	c.text(&m.Reason)
+	return m
 }
 
-func (m Recycle) append(dst []byte) []byte {
-	return append(append(dst, kindRecycle), fit(m.Reason, MaxMessage-1)...)
+func (m Drain) code(c *coder) Message {
+	c.flag(&m.Queue)
+	return m
 }
 
-func (m Remaining) append(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(append(dst, kindRemaining), uint32(m.Connections))
-	return binary.BigEndian.AppendUint64(dst, uint64(m.Bytes))
+func (m Remaining) code(c *coder) Message {
+	number(c, &m.Connections, 4, 0, math.MaxInt32)
+	number(c, &m.Bytes, 8, 0, math.MaxInt64)
+	return m
 }
 
-// fit returns s as valid UTF-8 in at most n bytes, cut between characters.
-func fit(s string, n int) string {
-	s = strings.ToValidUTF8(s, "�")
-	if len(s) <= n {
-		return s
+func (m Show) code(c *coder) Message {
+	number(c, &m.ID, 4, 0, math.MaxUint32)
+	return m
+}
+
+func (m Shown) code(c *coder) Message {
+	number(c, &m.ID, 4, 0, math.MaxUint32)
+	return m
+}
+
+func (m Keeper) code(c *coder) Message {
+	number(c, &m.PID, 4, 1, math.MaxInt32)
+	return m
+}
+
+func (m Rescue) code(c *coder) Message {
+	number(c, &m.Blame, 1, 0, uint64(numBlames-1))
+	return m
+}
+
+func (m Rescued) code(c *coder) Message {
+	for _, n := range []*int{&m.Connections, &m.Ended, &m.Reset, &m.Fixed, &m.Blamed, &m.Lost} {
+		number(c, n, 4, 0, math.MaxUint32)
 	}
-	for !utf8.RuneStart(s[n]) {
-		n--
+	number(c, &m.Bytes, 8, 0, math.MaxUint64)
+	return m
+}
+
+// Encode appends the wire form of m to dst.
+func Encode(dst []byte, m Message) []byte {
+	c := coder{writes: true, room: MaxMessage - 1}
+	for kind, known := range kinds() {
+		if reflect.TypeOf(known) == reflect.TypeOf(m) {
+			dst = append(dst, byte(kind))
+		}
 	}
-	return s[:n]
+	m.code(&c)
+	return append(dst, c.p...)
 }
 
 // Decode reads one whole message. It accepts nothing that [Encode] would not
@@ -237,70 +207,19 @@ func Decode(p []byte) (Message, error) {
 	if len(p) == 0 || len(p) > MaxMessage {
 		return nil, fmt.Errorf("decode message of %d bytes: must be 1 to %d", len(p), MaxMessage)
 	}
-	if !utf8.Valid(text(p)) {
-		return nil, fmt.Errorf("decode message of kind %d: text is not UTF-8", p[0])
+	known := kinds()
+	if p[0] == 0 || int(p[0]) >= len(known) {
+		return nil, fmt.Errorf("decode message: unknown kind %d", p[0])
 	}
-	switch kind, body := p[0], p[1:]; {
-	case kind == kindReady && len(body) >= 4:
-		pid := binary.BigEndian.Uint32(body)
-		if !validPID(body) {
-			return nil, fmt.Errorf("decode ready message: pid %d is out of range", pid)
-		}
-		return Ready{PID: int(pid), Version: string(body[4:])}, nil
-	case kind == kindFailed && len(body) >= 1:
-		return Failed{ExitCode: int(body[0]), Reason: string(body[1:])}, nil
-	case kind == kindRecycle:
-		return Recycle{Reason: string(body)}, nil
-	case kind == kindRemaining && len(body) == 12:
-		connections, left := binary.BigEndian.Uint32(body), binary.BigEndian.Uint64(body[4:])
-		if connections > math.MaxInt32 || left > math.MaxInt64 {
-			return nil, fmt.Errorf("decode remaining message: %d connections and %d bytes are out of range", connections, left)
-		}
-		return Remaining{Connections: int(connections), Bytes: int64(left)}, nil
-	case kind == kindDrain && len(body) == 1 && body[0] <= 1:
-		return Drain{Queue: body[0] == 1}, nil
-	case kind == kindKeeper && len(body) == 4 && validPID(body):
-		return Keeper{PID: int(binary.BigEndian.Uint32(body))}, nil
-	case kind == kindRescue && len(body) == 1 && body[0] < byte(numBlames):
-		return Rescue{Blame: Blame(body[0])}, nil
-	case kind == kindRescued && len(body) == rescuedLen:
-		return decodeRescued(body), nil
-	case kind == kindShow && len(body) == 4:
-		return Show{ID: binary.BigEndian.Uint32(body)}, nil
-	case kind == kindShown && len(body) == 4:
-		return Shown{ID: binary.BigEndian.Uint32(body)}, nil
-	case len(body) == 0 && bare(kind) != nil:
-		return bare(kind), nil
-	case kind < kindReady || kind > kindRescued:
-		return nil, fmt.Errorf("decode message: unknown kind %d", kind)
-	default:
-		return nil, fmt.Errorf("decode message of kind %d: wrong length %d", kind, len(p))
+	c := coder{p: p[1:]}
+	m := known[p[0]].code(&c)
+	if c.err == nil && len(c.p) > 0 {
+		c.err = errLength
 	}
-}
-
-// bare returns the message of a kind that says nothing but its kind, or nil.
-func bare(kind byte) Message {
-	switch kind {
-	case kindServe:
-		return Serve{}
-	case kindDraining:
-		return Draining{}
-	case kindCanHandOver:
-		return CanHandOver{}
-	case kindTakeOver:
-		return TakeOver{}
-	case kindAlive:
-		return Alive{}
-	case kindKeep:
-		return Keep{}
+	if c.err != nil {
+		return nil, fmt.Errorf("decode message of kind %d, %d bytes: %w", p[0], len(p), c.err)
 	}
-	return nil
-}
-
-// text returns the part of a message that is text, behind its fixed fields.
-func text(p []byte) []byte {
-	fixed := map[byte]int{kindReady: 5, kindFailed: 2, kindDrain: 2, kindRemaining: 13, kindShow: 5, kindShown: 5, kindKeeper: 5, kindRescue: 2, kindRescued: 1 + rescuedLen}[p[0]]
-	return p[min(fixed, len(p)):]
+	return m, nil
 }
 
 // ErrTruncated says that descriptors of a message were lost.
@@ -308,8 +227,3 @@ var ErrTruncated = errors.New("more descriptors came than the message may have, 
 
 // ErrFull is returned by Send when the other side has stopped reading.
 var ErrFull = errors.New("the other side does not read its messages")
-
-func validPID(p []byte) bool {
-	pid := binary.BigEndian.Uint32(p)
-	return 1 <= pid && pid <= math.MaxInt32
-}
