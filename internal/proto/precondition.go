@@ -61,13 +61,7 @@ func ifMatch(r *Request, head []byte, v Validators) Outcome {
 // ifNoneMatch is RFC 9110 §13.1.2: weak comparison, and false if a tag
 // matches.
 func ifNoneMatch(r *Request, head []byte, v Validators) Outcome {
-	switch matchTags(r, head, FieldIfNoneMatch, v, false) {
-	case OutcomeTrue:
-		return OutcomeFalse
-	case OutcomeFalse:
-		return OutcomeTrue
-	}
-	return OutcomeNone
+	return not(matchTags(r, head, FieldIfNoneMatch, v, false))
 }
 
 func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) Outcome {
@@ -82,29 +76,23 @@ func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) Outc
 	return OutcomeFalse
 }
 
-// ifModifiedSince is RFC 9110 §13.1.3. A date that is malformed is ignored, and
-// every date if the representation has none; one later than the server's own is
-// a date like any other.
+// ifModifiedSince is RFC 9110 §13.1.3.
 func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
-	since, ok := onlyDate(r, head, FieldIfModifiedSince, v.Date)
-	switch {
-	case !r.Has(FieldIfModifiedSince):
-		return OutcomeNone
-	case !ok:
-		return OutcomeNoDate
-	case v.Undated:
-		return OutcomeUndated
-	case v.Modified <= since:
-		return OutcomeFalse
-	}
-	return OutcomeTrue
+	return not(unmodifiedSince(r, head, FieldIfModifiedSince, v))
 }
 
 // ifUnmodifiedSince is RFC 9110 §13.1.4.
 func ifUnmodifiedSince(r *Request, head []byte, v Validators) Outcome {
-	since, ok := onlyDate(r, head, FieldIfUnmodifiedSince, v.Date)
+	return unmodifiedSince(r, head, FieldIfUnmodifiedSince, v)
+}
+
+// unmodifiedSince compares with the date of a field. A date that is malformed is
+// ignored, and every date if the representation has none; one later than the
+// server's own is a date like any other.
+func unmodifiedSince(r *Request, head []byte, f Field, v Validators) Outcome {
+	since, ok := onlyDate(r, head, f, v.Date)
 	switch {
-	case !r.Has(FieldIfUnmodifiedSince):
+	case !r.Has(f):
 		return OutcomeNone
 	case !ok:
 		return OutcomeNoDate
@@ -114,6 +102,17 @@ func ifUnmodifiedSince(r *Request, head []byte, v Validators) Outcome {
 		return OutcomeTrue
 	}
 	return OutcomeFalse
+}
+
+// not is the outcome of the opposite condition.
+func not(o Outcome) Outcome {
+	switch o {
+	case OutcomeTrue:
+		return OutcomeFalse
+	case OutcomeFalse:
+		return OutcomeTrue
+	}
+	return o
 }
 
 // onlyDate returns the date that the field has for its only value.
