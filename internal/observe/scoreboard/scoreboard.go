@@ -2,10 +2,12 @@
 // counters for each worker process, written only by that process and read by the
 // master at any time (docs/observe.md).
 //
-// It is one memfd. A row begins at a multiple of 1 MiB, so that a worker can map
-// just its own row with any page size; untouched pages take no memory. When a
-// process has exited, the master adds its row to the totals of its slot: no counter
-// ever decreases.
+// It is one memfd with room for all rows, whose size nobody can change: a worker that
+// has gone mad can neither take the memory from under the others nor the room for
+// later rows. A row begins at a multiple of 1 MiB, so that a worker can map just its
+// own row with any page size; untouched pages take no memory. When a process has
+// exited, the master adds its row to the totals of its slot: no counter ever
+// decreases.
 package scoreboard
 
 import (
@@ -59,12 +61,11 @@ func (m *Mapping) Close() error { return unix.Munmap(m.mem) }
 
 // Board is the master's side. Its methods are safe for concurrent use.
 type Board struct {
-	fd int
+	fd   int
+	rows int // that there is room for
 
 	mu    sync.Mutex
 	taken map[int]taken // by row
-	free  []int         // free rows below next
-	next  int           // number of rows used so far
 	past  map[int]*Totals
 }
 
@@ -79,11 +80,39 @@ func New() (*Board, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the scoreboard: %w", err)
 	}
-	// If the file became shorter, an access beyond its end would be a SIGBUS.
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK); err != nil {
-		return nil, errors.Join(fmt.Errorf("seal the scoreboard: %w", err), unix.Close(fd))
+	rows, err := seal(fd)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &Board{fd: fd, taken: make(map[int]taken), past: make(map[int]*Totals)}, nil
+	return &Board{fd: fd, rows: rows, taken: make(map[int]taken), past: make(map[int]*Totals)}, nil
+}
+
+// seal gives the memfd room for as many rows as there may be and has the kernel keep
+// it so: if it became shorter, an access beyond its end would be a SIGBUS.
+func seal(fd int) (rows int, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("make room in the scoreboard: %w", err)
+		}
+	}()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, err
+	}
+	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	now, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err == nil && now&seals != seals { // new, or made by an earlier version
+		var limit unix.Rlimit // who exceeds it gets a signal
+		if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+			return 0, err
+		}
+		st.Size = max(st.Size, int64(min(maxRows, limit.Cur/stride)*stride))
+		if err := unix.Ftruncate(fd, st.Size); err != nil {
+			return 0, err
+		}
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	}
+	return int(min(maxRows, st.Size/stride)), err
 }
 
 // Descriptor returns the descriptor of the memfd, which the board keeps owning.
@@ -93,27 +122,17 @@ func (b *Board) Descriptor() int { return b.fd }
 func (b *Board) Open(slot int) (row int, mapped *Mapping, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	row = b.next
-	if n := len(b.free); n > 0 {
-		row = b.free[n-1]
+	for row = 0; b.taken[row].Mapping != nil; row++ {
 	}
-	if row >= maxRows {
-		return -1, nil, fmt.Errorf("scoreboard: all %d rows are taken", maxRows)
+	if row >= b.rows {
+		return -1, nil, fmt.Errorf("scoreboard: all %d rows are taken", b.rows)
 	}
-	if row == b.next {
-		if err := unix.Ftruncate(b.fd, int64(row+1)*stride); err != nil {
-			return -1, nil, fmt.Errorf("extend the scoreboard to row %d: %w", row, err)
-		}
-	} else if err := b.empty(row); err != nil {
+	// Also where no process has been: another may have written there.
+	if err := b.empty(row); err != nil {
 		return -1, nil, err
 	}
 	if mapped, err = Attach(b.fd, row); err != nil {
 		return -1, nil, err
-	}
-	if row == b.next {
-		b.next++
-	} else {
-		b.free = b.free[:len(b.free)-1]
 	}
 	b.taken[row] = taken{mapped, slot}
 	return row, mapped, nil
@@ -139,7 +158,6 @@ func (b *Board) Close(row int) error {
 	t := s.Read()
 	b.pastOf(s.slot).Add(&t)
 	delete(b.taken, row)
-	b.free = append(b.free, row)
 	return s.Mapping.Close()
 }
 
@@ -218,7 +236,7 @@ type State struct {
 	Layout int
 	Fd     int
 	Rows   map[int]int     // the slot of each row in use
-	Next   int             // number of rows used so far: the memfd cannot shrink
+	Next   int             // number of rows that the memfd has room for
 	Past   map[int]*Totals // of exited processes
 	Now    map[int]*Totals // of all processes, for a program that cannot read the rows
 }
@@ -228,7 +246,7 @@ func (b *Board) State() State {
 	now := b.Read().Slots
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := State{Layout: Layout, Fd: b.fd, Next: b.next, Rows: make(map[int]int), Past: maps.Clone(b.past), Now: now}
+	s := State{Layout: Layout, Fd: b.fd, Next: b.rows, Rows: make(map[int]int), Past: maps.Clone(b.past), Now: now}
 	for row, t := range b.taken {
 		s.Rows[row] = t.slot
 	}
@@ -250,7 +268,11 @@ func Resume(s State) (*Board, error) {
 		return b, errors.Join(err, unix.Close(s.Fd))
 	}
 	unix.CloseOnExec(s.Fd)
-	b := &Board{fd: s.Fd, taken: make(map[int]taken), next: s.Next, past: s.Past}
+	rows, err := seal(s.Fd)
+	if err != nil {
+		return nil, err
+	}
+	b := &Board{fd: s.Fd, rows: rows, taken: make(map[int]taken), past: s.Past}
 	if b.past == nil {
 		b.past = make(map[int]*Totals)
 	}
@@ -260,12 +282,6 @@ func Resume(s State) (*Board, error) {
 			return nil, err
 		}
 		b.taken[row] = taken{mapped, slot}
-		b.next = max(b.next, row+1)
-	}
-	for row := range b.next {
-		if _, ok := b.taken[row]; !ok {
-			b.free = append(b.free, row)
-		}
 	}
 	return b, nil
 }

@@ -130,7 +130,6 @@ func TestNeverBack(t *testing.T) {
 	}
 }
 
-// A board goes through an exec: rows, their owners and the past.
 // TestResumeFreeRows goes on with a board whose last rows nobody has any more:
 // the memfd has them still, and what they say is of the past.
 func TestResumeFreeRows(t *testing.T) {
@@ -160,6 +159,7 @@ func TestResumeFreeRows(t *testing.T) {
 	}
 }
 
+// A board goes through an exec: rows, their owners and the past.
 func TestResume(t *testing.T) {
 	b := newBoard(t)
 	gone, w := worker(t, b, 0)
