@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/human"
 	"phalanx/internal/proto"
 	"phalanx/internal/site"
 )
@@ -201,19 +202,20 @@ func (s *server) name(f conn.File) string {
 // parts says in words what the body is made of.
 func (s *server) parts(method string) (parts []string) {
 	for _, part := range s.segments {
-		parts = append(parts, fmt.Sprintf("%s of %q from offset %d", bytesOf(part.Len), part.Name, part.Off))
+		parts = append(parts, fmt.Sprintf("%s of %q from offset %d", human.Plural(part.Len, "byte", "bytes"), part.Name, part.Off))
 	}
+	made := human.Plural(s.made, "byte", "bytes")
 	switch {
 	case s.made > 0 && len(parts) > 0:
-		parts = append(parts, fmt.Sprintf("%d bytes before, between and after the parts", s.made))
+		parts = append(parts, made+" before, between and after the parts")
 	case s.made > 0 && s.source == conn.SourceListing:
 		kind := "the list of the directory"
 		if bytes.Contains(s.head, []byte("\r\nTransfer-Encoding: chunked\r\n")) {
 			kind += " in chunks"
 		}
-		parts = append(parts, fmt.Sprintf("%d bytes, %s", s.made, kind))
+		parts = append(parts, made+", "+kind)
 	case s.made > 0:
-		parts = append(parts, fmt.Sprintf("%d bytes, the small page that this server makes", s.made))
+		parts = append(parts, made+", the small page that this server makes")
 	case len(parts) > 0:
 	case method == "HEAD":
 		parts = append(parts, "none: a reply to HEAD has none (RFC 9110 §9.3.2)")

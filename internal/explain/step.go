@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/human"
 	"phalanx/internal/proto"
 )
 
@@ -20,7 +21,7 @@ func (s *server) say(what, why string) {
 func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
-		s.say("request", fmt.Sprintf("a well-formed head of %d bytes: %s by HTTP/1.%d", len(x.Head), x.Method(), r.Minor))
+		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by HTTP/1.%d", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), r.Minor))
 		switch r.Method {
 		case proto.MethodGet, proto.MethodHead:
 		case proto.MethodOptions:

@@ -90,7 +90,7 @@ func Age(s float64) string {
 func Percent(share float64) string { return Count(share*100) + " %" }
 
 // Plural writes a number and what it counts: "1 connection", "2 entries".
-func Plural(n int, one, many string) string {
+func Plural[T Number](n T, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

@@ -47,7 +47,7 @@ func Clip(s string, chars int) string {
 	n := 0
 	for i := range s {
 		if n == chars {
-			return fmt.Sprintf("%s… (%d bytes more)", s[:i], len(s)-i)
+			return fmt.Sprintf("%s… (%s)", s[:i], Plural(len(s)-i, "byte more", "bytes more"))
 		}
 		n++
 	}

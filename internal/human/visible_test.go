@@ -48,7 +48,7 @@ func TestClip(t *testing.T) {
 	}{
 		{"", 0, ""},
 		{"grüße", 5, "grüße"},
-		{"grüße", 4, "grüß… (1 bytes more)"},
+		{"grüße", 4, "grüß… (1 byte more)"},
 		{"grüße", 2, "gr… (5 bytes more)"},
 		{"\xff\xff\xff", 1, "\xff… (2 bytes more)"},
 		{"abc", 0, "… (3 bytes more)"},

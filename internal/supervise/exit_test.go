@@ -47,7 +47,7 @@ func TestCauseIsOneLine(t *testing.T) {
 		"phalanx: no root":       "exit status 2: no root",
 		"a\nfatal error: b\nc":   "exit status 2: fatal error: b",
 		"a\r\x1b[2J\xff":         `exit status 2: a\x0d\x1b[2J\xff`,
-		strings.Repeat("ü", 999): "exit status 2: " + strings.Repeat("ü", 385) + "… (1228 bytes more)",
+		strings.Repeat("ü", 999): "exit status 2: " + strings.Repeat("ü", 385) + "… (1,228 bytes more)",
 	} {
 		if got := (Exit{Code: 2, LastWords: words}).cause(); got != want {
 			t.Errorf("%.40q: %q, want %q", words, got, want)

@@ -37,7 +37,7 @@ func Snapshot(p status.Pool, width int) string {
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
-		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(int(r.Connections), "connection", "connections"), human.Count(r.Closed()))
+		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
 	if r := responses(f); r != "" {
 		say("responses", "%s", r)
