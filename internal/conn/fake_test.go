@@ -3,11 +3,13 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // unixNow is the time of the tests, the example of RFC 9110 §5.6.7.
@@ -290,7 +292,8 @@ func part(data string, off, size int) string {
 
 // page is a reply with a page of our own; fields come before its type.
 func page(connection, status, fields string) string {
-	body := "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>" + status + "</title>\n<h1>" + status + "</h1>\n"
+	code, _ := strconv.Atoi(status[:3])
+	body := string(appendPage(nil, proto.Status(code)))
 	return pageHead(connection, status, fields, len(body)) + body
 }
 
@@ -300,6 +303,6 @@ func pageHead(connection, status, fields string, n int) string {
 		// The file is there: the time is its own.
 		about = strings.Replace(stale, "Last-Modified: "+dateNow, "Last-Modified: "+dateFile, 1)
 	}
-	return "HTTP/1.1 " + status + "\r\n" + common + connection + about + fields +
+	return "HTTP/1.1 " + status + "\r\n" + common + connection + about + fields + theme.ErrorPolicy +
 		fmt.Sprintf("Content-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n", n)
 }

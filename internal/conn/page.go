@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // fail answers with an error: the site's own page for it, or ours.
@@ -58,9 +59,9 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 		out = append(out, retryAfter...)
 	}
 	c.drop()
-	var space [256]byte
+	var space [1024]byte
 	body := appendPage(space[:0], s)
-	out = append(out, "Content-Type: text/html; charset=utf-8\r\n"...)
+	out = append(append(out, now.Second.policy...), "Content-Type: text/html; charset=utf-8\r\n"...)
 	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
 	if c.x.Request.Method != proto.MethodHead {
 		out = append(out, body...)
@@ -70,11 +71,32 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 }
 
 func appendPage(dst []byte, s proto.Status) []byte {
-	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>"...)
-	dst = appendTitle(dst, s)
-	dst = append(dst, "</title>\n<h1>"...)
-	dst = appendTitle(dst, s)
-	return append(dst, "</h1>\n"...)
+	dst = appendTitle(append(dst, theme.Head...), s)
+	dst = append(dst, "</title>\n<style>"+theme.ErrorStyle+"</style>\n<main><h1>"...)
+	dst = append(appendTitle(dst, s), "</h1>"...)
+	if text := advice(s); text != "" {
+		dst = append(append(append(dst, "<p>"...), text...), "</p>"...)
+	}
+	return append(dst, "</main>\n"...)
+}
+
+// advice is what a reader of an error page can do, or "".
+func advice(s proto.Status) string {
+	switch s {
+	case proto.StatusMovedPermanently:
+		return "This page has another address."
+	case proto.StatusForbidden:
+		return "There is no page to show at this address."
+	case proto.StatusNotFound:
+		return "There is nothing at this address. Check its spelling."
+	case proto.StatusRequestTimeout:
+		return "The request took too long to arrive. Try again."
+	case proto.StatusInternalServerError:
+		return "This is a fault of the server. Try again later."
+	case proto.StatusServiceUnavailable:
+		return "The server is busy. Try again in a moment."
+	}
+	return ""
 }
 
 func appendTitle(dst []byte, s proto.Status) []byte {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // Limits of how long a connection may take. KeepAlive in [Config] is the one
@@ -43,6 +44,7 @@ type Second struct {
 	expires string // the field that says until when a file is fresh
 	born    string // the field that says that a reply was made on the spot
 	stale   string // the field that says that it is stale at once
+	policy  string // the field of an error page that lets a browser do nothing else; empty if the user has an own
 }
 
 // NewSecond prepares the second. It is the only place that writes Date,
@@ -61,7 +63,7 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 		common = append(common, corsFields...)
 	}
 	expires := proto.AppendDate(nil, unix+int64(cfg.Expires/time.Second))
-	return &Second{
+	s := &Second{
 		Unix:    unix,
 		common:  string(common),
 		expires: string(proto.AppendField(nil, "Expires", string(expires))),
@@ -69,6 +71,10 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 		// The file may be there in a second.
 		stale: string(proto.AppendField(nil, "Expires", date)),
 	}
+	if !cfg.sets(theme.ErrorPolicy) {
+		s.policy = theme.ErrorPolicy
+	}
+	return s
 }
 
 // noSniff keeps browsers from taking a file for another type than it is

@@ -16,6 +16,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		"server":                        "this program and its version",
 		"date":                          "the time of the reply (RFC 9110 §6.6.1)",
 		"x-content-type-options":        "always, unless --header has another: a browser is not to guess the type",
+		"content-security-policy":       "unless --header has another: a browser is to load nothing and run nothing for this page",
 		"access-control-allow-origin":   "--cors: the scripts of every site may read it",
 		"access-control-expose-headers": "--cors: and these fields of it",
 		"access-control-allow-methods":  preflight,
