@@ -14,11 +14,10 @@ import (
 	"time"
 	"unsafe"
 
-	"phalanx/internal/conn"
-	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
+	"phalanx/internal/website"
 )
 
 // TestMain gives the tests what master gives a worker (options.Procs): the loop
@@ -27,17 +26,6 @@ import (
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
-}
-
-// remembered lets a connection open files through a cache.
-type remembered struct {
-	servetest.Site
-	cache *site.Cache
-}
-
-func (r remembered) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := r.cache.Open(path, codings)
-	return f, status
 }
 
 // startCached is a loop with a cache, as a worker of the process model has it.
@@ -50,7 +38,7 @@ func startCached(t *testing.T, dir string) *servetest.Server {
 		// The files of a test are new; pretend that some time has passed.
 		b.Root.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
-		cfg.Conn.Site = remembered{b, cache}
+		cfg.Conn.Site = website.Cached(b.Root, cache)
 		return run(cfg, fd, orders)
 	}, nil)
 }

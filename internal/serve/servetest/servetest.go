@@ -18,35 +18,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 	"phalanx/internal/site"
+	"phalanx/internal/website"
 )
 
 // Run serves with an engine, until it has been ordered to drain and has done so.
 type Run func(cfg serve.Config, fd int, orders *serve.Orders) error
 
 // Site lets a connection open files of the root.
-type Site struct{ Root *site.Root }
-
-// Open finds a file.
-func (s Site) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := s.Root.Open(path, codings)
-	return f, status
+type Site struct {
+	conn.Site
+	Root *site.Root
 }
-
-// List lists nothing.
-func (s Site) List(_, _ []byte, _ bool) (conn.Stream, proto.Status) {
-	return nil, proto.StatusForbidden
-}
-
-// Page finds nothing.
-// Fallback finds none.
-func (s Site) Fallback([]byte, proto.Codings) (conn.File, proto.Status) {
-	return nil, proto.StatusNotFound
-}
-
-func (s Site) Page(proto.Status) (conn.File, bool) { return nil, false }
 
 // Server is a worker that serves a directory in this process.
 type Server struct {
@@ -86,7 +70,7 @@ func (s *Server) Serve(dir string, fd int, run Run, change func(*serve.Config)) 
 		s.t.Fatal(err)
 	}
 	cfg := serve.Config{Recv: 65536, Log: zerolog.Nop(), Conn: conn.Config{
-		Site: Site{root}, Server: "test", KeepAlive: 30 * time.Second, Expires: time.Hour,
+		Site: Site{website.Uncached(root), root}, Server: "test", KeepAlive: 30 * time.Second, Expires: time.Hour,
 	}}
 	if change != nil {
 		change(&cfg)
