@@ -8,6 +8,7 @@ set -u
 need siege siege
 need strace strace
 need curl curl
+need openssl openssl
 need wget wget
 need aria2c aria2
 need git git

@@ -1,0 +1,165 @@
+// Package certificate holds the certificates that a TLS server shows.
+//
+// Certificates come as PEM bytes, never as paths: who may read the files hands
+// their bytes on. [Parse] makes a [Set] of them and refuses what no client would
+// accept (a key that does not fit, a chain out of order, no names); what depends
+// on the time is asked of [Set.Check], so that a worker that starts after a
+// certificate has expired still starts. A set is immutable; [Set.Choose] finds in
+// it the certificate for a client.
+package certificate
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Source is a certificate as it was read.
+type Source struct {
+	Name  string // for messages: the file's name, say
+	Chain []byte // PEM: the certificate, then the intermediates, each signed by the next
+	Key   []byte // PEM: the private key, not encrypted
+}
+
+// Set is the certificates of a server. The first is the default: it is for
+// clients that name no host, or one that no certificate is for. The zero value
+// has none, and refuses every client.
+type Set struct {
+	entries []entry
+	byName  map[string][]int // entries by name, the preferred first; a wildcard as "*.example.org"
+	digest  [sha256.Size]byte
+}
+
+// entry is one certificate.
+type entry struct {
+	source string
+	tls    tls.Certificate
+	chain  []*x509.Certificate // the first is its leaf
+}
+
+// Parse makes a set of certificates. Its errors begin with the name of the
+// source.
+func Parse(sources []Source) (*Set, error) {
+	s := &Set{byName: map[string][]int{}, digest: digest(sources)}
+	for _, src := range sources {
+		e, err := parse(src)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %q: %w", src.Name, err)
+		}
+		s.entries = append(s.entries, e)
+	}
+	for i := range s.entries {
+		for _, name := range names(s.entries[i].chain[0]) {
+			s.add(name, i)
+		}
+	}
+	return s, nil
+}
+
+// add gives an entry its place among those of a name: a kind of key that costs
+// less comes before one that costs more, and of one kind the first stays first.
+func (s *Set) add(name string, i int) {
+	name = strings.ToLower(name)
+	at := len(s.byName[name])
+	for at > 0 && s.entries[i].cost() < s.entries[s.byName[name][at-1]].cost() {
+		at--
+	}
+	list := append(s.byName[name], 0)
+	copy(list[at+1:], list[at:])
+	list[at] = i
+	s.byName[name] = list
+}
+
+// cost ranks kinds of keys. A handshake with ECDSA takes a tenth of the time
+// that one with RSA does; Ed25519 comes last because no browser knows it.
+func (e *entry) cost() int {
+	switch e.chain[0].PublicKeyAlgorithm {
+	case x509.ECDSA:
+		return 0
+	case x509.RSA:
+		return 1
+	}
+	return 2
+}
+
+// ErrNone says that a set has no certificates yet.
+var ErrNone = errors.New("no certificate yet")
+
+// Choose returns the certificate for a client: of those for exactly the name it
+// asks for, or else of those with a wildcard for it, the first whose kind of key
+// the client knows. A client that knows none of them gets the first of them, and
+// refuses it or not. It is a tls.Config's GetCertificate.
+func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if len(s.entries) == 0 {
+		return nil, ErrNone
+	}
+	list := s.candidates(strings.TrimSuffix(strings.ToLower(hello.ServerName), "."))
+	for _, i := range list {
+		if len(list) == 1 || hello.SupportsCertificate(&s.entries[i].tls) == nil {
+			return &s.entries[i].tls, nil
+		}
+	}
+	return &s.entries[list[0]].tls, nil
+}
+
+// candidates are the entries for a host; there is always one.
+func (s *Set) candidates(host string) []int {
+	if list := s.byName[host]; len(list) > 0 {
+		return list
+	}
+	if _, parent, ok := strings.Cut(host, "."); ok {
+		if list := s.byName["*."+parent]; len(list) > 0 {
+			return list
+		}
+	}
+	// The default's other kinds of keys are as good as the default.
+	return s.byName[strings.ToLower(names(s.entries[0].chain[0])[0])]
+}
+
+// Check reports the first certificate that is not valid at a time.
+func (s *Set) Check(now time.Time) error {
+	for i := range s.entries {
+		for at, c := range s.entries[i].chain {
+			if err := valid(at, c, now); err != nil {
+				return fmt.Errorf("certificate %q: %w", s.entries[i].source, err)
+			}
+		}
+	}
+	return nil
+}
+
+func valid(at int, c *x509.Certificate, now time.Time) error {
+	which := "it"
+	if at > 0 {
+		which = fmt.Sprintf("intermediate %d (%s)", at, c.Subject)
+	}
+	switch {
+	case now.Before(c.NotBefore):
+		return fmt.Errorf("%s is not valid before %s", which, c.NotBefore.UTC().Format(time.RFC3339))
+	case now.After(c.NotAfter):
+		return fmt.Errorf("%s expired on %s; renew it", which, c.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Digest is the same for the same sources in the same order.
+func (s *Set) Digest() [sha256.Size]byte { return s.digest }
+
+func digest(sources []Source) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, src := range sources {
+		for _, p := range [][]byte{[]byte(src.Name), src.Chain, src.Key} {
+			var n [8]byte
+			binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+			h.Write(n[:])
+			h.Write(p)
+		}
+	}
+	h.Sum(sum[:0])
+	return sum
+}

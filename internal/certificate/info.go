@@ -1,0 +1,58 @@
+package certificate
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Info is what is to be seen of a certificate.
+type Info struct {
+	Source      string // the name of its Source
+	Names       []string
+	Issuer      string
+	Serial      string // hexadecimal
+	Algorithm   string // of its key: ECDSA, RSA, Ed25519
+	Fingerprint Fingerprint
+	NotBefore   time.Time
+	NotAfter    time.Time // of the certificate or of an intermediate, whichever is the earliest
+}
+
+// Fingerprint is the SHA-256 of a certificate.
+type Fingerprint [sha256.Size]byte
+
+// String is the form that OpenSSL and browsers show: AB:CD:….
+func (f Fingerprint) String() string {
+	var b strings.Builder
+	for i, c := range f {
+		if i > 0 {
+			b.WriteByte(':')
+		}
+		fmt.Fprintf(&b, "%02X", c)
+	}
+	return b.String()
+}
+
+// List describes the certificates, the default first.
+func (s *Set) List() []Info {
+	list := make([]Info, 0, len(s.entries))
+	for i := range s.entries {
+		e := &s.entries[i]
+		leaf := e.chain[0]
+		info := Info{
+			Source: e.source, Names: names(leaf),
+			Issuer: leaf.Issuer.String(), Serial: fmt.Sprintf("%x", leaf.SerialNumber),
+			Algorithm:   leaf.PublicKeyAlgorithm.String(),
+			Fingerprint: sha256.Sum256(leaf.Raw),
+			NotBefore:   leaf.NotBefore, NotAfter: leaf.NotAfter,
+		}
+		for _, c := range e.chain[1:] {
+			if c.NotAfter.Before(info.NotAfter) {
+				info.NotAfter = c.NotAfter
+			}
+		}
+		list = append(list, info)
+	}
+	return list
+}

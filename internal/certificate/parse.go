@@ -1,0 +1,158 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// minRSA is the size in bits below which clients refuse a key.
+const minRSA = 2048
+
+// maxChain bounds what a client is sent in each handshake, and has to check.
+const maxChain = 10
+
+func parse(src Source) (entry, error) {
+	chain, err := parseChain(src.Chain)
+	if err != nil {
+		return entry{}, err
+	}
+	if err := checkLeaf(chain[0]); err != nil {
+		return entry{}, err
+	}
+	if err := checkOrder(chain); err != nil {
+		return entry{}, err
+	}
+	if err := checkKeyFile(src.Key); err != nil {
+		return entry{}, err
+	}
+	pair, err := tls.X509KeyPair(src.Chain, src.Key)
+	if err != nil {
+		return entry{}, plain(err)
+	}
+	return entry{source: src.Name, tls: pair, chain: chain}, nil
+}
+
+// plain says what crypto/tls says in words of this package.
+func plain(err error) error {
+	text := strings.TrimPrefix(err.Error(), "tls: ")
+	if strings.HasPrefix(text, "private key") {
+		return errors.New("the private key does not belong to the certificate")
+	}
+	return errors.New(strings.TrimPrefix(text, "failed to "))
+}
+
+// parseChain reads the certificates of a PEM file.
+func parseChain(text []byte) ([]*x509.Certificate, error) {
+	var chain []*x509.Certificate
+	for len(chain) <= maxChain {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue // some keep the key in the same file
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d of the chain: %w", len(chain)+1, err)
+		}
+		chain = append(chain, c)
+	}
+	switch {
+	case len(chain) == 0:
+		return nil, errors.New("no certificate in PEM form")
+	case len(chain) > maxChain:
+		return nil, fmt.Errorf("more than %d certificates in the chain", maxChain)
+	case bytes.Contains(text, []byte("-----BEGIN CERTIFICATE")):
+		return nil, fmt.Errorf("certificate %d of the chain is damaged", len(chain)+1)
+	}
+	return chain, nil
+}
+
+// checkLeaf refuses what clients refuse.
+func checkLeaf(c *x509.Certificate) error {
+	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+		return fmt.Errorf("its RSA key has %d bits; at least %d are needed", key.N.BitLen(), minRSA)
+	}
+	if !known(c.PublicKey) {
+		return fmt.Errorf("its kind of key (%s) is not usable with TLS", c.PublicKeyAlgorithm)
+	}
+	switch c.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.DSAWithSHA256:
+		return fmt.Errorf("its signature (%s) is too weak for clients", c.SignatureAlgorithm)
+	}
+	uses := c.ExtKeyUsage
+	if len(uses) > 0 && !slices.Contains(uses, x509.ExtKeyUsageServerAuth) && !slices.Contains(uses, x509.ExtKeyUsageAny) {
+		return errors.New("it is not meant for servers (extended key usage)")
+	}
+	if len(names(c)) == 0 {
+		return errors.New("it names no host (subject alternative name)")
+	}
+	return nil
+}
+
+func known(key any) bool {
+	switch key.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
+		return true
+	}
+	return false
+}
+
+// checkOrder refuses a chain in which one is not signed by the next.
+func checkOrder(chain []*x509.Certificate) error {
+	for i := 1; i < len(chain); i++ {
+		if err := chain[i-1].CheckSignatureFrom(chain[i]); err == nil {
+			continue
+		}
+		if i == 1 && chain[0].IsCA && !chain[len(chain)-1].IsCA {
+			return errors.New("the chain is upside down; put the server's own certificate first")
+		}
+		return fmt.Errorf("certificate %d of the chain (%s) did not sign the one before it; put them in order, the server's own first",
+			i+1, chain[i].Subject)
+	}
+	return nil
+}
+
+// checkKeyFile has the messages that crypto/tls does not have.
+func checkKeyFile(text []byte) error {
+	keys := 0
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+			return errors.New("the private key is encrypted; decrypt it, and protect the file by its permissions")
+		}
+		keys++
+	}
+	switch keys {
+	case 0:
+		return errors.New("no private key in PEM form")
+	case 1:
+		return nil
+	}
+	return errors.New("more than one private key")
+}
+
+// names are the hosts and addresses that a certificate is for.
+func names(c *x509.Certificate) []string {
+	list := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		list = append(list, ip.String())
+	}
+	return list
+}

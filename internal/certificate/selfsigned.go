@@ -1,0 +1,63 @@
+package certificate
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"time"
+)
+
+// SelfSignedName is the name of a source that [SelfSigned] made.
+const SelfSignedName = "self-signed"
+
+// SelfSigned makes a certificate that is signed by nobody else, for trying a
+// server: with a new P-256 key, for hosts and addresses, valid from an hour
+// before now (clocks differ) for as long after it.
+func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, error) {
+	if len(hosts) == 0 {
+		return Source{}, errors.New("a certificate needs the name of a host")
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return Source{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(1)),
+		Subject:      pkix.Name{CommonName: hosts[0]},
+		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(lifetime),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, host := range hosts {
+		if addr, err := netip.ParseAddr(host); err == nil {
+			template.IPAddresses = append(template.IPAddresses, addr.AsSlice())
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Source{}, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return Source{}, fmt.Errorf("make certificate for %q: %w", hosts, err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return Source{}, err
+	}
+	return Source{
+		Name:  SelfSignedName,
+		Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+	}, nil
+}

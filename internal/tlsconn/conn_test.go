@@ -1,0 +1,341 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+)
+
+// kind is a sort of client.
+type kind struct {
+	name   string
+	client func(*tls.Config)
+	own    bool // the record layer takes over
+	check  func(tls.ConnectionState) bool
+}
+
+var kinds = []kind{
+	{"1.3", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, true,
+		func(s tls.ConnectionState) bool { return s.Version == tls.VersionTLS13 && s.CurveID == tls.X25519 }},
+	{"1.3 with ML-KEM", func(c *tls.Config) {}, true,
+		func(s tls.ConnectionState) bool { return s.CurveID == tls.X25519MLKEM768 }},
+	{"1.3 with HelloRetryRequest", func(c *tls.Config) {
+		c.CurvePreferences = []tls.CurveID{tls.SecP256r1MLKEM768, tls.CurveP384}
+	}, true, func(s tls.ConnectionState) bool { return s.HelloRetryRequest && s.CurveID == tls.CurveP384 }},
+	{"1.2", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, false,
+		func(s tls.ConnectionState) bool { return s.Version == tls.VersionTLS12 }},
+	{"1.2 with ChaCha20", func(c *tls.Config) {
+		c.MaxVersion = tls.VersionTLS12
+		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256}
+	}, false, func(s tls.ConnectionState) bool {
+		return s.CipherSuite == tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	}},
+}
+
+func TestClients(t *testing.T) {
+	for _, k := range kinds {
+		for _, slow := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/slow=%v", k.name, slow), func(t *testing.T) {
+				cfg, client := setup(t, nil)
+				k.client(client)
+				s := newServer(cfg)
+				if s.slow = slow; slow {
+					s.chunk = func(int) int { return 1 }
+				}
+				own := false
+				s.moved = func(c *Conn) *Conn { own = true; return c }
+				state := talk(t, s, client)
+				if !k.check(state) {
+					t.Errorf("%+v", state)
+				}
+				if own != k.own {
+					t.Errorf("the record layer took over: %v", own)
+				}
+				info := s.conn.Info()
+				if info.Version != state.Version || info.Suite != state.CipherSuite || info.Curve != state.CurveID || info.Protocol != "http/1.1" || info.Resumed {
+					t.Errorf("%+v", info)
+				}
+			})
+		}
+	}
+}
+
+// The bytes of a client may be split anywhere, and may come with what follows.
+func TestEverySplit(t *testing.T) {
+	for _, k := range []kind{kinds[0], kinds[3]} {
+		t.Run(k.name, func(t *testing.T) {
+			cfg, client := setup(t, nil)
+			k.client(client)
+			s := newServer(cfg)
+			talk(t, s, client)
+			total := s.off
+			for at := 1; at < total; at++ {
+				s := newServer(cfg)
+				s.chunk = func(off int) int {
+					if off < at {
+						return at - off
+					}
+					return total
+				}
+				talk(t, s, client)
+			}
+		})
+	}
+}
+
+// The client's last record of the handshake and its first requests come in one
+// piece, which the loop may have cut anywhere.
+func TestRequestsBehindTheHandshake(t *testing.T) {
+	for _, k := range kinds[:3] {
+		for _, size := range []int{1, 100, 1 << 20} {
+			cfg, client := setup(t, nil)
+			k.client(client)
+			s := newServer(cfg)
+			s.chunk = func(int) int { return size }
+			c := tls.Client(s, client)
+			if err := c.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			ask(t, c, "one\ntwo\n"+strings.Repeat("x", 100<<10), "you said oneyou said twoyou said "+strings.Repeat("x", 100<<10))
+			s.end()
+		}
+	}
+}
+
+// Servers with the same keys for tickets resume each other's sessions, and one
+// with a new key in front of them those from before.
+func TestResumptionAcrossServers(t *testing.T) {
+	src, pool := selfSigned(t, "example.org")
+	set, err := certificate.Parse([]certificate.Source{src})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var configs [3]*Config
+	for i, keys := range [][][32]byte{{{1}, {2}}, {{1}, {2}}, {{9}, {1}, {2}}} {
+		if configs[i], err = NewConfig(Options{Certificates: set, TicketKeys: keys, Time: today}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			client := &tls.Config{ServerName: "example.org", RootCAs: pool, Time: today, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+			k.client(client)
+			talk(t, newServer(configs[0]), client)
+			for i := range 100 {
+				cfg := configs[(i+1)%2]
+				if i == 99 {
+					cfg = configs[2]
+				}
+				s := newServer(cfg)
+				if !talk(t, s, client).DidResume || !s.conn.Info().Resumed {
+					t.Fatalf("connection %d did not resume", i)
+				}
+			}
+		})
+	}
+}
+
+func TestClientCertificates(t *testing.T) {
+	pair, authority := clientCertificate(t)
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			cfg, client := setup(t, func(o *Options) { o.ClientCA = authority })
+			k.client(client)
+			client.Certificates = []tls.Certificate{pair}
+			client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			for _, resumed := range []bool{false, true} {
+				s := newServer(cfg)
+				talk(t, s, client)
+				if info := s.conn.Info(); !info.ClientCertificate || info.Resumed != resumed {
+					t.Errorf("%+v", info)
+				}
+			}
+		})
+	}
+}
+
+// Large responses, in records that begin small and grow, and begin anew after a
+// rest.
+func TestRecordsGrow(t *testing.T) {
+	cfg, client := setup(t, nil)
+	s := newServer(cfg)
+	page := bytes.Repeat([]byte("0123456789abcdef"), 10<<10)
+	var sizes []int
+	s.handle = func(s *server, _ string) {
+		at := len(s.out)
+		s.reply(page)
+		sizes = nil
+		for p := s.out[at:]; len(p) > 0; {
+			n := headerSize + int(p[3])<<8 + int(p[4])
+			sizes = append(sizes, n-overhead)
+			p = p[n:]
+		}
+	}
+	c := tls.Client(s, client)
+	ask(t, c, "page", string(page))
+	if want := []int{1360, 2720, 5440, 10880, 16384}; !slices.Equal(sizes[:5], want) {
+		t.Errorf("records of %v", sizes)
+	}
+	s.now += paceRest
+	ask(t, c, "page", string(page))
+	if sizes[0] != 16384 {
+		t.Errorf("after a moment: records of %v", sizes)
+	}
+	s.now += paceRest + 1
+	ask(t, c, "page", string(page))
+	if sizes[0] != firstRecord {
+		t.Errorf("after a rest: records of %v", sizes)
+	}
+	s.end()
+}
+
+func TestMaxSealed(t *testing.T) {
+	for _, k := range kinds {
+		for _, n := range []int{0, 1, 1359, 1360, 1361, 8000, 100_000, 1 << 20} {
+			cfg, client := setup(t, nil)
+			k.client(client)
+			s := newServer(cfg)
+			c := tls.Client(s, client)
+			if err := c.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			ask(t, c, "one", "you said one")
+			if got := len(s.conn.Seal(nil, make([]byte, n), s.now)); got > MaxSealed(n) {
+				t.Errorf("%s: %d bytes become %d, more than %d", k.name, n, got, MaxSealed(n))
+			}
+			s.end()
+		}
+	}
+}
+
+// A budget of one record a turn is enough, and none is exceeded.
+func TestBudget(t *testing.T) {
+	cfg, client := setup(t, nil)
+	s := newServer(cfg)
+	s.budget = 1
+	talk(t, s, client)
+	if n := len(slices.DeleteFunc(slices.Clone(s.steps), func(step Step) bool { return step != Yield })); n == 0 {
+		t.Errorf("steps %v", s.steps)
+	}
+	s = newServer(cfg)
+	s.budget = 0
+	tls.Client(s, client)
+	s.in = hello(t, client)
+	s.conn.Receive(s.in)
+	for range 3 {
+		if step := s.conn.Next(&Turn{}); step != Yield {
+			t.Fatalf("step %d without a budget", step)
+		}
+		s.conn.Hold()
+	}
+	s.end()
+}
+
+// hello is the first flight of a client.
+func hello(t testing.TB, cfg *tls.Config) []byte {
+	t.Helper()
+	w := &wire{}
+	tls.Client(w, cfg).Handshake()
+	if len(w.out) == 0 {
+		t.Fatal("no hello")
+	}
+	return w.out
+}
+
+// A slow hello costs no coroutine, and one that is over has none.
+func TestNoCoroutineIsLeft(t *testing.T) {
+	cfg, client := setup(t, nil)
+	before := runtime.NumGoroutine()
+	flight := hello(t, client)
+	half := New(cfg, 0)
+	half.Receive(flight[:len(flight)-1])
+	half.Next(&Turn{Budget: 8})
+	if half.engine != nil {
+		t.Error("an engine for half a hello")
+	}
+	var open []*Conn
+	for range 10 {
+		c := New(cfg, 0)
+		c.Receive(flight)
+		c.Next(&Turn{Budget: 8})
+		open = append(open, c)
+	}
+	if got := runtime.NumGoroutine() - before; got != 10 {
+		t.Errorf("%d coroutines for 10 handshakes", got)
+	}
+	for i, c := range open {
+		reason := ReasonTruncated
+		if i%2 == 0 {
+			if reason = ReasonTimeout; !c.Expire(HandshakeTimeout) {
+				t.Error("not expired")
+			}
+		}
+		if got := c.Close(); got != reason {
+			t.Errorf("closed with %v, not %v", got, reason)
+		}
+	}
+	for _, k := range kinds {
+		k.client(client)
+		talk(t, newServer(cfg), client)
+	}
+	if got := runtime.NumGoroutine() - before; got != 0 {
+		t.Errorf("%d coroutines are left", got)
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	cfg, client := setup(t, nil)
+	const born = 5 * time.Second
+	c := New(cfg, born)
+	if c.Deadline() != born+HandshakeTimeout || c.Expire(c.Deadline()-1) {
+		t.Errorf("deadline %v", c.Deadline())
+	}
+	if !c.Expire(c.Deadline()) || c.Reason() != ReasonTimeout || c.Next(&Turn{}) != Failed || c.Deadline() != 0 {
+		t.Errorf("reason %v", c.Reason())
+	}
+	s := newServer(cfg)
+	if err := tls.Client(s, client).Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	if s.conn.Deadline() != 0 || s.conn.Expire(time.Hour) {
+		t.Error("an open connection expires")
+	}
+	s.end()
+}
+
+func TestCloseNotify(t *testing.T) {
+	for _, k := range kinds {
+		cfg, client := setup(t, nil)
+		k.client(client)
+		s := newServer(cfg)
+		s.handle = func(s *server, request string) {
+			s.reply([]byte("bye"))
+			s.out = s.conn.CloseNotify(s.conn.CloseNotify(s.out))
+		}
+		c := tls.Client(s, client)
+		ask(t, c, "one", "bye")
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%s: %v", k.name, err)
+		}
+		if reason := s.end(); reason != ReasonNone {
+			t.Errorf("%s: %v", k.name, reason)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: sealed after the end", k.name)
+				}
+			}()
+			s.reply([]byte("x"))
+		}()
+	}
+}

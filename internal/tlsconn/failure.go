@@ -1,0 +1,169 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"phalanx/internal/certificate"
+)
+
+// Reason is why a connection failed, for counters.
+type Reason uint8
+
+const (
+	ReasonNone         Reason = iota
+	ReasonPlainHTTP           // a request in the clear: a response in the clear can say so
+	ReasonNotTLS              // neither TLS nor HTTP
+	ReasonTooLarge            // more than 64 KiB before the handshake was done
+	ReasonTimeout             // HandshakeTimeout
+	ReasonTruncated           // the client left in the middle of the handshake
+	ReasonVersion             // no common version
+	ReasonCipher              // no common cipher suite, group or signature algorithm
+	ReasonProtocol            // no common protocol (ALPN)
+	ReasonCertificate         // there is no certificate yet
+	ReasonUnauthorized        // the client's certificate is missing, or not to be trusted
+	ReasonUntrusted           // the client does not trust the server's certificate
+	ReasonAlert               // the client sent another alert
+	ReasonMalformed           // what the client sent breaks the protocol
+	ReasonBadRecord           // a record does not open: it was changed on its way, or made up
+	ReasonRenegotiation
+	ReasonUnclosed // not a failure: the client left without a close
+	ReasonInternal
+	NumReasons
+)
+
+var reasonNames = [NumReasons]string{
+	"none", "plain_http", "not_tls", "too_large", "timeout", "truncated", "version", "cipher", "protocol",
+	"no_certificate", "unauthorized", "untrusted", "alert", "malformed", "bad_record", "renegotiation",
+	"unclosed", "internal",
+}
+
+// String is the reason as a label of metrics.
+func (r Reason) String() string { return reasonNames[r] }
+
+var reasonTexts = [NumReasons]string{
+	"none", "plain HTTP on a TLS port", "neither TLS nor HTTP", "more than 64 KiB in the handshake",
+	"the handshake timed out", "the client left in the handshake", "no common version of TLS",
+	"no common cipher suite or key exchange", "no common protocol", "no certificate yet",
+	"client certificate missing or not trusted", "the client does not trust the certificate",
+	"the client sent an alert", "the client broke the protocol", "a record was damaged",
+	"renegotiation refused", "the client left without a close", "internal error",
+}
+
+// Alert is a code of RFC 8446 §6.
+type Alert uint8
+
+const (
+	alertCloseNotify           Alert = 0
+	alertUnexpectedMessage     Alert = 10
+	alertBadRecordMAC          Alert = 20
+	alertRecordOverflow        Alert = 22
+	alertHandshakeFailure      Alert = 40
+	alertBadCertificate        Alert = 42
+	alertCertificateUnknown    Alert = 46
+	alertUnknownCA             Alert = 48
+	alertDecodeError           Alert = 50
+	alertDecryptError          Alert = 51
+	alertProtocolVersion       Alert = 70
+	alertInternalError         Alert = 80
+	alertInappropriateFallback Alert = 86
+	alertUserCanceled          Alert = 90
+	alertUnrecognizedName      Alert = 112
+	alertCertificateRequired   Alert = 116
+	alertNoProtocol            Alert = 120
+)
+
+// The levels of alerts.
+const (
+	alertWarning = 1
+	alertFatal   = 2
+)
+
+// String is the alert in crypto/tls' words.
+func (a Alert) String() string { return strings.TrimPrefix(tls.AlertError(a).Error(), "tls: ") }
+
+// Error is why a connection failed.
+type Error struct {
+	Reason Reason
+	Alert  Alert // that was sent or received, if any
+	Local  bool  // it was sent
+	Err    error // what crypto/tls said beyond that, if it did
+}
+
+func (e *Error) Error() string {
+	text := "TLS: " + reasonTexts[e.Reason]
+	switch {
+	case e.Err != nil:
+		return text + ": " + strings.TrimPrefix(e.Err.Error(), "tls: ")
+	case e.Alert != 0:
+		return fmt.Sprintf("%s (%s)", text, e.Alert)
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// remoteReason is that of an alert which the client sent.
+func remoteReason(a Alert) Reason {
+	if a >= alertBadCertificate && a <= alertCertificateUnknown || a == alertUnknownCA {
+		return ReasonUntrusted
+	}
+	return ReasonAlert
+}
+
+// localReason is that of an alert which crypto/tls sent.
+func localReason(a Alert) Reason {
+	switch a {
+	case alertHandshakeFailure:
+		return ReasonCipher
+	case alertProtocolVersion, alertInappropriateFallback:
+		return ReasonVersion
+	case alertNoProtocol:
+		return ReasonProtocol
+	case alertBadRecordMAC:
+		return ReasonBadRecord
+	case alertCertificateRequired, alertBadCertificate, alertUnknownCA:
+		return ReasonUnauthorized
+	case alertInternalError:
+		return ReasonInternal
+	}
+	return ReasonMalformed
+}
+
+// handshakeError gives an error of crypto/tls its reason; sent is the last alert
+// that was sent in the clear. Once records are protected, which alert it was can
+// be told from the error alone.
+func handshakeError(err error, sent Alert) *Error {
+	e := &Error{Reason: localReason(sent), Alert: sent, Local: sent != 0, Err: err}
+	var op *net.OpError
+	var unverified *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, certificate.ErrNone):
+		e.Reason = ReasonCertificate
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e.Reason = ReasonTruncated
+	case errors.As(err, &unverified), strings.Contains(err.Error(), "client didn't provide a certificate"):
+		e.Reason = ReasonUnauthorized
+	case errors.As(err, &op):
+		e.Alert, e.Local, e.Err = alertOf(op.Err), op.Op == "local error", nil
+		if e.Reason = remoteReason(e.Alert); e.Local {
+			e.Reason = localReason(e.Alert)
+		}
+	}
+	return e
+}
+
+// alertOf finds the code of an error of crypto/tls, whose type is not exported,
+// by its text.
+func alertOf(err error) Alert {
+	for code := range 256 {
+		if tls.AlertError(code).Error() == err.Error() {
+			return Alert(code)
+		}
+	}
+	return alertInternalError
+}

@@ -1,0 +1,106 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+)
+
+// A connection can go on in another process: its socket travels as a descriptor,
+// and what this one knows of it as bytes. docs/tls.md has the layout.
+
+// stateVersion is the first byte of a state.
+const stateVersion = 1
+
+// Flags in a state.
+const (
+	flagEnded = 1 << iota
+	flagResumed
+	flagClientCertificate
+	flagSilent
+	flagsAll = 1<<iota - 1
+)
+
+// Movable reports whether the connection can be frozen: its handshake is done
+// and the record layer has taken over.
+func (c *Conn) Movable() bool { return c.phase == phaseOpen && c.engine == nil }
+
+// Freeze appends the state of a connection that is [Conn.Movable], after
+// [Conn.Hold]. All that Seal has appended so far has been sent, or is sent
+// before anything else by whoever goes on. The connection itself is as it was;
+// but once the state has gone to another process, [Conn.Leave] is called before
+// anything else: of two that have the keys only one may seal.
+func (c *Conn) Freeze(dst []byte) []byte {
+	var flags byte
+	for i, set := range []bool{c.ended, c.info.Resumed, c.info.ClientCertificate, c.silent} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	dst = append(dst, stateVersion, flags, c.useless, c.pace.step, byte(slices.Index(c.cfg.tls.NextProtos, c.info.Protocol)+1))
+	dst = binary.BigEndian.AppendUint16(dst, c.info.Suite)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(c.info.Curve))
+	dst = binary.BigEndian.AppendUint64(dst, c.rd.seq)
+	dst = binary.BigEndian.AppendUint64(dst, c.wr.seq)
+	n := hashSize(c.info.Suite)
+	dst = append(dst, c.rd.secret[:n]...)
+	dst = append(dst, c.wr.secret[:n]...)
+	return append(dst, c.held...)
+}
+
+// stateHead is the length of a state before its secrets.
+const stateHead = 5 + 2 + 2 + 8 + 8
+
+// Leave ends a connection that goes on elsewhere: its keys are forgotten, and
+// sealing panics.
+func (c *Conn) Leave() {
+	c.phase = phaseLeft
+	c.wipe()
+}
+
+// errState says that bytes are no state of a connection.
+var errState = errors.New("malformed state of a TLS connection")
+
+// Thaw makes a connection of its state, which is not referred to any longer. The
+// protocols of the configuration are those of the one that froze it.
+func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
+	if len(state) < stateHead || state[0] != stateVersion || state[1] > flagsAll {
+		return nil, errState
+	}
+	flags, protocol := state[1], int(state[4])
+	c := &Conn{cfg: cfg, phase: phaseOpen, began: now, useless: state[2], pace: pace{at: now, step: state[3]}}
+	c.ended, c.silent = flags&flagEnded != 0, flags&flagSilent != 0
+	c.info = Info{
+		Version: tls.VersionTLS13, Suite: binary.BigEndian.Uint16(state[5:]),
+		Curve:   tls.CurveID(binary.BigEndian.Uint16(state[7:])),
+		Resumed: flags&flagResumed != 0, ClientCertificate: flags&flagClientCertificate != 0,
+	}
+	n := hashSize(c.info.Suite)
+	if n == 0 || len(state) < stateHead+2*n || c.useless > maxUseless || c.pace.step > paceSteps || protocol > len(cfg.tls.NextProtos) {
+		return nil, errState
+	}
+	if protocol > 0 {
+		c.info.Protocol = cfg.tls.NextProtos[protocol-1]
+	}
+	for i, h := range []*half{&c.rd, &c.wr} {
+		h.suite, h.seq = c.info.Suite, binary.BigEndian.Uint64(state[9+8*i:])
+		copy(h.secret[:], state[stateHead+i*n:stateHead+(i+1)*n])
+	}
+	c.held = append([]byte(nil), state[stateHead+2*n:]...)
+	if c.wr.seq > 2*updateAfter || len(c.held) > maxHeld {
+		return nil, errState
+	}
+	return c, nil
+}
+
+// maxHeld bounds the received bytes in a state: one record's beginning, and what
+// one call of recv may have brought behind it.
+const maxHeld = 1 << 20
+
+// Rest gives back the memory that an idle connection does not need, four fifths
+// of it; it is made again with the next record, in a few microseconds.
+func (c *Conn) Rest() {
+	c.rd.aead, c.wr.aead = nil, nil
+}

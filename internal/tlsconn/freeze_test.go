@@ -1,0 +1,170 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// move freezes a connection and goes on with what is thawed of it.
+func move(t testing.TB, c *Conn) *Conn {
+	t.Helper()
+	c.Hold()
+	state := c.Freeze(nil)
+	moved, err := Thaw(c.cfg, state, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := moved.Freeze(nil); !bytes.Equal(again, state) {
+		t.Fatalf("thawed %x\nfrozen %x", again, state)
+	}
+	if moved.Info() != c.Info() {
+		t.Fatalf("%+v, not %+v", moved.Info(), c.Info())
+	}
+	c.Leave()
+	clear(state)
+	return moved
+}
+
+// A connection moves after each byte that it was sent, in the middle of records
+// too, and its client notices nothing.
+func TestMoveAfterEachByte(t *testing.T) {
+	for _, k := range kinds[:3] {
+		t.Run(k.name, func(t *testing.T) {
+			cfg, client := setup(t, nil)
+			k.client(client)
+			s := newServer(cfg)
+			s.chunk = func(int) int { return 1 }
+			moves := 0
+			s.moved = func(c *Conn) *Conn { moves++; return move(t, c) }
+			talk(t, s, client)
+			if moves < 60 {
+				t.Errorf("moved %d times", moves)
+			}
+		})
+	}
+}
+
+// A long download moves between any two calls of Seal, across changes of keys.
+func TestMoveInDownload(t *testing.T) {
+	cfg, client := setup(t, nil)
+	s := newServer(cfg)
+	page := strings.Repeat("0123456789abcdef", 1<<16)
+	s.handle = func(s *server, _ string) {
+		for p := page; len(p) > 0; {
+			n := min(len(p), 50_000)
+			s.reply([]byte(p[:n]))
+			s.conn = move(t, s.conn)
+			s.out = s.conn.updateKey(s.out)
+			p = p[n:]
+		}
+	}
+	c := tls.Client(s, client)
+	for range 3 {
+		ask(t, c, "page", page)
+	}
+	s.end()
+}
+
+// What cannot move says so, and what has moved seals nothing any more.
+func TestMovable(t *testing.T) {
+	cfg, client := setup(t, nil)
+	c := New(cfg, 0)
+	if c.Movable() {
+		t.Error("a new connection is movable")
+	}
+	c.Receive(hello(t, client))
+	c.Next(&Turn{Budget: 8})
+	if c.Movable() {
+		t.Error("a handshake is movable")
+	}
+	c.Close()
+	s, _ := open(t, only12)
+	if s.conn.Movable() {
+		t.Error("a connection of TLS 1.2 is movable")
+	}
+	s.end()
+	s, _ = open(t, nil)
+	if !s.conn.Movable() {
+		t.Error("a connection of TLS 1.3 is not movable")
+	}
+	s.conn.Leave()
+	if s.conn.Movable() || s.conn.rd != (half{}) || s.conn.wr != (half{}) || s.conn.Close() != ReasonNone {
+		t.Error("something is left")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("sealed after it has left")
+		}
+	}()
+	s.reply([]byte("x"))
+}
+
+// In no run of a connection, however often it moves, are two records sealed with
+// one key and nonce.
+func TestNoncesAreUnique(t *testing.T) {
+	cfg, client := setup(t, nil)
+	s := newServer(cfg)
+	seen := map[string]bool{}
+	note := func() {
+		key := fmt.Sprintf("%x %d", s.conn.wr.secret, s.conn.wr.seq)
+		if seen[key] {
+			t.Fatal("a nonce is used twice")
+		}
+		seen[key] = true
+	}
+	s.handle = func(s *server, _ string) {
+		for range 5 {
+			note()
+			s.reply([]byte("x"))
+			s.conn = move(t, s.conn)
+		}
+		note()
+		s.out = s.conn.updateKey(s.out)
+	}
+	c := tls.Client(s, client)
+	for range 50 {
+		ask(t, c, "one", "xxxxx")
+	}
+	if len(seen) != 50*6 {
+		t.Errorf("%d records", len(seen))
+	}
+	s.end()
+}
+
+func TestMalformedStates(t *testing.T) {
+	s, _ := open(t, nil)
+	good := s.conn.Freeze(nil)
+	change := func(at int, to byte) []byte {
+		p := bytes.Clone(good)
+		p[at] = to
+		return p
+	}
+	for name, state := range map[string][]byte{
+		"nothing": nil, "head only": good[:stateHead], "no second secret": good[:len(good)-1],
+		"version": change(0, stateVersion+1), "flags": change(1, flagsAll+1), "useless": change(2, 255),
+		"pace": change(3, paceSteps+1), "protocol": change(4, 2), "suite": change(6, 3), "counter": change(17, 1),
+		"held": append(bytes.Clone(good), make([]byte, maxHeld+1)...),
+	} {
+		if _, err := Thaw(s.conn.cfg, state, 0); err != errState {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.end()
+}
+
+// An idle connection rests, and goes on as if nothing had been.
+func TestRest(t *testing.T) {
+	cfg, client := setup(t, nil)
+	s := newServer(cfg)
+	c := tls.Client(s, client)
+	for range 3 {
+		ask(t, c, "one", "you said one")
+		s.conn.Rest()
+		s.now += time.Minute
+	}
+	s.end()
+}

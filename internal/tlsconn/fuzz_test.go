@@ -1,0 +1,78 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"testing"
+)
+
+// A client may send anything, cut anywhere: before a handshake, in it and after.
+func FuzzClient(f *testing.F) {
+	cfg, client := setup(f, nil)
+	flight := hello(f, client)
+	f.Add(flight, uint8(0), uint8(7))
+	f.Add(append(bytes.Clone(flight), flight...), uint8(0), uint8(0))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint8(0), uint8(1))
+	f.Add([]byte("\x17\x03\x03\x00\x13\xc9\x87\x27\x60\x65\x56\x66\xb7\x4d\x7f\xf1\x15\x3e\xfd\x6d\xb6\xd0\xb0\xe3"), uint8(1), uint8(3))
+	f.Add([]byte("\x15\x03\x03\x00\x02\x01\x00"), uint8(2), uint8(0))
+	f.Fuzz(func(t *testing.T, sent []byte, when, size uint8) {
+		s := newServer(cfg)
+		if when%3 > 0 {
+			var change func(*tls.Config)
+			if when%3 == 2 {
+				change = only12
+			}
+			s, _ = open(t, change)
+		}
+		s.chunk = func(int) int { return int(size) }
+		s.in = append(s.in, sent...)
+		s.run()
+		if got := len(s.conn.held) + len(s.conn.in); got > maxCiphertext {
+			t.Errorf("%d bytes are held", got)
+		}
+		if reason := s.end(); reason >= NumReasons {
+			t.Errorf("reason %d", reason)
+		}
+		if s.conn.engine != nil {
+			t.Error("an engine is left")
+		}
+	})
+}
+
+// A record that opens may contain anything.
+func FuzzContent(f *testing.F) {
+	f.Add([]byte{24, 0, 0, 1, 1}, uint8(typeHandshake), uint8(1))
+	f.Add([]byte{1, 0}, uint8(typeAlert), uint8(2))
+	f.Add([]byte("one\n"), uint8(typeData), uint8(3))
+	f.Fuzz(func(t *testing.T, content []byte, typ, times uint8) {
+		s, _ := open(t, nil)
+		mine := s.conn.rd
+		for range times {
+			s.in = mine.seal(s.in, content[:min(len(content), 1<<16-1-tagSize-1)], typ)
+		}
+		s.run()
+		s.end()
+	})
+}
+
+// A state is taken whole or not at all, and one that is taken is written again as
+// it was.
+func FuzzThaw(f *testing.F) {
+	s, _ := open(f, nil)
+	f.Add(s.conn.Freeze(nil))
+	f.Add(append(s.conn.Freeze(nil), "\x17\x03\x03\x00"...))
+	f.Fuzz(func(t *testing.T, state []byte) {
+		c, err := Thaw(s.conn.cfg, state, 0)
+		if err != nil {
+			return
+		}
+		if again := c.Freeze(nil); !bytes.Equal(again, state) {
+			t.Fatalf("thawed %x\nfrozen %x", again, state)
+		}
+		c.Next(&Turn{})
+		if !c.silent {
+			c.Seal(nil, []byte("x"), 0)
+		}
+		c.Close()
+	})
+}

@@ -1,0 +1,67 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// keyLog learns the secrets of one connection of TLS 1.3 as crypto/tls logs them
+// (the format of SSLKEYLOGFILE), and from the flight that it sends afterwards how
+// many records are under the server's: what opens under a secret was sealed under
+// it.
+type keyLog struct {
+	client []byte
+	suite  uint16
+	writer half
+	// found says that all that was sent since the secret was known has been
+	// understood: first records under another secret, then those under this one.
+	found bool
+}
+
+// Write takes one line: label, random of the client, secret.
+func (l *keyLog) Write(line []byte) (int, error) {
+	f := bytes.Fields(line)
+	if len(f) != 3 {
+		return len(line), nil
+	}
+	secret := make([]byte, hex.DecodedLen(len(f[2])))
+	if _, err := hex.Decode(secret, f[2]); err != nil {
+		return len(line), nil
+	}
+	switch string(f[0]) {
+	case "CLIENT_TRAFFIC_SECRET_0":
+		l.client = secret
+	case "SERVER_TRAFFIC_SECRET_0":
+		// Of the suites with the short hash only one is known here. If it is
+		// the other, nothing opens, and the suite says so in the end.
+		l.suite = tls.TLS_AES_128_GCM_SHA256
+		if len(secret) == hashSize(tls.TLS_AES_256_GCM_SHA384) {
+			l.suite = tls.TLS_AES_256_GCM_SHA384
+		}
+		l.writer, l.found = newHalf(l.suite, secret)
+	}
+	return len(line), nil
+}
+
+// sent counts the records under the server's secret in what is sent.
+func (l *keyLog) sent(p []byte) {
+	for l.found && len(p) > 0 {
+		if len(p) < headerSize {
+			l.found = false
+			return
+		}
+		n := headerSize + int(binary.BigEndian.Uint16(p[3:]))
+		if n > len(p) {
+			l.found = false
+			return
+		}
+		if p[0] == typeData {
+			if _, _, ok := l.writer.open(nil, p[:n]); !ok && l.writer.seq > 0 {
+				l.found = false
+			}
+		}
+		p = p[n:]
+	}
+}

@@ -1,0 +1,118 @@
+package tlsconn
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// The record layer, RFC 8446 §5, as far as cutting what is received into records
+// goes; it is the same in TLS 1.2.
+
+const (
+	headerSize    = 5
+	maxPlaintext  = 16 << 10
+	maxCiphertext = headerSize + maxPlaintext + 2048 // of TLS 1.2; in TLS 1.3 256
+	maxInner      = maxPlaintext + 256
+)
+
+// Content types.
+const (
+	typeChangeCipherSpec = 20
+	typeAlert            = 21
+	typeHandshake        = 22
+	typeData             = 23
+)
+
+// longestMethod is the longest word that is taken for a method of HTTP.
+const longestMethod = 16
+
+// front is what was received and not used, as far as it is in one piece.
+func (c *Conn) front() []byte {
+	if len(c.held) == 0 {
+		return c.in
+	}
+	c.fill(c.need())
+	return c.held
+}
+
+// need is how many bytes tell what comes.
+func (c *Conn) need() int {
+	if c.phase == phaseHello {
+		return longestMethod + 1
+	}
+	return headerSize
+}
+
+// fill makes the held beginning of a record n bytes long, if there are as many.
+func (c *Conn) fill(n int) {
+	if k := min(n-len(c.held), len(c.in)); k > 0 {
+		c.held, c.in = append(c.held, c.in[:k]...), c.in[k:]
+	}
+}
+
+// record returns the next whole record, nil if it is not there yet. One that is
+// longer than any may be is returned as soon as its header says so. It is valid
+// until more is received.
+func (c *Conn) record() []byte {
+	p := c.front()
+	if len(p) < headerSize {
+		return nil
+	}
+	n := headerSize + int(binary.BigEndian.Uint16(p[3:]))
+	if n > maxCiphertext {
+		n = headerSize
+	}
+	if len(c.held) == 0 {
+		if len(p) < n {
+			return nil
+		}
+		c.in = p[n:]
+		return p[:n:n]
+	}
+	c.fill(n)
+	if len(c.held) < n {
+		return nil
+	}
+	// More than one may be held, after a Yield.
+	record := c.held[:n:n]
+	if c.held = c.held[n:]; len(c.held) == 0 {
+		c.held = record[:0]
+	}
+	return record
+}
+
+// restore puts a record back that was just returned.
+func (c *Conn) restore(record []byte) {
+	c.held = append(slices.Clone(record), c.held...)
+}
+
+// firstBytes tells TLS from what else a client may send first. It reports
+// whether the bytes are the beginning of a record of a handshake; without an
+// error more are needed to know.
+func firstBytes(p []byte) (known bool, _ *Error) {
+	if len(p) == 0 {
+		return false, nil
+	}
+	if p[0] == typeHandshake {
+		if len(p) > 1 && p[1] != 3 {
+			return false, &Error{Reason: ReasonNotTLS}
+		}
+		return len(p) > 1, nil
+	}
+	for i, b := range p {
+		switch {
+		case b == ' ' && i >= 3:
+			return false, &Error{Reason: ReasonPlainHTTP}
+		case b < 'A' || b > 'Z' || i >= longestMethod:
+			return false, &Error{Reason: ReasonNotTLS}
+		}
+	}
+	return false, nil
+}
+
+// helloTooLarge reports whether a first record begins a hello that is longer than
+// a handshake may be.
+func helloTooLarge(record []byte) bool {
+	const head = headerSize + 4 // of the record, and of the message in it
+	return len(record) >= head && int(binary.BigEndian.Uint32(record[headerSize:])&0xffffff) > maxHandshake-head
+}
