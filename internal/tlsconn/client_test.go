@@ -90,13 +90,13 @@ func (s *server) reply(p []byte) { s.out = s.conn.Seal(s.out, p, s.now) }
 // overwritten afterwards.
 func (s *server) run() {
 	for (len(s.in) > 0 || s.yielding) && !s.eof {
-		var p []byte
+		var p, sent []byte
 		if !s.yielding {
 			n := len(s.in)
 			if s.chunk != nil {
 				n = min(n, max(1, s.chunk(s.off)))
 			}
-			p = bytes.Clone(s.in[:n])
+			p, sent = bytes.Clone(s.in[:n]), s.in[:n]
 			s.in, s.off = s.in[n:], s.off+n
 			if s.before != nil {
 				s.before(s.conn)
@@ -104,6 +104,9 @@ func (s *server) run() {
 			s.conn.Receive(p)
 		}
 		s.drive()
+		if !bytes.Equal(p, sent) {
+			panic("received bytes were changed")
+		}
 		s.conn.Hold()
 		for i := range p {
 			p[i] = 0xee
