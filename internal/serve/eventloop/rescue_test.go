@@ -1,0 +1,280 @@
+package eventloop
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+	"phalanx/internal/site"
+)
+
+// relay is a connection that goes from loop to loop, each of which is forgotten
+// at any moment with all it knows, but for its records.
+type relay struct {
+	t      *testing.T
+	cfg    serve.Config
+	memory *rescue.Memory
+	l      *Loop
+	fd     int // of the connection in the loop
+	client int
+	input  string // that the client has not sent
+	got    []byte
+}
+
+func newRelay(t *testing.T, cfg serve.Config, listener int, addr, input string) *relay {
+	t.Helper()
+	r := &relay{t: t, cfg: cfg, input: input}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _ := strconv.Atoi(port)
+	r.client, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetsockoptInt(r.client, unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<10)
+	}
+	if err == nil { // loopback's own segments are larger than the buffer
+		err = unix.SetsockoptInt(r.client, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1000)
+	}
+	if err == nil {
+		err = unix.Connect(r.client, &unix.SockaddrInet4{Port: n, Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	servetest.Await(t, "a connection", func() bool {
+		fd, errno := rawAccept(listener)
+		r.fd = fd
+		return errno == 0
+	})
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10); err != nil {
+		t.Fatal(err)
+	}
+	r.begin()
+	r.l.serve(r.l.newPeer(r.fd))
+	return r
+}
+
+// begin makes a loop and its records.
+func (r *relay) begin() {
+	r.t.Helper()
+	fd, err := rescue.Create(rescue.Sizes{FDs: 1024, Recv: 4096, Send: serve.OutSize})
+	if err == nil {
+		r.memory, err = rescue.Map(fd, true)
+		unix.Close(fd)
+	}
+	if err == nil {
+		r.cfg.Records = rescue.NewWriter(r.memory)
+		r.l, err = New(r.cfg)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.l.disk.resident = func(int, int64, int64) bool { return true }
+	r.l.listener = -1
+}
+
+// forget ends a loop as if its process were no more.
+func (r *relay) forget(l *Loop, memory *rescue.Memory) {
+	for fd, p := range l.peers {
+		if p != nil {
+			p.conn.Leave()
+			unix.Close(fd)
+		}
+	}
+	unix.Close(l.epoll)
+	unix.Close(l.wake)
+	memory.Close()
+}
+
+// kill has another loop go on with what the records of this one say.
+func (r *relay) kill() {
+	r.t.Helper()
+	if r.over() {
+		return
+	}
+	dead, records := r.l, r.memory
+	r.begin()
+	take := rescuer{l: r.l, reader: rescue.NewReader(records), blame: ipc.BlameNobody}
+	kept := ipc.Kept{Number: r.fd, Socket: duplicate(r.t, r.fd), File: -1}
+	if file := take.reader.File(r.fd); file >= 0 {
+		if fd, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			kept.File = fd
+		}
+	}
+	take.take([]ipc.Kept{kept})
+	if take.result.Connections != 1 {
+		r.t.Fatalf("not rescued: %+v", take.result)
+	}
+	r.forget(dead, records)
+	r.fd = kept.Socket
+	r.l.resumeRescued()
+}
+
+func duplicate(t *testing.T, fd int) int {
+	t.Helper()
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// over reports whether the loop has closed the connection.
+func (r *relay) over() bool { return r.l.peers[r.fd] == nil }
+
+func (r *relay) event(events uint32) {
+	if !r.over() {
+		r.l.event(r.l.peers[r.fd], events)
+	}
+}
+
+func (r *relay) write(n int) {
+	r.t.Helper()
+	n = min(n, len(r.input))
+	n, err := unix.SendmsgN(r.client, []byte(r.input[:n]), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	if err != nil && err != unix.EAGAIN {
+		r.t.Fatal(err)
+	}
+	r.input = r.input[max(0, n):]
+	r.event(unix.EPOLLIN)
+}
+
+func (r *relay) read(n int) {
+	r.t.Helper()
+	p := make([]byte, n)
+	n, _, err := unix.Recvfrom(r.client, p, unix.MSG_DONTWAIT)
+	if err != nil && err != unix.EAGAIN {
+		r.t.Fatal(err)
+	}
+	r.got = append(r.got, p[:max(0, n)]...)
+	r.event(unix.EPOLLOUT)
+}
+
+// step does what a byte of chance says.
+func (r *relay) step(b byte) {
+	n := int(b >> 3)
+	switch b & 7 {
+	case 0:
+		r.write(n + 1)
+	case 1:
+		r.write(n * 50)
+	case 2, 3:
+		r.read(n*n*30 + 1)
+	case 4, 5:
+		r.l.sendReady()
+	default:
+		r.kill()
+	}
+}
+
+// finish sends and reads all there is and returns what came in all.
+func (r *relay) finish() []byte {
+	r.t.Helper()
+	for until := time.Now().Add(20 * time.Second); !r.idle(); {
+		r.write(1 << 16)
+		r.l.sendReady()
+		r.read(1 << 16)
+		if time.Now().After(until) {
+			r.t.Fatalf("the connection does not come to rest: %d bytes came", len(r.got))
+		}
+	}
+	return r.got
+}
+
+// idle reports whether everything has been sent and read.
+func (r *relay) idle() bool {
+	if queued, err := unix.IoctlGetInt(r.client, unix.SIOCOUTQ); len(r.input) > 0 || queued > 0 || err != nil {
+		return false
+	}
+	if !r.over() {
+		p := r.l.peers[r.fd]
+		unread, err := unix.IoctlGetInt(r.fd, unix.SIOCINQ)
+		unsent, unsentErr := unix.IoctlGetInt(r.fd, unix.SIOCOUTQ)
+		if err != nil || unsentErr != nil || unread > 0 || unsent > 0 || p.readable || p.turn.linked() || len(p.unsent) > 0 || p.step != conn.Read && p.step != conn.Linger {
+			return false
+		}
+	}
+	unread, err := unix.IoctlGetInt(r.client, unix.SIOCINQ) // what is not unsent any more is here
+	return err == nil && unread == 0
+}
+
+func (r *relay) close() {
+	r.forget(r.l, r.memory)
+	unix.Close(r.client)
+}
+
+// requests are those of chance; the last may be the end.
+func requests(choice []byte) (text string) {
+	all := []string{
+		servetest.Get("/small"), servetest.Get("/middle"), servetest.Get("/large"), servetest.Get("/none"), "\r\n",
+		"HEAD /large HTTP/1.1\r\nHost: a\r\n\r\n", servetest.Get("/large", "Range: bytes=7-200000"),
+		servetest.Get("/small", "X-Long: "+string(bytes.Repeat([]byte("x"), 5000))), "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+		"PUT / HTTP/1.1\r\nHost: a\r\n\r\n",
+	}
+	for i, b := range choice[:min(len(choice), 12)] {
+		if n := int(b) % (len(all) + 1); n < len(all) {
+			text += all[n]
+		} else if i > 0 {
+			return text + servetest.Get("/middle", "Connection: close")
+		}
+	}
+	return text
+}
+
+// A connection that goes through any number of loops, each of which has of the
+// one before nothing but its records, sends what it would have sent in one.
+func FuzzRescue(f *testing.F) {
+	f.Add([]byte{1, 6, 2, 6, 4, 6, 3, 7, 255}, []byte{0, 1, 2, 3})
+	f.Add([]byte{249, 6, 249, 6, 250, 4, 6, 4, 250, 6, 4, 4, 6, 100, 4, 6}, []byte{2, 2, 2, 6, 1, 10})
+	f.Add([]byte{0, 8, 6, 16, 24, 7, 32, 6, 249, 249, 249, 7, 249, 6, 4, 6}, []byte{7, 0, 7, 4, 7, 5})
+	dir := f.TempDir()
+	servetest.Noise(f, dir+"/small", 100)
+	servetest.Noise(f, dir+"/middle", 9000)
+	servetest.Noise(f, dir+"/large", 300_000)
+	for _, name := range []string{"small", "middle", "large"} {
+		if err := os.Chtimes(dir+"/"+name, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer root.Close()
+	listener, addr := servetest.Listen(f)
+	defer unix.Close(listener)
+	began := time.Now()
+	cfg := serve.Config{
+		Recv: 4096, Log: zerolog.Nop(), Clock: func() (time.Time, time.Duration) { return began, time.Hour },
+		Conn: conn.Config{Site: servetest.Site{Root: root}, Server: "test", KeepAlive: time.Minute, Expires: time.Hour},
+	}
+	f.Fuzz(func(t *testing.T, steps, choice []byte) {
+		input := requests(choice)
+		one := newRelay(t, cfg, listener, addr, input)
+		want := one.finish()
+		one.close()
+		many := newRelay(t, cfg, listener, addr, input)
+		defer many.close()
+		for _, b := range steps[:min(len(steps), 200)] {
+			many.step(b)
+			if !bytes.HasPrefix(want, many.got) {
+				t.Fatalf("%d bytes came, which are not those of %d that are wanted", len(many.got), len(want))
+			}
+		}
+		if got := many.finish(); !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes came, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
+		}
+	})
+}
