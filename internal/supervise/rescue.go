@@ -146,7 +146,9 @@ func blameFor(w *worker, e Exit) ipc.Blame {
 		return ipc.BlameCurrent
 	case e.Signal == syscall.SIGKILL, e.Signal == syscall.SIGTERM, e.Signal == syscall.SIGINT, e.Signal == syscall.SIGQUIT, e.Signal == syscall.SIGHUP:
 		return ipc.BlameNobody
-	case e.Signal != 0, strings.Contains(e.LastWords, "fatal error: "):
+	case strings.HasPrefix(e.summary(), "SIGQUIT: "):
+		return ipc.BlameNobody
+	case e.Signal != 0, isCrash(e.summary()) && !strings.HasPrefix(e.summary(), "panic: "):
 		return ipc.BlameBusy
 	}
 	return ipc.BlameCurrent

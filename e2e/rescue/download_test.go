@@ -1,0 +1,87 @@
+package rescue
+
+import (
+	"crypto/sha256"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+var largeSize = flag.Int64("kill.large", 1<<30, "bytes of the download that goes through twenty kills")
+
+// TestDownloadThroughKills has one curl fetch a large file at full speed while its
+// worker is killed twenty times.
+func TestDownloadThroughKills(t *testing.T) {
+	curl := harness.Tool(t, "install curl", "curl")
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	want := recognisable(t, filepath.Join(base, "large.bin"))
+	s := harness.ServeSilently(t, harness.Plan{
+		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"), Args: []string{"--base", base, "--workers", "1"},
+	})
+	cmd := exec.Command(curl, "-sS", "--fail", s.URL("/large.bin"))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kills = 20
+	sum := sha256.New()
+	for range kills {
+		n, err := io.CopyN(sum, out, *largeSize/(kills+1))
+		if err != nil {
+			t.Errorf("the download ended after %d bytes more: %v", n, err)
+			break
+		}
+		// At any moment of the worker's life, but for those in which there is none.
+		var victim int
+		harness.Await(t, harness.Patience, "a worker", func() bool {
+			if all := s.Workers(); len(all) == 1 {
+				victim = all[0]
+			}
+			return victim != 0
+		})
+		harness.Kill(t, victim, syscall.SIGKILL)
+		harness.AwaitEnd(t, harness.Patience, victim)
+	}
+	n, err := io.Copy(sum, out)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("curl: %v", err)
+	}
+	if err != nil || [32]byte(sum.Sum(nil)) != want {
+		t.Errorf("the content differs; the last part has %d bytes, %v", n, err)
+	}
+	s.Stop(harness.Patience)
+}
+
+// recognisable makes a sparse file with a piece of noise in each MiB, and returns
+// its sum.
+func recognisable(t *testing.T, path string) (sum [32]byte) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h, zeros := sha256.New(), make([]byte, 1<<20)
+	for off := int64(0); off < *largeSize; off += 1 << 20 {
+		piece := harness.Noise(path+string(rune(off>>20)), 1000)
+		if _, err := f.WriteAt(piece, off); err != nil {
+			t.Fatal(err)
+		}
+		h.Write(piece)
+		h.Write(zeros[:min(1<<20, *largeSize-off)-int64(len(piece))])
+	}
+	if err := f.Truncate(*largeSize); err != nil {
+		t.Fatal(err)
+	}
+	return [32]byte(h.Sum(nil))
+}
