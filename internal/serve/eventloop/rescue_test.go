@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
+	"phalanx/internal/website"
 )
 
 // relay is a connection that goes from loop to loop, each of which is forgotten
@@ -258,7 +259,7 @@ func FuzzRescue(f *testing.F) {
 	began := time.Now()
 	cfg := serve.Config{
 		Recv: 4096, Log: zerolog.Nop(), Clock: func() (time.Time, time.Duration) { return began, time.Hour },
-		Conn: conn.Config{Site: servetest.Site{Root: root}, Server: "test", KeepAlive: time.Minute, Expires: time.Hour},
+		Conn: conn.Config{Site: website.Uncached(root), Server: "test", KeepAlive: time.Minute, Expires: time.Hour},
 	}
 	f.Fuzz(func(t *testing.T, steps, choice []byte) {
 		input := requests(choice)
