@@ -53,7 +53,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
 		port: port, alert: alert,
 	}
-	lines := accesslog.NewLog(stdout, bell, lost, alert)
+	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
 		Info: func() snapshot.Info { return *m.info.Load() },

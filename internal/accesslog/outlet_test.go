@@ -60,14 +60,14 @@ func TestStandardOutput(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := open(t, Config{Path: "-", Stdout: out})
+			w := open(t, "-", Config{Stdout: out})
 			ring, _ := newRing(t, 512<<10)
 			w.Attach(0, ring)
 			want := text(3000) // more than a pipe holds
 			for line := range strings.Lines(want) {
 				write(ring, w.cfg.Doorbell, line)
 			}
-			if err := w.Reopen(); err != nil {
+			if err := w.reopen(); err != nil {
 				t.Error(err)
 			}
 			got := ""
@@ -102,7 +102,7 @@ func TestReaderIsGone(t *testing.T) {
 	defer out.Close()
 	in.Close()
 	var told alerts
-	w := open(t, Config{Path: "-", Stdout: out, Alert: told.add})
+	w := open(t, "-", Config{Stdout: out, Alert: told.add})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	write(ring, w.cfg.Doorbell, "one\n")
@@ -122,7 +122,7 @@ func TestReaderIsGone(t *testing.T) {
 func TestAlertsOnceAMinute(t *testing.T) {
 	var told alerts
 	var now atomic.Int64
-	w := open(t, Config{Path: "/dev/full", Alert: told.add, now: func() time.Time { return time.Unix(now.Load(), 0) }})
+	w := open(t, "/dev/full", Config{Alert: told.add, now: func() time.Time { return time.Unix(now.Load(), 0) }})
 	ring, _ := newRing(t, MinRing)
 	now.Store(1000)
 	w.Attach(0, ring)
@@ -137,7 +137,7 @@ func TestAlertsOnceAMinute(t *testing.T) {
 	}
 	// Each is an attempt, and it fails.
 	for range 3 {
-		if err := w.Suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; 1 lines not written") {
+		if err := w.suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; 1 lines not written") {
 			t.Errorf("Suspend: %v", err)
 		}
 		w.Resume()
@@ -150,14 +150,14 @@ func TestAlertsOnceAMinute(t *testing.T) {
 	if got := told.all(); got[0] != line(0) || got[1] != line(10) {
 		t.Errorf("told %q", got)
 	}
-	if err := w.Close(time.Second); err == nil || ring.Waiting() != 4 {
+	if err := w.close(time.Second); err == nil || ring.Waiting() != 4 {
 		t.Errorf("Close: %v, %d bytes wait", err, ring.Waiting())
 	}
 }
 
 // Lines of workers that died while nothing can be written are kept, up to a bound.
 func TestDetachedLinesAreBounded(t *testing.T) {
-	w := open(t, Config{Path: "/dev/full"})
+	w := open(t, "/dev/full", Config{})
 	const size = 1 << 20
 	line := strings.Repeat("x", 999) + "\n"
 	n := 0
@@ -179,7 +179,7 @@ func TestDetachedLinesAreBounded(t *testing.T) {
 	if kept > maxKept || kept < maxKept/2 || int(w.Lost()) != n-kept/1000+rings {
 		t.Errorf("%d bytes kept, %d lines lost of %d", kept, w.Lost(), n)
 	}
-	if err := w.Close(time.Second); err == nil || int(w.Lost()) != n+rings {
+	if err := w.close(time.Second); err == nil || int(w.Lost()) != n+rings {
 		t.Errorf("Close: %v; %d lines lost of %d", err, w.Lost(), n)
 	}
 }

@@ -101,13 +101,11 @@ func TestReopenGuarded(t *testing.T) {
 	dir := t.TempDir()
 	logs := shared(t, dir+"/logs")
 	path, victim := filepath.Join(logs, "access.log"), dir+"/victim"
-	w, err := Open(Config{Path: path})
-	noError(t, err)
-	defer w.Close(flushTime)
+	w := open(t, path, Config{})
 	noError(t, os.Rename(path, path+".1"))
 	noError(t, os.Symlink(victim, path))
 	root := os.Geteuid() == 0
-	if err := w.Reopen(); (err != nil) != root {
+	if err := w.reopen(); (err != nil) != root {
 		t.Errorf("user %d: %v", os.Geteuid(), err)
 	}
 	if _, err := os.Lstat(victim); (err != nil) != root {

@@ -15,11 +15,7 @@ func TestPen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doorbell, err := NewDoorbell()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(doorbell)
+	doorbell := doorbell(t)
 	pen := NewPen(Common, ring, doorbell)
 	ring.ringAt(1)
 	var work sync.WaitGroup

@@ -15,7 +15,7 @@ import (
 func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	write(ring, w.cfg.Doorbell, "one\n")
@@ -23,7 +23,7 @@ func TestReopen(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Reopen(); err != nil {
+	if err := w.reopen(); err != nil {
 		t.Fatal(err)
 	}
 	write(ring, w.cfg.Doorbell, "two\n")
@@ -36,7 +36,7 @@ func TestReopen(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Reopen(); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if err := w.reopen(); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("reopened a directory: %v", err)
 	}
 	write(ring, w.cfg.Doorbell, "three\n")
@@ -44,7 +44,7 @@ func TestReopen(t *testing.T) {
 	if got := content(t, path+".2"); got != "two\nthree\n" {
 		t.Errorf("%q", got)
 	}
-	if err := w.Reopen(); err == nil {
+	if err := w.reopen(); err == nil {
 		t.Error("reopened after Close")
 	}
 }
@@ -52,11 +52,11 @@ func TestReopen(t *testing.T) {
 // A log without a file takes lines until there is one, and none of them is lost.
 func TestNoFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	for _, step := range []struct{ to, line string }{{path, "one\n"}, {"", "two\n"}, {path, "three\n"}} {
-		if err := w.Move(step.to); err != nil {
+		if err := w.Use(step.to); err != nil {
 			t.Fatal(err)
 		}
 		write(ring, w.cfg.Doorbell, step.line)
@@ -74,7 +74,7 @@ func TestRotationLosesNothing(t *testing.T) {
 	const workers, each, rotations = 4, 100_000, 20
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	var all sync.WaitGroup
 	written := make(chan int, workers*each/1000) // one for each thousand lines
 	for id := range workers {
@@ -90,7 +90,7 @@ func TestRotationLosesNothing(t *testing.T) {
 			if err := os.Rename(path, rotated); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.Reopen(); err != nil {
+			if err := w.reopen(); err != nil {
 				t.Fatal(err)
 			}
 			files = append(files, rotated)
@@ -143,7 +143,7 @@ func TestReopenAfterHalfALine(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, 512<<10)
 	line := strings.Repeat("z", 200_000) + "\n"
 	ring.Write([]byte(line + "next\n"))
@@ -152,7 +152,7 @@ func TestReopenAfterHalfALine(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Reopen(); err != nil {
+	if err := w.reopen(); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the new file", func() bool { return content(t, path) == "next\n" })

@@ -89,7 +89,7 @@ func TestKilledWorker(t *testing.T) {
 	}
 	defer unix.Munmap(mem)
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	w.Attach(0, ring)
 	bellFD, err := unix.Dup(w.cfg.Doorbell)
 	if err != nil {
@@ -147,8 +147,12 @@ func killAfter(t *testing.T, cmd *exec.Cmd, said io.Reader, lines int) (n int) {
 // a disk that is full, and then may. The limit is that of the process.
 func actFullDisk(path string) {
 	var told alerts
-	w, err := Open(Config{Path: path, Alert: told.add})
+	bell, err := NewDoorbell()
 	if err != nil {
+		panic(err)
+	}
+	w := New(Config{Doorbell: bell, Alert: told.add})
+	if err := w.Use(path); err != nil {
 		panic(err)
 	}
 	ring, err := NewRing(make([]byte, 32<<10))
@@ -175,7 +179,7 @@ func actFullDisk(path string) {
 	if err != nil {
 		panic(err)
 	}
-	closeErr := w.Suspend(time.Second)
+	closeErr := w.suspend(time.Second)
 	w.Resume()
 	limit.Cur = unix.RLIM_INFINITY
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
@@ -185,7 +189,7 @@ func actFullDisk(path string) {
 	for ring.Waiting() > 0 && time.Since(began) < 10*time.Second {
 		time.Sleep(time.Millisecond)
 	}
-	err = w.Close(time.Second)
+	err = w.close(time.Second)
 	fmt.Printf("%d %q %q %v %q %d", i, before[max(0, len(before)-1):], closeErr, err, told.all(), w.Lost())
 }
 

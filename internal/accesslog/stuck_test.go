@@ -5,27 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A reader that is stuck stops nobody: rings fill up, lines are counted, and what
 // it gets when it reads again are whole lines.
 func TestStuckReader(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fifo")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	reader, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	w := open(t, Config{Path: path})
+	path, reader := fifo(t)
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, 64<<10)
 	w.Attach(7, ring)
 	line := func(i int) string { return fmt.Sprintf("%d %s\n", i, strings.Repeat("y", i%9000)) }
@@ -40,7 +29,7 @@ func TestStuckReader(t *testing.T) {
 	}
 	began := time.Now()
 	w.Detach(7)
-	if err := w.Suspend(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "the reader is too slow") {
+	if err := w.suspend(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "the reader is too slow") {
 		t.Errorf("Suspend: %v", err)
 	}
 	w.Resume()
@@ -76,46 +65,41 @@ func TestStuckReader(t *testing.T) {
 // Close is bounded, and what it could not write is left for the next Writer, also
 // the second half of a line.
 func TestNextWriterGoesOn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fifo")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	reader, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
+	path, reader := fifo(t)
 	long, _ := newRing(t, 512<<10)
 	other, _ := newRing(t, MinRing)
 	empty, _ := newRing(t, MinRing)
-	bell, err := NewDoorbell()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(bell)
+	bell := doorbell(t)
 	first := strings.Repeat("z", 200_000) + "\n" // more than a pipe holds
 	long.Write([]byte(first))
-	w := open(t, Config{Path: path, Doorbell: bell, Lost: 5})
+	w := open(t, path, Config{Doorbell: bell, Lost: 5})
 	w.Attach(0, long)
 	until(t, "half a line", func() bool { return long.Waiting() < len(first) })
 	other.Write([]byte("other\n"))
 	w.Attach(1, other)
-	if err := w.Reopen(); err != nil { // it is the same FIFO
+	if err := w.reopen(); err != nil { // it is the same FIFO
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := w.Close(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "2 lines not written") {
+	if err := w.close(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "2 lines not written") {
 		t.Errorf("Close: %v", err)
 	}
 	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("Close took %v", took)
 	}
-	if err := w.Close(time.Second); !errors.Is(err, os.ErrClosed) {
+	if err := w.close(time.Second); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("closed twice: %v", err)
 	}
 	other.Write(make([]byte, MinRing))
 	rings := map[int]*Ring{0: other, 1: long, 2: empty}
-	next := open(t, Config{Path: path, Doorbell: bell, Lost: w.Lost(), Rings: rings})
+	next := New(Config{Doorbell: bell, Lost: w.Lost(), Alert: func(string) {}})
+	for id, ring := range rings {
+		next.Attach(id, ring)
+	}
+	if err := next.Use(path); err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, next)
 	buf := make([]byte, 300_000)
 	got := ""
 	for !strings.HasSuffix(got, "other\n") {

@@ -9,40 +9,32 @@ import (
 	"time"
 )
 
-// Config configures a [Writer]. Fields without a documented zero value are required.
+// Config configures a [Writer].
 type Config struct {
-	// Path is the file, created with mode 0640 and only ever appended to; a
-	// FIFO or a device will do. "-" is Stdout, and "" discards every line.
-	Path   string
-	Stdout *os.File
+	Stdout   *os.File // the file "-"; nil: there is none
+	Doorbell int      // a [NewDoorbell], with which workers [Wake] the Writer; the caller's
+	Lost     uint64   // lines lost before an upgrade, where counting continues
 
-	// Doorbell is a [NewDoorbell], with which workers [Wake] the Writer. It stays
-	// the caller's.
-	Doorbell int
-
-	// Rings are attached before anything is written: those of workers from
-	// before an upgrade, so that a half-written line is completed first. nil: none.
-	Rings map[int]*Ring
-
-	// Lost is the number of lines lost before an upgrade, where counting continues.
-	Lost uint64
-
-	// Alert receives what an operator has to know, one line at most once a minute.
-	// It is called on the Writer's goroutine and must not call the Writer's methods
-	// except Lost. nil: alerts are discarded.
+	// Alert receives what an operator has to know, in one line. It must not call the
+	// Writer's methods except Lost.
 	Alert func(text string)
 
 	now func() time.Time // between alerts; time.Now, if nil
 }
 
-// Writer writes the lines of all rings to a file. Its methods are safe for
-// concurrent use, except that Suspend, Resume and Close must not overlap.
+// Writer writes the lines of all rings to a file, which a reload may switch on and
+// off while workers keep running. Its methods are safe for concurrent use, except
+// that Suspend, Resume and Close must not overlap; none but Suspend and Close waits
+// for what is written.
 type Writer struct {
-	cfg  Config
-	done chan struct{} // closed when the goroutine has ended
+	cfg      Config
+	done     chan struct{}  // closed when the goroutine has ended
+	reopened sync.WaitGroup // of Reopen
 
 	mu      sync.Mutex // for what follows; never held during a write
-	path    string     // Config.Path, or the last of Move
+	path    string     // of the file; "": lines are discarded
+	wanted  string     // argument of the last Use
+	running bool       // there is a goroutine: there has been a file
 	sources []*source
 	turn    int     // counts batches; selects the first source of the next
 	kept    int     // bytes of detached rings
@@ -67,25 +59,12 @@ type order struct {
 	answer chan error // has room for it
 }
 
-// Open opens the file and starts the goroutine.
-func Open(cfg Config) (*Writer, error) {
+// New returns a Writer without a file.
+func New(cfg Config) *Writer {
 	if cfg.now == nil {
 		cfg.now = time.Now
 	}
-	if cfg.Alert == nil {
-		cfg.Alert = func(string) {}
-	}
-	w := &Writer{cfg: cfg, path: cfg.Path, done: make(chan struct{}), dropped: cfg.Lost}
-	var err error
-	if w.out, err = openOutlet(cfg.Path, cfg.Stdout); err != nil {
-		return nil, err
-	}
-	w.out.beginLine(cfg.Path)
-	for id, r := range cfg.Rings {
-		w.Attach(id, r)
-	}
-	go w.run()
-	return w, nil
+	return &Writer{cfg: cfg, done: make(chan struct{}), dropped: cfg.Lost}
 }
 
 // Try checks that a file can be opened for writing, and closes it.
@@ -95,6 +74,31 @@ func Try(path string, stdout *os.File) error {
 		o.Close()
 	}
 	return err
+}
+
+// Try reports whether [Writer.Use] would succeed, without switching.
+func (w *Writer) Try(path string) error {
+	w.mu.Lock()
+	same := path == w.path
+	w.mu.Unlock()
+	if same {
+		return nil
+	}
+	return Try(path, w.cfg.Stdout)
+}
+
+// Use switches to the file at path, which is created with mode 0640 and only ever
+// appended to; a FIFO or a device will do. "-" is standard output, and "" discards
+// every line. If the file cannot be opened, the current one stays in use.
+func (w *Writer) Use(path string) error {
+	w.mu.Lock()
+	w.wanted = path
+	same := path == w.path
+	w.mu.Unlock()
+	if same {
+		return nil
+	}
+	return w.move(path)
 }
 
 // Attach adds a ring, including the lines already in it. An id already attached is
@@ -144,36 +148,52 @@ func (w *Writer) detach(id int) {
 		rest = rest[:keep]
 	}
 	w.kept += len(rest)
-	s.ring, s.rest = nil, rest
+	if s.ring, s.rest = nil, rest; !w.running {
+		w.prune() // nobody else does
+	}
 }
 
-// Reopen opens the path again, after the file was renamed: lines logged from now on
-// go to the new file. If it cannot be opened, the old file stays in use. Standard
-// output is not reopened.
-func (w *Writer) Reopen() error {
+// Reopen opens the path again, after the file was renamed, or retries an earlier Use
+// that failed: lines logged from now on go to the new file. If it cannot be opened,
+// the old file stays in use. Reopen does not wait: the disk may not respond.
+func (w *Writer) Reopen() {
+	w.reopened.Go(func() {
+		if err := w.reopen(); err != nil {
+			w.cfg.Alert(err.Error() + "; keeping the current access log")
+		}
+	})
+}
+
+func (w *Writer) reopen() error {
 	w.mu.Lock()
-	path := w.path
+	path, wanted := w.path, w.wanted
 	w.mu.Unlock()
-	if path == "-" {
+	if wanted == path && (path == "" || path == "-") {
 		return nil
 	}
-	return w.Move(path)
+	return w.move(wanted)
 }
 
-// Move switches to another file, as Reopen does to the same path.
-func (w *Writer) Move(path string) error {
+// move switches to another file, or opens the same path again.
+func (w *Writer) move(path string) error {
 	next, err := openOutlet(path, w.cfg.Stdout)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
-	if !next.same(w.out) {
+	if !w.running || !next.same(w.out) {
 		next.beginLine(path)
 	}
 	unused := w.next
-	if w.closed {
+	switch {
+	case w.closed:
 		unused, err = next, fmt.Errorf("open access log %q: %w", path, os.ErrClosed)
-	} else {
+	case path != w.wanted:
+		unused = next // another Use came meanwhile
+	case !w.running:
+		w.path, w.out, w.running = path, next, true
+		go w.run()
+	default:
 		w.path, w.next = path, next
 		w.wake()
 	}
@@ -202,10 +222,14 @@ func (w *Writer) countLost() {
 	}
 }
 
-// Suspend writes pending lines, within the timeout, and then stops reading the
-// rings, for an execve(2). An error says why some lines are still in their rings,
-// where the next reader finds them.
-func (w *Writer) Suspend(timeout time.Duration) error { return w.command(timeout, false) }
+// flushTime is the timeout for writing the last lines.
+const flushTime = time.Second
+
+// Suspend writes pending lines, and then stops reading the rings, for an execve(2).
+// What cannot be written in time stays in the rings, where the next reader finds it.
+func (w *Writer) Suspend() { _ = w.suspend(flushTime) }
+
+func (w *Writer) suspend(timeout time.Duration) error { return w.command(timeout, false) }
 
 // Resume continues after Suspend, when the execve has failed.
 func (w *Writer) Resume() {
@@ -215,15 +239,22 @@ func (w *Writer) Resume() {
 	w.wake()
 }
 
-// Close writes pending lines, within the timeout, and closes the file. An error says
-// why some lines are still in their rings. The goroutine has ended on return, unless
-// it is stuck in the kernel on a disk that does not respond.
-func (w *Writer) Close(timeout time.Duration) error {
-	err := w.command(timeout, true)
-	if errors.Is(err, errSilent) || errors.Is(err, os.ErrClosed) {
-		return err
+// Close writes pending lines and closes the file. What cannot be written in time
+// stays in the rings. The goroutine has ended on return, unless it is stuck in the
+// kernel on a disk that does not respond.
+func (w *Writer) Close() {
+	w.reopened.Wait()
+	if err := w.close(flushTime); err != nil {
+		w.cfg.Alert(err.Error())
 	}
-	<-w.done
+}
+
+// close returns why some lines are still in their rings.
+func (w *Writer) close(timeout time.Duration) error {
+	err := w.command(timeout, true)
+	if !errors.Is(err, errSilent) && !errors.Is(err, os.ErrClosed) {
+		<-w.done
+	}
 	return err
 }
 
@@ -235,9 +266,16 @@ const slack = 250 * time.Millisecond
 func (w *Writer) command(timeout time.Duration, last bool) error {
 	o := &order{until: time.Now().Add(timeout), last: last, answer: make(chan error, 1)}
 	w.mu.Lock()
-	if w.closed {
+	switch {
+	case w.closed:
 		w.mu.Unlock()
 		return fmt.Errorf("close access log: %w", os.ErrClosed)
+	case !w.running:
+		if w.closed = last; last {
+			close(w.done)
+		}
+		w.mu.Unlock()
+		return nil
 	}
 	w.order = o
 	w.wake()

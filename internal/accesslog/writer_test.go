@@ -32,31 +32,55 @@ func (a *alerts) all() []string {
 	return append([]string(nil), a.text...)
 }
 
-func open(t *testing.T, cfg Config) *Writer {
+func open(t *testing.T, path string, cfg Config) *Writer {
 	t.Helper()
 	if cfg.Doorbell == 0 {
-		bell, err := NewDoorbell()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { unix.Close(bell) }) // after the writer's end
-		cfg.Doorbell = bell
+		cfg.Doorbell = doorbell(t)
 	}
-	w, err := Open(cfg)
-	if err != nil {
+	if cfg.Alert == nil {
+		cfg.Alert = func(string) {}
+	}
+	w := New(cfg)
+	if err := w.Use(path); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Close(time.Second); err != nil && !errors.Is(err, os.ErrClosed) {
+		if err := w.close(time.Second); err != nil && !errors.Is(err, os.ErrClosed) {
 			t.Log(err)
 		}
 	})
 	return w
 }
 
+// doorbell is one that is closed after the writers of a test.
+func doorbell(t *testing.T) int {
+	t.Helper()
+	bell, err := NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(bell) })
+	return bell
+}
+
+// fifo makes a FIFO and opens it for reading.
+func fifo(t *testing.T) (path string, reader *os.File) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close() })
+	return path, reader
+}
+
 func closed(t *testing.T, w *Writer) {
 	t.Helper()
-	if err := w.Close(10 * time.Second); err != nil {
+	if err := w.close(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -91,7 +115,7 @@ func write(r *Ring, doorbell int, line string) bool {
 
 func TestLinesComeWithinASecond(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, 512<<10)
 	w.Attach(3, ring)
 	for i := range 3 { // from asleep, while it gathers, and again
@@ -115,7 +139,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 // A ring that is a quarter full is not left waiting.
 func TestQuarterFullIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	line := strings.Repeat("x", 99) + "\n"
@@ -155,7 +179,7 @@ func TestPressed(t *testing.T) {
 // An idle Writer sleeps until somebody rings, and a ring rings once.
 func TestIdleWriterSleeps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	until(t, "asleep", func() bool { return ring.bell.Load() == 1 })
@@ -172,21 +196,21 @@ func TestIdleWriterSleeps(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	tests := []struct {
-		cfg  Config
-		want string
+		path, want string
 	}{
-		{Config{Path: dir}, fmt.Sprintf("open access log %q: is a directory", dir)},
-		{Config{Path: dir + "/no/log"}, fmt.Sprintf("open access log %q: no such file or directory", dir+"/no/log")},
-		{Config{Path: "/proc/self/status"}, `open access log "/proc/self/status": permission denied`},
-		{Config{Path: "-"}, "open access log: standard output is closed"},
+		{dir, fmt.Sprintf("open access log %q: is a directory", dir)},
+		{dir + "/no/log", fmt.Sprintf("open access log %q: no such file or directory", dir+"/no/log")},
+		{"/proc/self/status", `open access log "/proc/self/status": permission denied`},
+		{"-", "open access log: standard output is closed"},
 	}
 	if os.Geteuid() == 0 {
-		tests[2].cfg.Path = "/proc/self/mounts/x"
+		tests[2].path = "/proc/self/mounts/x"
 		tests[2].want = `open access log "/proc/self/mounts/x": not a directory`
 	}
 	for _, tt := range tests {
-		if _, err := Open(tt.cfg); err == nil || err.Error() != tt.want {
-			t.Errorf("%q: %v, want %s", tt.cfg.Path, err, tt.want)
+		w := New(Config{})
+		if err := w.Use(tt.path); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: %v, want %s", tt.path, err, tt.want)
 		}
 	}
 }
@@ -197,7 +221,7 @@ func TestFIFOWithoutReader(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	write(ring, w.cfg.Doorbell, "early\n")
@@ -219,7 +243,7 @@ func TestFIFOWithoutReader(t *testing.T) {
 // What stays within one process: rings of workers that come and go.
 func TestAttachAndDetach(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, mem := newRing(t, MinRing)
 	ring.Write([]byte("before\n"))
 	ring.Write(make([]byte, MinRing))
@@ -257,7 +281,7 @@ func TestAttachAndDetach(t *testing.T) {
 // A worker that has run mad harms its own lines alone.
 func TestMadWorker(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	mad, mem := newRing(t, MinRing)
 	sane, _ := newRing(t, MinRing)
 	w.Attach(0, mad)
@@ -283,7 +307,7 @@ func TestMadWorker(t *testing.T) {
 // A line that is longer than a batch, and one that nearly fills the ring.
 func TestLongLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, 1<<20)
 	w.Attach(0, ring)
 	want := "short\n" + strings.Repeat("a", maxBatch+1000) + "\nshort\n" + strings.Repeat("b", 600_000) + "\n"
@@ -305,7 +329,7 @@ func TestBeginsOnItsOwnLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		w := open(t, Config{Path: path})
+		w := open(t, path, Config{})
 		ring, _ := newRing(t, MinRing)
 		w.Attach(0, ring)
 		ring.Write([]byte("line\n"))
@@ -317,11 +341,11 @@ func TestBeginsOnItsOwnLine(t *testing.T) {
 }
 func TestSuspend(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, Config{Path: path})
+	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	ring.Write([]byte("one\n"))
-	if err := w.Suspend(time.Second); err != nil {
+	if err := w.suspend(time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, path); got != "one\n" {
@@ -335,7 +359,7 @@ func TestSuspend(t *testing.T) {
 	}
 	w.Resume()
 	until(t, "two", func() bool { return content(t, path) == "one\ntwo\n" })
-	if err := w.Suspend(time.Second); err != nil {
+	if err := w.suspend(time.Second); err != nil {
 		t.Fatal(err)
 	}
 	ring.Write([]byte("three\n"))
@@ -343,4 +367,32 @@ func TestSuspend(t *testing.T) {
 	if got := content(t, path); got != "one\ntwo\nthree\n" {
 		t.Errorf("%q", got)
 	}
+}
+
+// Without a file there is nobody to wait for, and nothing is kept of workers that
+// have exited; a file that comes later gets the lines of those that are there.
+func TestWithoutFile(t *testing.T) {
+	w := New(Config{Doorbell: doorbell(t), Lost: 3, Alert: func(line string) { t.Error(line) }})
+	gone, _ := newRing(t, MinRing)
+	w.Attach(0, gone)
+	w.Detach(0)
+	if len(w.sources) != 0 || w.Lost() != 3 {
+		t.Errorf("%d sources are kept, %d lines lost", len(w.sources), w.Lost())
+	}
+	w.Suspend()
+	w.Resume()
+	w.Reopen()
+	w.reopened.Wait()
+	ring, _ := newRing(t, MinRing)
+	w.Attach(1, ring)
+	ring.Write([]byte("line\n"))
+	path := filepath.Join(t.TempDir(), "log")
+	if err := w.Use(path); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if got := content(t, path); got != "line\n" {
+		t.Errorf("the file has %q", got)
+	}
+	New(Config{}).Close()
 }

@@ -34,7 +34,7 @@ type Info struct {
 type Config struct {
 	Board      *scoreboard.Board
 	Controller *supervise.Controller
-	Log        *accesslog.Log
+	Log        *accesslog.Writer
 	Info       func() Info
 	Started    time.Time // of the master
 }
@@ -60,8 +60,18 @@ const lookTime = 3 * time.Second
 // New returns an observer. The rings of rows already in use are attached to the
 // log.
 func New(cfg Config) (*Observer, error) {
-	err := cfg.Board.Rings(cfg.Log.Attach)
-	return &Observer{Config: cfg, now: time.Now, proc: "/proc", quit: make(chan struct{})}, err
+	o := &Observer{Config: cfg, now: time.Now, proc: "/proc", quit: make(chan struct{})}
+	return o, cfg.Board.Rings(o.attach)
+}
+
+// attach gives the access log the ring of a row.
+func (o *Observer) attach(row int, mem []byte) error {
+	ring, err := accesslog.NewRing(mem)
+	if err != nil {
+		return fmt.Errorf("access log: %w", err)
+	}
+	o.Log.Attach(row, ring)
+	return nil
 }
 
 // Start starts sampling once per second; End stops it.
@@ -92,7 +102,7 @@ func (o *Observer) Open(slot int) (row int, err error) {
 	if err != nil {
 		return row, err
 	}
-	if err := o.Log.Attach(row, mapped.Ring); err != nil {
+	if err := o.attach(row, mapped.Ring); err != nil {
 		_ = o.Board.Close(row) // it was just opened
 		return -1, err
 	}

@@ -24,7 +24,7 @@ func newObserver(t *testing.T) *Observer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := New(Config{Board: board, Log: accesslog.NewLog(nil, 0, 0, func(line string) { t.Error(line) })})
+	o, err := New(Config{Board: board, Log: accesslog.New(accesslog.Config{Alert: func(line string) { t.Error(line) }})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestLogMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(bell)
-	log := accesslog.NewLog(nil, bell, 0, func(line string) { t.Error(line) })
+	log := accesslog.New(accesslog.Config{Doorbell: bell, Alert: func(line string) { t.Error(line) }})
 	board, err := scoreboard.New()
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestLogLater(t *testing.T) {
 	defer unix.Close(bell)
 	dir := filepath.Join(t.TempDir(), "later")
 	alerts := make(chan string, 1)
-	log := accesslog.NewLog(nil, bell, 7, func(line string) { alerts <- line })
+	log := accesslog.New(accesslog.Config{Doorbell: bell, Lost: 7, Alert: func(line string) { alerts <- line }})
 	path := filepath.Join(dir, "log")
 	if err := log.Try(path); err == nil {
 		t.Error("a file in no directory can be opened")
