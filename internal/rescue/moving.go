@@ -125,7 +125,7 @@ func has(keeper int, wanted uint64) bool {
 			return false
 		}
 		free = 0
-		found := isConnection(fd) && cookie(fd) == wanted
+		found := isConnection(fd, unix.IPPROTO_TCP) && cookie(fd) == wanted
 		unix.Close(fd)
 		if found {
 			return true

@@ -48,7 +48,7 @@ func Transfer(channel, records, keeper int, moving Moving) (sent int, err error)
 			return sent, fmt.Errorf("take descriptor %d of a dead worker: %w", number, err)
 		}
 		free = 0
-		if !isConnection(socket) || slices.Contains(waiting, cookie(socket)) || number == given && moving.delivered(socket) {
+		if CheckConnection(socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(socket)) || number == given && moving.delivered(socket) {
 			unix.Close(socket)
 			continue
 		}
@@ -79,8 +79,7 @@ func (t *transfer) file(number int) int {
 	if err != nil {
 		return -1
 	}
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if CheckFile(fd) != nil {
 		unix.Close(fd)
 		return -1
 	}
@@ -112,14 +111,4 @@ func (t *transfer) close() {
 		}
 	}
 	t.batch = t.batch[:0]
-}
-
-// isConnection reports whether a descriptor is a TCP connection.
-func isConnection(fd int) bool {
-	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	if err != nil || protocol != unix.IPPROTO_TCP {
-		return false
-	}
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	return err == nil && listens == 0
 }

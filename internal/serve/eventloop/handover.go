@@ -179,8 +179,7 @@ func (l *Loop) takeOver(fd int) {
 			return
 		case errors.Is(err, ipc.ErrTruncated):
 			ipc.NextConnection(fd)
-			l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
-			l.cfg.Row.Drops.Add(1)
+			l.notRestored(err)
 			return
 		default:
 			if err != io.EOF {
@@ -201,19 +200,40 @@ func (l *Loop) closeFrom(fd int) {
 // restore makes a connection of another worker one of this loop's; nil if that is
 // impossible.
 func (l *Loop) restore(state []byte, socket, file int) *peer {
+	l.cfg.Row.Adopted.Add(1)
+	if err := checkForeign(socket, file); err != nil {
+		unix.Close(socket)
+		if file >= 0 {
+			unix.Close(file)
+		}
+		l.notRestored(err)
+		return nil
+	}
 	var f conn.File
 	if file >= 0 {
 		f = &begun{fd: file}
 	}
-	l.cfg.Row.Adopted.Add(1)
 	p, err := l.thaw(state, socket, f)
 	if err != nil {
-		l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
-		l.cfg.Row.Drops.Add(1)
+		l.notRestored(err)
 		return nil
 	}
 	p.log.Moved("connection taken over")
 	return p
+}
+
+// checkForeign makes sure that nothing waits that is done to the descriptors of
+// another worker, which may have gone mad.
+func checkForeign(socket, file int) error {
+	if err := rescue.CheckConnection(socket, unix.IPPROTO_TCP, unix.IPPROTO_MPTCP); err != nil || file < 0 {
+		return err
+	}
+	return rescue.CheckFile(file)
+}
+
+func (l *Loop) notRestored(err error) {
+	l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
+	l.cfg.Row.Drops.Add(1)
 }
 
 // thaw makes a connection of its state; one that cannot be is closed.

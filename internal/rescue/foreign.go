@@ -1,0 +1,53 @@
+package rescue
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a worker gives away, in its life or after it, is looked at as if an enemy had
+// chosen it: whoever goes on with it would wait for a FIFO, or for a socket that
+// blocks, until it is killed.
+
+var (
+	errNoConnection = errors.New("a descriptor is no connection")
+	errNoFile       = errors.New("a descriptor is no regular file that can be read")
+)
+
+// CheckConnection makes sure that a descriptor is a connection of one of the
+// protocols (IPPROTO_TCP, IPPROTO_MPTCP), and that nothing done to it waits:
+// neither a send or receive nor, as SO_LINGER can have it, its close.
+func CheckConnection(fd int, protocols ...int) error {
+	if !isConnection(fd, protocols...) {
+		return errNoConnection
+	}
+	err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_RDWR|unix.O_NONBLOCK)
+	}
+	return err
+}
+
+func isConnection(fd int, protocols ...int) bool {
+	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil || !slices.Contains(protocols, protocol) {
+		return false
+	}
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && listens == 0
+}
+
+// CheckFile makes sure that a descriptor is a regular file that can be read.
+func CheckFile(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errNoFile
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_PATH != 0 || flags&unix.O_ACCMODE == unix.O_WRONLY {
+		return errNoFile
+	}
+	return nil
+}
