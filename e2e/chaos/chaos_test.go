@@ -165,8 +165,8 @@ func (c *chaos) finish(before int) {
 		// For each slot the master has the listening socket, the control channel,
 		// the pipe of the worker's standard error and a handle of the process, and
 		// for the rescue of its connections the records, the keeper's lifeline and
-		// a handle of the keeper.
-		limit := before + 7*max(0, c.slots-chaosSlots)
+		// a handle of the keeper. An upgrade adds one for the signals.
+		limit := before + 7*max(0, c.slots-chaosSlots) + 1
 		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
 			return len(descriptors(c.PID())) <= limit
 		})

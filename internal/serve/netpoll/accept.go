@@ -24,6 +24,9 @@ func (e *Engine) acceptAll(listener *os.File) error {
 				return nil
 			}
 		case err == nil:
+			if !e.awaitRoom() {
+				return nil
+			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
 		case serve.IsExhausted(err):
@@ -35,6 +38,21 @@ func (e *Engine) acceptAll(listener *os.File) error {
 			return fmt.Errorf("accept: %w", err)
 		}
 	}
+}
+
+// awaitRoom waits for those that are to make room: until they have, their
+// descriptors are taken. It returns false when it is time to drain.
+func (e *Engine) awaitRoom() bool {
+	for e.open() > e.limit.Most {
+		select {
+		case <-e.ended:
+		case <-time.After(serve.AcceptPause):
+			e.makeRoom(nil) // some had a request on its way, and stay
+		case <-e.told:
+			return false
+		}
+	}
+	return true
 }
 
 // pause waits for descriptors. With the reserve reached, that is until a

@@ -24,6 +24,7 @@ type Engine struct {
 
 	limit  serve.Limit   // the accepting goroutine's
 	warned time.Time     // when a lack of descriptors was last logged
+	ended  chan struct{} // a session has; has room for it
 	turn   chan struct{} // held by the one session that is served in the serial model
 
 	told  chan struct{}               // closed when the engine is told to drain
@@ -39,6 +40,7 @@ func New(cfg serve.Config) *Engine {
 	e := &Engine{
 		cfg:      cfg,
 		limit:    serve.NewLimit(&cfg),
+		ended:    make(chan struct{}, 1),
 		turn:     make(chan struct{}, 1),
 		told:     make(chan struct{}),
 		sessions: make(map[*session]struct{}),

@@ -103,10 +103,14 @@ func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
 	s.giveBack()
 	s.log.Closed()
+	s.file.Close()
 	s.engine.mu.Lock()
 	delete(s.engine.sessions, s)
 	s.engine.mu.Unlock()
-	s.file.Close()
+	select {
+	case s.engine.ended <- struct{}{}:
+	default: // somebody will look anyway
+	}
 }
 
 // giveBack returns the buffers to the worker, so that a connection that
