@@ -87,8 +87,8 @@ func (e *entry) cost() int {
 	return 2
 }
 
-// ErrNone says that a set has no certificates yet.
-var ErrNone = errors.New("no certificate yet")
+// ErrNone says that a set has no certificate for a client.
+var ErrNone = errors.New("no certificate")
 
 // Choose returns the certificate for a client: of those for exactly the name it
 // asks for, or else of those with a wildcard for it, the first whose kind of key
@@ -98,7 +98,7 @@ func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if len(s.entries) == 0 {
 		return nil, ErrNone
 	}
-	list := s.candidates(strings.TrimSuffix(strings.ToLower(hello.ServerName), "."))
+	list := s.candidates(canonical(hello.ServerName))
 	for _, i := range list {
 		if len(list) == 1 || hello.SupportsCertificate(&s.entries[i].tls) == nil {
 			return &s.entries[i].tls, nil
@@ -106,6 +106,17 @@ func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	return &s.entries[list[0]].tls, nil
 }
+
+// Exactly returns the certificate for a host that names it without a wildcard.
+func (s *Set) Exactly(host string) (*tls.Certificate, error) {
+	list := s.byName[canonical(host)]
+	if len(list) == 0 {
+		return nil, ErrNone
+	}
+	return &s.entries[list[0]].tls, nil
+}
+
+func canonical(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
 
 // candidates are the entries for a host; there is always one.
 func (s *Set) candidates(host string) []int {

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// withoutTakeOver leaves a connection of TLS 1.3 to crypto/tls.
-func withoutTakeOver(c *Conn) {
-	if c.engine != nil {
-		c.engine.wire.log.found = false
+// withoutRecordLayer leaves a connection of TLS 1.3 to crypto/tls.
+func withoutRecordLayer(c *Conn) {
+	if c.library != nil {
+		c.library.wire.log.found = false
 	}
 }
 
@@ -24,7 +24,7 @@ var ways = []struct {
 	before func(*Conn)
 }{
 	{"record layer", nil, nil},
-	{"crypto-tls", nil, withoutTakeOver},
+	{"crypto-tls", nil, withoutRecordLayer},
 	{"crypto-tls 1.2", only12, nil},
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -223,7 +224,7 @@ func talk(t testing.TB, s *server, cfg *tls.Config) tls.ConnectionState {
 
 // fails shakes hands and reads on until something fails, and returns what it was
 // on both sides.
-func fails(t testing.TB, s *server, cfg *tls.Config) (client error, _ *Error) {
+func fails(t testing.TB, s *server, cfg *tls.Config) (_ *Error, client error) {
 	t.Helper()
 	c := tls.Client(s, cfg)
 	if client = c.Handshake(); client == nil {
@@ -238,7 +239,7 @@ func fails(t testing.TB, s *server, cfg *tls.Config) (client error, _ *Error) {
 	if got := s.end(); got != err.Reason {
 		t.Errorf("closed with %v", got)
 	}
-	return client, err
+	return err, client
 }
 
 // clientCertificate makes an authority, as PEM, and a client's certificate of it.
@@ -279,4 +280,28 @@ func sign(t testing.TB, template, parent *x509.Certificate, parentKey crypto.Sig
 		t.Fatal(err)
 	}
 	return der, key
+}
+
+// rsaSigned is selfSigned with another kind of key.
+func rsaSigned(t testing.TB, host string) certificate.Source {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(3), DNSNames: []string{host}, NotBefore: calendar, NotAfter: calendar.Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate.Source{
+		Name: "rsa", Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+	}
 }

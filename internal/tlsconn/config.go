@@ -17,8 +17,11 @@ type Options struct {
 	// makes them, all open them. Servers with the same keys resume each other's
 	// sessions. Without keys there are no tickets.
 	TicketKeys [][32]byte
-	ClientCA   []byte           // PEM; not empty: clients need a certificate of one of these
-	Protocols  []string         // for ALPN, the preferred first
+	ClientCA   []byte   // PEM; not empty: clients need a certificate of one of these
+	Protocols  []string // for ALPN, the preferred first
+	// Challenges are certificates by which a certificate authority is shown that
+	// a host is served here (TLS-ALPN-01, RFC 8737); it alone sees them. nil: none.
+	Challenges *certificate.Set
 	Time       func() time.Time // the calendar, for tickets and clients' certificates
 }
 
@@ -47,7 +50,7 @@ func NewConfig(o Options) (*Config, error) {
 	}
 	c := &tls.Config{
 		Time:                   o.Time,
-		GetCertificate:         o.Certificates.Choose,
+		GetCertificate:         o.choose,
 		NextProtos:             slices.Clone(o.Protocols),
 		MinVersion:             tls.VersionTLS12,
 		CipherSuites:           suites,
@@ -57,6 +60,9 @@ func NewConfig(o Options) (*Config, error) {
 	if len(o.TicketKeys) > 0 {
 		c.SetSessionTicketKeys(o.TicketKeys)
 	}
+	if o.Challenges != nil {
+		c.NextProtos = append(c.NextProtos, protocolChallenge)
+	}
 	if len(o.ClientCA) > 0 {
 		c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
 		if !c.ClientCAs.AppendCertsFromPEM(o.ClientCA) {
@@ -64,6 +70,17 @@ func NewConfig(o Options) (*Config, error) {
 		}
 	}
 	return &Config{tls: c}, nil
+}
+
+// protocolChallenge is the only protocol that an authority names in a challenge.
+const protocolChallenge = "acme-tls/1"
+
+// choose finds the certificate for a client.
+func (o *Options) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if o.Challenges != nil && slices.Equal(hello.SupportedProtos, []string{protocolChallenge}) {
+		return o.Challenges.Exactly(hello.ServerName)
+	}
+	return o.Certificates.Choose(hello)
 }
 
 // Info describes a connection whose handshake is done.

@@ -74,9 +74,9 @@ type Conn struct {
 	silent  bool  // this side has: nothing is sealed any more
 	useless uint8 // records in a row that carried no data
 
-	engine *engine // crypto/tls: in a handshake, and after it unless the record layer took over
-	rd, wr half    // the record layer, if engine is nil after the handshake
-	pace   pace
+	library *library // crypto/tls: in a handshake, and after it if the record layer cannot go on
+	rd, wr  half     // the record layer, if library is nil after the handshake
+	pace    pace
 }
 
 // New returns a connection that was just accepted. now is the time on any
@@ -183,14 +183,14 @@ func (c *Conn) shake(t *Turn) (_ Step, again bool) {
 		return Yield, false
 	}
 	t.Budget--
-	if c.shaken += len(record); c.shaken > maxHandshake || c.engine == nil && helloTooLarge(record) {
+	if c.shaken += len(record); c.shaken > maxHandshake || c.library == nil && helloTooLarge(record) {
 		return c.fail(&Error{Reason: ReasonTooLarge}), false
 	}
-	if c.engine == nil {
-		c.engine = newEngine(c.cfg)
+	if c.library == nil {
+		c.library = newLibrary(c.cfg)
 	}
 	c.phase = phaseShake
-	done, err := c.engine.shake(t, record)
+	done, err := c.library.shake(t, record)
 	if err != nil {
 		return c.fail(err), false
 	}
@@ -204,11 +204,12 @@ func (c *Conn) shake(t *Turn) (_ Step, again bool) {
 // establish leaves the handshake behind.
 func (c *Conn) establish() {
 	c.phase = phaseOpen
-	c.info = c.engine.info()
-	if rd, wr, ok := c.engine.secrets(c.info); ok {
-		c.rd, c.wr, c.engine = rd, wr, nil
+	c.info = c.library.info()
+	c.ended = c.info.Protocol == protocolChallenge // RFC 8737 §3: nothing follows
+	if rd, wr, ok := c.library.secrets(c.info); ok {
+		c.rd, c.wr, c.library = rd, wr, nil
 	} else {
-		c.engine.settle()
+		c.library.settle()
 	}
 }
 
@@ -229,8 +230,8 @@ func (c *Conn) read(t *Turn) (_ Step, again bool) {
 		return c.wait(), false
 	}
 	var err *Error
-	if c.engine != nil {
-		c.ended, err = c.engine.read(t, record)
+	if c.library != nil {
+		c.ended, err = c.library.read(t, record)
 	} else {
 		err = c.open(t, record)
 	}
@@ -256,9 +257,9 @@ func (c *Conn) fail(err *Error) Step {
 
 // wipe forgets all that could seal or open a record.
 func (c *Conn) wipe() {
-	if c.engine != nil {
-		c.engine.stop()
-		c.engine = nil
+	if c.library != nil {
+		c.library.stop()
+		c.library = nil
 	}
 	c.rd, c.wr = half{}, half{}
 	c.in, c.held = nil, nil
@@ -271,8 +272,8 @@ func (c *Conn) CloseNotify(out []byte) []byte {
 		return out
 	}
 	c.silent = true
-	if c.engine != nil {
-		return c.engine.closeNotify(out)
+	if c.library != nil {
+		return c.library.closeNotify(out)
 	}
 	return c.wr.seal(out, []byte{alertWarning, byte(alertCloseNotify)}, typeAlert)
 }

@@ -10,15 +10,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"phalanx/internal/certificate"
 )
 
 // kind is a sort of client.
 type kind struct {
 	name   string
 	client func(*tls.Config)
-	own    bool // the record layer takes over
+	own    bool // the record layer goes on with it
 	check  func(tls.ConnectionState) bool
 }
 
@@ -57,7 +55,7 @@ func TestClients(t *testing.T) {
 					t.Errorf("%+v", state)
 				}
 				if own != k.own {
-					t.Errorf("the record layer took over: %v", own)
+					t.Errorf("the record layer goes on: %v", own)
 				}
 				info := s.conn.Info()
 				if info.Version != state.Version || info.Suite != state.CipherSuite || info.Curve != state.CurveID || info.Protocol != "http/1.1" || info.Resumed {
@@ -107,58 +105,6 @@ func TestRequestsBehindTheHandshake(t *testing.T) {
 			ask(t, c, "one\ntwo\n"+strings.Repeat("x", 100<<10), "you said oneyou said twoyou said "+strings.Repeat("x", 100<<10))
 			s.end()
 		}
-	}
-}
-
-// Servers with the same keys for tickets resume each other's sessions, and one
-// with a new key in front of them those from before.
-func TestResumptionAcrossServers(t *testing.T) {
-	src, pool := selfSigned(t, "example.org")
-	set, err := certificate.Parse([]certificate.Source{src})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var configs [3]*Config
-	for i, keys := range [][][32]byte{{{1}, {2}}, {{1}, {2}}, {{9}, {1}, {2}}} {
-		if configs[i], err = NewConfig(Options{Certificates: set, TicketKeys: keys, Time: today}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) {
-			client := &tls.Config{ServerName: "example.org", RootCAs: pool, Time: today, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
-			k.client(client)
-			talk(t, newServer(configs[0]), client)
-			for i := range 100 {
-				cfg := configs[(i+1)%2]
-				if i == 99 {
-					cfg = configs[2]
-				}
-				s := newServer(cfg)
-				if !talk(t, s, client).DidResume || !s.conn.Info().Resumed {
-					t.Fatalf("connection %d did not resume", i)
-				}
-			}
-		})
-	}
-}
-
-func TestClientCertificates(t *testing.T) {
-	pair, authority := clientCertificate(t)
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) {
-			cfg, client := setup(t, func(o *Options) { o.ClientCA = authority })
-			k.client(client)
-			client.Certificates = []tls.Certificate{pair}
-			client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-			for _, resumed := range []bool{false, true} {
-				s := newServer(cfg)
-				talk(t, s, client)
-				if info := s.conn.Info(); !info.ClientCertificate || info.Resumed != resumed {
-					t.Errorf("%+v", info)
-				}
-			}
-		})
 	}
 }
 
@@ -216,16 +162,20 @@ func TestMaxSealed(t *testing.T) {
 	}
 }
 
-// A budget of one record a turn is enough, and none is exceeded.
+// A budget of one record a turn is enough, however the bytes come, and none is
+// exceeded.
 func TestBudget(t *testing.T) {
 	cfg, client := setup(t, nil)
-	s := newServer(cfg)
-	s.budget = 1
-	talk(t, s, client)
-	if n := len(slices.DeleteFunc(slices.Clone(s.steps), func(step Step) bool { return step != Yield })); n == 0 {
-		t.Errorf("steps %v", s.steps)
+	for _, size := range []int{1, 7, 300, 2000, 1 << 20} {
+		s := newServer(cfg)
+		s.budget = 1
+		s.chunk = func(int) int { return size }
+		talk(t, s, client)
+		if size == 1<<20 && !slices.Contains(s.steps, Yield) {
+			t.Errorf("steps %v", s.steps)
+		}
 	}
-	s = newServer(cfg)
+	s := newServer(cfg)
 	s.budget = 0
 	tls.Client(s, client)
 	s.in = hello(t, client)
@@ -258,8 +208,8 @@ func TestNoCoroutineIsLeft(t *testing.T) {
 	half := New(cfg, 0)
 	half.Receive(flight[:len(flight)-1])
 	half.Next(&Turn{Budget: 8})
-	if half.engine != nil {
-		t.Error("an engine for half a hello")
+	if half.library != nil {
+		t.Error("crypto/tls for half a hello")
 	}
 	var open []*Conn
 	for range 10 {
@@ -338,4 +288,16 @@ func TestCloseNotify(t *testing.T) {
 			s.reply([]byte("x"))
 		}()
 	}
+}
+
+// The loop's goroutine is locked to its thread, and so are its coroutines.
+func TestLockedThread(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cfg, client := setup(t, nil)
+	talk(t, newServer(cfg), client)
+	c := New(cfg, 0)
+	c.Receive(hello(t, client))
+	c.Next(&Turn{Budget: 1})
+	c.Close()
 }

@@ -24,7 +24,7 @@ const (
 	ReasonVersion             // no common version
 	ReasonCipher              // no common cipher suite, group or signature algorithm
 	ReasonProtocol            // no common protocol (ALPN)
-	ReasonCertificate         // there is no certificate yet
+	ReasonCertificate         // there is no certificate for the client
 	ReasonUnauthorized        // the client's certificate is missing, or not to be trusted
 	ReasonUntrusted           // the client does not trust the server's certificate
 	ReasonAlert               // the client sent another alert
@@ -48,7 +48,7 @@ func (r Reason) String() string { return reasonNames[r] }
 var reasonTexts = [NumReasons]string{
 	"none", "plain HTTP on a TLS port", "neither TLS nor HTTP", "more than 64 KiB in the handshake",
 	"the handshake timed out", "the client left in the handshake", "no common version of TLS",
-	"no common cipher suite or key exchange", "no common protocol", "no certificate yet",
+	"no common cipher suite or key exchange", "no common protocol", "no certificate",
 	"client certificate missing or not trusted", "the client does not trust the certificate",
 	"the client sent an alert", "the client broke the protocol", "a record was damaged",
 	"renegotiation refused", "the client left without a close", "internal error",

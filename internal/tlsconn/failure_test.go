@@ -44,7 +44,7 @@ func TestHandshakeFailures(t *testing.T) {
 			if c.client != nil {
 				c.client(client)
 			}
-			got, err := fails(t, newServer(cfg), client)
+			err, got := fails(t, newServer(cfg), client)
 			if err.Reason != c.reason || err.Alert != c.alert || err.Local != c.local {
 				t.Errorf("%v: %+v", err, *err)
 			}

@@ -23,9 +23,12 @@ const (
 	flagsAll = 1<<iota - 1
 )
 
-// Movable reports whether the connection can be frozen: its handshake is done
-// and the record layer has taken over.
-func (c *Conn) Movable() bool { return c.phase == phaseOpen && c.engine == nil }
+// Movable reports whether the connection can be frozen: its handshake is done,
+// the record layer has gone on with it, and no more than the beginning of a record
+// waits to be opened.
+func (c *Conn) Movable() bool {
+	return c.phase == phaseOpen && c.library == nil && len(c.in)+len(c.held) < maxCiphertext
+}
 
 // Freeze appends the state of a connection that is [Conn.Movable], after
 // [Conn.Hold]. All that Seal has appended so far has been sent, or is sent
@@ -89,15 +92,11 @@ func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
 		copy(h.secret[:], state[stateHead+i*n:stateHead+(i+1)*n])
 	}
 	c.held = append([]byte(nil), state[stateHead+2*n:]...)
-	if c.wr.seq > 2*updateAfter || len(c.held) > maxHeld {
+	if c.wr.seq > 2*updateAfter || len(c.held) >= maxCiphertext {
 		return nil, errState
 	}
 	return c, nil
 }
-
-// maxHeld bounds the received bytes in a state: one record's beginning, and what
-// one call of recv may have brought behind it.
-const maxHeld = 1 << 20
 
 // Rest gives back the memory that an idle connection does not need, four fifths
 // of it; it is made again with the next record, in a few microseconds.

@@ -147,7 +147,7 @@ func TestMalformedStates(t *testing.T) {
 		"nothing": nil, "head only": good[:stateHead], "no second secret": good[:len(good)-1],
 		"version": change(0, stateVersion+1), "flags": change(1, flagsAll+1), "useless": change(2, 255),
 		"pace": change(3, paceSteps+1), "protocol": change(4, 2), "suite": change(6, 3), "counter": change(17, 1),
-		"held": append(bytes.Clone(good), make([]byte, maxHeld+1)...),
+		"held": append(bytes.Clone(good), make([]byte, maxCiphertext)...),
 	} {
 		if _, err := Thaw(s.conn.cfg, state, 0); err != errState {
 			t.Errorf("%s: %v", name, err)

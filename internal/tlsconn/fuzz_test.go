@@ -33,8 +33,8 @@ func FuzzClient(f *testing.F) {
 		if reason := s.end(); reason >= NumReasons {
 			t.Errorf("reason %d", reason)
 		}
-		if s.conn.engine != nil {
-			t.Error("an engine is left")
+		if s.conn.library != nil {
+			t.Error("crypto/tls is left")
 		}
 	})
 }

@@ -113,8 +113,8 @@ func (c *Conn) Seal(out, plain []byte, now time.Duration) []byte {
 	case c.phase != phaseOpen || c.silent:
 		panic("tlsconn: sealing on a connection that is not open")
 	}
-	if c.engine != nil {
-		return c.engine.seal(out, plain)
+	if c.library != nil {
+		return c.library.seal(out, plain)
 	}
 	c.pace.rest(now)
 	for len(plain) > 0 {

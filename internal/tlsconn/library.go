@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// engine is crypto/tls over memory.
-type engine struct {
+// library is crypto/tls over memory.
+type library struct {
 	tls  *tls.Conn
 	wire wire
 	next func() (struct{}, bool) // resumes the handshake; nil afterwards
@@ -17,36 +17,36 @@ type engine struct {
 	err  error // of the handshake
 }
 
-func newEngine(cfg *Config) *engine {
-	e := &engine{}
+func newLibrary(cfg *Config) *library {
+	l := &library{}
 	own := cfg.tls.Clone() // each handshake tells its secrets to its own connection
-	own.KeyLogWriter = &e.wire.log
-	e.tls = tls.Server(&e.wire, own)
-	e.next, e.end = iter.Pull(func(yield func(struct{}) bool) {
-		e.wire.yield = yield
-		e.err = e.tls.Handshake()
+	own.KeyLogWriter = &l.wire.log
+	l.tls = tls.Server(&l.wire, own)
+	l.next, l.end = iter.Pull(func(yield func(struct{}) bool) {
+		l.wire.yield = yield
+		l.err = l.tls.Handshake()
 	})
-	return e
+	return l
 }
 
 // shake resumes the handshake with one record.
-func (e *engine) shake(t *Turn, record []byte) (done bool, _ *Error) {
-	e.wire.in, e.wire.out = record, t.Out
-	_, waiting := e.next()
-	t.Out = e.wire.out
-	e.wire.in, e.wire.out = nil, nil
+func (l *library) shake(t *Turn, record []byte) (done bool, _ *Error) {
+	l.wire.in, l.wire.out = record, t.Out
+	_, waiting := l.next()
+	t.Out = l.wire.out
+	l.wire.in, l.wire.out = nil, nil
 	if waiting {
 		return false, nil
 	}
-	e.next, e.end, e.wire.yield = nil, nil, nil
-	if e.err != nil {
-		return false, handshakeError(e.err, Alert(e.wire.alert))
+	l.next, l.end, l.wire.yield = nil, nil, nil
+	if l.err != nil {
+		return false, handshakeError(l.err, Alert(l.wire.alert))
 	}
 	return true, nil
 }
 
-func (e *engine) info() Info {
-	s := e.tls.ConnectionState()
+func (l *library) info() Info {
+	s := l.tls.ConnectionState()
 	return Info{
 		Version: s.Version, Suite: s.CipherSuite, Curve: s.CurveID,
 		Resumed: s.DidResume, ClientCertificate: len(s.PeerCertificates) > 0,
@@ -54,64 +54,64 @@ func (e *engine) info() Info {
 	}
 }
 
-// secrets returns the protection of both directions if the record layer can
-// take the connection over: it knows the suite, and has found out of the flight
-// that was sent how many of its records were protected already (tickets).
-func (e *engine) secrets(info Info) (rd, wr half, ok bool) {
-	l := &e.wire.log
-	if info.Version != tls.VersionTLS13 || l.suite != info.Suite || !l.found {
+// secrets returns the protection of both directions if the record layer can go on
+// with the connection: it knows the suite, and has found out of the flight that
+// was sent how many of its records were under the server's secret (tickets).
+func (l *library) secrets(info Info) (rd, wr half, ok bool) {
+	log := &l.wire.log
+	if info.Version != tls.VersionTLS13 || log.suite != info.Suite || !log.found {
 		return half{}, half{}, false
 	}
 	// The client's Finished was the last record that was fed, and is not under
 	// this secret: none has been received.
-	rd, ok = newHalf(info.Suite, l.client)
-	return rd, l.writer, ok
+	rd, ok = newHalf(info.Suite, log.client)
+	return rd, log.writer, ok
 }
 
 // settle keeps what crypto/tls needs to go on with the connection.
-func (e *engine) settle() {
-	e.wire.log = keyLog{}
+func (l *library) settle() {
+	l.wire.log = keyLog{}
 }
 
 // stop ends a handshake that is under way.
-func (e *engine) stop() {
-	if e.end != nil {
-		e.end()
-		e.next, e.end = nil, nil
+func (l *library) stop() {
+	if l.end != nil {
+		l.end()
+		l.next, l.end = nil, nil
 	}
 }
 
 // read takes one record after the handshake.
-func (e *engine) read(t *Turn, record []byte) (ended bool, _ *Error) {
-	e.wire.in, e.wire.out = record, t.Out
-	n, err := e.tls.Read(t.Plain[len(t.Plain):cap(t.Plain)])
+func (l *library) read(t *Turn, record []byte) (ended bool, _ *Error) {
+	l.wire.in, l.wire.out = record, t.Out
+	n, err := l.tls.Read(t.Plain[len(t.Plain):cap(t.Plain)])
 	t.Plain = t.Plain[:len(t.Plain)+n]
-	t.Out = e.wire.out
-	e.wire.in, e.wire.out = nil, nil
+	t.Out = l.wire.out
+	l.wire.in, l.wire.out = nil, nil
 	switch {
 	case err == nil || err == error(again{}):
 		return false, nil
 	case err == io.EOF:
 		return true, nil
 	}
-	reason := handshakeError(err, Alert(e.wire.alert))
-	if record[0] == typeHandshake {
-		reason.Reason = ReasonRenegotiation // crypto/tls refuses it
+	failed := handshakeError(err, Alert(l.wire.alert))
+	if record[0] == typeHandshake && l.info().Version == tls.VersionTLS12 {
+		failed.Reason = ReasonRenegotiation // crypto/tls refuses it
 	}
-	return false, reason
+	return false, failed
 }
 
-func (e *engine) seal(out, plain []byte) []byte {
-	e.wire.out = out
-	e.tls.Write(plain) // into memory; without it no error but that of a closed connection
-	out, e.wire.out = e.wire.out, nil
+func (l *library) seal(out, plain []byte) []byte {
+	l.wire.out = out
+	l.tls.Write(plain) // into memory; without it no error but that of a closed connection
+	out, l.wire.out = l.wire.out, nil
 	return out
 }
 
-func (e *engine) closeNotify(out []byte) []byte {
-	e.wire.out = out
-	e.tls.CloseWrite()
-	out, e.wire.out = e.wire.out, nil
+func (l *library) closeNotify(out []byte) []byte {
+	l.wire.out = out
+	l.tls.CloseWrite()
+	out, l.wire.out = l.wire.out, nil
 	return out
 }
 
