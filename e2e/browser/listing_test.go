@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"phalanx/e2e/harness"
@@ -71,6 +72,10 @@ func TestListingInBrowser(t *testing.T) {
 	dir, names := nastyTree(t)
 	s := harness.Serve(t, dir, "--list")
 	w := open(t)
+	// What the test does in the page, its policy would not let a script do.
+	if _, err := chromedp.Call(w.ctx, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true}); err != nil {
+		t.Fatal(err)
+	}
 	w.navigate(s.URL("/"))
 	page := w.look()
 	checkPage(t, page)

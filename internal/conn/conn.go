@@ -38,6 +38,8 @@ type File interface {
 // knows.
 type Stream interface {
 	ContentType() string
+	// ETag is the strong validator of the bytes, once they are prepared.
+	ETag() []byte
 	// Prepare does a bounded amount of what has to be done before the reply can
 	// begin, and reports whether that was all. Any status but 200 is an error to
 	// answer with.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // list answers with the list of a directory, as JSON to those who prefer it.
@@ -18,10 +19,6 @@ func (c *Conn) list(out []byte, now Now) []byte {
 	}
 	if r.Minor == 0 && c.x.Closing == Persistent {
 		c.x.Closing = ClosingLength
-	}
-	if r.Method == proto.MethodHead {
-		stream.Close()
-		return c.startStream(out, stream, now)
 	}
 	c.phase, c.since, c.x.stream = phasePrepare, now.Mono, stream
 	return out
@@ -39,20 +36,41 @@ func (c *Conn) prepare(out []byte, now Now) []byte {
 		c.x.stream = nil
 		return c.fail(out, status, now)
 	case ready:
-		out = c.startStream(out, stream, now)
-		c.phase = phaseStream
+		return c.startStream(out, stream, now)
 	}
 	return out
 }
 
-// startStream appends the head of a reply with a stream.
+// startStream appends the head of a reply with a stream, or the reply that its
+// preconditions demand.
 func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
-	out = c.start(out, proto.StatusOK, SourceListing, now)
+	x := c.x
+	var status proto.Status
+	v := proto.Validators{ETag: stream.ETag(), Undated: true, Date: now.Second.Unix}
+	status, x.Conditions = proto.Precondition(x.Request, x.Head, v)
+	if status != proto.StatusOK || x.Request.Method == proto.MethodHead {
+		stream.Close()
+		x.stream = nil
+	}
+	if status == proto.StatusPreconditionFailed {
+		return c.fail(out, status, now)
+	}
+	out = c.start(out, status, SourceListing, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
-	out = append(out, "Cache-Control: no-cache\r\nVary: Accept\r\n"...)
+	out = append(out, "Cache-Control: no-cache\r\nVary: Accept\r\nETag: "...)
+	out = append(append(out, v.ETag...), "\r\n"...)
+	if status == proto.StatusNotModified {
+		return c.end(out)
+	}
+	if now.Second.policy != "" {
+		out = append(out, theme.ListingPolicy...)
+	}
 	out = proto.AppendField(out, "Content-Type", stream.ContentType())
-	if c.x.Request.Minor >= 1 {
+	if x.Request.Minor >= 1 {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if x.stream != nil {
+		c.phase = phaseStream
 	}
 	return c.end(out)
 }

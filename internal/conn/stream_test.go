@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // fakeStream is ready after some calls of Prepare, or says why it is not.
@@ -21,6 +22,7 @@ func (s *fakeStream) Prepare() (bool, proto.Status) {
 	}
 	return s.status == proto.StatusOK, s.status
 }
+func (s *fakeStream) ETag() []byte                     { return []byte(`"l"`) }
 func (s *fakeStream) ContentType() string              { return "text/html" }
 func (s *fakeStream) Append(dst []byte) ([]byte, bool) { return append(dst, "a list"...), true }
 func (s *fakeStream) Close()                           { s.site.streams-- }
@@ -39,8 +41,11 @@ func (s *listSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
 
 // A list begins when it is ready, and is an error as long as it is not.
 func TestStreamIsPrepared(t *testing.T) {
-	const list = "HTTP/1.1 200 OK\r\n" + common + stale + "Cache-Control: no-cache\r\nVary: Accept\r\nContent-Type: text/html\r\n"
-	const old = "HTTP/1.1 200 OK\r\n" + common + closes + stale + "Cache-Control: no-cache\r\nVary: Accept\r\nContent-Type: text/html\r\n\r\na list"
+	const fields = "Cache-Control: no-cache\r\nVary: Accept\r\nETag: \"l\"\r\n"
+	const whole = fields + theme.ListingPolicy + "Content-Type: text/html\r\n"
+	const list = "HTTP/1.1 200 OK\r\n" + common + stale + whole
+	const old = "HTTP/1.1 200 OK\r\n" + common + closes + stale + whole + "\r\na list"
+	const current = "HTTP/1.1 304 Not Modified\r\n" + common + stale + fields + "\r\n"
 	const chunked = "Transfer-Encoding: chunked\r\n\r\n"
 	busy := page("", "503 Service Unavailable", "Retry-After: 1\r\n")
 	for _, tt := range []struct {
@@ -51,6 +56,11 @@ func TestStreamIsPrepared(t *testing.T) {
 		{"9112-7.1 a list", get("/shut") + get("/"), 200, list + chunked + "00000006\r\na list\r\n0\r\n\r\n" + home},
 		{"9110-9.3.2 to HEAD", request("HEAD", "/shut") + get("/"), 200, list + chunked + home},
 		{"9112-6.3 to HTTP/1.0", "GET /shut HTTP/1.0\r\n\r\n", 200, old},
+		{"9110-13.1.2 one that is current", get("/shut", `If-None-Match: W/"l"`) + get("/"), 200, current + home},
+		{"9110-13.1.2 to HEAD", request("HEAD", "/shut", `If-None-Match: "l"`) + get("/"), 200, current + home},
+		{"9110-13.1.2 another", get("/shut", `If-None-Match: "k"`) + get("/"), 200, list + chunked + "00000006\r\na list\r\n0\r\n\r\n" + home},
+		{"9110-13.1.3 a list has no date", get("/shut", "If-Modified-Since: "+dateNow) + get("/"), 200, list + chunked + "00000006\r\na list\r\n0\r\n\r\n" + home},
+		{"9110-15.5.13 not the one that is meant", get("/shut", `If-Match: "k"`) + get("/"), 200, strings.Replace(page("", "412 Precondition Failed", ""), dateFile, dateNow, 1) + home},
 		{"9110-15.6.4 no room for it", get("/shut") + get("/"), 503, busy + home},
 	} {
 		site := &listSite{fakeSite: newFakeSite(), status: tt.status}

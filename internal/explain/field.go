@@ -47,6 +47,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		whys["expires"] = "now: a list is stale at once"
 		whys["cache-control"] = "a list is to be asked for each time"
 		whys["vary"] = "a list may also be JSON, by Accept"
+		whys["etag"] = "a hash of all that the list shows"
 		whys["transfer-encoding"] = "the list is made while it is sent, its length is not known (RFC 9112 §7.1)"
 	default:
 		pageWhys(x, whys)

@@ -1,15 +1,20 @@
 package site
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
-	"sort"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // Listing is the list of a directory, made piece by piece: the entries are
@@ -22,8 +27,9 @@ type Listing struct {
 	format  format
 	order   order
 	entries []entry
-	next    int   // the entry to write; -1 before the first
-	cost    int64 // bytes of the root's budget
+	tag     []byte // see ETag
+	next    int    // the entry to write; -1 before the first
+	cost    int64  // bytes of the root's budget
 }
 
 // entry is a name in a directory.
@@ -101,6 +107,24 @@ func parseOrder(query []byte) order {
 // ContentType returns the media type of the list.
 func (l *Listing) ContentType() string { return l.format.contentType() }
 
+// ETag returns the strong validator of a prepared listing: whatever it shows is in
+// it.
+func (l *Listing) ETag() []byte { return l.tag }
+
+func (l *Listing) hash() []byte {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %v %s %q\n", l.format.contentType(), l.order, theme.ListingPolicy, l.path)
+	var line []byte
+	for i := range l.entries {
+		e := &l.entries[i]
+		line = append(append(line[:0], e.name...), 0)
+		line = append(strconv.AppendInt(line, e.size, 10), ' ')
+		line = strconv.AppendBool(append(strconv.AppendInt(line, e.modified, 10), ' '), e.dir)
+		h.Write(line)
+	}
+	return fmt.Appendf(nil, `"%x"`, h.Sum64())
+}
+
 // Close ends the listing.
 func (l *Listing) Close() {
 	l.dir.Close()
@@ -122,6 +146,7 @@ func (l *Listing) Prepare() (ready bool, _ proto.Status) {
 	}
 	l.dir.Close()
 	l.sort()
+	l.tag = l.hash()
 	return true, proto.StatusOK
 }
 
@@ -192,20 +217,26 @@ func (l *Listing) follow(name string, st *unix.Stat_t) bool {
 // sort sorts directories before files, then by the order that was asked for,
 // and what is equal by name.
 func (l *Listing) sort() {
-	sort.Slice(l.entries, func(i, j int) bool {
-		a, b := &l.entries[i], &l.entries[j]
+	slices.SortFunc(l.entries, func(a, b entry) int {
 		if a.dir != b.dir {
-			return a.dir
+			if a.dir {
+				return -1
+			}
+			return 1
+		}
+		by := 0
+		switch l.order.by {
+		case "size":
+			by = cmp.Compare(a.size, b.size)
+		case "time":
+			by = cmp.Compare(a.modified, b.modified)
+		}
+		if by == 0 {
+			by = compareNames(a.name, b.name)
 		}
 		if l.order.desc {
-			a, b = b, a
+			return -by
 		}
-		switch {
-		case l.order.by == "size" && a.size != b.size:
-			return a.size < b.size
-		case l.order.by == "time" && a.modified != b.modified:
-			return a.modified < b.modified
-		}
-		return a.name < b.name
+		return by
 	})
 }

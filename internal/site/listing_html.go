@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"phalanx/internal/human"
 	"phalanx/internal/proto"
+	"phalanx/internal/theme"
 )
 
 // htmlFormat writes a page that needs no script: breadcrumbs, and a table
@@ -18,29 +20,10 @@ type htmlFormat struct{}
 
 func (htmlFormat) contentType() string { return "text/html; charset=utf-8" }
 
-const listingStyle = `
-:root{color-scheme:light dark;--line:#8884;--dim:#666}
-@media(prefers-color-scheme:dark){:root{--dim:#aaa}}
-body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-nav{font-size:1.25rem;overflow-wrap:anywhere}
-table{width:100%;border-collapse:collapse;margin-top:1rem}
-th,td{padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);text-align:left}
-th:last-child,td:last-child{padding-right:0}
-th:nth-child(n+2),td:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-td:first-child{overflow-wrap:anywhere;white-space:pre-wrap}
-th[aria-sort=ascending] a::after{content:" ↑"}
-th[aria-sort=descending] a::after{content:" ↓"}
-td:nth-child(n+2){color:var(--dim)}
-i{font:.75em/1 ui-monospace,monospace;border:1px solid;border-radius:.25em;padding:0 .25em}
-@media(max-width:30rem){td:nth-child(3) span{display:none}th:nth-child(3){white-space:normal}td:nth-child(n+2){font-size:.875rem}}
-`
-
 func (htmlFormat) begin(dst []byte, l *Listing) []byte {
-	dst = append(dst, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
-		"<meta name=\"viewport\" content=\"width=device-width\">\n"+
-		"<link rel=\"icon\" href=\"data:,\">\n<title>"...) // or browsers ask for /favicon.ico
+	dst = append(dst, theme.Head...)
 	dst = appendText(dst, l.path, "[", "]")
-	dst = append(dst, "</title>\n<style>"+listingStyle+"</style>\n</head>\n<body>\n"...)
+	dst = append(dst, "</title>\n<style>"+theme.ListingStyle+"</style>\n"...)
 	dst = appendCrumbs(dst, l.path)
 	dst = append(dst, "<main>\n"...)
 	if len(l.entries) == 0 {
@@ -59,26 +42,23 @@ func (htmlFormat) begin(dst []byte, l *Listing) []byte {
 	return dst
 }
 
-// appendCrumbs appends a link for each directory on the way from the root.
+// appendCrumbs appends a heading with a link for each directory on the way from the
+// root. They are relative: a proxy may have put a prefix in front of the path.
 func appendCrumbs(dst []byte, path string) []byte {
-	dst = append(dst, "<nav aria-label=\"Path\"><a href=\"/\">root</a>"...)
-	elements := strings.Split(strings.Trim(path, "/"), "/")
-	for i, element := range elements {
-		if element == "" {
-			continue
-		}
-		dst = append(dst, " / "...)
-		if i == len(elements)-1 {
+	dst = append(dst, "<nav aria-label=\"Path\"><h1>"...)
+	names := append([]string{"root"}, strings.FieldsFunc(path, func(c rune) bool { return c == '/' })...)
+	for i, name := range names {
+		up := len(names) - 1 - i
+		if up == 0 {
 			dst = append(dst, "<span aria-current=\"page\">"...)
-			dst = append(appendName(dst, element), "</span>"...)
-			continue
+			dst = append(appendName(dst, name), "</span>"...)
+			break
 		}
 		dst = append(dst, "<a href=\""...)
-		dst = append(dst, strings.Repeat("../", len(elements)-1-i)...)
-		dst = append(dst, "\">"...)
-		dst = append(appendName(dst, element), "</a>"...)
+		dst = append(append(dst, strings.Repeat("../", up)...), "\">"...)
+		dst = append(appendName(dst, name), "</a> / "...)
 	}
-	return append(dst, "</nav>\n"...)
+	return append(dst, "</h1></nav>\n"...)
 }
 
 // appendHeading appends a column's heading, which sorts by it or, if that is
@@ -97,20 +77,25 @@ func appendHeading(dst []byte, o order, by, title string) []byte {
 
 func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	e := &l.entries[i]
-	slash, size := "", human.BinaryBytes(e.size)
+	slash := ""
 	if e.dir {
-		slash, size = "/", ""
+		slash = "/"
 	}
 	// "./" keeps a name with a colon from being taken for a scheme.
 	dst = append(dst, "<tr><td><a href=\"./"...)
 	dst = append(proto.AppendEscaped(dst, e.name, unreserved), slash...)
 	dst = append(dst, "\">"...)
 	dst = append(appendName(dst, e.name), slash...)
-	dst = append(dst, "</a></td><td>"...)
-	dst = append(dst, size...)
+	dst = append(dst, "</a></td><td"...)
+	if e.dir {
+		dst = append(dst, ">"...)
+	} else {
+		dst = append(strconv.AppendInt(append(dst, " title=\""...), e.size, 10), " bytes\">"...)
+		dst = append(dst, human.BinaryBytes(e.size)...)
+	}
 	dst = append(dst, "</td><td>"...)
 	// On a narrow screen the day must do.
-	dst = proto.Time{Sec: e.modified}.AppendFormat(dst, "2006-01-02<span> 15:04</span>")
+	dst = proto.Time{Sec: e.modified}.AppendFormat(dst, `<time datetime="2006-01-02T15:04:05Z" title="2006-01-02 15:04:05">2006-01-02<span> 15:04</span></time>`)
 	return append(dst, "</td></tr>\n"...)
 }
 
@@ -118,7 +103,7 @@ func (htmlFormat) end(dst []byte, l *Listing) []byte {
 	if len(l.entries) > 0 {
 		dst = append(dst, "</tbody>\n</table>\n"...)
 	}
-	return append(dst, "</main>\n</body>\n</html>\n"...)
+	return append(dst, "</main>\n"...)
 }
 
 // appendName appends a name that cannot change how what is around it is read:

@@ -92,12 +92,65 @@ func TestEmptyDirectory(t *testing.T) {
 	const empty = "<p>This directory is empty.</p>"
 	got := page(t, r, "/empty/")
 	if !strings.Contains(got, empty) || strings.Contains(got, "<table") || strings.Contains(got, "</table") ||
-		!strings.Contains(got, `<a href="/">root</a>`) || !strings.HasSuffix(got, "</main>\n</body>\n</html>\n") {
+		!strings.Contains(got, `<a href="../"><bdi>root</bdi></a>`) || !strings.HasSuffix(got, "</p>\n</main>\n") {
 		t.Errorf("%s", got)
 	}
 	if got := page(t, r, "/"); strings.Contains(got, empty) || !strings.Contains(got, "<table") {
 		t.Errorf("%s", got)
 	}
+}
+
+// A prefix that a proxy puts in front of the path is in no link.
+func TestLinksAreRelative(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "a/", "a/b/", "a/b/c: x")
+	got := page(t, listingRoot(t, dir), "/a/b/")
+	for link := range strings.SplitSeq(got, `href="`) {
+		if strings.HasPrefix(link, "/") {
+			t.Errorf("a link from the root of the host: %.40s", link)
+		}
+	}
+	const crumbs = `<a href="../../"><bdi>root</bdi></a> / <a href="../"><bdi>a</bdi></a> / <span aria-current="page"><bdi>b</bdi></span>`
+	if !strings.Contains(got, crumbs) {
+		t.Errorf("no %s in\n%s", crumbs, got)
+	}
+}
+
+// A tag is as long the same as the list is.
+func TestListingTag(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "l/", "l/a: x", "l/b/")
+	r := listingRoot(t, dir)
+	tag := func(path, query string, json bool) string {
+		l, status := r.List([]byte(path), []byte(query), json)
+		if status != proto.StatusOK || prepare(l) != proto.StatusOK {
+			t.Fatal(status)
+		}
+		defer l.Close()
+		return string(l.ETag())
+	}
+	seen := map[string]string{}
+	change := func(what string, change func() error) {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		got := tag("/l/", "", false)
+		if got != tag("/l/", "?sort=name", false) || len(got) < 4 || got[0] != '"' {
+			t.Errorf("%s: the tag %s is not that of the same list", what, got)
+		}
+		for name, got := range map[string]string{what: got, what + ", by size": tag("/l/", "?sort=size", false), what + ", as JSON": tag("/l/", "", true)} {
+			if before, ok := seen[got]; ok {
+				t.Errorf("%s: the tag is that of %s", name, before)
+			}
+			seen[got] = name
+		}
+	}
+	file := filepath.Join(dir, "l/a")
+	change("at first", func() error { return nil })
+	change("a size", func() error { return os.WriteFile(file, []byte("xy"), 0o644) })
+	change("a time", func() error { return os.Chtimes(file, time.Unix(1, 0), time.Unix(1, 0)) })
+	change("a name", func() error { return os.Rename(file, file+"a") })
+	change("a directory", func() error { return os.Rename(filepath.Join(dir, "l/b"), filepath.Join(dir, "l/c")) })
 }
 
 // The time of day is apart from the day, for screens that have no room for it.
@@ -108,7 +161,7 @@ func TestTimeOnPage(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(dir, "file"), changed, changed); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := page(t, listingRoot(t, dir), "/"), "<td>1 B</td><td>2026-05-04<span> 03:02</span></td>"; !strings.Contains(got, want) {
+	if got, want := page(t, listingRoot(t, dir), "/"), `<td title="1 bytes">1 B</td><td><time datetime="2026-05-04T03:02:01Z" title="2026-05-04 03:02:01">2026-05-04<span> 03:02</span></time></td>`; !strings.Contains(got, want) {
 		t.Errorf("the page has no %s:\n%s", want, got)
 	}
 }
@@ -174,7 +227,7 @@ func TestListingAtTheEdge(t *testing.T) {
 		want   []string
 	}{
 		{htmlFormat{}, []string{
-			"5 files, 8.00 EiB in files", "8.00 EiB</td><td>9999-12-31<span> 23:59</span>", "8.00 EiB</td><td></td>", "4.00 EiB</td><td></td>",
+			"5 files, 8.00 EiB in files", `8.00 EiB</td><td><time datetime="9999-12-31T23:59:59Z"`, "8.00 EiB</td><td></td>", "4.00 EiB</td><td></td>",
 			"1969-12-31<span> 23:59</span>", "2300-01-01<span> 00:00</span>",
 		}},
 		{jsonFormat{}, []string{
