@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
 )
 
 // Kept is the master's side: what it needs so that the connections of one
@@ -46,38 +48,45 @@ func Resume(s State) *Kept {
 	return &Kept{records: os.NewFile(uintptr(s.Records), "records"), lifeline: os.NewFile(uintptr(s.Lifeline), "lifeline"), keeper: -1}
 }
 
-// Use makes a process the keeper, if it is a child of this process and shares
-// the descriptors of the worker; worker 0 is one that has died already.
-func (k *Kept) Use(pid, worker int) error {
-	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
-		return fmt.Errorf("process %d is no child of the master: %w", pid, err)
-	}
-	if worker != 0 {
-		switch differ, err := differentFiles(pid, worker); {
-		case err == unix.ENOSYS, err == unix.EPERM: // it cannot be told
-		case err != nil:
-			return fmt.Errorf("compare the descriptors of process %d: %w", pid, err)
-		case differ:
-			return fmt.Errorf("process %d does not share the descriptors of worker process %d", pid, worker)
-		}
-	}
+// Use makes a process the keeper, if it is a child of this process and holds the
+// worker's lifeline, as nobody else does to whom the worker has not given it. A
+// worker that has gone mad may name any process, and the keeper will be killed.
+func (k *Kept) Use(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	err = unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	if err == nil {
+		err = k.checkLifeline(fd, ipc.LifelineFD)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("process %d is no keeper: %w", pid, err)
 	}
 	k.closeKeeper()
 	k.keeper = fd
 	return nil
 }
 
-// differentFiles compares the tables of descriptors of two processes (kcmp(2)).
-func differentFiles(a, b int) (bool, error) {
-	const files = 2 // KCMP_FILES
-	r, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), files, 0, 0, 0)
-	if errno != 0 {
-		return false, errno
+// checkLifeline makes sure that a process has the lifeline open with this number.
+func (k *Kept) checkLifeline(pidfd, number int) error {
+	fd, err := unix.PidfdGetfd(pidfd, number, 0)
+	if err == unix.EPERM || err == unix.ENOSYS {
+		return nil // it cannot be told, nor can any connection be taken from it
 	}
-	return r != 0, nil
+	if err != nil {
+		return fmt.Errorf("look at its lifeline: %w", err)
+	}
+	defer unix.Close(fd)
+	var its, ours unix.Stat_t
+	if err := errors.Join(unix.Fstat(fd, &its), unix.Fstat(int(k.lifeline.Fd()), &ours)); err != nil {
+		return fmt.Errorf("look at its lifeline: %w", err)
+	}
+	if its.Dev != ours.Dev || its.Ino != ours.Ino {
+		return errors.New("it does not hold the worker's lifeline")
+	}
+	return nil
 }
 
 // WaitFor waits until a keeper has ended, and takes note of it.

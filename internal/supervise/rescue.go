@@ -21,8 +21,8 @@ import (
 // Kept is what keeps the connections of one worker when it dies. Only the pool's
 // goroutine calls its methods, but for Transfer.
 type Kept interface {
-	// Use makes a process, which the worker named, its keeper; worker is its pid.
-	Use(pid, worker int) error
+	// Use makes a process, which the worker named, its keeper.
+	Use(pid int) error
 	// WaitFor waits until a keeper has ended.
 	WaitFor(pid int)
 	// Named are the keepers that a dead worker had no time to name.
@@ -55,7 +55,7 @@ func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
 	if w.proc.Kept() != nil {
 		err = errors.New("that process is a worker")
 		if !p.isWorker(m.PID) && !p.keepers[m.PID] {
-			err = w.proc.Kept().Use(m.PID, w.pid)
+			err = w.proc.Kept().Use(m.PID)
 		}
 	}
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 // findKeeper looks for the keeper of a worker that died before it named one.
 func (p *pool) findKeeper(w *worker) {
 	for _, pid := range w.proc.Kept().Named() {
-		if !p.isWorker(pid) && !p.keepers[pid] && w.proc.Kept().Use(pid, 0) == nil {
+		if !p.isWorker(pid) && !p.keepers[pid] && w.proc.Kept().Use(pid) == nil {
 			w.keeper = pid
 			p.attendKeeper(w, pid)
 		}

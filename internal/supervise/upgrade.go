@@ -197,7 +197,7 @@ func (p *pool) resume() {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready
 		}
-		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 && kept.Use(ws.Keeper, ws.PID) == nil {
+		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 && kept.Use(ws.Keeper) == nil {
 			w.keeper = ws.Keeper
 			p.attendKeeper(w, ws.Keeper)
 		}
