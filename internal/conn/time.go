@@ -196,9 +196,9 @@ func (c *Conn) took(n int64, now Now) {
 	c.since = now.Mono
 }
 
-// ErrSlow is the cause of a response's end when SendTimeout has passed; during a
+// errSlow is the cause of a response's end when SendTimeout has passed; during a
 // drain, a few bytes count as none.
-var ErrSlow = errors.New("the client took no bytes for too long")
+var errSlow = errors.New("the client took no bytes for too long")
 
 // Expire tells the connection that the time is now. If its deadline has
 // passed, the next call of Next says how it ends; Expire returns what the
@@ -214,7 +214,7 @@ func (c *Conn) Expire(now Now) Timer {
 	case TimerHead:
 		c.phase = phaseLate
 	case TimerSend:
-		c.Abort(ErrSlow)
+		c.Abort(errSlow)
 		c.phase = phaseReset
 	}
 	return timer

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -39,12 +40,7 @@ func (h *HangTimeout) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MaxRequests) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < 0 {
-		return invalid("max-requests", v, "must be a number of requests, such as 1000000 (0 is no limit)")
-	}
-	*m = MaxRequests(n)
-	return nil
+	return number(m, "max-requests", v, "must be a number of requests, such as 1000000 (0 is no limit)", 0, math.MaxInt64)
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

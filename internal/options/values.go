@@ -1,6 +1,7 @@
 package options
 
 import (
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -47,12 +48,7 @@ func (b *Base) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (p *Port) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseUint(v, 10, 16)
-	if err != nil {
-		return invalid("port", v, "must be 0 to 65535 (0 takes a free one)")
-	}
-	*p = Port(n)
-	return nil
+	return number(p, "port", v, "must be 0 to 65535 (0 takes a free one)", 0, math.MaxUint16)
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler]. An IPv6 address may have the
@@ -92,12 +88,7 @@ func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") =
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (w *Workers) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseUint(v, 10, 16)
-	if err != nil || n > MaxWorkers {
-		return invalid("workers", v, "must be 1 to 1024 (0 is one per CPU)")
-	}
-	*w = Workers(n)
-	return nil
+	return number(w, "workers", v, "must be 1 to 1024 (0 is one per CPU)", 0, MaxWorkers)
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -123,6 +114,16 @@ func (e *Expires) UnmarshalFlag(v string) error {
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (f *FileCache) UnmarshalFlag(v string) error {
 	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", between(0, MaxFileCache))
+}
+
+// number reads a whole number within bounds, and else says what cures it.
+func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < least || n > most || v[0] == '+' {
+		return invalid(flag, v, cure)
+	}
+	*to = T(n)
+	return nil
 }
 
 // parseSize reads a number of bytes with an optional k or M, both binary.

@@ -2,6 +2,7 @@ package options
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"time"
@@ -93,12 +94,7 @@ type Row int
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Row) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseInt(v, 10, 32)
-	if err != nil || n < -1 {
-		return invalid("row", v, "must be -1 or more")
-	}
-	*r = Row(n)
-	return nil
+	return number(r, "row", v, "must be -1 or more", -1, math.MaxInt32)
 }
 
 // Slot is a worker's place in the pool, 0 to MaxWorkers-1.
@@ -106,10 +102,5 @@ type Slot int
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (s *Slot) UnmarshalFlag(v string) error {
-	n, err := strconv.ParseUint(v, 10, 16)
-	if err != nil || n >= MaxWorkers {
-		return invalid("slot", v, "must be 0 to 1023")
-	}
-	*s = Slot(n)
-	return nil
+	return number(s, "slot", v, "must be 0 to 1023", 0, MaxWorkers-1)
 }
