@@ -154,9 +154,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
 	}
 	logTo(&cfg, opts, log, buffer)
-	buffer.Note = func(dropped int) {
-		cfg.Log.Warn().Int("dropped", dropped).Msg("log lines dropped; the reader of standard error is too slow")
-	}
+	buffer.Alert = cfg.Alert
 	if kept != nil {
 		cfg.Records = rescue.NewWriter(kept.memory)
 	}

@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -18,8 +19,9 @@ type Buffer struct {
 	sent    int // bytes of lines that were written
 	dropped int
 
-	// Note logs, through this buffer, how many lines were dropped.
-	Note func(dropped int)
+	// Alert tells operators, through this buffer, that lines were dropped; nil: they
+	// are not told.
+	Alert func(line string)
 }
 
 // maxBuffered is how many bytes a buffer holds at most.
@@ -54,9 +56,9 @@ func (b *Buffer) Flush() (left bool) {
 	}
 	// With another error nobody will ever read the rest.
 	b.lines, b.sent = b.lines[:0], 0
-	if n := b.dropped; n > 0 && b.Note != nil {
+	if n := b.dropped; n > 0 && b.Alert != nil {
 		b.dropped = 0
-		b.Note(n)
+		b.Alert(fmt.Sprintf("%d log lines dropped; the reader of standard error is too slow", n))
 		return true
 	}
 	return false

@@ -2,6 +2,7 @@ package logging
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -38,7 +39,11 @@ func TestBufferWithStalledReader(t *testing.T) {
 	r, w := pipe(t)
 	b := NewBuffer(w)
 	noted := 0
-	b.Note = func(n int) {
+	b.Alert = func(line string) {
+		n := 0
+		if _, err := fmt.Sscanf(line, "%d log lines dropped", &n); err != nil {
+			t.Error(err)
+		}
 		noted += n
 		b.Write([]byte("note\n"))
 	}

@@ -1,7 +1,6 @@
 package logging
 
 import (
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -22,14 +21,10 @@ type Writer struct {
 const retryTime = 10 * time.Millisecond
 
 // NewWriter returns a writer to the file, which must stay open. How many lines were
-// dropped is told in a line of the format, see [New].
+// dropped is told in a line of the format, see [Alerts].
 func NewWriter(file *os.File, format string) *Writer {
 	w := &Writer{buffer: NewBuffer(file), closed: make(chan struct{})}
-	line := "phalanx: %d lines dropped: their reader did not keep up\n"
-	if format == JSON {
-		line = `{"level":"warn","dropped":%d,"message":"lines dropped: their reader did not keep up"}` + "\n"
-	}
-	w.buffer.Note = func(n int) { fmt.Fprintf(w.buffer, line, n) }
+	w.buffer.Alert = Alerts(file, format, w.buffer)
 	return w
 }
 

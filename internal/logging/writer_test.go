@@ -42,7 +42,7 @@ func TestWriterNeverWaits(t *testing.T) {
 	got := <-read
 	var dropped int
 	i := strings.Index(got, "phalanx: ")
-	if _, err := fmt.Sscanf(got[max(i, 0):], "phalanx: %d lines dropped", &dropped); err != nil {
+	if _, err := fmt.Sscanf(got[max(i, 0):], "phalanx: %d log lines dropped", &dropped); err != nil {
 		t.Fatalf("no line says what was dropped, in %d bytes: %v", len(got), err)
 	}
 	if kept := strings.Count(got, line); kept+dropped != writers*lines {
