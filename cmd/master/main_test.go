@@ -78,7 +78,7 @@ func TestExitCodes(t *testing.T) {
 	}
 	self := fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
-	const spa = "phalanx: --spa: fallback ../x: invalid cross-device link; name a file in the base\n"
+	const spa = "phalanx: --spa: fallback ../x: it leads out of the base; name a file in the base\n"
 	noLog := fmt.Sprintf("phalanx: open access log %q: no such file or directory; fix that or choose another --access-log\n", dir+"/none/log")
 	tests := []struct {
 		args string

@@ -89,6 +89,9 @@ func (r *Root) checkFallback() error {
 		return nil
 	}
 	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...))
+	if err == unix.EXDEV { // openat2(2) says so of a path that escapes
+		err = errors.New("it leads out of the base")
+	}
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrFallback, r.policy.Fallback, err)
 	}
