@@ -150,6 +150,30 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The forms in which tools write certificates and keys.
+func TestForms(t *testing.T) {
+	ec, old := ecKey(t).(*ecdsa.PrivateKey), rsaKey(t, 2048).(*rsa.PrivateKey)
+	sec1, err := x509.MarshalECPrivateKey(ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, other := chainPEM(issue(t, nil, ec, nil, "example.org")), chainPEM(issue(t, nil, old, nil, "example.org"))
+	key := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1})
+	openssl := append([]byte("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"), key...)
+	pkcs1 := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(old)})
+	both := append(slices.Clone(leaf), openssl...)
+	for name, src := range map[string]Source{
+		"SEC 1": {"a", leaf, key}, "with parameters": {"a", leaf, openssl}, "PKCS 1": {"a", other, pkcs1}, "PKCS 8": {"a", leaf, keyPEM(t, ec)},
+		"one file": {"a", both, both}, "key first": {"a", append(slices.Clone(openssl), leaf...), openssl},
+		"lines of DOS": {"a", []byte(strings.ReplaceAll(string(leaf), "\n", "\r\n")), []byte(strings.ReplaceAll(string(key), "\n", "\r\n"))},
+		"text around":  {"a", append([]byte("subject=CN=x\n"), leaf...), append(slices.Clone(key), "\nthe end\n"...)},
+	} {
+		if _, err := Parse([]Source{src}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // What is to be refused only at a certain time does not keep a set from being
 // made.
 func TestCheck(t *testing.T) {

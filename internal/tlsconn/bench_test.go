@@ -134,6 +134,31 @@ func TestIdleMemory(t *testing.T) {
 	}
 }
 
+// What a handshake weighs whose client has sent its hello and then nothing, and
+// half a hello.
+func TestHandshakeMemory(t *testing.T) {
+	cfg, client := setup(t, nil)
+	flight := hello(t, client)
+	out := make([]byte, 0, 64<<10)
+	for _, c := range []struct{ sent, most int }{{len(flight), 48 << 10}, {len(flight) - 1, 4 << 10}} {
+		conns := make([]*Conn, 100)
+		before := weight()
+		for i := range conns {
+			conns[i] = New(cfg, 0)
+			conns[i].Receive(flight[:c.sent])
+			conns[i].Next(&Turn{Budget: 1, Out: out})
+		}
+		each := (weight() - before) / len(conns)
+		t.Logf("after %d of %d bytes: %d", c.sent, len(flight), each)
+		if each > c.most {
+			t.Errorf("after %d of %d bytes: %d, more than %d", c.sent, len(flight), each, c.most)
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+	}
+}
+
 func weight() int {
 	runtime.GC()
 	runtime.GC()

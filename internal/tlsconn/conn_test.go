@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -67,15 +68,30 @@ func TestClients(t *testing.T) {
 }
 
 // The bytes of a client may be split anywhere, and may come with what follows.
+// Long hellos are split at every eleventh byte, which meets each field of them.
 func TestEverySplit(t *testing.T) {
-	for _, k := range []kind{kinds[0], kinds[3]} {
-		t.Run(k.name, func(t *testing.T) {
-			cfg, client := setup(t, nil)
-			k.client(client)
+	pair, authority := clientCertificate(t)
+	known := func(c *tls.Config) { c.Certificates = []tls.Certificate{pair} }
+	resuming := func(c *tls.Config) { c.ClientSessionCache = tls.NewLRUClientSessionCache(1) }
+	for _, c := range []struct {
+		kind
+		more   func(*tls.Config)
+		server func(*Options)
+		step   int
+	}{
+		{kinds[0], nil, nil, 1}, {kinds[1], nil, nil, 11}, {kinds[2], nil, nil, 11}, {kinds[3], nil, nil, 1},
+		{kinds[0], known, func(o *Options) { o.ClientCA = authority }, 3}, {kinds[0], resuming, nil, 3}, {kinds[3], resuming, nil, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, client := setup(t, c.server)
+			c.client(client)
+			if c.more != nil {
+				c.more(client)
+			}
 			s := newServer(cfg)
 			talk(t, s, client)
 			total := s.off
-			for at := 1; at < total; at++ {
+			for at := 1; at < total; at += c.step {
 				s := newServer(cfg)
 				s.chunk = func(off int) int {
 					if off < at {
@@ -87,6 +103,33 @@ func TestEverySplit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Goroutines share a configuration, and each handshake has secrets of its own.
+func TestSharedConfig(t *testing.T) {
+	cfg, client := setup(t, nil)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for range 20 {
+				mine := client.Clone()
+				kinds[i%len(kinds)].client(mine)
+				s := newServer(cfg)
+				c := tls.Client(s, mine)
+				if err := c.Handshake(); err != nil {
+					t.Error(err)
+					return
+				}
+				io.WriteString(c, "one\n")
+				got := make([]byte, 12)
+				if _, err := io.ReadFull(c, got); err != nil || string(got) != "you said one" || (s.conn.library == nil) != kinds[i%len(kinds)].own {
+					t.Errorf("%q, %v", got, err)
+				}
+				s.end()
+			}
+		})
+	}
+	all.Wait()
 }
 
 // The client's last record of the handshake and its first requests come in one
