@@ -196,12 +196,6 @@ func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err
 // SyscallConn is that of this end.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
-// Descriptor is that of this end, which goes on to belong to the channel.
-func (c *Channel) Descriptor() (fd int, err error) {
-	err = c.raw.Control(func(n uintptr) { fd = int(n) })
-	return fd, err
-}
-
 // Close closes this end. The other side receives io.EOF.
 func (c *Channel) Close() error {
 	return c.file.Close()

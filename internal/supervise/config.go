@@ -90,24 +90,13 @@ type Sockets interface {
 }
 
 func (p *pool) defaults() {
-	nothing := func() {}
-	if p.OnServing == nil {
-		p.OnServing = nothing
-	}
-	if p.OnDrain == nil {
-		p.OnDrain = nothing
-	}
-	if p.OnLameDuck == nil {
-		p.OnLameDuck = nothing
+	for _, f := range []*func(){&p.OnServing, &p.OnDrain, &p.OnLameDuck, &p.OnAlive, &p.OnReopen} {
+		if *f == nil {
+			*f = func() {}
+		}
 	}
 	if p.OnReload == nil {
 		p.OnReload = func(bool) {}
-	}
-	if p.OnAlive == nil {
-		p.OnAlive = nothing
-	}
-	if p.OnReopen == nil {
-		p.OnReopen = nothing
 	}
 	if p.OnProgress == nil {
 		p.OnProgress = func([]Progress) {}

@@ -211,7 +211,7 @@ func (c *Controller) Stop(ctx context.Context) status.Outcome {
 	return o
 }
 
-// keepPromises answers the orders that have been carried out, or that never will
+// answerOrders answers the orders that have been carried out, or that never will
 // be.
 func (p *pool) answerOrders() {
 	p.orders = slices.DeleteFunc(p.orders, func(o order) bool {
@@ -311,7 +311,7 @@ func (p *pool) listed(w *worker, m ipc.Shown) {
 	}
 }
 
-// close tells everybody who waits that there is no pool any more.
+// closeController tells everybody who waits that there is no pool any more.
 func (p *pool) closeController() {
 	for _, o := range p.orders {
 		o.answer <- status.Outcome{Message: ErrEnded.Error()}

@@ -62,7 +62,7 @@ func (p *pool) died(w *worker, e Exit) {
 	}
 }
 
-// left settles the exit of a worker that had no slot any more: nobody has to
+// detachedDied settles the exit of a worker that had no slot any more: nobody has to
 // take its place, but it may have cut what it was to finish.
 func (p *pool) detachedDied(w *worker, e Exit) {
 	p.detached = slices.DeleteFunc(p.detached, func(o *worker) bool { return o == w })

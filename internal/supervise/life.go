@@ -81,7 +81,7 @@ func (p *pool) handle(e event) {
 	}
 }
 
-// lost is told that a channel ended. A dying process closes it a moment
+// channelClosed is told that a channel ended. A dying process closes it a moment
 // before it can be waited for; one that drains may take all the time it
 // needs; any other has nobody to take orders from.
 func (p *pool) channelClosed(w *worker, err error) {

@@ -163,7 +163,7 @@ func (p *pool) result() error {
 	return p.err
 }
 
-// idle reports that nothing is left to wait for.
+// finished reports that nothing is left to wait for.
 func (p *pool) finished() bool {
 	for _, s := range p.slots {
 		if s.want || s.worker != nil || s.next != nil {

@@ -184,7 +184,7 @@ func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendF
 func (p *process) Close() error                         { return p.channel.Close() }
 
 func (p *process) Handle() (Handle, error) {
-	channel, err := p.channel.Descriptor()
+	channel, err := descriptor(p.channel)
 	if err != nil {
 		return Handle{}, err
 	}
@@ -197,9 +197,9 @@ func (p *process) Handle() (Handle, error) {
 	return h, err
 }
 
-// descriptor is that of a file, which goes on to belong to the runtime.
-func descriptor(f *os.File) (fd int, err error) {
-	raw, err := f.SyscallConn()
+// descriptor is that of a file or channel, which goes on to own it.
+func descriptor(c syscall.Conn) (fd int, err error) {
+	raw, err := c.SyscallConn()
 	if err == nil {
 		err = raw.Control(func(n uintptr) { fd = int(n) })
 	}
@@ -225,9 +225,7 @@ func (p *process) Kept() Kept {
 // readAll waits until a dead worker's pipe and channel have been read to what it
 // wrote last. Their end does not come while its keeper has them open.
 func (p *process) readAll() {
-	for _, f := range []interface {
-		SyscallConn() (syscall.RawConn, error)
-	}{p.output, p.channel} {
+	for _, f := range []syscall.Conn{p.output, p.channel} {
 		raw, err := f.SyscallConn()
 		if err != nil {
 			continue

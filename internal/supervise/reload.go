@@ -80,7 +80,7 @@ func (p *pool) recycle(w *worker, m ipc.Recycle) {
 	p.toReplace = append(p.toReplace, w.slot)
 }
 
-// renew starts the next replacement, if none is under way. A slot whose worker
+// replaceNext starts the next replacement, if none is under way. A slot whose worker
 // is not ready keeps its place in the queue: what comes up there may have been
 // started before the settings changed.
 func (p *pool) replaceNext() {
@@ -126,7 +126,7 @@ func (p *pool) replace(s *slot) {
 	}
 }
 
-// proved makes new settings, with which a worker has come up, those of all.
+// applySettings makes new settings, with which a worker has come up, those of all.
 // Slots that had been given up get another chance with them.
 func (p *pool) applySettings(w *worker) {
 	if p.candidate == nil || w.reload != p.reloads {

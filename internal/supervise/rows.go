@@ -22,7 +22,7 @@ func (p *pool) totalsOf(slot int) *Totals {
 	return p.totals[slot]
 }
 
-// open takes a row for a worker. One that has none serves all the same.
+// assignRow takes a row for a worker. One that has none serves all the same.
 func (p *pool) assignRow(w *worker) (row int) {
 	past := p.totalsOf(w.slot.index)
 	past.Generations++
@@ -38,7 +38,7 @@ func (p *pool) assignRow(w *worker) (row int) {
 	return row
 }
 
-// settle adds what a worker has done to the past of its slot, and returns what
+// account adds what a worker has done to the past of its slot, and returns what
 // it was at when it died.
 func (p *pool) account(w *worker, e Exit) (doing string) {
 	past := p.totalsOf(w.slot.index)

@@ -38,7 +38,7 @@ func (p *pool) signalWorker(w *worker, sig syscall.Signal) {
 	}
 }
 
-// tell sends a message; a worker that does not take it is of no use.
+// send sends a message; a worker that does not take it is of no use.
 func (p *pool) send(w *worker, m ipc.Message) {
 	if err := w.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
 		p.kill(w, err.Error())

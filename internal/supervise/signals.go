@@ -51,7 +51,7 @@ func (p *pool) signal(sig os.Signal) {
 	}
 }
 
-// finish begins the end: at once, or after a while of serving on.
+// stop begins the end: at once, or after a while of serving on.
 func (p *pool) stop() {
 	if p.phase != serving || p.LameDuck == 0 {
 		p.drain()
@@ -62,7 +62,7 @@ func (p *pool) stop() {
 	p.OnLameDuck()
 }
 
-// stop makes every slot unwanted; reconcile relays SIGINT.
+// drain makes every slot unwanted; reconcile relays SIGINT.
 func (p *pool) drain() {
 	p.phase, p.lameDuckUntil = stopping, time.Time{}
 	p.noteReload(false)

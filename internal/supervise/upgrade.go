@@ -38,7 +38,7 @@ type WorkerState struct {
 	Ready       time.Time
 }
 
-// upgrade is asked for; it waits until the pool is at rest.
+// requestUpgrade notes that an upgrade is wanted; it waits until the pool is at rest.
 func (p *pool) requestUpgrade() {
 	switch {
 	case p.phase == stopping:
@@ -53,7 +53,7 @@ func (p *pool) requestUpgrade() {
 // ErrBusy says that something has to be done before an upgrade.
 var ErrBusy = errors.New("busy")
 
-// exec executes the new program, if that was asked for and nothing is under
+// tryUpgrade executes the new program, if that was asked for and nothing is under
 // way. It returns only when that failed. A signal that has come during the
 // check is heeded first: this program is the last to know of it.
 func (p *pool) tryUpgrade() {
@@ -132,7 +132,7 @@ func (p *pool) resumeRequests() {
 	p.ResumeRequests()
 }
 
-// atRest reports that every slot has its worker and none is being replaced, and
+// stable reports that every slot has its worker and none is being replaced, and
 // no socket is open that has no slot.
 func (p *pool) stable() bool {
 	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {

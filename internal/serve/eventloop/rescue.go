@@ -202,7 +202,7 @@ func (r *rescuer) leave(k ipc.Kept) {
 	}
 }
 
-// resume serves those that were rescued, and closes those that cannot be.
+// resumeRescued serves those that were rescued, and closes those that cannot be.
 func (l *Loop) resumeRescued() {
 	for _, fd := range l.doomed {
 		rawClose(fd)
