@@ -104,9 +104,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 // What an idle connection weighs.
 func TestIdleMemory(t *testing.T) {
 	for _, c := range []struct {
-		way  int
-		rest bool
-		most int // bytes
+		way    int
+		shrunk bool
+		most   int // bytes
 	}{{0, false, 2560}, {0, true, 1024}, {1, false, 9216}, {2, false, 6656}} {
 		const n = 200
 		conns := make([]*Conn, n)
@@ -119,14 +119,14 @@ func TestIdleMemory(t *testing.T) {
 			s := newServer(cfg)
 			s.before = ways[c.way].before
 			ask(t, tls.Client(s, client), "one", "you said one")
-			if conns[i] = s.conn; c.rest {
-				s.conn.Rest()
+			if conns[i] = s.conn; c.shrunk {
+				s.conn.Shrink()
 			}
 		}
 		each := (weight() - before) / n
-		t.Logf("%s, rest %v: %d bytes", ways[c.way].name, c.rest, each)
+		t.Logf("%s, shrunk %v: %d bytes", ways[c.way].name, c.shrunk, each)
 		if each > c.most {
-			t.Errorf("%s, rest %v: %d bytes, more than %d", ways[c.way].name, c.rest, each, c.most)
+			t.Errorf("%s, shrunk %v: %d bytes, more than %d", ways[c.way].name, c.shrunk, each, c.most)
 		}
 		for _, conn := range conns {
 			conn.Close()

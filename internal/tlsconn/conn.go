@@ -143,6 +143,9 @@ func (c *Conn) Hold() {
 	}
 }
 
+// Rest is how many received bytes have not been used.
+func (c *Conn) Rest() int { return len(c.in) + len(c.held) }
+
 // Next goes as far as it can without the caller.
 func (c *Conn) Next(t *Turn) Step {
 	start := len(t.Plain)
@@ -287,7 +290,7 @@ func (c *Conn) Close() Reason {
 	reason := c.Reason()
 	switch {
 	case reason != ReasonNone || c.phase == phaseLeft:
-	case c.phase == phaseHello && len(c.held)+len(c.in) == 0:
+	case c.phase == phaseHello && c.Rest() == 0:
 	case c.Handshaking():
 		reason = ReasonTruncated
 	case !c.ended && !c.silent:

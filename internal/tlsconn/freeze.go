@@ -27,7 +27,7 @@ const (
 // the record layer has gone on with it, and no more than the beginning of a record
 // waits to be opened.
 func (c *Conn) Movable() bool {
-	return c.phase == phaseOpen && c.library == nil && len(c.in)+len(c.held) < maxCiphertext
+	return c.phase == phaseOpen && c.library == nil && c.Rest() < maxCiphertext
 }
 
 // Freeze appends the state of a connection that is [Conn.Movable], after
@@ -98,8 +98,8 @@ func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
 	return c, nil
 }
 
-// Rest gives back the memory that an idle connection does not need, four fifths
+// Shrink gives back the memory that an idle connection does not need, four fifths
 // of it; it is made again with the next record, in a few microseconds.
-func (c *Conn) Rest() {
+func (c *Conn) Shrink() {
 	c.rd.aead, c.wr.aead = nil, nil
 }

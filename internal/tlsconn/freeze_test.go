@@ -156,14 +156,14 @@ func TestMalformedStates(t *testing.T) {
 	s.end()
 }
 
-// An idle connection rests, and goes on as if nothing had been.
-func TestRest(t *testing.T) {
+// An idle connection shrinks, and goes on as if nothing had been.
+func TestShrink(t *testing.T) {
 	cfg, client := setup(t, nil)
 	s := newServer(cfg)
 	c := tls.Client(s, client)
 	for range 3 {
 		ask(t, c, "one", "you said one")
-		s.conn.Rest()
+		s.conn.Shrink()
 		s.now += time.Minute
 	}
 	s.end()

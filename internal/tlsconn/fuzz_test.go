@@ -3,7 +3,9 @@ package tlsconn
 import (
 	"bytes"
 	"crypto/tls"
+	"strings"
 	"testing"
+	"time"
 )
 
 // A client may send anything, cut anywhere: before a handshake, in it and after.
@@ -27,7 +29,7 @@ func FuzzClient(f *testing.F) {
 		s.chunk = func(int) int { return int(size) }
 		s.in = append(s.in, sent...)
 		s.run()
-		if got := len(s.conn.held) + len(s.conn.in); got > maxCiphertext {
+		if got := s.conn.Rest(); got > maxCiphertext {
 			t.Errorf("%d bytes are held", got)
 		}
 		if reason := s.end(); reason >= NumReasons {
@@ -74,5 +76,40 @@ func FuzzThaw(f *testing.F) {
 			c.Seal(nil, []byte("x"), 0)
 		}
 		c.Close()
+	})
+}
+
+// Whatever is done to a connection between requests, and between the pieces of a
+// response, its client gets what was sealed.
+func FuzzSequence(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 0, 1, 250, 2, 1, 0}, uint8(3))
+	f.Add([]byte{1, 1, 2, 2, 0, 4, 4, 9, 3, 0}, uint8(200))
+	f.Fuzz(func(t *testing.T, acts []byte, size uint8) {
+		s, c := open(t, nil)
+		s.chunk = func(int) int { return int(size) }
+		s.handle = func(s *server, request string) { s.reply([]byte(request)) }
+		seen := map[half]bool{}
+		for i, act := range acts[:min(len(acts), 64)] {
+			switch act % 6 {
+			case 0:
+				s.conn = move(t, s.conn)
+			case 1:
+				s.out = s.conn.updateKey(s.out)
+			case 2:
+				s.conn.Shrink()
+			case 3:
+				s.now += time.Second / 2 * time.Duration(act)
+			default:
+				at := s.conn.wr
+				at.aead, at.nonce = nil, [12]byte{}
+				if seen[at] {
+					t.Fatal("a nonce is used twice")
+				}
+				seen[at] = true
+				text := strings.Repeat(string(rune('a'+i%26)), 1+int(act)*int(size))
+				ask(t, c, text, text)
+			}
+		}
+		s.end()
 	})
 }
