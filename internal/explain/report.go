@@ -3,7 +3,6 @@ package explain
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"phalanx/internal/human"
 )
@@ -65,25 +64,7 @@ func folded(b *strings.Builder, line string) {
 // wrapped writes a text between words, the first line after one indent and the
 // others after another.
 func wrapped(b *strings.Builder, first, others, text string) {
-	line, column := first, utf8.RuneCountInString(first)
-	empty := true
-	for word := range strings.FieldsSeq(visible(text)) {
-		rest := []rune(word)
-		if !empty && column+1+len(rest) > width {
-			b.WriteString(line + "\n")
-			line, column, empty = others, utf8.RuneCountInString(others), true
-		}
-		if !empty {
-			line, column = line+" ", column+1
-		}
-		for column+len(rest) > width {
-			n := width - column
-			b.WriteString(line + string(rest[:n]) + "\n")
-			rest, line, column = rest[n:], others, utf8.RuneCountInString(others)
-		}
-		line, column, empty = line+string(rest), column+len(rest), false
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	b.WriteString(human.Wrap(width, first, others, visible(text)))
 }
 
 // visible makes what a client or a file name says fit for a terminal.

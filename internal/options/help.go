@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
 )
 
 const (
@@ -153,7 +155,7 @@ func topicHelp(program, name string) (string, error) {
 func flagHelp(o *flags.Option) string {
 	text := row(o)
 	if detail := o.Field().Tag.Get("detail"); detail != "" {
-		text += "\n" + wrapped(detail, 80) + "\n"
+		text += "\n" + human.Wrap(80, "", "", detail)
 	}
 	return text
 }
@@ -214,7 +216,7 @@ func commandHelp(p *flags.Parser) string {
 	i := strings.LastIndexByte(p.Name, ' ')
 	program, command := p.Name[:i], p.Name[i+1:]
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: %s\n\n%s\n", strings.TrimSpace(p.Name+" "+p.Usage), wrapped(p.LongDescription, 80))
+	fmt.Fprintf(&b, "Usage: %s\n\n%s", strings.TrimSpace(p.Name+" "+p.Usage), human.Wrap(80, "", "", p.LongDescription))
 	if args := p.Args(); len(args) > 0 {
 		b.WriteString("\nArguments:\n")
 		for _, a := range args {
@@ -280,24 +282,4 @@ func notes(o *flags.Option) string {
 		notes = append(notes, "$"+key)
 	}
 	return strings.Join(notes, ", ")
-}
-
-// wrapped breaks a text into lines.
-func wrapped(text string, width int) string {
-	var b strings.Builder
-	column := 0
-	for _, word := range strings.Fields(text) {
-		switch {
-		case column == 0:
-		case column+1+len(word) > width:
-			b.WriteByte('\n')
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += len(word)
-	}
-	return b.String()
 }
