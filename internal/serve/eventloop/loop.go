@@ -270,40 +270,34 @@ func (l *Loop) timeout() int {
 		return 0
 	}
 	next := l.resume
-	if l.closeAt != 0 && l.resume == 0 {
+	if next == 0 {
 		next = l.closeAt
 	}
-	if l.tickAt != 0 && (next == 0 || l.tickAt < next) {
-		next = l.tickAt
-	}
-	if l.surveyAt != 0 && (next == 0 || l.surveyAt < next) {
-		next = l.surveyAt
+	for _, at := range [...]time.Duration{l.tickAt, l.surveyAt, l.to.retryAt, l.takeAt, l.reportAt} {
+		next = sooner(next, at)
 	}
 	for i := range l.timers {
 		if p := l.timers[i].front(); p != nil {
-			if next == 0 || p.armed < next {
-				next = p.armed
-			}
+			next = sooner(next, p.armed)
 		}
 	}
-	if l.to.retryAt != 0 && (next == 0 || l.to.retryAt < next) {
-		next = l.to.retryAt
+	if l.cfg.Beat != nil {
+		next = sooner(next, l.beatAt)
 	}
-	if l.takeAt != 0 && (next == 0 || l.takeAt < next) {
-		next = l.takeAt
-	}
-	if l.reportAt != 0 && (next == 0 || l.reportAt < next) {
-		next = l.reportAt
-	}
-	if l.cfg.Beat != nil && (next == 0 || l.beatAt < next) {
-		next = l.beatAt
-	}
-	if l.unlogged && (next == 0 || next > l.now.Mono+logRetry) {
-		next = l.now.Mono + logRetry
+	if l.unlogged {
+		next = sooner(next, l.now.Mono+logRetry)
 	}
 	if next == 0 {
 		return -1
 	}
 	left := next - l.clock.Now().Mono
 	return int(max(0, (left+time.Millisecond-1)/time.Millisecond))
+}
+
+// sooner returns the earlier of two times, of which 0 is never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
