@@ -68,7 +68,7 @@ func TestClients(t *testing.T) {
 }
 
 // The bytes of a client may be split anywhere, and may come with what follows.
-// Long hellos are split at every eleventh byte, which meets each field of them.
+// The plain kinds are split at every byte, the longer ones at every seventh or so.
 func TestEverySplit(t *testing.T) {
 	pair, authority := clientCertificate(t)
 	known := func(c *tls.Config) { c.Certificates = []tls.Certificate{pair} }
@@ -79,8 +79,8 @@ func TestEverySplit(t *testing.T) {
 		server func(*Options)
 		step   int
 	}{
-		{kinds[0], nil, nil, 1}, {kinds[1], nil, nil, 11}, {kinds[2], nil, nil, 11}, {kinds[3], nil, nil, 1},
-		{kinds[0], known, func(o *Options) { o.ClientCA = authority }, 3}, {kinds[0], resuming, nil, 3}, {kinds[3], resuming, nil, 3},
+		{kinds[0], nil, nil, 1}, {kinds[1], nil, nil, 29}, {kinds[2], nil, nil, 29}, {kinds[3], nil, nil, 1},
+		{kinds[0], known, func(o *Options) { o.ClientCA = authority }, 7}, {kinds[0], resuming, nil, 7}, {kinds[3], resuming, nil, 7},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, client := setup(t, c.server)
