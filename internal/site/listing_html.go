@@ -20,7 +20,7 @@ type htmlFormat struct{}
 
 func (htmlFormat) contentType() string { return "text/html; charset=utf-8" }
 
-func (htmlFormat) begin(dst []byte, l *Listing) []byte {
+func (htmlFormat) begin(dst []byte, l *listed) []byte {
 	dst = append(dst, theme.Head...)
 	dst = appendText(dst, l.path, "[", "]")
 	dst = append(dst, "</title>\n<style>"+theme.ListingStyle+"</style>\n"...)
@@ -75,7 +75,7 @@ func appendHeading(dst []byte, o order, by, title string) []byte {
 	return fmt.Appendf(dst, `<th scope="col"%s><a href="?sort=%s&amp;order=%s">%s</a></th>`, sorted, by, direction, title)
 }
 
-func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
+func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 	e := &l.entries[i]
 	slash := ""
 	if e.dir {
@@ -99,7 +99,7 @@ func (htmlFormat) row(dst []byte, l *Listing, i int) []byte {
 	return append(dst, "</td></tr>\n"...)
 }
 
-func (htmlFormat) end(dst []byte, l *Listing) []byte {
+func (htmlFormat) end(dst []byte, l *listed) []byte {
 	if len(l.entries) > 0 {
 		dst = append(dst, "</tbody>\n</table>\n"...)
 	}

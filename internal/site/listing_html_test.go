@@ -218,7 +218,7 @@ func ending(t *testing.T, r *Root, path string) string {
 
 // Sizes and times up to the largest that there can be are right, or are none.
 func TestListingAtTheEdge(t *testing.T) {
-	l := &Listing{path: "/", entries: []entry{
+	l := &listed{kind: kind{path: "/"}, entries: []entry{
 		{name: "a", size: math.MaxInt64, modified: 253402300799}, {name: "b", size: math.MaxInt64, modified: 253402300800},
 		{name: "c", size: 1 << 62, modified: math.MinInt64}, {name: "d", modified: -1}, {name: "e", modified: 10413792000},
 	}}

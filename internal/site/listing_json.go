@@ -16,13 +16,13 @@ type jsonFormat struct{}
 
 func (jsonFormat) contentType() string { return "application/json" }
 
-func (jsonFormat) begin(dst []byte, l *Listing) []byte {
+func (jsonFormat) begin(dst []byte, l *listed) []byte {
 	dst = append(dst, `{"path":`...)
 	dst = appendJSON(dst, l.path)
 	return append(dst, `,"entries":[`...)
 }
 
-func (jsonFormat) row(dst []byte, l *Listing, i int) []byte {
+func (jsonFormat) row(dst []byte, l *listed, i int) []byte {
 	e := &l.entries[i]
 	if i > 0 {
 		dst = append(dst, ',')
@@ -44,7 +44,7 @@ func (jsonFormat) row(dst []byte, l *Listing, i int) []byte {
 	return append(dst, `"}`...)
 }
 
-func (jsonFormat) end(dst []byte, _ *Listing) []byte { return append(dst, "\n]}\n"...) }
+func (jsonFormat) end(dst []byte, _ *listed) []byte { return append(dst, "\n]}\n"...) }
 
 // appendJSON appends s as a JSON string (RFC 8259 §7).
 func appendJSON(dst []byte, s string) []byte {

@@ -29,6 +29,7 @@ type Root struct {
 	tell   func(Finding) // of Trace, or nil
 
 	listings budget
+	shared   shared
 
 	// Now is the time; its default is time.Now. It is set before the root is used.
 	Now func() time.Time
@@ -51,7 +52,7 @@ func Open(dir string, policy Policy) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
-	r := &Root{policy: policy, dir: fd, Now: time.Now, listings: budget{max: maxListed}}
+	r := &Root{policy: policy, dir: fd, Now: time.Now, listings: budget{max: maxListed}, shared: shared{byKind: make(map[kind][]*listed)}}
 	if err := r.prepare(dir); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open root %q: %w", dir, err)

@@ -1,0 +1,261 @@
+package site
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+	"phalanx/internal/theme"
+)
+
+// kind is what two listings have in common that may show the same.
+type kind struct {
+	path   string // decoded, from the root, with slashes at both ends
+	format format
+	order  order
+}
+
+// listed is what listings of a kind show. Listings that are asked for at about
+// the same time read the directory together, and those that turn out equal hold it
+// in memory once: else a hundred clients that read a long listing slowly would use
+// up the memory of all.
+type listed struct {
+	kind
+	root *Root
+
+	// Guarded by shared.
+	began time.Time
+	state dirState // when it began; zero: it could have changed since and look the same
+	users int      // listings
+
+	mu     sync.Mutex // guards what follows, until ready
+	dir    *os.File
+	failed bool
+	cost   int64 // bytes of the root's budget
+
+	ready   atomic.Bool // nothing below changes any more
+	entries []entry
+	tag     []byte // see Listing.ETag
+}
+
+// entry is a name in a directory.
+type entry struct {
+	name     string
+	size     int64 // bytes; 0 for a directory
+	modified int64 // seconds since 1970
+	dir      bool
+}
+
+// dirState changes whenever a name in a directory does.
+type dirState struct {
+	dev, ino         uint64
+	modified, change unix.Timespec
+}
+
+// shared is all that is listed now, the oldest of a kind first. No lock of theirs is
+// taken while this one is held.
+type shared struct {
+	mu     sync.Mutex
+	byKind map[kind][]*listed
+}
+
+// sharedFor is how long after its beginning a listing may be joined: sizes and times
+// of files are no older than that, as [Cache] has it. A name that has come or gone is
+// seen at once.
+const sharedFor = time.Second
+
+// listed begins to list a directory that was just opened and now belongs to the list,
+// or joins who does; nil if there is no room.
+func (r *Root) listed(k kind, dir *os.File) *listed {
+	c := &listed{kind: k, root: r, began: r.Now(), users: 1, dir: dir, cost: listingCost}
+	var st unix.Stat_t
+	if fstat(int(dir.Fd()), &st) == nil && r.settled(int(dir.Fd()), timeOf(st.Mtim)) {
+		c.state = dirState{st.Dev, st.Ino, st.Mtim, st.Ctim}
+	}
+	r.shared.mu.Lock()
+	defer r.shared.mu.Unlock()
+	for _, other := range r.shared.byKind[k] {
+		age := c.began.Sub(other.began)
+		if c.state != (dirState{}) && other.state == c.state && 0 <= age && age < sharedFor {
+			other.users++
+			dir.Close()
+			return other
+		}
+	}
+	if !r.listings.take(c.cost) {
+		r.listings.give(c.cost)
+		dir.Close()
+		return nil
+	}
+	r.shared.byKind[k] = append(r.shared.byKind[k], c)
+	return c
+}
+
+// merge returns an older list that is equal, if there is one, to be used by a user of
+// this one.
+func (c *listed) merge() *listed {
+	s := &c.root.shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, older := range s.byKind[c.kind] {
+		if older == c {
+			break
+		}
+		if older.ready.Load() && slices.Equal(older.entries, c.entries) {
+			older.users++
+			older.began, older.state = c.began, c.state // so much is known of it now
+			c.leave()
+			return older
+		}
+	}
+	return c
+}
+
+func (c *listed) release() {
+	c.root.shared.mu.Lock()
+	defer c.root.shared.mu.Unlock()
+	c.leave()
+}
+
+// leave is release, with the lock.
+func (c *listed) leave() {
+	if c.users--; c.users > 0 {
+		return
+	}
+	s := &c.root.shared
+	left := slices.DeleteFunc(s.byKind[c.kind], func(other *listed) bool { return other == c })
+	if s.byKind[c.kind] = left; len(left) == 0 {
+		delete(s.byKind, c.kind)
+	}
+	c.dir.Close()
+	c.root.listings.give(c.cost)
+}
+
+// prepare is Listing.Prepare, for whichever of the listings goes on first.
+func (c *listed) prepare() (ready bool, _ proto.Status) {
+	if c.ready.Load() {
+		return true, proto.StatusOK
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ready.Load() {
+		return true, proto.StatusOK
+	}
+	if c.failed {
+		return false, proto.StatusServiceUnavailable
+	}
+	cost, more := c.read()
+	c.cost += cost
+	switch {
+	case !c.root.listings.take(cost):
+		c.failed = true
+		return false, proto.StatusServiceUnavailable
+	case more:
+		return false, proto.StatusOK
+	}
+	c.dir.Close()
+	c.sort()
+	c.tag = c.hash()
+	c.ready.Store(true)
+	return true, proto.StatusOK
+}
+
+func (c *listed) hash() []byte {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %v %s %q\n", c.format.contentType(), c.order, theme.ListingPolicy, c.path)
+	var line []byte
+	for i := range c.entries {
+		e := &c.entries[i]
+		line = append(append(line[:0], e.name...), 0)
+		line = append(strconv.AppendInt(line, e.size, 10), ' ')
+		line = strconv.AppendBool(append(strconv.AppendInt(line, e.modified, 10), ' '), e.dir)
+		h.Write(line)
+	}
+	return fmt.Appendf(nil, `"%x"`, h.Sum64())
+}
+
+// read reads a batch of entries and returns what they cost, and false after the
+// last one. A directory that cannot be read further is listed as far as it was.
+func (c *listed) read() (cost int64, more bool) {
+	names, err := c.dir.Readdirnames(batch)
+	raw, rawErr := c.dir.SyscallConn()
+	if rawErr != nil {
+		return 0, false
+	}
+	raw.Control(func(fd uintptr) {
+		for _, name := range names {
+			if e, ok := c.look(int(fd), name); ok {
+				c.entries = append(c.entries, e)
+				cost += entryCost + int64(len(name))
+			}
+		}
+	})
+	return cost, err == nil && !errors.Is(err, io.EOF)
+}
+
+// look finds out what a name is. Only what would be served is listed: files
+// and directories, also behind symbolic links that stay beneath the root.
+func (c *listed) look(dir int, name string) (entry, bool) {
+	if c.root.hides([]byte(name)) {
+		return entry{}, false
+	}
+	var st unix.Stat_t
+	if unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return entry{}, false
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK && !c.follow(name, &st) {
+		return entry{}, false
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return entry{name: name, size: st.Size, modified: st.Mtim.Sec}, true
+	case unix.S_IFDIR:
+		return entry{name: name, modified: st.Mtim.Sec, dir: true}, true
+	}
+	return entry{}, false
+}
+
+// follow replaces what is known of a symbolic link by what it leads to.
+func (c *listed) follow(name string, st *unix.Stat_t) bool {
+	full := make([]byte, 0, len(c.path)+len(name)+1)
+	full = append(append(full, c.path[1:]...), name...)
+	return c.root.stat(full, st) == nil
+}
+
+// sort sorts directories before files, then by the order that was asked for,
+// and what is equal by name.
+func (c *listed) sort() {
+	slices.SortFunc(c.entries, func(a, b entry) int {
+		if a.dir != b.dir {
+			if a.dir {
+				return -1
+			}
+			return 1
+		}
+		by := 0
+		switch c.order.by {
+		case "size":
+			by = cmp.Compare(a.size, b.size)
+		case "time":
+			by = cmp.Compare(a.modified, b.modified)
+		}
+		if by == 0 {
+			by = compareNames(a.name, b.name)
+		}
+		if c.order.desc {
+			return -by
+		}
+		return by
+	})
+}
