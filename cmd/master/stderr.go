@@ -29,7 +29,7 @@ func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
 	lines := logging.NewWriter(file, string(o.LogFormat))
 	return &standardError{
 		file: file, lines: lines, alert: logging.Alerts(file, string(o.LogFormat), lines),
-		log: logging.New(file, string(o.LogFormat), o.Verbose, logging.Options{NoColor: os.Getenv("NO_COLOR") != "", Through: lines}),
+		log: logging.New(file, string(o.LogFormat), o.Verbose, logging.Options{NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb", Through: lines}),
 	}, nil
 }
 

@@ -218,7 +218,7 @@ func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.W
 
 // journal returns the log, in which each line names the worker.
 func journal(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
-	look := logging.Options{NoColor: os.Getenv("NO_COLOR") != "", Through: to}
+	look := logging.Options{NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb", IDs: opts.RequestID, Through: to}
 	log := logging.New(file, string(opts.LogFormat), opts.Verbose, look)
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
 }

@@ -30,6 +30,7 @@ const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 // Options of New.
 type Options struct {
 	NoColor bool      // switches the console's colours off (the NO_COLOR convention)
+	IDs     bool      // the console shows ids of requests
 	Through io.Writer // a [Buffer] or a [Writer] that lines go through; nil: each is written at once
 
 	now func() time.Time // time.Now, if nil
@@ -51,13 +52,7 @@ func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	}
 	out := zerolog.New(jsonGuard{to})
 	if format == Console || format != JSON && isTerminal(w) {
-		out = zerolog.New(zerolog.ConsoleWriter{
-			Out:        consoleGuard{to},
-			NoColor:    o.NoColor,
-			TimeFormat: "15:04:05.000",
-			// What a person looks for first; the others follow by name.
-			FieldsOrder: []string{"slot", "pid", "client", "method", "path", "status", "bytes", "ms"},
-		})
+		out = zerolog.New(console{consoleGuard{to}, func() int { return widthOf(w) }, !o.NoColor, o.IDs})
 	}
 	return out.Level(level(verbose)).Hook(stamp{o.now})
 }

@@ -63,7 +63,7 @@ func TestLogEscapesOnce(t *testing.T) {
 		{logging.JSON, head, `"head":"GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \u001b[2J\u00ff\u202e\u00fc\r\n\r\n"`},
 		{logging.Console, head, `head="GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \x1b[2Jÿ\u202eü\r\n\r\n"`},
 		{logging.JSON, request, `"method":"G\"T\n","path":"/a\\b \"\r\u00ff"`},
-		{logging.Console, request, `method="G\"T\n" path="/a\\b \"\rÿ"`},
+		{logging.Console, request, `"G\"T\n" "/a\\b \"\rÿ" `},
 	} {
 		if got := logged(t, tt.format, tt.write); !strings.Contains(got, tt.want) || strings.Count(got, "\n") != 1 {
 			t.Errorf("the line has no\n %s:\n %s", tt.want, got)
@@ -84,7 +84,7 @@ func TestLongHeadsAreClipped(t *testing.T) {
 				long := []byte(strings.Repeat(fill, 16<<10/len(fill)))
 				got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Request: new(proto.Request), Head: long}) })
 				if len(got) > 4095 || !strings.Contains(got, "head") || strings.Contains(got, "too long") ||
-					!strings.Contains(got, "…\"") || strings.Count(got, "\n") != 1 {
+					!strings.Contains(got, "…") || strings.Count(got, "\n") != 1 {
 					t.Errorf("%d bytes: %.80s", len(got), got)
 				}
 			})
