@@ -64,51 +64,39 @@ func Config(o options.Options, files conn.Site) conn.Config {
 
 // Uncached lets connections open files of the root: conn knows no site, and
 // site no connection.
-func Uncached(root *site.Root) conn.Site { return uncached{root} }
+func Uncached(root *site.Root) conn.Site { return files{root, root} }
 
 // Cached does the same with a memory of the root's files, for one goroutine.
-func Cached(root *site.Root, cache *site.Cache) conn.Site {
-	return cached{uncached{root}, cache}
+func Cached(root *site.Root, cache *site.Cache) conn.Site { return files{root, cache} }
+
+type files struct {
+	root *site.Root
+	from finder
 }
 
-type uncached struct{ root *site.Root }
-
-func (u uncached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := u.root.Open(path, codings)
-	return f, status
+// finder is a root or its memory.
+type finder interface {
+	Open(path []byte, codings proto.Codings) (*site.File, proto.Status)
+	Fallback(path []byte, codings proto.Codings) (*site.File, proto.Status)
+	Page(s proto.Status) (*site.File, bool)
 }
 
-func (u uncached) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
-	l, status := u.root.List(path, query, json)
+func (f files) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	file, status := f.from.Open(path, codings)
+	return file, status
+}
+
+func (f files) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
+	l, status := f.root.List(path, query, json)
 	return l, status
 }
 
-func (u uncached) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := u.root.Fallback(path, codings)
-	return f, status
+func (f files) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+	file, status := f.from.Fallback(path, codings)
+	return file, status
 }
 
-func (u uncached) Page(s proto.Status) (conn.File, bool) {
-	f, ok := u.root.Page(s)
-	return f, ok
-}
-
-type cached struct {
-	uncached
-	cache *site.Cache
-}
-
-func (c cached) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := c.cache.Fallback(path, codings)
-	return f, status
-}
-
-func (c cached) Page(s proto.Status) (conn.File, bool) {
-	f, ok := c.cache.Page(s)
-	return f, ok
-}
-
-func (c cached) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := c.cache.Open(path, codings)
-	return f, status
+func (f files) Page(s proto.Status) (conn.File, bool) {
+	file, ok := f.from.Page(s)
+	return file, ok
 }
