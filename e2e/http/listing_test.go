@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,11 +15,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestLongListing streams 100,000 entries: whole, in bounded memory, and
-// without keeping others waiting.
-func TestLongListing(t *testing.T) {
-	t.Parallel()
-	const entries = 100_000
+const entries = 100_000
+
+// longDir makes a directory of entries.
+func longDir(t *testing.T) string {
+	t.Helper()
 	dir := harness.MemoryDir(t)
 	for i := range entries {
 		// Less than write does for each, which counts here.
@@ -28,6 +29,14 @@ func TestLongListing(t *testing.T) {
 		}
 		f.Close()
 	}
+	return dir
+}
+
+// TestLongListing streams 100,000 entries: whole, in bounded memory, and
+// without keeping others waiting.
+func TestLongListing(t *testing.T) {
+	t.Parallel()
+	dir := longDir(t)
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--list", "--model", model, "--workers", strconv.Itoa(harness.PoolSize(model, 2))}})
 		before := rss(t, s, "VmRSS")
@@ -52,6 +61,47 @@ func TestLongListing(t *testing.T) {
 			t.Errorf("the workers have grown by %d MiB at most, want less than 64", grown>>20)
 		} else {
 			t.Logf("the workers have grown by %d MiB", grown>>20)
+		}
+	})
+}
+
+// TestTrickledListings has a hundred clients read a long listing slowly: all are
+// served, and the worker holds it once.
+func TestTrickledListings(t *testing.T) {
+	t.Parallel()
+	dir := longDir(t)
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--list", "--model", model, "--workers", "1"}})
+		before := rss(t, s, "VmRSS")
+		var clients []*harness.Client
+		for range 4 { // waves
+			for range 25 {
+				c, err := harness.ConnectNarrow(s.Port, 4096)
+				if err == nil {
+					t.Cleanup(func() { c.Close() })
+					err = c.Send(harness.Request("GET", "/"))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				clients = append(clients, c)
+			}
+			for i, c := range clients[len(clients)-25:] {
+				if r, err := c.Head(); err != nil || r.Status != 200 {
+					t.Fatalf("client %d of a wave: %+v, %v", i, r, err)
+				}
+			}
+		}
+		if grown := rss(t, s, "VmHWM") - before; grown > 96<<20 {
+			t.Errorf("the worker has grown by %d MiB at most, want less than 96", grown>>20)
+		} else {
+			t.Logf("the worker has grown by %d MiB", grown>>20)
+		}
+		for _, c := range []*harness.Client{clients[0], clients[99]} {
+			body, err := io.ReadAll(httputil.NewChunkedReader(c.In))
+			if n := strings.Count(string(body), "\n<tr><td>"); n != entries || err != nil {
+				t.Errorf("%d entries, %v", n, err)
+			}
 		}
 	})
 }
