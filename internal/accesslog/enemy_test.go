@@ -1,0 +1,71 @@
+package accesslog
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A worker that goes on writing nonsense into the header of its ring, while the ring
+// is read, attached and detached, harms no line of another, and ends the log's
+// goroutine neither by a panic nor by work without end.
+func TestEnemyWhileRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, path, Config{})
+	mad, mem := newRing(t, MinRing)
+	for i := ringData; i < len(mem); i++ {
+		mem[i] = "xy\n"[i%3]
+	}
+	sane, _ := newRing(t, 64<<10)
+	w.Attach(0, mad)
+	w.Attach(1, sane)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		values := []uint64{0, 1, MinRing, MinRing - ringData, maxPosition - 1, maxPosition, 1 << 63, ^uint64(0), ^uint64(0) - 1000}
+		for range 3000 {
+			v := values[rand.N(len(values))] + rand.N[uint64](MinRing)
+			switch rand.N(6) {
+			case 0:
+				mad.head.Store(v)
+			case 1:
+				mad.tail.Store(v)
+			case 2:
+				mad.lost.Store(v)
+			case 3:
+				mad.told.Store(v)
+			case 4:
+				mad.bell.Store(v)
+			case 5: // lines that look right
+				mad.tail.Store(v)
+				mad.head.Store(v + rand.N[uint64](MinRing))
+			}
+			Wake(w.cfg.Doorbell)
+			runtime.Gosched()
+		}
+	}()
+	const lines = 500
+	for i := range lines {
+		line := fmt.Sprintf("a line of the other worker: %d.\n", i)
+		for !write(sane, w.cfg.Doorbell, line) {
+			runtime.Gosched()
+		}
+		if i%50 == 0 {
+			w.Detach(0)
+			w.Attach(0, mad)
+			w.Lost()
+		}
+		runtime.Gosched()
+	}
+	<-done
+	closed(t, w)
+	got := content(t, path)
+	for i := range lines {
+		if line := fmt.Sprintf("\na line of the other worker: %d.\n", i); !strings.Contains("\n"+got, line) {
+			t.Fatalf("line %d is not there, or not whole", i)
+		}
+	}
+}
