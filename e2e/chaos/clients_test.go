@@ -41,8 +41,6 @@ type load struct {
 	port   int
 	pages  []page
 	large  page
-	toll   *toll
-	logf   func(format string, args ...any)
 	report func(format string, args ...any) // a failure
 
 	once  sync.Once
@@ -57,12 +55,11 @@ type load struct {
 	mu        sync.Mutex
 	served    map[string]int // replies by kind
 	announced int            // connections that the server ended as it had said
-	excused   int            // those that ended with their worker
 	wrong     int            // everything else
 }
 
 func newLoad(c *chaos) *load {
-	l := &load{toll: c.toll, logf: c.logf, report: c.errorf, quit: make(chan struct{}), served: map[string]int{}}
+	l := &load{report: c.errorf, quit: make(chan struct{}), served: map[string]int{}}
 	for i, size := range []int{5, 700, 9_000, 40_000} {
 		path := fmt.Sprintf("/page%d.bin", i)
 		l.pages = append(l.pages, page{path, harness.Noise("chaos"+path, size)})
@@ -135,12 +132,11 @@ func (l *load) pause(d time.Duration) {
 // long as the server does not announce its end.
 type patron struct {
 	*load
-	kind   string
-	name   string
-	rng    *rand.Rand
-	conn   *harness.Client
-	opened time.Time // no later than the connection
-	doing  string    // for messages
+	kind  string
+	name  string
+	rng   *rand.Rand
+	conn  *harness.Client
+	doing string // for messages
 }
 
 // repeat goes on until it is time to leave.
@@ -162,7 +158,7 @@ func (p *patron) repeat(act func() error, least, most time.Duration) {
 // reach opens a connection if there is none.
 func (p *patron) reach(buffer int) error {
 	if p.conn == nil {
-		p.doing, p.opened = "connecting", time.Now()
+		p.doing = "connecting"
 		conn, err := harness.ConnectNarrow(p.port, buffer)
 		if err != nil {
 			return err
@@ -179,26 +175,17 @@ func (p *patron) close() {
 	}
 }
 
-// failed settles what should not have happened: it is excused if the
-// connection was cut and its worker was killed.
+// failed settles what should not have happened. No death excuses it.
 func (p *patron) failed(err error) {
 	port := 0
 	if p.conn != nil {
 		port = p.conn.LocalAddr().(*net.TCPAddr).Port
 	}
-	what := fmt.Sprintf("%s, %s, on port %d: %v", p.name, p.doing, port, err)
 	p.close()
-	d, ok := p.toll.of(port, p.opened)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ok && harness.IsCut(err) {
-		p.excused++
-		p.logf("%s; it was with process %d, which was %s", what, d.pid, d.how)
-		return
-	}
-	p.wrong++
-	if p.wrong <= mostShown {
-		p.report("%s", what)
+	if p.wrong++; p.wrong <= mostShown {
+		p.report("%s, %s, on port %d: %v", p.name, p.doing, port, err)
 	}
 }
 

@@ -205,41 +205,30 @@ func (c *chaos) strike(b blow) (victim int, err error) {
 	return victim, errors.Join(err, late)
 }
 
-// fell chooses a victim while the whole server stands still, and writes down
-// which connections it takes along before it does. It returns 0 when this is
-// not the moment.
+// fell chooses a victim and stops it, so that it is certainly there, before it is
+// killed. It returns 0 when this is not the moment.
 func (c *chaos) fell(b blow, choice int) (victim int, err error) {
-	lies := 0
-	defer func() { c.thaw(lies) }()
-	if err := c.freeze(); err != nil {
-		return 0, err
-	}
 	n, err := c.count()
 	if err != nil {
 		return 0, err
 	}
-	all, astray := n.victims(c.slots), n.astray()
-	if len(all) == 0 || b.quiet && (!n.whole(c.slots) || len(astray) > 0) {
+	all := n.victims(c.slots)
+	if len(all) == 0 || b.quiet && !n.whole(c.slots) {
 		return 0, nil
 	}
 	victim = all[choice%len(all)]
-	// In quiet, nobody's connections are astray.
-	d := death{pid: victim, at: time.Now(), how: b.how, ports: append(n.of(victim), astray...)}
-	c.toll.add(d)
-	c.logf("process %d of slot %d is %s, with the clients on ports %v and, between workers, %v",
-		victim, n.slots[victim], b.how, n.of(victim), astray)
+	if halt(victim) != nil {
+		return 0, nil // it has just gone
+	}
+	if p, exists := harness.ProcessOf(victim); !exists || p.State != "T" {
+		return 0, nil
+	}
+	c.victims = append(c.victims, victim)
+	c.logf("process %d of slot %d is %s", victim, n.slots[victim], b.how)
 	if b.hang {
-		lies = victim
 		return victim, nil
 	}
-	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-		return 0, fmt.Errorf("kill process %d: %w", victim, err)
-	}
-	// Before the others go on, or one could give it another connection.
-	if !harness.Holds(5*time.Second, func() bool { return buried(victim) }) {
-		return 0, fmt.Errorf("process %d was killed and is still there", victim)
-	}
-	return victim, nil
+	return victim, syscall.Kill(victim, syscall.SIGKILL)
 }
 
 // stumble stops a worker for less time than the master would mind.

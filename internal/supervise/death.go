@@ -232,5 +232,8 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 			text += fmt.Sprintf(", peak memory %d MiB", e.Memory>>20)
 		}
 	}
+	if p.lostAll(w, e) {
+		text += "; its connections are lost: its keeper is gone"
+	}
 	return text + w.activity
 }

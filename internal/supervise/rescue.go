@@ -202,6 +202,12 @@ func (p *pool) isOrphaned(w *worker) bool {
 	return slices.ContainsFunc(p.orphans, func(o *orphaned) bool { return o.of == w })
 }
 
+// lostAll reports whether a worker that has died has left nothing behind though
+// it had a keeper once.
+func (p *pool) lostAll(w *worker, e Exit) bool {
+	return w.served && !e.clean() && p.phase == serving && w.proc.Kept() != nil && !p.isOrphaned(w)
+}
+
 // orphansFor is what the next worker of a slot takes over first; nil if nothing.
 func (p *pool) orphansFor(s *slot) *orphaned {
 	for _, o := range p.orphans {

@@ -1,0 +1,105 @@
+package rescue
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+var deaths = flag.Int("kill.deaths", 100, "deaths of a worker one after the other")
+
+// TestManyDeaths kills one worker after the other: a client goes on through all of
+// them, and nothing is left of the dead, least of all a keeper.
+func TestManyDeaths(t *testing.T) {
+	t.Parallel()
+	s := harness.ServeSilently(t, harness.Plan{
+		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"), Args: []string{"--base", tree(t), "--workers", "1"},
+	})
+	c := s.Dial()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	s.MustAsk(c, harness.Request("GET", "/"))
+	die := func() {
+		t.Helper()
+		victim := s.Workers()[0]
+		harness.Kill(t, victim, syscall.SIGKILL)
+		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
+			t.Fatalf("the client gets %d, closes %v", r.Status, r.Closes())
+		}
+		s.AwaitWorkers(1, victim)
+	}
+	for range 10 {
+		die()
+	}
+	before := descriptors(t, s.PID())
+	for range *deaths {
+		die()
+	}
+	harness.Await(t, 5*time.Second, "one keeper, and no more descriptors than before", func() bool {
+		return len(harness.KeepersOf(s.PID())) == 1 && descriptors(t, s.PID()) <= before
+	})
+	s.MustReap()
+	s.Stop(5 * time.Second)
+}
+
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
+// TestKeeperKilled kills a keeper alone, for which another is made, and then a
+// worker and its keeper at once: their connections are lost, and a line says so.
+func TestKeeperKilled(t *testing.T) {
+	t.Parallel()
+	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", tree(t), "--workers", "1"}})
+	c := s.Dial()
+	s.MustAsk(c, harness.Request("GET", "/"))
+	first := harness.KeepersOf(s.PID())
+	if len(first) != 1 {
+		t.Fatalf("keepers %v, want one", first)
+	}
+	harness.Kill(t, first[0], syscall.SIGKILL)
+	var second []int
+	harness.Await(t, 5*time.Second, "another keeper", func() bool {
+		second = harness.KeepersOf(s.PID())
+		return len(second) == 1 && !slices.Contains(second, first[0])
+	})
+	victim := s.Workers()[0]
+	harness.Kill(t, victim, syscall.SIGKILL)
+	s.MustAsk(c, harness.Request("GET", "/"))
+	s.AwaitWorkers(1, victim)
+
+	victim, keeper := s.Workers()[0], 0
+	harness.Await(t, 5*time.Second, "the keeper of the new worker alone", func() bool {
+		all := harness.KeepersOf(s.PID())
+		if len(all) == 1 {
+			keeper = all[0]
+		}
+		return keeper != 0 && keeper != second[0]
+	})
+	harness.Kill(t, victim, syscall.SIGSTOP) // or it would make another
+	harness.Kill(t, keeper, syscall.SIGKILL)
+	harness.Kill(t, victim, syscall.SIGKILL)
+	s.MustEnd(c, 5*time.Second, "the client of a worker that was killed with its keeper")
+	harness.Await(t, 5*time.Second, "a line that says that connections are lost", func() bool {
+		return strings.Contains(s.Log.String(), "lost: its keeper is gone") || strings.Contains(s.Log.String(), "are lost: the keeper is gone")
+	})
+	s.MustServe("/", "front")
+	if n := len(s.AwaitWorkers(1, victim)); n != 1 {
+		t.Errorf("%d workers", n)
+	}
+	s.Stop(5 * time.Second)
+}
