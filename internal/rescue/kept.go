@@ -64,6 +64,9 @@ func (k *Kept) Use(pid int) error {
 		unix.Close(fd)
 		return fmt.Errorf("process %d is no keeper: %w", pid, err)
 	}
+	// It does so itself too, when it first runs. Until then it would end with the
+	// worker, whose process group is ended.
+	_ = unix.Setpgid(pid, pid)
 	k.closeKeeper()
 	k.keeper = fd
 	return nil
