@@ -93,8 +93,16 @@ func WorkersOf(master int) []int {
 	return pids
 }
 
-// IsKeeper reports whether it keeps a worker's descriptors. One that has just
-// been made has no name yet, and no group of its own as every worker has.
+// KeepersOf lists the keepers of a master's workers.
+func KeepersOf(master int) []int {
+	var pids []int
+	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && p.IsKeeper() }) {
+		pids = append(pids, p.PID)
+	}
+	return pids
+}
+
+// IsKeeper reports whether it keeps a worker's descriptors.
 func (p Process) IsKeeper() bool { return p.Command == "phalanx-keeper" || p.group != p.PID }
 
 // ChildrenOf lists all children of a process.

@@ -60,10 +60,12 @@ func arguments() []byte {
 func cloneKeeper(lifeline int, made *int32, name *[16]byte, args []byte) (pid uintptr, errno syscall.Errno) {
 	const flags = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | uintptr(unix.SIGCHLD)
 	all, old := ^uint64(0), uint64(0)
+	var own [16]byte // of this thread; the child has the name from the first moment
+	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_GET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
+	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
 	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(made)), 0, 0, 0)
 	if errno == 0 && pid == 0 {
-		syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0, 0)
 		syscall.RawSyscall(syscall.SYS_SETPGID, 0, 0, 0)
 		for i := range args {
 			args[i] = 0
@@ -79,6 +81,7 @@ func cloneKeeper(lifeline int, made *int32, name *[16]byte, args []byte) (pid ui
 			}
 		}
 	}
+	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
 	return pid, errno
 }
