@@ -25,11 +25,6 @@ const (
 	Inconsistent                // the record and the kernel do not agree
 )
 
-// String is a word for logs and metrics.
-func (v Verdict) String() string {
-	return [...]string{"rescued", "closing", "not movable", "inconsistent"}[v]
-}
-
 // Reader reads the memory of a worker that is dead, as if an enemy had written
 // it: whatever it says, nothing outside it is touched.
 type Reader struct{ m *Memory }
