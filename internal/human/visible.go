@@ -2,6 +2,7 @@ package human
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,6 +41,16 @@ func Escaped(char string) string {
 	default:
 		return fmt.Sprintf(`\u%04x`, r)
 	}
+}
+
+// Quoted is a text from outside as a word in a sentence: in quotes if it is empty,
+// has a space, or would have to be spelled out.
+func Quoted(s string) string {
+	q := strconv.Quote(s)
+	if s != "" && q[1:len(q)-1] == s && !strings.Contains(s, " ") {
+		return s
+	}
+	return q
 }
 
 // Clip cuts a text after so many characters and says how many bytes are missing.

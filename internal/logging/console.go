@@ -204,10 +204,7 @@ func shown(s string) string {
 	if s == "" {
 		return "-"
 	}
-	if quoted := strconv.Quote(s); len(quoted) != len(s)+2 || strings.Contains(s, " ") {
-		return quoted
-	}
-	return s
+	return human.Quoted(s)
 }
 
 func withoutPort(client string) string {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 )
 
 // CheckBase returns the absolute path of the directory to serve, or an
@@ -52,5 +53,5 @@ func baseCure(err error) string {
 }
 
 func badBase(base Base, cure string, err error) error {
-	return exitcode.New(exitcode.Config, "--base "+printable(string(base))+": "+cure, err)
+	return exitcode.New(exitcode.Config, "--base "+human.Quoted(string(base))+": "+cure, err)
 }

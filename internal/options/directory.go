@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
 )
 
 // directory looks at the arguments that are no flags: the server takes one, the
@@ -27,14 +29,14 @@ func directory(p *flags.Parser, rest []string) error {
 		return leftOver(p, rest[1])
 	}
 	if !p.FindOptionByLongName("base").IsSetDefault() {
-		return usage(printable(rest[0]) + ": --base names the directory already; leave one of them out")
+		return usage(human.Quoted(rest[0]) + ": --base names the directory already; leave one of them out")
 	}
 	return nil
 }
 
 // leftOver says that an argument has no place.
 func leftOver(p *flags.Parser, arg string) error {
-	return usage(printable(arg) + ": left-over argument; see '" + p.Name + " --help'")
+	return usage(human.Quoted(arg) + ": left-over argument; see '" + p.Name + " --help'")
 }
 
 // place returns an error if an argument neither is a directory nor looks like a
@@ -42,10 +44,10 @@ func leftOver(p *flags.Parser, arg string) error {
 func place(program, arg string) error {
 	info, err := os.Stat(arg)
 	see := "; see '" + program + " --help'"
-	typed := printable(arg)
+	typed := human.Quoted(arg)
 	switch {
 	case err == nil && !info.IsDir():
-		return usage(typed + ": is not a directory; to serve the one that holds it write " + printable(filepath.Dir(arg)))
+		return usage(typed + ": is not a directory; to serve the one that holds it write " + human.Quoted(filepath.Dir(arg)))
 	case err == nil, strings.Contains(arg, "/"):
 		return nil
 	case isNumber(strings.TrimPrefix(arg, ":")):

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
 )
 
 // envPrefix begins the name of each of our variables.
@@ -87,7 +89,7 @@ func strayVariable(p *flags.Parser, environ []string) error {
 			continue
 		}
 		if near := nearest(key[len(envPrefix):], names, envPrefix); near != "" {
-			return usage(printable(key) + ": no flag has this variable; did you mean " + near + "?")
+			return usage(human.Quoted(key) + ": no flag has this variable; did you mean " + near + "?")
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/jessevdk/go-flags"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 )
 
 // fromFile sets flags from a file in which each line is a flag without its
@@ -21,7 +22,7 @@ import (
 // # or ; is a comment, as is what follows " #". Editors of other systems may
 // have written it: with a byte order mark, and a carriage return in each line.
 func fromFile(p *flags.Parser, file string) error {
-	name := "--config " + printable(file)
+	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
 	switch path, ok := errors.AsType[*fs.PathError](err); {
 	case ok:
@@ -57,7 +58,7 @@ func fromLine(p *flags.Parser, line string) error {
 	i := slices.IndexFunc(all, func(o *flags.Option) bool { return o.LongName == flag && flag != "" })
 	switch {
 	case i < 0:
-		return errors.New(printable(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
+		return errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
 		return errors.New(flag + ": only on the command line")
 	case !ok:
@@ -76,7 +77,7 @@ func uncommented(v string) (string, error) {
 		quoted, err := strconv.QuotedPrefix(v)
 		rest := strings.TrimSpace(v[len(quoted):])
 		if err != nil || rest != "" && rest[0] != '#' {
-			return "", errors.New(printable(v) + ": the quotes are not closed, or something follows them")
+			return "", errors.New(human.Quoted(v) + ": the quotes are not closed, or something follows them")
 		}
 		return strconv.Unquote(quoted)
 	}

@@ -148,7 +148,7 @@ func topicHelp(program, name string) (string, error) {
 	if near := nearest(name, names, ""); near != "" {
 		hint = "; did you mean " + near + "?"
 	}
-	return "", usage(printable(name) + ": no such command or flag" + hint)
+	return "", usage(human.Quoted(name) + ": no such command or flag" + hint)
 }
 
 // flagHelp is all that is to be said of a flag.

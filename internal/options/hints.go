@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
 )
 
 // explain turns an error of go-flags into one that names the flag first and
@@ -23,7 +25,7 @@ func explain(p *flags.Parser, err error) string {
 		if len(name) == 1 {
 			dashes = "-"
 		}
-		return printable(dashes+name) + ": unknown flag" + strings.ReplaceAll(suggest(p, name)+see, "?;", "?")
+		return human.Quoted(dashes+name) + ": unknown flag" + strings.ReplaceAll(suggest(p, name)+see, "?;", "?")
 	case flags.ErrRequired:
 		_, name, _ = strings.Cut(fe.Message, "`")
 		name, _, _ = strings.Cut(name, "`")

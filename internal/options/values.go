@@ -10,6 +10,7 @@ import (
 
 	"github.com/jessevdk/go-flags"
 
+	"phalanx/internal/human"
 	"phalanx/internal/ipc"
 )
 
@@ -174,14 +175,5 @@ func invalid(flag, value, cure string) error {
 	if flag != "" {
 		flag = "--" + flag + " "
 	}
-	return &flags.Error{Type: flags.ErrMarshal, Message: flag + printable(value) + ": " + cure}
-}
-
-// printable keeps an error on one line whatever the value holds.
-func printable(v string) string {
-	q := strconv.Quote(v)
-	if v != "" && q[1:len(q)-1] == v && !strings.Contains(v, " ") {
-		return v
-	}
-	return q
+	return &flags.Error{Type: flags.ErrMarshal, Message: flag + human.Quoted(value) + ": " + cure}
 }
