@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 )
 
 // This file is the death of a process: what it means for the pool, and what is
@@ -179,7 +180,7 @@ func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	const cure = "build it with make, or name it with --worker PATH"
 	switch {
 	case w.failed != nil:
-		return exitcode.New(exitCode(w.failed.ExitCode), w.failed.Reason, nil)
+		return exitcode.New(exitCode(w.failed.ExitCode), human.Visible(w.failed.Reason), nil)
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, rootCause(e.Err), cure), e.Err)
 	case w.killed && w.readySince.IsZero():

@@ -52,6 +52,10 @@ func TestStartFails(t *testing.T) {
 			r.say(ipc.Failed{ExitCode: 3, Reason: "no memory"}, 1)
 			r.die(1, Exit{Code: 3})
 		}, 1, "no memory"},
+		{"words of an enemy", func(r *rig) {
+			r.say(ipc.Failed{ExitCode: 3, Reason: "no\n\x1b[2Jroot"}, 1)
+			r.die(1, Exit{Code: 3})
+		}, 1, `no\x0a\x1b[2Jroot`},
 		{"announced but stays", func(r *rig) {
 			r.say(ipc.Failed{ExitCode: 78, Reason: "no root"}, 1)
 			r.pass(startTime)
