@@ -98,19 +98,22 @@ func (o *Out) holds(wanted uint64) (found bool) {
 	}
 	defer closeAll(from, to)
 	p := make([]byte, ipc.MaxState)
-	for n := 0; ; n++ {
+	const most = 1 << 12 // more than a channel holds: somebody may go on filling it
+	n := 0
+	for ; n < most; n++ {
 		state, socket, file, err := ipc.ReceiveConnection(o.End, p)
 		if err != nil { // there is no other
-			if n > 0 {
-				_ = unix.Dup3(to, o.End, unix.O_CLOEXEC) // between two open descriptors it does not fail
-			}
-			return found
+			break
 		}
 		found = found || cookie(socket) == wanted
 		// It holds what the other did.
 		_ = ipc.SendConnection(from, state, socket, file)
 		closeAll(socket, file)
 	}
+	if n > 0 {
+		_ = unix.Dup3(to, o.End, unix.O_CLOEXEC) // between two open descriptors it does not fail
+	}
+	return found
 }
 
 // has reports whether a worker has a connection open, given its keeper.
