@@ -7,6 +7,7 @@ set -u
 
 need siege siege
 need strace strace
+need systemd-analyze systemd
 need curl curl
 need openssl openssl
 need wget wget

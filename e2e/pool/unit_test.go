@@ -1,0 +1,107 @@
+package pool
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestUnitAdmitsCalls runs a server through a reload, a rescue and an upgrade and
+// holds each system call that it makes against the filter of the systemd unit,
+// which would kill it for any other.
+func TestUnitAdmitsCalls(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "calls")
+	s := harness.ServeAs(t, harness.Plan{
+		Before: []string{harness.Tool(t, "apt-get install strace", "strace"), "-f", "-qq", "-o", out},
+		Args:   append(harness.Verbosely(harness.Tree(t, map[string]string{"index.html": "front"})), "--workers", "2"),
+	})
+	master := harness.ChildrenOf(s.PID())[0]
+	client := s.Dial()
+	s.MustAsk(client, harness.Request("GET", "/"))
+	for _, worker := range harness.WorkersOf(master) {
+		harness.Kill(t, worker, syscall.SIGKILL)
+	}
+	s.Log.Await(t, 30*time.Second, "a rescue", s.Exited, func(all []harness.Event) bool {
+		return strings.Contains(s.Log.Tail(), "rescued 1 connection")
+	})
+	s.MustAsk(client, harness.Request("GET", "/"))
+	for _, order := range []struct {
+		signal syscall.Signal
+		done   string
+	}{{syscall.SIGHUP, "workers replaced"}, {syscall.SIGUSR2, "master upgraded"}} {
+		harness.Kill(t, master, order.signal)
+		s.Log.Await(t, 30*time.Second, order.done, s.Exited, func(all []harness.Event) bool {
+			return len(harness.WithMessage(all, order.done)) > 0
+		})
+	}
+	harness.Kill(t, master, syscall.SIGINT)
+	s.Wait(20 * time.Second)
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := admittedByUnit(t)
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\d+ +(\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+		if call := m[1]; !seen[call] {
+			seen[call] = true
+			if !admitted[call] {
+				t.Errorf("dist/phalanx.service does not admit %s", call)
+			}
+		}
+	}
+	if !seen["pidfd_getfd"] || !seen["execve"] {
+		t.Errorf("the trace is not whole: %d calls", len(seen))
+	}
+}
+
+// admittedByUnit are the system calls that the unit's filter lets through.
+func admittedByUnit(t *testing.T) map[string]bool {
+	t.Helper()
+	unit, err := os.ReadFile(filepath.Join("..", "..", "dist", "phalanx.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := map[string]bool{}
+	for line := range strings.Lines(string(unit)) {
+		filter, ok := strings.CutPrefix(strings.TrimSpace(line), "SystemCallFilter=")
+		if !ok {
+			continue
+		}
+		filter, denied := strings.CutPrefix(filter, "~")
+		for _, name := range strings.Fields(filter) {
+			for _, call := range expand(t, name) {
+				admitted[call] = !denied
+			}
+		}
+	}
+	return admitted
+}
+
+// expand returns the calls of a set of systemd's, or the one call.
+func expand(t *testing.T, name string) []string {
+	t.Helper()
+	if !strings.HasPrefix(name, "@") {
+		return []string{name}
+	}
+	analyze := harness.Tool(t, "apt-get install systemd", "systemd-analyze")
+	text, err := exec.Command(analyze, "syscall-filter", name).CombinedOutput()
+	if err != nil {
+		t.Fatalf("systemd-analyze syscall-filter %s: %v: %s", name, err, text)
+	}
+	var all []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line != name && !strings.HasPrefix(line, "#") {
+			all = append(all, expand(t, line)...)
+		}
+	}
+	return all
+}
