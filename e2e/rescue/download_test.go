@@ -3,10 +3,12 @@ package rescue
 import (
 	"crypto/sha256"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -20,9 +22,10 @@ var largeSize = flag.Int64("kill.large", 1<<30, "bytes of the download that goes
 func TestDownloadThroughKills(t *testing.T) {
 	curl := harness.Tool(t, "install curl", "curl")
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	log := filepath.Join(harness.OpenDir(t), "access.log")
 	want := recognisable(t, filepath.Join(base, "large.bin"))
 	s := harness.ServeSilently(t, harness.Plan{
-		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"), Args: []string{"--base", base, "--workers", "1"},
+		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"), Args: []string{"--base", base, "--workers", "1", "--access-log", log},
 	})
 	cmd := exec.Command(curl, "-sS", "--fail", s.URL("/large.bin"))
 	cmd.Stderr = os.Stderr
@@ -60,6 +63,11 @@ func TestDownloadThroughKills(t *testing.T) {
 		t.Errorf("the content differs; the last part has %d bytes, %v", n, err)
 	}
 	s.Stop(harness.Patience)
+	text, err := os.ReadFile(log)
+	line := fmt.Sprintf("\"GET /large.bin HTTP/1.1\" 200 %d ", *largeSize)
+	if err != nil || strings.Count(string(text), line) != 1 {
+		t.Errorf("the access log has not one line with %s: %q, %v", line, text, err)
+	}
 }
 
 // recognisable makes a sparse file with a piece of noise in each MiB, and returns

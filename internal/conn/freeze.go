@@ -58,15 +58,19 @@ func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	if state == stateIdle {
 		return dst
 	}
-	x := c.x
 	dst = appendSegment(dst, c.segment.Off, c.segment.Len)
+	dst = c.x.append(dst)
+	dst = binary.AppendUvarint(dst, uint64(c.x.Bytes))
+	return appendAge(dst, now.Mono-c.x.Headed)
+}
+
+// append appends what does not change any more once the response has begun.
+func (x *Exchange) append(dst []byte) []byte {
 	dst = appendBytes(dst, x.Head)
 	dst = appendBytes(dst, x.ID)
 	dst = append(dst, byte(x.Closing))
 	dst = binary.AppendUvarint(dst, uint64(x.Status))
-	dst = binary.AppendUvarint(dst, uint64(x.Size))
-	dst = binary.AppendUvarint(dst, uint64(x.Bytes))
-	return appendAge(dst, now.Mono-x.Headed)
+	return binary.AppendUvarint(dst, uint64(x.Size))
 }
 
 func appendSegment(dst []byte, off, left int64) []byte {

@@ -1,5 +1,10 @@
 package conn
 
+import (
+	"encoding/binary"
+	"time"
+)
+
 // Mark is what a connection does after the bytes that Next appended last: what
 // has to be known of it to go on if its process dies. With the bytes that were
 // received and those that the socket has not taken it makes a state, see
@@ -33,27 +38,63 @@ func (c *Conn) Mark() Mark {
 // segment has been sent.
 func EndsAfter(flags uint8) bool { return Closing(flags) != Persistent }
 
-// AppendState appends the state (see [Thaw]) of a connection of which only its
-// last Mark is left. held are the bytes that are to be answered, unsent those
-// that are to be sent first, off and rest the part of the file that follows.
-func AppendState(dst, held, unsent []byte, flags uint8, ending bool, off, rest int64) []byte {
+// AppendExchange appends what [AppendState] can know of the exchange under way
+// while a file is sent, beside the Mark.
+func (c *Conn) AppendExchange(dst []byte) []byte { return c.x.append(dst) }
+
+// Headed is when the request under way was complete, while a file is sent.
+func (c *Conn) Headed() time.Duration { return c.x.Headed }
+
+// Remains is a connection of which only its last Mark is left.
+type Remains struct {
+	Held      []byte // that are to be answered
+	Unsent    []byte // that are to be sent first
+	Flags     uint8
+	Ending    bool
+	Off, Rest int64         // the part of the file that follows
+	Exchange  []byte        // of [Conn.AppendExchange]; empty if nothing is known
+	Age       time.Duration // since its request was complete
+}
+
+// AppendState appends the state (see [Thaw]) of a connection.
+func AppendState(dst []byte, r Remains) []byte {
 	state := byte(stateIdle)
 	switch {
-	case ending:
-		state, held = stateEnding, nil
-	case rest > 0:
+	case r.Ending:
+		state, r.Held = stateEnding, nil
+	case r.Rest > 0:
 		state = stateSending
 	}
 	dst = append(dst, stateVersion, state)
 	dst = appendAge(dst, 0)
-	dst = appendAge(dst, 0)
-	dst = appendBytes(dst, held)
-	dst = appendBytes(dst, unsent)
+	dst = appendAge(dst, r.Age)
+	dst = appendBytes(dst, r.Held)
+	dst = appendBytes(dst, r.Unsent)
 	if state != stateSending {
 		return dst
 	}
-	dst = appendSegment(dst, off, rest)
-	return append(dst, 0, 0, flags, 0, 0, 0, 0) // of the exchange nothing else is known
+	dst = appendSegment(dst, r.Off, r.Rest)
+	size := exchangeSize(r.Exchange)
+	if size < r.Rest {
+		return append(dst, 0, 0, r.Flags, 0, 0, 0, 0) // of the exchange nothing else is known
+	}
+	dst = append(dst, r.Exchange...)
+	dst = binary.AppendUvarint(dst, uint64(size-r.Rest))
+	return appendAge(dst, r.Age)
+}
+
+// exchangeSize is the Size of an exchange that was appended, -1 if it is none.
+func exchangeSize(p []byte) int64 {
+	s := thawing{rest: p}
+	s.bytes()
+	s.bytes()
+	s.byte()
+	s.int()
+	size := s.int()
+	if s.bad || len(s.rest) > 0 || len(p) == 0 {
+		return -1
+	}
+	return size
 }
 
 // Rest is how many received bytes have not been used.

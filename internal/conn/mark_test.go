@@ -12,7 +12,7 @@ func TestAppendState(t *testing.T) {
 		cfg, o := newConfig(), &observer{}
 		site := cfg.Site.(*fakeSite)
 		site.open++
-		state := AppendState(nil, []byte(get("/a")), []byte("unsent"), uint8(closing), false, 4, 6)
+		state := AppendState(nil, Remains{Held: []byte(get("/a")), Unsent: []byte("unsent"), Flags: uint8(closing), Off: 4, Rest: 6})
 		d := newDriver(t, cfg, o)
 		c, unsent, err := Thaw(cfg, o, state, site.files["/a"], d.at(time.Minute).now)
 		if err != nil || string(unsent) != "unsent" {
@@ -32,6 +32,34 @@ func TestAppendState(t *testing.T) {
 		}
 		if site.open != 0 {
 			t.Errorf("%d: %d files left open", closing, site.open)
+		}
+	}
+}
+
+// With what was known of the exchange, the log learns of a download as if its
+// worker had not died.
+func TestAppendStateKeepsExchange(t *testing.T) {
+	cfg, o := newConfig(), &observer{}
+	d := newDriver(t, cfg, o)
+	d.conn.Receive([]byte(get("/a")), d.now)
+	if _, step := d.conn.Next(nil, d.now); step != Send {
+		t.Fatalf("step %v", step)
+	}
+	exchange := d.conn.AppendExchange(nil)
+	remains := Remains{Flags: d.conn.Mark().Flags, Off: 4, Rest: 6, Exchange: exchange, Age: time.Second}
+	site := cfg.Site.(*fakeSite)
+	after := d.at(time.Minute).now
+	c, _, err := Thaw(cfg, o, AppendState(nil, remains), site.files["/a"], after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := c.x; string(x.Target()) != "/a" || x.Status != 200 || x.Size != 10 || x.Bytes != 4 || x.Headed != after.Mono-time.Second {
+		t.Errorf("the exchange is %q, %d, %d of %d bytes, complete at %v", x.Target(), x.Status, x.Bytes, x.Size, x.Headed)
+	}
+	for cut := range exchange {
+		remains.Exchange = exchange[:cut]
+		if c, _, err := Thaw(cfg, o, AppendState(nil, remains), site.files["/a"], after); err != nil || c.x.Status != 0 {
+			t.Errorf("cut at %d: %v", cut, err)
 		}
 	}
 }

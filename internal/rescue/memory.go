@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0001
+const layout = 0x5048_4c58_0002
 
 const (
 	headerSize = 4096
@@ -19,7 +19,10 @@ const (
 	// waits: a power of two, for they stand at their position in the stream
 	// modulo this.
 	heldSize = 128 << 10
-	maxBuf   = 16<<20 + 4096 // the largest receive buffer
+	// aboutSize is how many bytes can be known of the exchange under way: the
+	// largest request head, and a little more.
+	aboutSize = 24 << 10
+	maxBuf    = 16<<20 + 4096 // the largest receive buffer
 	// maxFDs bounds the descriptor numbers that have a record. What lies beyond
 	// is served without.
 	maxFDs = 1 << 16
@@ -64,7 +67,8 @@ type record struct {
 	tries uint8  // crashes of a worker that was serving it
 	held  uint8  // 1: received bytes stand in its own place
 	given uint8  // 1: it is being handed over to another worker that lives
-	_     [12]byte
+	about uint32 // bytes that are known of the exchange under way; the uppermost bit says in which of two places
+	_     [8]byte
 }
 
 // The states of a record.
@@ -91,7 +95,7 @@ type sizes struct{ fds, recv, send int }
 func (s sizes) buffers() int { return roundUp(headerSize+s.fds*recordSize, page) }
 func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
 func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
-func (s sizes) place() int   { return heldSize + roundUp(s.send, page) }
+func (s sizes) place() int   { return heldSize + roundUp(2*aboutSize+s.send, page) }
 func (s sizes) total() int   { return s.places() + s.fds*s.place() }
 func roundUp(n, to int) int  { return (n + to - 1) / to * to }
 func (s sizes) valid() bool {
@@ -182,6 +186,13 @@ func (m *Memory) heldBytes(fd int) []byte {
 }
 func (m *Memory) unsentBytes(fd int) []byte {
 	return m.part(m.places()+fd*m.place()+heldSize, m.send)
+}
+func (m *Memory) aboutBytes(fd int, second bool) []byte {
+	at := m.places() + (fd+1)*m.place() - aboutSize
+	if second {
+		at -= aboutSize
+	}
+	return m.part(at, aboutSize)
 }
 func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
 

@@ -8,10 +8,11 @@ type Found struct {
 	File    int    // descriptor number in the dead worker, -1 if there is none
 	Off     int64  // of what is left of that file
 	Rest    int64
-	Flags   uint8 // conn's
-	Ending  bool  // nothing is sent after that, and nothing received is used
-	Tries   int   // crashes of workers that were serving it
-	Current bool  // its worker was serving it when it died
+	Flags   uint8  // conn's
+	About   []byte // of the exchange whose file is sent, opaque; empty if nothing is known
+	Ending  bool   // nothing is sent after that, and nothing received is used
+	Tries   int    // crashes of workers that were serving it
+	Current bool   // its worker was serving it when it died
 }
 
 // Verdict is what can be done with a connection.
@@ -119,6 +120,9 @@ func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
 			return false
 		}
 		f.Off, f.Rest = rec.off+gone, rec.len-gone
+		if n := rec.about &^ second; n <= aboutSize {
+			f.About = append([]byte(nil), r.m.aboutBytes(fd, rec.about&second != 0)[:n]...)
+		}
 	}
 	return f.Off >= 0
 }

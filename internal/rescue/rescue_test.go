@@ -145,6 +145,33 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// What is known of an exchange is that of the batch that counts, whatever was
+// being written for the next one.
+func TestAbout(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	b := Batch{File: 30, Rest: 10}
+	for i, about := range []string{"first", "the second", "third"} {
+		b.Start, b.About = uint64(10*i), []byte(about)
+		w.Commit(20, b)
+		if f := r.Find(20, 0, b.Start+4); string(f.About) != about || f.Rest != 6 {
+			t.Errorf("%q: %+v", about, f)
+		}
+		w.about(20, m.record(20).about, []byte("half written"))
+		if f := r.Find(20, 0, b.Start+4); string(f.About) != about {
+			t.Errorf("%q became %q", about, f.About)
+		}
+	}
+	if f := r.Find(20, 0, b.Start+10); f.About != nil {
+		t.Errorf("of a response that is whole: %q", f.About)
+	}
+	b.About = make([]byte, aboutSize+1)
+	w.Commit(20, b)
+	if f := r.Find(20, 0, b.Start); len(f.About) > 0 {
+		t.Errorf("%d bytes", len(f.About))
+	}
+}
+
 // Held bytes go round in their place.
 func TestHeldWraps(t *testing.T) {
 	m := memory(t)
@@ -180,7 +207,7 @@ func FuzzFind(f *testing.F) {
 		h := m.header()
 		h.highest, h.current, h.sending, h.receiving, h.commit = int32(small()), int32(small()), int32(small()), 21<<positionBits|small(), uint32(small())
 		for _, rec := range []*record{m.record(20), &h.next} {
-			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), [12]byte{}}
+			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), uint32(small()), [8]byte{}}
 		}
 		found := NewReader(m).Find(20, received, sent)
 		if len(found.Held) > heldSize+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {

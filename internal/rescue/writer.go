@@ -78,6 +78,7 @@ type Batch struct {
 	Off    int64  // of what is sent of that file
 	Rest   int64  // its bytes
 	Flags  uint8  // conn's
+	About  []byte // what is to be known of the exchange whose file follows, for the log; opaque
 	Ending bool   // nothing is sent after that, and nothing received is used
 	Fixed  bool   // it cannot go on elsewhere
 }
@@ -118,6 +119,7 @@ func (w *Writer) commit(fd int, b Batch, rec record) {
 	n := &w.h.next
 	rec.file, rec.used, rec.start, rec.off, rec.len = int32(b.File), b.Used, b.Start, b.Off, b.Rest
 	rec.batch, rec.flags = uint32(b.Len), b.Flags
+	rec.about = w.about(fd, r.about, b.About)
 	*n = rec
 	switch {
 	case b.Fixed || b.Used > maxPosition:
@@ -135,6 +137,21 @@ func (w *Writer) commit(fd int, b Batch, rec record) {
 	point(pointCopied)
 	atomic.StoreUint32(&w.h.commit, 0)
 	point(pointDone)
+}
+
+// second marks what is in the second of the two places.
+const second = 1 << 31
+
+// about keeps what is known of an exchange in the place that the record does not
+// speak of, and returns how the next one speaks of it. What is too long is not
+// known.
+func (w *Writer) about(fd int, was uint32, p []byte) uint32 {
+	if len(p) == 0 || len(p) > aboutSize {
+		return 0
+	}
+	where := ^was & second
+	copy(w.m.aboutBytes(fd, where != 0), p)
+	return uint32(len(p)) | where
 }
 
 // Unsent keeps the bytes of a batch that the socket has not taken, from the

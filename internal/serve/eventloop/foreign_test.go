@@ -86,8 +86,8 @@ func TestForeignDescriptors(t *testing.T) {
 	l := newLine(t)
 	from, to := newHandover(t)
 	l.last.Order(serve.TakeOver{FD: to})
-	idle := conn.AppendState(nil, nil, nil, 0, false, 0, 0)
-	sending := conn.AppendState(nil, nil, nil, 0, false, 0, 1<<40)
+	idle := conn.AppendState(nil, conn.Remains{})
+	sending := conn.AppendState(nil, conn.Remains{Rest: 1 << 40})
 	socket, client := blocking(t)
 	for name, fd := range foreign(t) {
 		if checkForeign(fd, -1) == nil || checkForeign(socket, fd) == nil {
@@ -114,7 +114,7 @@ func TestBlockingConnectionTakenOver(t *testing.T) {
 	from, to := newHandover(t)
 	l.last.Order(serve.TakeOver{FD: to})
 	socket, client := blocking(t)
-	if err := ipc.SendConnection(from, conn.AppendState(nil, []byte("GET /sm"), nil, 0, false, 0, 0), socket, -1); err != nil {
+	if err := ipc.SendConnection(from, conn.AppendState(nil, conn.Remains{Held: []byte("GET /sm")}), socket, -1); err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(from)

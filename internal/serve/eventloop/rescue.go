@@ -1,8 +1,10 @@
 package eventloop
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +29,7 @@ func (l *Loop) commit(p *peer, out []byte) {
 		return // what it does next, the last commit says
 	}
 	b := p.batch(m)
-	b.Len = len(out)
+	b.Len, b.About = len(out), l.about(p, m)
 	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
 		b.Fixed = true // the buffer was too small, and has been replaced
 	}
@@ -48,6 +50,18 @@ func (p *peer) batch(m conn.Mark) rescue.Batch {
 	return b
 }
 
+// about is what the log will say of a response whose file follows, if there is a
+// log: when its request was complete, and what conn knows of it.
+func (l *Loop) about(p *peer, m conn.Mark) []byte {
+	if p.log == nil || m.Next.Len == 0 || m.Fixed {
+		return nil
+	}
+	l.state = binary.NativeEndian.AppendUint64(l.state[:0], uint64(l.clock.Boot(p.conn.Headed())))
+	l.state = p.conn.AppendExchange(l.state)
+	p.placed = true
+	return l.state
+}
+
 // holding keeps what is left of n bytes that were just received.
 func (l *Loop) holding(p *peer, n int) {
 	if l.cfg.Records == nil {
@@ -61,7 +75,7 @@ func (l *Loop) holding(p *peer, n int) {
 
 // tidy gives memory back that an idle connection does not need.
 func (l *Loop) tidy(p *peer) {
-	if p.placed && p.conn.Rest() == 0 && len(p.unsent) == 0 {
+	if p.placed && p.conn.Rest() == 0 && len(p.unsent) == 0 && p.conn.Segment().Len == 0 {
 		p.placed = false
 		l.cfg.Records.Release(int(p.fd))
 	}
@@ -78,9 +92,10 @@ func (l *Loop) taken(p *peer) {
 	p.received, p.sent = received, sent
 	b := p.batch(m)
 	b.Fixed = b.Fixed || err != nil
+	b.About = l.about(p, m)
 	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.conn.Unused())
 	p.sent += uint64(len(p.unsent))
-	p.placed = len(p.unsent) > 0 || m.Rest > 0
+	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	rescue.Point(rescue.PointTaken)
 }
 
@@ -180,7 +195,12 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 		unix.Close(k.File) // it had been sent
 	}
 	ending := f.Ending || f.Rest == 0 && conn.EndsAfter(f.Flags)
-	r.state = conn.AppendState(r.state[:0], f.Held, f.Unsent, f.Flags, ending, f.Off, f.Rest)
+	remains := conn.Remains{Held: f.Held, Unsent: f.Unsent, Flags: f.Flags, Ending: ending, Off: f.Off, Rest: f.Rest}
+	if len(f.About) > 8 {
+		remains.Exchange = f.About[8:]
+		remains.Age = time.Duration(max(0, l.clock.Boot(l.now.Mono)-int64(binary.NativeEndian.Uint64(f.About))))
+	}
+	r.state = conn.AppendState(r.state[:0], remains)
 	p, err := l.thaw(r.state, k.Socket, file)
 	if err != nil {
 		r.result.Lost++
