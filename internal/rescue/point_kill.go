@@ -38,7 +38,7 @@ func Point(k int) {
 	random ^= random << 17
 	n := oneIn
 	switch k {
-	case pointUnsent, pointHeld, PointAccepted, PointClose, PointClosed:
+	case pointState, pointUnsent, pointHeld, PointAccepted, PointClose, PointClosed:
 		n = (oneIn + 3) / 4
 	case PointGive, PointGiven, PointFrom, PointTaken:
 		n = movingOneIn
