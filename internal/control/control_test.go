@@ -23,7 +23,10 @@ type bench struct {
 	woken   chan struct{}
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchWith(t, func(*Config) {}) }
+
+// newBenchWith is newBench with a configuration that is changed before it counts.
+func newBenchWith(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -42,14 +45,16 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{signals: make(chan os.Signal, 1), master: master, end: os.NewFile(uintptr(raw), "master's end")}
-	b.Control = New(channel, Config{
+	cfg := Config{
 		Signals:  b.signals,
 		Refusing: func() bool { return false },
 		Refuse: func() error {
 			b.refused++
 			return errors.New("not to be had")
 		},
-	})
+	}
+	change(&cfg)
+	b.Control = New(channel, cfg)
 	b.woken = make(chan struct{}, 1)
 	b.Orders().Start(func() {
 		select {
@@ -296,8 +301,7 @@ func TestTakeOver(t *testing.T) {
 
 // Without a master, a socket that somebody else keeps is left as it is.
 func TestForeignSocket(t *testing.T) {
-	b := newBench(t)
-	b.Refuse = nil
+	b := newBenchWith(t, func(cfg *Config) { cfg.Refuse = nil })
 	b.dies()
 	b.want(t, serve.Drain{Kept: true})
 	b.stop()

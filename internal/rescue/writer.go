@@ -154,6 +154,24 @@ func (w *Writer) about(fd int, was uint32, p []byte) uint32 {
 	return uint32(len(p)) | where
 }
 
+// Used is the position behind the received bytes that are answered, as the last
+// commit says.
+func (w *Writer) Used(fd int) uint64 {
+	if !w.has(fd) {
+		return 0
+	}
+	return w.m.record(fd).used
+}
+
+// End is the position behind what the last commit says is sent.
+func (w *Writer) End(fd int) uint64 {
+	if !w.has(fd) {
+		return 0
+	}
+	r := w.m.record(fd)
+	return r.start + uint64(r.batch) + uint64(r.len)
+}
+
 // Unsent keeps the bytes of a batch that the socket has not taken, from the
 // given offset in the batch, before the send buffer is used again.
 func (w *Writer) Unsent(fd, from int, rest []byte) {

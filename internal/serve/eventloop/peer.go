@@ -33,8 +33,6 @@ type peer struct {
 	armed  time.Duration  // the deadline for which it was put into its list
 	unsent []byte         // what the socket did not take of a reply
 	log    *serve.Journal // nil when nobody reads the log
-
-	received, sent uint64 // bytes so far, for serve.Config.Records
 }
 
 // undelivered is when those requests began whose replies are whole and not sent
@@ -215,7 +213,7 @@ func (l *Loop) later(p *peer) {
 
 // receive calls recv once. It returns false when the peer is over.
 func (l *Loop) receive(p *peer) bool {
-	l.cfg.Records.Receiving(int(p.fd), p.received)
+	l.cfg.Records.Receiving(int(p.fd), l.received(p))
 	rescue.Point(rescue.PointReceive)
 	n, errno := rawRead(int(p.fd), l.recv)
 	rescue.Point(rescue.PointReceived)
@@ -234,7 +232,6 @@ func (l *Loop) receive(p *peer) bool {
 	if n < len(l.recv) && !p.hungUp {
 		p.readable = false
 	}
-	p.received += uint64(n)
 	if p.step == conn.Linger {
 		return true
 	}
@@ -252,6 +249,7 @@ func (l *Loop) receive(p *peer) bool {
 // in one buffer, and sends that. It returns false when the peer is over.
 func (l *Loop) advance(p *peer) bool {
 	rescue.Fault(p.conn.Unused())
+	received := l.received(p)
 	out, step := p.conn.Next(l.out[:0], l.now)
 	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
 		var ok bool
@@ -265,7 +263,7 @@ func (l *Loop) advance(p *peer) bool {
 	if step != conn.Send {
 		p.fetched = nil
 	}
-	l.commit(p, out)
+	l.commit(p, out, received)
 	if len(out) == 0 {
 		l.tally.Settle()
 		return l.ended(p)

@@ -66,7 +66,6 @@ func (l *Loop) share(p *peer) int64 {
 	}
 	rescue.Point(rescue.PointFile)
 	l.tally.Sent(n)
-	p.sent += uint64(n)
 	p.conn.Sent(int64(n), l.now)
 	if p.conn.Segment().Len > 0 {
 		l.later(p)

@@ -19,8 +19,9 @@ import (
 // Config.Records none of this does anything.
 
 // commit notes what a peer does from now on: n bytes of responses in the send
-// buffer are sent next.
-func (l *Loop) commit(p *peer, out []byte) {
+// buffer are sent next. received is the position that [Loop.received] had before
+// they were made.
+func (l *Loop) commit(p *peer, out []byte, received uint64) {
 	if l.cfg.Records == nil {
 		return
 	}
@@ -28,19 +29,24 @@ func (l *Loop) commit(p *peer, out []byte) {
 	if len(out) == 0 && !m.Fixed {
 		return // what it does next, the last commit says
 	}
-	b := p.batch(m)
+	b := p.batch(m, received, l.cfg.Records.End(int(p.fd)))
 	b.Len, b.About = len(out), l.about(p, m)
 	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
 		b.Fixed = true // the buffer was too small, and has been replaced
 	}
 	l.cfg.Records.Commit(int(p.fd), b)
-	p.sent += uint64(len(out))
 }
 
-// batch is what a mark means at the positions that the peer has reached.
-func (p *peer) batch(m conn.Mark) rescue.Batch {
+// received is how many bytes have been received from a peer: those that the last
+// commit says are used, and those that are not.
+func (l *Loop) received(p *peer) uint64 {
+	return l.cfg.Records.Used(int(p.fd)) + uint64(p.conn.Rest())
+}
+
+// batch is what a mark means when so many bytes have been received and sent.
+func (p *peer) batch(m conn.Mark, received, sent uint64) rescue.Batch {
 	b := rescue.Batch{
-		Used: p.received - uint64(m.Rest), Start: p.sent, File: -1,
+		Used: received - uint64(m.Rest), Start: sent, File: -1,
 		Flags: m.Flags, Ending: m.Ending, Fixed: m.Fixed,
 	}
 	if m.Next.Len > 0 {
@@ -68,7 +74,7 @@ func (l *Loop) holding(p *peer, n int) {
 		return
 	}
 	if k := min(p.conn.Rest(), n); k > 0 {
-		l.cfg.Records.Held(int(p.fd), p.received-uint64(k), l.recv[n-k:n])
+		l.cfg.Records.Held(int(p.fd), l.received(p)-uint64(k), l.recv[n-k:n])
 		p.placed = true
 	}
 }
@@ -89,12 +95,10 @@ func (l *Loop) taken(p *peer) {
 	}
 	received, sent, err := rescue.Count(int(p.fd))
 	m := p.conn.Mark()
-	p.received, p.sent = received, sent
-	b := p.batch(m)
+	b := p.batch(m, received, sent)
 	b.Fixed = b.Fixed || err != nil
 	b.About = l.about(p, m)
 	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.conn.Unused())
-	p.sent += uint64(len(p.unsent))
 	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	rescue.Point(rescue.PointTaken)
 }
