@@ -22,14 +22,15 @@ const (
 // ErrReset is returned by [Count] for a connection that the client has reset.
 var ErrReset = errors.New("connection reset")
 
-// looks bounds how often Count looks at a socket that does not stand still.
+// looks bounds how often Count reads the counters of a socket while they change.
 const looks = 1000
 
 // Count asks the kernel how many bytes have been received from a TCP socket
-// and given to it, since it was accepted and by whoever had it. Nobody may do
-// either meanwhile. A single look at a busy socket is wrong once in a thousand
-// times, because its numbers are read one after the other: two have to agree.
-// The socket needs SO_OOBINLINE, or urgent data stops the count.
+// and sent to it since it was accepted, by all processes that had it. No process
+// may receive or send meanwhile. A single reading of a busy socket is wrong once
+// in a thousand times, because its numbers are read one after the other: two
+// readings have to agree. The socket needs SO_OOBINLINE, or urgent data stops the
+// count.
 func Count(fd int) (received, sent uint64, err error) {
 	for range looks {
 		before, err := look(fd)
@@ -52,7 +53,7 @@ func Count(fd int) (received, sent uint64, err error) {
 		received, sent = before.positions()
 		return received, sent, nil
 	}
-	return 0, 0, fmt.Errorf("count bytes of socket %d: it does not stand still", fd)
+	return 0, 0, fmt.Errorf("count bytes of socket %d: its counters keep changing", fd)
 }
 
 type counters struct {
@@ -85,8 +86,8 @@ func ioctl(fd int, request uintptr, n *int32) error {
 	return nil
 }
 
-// positions are those that the application has reached. A FIN takes a number
-// of its own in either direction.
+// positions are those that the application has reached. A FIN takes one sequence
+// number in either direction.
 func (c *counters) positions() (received, sent uint64) {
 	received = c.Bytes_received - uint64(c.unread)
 	switch c.State {

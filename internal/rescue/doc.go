@@ -1,19 +1,18 @@
-// Package rescue is how connections outlive a worker that is killed: what the
-// worker writes down of each while it serves, the process that keeps their
-// descriptors open meanwhile, and what the worker that takes its place reads.
-// docs/rescue.md tells the whole story.
+// Package rescue lets connections survive a worker that is killed. It has the
+// records that the worker writes while it serves, the process that keeps the
+// descriptors open, and the reader for the worker that takes over.
+// docs/rescue.md describes the whole design.
 //
-//   - A [Memory] is a memfd that one worker and the master map. In it stand a
-//     record of 64 bytes for each descriptor number, the worker's receive and
-//     send buffers, and a place for the bytes of connections that wait with
-//     some in hand.
-//   - A [Writer] is the worker's side of it. It stores what cannot be asked of
-//     the kernel: which received bytes have been answered, and what is to
-//     follow the bytes that the socket has taken. Every order of its stores can
-//     be cut short at any point.
-//   - A [Reader] is the other side, when the worker is dead: together with the
-//     kernel's counters of a socket (see [Count]) it finds what a connection
-//     was doing, to the byte. It believes nothing that it reads.
-//   - A keeper (see [Keep]) shares the worker's table of descriptors, so that
-//     none of them is closed when the worker dies.
+//   - A [Memory] is a memfd that one worker and the master map. It has a record
+//     of 64 bytes for each descriptor number, the worker's receive and send
+//     buffers, and an area for the received or unsent bytes of each connection
+//     that waits.
+//   - A [Writer] is the worker's side. It stores what the kernel does not know:
+//     which received bytes have been answered, and what follows the bytes that
+//     the socket has taken. The records are valid after each of its stores.
+//   - A [Reader] is the other side, when the worker is dead: from the records and
+//     the kernel's counters of a socket (see [Count]) it finds what a connection
+//     was doing, to the byte. It trusts nothing that it reads.
+//   - A keeper (see [Memory.Keep]) shares the worker's table of descriptors, so
+//     that none of them is closed when the worker dies.
 package rescue

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a worker gives away, in its life or after it, is looked at as if an enemy had
-// chosen it: whoever goes on with it would wait for a FIFO, or for a socket that
-// blocks, until it is killed.
+// Descriptors from a worker, alive or dead, are checked as if an attacker had chosen
+// them: the worker that takes over a FIFO or a blocking socket would wait for it until
+// it is killed.
 
 var (
-	errNoConnection = errors.New("a descriptor is no connection")
-	errNoFile       = errors.New("a descriptor is no regular file that can be read")
+	errNoConnection = errors.New("the descriptor is not a TCP connection")
+	errNoFile       = errors.New("the descriptor is not a readable regular file")
 )
 
 // CheckConnection makes sure that a descriptor is a connection of one of the

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keeperName is what a keeper is called in ps and top, so that who kills
-// workers by name does not meet it.
+// keeperName is the name of a keeper in ps and top. It differs from the worker's, so
+// that killing workers by name spares keepers.
 const keeperName = "phalanx-keeper"
 
-// Keep makes a keeper: a child of this process's parent that shares its table
-// of descriptors, does nothing, and ends when lifeline, the reading end of a
-// pipe whose other end the master alone has, is at its end. It is made by a
-// worker at its very start, when its memory is small, and again when one has
-// died.
+// Keep starts a keeper: a child of this process's parent that shares this
+// process's table of descriptors and does nothing. It exits at end-of-file on
+// lifeline, the reading end of a pipe whose other end only the master holds. A
+// worker starts one first of all, while its memory is small, and another one when
+// that has died.
 func (m *Memory) Keep(lifeline int) error {
 	h := m.header()
 	var name [16]byte
@@ -26,15 +26,15 @@ func (m *Memory) Keep(lifeline int) error {
 	args := arguments()
 	pid, errno := cloneKeeper(lifeline, &h.made, &name, args)
 	if errno != 0 {
-		return fmt.Errorf("make a keeper of the descriptors: %w", errno)
+		return fmt.Errorf("start keeper: %w", errno)
 	}
 	atomic.StoreInt32(&h.keeper, int32(pid))
 	atomic.StoreInt32(&h.made, 0)
 	return nil
 }
 
-// arguments is the memory of this process's command line, in which a keeper
-// writes its name instead. The kernel has put them one behind the other.
+// arguments returns the memory of this process's command line, which a keeper
+// overwrites with its name. The kernel stores the arguments back to back.
 func arguments() []byte {
 	if len(os.Args) == 0 || len(os.Args[0]) == 0 {
 		return nil
@@ -43,16 +43,16 @@ func arguments() []byte {
 	n := 0
 	for _, a := range os.Args {
 		if len(a) > 0 && uintptr(unsafe.Pointer(unsafe.StringData(a))) != uintptr(first)+uintptr(n) {
-			break // somebody has changed os.Args
+			break // os.Args has been changed
 		}
 		n += len(a) + 1
 	}
 	return unsafe.Slice((*byte)(first), n)
 }
 
-// cloneKeeper calls clone(2) without a memory of its own for the child, which
-// therefore must not run any of Go's runtime: no other thread is there in it.
-// All signals are blocked meanwhile, and stay so in the child.
+// cloneKeeper calls clone(2). The child has only this thread, so it must not call
+// into Go's runtime. All signals are blocked meanwhile, and stay blocked in the
+// child.
 //
 //go:nosplit
 //go:norace
@@ -60,7 +60,7 @@ func arguments() []byte {
 func cloneKeeper(lifeline int, made *int32, name *[16]byte, args []byte) (pid uintptr, errno syscall.Errno) {
 	const flags = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | uintptr(unix.SIGCHLD)
 	all, old := ^uint64(0), uint64(0)
-	var own [16]byte // of this thread; the child has the name from the first moment
+	var own [16]byte // this thread's name; the child must have its name from the start
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_GET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)

@@ -10,16 +10,16 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// Kept is the master's side: what it needs so that the connections of one
-// worker outlive it. It belongs to one goroutine, but for Transfer.
+// Kept is what the master needs to rescue the connections of one worker. It belongs
+// to one goroutine, except for Transfer.
 type Kept struct {
 	records  *os.File
-	lifeline *os.File // the end to write to; closed, every keeper of the worker ends
+	lifeline *os.File // the writing end; when it is closed, every keeper of the worker exits
 	keeper   int      // a pidfd, -1 if there is none
 }
 
-// NewKept makes what a worker is to have: the files for its RecordsFD and its
-// LifelineFD. The caller closes the latter when it has been started.
+// NewKept creates the files for a worker's RecordsFD and LifelineFD. The caller
+// closes lifeline once the worker has been started.
 func NewKept(sizes Sizes) (k *Kept, records, lifeline *os.File, err error) {
 	fd, err := Create(sizes)
 	if err != nil {
@@ -28,12 +28,12 @@ func NewKept(sizes Sizes) (k *Kept, records, lifeline *os.File, err error) {
 	k = &Kept{records: os.NewFile(uintptr(fd), "records"), keeper: -1}
 	lifeline, k.lifeline, err = os.Pipe()
 	if err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("make a lifeline: %w", err), k.records.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("create lifeline of the keeper: %w", err), k.records.Close())
 	}
 	return k, k.records, lifeline, nil
 }
 
-// State is what goes through an execution of the master's program: descriptors.
+// State has the descriptors that an upgraded master inherits.
 type State struct{ Records, Lifeline int }
 
 // State returns what [Resume] needs.
@@ -41,16 +41,16 @@ func (k *Kept) State() State {
 	return State{int(k.records.Fd()), int(k.lifeline.Fd())}
 }
 
-// Resume goes on with what the program before had.
+// Resume restores a Kept after an upgrade of the master.
 func Resume(s State) *Kept {
 	unix.CloseOnExec(s.Records)
 	unix.CloseOnExec(s.Lifeline)
 	return &Kept{records: os.NewFile(uintptr(s.Records), "records"), lifeline: os.NewFile(uintptr(s.Lifeline), "lifeline"), keeper: -1}
 }
 
-// Use makes a process the keeper, if it is a child of this process and holds the
-// worker's lifeline, as nobody else does to whom the worker has not given it. A
-// worker that has gone mad may name any process, and the keeper will be killed.
+// Use makes a process the keeper, which will be killed in the end. A corrupted
+// worker may name any process, so it has to be a child of this process and hold
+// the worker's lifeline, which only the worker can have passed on.
 func (k *Kept) Use(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -62,48 +62,48 @@ func (k *Kept) Use(pid int) error {
 	}
 	if err != nil {
 		unix.Close(fd)
-		return fmt.Errorf("process %d is no keeper: %w", pid, err)
+		return fmt.Errorf("process %d is not a keeper: %w", pid, err)
 	}
-	// It does so itself too, when it first runs. Until then it would end with the
-	// worker, whose process group is ended.
+	// The keeper does the same when it first runs. Until then it would be killed
+	// with the worker's process group.
 	_ = unix.Setpgid(pid, pid)
 	k.closeKeeper()
 	k.keeper = fd
 	return nil
 }
 
-// checkLifeline makes sure that a process has the lifeline open with this number.
+// checkLifeline checks that a process has the lifeline open as this number.
 func (k *Kept) checkLifeline(pidfd, number int) error {
 	fd, err := unix.PidfdGetfd(pidfd, number, 0)
 	if err == unix.EPERM || err == unix.ENOSYS {
-		return nil // it cannot be told, nor can any connection be taken from it
+		return nil // unknown, but then no connection can be taken from it either
 	}
 	if err != nil {
-		return fmt.Errorf("look at its lifeline: %w", err)
+		return fmt.Errorf("check its lifeline: %w", err)
 	}
 	defer unix.Close(fd)
 	var its, ours unix.Stat_t
 	if err := errors.Join(unix.Fstat(fd, &its), unix.Fstat(int(k.lifeline.Fd()), &ours)); err != nil {
-		return fmt.Errorf("look at its lifeline: %w", err)
+		return fmt.Errorf("check its lifeline: %w", err)
 	}
 	if its.Dev != ours.Dev || its.Ino != ours.Ino {
-		return errors.New("it does not hold the worker's lifeline")
+		return errors.New("it does not have the worker's lifeline open")
 	}
 	return nil
 }
 
-// WaitFor waits until a keeper has ended, and takes note of it.
+// WaitFor waits until a keeper has exited, and reaps it.
 func (k *Kept) WaitFor(pid int) {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED, nil)
 		if err != unix.EINTR {
-			return // ECHILD: somebody else has taken note
+			return // ECHILD: it has been reaped already
 		}
 	}
 }
 
-// Named are the processes that the worker itself has named as its keepers in
-// its records, for one that died before it could say so.
+// Named returns the processes that the worker's records name as its keepers, for
+// a worker that died before it could send them.
 func (k *Kept) Named() []int {
 	m, err := Map(int(k.records.Fd()), false)
 	if err != nil {
@@ -128,7 +128,7 @@ func (k *Kept) Transfer(channel int, moving Moving) (sent int, err error) {
 	return Transfer(channel, int(k.records.Fd()), k.keeper, moving)
 }
 
-// Keeper is a copy of the keeper's pidfd for [Moving], -1 if there is none.
+// Keeper returns a copy of the keeper's pidfd for [Moving], -1 if there is none.
 func (k *Kept) Keeper() int {
 	fd, err := unix.FcntlInt(uintptr(k.keeper), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -137,17 +137,17 @@ func (k *Kept) Keeper() int {
 	return fd
 }
 
-// EndKeeper ends every keeper of the worker: what nobody else has open of its
-// descriptors is closed. It does not wait.
+// EndKeeper ends every keeper of the worker, which closes those of its descriptors
+// that no other process has open. It does not wait.
 func (k *Kept) EndKeeper() {
 	if k.keeper >= 0 {
-		// It may have ended, or the lifeline has to be enough.
+		// An error means that it has exited; else closing the lifeline ends it.
 		_ = unix.PidfdSendSignal(k.keeper, unix.SIGKILL, nil, 0)
 	}
 	k.lifeline.Close()
 }
 
-// Close ends the keeper and forgets the records.
+// Close ends the keeper and discards the records.
 func (k *Kept) Close() {
 	k.EndKeeper()
 	k.closeKeeper()
@@ -161,8 +161,8 @@ func (k *Kept) closeKeeper() {
 	}
 }
 
-// Available reports why this kernel cannot keep connections, nil if it can:
-// pidfd_getfd(2) came with Linux 5.6.
+// Available returns why this kernel cannot rescue connections, nil if it can:
+// pidfd_getfd(2) needs Linux 5.6.
 func Available() error {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {

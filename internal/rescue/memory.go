@@ -16,27 +16,27 @@ const (
 	headerSize = 4096
 	recordSize = 64
 	// heldSize is how many received bytes of a connection can be kept while it
-	// waits: a power of two, for they stand at their position in the stream
-	// modulo this.
+	// waits. It is a power of two, because a byte is stored at its position in
+	// the stream modulo heldSize.
 	heldSize = 128 << 10
-	// aboutSize is how many bytes can be known of the exchange under way: the
-	// largest request head, and a little more.
+	// aboutSize is the room for the exchange under way: the largest request head,
+	// and a little more.
 	aboutSize = 24 << 10
 	maxBuf    = 16<<20 + 4096 // the largest receive buffer
-	// maxFDs bounds the descriptor numbers that have a record. What lies beyond
-	// is served without.
+	// maxFDs bounds the descriptor numbers that have a record. Connections beyond
+	// are served without.
 	maxFDs = 1 << 16
 	page   = 64 << 10 // a multiple of every page size
 )
 
-// header is the first page: what concerns the whole worker.
+// header is the first page, with the state of the whole worker.
 type header struct {
 	layout uint64
 	fds    uint32 // records
 	recv   uint32 // bytes of the receive buffer
 	send   uint32 // bytes of the send buffer, and of the place for unsent ones
 
-	made    int32 // the pid of a keeper that was just made, written by the kernel
+	made    int32 // the pid of a keeper that was just started, written by the kernel
 	keeper  int32 // the pid of the keeper that is in use
 	highest int32 // the highest descriptor number of a connection or of its file
 	current int32 // of the connection that is being served, plus one; 0: none
@@ -45,15 +45,15 @@ type header struct {
 	// receiving is the descriptor number for which the receive buffer was last
 	// filled, plus one, above the position in its stream of the first byte.
 	receiving uint64
-	// commit is the descriptor number, plus one, whose record is next from now
-	// on, whatever its own place says.
+	// commit is the descriptor number, plus one, whose record is now next, instead
+	// of the one at its own place.
 	commit uint32
 	_      uint32
 	next   record
 }
 
-// record is what is known of a connection. A zero record is right for one
-// that has just been accepted.
+// record describes a connection. A zero record is right for one that has just been
+// accepted.
 type record struct {
 	state uint32 // one of the states below
 	file  int32  // the descriptor number of the file that follows the batch
@@ -73,9 +73,9 @@ type record struct {
 
 // The states of a record.
 const (
-	stateOpen    = iota // it goes on after the batch
+	stateOpen    = iota // it stays open after the batch
 	stateEnding         // the batch, and the file behind it, are the last that it sends
-	stateFixed          // it cannot go on elsewhere: a listing, several ranges, or a request's body
+	stateFixed          // it cannot move: a listing, several ranges, or a request's body
 	stateClosing        // it is being closed
 	numStates
 )
@@ -89,7 +89,7 @@ const (
 const _ = uint(headerSize - unsafe.Sizeof(header{}))
 const _ = -(recordSize ^ unsafe.Sizeof(record{})) // equal
 
-// sizes are where things stand.
+// sizes determine the layout of a Memory.
 type sizes struct{ fds, recv, send int }
 
 func (s sizes) buffers() int { return roundUp(headerSize+s.fds*recordSize, page) }
@@ -115,16 +115,16 @@ type Sizes struct {
 	Send int // bytes of its send buffer
 }
 
-// Create makes the memory of a worker and returns its descriptor. It takes no
-// more memory than is written to, and cannot change its size.
+// Create creates the memory of a worker and returns its descriptor. Only pages that
+// are written to take memory, and its size cannot change.
 func Create(want Sizes) (fd int, err error) {
 	s := sizes{min(want.FDs, maxFDs), want.Recv, want.Send}
 	if !s.valid() {
-		return -1, fmt.Errorf("make connection records: sizes %+v are out of range", want)
+		return -1, fmt.Errorf("create connection records: sizes %+v are out of range", want)
 	}
 	fd, err = unix.MemfdCreate("phalanx-records", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return -1, fmt.Errorf("make connection records: %w", err)
+		return -1, fmt.Errorf("create connection records: %w", err)
 	}
 	err = unix.Ftruncate(fd, int64(s.total()))
 	if err == nil {
@@ -135,15 +135,15 @@ func Create(want Sizes) (fd int, err error) {
 		_, err = unix.Pwrite(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
 	}
 	if err != nil {
-		return -1, errors.Join(fmt.Errorf("make connection records: %w", err), unix.Close(fd))
+		return -1, errors.Join(fmt.Errorf("create connection records: %w", err), unix.Close(fd))
 	}
 	return fd, nil
 }
 
-var errLayout = errors.New("map connection records: they have another layout")
+var errLayout = errors.New("map connection records: unknown layout")
 
-// Map maps a memory; the descriptor stays the caller's. Only the worker whose
-// memory it is writes.
+// Map maps a memory; the descriptor stays the caller's. Only the worker that owns the
+// memory writes to it.
 func Map(fd int, write bool) (*Memory, error) {
 	var h header
 	n, err := unix.Pread(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
@@ -169,12 +169,12 @@ func Map(fd int, write bool) (*Memory, error) {
 	return &Memory{mem, s}, nil
 }
 
-// Close unmaps the memory, of which nothing must be used any more.
+// Close unmaps the memory. No slice of it may be used afterwards.
 func (m *Memory) Close() error { return unix.Munmap(m.mem) }
 
 func (m *Memory) header() *header { return (*header)(unsafe.Pointer(unsafe.SliceData(m.mem))) }
 
-// record returns that of a descriptor number, which must have one.
+// record returns the record of a descriptor number, which must be below fds.
 func (m *Memory) record(fd int) *record {
 	return (*record)(unsafe.Pointer(&m.mem[headerSize+fd*recordSize]))
 }
@@ -196,15 +196,15 @@ func (m *Memory) aboutBytes(fd int, second bool) []byte {
 }
 func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
 
-// Keeper is the pid of the keeper in use, and of one that was made and perhaps
-// not committed; 0: there is none. It is the worker's word.
+// Keeper returns the pid of the keeper in use, and of one that was started and
+// perhaps not committed; 0: there is none. Both come from the worker, unchecked.
 func (m *Memory) Keeper() (used, made int) {
 	h := m.header()
 	return int(h.keeper), int(h.made)
 }
 
-// Highest is the highest descriptor number that may have to be taken. It is
-// the worker's word, within what the memory has room for.
+// Highest returns the highest descriptor number that may have to be taken. It comes
+// from the worker, limited to the numbers that have a record.
 func (m *Memory) Highest() int { return max(0, min(int(m.header().highest), m.fds-1)) }
 
 // positions fit into 64 bits together with a descriptor number.

@@ -9,23 +9,22 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// Moving are the handover channels of a dead worker. A connection that was being
-// handed over when one of the two died must go on in one worker, and in one
-// alone.
+// Moving has the handover channels of a dead worker. A connection that was being
+// handed over when one of the two died must continue in exactly one worker.
 type Moving struct {
-	Lock    *sync.Mutex // for all who look at the same channels at a time
+	Lock    *sync.Mutex // held while channels are searched
 	Out     []Out       // on which it handed over
-	In      []int       // on which it took over: the ends that are read
-	Keepers []int       // pidfds of those of all other workers
+	In      []int       // on which it took over: the receiving ends
+	Keepers []int       // pidfds of the keepers of all other workers
 }
 
 // Out is a channel on which the dead worker handed over.
 type Out struct {
-	End   int // that is read
-	Taker int // pidfd of the worker that reads it; -1: it is dead too
+	End   int // the receiving end
+	Taker int // pidfd of the worker that receives; -1: it is dead too
 }
 
-// Close closes all that is not a channel.
+// Close closes the pidfds, not the channels.
 func (m *Moving) Close() {
 	for _, o := range m.Out {
 		closeAll(o.Taker)
@@ -41,8 +40,8 @@ func closeAll(fds ...int) {
 	}
 }
 
-// waiting are the cookies of the connections that the dead worker had perhaps
-// begun to take over, and had not taken out of their channel.
+// waiting returns the cookies of the connections that the dead worker may have
+// begun to take over, but has not taken out of their channel.
 func (m *Moving) waiting() (cookies []uint64) {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
@@ -58,8 +57,8 @@ func (m *Moving) waiting() (cookies []uint64) {
 // takeTime bounds the wait for a worker to take what is in its channel.
 const takeTime = 2 * time.Second
 
-// delivered reports whether the connection that was being handed over has come
-// to another worker, or is in a channel to one.
+// delivered reports whether the connection that was being handed over has reached
+// another worker, or is in a channel to one.
 func (m *Moving) delivered(socket int) bool {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
@@ -80,7 +79,7 @@ func (m *Moving) delivered(socket int) bool {
 	return false
 }
 
-// dead reports whether nobody reads the channel.
+// dead reports whether the receiving worker is dead.
 func (o *Out) dead() bool {
 	if o.Taker < 0 {
 		return true
@@ -89,8 +88,8 @@ func (o *Out) dead() bool {
 	return n == 1 && err == nil
 }
 
-// holds looks for a connection in a channel that nobody reads. It takes all out
-// and puts them into another, which then has the number of this one.
+// holds looks for a connection in a channel whose receiver is dead. It moves all
+// connections to a new channel, which then gets the number of this one.
 func (o *Out) holds(wanted uint64) (found bool) {
 	from, to, err := ipc.Handover()
 	if err != nil {
@@ -98,15 +97,15 @@ func (o *Out) holds(wanted uint64) (found bool) {
 	}
 	defer closeAll(from, to)
 	p := make([]byte, ipc.MaxState)
-	const most = 1 << 12 // more than a channel holds: somebody may go on filling it
+	const most = 1 << 12 // more than a channel holds, in case a process keeps filling it
 	n := 0
 	for ; n < most; n++ {
 		state, socket, file, err := ipc.ReceiveConnection(o.End, p)
-		if err != nil { // there is no other
+		if err != nil { // it is empty
 			break
 		}
 		found = found || cookie(socket) == wanted
-		// It holds what the other did.
+		// The new channel has the same capacity.
 		_ = ipc.SendConnection(from, state, socket, file)
 		closeAll(socket, file)
 	}
@@ -137,7 +136,8 @@ func has(keeper int, wanted uint64) bool {
 	return false
 }
 
-// cookie is the kernel's name for a socket, in whatever process; 0: it has none.
+// cookie returns the kernel's identifier of a socket, the same in all processes; 0:
+// it has none.
 func cookie(socket int) uint64 {
 	c, err := unix.GetsockoptUint64(socket, unix.SOL_SOCKET, unix.SO_COOKIE)
 	if err != nil {

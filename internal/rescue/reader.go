@@ -3,11 +3,11 @@ package rescue
 // Found is what a connection was doing when its worker died.
 type Found struct {
 	Verdict Verdict
-	Held    []byte // received, and to be answered
-	Unsent  []byte // the rest of responses that come before the file
+	Held    []byte // received, and still to be answered
+	Unsent  []byte // responses not sent yet, before the file
 	File    int    // descriptor number in the dead worker, -1 if there is none
-	Off     int64  // of what is left of that file
-	Rest    int64
+	Off     int64  // offset of what is left of that file
+	Rest    int64  // its bytes
 	Flags   uint8  // conn's
 	About   []byte // of the exchange whose file is sent, opaque; empty if nothing is known
 	Ending  bool   // nothing is sent after that, and nothing received is used
@@ -20,20 +20,20 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	GoesOn       Verdict = iota // it goes on
+	GoesOn       Verdict = iota // it continues
 	WasClosing                  // it had ended
 	Fixed                       // its response cannot be continued elsewhere
 	Inconsistent                // the record and the kernel do not agree
 )
 
-// Reader reads the memory of a worker that is dead, as if an enemy had written
-// it: whatever it says, nothing outside it is touched.
+// Reader reads the memory of a dead worker. It never touches anything outside, even
+// if an attacker has written the memory.
 type Reader struct{ m *Memory }
 
-// NewReader reads a mapped memory. Nobody may write to it any more.
+// NewReader returns a reader of a mapped memory, whose worker must be dead.
 func NewReader(m *Memory) Reader { return Reader{m} }
 
-// File is the descriptor number of the file that the record of a connection
+// File returns the descriptor number of the file that the record of a connection
 // names, -1 if it names none.
 func (r Reader) File(fd int) int {
 	rec, ok := r.record(fd)
@@ -43,8 +43,8 @@ func (r Reader) File(fd int) int {
 	return int(rec.file)
 }
 
-// given is the descriptor number of the connection that its worker was handing
-// over when it died, -1 if it was handing none over.
+// given returns the descriptor number of the connection that the worker was handing
+// over when it died, -1 if there was none.
 func (r Reader) given() int {
 	for fd := range r.m.Highest() + 1 {
 		if rec := r.m.record(fd); rec.given == 1 && rec.state <= stateEnding {
@@ -54,7 +54,7 @@ func (r Reader) given() int {
 	return -1
 }
 
-// record returns a copy of what counts for a descriptor number.
+// record returns a copy of the record that is in force for a descriptor number.
 func (r Reader) record(fd int) (record, bool) {
 	if fd < 0 || fd >= r.m.fds {
 		return record{}, false
@@ -65,8 +65,8 @@ func (r Reader) record(fd int) (record, bool) {
 	return *r.m.record(fd), true
 }
 
-// Find says what the connection with this descriptor number was doing, given
-// how many bytes the worker had received from its socket and given to it. The
+// Find returns what the connection with this descriptor number was doing. received
+// and sent are how many bytes the worker had received and sent on its socket. The
 // slices are copies.
 func (r Reader) Find(fd int, received, sent uint64) Found {
 	rec, ok := r.record(fd)
@@ -127,9 +127,8 @@ func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
 	return f.Off >= 0
 }
 
-// held finds the bytes that were received and are not answered: those before
-// what the receive buffer was last filled with stand in the connection's own
-// place.
+// held finds the bytes that were received and not answered. Those that were received
+// before the receive buffer was last filled are in the connection's own area.
 func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	if received < rec.used || received > maxPosition {
 		return false

@@ -15,14 +15,15 @@ import (
 // lowest free number, and the note.
 const beyond = 64
 
-// ErrKeeperGone says that nobody has a dead worker's descriptors open any more.
+// ErrKeeperGone means that the keeper has exited, and the dead worker's descriptors
+// are closed.
 var ErrKeeperGone = errors.New("the keeper is gone")
 
-// Transfer sends a dead worker's records, and each connection that is open in
-// its keeper with the file that its record names, on a rescue channel. Of what
-// else the worker had open nothing is sent, whatever the records say, nor what
-// another worker has or will have. Transfer
-// may be called again until the keeper ends. The descriptors stay the caller's.
+// Transfer sends on a rescue channel a dead worker's records and each connection that
+// its keeper has open, with the file that its record names. It sends no other
+// descriptor of the worker, whatever the records say, and no connection that another
+// worker has or will take over. Transfer may be called again until the keeper exits.
+// The descriptors stay the caller's.
 func Transfer(channel, records, keeper int, moving Moving) (sent int, err error) {
 	m, err := Map(records, false)
 	if err != nil {
@@ -45,7 +46,7 @@ func Transfer(channel, records, keeper int, moving Moving) (sent int, err error)
 		case err == unix.ESRCH:
 			return sent, ErrKeeperGone
 		case err != nil:
-			return sent, fmt.Errorf("take descriptor %d of a dead worker: %w", number, err)
+			return sent, fmt.Errorf("take descriptor %d from a dead worker: %w", number, err)
 		}
 		free = 0
 		if CheckConnection(socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(socket)) || number == given && moving.delivered(socket) {
@@ -70,7 +71,7 @@ func (t *transfer) get(number int) (int, error) {
 	return unix.PidfdGetfd(t.keeper, number, 0)
 }
 
-// file takes a file, -1 if it cannot be had or is none.
+// file takes a file, -1 if it cannot be taken or is not a file.
 func (t *transfer) file(number int) int {
 	if number < 0 {
 		return -1
@@ -102,7 +103,7 @@ func (t *transfer) flush() error {
 	return err
 }
 
-// close closes the copies of what was sent, or could not be.
+// close closes the copies of what was sent or could not be sent.
 func (t *transfer) close() {
 	for _, k := range t.batch {
 		unix.Close(k.Socket)

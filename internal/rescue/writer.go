@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Writer notes what a worker does, in the memory that outlives it. All its
-// methods may be called on a nil Writer, which notes nothing. It belongs to the
+// A Writer records what a worker does, in the memory that outlives it. All its
+// methods may be called on a nil Writer, which records nothing. It belongs to the
 // thread that serves.
 //
 // Positions are counts of bytes of a connection, received or sent, since it was
@@ -17,7 +17,7 @@ type Writer struct {
 	h *header
 }
 
-// NewWriter notes in a memory that was mapped for writing.
+// NewWriter returns the writer of a memory that was mapped for writing.
 func NewWriter(m *Memory) *Writer { return &Writer{m, m.header()} }
 
 // Receive returns the buffer to receive into, nil if there is no Writer.
@@ -40,22 +40,22 @@ func (w *Writer) Send() []byte {
 // has reports whether there is a record for the descriptor number.
 func (w *Writer) has(fd int) bool { return w != nil && fd < w.m.fds }
 
-// Opened is told of a new connection, before anything is received.
+// Opened records a new connection, before anything is received.
 func (w *Writer) Opened(fd int) {
 	if w.has(fd) && fd > int(w.h.highest) {
 		w.h.highest = int32(fd)
 	}
 }
 
-// Serving is told which connection is served from now on; -1 is none.
+// Serving records which connection is served from now on; -1 is none.
 func (w *Writer) Serving(fd int) {
 	if w != nil {
 		w.h.current = int32(fd) + 1
 	}
 }
 
-// Receiving comes before a call of recv(2), with the position of the first byte
-// that it may bring.
+// Receiving is called before recv(2), with the position of the first byte that may
+// be received.
 func (w *Writer) Receiving(fd int, at uint64) {
 	switch {
 	case w == nil:
@@ -69,22 +69,22 @@ func (w *Writer) Receiving(fd int, at uint64) {
 	}
 }
 
-// Batch is what a connection does next, as far as it can be said now.
+// Batch is what a connection does next, as far as it is known.
 type Batch struct {
 	Used   uint64 // position behind the received bytes that it answers
 	Start  uint64 // position of its first byte in what is sent
 	Len    int    // bytes of responses in the buffer of [Writer.Send]
 	File   int    // descriptor number of the file that follows, -1 if there is none
-	Off    int64  // of what is sent of that file
+	Off    int64  // offset of the part that is sent
 	Rest   int64  // its bytes
 	Flags  uint8  // conn's
-	About  []byte // what is to be known of the exchange whose file follows, for the log; opaque
+	About  []byte // of the exchange whose file follows, for the log; opaque
 	Ending bool   // nothing is sent after that, and nothing received is used
-	Fixed  bool   // it cannot go on elsewhere
+	Fixed  bool   // it cannot move to another worker
 }
 
-// Commit is told of a batch before its first byte is sent. From then on the
-// connection does this, whoever does it.
+// Commit records a batch before its first byte is sent. From then on the batch is
+// sent, by this worker or by the next.
 func (w *Writer) Commit(fd int, b Batch) {
 	if w.has(fd) {
 		w.h.sending = int32(fd) + 1
@@ -93,15 +93,15 @@ func (w *Writer) Commit(fd int, b Batch) {
 	}
 }
 
-// Take is told of a connection that comes from another worker, with the bytes
-// that are still to be sent and those that are to be answered, before it is
-// served. The length of the batch is that of unsent.
+// Take records a connection from another worker before it is served, with the bytes
+// still to be sent and those still to be answered. The length of the batch is that
+// of unsent.
 func (w *Writer) Take(fd int, b Batch, unsent, held []byte) {
 	if !w.has(fd) {
 		return
 	}
 	if w.h.receiving>>positionBits == uint64(fd+1) {
-		w.h.receiving = 0 // by another connection, which had this number
+		w.h.receiving = 0 // it was for an earlier connection with this number
 	}
 	n := record{place: inPlace, held: 1}
 	if b.Len = len(unsent); b.Len > w.m.send || len(held) > heldSize {
@@ -113,7 +113,7 @@ func (w *Writer) Take(fd int, b Batch, unsent, held []byte) {
 	w.commit(fd, b, n)
 }
 
-// commit makes a record that of a connection, with what the batch says added.
+// commit completes a record with the batch, and puts it in force.
 func (w *Writer) commit(fd int, b Batch, rec record) {
 	r := w.m.record(fd)
 	n := &w.h.next
@@ -139,12 +139,11 @@ func (w *Writer) commit(fd int, b Batch, rec record) {
 	point(pointDone)
 }
 
-// second marks what is in the second of the two places.
+// second is the flag for the second of the two places.
 const second = 1 << 31
 
-// about keeps what is known of an exchange in the place that the record does not
-// speak of, and returns how the next one speaks of it. What is too long is not
-// known.
+// about stores an exchange in the place that the current record does not use, and
+// returns the value for the next record. An exchange that is too long is left out.
 func (w *Writer) about(fd int, was uint32, p []byte) uint32 {
 	if len(p) == 0 || len(p) > aboutSize {
 		return 0
@@ -189,9 +188,9 @@ func (w *Writer) Unsent(fd, from int, rest []byte) {
 	atomic.StoreUint32(&r.place, inPlace)
 }
 
-// Held keeps received bytes that have not been used, the first of which has the
-// given position, before the receive buffer is used again. Of unused bytes that
-// were held before nothing has to be said.
+// Held keeps received bytes that have not been used, before the receive buffer is
+// used again; at is the position of the first. Unused bytes that are held already
+// need not be passed again.
 func (w *Writer) Held(fd int, at uint64, p []byte) {
 	if !w.has(fd) {
 		return
@@ -205,7 +204,7 @@ func (w *Writer) Held(fd int, at uint64, p []byte) {
 	r.held = 1
 }
 
-// keep puts bytes where their position in the stream says.
+// keep stores bytes at their position in the stream, modulo heldSize.
 func (w *Writer) keep(fd int, at uint64, p []byte) {
 	ring := w.m.heldBytes(fd)
 	n := copy(ring[at%heldSize:], p)
@@ -213,19 +212,19 @@ func (w *Writer) keep(fd int, at uint64, p []byte) {
 	copy(ring, p[n:])
 }
 
-// Tried is told that workers have crashed n times while they were serving a
-// connection; it comes after the first [Writer.Commit].
+// Tried records that workers have crashed n times while they served a connection. It
+// is called after the first [Writer.Commit].
 func (w *Writer) Tried(fd, n int) {
 	if w.has(fd) {
 		w.m.record(fd).tries = uint8(min(n, 255))
 	}
 }
 
-// Giving is told that a connection is about to be handed over to a worker that
-// lives. One at a time is.
+// Giving records that a connection is about to be handed over to another worker.
+// Only one at a time is.
 func (w *Writer) Giving(fd int) { w.give(fd, 1) }
 
-// Kept takes back what Giving said.
+// Kept undoes Giving.
 func (w *Writer) Kept(fd int) { w.give(fd, 0) }
 
 func (w *Writer) give(fd int, given uint8) {
@@ -235,7 +234,7 @@ func (w *Writer) give(fd int, given uint8) {
 	}
 }
 
-// Closing is told that a connection is about to be closed.
+// Closing records that a connection is about to be closed.
 func (w *Writer) Closing(fd int) {
 	if w.has(fd) {
 		atomic.StoreUint32(&w.m.record(fd).state, stateClosing)
@@ -243,15 +242,15 @@ func (w *Writer) Closing(fd int) {
 	}
 }
 
-// Closed is told that it has been closed, or was handed over: the descriptor
-// number may become that of another.
+// Closed records that a connection has been closed or handed over, so its descriptor
+// number may be used again.
 func (w *Writer) Closed(fd int) {
 	if w.has(fd) {
 		*w.m.record(fd) = record{}
 	}
 }
 
-// Release gives the memory of what a connection held back to the kernel.
+// Release returns the memory of a connection's held bytes to the kernel.
 func (w *Writer) Release(fd int) {
 	if w.has(fd) {
 		w.m.record(fd).held = 0

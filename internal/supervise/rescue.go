@@ -15,27 +15,27 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// This file is how the connections of a worker that dies go on in the next one
-// of its slot (docs/rescue.md).
+// This file moves the connections of a worker that died to the next one in its slot
+// (docs/rescue.md).
 
-// Kept is what keeps the connections of one worker when it dies. Only the pool's
-// goroutine calls its methods, but for Transfer.
+// Kept keeps the connections of one worker for its successor. Only the pool's
+// goroutine calls its methods, except for Transfer.
 type Kept interface {
-	// Use makes a process, which the worker named, its keeper.
+	// Use makes a process that the worker named its keeper.
 	Use(pid int) error
-	// WaitFor waits until a keeper has ended.
+	// WaitFor waits until a keeper has exited.
 	WaitFor(pid int)
-	// Named are the keepers that a dead worker had no time to name.
+	// Named returns the keepers that a dead worker has recorded but not sent.
 	Named() []int
 	// Transfer sends the connections on a rescue channel; it may wait.
 	Transfer(channel int, moving rescue.Moving) (connections int, err error)
-	// Keeper is a copy of the keeper's pidfd, -1 if there is none.
+	// Keeper returns a copy of the keeper's pidfd, -1 if there is none.
 	Keeper() int
 	EndKeeper() // does not wait
 	Close()
 }
 
-// rescueTime is what a worker takes at most to take over a dead one's connections.
+// rescueTime limits how long a worker may take over a dead one's connections.
 const rescueTime = 20 * time.Second
 
 // orphaned are the connections that a dead worker has left.
@@ -46,14 +46,14 @@ type orphaned struct {
 	attempts int
 	died     time.Time
 	err      error        // of the transfer
-	result   *ipc.Rescued // what the worker that took them over has said; nil: it has not
+	result   *ipc.Rescued // report of the worker that took them over; nil: not yet
 }
 
-// keeperNamed is told which process keeps a worker's descriptors.
+// keeperNamed checks the process that a worker has named as its keeper.
 func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
-	err := errors.New("it has nothing that could be kept")
+	err := errors.New("connections are not rescued")
 	if w.proc.Kept() != nil {
-		err = errors.New("that process is a worker")
+		err = errors.New("it is a worker or another worker's keeper")
 		if !p.isWorker(m.PID) && !p.keepers[m.PID] {
 			err = w.proc.Kept().Use(m.PID)
 		}
@@ -70,7 +70,7 @@ func (p *pool) isWorker(pid int) bool {
 	return slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.pid == pid })
 }
 
-// attendKeeper has the pool told when a keeper has ended.
+// attendKeeper calls keeperDied when a keeper has exited.
 func (p *pool) attendKeeper(w *worker, pid int) {
 	p.keepers[pid] = true
 	kept := w.proc.Kept()
@@ -80,8 +80,8 @@ func (p *pool) attendKeeper(w *worker, pid int) {
 	})
 }
 
-// keeperDied has a worker that lives make another, and goes on with the rescue
-// that has waited for it.
+// keeperDied makes a living worker start another keeper, and completes the rescue that
+// has waited for the keeper's exit.
 func (p *pool) keeperDied(w *worker, pid int) {
 	delete(p.keepers, pid)
 	if w.keeper != pid {
@@ -101,8 +101,8 @@ func (p *pool) keeperDied(w *worker, pid int) {
 	}
 }
 
-// orphan is told that a worker has died, and keeps its connections for the next
-// one if it left any behind.
+// orphan keeps the connections of a worker that has died for the next one, if it left
+// any.
 func (p *pool) orphan(w *worker, e Exit) {
 	w.exited = true
 	if w.proc == nil || w.proc.Kept() == nil {
@@ -111,7 +111,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 	if o := w.rescuing; o != nil {
 		w.rescuing = nil
 		if o.result != nil {
-			p.forget(o) // w had them all
+			p.forget(o) // w had taken them all over
 		} else {
 			o.attempts++
 		}
@@ -126,7 +126,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 	p.orphans = append(p.orphans, &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()})
 }
 
-// findKeeper looks for the keeper of a worker that died before it named one.
+// findKeeper finds the keeper of a worker that died before it could name it.
 func (p *pool) findKeeper(w *worker) {
 	for _, pid := range w.proc.Kept().Named() {
 		if !p.isWorker(pid) && !p.keepers[pid] && w.proc.Kept().Use(pid) == nil {
@@ -136,10 +136,9 @@ func (p *pool) findKeeper(w *worker) {
 	}
 }
 
-// blameFor says what a worker's death means for its connections. A worker that was
-// killed from outside could have been doing anything; one that crashed or hung
-// may do so again on the same request; one whose memory was damaged may have
-// written anything into its records.
+// blameFor says what a worker's death means for its connections. No request is to
+// blame if it was killed from outside; a crash or a hang may occur again on the same
+// request; and if its memory was damaged, its records may be wrong.
 func blameFor(w *worker, e Exit) ipc.Blame {
 	switch {
 	case w.killed && strings.HasPrefix(w.killReason, hung):
@@ -154,8 +153,8 @@ func blameFor(w *worker, e Exit) ipc.Blame {
 	return ipc.BlameCurrent
 }
 
-// placeOrphans sees to it that a worker will take over what dead ones have left:
-// the next one of their slot, or else of another.
+// placeOrphans makes sure that a worker will take over the connections of dead ones:
+// the next one in their slot, or else in another.
 func (p *pool) placeOrphans() {
 	for _, o := range slices.Clone(p.orphans) {
 		if !o.slot.want || !slices.Contains(p.slots, o.slot) {
@@ -167,12 +166,12 @@ func (p *pool) placeOrphans() {
 		}
 		s := o.slot
 		if s.state == ready && s.next == nil && s.worker.rescuing == nil && !slices.Contains(p.toReplace, s) {
-			p.toReplace = append(p.toReplace, s) // whoever comes takes them over first
+			p.toReplace = append(p.toReplace, s) // the replacement takes them over first
 		}
 	}
 }
 
-// wantedSlot is one that will have a worker, nil if there is none.
+// wantedSlot returns a slot that will have a worker, nil if there is none.
 func (p *pool) wantedSlot() *slot {
 	for _, s := range p.slots {
 		if s.want {
@@ -191,24 +190,25 @@ func (p *pool) giveUp(o *orphaned) {
 	}
 }
 
-// forget closes what nobody has to take over any more.
+// forget closes connections that need no rescue any more, or cannot be rescued.
 func (p *pool) forget(o *orphaned) {
 	o.of.proc.Kept().Close()
 	p.orphans = slices.DeleteFunc(p.orphans, func(other *orphaned) bool { return other == o })
 }
 
-// isOrphaned reports whether somebody will take over what a worker has left.
+// isOrphaned reports whether the connections of a dead worker are kept for another.
 func (p *pool) isOrphaned(w *worker) bool {
 	return slices.ContainsFunc(p.orphans, func(o *orphaned) bool { return o.of == w })
 }
 
-// lostAll reports whether a worker that has died has left nothing behind though
-// it had a keeper once.
+// lostAll reports whether the connections of a worker that has died are lost because
+// its keeper is gone.
 func (p *pool) lostAll(w *worker, e Exit) bool {
 	return w.served && !e.clean() && p.phase == serving && w.proc.Kept() != nil && !p.isOrphaned(w)
 }
 
-// orphansFor is what the next worker of a slot takes over first; nil if nothing.
+// orphansFor returns the connections that the next worker in a slot takes over first;
+// nil if there are none.
 func (p *pool) orphansFor(s *slot) *orphaned {
 	for _, o := range p.orphans {
 		if o.slot == s {
@@ -218,8 +218,8 @@ func (p *pool) orphansFor(s *slot) *orphaned {
 	return nil
 }
 
-// rescue lets a worker that is ready take over what dead ones have left in its
-// slot, before it serves. It reports whether there is anything.
+// rescue makes a worker that is ready take over the connections of a dead one in its
+// slot, before it serves. It reports whether there are any.
 func (p *pool) rescue(w *worker) bool {
 	o := p.orphansFor(w.slot)
 	if p.phase != serving || o == nil || w.proc.Kept() == nil {
@@ -259,13 +259,13 @@ func (p *pool) transferred(o *orphaned, err error) {
 	}
 }
 
-// rescued is told that a worker has taken over all that came. The old keeper has
-// to be gone before it may serve: as long as another process has a socket open,
-// close() sends no FIN.
+// rescued ends the old keeper when a worker has taken over its connections. The keeper
+// has to be gone before the worker may serve: as long as another process has a socket
+// open, close() sends no FIN.
 func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	o := w.rescuing
 	if o == nil || o.result != nil {
-		p.kill(w, "took over connections that nobody gave it")
+		p.kill(w, "reported a rescue that was not requested")
 		return
 	}
 	o.result, w.served = &m, true
@@ -275,9 +275,9 @@ func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	}
 }
 
-// rescueDone lets a worker serve that has taken over a dead one's connections. If
-// another has left some too, the next worker takes them over: one that died with
-// the first ones and a part of the others would have some that are taken over twice.
+// rescueDone lets a worker serve after a rescue. If the slot has another dead worker,
+// the next worker rescues its connections: if one worker did both and died during the
+// second rescue, some connections would be taken over twice.
 func (p *pool) rescueDone(w *worker) {
 	o := w.rescuing
 	w.rescuing = nil
@@ -303,7 +303,7 @@ func (p *pool) countRescue(o *orphaned) {
 	r.Seconds += r.Last
 }
 
-// rescueLine says how many clients noticed nothing; it is empty if there was none.
+// rescueLine is the log line of a rescue, empty if there were no connections.
 func rescueLine(w *worker, o *orphaned, now time.Time) string {
 	m := o.result
 	if m.Connections+m.Fixed+m.Blamed+m.Lost == 0 && o.err == nil {
@@ -317,7 +317,7 @@ func rescueLine(w *worker, o *orphaned, now time.Time) string {
 	}{
 		{m.Fixed, "whose response cannot be continued"},
 		{m.Blamed, "whose request may have killed it"},
-		{m.Lost, "of which nothing consistent is known"},
+		{m.Lost, "with inconsistent records"},
 	} {
 		if closed.n > 0 {
 			fmt.Fprintf(&b, "; %d closed %s", closed.n, closed.why)
