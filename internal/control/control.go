@@ -1,9 +1,8 @@
 // Package control is the worker's half of the control channel. A [Control]
-// translates what the master says, by message, by signal or by its death, into
-// orders for the engine, in the order in which it comes and in one place. The
-// other way go the signs of life, the wish to be replaced, both from a
-// [Watcher], and what a drain still has to do.
-// It registers no signal and opens no socket: those are handed to it.
+// translates the master's messages, signals and death into orders for the engine,
+// in the sequence of their arrival and in one place. Heartbeats and requests to be
+// recycled, both from a [Watcher], and the progress of a drain go the other way.
+// It registers no signal and opens no socket: the caller passes them in.
 package control
 
 import (
@@ -19,21 +18,21 @@ import (
 	"phalanx/internal/serve"
 )
 
-// Config is what a Control listens to beside the channel, and what it does to
-// the listening socket. All but Keep and Refuse is required.
+// Config is what a Control needs beside the channel. All but Keep and Refuse is
+// required.
 type Config struct {
-	Signals <-chan os.Signal // each asks for the end; closed by the caller, see [Control.Stop]
-	// Refuse lets the listening socket begin no other connection; nil: somebody else
-	// keeps it, and what waits there is for whoever that starts next.
+	Signals <-chan os.Signal // each asks for a drain; closed by the caller, see [Control.Stop]
+	// Refuse makes the listening socket refuse new connections; nil: another process
+	// keeps the socket and its accept queue for the next server.
 	Refuse   func() error
-	Refusing func() bool // reports whether it does not
-	// Keep makes another keeper and returns its pid; nil: nothing outlives this
-	// worker.
+	Refusing func() bool // reports whether the socket refuses them already
+	// Keep starts another keeper and returns its pid; nil: connections are not
+	// rescued.
 	Keep func() (pid int, err error)
 }
 
-// grantTime is how long what the master said before its signal may still be on
-// its way through this process.
+// grantTime is how long messages that the master sent before its signal may still be
+// on their way through this process.
 const grantTime = 50 * time.Millisecond
 
 // Control has two readers, of the channel and of the signals, which run until
@@ -42,7 +41,7 @@ type Control struct {
 	Config
 	channel *ipc.Channel
 	orders  serve.Orders
-	granted chan struct{} // closed when the master lets requests be taken
+	granted chan struct{} // closed when the master has allowed requests
 	drained chan struct{} // closed when a drain has been ordered
 	readers sync.WaitGroup
 
@@ -52,7 +51,7 @@ type Control struct {
 	rescue   func(channel int, blame ipc.Blame) (ipc.Rescued, error)
 	allowed  bool // granted is closed
 	draining bool // a drain has been ordered
-	last     bool // and that nobody will come to take anything over
+	last     bool // and no worker will take anything over
 }
 
 // New begins to listen to the master. The channel stays the caller's.
@@ -63,16 +62,16 @@ func New(channel *ipc.Channel, cfg Config) *Control {
 	return c
 }
 
-// Await waits until requests may be taken, and reports false if it is time to
-// end without having been allowed to.
+// Await waits until requests may be taken, and reports false if the worker has to
+// exit without having served.
 func (c *Control) Await() bool {
 	select {
 	case <-c.granted:
 		return true
 	case <-c.drained:
 	}
-	// What the master said before its signal may not have been read yet: this
-	// worker may have been handed the connections of another.
+	// Messages that the master sent before its signal may not have been read yet:
+	// this worker may have to take over the connections of another.
 	select {
 	case <-c.granted:
 		return true
@@ -81,7 +80,7 @@ func (c *Control) Await() bool {
 	}
 }
 
-// Orders are those for the engine. Whoever takes them ends them.
+// Orders returns the queue for the engine, which has to end it.
 func (c *Control) Orders() *serve.Orders { return &c.orders }
 
 func (c *Control) listen() {
@@ -148,17 +147,16 @@ func (c *Control) told(m ipc.Message, fd int) {
 	}
 }
 
-// OnRescue is what takes over the connections that come on a channel, which it
-// closes. It has to be known before the master is told that this worker is
-// ready.
+// OnRescue sets the function that takes over the connections from a rescue channel,
+// and closes the channel. It has to be set before the worker sends Ready.
 func (c *Control) OnRescue(rescue func(channel int, blame ipc.Blame) (ipc.Rescued, error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rescue = rescue
 }
 
-// rescueFrom takes over a dead worker's connections. If that fails, the master
-// learns that this worker is of no use: it keeps them for another.
+// rescueFrom takes over a dead worker's connections. If that fails, the master is told
+// and keeps them for another worker.
 func (c *Control) rescueFrom(fd int, blame ipc.Blame) {
 	rescued, err := c.rescue(fd, blame)
 	if err != nil {
@@ -169,8 +167,8 @@ func (c *Control) rescueFrom(fd int, blame ipc.Blame) {
 	_ = c.channel.Send(rescued)
 }
 
-// keep makes another keeper and tells the master which. Without one this worker
-// serves on: it is no worse off than its clients would be without it.
+// keep starts another keeper and tells the master its pid. If that fails, the worker
+// still serves: its clients would be worse off without it.
 func (c *Control) keep() {
 	if c.Keep == nil {
 		return
@@ -180,8 +178,8 @@ func (c *Control) keep() {
 	}
 }
 
-// signalled translates a signal. The master's own comes when it has made the
-// listening socket refuse connections: then nobody takes it over.
+// signalled translates a signal. The master sends one after it has made the listening
+// socket refuse connections: then no worker takes the socket over.
 func (c *Control) signalled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,10 +191,10 @@ func (c *Control) signalled() {
 	c.drain(serve.Drain{Kept: !c.Refusing()})
 }
 
-// lost translates the end of the channel: nobody would ever tell this worker to
-// drain. Without a master there is no other worker to take the listening socket
-// over: what would come too late for this one is not let in. If that cannot be
-// had, a client may be reset. A master that cannot be understood is not gone.
+// lost translates the end of the channel: the worker drains, because no master could
+// ever order it. No other worker will take over the listening socket, so it has to
+// refuse new connections; if that fails, a client may be reset. A master that sends
+// an invalid message is not gone.
 func (c *Control) lost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,8 +212,8 @@ func (c *Control) lost(err error) {
 	}
 }
 
-// drain orders a drain, once, and once more that nobody will come to take
-// anything over. Until the first is taken the listening socket is certainly open.
+// drain orders a drain once, and once more when no worker will take anything over.
+// Until the first order is taken the listening socket is certainly open.
 func (c *Control) drain(how serve.Drain) {
 	if c.last {
 		return
@@ -228,15 +226,15 @@ func (c *Control) drain(how serve.Drain) {
 	}
 }
 
-// Report tells the master what is left to do: connections, and bytes of their
-// responses. If it cannot be told now, it is told a second later.
+// Report sends the master the progress of the drain: connections left, and bytes of
+// their responses. If the channel is full, the next report follows a second later.
 func (c *Control) Report(connections int, bytes int64) {
 	_ = c.channel.Send(ipc.Remaining{Connections: connections, Bytes: bytes})
 }
 
-// announce tells the master that this worker drains, so that another takes
-// its slot. If the signal was the master's own, it knows. If it cannot be
-// told, it is gone or about to end this worker, and needs no news of it.
+// announce tells the master that this worker drains, so that another takes its slot.
+// If the signal came from the master, it knows already. Errors do not matter: the
+// master is gone, or about to kill this worker.
 func (c *Control) announce() {
 	_ = c.channel.Send(ipc.Draining{})
 }

@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/serve"
 )
 
-// show writes the list of all connections into a file, which it closes. The
-// making is the engine's; the rest need not hold it up.
+// show writes the list of all connections into a file, and closes it. The engine makes
+// the list; writing it must not delay the engine.
 func (c *Control) show(id uint32, fd int, all <-chan []serve.Seen) {
 	file := os.NewFile(uintptr(fd), "list")
 	defer file.Close()
@@ -22,12 +22,12 @@ func (c *Control) show(id uint32, fd int, all <-chan []serve.Seen) {
 	}
 	list := listed(seen)
 	if list.WriteList(file) == nil {
-		_ = c.channel.Send(ipc.Shown{ID: id}) // who asks learns by a timeout that it cannot be had
+		_ = c.channel.Send(ipc.Shown{ID: id}) // if this fails, the request times out
 	}
 }
 
-// listed puts downloads first, the one with most left before all, and then what
-// has lasted longest. What is too much is left out.
+// listed sorts the list: downloads first, by bytes left, then the longest-lasting. It
+// leaves out what exceeds the limits.
 func listed(seen []serve.Seen) status.Connections {
 	slices.SortFunc(seen, func(a, b serve.Seen) int {
 		return cmp.Or(cmp.Compare(b.Size-b.Sent, a.Size-a.Sent), cmp.Compare(b.Age, a.Age), cmp.Compare(a.Client, b.Client))

@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// Watcher tells the master that this worker lives, and that it has had enough.
+// Watcher sends the master heartbeats, and a request to be recycled at a limit.
 type Watcher struct {
 	channel interface{ Send(ipc.Message) error }
 	quit    chan struct{}
@@ -20,24 +20,23 @@ type Watcher struct {
 }
 
 const (
-	// Signs of life in the time after which a worker counts as hung.
+	// Heartbeats in the time after which a worker counts as hung.
 	beats = 4
-	// Between two looks at requests and memory.
+	// Between two checks of requests and memory.
 	lookEvery = time.Second
 	// Between two requests for a replacement: the first may have failed.
 	askEvery = 30 * time.Second
 )
 
-// BeatEvery is the time between two signs of life of a worker that counts as
-// hung after the given one; 0, for no such time, is 0: nobody wants to know.
+// BeatEvery returns the interval of heartbeats for a worker that counts as hung after
+// the given time; 0 means that it needs none.
 func BeatEvery(hang time.Duration) time.Duration { return hang / beats }
 
-// Watch watches the limits, against the number of requests so far, and gives a
-// sign of life each beat; 0 is for a worker that does so itself. The event loop
-// shows itself that it goes round (see [Watcher.Alive]); goroutines on Go's
-// poller have no loop, and all that can be shown of them is that the runtime
-// still runs them. The watcher ends with [Watcher.Stop]; the channel stays the
-// caller's.
+// Watch checks the limits, given the number of requests so far, and sends a heartbeat
+// each beat; 0 is for a worker that sends its own. The event loop does so with
+// [Watcher.Alive]. Goroutines on Go's poller have no loop: their heartbeat only shows
+// that the runtime still schedules. The watcher ends with [Watcher.Stop]; the channel
+// stays the caller's.
 func Watch(channel *ipc.Channel, beat time.Duration, limit Limits, requests func() uint64) *Watcher {
 	w := &Watcher{channel: channel, quit: make(chan struct{})}
 	if beat > 0 {
@@ -56,7 +55,7 @@ func Watch(channel *ipc.Channel, beat time.Duration, limit Limits, requests func
 				reason := limit.exceeded(int64(requests()), memory)
 				if reason != "" && time.Since(asked) >= askEvery {
 					asked = time.Now()
-					_ = w.channel.Send(ipc.Recycle{Reason: reason}) // a master that is gone needs no news
+					_ = w.channel.Send(ipc.Recycle{Reason: reason}) // an error means that the master is gone
 				}
 			})
 		})
@@ -77,16 +76,16 @@ func (w *Watcher) each(every time.Duration, do func()) {
 	}
 }
 
-// Alive never waits, and what it cannot say now it says the next time.
+// Alive sends a heartbeat. It never waits; one that cannot be sent is skipped.
 func (w *Watcher) Alive() { _ = w.channel.Send(ipc.Alive{}) }
 
-// Stop returns when the watcher says nothing any more.
+// Stop returns when the watcher sends nothing any more.
 func (w *Watcher) Stop() {
 	close(w.quit)
 	w.joined.Wait()
 }
 
-// Limits are those after which a worker wants to be replaced; 0 is none.
+// Limits are those at which a worker is recycled; 0 is none.
 type Limits struct {
 	Requests int64 // each worker ends somewhere in the last quarter of them
 	Memory   int64 // bytes
@@ -98,7 +97,7 @@ func jittered(limit int64, chance float64) int64 {
 	return limit - int64(chance*float64(limit)/4)
 }
 
-// exceeded says which limit has been reached, or nothing.
+// exceeded says which limit has been reached; "" if none.
 func (l Limits) exceeded(requests, memory int64) string {
 	switch {
 	case l.Requests > 0 && requests >= l.Requests:
@@ -109,7 +108,7 @@ func (l Limits) exceeded(requests, memory int64) string {
 	return ""
 }
 
-// resident is the memory of this process in bytes, 0 if that is not known
+// resident returns the memory of this process in bytes, 0 if unknown
 // (proc(5): the second number of statm is the resident set in pages).
 func resident() int64 {
 	text, err := os.ReadFile("/proc/self/statm")

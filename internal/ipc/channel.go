@@ -1,9 +1,9 @@
 // Package ipc is the control channel between the master and one worker:
 // small typed messages over a SOCK_SEQPACKET socketpair.
 //
-// The kernel keeps the bounds of messages, so that there is no framing: one
-// send is one receive. Its end-of-file is the news of a death, for it comes
-// when the last copy of the other end is closed, however its process ended.
+// The kernel preserves message boundaries, so there is no framing: one send is one
+// receive. End-of-file means that the other process is dead: it comes when the last
+// copy of the other end is closed, however that process ended.
 package ipc
 
 import (
@@ -21,7 +21,7 @@ import (
 type Channel struct {
 	file *os.File
 	raw  syscall.RawConn
-	buf  [MaxMessage + 1]byte // one more, to notice a message that is cut
+	buf  [MaxMessage + 1]byte // one more, to detect a truncated message
 }
 
 // Pair makes both ends, close-on-exec and non-blocking. The worker's end is
@@ -110,7 +110,7 @@ func (c *Channel) Receive() (Message, error) {
 	return m, err
 }
 
-// ReceiveFile is Receive for who expects descriptors. fd is the one that came
+// ReceiveFile is Receive for messages with a descriptor. fd is the one that came
 // with the message, close-on-exec and the caller's, or -1.
 func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	n, fd, err := c.receive()
@@ -193,7 +193,7 @@ func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err
 	return n, fds, nil
 }
 
-// SyscallConn is that of this end.
+// SyscallConn returns that of this end.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
 // Close closes this end. The other side receives io.EOF.
@@ -202,7 +202,7 @@ func (c *Channel) Close() error {
 }
 
 // SetReadDeadline ends Receive with os.ErrDeadlineExceeded at t, for the
-// case that the other side is dead and somebody else holds its end open.
+// case that the other side is dead and another process holds its end open.
 func (c *Channel) SetReadDeadline(t time.Time) error {
 	return c.file.SetReadDeadline(t)
 }

@@ -7,19 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A handover channel is how one worker hands its connections over to another: a
-// SOCK_SEQPACKET socketpair that the master makes and of which it sends each of
-// them an end. A message is one connection: the descriptor of its socket,
-// perhaps that of the file it is being sent, and its state in bytes that mean
-// something to the workers alone. When the worker that hands over closes its
-// end, or dies, the other has received all there is to come.
+// On a handover channel one worker hands its connections over to another: the master
+// creates a SOCK_SEQPACKET socketpair and sends each worker an end. A message is one
+// connection: the descriptor of its socket, that of the file being sent if there is
+// one, and its state in bytes that only workers interpret. End-of-file, when the
+// worker that hands over closes its end or dies, means that no more will come.
 
 // MaxState is the size in bytes of the largest state of a connection.
 const MaxState = 64 << 10
 
 // Handover makes a handover channel: the end for the worker that hands over,
-// and that for the one that takes over, close-on-exec and non-blocking. Whoever
-// made them closes them once they have been sent on.
+// and that for the one that takes over, close-on-exec and non-blocking. The caller
+// closes both once they have been sent.
 func Handover() (from, to int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -30,7 +29,7 @@ func Handover() (from, to int, err error) {
 
 // SendConnection hands one connection over; file is -1 when there is none. It
 // never waits: EAGAIN, ETOOMANYREFS, ENOBUFS and ENOMEM mean that the other
-// worker has to catch up first, any other error that there is none any more. The
+// worker has to catch up first, any other error that the channel is broken. The
 // caller's own descriptors stay open.
 func SendConnection(fd int, state []byte, socket, file int) error {
 	rights := unix.UnixRights(socket)
@@ -54,7 +53,7 @@ func ReceiveConnection(fd int, p []byte) (state []byte, socket, file int, err er
 }
 
 // PeekConnection is ReceiveConnection, but the connection stays in the channel
-// until [NextConnection]: who is killed meanwhile has not lost it.
+// until [NextConnection], so it is not lost if this process is killed meanwhile.
 func PeekConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
 	return receiveConnection(fd, p, unix.MSG_PEEK)
 }
@@ -85,7 +84,7 @@ func receiveConnection(fd int, p []byte, flag int) (state []byte, socket, file i
 	case len(fds) == 0 && n == 0:
 		return nil, -1, -1, io.EOF
 	case len(fds) == 0:
-		return nil, -1, -1, fmt.Errorf("a connection came without its socket")
+		return nil, -1, -1, fmt.Errorf("receive connection: message without its socket")
 	case len(fds) == 1:
 		return p[:n], fds[0], -1, nil
 	}

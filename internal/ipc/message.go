@@ -8,7 +8,7 @@ import (
 )
 
 // MaxMessage is the size of the largest message in bytes. Text that would
-// exceed it is cut.
+// exceed it is truncated.
 const MaxMessage = 4096
 
 // Message is one of the types below. Those that say "with a descriptor" travel
@@ -18,7 +18,7 @@ type Message interface {
 	code(c *coder) Message
 }
 
-// Ready tells the master that the worker could serve at once, and who it is.
+// Ready tells the master that the worker is ready to serve, and identifies it.
 type Ready struct {
 	PID     int    // 1 to 2^31-1
 	Version string // the worker's own, for the master to compare
@@ -30,10 +30,10 @@ type Failed struct {
 	Reason   string // one sentence, no newline
 }
 
-// Serve tells the worker to begin to take requests.
+// Serve tells the worker to start accepting.
 type Serve struct{}
 
-// Draining tells the master that the worker drains without having been told so.
+// Draining tells the master that the worker drains without an order of the master.
 type Draining struct{}
 
 // CanHandOver tells the master, before Ready, that the worker can take over the
@@ -48,12 +48,12 @@ type TakeOver struct{}
 // descriptor, that is the handover channel for its connections; what cannot be
 // handed over is finished first.
 type Drain struct {
-	// Queue says that nobody takes the listening socket over: what is on its way
-	// to it is for this worker.
+	// Queue says that no other worker takes over the listening socket: this worker
+	// serves the connections on their way to it.
 	Queue bool
 }
 
-// Alive tells the master, from inside the serving loop, that it goes round.
+// Alive is the heartbeat, sent from inside the serving loop.
 type Alive struct{}
 
 // Recycle asks the master to replace the worker.
@@ -65,7 +65,7 @@ type Recycle struct {
 // to do.
 type Remaining struct {
 	Connections int   // 0 to 2^31-1
-	Bytes       int64 // of replies whose length is known, not negative
+	Bytes       int64 // of responses whose length is known, not negative
 }
 
 // Show, with a descriptor, asks the worker to write a list of its connections
@@ -79,23 +79,23 @@ type Shown struct {
 	ID uint32 // of Show
 }
 
-// Keeper tells the master, before Ready and whenever the worker has made another,
-// which process keeps its descriptors open; see package rescue.
+// Keeper tells the master which process keeps the worker's descriptors open, before
+// Ready and after each new keeper; see package rescue.
 type Keeper struct {
 	PID int // 1 to 2^31-1
 }
 
-// Keep tells the worker that its keeper has died: it makes another.
+// Keep tells the worker that its keeper has died: it starts another.
 type Keep struct{}
 
-// Blame is what a dead worker's connections are asked for before they go on.
+// Blame says which of a dead worker's connections may have caused its death.
 type Blame byte
 
 // Whom to blame for the death of a worker.
 const (
 	BlameNobody  Blame = iota // it was killed from outside
 	BlameCurrent              // the request that was being served may have done it
-	BlameBusy                 // its memory is not to be trusted: only idle connections go on
+	BlameBusy                 // its memory may be damaged: only idle connections continue
 	numBlames
 )
 
@@ -106,16 +106,16 @@ type Rescue struct {
 	Blame Blame
 }
 
-// Rescued tells the master that all that came was taken, and what becomes of
-// the connections: 0 to 2^32-1 of each kind.
+// Rescued tells the master that all connections were received, and what becomes of
+// them: 0 to 2^32-1 of each kind.
 type Rescued struct {
-	Connections int    // go on
+	Connections int    // continue
 	Ended       int    // had been closed or handed over
 	Reset       int    // by the client, meanwhile
 	Fixed       int    // are closed: their response cannot be continued elsewhere
 	Blamed      int    // are closed: see Blame
-	Lost        int    // are closed: what was known of them is not consistent
-	Bytes       uint64 // that those that go on are still to be sent
+	Lost        int    // are closed: their records are inconsistent
+	Bytes       uint64 // still to be sent on those that continue
 }
 
 // kinds is which message has which first byte. A number is never used again.
@@ -223,7 +223,7 @@ func Decode(p []byte) (Message, error) {
 }
 
 // ErrTruncated says that descriptors of a message were lost.
-var ErrTruncated = errors.New("more descriptors came than the message may have, or than this process may open")
+var ErrTruncated = errors.New("more descriptors than the message may have, or than this process may open")
 
 // ErrFull is returned by Send when the other side has stopped reading.
 var ErrFull = errors.New("the other side does not read its messages")

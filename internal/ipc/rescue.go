@@ -36,13 +36,13 @@ const withFile = 1 << 31
 func RescueChannel() (master, worker int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, -1, fmt.Errorf("make rescue channel: %w", err)
+		return -1, -1, fmt.Errorf("create rescue channel: %w", err)
 	}
 	limit := unix.Timeval{Sec: rescueTimeout}
 	err = errors.Join(unix.SetsockoptTimeval(fds[0], unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
 		unix.SetsockoptTimeval(fds[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
 	if err != nil {
-		return -1, -1, errors.Join(fmt.Errorf("make rescue channel: %w", err), unix.Close(fds[0]), unix.Close(fds[1]))
+		return -1, -1, errors.Join(fmt.Errorf("create rescue channel: %w", err), unix.Close(fds[0]), unix.Close(fds[1]))
 	}
 	return fds[0], fds[1], nil
 }
@@ -107,7 +107,7 @@ func ReceiveKept(channel int) ([]Kept, error) {
 	}
 	if len(rest) > 0 || 4*len(kept) != n {
 		closeAll(fds)
-		return nil, fmt.Errorf("receive kept connections: %d bytes and %d descriptors do not fit together", n, len(fds))
+		return nil, fmt.Errorf("receive kept connections: %d bytes do not match %d descriptors", n, len(fds))
 	}
 	return kept, nil
 }

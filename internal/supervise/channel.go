@@ -9,15 +9,15 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// channel is one on which a worker hands its connections over to another. The
-// pool has the end that is read too, so that what is in it outlives both.
+// channel is a handover channel from one worker to another. The pool keeps the
+// receiving end too, so that connections in it survive both workers.
 type channel struct {
 	from, to *worker
 	end      int
 	lookers  int // transfers of dead workers' connections that look at it
 }
 
-// keepChannel keeps a copy of the end that is read, if connections are rescued.
+// keepChannel keeps a copy of the receiving end, if connections are rescued.
 func (p *pool) keepChannel(from, to *worker, end int) {
 	if to.proc.Kept() == nil {
 		return
@@ -30,8 +30,8 @@ func (p *pool) keepChannel(from, to *worker, end int) {
 	p.channels = append(p.channels, &channel{from: from, to: to, end: end})
 }
 
-// tendChannels gives the channel of a worker that has died to another, and
-// forgets those that have done their service.
+// tendChannels gives the channel of a worker that has died to another, and closes
+// those that are no longer needed.
 func (p *pool) tendChannels() {
 	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
 		if c.lookers > 0 || p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
@@ -53,8 +53,8 @@ func (p *pool) tendChannels() {
 	})
 }
 
-// moving is what the transfer of a dead worker's connections has to know of its
-// channels, which nobody else touches until it is done.
+// moving returns a dead worker's channels for the transfer of its connections. Nothing
+// else touches them until the transfer is done.
 func (p *pool) moving(w *worker) (m rescue.Moving) {
 	m.Lock = &p.looking
 	for _, c := range p.channels {

@@ -22,11 +22,11 @@ type Config struct {
 	// Check lets the master's new program check the settings, from a goroutine of
 	// its own, until ctx ends; nil: it need not.
 	Check func(ctx context.Context) error
-	// Exec executes the master's program anew, in place, and returns only when
-	// that failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
+	// Exec executes the master's new program in place, and returns only if that
+	// failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
 	Exec func(State) error
-	// SuspendRequests ends what others ask of the Controller, before Exec, and calls done, once, when
-	// that has ended, from any goroutine; ResumeRequests lets them ask again. nil: nobody asks.
+	// SuspendRequests ends the requests to the Controller before Exec, and calls done once
+	// they have ended, from any goroutine; ResumeRequests allows them again. nil: there are none.
 	SuspendRequests func(done func())
 	ResumeRequests  func()
 	// Resume is the pool that the program before had; nil: there was none.
@@ -41,21 +41,21 @@ type Config struct {
 	HungUp  func() bool
 	Sockets Sockets // nil: the number of slots is fixed
 	// Queue tells how many connections wait at a slot's socket, and how many may;
-	// nil: nobody can tell.
+	// nil: unknown.
 	Queue      func(slot int) (waiting, most int)
 	Rows       Rows        // where workers count; nil: nowhere
-	Controller *Controller // where other goroutines ask and order; nil: nobody does
+	Controller *Controller // for queries and orders from other goroutines; nil: none
 
 	LameDuck     time.Duration // how long it serves on after the first INT or TERM
-	DrainTimeout time.Duration // how long a worker may take to finish; 0: as long as it likes
-	HangTimeout  time.Duration // how long it may show no heartbeat; 0: for ever
+	DrainTimeout time.Duration // time limit of a worker's drain; 0: none
+	HangTimeout  time.Duration // time without a heartbeat until a worker is hung; 0: none
 
-	OnServing  func() // once, when all workers were told to serve
-	OnLameDuck func() // once, when it serves on although it is to stop
-	// OnReload is told when the workers begin to be replaced because somebody
-	// asked for it, and when that has ended, well or not.
+	OnServing  func() // once, when all workers serve
+	OnLameDuck func() // once, when the lame duck period begins
+	// OnReload is called when a requested reload begins and when it has ended, whether
+	// or not it succeeded.
 	OnReload func(begun bool)
-	// OnAlive is called each AliveEvery, from the loop, as long as that goes round;
+	// OnAlive is called each AliveEvery, from the loop, as long as the loop runs;
 	// AliveEvery 0: never.
 	OnAlive    func()
 	AliveEvery time.Duration
@@ -63,7 +63,7 @@ type Config struct {
 	// what the workers still have to do.
 	OnProgress func([]Progress)
 	OnReopen   func()            // for each USR1: log files may have been renamed
-	OnDrain    func()            // once, before the workers are told to finish
+	OnDrain    func()            // once, before the drain
 	Alert      func(line string) // what the user must know even in silent mode
 	Log        zerolog.Logger
 
@@ -78,8 +78,8 @@ type Config struct {
 type Settings struct {
 	Spawn   func(slot, row int) (Process, error) // Config.Spawn
 	Worker  string                               // path of its binary, for errors
-	Applied func()                               // called once they are in force; nil: nobody has to know
-	Slots   int                                  // how many there are to be
+	Applied func()                               // called once they are in force, if not nil
+	Slots   int                                  // configured number of workers
 }
 
 // Sockets are the slots' listening sockets.

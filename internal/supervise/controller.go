@@ -15,8 +15,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// This file is how other goroutines look at the pool and give it orders: what
-// they want are functions that the pool's own goroutine calls.
+// This file lets other goroutines query the pool and give it orders, as functions
+// that the pool's own goroutine calls.
 
 // Controller lets other goroutines see and order a running pool. Its methods may
 // be called from any goroutine; they return [ErrEnded] once the pool has ended.
@@ -30,7 +30,7 @@ func NewController() *Controller {
 	return &Controller{calls: make(chan func(*pool)), ended: make(chan struct{})}
 }
 
-// ErrEnded says that there is no pool any more.
+// ErrEnded means that the pool has ended.
 var ErrEnded = errors.New("the pool has ended")
 
 // pending is nil for no controller.
@@ -194,7 +194,7 @@ func (c *Controller) submit(ctx context.Context, o order, begin func(*pool) stri
 }
 
 // Stop lets the pool end, like a first SIGTERM, and does not wait for the end.
-// Two who stop it want the same: nothing is cut.
+// A second call changes nothing: no response is truncated.
 func (c *Controller) Stop(ctx context.Context) status.Outcome {
 	var o status.Outcome
 	err := c.call(ctx, func(p *pool) {
@@ -253,7 +253,7 @@ func (p *pool) outcome(o order) (result status.Outcome, done bool) {
 	return status.Outcome{OK: true, Message: human.Plural(serving, "worker", "workers") + " " + verb}, true
 }
 
-// listing is who waits for the list of a worker's connections.
+// listing is a request for the list of a worker's connections.
 type listing struct {
 	id     uint32
 	answer chan error
@@ -302,8 +302,7 @@ func (p *pool) list(w *worker, file int, answer chan error) {
 	w.listing = &listing{p.lastListID, answer}
 }
 
-// listed is told that a list has been written. One that was asked for by
-// somebody who has gone is nobody's.
+// listed answers the request whose list has been written, if it still waits.
 func (p *pool) listed(w *worker, m ipc.Shown) {
 	if w.listing != nil && w.listing.id == m.ID {
 		w.listing.answer <- nil
@@ -311,7 +310,7 @@ func (p *pool) listed(w *worker, m ipc.Shown) {
 	}
 }
 
-// closeController tells everybody who waits that there is no pool any more.
+// closeController ends all waiting calls with [ErrEnded].
 func (p *pool) closeController() {
 	for _, o := range p.orders {
 		o.answer <- status.Outcome{Message: ErrEnded.Error()}

@@ -15,8 +15,8 @@ import (
 	"phalanx/internal/human"
 )
 
-// This file is the death of a process: what it means for the pool, and what is
-// said of it.
+// This file handles the death of a process: its consequences for the pool, and how
+// it is reported.
 
 // died accounts for an exit: the pool's end, a respawn, or nothing more.
 func (p *pool) died(w *worker, e Exit) {
@@ -39,7 +39,7 @@ func (p *pool) died(w *worker, e Exit) {
 	was := w.slot.state
 	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero()
 	if hopeless {
-		// It had taken the place of a worker that died, and new settings are wrong.
+		// It had replaced a worker that died, and the new settings are wrong.
 		p.toReplace, p.candidate, p.reloadError = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
 	}
 	p.move(w.slot, exit)
@@ -63,8 +63,8 @@ func (p *pool) died(w *worker, e Exit) {
 	}
 }
 
-// detachedDied settles the exit of a worker that had no slot any more: nobody has to
-// take its place, but it may have cut what it was to finish.
+// detachedDied handles the exit of a worker without a slot: it needs no replacement,
+// but it may have truncated responses.
 func (p *pool) detachedDied(w *worker, e Exit) {
 	p.detached = slices.DeleteFunc(p.detached, func(o *worker) bool { return o == w })
 	if w.closeSocket != nil {
@@ -97,8 +97,8 @@ func (p *pool) logExit(w *worker, e Exit) {
 	l.Msg("worker exited")
 }
 
-// diedInDrain is peace, if the worker finished. One that had not begun may
-// die of the SIGINT itself, before it could ask for the signal.
+// diedInDrain handles an exit during a drain. A worker that had not begun to serve
+// may die of the SIGINT itself, before it could catch the signal.
 func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 	unborn := was == starting && w.signalled && e.Signal == syscall.SIGINT
 	switch {
@@ -114,7 +114,7 @@ func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 	}
 }
 
-// restart puts the slot into backoff, for no time at all the first time.
+// restart puts the slot into backoff, the first time without a delay.
 func (p *pool) restart(w *worker, was state, e Exit) {
 	s := w.slot
 	delay := s.delay(w, p.Now(), p.Chance())
@@ -129,14 +129,14 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 		when = fmt.Sprintf("respawning in %v", delay)
 		p.Log.Info().Int("slot", s.index).Dur("delay", delay).Int("deaths", s.deaths).Msg("respawn delayed")
 	}
-	// A worker that left by itself has lost nothing.
+	// A worker that exited by itself has lost nothing.
 	if was == ready && e.clean() {
 		return
 	}
 	p.Alert(fmt.Sprintf("%v died: %s%s; %s", w, p.cause(w, e), p.circumstances(w, e), when))
 }
 
-// quarantine leaves a slot empty that no restart can help.
+// quarantine gives up on a slot that no restart can help.
 func (p *pool) quarantine(w *worker, e Exit, why string) {
 	s := w.slot
 	s.want = false
@@ -162,7 +162,7 @@ func (p *pool) code(w *worker, e Exit) int {
 	return e.Code
 }
 
-// cause is why a worker died, in the words that know best.
+// cause says why a worker died, from the best source.
 func (p *pool) cause(w *worker, e Exit) string {
 	switch {
 	case w.failed != nil && w.failed.Reason != "":
@@ -174,8 +174,8 @@ func (p *pool) cause(w *worker, e Exit) string {
 	}
 }
 
-// startError makes the master's error of a worker that did not come up. One
-// that had to be killed before it was ready does not know its part.
+// startError returns the master's error for a worker that did not come up. One that
+// had to be killed before it was ready is not a worker of this version.
 func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	const cure = "build it with make, or name it with --worker PATH"
 	switch {
@@ -202,7 +202,7 @@ func rootCause(err error) error {
 }
 
 // OOMKills returns how many processes the kernel has killed on this machine for
-// lack of memory (vmstat in proc(5)); 0 where it does not tell.
+// lack of memory (vmstat in proc(5)); 0 if unknown.
 func OOMKills() int {
 	text, err := os.ReadFile("/proc/vmstat")
 	if err != nil {
@@ -210,15 +210,15 @@ func OOMKills() int {
 	}
 	for line := range strings.Lines(string(text)) {
 		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			kills, _ := strconv.Atoi(strings.TrimSpace(n)) // 0 like all that cannot be told
+			kills, _ := strconv.Atoi(strings.TrimSpace(n)) // 0 if unknown
 			return kills
 		}
 	}
 	return 0
 }
 
-// circumstances says how a worker lived and what may have killed it, or
-// nothing.
+// circumstances describes a worker's uptime, memory and what may have killed it; ""
+// if nothing is known.
 func (p *pool) circumstances(w *worker, e Exit) string {
 	text := ""
 	if e.Signal == syscall.SIGKILL && !w.killed {

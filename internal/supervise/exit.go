@@ -96,11 +96,10 @@ func (e Exit) summary() string {
 	return strings.TrimPrefix(strings.TrimPrefix(last, "worker: "), "phalanx: ")
 }
 
-// clean reports that the process ended by itself, with nothing to complain of.
+// clean reports whether the process exited by itself, without an error.
 func (e Exit) clean() bool { return e.Err == nil && e.Signal == 0 && e.Code == 0 }
 
-// crashed tells a process that a signal or a Go panic ended from one that
-// chose to leave.
+// crashed reports whether a signal or a Go panic ended the process.
 func (e Exit) crashed() bool {
 	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && (e.Crash != "" || strings.Contains(e.LastWords, "goroutine ")))
 }
@@ -110,8 +109,8 @@ func oneLine(s string) string {
 	return human.Visible(human.Clip(strings.ReplaceAll(s, "\n", " "), 400))
 }
 
-// exitCode keeps 78 and makes 1 of everything else, for 64 and 2 would
-// blame the user's command line or the master itself.
+// exitCode keeps 78 and turns everything else into 1, because 64 and 2 would blame
+// the user's command line or the master itself.
 func exitCode(code int) int {
 	if code == exitcode.Config {
 		return exitcode.Config

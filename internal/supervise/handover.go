@@ -6,11 +6,11 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file is how the connections of one worker go on in another.
+// This file moves the connections of one worker to another.
 
-// handOver tells a worker that another serves in its place, and makes the channel
-// on which it hands its connections over, if both can. lastOwner says that nobody
-// else has its listening socket.
+// handOver makes a worker drain because another serves in its place. If both can, it
+// hands its connections over on a channel. lastOwner says that no other worker has its
+// listening socket.
 func (p *pool) handOver(old, successor *worker, lastOwner bool) {
 	p.limitDrain(old, lastOwner)
 	if old.lastOwner = lastOwner; !old.canHandOver(successor) {
@@ -21,8 +21,8 @@ func (p *pool) handOver(old, successor *worker, lastOwner bool) {
 	p.openHandover(old, successor) // if it has just died, findSuccessors finds another
 }
 
-// openHandover gives each of the two its end of a new channel, and tells the
-// old one to hand over.
+// openHandover sends each of the two its end of a new channel, which makes the old
+// one hand over.
 func (p *pool) openHandover(old, successor *worker) {
 	from, to, err := ipc.Handover()
 	if err == nil {
@@ -52,13 +52,13 @@ func (p *pool) findSuccessors() {
 		case w.canHandOver(successor):
 			p.openHandover(w, successor)
 		default:
-			p.interrupt(w) // nobody will ever take them: it drains
+			p.interrupt(w) // no worker can take them over: it drains
 		}
 	}
 }
 
-// successor is the worker that takes over the connections of a closing slot:
-// each time another, as far as there are others.
+// successor returns the worker that takes over the connections of a closing slot, a
+// different one for each slot if there are enough.
 func (p *pool) successor(index int) *worker {
 	for i := range p.slots {
 		if s := p.slots[(index+i)%len(p.slots)]; s.state == ready && !s.worker.killed {

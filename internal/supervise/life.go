@@ -20,7 +20,7 @@ func (p *pool) spawn(s *slot) {
 	p.launch(s.worker, p.settings())
 }
 
-// settings are those that have proved themselves.
+// settings returns those with which a worker has come up.
 func (p *pool) settings() Settings {
 	return Settings{Spawn: p.Spawn, Worker: p.Worker, Slots: p.Slots}
 }
@@ -81,14 +81,14 @@ func (p *pool) handle(e event) {
 	}
 }
 
-// channelClosed is told that a channel ended. A dying process closes it a moment
-// before it can be waited for; one that drains may take all the time it
-// needs; any other has nobody to take orders from.
+// channelClosed handles the end of a control channel. A dying process closes it a
+// moment before it can be waited for, and one that drains may take all the time it
+// needs. Any other worker can no longer be controlled.
 func (p *pool) channelClosed(w *worker, err error) {
 	switch {
 	case w.killed, errors.Is(err, os.ErrDeadlineExceeded): // set when it had exited
 	case w.draining():
-		w.deadline = time.Time{} // it cannot say any longer that it lives
+		w.deadline = time.Time{} // it can send no more heartbeats
 	case errors.Is(err, io.EOF):
 		w.deadline = p.Now().Add(closedTime)
 		w.killReason = "closed its control channel"
@@ -149,7 +149,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	}
 }
 
-// enter lets a worker that is ready have its slot.
+// enter gives a worker that is ready its slot.
 func (p *pool) enter(w *worker) {
 	s := w.slot
 	switch {
@@ -167,9 +167,9 @@ func (p *pool) enter(w *worker) {
 
 // detach takes its slot from a worker that drains because it was sent a signal
 // directly. The next process fills the slot at once and no death is counted:
-// otherwise nobody would accept there for as long as the last download takes. A
-// worker that drains before it is ready is detached only then, or one that
-// misbehaves could make the pool start processes without end.
+// otherwise no worker would accept there until the last download has ended. A worker
+// that drains before it is ready is detached only then, or a misbehaving one could
+// make the pool start processes without end.
 func (p *pool) detach(w *worker) {
 	if !w.saidDrain || w.killed || p.phase == stopping || w.draining() || w.slot.state != ready {
 		return
@@ -185,7 +185,7 @@ func (p *pool) detach(w *worker) {
 }
 
 // limitDrain bounds how long a worker may drain, from now on. The last owner of a
-// listening socket needs the time of what is on its way there in any case.
+// listening socket always gets enough time for connections on their way to it.
 func (p *pool) limitDrain(w *worker, lastOwner bool) {
 	limit := p.DrainTimeout
 	if lastOwner {
@@ -203,7 +203,7 @@ func (p *pool) startServing(w *worker) {
 	p.heartbeat(w)
 }
 
-// hung begins the reason for which a worker without heartbeats is killed.
+// hung is the start of the reason why a worker without heartbeats is killed.
 const hung = "hung"
 
 // heartbeat notes that a worker is alive.

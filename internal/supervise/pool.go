@@ -45,7 +45,7 @@ type pool struct {
 	cutShort  int             // workers that died while draining
 
 	wanted        int       // slots; see scale
-	wantedReason  string    // why as many, for who ordered another number
+	wantedReason  string    // why this many, for the answer to an order
 	toReplace     []*slot   // whose workers are to be replaced
 	candidate     *Settings // of a reload, until a worker has come up with them; nil: none
 	loading       bool      // the settings of a reload are being read
@@ -68,8 +68,8 @@ type pool struct {
 	lastListID  uint32        // of the last ipc.Show
 	requests    requestState  // of the Controller's clients
 	orphans     []*orphaned   // connections of dead workers
-	channels    []*channel    // on which connections are handed over
-	looking     sync.Mutex    // held by who looks into those of dead workers
+	channels    []*channel    // handover channels
+	looking     sync.Mutex    // held while channels of dead workers are searched
 	keepers     map[int]bool  // pids of those that have not ended
 	transfers   int           // of connections, under way
 	rescues     status.Rescue // so far
@@ -139,8 +139,8 @@ func (p *pool) run() {
 	}
 }
 
-// work does what may take its time, such as reading a disk that does not respond,
-// beside the loop, and calls then in it, with the error. The end of the pool does
+// work runs outside the loop what may take long, such as reading a disk that does not
+// respond, and then calls then in the loop, with the error. The end of the pool does
 // not wait for it, but cancels its context.
 func (p *pool) work(f func(context.Context) error, then func(error)) {
 	go func() {
@@ -163,7 +163,7 @@ func (p *pool) result() error {
 	return p.err
 }
 
-// finished reports that nothing is left to wait for.
+// finished reports whether nothing is left to wait for.
 func (p *pool) finished() bool {
 	for _, s := range p.slots {
 		if s.want || s.worker != nil || s.next != nil {
@@ -186,7 +186,7 @@ func (p *pool) workers() []*worker {
 	return all
 }
 
-// reconcile moves every slot towards what is desired of it.
+// reconcile moves every slot towards its desired state.
 func (p *pool) reconcile() {
 	p.placeOrphans()
 	for _, s := range p.slots {
@@ -278,8 +278,8 @@ func (p *pool) expire() {
 	late := p.Now().Sub(p.alarmAt) > stallTime
 	for _, w := range p.workers() {
 		if late && !w.deadline.IsZero() {
-			// This process stood still itself: what the workers have said meanwhile
-			// has not been heard yet.
+			// This process itself was stopped: messages that the workers have sent
+			// meanwhile have not been received yet.
 			w.deadline = p.Now().Add(stallTime)
 		}
 		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
@@ -309,9 +309,9 @@ func (p *pool) blame(err *exitcode.Error) {
 	p.err = exitcode.New(err.Code, oneLine(err.Text), err.Cause)
 }
 
-// reap takes note of the ends of children that are not the pool's. It runs
-// in the pool's goroutine, which also starts processes: nothing here can be
-// a process of which it does not know yet.
+// reap waits for exited children that are not the pool's. It runs in the pool's
+// goroutine, which also starts processes, so it never meets a process that the pool
+// does not know yet.
 func (p *pool) reap() {
 	ours := func(pid int) bool {
 		return p.isWorker(pid) || p.keepers[pid]

@@ -25,11 +25,11 @@ type Process interface {
 	Signal(syscall.Signal) error
 	Wait() Exit // once; Receive ends soon after
 	Close() error
-	Handle() (Handle, error) // for the next life of this process
-	Kept() Kept              // what keeps its connections when it dies; nil: nothing
+	Handle() (Handle, error) // for an upgrade
+	Kept() Kept              // keeps its connections when it dies; nil: they are not rescued
 }
 
-// Handle is what is needed to go on with a worker after an exec.
+// Handle is what an upgraded master needs to take over a worker.
 type Handle struct {
 	PID             int
 	Channel, Output int // descriptors: the control channel, and the worker's output
@@ -47,8 +47,8 @@ type Exit struct {
 	Err       error          // it could not be started or waited for
 }
 
-// lingerTime bounds how long a dead worker's pipe and channel are read on,
-// which matters when a child of it in another process group holds them open.
+// lingerTime bounds how long a dead worker's pipe and channel are still read, in case
+// a child of it in another process group holds them open.
 const lingerTime = 500 * time.Millisecond
 
 // Spawner starts real workers.
@@ -60,7 +60,7 @@ type Spawner struct {
 	Log    *os.File
 	Board  *os.File // nil: no worker has a row
 	Bell   *os.File // given with Board
-	// Records are the sizes of what outlives a worker; nil: nothing does.
+	// Records are the sizes of the rescue records; nil: connections are not rescued.
 	Records *rescue.Sizes
 }
 
@@ -113,8 +113,8 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	return newProcess(cmd.Process, channel, output, kept), nil
 }
 
-// keep makes what outlives a worker, and adds to its descriptors and its command
-// line what it needs for that.
+// keep creates what the rescue of a worker's connections needs, and adds it to the
+// worker's descriptors and command line.
 func (s *Spawner) keep(files []*os.File, args []string) (*rescue.Kept, []*os.File, []string, error) {
 	if s.Records == nil {
 		return nil, files, args, nil
@@ -136,8 +136,8 @@ func noInput() (*os.File, error) {
 	return r, w.Close()
 }
 
-// Reattach goes on with a worker that this process had before it executed itself
-// anew. The descriptors are those of Handle.
+// Reattach takes over a worker that this process had before an upgrade. The
+// descriptors are those of Handle.
 func Reattach(h Handle) (Process, error) {
 	proc, err := os.FindProcess(h.PID)
 	if err != nil {
@@ -158,14 +158,14 @@ func Reattach(h Handle) (Process, error) {
 	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output"), kept), nil
 }
 
-// process is a worker that runs.
+// process is a running worker.
 type process struct {
 	proc       *os.Process
 	channel    *ipc.Channel
 	output     *os.File     // the end that is read of its standard output and error
-	kept       *rescue.Kept // nil: nothing outlives it
+	kept       *rescue.Kept // nil: connections are not rescued
 	tail       tail
-	outputRead chan struct{} // closed when tail has all there will be
+	outputRead chan struct{} // closed when tail is complete
 }
 
 func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File, kept *rescue.Kept) *process {
@@ -197,7 +197,7 @@ func (p *process) Handle() (Handle, error) {
 	return h, err
 }
 
-// descriptor is that of a file or channel, which goes on to own it.
+// descriptor returns that of a file or channel, which still owns it.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	raw, err := c.SyscallConn()
 	if err == nil {
@@ -214,7 +214,7 @@ func (p *process) Signal(sig syscall.Signal) error {
 	return err
 }
 
-// Kept is nil, and no nil pointer in an interface, when nothing outlives it.
+// Kept returns a nil interface, never one that holds a nil pointer.
 func (p *process) Kept() Kept {
 	if p.kept == nil {
 		return nil
@@ -240,14 +240,14 @@ func (p *process) readAll() {
 }
 
 // endGroup waits until a worker has exited, and ends what is left of its process
-// group: a child of it would keep its listening socket, and so the port. The
-// exit is left to be taken note of, so that until then nobody else gets the
-// number of the group.
+// group: a child of it would keep its listening socket, and so the port. The exited
+// process is not reaped yet, so that no other process can get the number of the
+// group.
 func endGroup(pid int) {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err == nil {
-			_ = unix.Kill(-pid, unix.SIGKILL) // most often nobody is left
+			_ = unix.Kill(-pid, unix.SIGKILL) // usually no process is left
 		}
 		if err != unix.EINTR {
 			return

@@ -8,22 +8,22 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file is what the user sees of a drain that takes its time.
+// This file reports the progress of a long drain.
 
-// progressEvery is how long a drain may take until somebody wants to know why, and
-// how often he is told.
+// progressEvery is how long a drain takes before its progress is reported, and the
+// interval of the reports.
 const progressEvery = time.Second
 
 // Progress is what a worker still has to do before it ends.
 type Progress struct {
 	Slot, PID   int
 	Connections int
-	Bytes       int64         // of replies whose length is known
-	Rate        float64       // bytes per second, of late
-	Left        time.Duration // at that rate; 0: that cannot be told
+	Bytes       int64         // of responses whose length is known
+	Rate        float64       // bytes per second between the last two reports
+	Left        time.Duration // at that rate; 0: unknown
 }
 
-// noteProgress notes what a worker reports of its drain.
+// noteProgress records a worker's report of its drain.
 func (p *pool) noteProgress(w *worker, m ipc.Remaining) {
 	now := p.Now()
 	if since := now.Sub(w.remainingAt).Seconds(); !w.remainingAt.IsZero() && since > 0 {
@@ -32,7 +32,7 @@ func (p *pool) noteProgress(w *worker, m ipc.Remaining) {
 	w.remaining, w.remainingAt = m, now
 }
 
-// reportProgress tells how far the drain is, if it is time.
+// reportProgress reports how far the drain is, if it is time.
 func (p *pool) reportProgress() {
 	if p.progressAt.IsZero() || p.Now().Before(p.progressAt) {
 		return

@@ -8,13 +8,13 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file is how a worker is replaced while it serves: the new one first, in
-// the same slot and on the same socket, and when it is ready the old one hands
-// its connections over and goes. One at a time: a worker that does not come up
-// ends the attempt, and the old ones go on.
+// This file replaces workers while they serve. The new one starts first, in the same
+// slot and on the same socket; when it is ready, the old one hands its connections
+// over and exits. Workers are replaced one at a time: one that does not come up ends
+// the reload, and the old ones continue.
 
-// reload replaces every worker, with the settings as they are now, which are read
-// beside the loop: a disk may not respond.
+// reload replaces every worker, with the current settings. They are read outside the
+// loop, because a disk may not respond.
 func (p *pool) reload() {
 	switch {
 	case p.phase == stopping:
@@ -40,7 +40,7 @@ func (p *pool) reload() {
 	}, func(err error) { p.loaded(fresh, err) })
 }
 
-// loaded goes on with a reload whose settings have been read.
+// loaded continues a reload whose settings have been read.
 func (p *pool) loaded(fresh Settings, err error) {
 	again := p.reloadAgain
 	p.loading, p.reloadAgain = false, false
@@ -126,8 +126,8 @@ func (p *pool) replace(s *slot) {
 	}
 }
 
-// applySettings makes new settings, with which a worker has come up, those of all.
-// Slots that had been given up get another chance with them.
+// applySettings puts new settings in force once a worker has come up with them.
+// Quarantined slots get another chance.
 func (p *pool) applySettings(w *worker) {
 	if p.candidate == nil || w.reload != p.reloads {
 		return
@@ -151,8 +151,7 @@ func (p *pool) applySettings(w *worker) {
 	}
 }
 
-// promote lets a process that was to take a worker's place have it at once,
-// for that one has gone.
+// promote gives a replacement its slot at once, because the old worker has exited.
 func (p *pool) promote(s *slot) {
 	p.move(s, spawn)
 	s.worker, s.next = s.next, nil
@@ -168,11 +167,11 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 		return
 	}
 	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).Text), s.worker)
-	if w.reload == p.reloads { // nobody has asked again since
+	if w.reload == p.reloads { // no other reload was requested since
 		p.toReplace, p.candidate, p.reloadError = nil, nil, text
 	}
 	p.Alert(text)
 }
 
-// notNeeded is why a process is killed whose slot is no longer wanted.
+// notNeeded is the reason for killing a process whose slot is no longer wanted.
 const notNeeded = "no longer needed"

@@ -8,18 +8,18 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// This file is what the master is told from outside: INT and TERM drain, and a
+// This file handles the master's signals: INT and TERM drain, and a
 // second one kills; HUP replaces every worker; TTIN and TTOU add a slot and
 // take one away; USR1 opens log files anew; USR2 replaces the master's own program.
 
 // sameSignal is how soon after a stop another one is still the same.
 const sameSignal = 30 * time.Millisecond
 
-// signal takes one of the master's own signals.
+// signal handles one of the master's signals.
 func (p *pool) signal(sig os.Signal) {
 	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
-		// Some who send a signal send it to a process and then to its group:
-		// that is one request, and nobody presses Ctrl-C twice so fast.
+		// Some programs send a signal to a process and then to its group: that
+		// is one request. Ctrl-C cannot be pressed twice so fast.
 		if p.stops > 0 && p.Now().Sub(p.stoppedAt) < sameSignal {
 			return
 		}
@@ -39,7 +39,7 @@ func (p *pool) signal(sig os.Signal) {
 	case sig == syscall.SIGHUP && !p.HungUp():
 		p.reload()
 	case sig == syscall.SIGHUP:
-		if p.phase != stopping { // the terminal has gone: nobody asks for force
+		if p.phase != stopping { // the terminal has gone, which never forces a stop
 			p.drain()
 		}
 	case p.phase != stopping && p.lameDuckUntil.IsZero():
@@ -51,7 +51,7 @@ func (p *pool) signal(sig os.Signal) {
 	}
 }
 
-// stop begins the end: at once, or after a while of serving on.
+// stop begins the drain: at once, or after the lame duck period.
 func (p *pool) stop() {
 	if p.phase != serving || p.LameDuck == 0 {
 		p.drain()
@@ -78,7 +78,7 @@ func (p *pool) drain() {
 	p.OnDrain()
 }
 
-// alive says that the pool's own loop goes round.
+// alive reports that the pool's loop runs.
 func (p *pool) alive() {
 	if !p.aliveAt.IsZero() && !p.Now().Before(p.aliveAt) {
 		p.aliveAt = p.Now().Add(p.AliveEvery)

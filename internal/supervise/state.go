@@ -2,16 +2,16 @@ package supervise
 
 import "fmt"
 
-// state is what a slot is at.
+// state is the state of a slot.
 type state int
 
 const (
-	empty    state = iota // no process, and nothing against starting one
+	empty    state = iota // no process; one may be started
 	starting              // a process runs and has not said Ready
 	ready                 // it may serve
-	draining              // the pool told it to finish and go
+	draining              // the pool has ordered a drain
 	exited                // its process is gone
-	backoff               // it gets another process at a known time
+	backoff               // it respawns at a known time
 )
 
 func (s state) String() string {
@@ -26,7 +26,7 @@ const (
 	report        // the worker is ready
 	drain
 	replace // another worker is ready and takes its place
-	detach  // the worker drains and gives the slot up
+	detach  // the worker drains and gives up the slot
 	exit
 	retry // another process is due at a known time
 )
@@ -36,7 +36,7 @@ func (c change) String() string {
 }
 
 // next is the transition table, the one place that knows which states
-// follow which. Whatever is not in it is an error.
+// follow which. Everything else is an error.
 func next(from state, c change) (state, error) {
 	type pair struct {
 		from state

@@ -8,10 +8,9 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// This file is how a pool outlives its master's program: the master executes
-// its new binary in place, with the same pid, and the new program goes on with
-// the same workers. It is done when nothing else is under way, so that there is
-// little to carry over.
+// This file is the upgrade: the master executes its new binary in place, with the
+// same pid, and the new program takes over the workers. It happens when nothing else
+// is under way, so that there is little state to pass on.
 
 // State is a pool between two programs. Its names in JSON stay as they are: the
 // program before or after may be of another version.
@@ -38,7 +37,7 @@ type WorkerState struct {
 	Ready       time.Time
 }
 
-// requestUpgrade notes that an upgrade is wanted; it waits until the pool is at rest.
+// requestUpgrade records that an upgrade is wanted; it waits until the pool is stable.
 func (p *pool) requestUpgrade() {
 	switch {
 	case p.phase == stopping:
@@ -50,12 +49,12 @@ func (p *pool) requestUpgrade() {
 	}
 }
 
-// ErrBusy says that something has to be done before an upgrade.
+// ErrBusy means that something has to be done before an upgrade.
 var ErrBusy = errors.New("busy")
 
-// tryUpgrade executes the new program, if that was asked for and nothing is under
-// way. It returns only when that failed. A signal that has come during the
-// check is heeded first: this program is the last to know of it.
+// tryUpgrade executes the new program if that was requested and nothing is under way.
+// It returns only if that failed. A signal that arrived during the check is handled
+// first, because the new program would not know of it.
 func (p *pool) tryUpgrade() {
 	stable := p.stable()
 	if !stable && p.check == checked {
@@ -85,7 +84,7 @@ func (p *pool) tryUpgrade() {
 	}
 	state, err := p.state()
 	if err == nil {
-		p.answerOrders() // nobody remembers them afterwards
+		p.answerOrders() // the new program does not know them
 		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing new master")
 		err = p.Exec(state)
 	}
@@ -104,7 +103,7 @@ const (
 	checked
 )
 
-// checkDone is told what the new program says of the settings.
+// checkDone takes the result of the new program's check.
 func (p *pool) checkDone(err error) {
 	if p.check = checked; err != nil && p.phase != stopping {
 		p.upgradeFailed(err)
@@ -156,7 +155,7 @@ func (p *pool) state() (State, error) {
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
-			// It has just ended, and the news of that is on its way.
+			// It has just exited; the event is on its way.
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
@@ -167,9 +166,8 @@ func (p *pool) state() (State, error) {
 	return state, nil
 }
 
-// resume goes on with the workers of the program before, and replaces them one
-// by one, for they are of its version. One that cannot be gone on with is as
-// good as dead.
+// resume takes over the workers of the program before, and replaces them one by one,
+// because they have its version. One that cannot be taken over counts as dead.
 func (p *pool) resume() {
 	p.phase, p.wanted, p.Slots, p.reloads = serving, p.Resume.Wanted, p.Resume.Slots, p.Resume.Reloads
 	if p.slots = nil; p.Resume.Totals != nil {

@@ -19,17 +19,17 @@ type worker struct {
 	started     time.Time
 	reload      int // how many there had been when it was started
 	readySince  time.Time
-	deadline    time.Time     // then proc is killed; zero is never
+	deadline    time.Time     // when proc is killed; zero: never
 	killReason  string        // why it is killed then, or was
-	drainBy     time.Time     // then it is killed too; zero is never
+	drainBy     time.Time     // when it is killed too; zero: never
 	killed      bool          // the pool sent SIGKILL
 	signalled   bool          // the pool sent SIGINT, once is enough
-	saidDrain   bool          // it reported a drain of its own
+	saidDrain   bool          // it reported a drain that the pool did not order
 	version     string        // as it said
 	movable     bool          // it can take connections over, and hand its own over
 	handingOver bool          // it hands its connections over
 	successor   *worker       // to this one; nil when that has died, or was not there
-	lastOwner   bool          // nobody else has its listening socket
+	lastOwner   bool          // no other worker has its listening socket
 	failed      *ipc.Failed   // what it said before it exited
 	remaining   ipc.Remaining // what it still has to do, as last reported
 	remainingAt time.Time     // when
@@ -39,9 +39,9 @@ type worker struct {
 	activity    string        // what it was doing when it died, for a line; or ""
 	listing     *listing      // who waits for the list of its connections
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
-	served      bool          // it was told to serve, or has taken over connections
+	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
-	rescuing    *orphaned    // whose connections it takes over before it serves; nil: nobody's
+	rescuing    *orphaned    // the connections that it takes over before it serves; nil: none
 	closeSocket func() error // closes its listening socket once it has exited, if not nil
 }
 
@@ -54,7 +54,7 @@ func (w *worker) canHandOver(to *worker) bool {
 	return to != nil && w.movable && to.movable && w.version == to.version
 }
 
-// draining reports that it may take all the time it needs.
+// draining reports whether it may take all the time it needs.
 func (w *worker) draining() bool { return w.detached() || w.slot.state == draining }
 
 func (w *worker) String() string {
