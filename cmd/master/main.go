@@ -27,7 +27,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		fmt.Fprint(stdout, info.Text)
 		return 0
 	}
-	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe that nobody reads
+	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe without a reader
 	defer out.Close()
 	fmt.Fprintf(out, "phalanx: %v\n", err)
 	return exitcode.Code(err)

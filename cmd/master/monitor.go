@@ -146,7 +146,7 @@ const suspendTime = 3 * time.Second
 func (m *monitor) close() {
 	m.suspending.Wait()
 	if m.server != nil {
-		_ = m.server.Close() // nobody is left to be told
+		_ = m.server.Close() // too late to report it
 		m.End()
 	}
 	m.Log.Close()

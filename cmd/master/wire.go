@@ -60,8 +60,8 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 	sockets.Close()
 }
 
-// records returns the sizes of what outlives a worker, nil if nothing is to, or
-// this kernel cannot do it.
+// records returns the sizes of the rescue records, nil if connections are not rescued,
+// or this kernel cannot do it.
 func records(o options.Options) *rescue.Sizes {
 	if !o.Rescues() || rescue.Available() != nil {
 		return nil
@@ -69,7 +69,7 @@ func records(o options.Options) *rescue.Sizes {
 	return &rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
 }
 
-// tellLost says that connections cannot be rescued where they are to be.
+// tellLost logs that connections cannot be rescued although --rescue asks for it.
 func tellLost(log zerolog.Logger, o options.Options) {
 	if err := rescue.Available(); o.Rescues() && err != nil {
 		log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")

@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// work serves until it is told to drain, and returns when it has drained.
+// work serves until a drain is ordered, and returns when it has drained.
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	kept, err := keep(opts) // first of all, while this process is small
 	if err != nil {

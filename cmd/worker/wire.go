@@ -28,12 +28,11 @@ import (
 	"phalanx/internal/website"
 )
 
-// stopSignals returns the signals that ask for the end. A signal that comes
-// after mute asks for what is done already, and must not make a death of a
-// clean end: it is caught to the last moment, for while os/signal goes over from
-// catching to ignoring, a signal can still kill.
+// stopSignals returns the signals that order a drain. A signal after mute has no
+// effect, but must not turn a clean exit into a death. So signals are caught to the
+// end: while os/signal switches from catching to ignoring, one can still kill.
 func stopSignals() (signals <-chan os.Signal, mute func()) {
-	caught := make(chan os.Signal, 1) // they all say the same
+	caught := make(chan os.Signal, 1) // all are alike
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
 	c, muted := make(chan os.Signal), make(chan struct{})
 	go func() {
@@ -73,13 +72,13 @@ func listenTo(channel *ipc.Channel, opts options.WorkerOptions, signals <-chan o
 	return control.New(channel, cfg)
 }
 
-// kept is what outlives this worker.
+// kept is what the rescue of this worker's connections needs.
 type kept struct {
 	memory *rescue.Memory
 	keeper int // its pid
 }
 
-// keep makes a keeper, if the master has given what it takes.
+// keep starts a keeper, if the master has passed the descriptors for it.
 func keep(opts options.WorkerOptions) (*kept, error) {
 	if !opts.Kept {
 		return nil, nil
@@ -95,7 +94,7 @@ func keep(opts options.WorkerOptions) (*kept, error) {
 	return k, err
 }
 
-// again makes another keeper.
+// again starts another keeper.
 func (k *kept) again() (pid int, err error) {
 	if err := k.memory.Keep(ipc.LifelineFD); err != nil {
 		return 0, err
@@ -110,7 +109,7 @@ type serving struct {
 	close func()
 }
 
-// engine makes the one that was asked for.
+// engine creates the configured engine.
 func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
@@ -131,7 +130,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	every := control.BeatEvery(time.Duration(opts.HangTimeout))
 	beat := every
 	if opts.EventLoop() {
-		beat = 0 // the loop's own
+		beat = 0 // the loop sends its own
 	}
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	closers = append(closers, watch.Stop)
@@ -170,8 +169,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	return s, nil
 }
 
-// counters maps this worker's row of the scoreboard, or makes one that nobody
-// else sees.
+// counters maps this worker's row of the scoreboard, or makes a private one.
 func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) {
 	if row < 0 {
 		return &scoreboard.Mapping{Row: new(scoreboard.Row)}, func() {}, nil
@@ -182,7 +180,7 @@ func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) 
 	return mapped, func() { _ = mapped.Close() }, nil // the process ends
 }
 
-// pen writes the access log; nil if there is none.
+// pen returns the writer of the access log; nil if there is none.
 func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	if opts.AccessLog == "" || mem == nil {
 		return nil, nil
@@ -203,9 +201,8 @@ func config(opts options.WorkerOptions, files conn.Site, c *control.Control) ser
 	}
 }
 
-// logTo has the engine write its log through to, which does not wait, and report
-// there what operators must know: in the log, or in silent mode in a line of its
-// own.
+// logTo makes the engine write its log and its alerts to a writer that does not wait;
+// in silent mode an alert is a plain line.
 func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.Writer) {
 	cfg.Log = journal(opts, file, to)
 	log := cfg.Log
@@ -216,7 +213,7 @@ func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.W
 	cfg.Alert = func(line string) { alert("worker of slot " + strconv.Itoa(opts.Slot) + ": " + line) }
 }
 
-// journal returns the log, in which each line names the worker.
+// journal returns the log, whose lines name the worker.
 func journal(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
 	look := logging.Options{NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb", IDs: opts.RequestID, Through: to}
 	log := logging.New(file, string(opts.LogFormat), opts.Verbose, look)

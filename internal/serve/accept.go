@@ -12,31 +12,31 @@ import (
 
 const (
 	// AcceptPause is for how long a worker that is out of descriptors or memory
-	// stops accepting: long enough not to spin, short enough to go on as soon
-	// as a connection ends.
+	// stops accepting: long enough not to spin, short enough to continue soon
+	// after a connection ends.
 	AcceptPause = 50 * time.Millisecond
 	// Quiet is for how long nothing must have arrived until a draining worker
 	// closes its listening socket. A connection whose handshake is done, but
 	// whose request is still on its way (TCP_DEFER_ACCEPT), is in no accept
 	// queue yet: closing would reset it.
 	Quiet = 50 * time.Millisecond
-	// Deferred is for how long a connection may be on its way whose client says
-	// nothing; the kernel takes a little longer than it is told.
+	// Deferred is how long the kernel may defer a connection whose client sends
+	// nothing; it takes a little longer than configured.
 	Deferred = ipc.DeferAccept + time.Second
-	// QuietMax bounds that when new connections keep coming all the same.
+	// QuietMax bounds Quiet when new connections keep coming.
 	QuietMax = 250 * time.Millisecond
-	// AlertEvery is how often it is, at most, that the limit of connections was
-	// reached.
+	// AlertEvery is the shortest time between two alerts that the connection limit
+	// was reached.
 	AlertEvery = time.Minute
 	// WarnEvery is how often a lack of descriptors is logged.
 	WarnEvery = 10 * time.Second
 )
 
-// ErrReserve says that the descriptors that are left are for files.
+// ErrReserve means that the descriptors left are reserved for files.
 var ErrReserve = errors.New("few descriptors are left")
 
-// Limit is how many connections an engine has at once, and for whom it says that
-// there would be more. It is for one goroutine.
+// Limit is the largest number of connections of an engine, and alerts when it is
+// reached. It is for one goroutine.
 type Limit struct {
 	Most int
 
@@ -44,9 +44,8 @@ type Limit struct {
 	told  time.Duration // when; 0: never
 }
 
-// NewLimit returns what the configuration says, or a number that leaves a reserve
-// of descriptors: one for the file that each connection asks for, and what the
-// worker needs itself.
+// NewLimit returns the configured limit, or one that leaves a reserve of descriptors:
+// one for each connection's file, and those that the worker itself needs.
 func NewLimit(cfg *Config) Limit {
 	l := Limit{Most: cfg.MaxClients, alert: cfg.Alert}
 	if l.Most == 0 {
@@ -55,7 +54,7 @@ func NewLimit(cfg *Config) Limit {
 	return l
 }
 
-// Reached tells the operators, at most once each AlertEvery.
+// Reached alerts operators, at most once each AlertEvery.
 func (l *Limit) Reached(now time.Duration) {
 	if l.alert == nil || l.told != 0 && now-l.told < AlertEvery {
 		return
@@ -87,8 +86,8 @@ func IsExhausted(err error) bool {
 	return err == ErrReserve || err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM
 }
 
-// IsPassing reports whether the error belongs to the connection that was to
-// be accepted and says nothing of the next one: accept(2) asks to treat the
+// IsPassing reports whether the error belongs to the connection being accepted and
+// says nothing about the next one: accept(2) asks to treat the
 // pending network errors of a new socket like EAGAIN.
 func IsPassing(err error) bool {
 	switch err {

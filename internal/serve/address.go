@@ -27,9 +27,9 @@ func Client(fd int) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// lost is the address of a client that has reset its connection. getpeername(2)
-// does not tell it any more; SO_PEERNAME does, as accept(2) would have. It
-// wants to know the length of the address beforehand.
+// lost returns the address of a client that has reset its connection. getpeername(2)
+// fails then; SO_PEERNAME still returns it, as accept(2) would have, but has to be
+// given the length of the address.
 func lost(fd int) netip.AddrPort {
 	var a [unix.SizeofSockaddrInet6]byte // family, port; then: address, or flow label, address
 	family := func() uint16 { return binary.NativeEndian.Uint16(a[:]) }

@@ -9,11 +9,11 @@ import (
 	"phalanx/internal/conn"
 )
 
-// Clock tells connections the time. What is written into replies is made
-// once for each second of the calendar.
+// Clock gives connections the time. The dates in responses are formatted once for
+// each second of the calendar.
 //
-// The calendar may step, and goes on while the machine is suspended, when the
-// monotonic clock stands still: neither is ever made from the other.
+// The calendar may step, and continues while the machine is suspended, when the
+// monotonic clock stops: neither is ever computed from the other.
 type Clock struct {
 	cfg    *Config
 	began  time.Time // of the monotonic clock
@@ -21,7 +21,7 @@ type Clock struct {
 	second atomic.Pointer[conn.Second]
 }
 
-// Start sets the clock going for the connections of cfg.
+// Start starts the clock for the connections of cfg.
 func (c *Clock) Start(cfg *Config) {
 	c.cfg, c.began = cfg, time.Now()
 	var ts unix.Timespec

@@ -6,8 +6,8 @@
 // write as their head, large ones with sendfile), turn its deadline into a
 // timer, and tell it when to drain. They decide nothing about HTTP.
 //
-// This package has what the engines share: their configuration, what they
-// count and log, and what they make of the kernel's errors.
+// This package has what the engines share: configuration, counters, logs, and the
+// classification of the kernel's errors.
 package serve
 
 import (
@@ -22,18 +22,18 @@ import (
 	"phalanx/internal/site"
 )
 
-// Config is what a worker is told.
+// Config is the configuration of a worker's engine.
 type Config struct {
 	Conn    conn.Config    // for all connections; Conn.Single makes the worker serial
 	Recv    int            // bytes of each recv()
 	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
-	Verbose bool           // whether anybody reads Log
+	Verbose bool           // whether Log is written at all
 	Flush   func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
 	// Tick is called by an event loop every few seconds, if not nil, as long as it
 	// returns true or there is traffic.
 	Tick func() bool
 	// Beat is called by an event loop once each BeatEvery, from inside the loop,
-	// if not nil: somebody waits for it to know that the loop goes round.
+	// if not nil, as the heartbeat.
 	Beat      func()
 	BeatEvery time.Duration
 	// Clock reads the calendar and a monotonic clock; nil: the system's.
@@ -41,19 +41,18 @@ type Config struct {
 	// MaxClients is how many connections there may be; 0: as many as leave a
 	// reserve of descriptors for files.
 	MaxClients int
-	// Alert tells operators what they must know even in silent mode, in a line
-	// without its newline, if not nil. It does not wait.
+	// Alert reports to operators, even in silent mode, if not nil: one line without
+	// its newline. It does not wait.
 	Alert func(line string)
 	// Access is the access log; nil: there is none.
 	Access *accesslog.Pen
-	// Row is where the worker counts; nil: nobody looks.
+	// Row has the worker's counters; nil: nothing is counted.
 	Row *scoreboard.Row
-	// Records are what an event loop notes for the worker that goes on with its
-	// connections when it is killed; nil: nobody does.
+	// Records are what an event loop writes for the worker that rescues its
+	// connections if it is killed; nil: they are not rescued.
 	Records *rescue.Writer
-	// Report is called each second while the worker drains, if not nil, with how
-	// many connections are left and how many bytes they still get. It does not
-	// wait.
+	// Report is called each second while the worker drains, if not nil, with the
+	// connections and the bytes of responses that are left. It does not wait.
 	Report func(connections int, bytes int64)
 }
 
@@ -62,16 +61,14 @@ type Config struct {
 // What is kept in memory has no file that could be sent in another way.
 const InlineMax = site.MaxBody
 
-// ReportEvery is how often a worker that ends says what is left.
+// ReportEvery is the interval at which a draining worker reports its progress.
 const ReportEvery = time.Second
 
-// OutSize is the size of an output buffer: replies collect up to 64 KiB
-// before conn asks for them to be sent, and one head and one small body may
-// still follow.
+// OutSize is the size of an output buffer: responses collect up to 64 KiB before
+// conn asks for them to be sent, and one head and one small body may still follow.
 const OutSize = 64<<10 + InlineMax + 8<<10
 
-// ProgressEvery is how often a client that is waited for is looked at: the
-// kernel tells a writer only when a third of the socket's buffer is free, and a
-// slow client may need minutes for that. What is unacknowledged says whether it
-// takes bytes at all.
+// ProgressEvery is how often a slow client's progress is checked. The kernel wakes a
+// writer only when a third of the socket's buffer is free, which may take minutes;
+// the number of unacknowledged bytes shows whether the client takes any at all.
 const ProgressEvery = time.Second

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Longest pieces of a client's bytes in a log line, as they are written there.
+// Limits of a client's bytes in a log line, after escaping.
 // A line must stay shorter than PIPE_BUF (4,096 bytes), so that the kernel
 // writes it whole.
 const (
@@ -18,11 +18,11 @@ const (
 	maxLogHead   = 3072
 )
 
-// slow is how long a request may take without somebody wanting to know why.
+// slow is the duration from which the log says what took so long.
 const slow = time.Second
 
-// Journal logs what becomes of one connection, whose observer it is, and lets a
-// Tally count it. A nil Journal logs nothing.
+// Journal is the observer of one connection: it logs the connection and passes it on
+// to a Tally. A nil Journal logs nothing.
 type Journal struct {
 	tally  *Tally
 	cfg    *Config
@@ -30,14 +30,14 @@ type Journal struct {
 	client string // its address and port
 	host   string // its address
 
-	// Of the request under way, when somebody reads Config.Log:
+	// Of the request under way, if Config.Verbose:
 	headed  time.Duration // when its head was complete
-	begun   time.Duration // when it was known what the reply is; 0: not by this worker
-	fetched time.Duration // for how long the disk was waited for
-	waiting time.Duration // since when it is; 0: it is not
+	begun   time.Duration // when the response was decided; 0: not by this worker
+	fetched time.Duration // time spent waiting for the disk
+	waiting time.Duration // since when it waits for the disk; 0: it does not
 }
 
-// NewJournal is that of a socket; nil when nobody wants to know.
+// NewJournal returns that of a socket; nil if nothing is logged.
 func NewJournal(cfg *Config, t *Tally, fd int) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
@@ -46,8 +46,8 @@ func NewJournal(cfg *Config, t *Tally, fd int) *Journal {
 	return &Journal{tally: t, cfg: cfg, clock: t.Clock, client: address(client), host: host(client)}
 }
 
-// Observer returns who is told of the connection's exchanges: the journal, or
-// the tally alone when there is none.
+// Observer returns the observer of the connection: the journal, or the tally if there
+// is no journal.
 func (j *Journal) Observer(t *Tally) conn.Observer {
 	if j == nil {
 		return t
@@ -77,10 +77,10 @@ func (j *Journal) Decided(x *conn.Exchange) {
 	}
 }
 
-// Ended logs a request that has been answered.
+// Ended logs a request whose response has ended.
 func (j *Journal) Ended(x *conn.Exchange) {
 	if j.tally.Ended(x); x.Status == 0 {
-		return // a worker that died began it: nothing is known of it
+		return // begun by a worker that died: nothing is known
 	}
 	wall, now := j.clock.Read()
 	took := now - x.Began
@@ -123,8 +123,8 @@ func (j *Journal) Ended(x *conn.Exchange) {
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // slowest names the part of a request that took longest, and how long it did:
-// "receive" for its head and body to come, "open" for the file to be found,
-// "disk" for its bytes to come from there, "send" for the client to take them.
+// "receive" (head and body from the client), "open" (finding the file), "disk"
+// (reading it) or "send" (to the client).
 func (j *Journal) slowest(x *conn.Exchange, now time.Duration) (part string, lasted time.Duration) {
 	if j.begun == 0 {
 		return "send", now - x.Began // another worker began it
@@ -141,7 +141,7 @@ func (j *Journal) slowest(x *conn.Exchange, now time.Duration) (part string, las
 	return part, lasted
 }
 
-// Fetch notes that the disk is waited for, or no longer.
+// Fetch records that a wait for the disk begins or ends.
 func (j *Journal) Fetch(begins bool) {
 	switch {
 	case j == nil || !j.cfg.Verbose:
@@ -153,21 +153,21 @@ func (j *Journal) Fetch(begins bool) {
 	}
 }
 
-// Bytes logs that bytes came.
+// Bytes logs received bytes.
 func (j *Journal) Bytes(n int) {
 	if j != nil {
 		j.cfg.Log.Trace().Str("client", j.client).Int("bytes", n).Msg("recv")
 	}
 }
 
-// Opened logs the begin of the connection.
+// Opened logs the beginning of the connection.
 func (j *Journal) Opened() {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg("connection opened")
 	}
 }
 
-// Moved logs that another worker has the connection now, or had it before.
+// Moved logs that the connection moves to another worker, or comes from one.
 func (j *Journal) Moved(how string) {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg(how)

@@ -7,26 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Order is what a worker is told to do while it serves: one of the types below.
+// Order is an order to a serving worker: one of the types below.
 type Order interface {
-	// discard does what whoever gave an order relies on when nobody will ever
-	// take it.
+	// discard releases what belongs to an order that will never be taken.
 	discard()
 }
 
 // Drain says that the worker stops accepting, finishes what is under way and
-// ends. The zero value is for the last worker, after which nobody listens any
-// more. The first Drain decides how the worker drains; of those that come later
-// only the zero value says something new: nobody will come to take anything
-// over.
+// exits. The zero value is for the last worker, after which none listens any more.
+// The first Drain decides how the worker drains. Of later ones only the zero value
+// adds anything: no worker will take over.
 type Drain struct {
-	Kept     bool // another worker has the listening socket, and what waits in its queue
-	Steered  bool // the kernel sends new connections to others; what is on its way here is for this one
+	Kept     bool // another worker has the listening socket and its accept queue
+	Steered  bool // the kernel steers new connections elsewhere; those on their way here are this worker's
 	HandOver bool // connections are served on until they can be handed over
 }
 
 // HandOver says to hand the connections over on this channel, which is the
-// order's to close; see package ipc. It takes the place of an earlier one.
+// order's to close; see package ipc. It replaces an earlier one.
 type HandOver struct{ FD int }
 
 // TakeOver says to take the connections over that come on this channel, which
@@ -42,11 +40,11 @@ func (o HandOver) discard() { unix.Close(o.FD) }
 func (o TakeOver) discard() { unix.Close(o.FD) }
 func (o List) discard()     { close(o.Reply) }
 
-// Last reports whether nobody listens any more after this worker.
+// Last reports whether no other worker listens after this one.
 func (o Drain) Last() bool { return o == Drain{} }
 
-// Quiet is for how long nothing must have arrived until the listening socket is
-// closed, and for how long altogether.
+// Quiet returns how long no connection must have arrived before the listening socket
+// is closed, and the limit of the whole wait.
 func (o Drain) Quiet() (quietFor, most time.Duration) {
 	switch {
 	case o.Kept:
@@ -57,10 +55,9 @@ func (o Drain) Quiet() (quietFor, most time.Duration) {
 	return Quiet, QuietMax
 }
 
-// Orders is the one way on which an engine is told anything: a queue that any
-// goroutine may put orders into, and from which the engine takes them in the
-// order in which they came. An order holds a descriptor or a place of the
-// caller's until it has been taken, so that the queue is bounded by those.
+// Orders is the only way to give an engine orders: a queue into which any goroutine
+// may put them, and from which the engine takes them first in, first out. Each order
+// holds a descriptor or a caller until it is taken, which bounds the queue.
 type Orders struct {
 	mu    sync.Mutex
 	queue []Order
@@ -68,8 +65,8 @@ type Orders struct {
 	ended bool
 }
 
-// Put adds an order and wakes the engine. When that has ended, the order is
-// discarded: its descriptor or its channel is closed.
+// Put adds an order and wakes the engine. If the engine has ended, the order is
+// discarded: its descriptor or channel is closed.
 func (q *Orders) Put(o Order) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,8 +79,8 @@ func (q *Orders) Put(o Order) {
 	}
 }
 
-// Start has the engine woken whenever there is something to take, at once if
-// there is. wake does not wait, and is not called after End.
+// Start makes wake be called whenever there are orders to take, at once if there are
+// some already. wake must not wait, and is not called after End.
 func (q *Orders) Start(wake func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -92,8 +89,8 @@ func (q *Orders) Start(wake func()) {
 	}
 }
 
-// Take takes the next order; false if there is none. The engine goes on taking
-// until there is none: it is not woken for each.
+// Take takes the next order; false if there is none. The engine takes orders until
+// there is none, because it is not woken for each.
 func (q *Orders) Take() (Order, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,7 +105,7 @@ func (q *Orders) Take() (Order, bool) {
 	return o, true
 }
 
-// End discards what has not been taken, and whatever comes later.
+// End discards the orders that have not been taken, and all later ones.
 func (q *Orders) End() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -11,18 +11,18 @@ import (
 	"phalanx/internal/observe/scoreboard"
 )
 
-// Tally counts for one thread of serving: an event loop, or a session. It is the
-// observer of connections that nobody logs. The row is the whole worker's.
+// Tally counts for one event loop or session. It is the observer of connections that
+// are not logged. The row belongs to the whole worker.
 type Tally struct {
 	Row   *scoreboard.Row
 	Clock *Clock
-	Alone bool // nobody else counts in this row
+	Alone bool // the only Tally of this row
 
-	whole []time.Duration // when those requests began whose replies are whole, but perhaps not sent yet
+	whole []time.Duration // start times of requests whose responses are whole, but perhaps not sent yet
 	busy  bool            // Row.Busy was set
 }
 
-// Received notes what this worker is at work on, for whoever finds it dead.
+// Received records the request under way, for the report if this worker dies.
 func (t *Tally) Received(x *conn.Exchange) {
 	t.Row.Last.Set(x.Line(), t.Clock.Boot(x.Began))
 	if t.Alone && !t.busy {
@@ -34,8 +34,8 @@ func (t *Tally) Received(x *conn.Exchange) {
 // Decided counts a response.
 func (t *Tally) Decided(x *conn.Exchange) { t.Row.Requests[min(x.Status/100, 5)].Add(1) }
 
-// Ended counts a truncated response, and notes when the request of one began
-// that is whole.
+// Ended counts a truncated response, or records the start time of the request if the
+// response is whole.
 func (t *Tally) Ended(x *conn.Exchange) {
 	if x.Err != nil {
 		t.Row.Cut.Add(1)
@@ -44,14 +44,14 @@ func (t *Tally) Ended(x *conn.Exchange) {
 	t.whole = append(t.whole, x.Began)
 }
 
-// Expired counts a connection that was waited for too long.
+// Expired counts a connection that timed out.
 func (t *Tally) Expired(timer conn.Timer) {
 	if timer == conn.TimerHead || timer == conn.TimerSend {
 		t.Row.Timeouts.Add(1)
 	}
 }
 
-// Rest notes that the worker waits.
+// Rest records that the worker waits.
 func (t *Tally) Rest() {
 	if t.busy {
 		t.busy = false
@@ -66,8 +66,8 @@ func (t *Tally) Sent(n int) {
 	}
 }
 
-// Settle counts the time that whole replies took, all of whose bytes the kernel
-// has taken now.
+// Settle counts the durations of whole responses once the kernel has taken all their
+// bytes.
 func (t *Tally) Settle() {
 	if len(t.whole) > 0 {
 		t.Took(t.whole)
@@ -75,7 +75,7 @@ func (t *Tally) Settle() {
 	}
 }
 
-// Took counts the time that such replies took.
+// Took counts the durations of such responses.
 func (t *Tally) Took(whole []time.Duration) {
 	now := t.Clock.Mono()
 	for _, began := range whole {
@@ -83,8 +83,8 @@ func (t *Tally) Took(whole []time.Duration) {
 	}
 }
 
-// Undelivered takes the replies over that are whole and have not been sent yet: when
-// their requests began. It is nil when there is none.
+// Undelivered removes the whole responses that have not been sent yet, and returns the
+// start times of their requests; nil if there are none.
 func (t *Tally) Undelivered() []time.Duration {
 	if len(t.whole) == 0 {
 		return nil
@@ -94,20 +94,19 @@ func (t *Tally) Undelivered() []time.Duration {
 	return began
 }
 
-// Lose counts replies that will not reach their client.
+// Lose counts responses that will not reach their client.
 func (t *Tally) Lose() {
 	t.Row.Cut.Add(uint64(len(t.whole)))
 	t.whole = t.whole[:0]
 }
 
-// SurveyEvery is how often a worker that has something to do looks at all of its
-// connections.
+// SurveyEvery is how often a busy worker surveys all its connections.
 const SurveyEvery = time.Second
 
-// Survey is what a look at all connections finds.
+// Survey is a summary of all connections.
 type Survey struct {
 	open, idle int
-	oldest     []byte        // what is known of the request that is under way for longest
+	oldest     []byte        // request line of the longest-running request
 	began      time.Duration // when that began; 0: there is none
 }
 
@@ -136,15 +135,15 @@ func (v *Survey) Publish(row *scoreboard.Row, c *Clock) {
 	row.Oldest.Set(v.oldest, c.Boot(v.began))
 }
 
-// Seen is a connection for who asks for all of them.
+// Seen is a connection in the list of all.
 type Seen struct {
 	Client    string        // address and port
 	conn.View               // Sent is what the client has acknowledged
 	Age       time.Duration // since View.Since
 }
 
-// See completes a view with what the kernel knows of the socket, and makes it
-// outlast the moment.
+// See adds the kernel's data about the socket to a view, and copies what the view
+// only borrows.
 func See(fd int, v conn.View, now time.Duration) Seen {
 	if v.State == conn.Sending && v.Sent > 0 {
 		if waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {

@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/serve"
 )
 
-// accept accepts a bounded number of connections and serves each as far as it
-// goes: with deferred accepting its first request is already there.
+// accept accepts a bounded number of connections and serves each as far as possible:
+// with TCP_DEFER_ACCEPT its first request is already there.
 func (l *Loop) accept() error {
 	for range acceptBatch {
 		fd, errno := rawAccept(l.listener)
@@ -55,8 +55,8 @@ func (l *Loop) makeRoom(newest *peer) bool {
 	return true
 }
 
-// longestIdle is nil when none is idle. One that has a request in its socket by
-// now is not.
+// longestIdle returns nil if none is idle. A connection with a request in its socket
+// is not idle.
 func (l *Loop) longestIdle(newest *peer) *peer {
 	for e := l.timers[conn.TimerIdle].root.next; e.peer != nil; e = e.next {
 		p := e.peer
@@ -70,8 +70,8 @@ func (l *Loop) longestIdle(newest *peer) *peer {
 	return nil
 }
 
-// drain begins to drain, or ends the waiting for who takes the connections over
-// and for what is on its way.
+// drain begins to drain, or ends the wait for a worker that takes over and for
+// connections on their way.
 func (l *Loop) drain(how serve.Drain) {
 	switch {
 	case !l.draining:
@@ -81,9 +81,9 @@ func (l *Loop) drain(how serve.Drain) {
 	}
 }
 
-// beginDrain leaves the connections to be handed over, or lets each of them
-// know. What has been promised an answer is still taken (see serve.Quiet),
-// unless another worker will.
+// beginDrain keeps the connections for a handover, or tells each of them to drain.
+// Connections in the accept queue or on their way are still accepted (see
+// serve.Quiet), unless another worker will.
 func (l *Loop) beginDrain(how serve.Drain) {
 	l.draining, l.how = true, how
 	if l.cfg.Report != nil {
@@ -98,8 +98,8 @@ func (l *Loop) beginDrain(how serve.Drain) {
 	}
 }
 
-// finish drains what was to be handed over, and waits no longer for what is on
-// its way than any last worker does.
+// finish drains the connections kept for a handover, and waits for connections on
+// their way only as long as any last worker.
 func (l *Loop) finish() {
 	l.how = serve.Drain{}
 	l.quietFor, l.quietMax = l.how.Quiet()
@@ -123,8 +123,7 @@ func (l *Loop) drainPeers() {
 	}
 }
 
-// endAccepting takes what is in the accept queue now, and closes the socket
-// when it is empty.
+// endAccepting empties the accept queue, and then closes the socket.
 func (l *Loop) endAccepting() {
 	for l.resume == 0 {
 		fd, errno := rawAccept(l.listener)
@@ -140,8 +139,8 @@ func (l *Loop) endAccepting() {
 	}
 }
 
-// pause stops accepting for a moment: out of descriptors or memory, there is
-// nothing to be had by trying again at once.
+// pause stops accepting for a moment: without descriptors or memory, trying again at
+// once would fail too.
 func (l *Loop) pause(err error) {
 	if l.warned == 0 || l.now.Mono-l.warned >= serve.WarnEvery {
 		l.warned = l.now.Mono
@@ -157,7 +156,7 @@ func (l *Loop) pause(err error) {
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
 		if l.full > 0 && l.open >= l.full && !l.draining && l.longestIdle(nil) == nil {
-			l.resume = l.now.Mono + serve.AcceptPause // nobody has left yet
+			l.resume = l.now.Mono + serve.AcceptPause // no connection has ended yet
 			return
 		}
 		l.resume, l.full = 0, 0

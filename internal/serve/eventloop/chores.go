@@ -4,9 +4,9 @@ import (
 	"phalanx/internal/serve"
 )
 
-// This file is what an event loop does beside serving, now and then.
+// This file has the periodic tasks of an event loop.
 
-// tick calls serve.Config.Tick, every tickEvery while there is a use for it.
+// tick calls serve.Config.Tick every tickEvery, as long as that is useful.
 func (l *Loop) tick(active bool) {
 	switch {
 	case l.cfg.Tick == nil:
@@ -19,7 +19,7 @@ func (l *Loop) tick(active bool) {
 	}
 }
 
-// beat says that the loop goes round.
+// beat sends the heartbeat.
 func (l *Loop) beat() {
 	if l.cfg.Beat != nil && l.now.Mono >= l.beatAt {
 		l.beatAt = l.now.Mono + l.cfg.BeatEvery
@@ -51,7 +51,7 @@ func (l *Loop) survey() {
 	v.Publish(l.cfg.Row, &l.clock)
 }
 
-// seen lists all connections.
+// seen returns the list of all connections.
 func (l *Loop) seen() []serve.Seen {
 	all := make([]serve.Seen, 0, l.open)
 	for _, p := range l.peers {
@@ -62,7 +62,7 @@ func (l *Loop) seen() []serve.Seen {
 	return all
 }
 
-// report says what is left to do before the loop has drained.
+// report reports the progress of the drain.
 func (l *Loop) report() {
 	if l.reportAt == 0 || l.now.Mono < l.reportAt {
 		return

@@ -8,16 +8,16 @@ import (
 
 // A file whose bytes are not in memory would stop the event loop, and with it
 // every connection of the worker, until the disk has brought them. So the loop
-// asks first (site.Resident, which never waits for a disk), and leaves the
-// waiting to a few goroutines.
+// asks first (site.Resident, which never waits for a disk), and a few goroutines do
+// the waiting.
 
 const (
 	fetchAhead   = 2 << 20 // bytes that are brought into memory at once
-	fetchWorkers = 4       // files that are waited for at once
+	fetchWorkers = 4       // goroutines that wait for the disk
 )
 
 // load reads n bytes at off from the disk into memory and waits for the
-// first and the last of them. Errors are met again by who sends the bytes.
+// first and the last of them. An error occurs again when the bytes are sent.
 func load(fd int, off, n int64) {
 	unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
 	var b [1]byte

@@ -17,7 +17,7 @@ import (
 
 // An event loop can hand its connections over to the loop of another worker and
 // end, without a client noticing. Those that cannot be frozen at the moment
-// stay, and are looked at again whenever they would wait.
+// stay, and are tried again whenever they would wait.
 
 const (
 	handoverRetry = 2 * time.Millisecond // until a channel that is full is tried again
@@ -30,7 +30,7 @@ type handover struct {
 	retryAt time.Duration // it was full: when it is tried again; 0: it is not
 }
 
-// handOverTo begins to hand over, to another than before if there was one.
+// handOverTo begins to hand over on a channel, which replaces an earlier one.
 func (l *Loop) handOverTo(fd int) {
 	l.endHandover()
 	if l.to.fd = fd; l.told {
@@ -48,8 +48,7 @@ func (l *Loop) handOverAll() {
 	}
 }
 
-// handOver hands a peer over, if that is possible now, and reports whether it has
-// gone.
+// handOver hands a peer over if that is possible now, and reports whether it did.
 func (l *Loop) handOver(p *peer) bool {
 	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || !p.conn.Movable() {
 		return false
@@ -75,7 +74,7 @@ func (l *Loop) handOver(p *peer) bool {
 	case unix.EAGAIN, unix.ETOOMANYREFS, unix.ENOBUFS, unix.ENOMEM:
 		l.to.retryAt = l.now.Mono + handoverRetry
 	default:
-		// The master knows, and finds another.
+		// The master knows, and sends another channel.
 		l.cfg.Log.Info().Err(err).Int("connections", l.open).Msg("connections not taken over")
 		l.endHandover()
 	}
@@ -83,14 +82,14 @@ func (l *Loop) handOver(p *peer) bool {
 	return false
 }
 
-// handedOver forgets a peer that goes on elsewhere. Its socket stays open there, so
-// that closing it here would leave it in the epoll instance.
+// handedOver forgets a peer that another worker has. Its socket stays open there, so
+// closing it here would leave it in the epoll instance.
 func (l *Loop) handedOver(p *peer) {
 	if p.watched {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 	}
 	p.conn.Leave()
-	if p.undelivered != nil { // nobody else knows when they began
+	if p.undelivered != nil { // the other worker does not know when they began
 		l.tally.Took(p.undelivered.began)
 		p.undelivered = nil
 	}
@@ -98,7 +97,7 @@ func (l *Loop) handedOver(p *peer) {
 	l.drop(p)
 }
 
-// endHandover ends it: the other loop has received all that comes.
+// endHandover closes the channel, which tells the other loop that no more will come.
 func (l *Loop) endHandover() {
 	if l.to.fd > 0 {
 		unix.Close(l.to.fd)
@@ -126,8 +125,8 @@ func (l *Loop) takeOverFrom(fd int) {
 	l.from = append(l.from, fd)
 }
 
-// takeOverAll takes what has come from other workers. Out of descriptors, the loop
-// leaves them where they are for a moment.
+// takeOverAll takes over what other workers have sent. Without free descriptors, the
+// loop leaves the connections in their channels for a moment.
 func (l *Loop) takeOverAll() {
 	paused := l.takeAt != 0
 	l.takeAt = 0
@@ -142,11 +141,11 @@ func (l *Loop) takeOverAll() {
 	}
 }
 
-// watchFrom asks epoll for news of all these channels, or for none.
+// watchFrom makes epoll watch all these channels, or none.
 func (l *Loop) watchFrom(wanted bool) {
 	for _, fd := range l.from {
-		// An end that is closed is news whatever is asked for, so that one has to
-		// be taken out.
+		// epoll reports a closed end whatever events are asked for, so the
+		// descriptor has to be removed.
 		if wanted {
 			rawEpollAdd(l.epoll, fd, unix.EPOLLIN)
 		} else {
@@ -155,7 +154,7 @@ func (l *Loop) watchFrom(wanted bool) {
 	}
 }
 
-// takeOver takes what has come on one, in a bounded portion.
+// takeOver takes over a bounded number of connections from one channel.
 func (l *Loop) takeOver(fd int) {
 	if l.inbox == nil {
 		l.inbox = make([]byte, ipc.MaxState)
@@ -197,8 +196,7 @@ func (l *Loop) closeFrom(fd int) {
 	l.from = slices.DeleteFunc(l.from, func(known int) bool { return known == fd })
 }
 
-// restore makes a connection of another worker one of this loop's; nil if that is
-// impossible.
+// restore creates the peer of another worker's connection; nil if that fails.
 func (l *Loop) restore(state []byte, socket, file int) *peer {
 	l.cfg.Row.Adopted.Add(1)
 	if err := checkForeign(socket, file); err != nil {
@@ -222,8 +220,8 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	return p
 }
 
-// checkForeign makes sure that nothing waits that is done to the descriptors of
-// another worker, which may have gone mad.
+// checkForeign makes sure that no operation on another worker's descriptors can
+// block: that worker may be corrupted.
 func checkForeign(socket, file int) error {
 	if err := rescue.CheckConnection(socket, unix.IPPROTO_TCP, unix.IPPROTO_MPTCP); err != nil || file < 0 {
 		return err
@@ -236,7 +234,7 @@ func (l *Loop) notRestored(err error) {
 	l.cfg.Row.Drops.Add(1)
 }
 
-// thaw makes a connection of its state; one that cannot be is closed.
+// thaw makes a connection from its state, or closes it if the state is invalid.
 func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 	p := l.register(socket)
 	l.cfg.Records.Opened(socket)

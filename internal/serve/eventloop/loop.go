@@ -16,13 +16,13 @@ import (
 )
 
 // Loop serves the connections of one listening socket on one thread, around
-// one epoll instance. Each turn it waits for events, takes them (reads, makes
-// replies, sends), gives every connection that is ready to send a bounded
-// piece of the turn, ends what has come to its deadline, and writes the log.
+// one epoll instance. Each turn it waits for events, handles them (receives, makes
+// responses, sends), gives every connection that is ready to send a bounded share of
+// the turn, closes those that have timed out, and writes the log.
 //
 // While there is traffic its system calls, the waiting included, are raw, so
-// that Go's scheduler has no part in serving. See [Loop.wait] for how the
-// runtime still gets its turn.
+// that Go's scheduler has no part in serving. [Loop.wait] explains how the runtime
+// still runs.
 type Loop struct {
 	cfg   serve.Config
 	clock serve.Clock
@@ -40,22 +40,22 @@ type Loop struct {
 	peers   []*peer // by descriptor
 	open    int     // how many there are
 	free    []*peer // closed ones, to be used again
-	ready   list    // those that can go on without an event
+	ready   list    // those that can continue without an event
 	timers  [conn.NumTimers]list
-	resume  time.Duration // when accepting goes on after a pause; 0: not paused
+	resume  time.Duration // when accepting continues after a pause; 0: not paused
 	warned  time.Duration // when a lack of descriptors was last logged
 	closeAt time.Duration // when the listening socket is closed; 0: not yet known
 
 	orders   *serve.Orders
 	to       handover      // where the connections go
 	from     []int         // channels on which others' connections come
-	takeAt   time.Duration // when they are looked at again after a pause; 0: not paused
+	takeAt   time.Duration // when taking over continues after a pause; 0: not paused
 	inbox    []byte        // what was received on one of them
 	state    []byte        // what is sent on the other
 	beatAt   time.Duration // when serve.Config.Beat is due
 	reportAt time.Duration // when serve.Config.Report is; 0: not
-	surveyAt time.Duration // when all connections are looked at; 0: not
-	dropped  bool          // some have ended since that was last thought of
+	surveyAt time.Duration // when all connections are surveyed; 0: not
+	dropped  bool          // some have ended since the last survey
 
 	how       serve.Drain   // how the loop drains, if draining
 	drainedAt time.Duration // since when
@@ -66,7 +66,7 @@ type Loop struct {
 	tickAt    time.Duration // when serve.Config.Tick is due; 0: not
 	idle      bool          // the last raw wait brought nothing
 	unlogged  bool          // the reader of the log did not take all of it
-	draining  bool          // told to drain
+	draining  bool          // a drain has been ordered
 	told      bool          // and the connections know
 
 	rescued []*peer // from a dead worker, to be served when the loop begins
@@ -208,7 +208,7 @@ func (l *Loop) turn() error {
 	return nil
 }
 
-// woken takes what other goroutines have left for the loop.
+// woken handles what other goroutines have queued for the loop.
 func (l *Loop) woken() {
 	l.fetched()
 	for {
@@ -229,11 +229,10 @@ func (l *Loop) woken() {
 	}
 }
 
-// wait waits for events, raw while there is traffic. A thread in a raw call
-// holds its share of the runtime: a garbage collection would wait for it. So
-// a raw wait is short, a signal (which is how the runtime asks for a stop)
-// ends it and is answered by a yield, and when it brings nothing the next one
-// is the ordinary call, during which the runtime does as it likes.
+// wait waits for events, raw while there is traffic. A thread in a raw call keeps its
+// processor of the runtime: a garbage collection would wait for it. So a raw wait is
+// short. A signal, with which the runtime preempts, ends it, and the loop yields. If
+// no event arrives, the next wait is the ordinary call, which frees the processor.
 func (l *Loop) wait() (int, error) {
 	l.cfg.Records.Serving(-1)
 	l.tally.Rest()
@@ -263,8 +262,8 @@ func (l *Loop) wait() (int, error) {
 	return n, nil
 }
 
-// timeout returns for how many milliseconds there is nothing to do without an
-// event; -1 is for ever.
+// timeout returns the milliseconds until the loop has something to do without an
+// event; -1: never.
 func (l *Loop) timeout() int {
 	if l.ready.front() != nil {
 		return 0

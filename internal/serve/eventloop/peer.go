@@ -29,17 +29,17 @@ type peer struct {
 	undelivered *undelivered // likewise
 
 	timer  link           // in the list of its kind
-	turn   link           // in the queue of those that need no event to go on
+	turn   link           // in the queue of those that need no event to continue
 	armed  time.Duration  // the deadline for which it was put into its list
-	unsent []byte         // what the socket did not take of a reply
-	log    *serve.Journal // nil when nobody reads the log
+	unsent []byte         // bytes of responses that the socket did not take
+	log    *serve.Journal // nil: nothing is logged
 }
 
-// undelivered is when those requests began whose replies are whole and not sent
+// undelivered has the start times of requests whose responses are whole but not sent
 // yet.
 type undelivered struct{ began []time.Duration }
 
-// newPeer is that of an accepted connection.
+// newPeer returns the peer of an accepted connection.
 func (l *Loop) newPeer(fd int) *peer {
 	rescue.Point(rescue.PointAccepted)
 	p := l.register(fd)
@@ -95,14 +95,14 @@ func (l *Loop) drop(p *peer) {
 	}
 }
 
-// reuse keeps the memory of a peer that nobody refers to any longer.
+// reuse keeps the memory of a peer to which nothing refers any longer.
 func (l *Loop) reuse(p *peer) {
 	if p.unsent = nil; len(l.free) < freeMax {
 		l.free = append(l.free, p)
 	}
 }
 
-// event notes what epoll said of a peer and lets it go on.
+// event records what epoll reported for a peer, and serves it.
 func (l *Loop) event(p *peer, events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		p.readable = true
@@ -119,7 +119,7 @@ func (l *Loop) event(p *peer, events uint32) {
 	l.serve(p)
 }
 
-// fetched lets those go on whose bytes have come from the disk.
+// fetched continues the peers whose bytes have come from the disk.
 func (l *Loop) fetched() {
 	for _, p := range l.disk.take() {
 		p.fetching = false
@@ -132,8 +132,8 @@ func (l *Loop) fetched() {
 	}
 }
 
-// serve lets a peer go as far as it can: until it has to wait for an event,
-// has had its share of the turn, or is over.
+// serve serves a peer until it has to wait for an event, has had its share of the
+// turn, or has ended.
 func (l *Loop) serve(p *peer) {
 	l.cfg.Records.Serving(int(p.fd))
 	for reads := 0; ; {
@@ -161,7 +161,7 @@ func (l *Loop) serve(p *peer) {
 				return
 			}
 		case conn.Send:
-			// Its turn comes after those who ask for less.
+			// Its turn comes after the peers that need less.
 			if !p.fetching {
 				l.later(p)
 			}
@@ -200,7 +200,7 @@ func (l *Loop) park(p *peer) {
 	l.arm(p)
 }
 
-// later queues a peer that can go on without an event.
+// later queues a peer that can continue without an event.
 func (l *Loop) later(p *peer) {
 	if l.to.fd > 0 && l.handOver(p) {
 		return
@@ -211,7 +211,7 @@ func (l *Loop) later(p *peer) {
 	l.arm(p)
 }
 
-// receive calls recv once. It returns false when the peer is over.
+// receive calls recv once. It returns false if the peer has ended.
 func (l *Loop) receive(p *peer) bool {
 	l.cfg.Records.Receiving(int(p.fd), l.received(p))
 	rescue.Point(rescue.PointReceive)
@@ -246,7 +246,7 @@ func (l *Loop) receive(p *peer) bool {
 }
 
 // advance asks the connection what to send, collects it with the small bodies
-// in one buffer, and sends that. It returns false when the peer is over.
+// in one buffer, and sends that. It returns false if the peer has ended.
 func (l *Loop) advance(p *peer) bool {
 	rescue.Fault(p.conn.Unused())
 	received := l.received(p)
@@ -300,8 +300,8 @@ func (l *Loop) advance(p *peer) bool {
 	return l.ended(p)
 }
 
-// ended takes the step that can be taken only when all has been sent. It
-// returns false when the peer is over.
+// ended takes the step that is possible only when all has been sent. It returns
+// false if the peer has ended.
 func (l *Loop) ended(p *peer) bool {
 	if p.step == conn.Close && !p.readable {
 		l.close(p)
@@ -318,8 +318,8 @@ func (l *Loop) ended(p *peer) bool {
 	return true
 }
 
-// sendUnsent sends what the socket did not take earlier. It returns false
-// when the peer is over.
+// sendUnsent sends what the socket did not take earlier. It returns false if the
+// peer has ended.
 func (l *Loop) sendUnsent(p *peer) bool {
 	n, errno := rawSend(int(p.fd), p.unsent, 0)
 	l.tally.Sent(n)

@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/serve"
 )
 
-// sendReady gives those that can go on without an event their share, in
-// order, until all have had it or the turn has been long enough.
+// sendReady gives the peers that need no event their share, in order, until all have
+// had it or the turn has been long enough.
 func (l *Loop) sendReady() {
 	last := l.ready.root.prev.peer
 	for budget := int64(turnMax); budget > 0; {
@@ -27,7 +27,7 @@ func (l *Loop) sendReady() {
 	}
 }
 
-// share lets a peer go on for a bounded while and returns the cost in bytes.
+// share serves a peer for one share of the turn and returns the cost in bytes.
 func (l *Loop) share(p *peer) int64 {
 	l.cfg.Records.Serving(int(p.fd))
 	const least = 4 << 10
@@ -76,8 +76,8 @@ func (l *Loop) share(p *peer) int64 {
 	return int64(n)
 }
 
-// portion is how many bytes of a file one peer is given at once: a turn's
-// worth when nobody else waits for his share of it.
+// portion returns how many bytes of a file one peer sends at once: a whole turn's
+// if no other peer waits for its share.
 func (l *Loop) portion() int64 {
 	if l.ready.front() == nil {
 		return turnMax
@@ -85,7 +85,7 @@ func (l *Loop) portion() int64 {
 	return quantum
 }
 
-// lost ends a peer whose file or client has gone.
+// lost ends a peer whose file or client is gone.
 func (l *Loop) lost(p *peer, errno syscall.Errno) {
 	cause := serve.ErrShorter
 	if errno != 0 {

@@ -14,20 +14,19 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// An event loop writes down what its successor has to know if it is killed
-// (docs/rescue.md), and begins with the connections of one that was. Without
-// Config.Records none of this does anything.
+// An event loop records what its successor needs if it is killed (docs/rescue.md), and
+// begins with the connections of a predecessor that was. Without Config.Records
+// nothing here has an effect.
 
-// commit notes what a peer does from now on: n bytes of responses in the send
-// buffer are sent next. received is the position that [Loop.received] had before
-// they were made.
+// commit records what a peer does next: send n bytes of responses from the send
+// buffer. received is the position of [Loop.received] before they were made.
 func (l *Loop) commit(p *peer, out []byte, received uint64) {
 	if l.cfg.Records == nil {
 		return
 	}
 	m := p.conn.Mark()
 	if len(out) == 0 && !m.Fixed {
-		return // what it does next, the last commit says
+		return // the last commit still holds
 	}
 	b := p.batch(m, received, l.cfg.Records.End(int(p.fd)))
 	b.Len, b.About = len(out), l.about(p, m)
@@ -37,13 +36,12 @@ func (l *Loop) commit(p *peer, out []byte, received uint64) {
 	l.cfg.Records.Commit(int(p.fd), b)
 }
 
-// received is how many bytes have been received from a peer: those that the last
-// commit says are used, and those that are not.
+// received returns how many bytes have been received from a peer, used or not.
 func (l *Loop) received(p *peer) uint64 {
 	return l.cfg.Records.Used(int(p.fd)) + uint64(p.conn.Rest())
 }
 
-// batch is what a mark means when so many bytes have been received and sent.
+// batch turns a mark into a batch, given how many bytes have been received and sent.
 func (p *peer) batch(m conn.Mark, received, sent uint64) rescue.Batch {
 	b := rescue.Batch{
 		Used: received - uint64(m.Rest), Start: sent, File: -1,
@@ -56,8 +54,8 @@ func (p *peer) batch(m conn.Mark, received, sent uint64) rescue.Batch {
 	return b
 }
 
-// about is what the log will say of a response whose file follows, if there is a
-// log: when its request was complete, and what conn knows of it.
+// about returns what the log needs of a response whose file follows, if there is a
+// log: when its request was complete, and the exchange of conn.
 func (l *Loop) about(p *peer, m conn.Mark) []byte {
 	if p.log == nil || m.Next.Len == 0 || m.Fixed {
 		return nil
@@ -79,7 +77,7 @@ func (l *Loop) holding(p *peer, n int) {
 	}
 }
 
-// tidy gives memory back that an idle connection does not need.
+// tidy returns memory that an idle connection does not need.
 func (l *Loop) tidy(p *peer) {
 	if p.placed && p.conn.Rest() == 0 && len(p.unsent) == 0 && p.conn.Segment().Len == 0 {
 		p.placed = false
@@ -87,8 +85,7 @@ func (l *Loop) tidy(p *peer) {
 	}
 }
 
-// taken notes the positions and the state of a peer that came from another
-// worker.
+// taken records the positions and the state of a peer from another worker.
 func (l *Loop) taken(p *peer) {
 	if l.cfg.Records == nil {
 		return
@@ -131,7 +128,7 @@ func (l *Loop) Rescue(channel int, blame ipc.Blame) (ipc.Rescued, error) {
 	}
 }
 
-// rescuer takes over what a dead worker has left.
+// rescuer takes over a dead worker's connections.
 type rescuer struct {
 	l      *Loop
 	reader rescue.Reader
@@ -171,8 +168,8 @@ func (r *rescuer) take(kept []ipc.Kept) {
 	}
 }
 
-// blamed reports whether a connection is not served any more because of what
-// it was doing when its worker died, and counts its tries.
+// blamed reports whether a connection is closed because it may have caused its
+// worker's death, and counts its tries.
 func (r *rescuer) blamed(f *rescue.Found) bool {
 	const most = 2
 	busy := len(f.Held) > 0 || len(f.Unsent) > 0 || f.Rest > 0
@@ -188,7 +185,7 @@ func (r *rescuer) blamed(f *rescue.Found) bool {
 	return false
 }
 
-// goOn makes a connection of this loop of what was found.
+// goOn continues a connection in this loop.
 func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	l := r.l
 	var file conn.File
@@ -217,8 +214,8 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	r.result.Bytes += uint64(p.conn.Left()) + uint64(len(p.unsent))
 }
 
-// leave closes a connection when the loop begins: until then somebody else has
-// it open, and the client would not be told.
+// leave closes a connection when the loop begins: until then the old keeper has it
+// open too, and no FIN would be sent.
 func (r *rescuer) leave(k ipc.Kept) {
 	r.l.doomed = append(r.l.doomed, k.Socket)
 	if k.File >= 0 {
@@ -226,7 +223,8 @@ func (r *rescuer) leave(k ipc.Kept) {
 	}
 }
 
-// resumeRescued serves those that were rescued, and closes those that cannot be.
+// resumeRescued serves the rescued connections, and closes those that cannot be
+// rescued.
 func (l *Loop) resumeRescued() {
 	for _, fd := range l.doomed {
 		rawClose(fd)

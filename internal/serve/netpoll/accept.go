@@ -145,10 +145,9 @@ func (e *Engine) longestIdle(newest *session) (longest *session, staying int) {
 	return longest, staying
 }
 
-// acceptRest takes what has been promised an answer: what waits in the accept
-// queue and what is on its way there. Out of descriptors, it waits for
-// connections to end. When it is told that nobody will come after it, it waits
-// no longer for what is on its way than any last worker does.
+// acceptRest accepts the connections in the accept queue and on their way to it.
+// Without free descriptors, it waits for connections to end. Once no worker will take
+// over, it waits for connections on their way only as long as any last worker.
 func (e *Engine) acceptRest(listener *os.File) error {
 	var how *serve.Drain
 	var began time.Time
@@ -175,8 +174,8 @@ func (e *Engine) acceptRest(listener *os.File) error {
 	}
 }
 
-// armListener returns how the engine drains now. If that is as the caller knows
-// it, the wait for the next connection is bounded accordingly.
+// armListener returns how the engine drains now. If the caller knows that already,
+// it also bounds the wait for the next connection accordingly.
 func (e *Engine) armListener(listener *os.File, how *serve.Drain, began time.Time) *serve.Drain {
 	e.mu.Lock()
 	defer e.mu.Unlock()

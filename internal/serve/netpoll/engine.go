@@ -27,7 +27,7 @@ type Engine struct {
 	ended  chan struct{} // a session has; has room for it
 	turn   chan struct{} // held by the one session that is served in the serial model
 
-	told  chan struct{}               // closed when the engine is told to drain
+	told  chan struct{}               // closed when a drain is ordered
 	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
 
 	mu       sync.Mutex
@@ -83,7 +83,7 @@ func (e *Engine) Run(fd int, orders *serve.Orders) error {
 	return err
 }
 
-// obeyAll takes the orders as they come, and surveys the sessions each second,
+// obeyAll carries out orders as they arrive, and surveys the sessions each second,
 // until ended is closed.
 func (e *Engine) obeyAll(listener *os.File, orders *serve.Orders, ended <-chan struct{}) {
 	defer orders.End()
@@ -91,7 +91,7 @@ func (e *Engine) obeyAll(listener *os.File, orders *serve.Orders, ended <-chan s
 	orders.Start(func() {
 		select {
 		case woken <- struct{}{}:
-		default: // it is about to look anyway
+		default: // it is about to check anyway
 		}
 	})
 	tick := time.NewTicker(serve.SurveyEvery)
@@ -117,14 +117,14 @@ func (e *Engine) obey(listener *os.File, order serve.Order) {
 		e.beginDrain(listener, o)
 	case serve.List:
 		o.Reply <- e.seen()
-	case serve.HandOver: // nobody asks this engine to
+	case serve.HandOver: // never ordered from this engine
 		unix.Close(o.FD)
 	case serve.TakeOver:
 		unix.Close(o.FD)
 	}
 }
 
-// waitAll waits for the last connection to end, and reports how far that is.
+// waitAll waits for the last connection to end, and reports the progress.
 func (e *Engine) waitAll() {
 	ended := make(chan struct{})
 	go func() {
@@ -157,8 +157,8 @@ func (e *Engine) report() {
 }
 
 // beginDrain wakes the accepting goroutine and every connection that waits
-// for a request. The order matters: whoever waits arms a deadline and then looks
-// at drain, or does both with mu held, so that it either sees it or is woken.
+// for a request. The order matters: a waiter arms a deadline and then reads drain, or
+// does both with mu held, so it either sees drain or is woken.
 func (e *Engine) beginDrain(listener *os.File, how serve.Drain) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

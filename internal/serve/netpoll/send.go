@@ -16,7 +16,7 @@ import (
 // worker waiting.
 const sendfileMax = 1 << 20
 
-// send sends p whole. It returns false when the connection is over.
+// send sends all of p. It returns false if the connection has ended.
 func (s *session) send(p []byte, flags int) bool {
 	s.pending, s.flags, s.blocked = p, flags, false
 	s.disarmSend()
@@ -67,7 +67,7 @@ func (s *session) sendNow(fd uintptr) bool {
 }
 
 // sendSegment sends the connection's segment with sendfile(2). It returns
-// false when the connection is over.
+// false if the connection has ended.
 func (s *session) sendSegment() bool {
 	s.giveBack()
 	s.disarmSend()
@@ -120,7 +120,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	}
 }
 
-// armSend makes sure that the client is looked at again.
+// armSend makes sure that the client's progress is checked again.
 func (s *session) armSend() {
 	if now := s.engine.clock.Now().Mono; s.sendDeadline <= now {
 		s.sendDeadline = now + serve.ProgressEvery
@@ -137,8 +137,8 @@ func (s *session) disarmSend() {
 	}
 }
 
-// progresses looks whether a client that is waited for has taken bytes. It
-// returns false, and the connection is over, when it has not for too long.
+// progresses checks whether a slow client has taken bytes. If it has taken none for
+// too long, the connection has ended, and progresses returns false.
 func (s *session) progresses() bool {
 	now := s.engine.clock.Now()
 	if s.engine.drain.Load() != nil {

@@ -23,20 +23,20 @@ type session struct {
 	file   *os.File    // the socket
 	raw    syscall.RawConn
 	conn   conn.Conn
-	log    *serve.Journal // nil when nobody reads the log
+	log    *serve.Journal // nil: nothing is logged
 
 	tally serve.Tally
 	mu    sync.Mutex
-	view  conn.View // guarded by mu, with its own Line: for who looks from outside
-	// unwanted says that the session is to end if it is idle. Whoever sets it then
-	// lets the deadline of recv pass; recv arms that first and then looks.
+	view  conn.View // for the list of connections, with its own Line; guarded by mu
+	// unwanted says that the session has to end if it is idle. It is set before the
+	// deadline of recv is made to pass; recv arms that deadline before it reads it.
 	unwanted atomic.Bool
-	left     atomic.Int64 // bytes that the reply under way still sends, for the report
+	left     atomic.Int64 // bytes left of the response under way, for the report
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration
 
-	// What the functions below, called by the poller, work on.
+	// For the functions below that the poller calls.
 	tryRecv func(fd uintptr) bool
 	trySend func(fd uintptr) bool
 	tryFile func(fd uintptr) bool
@@ -47,10 +47,10 @@ type session struct {
 	flags   int     // of send(2)
 	blocked bool    // the socket has taken nothing since this wait began
 	err     error
-	queued  int // unacknowledged bytes when they were last looked at
+	queued  int // unacknowledged bytes when last checked
 }
 
-// start serves an accepted socket in a goroutine of its own. In the serial
+// start serves an accepted socket in a new goroutine. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
 func (e *Engine) start(fd int) (s *session, ended <-chan struct{}) {
@@ -89,7 +89,7 @@ func (s *session) run() {
 	}
 }
 
-// show lets others see what the connection is doing.
+// show publishes what the connection is doing.
 func (s *session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,12 +109,12 @@ func (s *session) end() {
 	s.engine.mu.Unlock()
 	select {
 	case s.engine.ended <- struct{}{}:
-	default: // somebody will look anyway
+	default: // a wake-up is pending already
 	}
 }
 
-// giveBack returns the buffers to the worker, so that a connection that
-// waits holds none.
+// giveBack returns the buffers to the worker, so that a waiting connection holds
+// none.
 func (s *session) giveBack() {
 	s.conn.Hold()
 	if s.buf != nil {
@@ -127,8 +127,8 @@ func (s *session) giveBack() {
 	}
 }
 
-// turn receives once and sends what follows from it. It returns false when
-// the connection is over.
+// turn receives once and sends the responses. It returns false if the connection has
+// ended.
 func (s *session) turn() bool {
 	err := s.recv()
 	now := s.engine.clock.Now()
@@ -206,8 +206,8 @@ func (s *session) recvNow(fd uintptr) bool {
 	return s.err != unix.EAGAIN
 }
 
-// reply does what the connection says until it wants to read. It returns
-// false when the connection is over.
+// reply takes the connection's steps until it wants to read. It returns false if the
+// connection has ended.
 func (s *session) reply(now conn.Now) bool {
 	for {
 		if s.out == nil {
@@ -235,8 +235,7 @@ func (s *session) reply(now conn.Now) bool {
 	}
 }
 
-// step sends out and takes the step. It returns false when the connection is
-// over.
+// step sends out and takes the step. It returns false if the connection has ended.
 func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 	flags := 0
 	if step == conn.Send {
@@ -266,7 +265,7 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 	return false
 }
 
-// reset makes the end of the socket drop what has not been delivered.
+// reset makes the close of the socket discard what has not been delivered.
 func (s *session) reset() {
 	s.raw.Control(func(fd uintptr) {
 		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
@@ -279,8 +278,8 @@ func (s *session) unread() (n int) {
 	return n
 }
 
-// lingering tells the client that nothing more follows and takes what it
-// still sends, so that closing does not reset the reply away.
+// lingering shuts the sending side down and discards what the client still sends, so
+// that closing does not reset the connection before the response has arrived.
 func (s *session) lingering() {
 	s.giveBack()
 	s.show()
