@@ -1,11 +1,10 @@
 // Package certificate holds the certificates that a TLS server shows.
 //
-// Certificates come as PEM bytes, never as paths: who may read the files hands
-// their bytes on. [Parse] makes a [Set] of them and refuses what no client would
-// accept (a key that does not fit, a chain out of order, no names); what depends
-// on the time is asked of [Set.Check], so that a worker that starts after a
-// certificate has expired still starts. A set is immutable; [Set.Choose] finds in
-// it the certificate for a client.
+// Certificates come as PEM bytes, never as paths: the process that may read the files
+// passes their bytes on. [Parse] makes a [Set] from them and refuses what no client
+// would accept (a key that does not match, a chain out of order, no names). Only
+// [Set.Check] depends on the time, so a worker still starts after a certificate has
+// expired. A set is immutable; [Set.Choose] finds the certificate for a client.
 package certificate
 
 import (
@@ -26,8 +25,8 @@ type Source struct {
 	Key   []byte // PEM: the private key, not encrypted
 }
 
-// Set is the certificates of a server. The first is the default: it is for
-// clients that name no host, or one that no certificate is for. The zero value
+// Set has the certificates of a server. The first is the default, for clients that
+// name no host or an unknown one. The zero value
 // has none, and refuses every client.
 type Set struct {
 	entries []entry
@@ -87,7 +86,7 @@ func (e *entry) cost() int {
 	return 2
 }
 
-// ErrNone says that a set has no certificate for a client.
+// ErrNone means that a set has no certificate for a client.
 var ErrNone = errors.New("no certificate")
 
 // Choose returns the certificate for a client: of those for exactly the name it

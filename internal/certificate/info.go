@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Info is what is to be seen of a certificate.
+// Info describes a certificate.
 type Info struct {
 	Source      string // the name of its Source
 	Names       []string

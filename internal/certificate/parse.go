@@ -17,7 +17,7 @@ import (
 // minRSA is the size in bits below which clients refuse a key.
 const minRSA = 2048
 
-// maxChain bounds what a client is sent in each handshake, and has to check.
+// maxChain bounds what a client receives and checks in each handshake.
 const maxChain = 10
 
 func parse(src Source) (entry, error) {
@@ -41,7 +41,7 @@ func parse(src Source) (entry, error) {
 	return entry{source: src.Name, tls: pair, chain: chain}, nil
 }
 
-// plain says what crypto/tls says in words of this package.
+// plain translates an error of crypto/tls into this package's words.
 func plain(err error) error {
 	text := strings.TrimPrefix(err.Error(), "tls: ")
 	if strings.HasPrefix(text, "private key") {
@@ -123,7 +123,7 @@ func checkOrder(chain []*x509.Certificate) error {
 	return nil
 }
 
-// checkKeyFile has the messages that crypto/tls does not have.
+// checkKeyFile returns clearer errors than crypto/tls.
 func checkKeyFile(text []byte) error {
 	keys := 0
 	for rest := text; ; {
@@ -148,7 +148,7 @@ func checkKeyFile(text []byte) error {
 	return errors.New("more than one private key")
 }
 
-// names are the hosts and addresses that a certificate is for.
+// names returns the hosts and addresses that a certificate is for.
 func names(c *x509.Certificate) []string {
 	list := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {

@@ -17,9 +17,9 @@ import (
 // SelfSignedName is the name of a source that [SelfSigned] made.
 const SelfSignedName = "self-signed"
 
-// SelfSigned makes a certificate that is signed by nobody else, for trying a
-// server: with a new P-256 key, for hosts and addresses, valid from an hour
-// before now (clocks differ) for as long after it.
+// SelfSigned makes a self-signed certificate for tests of a server: with a new P-256
+// key, for hosts and addresses, valid from an hour before now (clocks differ) for as
+// long after it.
 func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, error) {
 	if len(hosts) == 0 {
 		return Source{}, errors.New("a certificate needs the name of a host")

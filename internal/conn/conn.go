@@ -4,9 +4,8 @@
 // send what it appended to the output buffer and perhaps a segment of a
 // file, read more, or end. The caller moves the bytes, reports progress with
 // [Conn.Sent] and calls Next again. Keep-alive, pipelining, timeouts and the
-// rules of draining are decided here and nowhere else. A Conn is told the
-// time and never asks; it knows no socket, so that three models, two ways of
-// waiting and the tests share it.
+// rules of draining are decided only here. A Conn reads no clock and knows no
+// socket, so three models, two engines and the tests share it.
 package conn
 
 import (
@@ -15,8 +14,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// File is an open file of the site, or of what stands for it. Its metadata
-// and its bytes come from the same descriptor.
+// File is an open file of the site. Its metadata and its bytes come from the same
+// descriptor.
 type File interface {
 	Size() int64 // bytes
 	Modified() proto.Time
@@ -24,25 +23,23 @@ type File interface {
 	ContentType() string // with charset
 	Coding() proto.Coding
 	Varies() bool          // whether another coding may answer the same path
-	CacheControl() string  // what a rule says of its path; empty: the default
-	Entity() *proto.Entity // where the connection keeps what it says of the file
-	// Body and Fd say where the bytes are, for who sends them: in memory, if Body
-	// is not nil, and else behind a descriptor that is open for reading. A Conn
-	// asks for neither.
+	CacheControl() string  // from the rule for its path; empty: the default
+	Entity() *proto.Entity // cache of the file's header fields, filled by the connection
+	// Body and Fd say where the bytes are: in memory, if Body is not nil, else
+	// behind a descriptor that is open for reading. Only the caller uses them,
+	// not the Conn.
 	Body() []byte
 	Fd() int // -1 if Body is not nil
 	Close()
 }
 
-// Stream is a body that is made while it is sent, and whose length nobody
-// knows.
+// Stream is a body of unknown length that is made while it is sent.
 type Stream interface {
 	ContentType() string
 	// ETag is the strong validator of the bytes, once they are prepared.
 	ETag() []byte
-	// Prepare does a bounded amount of what has to be done before the reply can
-	// begin, and reports whether that was all. Any status but 200 is an error to
-	// answer with.
+	// Prepare does a bounded part of the work before the response can begin, and
+	// reports whether that was all. Any status but 200 is the error response.
 	Prepare() (ready bool, s proto.Status)
 	// Append appends a bounded number of bytes, perhaps none, after a bounded
 	// amount of work, and reports whether that was all.
@@ -50,20 +47,19 @@ type Stream interface {
 	Close()
 }
 
-// Site finds what a request asks for.
+// Site finds the content for a request.
 type Site interface {
 	// Open finds the file for a path as it stood in the request, still
 	// percent-encoded and without query; empty stands for "/". With 200 comes
 	// the file, which the caller closes. 301 says that the path is a
-	// directory and lacks its slash. Any other status is an error to answer
-	// with.
+	// directory and lacks its slash. Any other status is the error response.
 	Open(path []byte, codings proto.Codings) (File, proto.Status)
 	// List lists a directory without an index, for which Open said 403, as a
 	// page or as JSON; query is the target's, with its "?". Any status but 200
-	// is an error to answer with.
+	// is the error response.
 	List(path, query []byte, json bool) (Stream, proto.Status)
 	// Fallback finds the file that answers a navigation to a path for which Open
-	// said 404; any status but 200 is an error to answer with.
+	// said 404. Any status but 200 is the error response.
 	Fallback(path []byte, codings proto.Codings) (File, proto.Status)
 	// Page finds the site's own page for an error; false if it has none.
 	Page(s proto.Status) (File, bool)
@@ -74,12 +70,12 @@ type Site interface {
 type Config struct {
 	Site      Site
 	Server    string        // the Server field's value
-	KeepAlive time.Duration // for how long an idle connection stays open
-	Expires   time.Duration // for how long a file may be taken as fresh
+	KeepAlive time.Duration // idle timeout of a connection
+	Expires   time.Duration // freshness lifetime of a file
 	Single    bool          // close after the first reply (the serial model)
 	List      bool          // list directories without an index
-	Fallback  bool          // answer navigations to what is not there with a file
-	CORS      bool          // let the scripts of every site read what is served
+	Fallback  bool          // answer navigation to unknown paths with a file
+	CORS      bool          // let scripts of all origins read responses
 	Header    []string      // "Name: value" for every reply
 	// ID appends an id that no other request has; nil: requests have none. One
 	// that the client sends is taken if it is valid.
@@ -131,7 +127,7 @@ type Conn struct {
 	phase    phase
 	borrowed bool // in belongs to the caller
 	draining bool
-	unsent   int32 // bytes of a reply that the caller has, and the socket did not take
+	unsent   int32 // bytes of a response that the socket has not taken yet
 	taken    int32 // bytes that the client has taken of DrainBytes
 
 	parser proto.Parser
@@ -186,8 +182,8 @@ func (c *Conn) Hold() {
 // requests are sent before more are made.
 const flushAt = 64 << 10
 
-// Next goes as far as it can without the caller, appends what is to be sent
-// to out, and returns it with the step to take.
+// Next does what it can without the caller, appends the bytes to send to out, and
+// returns it with the step to take.
 func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	for {
 		switch c.phase {
@@ -248,8 +244,8 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	}
 }
 
-// headDone decides what comes first after a head: the reply, or reading the
-// request's body away.
+// headDone decides what comes first after a head: the response, or discarding the
+// request's body.
 func (c *Conn) headDone(out []byte, now Now) []byte {
 	head := c.in[:c.parser.Len()]
 	c.in = c.in[len(head):]
@@ -328,7 +324,7 @@ func (c *Conn) Linger(now Now) Step {
 	return Linger
 }
 
-// drop closes the file that is being sent, or turns out not to be.
+// drop closes the file, whether or not it is being sent.
 func (c *Conn) drop() {
 	if c.segment.File != nil {
 		c.segment.File.Close()
@@ -347,7 +343,8 @@ func (c *Conn) Abort(cause error) {
 	c.Leave()
 }
 
-// Leave ends a connection that goes on elsewhere: nothing is said of it.
+// Leave ends a connection that continues in another worker; the observer is not
+// called.
 func (c *Conn) Leave() {
 	c.release()
 	c.in, c.phase = nil, phaseClosed

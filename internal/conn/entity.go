@@ -7,10 +7,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// entity returns what replies say of the file. A file that was changed a moment
-// ago may change again without a new time: it has no tag yet, and what is said
-// of it is said for this once. A time in the future is the reply's
-// (RFC 9110 §8.8.2.1).
+// entity returns the file's header fields. A file that has just been changed may
+// change again without a new time: it has no ETag yet, and its fields are not cached.
+// A time in the future is replaced by the response's (RFC 9110 §8.8.2.1).
 func (c *Conn) entity(f File, now Now) *proto.Entity {
 	e := f.Entity()
 	if e.Settled {
@@ -20,7 +19,7 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 	modified := f.Modified().Sec
 	switch {
 	case f.Modified().Set():
-		// Neither tag nor date: both would be those of every version.
+		// No ETag and no date: both would be the same for every version.
 		e.Settled, e.Undated = true, true
 	case f.Settled() && modified <= now.Second.Unix:
 		e.Settled = true
@@ -59,7 +58,7 @@ func appendModified(out []byte, e *proto.Entity) []byte {
 	return append(proto.AppendDate(append(out, "Last-Modified: "...), e.Modified), "\r\n"...)
 }
 
-// file answers with a file, or as its preconditions and ranges demand.
+// file answers with the file, or as preconditions and ranges require.
 func (c *Conn) file(out []byte, now Now) []byte {
 	x, f := c.x, c.segment.File
 	r := x.Request
@@ -129,9 +128,9 @@ func (c *Conn) oneRange(out []byte, e *proto.Entity, part proto.Range, now Now) 
 	return c.end(out)
 }
 
-// startFile appends the status line and the fields that change with time. A
-// rule for the path says all there is to say of caching; Expires beside it
-// would contradict it to those who know nothing else (RFC 9111 §5.3).
+// startFile appends the status line and the fields that change with time. If a rule
+// sets Cache-Control for the path, Expires is left out: it could contradict the rule
+// for caches that know only Expires (RFC 9111 §5.3).
 func (c *Conn) startFile(out []byte, s proto.Status, now Now) []byte {
 	out = c.start(out, s, SourceFile, now)
 	if c.segment.File.CacheControl() != "" {

@@ -6,9 +6,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Exchange is a request and its response: what was asked, what was decided and
-// why, and what has come of it. Counters, logs, explanations and lists are all
-// made from it. A connection has one from the end of a request's head to the end
+// Exchange is a request and its response: what was requested, what was decided and
+// why, and how it ended. Counters, logs, explanations and lists are all made from it. A connection has one from the end of a request's head to the end
 // of the response; while it is idle it has none.
 type Exchange struct {
 	Request *proto.Request // its spans are in Head
@@ -31,9 +30,9 @@ type Exchange struct {
 	Bytes int64 // of the content, so far
 	Err   error // why the response was truncated; nil: it was not
 
-	own    []byte     // where Head is when it is no longer borrowed
-	held   bool       // it is there
-	upload *upload    // the request's content, while it is read away
+	own    []byte     // holds Head when it is no longer borrowed
+	held   bool       // Head is in own
+	upload *upload    // the request's content, while it is discarded
 	parts  *multipart // nil unless several ranges are sent
 	stream Stream     // nil unless the content is made while it is sent
 }
@@ -46,7 +45,7 @@ const (
 	SourceNone     Source = iota // there is none
 	SourceFile                   // the file that was asked for, or its ranges; 304 is about it too
 	SourceSitePage               // the site's own page for an error
-	SourcePage                   // a page that is made for an error or a redirection
+	SourcePage                   // a generated page, for an error or a redirection
 	SourceListing                // a directory listing
 )
 
@@ -61,17 +60,17 @@ const (
 	ClosingLength                // HTTP/1.0 has no other end of content without a length
 	ClosingDrain                 // the worker drains
 	ClosingUnread                // the request's content is not read
-	ClosingFault                 // where the next request would begin is not known
+	ClosingFault                 // the beginning of the next request is unknown
 	numClosings
 )
 
 func (c Closing) lingers() bool { return c >= ClosingDrain }
 
-// Observer is told of a connection's exchanges, from the goroutine of the
-// connection. The exchange and all it refers to are valid during the call.
+// Observer observes a connection's exchanges, and is called in the connection's
+// goroutine. The exchange and all it refers to are valid during the call.
 type Observer interface {
 	Received(x *Exchange) // the head is complete; not of a request that is refused before
-	Decided(x *Exchange)  // what the response will be is known
+	Decided(x *Exchange)  // the response has been decided
 	Ended(x *Exchange)    // the response is whole, but perhaps not sent yet; or it ended early
 }
 
@@ -147,7 +146,7 @@ func (c *Conn) release() {
 	}
 }
 
-// reset makes it like new, but for its memory and for what [Conn.open] and the
+// reset clears the exchange, except for its memory and for what [Conn.open] and the
 // start of each response set.
 func (x *Exchange) reset() {
 	x.Request, x.Head = nil, nil

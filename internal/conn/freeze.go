@@ -9,10 +9,10 @@ import (
 	"phalanx/internal/proto"
 )
 
-// A connection can go on in another process: its socket travels as a
-// descriptor, and what this one knows of it as bytes. [Conn.Freeze] writes
-// them and [Thaw] reads them; docs/ipc.md has the layout. Times are written as
-// ages, for the clocks of two processes begin at different times.
+// A connection can continue in another process: its socket moves as a descriptor,
+// and its state as bytes. [Conn.Freeze] writes them and [Thaw] reads them;
+// docs/ipc.md has the layout. Times are written as ages, because the clocks of two
+// processes start at different times.
 
 // stateVersion is the first byte of a state. Workers hand over only to their
 // own version, so another one means a bug.
@@ -20,7 +20,7 @@ const stateVersion = 3
 
 // The second byte.
 const (
-	stateIdle    = iota // what has been received is all there is
+	stateIdle    = iota // only the received bytes follow
 	stateSending        // a segment of a file is being sent, and its exchange follows
 	stateEnding         // nothing is sent after the unsent bytes
 	numStates
@@ -64,7 +64,7 @@ func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	return appendAge(dst, now.Mono-c.x.Headed)
 }
 
-// append appends what does not change any more once the response has begun.
+// append appends the fields that do not change once the response has begun.
 func (x *Exchange) append(dst []byte) []byte {
 	dst = appendBytes(dst, x.Head)
 	dst = appendBytes(dst, x.ID)
@@ -77,12 +77,11 @@ func appendSegment(dst []byte, off, left int64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(off)), uint64(left))
 }
 
-// errState says that bytes are no state of a connection.
+// errState means that bytes are not the state of a connection.
 var errState = errors.New("malformed state of a connection")
 
-// Thaw makes a connection of its state, which is not referred to any longer.
-// The file is that which is being sent; it is closed with the connection, and
-// nil if there is none. unsent are the bytes to be sent before anything else.
+// Thaw makes a connection from its state, to which nothing refers afterwards. file is
+// the one being sent, nil if there is none; it is closed with the connection. unsent are the bytes to be sent before anything else.
 func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, unsent []byte, err error) {
 	s := thawing{rest: state}
 	version, kind := s.byte(), s.byte()
@@ -109,7 +108,7 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	return c, unsent, nil
 }
 
-// exchange reads the one under way. Its head is parsed anew; if it has none, a
+// exchange reads the exchange under way and parses its head again. If it has none, a
 // worker that died began it, and nothing else is known of it either.
 func (s *thawing) exchange(c *Conn, now Now) {
 	head := s.bytes()

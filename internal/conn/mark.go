@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// Mark is what a connection does after the bytes that Next appended last: what
-// has to be known of it to go on if its process dies. With the bytes that were
-// received and those that the socket has not taken it makes a state, see
-// [AppendState].
+// Mark is what a connection does after the bytes that Next appended last: what another
+// process needs to continue it if this one dies. With the received bytes and those
+// that the socket has not taken it becomes a state, see [AppendState].
 type Mark struct {
 	Rest   int     // received bytes that have not been used
 	Next   Segment // of a file; without one if there is none
 	Flags  uint8   // opaque
 	Ending bool    // nothing is sent after that, and nothing received is used
-	Fixed  bool    // it cannot go on elsewhere: a listing, several ranges, or a request's body
+	Fixed  bool    // it cannot move: a listing, several ranges, or a request's body
 }
 
 // Mark returns what the connection does next.
@@ -38,14 +37,14 @@ func (c *Conn) Mark() Mark {
 // segment has been sent.
 func EndsAfter(flags uint8) bool { return Closing(flags) != Persistent }
 
-// AppendExchange appends what [AppendState] can know of the exchange under way
-// while a file is sent, beside the Mark.
+// AppendExchange appends the exchange under way for [AppendState], while a file is
+// sent.
 func (c *Conn) AppendExchange(dst []byte) []byte { return c.x.append(dst) }
 
 // Headed is when the request under way was complete, while a file is sent.
 func (c *Conn) Headed() time.Duration { return c.x.Headed }
 
-// Remains is a connection of which only its last Mark is left.
+// Remains is what is left of a connection whose process died: its last Mark.
 type Remains struct {
 	Held      []byte // that are to be answered
 	Unsent    []byte // that are to be sent first
@@ -76,14 +75,14 @@ func AppendState(dst []byte, r Remains) []byte {
 	dst = appendSegment(dst, r.Off, r.Rest)
 	size := exchangeSize(r.Exchange)
 	if size < r.Rest {
-		return append(dst, 0, 0, r.Flags, 0, 0, 0, 0) // of the exchange nothing else is known
+		return append(dst, 0, 0, r.Flags, 0, 0, 0, 0) // nothing else is known of the exchange
 	}
 	dst = append(dst, r.Exchange...)
 	dst = binary.AppendUvarint(dst, uint64(size-r.Rest))
 	return appendAge(dst, r.Age)
 }
 
-// exchangeSize is the Size of an exchange that was appended, -1 if it is none.
+// exchangeSize returns the Size of an appended exchange, -1 if it is invalid.
 func exchangeSize(p []byte) int64 {
 	s := thawing{rest: p}
 	s.bytes()
@@ -100,5 +99,5 @@ func exchangeSize(p []byte) int64 {
 // Rest is how many received bytes have not been used.
 func (c *Conn) Rest() int { return len(c.in) }
 
-// Unused are those bytes, valid until the connection goes on.
+// Unused returns those bytes, valid until the next call of Next.
 func (c *Conn) Unused() []byte { return c.in }

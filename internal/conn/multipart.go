@@ -13,8 +13,8 @@ type multipart struct {
 	boundary string
 }
 
-// manyRanges answers with several parts of the file. Their heads are made
-// one by one as they are due; their length is known now.
+// manyRanges answers with several parts of the file. The head of each part is made
+// when it is due; the total length is known now.
 func (c *Conn) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
 	m := &multipart{
 		ranges:   c.x.Ranges,
@@ -33,8 +33,8 @@ func (c *Conn) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
 	return c.end(out)
 }
 
-// nextPart appends the head of the next part and makes it the segment, or
-// appends what ends the last one.
+// nextPart appends the head of the next part and makes that the segment, or appends
+// the closing delimiter.
 func (c *Conn) nextPart(out []byte) []byte {
 	m := c.x.parts
 	if len(m.ranges) == 0 {
@@ -63,8 +63,8 @@ func (m *multipart) appendEnd(out []byte) []byte {
 	return append(out, "--\r\n"...)
 }
 
-// boundary makes a delimiter that whoever wrote the file could not foresee:
-// it depends on the nanosecond in which it is made. The multiplier spreads it
+// boundary makes a delimiter that the author of the file could not foresee: it
+// depends on the current nanosecond. The multiplier spreads it
 // over 64 bits (Knuth, The Art of Computer Programming, §6.4).
 func boundary(now Now, e *proto.Entity) string {
 	x := (uint64(now.Mono) ^ uint64(e.Modified)<<32 ^ uint64(now.Second.Unix)) * 0x9E3779B97F4A7C15

@@ -41,8 +41,8 @@ const retryAfter = "Retry-After: 1\r\n"
 func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte {
 	out = c.start(out, s, SourcePage, now)
 	if f := c.segment.File; f != nil {
-		// The file is there, it is only not what was asked for: Last-Modified
-		// is about it (RFC 9110 §8.8.2).
+		// The error is about an existing file, which Last-Modified describes
+		// (RFC 9110 §8.8.2).
 		out = appendModified(out, c.entity(f, now))
 	} else {
 		out = append(out, now.Second.born...)
@@ -80,7 +80,7 @@ func appendPage(dst []byte, s proto.Status) []byte {
 	return append(dst, "</main>\n"...)
 }
 
-// advice is what a reader of an error page can do, or "".
+// advice says what the reader of an error page can do; "" if nothing.
 func advice(s proto.Status) string {
 	switch s {
 	case proto.StatusMovedPermanently:

@@ -6,9 +6,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// ReadsBody reports whether a request by the method is answered only after
-// its body was read away. The others are refused at once: their response is an
-// error whatever the body says.
+// ReadsBody reports whether a request by the method is answered only after its body
+// has been discarded. Others are refused at once: their response is an error whatever
+// the body says.
 func ReadsBody(m proto.Method) bool {
 	return m == proto.MethodGet || m == proto.MethodHead || m == proto.MethodOptions
 }
@@ -36,9 +36,9 @@ func (c *Conn) answer(out []byte, now Now) []byte {
 	return c.fail(out, proto.StatusMethodNotAllowed, now)
 }
 
-// persist says whether this reply is the connection's last. While draining,
-// requests that were already received are answered first, but not those of a
-// client that never stops to pipeline.
+// persist decides whether this response is the connection's last. While draining,
+// requests that were already received are answered first, up to a limit for clients
+// that never stop pipelining.
 func (c *Conn) persist(now Now) {
 	x, keep := c.x, c.x.Request.KeepAlive()
 	switch {
@@ -114,22 +114,22 @@ func (c *Conn) redirect(out []byte, now Now) []byte {
 	return c.page(out, proto.StatusMovedPermanently, proto.AppendEscaped(nil, location, inURI), now)
 }
 
-// inURI reports whether a URI may hold the byte. A backslash is none: browsers
-// take it for a slash, and "/\host" would lead away.
+// inURI reports whether a URI may contain the byte. A backslash is not allowed:
+// browsers take it for a slash, and "/\host" would lead to another host.
 func inURI(c byte) bool {
 	return ' ' < c && c < 0x7f && bytes.IndexByte([]byte("\"<>\\^`{|}"), c) < 0
 }
 
 // refuse answers a request that cannot be understood or read to its end, and
-// gives up the connection: where the next request begins is not known.
+// closes the connection: the beginning of the next request is unknown.
 func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
 	c.in = nil
 	c.x.Closing, c.x.Fault, c.x.Headed = ClosingFault, f, now.Mono
 	return c.fail(out, f.Status, now)
 }
 
-// start appends the status line and the fields of every reply. All that is
-// decided has been by now.
+// start appends the status line and the fields of every response. Everything has been
+// decided by now.
 func (c *Conn) start(out []byte, s proto.Status, from Source, now Now) []byte {
 	x := c.x
 	x.Status, x.Source = s, from

@@ -24,8 +24,8 @@ func (c *Conn) list(out []byte, now Now) []byte {
 	return out
 }
 
-// prepare goes on with what a stream needs before its reply begins: until then
-// it can still be an error.
+// prepare continues the work of a stream before its response begins: until then the
+// response can still be an error.
 func (c *Conn) prepare(out []byte, now Now) []byte {
 	stream := c.x.stream
 	ready, status := stream.Prepare()
@@ -41,8 +41,8 @@ func (c *Conn) prepare(out []byte, now Now) []byte {
 	return out
 }
 
-// startStream appends the head of a reply with a stream, or the reply that its
-// preconditions demand.
+// startStream appends the head of a response with a stream, or the response that its
+// preconditions require.
 func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 	x := c.x
 	var status proto.Status

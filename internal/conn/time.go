@@ -9,35 +9,34 @@ import (
 	"phalanx/internal/theme"
 )
 
-// Limits of how long a connection may take. KeepAlive in [Config] is the one
-// that users choose.
+// Timeouts of a connection. Users choose only KeepAlive in [Config].
 const (
 	// HeadTimeout bounds a request head from its first byte to its last, and
 	// then its body: 408.
 	HeadTimeout = 10 * time.Second
-	// SendTimeout is for how long a client may take no bytes at all.
+	// SendTimeout is how long a client may take no bytes at all.
 	SendTimeout = 60 * time.Second
 	// DrainBytes is how many bytes a client has to take in each SendTimeout while
 	// its worker drains, so that one which takes a few bytes a minute does not
 	// hold up a stop: 500 a second.
 	DrainBytes = 30_000
-	// LingerTimeout bounds the wait for the client's end after the last
-	// reply, so that what it still sends does not reset the reply away
-	// (RFC 9112 §9.6).
+	// LingerTimeout bounds the wait for the client to close after the last
+	// response. Without that wait, bytes that it still sends would cause a reset,
+	// and the response could be lost (RFC 9112 §9.6).
 	LingerTimeout = 5 * time.Second
 	// DrainGrace is the last chance of an idle connection when its worker
 	// drains: a request that is on its way is still answered.
 	DrainGrace = 300 * time.Millisecond
 )
 
-// Now is the time as the caller knows it.
+// Now is the current time, as the caller has read it.
 type Now struct {
 	Mono   time.Duration // monotonic, from any beginning
 	Second *Second
 }
 
-// Second is a second of the calendar, with what is written into every reply
-// in it. It is immutable and can be shared by connections.
+// Second is a second of the calendar, with the header fields of responses in it. It
+// is immutable and can be shared by connections.
 type Second struct {
 	Unix    int64  // since 1970
 	common  string // the fields of every reply
@@ -81,7 +80,7 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 // served as (Fetch standard, §3.6).
 const noSniff = "X-Content-Type-Options: nosniff"
 
-// sets reports whether the user has an own value for the field.
+// sets reports whether the user has set the field.
 func (cfg *Config) sets(field string) bool {
 	for _, own := range cfg.Header {
 		if strings.EqualFold(fieldName(field), fieldName(own)) {
@@ -97,20 +96,18 @@ func fieldName(field string) string {
 	return name
 }
 
-// corsFields let the scripts of every site read what is served and the
-// fields that a download needs (Fetch standard, §3.3).
+// corsFields let scripts of all origins read responses, with the fields that a
+// download needs (Fetch standard, §3.3).
 const corsFields = "Access-Control-Allow-Origin: *\r\n" +
 	"Access-Control-Expose-Headers: Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag\r\n"
 
-// preflightFields answer the question that a browser asks by OPTIONS before a
-// request of another site's script.
+// preflightFields answer a browser's preflight request (OPTIONS).
 const preflightFields = "Access-Control-Allow-Methods: " + proto.Allow + "\r\n" +
 	"Access-Control-Allow-Headers: *\r\n" +
 	"Access-Control-Max-Age: 86400\r\n"
 
-// Timer is what a connection's deadline is about. All deadlines of one kind
-// are equally far from where they are counted, so that those of many
-// connections fall due in the order in which they were set.
+// Timer is the kind of a connection's deadline. All deadlines of one kind are equally
+// long, so those of many connections fall due in the order in which they were set.
 type Timer uint8
 
 // The timers.
@@ -120,7 +117,7 @@ const (
 	TimerHead                // HeadTimeout
 	TimerSend                // SendTimeout
 	TimerLinger              // LingerTimeout
-	TimerNone                // the connection is over; due at once
+	TimerNone                // the connection has ended; due at once
 	NumTimers
 )
 
@@ -196,13 +193,13 @@ func (c *Conn) took(n int64, now Now) {
 	c.since = now.Mono
 }
 
-// errSlow is the cause of a response's end when SendTimeout has passed; during a
-// drain, a few bytes count as none.
+// errSlow is the cause of a response truncated by SendTimeout; during a drain, a few
+// bytes count as none.
 var errSlow = errors.New("the client took no bytes for too long")
 
-// Expire tells the connection that the time is now. If its deadline has
-// passed, the next call of Next says how it ends; Expire returns what the
-// deadline was about, and TimerNone if it has not.
+// Expire checks the deadline against the time now. If it has passed, the next call of
+// Next returns how the connection ends, and Expire returns the kind of deadline; else
+// TimerNone.
 func (c *Conn) Expire(now Now) Timer {
 	if now.Mono < c.Deadline() {
 		return TimerNone
@@ -220,8 +217,8 @@ func (c *Conn) Expire(now Now) Timer {
 	return timer
 }
 
-// Drain tells the connection that its worker is about to leave: it gets a
-// last reply, or a last chance when it is idle.
+// Drain makes the connection end with its next response, or after a grace period if
+// it is idle.
 func (c *Conn) Drain(now Now) {
 	if !c.draining {
 		c.draining, c.drain = true, now.Mono

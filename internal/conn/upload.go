@@ -2,8 +2,8 @@ package conn
 
 import "phalanx/internal/proto"
 
-// upload is a request body that is being read away. The bodies of requests
-// for files are rare, and a connection is small without.
+// upload is a request body being discarded. It is allocated only when needed, to keep
+// connections small: requests for files rarely have a body.
 type upload struct {
 	body proto.Discarder
 	left int64 // of a body with Content-Length
@@ -14,7 +14,7 @@ var (
 	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
 )
 
-// discard reads the request's body away and answers when it is complete.
+// discard discards the request's body, and answers when it is complete.
 func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 	u := c.x.upload
 	if c.x.Request.Chunked {

@@ -2,12 +2,12 @@ package conn
 
 import "time"
 
-// This file is what can be seen of a connection from outside, while it lasts.
+// This file shows the state of a connection to others.
 
 // View is a connection at a moment.
 type View struct {
 	State State
-	Line  []byte        // method and target of the request that is answered; valid until the connection goes on
+	Line  []byte        // method and target of the request that is answered; valid until the next call of Next
 	Sent  int64         // bytes of the body so far, if Size is known
 	Size  int64         // of the body; 0: not known
 	Since time.Duration // when the request, or else the state, began
@@ -19,12 +19,12 @@ type State uint8
 // The states.
 const (
 	Idle      State = iota // it waits for a request
-	Receiving              // a request comes in
-	Sending                // a reply goes out
-	Ending                 // the last reply has been sent
+	Receiving              // a request is being received
+	Sending                // a response is being sent
+	Ending                 // the last response has been sent
 )
 
-// View returns what can be seen now. It is made from the exchange under way.
+// View returns the current view, made from the exchange under way.
 func (c *Conn) View() View {
 	v := View{State: c.State(), Since: c.since}
 	switch v.State {

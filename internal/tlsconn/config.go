@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// Options say how a server does TLS.
+// Options are a server's TLS settings.
 type Options struct {
 	Certificates *certificate.Set
 	// TicketKeys protect the tickets by which sessions are resumed: the first
@@ -26,8 +26,8 @@ type Options struct {
 }
 
 // Config is what connections have in common. It is immutable, and connections
-// of several goroutines may share it; one with other certificates or keys is
-// another Config, and those who have the old one keep it.
+// of several goroutines may share it. New certificates or keys need a new Config;
+// existing connections keep the old one.
 type Config struct {
 	tls *tls.Config
 }
@@ -72,7 +72,7 @@ func NewConfig(o Options) (*Config, error) {
 	return &Config{tls: c}, nil
 }
 
-// protocolChallenge is the only protocol that an authority names in a challenge.
+// protocolChallenge is the only protocol that an authority offers for a challenge.
 const protocolChallenge = "acme-tls/1"
 
 // choose finds the certificate for a client.

@@ -1,11 +1,11 @@
 // Package tlsconn is one TLS connection's life without I/O, on the server's side.
 //
 // Received bytes go in with [Conn.Receive]; [Conn.Next] appends the plaintext
-// that they contain and the records that are to be sent, and says how to go on;
-// [Conn.Seal] makes records of plaintext. crypto/tls does the handshake, in a
-// coroutine that is resumed with one whole record at a time and is gone
-// afterwards. What is left of a connection of TLS 1.3 is then two secrets and
-// two counters, which can move to another process; every other connection stays
+// that they contain and the records to send, and returns the next step;
+// [Conn.Seal] turns plaintext into records. crypto/tls does the handshake, in a
+// coroutine that is resumed with one whole record at a time and ends with the
+// handshake. A connection of TLS 1.3 is then only two secrets and two counters,
+// which can move to another process; every other connection stays
 // with crypto/tls. A Conn reads no clock and knows no socket.
 package tlsconn
 
@@ -30,7 +30,7 @@ type Turn struct {
 	Out   []byte // records to be sent are appended
 	// Budget is how many records of handshakes may still be taken, each of
 	// which may cost half a millisecond (a signature, a key exchange). Next
-	// counts it down, the caller sets it anew.
+	// counts it down, the caller resets it.
 	Budget int
 }
 
@@ -57,7 +57,7 @@ const (
 	phaseShake               // the handshake
 	phaseOpen                // records of application data
 	phaseFailed              // nothing is received or sealed any more
-	phaseLeft                // it ended, or goes on elsewhere
+	phaseLeft                // it ended, or continues in another process
 )
 
 // Conn is one connection. It belongs to one goroutine at a time.
@@ -74,7 +74,7 @@ type Conn struct {
 	silent  bool  // this side has: nothing is sealed any more
 	useless uint8 // records in a row that carried no data
 
-	library *library // crypto/tls: in a handshake, and after it if the record layer cannot go on
+	library *library // crypto/tls: in a handshake, and after it if the record layer cannot take over
 	rd, wr  half     // the record layer, if library is nil after the handshake
 	pace    pace
 }
@@ -106,7 +106,7 @@ func (c *Conn) Expire(now time.Duration) bool {
 	return true
 }
 
-// Err is why the connection failed; nil if it has not.
+// Err returns why the connection failed; nil if it has not.
 func (c *Conn) Err() error {
 	if c.err == nil {
 		return nil
@@ -114,7 +114,7 @@ func (c *Conn) Err() error {
 	return c.err
 }
 
-// Reason is that of Err.
+// Reason returns the reason of Err.
 func (c *Conn) Reason() Reason {
 	if c.err == nil {
 		return ReasonNone
@@ -146,7 +146,7 @@ func (c *Conn) Hold() {
 // Rest is how many received bytes have not been used.
 func (c *Conn) Rest() int { return len(c.in) + len(c.held) }
 
-// Next goes as far as it can without the caller.
+// Next does what it can without the caller.
 func (c *Conn) Next(t *Turn) Step {
 	start := len(t.Plain)
 	for {
@@ -204,7 +204,7 @@ func (c *Conn) shake(t *Turn) (_ Step, again bool) {
 	return Established, false
 }
 
-// establish leaves the handshake behind.
+// establish completes the handshake.
 func (c *Conn) establish() {
 	c.phase = phaseOpen
 	c.info = c.library.info()
@@ -258,7 +258,7 @@ func (c *Conn) fail(err *Error) Step {
 	return Failed
 }
 
-// wipe forgets all that could seal or open a record.
+// wipe discards all keys.
 func (c *Conn) wipe() {
 	if c.library != nil {
 		c.library.stop()
@@ -268,8 +268,8 @@ func (c *Conn) wipe() {
 	c.in, c.held = nil, nil
 }
 
-// CloseNotify appends the record that says that nothing follows. Nothing can be
-// sealed after it; what the client still sends can be read.
+// CloseNotify appends the close_notify alert, which ends this side. Nothing can be
+// sealed after it; records from the client can still be read.
 func (c *Conn) CloseNotify(out []byte) []byte {
 	if c.phase != phaseOpen || c.silent {
 		return out
@@ -281,10 +281,10 @@ func (c *Conn) CloseNotify(out []byte) []byte {
 	return c.wr.seal(out, []byte{alertWarning, byte(alertCloseNotify)}, typeAlert)
 }
 
-// Close ends the connection whatever its state is: the socket is about to be
-// closed. It returns why that was too early: [ReasonTruncated] in a handshake,
-// [ReasonUnclosed] when the client had not said that nothing follows (browsers
-// never say it), the reason of Err if there is one, or [ReasonNone]. A
+// Close ends the connection in any state, before the socket is closed. It returns why
+// that was too early: [ReasonTruncated] in a handshake,
+// [ReasonUnclosed] when the client had not sent close_notify (browsers never
+// do), the reason of Err if there is one, or [ReasonNone]. A
 // connection that is not closed and has begun its handshake leaks a coroutine.
 func (c *Conn) Close() Reason {
 	reason := c.Reason()

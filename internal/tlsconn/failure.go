@@ -28,8 +28,8 @@ const (
 	ReasonUnauthorized        // the client's certificate is missing, or not to be trusted
 	ReasonUntrusted           // the client does not trust the server's certificate
 	ReasonAlert               // the client sent another alert
-	ReasonMalformed           // what the client sent breaks the protocol
-	ReasonBadRecord           // a record does not open: it was changed on its way, or made up
+	ReasonMalformed           // the client violated the protocol
+	ReasonBadRecord           // a record does not open: it was changed on its way, or forged
 	ReasonRenegotiation
 	ReasonUnclosed // not a failure: the client left without a close
 	ReasonInternal
@@ -91,7 +91,7 @@ type Error struct {
 	Reason Reason
 	Alert  Alert // that was sent or received, if any
 	Local  bool  // it was sent
-	Err    error // what crypto/tls said beyond that, if it did
+	Err    error // the error of crypto/tls, if any
 }
 
 func (e *Error) Error() string {
@@ -107,7 +107,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// remoteReason is that of an alert which the client sent.
+// remoteReason returns the reason for an alert from the client.
 func remoteReason(a Alert) Reason {
 	if a >= alertBadCertificate && a <= alertCertificateUnknown || a == alertUnknownCA {
 		return ReasonUntrusted
@@ -115,7 +115,7 @@ func remoteReason(a Alert) Reason {
 	return ReasonAlert
 }
 
-// localReason is that of an alert which crypto/tls sent.
+// localReason returns the reason for an alert that crypto/tls sent.
 func localReason(a Alert) Reason {
 	switch a {
 	case alertHandshakeFailure:
@@ -134,9 +134,9 @@ func localReason(a Alert) Reason {
 	return ReasonMalformed
 }
 
-// handshakeError gives an error of crypto/tls its reason; sent is the last alert
-// that was sent in the clear. Once records are protected, which alert it was can
-// be told from the error alone.
+// handshakeError classifies an error of crypto/tls; sent is the last alert that was
+// sent in the clear. Once records are protected, only the error shows which alert it
+// was.
 func handshakeError(err error, sent Alert) *Error {
 	e := &Error{Reason: localReason(sent), Alert: sent, Local: sent != 0, Err: err}
 	var op *net.OpError

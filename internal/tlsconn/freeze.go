@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A connection can go on in another process: its socket travels as a descriptor,
-// and what this one knows of it as bytes. docs/tls.md has the layout.
+// A connection can continue in another process: its socket moves as a descriptor, and
+// its state as bytes. docs/tls.md has the layout.
 
 // stateVersion is the first byte of a state.
 const stateVersion = 1
@@ -24,17 +24,17 @@ const (
 )
 
 // Movable reports whether the connection can be frozen: its handshake is done,
-// the record layer has gone on with it, and no more than the beginning of a record
-// waits to be opened.
+// the record layer has taken over, and no more than the beginning of a record waits
+// to be opened.
 func (c *Conn) Movable() bool {
 	return c.phase == phaseOpen && c.library == nil && c.Rest() < maxCiphertext
 }
 
 // Freeze appends the state of a connection that is [Conn.Movable], after
 // [Conn.Hold]. All that Seal has appended so far has been sent, or is sent
-// before anything else by whoever goes on. The connection itself is as it was;
-// but once the state has gone to another process, [Conn.Leave] is called before
-// anything else: of two that have the keys only one may seal.
+// before anything else by the process that continues. Freeze does not change the
+// connection. But once another process has the state, [Conn.Leave] has to be called
+// before anything else: only one of the two may seal with the same keys.
 func (c *Conn) Freeze(dst []byte) []byte {
 	var flags byte
 	for i, set := range []bool{c.ended, c.info.Resumed, c.info.ClientCertificate, c.silent} {
@@ -56,17 +56,17 @@ func (c *Conn) Freeze(dst []byte) []byte {
 // stateHead is the length of a state before its secrets.
 const stateHead = 5 + 2 + 2 + 8 + 8
 
-// Leave ends a connection that goes on elsewhere: its keys are forgotten, and
-// sealing panics.
+// Leave ends a connection that continues in another process: its keys are discarded,
+// and sealing panics.
 func (c *Conn) Leave() {
 	c.phase = phaseLeft
 	c.wipe()
 }
 
-// errState says that bytes are no state of a connection.
+// errState means that bytes are not the state of a connection.
 var errState = errors.New("malformed state of a TLS connection")
 
-// Thaw makes a connection of its state, which is not referred to any longer. The
+// Thaw makes a connection from its state, to which nothing refers afterwards. The
 // protocols of the configuration are those of the one that froze it.
 func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
 	if len(state) < stateHead || state[0] != stateVersion || state[1] > flagsAll {
@@ -98,8 +98,8 @@ func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
 	return c, nil
 }
 
-// Shrink gives back the memory that an idle connection does not need, four fifths
-// of it; it is made again with the next record, in a few microseconds.
+// Shrink frees four fifths of the memory of an idle connection. The next record
+// allocates it again, in a few microseconds.
 func (c *Conn) Shrink() {
 	c.rd.aead, c.wr.aead = nil, nil
 }

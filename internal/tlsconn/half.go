@@ -14,7 +14,7 @@ import (
 // a secret, from which key and nonces come, and how many records it has
 // protected. No two records of a secret have one number.
 type half struct {
-	secret [sha512.Size384]byte // as many bytes of it as the suite's hash has
+	secret [sha512.Size384]byte // as long as the suite's hash
 	suite  uint16
 	seq    uint64
 	iv     [12]byte
@@ -82,7 +82,7 @@ func (h *half) expand(label string, n int) []byte {
 	return key
 }
 
-// update goes on with the next secret (§7.2).
+// update replaces the secret by the next one (§7.2).
 func (h *half) update() {
 	copy(h.secret[:], h.expand("traffic upd", hashSize(h.suite)))
 	h.seq, h.aead = 0, nil
@@ -101,7 +101,7 @@ func (h *half) next() []byte {
 
 const tagSize = 16
 
-// overhead is what a record adds to its content.
+// overhead is the number of bytes that a record adds to its content.
 const overhead = headerSize + 1 + tagSize
 
 // seal appends a record with the content, of at most maxPlaintext bytes.

@@ -7,10 +7,9 @@ import (
 	"encoding/hex"
 )
 
-// keyLog learns the secrets of one connection of TLS 1.3 as crypto/tls logs them
-// (the format of SSLKEYLOGFILE), and from the flight that it sends afterwards how
-// many records are under the server's: what opens under a secret was sealed under
-// it.
+// keyLog reads the secrets of one TLS 1.3 connection from crypto/tls' key log (the
+// format of SSLKEYLOGFILE). It also counts the records that crypto/tls then sends
+// under the server's secret: those that open with it.
 type keyLog struct {
 	client []byte
 	suite  uint16

@@ -54,9 +54,9 @@ func (l *library) info() Info {
 	}
 }
 
-// secrets returns the protection of both directions if the record layer can go on
-// with the connection: it knows the suite, and has found out of the flight that
-// was sent how many of its records were under the server's secret (tickets).
+// secrets returns the protection of both directions if the record layer can take over
+// the connection: it knows the suite, and has counted the records sent under the
+// server's secret (tickets).
 func (l *library) secrets(info Info) (rd, wr half, ok bool) {
 	log := &l.wire.log
 	if info.Version != tls.VersionTLS13 || log.suite != info.Suite || !log.found {
@@ -68,7 +68,7 @@ func (l *library) secrets(info Info) (rd, wr half, ok bool) {
 	return rd, log.writer, ok
 }
 
-// settle keeps what crypto/tls needs to go on with the connection.
+// settle keeps what crypto/tls needs to continue the connection.
 func (l *library) settle() {
 	l.wire.log = keyLog{}
 }
@@ -125,8 +125,8 @@ type wire struct {
 	log   keyLog
 }
 
-// again says that there is nothing to read now. crypto/tls takes an error that
-// is temporary as no end.
+// again means that there is nothing to read now. crypto/tls continues after a
+// temporary error.
 type again struct{}
 
 func (again) Error() string   { return "nothing to read yet" }

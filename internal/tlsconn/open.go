@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What the record layer does with a connection of TLS 1.3 after the handshake.
+// The record layer of TLS 1.3 after the handshake.
 
 // maxUseless is how many records in a row may carry no data, as in crypto/tls:
 // each costs as much as one that does.
@@ -135,10 +135,10 @@ func MaxSealed(n int) int {
 	return n + (n/1024+2)*32
 }
 
-// pace is how long the next record is. A client can use none of a record before
-// it has all of it: so the first fits in one packet, and each is twice as long
-// as the one before, as the window of TCP grows. After a rest they begin anew,
-// as TCP does.
+// pace determines the length of the next record. A client cannot use a record before
+// it has all of it. So the first fits in one packet, and each is twice as long as the
+// one before, as TCP's window grows. After an idle period the first length is used
+// again, as in TCP.
 type pace struct {
 	at   time.Duration // of the last record
 	step uint8         // how often the length has doubled

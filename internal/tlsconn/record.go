@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// The record layer, RFC 8446 §5, as far as cutting what is received into records
-// goes; it is the same in TLS 1.2.
+// Cutting received bytes into records (RFC 8446 §5), which is the same in TLS 1.2.
 
 const (
 	headerSize    = 5
@@ -86,9 +85,8 @@ func (c *Conn) restore(record []byte) {
 	c.held = append(slices.Clone(record), c.held...)
 }
 
-// firstBytes tells TLS from what else a client may send first. It reports
-// whether the bytes are the beginning of a record of a handshake; without an
-// error more are needed to know.
+// firstBytes tells TLS from other protocols by the first bytes. It reports whether
+// they begin a handshake record; false without an error means that more are needed.
 func firstBytes(p []byte) (known bool, _ *Error) {
 	if len(p) == 0 {
 		return false, nil
