@@ -32,10 +32,11 @@ type fake struct {
 	deaf     bool // and for a while through SIGKILL
 	full     bool
 	broken   bool // it is dead already, and nobody has heard of it
+	kept     Kept // nil: nothing outlives it
 }
 
 func (f *fake) PID() int     { return f.pid }
-func (f *fake) Kept() Kept   { return nil }
+func (f *fake) Kept() Kept   { return f.kept }
 func (f *fake) Close() error { return nil }
 func (f *fake) Wait() Exit   { return <-f.dead }
 

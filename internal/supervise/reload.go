@@ -162,6 +162,9 @@ func (p *pool) promote(s *slot) {
 func (p *pool) replacementDied(w *worker, e Exit) {
 	s := w.slot
 	s.next = nil
+	if o := p.orphansFor(s); o != nil && w.readySince.IsZero() {
+		o.attempts++ // it is for them that there would be another at once
+	}
 	if p.phase == stopping {
 		p.diedInDrain(w, starting, e)
 		return

@@ -40,20 +40,25 @@ const rescueTime = 20 * time.Second
 
 // orphaned are the connections that a dead worker has left.
 type orphaned struct {
-	of       *worker
-	slot     *slot // whose next worker takes them over
-	blame    ipc.Blame
-	attempts int
-	died     time.Time
-	err      error        // of the transfer
-	result   *ipc.Rescued // report of the worker that took them over; nil: not yet
+	of        *worker
+	slot      *slot // whose next worker takes them over
+	blame     ipc.Blame
+	attempts  int
+	died      time.Time
+	transfers int          // under way
+	forgotten bool         // nobody has to take them over any more
+	err       error        // of the last transfer
+	result    *ipc.Rescued // report of the worker that took them over; nil: not yet
 }
 
 // keeperNamed checks the process that a worker has named as its keeper.
 func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
 	err := errors.New("connections are not rescued")
-	if w.proc.Kept() != nil {
-		err = errors.New("it is a worker or another worker's keeper")
+	switch {
+	case w.keeper != 0:
+		err = errors.New("it has a keeper")
+	case w.proc.Kept() != nil:
+		err = errors.New("it is a worker or a keeper")
 		if !p.isWorker(m.PID) && !p.keepers[m.PID] {
 			err = w.proc.Kept().Use(m.PID)
 		}
@@ -93,13 +98,22 @@ func (p *pool) keeperDied(w *worker, pid int) {
 		p.send(w, ipc.Keep{})
 		return
 	}
+	p.goOnWith(w)
+}
+
+// goOnWith goes on with the rescue of a dead worker's connections, if one waits
+// for what has just ended.
+func (p *pool) goOnWith(of *worker) {
 	for _, by := range p.workers() {
-		if by.rescuing != nil && by.rescuing.of == w && by.rescuing.result != nil {
+		if o := by.rescuing; o != nil && o.of == of && o.done() {
 			p.rescueDone(by)
 			return
 		}
 	}
 }
+
+// done reports whether all has been taken over, and nobody else has it open.
+func (o *orphaned) done() bool { return o.result != nil && o.transfers == 0 && o.of.keeper == 0 }
 
 // orphan keeps the connections of a worker that has died for the next one, if it left
 // any.
@@ -132,6 +146,7 @@ func (p *pool) findKeeper(w *worker) {
 		if !p.isWorker(pid) && !p.keepers[pid] && w.proc.Kept().Use(pid) == nil {
 			w.keeper = pid
 			p.attendKeeper(w, pid)
+			return
 		}
 	}
 }
@@ -190,9 +205,13 @@ func (p *pool) giveUp(o *orphaned) {
 	}
 }
 
-// forget closes connections that need no rescue any more, or cannot be rescued.
+// forget closes connections that need no rescue any more, or cannot be rescued. What a
+// transfer reads is closed when that has ended.
 func (p *pool) forget(o *orphaned) {
-	o.of.proc.Kept().Close()
+	o.of.proc.Kept().EndKeeper()
+	if o.forgotten = true; o.transfers == 0 {
+		o.of.proc.Kept().Close()
+	}
 	p.orphans = slices.DeleteFunc(p.orphans, func(other *orphaned) bool { return other == o })
 }
 
@@ -222,8 +241,12 @@ func (p *pool) orphansFor(s *slot) *orphaned {
 // slot, before it serves. It reports whether there are any.
 func (p *pool) rescue(w *worker) bool {
 	o := p.orphansFor(w.slot)
-	if p.phase != serving || o == nil || w.proc.Kept() == nil {
+	if p.phase != serving || o == nil {
 		return false
+	}
+	if w.proc.Kept() == nil { // new settings are without: nor will another
+		p.giveUp(o)
+		return p.rescue(w)
 	}
 	w.rescuing, o.err = o, nil
 	w.deadline = p.Now().Add(rescueTime)
@@ -240,6 +263,7 @@ func (p *pool) rescue(w *worker) bool {
 		return true
 	}
 	p.transfers++
+	o.transfers++
 	moving := p.moving(o.of)
 	p.wg.Go(func() {
 		_, err := o.of.proc.Kept().Transfer(from, moving)
@@ -252,11 +276,16 @@ func (p *pool) rescue(w *worker) bool {
 
 func (p *pool) transferred(o *orphaned, err error) {
 	p.transfers--
+	o.transfers--
 	p.unlockChannels(o.of)
 	if err != nil {
 		o.err = err
 		p.Log.Info().Int("slot", o.of.slot.index).Int("pid", o.of.pid).Err(err).Msg("connections not transferred")
 	}
+	if o.forgotten && o.transfers == 0 {
+		o.of.proc.Kept().Close()
+	}
+	p.goOnWith(o.of)
 }
 
 // rescued ends the old keeper when a worker has taken over its connections. The keeper
@@ -264,21 +293,25 @@ func (p *pool) transferred(o *orphaned, err error) {
 // open, close() sends no FIN.
 func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	o := w.rescuing
-	if o == nil || o.result != nil {
+	switch {
+	case w.killed: // a moment too late: the next worker takes them over
+		return
+	case o == nil || o.result != nil:
 		p.kill(w, "reported a rescue that was not requested")
 		return
 	}
 	o.result, w.served = &m, true
 	o.of.proc.Kept().EndKeeper()
-	if o.of.keeper == 0 {
-		p.rescueDone(w)
-	}
+	p.goOnWith(o.of)
 }
 
 // rescueDone lets a worker serve after a rescue. If the slot has another dead worker,
 // the next worker rescues its connections: if one worker did both and died during the
 // second rescue, some connections would be taken over twice.
 func (p *pool) rescueDone(w *worker) {
+	if w.killed {
+		return // what it has taken over is its own, and goes on when it is dead
+	}
 	o := w.rescuing
 	w.rescuing = nil
 	w.deadline = time.Time{}

@@ -195,7 +195,8 @@ func (p *pool) resume() {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready
 		}
-		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 && kept.Use(ws.Keeper) == nil {
+		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 {
+			_ = kept.Use(ws.Keeper) // if it has ended, that is noticed like any other's end
 			w.keeper = ws.Keeper
 			p.attendKeeper(w, ws.Keeper)
 		}

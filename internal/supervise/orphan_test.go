@@ -1,0 +1,198 @@
+package supervise
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"phalanx/internal/exitcode"
+	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
+)
+
+// fakeKept keeps nothing. Its keeper ends when it is told to.
+type fakeKept struct {
+	gone     chan struct{}
+	ended    bool   // the keeper has, before anybody used it
+	transfer func() // what Transfer does meanwhile; nil: nothing
+	closed   int
+}
+
+func (k *fakeKept) Use(int) error {
+	if k.ended {
+		return syscall.ESRCH
+	}
+	return nil
+}
+
+func (k *fakeKept) WaitFor(int)  { <-k.gone }
+func (k *fakeKept) Named() []int { return nil }
+func (k *fakeKept) Keeper() int  { return -1 }
+func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {
+	if k.transfer != nil {
+		k.transfer()
+	}
+	return 0, nil
+}
+
+func (k *fakeKept) EndKeeper() {
+	select {
+	case <-k.gone:
+	default:
+		close(k.gone)
+	}
+}
+
+func (k *fakeKept) Close() {
+	k.EndKeeper()
+	k.closed++
+}
+
+// keeping is a rig whose workers have something that outlives them.
+func keeping() *rig {
+	return &rig{tweak: func(f *fake) { f.kept = &fakeKept{gone: make(chan struct{})} }}
+}
+
+// begin lets workers come up with keepers of their own.
+func (r *rig) begin(procs ...int) {
+	r.t.Helper()
+	for _, i := range procs {
+		r.say(ipc.Keeper{PID: 1000 + i}, i)
+	}
+	r.hello(procs...)
+}
+
+var killed = Exit{Signal: syscall.SIGKILL}
+
+// A worker that does not come up must not be tried for ever, one after the other,
+// because it would have taken over what another has left.
+func TestNobodyTakesOver(t *testing.T) {
+	runRig(t, 2, keeping(), func(r *rig) {
+		r.begin(0, 1)
+		r.die(0, killed)
+		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"}) // its slot is in quarantine: slot 1 takes over
+		for i := 3; i < len(r.procs) && i < 20; i++ {
+			r.die(i, Exit{Code: exitcode.Config, LastWords: "no root"})
+		}
+		if n := len(r.procs); n != 3+rescueRetries {
+			t.Errorf("%d workers were started, want %d", n, 3+rescueRetries)
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// New settings may be without rescue.
+func TestNothingIsKeptAnyMore(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.tweak = nil
+		r.die(0, killed)
+		r.hello(1)
+		if r.expectServing(1); len(r.procs) != 2 {
+			t.Errorf("%d workers were started, want 2", len(r.procs))
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+func (r *rig) expectServing(i int) {
+	r.t.Helper()
+	for _, m := range r.procs[i].sent {
+		if m == (ipc.Serve{}) {
+			return
+		}
+	}
+	r.t.Errorf("process %d does not serve; it was sent %v", i, r.procs[i].sent)
+}
+
+// A slot is closed while the worker that was to be its next one says that it has
+// taken over what a dead one has left.
+func TestSlotClosedDuringRescue(t *testing.T) {
+	r := keeping()
+	r.change = func(c *Config) { c.Sockets = &sockets{open: 2} }
+	runRig(t, 2, r, func(r *rig) {
+		r.begin(0, 1)
+		r.procs[1].stubborn = true
+		r.say(ipc.Recycle{Reason: "test"}, 1)
+		r.begin(2)
+		r.die(1, killed) // while it drains
+		r.procs[3].deaf = true
+		r.begin(3)
+		r.signal(syscall.SIGTTOU)
+		r.say(ipc.Rescued{Connections: 1}, 3)
+		r.procs[3].deaf = false
+		r.die(3, killed)
+		r.begin(4) // in the slot that is left
+		r.say(ipc.Rescued{Connections: 1}, 4)
+		r.expectServing(4)
+		r.die(2, Exit{})
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// What a transfer looks at stays open until it is done, whoever wants it closed.
+func TestTransferOutlivesPool(t *testing.T) {
+	r := keeping()
+	runRig(t, 1, r, func(r *rig) {
+		r.begin(0)
+		kept, more := r.procs[0].kept.(*fakeKept), make(chan struct{})
+		kept.transfer = func() { <-more }
+		r.die(0, killed)
+		r.begin(1)
+		r.say(ipc.Rescued{Connections: 1}, 1) // of which nobody has told it
+		if kept.closed != 0 {
+			t.Error("closed in the middle of a transfer")
+		}
+		r.signal(syscall.SIGTERM)
+		if kept.closed != 0 {
+			t.Error("closed in the middle of a transfer that nobody needs any more")
+		}
+		close(more)
+		if synctest.Wait(); kept.closed == 0 {
+			t.Error("not closed")
+		}
+		r.ends(0, "")
+	})
+}
+
+// A keeper that ended while the master executed its new program is made again.
+func TestKeeperEndsDuringUpgrade(t *testing.T) {
+	r := keeping()
+	var old *fake
+	r.change = func(c *Config) {
+		kept := &fakeKept{gone: make(chan struct{}), ended: true}
+		close(kept.gone)
+		old = &fake{mu: &r.mu, pid: 11, stubborn: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{{Handle: Handle{PID: 11}, Keeper: 12, Version: "1", Started: time.Now(), Ready: time.Now()}}}
+		c.Reattach = func(Handle) (Process, error) { return old, nil }
+	}
+	runRig(t, 1, r, func(r *rig) {
+		if !slices.Contains(old.sent, ipc.Message(ipc.Keep{})) {
+			t.Errorf("it was sent %v", old.sent)
+		}
+		r.begin(0)
+		old.die(Exit{})
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// A worker has one keeper: another that it names could be one that never ends.
+func TestSecondKeeper(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.say(ipc.Keeper{PID: 2000}, 0)
+		r.signalled(0, syscall.SIGKILL)
+		r.signal(syscall.SIGTERM)
+		synctest.Wait()
+		if d := strings.Join(r.diary, " "); !strings.Contains(d, "named process 2000 as its keeper: it has a keeper") {
+			t.Errorf("diary %q", d)
+		}
+	})
+}
