@@ -69,7 +69,7 @@ func startWalk(path string) (*walk, error) {
 	return w, w.turn(path)
 }
 
-// turn goes on with a path, from the root directory or where the walk is.
+// turn continues the walk with a path, from the root directory if it is absolute.
 func (w *walk) turn(path string) error {
 	names := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 	if path == "" {
@@ -149,7 +149,7 @@ func (w *walk) follow(flags int, mode uint32, cause error) (int, error) {
 	return -1, w.turn(string(target[:n]))
 }
 
-// stranger says who else may write to the directory, "" if nobody.
+// stranger names another user who may write to the directory; "" if there is none.
 func (w *walk) stranger() string {
 	var st unix.Stat_t
 	switch err := unix.Fstat(w.dir, &st); {

@@ -18,8 +18,8 @@ import (
 const SelfSignedName = "self-signed"
 
 // SelfSigned makes a self-signed certificate for tests of a server: with a new P-256
-// key, for hosts and addresses, valid from an hour before now (clocks differ) for as
-// long after it.
+// key, for hosts and addresses, valid until lifetime after now, and from an hour before
+// now because clocks differ.
 func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, error) {
 	if len(hosts) == 0 {
 		return Source{}, errors.New("a certificate needs the name of a host")

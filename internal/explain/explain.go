@@ -1,10 +1,10 @@
 // Package explain answers one request as a worker would, without a socket, and
-// says why the reply is as it is.
+// says why the response is as it is.
 //
-// It is no second server: [Run] gives the request to a [conn.Conn] with the
-// files of a [site.Root], both asked to say their reasons, and plays the part
-// of serve. What the connection would send becomes a [Report], in which each
-// line of the reply stands with the rule that set it.
+// It is not a second server: [Run] passes the request to a [conn.Conn] with the files
+// of a [site.Root], both of which report their reasons, and takes the part of serve.
+// What the connection would send becomes a [Report], in which each line of the
+// response has the rule that set it.
 package explain
 
 import (
@@ -41,11 +41,11 @@ type Line struct{ Text, Why string }
 // Step is a decision: its subject and what it was.
 type Step struct{ What, Why string }
 
-// Unknown is the Why of a [Line] that nobody has explained, which is a bug.
+// Unknown is the Why of a [Line] without an explanation, which is a bug.
 const Unknown = "unknown: nothing has said where this comes from"
 
 // Run answers the request at the time now. The configuration is a worker's and
-// its Site reaches the files of root, which nobody else uses meanwhile. A
+// its Site has the files of root, which nothing else may use meanwhile. A
 // request that a worker would refuse has a report too; an error is a
 // [*exitcode.Error].
 func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, error) {
@@ -125,7 +125,7 @@ type server struct {
 	segments []segment
 }
 
-// Received is told of a head; all that it says is also known when it is decided.
+// Received does nothing: Decided has the same data.
 func (s *server) Received(*conn.Exchange) {}
 
 // Decided explains the response.
@@ -144,7 +144,7 @@ func (s *server) Decided(x *conn.Exchange) {
 	s.fields = s.fieldWhys(x)
 }
 
-// Ended is told of the end, which is reported as it was sent.
+// Ended does nothing: the report shows the end as it was sent.
 func (s *server) Ended(*conn.Exchange) {}
 
 // segment is a part of a file.
@@ -153,7 +153,7 @@ type segment struct {
 	Off, Len int64
 }
 
-// give lets the connection receive, and goes on until it wants more.
+// give passes bytes to the connection, and continues until it wants more.
 func (s *server) give(p []byte) conn.Step {
 	s.conn.Receive(p, s.now)
 	for {

@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// fieldWhys says of each field that the response may have why it is there, by
-// the field's name in lower case.
+// fieldWhys returns why each field is in the response, by the field's name in lower
+// case.
 func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	const preflight = "--cors, and the request has an Origin: it asks before a script's request (Fetch standard, §3.3)"
 	whys := map[string]string{

@@ -48,7 +48,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// folded writes a line of a head; one that is too long goes on in the next,
+// folded writes a line of a head; one that is too long continues in the next,
 // further to the right.
 func folded(b *strings.Builder, line string) {
 	rest, indent := []rune(visible(line)), "  "

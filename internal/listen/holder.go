@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// holder names who listens on a TCP port, such as "nginx (pid 4711)", or ""
-// when that cannot be told: the process may be another user's, or gone. It reads
+// holder names the process that listens on a TCP port, such as "nginx (pid 4711)"; ""
+// if unknown: it may belong to another user, or be gone. It reads
 // /proc, where a socket has its inode (proc(5)).
 func holder(proc string, port int) string {
 	inodes := listening(filepath.Join(proc, "net", "tcp"), port)

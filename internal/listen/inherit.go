@@ -13,8 +13,8 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// This file is about sockets that somebody else has opened: the program that
-// this process was before, or whoever started it.
+// This file handles inherited sockets: those of the program before an upgrade, or of
+// the process that started this one.
 
 // Inherit makes a set of sockets that another program of this process exported;
 // cfg.Socket is the one of them that was passed to that program, if one was.
@@ -35,13 +35,13 @@ func Inherit(cfg Config, fds, slots []int) (*Set, error) {
 	return s, s.locate(s.group[0])
 }
 
-// Foreign reports whether a slot has the socket that somebody else has opened and
-// keeps, to which nothing must be done that outlives this server.
+// Foreign reports whether a slot has the socket that another process has opened and
+// keeps, which this server must not change permanently.
 func (s *Set) Foreign(slot int) bool {
 	return s.passed != nil && same(s.files[slot], s.passed)
 }
 
-// same reports whether two files are one socket. What cannot be told is not.
+// same reports whether two files are one socket; false if unknown.
 func same(a, b *os.File) bool {
 	x, errX := a.Stat()
 	y, errY := b.Stat()

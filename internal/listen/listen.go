@@ -2,9 +2,9 @@
 // one address, among which the kernel spreads new connections.
 //
 // The first socket is bound and listens without SO_REUSEPORT, which fails if
-// anybody listens there, another Phalanx too. Only then is SO_REUSEPORT
-// switched on and the other slots join: there is no moment at which a second
-// server could share the port by accident.
+// another process listens there, even another Phalanx. Only then is SO_REUSEPORT
+// switched on and the other slots join: at no moment can a second server share the
+// port by accident.
 package listen
 
 import (
@@ -43,7 +43,7 @@ type Set struct {
 	network, host string
 	port          int
 	files         []*os.File // by slot
-	passed        *os.File   // the one that somebody else has opened and keeps; nil: none
+	passed        *os.File   // the one that another process has opened and keeps; nil: none
 	group         []*os.File // all that listen, in the kernel's order; see Steer
 }
 

@@ -7,16 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RefuseNew makes a listening socket drop what would begin a connection. What
-// has begun goes on: handshakes under way, connections whose first bytes are
-// awaited (TCP_DEFER_ACCEPT) and those that wait to be accepted. So whoever
-// accepts until nothing comes any more leaves none behind to be reset when
-// the socket is closed.
+// RefuseNew makes a listening socket drop packets that would begin a connection.
+// Handshakes under way, connections whose first bytes are awaited (TCP_DEFER_ACCEPT)
+// and those in the accept queue are not affected. So a worker that accepts until no
+// more arrive leaves none to be reset when the socket is closed.
 //
-// A client that connects meanwhile hears nothing, asks again a second later,
-// and then finds the port closed. The filter belongs to the socket, not to
-// the descriptor: it holds for all copies, and there is no way back but to
-// detach it.
+// A client that connects meanwhile gets no reply, retries a second later, and then
+// finds the port closed. The filter belongs to the socket, not to the descriptor: it
+// applies to all copies until it is detached.
 func RefuseNew(fd int) error {
 	// The packet begins with its TCP header (tcp_filter in the kernel); byte
 	// 13 has the flags (RFC 9293 §3.1). Flags beside SYN and ACK do not
@@ -37,9 +35,8 @@ func RefuseNew(fd int) error {
 	return nil
 }
 
-// Refusing reports whether [RefuseNew] has been called for the socket, by
-// whoever holds it: then nobody will take it over. Where that cannot be told,
-// it is taken to be so.
+// Refusing reports whether any process has called [RefuseNew] for the socket: then no
+// worker will take it over. If that is unknown, it returns true.
 func Refusing(fd int) bool {
 	// With no room for it, the kernel tells how many instructions the filter
 	// has (sk_get_filter); 0 is none.

@@ -68,7 +68,7 @@ func steering(numbers []int) []unix.SockFilter {
 	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(numbers[0])})
 }
 
-// Passed returns the descriptor of the socket that somebody else has opened and
+// Passed returns the descriptor of the socket that another process has opened and
 // keeps, 0 if there is none.
 func (s *Set) Passed() int {
 	if s.passed == nil {
@@ -104,9 +104,9 @@ func (s *Set) Grow() (slot int, err error) {
 	return len(s.files) - 1, nil
 }
 
-// Shrink takes the last slot out of the set. Its socket listens on until
-// release closes it, which is to be when nobody accepts there any more and
-// nothing is on its way there.
+// Shrink takes the last slot out of the set. Its socket still listens until release
+// closes it. Call release when no worker accepts there any more and no connection is
+// on its way.
 func (s *Set) Shrink() (release func() error) {
 	f := s.files[len(s.files)-1]
 	s.files = s.files[:len(s.files)-1]
@@ -128,8 +128,8 @@ func (s *Set) leave(f *os.File) {
 	s.group = s.group[:last]
 }
 
-// Close closes the set's copies. A worker that still has its own goes on
-// accepting; the others' queues are reset.
+// Close closes the set's copies. A worker that still has its own continues to accept;
+// the accept queues of the others are reset.
 func (s *Set) Close() error {
 	var errs []error
 	for _, f := range s.group {

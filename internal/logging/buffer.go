@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Buffer collects lines and writes them to a file when it is told to,
-// without ever waiting for a reader: what one does not take now is kept for
+// Buffer collects lines and writes them to a file on demand, without ever waiting for a reader: what one does not take now is kept for
 // the next time. When a reader has stalled for so long that the buffer is full,
 // further lines are dropped and counted, and the count is logged as soon as
 // there is room. It is for one goroutine.
@@ -54,7 +53,7 @@ func (b *Buffer) Flush() (left bool) {
 		b.compact()
 		return true
 	}
-	// With another error nobody will ever read the rest.
+	// After any other error the rest will never be read.
 	b.lines, b.sent = b.lines[:0], 0
 	if n := b.dropped; n > 0 && b.Alert != nil {
 		b.dropped = 0

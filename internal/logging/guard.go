@@ -10,8 +10,8 @@ import (
 // into a pipe whole.
 const maxLine = pipeBuf - 1
 
-// The guards are the last resort against a line that is too long. Whoever
-// logs a long field clips it, so they should never have to act.
+// The guards are the last resort against a line that is too long. Long fields are
+// clipped before they are logged, so the guards should never have to act.
 type (
 	jsonGuard    struct{ w io.Writer }
 	consoleGuard struct{ w io.Writer }

@@ -37,8 +37,8 @@ type Options struct {
 }
 
 // New returns a logger that writes to w. At verbose 0 it is silent, 1 is
-// info, 2 debug, 3 and more trace. Errors in writing are dropped: a log that
-// nobody reads any longer must not stop the server.
+// info, 2 debug, 3 and more trace. Write errors are ignored: a log without a reader
+// must not stop the server.
 func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	if verbose <= 0 {
 		return zerolog.Nop()
@@ -62,7 +62,7 @@ func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 // that is the format.
 func Alerts(file *os.File, format string, to io.Writer) func(line string) {
 	if format != JSON {
-		return func(line string) { _, _ = fmt.Fprintf(to, "phalanx: %s\n", line) } // nobody is left to be told
+		return func(line string) { _, _ = fmt.Fprintf(to, "phalanx: %s\n", line) } // an error cannot be reported
 	}
 	log := New(file, JSON, 1, Options{Through: to})
 	return func(line string) { log.Warn().Msg(line) }

@@ -15,7 +15,7 @@ type Outlet struct {
 
 	fd   int
 	kind outletKind
-	file *os.File // somebody else's; kept, for it would close its descriptor if it were collected
+	file *os.File // not owned; kept because its finalizer would close the descriptor
 }
 
 type outletKind uint8
@@ -24,7 +24,7 @@ const (
 	toFile    outletKind = iota // a regular file: never waits for a reader
 	toStream                    // a pipe or a device, opened not to block
 	toSocket                    // takes MSG_DONTWAIT
-	toOther                     // somebody else's pipe: RWF_NOWAIT
+	toOther                     // a pipe that is not owned: RWF_NOWAIT
 	toOldest                    // asked with poll(2), for a kernel or a device without that
 	toNothing                   // takes everything and keeps nothing
 )
@@ -86,7 +86,7 @@ func (o *Outlet) look() error {
 // Fd returns the descriptor, to wait for room; -1 if there is always some.
 func (o *Outlet) Fd() int { return o.fd }
 
-// Close closes the descriptor, unless it is somebody else's.
+// Close closes the descriptor, if the outlet owns it.
 func (o *Outlet) Close() {
 	if o.file == nil && o.fd >= 0 {
 		unix.Close(o.fd)

@@ -17,11 +17,11 @@ type Writer struct {
 	writer sync.WaitGroup
 }
 
-// retryTime is how often a reader that does not read is asked again.
+// retryTime is the interval of attempts while the reader does not read.
 const retryTime = 10 * time.Millisecond
 
-// NewWriter returns a writer to the file, which must stay open. How many lines were
-// dropped is told in a line of the format, see [Alerts].
+// NewWriter returns a writer to the file, which must stay open. A line in the format
+// reports how many lines were dropped, see [Alerts].
 func NewWriter(file *os.File, format string) *Writer {
 	w := &Writer{buffer: NewBuffer(file), closed: make(chan struct{})}
 	w.buffer.Alert = Alerts(file, format, w.buffer)

@@ -10,8 +10,8 @@ import (
 	"github.com/jessevdk/go-flags"
 )
 
-// Command is what the first argument asks for when it is no flag: to look at
-// a server that runs already, to give it an order, or to explain a reply.
+// Command is a command as the first argument: query a running server, give it an
+// order, or explain a response.
 type Command struct {
 	Name string // top, status, reload, stop, scale or explain
 
@@ -203,8 +203,8 @@ func (s start) explain(c *Command) (*Command, error) {
 	return c, nil
 }
 
-// parserOf makes the parser of a command. It is one by itself, not a part of
-// the server's, so that flags of serving are none of its own.
+// parserOf makes the parser of a command. It is separate from the server's, so that a
+// command does not have the server's flags.
 func (s start) parserOf(command string, data any) (*flags.Parser, error) {
 	p, err := newParser(s.name, data)
 	p.Usage, p.LongDescription = tag(command, "usage"), tag(command, "long-description")

@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/human"
 )
 
-// directory looks at the arguments that are no flags: the server takes one, the
+// directory takes the arguments that are not flags: the server takes one, the
 // directory to serve, before or behind its flags.
 func directory(p *flags.Parser, rest []string) error {
 	switch {

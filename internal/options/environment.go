@@ -14,8 +14,8 @@ import (
 // envPrefix begins the name of each of our variables.
 const envPrefix = "PHALANX_"
 
-// envUpgrade is no flag's: by it a master tells the program that replaces it
-// what it leaves.
+// envUpgrade is not the variable of a flag: in it a master passes its state to the
+// program that replaces it.
 const envUpgrade = "PHALANX_UPGRADE"
 
 // fromEnv sets what the command line has not given. go-flags could read the
@@ -74,9 +74,9 @@ func envName(o *flags.Option) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))
 }
 
-// strayVariable returns an error that names a variable which is nearly
-// one of ours: what it was to set would silently be as if it were not there. Others
-// that begin alike mean something to somebody else (Kubernetes sets
+// strayVariable returns an error that names a variable which is nearly one of ours,
+// because it would be ignored silently. Other variables with the same prefix belong
+// to other programs (Kubernetes sets
 // PHALANX_SERVICE_HOST beside a service of that name).
 func strayVariable(p *flags.Parser, environ []string) error {
 	var names []string

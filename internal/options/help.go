@@ -151,7 +151,7 @@ func topicHelp(program, name string) (string, error) {
 	return "", usage(human.Quoted(name) + ": no such command or flag" + hint)
 }
 
-// flagHelp is all that is to be said of a flag.
+// flagHelp returns the full help of a flag.
 func flagHelp(o *flags.Option) string {
 	text := row(o)
 	if detail := o.Field().Tag.Get("detail"); detail != "" {

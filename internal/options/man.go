@@ -59,8 +59,8 @@ func manOption(b *strings.Builder, o *flags.Option, whole bool) {
 	}
 }
 
-// manOrder writes one command with the flags that are its own. Those that
-// --help hides are for whoever installs the program.
+// manOrder writes one command with its own flags. Commands that --help hides are for
+// the installation of the program.
 func manOrder(b *strings.Builder, program, name string) error {
 	var all commands
 	data, _ := all.part(name)

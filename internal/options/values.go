@@ -24,8 +24,7 @@ const (
 	MaxFileCache = time.Hour
 )
 
-// Each flag has a type of its own because go-flags tells UnmarshalFlag only
-// the value, and the error has to name the flag too.
+// Each flag has its own type because go-flags passes UnmarshalFlag only the value, and the error has to name the flag too.
 type (
 	Base      string        // a directory, as given; CheckBase makes it absolute
 	Port      int           // 0 to 65535, 0 takes a free one
@@ -70,7 +69,7 @@ func (b *Bind) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// bindCure says what to write in the place of what is no address.
+// bindCure says what to write instead of an invalid address.
 func bindCure(v string) string {
 	switch _, port, err := net.SplitHostPort(v); {
 	case err == nil && v == ":"+port:

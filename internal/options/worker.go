@@ -13,16 +13,16 @@ import (
 // worker is the name under which a worker speaks of itself.
 const worker = "worker"
 
-// WorkerOptions is what one worker is told.
+// WorkerOptions are the options of one worker.
 type WorkerOptions struct {
 	Options
 	Slot int // from 0
 	Row  int // of the scoreboard; -1: none
-	// Kept says that the connections outlive the worker: it has the descriptors
-	// for that.
+	// Kept says that connections are rescued: the worker has the descriptors for
+	// that.
 	Kept bool
-	// Foreign says that somebody else keeps the listening socket: nothing is to be
-	// done to it that outlives the worker.
+	// Foreign says that another process keeps the listening socket: the worker must
+	// not change it permanently.
 	Foreign bool
 }
 
@@ -57,7 +57,7 @@ func (o Options) WorkerArgs(slot, row int) []string {
 	return args
 }
 
-// initial is what a flag is when nobody gives it.
+// initial returns the value of a flag that is not given.
 func initial(field reflect.StructField) any {
 	v := reflect.New(field.Type)
 	if text, ok := field.Tag.Lookup("default"); ok {
@@ -75,7 +75,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		line
 		Slot    Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
 		Kept    bool `long:"kept" description:"connections outlive the worker"`
-		Foreign bool `long:"foreign-socket" description:"somebody else keeps the listening socket"`
+		Foreign bool `long:"foreign-socket" description:"listening socket kept by another process"`
 		Row     Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	p, err := newParser(worker, &l)

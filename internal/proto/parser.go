@@ -13,7 +13,7 @@ const (
 )
 
 // Fault is the reason for which a request is refused: the status to answer
-// with and, for whoever runs the server alone, what was wrong and by what rule.
+// with and, only for the operator, what was wrong and by which rule.
 type Fault struct {
 	Status Status
 	Reason string

@@ -42,7 +42,7 @@ const (
 // ParseRange reads the value of a Range field (RFC 9110 §14.2) for a
 // representation of size bytes and appends the satisfiable ranges to dst, in
 // the order of the request, clamped to the size. Ranges that overlap or touch
-// are joined: nobody gets more bytes than there are.
+// are joined: no response has more bytes than the representation.
 //
 // An empty representation has its Range ignored: no range of it is satisfiable,
 // but a cache that asks for files slice by slice must be able to learn that one

@@ -87,7 +87,7 @@ func (f *File) Close() {
 // CacheControl returns what the rule for the file's name says, or nothing.
 func (f *File) CacheControl() string { return f.cacheControl }
 
-// Entity is where a connection keeps what it says of the file.
+// Entity returns the cache of the file's header fields, filled by the connection.
 func (f *File) Entity() *proto.Entity { return &f.entity }
 
 // describe sets what follows from the name.

@@ -56,7 +56,7 @@ const (
 // root is used, and is not for serving.
 func (r *Root) Trace(tell func(Finding)) { r.tell = tell }
 
-// found tells of a name. Nothing is made of it unless somebody listens.
+// found reports a finding, if they are traced.
 func (r *Root) found(kind FindingKind, name []byte) {
 	if r.tell != nil {
 		r.tell(Finding{Kind: kind, Name: string(name)})

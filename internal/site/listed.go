@@ -71,12 +71,12 @@ type shared struct {
 }
 
 // sharedFor is how long after its beginning a listing may be joined: sizes and times
-// of files are no older than that, as [Cache] has it. A name that has come or gone is
-// seen at once.
+// of files are no older than that, as in [Cache]. New and removed names are seen at
+// once.
 const sharedFor = time.Second
 
-// listed begins to list a directory that was just opened and now belongs to the list,
-// or joins who does; nil if there is no room.
+// listed begins to list a directory that was just opened, whose descriptor it takes
+// over, or joins a listing under way; nil if there is no room.
 func (r *Root) listed(k kind, dir *os.File) *listed {
 	c := &listed{kind: k, root: r, began: r.Now(), users: 1, dir: dir, cost: listingCost}
 	var st unix.Stat_t
@@ -142,7 +142,7 @@ func (c *listed) leave() {
 	c.root.listings.give(c.cost)
 }
 
-// prepare is Listing.Prepare, for whichever of the listings goes on first.
+// prepare is Listing.Prepare, called by whichever of the sharing listings runs first.
 func (c *listed) prepare() (ready bool, _ proto.Status) {
 	if c.ready.Load() {
 		return true, proto.StatusOK

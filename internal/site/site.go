@@ -2,9 +2,9 @@
 // with its size, time and type, and nothing outside the root ever.
 //
 // A path is decoded and judged as bytes ([clean]), then opened with a single
-// openat2(2) that the kernel keeps beneath the root, and only then looked at:
-// metadata and bytes come from one descriptor, and there is no stat whose
-// answer could be out of date. What is no regular file is closed again.
+// openat2(2) that the kernel keeps beneath the root, and only then examined:
+// metadata and bytes come from one descriptor, without a stat that could be out of
+// date. Anything but a regular file is closed again.
 package site
 
 import (
@@ -188,11 +188,11 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 	return nil, name, unix.ENOENT
 }
 
-// What a name may be that is there and is no file.
+// What a name may be other than a regular file.
 var (
 	errDirectory = errors.New("is a directory")
 	errNoSlash   = errors.New("is a directory, and its path lacks the slash")
-	errSpecial   = errors.New("is no regular file")
+	errSpecial   = errors.New("is not a regular file")
 )
 
 // file opens a regular file by its name beneath the root.

@@ -107,9 +107,9 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	return errors.Join(fmt.Errorf("execute %s: %w", u.Path, err), closeOnExec(fds, true))
 }
 
-// Check looks at the settings as they are now, and lets the new binary do so, in
-// a process of its own, which may take ten seconds, until ctx ends. The error is
-// one of the settings, or what the binary had to say.
+// Check checks the current settings, and then runs the new binary to check them too,
+// for at most ten seconds or until ctx ends. The error is that of the settings, or the
+// output of the binary.
 func (u Upgrader) Check(ctx context.Context) error {
 	if err := u.Settings(); err != nil {
 		return err
@@ -199,16 +199,15 @@ func Inherit(text string) (*Carried, error) {
 	return &c, nil
 }
 
-// Listen goes on with the listening sockets of the program before. cfg.Socket is
-// not looked at.
+// Listen takes over the listening sockets of the program before. cfg.Socket is
+// ignored.
 func (c *Carried) Listen(cfg listen.Config) (*listen.Set, error) {
 	cfg.Socket = c.Passed
 	return listen.Inherit(cfg, c.Sockets, c.Slots)
 }
 
-// Scoreboard goes on with the board of the program before, or makes one. Workers
-// whose rows this program cannot read count for themselves until they are
-// replaced.
+// Scoreboard takes over the scoreboard of the program before, or makes one. Workers
+// whose rows this program cannot read are not counted until they are replaced.
 func (c *Carried) Scoreboard() (*scoreboard.Board, error) {
 	if c == nil {
 		return scoreboard.New()

@@ -61,7 +61,7 @@ type commands struct {
 	Models scope `command:"models" description:"Measure the models against each other and write the report"`
 	Peers  scope `command:"peers" description:"Measure Phalanx against other servers and write the report"`
 	Faults scope `command:"faults" description:"Measure what clients notice when workers die or are replaced"`
-	Costs  scope `command:"costs" description:"Measure what it costs the pool that somebody sees inside"`
+	Costs  scope `command:"costs" description:"Measure what observability costs the pool"`
 	Report place `command:"report" description:"Write the report again from the raw data"`
 }
 
@@ -99,7 +99,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "bench: interrupted; the same command goes on from here")
+		fmt.Fprintln(stderr, "bench: interrupted; the same command continues from here")
 		return 130
 	}
 	fmt.Fprintf(stderr, "bench: %v\n", err)

@@ -19,7 +19,7 @@ import (
 	"phalanx/tools/internal/target"
 )
 
-// measureAll makes a run of one kind, or goes on with one, and writes the
+// measureAll makes a run of one kind, or continues one, and writes the
 // report.
 func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File) error {
 	found := find(kind, s.Bin)
@@ -97,7 +97,7 @@ func newBench(s scope, found servers, at *scratch, times plan.Times) *measure.Be
 // is.
 func describe(kind record.Kind, s scope, found servers, cells []record.Cell) (record.Head, error) {
 	most := plan.Most(cells)
-	files, err := machine.RaiseFiles(uint64(most + 500)) // the rest is for what is no connection
+	files, err := machine.RaiseFiles(uint64(most + 500)) // the rest is for other files
 	if err != nil {
 		return record.Head{}, err
 	}

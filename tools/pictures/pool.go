@@ -56,7 +56,7 @@ func serve(ctx context.Context, master, site string) (*pool, error) {
 	}
 	go func() { p.exited <- p.cmd.Wait() }()
 	for {
-		// Whoever has one of the ports is not this one.
+		// Another process has one of the ports.
 		var seen status.Pool
 		if ask("/status.json", &seen) == nil && seen.Ready && seen.PID == p.cmd.Process.Pid {
 			return p, nil

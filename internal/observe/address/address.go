@@ -1,5 +1,5 @@
-// Package address is the form of an admin endpoint's address, for who listens
-// there and who asks: HOST:PORT, or the path of a unix socket, which has a slash.
+// Package address is the form of an admin endpoint's address, for server and
+// client: HOST:PORT, or the path of a unix socket, which has a slash.
 package address
 
 import (

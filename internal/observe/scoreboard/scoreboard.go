@@ -2,9 +2,8 @@
 // counters for each worker process, written only by that process and read by the
 // master at any time (docs/observe.md).
 //
-// It is one memfd with room for all rows, whose size nobody can change: a worker that
-// has gone mad can neither take the memory from under the others nor the room for
-// later rows. A row begins at a multiple of 1 MiB, so that a worker can map just its
+// It is one memfd with room for all rows, whose size is sealed: a corrupted worker
+// cannot take memory away from the others or from later rows. A row begins at a multiple of 1 MiB, so that a worker can map just its
 // own row with any page size; untouched pages take no memory. When a process has
 // exited, the master adds its row to the totals of its slot: no counter ever
 // decreases.

@@ -24,7 +24,7 @@ func usage(proc string, pid int) (cpu float64, memory int64) {
 		return 0, 0
 	}
 	number := func(field int) int64 { // counted as in the manual
-		n, _ := strconv.ParseInt(string(fields[field-3]), 10, 64) // 0 like all that cannot be told
+		n, _ := strconv.ParseInt(string(fields[field-3]), 10, 64) // 0 if unknown
 		return n
 	}
 	return float64(number(14)+number(15)) / ticks, number(24) * int64(os.Getpagesize())

@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// A worker tells the master its connections in lines of JSON: first how many
-// there are, then each as a [Connection]. The master reads them as if an enemy
-// had written them: line by line, and no more than an honest worker writes.
-// Nothing else bounds what a worker that has gone mad can cost the master.
+// A worker lists its connections in lines of JSON: first how many there are, then
+// each as a [Connection]. The master does not trust them: it reads line by line, and
+// no more than a correct worker writes. Without these limits a corrupted worker could
+// exhaust the master's memory.
 const (
 	MaxConnections = 20_000
 	MaxLine        = 1 << 10 // bytes of a [Connection.Line]
@@ -88,8 +88,7 @@ func readRecord(lines *bufio.Reader, record any) error {
 	return json.Unmarshal(line, record)
 }
 
-// bound puts numbers into the range that they can have: whoever computes with
-// them need not think of others.
+// bound clamps numbers to their valid range, so that computing with them is safe.
 func (c *Connection) bound() {
 	const century = 100 * 365 * 86400
 	c.Size = max(0, c.Size)

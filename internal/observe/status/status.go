@@ -73,7 +73,7 @@ type Worker struct {
 	CPUSeconds float64   `json:"cpu_seconds"`      // CPU time used so far
 	Memory     int64     `json:"memory"`           // resident bytes
 	Left       int64     `json:"left"`             // bytes still to be sent while draining
-	Keeper     int       `json:"keeper"`           // pid of the process that keeps its connections when it dies; 0: none
+	Keeper     int       `json:"keeper"`           // pid of its keeper; 0: none
 	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }
@@ -86,7 +86,7 @@ type Rescue struct {
 	Unmovable   uint64  `json:"unmovable"`   // connections closed: their response cannot be continued elsewhere
 	Blamed      uint64  `json:"blamed"`      // closed: their request may have killed the worker
 	Reset       uint64  `json:"reset"`       // closed by the client meanwhile
-	Lost        uint64  `json:"lost"`        // closed: nothing consistent was known of them
+	Lost        uint64  `json:"lost"`        // closed: their records were inconsistent
 	GivenUp     uint64  `json:"given_up"`    // dead workers none of whose connections could be rescued
 	Last        float64 `json:"last"`        // seconds that the last rescue took, from the death
 	Seconds     float64 `json:"seconds"`     // that all of them took

@@ -41,7 +41,7 @@ func (c *client) rest() int64 {
 	return -1
 }
 
-// speed is bytes a second, and whether that can be told yet.
+// speed returns bytes per second, and whether they are known yet.
 func (c *client) speed() (float64, bool) {
 	if c.seen < 2 || c.State != status.ConnSending {
 		return 0, false
@@ -171,7 +171,7 @@ func clientColumns(longest, width int) []column[*client] {
 	}
 }
 
-// requestCell leaves out what tells least when there is no room for all: the
+// requestCell shortens a request to the width, least important parts first: the
 // method that nearly all have, the query, then the middle of the path.
 func requestCell(c *client, width int) string {
 	s := strings.TrimPrefix(c.Line, "GET ")

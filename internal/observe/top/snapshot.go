@@ -62,7 +62,7 @@ func Snapshot(p status.Pool, width int) string {
 	return b.String()
 }
 
-// pool says of what a pool is made.
+// pool describes the model and the workers of a pool.
 func pool(p status.Pool) string {
 	serving := 0
 	for _, w := range p.Workers {

@@ -16,8 +16,8 @@ type theme struct {
 	graph                                   lipgloss.Style
 }
 
-// newTheme is for a dark background or a light one; one that is stale is all
-// dimmed, for what is seen is no longer so.
+// newTheme returns the theme for a dark or a light background; a stale one is dimmed
+// as a whole, because the data is out of date.
 func newTheme(dark, stale bool) theme {
 	s := lipgloss.NewStyle()
 	if stale {

@@ -21,25 +21,25 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Source is where looks come from; remote.Client is one. An error that wraps
-// fs.ErrNotExist or syscall.ECONNREFUSED means that nobody listens.
+// Source provides snapshots; remote.Client is one. An error that wraps fs.ErrNotExist
+// or syscall.ECONNREFUSED means that no server listens.
 type Source interface {
 	Pool(ctx context.Context) (status.Pool, error)
 	Connections(ctx context.Context, slot, pid int) (status.Connections, error)
 }
 
-// Options are what a view can be told.
+// Options are the options of a view.
 type Options struct {
 	// Environ is the environment, "NAME=value": TERM, COLORTERM and NO_COLOR
 	// decide on colours.
 	Environ []string
-	// Refresh is the time between two looks; 0 is a second.
+	// Refresh is the time between two snapshots; 0 is a second.
 	Refresh time.Duration
 }
 
 // Run shows the live view on a terminal until the user quits or ctx ends; both
-// are no error. It makes the first look before it touches the terminal, and
-// returns the error of that. However it returns, the terminal is as it was. It
+// are not an error. It takes the first snapshot before it touches the terminal, and
+// returns its error. The terminal is always restored. Run
 // handles no signals: end ctx at SIGINT, SIGTERM and SIGHUP.
 func Run(ctx context.Context, source Source, in, out *os.File, o Options) error {
 	if o.Refresh <= 0 {

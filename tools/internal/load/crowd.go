@@ -81,7 +81,7 @@ func (w Crowd) download(ctx context.Context, clients []*client) (Outcome, error)
 	return out, ctx.Err()
 }
 
-// one is a client's life. The end of the time is no error.
+// one is a client's life. The end of the time is not an error.
 func (w Crowd) one(ctx context.Context, c *client, number int, end time.Time) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()

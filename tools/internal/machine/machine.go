@@ -91,7 +91,7 @@ func RaiseFiles(need uint64) (uint64, error) {
 	return limit.Cur, nil
 }
 
-// CheckPort reports a port that somebody listens on.
+// CheckPort returns an error if a process listens on the port.
 func CheckPort(port int) error {
 	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port)))
 	if err != nil {

@@ -125,7 +125,7 @@ func (b *Bench) crowd(ctx context.Context, r *record.Result, site target.Site, c
 	if err != nil {
 		return outcome, err
 	}
-	defer server.Kill() // its downloads would go on
+	defer server.Kill() // its downloads would continue
 	crowd.Address = server.Address()
 	err = b.sampled(r, server, func() (float64, error) {
 		outcome, err = crowd.Run(ctx)

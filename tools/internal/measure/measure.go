@@ -92,14 +92,14 @@ func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 	case record.KillKept, record.KillClose, record.Reload:
 		return nil, b.faults(ctx, r)
 	}
-	return nil, fmt.Errorf("there is no experiment %q", r.Experiment)
+	return nil, fmt.Errorf("unknown experiment %q", r.Experiment)
 }
 
 // start launches the cell's server, with more arguments than it always has.
 func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*target.Server, error) {
 	t, ok := b.Targets[r.Server]
 	if !ok {
-		return nil, fmt.Errorf("there is no server %q", r.Server)
+		return nil, fmt.Errorf("unknown server %q", r.Server)
 	}
 	return t.With(more...).Start(site)
 }

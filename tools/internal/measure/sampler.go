@@ -69,7 +69,7 @@ func (s *sampler) loop() {
 func (s *sampler) look() {
 	u, err := s.reader.Tree(s.root)
 	if err != nil {
-		return // it ended; whoever loads it will say so
+		return // it ended; the load reports that
 	}
 	s.pss = max(s.pss, s.reader.PSS(u))
 	s.reader.CountSockets(u)

@@ -57,7 +57,7 @@ func Faults(servers []string, s Scope) []Axis {
 	})
 }
 
-// Costs are the axes of what it costs the pool that somebody sees inside.
+// Costs are the axes of what observability costs the pool.
 func Costs(servers []string, s Scope) []Axis {
 	const rounds = 11
 	return s.cut([]Axis{{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds}})

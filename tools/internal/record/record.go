@@ -2,7 +2,7 @@
 // with a head (run.json: settings, machine, commit), one line for each
 // measured cell (cells.jsonl) and each tool's own words beside them (tool/).
 // A line is appended when its cell is measured and never changed, so that a
-// run which was interrupted goes on where it stopped. Everything that is
+// run which was interrupted continues where it stopped. Everything that is
 // published is computed from these files.
 package record
 
@@ -15,7 +15,7 @@ const (
 	Models Kind = "models" // the models of Phalanx against each other
 	Peers  Kind = "peers"  // Phalanx against other servers
 	Faults Kind = "faults" // the same, when workers die or are replaced
-	Costs  Kind = "costs"  // what it costs the pool that somebody sees inside
+	Costs  Kind = "costs"  // what observability costs the pool
 )
 
 // Experiment is one way of loading a server.

@@ -28,9 +28,9 @@ type Store struct {
 	out *os.File
 }
 
-// Open goes on with the newest run under raw that has the same settings,
+// Open continues the newest run under raw that has the same settings,
 // commit and binaries and lacks a cell or has a void one, or begins a new one. The second
-// value reports whether it goes on.
+// value reports whether it continues one.
 func Open(raw string, head Head) (*Store, bool, error) {
 	dir, err := newest(raw, head.Settings.Kind)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"phalanx/tools/internal/stats"
 )
 
-// costsSection is what it costs the pool that somebody sees inside.
+// costsSection is what observability costs the pool.
 func costsSection(v view) (string, []document.Block) {
 	level := v.level(record.KeepAlive)
 	t := document.Table{

@@ -34,7 +34,7 @@ type Target struct {
 	args    func(s Site, config string) []string
 	Stop    syscall.Signal
 	admin   bool // it has an admin endpoint, see Server.Admin
-	logs    bool // its output is a log: it goes to a file, and nobody keeps it
+	logs    bool // its output is a log: it goes to a file that is not kept
 }
 
 // With returns the target with arguments added to its command line.
