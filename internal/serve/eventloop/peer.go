@@ -249,7 +249,7 @@ func (l *Loop) receive(p *peer) bool {
 // in one buffer, and sends that. It returns false if the peer has ended.
 func (l *Loop) advance(p *peer) bool {
 	rescue.Fault(p.conn.Unused())
-	received := l.received(p)
+	at, begun := l.position(p), p.conn.Segment().Len > 0
 	out, step := p.conn.Next(l.out[:0], l.now)
 	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
 		var ok bool
@@ -257,13 +257,19 @@ func (l *Loop) advance(p *peer) bool {
 			step = conn.Close
 			break
 		}
+		if begun {
+			// The record names the file, which is closed next, and whose descriptor
+			// number may become that of the next one.
+			begun = false
+			l.commit(p, out, at)
+		}
 		out, step = p.conn.Next(out, l.now)
 	}
 	p.step = step
 	if step != conn.Send {
 		p.fetched = nil
 	}
-	l.commit(p, out, received)
+	l.commit(p, out, at)
 	if len(out) == 0 {
 		l.tally.Settle()
 		return l.ended(p)

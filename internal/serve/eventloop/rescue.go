@@ -18,9 +18,9 @@ import (
 // begins with the connections of a predecessor that was. Without Config.Records
 // nothing here has an effect.
 
-// commit records what a peer does next: send n bytes of responses from the send
-// buffer. received is the position of [Loop.received] before they were made.
-func (l *Loop) commit(p *peer, out []byte, received uint64) {
+// commit records what a peer does next: send responses from the send buffer, which
+// were made at the given position.
+func (l *Loop) commit(p *peer, out []byte, at position) {
 	if l.cfg.Records == nil {
 		return
 	}
@@ -28,7 +28,7 @@ func (l *Loop) commit(p *peer, out []byte, received uint64) {
 	if len(out) == 0 && !m.Fixed {
 		return // the last commit still holds
 	}
-	b := p.batch(m, received, l.cfg.Records.End(int(p.fd)))
+	b := p.batch(m, at)
 	b.Len, b.About = len(out), l.about(p, m)
 	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
 		b.Fixed = true // the buffer was too small, and has been replaced
@@ -41,10 +41,22 @@ func (l *Loop) received(p *peer) uint64 {
 	return l.cfg.Records.Used(int(p.fd)) + uint64(p.conn.Rest())
 }
 
-// batch turns a mark into a batch, given how many bytes have been received and sent.
-func (p *peer) batch(m conn.Mark, received, sent uint64) rescue.Batch {
+// position is how many bytes have been received from a peer and sent to it.
+type position struct{ received, sent uint64 }
+
+// position is that of a peer all of whose responses so far have been sent, but for
+// what is left of a file.
+func (l *Loop) position(p *peer) position {
+	if l.cfg.Records == nil {
+		return position{}
+	}
+	return position{l.received(p), l.cfg.Records.End(int(p.fd)) - uint64(p.conn.Segment().Len)}
+}
+
+// batch turns a mark into a batch that begins at a position.
+func (p *peer) batch(m conn.Mark, at position) rescue.Batch {
 	b := rescue.Batch{
-		Used: received - uint64(m.Rest), Start: sent, File: -1,
+		Used: at.received - uint64(m.Rest), Start: at.sent, File: -1,
 		Flags: m.Flags, Ending: m.Ending, Fixed: m.Fixed,
 	}
 	if m.Next.Len > 0 {
@@ -92,7 +104,7 @@ func (l *Loop) taken(p *peer) {
 	}
 	received, sent, err := rescue.Count(int(p.fd))
 	m := p.conn.Mark()
-	b := p.batch(m, received, sent)
+	b := p.batch(m, position{received, sent})
 	b.Fixed = b.Fixed || err != nil
 	b.About = l.about(p, m)
 	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.conn.Unused())
