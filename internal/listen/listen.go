@@ -83,7 +83,7 @@ func (s *Set) File(slot int) *os.File { return s.files[slot] }
 func (s *Set) RefuseNew() error {
 	var errs []error
 	for _, f := range s.group {
-		if s.passed == nil || !same(f, s.passed) { // what comes there is for whoever is started next
+		if s.passed == nil || !same(f, s.passed) { // its connections are for the next server
 			errs = append(errs, RefuseNew(int(f.Fd())))
 		}
 	}

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// names are those of the points, for who counts at which a worker was killed.
+// names are the names of the points, for counting the kills at each.
 var names = [numPoints]string{
 	"commit", "committed", "copied", "done", "unsent", "held", "state", "accepted", "receive", "received",
 	"send", "sent", "file", "close", "closed", "taken", "give", "given", "from",
 }
 
-// In one of how many times a point kills, from the environment, and one of a
-// handover; 0 is never.
+// A point kills once in oneIn times on average, one of a handover once in movingOneIn
+// times; both come from the environment, 0 is never.
 var (
 	oneIn, movingOneIn = odds("KILL_ONE_IN"), odds("KILL_MOVING_ONE_IN")
 	random             = uint64(time.Now().UnixNano())*2654435761 | 1
@@ -30,8 +30,7 @@ func odds(variable string) uint64 {
 	return n
 }
 
-// Point kills the worker now and then, as SIGKILL from outside would, and says
-// where. Rare points have to kill more often.
+// Point kills the worker at random with SIGKILL, and reports where. Rare points have to kill more often.
 func Point(k int) {
 	random ^= random << 13
 	random ^= random >> 7

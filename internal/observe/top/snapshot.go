@@ -62,7 +62,7 @@ func Snapshot(p status.Pool, width int) string {
 	return b.String()
 }
 
-// pool describes the model and the workers of a pool.
+// pool summarises a pool: its model, serving workers and reloads.
 func pool(p status.Pool) string {
 	serving := 0
 	for _, w := range p.Workers {
@@ -77,8 +77,8 @@ func pool(p status.Pool) string {
 	return s
 }
 
-// JSON writes one look as the endpoint gives it, indented, for other programs.
-// Runes that a terminal might obey are escaped; the values stay the same.
+// JSON writes one snapshot as the endpoint gives it, indented, for other programs.
+// Runes that could control a terminal are escaped; the values stay the same.
 func JSON(w io.Writer, p status.Pool) error {
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {

@@ -1,7 +1,6 @@
 // Package target knows the servers that are measured: how each is
-// configured for static files on this machine as somebody would who knows
-// it well, how it is started and stopped. The configurations are in peers.go
-// for anybody to check.
+// configured for static files on this machine, as an expert would do it, and how
+// it is started and stopped. The configurations are in peers.go for review.
 package target
 
 import (
