@@ -250,7 +250,7 @@ func (l *Loop) receive(p *peer) bool {
 func (l *Loop) advance(p *peer) bool {
 	rescue.Fault(p.conn.Unused())
 	at, begun := l.position(p), p.conn.Segment().Len > 0
-	out, step := p.conn.Next(l.out[:0], l.now)
+	out, step := l.next(p, l.out[:0])
 	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
 		var ok bool
 		if out, ok = serve.Inline(&p.conn, out, l.now); !ok {
@@ -263,7 +263,7 @@ func (l *Loop) advance(p *peer) bool {
 			begun = false
 			l.commit(p, out, at)
 		}
-		out, step = p.conn.Next(out, l.now)
+		out, step = l.next(p, out)
 	}
 	p.step = step
 	if step != conn.Send {
@@ -304,6 +304,16 @@ func (l *Loop) advance(p *peer) bool {
 	}
 	l.tally.Settle()
 	return l.ended(p)
+}
+
+// next asks the connection what to send. A full buffer must not end between a head
+// and a body from memory, which no other process could send.
+func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
+	out, step := p.conn.Next(out, l.now)
+	if step == conn.Flush && p.conn.Segment().Len > 0 {
+		step = conn.Send
+	}
+	return out, step
 }
 
 // ended takes the step that is possible only when all has been sent. It returns

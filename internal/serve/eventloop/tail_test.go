@@ -2,7 +2,9 @@ package eventloop
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +88,50 @@ func TestRescueTail(t *testing.T) {
 	r.kill()
 	if got := r.finish(); !bytes.Contains(got, large) {
 		t.Error("other bytes came")
+	}
+}
+
+// However many responses with bodies from memory are under way, wherever a buffer
+// ends, they can go on in another worker.
+func TestRescuePipelineFromMemory(t *testing.T) {
+	dir := t.TempDir()
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	cache := site.NewCache(root, time.Hour, 10)
+	defer cache.Close()
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	files := website.Cached(root, cache)
+	lengths := [12]int{}
+	for i := range lengths {
+		lengths[i] = 1000 + i*25
+		servetest.Noise(t, fmt.Sprint(dir, "/", lengths[i]), lengths[i])
+	}
+	for _, length := range lengths {
+		path := fmt.Sprint("/", length)
+		servetest.Await(t, "the file in memory", func() bool {
+			f, status := files.Open([]byte(path), proto.Codings{})
+			if status != proto.StatusOK {
+				t.Fatal(status)
+			}
+			defer f.Close()
+			return f.Body() != nil
+		})
+		r := newRelay(t, relayConfig(files), listener, addr, strings.Repeat(servetest.Get(path), 200))
+		for r.write(1 << 16); len(r.got) < 200*length; r.read(3000) {
+			r.l.sendReady()
+			received, sent, err := rescue.Count(r.fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := rescue.NewReader(r.memory).Find(r.fd, received, sent); f.Verdict != rescue.GoesOn {
+				t.Fatalf("%d bytes each: verdict %v behind %d bytes", length, f.Verdict, sent)
+			}
+		}
+		r.close()
 	}
 }
 
