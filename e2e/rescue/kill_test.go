@@ -43,7 +43,7 @@ func points(t *testing.T, s *harness.Server) map[string]int {
 		switch {
 		case m != nil:
 			at[m[1]]++
-		case strings.Contains(line, " rescued ") && !strings.Contains(line, "; "), strings.Contains(line, " died during startup: signal killed: killed at point taken"):
+		case strings.Contains(line, " rescued ") && !strings.Contains(line, "; "), strings.Contains(line, " died during startup: signal killed: killed at point "):
 		default:
 			t.Errorf("line on standard error: %s", line)
 		}
