@@ -15,10 +15,9 @@ const layout = 0x5048_4c58_0002
 const (
 	headerSize = 4096
 	recordSize = 64
-	// heldSize is how many received bytes of a connection can be kept while it
-	// waits. It is a power of two, because a byte is stored at its position in
-	// the stream modulo heldSize.
-	heldSize = 128 << 10
+	// heldBeside is what can be kept of received bytes while a connection waits,
+	// beside a whole receive buffer: more than the longest request head.
+	heldBeside = 64 << 10
 	// aboutSize is the room for the exchange under way: the largest request head,
 	// and a little more.
 	aboutSize = 24 << 10
@@ -65,7 +64,7 @@ type record struct {
 	place uint32 // where they are
 	flags uint8  // conn's, see docs/rescue.md
 	tries uint8  // crashes of a worker that was serving it
-	held  uint8  // 1: received bytes stand in its own place
+	held  uint8  // one of the values below
 	given uint8  // 1: it is being handed over to another worker that lives
 	about uint32 // bytes that are known of the exchange under way; the uppermost bit says in which of two places
 	_     [8]byte
@@ -78,6 +77,13 @@ const (
 	stateFixed          // it cannot move: a listing, several ranges, or a request's body
 	stateClosing        // it is being closed
 	numStates
+)
+
+// Where received bytes are that were not in the receive buffer last.
+const (
+	heldNowhere = iota // there were none
+	heldInPlace        // in the connection's own place, at their position modulo its size
+	heldLost           // there were too many: some of them are in no place
 )
 
 // The places of a batch.
@@ -95,7 +101,8 @@ type sizes struct{ fds, recv, send int }
 func (s sizes) buffers() int { return roundUp(headerSize+s.fds*recordSize, page) }
 func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
 func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
-func (s sizes) place() int   { return heldSize + roundUp(2*aboutSize+s.send, page) }
+func (s sizes) held() int    { return roundUp(s.recv, page) + heldBeside }
+func (s sizes) place() int   { return s.held() + roundUp(2*aboutSize+s.send, page) }
 func (s sizes) total() int   { return s.places() + s.fds*s.place() }
 func roundUp(n, to int) int  { return (n + to - 1) / to * to }
 func (s sizes) valid() bool {
@@ -182,10 +189,10 @@ func (m *Memory) record(fd int) *record {
 func (m *Memory) recvBuffer() []byte { return m.part(m.buffers(), m.recv) }
 func (m *Memory) sendBuffer() []byte { return m.part(m.sendAt(), m.send) }
 func (m *Memory) heldBytes(fd int) []byte {
-	return m.part(m.places()+fd*m.place(), heldSize)
+	return m.part(m.places()+fd*m.place(), m.held())
 }
 func (m *Memory) unsentBytes(fd int) []byte {
-	return m.part(m.places()+fd*m.place()+heldSize, m.send)
+	return m.part(m.places()+fd*m.place()+m.held(), m.send)
 }
 func (m *Memory) aboutBytes(fd int, second bool) []byte {
 	at := m.places() + (fd+1)*m.place() - aboutSize

@@ -137,12 +137,12 @@ func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	if h := r.m.header(); h.receiving>>positionBits == uint64(fd)+1 {
 		buffered = min(received, h.receiving&maxPosition)
 	}
-	if received-buffered > uint64(r.m.recv) || buffered > rec.used && (rec.held == 0 || buffered-rec.used > heldSize) {
+	if received-buffered > uint64(r.m.recv) || buffered > rec.used && (rec.held != heldInPlace || buffered-rec.used > uint64(r.m.held())) {
 		return false
 	}
 	ring := r.m.heldBytes(fd)
 	for at := rec.used; at < buffered; at++ {
-		f.Held = append(f.Held, ring[at%heldSize])
+		f.Held = append(f.Held, ring[at%uint64(len(ring))])
 	}
 	if first := max(rec.used, buffered); first < received {
 		start := buffered

@@ -180,7 +180,7 @@ func TestHeldWraps(t *testing.T) {
 	for i := range text {
 		text[i] = byte(rand.Int())
 	}
-	const at = 3*heldSize - 1000
+	at := uint64(3*m.held() - 1000)
 	w.Commit(20, Batch{Used: at, Start: 7, File: -1})
 	w.Held(20, at, text)
 	if f := r.Find(20, at+4096, 7); f.Verdict != GoesOn || !bytes.Equal(f.Held, text) {
@@ -210,7 +210,7 @@ func FuzzFind(f *testing.F) {
 			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), uint32(small()), [8]byte{}}
 		}
 		found := NewReader(m).Find(20, received, sent)
-		if len(found.Held) > heldSize+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {
+		if len(found.Held) > m.held()+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {
 			t.Errorf("%+v", found)
 		}
 		if found.Verdict != GoesOn && (found.Held != nil || found.Unsent != nil || found.File != -1) {
@@ -247,5 +247,58 @@ func BenchmarkCommit(b *testing.B) {
 		w.Serving(20)
 		w.Receiving(20, uint64(i))
 		w.Commit(20, Batch{Used: uint64(i), Start: uint64(i), Len: 100, File: -1})
+	}
+}
+
+// Bytes for which there is no room are lost, and not taken for others, whatever of
+// them is answered until the worker dies.
+func TestHeldTooMuch(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	w.Opened(20)
+	w.Held(20, 0, []byte("an early head"))
+	w.Commit(20, Batch{Used: 13, File: -1})
+	long := bytes.Repeat([]byte("x"), m.held()+1)
+	w.Held(20, 13, long)
+	end := 13 + uint64(len(long))
+	w.Commit(20, Batch{Used: end - 10, File: -1})
+	w.Receiving(21, 0)
+	if f := r.Find(20, end, 0); f.Verdict == GoesOn {
+		t.Errorf("goes on with %q", f.Held)
+	}
+	w.Held(20, end, []byte("more"))
+	if f := r.Find(20, end+4, 0); f.Verdict == GoesOn {
+		t.Errorf("goes on with %q", f.Held)
+	}
+	w.Commit(20, Batch{Used: end + 4, File: -1})
+	w.Held(20, end+4, []byte("next"))
+	if f := r.Find(20, end+8, 0); f.Verdict != GoesOn || string(f.Held) != "next" {
+		t.Errorf("%+v", f)
+	}
+	w.Take(21, Batch{File: -1}, nil, long)
+	w.Commit(21, Batch{Used: uint64(len(long)) - 10, File: -1})
+	if f := r.Find(21, uint64(len(long)), 0); f.Verdict == GoesOn {
+		t.Errorf("goes on with %q", f.Held)
+	}
+}
+
+// A whole receive buffer can be kept behind an unfinished head, however large it is.
+func TestHeldBuffer(t *testing.T) {
+	fd, err := Create(Sizes{64, 1 << 20, 8192})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	m, err := Map(fd, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	w, r := NewWriter(m), NewReader(m)
+	p := bytes.Repeat([]byte("0123456789abcde"), (1<<20+16<<10)/15)
+	w.Held(20, 0, p[:16<<10])
+	w.Held(20, 16<<10, p[16<<10:])
+	if f := r.Find(20, uint64(len(p)), 0); f.Verdict != GoesOn || !bytes.Equal(f.Held, p) {
+		t.Errorf("verdict %v, %d bytes", f.Verdict, len(f.Held))
 	}
 }

@@ -103,9 +103,9 @@ func (w *Writer) Take(fd int, b Batch, unsent, held []byte) {
 	if w.h.receiving>>positionBits == uint64(fd+1) {
 		w.h.receiving = 0 // it was for an earlier connection with this number
 	}
-	n := record{place: inPlace, held: 1}
-	if b.Len = len(unsent); b.Len > w.m.send || len(held) > heldSize {
-		b.Fixed = true
+	n := record{place: inPlace, held: heldInPlace}
+	if b.Len = len(unsent); b.Len > w.m.send || len(held) > w.m.held() {
+		b.Fixed, n.held = true, heldLost
 	} else {
 		copy(w.m.unsentBytes(fd), unsent)
 		w.keep(fd, b.Used, held)
@@ -196,18 +196,19 @@ func (w *Writer) Held(fd int, at uint64, p []byte) {
 		return
 	}
 	r := w.m.record(fd)
-	if at+uint64(len(p))-r.used > heldSize {
-		r.state = stateFixed
-		return
+	switch {
+	case at+uint64(len(p))-r.used > uint64(w.m.held()):
+		r.state, r.held = stateFixed, heldLost
+	case r.held != heldLost || at == r.used:
+		w.keep(fd, at, p)
+		r.held = heldInPlace
 	}
-	w.keep(fd, at, p)
-	r.held = 1
 }
 
-// keep stores bytes at their position in the stream, modulo heldSize.
+// keep stores bytes at their position in the stream, modulo the size of the place.
 func (w *Writer) keep(fd int, at uint64, p []byte) {
 	ring := w.m.heldBytes(fd)
-	n := copy(ring[at%heldSize:], p)
+	n := copy(ring[at%uint64(len(ring)):], p)
 	point(pointHeld)
 	copy(ring, p[n:])
 }
@@ -253,7 +254,7 @@ func (w *Writer) Closed(fd int) {
 // Release returns the memory of a connection's held bytes to the kernel.
 func (w *Writer) Release(fd int) {
 	if w.has(fd) {
-		w.m.record(fd).held = 0
+		w.m.record(fd).held = heldNowhere
 		at := w.m.places() + fd*w.m.place()
 		// Memory that cannot be given back stays until the worker ends.
 		_ = unix.Madvise(w.m.mem[at:at+w.m.place()], unix.MADV_REMOVE)
