@@ -209,7 +209,7 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	}
 	var f conn.File
 	if file >= 0 {
-		f = &begun{fd: file}
+		f = &begun{fd: file, users: 1}
 	}
 	p, err := l.thaw(state, socket, f)
 	if err != nil {
@@ -258,6 +258,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 // left of it is its descriptor.
 type begun struct {
 	fd     int
+	users  int // connections
 	entity proto.Entity
 }
 
@@ -271,6 +272,11 @@ func (f *begun) Coding() proto.Coding  { return proto.Identity }
 func (f *begun) Varies() bool          { return false }
 func (f *begun) CacheControl() string  { return "" }
 func (f *begun) Entity() *proto.Entity { return &f.entity }
-func (f *begun) Close()                { unix.Close(f.fd) }
+
+func (f *begun) Close() {
+	if f.users--; f.users == 0 {
+		unix.Close(f.fd)
+	}
+}
 
 var _ conn.File = (*begun)(nil)

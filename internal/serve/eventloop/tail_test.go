@@ -153,3 +153,35 @@ func name(t *testing.T, path string) uint64 {
 	defer f.Close()
 	return inode(t, int(f.Fd()))
 }
+
+// A file that a dead worker sent to many needs one descriptor in the next one.
+func TestRescueSharedFile(t *testing.T) {
+	open := func() int {
+		fd, err := unix.Open(t.TempDir(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	isOpen := func(fd int) bool {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		return err == nil
+	}
+	var r rescuer
+	first, copied := open(), open()
+	one, other := r.share(7, first), r.share(7, copied)
+	if one.Fd() != first || other.Fd() != first || isOpen(copied) {
+		t.Errorf("%d and %d, want %d alone", one.Fd(), other.Fd(), first)
+	}
+	if one.Close(); !isOpen(first) {
+		t.Error("closed while it is sent to the other")
+	}
+	if other.Close(); isOpen(first) {
+		t.Error("not closed")
+	}
+	again := r.share(7, open())
+	if !isOpen(again.Fd()) {
+		t.Error("a file that was closed is shared")
+	}
+	again.Close()
+}
