@@ -143,7 +143,7 @@ func TestDeathNamesRequest(t *testing.T) {
 		harness.Kill(t, victim, syscall.SIGKILL)
 		harness.AwaitEnd(t, 5*time.Second, victim)
 		line := regexp.MustCompile(fmt.Sprintf(
-			`(?m)^phalanx: worker \d \(pid %d\) died: signal killed; .*oldest request "GET /huge\?a%%20b" \(\ds\); respawning$`, victim))
+			`(?m)^phalanx: worker \d \(pid %d\) died: killed by SIGKILL; .*oldest request "GET /huge\?a%%20b" \(\ds\); respawning$`, victim))
 		harness.Await(t, 5*time.Second, "a line that names the download", func() bool { return line.MatchString(o.Log.String()) })
 		want := 1
 		if strings.Contains(strings.Join(args, " "), "--workers 2") { // only an event loop's connections are rescued

@@ -19,7 +19,7 @@ var (
 	killOne = flag.Int("kill.one", 2000, "in one of how many times a point kills a worker")
 )
 
-var killedAt = regexp.MustCompile(`died(?: while draining)?: signal killed: killed at point (\w+)`)
+var killedAt = regexp.MustCompile(`died(?: while draining)?: killed by SIGKILL: killed at point (\w+)`)
 
 // killed starts a server whose workers are killed at the marked points between
 // their stores and system calls.
@@ -43,7 +43,7 @@ func points(t *testing.T, s *harness.Server) map[string]int {
 		switch {
 		case m != nil:
 			at[m[1]]++
-		case strings.Contains(line, " rescued ") && !strings.Contains(line, "; "), strings.Contains(line, " died during startup: signal killed: killed at point "):
+		case strings.Contains(line, " rescued ") && !strings.Contains(line, "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "):
 		default:
 			t.Errorf("line on standard error: %s", line)
 		}

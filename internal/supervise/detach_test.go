@@ -96,7 +96,7 @@ func TestLeavingIsForced(t *testing.T) {
 // It has cut its requests, but its slot has somebody already.
 func TestLeavingDies(t *testing.T) {
 	detaching(t, func(r *rig) {
-		const cut = "worker 0 (pid 101) died while draining: signal killed; its responses were truncated"
+		const cut = "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated"
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.expect(2, "serving", cut)
 		r.say(ipc.Draining{}, 1)

@@ -3,9 +3,13 @@ package supervise
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
@@ -68,12 +72,21 @@ func (e Exit) cause() string {
 	case e.Err != nil:
 		how = e.Err.Error()
 	case e.Signal != 0:
-		how = "signal " + e.Signal.String()
+		how = "killed by " + signalName(e.Signal)
 	}
 	if words := e.summary(); words != "" {
 		how += ": " + words
 	}
 	return oneLine(how)
+}
+
+// signalName returns a signal's name, such as SIGHUP; that of a real-time signal
+// is "signal 34".
+func signalName(sig os.Signal) string {
+	if number, ok := sig.(syscall.Signal); ok && unix.SignalName(number) != "" {
+		return unix.SignalName(number)
+	}
+	return sig.String()
 }
 
 // crashLine is what the Go runtime begins with when it ends a process: a panic, an

@@ -3,6 +3,7 @@ package supervise
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -51,6 +52,19 @@ func TestCauseIsOneLine(t *testing.T) {
 	} {
 		if got := (Exit{Code: 2, LastWords: words}).cause(); got != want {
 			t.Errorf("%.40q: %q, want %q", words, got, want)
+		}
+	}
+}
+
+func TestSignalName(t *testing.T) {
+	for sig, want := range map[syscall.Signal]string{
+		syscall.SIGTTIN: "SIGTTIN", syscall.SIGUSR2: "SIGUSR2", syscall.SIGHUP: "SIGHUP", syscall.SIGKILL: "SIGKILL", 34: "signal 34",
+	} {
+		if got := signalName(sig); got != want {
+			t.Errorf("%d: %q, want %q", int(sig), got, want)
+		}
+		if got := (Exit{Signal: sig}).cause(); got != "killed by "+want {
+			t.Errorf("%d: cause %q", int(sig), got)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestLameDuck(t *testing.T) {
 		r.signalled(1)
 		r.pass(time.Millisecond)
 		r.signalled(1, syscall.SIGINT)
-		r.expect(2, "serving", "lame", "worker 0 (pid 101) died: signal segmentation fault; respawning", "drain")
+		r.expect(2, "serving", "lame", "worker 0 (pid 101) died: killed by SIGSEGV; respawning", "drain")
 		r.die(1, Exit{})
 		r.ends(0, "")
 	})

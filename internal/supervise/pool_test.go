@@ -15,7 +15,7 @@ func TestRestartAtOnce(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
-		r.expect(3, "serving", "worker 1 (pid 102) died: signal killed; respawning")
+		r.expect(3, "serving", "worker 1 (pid 102) died: killed by SIGKILL; respawning")
 		if r.slots[2] != 1 {
 			t.Errorf("slot %d was filled", r.slots[2])
 		}
@@ -92,7 +92,7 @@ func TestQuarantine(t *testing.T) {
 		r.say(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
 		r.die(2, Exit{Code: 78})
 		r.pass(time.Hour)
-		died := "worker 0 (pid 101) died: signal killed; respawning"
+		died := "worker 0 (pid 101) died: killed by SIGKILL; respawning"
 		gaveUp := "worker 0 (pid 103) died: open root: gone; slot quarantined until SIGHUP"
 		r.expect(3, "serving", died, gaveUp)
 		r.die(1, Exit{Code: 78, LastWords: "phalanx: same here"})
@@ -124,7 +124,7 @@ func TestCrashInDrain(t *testing.T) {
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.die(1, Exit{Code: 1})
 		r.die(2, Exit{})
-		r.ends(1, "worker 0 (pid 101) died while draining: signal killed; its responses were truncated (and 1 more)")
+		r.ends(1, "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated (and 1 more)")
 		r.expect(3, "serving", "drain")
 	})
 }
@@ -195,7 +195,7 @@ func TestChannelOutlivesWorker(t *testing.T) {
 		r.signalled(0)
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.hello(1)
-		r.expect(2, "serving", "worker 0 (pid 101) died: signal killed; respawning")
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning")
 		r.signal(syscall.SIGINT)
 		r.die(1, Exit{})
 		r.ends(0, "")

@@ -159,7 +159,7 @@ func TestCrashBudget(t *testing.T) {
 			}
 		}
 		last := r.diary[len(r.diary)-1]
-		want := fmt.Sprintf("worker 1 (pid %d) died: signal segmentation fault, %d deaths within 2m0s; slot quarantined until SIGHUP", 101+deathLimit, deathLimit)
+		want := fmt.Sprintf("worker 1 (pid %d) died: killed by SIGSEGV, %d deaths within 2m0s; slot quarantined until SIGHUP", 101+deathLimit, deathLimit)
 		if last != want {
 			t.Errorf("%q\nwant %q", last, want)
 		}
@@ -201,7 +201,7 @@ func TestOOM(t *testing.T) {
 		r.pass(90 * time.Second)
 		kills++
 		r.die(0, Exit{Signal: syscall.SIGKILL, Memory: 700 << 20})
-		r.expect(2, "serving", "worker 0 (pid 101) died: signal killed; probably killed by the OOM killer; "+
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; probably killed by the OOM killer; "+
 			"uptime 1m30s, peak memory 700 MiB; respawning")
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")

@@ -26,7 +26,7 @@ func (p *pool) signal(sig os.Signal) {
 		p.stops++
 		p.stoppedAt = p.Now()
 	}
-	p.Log.Info().Str("signal", sig.String()).Msg("signal received")
+	p.Log.Info().Str("signal", signalName(sig)).Msg("signal received")
 	switch {
 	case sig == syscall.SIGTTIN:
 		p.resize(p.wanted + 1)

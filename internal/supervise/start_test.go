@@ -63,7 +63,7 @@ func TestStartFails(t *testing.T) {
 		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack}) },
 			1, `worker 1 (pid 102) died during startup: exit status 2: panic: boom\x1b`},
 		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
-			1, "worker 1 (pid 102) died during startup: signal segmentation fault"},
+			1, "worker 1 (pid 102) died during startup: killed by SIGSEGV"},
 		{"silence", func(r *rig) { r.pass(startTime) },
 			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed)" + cure},
 		{"garbage", func(r *rig) { r.procs[1].gone <- errors.New("unknown kind 255") },
@@ -182,7 +182,7 @@ func TestLog(t *testing.T) {
 			`{"level":"info","slot":0,"pid":101,"after":0,"message":"worker ready"}`,
 			`{"level":"info","slot":0,"pid":101,"cause":"exit status 3: out of luck","uptime":60000,"last_words":"out of luck","message":"worker exited"}`,
 			`{"level":"info","slot":0,"delay":100,"deaths":2,"message":"respawn delayed"}`,
-			`{"level":"info","signal":"interrupt","message":"signal received"}`,
+			`{"level":"info","signal":"SIGINT","message":"signal received"}`,
 			`{"level":"info","message":"drain started"}`,
 			`{"level":"info","message":"stopped"}`,
 		)

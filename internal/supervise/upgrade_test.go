@@ -192,8 +192,8 @@ func TestNothingWaitsInTheLoop(t *testing.T) {
 		r.die(1, Exit{Signal: syscall.SIGSEGV})
 		r.hello(3)
 		r.expect(4, "serving",
-			"worker 0 (pid 101) died: signal segmentation fault; respawning",
-			"worker 1 (pid 102) died: signal segmentation fault; respawning")
+			"worker 0 (pid 101) died: killed by SIGSEGV; respawning",
+			"worker 1 (pid 102) died: killed by SIGSEGV; respawning")
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 		synctest.Wait()
