@@ -72,6 +72,19 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+// A person reads the delay: it has no nanoseconds.
+func TestBackoffInMilliseconds(t *testing.T) {
+	r := &rig{change: func(c *Config) { c.Chance = func() float64 { return 0.7735171 } }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.die(0, Exit{Code: 1})
+		r.die(1, Exit{Code: 1})
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning", "worker 0 (pid 102) died: exit status 1; respawning in 81ms", "drain")
+	})
+}
+
 func TestStopDuringBackoff(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)

@@ -31,7 +31,8 @@ type slot struct {
 }
 
 // delay counts the death of w at now and returns how long to wait before the
-// next process. chance, from 0 to below 1, spreads the slots' times.
+// next process, in whole milliseconds. chance, from 0 to below 1, spreads the
+// slots' times.
 func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 	s.recent = slices.DeleteFunc(append(s.recent, now), func(t time.Time) bool { return now.Sub(t) >= deathWindow })
 	if !w.readySince.IsZero() && now.Sub(w.readySince) >= healthyTime {
@@ -46,5 +47,5 @@ func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 		d *= 2
 	}
 	d = min(d, longDelay)
-	return d - time.Duration(chance*float64(d)/4)
+	return (d - time.Duration(chance*float64(d)/4)).Round(time.Millisecond)
 }
