@@ -57,7 +57,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) err
 		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, sockets, monitor) },
 		Signals: signals.C, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
-		OnServing:  func() { announce(log, o, sockets.Port(), slots) },
+		OnServing:  func(workers int) { announce(log, o, sockets.Port(), workers) },
 		OnDrain:    func() { refuse(log, sockets) },
 		OnReopen:   monitor.Log.Reopen,
 		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose, out.lines)}).show,

@@ -38,7 +38,7 @@ const notifyTime = 50 * time.Millisecond
 // notifySystemd reports the state of a pool to systemd, and its watchdog's keep-alive.
 func notifySystemd(cfg *supervise.Config) {
 	serving, drain := cfg.OnServing, cfg.OnDrain
-	cfg.OnServing = func() { serving(); notify(daemon.SdNotifyReady) }
+	cfg.OnServing = func(workers int) { serving(workers); notify(daemon.SdNotifyReady) }
 	cfg.OnDrain = func() { notify(daemon.SdNotifyStopping); drain() }
 	cfg.OnLameDuck = func() { notify("STATUS=lame duck started") }
 	cfg.OnReload = func(begun bool) {

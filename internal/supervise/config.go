@@ -50,8 +50,8 @@ type Config struct {
 	DrainTimeout time.Duration // time limit of a worker's drain; 0: none
 	HangTimeout  time.Duration // time without a heartbeat until a worker is hung; 0: none
 
-	OnServing  func() // once, when all workers serve
-	OnLameDuck func() // once, when the lame duck period begins
+	OnServing  func(workers int) // once, when all of so many workers serve
+	OnLameDuck func()            // once, when the lame duck period begins
 	// OnReload is called when a requested reload begins and when it has ended, whether
 	// or not it succeeded.
 	OnReload func(begun bool)
@@ -90,10 +90,13 @@ type Sockets interface {
 }
 
 func (p *pool) defaults() {
-	for _, f := range []*func(){&p.OnServing, &p.OnDrain, &p.OnLameDuck, &p.OnAlive, &p.OnReopen} {
+	for _, f := range []*func(){&p.OnDrain, &p.OnLameDuck, &p.OnAlive, &p.OnReopen} {
 		if *f == nil {
 			*f = func() {}
 		}
+	}
+	if p.OnServing == nil {
+		p.OnServing = func(int) {}
 	}
 	if p.OnReload == nil {
 		p.OnReload = func(bool) {}

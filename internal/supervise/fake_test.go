@@ -152,7 +152,7 @@ func (r *rig) config(slots int) Config {
 	}
 	cfg := Config{
 		Slots: slots, Version: "1", Worker: "/bin/worker", Spawn: r.start, Signals: r.signals,
-		OnServing: func() { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
+		OnServing: func(int) { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
 		Orphans: r.orphans, Reap: r.reap, Log: zerolog.New(&r.log),
 		Chance: func() float64 { return 0 }, OOMKills: func() int { return 0 },
 	}

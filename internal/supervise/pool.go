@@ -237,7 +237,7 @@ func (p *pool) serveAll() {
 	for _, s := range p.slots {
 		p.startServing(s.worker)
 	}
-	p.OnServing()
+	p.OnServing(len(p.slots))
 }
 
 // alarm returns a channel that delivers at the next deadline, nil if there

@@ -191,7 +191,7 @@ func TestRealPool(t *testing.T) {
 				}
 				return p, err
 			},
-			OnServing: func() { close(serving) },
+			OnServing: func(int) { close(serving) },
 			Alert:     func(line string) { alerts <- line },
 		})
 	}()

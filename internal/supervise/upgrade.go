@@ -205,6 +205,6 @@ func (p *pool) resume() {
 		p.attend(w)
 	}
 	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("master upgraded")
-	p.OnServing()
+	p.OnServing(len(p.slots))
 	p.reload()
 }
