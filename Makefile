@@ -1,4 +1,5 @@
-# Phalanx: make run, make test. Everything else is a part of these two.
+# Phalanx: make run serves the demo site, make test runs all tests, make install
+# installs. README.md and CONTRIBUTING.md have the others.
 
 GO          ?= go
 PREFIX      ?= /usr/local
