@@ -44,10 +44,10 @@ func Escaped(char string) string {
 }
 
 // Quoted is a text from outside as a word in a sentence: in quotes if it is empty,
-// has a space, or would have to be spelled out.
+// has a space, ends like a part of the sentence, or would have to be spelled out.
 func Quoted(s string) string {
 	q := strconv.Quote(s)
-	if s != "" && q[1:len(q)-1] == s && !strings.Contains(s, " ") {
+	if s != "" && q[1:len(q)-1] == s && !strings.Contains(s, " ") && !strings.HasSuffix(s, ":") {
 		return s
 	}
 	return q

@@ -61,7 +61,7 @@ func TestClip(t *testing.T) {
 
 func TestQuoted(t *testing.T) {
 	for in, want := range map[string]string{
-		"": `""`, "a.html": "a.html", "grüße": "grüße", "a b": `"a b"`, `a"b`: `"a\"b"`, "\x1b[2J": `"\x1b[2J"`, "\xff": `"\xff"`,
+		"": `""`, "a.html": "a.html", "grüße": "grüße", "a b": `"a b"`, "X-C:": `"X-C:"`, ":80": ":80", `a"b`: `"a\"b"`, "\x1b[2J": `"\x1b[2J"`, "\xff": `"\xff"`,
 	} {
 		if got := Quoted(in); got != want {
 			t.Errorf("Quoted(%q) = %s, want %s", in, got, want)

@@ -79,7 +79,13 @@ func TestConfigFileErrors(t *testing.T) {
 		"header = \"A: b\n":         ", line 1: header: ",
 		"[Network]\nport = 80\n":    ", line 1: [Network]: sections do not exist; remove the line",
 		"keepalive = 30s\nnonsense": ", line 2: nonsense: unknown flag",
-		"list\n":                    ", line 1: list: needs a value; write list = VALUE",
+		"list\n":                    ", line 1: list: needs a value; write list = true",
+		"port\n":                    ", line 1: port: needs a value; write port = VALUE",
+		"base /tmp/x;\n":            ", line 1: base: needs an equals sign; write base = /tmp/x",
+		"base\t /tmp/a b\n":         ", line 1: base: needs an equals sign; write base = /tmp/a b",
+		"list on\n":                 ", line 1: list: needs an equals sign; write list = true",
+		"config /tmp/x\n":           ", line 1: config: only on the command line",
+		"header = X-C: #fff\n":      ", line 1: --header \"X-C:\": must be 'Name: value', such as 'X-Frame-Options: DENY'; a value with \" #\" needs quotes",
 		"\xff\xfep\x00":             ": is not in UTF-8; save it as UTF-8",
 	} {
 		file := filepath.Join(dir, "conf")

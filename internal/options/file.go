@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,20 +56,43 @@ func fromLine(p *flags.Parser, line string) error {
 	flag, v, ok := strings.Cut(line, "=")
 	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")
 	all := list(p)
-	i := slices.IndexFunc(all, func(o *flags.Option) bool { return o.LongName == flag && flag != "" })
+	i, lacks, value := index(all, flag), "a value", "VALUE"
+	if name, rest := word(line); i < 0 && index(all, name) >= 0 {
+		flag, i, ok = name, index(all, name), false
+		lacks, value = "an equals sign", human.Visible(strings.TrimSuffix(rest, ";"))
+	}
 	switch {
 	case i < 0:
 		return errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
 		return errors.New(flag + ": only on the command line")
+	case !ok && all[i].Field().Type.Kind() == reflect.Bool:
+		return errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
 	case !ok:
-		return errors.New(flag + ": needs a value; write " + flag + " = VALUE")
+		return errors.New(flag + ": needs " + lacks + "; write " + flag + " = " + value)
 	}
-	v, err := uncommented(strings.TrimSpace(v))
+	given := strings.TrimSpace(v)
+	v, err := uncommented(given)
 	if err != nil {
 		return errors.New(flag + ": " + err.Error())
 	}
-	return assign(all[i], v)
+	err = assign(all[i], v)
+	if err != nil && v != given && given[0] != '"' {
+		return errors.New(err.Error() + "; a value with \" #\" needs quotes")
+	}
+	return err
+}
+
+// index returns the place of a flag, -1 if there is none of this name.
+func index(all []*flags.Option, name string) int {
+	return slices.IndexFunc(all, func(o *flags.Option) bool { return o.LongName == name && name != "" })
+}
+
+// word cuts a line after its first word.
+func word(line string) (first, rest string) {
+	line = strings.TrimPrefix(line, "--")
+	first = line[:max(0, strings.IndexAny(line, " \t"))]
+	return first, strings.TrimSpace(line[len(first):])
 }
 
 // uncommented takes quotes off a value, and what follows it.

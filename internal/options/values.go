@@ -156,6 +156,11 @@ func duration[T ~int64](to *T, flag, v, cure string, ok func(time.Duration) bool
 			return &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + ": " + v + " has no unit; write " + v + "s"}
 		}
 	}
+	if days, err := strconv.ParseUint(strings.TrimSuffix(v, "d"), 10, 16); err == nil && strings.HasSuffix(v, "d") {
+		if d := time.Duration(days) * 24 * time.Hour; ok(d) {
+			return &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + " " + v + ": d is not a unit; write " + strconv.FormatUint(days*24, 10) + "h"}
+		}
+	}
 	return invalid(flag, v, cure)
 }
 
