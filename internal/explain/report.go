@@ -48,14 +48,23 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// folded writes a line of a head; one that is too long continues in the next,
-// further to the right.
+// folded writes a line of a head with all its spaces; one that is too long
+// continues in the next, further to the right, from a space if it has one.
 func folded(b *strings.Builder, line string) {
 	rest, indent := []rune(visible(line)), "  "
 	for {
 		n := min(len(rest), width-len(indent))
+		next := n
+		if n < len(rest) {
+			for i := n; i > 0; i-- {
+				if rest[i] == ' ' {
+					n, next = i, i+1
+					break
+				}
+			}
+		}
 		b.WriteString(indent + string(rest[:n]) + "\n")
-		if rest, indent = rest[n:], "    "; len(rest) == 0 {
+		if rest, indent = rest[next:], "    "; len(rest) == 0 {
 			return
 		}
 	}
