@@ -99,6 +99,7 @@ func explained(c *options.Command, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
+	report.Base = string(base)
 	_, err = fmt.Fprint(stdout, report)
 	return err
 }

@@ -113,10 +113,14 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	for args, want := range map[string]string{"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master"} {
+	dir := t.TempDir()
+	for args, want := range map[string]string{
+		"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master",
+		"explain --base " + dir + " /": "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",
+	} {
 		outR, outW := output(t)
 		errR, errW := output(t)
-		code := run([]string{args}, os.Stdin, outW, errW)
+		code := run(strings.Fields(args), os.Stdin, outW, errW)
 		out, errors := text(t, outR, outW), text(t, errR, errW)
 		if code != 0 || !strings.HasPrefix(out, want) || errors != "" {
 			t.Errorf("master %s: exit code %d, %q, %q", args, code, out, errors)

@@ -23,6 +23,7 @@ import (
 // Report is a request, its reply and the reasons. Nothing in it is made
 // harmless for a terminal; [Report.String] does that.
 type Report struct {
+	Base    string   // the document root, for the reader; empty: not shown
 	Request []string // the lines of its head
 	Notes   []string // sentences on how the request came to be
 	Interim string   // the status line of a reply before the reply, or empty

@@ -18,6 +18,11 @@ const (
 // a character that controls it, or the direction of its text, is spelt out.
 func (r Report) String() string {
 	var b strings.Builder
+	if r.Base != "" {
+		b.WriteString("Document root\n")
+		folded(&b, r.Base)
+		b.WriteByte('\n')
+	}
 	b.WriteString("Request\n")
 	for _, line := range r.Request {
 		folded(&b, line)

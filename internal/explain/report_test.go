@@ -5,6 +5,13 @@ import (
 	"testing"
 )
 
+func TestBaseComesFirst(t *testing.T) {
+	const want = "Document root\n  /srv/a b\\x1b\n\nRequest\n  GET / HTTP/1.1\n"
+	if got := (Report{Base: "/srv/a b\x1b", Request: []string{"GET / HTTP/1.1"}}).String(); !strings.HasPrefix(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestFolded(t *testing.T) {
 	long := strings.Repeat("x", width)
 	for line, want := range map[string]string{
