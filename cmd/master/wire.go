@@ -63,15 +63,20 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 // records returns the sizes of the rescue records, nil if connections are not rescued,
 // or this kernel cannot do it.
 func records(o options.Options) *rescue.Sizes {
-	if !o.Rescues() || rescue.Available() != nil {
+	sizes := recordSizes(o)
+	if !o.Rescues() || rescue.Available(sizes) != nil {
 		return nil
 	}
-	return &rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
+	return &sizes
+}
+
+func recordSizes(o options.Options) rescue.Sizes {
+	return rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
 }
 
 // tellLost logs that connections cannot be rescued although --rescue asks for it.
 func tellLost(log zerolog.Logger, o options.Options) {
-	if err := rescue.Available(); o.Rescues() && err != nil {
+	if err := rescue.Available(recordSizes(o)); o.Rescues() && err != nil {
 		log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")
 	}
 }

@@ -161,9 +161,10 @@ func (k *Kept) closeKeeper() {
 	}
 }
 
-// Available returns why this kernel cannot rescue connections, nil if it can:
-// pidfd_getfd(2) needs Linux 5.6.
-func Available() error {
+// Available returns why connections cannot be rescued with records of these sizes,
+// because of this kernel (pidfd_getfd(2) needs Linux 5.6) or of a limit of this
+// process; nil if they can.
+func Available(sizes Sizes) error {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return fmt.Errorf("pidfd_open: %w", err)
@@ -173,5 +174,16 @@ func Available() error {
 	if err != nil {
 		return fmt.Errorf("pidfd_getfd: %w", err)
 	}
-	return unix.Close(fd)
+	unix.Close(fd)
+	// A limit of the address space or of files may be too small for the records.
+	records, err := Create(sizes)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(records)
+	m, err := Map(records, true)
+	if err != nil {
+		return err
+	}
+	return m.Close()
 }

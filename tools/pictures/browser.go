@@ -30,7 +30,7 @@ func browse(ctx context.Context) (*browser, error) {
 		}
 	}
 	if path == "" {
-		return nil, errors.New("Chromium not found; install it")
+		return nil, errors.New("no Chromium found; install it")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("hide-scrollbars", true))

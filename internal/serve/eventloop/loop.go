@@ -197,6 +197,7 @@ func (l *Loop) turn() error {
 		}
 	}
 	l.sendReady()
+	l.cfg.Records.Serving(-1) // no client is to blame for what follows
 	l.expire()
 	l.tick(n > 0)
 	l.surveyLater(n > 0 || l.dropped)

@@ -91,6 +91,7 @@ func (l *Loop) lost(p *peer, errno syscall.Errno) {
 	if errno != 0 {
 		cause = errno
 	}
+	l.cfg.Records.Closing(int(p.fd)) // before its file is closed
 	p.conn.Abort(cause)
 	l.close(p)
 }

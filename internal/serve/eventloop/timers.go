@@ -65,6 +65,9 @@ func (l *Loop) due(p *peer) {
 		l.close(p) // whatever it still sends
 		return
 	}
+	if p.kind == conn.TimerSend {
+		l.cfg.Records.Closing(int(p.fd)) // before its file is closed
+	}
 	l.tally.Expired(p.conn.Expire(l.now))
 	p.unsent = nil
 	p.turn.remove()
