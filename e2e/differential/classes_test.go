@@ -56,7 +56,7 @@ func conditionClasses() []class {
 				strings.HasSuffix(q.value("If-Unmodified-Since"), "+0000") && d.is(ignored, "412") ||
 				strings.HasSuffix(q.value("If-Range"), "+0000") && d.is("200", "206 416")
 		}},
-		{"If-Unmodified-Since that is no date", func(q *question, d difference) bool {
+		{"If-Unmodified-Since that is not a date", func(q *question, d difference) bool {
 			return q.has("If-Unmodified-Since") && !isDate(q.value("If-Unmodified-Since")) && d.is(ignored, "412")
 		}},
 		{"If-Unmodified-Since beside If-Match", func(q *question, d difference) bool {
@@ -99,7 +99,7 @@ func rangeClasses() []class {
 		{"Range that is malformed", func(q *question, d difference) bool {
 			return q.has("Range") && !soundRange(q.value("Range")) && d.is("200", "206 416")
 		}},
-		{"If-Range that is no validator", func(q *question, d difference) bool {
+		{"If-Range that is not a validator", func(q *question, d difference) bool {
 			value := q.value("If-Range")
 			return q.has("If-Range") && (value == "" || strings.Contains(value, "{tag}, ")) && d.is("200", "206 416")
 		}},

@@ -14,7 +14,7 @@ func messageClasses() []class {
 		{"a version other than HTTP/1.x", func(q *question, d difference) bool {
 			return q.odd == "version" && d.is("400 505", "2xx 3xx 4xx 5xx")
 		}},
-		{"Host that is no host and port", func(q *question, d difference) bool {
+		{"Host that is not a host and port", func(q *question, d difference) bool {
 			return q.odd == "host" && d.is("400", "2xx 3xx 404")
 		}},
 		{"Host that is empty or unusual", func(q *question, d difference) bool {
@@ -78,7 +78,7 @@ func pathClasses() []class {
 		return strings.Contains(path, "/./") || strings.Contains(path, "/../")
 	}
 	return []class{
-		{"a target that is no path", func(q *question, d difference) bool {
+		{"a target that is not a path", func(q *question, d difference) bool {
 			return (q.target[0] != '/' && !strings.Contains(q.target, "://")) && d.is("400", "any")
 		}},
 		{"a fragment in the target", func(q *question, d difference) bool {
