@@ -45,7 +45,7 @@ func faultsSection(v view) (string, []document.Block) {
 	blocks := []document.Block{
 		document.Heading{Text: "When workers die or are replaced"},
 		document.Paragraph{Text: fmt.Sprintf("While %d clients ask for the page, a worker is killed with SIGKILL, five times, or the server is told five times to replace its workers (SIGHUP). %s. "+
-			"A request that a killed worker was serving is lost with any server, and so are the connections that it had; a reload need not cost anything. "+
+			"Phalanx rescues the connections of a killed worker; with the other servers they are lost, and so are the requests that it was serving. A reload need not cost anything. "+
 			"An idle connection that is closed without a word makes a client's next request fail, or be sent again. "+
 			"A server that is gone after some of the kills has given up; what is asked of it then fails.", level, rounds(v.rounds(record.KillKept)))},
 		t,
