@@ -36,6 +36,9 @@ func Snapshot(p status.Pool, width int) string {
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
+	if n := keepers(p); n > 0 {
+		say("keepers", "%s, for %s", human.Count(n), human.Plural(len(p.Workers), "worker", "workers"))
+	}
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
 		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
@@ -96,4 +99,14 @@ func JSON(w io.Writer, p status.Pool) error {
 	}
 	_, err = fmt.Fprintln(w, b.String())
 	return err
+}
+
+// keepers is how many workers have a keeper.
+func keepers(p status.Pool) (n int) {
+	for i := range p.Workers {
+		if p.Workers[i].Keeper != 0 {
+			n++
+		}
+	}
+	return n
 }
