@@ -59,7 +59,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 // TestUpgradeFails gives the master a program that cannot be executed, and one
-// that does not accept its options: it goes on as it was.
+// that does not accept its options: it keeps running unchanged.
 func TestUpgradeFails(t *testing.T) {
 	t.Parallel()
 	const line = `^phalanx: upgrade: .*%s; keeping the current master$`

@@ -18,7 +18,7 @@ type Command struct {
 	Admin    Admin         // all but explain: where the server answers
 	JSON     bool          // status: print JSON
 	Interval time.Duration // top: the time between two looks, MinInterval to MaxInterval
-	Workers  int           // scale: how many there are to be, 1 to MaxWorkers
+	Workers  int           // scale: the number of workers to set, 1 to MaxWorkers
 
 	URL     string   // explain: a path or a URL, as it was given
 	Method  string   // explain: of the request

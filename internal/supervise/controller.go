@@ -58,7 +58,7 @@ func (c *Controller) call(ctx context.Context, f func(*pool)) error {
 // View is a pool at a moment.
 type View struct {
 	State   string // status.Starting and so on
-	Slots   int    // that there are to be
+	Slots   int    // configured number of workers
 	Reloads int    // so far
 	Workers []WorkerView
 	Totals  map[int]Totals
@@ -170,7 +170,7 @@ func (c *Controller) Scale(ctx context.Context, n int) status.Outcome {
 // submit gives an order and waits for its end. begin returns why it cannot be
 // carried out, or "".
 func (c *Controller) submit(ctx context.Context, o order, begin func(*pool) string) status.Outcome {
-	o.answer = make(chan status.Outcome, 1) // for the one that comes
+	o.answer = make(chan status.Outcome, 1) // for the only answer
 	err := c.call(ctx, func(p *pool) {
 		why := begin(p)
 		switch {

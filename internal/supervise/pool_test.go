@@ -28,7 +28,7 @@ func TestRestartAtOnce(t *testing.T) {
 	})
 }
 
-// A worker that ends of its own accord is replaced without a word.
+// A worker that exits by itself is replaced without an alert.
 func TestExit(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)

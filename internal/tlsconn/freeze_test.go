@@ -156,7 +156,7 @@ func TestMalformedStates(t *testing.T) {
 	s.end()
 }
 
-// An idle connection shrinks, and goes on as if nothing had been.
+// An idle connection shrinks, and still serves the next request.
 func TestShrink(t *testing.T) {
 	cfg, client := setup(t, nil)
 	s := newServer(cfg)

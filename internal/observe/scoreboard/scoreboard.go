@@ -61,7 +61,7 @@ func (m *Mapping) Close() error { return unix.Munmap(m.mem) }
 // Board is the master's side. Its methods are safe for concurrent use.
 type Board struct {
 	fd   int
-	rows int // that there is room for
+	rows int // capacity
 
 	mu    sync.Mutex
 	taken map[int]taken // by row
