@@ -98,9 +98,10 @@ func TestSeen(t *testing.T) {
 			slices.SortFunc(all, func(a, b serve.Seen) int { return int(a.State) - int(b.State) })
 			return all
 		}
+		// What the client has read may not have been counted yet.
 		servetest.Await(t, "list with all three", func() bool {
 			all := list()
-			return len(all) == 3 && all[1].State == conn.Receiving && all[2].Sent > 0
+			return len(all) == 3 && all[1].State == conn.Receiving && all[2].Sent >= 100_000
 		})
 		all := list()
 		want := []string{
@@ -113,7 +114,7 @@ func TestSeen(t *testing.T) {
 				t.Errorf("connection %d is %s, want %s", i, got, want[i])
 			}
 		}
-		if v := all[2]; v.Size != 32<<20 || v.Sent < 100_000 || v.Sent >= v.Size || v.Age <= 0 || v.Age > 10*time.Second {
+		if v := all[2]; v.Size != 32<<20 || v.Sent >= v.Size || v.Age <= 0 || v.Age > 10*time.Second {
 			t.Errorf("the download: %d of %d bytes in %v", v.Sent, v.Size, v.Age)
 		}
 		servetest.Await(t, "row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
