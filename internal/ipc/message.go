@@ -118,11 +118,18 @@ type Rescued struct {
 	Bytes       uint64 // still to be sent on those that continue
 }
 
+// Credentials, with a descriptor, gives the worker its certificates and keys: a
+// certificate.Bundle, encoded, in a file made by [Sealed]. A worker with a secure
+// listener is Ready only after it has used its first; later ones replace them, and one
+// that it cannot use changes nothing.
+type Credentials struct{}
+
 // kinds is which message has which first byte. A number is never used again.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
+		17: Credentials{},
 	}
 }
 
@@ -132,6 +139,7 @@ func (m CanHandOver) code(*coder) Message { return m }
 func (m TakeOver) code(*coder) Message    { return m }
 func (m Alive) code(*coder) Message       { return m }
 func (m Keep) code(*coder) Message        { return m }
+func (m Credentials) code(*coder) Message { return m }
 
 func (m Ready) code(c *coder) Message {
 	number(c, &m.PID, 4, 1, math.MaxInt32)

@@ -1,0 +1,63 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is too large for a message travels in a file without a name, whose descriptor
+// comes with the message. It is sealed: who has it knows that it never changes.
+
+const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+
+// Sealed writes p into a new file in memory (memfd), close-on-exec, which nobody can
+// change. name is for /proc alone.
+func Sealed(name string, p []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("create file in memory: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	_, err = file.WriteAt(p, 0)
+	if err == nil {
+		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("fill file in memory: %w", err), file.Close())
+	}
+	return file, nil
+}
+
+// ReadSealed returns the content of such a file, which may have most bytes. It does
+// not close fd, nor does it move the file's offset, which other processes share.
+func ReadSealed(fd int, most int64) ([]byte, error) {
+	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil || got&seals != seals {
+		return nil, errors.New("read file in memory: it is not sealed")
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return nil, fmt.Errorf("read file in memory: %w", err)
+	}
+	if stat.Size > most {
+		return nil, fmt.Errorf("read file in memory: it has %d bytes, more than %d", stat.Size, most)
+	}
+	p := make([]byte, stat.Size)
+	for done := 0; done < len(p); {
+		n, err := unix.Pread(fd, p[done:], int64(done))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("read file in memory: %w", err)
+		case n == 0:
+			return nil, io.ErrUnexpectedEOF
+		}
+		done += n
+	}
+	return p, nil
+}
