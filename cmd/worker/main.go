@@ -13,6 +13,7 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
+	"phalanx/internal/serve"
 	"phalanx/internal/website"
 )
 
@@ -62,11 +63,11 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	c := listenTo(channel, opts, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
-	serve, err := engine(opts, root, channel, c, kept)
+	serving, err := engine(opts, root, channel, c, kept)
 	if err != nil {
 		return err
 	}
-	defer serve.close()
+	defer serving.close()
 	if opts.EventLoop() {
 		if err := channel.Send(ipc.CanHandOver{}); err != nil {
 			return err
@@ -83,5 +84,5 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if !c.Await() {
 		return nil
 	}
-	return serve.run(ipc.ListenFD, c.Orders())
+	return serving.run([]serve.Listener{{FD: ipc.ListenFD}}, c.Orders())
 }

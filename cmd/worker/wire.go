@@ -105,7 +105,7 @@ func (k *kept) again() (pid int, err error) {
 
 // serving is an engine that is ready to run.
 type serving struct {
-	run   func(listener int, orders *serve.Orders) error
+	run   func(listeners []serve.Listener, orders *serve.Orders) error
 	close func()
 }
 

@@ -87,7 +87,7 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 	}
 	var orders serve.Orders
 	done := make(chan error, 1)
-	go func() { done <- loop.Run(fd, &orders) }()
+	go func() { done <- loop.Run([]serve.Listener{{FD: fd}}, &orders) }()
 	defer func() {
 		orders.Put(serve.Drain{})
 		if err := <-done; err != nil {

@@ -15,17 +15,17 @@ var engines = []struct {
 	run  servetest.Run
 }{
 	{"netpoll", runNetpoll},
-	{"eventloop", func(cfg serve.Config, fd int, orders *serve.Orders) error {
+	{"eventloop", func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 		l, err := eventloop.New(cfg)
 		if err != nil {
 			return err
 		}
-		return l.Run(fd, orders)
+		return l.Run(listeners, orders)
 	}},
 }
 
-func runNetpoll(cfg serve.Config, fd int, orders *serve.Orders) error {
-	return netpoll.New(cfg).Run(fd, orders)
+func runNetpoll(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
+	return netpoll.New(cfg).Run(listeners, orders)
 }
 
 // eachEngine runs the test with each, and fails if a goroutine or a descriptor

@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -10,14 +11,33 @@ import (
 	"phalanx/internal/serve"
 )
 
+// acceptReady accepts from the listening sockets that have connections, beginning with
+// another one each turn: while accepting pauses, each gets its share.
+func (l *Loop) acceptReady() error {
+	l.first++
+	for i := range l.listeners {
+		from := &l.listeners[(l.first+i)%len(l.listeners)]
+		if !from.ready {
+			continue
+		}
+		if from.ready = false; l.resume != 0 {
+			continue
+		}
+		if err := l.accept(from.Listener); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // accept accepts a bounded number of connections and serves each as far as possible:
 // with TCP_DEFER_ACCEPT its first request is already there.
-func (l *Loop) accept() error {
+func (l *Loop) accept(from serve.Listener) error {
 	for range acceptBatch {
-		fd, errno := rawAccept(l.listener)
+		fd, errno := rawAccept(from.FD)
 		switch {
 		case errno == 0:
-			p := l.newPeer(fd)
+			p := l.newPeer(fd, from.Secure)
 			l.serve(p)
 			if l.draining {
 				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
@@ -91,7 +111,7 @@ func (l *Loop) beginDrain(how serve.Drain) {
 	}
 	l.quietFor, l.quietMax = how.Quiet()
 	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor; how.Kept {
-		l.closeListener()
+		l.closeListeners()
 	}
 	if !how.HandOver {
 		l.drainPeers()
@@ -104,7 +124,7 @@ func (l *Loop) finish() {
 	l.how = serve.Drain{}
 	l.quietFor, l.quietMax = l.how.Quiet()
 	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor
-	if l.listener < 0 {
+	if len(l.listeners) == 0 {
 		l.closeAt = 0
 	}
 	l.endHandover()
@@ -123,18 +143,18 @@ func (l *Loop) drainPeers() {
 	}
 }
 
-// endAccepting empties the accept queue, and then closes the socket.
+// endAccepting empties the accept queues, and then closes the sockets.
 func (l *Loop) endAccepting() {
-	for l.resume == 0 {
-		fd, errno := rawAccept(l.listener)
+	for len(l.listeners) > 0 && l.resume == 0 {
+		from := l.listeners[0].Listener
+		fd, errno := rawAccept(from.FD)
 		switch {
 		case errno == 0:
-			l.serve(l.newPeer(fd))
+			l.serve(l.newPeer(fd, from.Secure))
 		case serve.IsExhausted(errno):
 			l.pause(errno)
 		case errno == unix.EAGAIN || !serve.IsPassing(errno):
-			l.closeListener()
-			return
+			l.closeListener(0)
 		}
 	}
 }
@@ -147,7 +167,9 @@ func (l *Loop) pause(err error) {
 		l.cfg.Log.Warn().Err(err).Msg("accepting paused")
 	}
 	if l.resume == 0 {
-		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listener, nil)
+		for _, from := range l.listeners {
+			unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, from.FD, nil)
+		}
 	}
 	l.resume = l.now.Mono + serve.AcceptPause
 }
@@ -160,19 +182,29 @@ func (l *Loop) acceptTimers() {
 			return
 		}
 		l.resume, l.full = 0, 0
-		rawEpollAdd(l.epoll, l.listener, unix.EPOLLIN)
+		for _, from := range l.listeners {
+			rawEpollAdd(l.epoll, from.FD, unix.EPOLLIN)
+		}
 	}
 	if l.closeAt != 0 && l.now.Mono >= l.closeAt && l.resume == 0 {
 		l.endAccepting()
 	}
 }
 
-func (l *Loop) closeListener() {
-	if l.listener >= 0 {
-		// The socket lives on in the master; closing this descriptor alone
-		// would leave it in the epoll instance.
-		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listener, nil)
-		unix.Close(l.listener)
-		l.listener, l.resume, l.closeAt = -1, 0, 0
+func (l *Loop) closeListeners() {
+	for len(l.listeners) > 0 {
+		l.closeListener(0)
+	}
+}
+
+// closeListener closes the listening socket with this index.
+func (l *Loop) closeListener(i int) {
+	// The socket lives on in the master; closing this descriptor alone
+	// would leave it in the epoll instance.
+	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listeners[i].FD, nil)
+	unix.Close(l.listeners[i].FD)
+	l.listeners = slices.Delete(l.listeners, i, i+1)
+	if len(l.listeners) == 0 {
+		l.resume, l.closeAt = 0, 0
 	}
 }

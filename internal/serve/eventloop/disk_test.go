@@ -79,13 +79,13 @@ func TestSlowDiskClientGoes(t *testing.T) {
 }
 
 // run serves with a loop.
-func run(cfg serve.Config, fd int, orders *serve.Orders) error {
-	return changed(nil)(cfg, fd, orders)
+func run(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
+	return changed(nil)(cfg, listeners, orders)
 }
 
 // changed serves with a loop that the test has changed.
 func changed(change func(*Loop)) servetest.Run {
-	return func(cfg serve.Config, fd int, orders *serve.Orders) error {
+	return func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 		l, err := New(cfg)
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func changed(change func(*Loop)) servetest.Run {
 		if change != nil {
 			change(l)
 		}
-		return l.Run(fd, orders)
+		return l.Run(listeners, orders)
 	}
 }
 

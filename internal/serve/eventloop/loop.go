@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/site"
 )
 
-// Loop serves the connections of one listening socket on one thread, around
+// Loop serves the connections of a worker's listening sockets on one thread, around
 // one epoll instance. Each turn it waits for events, handles them (receives, makes
 // responses, sends), gives every connection that is ready to send a bounded share of
 // the turn, closes those that have timed out, and writes the log.
@@ -29,12 +29,13 @@ type Loop struct {
 	now   conn.Now // the time of this turn
 	tally serve.Tally
 
-	epoll    int
-	listener int // -1 when there is nothing to accept any longer
-	wake     int // eventfd by which other goroutines wake the loop
-	events   []unix.EpollEvent
-	recv     []byte // received bytes, borrowed by one peer at a time
-	out      []byte // bytes to send, likewise
+	epoll     int
+	listeners []listener // empty when there is nothing to accept any longer
+	first     int        // of them, modulo their number, accepts first in this turn
+	wake      int        // eventfd by which other goroutines wake the loop
+	events    []unix.EpollEvent
+	recv      []byte // received bytes, borrowed by one peer at a time
+	out       []byte // bytes to send, likewise
 
 	disk    disk
 	peers   []*peer // by descriptor
@@ -44,7 +45,7 @@ type Loop struct {
 	timers  [conn.NumTimers]list
 	resume  time.Duration // when accepting continues after a pause; 0: not paused
 	warned  time.Duration // when a lack of descriptors was last logged
-	closeAt time.Duration // when the listening socket is closed; 0: not yet known
+	closeAt time.Duration // when the listening sockets are closed; 0: not yet known
 
 	orders   *serve.Orders
 	to       handover      // where the connections go
@@ -73,9 +74,15 @@ type Loop struct {
 	doomed  []int   // sockets of those that are closed then
 }
 
+// listener is one of a loop's listening sockets.
+type listener struct {
+	serve.Listener
+	ready bool // there is a connection to accept in this turn
+}
+
 const (
 	eventBatch  = 512       // events taken in a turn
-	acceptBatch = 64        // connections accepted in a turn
+	acceptBatch = 64        // connections accepted from a listening socket in a turn
 	readBatch   = 16        // times that one peer is read from in a turn
 	freeMax     = 1024      // closed peers that are kept
 	quantum     = 256 << 10 // bytes of a file that one peer sends at once
@@ -121,19 +128,23 @@ func New(cfg serve.Config) (*Loop, error) {
 	return l, nil
 }
 
-// Run serves what arrives at the listening socket, a descriptor which it
-// takes over and which must not block, and obeys the orders until it has
-// drained: it takes what waits in the accept queue (see serve.Drain), closes the
-// socket, lets every connection end, and returns.
-func (l *Loop) Run(listener int, orders *serve.Orders) error {
+// Run serves what arrives at the listening sockets, which it takes over, and obeys the
+// orders until it has drained: it takes what waits in the accept queues (see
+// serve.Drain), closes the sockets, lets every connection end, and returns.
+func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer unix.Close(l.epoll)
 	defer unix.Close(l.wake)
-	l.listener, l.orders = listener, orders
-	defer l.closeListener()
+	l.orders = orders
+	defer l.closeListeners()
 	defer orders.End()
-	for _, fd := range []int{l.listener, l.wake} {
+	watched := []int{l.wake}
+	for _, from := range listeners {
+		l.listeners = append(l.listeners, listener{Listener: from})
+		watched = append(watched, from.FD)
+	}
+	for _, fd := range watched {
 		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
 			return fmt.Errorf("watch descriptor: %w", errno)
 		}
@@ -144,7 +155,7 @@ func (l *Loop) Run(listener int, orders *serve.Orders) error {
 	orders.Start(func() { signal(l.wake) })
 	l.survey()
 	l.resumeRescued()
-	for l.listener >= 0 || l.open > 0 || len(l.from) > 0 {
+	for len(l.listeners) > 0 || l.open > 0 || len(l.from) > 0 {
 		if err := l.turn(); err != nil {
 			return err
 		}
@@ -165,19 +176,17 @@ func (l *Loop) turn() error {
 	l.now = l.clock.Now()
 	accept, woken, arrived := false, false, false
 	for _, e := range l.events[:n] {
-		switch fd := int(e.Fd); fd {
-		case l.listener:
-			accept = true
-		case l.wake:
+		switch fd := int(e.Fd); {
+		case fd < len(l.peers) && l.peers[fd] != nil:
+			l.event(l.peers[fd], e.Events)
+		case fd == l.wake:
 			var count [8]byte
 			rawRead(fd, count[:])
 			woken = true
-		default:
-			if fd < len(l.peers) && l.peers[fd] != nil {
-				l.event(l.peers[fd], e.Events)
-			} else if slices.Contains(l.from, fd) {
-				arrived = true
-			}
+		case l.listens(fd):
+			accept = true
+		case slices.Contains(l.from, fd):
+			arrived = true
 		}
 	}
 	if woken {
@@ -191,8 +200,8 @@ func (l *Loop) turn() error {
 	if arrived || l.takeAt != 0 && l.now.Mono >= l.takeAt {
 		l.takeOverAll()
 	}
-	if accept && l.listener >= 0 {
-		if err := l.accept(); err != nil {
+	if accept {
+		if err := l.acceptReady(); err != nil {
 			return err
 		}
 	}
@@ -207,6 +216,18 @@ func (l *Loop) turn() error {
 		l.unlogged = l.cfg.Flush()
 	}
 	return nil
+}
+
+// listens reports whether an event's descriptor is a listening socket, and notes that
+// it has connections.
+func (l *Loop) listens(fd int) bool {
+	for i := range l.listeners {
+		if from := &l.listeners[i]; from.FD == fd {
+			from.ready = true
+			return true
+		}
+	}
+	return false
 }
 
 // woken handles what other goroutines have queued for the loop.

@@ -23,6 +23,7 @@ type peer struct {
 	hungUp      bool // the client has ended its side: an EOF follows what is received
 	fetching    bool // it waits for the disk
 	gone        bool // it ended while it waited; its memory is not free yet
+	secure      bool // its client speaks TLS
 	placed      bool // some of its bytes are in a place of its own, see serve.Config.Records
 	queued      int32
 	fetched     *fetched     // nil at most times
@@ -39,10 +40,12 @@ type peer struct {
 // yet.
 type undelivered struct{ began []time.Duration }
 
-// newPeer returns the peer of an accepted connection.
-func (l *Loop) newPeer(fd int) *peer {
+// newPeer returns the peer of a connection that was accepted, from a listening socket
+// for TLS if it is secure.
+func (l *Loop) newPeer(fd int, secure bool) *peer {
 	rescue.Point(rescue.PointAccepted)
 	p := l.register(fd)
+	p.secure = secure
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()

@@ -63,7 +63,7 @@ func newRelay(t *testing.T, cfg serve.Config, listener int, addr, input string) 
 		t.Fatal(err)
 	}
 	r.begin()
-	r.l.serve(r.l.newPeer(r.fd))
+	r.l.serve(r.l.newPeer(r.fd, false))
 	return r
 }
 
@@ -83,7 +83,6 @@ func (r *relay) begin() {
 		r.t.Fatal(err)
 	}
 	r.l.disk.resident = func(int, int64, int64) bool { return true }
-	r.l.listener = -1
 }
 
 // forget ends a loop as if its process were no more.

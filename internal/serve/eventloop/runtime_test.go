@@ -32,14 +32,14 @@ func TestMain(m *testing.M) {
 func startCached(t *testing.T, dir string) *servetest.Server {
 	t.Helper()
 	fd, addr := servetest.Listen(t)
-	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, fd int, orders *serve.Orders) error {
+	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 		b := cfg.Conn.Site.(servetest.Site)
 		cache := site.NewCache(b.Root, time.Second, serve.CachedFiles())
 		// The files of a test are new; pretend that some time has passed.
 		b.Root.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
 		cfg.Conn.Site = website.Cached(b.Root, cache)
-		return run(cfg, fd, orders)
+		return run(cfg, listeners, orders)
 	}, nil)
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 // acceptAll accepts until the engine is told to drain.
-func (e *Engine) acceptAll(listener *os.File) error {
+func (e *Engine) acceptAll(listener *os.File, secure bool) error {
 	for {
-		ended, err := e.acceptOne(listener)
+		ended, err := e.acceptOne(listener, secure)
 		switch {
 		case err == nil && ended != nil:
 			select {
@@ -80,7 +80,7 @@ func (e *Engine) open() int {
 
 // acceptOne waits for a connection and starts to serve it. In the serial model
 // it returns what is closed when that one has ended.
-func (e *Engine) acceptOne(listener *os.File) (ended <-chan struct{}, err error) {
+func (e *Engine) acceptOne(listener *os.File, secure bool) (ended <-chan struct{}, err error) {
 	raw, err := listener.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (e *Engine) acceptOne(listener *os.File) (ended <-chan struct{}, err error)
 	case err != nil:
 		return nil, err
 	}
-	s, ended := e.start(fd)
+	s, ended := e.start(fd, secure)
 	if !e.makeRoom(s) {
 		return ended, serve.ErrReserve
 	}
@@ -148,7 +148,7 @@ func (e *Engine) longestIdle(newest *session) (longest *session, staying int) {
 // acceptRest accepts the connections in the accept queue and on their way to it.
 // Without free descriptors, it waits for connections to end. Once no worker will take
 // over, it waits for connections on their way only as long as any last worker.
-func (e *Engine) acceptRest(listener *os.File) error {
+func (e *Engine) acceptRest(listener *os.File, secure bool) error {
 	var how *serve.Drain
 	var began time.Time
 	for {
@@ -159,7 +159,7 @@ func (e *Engine) acceptRest(listener *os.File) error {
 		if how.Kept {
 			return nil
 		}
-		_, err := e.acceptOne(listener)
+		_, err := e.acceptOne(listener, secure)
 		switch {
 		case err == nil || err == serve.ErrReserve || serve.IsPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -193,6 +193,8 @@ func (e *Engine) armListener(listener *os.File, how *serve.Drain, began time.Tim
 
 // warn logs that accepting pauses, unless it did so a moment ago.
 func (e *Engine) warn(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if now := time.Now(); now.Sub(e.warned) >= serve.WarnEvery {
 		e.warned = now
 		e.cfg.Log.Warn().Err(err).Msg("accepting paused")

@@ -3,6 +3,7 @@
 package netpoll
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// Engine serves the connections of one listening socket.
+// Engine serves the connections of a worker's listening sockets.
 type Engine struct {
 	cfg   serve.Config
 	clock serve.Clock
@@ -22,15 +23,16 @@ type Engine struct {
 	recvBuffers sync.Pool // of *[]byte, Recv bytes long
 	outBuffers  sync.Pool // of *[]byte, serve.OutSize bytes large
 
-	limit  serve.Limit   // the accepting goroutine's
-	warned time.Time     // when a lack of descriptors was last logged
-	ended  chan struct{} // a session has; has room for it
-	turn   chan struct{} // held by the one session that is served in the serial model
+	listeners []*os.File    // of Run
+	ended     chan struct{} // a session has; has room for it
+	turn      chan struct{} // held by the one session that is served in the serial model
 
 	told  chan struct{}               // closed when a drain is ordered
 	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
 
 	mu       sync.Mutex
+	limit    serve.Limit           // Reached is called with mu held
+	warned   time.Time             // when a lack of descriptors was last logged; guarded by mu
 	sessions map[*session]struct{} // guarded by mu
 	wg       sync.WaitGroup        // of the sessions' goroutines
 }
@@ -60,32 +62,46 @@ func New(cfg serve.Config) *Engine {
 	return e
 }
 
-// Run serves what arrives at the listening socket, a descriptor which it
-// takes over and which must not block, and obeys the orders until it has
-// drained: it takes what waits in the accept queue (see serve.Drain), closes the
-// socket, lets every connection end, and returns. An error means that the socket
-// itself failed; the connections have ended then too.
-func (e *Engine) Run(fd int, orders *serve.Orders) error {
-	listener := os.NewFile(uintptr(fd), "listener")
+// Run serves what arrives at the listening sockets, which it takes over, and obeys the
+// orders until it has drained: it takes what waits in the accept queues (see
+// serve.Drain), closes the sockets, lets every connection end, and returns. An error
+// means that a socket itself failed; the connections have ended then too.
+func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
+	for _, l := range listeners {
+		e.listeners = append(e.listeners, os.NewFile(uintptr(l.FD), "listener"))
+	}
 	ended := make(chan struct{})
 	var obeying sync.WaitGroup
-	obeying.Go(func() { e.obeyAll(listener, orders, ended) })
+	obeying.Go(func() { e.obeyAll(orders, ended) })
 	defer obeying.Wait()
 	defer close(ended)
-	err := e.acceptAll(listener)
-	if err == nil {
-		err = e.acceptRest(listener)
-	} else {
-		e.obey(listener, serve.Drain{Kept: true})
+	var accepting sync.WaitGroup
+	errs := make([]error, len(listeners))
+	for i, l := range listeners {
+		accepting.Go(func() { errs[i] = e.listen(e.listeners[i], l.Secure) })
 	}
-	listener.Close()
+	accepting.Wait()
 	e.waitAll()
+	return errors.Join(errs...)
+}
+
+// listen accepts from one listening socket, until the engine has been told to drain
+// and no connection is left there, and closes it. If the socket fails, the engine ends.
+func (e *Engine) listen(listener *os.File, secure bool) error {
+	defer listener.Close()
+	err := e.acceptAll(listener, secure)
+	if err == nil {
+		err = e.acceptRest(listener, secure)
+	}
+	if err != nil {
+		e.obey(serve.Drain{Kept: true})
+	}
 	return err
 }
 
 // obeyAll carries out orders as they arrive, and surveys the sessions each second,
 // until ended is closed.
-func (e *Engine) obeyAll(listener *os.File, orders *serve.Orders, ended <-chan struct{}) {
+func (e *Engine) obeyAll(orders *serve.Orders, ended <-chan struct{}) {
 	defer orders.End()
 	woken := make(chan struct{}, 1)
 	orders.Start(func() {
@@ -102,7 +118,7 @@ func (e *Engine) obeyAll(listener *os.File, orders *serve.Orders, ended <-chan s
 		case <-tick.C:
 		case <-woken:
 			for order, ok := orders.Take(); ok; order, ok = orders.Take() {
-				e.obey(listener, order)
+				e.obey(order)
 			}
 		case <-ended:
 			e.survey()
@@ -111,10 +127,10 @@ func (e *Engine) obeyAll(listener *os.File, orders *serve.Orders, ended <-chan s
 	}
 }
 
-func (e *Engine) obey(listener *os.File, order serve.Order) {
+func (e *Engine) obey(order serve.Order) {
 	switch o := order.(type) {
 	case serve.Drain:
-		e.beginDrain(listener, o)
+		e.beginDrain(o)
 	case serve.List:
 		o.Reply <- e.seen()
 	case serve.HandOver: // never ordered from this engine
@@ -156,10 +172,10 @@ func (e *Engine) report() {
 	e.cfg.Report(len(e.sessions), left)
 }
 
-// beginDrain wakes the accepting goroutine and every connection that waits
+// beginDrain wakes the accepting goroutines and every connection that waits
 // for a request. The order matters: a waiter arms a deadline and then reads drain, or
 // does both with mu held, so it either sees drain or is woken.
-func (e *Engine) beginDrain(listener *os.File, how serve.Drain) {
+func (e *Engine) beginDrain(how serve.Drain) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before := e.drain.Load()
@@ -167,7 +183,9 @@ func (e *Engine) beginDrain(listener *os.File, how serve.Drain) {
 		return
 	}
 	e.drain.Store(&how)
-	listener.SetReadDeadline(past)
+	for _, listener := range e.listeners {
+		listener.SetReadDeadline(past)
+	}
 	if before != nil {
 		return // the sessions know
 	}

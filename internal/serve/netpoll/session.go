@@ -24,6 +24,7 @@ type session struct {
 	raw    syscall.RawConn
 	conn   conn.Conn
 	log    *serve.Journal // nil: nothing is logged
+	secure bool           // its client speaks TLS
 
 	tally serve.Tally
 	mu    sync.Mutex
@@ -50,11 +51,12 @@ type session struct {
 	queued  int // unacknowledged bytes when last checked
 }
 
-// start serves an accepted socket in a new goroutine. In the serial
+// start serves an accepted socket in a new goroutine, one from a listening socket for
+// TLS if it is secure. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
-func (e *Engine) start(fd int) (s *session, ended <-chan struct{}) {
-	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
+func (e *Engine) start(fd int, secure bool) (s *session, ended <-chan struct{}) {
+	s = &session{engine: e, cfg: e.cfg.Conn, secure: secure, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, fd)

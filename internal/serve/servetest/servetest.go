@@ -24,7 +24,7 @@ import (
 )
 
 // Run serves with an engine, until it has been ordered to drain and has done so.
-type Run func(cfg serve.Config, fd int, orders *serve.Orders) error
+type Run func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error
 
 // Site lets a connection open files of the root.
 type Site struct {
@@ -65,6 +65,12 @@ func At(t testing.TB, addr string) *Server {
 // Serve serves the directory on the server's socket.
 func (s *Server) Serve(dir string, fd int, run Run, change func(*serve.Config)) {
 	s.t.Helper()
+	s.ServeAll(dir, []serve.Listener{{FD: fd}}, run, change)
+}
+
+// ServeAll serves the directory on several sockets.
+func (s *Server) ServeAll(dir string, listeners []serve.Listener, run Run, change func(*serve.Config)) {
+	s.t.Helper()
 	root, err := site.Open(dir, site.Policy{Index: []string{"index.html"}})
 	if err != nil {
 		s.t.Fatal(err)
@@ -77,7 +83,7 @@ func (s *Server) Serve(dir string, fd int, run Run, change func(*serve.Config)) 
 	}
 	go func() {
 		defer root.Close()
-		s.Done <- run(cfg, fd, &s.orders)
+		s.Done <- run(cfg, listeners, &s.orders)
 	}()
 }
 

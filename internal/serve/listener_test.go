@@ -1,0 +1,130 @@
+package serve_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// several serves a directory on so many sockets, and returns a server for each: the
+// first one can be ordered and ends.
+func several(t *testing.T, dir string, n int, run servetest.Run, change func(*serve.Config)) []*servetest.Server {
+	t.Helper()
+	var servers []*servetest.Server
+	var listeners []serve.Listener
+	for range n {
+		fd, addr := servetest.Listen(t)
+		servers = append(servers, servetest.At(t, addr))
+		listeners = append(listeners, serve.Listener{FD: fd})
+	}
+	servers[0].ServeAll(dir, listeners, run, change)
+	return servers
+}
+
+// A worker serves all its sockets, and when it drains, what waits at each of them.
+func TestSeveralListeners(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		servers := several(t, dir, 3, run, nil)
+		for _, s := range servers {
+			c := s.Dial()
+			servetest.Send(t, c, servetest.Get("/f"))
+			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
+				t.Errorf("%s: %s, %d bytes", s.Addr, res.Status, len(body))
+			}
+			c.Close()
+		}
+		var waiting []*bufio.Reader
+		for _, s := range servers {
+			for range 3 {
+				c := s.Dial()
+				servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+				waiting = append(waiting, bufio.NewReader(c))
+			}
+		}
+		servers[0].Order(serve.Drain{})
+		for i, r := range waiting {
+			if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 10 {
+				t.Errorf("connection %d: %s, %d bytes", i, res.Status, len(body))
+			}
+		}
+		servers[0].Wait()
+		for _, s := range servers {
+			s.UntilRefused()
+		}
+	})
+}
+
+// With as many connections as there may be, a place that becomes free is not always
+// for the same socket, however many wait there.
+func TestListenersShareTheLimit(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		row := new(scoreboard.Row)
+		servers := several(t, dir, 2, run, func(cfg *serve.Config) { cfg.MaxClients, cfg.Row = 1, row })
+		var busy []*net.TCPConn // none of them is idle
+		for range 16 {
+			c := servers[0].Dial()
+			servetest.Send(t, c, "GET ")
+			busy = append(busy, c)
+		}
+		c := servers[1].Dial()
+		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			if n, err := io.Copy(io.Discard, c); n == 0 || err != nil {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+		}()
+		for i, b := range busy {
+			before := row.Accepted.Load()
+			b.Close()
+			select {
+			case <-served:
+				for _, b := range busy {
+					b.Close()
+				}
+				servers[0].Stop()
+				return
+			default:
+			}
+			servetest.Await(t, "connection accepted", func() bool { return row.Accepted.Load() > before || i == len(busy)-1 })
+		}
+		t.Error("not served before the last of the others")
+		servers[0].Stop()
+	})
+}
+
+// A socket that fails ends the worker, which closes the others.
+func TestListenerFails(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		good, addr := servetest.Listen(t)
+		pipe := make([]int, 2)
+		if err := unix.Pipe2(pipe, unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(pipe[1]) // readable: its end
+		s := servetest.At(t, addr)
+		s.ServeAll(t.TempDir(), []serve.Listener{{FD: good}, {FD: pipe[0]}}, run, nil)
+		select {
+		case err := <-s.Done:
+			if err == nil {
+				t.Error("no error")
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("it goes on")
+		}
+		s.UntilRefused()
+	})
+}
