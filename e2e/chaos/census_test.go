@@ -130,29 +130,16 @@ func (n *census) whole(slots int) bool {
 	return n.staffed(slots) && len(n.listening) == slots && len(n.slots) == slots
 }
 
-// victims are the workers of slots that stay. One whose slot is being closed
-// has no successor, so that what waits for it would be lost with it.
-func (n *census) victims(slots int) []int {
+// victims are the workers that may be killed: all of them.
+func (n *census) victims() []int {
 	var all []int
 	for pid, slot := range n.slots {
-		if slot >= 0 && slot < slots && !n.contested(slot) {
+		if slot >= 0 {
 			all = append(all, pid)
 		}
 	}
 	slices.Sort(all)
 	return all
-}
-
-// contested reports that a slot was closed and is open again: which of its two
-// sockets is the old one cannot be told.
-func (n *census) contested(slot int) bool {
-	sockets := 0
-	for _, socket := range n.listening {
-		if slices.ContainsFunc(n.holders[socket], func(pid int) bool { return n.slots[pid] == slot }) {
-			sockets++
-		}
-	}
-	return sockets > 1
 }
 
 // halt stops a process and waits until none of its threads runs.

@@ -212,7 +212,7 @@ func (c *chaos) fell(b blow, choice int) (victim int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	all := n.victims(c.slots)
+	all := n.victims()
 	if len(all) == 0 || b.quiet && !n.whole(c.slots) {
 		return 0, nil
 	}

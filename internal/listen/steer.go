@@ -78,7 +78,7 @@ func (s *Set) Passed() int {
 }
 
 // Export returns the sockets' descriptors in the kernel's order, each with its
-// slot; one that is waited to be released is not among them.
+// slot.
 func (s *Set) Export() (fds, slots []int) {
 	export := func(f *os.File) {
 		if slot := slices.Index(s.files, f); slot >= 0 {
@@ -104,21 +104,19 @@ func (s *Set) Grow() (slot int, err error) {
 	return len(s.files) - 1, nil
 }
 
-// Shrink takes the last slot out of the set. Its socket still listens until release
-// closes it. Call release when no worker accepts there any more and no connection is
-// on its way.
-func (s *Set) Shrink() (release func() error) {
+// Shrink closes the socket of the last slot; after Close there is none. Call it when
+// no other process has it open: the kernel counts the others anew when the last copy
+// is closed.
+func (s *Set) Shrink() error {
+	if len(s.files) == 0 {
+		return nil
+	}
 	f := s.files[len(s.files)-1]
 	s.files = s.files[:len(s.files)-1]
-	return func() error {
-		if s.group == nil {
-			return nil // closed with the set
-		}
-		if slices.Contains(s.group, f) {
-			s.leave(f)
-		}
-		return f.Close()
+	if slices.Contains(s.group, f) {
+		s.leave(f)
 	}
+	return f.Close()
 }
 
 // leave keeps the order that the kernel has after a socket was closed.

@@ -84,9 +84,9 @@ type Settings struct {
 
 // Sockets are the slots' listening sockets.
 type Sockets interface {
-	Grow() (slot int, err error)    // opens one more
-	Shrink() (release func() error) // takes the last one away; release closes it
-	Steer(slots []int) error        // sends new connections to these alone
+	Grow() (slot int, err error) // opens one more
+	Shrink() error               // closes the last one, when no worker has it open any more
+	Steer(slots []int) error     // sends new connections to these alone
 }
 
 func (p *pool) defaults() {

@@ -233,12 +233,13 @@ func TestScaleOrder(t *testing.T) {
 		answered(t, first, false, "a later order has set the number of workers to 1")
 		r.hello(4, 5)
 		answered(t, second, true, "1 worker serving")
+		for i := 1; i < len(r.procs); i++ {
+			r.die(i, Exit{})
+		}
 		s.full = true
 		answered(t, asked(to(2)), false, "number of workers stays 1: too many open files")
 		answered(t, asked((*d).Stop), true, "draining")
-		for i := range r.procs {
-			r.die(i, Exit{})
-		}
+		r.die(0, Exit{})
 		r.ends(0, "")
 	})
 }

@@ -49,6 +49,8 @@ func (p *pool) died(w *worker, e Exit) {
 		p.diedInDrain(w, was, e)
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
+	case p.isClosing(w.slot) && e.clean():
+		w.slot.want = false // its queue is empty
 	case p.code(w, e) == exitcode.Config && !hopeless:
 		p.quarantine(w, e, "")
 	default:
@@ -67,9 +69,6 @@ func (p *pool) died(w *worker, e Exit) {
 // but it may have truncated responses.
 func (p *pool) detachedDied(w *worker, e Exit) {
 	p.detached = slices.DeleteFunc(p.detached, func(o *worker) bool { return o == w })
-	if w.closeSocket != nil {
-		p.closeSocket(w.closeSocket)
-	}
 	switch {
 	case w.readySince.IsZero(): // it had no requests
 	case p.phase == stopping:
@@ -133,7 +132,12 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	if was == ready && e.clean() {
 		return
 	}
-	p.Alert(fmt.Sprintf("%v died: %s%s; %s", w, p.cause(w, e), p.circumstances(w, e), when))
+	died := "died"
+	if was == draining {
+		died = "died while draining"
+		when = "another takes over its queue; " + when
+	}
+	p.Alert(fmt.Sprintf("%v %s: %s%s; %s", w, died, p.cause(w, e), p.circumstances(w, e), when))
 }
 
 // quarantine gives up on a slot that no restart can help.
@@ -141,6 +145,10 @@ func (p *pool) quarantine(w *worker, e Exit, why string) {
 	s := w.slot
 	s.want = false
 	text := fmt.Sprintf("%v died: %s%s", w, p.cause(w, e), why)
+	if p.isClosing(s) {
+		p.Alert(text + "; slot closed, connections in its queue are lost")
+		return
+	}
 	if p.others(s) {
 		p.Log.Info().Int("slot", s.index).Msg("slot quarantined")
 		p.Alert(text + "; slot quarantined until SIGHUP")

@@ -43,7 +43,7 @@ func (p *pool) openHandover(old, successor *worker) {
 
 // findSuccessors finds another successor for each worker whose own has died.
 func (p *pool) findSuccessors() {
-	for _, w := range p.detached {
+	for _, w := range p.workers() {
 		if !w.handingOver || w.successor != nil || w.killed {
 			continue
 		}

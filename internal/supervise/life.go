@@ -162,6 +162,9 @@ func (p *pool) enter(w *worker) {
 		p.replace(s)
 	}
 	p.applySettings(w)
+	if p.isClosing(s) && s.state == ready {
+		p.drainSlot(s)
+	}
 	p.detach(w)
 }
 

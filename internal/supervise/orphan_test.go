@@ -16,6 +16,7 @@ import (
 // fakeKept keeps nothing. Its keeper ends when it is told to.
 type fakeKept struct {
 	gone     chan struct{}
+	deaf     bool   // its keeper does not end when it is told to
 	ended    bool   // the keeper has, before anybody used it
 	transfer func() // what Transfer does meanwhile; nil: nothing
 	closed   int
@@ -39,6 +40,9 @@ func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {
 }
 
 func (k *fakeKept) EndKeeper() {
+	if k.deaf {
+		return
+	}
 	select {
 	case <-k.gone:
 	default:
@@ -194,5 +198,49 @@ func TestSecondKeeper(t *testing.T) {
 		if d := strings.Join(r.diary, " "); !strings.Contains(d, "named process 2000 as its keeper: it has a keeper") {
 			t.Errorf("diary %q", d)
 		}
+	})
+}
+
+// While the keeper of a worker has the listening socket of a slot that closes, the
+// kernel counts it: the master must not count the others anew.
+func TestKeeperHoldsSocket(t *testing.T) {
+	s := &sockets{open: 2}
+	r := keeping()
+	r.change = func(c *Config) { c.Sockets = s }
+	runRig(t, 2, r, func(r *rig) {
+		r.begin(0, 1)
+		kept := r.procs[1].kept.(*fakeKept)
+		r.procs[1].stubborn, kept.deaf = true, true
+		r.signal(syscall.SIGTTOU)
+		r.die(1, Exit{})
+		s.expect(t, "steer [0 1]", "steer [0]")
+		close(kept.gone)
+		synctest.Wait()
+		s.expect(t, "shrink 1", "steer [0]")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// The connections of a worker that is killed while its slot closes are taken over by
+// the next one there, which hands them over.
+func TestRescueInClosingSlot(t *testing.T) {
+	s := &sockets{open: 2}
+	r := keeping()
+	r.change = func(c *Config) { c.Sockets = s }
+	runRig(t, 2, r, func(r *rig) {
+		r.begin(0, 1)
+		r.procs[1].stubborn = true
+		r.signal(syscall.SIGTTOU)
+		r.die(1, killed)
+		r.begin(2)
+		r.told(2, ipc.Rescue{})
+		r.procs[2].stubborn = true
+		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.told(2, ipc.Rescue{}, ipc.Serve{}, ipc.Drain{Queue: true})
+		r.die(2, Exit{})
+		s.expect(t, "steer [0 1]", "steer [0]", "shrink 1", "steer [0]")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
 	})
 }

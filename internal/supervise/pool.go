@@ -32,6 +32,7 @@ const (
 type pool struct {
 	Config
 	slots     []*slot
+	closing   []*slot   // that are being closed, in order; they come after slots
 	detached  []*worker // that drain and have no slot any more
 	phase     phase
 	events    chan event  // unbuffered: run takes them until no process is left
@@ -65,15 +66,15 @@ type pool struct {
 	orders      []order         // that are not done yet
 	reloadError string          // why the last reload was given up, or ""
 	lastAlert   string
-	lastListID  uint32        // of the last ipc.Show
-	requests    requestState  // of the Controller's clients
-	orphans     []*orphaned   // connections of dead workers
-	channels    []*channel    // handover channels
-	looking     sync.Mutex    // held while channels of dead workers are searched
-	keepers     map[int]bool  // pids of those that have not ended
-	transfers   int           // of connections, under way
-	rescues     status.Rescue // so far
-	suspended   chan struct{} // SuspendRequests is done; capacity 1, for one suspension at a time
+	lastListID  uint32          // of the last ipc.Show
+	requests    requestState    // of the Controller's clients
+	orphans     []*orphaned     // connections of dead workers
+	channels    []*channel      // handover channels
+	looking     sync.Mutex      // held while channels of dead workers are searched
+	keepers     map[int]*worker // whose keepers have not ended, by their pids
+	transfers   int             // of connections, under way
+	rescues     status.Rescue   // so far
+	suspended   chan struct{}   // SuspendRequests is done; capacity 1, for one suspension at a time
 }
 
 // event is news of one process.
@@ -89,7 +90,7 @@ type event struct {
 // exited: nil after a clean drain, else an [*exitcode.Error].
 func Run(cfg Config) error {
 	ended, end := context.WithCancel(context.Background())
-	p := &pool{Config: cfg, events: make(chan event), results: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]bool), suspended: make(chan struct{}, 1)}
+	p := &pool{Config: cfg, events: make(chan event), results: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker), suspended: make(chan struct{}, 1)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -165,7 +166,7 @@ func (p *pool) result() error {
 
 // finished reports whether nothing is left to wait for.
 func (p *pool) finished() bool {
-	for _, s := range p.slots {
+	for _, s := range p.all() {
 		if s.want || s.worker != nil || s.next != nil {
 			return false
 		}
@@ -173,10 +174,13 @@ func (p *pool) finished() bool {
 	return len(p.detached) == 0 && len(p.keepers) == 0 && p.transfers == 0
 }
 
+// all returns the slots, also those that are being closed.
+func (p *pool) all() []*slot { return slices.Concat(p.slots, p.closing) }
+
 // workers returns every process there is.
 func (p *pool) workers() []*worker {
 	all := slices.Clone(p.detached)
-	for _, s := range p.slots {
+	for _, s := range p.all() {
 		for _, w := range []*worker{s.worker, s.next} {
 			if w != nil {
 				all = append(all, w)
@@ -189,7 +193,7 @@ func (p *pool) workers() []*worker {
 // reconcile moves every slot towards its desired state.
 func (p *pool) reconcile() {
 	p.placeOrphans()
-	for _, s := range p.slots {
+	for _, s := range p.all() {
 		due := s.state == empty || s.state == backoff && !p.Now().Before(s.retryAt)
 		switch {
 		case s.want && due:
@@ -198,7 +202,7 @@ func (p *pool) reconcile() {
 			p.move(s, drain)
 			p.limitDrain(s.worker, false)
 			p.interrupt(s.worker)
-		case !s.want && s.state == starting:
+		case !s.want && (s.state == starting || s.state == draining):
 			p.interrupt(s.worker)
 		}
 		if !s.want && s.next != nil {
@@ -256,7 +260,7 @@ func (p *pool) alarm() <-chan time.Time {
 	earlier(p.progressAt)
 	earlier(p.lameDuckUntil)
 	earlier(p.aliveAt)
-	for _, s := range p.slots {
+	for _, s := range p.all() {
 		if s.state == backoff && s.want {
 			earlier(s.retryAt)
 		}
@@ -314,7 +318,7 @@ func (p *pool) blame(err *exitcode.Error) {
 // does not know yet.
 func (p *pool) reap() {
 	ours := func(pid int) bool {
-		return p.isWorker(pid) || p.keepers[pid]
+		return p.isWorker(pid) || p.keepers[pid] != nil
 	}
 	if err := p.Reap(ours); err != nil {
 		p.Log.Info().Err(err).Msg("orphans not reaped")

@@ -73,7 +73,7 @@ func (p *pool) noteReload(begun bool) {
 
 // recycle queues the replacement of a worker that has asked for it.
 func (p *pool) recycle(w *worker, m ipc.Recycle) {
-	if p.phase != serving || w.slot.worker != w || w.slot.next != nil || slices.Contains(p.toReplace, w.slot) {
+	if p.phase != serving || w.slot.worker != w || w.draining() || w.slot.next != nil || slices.Contains(p.toReplace, w.slot) {
 		return
 	}
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(m.Reason)).Msg("worker recycled")
@@ -145,10 +145,15 @@ func (p *pool) applySettings(w *worker) {
 	p.candidate = nil
 	for _, s := range p.slots {
 		if !s.want && s.state == exited {
-			p.move(s, retry)
-			s.want, s.retryAt, s.deaths, s.recent = true, p.Now(), 0, nil
+			p.revive(s)
 		}
 	}
+}
+
+// revive gives a slot that is quarantined a worker at once.
+func (p *pool) revive(s *slot) {
+	p.move(s, retry)
+	s.want, s.retryAt, s.deaths, s.recent = true, p.Now(), 0, nil
 }
 
 // promote gives a replacement its slot at once, because the old worker has exited.

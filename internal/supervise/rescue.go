@@ -59,7 +59,7 @@ func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
 		err = errors.New("it has a keeper")
 	case w.proc.Kept() != nil:
 		err = errors.New("it is a worker or a keeper")
-		if !p.isWorker(m.PID) && !p.keepers[m.PID] {
+		if !p.isWorker(m.PID) && p.keepers[m.PID] == nil {
 			err = w.proc.Kept().Use(m.PID)
 		}
 	}
@@ -77,7 +77,7 @@ func (p *pool) isWorker(pid int) bool {
 
 // attendKeeper calls keeperDied when a keeper has exited.
 func (p *pool) attendKeeper(w *worker, pid int) {
-	p.keepers[pid] = true
+	p.keepers[pid] = w
 	kept := w.proc.Kept()
 	p.wg.Go(func() {
 		kept.WaitFor(pid)
@@ -143,7 +143,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 // findKeeper finds the keeper of a worker that died before it could name it.
 func (p *pool) findKeeper(w *worker) {
 	for _, pid := range w.proc.Kept().Named() {
-		if !p.isWorker(pid) && !p.keepers[pid] && w.proc.Kept().Use(pid) == nil {
+		if !p.isWorker(pid) && p.keepers[pid] == nil && w.proc.Kept().Use(pid) == nil {
 			w.keeper = pid
 			p.attendKeeper(w, pid)
 			return
@@ -172,7 +172,7 @@ func blameFor(w *worker, e Exit) ipc.Blame {
 // the next one in their slot, or else in another.
 func (p *pool) placeOrphans() {
 	for _, o := range slices.Clone(p.orphans) {
-		if !o.slot.want || !slices.Contains(p.slots, o.slot) {
+		if !o.slot.want || o.slot.state == draining || !slices.Contains(p.all(), o.slot) {
 			o.slot = p.wantedSlot()
 		}
 		if p.phase == stopping || o.attempts >= rescueRetries || o.slot == nil {

@@ -42,9 +42,16 @@ func (p *pool) scale() {
 		}
 		p.shrink(s)
 	}
+	p.closeSockets()
 }
 
+// grow opens one more slot: one that is being closed, which still has its socket, or
+// a new one.
 func (p *pool) grow() bool {
+	if len(p.closing) > 0 {
+		p.reopen(p.closing[0])
+		return true
+	}
 	index, err := p.Sockets.Grow()
 	if err != nil {
 		p.wanted = len(p.slots)
@@ -59,11 +66,28 @@ func (p *pool) grow() bool {
 	return true
 }
 
-// shrink closes the last slot. Its socket stays open until its worker has exited,
-// which accepts what is on its way there and hands its connections over.
+// reopen opens the first of the slots that are being closed. A worker that drains
+// there goes on draining, and accepts beside the new one for a while.
+func (p *pool) reopen(s *slot) {
+	p.closing = p.closing[1:]
+	p.slots, p.steered = append(p.slots, s), nil
+	p.Log.Info().Int("slot", s.index).Msg("slot reopened")
+	switch s.state {
+	case draining:
+		p.move(s, detach)
+		p.detached = append(p.detached, s.worker)
+		s.want = true
+		p.spawn(s)
+	case exited:
+		p.revive(s)
+	}
+}
+
+// shrink closes the last slot to new connections. It keeps its socket until a worker
+// has accepted what is on its way there, handed its connections over, and exited.
 func (p *pool) shrink(s *slot) {
 	p.slots = p.slots[:len(p.slots)-1]
-	closeSocket := p.Sockets.Shrink()
+	p.closing = slices.Insert(p.closing, 0, s)
 	p.Log.Info().Int("slot", s.index).Msg("slot closed")
 	p.steer()
 	if s.next != nil {
@@ -72,23 +96,50 @@ func (p *pool) shrink(s *slot) {
 		p.detached = append(p.detached, w)
 		p.kill(w, notNeeded)
 	}
-	if s.worker == nil {
-		p.closeSocket(closeSocket)
-		return
+	if s.worker != nil {
+		p.drainSlot(s)
 	}
-	w := s.worker
-	p.move(s, detach)
-	s.worker, s.want = nil, false
-	w.closeSocket = closeSocket
-	p.detached = append(p.detached, w)
-	p.handOver(w, p.successor(s.index), true)
 }
 
-func (p *pool) closeSocket(closeIt func() error) {
-	if err := closeIt(); err != nil {
-		p.Log.Info().Err(err).Msg("listening socket not closed")
+// drainSlot makes the worker of a slot that is being closed drain.
+func (p *pool) drainSlot(s *slot) {
+	p.move(s, drain)
+	p.handOver(s.worker, p.successor(s.index), true)
+}
+
+// isClosing reports whether a slot is being closed.
+func (p *pool) isClosing(s *slot) bool { return slices.Contains(p.closing, s) }
+
+// closeSockets closes the sockets of slots in which no worker drains any more, from
+// the last on.
+func (p *pool) closeSockets() {
+	for len(p.closing) > 0 {
+		last := len(p.closing) - 1
+		if s := p.closing[last]; s.want || s.worker != nil || p.accepts(s) {
+			return
+		}
+		p.closing = p.closing[:last]
+		if err := p.Sockets.Shrink(); err != nil {
+			p.Log.Info().Err(err).Msg("listening socket not closed")
+		}
+		p.steered = nil // the kernel counts the sockets anew
 	}
-	p.steered = nil // the kernel counts the sockets anew
+}
+
+// accepts reports whether another process than the slot's worker has its socket open:
+// one that drained before the slot was reopened, or the keeper of a dead one.
+func (p *pool) accepts(s *slot) bool {
+	for _, w := range p.detached {
+		if w.slot == s && w.lastOwner {
+			return true
+		}
+	}
+	for _, w := range p.keepers {
+		if w.slot == s && w.exited {
+			return true
+		}
+	}
+	return false
 }
 
 // steer sends new connections to the slots that have a worker: what waits in

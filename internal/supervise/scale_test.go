@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 )
 
@@ -31,14 +32,10 @@ func (s *sockets) Grow() (int, error) {
 	return s.open - 1, nil
 }
 
-func (s *sockets) Shrink() func() error {
+func (s *sockets) Shrink() error {
 	s.open--
-	slot := s.open
-	s.note("shrink %d", slot)
-	return func() error {
-		s.note("release %d", slot)
-		return nil
-	}
+	s.note("shrink %d", s.open)
+	return nil
 }
 
 func (s *sockets) Steer(slots []int) error {
@@ -68,11 +65,11 @@ func TestScale(t *testing.T) {
 		r.told(1, ipc.Serve{})
 		r.signal(syscall.SIGTTOU)
 		// New connections go elsewhere before the worker is told.
-		s.expect(t, "shrink 1", "steer [0]")
+		s.expect(t, "steer [0]")
 		r.told(1, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.told(0, ipc.Serve{}, ipc.TakeOver{})
 		r.die(1, Exit{})
-		s.expect(t, "release 1", "steer [0]")
+		s.expect(t, "shrink 1", "steer [0]")
 		r.signal(syscall.SIGTTOU)
 		r.expect(2, "serving", "at least one worker is needed; stop the server with SIGTERM")
 		s.full = true
@@ -127,13 +124,107 @@ func TestShrinkWaits(t *testing.T) {
 		r.signal(syscall.SIGTTOU)
 		s.expect(t)
 		r.hello(2)
-		s.expect(t, "shrink 1") // new connections already go to the other
+		s.expect(t) // new connections already go to the other
 		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
 		r.die(2, Exit{})
 		r.ends(0, "")
 	})
+}
+
+// What waits in the queue of a slot that closes is served even if its worker is
+// killed: by another one, which drains like the first.
+func TestDeathInClosingSlot(t *testing.T) {
+	s := &sockets{open: 2}
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGTTOU)
+		s.expect(t, "steer [0 1]", "steer [0]")
+		for _, i := range []int{1, 2} {
+			r.told(i, ipc.Serve{}, ipc.Drain{Queue: true})
+			r.die(i, killed)
+			r.restarted(i + 1)
+		}
+		if !slices.Equal(r.slots, []int{0, 1, 1, 1}) {
+			t.Errorf("slots %v were filled", r.slots)
+		}
+		s.expect(t) // the socket stays
+		r.told(3, ipc.Serve{}, ipc.Drain{Queue: true})
+		r.die(3, Exit{})
+		s.expect(t, "shrink 1", "steer [0]")
+		r.expect(4, "serving",
+			"worker 1 (pid 102) died while draining: killed by SIGKILL; another takes over its queue; respawning",
+			"worker 1 (pid 103) died while draining: killed by SIGKILL; another takes over its queue; respawning in 100ms")
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A slot that no worker can close is closed without one.
+func TestClosingSlotIsGivenUp(t *testing.T) {
+	s := &sockets{open: 2}
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGTTOU)
+		r.die(1, killed)
+		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"})
+		s.expect(t, "steer [0 1]", "steer [0]", "shrink 1", "steer [0]")
+		if last := r.diary[len(r.diary)-1]; last != "worker 1 (pid 103) died: exit status 78: no root; slot closed, connections in its queue are lost" {
+			t.Error(last)
+		}
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A slot that closes is opened again with the socket that it has.
+func TestClosingSlotIsReopened(t *testing.T) {
+	s := &sockets{open: 2}
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGTTOU)
+		r.signal(syscall.SIGTTIN)
+		r.hello(2)
+		s.expect(t, "steer [0 1]", "steer [0]", "steer [0]", "steer [0 1]")
+		r.told(2, ipc.Serve{})
+		r.signal(syscall.SIGTTOU)
+		r.die(2, Exit{})
+		s.expect(t, "steer [0]") // its first worker still accepts there
+		r.die(1, Exit{})
+		s.expect(t, "shrink 1", "steer [0]")
+		r.expect(3, "serving")
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A pool that stops ends a slot that closes, with or without a worker.
+func TestStopWhileClosing(t *testing.T) {
+	for _, dies := range []bool{false, true} {
+		s := &sockets{open: 2}
+		r := &rig{change: func(c *Config) { c.Sockets = s }}
+		runRig(t, 2, r, func(r *rig) {
+			r.hello(0, 1)
+			r.procs[1].stubborn = true
+			r.signal(syscall.SIGTTOU)
+			if dies {
+				r.die(1, killed)
+			}
+			r.signal(syscall.SIGTERM)
+			if !dies {
+				r.signalled(1, syscall.SIGINT)
+				r.die(1, Exit{})
+			}
+			r.ends(0, "")
+		})
+	}
 }
 
 // restarted waits for a process to be started, and lets it be ready.

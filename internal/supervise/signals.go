@@ -68,7 +68,7 @@ func (p *pool) drain() {
 	p.noteReload(false)
 	p.progressAt = p.Now().Add(progressEvery)
 	p.toReplace, p.candidate = nil, nil
-	for _, s := range p.slots {
+	for _, s := range p.all() {
 		s.want = false
 	}
 	for _, w := range p.detached {

@@ -26,7 +26,7 @@ const (
 	report        // the worker is ready
 	drain
 	replace // another worker is ready and takes its place
-	detach  // the worker drains and gives up the slot
+	detach  // the worker drains, and gives up the slot to another
 	exit
 	retry // another process is due at a known time
 )
@@ -51,6 +51,7 @@ func next(from state, c change) (state, error) {
 		{ready, detach}:    empty,
 		{ready, exit}:      exited,
 		{draining, exit}:   exited,
+		{draining, detach}: empty,
 		{exited, retry}:    backoff,
 		{backoff, spawn}:   starting,
 	}[pair{from, c}]

@@ -7,16 +7,17 @@ func TestTransitions(t *testing.T) {
 	states := []state{empty, starting, ready, draining, exited, backoff}
 	changes := []change{spawn, report, drain, replace, detach, exit, retry}
 	allowed := map[string]state{
-		"empty spawn":    starting,
-		"starting ready": ready,
-		"starting exit":  exited,
-		"ready drain":    draining,
-		"ready replace":  ready,
-		"ready detach":   empty,
-		"ready exit":     exited,
-		"draining exit":  exited,
-		"exited retry":   backoff,
-		"backoff spawn":  starting,
+		"empty spawn":     starting,
+		"starting ready":  ready,
+		"starting exit":   exited,
+		"ready drain":     draining,
+		"ready replace":   ready,
+		"ready detach":    empty,
+		"ready exit":      exited,
+		"draining exit":   exited,
+		"draining detach": empty,
+		"exited retry":    backoff,
+		"backoff spawn":   starting,
 	}
 	for _, s := range states {
 		for _, c := range changes {

@@ -134,7 +134,7 @@ func (p *pool) resumeRequests() {
 // stable reports that every slot has its worker and none is being replaced, and
 // no socket is open that has no slot.
 func (p *pool) stable() bool {
-	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || !p.lameDuckUntil.IsZero() {
+	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || len(p.closing) > 0 || !p.lameDuckUntil.IsZero() {
 		return false
 	}
 	for _, s := range p.slots {
@@ -143,7 +143,7 @@ func (p *pool) stable() bool {
 		}
 	}
 	for _, w := range p.detached {
-		if w.closeSocket != nil || w.killed {
+		if w.killed {
 			return false
 		}
 	}

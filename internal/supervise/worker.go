@@ -41,8 +41,7 @@ type worker struct {
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
-	rescuing    *orphaned    // the connections that it takes over before it serves; nil: none
-	closeSocket func() error // closes its listening socket once it has exited, if not nil
+	rescuing    *orphaned // the connections that it takes over before it serves; nil: none
 }
 
 // detached reports that the slot is no longer this worker's.

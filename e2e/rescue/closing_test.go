@@ -1,0 +1,59 @@
+package rescue
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestClosingSlotKilled kills the worker of a slot that is being closed, with idle
+// clients, and with others in its accept queue: all are served.
+func TestClosingSlotKilled(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"epoll", "netpoll"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			base := harness.Tree(t, map[string]string{"index.html": "front"})
+			s := harness.Serve(t, base, "--workers", "2", "--engine", engine)
+			idle := s.OneForEach()
+			victim := 0
+			events, _ := s.Log.All()
+			for _, e := range harness.WithMessage(events, "worker ready") {
+				if e.Number("slot") == 1 {
+					victim = e.Number("pid")
+				}
+			}
+			harness.Hold(t, victim)
+			var clients []*harness.Client
+			for range 30 { // about half of them wait for the victim
+				c := s.Dial()
+				if err := c.Send(harness.Request("GET", "/")); err != nil {
+					t.Fatal(err)
+				}
+				clients = append(clients, c)
+			}
+			s.Signal(syscall.SIGTTOU)
+			s.Log.Await(t, 5*time.Second, "closed slot", s.Exited, func(all []harness.Event) bool {
+				return len(harness.WithMessage(all, "slot closed")) == 1
+			})
+			harness.Kill(t, victim, syscall.SIGKILL)
+			if engine == "epoll" {
+				clients = append(clients, idle[victim])
+				if err := idle[victim].Send(harness.Request("GET", "/")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, c := range clients {
+				if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
+					t.Errorf("client %d: %v", i, err)
+				}
+			}
+			s.AwaitText(fmt.Sprintf("worker 1 (pid %d) died while draining: killed by SIGKILL", victim))
+			harness.Await(t, 20*time.Second, "one worker", func() bool { return len(s.Workers()) == 1 })
+			s.Stop(5 * time.Second)
+		})
+	}
+}
