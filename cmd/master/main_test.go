@@ -207,7 +207,8 @@ func TestAlerts(t *testing.T) {
 		logging.JSON:    `^{"level":"warn","time":"[^"]+","message":"worker \\"0\\" died"}\n$`,
 	} {
 		r, w := output(t)
-		logging.Alerts(w, format, w)(`worker "0" died`)
+		alerts := logging.Alerts(w, format, logging.Options{})
+		alerts.Warn().Msg(`worker "0" died`)
 		if got := text(t, r, w); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("%s: %q, want %s", format, got, want)
 		}

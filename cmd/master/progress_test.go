@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -9,22 +8,19 @@ import (
 )
 
 func TestDrainProgress(t *testing.T) {
-	var out strings.Builder
-	w := &drainProgress{out: &out}
-	w.show([]supervise.Progress{
-		{Slot: 0, Connections: 3, Bytes: 1_234_567_890, Rate: 7_300_000, Left: 169 * time.Second},
-		{Slot: 1, Connections: 1},
-	})
-	want := "\r\x1b[Kworker 0: 3 connections left, 1.23 GB left to send, about 2m49s at 7.30 MB/s\n" +
-		"\r\x1b[Kworker 1: 1 connection left\n" +
-		"\r\x1b[KPress Ctrl-C again to stop immediately.\n\x1b[J"
-	if out.String() != want {
-		t.Errorf("%q\nwant %q", out.String(), want)
+	for want, all := range map[string][]supervise.Progress{
+		"draining: 4 connections, 1.50 GB left to send, about 3m20s at 7.50 MB/s; Ctrl-C stops immediately": {
+			{Slot: 0, Connections: 3, Bytes: 1_400_000_000, Rate: 7_300_000, Left: 191 * time.Second},
+			{Slot: 1, Connections: 1, Bytes: 100_000_000, Rate: 200_000, Left: 500 * time.Second},
+		},
+		"draining: 1 connection, 999 B left to send; Ctrl-C stops immediately": {{Slot: 3, Connections: 1, Bytes: 999}},
+		"draining: 2 connections; Ctrl-C stops immediately":                    {{Slot: 3, Connections: 2}},
+	} {
+		if got := describe(all); got != want {
+			t.Errorf("%q\nwant %q", got, want)
+		}
 	}
-	out.Reset()
-	w.show([]supervise.Progress{{Slot: 0, Connections: 3, Bytes: 999}})
-	if want := "\x1b[3A\r\x1b[Kworker 0: 3 connections left, 999 B left to send\n\r\x1b[KPress Ctrl-C again to stop immediately.\n\x1b[J"; out.String() != want {
-		t.Errorf("%q\nwant %q", out.String(), want)
+	if (drainProgress{}).show([]supervise.Progress{{}}) {
+		t.Error("shown without a terminal")
 	}
-	(&drainProgress{}).show([]supervise.Progress{{}}) // no terminal, no output
 }

@@ -60,8 +60,8 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) err
 		OnServing:  func(workers int) { announce(log, o, sockets.Port(), workers) },
 		OnDrain:    func() { refuse(log, sockets) },
 		OnReopen:   monitor.Log.Reopen,
-		OnProgress: (&drainProgress{out: screen(stderr, o.Verbose, out.lines)}).show,
-		Queue:      sockets.Queue, Alert: alert, Sockets: scalable(o, sockets),
+		OnProgress: drainProgress{out.status}.show,
+		Queue:      sockets.Queue, Alert: alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
 		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := reread(args, o); return err },

@@ -14,10 +14,11 @@ import (
 // standardError is what the master says, on a copy of standard error that the workers
 // share. Nothing of it waits for a reader.
 type standardError struct {
-	file  *os.File
-	lines *logging.Writer
-	log   zerolog.Logger
-	alert func(line string) // see alerts
+	file   *os.File
+	lines  *logging.Writer
+	log    zerolog.Logger
+	alerts zerolog.Logger  // what operators must know in silent mode too
+	status *logging.Status // nil: there is no terminal
 }
 
 func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
@@ -27,14 +28,35 @@ func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
 	}
 	file := os.NewFile(uintptr(fd), "log")
 	lines := logging.NewWriter(file, string(o.LogFormat))
-	return &standardError{
-		file: file, lines: lines, alert: logging.Alerts(file, string(o.LogFormat), lines),
-		log: logging.New(file, string(o.LogFormat), o.Verbose, logging.Options{NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb", Through: lines}),
-	}, nil
+	look := logging.Look(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
+	look.Through = lines
+	e := &standardError{
+		file: file, lines: lines, log: logging.New(file, string(o.LogFormat), o.Verbose, look),
+		status: logging.NewStatus(file, lines, os.Getenv("TERM")),
+	}
+	if e.alerts = e.log; o.Verbose == 0 {
+		e.alerts = logging.Alerts(file, string(o.LogFormat), look)
+	}
+	return e, nil
+}
+
+// alert reports what operators must know in silent mode too.
+func (e *standardError) alert(line string) {
+	e.status.Clear()
+	e.alerts.Warn().Msg(line)
+}
+
+// deaths is where deaths are reported with fields; nil: alert reports them.
+func (e *standardError) deaths(o options.Options) *zerolog.Logger {
+	if o.Verbose == 0 && o.LogFormat != options.LogJSON {
+		return nil
+	}
+	return &e.alerts
 }
 
 // close gives the reader of the last lines a moment.
-func (o *standardError) close() {
-	o.lines.Close()
-	o.file.Close()
+func (e *standardError) close() {
+	e.status.Clear()
+	e.lines.Close()
+	e.file.Close()
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"phalanx/internal/upgrade"
 )
@@ -34,13 +32,4 @@ func hasTerminal() bool {
 	}
 	f.Close()
 	return true
-}
-
-// screen returns the terminal on which a drain is shown, nil if there is none or if
-// the verbose log says the same.
-func screen(stderr *os.File, verbose int, out io.Writer) io.Writer {
-	if verbose > 0 || !term.IsTerminal(int(stderr.Fd())) {
-		return nil
-	}
-	return out
 }

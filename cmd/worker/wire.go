@@ -209,13 +209,14 @@ func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.W
 	if cfg.Alert = func(line string) { log.Warn().Msg(line) }; opts.Verbose > 0 {
 		return
 	}
-	alert := logging.Alerts(file, string(opts.LogFormat), to)
-	cfg.Alert = func(line string) { alert("worker of slot " + strconv.Itoa(opts.Slot) + ": " + line) }
+	alerts := logging.Alerts(file, string(opts.LogFormat), logging.Options{Through: to})
+	cfg.Alert = func(line string) { alerts.Warn().Msg("worker of slot " + strconv.Itoa(opts.Slot) + ": " + line) }
 }
 
 // journal returns the log, whose lines name the worker.
 func journal(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
-	look := logging.Options{NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb", IDs: opts.RequestID, Through: to}
+	look := logging.Look(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
+	look.IDs, look.Through = opts.RequestID, to
 	log := logging.New(file, string(opts.LogFormat), opts.Verbose, look)
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
 }

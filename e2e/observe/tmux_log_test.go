@@ -48,3 +48,37 @@ func TestLogInTmux(t *testing.T) {
 	p.press("C-c")
 	p.awaitText("stopped")
 }
+
+// TestVerboseDrainInTmux drains with -v while a download goes on: the drain is one line
+// that changes, and requests that end meanwhile have their rows above it.
+func TestVerboseDrainInTmux(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/huge.bin", 4<<30)
+	port := harness.FreePort(t)
+	p := openPane(t, 80, 24, "TERM=xterm-256color")
+	p.write(fmt.Sprintf("%s %s -p %d -b 127.0.0.1 -v", harness.Binary("master"), base, port))
+	p.awaitText("serving")
+	var downloads []*http.Response
+	for _, path := range []string{"/huge.bin?first", "/huge.bin?second"} {
+		r, err := http.Get("http://127.0.0.1:" + strconv.Itoa(port) + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		downloads = append(downloads, r)
+	}
+	p.press("C-c")
+	p.awaitText("draining: 2 connections, 8.")
+	downloads[0].Body.Close()
+	screen := p.await("one download and the row of the other", func(screen string) bool {
+		return strings.Contains(screen, "draining: 1 connection, 4.") && strings.Contains(screen, "/huge.bin?first")
+	})
+	if n := strings.Count(screen, "draining:"); n != 1 {
+		t.Errorf("%d lines of the drain:\n%s", n, screen)
+	}
+	p.press("C-c")
+	if screen := p.awaitText("stopped immediately"); strings.Contains(screen, "draining:") {
+		t.Errorf("the line of the drain is left:\n%s", screen)
+	}
+}

@@ -30,8 +30,7 @@ func outlive(t *testing.T, name string, order syscall.Signal, bad ...spoilt) {
 		harness.MustInstall(t, path, []byte(b.content))
 		s.Signal(order)
 		s.Log.Await(t, 5*time.Second, "line "+b.line, s.Exited, func([]harness.Event) bool {
-			_, odd := s.Log.All()
-			return slices.ContainsFunc(odd, line.MatchString)
+			return slices.ContainsFunc(s.Log.Lines(), line.MatchString)
 		})
 		s.MustServe("/", "front")
 	}

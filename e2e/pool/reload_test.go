@@ -109,7 +109,7 @@ func TestReloadModels(t *testing.T) {
 // on, and one line says why.
 func TestReloadFails(t *testing.T) {
 	t.Parallel()
-	const line = `^phalanx: worker /.*/worker: .*%s.* is not replaced$`
+	const line = `"message":"worker /.*/worker: .*%s.* is not replaced"`
 	outlive(t, "worker", syscall.SIGHUP,
 		spoilt{"#!/bin/sh\nexit 3\n", fmt.Sprintf(line, "exit status 3")},
 		spoilt{"no program at all", fmt.Sprintf(line, "exec format error")})
@@ -159,7 +159,7 @@ func TestScale(t *testing.T) {
 	}
 	s.Signal(syscall.SIGTTOU)
 	s.Log.Await(t, 2*time.Second, "a word", s.Exited, func([]harness.Event) bool {
-		return strings.Contains(s.Log.String(), "phalanx: at least one worker is needed; stop the server with SIGTERM\n")
+		return strings.Contains(s.Log.String(), "at least one worker is needed; stop the server with SIGTERM")
 	})
 	s.Stop(5 * time.Second)
 }

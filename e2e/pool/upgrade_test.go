@@ -62,7 +62,7 @@ func TestUpgrade(t *testing.T) {
 // that does not accept its options: it keeps running unchanged.
 func TestUpgradeFails(t *testing.T) {
 	t.Parallel()
-	const line = `^phalanx: upgrade: .*%s; keeping the current master$`
+	const line = `"message":"upgrade: .*%s; keeping the current master"`
 	outlive(t, "master", syscall.SIGUSR2,
 		spoilt{"no program", fmt.Sprintf(line, "exec format error")},
 		spoilt{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ type console struct {
 	width func() int // of the terminal in columns; 0: there is none
 	color bool
 	ids   bool // the ids of requests are asked for
+	erase bool // a status line may stand where a line begins
 }
 
 // Write takes an event as JSON.
@@ -109,7 +111,11 @@ func (c console) lead(e event) []byte {
 	if slot != "" {
 		slot = "w" + slot
 	}
-	return append(c.paint(nil, dim, pad(at, 8)+" "+pad(slot, 3)), ' ')
+	var line []byte
+	if c.erase {
+		line = append(line, eraseLine...)
+	}
+	return append(c.paint(line, dim, pad(at, 8)+" "+pad(slot, 3)), ' ')
 }
 
 // Columns of a row beside the path.
@@ -171,12 +177,19 @@ func (c console) event(e event) []byte {
 	column := indent + utf8.RuneCountInString(message)
 	for _, f := range e {
 		text := f.name + "=" + shown(f.value)
-		switch f.name {
-		case "time", "level", "message", "slot":
+		name, isTime := strings.CutSuffix(f.name, "_ms")
+		switch {
+		case slices.Contains([]string{"time", "level", "message", "slot"}, f.name), saysAlready(message, name, f.value):
 			continue
-		case "after", "delay", "took", "uptime":
+		case isTime:
 			ms, _ := strconv.ParseFloat(f.value, 64)
-			text = f.name + "=" + human.Seconds(ms/1e3)
+			text = name + "=" + human.Seconds(ms/1e3)
+		case f.name == "bytes":
+			n, _ := strconv.ParseInt(f.value, 10, 64)
+			text = f.name + "=" + human.Bytes(n)
+		case f.name == "bytes_per_second":
+			n, _ := strconv.ParseFloat(f.value, 64)
+			text = "rate=" + human.Bytes(n) + "/s"
 		}
 		column += 2 + utf8.RuneCountInString(text)
 		if width := c.width(); width > 0 && column > width {
@@ -186,6 +199,12 @@ func (c console) event(e event) []byte {
 		line = c.paint(append(line, "  "...), dim, text)
 	}
 	return append(line, '\n')
+}
+
+// saysAlready reports whether the message of a death has a field: "worker 0 (pid 7)
+// died: killed by SIGKILL; uptime 1m0s".
+func saysAlready(message, name, value string) bool {
+	return strings.Contains(message, " died") && (strings.Contains(message, name+" ") || strings.Contains(message, value))
 }
 
 // indent is where the message of an event begins.

@@ -98,13 +98,16 @@ func TestRowsBeneath(t *testing.T) {
 // Other events are as many lines as their fields need; times have units.
 func TestEvents(t *testing.T) {
 	got := onTerminal(t, 60, Options{NoColor: true}, func(log zerolog.Logger) {
-		log.Info().Str("url", "http://localhost:8080/").Str("base", "/srv/www a").Float64("uptime", 65.5).Msg("serving")
-		log.Warn().Str("why", "").Msg("worker died")
+		log.Info().Str("url", "http://localhost:8080/").Str("base", "/srv/www a").Int64("uptime_ms", 65).Int64("bytes", 1234).Msg("serving")
+		log.Warn().Str("why", "").Msg("connection lost")
+		log.Warn().Str("cause", "killed by SIGKILL").Int64("uptime_ms", 9000).Str("last_words", "ouch").Msg("worker 0 (pid 7) died: killed by SIGKILL; uptime 9s")
 	})
 	want := []string{
 		"12:00:00 w0   serving  pid=7  url=http://localhost:8080/",
-		`              base="/srv/www a"  uptime=65.5 ms`,
-		"12:00:00 w0  !worker died  pid=7  why=-",
+		`              base="/srv/www a"  uptime=65.0 ms`, "              bytes=1.23 kB",
+		"12:00:00 w0  !connection lost  pid=7  why=-",
+		"12:00:00 w0  !worker 0 (pid 7) died: killed by SIGKILL; uptime 9s",
+		"              last_words=ouch",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%q\nwant %q", got, want)
@@ -143,7 +146,7 @@ func FuzzConsole(f *testing.F) {
 	f.Add("", "", "", "", 0, 1)
 	f.Fuzz(func(t *testing.T, method, path, client, reason string, status, width int) {
 		var out strings.Builder
-		log := zerolog.New(console{&out, func() int { return width % 500 }, false, true})
+		log := zerolog.New(console{to: &out, width: func() int { return width % 500 }, ids: true})
 		log.Info().Str("client", client).Str("method", method).Str("path", path).Int("status", status).Str("reason", reason).Msg("request")
 		log.Info().Str("path", path).Msg("other")
 		for _, c := range out.String() {

@@ -31,6 +31,7 @@ const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 type Options struct {
 	NoColor bool      // switches the console's colours off (the NO_COLOR convention)
 	IDs     bool      // the console shows ids of requests
+	Erase   bool      // each line on a terminal erases what stands where it begins, see [Status]
 	Through io.Writer // a [Buffer] or a [Writer] that lines go through; nil: each is written at once
 
 	now func() time.Time // time.Now, if nil
@@ -52,20 +53,41 @@ func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	}
 	out := zerolog.New(jsonGuard{to})
 	if format == Console || format != JSON && isTerminal(w) {
-		out = zerolog.New(console{consoleGuard{to}, func() int { return widthOf(w) }, !o.NoColor, o.IDs})
+		out = zerolog.New(console{
+			to: consoleGuard{to}, width: func() int { return widthOf(w) }, color: !o.NoColor, ids: o.IDs, erase: o.Erase && isTerminal(w),
+		})
 	}
 	return out.Level(level(verbose)).Hook(stamp{o.now})
 }
 
-// Alerts returns the function that reports what operators must know even in
-// silent mode, to one who writes into the file: as a line of text, or of JSON if
-// that is the format.
-func Alerts(file *os.File, format string, to io.Writer) func(line string) {
-	if format != JSON {
-		return func(line string) { _, _ = fmt.Fprintf(to, "phalanx: %s\n", line) } // an error cannot be reported
+// Look returns how a log looks to one with these variables, NO_COLOR and TERM.
+func Look(noColor, term string) Options {
+	dumb := term == "" || term == "dumb"
+	return Options{NoColor: noColor != "" || term == "dumb", Erase: !dumb}
+}
+
+// Alerts returns the log of what operators must know even in silent mode, to one who
+// writes into the file: each event is a line of text, its message, or of JSON with its
+// fields if that is the format.
+func Alerts(file *os.File, format string, o Options) zerolog.Logger {
+	if format == JSON {
+		return New(file, JSON, 1, o)
 	}
-	log := New(file, JSON, 1, Options{Through: to})
-	return func(line string) { log.Warn().Msg(line) }
+	if o.Through != nil {
+		return zerolog.New(plain{o.Through})
+	}
+	return zerolog.New(plain{file})
+}
+
+// plain writes the message of an event alone.
+type plain struct{ to io.Writer }
+
+// Write takes an event as JSON.
+func (p plain) Write(event []byte) (int, error) {
+	if e, err := decode(event); err == nil {
+		_, _ = fmt.Fprintf(p.to, "phalanx: %s\n", e.text("message")) // an error cannot be reported
+	}
+	return len(event), nil
 }
 
 func level(verbose int) zerolog.Level {

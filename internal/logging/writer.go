@@ -24,7 +24,8 @@ const retryTime = 10 * time.Millisecond
 // reports how many lines were dropped, see [Alerts].
 func NewWriter(file *os.File, format string) *Writer {
 	w := &Writer{buffer: NewBuffer(file), closed: make(chan struct{})}
-	w.buffer.Alert = Alerts(file, format, w.buffer)
+	alerts := Alerts(file, format, Options{Through: w.buffer})
+	w.buffer.Alert = func(line string) { alerts.Warn().Msg(line) }
 	return w
 }
 

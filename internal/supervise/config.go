@@ -60,12 +60,15 @@ type Config struct {
 	OnAlive    func()
 	AliveEvery time.Duration
 	// OnProgress is called each second of a drain that takes longer than that, with
-	// what the workers still have to do.
-	OnProgress func([]Progress)
+	// what the workers still have to do. It reports whether it has shown that; what
+	// it has not shown is logged, ever more seldom.
+	OnProgress func([]Progress) (shown bool)
 	OnReopen   func()            // for each USR1: log files may have been renamed
 	OnDrain    func()            // once, before the drain
 	Alert      func(line string) // what the user must know even in silent mode
 	Log        zerolog.Logger
+	// Deaths takes what Alert would take of deaths, with fields; nil: Alert takes it.
+	Deaths *zerolog.Logger
 
 	Now      func() time.Time                     // time.Now
 	After    func(time.Duration) <-chan time.Time // time.After
@@ -102,7 +105,7 @@ func (p *pool) defaults() {
 		p.OnReload = func(bool) {}
 	}
 	if p.OnProgress == nil {
-		p.OnProgress = func([]Progress) {}
+		p.OnProgress = func([]Progress) bool { return false }
 	}
 	if p.Alert == nil {
 		p.Alert = func(string) {}

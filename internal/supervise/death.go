@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
 )
@@ -22,7 +24,7 @@ import (
 func (p *pool) died(w *worker, e Exit) {
 	w.activity = p.account(w, e)
 	p.orphan(w, e)
-	p.logExit(w, e)
+	defer p.logExit(w, e)
 	for _, o := range p.detached {
 		if o.successor == w {
 			o.successor = nil
@@ -74,7 +76,7 @@ func (p *pool) detachedDied(w *worker, e Exit) {
 	case p.phase == stopping:
 		p.diedInDrain(w, draining, e)
 	case !e.clean():
-		p.Alert(p.cutShortLine(w, e))
+		p.tellDeath(w, e, p.cutShortLine(w, e))
 	}
 }
 
@@ -86,14 +88,34 @@ func (p *pool) cutShortLine(w *worker, e Exit) string {
 	return fmt.Sprintf("%v died while draining: %s%s; %s", w, p.cause(w, e), w.activity, lost)
 }
 
+// logExit logs an exit that no other line reports.
 func (p *pool) logExit(w *worker, e Exit) {
-	l := p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).
-		Str("cause", p.cause(w, e)).Dur("uptime", p.Now().Sub(w.started))
+	if w.deathTold {
+		return
+	}
+	p.exitFields(p.Log.Info(), w, e).Msg("worker exited")
+}
+
+// tellDeath reports a death in one line, which has the fields of an exit where the log
+// has fields.
+func (p *pool) tellDeath(w *worker, e Exit, line string) {
+	w.deathTold = true
+	if p.Deaths == nil {
+		p.Alert(line)
+		return
+	}
+	p.lastAlert = line
+	p.exitFields(p.Deaths.Warn(), w, e).Msg(line)
+}
+
+func (p *pool) exitFields(l *zerolog.Event, w *worker, e Exit) *zerolog.Event {
+	l = l.Int("slot", w.slot.index).Int("pid", w.pid).
+		Str("cause", p.cause(w, e)).Int64("uptime_ms", p.Now().Sub(w.started).Milliseconds())
 	if e.LastWords != "" {
 		words := e.LastWords
 		l = l.Str("last_words", words[max(0, len(words)-1024):])
 	}
-	l.Msg("worker exited")
+	return l
 }
 
 // diedInDrain handles an exit during a drain. A worker that had not begun to serve
@@ -126,10 +148,12 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	when := "respawning"
 	if delay > 0 {
 		when = fmt.Sprintf("respawning in %v", delay)
-		p.Log.Info().Int("slot", s.index).Dur("delay", delay).Int("deaths", s.deaths).Msg("respawn delayed")
 	}
 	// A worker that exited by itself has lost nothing.
 	if was == ready && e.clean() {
+		if delay > 0 {
+			p.Log.Info().Int("slot", s.index).Int64("delay_ms", delay.Milliseconds()).Int("deaths", s.deaths).Msg("respawn delayed")
+		}
 		return
 	}
 	died := "died"
@@ -137,7 +161,7 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 		died = "died while draining"
 		when = "another takes over its queue; " + when
 	}
-	p.Alert(fmt.Sprintf("%v %s: %s%s; %s", w, died, p.cause(w, e), p.circumstances(w, e), when))
+	p.tellDeath(w, e, fmt.Sprintf("%v %s: %s%s; %s", w, died, p.cause(w, e), p.circumstances(w, e), when))
 }
 
 // quarantine gives up on a slot that no restart can help.
@@ -146,12 +170,11 @@ func (p *pool) quarantine(w *worker, e Exit, why string) {
 	s.want = false
 	text := fmt.Sprintf("%v died: %s%s", w, p.cause(w, e), why)
 	if p.isClosing(s) {
-		p.Alert(text + "; slot closed, connections in its queue are lost")
+		p.tellDeath(w, e, text+"; slot closed, connections in its queue are lost")
 		return
 	}
 	if p.others(s) {
-		p.Log.Info().Int("slot", s.index).Msg("slot quarantined")
-		p.Alert(text + "; slot quarantined until SIGHUP")
+		p.tellDeath(w, e, text+"; slot quarantined until SIGHUP")
 		return
 	}
 	p.fail(exitcode.New(exitcode.Config, text+"; no worker is left", e.Err))

@@ -39,7 +39,7 @@ func TestLeave(t *testing.T) {
 			r.signalled(i, syscall.SIGINT)
 		}
 		r.logged(`{"level":"info","slot":1,"pid":102,"message":"worker draining"}`,
-			`{"level":"info","slot":1,"pid":103,"cause":"exit status 0","uptime":5000,"message":"worker exited"}`)
+			`{"level":"info","slot":1,"pid":103,"cause":"exit status 0","uptime_ms":5000,"message":"worker exited"}`)
 	})
 }
 

@@ -143,7 +143,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	w.deadline = time.Time{}
 	w.readySince, w.version = p.Now(), m.Version
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
-		Dur("after", w.readySince.Sub(w.started)).Msg("worker ready")
+		Int64("after_ms", w.readySince.Sub(w.started).Milliseconds()).Msg("worker ready")
 	if !p.rescue(w) {
 		p.enter(w)
 	}

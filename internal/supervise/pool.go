@@ -59,8 +59,11 @@ type pool struct {
 	lameDuckUntil time.Time // when the drain begins; zero: no lame duck
 	aliveAt       time.Time // when OnAlive is due; zero: never
 	progressAt    time.Time // when OnProgress is due; zero: not
-	steered       []int     // slots that get new connections; nil: not known
-	oomKills      int       // of this machine, when last read
+	// When the log may have its next line about the drain, and how long it waits then.
+	progressLogAt   time.Time
+	progressLogWait time.Duration
+	steered         []int // slots that get new connections; nil: not known
+	oomKills        int   // of this machine, when last read
 
 	totals      map[int]*Totals // of each slot that there has been
 	orders      []order         // that are not done yet

@@ -14,6 +14,10 @@ import (
 // interval of the reports.
 const progressEvery = time.Second
 
+// progressLogMost is the longest interval of the log's lines about a drain, which
+// begins with progressEvery and doubles with each.
+const progressLogMost = time.Minute
+
 // Progress is what a worker still has to do before it ends.
 type Progress struct {
 	Slot, PID   int
@@ -41,13 +45,36 @@ func (p *pool) reportProgress() {
 	var all []Progress
 	for _, w := range p.workers() {
 		r := Progress{Slot: w.slot.index, PID: w.pid, Connections: w.remaining.Connections, Bytes: w.remaining.Bytes, Rate: w.rate}
-		if r.Rate > 0 && r.Bytes > 0 {
-			r.Left = time.Duration(float64(r.Bytes) / r.Rate * float64(time.Second)).Round(time.Second)
-		}
-		p.Log.Info().Int("slot", r.Slot).Int("pid", r.PID).Int("connections", r.Connections).
-			Int64("bytes", r.Bytes).Float64("rate", r.Rate).Msg("waiting for worker")
+		r.Left = r.left()
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b Progress) int { return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.PID, b.PID)) })
-	p.OnProgress(all)
+	if p.OnProgress(all) || p.Now().Before(p.progressLogAt) {
+		return
+	}
+	sum := Sum(all)
+	p.Log.Info().Int("workers", len(all)).Int("connections", sum.Connections).Int64("bytes", sum.Bytes).
+		Float64("bytes_per_second", sum.Rate).Msg("drain in progress")
+	p.progressLogWait = min(max(2*p.progressLogWait, progressEvery), progressLogMost)
+	p.progressLogAt = p.Now().Add(p.progressLogWait)
+}
+
+// Sum is the progress of all workers together, without slot and pid.
+func Sum(all []Progress) Progress {
+	var sum Progress
+	for _, r := range all {
+		sum.Connections += r.Connections
+		sum.Bytes += r.Bytes
+		sum.Rate += r.Rate
+	}
+	sum.Left = sum.left()
+	return sum
+}
+
+// left is how long the rest takes at this rate; 0: unknown.
+func (r Progress) left() time.Duration {
+	if r.Rate <= 0 || r.Bytes <= 0 {
+		return 0
+	}
+	return time.Duration(float64(r.Bytes) / r.Rate * float64(time.Second)).Round(time.Second)
 }

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 func TestRemains(t *testing.T) {
 	var told [][]Progress
 	r := &rig{tweak: stubborn, change: func(c *Config) {
-		c.OnProgress = func(all []Progress) { told = append(told, all) }
+		c.OnProgress = func(all []Progress) bool { told = append(told, all); return true }
 	}}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
@@ -43,10 +44,33 @@ func TestRemains(t *testing.T) {
 
 // A drain that is over at once says nothing.
 func TestNothingRemains(t *testing.T) {
-	r := &rig{change: func(c *Config) { c.OnProgress = func([]Progress) { t.Error("told") } }}
+	r := &rig{change: func(c *Config) { c.OnProgress = func([]Progress) bool { t.Error("told"); return true } }}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// What nobody shows is logged, for all workers in one line, and ever more seldom.
+func TestRemainsAreLogged(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.signal(syscall.SIGINT)
+		r.say(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
+		r.say(ipc.Remaining{Connections: 1}, 1)
+		for range 600 {
+			r.pass(time.Second)
+		}
+		line := `{"level":"info","workers":2,"connections":4,"bytes":5000,"bytes_per_second":0,"message":"drain in progress"}`
+		r.logged(line)
+		// After 1, 2, 4, 8, 16, 32 and 64 seconds, and then each minute.
+		if n := strings.Count(r.log.String(), line); n < 15 || n > 16 {
+			t.Errorf("%d lines in ten minutes", n)
+		}
+		r.die(0, Exit{})
+		r.die(1, Exit{})
 		r.ends(0, "")
 	})
 }

@@ -168,8 +168,11 @@ func TestFullChannel(t *testing.T) {
 	})
 }
 
+// A death is one line of the log, with fields; a clean exit is one too.
 func TestLog(t *testing.T) {
-	run(t, 1, func(r *rig) {
+	r := &rig{}
+	r.change = func(c *Config) { c.Deaths = &c.Log }
+	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		r.pass(time.Minute)
 		r.die(0, Exit{Code: 3, LastWords: "out of luck"})
@@ -179,9 +182,8 @@ func TestLog(t *testing.T) {
 		r.ends(0, "")
 		r.logged(
 			`{"level":"info","slot":0,"pid":101,"message":"worker started"}`,
-			`{"level":"info","slot":0,"pid":101,"after":0,"message":"worker ready"}`,
-			`{"level":"info","slot":0,"pid":101,"cause":"exit status 3: out of luck","uptime":60000,"last_words":"out of luck","message":"worker exited"}`,
-			`{"level":"info","slot":0,"delay":100,"deaths":2,"message":"respawn delayed"}`,
+			`{"level":"info","slot":0,"pid":101,"after_ms":0,"message":"worker ready"}`,
+			`{"level":"warn","slot":0,"pid":101,"cause":"exit status 3: out of luck","uptime_ms":60000,"last_words":"out of luck","message":"worker 0 (pid 101) died: exit status 3: out of luck; uptime 1m0s; respawning"}`,
 			`{"level":"info","signal":"SIGINT","message":"signal received"}`,
 			`{"level":"info","message":"drain started"}`,
 			`{"level":"info","message":"stopped"}`,

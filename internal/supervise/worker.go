@@ -37,6 +37,7 @@ type worker struct {
 	row         int           // of the scoreboard; -1: none
 	generation  int           // how many processes the slot had had, this one included
 	activity    string        // what it was doing when it died, for a line; or ""
+	deathTold   bool          // a line reports its death, so the log has no other
 	listing     *listing      // who waits for the list of its connections
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
 	served      bool          // it was sent Serve, or has taken over connections
