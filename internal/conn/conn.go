@@ -77,6 +77,13 @@ type Config struct {
 	Fallback  bool          // answer navigation to unknown paths with a file
 	CORS      bool          // let scripts of all origins read responses
 	Header    []string      // "Name: value" for every reply
+	HSTS      time.Duration // Strict-Transport-Security on secure connections; 0: without
+	// SecurePort is the port to which requests in the clear are redirected; 0: they
+	// are answered.
+	SecurePort uint16
+	// Challenges are what a certificate authority is answered (RFC 8555 §8.3), by
+	// token, however it asks.
+	Challenges map[string]string
 	// ID appends an id that no other request has; nil: requests have none. One
 	// that the client sends is taken if it is valid.
 	ID func(dst []byte) []byte
@@ -112,6 +119,7 @@ const (
 	phaseHead                 // a part of a head has
 	phaseBody                 // a request body is being read away
 	phaseLate                 // a request has not been completed in time
+	phaseClear                // one in the clear came where TLS is spoken
 	phaseSend                 // a reply is being sent
 	phasePrepare              // what a reply will be made of is being found
 	phaseStream               // a reply is being made and sent
@@ -127,6 +135,7 @@ type Conn struct {
 	phase    phase
 	borrowed bool // in belongs to the caller
 	draining bool
+	secure   bool  // its bytes are encrypted on their way
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	taken    int32 // bytes that the client has taken of DrainBytes
 
@@ -145,6 +154,14 @@ type Conn struct {
 func New(cfg *Config, obs Observer, now Now) Conn {
 	return Conn{cfg: cfg, obs: obs, since: now.Mono}
 }
+
+// Secure says that the connection's bytes are encrypted on their way, before
+// anything is received.
+func (c *Conn) Secure() { c.secure = true }
+
+// InClear says that a client has sent a request in the clear to a port for TLS: Next
+// answers it, in the clear, and the connection ends.
+func (c *Conn) InClear() { c.phase, c.began, c.secure = phaseClear, c.since, false }
 
 // Receive takes bytes that were received, at least one. They are borrowed
 // until [Conn.Hold].
@@ -226,11 +243,8 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			if out, more = c.discard(out, now); more {
 				return out, Read
 			}
-		case phaseLate:
-			if c.x == nil {
-				c.open(nil)
-			}
-			out = c.refuse(out, late, now)
+		case phaseLate, phaseClear:
+			out = c.refuseUnread(out, now)
 		case phaseLinger:
 			return out, Linger
 		case phaseClosed:

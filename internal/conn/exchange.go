@@ -42,11 +42,12 @@ type Source uint8
 
 // The sources.
 const (
-	SourceNone     Source = iota // there is none
-	SourceFile                   // the file that was asked for, or its ranges; 304 is about it too
-	SourceSitePage               // the site's own page for an error
-	SourcePage                   // a generated page, for an error or a redirection
-	SourceListing                // a directory listing
+	SourceNone      Source = iota // there is none
+	SourceFile                    // the file that was asked for, or its ranges; 304 is about it too
+	SourceSitePage                // the site's own page for an error
+	SourcePage                    // a generated page, for an error or a redirection
+	SourceListing                 // a directory listing
+	SourceChallenge               // the answer to a certificate authority
 )
 
 // Closing is why the connection ends with the response.

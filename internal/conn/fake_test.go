@@ -293,7 +293,7 @@ func part(data string, off, size int) string {
 // page is a reply with a page of our own; fields come before its type.
 func page(connection, status, fields string) string {
 	code, _ := strconv.Atoi(status[:3])
-	body := string(appendPage(nil, proto.Status(code)))
+	body := string(appendPage(nil, proto.Status(code), advice(proto.Status(code))))
 	return pageHead(connection, status, fields, len(body)) + body
 }
 

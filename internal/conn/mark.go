@@ -25,7 +25,7 @@ func (c *Conn) Mark() Mark {
 		m.Flags = uint8(c.x.Closing)
 		m.Next = c.segment
 		m.Fixed = c.x.parts != nil
-	case phaseBody, phaseLate, phasePrepare, phaseStream:
+	case phaseBody, phaseLate, phaseClear, phasePrepare, phaseStream:
 		m.Fixed = true
 	default:
 		m.Ending = true

@@ -49,7 +49,7 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 	}
 	out = append(out, now.Second.stale...)
 	switch s {
-	case proto.StatusMovedPermanently:
+	case proto.StatusMovedPermanently, proto.StatusPermanentRedirect:
 		out = append(append(append(out, "Location: "...), location...), "\r\n"...)
 	case proto.StatusMethodNotAllowed:
 		out = proto.AppendField(out, "Allow", proto.Allow)
@@ -60,7 +60,11 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 	}
 	c.drop()
 	var space [1024]byte
-	body := appendPage(space[:0], s)
+	text := advice(s)
+	if c.x.Fault == inClear {
+		text = "This port is for HTTPS: the address begins with https://."
+	}
+	body := appendPage(space[:0], s, text)
 	out = append(append(out, now.Second.policy...), "Content-Type: text/html; charset=utf-8\r\n"...)
 	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
 	if c.x.Request.Method != proto.MethodHead {
@@ -70,11 +74,11 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 	return out
 }
 
-func appendPage(dst []byte, s proto.Status) []byte {
+func appendPage(dst []byte, s proto.Status, text string) []byte {
 	dst = appendTitle(append(dst, theme.Head...), s)
 	dst = append(dst, "</title>\n<style>"+theme.ErrorStyle+"</style>\n<main><h1>"...)
 	dst = append(appendTitle(dst, s), "</h1>"...)
-	if text := advice(s); text != "" {
+	if text != "" {
 		dst = append(append(append(dst, "<p>"...), text...), "</p>"...)
 	}
 	return append(dst, "</main>\n"...)
@@ -83,7 +87,7 @@ func appendPage(dst []byte, s proto.Status) []byte {
 // advice says what the reader of an error page can do; "" if nothing.
 func advice(s proto.Status) string {
 	switch s {
-	case proto.StatusMovedPermanently:
+	case proto.StatusMovedPermanently, proto.StatusPermanentRedirect:
 		return "This page has another address."
 	case proto.StatusForbidden:
 		return "There is no page to show at this address."

@@ -14,7 +14,7 @@ func TestErrorPage(t *testing.T) {
 		if s.Reason() == "" {
 			continue
 		}
-		page := string(appendPage(nil, s))
+		page := string(appendPage(nil, s, advice(s)))
 		title := string(appendTitle(nil, s))
 		_, main, _ := strings.Cut(page, "</style>\n")
 		want := "<main><h1>" + title + "</h1>"
@@ -25,7 +25,7 @@ func TestErrorPage(t *testing.T) {
 			t.Errorf("%d: %d bytes\n%s", s, len(page), page)
 		}
 	}
-	if got := string(appendPage(nil, 404)); !strings.HasSuffix(got, "<h1>404 Not Found</h1><p>There is nothing at this address. Check its spelling.</p></main>\n") {
+	if got := string(appendPage(nil, 404, advice(404))); !strings.HasSuffix(got, "<h1>404 Not Found</h1><p>There is nothing at this address. Check its spelling.</p></main>\n") {
 		t.Error(got)
 	}
 }

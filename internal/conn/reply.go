@@ -18,6 +18,14 @@ func (c *Conn) answer(out []byte, now Now) []byte {
 	x := c.x
 	x.Headed = now.Mono
 	c.persist(now)
+	if len(c.cfg.Challenges) > 0 {
+		if key, ok := c.challenge(); ok {
+			return c.prove(out, key, now)
+		}
+	}
+	if c.cfg.SecurePort != 0 && !c.secure && moves(x.Request) {
+		return c.moveToSecure(out, now)
+	}
 	switch x.Request.Method {
 	case proto.MethodGet, proto.MethodHead:
 		out = c.get(out, now)
@@ -128,6 +136,18 @@ func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
 	return c.fail(out, f.Status, now)
 }
 
+// refuseUnread answers what is not a complete request.
+func (c *Conn) refuseUnread(out []byte, now Now) []byte {
+	fault := late
+	if c.phase == phaseClear {
+		fault = inClear
+	}
+	if c.x == nil {
+		c.open(nil)
+	}
+	return c.refuse(out, fault, now)
+}
+
 // start appends the status line and the fields of every response. Everything has been
 // decided by now.
 func (c *Conn) start(out []byte, s proto.Status, from Source, now Now) []byte {
@@ -144,6 +164,9 @@ func (c *Conn) start(out []byte, s proto.Status, from Source, now Now) []byte {
 	}
 	out = proto.AppendStatusLine(out, s)
 	out = append(out, now.Second.common...)
+	if c.secure {
+		out = append(out, now.Second.strict...)
+	}
 	if len(x.ID) > 0 {
 		out = append(append(append(out, "X-Request-Id: "...), x.ID...), "\r\n"...)
 	}

@@ -40,6 +40,7 @@ type Now struct {
 type Second struct {
 	Unix    int64  // since 1970
 	common  string // the fields of every reply
+	strict  string // the field of replies on secure connections; may be empty
 	expires string // the field that says until when a file is fresh
 	born    string // the field that says that a reply was made on the spot
 	stale   string // the field that says that it is stale at once
@@ -69,6 +70,9 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 		born:    string(proto.AppendField(nil, "Last-Modified", date)),
 		// The file may be there in a second.
 		stale: string(proto.AppendField(nil, "Expires", date)),
+	}
+	if cfg.HSTS > 0 && !cfg.sets(strictTransport) {
+		s.strict = string(proto.AppendInt(nil, strictTransport+": max-age=", int64(cfg.HSTS/time.Second)))
 	}
 	if !cfg.sets(theme.ErrorPolicy) {
 		s.policy = theme.ErrorPolicy

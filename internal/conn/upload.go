@@ -11,6 +11,7 @@ type upload struct {
 
 var (
 	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
+	inClear = proto.Fault{Status: proto.StatusBadRequest, Reason: "plain HTTP on a port for HTTPS", Rule: "RFC 9110 §4.2.2"}
 	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
 )
 

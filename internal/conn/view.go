@@ -47,7 +47,7 @@ func (c *Conn) State() State {
 			return Sending
 		}
 		return Idle
-	case phaseHead, phaseBody, phaseLate:
+	case phaseHead, phaseBody, phaseLate, phaseClear:
 		return Receiving
 	case phaseSend, phasePrepare, phaseStream:
 		return Sending

@@ -14,6 +14,8 @@ func statusWhy(s proto.Status) string {
 		return "what was asked for is a directory, whose path ends with a slash (RFC 9110 §15.4.2)"
 	case proto.StatusNotModified:
 		return "what the client has is still right (RFC 9110 §15.4.5)"
+	case proto.StatusPermanentRedirect:
+		return "the same is at an https address (RFC 9110 §15.4.9)"
 	case proto.StatusBadRequest:
 		return "the request is malformed (RFC 9110 §15.5.1)"
 	case proto.StatusForbidden:

@@ -1,5 +1,7 @@
 package proto
 
+import "bytes"
+
 // Span is a piece of a request head: Len bytes from Off, counted from the
 // first byte of the head. A head is at most [MaxHead] bytes long, so both
 // fit.
@@ -76,6 +78,22 @@ func (r *Request) Values(head []byte, f Field) func(yield func([]byte) bool) {
 			}
 		}
 	}
+}
+
+// Host returns the host that the request is for, without its port: from the target if
+// that is an absolute URI, else from the Host field (RFC 9112 §3.2.2). It is a name, an
+// IPv4 address or one in brackets; empty if the client named none.
+func (r *Request) Host(head []byte) []byte {
+	host := r.Value(head, FieldHost)
+	if r.Path.Off > r.Target.Off { // behind scheme and authority
+		host = head[r.Target.Off:r.Path.Off]
+		host = host[bytes.IndexByte(host, ':')+len("://"):]
+	}
+	name := len(host)
+	if i := bytes.LastIndexByte(host, ':'); i > bytes.LastIndexByte(host, ']') {
+		name = i
+	}
+	return host[:name]
 }
 
 // cutLine splits p after its first CRLF; the line comes without it.

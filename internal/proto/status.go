@@ -13,6 +13,7 @@ const (
 	StatusPartialContent       Status = 206
 	StatusMovedPermanently     Status = 301
 	StatusNotModified          Status = 304
+	StatusPermanentRedirect    Status = 308
 	StatusBadRequest           Status = 400
 	StatusForbidden            Status = 403
 	StatusNotFound             Status = 404
@@ -38,6 +39,7 @@ var reasons = [...]string{
 	StatusPartialContent:       "Partial Content",
 	StatusMovedPermanently:     "Moved Permanently",
 	StatusNotModified:          "Not Modified",
+	StatusPermanentRedirect:    "Permanent Redirect",
 	StatusBadRequest:           "Bad Request",
 	StatusForbidden:            "Forbidden",
 	StatusNotFound:             "Not Found",

@@ -1,0 +1,78 @@
+package conn
+
+import (
+	"bytes"
+	"strconv"
+
+	"phalanx/internal/proto"
+)
+
+// This file has what HTTP knows of TLS.
+
+// strictTransport is the field of RFC 6797, which counts only on secure connections.
+// It is about this host alone: whether its subdomains have certificates too, this
+// server cannot know.
+const strictTransport = "Strict-Transport-Security"
+
+// moves reports whether a request has an address to which it can be redirected.
+func moves(r *proto.Request) bool {
+	switch r.Method {
+	case proto.MethodUnknown, proto.MethodConnect, proto.MethodTrace:
+		return false
+	}
+	return !r.Asterisk
+}
+
+// noHost refuses a request, of HTTP/1.0, that cannot be redirected.
+var noHost = proto.Fault{Status: proto.StatusBadRequest, Reason: "no host to redirect to", Rule: "RFC 9110 §7.2"}
+
+// moveToSecure redirects a request in the clear to the same host and path, by https.
+func (c *Conn) moveToSecure(out []byte, now Now) []byte {
+	r, head := c.x.Request, c.x.Head
+	host := r.Host(head)
+	if len(host) == 0 {
+		return c.refuse(out, noHost, now)
+	}
+	location := append([]byte("https://"), host...)
+	if c.cfg.SecurePort != 443 {
+		location = strconv.AppendUint(append(location, ':'), uint64(c.cfg.SecurePort), 10)
+	}
+	path := r.Path.In(head)
+	if len(path) == 0 {
+		path = []byte("/")
+	}
+	location = proto.AppendEscaped(location, path, inURI)
+	location = proto.AppendEscaped(location, r.Query.In(head), inURI)
+	return c.page(out, proto.StatusPermanentRedirect, location, now)
+}
+
+// challengePath is where a certificate authority asks for the answer to a challenge
+// (RFC 8555 §8.3).
+const challengePath = "/.well-known/acme-challenge/"
+
+// challenge returns the answer to the challenge that the request asks for.
+func (c *Conn) challenge() (key string, ok bool) {
+	x := c.x
+	if x.Request.Method != proto.MethodGet && x.Request.Method != proto.MethodHead {
+		return "", false
+	}
+	token, ok := bytes.CutPrefix(x.Request.Path.In(x.Head), []byte(challengePath))
+	if !ok {
+		return "", false
+	}
+	key, ok = c.cfg.Challenges[string(token)]
+	return key, ok
+}
+
+// prove answers a challenge.
+func (c *Conn) prove(out []byte, key string, now Now) []byte {
+	out = c.start(out, proto.StatusOK, SourceChallenge, now)
+	out = append(append(out, now.Second.born...), now.Second.stale...)
+	out = append(out, "Content-Type: application/octet-stream\r\n"...)
+	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(key))))
+	if c.x.Request.Method == proto.MethodGet {
+		out = append(out, key...)
+		c.x.Bytes += int64(len(key))
+	}
+	return out
+}
