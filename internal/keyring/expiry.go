@@ -1,0 +1,60 @@
+package keyring
+
+import (
+	"fmt"
+	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/human"
+)
+
+const day = 24 * time.Hour
+
+// warnBefore is how long before its end a certificate is warned of.
+var warnBefore = [...]time.Duration{21 * day, 7 * day, 1 * day, 0}
+
+// warnings counts those that are due for a certificate. One that lives for six days
+// only is renewed when two are left: there is no warning before its last third.
+func warnings(c *certificate.Info, now time.Time) (n int) {
+	left, last := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)/3
+	for i, before := range warnBefore {
+		if left <= before && before <= last {
+			n = i + 1
+		}
+	}
+	return n
+}
+
+// warnExpiry warns of each certificate that is about to expire, once at each of the
+// times, and when it has expired.
+func (k *Keyring) warnExpiry() {
+	now := k.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	warned := make(map[string]int, len(k.list))
+	for i := range k.list {
+		c := &k.list[i]
+		key := c.Fingerprint.String()
+		due := warnings(c, now)
+		if warned[key] = max(due, k.warned[key]); due > k.warned[key] {
+			k.Alert(expiryText(c, now))
+		}
+	}
+	k.warned = warned
+}
+
+func expiryText(c *certificate.Info, now time.Time) string {
+	cure := "renew it"
+	if c.Source == certificate.SelfSignedName {
+		cure = "restart the server, which makes another"
+	}
+	at, left := c.NotAfter.UTC().Format(time.RFC3339), c.NotAfter.Sub(now)
+	if left <= 0 {
+		return fmt.Sprintf("certificate %q for %s expired on %s: clients refuse it; %s", c.Source, c.Names[0], at, cure)
+	}
+	in := human.Plural(int(left.Round(day)/day), "day", "days")
+	if left < 2*day {
+		in = human.Plural(int(left.Round(time.Hour)/time.Hour), "hour", "hours")
+	}
+	return fmt.Sprintf("certificate %q for %s expires in %s, on %s; %s", c.Source, c.Names[0], in, at, cure)
+}

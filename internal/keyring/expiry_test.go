@@ -1,0 +1,53 @@
+package keyring
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// A certificate that nobody renews is warned of four times.
+func TestExpiry(t *testing.T) {
+	p := files(t, issue(t, "a.test", start, 90*day))
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	end := start.Add(90 * day)
+	for r.now.Before(end.Add(30 * day)) {
+		r.look()
+		r.now = r.now.Add(time.Hour)
+	}
+	text := func(in string) string {
+		return fmt.Sprintf("certificate %q for a.test expires in %s, on 2027-02-24T00:00:00Z; renew it", p.Certificate, in)
+	}
+	r.told(text("21 days"), text("7 days"), text("24 hours"),
+		fmt.Sprintf("certificate %q for a.test expired on 2027-02-24T00:00:00Z: clients refuse it; renew it", p.Certificate))
+}
+
+// One that lives for days is not warned of before it should have been renewed.
+func TestExpiryOfShort(t *testing.T) {
+	for lifetime, want := range map[time.Duration]int{6 * day: 2, day: 1, 47 * day: 3, 397 * day: 4} {
+		c := issue(t, "a.test", start, lifetime)
+		r := newRing(t, Settings{Pairs: []Pair{files(t, c)}}, nil)
+		if len(r.alerts) > 0 {
+			t.Errorf("%v: %q at the beginning", lifetime, r.alerts)
+		}
+		for end := start.Add(lifetime + day); r.now.Before(end); r.now = r.now.Add(time.Hour) {
+			r.look()
+		}
+		if len(r.alerts) != want {
+			t.Errorf("%v: %q", lifetime, r.alerts)
+		}
+	}
+}
+
+// A server that starts with what clients refuse comes up, and says so.
+func TestStartNotValid(t *testing.T) {
+	old, young := files(t, issue(t, "old.test", start.Add(-20*day), 10*day)), files(t, issue(t, "young.test", start.Add(2*day), 10*day))
+	r := newRing(t, Settings{Pairs: []Pair{old, young}}, nil)
+	r.told(
+		fmt.Sprintf("certificate %q for old.test expired on 2026-11-16T00:00:00Z: clients refuse it; renew it", old.Certificate),
+		fmt.Sprintf("certificate %q for young.test is not valid before 2026-11-27T23:00:00Z; check the clock", young.Certificate),
+	)
+	if err := r.load(Settings{Pairs: []Pair{old}}).Check(start); err == nil {
+		t.Error("--check does not see it")
+	}
+}

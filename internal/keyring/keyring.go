@@ -1,0 +1,228 @@
+// Package keyring holds what the master gives its workers for TLS: certificates with
+// their keys, session ticket keys, clients' authorities and the answers to ACME's
+// challenges.
+//
+// A [Keyring] is the only place in the pool that reads certificate files. It looks at
+// them each second, checks what has changed and publishes it whole: as an encoded
+// [certificate.Bundle] in a sealed file in memory, of which each worker gets a
+// descriptor. What is bad is refused in one line, and the one before stays. It also
+// rotates the ticket keys, and warns of certificates that expire.
+package keyring
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/ipc"
+)
+
+// Config is what a keyring needs beside its content. Alert is required.
+type Config struct {
+	Alert func(line string) // what the operator must know even in silent mode
+	Log   zerolog.Logger
+	Now   func() time.Time // time.Now
+}
+
+// lookEvery is the time between two looks at the files. A changed file is read when
+// it has been the same for two of them.
+const lookEvery = time.Second
+
+// Keyring is safe for use by several goroutines.
+type Keyring struct {
+	Config
+	changed chan struct{} // capacity 1: all notifications are alike
+	stop    chan struct{} // closed by Stop
+	watch   sync.WaitGroup
+
+	mu         sync.Mutex
+	loaded     Loaded
+	published  []certificate.Source // by an ACME client
+	challenges []certificate.Source
+	answers    map[string]string
+	tickets    tickets
+	file       *os.File          // what was published last, sealed
+	digest     [sha256.Size]byte // of its content
+	list       []certificate.Info
+	warned     map[string]int  // how many of the warnings there were, by fingerprint
+	readable   map[string]bool // keys that others can read, of which was warned
+}
+
+// New makes a keyring, and publishes its content. Of certificates that are not valid
+// now it only warns: a server that starts again must come up. before is from before an
+// upgrade, nil if there was none.
+func New(cfg Config, loaded *Loaded, before *State) (*Keyring, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	k := &Keyring{
+		Config: cfg, changed: make(chan struct{}, 1), stop: make(chan struct{}),
+		loaded: *loaded, warned: map[string]int{}, readable: map[string]bool{},
+	}
+	k.resume(before)
+	if err := k.publish(); err != nil {
+		return nil, err
+	}
+	k.warnPermissions()
+	k.warnExpiry()
+	for _, c := range k.list {
+		if k.Now().Before(c.NotBefore) {
+			k.Alert(fmt.Sprintf("certificate %q for %s is not valid before %s; check the clock", c.Source, c.Names[0], c.NotBefore.UTC().Format(time.RFC3339)))
+		}
+	}
+	return k, nil
+}
+
+// Start begins to look at the files. Stop has to be called after it.
+func (k *Keyring) Start() {
+	k.watch.Go(func() {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				k.look()
+			case <-k.stop:
+				return
+			}
+		}
+	})
+}
+
+// Stop ends what Start began.
+func (k *Keyring) Stop() {
+	close(k.stop)
+	k.watch.Wait()
+}
+
+// Credentials returns what was published last, for [ipc.Credentials]. The caller closes
+// the file.
+func (k *Keyring) Credentials() (*os.File, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fd, err := unix.FcntlInt(k.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pass certificates to a worker: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "credentials"), nil
+}
+
+// Changed receives a value when something was published since the last one.
+func (k *Keyring) Changed() <-chan struct{} { return k.changed }
+
+// List describes the certificates in use, the default first.
+func (k *Keyring) List() []certificate.Info {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.list)
+}
+
+// Check reports what of newly loaded content is not valid now, except for what is in
+// use already.
+func (k *Keyring) Check(loaded *Loaded) error {
+	k.mu.Lock()
+	now, used := k.Now(), k.loaded.pairs
+	k.mu.Unlock()
+	for _, i := range loaded.pairs {
+		if !slices.ContainsFunc(used, i.same) {
+			if err := i.check(now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Use replaces what was read from files. Of files that are the same as before nothing
+// is forgotten.
+func (k *Keyring) Use(loaded *Loaded) error {
+	err := k.change(func() {
+		self := k.loaded.selfSigned
+		if k.loaded = *loaded; loaded.selfSigned != nil && self != nil {
+			k.loaded.selfSigned = self // clients may have come to trust it
+		}
+	})
+	k.warnPermissions()
+	k.warnExpiry()
+	return err
+}
+
+// Publish replaces the certificates that an ACME client has obtained; they come after
+// those from files. They have to be complete and valid.
+func (k *Keyring) Publish(sources []certificate.Source) error {
+	set, err := certificate.Parse(sources)
+	if err == nil {
+		err = set.Check(k.Now())
+	}
+	if err != nil {
+		return err
+	}
+	err = k.change(func() { k.published = slices.Clone(sources) })
+	k.warnExpiry()
+	return err
+}
+
+// Challenge replaces the answers to the challenges of an ACME server: certificates for
+// TLS-ALPN-01, and the key authorization of each token for HTTP-01. Workers have them
+// some milliseconds later.
+func (k *Keyring) Challenge(certificates []certificate.Source, answers map[string]string) error {
+	if _, err := certificate.Parse(certificates); err != nil {
+		return err
+	}
+	return k.change(func() { k.challenges, k.answers = slices.Clone(certificates), maps.Clone(answers) })
+}
+
+// change publishes a change, or undoes it.
+func (k *Keyring) change(do func()) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	loaded, published, challenges, answers, keys := k.loaded, k.published, k.challenges, k.answers, k.tickets
+	do()
+	err := k.publish()
+	if err != nil {
+		k.loaded, k.published, k.challenges, k.answers, k.tickets = loaded, published, challenges, answers, keys
+	}
+	return err
+}
+
+// publish seals the present content for workers, if it is another than before.
+func (k *Keyring) publish() error {
+	sources := slices.Concat(k.loaded.sources(), k.published)
+	set, err := certificate.Parse(sources)
+	if err != nil {
+		return err
+	}
+	b := certificate.Bundle{
+		Certificates: sources, TicketKeys: k.tickets.keys, ClientCA: k.loaded.clientCA(),
+		Challenges: k.challenges, Answers: k.answers,
+	}
+	text, err := b.Encode()
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(text)
+	if k.file != nil && digest == k.digest {
+		return nil
+	}
+	file, err := ipc.Sealed("phalanx-credentials", text)
+	if err != nil {
+		return fmt.Errorf("pass certificates to workers: %w", err)
+	}
+	if k.file != nil {
+		k.file.Close()
+	}
+	k.file, k.digest, k.list = file, digest, set.List()
+	select {
+	case k.changed <- struct{}{}:
+	default: // nobody has taken the last one yet
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package keyring
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/ipc"
+)
+
+var start = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+
+// ring is a keyring in a test, with its clock and its alerts.
+type ring struct {
+	*Keyring
+	t      *testing.T
+	now    time.Time
+	alerts []string
+	log    bytes.Buffer
+}
+
+func newRing(t *testing.T, s Settings, before *State) *ring {
+	t.Helper()
+	r := &ring{t: t, now: start}
+	r.Keyring = r.again(s, before)
+	return r
+}
+
+// again makes another keyring, as a new program does.
+func (r *ring) again(s Settings, before *State) *Keyring {
+	r.t.Helper()
+	k, err := New(Config{
+		Alert: func(line string) { r.alerts = append(r.alerts, line) }, Log: zerolog.New(&r.log),
+		Now: func() time.Time { return r.now },
+	}, r.load(s), before)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return k
+}
+
+func (r *ring) load(s Settings) *Loaded {
+	r.t.Helper()
+	l, err := Load(s, r.now)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return l
+}
+
+// bundle returns what workers get.
+func (r *ring) bundle() *certificate.Bundle {
+	r.t.Helper()
+	file, err := r.Credentials()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer file.Close()
+	p, err := ipc.ReadSealed(int(file.Fd()), certificate.MaxBundle)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	b, err := certificate.DecodeBundle(p)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return b
+}
+
+// chain returns the n-th certificate that workers get.
+func (r *ring) chain(n int) string { return string(r.bundle().Certificates[n].Chain) }
+
+// looks is enough time for a change to be taken.
+func (r *ring) looks() {
+	for range 3 {
+		r.look()
+	}
+}
+
+// told wants these alerts, and forgets them.
+func (r *ring) told(want ...string) {
+	r.t.Helper()
+	if !slices.Equal(r.alerts, want) {
+		r.t.Errorf("alerts:\n %s\nwant:\n %s", strings.Join(r.alerts, "\n "), strings.Join(want, "\n "))
+	}
+	r.alerts = nil
+}
+
+// changed wants that there was a notification, or none.
+func (r *ring) hasChanged(want bool) {
+	r.t.Helper()
+	got := false
+	select {
+	case <-r.Changed():
+		got = true
+	default:
+	}
+	if got != want {
+		r.t.Errorf("changed: %v", got)
+	}
+}
+
+func issue(t testing.TB, host string, from time.Time, lifetime time.Duration) certificate.Source {
+	t.Helper()
+	src, err := certificate.SelfSigned([]string{host}, from, lifetime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Name = host
+	return src
+}
+
+// files writes a certificate and its key in a new directory.
+func files(t testing.TB, src certificate.Source) Pair {
+	t.Helper()
+	dir := t.TempDir()
+	p := Pair{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
+	p.write(t, src)
+	return p
+}
+
+func (p Pair) write(t testing.TB, src certificate.Source) {
+	t.Helper()
+	write(t, p.Key, src.Key)
+	write(t, p.Certificate, src.Chain)
+}
+
+func write(t testing.TB, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNew(t *testing.T) {
+	a, b := issue(t, "a.test", start, 90*day), issue(t, "b.test", start, 90*day)
+	one := filepath.Join(t.TempDir(), "one.pem")
+	write(t, one, slices.Concat(b.Key, b.Chain))
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, a.Chain)
+	pair := files(t, a)
+	r := newRing(t, Settings{Pairs: []Pair{pair, {one, one}}, ClientCA: ca, SelfSigned: true}, nil)
+	r.told()
+	r.hasChanged(true)
+	got := r.bundle()
+	if len(got.Certificates) != 3 || got.Certificates[0].Name != pair.Certificate || got.Certificates[2].Name != certificate.SelfSignedName ||
+		!bytes.Equal(got.ClientCA, a.Chain) || len(got.TicketKeys) != 2 {
+		t.Errorf("%+v", got)
+	}
+	names := []string{}
+	for _, c := range r.List() {
+		names = append(names, c.Names[0])
+	}
+	if !slices.Equal(names, []string{"a.test", "b.test", "localhost"}) {
+		t.Errorf("%q", names)
+	}
+	newRing(t, Settings{}, nil).hasChanged(true) // ACME may have none yet
+}
+
+// All workers share the file; none can change it for the others.
+func TestSealedOnce(t *testing.T) {
+	r := newRing(t, Settings{}, nil)
+	r.hasChanged(true)
+	a, b := r.bundle(), r.bundle()
+	if !reflect.DeepEqual(a, b) {
+		t.Error("two workers get different credentials")
+	}
+	if err := r.Challenge(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.hasChanged(false)
+}
+
+func TestPublish(t *testing.T) {
+	r := newRing(t, Settings{Pairs: []Pair{files(t, issue(t, "file.test", start, 90*day))}}, nil)
+	r.hasChanged(true)
+	src := issue(t, "acme.test", start, 90*day)
+	if err := r.Publish([]certificate.Source{src}); err != nil {
+		t.Fatal(err)
+	}
+	r.hasChanged(true)
+	if got := r.bundle().Certificates; len(got) != 2 || got[1].Name != "acme.test" {
+		t.Errorf("%+v", got)
+	}
+	answers := map[string]string{"token": "token.key"}
+	if err := r.Challenge([]certificate.Source{src}, answers); err != nil {
+		t.Fatal(err)
+	}
+	r.hasChanged(true)
+	answers["token"] = "another"
+	if got := r.bundle(); len(got.Challenges) != 1 || got.Answers["token"] != "token.key" || len(got.Certificates) != 2 {
+		t.Errorf("%+v", got)
+	}
+	for name, bad := range map[string]certificate.Source{
+		"expired": issue(t, "old.test", start.Add(-20*day), 10*day), "broken": {Name: "x", Chain: src.Chain},
+	} {
+		if err := r.Publish([]certificate.Source{bad}); err == nil {
+			t.Errorf("a certificate that is %s was published", name)
+		}
+	}
+	if err := r.Challenge([]certificate.Source{{}}, nil); err == nil {
+		t.Error("a broken challenge was published")
+	}
+	r.hasChanged(false)
+}
+
+// A program that has replaced another continues with its ticket keys and its
+// self-signed certificate, and repeats no warning.
+func TestState(t *testing.T) {
+	pair := files(t, issue(t, "a.test", start.Add(-85*day), 90*day))
+	s := Settings{Pairs: []Pair{pair}, SelfSigned: true}
+	r := newRing(t, s, nil)
+	r.told(`certificate "` + pair.Certificate + `" for a.test expires in 5 days, on 2026-12-01T00:00:00Z; renew it`)
+	r.now = r.now.Add(rotateEvery)
+	r.look()
+	want, before := r.bundle(), r.State()
+	r.Keyring = r.again(s, before)
+	r.told()
+	if got := r.bundle(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nbefore:\n%+v", got, want)
+	}
+	r.now = r.now.Add(rotateEvery)
+	r.look()
+	if got := r.bundle().TicketKeys; got[0] != want.TicketKeys[1] {
+		t.Error("the next key has changed")
+	}
+	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32)}}, {SelfSigned: &certificate.Source{}}} {
+		k := r.again(s, broken)
+		if len(k.tickets.keys) != 2 || k.loaded.selfSigned.Chain == nil {
+			t.Errorf("%+v became %+v", broken, k.tickets)
+		}
+	}
+}

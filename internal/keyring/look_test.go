@@ -1,0 +1,253 @@
+package keyring
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+)
+
+// However a file is replaced, the new certificate is taken once the file is complete.
+func TestReplaced(t *testing.T) {
+	for name, replace := range map[string]func(p Pair, src certificate.Source){
+		"in place": func(p Pair, src certificate.Source) { p.write(t, src) },
+		"by renaming": func(p Pair, src certificate.Source) {
+			for path, text := range map[string][]byte{p.Certificate: src.Chain, p.Key: src.Key} {
+				write(t, path+".new", text)
+				if err := os.Rename(path+".new", path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"by removing": func(p Pair, src certificate.Source) {
+			os.Remove(p.Certificate)
+			os.Remove(p.Key)
+			p.write(t, src)
+		},
+		"by a symbolic link": func(p Pair, src certificate.Source) {
+			to := files(t, src)
+			for old, path := range map[string]string{p.Certificate: to.Certificate, p.Key: to.Key} {
+				os.Remove(old)
+				if err := os.Symlink(path, old); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := files(t, issue(t, "a.test", start, 90*day))
+			r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+			r.hasChanged(true)
+			before := r.chain(0)
+			r.looks()
+			r.hasChanged(false)
+			src := issue(t, "b.test", start, 90*day)
+			replace(p, src)
+			r.looks()
+			r.hasChanged(true)
+			if got := r.chain(0); got == before || got != string(src.Chain) {
+				t.Error("not the new certificate")
+			}
+			r.told()
+			r.looks()
+			r.hasChanged(false)
+		})
+	}
+}
+
+// Kubernetes changes all files of a volume at once: it renames a symbolic link to the
+// directory through which each file is reached.
+func TestReplacedByKubernetes(t *testing.T) {
+	dir := t.TempDir()
+	volume := func(n int, src certificate.Source) {
+		name := fmt.Sprintf("..%d", n)
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name, "tls.crt"), src.Chain)
+		write(t, filepath.Join(dir, name, "tls.key"), src.Key)
+		if err := os.Symlink(name, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	volume(1, issue(t, "a.test", start, 90*day))
+	p := Pair{filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")}
+	for _, path := range []string{p.Certificate, p.Key} {
+		if err := os.Symlink(filepath.Join("..data", filepath.Base(path)), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	src := issue(t, "b.test", start, 90*day)
+	volume(2, src)
+	r.looks()
+	if r.chain(0) != string(src.Chain) {
+		t.Error("not the new certificate")
+	}
+	r.told()
+}
+
+// What is bad is refused once, and the one before stays until there is a good one.
+func TestRefused(t *testing.T) {
+	src := issue(t, "a.test", start, 90*day)
+	p := files(t, src)
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	other := issue(t, "a.test", start, 90*day)
+	stays := "; the one before stays in use"
+	for _, c := range []struct {
+		spoil func()
+		want  string
+	}{
+		{func() { write(t, p.Key, other.Key) },
+			`certificate "` + p.Certificate + `": the private key does not belong to the certificate (key "` + p.Key + `")` + stays},
+		{func() { write(t, p.Certificate, []byte("nothing")) }, `certificate "` + p.Certificate + `": no certificate in PEM form (key "` + p.Key + `")` + stays},
+		{func() { os.Remove(p.Certificate) }, `certificate "` + p.Certificate + `": no such file or directory` + stays},
+		{func() { os.Mkdir(p.Certificate, 0o700) }, `certificate "` + p.Certificate + `": not a regular file` + stays},
+		{func() { os.Remove(p.Certificate); p.write(t, issue(t, "a.test", start.Add(-20*day), 10*day)) },
+			`certificate "` + p.Certificate + `": it expired on 2026-11-16T00:00:00Z; renew it` + stays},
+		{func() { write(t, p.Certificate, make([]byte, maxFile+1)) }, `certificate "` + p.Certificate + `": larger than 1048576 bytes` + stays},
+	} {
+		c.spoil()
+		r.look()
+		r.told()
+		r.looks()
+		r.told(c.want)
+		if r.chain(0) != string(src.Chain) {
+			t.Errorf("%s: not the one before", c.want)
+		}
+	}
+	p.write(t, other)
+	r.looks()
+	if r.chain(0) != string(other.Chain) {
+		t.Error("not the good one")
+	}
+	r.told()
+}
+
+// One of two that is bad does not keep the other from being renewed.
+func TestRefusedAlone(t *testing.T) {
+	a, b := files(t, issue(t, "a.test", start, 90*day)), files(t, issue(t, "b.test", start, 90*day))
+	r := newRing(t, Settings{Pairs: []Pair{a, b}}, nil)
+	before := r.chain(0)
+	src := issue(t, "b.test", start, 90*day)
+	os.Remove(a.Key)
+	b.write(t, src)
+	r.looks()
+	r.told(`key "` + a.Key + `" of certificate "` + a.Certificate + `": no such file or directory; the one before stays in use`)
+	if r.chain(0) != before || r.chain(1) != string(src.Chain) {
+		t.Error("the good one was not taken, or the bad one was")
+	}
+}
+
+// A file that is being written is left alone.
+func TestBeingWritten(t *testing.T) {
+	p := files(t, issue(t, "a.test", start, 90*day))
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	src := issue(t, "b.test", start, 90*day)
+	write(t, p.Key, src.Key)
+	for n := range 5 {
+		write(t, p.Certificate, src.Chain[:100*(n+1)])
+		r.look()
+	}
+	write(t, p.Certificate, src.Chain)
+	r.looks()
+	r.told()
+	if r.chain(0) != string(src.Chain) {
+		t.Error("not the new certificate")
+	}
+}
+
+// Clients' authorities are watched like certificates.
+func TestAuthorityReplaced(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, issue(t, "ca.test", start, 90*day).Chain)
+	r := newRing(t, Settings{ClientCA: ca}, nil)
+	src := issue(t, "other.test", start, 90*day)
+	write(t, ca, src.Key)
+	r.looks()
+	r.told(`client CA "` + ca + `": it has a PRIVATE KEY; only certificates belong there; the one before stays in use`)
+	write(t, ca, src.Chain)
+	r.looks()
+	r.told()
+	if string(r.bundle().ClientCA) != string(src.Chain) {
+		t.Error("not the new authority")
+	}
+}
+
+// A reload takes other files, and does not refuse what is in use for its age.
+func TestUse(t *testing.T) {
+	old := files(t, issue(t, "old.test", start.Add(-10*day), 11*day))
+	r := newRing(t, Settings{Pairs: []Pair{old}, SelfSigned: true}, nil)
+	r.now = start.Add(2 * day)
+	r.look()
+	r.alerts = nil
+	self := r.chain(1)
+	again := r.load(Settings{Pairs: []Pair{old}, SelfSigned: true})
+	if err := r.Check(again); err != nil {
+		t.Error(err)
+	}
+	expired := files(t, issue(t, "other.test", start.Add(-10*day), 5*day))
+	if err := r.Check(r.load(Settings{Pairs: []Pair{expired}})); err == nil {
+		t.Error("a new certificate has expired and is taken")
+	}
+	if err := r.Use(again); err != nil || r.chain(1) != self {
+		t.Errorf("the self-signed certificate is another; %v", err)
+	}
+	r.told()
+	src := issue(t, "fresh.test", start, 90*day)
+	fresh := files(t, src)
+	if err := r.Use(r.load(Settings{Pairs: []Pair{fresh}})); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.bundle().Certificates; len(got) != 1 || string(got[0].Chain) != string(src.Chain) {
+		t.Errorf("%+v", got)
+	}
+	old.write(t, src)
+	renewed := issue(t, "fresh.test", start, 90*day)
+	fresh.write(t, renewed)
+	r.looks()
+	if r.chain(0) != string(renewed.Chain) {
+		t.Error("the files of the reload are not looked at")
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	p := files(t, issue(t, "a.test", start, 90*day))
+	os.Chmod(p.Key, 0o644)
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	r.told(`key "` + p.Key + `" can be read by every user of this machine; chmod 600 it, or 640 for a group`)
+	r.looks()
+	p.write(t, issue(t, "a.test", start, 90*day))
+	r.looks()
+	r.told()
+	os.Chmod(p.Key, 0o640)
+	r = newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	r.told()
+}
+
+// The files are looked at until the keyring stops.
+func TestStart(t *testing.T) {
+	p := files(t, issue(t, "a.test", time.Now(), 90*day))
+	loaded, err := Load(Settings{Pairs: []Pair{p}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := New(Config{Alert: func(line string) { t.Error(line) }}, loaded, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-k.Changed()
+	k.Start()
+	p.write(t, issue(t, "b.test", time.Now(), 90*day))
+	<-k.Changed()
+	if got := k.List()[0].Names[0]; got != "b.test" {
+		t.Error(got)
+	}
+	k.Stop()
+}

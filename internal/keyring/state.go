@@ -1,0 +1,55 @@
+package keyring
+
+import (
+	"maps"
+	"time"
+
+	"phalanx/internal/certificate"
+)
+
+// State is what has to be the same after an upgrade. The names of its fields stay:
+// a program of another version may read it.
+type State struct {
+	TicketKeys [][]byte            // as a bundle has them
+	Since      time.Time           // when the first of them began to make tickets
+	SelfSigned *certificate.Source // nil: none
+	Warned     map[string]int      // how many of the warnings of its expiry there were, by fingerprint
+}
+
+// State returns the state for the next program.
+func (k *Keyring) State() *State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := &State{Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Warned: maps.Clone(k.warned)}
+	for _, key := range k.tickets.keys {
+		s.TicketKeys = append(s.TicketKeys, key[:])
+	}
+	return s
+}
+
+// resume takes the state over, as far as it is usable.
+func (k *Keyring) resume(s *State) {
+	k.tickets = newTickets(k.Now())
+	if s == nil {
+		return
+	}
+	if keys := ticketKeys(s.TicketKeys); len(keys) >= 2 {
+		k.tickets = tickets{keys, s.Since}
+	}
+	if s.SelfSigned != nil && k.loaded.selfSigned != nil {
+		if _, err := certificate.Parse([]certificate.Source{*s.SelfSigned}); err == nil {
+			k.loaded.selfSigned = s.SelfSigned
+		}
+	}
+	maps.Copy(k.warned, s.Warned)
+}
+
+func ticketKeys(list [][]byte) (keys [][32]byte) {
+	for _, p := range list {
+		if len(p) != 32 {
+			return nil
+		}
+		keys = append(keys, [32]byte(p))
+	}
+	return keys
+}

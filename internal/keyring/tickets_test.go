@@ -1,0 +1,52 @@
+package keyring
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// A key is known to workers for eight hours before tickets are made with it, and for
+// sixteen after.
+func TestRotation(t *testing.T) {
+	r := newRing(t, Settings{}, nil)
+	r.hasChanged(true)
+	history := [][][32]byte{r.bundle().TicketKeys}
+	for range 6 {
+		r.now = r.now.Add(rotateEvery - time.Second)
+		r.look()
+		r.hasChanged(false)
+		r.now = r.now.Add(time.Second)
+		r.look()
+		r.hasChanged(true)
+		history = append(history, r.bundle().TicketKeys)
+	}
+	for i, keys := range history {
+		if len(keys) != min(2+i, 4) {
+			t.Errorf("%d keys after %d rotations", len(keys), i)
+		}
+		for j, other := range history {
+			known := slices.Contains(other, keys[0])
+			if want := j >= i-1 && j <= i+keptKeys; known != want {
+				t.Errorf("the key of period %d in period %d: %v", i, j, known)
+			}
+		}
+	}
+}
+
+// A clock that was set back does not keep a key in use for longer.
+func TestRotationClock(t *testing.T) {
+	r := newRing(t, Settings{}, nil)
+	first := r.bundle().TicketKeys
+	r.now = r.now.Add(-time.Hour)
+	r.look()
+	if keys := r.bundle().TicketKeys; keys[0] != first[1] || keys[2] != first[0] {
+		t.Error("the keys are the same")
+	}
+	r.look()
+	r.now = r.now.Add(rotateEvery - time.Second)
+	r.look()
+	if got := r.bundle().TicketKeys; got[2] != first[0] {
+		t.Error("rotated twice")
+	}
+}
