@@ -11,12 +11,7 @@ import (
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/observe/address"
-)
-
-// Why the path of a socket cannot be used.
-var (
-	errInUse    = errors.New("address in use")
-	errNoSocket = errors.New("not a socket")
+	"phalanx/internal/unixsocket"
 )
 
 // problem is an error that begins with the address.
@@ -32,9 +27,9 @@ func problem(code int, a address.Address, err error, format string, args ...any)
 func explain(a address.Address, err error) error {
 	var unknown *net.DNSError
 	switch {
-	case errors.Is(err, errInUse), errors.Is(err, unix.EADDRINUSE):
+	case errors.Is(err, unixsocket.ErrInUse), errors.Is(err, unix.EADDRINUSE):
 		return problem(exitcode.Failure, a, err, "in use by another server; stop it or choose another address")
-	case errors.Is(err, errNoSocket):
+	case errors.Is(err, unixsocket.ErrNoSocket):
 		return problem(exitcode.Config, a, err, "the file exists and is not a socket; remove it or choose another path")
 	case a.Unix():
 		return explainPath(a, err)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -132,8 +133,12 @@ func keepConnecting(path string, stop <-chan struct{}) error {
 		default:
 		}
 		// A full queue is no refusal: connect(2) would wait.
-		if err := probe(path); err != nil && err != unix.EAGAIN {
+		c, err := net.Dial("unix", path)
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			return err
+		}
+		if c != nil {
+			c.Close()
 		}
 		time.Sleep(100 * time.Microsecond)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/observe/address"
+	"phalanx/internal/unixsocket"
 )
 
 // Listen listens at a valid address. The file of a unix socket is created with
@@ -29,8 +30,8 @@ func Listen(a address.Address) (net.Listener, error) {
 		}
 		return &listener{Listener: l}, nil
 	}
-	defer lockDirectory(where)()
-	if err := removeStale(where); err != nil {
+	defer unixsocket.LockDirectory(where)()
+	if err := unixsocket.RemoveStale(where); err != nil {
 		return nil, explain(a, err)
 	}
 	// bind(2) gives the file the socket's own mode, less the umask.
@@ -145,9 +146,9 @@ func (l *listener) remove() error {
 	if err == nil {
 		err = unix.Shutdown(fd, unix.SHUT_RDWR)
 	}
-	defer lockDirectory(l.path)()
-	stale := removeStale(l.path)
-	if errors.Is(stale, errInUse) || errors.Is(stale, errNoSocket) {
+	defer unixsocket.LockDirectory(l.path)()
+	stale := unixsocket.RemoveStale(l.path)
+	if errors.Is(stale, unixsocket.ErrInUse) || errors.Is(stale, unixsocket.ErrNoSocket) {
 		stale = nil // replaced by another server
 	}
 	if err = errors.Join(err, stale); err != nil {

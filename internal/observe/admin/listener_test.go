@@ -15,6 +15,7 @@ import (
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/observe/address"
+	"phalanx/internal/unixsocket"
 )
 
 func listen(t *testing.T, addr string) net.Listener {
@@ -137,7 +138,7 @@ func TestOneOfManyWins(t *testing.T) {
 				l, err := Listen(address.Address(path))
 				if err == nil {
 					winners <- l
-				} else if !errors.Is(err, errInUse) {
+				} else if !errors.Is(err, unixsocket.ErrInUse) {
 					t.Error(err)
 				}
 			})

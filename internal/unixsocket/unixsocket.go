@@ -1,6 +1,9 @@
-package admin
+// Package unixsocket looks after the files of listening unix sockets: a stale one, left
+// behind by a killed server, is removed, and never one that belongs to somebody else.
+package unixsocket
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeStale removes the file of a socket without a listener, which a killed
-// server leaves behind. It returns errInUse if there is a listener and errNoSocket
+// Why a path cannot be used.
+var (
+	ErrInUse    = errors.New("address in use")
+	ErrNoSocket = errors.New("not a socket")
+)
+
+// RemoveStale removes the file of a socket without a listener, which a killed
+// server leaves behind. It returns ErrInUse if there is a listener and ErrNoSocket
 // for any other kind of file, and removes neither.
-func removeStale(path string) error {
+func RemoveStale(path string) error {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
 	switch {
@@ -21,7 +30,7 @@ func removeStale(path string) error {
 	case err != nil:
 		return fmt.Errorf("stat %s: %w", path, err)
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return errNoSocket
+		return ErrNoSocket
 	}
 	switch err := probe(path); err {
 	case unix.ECONNREFUSED:
@@ -32,7 +41,7 @@ func removeStale(path string) error {
 	case unix.ENOENT:
 		return nil
 	case nil, unix.EAGAIN, unix.EPROTOTYPE: // connected, a full queue, a socket of another type
-		return errInUse
+		return ErrInUse
 	default:
 		return fmt.Errorf("connect to %s: %w", path, err)
 	}
@@ -53,12 +62,12 @@ func probe(path string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
 
-// lockDirectory keeps two servers that start at the same time from taking each
+// LockDirectory keeps two servers that start at the same time from taking each
 // other's socket, between bind(2) and listen(2), for a stale one. It locks the
 // directory, so no lock file stays behind. Without permission to open the
 // directory, or if another program holds its lock for a second, it continues
 // without the lock.
-func lockDirectory(path string) (unlock func()) {
+func LockDirectory(path string) (unlock func()) {
 	const attempts, pause = 20, 50 * time.Millisecond
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
