@@ -12,12 +12,15 @@ import (
 // it is killed.
 
 var (
-	errNoConnection = errors.New("the descriptor is not a TCP connection")
+	errNoConnection = errors.New("the descriptor is not a connection")
 	errNoFile       = errors.New("the descriptor is not a readable regular file")
 )
 
+// UnixStream stands for unix stream sockets among the protocols of CheckConnection.
+const UnixStream = -1
+
 // CheckConnection makes sure that a descriptor is a connection of one of the
-// protocols (IPPROTO_TCP, IPPROTO_MPTCP), and that nothing done to it waits:
+// protocols (IPPROTO_TCP, IPPROTO_MPTCP, UnixStream), and that nothing done to it waits:
 // neither a send or receive nor, as SO_LINGER can have it, its close.
 func CheckConnection(fd int, protocols ...int) error {
 	if !isConnection(fd, protocols...) {
@@ -31,12 +34,26 @@ func CheckConnection(fd int, protocols ...int) error {
 }
 
 func isConnection(fd int, protocols ...int) bool {
-	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	protocol, err := protocol(fd)
 	if err != nil || !slices.Contains(protocols, protocol) {
 		return false
 	}
 	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	return err == nil && listens == 0
+}
+
+// protocol returns the protocol of a socket, or UnixStream.
+func protocol(fd int) (int, error) {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || domain != unix.AF_UNIX {
+		protocol, other := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		return protocol, errors.Join(err, other)
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err == nil && kind != unix.SOCK_STREAM {
+		err = errNoConnection
+	}
+	return UnixStream, err
 }
 
 // CheckFile makes sure that a descriptor is a regular file that can be read.

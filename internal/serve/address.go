@@ -9,23 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Client is the address of a connected socket's other end; an IPv4 client of an
-// IPv6 socket has its IPv4 address. It can be asked for as long as the socket is
-// open, whatever has become of the client, and is not valid for what is no such
-// socket.
-func Client(fd int) netip.AddrPort {
+// Client returns the address of a connected socket's other end, for people: without its
+// port, and with it. An IPv4 client of an IPv6 socket has its IPv4 address, and one of
+// a unix socket is "unix:". It can be asked for as long as the socket is open, whatever
+// has become of the client, and is "unknown" for what is no such socket.
+func Client(fd int) (host, address string) {
 	from, err := unix.Getpeername(fd)
-	if err != nil {
-		return lost(fd)
-	}
+	var client netip.AddrPort
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+		client = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+		client = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	case *unix.SockaddrUnix:
+		return local, local
+	default:
+		if err != nil {
+			client = lost(fd)
+		}
 	}
-	return netip.AddrPort{}
+	if !client.IsValid() {
+		return unknown, unknown
+	}
+	return client.Addr().String(), client.String()
 }
+
+// local stands for the address of a unix socket's client: it has none.
+const local = "unix:"
+
+// unknown stands for the address of what is no client.
+const unknown = "unknown"
 
 // lost returns the address of a client that has reset its connection. getpeername(2)
 // fails then; SO_PEERNAME still returns it, as accept(2) would have, but has to be
@@ -49,22 +62,3 @@ func peerName(fd int, a []byte) syscall.Errno {
 		uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(&size)), 0)
 	return errno
 }
-
-// address writes a client's address and port, for people.
-func address(client netip.AddrPort) string {
-	if !client.IsValid() {
-		return unknown
-	}
-	return client.String()
-}
-
-// host writes a client's address.
-func host(client netip.AddrPort) string {
-	if !client.IsValid() {
-		return unknown
-	}
-	return client.Addr().String()
-}
-
-// unknown stands for the address of what is no client.
-const unknown = "unknown"

@@ -42,8 +42,8 @@ func NewJournal(cfg *Config, t *Tally, fd int) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
 	}
-	client := Client(fd)
-	return &Journal{tally: t, cfg: cfg, clock: t.Clock, client: address(client), host: host(client)}
+	host, client := Client(fd)
+	return &Journal{tally: t, cfg: cfg, clock: t.Clock, client: client, host: host}
 }
 
 // Observer returns the observer of the connection: the journal, or the tally if there

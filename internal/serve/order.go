@@ -43,6 +43,11 @@ func (o List) discard()     { close(o.Reply) }
 // Last reports whether no other worker listens after this one.
 func (o Drain) Last() bool { return o == Drain{} }
 
+// Leaves reports whether what waits at a socket is left to other processes.
+func (o Drain) Leaves(l Listener) bool {
+	return o.Kept || l.Foreign || l.Shared && o.Steered
+}
+
 // Quiet returns how long no connection must have arrived before the listening socket
 // is closed, and the limit of the whole wait.
 func (o Drain) Quiet() (quietFor, most time.Duration) {

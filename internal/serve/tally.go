@@ -151,5 +151,6 @@ func See(fd int, v conn.View, now time.Duration) Seen {
 		}
 	}
 	v.Line = bytes.Clone(v.Line)
-	return Seen{address(Client(fd)), v, now - v.Since}
+	_, client := Client(fd)
+	return Seen{client, v, now - v.Since}
 }

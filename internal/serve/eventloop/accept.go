@@ -2,7 +2,6 @@ package eventloop
 
 import (
 	"fmt"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -110,9 +109,8 @@ func (l *Loop) beginDrain(how serve.Drain) {
 		l.reportAt = l.now.Mono
 	}
 	l.quietFor, l.quietMax = how.Quiet()
-	if l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor; how.Kept {
-		l.closeListeners()
-	}
+	l.drainedAt, l.closeAt = l.now.Mono, l.now.Mono+l.quietFor
+	l.leave()
 	if !how.HandOver {
 		l.drainPeers()
 	}
@@ -182,29 +180,11 @@ func (l *Loop) acceptTimers() {
 			return
 		}
 		l.resume, l.full = 0, 0
-		for _, from := range l.listeners {
-			rawEpollAdd(l.epoll, from.FD, unix.EPOLLIN)
+		for i := range l.listeners {
+			l.listeners[i].watch(l.epoll)
 		}
 	}
 	if l.closeAt != 0 && l.now.Mono >= l.closeAt && l.resume == 0 {
 		l.endAccepting()
-	}
-}
-
-func (l *Loop) closeListeners() {
-	for len(l.listeners) > 0 {
-		l.closeListener(0)
-	}
-}
-
-// closeListener closes the listening socket with this index.
-func (l *Loop) closeListener(i int) {
-	// The socket lives on in the master; closing this descriptor alone
-	// would leave it in the epoll instance.
-	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listeners[i].FD, nil)
-	unix.Close(l.listeners[i].FD)
-	l.listeners = slices.Delete(l.listeners, i, i+1)
-	if len(l.listeners) == 0 {
-		l.resume, l.closeAt = 0, 0
 	}
 }

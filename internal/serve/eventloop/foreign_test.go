@@ -34,8 +34,8 @@ func foreign(t *testing.T) (all map[string]int) {
 	}
 	fd, err := unix.Open(fifo, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	add("a FIFO", fd, err)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	add("a local socket", pair[0], err)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	add("a local socket of messages", pair[0], err)
 	add("its other end", pair[1], err)
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	add("a UDP socket", fd, err)

@@ -223,7 +223,7 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 // checkForeign makes sure that no operation on another worker's descriptors can
 // block: that worker may be corrupted.
 func checkForeign(socket, file int) error {
-	if err := rescue.CheckConnection(socket, unix.IPPROTO_TCP, unix.IPPROTO_MPTCP); err != nil || file < 0 {
+	if err := rescue.CheckConnection(socket, unix.IPPROTO_TCP, unix.IPPROTO_MPTCP, rescue.UnixStream); err != nil || file < 0 {
 		return err
 	}
 	return rescue.CheckFile(file)

@@ -55,6 +55,7 @@ type Loop struct {
 	state    []byte        // what is sent on the other
 	beatAt   time.Duration // when serve.Config.Beat is due
 	reportAt time.Duration // when serve.Config.Report is; 0: not
+	sharedAt time.Duration // when shared sockets are checked; 0: not
 	surveyAt time.Duration // when all connections are surveyed; 0: not
 	dropped  bool          // some have ended since the last survey
 
@@ -72,12 +73,6 @@ type Loop struct {
 
 	rescued []*peer // from a dead worker, to be served when the loop begins
 	doomed  []int   // sockets of those that are closed then
-}
-
-// listener is one of a loop's listening sockets.
-type listener struct {
-	serve.Listener
-	ready bool // there is a connection to accept in this turn
 }
 
 const (
@@ -139,15 +134,11 @@ func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	l.orders = orders
 	defer l.closeListeners()
 	defer orders.End()
-	watched := []int{l.wake}
 	for _, from := range listeners {
 		l.listeners = append(l.listeners, listener{Listener: from})
-		watched = append(watched, from.FD)
 	}
-	for _, fd := range watched {
-		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
-			return fmt.Errorf("watch descriptor: %w", errno)
-		}
+	if errno := l.watchAll(); errno != 0 {
+		return fmt.Errorf("watch descriptor: %w", errno)
 	}
 	l.disk.start(l.wake)
 	defer l.disk.stop()
@@ -200,7 +191,7 @@ func (l *Loop) turn() error {
 	if arrived || l.takeAt != 0 && l.now.Mono >= l.takeAt {
 		l.takeOverAll()
 	}
-	if accept {
+	if l.checkShared() || accept {
 		if err := l.acceptReady(); err != nil {
 			return err
 		}
@@ -216,18 +207,6 @@ func (l *Loop) turn() error {
 		l.unlogged = l.cfg.Flush()
 	}
 	return nil
-}
-
-// listens reports whether an event's descriptor is a listening socket, and notes that
-// it has connections.
-func (l *Loop) listens(fd int) bool {
-	for i := range l.listeners {
-		if from := &l.listeners[i]; from.FD == fd {
-			from.ready = true
-			return true
-		}
-	}
-	return false
 }
 
 // woken handles what other goroutines have queued for the loop.
@@ -294,7 +273,7 @@ func (l *Loop) timeout() int {
 	if next == 0 {
 		next = l.closeAt
 	}
-	for _, at := range [...]time.Duration{l.tickAt, l.surveyAt, l.to.retryAt, l.takeAt, l.reportAt} {
+	for _, at := range [...]time.Duration{l.tickAt, l.surveyAt, l.to.retryAt, l.takeAt, l.reportAt, l.sharedAt} {
 		next = sooner(next, at)
 	}
 	for i := range l.timers {

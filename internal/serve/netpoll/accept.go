@@ -148,7 +148,7 @@ func (e *Engine) longestIdle(newest *session) (longest *session, staying int) {
 // acceptRest accepts the connections in the accept queue and on their way to it.
 // Without free descriptors, it waits for connections to end. Once no worker will take
 // over, it waits for connections on their way only as long as any last worker.
-func (e *Engine) acceptRest(listener *os.File, secure bool) error {
+func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 	var how *serve.Drain
 	var began time.Time
 	for {
@@ -156,10 +156,10 @@ func (e *Engine) acceptRest(listener *os.File, secure bool) error {
 			how, began = now, time.Now()
 			continue
 		}
-		if how.Kept {
+		if how.Leaves(from) {
 			return nil
 		}
-		_, err := e.acceptOne(listener, secure)
+		_, err := e.acceptOne(listener, from.Secure)
 		switch {
 		case err == nil || err == serve.ErrReserve || serve.IsPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -78,7 +78,7 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	var accepting sync.WaitGroup
 	errs := make([]error, len(listeners))
 	for i, l := range listeners {
-		accepting.Go(func() { errs[i] = e.listen(e.listeners[i], l.Secure) })
+		accepting.Go(func() { errs[i] = e.listen(e.listeners[i], l) })
 	}
 	accepting.Wait()
 	e.waitAll()
@@ -87,11 +87,11 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 
 // listen accepts from one listening socket, until the engine has been told to drain
 // and no connection is left there, and closes it. If the socket fails, the engine ends.
-func (e *Engine) listen(listener *os.File, secure bool) error {
+func (e *Engine) listen(listener *os.File, from serve.Listener) error {
 	defer listener.Close()
-	err := e.acceptAll(listener, secure)
+	err := e.acceptAll(listener, from.Secure)
 	if err == nil {
-		err = e.acceptRest(listener, secure)
+		err = e.acceptRest(listener, from)
 	}
 	if err != nil {
 		e.obey(serve.Drain{Kept: true})
