@@ -166,6 +166,16 @@ func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error)
 }
 
 func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
+	n, fds, truncated, err := receiveSome(socket, p, most, flag)
+	if truncated {
+		closeAll(fds)
+		return 0, nil, ErrTruncated
+	}
+	return n, fds, err
+}
+
+// receiveSome receives a message. If it is truncated, its last descriptors are lost.
+func receiveSome(socket int, p []byte, most, flag int) (n int, fds []int, truncated bool, err error) {
 	rights := make([]byte, unix.CmsgSpace(4*most))
 	var rightsLen, flags int
 	for {
@@ -175,22 +185,18 @@ func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err
 		}
 	}
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, false, err
 	}
 	messages, err := unix.ParseSocketControlMessage(rights[:rightsLen])
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, false, err
 	}
 	for _, m := range messages {
 		if got, err := unix.ParseUnixRights(&m); err == nil {
 			fds = append(fds, got...)
 		}
 	}
-	if flags&unix.MSG_CTRUNC != 0 || len(fds) > most {
-		closeAll(fds)
-		return 0, nil, ErrTruncated
-	}
-	return n, fds, nil
+	return n, fds, flags&unix.MSG_CTRUNC != 0 || len(fds) > most, nil
 }
 
 // SyscallConn returns that of this end.

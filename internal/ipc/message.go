@@ -114,7 +114,7 @@ type Rescued struct {
 	Reset       int    // by the client, meanwhile
 	Fixed       int    // are closed: their response cannot be continued elsewhere
 	Blamed      int    // are closed: see Blame
-	Lost        int    // are closed: their records are inconsistent
+	Lost        int    // are closed: their records are inconsistent, or no descriptor was free
 	Bytes       uint64 // still to be sent on those that continue
 }
 

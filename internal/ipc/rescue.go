@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,7 +56,7 @@ func SendRecords(channel, records int) error {
 // ReceiveRecords receives that descriptor, which is the caller's.
 func ReceiveRecords(channel int) (int, error) {
 	var p [1]byte
-	_, fds, err := receiveKept(channel, p[:])
+	_, fds, err := receiveMessage(channel, p[:], 1, 0)
 	if err == nil && len(fds) != 1 {
 		err = fmt.Errorf("%d descriptors instead of the records of a dead worker", len(fds))
 		closeAll(fds)
@@ -83,51 +84,55 @@ func SendKept(channel int, kept []Kept) error {
 	return sendRights(channel, p, fds)
 }
 
-// ReceiveKept receives some connections, whose descriptors are the caller's.
-// The error is io.EOF when the master has sent all.
-func ReceiveKept(channel int) ([]Kept, error) {
+// ReceiveKept receives some connections, whose descriptors are the caller's. Of so
+// many others the descriptors are lost because this process may not have more. The
+// error is io.EOF when the master has sent all.
+func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 	var p [4 * MaxKept]byte
-	n, fds, err := receiveKept(channel, p[:])
+	n, fds, truncated, err := receiveSome(channel, p[:], 2*MaxKept, 0)
 	if err != nil {
-		return nil, fmt.Errorf("receive kept connections: %w", err)
+		return nil, 0, fmt.Errorf("receive kept connections: %w", err)
 	}
-	if n == 0 && len(fds) == 0 {
-		return nil, io.EOF
+	if n == 0 && len(fds) == 0 && !truncated {
+		return nil, 0, io.EOF
 	}
-	var kept []Kept
 	rest := fds
 	for q := p[:n]; len(q) >= 4 && len(rest) > 0; q = q[4:] {
 		number := binary.BigEndian.Uint32(q)
 		k := Kept{Number: int(number &^ withFile), Socket: rest[0], File: -1}
-		rest = rest[1:]
-		if number&withFile != 0 && len(rest) > 0 {
-			k.File, rest = rest[0], rest[1:]
+		if number&withFile != 0 {
+			if len(rest) < 2 {
+				break
+			}
+			k.File, rest = rest[1], rest[1:]
 		}
-		kept = append(kept, k)
+		kept, rest = append(kept, k), rest[1:]
 	}
-	if len(rest) > 0 || 4*len(kept) != n {
+	switch {
+	case truncated:
+		closeAll(rest)
+		return kept, n/4 - len(kept), nil
+	case len(rest) > 0 || 4*len(kept) != n:
 		closeAll(fds)
-		return nil, fmt.Errorf("receive kept connections: %d bytes do not match %d descriptors", n, len(fds))
+		return nil, 0, fmt.Errorf("receive kept connections: %d bytes do not match %d descriptors", n, len(fds))
 	}
-	return kept, nil
+	return kept, 0, nil
 }
 
+// sendRights waits while the kernel has no room for descriptors on their way.
 func sendRights(channel int, p []byte, fds []int) error {
-	for {
+	for until := time.Now().Add(rescueTimeout * time.Second); ; {
 		_, err := unix.SendmsgN(channel, p, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			return nil
+		case err == unix.EINTR:
+		case (err == unix.ETOOMANYREFS || err == unix.ENOBUFS || err == unix.ENOMEM) && time.Now().Before(until):
+			time.Sleep(time.Millisecond)
+		default:
 			return fmt.Errorf("send on rescue channel: %w", err)
 		}
-		return nil
 	}
-}
-
-// receiveKept waits for one message.
-func receiveKept(channel int, p []byte) (int, []int, error) {
-	return receiveMessage(channel, p, 2*MaxKept, 0)
 }
 
 func closeAll(fds []int) {

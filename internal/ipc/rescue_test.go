@@ -52,8 +52,8 @@ func TestRescueChannel(t *testing.T) {
 		t.Errorf("records: %v", err)
 	}
 	unix.Close(records)
-	got, err := ReceiveKept(worker)
-	if err != nil || len(got) != len(all) {
+	got, lost, err := ReceiveKept(worker)
+	if err != nil || lost > 0 || len(got) != len(all) {
 		t.Fatalf("%d connections, %v", len(got), err)
 	}
 	for i, k := range got {
@@ -68,7 +68,7 @@ func TestRescueChannel(t *testing.T) {
 			unix.Close(k.File)
 		}
 	}
-	if _, err := ReceiveKept(worker); !errors.Is(err, io.EOF) {
+	if _, _, err := ReceiveKept(worker); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 }
@@ -84,8 +84,47 @@ func TestRescueChannelRefuses(t *testing.T) {
 		if err := sendRights(master, []byte(p), []int{0}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ReceiveKept(worker); err == nil {
+		if got, _, err := ReceiveKept(worker); err == nil {
 			t.Errorf("%q: %+v", p, got)
 		}
+	}
+}
+
+// A process that may not have all the descriptors of a message has the first ones.
+func TestRescueChannelTruncates(t *testing.T) {
+	master, worker, err := RescueChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(master)
+	defer unix.Close(worker)
+	var all []Kept
+	for i := range MaxKept {
+		all = append(all, Kept{Number: i, Socket: worker, File: worker})
+	}
+	if err := SendKept(master, all); err != nil {
+		t.Fatal(err)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := before
+	few.Cur = 60 // a few of which are free
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	got, lost, err := ReceiveKept(worker)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || len(got) == 0 || len(got) > 30 || len(got)+lost != MaxKept {
+		t.Errorf("%d connections, %d lost, %v", len(got), lost, err)
+	}
+	for i, k := range got {
+		if k.Number != i || !sameFile(t, k.Socket, worker) || !sameFile(t, k.File, worker) {
+			t.Errorf("%d: %+v", i, k)
+		}
+		closeAll([]int{k.Socket, k.File})
 	}
 }

@@ -247,7 +247,7 @@ func transferred(t *testing.T, records, keeper int) ipc.Kept {
 		t.Fatal(err)
 	}
 	unix.Close(fd)
-	kept, err := ipc.ReceiveKept(worker)
+	kept, _, err := ipc.ReceiveKept(worker)
 	if err != nil || len(kept) != 1 || kept[0].Number != 40 || kept[0].File < 0 {
 		t.Fatalf("%+v, %v", kept, err)
 	}

@@ -120,6 +120,16 @@ func (k *Kept) Named() []int {
 	return all
 }
 
+// Readable reports whether the records have the layout of this program. Those of a
+// worker from before an upgrade may have another.
+func (k *Kept) Readable() bool {
+	m, err := Map(int(k.records.Fd()), false)
+	if err == nil {
+		m.Close()
+	}
+	return !errors.Is(err, errLayout)
+}
+
 // Transfer sends the connections on a rescue channel, see [Transfer].
 func (k *Kept) Transfer(channel int, moving Moving) (sent int, err error) {
 	if k.keeper < 0 {

@@ -38,7 +38,13 @@ func Transfer(channel, records, keeper int, moving Moving) (sent int, err error)
 	defer t.close()
 	given, waiting := r.given(), moving.waiting()
 	for number, free := 0, 0; number <= m.Highest() || number < m.fds && free < beyond; number++ {
-		socket, err := t.get(number)
+		k, err := t.take(number, r.File(number))
+		if err == unix.EMFILE && len(t.batch) > 0 { // the batch has the descriptors
+			if err := t.flush(); err != nil {
+				return sent, err
+			}
+			k, err = t.take(number, r.File(number))
+		}
 		switch {
 		case err == unix.EBADF:
 			free++
@@ -49,11 +55,11 @@ func Transfer(channel, records, keeper int, moving Moving) (sent int, err error)
 			return sent, fmt.Errorf("take descriptor %d from a dead worker: %w", number, err)
 		}
 		free = 0
-		if CheckConnection(socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(socket)) || number == given && moving.delivered(socket) {
-			unix.Close(socket)
+		if CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket)) || number == given && moving.delivered(k.Socket) {
+			closeAll(k.Socket, k.File)
 			continue
 		}
-		if err := t.add(ipc.Kept{Number: number, Socket: socket, File: t.file(r.File(number))}); err != nil {
+		if err := t.add(k); err != nil {
 			return sent, err
 		}
 		sent++
@@ -67,24 +73,26 @@ type transfer struct {
 	batch           []ipc.Kept
 }
 
-func (t *transfer) get(number int) (int, error) {
-	return unix.PidfdGetfd(t.keeper, number, 0)
-}
-
-// file takes a file, -1 if it cannot be taken or is not a file.
-func (t *transfer) file(number int) int {
-	if number < 0 {
-		return -1
+// take copies a descriptor of the dead worker, and that of the file which its record
+// names, -1 if there is none. The error is that of pidfd_getfd(2).
+func (t *transfer) take(number, file int) (ipc.Kept, error) {
+	k := ipc.Kept{Number: number, File: -1}
+	var err error
+	if k.Socket, err = unix.PidfdGetfd(t.keeper, number, 0); err != nil || file < 0 {
+		return k, err
 	}
-	fd, err := t.get(number)
-	if err != nil {
-		return -1
-	}
-	if CheckFile(fd) != nil {
+	fd, err := unix.PidfdGetfd(t.keeper, file, 0)
+	switch {
+	case err == unix.EBADF: // the worker had closed it
+	case err != nil:
+		unix.Close(k.Socket)
+		return k, err
+	case CheckFile(fd) != nil:
 		unix.Close(fd)
-		return -1
+	default:
+		k.File = fd
 	}
-	return fd
+	return k, nil
 }
 
 func (t *transfer) add(k ipc.Kept) error {
@@ -106,10 +114,7 @@ func (t *transfer) flush() error {
 // close closes the copies of what was sent or could not be sent.
 func (t *transfer) close() {
 	for _, k := range t.batch {
-		unix.Close(k.Socket)
-		if k.File >= 0 {
-			unix.Close(k.File)
-		}
+		closeAll(k.Socket, k.File)
 	}
 	t.batch = t.batch[:0]
 }

@@ -6,5 +6,7 @@ package supervise
 const (
 	longDelay     = firstDelay
 	deathLimit    = 1 << 30
-	rescueRetries = 1 << 30
+	rescueCrashes = 1 << 30
+	rescueKills   = 1 << 30
+	replaceKills  = 1 << 30
 )

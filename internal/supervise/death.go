@@ -39,7 +39,7 @@ func (p *pool) died(w *worker, e Exit) {
 		return
 	}
 	was := w.slot.state
-	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero()
+	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero() && !fromOutside(w, e)
 	if hopeless {
 		// It had replaced a worker that died, and the new settings are wrong.
 		p.toReplace, p.candidate, p.reloadError = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
@@ -264,8 +264,8 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 			text += fmt.Sprintf(", peak memory %d MiB", e.Memory>>20)
 		}
 	}
-	if p.lostAll(w, e) {
-		text += "; its connections are lost: its keeper is gone"
+	if w.served && w.loss != "" {
+		text += "; its connections are lost: " + w.loss
 	}
 	return text + w.activity
 }

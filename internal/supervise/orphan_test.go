@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/rescue"
@@ -15,11 +17,13 @@ import (
 
 // fakeKept keeps nothing. Its keeper ends when it is told to.
 type fakeKept struct {
-	gone     chan struct{}
-	deaf     bool   // its keeper does not end when it is told to
-	ended    bool   // the keeper has, before anybody used it
-	transfer func() // what Transfer does meanwhile; nil: nothing
-	closed   int
+	gone       chan struct{}
+	deaf       bool    // its keeper does not end when it is told to
+	ended      bool    // the keeper has, before anybody used it
+	errors     []error // of the next transfers
+	unreadable bool    // its records are those of another version
+	transfer   func()  // what Transfer does meanwhile; nil: nothing
+	closed     int
 }
 
 func (k *fakeKept) Use(int) error {
@@ -29,14 +33,19 @@ func (k *fakeKept) Use(int) error {
 	return nil
 }
 
-func (k *fakeKept) WaitFor(int)  { <-k.gone }
-func (k *fakeKept) Named() []int { return nil }
-func (k *fakeKept) Keeper() int  { return -1 }
+func (k *fakeKept) WaitFor(int)    { <-k.gone }
+func (k *fakeKept) Named() []int   { return nil }
+func (k *fakeKept) Keeper() int    { return -1 }
+func (k *fakeKept) Readable() bool { return !k.unreadable }
 func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {
 	if k.transfer != nil {
 		k.transfer()
 	}
-	return 0, nil
+	var err error
+	if len(k.errors) > 0 {
+		err, k.errors = k.errors[0], k.errors[1:]
+	}
+	return 0, err
 }
 
 func (k *fakeKept) EndKeeper() {
@@ -81,8 +90,8 @@ func TestNobodyTakesOver(t *testing.T) {
 		for i := 3; i < len(r.procs) && i < 20; i++ {
 			r.die(i, Exit{Code: exitcode.Config, LastWords: "no root"})
 		}
-		if n := len(r.procs); n != 3+rescueRetries {
-			t.Errorf("%d workers were started, want %d", n, 3+rescueRetries)
+		if n := len(r.procs); n != 3+rescueCrashes {
+			t.Errorf("%d workers were started, want %d", n, 3+rescueCrashes)
 		}
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
@@ -240,6 +249,138 @@ func TestRescueInClosingSlot(t *testing.T) {
 		r.told(2, ipc.Rescue{}, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.die(2, Exit{})
 		s.expect(t, "steer [0 1]", "steer [0]", "shrink 1", "steer [0]")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// A transfer that fails halfway is tried again with another worker, after a pause, and
+// is the fault of neither. Without the keeper there is nothing to try.
+func TestTransferFails(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		kept := r.procs[0].kept.(*fakeKept)
+		for range rescueCrashes + 1 {
+			kept.errors = append(kept.errors, unix.EMFILE)
+		}
+		r.die(0, killed)
+		last := 1
+		for ; len(kept.errors) > 0; last++ {
+			r.started(last)
+			r.begin(last)
+		}
+		r.started(last)
+		kept.errors = []error{rescue.ErrKeeperGone}
+		r.begin(last)
+		r.say(ipc.Rescued{Connections: 3}, last)
+		r.expectServing(last)
+		want := []string{
+			"serving",
+			"worker 0 (pid 101) died: killed by SIGKILL; respawning",
+			"worker 0 (pid 102) died: did not receive the connections of worker 0 (pid 101): too many open files, killed; respawning in 100ms",
+		}
+		if !slices.Equal(r.diary[:3], want) {
+			t.Errorf("%q", r.diary)
+		}
+		if line := r.diary[len(r.diary)-1]; !strings.Contains(line, "rescued 3 connections of worker 0 (pid 101)") || !strings.HasSuffix(line, "; the others are lost: the keeper is gone") {
+			t.Error(line)
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// started waits until so many processes have been started.
+func (r *rig) started(i int) {
+	r.t.Helper()
+	for waited := time.Duration(0); len(r.procs) <= i && waited <= longDelay; waited += firstDelay {
+		r.pass(firstDelay)
+	}
+}
+
+// A worker that reports too early has not received all.
+func TestRescuedBeforeTransferFails(t *testing.T) {
+	r := keeping()
+	runRig(t, 1, r, func(r *rig) {
+		r.begin(0)
+		kept, more := r.procs[0].kept.(*fakeKept), make(chan struct{})
+		kept.transfer, kept.errors = func() { <-more }, []error{unix.ETOOMANYREFS}
+		r.die(0, killed)
+		r.begin(1)
+		r.say(ipc.Rescued{Connections: 1}, 1)
+		close(more)
+		synctest.Wait()
+		r.signalled(1, syscall.SIGKILL)
+		r.started(2)
+		r.begin(2)
+		r.say(ipc.Rescued{Connections: 2}, 2)
+		r.expectServing(2)
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// Workers that are killed from outside while they take over are tried more often than
+// those that crash, and with a pause between them.
+func TestKilledWhileTakingOver(t *testing.T) {
+	runRig(t, 2, keeping(), func(r *rig) {
+		r.begin(0, 1)
+		r.procs[1].stubborn = true
+		r.say(ipc.Recycle{Reason: "test"}, 1)
+		r.begin(2)
+		began := time.Now()
+		r.die(1, killed) // while it drains: the next worker of slot 1 takes over
+		for i := 3; i < 3+replaceKills; i++ {
+			r.started(i)
+			r.begin(i)
+			r.die(i, killed)
+		}
+		if pause := time.Since(began); pause < 700*time.Millisecond {
+			t.Errorf("%d workers were started within %v", replaceKills, pause)
+		}
+		last := len(r.procs)
+		r.started(last)
+		r.begin(last)
+		r.say(ipc.Rescued{Connections: 1}, last)
+		r.expectServing(last)
+		r.die(2, Exit{})
+		for _, line := range r.diary {
+			if strings.Contains(line, "is not replaced") || strings.Contains(line, "closed") {
+				t.Error(line)
+			}
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// What a worker of another version has recorded cannot be rescued: nobody tries.
+func TestRecordsOfAnotherVersion(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.procs[0].kept.(*fakeKept).unreadable = true
+		r.die(0, killed)
+		r.begin(1)
+		r.told(1, ipc.Serve{})
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; its connections are lost: its records are those of another version; respawning")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// A replacement that is killed from outside does not end the reload.
+func TestReplacementKilled(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.signal(syscall.SIGHUP)
+		r.die(1, killed)
+		r.die(2, killed)
+		r.started(3)
+		r.begin(3)
+		r.told(3, ipc.Serve{})
+		r.expect(4, "serving",
+			"worker 0 (pid 102) died during startup: killed by SIGKILL; starting another",
+			"worker 0 (pid 103) died during startup: killed by SIGKILL; starting another in 100ms")
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})

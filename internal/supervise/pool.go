@@ -268,6 +268,11 @@ func (p *pool) alarm() <-chan time.Time {
 			earlier(s.retryAt)
 		}
 	}
+	for _, s := range p.toReplace {
+		if p.Now().Before(s.replaceAt) {
+			earlier(s.replaceAt)
+		}
+	}
 	if p.alarmAt = at; at.IsZero() {
 		return nil
 	}

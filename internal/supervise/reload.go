@@ -94,7 +94,7 @@ func (p *pool) replaceNext() {
 		p.noteReload(false)
 	}
 	for i, s := range p.toReplace {
-		if s.state == ready && !s.worker.killed {
+		if s.state == ready && !s.worker.killed && !p.Now().Before(s.replaceAt) {
 			p.toReplace = slices.Delete(p.toReplace, i, i+1)
 			p.startReplacement(s)
 			return
@@ -116,7 +116,7 @@ func (p *pool) startReplacement(s *slot) {
 // take the place of the old one.
 func (p *pool) replace(s *slot) {
 	old := s.worker
-	s.worker, s.next, s.deaths = s.next, nil, 0
+	s.worker, s.next, s.deaths, s.kills = s.next, nil, 0, 0
 	p.move(s, replace)
 	p.detached = append(p.detached, old)
 	p.startServing(s.worker)
@@ -159,7 +159,7 @@ func (p *pool) revive(s *slot) {
 // promote gives a replacement its slot at once, because the old worker has exited.
 func (p *pool) promote(s *slot) {
 	p.move(s, spawn)
-	s.worker, s.next = s.next, nil
+	s.worker, s.next, s.kills = s.next, nil, 0
 }
 
 // replacementDied accounts for a process that died before it could take a
@@ -168,17 +168,39 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 	s := w.slot
 	s.next = nil
 	if o := p.orphansFor(s); o != nil && w.readySince.IsZero() {
-		o.attempts++ // it is for them that there would be another at once
+		o.failed(w, e) // it is for them that there would be another at once
 	}
 	if p.phase == stopping {
 		p.diedInDrain(w, starting, e)
 		return
 	}
+	if fromOutside(w, e) && s.kills < replaceKills {
+		p.replaceAgain(w, e)
+		return
+	}
+	s.kills = 0
 	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).Text), s.worker)
 	if w.reload == p.reloads { // no other reload was requested since
 		p.toReplace, p.candidate, p.reloadError = nil, nil, text
 	}
 	p.Alert(text)
+}
+
+// replaceAgain queues the replacement of a slot's worker once more, because the last
+// one was killed by somebody who is not the pool.
+func (p *pool) replaceAgain(w *worker, e Exit) {
+	s := w.slot
+	s.kills++
+	delay := backoffAfter(s.kills)
+	s.replaceAt = p.Now().Add(delay)
+	if !slices.Contains(p.toReplace, s) {
+		p.toReplace = slices.Insert(p.toReplace, 0, s)
+	}
+	when := "starting another"
+	if delay > 0 {
+		when = fmt.Sprintf("starting another in %v", delay)
+	}
+	p.tellDeath(w, e, fmt.Sprintf("%s; %s", oneLine(p.startError(w, e).Text), when))
 }
 
 // notNeeded is the reason for killing a process whose slot is no longer wanted.

@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/human"
 	"phalanx/internal/ipc"
 	"phalanx/internal/rescue"
 )
@@ -29,6 +26,7 @@ type Kept interface {
 	Named() []int
 	// Transfer sends the connections on a rescue channel; it may wait.
 	Transfer(channel int, moving rescue.Moving) (connections int, err error)
+	Readable() bool // false: the records are those of another version
 	// Keeper returns a copy of the keeper's pidfd, -1 if there is none.
 	Keeper() int
 	EndKeeper() // does not wait
@@ -37,19 +35,6 @@ type Kept interface {
 
 // rescueTime limits how long a worker may take over a dead one's connections.
 const rescueTime = 20 * time.Second
-
-// orphaned are the connections that a dead worker has left.
-type orphaned struct {
-	of        *worker
-	slot      *slot // whose next worker takes them over
-	blame     ipc.Blame
-	attempts  int
-	died      time.Time
-	transfers int          // under way
-	forgotten bool         // nobody has to take them over any more
-	err       error        // of the last transfer
-	result    *ipc.Rescued // report of the worker that took them over; nil: not yet
-}
 
 // keeperNamed checks the process that a worker has named as its keeper.
 func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
@@ -112,131 +97,6 @@ func (p *pool) goOnWith(of *worker) {
 	}
 }
 
-// done reports whether all has been taken over, and nobody else has it open.
-func (o *orphaned) done() bool { return o.result != nil && o.transfers == 0 && o.of.keeper == 0 }
-
-// orphan keeps the connections of a worker that has died for the next one, if it left
-// any.
-func (p *pool) orphan(w *worker, e Exit) {
-	w.exited = true
-	if w.proc == nil || w.proc.Kept() == nil {
-		return
-	}
-	if o := w.rescuing; o != nil {
-		w.rescuing = nil
-		if o.result != nil {
-			p.forget(o) // w had taken them all over
-		} else {
-			o.attempts++
-		}
-	}
-	if w.keeper == 0 {
-		p.findKeeper(w)
-	}
-	if !w.served || e.clean() || p.phase != serving || w.keeper == 0 {
-		w.proc.Kept().Close()
-		return
-	}
-	p.orphans = append(p.orphans, &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()})
-}
-
-// findKeeper finds the keeper of a worker that died before it could name it.
-func (p *pool) findKeeper(w *worker) {
-	for _, pid := range w.proc.Kept().Named() {
-		if !p.isWorker(pid) && p.keepers[pid] == nil && w.proc.Kept().Use(pid) == nil {
-			w.keeper = pid
-			p.attendKeeper(w, pid)
-			return
-		}
-	}
-}
-
-// blameFor says what a worker's death means for its connections. No request is to
-// blame if it was killed from outside; a crash or a hang may occur again on the same
-// request; and if its memory was damaged, its records may be wrong.
-func blameFor(w *worker, e Exit) ipc.Blame {
-	switch {
-	case w.killed && strings.HasPrefix(w.killReason, hung):
-		return ipc.BlameCurrent
-	case e.Signal == syscall.SIGKILL, e.Signal == syscall.SIGTERM, e.Signal == syscall.SIGINT, e.Signal == syscall.SIGQUIT, e.Signal == syscall.SIGHUP:
-		return ipc.BlameNobody
-	case strings.HasPrefix(e.summary(), "SIGQUIT: "):
-		return ipc.BlameNobody
-	case e.Signal != 0, isCrash(e.summary()) && !strings.HasPrefix(e.summary(), "panic: "):
-		return ipc.BlameBusy
-	}
-	return ipc.BlameCurrent
-}
-
-// placeOrphans makes sure that a worker will take over the connections of dead ones:
-// the next one in their slot, or else in another.
-func (p *pool) placeOrphans() {
-	for _, o := range slices.Clone(p.orphans) {
-		if !o.slot.want || o.slot.state == draining || !slices.Contains(p.all(), o.slot) {
-			o.slot = p.wantedSlot()
-		}
-		if p.phase == stopping || o.attempts >= rescueRetries || o.slot == nil {
-			p.giveUp(o)
-			continue
-		}
-		s := o.slot
-		if s.state == ready && s.next == nil && s.worker.rescuing == nil && !slices.Contains(p.toReplace, s) {
-			p.toReplace = append(p.toReplace, s) // the replacement takes them over first
-		}
-	}
-}
-
-// wantedSlot returns a slot that will have a worker, nil if there is none.
-func (p *pool) wantedSlot() *slot {
-	for _, s := range p.slots {
-		if s.want {
-			return s
-		}
-	}
-	return nil
-}
-
-// giveUp closes the connections that a dead worker has left.
-func (p *pool) giveUp(o *orphaned) {
-	p.forget(o)
-	if p.phase != stopping {
-		p.rescues.GivenUp++
-		p.Alert(fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.attempts))
-	}
-}
-
-// forget closes connections that need no rescue any more, or cannot be rescued. What a
-// transfer reads is closed when that has ended.
-func (p *pool) forget(o *orphaned) {
-	o.of.proc.Kept().EndKeeper()
-	if o.forgotten = true; o.transfers == 0 {
-		o.of.proc.Kept().Close()
-	}
-	p.orphans = slices.DeleteFunc(p.orphans, func(other *orphaned) bool { return other == o })
-}
-
-// isOrphaned reports whether the connections of a dead worker are kept for another.
-func (p *pool) isOrphaned(w *worker) bool {
-	return slices.ContainsFunc(p.orphans, func(o *orphaned) bool { return o.of == w })
-}
-
-// lostAll reports whether the connections of a worker that has died are lost because
-// its keeper is gone.
-func (p *pool) lostAll(w *worker, e Exit) bool {
-	return w.served && !e.clean() && p.phase == serving && w.proc.Kept() != nil && !p.isOrphaned(w)
-}
-
-// orphansFor returns the connections that the next worker in a slot takes over first;
-// nil if there are none.
-func (p *pool) orphansFor(s *slot) *orphaned {
-	for _, o := range p.orphans {
-		if o.slot == s {
-			return o
-		}
-	}
-	return nil
-}
-
 // rescue makes a worker that is ready take over the connections of a dead one in its
 // slot, before it serves. It reports whether there are any.
 func (p *pool) rescue(w *worker) bool {
@@ -269,28 +129,39 @@ func (p *pool) rescue(w *worker) bool {
 		_, err := o.of.proc.Kept().Transfer(from, moving)
 		unix.Close(from)
 		moving.Close()
-		p.events <- event{do: func() { p.transferred(o, err) }}
+		p.events <- event{do: func() { p.transferred(o, w, err) }}
 	})
 	return true
 }
 
-func (p *pool) transferred(o *orphaned, err error) {
+// transferred ends a transfer to a worker. If that failed halfway, the worker is killed
+// before it serves, and the next one is given all of them: nothing is lost while the
+// keeper lives.
+func (p *pool) transferred(o *orphaned, to *worker, err error) {
 	p.transfers--
 	o.transfers--
 	p.unlockChannels(o.of)
-	if err != nil {
-		o.err = err
-		p.Log.Info().Int("slot", o.of.slot.index).Int("pid", o.of.pid).Err(err).Msg("connections not transferred")
-	}
 	if o.forgotten && o.transfers == 0 {
 		o.of.proc.Kept().Close()
 	}
-	p.goOnWith(o.of)
+	switch {
+	case err == nil || to.rescuing != o || to.killed:
+	case errors.Is(err, rescue.ErrKeeperGone):
+		o.err = err
+	case errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET): // it is dead, or says what has failed
+	default:
+		to.blameless = true
+		p.kill(to, fmt.Sprintf("did not receive the connections of %v: %v", o.of, err))
+	}
+	for _, w := range p.workers() {
+		if w.rescuing == o {
+			p.takenOver(w)
+			return
+		}
+	}
 }
 
-// rescued ends the old keeper when a worker has taken over its connections. The keeper
-// has to be gone before the worker may serve: as long as another process has a socket
-// open, close() sends no FIN.
+// rescued notes that a worker has taken over all that it was sent.
 func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	o := w.rescuing
 	switch {
@@ -300,7 +171,19 @@ func (p *pool) rescued(w *worker, m ipc.Rescued) {
 		p.kill(w, "reported a rescue that was not requested")
 		return
 	}
-	o.result, w.served = &m, true
+	o.result = &m
+	p.takenOver(w)
+}
+
+// takenOver ends the old keeper when a worker has taken over all connections. The keeper
+// has to be gone before the worker may serve: as long as another process has a socket
+// open, close() sends no FIN.
+func (p *pool) takenOver(w *worker) {
+	o := w.rescuing
+	if o.result == nil || o.transfers > 0 || w.killed {
+		return
+	}
+	o.taken, w.served = true, true
 	o.of.proc.Kept().EndKeeper()
 	p.goOnWith(o.of)
 }
@@ -321,43 +204,4 @@ func (p *pool) rescueDone(w *worker) {
 		p.Alert(line)
 	}
 	p.enter(w)
-}
-
-func (p *pool) countRescue(o *orphaned) {
-	r, m := &p.rescues, o.result
-	r.Workers++
-	r.Connections += uint64(m.Connections)
-	r.Bytes += m.Bytes
-	r.Unmovable += uint64(m.Fixed)
-	r.Blamed += uint64(m.Blamed)
-	r.Reset += uint64(m.Reset)
-	r.Lost += uint64(m.Lost)
-	r.Last = p.Now().Sub(o.died).Seconds()
-	r.Seconds += r.Last
-}
-
-// rescueLine is the log line of a rescue, empty if there were no connections.
-func rescueLine(w *worker, o *orphaned, now time.Time) string {
-	m := o.result
-	if m.Connections+m.Fixed+m.Blamed+m.Lost == 0 && o.err == nil {
-		return ""
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%v rescued %s of %v after %v", w, human.Plural(m.Connections, "connection", "connections"), o.of, now.Sub(o.died).Round(time.Millisecond))
-	for _, closed := range []struct {
-		n   int
-		why string
-	}{
-		{m.Fixed, "whose response cannot be continued"},
-		{m.Blamed, "whose request may have killed it"},
-		{m.Lost, "with inconsistent records"},
-	} {
-		if closed.n > 0 {
-			fmt.Fprintf(&b, "; %d closed %s", closed.n, closed.why)
-		}
-	}
-	if o.err != nil {
-		fmt.Fprintf(&b, "; the others are lost: %v", o.err)
-	}
-	return b.String()
 }

@@ -28,6 +28,9 @@ type slot struct {
 	deaths  int         // in a row
 	recent  []time.Time // deaths within deathWindow
 	retryAt time.Time
+
+	kills     int       // of its replacements in a row, from outside
+	replaceAt time.Time // when the next replacement may be started
 }
 
 // delay counts the death of w at now and returns how long to wait before the
@@ -39,13 +42,19 @@ func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 		s.deaths = 0
 	}
 	s.deaths++
-	if s.deaths == 1 {
+	d := backoffAfter(s.deaths)
+	return (d - time.Duration(chance*float64(d)/4)).Round(time.Millisecond)
+}
+
+// backoffAfter returns how long to wait after so many deaths in a row: not after the
+// first, then twice as long each time.
+func backoffAfter(deaths int) time.Duration {
+	if deaths < 2 {
 		return 0
 	}
 	d := firstDelay
-	for n := 2; n < s.deaths && d < longDelay; n++ {
+	for n := 2; n < deaths && d < longDelay; n++ {
 		d *= 2
 	}
-	d = min(d, longDelay)
-	return (d - time.Duration(chance*float64(d)/4)).Round(time.Millisecond)
+	return min(d, longDelay)
 }

@@ -40,6 +40,8 @@ type worker struct {
 	deathTold   bool          // a line reports its death, so the log has no other
 	listing     *listing      // who waits for the list of its connections
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
+	blameless   bool          // it was killed for no fault of its own
+	loss        string        // why its connections could not be kept when it died; ""
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
 	rescuing    *orphaned // the connections that it takes over before it serves; nil: none

@@ -86,7 +86,7 @@ type Rescue struct {
 	Unmovable   uint64  `json:"unmovable"`   // connections closed: their response cannot be continued elsewhere
 	Blamed      uint64  `json:"blamed"`      // closed: their request may have killed the worker
 	Reset       uint64  `json:"reset"`       // closed by the client meanwhile
-	Lost        uint64  `json:"lost"`        // closed: their records were inconsistent
+	Lost        uint64  `json:"lost"`        // closed: their records were inconsistent, or no descriptor was free
 	GivenUp     uint64  `json:"given_up"`    // dead workers none of whose connections could be rescued
 	Last        float64 `json:"last"`        // seconds that the last rescue took, from the death
 	Seconds     float64 `json:"seconds"`     // that all of them took

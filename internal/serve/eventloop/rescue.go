@@ -129,12 +129,16 @@ func (l *Loop) Rescue(channel int, blame ipc.Blame) (ipc.Rescued, error) {
 	defer memory.Close()
 	r.reader = rescue.NewReader(memory)
 	for {
-		kept, err := ipc.ReceiveKept(channel)
+		kept, lost, err := ipc.ReceiveKept(channel)
 		if errors.Is(err, io.EOF) {
 			return r.result, nil
 		}
 		if err != nil {
 			return r.result, err
+		}
+		if lost > 0 {
+			l.cfg.Log.Warn().Int("connections", lost).Msg("connections of a killed worker lost: out of descriptors")
+			r.result.Lost += lost
 		}
 		r.take(kept)
 	}

@@ -1,0 +1,174 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// This file keeps the connections that a dead worker has left until another has taken
+// them over.
+
+// orphaned are the connections that a dead worker has left.
+type orphaned struct {
+	of        *worker
+	slot      *slot // whose next worker takes them over
+	blame     ipc.Blame
+	crashes   int // of workers that were to take them over
+	kills     int // of such workers, from outside
+	died      time.Time
+	transfers int          // under way
+	forgotten bool         // nobody has to take them over any more
+	err       error        // why those that were not transferred are lost
+	result    *ipc.Rescued // report of the worker that takes them over; nil: not yet
+	taken     bool         // it has all of them, and waits for the end of the keeper
+}
+
+// done reports whether all has been taken over, and nobody else has it open.
+func (o *orphaned) done() bool { return o.taken && o.transfers == 0 && o.of.keeper == 0 }
+
+// failed counts the death of a worker that was to take them over.
+func (o *orphaned) failed(w *worker, e Exit) {
+	o.result = nil
+	if fromOutside(w, e) {
+		o.kills++
+	} else {
+		o.crashes++
+	}
+}
+
+// fromOutside reports whether a worker's death was not its own fault.
+func fromOutside(w *worker, e Exit) bool {
+	return w.blameless || !w.killed && blameFor(w, e) == ipc.BlameNobody
+}
+
+// orphan keeps the connections of a worker that has died for the next one, if it left
+// any.
+func (p *pool) orphan(w *worker, e Exit) {
+	w.exited = true
+	if w.proc == nil || w.proc.Kept() == nil {
+		return
+	}
+	if o := w.rescuing; o != nil {
+		w.rescuing = nil
+		if o.taken {
+			p.forget(o)
+		} else {
+			o.failed(w, e)
+		}
+	}
+	if w.keeper == 0 {
+		p.findKeeper(w)
+	}
+	if w.loss = p.lossOf(w, e); w.loss != "" || !w.served || e.clean() || p.phase != serving {
+		w.proc.Kept().Close()
+		return
+	}
+	p.orphans = append(p.orphans, &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()})
+}
+
+// findKeeper finds the keeper of a worker that died before it could name it.
+func (p *pool) findKeeper(w *worker) {
+	for _, pid := range w.proc.Kept().Named() {
+		if !p.isWorker(pid) && p.keepers[pid] == nil && w.proc.Kept().Use(pid) == nil {
+			w.keeper = pid
+			p.attendKeeper(w, pid)
+			return
+		}
+	}
+}
+
+// blameFor says what a worker's death means for its connections. No request is to
+// blame if it was killed from outside; a crash or a hang may occur again on the same
+// request; and if its memory was damaged, its records may be wrong.
+func blameFor(w *worker, e Exit) ipc.Blame {
+	switch {
+	case w.killed && strings.HasPrefix(w.killReason, hung):
+		return ipc.BlameCurrent
+	case e.Signal == syscall.SIGKILL, e.Signal == syscall.SIGTERM, e.Signal == syscall.SIGINT, e.Signal == syscall.SIGQUIT, e.Signal == syscall.SIGHUP:
+		return ipc.BlameNobody
+	case strings.HasPrefix(e.summary(), "SIGQUIT: "):
+		return ipc.BlameNobody
+	case e.Signal != 0, isCrash(e.summary()) && !strings.HasPrefix(e.summary(), "panic: "):
+		return ipc.BlameBusy
+	}
+	return ipc.BlameCurrent
+}
+
+// placeOrphans makes sure that a worker will take over the connections of dead ones:
+// the next one in their slot, or else in another.
+func (p *pool) placeOrphans() {
+	for _, o := range slices.Clone(p.orphans) {
+		if !o.slot.want || o.slot.state == draining || !slices.Contains(p.all(), o.slot) {
+			o.slot = p.wantedSlot()
+		}
+		if p.phase == stopping || o.crashes >= rescueCrashes || o.kills >= rescueKills || o.slot == nil {
+			p.giveUp(o)
+			continue
+		}
+		s := o.slot
+		if s.state == ready && s.next == nil && s.worker.rescuing == nil && !slices.Contains(p.toReplace, s) {
+			p.toReplace = append(p.toReplace, s) // the replacement takes them over first
+		}
+	}
+}
+
+// wantedSlot returns a slot that will have a worker, nil if there is none.
+func (p *pool) wantedSlot() *slot {
+	for _, s := range p.slots {
+		if s.want {
+			return s
+		}
+	}
+	return nil
+}
+
+// giveUp closes the connections that a dead worker has left.
+func (p *pool) giveUp(o *orphaned) {
+	p.forget(o)
+	if p.phase != stopping {
+		p.rescues.GivenUp++
+		p.Alert(fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.crashes+o.kills))
+	}
+}
+
+// forget closes connections that need no rescue any more, or cannot be rescued. What a
+// transfer reads is closed when that has ended.
+func (p *pool) forget(o *orphaned) {
+	o.of.proc.Kept().EndKeeper()
+	if o.forgotten = true; o.transfers == 0 {
+		o.of.proc.Kept().Close()
+	}
+	p.orphans = slices.DeleteFunc(p.orphans, func(other *orphaned) bool { return other == o })
+}
+
+// isOrphaned reports whether the connections of a dead worker are kept for another.
+func (p *pool) isOrphaned(w *worker) bool {
+	return slices.ContainsFunc(p.orphans, func(o *orphaned) bool { return o.of == w })
+}
+
+// lossOf says why no connection of a worker that has died can be rescued; "" if it can.
+func (p *pool) lossOf(w *worker, e Exit) string {
+	if w.keeper == 0 {
+		return "its keeper is gone"
+	}
+	if !w.proc.Kept().Readable() {
+		return "its records are those of another version"
+	}
+	return ""
+}
+
+// orphansFor returns the connections that the next worker in a slot takes over first;
+// nil if there are none.
+func (p *pool) orphansFor(s *slot) *orphaned {
+	for _, o := range p.orphans {
+		if o.slot == s {
+			return o
+		}
+	}
+	return nil
+}
