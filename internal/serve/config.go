@@ -64,9 +64,14 @@ const InlineMax = site.MaxBody
 // ReportEvery is the interval at which a draining worker reports its progress.
 const ReportEvery = time.Second
 
-// OutSize is the size of an output buffer: responses collect up to 64 KiB before
-// conn asks for them to be sent, and one head and one small body may still follow.
-const OutSize = 64<<10 + InlineMax + 8<<10
+// TextSize is how many bytes of responses are made at once: they collect up to 64 KiB
+// before conn asks for them to be sent, and one head and one small body may still
+// follow.
+const TextSize = 64<<10 + InlineMax + 8<<10
+
+// OutSize is the size of an output buffer, which holds responses, or the records in
+// which they are sealed and a few before them (tlsconn.MaxSealed).
+const OutSize = TextSize + (TextSize/1024+2)*32 + 2<<10
 
 // ProgressEvery is how often a slow client's progress is checked. The kernel wakes a
 // writer only when a third of the socket's buffer is free, which may take minutes;

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/tlsconn"
 )
 
 // Order is an order to a serving worker: one of the types below.
@@ -35,10 +37,17 @@ type TakeOver struct{ FD int }
 // without one when the worker has ended.
 type List struct{ Reply chan<- []Seen }
 
-func (Drain) discard()      {}
-func (o HandOver) discard() { unix.Close(o.FD) }
-func (o TakeOver) discard() { unix.Close(o.FD) }
-func (o List) discard()     { close(o.Reply) }
+// Credentials are for the connections that begin from now on; others keep theirs.
+type Credentials struct {
+	TLS        *tlsconn.Config   // nil: handshakes fail, and are counted
+	Challenges map[string]string // see conn.Config
+}
+
+func (Drain) discard()       {}
+func (Credentials) discard() {}
+func (o HandOver) discard()  { unix.Close(o.FD) }
+func (o TakeOver) discard()  { unix.Close(o.FD) }
+func (o List) discard()      { close(o.Reply) }
 
 // Last reports whether no other worker listens after this one.
 func (o Drain) Last() bool { return o == Drain{} }

@@ -11,7 +11,14 @@ import (
 // Inline appends the connection's segment to out. It returns false if the
 // file has become shorter than its size was.
 func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
+	return InlinePart(c, out, c.Segment().Len, now)
+}
+
+// InlinePart appends the first bytes of the segment to out, which has room for them.
+// It returns false if the file has become shorter.
+func InlinePart(c *conn.Conn, out []byte, most int64, now conn.Now) ([]byte, bool) {
 	seg := c.Segment()
+	seg.Len = most
 	if body := seg.File.Body(); body != nil {
 		c.Sent(seg.Len, now)
 		return append(out, body[seg.Off:seg.Off+seg.Len]...), true
@@ -31,7 +38,7 @@ func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
 		}
 		out = out[:len(out)+n]
 		c.Sent(int64(n), now)
-		seg = c.Segment()
+		seg.Off, seg.Len = seg.Off+int64(n), seg.Len-int64(n)
 	}
 	return out, true
 }

@@ -79,7 +79,8 @@ type Conn struct {
 	pace    pace
 }
 
-// New returns a connection that was just accepted. now is the time on any
+// New returns a connection that was just accepted. Without a configuration its
+// handshake fails for want of a certificate. now is the time on any
 // monotonic clock, as everywhere here.
 func New(cfg *Config, now time.Duration) *Conn {
 	return &Conn{cfg: cfg, began: now}
@@ -87,6 +88,9 @@ func New(cfg *Config, now time.Duration) *Conn {
 
 // Handshaking reports whether the handshake is under way.
 func (c *Conn) Handshaking() bool { return c.phase <= phaseShake }
+
+// Silent reports whether nothing has been received yet.
+func (c *Conn) Silent() bool { return c.phase == phaseHello && c.Rest() == 0 }
 
 // Deadline returns the time at which [Conn.Expire] is due; 0: there is none.
 func (c *Conn) Deadline() time.Duration {
@@ -176,6 +180,9 @@ func (c *Conn) shake(t *Turn) (_ Step, again bool) {
 		case !known:
 			return c.wait(), false
 		}
+	}
+	if c.cfg == nil {
+		return c.fail(&Error{Reason: ReasonCertificate}), false
 	}
 	record := c.record()
 	if record == nil {

@@ -77,13 +77,15 @@ func (l *Loop) makeRoom(newest *peer) bool {
 // longestIdle returns nil if none is idle. A connection with a request in its socket
 // is not idle.
 func (l *Loop) longestIdle(newest *peer) *peer {
-	for e := l.timers[conn.TimerIdle].root.next; e.peer != nil; e = e.next {
-		p := e.peer
-		if p == newest || p.conn.State() != conn.Idle {
-			continue
-		}
-		if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
-			return p
+	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
+		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
+			p := e.peer
+			if p == newest || p.conn.State() != conn.Idle || p.shaking() && !p.tls.Silent() {
+				continue
+			}
+			if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
+				return p
+			}
 		}
 	}
 	return nil

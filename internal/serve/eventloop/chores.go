@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
 
@@ -44,11 +45,24 @@ func (l *Loop) survey() {
 	var v serve.Survey
 	for _, p := range l.peers {
 		if p != nil {
-			v.See(p.conn.View())
+			view := p.view()
+			v.See(view)
 			l.tidy(p)
+			if p.tls != nil && view.State == conn.Idle {
+				l.shrink(p, view.Since)
+			}
 		}
 	}
 	v.Publish(l.cfg.Row, &l.clock)
+}
+
+// view returns what a peer is doing: a handshake is a request's beginning.
+func (p *peer) view() conn.View {
+	v := p.conn.View()
+	if p.shaking() && v.State == conn.Idle {
+		v.State = conn.Receiving
+	}
+	return v
 }
 
 // seen returns the list of all connections.
@@ -56,7 +70,7 @@ func (l *Loop) seen() []serve.Seen {
 	all := make([]serve.Seen, 0, l.open)
 	for _, p := range l.peers {
 		if p != nil {
-			all = append(all, serve.See(int(p.fd), p.conn.View(), l.now.Mono))
+			all = append(all, serve.See(int(p.fd), p.view(), l.now.Mono))
 		}
 	}
 	return all

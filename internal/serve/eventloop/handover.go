@@ -50,7 +50,7 @@ func (l *Loop) handOverAll() {
 
 // handOver hands a peer over if that is possible now, and reports whether it did.
 func (l *Loop) handOver(p *peer) bool {
-	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || !p.conn.Movable() {
+	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || p.tls != nil || !p.conn.Movable() {
 		return false
 	}
 	file := -1

@@ -37,12 +37,13 @@ type Loop struct {
 	recv      []byte // received bytes, borrowed by one peer at a time
 	out       []byte // bytes to send, likewise
 
+	tls     *secure // nil as long as none of its clients speaks TLS
 	disk    disk
 	peers   []*peer // by descriptor
 	open    int     // how many there are
 	free    []*peer // closed ones, to be used again
 	ready   list    // those that can continue without an event
-	timers  [conn.NumTimers]list
+	timers  [timerHandshake + 1]list
 	resume  time.Duration // when accepting continues after a pause; 0: not paused
 	warned  time.Duration // when a lack of descriptors was last logged
 	closeAt time.Duration // when the listening sockets are closed; 0: not yet known
@@ -196,6 +197,7 @@ func (l *Loop) turn() error {
 			return err
 		}
 	}
+	l.shake()
 	l.sendReady()
 	l.cfg.Records.Serving(-1) // no client is to blame for what follows
 	l.expire()
@@ -224,6 +226,8 @@ func (l *Loop) woken() {
 			l.handOverTo(o.FD)
 		case serve.TakeOver:
 			l.takeOverFrom(o.FD)
+		case serve.Credentials:
+			l.credentials(o)
 		case serve.List:
 			o.Reply <- l.seen()
 		}
@@ -259,14 +263,14 @@ func (l *Loop) wait() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("wait for events: %w", err)
 	}
-	l.idle = n == 0 && l.ready.front() == nil
+	l.idle = n == 0 && !l.busy()
 	return n, nil
 }
 
 // timeout returns the milliseconds until the loop has something to do without an
 // event; -1: never.
 func (l *Loop) timeout() int {
-	if l.ready.front() != nil {
+	if l.busy() {
 		return 0
 	}
 	next := l.resume
@@ -292,6 +296,11 @@ func (l *Loop) timeout() int {
 	}
 	left := next - l.clock.Now().Mono
 	return int(max(0, (left+time.Millisecond-1)/time.Millisecond))
+}
+
+// busy reports whether a peer can continue without an event.
+func (l *Loop) busy() bool {
+	return l.ready.front() != nil || l.tls != nil && l.tls.shaking.front() != nil
 }
 
 // sooner returns the earlier of two times, of which 0 is never.

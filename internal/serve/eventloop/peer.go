@@ -8,6 +8,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
 )
 
 // peer is a connection in an event loop.
@@ -23,11 +24,12 @@ type peer struct {
 	hungUp      bool // the client has ended its side: an EOF follows what is received
 	fetching    bool // it waits for the disk
 	gone        bool // it ended while it waited; its memory is not free yet
-	secure      bool // its client speaks TLS
+	more        bool // tls has received what it has not used yet
 	placed      bool // some of its bytes are in a place of its own, see serve.Config.Records
 	queued      int32
-	fetched     *fetched     // nil at most times
-	undelivered *undelivered // likewise
+	tls         *tlsconn.Conn // nil: the client speaks plain HTTP
+	fetched     *fetched      // nil at most times
+	undelivered *undelivered  // likewise
 
 	timer  link           // in the list of its kind
 	turn   link           // in the queue of those that need no event to continue
@@ -45,15 +47,25 @@ type undelivered struct{ began []time.Duration }
 func (l *Loop) newPeer(fd int, secure bool) *peer {
 	rescue.Point(rescue.PointAccepted)
 	p := l.register(fd)
-	p.secure = secure
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
+	if secure {
+		l.encrypt(p)
+	}
+	l.begin(p)
+	return p
+}
+
+// begin begins HTTP.
+func (l *Loop) begin(p *peer) {
 	p.conn = conn.New(&l.cfg.Conn, p.log.Observer(&l.tally), l.now)
+	if p.tls != nil {
+		p.conn.Secure()
+	}
 	if l.told {
 		p.conn.Drain(l.now)
 	}
-	return p
 }
 
 // register makes a place for a connection that has no state yet.
@@ -88,6 +100,9 @@ func (l *Loop) drop(p *peer) {
 		l.cfg.Row.Cut.Add(uint64(len(p.undelivered.began)))
 	}
 	l.dropped = true
+	if p.tls != nil {
+		l.endTLS(p, p.tls.Close())
+	}
 	p.timer.remove()
 	p.turn.remove()
 	l.forget(p)
@@ -100,7 +115,8 @@ func (l *Loop) drop(p *peer) {
 
 // reuse keeps the memory of a peer to which nothing refers any longer.
 func (l *Loop) reuse(p *peer) {
-	if p.unsent = nil; len(l.free) < freeMax {
+	l.sent(p)
+	if p.tls = nil; len(l.free) < freeMax {
 		l.free = append(l.free, p)
 	}
 }
@@ -152,8 +168,12 @@ func (l *Loop) serve(p *peer) {
 		}
 		switch p.step {
 		case conn.Read, conn.Linger:
-			if !p.readable {
+			switch {
+			case !p.readable && !p.more:
 				l.park(p)
+				return
+			case p.shaking():
+				l.shakeLater(p)
 				return
 			}
 			if reads++; reads > readBatch {
@@ -214,8 +234,12 @@ func (l *Loop) later(p *peer) {
 	l.arm(p)
 }
 
-// receive calls recv once. It returns false if the peer has ended.
+// receive calls recv once, unless a client's TLS has more without. It returns false if
+// the peer has ended.
 func (l *Loop) receive(p *peer) bool {
+	if p.more && p.step != conn.Linger {
+		return l.decrypt(p)
+	}
 	l.cfg.Records.Receiving(int(p.fd), l.received(p))
 	rescue.Point(rescue.PointReceive)
 	n, errno := rawRead(int(p.fd), l.recv)
@@ -239,6 +263,10 @@ func (l *Loop) receive(p *peer) bool {
 		return true
 	}
 	p.log.Bytes(n)
+	if p.tls != nil {
+		p.tls.Receive(l.recv[:n])
+		return l.decrypt(p)
+	}
 	p.conn.Receive(l.recv[:n], l.now)
 	alive := l.advance(p)
 	if alive {
@@ -246,121 +274,4 @@ func (l *Loop) receive(p *peer) bool {
 		l.holding(p, n)
 	}
 	return alive
-}
-
-// advance asks the connection what to send, collects it with the small bodies
-// in one buffer, and sends that. It returns false if the peer has ended.
-func (l *Loop) advance(p *peer) bool {
-	rescue.Fault(p.conn.Unused())
-	at, begun := l.position(p), p.conn.Segment().Len > 0
-	out, step := l.next(p, l.out[:0])
-	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
-		var ok bool
-		if out, ok = serve.Inline(&p.conn, out, l.now); !ok {
-			step = conn.Close
-			break
-		}
-		if begun {
-			// The record names the file, which is closed next, and whose descriptor
-			// number may become that of the next one.
-			begun = false
-			l.commit(p, out, at)
-		}
-		out, step = l.next(p, out)
-	}
-	p.step = step
-	if step != conn.Send {
-		p.fetched = nil
-	}
-	l.commit(p, out, at)
-	if len(out) == 0 {
-		l.tally.Settle()
-		return l.ended(p)
-	}
-	flags := 0
-	if step == conn.Send || step == conn.Close {
-		// The body follows at once; or the end, which then travels in the
-		// same segment (tcp_send_fin sets FIN on what is still unsent).
-		flags = unix.MSG_MORE
-	}
-	rescue.Point(rescue.PointSend)
-	n, errno := rawSend(int(p.fd), out, flags)
-	rescue.Point(rescue.PointSent)
-	l.tally.Sent(n)
-	if errno != 0 {
-		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
-			l.tally.Lose()
-			l.close(p)
-			return false
-		}
-	}
-	if n < len(out) {
-		if whole := l.tally.Undelivered(); whole != nil {
-			p.undelivered = &undelivered{whole}
-		}
-		p.writable = errno == unix.EINTR
-		p.unsent = append(p.unsent[:0], out[n:]...)
-		l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
-		p.placed = l.cfg.Records != nil
-		p.conn.Unsent(len(p.unsent), l.now)
-		return true
-	}
-	l.tally.Settle()
-	return l.ended(p)
-}
-
-// next asks the connection what to send. A full buffer must not end between a head
-// and a body from memory, which no other process could send.
-func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
-	out, step := p.conn.Next(out, l.now)
-	if step == conn.Flush && p.conn.Segment().Len > 0 {
-		step = conn.Send
-	}
-	return out, step
-}
-
-// ended takes the step that is possible only when all has been sent. It returns
-// false if the peer has ended.
-func (l *Loop) ended(p *peer) bool {
-	if p.step == conn.Close && !p.readable {
-		l.close(p)
-		return false
-	}
-	if p.step == conn.Close {
-		// There may be more to receive than the end: closing would reset the
-		// reply away.
-		p.step = p.conn.Linger(l.now)
-	}
-	if p.step == conn.Linger {
-		rawShutdown(int(p.fd))
-	}
-	return true
-}
-
-// sendUnsent sends what the socket did not take earlier. It returns false if the
-// peer has ended.
-func (l *Loop) sendUnsent(p *peer) bool {
-	n, errno := rawSend(int(p.fd), p.unsent, 0)
-	l.tally.Sent(n)
-	switch {
-	case errno == unix.EINTR:
-		return true
-	case errno == unix.EAGAIN:
-		p.writable = false
-		return true
-	case errno != 0:
-		l.close(p)
-		return false
-	}
-	p.unsent = p.unsent[n:]
-	p.conn.Unsent(len(p.unsent), l.now)
-	if len(p.unsent) > 0 {
-		p.writable = false
-		return true
-	}
-	if p.unsent = nil; p.undelivered != nil {
-		l.tally.Took(p.undelivered.began)
-		p.undelivered = nil
-	}
-	return l.ended(p)
 }

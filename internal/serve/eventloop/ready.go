@@ -50,6 +50,9 @@ func (l *Loop) share(p *peer) int64 {
 		l.arm(p)
 		return least
 	}
+	if p.tls != nil {
+		return l.sendSealed(p)
+	}
 	seg := p.conn.Segment()
 	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, min(seg.Len, l.portion()))
 	switch {
@@ -79,7 +82,7 @@ func (l *Loop) share(p *peer) int64 {
 // portion returns how many bytes of a file one peer sends at once: a whole turn's
 // if no other peer waits for its share.
 func (l *Loop) portion() int64 {
-	if l.ready.front() == nil {
+	if !l.busy() {
 		return turnMax
 	}
 	return quantum

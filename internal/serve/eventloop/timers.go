@@ -14,11 +14,27 @@ import (
 // and makes the timers that much less exact.
 const slack = 100 * time.Millisecond
 
+// timerHandshake is the timer of a TLS handshake, beside those of conn.
+const timerHandshake = conn.NumTimers
+
+// deadline returns the timer of a peer and when it is due. A client that has not said
+// anything has only the time that any idle one has while the worker drains.
+func (p *peer) deadline() (conn.Timer, time.Duration) {
+	kind, deadline := p.conn.Timer(), p.conn.Deadline()
+	if p.shaking() && kind != conn.TimerSend && (kind != conn.TimerGrace || !p.tls.Silent()) {
+		return timerHandshake, p.tls.Deadline()
+	}
+	return kind, deadline
+}
+
+// shaking reports whether a handshake is under way.
+func (p *peer) shaking() bool { return p.tls != nil && p.tls.Handshaking() }
+
 // arm puts a peer into the list of its timer. All deadlines of a list are
 // equally long, so it is in order without sorting. A peer that sends is looked
 // at much more often than it is due.
 func (l *Loop) arm(p *peer) {
-	kind, deadline := p.conn.Timer(), p.conn.Deadline()
+	kind, deadline := p.deadline()
 	if kind == conn.TimerSend {
 		deadline = l.now.Mono + serve.ProgressEvery
 	}
@@ -51,8 +67,8 @@ func (l *Loop) due(p *peer) {
 	if p.kind == conn.TimerSend {
 		l.progress(p)
 	}
-	if deadline := p.conn.Deadline(); deadline > l.now.Mono {
-		if p.kind != p.conn.Timer() || p.kind == conn.TimerSend || deadline-p.armed >= slack {
+	if kind, deadline := p.deadline(); deadline > l.now.Mono {
+		if p.kind != kind || p.kind == conn.TimerSend || deadline-p.armed >= slack {
 			l.arm(p)
 			return
 		}
@@ -65,11 +81,15 @@ func (l *Loop) due(p *peer) {
 		l.close(p) // whatever it still sends
 		return
 	}
+	if p.shaking() && p.tls.Expire(l.now.Mono) {
+		l.failed(p, nil)
+		return
+	}
 	if p.kind == conn.TimerSend {
 		l.cfg.Records.Closing(int(p.fd)) // before its file is closed
 	}
 	l.tally.Expired(p.conn.Expire(l.now))
-	p.unsent = nil
+	l.sent(p)
 	p.turn.remove()
 	if l.advance(p) {
 		l.serve(p)

@@ -20,8 +20,10 @@ type Engine struct {
 	cfg   serve.Config
 	clock serve.Clock
 
-	recvBuffers sync.Pool // of *[]byte, Recv bytes long
-	outBuffers  sync.Pool // of *[]byte, serve.OutSize bytes large
+	recvBuffers sync.Pool                         // of *[]byte, Recv bytes long
+	outBuffers  sync.Pool                         // of *[]byte, serve.OutSize bytes large
+	secures     sync.Pool                         // of *secure
+	credentials atomic.Pointer[serve.Credentials] // for new connections
 
 	listeners []*os.File    // of Run
 	ended     chan struct{} // a session has; has room for it
@@ -59,6 +61,7 @@ func New(cfg serve.Config) *Engine {
 		b := make([]byte, 0, serve.OutSize)
 		return &b
 	}
+	e.secures.New = func() any { return newSecure() }
 	return e
 }
 
@@ -70,6 +73,7 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	for _, l := range listeners {
 		e.listeners = append(e.listeners, os.NewFile(uintptr(l.FD), "listener"))
 	}
+	e.takeOrders(orders) // the first credentials are needed by the first connection
 	ended := make(chan struct{})
 	var obeying sync.WaitGroup
 	obeying.Go(func() { e.obeyAll(orders, ended) })
@@ -117,9 +121,7 @@ func (e *Engine) obeyAll(orders *serve.Orders, ended <-chan struct{}) {
 		select {
 		case <-tick.C:
 		case <-woken:
-			for order, ok := orders.Take(); ok; order, ok = orders.Take() {
-				e.obey(order)
-			}
+			e.takeOrders(orders)
 		case <-ended:
 			e.survey()
 			return
@@ -127,10 +129,18 @@ func (e *Engine) obeyAll(orders *serve.Orders, ended <-chan struct{}) {
 	}
 }
 
+func (e *Engine) takeOrders(orders *serve.Orders) {
+	for order, ok := orders.Take(); ok; order, ok = orders.Take() {
+		e.obey(order)
+	}
+}
+
 func (e *Engine) obey(order serve.Order) {
 	switch o := order.(type) {
 	case serve.Drain:
 		e.beginDrain(o)
+	case serve.Credentials:
+		e.credentials.Store(&o)
 	case serve.List:
 		o.Reply <- e.seen()
 	case serve.HandOver: // never ordered from this engine

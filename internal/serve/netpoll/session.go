@@ -13,6 +13,7 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
 )
 
 // session is a connection that is waited for on Go's poller, by one
@@ -24,7 +25,7 @@ type session struct {
 	raw    syscall.RawConn
 	conn   conn.Conn
 	log    *serve.Journal // nil: nothing is logged
-	secure bool           // its client speaks TLS
+	tls    *tlsconn.Conn  // nil: the client speaks plain HTTP
 
 	tally serve.Tally
 	mu    sync.Mutex
@@ -43,6 +44,7 @@ type session struct {
 	tryFile func(fd uintptr) bool
 	buf     *[]byte // borrowed from the worker while it holds received bytes
 	out     *[]byte // likewise while it holds bytes to send
+	secure  *secure // likewise while the client's TLS is at work
 	n       int     // received
 	pending []byte  // still to send
 	flags   int     // of send(2)
@@ -56,10 +58,16 @@ type session struct {
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
 func (e *Engine) start(fd int, secure bool) (s *session, ended <-chan struct{}) {
-	s = &session{engine: e, cfg: e.cfg.Conn, secure: secure, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
+	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, fd)
+	if c := e.credentials.Load(); c != nil {
+		s.cfg.Challenges = c.Challenges
+	}
+	if secure {
+		s.encrypt()
+	}
 	s.view.Since = e.clock.Mono()
 	e.mu.Lock()
 	e.sessions[s] = struct{}{}
@@ -84,25 +92,39 @@ func (s *session) run() {
 		return
 	}
 	s.tryRecv, s.trySend, s.tryFile = s.recvNow, s.sendNow, s.sendfileNow
-	s.conn = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
-	s.show()
 	s.log.Opened()
+	s.begin()
 	for s.turn() {
 	}
 }
 
-// show publishes what the connection is doing.
+// begin begins HTTP.
+func (s *session) begin() {
+	s.conn = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
+	if s.tls != nil {
+		s.conn.Secure()
+	}
+	s.show()
+}
+
+// show publishes what the connection is doing: a handshake is a request's beginning.
 func (s *session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := s.view.Line[:0]
 	s.view = s.conn.View()
+	if s.shaking() && !s.tls.Silent() && s.view.State == conn.Idle {
+		s.view.State = conn.Receiving
+	}
 	s.view.Line = append(line, s.view.Line...)
 }
 
 // end closes the socket and forgets the session.
 func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
+	if s.tls != nil {
+		s.endTLS(s.tls.Close())
+	}
 	s.giveBack()
 	s.log.Closed()
 	s.file.Close()
@@ -118,11 +140,7 @@ func (s *session) end() {
 // giveBack returns the buffers to the worker, so that a waiting connection holds
 // none.
 func (s *session) giveBack() {
-	s.conn.Hold()
-	if s.buf != nil {
-		s.engine.recvBuffers.Put(s.buf)
-		s.buf = nil
-	}
+	s.giveBackInput()
 	if s.out != nil {
 		s.engine.outBuffers.Put(s.out)
 		s.out = nil
@@ -137,14 +155,20 @@ func (s *session) turn() bool {
 	switch {
 	case err == nil:
 		s.log.Bytes(s.n)
+		if s.tls != nil {
+			return s.decryptAll(now)
+		}
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if s.engine.drain.Load() != nil {
 			s.conn.Drain(now)
 		}
-		if s.unwanted.Swap(false) && s.conn.State() == conn.Idle && s.unread() == 0 {
+		if s.unwanted.Swap(false) && s.idle() && s.unread() == 0 {
 			s.engine.cfg.Row.IdleClosed.Add(1)
 			return false
+		}
+		if s.handshakeTimes() {
+			return !s.tls.Expire(now.Mono) || s.failed(nil, now)
 		}
 		s.tally.Expired(s.conn.Expire(now))
 	default:
@@ -185,6 +209,9 @@ func (s *session) recv() error {
 // timer for every request.
 func (s *session) armRecv() {
 	deadline := s.conn.Deadline()
+	if s.handshakeTimes() {
+		deadline = s.tls.Deadline()
+	}
 	if s.recvDeadline == 0 || deadline < s.recvDeadline {
 		s.recvDeadline = deadline
 		s.file.SetReadDeadline(s.engine.clock.Timer(deadline))
@@ -211,6 +238,9 @@ func (s *session) recvNow(fd uintptr) bool {
 // reply takes the connection's steps until it wants to read. It returns false if the
 // connection has ended.
 func (s *session) reply(now conn.Now) bool {
+	if s.tls != nil {
+		return s.seal(nil, false, now)
+	}
 	for {
 		if s.out == nil {
 			s.out = s.engine.outBuffers.Get().(*[]byte)
@@ -253,7 +283,7 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 		return true
 	case conn.Send:
 		// A small segment for which there was no more room is asked for again.
-		return s.conn.Segment().Len <= serve.InlineMax || s.sendSegment()
+		return s.tls != nil || s.conn.Segment().Len <= serve.InlineMax || s.sendSegment()
 	case conn.Close:
 		if s.unread() > 0 {
 			s.conn.Linger(s.engine.clock.Now())

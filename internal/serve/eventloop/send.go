@@ -1,0 +1,147 @@
+package eventloop
+
+import (
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/rescue"
+	"phalanx/internal/serve"
+)
+
+// This file sends responses, and what a socket did not take of them.
+
+// advance asks the connection what to send, collects it with the small bodies
+// in one buffer, and sends that. It returns false if the peer has ended.
+func (l *Loop) advance(p *peer) bool {
+	if p.tls != nil {
+		return l.seal(p, l.out[:0], false)
+	}
+	rescue.Fault(p.conn.Unused())
+	at, begun := l.position(p), p.conn.Segment().Len > 0
+	out, step := l.next(p, l.out[:0])
+	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
+		var ok bool
+		if out, ok = serve.Inline(&p.conn, out, l.now); !ok {
+			step = conn.Close
+			break
+		}
+		if begun {
+			// The record names the file, which is closed next, and whose descriptor
+			// number may become that of the next one.
+			begun = false
+			l.commit(p, out, at)
+		}
+		out, step = l.next(p, out)
+	}
+	p.step = step
+	if step != conn.Send {
+		p.fetched = nil
+	}
+	l.commit(p, out, at)
+	return l.transmit(p, out)
+}
+
+// transmit sends a buffer, and keeps what the socket does not take. It returns false if
+// the peer has ended.
+func (l *Loop) transmit(p *peer, out []byte) bool {
+	if len(out) == 0 {
+		l.tally.Settle()
+		return l.ended(p)
+	}
+	flags := 0
+	if p.step == conn.Send || p.step == conn.Close {
+		// The body follows at once; or the end, which then travels in the
+		// same segment (tcp_send_fin sets FIN on what is still unsent).
+		flags = unix.MSG_MORE
+	}
+	rescue.Point(rescue.PointSend)
+	n, errno := rawSend(int(p.fd), out, flags)
+	rescue.Point(rescue.PointSent)
+	l.tally.Sent(n)
+	if errno != 0 {
+		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
+			l.tally.Lose()
+			l.close(p)
+			return false
+		}
+	}
+	if n < len(out) {
+		if whole := l.tally.Undelivered(); whole != nil {
+			p.undelivered = &undelivered{whole}
+		}
+		p.writable = errno == unix.EINTR
+		if p.tls != nil {
+			p.unsent = l.tls.spare()
+		}
+		p.unsent = append(p.unsent[:0], out[n:]...)
+		if p.tls == nil {
+			l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
+			p.placed = l.cfg.Records != nil
+		}
+		p.conn.Unsent(len(p.unsent), l.now)
+		return true
+	}
+	l.tally.Settle()
+	return l.ended(p)
+}
+
+// next asks the connection what to send. A full buffer must not end between a head
+// and a body from memory, which no other process could send.
+func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
+	out, step := p.conn.Next(out, l.now)
+	if step == conn.Flush && p.conn.Segment().Len > 0 {
+		step = conn.Send
+	}
+	return out, step
+}
+
+// ended takes the step that is possible only when all has been sent. It returns
+// false if the peer has ended.
+func (l *Loop) ended(p *peer) bool {
+	if p.step == conn.Close && !p.readable {
+		l.close(p)
+		return false
+	}
+	if p.step == conn.Close {
+		// There may be more to receive than the end: closing would reset the
+		// reply away.
+		p.step = p.conn.Linger(l.now)
+	}
+	if p.step == conn.Linger {
+		rawShutdown(int(p.fd))
+	}
+	return true
+}
+
+// sendUnsent sends what the socket did not take earlier. It returns false if the
+// peer has ended.
+func (l *Loop) sendUnsent(p *peer) bool {
+	n, errno := rawSend(int(p.fd), p.unsent, 0)
+	l.tally.Sent(n)
+	switch {
+	case errno == unix.EINTR:
+		return true
+	case errno == unix.EAGAIN:
+		p.writable = false
+		return true
+	case errno != 0:
+		l.close(p)
+		return false
+	}
+	if p.tls != nil && n < len(p.unsent) {
+		n = copy(p.unsent, p.unsent[n:]) // to keep all of the buffer
+		p.unsent = p.unsent[:n]
+	} else {
+		p.unsent = p.unsent[n:]
+	}
+	p.conn.Unsent(len(p.unsent), l.now)
+	if len(p.unsent) > 0 {
+		p.writable = false
+		return true
+	}
+	if l.sent(p); p.undelivered != nil {
+		l.tally.Took(p.undelivered.began)
+		p.undelivered = nil
+	}
+	return l.ended(p)
+}

@@ -1,0 +1,257 @@
+package eventloop
+
+import (
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/rescue"
+	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
+)
+
+// A peer whose client speaks TLS has a tlsconn.Conn between its socket and conn. The
+// loop lends both to it in turn: received bytes, plaintext, responses in plaintext, and
+// the records that are sent.
+
+const (
+	// shakeBudget is how many records of handshakes are taken in a turn. With each
+	// costing up to half a millisecond, a small page waits for a few of them at most,
+	// however many clients begin at once.
+	shakeBudget = 4
+	// pieceMax is how many bytes of responses are collected before those of a file
+	// are sealed: four whole records.
+	pieceMax = 64 << 10
+	// spareMax is how many buffers of unsent records are kept.
+	spareMax = 64
+	// shrinkAfter is for how long a connection has to be idle before the memory of
+	// its ciphers is freed.
+	shrinkAfter = 3 * time.Second
+)
+
+// secure is what a loop needs for TLS.
+type secure struct {
+	cfg     *tlsconn.Config // for new connections; nil: there are no credentials
+	turn    tlsconn.Turn
+	text    []byte   // responses that are sealed next
+	spares  [][]byte // for unsent records
+	shaking list     // peers whose handshake can continue
+}
+
+// secured returns what the loop needs for TLS, which a loop that speaks none does not
+// have.
+func (l *Loop) secured() *secure {
+	if l.tls == nil {
+		l.tls = &secure{text: make([]byte, 0, serve.TextSize)}
+		l.tls.turn.Plain = make([]byte, 0, tlsconn.PlainSize)
+		l.tls.shaking.init()
+	}
+	return l.tls
+}
+
+// credentials replaces those of new connections.
+func (l *Loop) credentials(o serve.Credentials) {
+	l.secured().cfg = o.TLS
+	l.cfg.Conn.Challenges = o.Challenges
+}
+
+// encrypt makes a peer of a new connection speak TLS. A record of a connection that
+// could not be continued is made at once.
+func (l *Loop) encrypt(p *peer) {
+	p.tls = tlsconn.New(l.secured().cfg, l.now.Mono)
+	l.cfg.Records.Commit(int(p.fd), rescue.Batch{File: -1, Fixed: true})
+}
+
+// spare returns an empty buffer for unsent records.
+func (s *secure) spare() []byte {
+	n := len(s.spares)
+	if n == 0 {
+		return nil
+	}
+	b := s.spares[n-1]
+	s.spares = s.spares[:n-1]
+	return b
+}
+
+// sent forgets the unsent bytes of a peer.
+func (l *Loop) sent(p *peer) {
+	if p.tls != nil && cap(p.unsent) > 0 && len(l.tls.spares) < spareMax {
+		l.tls.spares = append(l.tls.spares, p.unsent[:0])
+	}
+	p.unsent = nil
+}
+
+// shrink frees the ciphers of a peer that has been idle for a while. If it has not, there
+// will be another survey.
+func (l *Loop) shrink(p *peer, since time.Duration) {
+	if l.now.Mono-since >= shrinkAfter {
+		p.tls.Shrink()
+	} else if l.surveyAt == 0 {
+		l.surveyAt = l.now.Mono + serve.SurveyEvery
+	}
+}
+
+// shakeLater queues a peer whose handshake can continue.
+func (l *Loop) shakeLater(p *peer) {
+	if !p.turn.linked() {
+		l.tls.shaking.push(&p.turn)
+	}
+	l.arm(p)
+}
+
+// shake continues handshakes, in the order in which their clients' bytes came, as far
+// as the turn's budget goes.
+func (l *Loop) shake() {
+	s := l.tls
+	if s == nil {
+		return
+	}
+	s.turn.Budget = shakeBudget
+	for s.turn.Budget > 0 {
+		p := s.shaking.front()
+		if p == nil {
+			return
+		}
+		p.turn.remove()
+		l.cfg.Records.Serving(int(p.fd))
+		if l.shakeOne(p) {
+			l.serve(p)
+		}
+	}
+}
+
+// shakeOne continues one handshake. It returns false if the peer has ended.
+func (l *Loop) shakeOne(p *peer) bool {
+	for len(p.unsent) == 0 && p.shaking() && (p.more || p.readable) && l.tls.turn.Budget > 0 {
+		if !l.receive(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// decrypt gives conn what a client has sent, and sends what it answers. It returns false
+// if the peer has ended.
+func (l *Loop) decrypt(p *peer) bool {
+	t := &l.tls.turn
+	t.Plain, t.Out = t.Plain[:0], l.out[:0]
+	step := p.tls.Next(t)
+	p.more = step != tlsconn.Read
+	switch step {
+	case tlsconn.Failed:
+		return l.failed(p, t.Out)
+	case tlsconn.Established:
+		l.established(p)
+	}
+	if len(t.Plain) > 0 {
+		p.conn.Receive(t.Plain, l.now)
+	}
+	if !l.seal(p, t.Out, step == tlsconn.Closed) {
+		return false
+	}
+	p.conn.Hold()
+	p.tls.Hold()
+	return true
+}
+
+// established begins HTTP: the time of an idle connection counts from here.
+func (l *Loop) established(p *peer) {
+	l.begin(p)
+}
+
+// failed ends a peer whose handshake, or whose TLS later, has failed. What is to be
+// sent is an alert. It returns false if the peer has ended.
+func (l *Loop) failed(p *peer, out []byte) bool {
+	err := p.tls.Err()
+	reason := p.tls.Close()
+	l.endTLS(p, reason)
+	p.tls, p.more = nil, false
+	if reason == tlsconn.ReasonPlainHTTP {
+		p.conn.InClear()
+		return l.advance(p)
+	}
+	if p.conn.Abort(err); len(out) == 0 {
+		l.close(p)
+		return false
+	}
+	p.step = conn.Close
+	return l.transmit(p, out)
+}
+
+// endTLS counts the end of a peer's TLS.
+func (l *Loop) endTLS(p *peer, reason tlsconn.Reason) {
+}
+
+// seal asks the connection what to send, seals it with a part of the file behind it, and
+// sends that after the records in out. With ended the client sends no more. It returns
+// false if the peer has ended.
+func (l *Loop) seal(p *peer, out []byte, ended bool) bool {
+	text, step := l.fill(p, false)
+	if step == conn.Read && ended {
+		step = conn.Close
+	}
+	return l.sealed(p, out, text, step)
+}
+
+// sealed seals responses and sends them after the records in out. It returns false if the
+// peer has ended.
+func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step) bool {
+	if len(text) > 0 {
+		out = p.tls.Seal(out, text, l.now.Mono)
+	}
+	switch p.step = step; step {
+	case conn.Close, conn.Linger:
+		out = p.tls.CloseNotify(out)
+		p.more = false
+	case conn.Reset:
+		p.more = false
+	}
+	if step != conn.Send {
+		p.fetched = nil
+	}
+	return l.transmit(p, out)
+}
+
+// fill collects what a connection sends next, files included. known says that the part
+// of a file that comes first is in memory.
+func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
+	text, step := l.next(p, l.tls.text[:0])
+	for step == conn.Send {
+		seg := p.conn.Segment()
+		n := min(int64(pieceMax-len(text)), seg.Len)
+		if seg.File.Body() != nil {
+			n = seg.Len
+		}
+		if n <= 0 || !known && l.disk.await(p, n) {
+			break
+		}
+		var ok bool
+		if text, ok = serve.InlinePart(&p.conn, text, n, l.now); !ok {
+			return text, conn.Close
+		}
+		if n < seg.Len {
+			break
+		}
+		known = false
+		text, step = l.next(p, text)
+	}
+	return text, step
+}
+
+// sendSealed is what sendfile is to a plain connection: it sends a share of a file, and
+// returns its cost in bytes.
+func (l *Loop) sendSealed(p *peer) (cost int64) {
+	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send; {
+		seg := p.conn.Segment()
+		text, step := l.fill(p, true)
+		cost += int64(len(text))
+		if !l.sealed(p, l.out[:0], text, step) {
+			return cost
+		}
+		if next := p.conn.Segment(); next.File != seg.File || next.Off < seg.Off {
+			break // the next response is not known to be in memory
+		}
+	}
+	p.conn.Hold()
+	l.serve(p)
+	return cost
+}

@@ -1,0 +1,204 @@
+package netpoll
+
+import (
+	"math"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
+)
+
+// A session whose client speaks TLS has a tlsconn.Conn between its socket and conn.
+
+// secure is what a session borrows from the engine for its TLS while that is at work.
+type secure struct {
+	plain []byte // received, in plaintext
+	text  []byte // responses that are sealed next
+}
+
+func newSecure() *secure {
+	return &secure{make([]byte, 0, tlsconn.PlainSize), make([]byte, 0, serve.TextSize)}
+}
+
+// pieceMax is how many bytes of responses are collected before those of a file are
+// sealed: four whole records.
+const pieceMax = 64 << 10
+
+// encrypt makes a new session speak TLS.
+func (s *session) encrypt() {
+	var cfg *tlsconn.Config
+	if c := s.engine.credentials.Load(); c != nil {
+		cfg = c.TLS
+	}
+	s.tls = tlsconn.New(cfg, s.engine.clock.Mono())
+}
+
+// shaking reports whether a handshake is under way.
+func (s *session) shaking() bool { return s.tls != nil && s.tls.Handshaking() }
+
+// idle reports whether the client wants nothing.
+func (s *session) idle() bool {
+	return s.conn.State() == conn.Idle && (!s.shaking() || s.tls.Silent())
+}
+
+// handshakeTimes reports whether the handshake's deadline counts. A client that has not
+// said anything has only the time of an idle one while the worker drains.
+func (s *session) handshakeTimes() bool {
+	return s.shaking() && (!s.tls.Silent() || s.conn.Timer() != conn.TimerGrace)
+}
+
+// borrow takes what the session's TLS needs.
+func (s *session) borrow() *secure {
+	if s.secure == nil {
+		s.secure = s.engine.secures.Get().(*secure)
+	}
+	return s.secure
+}
+
+// giveBackInput returns the buffers of what was received.
+func (s *session) giveBackInput() {
+	s.conn.Hold()
+	if s.tls != nil {
+		s.tls.Hold()
+	}
+	if s.buf != nil {
+		s.engine.recvBuffers.Put(s.buf)
+		s.buf = nil
+	}
+	if s.secure != nil {
+		s.engine.secures.Put(s.secure)
+		s.secure = nil
+	}
+}
+
+// decryptAll gives conn what the client has sent, and sends the responses. It returns
+// false if the connection has ended.
+func (s *session) decryptAll(now conn.Now) bool {
+	s.tls.Receive((*s.buf)[:s.n])
+	for {
+		more, alive := s.decrypt(now)
+		if s.show(); !alive {
+			return false
+		}
+		if !more {
+			s.giveBack()
+			return true
+		}
+		now = s.engine.clock.Now()
+	}
+}
+
+// decrypt does one step of TLS, and says whether there is another without more bytes.
+func (s *session) decrypt(now conn.Now) (more, alive bool) {
+	if s.out == nil {
+		s.out = s.engine.outBuffers.Get().(*[]byte)
+	}
+	t := tlsconn.Turn{Plain: s.borrow().plain[:0], Out: (*s.out)[:0], Budget: math.MaxInt}
+	step := s.tls.Next(&t)
+	switch step {
+	case tlsconn.Failed:
+		return false, s.failed(t.Out, now)
+	case tlsconn.Established:
+		s.established()
+	}
+	if len(t.Plain) > 0 {
+		s.conn.Receive(t.Plain, now)
+		s.show()
+	}
+	ended := step == tlsconn.Closed
+	return step != tlsconn.Read && !ended, s.seal(t.Out, ended, now)
+}
+
+// established begins HTTP: the time of an idle connection counts from here.
+func (s *session) established() {
+	s.begin()
+}
+
+// failed ends a session whose TLS has failed, after sending an alert if there is one. It
+// returns false.
+func (s *session) failed(alert []byte, now conn.Now) bool {
+	err := s.tls.Err()
+	reason := s.tls.Close()
+	s.endTLS(reason)
+	s.tls = nil
+	if reason == tlsconn.ReasonPlainHTTP {
+		s.conn.InClear()
+		return s.reply(now)
+	}
+	s.conn.Abort(err)
+	if len(alert) > 0 {
+		s.step(alert, conn.Close, now)
+	}
+	return false
+}
+
+// endTLS counts the end of the session's TLS.
+func (s *session) endTLS(reason tlsconn.Reason) {
+}
+
+// seal takes the connection's steps until it wants to read, and sends what they
+// append, sealed, after the records in out. With ended the client sends no more. It
+// returns false if the connection has ended.
+func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
+	defer s.left.Store(0)
+	for {
+		text, step := s.fill(now)
+		if s.out == nil {
+			s.out = s.engine.outBuffers.Get().(*[]byte)
+		}
+		if out == nil {
+			out = (*s.out)[:0]
+		}
+		if len(text) > 0 {
+			out = s.tls.Seal(out, text, now.Mono)
+		}
+		s.giveBackInput() // while the client is waited for
+		switch {
+		case step == conn.Read && ended:
+			step = conn.Close
+		case step == conn.Send:
+			s.sending(now)
+		}
+		if step == conn.Close || step == conn.Linger {
+			out = s.tls.CloseNotify(out)
+		}
+		if !s.step(out, step, now) {
+			return false
+		}
+		if step == conn.Read {
+			return true
+		}
+		out, now = nil, s.engine.clock.Now()
+	}
+}
+
+// sending publishes how far a file has been sent. While the worker drains, its client
+// has to take more than a few bytes.
+func (s *session) sending(now conn.Now) {
+	s.left.Store(s.conn.Left())
+	s.show()
+	if s.engine.drain.Load() != nil {
+		s.conn.Drain(now)
+	}
+}
+
+// fill collects what the connection sends next, files included.
+func (s *session) fill(now conn.Now) ([]byte, conn.Step) {
+	text, step := s.conn.Next(s.borrow().text[:0], now)
+	for step == conn.Send {
+		seg := s.conn.Segment()
+		n := min(int64(pieceMax-len(text)), seg.Len)
+		if n <= 0 {
+			break
+		}
+		var ok bool
+		if text, ok = serve.InlinePart(&s.conn, text, n, now); !ok {
+			return text, conn.Close
+		}
+		if n < seg.Len {
+			break
+		}
+		text, step = s.conn.Next(text, now)
+	}
+	return text, step
+}

@@ -1,0 +1,67 @@
+package servetest
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
+)
+
+// Host is the name for which servers have a certificate.
+const Host = "example.org"
+
+// Credentials are those of a server, with settings that may be changed, and the
+// configuration of a client that trusts it.
+func Credentials(t testing.TB, change func(*tlsconn.Options)) (serve.Credentials, *tls.Config) {
+	t.Helper()
+	src, err := certificate.SelfSigned([]string{Host}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := certificate.Parse([]certificate.Source{src})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := tlsconn.Options{Certificates: set, TicketKeys: [][32]byte{{1}}, Protocols: []string{"http/1.1"}, Time: time.Now}
+	if change != nil {
+		change(&o)
+	}
+	cfg, err := tlsconn.NewConfig(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(src.Chain)
+	return serve.Credentials{TLS: cfg}, &tls.Config{ServerName: Host, RootCAs: pool, NextProtos: []string{"http/1.1"}}
+}
+
+// StartSecure serves the directory on a socket for TLS, with the credentials.
+func StartSecure(t testing.TB, dir string, run Run, credentials serve.Credentials, change func(*serve.Config)) *Server {
+	t.Helper()
+	fd, addr := Listen(t)
+	s := At(t, addr)
+	s.Order(credentials)
+	s.ServeAll(dir, []serve.Listener{{FD: fd, Secure: true}}, run, change)
+	return s
+}
+
+// DialTLS connects to the server and shakes hands.
+func (s *Server) DialTLS(client *tls.Config) *tls.Conn {
+	s.t.Helper()
+	return Handshake(s.t, s.Dial(), client)
+}
+
+// Handshake shakes hands on a connection.
+func Handshake(t testing.TB, c net.Conn, client *tls.Config) *tls.Conn {
+	t.Helper()
+	secure := tls.Client(c, client)
+	if err := secure.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return secure
+}
