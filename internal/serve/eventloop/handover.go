@@ -10,7 +10,6 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
-	"phalanx/internal/proto"
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 )
@@ -209,7 +208,7 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	}
 	var f conn.File
 	if file >= 0 {
-		f = &begun{fd: file, users: 1}
+		f = l.fileOf(file)
 	}
 	p, err := l.thaw(state, socket, f)
 	if err != nil {
@@ -253,30 +252,3 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 	p.step = conn.Flush // after what is unsent, whatever it has to send comes next
 	return p, nil
 }
-
-// begun is a file whose sending was begun by another worker: all that is
-// left of it is its descriptor.
-type begun struct {
-	fd     int
-	users  int // connections
-	entity proto.Entity
-}
-
-func (f *begun) Fd() int               { return f.fd }
-func (f *begun) Body() []byte          { return nil }
-func (f *begun) Size() int64           { return 0 }
-func (f *begun) Modified() proto.Time  { return proto.Time{} }
-func (f *begun) Settled() bool         { return false }
-func (f *begun) ContentType() string   { return "" }
-func (f *begun) Coding() proto.Coding  { return proto.Identity }
-func (f *begun) Varies() bool          { return false }
-func (f *begun) CacheControl() string  { return "" }
-func (f *begun) Entity() *proto.Entity { return &f.entity }
-
-func (f *begun) Close() {
-	if f.users--; f.users == 0 {
-		unix.Close(f.fd)
-	}
-}
-
-var _ conn.File = (*begun)(nil)

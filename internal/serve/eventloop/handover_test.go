@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -200,6 +201,46 @@ func TestDownloadsMove(t *testing.T) {
 		t.Errorf("what arrived is not what was sent: %v", err)
 	}
 	g.Close()
+	l.last.Stop()
+}
+
+// However many downloads of a file move, the loop that takes them over has it open once.
+func TestDownloadsShareTheirFile(t *testing.T) {
+	l := newLine(t)
+	const size = 8 << 20
+	servetest.Noise(t, l.dir+"/big", size)
+	var guests []*guest
+	for range 50 {
+		g := l.guest()
+		if err := g.SetReadBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		g.send(servetest.Get("/big"))
+		guests = append(guests, g)
+		if _, err := g.r.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.succeed().Wait()
+	open := 0
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if path, _ := os.Readlink("/proc/self/fd/" + fd.Name()); path == l.dir+"/big" {
+			open++
+		}
+	}
+	if open != 1 {
+		t.Errorf("the file is open %d times", open)
+	}
+	for _, g := range guests {
+		if res, body := servetest.Receive(t, g.r); res.StatusCode != 200 || len(body) != size {
+			t.Errorf("guest %d: %s with %d bytes", g.n, res.Status, len(body))
+		}
+		g.Close()
+	}
 	l.last.Stop()
 }
 

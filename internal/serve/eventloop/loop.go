@@ -49,16 +49,17 @@ type Loop struct {
 	closeAt time.Duration // when the listening sockets are closed; 0: not yet known
 
 	orders   *serve.Orders
-	to       handover      // where the connections go
-	from     []int         // channels on which others' connections come
-	takeAt   time.Duration // when taking over continues after a pause; 0: not paused
-	inbox    []byte        // what was received on one of them
-	state    []byte        // what is sent on the other
-	beatAt   time.Duration // when serve.Config.Beat is due
-	reportAt time.Duration // when serve.Config.Report is; 0: not
-	sharedAt time.Duration // when shared sockets are checked; 0: not
-	surveyAt time.Duration // when all connections are surveyed; 0: not
-	dropped  bool          // some have ended since the last survey
+	to       handover          // where the connections go
+	from     []int             // channels on which others' connections come
+	begun    map[fileID]*begun // files of others' connections
+	takeAt   time.Duration     // when taking over continues after a pause; 0: not paused
+	inbox    []byte            // what was received on one of them
+	state    []byte            // what is sent on the other
+	beatAt   time.Duration     // when serve.Config.Beat is due
+	reportAt time.Duration     // when serve.Config.Report is; 0: not
+	sharedAt time.Duration     // when shared sockets are checked; 0: not
+	surveyAt time.Duration     // when all connections are surveyed; 0: not
+	dropped  bool              // some have ended since the last survey
 
 	how       serve.Drain   // how the loop drains, if draining
 	drainedAt time.Duration // since when

@@ -151,22 +151,6 @@ type rescuer struct {
 	blame  ipc.Blame
 	state  []byte
 	result ipc.Rescued
-	files  map[int]*begun // by their numbers in the dead worker
-}
-
-// share makes one file of the copies of a descriptor of the dead worker. It may have
-// sent a file to more connections than there can be descriptors for copies.
-func (r *rescuer) share(number, fd int) *begun {
-	if known := r.files[number]; known != nil && known.users > 0 {
-		unix.Close(fd)
-		known.users++
-		return known
-	}
-	if r.files == nil {
-		r.files = make(map[int]*begun)
-	}
-	r.files[number] = &begun{fd: fd, users: 1}
-	return r.files[number]
 }
 
 // take takes some connections, each with its file if it is sending one.
@@ -223,7 +207,7 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	var file conn.File
 	switch {
 	case f.Rest > 0:
-		file = r.share(f.File, k.File)
+		file = l.fileOf(k.File)
 	case k.File >= 0:
 		unix.Close(k.File) // it had been sent
 	}

@@ -25,6 +25,7 @@ import (
 type relay struct {
 	t      *testing.T
 	cfg    serve.Config
+	fds    int // that have records
 	memory *rescue.Memory
 	l      *Loop
 	fd     int // of the connection in the loop
@@ -35,7 +36,12 @@ type relay struct {
 
 func newRelay(t *testing.T, cfg serve.Config, listener int, addr, input string) *relay {
 	t.Helper()
-	r := &relay{t: t, cfg: cfg, input: input}
+	return newRelayOf(t, 1024, cfg, listener, addr, input)
+}
+
+func newRelayOf(t *testing.T, fds int, cfg serve.Config, listener int, addr, input string) *relay {
+	t.Helper()
+	r := &relay{t: t, fds: fds, cfg: cfg, input: input}
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +76,7 @@ func newRelay(t *testing.T, cfg serve.Config, listener int, addr, input string) 
 // begin makes a loop and its records.
 func (r *relay) begin() {
 	r.t.Helper()
-	fd, err := rescue.Create(rescue.Sizes{FDs: 1024, Recv: 4096, Send: serve.OutSize})
+	fd, err := rescue.Create(rescue.Sizes{FDs: r.fds, Recv: 4096, Send: serve.OutSize})
 	if err == nil {
 		r.memory, err = rescue.Map(fd, true)
 		unix.Close(fd)

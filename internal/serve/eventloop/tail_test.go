@@ -154,10 +154,11 @@ func name(t *testing.T, path string) uint64 {
 	return inode(t, int(f.Fd()))
 }
 
-// A file that a dead worker sent to many needs one descriptor in the next one.
-func TestRescueSharedFile(t *testing.T) {
+// A file that another worker sent to many needs one descriptor in the next one.
+func TestSharedFile(t *testing.T) {
+	dir := t.TempDir()
 	open := func() int {
-		fd, err := unix.Open(t.TempDir(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,9 +168,9 @@ func TestRescueSharedFile(t *testing.T) {
 		_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		return err == nil
 	}
-	var r rescuer
+	var l Loop
 	first, copied := open(), open()
-	one, other := r.share(7, first), r.share(7, copied)
+	one, other := l.fileOf(first), l.fileOf(copied)
 	if one.Fd() != first || other.Fd() != first || isOpen(copied) {
 		t.Errorf("%d and %d, want %d alone", one.Fd(), other.Fd(), first)
 	}
@@ -179,9 +180,39 @@ func TestRescueSharedFile(t *testing.T) {
 	if other.Close(); isOpen(first) {
 		t.Error("not closed")
 	}
-	again := r.share(7, open())
+	again := l.fileOf(open())
 	if !isOpen(again.Fd()) {
 		t.Error("a file that was closed is shared")
 	}
+	if another := l.fileOf(duplicate(t, 0)); another == again {
+		t.Error("another file is shared")
+	} else {
+		another.Close()
+	}
 	again.Close()
+}
+
+// A connection whose descriptor number has no record is served like any other.
+func TestServesBeyondRecords(t *testing.T) {
+	dir := t.TempDir()
+	large := servetest.Noise(t, dir+"/large", 100_000)
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	r := newRelayOf(t, 1, relayConfig(website.Uncached(root)), listener, addr, strings.Repeat(servetest.Get("/large"), 3))
+	defer r.close()
+	if got := r.finish(); bytes.Count(got, large) != 3 {
+		t.Errorf("%d bytes came", len(got))
+	}
+	received, sent, err := rescue.Count(r.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := rescue.NewReader(r.memory).Find(r.fd, received, sent); f.Verdict == rescue.GoesOn {
+		t.Errorf("%+v", f)
+	}
 }

@@ -1,0 +1,63 @@
+package eventloop
+
+import (
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
+
+// begun is a file whose sending was begun by another worker: all that is
+// left of it is its descriptor.
+type begun struct {
+	l      *Loop
+	id     fileID
+	fd     int
+	users  int // connections
+	entity proto.Entity
+}
+
+// fileID identifies a file on this machine.
+type fileID struct{ dev, ino uint64 }
+
+// fileOf returns the file of a descriptor from another worker, which it takes over. A
+// file that other connections have already is shared: there may be more of them than
+// descriptors.
+func (l *Loop) fileOf(fd int) *begun {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &begun{l: l, fd: fd, users: 1} // with the id of no file
+	}
+	id := fileID{st.Dev, st.Ino}
+	if known := l.begun[id]; known != nil {
+		unix.Close(fd)
+		known.users++
+		return known
+	}
+	f := &begun{l: l, id: id, fd: fd, users: 1}
+	if l.begun == nil {
+		l.begun = make(map[fileID]*begun)
+	}
+	l.begun[id] = f
+	return f
+}
+
+func (f *begun) Fd() int               { return f.fd }
+func (f *begun) Body() []byte          { return nil }
+func (f *begun) Size() int64           { return 0 }
+func (f *begun) Modified() proto.Time  { return proto.Time{} }
+func (f *begun) Settled() bool         { return false }
+func (f *begun) ContentType() string   { return "" }
+func (f *begun) Coding() proto.Coding  { return proto.Identity }
+func (f *begun) Varies() bool          { return false }
+func (f *begun) CacheControl() string  { return "" }
+func (f *begun) Entity() *proto.Entity { return &f.entity }
+
+func (f *begun) Close() {
+	if f.users--; f.users == 0 {
+		delete(f.l.begun, f.id)
+		unix.Close(f.fd)
+	}
+}
+
+var _ conn.File = (*begun)(nil)
