@@ -41,10 +41,9 @@ func (k *Kept) State() State {
 	return State{int(k.records.Fd()), int(k.lifeline.Fd())}
 }
 
-// Resume restores a Kept after an upgrade of the master.
+// Resume restores a Kept after an upgrade of the master. The descriptors have to be
+// close-on-exec again.
 func Resume(s State) *Kept {
-	unix.CloseOnExec(s.Records)
-	unix.CloseOnExec(s.Lifeline)
 	return &Kept{records: os.NewFile(uintptr(s.Records), "records"), lifeline: os.NewFile(uintptr(s.Lifeline), "lifeline"), keeper: -1}
 }
 

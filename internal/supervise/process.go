@@ -137,20 +137,40 @@ func noInput() (*os.File, error) {
 }
 
 // Reattach takes over a worker that this process had before an upgrade. The
-// descriptors are those of Handle.
+// descriptors are those of Handle. If it fails, the worker is killed, and they are
+// closed, which ends its keeper: without its channel it would drain, and make its
+// listening socket refuse connections that are the next worker's.
 func Reattach(h Handle) (Process, error) {
+	fds := []int{h.Channel, h.Output}
+	if h.Kept != nil {
+		fds = append(fds, h.Kept.Records, h.Kept.Lifeline)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	p, err := reattach(h)
+	if err == nil {
+		return p, nil
+	}
+	_ = unix.Kill(h.PID, unix.SIGKILL) // an error means that it is dead
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	return nil, err
+}
+
+func reattach(h Handle) (Process, error) {
 	proc, err := os.FindProcess(h.PID)
 	if err != nil {
 		return nil, fmt.Errorf("find worker %d: %w", h.PID, err)
 	}
+	if err := syscall.SetNonblock(h.Output, true); err != nil {
+		return nil, fmt.Errorf("output of worker %d: %w", h.PID, err)
+	}
 	channel, err := ipc.Open(uintptr(h.Channel))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("worker %d: %w", h.PID, err)
 	}
-	if err := syscall.SetNonblock(h.Output, true); err != nil {
-		return nil, errors.Join(fmt.Errorf("output of worker %d: %w", h.PID, err), channel.Close())
-	}
-	syscall.CloseOnExec(h.Output)
 	var kept *rescue.Kept
 	if h.Kept != nil {
 		kept = rescue.Resume(*h.Kept)
