@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 
 // keptWorker has its memory as descriptor 3, the lifeline as 4 and a connection
 // as 5, which it opens again at numbers of its own, as it does with a file that
-// it sends and its standard input, which nobody is to get.
+// it sends, its standard input, which nobody is to get, and the connection at a number
+// that has no record.
 func keptWorker() int {
 	mem, err := Map(3, true)
 	if err == nil {
@@ -36,6 +37,9 @@ func keptWorker() int {
 	}
 	if err == nil {
 		err = unix.Dup3(5, 40, unix.O_CLOEXEC)
+	}
+	if err == nil {
+		err = unix.Dup3(5, 70, unix.O_CLOEXEC)
 	}
 	if err == nil {
 		err = unix.Close(5)

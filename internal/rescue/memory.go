@@ -16,8 +16,10 @@ const (
 	headerSize = 4096
 	recordSize = 64
 	// heldBeside is what can be kept of received bytes while a connection waits,
-	// beside a whole receive buffer: more than the longest request head.
+	// beside a whole receive buffer of at most heldMost bytes: more than the longest
+	// request head. A connection with more cannot be rescued.
 	heldBeside = 64 << 10
+	heldMost   = 1 << 20
 	// aboutSize is the room for the exchange under way: the largest request head,
 	// and a little more.
 	aboutSize = 24 << 10
@@ -101,7 +103,7 @@ type sizes struct{ fds, recv, send int }
 func (s sizes) buffers() int { return roundUp(headerSize+s.fds*recordSize, page) }
 func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
 func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
-func (s sizes) held() int    { return roundUp(s.recv, page) + heldBeside }
+func (s sizes) held() int    { return roundUp(min(s.recv, heldMost), page) + heldBeside }
 func (s sizes) place() int   { return s.held() + roundUp(2*aboutSize+s.send, page) }
 func (s sizes) total() int   { return s.places() + s.fds*s.place() }
 func roundUp(n, to int) int  { return (n + to - 1) / to * to }

@@ -302,3 +302,46 @@ func TestHeldBuffer(t *testing.T) {
 		t.Errorf("verdict %v, %d bytes", f.Verdict, len(f.Held))
 	}
 }
+
+// The memory of any worker fits into an address space of 39 bits, as some machines
+// have it, several times.
+func TestLargestMemory(t *testing.T) {
+	s := sizes{maxFDs, maxBuf, 1 << 17}
+	if !s.valid() || s.total() > 96<<30 {
+		t.Errorf("%+v: %d GiB", s, s.total()>>30)
+	}
+}
+
+// A connection whose number has no record is not recorded, and harms no other.
+func TestBeyondRecords(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	w.Opened(20)
+	w.Receiving(20, 0)
+	copy(w.Receive(), "GET / HT")
+	w.Held(20, 0, []byte("GET / HT"))
+	const beyond = 64
+	w.Opened(beyond)
+	w.Serving(beyond)
+	w.Receiving(beyond, 0)
+	copy(w.Receive(), "another's")
+	w.Commit(beyond, Batch{Used: 9, Len: len(append(w.Send(), "response"...)), File: -1})
+	w.Unsent(beyond, 0, []byte("response"))
+	w.Held(beyond, 9, []byte("more"))
+	w.Take(beyond, Batch{}, []byte("response"), nil)
+	w.Tried(beyond, 1)
+	w.Giving(beyond)
+	w.Kept(beyond)
+	w.Closing(beyond)
+	w.Release(beyond)
+	w.Closed(beyond)
+	if w.Used(beyond) != 0 || w.End(beyond) != 0 || m.Highest() != 20 || r.given() != -1 {
+		t.Errorf("used %d, end %d, highest %d, given %d", w.Used(beyond), w.End(beyond), m.Highest(), r.given())
+	}
+	if f := r.Find(beyond, 9, 8); f.Verdict != Fixed {
+		t.Errorf("%+v", f)
+	}
+	if f := r.Find(20, 8, 0); f.Verdict != GoesOn || string(f.Held) != "GET / HT" {
+		t.Errorf("%+v", f)
+	}
+}
