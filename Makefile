@@ -22,6 +22,7 @@ FISHCOMP     = share/fish/vendor_completions.d/phalanx.fish
 MANPAGE      = share/man/man1/phalanx.1
 UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
+SAMPLE       = share/doc/phalanx/phalanx.conf
 
 .PHONY: build run check test tests soak lint fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
 
@@ -134,6 +135,7 @@ install: build
 	GOOS= GOARCH= $(GO) build -o bin/pages/phalanx ./cmd/master
 	for shell in bash zsh fish; do bin/pages/phalanx completion $$shell >bin/pages/$$shell || exit 1; done
 	bin/pages/phalanx man >bin/pages/phalanx.1
+	env -i bin/pages/phalanx config --sample >bin/pages/phalanx.conf
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/phalanx.service >bin/pages/phalanx.service
 	install -d "$(ROOT)/lib/phalanx" "$(ROOT)/bin"
 	install -m 755 bin/master bin/worker "$(ROOT)/lib/phalanx"
@@ -143,12 +145,13 @@ install: build
 	install -D -m 644 bin/pages/fish "$(ROOT)/$(FISHCOMP)"
 	install -D -m 644 bin/pages/phalanx.1 "$(ROOT)/$(MANPAGE)"
 	install -D -m 644 bin/pages/phalanx.service "$(ROOT)/$(UNIT)"
+	install -D -m 644 bin/pages/phalanx.conf "$(ROOT)/$(SAMPLE)"
 	test ! -f dist/phalanx.logrotate || install -D -m 644 dist/phalanx.logrotate "$(ROOT)/$(LOGROTATE)"
 
 # What install has put there, and the two directories that are its own.
 uninstall:
 	rm -f "$(ROOT)/lib/phalanx/master" "$(ROOT)/lib/phalanx/worker" "$(ROOT)/bin/phalanx"
-	for file in $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP) $(MANPAGE) $(UNIT) $(LOGROTATE); do rm -f "$(ROOT)/$$file"; done
+	for file in $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP) $(MANPAGE) $(UNIT) $(LOGROTATE) $(SAMPLE); do rm -f "$(ROOT)/$$file"; done
 	for dir in lib/phalanx share/doc/phalanx; do test ! -d "$(ROOT)/$$dir" || rmdir --ignore-fail-on-non-empty "$(ROOT)/$$dir"; done
 
 clean:

@@ -22,6 +22,7 @@ var installed = []string{
 	"lib/phalanx/worker",
 	"lib/systemd/system/phalanx.service",
 	"share/bash-completion/completions/phalanx",
+	"share/doc/phalanx/phalanx.conf",
 	"share/fish/vendor_completions.d/phalanx.fish",
 	"share/man/man1/phalanx.1",
 	"share/zsh/site-functions/_phalanx",
@@ -47,6 +48,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("installed %q\nwant %q", got, beneath(root, want))
 	}
 	t.Run("programs", func(t *testing.T) { checkPrograms(t, root) })
+	t.Run("sample", func(t *testing.T) { checkSample(t, root) })
 	t.Run("unit", func(t *testing.T) { checkUnit(t, root) })
 	t.Run("man", func(t *testing.T) { checkMan(t, root) })
 	t.Run("bash", func(t *testing.T) { checkBash(t, root) })
@@ -110,6 +112,27 @@ func checkPrograms(t *testing.T, root string) {
 	out, err := exec.Command(command, "--nonsense").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "'phalanx --help'") {
 		t.Errorf("phalanx --nonsense: %v, %s", err, out)
+	}
+}
+
+// checkSample checks the sample as it is installed, and with settings of its own.
+func checkSample(t *testing.T, root string) {
+	text, err := os.ReadFile(filepath.Join(root, "share/doc/phalanx/phalanx.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "phalanx.conf")
+	set := strings.NewReplacer("#base = .\n", "base = "+root+"\n", "#port = 8080\n", "port = 8081\n").Replace(string(text))
+	if err := os.WriteFile(file, []byte(set), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command := filepath.Join(root, "bin/phalanx")
+	if out, err := exec.Command(command, "--config", file, "--check").CombinedOutput(); err != nil {
+		t.Errorf("--check of the sample: %v, %s", err, out)
+	}
+	out, err := exec.Command(command, "config", "--config", file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\nport = 8081 ") || !strings.Contains(string(out), "# "+file+":") {
+		t.Errorf("config of the sample: %v\n%s", err, out)
 	}
 }
 

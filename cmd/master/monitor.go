@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
 	"phalanx/internal/observe/snapshot"
@@ -169,6 +171,15 @@ func (m *monitor) apply(o options.Options) {
 	if err := m.Log.Use(string(o.AccessLog)); err != nil {
 		m.alert(err.Error() + "; keeping the current access log")
 	}
+}
+
+// check checks what settings has not, and says that all is well.
+func check(o options.Options, stdout *os.File) error {
+	if err := checkLog(o, stdout); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stdout, "the options are valid; the document root is %s\n", human.Quoted(string(o.Base)))
+	return err
 }
 
 // checkLog reports why the access log cannot be opened.

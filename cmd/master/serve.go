@@ -23,7 +23,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) err
 		return err
 	}
 	if o.Check {
-		return checkLog(o, stdout)
+		return check(o, stdout)
 	}
 	hungUp := hangUps(before)
 	signals = caught(signals)

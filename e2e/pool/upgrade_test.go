@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.Launch(t, harness.Plan{Args: []string{"--check", "--base", base}})
-	if code := s.Wait(5 * time.Second); code != 0 || s.Log.String()+s.Out.String() != "" {
+	if code := s.Wait(5 * time.Second); code != 0 || s.Log.String() != "" || s.Out.String() != "the options are valid; the document root is "+base+"\n" {
 		t.Errorf("exit status %d, %s%s", code, s.Log, s.Out)
 	}
 	s = harness.Launch(t, harness.Plan{Args: []string{"--check", "--base", base + "/none"}})

@@ -26,7 +26,8 @@ type Command struct {
 	Options Options  // explain: what would be served, and how
 }
 
-// commands are all there are, in the order of the help. Completion and the
+// commands are all there are, in the order of the help; those with minor:"yes" share a
+// row of it. Completion and the
 // man page come from here too.
 type commands struct {
 	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows the workers and their connections live. Press ? for help, q to quit." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
@@ -35,10 +36,11 @@ type commands struct {
 	Stop       orderCommand      `command:"stop" description:"drain and stop, as SIGTERM does" long-description:"Stops the server after all downloads under way have finished, and waits for that." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
 	Scale      scaleCommand      `command:"scale" description:"set the number of workers" long-description:"Adds or removes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
 	Explain    explainCommand    `command:"explain" description:"show how a request would be served, and why" long-description:"Shows step by step how a request would be served, without starting a server or asking one that runs. It takes the flags, variables and file of the server too." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
+	Config     configCommand     `command:"config" description:"print the options and where each is from" long-description:"Prints the options that the server would start with, in the form of the file of --config, and where each comes from: its default, a line of the file, a variable or the command line. It takes the flags, variables and file of the server. With --sample it prints a commented file to start from." usage:"[flags] [DIR]" example:"config --port 80"`
 	Help       helpCommand       `command:"help" description:"explain a command, a flag or a group of flags" long-description:"Prints the help of a command, a flag or a group of flags; of all with the topic all." usage:"[TOPIC]" example:"help port"`
-	Version    manCommand        `command:"version" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
-	Man        manCommand        `command:"man" hidden:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
-	Completion completionCommand `command:"completion" hidden:"yes" description:"print the completion of a shell" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
+	Version    manCommand        `command:"version" minor:"yes" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
+	Man        manCommand        `command:"man" minor:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
+	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
 // asked is in every command.
@@ -80,6 +82,10 @@ type (
 		Args struct {
 			URL string `positional-arg-name:"URL" description:"path such as /index.html, or http://HOST/PATH"`
 		} `positional-args:"yes" required:"yes"`
+	}
+	configCommand struct {
+		Sample bool `long:"sample" description:"print a commented file without settings"`
+		line
 	}
 	helpCommand struct {
 		asked
@@ -151,8 +157,11 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	}
 	s.name, s.args = s.name+" "+args[0], args[1:]
 	c := &Command{Name: args[0]}
-	if c.Name == "explain" {
+	switch c.Name {
+	case "explain":
 		return s.explain(c)
+	case "config":
+		return nil, s.config(name)
 	}
 	p, err := s.parserOf(c.Name, data)
 	if err == nil {
@@ -201,6 +210,25 @@ func (s start) explain(c *Command) (*Command, error) {
 	}
 	c.URL, c.Method, c.Header = e.Args.URL, e.Method, e.Request
 	return c, nil
+}
+
+// config returns the options in force, or a sample, as an [*Info].
+func (s start) config(program string) error {
+	var c configCommand
+	s.origins = make(origins)
+	o, err := s.serving(func() (*flags.Parser, *line, error) {
+		c = configCommand{}
+		p, err := s.parserOf("config", &c)
+		return p, &c.line, err
+	})
+	if err != nil {
+		return err
+	}
+	text, err := effective(o, s.origins)
+	if c.Sample {
+		text, err = sample(program)
+	}
+	return cmp.Or(err, error(&Info{text}))
 }
 
 // parserOf makes the parser of a command. It is separate from the server's, so that a

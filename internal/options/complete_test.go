@@ -45,10 +45,10 @@ func TestComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ args, want string }{
-		{"", "explain help reload scale status stop top version sit/ site/ sites/"},
+		{"", "completion config explain help man reload scale status stop top version sit/ site/ sites/"},
 		{"st", "status stop"}, {"s", "scale status stop sit/ site/ sites/"},
 		{"help|rel", "reload"}, {"help|po", "port"},
-		{"man", ""}, {"comp", ""},
+		{"man", "man"}, {"comp", "completion"},
 		{"--mod", "--model"},
 		{"--model|", "goroutine process serial"},
 		{"--model=s", "--model=serial"},

@@ -17,7 +17,7 @@ func directory(p *flags.Parser, rest []string) error {
 	switch {
 	case len(rest) == 0:
 		return nil
-	case p.LongDescription != "":
+	case p.LongDescription != "" && !strings.HasSuffix(p.Name, " config"):
 		return leftOver(p, rest[0])
 	case tag(rest[0], "command") != "":
 		return usage(rest[0] + ": a command comes first; see '" + p.Name + " " + rest[0] + " --help'")

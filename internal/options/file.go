@@ -21,37 +21,40 @@ import (
 // fromFile sets flags from a file in which each line is a flag without its
 // dashes, "=" and a value, which may have double quotes. A line that begins with
 // # or ; is a comment, as is what follows " #". Editors of other systems may
-// have written it: with a byte order mark, and a carriage return in each line.
-func fromFile(p *flags.Parser, file string) error {
+// have written it: with a byte order mark, and a carriage return in each line. It
+// returns the number of the last line of each flag.
+func fromFile(p *flags.Parser, file string) (lines map[string]int, err error) {
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
 	switch path, ok := errors.AsType[*fs.PathError](err); {
 	case ok:
-		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, path.Err), err)
+		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, path.Err), err)
 	case err != nil:
-		return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v", name, err), err)
+		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v", name, err), err)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
-		return exitcode.New(exitcode.Config, name+": is not in UTF-8; save it as UTF-8", nil)
+		return nil, exitcode.New(exitcode.Config, name+": is not in UTF-8; save it as UTF-8", nil)
 	}
 	number := 0
+	lines = make(map[string]int)
 	for line := range strings.Lines(string(text)) {
 		number++
-		if err := fromLine(p, strings.TrimSpace(line)); err != nil {
-			return exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %v", name, number, err), err)
+		flag, err := fromLine(p, strings.TrimSpace(line))
+		if lines[flag] = number; err != nil {
+			return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %v", name, number, err), err)
 		}
 	}
-	return nil
+	return lines, nil
 }
 
-// fromLine sets the flag of one line.
-func fromLine(p *flags.Parser, line string) error {
+// fromLine sets the flag of one line, and returns its name, "" if the line has none.
+func fromLine(p *flags.Parser, line string) (flag string, err error) {
 	if line == "" || line[0] == '#' || line[0] == ';' {
-		return nil
+		return "", nil
 	}
 	if line[0] == '[' {
-		return errors.New(line + ": sections do not exist; remove the line")
+		return "", errors.New(line + ": sections do not exist; remove the line")
 	}
 	flag, v, ok := strings.Cut(line, "=")
 	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")
@@ -63,24 +66,24 @@ func fromLine(p *flags.Parser, line string) error {
 	}
 	switch {
 	case i < 0:
-		return errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
+		return "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
-		return errors.New(flag + ": only on the command line")
+		return "", errors.New(flag + ": only on the command line")
 	case !ok && all[i].Field().Type.Kind() == reflect.Bool:
-		return errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
+		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
 	case !ok:
-		return errors.New(flag + ": needs " + lacks + "; write " + flag + " = " + value)
+		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = " + value)
 	}
 	given := strings.TrimSpace(v)
-	v, err := uncommented(given)
+	v, err = uncommented(given)
 	if err != nil {
-		return errors.New(flag + ": " + err.Error())
+		return "", errors.New(flag + ": " + err.Error())
 	}
 	err = assign(all[i], v)
 	if err != nil && v != given && given[0] != '"' {
-		return errors.New(err.Error() + "; a value with \" #\" needs quotes")
+		return "", errors.New(err.Error() + "; a value with \" #\" needs quotes")
 	}
-	return err
+	return flag, err
 }
 
 // index returns the place of a flag, -1 if there is none of this name.

@@ -203,11 +203,15 @@ func grouped(options []*flags.Option) []group {
 func commandRows() string {
 	var b strings.Builder
 	b.WriteString("\nCommands, as the first argument:\n")
+	var minor []string
 	for t := range definitions() {
-		if t.Get("hidden") == "" {
-			fmt.Fprintf(&b, "  %-28s %s\n", t.Get("command"), t.Get("description"))
+		if t.Get("minor") != "" {
+			minor = append(minor, t.Get("command"))
+			continue
 		}
+		fmt.Fprintf(&b, "  %-28s %s\n", t.Get("command"), t.Get("description"))
 	}
+	fmt.Fprintf(&b, "  %-28s print the version, the man page, a completion\n", strings.Join(minor, ", "))
 	return b.String()
 }
 
@@ -233,10 +237,10 @@ func commandHelp(p *flags.Parser) string {
 	return b.String()
 }
 
-// own reports whether a flag belongs to the command itself: explain also has
+// own reports whether a flag belongs to the command itself: explain and config also have
 // those of serving, which the server's own help names.
 func own(command string, o *flags.Option) bool {
-	return command != "explain" || o.Field().Tag.Get("group") == "" || o.LongName == "help"
+	return command != "explain" && command != "config" || o.Field().Tag.Get("group") == "" || o.LongName == "help"
 }
 
 // row is a flag with its description, and beneath that its default and its

@@ -91,7 +91,7 @@ func sentence(s string) string {
 // for the signs that typesetting would change). A sentence has its own line, so
 // that the space after it is right, and names are not broken.
 func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "$", `\%$`, ". ", ".\n").Replace(s)
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "[$", `\%[$`, "$", `\%$`, ". ", ".\n").Replace(s)
 	if strings.HasPrefix(s, ".") {
 		s = `\&` + s
 	}

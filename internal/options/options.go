@@ -14,50 +14,51 @@ import (
 // Options is what the user asked for, validated value by value. Beside the tags
 // of go-flags, reload:"no" says that a flag cannot change while the master
 // runs, worker:"no" that it is nothing to a worker, and first:"yes" that --help has
-// it, not --help all alone.
+// it, not --help all alone. example is a value for the sample config file, where there
+// is no default.
 type Options struct {
 	Base    Base    `group:"Website" long:"base" first:"yes" value-name:"DIR" default:"." unquote:"false" description:"document root" detail:"It is opened once: if it is a symbolic link that you change, restart."`
 	Expires Expires `group:"Website" long:"expires" first:"yes" value-name:"DURATION" default:"12h" description:"freshness lifetime of responses, as a duration" detail:"Sent as Expires and Cache-Control: max-age; 0 makes clients revalidate each time."`
 
-	Cache    []Rule     `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; first match wins" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'."`
-	Type     []TypeRule `group:"Website" long:"type" value-name:"GLOB=TYPE" unquote:"false" description:"media type by path; the first fit counts" detail:"May be repeated, as in --type apple-app-site-association=application/json; what fits none has the type of its extension."`
+	Cache    []Rule     `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; first match wins" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'." example:"*.html=no-cache"`
+	Type     []TypeRule `group:"Website" long:"type" value-name:"GLOB=TYPE" unquote:"false" description:"media type by path; first match wins" detail:"May be repeated, as in --type apple-app-site-association=application/json; what matches none has the type of its extension." example:"apple-app-site-association=application/json"`
 	Index    []Name     `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"index file of a directory" detail:"May be repeated; the first that exists is sent."`
 	List     bool       `group:"Website" short:"l" long:"list" first:"yes" description:"list directories without an index file" detail:"As HTML, or as JSON with ?format=json or by Accept."`
 	Dotfiles bool       `group:"Website" long:"dotfiles" description:"serve names that begin with a dot" detail:"/.well-known/ is always served."`
-	SPA      Path       `group:"Website" long:"spa" first:"yes" value-name:"FILE" unquote:"false" description:"fallback file for navigation to unknown paths" detail:"For single-page applications. It answers requests for pages, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept, whose path has no extension of a script, an image or the like, with Cache-Control: no-cache unless --cache has a rule for the file."`
-	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of every response" detail:"May be repeated. Fields that the server computes, such as Content-Length, are refused."`
-	CORS     bool       `group:"Website" long:"cors" first:"yes" description:"allow scripts of all origins to read responses"`
+	SPA      Path       `group:"Website" long:"spa" first:"yes" value-name:"FILE" unquote:"false" description:"fallback file for navigation to unknown paths" detail:"For single-page applications. It answers requests for pages, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept, whose path has no extension of a script, an image or the like, with Cache-Control: no-cache unless --cache has a rule for the file." example:"index.html"`
+	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of every response" detail:"May be repeated. Fields that the server computes, such as Content-Length, are refused." example:"X-Frame-Options: DENY"`
+	CORS     bool       `group:"Website" long:"cors" description:"allow scripts of all origins to read responses" detail:"Each response has Access-Control-Allow-Origin: *, and preflight requests are answered. Without it only pages of this server can read them."`
 
-	Port Port `group:"Network" short:"p" long:"port" first:"yes" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 chooses a free one"`
-	Bind Bind `group:"Network" short:"b" long:"bind" first:"yes" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"IP address to listen on"`
+	Port Port `group:"Network" short:"p" long:"port" first:"yes" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 chooses a free one" detail:"A port below 1024 needs root or CAP_NET_BIND_SERVICE. A port that another process listens on is refused, even if that would share it. With 0 the log of -v shows which was chosen."`
+	Bind Bind `group:"Network" short:"b" long:"bind" first:"yes" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"IP address to listen on" example:"127.0.0.1" detail:"By default the server can be reached from everywhere; 127.0.0.1 or ::1 keeps it to this machine. 0.0.0.0 is all of IPv4, :: all of IPv6 and IPv4."`
 
 	Model   Model   `group:"Serving" long:"model" first:"yes" reload:"no" value-name:"MODEL" default:"process" description:"model: process, goroutine or serial" detail:"process: one worker per CPU, each with one thread around epoll; goroutine: one worker with a goroutine per connection; serial: one connection at a time."`
 	Workers Workers `group:"Serving" long:"workers" first:"yes" value-name:"N" default:"0" default-mask:"one per CPU" description:"number of worker processes in the process model" detail:"By default one per CPU, within the limits of the cgroup."`
 
-	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"engine of process workers: auto, epoll, netpoll"`
-	Recv      Recv      `group:"Serving" long:"recv" first:"yes" value-name:"BYTES" default:"65536" description:"receive buffer size in bytes, 1 to 16M"`
-	KeepAlive KeepAlive `group:"Serving" long:"keepalive" first:"yes" value-name:"DURATION" default:"30s" description:"idle timeout of a connection"`
-	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"time until cached file metadata is checked again"`
-	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"path of the worker binary"`
+	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"engine of process workers: auto, epoll, netpoll" detail:"epoll, which auto chooses, has one thread per worker and hands connections over; netpoll has a goroutine per connection, for comparison."`
+	Recv      Recv      `group:"Serving" long:"recv" first:"yes" value-name:"BYTES" default:"65536" description:"receive buffer size in bytes, 1 to 16M" detail:"How many bytes one recv() takes; suffixes such as 64k and 1M are accepted. Idle connections hold no buffer."`
+	KeepAlive KeepAlive `group:"Serving" long:"keepalive" first:"yes" value-name:"DURATION" default:"30s" description:"idle timeout of a connection" detail:"Counted from the end of a response; then the server closes the connection."`
+	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"time until cached file metadata is checked again" detail:"Until then a worker sends what it knew of a file: its size, its times and, of a small one, its bytes; 0 checks at each request."`
+	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"path of the worker binary" example:"/usr/local/lib/phalanx/worker" detail:"It must be of the same version."`
 
 	Config       File         `group:"Pool" short:"c" long:"config" first:"yes" worker:"no" value-name:"FILE" unquote:"false" no-ini:"true" description:"file of flags, one per line; reread on SIGHUP" detail:"The file may hold every flag but --config and --check."`
-	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"lame duck period before a drain"`
+	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"lame duck period before a drain" detail:"Readiness fails at once, and the server keeps serving for so long, so that a load balancer can take it out. A second signal starts the drain."`
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"time limit of a worker's drain" detail:"After it, the remaining connections are closed."`
 	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" reload:"no" value-name:"DURATION" default:"30s" description:"time without a heartbeat until a worker is hung" detail:"A hung worker is killed and replaced; 0 disables."`
-	Rescue       Rescue       `group:"Pool" long:"rescue" worker:"no" value-name:"WHEN" default:"auto" description:"rescue connections of killed workers: auto or off"`
-	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"recycle a worker after N requests"`
-	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"recycle a worker above this memory, such as 512M"`
+	Rescue       Rescue       `group:"Pool" long:"rescue" worker:"no" value-name:"WHEN" default:"auto" description:"rescue connections of killed workers: auto or off" detail:"With auto, the replacement continues idle connections, half requests and downloads where the kernel allows it; off closes them."`
+	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"recycle a worker after N requests" detail:"Its connections are handed over to its successor; 0 is no limit."`
+	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"recycle a worker above this memory, such as 512M" detail:"Its connections are handed over to its successor; 0 is no limit."`
 
-	Admin           Admin           `group:"Observability" long:"admin" first:"yes" reload:"no" worker:"no" value-name:"ADDR" unquote:"false" default-mask:"none" description:"admin endpoint: HOST:PORT or path of a socket" detail:"It has metrics for Prometheus and a status page. A unix socket, which only the same user and root can open, also accepts reload, stop and scale."`
-	AccessLog       AccessLog       `group:"Observability" long:"access-log" first:"yes" value-name:"FILE" unquote:"false" default-mask:"none" description:"access log file; - is standard output" detail:"Only the master writes to it, in complete lines."`
-	AccessLogFormat AccessLogFormat `group:"Observability" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"access log format: common, combined or json"`
-	RequestID       bool            `group:"Observability" long:"request-id" description:"send X-Request-Id; implied by -v"`
+	Admin           Admin           `group:"Observability" long:"admin" first:"yes" reload:"no" worker:"no" value-name:"ADDR" unquote:"false" default-mask:"none" description:"admin endpoint: HOST:PORT or path of a socket" detail:"It has metrics for Prometheus and a status page. A unix socket, which only the same user and root can open, also accepts reload, stop and scale." example:"/run/phalanx.sock"`
+	AccessLog       AccessLog       `group:"Observability" long:"access-log" first:"yes" value-name:"FILE" unquote:"false" default-mask:"none" description:"access log file; - is standard output" detail:"Only the master writes to it, in complete lines." example:"/var/log/phalanx/access.log"`
+	AccessLogFormat AccessLogFormat `group:"Observability" long:"access-log-format" value-name:"FORMAT" default:"combined" description:"access log format: common, combined or json" detail:"common and combined are those of Apache and nginx; json has an object on each line."`
+	RequestID       bool            `group:"Observability" long:"request-id" description:"send X-Request-Id; implied by -v" detail:"Each response then names its request, as the log of -v does."`
 
-	Check bool `group:"Output" long:"check" first:"yes" worker:"no" no-ini:"true" description:"check the options and exit"`
+	Check bool `group:"Output" long:"check" first:"yes" worker:"no" no-ini:"true" description:"check the options and exit" detail:"It opens what a start opens, the document root, the worker and the access log, prints one line if all is well, and exits with 78 otherwise."`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
-	LogFormat LogFormat `group:"Output" long:"log-format" first:"yes" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json"`
+	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json" detail:"auto is console on a terminal and json elsewhere. With json, errors in silent mode are JSON too."`
 }
 
 // Slots returns how many workers the pool has on a machine with this many

@@ -28,6 +28,7 @@ type start struct {
 	args    []string
 	getenv  func(string) string
 	environ func() []string // every variable, as os.Environ; or nil
+	origins origins         // is filled, if not nil
 }
 
 // A From says more of how the program was started.
@@ -72,8 +73,13 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	var rest []string
 	read := func(file string) (*flags.Parser, *line, error) {
 		p, l, err := build()
+		if err == nil && file != "" {
+			var lines map[string]int
+			lines, err = fromFile(p, file)
+			s.origins.file(file, lines)
+		}
 		if err == nil {
-			rest, err = parsed(p, s.args, file, &l.Help, &l.Version)
+			rest, err = parsed(p, s.args, &l.Help, &l.Version)
 		}
 		return p, l, err
 	}
@@ -99,6 +105,8 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	if err := fromEnv(p, given, s.getenv); err != nil {
 		return Options{}, err
 	}
+	s.origins.environment(p, s.getenv)
+	s.origins.commandLine(given)
 	l.Verbose = l.verbosity()
 	if s.environ != nil {
 		if err := strayVariable(p, s.environ()); err != nil {
@@ -138,21 +146,16 @@ func newParser(name string, data any) (*flags.Parser, error) {
 // parse fills the struct of the parser from the arguments, all of which are flags
 // or have a place in it.
 func parse(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) error {
-	rest, err := parsed(p, args, "", wantsHelp, wantsVersion)
+	rest, err := parsed(p, args, wantsHelp, wantsVersion)
 	if err == nil && len(rest) > 0 {
 		err = leftOver(p, rest[0])
 	}
 	return err
 }
 
-// parsed fills the struct of the parser from a file, if there is one, and the
-// arguments, which count for more, and returns those that have no place in it.
-func parsed(p *flags.Parser, args []string, file string, wantsHelp, wantsVersion *bool) ([]string, error) {
-	if file != "" {
-		if err := fromFile(p, file); err != nil {
-			return nil, err
-		}
-	}
+// parsed fills the struct of the parser from the arguments, and returns those that have
+// no place in it.
+func parsed(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) ([]string, error) {
 	var completion *Info
 	p.CompletionHandler = func(candidates []flags.Completion) { completion = answer(candidates) }
 	if err := oneDash(p, args); err != nil {

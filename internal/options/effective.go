@@ -1,0 +1,184 @@
+package options
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
+)
+
+// origins says where the values of flags come from, by their names; those that are not
+// in it have their default. A nil one notes nothing.
+type origins map[string]string
+
+// file notes what a file has set, in the lines of these numbers.
+func (o origins) file(name string, lines map[string]int) {
+	for flag, number := range lines {
+		if o != nil && flag != "" {
+			o[flag] = human.Visible(name) + ":" + strconv.Itoa(number)
+		}
+	}
+}
+
+// environment notes what variables have set, unless the command line has.
+func (o origins) environment(p *flags.Parser, getenv func(string) string) {
+	for _, flag := range list(p) {
+		if key := envName(flag); o != nil && key != "" && getenv(key) != "" {
+			o[flag.LongName] = "$" + key
+		}
+	}
+}
+
+// commandLine notes what the command line has set.
+func (o origins) commandLine(given map[string]bool) {
+	for flag, is := range given {
+		if o != nil && is {
+			o[flag] = "command line"
+		}
+	}
+}
+
+// effective returns the options in the form of the file of --config, each with where it
+// comes from. Read as such a file, they are the same again.
+func effective(o Options, from origins) (string, error) {
+	var b strings.Builder
+	b.WriteString("# The options in force, in the form of a config file.\n")
+	err := eachSetting(&b, func(flag *flags.Option) {
+		values := texts(o, flag)
+		origin, known := from[flag.LongName]
+		if !known {
+			origin = "default"
+			if mask := flag.DefaultMask; mask != "" {
+				origin += ": " + mask
+			} else if len(values) == 0 {
+				origin += ": none"
+			}
+		}
+		if len(values) == 0 {
+			fmt.Fprintf(&b, "%-41s # %s\n", "# "+flag.LongName+" = "+flag.ValueName, origin)
+		}
+		for _, v := range values {
+			fmt.Fprintf(&b, "%-41s # %s\n", flag.LongName+" = "+fileValue(v), origin)
+		}
+	})
+	return b.String(), err
+}
+
+// sample returns a config file in which every option is explained and none is set.
+func sample(program string) (string, error) {
+	o := Options{Index: []Name{"index.html"}}
+	fill(&o)
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Configuration of Phalanx: a flag of %[1]s on each line, without its dashes.
+# A line that begins with # and a name has the default or an example; remove the
+# # to set it. A flag that may be repeated has a line for each value. Flags and
+# variables override this file. Check it with
+#
+#     %[1]s --config FILE --check
+
+# and apply it to a running server with
+#
+#     %[1]s reload --admin ADDR
+`, program)
+	err := eachSetting(&b, func(flag *flags.Option) {
+		text := sentence(flag.Description)
+		if detail := flag.Field().Tag.Get("detail"); detail != "" {
+			text += " " + detail
+		}
+		note := ""
+		values := texts(o, flag)
+		if example := flag.Field().Tag.Get("example"); len(values) == 0 {
+			values, note = []string{example}, "example"
+		}
+		if flag.DefaultMask != "" {
+			text += " Default: " + flag.DefaultMask + "."
+		}
+		b.WriteString("\n" + human.Wrap(80, "# ", "# ", text))
+		for _, v := range values {
+			b.WriteString(strings.TrimRight(fmt.Sprintf("%-41s %s", "#"+flag.LongName+" = "+fileValue(v), comment(note)), " ") + "\n")
+		}
+	})
+	return b.String(), err
+}
+
+func comment(note string) string {
+	if note == "" {
+		return ""
+	}
+	return "# " + note
+}
+
+// eachSetting calls write for each flag that a config file may have, and writes the
+// name of its group before the first of it.
+func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
+	p, err := newParser("", &line{})
+	if err != nil {
+		return err
+	}
+	for _, g := range grouped(list(p)) {
+		fmt.Fprintf(b, "\n# %s\n", g.name)
+		for _, flag := range g.options {
+			if envName(flag) != "" && flag.Field().Tag.Get("no-ini") == "" {
+				write(flag)
+			}
+		}
+	}
+	return nil
+}
+
+// fill gives every field of the options its default.
+func fill(o *Options) {
+	v := reflect.ValueOf(o).Elem()
+	for i := range v.NumField() {
+		if field := v.Type().Field(i); field.Tag.Get("default") != "" {
+			v.Field(i).Set(reflect.ValueOf(initial(field)))
+		}
+	}
+}
+
+// texts returns the values of a flag as a file has them; none if it has no value.
+func texts(o Options, flag *flags.Option) []string {
+	if flag.LongName == "verbose" {
+		return []string{strconv.Itoa(o.Verbose)}
+	}
+	v := reflect.ValueOf(o).FieldByName(flag.Field().Name)
+	switch {
+	case v.Kind() == reflect.Slice:
+		var all []string
+		for i := range v.Len() {
+			all = append(all, fmt.Sprint(v.Index(i)))
+		}
+		return all
+	case flag.ValueName == "DURATION":
+		return []string{short(time.Duration(v.Int()))}
+	case v.Kind() == reflect.String && v.Len() == 0:
+		return nil
+	}
+	return []string{fmt.Sprint(v)}
+}
+
+// short is a duration without units that are zero: 12h, not 12h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"0s", "0m"} {
+		if rest, ok := strings.CutSuffix(text, zero); ok && rest != "" && !strings.ContainsAny(rest[len(rest)-1:], "0123456789.") {
+			text = rest
+		}
+	}
+	return text
+}
+
+// fileValue is a value as a config file has it, in quotes if it would be read as
+// something else without.
+func fileValue(v string) string {
+	plain, err := uncommented(v)
+	if err != nil || plain != v || v == "" || strings.ContainsAny(v, "\n\r") {
+		return strconv.Quote(v)
+	}
+	return v
+}

@@ -1,0 +1,113 @@
+package options
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// printed is what the command config prints for a command line.
+func printed(t *testing.T, env map[string]string, args ...string) string {
+	t.Helper()
+	_, err := ParseCommand("phalanx", append([]string{"config"}, args...), func(key string) string { return env[key] })
+	info, ok := err.(*Info)
+	if !ok {
+		t.Fatalf("config %q: %v", args, err)
+	}
+	return info.Text
+}
+
+// saved writes a config file.
+func saved(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "phalanx.conf")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func none(string) string { return "" }
+
+// Each option says where it comes from, and a repeated one for each of its values.
+func TestConfigOrigins(t *testing.T) {
+	file := saved(t, "# site\nport = 81\nexpires = 90m\ncache = \"*.js=no-cache # really\"\ncache = b=c\nlist = true\n")
+	env := map[string]string{"PHALANX_CONFIG": file, "PHALANX_EXPIRES": "0s", "PHALANX_VERBOSE": "2"}
+	got := printed(t, env, "/srv/www", "-p", "82", "--type", "a=text/plain")
+	for _, want := range []string{
+		`base = /srv/www +# command line`, `port = 82 +# command line`, `expires = 0s +# \$PHALANX_EXPIRES`,
+		`cache = "\*\.js=no-cache # really" +# ` + regexp.QuoteMeta(file) + `:5`, `cache = b=c +# ` + regexp.QuoteMeta(file) + `:5`,
+		`list = true +# ` + regexp.QuoteMeta(file) + `:6`, `verbose = 2 +# \$PHALANX_VERBOSE`, `keepalive = 30s +# default`,
+		`workers = 0 +# default: one per CPU`, `# spa = FILE +# default: none`, `type = a=text/plain +# command line`,
+		`index = index.html +# default: index.html`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + want + `$`).MatchString(got) {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
+	}
+}
+
+// What config prints is a config file with which the options are the same.
+func TestConfigIsRead(t *testing.T) {
+	for _, args := range [][]string{
+		nil,
+		{"/srv/a # b", "-p", "0", "--cache", `"quoted"=x`, "--cache", "a=b # c", "--header", "A: #1", "-vv", "--recv", "1M", "--bind", "::1"},
+		{"--model", "goroutine", "--expires", "1h30m", "--keepalive", "1500ms", "--admin", "/run/x.sock", "--spa", "/a b.html", "--index", "#a", "--cors"},
+	} {
+		want, err := ParseMaster(args, none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseMaster([]string{"--config", saved(t, printed(t, nil, args...))}, none)
+		got.Config = ""
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v\n%+v\nwant\n%+v", args, err, got, want)
+		}
+	}
+}
+
+// The sample sets nothing, has every flag that a file may have, and each of its lines
+// can be used.
+func TestSample(t *testing.T) {
+	text := printed(t, nil, "--sample")
+	want, err := ParseMaster(nil, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseMaster([]string{"--config", saved(t, text)}, none)
+	got.Config = ""
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("as it is: %v\n%+v\nwant\n%+v", err, got, want)
+	}
+	setting := regexp.MustCompile(`(?m)^#([a-z-]+) = .*$`)
+	names := map[string]bool{}
+	for _, m := range setting.FindAllStringSubmatch(text, -1) {
+		names[m[1]] = true
+		if _, err := ParseMaster([]string{"--config", saved(t, strings.TrimPrefix(m[0], "#"))}, none); err != nil {
+			t.Errorf("%s: %v; give the flag a default or an example in its tag", m[0], err)
+		}
+	}
+	for field := range reflect.TypeFor[Options]().Fields() {
+		name := field.Tag.Get("long")
+		if name != "" && field.Tag.Get("no-ini") == "" && !names[name] {
+			t.Errorf("the sample lacks %s", name)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 81 {
+			t.Errorf("a long line: %s", line)
+		}
+	}
+}
+
+// The help of a flag says more of it than --help does.
+func TestEveryFlagIsExplained(t *testing.T) {
+	for field := range reflect.TypeFor[Options]().Fields() {
+		if name := field.Tag.Get("long"); name != "" && field.Tag.Get("detail") == "" {
+			t.Errorf("--%s has no detail in its tag: 'help %s' would say no more than --help", name, name)
+		}
+	}
+}
