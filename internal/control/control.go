@@ -18,7 +18,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// Config is what a Control needs beside the channel. All but Keep and Refuse is
+// Config is what a Control needs beside the channel. All but Keep, Refuse and Certified is
 // required.
 type Config struct {
 	Signals <-chan os.Signal // each asks for a drain; closed by the caller, see [Control.Stop]
@@ -29,6 +29,8 @@ type Config struct {
 	// Keep starts another keeper and returns its pid; nil: connections are not
 	// rescued.
 	Keep func() (pid int, err error)
+	// Certified is needed by a worker with a secure listener; nil: there is none.
+	Certified *Certified
 }
 
 // grantTime is how long messages that the master sent before its signal may still be
@@ -45,6 +47,9 @@ type Control struct {
 	drained chan struct{} // closed when a drain has been ordered
 	readers sync.WaitGroup
 
+	credited chan struct{} // closed when the first credentials have come
+	refused  error         // why those cannot be used; written before
+
 	// mu is held while one event is translated, so that the orders are queued in
 	// the order of the events.
 	mu       sync.Mutex
@@ -52,11 +57,13 @@ type Control struct {
 	allowed  bool // granted is closed
 	draining bool // a drain has been ordered
 	last     bool // and no worker will take anything over
+
+	certified bool // credited is closed
 }
 
 // New begins to listen to the master. The channel stays the caller's.
 func New(channel *ipc.Channel, cfg Config) *Control {
-	c := &Control{Config: cfg, channel: channel, granted: make(chan struct{}), drained: make(chan struct{})}
+	c := &Control{Config: cfg, channel: channel, granted: make(chan struct{}), drained: make(chan struct{}), credited: make(chan struct{})}
 	c.readers.Go(c.listen)
 	c.readers.Go(c.receive)
 	return c
@@ -129,6 +136,10 @@ func (c *Control) told(m ipc.Message, fd int) {
 		}
 	case ipc.Keep:
 		c.keep()
+	case ipc.Credentials:
+		if fd >= 0 && c.Certified != nil {
+			c.credentials(fd)
+		}
 	case ipc.Rescue:
 		if fd >= 0 && c.rescue != nil && !c.allowed {
 			c.rescueFrom(fd, m.Blame)

@@ -115,7 +115,8 @@ func (k *Keyring) Credentials() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "credentials"), nil
 }
 
-// Changed receives a value when something was published since the last one.
+// Changed receives a value when something was published since New, or since the last
+// value.
 func (k *Keyring) Changed() <-chan struct{} { return k.changed }
 
 // List describes the certificates in use, the default first.
@@ -216,10 +217,11 @@ func (k *Keyring) publish() error {
 	if err != nil {
 		return fmt.Errorf("pass certificates to workers: %w", err)
 	}
-	if k.file != nil {
-		k.file.Close()
+	before := k.file
+	if k.file, k.digest, k.list = file, digest, set.List(); before == nil {
+		return nil
 	}
-	k.file, k.digest, k.list = file, digest, set.List()
+	before.Close()
 	select {
 	case k.changed <- struct{}{}:
 	default: // nobody has taken the last one yet

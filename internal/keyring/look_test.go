@@ -40,7 +40,6 @@ func TestReplaced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := files(t, issue(t, "a.test", start, 90*day))
 			r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
-			r.hasChanged(true)
 			before := r.chain(0)
 			r.looks()
 			r.hasChanged(false)
@@ -242,7 +241,6 @@ func TestStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-k.Changed()
 	k.Start()
 	p.write(t, issue(t, "b.test", time.Now(), 90*day))
 	<-k.Changed()

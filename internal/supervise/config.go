@@ -40,6 +40,11 @@ type Config struct {
 	// for a drain; nil: it never does.
 	HungUp  func() bool
 	Sockets Sockets // nil: the number of slots is fixed
+	// Credentials returns a file for [ipc.Credentials], which is the caller's to close;
+	// nil: workers need none. Each worker gets it when it starts, and again when
+	// CredentialsChanged receives a value.
+	Credentials        func() (*os.File, error)
+	CredentialsChanged <-chan struct{}
 	// Queue tells how many connections wait at a slot's socket, and how many may;
 	// nil: unknown.
 	Queue      func(slot int) (waiting, most int)

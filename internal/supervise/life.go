@@ -38,6 +38,7 @@ func (p *pool) launch(w *worker, s Settings) {
 	w.deadline = w.started.Add(startTime)
 	w.killReason = fmt.Sprintf("not ready within %v", startTime)
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker started")
+	p.sendCredentials(w) // it needs them to become ready
 	p.attend(w)
 }
 

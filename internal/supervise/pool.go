@@ -127,6 +127,8 @@ func (p *pool) run() {
 			p.handle(e)
 		case sig := <-p.Signals:
 			p.signal(sig)
+		case <-p.CredentialsChanged:
+			p.sendCredentialsToAll()
 		case <-p.Orphans:
 			p.reap()
 		case call := <-p.Controller.pending():

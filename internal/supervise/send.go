@@ -44,3 +44,25 @@ func (p *pool) send(w *worker, m ipc.Message) {
 		p.kill(w, err.Error())
 	}
 }
+
+// sendCredentials sends a worker the certificates and keys that are in force. One that
+// drains has no use for them.
+func (p *pool) sendCredentials(w *worker) {
+	if p.Credentials == nil || w.killed || w.draining() {
+		return
+	}
+	file, err := p.Credentials()
+	if err == nil {
+		err = w.proc.SendFile(ipc.Credentials{}, int(file.Fd()))
+		file.Close()
+	}
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
+		p.kill(w, err.Error())
+	}
+}
+
+func (p *pool) sendCredentialsToAll() {
+	for _, w := range p.workers() {
+		p.sendCredentials(w)
+	}
+}

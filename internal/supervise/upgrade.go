@@ -202,6 +202,7 @@ func (p *pool) resume() {
 		}
 		w.served = true
 		p.heartbeat(w)
+		p.sendCredentials(w)
 		p.attend(w)
 	}
 	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("master upgraded")

@@ -1,0 +1,56 @@
+package control
+
+import (
+	"phalanx/internal/certificate"
+	"phalanx/internal/ipc"
+	"phalanx/internal/serve"
+)
+
+// Certified is what a worker with a secure listener needs to use the master's
+// credentials.
+type Certified struct {
+	// Order makes them an order for the engine.
+	Order func(*certificate.Bundle) (serve.Order, error)
+	// Refused is told why new ones cannot be used, while those before stay in use.
+	Refused func(error)
+}
+
+// credentials turns the master's credentials into an order. Of the first, AwaitCredentials
+// returns the error.
+func (c *Control) credentials(fd int) {
+	order, err := c.order(fd)
+	if err == nil {
+		c.orders.Put(order)
+	}
+	switch {
+	case !c.certified:
+		c.certified, c.refused = true, err
+		close(c.credited)
+	case err != nil:
+		c.Certified.Refused(err)
+	}
+}
+
+func (c *Control) order(fd int) (serve.Order, error) {
+	p, err := ipc.ReadSealed(fd, certificate.MaxBundle)
+	if err != nil {
+		return nil, err
+	}
+	b, err := certificate.DecodeBundle(p)
+	if err != nil {
+		return nil, err
+	}
+	return c.Certified.Order(b)
+}
+
+// AwaitCredentials waits until the first credentials are an order for the engine. It
+// reports false if that failed, with the error, or if the worker has to exit without
+// having served.
+func (c *Control) AwaitCredentials() (bool, error) {
+	select {
+	case <-c.credited:
+		return c.refused == nil, c.refused
+	case <-c.drained:
+		return false, nil
+	}
+}

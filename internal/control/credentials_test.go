@@ -1,0 +1,107 @@
+package control
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/ipc"
+	"phalanx/internal/serve"
+)
+
+// sendCredentials sends what a master does.
+func (b *bench) sendCredentials(t *testing.T, p []byte) {
+	t.Helper()
+	file, err := ipc.Sealed("test", p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := b.master.SendFile(ipc.Credentials{}, int(file.Fd())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func encoded(t *testing.T, b certificate.Bundle) []byte {
+	t.Helper()
+	p, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// withCredentials is a worker with a secure listener. It accepts only bundles with a
+// client CA.
+func withCredentials(t *testing.T, refused chan error) *bench {
+	return newBenchWith(t, func(c *Config) {
+		c.Certified = &Certified{
+			Order: func(b *certificate.Bundle) (serve.Order, error) {
+				if len(b.ClientCA) == 0 {
+					return nil, errors.New("not good enough")
+				}
+				return serve.Drain{Steered: true}, nil // stands for the engine's order
+			},
+			Refused: func(err error) { refused <- err },
+		}
+	})
+}
+
+// Credentials become orders; those that cannot be used change nothing.
+func TestCredentials(t *testing.T) {
+	refused := make(chan error, 1)
+	b := withCredentials(t, refused)
+	defer b.Stop()
+	defer close(b.signals)
+	good := encoded(t, certificate.Bundle{ClientCA: []byte("x")})
+	b.sendCredentials(t, good)
+	if ok, err := b.AwaitCredentials(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if o := b.next(t); o != (serve.Drain{Steered: true}) {
+		t.Errorf("%+v", o)
+	}
+	for want, p := range map[string][]byte{
+		"not good enough": encoded(t, certificate.Bundle{}), "damaged credentials": good[:3], "version 9": {9},
+	} {
+		b.sendCredentials(t, p)
+		if err := <-refused; !strings.Contains(err.Error(), want) {
+			t.Error(err)
+		}
+	}
+	b.sendCredentials(t, good)
+	b.next(t)
+	if o, ok := b.Orders().Take(); ok {
+		t.Errorf("one order more: %+v", o)
+	}
+}
+
+// Without usable first credentials a worker does not become ready, and says why.
+func TestFirstCredentials(t *testing.T) {
+	b := withCredentials(t, nil)
+	b.sendCredentials(t, encoded(t, certificate.Bundle{}))
+	if ok, err := b.AwaitCredentials(); ok || err == nil {
+		t.Error(ok, err)
+	}
+	close(b.signals)
+	b.Stop()
+
+	b = withCredentials(t, nil)
+	b.signals <- nil
+	if ok, err := b.AwaitCredentials(); ok || err != nil {
+		t.Error(ok, err)
+	}
+	close(b.signals)
+	b.Stop()
+}
+
+// A worker without a secure listener has no use for them, and does not leak their file.
+func TestUnwantedCredentials(t *testing.T) {
+	b := newBench(t)
+	b.sendCredentials(t, nil)
+	b.signals <- nil
+	b.next(t)
+	close(b.signals)
+	b.Stop()
+}

@@ -1,0 +1,92 @@
+package supervise
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"phalanx/internal/ipc"
+)
+
+// certified makes a pool whose workers need credentials. changed tells the pool that
+// there are others.
+func certified(err error) (r *rig, changed func()) {
+	var news chan struct{}
+	r = &rig{change: func(c *Config) {
+		news = make(chan struct{}) // of the test's bubble
+		c.CredentialsChanged = news
+		c.Credentials = func() (*os.File, error) {
+			if err != nil {
+				return nil, err
+			}
+			return ipc.Sealed("test", []byte("secret"))
+		}
+	}}
+	return r, func() {
+		news <- struct{}{}
+		synctest.Wait()
+	}
+}
+
+// Each worker gets credentials before all else, however it came to be started, and
+// those that serve get the new ones.
+func TestCredentials(t *testing.T) {
+	r, changed := certified(nil)
+	r.tweak = stubborn
+	runRig(t, 2, r, func(r *rig) {
+		r.told(0, ipc.Credentials{})
+		r.told(1, ipc.Credentials{})
+		r.movable(0, 1)
+		r.hello(0, 1)
+		r.told(0, ipc.Credentials{}, ipc.Serve{})
+		changed()
+		r.told(0, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
+		r.told(1, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
+		r.die(1, Exit{Signal: syscall.SIGSEGV}) // respawned
+		r.told(2, ipc.Credentials{})
+		r.hello(2)
+		r.signal(syscall.SIGHUP)
+		r.told(3, ipc.Credentials{})
+		changed() // during a reload
+		r.told(3, ipc.Credentials{}, ipc.Credentials{})
+		r.movable(3)
+		r.hello(3)
+		r.told(3, ipc.Credentials{}, ipc.Credentials{}, ipc.Serve{}, ipc.TakeOver{})
+		sent := len(r.procs[0].sent)
+		changed()
+		if len(r.procs[0].sent) != sent {
+			t.Errorf("a worker that drains was sent %v", r.procs[0].sent[sent:])
+		}
+		r.signal(syscall.SIGINT)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
+	})
+}
+
+// A worker that refuses its credentials ends the start, with what it says.
+func TestCredentialsRefused(t *testing.T) {
+	r, _ := certified(nil)
+	runRig(t, 1, r, func(r *rig) {
+		r.say(ipc.Failed{ExitCode: 1, Reason: "damaged credentials"}, 0)
+		r.die(0, Exit{Code: 1})
+		r.ends(1, "damaged credentials")
+	})
+}
+
+// A worker that cannot be given any is of no use.
+func TestNoCredentials(t *testing.T) {
+	r, _ := certified(errors.New("pass certificates to a worker: too many open files"))
+	runRig(t, 1, r, func(r *rig) {
+		r.signalled(0, syscall.SIGKILL)
+		synctest.Wait()
+		err := <-r.done
+		if err == nil || !strings.Contains(err.Error(), "too many open files") {
+			t.Error(err)
+		}
+	})
+}
