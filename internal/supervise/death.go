@@ -48,6 +48,9 @@ func (p *pool) died(w *worker, e Exit) {
 	w.slot.worker = nil
 	switch {
 	case p.phase == stopping:
+		if o := p.orphansFor(w.slot); o != nil && w.readySince.IsZero() {
+			o.failed(w, e)
+		}
 		p.diedInDrain(w, was, e)
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
@@ -124,6 +127,10 @@ func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 	unborn := was == starting && w.signalled && e.Signal == syscall.SIGINT
 	switch {
 	case e.clean(), unborn, p.forced:
+	case p.isOrphaned(w):
+		p.tellDeath(w, e, p.cutShortLine(w, e))
+	case was == starting && p.orphansFor(w.slot) != nil: // another worker will take them over
+		p.tellDeath(w, e, oneLine(p.startError(w, e).Text))
 	case p.err != nil && p.cutShort > 0:
 		p.cutShort++
 	case p.err != nil:

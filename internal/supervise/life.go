@@ -154,12 +154,15 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 func (p *pool) enter(w *worker) {
 	s := w.slot
 	switch {
+	case p.phase == stopping:
+		p.enterDrain(w)
+		return
 	case w != s.next:
 		p.move(s, report)
 		if p.phase == serving {
 			p.startServing(w)
 		}
-	case p.phase == serving:
+	default:
 		p.replace(s)
 	}
 	p.applySettings(w)
@@ -197,6 +200,9 @@ func (p *pool) limitDrain(w *worker, lastOwner bool) {
 	}
 	if p.DrainTimeout > 0 && w.drainBy.IsZero() && !w.killed {
 		w.drainBy = p.Now().Add(limit)
+		if !p.stopBy.IsZero() && p.stopBy.Before(w.drainBy) {
+			w.drainBy = p.stopBy
+		}
 	}
 }
 
@@ -206,6 +212,9 @@ func (p *pool) startServing(w *worker) {
 	p.send(w, ipc.Serve{})
 	p.heartbeat(w)
 }
+
+// drainTimedOut is the start of the reason why a worker that drains too long is killed.
+const drainTimedOut = "drain timed out"
 
 // hung is the start of the reason why a worker without heartbeats is killed.
 const hung = "hung"

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 )
 
@@ -64,7 +65,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 	if w.keeper == 0 {
 		p.findKeeper(w)
 	}
-	if w.loss = p.lossOf(w, e); w.loss != "" || !w.served || e.clean() || p.phase != serving {
+	if w.loss = p.lossOf(w, e); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
 		w.proc.Kept().Close()
 		return
 	}
@@ -103,17 +104,78 @@ func blameFor(w *worker, e Exit) ipc.Blame {
 // the next one in their slot, or else in another.
 func (p *pool) placeOrphans() {
 	for _, o := range slices.Clone(p.orphans) {
-		if !o.slot.want || o.slot.state == draining || !slices.Contains(p.all(), o.slot) {
-			o.slot = p.wantedSlot()
-		}
-		if p.phase == stopping || o.crashes >= rescueCrashes || o.kills >= rescueKills || o.slot == nil {
+		if !p.canRescue() || o.crashes >= rescueCrashes || o.kills >= rescueKills {
 			p.giveUp(o)
 			continue
+		}
+		if p.phase == stopping {
+			p.placeInDrain(o)
+			continue
+		}
+		if !o.slot.want || o.slot.state == draining || !slices.Contains(p.all(), o.slot) {
+			if o.slot = p.wantedSlot(); o.slot == nil {
+				p.giveUp(o)
+				continue
+			}
 		}
 		s := o.slot
 		if s.state == ready && s.next == nil && s.worker.rescuing == nil && !slices.Contains(p.toReplace, s) {
 			p.toReplace = append(p.toReplace, s) // the replacement takes them over first
 		}
+	}
+}
+
+// canRescue reports whether the connections of dead workers are taken over: while the
+// pool stops too, unless it stops immediately.
+func (p *pool) canRescue() bool {
+	return p.phase == serving || p.phase == stopping && p.RescueInDrain && !p.forced
+}
+
+// timedOut reports whether a worker was killed because the time for the drain of the
+// whole pool is over.
+func (p *pool) timedOut(w *worker) bool {
+	return p.phase == stopping && w.killed && strings.HasPrefix(w.killReason, drainTimedOut)
+}
+
+// placeInDrain makes sure that while the pool stops another worker takes over the
+// connections of a dead one, and drains.
+func (p *pool) placeInDrain(o *orphaned) {
+	s := o.slot
+	if !slices.Contains(p.all(), s) {
+		s = p.all()[0]
+		o.slot = s
+	}
+	s.want = true
+	if s.next != nil {
+		return // it takes them over
+	}
+	switch s.state {
+	case ready, draining:
+		w := s.worker
+		p.move(s, detach)
+		s.worker = nil
+		p.limitDrain(w, false)
+		p.detached = append(p.detached, w)
+	case exited:
+		p.move(s, retry)
+		s.retryAt = p.Now().Add(backoffAfter(o.crashes + o.kills))
+	}
+}
+
+// enterDrain lets a worker that is ready while the pool stops serve what it has taken
+// over, and drain.
+func (p *pool) enterDrain(w *worker) {
+	s := w.slot
+	if w == s.next {
+		s.next = nil
+		p.limitDrain(w, false)
+		p.detached = append(p.detached, w)
+	} else {
+		p.move(s, report)
+	}
+	s.want = false
+	if w.served {
+		p.startServing(w)
 	}
 }
 
@@ -130,9 +192,20 @@ func (p *pool) wantedSlot() *slot {
 // giveUp closes the connections that a dead worker has left.
 func (p *pool) giveUp(o *orphaned) {
 	p.forget(o)
+	if p.phase == stopping {
+		o.slot.want = false
+	}
+	if p.forced {
+		return
+	}
+	p.rescues.GivenUp++
+	line := fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.crashes+o.kills)
 	if p.phase != stopping {
-		p.rescues.GivenUp++
-		p.Alert(fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.crashes+o.kills))
+		p.Alert(line)
+		return
+	}
+	if p.err == nil {
+		p.blame(exitcode.New(exitcode.Failure, line, nil))
 	}
 }
 

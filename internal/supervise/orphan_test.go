@@ -66,7 +66,10 @@ func (k *fakeKept) Close() {
 
 // keeping is a rig whose workers have something that outlives them.
 func keeping() *rig {
-	return &rig{tweak: func(f *fake) { f.kept = &fakeKept{gone: make(chan struct{})} }}
+	return &rig{
+		tweak:  func(f *fake) { f.kept = &fakeKept{gone: make(chan struct{})} },
+		change: func(c *Config) { c.RescueInDrain = true },
+	}
 }
 
 // begin lets workers come up with keepers of their own.
@@ -202,8 +205,10 @@ func TestSecondKeeper(t *testing.T) {
 		r.begin(0)
 		r.say(ipc.Keeper{PID: 2000}, 0)
 		r.signalled(0, syscall.SIGKILL)
+		r.begin(1)
+		r.say(ipc.Rescued{}, 1)
 		r.signal(syscall.SIGTERM)
-		synctest.Wait()
+		r.ends(0, "")
 		if d := strings.Join(r.diary, " "); !strings.Contains(d, "named process 2000 as its keeper: it has a keeper") {
 			t.Errorf("diary %q", d)
 		}

@@ -41,6 +41,7 @@ type pool struct {
 	wg        sync.WaitGroup // the goroutines of attend
 	stops     int            // INT and TERM so far
 	stoppedAt time.Time      // when the last of them came
+	stopBy    time.Time      // when draining workers are killed; zero: never
 	forced    bool
 	err       *exitcode.Error // the first reason why the exit code is not 0
 	cutShort  int             // workers that died while draining
@@ -198,6 +199,9 @@ func (p *pool) workers() []*worker {
 // reconcile moves every slot towards its desired state.
 func (p *pool) reconcile() {
 	p.placeOrphans()
+	if p.phase == stopping {
+		p.tendChannels()
+	}
 	for _, s := range p.all() {
 		due := s.state == empty || s.state == backoff && !p.Now().Before(s.retryAt)
 		switch {
@@ -300,7 +304,7 @@ func (p *pool) expire() {
 			p.kill(w, w.killReason)
 		}
 		if !w.drainBy.IsZero() && !p.Now().Before(w.drainBy) {
-			p.kill(w, fmt.Sprintf("drain timed out after %v", p.DrainTimeout))
+			p.kill(w, fmt.Sprintf("%s after %v", drainTimedOut, p.DrainTimeout))
 		}
 	}
 }

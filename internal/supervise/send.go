@@ -23,9 +23,10 @@ func (p *pool) kill(w *worker, why string) {
 	p.signalWorker(w, syscall.SIGKILL)
 }
 
-// interrupt relays SIGINT, once, and not to the dead.
+// interrupt relays SIGINT, once, and not to the dead. A worker that takes over the
+// connections of another has to serve first.
 func (p *pool) interrupt(w *worker) {
-	if w.signalled || w.killed {
+	if w.signalled || w.killed || w.rescuing != nil {
 		return
 	}
 	w.signalled = true

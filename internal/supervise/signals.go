@@ -65,6 +65,9 @@ func (p *pool) stop() {
 // drain makes every slot unwanted; reconcile relays SIGINT.
 func (p *pool) drain() {
 	p.phase, p.lameDuckUntil = stopping, time.Time{}
+	if p.DrainTimeout > 0 {
+		p.stopBy = p.Now().Add(p.DrainTimeout)
+	}
 	p.noteReload(false)
 	p.progressAt = p.Now().Add(progressEvery)
 	p.toReplace, p.candidate = nil, nil

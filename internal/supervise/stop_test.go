@@ -1,0 +1,157 @@
+package supervise
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// stopped runs a pool of one worker, with a keeper, that has been told to stop and
+// takes its time.
+func stopped(t *testing.T, test func(*rig)) {
+	t.Helper()
+	r := keeping()
+	change := r.change
+	r.change = func(c *Config) {
+		change(c)
+		c.DrainTimeout = time.Minute
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.begin(0)
+		r.procs[0].stubborn = true
+		r.signal(syscall.SIGTERM)
+		test(r)
+	})
+}
+
+const diedInStop = "worker 0 (pid 101) died while draining: killed by SIGKILL; another takes over its connections"
+
+// rescues lets a worker take over the connections of a dead one while the pool stops,
+// and wants it to serve them, and then to drain.
+func (r *rig) rescues(i int) {
+	r.t.Helper()
+	r.begin(i)
+	r.told(i, ipc.Rescue{})
+	r.signalled(i)
+	r.procs[i].stubborn = true
+	r.say(ipc.Rescued{Connections: 1}, i)
+	r.told(i, ipc.Rescue{}, ipc.Serve{})
+	r.signalled(i, syscall.SIGINT)
+}
+
+// A worker that is killed while the pool stops leaves its connections to another one,
+// which drains, and may be killed in turn. That is not a failure.
+func TestDeathInStop(t *testing.T) {
+	stopped(t, func(r *rig) {
+		r.die(0, killed)
+		r.rescues(1)
+		r.die(1, killed)
+		r.rescues(2)
+		r.die(2, Exit{})
+		r.ends(0, "")
+		if len(r.diary) < 3 || r.diary[2] != diedInStop {
+			t.Errorf("%q", r.diary)
+		}
+	})
+}
+
+// A pool that is told to stop while connections of a dead worker wait stops when they
+// have been served, however far their rescue is.
+func TestStopDuringRescue(t *testing.T) {
+	for _, how := range []string{"starting", "taking over", "a replacement takes over"} {
+		r := keeping()
+		runRig(t, 1, r, func(r *rig) {
+			r.begin(0)
+			last := 1
+			if how == "a replacement takes over" {
+				r.procs[0].stubborn = true
+				r.say(ipc.Recycle{Reason: "test"}, 0)
+				r.begin(1)
+				last = 2
+			}
+			r.die(0, killed)
+			switch how {
+			case "starting":
+				r.signal(syscall.SIGTERM)
+				r.rescues(last)
+			default:
+				r.begin(last)
+				r.procs[last].stubborn = true
+				r.signal(syscall.SIGTERM)
+				r.signalled(last)
+				r.say(ipc.Rescued{Connections: 1}, last)
+				r.told(last, ipc.Rescue{}, ipc.Serve{})
+				r.signalled(last, syscall.SIGINT)
+			}
+			r.die(last, Exit{})
+			r.ends(0, "")
+		})
+	}
+}
+
+// A worker without a slot is killed while the pool stops: the slot gets another worker
+// beside the one that drains there.
+func TestDetachedDeathInStop(t *testing.T) {
+	stubbornly := keeping()
+	runRig(t, 1, stubbornly, func(r *rig) {
+		r.begin(0)
+		r.procs[0].stubborn = true
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.begin(1)
+		r.procs[1].stubborn = true
+		r.signal(syscall.SIGTERM)
+		r.die(0, killed)
+		r.rescues(2)
+		r.die(1, Exit{})
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// Whoever stops immediately wants no rescue, and who sets a limit none behind it.
+func TestNoRescueInStop(t *testing.T) {
+	stopped(t, func(r *rig) {
+		r.die(0, killed)
+		r.signal(syscall.SIGTERM)
+		r.ends(130, "stopped immediately: requests under way were aborted")
+	})
+	stopped(t, func(r *rig) {
+		r.pass(time.Minute)
+		r.ends(1, "worker 0 (pid 101) died while draining: drain timed out after 1m0s, killed; its responses were truncated")
+		if len(r.procs) != 1 {
+			t.Errorf("%d processes were started", len(r.procs))
+		}
+	})
+	stopped(t, func(r *rig) {
+		r.pass(time.Second)
+		r.die(0, killed)
+		r.rescues(1)
+		r.pass(time.Minute - 2*time.Second)
+		r.signalled(1, syscall.SIGINT)
+		r.pass(time.Second)
+		r.signalled(1, syscall.SIGINT, syscall.SIGKILL)
+		r.ends(1, "worker 0 (pid 102) died while draining: drain timed out after 1m0s, killed; its responses were truncated")
+	})
+}
+
+// Connections that no worker takes over while the pool stops are a failure.
+func TestNobodyTakesOverInStop(t *testing.T) {
+	stopped(t, func(r *rig) {
+		r.die(0, killed)
+		for i := 1; i <= rescueCrashes; i++ {
+			r.started(i)
+			r.die(i, Exit{Code: 1, LastWords: "no"})
+		}
+		r.ends(1, "connections of worker 0 (pid 101) closed: 3 workers failed to take them over")
+		if n := len(r.procs); n != 1+rescueCrashes {
+			t.Errorf("%d processes were started", n)
+		}
+		if !slices.ContainsFunc(r.diary, func(line string) bool { return strings.Contains(line, "no") }) {
+			t.Errorf("%q", r.diary)
+		}
+	})
+}
