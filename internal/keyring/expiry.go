@@ -2,10 +2,12 @@ package keyring
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"phalanx/internal/certificate"
 	"phalanx/internal/human"
+	"phalanx/internal/observe/status"
 )
 
 const day = 24 * time.Hour
@@ -41,6 +43,21 @@ func (k *Keyring) warnExpiry() {
 		}
 	}
 	k.warned = warned
+}
+
+// Certificates describes the certificates in use for a snapshot of the pool.
+func (k *Keyring) Certificates() []status.Certificate {
+	now := k.Now()
+	list := k.List()
+	slices.SortStableFunc(list, func(a, b certificate.Info) int { return a.NotAfter.Compare(b.NotAfter) })
+	var all []status.Certificate
+	for _, c := range list[:min(len(list), status.MaxCertificates)] {
+		all = append(all, status.Certificate{
+			Names: c.Names, Source: c.Source, Issuer: c.Issuer, Key: c.Algorithm, Fingerprint: c.Fingerprint.String(),
+			NotBefore: c.NotBefore, NotAfter: c.NotAfter, Expiring: warnings(&c, now) > 0,
+		})
+	}
+	return all
 }
 
 func expiryText(c *certificate.Info, now time.Time) string {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/observe/status"
 )
 
 // A certificate that nobody renews is warned of four times.
@@ -36,6 +39,29 @@ func TestExpiryOfShort(t *testing.T) {
 		if len(r.alerts) != want {
 			t.Errorf("%v: %q", lifetime, r.alerts)
 		}
+	}
+}
+
+// A snapshot has the first to expire first, and says which need care.
+func TestCertificates(t *testing.T) {
+	long, short := files(t, issue(t, "long.test", start, 90*day)), files(t, issue(t, "short.test", start.Add(-80*day), 90*day))
+	r := newRing(t, Settings{Pairs: []Pair{long, short}}, nil)
+	got := r.Certificates()
+	if len(got) != 2 || got[0].Name() != "short.test" || !got[0].Expiring || got[1].Name() != "long.test" || got[1].Expiring {
+		t.Errorf("%+v", got)
+	}
+	if c := got[0]; c.Source != short.Certificate || c.Key != "ECDSA" || c.Issuer != "CN=short.test" || len(c.Fingerprint) != 95 || c.Left(start) != (10*day).Seconds() {
+		t.Errorf("%+v", c)
+	}
+	var many []certificate.Source
+	for range status.MaxCertificates + 1 {
+		many = append(many, issue(t, "many.test", start, 90*day))
+	}
+	if err := r.Publish(many); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Certificates()); n != status.MaxCertificates {
+		t.Errorf("%d certificates", n)
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), rescueMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
@@ -179,6 +179,21 @@ func rescueMetrics() []metric {
 			x.add(float64(n))
 		}},
 	}
+}
+
+// certificateMetrics have the first name as label, so there are as many series as
+// certificates. Of two with the same name and kind of key the first to expire counts.
+func certificateMetrics() []metric {
+	return []metric{{"tls_certificate_not_after_seconds", gauge, "Expiry of a certificate since the Unix epoch, by its first name and kind of key.", func(x *exposition, p *status.Pool) {
+		seen := map[[2]string]bool{}
+		for i := range p.Certificates {
+			c := &p.Certificates[i]
+			if key := [2]string{c.Name(), c.Key}; !seen[key] {
+				seen[key] = true
+				x.add(float64(c.NotAfter.Unix()), "key", c.Key, "name", c.Name())
+			}
+		}
+	}}}
 }
 
 func ready(p *status.Pool) float64 {

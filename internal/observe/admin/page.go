@@ -37,14 +37,25 @@ func newPage() *page {
 		"seconds": human.Seconds,
 		"age":     human.Age,
 		"percent": human.Percent,
-		// A byte that is not UTF-8 is U+FFFD, as in JSON: the script has the same rule.
-		"visible": func(s string) string { return human.Visible(string([]rune(s))) },
+		"visible": visible,
 		"state":   stateName,
 	}
 	p := &page{document: template.Must(template.New("status").Funcs(functions).Parse(statusHTML))}
 	p.policy = "default-src 'none'; style-src 'sha256-" + digest(statusCSS) + "'; script-src 'sha256-" + digest(statusJS) +
 		"'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return p
+}
+
+// visible has a byte that is not UTF-8 as U+FFFD, as in JSON: the script has the same
+// rule.
+func visible(s string) string { return human.Visible(string([]rune(s))) }
+
+// expiry says when a certificate ends. The script says the same.
+func expiry(c status.Certificate, now time.Time) string {
+	if left := c.Left(now); left > 0 {
+		return visible(c.Key) + ", expires in " + human.Age(left)
+	}
+	return visible(c.Key) + ", expired " + human.Age(-c.Left(now)) + " ago"
 }
 
 func digest(text string) string {
@@ -69,7 +80,9 @@ type view struct {
 	Figures []figure
 	Charts  []chart
 	Rows    []row
-	Blank   row // template of new rows for the script
+
+	Certified []figure // the certificates
+	Blank     row      // template of new rows for the script
 }
 
 // figure is a number with a label.
@@ -90,6 +103,9 @@ func newView(p status.Pool) view {
 		Pool: p, Style: template.CSS(statusCSS), Script: template.JS(statusJS),
 		Up:      p.Time.Sub(p.Started).Seconds(),
 		Figures: figures(&p.Total), Charts: charts(&p),
+	}
+	for _, c := range p.Certificates {
+		v.Certified = append(v.Certified, figure{"", visible(c.Name()), expiry(c, p.Time), c.Expiring})
 	}
 	for _, w := range p.Workers {
 		r := row{Worker: w, Up: p.Time.Sub(w.Started).Seconds(), Key: fmt.Sprintf("%d/%d", w.Slot, w.PID)}

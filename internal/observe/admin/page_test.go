@@ -281,3 +281,24 @@ func luminance(t *testing.T, hex string) float64 {
 	}
 	return 0.2126*part(16) + 0.7152*part(8) + 0.0722*part(0)
 }
+
+// The page lists certificates, and marks those that need care.
+func TestPageCertificates(t *testing.T) {
+	all := read(t, rendered(t, samplePool()))
+	list := find(all, "dl", "id", "certificates")[0].text.String()
+	for _, want := range []string{
+		"www.example.orgECDSA, expired 1 h 30 min ago\n", "www.example.orgECDSA, expires in 1 h 0 min\n",
+		"www.example.orgRSA, expires in 89 d 4 h\n", "*.<b>\\u202e\uFFFD\"\\x0aECDSA, expires in 89 d 5 h\n",
+	} {
+		if !strings.Contains(list, want) {
+			t.Errorf("%q is missing in %q", want, list)
+		}
+	}
+	section := func(all []*node) *node { return find(all, "section", "aria-labelledby", "tls")[0] }
+	if _, hidden := section(all).attr["hidden"]; hidden {
+		t.Error("the certificates are hidden")
+	}
+	if _, hidden := section(read(t, rendered(t, status.Pool{}))).attr["hidden"]; !hidden {
+		t.Error("a pool without certificates shows some")
+	}
+}

@@ -18,6 +18,12 @@ func samplePool() status.Pool {
 		Address: "[::]:8080", Base: "/srv/www", Model: "process", Slots: 3, Reloads: 2, Window: 5,
 		Rescue: status.Rescue{Workers: 2, Connections: 512, Bytes: 3 << 30, Unmovable: 1, Blamed: 2, Reset: 3, Lost: 4, GivenUp: 1, Last: 0.012, Seconds: 0.125},
 	}
+	p.Certificates = []status.Certificate{
+		{Names: []string{"www.example.org", "example.org"}, Key: "ECDSA", NotAfter: now.Add(-90 * time.Minute), Expiring: true},
+		{Names: []string{"www.example.org"}, Key: "ECDSA", NotAfter: now.Add(time.Hour), Expiring: true},
+		{Names: []string{"www.example.org"}, Key: "RSA", NotAfter: now.Add(2140 * time.Hour)},
+		{Names: []string{"*.<b>\u202e\xff\"\n"}, Key: "ECDSA", NotAfter: now.Add(2141 * time.Hour)},
+	}
 	sum := map[string]uint64{}
 	for slot := range 4 {
 		figures := sampleFigures(uint64(slot))

@@ -133,6 +133,25 @@
 		for (const row of old.values()) row.remove();
 	}
 
+	// As in page.go.
+	function showCertificates(pool) {
+		const list = element('certificates'), all = pool.certificates ?? [];
+		list.parentNode.hidden = all.length === 0;
+		while (list.children.length > all.length) list.lastElementChild.remove();
+		all.forEach((c, i) => {
+			let item = list.children[i];
+			if (!item) {
+				item = list.appendChild(document.createElement('div'));
+				item.append(document.createElement('dt'), document.createElement('dd'));
+				item.firstElementChild.append(document.createElement('bdi'));
+			}
+			const left = since(c.not_after, pool.time);
+			write(item.querySelector('bdi'), visible(c.names[0]));
+			write(item.lastElementChild, visible(c.key) + (left > 0 ? `, expires in ${age(left)}` : `, expired ${age(-left)} ago`));
+			item.classList.toggle('alert', c.expiring);
+		});
+	}
+
 	function show(pool) {
 		const state = stateName(pool.state), history = pool.history ?? [];
 		showState(pool.state, state);
@@ -142,6 +161,7 @@
 		showChart('bandwidth', pool.total.bandwidth, history.map(p => p.bandwidth), size);
 		showChart('p99', pool.total.p99, history.map(p => p.p99), seconds);
 		showWorkers(pool);
+		showCertificates(pool);
 		write(element('up'), age(since(pool.time, pool.started)));
 		for (const name of ['slots', 'reloads', 'pid']) write(element(name), pool[name]);
 		for (const name of ['address', 'base', 'model']) write(element(name), visible(pool[name]));

@@ -60,6 +60,9 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
 		Slots: view.Slots, Reloads: view.Reloads, Rescue: view.Rescue,
 	}
+	if o.Certificates != nil {
+		p.Certificates = o.Certificates()
+	}
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
 	spent := o.seen()

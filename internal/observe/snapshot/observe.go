@@ -36,7 +36,9 @@ type Config struct {
 	Controller *supervise.Controller
 	Log        *accesslog.Writer
 	Info       func() Info
-	Started    time.Time // of the master
+	// Certificates returns those for HTTPS; nil: there are none.
+	Certificates func() []status.Certificate
+	Started      time.Time // of the master
 }
 
 // Observer observes one pool. Its methods are safe for concurrent use.

@@ -52,6 +52,8 @@ type Pool struct {
 
 	Rescue Rescue `json:"rescue"` // of dead workers' connections, so far
 
+	Certificates []Certificate `json:"certificates"` // for HTTPS, at most MaxCertificates, the first to expire first
+
 	Total   Figures  `json:"total"`   // of all workers there have ever been
 	Workers []Worker `json:"workers"` // by slot; within a slot, the serving one first
 	PerSlot []Slot   `json:"-"`       // every slot there has ever been, in order; for the metrics
@@ -77,6 +79,32 @@ type Worker struct {
 	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }
+
+// MaxCertificates is how many certificates a snapshot has at most.
+const MaxCertificates = 100
+
+// Certificate is one for HTTPS.
+type Certificate struct {
+	Names       []string  `json:"names"`       // hosts and addresses that it is for; never empty
+	Source      string    `json:"source"`      // the file, or what made it
+	Issuer      string    `json:"issuer"`      // distinguished name
+	Key         string    `json:"key"`         // kind of key: ECDSA, RSA or Ed25519
+	Fingerprint string    `json:"fingerprint"` // SHA-256: AB:CD:…
+	NotBefore   time.Time `json:"not_before"`
+	NotAfter    time.Time `json:"not_after"` // of it or an intermediate, whichever is the earliest
+	Expiring    bool      `json:"expiring"`  // it expires soon or has expired, and there was a warning
+}
+
+// Name is the first name.
+func (c Certificate) Name() string {
+	if len(c.Names) == 0 {
+		return ""
+	}
+	return c.Names[0]
+}
+
+// Left is how long it is valid, in seconds; negative: it has expired.
+func (c Certificate) Left(now time.Time) float64 { return c.NotAfter.Sub(now).Seconds() }
 
 // Rescue counts what became of dead workers' connections.
 type Rescue struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf16"
 
@@ -42,6 +43,13 @@ func Snapshot(p status.Pool, width int) string {
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
 		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
+	for i, c := range p.Certificates {
+		if i == mostCertificates {
+			say("certificate", "%s more", human.Count(len(p.Certificates)-i))
+			break
+		}
+		say("certificate", "%s, %s, %s", c.Name(), c.Key, expiry(c, p.Time))
+	}
 	if r := responses(f); r != "" {
 		say("responses", "%s", r)
 	}
@@ -63,6 +71,18 @@ func Snapshot(p status.Pool, width int) string {
 		write(func(c column[status.Worker]) string { return c.cell(w, c.width) })
 	}
 	return b.String()
+}
+
+// mostCertificates are listed, the first to expire first.
+const mostCertificates = 10
+
+// expiry says when a certificate ends.
+func expiry(c status.Certificate, now time.Time) string {
+	at := c.NotAfter.UTC().Format("2006-01-02 15:04")
+	if left := c.Left(now); left > 0 {
+		return "expires in " + age(left) + ", on " + at
+	}
+	return "expired on " + at
 }
 
 // pool summarises a pool: its model, serving workers and reloads.

@@ -167,8 +167,24 @@ func (m *model) title(t theme, withRate bool) string {
 func (m *model) base(t theme) string {
 	about := pool(m.pool)
 	return join([]piece{
-		{clean("serves "+m.pool.Base, max(20, m.width-breadth(about)-2)), t.faint, 0}, {about, t.faint, 1},
+		{clean("serves "+m.pool.Base, max(20, m.width-breadth(about)-2)), t.faint, 0}, {about, t.faint, 1}, m.certificates(t),
 	}, 2, m.width)
+}
+
+// certificates says when the first of them ends.
+func (m *model) certificates(t theme) piece {
+	if len(m.pool.Certificates) == 0 {
+		return piece{}
+	}
+	c := m.pool.Certificates[0]
+	style := t.faint
+	if c.Expiring {
+		style = t.bad
+	}
+	if left := c.Left(m.pool.Time); left > 0 {
+		return piece{"certificate " + age(left) + " left", style, 2}
+	}
+	return piece{"certificate expired", style, 0}
 }
 
 // nowLine is what happens now in the whole pool.

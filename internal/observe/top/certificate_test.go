@@ -1,0 +1,43 @@
+package top
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/observe/status"
+)
+
+func certified(left ...time.Duration) status.Pool {
+	p := aPool(2)
+	for _, d := range left {
+		p.Certificates = append(p.Certificates, status.Certificate{
+			Names: []string{"www.example.org", "example.org"}, Key: "ECDSA", NotAfter: noon.Add(d), Expiring: d < 24*time.Hour,
+		})
+	}
+	return p
+}
+
+func TestSnapshotShowsCertificates(t *testing.T) {
+	got := Snapshot(certified(-time.Hour, 50*time.Hour), 80)
+	for _, want := range []string{
+		"certificate www.example.org, ECDSA, expired on 2026-03-04 11:00\n",
+		"certificate www.example.org, ECDSA, expires in 2d02h, on 2026-03-06 14:00\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	if got := Snapshot(certified(make([]time.Duration, 15)...), 80); !strings.Contains(got, "certificate 5 more\n") {
+		t.Errorf("%s", got)
+	}
+}
+
+// The first screen says when the first certificate ends.
+func TestCertificateShown(t *testing.T) {
+	newBench(t, certified(50*time.Hour), 100, 30).expect("certificate 2d02h left")
+	newBench(t, certified(-time.Second), 100, 30).expect("certificate expired")
+	if b := newBench(t, certified(), 100, 30); b.sees("certificate") {
+		t.Error("a pool without certificates shows some")
+	}
+}
