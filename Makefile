@@ -41,11 +41,11 @@ check: build lint
 	$(GO) test -shuffle=on $(QUICK)
 	$(GO) -C tools test -shuffle=on ./...
 
-# The product's module, and that of the tools, whose dependencies are not its.
+# The product's module, and those of the tools, whose dependencies are not its.
 lint:
 	@unformatted="$$(gofmt -l cmd internal e2e dist tools)"; test -z "$$unformatted" || \
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
-	for module in . tools; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
+	for module in . tools tools/pebble; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
 		$(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 # Everything, with the real binaries, a browser and siege.

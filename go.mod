@@ -13,6 +13,7 @@ require (
 	github.com/creack/pty v1.1.24
 	github.com/jessevdk/go-flags v1.6.1
 	github.com/libp2p/go-reuseport v0.4.0
+	github.com/mholt/acmez/v3 v3.1.7
 	github.com/rs/zerolog v1.35.1
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0

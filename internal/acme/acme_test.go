@@ -1,0 +1,259 @@
+package acme
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/acme/acmetest"
+)
+
+// Two hosts get certificates by each kind of challenge, although the authority refuses
+// nonces, and a restart uses them without asking anybody.
+func TestIssue(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{HTTP01, TLSALPN01} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorkers(t)
+			a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+			cfg := setting(t, a, w, "one.test", "www.two.test")
+			cfg.Challenges, cfg.Email = []string{kind}, "admin@one.test"
+			client := run(t, cfg, a.RootFile)
+			w.wait(t, "two certificates", func() bool {
+				return slices.Equal(w.hosts(), cfg.Hosts) && w.latest.Answers == nil && w.latest.Challenges == nil
+			})
+			client.stop()
+			if len(w.lines) > 0 || w.seen[kind] < 2 || len(w.seen) != 1 {
+				t.Errorf("lines %q, answers %v", w.lines, w.seen)
+			}
+			list, counts := client.Status()
+			if len(list) != 2 || counts != (Counts{Issued: 2}) || list[0].Problem != "" || !list[0].Next.Before(list[0].NotAfter) {
+				t.Errorf("%+v, %+v", list, counts)
+			}
+			a.Stop()
+			before := w.latest
+			w.publish(Published{})
+			if _, err := New(cfg); err != nil {
+				t.Fatal(err)
+			}
+			if len(w.latest.Certificates) != 2 || string(w.latest.Certificates[1].Key) != string(before.Certificates[1].Key) || string(w.latest.Certificates[1].Chain) != string(before.Certificates[1].Chain) {
+				t.Errorf("after a restart: %d certificates", len(w.latest.Certificates))
+			}
+		})
+	}
+}
+
+// Certificates of some seconds are replaced before they expire, each with a new key.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls, Short: 6e9})
+	cfg := setting(t, a, w, "one.test")
+	cfg.Profile = "short"
+	client := run(t, cfg, a.RootFile)
+	serials := map[string]bool{}
+	w.wait(t, "three certificates, one after the other", func() bool {
+		for _, c := range w.latest.Certificates {
+			for _, leaf := range leaves(c) {
+				serials[leaf.SerialNumber.String()] = true
+			}
+		}
+		return len(serials) == 3
+	})
+	client.stop()
+	if len(w.lines) > 0 {
+		t.Errorf("lines %q", w.lines)
+	}
+}
+
+// The authority says no to one host, which the other does not notice.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls, Blocked: "blocked.test"})
+	cfg := setting(t, a, w, "blocked.test", "host.unknown.test", "one.test")
+	client := run(t, cfg, a.RootFile)
+	says := func(beginning, cure string) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(w.lines, func(line string) bool {
+				return strings.HasPrefix(line, beginning) && strings.Contains(line, cure+"; next attempt in ") && !strings.Contains(line, "\n")
+			})
+		}
+	}
+	w.wait(t, "the certificate of the third", func() bool { return slices.Equal(w.hosts(), []string{"one.test"}) })
+	w.wait(t, "the first refused", says("certificate for blocked.test (order) refused by 127.0.0.1:", "(rejectedIdentifier); leave the host out of --acme, or choose another authority"))
+	w.wait(t, "the second refused", says("certificate for host.unknown.test (http-01 challenge) refused by 127.0.0.1:", "reload"))
+	list, counts := client.Status()
+	if counts.Issued != 1 || counts.Refused < 2 || list[0].Failures == 0 || list[0].Problem == "" || !list[1].NotAfter.IsZero() {
+		t.Errorf("%+v, %+v", list, counts)
+	}
+	client.Use([]string{"one.test", "three.test"})
+	w.wait(t, "the certificate of a host that came with a reload", func() bool { return slices.Equal(w.hosts(), []string{"one.test", "three.test"}) })
+}
+
+// An authority that is away is tried again, said once; one that has forgotten everybody
+// gets the same account again.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	a.Stop()
+	cfg := setting(t, a, w, "one.test")
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
+	for client.failures() < 3 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	a.Restart()
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	w.mu.Lock()
+	if len(w.lines) != 1 || !strings.HasPrefix(w.lines[0], "certificate for one.test (account) not obtained from 127.0.0.1:") ||
+		!strings.Contains(w.lines[0], "connection refused; check the network, and --acme-directory; next attempt in 1 s") {
+		t.Errorf("lines %q", w.lines)
+	}
+	w.mu.Unlock()
+	key := client.account.key
+	a.Stop()
+	a.Restart()
+	client.Use([]string{"one.test", "two.test"})
+	w.wait(t, "a certificate by an account that was lost", func() bool { return len(w.hosts()) == 2 })
+	client.stop()
+	if kept, err := client.kept.account(); err != nil || !key.Public().(*ecdsa.PublicKey).Equal(kept.key.Public()) || kept.Location != client.account.Location {
+		t.Errorf("%+v, %v", kept, err)
+	}
+}
+
+// failures are those of the first host.
+func (r *running) failures() int {
+	list, _ := r.Status()
+	return list[0].Failures
+}
+
+// An authority that is asked too often says when it wants to be asked again, which a
+// restart does not forget.
+func TestLimited(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg := setting(t, a, w, "one.test")
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	client.stop()
+
+	cfg.Hosts = []string{"one.test", "two.test"}
+	cfg.Directory = limiting(t, a)
+	client = run(t, cfg, a.RootFile)
+	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
+	client.stop()
+	want := "certificate for one.test (account) put off by " + client.authority() + ": too many registrations (rateLimited); next attempt in 3 h"
+	if w.lines[0] != want {
+		t.Errorf("%q, want %q", w.lines[0], want)
+	}
+	client = run(t, cfg, a.RootFile)
+	list, _ := client.Status()
+	if left := time.Until(list[0].Next); left < 2*time.Hour || left > 3*time.Hour {
+		t.Errorf("next attempt after a restart in %v", left)
+	}
+}
+
+// limiting is the directory of an authority that refuses all orders for three hours.
+func limiting(t *testing.T, a *acmetest.Authority) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		out.Header().Set("Replay-Nonce", "bm9uY2U")
+		switch r.Method {
+		case http.MethodGet:
+			out.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(out, `{"newNonce": "%[1]s/nonce", "newAccount": "%[1]s/account", "newOrder": "%[1]s/order"}`, server.URL)
+		case http.MethodPost:
+			out.Header().Set("Content-Type", "application/problem+json")
+			out.Header().Set("Retry-After", "10800")
+			out.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprint(out, `{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many registrations"}`)
+		}
+	})
+	pair, err := tls.LoadX509KeyPair(a.RootFile, a.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL + "/directory"
+}
+
+// An account that has to belong to one elsewhere.
+func TestBinding(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	const id, key = "kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls, Binding: id + ":" + key})
+	cfg := setting(t, a, w, "one.test")
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
+	client.stop()
+	if !strings.Contains(w.lines[0], "(externalAccountRequired); give --acme-eab FILE") {
+		t.Errorf("%q", w.lines)
+	}
+	file := filepath.Join(t.TempDir(), "binding")
+	if err := os.WriteFile(file, []byte(id+" "+key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if cfg.Binding, err = ReadBinding(file); err != nil {
+		t.Fatal(err)
+	}
+	run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+}
+
+// What ends in the middle of an order leaves nothing behind that keeps the next from
+// working.
+func TestAbandoned(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg := setting(t, a, w, "one.test")
+	asked := make(chan struct{}, 1)
+	cfg.Taken = func(ctx context.Context) error {
+		asked <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	client := run(t, cfg, a.RootFile)
+	<-asked
+	client.stop()
+	if list, counts := client.Status(); len(w.lines) > 0 || counts != (Counts{}) || list[0].Failures > 0 || w.latest.Answers != nil {
+		t.Errorf("lines %q, %+v, %+v, answers %v", w.lines, list, counts, w.latest.Answers)
+	}
+	cfg.Taken = w.take
+	run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+}
+
+// A worker that takes nothing does not hold up the others for ever.
+func TestNotTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg := setting(t, a, w, "one.test")
+	cfg.Taken = func(ctx context.Context) error {
+		if _, ok := ctx.Deadline(); !ok {
+			t.Error("the wait has no end")
+		}
+		return errors.Join(w.take(ctx), context.DeadlineExceeded)
+	}
+	run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+}

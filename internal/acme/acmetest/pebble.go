@@ -1,0 +1,162 @@
+// Package acmetest starts a certificate authority for a test: Pebble, which refuses one
+// nonce in twenty as it usually does.
+package acmetest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+)
+
+// Options say what kind of authority it is.
+type Options struct {
+	HTTP, TLS int           // the ports of hosts for HTTP-01 and TLS-ALPN-01
+	Lifetime  time.Duration // of certificates; zero: 90 days
+	Short     time.Duration // of those with the profile "short"; zero: 6 days
+	Blocked   string        // a host that gets no certificate
+	Binding   string        // "ID:KEY" without which there is no account
+}
+
+// Authority is a running Pebble. It believes that every host is this machine, except for
+// those in unknown.test, which do not exist.
+type Authority struct {
+	Directory string // its URL
+	RootFile  string // PEM: whom to trust when speaking to it, its own certificate
+	KeyFile   string // the certificate's key
+
+	t       testing.TB
+	args    []string
+	stdin   io.Closer
+	process *exec.Cmd
+	said    *output
+}
+
+// Start starts one, which ends with the test.
+func Start(t testing.TB, o Options) *Authority {
+	t.Helper()
+	dir := t.TempDir()
+	own, err := certificate.SelfSigned([]string{"127.0.0.1", "localhost"}, time.Now(), 24*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Authority{t: t, RootFile: filepath.Join(dir, "root.pem"), KeyFile: filepath.Join(dir, "key.pem")}
+	if err := errors.Join(os.WriteFile(a.RootFile, own.Chain, 0o644), os.WriteFile(a.KeyFile, own.Key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	a.args = []string{"-cert", a.RootFile, "-key", a.KeyFile, "-http", strconv.Itoa(o.HTTP), "-tls", strconv.Itoa(o.TLS)}
+	for flag, value := range map[string]string{"-blocked": o.Blocked, "-binding": o.Binding} {
+		if value != "" {
+			a.args = append(a.args, flag, value)
+		}
+	}
+	for flag, value := range map[string]time.Duration{"-lifetime": o.Lifetime, "-short": o.Short} {
+		if value != 0 {
+			a.args = append(a.args, flag, strconv.Itoa(int(value/time.Second)))
+		}
+	}
+	t.Cleanup(a.Stop)
+	a.start("127.0.0.1:0")
+	return a
+}
+
+// Stop ends it, with all that it knows.
+func (a *Authority) Stop() {
+	if a.process == nil {
+		return
+	}
+	a.stdin.Close()
+	_ = a.process.Wait() // it has no more to say
+	a.process = nil
+	if a.t.Failed() {
+		a.t.Logf("pebble: %s", a.said)
+	}
+}
+
+// Restart starts it again at the same address. It knows nobody.
+func (a *Authority) Restart() {
+	a.t.Helper()
+	u, err := url.Parse(a.Directory)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.start(u.Host)
+}
+
+// start runs it by "go run", which builds it if that has not been done yet.
+func (a *Authority) start(address string) {
+	a.t.Helper()
+	root, err := root()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	args := append([]string{"-C", filepath.Join(root, "tools", "pebble"), "run", ".", "-address", address}, a.args...)
+	a.process, a.said = exec.Command("go", args...), new(output)
+	a.process.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0")
+	a.process.Stderr = a.said
+	stdin, err := a.process.StdinPipe()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	stdout, err := a.process.StdoutPipe()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if err := a.process.Start(); err != nil {
+		a.t.Fatal(err)
+	}
+	a.stdin = stdin
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	var ready struct{ Directory string }
+	if err = errors.Join(err, json.Unmarshal(line, &ready)); err != nil {
+		a.t.Fatalf("start pebble: %v: %s", err, a.said)
+	}
+	a.Directory = ready.Directory
+}
+
+// output is what a process says, for whoever wants to know meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// FreePort returns a port that nobody listened on a moment ago.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// root is the directory of the module.
+func root() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	return string(bytes.TrimSpace(out)), err
+}

@@ -1,0 +1,27 @@
+package acme
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	protocol "github.com/mholt/acmez/v3/acme"
+)
+
+// Binding is what ties an account to one that the authority knows already (external
+// account binding, RFC 8555 §7.3.4).
+type Binding protocol.EAB
+
+// ReadBinding reads a file with a key identifier and a MAC key in base64url, with space
+// between them.
+func ReadBinding(name string) (*Binding, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	words := strings.Fields(string(text))
+	if len(words) != 2 {
+		return nil, errors.New("read " + name + ": must have two words, the identifier and the key that the authority has issued")
+	}
+	return &Binding{KeyID: words[0], MACKey: strings.TrimRight(words[1], "=")}, nil
+}

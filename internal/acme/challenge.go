@@ -1,0 +1,77 @@
+package acme
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"math/big"
+	"time"
+
+	protocol "github.com/mholt/acmez/v3/acme"
+
+	"phalanx/internal/certificate"
+)
+
+// takenTime bounds the wait for those who serve. One that has not taken the answer by
+// then is hung, and may not be the one that is asked.
+const takenTime = 10 * time.Second
+
+// offer makes those who serve know the answer to a challenge.
+func (c *Client) offer(ctx context.Context, host string, ch protocol.Challenge) error {
+	switch ch.Type {
+	case HTTP01:
+		c.offered = Published{Answers: map[string]string{ch.Token: ch.KeyAuthorization}}
+	case TLSALPN01:
+		proof, err := proof(host, ch.KeyAuthorization, c.Now())
+		if err != nil {
+			return err
+		}
+		c.offered = Published{Challenges: []certificate.Source{proof}}
+	}
+	c.publish()
+	ctx, cancel := context.WithTimeout(ctx, takenTime)
+	defer cancel()
+	if err := c.Taken(ctx); err != nil {
+		c.Log.Info().Str("host", host).Err(err).Msg("not all workers know the answer to the challenge; continuing")
+	}
+	return nil
+}
+
+// withdraw makes them forget it.
+func (c *Client) withdraw() {
+	c.offered = Published{}
+	c.publish()
+}
+
+// idPeAcmeIdentifier is the extension with the answer (RFC 8737 §6.1).
+var idPeAcmeIdentifier = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 31}
+
+// proof makes the certificate that answers a TLS-ALPN-01 challenge (RFC 8737 §3).
+func proof(host, authorization string, now time.Time) (certificate.Source, error) {
+	digest := sha256.Sum256([]byte(authorization))
+	value, err := asn1.Marshal(digest[:])
+	if err != nil {
+		return certificate.Source{}, err
+	}
+	key, text, err := newKey()
+	if err != nil {
+		return certificate.Source{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "ACME challenge"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, DNSNames: []string{host},
+		ExtraExtensions: []pkix.Extension{{Id: idPeAcmeIdentifier, Critical: true, Value: value}},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return certificate.Source{}, err
+	}
+	return certificate.Source{
+		Name: "challenge for " + host, Key: text, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+	}, nil
+}

@@ -1,0 +1,206 @@
+package acme
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	protocol "github.com/mholt/acmez/v3/acme"
+
+	"phalanx/internal/certificate"
+)
+
+// obtain orders a certificate for a host (RFC 8555 §7.4). A challenge that fails spoils
+// the order, so another kind of challenge needs another order.
+func (c *Client) obtain(ctx context.Context, h *host) (*held, error) {
+	account, err := c.registered(ctx)
+	if err != nil {
+		return nil, asked("account", err)
+	}
+	kinds := slices.Clone(c.Challenges)
+	if i := slices.Index(kinds, h.solved); i > 0 {
+		kinds[0], kinds[i] = kinds[i], kinds[0]
+	}
+	var failed error
+	for _, kind := range kinds {
+		order, err := c.order(ctx, account, h)
+		if err != nil {
+			return nil, asked("order", err)
+		}
+		switch err := c.authorize(ctx, account, order, kind); {
+		case err == nil:
+			c.mu.Lock()
+			h.solved = kind
+			c.mu.Unlock()
+			return c.finish(ctx, account, order, h)
+		case ctx.Err() != nil || !isChallenge(err):
+			return nil, err
+		case failed == nil || errors.Is(failed, errNotOffered):
+			failed = err // the preferred kind's says more
+		}
+	}
+	return nil, failed
+}
+
+// registered returns the account, which it registers, or brings up to date, if need be.
+func (c *Client) registered(ctx context.Context) (protocol.Account, error) {
+	a := protocol.Account{
+		Status: protocol.StatusValid, Location: c.account.Location, PrivateKey: c.account.key, TermsOfServiceAgreed: true,
+	}
+	if c.Email != "" {
+		a.Contact = []string{"mailto:" + c.Email}
+	}
+	switch {
+	case a.Location == "":
+		if c.Binding != nil {
+			if err := a.SetExternalAccountBinding(ctx, c.library, protocol.EAB(*c.Binding)); err != nil {
+				return a, err
+			}
+		}
+		a.Status = ""
+		made, err := c.library.NewAccount(ctx, a)
+		if err != nil {
+			return a, err
+		}
+		a.Location, a.Status = made.Location, made.Status
+		directory, err := c.library.GetDirectory(ctx)
+		if err == nil && directory.Meta != nil {
+			c.Log.Info().Str("account", a.Location).Str("terms", directory.Meta.TermsOfService).Msg("account registered; terms of service agreed to")
+		}
+	case c.account.Email != c.Email:
+		if _, err := c.library.UpdateAccount(ctx, protocol.Account{Location: a.Location, PrivateKey: a.PrivateKey, Contact: a.Contact}); err != nil {
+			return a, err
+		}
+	default:
+		return a, nil
+	}
+	c.account.Location, c.account.Email = a.Location, c.Email
+	if err := c.kept.saveAccount(c.account); err != nil {
+		c.Log.Warn().Err(err).Msg("account not kept; it will be looked up again")
+	}
+	return a, nil
+}
+
+// order makes an order, or continues one that the authority still has.
+func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (protocol.Order, error) {
+	wanted := protocol.Order{Profile: c.Profile, Identifiers: []protocol.Identifier{{Type: "dns", Value: h.name}}}
+	if h.cert != nil {
+		if directory, err := c.library.GetDirectory(ctx); err == nil && directory.RenewalInfo != "" {
+			wanted.Replaces, _ = protocol.ARIUniqueIdentifier(h.cert.leaf) // RFC 9773 §5; it is optional
+		}
+	}
+	order, err := c.library.NewOrder(ctx, account, wanted)
+	problem, refused := problemIn(err)
+	switch {
+	case refused && problem.Type == protocol.ProblemTypeAccountDoesNotExist:
+		// The authority has lost it. The next attempt registers the same key again.
+		c.account.Location = ""
+		if account, err = c.registered(ctx); err != nil {
+			return order, err
+		}
+	case refused && wanted.Replaces != "" && problem.Status < 500 && problem.Type != protocol.ProblemTypeRateLimited:
+		wanted.Replaces = "" // it was replaced already, or is another authority's
+	default:
+		return order, err
+	}
+	return c.library.NewOrder(ctx, account, wanted)
+}
+
+// authorize proves with one kind of challenge that the host of an order is served here.
+func (c *Client) authorize(ctx context.Context, account protocol.Account, order protocol.Order, kind string) error {
+	for _, url := range order.Authorizations {
+		authz, err := c.library.GetAuthorization(ctx, account, url)
+		if err != nil {
+			return asked("authorization", err)
+		}
+		if authz.Status == protocol.StatusValid {
+			continue
+		}
+		i := slices.IndexFunc(authz.Challenges, func(ch protocol.Challenge) bool { return ch.Type == kind })
+		if i < 0 {
+			return challenged(kind, errNotOffered)
+		}
+		if err := c.solve(ctx, account, authz, authz.Challenges[i]); err != nil {
+			return challenged(kind, err)
+		}
+	}
+	return nil
+}
+
+// solve answers one challenge.
+func (c *Client) solve(ctx context.Context, account protocol.Account, authz protocol.Authorization, ch protocol.Challenge) error {
+	if err := c.offer(ctx, authz.IdentifierValue(), ch); err != nil {
+		return err
+	}
+	defer c.withdraw()
+	if _, err := c.library.InitiateChallenge(ctx, account, ch); err != nil {
+		return err
+	}
+	_, err := c.library.PollAuthorization(ctx, account, authz)
+	return err
+}
+
+// finish has the certificate made, and fetches it. Each has a key of its own.
+func (c *Client) finish(ctx context.Context, account protocol.Account, order protocol.Order, h *host) (*held, error) {
+	key, text, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	request, err := signingRequest(h.name, key)
+	if err != nil {
+		return nil, err
+	}
+	order, err = c.library.FinalizeOrder(ctx, account, order, request)
+	if err != nil {
+		return nil, asked("certificate", err)
+	}
+	chains, err := c.library.GetCertificateChain(ctx, account, order.Certificate)
+	if err != nil || len(chains) == 0 {
+		return nil, asked("certificate", errors.Join(err, errNoChain(chains)))
+	}
+	source := certificate.Source{Name: h.name, Chain: chains[0].ChainPEM, Key: text}
+	cert, err := newHeld(h.name, source, c.Now())
+	if err != nil {
+		return nil, &refusal{class: broken, what: "certificate", detail: fmt.Sprintf("it sent one that is not usable: %v", err)}
+	}
+	return cert, nil
+}
+
+func errNoChain(chains []protocol.Certificate) error {
+	if len(chains) == 0 {
+		return errors.New("it sent none")
+	}
+	return nil
+}
+
+func signingRequest(host string, key crypto.Signer) ([]byte, error) {
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{host}}, key)
+}
+
+// ask asks the authority when it wants a certificate to be renewed (RFC 9773). Without
+// an answer the certificate's own lifetime decides.
+func (c *Client) ask(ctx context.Context, h *host) {
+	ctx, cancel := context.WithTimeout(ctx, pollTime)
+	defer cancel()
+	info, err := c.library.GetRenewalInfo(ctx, h.cert.leaf)
+	delay := usualAsk
+	if err == nil && info.RetryAfter != nil {
+		delay = min(max(info.RetryAfter.Sub(c.Now()), leastAsk), mostAsk)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.askAt = c.Now().Add(delay)
+	if err != nil {
+		c.Log.Info().Str("host", h.name).Err(err).Msg("renewal window unknown; a third of the certificate's lifetime decides")
+		return
+	}
+	before := h.window
+	h.window = window{info.SuggestedWindow.Start, info.SuggestedWindow.End}
+	if h.window != before && info.ExplanationURL != "" {
+		c.Log.Warn().Str("host", h.name).Str("url", info.ExplanationURL).Msg("the authority explains when it wants the certificate to be renewed")
+	}
+}

@@ -1,0 +1,195 @@
+package acme
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	protocol "github.com/mholt/acmez/v3/acme"
+
+	"phalanx/internal/human"
+)
+
+// class is what kind of failure an attempt had.
+type class int
+
+const (
+	refused     class = iota // the authority said no
+	limited                  // it is asked too often
+	unreachable              // there was no answer
+	broken                   // it has a problem of its own
+)
+
+// refusal is why an attempt failed.
+type refusal struct {
+	class      class
+	what       string // was asked for
+	detail     string // what the authority said, or what happened
+	cure       string // what to do; may be empty
+	retryAfter time.Duration
+}
+
+func (r *refusal) Error() string { return r.what + ": " + r.detail }
+
+func (r *refusal) unreachable() bool { return r.class == unreachable || r.class == broken }
+
+// text is the line for the user.
+func (r *refusal) text(host, authority string) string {
+	verb := "refused by"
+	switch r.class {
+	case unreachable:
+		verb = "not obtained from"
+	case broken:
+		verb = "not obtained, problem of"
+	case limited:
+		verb = "put off by"
+	}
+	what := ""
+	if r.what != "certificate" {
+		what = " (" + r.what + ")"
+	}
+	line := fmt.Sprintf("certificate for %s%s %s %s: %s", host, what, verb, authority, human.Visible(r.detail))
+	if r.cure != "" {
+		line += "; " + r.cure
+	}
+	return line
+}
+
+// authority is its name for people.
+func (c *Client) authority() string {
+	if u, err := url.Parse(c.Directory); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return c.Directory
+}
+
+// step says what was asked for when an error came.
+type step struct {
+	what      string
+	challenge bool
+	err       error
+}
+
+func (s *step) Error() string { return s.what + ": " + s.err.Error() }
+func (s *step) Unwrap() error { return s.err }
+
+func asked(what string, err error) error { return &step{what: what, err: err} }
+func challenged(kind string, err error) error {
+	return &step{what: kind + " challenge", challenge: true, err: err}
+}
+
+var errNotOffered = errors.New("the authority does not offer this kind of challenge for the host")
+
+// isChallenge reports whether another kind of challenge may do better.
+func isChallenge(err error) bool {
+	var s *step
+	if !errors.As(err, &s) || !s.challenge {
+		return false
+	}
+	problem, ok := problemIn(err)
+	return errors.Is(err, errNotOffered) || ok && problem.Type != protocol.ProblemTypeRateLimited && problem.Status < http.StatusInternalServerError
+}
+
+// problemIn returns what the authority has said (RFC 8555 §6.7).
+func problemIn(err error) (protocol.Problem, bool) {
+	if p, ok := errors.AsType[protocol.Problem](err); ok {
+		return p, true
+	}
+	if p, ok := errors.AsType[*protocol.Problem](err); ok && p != nil {
+		return *p, true
+	}
+	return protocol.Problem{}, false
+}
+
+// judge finds out what an error means. The authority may have said for how long it wants
+// to be left alone.
+func judge(err error, retryAfter time.Duration) *refusal {
+	var s *step
+	r := &refusal{what: "certificate", retryAfter: retryAfter}
+	if errors.As(err, &s) {
+		r.what, err = s.what, s.err
+	}
+	if own, ok := errors.AsType[*refusal](err); ok {
+		return own
+	}
+	if p, ok := problemIn(err); ok {
+		r.said(p)
+		return r
+	}
+	if errors.Is(err, errNotOffered) {
+		r.detail = errNotOffered.Error()
+		r.cure = "listen on port 80 or 443 as well, whichever is missing"
+		return r
+	}
+	r.happened(err)
+	return r
+}
+
+// happened describes an attempt without an answer that makes sense.
+func (r *refusal) happened(err error) {
+	r.class = unreachable
+	r.cure = "check the network, and --acme-directory"
+	call, ok := errors.AsType[*url.Error](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		r.detail = "it did not answer in time"
+	case ok:
+		r.detail = call.Err.Error()
+	default:
+		r.class, r.cure, r.detail = broken, "", err.Error()
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		r.cure = "name the file with the authority's own root certificate in the variable SSL_CERT_FILE"
+	}
+}
+
+// said describes a refusal by the authority.
+func (r *refusal) said(p protocol.Problem) {
+	kind := strings.TrimPrefix(p.Type, protocol.ProblemTypeNamespace)
+	for len(p.Subproblems) > 0 && p.Detail == "" {
+		p.Detail = p.Subproblems[0].Detail
+		p.Subproblems = nil
+	}
+	r.detail = strings.TrimSuffix(p.Detail, ".")
+	if r.detail == "" {
+		r.detail = p.Title
+	}
+	if kind != "" {
+		r.detail += " (" + kind + ")"
+	}
+	switch {
+	case p.Type == protocol.ProblemTypeRateLimited, p.Status == http.StatusTooManyRequests:
+		r.class = limited
+	case p.Status >= http.StatusInternalServerError, p.Type == protocol.ProblemTypeServerInternal:
+		r.class = broken
+	}
+	r.cure = cures[kind]
+	if kind == "connection" && strings.HasPrefix(r.what, TLSALPN01) {
+		r.cure = "make sure that port 443 of the host leads to this server; then reload"
+	}
+	if p.Instance != "" && kind == "userActionRequired" {
+		r.cure = "see " + p.Instance
+	}
+}
+
+// cures are what to do about the problems of RFC 8555 §6.7. A reload makes another
+// attempt.
+var cures = map[string]string{
+	"caa":                     "permit the authority in the host's CAA records; then reload",
+	"connection":              "make sure that port 80 of the host leads to this server; then reload",
+	"dns":                     "correct the host's DNS records; then reload",
+	"externalAccountRequired": "give --acme-eab FILE with the key that the authority has issued",
+	"invalidContact":          "correct --acme-email",
+	"unsupportedContact":      "correct --acme-email",
+	"invalidProfile":          "correct --acme-profile",
+	"rejectedIdentifier":      "leave the host out of --acme, or choose another authority",
+	"unsupportedIdentifier":   "leave the host out of --acme, or choose another authority",
+	"tls":                     "make sure that port 443 of the host leads to this server; then reload",
+	"unauthorized":            "make sure that the host's name leads to this server and to no other; then reload",
+	"incorrectResponse":       "make sure that the host's name leads to this server and to no other; then reload",
+}

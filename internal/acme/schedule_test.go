@@ -1,0 +1,128 @@
+package acme
+
+import (
+	"crypto/x509"
+	"testing"
+	"time"
+)
+
+var calendar = time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+
+// lasting is a certificate with a lifetime; n makes it another one.
+func lasting(lifetime time.Duration, n byte) *held {
+	return &held{leaf: &x509.Certificate{Raw: []byte{n}, NotBefore: calendar, NotAfter: calendar.Add(lifetime)}, got: calendar.Add(time.Hour)}
+}
+
+// A third of the lifetime is left, or a little more, whatever the lifetime is.
+func TestRenewal(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, lifetime := range []time.Duration{90 * day, 6 * day, 24 * time.Hour, 10 * time.Second} {
+		different := map[time.Time]bool{}
+		for n := range byte(100) {
+			at := renewal(lasting(lifetime, n), window{})
+			left := lasting(lifetime, n).leaf.NotAfter.Sub(at)
+			if left < lifetime/3 || left > lifetime/3+lifetime/30 {
+				t.Fatalf("of %v there are %v left", lifetime, left)
+			}
+			if again := renewal(lasting(lifetime, n), window{}); !again.Equal(at) {
+				t.Fatal("a restart moves it")
+			}
+			different[at] = true
+		}
+		if len(different) < 90 {
+			t.Errorf("of 100 certificates %d at different times", len(different))
+		}
+	}
+}
+
+// The authority's window counts, within reason.
+func TestWindow(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct{ start, end, least, most time.Duration }{
+		"usual":              {59 * day, 61 * day, 59 * day, 61 * day},
+		"early":              {10 * day, 11 * day, 10 * day, 11 * day},
+		"in the past":        {-2 * day, -day, 2 * time.Hour, 2 * time.Hour}, // an hour after it was obtained
+		"late":               {89 * day, 95 * day, 75 * day, 75 * day},
+		"the wrong way":      {50 * day, 40 * day, 57 * day, 60 * day},
+		"only just a window": {50 * day, 50*day + 1, 50 * day, 50*day + 1},
+	} {
+		for n := range byte(50) {
+			at := renewal(lasting(90*day, n), window{calendar.Add(c.start), calendar.Add(c.end)}).Sub(calendar)
+			if at < c.least || at > c.most {
+				t.Fatalf("%s: after %v", name, at)
+			}
+		}
+	}
+}
+
+func TestDelays(t *testing.T) {
+	d := UsualDelays()
+	for _, c := range []struct {
+		r        refusal
+		failures int
+		chance   float64
+		want     time.Duration
+	}{
+		{refusal{class: unreachable}, 0, 0.5, time.Second},
+		{refusal{class: unreachable}, 3, 0.5, 8 * time.Second},
+		{refusal{class: broken}, 40, 0.5, time.Hour},
+		{refusal{class: unreachable}, 3, 0, 6 * time.Second},
+		{refusal{class: unreachable}, 3, 1, 10 * time.Second},
+		{refusal{class: unreachable, retryAfter: time.Minute}, 0, 0.5, time.Minute},
+		{refusal{class: refused}, 0, 0.5, 20 * time.Minute},
+		{refusal{class: refused}, 1, 0.5, 40 * time.Minute},
+		{refusal{class: refused}, 31, 0.5, 12 * time.Hour},
+		{refusal{class: refused}, 1 << 40, 0.5, 12 * time.Hour},
+		{refusal{class: limited}, 0, 0.5, time.Hour},
+		{refusal{class: limited, retryAfter: 5 * time.Minute}, 9, 0.5, 5 * time.Minute},
+		{refusal{class: limited, retryAfter: 1000 * time.Hour}, 0, 0.5, 168 * time.Hour},
+	} {
+		d.Chance = func() float64 { return c.chance }
+		if got := d.after(&c.r, c.failures); got != c.want {
+			t.Errorf("%+v after %d failures: %v, want %v", c.r, c.failures, got, c.want)
+		}
+	}
+}
+
+// Five failed validations of a host an hour is what Let's Encrypt allows, and an attempt
+// may make two.
+func TestDelaysRespectLimits(t *testing.T) {
+	d := UsualDelays()
+	d.Chance = func() float64 { return 0 }
+	at, attempts := time.Duration(0), 0
+	for failures := 0; at < time.Hour; failures++ {
+		attempts++
+		at += d.after(&refusal{class: refused}, failures)
+	}
+	if 2*attempts > 6 { // one is allowed again after twelve minutes
+		t.Errorf("%d attempts in the first hour", attempts)
+	}
+}
+
+func TestAgain(t *testing.T) {
+	d := UsualDelays()
+	for _, c := range []struct {
+		last attempt
+		want time.Time
+	}{
+		{attempt{}, time.Time{}},
+		{attempt{Asked: calendar}, calendar.Add(time.Minute)},
+		{attempt{Asked: calendar, NotBefore: calendar.Add(time.Hour)}, calendar.Add(time.Hour)},
+		{attempt{Asked: calendar, NotBefore: calendar.Add(-time.Hour)}, calendar.Add(time.Minute)},
+	} {
+		if got := d.again(c.last); !got.Equal(c.want) {
+			t.Errorf("%+v: %v", c.last, got)
+		}
+	}
+}
+
+func TestWhen(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "in 1 s", 1400 * time.Millisecond: "in 1 s", 59 * time.Second: "in 59 s", 90 * time.Second: "in 2 min",
+		119 * time.Minute: "in 119 min", 12 * time.Hour: "in 12 h",
+	} {
+		if got := when(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}

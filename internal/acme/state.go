@@ -1,0 +1,283 @@
+package acme
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/exitcode"
+)
+
+// State is the directory that keeps accounts, keys and certificates. One process at a
+// time uses it.
+//
+//	DIR/lock                                  held by the master, whose pid is in it
+//	DIR/acme/AUTHORITY/account.key            private key of the account, PEM
+//	DIR/acme/AUTHORITY/account.json           its URL
+//	DIR/acme/AUTHORITY/attempts.json          when each host's certificate was last ordered
+//	DIR/acme/AUTHORITY/certificates/HOST.pem  private key, certificate, intermediates
+type State struct {
+	dir  string
+	lock *os.File
+}
+
+// OpenState creates the directory if need be, and locks it until Close. Errors are
+// [*exitcode.Error].
+func OpenState(dir string) (*State, error) {
+	if err := TryState(dir); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, unusable(dir, err)
+	}
+	if err := take(lock); err != nil {
+		pid, _ := io.ReadAll(io.LimitReader(lock, 20))
+		lock.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, unusable(dir, err)
+		}
+		return nil, exitcode.New(exitcode.Failure,
+			fmt.Sprintf("--state %s: in use by another master (pid %s); stop it or choose another directory", dir, bytes.TrimSpace(pid)), err)
+	}
+	err = lock.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintf(lock, "%d\n", os.Getpid())
+	}
+	if err != nil {
+		lock.Close()
+		return nil, unusable(dir, err)
+	}
+	return &State{dir: dir, lock: lock}, nil
+}
+
+// take locks a file. A master that has just executed its new binary, or that has just
+// been killed, needs a moment to let go.
+func take(lock *os.File) error {
+	for try := 0; ; try++ {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || try == 20 || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+}
+
+// Close lets another process use the directory.
+func (s *State) Close() error { return s.lock.Close() }
+
+// TryState reports why a directory cannot keep state; it creates the directory, and
+// does not lock it.
+func TryState(dir string) error {
+	inner := filepath.Join(dir, "acme")
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.MkdirAll(inner, 0o700)
+	}
+	if err == nil {
+		err = os.Chmod(inner, 0o700) // keys are in it, whoever created it
+	}
+	if err == nil {
+		err = unix.Access(inner, unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
+		return unusable(dir, err)
+	}
+	return nil
+}
+
+func unusable(dir string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return exitcode.New(exitcode.Config,
+		fmt.Sprintf("--state %s: %v; choose a directory that this user can write to", dir, err), err)
+}
+
+// store is what is kept of one authority.
+type store struct{ dir string }
+
+// store returns the part of the state for the authority with this directory.
+func (s *State) store(directory string) (store, error) {
+	_, name, _ := strings.Cut(directory, "://")
+	name = strings.Map(func(r rune) rune {
+		if r < 0x80 && (r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {
+			return r
+		}
+		return '_'
+	}, name)
+	kept := store{filepath.Join(s.dir, "acme", name)}
+	if err := os.MkdirAll(filepath.Join(kept.dir, "certificates"), 0o700); err != nil {
+		return kept, unusable(s.dir, err)
+	}
+	return kept, nil
+}
+
+// account is the one at an authority.
+type account struct {
+	Location string        `json:"location"` // its URL; empty: not registered yet
+	Email    string        `json:"email,omitempty"`
+	key      crypto.Signer // never nil
+}
+
+// account returns the account that is kept, or one that is still to be registered. Its
+// key is kept before anybody learns of it.
+func (s store) account() (account, error) {
+	var a account
+	text, err := os.ReadFile(filepath.Join(s.dir, "account.key"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if a.key, text, err = newKey(); err == nil {
+			err = s.write("account.key", text)
+		}
+		return a, s.unreadable("account.key", err)
+	}
+	if err == nil {
+		a.key, err = parseKey(text)
+	}
+	if err != nil {
+		return a, s.unreadable("account.key", err)
+	}
+	text, err = os.ReadFile(filepath.Join(s.dir, "account.json"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return a, nil // the authority tells the URL of the key's account
+	case err == nil && json.Unmarshal(text, &a) != nil:
+		return account{key: a.key}, nil
+	}
+	return a, s.unreadable("account.json", err)
+}
+
+func (s store) unreadable(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; restore it, or delete it for a new account", filepath.Join(s.dir, name), err), err)
+}
+
+func (s store) saveAccount(a account) error {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	return s.write("account.json", append(text, '\n'))
+}
+
+// errNotKept says that there is no certificate of a host.
+var errNotKept = errors.New("no certificate is kept")
+
+func (s store) path(host string) string { return filepath.Join("certificates", host+".pem") }
+
+// certificate returns the one that is kept of a host, or errNotKept.
+func (s store) certificate(host string) (certificate.Source, error) {
+	name := filepath.Join(s.dir, s.path(host))
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return certificate.Source{}, errNotKept
+	}
+	if err != nil {
+		return certificate.Source{}, err
+	}
+	source := certificate.Source{Name: name}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			source.Chain = append(source.Chain, pem.EncodeToMemory(block)...)
+		} else {
+			source.Key = append(source.Key, pem.EncodeToMemory(block)...)
+		}
+	}
+	return source, nil
+}
+
+// saveCertificate keeps key and chain in one file, so that they always belong together.
+func (s store) saveCertificate(host string, c certificate.Source) error {
+	return s.write(s.path(host), append(bytes.Clone(c.Key), c.Chain...))
+}
+
+// attempts returns the last ones by host. Without them a restart may ask sooner.
+func (s store) attempts() map[string]attempt {
+	var list map[string]attempt
+	text, err := os.ReadFile(filepath.Join(s.dir, "attempts.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	if err != nil {
+		return nil
+	}
+	return list
+}
+
+func (s store) saveAttempts(list map[string]attempt) error {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return s.write("attempts.json", append(text, '\n'))
+}
+
+// write replaces a file as a whole: after a crash there is the old one or the new one.
+func (s store) write(name string, content []byte) (err error) {
+	path := filepath.Join(s.dir, name)
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// newKey makes a private key, of the kind that costs least in a handshake and every
+// client knows.
+func newKey() (crypto.Signer, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func parseKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("no private key in PEM form")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("a key of an unknown kind")
+	}
+	return signer, nil
+}

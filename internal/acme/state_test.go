@@ -1,0 +1,172 @@
+package acme
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/exitcode"
+)
+
+// Nobody but the user who runs the master reads what is kept, whatever the umask is.
+func TestPermissions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "state")
+	state, err := OpenState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	kept, err := state.store("https://ca.test:8443/a/directory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := kept.account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := certificate.SelfSigned([]string{"one.test"}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(kept.saveAccount(a), kept.saveCertificate("one.test", src), kept.saveAttempts(nil)); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	err = filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		want := os.FileMode(0o600)
+		if info.IsDir() {
+			want = 0o700
+		} else {
+			files = append(files, strings.TrimPrefix(path, dir+"/"))
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s: %v", path, info.Mode())
+		}
+		return nil
+	})
+	const inner = "acme/ca.test_8443_a_directory/"
+	want := inner + "account.json " + inner + "account.key " + inner + "attempts.json " + inner + "certificates/one.test.pem lock"
+	if got := strings.Join(files, " "); err != nil || got != want {
+		t.Errorf("%s, %v\nwant %s", got, err, want)
+	}
+	got, err := kept.certificate("one.test")
+	if err != nil || string(got.Key) != string(src.Key) || string(got.Chain) != string(src.Chain) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := newHeld("two.test", got, time.Now()); err == nil || !strings.Contains(err.Error(), "it is not for two.test") {
+		t.Errorf("another host's: %v", err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	state, err := OpenState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenState(dir)
+	if exitcode.Code(err) != exitcode.Failure || !strings.HasPrefix(err.Error(), "--state "+dir+": in use by another master (pid ") {
+		t.Errorf("a second master: %v", err)
+	}
+	if err := TryState(dir); err != nil {
+		t.Errorf("--check beside a running master: %v", err)
+	}
+	if err := state.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if state, err = OpenState(dir); err != nil {
+		t.Fatal(err)
+	}
+	state.Close()
+}
+
+func TestUnusable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		file:                   "--state " + file + ": not a directory; choose a directory that this user can write to",
+		"/proc/1/none":         "--state /proc/1/none: no such file or directory; choose a directory that this user can write to",
+		filepath.Join("a\x00"): "--state a\x00: invalid argument; choose a directory that this user can write to",
+	} {
+		if _, err := OpenState(dir); exitcode.Code(err) != exitcode.Config || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// Damaged files cost a certificate at most; only the account's key is too dear to be
+// replaced without asking.
+func TestDamaged(t *testing.T) {
+	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
+	state, err := OpenState(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test"}, Publish: w.publish, Alert: w.alert}
+	kept, err := state.store(cfg.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"attempts.json", "account.json", "certificates/one.test.pem"} {
+		if err := kept.write(name, []byte("{")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := c.Status(); !list[0].NotAfter.IsZero() || !list[0].Next.IsZero() || len(w.lines) != 1 || !strings.HasSuffix(w.lines[0], `one.test.pem": no certificate in PEM form; ordering another`) {
+		t.Errorf("%+v, %q", list, w.lines)
+	}
+	if err := kept.write("account.key", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = New(cfg); exitcode.Code(err) != exitcode.Config || !strings.HasSuffix(err.Error(), "account.key: no private key in PEM form; restore it, or delete it for a new account") {
+		t.Errorf("a damaged key: %v", err)
+	}
+}
+
+// An expired certificate is not shown: nobody would accept it.
+func TestExpiredIsNotPublished(t *testing.T) {
+	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
+	state, err := OpenState(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test", "two.test"}, Publish: w.publish, Alert: w.alert}
+	kept, err := state.store(cfg.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, lifetime := range map[string]time.Duration{"one.test": -time.Minute, "two.test": time.Hour} {
+		src, err := certificate.SelfSigned([]string{host}, time.Now(), lifetime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kept.saveCertificate(host, src); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.hosts(); len(got) != 1 || got[0] != "two.test" {
+		t.Errorf("published: %q", got)
+	}
+	if h, at := c.next(); h.name != "one.test" || at.After(time.Now()) {
+		t.Errorf("first due: %s, %v", h.name, at)
+	}
+}
