@@ -14,6 +14,8 @@ need wget wget
 need aria2c aria2
 need git git
 need tmux tmux
+need unzip unzip
+need zbarimg zbar-tools
 need bash bash
 need mandoc mandoc
 need dpkg-deb dpkg

@@ -43,10 +43,12 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 	switch {
 	case err != nil:
 		return err
+	case c != nil && c.Share != nil:
+		return shared(c, args, stdout, stderr)
 	case c != nil:
 		return command(c, stdin, stdout)
 	}
-	return serve(args, stdout, stderr, signals)
+	return serve(args, stdout, stderr, signals, nil)
 }
 
 // name is what this program was started as.

@@ -12,13 +12,14 @@ import (
 )
 
 // serve runs the pool until it has stopped. signals are caught already after an
-// upgrade, else nil.
-func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) error {
+// upgrade, else nil. s is nil unless files are shared.
+func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *sharing) error {
 	before, err := inherited()
 	if err != nil {
 		return err
 	}
-	o, worker, err := settings(args)
+	read := func() (options.Options, string, error) { return s.settings(args) }
+	o, worker, err := read()
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) err
 	hungUp := hangUps(before)
 	signals = caught(signals)
 	defer signals.Stop()
-	out, err := newStderr(o, stderr)
+	out, err := newStderr(o, s.stderr(stderr))
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) err
 	orphans, stop := orphanNews(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
-	sockets, err := open(o, slots, before)
+	sockets, err := s.open(o, slots, before)
 	if err != nil {
 		return err
 	}
@@ -54,21 +55,21 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals) err
 	tellLost(log, o)
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(args, o, spawner, sockets, monitor) },
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor) },
 		Signals: signals.C, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
-		OnServing:  func(workers int) { announce(log, o, sockets.Port(), workers) },
-		OnDrain:    func() { refuse(log, sockets) },
-		OnReopen:   monitor.Log.Reopen,
-		OnProgress: drainProgress{out.status}.show,
-		Queue:      sockets.Queue, Alert: alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
+		OnServing: func(workers int) { announce(log, o, sockets.Port(), workers) },
+		OnDrain:   func() { refuse(log, sockets) },
+		OnReopen:  monitor.Log.Reopen, OnProgress: drainProgress{out.status}.show,
+		Queue: sockets.Queue, Alert: alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
-		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := reread(args, o); return err },
+		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := reread(read, o); return err },
 		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Bell: int(monitor.bell.Fd()), Log: monitor.Log,
 		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
 	})
 	monitor.attach(&pool)
+	s.attach(&pool, sockets.Port(), monitor)
 	notifySystemd(&pool)
 	return supervise.Run(pool)
 }

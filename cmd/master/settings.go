@@ -50,8 +50,8 @@ func checkSite(o options.Options) error {
 }
 
 // reread reads the settings once more, while those before are in force.
-func reread(args []string, before options.Options) (o options.Options, worker string, err error) {
-	if o, worker, err = settings(args); err != nil {
+func reread(read func() (options.Options, string, error), before options.Options) (o options.Options, worker string, err error) {
+	if o, worker, err = read(); err != nil {
 		return o, "", err
 	}
 	if name := options.NeedsRestart(before, o); name != "" {
@@ -61,8 +61,8 @@ func reread(args []string, before options.Options) (o options.Options, worker st
 }
 
 // reloaded returns the settings for a reload, which the monitor applies too.
-func reloaded(args []string, before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor) (supervise.Settings, error) {
-	o, worker, err := reread(args, before)
+func reloaded(read func() (options.Options, string, error), before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor) (supervise.Settings, error) {
+	o, worker, err := reread(read, before)
 	if err == nil {
 		err = m.check(o)
 	}

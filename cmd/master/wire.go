@@ -94,10 +94,11 @@ func announce(log zerolog.Logger, o options.Options, port, workers int) {
 
 // environment returns the environment of workers.
 func environment(o options.Options) []string {
+	environ := append(os.Environ(), o.Shared.Environment()...)
 	if n := o.Procs(); n > 0 {
-		return append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
+		environ = append(environ, "GOMAXPROCS="+strconv.Itoa(n))
 	}
-	return os.Environ()
+	return environ
 }
 
 // scalable returns the sockets of which there may be more or fewer; nil if the

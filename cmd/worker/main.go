@@ -29,6 +29,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "phalanx worker: %v\n", err)
 		return exitcode.Code(err)
 	}
+	opts.Shared.Secrets(os.Getenv)
 	channel, err := ipc.Open(ipc.ControlFD)
 	if err != nil {
 		fmt.Fprintf(stderr, "phalanx worker: %v; a worker is started by master\n", err)

@@ -84,6 +84,9 @@ type Config struct {
 	// Challenges are what a certificate authority is answered (RFC 8555 §8.3), by
 	// token, however it asks.
 	Challenges map[string]string
+	// Credentials, "user:password", are asked for of each client that wants a file;
+	// empty: of none.
+	Credentials string
 	// ID appends an id that no other request has; nil: requests have none. One
 	// that the client sends is taken if it is valid.
 	ID func(dst []byte) []byte

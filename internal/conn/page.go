@@ -51,6 +51,8 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 	switch s {
 	case proto.StatusMovedPermanently, proto.StatusPermanentRedirect:
 		out = append(append(append(out, "Location: "...), location...), "\r\n"...)
+	case proto.StatusUnauthorized:
+		out = append(out, challenge...)
 	case proto.StatusMethodNotAllowed:
 		out = proto.AppendField(out, "Allow", proto.Allow)
 	case proto.StatusRangeNotSatisfiable:
@@ -89,6 +91,8 @@ func advice(s proto.Status) string {
 	switch s {
 	case proto.StatusMovedPermanently, proto.StatusPermanentRedirect:
 		return "This page has another address."
+	case proto.StatusUnauthorized:
+		return "Reload the page, and enter the user name and password that you were given."
 	case proto.StatusForbidden:
 		return "There is no page to show at this address."
 	case proto.StatusNotFound:

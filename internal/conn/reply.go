@@ -92,6 +92,9 @@ func validID(id []byte) bool {
 // get answers GET and HEAD.
 func (c *Conn) get(out []byte, now Now) []byte {
 	x := c.x
+	if !c.authorized() {
+		return c.fail(out, proto.StatusUnauthorized, now)
+	}
 	x.Codings = proto.AcceptCodings(x.Request, x.Head)
 	path := x.Request.Path.In(x.Head)
 	f, status := c.cfg.Site.Open(path, x.Codings)

@@ -45,8 +45,8 @@ func TestComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ args, want string }{
-		{"", "completion config explain help man reload scale status stop top version sit/ site/ sites/"},
-		{"st", "status stop"}, {"s", "scale status stop sit/ site/ sites/"},
+		{"", "completion config explain help man reload scale share status stop top version sit/ site/ sites/"},
+		{"st", "status stop"}, {"s", "scale share status stop sit/ site/ sites/"},
 		{"help|rel", "reload"}, {"help|po", "port"},
 		{"man", "man"}, {"comp", "completion"},
 		{"--mod", "--model"},

@@ -59,6 +59,8 @@ type Options struct {
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
 	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json" detail:"auto is console on a terminal and json elsewhere. With json, errors in silent mode are JSON too."`
+
+	Shared Shared `no-flag:"of the command share"`
 }
 
 // Slots returns how many workers the pool has on a machine with this many

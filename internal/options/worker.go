@@ -51,6 +51,9 @@ func (o Options) WorkerArgs(slot, row int) []string {
 			args = append(args, fmt.Sprintf("%s=%v", flag, v))
 		}
 	}
+	for _, path := range o.Shared.Paths {
+		args = append(args, "--share="+path)
+	}
 	for range o.Verbose {
 		args = append(args, "--verbose")
 	}
@@ -73,10 +76,11 @@ func initial(field reflect.StructField) any {
 func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line
-		Slot    Slot `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
-		Kept    bool `long:"kept" description:"connections outlive the worker"`
-		Foreign bool `long:"foreign-socket" description:"listening socket kept by another process"`
-		Row     Row  `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
+		Slot    Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+		Kept    bool     `long:"kept" description:"connections outlive the worker"`
+		Foreign bool     `long:"foreign-socket" description:"listening socket kept by another process"`
+		Share   []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
+		Row     Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	p, err := newParser(worker, &l)
 	if err == nil {
@@ -85,7 +89,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	if err != nil {
 		return WorkerOptions{}, err
 	}
-	l.Verbose = l.verbosity()
+	l.Verbose, l.Shared.Paths = l.verbosity(), l.Share
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Foreign: l.Foreign}, nil
 }
 

@@ -114,7 +114,7 @@ func TestLookupField(t *testing.T) {
 		FieldTransferEncoding: "Transfer-Encoding", FieldExpect: "Expect", FieldRange: "Range", FieldIfRange: "If-Range",
 		FieldIfMatch: "If-Match", FieldIfNoneMatch: "If-None-Match", FieldIfModifiedSince: "If-Modified-Since",
 		FieldIfUnmodifiedSince: "If-Unmodified-Since", FieldAccept: "Accept", FieldAcceptEncoding: "Accept-Encoding",
-		FieldOrigin: "Origin", FieldReferer: "Referer", FieldUserAgent: "User-Agent", FieldRequestID: "X-Request-Id",
+		FieldOrigin: "Origin", FieldReferer: "Referer", FieldUserAgent: "User-Agent", FieldRequestID: "X-Request-Id", FieldAuthorization: "Authorization",
 		FieldSecFetchMode: "Sec-Fetch-Mode", FieldSecFetchDest: "Sec-Fetch-Dest",
 	}
 	if len(names) != int(numFields) {

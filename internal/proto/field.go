@@ -24,6 +24,7 @@ const (
 	FieldSecFetchMode
 	FieldSecFetchDest
 	FieldRequestID // X-Request-Id, which no RFC knows and every proxy does
+	FieldAuthorization
 	numFields
 	fieldOther = numFields
 )
@@ -34,7 +35,7 @@ const (
 // poisoned, so a repeated one is refused. The dates are not among them: with
 // more than one member they must be ignored (§13.1.3, §13.1.4).
 const singletons = 1<<FieldHost | 1<<FieldContentLength | 1<<FieldTransferEncoding |
-	1<<FieldExpect | 1<<FieldRange | 1<<FieldIfRange | 1<<FieldOrigin
+	1<<FieldExpect | 1<<FieldRange | 1<<FieldIfRange | 1<<FieldOrigin | 1<<FieldAuthorization
 
 // lookupField finds a field by its name, which is not case-sensitive
 // (RFC 9110 §5.1).
@@ -68,6 +69,9 @@ func lookupField(name []byte) Field {
 	case 12:
 		return match(name, "x-request-id", FieldRequestID)
 	case 13:
+		if name[0]|0x20 == 'a' {
+			return match(name, "authorization", FieldAuthorization)
+		}
 		return match(name, "if-none-match", FieldIfNoneMatch)
 	case 14:
 		switch name[10] | 0x20 {

@@ -15,6 +15,7 @@ const (
 	StatusNotModified          Status = 304
 	StatusPermanentRedirect    Status = 308
 	StatusBadRequest           Status = 400
+	StatusUnauthorized         Status = 401
 	StatusForbidden            Status = 403
 	StatusNotFound             Status = 404
 	StatusMethodNotAllowed     Status = 405
@@ -41,6 +42,7 @@ var reasons = [...]string{
 	StatusNotModified:          "Not Modified",
 	StatusPermanentRedirect:    "Permanent Redirect",
 	StatusBadRequest:           "Bad Request",
+	StatusUnauthorized:         "Unauthorized",
 	StatusForbidden:            "Forbidden",
 	StatusNotFound:             "Not Found",
 	StatusMethodNotAllowed:     "Method Not Allowed",

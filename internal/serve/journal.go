@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"time"
 
 	"phalanx/internal/accesslog"
@@ -63,8 +64,19 @@ func (j *Journal) Received(x *conn.Exchange) {
 	j.headed = j.clock.Mono()
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var text [maxLogHead + 16]byte
-		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], x.Head, maxLogHead)).Msg("head")
+		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], withoutCredentials(x), maxLogHead)).Msg("head")
 	}
+}
+
+// withoutCredentials returns the head of a request as it may be logged.
+func withoutCredentials(x *conn.Exchange) []byte {
+	if !x.Request.Has(proto.FieldAuthorization) {
+		return x.Head
+	}
+	head := bytes.Clone(x.Head)
+	value := x.Request.Value(head, proto.FieldAuthorization)
+	copy(value, bytes.Repeat([]byte("*"), len(value)))
+	return head
 }
 
 // Decided notes the time.

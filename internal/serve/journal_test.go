@@ -162,3 +162,18 @@ func TestSlow(t *testing.T) {
 		t.Errorf("one that another worker began: %s, %v", part, lasted)
 	}
 }
+
+// Credentials are in no log, whatever the log has of the head.
+func TestLogNoCredentials(t *testing.T) {
+	var p proto.Parser
+	head := []byte("GET / HTTP/1.1\r\nHost: a\r\nauthorization:  Basic Z3Vlc3Q6c2VjcmV0 \r\nX: y\r\n\r\n")
+	if p.Parse(head) != proto.Complete {
+		t.Fatal("not a request")
+	}
+	for _, format := range []string{logging.JSON, logging.Console} {
+		got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Request: p.Request(), Head: head}) })
+		if strings.Contains(got, "Z3V") || !strings.Contains(got, "authorization:  "+strings.Repeat("*", 22)) || !strings.Contains(got, "X: y") {
+			t.Errorf("%s: %s", format, got)
+		}
+	}
+}

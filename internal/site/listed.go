@@ -40,7 +40,7 @@ type listed struct {
 	users int      // listings
 
 	mu     sync.Mutex // guards what follows, until ready
-	dir    *os.File
+	dir    *os.File   // nil: the shares are listed
 	failed bool
 	cost   int64 // bytes of the root's budget
 
@@ -80,7 +80,7 @@ const sharedFor = time.Second
 func (r *Root) listed(k kind, dir *os.File) *listed {
 	c := &listed{kind: k, root: r, began: r.Now(), users: 1, dir: dir, cost: listingCost}
 	var st unix.Stat_t
-	if fstat(int(dir.Fd()), &st) == nil && r.settled(int(dir.Fd()), timeOf(st.Mtim)) {
+	if dir != nil && fstat(int(dir.Fd()), &st) == nil && r.settled(int(dir.Fd()), timeOf(st.Mtim)) {
 		c.state = dirState{st.Dev, st.Ino, st.Mtim, st.Ctim}
 	}
 	r.shared.mu.Lock()
@@ -188,6 +188,9 @@ func (c *listed) hash() []byte {
 // read reads a batch of entries and returns what they cost, and false after the
 // last one. A directory that cannot be read further is listed as far as it was.
 func (c *listed) read() (cost int64, more bool) {
+	if c.dir == nil {
+		return c.readShares(), false
+	}
 	names, err := c.dir.Readdirnames(batch)
 	raw, rawErr := c.dir.SyscallConn()
 	if rawErr != nil {
@@ -217,6 +220,11 @@ func (c *listed) look(dir int, name string) (entry, bool) {
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK && !c.follow(name, &st) {
 		return entry{}, false
 	}
+	return entryOf(name, &st)
+}
+
+// entryOf returns the entry of a file or directory; of anything else there is none.
+func entryOf(name string, st *unix.Stat_t) (entry, bool) {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return entry{name: name, size: st.Size, modified: st.Mtim.Sec}, true

@@ -47,10 +47,7 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 		return nil, proto.StatusForbidden
 	}
 	full := "/" + string(name)
-	if len(name) == 0 {
-		name = append(name, '.')
-	}
-	fd, err := r.open(name)
+	dir, err := r.directory(name)
 	if err != nil {
 		r.opened(name, nil, err)
 		return nil, statusOf(err)
@@ -59,11 +56,26 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 	if json {
 		k.format = jsonFormat{}
 	}
-	c := r.listed(k, os.NewFile(uintptr(fd), full))
+	c := r.listed(k, dir)
 	if c == nil {
 		return nil, proto.StatusServiceUnavailable
 	}
 	return &Listing{listed: c, next: -1}, proto.StatusOK
+}
+
+// directory opens a directory by its clean name; of shares themselves there is none.
+func (r *Root) directory(name []byte) (*os.File, error) {
+	if len(name) == 0 {
+		if r.shares != nil {
+			return nil, nil
+		}
+		name = append(name, '.')
+	}
+	fd, err := r.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), string(name)), nil
 }
 
 func parseOrder(query []byte) order {

@@ -17,6 +17,11 @@ const pathFlags = unix.O_PATH | unix.O_CLOEXEC
 
 // open opens a name, relative to the root and without a NUL, for reading.
 func (r *Root) open(name []byte) (fd int, err error) {
+	if r.shares != nil {
+		if r, name, err = r.within(name); err != nil {
+			return -1, err
+		}
+	}
 	if r.root != nil {
 		return r.openRoot(name)
 	}
@@ -25,7 +30,12 @@ func (r *Root) open(name []byte) (fd int, err error) {
 
 // stat looks at what a name leads to, which takes permission to search the
 // directories on the way and none to read what is there.
-func (r *Root) stat(name []byte, st *unix.Stat_t) error {
+func (r *Root) stat(name []byte, st *unix.Stat_t) (err error) {
+	if r.shares != nil {
+		if r, name, err = r.within(name); err != nil {
+			return err
+		}
+	}
 	if r.root != nil {
 		info, err := r.root.Stat(string(name))
 		if err != nil {

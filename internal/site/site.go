@@ -27,6 +27,7 @@ type Root struct {
 	root   *os.Root // nil where the kernel has openat2
 	pool   sync.Pool
 	tell   func(Finding) // of Trace, or nil
+	shares []share       // of OpenShares: nothing else is beneath the root
 
 	listings budget
 	shared   shared
@@ -102,8 +103,14 @@ func (r *Root) checkFallback() error {
 
 // Close closes the root. Files that are open stay so.
 func (r *Root) Close() error {
+	for _, s := range r.shares {
+		s.root.Close()
+	}
 	if r.root != nil {
 		r.root.Close()
+	}
+	if r.dir < 0 {
+		return nil
 	}
 	return unix.Close(r.dir)
 }

@@ -17,6 +17,9 @@ import (
 // Open opens the base as the options show it. An error names the flag that has to
 // change, or the base.
 func Open(base string, o options.Options) (*site.Root, error) {
+	if len(o.Shared.Paths) > 0 {
+		return site.OpenShares(o.Shared.Paths, Policy(o))
+	}
 	root, err := site.Open(base, Policy(o))
 	if errors.Is(err, site.ErrFallback) {
 		return nil, fmt.Errorf("--spa: %w; name a file in the base", err)
@@ -45,6 +48,9 @@ func Config(o options.Options, files conn.Site) conn.Config {
 	for _, field := range o.Header {
 		header = append(header, string(field))
 	}
+	if o.Shared.Prefix != "" {
+		files = behind{files, o.Shared.Prefix}
+	}
 	cfg := conn.Config{
 		Site:      files,
 		Server:    "phalanx/" + options.Version,
@@ -55,6 +61,8 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		Fallback:  o.SPA != "",
 		CORS:      o.CORS,
 		Header:    header,
+
+		Credentials: o.Shared.Credentials,
 	}
 	if o.RequestIDs() {
 		cfg.ID = appendID

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"phalanx/internal/listen"
+	"phalanx/internal/logging"
+	"phalanx/internal/observe/status"
+	"phalanx/internal/options"
+	"phalanx/internal/share"
+	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
+)
+
+// sharing is what the command share does beside serving. A nil sharing does nothing:
+// it is that of a server without the command.
+type sharing struct {
+	share   *options.Share
+	options options.Options // made once: what was made up stays
+	session *share.Session
+	log     *os.File // where master and workers write; the session reads it
+	begun   bool
+	timer   *time.Timer // ends it; nil: never
+	until   time.Time
+}
+
+// shared shares files until it is stopped.
+func shared(c *options.Command, args []string, stdout, stderr *os.File) error {
+	s := &sharing{share: c.Share, options: c.Options}
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	s.log = write
+	out := logging.NewWriter(stdout, logging.Auto)
+	defer out.Close()
+	s.session = s.newSession(out, stdout)
+	var reading sync.WaitGroup
+	reading.Go(func() { s.session.Read(read) })
+	err = serve(args, stdout, stderr, nil, s)
+	write.Close()
+	_ = read.SetReadDeadline(time.Now().Add(logTime)) // a keeper may have it open a little longer
+	reading.Wait()
+	read.Close()
+	if s.begun {
+		s.session.End()
+	}
+	return err
+}
+
+// logTime bounds how long the last lines of the log are waited for.
+const logTime = time.Second
+
+// prepare completes the options: what is shared, and what is made up.
+func (s *sharing) prepare() (err error) {
+	o := &s.options
+	if o.Base, o.Shared.Paths, err = options.CheckShare(s.share.Paths, *o); err != nil {
+		return err
+	}
+	if o.Shared.Credentials = s.share.Auth; s.share.Auth == options.MakeAuth {
+		o.Shared.Credentials = share.NewCredentials()
+	}
+	if s.share.RandomPath {
+		o.Shared.Prefix = share.NewPrefix()
+	}
+	if s.share.For > 0 {
+		s.until = time.Now().Add(s.share.For)
+	}
+	o.Verbose, o.LogFormat = 1, options.LogJSON // for the session
+	return nil
+}
+
+func (s *sharing) newSession(out io.Writer, stdout *os.File) *share.Session {
+	cfg := share.Config{
+		Out: out, Prefix: s.options.Shared.Prefix, Credentials: s.options.Shared.Credentials, Until: s.until, Now: time.Now,
+		What: s.options.Shared.Paths, Coloured: os.Getenv("NO_COLOR") == "",
+	}
+	if cfg.What == nil {
+		cfg.What = []string{string(s.options.Base)}
+	}
+	if fd := int(stdout.Fd()); term.IsTerminal(fd) && canMove(os.Getenv("TERM")) {
+		cfg.Width = func() int {
+			width, _, _ := term.GetSize(fd) // a terminal that is gone has none
+			return width
+		}
+	} else {
+		cfg.Coloured = false
+	}
+	return share.New(cfg)
+}
+
+// settings returns the options and the worker binary, from the arguments without the
+// command.
+func (s *sharing) settings(args []string) (o options.Options, worker string, err error) {
+	if s == nil {
+		return settings(args)
+	}
+	if err = checkSite(s.options); err != nil {
+		return o, "", err
+	}
+	worker, err = findWorker(string(s.options.Worker))
+	return s.options, worker, err
+}
+
+// stderr returns the file that master and workers log to.
+func (s *sharing) stderr(stderr *os.File) *os.File {
+	if s == nil {
+		return stderr
+	}
+	return s.log
+}
+
+// open opens the listening sockets, on the next free port if the usual one is taken
+// and none was asked for.
+func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, error) {
+	const ports = 20
+	for n := 0; ; n++ {
+		sockets, err := open(o, slots, before)
+		if s == nil || s.share.PortGiven || !errors.Is(err, unix.EADDRINUSE) || n > ports {
+			return sockets, err
+		}
+		if o.Port++; n == ports {
+			o.Port = 0
+		}
+	}
+}
+
+// attach lets the session begin and end with the pool.
+func (s *sharing) attach(pool *supervise.Config, port int, m *monitor) {
+	if s == nil {
+		return
+	}
+	serving, drain := pool.OnServing, pool.OnDrain
+	pool.OnServing = func(workers int) {
+		serving(workers)
+		s.begun = true
+		s.session.Begin(s.addresses(port), func() []share.Transfer { return transfers(m) })
+		if !s.until.IsZero() {
+			s.timer = time.AfterFunc(time.Until(s.until), func() { m.Controller.Stop(context.Background()) })
+		}
+	}
+	pool.OnDrain = func() {
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		drain()
+		if s.begun {
+			s.session.Draining()
+		}
+	}
+	pool.Exec, pool.Check = nil, nil // the session cannot move to another program
+}
+
+func (s *sharing) addresses(port int) []share.Address {
+	all, err := share.Interfaces()
+	if err != nil {
+		all = nil // there is still localhost
+	}
+	path := s.options.Shared.Prefix + "/"
+	if paths := s.options.Shared.Paths; len(paths) == 1 {
+		path += share.Encoded(filepath.Base(paths[0]))
+	}
+	return share.Addresses("http", string(s.options.Bind), port, path, all)
+}
+
+// transfers lists the responses under way of all workers. Those without any are not
+// asked.
+func transfers(m *monitor) []share.Transfer {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	view, err := m.Controller.View(ctx)
+	if err != nil {
+		return nil
+	}
+	var all []share.Transfer
+	for _, w := range view.Workers {
+		seen, ok := m.Board.Look(w.Row)
+		if w.PID == 0 || ok && seen.Active <= seen.Idle {
+			continue
+		}
+		list, err := m.Connections(w.Slot, w.PID)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		for _, c := range list.Connections {
+			if method, target, _ := strings.Cut(c.Line, " "); c.State == status.ConnSending && method == "GET" {
+				all = append(all, share.Transfer{Client: c.Client, Target: target, Sent: c.Sent, Size: c.Size})
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// shared is a share whose output is a pipe.
+type shared struct {
+	*harness.Server
+	url string // the first address
+}
+
+var firstAddress = regexp.MustCompile(`(?m)^address (http://[^/]+:(\d+)/.*)$`)
+
+func startShare(t *testing.T, args ...string) shared {
+	t.Helper()
+	s := harness.Launch(t, harness.Plan{Args: append([]string{"share"}, args...)})
+	return awaitShare(t, s)
+}
+
+func awaitShare(t *testing.T, s *harness.Server) shared {
+	t.Helper()
+	var m []string
+	harness.Await(t, 15*time.Second, "an address", func() bool {
+		if s.Gone() {
+			t.Fatalf("the share ended with %d: %s", s.Status(), s.Log)
+		}
+		m = firstAddress.FindStringSubmatch(s.Out.String())
+		return m != nil
+	})
+	s.Port = harness.Atoi(m[2])
+	return shared{s, m[1]}
+}
+
+// awaitLine waits for a line of the output, without the time before it.
+func (s shared) awaitLine(text string) {
+	s.T.Helper()
+	harness.Await(s.T, 10*time.Second, fmt.Sprintf("the line %q in\n%s", text, s.Out), func() bool {
+		return regexp.MustCompile(`(?m)^(\d\d:\d\d:\d\d  )?` + text + `$`).MatchString(s.Out.String())
+	})
+}
+
+// fetch returns the status and the body, or part of it, with credentials if there are some.
+func fetch(t *testing.T, url, credentials string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user, password, ok := strings.Cut(credentials, ":"); ok {
+		r.SetBasicAuth(user, password)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// TestShare shares a directory with several workers, and has a line for each event.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "site", "a b.txt": "text", "sub/c.txt": "c"})
+	s := startShare(t, base, "--port", "0", "--bind", "127.0.0.1", "--workers", "3")
+	if status, body := fetch(t, s.url, ""); status != 200 || !strings.Contains(body, "a%20b.txt") || !strings.Contains(body, "index.html") {
+		t.Errorf("%d %s", status, body)
+	}
+	for range 20 { // with any of the workers
+		if status, body := fetch(t, s.url+"a%20b.txt", ""); status != 200 || body != "text" {
+			t.Errorf("%d %s", status, body)
+		}
+	}
+	fetch(t, s.url+"nope", "")
+	s.awaitLine(`127\.0\.0\.1        looked at    /`)
+	s.awaitLine(`127\.0\.0\.1        downloaded   a b\.txt  4 B`)
+	s.awaitLine(`127\.0\.0\.1        refused      nope  there is none`)
+	s.Stop(5 * time.Second)
+	if got := s.Out.String(); !strings.HasPrefix(got, "sharing "+base+"\naddress http://127.0.0.1:") ||
+		!strings.HasSuffix(got, "\nDownloaded 1 file, 80 B, by 1 client:\n      80 B  a b.txt (20 times, by 127.0.0.1)\n") || strings.Contains(got, "\x1b") {
+		t.Errorf("%q", got)
+	}
+	if err := s.Log.String(); err != "" {
+		t.Errorf("standard error: %q", err)
+	}
+}
+
+// TestShareSecrets shares with a password and a path that are made up: both are shown
+// once, needed for everything, and nowhere where other users could see them.
+func TestShareSecrets(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"a.txt": "text", "404.html": "own page"})
+	s := startShare(t, "--auth", "--random-path", base, "-vv", "--port", "0", "--bind", "127.0.0.1")
+	m := regexp.MustCompile(`(?m)^user (\w+)\npassword (.*)$`).FindStringSubmatch(s.Out.String())
+	if m == nil {
+		t.Fatal(s.Out)
+	}
+	credentials, root := m[1]+":"+m[2], "http://"+harness.Loopback(s.Port)
+	path := strings.TrimPrefix(s.url, root)
+	for _, tt := range []struct {
+		url, credentials string
+		status           int
+		body             string
+	}{
+		{s.url + "a.txt", credentials, 200, "text"},
+		{s.url + "a.txt", "", 401, "user name and password"},
+		{s.url + "a.txt", m[1] + ":" + m[2] + "x", 401, ""},
+		{root + "/a.txt", credentials, 404, ""},
+		{root + "/", credentials, 404, ""},
+		{root + "/nope", "", 401, ""},
+	} {
+		status, body := fetch(t, tt.url, tt.credentials)
+		if status != tt.status || !strings.Contains(body, tt.body) || strings.Contains(body, "own page") {
+			t.Errorf("%s with %q: %d %s", tt.url, tt.credentials, status, body)
+		}
+	}
+	s.awaitLine(`127\.0\.0\.1        refused      a\.txt  without the password`)
+	for _, pid := range append(s.Workers(), s.PID()) {
+		line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if err != nil || strings.Contains(string(line), m[2]) || strings.Contains(string(line), path) {
+			t.Errorf("%q, %v", line, err)
+		}
+	}
+	s.Stop(5 * time.Second)
+	out := s.Out.String() + s.Log.String()
+	if n := strings.Count(out, m[2]); n != 1 || strings.Contains(out, base64.StdEncoding.EncodeToString([]byte(credentials))) {
+		t.Errorf("the password is shown %d times:\n%s", n, out)
+	}
+}
+
+// TestShareFiles shares a file as itself, and files and directories of different places.
+func TestShareFiles(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"one file.iso": "iso", "x/other.txt": "other", "y/dir/z.txt": "z"})
+	free := []string{"--port", "0", "--bind", "127.0.0.1"}
+	s := startShare(t, append(free, base+"/one file.iso")...)
+	if !strings.HasSuffix(s.url, "/one%20file.iso") {
+		t.Errorf("the address is %s", s.url)
+	}
+	root := "http://" + harness.Loopback(s.Port)
+	for path, want := range map[string]string{"/one%20file.iso": "200 iso", "/x/other.txt": "404", "/": "200"} {
+		if status, body := fetch(t, root+path, ""); !strings.HasPrefix(fmt.Sprint(status, " ", body), want) || strings.Contains(body, "other") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	several := startShare(t, append(free, base+"/one file.iso", base+"/x/other.txt", base+"/y/dir")...)
+	for path, want := range map[string]string{"one%20file.iso": "200 iso", "other.txt": "200 other", "dir/z.txt": "200 z", "dir/": "200", "": "200", "x/other.txt": "404"} {
+		if status, body := fetch(t, several.url+path, ""); !strings.HasPrefix(fmt.Sprint(status, " ", body), want) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	// A reload reads nothing again: what was made up and chosen stays.
+	before := several.Workers()
+	several.Signal(1)
+	several.AwaitWorkers(len(before), before...)
+	if status, body := fetch(t, several.url+"dir/z.txt", ""); status != 200 || body != "z" {
+		t.Errorf("after a reload: %d %s", status, body)
+	}
+}
+
+// TestSharePort takes the next free port where the usual one is taken, but no other
+// than the one that was asked for.
+func TestSharePort(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"a.txt": "text"})
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil { // else somebody else has it
+		defer l.Close()
+	}
+	s := startShare(t, base, "--bind", "127.0.0.1")
+	if s.Port <= 8080 {
+		t.Errorf("shared on port %d", s.Port)
+	}
+	o := harness.Attempt(t, harness.Plan{Args: []string{"share", base, "--bind", "127.0.0.1", "-p", strconv.Itoa(s.Port)}})
+	o.Rejects(t, 1, "--port "+strconv.Itoa(s.Port), "in use")
+}
+
+// TestShareFor ends by itself, and not before the download under way has ended.
+func TestShareFor(t *testing.T) {
+	t.Parallel()
+	dir := harness.MemoryDir(t)
+	const size = 64 << 20
+	harness.Sparse(t, dir+"/big", size)
+	s := startShare(t, dir, "--port", "0", "--bind", "127.0.0.1", "--for", "1s")
+	d := s.Begin("/big", 64<<10)
+	if err := d.Take(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	s.AwaitRefusal()
+	if s.Gone() {
+		t.Fatal("the download was not waited for")
+	}
+	s.MustComplete(d)
+	if code := s.Wait(10 * time.Second); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
+	if got := s.Out.String(); !strings.Contains(got, "\nuntil ") || !strings.Contains(got, "downloaded   big  67.1 MB") || !strings.HasSuffix(got, "big (once, by 127.0.0.1)\n") {
+		t.Error(got)
+	}
+}

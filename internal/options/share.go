@@ -1,0 +1,200 @@
+package options
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
+)
+
+// Share is what the command share is asked for beside the options of serving.
+type Share struct {
+	Paths      []string      // as given; none: Base
+	Auth       string        // "user:password", or MakeAuth; "": nobody is asked
+	RandomPath bool          // everything is behind a path that cannot be guessed
+	For        time.Duration // after which it stops, MinShare to MaxPatience; 0: never
+	PortGiven  bool          // another port is no choice
+}
+
+// MakeAuth asks for a user name and a password that are made up.
+const MakeAuth = ":"
+
+// MinShare is the shortest time of sharing that can be asked for.
+const MinShare = time.Second
+
+// Shared is what a worker has to know of a share.
+type Shared struct {
+	Paths       []string // absolute, with different names; nil: Base is shared
+	Prefix      string   // "/" and a name, in front of every path; "": none
+	Credentials string   // "user:password"; "": nobody is asked
+}
+
+// The variables with which a worker is told what no other user may see: command
+// lines are public (proc_pid_cmdline(5)), environments are not.
+const (
+	envPath        = "PHALANX_SHARED_PATH"
+	envCredentials = "PHALANX_SHARED_CREDENTIALS"
+)
+
+// Environment returns the variables of a worker for what is secret.
+func (s Shared) Environment() []string {
+	if s.Prefix == "" && s.Credentials == "" {
+		return nil
+	}
+	return []string{envPath + "=" + s.Prefix, envCredentials + "=" + s.Credentials}
+}
+
+// Secrets reads the variables of Environment.
+func (s *Shared) Secrets(getenv func(string) string) {
+	s.Prefix, s.Credentials = getenv(envPath), getenv(envCredentials)
+}
+
+type shareCommand struct {
+	Auth       auth     `long:"auth" optional:"yes" optional-value:":" value-name:"USER:PASS" unquote:"false" description:"ask for user and password; made up if left out"`
+	RandomPath bool     `long:"random-path" description:"put everything behind a path nobody can guess"`
+	For        lifetime `long:"for" value-name:"DURATION" description:"stop after this time, such as 1h"`
+	line
+	Args struct {
+		Paths []File `positional-arg-name:"PATH" description:"file or directory; default: the current directory"`
+	} `positional-args:"yes"`
+}
+
+type (
+	auth     string
+	lifetime time.Duration
+)
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (a *auth) UnmarshalFlag(v string) error {
+	user, password, ok := strings.Cut(v, ":")
+	if v != MakeAuth && (!ok || user == "" || password == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
+		// The value is not repeated: it may be a password.
+		return &flags.Error{Type: flags.ErrMarshal, Message: "--auth: must be USER:PASSWORD; without a value both are made up"}
+	}
+	*a = auth(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (l *lifetime) UnmarshalFlag(v string) error {
+	return duration(l, "for", v, "must be 1s to 168h, such as 30m or 1h", between(MinShare, MaxPatience))
+}
+
+// share reads the flags of serving and what is to be shared.
+func (s start) share(c *Command) (*Command, error) {
+	var e shareCommand
+	var p *flags.Parser
+	var err error
+	s.args = joinAuth(s.args)
+	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
+		e = shareCommand{}
+		p, err = s.parserOf(c.Name, &e)
+		return p, &e.line, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	given := func(flag string) bool {
+		o := p.FindOptionByLongName(flag)
+		return !o.IsSetDefault() || s.getenv(envName(o)) != ""
+	}
+	c.Share = &Share{Auth: string(e.Auth), RandomPath: e.RandomPath, For: time.Duration(e.For), PortGiven: given("port")}
+	for _, path := range e.Args.Paths {
+		c.Share.Paths = append(c.Share.Paths, string(path))
+	}
+	if len(c.Share.Paths) > 0 && given("base") {
+		return nil, usage(human.Quoted(c.Share.Paths[0]) + ": --base names the directory already; leave one of them out")
+	}
+	o := &c.Options
+	o.List = true
+	if !given("index") {
+		o.Index = nil // a directory is shared, not a website
+	}
+	if !given("expires") {
+		o.Expires = 0
+	}
+	return c, nil
+}
+
+// joinAuth makes one argument of --auth and the next one, if that has the form of
+// its value and is no path: go-flags takes an optional value only behind "=".
+func joinAuth(args []string) []string {
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--" {
+			return append(joined, args[i:]...)
+		}
+		if args[i] == "--auth" && i+1 < len(args) && strings.Contains(args[i+1], ":") && args[i+1][0] != '-' {
+			if _, err := os.Lstat(args[i+1]); err != nil {
+				joined = append(joined, "--auth="+args[i+1])
+				i++
+				continue
+			}
+		}
+		joined = append(joined, args[i])
+	}
+	return joined
+}
+
+// CheckShare returns what a share serves: a base, if that is one directory, else
+// files and directories with different names. Its errors are of type
+// [*exitcode.Error].
+func CheckShare(paths []string, o Options) (base Base, shares []string, err error) {
+	if len(paths) == 0 {
+		base, err = CheckBase(o.Base)
+		return base, nil, err
+	}
+	taken := make(map[string]string)
+	for _, path := range paths {
+		full, err := filepath.Abs(path)
+		if err != nil {
+			return "", nil, badShare(path, "cannot be made absolute; give an absolute path", err)
+		}
+		info, err := os.Stat(full)
+		name := filepath.Base(full)
+		switch {
+		case err != nil:
+			return "", nil, badShare(path, shareCure(err), err)
+		case len(paths) == 1 && info.IsDir():
+			if base, err = CheckBase(Base(path)); err != nil {
+				err = badShare(path, baseCure(errors.Unwrap(err)), err)
+			}
+			return base, nil, err
+		case !info.IsDir() && !info.Mode().IsRegular():
+			return "", nil, badShare(path, "neither a file nor a directory; share one of those", nil)
+		case name[0] == '.' && !o.Dotfiles:
+			return "", nil, badShare(path, "hidden by its name; add --dotfiles", nil)
+		case taken[name] != "":
+			return "", nil, badShare(path, "has the same name as "+human.Quoted(taken[name])+"; share the directory that holds both, or rename one", nil)
+		}
+		f, err := os.Open(full)
+		if err != nil {
+			return "", nil, badShare(path, shareCure(err), err)
+		}
+		f.Close()
+		taken[name] = path
+		shares = append(shares, full)
+	}
+	return o.Base, shares, nil
+}
+
+func shareCure(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file or directory; check its spelling"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied; make it readable or run as its owner"
+	}
+	return err.Error()
+}
+
+func badShare(path, cure string, err error) error {
+	return exitcode.New(exitcode.Config, "share "+human.Quoted(path)+": "+cure, err)
+}

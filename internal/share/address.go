@@ -1,0 +1,99 @@
+package share
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"phalanx/internal/proto"
+)
+
+// Address is one to open in a browser.
+type Address struct {
+	URL string
+	For string // who can open it: "this machine", or an interface
+	LAN bool   // other machines may reach it
+}
+
+// Interface is a network interface with its addresses.
+type Interface struct {
+	Name  string
+	Addrs []netip.Addr
+}
+
+// Interfaces returns the interfaces of this machine that are up.
+func Interfaces() ([]Interface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var up []Interface
+	for _, i := range all {
+		addrs, err := i.Addrs()
+		if err != nil || i.Flags&net.FlagUp == 0 {
+			continue // it may have gone meanwhile
+		}
+		one := Interface{Name: i.Name}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				one.Addrs = append(one.Addrs, p.Addr().Unmap())
+			}
+		}
+		up = append(up, one)
+	}
+	return up, nil
+}
+
+// Addresses returns the addresses under which a server on a port can be opened: those
+// that it listens on, which is all of the interfaces if bind is empty. IPv4 comes
+// first, because it is shorter to type. Link-local addresses of IPv6 are left out:
+// browsers do not take their zone.
+func Addresses(scheme, bind string, port int, path string, all []Interface) []Address {
+	url := func(host string) string {
+		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port)) + path
+	}
+	ip, err := netip.ParseAddr(bind)
+	switch {
+	case bind != "" && err != nil:
+		return []Address{{URL: url(bind)}}
+	case bind != "" && ip.IsLoopback():
+		return []Address{{URL: url(bind), For: machine}}
+	case bind != "" && !ip.IsUnspecified():
+		return []Address{{URL: url(bind), For: nameOf(ip, all), LAN: true}}
+	}
+	found := []Address{{URL: url("localhost"), For: machine}}
+	var lan []netip.Addr
+	for _, i := range all {
+		for _, a := range i.Addrs {
+			usable := !a.IsLoopback() && !(a.Is6() && a.IsLinkLocalUnicast()) && !a.IsMulticast()
+			if usable && (bind == "" || ip.Is6() || a.Is4()) {
+				lan = append(lan, a)
+			}
+		}
+	}
+	slices.SortStableFunc(lan, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
+	for _, a := range slices.Compact(lan) {
+		found = append(found, Address{URL: url(a.String()), For: nameOf(a, all), LAN: true})
+	}
+	return found
+}
+
+// Encoded is a name as it stands in a URL.
+func Encoded(name string) string {
+	return string(proto.AppendEscaped(nil, name, func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+	}))
+}
+
+const machine = "this machine"
+
+func nameOf(ip netip.Addr, all []Interface) string {
+	for _, i := range all {
+		if slices.Contains(i.Addrs, ip) {
+			return i.Name
+		}
+	}
+	return ""
+}

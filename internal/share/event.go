@@ -1,0 +1,111 @@
+package share
+
+import (
+	"encoding/json"
+	"strings"
+
+	"phalanx/internal/human"
+	"phalanx/internal/proto"
+)
+
+// event is a line of the workers' or the master's log.
+type event struct {
+	Level   string  `json:"level"`
+	Message string  `json:"message"`
+	Client  string  `json:"client"` // address and port
+	Method  string  `json:"method"`
+	Path    string  `json:"path"` // target of the request, as it was sent
+	Status  int     `json:"status"`
+	Bytes   int64   `json:"bytes"`
+	Millis  float64 `json:"ms"`
+	Reason  string  `json:"reason"`
+	Error   string  `json:"error"`
+}
+
+// kind is what a request came to.
+type kind uint8
+
+const (
+	other       kind = iota // something of no interest, such as a second request for what is known
+	looked                  // a page was shown
+	downloaded              // a file, a part of one, or an archive
+	interrupted             // the same, but not to its end
+	unchanged               // the client has it already
+	refused                 // there is none, or the client may not have it
+)
+
+func parseEvent(line []byte) (e event, ok bool) {
+	return e, json.Unmarshal(line, &e) == nil && e.Message != ""
+}
+
+// request reports whether the event is a request that has ended.
+func (e *event) request() bool { return e.Message == "request" }
+
+// warning reports whether the event is one that people should know.
+func (e *event) warning() bool { return e.Level == "warn" || e.Level == "error" || e.Level == "fatal" }
+
+func (e *event) kind() kind {
+	switch {
+	case e.Status == 304:
+		return unchanged
+	case e.Status >= 400:
+		return refused
+	case e.Method != "GET" || e.Status != 200 && e.Status != 206:
+		return other
+	case e.Reason != "":
+		return interrupted
+	case page(e.Path):
+		return looked
+	}
+	return downloaded
+}
+
+// page reports whether a target is a directory, and not one as an archive.
+func page(target string) bool {
+	path, query, _ := strings.Cut(target, "?")
+	return strings.HasSuffix(path, "/") && !strings.Contains(query, "archive=")
+}
+
+// file names what a target leads to, for people: without the prefix that all have in
+// common, decoded, and an archive by the name that it is saved as.
+func file(target, prefix string) string {
+	path, query, _ := strings.Cut(target, "?")
+	path = decoded(strings.TrimPrefix(path, prefix))
+	if _, format, ok := strings.Cut(query, "archive="); ok && strings.HasSuffix(path, "/") {
+		format, _, _ = strings.Cut(format, "&")
+		path = strings.TrimSuffix(path, "/")
+		if path == "" {
+			path = "/all"
+		}
+		path += "." + format
+	}
+	if path != "/" {
+		path = strings.TrimPrefix(path, "/")
+	}
+	return human.Visible(path)
+}
+
+// decoded is a path without its percent-encoding.
+func decoded(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	out := make([]byte, 0, len(path))
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if b, ok := proto.Unescape([]byte(path[i:])); c == '%' && ok {
+			c = b
+			i += 2
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+// host is a client's address without the port.
+func host(client string) string {
+	if i := strings.LastIndexByte(client, ':'); i > 0 {
+		return strings.Trim(client[:i], "[]")
+	}
+	return client
+}

@@ -1,0 +1,87 @@
+package share
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"phalanx/internal/human"
+)
+
+// head is what is shown first: what is shared, where, and how to stop.
+func (s *Session) head(addresses []Address) []string {
+	what := make([]string, len(s.cfg.What))
+	for i, path := range s.cfg.What {
+		what[i] = human.Visible(path)
+	}
+	if s.cfg.Width == nil {
+		return s.plainHead(what, addresses)
+	}
+	lines := []string{"Sharing " + s.style.paint(bold, strings.Join(what, ", ")), ""}
+	wide := 0
+	for _, a := range addresses {
+		wide = max(wide, ansi.StringWidth(a.URL))
+	}
+	for _, a := range addresses {
+		lines = append(lines, strings.TrimRight("  "+s.style.paint(cyan, a.URL)+strings.Repeat(" ", wide-ansi.StringWidth(a.URL))+"   "+s.style.paint(dim, a.For), " "))
+	}
+	lines = append(lines, "")
+	if user, password, ok := strings.Cut(s.cfg.Credentials, ":"); ok {
+		lines = append(lines, "  user      "+s.style.paint(bold, human.Visible(user)), "  password  "+s.style.paint(bold, human.Visible(password)), "")
+	}
+	if code := s.code(addresses); code != nil {
+		lines = append(append(lines, code...), "")
+	}
+	return append(lines, s.advice(addresses)...)
+}
+
+// plainHead is the same in lines for a program to read: a word and what it stands for.
+func (s *Session) plainHead(what []string, addresses []Address) []string {
+	var lines []string
+	for _, path := range what {
+		lines = append(lines, "sharing "+path)
+	}
+	for _, a := range addresses {
+		lines = append(lines, "address "+a.URL)
+	}
+	if user, password, ok := strings.Cut(s.cfg.Credentials, ":"); ok {
+		lines = append(lines, "user "+human.Visible(user), "password "+human.Visible(password))
+	}
+	if !s.cfg.Until.IsZero() {
+		lines = append(lines, "until "+s.cfg.Until.Format(time.RFC3339))
+	}
+	return lines
+}
+
+// code is the code of the address that a phone can open, nil if there is none or no
+// room for it.
+func (s *Session) code(addresses []Address) []string {
+	i := slices.IndexFunc(addresses, func(a Address) bool { return a.LAN })
+	if i < 0 {
+		return nil
+	}
+	lines, width, err := code(addresses[i].URL, s.cfg.Coloured)
+	if err != nil || width+2 > s.screen.columns() {
+		return nil
+	}
+	for i := range lines {
+		lines[i] = "  " + lines[i]
+	}
+	return lines
+}
+
+// advice says who can see the files, and how it ends.
+func (s *Session) advice(addresses []Address) []string {
+	var lines []string
+	open := slices.ContainsFunc(addresses, func(a Address) bool { return a.LAN }) && s.cfg.Credentials == "" && s.cfg.Prefix == ""
+	if open {
+		lines = append(lines, "Everyone in your network can see this; --auth asks for a password.")
+	}
+	end := "Ctrl-C stops when the downloads under way have finished."
+	if !s.cfg.Until.IsZero() {
+		end = "Stops at " + s.cfg.Until.Format(time.TimeOnly) + "; Ctrl-C stops earlier. Downloads under way finish."
+	}
+	return append(lines, end, "")
+}

@@ -1,0 +1,225 @@
+package share
+
+import (
+	"bufio"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"phalanx/internal/human"
+)
+
+// Config says what is shared, and where it is shown.
+type Config struct {
+	Out      io.Writer  // takes lines and never waits
+	Width    func() int // of the terminal in columns; nil: Out is none, and nothing changes once it is written
+	Coloured bool
+
+	What        []string  // paths of files and directories
+	Prefix      string    // of all paths, see NewPrefix
+	Credentials string    // "user:password", to be shown; "": nobody is asked
+	Until       time.Time // when it ends; zero: not by itself
+
+	Now func() time.Time
+}
+
+// Session is what is shown from the first address to the summary. Its methods may be
+// called from any goroutine.
+type Session struct {
+	cfg   Config
+	style style
+
+	mu       sync.Mutex
+	screen   screen
+	ledger   ledger
+	active   map[string]*active // by client
+	draining bool
+	ended    bool
+
+	quit   chan struct{}
+	joined sync.WaitGroup
+}
+
+// active is a download under way.
+type active struct {
+	Transfer
+	began, seen time.Time
+	rate        float64 // bytes a second
+}
+
+// refresh is how often downloads are looked at.
+const refresh = 500 * time.Millisecond
+
+// New returns a session that shows nothing yet.
+func New(cfg Config) *Session {
+	return &Session{
+		cfg: cfg, style: style{cfg.Coloured}, screen: screen{out: cfg.Out, width: cfg.Width},
+		active: make(map[string]*active), quit: make(chan struct{}),
+	}
+}
+
+// Begin shows the addresses, and from now on downloads, if there is a terminal.
+// transfers lists those under way, and may take a while.
+func (s *Session) Begin(addresses []Address, transfers func() []Transfer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.screen.write(s.head(addresses), nil)
+	if s.cfg.Width == nil {
+		return
+	}
+	s.joined.Go(func() {
+		tick := time.NewTicker(refresh)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				s.look(transfers())
+			case <-s.quit:
+				return
+			}
+		}
+	})
+}
+
+// Read shows the events of a log until its end.
+func (s *Session) Read(log io.Reader) {
+	lines := bufio.NewReaderSize(log, 64<<10)
+	for {
+		line, long, err := lines.ReadLine()
+		if err != nil {
+			return
+		}
+		if e, ok := parseEvent(line); ok && !long {
+			s.show(&e)
+		}
+	}
+}
+
+// show shows an event.
+func (s *Session) show(e *event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.cfg.Now()
+	if e.warning() {
+		text := strings.TrimSuffix(human.Visible(strings.Join([]string{e.Message, e.Error}, ": ")), ": ")
+		s.screen.write([]string{s.style.paint(dim, now.Format(time.TimeOnly)) + "  " + s.style.paint(yellow, "! "+text)}, s.changing())
+		return
+	}
+	if !e.request() {
+		return
+	}
+	k, name, client := e.kind(), file(e.Path, s.cfg.Prefix), host(e.Client)
+	if k == downloaded || k == interrupted {
+		s.ledger.add(name, client, e.Bytes, k == downloaded && e.Status == 200)
+		delete(s.active, e.Client)
+	}
+	if k == other {
+		return
+	}
+	s.screen.write([]string{s.style.row(now, client, k, name, e.outcome(k), s.screen.columns())}, s.changing())
+}
+
+// look shows the downloads under way.
+func (s *Session) look(found []Transfer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.cfg.Now()
+	had := len(s.active) > 0 || len(s.screen.drawn) > 0
+	for client := range s.active {
+		if !slices.ContainsFunc(found, func(t Transfer) bool { return t.Client == client }) {
+			delete(s.active, client)
+		}
+	}
+	for _, t := range found {
+		if !page(t.Target) {
+			s.note(t, now)
+		}
+	}
+	if (had || len(s.active) > 0) && !s.screen.late() {
+		s.screen.write(nil, s.changing())
+	}
+}
+
+// note notes how far a download is. The rate follows changes within some seconds.
+func (s *Session) note(t Transfer, now time.Time) {
+	a := s.active[t.Client]
+	if a == nil || a.Target != t.Target || t.Sent < a.Sent {
+		s.active[t.Client] = &active{Transfer: t, began: now, seen: now}
+		return
+	}
+	seconds := now.Sub(a.seen).Seconds()
+	if seconds <= 0 {
+		return
+	}
+	latest := float64(t.Sent-a.Sent) / seconds
+	if a.rate == 0 {
+		a.rate = latest
+	}
+	weight := min(1, seconds/3)
+	a.rate += (latest - a.rate) * weight
+	a.Transfer, a.seen = t, now
+}
+
+// Draining shows that downloads under way are waited for.
+func (s *Session) Draining() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining = true; s.cfg.Width != nil {
+		s.screen.write(nil, s.changing())
+	}
+}
+
+// End shows what was downloaded. Nothing is shown after it.
+func (s *Session) End() {
+	close(s.quit)
+	s.joined.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	lines := s.ledger.summary()
+	if s.cfg.Width != nil {
+		lines = append([]string{""}, lines...)
+	}
+	s.screen.write(lines, nil)
+}
+
+// maxActive is how many downloads are shown at once.
+const maxActive = 8
+
+// changing are the lines about what is under way.
+func (s *Session) changing() []string {
+	if s.cfg.Width == nil {
+		return nil
+	}
+	all := make([]*active, 0, len(s.active))
+	for _, a := range s.active {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *active) int {
+		if by := a.began.Compare(b.began); by != 0 {
+			return by
+		}
+		return strings.Compare(a.Client, b.Client)
+	})
+	width := s.screen.columns()
+	var lines []string
+	for _, a := range all[:min(len(all), maxActive)] {
+		lines = append(lines, s.style.progress(file(a.Target, s.cfg.Prefix), a.Transfer, a.rate, width))
+	}
+	if n := len(all) - maxActive; n > 0 {
+		lines = append(lines, "and "+human.Plural(n, "more download", "more downloads"))
+	}
+	if s.draining {
+		text := "Stopping."
+		if len(all) > 0 {
+			text = "Stopping when " + human.Plural(len(all), "download has", "downloads have") + " finished; press Ctrl-C again to stop now."
+		}
+		lines = append(lines, s.style.paint(yellow, clip(text, width-1)))
+	}
+	return lines
+}

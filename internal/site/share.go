@@ -1,0 +1,87 @@
+package site
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// share is a file or directory that lies beneath the root under its own name,
+// wherever it is.
+type share struct {
+	name string
+	root *Root  // of the directory, or of the one that holds the file
+	file string // its name there; "": the directory itself is shared
+}
+
+// OpenShares opens a root with nothing in it but files and directories from
+// elsewhere, each under its own name; no two are equal. A path that is a symbolic link is followed now, links
+// beneath a shared directory as beneath any root.
+func OpenShares(paths []string, policy Policy) (*Root, error) {
+	r := &Root{policy: policy, dir: -1, Now: time.Now, listings: budget{max: maxListed}, shared: shared{byKind: make(map[kind][]*listed)}}
+	r.pool = sync.Pool{New: func() any { return &File{root: r} }}
+	r.shares = []share{}
+	for _, path := range paths {
+		s, err := openShare(path)
+		if err != nil {
+			r.Close()
+			return nil, fmt.Errorf("share %q: %w", path, err)
+		}
+		r.shares = append(r.shares, s)
+	}
+	return r, nil
+}
+
+func openShare(path string) (s share, err error) {
+	s.name = filepath.Base(path)
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return s, err
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		path, s.file = filepath.Split(path)
+	}
+	if err == nil {
+		s.root, err = Open(path, Policy{})
+	}
+	return s, err
+}
+
+// within finds the share that a name is in, and the name there.
+func (r *Root) within(name []byte) (root *Root, rest []byte, err error) {
+	first, rest, deeper := bytes.Cut(name, []byte("/"))
+	for _, s := range r.shares {
+		switch {
+		case s.name != string(first):
+		case s.file == "" && len(rest) > 0:
+			return s.root, rest, nil
+		case s.file == "":
+			return s.root, append(make([]byte, 0, 2), '.'), nil
+		case deeper:
+			return nil, nil, unix.ENOTDIR
+		default:
+			return s.root, append(make([]byte, 0, len(s.file)+1), s.file...), nil
+		}
+	}
+	return nil, nil, unix.ENOENT
+}
+
+// readShares reads the entries of a root of shares, and returns what they cost.
+func (c *listed) readShares() (cost int64) {
+	for _, s := range c.root.shares {
+		var st unix.Stat_t
+		if c.root.stat([]byte(s.name), &st) != nil {
+			continue // it was there when the root was opened
+		}
+		if e, ok := entryOf(s.name, &st); ok {
+			c.entries = append(c.entries, e)
+			cost += entryCost + int64(len(s.name))
+		}
+	}
+	return cost
+}

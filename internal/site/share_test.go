@@ -1,0 +1,108 @@
+package site
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// sharesOf makes a directory with files, and a root of some paths of it.
+func sharesOf(t *testing.T, names ...string) *Root {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"movie.mkv", "other.txt", "photos/a.jpg", "photos/deep/b.jpg", "elsewhere/real.iso"} {
+		full := filepath.Join(dir, name)
+		if os.MkdirAll(filepath.Dir(full), 0o755) != nil || os.WriteFile(full, []byte(name), 0o644) != nil {
+			t.Fatal("write")
+		}
+	}
+	for link, target := range map[string]string{"link.iso": "elsewhere/real.iso", "photos/out": "../other.txt"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	r, err := OpenShares(paths, Policy{List: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// Of shares there is what was shared under its own name, and nothing beside it.
+func TestShares(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		r := sharesOf(t, "movie.mkv", "photos", "link.iso")
+		if old {
+			for _, s := range r.shares {
+				var err error
+				if s.root.root, err = os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", s.root.dir)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for path, want := range map[string]string{
+			"/movie.mkv": "movie.mkv", "/photos/a.jpg": "photos/a.jpg", "/photos/deep/b.jpg": "photos/deep/b.jpg", "/link.iso": "elsewhere/real.iso",
+			"/": "403", "/photos": "301", "/photos/": "403", "/movie.mkv/": "404", "/movie.mkv/x": "404", "/other.txt": "404",
+			"/elsewhere/real.iso": "404", "/photos/out": "403", "/photos/../other.txt": "404", "/photos/nope": "404",
+		} {
+			if got := opened(r, path); got != want {
+				t.Errorf("old %v: %s is %s, want %s", old, path, got, want)
+			}
+		}
+		if list := jsonListing(t, r, "/"); !strings.Contains(list, `{"name":"photos","type":"directory"`) ||
+			!strings.Contains(list, `{"name":"movie.mkv","type":"file","size":9,`) || !strings.Contains(list, `{"name":"link.iso","type":"file","size":18,`) || strings.Contains(list, "other") {
+			t.Errorf("the shares are listed as %s", list)
+		}
+		if list := jsonListing(t, r, "/photos/"); !strings.Contains(list, "deep") || strings.Contains(list, "out") {
+			t.Errorf("a shared directory is listed as %s", list)
+		}
+	}
+}
+
+// opened is what a path leads to: the bytes of a file, or a status.
+func opened(r *Root, path string) string {
+	f, status := r.Open([]byte(path), proto.Codings{})
+	if status != proto.StatusOK {
+		return string(proto.AppendInt(nil, "", int64(status))[:3])
+	}
+	defer f.Close()
+	text := make([]byte, f.Size())
+	n, _ := unix.Pread(f.Fd(), text, 0)
+	return string(text[:n])
+}
+
+func jsonListing(t *testing.T, r *Root, path string) string {
+	t.Helper()
+	l, status := r.List([]byte(path), nil, true)
+	if status != proto.StatusOK {
+		t.Fatalf("list %s: %d", path, status)
+	}
+	defer l.Close()
+	var text []byte
+	for ready := false; !ready; {
+		if ready, status = l.Prepare(); status != proto.StatusOK {
+			t.Fatal(status)
+		}
+	}
+	for done := false; !done; {
+		text, done = l.Append(text)
+	}
+	return string(text)
+}
+
+func TestOpenSharesMissing(t *testing.T) {
+	if _, err := OpenShares([]string{"/nope/at/all"}, Policy{}); err == nil || !strings.Contains(err.Error(), `share "/nope/at/all"`) {
+		t.Error(err)
+	}
+}
