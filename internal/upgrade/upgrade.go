@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/keyring"
 	"phalanx/internal/listen"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/supervise"
@@ -46,10 +47,11 @@ type Carried struct {
 	Lost    uint64            // lines of the access log, so far
 	Started time.Time         // when the first program was
 	Nohup   bool              // the end of the terminal is nothing to care about
+	Keys    *keyring.State    `json:",omitempty"` // nil: there is no HTTPS
 }
 
 // Upgrader executes the binary at Path with the arguments and the environment
-// that this program got. All but Execve is required.
+// that this program got. All but Keys and Execve is required.
 type Upgrader struct {
 	Path     string
 	Name     string       // by which it was called
@@ -62,8 +64,9 @@ type Upgrader struct {
 	Bell     int
 	Log      Log
 	Started  time.Time
-	Signals  *Signals // the master's; one that waits there comes first
-	Nohup    bool     // see Carried
+	Signals  *Signals              // the master's; one that waits there comes first
+	Nohup    bool                  // see Carried
+	Keys     func() *keyring.State // nil: there is no HTTPS
 
 	Execve func(path string, argv, env []string) error // syscall.Exec
 }
@@ -82,6 +85,9 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	defer u.Log.Resume()
 	board := u.Board.State()
 	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started}
+	if u.Keys != nil {
+		c.Keys = u.Keys()
+	}
 	c.Sockets, c.Slots = u.Sockets.Export()
 	file, err := c.file()
 	if err != nil {
