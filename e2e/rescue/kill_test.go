@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -88,4 +89,38 @@ func TestKilledInHandovers(t *testing.T) {
 		}
 	}
 	t.Logf("%v", at)
+}
+
+// TestKilledInUpgrades kills while the master's program is replaced again and again,
+// and with it all workers.
+func TestKilledInUpgrades(t *testing.T) {
+	s := killed(t, 10**killOne, 20, "--workers", "2")
+	c, rng := gather(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	for end := time.Now().Add(*killFor); time.Now().Before(end); {
+		s.Signal(syscall.SIGUSR2)
+		<-time.After(harness.Between(rng, 50*time.Millisecond, 1500*time.Millisecond))
+	}
+	c.report()
+	at := points(t, s)
+	for _, point := range strings.Fields("give given from taken") {
+		if at[point] == 0 {
+			t.Errorf("nobody was killed at point %q", point)
+		}
+	}
+	if !upgraded(s.PID()) {
+		t.Error("the program was never replaced")
+	}
+	t.Logf("%v", at)
+}
+
+// upgraded reports whether a master reads its signals as one does that was executed by
+// another.
+func upgraded(pid int) bool {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		if file, err := os.Readlink(link); err == nil && strings.Contains(file, "signalfd") {
+			return true
+		}
+	}
+	return false
 }

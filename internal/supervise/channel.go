@@ -102,3 +102,33 @@ func (p *pool) closeChannels() {
 		unix.Close(c.end)
 	}
 }
+
+func (c *channel) state() ChannelState {
+	s := ChannelState{End: c.end, Version: c.from.version}
+	if !c.from.exited {
+		s.From = c.from.pid
+	}
+	if !c.to.exited {
+		s.To = c.to.pid
+	}
+	return s
+}
+
+// resumeChannel takes over a channel from before an upgrade. A worker that is dead, or
+// was lost in the upgrade, is only remembered.
+func (p *pool) resumeChannel(s ChannelState) {
+	unix.CloseOnExec(s.End)
+	find := func(pid int) *worker {
+		for _, w := range p.workers() {
+			if w.pid == pid {
+				return w
+			}
+		}
+		return &worker{slot: &slot{}, exited: true, movable: true, version: s.Version}
+	}
+	c := &channel{from: find(s.From), to: find(s.To), end: s.End}
+	if !c.to.exited {
+		c.from.successor = c.to
+	}
+	p.channels = append(p.channels, c)
+}

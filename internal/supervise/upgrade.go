@@ -15,12 +15,13 @@ import (
 // State is a pool between two programs. Its names in JSON stay as they are: the
 // program before or after may be of another version.
 type State struct {
-	Workers []WorkerState
-	Wanted  int             // slots
-	Slots   int             // as the settings have it
-	Reloads int             // so far
-	Totals  map[int]*Totals `json:"Past"`
-	Rescue  status.Rescue
+	Workers  []WorkerState
+	Channels []ChannelState  `json:",omitempty"`
+	Wanted   int             // slots
+	Slots    int             // as the settings have it
+	Reloads  int             // so far
+	Totals   map[int]*Totals `json:"Past"`
+	Rescue   status.Rescue
 }
 
 // WorkerState is one worker of it.
@@ -30,11 +31,34 @@ type WorkerState struct {
 	Row         int  // -1: none that this program can read
 	Detached    bool `json:"Leaving"`    // it drains, and has no slot any more
 	HandingOver bool `json:"Giving"`     // it hands its connections over
+	LastOwner   bool `json:",omitempty"` // it accepts from the socket of a slot that was closed, and opened again
 	Movable     bool `json:"Heir"`       // it can
 	Keeper      int  `json:",omitempty"` // the pid of its keeper; 0: none
 	Version     string
 	Started     time.Time
 	Ready       time.Time
+}
+
+// ChannelState is a handover channel.
+type ChannelState struct {
+	From, To int    // pids of the workers; 0: it is dead
+	End      int    // descriptor of the receiving end
+	Version  string // of the worker that hands over
+}
+
+// Descriptors returns those that the new program inherits.
+func (s State) Descriptors() []int {
+	var fds []int
+	for _, w := range s.Workers {
+		fds = append(fds, w.Channel, w.Output)
+		if w.Kept != nil {
+			fds = append(fds, w.Kept.Records, w.Kept.Lifeline)
+		}
+	}
+	for _, c := range s.Channels {
+		fds = append(fds, c.End)
+	}
+	return fds
 }
 
 // requestUpgrade records that an upgrade is wanted; it waits until the pool is stable.
@@ -147,6 +171,11 @@ func (p *pool) stable() bool {
 			return false
 		}
 	}
+	for _, w := range p.keepers {
+		if w.exited { // nobody would wait for its end
+			return false
+		}
+	}
 	return true
 }
 
@@ -159,9 +188,12 @@ func (p *pool) state() (State, error) {
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, Movable: w.movable, Keeper: w.keeper,
+			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, Movable: w.movable, Keeper: w.keeper,
 			Version: w.version, Started: w.started, Ready: w.readySince,
 		})
+	}
+	for _, c := range p.channels {
+		state.Channels = append(state.Channels, c.state())
 	}
 	return state, nil
 }
@@ -180,7 +212,7 @@ func (p *pool) resume() {
 	for _, ws := range p.Resume.Workers {
 		w := &worker{
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
-			movable: ws.Movable, handingOver: ws.HandingOver, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
+			movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
 		}
 		proc, err := p.Reattach(ws.Handle)
 		if err != nil {
@@ -204,6 +236,9 @@ func (p *pool) resume() {
 		p.heartbeat(w)
 		p.sendCredentials(w)
 		p.attend(w)
+	}
+	for _, c := range p.Resume.Channels {
+		p.resumeChannel(c)
 	}
 	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("master upgraded")
 	p.OnServing(len(p.slots))

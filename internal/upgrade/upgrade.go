@@ -100,12 +100,7 @@ func (u Upgrader) Exec(pool supervise.State) error {
 			fds = append(fds, fd)
 		}
 	}
-	for _, w := range pool.Workers {
-		fds = append(fds, w.Channel, w.Output)
-		if w.Kept != nil {
-			fds = append(fds, w.Kept.Records, w.Kept.Lifeline)
-		}
-	}
+	fds = append(fds, pool.Descriptors()...)
 	if err := closeOnExec(fds, false); err != nil {
 		return errors.Join(err, closeOnExec(fds, true))
 	}
