@@ -33,8 +33,8 @@ type Config struct {
 	Certified *Certified
 }
 
-// grantTime is how long messages that the master sent before its signal may still be
-// on their way through this process.
+// grantTime is how long a message that the master sent before its signal may be on its
+// way through this process, once it has been read.
 const grantTime = 50 * time.Millisecond
 
 // Control has two readers, of the channel and of the signals, which run until
@@ -79,12 +79,17 @@ func (c *Control) Await() bool {
 	}
 	// Messages that the master sent before its signal may not have been read yet:
 	// this worker may have to take over the connections of another.
-	select {
-	case <-c.granted:
-		return true
-	case <-time.After(grantTime):
-		return false
+	for quiet := 0; quiet < 2; quiet++ {
+		select {
+		case <-c.granted:
+			return true
+		case <-time.After(grantTime):
+		}
+		if c.channel.Unread() {
+			quiet = -1
+		}
 	}
+	return false
 }
 
 // Orders returns the queue for the engine, which has to end it.

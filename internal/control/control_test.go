@@ -174,6 +174,31 @@ func TestAwait(t *testing.T) {
 	b.stop()
 }
 
+// A worker that is slow to read its messages does not exit while one waits.
+func TestAwaitUnread(t *testing.T) {
+	b := newBench(t)
+	b.signals <- syscall.SIGINT
+	<-b.drained
+	b.mu.Lock() // as while it takes connections over
+	for _, m := range []ipc.Message{ipc.Keep{}, ipc.Serve{}} {
+		if err := b.master.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allowed := make(chan bool)
+	go func() { allowed <- b.Await() }()
+	select {
+	case <-allowed:
+		t.Error("it does not wait")
+	case <-time.After(5 * grantTime):
+	}
+	b.mu.Unlock()
+	if !<-allowed {
+		t.Error("no request may be taken")
+	}
+	b.stop()
+}
+
 // When the master is gone nobody will use the listening socket again.
 func TestDrainByDeath(t *testing.T) {
 	b := newBench(t)

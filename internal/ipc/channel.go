@@ -199,6 +199,13 @@ func receiveSome(socket int, p []byte, most, flag int) (n int, fds []int, trunca
 	return n, fds, flags&unix.MSG_CTRUNC != 0 || len(fds) > most, nil
 }
 
+// Unread reports whether a message waits to be received.
+func (c *Channel) Unread() bool {
+	n := 0
+	err := c.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	return err == nil && n > 0
+}
+
 // SyscallConn returns that of this end.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
