@@ -141,7 +141,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 		p.kill(w, "wrong version")
 		return
 	}
-	w.deadline = time.Time{}
+	w.deadline, w.spared = time.Time{}, false
 	w.readySince, w.version = p.Now(), m.Version
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Int64("after_ms", w.readySince.Sub(w.started).Milliseconds()).Msg("worker ready")
@@ -222,7 +222,7 @@ const hung = "hung"
 // heartbeat notes that a worker is alive.
 func (p *pool) heartbeat(w *worker) {
 	if p.HangTimeout > 0 && !w.readySince.IsZero() && !w.killed {
-		w.deadline = p.Now().Add(p.HangTimeout)
+		w.deadline, w.spared = p.Now().Add(p.HangTimeout), false
 		w.killReason = fmt.Sprintf("%s: no heartbeat for %v", hung, p.HangTimeout)
 	}
 }

@@ -293,14 +293,15 @@ func (p *pool) expire() {
 	if !p.lameDuckUntil.IsZero() && !p.Now().Before(p.lameDuckUntil) {
 		p.drain()
 	}
-	late := p.Now().Sub(p.alarmAt) > stallTime
+	late := p.Now().Sub(p.alarmAt) > lateTime
 	for _, w := range p.workers() {
-		if late && !w.deadline.IsZero() {
-			// This process itself was stopped: messages that the workers have sent
+		switch {
+		case w.deadline.IsZero() || p.Now().Before(w.deadline):
+		case late && !w.spared:
+			// This process itself stood still: messages that the workers have sent
 			// meanwhile have not been received yet.
-			w.deadline = p.Now().Add(stallTime)
-		}
-		if !w.deadline.IsZero() && !p.Now().Before(w.deadline) {
+			w.deadline, w.spared = p.Now().Add(stallTime), true
+		default:
 			p.kill(w, w.killReason)
 		}
 		if !w.drainBy.IsZero() && !p.Now().Before(w.drainBy) {

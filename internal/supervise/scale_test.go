@@ -299,21 +299,49 @@ func TestOOM(t *testing.T) {
 	})
 }
 
-// A pool that stood still itself has not heard what its workers said: none of
-// them is taken for hung.
+// A pool that stood still itself, however shortly, has not heard what its workers said:
+// none of them is taken for hung, unless it says nothing even then.
 func TestStandstill(t *testing.T) {
-	var stop time.Duration // by which alarms come late
+	for _, stop := range []time.Duration{100 * time.Millisecond, 900 * time.Millisecond, time.Minute} {
+		r := &rig{tweak: stubborn, change: func(c *Config) {
+			c.HangTimeout = 10 * time.Second
+			c.After = func(d time.Duration) <-chan time.Time { return time.After(d + stop) }
+		}}
+		runRig(t, 1, r, func(r *rig) {
+			r.hello(0)
+			r.pass(10*time.Second + stop)
+			r.signalled(0)
+			r.say(ipc.Alive{}, 0)
+			r.expect(1, "serving")
+			r.pass(10*time.Second + stop)
+			r.signalled(0)
+			r.pass(stallTime + stop)
+			r.signalled(0, syscall.SIGKILL)
+			r.signal(syscall.SIGINT)
+			r.hello(1)
+			r.die(1, Exit{})
+			r.ends(0, "")
+		})
+	}
+}
+
+// Standing still costs no worker a part of its time.
+func TestStandstillShortensNothing(t *testing.T) {
+	stop := time.Duration(0)
 	r := &rig{tweak: stubborn, change: func(c *Config) {
-		c.HangTimeout = 10 * time.Second
+		c.HangTimeout, c.AliveEvery = 10*time.Second, 2*time.Second
 		c.After = func(d time.Duration) <-chan time.Time { return time.After(d + stop) }
 	}}
-	stop = time.Minute
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		r.pass(70 * time.Second)
+		stop = 2 * time.Second
+		r.pass(5 * time.Second)
+		stop = 0
+		for range 10 {
+			r.pass(2400 * time.Millisecond)
+			r.say(ipc.Alive{}, 0)
+		}
 		r.signalled(0)
-		r.say(ipc.Alive{}, 0)
-		r.expect(1, "serving")
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
 		r.ends(0, "")

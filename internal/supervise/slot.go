@@ -9,10 +9,11 @@ import (
 // other wait twice as long each time, so that a worker that cannot live
 // does not take the machine with it.
 const (
-	startTime   = 10 * time.Second // from spawn to Ready, then SIGKILL
-	stallTime   = time.Second      // an alarm that is heard later was not heard because the pool stood still
-	closedTime  = 5 * time.Second  // from end-of-file to exit, then SIGKILL
-	acceptTime  = 12 * time.Second // what the worker of a slot that closes takes, see serve
+	startTime   = 10 * time.Second      // from spawn to Ready, then SIGKILL
+	lateTime    = 50 * time.Millisecond // an alarm that is heard later was not heard because the pool stood still
+	stallTime   = time.Second           // what it gives a worker then
+	closedTime  = 5 * time.Second       // from end-of-file to exit, then SIGKILL
+	acceptTime  = 12 * time.Second      // what the worker of a slot that closes takes, see serve
 	firstDelay  = 100 * time.Millisecond
 	healthyTime = 10 * time.Second // a worker that was ready this long clears the record
 	deathWindow = 2 * time.Minute

@@ -22,6 +22,7 @@ type worker struct {
 	deadline    time.Time     // when proc is killed; zero: never
 	killReason  string        // why it is killed then, or was
 	drainBy     time.Time     // when it is killed too; zero: never
+	spared      bool          // deadline was put off because the pool had stood still
 	killed      bool          // the pool sent SIGKILL
 	signalled   bool          // the pool sent SIGINT, once is enough
 	saidDrain   bool          // it reported a drain that the pool did not order
