@@ -32,6 +32,15 @@ type Entry struct {
 	Referer []byte        // not in common
 	Agent   []byte        // not in common
 	ID      []byte        // of the request; json only
+	TLS     *TLS          // json only; nil: the connection is not secure
+}
+
+// TLS is what an entry says of a secure connection.
+type TLS struct {
+	Version string // such as "TLS 1.3"
+	Cipher  string // of RFC 8446's or IANA's names
+	Name    string // that the client asked for (SNI); empty: none
+	Resumed bool   // the session was
 }
 
 // Formatter formats lines, and caches the last timestamp to the second. It is not
@@ -135,6 +144,16 @@ func (f *Formatter) json(dst []byte, e *Entry) []byte {
 	dst = appendJSON(dst, e.Agent)
 	dst = append(dst, `,"request_id":`...)
 	dst = appendJSON(dst, e.ID)
+	if t := e.TLS; t != nil {
+		dst = append(dst, `,"tls_version":`...)
+		dst = appendJSON(dst, t.Version)
+		dst = append(dst, `,"tls_cipher":`...)
+		dst = appendJSON(dst, t.Cipher)
+		dst = append(dst, `,"tls_sni":`...)
+		dst = appendJSON(dst, t.Name)
+		dst = append(dst, `,"tls_resumed":`...)
+		dst = strconv.AppendBool(dst, t.Resumed)
+	}
 	return append(dst, "}\n"...)
 }
 

@@ -40,6 +40,8 @@ func TestFormats(t *testing.T) {
 			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326 "http://example.com/" "Mozilla/5.0 (X11)"`},
 		{"nothing known", Combined, func(e *Entry) { *e = Entry{Status: 400} },
 			`- - - [01/Jan/1970:00:00:00 +0000] "-" 400 - "-" "-"`},
+		{"secure, in json", JSON, func(e *Entry) { *e = Entry{Status: 200, TLS: &TLS{"TLS 1.3", "TLS_AES_128_GCM_SHA256", "a\"b", true}} },
+			`{"time":"1970-01-01T00:00:00.000Z","client":null,"method":null,"target":null,"protocol":null,"status":200,"bytes":0,"seconds":0.000000,"referer":null,"user_agent":null,"request_id":null,"tls_version":"TLS 1.3","tls_cipher":"TLS_AES_128_GCM_SHA256","tls_sni":"a\"b","tls_resumed":true}`},
 		{"nothing known in json", JSON, func(e *Entry) { *e = Entry{Status: 400} },
 			`{"time":"1970-01-01T00:00:00.000Z","client":null,"method":null,"target":null,"protocol":null,` +
 				`"status":400,"bytes":0,"seconds":0.000000,"referer":null,"user_agent":null,"request_id":null}`},
@@ -144,7 +146,7 @@ func checkLine(t *testing.T, line []byte) {
 func FuzzJSON(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), minor, status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id)}
+		e := Entry{client, ms, []byte(method), []byte(target), minor, status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
 		line := (&Formatter{Format: JSON}).Append(nil, &e)
 		checkLine(t, line)
 		var got struct {
@@ -224,7 +226,7 @@ func orDash(s string) string {
 func FuzzCombined(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), minor, status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id)}
+		e := Entry{client, ms, []byte(method), []byte(target), minor, status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
 		line := (&Formatter{Format: Combined}).Append(nil, &e)
 		checkLine(t, line)
 		m := combinedLine.FindSubmatch(line)

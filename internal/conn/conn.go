@@ -235,9 +235,7 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			case proto.NeedMore:
 				return out, Read
 			case proto.Refused:
-				fault := c.parser.Fault()
-				c.open(nil)
-				out = c.refuse(out, fault, now)
+				out = c.refuseMalformed(out, now)
 			default:
 				out = c.headDone(out, now)
 			}

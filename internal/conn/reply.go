@@ -139,6 +139,16 @@ func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
 	return c.fail(out, f.Status, now)
 }
 
+// refuseMalformed answers what the parser has refused.
+func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
+	fault := c.parser.Fault()
+	if c.in[0] == handshakeRecord {
+		fault = hello
+	}
+	c.open(nil)
+	return c.refuse(out, fault, now)
+}
+
 // refuseUnread answers what is not a complete request.
 func (c *Conn) refuseUnread(out []byte, now Now) []byte {
 	fault := late

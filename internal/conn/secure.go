@@ -46,6 +46,15 @@ func (c *Conn) moveToSecure(out []byte, now Now) []byte {
 	return c.page(out, proto.StatusPermanentRedirect, location, now)
 }
 
+// handshakeRecord is the first byte that a client of TLS sends (RFC 8446 §5.1).
+const handshakeRecord = 22
+
+// hello refuses what a client of TLS sends.
+var hello = proto.Fault{Status: proto.StatusBadRequest, Reason: "TLS on a port for plain HTTP", Rule: "RFC 9110 §4.2.2"}
+
+// Hello reports whether a client of TLS has come to a port for plain HTTP.
+func (x *Exchange) Hello() bool { return x.Fault == hello }
+
 // challengePath is where a certificate authority asks for the answer to a challenge
 // (RFC 8555 §8.3).
 const challengePath = "/.well-known/acme-challenge/"

@@ -113,3 +113,16 @@ func TestInClear(t *testing.T) {
 		t.Errorf("observed %+v", o.records)
 	}
 }
+
+// A client of TLS that comes to a port for plain HTTP is told apart from one that sends
+// nonsense.
+func TestHello(t *testing.T) {
+	for raw, want := range map[string]bool{"\x16": true, "\x16\x03\x01\x02\x00\x01": true, "\x15\x03": false, "\x00": false, "GET / HTTP/9\r\n\r\n": false} {
+		o := &observer{}
+		d := newDriver(t, newConfig(), o)
+		d.receive(raw)
+		if len(o.decided) != 1 || o.decided[0].Hello() != want || !strings.Contains(string(d.reply), closes) {
+			t.Errorf("%q: %+v, %q", raw, o.decided, d.reply)
+		}
+	}
+}

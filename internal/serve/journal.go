@@ -2,12 +2,15 @@ package serve
 
 import (
 	"bytes"
+	"crypto/tls"
+	"strings"
 	"time"
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 	"phalanx/internal/proto"
+	"phalanx/internal/tlsconn"
 )
 
 // Limits of a client's bytes in a log line, after escaping.
@@ -17,6 +20,7 @@ const (
 	maxLogMethod = 64
 	maxLogTarget = 2048
 	maxLogHead   = 3072
+	maxLogName   = 255
 )
 
 // slow is the duration from which the log says what took so long.
@@ -28,8 +32,9 @@ type Journal struct {
 	tally  *Tally
 	cfg    *Config
 	clock  *Clock
-	client string // its address and port
-	host   string // its address
+	client string         // its address and port
+	host   string         // its address
+	tls    *accesslog.TLS // nil: it speaks plain HTTP, or has not shaken hands yet
 
 	// Of the request under way, if Config.Verbose:
 	headed  time.Duration // when its head was complete
@@ -94,6 +99,10 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	if j.tally.Ended(x); x.Status == 0 {
 		return // begun by a worker that died: nothing is known
 	}
+	if x.Hello() {
+		j.cfg.Log.Debug().Str("client", j.client).Msg(x.Fault.Reason)
+		return
+	}
 	wall, now := j.clock.Read()
 	took := now - x.Began
 	if j.cfg.Access != nil {
@@ -101,6 +110,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 			Client: j.host, Time: wall.UnixMilli(),
 			Method: x.Method(), Target: x.Target(), Minor: x.Request.Minor, Status: int(x.Status), Bytes: x.Bytes, Took: took,
 			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
+			TLS: j.tls,
 		})
 	}
 	if !j.cfg.Verbose {
@@ -184,6 +194,34 @@ func (j *Journal) Moved(how string) {
 	if j != nil {
 		j.cfg.Log.Debug().Str("client", j.client).Msg(how)
 	}
+}
+
+// Secured logs a TLS handshake that is done.
+func (j *Journal) Secured(info tlsconn.Info) {
+	if j == nil {
+		return
+	}
+	j.tls = &accesslog.TLS{
+		Version: tls.VersionName(info.Version), Cipher: tls.CipherSuiteName(info.Suite),
+		Name: info.ServerName, Resumed: info.Resumed,
+	}
+	if e := j.cfg.Log.Debug(); e.Enabled() {
+		var name [maxLogName + 16]byte
+		e.Str("client", j.client).Str("version", j.tls.Version).Str("cipher", j.tls.Cipher).Stringer("group", info.Curve).
+			Bool("resumed", info.Resumed).RawJSON("sni", logging.AppendJSON(name[:0], []byte(info.ServerName), maxLogName)).
+			Str("protocol", info.Protocol).Msg("TLS handshake")
+	}
+}
+
+// Unsecured logs that the connection's TLS has failed.
+func (j *Journal) Unsecured(reason tlsconn.Reason, err error) {
+	if j == nil || reason == tlsconn.ReasonNone || reason == tlsconn.ReasonUnclosed {
+		return
+	}
+	if err == nil {
+		err = &tlsconn.Error{Reason: reason}
+	}
+	j.cfg.Log.Debug().Str("client", j.client).Str("reason", strings.TrimPrefix(err.Error(), "TLS: ")).Msg("TLS failed")
 }
 
 // Closed logs its end.

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"crypto/tls"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/tlsconn"
 )
 
 // Tally counts for one event loop or session. It is the observer of connections that
@@ -50,6 +52,27 @@ func (t *Tally) Expired(timer conn.Timer) {
 		t.Row.Timeouts.Add(1)
 	}
 }
+
+// Secured counts a TLS handshake that is done.
+func (t *Tally) Secured(info tlsconn.Info) {
+	version := 0
+	if info.Version == tls.VersionTLS13 {
+		version = 1
+	}
+	if t.Row.Handshakes[version].Add(1); info.Resumed {
+		t.Row.Resumed.Add(1)
+	}
+}
+
+// Unsecured counts the end of a connection's TLS, unless that was in good order, or
+// without its announcement, as most clients end.
+func (t *Tally) Unsecured(reason tlsconn.Reason) {
+	if reason != tlsconn.ReasonNone && reason != tlsconn.ReasonUnclosed {
+		t.Row.Unsecured[reason].Add(1)
+	}
+}
+
+const _ = uint(scoreboard.MaxReasons - tlsconn.NumReasons)
 
 // Rest records that the worker waits.
 func (t *Tally) Rest() {

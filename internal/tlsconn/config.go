@@ -90,5 +90,6 @@ type Info struct {
 	Curve             tls.CurveID // of the key exchange
 	Resumed           bool
 	ClientCertificate bool
+	ServerName        string // that the client asked for; empty: none
 	Protocol          string // one of Options.Protocols; empty: the client named none
 }

@@ -12,7 +12,11 @@ import (
 // its state as bytes. docs/tls.md has the layout.
 
 // stateVersion is the first byte of a state.
-const stateVersion = 1
+const stateVersion = 2
+
+// maxName is the length of the longest name of a server that is kept: no host has a
+// longer one.
+const maxName = 255
 
 // Flags in a state.
 const (
@@ -50,6 +54,7 @@ func (c *Conn) Freeze(dst []byte) []byte {
 	n := hashSize(c.info.Suite)
 	dst = append(dst, c.rd.secret[:n]...)
 	dst = append(dst, c.wr.secret[:n]...)
+	dst = append(append(dst, byte(len(c.info.ServerName))), c.info.ServerName...)
 	return append(dst, c.held...)
 }
 
@@ -91,7 +96,13 @@ func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
 		h.suite, h.seq = c.info.Suite, binary.BigEndian.Uint64(state[9+8*i:])
 		copy(h.secret[:], state[stateHead+i*n:stateHead+(i+1)*n])
 	}
-	c.held = append([]byte(nil), state[stateHead+2*n:]...)
+	rest := state[stateHead+2*n:]
+	if len(rest) == 0 || len(rest) <= int(rest[0]) {
+		return nil, errState
+	}
+	name := int(rest[0])
+	c.info.ServerName = string(rest[1 : 1+name])
+	c.held = append([]byte(nil), rest[1+name:]...)
 	if c.wr.seq > 2*updateAfter || len(c.held) >= maxCiphertext {
 		return nil, errState
 	}

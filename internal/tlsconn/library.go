@@ -47,10 +47,13 @@ func (l *library) shake(t *Turn, record []byte) (done bool, _ *Error) {
 
 func (l *library) info() Info {
 	s := l.tls.ConnectionState()
+	if len(s.ServerName) > maxName {
+		s.ServerName = ""
+	}
 	return Info{
 		Version: s.Version, Suite: s.CipherSuite, Curve: s.CurveID,
 		Resumed: s.DidResume, ClientCertificate: len(s.PeerCertificates) > 0,
-		Protocol: s.NegotiatedProtocol,
+		Protocol: s.NegotiatedProtocol, ServerName: s.ServerName,
 	}
 }
 

@@ -31,8 +31,14 @@ type Row struct {
 	Oldest Note // the oldest request under way, at the last heartbeat
 
 	// What came later is at the end: programs of other versions read a row too.
-	IdleClosed atomic.Uint64 // idle connections closed at the connection limit
+	IdleClosed atomic.Uint64             // idle connections closed at the connection limit
+	Handshakes [2]atomic.Uint64          // of TLS 1.2 and 1.3, completed
+	Resumed    atomic.Uint64             // of those, with a session of earlier
+	Unsecured  [MaxReasons]atomic.Uint64 // handshakes, and connections later, that failed in TLS, by reason
 }
+
+// MaxReasons is how many reasons for a failure of TLS there may be.
+const MaxReasons = 32
 
 // Took counts a complete response by its latency.
 func (r *Row) Took(d time.Duration) {
@@ -49,7 +55,13 @@ func (r *Row) Read() (t Totals) {
 	}
 	t.Cut, t.Bytes, t.Accepted, t.Adopted = r.Cut.Load(), r.Bytes.Load(), r.Accepted.Load(), r.Adopted.Load()
 	t.Timeouts, t.Drops, t.LatencyNanos = r.Timeouts.Load(), r.Drops.Load(), r.LatencyNanos.Load()
-	t.IdleClosed = r.IdleClosed.Load()
+	t.IdleClosed, t.Resumed = r.IdleClosed.Load(), r.Resumed.Load()
+	for i := range r.Handshakes {
+		t.Handshakes[i] = r.Handshakes[i].Load()
+	}
+	for i := range r.Unsecured {
+		t.Unsecured[i] = r.Unsecured[i].Load()
+	}
 	for i := range r.Latency {
 		t.Latency[i] = r.Latency[i].Load()
 	}
@@ -69,6 +81,9 @@ type Totals struct {
 	Requests                                       [6]uint64
 	Cut, Bytes, Accepted, Adopted, Timeouts, Drops uint64
 	IdleClosed                                     uint64
+	Handshakes                                     [2]uint64
+	Resumed                                        uint64
+	Unsecured                                      [MaxReasons]uint64
 	LatencyNanos                                   uint64
 	Latency                                        histogram.Counts
 }
@@ -85,6 +100,13 @@ func (t *Totals) Add(o *Totals) {
 	t.Timeouts += o.Timeouts
 	t.Drops += o.Drops
 	t.IdleClosed += o.IdleClosed
+	t.Resumed += o.Resumed
+	for i, n := range o.Handshakes {
+		t.Handshakes[i] += n
+	}
+	for i, n := range o.Unsecured {
+		t.Unsecured[i] += n
+	}
 	t.LatencyNanos += o.LatencyNanos
 	t.Latency.Add(&o.Latency)
 }

@@ -90,6 +90,10 @@ func (l *Loop) register(fd int) *peer {
 func (l *Loop) close(p *peer) {
 	l.cfg.Records.Closing(int(p.fd))
 	p.conn.Abort(serve.ErrLost)
+	if p.tls != nil {
+		l.sent(p)
+		l.endTLS(p)
+	}
 	p.log.Closed()
 	l.drop(p)
 }
@@ -100,9 +104,6 @@ func (l *Loop) drop(p *peer) {
 		l.cfg.Row.Cut.Add(uint64(len(p.undelivered.began)))
 	}
 	l.dropped = true
-	if p.tls != nil {
-		l.endTLS(p, p.tls.Close())
-	}
 	p.timer.remove()
 	p.turn.remove()
 	l.forget(p)
@@ -115,8 +116,7 @@ func (l *Loop) drop(p *peer) {
 
 // reuse keeps the memory of a peer to which nothing refers any longer.
 func (l *Loop) reuse(p *peer) {
-	l.sent(p)
-	if p.tls = nil; len(l.free) < freeMax {
+	if p.unsent = nil; len(l.free) < freeMax {
 		l.free = append(l.free, p)
 	}
 }

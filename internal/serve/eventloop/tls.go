@@ -155,6 +155,9 @@ func (l *Loop) decrypt(p *peer) bool {
 
 // established begins HTTP: the time of an idle connection counts from here.
 func (l *Loop) established(p *peer) {
+	info := p.tls.Info()
+	l.tally.Secured(info)
+	p.log.Secured(info)
 	l.begin(p)
 }
 
@@ -162,9 +165,7 @@ func (l *Loop) established(p *peer) {
 // sent is an alert. It returns false if the peer has ended.
 func (l *Loop) failed(p *peer, out []byte) bool {
 	err := p.tls.Err()
-	reason := p.tls.Close()
-	l.endTLS(p, reason)
-	p.tls, p.more = nil, false
+	reason := l.endTLS(p)
 	if reason == tlsconn.ReasonPlainHTTP {
 		p.conn.InClear()
 		return l.advance(p)
@@ -177,8 +178,14 @@ func (l *Loop) failed(p *peer, out []byte) bool {
 	return l.transmit(p, out)
 }
 
-// endTLS counts the end of a peer's TLS.
-func (l *Loop) endTLS(p *peer, reason tlsconn.Reason) {
+// endTLS ends a peer's TLS, and counts and logs why if that was too early.
+func (l *Loop) endTLS(p *peer) tlsconn.Reason {
+	err := p.tls.Err()
+	reason := p.tls.Close()
+	l.tally.Unsecured(reason)
+	p.log.Unsecured(reason, err)
+	p.tls, p.more = nil, false
+	return reason
 }
 
 // seal asks the connection what to send, seals it with a part of the file behind it, and

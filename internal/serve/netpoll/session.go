@@ -123,7 +123,7 @@ func (s *session) show() {
 func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
 	if s.tls != nil {
-		s.endTLS(s.tls.Close())
+		s.endTLS()
 	}
 	s.giveBack()
 	s.log.Closed()

@@ -111,6 +111,9 @@ func (s *session) decrypt(now conn.Now) (more, alive bool) {
 
 // established begins HTTP: the time of an idle connection counts from here.
 func (s *session) established() {
+	info := s.tls.Info()
+	s.tally.Secured(info)
+	s.log.Secured(info)
 	s.begin()
 }
 
@@ -118,10 +121,7 @@ func (s *session) established() {
 // returns false.
 func (s *session) failed(alert []byte, now conn.Now) bool {
 	err := s.tls.Err()
-	reason := s.tls.Close()
-	s.endTLS(reason)
-	s.tls = nil
-	if reason == tlsconn.ReasonPlainHTTP {
+	if reason := s.endTLS(); reason == tlsconn.ReasonPlainHTTP {
 		s.conn.InClear()
 		return s.reply(now)
 	}
@@ -132,8 +132,14 @@ func (s *session) failed(alert []byte, now conn.Now) bool {
 	return false
 }
 
-// endTLS counts the end of the session's TLS.
-func (s *session) endTLS(reason tlsconn.Reason) {
+// endTLS ends the session's TLS, and counts and logs why if that was too early.
+func (s *session) endTLS() tlsconn.Reason {
+	err := s.tls.Err()
+	reason := s.tls.Close()
+	s.tally.Unsecured(reason)
+	s.log.Unsecured(reason, err)
+	s.tls = nil
+	return reason
 }
 
 // seal takes the connection's steps until it wants to read, and sends what they

@@ -1,0 +1,165 @@
+package eventloop
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// hello is what a client sends first.
+func hello(t *testing.T, client *tls.Config) []byte {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() {
+		tls.Client(theirs, client).Handshake() // ends with the pipe
+	}()
+	p := make([]byte, 16<<10)
+	ours.SetDeadline(time.Now().Add(10 * time.Second))
+	n, err := ours.Read(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p[:n]
+}
+
+// In one turn a loop takes a few records of handshakes, in the order in which they came,
+// however many clients wait.
+func TestHandshakesAreBounded(t *testing.T) {
+	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Conn: conn.Config{KeepAlive: time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(l.epoll)
+	defer unix.Close(l.wake)
+	credentials, client := servetest.Credentials(t, nil)
+	l.credentials(credentials)
+	p := hello(t, client)
+	const clients = 20
+	peers := make([]*peer, clients)
+	answered := func(fd int) bool {
+		n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+		return err == nil && n > 0
+	}
+	ends := make([]int, clients)
+	for i := range peers {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = fds[1]
+		defer unix.Close(ends[i])
+		if _, err := unix.Write(ends[i], p); err != nil {
+			t.Fatal(err)
+		}
+		peers[i] = l.newPeer(fds[0], true)
+		l.serve(peers[i])
+	}
+	for turn := range clients / shakeBudget {
+		if l.timeout() != 0 {
+			t.Error("the loop would wait")
+		}
+		l.shake()
+		for i, fd := range ends {
+			if want := i < (turn+1)*shakeBudget; answered(fd) != want {
+				t.Errorf("turn %d: client %d has its answer: %v", turn, i, !want)
+			}
+		}
+	}
+	if l.busy() {
+		t.Error("there are more")
+	}
+	for _, p := range peers {
+		l.close(p)
+	}
+}
+
+// A file that is not in memory keeps the others of the worker waiting over TLS no more
+// than in the clear.
+func TestSlowDiskSecure(t *testing.T) {
+	dir := t.TempDir()
+	cold := servetest.Noise(t, dir+"/cold", 3*quantum+5)
+	small := servetest.Noise(t, dir+"/small", 1000)
+	servetest.Noise(t, dir+"/warm", 1000)
+	asked, answer := make(chan int64, 64), make(chan bool)
+	credentials, client := servetest.Credentials(t, nil)
+	s := servetest.StartSecure(t, dir, changed(func(l *Loop) {
+		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
+		l.disk.load = func(fd int, off, n int64) {
+			asked <- off
+			<-answer
+		}
+	}), credentials, nil)
+	slow, tiny, quick := s.DialTLS(client), s.DialTLS(client), s.DialTLS(client)
+	servetest.Send(t, slow, servetest.Get("/cold"))
+	servetest.Send(t, tiny, servetest.Get("/small"))
+	<-asked
+	<-asked
+	r := bufio.NewReader(quick)
+	for range 100 {
+		servetest.Send(t, quick, servetest.Get("/warm"))
+		if res, _ := servetest.Receive(t, r); res.StatusCode != 200 {
+			t.Fatal(res.Status)
+		}
+	}
+	close(answer) // from now on the disk is quick
+	if _, body := servetest.Receive(t, bufio.NewReader(slow)); !bytes.Equal(body, cold) {
+		t.Errorf("%d bytes of the large file arrived", len(body))
+	}
+	if _, body := servetest.Receive(t, bufio.NewReader(tiny)); !bytes.Equal(body, small) {
+		t.Errorf("%d bytes of the small file arrived", len(body))
+	}
+	for _, c := range []net.Conn{slow, tiny, quick} {
+		c.Close()
+	}
+	s.Stop()
+}
+
+// A download is sealed and sent without garbage, also to a client that takes it slowly,
+// for whom records have to wait.
+func TestSecureDownloadMakesNoGarbage(t *testing.T) {
+	dir := t.TempDir()
+	const size = 64 << 20
+	servetest.Sparse(t, dir+"/f", size)
+	credentials, client := servetest.Credentials(t, nil)
+	s := servetest.StartSecure(t, dir, changed(func(l *Loop) {
+		l.disk.resident = func(int, int64, int64) bool { return true }
+	}), credentials, nil)
+	raw := s.Dial()
+	c := servetest.Handshake(t, raw, client)
+	_, _ = servetest.Begin(t, c, "/f", 1<<20)
+	// From here on the records are taken as they are: opening them makes garbage.
+	buf := make([]byte, 10_000)
+	var before, after runtime.MemStats
+	took := 0
+	take := func(until int) {
+		for took < until {
+			n, err := raw.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			took += n
+		}
+	}
+	take(8 << 20)
+	runtime.ReadMemStats(&before)
+	take(40 << 20)
+	runtime.ReadMemStats(&after)
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 1<<20 {
+		t.Errorf("%d bytes of garbage for 32 MiB", bytes)
+	}
+	raw.SetLinger(0)
+	raw.Close()
+	s.Stop()
+}

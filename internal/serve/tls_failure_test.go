@@ -1,0 +1,243 @@
+package serve_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/logging"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+	"phalanx/internal/tlsconn"
+)
+
+// hello is what a client sends first.
+func hello(t *testing.T, client *tls.Config) []byte {
+	t.Helper()
+	r := &recorder{recording: true, Conn: closedConn{}}
+	if err := tls.Client(r, client).HandshakeContext(t.Context()); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return r.kept
+}
+
+// closedConn has nothing to read.
+type closedConn struct{ net.Conn }
+
+func (closedConn) Read([]byte) (int, error) { return 0, io.EOF }
+func (closedConn) Close() error             { return nil }
+
+// all reads to the end; a reset is one too.
+func all(c net.Conn) string {
+	p, _ := io.ReadAll(c)
+	return string(p)
+}
+
+// shakes fails unless the handshake does.
+func shakes(c net.Conn, client *tls.Config) string {
+	secure := tls.Client(c, client)
+	err := secure.Handshake()
+	if err == nil { // in TLS 1.3 a client learns of it later
+		_, err = secure.Read(make([]byte, 1))
+	}
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return "no failure"
+	}
+	return err.Error()
+}
+
+// A client that fails to begin, or that breaks TLS later: what is counted, what the
+// client sees, and what is logged at -vv, in one line.
+var unsecured = []struct {
+	name   string
+	reason tlsconn.Reason
+	client func(t *testing.T, c *net.TCPConn, client *tls.Config) string
+	sees   string // what the client gets has this in it
+	logged string
+}{
+	{"plain HTTP", tlsconn.ReasonPlainHTTP, func(t *testing.T, c *net.TCPConn, _ *tls.Config) string {
+		servetest.Send(t, c, servetest.Get("/"))
+		return all(c)
+	}, "<p>This port is for HTTPS: ", "plain HTTP on a TLS port"},
+	{"neither TLS nor HTTP", tlsconn.ReasonNotTLS, func(t *testing.T, c *net.TCPConn, _ *tls.Config) string {
+		servetest.Send(t, c, "\x00\x01\x02\x03")
+		return all(c)
+	}, "", "neither TLS nor HTTP"},
+	{"half a hello, then the end", tlsconn.ReasonTruncated, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
+		p := hello(t, client)
+		servetest.Send(t, c, string(p[:len(p)/2]))
+		c.CloseWrite()
+		return all(c)
+	}, "", "the client left in the handshake"},
+	{"a hello of 64 KiB", tlsconn.ReasonTooLarge, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
+		// Many records of a hello that announces 65,535 bytes.
+		p := "\x16\x03\x01\x40\x00" + "\x01\x00\xff\xff" + strings.Repeat("a", 16<<10-4)
+		io.WriteString(c, p)
+		return all(c)
+	}, "", "more than 64 KiB in the handshake"},
+	{"TLS 1.1", tlsconn.ReasonVersion, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
+		client.MinVersion, client.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		return shakes(c, client)
+	}, "protocol version not supported", "no common version"},
+	{"no certificate of the client's", tlsconn.ReasonUnauthorized, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
+		return shakes(c, client)
+	}, "certificate required", "client certificate missing or not trusted"},
+	{"a client that trusts nobody", tlsconn.ReasonUntrusted, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
+		client.RootCAs = x509.NewCertPool()
+		return shakes(c, client)
+	}, "certificate signed by unknown authority", "the client does not trust the certificate"},
+	{"a damaged record", tlsconn.ReasonBadRecord, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
+		r := &recorder{Conn: c}
+		secure := servetest.Handshake(t, r, client)
+		r.recording = true
+		servetest.Send(t, secure, servetest.Get("/"))
+		r.kept[len(r.kept)-1] ^= 1
+		c.Write(r.kept)
+		_, err := io.Copy(io.Discard, secure)
+		return err.Error()
+	}, "bad record MAC", "a record was damaged"},
+}
+
+func TestUnsecured(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		for _, tt := range unsecured {
+			t.Run(tt.name, func(t *testing.T) {
+				credentials, client := servetest.Credentials(t, func(o *tlsconn.Options) {
+					if tt.reason == tlsconn.ReasonUnauthorized {
+						src, err := certificate.SelfSigned([]string{"client"}, time.Now(), time.Hour)
+						if err != nil {
+							t.Fatal(err)
+						}
+						o.ClientCA = src.Chain
+					}
+				})
+				row := new(scoreboard.Row)
+				change, lines := logAt(t, 2)
+				s := servetest.StartSecure(t, t.TempDir(), run, credentials, func(cfg *serve.Config) {
+					cfg.Row = row
+					change(cfg)
+				})
+				c := s.Dial()
+				if got := tt.client(t, c, client); !strings.Contains(got, tt.sees) || tt.sees == "" && got != "" {
+					t.Errorf("the client got %q, want %q", got, tt.sees)
+				}
+				c.Close()
+				s.Stop()
+				for i := range row.Unsecured {
+					want := uint64(0)
+					if i == int(tt.reason) {
+						want = 1
+					}
+					if n := row.Unsecured[i].Load(); n != want {
+						t.Errorf("%d times %s, want %d", n, tlsconn.Reason(i), want)
+					}
+				}
+				if text := lines(); strings.Count(text, "TLS failed") != 1 || !strings.Contains(text, tt.logged) {
+					t.Errorf("logged\n%s", text)
+				}
+			})
+		}
+	})
+}
+
+// logAt makes an engine log at a verbosity, and returns what it has logged.
+func logAt(t *testing.T, verbosity int) (change func(*serve.Config), lines func() string) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return func(cfg *serve.Config) {
+			cfg.Log, cfg.Verbose = logging.New(file, "json", verbosity, logging.Options{NoColor: true}), true
+		}, func() string {
+			text, err := os.ReadFile(file.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+}
+
+// A TLS hello on the port for plain HTTP is answered in plain HTTP and makes one line at
+// -vv, none at -v, and none in the access log.
+func TestHelloOnPlainPort(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		for verbosity, want := range map[int]int{1: 0, 2: 1} {
+			pen, accesses := logTo(t)
+			change, lines := logAt(t, verbosity)
+			s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
+				cfg.Access = pen
+				change(cfg)
+			})
+			_, client := servetest.Credentials(t, nil)
+			c := s.Dial()
+			c.Write(hello(t, client))
+			if got := all(c); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+				t.Errorf("answered with %q", got)
+			}
+			c.Close()
+			s.Stop()
+			if n := strings.Count(lines(), "TLS on a port for plain HTTP"); n != want || verbosity == 1 && lines() != "" {
+				t.Errorf("%d lines at verbosity %d\n%s", n, verbosity, lines())
+			}
+			if text := accesses(); len(bytes.TrimSpace(text)) > 0 {
+				t.Errorf("the access log has %q", text)
+			}
+		}
+	})
+}
+
+// A handshake has ten seconds, however its bytes come. Both engines wait at once.
+func TestHandshakeTimeout(t *testing.T) {
+	servetest.NoLeaks(t, func(t *testing.T) {
+		credentials, client := servetest.Credentials(t, nil)
+		p := hello(t, client)
+		var waiting sync.WaitGroup
+		for _, e := range engines {
+			row := new(scoreboard.Row)
+			s := servetest.StartSecure(t, t.TempDir(), e.run, credentials, func(cfg *serve.Config) {
+				cfg.Row, cfg.Conn.KeepAlive = row, time.Hour
+			})
+			half, silent, dripping := s.Dial(), s.Dial(), s.Dial()
+			began := time.Now()
+			half.Write(p[:len(p)-1])
+			waiting.Go(func() {
+				for i := range p {
+					if _, err := dripping.Write(p[i : i+1]); err != nil {
+						return
+					}
+					time.Sleep(tlsconn.HandshakeTimeout / 200)
+				}
+			})
+			waiting.Go(func() {
+				defer s.Order(serve.Drain{})
+				for name, c := range map[string]*net.TCPConn{"half": half, "silent": silent, "dripping": dripping} {
+					c.SetReadDeadline(began.Add(3 * tlsconn.HandshakeTimeout))
+					if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("%s, %s: got %d bytes, %v", e.name, name, n, err)
+					}
+				}
+				if took := time.Since(began); took < tlsconn.HandshakeTimeout-time.Second {
+					t.Errorf("%s: closed after %v", e.name, took)
+				}
+				if n := row.Unsecured[tlsconn.ReasonTimeout].Load(); n != 3 {
+					t.Errorf("%s: %d timeouts", e.name, n)
+				}
+			})
+			defer s.Wait()
+		}
+		waiting.Wait()
+	})
+}

@@ -1,0 +1,230 @@
+package serve_test
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+	"phalanx/internal/tlsconn"
+)
+
+// drop is a connection whose bytes go one by one.
+type drop struct{ net.Conn }
+
+func (d drop) Write(p []byte) (int, error) {
+	for i := range p {
+		if _, err := d.Conn.Write(p[i : i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(p), nil
+}
+
+// A handshake and requests that come byte by byte are like any other.
+func TestSecureByteByByte(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 100)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		credentials, client := servetest.Credentials(t, nil)
+		client.CurvePreferences = []tls.CurveID{tls.X25519} // a short hello
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		defer s.Stop()
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			client := client.Clone()
+			client.MaxVersion = version
+			raw := s.Dial()
+			raw.SetNoDelay(true)
+			c := servetest.Handshake(t, drop{raw}, client)
+			r := bufio.NewReader(c)
+			for range 3 {
+				if status, body := askTLS(t, c, r, "/f"); status != 200 || len(body) != 100 {
+					t.Errorf("%s: status %d, %d bytes", tls.VersionName(version), status, len(body))
+				}
+			}
+			c.Close()
+		}
+	})
+}
+
+// A session resumes by its ticket, whichever credentials have the same ticket keys, and
+// is counted.
+func TestResumption(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 100)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		credentials, client := servetest.Credentials(t, nil)
+		row := new(scoreboard.Row)
+		s := servetest.StartSecure(t, dir, run, credentials, func(cfg *serve.Config) { cfg.Row = row })
+		defer s.Stop()
+		for i, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			client := client.Clone()
+			client.MaxVersion, client.ClientSessionCache = version, tls.NewLRUClientSessionCache(1)
+			for n := range 3 {
+				c := s.DialTLS(client)
+				askTLS(t, c, bufio.NewReader(c), "/f") // with the tickets
+				if got := c.ConnectionState().DidResume; got != (n > 0) {
+					t.Errorf("%s: connection %d resumed %v", tls.VersionName(version), n, got)
+				}
+				c.Close()
+			}
+			if n := row.Handshakes[i].Load(); n != 3 {
+				t.Errorf("%s: %d handshakes", tls.VersionName(version), n)
+			}
+			if n := row.Resumed.Load(); n != uint64(2+2*i) {
+				t.Errorf("%s: %d resumed", tls.VersionName(version), n)
+			}
+		}
+	})
+}
+
+// New credentials are for new connections; those that are open go on with theirs.
+func TestNewCredentials(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 100)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		credentials, client := servetest.Credentials(t, nil)
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		defer s.Stop()
+		old := s.DialTLS(client)
+		r := bufio.NewReader(old)
+		for range 5 {
+			next, client := servetest.Credentials(t, nil)
+			next.Challenges = map[string]string{"token": "key"}
+			s.Order(next)
+			servetest.Await(t, "connection with the new certificate", func() bool {
+				c := tls.Client(s.Dial(), client)
+				if c.HandshakeContext(t.Context()) != nil {
+					return false
+				}
+				defer c.Close()
+				if status, body := askTLS(t, c, bufio.NewReader(c), "/.well-known/acme-challenge/token"); status != 200 || string(body) != "key" {
+					t.Errorf("a challenge: status %d, %q", status, body)
+				}
+				return true
+			})
+			if status, _ := askTLS(t, old, r, "/f"); status != 200 {
+				t.Errorf("the old connection: status %d", status)
+			}
+		}
+		old.Close()
+	})
+}
+
+// Clients' certificates are asked for and verified.
+func TestClientCertificate(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 100)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		chain, own := clientCertificate(t)
+		credentials, client := servetest.Credentials(t, func(o *tlsconn.Options) { o.ClientCA = chain })
+		client.Certificates = []tls.Certificate{own}
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		defer s.Stop()
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			client := client.Clone()
+			client.MaxVersion = version
+			c := s.DialTLS(client)
+			if status, _ := askTLS(t, c, bufio.NewReader(c), "/f"); status != 200 {
+				t.Errorf("%s: status %d", tls.VersionName(version), status)
+			}
+			c.Close()
+		}
+	})
+}
+
+// A drain ends secure connections like others, and with close_notify: idle ones after a
+// grace, others with their response, also one whose handshake is under way.
+func TestSecureDrain(t *testing.T) {
+	dir := t.TempDir()
+	const size = 64 << 20 // more than the sockets take
+	servetest.Sparse(t, dir+"/f", size)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		credentials, client := servetest.Credentials(t, nil)
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		idle, busy, half := s.DialTLS(client), s.DialTLS(client), s.Dial()
+		p := hello(t, client)
+		half.Write(p[:len(p)/2])
+		res, r := servetest.Begin(t, busy, "/f", 1<<20)
+		servetest.Send(t, busy, servetest.Get("/f", "Range: bytes=0-9"))
+		// All three are known to the engine: the third came last.
+		seen := make(chan []serve.Seen, 1)
+		servetest.Await(t, "three connections", func() bool {
+			s.Order(serve.List{Reply: seen})
+			return len(<-seen) == 3
+		})
+		s.Order(serve.Drain{})
+		if n, err := idle.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("idle: %d bytes, %v", n, err)
+		}
+		idle.Close()
+		if n, err := io.Copy(io.Discard, res.Body); n != size-1<<20 || err != nil {
+			t.Errorf("busy: %d bytes, %v", n, err)
+		}
+		res, _ = servetest.Receive(t, r)
+		if !res.Close {
+			t.Error("the last response does not say so")
+		}
+		if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("busy: %d bytes, %v", n, err)
+		}
+		busy.Close()
+		half.Close()
+		s.Wait()
+	})
+}
+
+// Whatever a connection was: its address, and that it was secure, is in the log.
+func TestSecureIsLogged(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 100)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		credentials, client := servetest.Credentials(t, nil)
+		change, lines := logAt(t, 2)
+		s := servetest.StartSecure(t, dir, run, credentials, change)
+		c := s.DialTLS(client)
+		askTLS(t, c, bufio.NewReader(c), "/f", "Connection: close")
+		c.Close()
+		s.Stop()
+		text := lines()
+		for _, want := range []string{`"message":"TLS handshake"`, `"version":"TLS 1.3"`, `"cipher":"TLS_AES_128_GCM_SHA256"`, `"sni":"example.org"`, `"resumed":false`, `"protocol":"http/1.1"`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+	})
+}
+
+// clientCertificate makes a certificate for clients, which is its own authority, as
+// PEM and as a client has it.
+func clientCertificate(t *testing.T) (chain []byte, own tls.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
