@@ -202,7 +202,7 @@ func checkBash(t *testing.T, root string) {
 		{"phalanx --base ~/si", []string{"--base", "~/si"}, "~/site|~/sites|"},
 		{"phalanx --config my", []string{"--config", "my"}, `my\ conf|`},
 		{"phalanx status --admin [::1]:90 --j", []string{"status", "--admin", "[", ":", ":", "1]", ":", "90", "--j"}, "--json|"},
-		{"phalanx explain http://a/ --li", []string{"explain", "http", ":", "//a/", "--li"}, "--list|"},
+		{"phalanx explain http://a/ --lis", []string{"explain", "http", ":", "//a/", "--lis"}, "--list|--listen|"},
 		{"phalanx completion ", []string{"completion", ""}, "bash|fish|zsh|"},
 		{"phalanx nonsense", []string{"nonsense"}, ""},
 	} {

@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
+	"phalanx/internal/listen"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
 	"phalanx/internal/observe/snapshot"
@@ -31,7 +32,7 @@ type monitor struct {
 	*snapshot.Observer
 	board *os.File
 	bell  *os.File
-	port  int
+	where string // the website is served
 	alert func(string)
 	info  atomic.Pointer[snapshot.Info]
 
@@ -42,7 +43,7 @@ type monitor struct {
 
 // newMonitor creates it, or takes it over from before the upgrade. Workers are serving
 // then, so errors are only reported: nothing that merely observes them may end them.
-func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
+func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.Address, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
 	board, err := before.Scoreboard()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, port int, stdout *os
 	}
 	m := &monitor{
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
-		port: port, alert: alert,
+		where: where(addresses), alert: alert,
 	}
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
@@ -158,8 +159,16 @@ func (m *monitor) close() {
 func (m *monitor) describe(o options.Options) {
 	m.info.Store(&snapshot.Info{
 		Version: options.Version, Base: string(o.Base), Model: string(o.Model),
-		Address: net.JoinHostPort(string(o.Bind), strconv.Itoa(m.port)),
+		Address: m.where,
 	})
+}
+
+// where writes addresses; one that --port and --bind have given as HOST:PORT.
+func where(addresses []listen.Address) string {
+	if a := addresses[0]; a.Short {
+		return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+	}
+	return written(addresses)
 }
 
 // check reports why new settings cannot be applied.
@@ -176,6 +185,9 @@ func (m *monitor) apply(o options.Options) {
 // check checks what settings has not, and says that all is well.
 func check(o options.Options, stdout *os.File) error {
 	if err := checkLog(o, stdout); err != nil {
+		return err
+	}
+	if err := listen.Check(o.Addresses()); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(stdout, "the options are valid; the document root is %s\n", human.Quoted(string(o.Base)))

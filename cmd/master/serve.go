@@ -43,14 +43,14 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *
 		return err
 	}
 	defer sockets.Close()
-	monitor, err := newMonitor(o, before, sockets.Port(), stdout, log, alert)
+	monitor, err := newMonitor(o, before, sockets.Addresses(), stdout, log, alert)
 	if err != nil {
 		return err
 	}
 	defer monitor.close()
 	spawner := supervise.Spawner{
 		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
-		Socket: sockets.File, Log: out.file, Board: monitor.board, Bell: monitor.bell, Records: records(o),
+		Sockets: files(sockets), Log: out.file, Board: monitor.board, Bell: monitor.bell, Records: records(o),
 	}
 	tellLost(log, o)
 	pool := supervise.Config{
@@ -58,7 +58,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *
 		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor) },
 		Signals: signals.C, Orphans: orphans, Log: log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
-		OnServing: func(workers int) { announce(log, o, sockets.Port(), workers) },
+		OnServing: func(workers int) { announce(log, o, sockets.Addresses(), workers) },
 		OnDrain:   func() { refuse(log, sockets) },
 		OnReopen:  monitor.Log.Reopen, OnProgress: drainProgress{out.status}.show,
 		Queue: sockets.Queue, Alert: alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
@@ -69,7 +69,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *
 		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
 	})
 	monitor.attach(&pool)
-	s.attach(&pool, sockets.Port(), monitor)
+	s.attach(&pool, sockets.Addresses()[0].Port, monitor)
 	notifySystemd(&pool)
 	return supervise.Run(pool)
 }

@@ -31,11 +31,21 @@ func settings(args []string) (o options.Options, worker string, err error) {
 // workerArgs returns what makes the command line of a worker.
 func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int) []string {
 	return func(slot, row int) []string {
-		args := o.WorkerArgs(slot, row)
-		if sockets.Foreign(slot) {
-			args = append(args, "--foreign-socket")
+		var kinds []options.Socket
+		for _, s := range sockets.Sockets(slot) {
+			kinds = append(kinds, options.Socket{Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign})
 		}
-		return args
+		return append(o.WorkerArgs(slot, row), options.SocketArgs(kinds)...)
+	}
+}
+
+// files returns a function that returns the listening sockets of a slot.
+func files(sockets *listen.Set) func(slot int) []*os.File {
+	return func(slot int) (all []*os.File) {
+		for _, s := range sockets.Sockets(slot) {
+			all = append(all, s.File)
+		}
+		return all
 	}
 }
 

@@ -130,7 +130,7 @@ func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*
 	const ports = 20
 	for n := 0; ; n++ {
 		sockets, err := open(o, slots, before)
-		if s == nil || s.share.PortGiven || !errors.Is(err, unix.EADDRINUSE) || n > ports {
+		if s == nil || s.share.PortGiven || len(o.Listen) > 0 || !errors.Is(err, unix.EADDRINUSE) || n > ports {
 			return sockets, err
 		}
 		if o.Port++; n == ports {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/listen"
 	"phalanx/internal/supervise"
 )
 
@@ -55,18 +56,23 @@ func notifySystemd(cfg *supervise.Config) {
 	}
 }
 
-// systemdSocket returns the listening socket from systemd's socket activation
-// (sd_listen_fds(3)), 0 if there is none.
-func systemdSocket() (int, error) {
-	switch files := activation.Files(true); len(files) {
-	case 0:
-		return 0, nil
-	case 1:
-		// A copy: the finalizer of the file would close the descriptor.
-		return unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	default:
-		return 0, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; only one is supported", len(files)), nil)
+// systemdSockets returns the listening sockets from systemd's socket activation
+// (sd_listen_fds(3)). One whose FileDescriptorName= is https is for TLS.
+func systemdSockets() ([]listen.Passed, error) {
+	files := activation.Files(true)
+	if len(files) > listen.Max {
+		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; %d are possible", len(files), listen.Max), nil)
 	}
+	var all []listen.Passed
+	for _, f := range files {
+		// A copy: the finalizer of the file would close the descriptor.
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)
+		}
+		all = append(all, listen.Passed{FD: fd, Secure: f.Name() == "https"})
+	}
+	return all, nil
 }
 
 // reloadingNow is the notification that a reload has begun, with the required

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"net"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -29,15 +29,15 @@ func inherited() (*upgrade.Carried, error) {
 
 // open opens the listening sockets, or takes them over from before an upgrade.
 func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, error) {
-	cfg := listen.Config{Bind: string(o.Bind), Port: int(o.Port), Slots: slots}
+	addresses := o.Addresses()
 	if before != nil {
-		return before.Listen(cfg)
+		return before.Inherited(addresses[0])
 	}
-	var err error
-	if cfg.Socket, err = systemdSocket(); err != nil {
+	passed, err := systemdSockets()
+	if err != nil {
 		return nil, err
 	}
-	return listen.Open(cfg)
+	return listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed})
 }
 
 // orphanNews returns notifications of exited children if this process is PID 1 of a
@@ -81,15 +81,30 @@ func tellLost(log zerolog.Logger, o options.Options) {
 	}
 }
 
-func announce(log zerolog.Logger, o options.Options, port, workers int) {
-	host := string(o.Bind)
-	switch host {
-	case "", "0.0.0.0", "::":
-		host = "localhost"
+// announce logs that the pool serves, and where: the first URL, and if there are several
+// addresses, all of them.
+func announce(log zerolog.Logger, o options.Options, addresses []listen.Address, workers int) {
+	e := log.Info()
+	for _, a := range addresses {
+		if url := a.URL(); url != "" {
+			e = e.Str("url", url).Int("port", a.Port)
+			break
+		}
 	}
-	log.Info().Str("url", "http://"+net.JoinHostPort(host, strconv.Itoa(port))+"/").
-		Int("port", port).Str("base", string(o.Base)).
+	if len(addresses) > 1 || addresses[0].Path != "" {
+		e = e.Str("listen", written(addresses))
+	}
+	e.Str("base", string(o.Base)).
 		Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
+}
+
+// written lists addresses.
+func written(addresses []listen.Address) string {
+	var all []string
+	for _, a := range addresses {
+		all = append(all, a.String())
+	}
+	return strings.Join(all, " ")
 }
 
 // environment returns the environment of workers.

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
-	"phalanx/internal/serve"
 	"phalanx/internal/website"
 )
 
@@ -55,13 +53,12 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
-	// The master's copy of the socket has the same mode; it does not block
-	// there either.
-	if err := syscall.SetNonblock(ipc.ListenFD, true); err != nil {
-		return fmt.Errorf("listening socket: %w", err)
+	listeners, err := listeners(opts.Sockets)
+	if err != nil {
+		return err
 	}
 	signals, mute := stopSignals()
-	c := listenTo(channel, opts, signals, kept)
+	c := listenTo(channel, listeners, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
 	serving, err := engine(opts, root, channel, c, kept)
@@ -85,5 +82,5 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if !c.Await() {
 		return nil
 	}
-	return serving.run([]serve.Listener{{FD: ipc.ListenFD}}, c.Orders())
+	return serving.run(listeners, c.Orders())
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -58,18 +60,50 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 }
 
 // listenTo listens to the master.
-func listenTo(channel *ipc.Channel, opts options.WorkerOptions, signals <-chan os.Signal, kept *kept) *control.Control {
+func listenTo(channel *ipc.Channel, listeners []serve.Listener, signals <-chan os.Signal, kept *kept) *control.Control {
+	var own []int
+	for _, l := range listeners {
+		if !l.Foreign {
+			own = append(own, l.FD)
+		}
+	}
 	cfg := control.Config{
 		Signals:  signals,
-		Refusing: func() bool { return listen.Refusing(ipc.ListenFD) },
+		Refusing: func() bool { return slices.ContainsFunc(own, listen.Refusing) },
 	}
-	if !opts.Foreign {
-		cfg.Refuse = func() error { return listen.RefuseNew(ipc.ListenFD) }
+	if len(own) > 0 {
+		cfg.Refuse = func() error { return refuse(own) }
 	}
 	if kept != nil {
 		cfg.Keep = kept.again
 	}
 	return control.New(channel, cfg)
+}
+
+func refuse(sockets []int) error {
+	var errs []error
+	for _, fd := range sockets {
+		errs = append(errs, listen.RefuseNew(fd))
+	}
+	return errors.Join(errs...)
+}
+
+// listeners returns the listening sockets, as the command line describes them.
+func listeners(sockets []options.Socket) ([]serve.Listener, error) {
+	if len(sockets) == 0 {
+		sockets = []options.Socket{{}}
+	}
+	var all []serve.Listener
+	for i, s := range sockets {
+		l := serve.Listener{FD: ipc.ListenerFD(i), Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign}
+		// The master's copy of the socket has the same mode; it does not block
+		// there either.
+		if err := syscall.SetNonblock(l.FD, true); err != nil {
+			return nil, fmt.Errorf("listening socket %d: %w", i, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
 }
 
 // kept is what the rescue of this worker's connections needs.

@@ -72,12 +72,12 @@ func dateOf(t *testing.T, head []byte) time.Time {
 // that the worker sends.
 func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 	t.Helper()
-	sockets, err := listen.Open(listen.Config{Bind: "127.0.0.1", Slots: 1})
+	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}}, Slots: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sockets.Close()
-	fd, err := unix.FcntlInt(sockets.File(0).Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(sockets.Sockets(0)[0].File.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 			t.Error(err)
 		}
 	}()
-	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(sockets.Port())))
+	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(sockets.Addresses()[0].Port)))
 	if err != nil {
 		t.Fatal(err)
 	}

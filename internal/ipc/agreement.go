@@ -4,7 +4,7 @@ import "time"
 
 // The descriptors that a worker finds open, beside the standard ones.
 const (
-	ListenFD  = 3 // its slot's listening socket, non-blocking
+	ListenFD  = 3 // its slot's first listening socket, non-blocking; see ListenerFD
 	ControlFD = 4 // its end of the control channel, for [Open]
 	LogFD     = 5 // where log lines go
 	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
@@ -14,6 +14,19 @@ const (
 	RecordsFD  = 8 // the memory of its records
 	LifelineFD = 9 // the end of a pipe for its keeper to read from
 )
+
+// furtherFD is the second listening socket of a slot. What a version after this one adds
+// to the descriptors above comes before it.
+const furtherFD = 16
+
+// ListenerFD returns the descriptor of a slot's listening socket, of which there is one
+// for each address, from 0 on.
+func ListenerFD(i int) int {
+	if i == 0 {
+		return ListenFD
+	}
+	return furtherFD + i - 1
+}
 
 // MaxSlots is the largest number of slots, and so of workers that serve.
 const MaxSlots = 1024

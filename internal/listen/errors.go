@@ -3,18 +3,37 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
+	"phalanx/internal/unixsocket"
 )
 
-func explain(cfg Config, err error) error {
-	port := fmt.Sprintf("--port %d: ", cfg.Port)
-	bind := fmt.Sprintf("--bind %s: ", cfg.Bind)
+// Why an address cannot be listened at, beside what the system says.
+var (
+	errNoIP        = errors.New("not an IP address")
+	errNoInterface = errors.New("no such interface")
+)
+
+// explain says what is wrong with an address and what to do, as an [*exitcode.Error].
+func explain(a Address, err error) error {
+	if a.Path != "" {
+		return explainPath(a, err)
+	}
+	port, host, omit := a.flags()
 	switch {
+	case errors.Is(err, errNoIP):
+		return exitcode.New(exitcode.Config, host+"not an IP address; give one such as 127.0.0.1 or ::1", err)
+	case errors.Is(err, errNoInterface):
+		ip, _ := netip.ParseAddr(a.Host)
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%sno interface %s on this machine; ip -6 address lists them", host, ip.Zone()), err)
 	case errors.Is(err, unix.EADDRINUSE):
-		who := holder("/proc", cfg.Port)
+		who := holder("/proc", a.Port)
 		if who == "" {
 			who = "another server"
 		}
@@ -22,10 +41,44 @@ func explain(cfg Config, err error) error {
 	case errors.Is(err, unix.EACCES):
 		return exitcode.New(exitcode.Config, port+"permission denied; run as root, grant CAP_NET_BIND_SERVICE, or choose a port from 1024 up", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return exitcode.New(exitcode.Config, bind+"not an address of this machine; choose one of its own, or omit --bind", err)
-	case errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EINVAL) && cfg.Bind != "":
-		return exitcode.New(exitcode.Config, bind+"this machine cannot use such an address; choose another", err)
+		return exitcode.New(exitcode.Config, host+"not an address of this machine; choose one of its own, or "+omit, err)
+	case errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EINVAL) && a.Host != "":
+		return exitcode.New(exitcode.Config, host+"this machine cannot use such an address; choose another", err)
 	default:
-		return exitcode.New(exitcode.Failure, fmt.Sprintf("--port %d: %v", cfg.Port, err), err)
+		return exitcode.New(exitcode.Failure, fmt.Sprintf("%s%v", port, err), err)
+	}
+}
+
+// flags returns what errors of the port and of the host begin with, and how to listen at
+// every address.
+func (a Address) flags() (port, host, omit string) {
+	if a.Short {
+		bind := a.Host
+		if _, err := netip.ParseAddr(bind); err != nil {
+			bind = strconv.Quote(bind)
+		}
+		return fmt.Sprintf("--port %d: ", a.Port), "--bind " + bind + ": ", "omit --bind"
+	}
+	name := "--listen " + human.Quoted(a.String()) + ": "
+	a.Host = ""
+	return name, name, "write --listen " + a.String()
+}
+
+// explainPath is explain for a unix socket.
+func explainPath(a Address, err error) error {
+	name, dir := "--listen "+human.Quoted(a.String())+": ", human.Quoted(filepath.Dir(a.Path))
+	switch {
+	case errors.Is(err, unixsocket.ErrInUse), errors.Is(err, unix.EADDRINUSE):
+		return exitcode.New(exitcode.Failure, name+"already in use by another server; stop it or choose another path", err)
+	case errors.Is(err, unixsocket.ErrNoSocket):
+		return exitcode.New(exitcode.Config, name+"the file exists and is not a socket; remove it or choose another path", err)
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return exitcode.New(exitcode.Config, name+"directory "+dir+" does not exist; create it or choose another path", err)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
+		var errno unix.Errno
+		errors.As(err, &errno)
+		return exitcode.New(exitcode.Config, name+errno.Error()+"; check the permissions of "+dir+", or choose another path", err)
+	default:
+		return exitcode.New(exitcode.Failure, name+err.Error(), err)
 	}
 }

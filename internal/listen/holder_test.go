@@ -22,12 +22,12 @@ func TestHolder(t *testing.T) {
 		if bind != "127.0.0.1" && !hasIPv6() {
 			continue
 		}
-		s := mustOpen(t, Config{Bind: bind, Slots: 2})
-		if got := holder("/proc", s.Port()); got != self(t) {
+		s := mustOpen(t, Address{Host: bind, Short: true}, 2)
+		if got := holder("/proc", s.Port); got != self(t) {
 			t.Errorf("--bind %q is held by %q, want %q", bind, got, self(t))
 		}
 		s.Close()
-		if got := holder("/proc", s.Port()); got != "" {
+		if got := holder("/proc", s.Port); got != "" {
 			t.Errorf("a port that nobody has is held by %q", got)
 		}
 	}

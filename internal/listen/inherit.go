@@ -16,16 +16,74 @@ import (
 // This file handles inherited sockets: those of the program before an upgrade, or of
 // the process that started this one.
 
-// Inherit makes a set of sockets that another program of this process exported;
-// cfg.Socket is the one of them that was passed to that program, if one was.
-func Inherit(cfg Config, fds, slots []int) (*Set, error) {
-	s := &Set{cfg: cfg, files: make([]*os.File, len(fds))}
-	for i, fd := range fds {
+// State is the sockets of an address between two programs. Its names in JSON stay as
+// they are: the program before or after may be of another version.
+type State struct {
+	Address Address
+	Sockets []int  // descriptors, in the kernel's order
+	Slots   []int  // of each
+	Passed  int    // the one of them that another process has opened and keeps; 0: none
+	File    fileID // of a unix socket
+}
+
+// State returns what [Inherit] needs; the descriptors stay the set's.
+func (s *Set) State() []State {
+	var all []State
+	for _, a := range s.all {
+		all = append(all, a.state())
+	}
+	return all
+}
+
+func (s *sockets) state() State {
+	st := State{Address: s.Address, File: s.file}
+	export := func(f *os.File) {
+		if slot := slices.Index(s.files, f); slot >= 0 {
+			st.Sockets, st.Slots = append(st.Sockets, int(f.Fd())), append(st.Slots, slot)
+		}
+	}
+	for _, f := range s.group {
+		export(f)
+	}
+	for _, f := range s.files {
+		if !slices.Contains(s.group, f) { // it shares the first socket
+			export(f)
+		}
+	}
+	if s.passed != nil {
+		st.Passed = int(s.passed.Fd())
+	}
+	return st
+}
+
+// Inherit makes a set of sockets that another program of this process had.
+func Inherit(states []State) (*Set, error) {
+	set := new(Set)
+	for _, st := range states {
+		s, err := inherit(st)
+		if err != nil {
+			_ = set.Close() // the error is why
+			return nil, err
+		}
+		set.all = append(set.all, s)
+	}
+	return set, nil
+}
+
+func inherit(st State) (*sockets, error) {
+	if len(st.Sockets) == 0 || len(st.Sockets) != len(st.Slots) {
+		return nil, fmt.Errorf("inherit listening sockets of %v: %d for %d slots", st.Address, len(st.Sockets), len(st.Slots))
+	}
+	s := &sockets{Address: st.Address, file: st.File, files: make([]*os.File, len(st.Sockets))}
+	for i, fd := range st.Sockets {
 		f, err := keep(fd)
 		if err != nil {
 			return nil, err
 		}
-		if s.files[slots[i]] = f; fd == cfg.Socket {
+		if slot := st.Slots[i]; slot < 0 || slot >= len(s.files) || s.files[slot] != nil {
+			return nil, fmt.Errorf("inherit listening sockets of %v: slot %d of %d", st.Address, slot, len(s.files))
+		}
+		if s.files[st.Slots[i]] = f; fd == st.Passed {
 			s.passed = f
 		}
 		if !slices.ContainsFunc(s.group, func(g *os.File) bool { return same(f, g) }) { // else it shares that
@@ -33,12 +91,6 @@ func Inherit(cfg Config, fds, slots []int) (*Set, error) {
 		}
 	}
 	return s, s.locate(s.group[0])
-}
-
-// Foreign reports whether a slot has the socket that another process has opened and
-// keeps, which this server must not change permanently.
-func (s *Set) Foreign(slot int) bool {
-	return s.passed != nil && same(s.files[slot], s.passed)
 }
 
 // same reports whether two files are one socket; false if unknown.
@@ -64,7 +116,7 @@ func keep(fd int) (*os.File, error) {
 }
 
 // locate finds out where a socket listens, so that others can join it.
-func (s *Set) locate(f *os.File) error {
+func (s *sockets) locate(f *os.File) error {
 	fd := int(f.Fd())
 	local, err := unix.Getsockname(fd)
 	if err != nil {
@@ -72,11 +124,15 @@ func (s *Set) locate(f *os.File) error {
 	}
 	switch a := local.(type) {
 	case *unix.SockaddrInet4:
-		s.network, s.host, s.port = "tcp4", netip.AddrFrom4(a.Addr).String(), a.Port
+		s.network, s.host, s.Port = "tcp4", netip.AddrFrom4(a.Addr).String(), a.Port
 	case *unix.SockaddrInet6:
-		s.network, s.host, s.port = "tcp6", netip.AddrFrom16(a.Addr).String(), a.Port
+		s.network, s.host, s.Port = "tcp6", netip.AddrFrom16(a.Addr).String(), a.Port
 		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
 			s.network, s.host = "tcp", "" // every address, IPv4 too
+		}
+	case *unix.SockaddrUnix:
+		if s.network = "unix"; s.Path == "" {
+			s.Path, s.Mode = a.Name, DefaultMode
 		}
 	default:
 		return fmt.Errorf("inherit listening socket: it is of family %T", local)
@@ -84,68 +140,69 @@ func (s *Set) locate(f *os.File) error {
 	return nil
 }
 
-// activated makes a set of a socket that listens already, as systemd passes it
+// activated makes the sockets of one that listens already, as systemd passes it
 // on (sd_listen_fds(3)). The other slots join it where the kernel lets them,
-// which it does for sockets of one user; else all have the one socket, and one
+// which it does for TCP sockets of one user; else all have the one socket, and one
 // queue.
-func activated(cfg Config) (*Set, error) {
-	accepts, err := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if protocol, other := unix.GetsockoptInt(cfg.Socket, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || other != nil || accepts == 0 || protocol != unix.IPPROTO_TCP {
-		return nil, exitcode.New(exitcode.Config, "LISTEN_FDS: the descriptor is not a listening TCP socket; use ListenStream= with a port", err)
+func activated(p Passed, slots int) (*sockets, error) {
+	if !accepts(p.FD) {
+		return nil, exitcode.New(exitcode.Config, "LISTEN_FDS: the descriptor is not a listening stream socket; use ListenStream=", nil)
 	}
-	first, err := keep(cfg.Socket)
+	first, err := keep(p.FD)
 	if err != nil {
 		return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)
 	}
-	s := &Set{cfg: cfg, files: []*os.File{first}, group: []*os.File{first}, passed: first}
-	if err := errors.Join(s.locate(first), prepare(first)); err != nil {
-		return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), errors.Join(err, s.Close()))
+	s := &sockets{Address: Address{Secure: p.Secure}, files: []*os.File{first}, group: []*os.File{first}, passed: first}
+	if err = s.locate(first); err == nil {
+		s.Host = s.host
+		err = s.prepare(first)
 	}
-	for slot := 1; slot < cfg.Slots; slot++ {
-		if err := s.join(); err != nil {
-			if err = s.share(); err != nil {
-				return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), errors.Join(err, s.Close()))
-			}
+	for slot := 1; slot < slots && err == nil; slot++ {
+		if s.join() != nil {
+			err = s.share()
 		}
+	}
+	if err == nil && s.Path != "" && s.Secure {
+		err = errors.New("a unix socket is for plain HTTP; give it another FileDescriptorName= than https")
+	}
+	if err != nil {
+		return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), errors.Join(err, s.close()))
 	}
 	return s, nil
 }
 
+// accepts reports whether a descriptor is a listening socket of TCP, or a unix socket
+// that is one.
+func accepts(fd int) bool {
+	var is [4]int
+	for i, option := range []int{unix.SO_ACCEPTCONN, unix.SO_DOMAIN, unix.SO_TYPE, unix.SO_PROTOCOL} {
+		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
+		if err != nil {
+			return false
+		}
+		is[i] = n
+	}
+	return is[0] != 0 && is[2] == unix.SOCK_STREAM && (is[1] == unix.AF_UNIX || is[3] == unix.IPPROTO_TCP)
+}
+
 // prepare gives an inherited socket the options of all others.
-func prepare(f *os.File) error {
+func (s *sockets) prepare(f *os.File) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
-	if err := claiming("", "", raw); err != nil {
-		return err
+	if s.Path == "" {
+		if err := claiming("", "", raw); err != nil {
+			return err
+		}
 	}
 	// A server before this one may have let it refuse connections (RefuseNew).
 	err = unix.SetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 	if err != nil && err != unix.ENOENT {
 		return fmt.Errorf("detach filter: %w", err)
 	}
+	if s.Path != "" {
+		return nil
+	}
 	return reuseport.Control("", "", raw)
-}
-
-// join opens a socket more on the same address.
-func (s *Set) join() error {
-	l, err := open(s.network, s.host, s.port, joining)
-	if err != nil {
-		return err
-	}
-	return s.add(l)
-}
-
-// share lets one slot more use the first socket.
-func (s *Set) share() error {
-	fd, err := unix.FcntlInt(s.group[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return fmt.Errorf("duplicate listening socket: %w", err)
-	}
-	f, err := keep(fd)
-	if err == nil {
-		s.files = append(s.files, f)
-	}
-	return err
 }

@@ -27,6 +27,36 @@ func passed(t *testing.T, l *net.TCPListener) int {
 	return fd
 }
 
+// mustActivate makes a set of a socket that listens already.
+func mustActivate(t *testing.T, fd, slots int) one {
+	t.Helper()
+	s, err := Open(Config{Addresses: []Address{{Port: 1}}, Slots: slots, Passed: []Passed{{FD: fd}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return one{s, s.all[0]}
+}
+
+// copied are the states of a set, as another program of this process would find them.
+func copied(t *testing.T, s *Set) []State {
+	t.Helper()
+	states := s.State()
+	for i := range states {
+		st := &states[i]
+		for j, fd := range st.Sockets {
+			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st.Sockets[j] = dup; fd == st.Passed {
+				st.Passed = dup
+			}
+		}
+	}
+	return states
+}
+
 // A socket that listens already is the first of the set, and the others join it.
 func TestActivated(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", ":0"} {
@@ -37,9 +67,9 @@ func TestActivated(t *testing.T) {
 			t.Fatal(err)
 		}
 		port := l.Addr().(*net.TCPAddr).Port
-		s := mustOpen(t, Config{Port: 1, Slots: 3, Socket: passed(t, l.(*net.TCPListener))})
-		if s.Port() != port || len(s.group) != 3 {
-			t.Fatalf("%s: port %d, %d sockets", address, s.Port(), len(s.group))
+		s := mustActivate(t, passed(t, l.(*net.TCPListener)), 3)
+		if s.Port != port || len(s.group) != 3 {
+			t.Fatalf("%s: port %d, %d sockets", address, s.Port, len(s.group))
 		}
 		for i, n := range arrivals(t, s, 60) {
 			if n == 0 {
@@ -51,15 +81,15 @@ func TestActivated(t *testing.T) {
 
 // Where others cannot join, all slots have the one socket.
 func TestShared(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
 	if err := s.share(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Steer([]int{0}); err != nil {
 		t.Error(err)
 	}
-	dial(t, "127.0.0.1", s.Port())
-	fds := []unix.PollFd{{Fd: int32(s.File(0).Fd()), Events: unix.POLLIN}, {Fd: int32(s.File(1).Fd()), Events: unix.POLLIN}}
+	dial(t, "127.0.0.1", s.Port)
+	fds := []unix.PollFd{{Fd: int32(s.files[0].Fd()), Events: unix.POLLIN}, {Fd: int32(s.files[1].Fd()), Events: unix.POLLIN}}
 	if n, err := unix.Poll(fds, 5000); n != 2 || err != nil {
 		t.Errorf("%d of 2 slots see the connection: %v", n, err)
 	}
@@ -67,23 +97,14 @@ func TestShared(t *testing.T) {
 
 // What an upgrade carries over is the same set again.
 func TestInherit(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 3})
-	fds, slots := s.Export()
-	var copies []int
-	for _, fd := range fds {
-		fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		copies = append(copies, fd)
-	}
-	again, err := Inherit(Config{Bind: "127.0.0.1"}, copies, slots)
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 3)
+	again, err := Inherit(copied(t, s.Set))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if again.Port() != s.Port() {
-		t.Errorf("port %d, want %d", again.Port(), s.Port())
+	if again.Addresses()[0].Port != s.Port {
+		t.Errorf("port %d, want %d", again.Addresses()[0].Port, s.Port)
 	}
 	if slot, err := again.Grow(); slot != 3 || err != nil {
 		t.Errorf("slot %d, %v", slot, err)
@@ -105,30 +126,18 @@ func TestInheritShared(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer strangers.Close()
-		s := mustOpen(t, Config{Slots: 1, Socket: passed(t, l.(*net.TCPListener))})
+		s := mustActivate(t, passed(t, l.(*net.TCPListener)), 1)
 		if more := map[bool]func() error{false: s.join, true: s.share}[share]; more() != nil {
 			t.Fatal("no second slot")
 		}
-		var copies []int
-		cfg := Config{}
-		fds, slots := s.Export()
-		for _, fd := range fds {
-			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if copies = append(copies, dup); fd == s.Passed() {
-				cfg.Socket = dup
-			}
-		}
-		again, err := Inherit(cfg, copies, slots)
+		again, err := Inherit(copied(t, s.Set))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer again.Close()
 		for slot := range 2 {
-			if got, want := again.Foreign(slot), slot == 0 || share; got != want || s.Foreign(slot) != want {
-				t.Errorf("share %v: slot %d has the foreign socket: %v, %v before", share, slot, got, s.Foreign(slot))
+			if got, want := again.Sockets(slot)[0].Foreign, slot == 0 || share; got != want || s.foreign(slot) != want {
+				t.Errorf("share %v: slot %d has the foreign socket: %v, %v before", share, slot, got, s.foreign(slot))
 			}
 		}
 		if err := again.RefuseNew(); err != nil || Refusing(int(strangers.Fd())) {
@@ -144,7 +153,7 @@ func TestActivatedByOther(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	_, err = Open(Config{Slots: 1, Socket: int(r.Fd())})
+	_, err = Open(Config{Slots: 1, Passed: []Passed{{FD: int(r.Fd())}}})
 	if e, ok := err.(*exitcode.Error); !ok || e.Code != 78 || !strings.HasPrefix(err.Error(), "LISTEN_FDS: ") {
 		t.Errorf("a pipe: %v", err)
 	}

@@ -1,193 +1,145 @@
-// Package listen opens the pool's listening sockets: one per slot, all on
-// one address, among which the kernel spreads new connections.
+// Package listen opens the pool's listening sockets: for each address one per slot,
+// among which the kernel spreads new connections, or for a unix socket one that all
+// slots share.
 //
-// The first socket is bound and listens without SO_REUSEPORT, which fails if
-// another process listens there, even another Phalanx. Only then is SO_REUSEPORT
+// The first socket of an address is bound and listens without SO_REUSEPORT, which fails
+// if another process listens there, even another Phalanx. Only then is SO_REUSEPORT
 // switched on and the other slots join: at no moment can a second server share the
 // port by accident.
 package listen
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net"
-	"net/netip"
 	"os"
-	"strconv"
-	"syscall"
-	"time"
-
-	"github.com/libp2p/go-reuseport"
-	"golang.org/x/sys/unix"
-
-	"phalanx/internal/exitcode"
 )
 
 // Config says where to listen.
 type Config struct {
-	Bind  string // an IP address; "" is every address, IPv4 and IPv6
-	Port  int    // 0 takes a free one
-	Slots int    // how many sockets, at least 1
+	Addresses []Address
+	Slots     int // how many sockets of each address, at least 1
 
-	// Socket is the descriptor of a socket that listens already, which then counts
-	// for Bind and Port; 0: there is none.
-	Socket int
+	// Passed are sockets that listen already, and then count for Addresses.
+	Passed []Passed
+}
+
+// Passed is a listening socket that another process has opened and keeps.
+type Passed struct {
+	FD     int
+	Secure bool // see Address
 }
 
 // Set is the pool's listening sockets. It keeps them for life: what waits in
 // the accept queue of a dead worker is there for the next one.
 type Set struct {
-	cfg           Config
-	network, host string
-	port          int
-	files         []*os.File // by slot
-	passed        *os.File   // the one that another process has opened and keeps; nil: none
-	group         []*os.File // all that listen, in the kernel's order; see Steer
+	all []*sockets // by address
+}
+
+// Socket is a listening socket of a slot.
+type Socket struct {
+	File    *os.File // non-blocking and close-on-exec; it belongs to the set
+	Secure  bool     // see Address
+	Shared  bool     // the workers of all slots accept from it
+	Foreign bool     // another process keeps it; it must not be changed permanently
 }
 
 // Open opens all sockets or none. Its errors are of type [*exitcode.Error].
 func Open(cfg Config) (*Set, error) {
-	if cfg.Socket > 0 {
-		return activated(cfg)
+	set := new(Set)
+	for _, p := range cfg.Passed {
+		s, err := activated(p, cfg.Slots)
+		if err != nil {
+			_ = set.Close() // the error is why
+			return nil, err
+		}
+		set.all = append(set.all, s)
 	}
-	network, host, err := address(cfg.Bind)
-	if err != nil {
-		return nil, err
+	if len(set.all) > 0 {
+		return set, nil
 	}
-	first, err := openFirst(network, host, cfg.Port)
-	if err != nil {
-		return nil, explain(cfg, err)
+	for _, a := range cfg.Addresses {
+		s, err := openAddress(a, cfg.Slots)
+		if err != nil {
+			_ = set.Close() // the error is why
+			return nil, err
+		}
+		set.all = append(set.all, s)
 	}
-	s := &Set{cfg: cfg, network: network, host: host, port: first.Addr().(*net.TCPAddr).Port}
-	err = s.add(first)
-	for slot := 1; slot < cfg.Slots && err == nil; slot++ {
-		err = s.join()
-	}
-	if err != nil {
-		return nil, explain(cfg, errors.Join(err, s.Close()))
-	}
-	return s, nil
+	return set, nil
 }
 
-// Port returns the port taken.
-func (s *Set) Port() int { return s.port }
+// Addresses returns where the set listens, with the ports taken.
+func (s *Set) Addresses() []Address {
+	var all []Address
+	for _, a := range s.all {
+		all = append(all, a.Address)
+	}
+	return all
+}
 
-// File returns the socket of a slot, non-blocking and close-on-exec. It
-// belongs to the set.
-func (s *Set) File(slot int) *os.File { return s.files[slot] }
+// Sockets returns the sockets of a slot, one for each address.
+func (s *Set) Sockets(slot int) []Socket {
+	var all []Socket
+	for _, a := range s.all {
+		all = append(all, Socket{File: a.files[slot], Secure: a.Secure, Shared: a.Path != "", Foreign: a.foreign(slot)})
+	}
+	return all
+}
 
 // RefuseNew lets no socket of the set, in whichever process, begin another
 // connection. See [RefuseNew].
 func (s *Set) RefuseNew() error {
-	var errs []error
-	for _, f := range s.group {
-		if s.passed == nil || !same(f, s.passed) { // its connections are for the next server
-			errs = append(errs, RefuseNew(int(f.Fd())))
+	return s.each((*sockets).refuseNew)
+}
+
+// Steer sends new connections to these slots alone; with none, or all slots
+// that there are, the kernel chooses among all. What has begun elsewhere goes
+// on there.
+func (s *Set) Steer(slots []int) error {
+	return s.each(func(a *sockets) error { return a.steer(slots) })
+}
+
+// Grow opens the sockets of one slot more and returns its number.
+func (s *Set) Grow() (slot int, err error) {
+	for i, a := range s.all {
+		if err := a.join(); err != nil {
+			for _, grown := range s.all[:i] {
+				_ = grown.shrink() // the error is why
+			}
+			return -1, explain(a.Address, err)
 		}
+		slot = len(a.files) - 1
 	}
-	if s.passed != nil {
-		errs = append(errs, s.Steer(nil)) // a program stays with the socket that stays
+	return slot, nil
+}
+
+// Shrink closes the sockets of the last slot; after Close there are none. Call it when
+// no other process has them open: the kernel counts the others anew when the last copy
+// is closed.
+func (s *Set) Shrink() error {
+	return s.each((*sockets).shrink)
+}
+
+// Close closes the set's copies. A worker that still has its own continues to accept;
+// the accept queues of the others are reset.
+func (s *Set) Close() error {
+	return s.each((*sockets).close)
+}
+
+// Queue returns how many connections wait to be accepted from a slot's sockets,
+// and how many may; zero for a slot that has none. What waits at a socket that all
+// slots share counts for the first slot.
+func (s *Set) Queue(slot int) (waiting, most int) {
+	for _, a := range s.all {
+		w, m := a.queue(slot)
+		waiting, most = waiting+w, most+m
+	}
+	return waiting, most
+}
+
+func (s *Set) each(f func(*sockets) error) error {
+	var errs []error
+	for _, a := range s.all {
+		errs = append(errs, f(a))
 	}
 	return errors.Join(errs...)
-}
-
-// address returns the network and host for package net. A family is named
-// for an address that is given, for net takes 0.0.0.0 to mean IPv6 as well.
-func address(bind string) (network, host string, err error) {
-	if bind == "" {
-		return "tcp", "", nil
-	}
-	ip, err := netip.ParseAddr(bind)
-	if err != nil {
-		return "", "", exitcode.New(exitcode.Config, fmt.Sprintf("--bind %q: not an IP address; give one such as 127.0.0.1 or ::1", bind), err)
-	}
-	if ip = ip.Unmap(); ip.Is4() {
-		return "tcp4", ip.String(), nil
-	}
-	// Package net takes an interface that it does not find for none.
-	if zone := ip.Zone(); zone != "" && !hasInterface(zone) {
-		return "", "", exitcode.New(exitcode.Config, fmt.Sprintf("--bind %s: no interface %s on this machine; ip -6 address lists them", bind, zone), nil)
-	}
-	return "tcp6", ip.String(), nil
-}
-
-// hasInterface reports whether an interface of this name or index exists.
-func hasInterface(zone string) bool {
-	_, err := net.InterfaceByName(zone)
-	if index, bad := strconv.Atoi(zone); err != nil && bad == nil {
-		_, err = net.InterfaceByIndex(index)
-	}
-	return err == nil
-}
-
-// openFirst opens the socket that claims the port. Two servers that start in
-// the same instant can each see the other announce itself in listen(2) and
-// both be refused, so a refusal is asked about again, at another moment.
-func openFirst(network, host string, port int) (*net.TCPListener, error) {
-	const attempts = 3
-	for attempt := 1; ; attempt++ {
-		l, err := open(network, host, port, claiming)
-		if err == nil {
-			// net sets SO_REUSEADDR already; Control sets it again.
-			if err = control(l, reuseport.Control); err != nil {
-				return nil, errors.Join(err, l.Close())
-			}
-			return l, nil
-		}
-		if attempt == attempts || !errors.Is(err, unix.EADDRINUSE) {
-			return nil, err
-		}
-		time.Sleep(time.Duration(1+rand.IntN(10*attempt)) * time.Millisecond)
-	}
-}
-
-// controlFunc is what net.ListenConfig calls before bind(2).
-type controlFunc = func(network, address string, c syscall.RawConn) error
-
-func open(network, host string, port int, before controlFunc) (*net.TCPListener, error) {
-	// KeepAlive -1 and no multipath: net would set options on every
-	// accepted socket, which ours inherit from the listening one.
-	lc := net.ListenConfig{Control: before, KeepAlive: -1}
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
-	if err != nil {
-		return nil, err
-	}
-	return l.(*net.TCPListener), nil
-}
-
-func control(l *net.TCPListener, f controlFunc) error {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return f("tcp", l.Addr().String(), raw)
-}
-
-// add takes l over. The set's copy stays out of the runtime's poller, or
-// every new connection would wake the master: os.NewFile leaves a blocking
-// descriptor alone, and O_NONBLOCK is put back behind its back.
-func (s *Set) add(l *net.TCPListener) error {
-	defer l.Close()
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var dupErr error
-	err = raw.Control(func(fd uintptr) {
-		var dup int
-		if dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); dupErr != nil {
-			return
-		}
-		if dupErr = unix.SetNonblock(dup, false); dupErr == nil {
-			f := os.NewFile(uintptr(dup), "listening socket")
-			s.files, s.group = append(s.files, f), append(s.group, f)
-			dupErr = unix.SetNonblock(dup, true)
-		} else {
-			unix.Close(dup)
-		}
-	})
-	return errors.Join(err, dupErr)
 }

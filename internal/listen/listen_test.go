@@ -16,9 +16,24 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-func mustOpen(t *testing.T, cfg Config) *Set {
+// one is a set with one address.
+type one struct {
+	*Set
+	*sockets
+}
+
+// try opens sockets at an address.
+func try(a Address, slots int) (one, error) {
+	s, err := Open(Config{Addresses: []Address{a}, Slots: slots})
+	if err != nil {
+		return one{}, err
+	}
+	return one{s, s.all[0]}, nil
+}
+
+func mustOpen(t *testing.T, a Address, slots int) one {
 	t.Helper()
-	s, err := Open(cfg)
+	s, err := try(a, slots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,9 +42,9 @@ func mustOpen(t *testing.T, cfg Config) *Set {
 }
 
 // worker is a slot's listener as its process would make it.
-func worker(t *testing.T, s *Set, slot int) net.Listener {
+func worker(t *testing.T, s one, slot int) net.Listener {
 	t.Helper()
-	l, err := net.FileListener(s.File(slot))
+	l, err := net.FileListener(s.files[slot])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +70,14 @@ func dial(t *testing.T, host string, port int) net.Conn {
 // freePort returns a port that nobody listens on.
 func freePort(t *testing.T) int {
 	t.Helper()
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
 	s.Close()
-	return s.Port()
+	return s.Port
 }
 
 func TestEverySlotIsReached(t *testing.T) {
 	const slots, clients = 4, 200
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: slots})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, slots)
 	accepted := make(chan int) // the slot of each connection
 	for slot := range slots {
 		l := worker(t, s, slot)
@@ -79,7 +94,7 @@ func TestEverySlotIsReached(t *testing.T) {
 	}
 	var got [slots]int
 	for range clients {
-		dial(t, "127.0.0.1", s.Port())
+		dial(t, "127.0.0.1", s.Port)
 		got[<-accepted]++
 	}
 	for slot, n := range got {
@@ -90,15 +105,15 @@ func TestEverySlotIsReached(t *testing.T) {
 }
 
 func TestSecondServerIsRefused(t *testing.T) {
-	s := mustOpen(t, Config{Slots: 3})
+	s := mustOpen(t, Address{Short: true}, 3)
 	for _, bind := range []string{"", "127.0.0.1"} {
-		other, err := Open(Config{Bind: bind, Port: s.Port(), Slots: 2})
+		other, err := try(Address{Host: bind, Port: s.Port, Short: true}, 2)
 		if err == nil {
 			other.Close()
 			t.Fatalf("a second server joined with --bind %q", bind)
 		}
 		var e *exitcode.Error
-		want := "--port " + strconv.Itoa(s.Port()) + ": already in use by " + self(t) + "; stop it or choose another port"
+		want := "--port " + strconv.Itoa(s.Port) + ": already in use by " + self(t) + "; stop it or choose another port"
 		if !errors.As(err, &e) || e.Code != 1 || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
@@ -110,10 +125,10 @@ func TestOneOfManyWins(t *testing.T) {
 		port := freePort(t)
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		var won []*Set
+		var won []one
 		for range 20 {
 			wg.Go(func() {
-				s, err := Open(Config{Bind: "127.0.0.1", Port: port, Slots: 3})
+				s, err := try(Address{Host: "127.0.0.1", Port: port, Short: true}, 3)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -134,23 +149,23 @@ func TestOneOfManyWins(t *testing.T) {
 }
 
 func TestAgainAfterClose(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
 	l := worker(t, s, 0)
-	c := dial(t, "127.0.0.1", s.Port())
+	c := dial(t, "127.0.0.1", s.Port)
 	s.Close()
 	l.Close()
 	c.Close()
-	mustOpen(t, Config{Bind: "127.0.0.1", Port: s.Port(), Slots: 2})
+	mustOpen(t, Address{Host: "127.0.0.1", Port: s.Port, Short: true}, 2)
 }
 
 // What waits in a dead worker's queue is there for the next one.
 func TestQueueOutlivesWorker(t *testing.T) {
 	const clients = 20
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
 	worker(t, s, 0).Close()
 	conns := make([]net.Conn, clients)
 	for i := range conns {
-		conns[i] = dial(t, "127.0.0.1", s.Port())
+		conns[i] = dial(t, "127.0.0.1", s.Port)
 	}
 	worker(t, s, 0).Close()
 	l := worker(t, s, 0)
@@ -170,16 +185,16 @@ func TestQueueOutlivesWorker(t *testing.T) {
 }
 
 func TestAcceptedSocketInherits(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
 	for slot := range 2 {
 		for _, o := range inherited() {
-			got, err := unix.GetsockoptInt(int(s.File(slot).Fd()), o.level, o.name)
+			got, err := unix.GetsockoptInt(int(s.files[slot].Fd()), o.level, o.name)
 			if err != nil || got < o.value {
 				t.Errorf("slot %d: option %d is %d, %v, want %d", slot, o.name, got, err, o.value)
 			}
 		}
 	}
-	dial(t, "127.0.0.1", s.Port())
+	dial(t, "127.0.0.1", s.Port)
 	fd := acceptAny(t, s)
 	defer unix.Close(fd)
 	for _, o := range inherited() {
@@ -193,7 +208,7 @@ func TestAcceptedSocketInherits(t *testing.T) {
 }
 
 // acceptAny accepts one connection from whichever slot has it.
-func acceptAny(t *testing.T, s *Set) int {
+func acceptAny(t *testing.T, s one) int {
 	t.Helper()
 	var fds []unix.PollFd
 	for _, f := range s.files {
@@ -216,9 +231,9 @@ func acceptAny(t *testing.T, s *Set) int {
 }
 
 func TestFiles(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
 	for slot := range 2 {
-		f := s.File(slot)
+		f := s.files[slot]
 		status, err1 := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 		flags, err2 := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
 		proto, err3 := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_PROTOCOL)
@@ -236,13 +251,13 @@ func TestFiles(t *testing.T) {
 }
 
 func TestEveryAddress(t *testing.T) {
-	s := mustOpen(t, Config{Slots: 1})
+	s := mustOpen(t, Address{Short: true}, 1)
 	l := worker(t, s, 0)
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		if host == "::1" && !hasIPv6() {
 			t.Skip("this machine has no IPv6")
 		}
-		c := dial(t, host, s.Port())
+		c := dial(t, host, s.Port)
 		got, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -264,14 +279,14 @@ func hasIPv6() bool {
 }
 
 func TestBind(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.2", Slots: 2})
+	s := mustOpen(t, Address{Host: "127.0.0.2", Short: true}, 2)
 	// A dial to another address would meet whoever has the same port there.
 	for slot := range 2 {
-		if got := worker(t, s, slot).Addr().(*net.TCPAddr); got.IP.String() != "127.0.0.2" || got.Port != s.Port() {
+		if got := worker(t, s, slot).Addr().(*net.TCPAddr); got.IP.String() != "127.0.0.2" || got.Port != s.Port {
 			t.Errorf("slot %d listens at %v, want 127.0.0.2 alone", slot, got)
 		}
 	}
-	mustOpen(t, Config{Bind: "127.0.0.3", Port: s.Port(), Slots: 2})
+	mustOpen(t, Address{Host: "127.0.0.3", Port: s.Port, Short: true}, 2)
 	for bind, want := range map[string]string{
 		"localhost": `--bind "localhost": not an IP address`,
 		"1.2.3":     `--bind "1.2.3": not an IP address`,
@@ -279,7 +294,7 @@ func TestBind(t *testing.T) {
 		"::1%77777": "--bind ::1%77777: no interface 77777",
 		"192.0.2.1": "--bind 192.0.2.1: not an address of this machine",
 	} {
-		_, err := Open(Config{Bind: bind, Slots: 1})
+		_, err := try(Address{Host: bind, Short: true}, 1)
 		var e *exitcode.Error
 		if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("--bind %s: %v", bind, err)
@@ -288,7 +303,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestPrivilegedPort(t *testing.T) {
-	err := explain(Config{Port: 80}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
+	err := explain(Address{Port: 80, Short: true}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
 	var e *exitcode.Error
 	if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), "--port 80: permission denied") {
 		t.Errorf("got %v", err)
@@ -303,10 +318,10 @@ func TestNothingLeftOpen(t *testing.T) {
 		}
 		return len(names)
 	}
-	mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1}).Close() // the poller's own
+	mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1).Close() // the poller's own
 	before := count()
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 8})
-	if _, err := Open(Config{Bind: "127.0.0.1", Port: s.Port(), Slots: 8}); err == nil {
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 8)
+	if _, err := try(Address{Host: "127.0.0.1", Port: s.Port, Short: true}, 8); err == nil {
 		t.Error("opened twice")
 	}
 	s.Close()

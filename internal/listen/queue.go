@@ -2,11 +2,10 @@ package listen
 
 import "golang.org/x/sys/unix"
 
-// Queue returns how many connections wait to be accepted from a slot's socket,
-// and how many may; zero for a slot that has none. (tcp(7): of a listening socket,
-// tcpi_unacked is the length of its accept queue and tcpi_sacked its backlog.)
-func (s *Set) Queue(slot int) (waiting, most int) {
-	if slot < 0 || slot >= len(s.files) || s.files[slot] == nil {
+// queue is [Set.Queue] for one address. (tcp(7): of a listening socket, tcpi_unacked is
+// the length of its accept queue and tcpi_sacked its backlog.)
+func (s *sockets) queue(slot int) (waiting, most int) {
+	if slot < 0 || slot >= len(s.files) || s.files[slot] == nil || s.Path != "" {
 		return 0, 0
 	}
 	raw, err := s.files[slot].SyscallConn()

@@ -20,22 +20,22 @@ func TestRefuseNew(t *testing.T) {
 			t.Logf("this machine has no IPv6")
 			continue
 		}
-		s := mustOpen(t, Config{Bind: host, Slots: 3})
-		address := net.JoinHostPort(host, strconv.Itoa(s.Port()))
+		s := mustOpen(t, Address{Host: host, Short: true}, 3)
+		address := net.JoinHostPort(host, strconv.Itoa(s.Port))
 		early, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer early.Close()
-		waiting := dial(t, host, s.Port())
-		if refusing(s) != 0 {
+		waiting := dial(t, host, s.Port)
+		if refusing(s, 3) != 0 {
 			t.Errorf("%s: refusing before RefuseNew", host)
 		}
 		if err := s.RefuseNew(); err != nil {
 			t.Fatal(err)
 		}
-		if refusing(s) != 3 {
-			t.Errorf("%s: %d sockets of 3 are refusing", host, refusing(s))
+		if refusing(s, 3) != 3 {
+			t.Errorf("%s: %d sockets of 3 are refusing", host, refusing(s, 3))
 		}
 		for range 8 { // whichever socket each would go to
 			late, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
@@ -68,9 +68,9 @@ func TestRefuseNew(t *testing.T) {
 // through that belongs to it, large segments too.
 func TestRefuseNewKeepsData(t *testing.T) {
 	const size = 8 << 20
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 1})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
 	l := worker(t, s, 0)
-	c := dial(t, "127.0.0.1", s.Port())
+	c := dial(t, "127.0.0.1", s.Port)
 	if err := s.RefuseNew(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,9 +100,9 @@ func TestRefuseNewErrors(t *testing.T) {
 }
 
 // refusing counts the sockets of the set that are.
-func refusing(s *Set) (n int) {
-	for slot := range 3 {
-		raw, err := s.File(slot).SyscallConn()
+func refusing(s one, slots int) (n int) {
+	for slot := range slots {
+		raw, err := s.files[slot].SyscallConn()
 		if err == nil {
 			raw.Control(func(fd uintptr) {
 				if Refusing(int(fd)) {
@@ -112,4 +112,14 @@ func refusing(s *Set) (n int) {
 		}
 	}
 	return n
+}
+
+// awaitTrue waits until something holds.
+func awaitTrue(t *testing.T, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come true")
+		}
+	}
 }

@@ -1,9 +1,7 @@
 package listen
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -16,16 +14,14 @@ import (
 // (reuseport_detach_sock in the kernel). A number beyond the last socket means
 // the hash.
 
-// Steer sends new connections to these slots alone; with none, or all sockets
-// that there are, the kernel chooses among all. What has begun elsewhere goes
-// on there.
-func (s *Set) Steer(slots []int) error {
+// steer is [Set.Steer] for one address.
+func (s *sockets) steer(slots []int) error {
+	if len(s.group) < 2 {
+		return nil
+	}
 	var numbers []int
 	for _, slot := range slots {
 		numbers = append(numbers, slices.Index(s.group, s.files[slot]))
-	}
-	if len(s.group) < 2 {
-		return nil
 	}
 	fd := int(s.group[0].Fd())
 	if len(numbers) == 0 || len(numbers) == len(s.group) {
@@ -66,78 +62,4 @@ func steering(numbers []int) []unix.SockFilter {
 			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(number)})
 	}
 	return append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: uint32(numbers[0])})
-}
-
-// Passed returns the descriptor of the socket that another process has opened and
-// keeps, 0 if there is none.
-func (s *Set) Passed() int {
-	if s.passed == nil {
-		return 0
-	}
-	return int(s.passed.Fd())
-}
-
-// Export returns the sockets' descriptors in the kernel's order, each with its
-// slot.
-func (s *Set) Export() (fds, slots []int) {
-	export := func(f *os.File) {
-		if slot := slices.Index(s.files, f); slot >= 0 {
-			fds, slots = append(fds, int(f.Fd())), append(slots, slot)
-		}
-	}
-	for _, f := range s.group {
-		export(f)
-	}
-	for _, f := range s.files {
-		if !slices.Contains(s.group, f) { // it shares the first socket
-			export(f)
-		}
-	}
-	return fds, slots
-}
-
-// Grow opens a socket for one slot more and returns its number.
-func (s *Set) Grow() (slot int, err error) {
-	if err = s.join(); err != nil {
-		return -1, explain(s.cfg, err)
-	}
-	return len(s.files) - 1, nil
-}
-
-// Shrink closes the socket of the last slot; after Close there is none. Call it when
-// no other process has it open: the kernel counts the others anew when the last copy
-// is closed.
-func (s *Set) Shrink() error {
-	if len(s.files) == 0 {
-		return nil
-	}
-	f := s.files[len(s.files)-1]
-	s.files = s.files[:len(s.files)-1]
-	if slices.Contains(s.group, f) {
-		s.leave(f)
-	}
-	return f.Close()
-}
-
-// leave keeps the order that the kernel has after a socket was closed.
-func (s *Set) leave(f *os.File) {
-	last := len(s.group) - 1
-	s.group[slices.Index(s.group, f)] = s.group[last]
-	s.group = s.group[:last]
-}
-
-// Close closes the set's copies. A worker that still has its own continues to accept;
-// the accept queues of the others are reset.
-func (s *Set) Close() error {
-	var errs []error
-	for _, f := range s.group {
-		errs = append(errs, f.Close())
-	}
-	for _, f := range s.files {
-		if !slices.Contains(s.group, f) { // it shares the first socket
-			errs = append(errs, f.Close())
-		}
-	}
-	s.files, s.group = nil, nil
-	return errors.Join(errs...)
 }

@@ -11,11 +11,11 @@ import (
 
 // arrivals connects so many clients and counts at which socket of the set each
 // arrives.
-func arrivals(t *testing.T, s *Set, clients int) []int {
+func arrivals(t *testing.T, s one, clients int) []int {
 	t.Helper()
 	counts := make([]int, len(s.group))
 	for range clients {
-		c := dial(t, "127.0.0.1", s.Port())
+		c := dial(t, "127.0.0.1", s.Port)
 		var fds []unix.PollFd
 		for _, f := range s.group {
 			fds = append(fds, unix.PollFd{Fd: int32(f.Fd()), Events: unix.POLLIN})
@@ -39,7 +39,7 @@ func arrivals(t *testing.T, s *Set, clients int) []int {
 }
 
 func TestSteer(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 4})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 4)
 	for _, slots := range [][]int{{2}, {0, 3}, {1, 2, 3}, {0, 1, 2, 3}, {1}, {}} {
 		if err := s.Steer(slots); err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestSteer(t *testing.T) {
 // The set grows and shrinks, and steering keeps to the order in which the
 // kernel counts what is left.
 func TestGrowAndShrink(t *testing.T) {
-	s := mustOpen(t, Config{Bind: "127.0.0.1", Slots: 2})
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
 	for want := 2; want < 5; want++ {
 		if slot, err := s.Grow(); slot != want || err != nil {
 			t.Fatalf("slot %d, %v", slot, err)
@@ -107,7 +107,7 @@ func TestGrowAndShrink(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port()))); err == nil {
+	if c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))); err == nil {
 		c.Close()
 		t.Error("somebody still listens")
 	}

@@ -59,6 +59,9 @@ func effective(o Options, from origins) (string, error) {
 				origin += ": none"
 			}
 		}
+		if len(o.Listen) > 0 && shortWay(flag.LongName) {
+			values, origin = nil, "see listen"
+		}
 		if len(values) == 0 {
 			fmt.Fprintf(&b, "%-41s # %s\n", "# "+flag.LongName+" = "+flag.ValueName, origin)
 		}

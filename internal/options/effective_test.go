@@ -56,6 +56,7 @@ func TestConfigIsRead(t *testing.T) {
 		nil,
 		{"/srv/a # b", "-p", "0", "--cache", `"quoted"=x`, "--cache", "a=b # c", "--header", "A: #1", "-vv", "--recv", "1M", "--bind", "::1"},
 		{"--model", "goroutine", "--expires", "1h30m", "--keepalive", "1500ms", "--admin", "/run/x.sock", "--spa", "/a b.html", "--index", "#a", "--cors"},
+		{"--listen", "http://[::1]:80", "--listen", "unix:/run/a # b?mode=0600"},
 	} {
 		want, err := ParseMaster(args, none)
 		if err != nil {

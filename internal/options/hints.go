@@ -123,7 +123,7 @@ func edits(a, b string) int {
 // if there is none.
 func meant(name string) string {
 	switch strings.ReplaceAll(name, "_", "-") {
-	case "host", "address", "listen", "interface", "ip", "i":
+	case "host", "address", "interface", "ip", "i":
 		return "--bind"
 	case "root", "dir", "directory", "docroot", "document-root", "d", "r":
 		return "--base"

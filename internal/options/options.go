@@ -29,8 +29,9 @@ type Options struct {
 	Header   []Field    `group:"Website" long:"header" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of every response" detail:"May be repeated. Fields that the server computes, such as Content-Length, are refused." example:"X-Frame-Options: DENY"`
 	CORS     bool       `group:"Website" long:"cors" description:"allow scripts of all origins to read responses" detail:"Each response has Access-Control-Allow-Origin: *, and preflight requests are answered. Without it only pages of this server can read them."`
 
-	Port Port `group:"Network" short:"p" long:"port" first:"yes" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 chooses a free one" detail:"A port below 1024 needs root or CAP_NET_BIND_SERVICE. A port that another process listens on is refused, even if that would share it. With 0 the log of -v shows which was chosen."`
-	Bind Bind `group:"Network" short:"b" long:"bind" first:"yes" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"IP address to listen on" example:"127.0.0.1" detail:"By default the server can be reached from everywhere; 127.0.0.1 or ::1 keeps it to this machine. 0.0.0.0 is all of IPv4, :: all of IPv6 and IPv4."`
+	Port   Port     `group:"Network" short:"p" long:"port" first:"yes" reload:"no" value-name:"N" default:"8080" description:"TCP port; 0 chooses a free one" detail:"A port below 1024 needs root or CAP_NET_BIND_SERVICE. A port that another process listens on is refused, even if that would share it. With 0 the log of -v shows which was chosen."`
+	Bind   Bind     `group:"Network" short:"b" long:"bind" first:"yes" reload:"no" value-name:"ADDR" unquote:"false" default-mask:"all, IPv4 and IPv6" description:"IP address to listen on" example:"127.0.0.1" detail:"By default the server can be reached from everywhere; 127.0.0.1 or ::1 keeps it to this machine. 0.0.0.0 is all of IPv4, :: all of IPv6."`
+	Listen []Listen `group:"Network" long:"listen" first:"yes" reload:"no" worker:"no" value-name:"URL" unquote:"false" default-mask:"--bind and --port" example:"unix:/run/phalanx/http.sock" description:"address: http://:80, https://:443 or unix:PATH" detail:"May be repeated, as in --listen http://:80 --listen 'https://[::1]:8443' --listen unix:/run/phalanx/http.sock, and takes the place of --port and --bind. ADDR is an IP address, or empty for all of them, IPv4 and IPv6. The file of a unix socket has the mode 0660, or what follows it, as in unix:/run/http.sock?mode=0666."`
 
 	Model   Model   `group:"Serving" long:"model" first:"yes" reload:"no" value-name:"MODEL" default:"process" description:"model: process, goroutine or serial" detail:"process: one worker per CPU, each with one thread around epoll; goroutine: one worker with a goroutine per connection; serial: one connection at a time."`
 	Workers Workers `group:"Serving" long:"workers" first:"yes" value-name:"N" default:"0" default-mask:"one per CPU" description:"number of worker processes in the process model" detail:"By default one per CPU, within the limits of the cgroup."`
@@ -82,7 +83,7 @@ func NeedsRestart(a, b Options) string {
 	before, after := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range before.NumField() {
 		tag := before.Type().Field(i).Tag
-		if tag.Get("reload") == "no" && !before.Field(i).Equal(after.Field(i)) {
+		if tag.Get("reload") == "no" && !reflect.DeepEqual(before.Field(i).Interface(), after.Field(i).Interface()) {
 			return tag.Get("long")
 		}
 	}

@@ -24,13 +24,19 @@ func TestWorkerArgs(t *testing.T) {
 	}
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
-		got, err := ParseWorker(o.WorkerArgs(7, -1))
-		if want := (WorkerOptions{Options: o, Slot: 7, Row: -1}); err != nil || !reflect.DeepEqual(got, want) {
+		sockets := []Socket{{}, {Secure: true, Shared: true, Foreign: true}, {Foreign: true}}
+		got, err := ParseWorker(append(o.WorkerArgs(7, -1), SocketArgs(sockets)...))
+		if want := (WorkerOptions{Options: o, Slot: 7, Row: -1, Sockets: sockets}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
 	}
-	if _, err := ParseWorker([]string{"--slot=1024"}); err == nil {
-		t.Error("slot 1024 is accepted")
+	for _, arg := range []string{"--slot=1024", "--socket=", "--socket=http,", "--socket=http,foreign,shared", "--socket=unix"} {
+		if _, err := ParseWorker([]string{arg}); err == nil {
+			t.Errorf("%s is accepted", arg)
+		}
+	}
+	if args := SocketArgs([]Socket{{}}); args != nil {
+		t.Errorf("of one ordinary socket a worker is told %q", args)
 	}
 }
 
@@ -52,6 +58,7 @@ func TestNeedsRestart(t *testing.T) {
 		"admin":         func(o *Options) { o.Admin = "/run/s" },
 		"port":          func(o *Options) { o.Port = 1 },
 		"bind":          func(o *Options) { o.Bind = "::1" },
+		"listen":        func(o *Options) { o.Listen = []Listen{{Port: 1}} },
 		"model":         func(o *Options) { o.Model = Serial },
 		"lame-duck":     func(o *Options) { o.LameDuck = 1 },
 		"drain-timeout": func(o *Options) { o.DrainTimeout = 1 },

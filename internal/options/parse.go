@@ -107,6 +107,9 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	}
 	s.origins.environment(p, s.getenv)
 	s.origins.commandLine(given)
+	if err := l.oneWay(p, s.getenv); err != nil {
+		return Options{}, err
+	}
 	l.Verbose = l.verbosity()
 	if s.environ != nil {
 		if err := strayVariable(p, s.environ()); err != nil {
@@ -133,7 +136,7 @@ func agreed(o Options) (Options, error) {
 		return Options{}, usage("--engine epoll: the " + string(o.Model) +
 			" model waits with goroutines; leave it out or use --model process")
 	}
-	return o, nil
+	return o, o.listening()
 }
 
 // newParser makes a parser that fills data, a pointer to a struct.

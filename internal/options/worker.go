@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jessevdk/go-flags"
@@ -20,10 +21,8 @@ type WorkerOptions struct {
 	Row  int // of the scoreboard; -1: none
 	// Kept says that connections are rescued: the worker has the descriptors for
 	// that.
-	Kept bool
-	// Foreign says that another process keeps the listening socket: the worker must
-	// not change it permanently.
-	Foreign bool
+	Kept    bool
+	Sockets []Socket // its listening sockets, in the order of their descriptors; none: one, as the zero value is
 }
 
 // WorkerArgs returns the command line of the worker in a slot, which counts in a
@@ -78,8 +77,8 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		line
 		Slot    Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
 		Kept    bool     `long:"kept" description:"connections outlive the worker"`
-		Foreign bool     `long:"foreign-socket" description:"listening socket kept by another process"`
 		Share   []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
+		Sockets []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign"`
 		Row     Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	p, err := newParser(worker, &l)
@@ -90,7 +89,48 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		return WorkerOptions{}, err
 	}
 	l.Verbose, l.Shared.Paths = l.verbosity(), l.Share
-	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Foreign: l.Foreign}, nil
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets}, nil
+}
+
+// Socket is what a worker has to know of a listening socket, see [listen.Socket].
+type Socket struct{ Secure, Shared, Foreign bool }
+
+// SocketArgs returns what a worker's command line says of its listening sockets: nothing
+// of a single ordinary one.
+func SocketArgs(sockets []Socket) []string {
+	if len(sockets) == 1 && sockets[0] == (Socket{}) {
+		return nil
+	}
+	var args []string
+	for _, s := range sockets {
+		args = append(args, "--socket="+s.String())
+	}
+	return args
+}
+
+// String returns the socket as it is given on the command line.
+func (s Socket) String() string {
+	text := "http"
+	if s.Secure {
+		text = "https"
+	}
+	if s.Shared {
+		text += ",shared"
+	}
+	if s.Foreign {
+		text += ",foreign"
+	}
+	return text
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (s *Socket) UnmarshalFlag(v string) error {
+	scheme, more, _ := strings.Cut(v, ",")
+	*s = Socket{Secure: scheme == "https", Shared: strings.Contains(more, "shared"), Foreign: strings.Contains(more, "foreign")}
+	if s.String() != v {
+		return invalid("socket", v, "must be http or https, with ,shared and ,foreign")
+	}
+	return nil
 }
 
 // Row is a row of the scoreboard, from 0; -1 is none.

@@ -53,13 +53,13 @@ const lingerTime = 500 * time.Millisecond
 
 // Spawner starts real workers.
 type Spawner struct {
-	Path   string                       // of the worker binary
-	Args   func(slot, row int) []string // its command line; row -1: it has none
-	Env    []string                     // its environment
-	Socket func(slot int) *os.File      // its listening socket
-	Log    *os.File
-	Board  *os.File // nil: no worker has a row
-	Bell   *os.File // given with Board
+	Path    string                       // of the worker binary
+	Args    func(slot, row int) []string // its command line; row -1: it has none
+	Env     []string                     // its environment
+	Sockets func(slot int) []*os.File    // its listening sockets, at least one
+	Log     *os.File
+	Board   *os.File // nil: no worker has a row
+	Bell    *os.File // given with Board
 	// Records are the sizes of the rescue records; nil: connections are not rescued.
 	Records *rescue.Sizes
 }
@@ -83,7 +83,8 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
 	defer nothing.Close()
-	files := []*os.File{s.Socket(slot), workerEnd, s.Log, nil, nil}
+	sockets := s.Sockets(slot)
+	files := []*os.File{sockets[0], workerEnd, s.Log, nil, nil}
 	if s.Board == nil {
 		row = -1
 	}
@@ -98,7 +99,7 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	cmd := exec.Command(s.Path, args...)
 	cmd.Env = s.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nothing, input, input
-	cmd.ExtraFiles = files
+	cmd.ExtraFiles = withListeners(files, sockets)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	if kept != nil {
@@ -111,6 +112,18 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
 	return newProcess(cmd.Process, channel, output, kept), nil
+}
+
+// withListeners adds the further listening sockets of a slot to a worker's descriptors,
+// the first of which is 3. What is nil is closed there.
+func withListeners(files, sockets []*os.File) []*os.File {
+	for i := 1; i < len(sockets); i++ {
+		for len(files) < ipc.ListenerFD(i)-3 {
+			files = append(files, nil)
+		}
+		files = append(files, sockets[i])
+	}
+	return files
 }
 
 // keep creates what the rescue of a worker's connections needs, and adds it to the

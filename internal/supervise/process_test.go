@@ -25,7 +25,7 @@ import (
 // spawner starts this test binary in a role; log is where LogFD goes.
 func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.Set, log *os.File) {
 	t.Helper()
-	sockets, err := listen.Open(listen.Config{Bind: "127.0.0.1", Slots: slots})
+	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}, {Host: "127.0.0.1"}}, Slots: slots})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,13 @@ func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.
 		t.Fatal(err)
 	}
 	return &Spawner{
-		Path: path, Env: append(os.Environ(), roleKey+"="+role), Socket: sockets.File, Log: w,
+		Path: path, Env: append(os.Environ(), roleKey+"="+role), Log: w,
+		Sockets: func(slot int) (all []*os.File) {
+			for _, socket := range sockets.Sockets(slot) {
+				all = append(all, socket.File)
+			}
+			return all
+		},
 		Args: func(slot, row int) []string { return []string{fmt.Sprint("slot-", slot), fmt.Sprint("row", row)} },
 	}, sockets, log
 }
@@ -59,9 +65,9 @@ func TestSpawnedProcess(t *testing.T) {
 	s, sockets, log := spawner(t, "facts", 1)
 	p := spawned(t, s)
 	m, err := p.Receive()
-	// Besides its own six, it has what whoever started this test left open.
-	fds := []int{0, 1, 2, ipc.ListenFD, ipc.ControlFD, ipc.LogFD}
-	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= ipc.LogFD })...)
+	// Besides its own seven, it has what whoever started this test left open.
+	fds := []int{0, 1, 2, ipc.ListenFD, ipc.ControlFD, ipc.LogFD, ipc.ListenerFD(1)}
+	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= ipc.ListenerFD(1) })...)
 	want := ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf(
 		`args ["slot-0" "row-1"] nonblock true stdin EOF leader true inherited %v`, fds)}
 	if err != nil || m != want {
@@ -82,7 +88,7 @@ func TestSpawnedProcess(t *testing.T) {
 		t.Errorf("its log: %q, %v", buf[:n], err)
 	}
 	// The description is shared: handing it on must not make it blocking.
-	status, err := unix.FcntlInt(sockets.File(0).Fd(), unix.F_GETFL, 0)
+	status, err := unix.FcntlInt(sockets.Sockets(0)[0].File.Fd(), unix.F_GETFL, 0)
 	if err != nil || status&unix.O_NONBLOCK == 0 {
 		t.Errorf("the master's socket blocks: %#x, %v", status, err)
 	}
@@ -200,7 +206,7 @@ func TestRealPool(t *testing.T) {
 	}()
 	<-serving
 	for range rounds {
-		slot, pid := ask(t, sockets.Port())
+		slot, pid := ask(t, sockets.Addresses()[0].Port)
 		syscall.Kill(pid, syscall.SIGKILL)
 		want := fmt.Sprintf(`^worker %d \(pid %d\) died: killed by SIGKILL(; uptime \ds and used up to \d+ MiB)?; respawning`, slot, pid)
 		if got := <-alerts; !regexp.MustCompile(want).MatchString(got) {
@@ -208,7 +214,7 @@ func TestRealPool(t *testing.T) {
 		}
 	}
 	// Whichever queue this client is in, somebody takes it out.
-	ask(t, sockets.Port())
+	ask(t, sockets.Addresses()[0].Port)
 	signals <- syscall.SIGINT
 	if err := <-done; err != nil {
 		t.Errorf("ended with %v", err)
@@ -243,11 +249,11 @@ func TestRealReplacement(t *testing.T) {
 	var clients []net.Conn
 	var pids []int
 	for range generations {
-		c, pid := holdNew(t, sockets.Port(), pids)
+		c, pid := holdNew(t, sockets.Addresses()[0].Port, pids)
 		clients, pids = append(clients, c), append(pids, pid)
 		syscall.Kill(pid, syscall.SIGINT)
 	}
-	last, pid := holdNew(t, sockets.Port(), pids)
+	last, pid := holdNew(t, sockets.Addresses()[0].Port, pids)
 	last.Close()
 	signals <- syscall.SIGINT
 	for i, pid := range pids {

@@ -38,7 +38,8 @@ const checkTime = 10 * time.Second
 // names stay.
 type Carried struct {
 	Pool    supervise.State
-	Sockets []int             // descriptors, in the kernel's order
+	Listen  []listen.State    // by address; empty: of a program that had one
+	Sockets []int             // for such a program, which Listen says nothing to: descriptors, in the kernel's order
 	Slots   []int             // of each
 	Passed  int               // the one of them that systemd passed on; 0: none
 	Board   *scoreboard.State // nil: of a program that had none
@@ -84,17 +85,22 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	u.Log.Suspend()
 	defer u.Log.Resume()
 	board := u.Board.State()
-	c := Carried{Pool: pool, Passed: u.Sockets.Passed(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started}
+	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started}
 	if u.Keys != nil {
 		c.Keys = u.Keys()
 	}
-	c.Sockets, c.Slots = u.Sockets.Export()
+	if only := c.Listen[0]; len(c.Listen) == 1 && only.Address.Short {
+		c.Sockets, c.Slots, c.Passed = only.Sockets, only.Slots, only.Passed
+	}
 	file, err := c.file()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(file)
-	fds := append([]int{file, board.Fd}, c.Sockets...)
+	fds := []int{file, board.Fd}
+	for _, st := range c.Listen {
+		fds = append(fds, st.Sockets...)
+	}
 	for _, fd := range []int{u.Admin, u.Bell} {
 		if fd > 0 {
 			fds = append(fds, fd)
@@ -194,17 +200,19 @@ func Inherit(text string) (*Carried, error) {
 	if err := json.NewDecoder(io.NewSectionReader(file, 0, 1<<30)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("read the pool's state: %w", err)
 	}
-	if len(c.Sockets) == 0 || len(c.Sockets) != len(c.Slots) {
+	if len(c.Listen) == 0 && (len(c.Sockets) == 0 || len(c.Sockets) != len(c.Slots)) {
 		return nil, fmt.Errorf("the pool's state has %d sockets for %d slots", len(c.Sockets), len(c.Slots))
 	}
 	return &c, nil
 }
 
-// Listen takes over the listening sockets of the program before. cfg.Socket is
-// ignored.
-func (c *Carried) Listen(cfg listen.Config) (*listen.Set, error) {
-	cfg.Socket = c.Passed
-	return listen.Inherit(cfg, c.Sockets, c.Slots)
+// Inherited takes over the listening sockets of the program before, which are those of
+// the given address if it knew no others.
+func (c *Carried) Inherited(only listen.Address) (*listen.Set, error) {
+	if len(c.Listen) == 0 {
+		return listen.Inherit([]listen.State{{Address: only, Sockets: c.Sockets, Slots: c.Slots, Passed: c.Passed}})
+	}
+	return listen.Inherit(c.Listen)
 }
 
 // Scoreboard takes over the scoreboard of the program before, or makes one. Workers

@@ -24,7 +24,7 @@ import (
 // rig is an upgrader of two sockets and one worker.
 func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 	t.Helper()
-	sockets, err := listen.Open(listen.Config{Bind: "127.0.0.1", Slots: 2})
+	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1", Short: true}}, Slots: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,13 +80,14 @@ func TestExec(t *testing.T) {
 	runtime.LockOSThread() // whose mask is looked at
 	defer runtime.UnlockOSThread()
 	u, pool := rig(t)
-	fds, slots := u.Sockets.Export()
+	sockets := u.Sockets.State()
+	fds, slots := sockets[0].Sockets, sockets[0].Slots
 	if _, _, err := u.Board.Open(3); err != nil {
 		t.Fatal(err)
 	}
 	board := u.Board.State()
 	u.Admin = pool.Workers[0].Output // any descriptor would do
-	want := Carried{Pool: pool, Sockets: fds, Slots: slots, Nohup: true, Board: &board, Admin: u.Admin, Lost: 3, Keys: u.Keys()}
+	want := Carried{Pool: pool, Listen: sockets, Sockets: fds, Slots: slots, Nohup: true, Board: &board, Admin: u.Admin, Lost: 3, Keys: u.Keys()}
 	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output, board.Fd)
 	u.Execve = func(path string, argv, env []string) error {
 		if path != u.Path || !slices.Equal(argv, []string{"phalanx", "--port", "0"}) {
@@ -233,5 +234,73 @@ func TestScoreboard(t *testing.T) {
 		if got := c.Pool.Workers[0].Row; got != want || next.Read().Slots[0].Answered() != 3 {
 			t.Errorf("layout %d: row %d and %d requests, want row %d and 3", layout, got, next.Read().Slots[0].Answered(), want)
 		}
+	}
+}
+
+// The state of a program that knew one address is that of the options.
+func TestInheritOld(t *testing.T) {
+	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}}, Slots: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sockets.Close() })
+	var old Carried
+	st := sockets.State()[0]
+	for i, fd := range st.Sockets {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.Sockets, old.Slots = append(old.Sockets, dup), append(old.Slots, st.Slots[i])
+	}
+	old.Passed = old.Sockets[1]
+	only := listen.Address{Host: "127.0.0.1", Short: true}
+	again, err := old.Inherited(only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	only.Port = sockets.Addresses()[0].Port
+	if got := again.Addresses(); len(got) != 1 || got[0] != only {
+		t.Errorf("it listens at %v, want %v", got, only)
+	}
+	if again.Sockets(0)[0].Foreign || !again.Sockets(1)[0].Foreign {
+		t.Error("another socket is foreign")
+	}
+}
+
+// With several addresses a program that knows one finds none, and says so.
+func TestExecSeveral(t *testing.T) {
+	u, pool := rig(t)
+	several, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}, {Host: "127.0.0.1", Secure: true}}, Slots: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { several.Close() })
+	u.Sockets = several
+	u.Execve = func(_ string, _, env []string) error {
+		file, err := strconv.Atoi(strings.TrimPrefix(env[len(env)-1], Key+"="))
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied, err := unix.Dup(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Inherit(strconv.Itoa(copied))
+		if err != nil || len(c.Sockets) != 0 || !reflect.DeepEqual(c.Listen, several.State()) {
+			t.Errorf("carried %+v, %v", c, err)
+		}
+		for _, st := range several.State() {
+			for _, fd := range st.Sockets {
+				if !kept(t, fd) {
+					t.Errorf("descriptor %d is closed", fd)
+				}
+			}
+		}
+		return syscall.ENOEXEC
+	}
+	if err := u.Exec(pool); !errors.Is(err, syscall.ENOEXEC) {
+		t.Errorf("it ends with %v", err)
 	}
 }

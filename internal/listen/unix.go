@@ -1,0 +1,79 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/unixsocket"
+)
+
+// This file handles unix sockets, which have a file.
+
+// fileID tells a file from any other, as long as it exists.
+type fileID struct{ Dev, Ino uint64 }
+
+// openUnix opens a unix socket. Its file has the mode from the beginning, replaces a
+// stale one, and is removed by removeFile.
+func (s *sockets) openUnix() error {
+	s.network = "unix"
+	defer unixsocket.LockDirectory(s.Path)()
+	if err := unixsocket.RemoveStale(s.Path); err != nil {
+		return err
+	}
+	// bind(2) gives the file the socket's own mode, less the umask.
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(s.Mode)) })
+		return errors.Join(controlErr, err)
+	}}
+	l, err := lc.Listen(context.Background(), "unix", s.Path)
+	if err != nil {
+		return err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // it would remove any file of that name
+	if s.file, err = identify(s.Path); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if err := s.add(l.(*net.UnixListener)); err != nil {
+		return err
+	}
+	if err := os.Chmod(s.Path, s.Mode); err != nil {
+		return fmt.Errorf("change the mode of the socket: %w", err)
+	}
+	return nil
+}
+
+// identify returns which file a path names.
+func identify(path string) (fileID, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return fileID{}, fmt.Errorf("stat %s: %w", path, err)
+	}
+	return fileID{st.Dev, st.Ino}, nil
+}
+
+// removeFile removes the file of a unix socket that this server has made, unless another
+// server has replaced it. Nobody can connect from then on, while those who have are
+// served.
+func (s *sockets) removeFile() error {
+	if s.file == (fileID{}) {
+		return nil
+	}
+	defer unixsocket.LockDirectory(s.Path)()
+	now, err := identify(s.Path)
+	if err != nil || now != s.file {
+		s.file = fileID{}
+		return nil
+	}
+	s.file = fileID{}
+	if err := unix.Unlink(s.Path); err != nil {
+		return fmt.Errorf("remove %s: %w", s.Path, err)
+	}
+	return nil
+}
