@@ -143,7 +143,7 @@ func (c *Control) told(m ipc.Message, fd int) {
 		c.keep()
 	case ipc.Credentials:
 		if fd >= 0 && c.Certified != nil {
-			c.credentials(fd)
+			c.credentials(fd, m.ID)
 		}
 	case ipc.Rescue:
 		if fd >= 0 && c.rescue != nil && !c.allowed {

@@ -15,12 +15,13 @@ type Certified struct {
 	Refused func(error)
 }
 
-// credentials turns the master's credentials into an order. Of the first, AwaitCredentials
-// returns the error.
-func (c *Control) credentials(fd int) {
+// credentials turns the master's credentials into an order, and tells it when the engine
+// has obeyed. Of the first, AwaitCredentials returns the error.
+func (c *Control) credentials(fd int, id uint32) {
 	order, err := c.order(fd)
 	if err == nil {
 		c.orders.Put(order)
+		c.orders.Put(serve.Confirm(func() { _ = c.channel.Send(ipc.CredentialsUsed{ID: id}) })) // an error means that the master is gone
 	}
 	switch {
 	case !c.certified:

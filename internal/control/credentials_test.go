@@ -18,7 +18,7 @@ func (b *bench) sendCredentials(t *testing.T, p []byte) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := b.master.SendFile(ipc.Credentials{}, int(file.Fd())); err != nil {
+	if err := b.master.SendFile(ipc.Credentials{ID: 7}, int(file.Fd())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -48,6 +48,19 @@ func withCredentials(t *testing.T, refused chan error) *bench {
 	})
 }
 
+// confirm expects the engine to be asked for a confirmation, which the master gets.
+func (b *bench) confirm(t *testing.T) {
+	t.Helper()
+	confirm, ok := b.next(t).(serve.Confirm)
+	if !ok {
+		t.Fatal("no Confirm")
+	}
+	confirm()
+	if m, err := b.master.Receive(); m != (ipc.CredentialsUsed{ID: 7}) || err != nil {
+		t.Fatalf("the master got %+v, %v", m, err)
+	}
+}
+
 // Credentials become orders; those that cannot be used change nothing.
 func TestCredentials(t *testing.T) {
 	refused := make(chan error, 1)
@@ -62,6 +75,7 @@ func TestCredentials(t *testing.T) {
 	if o := b.next(t); o != (serve.Drain{Steered: true}) {
 		t.Errorf("%+v", o)
 	}
+	b.confirm(t)
 	for want, p := range map[string][]byte{
 		"not good enough": encoded(t, certificate.Bundle{}), "damaged credentials": good[:3], "version 9": {9},
 	} {
@@ -72,6 +86,7 @@ func TestCredentials(t *testing.T) {
 	}
 	b.sendCredentials(t, good)
 	b.next(t)
+	b.confirm(t)
 	if o, ok := b.Orders().Take(); ok {
 		t.Errorf("one order more: %+v", o)
 	}

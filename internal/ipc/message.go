@@ -122,14 +122,22 @@ type Rescued struct {
 // certificate.Bundle, encoded, in a file made by [Sealed]. A worker with a secure
 // listener is Ready only after it has used its first; later ones replace them, and one
 // that it cannot use changes nothing.
-type Credentials struct{}
+type Credentials struct {
+	ID uint32 // for CredentialsUsed; it grows
+}
+
+// CredentialsUsed tells the master that connections which begin from now on use the
+// Credentials with this ID.
+type CredentialsUsed struct {
+	ID uint32
+}
 
 // kinds is which message has which first byte. A number is never used again.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
-		17: Credentials{},
+		17: Credentials{}, 18: CredentialsUsed{},
 	}
 }
 
@@ -139,7 +147,6 @@ func (m CanHandOver) code(*coder) Message { return m }
 func (m TakeOver) code(*coder) Message    { return m }
 func (m Alive) code(*coder) Message       { return m }
 func (m Keep) code(*coder) Message        { return m }
-func (m Credentials) code(*coder) Message { return m }
 
 func (m Ready) code(c *coder) Message {
 	number(c, &m.PID, 4, 1, math.MaxInt32)
@@ -175,6 +182,16 @@ func (m Show) code(c *coder) Message {
 }
 
 func (m Shown) code(c *coder) Message {
+	number(c, &m.ID, 4, 0, math.MaxUint32)
+	return m
+}
+
+func (m Credentials) code(c *coder) Message {
+	number(c, &m.ID, 4, 0, math.MaxUint32)
+	return m
+}
+
+func (m CredentialsUsed) code(c *coder) Message {
 	number(c, &m.ID, 4, 0, math.MaxUint32)
 	return m
 }

@@ -10,6 +10,7 @@
 package keyring
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"maps"
@@ -50,6 +51,9 @@ type Keyring struct {
 	answers    map[string]string
 	tickets    tickets
 	file       *os.File          // what was published last, sealed
+	id         uint32            // its number, from 1
+	used       uint32            // the number of what all workers use
+	news       chan struct{}     // closed when used grows
 	digest     [sha256.Size]byte // of its content
 	list       []certificate.Info
 	warned     map[string]int  // how many of the warnings there were, by fingerprint
@@ -64,7 +68,7 @@ func New(cfg Config, loaded *Loaded, before *State) (*Keyring, error) {
 		cfg.Now = time.Now
 	}
 	k := &Keyring{
-		Config: cfg, changed: make(chan struct{}, 1), stop: make(chan struct{}),
+		Config: cfg, changed: make(chan struct{}, 1), stop: make(chan struct{}), news: make(chan struct{}),
 		loaded: *loaded, warned: map[string]int{}, readable: map[string]bool{},
 	}
 	k.resume(before)
@@ -103,16 +107,45 @@ func (k *Keyring) Stop() {
 	k.watch.Wait()
 }
 
-// Credentials returns what was published last, for [ipc.Credentials]. The caller closes
-// the file.
-func (k *Keyring) Credentials() (*os.File, error) {
+// Credentials returns what was published last, for [ipc.Credentials], and its ID. The
+// caller closes the file.
+func (k *Keyring) Credentials() (file *os.File, id uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	fd, err := unix.FcntlInt(k.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("pass certificates to a worker: %w", err)
+		return nil, 0, fmt.Errorf("pass certificates to a worker: %w", err)
 	}
-	return os.NewFile(uintptr(fd), "credentials"), nil
+	return os.NewFile(uintptr(fd), "credentials"), k.id, nil
+}
+
+// Used says that all workers use the credentials with this ID, or later ones.
+func (k *Keyring) Used(id uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if id > k.used {
+		k.used = id
+		close(k.news)
+		k.news = make(chan struct{})
+	}
+}
+
+// AwaitUsed waits until all workers use what is published now, or ctx ends.
+func (k *Keyring) AwaitUsed(ctx context.Context) error {
+	k.mu.Lock()
+	want := k.id
+	for k.used < want {
+		news := k.news
+		k.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		k.mu.Lock()
+	}
+	k.mu.Unlock()
+	return nil
 }
 
 // Changed receives a value when something was published since New, or since the last
@@ -172,8 +205,8 @@ func (k *Keyring) Publish(sources []certificate.Source) error {
 }
 
 // Challenge replaces the answers to the challenges of an ACME server: certificates for
-// TLS-ALPN-01, and the key authorization of each token for HTTP-01. Workers have them
-// some milliseconds later.
+// TLS-ALPN-01, and the key authorization of each token for HTTP-01; see
+// AwaitUsed.
 func (k *Keyring) Challenge(certificates []certificate.Source, answers map[string]string) error {
 	if _, err := certificate.Parse(certificates); err != nil {
 		return err
@@ -218,6 +251,7 @@ func (k *Keyring) publish() error {
 		return fmt.Errorf("pass certificates to workers: %w", err)
 	}
 	before := k.file
+	k.id++
 	if k.file, k.digest, k.list = file, digest, set.List(); before == nil {
 		return nil
 	}

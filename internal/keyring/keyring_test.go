@@ -2,12 +2,14 @@ package keyring
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -59,7 +61,7 @@ func (r *ring) load(s Settings) *Loaded {
 // bundle returns what workers get.
 func (r *ring) bundle() *certificate.Bundle {
 	r.t.Helper()
-	file, err := r.Credentials()
+	file, _, err := r.Credentials()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -236,4 +238,56 @@ func TestState(t *testing.T) {
 			t.Errorf("%+v became %+v", broken, k.tickets)
 		}
 	}
+}
+
+// Who waits for workers waits for what was published when the wait began.
+func TestAwaitUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRing(t, Settings{}, nil)
+		publish := func(answer string) uint32 {
+			t.Helper()
+			if err := r.Challenge(nil, map[string]string{"token": answer}); err != nil {
+				t.Fatal(err)
+			}
+			file, id, err := r.Credentials()
+			if err != nil {
+				t.Fatal(err)
+			}
+			file.Close()
+			return id
+		}
+		first := publish("a")
+		r.Used(first)
+		if err := r.AwaitUsed(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if publish("a") != first {
+			t.Error("the same has another ID")
+		}
+		second := publish("b")
+		done := make(chan error)
+		go func() { done <- r.AwaitUsed(t.Context()) }()
+		synctest.Wait()
+		third := publish("c")
+		r.Used(first)
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Errorf("too early: %v", err)
+		default:
+		}
+		r.Used(second)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.AwaitUsed(ctx); err != context.DeadlineExceeded {
+			t.Error(err)
+		}
+		r.Used(third)
+		if err := r.AwaitUsed(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -43,7 +43,12 @@ type Credentials struct {
 	Challenges map[string]string // see conn.Config
 }
 
+// Confirm is called by the engine when all orders before it are in force. It must not
+// wait.
+type Confirm func()
+
 func (Drain) discard()       {}
+func (Confirm) discard()     {}
 func (Credentials) discard() {}
 func (o HandOver) discard()  { unix.Close(o.FD) }
 func (o TakeOver) discard()  { unix.Close(o.FD) }

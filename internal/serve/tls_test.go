@@ -111,3 +111,22 @@ func TestCloseNotify(t *testing.T) {
 		}
 	})
 }
+
+// Once credentials are confirmed, no connection begins with those before.
+func TestConfirm(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		dir := t.TempDir()
+		servetest.Noise(t, filepath.Join(dir, "a"), 10)
+		first, client := servetest.Credentials(t, nil)
+		s := servetest.StartSecure(t, dir, run, first, nil)
+		defer s.Stop()
+		s.DialTLS(client).Close()
+		for range 5 {
+			next, client := servetest.Credentials(t, nil)
+			confirmed := make(chan struct{})
+			s.Order(next, serve.Confirm(func() { close(confirmed) }))
+			<-confirmed
+			s.DialTLS(client).Close() // its root is the new certificate
+		}
+	})
+}

@@ -40,11 +40,13 @@ type Config struct {
 	// for a drain; nil: it never does.
 	HungUp  func() bool
 	Sockets Sockets // nil: the number of slots is fixed
-	// Credentials returns a file for [ipc.Credentials], which is the caller's to close;
-	// nil: workers need none. Each worker gets it when it starts, and again when
-	// CredentialsChanged receives a value.
-	Credentials        func() (*os.File, error)
+	// Credentials returns a file for [ipc.Credentials], which is the caller's to close,
+	// and its ID; nil: workers need none. Each worker gets it when it starts, and again
+	// when CredentialsChanged receives a value. OnCredentials, if not nil, is called when
+	// all workers that accept connections use those with an ID, or later ones.
+	Credentials        func() (file *os.File, id uint32, err error)
 	CredentialsChanged <-chan struct{}
+	OnCredentials      func(id uint32)
 	// Queue tells how many connections wait at a slot's socket, and how many may;
 	// nil: unknown.
 	Queue      func(slot int) (waiting, most int)

@@ -18,11 +18,12 @@ func certified(err error) (r *rig, changed func()) {
 	r = &rig{change: func(c *Config) {
 		news = make(chan struct{}) // of the test's bubble
 		c.CredentialsChanged = news
-		c.Credentials = func() (*os.File, error) {
+		c.Credentials = func() (*os.File, uint32, error) {
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
-			return ipc.Sealed("test", []byte("secret"))
+			file, err := ipc.Sealed("test", []byte("secret"))
+			return file, 0, err
 		}
 	}}
 	return r, func() {
@@ -88,5 +89,49 @@ func TestNoCredentials(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "too many open files") {
 			t.Error(err)
 		}
+	})
+}
+
+// The credentials that are confirmed are those of the slowest worker that accepts
+// connections.
+func TestCredentialsUsed(t *testing.T) {
+	r, changed := certified(nil)
+	id, confirmed := uint32(0), uint32(0)
+	change := r.change
+	r.change = func(c *Config) {
+		change(c)
+		c.Credentials = func() (*os.File, uint32, error) {
+			file, err := ipc.Sealed("test", nil)
+			return file, id, err
+		}
+		c.OnCredentials = func(id uint32) { confirmed = id }
+	}
+	check := func(what string, want uint32) {
+		t.Helper()
+		synctest.Wait()
+		if confirmed != want {
+			t.Errorf("%s: %d, want %d", what, confirmed, want)
+		}
+	}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		id = 1
+		changed()
+		check("sent", 0)
+		r.say(ipc.CredentialsUsed{ID: 1}, 0)
+		check("used by one of two", 0)
+		r.say(ipc.CredentialsUsed{ID: 1}, 1)
+		check("used by both", 1)
+		id = 3
+		changed()
+		r.say(ipc.CredentialsUsed{ID: 3}, 0)
+		check("used by one of two", 1)
+		r.die(1, Exit{Signal: syscall.SIGSEGV})
+		check("the other died", 3)
+		r.signal(syscall.SIGINT)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
 	})
 }

@@ -121,6 +121,8 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 		p.noteProgress(w, m)
 	case ipc.Shown:
 		p.listed(w, m)
+	case ipc.CredentialsUsed:
+		w.credentials = m.ID
 	default:
 		p.kill(w, fmt.Sprintf("sent a %T", m))
 	}

@@ -71,6 +71,8 @@ type pool struct {
 	reloadError string          // why the last reload was given up, or ""
 	lastAlert   string
 	lastListID  uint32          // of the last ipc.Show
+	credentials uint32          // ID of those that were sent last
+	confirmed   uint32          // ID of the last OnCredentials
 	requests    requestState    // of the Controller's clients
 	orphans     []*orphaned     // connections of dead workers
 	channels    []*channel      // handover channels
@@ -120,6 +122,7 @@ func (p *pool) run() {
 	for {
 		p.reconcile()
 		p.answerOrders()
+		p.confirmCredentials()
 		if p.finished() {
 			return
 		}

@@ -52,9 +52,10 @@ func (p *pool) sendCredentials(w *worker) {
 	if p.Credentials == nil || w.killed || w.draining() {
 		return
 	}
-	file, err := p.Credentials()
+	file, id, err := p.Credentials()
 	if err == nil {
-		err = w.proc.SendFile(ipc.Credentials{}, int(file.Fd()))
+		p.credentials = id
+		err = w.proc.SendFile(ipc.Credentials{ID: id}, int(file.Fd()))
 		file.Close()
 	}
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
@@ -65,5 +66,22 @@ func (p *pool) sendCredentials(w *worker) {
 func (p *pool) sendCredentialsToAll() {
 	for _, w := range p.workers() {
 		p.sendCredentials(w)
+	}
+}
+
+// confirmCredentials tells which credentials are in use everywhere.
+func (p *pool) confirmCredentials() {
+	if p.OnCredentials == nil {
+		return
+	}
+	least := p.credentials
+	for _, w := range p.workers() {
+		if w.served && !w.killed && !w.draining() {
+			least = min(least, w.credentials)
+		}
+	}
+	if least > p.confirmed {
+		p.confirmed = least
+		p.OnCredentials(least)
 	}
 }

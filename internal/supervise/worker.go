@@ -45,6 +45,7 @@ type worker struct {
 	loss        string        // why its connections could not be kept when it died; ""
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
+	credentials uint32    // the ID of those that it uses
 	rescuing    *orphaned // the connections that it takes over before it serves; nil: none
 }
 

@@ -229,6 +229,8 @@ func (l *Loop) woken() {
 			l.takeOverFrom(o.FD)
 		case serve.Credentials:
 			l.credentials(o)
+		case serve.Confirm:
+			o()
 		case serve.List:
 			o.Reply <- l.seen()
 		}

@@ -141,6 +141,8 @@ func (e *Engine) obey(order serve.Order) {
 		e.beginDrain(o)
 	case serve.Credentials:
 		e.credentials.Store(&o)
+	case serve.Confirm:
+		o()
 	case serve.List:
 		o.Reply <- e.seen()
 	case serve.HandOver: // never ordered from this engine
