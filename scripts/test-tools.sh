@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need and this machine lacks, by apt-get. Where that
-# cannot be done it says so in one line, and the tests that need the tool will
+# Installs what the tests need and this machine lacks, by apt-get and, for axe-core,
+# npm. Where that cannot be done it says so in one line, and the tests that need the tool will
 # fail and name it.
 set -u
 . "$(dirname "$0")/apt.sh"
@@ -28,4 +28,12 @@ if ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/
 	! command -v google-chrome >/dev/null 2>&1; then
 	missing="$missing chromium"
 fi
-install_missing test
+command -v firefox >/dev/null 2>&1 || need firefox-esr firefox-esr
+need npm npm
+(install_missing test)
+
+# axe-core judges the pages in e2e/browser; package-lock.json says which version.
+cd "$(dirname "$0")/../e2e/browser" || exit 1
+if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+	npm ci --ignore-scripts --silent || echo "axe-core is missing: npm ci failed in e2e/browser"
+fi

@@ -1,0 +1,97 @@
+package browser
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"phalanx/e2e/harness"
+)
+
+// axe is the source of axe-core, which judges pages as people need them who cannot see
+// well, or have no mouse.
+func axe(t *testing.T) string {
+	t.Helper()
+	const file = "node_modules/axe-core/axe.min.js"
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v; run sh scripts/test-tools.sh, which installs it with npm", err)
+	}
+	return string(source)
+}
+
+// judge returns what axe-core finds wrong with the page that is open: the rule, how bad
+// it is, and the first element.
+const judge = `axe.run(document, {resultTypes: ['violations'], preload: false}).then(found => found.violations.map(v =>
+	v.id + ' (' + v.impact + '): ' + v.help + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + ' ' + (n.failureSummary ?? '')).join(' | ')))`
+
+// TestAxe has axe-core judge every page there is, light and dark, on a phone and on a
+// large screen.
+func TestAxe(t *testing.T) {
+	t.Parallel()
+	source := axe(t)
+	site := harness.SiteDir(t)
+	var pages []string
+	for _, file := range harness.FilesOf(t, site) {
+		if path.Ext(file) == ".html" {
+			pages = append(pages, "/"+strings.TrimSuffix(file, "index.html"))
+		}
+	}
+	demo := harness.Serve(t, site)
+	dir, _ := nastyTree(t)
+	harness.Sparse(t, filepath.Join(dir, "large.bin"), 999<<20)
+	harness.Write(t, filepath.Join(dir, "empty", ".hidden"), nil)
+	listed := harness.Serve(t, dir, "--list")
+	admin := harness.Loopback(harness.FreePort(t))
+	watched := harness.Serve(t, site, "--admin", admin, "--workers", "2")
+	watched.MustGet("/")
+
+	urls := []string{
+		listed.URL("/"), listed.URL("/?sort=time&order=desc"), listed.URL("/empty/"), listed.URL("/sub%20%26%20%3Cdir%3E/"),
+		listed.URL("/nothing"), "http://" + admin + "/status",
+	}
+	for _, page := range pages {
+		urls = append(urls, demo.URL(page))
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			w := open(t)
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			}}
+			if _, err := chromedp.Call(w.ctx, emulation.SetEmulatedMedia, media); err != nil {
+				t.Fatal(err)
+			}
+			for _, width := range []int64{390, 1280} {
+				if err := chromedp.Do(w.ctx, chromedp.EmulateViewport(width, 844)); err != nil {
+					t.Fatal(err)
+				}
+				for _, url := range urls {
+					for _, wrong := range w.judged(url, source) {
+						t.Errorf("%s at %d pixels, %s: %s", url, width, scheme, wrong)
+					}
+				}
+			}
+		})
+	}
+}
+
+// judged opens a page and returns what is wrong with it.
+func (w *window) judged(url, source string) []string {
+	w.t.Helper()
+	if _, err := chromedp.Run(w.ctx, chromedp.NavigateResponse(url)); err != nil {
+		w.t.Fatalf("%s: %v", url, err)
+	}
+	wrong, err := chromedp.Run(w.ctx, chromedp.Evaluate[[]string](fmt.Sprintf("%s;\n%s", source, judge), chromedp.EvalAwaitPromise))
+	if err != nil {
+		w.t.Fatalf("%s: %v", url, err)
+	}
+	return wrong
+}
