@@ -142,7 +142,7 @@ func (p *statusPage) isReached() {
 		}
 		reached = append(reached, name)
 	}
-	wanted := []string{"pause", "workers", "status.json", "metrics"}
+	wanted := []string{"pause", "table", "status.json", "metrics"}
 	for _, w := range p.Pool().Workers {
 		wanted = append(wanted, fmt.Sprintf("connections?slot=%d&pid=%d", w.Slot, w.PID))
 	}

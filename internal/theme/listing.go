@@ -1,7 +1,7 @@
 package theme
 
 // ListingStyle is the style sheet of a directory listing.
-const ListingStyle = base + `
+const ListingStyle = Base + `
 :root{--edge:light-dark(#dde1e7,#2a313c);--mark:light-dark(#1d5fc4,#79b2ff)}
 body{max-width:60rem;margin:0 auto;padding:1.5rem 1.25rem 3rem}
 a{color:var(--mark);text-decoration:none}a:hover{text-decoration:underline}

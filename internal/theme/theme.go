@@ -1,5 +1,5 @@
-// Package theme is the design of the pages that a worker makes itself, error pages
-// and directory listings: light and dark as the reader's system is, without
+// Package theme is the design of the pages that Phalanx makes itself, error pages,
+// directory listings and the status page: light and dark as the reader's system is, without
 // scripts, and with a policy that lets a browser load and run nothing.
 package theme
 
@@ -8,13 +8,13 @@ const Head = "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n" +
 	"<meta name=\"viewport\" content=\"width=device-width\">\n" +
 	"<link rel=\"icon\" href=\"data:,\">\n<title>" // or browsers ask for /favicon.ico
 
-// base is what all pages have in common. A browser that does not know light-dark()
+// Base is what all pages have in common. A browser that does not know light-dark()
 // has its own colours.
-const base = ":root{color-scheme:light dark;background:light-dark(#f4f5f7,#0e1116);color:light-dark(#181c22,#e7eaef);" +
+const Base = ":root{color-scheme:light dark;background:light-dark(#f4f5f7,#0e1116);color:light-dark(#181c22,#e7eaef);" +
 	"--dim:light-dark(#586070,#9ca6b5);font:1rem/1.5 system-ui,sans-serif}"
 
 // ErrorStyle is the style sheet of an error page.
-const ErrorStyle = base + "main{max-width:34rem;margin:18vh auto;padding:0 1.25rem}" +
+const ErrorStyle = Base + "main{max-width:34rem;margin:18vh auto;padding:0 1.25rem}" +
 	"h1{font-size:1.5rem;margin:0}p{color:var(--dim);margin:.5rem 0}"
 
 // ErrorPolicy is a Content-Security-Policy field: of all that a browser can load

@@ -11,6 +11,7 @@ import (
 
 	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
+	"phalanx/internal/theme"
 )
 
 //go:embed status.html
@@ -18,6 +19,9 @@ var statusHTML string
 
 //go:embed status.css
 var statusCSS string
+
+// statusStyle is the style sheet of the status page.
+func statusStyle() string { return theme.Base + statusCSS }
 
 //go:embed status.js
 var statusJS string
@@ -41,7 +45,7 @@ func newPage() *page {
 		"state":   stateName,
 	}
 	p := &page{document: template.Must(template.New("status").Funcs(functions).Parse(statusHTML))}
-	p.policy = "default-src 'none'; style-src 'sha256-" + digest(statusCSS) + "'; script-src 'sha256-" + digest(statusJS) +
+	p.policy = "default-src 'none'; style-src 'sha256-" + digest(statusStyle()) + "'; script-src 'sha256-" + digest(statusJS) +
 		"'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return p
 }
@@ -100,7 +104,7 @@ type row struct {
 
 func newView(p status.Pool) view {
 	v := view{
-		Pool: p, Style: template.CSS(statusCSS), Script: template.JS(statusJS),
+		Pool: p, Style: template.CSS(statusStyle()), Script: template.JS(statusJS),
 		Up:      p.Time.Sub(p.Started).Seconds(),
 		Figures: figures(&p.Total), Charts: charts(&p),
 	}
@@ -156,7 +160,7 @@ func charts(p *status.Pool) []chart {
 	}
 	return []chart{
 		series("rate", "Requests per second", "", p.Total.Rate, human.Rate, func(p status.Point) float64 { return p.Rate }),
-		series("bandwidth", "Bandwidth", "", p.Total.Bandwidth, human.Bytes, func(p status.Point) float64 { return p.Bandwidth }),
+		series("bandwidth", "Bandwidth", "", p.Total.Bandwidth, func(n float64) string { return human.Bytes(n) + "/s" }, func(p status.Point) float64 { return p.Bandwidth }),
 		series("p99", "p99 latency", "", p.Total.P99, human.Seconds, func(p status.Point) float64 { return p.P99 }),
 	}
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -92,6 +93,9 @@ func TestPageStructure(t *testing.T) {
 		t.Error("language, heading or title is missing")
 	}
 	one("main", "", "")
+	if first := find(all, "section", "", "")[0]; first.attr["aria-labelledby"] != "wrong" {
+		t.Errorf("the page begins with %v, not with what is wrong", first.attr)
+	}
 	one("caption", "", "")
 	if meta := one("meta", "http-equiv", "refresh"); !slices.Contains(meta.under, "noscript") {
 		t.Error("the page is loaded again although it has a script")
@@ -105,8 +109,11 @@ func TestPageStructure(t *testing.T) {
 			t.Errorf("<%s %v> is not of this page", n.name, n.attr)
 		}
 	}
-	if state := one("p", "id", "state"); state.attr["aria-live"] != "polite" || live != 1 || state.text.String() != "serving" {
+	if state := one("p", "id", "state"); state.attr["aria-live"] != "polite" || live != 2 || state.text.String() != "serving" {
 		t.Errorf("%d parts are read out, and the state is %q", live, &state.text)
+	}
+	if text := one("ul", "id", "problems").text.String(); !strings.Contains(text, "slot 2 has no worker after 0 deaths") {
+		t.Errorf("the problems are %q", text)
 	}
 	if columns, rows := find(all, "th", "scope", "col"), find(all, "th", "scope", "row"); len(columns) != 12 || len(rows) != 4+1 {
 		t.Errorf("%d columns, %d rows", len(columns), len(rows))
@@ -242,11 +249,14 @@ func TestPaths(t *testing.T) {
 
 // The colours of text are readable: WCAG 2.2, 1.4.3, asks for 4.5 to 1.
 func TestContrast(t *testing.T) {
-	schemes := strings.SplitN(statusCSS, "@media (prefers-color-scheme: dark)", 2)
-	for _, scheme := range schemes {
+	declared := regexp.MustCompile(`(--[a-z-]+|background|color): ?light-dark\(#([0-9a-f]+), ?#([0-9a-f]+)\)`).FindAllStringSubmatch(statusStyle(), -1)
+	for scheme := range 2 {
 		colours := map[string]float64{}
-		for _, m := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{3}|[0-9a-f]{6});`).FindAllStringSubmatch(scheme, -1) {
-			colours[m[1]] = luminance(t, m[2])
+		for _, m := range declared {
+			name := map[string]string{"background": "ground", "color": "text"}[m[1]]
+			if hex := m[2+scheme]; len(hex) != 8 { // not one that lets others shine through
+				colours[cmp.Or(name, strings.TrimPrefix(m[1], "--"))] = luminance(t, hex)
+			}
 		}
 		for _, pair := range []string{
 			"text/ground", "text/card", "dim/ground", "dim/card", "mark/card", "mark/ground", "bad/card",

@@ -42,6 +42,7 @@ func samplePool() status.Pool {
 		wave := 1 + math.Sin(float64(i)/5)/3
 		p.History = append(p.History, status.Point{Rate: 12_000 * wave, Bandwidth: 95e6 * wave, P99: 0.003 / wave})
 	}
+	p.Problems = status.Problems(&p)
 	return p
 }
 

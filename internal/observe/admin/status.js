@@ -152,13 +152,24 @@
 		});
 	}
 
+	function showProblems(problems) {
+		const list = element('problems'), all = problems.length ? problems : [{text: 'No problems'}];
+		while (list.children.length > all.length) list.lastElementChild.remove();
+		all.forEach((problem, i) => {
+			const item = list.children[i] ?? list.appendChild(document.createElement('li'));
+			write(item, visible(problem.text));
+			attribute(item, 'data-severity', problem.severity ?? '');
+		});
+	}
+
 	function show(pool) {
 		const state = stateName(pool.state), history = pool.history ?? [];
 		showState(pool.state, state);
 		document.title = `${state} – Phalanx ${visible(pool.address)}`;
+		showProblems(pool.problems ?? []);
 		showFigures(pool.total);
 		showChart('rate', pool.total.rate, history.map(p => p.rate), rate);
-		showChart('bandwidth', pool.total.bandwidth, history.map(p => p.bandwidth), size);
+		showChart('bandwidth', pool.total.bandwidth, history.map(p => p.bandwidth), n => size(n) + '/s');
 		showChart('p99', pool.total.p99, history.map(p => p.p99), seconds);
 		showWorkers(pool);
 		showCertificates(pool);

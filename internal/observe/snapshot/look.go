@@ -43,6 +43,7 @@ func (o *Observer) Look() (status.Pool, error) {
 	o.remember(s)
 	o.compare(&p, s)
 	p.History = slices.Clone(o.history)
+	p.Problems = status.Problems(&p)
 	return p, nil
 }
 

@@ -54,6 +54,8 @@ type Pool struct {
 
 	Certificates []Certificate `json:"certificates"` // for HTTPS, at most MaxCertificates, the first to expire first
 
+	Problems []Problem `json:"problems"` // what an operator should know first; the worst first
+
 	Total   Figures  `json:"total"`   // of all workers there have ever been
 	Workers []Worker `json:"workers"` // by slot; within a slot, the serving one first
 	PerSlot []Slot   `json:"-"`       // every slot there has ever been, in order; for the metrics

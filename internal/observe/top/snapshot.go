@@ -31,6 +31,9 @@ func Snapshot(p status.Pool, width int) string {
 	}
 	f := p.Total
 	say("", "Phalanx %s: %s, pid %d, up %s", p.Version, p.State, p.PID, age(p.Time.Sub(p.Started).Seconds()))
+	for _, problem := range p.Problems {
+		say(problem.Severity, "%s", problem.Text)
+	}
 	say("address", "%s", p.Address)
 	say("base", "%s", p.Base)
 	say("pool", "%s", pool(p))

@@ -1,0 +1,80 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+
+	"phalanx/internal/human"
+)
+
+// The severities of a problem.
+const (
+	Error   = "error"   // clients are affected, or soon will be; an operator has to act
+	Warning = "warning" // something has gone wrong, or will
+)
+
+// Problem is one thing that an operator should know first.
+type Problem struct {
+	Severity string `json:"severity"`
+	Text     string `json:"text"` // one line
+}
+
+// Problems returns what is wrong with a pool, the worst first; empty, never nil, if
+// nothing is.
+func Problems(p *Pool) []Problem {
+	all := []Problem{}
+	say := func(severity, format string, args ...any) {
+		all = append(all, Problem{severity, fmt.Sprintf(format, args...)})
+	}
+	serving := slices.ContainsFunc(p.Workers, func(w Worker) bool { return w.State == WorkerServing })
+	if p.State == Serving && !serving {
+		say(Error, "no worker is serving")
+	}
+	for _, w := range p.Workers {
+		w.problems(say)
+	}
+	for _, c := range p.Certificates {
+		switch left := c.Left(p.Time); {
+		case left <= 0:
+			say(Error, "the certificate of %s has expired; renew it", human.Quoted(c.Name()))
+		case c.Expiring:
+			say(Warning, "the certificate of %s expires in %s; renew it", human.Quoted(c.Name()), human.Age(left))
+		}
+	}
+	p.losses(say)
+	slices.SortStableFunc(all, func(a, b Problem) int { return rank(a) - rank(b) })
+	return all
+}
+
+func rank(p Problem) int { return slices.Index([]string{Error, Warning}, p.Severity) }
+
+func (w *Worker) problems(say func(severity, format string, args ...any)) {
+	switch w.State {
+	case WorkerQuarantined:
+		say(Error, "slot %d is quarantined after %s; fix the cause, then reload", w.Slot, human.Plural(w.Deaths, "death", "deaths"))
+	case WorkerBackoff:
+		say(Warning, "slot %d has no worker after %s; the next one starts soon", w.Slot, human.Plural(w.Deaths, "death", "deaths"))
+	}
+	if w.QueueMax > 0 && w.Queue >= w.QueueMax/2 && w.Queue > 0 {
+		say(Warning, "the accept queue of slot %d holds %s of %s connections", w.Slot, human.Count(w.Queue), human.Count(w.QueueMax))
+	}
+}
+
+// losses are what clients and logs have lost since the start.
+func (p *Pool) losses(say func(severity, format string, args ...any)) {
+	deaths := 0
+	for _, s := range p.PerSlot {
+		deaths += s.Deaths
+	}
+	count := func(n uint64, one, many, rest string) {
+		if n > 0 {
+			say(Warning, "%s %s", human.Plural(n, one, many), rest)
+		}
+	}
+	count(p.Total.Dropped, "connection", "connections", "dropped for lack of descriptors or memory; raise the limit of open files")
+	count(p.Total.Requests["5xx"], "response", "responses", "with a status of 500 or more since the start")
+	count(uint64(deaths), "worker", "workers", "died since the start; the log says why")
+	count(p.Rescue.Closed(), "connection", "connections", "of dead workers could not be rescued")
+	count(p.Rescue.GivenUp, "dead worker", "dead workers", "whose connections could not be rescued")
+	count(p.Total.LogLost, "access log line", "access log lines", "lost; its disk or reader is too slow")
+}

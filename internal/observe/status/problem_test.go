@@ -1,0 +1,53 @@
+package status
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// A healthy pool has no problems, and that is an empty list in JSON.
+func TestNoProblems(t *testing.T) {
+	p := Pool{State: Serving, Workers: []Worker{{State: WorkerServing, QueueMax: 4096}, {Slot: 1, State: WorkerDraining}}}
+	if got := Problems(&p); got == nil || len(got) > 0 {
+		t.Errorf("%v", got)
+	}
+}
+
+// What affects clients now comes first.
+func TestProblems(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := Pool{
+		State: Serving, Time: now,
+		Workers: []Worker{
+			{Slot: 0, State: WorkerBackoff, Deaths: 1},
+			{Slot: 1, State: WorkerQuarantined, Deaths: 12},
+			{Slot: 2, State: WorkerStarting, Queue: 2048, QueueMax: 4096},
+		},
+		PerSlot: []Slot{{Deaths: 1}, {Slot: 1, Deaths: 12}},
+		Certificates: []Certificate{
+			{Names: []string{"a.example"}, NotAfter: now.Add(-time.Hour)},
+			{Names: []string{"b.example"}, NotAfter: now.Add(50 * time.Hour), Expiring: true},
+			{Names: []string{"c.example"}, NotAfter: now.Add(5000 * time.Hour)},
+		},
+		Total:  Figures{Dropped: 1, Requests: map[string]uint64{"5xx": 2}, LogLost: 3},
+		Rescue: Rescue{Blamed: 4, GivenUp: 1},
+	}
+	want := []Problem{
+		{Error, "no worker is serving"},
+		{Error, "slot 1 is quarantined after 12 deaths; fix the cause, then reload"},
+		{Error, "the certificate of a.example has expired; renew it"},
+		{Warning, "slot 0 has no worker after 1 death; the next one starts soon"},
+		{Warning, "the accept queue of slot 2 holds 2,048 of 4,096 connections"},
+		{Warning, "the certificate of b.example expires in 2 d 2 h; renew it"},
+		{Warning, "1 connection dropped for lack of descriptors or memory; raise the limit of open files"},
+		{Warning, "2 responses with a status of 500 or more since the start"},
+		{Warning, "13 workers died since the start; the log says why"},
+		{Warning, "4 connections of dead workers could not be rescued"},
+		{Warning, "1 dead worker whose connections could not be rescued"},
+		{Warning, "3 access log lines lost; its disk or reader is too slow"},
+	}
+	if got := Problems(&p); !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+}
