@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"phalanx/internal/exitcode"
@@ -61,7 +62,6 @@ func (p *pool) attend(w *worker) {
 	p.wg.Go(func() {
 		e := w.proc.Wait()
 		<-heard
-		w.proc.Close()
 		p.events <- event{worker: w, exit: &e}
 	})
 }
@@ -71,6 +71,7 @@ func (p *pool) handle(e event) {
 	case e.do != nil:
 		e.do()
 	case e.exit != nil:
+		e.worker.proc.Close()
 		p.died(e.worker, *e.exit)
 		if p.Orphans != nil {
 			p.reap() // its end may have hidden others
@@ -147,6 +148,9 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	w.readySince, w.version = p.Now(), m.Version
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Int64("after_ms", w.readySince.Sub(w.started).Milliseconds()).Msg("worker ready")
+	if w.signalled { // it has ignored that, if this was started with SIGINT ignored
+		p.signalWorker(w, syscall.SIGINT)
+	}
 	if !p.rescue(w) {
 		p.enter(w)
 	}

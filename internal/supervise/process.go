@@ -214,7 +214,13 @@ func (p *process) PID() int                             { return p.proc.Pid }
 func (p *process) Receive() (ipc.Message, error)        { return p.channel.Receive() }
 func (p *process) Send(m ipc.Message) error             { return p.channel.Send(m) }
 func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendFile(m, fd) }
-func (p *process) Close() error                         { return p.channel.Close() }
+
+// Close lets go of a worker that has been waited for. Only then is it reaped, and are
+// its descriptors closed: an upgrade may pass them on until the pool knows of its end.
+func (p *process) Close() error {
+	_, err := p.proc.Wait()
+	return errors.Join(err, p.output.Close(), p.channel.Close())
+}
 
 func (p *process) Handle() (Handle, error) {
 	channel, err := descriptor(p.channel)
@@ -272,25 +278,15 @@ func (p *process) readAll() {
 	}
 }
 
-// endGroup waits until a worker has exited, and ends what is left of its process
-// group: a child of it would keep its listening socket, and so the port. The exited
-// process is not reaped yet, so that no other process can get the number of the
-// group.
-func endGroup(pid int) {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err == nil {
-			_ = unix.Kill(-pid, unix.SIGKILL) // usually no process is left
-		}
-		if err != unix.EINTR {
-			return
-		}
-	}
-}
-
+// Wait also ends what is left of the worker's process group: a child of it would keep
+// its listening socket, and so the port. The worker is not reaped yet, so that no other
+// process can get the number of the group.
 func (p *process) Wait() Exit {
-	endGroup(p.proc.Pid)
-	state, err := p.proc.Wait()
+	var usage unix.Rusage
+	end, err := waitid(unix.P_PID, p.proc.Pid, unix.WEXITED|unix.WNOWAIT, &usage)
+	if err == nil {
+		_ = unix.Kill(-p.proc.Pid, unix.SIGKILL) // usually no process is left
+	}
 	linger := lingerTime
 	if p.kept != nil {
 		p.readAll()
@@ -300,19 +296,15 @@ func (p *process) Wait() Exit {
 	_ = p.output.SetReadDeadline(time.Now().Add(linger))
 	_ = p.channel.SetReadDeadline(time.Now().Add(linger))
 	<-p.outputRead
-	p.output.Close()
-	e := Exit{LastWords: p.tail.String(), Crash: p.tail.Crash(), Err: err}
-	if err != nil {
-		return e
+	e := Exit{
+		LastWords: p.tail.String(), Crash: p.tail.Crash(), Err: err,
+		Memory: usage.Maxrss << 10, // getrusage(2): in kilobytes
+		CPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
 	}
-	if ws := state.Sys().(syscall.WaitStatus); ws.Signaled() {
-		e.Signal = ws.Signal()
+	if end.code == exitedNormally {
+		e.Code = int(end.child.status)
 	} else {
-		e.Code = ws.ExitStatus()
-	}
-	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		e.Memory = usage.Maxrss << 10 // getrusage(2): in kilobytes
-		e.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+		e.Signal = syscall.Signal(end.child.status)
 	}
 	return e
 }

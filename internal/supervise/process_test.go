@@ -120,6 +120,31 @@ func TestStacks(t *testing.T) {
 	}
 }
 
+// The end of a worker changes nothing that an upgrade may be passing on, until the
+// pool knows of it.
+func TestEndedProcess(t *testing.T) {
+	s, _, _ := spawner(t, "facts", 1)
+	p := spawned(t, s)
+	before, err := p.Handle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	after, err := p.Handle()
+	if err != nil || after != before {
+		t.Errorf("%+v, %v, and was %+v", after, err, before)
+	}
+	if err := syscall.Kill(p.PID(), 0); err != nil {
+		t.Errorf("it is reaped: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := syscall.Kill(p.PID(), 0); err != syscall.ESRCH {
+		t.Errorf("it is not reaped: %v", err)
+	}
+}
+
 // A child that a worker leaves behind, with every descriptor of it, ends with it.
 func TestChildOfWorker(t *testing.T) {
 	s, _, _ := spawner(t, "parent", 1)

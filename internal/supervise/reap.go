@@ -36,28 +36,33 @@ func reap(ours func(pid int) bool, peek func() (int, error), collect func(pid in
 type ended struct {
 	signo, errno, code int32
 	child              struct {
-		_   [0]uintptr
-		pid int32
+		_      [0]uintptr
+		pid    int32
+		_      uint32 // of its user
+		status int32  // exit code or signal, as code says
 	}
 	_ [128]byte // at least the rest
 }
 
+// exitedNormally is CLD_EXITED, a code of ended.
+const exitedNormally = 1
+
+// waitid is waitid(2); usage may be nil.
+func waitid(idType, id, options int, usage *unix.Rusage) (e ended, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&e)), options, usage)
+	}
+	return e, err
+}
+
 // peek returns a child that has ended and leaves it as it is; 0 is none.
 func peek() (int, error) {
-	var e ended
-	for {
-		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&e)),
-			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(e.child.pid), nil
-		case unix.ECHILD: // no children at all
-			return 0, nil
-		case unix.EINTR:
-		default:
-			return 0, fmt.Errorf("look for ended children: %w", errno)
-		}
+	e, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	switch err {
+	case nil, unix.ECHILD: // no children at all
+		return int(e.child.pid), nil
 	}
+	return 0, fmt.Errorf("look for ended children: %w", err)
 }
 
 // collect takes note of the end of one child.
