@@ -69,10 +69,12 @@ soak:
 	@sh scripts/test-tools.sh
 	@MAKE="$(MAKE)" sh scripts/soak.sh $(N)
 
-# The tests that kill workers at every point, and the chaos test, for a long time; a failure names the seed that repeats it.
+# The tests that kill workers at every point, and the chaos test, for a long time; a
+# failure names the seed that repeats it. And a signal at every millisecond of an upgrade.
 chaos: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -timeout 2h -run '^TestKilled' ./e2e/rescue -kill.for=$(CHAOSTIME)
+	$(GO) test -count=1 -v -timeout 2h -run '^TestSignalsAtUpgrade$$' ./e2e/pool -signal.step=1ms
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
 
 fuzz:

@@ -2,8 +2,16 @@
 # Builds programs into a directory as they are installed: "build.sh DIR
 # PACKAGE...". They need no libc, no file of the machine they were built on and
 # no symbol table: a panic still names functions and lines. The admin endpoint
-# speaks no HTTP/2, which net/http has built in.
+# speaks no HTTP/2, which net/http has built in. The master starts at an entry point
+# of its own (internal/upgrade/signals.go), which changes a table of the runtime: the
+# linker would refuse that.
 set -eu
 to=$1
 shift
-CGO_ENABLED=0 exec ${GO:-go} build -trimpath -tags=nethttpomithttp2 -ldflags='-s -w' -o "$to" "$@"
+go=${GO:-go}
+start=
+case $($go env GOARCH) in
+amd64 | arm64) start=' -checklinkname=0 -E phalanx_entry' ;;
+esac
+CGO_ENABLED=0 exec $go build -trimpath -tags="nethttpomithttp2${start:+,entry}" -ldflags='-s -w' \
+	-ldflags="phalanx/cmd/master=-s -w$start" -o "$to" "$@"

@@ -11,7 +11,6 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
-	"phalanx/internal/upgrade"
 )
 
 func main() {
@@ -35,10 +34,6 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 
 // do serves, or carries out a command.
 func do(args []string, stdin, stdout, stderr *os.File) error {
-	var signals *upgrade.Signals
-	if os.Getenv(upgrade.Key) != "" {
-		signals = upgrade.Catch() // before all else: until then SIGTERM would end it
-	}
 	c, err := options.ParseCommand(name(), args, os.Getenv, options.Environ(os.Environ))
 	switch {
 	case err != nil:
@@ -48,7 +43,7 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 	case c != nil:
 		return command(c, stdin, stdout)
 	}
-	return serve(args, stdout, stderr, signals, nil)
+	return serve(args, stdout, stderr, nil)
 }
 
 // name is what this program was started as.

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 
 	"phalanx/internal/options"
@@ -11,9 +10,8 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// serve runs the pool until it has stopped. signals are caught already after an
-// upgrade, else nil. s is nil unless files are shared.
-func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *sharing) error {
+// serve runs the pool until it has stopped. s is nil unless files are shared.
+func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	before, err := inherited()
 	if err != nil {
 		return err
@@ -27,7 +25,7 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *
 		return check(o, stdout)
 	}
 	hungUp := hangUps(before)
-	signals = caught(signals)
+	signals := upgrade.Catch()
 	defer signals.Stop()
 	out, err := newStderr(o, s.stderr(stderr))
 	if err != nil {
@@ -74,21 +72,10 @@ func serve(args []string, stdout, stderr *os.File, signals *upgrade.Signals, s *
 	return supervise.Run(pool)
 }
 
-// caught returns the signals that are caught already, or catches them from now on.
-func caught(signals *upgrade.Signals) *upgrade.Signals {
-	if signals == nil {
-		signals = upgrade.Catch()
-	}
-	return signals
-}
-
 // enableUpgrade makes the master upgradable, and resumes the pool after an upgrade.
 func enableUpgrade(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
 	if before != nil {
 		pool.Resume = &before.Pool
-		if pool.HungUp != nil && pool.HungUp() {
-			u.Signals.Add(syscall.SIGHUP) // it was ignored during the upgrade
-		}
 	}
 	if path, err := executable(); err == nil {
 		u.Path = path

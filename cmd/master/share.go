@@ -51,7 +51,7 @@ func shared(c *options.Command, args []string, stdout, stderr *os.File) error {
 	s.session = s.newSession(out, stdout)
 	var reading sync.WaitGroup
 	reading.Go(func() { s.session.Read(read) })
-	err = serve(args, stdout, stderr, nil, s)
+	err = serve(args, stdout, stderr, s)
 	write.Close()
 	_ = read.SetReadDeadline(time.Now().Add(logTime)) // a keeper may have it open a little longer
 	reading.Wait()

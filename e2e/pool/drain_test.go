@@ -14,7 +14,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT} {
 		for _, model := range harness.Models() {
 			t.Run(fmt.Sprintf("%s/%v", model, sig), func(t *testing.T) {
 				t.Parallel()

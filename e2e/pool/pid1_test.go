@@ -41,7 +41,7 @@ func container(t *testing.T, args ...string) (*harness.Server, int) {
 func TestPID1(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT} {
 			s, master := container(t, "--model", model)
 			s.MustServe("/", "front")
 			victim := harness.WorkersOf(master)[0]

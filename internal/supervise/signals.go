@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// This file handles the master's signals: INT and TERM drain, and a
+// This file handles the master's signals: INT, TERM and QUIT drain, and a
 // second one kills; HUP replaces every worker; TTIN and TTOU add a slot and
 // take one away; USR1 opens log files anew; USR2 replaces the master's own program.
 
@@ -17,7 +17,7 @@ const sameSignal = 30 * time.Millisecond
 
 // signal handles one of the master's signals.
 func (p *pool) signal(sig os.Signal) {
-	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+	if sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT {
 		// Some programs send a signal to a process and then to its group: that
 		// is one request. Ctrl-C cannot be pressed twice so fast.
 		if p.stops > 0 && p.Now().Sub(p.stoppedAt) < sameSignal {

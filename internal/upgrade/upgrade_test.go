@@ -134,7 +134,7 @@ func TestExec(t *testing.T) {
 // A signal that waits is for this program.
 func TestExecBusy(t *testing.T) {
 	u, pool := rig(t)
-	u.Signals.Add(syscall.SIGTERM)
+	u.Signals.c <- syscall.SIGTERM
 	u.Execve = func(string, []string, []string) error {
 		t.Error("it is executed")
 		return nil
