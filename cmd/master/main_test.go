@@ -97,6 +97,12 @@ func TestExitCodes(t *testing.T) {
 		{"--port 0 --worker /bin/true", 78, "phalanx: worker /bin/true: not a worker of Phalanx " + options.Version + " (exit status 0)" + cure},
 		{"--port " + taken + " --worker /bin/true", 1, "phalanx: --port " + taken + ": already in use by " + self + "; stop it or choose another port\n"},
 		{"--port 0 --bind x --worker /bin/true", 64, "phalanx: --bind x: must be an IP address of this machine, such as 127.0.0.1 or ::1\n"},
+		{"--check --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
+		{"--listen http://192.0.2.1:81 --worker /bin/true", 78, "phalanx: --listen http://192.0.2.1:81: not an address of this machine; choose one of its own, or write --listen http://:81\n"},
+		{"--listen unix:" + plain + " --worker /bin/true", 78, "phalanx: --listen unix:" + plain + ": the file exists and is not a socket; remove it or choose another path\n"},
+		{"--check --listen unix:" + plain + "/s --worker /bin/true", 78, "phalanx: --listen unix:" + plain + "/s: directory " + plain + " does not exist; create it or choose another path\n"},
+		{"--listen http://:0 --listen http://127.0.0.1:" + taken + " --worker /bin/true", 1, "phalanx: --listen http://127.0.0.1:" + taken + ": already in use by " + self + "; stop it or choose another port\n"},
+		{"--listen :80", 64, "phalanx: --listen :80: has no scheme; write http://:80\n"},
 		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
 	}
 	for _, tt := range tests {

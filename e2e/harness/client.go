@@ -79,7 +79,15 @@ func ConnectNarrow(port, buffer int) (*Client, error) {
 			return failed
 		}
 	}
-	conn, err := dialer.Dial("tcp", Loopback(port))
+	return newClient(dialer.Dial("tcp", Loopback(port)))
+}
+
+// ConnectUnix opens a connection to a unix socket.
+func ConnectUnix(path string) (*Client, error) {
+	return newClient(net.DialTimeout("unix", path, Patience))
+}
+
+func newClient(conn net.Conn, err error) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}

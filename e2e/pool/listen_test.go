@@ -1,0 +1,338 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// door is one of the addresses at which a server listens.
+type door struct {
+	url  string // as --listen has it
+	idle *harness.Client
+}
+
+func (d *door) connect() (*harness.Client, error) {
+	if path, ok := strings.CutPrefix(d.url, "unix:"); ok {
+		return harness.ConnectUnix(path)
+	}
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(d.url, "http://"))
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	return harness.Connect(n)
+}
+
+// visit asks for a page on a connection of its own.
+func (d *door) visit() error {
+	c, err := d.connect()
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.url, err)
+	}
+	defer c.Close()
+	r, err := c.Ask(harness.Request("GET", "/", "Connection: close"))
+	if err != nil || r.Status != 200 || string(r.Body) != "front" {
+		return fmt.Errorf("%s: %+v, %w", d.url, r, err)
+	}
+	return nil
+}
+
+// doors waits until the server listens, and returns its addresses.
+func doors(t *testing.T, s *harness.Server) (all []*door) {
+	t.Helper()
+	s.AwaitServing()
+	events, _ := s.Log.All()
+	for _, url := range strings.Fields(harness.WithMessage(events, "serving")[0].Text("listen")) {
+		d := &door{url: url}
+		c, err := d.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.idle.Close() })
+		d.idle = c
+		all = append(all, d)
+	}
+	return all
+}
+
+// crowd visits doors all the time until the returned function is called, which reports
+// the first visit that failed.
+func crowd(all []*door) (leave func() error) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	errs := make([]error, len(all))
+	for i, d := range all {
+		wg.Go(func() {
+			for errs[i] == nil {
+				select {
+				case <-stop:
+					return
+				default:
+					errs[i] = d.visit()
+				}
+			}
+		})
+	}
+	return func() error {
+		close(stop)
+		wg.Wait()
+		return errors.Join(errs...)
+	}
+}
+
+// TestSeveralAddresses serves at two ports and a unix socket, through a reload, more and
+// fewer workers, an upgrade and the death of a worker: no client at any of them
+// notices, but those of a unix socket that the dead worker had.
+func TestSeveralAddresses(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"epoll", "netpoll"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			several(t, engine)
+		})
+	}
+}
+
+func several(t *testing.T, engine string) {
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	path := filepath.Join(harness.OpenDir(t), "http.sock")
+	dir := harness.Copies(t, "master", "worker")
+	s := harness.Launch(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
+		"--base", base, "--listen", "http://127.0.0.1:0", "--listen", "http://127.0.0.1:0", "--listen", "unix:" + path,
+		"--workers", "2", "--engine", engine, "-v", "--log-format", "json",
+	}})
+	all := doors(t, s)
+	if len(all) != 3 || all[0].url == all[1].url || all[2].url != "unix:"+path {
+		t.Fatalf("it listens at %v", all)
+	}
+	stages(t, s, all, engine == "epoll")
+	if engine == "epoll" {
+		killOne(t, s, all)
+	}
+	s.Stop(10 * time.Second)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file of the unix socket is left: %v", err)
+	}
+	for _, d := range all {
+		if err := d.visit(); err == nil {
+			t.Errorf("somebody still serves at %s", d.url)
+		}
+	}
+}
+
+// stages takes a pool of two workers through all that loses nobody. Only with the epoll
+// engine idle clients are handed over.
+func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
+	t.Helper()
+	for stage, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"the start", func() {}},
+		{"a reload", func() {
+			old := s.Workers()
+			s.Signal(syscall.SIGHUP)
+			s.AwaitWorkers(2, old...)
+		}},
+		{"more workers", func() {
+			s.Signal(syscall.SIGTTIN)
+			s.AwaitWorkers(3)
+		}},
+		{"an upgrade", func() {
+			old := s.Workers()
+			s.Signal(syscall.SIGUSR2)
+			s.AwaitWorkers(3, old...)
+		}},
+	} {
+		leave := crowd(all)
+		step.do()
+		for _, d := range all {
+			r, err := d.idle.Ask(harness.Request("GET", "/"))
+			switch {
+			case !movable && stage > 0:
+				d.idle.Close()
+				if d.idle, err = d.connect(); err != nil {
+					t.Fatal(err)
+				}
+			case err != nil || r.Status != 200 || r.Closes():
+				t.Fatalf("after %s, an idle client of %s: %+v, %v", step.name, d.url, r, err)
+			}
+		}
+		if err := leave(); err != nil {
+			t.Fatalf("during %s: %v", step.name, err)
+		}
+	}
+}
+
+// killOne kills a worker: another takes its place at every address.
+func killOne(t *testing.T, s *harness.Server, all []*door) {
+	t.Helper()
+	leave := crowd(all[:2])
+	victim := s.Workers()[0]
+	harness.Kill(t, victim, syscall.SIGKILL)
+	s.AwaitWorkers(3, victim)
+	if err := leave(); err != nil {
+		t.Fatalf("when a worker was killed: %v", err)
+	}
+	for _, d := range all {
+		for range 20 {
+			if err := d.visit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := d.idle.Ask(harness.Request("GET", "/"))
+		if strings.HasPrefix(d.url, "unix:") && harness.IsCut(err) {
+			continue // its worker was killed
+		}
+		if err != nil || r.Status != 200 {
+			t.Errorf("after a death, an idle client of %s: %+v, %v", d.url, r, err)
+		}
+	}
+}
+
+// TestSecondServerAtOneOfSeveral refuses a second server at each address of the first,
+// and leaves none of the others' open.
+func TestSecondServerAtOneOfSeveral(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	path := filepath.Join(harness.OpenDir(t), "http.sock")
+	s := harness.Launch(t, harness.Plan{Args: []string{
+		"--base", base, "--listen", "http://127.0.0.1:0", "--listen", "unix:" + path, "--workers", "2", "-v", "--log-format", "json",
+	}})
+	all := doors(t, s)
+	free := "http://127.0.0.1:" + strconv.Itoa(harness.FreePort(t))
+	for _, d := range all {
+		o := harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--listen", free, "--listen", d.url}})
+		o.Rejects(t, 1, "--listen "+d.url+": already in use by ", "; stop it or choose another p")
+		if err := (&door{url: free}).visit(); err == nil {
+			t.Error("the second server serves at its other address")
+		}
+		for range 10 {
+			if err := d.visit(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	// Killed with its workers, it leaves the file of its socket to the next server.
+	s.Signal(syscall.SIGKILL)
+	<-s.Exited
+	harness.Await(t, 5*time.Second, "the end of all its processes", func() bool {
+		left := s.Session()
+		for _, p := range left {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL) // it may be gone by now
+		}
+		return len(left) == 0
+	})
+	if _, err := os.Lstat(path); err != nil {
+		t.Fatalf("nothing is left of the unix socket: %v", err)
+	}
+	next := harness.Launch(t, harness.Plan{Args: []string{
+		"--base", base, "--listen", "unix:" + path, "--listen", all[0].url, "-v", "--log-format", "json",
+	}})
+	for _, d := range doors(t, next) {
+		if err := d.visit(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestSeveralActivated is given two TCP sockets and a unix socket by systemd, in whose
+// queues clients wait, and leaves them to the next server.
+func TestSeveralActivated(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	path := filepath.Join(harness.OpenDir(t), "http.sock")
+	var files []*os.File
+	var all []*door
+	for _, where := range []string{"127.0.0.1:0", "127.0.0.1:0", path} {
+		f, url := passed(t, where)
+		files = append(files, f)
+		all = append(all, &door{url: url})
+	}
+	for range 2 {
+		var early []*harness.Client
+		for _, d := range all {
+			c, err := d.connect()
+			if err == nil {
+				err = c.Send(harness.Request("GET", "/", "Connection: close"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			early = append(early, c)
+		}
+		s := harness.Launch(t, harness.Plan{
+			Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=http:other:http exec "$@"`, "sh"},
+			Args:   []string{"--base", base, "--port", "1", "--workers", "3", "-v", "--log-format", "json"},
+			Files:  files,
+		})
+		served := doors(t, s)
+		if !slices.EqualFunc(served, all, func(a, b *door) bool { return a.url == b.url }) {
+			t.Fatalf("it serves at %v, want %v", served, all)
+		}
+		for i, c := range early {
+			if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
+				t.Errorf("the client that waited at %s: %v, %v", all[i].url, r, err)
+			}
+		}
+		leave := crowd(all)
+		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
+			old := s.Workers()
+			s.Signal(sig)
+			s.AwaitWorkers(3, old...)
+		}
+		if err := leave(); err != nil {
+			t.Error(err)
+		}
+		s.Stop(5 * time.Second)
+	}
+}
+
+// passed returns a socket that listens already, and its address.
+func passed(t *testing.T, where string) (*os.File, string) {
+	t.Helper()
+	if strings.Contains(where, "/") {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: where, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		l.SetUnlinkOnClose(false)
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f, "unix:" + where
+	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, "http://" + l.Addr().String()
+}
