@@ -117,7 +117,7 @@ func (s *tlsServer) serve(c net.Conn) {
 		conn.Hold()
 		if conn.Movable() {
 			seen.movable = true
-			moved, err := tlsconn.Thaw(s.cfg, conn.Freeze(nil), s.now())
+			moved, err := tlsconn.Thaw(conn.Freeze(nil), s.now())
 			if err != nil {
 				panic(err)
 			}

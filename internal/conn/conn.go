@@ -139,6 +139,7 @@ type Conn struct {
 	borrowed bool // in belongs to the caller
 	draining bool
 	secure   bool  // its bytes are encrypted on their way
+	finishes bool  // it ends with the next response
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	taken    int32 // bytes that the client has taken of DrainBytes
 

@@ -54,6 +54,8 @@ func (c *Conn) persist(now Now) {
 	case c.draining && keep && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout):
 		// The client does not know yet; its next request may be on its way.
 		x.Closing = ClosingDrain
+	case c.finishes && keep && len(c.in) == 0:
+		x.Closing = ClosingDrain
 	case c.cfg.Single:
 		x.Closing = ClosingSingle
 	case !keep:

@@ -221,6 +221,10 @@ func (c *Conn) Expire(now Now) Timer {
 	return timer
 }
 
+// Finish makes the connection end with its next response. Unlike Drain, it leaves an
+// idle one its time.
+func (c *Conn) Finish() { c.finishes = true }
+
 // Drain makes the connection end with its next response, or after a grace period if
 // it is idle.
 func (c *Conn) Drain(now Now) {

@@ -201,15 +201,22 @@ func (j *Journal) Secured(info tlsconn.Info) {
 	if j == nil {
 		return
 	}
-	j.tls = &accesslog.TLS{
-		Version: tls.VersionName(info.Version), Cipher: tls.CipherSuiteName(info.Suite),
-		Name: info.ServerName, Resumed: info.Resumed,
-	}
+	j.Continues(info)
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var name [maxLogName + 16]byte
 		e.Str("client", j.client).Str("version", j.tls.Version).Str("cipher", j.tls.Cipher).Stringer("group", info.Curve).
 			Bool("resumed", info.Resumed).RawJSON("sni", logging.AppendJSON(name[:0], []byte(info.ServerName), maxLogName)).
 			Str("protocol", info.Protocol).Msg("TLS handshake")
+	}
+}
+
+// Continues notes the TLS of a connection that comes from another worker.
+func (j *Journal) Continues(info tlsconn.Info) {
+	if j != nil {
+		j.tls = &accesslog.TLS{
+			Version: tls.VersionName(info.Version), Cipher: tls.CipherSuiteName(info.Suite),
+			Name: info.ServerName, Resumed: info.Resumed,
+		}
 	}
 }
 

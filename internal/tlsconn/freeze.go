@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -34,6 +33,10 @@ func (c *Conn) Movable() bool {
 	return c.phase == phaseOpen && c.library == nil && c.Rest() < maxCiphertext
 }
 
+// Stays reports whether the connection cannot be frozen now or later: it is left to
+// crypto/tls.
+func (c *Conn) Stays() bool { return c.phase == phaseOpen && c.library != nil }
+
 // Freeze appends the state of a connection that is [Conn.Movable], after
 // [Conn.Hold]. All that Seal has appended so far has been sent, or is sent
 // before anything else by the process that continues. Freeze does not change the
@@ -46,7 +49,7 @@ func (c *Conn) Freeze(dst []byte) []byte {
 			flags |= 1 << i
 		}
 	}
-	dst = append(dst, stateVersion, flags, c.useless, c.pace.step, byte(slices.Index(c.cfg.tls.NextProtos, c.info.Protocol)+1))
+	dst = append(dst, stateVersion, flags, c.useless, c.pace.step)
 	dst = binary.BigEndian.AppendUint16(dst, c.info.Suite)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(c.info.Curve))
 	dst = binary.BigEndian.AppendUint64(dst, c.rd.seq)
@@ -55,11 +58,12 @@ func (c *Conn) Freeze(dst []byte) []byte {
 	dst = append(dst, c.rd.secret[:n]...)
 	dst = append(dst, c.wr.secret[:n]...)
 	dst = append(append(dst, byte(len(c.info.ServerName))), c.info.ServerName...)
+	dst = append(append(dst, byte(len(c.info.Protocol))), c.info.Protocol...)
 	return append(dst, c.held...)
 }
 
 // stateHead is the length of a state before its secrets.
-const stateHead = 5 + 2 + 2 + 8 + 8
+const stateHead = 4 + 2 + 2 + 8 + 8
 
 // Leave ends a connection that continues in another process: its keys are discarded,
 // and sealing panics.
@@ -71,38 +75,36 @@ func (c *Conn) Leave() {
 // errState means that bytes are not the state of a connection.
 var errState = errors.New("malformed state of a TLS connection")
 
-// Thaw makes a connection from its state, to which nothing refers afterwards. The
-// protocols of the configuration are those of the one that froze it.
-func Thaw(cfg *Config, state []byte, now time.Duration) (*Conn, error) {
+// Thaw makes a connection from its state, to which nothing refers afterwards.
+func Thaw(state []byte, now time.Duration) (*Conn, error) {
 	if len(state) < stateHead || state[0] != stateVersion || state[1] > flagsAll {
 		return nil, errState
 	}
-	flags, protocol := state[1], int(state[4])
-	c := &Conn{cfg: cfg, phase: phaseOpen, began: now, useless: state[2], pace: pace{at: now, step: state[3]}}
+	flags := state[1]
+	c := &Conn{phase: phaseOpen, began: now, useless: state[2], pace: pace{at: now, step: state[3]}}
 	c.ended, c.silent = flags&flagEnded != 0, flags&flagSilent != 0
 	c.info = Info{
-		Version: tls.VersionTLS13, Suite: binary.BigEndian.Uint16(state[5:]),
-		Curve:   tls.CurveID(binary.BigEndian.Uint16(state[7:])),
+		Version: tls.VersionTLS13, Suite: binary.BigEndian.Uint16(state[4:]),
+		Curve:   tls.CurveID(binary.BigEndian.Uint16(state[6:])),
 		Resumed: flags&flagResumed != 0, ClientCertificate: flags&flagClientCertificate != 0,
 	}
 	n := hashSize(c.info.Suite)
-	if n == 0 || len(state) < stateHead+2*n || c.useless > maxUseless || c.pace.step > paceSteps || protocol > len(cfg.tls.NextProtos) {
+	if n == 0 || len(state) < stateHead+2*n || c.useless > maxUseless || c.pace.step > paceSteps {
 		return nil, errState
 	}
-	if protocol > 0 {
-		c.info.Protocol = cfg.tls.NextProtos[protocol-1]
-	}
 	for i, h := range []*half{&c.rd, &c.wr} {
-		h.suite, h.seq = c.info.Suite, binary.BigEndian.Uint64(state[9+8*i:])
+		h.suite, h.seq = c.info.Suite, binary.BigEndian.Uint64(state[8+8*i:])
 		copy(h.secret[:], state[stateHead+i*n:stateHead+(i+1)*n])
 	}
 	rest := state[stateHead+2*n:]
-	if len(rest) == 0 || len(rest) <= int(rest[0]) {
-		return nil, errState
+	for _, name := range []*string{&c.info.ServerName, &c.info.Protocol} {
+		if len(rest) == 0 || len(rest) <= int(rest[0]) {
+			return nil, errState
+		}
+		end := 1 + int(rest[0])
+		*name, rest = string(rest[1:end]), rest[end:]
 	}
-	name := int(rest[0])
-	c.info.ServerName = string(rest[1 : 1+name])
-	c.held = append([]byte(nil), rest[1+name:]...)
+	c.held = append([]byte(nil), rest...)
 	if c.wr.seq > 2*updateAfter || len(c.held) >= maxCiphertext {
 		return nil, errState
 	}

@@ -14,7 +14,7 @@ func move(t testing.TB, c *Conn) *Conn {
 	t.Helper()
 	c.Hold()
 	state := c.Freeze(nil)
-	moved, err := Thaw(c.cfg, state, 0)
+	moved, err := Thaw(state, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,12 +144,13 @@ func TestMalformedStates(t *testing.T) {
 		return p
 	}
 	for name, state := range map[string][]byte{
-		"nothing": nil, "head only": good[:stateHead], "no second secret": good[:len(good)-1],
+		"nothing": nil, "head only": good[:stateHead], "no second secret": good[:stateHead+63], "no name": good[:stateHead+64], "half a name": good[:stateHead+66],
+		"no protocol": good[:len(good)-len("?http/1.1")], "half a protocol": good[:len(good)-1],
 		"version": change(0, stateVersion+1), "flags": change(1, flagsAll+1), "useless": change(2, 255),
-		"pace": change(3, paceSteps+1), "protocol": change(4, 2), "suite": change(6, 3), "counter": change(17, 1),
+		"pace": change(3, paceSteps+1), "suite": change(5, 3), "counter": change(16, 1),
 		"held": append(bytes.Clone(good), make([]byte, maxCiphertext)...),
 	} {
-		if _, err := Thaw(s.conn.cfg, state, 0); err != errState {
+		if _, err := Thaw(state, 0); err != errState {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -64,7 +64,7 @@ func FuzzThaw(f *testing.F) {
 	f.Add(s.conn.Freeze(nil))
 	f.Add(append(s.conn.Freeze(nil), "\x17\x03\x03\x00"...))
 	f.Fuzz(func(t *testing.T, state []byte) {
-		c, err := Thaw(s.conn.cfg, state, 0)
+		c, err := Thaw(state, 0)
 		if err != nil {
 			return
 		}

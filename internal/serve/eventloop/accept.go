@@ -115,6 +115,12 @@ func (l *Loop) beginDrain(how serve.Drain) {
 	l.leave()
 	if !how.HandOver {
 		l.drainPeers()
+		return
+	}
+	for _, p := range l.peers {
+		if p != nil {
+			l.stay(p)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func (l *Loop) handOverAll() {
 
 // handOver hands a peer over if that is possible now, and reports whether it did.
 func (l *Loop) handOver(p *peer) bool {
-	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || p.tls != nil || !p.conn.Movable() {
+	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || !p.conn.Movable() || p.tls != nil && !p.tls.Movable() {
 		return false
 	}
 	file := -1
@@ -58,7 +58,7 @@ func (l *Loop) handOver(p *peer) bool {
 			return false // its bytes are in memory, and will soon be sent
 		}
 	}
-	l.state = p.conn.Freeze(l.state[:0], p.unsent, l.now)
+	l.freeze(p)
 	if len(l.state) > ipc.MaxState {
 		return false
 	}
@@ -88,6 +88,10 @@ func (l *Loop) handedOver(p *peer) {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 	}
 	p.conn.Leave()
+	if p.tls != nil { // from now on only the other worker may seal
+		p.tls.Leave()
+		p.tls = nil
+	}
 	if p.undelivered != nil { // the other worker does not know when they began
 		l.tally.Took(p.undelivered.began)
 		p.undelivered = nil
@@ -237,13 +241,19 @@ func (l *Loop) notRestored(err error) {
 func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 	p := l.register(socket)
 	l.cfg.Records.Opened(socket)
-	var err error
-	if p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now); err != nil {
+	state, err := l.thawTLS(p, state)
+	if err == nil {
+		p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now)
+	}
+	if err != nil {
 		if f != nil {
 			f.Close()
 		}
 		l.close(p)
 		return nil, err
+	}
+	if p.tls != nil {
+		p.conn.Secure()
 	}
 	l.taken(p)
 	if l.told {

@@ -28,13 +28,23 @@ type line struct {
 	addr   string
 	last   *servetest.Server
 	guests int // that have come
+
+	credentials *serve.Credentials // nil: in the clear
+	change      func(*serve.Config)
 }
 
 func newLine(t *testing.T) *line {
 	t.Helper()
+	return newLineWith(t, nil, nil)
+}
+
+// newLineWith is newLine with credentials for TLS, and a configuration that may be
+// changed.
+func newLineWith(t *testing.T, credentials *serve.Credentials, change func(*serve.Config)) *line {
+	t.Helper()
 	fd, addr := servetest.Listen(t)
 	t.Cleanup(func() { unix.Close(fd) })
-	l := &line{t: t, dir: t.TempDir(), fd: fd, addr: addr}
+	l := &line{t: t, dir: t.TempDir(), fd: fd, addr: addr, credentials: credentials, change: change}
 	l.small = servetest.Noise(t, l.dir+"/small", 100)
 	l.begin()
 	return l
@@ -47,7 +57,11 @@ func (l *line) begin() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.last = servetest.StartOn(l.t, l.dir, fd, l.addr, run, nil)
+	l.last = servetest.At(l.t, l.addr)
+	if l.credentials != nil {
+		l.last.Order(*l.credentials)
+	}
+	l.last.ServeAll(l.dir, []serve.Listener{{FD: fd, Secure: l.credentials != nil}}, run, l.change)
 }
 
 // handsOver is how a loop drains whose connections another takes over.
@@ -74,7 +88,7 @@ func (l *line) succeedTo() *servetest.Server {
 
 // guest is a client that keeps its connection.
 type guest struct {
-	*net.TCPConn
+	net.Conn
 	l *line
 	n int // of its coming, from 1
 	r *bufio.Reader
@@ -212,7 +226,7 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 	var guests []*guest
 	for range 50 {
 		g := l.guest()
-		if err := g.SetReadBuffer(64 << 10); err != nil {
+		if err := g.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 			t.Fatal(err)
 		}
 		g.send(servetest.Get("/big"))

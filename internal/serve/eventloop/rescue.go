@@ -102,6 +102,10 @@ func (l *Loop) taken(p *peer) {
 	if l.cfg.Records == nil {
 		return
 	}
+	if p.tls != nil {
+		l.fix(p)
+		return
+	}
 	received, sent, err := rescue.Count(int(p.fd))
 	m := p.conn.Mark()
 	b := p.batch(m, position{received, sent})

@@ -1,6 +1,8 @@
 package eventloop
 
 import (
+	"encoding/binary"
+	"errors"
 	"time"
 
 	"phalanx/internal/conn"
@@ -54,12 +56,57 @@ func (l *Loop) credentials(o serve.Credentials) {
 	l.cfg.Conn.Challenges = o.Challenges
 }
 
-// encrypt makes a peer of a new connection speak TLS. A record of a connection that
-// could not be continued is made at once.
+// encrypt makes a peer of a new connection speak TLS.
 func (l *Loop) encrypt(p *peer) {
 	p.tls = tlsconn.New(l.secured().cfg, l.now.Mono)
+	l.fix(p)
+}
+
+// fix records that a peer cannot be continued if this worker dies.
+func (l *Loop) fix(p *peer) {
 	l.cfg.Records.Commit(int(p.fd), rescue.Batch{File: -1, Fixed: true})
 }
+
+// secureState is the first byte of the state of a TLS connection: the length of conn's
+// state follows in four bytes, big-endian, then that state, and that of TLS.
+const secureState = 0xff
+
+// freeze puts the state of a peer into the loop's buffer.
+func (l *Loop) freeze(p *peer) {
+	if p.tls == nil {
+		l.state = p.conn.Freeze(l.state[:0], p.unsent, l.now)
+		return
+	}
+	const head = 5
+	l.state = append(l.state[:0], secureState, 0, 0, 0, 0)
+	l.state = p.conn.Freeze(l.state, p.unsent, l.now)
+	binary.BigEndian.PutUint32(l.state[1:], uint32(len(l.state)-head))
+	l.state = p.tls.Freeze(l.state)
+}
+
+// thawTLS makes the TLS of a peer from its state, if it has one, and returns the rest,
+// which is conn's.
+func (l *Loop) thawTLS(p *peer, state []byte) (_ []byte, err error) {
+	if len(state) == 0 || state[0] != secureState {
+		return state, nil
+	}
+	if state = state[1:]; len(state) < 4 {
+		return nil, errState
+	}
+	n := int64(binary.BigEndian.Uint32(state))
+	if state = state[4:]; n > int64(len(state)) {
+		return nil, errState
+	}
+	if p.tls, err = tlsconn.Thaw(state[n:], l.now.Mono); err != nil {
+		return nil, err
+	}
+	l.secured()
+	p.more = true // there may be whole records
+	p.log.Continues(p.tls.Info())
+	return state[:n], nil
+}
+
+var errState = errors.New("malformed state of a connection")
 
 // spare returns an empty buffer for unsent records.
 func (s *secure) spare() []byte {
@@ -159,6 +206,16 @@ func (l *Loop) established(p *peer) {
 	l.tally.Secured(info)
 	p.log.Secured(info)
 	l.begin(p)
+	if l.draining {
+		l.stay(p)
+	}
+}
+
+// stay lets a peer whose TLS cannot move to another worker end with its next response.
+func (l *Loop) stay(p *peer) {
+	if p.tls != nil && p.tls.Stays() {
+		p.conn.Finish()
+	}
 }
 
 // failed ends a peer whose handshake, or whose TLS later, has failed. What is to be

@@ -1,0 +1,190 @@
+package eventloop
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// newSecureLine is a line whose clients speak TLS, and their configuration.
+func newSecureLine(t *testing.T) (*line, *tls.Config) {
+	t.Helper()
+	credentials, client := servetest.Credentials(t, nil)
+	return newLineWith(t, &credentials, nil), client
+}
+
+func (l *line) secureGuest(client *tls.Config) *guest {
+	l.t.Helper()
+	c := l.last.DialTLS(client)
+	l.guests++
+	return &guest{c, l, l.guests, bufio.NewReader(c)}
+}
+
+// Connections of TLS 1.3 go on in the next worker as those in the clear do: idle ones,
+// ones with a part of a head, in the middle of a record, and in a download; and their
+// old worker ends at once.
+func TestSecureConnectionsMove(t *testing.T) {
+	servetest.NoLeaks(t, func(t *testing.T) {
+		l, client := newSecureLine(t)
+		big := servetest.Noise(t, l.dir+"/big", 48<<20)
+		idle, half, download := l.secureGuest(client), l.secureGuest(client), l.secureGuest(client)
+		raw := &holding{Conn: l.last.Dial()}
+		secure := servetest.Handshake(t, raw, client)
+		inRecord := &guest{secure, l, 4, bufio.NewReader(secure)}
+		for _, g := range []*guest{idle, half, inRecord} {
+			g.ask()
+		}
+		request := servetest.Get("/small")
+		half.send(request[:10])
+		raw.most = 7 // bytes of the record
+		inRecord.send(request)
+		res, r := servetest.Begin(t, download, "/big", 1<<20)
+		const moves = 5
+		for i := range moves {
+			old := l.succeed()
+			old.Wait()
+			idle.ask()
+			half.send(request[10+i : 11+i])
+			if _, err := io.CopyN(io.Discard, res.Body, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		half.send(request[10+moves:])
+		half.served()
+		raw.release(t)
+		inRecord.served()
+		got, err := io.ReadAll(res.Body)
+		if err != nil || !bytes.Equal(got, big[(1+moves)<<20:]) {
+			t.Errorf("the download: %d bytes, %v", len(got), err)
+		}
+		download.r = r
+		download.ask()
+		for _, g := range []*guest{idle, half, download, inRecord} {
+			g.ask()
+			g.Close()
+		}
+		l.last.Stop()
+	})
+}
+
+// holding is a connection that can hold back what is written beyond some bytes.
+type holding struct {
+	net.Conn
+	mu   sync.Mutex
+	most int // 0: it does not; guarded by mu
+	held []byte
+}
+
+func (h *holding) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.most == 0 {
+		return h.Conn.Write(p)
+	}
+	n := min(len(p), max(0, h.most-len(h.held)))
+	h.held = append(h.held, p[n:]...)
+	if _, err := h.Conn.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// release sends what was held back.
+func (h *holding) release(t *testing.T) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.most = 0; len(h.held) == 0 {
+		t.Error("nothing was held back")
+	}
+	if _, err := h.Conn.Write(h.held); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A connection of TLS 1.2 cannot move: its old worker serves it until its next response,
+// which says that it is the last.
+func TestSecureConnectionsStay(t *testing.T) {
+	servetest.NoLeaks(t, func(t *testing.T) {
+		var later atomic.Int64
+		began := time.Now()
+		credentials, client := servetest.Credentials(t, nil)
+		l := newLineWith(t, &credentials, func(cfg *serve.Config) {
+			cfg.Clock = func() (time.Time, time.Duration) {
+				now := time.Now()
+				return now, now.Sub(began) + time.Duration(later.Load())
+			}
+		})
+		client.MaxVersion = tls.VersionTLS12
+		servetest.Sparse(t, l.dir+"/big", 64<<20)
+		idle, download := l.secureGuest(client), l.secureGuest(client)
+		idle.ask()
+		res, r := servetest.Begin(t, download, "/big", 1<<20)
+		old := l.succeed()
+		later.Store(int64(2 * conn.DrainGrace)) // an idle one is not closed
+		if n, err := io.Copy(io.Discard, res.Body); n != 63<<20 || err != nil {
+			t.Errorf("the download: %d bytes, %v", n, err)
+		}
+		for _, g := range []*guest{idle, {download, l, 2, r}} {
+			g.send(servetest.Get("/small"))
+			res, body := servetest.Receive(t, g.r)
+			if res.StatusCode != 200 || len(body) != 100 || !res.Close {
+				t.Errorf("%s, %d bytes, close %v", res.Status, len(body), res.Close)
+			}
+			if n, err := g.r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("%d bytes, %v after the last response", n, err)
+			}
+			g.Close()
+		}
+		old.Wait()
+		l.last.Stop()
+	})
+}
+
+// A handshake under way ends where it began; then the connection moves.
+func TestHandshakeThenMove(t *testing.T) {
+	servetest.NoLeaks(t, func(t *testing.T) {
+		l, client := newSecureLine(t)
+		l.secureGuest(client).ask() // it runs
+		raw := &holding{Conn: l.last.Dial(), most: 100}
+		c := tls.Client(raw, client)
+		shaken := make(chan error, 1)
+		go func() { shaken <- c.HandshakeContext(t.Context()) }()
+		servetest.Await(t, "beginning of a handshake", func() bool {
+			seen := make(chan []serve.Seen, 1)
+			l.last.Order(serve.List{Reply: seen})
+			for _, s := range <-seen {
+				if s.State == conn.Receiving {
+					return true
+				}
+			}
+			return false
+		})
+		row := new(scoreboard.Row)
+		l.change = func(cfg *serve.Config) { cfg.Row = row }
+		old := l.succeed()
+		servetest.Await(t, "connection that moves", func() bool { return row.Adopted.Load() == 1 })
+		raw.release(t)
+		if err := <-shaken; err != nil {
+			t.Fatal(err)
+		}
+		old.Wait()
+		(&guest{c, l, 2, bufio.NewReader(c)}).ask()
+		if n := row.Adopted.Load(); n != 2 {
+			t.Errorf("%d connections taken over", n)
+		}
+		c.Close()
+		l.last.Stop()
+	})
+}
