@@ -43,7 +43,7 @@ type monitor struct {
 
 // newMonitor creates it, or takes it over from before the upgrade. Workers are serving
 // then, so errors are only reported: nothing that merely observes them may end them.
-func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.Address, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
+func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.Address, certs *certificates, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
 	board, err := before.Scoreboard()
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
-		Info: func() snapshot.Info { return *m.info.Load() },
+		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list,
 	})
 	if err != nil {
 		return nil, err
@@ -185,6 +185,9 @@ func (m *monitor) apply(o options.Options) {
 // check checks what settings has not, and says that all is well.
 func check(o options.Options, stdout *os.File) error {
 	if err := checkLog(o, stdout); err != nil {
+		return err
+	}
+	if err := checkCertificates(o); err != nil {
 		return err
 	}
 	if err := listen.Check(o.Addresses()); err != nil {

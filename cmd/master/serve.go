@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"phalanx/internal/listen"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
@@ -32,7 +33,6 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		return err
 	}
 	defer out.close()
-	log, alert := out.log, out.alert
 	orphans, stop := orphanNews(os.Getpid())
 	defer stop()
 	slots := o.Slots(runtime.GOMAXPROCS(0))
@@ -41,35 +41,45 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		return err
 	}
 	defer sockets.Close()
-	monitor, err := newMonitor(o, before, sockets.Addresses(), stdout, log, alert)
+	certs, err := newCertificates(o, sockets.Addresses(), before, out)
+	if err != nil {
+		return err
+	}
+	defer certs.stop()
+	monitor, err := newMonitor(o, before, sockets.Addresses(), certs, stdout, out.log, out.alert)
 	if err != nil {
 		return err
 	}
 	defer monitor.close()
-	spawner := supervise.Spawner{
-		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
-		Sockets: files(sockets), Log: out.file, Board: monitor.board, Bell: monitor.bell, Records: records(o),
-	}
-	tellLost(log, o)
+	spawner := newSpawner(o, worker, sockets, out, monitor)
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor) },
-		Signals: signals.C, Orphans: orphans, Log: log, HungUp: hungUp,
+		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
+		Signals: signals.C, Orphans: orphans, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
-		OnServing: func(workers int) { announce(log, o, sockets.Addresses(), workers) },
-		OnDrain:   func() { refuse(log, sockets) },
-		OnReopen:  monitor.Log.Reopen, OnProgress: drainProgress{out.status}.show,
-		Queue: sockets.Queue, Alert: alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
+		OnServing: func(workers int) { announce(out.log, o, sockets.Addresses(), workers); certs.announce(o, before, out) },
+		OnDrain:   func() { refuse(out.log, sockets) }, OnReopen: monitor.Log.Reopen, OnProgress: drainProgress{out.status}.show,
+		Queue: sockets.Queue, Alert: out.alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
-		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { _, _, err := reread(read, o); return err },
+		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { return certs.settings(reread(read, o)) }, Keys: certs.state,
 		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Bell: int(monitor.bell.Fd()), Log: monitor.Log,
 		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
 	})
 	monitor.attach(&pool)
+	certs.attach(&pool)
 	s.attach(&pool, sockets.Addresses()[0].Port, monitor)
 	notifySystemd(&pool)
 	return supervise.Run(pool)
+}
+
+// newSpawner returns what starts workers with these options.
+func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor) supervise.Spawner {
+	tellLost(out.log, o)
+	return supervise.Spawner{
+		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
+		Sockets: files(sockets), Log: out.file, Board: m.board, Bell: m.bell, Records: records(o),
+	}
 }
 
 // enableUpgrade makes the master upgradable, and resumes the pool after an upgrade.

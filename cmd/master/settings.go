@@ -24,6 +24,9 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	if err = checkSite(o); err != nil {
 		return o, "", err
 	}
+	if err = o.CheckKeys(); err != nil {
+		return o, "", err
+	}
 	worker, err = findWorker(string(o.Worker))
 	return o, worker, err
 }
@@ -71,10 +74,14 @@ func reread(read func() (options.Options, string, error), before options.Options
 }
 
 // reloaded returns the settings for a reload, which the monitor applies too.
-func reloaded(read func() (options.Options, string, error), before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor) (supervise.Settings, error) {
+func reloaded(read func() (options.Options, string, error), before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor, c *certificates) (supervise.Settings, error) {
 	o, worker, err := reread(read, before)
 	if err == nil {
 		err = m.check(o)
+	}
+	var certified func()
+	if err == nil {
+		certified, err = c.reread(o)
 	}
 	if err != nil {
 		return supervise.Settings{}, err
@@ -82,6 +89,6 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 	spawner.Path, spawner.Args, spawner.Env = worker, workerArgs(o, sockets), environment(o)
 	spawner.Records = records(o)
 	return supervise.Settings{
-		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { m.apply(o) },
+		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { m.apply(o); certified() },
 	}, nil
 }

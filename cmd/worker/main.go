@@ -76,6 +76,11 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 			return err
 		}
 	}
+	if secure(listeners) {
+		if ok, err := c.AwaitCredentials(); !ok {
+			return err
+		}
+	}
 	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {
 		return err
 	}

@@ -77,6 +77,9 @@ func listenTo(channel *ipc.Channel, listeners []serve.Listener, signals <-chan o
 	if kept != nil {
 		cfg.Keep = kept.again
 	}
+	if secure(listeners) {
+		cfg.Use = credentials
+	}
 	return control.New(channel, cfg)
 }
 

@@ -13,12 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"phalanx/internal/certificate"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
 )
 
-// Config is what a Control needs beside the channel. All but Keep, Refuse and Certified is
+// Config is what a Control needs beside the channel. All but Keep, Refuse and Use is
 // required.
 type Config struct {
 	Signals <-chan os.Signal // each asks for a drain; closed by the caller, see [Control.Stop]
@@ -29,8 +30,9 @@ type Config struct {
 	// Keep starts another keeper and returns its pid; nil: connections are not
 	// rescued.
 	Keep func() (pid int, err error)
-	// Certified is needed by a worker with a secure listener; nil: there is none.
-	Certified *Certified
+	// Use makes the master's credentials an order for the engine; nil: the worker has
+	// no secure listener, and needs none.
+	Use func(*certificate.Bundle) (serve.Order, error)
 }
 
 // grantTime is how long a message that the master sent before its signal may be on its
@@ -142,7 +144,7 @@ func (c *Control) told(m ipc.Message, fd int) {
 	case ipc.Keep:
 		c.keep()
 	case ipc.Credentials:
-		if fd >= 0 && c.Certified != nil {
+		if fd >= 0 && c.Use != nil {
 			c.credentials(fd, m.ID)
 		}
 	case ipc.Rescue:

@@ -6,17 +6,9 @@ import (
 	"phalanx/internal/serve"
 )
 
-// Certified is what a worker with a secure listener needs to use the master's
-// credentials.
-type Certified struct {
-	// Order makes them an order for the engine.
-	Order func(*certificate.Bundle) (serve.Order, error)
-	// Refused is told why new ones cannot be used, while those before stay in use.
-	Refused func(error)
-}
-
 // credentials turns the master's credentials into an order, and tells it when the engine
-// has obeyed. Of the first, AwaitCredentials returns the error.
+// has obeyed, or why they cannot be used. Of the first, AwaitCredentials returns the
+// error.
 func (c *Control) credentials(fd int, id uint32) {
 	order, err := c.order(fd)
 	if err == nil {
@@ -28,7 +20,7 @@ func (c *Control) credentials(fd int, id uint32) {
 		c.certified, c.refused = true, err
 		close(c.credited)
 	case err != nil:
-		c.Certified.Refused(err)
+		_ = c.channel.Send(ipc.CredentialsRefused{Reason: err.Error()})
 	}
 }
 
@@ -41,7 +33,7 @@ func (c *Control) order(fd int) (serve.Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.Certified.Order(b)
+	return c.Use(b)
 }
 
 // AwaitCredentials waits until the first credentials are an order for the engine. It

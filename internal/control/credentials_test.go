@@ -34,16 +34,13 @@ func encoded(t *testing.T, b certificate.Bundle) []byte {
 
 // withCredentials is a worker with a secure listener. It accepts only bundles with a
 // client CA.
-func withCredentials(t *testing.T, refused chan error) *bench {
+func withCredentials(t *testing.T) *bench {
 	return newBenchWith(t, func(c *Config) {
-		c.Certified = &Certified{
-			Order: func(b *certificate.Bundle) (serve.Order, error) {
-				if len(b.ClientCA) == 0 {
-					return nil, errors.New("not good enough")
-				}
-				return serve.Drain{Steered: true}, nil // stands for the engine's order
-			},
-			Refused: func(err error) { refused <- err },
+		c.Use = func(b *certificate.Bundle) (serve.Order, error) {
+			if len(b.ClientCA) == 0 {
+				return nil, errors.New("not good enough")
+			}
+			return serve.Drain{Steered: true}, nil // stands for the engine's order
 		}
 	})
 }
@@ -63,8 +60,7 @@ func (b *bench) confirm(t *testing.T) {
 
 // Credentials become orders; those that cannot be used change nothing.
 func TestCredentials(t *testing.T) {
-	refused := make(chan error, 1)
-	b := withCredentials(t, refused)
+	b := withCredentials(t)
 	defer b.Stop()
 	defer close(b.signals)
 	good := encoded(t, certificate.Bundle{ClientCA: []byte("x")})
@@ -80,8 +76,9 @@ func TestCredentials(t *testing.T) {
 		"not good enough": encoded(t, certificate.Bundle{}), "damaged credentials": good[:3], "version 9": {9},
 	} {
 		b.sendCredentials(t, p)
-		if err := <-refused; !strings.Contains(err.Error(), want) {
-			t.Error(err)
+		m, err := b.master.Receive()
+		if refused, ok := m.(ipc.CredentialsRefused); !ok || !strings.Contains(refused.Reason, want) {
+			t.Errorf("%+v, %v", m, err)
 		}
 	}
 	b.sendCredentials(t, good)
@@ -94,7 +91,7 @@ func TestCredentials(t *testing.T) {
 
 // Without usable first credentials a worker does not become ready, and says why.
 func TestFirstCredentials(t *testing.T) {
-	b := withCredentials(t, nil)
+	b := withCredentials(t)
 	b.sendCredentials(t, encoded(t, certificate.Bundle{}))
 	if ok, err := b.AwaitCredentials(); ok || err == nil {
 		t.Error(ok, err)
@@ -102,7 +99,7 @@ func TestFirstCredentials(t *testing.T) {
 	close(b.signals)
 	b.Stop()
 
-	b = withCredentials(t, nil)
+	b = withCredentials(t)
 	b.signals <- nil
 	if ok, err := b.AwaitCredentials(); ok || err != nil {
 		t.Error(ok, err)

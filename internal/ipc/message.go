@@ -132,12 +132,18 @@ type CredentialsUsed struct {
 	ID uint32
 }
 
+// CredentialsRefused tells the master that the worker cannot use its latest credentials, and
+// keeps those before.
+type CredentialsRefused struct {
+	Reason string // one sentence, no newline
+}
+
 // kinds is which message has which first byte. A number is never used again.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
-		17: Credentials{}, 18: CredentialsUsed{},
+		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
 	}
 }
 
@@ -156,6 +162,11 @@ func (m Ready) code(c *coder) Message {
 
 func (m Failed) code(c *coder) Message {
 	number(c, &m.ExitCode, 1, 0, math.MaxUint8)
+	c.text(&m.Reason)
+	return m
+}
+
+func (m CredentialsRefused) code(c *coder) Message {
 	c.text(&m.Reason)
 	return m
 }

@@ -55,18 +55,20 @@ const maxFile = 1 << 20
 
 // Load reads and checks what the settings name, except for how long it is valid; see
 // [Loaded.Check].
-func Load(s Settings, now time.Time) (*Loaded, error) {
+func Load(s Settings, now time.Time) (*Loaded, error) { return load(s, now, (*item).read) }
+
+func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
 	l := &Loaded{}
 	for _, pair := range s.Pairs {
 		i := &item{Pair: pair}
-		if err := i.read(); err != nil {
+		if err := read(i); err != nil {
 			return nil, err
 		}
 		l.pairs = append(l.pairs, i)
 	}
 	if s.ClientCA != "" {
 		l.authority = &item{Pair: Pair{s.ClientCA, s.ClientCA}, ca: true}
-		if err := l.authority.read(); err != nil {
+		if err := read(l.authority); err != nil {
 			return nil, err
 		}
 	}

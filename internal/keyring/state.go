@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"fmt"
 	"maps"
 	"time"
 
@@ -10,21 +11,39 @@ import (
 // State is what has to be the same after an upgrade. The names of its fields stay:
 // a program of another version may read it.
 type State struct {
-	TicketKeys [][]byte            // as a bundle has them
-	Since      time.Time           // when the first of them began to make tickets
-	SelfSigned *certificate.Source // nil: none
-	Warned     map[string]int      // how many of the warnings of its expiry there were, by fingerprint
+	Sources    []certificate.Source // that were read from files, clients' authorities among them
+	TicketKeys [][]byte             // as a bundle has them
+	Since      time.Time            // when the first of them began to make tickets
+	SelfSigned *certificate.Source  // nil: none
+	Warned     map[string]int       // how many of the warnings of its expiry there were, by fingerprint
 }
 
 // State returns the state for the next program.
 func (k *Keyring) State() *State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := &State{Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Warned: maps.Clone(k.warned)}
+	var sources []certificate.Source
+	for _, i := range k.loaded.items() {
+		sources = append(sources, i.source)
+	}
+	s := &State{Sources: sources, Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Warned: maps.Clone(k.warned)}
 	for _, key := range k.tickets.keys {
 		s.TicketKeys = append(s.TicketKeys, key[:])
 	}
 	return s
+}
+
+// Loaded returns what settings name as it was before, for the case that it cannot be
+// read now. The files are looked at as if they had changed.
+func (s *State) Loaded(settings Settings) (*Loaded, error) {
+	return load(settings, time.Now(), func(i *item) error {
+		for _, src := range s.Sources {
+			if i.source = src; src.Name == i.Certificate && i.ca == (len(src.Key) == 0) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s %q: not known before the upgrade", i.what(), i.Certificate)
+	})
 }
 
 // resume takes the state over, as far as it is usable.

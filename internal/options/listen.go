@@ -197,16 +197,6 @@ func (o Options) listening() error {
 	return o.adminElsewhere()
 }
 
-// certified refuses https without a certificate.
-func (o Options) certified() error {
-	for _, l := range o.Listen {
-		if l.Secure {
-			return usage("--listen " + l.String() + ": needs a certificate, and this version takes none; write http://")
-		}
-	}
-	return nil
-}
-
 // what is what tells an address from others.
 func (l Listen) what() string {
 	if l.Path != "" {

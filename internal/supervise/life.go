@@ -120,6 +120,8 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 		p.recycle(w, m)
 	case ipc.Remaining:
 		p.noteProgress(w, m)
+	case ipc.CredentialsRefused:
+		p.Alert(fmt.Sprintf("%v: certificates not taken: %s; those before stay in use", w, oneLine(m.Reason)))
 	case ipc.Shown:
 		p.listed(w, m)
 	case ipc.CredentialsUsed:

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/exitcode"
+	"phalanx/internal/keyring"
+	"phalanx/internal/listen"
+	"phalanx/internal/observe/status"
+	"phalanx/internal/options"
+	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
+)
+
+// certificates are those of a server with HTTPS; nil: it has none.
+type certificates struct{ *keyring.Keyring }
+
+// newCertificates reads the certificates, or takes over what has to stay the same
+// after an upgrade.
+func newCertificates(o options.Options, addresses []listen.Address, before *upgrade.Carried, out *standardError) (*certificates, error) {
+	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
+	if err := o.CheckHTTPS(secure); err != nil || !secure {
+		return nil, err
+	}
+	var state *keyring.State
+	if before != nil {
+		state = before.Keys
+	}
+	loaded, err := loadCertificates(o)
+	if err != nil && state != nil {
+		loaded, err = state.Loaded(sources(o)) // workers serve: nothing may end them
+	}
+	if err != nil {
+		return nil, err
+	}
+	k, err := keyring.New(keyring.Config{Alert: out.alert, Log: out.log}, loaded, state)
+	if err != nil {
+		return nil, err
+	}
+	k.Start()
+	return &certificates{k}, nil
+}
+
+// sources says where certificates come from.
+func sources(o options.Options) keyring.Settings {
+	s := keyring.Settings{ClientCA: string(o.TLSClientCA), SelfSigned: o.TLSSelfSigned}
+	for i, file := range o.TLSCert {
+		s.Pairs = append(s.Pairs, keyring.Pair{Certificate: string(file), Key: string(o.KeyFile(i))})
+	}
+	return s
+}
+
+// loadCertificates reads and checks what the options name.
+func loadCertificates(o options.Options) (*keyring.Loaded, error) {
+	loaded, err := keyring.Load(sources(o), time.Now())
+	return loaded, badCertificate(err)
+}
+
+func badCertificate(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exitcode.New(exitcode.Config, err.Error(), err)
+}
+
+// checkCertificates reports what --check has to know of them.
+func checkCertificates(o options.Options) error {
+	loaded, err := loadCertificates(o)
+	if err != nil {
+		return err
+	}
+	return badCertificate(loaded.Check(time.Now()))
+}
+
+// reread reads the certificates once more. apply puts them in force.
+func (c *certificates) reread(o options.Options) (apply func(), err error) {
+	loaded, err := loadCertificates(o)
+	if c == nil || err != nil {
+		return func() {}, err
+	}
+	if err := c.Check(loaded); err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := c.Use(loaded); err != nil {
+			c.Alert(err.Error() + "; the certificates before stay in use")
+		}
+	}, nil
+}
+
+// settings reports what keeps new settings, or the certificates that they name, from
+// being used.
+func (c *certificates) settings(o options.Options, _ string, err error) error {
+	if err == nil {
+		_, err = c.reread(o)
+	}
+	return err
+}
+
+// attach lets a pool give them to its workers.
+func (c *certificates) attach(pool *supervise.Config) {
+	if c != nil {
+		pool.Credentials, pool.CredentialsChanged, pool.OnCredentials = c.Credentials, c.Changed(), c.Used
+	}
+}
+
+// state is what an upgrade carries on.
+func (c *certificates) state() *keyring.State {
+	if c == nil {
+		return nil
+	}
+	return c.State()
+}
+
+// list is for snapshots of the pool.
+func (c *certificates) list() []status.Certificate {
+	if c == nil {
+		return nil
+	}
+	return c.Certificates()
+}
+
+func (c *certificates) stop() {
+	if c != nil {
+		c.Stop()
+	}
+}
+
+// announce shows the fingerprint of a self-signed certificate, in the log and on a
+// terminal: a browser asks for it, and nothing else in silent mode is for people.
+func (c *certificates) announce(o options.Options, before *upgrade.Carried, out *standardError) {
+	if c == nil || before != nil {
+		return
+	}
+	for _, info := range c.List() {
+		switch {
+		case info.Source != certificate.SelfSignedName:
+		case o.Verbose > 0:
+			out.log.Info().Str("names", strings.Join(info.Names, " ")).Str("fingerprint", info.Fingerprint.String()).Msg("self-signed certificate")
+		case term.IsTerminal(int(os.Stderr.Fd())):
+			out.alert("self-signed certificate for " + info.Names[0] + ", SHA-256 fingerprint " + info.Fingerprint.String())
+		}
+	}
+}

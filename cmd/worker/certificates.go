@@ -1,0 +1,33 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
+)
+
+func secure(listeners []serve.Listener) bool {
+	return slices.ContainsFunc(listeners, func(l serve.Listener) bool { return l.Secure })
+}
+
+// credentials makes the master's certificates and keys an order for the engine.
+func credentials(b *certificate.Bundle) (serve.Order, error) {
+	o := tlsconn.Options{TicketKeys: b.TicketKeys, ClientCA: b.ClientCA, Protocols: []string{"http/1.1"}, Time: time.Now}
+	var err error
+	if o.Certificates, err = certificate.Parse(b.Certificates); err != nil {
+		return nil, err
+	}
+	if len(b.Challenges) > 0 {
+		if o.Challenges, err = certificate.Parse(b.Challenges); err != nil {
+			return nil, err
+		}
+	}
+	cfg, err := tlsconn.NewConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	return serve.Credentials{TLS: cfg, Challenges: b.Answers}, nil
+}

@@ -1,0 +1,75 @@
+package options
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
+)
+
+// Certified reports whether there is, or will be, a certificate for HTTPS.
+func (o Options) Certified() bool { return len(o.TLSCert) > 0 || o.TLSSelfSigned }
+
+// certified refuses certificates without keys, and what [Options.CheckHTTPS] does.
+func (o Options) certified() error {
+	certificates, keys := len(o.TLSCert), len(o.TLSKey)
+	switch {
+	case keys > 0 && certificates == 0:
+		return usage("--tls-key " + human.Quoted(string(o.TLSKey[0])) + ": has no certificate; add --tls-cert FILE")
+	case keys > 0 && keys != certificates:
+		return usage("--tls-cert, --tls-key: " + human.Plural(certificates, "certificate", "certificates") + " and " +
+			human.Plural(keys, "key", "keys") + "; give each certificate its key, in the same order")
+	case len(o.Listen) > 0:
+		return o.CheckHTTPS(slices.ContainsFunc(o.Listen, func(l Listen) bool { return l.Secure }))
+	}
+	return nil // systemd may pass sockets for HTTPS
+}
+
+// CheckHTTPS refuses HTTPS without a certificate, and certificates without HTTPS; secure
+// says whether there is an address for it.
+func (o Options) CheckHTTPS(secure bool) error {
+	certified := o.Certified()
+	switch {
+	case secure && !certified:
+		return usage("https: has no certificate; add --tls-cert FILE --tls-key FILE or, to try it, --tls-self-signed")
+	case !secure && (certified || o.TLSClientCA != ""):
+		return usage("certificates: no address is for HTTPS; add --listen https://:443")
+	}
+	return nil
+}
+
+// KeyFile returns the file with the private key of the i-th certificate.
+func (o Options) KeyFile(i int) File {
+	if len(o.TLSKey) == 0 {
+		return o.TLSCert[i]
+	}
+	return o.TLSKey[i]
+}
+
+// CheckKeys returns an [*exitcode.Error] if a private key lies in the document root,
+// from which clients could download it. Both are looked at as they are on the disk.
+func (o Options) CheckKeys() error {
+	base, err := filepath.EvalSymlinks(string(o.Base))
+	if err != nil {
+		return nil // what cannot be found is reported by who opens it
+	}
+	for i := range o.TLSCert {
+		key := string(o.KeyFile(i))
+		real, err := filepath.Abs(key)
+		if err == nil {
+			real, err = filepath.EvalSymlinks(real)
+		}
+		if err == nil && within(base, real) {
+			return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": lies in the document root, where clients could download it; move it elsewhere", nil)
+		}
+	}
+	return nil
+}
+
+// within reports whether a file lies below a directory, both absolute and without
+// symbolic links.
+func within(dir, file string) bool {
+	return strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
+}

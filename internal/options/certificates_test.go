@@ -1,0 +1,77 @@
+package options
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"phalanx/internal/exitcode"
+)
+
+func TestCertificatePairs(t *testing.T) {
+	for args, want := range map[string]string{
+		"--tls-key=k":                             "--tls-key k: has no certificate; add --tls-cert FILE",
+		"--tls-cert=a --tls-cert=b --tls-key=k":   "--tls-cert, --tls-key: 2 certificates and 1 key; give each certificate its key, in the same order",
+		"--tls-cert=a --tls-key=k --tls-key=l":    "--tls-cert, --tls-key: 1 certificate and 2 keys; give each certificate its key, in the same order",
+		"--listen=https://:443":                   "https: has no certificate; add --tls-cert FILE --tls-key FILE or, to try it, --tls-self-signed",
+		"--listen=https://:443 --tls-client-ca=a": "https: has no certificate; add --tls-cert FILE --tls-key FILE or, to try it, --tls-self-signed",
+		"--listen=http://:80 --tls-self-signed":   "certificates: no address is for HTTPS; add --listen https://:443",
+		"--listen=http://:80 --tls-client-ca=a":   "certificates: no address is for HTTPS; add --listen https://:443",
+	} {
+		_, err := ParseMaster(strings.Fields(args), noEnv)
+		if err == nil || err.Error() != want || exitcode.Code(err) != exitcode.Usage {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if _, err := ParseMaster([]string{"--listen=https://:443", "--listen=http://:80", "--tls-cert=a"}, noEnv); err != nil {
+		t.Error(err)
+	}
+	o := Options{TLSCert: []File{"a", "b"}, TLSKey: []File{"k", "l"}}
+	if err := o.certified(); err != nil || o.KeyFile(1) != "l" || !o.Certified() {
+		t.Errorf("%v, %s", err, o.KeyFile(1))
+	}
+	o.TLSKey = nil
+	if err := o.certified(); err != nil || o.KeyFile(1) != "b" {
+		t.Errorf("%v, %s", err, o.KeyFile(1))
+	}
+	if !(Options{TLSSelfSigned: true}).Certified() || (Options{TLSClientCA: "ca"}).Certified() {
+		t.Error("certified")
+	}
+}
+
+// A key below the document root is refused, however it is named.
+func TestCheckKeys(t *testing.T) {
+	dir := t.TempDir()
+	base, link := filepath.Join(dir, "site"), filepath.Join(dir, "link")
+	for _, d := range []string{base, filepath.Join(dir, "site-keys")} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"site/key.pem", "site-keys/key.pem", "key.pem"} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for to, from := range map[string]string{base: link, filepath.Join(base, "key.pem"): filepath.Join(dir, "inside.pem"), filepath.Join(dir, "key.pem"): filepath.Join(base, "outside.pem")} {
+		if err := os.Symlink(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	for key, refused := range map[string]bool{
+		"site/key.pem": true, "link/key.pem": true, "inside.pem": true, filepath.Join(base, "key.pem"): true, "key.pem": false,
+		"site-keys/key.pem": false, "site/outside.pem": false, "absent": false, "site/absent": false,
+	} {
+		for _, root := range []string{base, link} {
+			o := Options{Base: Base(root), TLSCert: []File{"x"}, TLSKey: []File{File(key)}}
+			if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
+				t.Errorf("%s in %s: %v", key, root, err)
+			}
+		}
+	}
+	if err := (Options{Base: "/", TLSCert: []File{"key.pem"}}).CheckKeys(); err == nil {
+		t.Error("everything is served, and no key is refused")
+	}
+}
