@@ -209,7 +209,7 @@ func (c *Client) note(h *host, a attempt) {
 type Status struct {
 	Host     string
 	NotAfter time.Time // zero: there is no certificate
-	Next     time.Time // when an attempt is due
+	Next     time.Time // when an attempt is due; not zero
 	Failures int       // attempts in a row
 	Problem  string    // of the last attempt, or ""
 }
@@ -223,6 +223,9 @@ func (c *Client) Status() ([]Status, Counts) {
 		s := Status{Host: h.name, Next: h.retryAt, Failures: h.failures, Problem: h.problem}
 		if h.cert != nil {
 			s.NotAfter, s.Next = h.cert.notAfter(), c.renewAt(h)
+		}
+		if s.Next.IsZero() {
+			s.Next = c.Now()
 		}
 		list = append(list, s)
 	}

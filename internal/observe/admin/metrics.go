@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
@@ -194,6 +194,30 @@ func certificateMetrics() []metric {
 			}
 		}
 	}}}
+}
+
+func acmeMetrics() []metric {
+	host := func(name, help string, value func(*status.Host) float64) metric {
+		return metric{name, gauge, help, func(x *exposition, p *status.Pool) {
+			if p.ACME == nil {
+				return
+			}
+			for i := range p.ACME.Hosts {
+				x.add(value(&p.ACME.Hosts[i]), "host", p.ACME.Hosts[i].Name)
+			}
+		}}
+	}
+	return []metric{
+		{"acme_attempts_total", counter, "Attempts to obtain a certificate by ACME, by outcome.", func(x *exposition, p *status.Pool) {
+			if p.ACME != nil {
+				x.add(float64(p.ACME.Issued), "outcome", "issued")
+				x.add(float64(p.ACME.Refused), "outcome", "refused")
+				x.add(float64(p.ACME.Unreachable), "outcome", "unreachable")
+			}
+		}},
+		host("acme_failures", "Failed attempts in a row to obtain a host's certificate by ACME.", func(h *status.Host) float64 { return float64(h.Failures) }),
+		host("acme_next_attempt_seconds", "Time of the next attempt to obtain or renew a host's certificate since the Unix epoch.", func(h *status.Host) float64 { return float64(h.Next.Unix()) }),
+	}
 }
 
 func ready(p *status.Pool) float64 {

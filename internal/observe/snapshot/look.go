@@ -47,6 +47,16 @@ func (o *Observer) Look() (status.Pool, error) {
 	return p, nil
 }
 
+// certified adds what is known of certificates.
+func (o *Observer) certified(p *status.Pool) {
+	if o.Certificates != nil {
+		p.Certificates = o.Certificates()
+	}
+	if o.ACME != nil {
+		p.ACME = o.ACME()
+	}
+}
+
 // look takes a snapshot without what is computed from earlier samples.
 func (o *Observer) look() (p status.Pool, s sample, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
@@ -61,9 +71,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
 		Slots: view.Slots, Reloads: view.Reloads, Rescue: view.Rescue,
 	}
-	if o.Certificates != nil {
-		p.Certificates = o.Certificates()
-	}
+	o.certified(&p)
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
 	spent := o.seen()

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"phalanx/internal/human"
 )
@@ -41,6 +42,11 @@ func Problems(p *Pool) []Problem {
 			say(Warning, "the certificate of %s expires in %s; renew it", human.Quoted(c.Name()), human.Age(left))
 		}
 	}
+	if p.ACME != nil {
+		for _, h := range p.ACME.Hosts {
+			h.problems(p.Time, say)
+		}
+	}
 	p.losses(say)
 	slices.SortStableFunc(all, func(a, b Problem) int { return rank(a) - rank(b) })
 	return all
@@ -57,6 +63,16 @@ func (w *Worker) problems(say func(severity, format string, args ...any)) {
 	}
 	if w.QueueMax > 0 && w.Queue >= w.QueueMax/2 && w.Queue > 0 {
 		say(Warning, "the accept queue of slot %d holds %s of %s connections", w.Slot, human.Count(w.Queue), human.Count(w.QueueMax))
+	}
+}
+
+func (h *Host) problems(now time.Time, say func(severity, format string, args ...any)) {
+	switch {
+	case h.Problem == "":
+	case h.Certified:
+		say(Warning, "%s; next attempt in %s", h.Problem, human.Age(h.Next.Sub(now).Seconds()))
+	default:
+		say(Error, "%s; next attempt in %s", h.Problem, human.Age(h.Next.Sub(now).Seconds()))
 	}
 }
 

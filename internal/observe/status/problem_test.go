@@ -30,6 +30,11 @@ func TestProblems(t *testing.T) {
 			{Names: []string{"b.example"}, NotAfter: now.Add(50 * time.Hour), Expiring: true},
 			{Names: []string{"c.example"}, NotAfter: now.Add(5000 * time.Hour)},
 		},
+		ACME: &ACME{Hosts: []Host{
+			{Name: "d.example", Certified: true, Next: now.Add(20 * time.Minute), Failures: 1, Problem: "certificate for d.example refused"},
+			{Name: "e.example", Next: now.Add(-time.Second), Failures: 1, Problem: "certificate for e.example refused"},
+			{Name: "f.example"},
+		}},
 		Total:  Figures{Dropped: 1, Requests: map[string]uint64{"5xx": 2}, LogLost: 3},
 		Rescue: Rescue{Blamed: 4, GivenUp: 1},
 	}
@@ -37,9 +42,11 @@ func TestProblems(t *testing.T) {
 		{Error, "no worker is serving"},
 		{Error, "slot 1 is quarantined after 12 deaths; fix the cause, then reload"},
 		{Error, "the certificate of a.example has expired; renew it"},
+		{Error, "certificate for e.example refused; next attempt in 0 s"},
 		{Warning, "slot 0 has no worker after 1 death; the next one starts soon"},
 		{Warning, "the accept queue of slot 2 holds 2,048 of 4,096 connections"},
 		{Warning, "the certificate of b.example expires in 2 d 2 h; renew it"},
+		{Warning, "certificate for d.example refused; next attempt in 20 min 0 s"},
 		{Warning, "1 connection dropped for lack of descriptors or memory; raise the limit of open files"},
 		{Warning, "2 responses with a status of 500 or more since the start"},
 		{Warning, "13 workers died since the start; the log says why"},

@@ -52,7 +52,8 @@ type Pool struct {
 
 	Rescue Rescue `json:"rescue"` // of dead workers' connections, so far
 
-	Certificates []Certificate `json:"certificates"` // for HTTPS, at most MaxCertificates, the first to expire first
+	ACME         *ACME         `json:"acme,omitempty"` // nil: no certificate is obtained by ACME
+	Certificates []Certificate `json:"certificates"`   // for HTTPS, at most MaxCertificates, the first to expire first
 
 	Problems []Problem `json:"problems"` // what an operator should know first; the worst first
 
@@ -107,6 +108,23 @@ func (c Certificate) Name() string {
 
 // Left is how long it is valid, in seconds; negative: it has expired.
 func (c Certificate) Left(now time.Time) float64 { return c.NotAfter.Sub(now).Seconds() }
+
+// ACME is what a certificate authority has been asked for.
+type ACME struct {
+	Hosts       []Host `json:"hosts"`
+	Issued      uint64 `json:"issued"`      // attempts that brought a certificate
+	Refused     uint64 `json:"refused"`     // attempts that the authority refused
+	Unreachable uint64 `json:"unreachable"` // attempts without an answer
+}
+
+// Host is one whose certificate is obtained by ACME.
+type Host struct {
+	Name      string    `json:"name"`
+	Certified bool      `json:"certified"` // it has a certificate
+	Next      time.Time `json:"next"`      // when an attempt is due
+	Failures  int       `json:"failures"`  // attempts in a row
+	Problem   string    `json:"problem"`   // of the last attempt, one line; or ""
+}
 
 // Rescue counts what became of dead workers' connections.
 type Rescue struct {
