@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"net"
@@ -257,5 +258,48 @@ func TestSeveralAddresses(t *testing.T) {
 	}
 	if slot, err := s.Grow(); slot != 1 || err != nil {
 		t.Errorf("slot %d, %v", slot, err)
+	}
+}
+
+// The queue of a unix socket is that of its first slot.
+func TestUnixQueue(t *testing.T) {
+	s := mustOpen(t, local(t), 2)
+	for range 3 {
+		c, err := net.Dial("unix", s.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	if _, _, err := unixQueue(s.files[0]); err != nil {
+		t.Skipf("this machine does not tell the queue of a unix socket: %v", err)
+	}
+	if n, most := s.Queue(0); n != 3 || most < 3 {
+		t.Errorf("%d of %d wait", n, most)
+	}
+	if n, most := s.Queue(1); n != 0 || most != 0 {
+		t.Errorf("%d of %d wait at the second slot", n, most)
+	}
+}
+
+// A reply of the kernel that is cut anywhere is no queue.
+func TestDiagReply(t *testing.T) {
+	whole := make([]byte, diagHeader+diagMessage)
+	binary.NativeEndian.PutUint16(whole[4:], unix.SOCK_DIAG_BY_FAMILY)
+	for _, n := range []uint16{5, 9} { // another attribute, of one byte and three to align
+		whole = binary.NativeEndian.AppendUint16(whole, n)
+	}
+	whole = append(whole, 1, 0, 0, 0)
+	whole = binary.NativeEndian.AppendUint16(whole, 12)
+	whole = binary.NativeEndian.AppendUint16(whole, diagQueue)
+	whole = binary.NativeEndian.AppendUint32(whole, 3)
+	whole = binary.NativeEndian.AppendUint32(whole, 7)
+	if n, most, err := diagReply(whole); n != 3 || most != 7 || err != nil {
+		t.Errorf("%d of %d, %v", n, most, err)
+	}
+	for cut := range whole {
+		if n, _, err := diagReply(whole[:cut]); err == nil {
+			t.Errorf("the first %d bytes: %d wait", cut, n)
+		}
 	}
 }
