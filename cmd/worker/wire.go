@@ -91,11 +91,9 @@ func refuse(sockets []int) error {
 	return errors.Join(errs...)
 }
 
-// listeners returns the listening sockets, as the command line describes them.
+// listeners returns the listening sockets, as the command line describes them. A worker
+// that only takes over connections while the pool stops has none.
 func listeners(sockets []options.Socket) ([]serve.Listener, error) {
-	if len(sockets) == 0 {
-		sockets = []options.Socket{{}}
-	}
 	var all []serve.Listener
 	for i, s := range sockets {
 		l := serve.Listener{FD: ipc.ListenerFD(i), Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign}

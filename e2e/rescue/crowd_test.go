@@ -321,6 +321,17 @@ func (c *client) download() error {
 	if err := c.reach(narrow << c.rng.IntN(4)); err != nil {
 		return err
 	}
-	q := query{method: "GET", text: harness.Request("GET", c.large.path), status: 200, length: int64(len(c.large.body)), body: c.large.body}
+	q := c.largeQuery()
 	return errors.Join(c.send(q), c.receive(q), c.quiet())
+}
+
+// largeQuery asks for the large file.
+func (c *crowd) largeQuery() query {
+	return query{method: "GET", text: harness.Request("GET", c.large.path), status: 200, length: int64(len(c.large.body)), body: c.large.body}
+}
+
+// begun waits for the first byte of a reply.
+func (c *client) begun() error {
+	_, err := c.conn.In.Peek(1)
+	return err
 }

@@ -76,10 +76,13 @@ func (s *Set) Addresses() []Address {
 	return all
 }
 
-// Sockets returns the sockets of a slot, one for each address.
+// Sockets returns the sockets of a slot, one for each address; none after Close.
 func (s *Set) Sockets(slot int) []Socket {
 	var all []Socket
 	for _, a := range s.all {
+		if slot >= len(a.files) {
+			continue
+		}
 		all = append(all, Socket{File: a.files[slot], Secure: a.Secure, Shared: a.Path != "", Foreign: a.foreign(slot)})
 	}
 	return all

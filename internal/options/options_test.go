@@ -30,7 +30,12 @@ func TestWorkerArgs(t *testing.T) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
 	}
-	for _, arg := range []string{"--slot=1024", "--socket=", "--socket=http,", "--socket=http,foreign,shared", "--socket=unix"} {
+	for _, sockets := range [][]Socket{nil, {{}}, {{Secure: true}}} {
+		if got, err := ParseWorker(SocketArgs(sockets)); err != nil || !reflect.DeepEqual(got.Sockets, sockets) {
+			t.Errorf("got %+v, %v, want %+v", got.Sockets, err, sockets)
+		}
+	}
+	for _, arg := range []string{"--slot=1024", "--socket=", "--socket=none,shared", "--socket=http,", "--socket=http,foreign,shared", "--socket=unix"} {
 		if _, err := ParseWorker([]string{arg}); err == nil {
 			t.Errorf("%s is accepted", arg)
 		}

@@ -22,7 +22,7 @@ type WorkerOptions struct {
 	// Kept says that connections are rescued: the worker has the descriptors for
 	// that.
 	Kept    bool
-	Sockets []Socket // its listening sockets, in the order of their descriptors; none: one, as the zero value is
+	Sockets []Socket // its listening sockets, in the order of their descriptors
 }
 
 // WorkerArgs returns the command line of the worker in a slot, which counts in a
@@ -78,7 +78,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		Slot    Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
 		Kept    bool     `long:"kept" description:"connections outlive the worker"`
 		Share   []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
-		Sockets []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign"`
+		Sockets []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign; or none"`
 		Row     Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
 	}
 	p, err := newParser(worker, &l)
@@ -88,18 +88,31 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	if err != nil {
 		return WorkerOptions{}, err
 	}
+	switch {
+	case len(l.Sockets) == 0:
+		l.Sockets = []Socket{{}}
+	case l.Sockets[0].none:
+		l.Sockets = nil
+	}
 	l.Verbose, l.Shared.Paths = l.verbosity(), l.Share
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets}, nil
 }
 
 // Socket is what a worker has to know of a listening socket, see [listen.Socket].
-type Socket struct{ Secure, Shared, Foreign bool }
+type Socket struct {
+	Secure, Shared, Foreign bool
+
+	none bool // there is no socket
+}
 
 // SocketArgs returns what a worker's command line says of its listening sockets: nothing
 // of a single ordinary one.
 func SocketArgs(sockets []Socket) []string {
 	if len(sockets) == 1 && sockets[0] == (Socket{}) {
 		return nil
+	}
+	if len(sockets) == 0 {
+		sockets = []Socket{{none: true}}
 	}
 	var args []string
 	for _, s := range sockets {
@@ -110,6 +123,9 @@ func SocketArgs(sockets []Socket) []string {
 
 // String returns the socket as it is given on the command line.
 func (s Socket) String() string {
+	if s.none {
+		return "none"
+	}
 	text := "http"
 	if s.Secure {
 		text = "https"
@@ -126,9 +142,12 @@ func (s Socket) String() string {
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (s *Socket) UnmarshalFlag(v string) error {
 	scheme, more, _ := strings.Cut(v, ",")
+	if *s = (Socket{none: true}); v == s.String() {
+		return nil
+	}
 	*s = Socket{Secure: scheme == "https", Shared: strings.Contains(more, "shared"), Foreign: strings.Contains(more, "foreign")}
 	if s.String() != v {
-		return invalid("socket", v, "must be http or https, with ,shared and ,foreign")
+		return invalid("socket", v, "must be http or https, with ,shared and ,foreign, or none")
 	}
 	return nil
 }

@@ -53,10 +53,9 @@ type Config struct {
 	Rows       Rows        // where workers count; nil: nowhere
 	Controller *Controller // for queries and orders from other goroutines; nil: none
 
-	LameDuck      time.Duration // how long it serves on after the first INT or TERM
-	RescueInDrain bool          // Spawn works after OnDrain too, for workers without listening sockets
-	DrainTimeout  time.Duration // time limit of a worker's drain; 0: none
-	HangTimeout   time.Duration // time without a heartbeat until a worker is hung; 0: none
+	LameDuck     time.Duration // how long it serves on after the first INT or TERM
+	DrainTimeout time.Duration // time limit of a worker's drain; 0: none
+	HangTimeout  time.Duration // time without a heartbeat until a worker is hung; 0: none
 
 	OnServing  func(workers int) // once, when all of so many workers serve
 	OnLameDuck func()            // once, when the lame duck period begins

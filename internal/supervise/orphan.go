@@ -127,9 +127,7 @@ func (p *pool) placeOrphans() {
 
 // canRescue reports whether the connections of dead workers are taken over: while the
 // pool stops too, unless it stops immediately.
-func (p *pool) canRescue() bool {
-	return p.phase == serving || p.phase == stopping && p.RescueInDrain && !p.forced
-}
+func (p *pool) canRescue() bool { return p.phase != launching && !p.forced }
 
 // timedOut reports whether a worker was killed because the time for the drain of the
 // whole pool is over.

@@ -66,10 +66,7 @@ func (k *fakeKept) Close() {
 
 // keeping is a rig whose workers have something that outlives them.
 func keeping() *rig {
-	return &rig{
-		tweak:  func(f *fake) { f.kept = &fakeKept{gone: make(chan struct{})} },
-		change: func(c *Config) { c.RescueInDrain = true },
-	}
+	return &rig{tweak: func(f *fake) { f.kept = &fakeKept{gone: make(chan struct{})} }}
 }
 
 // begin lets workers come up with keepers of their own.

@@ -56,7 +56,7 @@ type Spawner struct {
 	Path    string                       // of the worker binary
 	Args    func(slot, row int) []string // its command line; row -1: it has none
 	Env     []string                     // its environment
-	Sockets func(slot int) []*os.File    // its listening sockets, at least one
+	Sockets func(slot int) []*os.File    // its listening sockets; none: it only takes over connections, and drains
 	Log     *os.File
 	Board   *os.File // nil: no worker has a row
 	Bell    *os.File // given with Board
@@ -84,6 +84,9 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	}
 	defer nothing.Close()
 	sockets := s.Sockets(slot)
+	if len(sockets) == 0 {
+		sockets = []*os.File{nothing}
+	}
 	files := []*os.File{sockets[0], workerEnd, s.Log, nil, nil}
 	if s.Board == nil {
 		row = -1

@@ -101,7 +101,7 @@ func (p *pool) goOnWith(of *worker) {
 // slot, before it serves. It reports whether there are any.
 func (p *pool) rescue(w *worker) bool {
 	o := p.orphansFor(w.slot)
-	if !p.canRescue() || o == nil {
+	if !p.canRescue() || o == nil || w.signalled { // such a worker may exit without having served
 		return false
 	}
 	if w.proc.Kept() == nil { // new settings are without: nor will another

@@ -15,11 +15,7 @@ import (
 func stopped(t *testing.T, test func(*rig)) {
 	t.Helper()
 	r := keeping()
-	change := r.change
-	r.change = func(c *Config) {
-		change(c)
-		c.DrainTimeout = time.Minute
-	}
+	r.change = func(c *Config) { c.DrainTimeout = time.Minute }
 	runRig(t, 1, r, func(r *rig) {
 		r.begin(0)
 		r.procs[0].stubborn = true
@@ -153,5 +149,26 @@ func TestNobodyTakesOverInStop(t *testing.T) {
 		if !slices.ContainsFunc(r.diary, func(line string) bool { return strings.Contains(line, "no") }) {
 			t.Errorf("%q", r.diary)
 		}
+	})
+}
+
+// A worker that was told to exit before it was ready takes nothing over: it may exit
+// without having served.
+func TestNoRescueByOneThatExits(t *testing.T) {
+	r := keeping()
+	runRig(t, 1, r, func(r *rig) {
+		r.begin(0)
+		r.procs[0].stubborn = true
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.procs[1].stubborn = true
+		r.signal(syscall.SIGTERM)
+		r.signalled(1, syscall.SIGINT)
+		r.die(0, killed)
+		r.begin(1)
+		r.told(1)
+		r.rescues(2)
+		r.die(1, Exit{})
+		r.die(2, Exit{})
+		r.ends(0, "")
 	})
 }

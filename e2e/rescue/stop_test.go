@@ -1,0 +1,115 @@
+package rescue
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestKilledWhileStopping stops the server beneath downloads and kills their workers
+// again and again: each download is completed, and the server ends as if nothing had
+// happened.
+func TestKilledWhileStopping(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/big.bin", 256<<20)
+	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "2"}})
+	var downloads []*harness.Download
+	for range 8 {
+		downloads = append(downloads, s.Begin("/big.bin", 64<<10))
+	}
+	s.Interrupt()
+	s.AwaitRefusal()
+	for range 6 {
+		victims := s.Workers()
+		harness.Kill(t, victims[0], syscall.SIGKILL)
+		harness.AwaitEnd(t, harness.Patience, victims[0])
+		harness.Await(t, harness.Patience, "another worker", func() bool {
+			now := s.Workers()
+			return len(now) > 0 && len(harness.KeepersOf(s.PID())) == len(now)
+		})
+	}
+	for _, d := range downloads {
+		s.MustComplete(d)
+	}
+	if code := s.Wait(15 * time.Second); code != 0 {
+		t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
+	}
+}
+
+// TestStopDuringRescue stops a server whose connections wait for a worker that takes
+// them over.
+func TestStopDuringRescue(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	harness.Sparse(t, base+"/big.bin", 256<<20)
+	for _, wait := range []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond} {
+		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "1"}})
+		d := s.Begin("/big.bin", 64<<10)
+		victim := s.Workers()[0]
+		harness.Kill(t, victim, syscall.SIGKILL)
+		harness.AwaitEnd(t, harness.Patience, victim)
+		<-time.After(wait) // how far the rescue is
+		s.Interrupt()
+		s.MustComplete(d)
+		if code := s.Wait(15 * time.Second); code != 0 {
+			t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
+		}
+	}
+}
+
+// TestKilledAtPointsWhileStopping has workers killed at every point while the server
+// stops beneath downloads.
+func TestKilledAtPointsWhileStopping(t *testing.T) {
+	deaths := map[string]int{}
+	for round, end := 0, time.Now().Add(*killFor); round < 3 || time.Now().Before(end); round++ {
+		s := killed(t, 200, 20, "--workers", "2")
+		c := gather(t, s.Port, 0)
+		var all []*client
+		var wg sync.WaitGroup
+		for i := range 12 {
+			one := &client{crowd: c, kind: "download", rng: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))}
+			all = append(all, one)
+			wg.Go(func() {
+				if err := errors.Join(one.reach(narrow), one.send(c.largeQuery()), one.begun()); err != nil {
+					one.failed(err)
+				}
+			})
+		}
+		wg.Wait()
+		s.Interrupt()
+		for _, one := range all {
+			wg.Go(func() {
+				defer one.close()
+				if one.conn == nil {
+					return
+				}
+				if err := one.receive(c.largeQuery()); err != nil {
+					one.failed(err)
+				}
+			})
+		}
+		wg.Wait()
+		if code := s.Wait(harness.Patience); code != 0 {
+			t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
+		}
+		for point, n := range points(t, s) {
+			deaths[point] += n
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("%v", deaths)
+	for _, point := range strings.Fields("send file") {
+		if deaths[point] == 0 {
+			t.Errorf("nobody was killed at point %q", point)
+		}
+	}
+}
