@@ -36,14 +36,22 @@ type File interface {
 // Stream is a body of unknown length that is made while it is sent.
 type Stream interface {
 	ContentType() string
-	// ETag is the strong validator of the bytes, once they are prepared.
+	// FileName is the name under which a client is to save the bytes; empty: it may
+	// show them.
+	FileName() string
+	// ETag is the strong validator of the bytes, once they are prepared; nil: they
+	// have none.
 	ETag() []byte
 	// Prepare does a bounded part of the work before the response can begin, and
 	// reports whether that was all. Any status but 200 is the error response.
 	Prepare() (ready bool, s proto.Status)
 	// Append appends a bounded number of bytes, perhaps none, after a bounded
-	// amount of work, and reports whether that was all.
-	Append(dst []byte) (_ []byte, done bool)
+	// amount of work, and reports whether that was all. An error truncates the
+	// response.
+	Append(dst []byte) (_ []byte, done bool, err error)
+	// Await calls wake once, from any goroutine, when Prepare or Append have more to
+	// do, or when the stream is closed; false: they have already.
+	Await(wake func()) bool
 	Close()
 }
 
@@ -58,6 +66,9 @@ type Site interface {
 	// page or as JSON; query is the target's, with its "?". Any status but 200
 	// is the error response.
 	List(path, query []byte, json bool) (Stream, proto.Status)
+	// Archive makes an archive of a directory, whose path ends in a slash, in a format
+	// of Config.Archive. Any status but 200 is the error response.
+	Archive(path []byte, format string) (Stream, proto.Status)
 	// Fallback finds the file that answers a navigation to a path for which Open
 	// said 404. Any status but 200 is the error response.
 	Fallback(path []byte, codings proto.Codings) (File, proto.Status)
@@ -75,9 +86,12 @@ type Config struct {
 	Single    bool          // close after the first reply (the serial model)
 	List      bool          // list directories without an index
 	Fallback  bool          // answer navigation to unknown paths with a file
-	CORS      bool          // let scripts of all origins read responses
-	Header    []string      // "Name: value" for every reply
-	HSTS      time.Duration // Strict-Transport-Security on secure connections; 0: without
+	// Archive returns the format of the archive of a directory that a query asks for,
+	// empty if it asks for none; nil: there are none.
+	Archive func(query []byte) string
+	CORS    bool          // let scripts of all origins read responses
+	Header  []string      // "Name: value" for every reply
+	HSTS    time.Duration // Strict-Transport-Security on secure connections; 0: without
 	// SecurePort is the port to which requests in the clear are redirected; 0: they
 	// are answered.
 	SecurePort uint16
@@ -103,6 +117,7 @@ const (
 	Read   Step = iota // receive, then call Receive
 	Send               // send the Segment and report it with Sent
 	Flush              // nothing more: the buffer is full enough to be sent
+	Await              // nothing more until [Conn.Await] says so
 	Linger             // shut the sending side down and discard until EOF
 	Close              // close
 	Reset              // close without delivering what is still unsent
@@ -221,10 +236,14 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			c.finish(now)
 		case phasePrepare:
 			if out = c.prepare(out, now); c.phase == phasePrepare {
-				return out, Flush
+				return out, Await
 			}
 		case phaseStream:
-			return c.nextChunk(out, now), Flush
+			n := len(out)
+			if out = c.nextChunk(out, now); len(out) == n && c.phase == phaseStream {
+				return out, Await
+			}
+			return out, Flush
 		case phaseIdle, phaseHead:
 			if len(c.in) == 0 {
 				return out, Read

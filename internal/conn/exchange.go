@@ -47,6 +47,7 @@ const (
 	SourceSitePage                // the site's own page for an error
 	SourcePage                    // a generated page, for an error or a redirection
 	SourceListing                 // a directory listing
+	SourceArchive                 // an archive of a directory
 	SourceChallenge               // the answer to a certificate authority
 )
 

@@ -66,6 +66,9 @@ func (s *fakeSite) Open(path []byte, _ proto.Codings) (File, proto.Status) {
 func (s *fakeSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
 	return nil, proto.StatusForbidden
 }
+func (s *fakeSite) Archive(_ []byte, _ string) (Stream, proto.Status) {
+	return nil, proto.StatusServiceUnavailable
+}
 func (s *fakeSite) Fallback(path []byte, c proto.Codings) (File, proto.Status) {
 	return s.Open([]byte("/a"), c)
 }
@@ -146,7 +149,7 @@ func (d *driver) once() bool {
 		d.conn.Sent(n, d.now)
 	case Read:
 		d.hold()
-	case Flush:
+	case Flush, Await:
 	default:
 		return false
 	}

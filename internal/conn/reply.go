@@ -99,6 +99,11 @@ func (c *Conn) get(out []byte, now Now) []byte {
 	}
 	x.Codings = proto.AcceptCodings(x.Request, x.Head)
 	path := x.Request.Path.In(x.Head)
+	if c.cfg.Archive != nil && x.Request.Query.Len > 0 {
+		if format := c.cfg.Archive(x.Request.Query.In(x.Head)); format != "" && (len(path) == 0 || path[len(path)-1] == '/') {
+			return c.archive(out, path, format, now)
+		}
+	}
 	f, status := c.cfg.Site.Open(path, x.Codings)
 	if status == proto.StatusNotFound && c.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
 		f, status = c.cfg.Site.Fallback(path, x.Codings)

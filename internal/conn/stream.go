@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bytes"
+	"strings"
 
 	"phalanx/internal/proto"
 	"phalanx/internal/theme"
@@ -14,13 +15,24 @@ func (c *Conn) list(out []byte, now Now) []byte {
 	json := bytes.Contains(query, []byte("format=json")) ||
 		proto.Accepts(r, head, "application", "json") > proto.Accepts(r, head, "text", "html")
 	stream, status := c.cfg.Site.List(r.Path.In(head), query, json)
+	return c.stream(out, stream, status, SourceListing, now)
+}
+
+// archive answers with an archive of a directory.
+func (c *Conn) archive(out, path []byte, format string, now Now) []byte {
+	stream, status := c.cfg.Site.Archive(path, format)
+	return c.stream(out, stream, status, SourceArchive, now)
+}
+
+// stream begins to answer with a stream, unless the status is an error.
+func (c *Conn) stream(out []byte, stream Stream, status proto.Status, from Source, now Now) []byte {
 	if status != proto.StatusOK {
 		return c.fail(out, status, now)
 	}
-	if r.Minor == 0 && c.x.Closing == Persistent {
+	if c.x.Request.Minor == 0 && c.x.Closing == Persistent {
 		c.x.Closing = ClosingLength
 	}
-	c.phase, c.since, c.x.stream = phasePrepare, now.Mono, stream
+	c.phase, c.since, c.x.stream, c.x.Source = phasePrepare, now.Mono, stream, from
 	return out
 }
 
@@ -47,7 +59,11 @@ func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 	x := c.x
 	var status proto.Status
 	v := proto.Validators{ETag: stream.ETag(), Undated: true, Date: now.Second.Unix}
-	status, x.Conditions = proto.Precondition(x.Request, x.Head, v)
+	if len(v.ETag) == 0 {
+		status = proto.StatusOK // without a validator no precondition says anything
+	} else {
+		status, x.Conditions = proto.Precondition(x.Request, x.Head, v)
+	}
 	if status != proto.StatusOK || x.Request.Method == proto.MethodHead {
 		stream.Close()
 		x.stream = nil
@@ -55,15 +71,24 @@ func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 	if status == proto.StatusPreconditionFailed {
 		return c.fail(out, status, now)
 	}
-	out = c.start(out, status, SourceListing, now)
+	out = c.start(out, status, x.Source, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
-	out = append(out, "Cache-Control: no-cache\r\nVary: Accept\r\nETag: "...)
-	out = append(append(out, v.ETag...), "\r\n"...)
+	out = append(out, "Cache-Control: no-cache\r\n"...)
+	if x.Source == SourceListing {
+		out = append(out, "Vary: Accept\r\n"...)
+	}
+	if len(v.ETag) > 0 {
+		out = append(append(append(out, "ETag: "...), v.ETag...), "\r\n"...)
+	}
 	if status == proto.StatusNotModified {
 		return c.end(out)
 	}
-	if now.Second.policy != "" {
+	if now.Second.policy != "" && x.Source == SourceListing {
 		out = append(out, theme.ListingPolicy...)
+	}
+	if name := stream.FileName(); name != "" {
+		out = appendDisposition(out, name)
+		out = append(out, "Accept-Ranges: none\r\n"...)
 	}
 	out = proto.AppendField(out, "Content-Type", stream.ContentType())
 	if x.Request.Minor >= 1 {
@@ -73,6 +98,34 @@ func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 		c.phase = phaseStream
 	}
 	return c.end(out)
+}
+
+// appendDisposition appends the field that makes a browser save the content under a
+// name (RFC 6266), in UTF-8 as RFC 8187 has it, and for old clients in ASCII, with
+// "_" for what would have another meaning there.
+func appendDisposition(out []byte, name string) []byte {
+	out = append(out, "Content-Disposition: attachment; filename=\""...)
+	for _, c := range name {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '%' {
+			c = '_'
+		}
+		out = append(out, byte(c))
+	}
+	out = append(out, "\"; filename*=UTF-8''"...)
+	out = proto.AppendEscaped(out, strings.ToValidUTF8(name, "\ufffd"), isAttrChar)
+	return append(out, "\r\n"...)
+}
+
+// isAttrChar reports whether a byte stands for itself in an extended parameter
+// (RFC 8187 §3.2.1).
+func isAttrChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
+}
+
+// Await calls wake once, from any goroutine, when [Conn.Next] has more to do after the
+// step Await; false: it has already.
+func (c *Conn) Await(wake func()) bool {
+	return c.x != nil && c.x.stream != nil && c.x.stream.Await(wake)
 }
 
 // nextChunk appends what the stream has ready, for an HTTP/1.1 client as a
@@ -86,7 +139,7 @@ func (c *Conn) nextChunk(out []byte, now Now) []byte {
 		out = append(out, size...)
 	}
 	from := len(out)
-	out, done := c.x.stream.Append(out)
+	out, done, err := c.x.stream.Append(out)
 	n := len(out) - from
 	c.x.Bytes += int64(n)
 	switch {
@@ -99,7 +152,12 @@ func (c *Conn) nextChunk(out []byte, now Now) []byte {
 		out = append(out, "\r\n"...)
 	}
 	c.since = now.Mono
-	if done {
+	switch {
+	case err != nil:
+		// Without the last chunk, or with a reset, the client sees that it is not all.
+		c.Abort(err)
+		c.phase = phaseReset
+	case done:
 		if chunked {
 			out = append(out, "0\r\n\r\n"...)
 		}

@@ -22,10 +22,14 @@ func (s *fakeStream) Prepare() (bool, proto.Status) {
 	}
 	return s.status == proto.StatusOK, s.status
 }
-func (s *fakeStream) ETag() []byte                     { return []byte(`"l"`) }
-func (s *fakeStream) ContentType() string              { return "text/html" }
-func (s *fakeStream) Append(dst []byte) ([]byte, bool) { return append(dst, "a list"...), true }
-func (s *fakeStream) Close()                           { s.site.streams-- }
+func (s *fakeStream) ETag() []byte        { return []byte(`"l"`) }
+func (s *fakeStream) FileName() string    { return "" }
+func (s *fakeStream) ContentType() string { return "text/html" }
+func (s *fakeStream) Append(dst []byte) ([]byte, bool, error) {
+	return append(dst, "a list"...), true, nil
+}
+func (s *fakeStream) Await(func()) bool { return false }
+func (s *fakeStream) Close()            { s.site.streams-- }
 
 // listSite has a list for /shut.
 type listSite struct {
@@ -84,7 +88,7 @@ func TestStreamIsAbandoned(t *testing.T) {
 	cfg.Site, cfg.List = site, true
 	d := newDriver(t, cfg, nil)
 	d.conn.Receive([]byte(get("/shut")), d.now)
-	if !d.once() || d.step != Flush || len(d.reply) != 0 || d.conn.State() != Sending || d.conn.Timer() != TimerSend {
+	if !d.once() || d.step != Await || len(d.reply) != 0 || d.conn.State() != Sending || d.conn.Timer() != TimerSend {
 		t.Errorf("%d %s", d.step, clip(strings.TrimSpace(string(d.reply))))
 	}
 	d.conn.Abort(errors.New("gone"))

@@ -8,7 +8,7 @@ import "time"
 type View struct {
 	State State
 	Line  []byte        // method and target of the request that is answered; valid until the next call of Next
-	Sent  int64         // bytes of the body so far, if Size is known
+	Sent  int64         // bytes of the body so far, if Size is known or it is an archive
 	Size  int64         // of the body; 0: not known
 	Since time.Duration // when the request, or else the state, began
 }
@@ -34,6 +34,8 @@ func (c *Conn) View() View {
 	if c.x != nil && v.State == Sending {
 		if v.Line, v.Size = c.x.Line(), c.x.Size; v.Size > 0 {
 			v.Sent = v.Size - c.Left()
+		} else if c.x.Source == SourceArchive {
+			v.Sent = c.x.Bytes
 		}
 	}
 	return v

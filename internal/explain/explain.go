@@ -118,6 +118,7 @@ type server struct {
 	steps    []Step
 	status   proto.Status
 	source   conn.Source
+	closing  conn.Closing
 	fields   map[string]string // why, by the field's name in lower case
 	pending  []byte            // sent, and not yet known to be a head
 	interim  string
@@ -131,12 +132,14 @@ func (s *server) Received(*conn.Exchange) {}
 
 // Decided explains the response.
 func (s *server) Decided(x *conn.Exchange) {
-	s.status, s.source = x.Status, x.Source
+	s.status, s.source, s.closing = x.Status, x.Source, x.Closing
 	s.requestSteps(x)
 	for _, step := range s.found {
 		s.say(step.What, step.Why)
 	}
 	switch {
+	case x.Source == conn.SourceArchive:
+		s.say("archive", "the query asks for one of the directory, and --archive is given")
 	case x.Source == conn.SourceListing:
 		s.say("listing", "the directory has no index and --list is given")
 	case x.File != nil && x.Source != conn.SourceSitePage:
@@ -165,12 +168,24 @@ func (s *server) give(p []byte) conn.Step {
 			part := s.conn.Segment()
 			s.segments = append(s.segments, segment{s.name(part.File), part.Off, part.Len})
 			s.conn.Sent(part.Len, s.now)
-		case conn.Flush:
+		case conn.Flush, conn.Await:
+			if s.source == conn.SourceArchive {
+				return s.archive()
+			}
 		default:
 			s.conn.Hold()
 			return step
 		}
 	}
+}
+
+// archive ends the response after its head: an archive may take an hour to make.
+func (s *server) archive() conn.Step {
+	s.conn.Hold()
+	if s.closing == conn.Persistent {
+		return conn.Read
+	}
+	return conn.Close
 }
 
 // sent takes what the connection sends: heads, and what it makes of a body.
@@ -209,6 +224,8 @@ func (s *server) parts(method string) (parts []string) {
 	switch {
 	case s.made > 0 && len(parts) > 0:
 		parts = append(parts, made+" before, between and after the parts")
+	case s.source == conn.SourceArchive && method != "HEAD":
+		parts = append(parts, "an archive of the directory, made while it is sent")
 	case s.made > 0 && s.source == conn.SourceListing:
 		kind := "the list of the directory"
 		if bytes.Contains(s.head, []byte("\r\nTransfer-Encoding: chunked\r\n")) {

@@ -69,3 +69,17 @@ func TestNothingIsUnknown(t *testing.T) {
 		}
 	}
 }
+
+// An archive is explained by its head: to make it could take an hour.
+func TestArchiveIsNotMade(t *testing.T) {
+	k := kase{name: "an archive", url: "/docs/?archive=tar.gz", change: archive}
+	dir := plant(t)
+	r := k.report(t, dir, fixed)
+	text := r.String()
+	if r.Status != 200 || r.Bytes != 0 || !strings.Contains(text, "an archive of the directory, made while it is sent") || !strings.Contains(text, "It stays open") {
+		t.Error(text)
+	}
+	if k.old = true; !strings.Contains(k.report(t, dir, fixed).String(), "It ends with this reply.") {
+		t.Error("to HTTP/1.0 it stays open")
+	}
+}

@@ -92,6 +92,7 @@ const tag = `"17cb502455391d15-a"` // of "a b.txt"
 
 var (
 	listing = func(p *site.Policy, c *conn.Config) { p.List, c.List = true, true }
+	archive = func(p *site.Policy, c *conn.Config) { p.Archive, c.Archive = true, site.ArchiveFormat }
 	rules   = func(p *site.Policy, c *conn.Config) {
 		p.Cache = []site.Rule{{Pattern: "assets/**", Value: "max-age=31536000, immutable"}, {Pattern: "*.js", Value: "no-cache"}}
 	}
@@ -133,6 +134,7 @@ var cases = []kase{
 	}},
 	{name: "a list", url: "/empty/", change: listing},
 	{name: "a list as JSON", url: "/empty/?format=json", change: listing},
+	{name: "HEAD of an archive", method: "HEAD", url: "/docs/?archive=zip", change: archive},
 	{name: "a hidden name", url: "/.git/config"},
 	{name: "a well-known name", url: "/.well-known/id"},
 	{name: "dots", url: "/docs/../a"},

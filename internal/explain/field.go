@@ -49,6 +49,14 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		whys["vary"] = "a list may also be JSON, by Accept"
 		whys["etag"] = "a hash of all that the list shows"
 		whys["transfer-encoding"] = "the list is made while it is sent, its length is not known (RFC 9112 §7.1)"
+	case conn.SourceArchive:
+		whys["content-type"] = "the media type of the format that the query asks for"
+		whys["content-disposition"] = "the name under which a browser saves it (RFC 6266)"
+		whys["last-modified"] = "the archive is made now"
+		whys["expires"] = "now: an archive is stale at once"
+		whys["cache-control"] = "an archive is to be asked for each time"
+		whys["accept-ranges"] = "an archive cannot be asked for in parts: the next one may differ"
+		whys["transfer-encoding"] = "the archive is made while it is sent, its length is not known (RFC 9112 §7.1)"
 	default:
 		pageWhys(x, whys)
 	}

@@ -36,7 +36,7 @@ func TestParseShare(t *testing.T) {
 			t.Errorf("%q: %+v, %v\nwant %+v", tt.args, c, err, tt.want)
 			continue
 		}
-		if !c.Options.List || c.Options.Expires != 0 || len(c.Options.Index) != 0 {
+		if !c.Options.List || !c.Options.Archive || c.Options.Expires != 0 || len(c.Options.Index) != 0 {
 			t.Errorf("%q: %+v is not for sharing", tt.args, c.Options)
 		}
 	}

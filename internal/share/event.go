@@ -67,15 +67,16 @@ func page(target string) bool {
 }
 
 // file names what a target leads to, for people: without the prefix that all have in
-// common, decoded, and an archive by the name that it is saved as.
-func file(target, prefix string) string {
+// common, decoded, and an archive by the name that it is saved as, which for all that
+// is shared is root.
+func file(target, prefix, root string) string {
 	path, query, _ := strings.Cut(target, "?")
 	path = decoded(strings.TrimPrefix(path, prefix))
 	if _, format, ok := strings.Cut(query, "archive="); ok && strings.HasSuffix(path, "/") {
 		format, _, _ = strings.Cut(format, "&")
 		path = strings.TrimSuffix(path, "/")
 		if path == "" {
-			path = "/all"
+			path = "/" + root
 		}
 		path += "." + format
 	}

@@ -3,6 +3,7 @@ package share
 import (
 	"bufio"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -110,7 +111,7 @@ func (s *Session) show(e *event) {
 	if !e.request() {
 		return
 	}
-	k, name, client := e.kind(), file(e.Path, s.cfg.Prefix), host(e.Client)
+	k, name, client := e.kind(), file(e.Path, s.cfg.Prefix, s.root()), host(e.Client)
 	if k == downloaded || k == interrupted {
 		s.ledger.add(name, client, e.Bytes, k == downloaded && e.Status == 200)
 		delete(s.active, e.Client)
@@ -119,6 +120,14 @@ func (s *Session) show(e *event) {
 		return
 	}
 	s.screen.write([]string{s.style.row(now, client, k, name, e.outcome(k), s.screen.columns())}, s.changing())
+}
+
+// root names an archive of all that is shared.
+func (s *Session) root() string {
+	if len(s.cfg.What) != 1 {
+		return "files"
+	}
+	return path.Base(s.cfg.What[0])
 }
 
 // look shows the downloads under way.
@@ -209,7 +218,7 @@ func (s *Session) changing() []string {
 	width := s.screen.columns()
 	var lines []string
 	for _, a := range all[:min(len(all), maxActive)] {
-		lines = append(lines, s.style.progress(file(a.Target, s.cfg.Prefix), a.Transfer, a.rate, width))
+		lines = append(lines, s.style.progress(file(a.Target, s.cfg.Prefix, s.root()), a.Transfer, a.rate, width))
 	}
 	if n := len(all) - maxActive; n > 0 {
 		lines = append(lines, "and "+human.Plural(n, "more download", "more downloads"))

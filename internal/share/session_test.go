@@ -68,7 +68,7 @@ until 2026-01-02T12:00:00Z
 12:00:00  192.0.2.1        downloaded   film\x1b.mkv  1.00 MB in 1.50 s, a part
 12:00:00  192.0.2.1        interrupted  film\x1b.mkv  after 500 kB
 12:00:00  192.0.2.1        downloaded   dir.zip  3.00 kB in 1.50 s
-12:00:00  192.0.2.1        downloaded   all.tar.gz  3.00 kB in 1.50 s
+12:00:00  192.0.2.1        downloaded   \x1bfiles.tar.gz  3.00 kB in 1.50 s
 12:00:00  192.0.2.1        has it       /
 12:00:00  192.0.2.1        refused      nope  there is none
 12:00:00  192.0.2.9        refused      /  without the password
@@ -76,7 +76,7 @@ until 2026-01-02T12:00:00Z
 Downloaded 4 files, 5.51 MB, by 2 clients:
    4.00 MB  a b.iso (2 times, by 192.0.2.1, 2001:db8::1)
    1.50 MB  film\x1b.mkv (in parts, by 192.0.2.1)
-   3.00 kB  all.tar.gz (once, by 192.0.2.1)
+   3.00 kB  \x1bfiles.tar.gz (once, by 192.0.2.1)
    3.00 kB  dir.zip (once, by 192.0.2.1)
 `
 	if got := out.String(); got != want {

@@ -23,7 +23,7 @@ func old(t *testing.T, dir string) {
 // whole is all of a prepared listing.
 func whole(l *Listing) (text []byte) {
 	for done := false; !done; {
-		text, done = l.Append(text)
+		text, done, _ = l.Append(text)
 	}
 	return text
 }

@@ -98,6 +98,12 @@ func (l *Listing) ContentType() string { return l.format.contentType() }
 // it.
 func (l *Listing) ETag() []byte { return l.tag }
 
+// FileName returns nothing: a listing is shown.
+func (l *Listing) FileName() string { return "" }
+
+// Await returns false: nothing is waited for.
+func (l *Listing) Await(func()) bool { return false }
+
 // Close ends the listing.
 func (l *Listing) Close() {
 	if !l.closed {
@@ -118,16 +124,16 @@ func (l *Listing) Prepare() (ready bool, s proto.Status) {
 
 // Append appends the next piece and reports whether it was the last. The
 // listing is prepared.
-func (l *Listing) Append(dst []byte) (_ []byte, done bool) {
+func (l *Listing) Append(dst []byte) (_ []byte, done bool, err error) {
 	if l.next < 0 {
 		l.next = 0
-		return l.format.begin(dst, l.listed), false
+		return l.format.begin(dst, l.listed), false, nil
 	}
 	for end := min(l.next+batch, len(l.entries)); l.next < end; l.next++ {
 		dst = l.format.row(dst, l.listed, l.next)
 	}
 	if l.next < len(l.entries) {
-		return dst, false
+		return dst, false, nil
 	}
-	return l.format.end(dst, l.listed), true
+	return l.format.end(dst, l.listed), true, nil
 }

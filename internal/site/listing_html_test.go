@@ -26,7 +26,7 @@ func page(t *testing.T, r *Root, path string) string {
 	}
 	var html []byte
 	for done := false; !done; {
-		html, done = l.Append(html)
+		html, done, _ = l.Append(html)
 	}
 	return string(html)
 }
@@ -211,7 +211,7 @@ func ending(t *testing.T, r *Root, path string) string {
 	}
 	var list []byte
 	for done := false; !done; {
-		list, done = l.Append(list)
+		list, done, _ = l.Append(list)
 	}
 	return string(list)
 }

@@ -96,7 +96,7 @@ func jsonListing(t *testing.T, r *Root, path string) string {
 		}
 	}
 	for done := false; !done; {
-		text, done = l.Append(text)
+		text, done, _ = l.Append(text)
 	}
 	return string(text)
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,8 @@ type Root struct {
 
 	listings budget
 	shared   shared
+	archives atomic.Int32   // being made
+	making   sync.WaitGroup // of what makes them
 
 	// Now is the time; its default is time.Now. It is set before the root is used.
 	Now func() time.Time
@@ -42,6 +45,8 @@ type Policy struct {
 	Index    []string // names that stand for their directory, first found first
 	Dotfiles bool     // whether names that begin with a dot are shown
 	List     bool     // whether a directory without an index is listed
+	Archive  bool     // whether a directory can be downloaded as an archive
+	Name     string   // of the root, for its archive; "": "files"
 	Fallback string   // a file for navigations to paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts
 	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
@@ -103,6 +108,7 @@ func (r *Root) checkFallback() error {
 
 // Close closes the root. Files that are open stay so.
 func (r *Root) Close() error {
+	r.making.Wait() // each ends when its connection has
 	for _, s := range r.shares {
 		s.root.Close()
 	}

@@ -44,6 +44,14 @@ func (b behind) List(path, query []byte, json bool) (conn.Stream, proto.Status) 
 	return b.Site.List(path, query, json)
 }
 
+func (b behind) Archive(path []byte, format string) (conn.Stream, proto.Status) {
+	path, status := b.inside(path)
+	if status != proto.StatusOK {
+		return nil, status
+	}
+	return b.Site.Archive(path, format)
+}
+
 func (b behind) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
 	path, status := b.inside(path)
 	if status != proto.StatusOK {

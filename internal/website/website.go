@@ -6,6 +6,7 @@ package website
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"phalanx/internal/conn"
@@ -29,7 +30,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 
 // Policy says what of the root is shown.
 func Policy(o options.Options) site.Policy {
-	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA)}
+	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o)}
 	for _, name := range o.Index {
 		p.Index = append(p.Index, string(name))
 	}
@@ -40,6 +41,16 @@ func Policy(o options.Options) site.Policy {
 		p.Types = append(p.Types, site.Rule(rule))
 	}
 	return p
+}
+
+// rootName is what an archive of the whole root is called: like the base, unless that
+// says nothing.
+func rootName(o options.Options) string {
+	name := filepath.Base(string(o.Base))
+	if !o.Archive || len(o.Shared.Paths) > 0 || name == "/" || name == "." || name == ".." {
+		return ""
+	}
+	return name
 }
 
 // Config says how connections answer with the files.
@@ -63,6 +74,9 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		Header:    header,
 
 		Credentials: o.Shared.Credentials,
+	}
+	if o.Archive {
+		cfg.Archive = site.ArchiveFormat
 	}
 	if o.RequestIDs() {
 		cfg.ID = appendID
@@ -97,6 +111,11 @@ func (f files) Open(path []byte, codings proto.Codings) (conn.File, proto.Status
 func (f files) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
 	l, status := f.root.List(path, query, json)
 	return l, status
+}
+
+func (f files) Archive(path []byte, format string) (conn.Stream, proto.Status) {
+	a, status := f.root.Archive(path, format)
+	return a, status
 }
 
 func (f files) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {

@@ -72,13 +72,18 @@ func (d *disk) start(wake int) {
 			for job := range d.jobs {
 				d.load(job.fd, job.off, job.n)
 				unix.Close(job.fd)
-				d.mu.Lock()
-				d.done = append(d.done, job.peer)
-				d.mu.Unlock()
-				signal(d.wake)
+				d.finished(job.peer)
 			}
 		})
 	}
+}
+
+// finished lets the loop continue with a peer. It may be called from any goroutine.
+func (d *disk) finished(p *peer) {
+	d.mu.Lock()
+	d.done = append(d.done, p)
+	d.mu.Unlock()
+	signal(d.wake)
 }
 
 func (d *disk) stop() {

@@ -22,7 +22,7 @@ type peer struct {
 	readable    bool // there may be something to receive
 	writable    bool // the socket may take more
 	hungUp      bool // the client has ended its side: an EOF follows what is received
-	fetching    bool // it waits for the disk
+	fetching    bool // it waits for the disk, or for what is made beside the loop
 	gone        bool // it ended while it waited; its memory is not free yet
 	more        bool // tls has received what it has not used yet
 	placed      bool // some of its bytes are in a place of its own, see serve.Config.Records
@@ -143,6 +143,9 @@ func (l *Loop) fetched() {
 	for _, p := range l.disk.take() {
 		p.fetching = false
 		p.log.Fetch(false)
+		if p.step == conn.Await {
+			p.step = conn.Flush
+		}
 		if p.gone {
 			l.reuse(p)
 			continue
@@ -188,6 +191,9 @@ func (l *Loop) serve(p *peer) {
 			if !p.fetching {
 				l.later(p)
 			}
+			return
+		case conn.Await:
+			l.await(p)
 			return
 		case conn.Flush:
 			l.later(p)

@@ -98,3 +98,20 @@ func (l *Loop) lost(p *peer, errno syscall.Errno) {
 	p.conn.Abort(cause)
 	l.close(p)
 }
+
+// await leaves a peer to wait for a response that is made beside the loop.
+func (l *Loop) await(p *peer) {
+	if p.fetching {
+		return
+	}
+	p.fetching = true
+	p.log.Fetch(true)
+	if p.conn.Await(func() { l.disk.finished(p) }) {
+		l.arm(p)
+		return
+	}
+	p.fetching = false
+	p.log.Fetch(false)
+	p.step = conn.Flush // there is more already
+	l.later(p)
+}

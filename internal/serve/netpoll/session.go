@@ -281,6 +281,9 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 	switch step {
 	case conn.Read, conn.Flush:
 		return true
+	case conn.Await:
+		s.await()
+		return true
 	case conn.Send:
 		// A small segment for which there was no more room is asked for again.
 		return s.tls != nil || s.conn.Segment().Len <= serve.InlineMax || s.sendSegment()
@@ -295,6 +298,17 @@ func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
 		s.reset()
 	}
 	return false
+}
+
+// await waits for a response that is made by another goroutine.
+func (s *session) await() {
+	ready := make(chan struct{})
+	if s.conn.Await(func() { close(ready) }) {
+		s.show()
+		s.log.Fetch(true)
+		<-ready
+		s.log.Fetch(false)
+	}
 }
 
 // reset makes the close of the socket discard what has not been delivered.

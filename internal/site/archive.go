@@ -1,0 +1,136 @@
+package site
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// maxArchives is how many archives of a root are made at a time: each takes memory and
+// CPU time, and clients decide how long.
+const maxArchives = 4
+
+// The formats of an archive, by the end of its name.
+const (
+	formatZip   = "zip"
+	formatTar   = "tar"
+	formatTarGz = "tar.gz"
+)
+
+// ArchiveFormat returns the format of an archive that a query asks for, with its "?":
+// "zip", "tar" or "tar.gz"; empty: it asks for none that there is.
+func ArchiveFormat(query []byte) string {
+	for pair := range strings.SplitSeq(strings.TrimPrefix(string(query), "?"), "&") {
+		format, ok := strings.CutPrefix(pair, "archive=")
+		if ok && (format == formatZip || format == formatTar || format == formatTarGz) {
+			return format
+		}
+	}
+	return ""
+}
+
+// Archive is a directory with all that is served of it, as a file that is made while
+// it is sent. A goroutine beside the connection walks the directory; it is never more
+// than a few buffers ahead. It implements what a connection sends as a stream.
+type Archive struct {
+	root   *Root
+	format string
+	name   string // the directory's own
+	dir    string // its clean name, with a slash at its end; empty: the root
+	spool  *spool
+	begun  bool
+	closed bool
+}
+
+// Archive begins an archive of a directory, whose path ends with a slash or with "/.",
+// in a format of [ArchiveFormat].
+func (r *Root) Archive(path []byte, format string) (*Archive, proto.Status) {
+	var space [unix.PathMax]byte
+	name, status := r.clean(space[:0], path)
+	switch {
+	case status != proto.StatusOK:
+		return nil, status
+	case !r.policy.Archive, len(name) > 0 && name[len(name)-1] != '/':
+		return nil, proto.StatusForbidden
+	}
+	dir := string(name)
+	if d, err := r.directory(name); err != nil {
+		r.opened(name, nil, err)
+		return nil, statusOf(err)
+	} else if d != nil {
+		d.Close()
+	}
+	if r.archives.Add(1) > maxArchives {
+		r.archives.Add(-1)
+		return nil, proto.StatusServiceUnavailable
+	}
+	a := &Archive{root: r, format: format, dir: dir, name: r.policy.Name, spool: newSpool()}
+	if parts := strings.Split(strings.TrimSuffix(dir, "/"), "/"); dir != "" {
+		a.name = parts[len(parts)-1]
+	}
+	if a.name == "" {
+		a.name = "files"
+	}
+	return a, proto.StatusOK
+}
+
+// ContentType returns the media type of the format.
+func (a *Archive) ContentType() string {
+	switch a.format {
+	case formatZip:
+		return "application/zip"
+	case formatTar:
+		return "application/x-tar"
+	}
+	return "application/gzip"
+}
+
+// FileName is the name under which the archive is to be saved.
+func (a *Archive) FileName() string { return a.name + "." + a.format }
+
+// ETag returns nil: what will be in the archive is known only when it has been made.
+func (a *Archive) ETag() []byte { return nil }
+
+// Prepare has nothing to do.
+func (a *Archive) Prepare() (ready bool, s proto.Status) { return true, proto.StatusOK }
+
+// Append appends what has been made, perhaps nothing. An error means that the rest
+// cannot be made.
+func (a *Archive) Append(dst []byte) (_ []byte, done bool, err error) {
+	a.begin()
+	return a.spool.append(dst)
+}
+
+// Await calls wake once there is more to append, from any goroutine; it returns false
+// if there is already.
+func (a *Archive) Await(wake func()) bool {
+	a.begin()
+	return a.spool.await(wake)
+}
+
+// begin starts the goroutine that makes the archive, which [Root.Close] joins.
+func (a *Archive) begin() {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	a.root.making.Go(func() {
+		defer a.root.archives.Add(-1)
+		a.spool.end(a.pack())
+	})
+}
+
+// Close ends the archive, whether or not it is complete. It does not wait for the
+// goroutine.
+func (a *Archive) Close() {
+	switch {
+	case a.closed:
+	case a.begun:
+		a.spool.close()
+	default:
+		a.root.archives.Add(-1)
+	}
+	a.closed = true
+}
