@@ -14,7 +14,7 @@ ADMIN        = bin/$(PORT).sock
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
-E2E          = $(addprefix ./e2e/,http chaos rescue browser pool observe clients cli differential)
+E2E          = $(addprefix ./e2e/,http https chaos rescue browser pool observe clients cli differential)
 ROOT         = $(DESTDIR)$(PREFIX)
 BASHCOMP     = share/bash-completion/completions/phalanx
 ZSHCOMP      = share/zsh/site-functions/_phalanx
@@ -70,11 +70,13 @@ soak:
 	@MAKE="$(MAKE)" sh scripts/soak.sh $(N)
 
 # The tests that kill workers at every point, and the chaos test, for a long time; a
-# failure names the seed that repeats it. And a signal at every millisecond of an upgrade.
+# failure names the seed that repeats it. A signal at every millisecond of an upgrade, and
+# a certificate that is replaced a hundred times.
 chaos: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -timeout 2h -run '^TestKilled' ./e2e/rescue -kill.for=$(CHAOSTIME)
 	$(GO) test -count=1 -v -timeout 2h -run '^TestSignalsAtUpgrade$$' ./e2e/pool -signal.step=1ms
+	$(GO) test -count=1 -v -timeout 2h -run '^TestRenewed$$' ./e2e/https -swaps=100
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
 
 fuzz:

@@ -1,0 +1,163 @@
+package https
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestChooseCertificate asks for hosts by SNI: exact names before wildcards, ECDSA
+// before RSA, and the first for unknown hosts.
+func TestChooseCertificate(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	until := time.Now().Add(100 * time.Hour)
+	all := []issued{
+		a.issue(rsaKey(t), until, "www.example.test"), a.issue(ecKey(t), until, "www.example.test"), a.issue(ecKey(t), until, "*.example.test"),
+	}
+	var flags []string
+	for _, c := range all {
+		flags = append(flags, a.save(c).flags()...)
+	}
+	s := harness.ServeAs(t, plan(harness.Tree(t, map[string]string{"index.html": "front"}), flags...))
+	const rsaOnly = tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+	for _, c := range []struct {
+		host   string
+		suites []uint16
+		want   int
+	}{
+		{"www.example.test", nil, 1}, {"www.example.test", []uint16{rsaOnly}, 0}, {"other.example.test", nil, 2},
+		{"a.b.example.test", nil, 1}, {"elsewhere.test", nil, 1}, {"", nil, 1},
+	} {
+		cfg := &tls.Config{ServerName: c.host, InsecureSkipVerify: true}
+		if c.suites != nil {
+			cfg.MaxVersion, cfg.CipherSuites = tls.VersionTLS12, c.suites
+		}
+		_, state, err := get(s.Port, cfg, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := state.PeerCertificates[0].SerialNumber.String()
+		if i := slices.IndexFunc(all, func(c issued) bool { return c.serial == got }); i != c.want {
+			t.Errorf("%q with %x: certificate %d, want %d", c.host, c.suites, i, c.want)
+		}
+	}
+}
+
+// TestClientCertificate requires one.
+func TestClientCertificate(t *testing.T) {
+	t.Parallel()
+	a, other := newAuthority(t), newAuthority(t)
+	s := harness.ServeAs(t, plan(harness.Tree(t, map[string]string{"index.html": "front"}),
+		append(a.save(a.fresh()).flags(), "--tls-client-ca", a.file)...))
+	for name, c := range map[string]issued{"none": {}, "of another authority": other.fresh(), "its own": a.fresh()} {
+		cfg := a.config()
+		if c.cert != nil {
+			pair, err := tls.X509KeyPair(c.cert, c.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		}
+		_, _, err := get(s.Port, cfg, "/")
+		if ok := err == nil; ok != (name == "its own") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestRefused has a line and an exit code for each mistake, at the start and with
+// --check.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	good, other := a.fresh(), a.fresh()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	ok, wrong := a.save(good), a.save(issued{cert: good.cert, key: other.key})
+	expired := a.save(a.issue(ecKey(t), time.Now().Add(-time.Hour), "localhost"))
+	inside := files{ok.cert, base + "/key.pem"}
+	harness.Write(t, inside.key, good.key)
+	const https, plain = "https://127.0.0.1:0", "http://127.0.0.1:0"
+	for _, c := range []struct {
+		name, listen string
+		flags        []string
+		code         int
+		want         string // on one line
+		checkOnly    bool   // the start does not refuse it
+	}{
+		{"no certificate", https, nil, 64, "https: has no certificate", false},
+		{"no https", plain, ok.flags(), 64, "no address is for HTTPS", false},
+		{"no key", https, []string{"--tls-cert", ok.cert}, 78, "no private key in PEM form", false},
+		{"two keys", https, append(ok.flags(), "--tls-key", wrong.key), 64, "1 certificate and 2 keys", false},
+		{"wrong key", https, wrong.flags(), 78, "the private key does not belong to the certificate", false},
+		{"no file", https, []string{"--tls-cert", "/no/such/file"}, 78, "no such file or directory", false},
+		{"directory", https, []string{"--tls-cert", base}, 78, "not a regular file", false},
+		{"no authority", https, append(ok.flags(), "--tls-client-ca", ok.key), 78, "client CA ", false},
+		{"key in the site", https, inside.flags(), 78, "lies in the document root", false},
+		{"expired", https, expired.flags(), 78, "it expired on ", true},
+	} {
+		for _, check := range []bool{false, true} {
+			if c.checkOnly && !check {
+				continue
+			}
+			args := append([]string{"--base", base, "--listen", c.listen}, c.flags...)
+			if check {
+				args = append(args, "--check")
+			}
+			code, words := outcome(t, args...)
+			if code != c.code || !strings.HasPrefix(words, "phalanx: ") || !strings.Contains(words, c.want) || strings.Contains(words, "\n") {
+				t.Errorf("%s, check %v: %d, %s", c.name, check, code, words)
+			}
+		}
+	}
+	if code, words := outcome(t, append([]string{"--base", base, "--listen", https, "--check"}, ok.flags()...)...); code != 0 {
+		t.Errorf("a good one: %d, %s", code, words)
+	}
+	s := harness.ServeAs(t, plan(base, expired.flags()...))
+	s.AwaitText("expired on ")
+	if _, _, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/"); err != nil {
+		t.Errorf("a server that starts with an expired certificate: %v", err)
+	}
+}
+
+// TestSelfSigned tells the fingerprint where somebody may read it, and nothing
+// elsewhere.
+func TestSelfSigned(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.ServeAs(t, plan(base, "--tls-self-signed"))
+	events := s.Log.Await(t, 10*time.Second, "the fingerprint", s.Exited, func(all []harness.Event) bool {
+		return len(harness.WithMessage(all, "self-signed certificate")) == 1
+	})
+	said := harness.WithMessage(events, "self-signed certificate")[0]
+	_, state, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := state.PeerCertificates[0]
+	if got := fingerprint(cert); said.Text("fingerprint") != got {
+		t.Errorf("the log says %s, the certificate is %s", said.Text("fingerprint"), got)
+	}
+	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
+		if err := cert.VerifyHostname(host); err != nil {
+			t.Error(err)
+		}
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	if _, _, err := get(s.Port, &tls.Config{RootCAs: roots, ServerName: "localhost"}, "/"); err != nil {
+		t.Errorf("for one who trusts it: %v", err)
+	}
+}
+
+func fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
