@@ -99,10 +99,6 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	if j.tally.Ended(x); x.Status == 0 {
 		return // begun by a worker that died: nothing is known
 	}
-	if x.Hello() {
-		j.cfg.Log.Debug().Str("client", j.client).Msg(x.Fault.Reason)
-		return
-	}
 	wall, now := j.clock.Read()
 	took := now - x.Began
 	if j.cfg.Access != nil {
@@ -113,7 +109,11 @@ func (j *Journal) Ended(x *conn.Exchange) {
 			TLS: j.tls,
 		})
 	}
-	if !j.cfg.Verbose {
+	switch {
+	case x.Hello():
+		j.cfg.Log.Debug().Str("client", j.client).Msg(x.Fault.Reason)
+		return
+	case !j.cfg.Verbose:
 		return
 	}
 	var method [maxLogMethod + 16]byte
