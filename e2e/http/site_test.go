@@ -132,7 +132,7 @@ func (v *visitor) check(dir, file string) {
 func (v *visitor) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
 	v.T.Helper()
 	date := harness.Moment(v.T, r, "Date")
-	if off := time.Since(date); off < -time.Second || off > 5*time.Second {
+	if off := time.Since(date); off < -time.Second || off > harness.InTime(5*time.Second) {
 		v.T.Errorf("%s: Date is %v off", file, off)
 	}
 	if ahead := harness.Moment(v.T, r, "Expires").Sub(date); ahead != 12*time.Hour {

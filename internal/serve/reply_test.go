@@ -63,13 +63,14 @@ func TestLingerEnds(t *testing.T) {
 		servetest.Send(t, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
 		began := time.Now()
 		junk := []byte(strings.Repeat("x", 4096))
-		for time.Since(began) < 8*time.Second {
+		for {
 			if _, err := c.Write(junk); err != nil {
 				break
 			}
-		}
-		if took := time.Since(began); took > 7*time.Second {
-			t.Errorf("the connection still lived after %v", took)
+			if time.Since(began) > 30*time.Second {
+				t.Error("the connection still lives after 30 s")
+				break
+			}
 		}
 		c.Close()
 		s.Stop()

@@ -153,7 +153,7 @@ func TestIdleConnectionsMove(t *testing.T) {
 		for range 3 {
 			began := time.Now()
 			l.succeed().Wait()
-			if took := time.Since(began); took > 3*time.Second {
+			if took := time.Since(began); took > 9*time.Second { // by itself it ends after 11
 				t.Errorf("the old loop ended after %v", took)
 			}
 			ask()
@@ -362,15 +362,16 @@ func TestBeat(t *testing.T) {
 	for range 3 {
 		<-beats
 	}
-	began, n := time.Now(), len(beats)
+	began, before := time.Now(), len(beats)
 	c := s.Dial()
 	r := bufio.NewReader(c)
-	for time.Since(began) < 200*time.Millisecond {
+	for len(beats) < before+5 {
 		servetest.Send(t, c, servetest.Get("/small"))
 		servetest.Receive(t, r)
 	}
-	if n = len(beats) - n; n < 3 || n > 12 {
-		t.Errorf("%d beats in 200 ms", n)
+	n, took := len(beats)-before, time.Since(began)
+	if n > 2+int(took/(20*time.Millisecond)) {
+		t.Errorf("%d beats in %v", n, took)
 	}
 	c.Close()
 	s.Stop()
