@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,5 +179,34 @@ func TestForeignListener(t *testing.T) {
 			t.Errorf("the next server: %s", res.Status)
 		}
 		next.Stop()
+	})
+}
+
+// Clients of a unix socket cannot be refused: where they never stop coming, the last
+// worker ends all the same.
+func TestCrowdAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := newLocal(t)
+		w := s.worker(dir, run)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						if c, err := net.Dial("unix", s.path); err == nil {
+							c.Close()
+						}
+					}
+				}
+			})
+		}
+		w.Stop()
+		close(stop)
+		wg.Wait()
 	})
 }

@@ -151,12 +151,15 @@ func (l *Loop) drainPeers() {
 
 // endAccepting empties the accept queues, and then closes the sockets.
 func (l *Loop) endAccepting() {
-	for len(l.listeners) > 0 && l.resume == 0 {
+	for accepted := 0; len(l.listeners) > 0 && l.resume == 0; {
 		from := l.listeners[0].Listener
 		fd, errno := rawAccept(from.FD)
 		switch {
 		case errno == 0:
 			l.serve(l.newPeer(fd, from.Secure))
+			if accepted++; from.Shared && accepted > sharedMost {
+				l.closeListener(0)
+			}
 		case serve.IsExhausted(errno):
 			l.pause(errno)
 		case errno == unix.EAGAIN || !serve.IsPassing(errno):

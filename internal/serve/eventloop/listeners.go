@@ -10,8 +10,12 @@ import (
 	"phalanx/internal/serve"
 )
 
-// sharedEvery is the time between checks of shared sockets.
-const sharedEvery = time.Second
+const (
+	sharedEvery = time.Second // between checks of shared sockets
+	// sharedMost is how many connections a drain takes at the end from a shared socket:
+	// more than wait in a full queue. Nobody can be refused there when the master is gone.
+	sharedMost = 4096
+)
 
 // listener is one of a loop's listening sockets.
 type listener struct {
