@@ -65,7 +65,7 @@ func (l *Limit) Reached(now time.Duration) {
 }
 
 func maxClients() int {
-	const own = 24 // 13 of an event loop, and some that are open for a moment
+	const own = 40 // 13 of an event loop, 15 listening sockets more, and some that are open for a moment
 	return max(1, (MaxFiles()-own)/2)
 }
 
