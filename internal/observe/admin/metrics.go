@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
@@ -135,6 +135,32 @@ func workerMetrics() []metric {
 				x.add(float64(count[state]), "state", state)
 			}
 		}},
+	}
+}
+
+// tlsMetrics have samples once a client has tried a handshake.
+func tlsMetrics() []metric {
+	slot := func(name, help string, add func(x *exposition, s *status.TLS, label string)) metric {
+		return metric{name, counter, help, eachSlot(func(x *exposition, s *status.Slot, label string) {
+			if s.TLS != nil {
+				add(x, s.TLS, label)
+			}
+		})}
+	}
+	return []metric{
+		slot("tls_handshakes_total", "TLS handshakes completed, by version.", func(x *exposition, s *status.TLS, label string) {
+			for _, version := range []string{"1.2", "1.3"} {
+				x.add(float64(s.Handshakes[version]), "slot", label, "version", version)
+			}
+		}),
+		slot("tls_sessions_resumed_total", "TLS handshakes completed with an earlier session.", func(x *exposition, s *status.TLS, label string) {
+			x.add(float64(s.Resumed), "slot", label)
+		}),
+		slot("tls_failures_total", "TLS handshakes, and connections later, that failed, by reason.", func(x *exposition, s *status.TLS, label string) {
+			for _, reason := range slices.Sorted(maps.Keys(s.Failed)) {
+				x.add(float64(s.Failed[reason]), "reason", reason, "slot", label)
+			}
+		}),
 	}
 }
 

@@ -43,6 +43,8 @@ func newPage() *page {
 		"percent": human.Percent,
 		"visible": visible,
 		"state":   stateName,
+
+		"handshakes": handshakes,
 	}
 	p := &page{document: template.Must(template.New("status").Funcs(functions).Parse(statusHTML))}
 	p.policy = "default-src 'none'; style-src 'sha256-" + digest(statusStyle()) + "'; script-src 'sha256-" + digest(statusJS) +
@@ -60,6 +62,14 @@ func expiry(c status.Certificate, now time.Time) string {
 		return visible(c.Key) + ", expires in " + human.Age(left)
 	}
 	return visible(c.Key) + ", expired " + human.Age(-c.Left(now)) + " ago"
+}
+
+// handshakes says how many there were. The script says the same.
+func handshakes(t *status.TLS) string {
+	if t == nil {
+		return "No handshakes yet"
+	}
+	return human.Count(t.Completed()) + " handshakes, " + human.Count(t.Resumed) + " resumed, " + human.Count(t.Failures()) + " failed"
 }
 
 func digest(text string) string {

@@ -312,3 +312,19 @@ func TestPageCertificates(t *testing.T) {
 		t.Error("a pool without certificates shows some")
 	}
 }
+
+// Handshakes are counted below the certificates.
+func TestPageHandshakes(t *testing.T) {
+	for want, tls := range map[string]*status.TLS{
+		"No handshakes yet": nil,
+		"1,234 handshakes, 7 resumed, 3 failed": {
+			Handshakes: map[string]uint64{"1.2": 34, "1.3": 1200}, Resumed: 7, Failed: map[string]uint64{"version": 1, "alert": 2},
+		},
+	} {
+		pool := samplePool()
+		pool.Total.TLS = tls
+		if got := find(read(t, rendered(t, pool)), "p", "id", "handshakes")[0].text.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

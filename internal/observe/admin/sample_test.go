@@ -78,6 +78,10 @@ func sampleFigures(n uint64) status.Figures {
 		Answered: 1_020_300 + 3*n, Truncated: 7, Bytes: 80 << 30, Accepted: 40_000, TakenOver: 12, TimedOut: 5, Dropped: n / 3, LogLost: 0,
 		Active: 250, Idle: 180,
 	}
+	f.TLS = &status.TLS{
+		Handshakes: map[string]uint64{"1.2": 100 + n, "1.3": 2000}, Resumed: 700,
+		Failed: map[string]uint64{"plain_http": 5, "version": n + 1},
+	}
 	for i := range f.Latency {
 		f.Latency[i] = uint64(histogram.Buckets-i) * (1 + n)
 	}
@@ -94,6 +98,7 @@ func add(to, f *status.Figures) {
 	to.TimedOut += f.TimedOut
 	to.Dropped += f.Dropped
 	to.IdleClosed += f.IdleClosed
+	to.TLS = f.TLS
 	to.Active += f.Active
 	to.Idle += f.Idle
 }

@@ -152,6 +152,13 @@
 		});
 	}
 
+	// As in page.go.
+	function handshakes(tls) {
+		if (!tls) return 'No handshakes yet';
+		const sum = counts => Object.values(counts).reduce((a, b) => a + b, 0);
+		return `${count(sum(tls.handshakes))} handshakes, ${count(tls.resumed)} resumed, ${count(sum(tls.failed))} failed`;
+	}
+
 	function showProblems(problems) {
 		const list = element('problems'), all = problems.length ? problems : [{text: 'No problems'}];
 		while (list.children.length > all.length) list.lastElementChild.remove();
@@ -173,6 +180,7 @@
 		showChart('p99', pool.total.p99, history.map(p => p.p99), seconds);
 		showWorkers(pool);
 		showCertificates(pool);
+		write(element('handshakes'), handshakes(pool.total.tls));
 		write(element('up'), age(since(pool.time, pool.started)));
 		for (const name of ['slots', 'reloads', 'pid']) write(element(name), pool[name]);
 		for (const name of ['address', 'base', 'model']) write(element(name), visible(pool[name]));

@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
 	"phalanx/internal/supervise"
+	"phalanx/internal/tlsconn"
 )
 
 const (
@@ -160,9 +161,26 @@ func counters(t *scoreboard.Totals) status.Figures {
 			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
 		},
 		Answered: t.Answered(), Truncated: t.Cut, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.Adopted,
-		TimedOut: t.Timeouts, Dropped: t.Drops, IdleClosed: t.IdleClosed,
+		TimedOut: t.Timeouts, Dropped: t.Drops, IdleClosed: t.IdleClosed, TLS: handshakes(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
+}
+
+// handshakes returns nil if there were none.
+func handshakes(t *scoreboard.Totals) *status.TLS {
+	s := &status.TLS{
+		Handshakes: map[string]uint64{"1.2": t.Handshakes[0], "1.3": t.Handshakes[1]},
+		Resumed:    t.Resumed, Failed: make(map[string]uint64),
+	}
+	for reason := range tlsconn.NumReasons {
+		if n := t.Unsecured[reason]; n > 0 {
+			s.Failed[reason.String()] = n
+		}
+	}
+	if s.Completed() == 0 && len(s.Failed) == 0 {
+		return nil
+	}
+	return s
 }
 
 // compare adds rates and quantiles since the oldest sample.

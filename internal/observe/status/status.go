@@ -171,8 +171,28 @@ type Figures struct {
 	P50        float64           `json:"p50"`         // seconds from a request's first byte to its response's last; 0: no requests
 	P99        float64           `json:"p99"`
 
+	TLS *TLS `json:"tls,omitempty"` // nil: no client has tried
+
 	Latency        histogram.Counts `json:"-"` // of complete responses
 	LatencySeconds float64          `json:"-"` // sum of those latencies
+}
+
+// TLS counts TLS handshakes.
+type TLS struct {
+	Handshakes map[string]uint64 `json:"handshakes"` // completed, by "1.2" and "1.3"
+	Resumed    uint64            `json:"resumed"`    // of those, with an earlier session
+	Failed     map[string]uint64 `json:"failed"`     // handshakes, and connections later, by reason; without those that did not happen
+}
+
+// Completed is how many handshakes were completed.
+func (t *TLS) Completed() uint64 { return t.Handshakes["1.2"] + t.Handshakes["1.3"] }
+
+// Failures is how many handshakes, and connections later, failed.
+func (t *TLS) Failures() (n uint64) {
+	for _, k := range t.Failed {
+		n += k
+	}
+	return n
 }
 
 // Point is a second of the past.

@@ -41,3 +41,16 @@ func TestCertificateShown(t *testing.T) {
 		t.Error("a pool without certificates shows some")
 	}
 }
+
+// Handshakes are counted once there are some.
+func TestHandshakesShown(t *testing.T) {
+	p := certified()
+	if got := Snapshot(p, 80); strings.Contains(got, "tls") {
+		t.Errorf("without handshakes:\n%s", got)
+	}
+	p.Total.TLS = &status.TLS{Handshakes: map[string]uint64{"1.2": 1, "1.3": 1200}, Resumed: 7, Failed: map[string]uint64{"version": 3}}
+	if got := Snapshot(p, 80); !strings.Contains(got, "tls         1,201 handshakes, 7 resumed, 3 failed\n") {
+		t.Errorf("got\n%s", got)
+	}
+	newBench(t, p, 160, 30).expect("1,201 TLS handshakes, 3 failed")
+}

@@ -46,13 +46,7 @@ func Snapshot(p status.Pool, width int) string {
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
 		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
-	for i, c := range p.Certificates {
-		if i == mostCertificates {
-			say("certificate", "%s more", human.Count(len(p.Certificates)-i))
-			break
-		}
-		say("certificate", "%s, %s, %s", c.Name(), c.Key, expiry(c, p.Time))
-	}
+	secured(p, say)
 	if r := responses(f); r != "" {
 		say("responses", "%s", r)
 	}
@@ -74,6 +68,20 @@ func Snapshot(p status.Pool, width int) string {
 		write(func(c column[status.Worker]) string { return c.cell(w, c.width) })
 	}
 	return b.String()
+}
+
+// secured says what there is to say of TLS.
+func secured(p status.Pool, say func(name, format string, args ...any)) {
+	if t := p.Total.TLS; t != nil {
+		say("tls", "%s handshakes, %s resumed, %s failed", human.Count(t.Completed()), human.Count(t.Resumed), human.Count(t.Failures()))
+	}
+	for i, c := range p.Certificates {
+		if i == mostCertificates {
+			say("certificate", "%s more", human.Count(len(p.Certificates)-i))
+			break
+		}
+		say("certificate", "%s, %s, %s", c.Name(), c.Key, expiry(c, p.Time))
+	}
 }
 
 // mostCertificates are listed, the first to expire first.

@@ -208,7 +208,20 @@ func (m *model) everLine(t theme) string {
 	return join([]piece{
 		{human.Count(f.Answered) + " requests", t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
 		{human.Bytes(f.Bytes) + " sent", t.faint, 3}, {rescued(m.pool.Rescue), t.faint, 4},
+		{handshakes(f.TLS), t.faint, 5},
 	}, 3, m.width)
+}
+
+// handshakes says how many there were; "" if none.
+func handshakes(s *status.TLS) string {
+	if s == nil {
+		return ""
+	}
+	text := human.Count(s.Completed()) + " TLS handshakes"
+	if s.Failures() > 0 {
+		text += ", " + human.Count(s.Failures()) + " failed"
+	}
+	return text
 }
 
 // rescued says what became of dead workers' connections; "" if none died.
