@@ -19,7 +19,10 @@ import (
 )
 
 // certificates are those of a server with HTTPS; nil: it has none.
-type certificates struct{ *keyring.Keyring }
+type certificates struct {
+	*keyring.Keyring
+	authority *authority
+}
 
 // newCertificates reads the certificates, or takes over what has to stay the same
 // after an upgrade.
@@ -43,8 +46,12 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 	if err != nil {
 		return nil, err
 	}
+	a, err := newAuthority(o, addresses, k, before != nil, out)
+	if err != nil {
+		return nil, err
+	}
 	k.Start()
-	return &certificates{k}, nil
+	return &certificates{k, a}, nil
 }
 
 // sources says where certificates come from.
@@ -91,6 +98,7 @@ func (c *certificates) reread(o options.Options) (apply func(), err error) {
 		if err := c.Use(loaded); err != nil {
 			c.Alert(err.Error() + "; the certificates before stay in use")
 		}
+		c.authority.use(o)
 	}, nil
 }
 
@@ -107,6 +115,7 @@ func (c *certificates) settings(o options.Options, _ string, err error) error {
 func (c *certificates) attach(pool *supervise.Config) {
 	if c != nil {
 		pool.Credentials, pool.CredentialsChanged, pool.OnCredentials = c.Credentials, c.Changed(), c.Used
+		c.authority.attach(pool)
 	}
 }
 
@@ -126,8 +135,17 @@ func (c *certificates) list() []status.Certificate {
 	return c.Certificates()
 }
 
+// acme is for snapshots of the pool.
+func (c *certificates) acme() *status.ACME {
+	if c == nil {
+		return nil
+	}
+	return c.authority.status()
+}
+
 func (c *certificates) stop() {
 	if c != nil {
+		c.authority.stop()
 		c.Stop()
 	}
 }

@@ -59,7 +59,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
-		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list,
+		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list, ACME: certs.acme,
 	})
 	if err != nil {
 		return nil, err
@@ -188,6 +188,9 @@ func check(o options.Options, stdout *os.File) error {
 		return err
 	}
 	if err := checkCertificates(o); err != nil {
+		return err
+	}
+	if err := checkAuthority(o); err != nil {
 		return err
 	}
 	if err := listen.Check(o.Addresses()); err != nil {

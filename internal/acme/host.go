@@ -153,7 +153,9 @@ func (c *Client) obtained(h *host, cert *held) {
 	h.window, h.askAt = window{}, c.Now()
 	c.counts.Issued++
 	c.mu.Unlock()
-	if err := c.kept.saveCertificate(h.name, cert.source); err != nil {
+	if err := c.kept.saveCertificate(h.name, cert.source); err == nil {
+		c.note(h, attempt{}) // the certificate itself says when the next one is due
+	} else {
 		c.Alert(fmt.Sprintf("certificate for %s is used but not kept: %v; after a restart another has to be ordered", h.name, err))
 	}
 	c.Log.Info().Str("host", h.name).Bool("renewed", renewed).Time("expires", cert.notAfter()).Msg("certificate obtained")

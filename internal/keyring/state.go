@@ -15,6 +15,7 @@ type State struct {
 	TicketKeys [][]byte             // as a bundle has them
 	Since      time.Time            // when the first of them began to make tickets
 	SelfSigned *certificate.Source  // nil: none
+	Published  []certificate.Source // by an ACME client, until it publishes again
 	Warned     map[string]int       // how many of the warnings of its expiry there were, by fingerprint
 }
 
@@ -26,7 +27,7 @@ func (k *Keyring) State() *State {
 	for _, i := range k.loaded.items() {
 		sources = append(sources, i.source)
 	}
-	s := &State{Sources: sources, Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Warned: maps.Clone(k.warned)}
+	s := &State{Sources: sources, Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Published: k.published, Warned: maps.Clone(k.warned)}
 	for _, key := range k.tickets.keys {
 		s.TicketKeys = append(s.TicketKeys, key[:])
 	}
@@ -59,6 +60,9 @@ func (k *Keyring) resume(s *State) {
 		if _, err := certificate.Parse([]certificate.Source{*s.SelfSigned}); err == nil {
 			k.loaded.selfSigned = s.SelfSigned
 		}
+	}
+	if _, err := certificate.Parse(s.Published); err == nil {
+		k.published = s.Published
 	}
 	maps.Copy(k.warned, s.Warned)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Certified reports whether there is, or will be, a certificate for HTTPS.
-func (o Options) Certified() bool { return len(o.TLSCert) > 0 || o.TLSSelfSigned }
+func (o Options) Certified() bool { return len(o.TLSCert) > 0 || o.TLSSelfSigned || len(o.ACME) > 0 }
 
 // certified refuses certificates without keys, and what [Options.CheckHTTPS] does.
 func (o Options) certified() error {
@@ -21,6 +21,8 @@ func (o Options) certified() error {
 	case keys > 0 && keys != certificates:
 		return usage("--tls-cert, --tls-key: " + human.Plural(certificates, "certificate", "certificates") + " and " +
 			human.Plural(keys, "key", "keys") + "; give each certificate its key, in the same order")
+	case o.obtained() != nil:
+		return o.obtained()
 	case len(o.Listen) > 0:
 		return o.CheckHTTPS(slices.ContainsFunc(o.Listen, func(l Listen) bool { return l.Secure }))
 	}
@@ -33,7 +35,7 @@ func (o Options) CheckHTTPS(secure bool) error {
 	certified := o.Certified()
 	switch {
 	case secure && !certified:
-		return usage("https: has no certificate; add --tls-cert FILE --tls-key FILE or, to try it, --tls-self-signed")
+		return usage("https: has no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed")
 	case !secure && (certified || o.TLSClientCA != ""):
 		return usage("certificates: no address is for HTTPS; add --listen https://:443")
 	}
@@ -55,8 +57,14 @@ func (o Options) CheckKeys() error {
 	if err != nil {
 		return nil // what cannot be found is reported by who opens it
 	}
+	var keys []string
 	for i := range o.TLSCert {
-		key := string(o.KeyFile(i))
+		keys = append(keys, string(o.KeyFile(i)))
+	}
+	if o.State != "" {
+		keys = append(keys, filepath.Join(string(o.State), "acme"))
+	}
+	for _, key := range keys {
 		real, err := filepath.Abs(key)
 		if err == nil {
 			real, err = filepath.EvalSymlinks(real)

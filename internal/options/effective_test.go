@@ -88,8 +88,13 @@ func TestSample(t *testing.T) {
 	for _, m := range setting.FindAllStringSubmatch(text, -1) {
 		names[m[1]] = true
 		line := strings.TrimPrefix(m[0], "#")
-		if m[1] == "tls-key" { // is nothing without a certificate
+		switch name := m[1]; { // some are nothing without another
+		case name == "tls-key":
 			line = "tls-cert = a.pem\n" + line
+		case name == "acme":
+			line = "state = /var/lib/phalanx\n" + line
+		case strings.HasPrefix(name, "acme-"):
+			line = "state = /var/lib/phalanx\nacme = www.example.org\n" + line
 		}
 		if _, err := ParseMaster([]string{"--config", saved(t, line)}, none); err != nil {
 			t.Errorf("%s: %v; give the flag a default or an example in its tag", m[0], err)

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"phalanx/internal/acme"
+	"phalanx/internal/exitcode"
+	"phalanx/internal/keyring"
+	"phalanx/internal/listen"
+	"phalanx/internal/observe/status"
+	"phalanx/internal/options"
+	"phalanx/internal/supervise"
+)
+
+// authority is the client of a certificate authority; nil: there is none.
+type authority struct {
+	*acme.Client
+	state  *acme.State
+	ctx    context.Context // ends with the drain
+	cancel context.CancelFunc
+	ran    chan struct{} // closed when Run has returned; nil: it was not called
+}
+
+// newAuthority publishes what certificates there are. After an upgrade workers serve, so
+// errors are only reported.
+func newAuthority(o options.Options, addresses []listen.Address, ring *keyring.Keyring, upgraded bool, out *standardError) (*authority, error) {
+	if len(o.ACME) == 0 || ring == nil {
+		return nil, nil
+	}
+	a, err := openAuthority(o, addresses, ring, out)
+	if err != nil && upgraded {
+		out.alert(err.Error() + "; certificates are not renewed")
+		return nil, nil
+	}
+	return a, err
+}
+
+func openAuthority(o options.Options, addresses []listen.Address, ring *keyring.Keyring, out *standardError) (*authority, error) {
+	binding, err := readBinding(o)
+	if err != nil {
+		return nil, err
+	}
+	state, err := acme.OpenState(string(o.State))
+	if err != nil {
+		return nil, err
+	}
+	client, err := acme.New(acme.Config{
+		State: state, Directory: cmp.Or(string(o.ACMEDirectory), acme.LetsEncrypt), Hosts: o.Hosts(), Email: string(o.ACMEEmail), Profile: o.ACMEProfile,
+		Binding: binding, Challenges: challenges(addresses), Version: options.Version, Taken: ring.AwaitUsed,
+		Publish: func(p acme.Published) {
+			if err := errors.Join(ring.Publish(p.Certificates), ring.Challenge(p.Challenges, p.Answers)); err != nil {
+				out.alert(err.Error() + "; workers keep the certificates that they have")
+			}
+		},
+		Alert: out.alert, Log: out.log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
+	a := &authority{Client: client, state: state}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	return a, nil
+}
+
+func readBinding(o options.Options) (*acme.Binding, error) {
+	if o.ACMEBinding == "" {
+		return nil, nil
+	}
+	binding, err := acme.ReadBinding(string(o.ACMEBinding))
+	if err != nil {
+		return nil, exitcode.New(exitcode.Config, "--acme-eab: "+err.Error(), err)
+	}
+	return binding, nil
+}
+
+// challenges are those that can be answered at the addresses: over TLS always, in the
+// clear if there is an address for it. The latter is preferred, as it passes proxies.
+func challenges(addresses []listen.Address) []string {
+	kinds := []string{acme.TLSALPN01}
+	if slices.ContainsFunc(addresses, func(a listen.Address) bool { return !a.Secure }) {
+		kinds = slices.Insert(kinds, 0, acme.HTTP01)
+	}
+	return kinds
+}
+
+// checkAuthority reports what --check has to know.
+func checkAuthority(o options.Options) error {
+	if len(o.ACME) == 0 {
+		return nil
+	}
+	if _, err := readBinding(o); err != nil {
+		return err
+	}
+	return acme.TryState(string(o.State))
+}
+
+// attach begins to obtain certificates when the pool serves, and ends with the drain:
+// then nobody answers challenges.
+func (a *authority) attach(pool *supervise.Config) {
+	if a == nil {
+		return
+	}
+	serving, drain := pool.OnServing, pool.OnDrain
+	pool.OnServing = func(workers int) {
+		serving(workers)
+		a.ran = make(chan struct{})
+		go func() {
+			defer close(a.ran)
+			a.Run(a.ctx)
+		}()
+	}
+	pool.OnDrain = func() { a.cancel(); drain() }
+}
+
+// use puts the hosts of a reload in force, and tries again what has failed.
+func (a *authority) use(o options.Options) {
+	if a != nil {
+		a.Use(o.Hosts())
+	}
+}
+
+// stop waits for the end of what attach began.
+func (a *authority) stop() {
+	if a == nil {
+		return
+	}
+	a.cancel()
+	if a.ran != nil {
+		<-a.ran
+	}
+	_ = a.state.Close() // only its lock is open
+}
+
+// status is for snapshots of the pool.
+func (a *authority) status() *status.ACME {
+	if a == nil {
+		return nil
+	}
+	hosts, counts := a.Status()
+	s := &status.ACME{Issued: counts.Issued, Refused: counts.Refused, Unreachable: counts.Unreachable}
+	for _, h := range hosts {
+		s.Hosts = append(s.Hosts, status.Host{Name: h.Host, Certified: !h.NotAfter.IsZero(), Next: h.Next, Failures: h.Failures, Problem: h.Problem})
+	}
+	return s
+}

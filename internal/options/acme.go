@@ -1,0 +1,111 @@
+package options
+
+import (
+	"slices"
+	"strings"
+)
+
+// The values that say how certificates are obtained by ACME.
+type (
+	Hosts     string // one or more host names with commas between them, in lower case
+	Email     string // an address for mail
+	Directory string // the URL of a certificate authority's directory
+	StateDir  string // a directory's path, as given
+)
+
+// MaxHost is the length of the longest host name; its certificate's file has a longer
+// name.
+const MaxHost = 250
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (h *Hosts) UnmarshalFlag(v string) error {
+	var names []string
+	for name := range strings.SplitSeq(v, ",") {
+		name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), "."))
+		if cure := nameCure(name); cure != "" {
+			return invalid("acme", v, cure)
+		}
+		names = append(names, name)
+	}
+	*h = Hosts(strings.Join(names, ","))
+	return nil
+}
+
+// nameCure says what to write instead of what is not the name of a host.
+func nameCure(name string) string {
+	labels := strings.Split(name, ".")
+	last := labels[len(labels)-1]
+	switch {
+	case strings.HasPrefix(name, "*."):
+		return "a wildcard cannot be had by HTTP-01 or TLS-ALPN-01; name each host, or use --tls-cert"
+	case strings.ContainsAny(name, "/:"):
+		return "must be a name without scheme, port and path, such as www.example.org"
+	case strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 }) >= 0:
+		return "write the name in ASCII, as xn--…"
+	case isNumber(last):
+		return "an address has no certificate by ACME here; name the host, such as www.example.org"
+	case len(name) > MaxHost, slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }):
+		return "must be the name of a host, such as www.example.org; several have commas between them"
+	}
+	return ""
+}
+
+// isLabel reports whether a part of a host name is valid (RFC 1123 §2.1).
+func isLabel(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (e *Email) UnmarshalFlag(v string) error {
+	v = strings.TrimPrefix(v, "mailto:")
+	user, host, ok := strings.Cut(v, "@")
+	if !ok || user == "" || nameCure(strings.ToLower(host)) != "" || strings.ContainsAny(v, " ,?\"<>\x00\n") {
+		return invalid("acme-email", v, "must be one address, such as admin@example.org")
+	}
+	*e = Email(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (d *Directory) UnmarshalFlag(v string) error {
+	host, ok := strings.CutPrefix(v, "https://")
+	host, _, _ = strings.Cut(host, "/")
+	if !ok || host == "" || strings.ContainsAny(v, " \x00\n#") {
+		return invalid("acme-directory", v, "must be an https URL, such as https://acme-staging-v02.api.letsencrypt.org/directory")
+	}
+	*d = Directory(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (s *StateDir) UnmarshalFlag(v string) error {
+	if v == "" || strings.ContainsRune(v, 0) {
+		return invalid("state", v, "must name a directory, such as /var/lib/phalanx")
+	}
+	*s = StateDir(v)
+	return nil
+}
+
+// Hosts returns the hosts whose certificates are obtained by ACME, each once.
+func (o Options) Hosts() []string {
+	var all []string
+	for _, hosts := range o.ACME {
+		for name := range strings.SplitSeq(string(hosts), ",") {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
+
+// obtained refuses ACME without what it needs, and what only ACME needs without it.
+func (o Options) obtained() error {
+	switch {
+	case len(o.ACME) > 0 && o.State == "":
+		return usage("--acme " + string(o.ACME[0]) + ": needs a place to keep keys and certificates; add --state DIR")
+	case len(o.ACME) == 0 && (o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""):
+		return usage("--acme-email, --acme-directory, --acme-profile, --acme-eab: are for --acme; name the hosts with --acme HOST")
+	}
+	return nil
+}
