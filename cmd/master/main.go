@@ -39,12 +39,22 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 	case err != nil:
 		return err
 	case c != nil && c.Share != nil:
+		nameProcess(processName)
 		return shared(c, args, stdout, stderr)
 	case c != nil:
 		return command(c, stdin, stdout)
 	}
+	nameProcess(processName)
 	return serve(args, stdout, stderr, nil)
 }
 
 // name is what this program was started as.
 func name() string { return filepath.Base(os.Args[0]) }
+
+// processName is the master's name in ps and top, beside phalanx-worker and
+// phalanx-keeper.
+const processName = "phalanx-master"
+
+// nameProcess sets this process's name, of at most 15 bytes; without
+// /proc it keeps that of its file.
+func nameProcess(name string) { _ = os.WriteFile("/proc/self/comm", []byte(name), 0) }

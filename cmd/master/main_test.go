@@ -72,11 +72,7 @@ func TestExitCodes(t *testing.T) {
 	}
 	defer l.Close()
 	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	comm, err := os.ReadFile("/proc/self/comm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	self := fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
+	self := fmt.Sprintf("%s (pid %d)", processName, os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
 	const spa = "phalanx: --spa: fallback ../x: it leads out of the base; name a file in the base\n"
 	noLog := fmt.Sprintf("phalanx: open access log %q: no such file or directory; fix that or choose another --access-log\n", dir+"/none/log")

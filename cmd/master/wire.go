@@ -87,7 +87,9 @@ func announce(log zerolog.Logger, o options.Options, addresses []listen.Address,
 	e := log.Info()
 	for _, a := range addresses {
 		if url := a.URL(); url != "" {
-			e = e.Str("url", url).Int("port", a.Port)
+			if e = e.Str("url", url).Int("port", a.Port); a.Everywhere() {
+				e = e.Str("interfaces", "all")
+			}
 			break
 		}
 	}

@@ -48,6 +48,8 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err != nil {
 		return err
 	}
+	// Its name in ps and top; without /proc it keeps that of its file.
+	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
 	root, err := website.Open(string(opts.Base), opts.Options)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)

@@ -1,7 +1,11 @@
 package pool
 
 import (
+	"fmt"
+	"maps"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,5 +80,23 @@ func TestIdleConnectionsUseNoCPU(t *testing.T) {
 				t.Errorf("100 idle connections cost %v in a second", used)
 			}
 		})
+	}
+}
+
+// TestNamesOfProcesses looks for the processes of a pool by their names, as ps shows them.
+func TestNamesOfProcesses(t *testing.T) {
+	t.Parallel()
+	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	count := func() map[string]int {
+		names := map[string]int{}
+		for _, p := range s.Session() {
+			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID)) // it may have ended
+			names[strings.TrimSpace(string(name))]++
+		}
+		return names
+	}
+	want := map[string]int{"phalanx-master": 1, "phalanx-worker": 2, "phalanx-keeper": 2}
+	if !harness.Holds(5*time.Second, func() bool { return maps.Equal(count(), want) }) {
+		t.Errorf("%v, want %v", count(), want)
 	}
 }

@@ -14,7 +14,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	const preflight = "--cors, and the request has an Origin: it asks before a script's request (Fetch standard, §3.3)"
 	whys := map[string]string{
 		"server":                        "this program and its version",
-		"date":                          "the time of the reply (RFC 9110 §6.6.1)",
+		"date":                          "the time of the response (RFC 9110 §6.6.1)",
 		"x-content-type-options":        "always, unless --header has another: a browser is not to guess the type",
 		"content-security-policy":       "unless --header has another: a browser is to load nothing and run nothing for this page",
 		"access-control-allow-origin":   "--cors: the scripts of every site may read it",
@@ -27,14 +27,14 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		"allow":                         "the methods that are served (RFC 9110 §15.5.6)",
 		"location":                      "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)",
 		"retry-after":                   "in a second there may be descriptors again",
-		"content-encoding":              "the file that lies ready is in this coding",
+		"content-encoding":              "the sidecar that is sent is in this coding",
 		"content-type":                  s.kind,
 	}
 	if string(x.ID) == string(x.Value(proto.FieldRequestID)) {
 		whys["x-request-id"] = "the request's own"
 	}
 	if s.inherent {
-		whys["content-encoding"] = "files of this type are in this coding, by their nature"
+		whys["content-encoding"] = "files of this type are always in this coding"
 	}
 	switch x.Source {
 	case conn.SourceNone:
@@ -42,21 +42,21 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	case conn.SourceFile:
 		s.fileWhys(x, whys)
 	case conn.SourceListing:
-		whys["content-type"] = "a page, for the client does not prefer JSON by Accept or ?format=json"
-		whys["last-modified"] = "the list is made now"
-		whys["expires"] = "now: a list is stale at once"
-		whys["cache-control"] = "a list is to be asked for each time"
-		whys["vary"] = "a list may also be JSON, by Accept"
-		whys["etag"] = "a hash of all that the list shows"
-		whys["transfer-encoding"] = "the list is made while it is sent, its length is not known (RFC 9112 §7.1)"
+		whys["content-type"] = "HTML, because neither Accept nor ?format=json asks for JSON"
+		whys["last-modified"] = "the listing is made now"
+		whys["expires"] = "now: a listing is stale at once"
+		whys["cache-control"] = "a listing is revalidated each time"
+		whys["vary"] = "a listing may also be JSON, by Accept"
+		whys["etag"] = "a hash of all that the listing shows"
+		whys["transfer-encoding"] = "the listing is made while it is sent, so its length is not known (RFC 9112 §7.1)"
 	case conn.SourceArchive:
 		whys["content-type"] = "the media type of the format that the query asks for"
 		whys["content-disposition"] = "the name under which a browser saves it (RFC 6266)"
 		whys["last-modified"] = "the archive is made now"
 		whys["expires"] = "now: an archive is stale at once"
-		whys["cache-control"] = "an archive is to be asked for each time"
-		whys["accept-ranges"] = "an archive cannot be asked for in parts: the next one may differ"
-		whys["transfer-encoding"] = "the archive is made while it is sent, its length is not known (RFC 9112 §7.1)"
+		whys["cache-control"] = "an archive is revalidated each time"
+		whys["accept-ranges"] = "an archive cannot be requested in ranges: the next one may differ"
+		whys["transfer-encoding"] = "the archive is made while it is sent, so its length is not known (RFC 9112 §7.1)"
 	default:
 		pageWhys(x, whys)
 	}
@@ -65,21 +65,21 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 
 // fileWhys is about a response that has the file, or says that it is current.
 func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
-	whys["expires"] = "now and --expires, for those that do not know Cache-Control"
-	whys["cache-control"] = "--expires " + short(s.cfg.Expires) + ", for no --cache rule fits the path"
+	whys["expires"] = "now plus --expires, for clients that do not know Cache-Control"
+	whys["cache-control"] = "--expires " + short(s.cfg.Expires) + ", as no --cache rule matches the path"
 	if x.File.CacheControl() != "" {
 		whys["cache-control"] = s.rule
 	}
-	whys["vary"] = "files of this type may lie ready in other codings"
+	whys["vary"] = "files of this type may have sidecars in other codings"
 	whys["last-modified"] = "when the file was changed"
 	if s.future(x.File) {
-		whys["last-modified"] = "now, for the file's own time lies in the future (RFC 9110 §8.8.2.1)"
+		whys["last-modified"] = "now, because the file's own time is in the future (RFC 9110 §8.8.2.1)"
 	}
 	whys["etag"] = "the file's time of change in ns and its size, in hexadecimal"
 	if x.File.Coding() != proto.Identity {
 		whys["etag"] += ", and its coding"
 	}
-	whys["accept-ranges"] = "every file may be asked for in parts"
+	whys["accept-ranges"] = "every file can be requested in ranges"
 	whys["content-length"] = "the size of the file"
 	switch {
 	case len(x.Ranges) == 1:
@@ -93,14 +93,14 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 
 // pageWhys is about an error or a redirection.
 func pageWhys(x *conn.Exchange, whys map[string]string) {
-	whys["last-modified"] = "the time of the reply, to which the page belongs"
-	whys["expires"] = "now: it is stale at once, for the next answer may be another (RFC 9111 §4.2)"
+	whys["last-modified"] = "the time of the response, which the page is part of"
+	whys["expires"] = "now: the next response may be another (RFC 9111 §4.2)"
 	if x.Source == conn.SourceSitePage {
 		whys["content-length"] = "the size of the site's own page for this error"
 		return
 	}
-	whys["content-type"] = "the small page that this server makes is HTML"
-	whys["content-length"] = "the size of the small page that this server makes"
+	whys["content-type"] = "the built-in page is HTML"
+	whys["content-length"] = "the size of the built-in page"
 	whys["content-range"] = "the file's size, so that the client can ask for less (RFC 9110 §15.5.17)"
 	if x.File != nil {
 		whys["last-modified"] = "when the file that was asked for was changed (RFC 9110 §8.8.2)"
@@ -111,13 +111,13 @@ func pageWhys(x *conn.Exchange, whys map[string]string) {
 func closingWhy(x *conn.Exchange) string {
 	switch x.Closing {
 	case conn.ClosingSingle:
-		return "--model serial closes after each reply"
+		return "--model serial closes after each response"
 	case conn.ClosingLength:
-		return "HTTP/1.0 knows the end of a body without a length by nothing else"
+		return "in HTTP/1.0 only that marks the end of a body without a length"
 	case conn.ClosingDrain:
 		return "the worker drains"
 	case conn.ClosingUnread:
-		return "the request's body is not read: the reply is an error whatever it says"
+		return "the request's body is not read, because the response is an error anyway"
 	case conn.ClosingFault:
 		return "where the next request would begin is not known"
 	case conn.ClosingClient:

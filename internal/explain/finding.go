@@ -18,23 +18,23 @@ func (s *server) finding(f site.Finding) {
 		s.found = append(s.found, Step{"coding", codingWhy(f)})
 	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension, site.TypeGiven:
 		if s.kind = typeWhy(f); f.Rule != nil {
-			s.rule = fmt.Sprintf("the first --cache rule that fits %q is %q", f.Name, f.Rule.Pattern+"="+f.Rule.Value)
+			s.rule = fmt.Sprintf("the first --cache rule that matches %q is %q", f.Name, f.Rule.Pattern+"="+f.Rule.Value)
 		}
 	case site.FilePage:
-		s.found = append(s.found, Step{"page", "the site's own for this error would be " + f.Name})
+		s.found = append(s.found, Step{"page", "the document root's own page for this error would be " + f.Name})
 	case site.FileOpened:
 		s.found = append(s.found, Step{"file", s.opened(f)})
 	case site.FileFailed:
 		s.found = append(s.found, Step{"file", s.failed(f)})
 	case site.FileIndex:
-		s.found = append(s.found, Step{"file", "the path ends with a slash: the index " + f.Name + " stands for its directory"})
+		s.found = append(s.found, Step{"file", "the path ends with a slash, so the index file " + f.Name + " is served"})
 	case site.FileUnlisted:
-		s.found = append(s.found, Step{"file", "a directory without an index is shown with --list alone"})
+		s.found = append(s.found, Step{"file", "it is a directory without an index file, and listed only with --list"})
 	case site.FileFallback:
-		s.found = append(s.found, Step{"file", "there is none: the file of --spa answers"})
-		s.rule = "the file of --spa is asked for again each time, unless a --cache rule fits it"
+		s.found = append(s.found, Step{"file", "there is no such file; the --spa fallback is served"})
+		s.rule = "the --spa fallback is revalidated each time, unless a --cache rule matches it"
 	case site.FileAsset:
-		s.found = append(s.found, Step{"file", fmt.Sprintf("the file of --spa is for pages, and %q is a part of one by its extension", f.Name)})
+		s.found = append(s.found, Step{"file", fmt.Sprintf("the --spa fallback is for pages, and by its extension %q is a part of one", f.Name)})
 	default:
 		s.found = append(s.found, Step{"path", pathWhy(f)})
 	}
@@ -43,36 +43,36 @@ func (s *server) finding(f site.Finding) {
 func pathWhy(f site.Finding) string {
 	switch f.Kind {
 	case site.PathTooLong:
-		return "the path is longer than that of any file"
+		return "the path is longer than that of any file can be"
 	case site.PathMalformed:
 		return `a "%" lacks its two hexadecimal digits (RFC 3986 §2.1)`
 	case site.PathSlash:
-		return `"%2F" is a slash inside an element: no name has one`
+		return `"%2F" is a slash inside a segment, and no file name has one`
 	case site.PathNUL:
-		return "the path has a NUL: no name has one"
+		return "the path has a NUL, and no file name has one"
 	case site.PathUp:
-		return fmt.Sprintf("the element %q would lead up or stay: it is not resolved but refused", f.Name)
+		return fmt.Sprintf("the segment %q is refused, not resolved", f.Name)
 	case site.PathHidden:
-		return fmt.Sprintf("the element %q begins with a dot and is hidden without --dotfiles", f.Name)
+		return fmt.Sprintf("the name %q begins with a dot, and is served only with --dotfiles", f.Name)
 	}
 	if f.Name == "" {
-		return fmt.Sprintf("%q is the base itself", f.Path)
+		return fmt.Sprintf("%q is the document root", f.Path)
 	}
-	return fmt.Sprintf("%q is the name %q beneath the base", f.Path, f.Name)
+	return fmt.Sprintf("%q is the name %q in the document root", f.Path, f.Name)
 }
 
 func codingWhy(f site.Finding) string {
 	switch f.Kind {
 	case site.CodingStale:
-		return f.Coding.Token() + " does not count: older than the file, it was made of something else"
+		return f.Coding.Token() + " sidecar ignored: it is older than the file"
 	case site.CodingChosen:
-		return f.Coding.Token() + " lies ready"
+		return f.Coding.Token() + " sidecar found"
 	case site.CodingInherent:
-		return f.Coding.Token() + ": files of this type are compressed by their nature"
+		return f.Coding.Token() + ": files of this type are always compressed"
 	case site.CodingMissing:
-		return "none that the client takes lies ready: the file is sent as it is"
+		return "no sidecar that the client accepts; the file is sent as it is"
 	}
-	return "none is looked for: files of this type are not worth compressing"
+	return "no sidecar looked for: files of this type do not compress further"
 }
 
 func typeWhy(f site.Finding) string {
@@ -81,7 +81,7 @@ func typeWhy(f site.Finding) string {
 	case site.TypeKnown:
 		return fmt.Sprintf("the type of the extension %q", ext)
 	case site.TypeGiven:
-		return fmt.Sprintf("the first --type rule that fits %q is %q", f.Name, f.Type.Pattern+"="+f.Type.Value)
+		return fmt.Sprintf("the first --type rule that matches %q is %q", f.Name, f.Type.Pattern+"="+f.Type.Value)
 	case site.TypeUnknown:
 		return fmt.Sprintf("the extension %q is not known", ext) + saved
 	}
@@ -106,7 +106,7 @@ func (s *server) failed(f site.Finding) string {
 	outside := f.Err == syscall.EXDEV
 	switch _, system := f.Err.(syscall.Errno); {
 	case outside:
-		fmt.Fprintf(&b, "%q would lead out of the base", f.Name)
+		fmt.Fprintf(&b, "%q leads out of the document root", f.Name)
 	case system:
 		fmt.Fprintf(&b, "%q: %v", f.Name, f.Err)
 	default: // what is there is no file
@@ -115,7 +115,7 @@ func (s *server) failed(f site.Finding) string {
 	if link, target := s.root.FirstLink(f.Name); link != "" {
 		fmt.Fprintf(&b, "; %q is a symbolic link to %q", link, target)
 		if outside {
-			b.WriteString(", and only relative ones that stay beneath the base are followed")
+			b.WriteString(", and only relative ones that stay in the document root are followed")
 		}
 	}
 	return b.String()

@@ -31,7 +31,7 @@ func (r Report) String() string {
 		b.WriteByte('\n')
 		wrapped(&b, "  ", "  ", note)
 	}
-	b.WriteString("\nReply\n")
+	b.WriteString("\nResponse\n")
 	if r.Interim != "" {
 		folded(&b, r.Interim)
 		b.WriteByte('\n')

@@ -7,21 +7,21 @@ func statusWhy(s proto.Status) string {
 	case proto.StatusOK:
 		return "what was asked for is there (RFC 9110 §15.3.1)"
 	case proto.StatusNoContent:
-		return "there is nothing to send but the head (RFC 9110 §15.3.5)"
+		return "the response has no body (RFC 9110 §15.3.5)"
 	case proto.StatusPartialContent:
 		return "the part of the file that Range asks for (RFC 9110 §15.3.7)"
 	case proto.StatusMovedPermanently:
 		return "what was asked for is a directory, whose path ends with a slash (RFC 9110 §15.4.2)"
 	case proto.StatusNotModified:
-		return "what the client has is still right (RFC 9110 §15.4.5)"
+		return "the client's copy is still current (RFC 9110 §15.4.5)"
 	case proto.StatusPermanentRedirect:
 		return "the same is at an https address (RFC 9110 §15.4.9)"
 	case proto.StatusBadRequest:
 		return "the request is malformed (RFC 9110 §15.5.1)"
 	case proto.StatusForbidden:
-		return "it is there, or would be, and is not shown (RFC 9110 §15.5.4)"
+		return "access is refused (RFC 9110 §15.5.4)"
 	case proto.StatusNotFound:
-		return "there is no such file, or it is not to be known (RFC 9110 §15.5.5)"
+		return "there is no such file, or its name is hidden (RFC 9110 §15.5.5)"
 	case proto.StatusMethodNotAllowed:
 		return "the method is not served (RFC 9110 §15.5.6)"
 	case proto.StatusRequestTimeout:
@@ -29,13 +29,13 @@ func statusWhy(s proto.Status) string {
 	case proto.StatusPreconditionFailed:
 		return "a precondition is false (RFC 9110 §15.5.13)"
 	case proto.StatusContentTooLarge:
-		return "the request's body is longer than is read away (RFC 9110 §15.5.14)"
+		return "the request's body is longer than this server reads (RFC 9110 §15.5.14)"
 	case proto.StatusURITooLong:
 		return "the request line is longer than is read (RFC 9110 §15.5.15)"
 	case proto.StatusRangeNotSatisfiable:
 		return "no range lies within the file (RFC 9110 §15.5.17)"
 	case proto.StatusExpectationFailed:
-		return "what the client expects is not done here (RFC 9110 §15.5.18)"
+		return "the only expectation that is met is 100-continue (RFC 9110 §15.5.18)"
 	case proto.StatusHeaderFieldsTooLarge:
 		return "the head is longer, or has more fields, than is read (RFC 6585 §5)"
 	case proto.StatusInternalServerError:
@@ -43,7 +43,7 @@ func statusWhy(s proto.Status) string {
 	case proto.StatusNotImplemented:
 		return "the method is not known (RFC 9110 §15.6.2)"
 	case proto.StatusServiceUnavailable:
-		return "descriptors or memory are used up (RFC 9110 §15.6.4)"
+		return "out of descriptors or memory (RFC 9110 §15.6.4)"
 	}
 	return "the version is not HTTP/1.x (RFC 9110 §15.6.6)"
 }

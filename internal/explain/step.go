@@ -25,7 +25,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 		switch r.Method {
 		case proto.MethodGet, proto.MethodHead:
 		case proto.MethodOptions:
-			s.say("method", "OPTIONS says what may be asked (RFC 9110 §9.3.7)")
+			s.say("method", "OPTIONS lists the methods that are served (RFC 9110 §9.3.7)")
 		case proto.MethodUnknown:
 			s.say("method", "it is not known; methods are case-sensitive (RFC 9110 §9.1)")
 		default:
@@ -37,7 +37,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 		return
 	}
 	if r.HasBody() && conn.ReadsBody(r.Method) {
-		s.say("body", "the request's is read away before the reply: nothing here has a use for it")
+		s.say("body", "the request's body is read and discarded before the response")
 		if r.Expect {
 			s.say("body", "the client waits for 100 Continue before it sends it (RFC 9110 §10.1.1)")
 		}
@@ -45,7 +45,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	if r.Method == proto.MethodGet || r.Method == proto.MethodHead {
 		s.say("coding", codingsWhy(x))
 		if s.cfg.Fallback && x.Status == proto.StatusNotFound && !proto.Navigates(r, x.Head) {
-			s.say("fallback", "the file of --spa is for navigation, and this request is for data or for a part of a page, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept")
+			s.say("fallback", "the --spa fallback is for navigation, and this request is for data or for a part of a page, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept")
 		}
 	}
 }
@@ -57,20 +57,20 @@ func codingsWhy(x *conn.Exchange) string {
 	}
 	switch {
 	case !x.Request.Has(proto.FieldAcceptEncoding):
-		return "the client names none that it takes: without Accept-Encoding it gets the file as it is"
+		return "the request has no Accept-Encoding, so the file is sent as it is"
 	case len(tokens) == 0:
-		return "the client takes none of br, zstd and gzip rather than the file as it is"
+		return "the client prefers the file as it is to br, zstd and gzip"
 	}
-	return "the client takes, best first: " + strings.Join(tokens, ", ")
+	return "the client accepts, best first: " + strings.Join(tokens, ", ")
 }
 
 // fileSteps are what the file that was asked for decides.
 func (s *server) fileSteps(x *conn.Exchange) {
 	e := x.File.Entity()
 	s.say("validators", s.validatorsWhy(x.File))
-	tag := "the file's tag " + string(e.Tag)
+	tag := "the file's ETag " + string(e.Tag)
 	if len(e.Tag) == 0 {
-		tag = "the tag that the file does not have"
+		tag = "the ETag that the file does not have"
 	}
 	date := "the file's date, " + string(proto.AppendDate(nil, e.Modified))
 	s.condition(x, proto.FieldIfMatch, "If-Match", x.Conditions.IfMatch, "is * or lists "+tag, "does not list "+tag+": 412")
@@ -81,7 +81,7 @@ func (s *server) fileSteps(x *conn.Exchange) {
 		s.say("range", rangeWhy(x))
 	}
 	if x.Source == conn.SourceFile && x.File.CacheControl() != "" {
-		s.say("caching", "no Expires: Cache-Control says all there is to say (RFC 9111 §5.3)")
+		s.say("caching", "no Expires: Cache-Control overrides it (RFC 9111 §5.3)")
 	}
 }
 
@@ -89,14 +89,14 @@ func (s *server) fileSteps(x *conn.Exchange) {
 func (s *server) validatorsWhy(f conn.File) string {
 	e := f.Entity()
 	if e.Undated {
-		return "none: the file's time of change is one that build tools set, whatever the version"
+		return "none: build tools give this modification time to every version of a file"
 	}
 	why := "ETag " + string(e.Tag) + " and"
 	switch {
 	case s.future(f):
-		why = "no ETag, for the file's time of change lies in the future;"
+		why = "no ETag, because the file's modification time is in the future;"
 	case len(e.Tag) == 0:
-		why = "no ETag yet, for the file was changed a moment ago, and may change again without a new time;"
+		why = "no ETag yet, because the file was changed a moment ago, and may change again without a new time;"
 	}
 	return why + " Last-Modified " + string(proto.AppendDate(nil, e.Modified))
 }
@@ -109,7 +109,7 @@ func (s *server) condition(x *conn.Exchange, f proto.Field, name string, outcome
 	if !x.Request.Has(f) {
 		return
 	}
-	why := "is not looked at: another precondition has decided (RFC 9110 §13.2.2)"
+	why := "is not evaluated: another precondition takes precedence (RFC 9110 §13.2.2)"
 	switch outcome {
 	case proto.OutcomeNoDate:
 		why = "is ignored: it is not one valid date"

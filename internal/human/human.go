@@ -34,24 +34,20 @@ func Rate(n float64) string {
 
 // Bytes writes a number of bytes with three significant digits and a decimal
 // unit: "999 B", "1.23 GB"; [None] if it is negative.
-func Bytes[T Number](n T) string { return scaled(float64(n), 1000, 999.5, "kMGTPE", "B") }
-
-// BinaryBytes writes a number of bytes with three significant digits and a
-// binary unit (IEC 80000-13), as listings of files do: "1.15 GiB".
-func BinaryBytes[T Number](n T) string { return scaled(float64(n), 1024, 1024, "KMGTPE", "iB") }
-
-func scaled(n, base, from float64, units, unit string) string {
+func Bytes[T Number](n T) string {
+	const units = "kMGTPE"
+	v := float64(n)
 	switch {
-	case !(n >= 0):
+	case !(v >= 0):
 		return None
-	case n < from:
-		return Fixed(n, 0) + " B"
+	case v < 999.5:
+		return Fixed(v, 0) + " B"
 	}
 	i := -1
-	for ; n >= 999.5 && i < len(units)-1; i++ {
-		n /= base
+	for ; v >= 999.5 && i < len(units)-1; i++ {
+		v /= 1000
 	}
-	return digits3(min(n, 999)) + " " + units[i:i+1] + unit
+	return digits3(min(v, 999)) + " " + units[i:i+1] + "B"
 }
 
 // Seconds writes a short time with three significant digits.

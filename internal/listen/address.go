@@ -46,11 +46,15 @@ func (a Address) URL() string {
 	if a.Path != "" {
 		return ""
 	}
-	switch a.Host {
-	case "", "0.0.0.0", "::":
+	if a.Everywhere() {
 		a.Host = "localhost"
 	}
 	return a.String() + "/"
+}
+
+// Everywhere reports whether it is on all interfaces, of IPv4 or of both.
+func (a Address) Everywhere() bool {
+	return a.Path == "" && (a.Host == "" || a.Host == "0.0.0.0" || a.Host == "::")
 }
 
 // Overlaps reports whether both cannot be listened at.

@@ -91,7 +91,7 @@ func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 		dst = append(dst, ">"...)
 	} else {
 		dst = append(strconv.AppendInt(append(dst, " title=\""...), e.size, 10), " bytes\">"...)
-		dst = append(dst, human.BinaryBytes(e.size)...)
+		dst = append(dst, human.Bytes(e.size)...)
 	}
 	dst = append(dst, "</td><td>"...)
 	// On a narrow screen the day must do.
@@ -160,5 +160,5 @@ func summary(entries []entry) string {
 		files++
 		bytes += min(entries[i].size, math.MaxInt64-bytes) // all together may be more than a file can be
 	}
-	return fmt.Sprintf("%s, %s, %s in files", human.Plural(dirs, "directory", "directories"), human.Plural(files, "file", "files"), human.BinaryBytes(bytes))
+	return fmt.Sprintf("%s, %s, %s in files", human.Plural(dirs, "directory", "directories"), human.Plural(files, "file", "files"), human.Bytes(bytes))
 }

@@ -227,7 +227,7 @@ func TestListingAtTheEdge(t *testing.T) {
 		want   []string
 	}{
 		{htmlFormat{}, []string{
-			"5 files, 8.00 EiB in files", `8.00 EiB</td><td><time datetime="9999-12-31T23:59:59Z"`, "8.00 EiB</td><td></td>", "4.00 EiB</td><td></td>",
+			"5 files, 9.22 EB in files", `9.22 EB</td><td><time datetime="9999-12-31T23:59:59Z"`, "9.22 EB</td><td></td>", "4.61 EB</td><td></td>",
 			"1969-12-31<span> 23:59</span>", "2300-01-01<span> 00:00</span>",
 		}},
 		{jsonFormat{}, []string{

@@ -268,7 +268,7 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 	if lived := p.Now().Sub(w.started); lived >= time.Second {
 		text += fmt.Sprintf("; uptime %v", lived.Round(time.Second))
 		if e.Memory > 0 {
-			text += fmt.Sprintf(", peak memory %d MiB", e.Memory>>20)
+			text += ", peak memory " + human.Bytes(e.Memory)
 		}
 	}
 	if w.served && w.loss != "" {

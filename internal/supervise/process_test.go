@@ -230,7 +230,7 @@ func TestRealPool(t *testing.T) {
 	for range rounds {
 		slot, pid := ask(t, sockets.Addresses()[0].Port)
 		syscall.Kill(pid, syscall.SIGKILL)
-		want := fmt.Sprintf(`^worker %d \(pid %d\) died: killed by SIGKILL(; uptime \ds and used up to \d+ MiB)?; respawning`, slot, pid)
+		want := fmt.Sprintf(`^worker %d \(pid %d\) died: killed by SIGKILL(; uptime \ds, peak memory [\d.]+ MB)?; respawning`, slot, pid)
 		if got := <-alerts; !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("alert %q, want %q", got, want)
 		}

@@ -293,7 +293,7 @@ func TestOOM(t *testing.T) {
 		kills++
 		r.die(0, Exit{Signal: syscall.SIGKILL, Memory: 700 << 20})
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; probably killed by the OOM killer; "+
-			"uptime 1m30s, peak memory 700 MiB; respawning")
+			"uptime 1m30s, peak memory 734 MB; respawning")
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})

@@ -1,6 +1,8 @@
 package eventloop
 
 import (
+	"time"
+
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
@@ -29,14 +31,19 @@ func (l *Loop) beat() {
 	}
 }
 
+// surveySoon is how long after something has happened the connections are surveyed,
+// unless the last survey was less than serve.SurveyEvery ago: what an operator looks
+// at shows a single connection at once, and a busy loop rarely surveys.
+const surveySoon = 50 * time.Millisecond
+
 // surveyLater surveys the connections, a while after something has happened.
 func (l *Loop) surveyLater(active bool) {
 	l.dropped = false
 	switch {
 	case l.surveyAt == 0 && active:
-		l.surveyAt = l.now.Mono + serve.SurveyEvery
+		l.surveyAt = max(l.now.Mono+surveySoon, l.surveyed+serve.SurveyEvery)
 	case l.surveyAt != 0 && l.now.Mono >= l.surveyAt:
-		l.surveyAt = 0
+		l.surveyAt, l.surveyed = 0, l.now.Mono
 		l.survey()
 	}
 }

@@ -59,6 +59,7 @@ type Loop struct {
 	reportAt time.Duration     // when serve.Config.Report is; 0: not
 	sharedAt time.Duration     // when shared sockets are checked; 0: not
 	surveyAt time.Duration     // when all connections are surveyed; 0: not
+	surveyed time.Duration     // when they last were
 	dropped  bool              // some have ended since the last survey
 
 	how       serve.Drain   // how the loop drains, if draining
