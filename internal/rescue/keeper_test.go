@@ -226,9 +226,9 @@ func transferCount(t *testing.T, records, keeper int, m Moving) int {
 		t.Fatal(err)
 	}
 	defer closeAll(master, worker)
-	n, err := Transfer(master, records, keeper, m)
-	if err != nil {
-		t.Error(err)
+	n, left, err := Transfer(master, records, keeper, m)
+	if err != nil || left != 1 {
+		t.Errorf("%d connections left, %v", left, err)
 	}
 	return n
 }
@@ -242,8 +242,8 @@ func transferred(t *testing.T, records, keeper int) ipc.Kept {
 		t.Fatal(err)
 	}
 	defer unix.Close(worker)
-	if n, err := Transfer(master, records, keeper, Moving{Lock: new(sync.Mutex)}); n != 1 || err != nil {
-		t.Fatalf("%d transferred, %v", n, err)
+	if n, left, err := Transfer(master, records, keeper, Moving{Lock: new(sync.Mutex)}); n != 1 || left != 1 || err != nil {
+		t.Fatalf("%d transferred, %d left, %v", n, left, err)
 	}
 	unix.Close(master)
 	fd, err := ipc.ReceiveRecords(worker)

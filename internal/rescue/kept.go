@@ -130,11 +130,12 @@ func (k *Kept) Readable() bool {
 }
 
 // Transfer sends the connections on a rescue channel, see [Transfer].
-func (k *Kept) Transfer(channel int, moving Moving) (sent int, err error) {
+func (k *Kept) Transfer(channel int, moving Moving) (left int, err error) {
 	if k.keeper < 0 {
 		return 0, ErrKeeperGone
 	}
-	return Transfer(channel, int(k.records.Fd()), k.keeper, moving)
+	_, left, err = Transfer(channel, int(k.records.Fd()), k.keeper, moving)
+	return left, err
 }
 
 // Keeper returns a copy of the keeper's pidfd for [Moving], -1 if there is none.

@@ -22,26 +22,27 @@ var ErrKeeperGone = errors.New("the keeper is gone")
 // Transfer sends on a rescue channel a dead worker's records and each connection that
 // its keeper has open, with the file that its record names. It sends no other
 // descriptor of the worker, whatever the records say, and no connection that another
-// worker has or will take over. Transfer may be called again until the keeper exits.
-// The descriptors stay the caller's.
-func Transfer(channel, records, keeper int, moving Moving) (sent int, err error) {
+// worker has or will take over. left are connections that cannot be rescued: those of
+// unix sockets, and those whose numbers have no record. Transfer may be called again
+// until the keeper exits. The descriptors stay the caller's.
+func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err error) {
 	m, err := Map(records, false)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer m.Close()
 	if err := ipc.SendRecords(channel, records); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	r := NewReader(m)
 	t := transfer{channel: channel, keeper: keeper}
 	defer t.close()
 	given, waiting := r.given(), moving.waiting()
-	for number, free := 0, 0; number <= m.Highest() || number < m.fds && free < beyond; number++ {
+	for number, free := 0, 0; number <= m.Highest() || free < beyond; number++ {
 		k, err := t.take(number, r.File(number))
 		if err == unix.EMFILE && len(t.batch) > 0 { // the batch has the descriptors
 			if err := t.flush(); err != nil {
-				return sent, err
+				return sent, left, err
 			}
 			k, err = t.take(number, r.File(number))
 		}
@@ -50,21 +51,24 @@ func Transfer(channel, records, keeper int, moving Moving) (sent int, err error)
 			free++
 			continue
 		case err == unix.ESRCH:
-			return sent, ErrKeeperGone
+			return sent, left, ErrKeeperGone
 		case err != nil:
-			return sent, fmt.Errorf("take descriptor %d from a dead worker: %w", number, err)
+			return sent, left, fmt.Errorf("take descriptor %d from a dead worker: %w", number, err)
 		}
 		free = 0
-		if CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket)) || number == given && moving.delivered(k.Socket) {
+		if number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || number > ipc.LifelineFD && isConnection(k.Socket, UnixStream) {
+			left++
+		}
+		if number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket)) || number == given && moving.delivered(k.Socket) {
 			closeAll(k.Socket, k.File)
 			continue
 		}
 		if err := t.add(k); err != nil {
-			return sent, err
+			return sent, left, err
 		}
 		sent++
 	}
-	return sent, t.flush()
+	return sent, left, t.flush()
 }
 
 // transfer collects connections for one message.

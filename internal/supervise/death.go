@@ -22,7 +22,7 @@ import (
 
 // died accounts for an exit: the pool's end, a respawn, or nothing more.
 func (p *pool) died(w *worker, e Exit) {
-	w.activity = p.account(w, e)
+	w.request = p.account(w, e)
 	p.orphan(w, e)
 	defer p.logExit(w, e)
 	for _, o := range p.detached {
@@ -88,7 +88,7 @@ func (p *pool) cutShortLine(w *worker, e Exit) string {
 	if p.isOrphaned(w) {
 		lost = "another takes over its connections"
 	}
-	return fmt.Sprintf("%v died while draining: %s%s; %s", w, p.cause(w, e), w.activity, lost)
+	return fmt.Sprintf("%v died while draining: %s%s; %s", w, p.cause(w, e), w.activity(""), lost)
 }
 
 // logExit logs an exit that no other line reports.
@@ -271,8 +271,27 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 			text += ", peak memory " + human.Bytes(e.Memory)
 		}
 	}
-	if w.served && w.loss != "" {
+	lost := ""
+	switch {
+	case !w.served:
+	case w.loss != "" && w.connections == 0: // not counted yet
 		text += "; its connections are lost: " + w.loss
+	case w.loss != "":
+		lost = " lost: " + w.loss
+	case !p.isOrphaned(w):
+		lost = " lost"
 	}
-	return text + w.activity
+	return text + w.activity(lost)
+}
+
+// activity says which connections a worker had when it died, what became of them, and
+// what it was serving; "" if it had none.
+func (w *worker) activity(became string) (text string) {
+	if w.connections > 0 {
+		text = "; " + human.Plural(w.connections, "connection", "connections") + became
+	}
+	if w.request != "" {
+		text += "; " + w.request
+	}
+	return text
 }

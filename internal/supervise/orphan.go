@@ -24,6 +24,7 @@ type orphaned struct {
 	died      time.Time
 	transfers int          // under way
 	forgotten bool         // nobody has to take them over any more
+	left      int          // that cannot be rescued
 	err       error        // why those that were not transferred are lost
 	result    *ipc.Rescued // report of the worker that takes them over; nil: not yet
 	taken     bool         // it has all of them, and waits for the end of the keeper

@@ -20,6 +20,7 @@ type fakeKept struct {
 	gone       chan struct{}
 	deaf       bool    // its keeper does not end when it is told to
 	ended      bool    // the keeper has, before anybody used it
+	left       int     // connections that cannot be rescued
 	errors     []error // of the next transfers
 	unreadable bool    // its records are those of another version
 	transfer   func()  // what Transfer does meanwhile; nil: nothing
@@ -45,7 +46,7 @@ func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {
 	if len(k.errors) > 0 {
 		err, k.errors = k.errors[0], k.errors[1:]
 	}
-	return 0, err
+	return k.left, err
 }
 
 func (k *fakeKept) EndKeeper() {

@@ -24,8 +24,9 @@ type Kept interface {
 	WaitFor(pid int)
 	// Named returns the keepers that a dead worker has recorded but not sent.
 	Named() []int
-	// Transfer sends the connections on a rescue channel; it may wait.
-	Transfer(channel int, moving rescue.Moving) (connections int, err error)
+	// Transfer sends the connections on a rescue channel; it may wait. So many are left
+	// that cannot be rescued.
+	Transfer(channel int, moving rescue.Moving) (left int, err error)
 	Readable() bool // false: the records are those of another version
 	// Keeper returns a copy of the keeper's pidfd, -1 if there is none.
 	Keeper() int
@@ -126,10 +127,10 @@ func (p *pool) rescue(w *worker) bool {
 	o.transfers++
 	moving := p.moving(o.of)
 	p.wg.Go(func() {
-		_, err := o.of.proc.Kept().Transfer(from, moving)
+		left, err := o.of.proc.Kept().Transfer(from, moving)
 		unix.Close(from)
 		moving.Close()
-		p.events <- event{do: func() { p.transferred(o, w, err) }}
+		p.events <- event{do: func() { p.transferred(o, w, left, err) }}
 	})
 	return true
 }
@@ -137,13 +138,14 @@ func (p *pool) rescue(w *worker) bool {
 // transferred ends a transfer to a worker. If that failed halfway, the worker is killed
 // before it serves, and the next one is given all of them: nothing is lost while the
 // keeper lives.
-func (p *pool) transferred(o *orphaned, to *worker, err error) {
+func (p *pool) transferred(o *orphaned, to *worker, left int, err error) {
 	p.transfers--
 	o.transfers--
 	p.unlockChannels(o.of)
 	if o.forgotten && o.transfers == 0 {
 		o.of.proc.Kept().Close()
 	}
+	o.left = left
 	switch {
 	case err == nil || to.rescuing != o || to.killed:
 	case errors.Is(err, rescue.ErrKeeperGone):

@@ -15,7 +15,7 @@ func (p *pool) countRescue(o *orphaned) {
 	r.Workers++
 	r.Connections += uint64(m.Connections)
 	r.Bytes += m.Bytes
-	r.Unmovable += uint64(m.Fixed)
+	r.Unmovable += uint64(m.Fixed + o.left)
 	r.Blamed += uint64(m.Blamed)
 	r.Reset += uint64(m.Reset)
 	r.Lost += uint64(m.Lost)
@@ -26,7 +26,7 @@ func (p *pool) countRescue(o *orphaned) {
 // rescueLine is the log line of a rescue, empty if there were no connections.
 func rescueLine(w *worker, o *orphaned, now time.Time) string {
 	m := o.result
-	if m.Connections+m.Fixed+m.Blamed+m.Lost == 0 && o.err == nil {
+	if m.Connections+m.Fixed+m.Blamed+m.Lost+o.left == 0 && o.err == nil {
 		return ""
 	}
 	var b strings.Builder
@@ -38,6 +38,7 @@ func rescueLine(w *worker, o *orphaned, now time.Time) string {
 		{m.Fixed, "whose response cannot be continued"},
 		{m.Blamed, "whose request may have killed it"},
 		{m.Lost, "whose state was lost"},
+		{o.left, "that cannot be rescued"},
 	} {
 		if closed.n > 0 {
 			fmt.Fprintf(&b, "; %d closed %s", closed.n, closed.why)

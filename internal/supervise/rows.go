@@ -10,9 +10,9 @@ import (
 type Rows interface {
 	Open(slot int) (row int, err error) // for a process that is about to start
 	Close(row int) error                // it has ended
-	// Doing says what the worker of a row was at, to go into the line of its death:
-	// "" if it was at nothing.
-	Doing(row int) string
+	// Doing says what the worker of a row was serving, to go into the line of its death:
+	// how many connections it had, as last counted, and a request, "" if there was none.
+	Doing(row int) (connections int, request string)
 }
 
 func (p *pool) totalsOf(slot int) *Totals {
@@ -55,9 +55,8 @@ func (p *pool) account(w *worker, e Exit) (doing string) {
 		return ""
 	}
 	if unwanted && !w.readySince.IsZero() {
-		if doing = p.Rows.Doing(w.row); doing != "" {
-			doing = "; " + oneLine(doing)
-		}
+		w.connections, doing = p.Rows.Doing(w.row)
+		doing = oneLine(doing)
 	}
 	if err := p.Rows.Close(w.row); err != nil {
 		p.Log.Warn().Int("slot", w.slot.index).Err(err).Msg("counters of a worker lost")

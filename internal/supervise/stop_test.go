@@ -152,6 +152,23 @@ func TestNobodyTakesOverInStop(t *testing.T) {
 	})
 }
 
+// The line of a rescue has the connections that cannot be rescued.
+func TestRescueLine(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.procs[0].kept.(*fakeKept).left = 2
+		r.die(0, killed)
+		r.begin(1)
+		r.say(ipc.Rescued{Connections: 3, Fixed: 1}, 1)
+		const want = "worker 0 (pid 102) rescued 3 connections of worker 0 (pid 101) after 0s; 1 closed whose response cannot be continued; 2 closed that cannot be rescued"
+		if last := r.diary[len(r.diary)-1]; last != want {
+			t.Error(last)
+		}
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
 // A worker that was told to exit before it was ready takes nothing over: it may exit
 // without having served.
 func TestNoRescueByOneThatExits(t *testing.T) {

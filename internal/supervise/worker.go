@@ -37,7 +37,8 @@ type worker struct {
 	rate        float64       // bytes per second between the last two reports
 	row         int           // of the scoreboard; -1: none
 	generation  int           // how many processes the slot had had, this one included
-	activity    string        // what it was doing when it died, for a line; or ""
+	connections int           // that it had when it died, as last counted
+	request     string        // that it was serving then; ""
 	deathTold   bool          // a line reports its death, so the log has no other
 	listing     *listing      // who waits for the list of its connections
 	keeper      int           // pid of the process that keeps its descriptors; 0: none

@@ -43,8 +43,8 @@ func TestRowOfAnEnemy(t *testing.T) {
 		if f := p.Total; f.Rate < 0 || f.Bandwidth < 0 || f.P50 < 0 || f.P99 < 0 {
 			t.Fatalf("rate %v, bandwidth %v, latencies %v and %v", f.Rate, f.Bandwidth, f.P50, f.P99)
 		}
-		if line := o.Doing(row); len(line) > 2000 {
-			t.Fatalf("%d bytes: %.100q", len(line), line)
+		if n, line := o.Doing(row); n < 0 || len(line) > 2000 {
+			t.Fatalf("%d connections, %d bytes: %.100q", n, len(line), line)
 		}
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
-	"phalanx/internal/human"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
 	"phalanx/internal/supervise"
@@ -118,21 +117,20 @@ func (o *Observer) Close(row int) error {
 	return o.Board.Close(row)
 }
 
-// Doing describes what the worker of a row is serving, "" if nothing is known.
-func (o *Observer) Doing(row int) string {
+// Doing returns how many connections the worker of a row had at the last survey, and a
+// description of the request that it is serving, "" if there is none.
+func (o *Observer) Doing(row int) (connections int, request string) {
 	s, ok := o.Board.Look(row)
 	switch {
 	case !ok:
-		return ""
+		return 0, ""
 	case s.Busy && len(s.Last) > 0:
-		return fmt.Sprintf("serving %q", s.Last)
+		request = fmt.Sprintf("serving %q", s.Last)
 	case len(s.Oldest) > 0:
 		age := time.Duration(monotonic() - s.OldestAt).Round(time.Second)
-		return fmt.Sprintf("%s, oldest request %q (%v)", human.Plural(s.Active, "connection", "connections"), s.Oldest, age)
-	case s.Active > 0:
-		return human.Plural(s.Active, "connection", "connections")
+		request = fmt.Sprintf("oldest request %q (%v)", s.Oldest, age)
 	}
-	return ""
+	return int(max(0, s.Active)), request
 }
 
 // monotonic is CLOCK_MONOTONIC in nanoseconds.

@@ -114,25 +114,25 @@ func TestDoing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(want string) {
+	check := func(want int, what string) {
 		t.Helper()
-		if got := o.Doing(row); got != want {
-			t.Errorf("doing %q, want %q", got, want)
+		if n, request := o.Doing(row); n != want || request != what {
+			t.Errorf("%d connections, %q, want %d, %q", n, request, want, what)
 		}
 	}
-	check("")
+	check(0, "")
 	mapped.Last.Set([]byte("GET /done"), monotonic())
-	check("")
+	check(0, "")
 	mapped.Active.Store(3)
-	check("3 connections")
+	check(3, "")
 	mapped.Oldest.Set([]byte("GET /big"), monotonic()-int64(12*time.Second))
-	check(`3 connections, oldest request "GET /big" (12s)`)
+	check(3, `oldest request "GET /big" (12s)`)
 	mapped.Busy.Store(true)
-	check(`serving "GET /done"`)
+	check(3, `serving "GET /done"`)
 	if err := o.Close(row); err != nil {
 		t.Fatal(err)
 	}
-	check("")
+	check(0, "")
 	if _, err := o.Open(0); err != nil {
 		t.Error(err)
 	}
