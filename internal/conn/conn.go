@@ -92,8 +92,8 @@ type Config struct {
 	CORS    bool          // let scripts of all origins read responses
 	Header  []string      // "Name: value" for every reply
 	HSTS    time.Duration // Strict-Transport-Security on secure connections; 0: without
-	// SecurePort is the port to which requests in the clear are redirected; 0: they
-	// are answered.
+	// SecurePort is the port to which requests in the clear are redirected, but for
+	// those of [Conn.Local]; 0: they are answered.
 	SecurePort uint16
 	// Challenges are what a certificate authority is answered (RFC 8555 §8.3), by
 	// token, however it asks.
@@ -154,6 +154,7 @@ type Conn struct {
 	borrowed bool // in belongs to the caller
 	draining bool
 	secure   bool  // its bytes are encrypted on their way
+	local    bool  // it comes from this machine, by a unix socket
 	finishes bool  // it ends with the next response
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	taken    int32 // bytes that the client has taken of DrainBytes
@@ -177,6 +178,10 @@ func New(cfg *Config, obs Observer, now Now) Conn {
 // Secure says that the connection's bytes are encrypted on their way, before
 // anything is received.
 func (c *Conn) Secure() { c.secure = true }
+
+// Local says that the connection comes through a unix socket, before anything is
+// received: from a proxy, which has decided about TLS. So it is not redirected.
+func (c *Conn) Local() { c.local = true }
 
 // InClear says that a client has sent a request in the clear to a port for TLS: Next
 // answers it, in the clear, and the connection ends.

@@ -23,7 +23,7 @@ func (c *Conn) answer(out []byte, now Now) []byte {
 			return c.prove(out, key, now)
 		}
 	}
-	if c.cfg.SecurePort != 0 && !c.secure && moves(x.Request) {
+	if c.cfg.SecurePort != 0 && !c.secure && !c.local && moves(x.Request) {
 		return c.moveToSecure(out, now)
 	}
 	switch x.Request.Method {

@@ -65,6 +65,17 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// A proxy that comes through a unix socket has decided about TLS: it would be sent in a
+// circle.
+func TestLocalIsNotRedirected(t *testing.T) {
+	d := newDriver(t, redirecting(443), nil)
+	d.conn.Local()
+	d.receive("GET /a HTTP/1.1\r\nHost: b\r\n\r\n")
+	if string(d.reply[:12]) == "HTTP/1.1 308" {
+		t.Errorf("%q", d.reply)
+	}
+}
+
 // On a secure connection the same requests are answered, a challenge too, and the
 // client is told to come securely again.
 func TestSecure(t *testing.T) {

@@ -34,6 +34,12 @@ func Client(fd int) (host, address string) {
 	return client.Addr().String(), client.String()
 }
 
+// Local reports whether a connection comes through a unix socket.
+func Local(fd int) bool {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	return err == nil && domain == unix.AF_UNIX
+}
+
 // local stands for the address of a unix socket's client: it has none.
 const local = "unix:"
 

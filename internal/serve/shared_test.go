@@ -210,3 +210,27 @@ func TestCrowdAtTheEnd(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// Who comes to the port for plain HTTP is redirected to HTTPS, but not a proxy at the
+// unix socket.
+func TestUnixIsNotRedirected(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := newLocal(t)
+		fd, addr := servetest.Listen(t)
+		shared, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := servetest.At(t, addr)
+		w.ServeAll(dir, []serve.Listener{{FD: fd}, {FD: shared, Shared: true}}, run, func(cfg *serve.Config) { cfg.Conn.SecurePort = 443 })
+		s.served(s.client())
+		c := w.Dial()
+		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 308 {
+			t.Errorf("%s", res.Status)
+		}
+		w.Stop()
+	})
+}

@@ -36,7 +36,7 @@ func (l *Loop) accept(from serve.Listener) error {
 		fd, errno := rawAccept(from.FD)
 		switch {
 		case errno == 0:
-			p := l.newPeer(fd, from.Secure)
+			p := l.newPeer(fd, from)
 			l.serve(p)
 			if l.draining {
 				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
@@ -156,7 +156,7 @@ func (l *Loop) endAccepting() {
 		fd, errno := rawAccept(from.FD)
 		switch {
 		case errno == 0:
-			l.serve(l.newPeer(fd, from.Secure))
+			l.serve(l.newPeer(fd, from))
 			if accepted++; from.Shared && accepted > sharedMost {
 				l.closeListener(0)
 			}

@@ -254,6 +254,8 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 	}
 	if p.tls != nil {
 		p.conn.Secure()
+	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {
+		p.conn.Local()
 	}
 	l.taken(p)
 	if l.told {

@@ -42,18 +42,20 @@ type peer struct {
 // yet.
 type undelivered struct{ began []time.Duration }
 
-// newPeer returns the peer of a connection that was accepted, from a listening socket
-// for TLS if it is secure.
-func (l *Loop) newPeer(fd int, secure bool) *peer {
+// newPeer returns the peer of a connection that was accepted from a listening socket.
+func (l *Loop) newPeer(fd int, from serve.Listener) *peer {
 	rescue.Point(rescue.PointAccepted)
 	p := l.register(fd)
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
-	if secure {
+	if from.Secure {
 		l.encrypt(p)
 	}
 	l.begin(p)
+	if from.Shared {
+		p.conn.Local()
+	}
 	return p
 }
 

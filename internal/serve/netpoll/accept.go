@@ -13,9 +13,9 @@ import (
 )
 
 // acceptAll accepts until the engine is told to drain.
-func (e *Engine) acceptAll(listener *os.File, secure bool) error {
+func (e *Engine) acceptAll(listener *os.File, from serve.Listener) error {
 	for {
-		ended, err := e.acceptOne(listener, secure)
+		ended, err := e.acceptOne(listener, from)
 		switch {
 		case err == nil && ended != nil:
 			select {
@@ -80,7 +80,7 @@ func (e *Engine) open() int {
 
 // acceptOne waits for a connection and starts to serve it. In the serial model
 // it returns what is closed when that one has ended.
-func (e *Engine) acceptOne(listener *os.File, secure bool) (ended <-chan struct{}, err error) {
+func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan struct{}, err error) {
 	raw, err := listener.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (e *Engine) acceptOne(listener *os.File, secure bool) (ended <-chan struct{
 	case err != nil:
 		return nil, err
 	}
-	s, ended := e.start(fd, secure)
+	s, ended := e.start(fd, from)
 	if !e.makeRoom(s) {
 		return ended, serve.ErrReserve
 	}
@@ -159,7 +159,7 @@ func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 		if how.Leaves(from) {
 			return nil
 		}
-		_, err := e.acceptOne(listener, from.Secure)
+		_, err := e.acceptOne(listener, from)
 		switch {
 		case err == nil || err == serve.ErrReserve || serve.IsPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):

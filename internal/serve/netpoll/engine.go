@@ -93,7 +93,7 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 // and no connection is left there, and closes it. If the socket fails, the engine ends.
 func (e *Engine) listen(listener *os.File, from serve.Listener) error {
 	defer listener.Close()
-	err := e.acceptAll(listener, from.Secure)
+	err := e.acceptAll(listener, from)
 	if err == nil {
 		err = e.acceptRest(listener, from)
 	}

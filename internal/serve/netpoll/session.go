@@ -26,6 +26,7 @@ type session struct {
 	conn   conn.Conn
 	log    *serve.Journal // nil: nothing is logged
 	tls    *tlsconn.Conn  // nil: the client speaks plain HTTP
+	local  bool           // it came through a unix socket
 
 	tally serve.Tally
 	mu    sync.Mutex
@@ -53,11 +54,10 @@ type session struct {
 	queued  int // unacknowledged bytes when last checked
 }
 
-// start serves an accepted socket in a new goroutine, one from a listening socket for
-// TLS if it is secure. In the serial
+// start serves a socket accepted from a listening one in a new goroutine. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
-func (e *Engine) start(fd int, secure bool) (s *session, ended <-chan struct{}) {
+func (e *Engine) start(fd int, from serve.Listener) (s *session, ended <-chan struct{}) {
 	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
@@ -65,7 +65,8 @@ func (e *Engine) start(fd int, secure bool) (s *session, ended <-chan struct{}) 
 	if c := e.credentials.Load(); c != nil {
 		s.cfg.Challenges = c.Challenges
 	}
-	if secure {
+	s.local = from.Shared
+	if from.Secure {
 		s.encrypt()
 	}
 	s.view.Since = e.clock.Mono()
@@ -103,6 +104,9 @@ func (s *session) begin() {
 	s.conn = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
 	if s.tls != nil {
 		s.conn.Secure()
+	}
+	if s.local {
+		s.conn.Local()
 	}
 	s.show()
 }
