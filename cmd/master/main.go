@@ -18,6 +18,7 @@ func main() {
 }
 
 func run(args []string, stdin, stdout, stderr *os.File) int {
+	ownDescriptors()
 	err := do(args, stdin, stdout, stderr)
 	if err == nil {
 		return 0

@@ -20,11 +20,9 @@ import (
 	"phalanx/internal/options"
 )
 
-// roleKey makes the test binary act as a worker that serves nobody.
-const roleKey = "MASTER_TEST_ROLE"
-
+// TestMain makes the test binary a worker that serves nobody, if it is executed as one.
 func TestMain(m *testing.M) {
-	if os.Getenv(roleKey) == "" {
+	if len(os.Args) < 2 || !strings.HasPrefix(os.Args[1], "--slot=") {
 		os.Exit(m.Run())
 	}
 	stop := make(chan os.Signal, 1)
@@ -133,7 +131,6 @@ func TestInfo(t *testing.T) {
 // start runs a master whose workers are this test binary.
 func start(t *testing.T, stderr *os.File, args ...string) <-chan int {
 	t.Helper()
-	t.Setenv(roleKey, "worker")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

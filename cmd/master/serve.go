@@ -75,7 +75,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 
 // newSpawner returns what starts workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor) supervise.Spawner {
-	tellLost(out.log, o)
+	protect(out.log, o)
 	return supervise.Spawner{
 		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
 		Sockets: files(sockets), Log: out.file, Board: m.board, Bell: m.bell, Records: records(o),

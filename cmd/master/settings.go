@@ -27,6 +27,9 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	if err = o.CheckKeys(); err != nil {
 		return o, "", err
 	}
+	if o.Identity, err = identity(o); err != nil {
+		return o, "", err
+	}
 	worker, err = findWorker(string(o.Worker))
 	return o, worker, err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -107,15 +106,6 @@ func written(addresses []listen.Address) string {
 		all = append(all, a.String())
 	}
 	return strings.Join(all, " ")
-}
-
-// environment returns the environment of workers.
-func environment(o options.Options) []string {
-	environ := append(os.Environ(), o.Shared.Environment()...)
-	if n := o.Procs(); n > 0 {
-		environ = append(environ, "GOMAXPROCS="+strconv.Itoa(n))
-	}
-	return environ
 }
 
 // scalable returns the sockets of which there may be more or fewer; nil if the

@@ -44,17 +44,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // work serves until a drain is ordered, and returns when it has drained.
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
-	kept, err := keep(opts) // first of all, while this process is small
-	if err != nil {
-		return err
-	}
-	// Its name in ps and top; without /proc it keeps that of its file.
-	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
 	root, err := website.Open(string(opts.Base), opts.Options)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
+	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
+	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
+	if err := become(opts.Options.Identity); err != nil {
+		return err
+	}
+	kept, err := keep(opts) // as early as can be, while this process is small
+	if err != nil {
+		return err
+	}
 	listeners, err := listeners(opts.Sockets)
 	if err != nil {
 		return err
@@ -82,6 +85,9 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		if ok, err := c.AwaitCredentials(); !ok {
 			return err
 		}
+	}
+	if err := confine(opts, root, channel); err != nil {
+		return err
 	}
 	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {
 		return err

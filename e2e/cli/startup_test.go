@@ -85,36 +85,44 @@ func TestBindForeignAddress(t *testing.T) {
 	o.Rejects(t, o.Code, "--bind", "203.0.113.7")
 }
 
+// impostor returns the path of a program that is no worker, and behaves as its name says.
+func impostor(t *testing.T, manner string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), manner)
+	if err := os.Symlink(harness.Program(t, "impostor"), path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // TestUnusableWorkerBinary gives workers that are none. Whatever they do, the master
 // ends, says which binary is at fault, and frees the port.
 func TestUnusableWorkerBinary(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	dir := harness.Tree(t, map[string]string{"text": "not a program", "directory/file": ""})
-	impostor := harness.Program(t, "impostor")
 	cases := []struct {
 		name, worker string
-		env          []string
 		code         int
 		words        []string
 	}{
-		{"missing", dir + "/gone", nil, 78, nil},
-		{"directory", dir + "/directory", nil, 78, nil},
-		{"not executable", dir + "/text", nil, 78, nil},
-		{"ends with 0", "/bin/true", nil, 78, nil},
-		{"ends with 1", "/bin/false", nil, 78, nil},
-		{"master itself", harness.Binary("master"), nil, 78, nil},
-		{"never ready", impostor, []string{"IMPOSTOR=mute"}, 78, nil},
-		{"never ready nor interrupted", impostor, []string{"IMPOSTOR=deaf"}, 78, nil},
-		{"other version", impostor, []string{"IMPOSTOR=old"}, 78, []string{"0.0.0-impostor"}},
-		{"garbage", impostor, []string{"IMPOSTOR=garbage"}, 78, nil},
+		{"missing", dir + "/gone", 78, nil},
+		{"directory", dir + "/directory", 78, nil},
+		{"not executable", dir + "/text", 78, nil},
+		{"ends with 0", "/bin/true", 78, nil},
+		{"ends with 1", "/bin/false", 78, nil},
+		{"master itself", harness.Binary("master"), 78, nil},
+		{"never ready", impostor(t, "mute"), 78, nil},
+		{"never ready nor interrupted", impostor(t, "deaf"), 78, nil},
+		{"other version", impostor(t, "old"), 78, []string{"0.0.0-impostor"}},
+		{"garbage", impostor(t, "garbage"), 78, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			port := harness.FreePort(t)
 			args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base, "--worker", c.worker}
-			o := harness.Attempt(t, harness.Plan{Args: args, Env: c.env})
+			o := harness.Attempt(t, harness.Plan{Args: args})
 			o.Rejects(t, c.code, append(c.words, "--worker", c.worker)...)
 			harness.MustBeFree(t, port)
 		})
@@ -127,8 +135,8 @@ func TestWorkerStartErrorIsShown(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	port := harness.FreePort(t)
-	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base, "--worker", harness.Program(t, "impostor")}
-	o := harness.Attempt(t, harness.Plan{Args: args, Env: []string{"IMPOSTOR=dying"}})
+	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--base", base, "--worker", impostor(t, "dying")}
+	o := harness.Attempt(t, harness.Plan{Args: args})
 	if o.Code == 0 {
 		t.Error("exit status 0, want another")
 	}

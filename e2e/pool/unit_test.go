@@ -49,7 +49,8 @@ func TestUnitAdmitsCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	admitted := admittedByUnit(t)
-	seen := map[string]bool{}
+	// The unit's master is not root, and its workers do not become somebody else.
+	seen := map[string]bool{"setgroups": true, "setresgid": true, "setresuid": true}
 	for _, m := range regexp.MustCompile(`(?m)^\d+ +(\w+)\(`).FindAllStringSubmatch(string(text), -1) {
 		if call := m[1]; !seen[call] {
 			seen[call] = true

@@ -29,7 +29,9 @@ func TestLimits(t *testing.T) {
 			t.Errorf("jittered by %v: %d, want %d", chance, got, want)
 		}
 	}
-	if n := resident(); n < 1<<20 || n > 1<<36 {
+	own := openMemory()
+	defer own.Close()
+	if n := own.resident(); n < 1<<20 || n > 1<<36 {
 		t.Errorf("this process takes %d bytes", n)
 	}
 }

@@ -138,12 +138,20 @@ type CredentialsRefused struct {
 	Reason string // one sentence, no newline
 }
 
+// Confined tells the master, before Ready, what the worker may do.
+type Confined struct {
+	Sandboxed  bool   // it did what the kernel can, see package sandbox
+	Unreadable bool   // its user may not read the document root
+	Missing    string // what the kernel could not do, one line; "": nothing
+}
+
 // kinds is which message has which first byte. A number is never used again.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
+		20: Confined{},
 	}
 }
 
@@ -168,6 +176,13 @@ func (m Failed) code(c *coder) Message {
 
 func (m CredentialsRefused) code(c *coder) Message {
 	c.text(&m.Reason)
+	return m
+}
+
+func (m Confined) code(c *coder) Message {
+	c.flag(&m.Sandboxed)
+	c.flag(&m.Unreadable)
+	c.text(&m.Missing)
 	return m
 }
 

@@ -12,6 +12,7 @@ type (
 	Model           string // see [Options]
 	Engine          string // way of waiting for sockets
 	Rescue          string // RescueAuto or Off
+	Confine         string // see [Options]
 	LogFormat       string
 	AccessLogFormat string
 	shell           string // one for which there is a script
@@ -37,6 +38,13 @@ const (
 	Off        Rescue = "off"
 )
 
+// When workers are sandboxed.
+const (
+	ConfineAuto     Confine = "auto"
+	ConfineRequired Confine = "required"
+	ConfineOff      Confine = "off"
+)
+
 // The looks of a log line.
 const (
 	LogAuto    LogFormat = "auto"
@@ -54,6 +62,7 @@ const (
 func (Model) words() []Model         { return []Model{Process, Goroutine, Serial} }
 func (Engine) words() []Engine       { return []Engine{Auto, Epoll, Netpoll} }
 func (Rescue) words() []Rescue       { return []Rescue{RescueAuto, Off} }
+func (Confine) words() []Confine     { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
 func (LogFormat) words() []LogFormat { return []LogFormat{LogAuto, LogConsole, LogJSON} }
 func (AccessLogFormat) words() []AccessLogFormat {
 	return []AccessLogFormat{AccessCommon, AccessCombined, AccessJSON}
@@ -64,6 +73,7 @@ func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 func (m *Model) UnmarshalFlag(v string) error     { return choose(m, "model", v, m.words()) }
 func (e *Engine) UnmarshalFlag(v string) error    { return choose(e, "engine", v, e.words()) }
 func (r *Rescue) UnmarshalFlag(v string) error    { return choose(r, "rescue", v, r.words()) }
+func (c *Confine) UnmarshalFlag(v string) error   { return choose(c, "confine", v, c.words()) }
 func (f *LogFormat) UnmarshalFlag(v string) error { return choose(f, "log-format", v, f.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
 	return choose(f, "access-log-format", v, f.words())
@@ -74,6 +84,7 @@ func (s *shell) UnmarshalFlag(v string) error { return choose(s, "", v, s.words(
 func (m Model) Complete(match string) []flags.Completion           { return fitting(match, m.words()) }
 func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
 func (r Rescue) Complete(match string) []flags.Completion          { return fitting(match, r.words()) }
+func (c Confine) Complete(match string) []flags.Completion         { return fitting(match, c.words()) }
 func (f LogFormat) Complete(match string) []flags.Completion       { return fitting(match, f.words()) }
 func (f AccessLogFormat) Complete(match string) []flags.Completion { return fitting(match, f.words()) }
 func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }

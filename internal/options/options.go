@@ -58,6 +58,8 @@ type Options struct {
 	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"lame duck period before a drain" detail:"Readiness fails at once, and the server keeps serving for so long, so that a load balancer can take it out. A second signal starts the drain."`
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"time limit of a worker's drain" detail:"After it, the remaining connections are closed."`
 	HangTimeout  HangTimeout  `group:"Pool" long:"hang-timeout" reload:"no" value-name:"DURATION" default:"30s" description:"time without a heartbeat until a worker is hung" detail:"A hung worker is killed and replaced; 0 disables."`
+	User         User         `group:"Pool" long:"user" worker:"no" value-name:"NAME" default-mask:"nobody for root" example:"www-data" description:"user of the workers, as NAME or NAME:GROUP" detail:"Only root can start workers as somebody else. Names and numbers are both possible."`
+	Confine      Confine      `group:"Pool" long:"confine" value-name:"WHEN" default:"auto" description:"sandbox each worker: auto, required or off" detail:"A sandboxed worker reads the document root and nothing else, opens no connection, and executes nothing. auto does what the kernel can; required refuses to start without all of it."`
 	Rescue       Rescue       `group:"Pool" long:"rescue" worker:"no" value-name:"WHEN" default:"auto" description:"rescue connections of killed workers: auto or off" detail:"With auto, the replacement continues idle connections, half requests and downloads where the kernel allows it; off closes them."`
 	MaxRequests  MaxRequests  `group:"Pool" long:"max-requests" value-name:"N" default:"0" default-mask:"none" description:"recycle a worker after N requests" detail:"Its connections are handed over to its successor; 0 is no limit."`
 	MaxMemory    MaxMemory    `group:"Pool" long:"max-memory" value-name:"BYTES" default:"0" default-mask:"none" description:"recycle a worker above this memory, such as 512M" detail:"Its connections are handed over to its successor; 0 is no limit."`
@@ -68,6 +70,10 @@ type Options struct {
 	RequestID       bool            `group:"Observability" long:"request-id" description:"send X-Request-Id; implied by -v" detail:"Each response then names its request, as the log of -v does."`
 
 	Check bool `group:"Output" long:"check" first:"yes" worker:"no" no-ini:"true" description:"check the options and exit" detail:"It opens what a start opens, the document root, the worker and the access log, prints one line if all is well, and exits with 78 otherwise."`
+
+	// Identity is the user that workers become, in the form of package sandbox; "":
+	// they stay what the master is.
+	Identity string `no-flag:"made of User by the master"`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`

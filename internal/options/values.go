@@ -35,6 +35,7 @@ type (
 	Expires   time.Duration // 0 to MaxExpires
 	FileCache time.Duration // 0 to MaxFileCache
 	File      string        // a file's path, as given
+	User      string        // NAME or NAME:GROUP, each a name or a number; "": see LookUp in package sandbox
 )
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -43,6 +44,16 @@ func (b *Base) UnmarshalFlag(v string) error {
 		return invalid("base", v, "must name a directory")
 	}
 	*b = Base(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (u *User) UnmarshalFlag(v string) error {
+	name, group, hasGroup := strings.Cut(v, ":")
+	if name == "" || hasGroup && group == "" || strings.ContainsAny(v, " \t\x00") || strings.Contains(group, ":") {
+		return invalid("user", v, "must be NAME or NAME:GROUP, such as www-data or www-data:www-data")
+	}
+	*u = User(v)
 	return nil
 }
 

@@ -53,6 +53,9 @@ func (o Options) WorkerArgs(slot, row int) []string {
 	for _, path := range o.Shared.Paths {
 		args = append(args, "--share="+path)
 	}
+	if o.Identity != "" {
+		args = append(args, "--identity="+o.Identity)
+	}
 	for range o.Verbose {
 		args = append(args, "--verbose")
 	}
@@ -75,11 +78,12 @@ func initial(field reflect.StructField) any {
 func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line
-		Slot    Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
-		Kept    bool     `long:"kept" description:"connections outlive the worker"`
-		Share   []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
-		Sockets []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign; or none"`
-		Row     Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
+		Slot     Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
+		Kept     bool     `long:"kept" description:"connections outlive the worker"`
+		Share    []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
+		Sockets  []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign; or none"`
+		Row      Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
+		Identity string   `long:"identity" value-name:"USER:GROUP" description:"the user and groups that the worker becomes, by number"`
 	}
 	p, err := newParser(worker, &l)
 	if err == nil {
@@ -94,7 +98,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	case l.Sockets[0].none:
 		l.Sockets = nil
 	}
-	l.Verbose, l.Shared.Paths = l.verbosity(), l.Share
+	l.Verbose, l.Shared.Paths, l.Options.Identity = l.verbosity(), l.Share, l.Identity
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets}, nil
 }
 

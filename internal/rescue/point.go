@@ -10,3 +10,7 @@ func point(int) {}
 
 // Fault is where a test makes a worker crash on a request.
 func Fault([]byte) {}
+
+// Variables are the names of environment variables that a worker reads: none, except
+// in those binaries.
+func Variables() []string { return nil }

@@ -25,6 +25,9 @@ var (
 	random             = uint64(time.Now().UnixNano())*2654435761 | 1
 )
 
+// Variables are the names of environment variables that a worker reads.
+func Variables() []string { return []string{"KILL_ONE_IN", "KILL_MOVING_ONE_IN"} }
+
 func odds(variable string) uint64 {
 	n, _ := strconv.ParseUint(os.Getenv(variable), 10, 64)
 	return n

@@ -106,6 +106,19 @@ func (r *Root) checkFallback() error {
 	return nil
 }
 
+// Directories returns the descriptors of the directories from which files are opened,
+// which belong to the root: one, unless it is of [OpenShares].
+func (r *Root) Directories() []int {
+	if r.shares == nil {
+		return []int{r.dir}
+	}
+	var all []int
+	for _, s := range r.shares {
+		all = append(all, s.root.dir)
+	}
+	return all
+}
+
 // Close closes the root. Files that are open stay so.
 func (r *Root) Close() error {
 	r.making.Wait() // each ends when its connection has

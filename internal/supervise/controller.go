@@ -72,10 +72,11 @@ type WorkerView struct {
 	State      string // status.WorkerStarting and so on
 	Generation int    // how many processes the slot has had, this one included
 	Started    time.Time
-	Queue      int   // connections that wait to be accepted from the slot's socket, if it has the slot
-	QueueMax   int   // and how many may
-	Left       int64 // bytes that it still has to send, as it last said
-	Keeper     int   // pid of its keeper; 0: none
+	Queue      int    // connections that wait to be accepted from the slot's socket, if it has the slot
+	QueueMax   int    // and how many may
+	Left       int64  // bytes that it still has to send, as it last said
+	Keeper     int    // pid of its keeper; 0: none
+	Sandbox    string // as in package status; "": none
 }
 
 // Totals count what became of a slot's processes.
@@ -114,7 +115,7 @@ func (p *pool) view() View {
 			word = status.WorkerStarting
 		}
 		v.Workers = append(v.Workers, WorkerView{
-			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper,
+			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
 		})
 	}
 	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {

@@ -112,6 +112,8 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 		p.keeperNamed(w, m)
 	case ipc.Rescued:
 		p.rescued(w, m)
+	case ipc.Confined:
+		p.confined(w, m)
 	case ipc.CanHandOver:
 		w.movable = true
 	case ipc.Alive:

@@ -306,8 +306,8 @@ func (p *process) Wait() Exit {
 	}
 	if end.code == exitedNormally {
 		e.Code = int(end.child.status)
-	} else {
-		e.Signal = syscall.Signal(end.child.status)
+	} else if e.Signal = syscall.Signal(end.child.status); e.Signal == syscall.SIGSYS {
+		e.Crash = forbidden(p.proc.Pid)
 	}
 	return e
 }

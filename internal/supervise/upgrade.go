@@ -28,12 +28,13 @@ type State struct {
 type WorkerState struct {
 	Handle
 	Slot        int
-	Row         int  // -1: none that this program can read
-	Detached    bool `json:"Leaving"`    // it drains, and has no slot any more
-	HandingOver bool `json:"Giving"`     // it hands its connections over
-	LastOwner   bool `json:",omitempty"` // it accepts from the socket of a slot that was closed, and opened again
-	Movable     bool `json:"Heir"`       // it can
-	Keeper      int  `json:",omitempty"` // the pid of its keeper; 0: none
+	Row         int    // -1: none that this program can read
+	Detached    bool   `json:"Leaving"`    // it drains, and has no slot any more
+	HandingOver bool   `json:"Giving"`     // it hands its connections over
+	LastOwner   bool   `json:",omitempty"` // it accepts from the socket of a slot that was closed, and opened again
+	Movable     bool   `json:"Heir"`       // it can
+	Keeper      int    `json:",omitempty"` // the pid of its keeper; 0: none
+	Sandbox     string `json:",omitempty"` // as in package status; "": none
 	Version     string
 	Started     time.Time
 	Ready       time.Time
@@ -188,7 +189,7 @@ func (p *pool) state() (State, error) {
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, Movable: w.movable, Keeper: w.keeper,
+			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
 			Version: w.version, Started: w.started, Ready: w.readySince,
 		})
 	}
@@ -212,7 +213,7 @@ func (p *pool) resume() {
 	for _, ws := range p.Resume.Workers {
 		w := &worker{
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
-			movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
+			sandbox: ws.Sandbox, movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
 		}
 		proc, err := p.Reattach(ws.Handle)
 		if err != nil {

@@ -44,6 +44,7 @@ type worker struct {
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
 	blameless   bool          // it was killed for no fault of its own
 	loss        string        // why its connections could not be kept when it died; ""
+	sandbox     string        // as in package status; "": none
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
 	credentials uint32    // the ID of those that it uses

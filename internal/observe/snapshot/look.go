@@ -122,7 +122,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) status.Worker {
 	w := status.Worker{
 		Slot: v.Slot, PID: v.PID, State: v.State, Generation: v.Generation, Started: v.Started,
-		Queue: v.Queue, QueueMax: v.QueueMax, Left: v.Left, Keeper: v.Keeper,
+		Queue: v.Queue, QueueMax: v.QueueMax, Left: v.Left, Keeper: v.Keeper, Sandbox: v.Sandbox,
 	}
 	if v.PID == 0 {
 		return w

@@ -35,6 +35,12 @@ const (
 	WorkerQuarantined = "quarantined" // no process and no respawn until SIGHUP
 )
 
+// How far a worker is confined, see [Worker].
+const (
+	SandboxFull    = "full"
+	SandboxPartial = "partial: " // before what is missing
+)
+
 // Pool is a snapshot of a pool.
 type Pool struct {
 	Version string    `json:"version"`
@@ -79,6 +85,7 @@ type Worker struct {
 	Memory     int64     `json:"memory"`           // resident bytes
 	Left       int64     `json:"left"`             // bytes still to be sent while draining
 	Keeper     int       `json:"keeper"`           // pid of its keeper; 0: none
+	Sandbox    string    `json:"sandbox"`          // SandboxFull, or SandboxPartial and what is missing; "": none
 	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }

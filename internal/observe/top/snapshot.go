@@ -43,6 +43,9 @@ func Snapshot(p status.Pool, width int) string {
 	if n := keepers(p); n > 0 {
 		say("keepers", "%s, for %s", human.Count(n), human.Plural(len(p.Workers), "worker", "workers"))
 	}
+	if s := sandboxes(p); s != "" {
+		say("sandbox", "%s", s)
+	}
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
 		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
@@ -54,6 +57,13 @@ func Snapshot(p status.Pool, width int) string {
 		say("errors", "%s", t)
 	}
 	b.WriteString("\n")
+	b.WriteString(workerTable(p, width))
+	return b.String()
+}
+
+// workerTable has a line for each worker.
+func workerTable(p status.Pool, width int) string {
+	var b strings.Builder
 	// A table without a cursor needs no gap before its first column.
 	l := fit(workerColumns(p.Time, p.Workers, width >= wideWindow), min(width, 200)+1, "")
 	cells := make([]string, len(l.columns))
@@ -130,6 +140,30 @@ func JSON(w io.Writer, p status.Pool) error {
 	}
 	_, err = fmt.Fprintln(w, b.String())
 	return err
+}
+
+// sandboxes says how far the workers are confined: what the first one lacks, if any
+// lacks something; "" if none of them is.
+func sandboxes(p status.Pool) string {
+	confined, running := 0, 0
+	for i := range p.Workers {
+		switch w := &p.Workers[i]; {
+		case w.PID == 0 || w.State == status.WorkerStarting:
+			continue
+		case w.Sandbox != "" && w.Sandbox != status.SandboxFull:
+			return w.Sandbox
+		case w.Sandbox != "":
+			confined++
+		}
+		running++
+	}
+	if confined == 0 {
+		return ""
+	}
+	if confined < running {
+		return fmt.Sprintf("of %d of %s", confined, human.Plural(running, "worker", "workers"))
+	}
+	return status.SandboxFull
 }
 
 // keepers is how many workers have a keeper.

@@ -1,11 +1,12 @@
-// Command impostor is executed as a worker and is none. The variable
-// IMPOSTOR says what it does instead of its work.
+// Command impostor is executed as a worker and is none. The name by which it is
+// executed says what it does instead of its work.
 package main
 
 import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -19,7 +20,7 @@ const controlFD = 4
 const lifetime = time.Minute
 
 func main() {
-	os.Exit(run(os.Getenv("IMPOSTOR"), os.Stderr))
+	os.Exit(run(filepath.Base(os.Args[0]), os.Stderr))
 }
 
 func run(manner string, stderr *os.File) int {

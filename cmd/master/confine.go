@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
+	"phalanx/internal/options"
+	"phalanx/internal/rescue"
+	"phalanx/internal/sandbox"
+)
+
+// ownDescriptors keeps descriptors that this process inherited, but those for
+// standard input, output and error, from reaching the programs that it starts. Those
+// that it passes on are passed explicitly.
+func ownDescriptors() {
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // since Linux 5.11
+}
+
+// identity returns the user that workers become; "" if they are what the master is.
+func identity(o options.Options) (string, error) {
+	if !sandbox.IsRoot() {
+		if o.User != "" {
+			return "", exitcode.New(exitcode.Config, fmt.Sprintf("--user %s: only root can start workers as somebody else; leave it out, or start master as root", o.User), nil)
+		}
+		return "", nil
+	}
+	id, err := sandbox.LookUp(string(o.User))
+	if err != nil {
+		return "", exitcode.New(exitcode.Config, fmt.Sprintf("--user %s: %v", o.User, err), err)
+	}
+	return id.String(), nil
+}
+
+// protect makes of this process what it is while workers run, and logs what the kernel
+// cannot do for them.
+func protect(log zerolog.Logger, o options.Options) {
+	reduce(log, o)
+	tellLost(log, o)
+}
+
+// reduce takes from this process, if it runs as root, the capabilities that it never
+// needs, and so from its workers.
+func reduce(log zerolog.Logger, o options.Options) {
+	if !sandbox.IsRoot() || o.Confine == options.ConfineOff {
+		return
+	}
+	if err := sandbox.Keep(masterCapabilities()); err != nil {
+		log.Info().Err(err).Msg("master keeps all capabilities")
+	}
+}
+
+// masterCapabilities are those that a master needs that runs as root.
+func masterCapabilities() []int {
+	return []int{
+		unix.CAP_NET_BIND_SERVICE,                          // ports below 1024, after a reload too
+		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP, // workers become somebody else
+		unix.CAP_KILL,                                   // and are signalled nevertheless
+		unix.CAP_NET_ADMIN,                              // filters of listening sockets, which some kernels allow nobody else
+		unix.CAP_SYS_PTRACE,                             // their connections are rescued (pidfd_getfd(2))
+		unix.CAP_SYS_RESOURCE,                           // the limit of descriptors is raised
+		unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, // logs, keys and sockets in others' directories
+		unix.CAP_CHOWN, unix.CAP_FOWNER, // owners and modes of what it makes there
+		unix.CAP_SYSLOG, // the kernel's log names what a sandbox forbade
+	}
+}
+
+// environment returns the environment of workers: what Go's runtime, time zones and
+// the look of their log need. Secrets of the master's own do not belong there.
+func environment(o options.Options) []string {
+	needed := []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "TZ", "TERM", "NO_COLOR"}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return !slices.Contains(needed, name) && !slices.Contains(rescue.Variables(), name)
+	})
+	env = append(env, o.Shared.Environment()...)
+	if n := o.Procs(); n > 0 {
+		env = append(env, "GOMAXPROCS="+strconv.Itoa(n))
+	}
+	return env
+}

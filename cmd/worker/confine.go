@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/exitcode"
+	"phalanx/internal/ipc"
+	"phalanx/internal/options"
+	"phalanx/internal/sandbox"
+	"phalanx/internal/site"
+)
+
+// become changes the user of this process to the one that its command line names, if
+// any.
+func become(identity string) error {
+	if identity == "" {
+		return nil
+	}
+	id, err := sandbox.ParseIdentity(identity)
+	if err == nil {
+		err = id.Become()
+	}
+	if err != nil {
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%v; choose another --user", err), err)
+	}
+	return nil
+}
+
+// confine puts this process into its sandbox, when it has opened all that it needs.
+func confine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel) error {
+	var m ipc.Confined
+	for _, fd := range root.Directories() {
+		err := unix.Faccessat(fd, ".", unix.R_OK|unix.X_OK, unix.AT_EACCESS)
+		m.Unreadable = m.Unreadable || errors.Is(err, unix.EACCES)
+	}
+	if opts.Confine != options.ConfineOff {
+		missing := sandbox.Confine(root.Directories()...)
+		if len(missing) > 0 && opts.Confine == options.ConfineRequired {
+			return exitcode.New(exitcode.Config, fmt.Sprintf("--confine required: %v; use a newer kernel, or --confine auto", missing), nil)
+		}
+		m.Sandboxed, m.Missing = true, missing.String()
+	}
+	return channel.Send(m)
+}

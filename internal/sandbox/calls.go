@@ -1,0 +1,56 @@
+package sandbox
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// calls are the system calls of a worker that serves, drains, hands over, takes over
+// and starts another keeper. None opens a socket, executes a program, starts another
+// process, or changes what it may do.
+func calls() []allowed {
+	self := []uint32{uint32(os.Getpid())}
+	const (
+		thread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD // runtime.cloneFlags
+		keeper = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | uint32(unix.SIGCHLD)                         // package rescue
+	)
+	list := []allowed{
+		// With arguments that matter.
+		{call: unix.SYS_CLONE, arg: 0, is: []uint32{thread, thread | unix.CLONE_SETTLS, keeper}},
+		{call: unix.SYS_MMAP, arg: 2, not: unix.PROT_EXEC},
+		{call: unix.SYS_MPROTECT, arg: 2, not: unix.PROT_EXEC},
+		{call: unix.SYS_PRCTL, arg: 0, is: []uint32{unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA}},
+		{call: unix.SYS_IOCTL, arg: 1, is: []uint32{unix.SIOCINQ, unix.SIOCOUTQ, unix.TCGETS, unix.TIOCGWINSZ}},
+		{call: unix.SYS_TGKILL, arg: 0, is: self},
+		{call: unix.SYS_KILL, arg: 0, is: self},
+		{call: unix.SYS_SETPGID, arg: 1, is: []uint32{0}},   // of a keeper
+		{call: unix.SYS_PRLIMIT64, arg: 2, is: []uint32{0}}, // to read, not to set
+	}
+	for _, call := range append(plain(), native()...) {
+		list = append(list, allowed{call: call})
+	}
+	return list
+}
+
+// plain are the calls that are allowed with any argument.
+func plain() []int {
+	return []int{
+		// Connections.
+		unix.SYS_ACCEPT4, unix.SYS_READ, unix.SYS_READV, unix.SYS_RECVFROM, unix.SYS_RECVMSG, unix.SYS_WRITE, unix.SYS_WRITEV,
+		unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDFILE, unix.SYS_SHUTDOWN, unix.SYS_CLOSE, unix.SYS_GETSOCKOPT,
+		unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_LISTEN, unix.SYS_FCNTL, unix.SYS_DUP, unix.SYS_DUP3,
+		unix.SYS_PIPE2, unix.SYS_SPLICE,
+		// Events.
+		unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2, unix.SYS_EVENTFD2, unix.SYS_PPOLL,
+		// Files.
+		unix.SYS_OPENAT, unix.SYS_OPENAT2, unix.SYS_FSTAT, unix.SYS_STATX, unix.SYS_GETDENTS64, unix.SYS_LSEEK, unix.SYS_PREAD64,
+		unix.SYS_PREADV, unix.SYS_PREADV2, unix.SYS_PWRITE64, unix.SYS_PWRITEV2, unix.SYS_FADVISE64, unix.SYS_FSTATFS, unix.SYS_READLINKAT, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2,
+		// Memory and threads.
+		unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_RT_SIGACTION,
+		unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_GETRANDOM,
+		unix.SYS_RESTART_SYSCALL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_RSEQ, unix.SYS_SET_ROBUST_LIST,
+		// Time.
+		unix.SYS_CLOCK_GETTIME, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_NANOSLEEP, unix.SYS_GETTIMEOFDAY,
+	}
+}

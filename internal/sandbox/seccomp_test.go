@@ -1,0 +1,86 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// decide runs a filter on a call, as the kernel would: the instructions that
+// assemble uses, and no other.
+func decide(t *testing.T, p program, arch uint32, call int, args ...uint64) uint32 {
+	t.Helper()
+	var data [64]byte // struct seccomp_data
+	binary.NativeEndian.PutUint32(data[offsetCall:], uint32(call))
+	binary.NativeEndian.PutUint32(data[offsetArch:], arch)
+	for i, a := range args {
+		binary.NativeEndian.PutUint64(data[offsetArgs+8*i:], a)
+	}
+	loaded := uint32(0)
+	for at := 0; at < len(p); at++ {
+		in, holds := p[at], false
+		switch in.Code {
+		case unix.BPF_LD | unix.BPF_W | unix.BPF_ABS:
+			loaded = binary.NativeEndian.Uint32(data[in.K:])
+			continue
+		case unix.BPF_RET | unix.BPF_K:
+			return in.K
+		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
+			holds = loaded == in.K
+		case unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K:
+			holds = loaded&in.K != 0
+		default:
+			t.Fatalf("instruction %d is %+v", at, in)
+		}
+		if at += int(in.Jf); holds {
+			at += int(in.Jt) - int(in.Jf)
+		}
+	}
+	t.Fatal("the filter has no end")
+	return 0
+}
+
+func TestFilter(t *testing.T) {
+	p := assemble(7, []allowed{
+		{call: 1},
+		{call: 2, arg: 1, is: []uint32{10, 20, 30}},
+		{call: 3, arg: 2, not: 4},
+		{call: 0},
+	})
+	const high = 1 << 32 // does not count
+	for _, c := range []struct {
+		arch  uint32
+		call  int
+		args  []uint64
+		allow bool
+	}{
+		{7, 1, nil, true},
+		{7, 0, nil, true},
+		{7, 4, nil, false},
+		{8, 1, nil, false},
+		{7, 0x40000001, nil, false}, // the same of x32
+		{7, 2, []uint64{0, 10}, true},
+		{7, 2, []uint64{0, 20}, true},
+		{7, 2, []uint64{0, high | 30}, true},
+		{7, 2, []uint64{10, 0}, false},
+		{7, 2, []uint64{0, 11}, false},
+		{7, 3, []uint64{0, 0, 3}, true},
+		{7, 3, []uint64{0, 0, 7}, false},
+	} {
+		want := uint32(unix.SECCOMP_RET_KILL_PROCESS)
+		if c.allow {
+			want = unix.SECCOMP_RET_ALLOW
+		}
+		if got := decide(t, p, c.arch, c.call, c.args...); got != want {
+			t.Errorf("call %d of %d with %v: %#x, want %#x", c.call, c.arch, c.args, got, want)
+		}
+	}
+}
+
+// The kernel takes no more than 4096 instructions, and a jump no more than 255.
+func TestFilterIsSmall(t *testing.T) {
+	if n := len(assemble(arch, calls())); n > 400 {
+		t.Errorf("%d instructions", n)
+	}
+}

@@ -1,0 +1,53 @@
+package supervise
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/observe/status"
+)
+
+// What all workers lack is told once; each has its own state.
+func TestConfined(t *testing.T) {
+	r := &rig{}
+	_, d := r.controller(nil)
+	runRig(t, 2, r, func(r *rig) {
+		r.say(ipc.Confined{Sandboxed: true, Missing: "no\nLandlock", Unreadable: true}, 0)
+		r.say(ipc.Confined{Sandboxed: true, Unreadable: true}, 1)
+		r.hello(0, 1)
+		const alert = "workers may not read the document root as the user that they run as; let everybody read it (chmod o+rx), or choose another --user"
+		r.expect(2, alert, "serving")
+		_, v := r.look(*d)
+		for i, want := range []string{status.SandboxPartial + `no\x0aLandlock`, status.SandboxFull} {
+			if got := v.Workers[i].Sandbox; got != want {
+				t.Errorf("worker %d: %q, want %q", i, got, want)
+			}
+		}
+		r.signal(syscall.SIGTERM)
+		r.die(0, Exit{})
+		r.die(1, Exit{})
+		r.pass(time.Second)
+	})
+}
+
+// The kernel's log names the call for which a process was ended.
+func TestLoggedCall(t *testing.T) {
+	const text = `4,1060,12548379099,-;audit: type=1326 audit(1795909441.660:1060): auid=4294967295 uid=65534 pid=6628 comm="worker" sig=31 arch=c000003e syscall=56 compat=0 ip=0x48b472 code=0x80000000
+`
+	log := filepath.Join(t.TempDir(), "kmsg")
+	if err := os.WriteFile(log, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]string{6628: "56", 662: "", 66280: ""} {
+		if got := loggedCall(log, pid); got != want {
+			t.Errorf("process %d: %q, want %q", pid, got, want)
+		}
+	}
+	if got := loggedCall(log+".gone", 6628); got != "" {
+		t.Errorf("without a log: %q", got)
+	}
+}
