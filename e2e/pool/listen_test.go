@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,10 +27,11 @@ type door struct {
 }
 
 func (d *door) connect() (*harness.Client, error) {
-	if path, ok := strings.CutPrefix(d.url, "unix:"); ok {
-		return harness.ConnectUnix(path)
+	scheme, address, _ := strings.Cut(d.url, ":")
+	if scheme == "unix" {
+		return harness.ConnectUnix(address)
 	}
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(d.url, "http://"))
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(address, "//"))
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +39,12 @@ func (d *door) connect() (*harness.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return harness.Connect(n)
+	c, err := harness.Connect(n)
+	if err == nil && scheme == "https" {
+		c.Conn = tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
+		c.In = bufio.NewReader(c.Conn)
+	}
+	return c, err
 }
 
 // visit asks for a page on a connection of its own.
@@ -180,6 +188,33 @@ func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
 	}
 }
 
+// TestSeveralSecureAddresses serves at two ports by HTTPS and at a unix socket in the
+// clear, through a reload and an upgrade.
+func TestSeveralSecureAddresses(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	dir := harness.Copies(t, "master", "worker")
+	s := harness.Launch(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
+		"--base", base, "--listen", "https://127.0.0.1:0", "--listen", "https://127.0.0.1:0",
+		"--listen", "unix:" + filepath.Join(harness.OpenDir(t), "http.sock"), "--tls-self-signed", "--workers", "2", "-v", "--log-format", "json",
+	}})
+	all := doors(t, s)
+	leave := crowd(all)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
+		old := s.Workers()
+		s.Signal(sig)
+		s.AwaitWorkers(2, old...)
+	}
+	if err := leave(); err != nil {
+		t.Error(err)
+	}
+	r, err := all[2].idle.Ask(harness.Request("GET", "/"))
+	if err != nil || r.Status != 200 || r.Closes() {
+		t.Errorf("an idle client of the unix socket: %+v, %v", r, err)
+	}
+	s.Stop(10 * time.Second)
+}
+
 // killOne kills a worker: another takes its place at every address.
 func killOne(t *testing.T, s *harness.Server, all []*door) {
 	t.Helper()
@@ -303,6 +338,33 @@ func TestSeveralActivated(t *testing.T) {
 		}
 		s.Stop(5 * time.Second)
 	}
+}
+
+// TestActivatedForHTTPS is given a socket whose name says what it is for.
+func TestActivatedForHTTPS(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	f, url := passed(t, "127.0.0.1:0")
+	d := &door{url: strings.Replace(url, "http:", "https:", 1)}
+	activated := func(args ...string) harness.Plan {
+		return harness.Plan{
+			Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=https exec "$@"`, "sh"},
+			Args:   append([]string{"--base", base, "--workers", "2"}, args...), Files: []*os.File{f},
+		}
+	}
+	s := harness.Launch(t, activated("-v", "--log-format", "json", "--tls-self-signed"))
+	s.AwaitServing()
+	events, _ := s.Log.All()
+	if got := harness.WithMessage(events, "serving")[0].Text("url"); got != d.url+"/" {
+		t.Errorf("it serves at %s, want %s/", got, d.url)
+	}
+	for range 10 {
+		if err := d.visit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Stop(5 * time.Second)
+	harness.Attempt(t, activated()).Rejects(t, 64, "https: has no certificate; add --tls-cert")
 }
 
 // passed returns a socket that listens already, and its address.
