@@ -69,6 +69,7 @@ type Client struct {
 	account account
 	wake    chan struct{} // capacity 1: there is news for Run
 	offered Published     // challenges and answers at this moment
+	silence string        // why the authority did not answer last; "": it did
 
 	mu     sync.Mutex // guards what follows
 	hosts  []*host

@@ -108,14 +108,14 @@ func TestAway(t *testing.T) {
 	w := newWorkers(t)
 	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
 	a.Stop()
-	cfg := setting(t, a, w, "one.test")
+	cfg := setting(t, a, w, "one.test", "another.test")
 	client := run(t, cfg, a.RootFile)
 	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
 	for client.failures() < 3 {
 		time.Sleep(10 * time.Millisecond)
 	}
 	a.Restart()
-	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	w.wait(t, "two certificates", func() bool { return len(w.hosts()) == 2 })
 	w.mu.Lock()
 	if len(w.lines) != 1 || !strings.HasPrefix(w.lines[0], "certificate for one.test (account) not obtained from 127.0.0.1:") ||
 		!strings.Contains(w.lines[0], "connection refused; check the network, and --acme-directory; next attempt in 1 s") {
@@ -125,8 +125,8 @@ func TestAway(t *testing.T) {
 	key := client.account.key
 	a.Stop()
 	a.Restart()
-	client.Use([]string{"one.test", "two.test"})
-	w.wait(t, "a certificate by an account that was lost", func() bool { return len(w.hosts()) == 2 })
+	client.Use([]string{"one.test", "another.test", "two.test"})
+	w.wait(t, "a certificate by an account that was lost", func() bool { return len(w.hosts()) == 3 })
 	client.stop()
 	if kept, err := client.kept.account(); err != nil || !key.Public().(*ecdsa.PublicKey).Equal(kept.key.Public()) || kept.Location != client.account.Location {
 		t.Errorf("%+v, %v", kept, err)

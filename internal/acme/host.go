@@ -148,6 +148,7 @@ func (c *Client) attend(ctx context.Context, h *host) {
 // obtained puts a new certificate in force.
 func (c *Client) obtained(h *host, cert *held) {
 	renewed := h.cert != nil
+	c.silence = ""
 	c.mu.Lock()
 	h.cert, h.failures, h.retryAt, h.problem = cert, 0, time.Time{}, ""
 	h.window, h.askAt = window{}, c.Now()
@@ -168,7 +169,11 @@ func (c *Client) failed(h *host, err error) {
 	delay := c.Delays.after(r, h.failures)
 	at := c.Now().Add(delay)
 	line := r.text(h.name, c.authority())
-	repeated := line == h.problem
+	repeated := r.unreachable() && r.detail == c.silence // for another host, or before
+	c.silence = ""
+	if r.unreachable() {
+		c.silence = r.detail
+	}
 	c.mu.Lock()
 	h.failures++
 	h.retryAt, h.problem = at, line
@@ -185,7 +190,7 @@ func (c *Client) failed(h *host, err error) {
 		c.note(h, attempt{Asked: h.Asked, NotBefore: at})
 	}
 	line = fmt.Sprintf("%s; next attempt %s", line, when(delay))
-	if repeated && r.unreachable() {
+	if repeated {
 		c.Log.Info().Str("host", h.name).Int("failures", h.failures).Msg(line)
 		return
 	}

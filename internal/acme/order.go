@@ -184,9 +184,12 @@ func signingRequest(host string, key crypto.Signer) ([]byte, error) {
 // ask asks the authority when it wants a certificate to be renewed (RFC 9773). Without
 // an answer the certificate's own lifetime decides.
 func (c *Client) ask(ctx context.Context, h *host) {
-	ctx, cancel := context.WithTimeout(ctx, pollTime)
+	limit, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
-	info, err := c.library.GetRenewalInfo(ctx, h.cert.leaf)
+	info, err := c.library.GetRenewalInfo(limit, h.cert.leaf)
+	if ctx.Err() != nil {
+		return
+	}
 	delay := usualAsk
 	if err == nil && info.RetryAfter != nil {
 		delay = min(max(info.RetryAfter.Sub(c.Now()), leastAsk), mostAsk)

@@ -1,0 +1,212 @@
+package https
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+	"phalanx/internal/acme/acmetest"
+	"phalanx/internal/observe/status"
+)
+
+// obtaining is a server that obtains its certificates, and the authority.
+type obtaining struct {
+	t           *testing.T
+	pebble      *acmetest.Authority
+	plain, port int // of the server
+	state       string
+	base        string
+}
+
+func newObtaining(t *testing.T, o acmetest.Options) *obtaining {
+	t.Helper()
+	s := &obtaining{t: t, plain: harness.FreePort(t), port: harness.FreePort(t), state: harness.OpenDir(t) + "/state"}
+	s.base = harness.Tree(t, map[string]string{"index.html": "front"})
+	o.HTTP, o.TLS = s.plain, s.port
+	s.pebble = acmetest.Start(t, o)
+	return s
+}
+
+// plan is a server with these hosts. Without an address for plain HTTP it proves them by
+// TLS.
+func (s *obtaining) plan(hosts string, args ...string) harness.Plan {
+	return harness.Plan{Env: []string{"SSL_CERT_FILE=" + s.pebble.RootFile}, Args: slices.Concat([]string{
+		"--base", s.base, "--listen", fmt.Sprintf("https://127.0.0.1:%d", s.port), "--acme", hosts, "--state", s.state,
+		"--acme-directory", s.pebble.Directory,
+	}, args)}
+}
+
+func (s *obtaining) withPlain() []string {
+	return []string{"--listen", fmt.Sprintf("http://127.0.0.1:%d", s.plain)}
+}
+
+// trusting is the configuration of a client, which believes everybody and looks at the
+// certificate by itself.
+func trusting(host string) *tls.Config {
+	return &tls.Config{ServerName: host, InsecureSkipVerify: true}
+}
+
+// certificate is the one that is shown for a host; nil: none.
+func (s *obtaining) certificate(host string) *x509.Certificate {
+	s.t.Helper()
+	r, state, err := get(s.port, trusting(host), "/")
+	switch {
+	case err != nil && strings.HasSuffix(err.Error(), "remote error: tls: internal error"):
+		return nil
+	case err != nil:
+		s.t.Fatalf("%s: %v", host, err)
+	case r.Status != 200 || string(r.Body) != "front":
+		s.t.Fatalf("%s: %+v", host, r)
+	}
+	leaf := state.PeerCertificates[0]
+	if leaf.VerifyHostname(host) != nil {
+		return nil // another host's, for want of one
+	}
+	return leaf
+}
+
+// await waits for the certificate of a host.
+func (s *obtaining) await(host string, ok func(*x509.Certificate) bool) *x509.Certificate {
+	s.t.Helper()
+	var leaf *x509.Certificate
+	harness.Await(s.t, 30*time.Second, "the certificate of "+host, func() bool {
+		leaf = s.certificate(host)
+		return leaf != nil && ok(leaf)
+	})
+	return leaf
+}
+
+func isAny(*x509.Certificate) bool { return true }
+
+// The server serves before there is a certificate, and before there is an authority.
+// What it has obtained outlives reload, upgrade and restart.
+func TestObtained(t *testing.T) {
+	t.Parallel()
+	s := newObtaining(t, acmetest.Options{})
+	s.pebble.Stop()
+	p := s.plan("one.test,two.test", append(s.withPlain(), "--workers", "3")...)
+	server := harness.Launch(t, p)
+	harness.Await(t, 15*time.Second, "an answer over plain HTTP", func() bool {
+		r, err := harness.Exchange(s.plain, harness.Request("GET", "/"))
+		return err == nil && (r.Status == 200 || r.Status == 308)
+	})
+	if leaf := s.certificate("one.test"); leaf != nil {
+		t.Errorf("a certificate of %s before there is one", leaf.Issuer)
+	}
+	server.AwaitText("certificate for one.test (account) not obtained from 127.0.0.1:")
+	s.pebble.Restart()
+	one := s.await("one.test", isAny)
+	two := s.await("two.test", isAny)
+	if one.SerialNumber.Cmp(two.SerialNumber) == 0 || !strings.HasPrefix(one.Issuer.CommonName, "Pebble Intermediate CA") {
+		t.Errorf("%s, %s by %s", one.SerialNumber, two.SerialNumber, one.Issuer)
+	}
+	if lines := strings.Count(server.Log.String(), "\n"); lines != 1 {
+		t.Errorf("%d lines:\n%s", lines, server.Log)
+	}
+
+	same := func(what string) {
+		t.Helper()
+		for range 6 { // of different workers
+			if leaf := s.certificate("one.test"); leaf == nil || leaf.SerialNumber.Cmp(one.SerialNumber) != 0 {
+				t.Errorf("%s: another certificate", what)
+			}
+		}
+	}
+	other := s.plan("one.test")
+	other.Args[slices.Index(other.Args, "--listen")+1] = "https://127.0.0.1:0"
+	harness.Attempt(t, other).Rejects(t, 1, "--state "+s.state+": in use by another master (pid "+fmt.Sprint(server.PID())+"); stop it or choose another directory")
+	before := server.Workers()
+	server.Signal(syscall.SIGHUP)
+	before = server.AwaitWorkers(3, before...)
+	same("after a reload")
+	server.Signal(syscall.SIGUSR2)
+	server.AwaitWorkers(3, before...)
+	same("after an upgrade")
+	server.Stop(10 * time.Second)
+	s.pebble.Stop()
+	p.Args = append(p.Args, "-v")
+	server = harness.ServeAs(t, p)
+	same("after a restart")
+}
+
+// Short-lived certificates are replaced again and again, proved by TLS alone, whichever
+// worker of whichever engine is asked, and no client notices.
+func TestObtainedByTLS(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"epoll", "netpoll"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			s := newObtaining(t, acmetest.Options{Short: 12 * time.Second})
+			p := s.plan("one.test", "--engine", engine, "--workers", "3", "-v", "--acme-profile", "short", "--acme-email", "admin@one.test")
+			server := harness.ServeAs(t, p)
+			first := s.await("one.test", isAny)
+			stop := make(chan struct{})
+			var client sync.WaitGroup
+			client.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(10 * time.Millisecond):
+					}
+					if r, _, err := get(s.port, trusting("one.test"), "/"); err != nil || r.Status != 200 {
+						t.Errorf("%+v, %v", r, err)
+						return
+					}
+				}
+			})
+			second := s.await("one.test", func(c *x509.Certificate) bool { return c.SerialNumber.Cmp(first.SerialNumber) != 0 })
+			s.await("one.test", func(c *x509.Certificate) bool {
+				return c.SerialNumber.Cmp(first.SerialNumber) != 0 && c.SerialNumber.Cmp(second.SerialNumber) != 0
+			})
+			close(stop)
+			client.Wait()
+			server.Stop(10 * time.Second)
+		})
+	}
+}
+
+// A refusal is a line, a metric and a problem of the pool, and the other host does not
+// notice. A reload leaves it out.
+func TestNotObtained(t *testing.T) {
+	t.Parallel()
+	s := newObtaining(t, acmetest.Options{Blocked: "blocked.test"})
+	config := harness.OpenDir(t) + "/config"
+	p := s.plan("one.test", append(s.withPlain(), "-v", "--workers", "2", "--config", config)...)
+	i := slices.Index(p.Args, "--acme")
+	p.Args = slices.Delete(p.Args, i, i+2)
+	harness.Write(t, config, []byte("acme = blocked.test,one.test\n"))
+	socket := harness.SocketPath(t)
+	p.Args = append(p.Args, "--admin", socket)
+	server, o := harness.ServeAs(t, p), harness.EndpointAt(t, socket)
+	s.await("one.test", isAny)
+	const line = "certificate for blocked.test (order) refused by "
+	server.AwaitText(line)
+	if !strings.Contains(server.Log.String(), "(rejectedIdentifier); leave the host out of --acme, or choose another authority; next attempt in ") {
+		t.Errorf("%s", server.Log)
+	}
+	code, metrics, err := o.Ask("GET", "/metrics")
+	for _, want := range []string{
+		`attempts_total{outcome="issued"} 1`, `attempts_total{outcome="refused"} 1`, `attempts_total{outcome="unreachable"} 0`, `failures{host="blocked.test"} 1`,
+	} {
+		if !strings.Contains(metrics, "phalanx_acme_"+want+"\n") {
+			t.Errorf("%s is missing: %d, %v", want, code, err)
+		}
+	}
+	if problems := o.Pool().Problems; !slices.ContainsFunc(problems, func(p status.Problem) bool { return strings.HasPrefix(p.Text, line) }) {
+		t.Errorf("%+v", problems)
+	}
+	harness.Write(t, config, []byte("acme = one.test\nacme = two.test\n"))
+	o.Order("reload").Does(t, "2 workers replaced")
+	s.await("two.test", isAny)
+	if n := len(o.Pool().Problems); n > 0 {
+		t.Errorf("%+v", o.Pool().Problems)
+	}
+}
