@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -23,6 +24,41 @@ func TestDrainThatIsIgnored(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	harness.AwaitEnd(t, 30*time.Second, victim)
 	s.MustComplete(d)
+}
+
+// TestRecycledForMemory has a worker replaced because it uses more memory than it may,
+// beneath an idle client and a download, and kills the one that replaced it.
+func TestRecycledForMemory(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"index.html": "front"}
+	for i := range 20_000 {
+		files[fmt.Sprintf("many/a file among many others %d.txt", i)] = ""
+	}
+	base := harness.Tree(t, files)
+	harness.Sparse(t, base+"/big.bin", 256<<20)
+	s := harness.Serve(t, base, "--workers", "1", "--list", "--max-memory", "16M")
+	victim := s.Workers()[0]
+	idle, d := s.Dial(), s.Begin("/big.bin", 64<<10)
+	s.MustAsk(idle, harness.Request("GET", "/"))
+	asked := time.Time{}
+	harness.Await(t, 60*time.Second, "an end of the worker, which has half a minute to grow", func() bool {
+		if now := s.Workers(); len(now) == 1 && now[0] != victim {
+			return true
+		}
+		if time.Since(asked) > time.Second {
+			asked = time.Now()
+			s.MustGet("/many/")
+		}
+		return false
+	})
+	s.AwaitText(fmt.Sprintf(`"pid":%d,"reason":"`, victim))
+	next := s.AwaitWorkers(1, victim)[0]
+	s.MustAsk(idle, harness.Request("GET", "/"))
+	harness.Kill(t, next, syscall.SIGKILL)
+	s.MustAsk(idle, harness.Request("GET", "/"))
+	s.MustComplete(d)
+	s.AwaitWorkers(1, victim, next)
+	s.Stop(5 * time.Second)
 }
 
 // TestRescueBehindSocketActivation kills a worker whose listening socket came from
