@@ -56,7 +56,6 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 	if err := sockets.RefuseNew(); err != nil {
 		log.Warn().Err(err).Msg("new connections not refused; a client may be reset during the drain")
 	}
-	sockets.Close()
 }
 
 // records returns the sizes of the rescue records, nil if connections are not rescued,

@@ -229,9 +229,9 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 
 func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
 	return serve.Config{
-		Conn:    website.Config(opts.Options, files),
-		Recv:    int(opts.Recv),
-		Report:  c.Report,
+		Conn:   website.Config(opts.Options, files),
+		Recv:   int(opts.Recv),
+		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
 		Verbose: opts.Verbose > 0,
 	}
 }

@@ -43,6 +43,40 @@ func TestKilledWhileStopping(t *testing.T) {
 	}
 }
 
+// TestQueueWhileStopping kills a worker that stands still while the server stops, with
+// clients in its accept queue: all are served.
+func TestQueueWhileStopping(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--engine", "epoll"}, {"--engine", "netpoll"}, {"--model", "goroutine"}} {
+		t.Run(args[1], func(t *testing.T) {
+			t.Parallel()
+			base := harness.Tree(t, map[string]string{"index.html": "front"})
+			s := harness.Serve(t, base, append(args, "--workers", "1")...)
+			victim := s.Workers()[0]
+			harness.Hold(t, victim)
+			var clients []*harness.Client
+			for range 20 {
+				c := s.Dial()
+				if err := c.Send(harness.Request("GET", "/")); err != nil {
+					t.Fatal(err)
+				}
+				clients = append(clients, c)
+			}
+			s.Interrupt()
+			s.Log.Await(t, 5*time.Second, "drain", s.Exited, func(all []harness.Event) bool {
+				return len(harness.WithMessage(all, "drain started")) == 1
+			})
+			harness.Kill(t, victim, syscall.SIGKILL)
+			for i, c := range clients {
+				if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
+					t.Errorf("client %d: %v", i, err)
+				}
+			}
+			s.Wait(15 * time.Second)
+		})
+	}
+}
+
 // TestStopDuringRescue stops a server whose connections wait for a worker that takes
 // them over.
 func TestStopDuringRescue(t *testing.T) {

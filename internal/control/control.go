@@ -250,6 +250,10 @@ func (c *Control) Report(connections int, bytes int64) {
 	_ = c.channel.Send(ipc.Remaining{Connections: connections, Bytes: bytes})
 }
 
+// QueuesEmpty tells the master that no connection waits for this worker any more. An
+// error means that the master is gone.
+func (c *Control) QueuesEmpty() { _ = c.channel.Send(ipc.QueuesEmpty{}) }
+
 // announce tells the master that this worker drains, so that another takes its slot.
 // If the signal came from the master, it knows already. Errors do not matter: the
 // master is gone, or about to kill this worker.

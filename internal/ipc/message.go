@@ -145,13 +145,17 @@ type Confined struct {
 	Missing    string // what the kernel could not do, one line; "": nothing
 }
 
+// QueuesEmpty tells the master that the worker, which drains, has taken what waited in its
+// accept queues, and closed its listening sockets.
+type QueuesEmpty struct{}
+
 // kinds is which message has which first byte. A number is never used again.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
-		20: Confined{},
+		20: Confined{}, 21: QueuesEmpty{},
 	}
 }
 
@@ -161,6 +165,7 @@ func (m CanHandOver) code(*coder) Message { return m }
 func (m TakeOver) code(*coder) Message    { return m }
 func (m Alive) code(*coder) Message       { return m }
 func (m Keep) code(*coder) Message        { return m }
+func (m QueuesEmpty) code(*coder) Message { return m }
 
 func (m Ready) code(c *coder) Message {
 	number(c, &m.PID, 4, 1, math.MaxInt32)

@@ -32,6 +32,7 @@ var golden = []struct {
 	{Rescue{Blame: BlameBusy}, "\x0f\x02"},
 	{Rescued{Connections: 1, Ended: 2, Reset: 3, Fixed: 4, Blamed: 5, Lost: 1<<32 - 1, Bytes: 1 << 40}, "\x10\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00\x05\xff\xff\xff\xff\x00\x00\x01\x00\x00\x00\x00\x00"},
 	{Credentials{ID: 258}, "\x11\x00\x00\x01\x02"},
+	{QueuesEmpty{}, "\x15"},
 	{CredentialsUsed{ID: 1<<32 - 1}, "\x12\xff\xff\xff\xff"},
 	{CredentialsRefused{Reason: "damaged"}, "\x13damaged"},
 	{Remaining{Connections: 258, Bytes: 1<<40 + 3}, "\x0a\x00\x00\x01\x02\x00\x00\x01\x00\x00\x00\x00\x03"},

@@ -54,6 +54,9 @@ type Config struct {
 	// Report is called each second while the worker drains, if not nil, with the
 	// connections and the bytes of responses that are left. It does not wait.
 	Report func(connections int, bytes int64)
+	// QueuesEmpty is called once, if not nil: when a drain has begun, nothing waits in
+	// the accept queues any more, and the listening sockets are closed. It does not wait.
+	QueuesEmpty func()
 }
 
 // InlineMax is the size in bytes up to which a body is copied behind its head

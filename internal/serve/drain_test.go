@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"bufio"
+	"net"
 	"testing"
 	"time"
 
@@ -104,6 +105,44 @@ func TestOrdersAfterTheEnd(t *testing.T) {
 		s.Order(serve.List{Reply: lists}, serve.TakeOver{FD: to}, serve.HandOver{FD: from})
 		if _, ok := <-lists; ok {
 			t.Error("there is a list")
+		}
+	})
+}
+
+// A draining engine says that nothing waits in its accept queues when that is so, while
+// responses are still under way.
+func TestQueuesEmpty(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/big", 16<<20)
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		empty := make(chan struct{}, 2) // one more than is wanted
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.QueuesEmpty = func() { empty <- struct{}{} } })
+		download := s.Dial()
+		servetest.Send(t, download, servetest.Get("/big"))
+		r := bufio.NewReader(download)
+		if _, err := r.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+		waiting := s.Dial()
+		servetest.Send(t, waiting, servetest.Get("/f", "Connection: close"))
+		s.Order(serve.Drain{})
+		<-empty
+		if c, err := net.Dial("tcp", s.Addr); err == nil {
+			c.Close()
+			t.Error("somebody listens")
+		}
+		if res, body := servetest.Receive(t, bufio.NewReader(waiting)); res.StatusCode != 200 || len(body) != 10 {
+			t.Errorf("what waited: %s, %d bytes", res.Status, len(body))
+		}
+		if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 16<<20 {
+			t.Errorf("%s, %d bytes", res.Status, len(body))
+		}
+		waiting.Close()
+		download.Close()
+		s.Wait()
+		if len(empty) > 0 {
+			t.Error("it says so twice")
 		}
 	})
 }

@@ -70,10 +70,13 @@ type Config struct {
 	// what the workers still have to do. It reports whether it has shown that; what
 	// it has not shown is logged, ever more seldom.
 	OnProgress func([]Progress) (shown bool)
-	OnReopen   func()            // for each USR1: log files may have been renamed
-	OnDrain    func()            // once, before the drain
-	Alert      func(line string) // what the user must know even in silent mode
-	Log        zerolog.Logger
+	OnReopen   func() // for each USR1: log files may have been renamed
+	OnDrain    func() // once, before the drain
+	// OnQueuesEmpty is called once during the drain, when no connection waits for a
+	// worker any more: nobody needs the listening sockets.
+	OnQueuesEmpty func()
+	Alert         func(line string) // what the user must know even in silent mode
+	Log           zerolog.Logger
 	// Deaths takes what Alert would take of deaths, with fields; nil: Alert takes it.
 	Deaths *zerolog.Logger
 
@@ -100,7 +103,7 @@ type Sockets interface {
 }
 
 func (p *pool) defaults() {
-	for _, f := range []*func(){&p.OnDrain, &p.OnLameDuck, &p.OnAlive, &p.OnReopen} {
+	for _, f := range []*func(){&p.OnDrain, &p.OnQueuesEmpty, &p.OnLameDuck, &p.OnAlive, &p.OnReopen} {
 		if *f == nil {
 			*f = func() {}
 		}

@@ -52,6 +52,9 @@ func (p *pool) died(w *worker, e Exit) {
 			o.failed(w, e)
 		}
 		p.diedInDrain(w, was, e)
+		if !e.clean() {
+			p.serveQueue(w)
+		}
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
 	case p.isClosing(w.slot) && e.clean():

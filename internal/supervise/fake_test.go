@@ -23,12 +23,13 @@ import (
 type fake struct {
 	mu       *sync.Mutex
 	pid      int
-	messages chan ipc.Message // capacity 4, more than any test sends
+	messages chan ipc.Message // capacity 8, more than any test sends
 	gone     chan error       // its channel ends
 	dead     chan Exit
 	sent     []ipc.Message
 	signals  []syscall.Signal
-	stubborn bool // lives through SIGINT
+	stubborn bool // lives through SIGINT, and only drains
+	waited   bool // connections wait for it, even when it drains
 	deaf     bool // and for a while through SIGKILL
 	full     bool
 	broken   bool // it is dead already, and nobody has heard of it
@@ -87,6 +88,8 @@ func (f *fake) Signal(sig syscall.Signal) error {
 		f.die(Exit{Signal: sig})
 	case !f.stubborn:
 		f.die(Exit{})
+	case sig == syscall.SIGINT && !f.waited:
+		f.messages <- ipc.QueuesEmpty{}
 	}
 	return nil
 }
@@ -171,7 +174,7 @@ func (r *rig) start(slot, _ int) (Process, error) {
 		}
 	}
 	f := &fake{
-		mu: &r.mu, pid: 101 + len(r.procs), messages: make(chan ipc.Message, 4),
+		mu: &r.mu, pid: 101 + len(r.procs), messages: make(chan ipc.Message, 8),
 		gone: make(chan error, 1), dead: make(chan Exit, 1),
 	}
 	if r.tweak != nil {

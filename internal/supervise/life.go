@@ -126,6 +126,8 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 		p.Alert(fmt.Sprintf("%v: certificates not taken: %s; those before stay in use", w, oneLine(m.Reason)))
 	case ipc.Shown:
 		p.listed(w, m)
+	case ipc.QueuesEmpty:
+		w.queueEmpty = true
 	case ipc.CredentialsUsed:
 		w.credentials = m.ID
 	default:

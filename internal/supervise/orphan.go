@@ -173,8 +173,35 @@ func (p *pool) enterDrain(w *worker) {
 		p.move(s, report)
 	}
 	s.want = false
-	if w.served {
+	if w.served || !w.signalled && !p.queuesEmpty {
 		p.startServing(w)
+	}
+}
+
+// mayAccept reports whether connections may wait for a worker. One from before an upgrade
+// may be of a version that does not say when none does.
+func (p *pool) mayAccept(w *worker) bool { return w.served && !w.queueEmpty && w.version == p.Version }
+
+// closeQueues notes that while the pool stops no connection waits for a worker any more.
+func (p *pool) closeQueues() {
+	waits := slices.ContainsFunc(p.all(), func(s *slot) bool { return s.want })
+	if p.queuesEmpty || waits || slices.ContainsFunc(p.workers(), p.mayAccept) {
+		return
+	}
+	p.queuesEmpty = true
+	p.OnQueuesEmpty()
+}
+
+// serveQueue makes sure that while the pool stops another worker takes what waits in the
+// accept queue of a dead one.
+func (p *pool) serveQueue(w *worker) {
+	s := w.slot
+	if p.forced || p.queuesEmpty || p.timedOut(w) || !p.mayAccept(w) {
+		return
+	}
+	if delay := s.delay(w, p.Now(), p.Chance()); len(s.recent) < deathLimit {
+		p.move(s, retry)
+		s.want, s.retryAt = true, p.Now().Add(delay)
 	}
 }
 

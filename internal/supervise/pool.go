@@ -31,20 +31,21 @@ const (
 // pool is owned by the goroutine that runs [Run].
 type pool struct {
 	Config
-	slots     []*slot
-	closing   []*slot   // that are being closed, in order; they come after slots
-	detached  []*worker // that drain and have no slot any more
-	phase     phase
-	events    chan event  // unbuffered: run takes them until no process is left
-	results   chan func() // of work, unbuffered
-	ended     context.Context
-	wg        sync.WaitGroup // the goroutines of attend
-	stops     int            // INT and TERM so far
-	stoppedAt time.Time      // when the last of them came
-	stopBy    time.Time      // when draining workers are killed; zero: never
-	forced    bool
-	err       *exitcode.Error // the first reason why the exit code is not 0
-	cutShort  int             // workers that died while draining
+	slots       []*slot
+	closing     []*slot   // that are being closed, in order; they come after slots
+	detached    []*worker // that drain and have no slot any more
+	phase       phase
+	events      chan event  // unbuffered: run takes them until no process is left
+	results     chan func() // of work, unbuffered
+	ended       context.Context
+	wg          sync.WaitGroup // the goroutines of attend
+	stops       int            // INT and TERM so far
+	stoppedAt   time.Time      // when the last of them came
+	queuesEmpty bool           // OnQueuesEmpty was called
+	stopBy      time.Time      // when draining workers are killed; zero: never
+	forced      bool
+	err         *exitcode.Error // the first reason why the exit code is not 0
+	cutShort    int             // workers that died while draining
 
 	wanted        int       // slots; see scale
 	wantedReason  string    // why this many, for the answer to an order
@@ -205,6 +206,7 @@ func (p *pool) workers() []*worker {
 func (p *pool) reconcile() {
 	p.placeOrphans()
 	if p.phase == stopping {
+		p.closeQueues()
 		p.tendChannels()
 	}
 	for _, s := range p.all() {

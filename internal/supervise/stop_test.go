@@ -152,6 +152,38 @@ func TestNobodyTakesOverInStop(t *testing.T) {
 	})
 }
 
+// What waits in the accept queue of a worker that is killed while the pool stops is
+// served by another one; only then are the listening sockets closed.
+func TestQueueInStop(t *testing.T) {
+	empty := 0
+	r := &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		for _, p := range r.procs {
+			p.stubborn = true
+		}
+		r.procs[0].waited = true
+		r.signal(syscall.SIGTERM)
+		r.die(0, killed)
+		if len(r.procs) != 3 || empty > 0 {
+			t.Fatalf("%d processes were started, empty %d", len(r.procs), empty)
+		}
+		r.procs[2].stubborn = true
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.signalled(2, syscall.SIGINT)
+		if empty != 1 {
+			t.Errorf("%d times, nothing waits", empty)
+		}
+		r.die(2, killed) // nobody needs it any more
+		r.die(1, Exit{})
+		r.ends(1, "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated (and 1 more)")
+		if len(r.procs) != 3 || empty != 1 {
+			t.Errorf("%d processes were started, empty %d", len(r.procs), empty)
+		}
+	})
+}
+
 // The line of a rescue has the connections that cannot be rescued.
 func TestRescueLine(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {

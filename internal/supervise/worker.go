@@ -45,6 +45,7 @@ type worker struct {
 	blameless   bool          // it was killed for no fault of its own
 	loss        string        // why its connections could not be kept when it died; ""
 	sandbox     string        // as in package status; "": none
+	queueEmpty  bool          // it drains, and accepts no more
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
 	credentials uint32    // the ID of those that it uses

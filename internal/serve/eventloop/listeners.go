@@ -104,7 +104,11 @@ func (l *Loop) closeListener(i int) {
 	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listeners[i].FD, nil)
 	unix.Close(l.listeners[i].FD)
 	l.listeners = slices.Delete(l.listeners, i, i+1)
-	if len(l.listeners) == 0 {
-		l.resume, l.closeAt = 0, 0
+	if len(l.listeners) > 0 {
+		return
+	}
+	l.resume, l.closeAt = 0, 0
+	if l.draining && l.cfg.QueuesEmpty != nil {
+		l.cfg.QueuesEmpty()
 	}
 }

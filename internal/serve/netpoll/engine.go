@@ -85,6 +85,9 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 		accepting.Go(func() { errs[i] = e.listen(e.listeners[i], l) })
 	}
 	accepting.Wait()
+	if e.cfg.QueuesEmpty != nil {
+		e.cfg.QueuesEmpty()
+	}
 	e.waitAll()
 	return errors.Join(errs...)
 }
