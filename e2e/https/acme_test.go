@@ -132,7 +132,7 @@ func TestObtained(t *testing.T) {
 	server.Stop(10 * time.Second)
 	s.pebble.Stop()
 	p.Args = append(p.Args, "-v")
-	server = harness.ServeAs(t, p)
+	harness.ServeAs(t, p)
 	same("after a restart")
 }
 

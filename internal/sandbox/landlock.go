@@ -53,7 +53,7 @@ func restrict(directories []int) error {
 	attr := handled(int(version))
 	rules, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	if errno != 0 {
-		return fmt.Errorf("Landlock: %w", errno)
+		return fmt.Errorf("landlock: %w", errno)
 	}
 	defer unix.Close(int(rules))
 	for _, fd := range directories {
@@ -62,11 +62,11 @@ func restrict(directories []int) error {
 		}
 		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, rules, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&beneath)), 0, 0, 0)
 		if errno != 0 {
-			return fmt.Errorf("Landlock: %w", errno)
+			return fmt.Errorf("landlock: %w", errno)
 		}
 	}
 	if err := allThreads(unix.SYS_LANDLOCK_RESTRICT_SELF, rules, 0, 0); err != nil {
-		return fmt.Errorf("Landlock: %w", err)
+		return fmt.Errorf("landlock: %w", err)
 	}
 	if version < 4 {
 		return errors.New("the kernel's Landlock cannot forbid TCP ports")
