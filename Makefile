@@ -24,7 +24,7 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests soak lint fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
+.PHONY: build run check test tests soak lint scan fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
 
 build:
 	@mkdir -p bin
@@ -78,6 +78,11 @@ chaos: build
 	$(GO) test -count=1 -v -timeout 2h -run '^TestSignalsAtUpgrade$$' ./e2e/pool -signal.step=1ms
 	$(GO) test -count=1 -v -timeout 2h -run '^TestRenewed$$' ./e2e/https -swaps=100
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
+
+# All that testssl.sh knows to check; make test has its quick part.
+scan: build
+	@sh scripts/test-tools.sh
+	$(GO) test -count=1 -v -run '^TestTestssl$$' ./e2e/https -scan.all
 
 fuzz:
 	@sh scripts/fuzz.sh $(FUZZTIME)

@@ -11,6 +11,9 @@ need systemd-analyze systemd
 need curl curl
 need openssl openssl
 need wget wget
+need python3 python3
+need sslscan sslscan
+need testssl testssl.sh
 need aria2c aria2
 need git git
 need tmux tmux

@@ -33,7 +33,7 @@ type fetch struct {
 	status      int64 // 0 before the response
 }
 
-func open(t *testing.T) *window {
+func open(t *testing.T, more ...chromedp.ExecAllocatorOption) *window {
 	t.Helper()
 	chromium := harness.Tool(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -46,6 +46,7 @@ func open(t *testing.T) *window {
 		chromedp.Flag("disable-crash-reporter", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 	)
+	options = append(options, more...)
 	limited, stop := context.WithTimeout(t.Context(), 90*time.Second)
 	allocator, free := chromedp.NewExecAllocator(limited, options...)
 	ctx, cancel := chromedp.NewContext(allocator)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ type Server struct {
 	Out    *Journal // standard output
 	Log    *Journal // standard error
 	Exited chan struct{}
+	Secure bool // the first address of its log is for HTTPS
 	killed bool // by the test, so that no exit status is expected
 }
 
@@ -113,7 +115,8 @@ func (s *Server) AwaitServing() {
 	serving := s.Log.Await(s.T, 15*time.Second, "serving", s.Exited, func(all []Event) bool {
 		return len(WithMessage(all, "serving")) > 0
 	})
-	s.Port = WithMessage(serving, "serving")[0].Number("port")
+	first := WithMessage(serving, "serving")[0]
+	s.Port, s.Secure = first.Number("port"), strings.HasPrefix(first.Text("url"), "https:")
 	if s.Port == 0 {
 		s.T.Fatalf("the serving line names no port:\n%s", s.Log)
 	}

@@ -62,7 +62,11 @@ func (s *Server) Workers() []int { return WorkersOf(s.PID()) }
 
 // URL is that of a path, over 127.0.0.1.
 func (s *Server) URL(path string) string {
-	return "http://" + Loopback(s.Port) + path
+	scheme := "http://"
+	if s.Secure {
+		scheme = "https://"
+	}
+	return scheme + Loopback(s.Port) + path
 }
 
 // Gone reports whether the master has ended.

@@ -29,6 +29,8 @@ type authority struct {
 	key  crypto.Signer
 	pool *x509.CertPool
 	file string // its certificate
+
+	revocation string // address of its OCSP server, for certificates that have one
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -36,7 +38,7 @@ func newAuthority(t *testing.T) *authority {
 	a := &authority{t: t, key: ecKey(t), pool: x509.NewCertPool(), file: filepath.Join(harness.OpenDir(t), "ca.pem")}
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "authority of a test"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(1000 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotAfter: time.Now().Add(3000 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
 	if err == nil {
@@ -95,6 +97,9 @@ func (a *authority) issue(key crypto.Signer, until time.Time, hosts ...string) i
 		DNSNames: hosts, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
+	if a.revocation != "" {
+		template.OCSPServer = []string{a.revocation}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		a.t.Fatal(err)
@@ -109,7 +114,7 @@ func (a *authority) issue(key crypto.Signer, until time.Time, hosts ...string) i
 // fresh is a certificate as most have it.
 func (a *authority) fresh(hosts ...string) issued {
 	a.t.Helper()
-	return a.issue(ecKey(a.t), time.Now().Add(1000*time.Hour), append(hosts, "localhost")...)
+	return a.issue(ecKey(a.t), time.Now().Add(1900*time.Hour), append(hosts, "localhost")...)
 }
 
 // files are those of a certificate and its key.

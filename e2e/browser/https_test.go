@@ -1,0 +1,41 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"phalanx/e2e/harness"
+)
+
+// TestSiteOverHTTPS opens every page of the demo site over HTTPS, with a self-signed
+// certificate that the browser is told to accept.
+func TestSiteOverHTTPS(t *testing.T) {
+	base := harness.SiteDir(t)
+	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--listen", "https://127.0.0.1:0", "--tls-self-signed", "-v"}})
+	conn, err := tls.Dial("tcp", harness.Loopback(s.Port), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	conn.Close()
+	w := open(t, chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(key[:])))
+	for _, file := range harness.FilesOf(t, base) {
+		if path.Ext(file) == ".html" {
+			w.visit(s, strings.TrimSuffix("/"+file, "index.html"))
+		}
+	}
+	secure, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`window.isSecureContext && location.protocol === 'https:'`))
+	if err != nil || !secure {
+		t.Errorf("a secure context: %v, %v", secure, err)
+	}
+	w.close()
+	s.Stop(5 * time.Second)
+	checkTraffic(t, s, true)
+}
