@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"phalanx/internal/conn"
 	"syscall"
 	"time"
 
@@ -95,11 +96,38 @@ func explained(c *options.Command, stdout *os.File) error {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
-	report, err := explain.Run(website.Config(c.Options, website.Uncached(root)), root, request, time.Now())
+	cfg := website.Config(c.Options, website.Uncached(root))
+	if err := byHTTPS(c.Options, &cfg, &request); err != nil {
+		return err
+	}
+	report, err := explain.Run(cfg, root, request, time.Now())
 	if err != nil {
 		return err
 	}
 	report.Base = string(base)
 	_, err = fmt.Fprint(stdout, report)
 	return err
+}
+
+// byHTTPS completes what a worker would know of HTTPS. A request that is given by its
+// path alone comes by HTTPS if there is nothing else.
+func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
+	var ports []int
+	plain := false
+	for _, a := range o.Addresses() {
+		switch {
+		case a.Secure:
+			ports = append(ports, a.Port)
+		default:
+			plain = true
+		}
+	}
+	cfg.SecurePort = uint16(o.Plain.SecurePort(ports))
+	switch {
+	case r.Scheme == "https" && len(ports) == 0:
+		return exitcode.New(exitcode.Usage, "URL: no address is for HTTPS; add --listen https://:443, or give the URL with http://", nil)
+	case r.Scheme == "" && !plain:
+		r.Scheme = "https"
+	}
+	return nil
 }

@@ -5,12 +5,26 @@ import (
 	"time"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/listen"
+	"phalanx/internal/options"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
 )
 
 func secure(listeners []serve.Listener) bool {
 	return slices.ContainsFunc(listeners, func(l serve.Listener) bool { return l.Secure })
+}
+
+// securePort returns the port to which requests by HTTP are redirected; 0: they are
+// answered.
+func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
+	var ports []int
+	for _, l := range listeners {
+		if port := listen.Port(l.FD); l.Secure && port != 0 {
+			ports = append(ports, port)
+		}
+	}
+	return uint16(plain.SecurePort(ports))
 }
 
 // credentials makes the master's certificates and keys an order for the engine.

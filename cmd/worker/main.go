@@ -66,7 +66,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	c := listenTo(channel, listeners, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
-	serving, err := engine(opts, root, channel, c, kept)
+	serving, err := engine(opts, listeners, root, channel, c, kept)
 	if err != nil {
 		return err
 	}

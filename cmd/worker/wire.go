@@ -145,7 +145,7 @@ type serving struct {
 }
 
 // engine creates the configured engine.
-func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
+func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
 		return s, err
@@ -171,7 +171,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	closers = append(closers, watch.Stop)
 	log := os.NewFile(ipc.LogFD, "log")
 	if !opts.EventLoop() {
-		cfg := config(opts, website.Uncached(root), c)
+		cfg := config(opts, listeners, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access
 		out := logging.NewWriter(log, string(opts.LogFormat))
 		closers = append(closers, out.Close)
@@ -182,7 +182,7 @@ func engine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel, c
 	cache := site.NewCache(root, time.Duration(opts.FileCache), serve.CachedFiles())
 	buffer := logging.NewBuffer(log)
 	closers = append(closers, cache.Close, func() { buffer.Close() })
-	cfg := config(opts, website.Cached(root, cache), c)
+	cfg := config(opts, listeners, website.Cached(root, cache), c)
 	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, cache.Sweep, buffer.Flush
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
@@ -227,13 +227,15 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
 }
 
-func config(opts options.WorkerOptions, files conn.Site, c *control.Control) serve.Config {
-	return serve.Config{
+func config(opts options.WorkerOptions, listeners []serve.Listener, files conn.Site, c *control.Control) serve.Config {
+	cfg := serve.Config{
 		Conn:   website.Config(opts.Options, files),
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
 		Verbose: opts.Verbose > 0,
 	}
+	cfg.Conn.SecurePort = securePort(opts.Plain, listeners)
+	return cfg
 }
 
 // logTo makes the engine write its log and its alerts to a writer that does not wait;

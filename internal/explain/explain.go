@@ -62,6 +62,9 @@ func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, er
 	defer func() { root.Now = clock }()
 	s.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
 	s.conn = conn.New(&cfg, s, s.now)
+	if r.Scheme == "https" {
+		s.conn.Secure()
+	}
 	defer s.conn.Leave()
 	step := s.give(head)
 	for _, piece := range body(head) {

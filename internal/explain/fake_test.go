@@ -102,7 +102,8 @@ var (
 	header = func(p *site.Policy, c *conn.Config) {
 		c.Header = []string{"Link: </a>; rel=preload", "X-Frame-Options: DENY", "link: </b>; rel=preload", "X-Content-Type-Options: mine"}
 	}
-	ids = func(p *site.Policy, c *conn.Config) {
+	https = func(p *site.Policy, c *conn.Config) { c.SecurePort, c.HSTS = 8443, time.Hour }
+	ids   = func(p *site.Policy, c *conn.Config) {
 		c.ID = func(dst []byte) []byte { return append(dst, "made-1"...) }
 	}
 )
@@ -191,6 +192,9 @@ var cases = []kase{
 	{name: "a field name with a space", url: "/", fields: []string{"X Y: z"}},
 	{name: "a control character and a change of direction", url: "/\u202eabc", fields: []string{"X: a\x1b[31m"}},
 	{name: "an absurd Host", url: "/", fields: []string{"Host: a/b"}},
+	{name: "by HTTP beside HTTPS", url: "http://example.org/a%20b.txt?q=1", change: https},
+	{name: "POST by HTTP beside HTTPS", method: "POST", url: "http://example.org/", change: https},
+	{name: "by HTTPS", url: "https://example.org/", change: https},
 	{name: "a long request line", url: "/" + strings.Repeat("a", 9000)},
 }
 

@@ -26,12 +26,16 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		"connection":                    closingWhy(x),
 		"allow":                         "the methods that are served (RFC 9110 §15.5.6)",
 		"location":                      "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)",
+		"strict-transport-security":     "--hsts: the client is to come by HTTPS alone (RFC 6797)",
 		"retry-after":                   "in a second there may be descriptors again",
 		"content-encoding":              "the sidecar that is sent is in this coding",
 		"content-type":                  s.kind,
 	}
 	if string(x.ID) == string(x.Value(proto.FieldRequestID)) {
 		whys["x-request-id"] = "the request's own"
+	}
+	if x.Status == proto.StatusPermanentRedirect {
+		whys["location"] = "the same host, path and query by HTTPS; with --plain serve the request would be answered"
 	}
 	if s.inherent {
 		whys["content-encoding"] = "files of this type are always in this coding"

@@ -15,11 +15,12 @@ type Request struct {
 	Target  string   // as it goes over the wire
 	Version string   // empty stands for HTTP/1.1
 	Fields  []string // "Name: value", in order
+	Scheme  string   // "http" or "https"; empty: it was not given
 	Notes   []string // what was done to what the user gave, for the report
 }
 
 // NewRequest makes a request of a method, empty for GET, a URL and header
-// fields, "Name: value". The URL is a path with perhaps a query, or an http URL
+// fields, "Name: value". The URL is a path with perhaps a query, or an http or https URL
 // on any host, or "*" for OPTIONS. What no target may hold is encoded as
 // browsers do, and noted. The request has a Host unless the fields bring one:
 // that of the URL, or localhost. An error is a [*exitcode.Error].
@@ -28,10 +29,11 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 	if method == "" {
 		r.Method = "GET"
 	}
-	host, target, err := split(url)
+	scheme, host, target, err := split(url)
 	if err != nil {
 		return Request{}, err
 	}
+	r.Scheme = scheme
 	if before, fragment, ok := strings.Cut(target, "#"); ok {
 		target = before
 		r.Notes = append(r.Notes, fmt.Sprintf("The fragment %q stays with the client.", "#"+fragment))
@@ -61,22 +63,21 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 	return r, nil
 }
 
-// split takes a URL apart into what Host says and the target.
-func split(url string) (host, target string, err error) {
-	refuse := func(cure string) (string, string, error) {
-		return "", "", exitcode.New(exitcode.Usage, "URL "+strconv.Quote(url)+": "+cure, nil)
+// split takes a URL apart into its scheme, what Host says, and the target.
+func split(url string) (scheme, host, target string, err error) {
+	refuse := func(cure string) (string, string, string, error) {
+		return "", "", "", exitcode.New(exitcode.Usage, "URL "+strconv.Quote(url)+": "+cure, nil)
 	}
 	if strings.HasPrefix(url, "/") || url == "*" {
-		return "localhost", url, nil
+		return "", "localhost", url, nil
 	}
 	scheme, rest, ok := strings.Cut(url, "://")
+	scheme = strings.ToLower(scheme)
 	switch {
 	case !ok || strings.ContainsAny(scheme, "/?#"):
 		return refuse("must be a path such as /a.html, or http://HOST/a.html")
-	case strings.EqualFold(scheme, "https"):
-		return refuse("there is no TLS here; give the path, or the URL with http://")
-	case !strings.EqualFold(scheme, "http"):
-		return refuse("only http is served; give the path, or the URL with http://")
+	case scheme != "http" && scheme != "https":
+		return refuse("only http and https are served; give the path, or the URL with http://")
 	}
 	host, target = rest, "/"
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -92,7 +93,7 @@ func split(url string) (host, target string, err error) {
 	case strings.ContainsFunc(host, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
 		return refuse("the host must be ASCII without spaces; a name in other letters begins with xn--")
 	}
-	return host, target, nil
+	return scheme, host, target, nil
 }
 
 // inTarget reports whether the parser takes the byte in a target.

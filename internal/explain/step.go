@@ -22,6 +22,10 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
 		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by HTTP/1.%d", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), r.Minor))
+		if x.Status == proto.StatusPermanentRedirect {
+			s.say("redirect", "the request comes by HTTP, --listen has an address for HTTPS, and --plain is redirect")
+			return
+		}
 		switch r.Method {
 		case proto.MethodGet, proto.MethodHead:
 		case proto.MethodOptions:

@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/eventloop"
+	"phalanx/internal/serve/servetest"
 )
 
 // What a report says of a reply is what a worker sends, byte for byte.
@@ -42,7 +43,7 @@ func TestReportsAreWhatAWorkerSends(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg, _ := open(t, dir, k.change)
-			sent := ask(t, cfg, bytes.Join(append([][]byte{head}, body(head)...), nil))
+			sent := ask(t, cfg, r.Scheme == "https", bytes.Join(append([][]byte{head}, body(head)...), nil))
 			sent = bytes.TrimPrefix(sent, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
 			want, _, _ := bytes.Cut(sent, []byte("\r\n\r\n"))
 			report := k.report(t, dir, dateOf(t, want))
@@ -70,7 +71,7 @@ func dateOf(t *testing.T, head []byte) time.Time {
 
 // ask sends a request to a worker that lives for it alone, and returns all
 // that the worker sends.
-func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
+func ask(t *testing.T, cfg conn.Config, secure bool, request []byte) []byte {
 	t.Helper()
 	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}}, Slots: 1})
 	if err != nil {
@@ -86,8 +87,10 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 		t.Fatal(err)
 	}
 	var orders serve.Orders
+	credentials, client := servetest.Credentials(t, nil)
+	orders.Put(credentials)
 	done := make(chan error, 1)
-	go func() { done <- loop.Run([]serve.Listener{{FD: fd}}, &orders) }()
+	go func() { done <- loop.Run([]serve.Listener{{FD: fd, Secure: secure}}, &orders) }()
 	defer func() {
 		orders.Put(serve.Drain{})
 		if err := <-done; err != nil {
@@ -100,13 +103,20 @@ func ask(t *testing.T, cfg conn.Config, request []byte) []byte {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err = c.Write(request); err != nil {
+	var half interface {
+		net.Conn
+		CloseWrite() error
+	} = c.(*net.TCPConn)
+	if secure {
+		half = servetest.Handshake(t, c, client)
+	}
+	if _, err = half.Write(request); err != nil {
 		t.Fatal(err)
 	}
-	if err = c.(*net.TCPConn).CloseWrite(); err != nil {
+	if err = half.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	reply, err := io.ReadAll(c)
+	reply, err := io.ReadAll(half)
 	if err != nil {
 		t.Fatal(err)
 	}

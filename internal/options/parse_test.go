@@ -13,7 +13,7 @@ import (
 // defaults is what an empty command line means.
 func defaults() Options {
 	return Options{
-		Base: ".", Port: 8080, Model: Process, Engine: Auto, Rescue: RescueAuto, Confine: ConfineAuto, Recv: 65536, LogFormat: LogAuto,
+		Base: ".", Port: 8080, Model: Process, Engine: Auto, Plain: PlainRedirect, Rescue: RescueAuto, Confine: ConfineAuto, Recv: 65536, LogFormat: LogAuto,
 		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		Index: []Name{"index.html"}, AccessLogFormat: AccessCombined,
 	}
@@ -43,6 +43,8 @@ func TestParseMaster(t *testing.T) {
 		{"--recv 64k", func(o *Options) { o.Recv = 65536 }},
 		{"--recv 2K", func(o *Options) { o.Recv = 2048 }},
 		{"--recv 16M", func(o *Options) { o.Recv = 16 << 20 }},
+		{"--hsts 8760h --plain serve", func(o *Options) { o.HSTS, o.Plain = HSTS(8760*time.Hour), PlainServe }},
+		{"--plain redirect:443", func(o *Options) { o.Plain = "redirect:443" }},
 		{"--keepalive 1m30s", func(o *Options) { o.KeepAlive = KeepAlive(90 * time.Second) }},
 		{"--expires 0", func(o *Options) { o.Expires = 0 }},
 		{"--log-format json", func(o *Options) { o.LogFormat = LogJSON }},
@@ -153,6 +155,12 @@ func TestParseMasterErrors(t *testing.T) {
 
 func TestDurationErrors(t *testing.T) {
 	for args, want := range map[string]string{
+		"--hsts 1500ms":       "--hsts 1500ms: must be 0s to 87600h in whole seconds, such as 10m or 8760h",
+		"--hsts 1y":           "--hsts 1y: must be 0s to 87600h in whole seconds, such as 10m or 8760h",
+		"--plain no":          "--plain no: must be redirect, redirect:PORT or serve",
+		"--plain redirect:0":  "--plain redirect:0: must be redirect, redirect:PORT or serve",
+		"--plain redirect:":   "--plain \"redirect:\": must be redirect, redirect:PORT or serve",
+		"--plain serve:80":    "--plain serve:80: must be redirect, redirect:PORT or serve",
 		"--keepalive 30":      "--keepalive: 30 has no unit; write 30s",
 		"--keepalive 99999":   "--keepalive 99999: must be 1ms to 24h, such as 30s or 5m",
 		"--keepalive 0":       "--keepalive 0: must be 1ms to 24h, such as 30s or 5m",
@@ -194,7 +202,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	getenv := func(key string) string { return env[key] }
 	want := Options{
-		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Rescue: RescueAuto, Confine: ConfineAuto, Workers: 1, Recv: 1024, Worker: "w",
+		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Plain: PlainRedirect, Rescue: RescueAuto, Confine: ConfineAuto, Workers: 1, Recv: 1024, Worker: "w",
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
 		HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},

@@ -71,6 +71,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		List:      o.List,
 		Fallback:  o.SPA != "",
 		CORS:      o.CORS,
+		HSTS:      time.Duration(o.HSTS),
 		Header:    header,
 
 		Credentials: o.Shared.Credentials,

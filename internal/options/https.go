@@ -1,0 +1,68 @@
+package options
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jessevdk/go-flags"
+)
+
+// The values of what HTTP does beside HTTPS.
+type (
+	HSTS  time.Duration // whole seconds, 0 to MaxExpires
+	Plain string        // PlainRedirect, with ":" and a port behind it if that is another, or PlainServe
+)
+
+// What becomes of requests by HTTP.
+const (
+	PlainRedirect Plain = "redirect"
+	PlainServe    Plain = "serve"
+)
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (h *HSTS) UnmarshalFlag(v string) error {
+	const cure = "must be 0s to 87600h in whole seconds, such as 10m or 8760h"
+	if err := duration(h, "hsts", v, cure, between(0, MaxExpires)); err != nil {
+		return err
+	}
+	if time.Duration(*h)%time.Second != 0 {
+		return invalid("hsts", v, cure)
+	}
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (p *Plain) UnmarshalFlag(v string) error {
+	word, port, ok := strings.Cut(v, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	if Plain(word) != PlainRedirect && v != string(PlainServe) || ok && (err != nil || n == 0 || port[0] == '+') {
+		return invalid("plain", v, "must be redirect, redirect:PORT or serve")
+	}
+	*p = Plain(v)
+	return nil
+}
+
+// Complete implements [flags.Completer].
+func (Plain) Complete(match string) []flags.Completion {
+	return fitting(match, []Plain{PlainRedirect, PlainServe})
+}
+
+// SecurePort returns the port to which requests by HTTP are redirected, given the ports
+// for HTTPS: 443 if that is one of them, else the first; 0: they are answered.
+func (p Plain) SecurePort(ports []int) int {
+	_, port, ok := strings.Cut(string(p), ":")
+	switch {
+	case p == PlainServe || len(ports) == 0:
+		return 0
+	case ok:
+		n, _ := strconv.Atoi(port) // it was checked
+		return n
+	}
+	for _, n := range ports {
+		if n == 443 {
+			return n
+		}
+	}
+	return ports[0]
+}
