@@ -84,7 +84,7 @@ func (term *Terminal) Shown() string {
 	term.Slave.Close()
 	select {
 	case <-term.hangup:
-	case <-time.After(2 * time.Second):
+	case <-time.After(InTime(2 * time.Second)):
 		term.t.Error("somebody still has the terminal open")
 	}
 	term.mu.Lock()

@@ -237,7 +237,7 @@ func Sparse(t *testing.T, path string, n int64) {
 // UntilRefused waits until the worker accepts no more.
 func (s *Server) UntilRefused() {
 	s.t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		c, err := net.Dial("tcp", s.Addr)
 		if err != nil {
 			return
@@ -250,7 +250,7 @@ func (s *Server) UntilRefused() {
 // Await waits until something holds.
 func Await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %s", what)
 		}
@@ -262,7 +262,7 @@ func NoLeaks(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	descriptors, goroutines := OpenDescriptors(t), runtime.NumGoroutine()
 	t.Run("", test)
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		d, g := OpenDescriptors(t), runtime.NumGoroutine()
 		if d <= descriptors && g <= goroutines {
 			return
