@@ -9,6 +9,7 @@ import (
 
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
+	"phalanx/internal/upgrade"
 )
 
 // standardError is what the master says, on a copy of standard error that the workers
@@ -21,13 +22,16 @@ type standardError struct {
 	status *logging.Status // nil: there is no terminal
 }
 
-func newStderr(o options.Options, stderr *os.File) (*standardError, error) {
+func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*standardError, error) {
 	fd, err := unix.FcntlInt(stderr.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return nil, fmt.Errorf("duplicate standard error: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "log")
 	lines := logging.NewWriter(file, string(o.LogFormat))
+	if before != nil {
+		lines.Continue(before.Unwritten, before.Dropped)
+	}
 	look := logging.Look(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
 	look.Through = lines
 	e := &standardError{

@@ -1,8 +1,11 @@
 package pool
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 
 // TestUnreadStandardError lets nobody read what the master says, in a pipe that is
 // full before it starts: it starts, replaces dead workers, reloads and stops.
+// What it has said, before an upgrade too, is there for who reads it late.
 func TestUnreadStandardError(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
@@ -47,8 +51,26 @@ func TestUnreadStandardError(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	s.AwaitWorkers(2, old...)
 	s.MustServe("/", "front")
+	old = s.Workers()
+	s.Signal(syscall.SIGUSR2)
+	s.AwaitWorkers(2, old...)
+	text := make(chan string)
+	go func() {
+		said, _ := io.ReadAll(r) // until both ends have been closed
+		text <- string(bytes.TrimLeft(said, "\x00"))
+	}()
 	s.Signal(syscall.SIGTERM)
 	if code := s.Wait(10 * time.Second); code != 0 {
 		t.Errorf("exit status %d", code)
+	}
+	w.Close()
+	said, at := <-text, 0
+	for _, message := range []string{"executing new master", "master upgraded", "stopped"} {
+		next := strings.Index(said[at:], `"`+message+`"`)
+		if next < 0 {
+			t.Errorf("no %q in what was read late:\n%s", message, said)
+			break
+		}
+		at += next
 	}
 }

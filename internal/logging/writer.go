@@ -77,6 +77,21 @@ func (w *Writer) Late() bool {
 	return w.late
 }
 
+// Leave returns what was not taken yet and how many lines were dropped, for a program
+// that goes on with the file. Nothing is written, and Write waits, until resume.
+func (w *Writer) Leave() (unwritten []byte, dropped int, resume func()) {
+	w.mu.Lock()
+	return w.buffer.lines[w.buffer.sent:], w.buffer.dropped, w.mu.Unlock
+}
+
+// Continue begins with what the program before has left.
+func (w *Writer) Continue(unwritten []byte, dropped int) {
+	w.mu.Lock()
+	w.buffer.dropped += dropped
+	w.mu.Unlock()
+	_, _ = w.Write(unwritten) // which never fails
+}
+
 // Close gives the reader a second to take what is left.
 func (w *Writer) Close() {
 	close(w.closed)

@@ -50,6 +50,37 @@ func TestWriterNeverWaits(t *testing.T) {
 	}
 }
 
+// What nobody has read yet is written by the program that goes on.
+func TestWriterLeaves(t *testing.T) {
+	r, w := pipe(t)
+	before, after := NewWriter(w, Auto), NewWriter(w, Auto)
+	line := strings.Repeat("x", 999) + "\n"
+	const lines = 1200
+	for range lines {
+		before.Write([]byte(line))
+	}
+	unwritten, dropped, resume := before.Leave()
+	after.Continue(unwritten, dropped)
+	before.buffer.lines = nil
+	resume()
+	after.Write([]byte("last\n")) // there is room for that
+	read := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(r)
+		read <- string(b)
+	}()
+	for deadline := time.Now().Add(10 * time.Second); after.Late() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	before.Close()
+	after.Close()
+	w.Close()
+	got := <-read
+	kept := strings.Count(got, line)
+	if want := fmt.Sprintf("phalanx: %d log lines dropped; ", lines-kept); kept < 1000 || dropped == 0 || !strings.Contains(got, want) {
+		t.Errorf("%d lines are kept and %d were dropped; no %q", kept, dropped, want)
+	}
+}
+
 // A writer whose reader never comes back ends all the same.
 func TestWriterCloses(t *testing.T) {
 	_, w := pipe(t)

@@ -49,6 +49,9 @@ type Carried struct {
 	Started time.Time         // when the first program was
 	Nohup   bool              // the end of the terminal is nothing to care about
 	Keys    *keyring.State    `json:",omitempty"` // nil: there is no HTTPS
+
+	Unwritten []byte `json:",omitempty"` // lines of the log that nobody has read yet
+	Dropped   int    `json:",omitempty"` // lines of it since the last that said so
 }
 
 // Upgrader executes the binary at Path with the arguments and the environment
@@ -64,6 +67,7 @@ type Upgrader struct {
 	Admin    int // see Carried
 	Bell     int
 	Log      Log
+	Leave    func() (unwritten []byte, dropped int, resume func()) // of the log, see [Carried]; it waits until resume
 	Started  time.Time
 	Signals  *Signals              // the master's; one that waits there comes first
 	Nohup    bool                  // see Carried
@@ -84,8 +88,10 @@ type Log interface {
 func (u Upgrader) Exec(pool supervise.State) error {
 	u.Log.Suspend()
 	defer u.Log.Resume()
+	unwritten, dropped, resume := u.Leave()
+	defer resume()
 	board := u.Board.State()
-	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started}
+	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started, Unwritten: unwritten, Dropped: dropped}
 	if u.Keys != nil {
 		c.Keys = u.Keys()
 	}

@@ -44,7 +44,8 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 	return Upgrader{
 		Board: board, Log: quiet{}, Path: "/bin/master", Name: "phalanx", Args: []string{"--port", "0"}, Env: []string{"A=b"},
 		Settings: func() error { return nil }, Sockets: sockets, Signals: &Signals{c: make(chan os.Signal, 1)}, Nohup: true,
-		Keys: func() *keyring.State { return &keyring.State{TicketKeys: [][]byte{{1, 2}, {3}}} },
+		Leave: func() ([]byte, int, func()) { return []byte("late\n"), 2, func() {} },
+		Keys:  func() *keyring.State { return &keyring.State{TicketKeys: [][]byte{{1, 2}, {3}}} },
 	}, pool
 }
 
@@ -87,7 +88,7 @@ func TestExec(t *testing.T) {
 	}
 	board := u.Board.State()
 	u.Admin = pool.Workers[0].Output // any descriptor would do
-	want := Carried{Pool: pool, Listen: sockets, Sockets: fds, Slots: slots, Nohup: true, Board: &board, Admin: u.Admin, Lost: 3, Keys: u.Keys()}
+	want := Carried{Pool: pool, Listen: sockets, Sockets: fds, Slots: slots, Nohup: true, Unwritten: []byte("late\n"), Dropped: 2, Board: &board, Admin: u.Admin, Lost: 3, Keys: u.Keys()}
 	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output, board.Fd)
 	u.Execve = func(path string, argv, env []string) error {
 		if path != u.Path || !slices.Equal(argv, []string{"phalanx", "--port", "0"}) {
