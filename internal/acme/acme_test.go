@@ -3,11 +3,9 @@ package acme
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,7 +149,12 @@ func TestLimited(t *testing.T) {
 	client.stop()
 
 	cfg.Hosts = []string{"one.test", "two.test"}
-	cfg.Directory = limiting(t, a)
+	cfg.Directory = enemy(t, a, nil, func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "application/problem+json")
+		out.Header().Set("Retry-After", "10800")
+		out.WriteHeader(http.StatusTooManyRequests)
+		fmt.Fprint(out, `{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many registrations"}`)
+	})
 	client = run(t, cfg, a.RootFile)
 	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
 	client.stop()
@@ -164,33 +167,6 @@ func TestLimited(t *testing.T) {
 	if left := time.Until(list[0].Next); left < 2*time.Hour || left > 3*time.Hour {
 		t.Errorf("next attempt after a restart in %v", left)
 	}
-}
-
-// limiting is the directory of an authority that refuses all orders for three hours.
-func limiting(t *testing.T, a *acmetest.Authority) string {
-	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	server.Config.Handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		out.Header().Set("Replay-Nonce", "bm9uY2U")
-		switch r.Method {
-		case http.MethodGet:
-			out.Header().Set("Content-Type", "application/json")
-			fmt.Fprintf(out, `{"newNonce": "%[1]s/nonce", "newAccount": "%[1]s/account", "newOrder": "%[1]s/order"}`, server.URL)
-		case http.MethodPost:
-			out.Header().Set("Content-Type", "application/problem+json")
-			out.Header().Set("Retry-After", "10800")
-			out.WriteHeader(http.StatusTooManyRequests)
-			fmt.Fprint(out, `{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many registrations"}`)
-		}
-	})
-	pair, err := tls.LoadX509KeyPair(a.RootFile, a.KeyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	return server.URL + "/directory"
 }
 
 // An account that has to belong to one elsewhere.
@@ -214,8 +190,50 @@ func TestBinding(t *testing.T) {
 	if cfg.Binding, err = ReadBinding(file); err != nil {
 		t.Fatal(err)
 	}
-	run(t, cfg, a.RootFile)
+	client = run(t, cfg, a.RootFile)
 	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	client.stop()
+	location := client.account.Location
+	cfg.Email, cfg.Hosts = "admin@one.test", append(cfg.Hosts, "two.test")
+	client = run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate with another address for mail", func() bool { return len(w.hosts()) == 2 })
+	client.stop()
+	if kept, err := client.kept.account(); err != nil || kept.Email != cfg.Email || kept.Location != location {
+		t.Errorf("%+v, %v", kept, err)
+	}
+}
+
+// Where one kind of challenge does not arrive the other is tried at once, and comes first
+// from then on.
+func TestOtherChallenge(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: acmetest.FreePort(t), TLS: w.tls, Short: 6 * time.Second})
+	cfg := setting(t, a, w, "one.test")
+	cfg.Profile = "short"
+	var offered []string
+	cfg.Publish = func(p Published) {
+		if len(p.Answers) > 0 {
+			offered = append(offered, HTTP01)
+		}
+		if len(p.Challenges) > 0 {
+			offered = append(offered, TLSALPN01)
+		}
+		w.publish(p)
+	}
+	client := run(t, cfg, a.RootFile)
+	var first string
+	w.wait(t, "a certificate", func() bool {
+		for _, c := range w.latest.Certificates {
+			first = string(c.Chain)
+		}
+		return first != ""
+	})
+	w.wait(t, "another", func() bool { return string(w.latest.Certificates[0].Chain) != first })
+	client.stop()
+	if len(w.lines) > 0 || !slices.Equal(offered[:3], []string{HTTP01, TLSALPN01, TLSALPN01}) {
+		t.Errorf("lines %q, offered %q", w.lines, offered)
+	}
 }
 
 // What ends in the middle of an order leaves nothing behind that keeps the next from

@@ -53,11 +53,22 @@ func (r *refusal) text(host, authority string) string {
 	if r.what != "certificate" {
 		what = " (" + r.what + ")"
 	}
-	line := fmt.Sprintf("certificate for %s%s %s %s: %s", host, what, verb, authority, human.Visible(r.detail))
+	line := fmt.Sprintf("certificate for %s%s %s %s: %s", host, what, verb, authority, human.Visible(clipped(r.detail)))
 	if r.cure != "" {
 		line += "; " + r.cure
 	}
 	return line
+}
+
+// mostDetail bounds what an authority can put into a line, in bytes.
+const mostDetail = 500
+
+func clipped(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) <= mostDetail {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostDetail], "") + "…"
 }
 
 // authority is its name for people.

@@ -50,30 +50,39 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if a private key lies in the document root,
-// from which clients could download it. Both are looked at as they are on the disk.
+// CheckKeys returns an [*exitcode.Error] if a private key lies in the document root, or
+// would, from which clients could download it. Both are looked at as they are on the disk.
 func (o Options) CheckKeys() error {
 	base, err := filepath.EvalSymlinks(string(o.Base))
 	if err != nil {
 		return nil // what cannot be found is reported by who opens it
 	}
-	var keys []string
 	for i := range o.TLSCert {
-		keys = append(keys, string(o.KeyFile(i)))
-	}
-	if o.State != "" {
-		keys = append(keys, filepath.Join(string(o.State), "acme"))
-	}
-	for _, key := range keys {
-		real, err := filepath.Abs(key)
-		if err == nil {
-			real, err = filepath.EvalSymlinks(real)
-		}
-		if err == nil && within(base, real) {
+		if key := string(o.KeyFile(i)); within(base, resolved(key)) {
 			return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": lies in the document root, where clients could download it; move it elsewhere", nil)
 		}
 	}
+	if dir := string(o.State); dir != "" && within(base, resolved(dir)+"/") {
+		return exitcode.New(exitcode.Config, "--state "+human.Quoted(dir)+": lies in the document root, where clients could download private keys; choose another directory", nil)
+	}
 	return nil
+}
+
+// resolved returns the absolute path of a file without symbolic links, as far as it
+// exists.
+func resolved(path string) string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	for dir, rest := path, ""; ; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if dir == "/" {
+			return path
+		}
+	}
 }
 
 // within reports whether a file lies below a directory, both absolute and without

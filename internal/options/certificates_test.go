@@ -62,13 +62,21 @@ func TestCheckKeys(t *testing.T) {
 	t.Chdir(dir)
 	for key, refused := range map[string]bool{
 		"site/key.pem": true, "link/key.pem": true, "inside.pem": true, filepath.Join(base, "key.pem"): true, "key.pem": false,
-		"site-keys/key.pem": false, "site/outside.pem": false, "absent": false, "site/absent": false,
+		"site-keys/key.pem": false, "site/outside.pem": false, "absent": false, "site/absent": true,
 	} {
 		for _, root := range []string{base, link} {
 			o := Options{Base: Base(root), TLSCert: []File{"x"}, TLSKey: []File{File(key)}}
 			if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
 				t.Errorf("%s in %s: %v", key, root, err)
 			}
+		}
+	}
+	for state, refused := range map[string]bool{
+		"site": true, "site/state": true, "link/new/state": true, filepath.Join(base, "new"): true, ".": false, "site-keys": false, "new/state": false, "": false,
+	} {
+		o := Options{Base: Base(base), State: StateDir(state)}
+		if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
+			t.Errorf("state %q: %v", state, err)
 		}
 	}
 	if err := (Options{Base: "/", TLSCert: []File{"key.pem"}}).CheckKeys(); err == nil {

@@ -88,6 +88,7 @@ func answer(candidates []flags.Completion) *Info {
 
 // Complete implements [flags.Completer], as do the methods below.
 func (Base) Complete(match string) []flags.Completion      { return paths(match, false) }
+func (StateDir) Complete(match string) []flags.Completion  { return paths(match, false) }
 func (File) Complete(match string) []flags.Completion      { return paths(match, true) }
 func (AccessLog) Complete(match string) []flags.Completion { return paths(match, true) }
 
