@@ -178,7 +178,7 @@ func (c *chaos) finish(before int) {
 	if c.Gone() {
 		return
 	}
-	if under := c.load.end(c.Interrupt); under == 0 {
+	if under := c.load.end(c.stop); under == 0 {
 		c.errorf("no download was under way when the server was told to end")
 	}
 	if code := c.Wait(15 * time.Second); code != 0 {
@@ -187,6 +187,21 @@ func (c *chaos) finish(before int) {
 	c.checkLoad()
 	c.checkDeeds()
 	c.checkLines()
+}
+
+// stop tells the server to end, and kills a worker that drains.
+func (c *chaos) stop() {
+	c.Interrupt()
+	for len(c.Workers()) > 0 {
+		victim, err := c.fell(blow{how: "killed while the server stops"}, c.draw())
+		if err != nil {
+			c.errorf("%v", err)
+		}
+		if victim != 0 || err != nil {
+			return
+		}
+	}
+	c.errorf("no worker drains beneath downloads")
 }
 
 // checkLoad wants so many requests that the result means something. In each
