@@ -23,6 +23,9 @@ need bash bash
 need mandoc mandoc
 need dpkg-deb dpkg
 need nginx nginx
+need haproxy haproxy
+need ip iproute2
+need unshare util-linux
 need apache2 apache2-bin # the program without the service
 need prometheus prometheus
 need promtool prometheus

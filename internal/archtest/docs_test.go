@@ -49,3 +49,24 @@ func TestNamedTestsExist(t *testing.T) {
 		t.Error("no document names a test")
 	}
 }
+
+// Every file that a document links to exists.
+func TestLinksLead(t *testing.T) {
+	root := filepath.Join("..", "..")
+	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"#:]+)(?:#[^)"]*)?[)"]`)
+	for _, document := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "CHANGELOG.md")) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), string(m[1]))); err != nil {
+				t.Errorf("%s: %v", filepath.Base(document), err)
+			}
+		}
+	}
+}

@@ -121,3 +121,16 @@ func TestEveryFlagIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// The manual's page of flags has every flag.
+func TestFlagsAreInTheManual(t *testing.T) {
+	page, err := os.ReadFile("../../docs/flags.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field := range reflect.TypeFor[Options]().Fields() {
+		if name := field.Tag.Get("long"); name != "" && !regexp.MustCompile("`(-., |-., `)?--"+name+"\\b|, `--"+name+"\\b").Match(page) {
+			t.Errorf("docs/flags.md lacks --%s", name)
+		}
+	}
+}

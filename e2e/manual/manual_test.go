@@ -1,0 +1,143 @@
+package manual
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// pages are those whose commands are run, each as one session of a shell.
+func pages() []string {
+	return []string{
+		"README.md", "docs/website.md", "docs/behind-a-proxy.md", "docs/mirror.md", "docs/containers.md", "docs/systemd.md",
+		"docs/coming-from.md", "docs/flags.md",
+	}
+}
+
+// TestManual runs the commands of each page, and puts its files where they say that they
+// belong. No command is left out: those of a page are in blocks of sh.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, pages(), func(t *testing.T, page string) {
+		text, err := os.ReadFile(harness.Repository(t, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, session(t, page, string(text)))
+	})
+}
+
+// session is the script of a page.
+func session(t *testing.T, page, text string) string {
+	t.Helper()
+	setup, err := os.ReadFile("testdata/setup.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var script strings.Builder
+	script.Write(setup)
+	prose := text
+	for _, m := range regexp.MustCompile("(?ms)^```(.*?)\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		prose = strings.Replace(prose, m[0], "", 1)
+		switch language, block := m[1], m[2]; language {
+		case "sh":
+			script.WriteString(block)
+		case "ini", "nginx", "haproxy", "dockerfile", "yaml":
+			path, rest, _ := strings.Cut(strings.TrimPrefix(block, "# "), "\n")
+			if strings.HasPrefix(path, "/") {
+				fmt.Fprintf(&script, "cat >%s <<'END'\n%sEND\n", path, rest)
+			}
+			script.WriteString(arguments(t, block))
+		default:
+			t.Errorf("%s: a block of %q", page, language)
+		}
+	}
+	for line := range strings.Lines(prose) {
+		if strings.HasPrefix(line, "    ") {
+			t.Errorf("%s: a block without a language: %s", page, line)
+		}
+	}
+	script.WriteString(cells(prose))
+	return script.String()
+}
+
+// arguments checks the command lines that files have as lists.
+func arguments(t *testing.T, block string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, list := range regexp.MustCompile(`(?m)\["[^]\n]*"\]$`).FindAllString(block, -1) {
+		var words []string
+		if err := json.Unmarshal([]byte(list), &words); err != nil {
+			t.Fatal(err)
+		}
+		line := "phalanx --check"
+		for _, word := range words {
+			if strings.HasPrefix(word, "-") {
+				line += " '" + strings.Replace(word, "/site", "/srv/www", 1) + "'"
+			}
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+// cells checks the flags in the last column of tables that put them beside those of
+// another server.
+func cells(prose string) string {
+	var b strings.Builder
+	for _, m := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `(--[^`]*)` \\|$").FindAllStringSubmatch(prose, -1) {
+		base := "--base /srv/www "
+		if strings.Contains(m[1], "--base") {
+			base = ""
+		}
+		fmt.Fprintf(&b, "phalanx --check %s%s\n", base, m[1])
+	}
+	return b.String()
+}
+
+// run runs a script in namespaces of its own, where it may take every port and write
+// into /etc, /run, /srv and /var/log.
+func run(t *testing.T, script string) {
+	t.Helper()
+	for _, tool := range []string{"unshare", "ip", "curl", "nginx", "haproxy"} {
+		harness.Tool(t, "run sh scripts/test-tools.sh", tool)
+	}
+	work := harness.OpenDir(t)
+	stubs, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a reader finds in a clone of the repository.
+	clone := filepath.Join(work, "clone")
+	if err := os.MkdirAll(filepath.Join(clone, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"bin/master": filepath.Join(stubs, "phalanx"), "site": harness.SiteDir(t)} {
+		if err := os.Symlink(to, filepath.Join(clone, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flags := []string{"--net", "--mount"}
+	if os.Geteuid() != 0 {
+		flags = append(flags, "--map-root-user")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", script)...)
+	cmd.Dir = clone
+	cmd.Env = append(harness.BareEnv(), "PATH="+stubs+":"+os.Getenv("PATH"), "REAL="+harness.Binary("master"),
+		"REPOSITORY="+harness.Repository(t, "."), "WORK="+work, "HOME="+work)
+	cmd.WaitDelay = 10 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out[max(0, len(out)-4000):])
+	}
+}
