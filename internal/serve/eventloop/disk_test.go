@@ -3,6 +3,7 @@ package eventloop
 import (
 	"bufio"
 	"bytes"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -20,19 +21,36 @@ import (
 // the worker are served: the disk of this test takes as long as the test
 // wants.
 func TestSlowDisk(t *testing.T) {
+	slowDisk(t, func(dir string, run servetest.Run) (*servetest.Server, func() net.Conn) {
+		s := servetest.Start(t, dir, run, nil)
+		return s, func() net.Conn { return s.Dial() }
+	})
+}
+
+// So they are over TLS.
+func TestSlowDiskSecure(t *testing.T) {
+	credentials, client := servetest.Credentials(t, nil)
+	slowDisk(t, func(dir string, run servetest.Run) (*servetest.Server, func() net.Conn) {
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		return s, func() net.Conn { return s.DialTLS(client) }
+	})
+}
+
+func slowDisk(t *testing.T, start func(dir string, run servetest.Run) (*servetest.Server, func() net.Conn)) {
+	t.Helper()
 	dir := t.TempDir()
 	cold := servetest.Noise(t, dir+"/cold", 3*quantum+5)
 	small := servetest.Noise(t, dir+"/small", 1000)
 	servetest.Noise(t, dir+"/warm", 1000)
 	asked, answer := make(chan int64, 64), make(chan bool)
-	s := servetest.Start(t, dir, changed(func(l *Loop) {
+	s, dial := start(dir, changed(func(l *Loop) {
 		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
 		l.disk.load = func(fd int, off, n int64) {
 			asked <- off
 			<-answer
 		}
-	}), nil)
-	slow, tiny, quick := s.Dial(), s.Dial(), s.Dial()
+	}))
+	slow, tiny, quick := dial(), dial(), dial()
 	defer quick.Close()
 	servetest.Send(t, slow, servetest.Get("/cold"))
 	servetest.Send(t, tiny, servetest.Get("/small"))

@@ -1,8 +1,6 @@
 package eventloop
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
 	"net"
 	"runtime"
@@ -83,47 +81,6 @@ func TestHandshakesAreBounded(t *testing.T) {
 	for _, p := range peers {
 		l.close(p)
 	}
-}
-
-// A file that is not in memory keeps the others of the worker waiting over TLS no more
-// than in the clear.
-func TestSlowDiskSecure(t *testing.T) {
-	dir := t.TempDir()
-	cold := servetest.Noise(t, dir+"/cold", 3*quantum+5)
-	small := servetest.Noise(t, dir+"/small", 1000)
-	servetest.Noise(t, dir+"/warm", 1000)
-	asked, answer := make(chan int64, 64), make(chan bool)
-	credentials, client := servetest.Credentials(t, nil)
-	s := servetest.StartSecure(t, dir, changed(func(l *Loop) {
-		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
-		l.disk.load = func(fd int, off, n int64) {
-			asked <- off
-			<-answer
-		}
-	}), credentials, nil)
-	slow, tiny, quick := s.DialTLS(client), s.DialTLS(client), s.DialTLS(client)
-	servetest.Send(t, slow, servetest.Get("/cold"))
-	servetest.Send(t, tiny, servetest.Get("/small"))
-	<-asked
-	<-asked
-	r := bufio.NewReader(quick)
-	for range 100 {
-		servetest.Send(t, quick, servetest.Get("/warm"))
-		if res, _ := servetest.Receive(t, r); res.StatusCode != 200 {
-			t.Fatal(res.Status)
-		}
-	}
-	close(answer) // from now on the disk is quick
-	if _, body := servetest.Receive(t, bufio.NewReader(slow)); !bytes.Equal(body, cold) {
-		t.Errorf("%d bytes of the large file arrived", len(body))
-	}
-	if _, body := servetest.Receive(t, bufio.NewReader(tiny)); !bytes.Equal(body, small) {
-		t.Errorf("%d bytes of the small file arrived", len(body))
-	}
-	for _, c := range []net.Conn{slow, tiny, quick} {
-		c.Close()
-	}
-	s.Stop()
 }
 
 // A download is sealed and sent without garbage, also to a client that takes it slowly,
