@@ -25,6 +25,9 @@ func (l *Loop) acceptReady() error {
 		if err := l.accept(from.Listener); err != nil {
 			return err
 		}
+		if from.Shared && l.resume == 0 {
+			from.yield(l.epoll)
+		}
 	}
 	return nil
 }

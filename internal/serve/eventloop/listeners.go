@@ -33,6 +33,14 @@ func (l *listener) watch(epoll int) syscall.Errno {
 	return rawEpollAdd(epoll, l.FD, events)
 }
 
+// yield lets the workers that wait for connections of a shared socket go first. The
+// kernel wakes the one that has waited longest since it was added, and so always the
+// same as long as that is idle: it would have all connections that stay open.
+func (l *listener) yield(epoll int) {
+	unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, l.FD, nil)
+	l.watch(epoll)
+}
+
 // watchAll makes epoll report what Run begins with.
 func (l *Loop) watchAll() syscall.Errno {
 	errno := rawEpollAdd(l.epoll, l.wake, unix.EPOLLIN)

@@ -8,54 +8,77 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
 
+// local is a unix socket at which loops serve a directory with one file.
+type local struct {
+	t     *testing.T
+	dir   string
+	small []byte
+	l     *net.UnixListener
+}
+
+func newLocal(t *testing.T) *local {
+	t.Helper()
+	s := &local{t: t, dir: t.TempDir()}
+	s.small = servetest.Noise(t, s.dir+"/small", 100)
+	var err error
+	if s.l, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.dir + "/socket", Net: "unix"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.l.Close() })
+	return s
+}
+
+// worker starts a loop that counts in a row.
+func (s *local) worker(row *scoreboard.Row) *servetest.Server {
+	s.t.Helper()
+	raw, err := s.l.SyscallConn()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var fd int
+	raw.Control(func(n uintptr) { fd, err = unix.FcntlInt(n, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w := servetest.At(s.t, "")
+	w.ServeAll(s.dir, []serve.Listener{{FD: fd, Shared: true}}, run, func(cfg *serve.Config) { cfg.Conn.SecurePort, cfg.Row = 443, row })
+	return w
+}
+
+// client connects, and returns what asks for the file on that connection.
+func (s *local) client() (ask func()) {
+	s.t.Helper()
+	c, err := net.Dial("unix", s.l.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	in := bufio.NewReader(c)
+	return func() {
+		s.t.Helper()
+		servetest.Send(s.t, c, servetest.Get("/small"))
+		if res, body := servetest.Receive(s.t, in); res.StatusCode != 200 || len(body) != len(s.small) || res.Close {
+			s.t.Fatalf("%s, %d bytes, ends %v", res.Status, len(body), res.Close)
+		}
+	}
+}
+
 // A connection of a unix socket moves to another worker like any other, and is still
 // not redirected there.
 func TestUnixConnectionMoves(t *testing.T) {
-	dir := t.TempDir()
-	small := servetest.Noise(t, dir+"/small", 100)
-	path := dir + "/socket"
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	raw, err := l.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	worker := func() *servetest.Server {
-		var fd int
-		raw.Control(func(s uintptr) { fd, err = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := servetest.At(t, path)
-		w.ServeAll(dir, []serve.Listener{{FD: fd, Shared: true}}, run, func(cfg *serve.Config) { cfg.Conn.SecurePort = 443 })
-		return w
-	}
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	in := bufio.NewReader(c)
-	ask := func() {
-		t.Helper()
-		servetest.Send(t, c, servetest.Get("/small"))
-		if res, body := servetest.Receive(t, in); res.StatusCode != 200 || len(body) != len(small) || res.Close {
-			t.Fatalf("%s, %d bytes, ends %v", res.Status, len(body), res.Close)
-		}
-	}
-	w := worker()
+	s := newLocal(t)
+	w := s.worker(nil)
+	ask := s.client()
 	ask()
 	for range 3 {
 		from, to := newHandover(t)
-		next := worker()
+		next := s.worker(nil)
 		next.Order(serve.TakeOver{FD: to})
 		w.Order(serve.Drain{Kept: true, HandOver: true}, serve.HandOver{FD: from})
 		w.Wait()
@@ -63,4 +86,31 @@ func TestUnixConnectionMoves(t *testing.T) {
 		ask()
 	}
 	w.Stop()
+}
+
+// The connections that a proxy keeps open are spread over the workers, however idle
+// those are.
+func TestUnixConnectionsAreSpread(t *testing.T) {
+	s := newLocal(t)
+	rows := make([]*scoreboard.Row, 3)
+	var workers []*servetest.Server
+	for i := range rows {
+		rows[i] = new(scoreboard.Row)
+		workers = append(workers, s.worker(rows[i]))
+	}
+	servetest.Await(t, "begin of each loop", func() bool {
+		return rows[0].Beat.Load() != 0 && rows[1].Beat.Load() != 0 && rows[2].Beat.Load() != 0
+	})
+	for range 90 {
+		s.client()()
+	}
+	for i, w := range workers {
+		if n := rows[i].Accepted.Load(); n < 10 {
+			t.Errorf("worker %d has %d of 90 connections", i, n)
+		}
+		w.Order(serve.Drain{})
+	}
+	for _, w := range workers {
+		w.Wait()
+	}
 }
