@@ -1,10 +1,7 @@
 package https
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -125,39 +122,4 @@ func TestRefused(t *testing.T) {
 	if _, _, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/"); err != nil {
 		t.Errorf("a server that starts with an expired certificate: %v", err)
 	}
-}
-
-// TestSelfSigned tells the fingerprint where somebody may read it, and nothing
-// elsewhere.
-func TestSelfSigned(t *testing.T) {
-	t.Parallel()
-	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	s := harness.ServeAs(t, plan(base, "--tls-self-signed"))
-	events := s.Log.Await(t, 10*time.Second, "the fingerprint", s.Exited, func(all []harness.Event) bool {
-		return len(harness.WithMessage(all, "self-signed certificate")) == 1
-	})
-	said := harness.WithMessage(events, "self-signed certificate")[0]
-	_, state, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := state.PeerCertificates[0]
-	if got := fingerprint(cert); said.Text("fingerprint") != got {
-		t.Errorf("the log says %s, the certificate is %s", said.Text("fingerprint"), got)
-	}
-	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
-		if err := cert.VerifyHostname(host); err != nil {
-			t.Error(err)
-		}
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(cert)
-	if _, _, err := get(s.Port, &tls.Config{RootCAs: roots, ServerName: "localhost"}, "/"); err != nil {
-		t.Errorf("for one who trusts it: %v", err)
-	}
-}
-
-func fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
