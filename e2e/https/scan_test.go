@@ -24,7 +24,7 @@ func scanned(t *testing.T) (*harness.Server, *authority) {
 	t.Helper()
 	a := newAuthority(t)
 	a.revocation = "http://ocsp.example.test/"
-	return harness.ServeAs(t, plan(harness.Tree(t, map[string]string{"index.html": "front"}), a.save(a.fresh()).flags()...)), a
+	return harness.ServeAs(t, plan(harness.Tree(t, map[string]string{"index.html": "front"}), append(a.save(a.fresh()).flags(), "--hsts", "8760h")...)), a
 }
 
 // TestSSLScan compares what sslscan is offered with what is configured.

@@ -33,16 +33,12 @@ type Config struct {
 	Now   func() time.Time // time.Now
 }
 
-// lookEvery is the time between two looks at the files. A changed file is read when
-// it has been the same for two of them.
-const lookEvery = time.Second
-
 // Keyring is safe for use by several goroutines.
 type Keyring struct {
 	Config
-	changed chan struct{} // capacity 1: all notifications are alike
-	stop    chan struct{} // closed by Stop
-	watch   sync.WaitGroup
+	changed chan struct{}     // capacity 1: all notifications are alike
+	stop    chan struct{}     // closed by Stop
+	watches []<-chan struct{} // each is closed when one of Start's goroutines has ended
 
 	mu         sync.Mutex
 	loaded     Loaded
@@ -83,28 +79,6 @@ func New(cfg Config, loaded *Loaded, before *State) (*Keyring, error) {
 		}
 	}
 	return k, nil
-}
-
-// Start begins to look at the files. Stop has to be called after it.
-func (k *Keyring) Start() {
-	k.watch.Go(func() {
-		ticker := time.NewTicker(lookEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				k.look()
-			case <-k.stop:
-				return
-			}
-		}
-	})
-}
-
-// Stop ends what Start began.
-func (k *Keyring) Stop() {
-	close(k.stop)
-	k.watch.Wait()
 }
 
 // Credentials returns what was published last, for [ipc.Credentials], and its ID. The

@@ -80,6 +80,12 @@ func (r *ring) bundle() *certificate.Bundle {
 // chain returns the n-th certificate that workers get.
 func (r *ring) chain(n int) string { return string(r.bundle().Certificates[n].Chain) }
 
+// look is one second of a keyring.
+func (r *ring) look() {
+	r.Keyring.look()
+	r.tend()
+}
+
 // looks is enough time for a change to be taken.
 func (r *ring) looks() {
 	for range 3 {

@@ -4,11 +4,58 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"time"
 )
 
-// look does what has to be done each second. Files are polled, because that sees what
-// inotify does not: a directory above them that is renamed, a symbolic link to be
-// followed anew, a file on another machine.
+// lookEvery is the time between two looks at the files. A changed file is read when
+// it has been the same for two of them.
+const lookEvery = time.Second
+
+// retryEvery is the time after which files that were refused are read again, though
+// they are the same: a certificate may become valid, and a disk may recover.
+const retryEvery = time.Minute
+
+// stopTime is how long Stop waits for a disk that does not respond.
+const stopTime = time.Second
+
+// Start begins to look at the files, to rotate the ticket keys and to warn. Stop has to
+// be called after it.
+func (k *Keyring) Start() {
+	for _, do := range []func(){k.look, k.tend} { // a disk does not hold up the rest
+		ended := make(chan struct{})
+		k.watches = append(k.watches, ended)
+		go func() {
+			defer close(ended)
+			ticker := time.NewTicker(lookEvery)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ticker.C:
+					do()
+				case <-k.stop:
+					return
+				}
+			}
+		}()
+	}
+}
+
+// Stop ends what Start began.
+func (k *Keyring) Stop() {
+	close(k.stop)
+	limit := time.After(stopTime)
+	for _, ended := range k.watches {
+		select {
+		case <-ended:
+		case <-limit:
+			return
+		}
+	}
+}
+
+// look looks at all files. They are polled, because that sees what inotify does not: a
+// directory above them that is renamed, a symbolic link to be followed anew, a file on
+// another machine.
 func (k *Keyring) look() {
 	k.mu.Lock()
 	items := k.loaded.items()
@@ -16,6 +63,10 @@ func (k *Keyring) look() {
 	for _, i := range items {
 		k.lookAt(i)
 	}
+}
+
+// tend does what time alone demands.
+func (k *Keyring) tend() {
 	k.rotate()
 	k.warnExpiry()
 }
@@ -25,9 +76,10 @@ func (k *Keyring) look() {
 func (k *Keyring) lookAt(i *item) {
 	now := i.sign()
 	switch {
-	case now == i.at:
+	case now == i.at && (i.retryAt.IsZero() || k.Now().Before(i.retryAt)):
 		i.next = signature{}
 		return
+	case now == i.at:
 	case now != i.next: // it may still be being written
 		i.next = now
 		return
@@ -37,11 +89,16 @@ func (k *Keyring) lookAt(i *item) {
 	if i.sign() != now {
 		return // changed again meanwhile
 	}
-	i.at = now // what is refused is refused once
 	if err == nil && !fresh.same(i) {
 		err = k.take(i, fresh)
 	}
-	if err != nil {
+	if i.at, i.retryAt = now, (time.Time{}); err == nil {
+		i.refused = ""
+		return
+	}
+	i.retryAt = k.Now().Add(retryEvery)
+	if i.refused != err.Error() { // else it was said already
+		i.refused = err.Error()
 		k.report(err)
 	}
 }

@@ -129,6 +129,24 @@ func TestRefused(t *testing.T) {
 	r.told()
 }
 
+// A certificate that is not valid yet is taken when it is, without another word.
+func TestRefusedForNow(t *testing.T) {
+	p := files(t, issue(t, "a.test", start, 90*day))
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	src := issue(t, "a.test", start.Add(2*time.Hour), 90*day) // valid from an hour before
+	p.write(t, src)
+	r.looks()
+	r.told(`certificate "` + p.Certificate + `": it is not valid before 2026-11-26T01:00:00Z; the one before stays in use`)
+	for range 100 {
+		r.now = r.now.Add(time.Minute)
+		r.look()
+	}
+	r.told()
+	if r.chain(0) != string(src.Chain) {
+		t.Error("not the new certificate")
+	}
+}
+
 // One of two that is bad does not keep the other from being renewed.
 func TestRefusedAlone(t *testing.T) {
 	a, b := files(t, issue(t, "a.test", start, 90*day)), files(t, issue(t, "b.test", start, 90*day))

@@ -41,6 +41,9 @@ type item struct {
 	at     signature   // of the files when they were read
 	next   signature   // that was different when the files were looked at last
 	mode   fs.FileMode // permissions of the key's file
+
+	refused string    // why what the files have now was refused; "": it was not
+	retryAt time.Time // when they are read again for that; zero: never
 }
 
 // signature tells whether files are still the same.

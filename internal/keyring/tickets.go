@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -50,7 +51,10 @@ func (k *Keyring) rotate() {
 		return
 	}
 	if err := k.change(func() { k.tickets = next }); err != nil {
-		k.report(err)
+		k.mu.Lock()
+		k.tickets.since = now.Add(retryEvery - rotateEvery) // try again then
+		k.mu.Unlock()
+		k.Alert(fmt.Sprintf("session ticket keys not rotated: %v; trying again in %v", err, retryEvery))
 		return
 	}
 	k.Log.Info().Int("keys", len(next.keys)).Msg("session ticket keys rotated")
