@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"phalanx/internal/conn"
@@ -18,12 +19,16 @@ import (
 	"phalanx/internal/observe/status"
 	"phalanx/internal/observe/top"
 	"phalanx/internal/options"
+	"phalanx/internal/readme"
 	"phalanx/internal/website"
 )
 
 // command runs the command named by the first argument.
 func command(c *options.Command, stdin, stdout *os.File) error {
-	if c.Name == "explain" {
+	switch c.Name {
+	case "readme":
+		return rendered(stdin, stdout)
+	case "explain":
 		return explained(c, stdout)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -96,6 +101,7 @@ func explained(c *options.Command, stdout *os.File) error {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
+	root.Render = readme.HTML
 	cfg := website.Config(c.Options, website.Uncached(root))
 	if err := byHTTPS(c.Options, &cfg, &request); err != nil {
 		return err
@@ -130,4 +136,17 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 		r.Scheme = "https"
 	}
 	return nil
+}
+
+// rendered turns Markdown into HTML. A worker has this done by a process of its own.
+func rendered(stdin io.Reader, stdout io.Writer) error {
+	markdown, err := io.ReadAll(io.LimitReader(stdin, readme.Max))
+	if err != nil {
+		return err
+	}
+	html, err := readme.HTML(markdown)
+	if err == nil {
+		_, err = stdout.Write(html)
+	}
+	return err
 }

@@ -49,6 +49,9 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
+	if opts.Render != "" {
+		root.Render = renderer(opts.Render)
+	}
 	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
 	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
 	if err := become(opts.Options.Identity); err != nil {

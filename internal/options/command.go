@@ -13,7 +13,7 @@ import (
 // Command is a command as the first argument: query a running server, give it an
 // order, or explain a response.
 type Command struct {
-	Name string // top, status, reload, stop, scale, explain or share
+	Name string // top, status, reload, stop, scale, explain, share or readme
 
 	Admin    Admin         // all but explain: where the server answers
 	JSON     bool          // status: print JSON
@@ -43,6 +43,7 @@ type commands struct {
 	Help       helpCommand       `command:"help" description:"explain a command, a flag or a group of flags" long-description:"Prints the help of a command, a flag or a group of flags; of all with the topic all." usage:"[TOPIC]" example:"help port"`
 	Version    manCommand        `command:"version" minor:"yes" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
 	Man        manCommand        `command:"man" minor:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
+	Readme     manCommand        `command:"readme" internal:"yes" description:"render Markdown" long-description:"Turns Markdown on standard input into safe HTML, for workers." usage:"" example:"readme"`
 	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
@@ -174,6 +175,9 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c.Name == "readme" {
+		return c, nil
 	}
 	if text, err := all.text(c.Name, name); text != "" || err != nil {
 		return nil, cmp.Or(err, error(&Info{text}))

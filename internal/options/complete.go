@@ -58,7 +58,7 @@ func (s start) complete() error {
 	var first []flags.Completion
 	if typed := strings.Join(s.args, ""); len(s.args) <= 1 && !strings.HasPrefix(typed, "-") {
 		for t := range definitions() {
-			if name := t.Get("command"); strings.HasPrefix(name, typed) {
+			if name := t.Get("command"); t.Get("internal") == "" && strings.HasPrefix(name, typed) {
 				first = append(first, flags.Completion{Item: name, Description: t.Get("description")})
 			}
 		}

@@ -206,6 +206,9 @@ func commandRows() string {
 	b.WriteString("\nCommands, as the first argument:\n")
 	var minor []string
 	for t := range definitions() {
+		if t.Get("internal") != "" {
+			continue // nobody types it
+		}
 		if t.Get("minor") != "" {
 			minor = append(minor, t.Get("command"))
 			continue

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -21,9 +22,10 @@ import (
 
 // kind is what two listings have in common that may show the same.
 type kind struct {
-	path   string // decoded, from the root, with slashes at both ends
-	format format
-	order  order
+	path    string // decoded, from the root, with slashes at both ends
+	format  format
+	order   order
+	archive bool // the page offers archives
 }
 
 // listed is what listings of a kind show. Listings that are asked for at about
@@ -39,10 +41,15 @@ type listed struct {
 	state dirState // when it began; zero: it could have changed since and look the same
 	users int      // listings
 
-	mu     sync.Mutex // guards what follows, until ready
-	dir    *os.File   // nil: the shares are listed
-	failed bool
-	cost   int64 // bytes of the root's budget
+	mu         sync.Mutex // guards what follows, until ready
+	dir        *os.File   // nil: the shares are listed
+	failed     bool
+	cost       int64    // bytes of the root's budget
+	whole      bool     // all entries have been read
+	making     bool     // the README is being made
+	wakes      []func() // of those who wait for that
+	readmeName string
+	readme     []byte // HTML
 
 	ready   atomic.Bool // nothing below changes any more
 	entries []entry
@@ -112,7 +119,7 @@ func (c *listed) merge() *listed {
 		if older == c {
 			break
 		}
-		if older.ready.Load() && slices.Equal(older.entries, c.entries) {
+		if older.ready.Load() && slices.Equal(older.entries, c.entries) && bytes.Equal(older.readme, c.readme) {
 			older.users++
 			older.began, older.state = c.began, c.state // so much is known of it now
 			c.leave()
@@ -155,25 +162,40 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 	if c.failed {
 		return false, proto.StatusServiceUnavailable
 	}
-	cost, more := c.read()
-	c.cost += cost
-	switch {
-	case !c.root.listings.take(cost):
-		c.failed = true
-		return false, proto.StatusServiceUnavailable
-	case more:
-		return false, proto.StatusOK
+	if !c.whole {
+		cost, more := c.read()
+		switch {
+		case !c.charge(cost):
+			return false, proto.StatusServiceUnavailable
+		case more:
+			return false, proto.StatusOK
+		}
+		c.whole = true
+		c.dir.Close()
+		c.sort()
+		c.beginReadme()
 	}
-	c.dir.Close()
-	c.sort()
+	switch {
+	case c.making:
+		return false, proto.StatusOK
+	case !c.charge(int64(len(c.readme))):
+		return false, proto.StatusServiceUnavailable
+	}
 	c.tag = c.hash()
 	c.ready.Store(true)
 	return true, proto.StatusOK
 }
 
+// charge counts what a listing holds, and reports whether there is room for it.
+func (c *listed) charge(cost int64) bool {
+	c.cost += cost
+	c.failed = !c.root.listings.take(cost)
+	return !c.failed
+}
+
 func (c *listed) hash() []byte {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s %v %s %q\n", c.format.contentType(), c.order, theme.ListingPolicy, c.path)
+	fmt.Fprintf(h, "%s %v %s %v %q\n", c.format.contentType(), c.order, theme.ListingPolicy, c.archive, c.path)
 	var line []byte
 	for i := range c.entries {
 		e := &c.entries[i]
@@ -182,6 +204,7 @@ func (c *listed) hash() []byte {
 		line = strconv.AppendBool(append(strconv.AppendInt(line, e.modified, 10), ' '), e.dir)
 		h.Write(line)
 	}
+	h.Write(c.readme)
 	return fmt.Appendf(nil, `"%x"`, h.Sum64())
 }
 

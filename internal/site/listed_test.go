@@ -68,7 +68,7 @@ func TestListingsAreShared(t *testing.T) {
 				t.Errorf("%d bytes are held, one takes %d", n, one)
 			}
 			want := whole(all[0])
-			if n := bytes.Count(want, []byte("\n<tr><td>")); n != entries {
+			if n := bytes.Count(want, []byte("</td></tr>\n")); n != entries {
 				t.Errorf("%d entries", n)
 			}
 			for i, l := range all[1:] {
@@ -150,7 +150,7 @@ func TestListingsAreSharedByGoroutines(t *testing.T) {
 				l.Prepare()
 				return
 			}
-			if status := prepare(l); status != proto.StatusOK || bytes.Count(whole(l), []byte("\n<tr><td>")) != 2000 {
+			if status := prepare(l); status != proto.StatusOK || bytes.Count(whole(l), []byte("</td></tr>\n")) != 2000 {
 				t.Errorf("%d, or not whole", status)
 			}
 		})

@@ -52,7 +52,7 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 		r.opened(name, nil, err)
 		return nil, statusOf(err)
 	}
-	k := kind{path: full, format: htmlFormat{}, order: parseOrder(query)}
+	k := kind{path: full, format: htmlFormat{}, order: parseOrder(query), archive: r.policy.Archive}
 	if json {
 		k.format = jsonFormat{}
 	}
@@ -101,8 +101,9 @@ func (l *Listing) ETag() []byte { return l.tag }
 // FileName returns nothing: a listing is shown.
 func (l *Listing) FileName() string { return "" }
 
-// Await returns false: nothing is waited for.
-func (l *Listing) Await(func()) bool { return false }
+// Await calls wake once the README has been made, perhaps after Close; false: nothing
+// is waited for.
+func (l *Listing) Await(wake func()) bool { return l.await(wake) }
 
 // Close ends the listing.
 func (l *Listing) Close() {

@@ -26,6 +26,9 @@ func (htmlFormat) begin(dst []byte, l *listed) []byte {
 	dst = append(dst, "</title>\n<style>"+theme.ListingStyle+"</style>\n"...)
 	dst = appendCrumbs(dst, l.path)
 	dst = append(dst, "<main>\n"...)
+	if l.archive {
+		dst = append(dst, "<p class=\"bar\"><span>Download all as <a href=\"?archive=zip\">zip</a> <a href=\"?archive=tar.gz\">tar.gz</a> <a href=\"?archive=tar\">tar</a></span></p>\n"...)
+	}
 	if len(l.entries) == 0 {
 		return append(dst, "<p>This directory is empty.</p>\n"...)
 	}
@@ -37,7 +40,7 @@ func (htmlFormat) begin(dst []byte, l *listed) []byte {
 	}
 	dst = append(dst, "</tr></thead>\n<tbody>\n"...)
 	if l.path != "/" {
-		dst = append(dst, "<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n"...)
+		dst = append(dst, "<tr class=\"d\"><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n"...)
 	}
 	return dst
 }
@@ -82,7 +85,7 @@ func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 		slash = "/"
 	}
 	// "./" keeps a name with a colon from being taken for a scheme.
-	dst = append(dst, "<tr><td><a href=\"./"...)
+	dst = append(append(append(dst, "<tr"...), iconOf(e)...), "><td><a href=\"./"...)
 	dst = append(proto.AppendEscaped(dst, e.name, unreserved), slash...)
 	dst = append(dst, "\">"...)
 	dst = append(appendName(dst, e.name), slash...)
@@ -101,8 +104,9 @@ func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 
 func (htmlFormat) end(dst []byte, l *listed) []byte {
 	if len(l.entries) > 0 {
-		dst = append(dst, "</tbody>\n</table>\n"...)
+		dst = append(dst, "</tbody>\n</table>\n<script>"+theme.ListingScript+"</script>\n"...)
 	}
+	dst = appendReadme(dst, l)
 	return append(dst, "</main>\n"...)
 }
 

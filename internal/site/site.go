@@ -33,8 +33,12 @@ type Root struct {
 	listings budget
 	shared   shared
 	archives atomic.Int32   // being made
-	making   sync.WaitGroup // of what makes them
+	making   sync.WaitGroup // of what makes them, and READMEs
+	readmes  readmes
 
+	// Render makes safe HTML of Markdown, and may take a while; nil: Markdown is shown as
+	// it is. It is set before the root is used.
+	Render func(markdown []byte) ([]byte, error)
 	// Now is the time; its default is time.Now. It is set before the root is used.
 	Now func() time.Time
 }
@@ -46,6 +50,7 @@ type Policy struct {
 	Dotfiles bool     // whether names that begin with a dot are shown
 	List     bool     // whether a directory without an index is listed
 	Archive  bool     // whether a directory can be downloaded as an archive
+	Readme   bool     // whether a README is shown beneath the list of its directory
 	Name     string   // of the root, for its archive; "": "files"
 	Fallback string   // a file for navigations to paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts

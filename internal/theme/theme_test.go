@@ -9,10 +9,14 @@ import (
 
 // The policies let a browser apply the styles that the pages have, and no other.
 func TestHashes(t *testing.T) {
-	for style, policy := range map[string]string{ErrorStyle: ErrorPolicy, ListingStyle: ListingPolicy} {
-		sum := sha256.Sum256([]byte(style))
-		if want := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(policy, "'sha256-"+want+"'\r\n") {
-			t.Errorf("the style has the hash %s, the policy is %s", want, policy)
+	for content, policy := range map[string]string{ErrorStyle: ErrorPolicy, ListingStyle: ListingPolicy, ListingScript: ListingPolicy} {
+		sum := sha256.Sum256([]byte(content))
+		directive := "style-src"
+		if content == ListingScript {
+			directive = "script-src"
+		}
+		if want := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(policy, directive+" 'sha256-"+want+"'") {
+			t.Errorf("%s has the hash %s, the policy is %s", directive, want, policy)
 		}
 	}
 }

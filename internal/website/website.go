@@ -30,7 +30,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 
 // Policy says what of the root is shown.
 func Policy(o options.Options) site.Policy {
-	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o)}
+	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme}
 	for _, name := range o.Index {
 		p.Index = append(p.Index, string(name))
 	}
