@@ -14,6 +14,7 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -235,20 +236,23 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	row := new(scoreboard.Row)
+	l.change = func(cfg *serve.Config) { cfg.Row = row }
 	l.succeed().Wait()
-	open := 0
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if path, _ := os.Readlink("/proc/self/fd/" + fd.Name()); path == l.dir+"/big" {
-			open++
+	servetest.Await(t, "fifty connections taken over", func() bool { return row.Adopted.Load() == 50 })
+	servetest.Await(t, "file that is open once", func() bool {
+		open := 0
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if open != 1 {
-		t.Errorf("the file is open %d times", open)
-	}
+		for _, fd := range fds {
+			if path, _ := os.Readlink("/proc/self/fd/" + fd.Name()); path == l.dir+"/big" {
+				open++
+			}
+		}
+		return open == 1
+	})
 	for _, g := range guests {
 		if res, body := servetest.Receive(t, g.r); res.StatusCode != 200 || len(body) != size {
 			t.Errorf("guest %d: %s with %d bytes", g.n, res.Status, len(body))
