@@ -176,16 +176,16 @@ func Reattach(h Handle) (Process, error) {
 }
 
 func reattach(h Handle) (Process, error) {
-	proc, err := os.FindProcess(h.PID)
-	if err != nil {
-		return nil, fmt.Errorf("find worker %d: %w", h.PID, err)
-	}
 	if err := syscall.SetNonblock(h.Output, true); err != nil {
 		return nil, fmt.Errorf("output of worker %d: %w", h.PID, err)
 	}
 	channel, err := ipc.Open(uintptr(h.Channel))
 	if err != nil {
 		return nil, fmt.Errorf("worker %d: %w", h.PID, err)
+	}
+	proc, err := os.FindProcess(h.PID) // last: it holds a descriptor
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("find worker %d: %w", h.PID, err), channel.Close())
 	}
 	var kept *rescue.Kept
 	if h.Kept != nil {
