@@ -140,7 +140,7 @@ func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*
 }
 
 // attach lets the session begin and end with the pool.
-func (s *sharing) attach(pool *supervise.Config, port int, m *monitor) {
+func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, m *monitor) {
 	if s == nil {
 		return
 	}
@@ -148,7 +148,7 @@ func (s *sharing) attach(pool *supervise.Config, port int, m *monitor) {
 	pool.OnServing = func(workers int) {
 		serving(workers)
 		s.begun = true
-		s.session.Begin(s.addresses(port), func() []share.Transfer { return transfers(m) })
+		s.session.Begin(s.addresses(listening), func() []share.Transfer { return transfers(m) })
 		if !s.until.IsZero() {
 			s.timer = time.AfterFunc(time.Until(s.until), func() { m.Controller.Stop(context.Background()) })
 		}
@@ -165,7 +165,8 @@ func (s *sharing) attach(pool *supervise.Config, port int, m *monitor) {
 	pool.Exec, pool.Check = nil, nil // the session cannot move to another program
 }
 
-func (s *sharing) addresses(port int) []share.Address {
+// addresses returns what people can open, and unix sockets as they are.
+func (s *sharing) addresses(listening []listen.Address) (found []share.Address) {
 	all, err := share.Interfaces()
 	if err != nil {
 		all = nil // there is still localhost
@@ -174,7 +175,18 @@ func (s *sharing) addresses(port int) []share.Address {
 	if paths := s.options.Shared.Paths; len(paths) == 1 {
 		path += share.Encoded(filepath.Base(paths[0]))
 	}
-	return share.Addresses("http", string(s.options.Bind), port, path, all)
+	for _, a := range listening {
+		scheme := "http"
+		if a.Secure {
+			scheme = "https"
+		}
+		if a.Path != "" {
+			found = append(found, share.Address{URL: a.String(), For: "this machine"})
+			continue
+		}
+		found = append(found, share.Addresses(scheme, a.Host, a.Port, path, all)...)
+	}
+	return found
 }
 
 // transfers lists the responses under way of all workers. Those without any are not
