@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"internal/document": {"internal/chart"},
 	"internal/markdown": {"internal/document"},
 	"internal/pdf": {
-		"internal/document", "codeberg.org/go-pdf/fpdf",
+		"internal/document", "codeberg.org/go-pdf/fpdf", "gonum.org/v1/plot/font", "gonum.org/v1/plot/vg",
 		"codeberg.org/go-fonts/liberation/liberationsansbold", "codeberg.org/go-fonts/liberation/liberationsansregular",
 	},
 	"internal/report": {

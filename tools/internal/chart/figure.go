@@ -100,6 +100,12 @@ func (f Figure) SVG() ([]byte, error) {
 		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
 }
 
+// Size is that of the figure, in points.
+func (f Figure) Size() (width, height vg.Length) { return f.width, f.height }
+
+// Draw draws the figure on a canvas of its size.
+func (f Figure) Draw(c vg.CanvasSizer) error { return f.draw(draw.New(c)) }
+
 // PNG draws the figure.
 func (f Figure) PNG() ([]byte, error) {
 	c := vgimg.NewWith(vgimg.UseWH(f.width, f.height), vgimg.UseDPI(dpi))

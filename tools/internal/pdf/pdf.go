@@ -20,35 +20,17 @@ const (
 	wide              = 210 - 2*side
 	body              = 9.5
 	small             = 8.2
-	font              = "Liberation Sans"
+	fontName          = "Liberation Sans"
 )
 
 // Write returns the file. date is the one that it bears, so that the same
 // document gives the same file.
 func Write(d document.Document, date time.Time) ([]byte, error) {
-	p := fpdf.New("P", "mm", "A4", "")
-	p.SetCatalogSort(true)
-	p.SetCreationDate(date)
-	p.SetModificationDate(date)
-	p.SetProducer("phalanx bench", true)
-	p.SetTitle(d.Title, true)
-	p.AddUTF8FontFromBytes(font, "", liberationsansregular.TTF)
-	p.AddUTF8FontFromBytes(font, "B", liberationsansbold.TTF)
-	p.SetMargins(side, top, side)
-	p.SetAutoPageBreak(true, bottom)
-	p.AliasNbPages("{pages}")
-	p.SetFooterFunc(func() {
-		p.SetY(-12)
-		p.SetFont(font, "", 8)
-		p.SetTextColor(110, 110, 110)
-		p.CellFormat(wide/2, 5, d.Title, "", 0, "L", false, 0, "")
-		p.CellFormat(wide/2, 5, fmt.Sprintf("%d of {pages}", p.PageNo()), "", 0, "R", false, 0, "")
-	})
-	p.AddPage()
-	w := writer{p}
+	w := newWriter(d.Title, date)
+	w.AddPage()
 	w.text("B", 20, d.Title, 8.5)
-	p.Ln(1)
-	p.SetTextColor(90, 90, 90)
+	w.Ln(1)
+	w.SetTextColor(90, 90, 90)
 	w.text("", body, d.Under, 4.6)
 	for i, b := range d.Blocks {
 		if err := w.block(b, d.Blocks[i+1:]); err != nil {
@@ -56,10 +38,33 @@ func Write(d document.Document, date time.Time) ([]byte, error) {
 		}
 	}
 	var out bytes.Buffer
-	if err := p.Output(&out); err != nil {
+	if err := w.Output(&out); err != nil {
 		return nil, fmt.Errorf("write the PDF: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// newWriter begins a file without pages.
+func newWriter(title string, date time.Time) writer {
+	p := fpdf.New("P", "mm", "A4", "")
+	p.SetCatalogSort(true)
+	p.SetCreationDate(date)
+	p.SetModificationDate(date)
+	p.SetProducer("phalanx bench", true)
+	p.SetTitle(title, true)
+	p.AddUTF8FontFromBytes(fontName, "", liberationsansregular.TTF)
+	p.AddUTF8FontFromBytes(fontName, "B", liberationsansbold.TTF)
+	p.SetMargins(side, top, side)
+	p.SetAutoPageBreak(true, bottom)
+	p.AliasNbPages("{pages}")
+	p.SetFooterFunc(func() {
+		p.SetY(-12)
+		p.SetFont(fontName, "", 8)
+		p.SetTextColor(110, 110, 110)
+		p.CellFormat(wide/2, 5, title, "", 0, "L", false, 0, "")
+		p.CellFormat(wide/2, 5, fmt.Sprintf("%d of {pages}", p.PageNo()), "", 0, "R", false, 0, "")
+	})
+	return writer{p}
 }
 
 type writer struct{ *fpdf.Fpdf }
@@ -86,7 +91,7 @@ func (w writer) block(b document.Block, next []document.Block) error {
 
 // text writes a paragraph in the colour that is set, and sets the usual one.
 func (w writer) text(style string, size float64, s string, line float64) {
-	w.SetFont(font, style, size)
+	w.SetFont(fontName, style, size)
 	w.MultiCell(wide, line, s, "", "L", false)
 	w.SetTextColor(25, 25, 25)
 }
@@ -114,7 +119,7 @@ func (w writer) heading(h document.Heading, next []document.Block) {
 func (w writer) left() float64 { return 297 - bottom - w.GetY() }
 
 func (w writer) item(s string) {
-	w.SetFont(font, "", body)
+	w.SetFont(fontName, "", body)
 	y := w.GetY()
 	lines := len(w.SplitText(s, wide-5))
 	if w.left() < float64(lines)*4.6 {
@@ -128,23 +133,28 @@ func (w writer) item(s string) {
 	w.Ln(0.9)
 }
 
+// picture draws a figure over the width of the page, as vectors.
 func (w writer) picture(b document.Picture) error {
-	data, err := b.Figure.PNG()
-	if err != nil {
-		return err
-	}
-	options := fpdf.ImageOptions{ImageType: "PNG"}
-	info := w.RegisterImageOptionsReader(b.Figure.Name, options, bytes.NewReader(data))
-	if info == nil {
-		return fmt.Errorf("picture %s: %w", b.Figure.Name, w.Error())
-	}
-	height := wide * info.Height() / info.Width()
+	width, tall := b.Figure.Size()
+	height := wide * tall.Points() / width.Points()
 	if w.left() < height+3 {
 		w.AddPage()
 	}
 	w.Ln(2.5)
-	w.ImageOptions(b.Figure.Name, side, w.GetY(), wide, height, true, options, 0, "")
+	y, k := w.GetY(), w.GetConversionRatio()
+	scale := wide * k / width.Points()
+	w.TransformBegin()
+	w.Transform(fpdf.TransformMatrix{A: scale, D: scale, E: side * k, F: (297 - y - height) * k})
+	err := b.Figure.Draw(canvas{w.Fpdf, width, tall})
+	w.TransformEnd()
+	w.SetDashPattern(nil, 0)
+	w.SetLineWidth(0.2)
+	w.SetTextColor(25, 25, 25)
+	w.SetXY(side, y+height)
 	w.Ln(1)
+	if err != nil {
+		return fmt.Errorf("picture %s: %w", b.Figure.Name, err)
+	}
 	return nil
 }
 

@@ -36,3 +36,36 @@ func TestWrite(t *testing.T) {
 		t.Errorf("the same document gives another file: %v", err)
 	}
 }
+
+// Figures are drawn as vectors: there is no image in the file.
+func TestFiguresAreVectors(t *testing.T) {
+	d := document.Document{Title: "Title"}
+	d.Add(document.Picture{Figure: chart.Bars(chart.Figure{Name: "bars", Title: "Bars"}, chart.Group{Bars: []chart.Bar{{Name: "a", Y: 1, Label: "one"}}})})
+	data, err := Write(d, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	if err != nil || bytes.Contains(data, []byte("/Subtype /Image")) || len(data) > 100_000 {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+}
+
+// A table that is too wide breaks its lines between words, and never a word.
+func TestWideTable(t *testing.T) {
+	cell := "126,687 (125,524–133,617), gone after 2"
+	table := document.Table{Head: []string{"Server", strings.Repeat("failed requests ", 4)}, Rows: [][]string{{"fasthttp-prefork 1.77.0", cell}}}
+	for range 6 {
+		table.Head = append(table.Head, table.Head[1])
+		table.Rows[0] = append(table.Rows[0], cell)
+	}
+	w := newWriter("Title", time.Time{})
+	size, widths := w.fit(table)
+	if total := sum(widths); total > wide+0.01 {
+		t.Errorf("%.1f mm wide, the page has %.1f", total, wide)
+	}
+	w.SetFont(fontName, "", size)
+	for c, s := range table.Rows[0] {
+		for _, part := range w.SplitText(mend(s), widths[c]-2) {
+			if !strings.Contains(" "+s+" ", " "+strings.TrimSpace(part)+" ") {
+				t.Errorf("%q is broken at %q", s, part)
+			}
+		}
+	}
+}

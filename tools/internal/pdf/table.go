@@ -2,6 +2,7 @@ package pdf
 
 import (
 	"math"
+	"strings"
 
 	"phalanx/tools/internal/document"
 )
@@ -23,72 +24,87 @@ func (w writer) table(t document.Table) {
 		w.text("B", body, t.Caption, 4.6)
 		w.Ln(0.8)
 	}
-	widths := w.widths(t)
+	size, widths := w.fit(t)
 	w.SetDrawColor(120, 125, 130)
-	w.row(t.Head, widths, "B", t.Text, false)
+	w.row(t.Head, widths, size, "B", t.Text, false)
 	w.rule(widths)
 	for i, r := range t.Rows {
 		if w.left() < rowHeight {
 			w.AddPage()
-			w.row(t.Head, widths, "B", t.Text, false)
+			w.row(t.Head, widths, size, "B", t.Text, false)
 			w.rule(widths)
 		}
-		w.row(r, widths, "", t.Text, i%2 == 1)
+		w.row(r, widths, size, "", t.Text, i%2 == 1)
 	}
 	w.rule(widths)
 	w.Ln(1)
 }
 
 func (w writer) rule(widths []float64) {
-	total := 0.0
-	for _, x := range widths {
-		total += x
-	}
-	w.Line(side, w.GetY(), side+total, w.GetY())
+	w.Line(side, w.GetY(), side+sum(widths), w.GetY())
 }
 
-// widths gives each column what its cells need, and what is left to the
-// headings that need more, which else take several lines.
-func (w writer) widths(t document.Table) []float64 {
-	const pad = 4.0
-	widths, more := make([]float64, len(t.Head)), make([]float64, len(t.Head))
-	total, wanted := 0.0, 0.0
-	for c := range t.Head {
-		w.SetFont(font, "", small)
-		for _, r := range t.Rows {
-			if c < len(r) {
-				widths[c] = math.Max(widths[c], w.GetStringWidth(mend(r[c]))+pad)
-			}
-		}
-		w.SetFont(font, "B", small)
-		more[c] = math.Max(0, w.GetStringWidth(t.Head[c])+pad-widths[c])
-		total += widths[c]
-		wanted += more[c]
-	}
-	if t.Text && total > wide { // the last column is the one with sentences
-		widths[len(widths)-1] -= total - wide
-		return widths
-	}
-	free := wide - total
-	for c := range widths {
+// smallest is the least size of a table's text, in pt.
+const smallest = 5.5
+
+// fit returns the size of the text, at most small, and the widths of the columns: what
+// each needs, or else a share of the page that breaks lines, but no word.
+func (w writer) fit(t document.Table) (size float64, widths []float64) {
+	for size = small; ; size -= 0.3 {
+		whole, words := w.needs(t, size)
+		want, least := sum(whole), sum(words)
 		switch {
-		case free < 0:
-			widths[c] *= wide / total
-		case wanted > free:
-			widths[c] += more[c] * free / wanted
-		default:
-			widths[c] += more[c]
+		case want <= wide:
 			if !t.Text {
-				widths[c] += math.Min(8, (free-wanted)/float64(len(widths)))
+				for c := range whole {
+					whole[c] += math.Min(8, (wide-want)/float64(len(whole)))
+				}
 			}
+			return size, whole
+		case least <= wide || size <= smallest:
+			// What is left beyond the words goes to those that need more.
+			for c := range words {
+				words[c] += (whole[c] - words[c]) * math.Max(0, wide-least) / math.Max(want-least, 1e-9)
+			}
+			return size, words
 		}
 	}
-	return widths
+}
+
+// needs is how wide each column is with its cells in one line, and with a line for each
+// of their words.
+func (w writer) needs(t document.Table, size float64) (whole, words []float64) {
+	const pad = 4.0
+	whole, words = make([]float64, len(t.Head)), make([]float64, len(t.Head))
+	measure := func(c int, cell string) {
+		whole[c] = math.Max(whole[c], w.GetStringWidth(mend(cell))+pad)
+		for word := range strings.FieldsSeq(mend(cell)) {
+			words[c] = math.Max(words[c], w.GetStringWidth(word)+pad)
+		}
+	}
+	w.SetFont(fontName, "B", size)
+	for c, cell := range t.Head {
+		measure(c, cell)
+	}
+	w.SetFont(fontName, "", size)
+	for _, r := range t.Rows {
+		for c, cell := range r[:min(len(r), len(t.Head))] {
+			measure(c, cell)
+		}
+	}
+	return whole, words
+}
+
+func sum(all []float64) (total float64) {
+	for _, x := range all {
+		total += x
+	}
+	return total
 }
 
 // row writes one row; a cell too long for its column takes several lines.
-func (w writer) row(cells []string, widths []float64, style string, text, shaded bool) {
-	w.SetFont(font, style, small)
+func (w writer) row(cells []string, widths []float64, size float64, style string, text, shaded bool) {
+	w.SetFont(fontName, style, size)
 	lines := 1
 	for c, s := range cells {
 		lines = max(lines, len(w.SplitText(mend(s), widths[c]-2)))
@@ -96,7 +112,7 @@ func (w writer) row(cells []string, widths []float64, style string, text, shaded
 	height := rowHeight + float64(lines-1)*lineGap
 	if w.left() < height {
 		w.AddPage()
-		w.SetFont(font, style, small)
+		w.SetFont(fontName, style, size)
 	}
 	y, x := w.GetY(), side
 	w.SetFillColor(244, 246, 248)

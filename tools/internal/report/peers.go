@@ -125,11 +125,27 @@ func (v view) ranked() []string {
 	return all
 }
 
+// label is a server as a reader knows it: Phalanx as it is started without flags is
+// plainly Phalanx, and the others are named after what differs.
 func label(server string) string {
-	if target.IsPhalanx(server) {
-		return "Phalanx " + server
+	switch {
+	case server == "process":
+		return "Phalanx"
+	case target.IsPhalanx(server):
+		return "Phalanx, " + strings.TrimPrefix(server, "process-")
 	}
 	return server
+}
+
+// isVariant reports whether a server is Phalanx with other flags.
+func isVariant(server string) bool { return server != "process" && target.IsPhalanx(server) }
+
+// apart lists the servers of a comparison, the cheapest first, and then the variants of
+// Phalanx.
+func (v view) apart() []string {
+	all := v.ranked()
+	variants := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !isVariant(s) })
+	return append(slices.DeleteFunc(all, isVariant), variants...)
 }
 
 func peersPicture(v view, name, title, note string, columns []column) []document.Block {
@@ -139,7 +155,10 @@ func peersPicture(v view, name, title, note string, columns []column) []document
 			continue
 		}
 		g := chart.Group{Title: c.name}
-		for _, server := range v.ranked() {
+		for i, server := range v.apart() {
+			if isVariant(server) && i > 0 && !isVariant(v.apart()[i-1]) {
+				g.Bars = append(g.Bars, chart.Bar{Y: math.NaN()}) // a gap
+			}
 			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
 			bar := chart.Bar{Name: label(server), Role: role(server), Y: s.Mid, Low: s.Low, High: s.High, Missing: v.state(c.experiment, server, v.level(c.experiment))}
 			if !math.IsNaN(s.Mid) {
@@ -165,7 +184,7 @@ func peersTable(v view, caption string, columns []column) []document.Block {
 	if !any {
 		return nil
 	}
-	for _, server := range v.ranked() {
+	for _, server := range v.apart() {
 		cells := []string{label(server) + " " + v.version(server)}
 		for _, c := range columns {
 			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
