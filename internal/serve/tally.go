@@ -40,7 +40,7 @@ func (t *Tally) Decided(x *conn.Exchange) { t.Row.Requests[min(x.Status/100, 5)]
 // response is whole.
 func (t *Tally) Ended(x *conn.Exchange) {
 	if x.Err != nil {
-		t.Row.Cut.Add(1)
+		t.Row.Truncated.Add(1)
 		return
 	}
 	t.whole = append(t.whole, x.Began)
@@ -49,7 +49,7 @@ func (t *Tally) Ended(x *conn.Exchange) {
 // Expired counts a connection that timed out.
 func (t *Tally) Expired(timer conn.Timer) {
 	if timer == conn.TimerHead || timer == conn.TimerSend {
-		t.Row.Timeouts.Add(1)
+		t.Row.TimedOut.Add(1)
 	}
 }
 
@@ -119,7 +119,7 @@ func (t *Tally) Undelivered() []time.Duration {
 
 // Lose counts responses that will not reach their client.
 func (t *Tally) Lose() {
-	t.Row.Cut.Add(uint64(len(t.whole)))
+	t.Row.Truncated.Add(uint64(len(t.whole)))
 	t.whole = t.whole[:0]
 }
 

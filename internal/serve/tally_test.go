@@ -42,7 +42,7 @@ func TestCounted(t *testing.T) {
 		take("BREW / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		s.Stop()
 		read := row.Read()
-		if read.Requests != [6]uint64{0, 0, 3, 1, 2, 1} || read.Bytes != got || read.Accepted != 4 || read.Cut+read.Timeouts+read.Drops != 0 {
+		if read.Requests != [6]uint64{0, 0, 3, 1, 2, 1} || read.Bytes != got || read.Accepted != 4 || read.Truncated+read.TimedOut+read.Dropped != 0 {
 			t.Errorf("requests %v, %d bytes, %d connections; clients got %d bytes\n%+v", read.Requests, read.Bytes, read.Accepted, got, read)
 		}
 		if n := read.Latency.Total(); n != 7 || read.LatencyNanos == 0 {
@@ -67,7 +67,7 @@ func TestCutCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
-		servetest.Await(t, "reply that was cut", func() bool { return row.Cut.Load() == 1 })
+		servetest.Await(t, "truncated reply", func() bool { return row.Truncated.Load() == 1 })
 		s.Stop()
 		if read := row.Read(); read.Requests[2] != 1 || read.Latency.Total() != 0 {
 			t.Errorf("requests %v, %d latencies", read.Requests, read.Latency.Total())

@@ -107,8 +107,8 @@ func TestDrainHasALeastRate(t *testing.T) {
 		s.Order(serve.Drain{})
 		s.Wait()
 		read.Wait()
-		if counters := row.Read(); counters.Timeouts != 1 || counters.Cut != 1 || got < 1<<20 {
-			t.Errorf("%d timeouts and %d truncated, want one of each; the steady client got %d bytes", counters.Timeouts, counters.Cut, got)
+		if counters := row.Read(); counters.TimedOut != 1 || counters.Truncated != 1 || got < 1<<20 {
+			t.Errorf("%d timeouts and %d truncated, want one of each; the steady client got %d bytes", counters.TimedOut, counters.Truncated, got)
 		}
 	})
 }
@@ -135,13 +135,13 @@ func TestUndeliveredIsTruncated(t *testing.T) {
 		for range replies {
 			servetest.Send(t, c, servetest.Get("/f"))
 		}
-		servetest.Await(t, "timeout", func() bool { return row.Timeouts.Load() == 1 })
+		servetest.Await(t, "timeout", func() bool { return row.TimedOut.Load() == 1 })
 		servetest.Await(t, "end", func() bool { return row.Active.Load() == 0 })
 		c.Close()
 		s.Stop()
 		read := row.Read()
-		if whole := read.Latency.Total(); read.Cut == 0 || read.Cut+whole != read.Requests[2] || whole > 2 {
-			t.Errorf("of %d replies %d are truncated and %d have a latency", read.Requests[2], read.Cut, whole)
+		if whole := read.Latency.Total(); read.Truncated == 0 || read.Truncated+whole != read.Requests[2] || whole > 2 {
+			t.Errorf("of %d replies %d are truncated and %d have a latency", read.Requests[2], read.Truncated, whole)
 		}
 	})
 }

@@ -13,12 +13,12 @@ import (
 // which is the same for all processes.
 type Row struct {
 	Requests     [6]atomic.Uint64 // whose response has begun, by the first digit of the status
-	Cut          atomic.Uint64    // responses truncated
+	Truncated    atomic.Uint64    // responses truncated
 	Bytes        atomic.Uint64    // sent to clients
 	Accepted     atomic.Uint64    // connections
-	Adopted      atomic.Uint64    // connections taken over from other workers
-	Timeouts     atomic.Uint64    // connections closed because the client timed out
-	Drops        atomic.Uint64    // connections closed for lack of descriptors or memory
+	TakenOver    atomic.Uint64    // connections taken over from other workers
+	TimedOut     atomic.Uint64    // connections closed because the client timed out
+	Dropped      atomic.Uint64    // connections closed for lack of descriptors or memory
 	LatencyNanos atomic.Uint64    // sum of what Latency counts
 	Latency      [histogram.Buckets]atomic.Uint64
 
@@ -53,8 +53,8 @@ func (r *Row) Read() (t Totals) {
 	for i := range r.Requests {
 		t.Requests[i] = r.Requests[i].Load()
 	}
-	t.Cut, t.Bytes, t.Accepted, t.Adopted = r.Cut.Load(), r.Bytes.Load(), r.Accepted.Load(), r.Adopted.Load()
-	t.Timeouts, t.Drops, t.LatencyNanos = r.Timeouts.Load(), r.Drops.Load(), r.LatencyNanos.Load()
+	t.Truncated, t.Bytes, t.Accepted, t.TakenOver = r.Truncated.Load(), r.Bytes.Load(), r.Accepted.Load(), r.TakenOver.Load()
+	t.TimedOut, t.Dropped, t.LatencyNanos = r.TimedOut.Load(), r.Dropped.Load(), r.LatencyNanos.Load()
 	t.IdleClosed, t.Resumed = r.IdleClosed.Load(), r.Resumed.Load()
 	for i := range r.Handshakes {
 		t.Handshakes[i] = r.Handshakes[i].Load()
@@ -78,14 +78,14 @@ func (r *Row) Answered() (n uint64) {
 
 // Totals are the counters of a [Row] at one moment, or sums of several.
 type Totals struct {
-	Requests                                       [6]uint64
-	Cut, Bytes, Accepted, Adopted, Timeouts, Drops uint64
-	IdleClosed                                     uint64
-	Handshakes                                     [2]uint64
-	Resumed                                        uint64
-	Unsecured                                      [MaxReasons]uint64
-	LatencyNanos                                   uint64
-	Latency                                        histogram.Counts
+	Requests                                                 [6]uint64
+	Truncated, Bytes, Accepted, TakenOver, TimedOut, Dropped uint64
+	IdleClosed                                               uint64
+	Handshakes                                               [2]uint64
+	Resumed                                                  uint64
+	Unsecured                                                [MaxReasons]uint64
+	LatencyNanos                                             uint64
+	Latency                                                  histogram.Counts
 }
 
 // Add adds o.
@@ -93,12 +93,12 @@ func (t *Totals) Add(o *Totals) {
 	for i, n := range o.Requests {
 		t.Requests[i] += n
 	}
-	t.Cut += o.Cut
+	t.Truncated += o.Truncated
 	t.Bytes += o.Bytes
 	t.Accepted += o.Accepted
-	t.Adopted += o.Adopted
-	t.Timeouts += o.Timeouts
-	t.Drops += o.Drops
+	t.TakenOver += o.TakenOver
+	t.TimedOut += o.TimedOut
+	t.Dropped += o.Dropped
 	t.IdleClosed += o.IdleClosed
 	t.Resumed += o.Resumed
 	for i, n := range o.Handshakes {

@@ -160,8 +160,8 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: map[string]uint64{
 			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
 		},
-		Answered: t.Answered(), Truncated: t.Cut, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.Adopted,
-		TimedOut: t.Timeouts, Dropped: t.Drops, IdleClosed: t.IdleClosed, TLS: handshakes(t),
+		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
+		TimedOut: t.TimedOut, Dropped: t.Dropped, IdleClosed: t.IdleClosed, TLS: handshakes(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }

@@ -201,7 +201,7 @@ func (l *Loop) closeFrom(fd int) {
 
 // restore creates the peer of another worker's connection; nil if that fails.
 func (l *Loop) restore(state []byte, socket, file int) *peer {
-	l.cfg.Row.Adopted.Add(1)
+	l.cfg.Row.TakenOver.Add(1)
 	if err := checkForeign(socket, file); err != nil {
 		unix.Close(socket)
 		if file >= 0 {
@@ -234,7 +234,7 @@ func checkForeign(socket, file int) error {
 
 func (l *Loop) notRestored(err error) {
 	l.cfg.Log.Warn().Err(err).Msg("connection of another worker lost")
-	l.cfg.Row.Drops.Add(1)
+	l.cfg.Row.Dropped.Add(1)
 }
 
 // thaw makes a connection from its state, or closes it if the state is invalid.

@@ -239,7 +239,7 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.Row = row }
 	l.succeed().Wait()
-	servetest.Await(t, "fifty connections taken over", func() bool { return row.Adopted.Load() == 50 })
+	servetest.Await(t, "fifty connections taken over", func() bool { return row.TakenOver.Load() == 50 })
 	servetest.Await(t, "file that is open once", func() bool {
 		open := 0
 		fds, err := os.ReadDir("/proc/self/fd")

@@ -103,7 +103,7 @@ func (l *Loop) close(p *peer) {
 // drop closes the socket and forgets the peer.
 func (l *Loop) drop(p *peer) {
 	if p.undelivered != nil {
-		l.cfg.Row.Cut.Add(uint64(len(p.undelivered.began)))
+		l.cfg.Row.Truncated.Add(uint64(len(p.undelivered.began)))
 	}
 	l.dropped = true
 	p.timer.remove()
@@ -222,7 +222,7 @@ func (l *Loop) park(p *peer) {
 		const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 		if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
 			l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
-			l.cfg.Row.Drops.Add(1)
+			l.cfg.Row.Dropped.Add(1)
 			l.close(p)
 			return
 		}

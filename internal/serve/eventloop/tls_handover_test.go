@@ -174,14 +174,14 @@ func TestHandshakeThenMove(t *testing.T) {
 		row := new(scoreboard.Row)
 		l.change = func(cfg *serve.Config) { cfg.Row = row }
 		old := l.succeed()
-		servetest.Await(t, "connection that moves", func() bool { return row.Adopted.Load() == 1 })
+		servetest.Await(t, "connection that moves", func() bool { return row.TakenOver.Load() == 1 })
 		raw.release(t)
 		if err := <-shaken; err != nil {
 			t.Fatal(err)
 		}
 		old.Wait()
 		(&guest{c, l, 2, bufio.NewReader(c)}).ask()
-		if n := row.Adopted.Load(); n != 2 {
+		if n := row.TakenOver.Load(); n != 2 {
 			t.Errorf("%d connections taken over", n)
 		}
 		c.Close()
