@@ -129,14 +129,18 @@ func (a *authority) save(c issued) files {
 	return f
 }
 
-// write replaces both by renaming, as programs that renew certificates do.
+// write replaces both by renaming, as programs that renew certificates do: the
+// certificate first.
 func (f files) write(t *testing.T, c issued) {
 	t.Helper()
-	for path, text := range map[string][]byte{f.cert: c.cert, f.key: c.key} {
-		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+	for _, file := range []struct {
+		path string
+		text []byte
+	}{{f.cert, c.cert}, {f.key, c.key}} {
+		if err := os.WriteFile(file.path+".new", file.text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(path+".new", path); err != nil {
+		if err := os.Rename(file.path+".new", file.path); err != nil {
 			t.Fatal(err)
 		}
 	}

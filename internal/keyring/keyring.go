@@ -10,6 +10,7 @@
 package keyring
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -194,6 +195,10 @@ func (k *Keyring) change(do func()) error {
 	defer k.mu.Unlock()
 	loaded, published, challenges, answers, keys := k.loaded, k.published, k.challenges, k.answers, k.tickets
 	do()
+	if !bytes.Equal(k.loaded.clientCA(), loaded.clientCA()) {
+		// A session that resumes does not show its certificate again.
+		k.tickets = newTickets(k.Now())
+	}
 	err := k.publish()
 	if err != nil {
 		k.loaded, k.published, k.challenges, k.answers, k.tickets = loaded, published, challenges, answers, keys

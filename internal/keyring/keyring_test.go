@@ -238,6 +238,25 @@ func TestState(t *testing.T) {
 	if got := r.bundle().TicketKeys; got[0] != want.TicketKeys[1] {
 		t.Error("the next key has changed")
 	}
+	// What cannot be read any more stays as it was, until it changes.
+	if err := os.Remove(pair.Key); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := before.Loaded(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Keyring, err = New(r.Config, loaded, before)
+	if err != nil || !reflect.DeepEqual(r.bundle(), want) {
+		t.Errorf("%v, %+v\nbefore:\n%+v", err, r.bundle(), want)
+	}
+	r.told()
+	r.looks()
+	r.told(`key "` + pair.Key + `" of certificate "` + pair.Certificate + `": no such file or directory; the one before stays in use`)
+	if _, err := before.Loaded(Settings{Pairs: []Pair{{"other", "other"}}}); err == nil {
+		t.Error("a certificate that was not there is known")
+	}
+	pair.write(t, issue(t, "a.test", start, 90*day))
 	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32)}}, {SelfSigned: &certificate.Source{}}} {
 		k := r.again(s, broken)
 		if len(k.tickets.keys) != 2 || k.loaded.selfSigned.Chain == nil {

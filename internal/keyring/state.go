@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"time"
@@ -53,7 +54,7 @@ func (k *Keyring) resume(s *State) {
 	if s == nil {
 		return
 	}
-	if keys := ticketKeys(s.TicketKeys); len(keys) >= 2 {
+	if keys := ticketKeys(s.TicketKeys); len(keys) >= 2 && bytes.Equal(s.clientCA(), k.loaded.clientCA()) {
 		k.tickets = tickets{keys, s.Since}
 	}
 	if s.SelfSigned != nil && k.loaded.selfSigned != nil {
@@ -65,6 +66,16 @@ func (k *Keyring) resume(s *State) {
 		k.published = s.Published
 	}
 	maps.Copy(k.warned, s.Warned)
+}
+
+// clientCA returns the authorities whose clients may have tickets.
+func (s *State) clientCA() []byte {
+	for _, src := range s.Sources {
+		if len(src.Key) == 0 {
+			return src.Chain
+		}
+	}
+	return nil
 }
 
 func ticketKeys(list [][]byte) (keys [][32]byte) {
