@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -38,4 +39,22 @@ func TestSiteOverHTTPS(t *testing.T) {
 	w.close()
 	s.Stop(5 * time.Second)
 	checkTraffic(t, s, true)
+}
+
+// TestStatusPageCertificates has the same list from the server and from the script.
+func TestStatusPageCertificates(t *testing.T) {
+	t.Parallel()
+	addr := harness.Loopback(harness.FreePort(t))
+	harness.ServeAs(t, harness.Plan{Args: []string{
+		"--base", harness.Tree(t, map[string]string{"index.html": "front"}), "--listen", "https://127.0.0.1:0", "--tls-self-signed", "-v", "--admin", addr,
+	}})
+	w := open(t)
+	w.navigate("http://" + addr + "/status")
+	listed := regexp.MustCompile(`^\s*localhostECDSA, expires in 39[67] d \d+ h\s*$`)
+	w.awaitThere("#certificates", listed.MatchString)
+	if evaluate[bool](w, `document.getElementById('certificates').replaceChildren(), document.querySelector('[aria-labelledby=tls]').hidden`) {
+		t.Error("the certificates are hidden")
+	}
+	w.awaitThere("#certificates", listed.MatchString)
+	w.quiet()
 }
