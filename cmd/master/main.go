@@ -29,7 +29,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	}
 	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe without a reader
 	defer out.Close()
-	fmt.Fprintf(out, "phalanx: %v\n", err)
+	fmt.Fprintf(out, "%s: %v\n", name(), err)
 	return exitcode.Code(err)
 }
 

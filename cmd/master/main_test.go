@@ -72,38 +72,38 @@ func TestExitCodes(t *testing.T) {
 	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	self := fmt.Sprintf("%s (pid %d)", processName, os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
-	const spa = "phalanx: --spa: fallback ../x: it leads out of the base; name a file in the base\n"
-	noLog := fmt.Sprintf("phalanx: open access log %q: no such file or directory; fix that or choose another --access-log\n", dir+"/none/log")
+	const spa = "--spa: fallback ../x: it leads out of the base; name a file in the base\n"
+	noLog := fmt.Sprintf("open access log %q: no such file or directory; fix that or choose another --access-log\n", dir+"/none/log")
 	tests := []struct {
 		args string
 		code int
 		err  string
 	}{
-		{"--port x", 64, "phalanx: --port x: must be 0 to 65535 (0 takes a free one)\n"},
-		{"--base " + dir + "/none", 78, "phalanx: --base " + dir + "/none: no such directory; create it or give another\n"},
+		{"--port x", 64, "--port x: must be 0 to 65535 (0 takes a free one)\n"},
+		{"--base " + dir + "/none", 78, "--base " + dir + "/none: no such directory; create it or give another\n"},
 		{"--port 0 --spa ../x --base " + dir + " --worker /bin/true", 78, spa},
 		{"--check --spa ../x --base " + dir + " --worker /bin/true", 78, spa},
 		{"--port 0 --access-log " + dir + "/none/log --worker /bin/true", 78, noLog},
 		{"--check --access-log " + dir + "/none/log --worker /bin/true", 78, noLog},
-		{"--port 0 --worker " + dir + "/none", 78, "phalanx: worker " + dir + "/none: no such file" + cure},
-		{"--port 0 --worker " + dir, 78, "phalanx: worker " + dir + ": not an executable file" + cure},
-		{"--port 0 --worker " + plain, 78, "phalanx: worker " + plain + ": not an executable file" + cure},
-		{"--port 0 --worker /bin/true", 78, "phalanx: worker /bin/true: not a worker of Phalanx " + options.Version + " (exit status 0)" + cure},
-		{"--port " + taken + " --worker /bin/true", 1, "phalanx: --port " + taken + ": already in use by " + self + "; stop it or choose another port\n"},
-		{"--port 0 --bind x --worker /bin/true", 64, "phalanx: --bind x: must be an IP address of this machine, such as 127.0.0.1 or ::1\n"},
-		{"--check --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
-		{"--listen http://192.0.2.1:81 --worker /bin/true", 78, "phalanx: --listen http://192.0.2.1:81: not an address of this machine; choose one of its own, or write --listen http://:81\n"},
-		{"--listen unix:" + plain + " --worker /bin/true", 78, "phalanx: --listen unix:" + plain + ": the file exists and is not a socket; remove it or choose another path\n"},
-		{"--check --listen unix:" + plain + "/s --worker /bin/true", 78, "phalanx: --listen unix:" + plain + "/s: directory " + plain + " does not exist; create it or choose another path\n"},
-		{"--listen http://:0 --listen http://127.0.0.1:" + taken + " --worker /bin/true", 1, "phalanx: --listen http://127.0.0.1:" + taken + ": already in use by " + self + "; stop it or choose another port\n"},
-		{"--listen :80", 64, "phalanx: --listen :80: has no scheme; write http://:80\n"},
-		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "phalanx: --bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
+		{"--port 0 --worker " + dir + "/none", 78, "worker " + dir + "/none: no such file" + cure},
+		{"--port 0 --worker " + dir, 78, "worker " + dir + ": not an executable file" + cure},
+		{"--port 0 --worker " + plain, 78, "worker " + plain + ": not an executable file" + cure},
+		{"--port 0 --worker /bin/true", 78, "worker /bin/true: not a worker of Phalanx " + options.Version + " (exit status 0)" + cure},
+		{"--port " + taken + " --worker /bin/true", 1, "--port " + taken + ": already in use by " + self + "; stop it or choose another port\n"},
+		{"--port 0 --bind x --worker /bin/true", 64, "--bind x: must be an IP address of this machine, such as 127.0.0.1 or ::1\n"},
+		{"--check --bind 192.0.2.1 --worker /bin/true", 78, "--bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
+		{"--listen http://192.0.2.1:81 --worker /bin/true", 78, "--listen http://192.0.2.1:81: not an address of this machine; choose one of its own, or write --listen http://:81\n"},
+		{"--listen unix:" + plain + " --worker /bin/true", 78, "--listen unix:" + plain + ": the file exists and is not a socket; remove it or choose another path\n"},
+		{"--check --listen unix:" + plain + "/s --worker /bin/true", 78, "--listen unix:" + plain + "/s: directory " + plain + " does not exist; create it or choose another path\n"},
+		{"--listen http://:0 --listen http://127.0.0.1:" + taken + " --worker /bin/true", 1, "--listen http://127.0.0.1:" + taken + ": already in use by " + self + "; stop it or choose another port\n"},
+		{"--listen :80", 64, "--listen :80: has no scheme; write http://:80\n"},
+		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "--bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
 	}
 	for _, tt := range tests {
 		outR, outW := output(t)
 		errR, errW := output(t)
 		code := run(strings.Fields(tt.args), os.Stdin, outW, errW)
-		if got := text(t, errR, errW); code != tt.code || got != tt.err {
+		if got := text(t, errR, errW); code != tt.code || got != name()+": "+tt.err {
 			t.Errorf("master %s: exit code %d, %q\nwant %d, %q", tt.args, code, got, tt.code, tt.err)
 		}
 		if got := text(t, outR, outW); got != "" {

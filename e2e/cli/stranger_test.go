@@ -10,38 +10,58 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestFirstCommands has the first things that people type who know other servers
-// and have read nothing: each does what was wanted, or says in a line what leads
-// there.
-func TestFirstCommands(t *testing.T) {
-	t.Parallel()
-	here := harness.Tree(t, map[string]string{"index.html": "here", "site/index.html": "site", "files/a.txt": "a"})
-	port := strconv.Itoa(harness.FreePort(t))
-	for _, tt := range []struct {
-		args   string
-		serves string   // what GET / has
-		says   []string // on standard output, or in the line that leads there
-		code   int
-	}{
+// firstCommand is one, and what comes of it.
+type firstCommand struct {
+	args   string
+	serves string   // what GET / has
+	says   []string // on standard output, or in the line that leads there
+	code   int
+}
+
+func firstCommands(port string) []firstCommand {
+	return []firstCommand{
 		{"", "here", nil, 0},
 		{"site", "site", nil, 0},
 		{"./files -l", "a.txt", nil, 0},
-		{"-p " + port + " -b 127.0.0.1 site", "site", nil, 0}, // miniserve
-		{"8000", "", []string{"-p 8000"}, 64},                 // python3 -m http.server
-		{"-d site", "", []string{"--base"}, 64},               // the same
-		{"-port 8000", "", []string{"--port"}, 64},            // Go programs
-		{"--root site", "", []string{"--base"}, 64},           // caddy file-server
-		{"site/index.html", "", []string{"write site"}, 64},   // miniserve
+		{"-p " + port + " -b 127.0.0.1 site", "site", nil, 0},                                // miniserve
+		{"8000", "", []string{"-p 8000"}, 64},                                                // python3 -m http.server
+		{"-d site", "", []string{"--base"}, 64},                                              // the same
+		{"-port 8000", "", []string{"--port"}, 64},                                           // Go programs
+		{"--root site", "", []string{"--base"}, 64},                                          // caddy file-server
+		{"site/index.html", "", []string{"master share site/index.html", "master site"}, 64}, // miniserve
+		{".", "here", nil, 0},
+		{"share", "index.html", nil, 0},
+		{"share site/index.html", "site", nil, 0},
+		{"share nope", "", []string{"share nope", "no such file or directory"}, 78},
+		{"serve .", "", []string{"master DIR", "master --help"}, 64},
+		{"--port=abc", "", []string{"--port abc", "0 to 65535"}, 64},
+		{"/nope", "", []string{"/nope", "no such directory"}, 78},
+		{"--help", "", []string{"Usage: master", "share", "Ctrl-C"}, 0},
 		{"help", "", []string{"Usage: master", "[DIR]", "help all"}, 0},
 		{"version", "", []string{"phalanx "}, 0},
 		{"servr", "", []string{"no such command or directory", "master --help"}, 64},
 		{"./servr", "", []string{"./servr", "no such directory"}, 78},
 		{"top", "", []string{"--admin ADDR"}, 64},
-	} {
+	}
+}
+
+// TestFirstCommands has the first things that people type who know other servers
+// and have read nothing: each does what was wanted, or says in a line what leads
+// there. A port that needs a privilege is in TestPrivilegedPort.
+func TestFirstCommands(t *testing.T) {
+	t.Parallel()
+	here := harness.Tree(t, map[string]string{"index.html": "here", "site/index.html": "site", "files/a.txt": "a"})
+	port := strconv.Itoa(harness.FreePort(t))
+	for _, tt := range firstCommands(port) {
 		t.Run(tt.args, func(t *testing.T) {
 			t.Parallel()
 			plan := harness.Plan{Workdir: here, Args: strings.Fields(tt.args), Env: []string{"PHALANX_PORT=0"}}
 			switch {
+			case tt.serves != "" && strings.HasPrefix(tt.args, "share"):
+				s := awaitShare(t, harness.Launch(t, plan))
+				if status, body := fetch(t, s.url, ""); status != 200 || !strings.Contains(body, tt.serves) {
+					t.Errorf("%d %s", status, body)
+				}
 			case tt.serves != "":
 				plan.Env = append(plan.Env, "PHALANX_VERBOSE=1", "PHALANX_LOG_FORMAT=json")
 				s := harness.ServeAs(t, plan)

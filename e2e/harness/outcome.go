@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,9 @@ func Attempt(t *testing.T, p Plan) Outcome {
 	return Outcome{Code: code, Out: s.Out.String(), Err: s.Log.String()}
 }
 
+// called is how an error begins: with the name that the program was started as.
+var called = regexp.MustCompile(`^(master|phalanx): `)
+
 // Rejects expects an exit code and one line that holds all of the words.
 func (o Outcome) Rejects(t *testing.T, code int, words ...string) {
 	t.Helper()
@@ -29,8 +33,8 @@ func (o Outcome) Rejects(t *testing.T, code int, words ...string) {
 	if o.Out != "" {
 		t.Errorf("standard output %q, want nothing", o.Out)
 	}
-	if strings.Count(o.Err, "\n") != 1 || !strings.HasSuffix(o.Err, "\n") || !strings.HasPrefix(o.Err, "phalanx: ") {
-		t.Errorf("standard error %q, want one line that begins with %q", o.Err, "phalanx: ")
+	if strings.Count(o.Err, "\n") != 1 || !strings.HasSuffix(o.Err, "\n") || !called.MatchString(o.Err) {
+		t.Errorf("standard error %q, want one line that begins with %q", o.Err, called)
 	}
 	for _, word := range words {
 		if !strings.Contains(o.Err, word) {

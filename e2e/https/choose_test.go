@@ -109,7 +109,7 @@ func TestRefused(t *testing.T) {
 				args = append(args, "--check")
 			}
 			code, words := outcome(t, args...)
-			if code != c.code || !strings.HasPrefix(words, "phalanx: ") || !strings.Contains(words, c.want) || strings.Contains(words, "\n") {
+			if code != c.code || !strings.HasPrefix(words, "master: ") || !strings.Contains(words, c.want) || strings.Contains(words, "\n") {
 				t.Errorf("%s, check %v: %d, %s", c.name, check, code, words)
 			}
 		}

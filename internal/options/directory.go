@@ -47,11 +47,15 @@ func place(program, arg string) error {
 	typed := human.Quoted(arg)
 	switch {
 	case err == nil && !info.IsDir():
-		return usage(typed + ": is not a directory; to serve the one that holds it write " + human.Quoted(filepath.Dir(arg)))
+		return usage(typed + ": is a file; to share it write " + program + " share " + typed + ", to serve its directory " + program + " " + human.Quoted(filepath.Dir(arg)))
 	case err == nil, strings.Contains(arg, "/"):
 		return nil
 	case isNumber(strings.TrimPrefix(arg, ":")):
 		return usage(typed + ": no such command or directory; to listen on a port write -p " + strings.TrimPrefix(arg, ":"))
+	}
+	switch arg {
+	case "serve", "server", "start", "run", "up", "http", "http-server", "file-server":
+		return usage(typed + ": no such command or directory; to serve a directory write " + program + " DIR, to serve this one only " + program + see)
 	}
 	var names []string
 	for t := range definitions() {

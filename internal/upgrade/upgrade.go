@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +139,7 @@ func (u Upgrader) Check(ctx context.Context) error {
 		return nil
 	}
 	if words := strings.TrimSpace(string(out)); words != "" {
-		return errors.New(strings.TrimPrefix(words, "phalanx: "))
+		return errors.New(strings.TrimPrefix(words, filepath.Base(u.Path)+": "))
 	}
 	return fmt.Errorf("check %s: %w", u.Path, err)
 }

@@ -150,7 +150,7 @@ func TestCheck(t *testing.T) {
 	none := filepath.Join(dir, "none")
 	for name, c := range map[string]struct{ script, want string }{
 		"accepts":    {`test "$*" = "--check --port 0" && test "$A" = b && echo fine`, ""},
-		"refuses":    {`echo "phalanx: --port x: no number" >&2; exit 64`, "--port x: no number"},
+		"refuses":    {`echo "refuses: --port x: no number" >&2; exit 64`, "--port x: no number"},
 		"is silent":  {`exit 3`, "check " + filepath.Join(dir, "is silent") + ": exit status 3"},
 		"is missing": {"", "check " + none + ": fork/exec " + none + ": no such file or directory"},
 	} {
