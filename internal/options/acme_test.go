@@ -66,6 +66,14 @@ func TestACMEOptions(t *testing.T) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
+	for args, want := range map[string]StateDir{"": "/var/lib/phalanx", "--state=/s": "/s"} {
+		o, err := ParseMaster(strings.Fields(args), func(name string) string {
+			return map[string]string{"STATE_DIRECTORY": "/var/lib/phalanx:/var/lib/other"}[name]
+		})
+		if err != nil || o.State != want {
+			t.Errorf("%q under systemd: %q, %v", args, o.State, err)
+		}
+	}
 	first := Options{ACME: []Hosts{"a.test"}}
 	if got := NeedsRestart(Options{}, first); got != "acme" {
 		t.Errorf("the first host: %q", got)

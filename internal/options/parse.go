@@ -111,6 +111,9 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 		return Options{}, err
 	}
 	l.Verbose = l.verbosity()
+	if l.State == "" {
+		l.State = systemdState(s.getenv)
+	}
 	if s.environ != nil {
 		if err := strayVariable(p, s.environ()); err != nil {
 			return Options{}, err
