@@ -184,6 +184,7 @@ func (s *server) give(p []byte) conn.Step {
 
 // archive ends the response after its head: an archive may take an hour to make.
 func (s *server) archive() conn.Step {
+	s.made = 0 // whatever came of it with the head
 	s.conn.Hold()
 	s.made = 0 // of which some may be there already
 	if s.closing == conn.Persistent {

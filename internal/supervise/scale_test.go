@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -327,16 +328,16 @@ func TestStandstill(t *testing.T) {
 
 // Standing still costs no worker a part of its time.
 func TestStandstillShortensNothing(t *testing.T) {
-	stop := time.Duration(0)
+	var stop atomic.Int64
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.HangTimeout, c.AliveEvery = 10*time.Second, 2*time.Second
-		c.After = func(d time.Duration) <-chan time.Time { return time.After(d + stop) }
+		c.After = func(d time.Duration) <-chan time.Time { return time.After(d + time.Duration(stop.Load())) }
 	}}
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		stop = 2 * time.Second
+		stop.Store(int64(2 * time.Second))
 		r.pass(5 * time.Second)
-		stop = 0
+		stop.Store(0)
 		for range 10 {
 			r.pass(2400 * time.Millisecond)
 			r.say(ipc.Alive{}, 0)
