@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +25,9 @@ func (s *sockets) openUnix() error {
 	if err := unixsocket.RemoveStale(s.Path); err != nil {
 		return err
 	}
-	// bind(2) gives the file the socket's own mode, less the umask.
+	// bind(2) gives the file the socket's own mode, less the umask. To change the mode
+	// later could meet another file, which somebody has put there.
+	defer unix.Umask(unix.Umask(0))
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(s.Mode)) })
@@ -40,13 +41,7 @@ func (s *sockets) openUnix() error {
 	if s.file, err = identify(s.Path); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	if err := s.add(l.(*net.UnixListener)); err != nil {
-		return err
-	}
-	if err := os.Chmod(s.Path, s.Mode); err != nil {
-		return fmt.Errorf("change the mode of the socket: %w", err)
-	}
-	return nil
+	return s.add(l.(*net.UnixListener))
 }
 
 // identify returns which file a path names.

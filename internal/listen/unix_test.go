@@ -33,6 +33,7 @@ func connects(path string) bool {
 // The file of a unix socket has its mode whatever the umask is, never more, and goes
 // with the set. All slots have the one socket.
 func TestUnix(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
 	for _, mode := range []fs.FileMode{DefaultMode, 0o600, 0o666} {
 		a := local(t)
 		a.Mode = mode
@@ -40,6 +41,9 @@ func TestUnix(t *testing.T) {
 		info, err := os.Lstat(a.Path)
 		if err != nil || info.Mode() != fs.ModeSocket|mode {
 			t.Errorf("mode %v, %v, want %v", info.Mode(), err, mode)
+		}
+		if mask := unix.Umask(0o077); mask != 0o077 {
+			t.Errorf("the umask is %#o", mask)
 		}
 		if !connects(a.Path) || s.Addresses()[0] != a {
 			t.Errorf("not at %v", a)
