@@ -248,7 +248,7 @@ func TestSecondServerAtOneOfSeveral(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	path := filepath.Join(harness.OpenDir(t), "http.sock")
 	s := harness.Launch(t, harness.Plan{Args: []string{
-		"--base", base, "--listen", "http://127.0.0.1:0", "--listen", "unix:" + path, "--workers", "2", "-v", "--log-format", "json",
+		"--base", base, "--listen", fmt.Sprintf("http://127.0.0.1:%d", harness.FreePort(t)), "--listen", "unix:" + path, "--workers", "2", "-v", "--log-format", "json",
 	}})
 	all := doors(t, s)
 	free := "http://127.0.0.1:" + strconv.Itoa(harness.FreePort(t))
