@@ -39,7 +39,7 @@ func TestRecycledForMemory(t *testing.T) {
 	}
 	base := harness.Tree(t, files)
 	harness.Sparse(t, base+"/big.bin", 256<<20)
-	s := harness.Serve(t, base, "--workers", "1", "--list", "--max-memory", "16M")
+	s := harness.Serve(t, base, "--workers", "1", "--list", "--keepalive", "5m", "--max-memory", "16M")
 	victim := s.Workers()[0]
 	idle, d := s.Dial(), s.Begin("/big.bin", 64<<10)
 	s.MustAsk(idle, harness.Request("GET", "/"))
@@ -48,6 +48,9 @@ func TestRecycledForMemory(t *testing.T) {
 			return true
 		}
 		list(t, s.URL("/many/")) // takes memory while it is sent
+		if err := d.Take(1 << 16); err != nil {
+			t.Error(err)
+		}
 		return false
 	})
 	s.AwaitText(fmt.Sprintf(`"pid":%d,"reason":"`, victim))
