@@ -40,8 +40,8 @@ type State struct {
 // OpenState creates the directory if need be, and locks it until Close. Errors are
 // [*exitcode.Error].
 func OpenState(dir string) (*State, error) {
-	if err := TryState(dir); err != nil {
-		return nil, err
+	if err := prepare(dir); err != nil {
+		return nil, unusable(dir, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -82,9 +82,8 @@ func take(lock *os.File) error {
 // Close lets another process use the directory.
 func (s *State) Close() error { return s.lock.Close() }
 
-// TryState reports why a directory cannot keep state; it creates the directory, and
-// does not lock it.
-func TryState(dir string) error {
+// prepare creates the directory.
+func prepare(dir string) error {
 	inner := filepath.Join(dir, "acme")
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
@@ -96,10 +95,30 @@ func TryState(dir string) error {
 	if err == nil {
 		err = unix.Access(inner, unix.W_OK|unix.X_OK)
 	}
-	if err != nil {
-		return unusable(dir, err)
+	return err
+}
+
+// TryState reports why a directory cannot keep state. It neither locks nor creates it:
+// of one that is to be created, the directory above counts.
+func TryState(dir string) error {
+	path := filepath.Join(dir, "acme")
+	for {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
+			path = filepath.Dir(path)
+			continue
+		}
+		if err == nil && !info.IsDir() {
+			err = unix.ENOTDIR
+		}
+		if err == nil {
+			err = unix.Access(path, unix.W_OK|unix.X_OK)
+		}
+		if err != nil {
+			return unusable(dir, err)
+		}
+		return nil
 	}
-	return nil
 }
 
 func unusable(dir string, err error) error {

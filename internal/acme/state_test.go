@@ -103,6 +103,26 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
+// --check creates nothing, and finds what a start would.
+func TestTryState(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(TryState(filepath.Join(dir, "new", "state")), TryState(dir)); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{file, filepath.Join(file, "state")} {
+		if err := TryState(bad); exitcode.Code(err) != exitcode.Config || !strings.Contains(err.Error(), ": not a directory; choose") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
 // Damaged files cost a certificate at most; only the account's key is too dear to be
 // replaced without asking.
 func TestDamaged(t *testing.T) {

@@ -227,6 +227,9 @@ func TestState(t *testing.T) {
 	r.told(`certificate "` + pair.Certificate + `" for a.test expires in 5 days, on 2026-12-01T00:00:00Z; renew it`)
 	r.now = r.now.Add(rotateEvery)
 	r.look()
+	if err := r.Publish([]certificate.Source{issue(t, "acme.test", start, 90*day)}); err != nil {
+		t.Fatal(err)
+	}
 	want, before := r.bundle(), r.State()
 	r.Keyring = r.again(s, before)
 	r.told()
@@ -257,7 +260,7 @@ func TestState(t *testing.T) {
 		t.Error("a certificate that was not there is known")
 	}
 	pair.write(t, issue(t, "a.test", start, 90*day))
-	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32)}}, {SelfSigned: &certificate.Source{}}} {
+	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32)}}, {SelfSigned: &certificate.Source{}}, {Published: []certificate.Source{{}}}} {
 		k := r.again(s, broken)
 		if len(k.tickets.keys) != 2 || k.loaded.selfSigned.Chain == nil {
 			t.Errorf("%+v became %+v", broken, k.tickets)
