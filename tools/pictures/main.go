@@ -1,8 +1,10 @@
 // Command pictures takes the pictures in docs/images from a real run: it serves
 // the demo site and some large files with four workers, lets clients in this
 // process use them for a minute over loopback, and then looks at the pool as an
-// operator does, with `master top` in a tmux and at the status page in Chromium.
-// `make pictures` runs it.
+// operator does, with `master top` in a tmux, and at each page that Phalanx makes itself
+// in Chromium: light and dark, on a large screen and on a phone. What documents show
+// goes into docs/images, all else into bin/images, to be looked at. `make pictures`
+// runs it.
 package main
 
 import (
@@ -28,6 +30,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("pictures", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	dir := flags.String("o", "docs/images", "write the pictures into this `directory`")
+	rest := flags.String("rest", "bin/images", "write the pictures that no document shows into this `directory`")
 	site := flags.String("site", "site", "copy the small files that are served from this `directory`")
 	bin := flags.String("bin", "bin", "the `directory` of master and worker")
 	warm := flags.Duration("for", 64*time.Second, "how long clients use the server before the pictures are taken")
@@ -38,7 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := take(ctx, *site, *bin, *dir, *warm, stdout); err != nil {
+	if err := take(ctx, *site, *bin, *dir, *rest, *warm, stdout); err != nil {
 		fmt.Fprintf(stderr, "pictures: %v\n", err)
 		return 1
 	}
@@ -46,12 +49,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // take starts everything, takes the pictures, and ends everything.
-func take(ctx context.Context, site, bin, dir string, warm time.Duration, stdout io.Writer) (err error) {
+func take(ctx context.Context, site, bin, dir, rest string, warm time.Duration, stdout io.Writer) (err error) {
 	master, err := filepath.Abs(filepath.Join(bin, "master"))
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(rest, 0o755)); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "serving %s on %s for %v, then taking pictures\n", base, address, warm)
@@ -73,7 +76,7 @@ func take(ctx context.Context, site, bin, dir string, warm time.Duration, stdout
 	if err := terminals(ctx, b, master, dir, stdout); err != nil {
 		return err
 	}
-	return pages(b, dir, stdout)
+	return pages(b, dir, rest, stdout)
 }
 
 // terminals are the pictures of `master top`.
@@ -109,22 +112,33 @@ func terminals(ctx context.Context, b *browser, master, dir string, stdout io.Wr
 	return nil
 }
 
-// pages are the pictures of the status page.
-func pages(b *browser, dir string, stdout io.Writer) error {
-	for _, picture := range []struct {
-		file          string
-		width, height int64
-		theme         string
-	}{
-		{"status.png", 1280, 0, "light"}, {"status-dark.png", 1280, 0, "dark"},
-		{"status-phone.png", 390, 844, "light"}, {"status-phone-dark.png", 390, 844, "dark"},
+// pages are the pictures of each page that Phalanx makes itself, in four forms.
+func pages(b *browser, dir, rest string, stdout io.Writer) error {
+	shown := []string{"status.png", "status-dark.png"}
+	for _, page := range []struct{ name, url string }{
+		{"status", "http://" + admin + "/status"},
+		{"listing", "http://" + address + "/downloads/"},
+		{"error", "http://" + address + "/%zz"}, // the site has no page of its own for that error
 	} {
-		png, err := b.shoot("http://"+admin+"/status", picture.width, picture.height, picture.theme)
-		if err != nil {
-			return fmt.Errorf("take %s: %w", picture.file, err)
-		}
-		if err := save(filepath.Join(dir, picture.file), png, stdout); err != nil {
-			return err
+		for _, form := range []struct {
+			name          string
+			width, height int64
+			theme         string
+		}{
+			{".png", 1280, 0, "light"}, {"-dark.png", 1280, 0, "dark"},
+			{"-phone.png", 390, 844, "light"}, {"-phone-dark.png", 390, 844, "dark"},
+		} {
+			file, to := page.name+form.name, rest
+			if slices.Contains(shown, file) {
+				to = dir
+			}
+			png, err := b.shoot(page.url, form.width, form.height, form.theme)
+			if err != nil {
+				return fmt.Errorf("take %s: %w", file, err)
+			}
+			if err := save(filepath.Join(to, file), png, stdout); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func serve(ctx context.Context, master, site string) (*pool, error) {
 		return nil, errors.Join(err, os.RemoveAll(base))
 	}
 	host, port, _ := net.SplitHostPort(address)
-	p.cmd = exec.Command(master, "--base", base, "--bind", host, "--port", port, "--workers", "4", "--admin", admin)
+	p.cmd = exec.Command(master, "--base", base, "--bind", host, "--port", port, "--workers", "4", "--list", "--admin", admin)
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
