@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0002
+const layout = 0x5048_4c58_0003
 
 const (
 	headerSize = 4096
@@ -23,6 +23,8 @@ const (
 	// aboutSize is the room for the exchange under way: the largest request head,
 	// and a little more.
 	aboutSize = 24 << 10
+	// stateSize is the room for the state of a TLS connection that is idle.
+	stateSize = 256
 	maxBuf    = 16<<20 + 4096 // the largest receive buffer
 	// maxFDs bounds the descriptor numbers that have a record. Connections beyond
 	// are served without.
@@ -68,8 +70,11 @@ type record struct {
 	tries uint8  // crashes of a worker that was serving it
 	held  uint8  // one of the values below
 	given uint8  // 1: it is being handed over to another worker that lives
-	about uint32 // bytes that are known of the exchange under way; the uppermost bit says in which of two places
-	_     [8]byte
+	about uint32 // bytes that are known of the exchange under way, or of the whole state; the uppermost bits say where
+	// sealing is 1 from before bytes are encrypted that the record does not have to the
+	// next commit: nobody else may continue the connection.
+	sealing uint32
+	_       [4]byte
 }
 
 // The states of a record.
@@ -100,7 +105,8 @@ const _ = -(recordSize ^ unsafe.Sizeof(record{})) // equal
 // sizes determine the layout of a Memory.
 type sizes struct{ fds, recv, send int }
 
-func (s sizes) buffers() int { return roundUp(headerSize+s.fds*recordSize, page) }
+func (s sizes) states() int  { return headerSize + s.fds*recordSize }
+func (s sizes) buffers() int { return roundUp(s.states()+s.fds*2*stateSize, page) }
 func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
 func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
 func (s sizes) held() int    { return roundUp(min(s.recv, heldMost), page) + heldBeside }
@@ -175,6 +181,9 @@ func Map(fd int, write bool) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map connection records: %w", err)
 	}
+	// It may hold the keys of TLS connections. A kernel that cannot leave it out of core
+	// dumps does not know the advice.
+	_ = unix.Madvise(mem, unix.MADV_DONTDUMP)
 	return &Memory{mem, s}, nil
 }
 
@@ -203,6 +212,28 @@ func (m *Memory) aboutBytes(fd int, second bool) []byte {
 	}
 	return m.part(at, aboutSize)
 }
+func (m *Memory) stateBytes(fd int, second bool) []byte {
+	at := m.states() + fd*2*stateSize
+	if second {
+		at += stateSize
+	}
+	return m.part(at, stateSize)
+}
+
+// aboutAt returns the place that the bits of a record's about name, and how many bytes
+// are there; nil if there cannot be so many.
+func (m *Memory) aboutAt(fd int, about uint32) (place []byte, n int) {
+	n = int(about &^ (second | small | whole))
+	place = m.aboutBytes(fd, about&second != 0)
+	if about&small != 0 {
+		place = m.stateBytes(fd, about&second != 0)
+	}
+	if n > len(place) {
+		return nil, 0
+	}
+	return place, n
+}
+
 func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
 
 // Keeper returns the pid of the keeper in use, and of one that was started and

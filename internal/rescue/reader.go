@@ -10,6 +10,7 @@ type Found struct {
 	Rest    int64  // its bytes
 	Flags   uint8  // conn's
 	About   []byte // of the exchange whose file is sent, opaque; empty if nothing is known
+	Whole   bool   // About is the whole state of the connection; Held was received since
 	Ending  bool   // nothing is sent after that, and nothing received is used
 	Tries   int    // crashes of workers that were serving it
 	Current bool   // its worker was serving it when it died
@@ -76,6 +77,9 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 	f := Found{Flags: rec.flags, Tries: int(rec.tries), Current: r.m.header().current == int32(fd)+1, File: -1}
 	switch rec.state {
 	case stateOpen, stateEnding:
+		if rec.sealing != 0 {
+			return f.but(Fixed)
+		}
 	case stateClosing:
 		return f.but(WasClosing)
 	case stateFixed:
@@ -120,9 +124,13 @@ func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
 			return false
 		}
 		f.Off, f.Rest = rec.off+gone, rec.len-gone
-		if n := rec.about &^ second; n <= aboutSize {
-			f.About = append([]byte(nil), r.m.aboutBytes(fd, rec.about&second != 0)[:n]...)
-		}
+	}
+	if f.Whole = rec.about&whole != 0; f.Whole && gone > 0 {
+		return false // the file is not sent as it is
+	}
+	if f.Rest > 0 || f.Whole {
+		place, n := r.m.aboutAt(fd, rec.about)
+		f.About = append([]byte(nil), place[:n]...)
 	}
 	return f.Off >= 0
 }

@@ -157,7 +157,7 @@ func TestAbout(t *testing.T) {
 		if f := r.Find(20, 0, b.Start+4); string(f.About) != about || f.Rest != 6 {
 			t.Errorf("%q: %+v", about, f)
 		}
-		w.about(20, m.record(20).about, []byte("half written"))
+		w.about(20, m.record(20).about, []byte("half written"), false)
 		if f := r.Find(20, 0, b.Start+4); string(f.About) != about {
 			t.Errorf("%q became %q", about, f.About)
 		}
@@ -207,7 +207,7 @@ func FuzzFind(f *testing.F) {
 		h := m.header()
 		h.highest, h.current, h.sending, h.receiving, h.commit = int32(small()), int32(small()), int32(small()), 21<<positionBits|small(), uint32(small())
 		for _, rec := range []*record{m.record(20), &h.next} {
-			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), uint32(small()), [8]byte{}}
+			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), uint32(small()), 0, [4]byte{}}
 		}
 		found := NewReader(m).Find(20, received, sent)
 		if len(found.Held) > m.held()+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {
@@ -343,5 +343,48 @@ func TestBeyondRecords(t *testing.T) {
 	}
 	if f := r.Find(20, 8, 0); f.Verdict != GoesOn || string(f.Held) != "GET / HT" {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A state is found whole, whichever of its places it is in and whether or not a file
+// follows, and is not torn by the writing of the next. While bytes are encrypted that no
+// record has, nobody else may continue the connection.
+func TestWholeState(t *testing.T) {
+	m := memory(t)
+	w, r := NewWriter(m), NewReader(m)
+	b := Batch{Used: 5, File: -1, Len: 10, Whole: true}
+	for i, n := range []int{1, stateSize, stateSize + 1, 3, aboutSize, aboutSize, 7} {
+		b.Start, b.About = uint64(10*i), bytes.Repeat([]byte{byte(i + 1)}, n)
+		if i == 3 {
+			b.File, b.Rest = 30, 6
+		}
+		w.Commit(20, b)
+		f := r.Find(20, 5, b.Start+4)
+		if f.Verdict != GoesOn || !f.Whole || !bytes.Equal(f.About, b.About) || len(f.Unsent) != 6 || len(f.Held) != 0 {
+			t.Errorf("state %d of %d bytes: verdict %d, %d bytes", i, n, f.Verdict, len(f.About))
+		}
+		w.about(20, m.record(20).about, bytes.Repeat([]byte{0xee}, n), true)
+		if f := r.Find(20, 5, b.Start+4); !bytes.Equal(f.About, b.About) {
+			t.Errorf("state %d is torn", i)
+		}
+		if Large(b.About) != (n > stateSize) {
+			t.Errorf("%d bytes: %v", n, Large(b.About))
+		}
+		w.Sealing(20)
+		if f := r.Find(20, 5, b.Start+4); f.Verdict != Fixed {
+			t.Errorf("while encrypting: verdict %d", f.Verdict)
+		}
+	}
+	if f := r.Find(20, 5, b.Start+11); f.Verdict != Fixed {
+		t.Errorf("verdict %d", f.Verdict)
+	}
+	w.Commit(20, b)
+	if f := r.Find(20, 5, b.Start+11); f.Verdict != Inconsistent {
+		t.Errorf("a file was sent as it is: verdict %d", f.Verdict)
+	}
+	b.About = make([]byte, aboutSize+1)
+	w.Commit(20, b)
+	if f := r.Find(20, 5, b.Start); f.Verdict != Fixed {
+		t.Errorf("a state that is too long: verdict %d", f.Verdict)
 	}
 }

@@ -79,6 +79,7 @@ type Batch struct {
 	Rest   int64  // its bytes
 	Flags  uint8  // conn's
 	About  []byte // of the exchange whose file follows, for the log; opaque
+	Whole  bool   // About is the whole state of the connection, and has the received bytes up to Used
 	Ending bool   // nothing is sent after that, and nothing received is used
 	Fixed  bool   // it cannot move to another worker
 }
@@ -119,10 +120,10 @@ func (w *Writer) commit(fd int, b Batch, rec record) {
 	n := &w.h.next
 	rec.file, rec.used, rec.start, rec.off, rec.len = int32(b.File), b.Used, b.Start, b.Off, b.Rest
 	rec.batch, rec.flags = uint32(b.Len), b.Flags
-	rec.about = w.about(fd, r.about, b.About)
+	rec.about = w.about(fd, r.about, b.About, b.Whole)
 	*n = rec
 	switch {
-	case b.Fixed || b.Used > maxPosition:
+	case b.Fixed || b.Whole && rec.about == 0 || b.Used > maxPosition:
 		n.state = stateFixed
 	case b.Ending:
 		n.state = stateEnding
@@ -139,18 +140,41 @@ func (w *Writer) commit(fd int, b Batch, rec record) {
 	point(pointDone)
 }
 
-// second is the flag for the second of the two places.
-const second = 1 << 31
+// The flags of about, above the number of bytes.
+const (
+	second = 1 << 31 // they are in the second of two places
+	small  = 1 << 30 // these are the places for the state of an idle connection
+	whole  = 1 << 29 // they are the whole state
+)
 
-// about stores an exchange in the place that the current record does not use, and
-// returns the value for the next record. An exchange that is too long is left out.
-func (w *Writer) about(fd int, was uint32, p []byte) uint32 {
+// about stores an exchange or a state in the place that the current record does not use,
+// and returns the value for the next record. One that is too long is left out.
+func (w *Writer) about(fd int, was uint32, p []byte, all bool) uint32 {
 	if len(p) == 0 || len(p) > aboutSize {
 		return 0
 	}
 	where := ^was & second
-	copy(w.m.aboutBytes(fd, where != 0), p)
+	if all {
+		where |= whole
+	}
+	if all && len(p) <= stateSize {
+		where |= small
+	}
+	place, _ := w.m.aboutAt(fd, where)
+	copy(place, p)
 	return uint32(len(p)) | where
+}
+
+// Large reports whether a state is so long that it takes a connection's own place, which
+// [Writer.Release] must not free then.
+func Large(state []byte) bool { return len(state) > stateSize }
+
+// Sealing records that bytes are about to be encrypted for a connection, until its next
+// [Writer.Commit].
+func (w *Writer) Sealing(fd int) {
+	if w.has(fd) {
+		atomic.StoreUint32(&w.m.record(fd).sealing, 1)
+	}
 }
 
 // Used is the position behind the received bytes that are answered, as the last

@@ -214,7 +214,7 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	if file >= 0 {
 		f = l.fileOf(file)
 	}
-	p, err := l.thaw(state, socket, f)
+	p, err := l.thaw(state, socket, f, nil)
 	if err != nil {
 		l.notRestored(err)
 		return nil
@@ -238,7 +238,8 @@ func (l *Loop) notRestored(err error) {
 }
 
 // thaw makes a connection from its state, or closes it if the state is invalid.
-func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
+// since is what has become of it after a dead worker had recorded the state; nil: nothing.
+func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) (*peer, error) {
 	p := l.register(socket)
 	l.cfg.Records.Opened(socket)
 	state, err := l.thawTLS(p, state)
@@ -256,6 +257,12 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File) (*peer, error) {
 		p.conn.Secure()
 	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {
 		p.conn.Local()
+	}
+	if since != nil && p.tls != nil {
+		p.unsent = since.Unsent
+		p.conn.Unsent(len(p.unsent), l.now)
+		p.tls.Receive(since.Held)
+		p.tls.Hold()
 	}
 	l.taken(p)
 	if l.told {

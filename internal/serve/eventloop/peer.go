@@ -25,6 +25,7 @@ type peer struct {
 	fetching    bool // it waits for the disk, or for what is made beside the loop
 	gone        bool // it ended while it waited; its memory is not free yet
 	more        bool // tls has received what it has not used yet
+	large       bool // its state is in that place too
 	placed      bool // some of its bytes are in a place of its own, see serve.Config.Records
 	queued      int32
 	tls         *tlsconn.Conn // nil: the client speaks plain HTTP
@@ -273,6 +274,7 @@ func (l *Loop) receive(p *peer) bool {
 	p.log.Bytes(n)
 	if p.tls != nil {
 		p.tls.Receive(l.recv[:n])
+		l.tls.got = n
 		return l.decrypt(p)
 	}
 	p.conn.Receive(l.recv[:n], l.now)

@@ -38,6 +38,9 @@ func (l *Loop) commit(p *peer, out []byte, at position) {
 
 // received returns how many bytes have been received from a peer, used or not.
 func (l *Loop) received(p *peer) uint64 {
+	if p.tls != nil {
+		return l.cfg.Records.Used(int(p.fd))
+	}
 	return l.cfg.Records.Used(int(p.fd)) + uint64(p.conn.Rest())
 }
 
@@ -49,6 +52,11 @@ type position struct{ received, sent uint64 }
 func (l *Loop) position(p *peer) position {
 	if l.cfg.Records == nil {
 		return position{}
+	}
+	if p.tls != nil {
+		at := position{l.cfg.Records.Used(int(p.fd)) + uint64(l.tls.got), l.cfg.Records.End(int(p.fd)) - uint64(p.conn.Segment().Len)}
+		l.tls.got = 0
+		return at
 	}
 	return position{l.received(p), l.cfg.Records.End(int(p.fd)) - uint64(p.conn.Segment().Len)}
 }
@@ -91,7 +99,7 @@ func (l *Loop) holding(p *peer, n int) {
 
 // tidy returns memory that an idle connection does not need.
 func (l *Loop) tidy(p *peer) {
-	if p.placed && p.conn.Rest() == 0 && len(p.unsent) == 0 && p.conn.Segment().Len == 0 {
+	if p.placed && !p.large && p.conn.Rest() == 0 && len(p.unsent) == 0 && p.conn.Segment().Len == 0 {
 		p.placed = false
 		l.cfg.Records.Release(int(p.fd))
 	}
@@ -102,11 +110,15 @@ func (l *Loop) taken(p *peer) {
 	if l.cfg.Records == nil {
 		return
 	}
+	received, sent, err := rescue.Count(int(p.fd))
 	if p.tls != nil {
-		l.fix(p)
+		b := l.secureBatch(p, position{received, sent})
+		b.Fixed = b.Fixed || err != nil
+		l.cfg.Records.Take(int(p.fd), b, p.unsent, nil)
+		p.placed = len(p.unsent) > 0 || p.large
+		rescue.Point(rescue.PointTaken)
 		return
 	}
-	received, sent, err := rescue.Count(int(p.fd))
 	m := p.conn.Mark()
 	b := p.batch(m, position{received, sent})
 	b.Fixed = b.Fixed || err != nil
@@ -200,7 +212,7 @@ func (r *rescuer) blamed(f *rescue.Found) bool {
 		}
 		return f.Tries >= most
 	case ipc.BlameBusy:
-		return busy
+		return busy || f.Whole // a damaged counter would be a nonce used twice
 	}
 	return false
 }
@@ -215,6 +227,11 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	case k.File >= 0:
 		unix.Close(k.File) // it had been sent
 	}
+	if f.Whole && !f.Ending {
+		p, err := l.thaw(f.About, k.Socket, file, &f)
+		r.count(p, err, k, f)
+		return
+	}
 	ending := f.Ending || f.Rest == 0 && conn.EndsAfter(f.Flags)
 	remains := conn.Remains{Held: f.Held, Unsent: f.Unsent, Flags: f.Flags, Ending: ending, Off: f.Off, Rest: f.Rest}
 	if len(f.About) > 8 {
@@ -222,7 +239,13 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 		remains.Age = time.Duration(max(0, l.clock.Boot(l.now.Mono)-int64(binary.NativeEndian.Uint64(f.About))))
 	}
 	r.state = conn.AppendState(r.state[:0], remains)
-	p, err := l.thaw(r.state, k.Socket, file)
+	p, err := l.thaw(r.state, k.Socket, file, nil)
+	r.count(p, err, k, f)
+}
+
+// count counts a connection that this loop continues, or cannot continue.
+func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
+	l := r.l
 	if err != nil {
 		r.result.Lost++
 		return

@@ -74,10 +74,8 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 			p.unsent = l.tls.spare()
 		}
 		p.unsent = append(p.unsent[:0], out[n:]...)
-		if p.tls == nil {
-			l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
-			p.placed = l.cfg.Records != nil
-		}
+		l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
+		p.placed = l.cfg.Records != nil
 		p.conn.Unsent(len(p.unsent), l.now)
 		return true
 	}

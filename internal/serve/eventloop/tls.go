@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+	"unsafe"
 
 	"phalanx/internal/conn"
 	"phalanx/internal/rescue"
@@ -36,6 +37,7 @@ type secure struct {
 	turn    tlsconn.Turn
 	text    []byte   // responses that are sealed next
 	spares  [][]byte // for unsent records
+	got     int      // bytes that were received and not committed yet
 	shaking list     // peers whose handshake can continue
 }
 
@@ -77,9 +79,14 @@ func (l *Loop) freeze(p *peer) {
 		l.state = p.conn.Freeze(l.state[:0], p.unsent, l.now)
 		return
 	}
+	l.freezeTLS(p, p.unsent)
+}
+
+// freezeTLS does that for a TLS peer with records that have not been sent.
+func (l *Loop) freezeTLS(p *peer, unsent []byte) {
 	const head = 5
 	l.state = append(l.state[:0], secureState, 0, 0, 0, 0)
-	l.state = p.conn.Freeze(l.state, p.unsent, l.now)
+	l.state = p.conn.Freeze(l.state, unsent, l.now)
 	binary.BigEndian.PutUint32(l.state[1:], uint32(len(l.state)-head))
 	l.state = p.tls.Freeze(l.state)
 }
@@ -104,6 +111,49 @@ func (l *Loop) thawTLS(p *peer, state []byte) (_ []byte, err error) {
 	p.more = true // there may be whole records
 	p.log.Continues(p.tls.Info())
 	return state[:n], nil
+}
+
+// secureBatch is what a TLS peer does next: its state has all that was received, and
+// what is in the send buffer is records.
+func (l *Loop) secureBatch(p *peer, at position) rescue.Batch {
+	m := p.conn.Mark()
+	b := p.batch(m, at)
+	b.Used = at.received
+	p.tls.Hold()
+	if b.Fixed = b.Fixed || !p.tls.Movable(); !b.Fixed && !b.Ending {
+		l.freezeTLS(p, nil)
+		b.About, b.Whole = l.state, true
+	}
+	p.large = rescue.Large(b.About)
+	return b
+}
+
+// commitSecure is commit for a TLS peer. A handshake is not recorded.
+func (l *Loop) commitSecure(p *peer, out []byte, at position) {
+	if l.cfg.Records == nil || p.shaking() {
+		return
+	}
+	b := l.secureBatch(p, at)
+	b.Len = len(out)
+	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
+		b.Fixed = true // the buffer was too small, and has been replaced
+	}
+	if l.cfg.Records.Commit(int(p.fd), b); p.large {
+		p.placed = true
+	}
+}
+
+// count begins to count what a TLS peer receives and sends: its handshake was not counted.
+func (l *Loop) count(p *peer) {
+	if l.cfg.Records == nil {
+		return
+	}
+	received, sent, err := rescue.Count(int(p.fd))
+	if err != nil {
+		received = 1 << 62 // beyond all positions: it stays fixed
+	}
+	l.cfg.Records.Take(int(p.fd), rescue.Batch{File: -1, Fixed: true, Used: received, Start: sent}, nil, nil)
+	l.tls.got = 0
 }
 
 var errState = errors.New("malformed state of a connection")
@@ -181,6 +231,9 @@ func (l *Loop) shakeOne(p *peer) bool {
 func (l *Loop) decrypt(p *peer) bool {
 	t := &l.tls.turn
 	t.Plain, t.Out = t.Plain[:0], l.out[:0]
+	if !p.shaking() {
+		l.cfg.Records.Sealing(int(p.fd)) // a change of keys may be answered
+	}
 	step := p.tls.Next(t)
 	p.more = step != tlsconn.Read
 	switch step {
@@ -202,6 +255,7 @@ func (l *Loop) decrypt(p *peer) bool {
 
 // established begins HTTP: the time of an idle connection counts from here.
 func (l *Loop) established(p *peer) {
+	l.count(p)
 	info := p.tls.Info()
 	l.tally.Secured(info)
 	p.log.Secured(info)
@@ -249,16 +303,20 @@ func (l *Loop) endTLS(p *peer) tlsconn.Reason {
 // sends that after the records in out. With ended the client sends no more. It returns
 // false if the peer has ended.
 func (l *Loop) seal(p *peer, out []byte, ended bool) bool {
+	at := l.position(p)
 	text, step := l.fill(p, false)
 	if step == conn.Read && ended {
 		step = conn.Close
 	}
-	return l.sealed(p, out, text, step)
+	return l.sealed(p, out, text, step, at)
 }
 
 // sealed seals responses and sends them after the records in out. It returns false if the
 // peer has ended.
-func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step) bool {
+func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bool {
+	if !p.shaking() {
+		l.cfg.Records.Sealing(int(p.fd))
+	}
 	if len(text) > 0 {
 		out = p.tls.Seal(out, text, l.now.Mono)
 	}
@@ -272,6 +330,7 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step) bool {
 	if step != conn.Send {
 		p.fetched = nil
 	}
+	l.commitSecure(p, out, at)
 	return l.transmit(p, out)
 }
 
@@ -306,9 +365,10 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 func (l *Loop) sendSealed(p *peer) (cost int64) {
 	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send; {
 		seg := p.conn.Segment()
+		at := l.position(p)
 		text, step := l.fill(p, true)
 		cost += int64(len(text))
-		if !l.sealed(p, l.out[:0], text, step) {
+		if !l.sealed(p, l.out[:0], text, step, at) {
 			return cost
 		}
 		if next := p.conn.Segment(); next.File != seg.File || next.Off < seg.Off {

@@ -11,8 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/ipc"
-	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -121,54 +119,4 @@ func TestSecureDownloadMakesNoGarbage(t *testing.T) {
 	raw.SetLinger(0)
 	raw.Close()
 	s.Stop()
-}
-
-// A dead worker's TLS connections are closed, not taken for ones in the clear: before the
-// handshake, and after it.
-func TestSecureIsNotRescued(t *testing.T) {
-	credentials, client := servetest.Credentials(t, nil)
-	listener, addr := servetest.Listen(t)
-	defer unix.Close(listener)
-	if err := unix.SetNonblock(listener, true); err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{t: t, fds: 1024, cfg: serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{KeepAlive: time.Minute}}}
-	r.begin()
-	r.l.credentials(credentials)
-	fixed := func() {
-		t.Helper()
-		take := rescuer{l: r.l, reader: rescue.NewReader(r.memory)}
-		take.take([]ipc.Kept{{Number: r.fd, Socket: duplicate(t, r.fd), File: -1}})
-		if take.result.Fixed != 1 || take.result.Connections != 0 {
-			t.Errorf("rescued %+v", take.result)
-		}
-	}
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	servetest.Await(t, "a connection", func() bool {
-		fd, errno := rawAccept(listener)
-		r.fd = fd
-		return errno == 0
-	})
-	p := r.l.newPeer(r.fd, serve.Listener{Secure: true})
-	fixed()
-	shaken := make(chan error, 1)
-	go func() { shaken <- tls.Client(c, client).Handshake() }()
-	servetest.Await(t, "handshake", func() bool {
-		r.l.event(p, unix.EPOLLIN|unix.EPOLLOUT)
-		r.l.shake()
-		return !p.shaking()
-	})
-	if err := <-shaken; err != nil {
-		t.Fatal(err)
-	}
-	fixed()
-	for _, fd := range r.l.doomed {
-		unix.Close(fd)
-	}
-	r.l.close(p)
-	r.forget(r.l, r.memory)
 }

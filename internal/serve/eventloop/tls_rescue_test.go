@@ -1,0 +1,207 @@
+package eventloop
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/ipc"
+	"phalanx/internal/rescue"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+	"phalanx/internal/site"
+	"phalanx/internal/website"
+)
+
+// secureRelay is a relay whose client speaks TLS, in a goroutine.
+type secureRelay struct {
+	*relay
+	conn   net.Conn
+	client *tls.Config
+}
+
+func newSecureRelay(t *testing.T, dir string) *secureRelay {
+	t.Helper()
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	credentials, client := servetest.Credentials(t, nil)
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	if err := unix.SetNonblock(listener, true); err != nil {
+		t.Fatal(err)
+	}
+	r := &secureRelay{client: client, relay: &relay{t: t, fds: 1024, cfg: serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{
+		Site: website.Uncached(root), KeepAlive: time.Minute, Expires: time.Hour,
+	}}}}
+	r.begin()
+	r.l.credentials(credentials)
+	if r.conn, err = net.Dial("tcp", addr); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.conn.Close() })
+	servetest.Await(t, "a connection", func() bool {
+		fd, errno := rawAccept(listener)
+		r.fd = fd
+		return errno == 0
+	})
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10); err != nil {
+		t.Fatal(err)
+	}
+	r.l.newPeer(r.fd, serve.Listener{Secure: true})
+	return r
+}
+
+// turn does what the loop would.
+func (r *secureRelay) turn() {
+	r.event(unix.EPOLLIN | unix.EPOLLOUT)
+	r.l.shake()
+	r.l.sendReady()
+}
+
+// end closes what is left.
+func (r *secureRelay) end() {
+	for _, fd := range r.l.doomed {
+		unix.Close(fd)
+	}
+	if p := r.l.peers[r.fd]; p != nil {
+		r.l.close(p)
+	}
+	r.forget(r.l, r.memory)
+}
+
+// found is what a rescue would find of the connection now.
+func (r *secureRelay) found() ipc.Rescued {
+	take := rescuer{l: r.l, reader: rescue.NewReader(r.memory)}
+	take.take([]ipc.Kept{{Number: r.fd, Socket: duplicate(r.t, r.fd), File: -1}})
+	return take.result
+}
+
+// scattered is a connection whose bytes go in pieces of chance.
+type scattered struct {
+	net.Conn
+	chance *rand.Rand
+}
+
+func (s scattered) Write(p []byte) (int, error) {
+	for at := 0; at < len(p); {
+		n := min(len(p)-at, 1+s.chance.IntN(200))
+		if _, err := s.Conn.Write(p[at : at+n]); err != nil {
+			return at, err
+		}
+		at += n
+		if s.chance.IntN(4) == 0 {
+			time.Sleep(50 * time.Microsecond) // the loop may see these bytes alone
+		}
+	}
+	return len(p), nil
+}
+
+// A connection of TLS 1.3 outlives its workers, killed again and again at moments of
+// chance: idle, in a part of a record or of a head, in a download, with records that are
+// not sent yet. Its client gets each byte once.
+func TestSecureIsRescued(t *testing.T) {
+	dir := t.TempDir()
+	big := servetest.Noise(t, dir+"/big", 600_000)
+	small := servetest.Noise(t, dir+"/small", 300)
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := newSecureRelay(t, dir)
+			chance := rand.New(rand.NewPCG(seed, 1))
+			r.conn.SetDeadline(time.Now().Add(30 * time.Second))
+			shaken, done := make(chan bool), make(chan error, 1)
+			go func() {
+				c := tls.Client(scattered{r.conn, rand.New(rand.NewPCG(seed, 2))}, r.client)
+				if err := c.Handshake(); err != nil {
+					done <- err
+					return
+				}
+				close(shaken)
+				done <- rounds(c, big, small)
+			}()
+			kills := 0
+			for ended := false; !ended; {
+				select {
+				case err := <-done:
+					if ended = true; err != nil {
+						t.Error(err)
+					}
+				default:
+				}
+				r.turn()
+				if p := r.l.peers[r.fd]; p == nil {
+					break
+				} else if !p.shaking() && chance.IntN(4) == 0 {
+					r.kill()
+					kills++
+				}
+			}
+			<-shaken
+			if kills < 20 {
+				t.Errorf("killed %d times", kills)
+			}
+			r.end()
+		})
+	}
+}
+
+// rounds asks for files again and again, several at once too, and compares them.
+func rounds(c net.Conn, big, small []byte) error {
+	in := bufio.NewReader(c)
+	for i := range 3 {
+		want := [][]byte{small, big, small, big[1000:500_000]}
+		text := servetest.Get("/small") + servetest.Get("/big") + servetest.Get("/small") + servetest.Get("/big", "Range: bytes=1000-499999")
+		if _, err := c.Write([]byte(text)); err != nil {
+			return err
+		}
+		for n, body := range want {
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				return fmt.Errorf("round %d, response %d: %w", i, n, err)
+			}
+			var got bytes.Buffer
+			if _, err := got.ReadFrom(res.Body); err != nil || !bytes.Equal(got.Bytes(), body) {
+				return fmt.Errorf("round %d, response %d: %d bytes, %w", i, n, got.Len(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// Between the sealing of records and the commit that has them nobody else may continue a
+// connection: other plaintext could be sealed with the same numbers.
+func TestSealingIsNotRescued(t *testing.T) {
+	r := newSecureRelay(t, t.TempDir())
+	if got := r.found(); got.Fixed != 1 {
+		t.Errorf("before the handshake: %+v", got)
+	}
+	shaken := make(chan error, 1)
+	go func() { shaken <- tls.Client(r.conn, r.client).Handshake() }()
+	servetest.Await(t, "handshake", func() bool {
+		r.turn()
+		return !r.l.peers[r.fd].shaking()
+	})
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	r.cfg.Records.Sealing(r.fd)
+	if got := r.found(); got.Fixed != 1 || got.Connections != 0 {
+		t.Errorf("while sealing: %+v", got)
+	}
+	p := r.l.peers[r.fd]
+	r.l.commitSecure(p, nil, r.l.position(p))
+	r.kill() // fails unless it is rescued
+	r.end()
+}
