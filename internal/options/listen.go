@@ -57,8 +57,8 @@ func schemeCure(v string) string {
 
 // unixSocket reads the path of a unix socket, and perhaps the mode of its file.
 func unixSocket(v string) (l Listen, cure string) {
-	if strings.HasPrefix(v, "///") {
-		v = v[2:] // as in a URL
+	if strings.HasPrefix(v, "/") {
+		v = "/" + strings.TrimLeft(v, "/") // two slashes more in a URL
 	}
 	name, query, more := strings.Cut(v, "?")
 	l = Listen{Path: name, Mode: listen.DefaultMode}
@@ -111,7 +111,7 @@ func hostPort(scheme, v string) (l Listen, cure string) {
 	if host == "" || host == "*" {
 		return l, ""
 	}
-	if err := bind.UnmarshalFlag(host); err != nil {
+	if err := bind.UnmarshalFlag(host); err != nil || strings.ContainsAny(host, "[]") { // in a zone
 		return l, hostCure(scheme, host, l.Port)
 	}
 	l.Host = string(bind)
@@ -123,7 +123,7 @@ func hostCure(scheme, host string, port int) string {
 	write := func(host string) string { return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port)) }
 	ip, err := netip.ParseAddr(host)
 	switch {
-	case err == nil && ip.Is6():
+	case err == nil && ip.Is6() && ip.IsLinkLocalUnicast() && ip.Zone() == "":
 		return "a link-local address needs its interface; write for example " + write(host+"%eth0")
 	case host == "localhost":
 		return "the host must be an IP address; write " + write("127.0.0.1") + ", or " + write("::1") + " for IPv6"

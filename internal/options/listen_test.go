@@ -26,6 +26,7 @@ func TestListen(t *testing.T) {
 		"http://[fe80::1%eth0]:81":          {Host: "fe80::1%eth0", Port: 81},
 		"unix:/run/phalanx/http.sock":       {Path: "/run/phalanx/http.sock", Mode: 0o660},
 		"unix:///run/phalanx/http.sock":     {Path: "/run/phalanx/http.sock", Mode: 0o660},
+		"unix://///x":                       {Path: "/x", Mode: 0o660},
 		"unix:http.sock":                    {Path: "http.sock", Mode: 0o660},
 		"unix:./@x":                         {Path: "./@x", Mode: 0o660},
 		"unix:/run/x.sock?mode=0666":        {Path: "/run/x.sock", Mode: 0o666},
@@ -81,6 +82,7 @@ func TestListenErrors(t *testing.T) {
 		"http://localhost:81":               "the host must be an IP address; write http://127.0.0.1:81, or http://[::1]:81 for IPv6",
 		"https://example.org":               "the host must be an IP address of this machine, or empty for all; write for example https://127.0.0.1:443 or https://:443",
 		"http://[::1]x:80":                  "the host must be an IP address of this machine, or empty for all; write for example http://127.0.0.1:80 or http://:80",
+		"http://::%[":                       "the host must be an IP address of this machine, or empty for all; write for example http://127.0.0.1:80 or http://:80",
 		"http://[fe80::1]:80":               "a link-local address needs its interface; write for example http://[fe80::1%eth0]:80",
 		"unix:":                             "must name the file of the socket, such as unix:/run/phalanx/http.sock",
 		"unix:?mode=0666":                   "must name the file of the socket, such as unix:/run/phalanx/http.sock",
@@ -159,4 +161,20 @@ func TestAddresses(t *testing.T) {
 	if _, err := ParseMaster([]string{"-p", "80"}, env); err == nil {
 		t.Error("a variable and --port say where to listen")
 	}
+}
+
+// An address that is accepted is one that a server can be given again, as it is written.
+func FuzzListen(f *testing.F) {
+	for _, seed := range []string{"http://:80", "https://[::1]:8443", "http://[fe80::1%eth0]", "unix:/run/x?mode=0600", "unix:///x", "http://*:0", "unix:a # b", "http://[::]]:1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		var l, again Listen
+		if l.UnmarshalFlag(v) != nil {
+			return
+		}
+		if err := again.UnmarshalFlag(l.String()); err != nil || again != l {
+			t.Errorf("%q is %+v, written %q, which is %+v, %v", v, l, l.String(), again, err)
+		}
+	})
 }
