@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -130,11 +131,15 @@ func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*
 	const ports = 20
 	for n := 0; ; n++ {
 		sockets, err := open(o, slots, before)
-		if s == nil || s.share.PortGiven || len(o.Listen) > 0 || !errors.Is(err, unix.EADDRINUSE) || n > ports {
+		if s == nil || s.share.PortGiven || !o.Addresses()[0].Short || !errors.Is(err, unix.EADDRINUSE) || n > ports {
 			return sockets, err
 		}
 		if o.Port++; n == ports {
 			o.Port = 0
+		}
+		if len(o.Listen) > 0 {
+			o.Listen = slices.Clone(o.Listen)
+			o.Listen[0].Port = int(o.Port)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -22,7 +24,7 @@ type shared struct {
 	url string // the first address
 }
 
-var firstAddress = regexp.MustCompile(`(?m)^address (http://[^/]+:(\d+)/.*)$`)
+var firstAddress = regexp.MustCompile(`(?m)^address (https?://[^/]+:(\d+)/.*)$`)
 
 func startShare(t *testing.T, args ...string) shared {
 	t.Helper()
@@ -212,4 +214,27 @@ func TestShareFor(t *testing.T) {
 	if got := s.Out.String(); !strings.Contains(got, "\nuntil ") || !strings.Contains(got, "downloaded   big  67.1 MB") || !strings.HasSuffix(got, "big (once, by 127.0.0.1)\n") {
 		t.Error(got)
 	}
+}
+
+// TestShareByHTTPS shares by HTTPS with a certificate of its own, whose fingerprint is shown.
+func TestShareByHTTPS(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"a.txt": "text"})
+	s := startShare(t, base, "--tls-self-signed", "--bind", "127.0.0.1", "--port", "0")
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	r, err := client.Get(s.url + "a.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
+	s.awaitLine(`  [0-9A-F]{2}(:[0-9A-F]{2}){31}`)
+	if body, err := io.ReadAll(r.Body); err != nil || string(body) != "text" || !strings.HasPrefix(s.url, "https://") ||
+		!strings.Contains(strings.ReplaceAll(s.Out.String(), ":", ""), fmt.Sprintf("%X", sum)) {
+		t.Errorf("%q, %v, %s", body, err, s.Out)
+	}
+	s.awaitLine(`127\.0\.0\.1        downloaded   a\.txt  4 B`)
+	plain := harness.Attempt(t, harness.Plan{Args: []string{"share", base, "--listen", "http://127.0.0.1:0", "--tls-self-signed"}})
+	plain.Rejects(t, 64, "no address is for HTTPS")
 }

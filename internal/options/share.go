@@ -120,6 +120,9 @@ func (s start) share(c *Command) (*Command, error) {
 	if !given("expires") {
 		o.Expires = 0
 	}
+	if o.Certified() && len(o.Listen) == 0 {
+		o.Listen = []Listen{{Secure: true, Host: string(o.Bind), Port: int(o.Port), Short: true}}
+	}
 	return c, nil
 }
 

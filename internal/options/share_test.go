@@ -40,6 +40,10 @@ func TestParseShare(t *testing.T) {
 			t.Errorf("%q: %+v is not for sharing", tt.args, c.Options)
 		}
 	}
+	secure, err := ParseCommand("phalanx", []string{"share", "--tls-self-signed", "-b", "127.0.0.1"}, noEnv)
+	if want := []Listen{{Secure: true, Host: "127.0.0.1", Port: 8080, Short: true}}; err != nil || !reflect.DeepEqual(secure.Options.Listen, want) || secure.Share.PortGiven {
+		t.Errorf("%+v, %v", secure, err)
+	}
 	c, err := ParseCommand("phalanx", []string{"share", "--index", "a.html", "--expires", "1h"}, noEnv)
 	if err != nil || !slices.Equal(c.Options.Index, []Name{"a.html"}) || c.Options.Expires != Expires(time.Hour) {
 		t.Errorf("%+v, %v", c, err)

@@ -108,6 +108,9 @@ func (s *Session) show(e *event) {
 		s.screen.write([]string{s.style.paint(dim, now.Format(time.TimeOnly)) + "  " + s.style.paint(yellow, "! "+text)}, s.changing())
 		return
 	}
+	if e.Print != "" {
+		s.screen.write([]string{"Browsers warn of the certificate. It is the right one if its SHA-256 fingerprint is", "  " + human.Visible(e.Print)}, s.changing())
+	}
 	if !e.request() {
 		return
 	}

@@ -55,6 +55,7 @@ func TestPlainSession(t *testing.T) {
 		request("192.0.2.9:5", "/abc/", 401, 300, "") +
 		request("192.0.2.1:5", "/abc", 301, 300, "") +
 		"no JSON\n" + `{"level":"info","message":"serving"}` + "\n" +
+		`{"level":"info","fingerprint":"AB:CD","message":"self-signed certificate"}` + "\n" +
 		`{"level":"warn","error":"out of memory","message":"worker exited"}` + "\n"))
 	s.End()
 	want := `sharing /srv/\x1bfiles
@@ -72,6 +73,8 @@ until 2026-01-02T12:00:00Z
 12:00:00  192.0.2.1        has it       /
 12:00:00  192.0.2.1        refused      nope  there is none
 12:00:00  192.0.2.9        refused      /  without the password
+Browsers warn of the certificate. It is the right one if its SHA-256 fingerprint is
+  AB:CD
 12:00:00  ! worker exited: out of memory
 Downloaded 4 files, 5.51 MB, by 2 clients:
    4.00 MB  a b.iso (2 times, by 192.0.2.1, 2001:db8::1)
