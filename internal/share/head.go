@@ -20,6 +20,8 @@ func (s *Session) head(addresses []Address) []string {
 		return s.plainHead(what, addresses)
 	}
 	lines := []string{"Sharing " + s.style.paint(bold, strings.Join(what, ", ")), ""}
+	// The code comes first, so that on a small terminal the addresses stay in sight.
+	lines = append(lines, s.code(addresses)...)
 	wide := 0
 	for _, a := range addresses {
 		wide = max(wide, ansi.StringWidth(a.URL))
@@ -30,9 +32,6 @@ func (s *Session) head(addresses []Address) []string {
 	lines = append(lines, "")
 	if user, password, ok := strings.Cut(s.cfg.Credentials, ":"); ok {
 		lines = append(lines, "  user      "+s.style.paint(bold, human.Visible(user)), "  password  "+s.style.paint(bold, human.Visible(password)), "")
-	}
-	if code := s.code(addresses); code != nil {
-		lines = append(append(lines, code...), "")
 	}
 	return append(lines, s.advice(addresses)...)
 }
