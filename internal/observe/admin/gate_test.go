@@ -18,9 +18,7 @@ import (
 // Clients that send half a request, or nothing, however many, keep nobody out,
 // long before their time is up.
 func TestSlowClientsKeepNobodyOut(t *testing.T) {
-	long := short
-	long.head, long.read = time.Minute, time.Minute
-	s := start(t, long)
+	s := start(t, ample)
 	for i := range 3 * maxClients {
 		c, err := net.Dial("tcp", s.tcp)
 		if err != nil {
@@ -56,7 +54,7 @@ func TestHalfRequestEnds(t *testing.T) {
 // When all places are taken by requests that are being answered, the next one
 // waits until a place is free.
 func TestFullHouse(t *testing.T) {
-	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second})
+	s := start(t, ample)
 	var inside sync.WaitGroup
 	inside.Add(maxClients)
 	leave := make(chan struct{})
@@ -129,7 +127,7 @@ func TestManyScrapes(t *testing.T) {
 // A persistent connection is answered again and again, and when it had to make
 // room its client makes another.
 func TestPersistentConnection(t *testing.T) {
-	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second})
+	s := start(t, ample)
 	kept := client(s.tcp)
 	kept.Transport.(*http.Transport).DisableKeepAlives = false
 	defer kept.CloseIdleConnections()

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write testdata anew")
 
 // What the metrics look like; those of the master's own process change.
 func TestMetrics(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	var kept []string
 	for line := range strings.Lines(get(t, client(s.unix), "GET", "/metrics", 200)) {
 		if !strings.Contains(line, "phalanx_master_") {
@@ -46,7 +46,7 @@ func TestMetrics(t *testing.T) {
 // The master's own process is told apart from the pool, and left out where
 // nothing is known of it.
 func TestMasterMetrics(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	text := get(t, client(s.tcp), "GET", "/metrics", 200)
 	for name, least := range map[string]float64{"cpu_seconds_total": 0.001, "resident_memory_bytes": 1 << 20, "open_fds": 4, "max_fds": 64} {
 		_, rest, _ := strings.Cut(text, "\nphalanx_master_process_"+name+" ")
@@ -89,7 +89,7 @@ func samples(t *testing.T, s *running) map[string]float64 {
 
 // Whatever becomes of the workers, no counter goes back or is missing.
 func TestCountersNeverGoBack(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	before := samples(t, s)
 	if len(before) < 100 {
 		t.Fatalf("only %d counters", len(before))
@@ -136,7 +136,7 @@ func TestBuckets(t *testing.T) {
 	if first, last := bounds()[0], bounds()[len(bounds())-1]; first != 10*time.Microsecond || last != 100*time.Second || len(bounds()) != 22 {
 		t.Errorf("from %v to %v: %v", first, last, bounds())
 	}
-	s := start(t, short)
+	s := start(t, ample)
 	var counts histogram.Counts
 	for _, d := range []time.Duration{50 * time.Microsecond, 100 * time.Microsecond, 240 * time.Microsecond, 3 * time.Second, 200 * time.Second} {
 		counts[histogram.Index(d)]++
@@ -154,7 +154,7 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestMetricsAreCompressed(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	for accepted, coding := range map[string]string{"gzip": "gzip", "br, GZIP;q=0.5": "gzip", "gzip;q=0": "", "identity": "", "x-gzip2": ""} {
 		reply, body := do(t, client(s.tcp), "GET", "/metrics", "Accept-Encoding", accepted)
 		if got := reply.Header.Get("Content-Encoding"); got != coding || reply.Header.Get("Vary") != "Accept-Encoding" {
@@ -184,7 +184,7 @@ func TestLabelsAreEscaped(t *testing.T) {
 
 // What cannot be shown is shown not at all, and ends nothing.
 func TestMetricsThatCannotBe(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	s.pool.pool.PerSlot = append(s.pool.pool.PerSlot, s.pool.pool.PerSlot[0]) // a slot twice
 	if body := get(t, client(s.tcp), "GET", "/metrics", 500); strings.Contains(body, "phalanx_slots ") {
 		t.Errorf("half of it is shown: %.200q", body)

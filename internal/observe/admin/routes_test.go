@@ -17,7 +17,7 @@ import (
 const contents = "not found; GET /status, /status.json, /metrics, /connections, /healthz, /readyz, or POST on the unix socket /reload, /stop, /scale\n"
 
 func TestAnswers(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	s.pool.list = status.Connections{Slot: 1, PID: 4712, Total: 1, Connections: []status.Connection{{Client: "192.0.2.1:5", State: status.ConnSending}}}
 	for _, test := range []struct {
 		method, target string
@@ -68,7 +68,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	for state, code := range map[string]int{status.Starting: 503, status.Serving: 200, status.LameDuck: 503, status.Draining: 503} {
 		s.pool.set(func(f *fakePool) { f.pool.State, f.pool.Ready = state, state == status.Serving })
 		if got := get(t, client(s.tcp), "GET", "/readyz", code); got != state+"\n" {
@@ -80,7 +80,7 @@ func TestReadiness(t *testing.T) {
 
 // When the pool's loop does not answer, nothing is shown that looks like it.
 func TestPoolDoesNotAnswer(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	s.pool.set(func(f *fakePool) { f.err = errors.New("no answer for 2 s") })
 	for _, target := range []string{"/status", "/status.json", "/metrics", "/healthz", "/readyz"} {
 		reply, body := do(t, client(s.unix), "GET", target, "Accept", "text/html")
@@ -91,7 +91,7 @@ func TestPoolDoesNotAnswer(t *testing.T) {
 }
 
 func TestOrders(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	for _, order := range []string{"/reload", "/stop", "/scale?workers=3"} {
 		for _, method := range []string{"POST", "GET"} {
 			if got := get(t, client(s.tcp), method, order, 403); got != "reload, stop and scale are accepted only on a unix socket; start master with --admin PATH\n" {
@@ -153,7 +153,7 @@ func TestOrderTakesItsTime(t *testing.T) {
 }
 
 func TestNegotiation(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	for accept, page := range map[string]bool{
 		"": false, "*/*": false, "text/*": false, "text/html": true, "Text/HTML ; q=0.1": true, "text/html;q=0": false, "text/html;q=x": false,
 		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": true,

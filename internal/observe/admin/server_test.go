@@ -18,8 +18,11 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// short limits for tests that wait for them.
-var short = limits{head: 300 * time.Millisecond, read: 300 * time.Millisecond, write: 300 * time.Millisecond, idle: time.Minute, grace: 300 * time.Millisecond}
+// short limits are for tests that wait for them, ample ones for all others.
+var (
+	short = limits{head: time.Second, read: time.Second, write: time.Second, idle: time.Minute, grace: time.Second}
+	ample = limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second}
+)
 
 // running is a server of a fake pool on both kinds of listeners.
 type running struct {
@@ -100,7 +103,7 @@ func get(t *testing.T, c *http.Client, method, target string, code int) string {
 }
 
 func TestPanicEndsItsConnectionAlone(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	s.pool.set(func(f *fakePool) { f.look = func() { panic("out\nof order") } })
 	for _, target := range []string{"/metrics", "/status.json"} {
 		if reply, err := client(s.tcp).Get("http://localhost" + target); err == nil {
@@ -188,7 +191,7 @@ func TestCloseGivesUp(t *testing.T) {
 // While it is suspended nobody is cut and nobody refused: who comes waits, for
 // Resume or for the next program.
 func TestSuspend(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	for _, addr := range []string{s.tcp, s.unix} {
 		if reply, err := client(addr).Get("http://localhost/healthz"); err != nil {
 			t.Fatal(err)
