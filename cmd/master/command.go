@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"phalanx/internal/conn"
@@ -138,31 +136,3 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 	}
 	return nil
 }
-
-// rendered turns Markdown into HTML, one README after the other, each behind its length
-// in four bytes; a README that cannot be rendered is empty. A worker starts this, and it
-// ends with the worker, but not with what Ctrl-C sends to all of a terminal.
-func rendered(stdin io.Reader, stdout io.Writer) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	_ = syscall.Setrlimit(syscall.RLIMIT_CPU, &syscall.Rlimit{Cur: renderSeconds, Max: renderSeconds}) // it is only a net
-	for {
-		var size [4]byte
-		if _, err := io.ReadFull(stdin, size[:]); err != nil {
-			return nil // the worker has ended
-		}
-		markdown := make([]byte, min(binary.BigEndian.Uint32(size[:]), readme.Max))
-		if _, err := io.ReadFull(stdin, markdown); err != nil {
-			return nil
-		}
-		html, err := readme.HTML(markdown)
-		if err != nil {
-			html = nil
-		}
-		if _, err := stdout.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(html))), html...)); err != nil {
-			return err
-		}
-	}
-}
-
-// renderSeconds bounds the CPU time of all that one process renders.
-const renderSeconds = 60

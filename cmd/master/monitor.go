@@ -39,6 +39,8 @@ type monitor struct {
 	endpoint   net.Listener // nil: there is no admin endpoint
 	server     *admin.Server
 	suspending sync.WaitGroup
+
+	readmes *renderer
 }
 
 // newMonitor creates it, or takes it over from before the upgrade. Workers are serving
@@ -54,7 +56,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	}
 	m := &monitor{
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
-		where: where(addresses), alert: alert,
+		where: where(addresses), alert: alert, readmes: newRenderer(o.Identity),
 	}
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
@@ -148,6 +150,7 @@ const suspendTime = 3 * time.Second
 // close closes the admin endpoint and the access log.
 func (m *monitor) close() {
 	m.suspending.Wait()
+	m.readmes.close()
 	if m.server != nil {
 		_ = m.server.Close() // too late to report it
 		m.End()

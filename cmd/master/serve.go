@@ -78,7 +78,7 @@ func newSpawner(o options.Options, worker string, sockets *listen.Set, out *stan
 	protect(out.log, o)
 	return supervise.Spawner{
 		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
-		Sockets: files(sockets), Log: out.file, Board: m.board, Bell: m.bell, Records: records(o),
+		Sockets: files(sockets), Log: out.file, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
 	}
 }
 

@@ -41,11 +41,7 @@ func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int) []st
 		for _, s := range sockets.Sockets(slot) {
 			kinds = append(kinds, options.Socket{Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign})
 		}
-		args := append(o.WorkerArgs(slot, row), options.SocketArgs(kinds)...)
-		if path, err := executable(); o.List && !o.NoReadme && err == nil {
-			args = append(args, "--render="+path)
-		}
-		return args
+		return append(o.WorkerArgs(slot, row), options.SocketArgs(kinds)...)
 	}
 }
 

@@ -49,16 +49,13 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
+	if opts.List && !opts.NoReadme {
+		root.Render = renderer(channel)
+	}
 	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
 	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
 	if err := become(opts.Options.Identity); err != nil {
 		return err
-	}
-	if opts.Render != "" {
-		if r, err := startRenderer(opts.Render); err == nil { // else Markdown is shown as it is
-			root.Render = r.html
-			defer r.stop()
-		}
 	}
 	kept, err := keep(opts) // as early as can be, while this process is small
 	if err != nil {

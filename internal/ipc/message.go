@@ -149,13 +149,18 @@ type Confined struct {
 // accept queues, and closed its listening sockets.
 type QueuesEmpty struct{}
 
+// Render, with a descriptor, asks the master to have Markdown rendered: it comes on that
+// stream socket until its end, and HTML goes back. It is closed without an answer if
+// that cannot be done.
+type Render struct{}
+
 // kinds is which message has which first byte. A number is never used again.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
-		20: Confined{}, 21: QueuesEmpty{},
+		20: Confined{}, 21: QueuesEmpty{}, 22: Render{},
 	}
 }
 
@@ -165,6 +170,7 @@ func (m CanHandOver) code(*coder) Message { return m }
 func (m TakeOver) code(*coder) Message    { return m }
 func (m Alive) code(*coder) Message       { return m }
 func (m Keep) code(*coder) Message        { return m }
+func (m Render) code(*coder) Message      { return m }
 func (m QueuesEmpty) code(*coder) Message { return m }
 
 func (m Ready) code(c *coder) Message {

@@ -22,7 +22,6 @@ type WorkerOptions struct {
 	// Kept says that connections are rescued: the worker has the descriptors for
 	// that.
 	Kept    bool
-	Render  string   // path of the program whose command readme renders Markdown; "": none
 	Sockets []Socket // its listening sockets, in the order of their descriptors
 }
 
@@ -81,7 +80,6 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		line
 		Slot     Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
 		Kept     bool     `long:"kept" description:"connections outlive the worker"`
-		Render   File     `long:"render" value-name:"PATH" unquote:"false" description:"program that renders Markdown"`
 		Share    []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
 		Sockets  []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign; or none"`
 		Row      Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
@@ -101,7 +99,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		l.Sockets = nil
 	}
 	l.Verbose, l.Shared.Paths, l.Options.Identity = l.verbosity(), l.Share, l.Identity
-	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets, Render: string(l.Render)}, nil
+	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets}, nil
 }
 
 // Socket is what a worker has to know of a listening socket, see [listen.Socket].

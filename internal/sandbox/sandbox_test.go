@@ -118,7 +118,7 @@ func attempts() map[string]attempt {
 		"start a process":              {do: calls6(unix.SYS_CLONE, uintptr(unix.SIGCHLD)), killed: true},
 		"start a process in new names": {do: calls6(unix.SYS_CLONE, unix.CLONE_NEWUSER|uintptr(unix.SIGCHLD)), killed: true},
 		"open a socket":                {do: calls6(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM), killed: true},
-		"open a pair of sockets":       {do: calls6(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_STREAM), killed: true},
+		"open a pair of sockets":       {do: calls6(unix.SYS_SOCKETPAIR, unix.AF_INET, unix.SOCK_STREAM), killed: true},
 		"connect":                      {do: calls6(unix.SYS_CONNECT, 0), killed: true},
 		"bind":                         {do: calls6(unix.SYS_BIND, 0), killed: true},
 		"trace its parent":             {do: func(string) error { return call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(os.Getppid())) }, killed: true},

@@ -57,9 +57,12 @@ type Spawner struct {
 	Args    func(slot, row int) []string // its command line; row -1: it has none
 	Env     []string                     // its environment
 	Sockets func(slot int) []*os.File    // its listening sockets; none: it only takes over connections, and drains
-	Log     *os.File
-	Board   *os.File // nil: no worker has a row
-	Bell    *os.File // given with Board
+	// Render renders the Markdown that comes on a socket, which it closes; it does not
+	// wait. nil: nothing is rendered.
+	Render func(socket *os.File)
+	Log    *os.File
+	Board  *os.File // nil: no worker has a row
+	Bell   *os.File // given with Board
 	// Records are the sizes of the rescue records; nil: connections are not rescued.
 	Records *rescue.Sizes
 }
@@ -114,7 +117,9 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
 	}
-	return newProcess(cmd.Process, channel, output, kept), nil
+	p := newProcess(cmd.Process, channel, output, kept)
+	p.render = s.Render
+	return p, nil
 }
 
 // withListeners adds the further listening sockets of a slot to a worker's descriptors,
@@ -198,8 +203,10 @@ func reattach(h Handle) (Process, error) {
 type process struct {
 	proc       *os.Process
 	channel    *ipc.Channel
-	output     *os.File     // the end that is read of its standard output and error
-	kept       *rescue.Kept // nil: connections are not rescued
+	output     *os.File       // the end that is read of its standard output and error
+	kept       *rescue.Kept   // nil: connections are not rescued
+	render     func(*os.File) // nil: nothing is rendered
+	last       *os.File       // of render; nil: there was none
 	tail       tail
 	outputRead chan struct{} // closed when tail is complete
 }
@@ -214,7 +221,6 @@ func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File, kept *r
 }
 
 func (p *process) PID() int                             { return p.proc.Pid }
-func (p *process) Receive() (ipc.Message, error)        { return p.channel.Receive() }
 func (p *process) Send(m ipc.Message) error             { return p.channel.Send(m) }
 func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendFile(m, fd) }
 
@@ -223,6 +229,39 @@ func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendF
 func (p *process) Close() error {
 	_, err := p.proc.Wait()
 	return errors.Join(err, p.output.Close(), p.channel.Close())
+}
+
+// Receive sees to what needs no pool by itself.
+func (p *process) Receive() (ipc.Message, error) {
+	for {
+		m, fd, err := p.channel.ReceiveFile()
+		if _, ok := m.(ipc.Render); !ok || err != nil {
+			if fd >= 0 {
+				unix.Close(fd)
+			}
+			return m, err
+		}
+		if fd >= 0 {
+			p.renderOne(os.NewFile(uintptr(fd), "Markdown"))
+		}
+	}
+}
+
+// renderOne has Markdown rendered, unless the same worker's last is not ready yet: it
+// could take all descriptors with more.
+func (p *process) renderOne(socket *os.File) {
+	if p.render == nil || p.last != nil && !closed(p.last) {
+		socket.Close()
+		return
+	}
+	p.last = socket
+	p.render(socket)
+}
+
+// closed reports whether somebody has closed the file.
+func closed(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
 func (p *process) Handle() (Handle, error) {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"phalanx/internal/readme"
+	"phalanx/internal/sandbox"
+)
+
+// renderTime is how long the rendering of one README may take.
+const renderTime = 5 * time.Second
+
+// identityKey is the environment variable that tells a process which user to become
+// before it renders.
+const identityKey = "RENDER_AS"
+
+// renderer starts a process for each README that a worker wants rendered, one after the
+// other: what parses text from anywhere is neither the master nor a worker.
+type renderer struct {
+	path     string // of this program; "": unknown, nothing is rendered
+	identity string // that the processes become; "": they stay what this one is
+	turn     sync.Mutex
+	running  sync.WaitGroup
+	ended    context.Context
+	end      context.CancelFunc
+}
+
+func newRenderer(identity string) *renderer {
+	r := &renderer{identity: identity}
+	r.path, _ = executable()
+	r.ended, r.end = context.WithCancel(context.Background())
+	return r
+}
+
+// render lets a process read Markdown from a socket until its end, and write HTML back.
+// It closes the socket, and does not wait.
+func (r *renderer) render(socket *os.File) {
+	r.running.Go(func() {
+		defer socket.Close()
+		r.turn.Lock()
+		defer r.turn.Unlock()
+		if r.path == "" || r.ended.Err() != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.ended, renderTime)
+		defer cancel()
+		c := exec.CommandContext(ctx, r.path, "readme")
+		c.Stdin, c.Stdout, c.Env = socket, socket, []string{identityKey + "=" + r.identity}
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		_ = c.Run() // the worker notices that nothing has come
+	})
+}
+
+// close ends what is under way.
+func (r *renderer) close() {
+	r.end()
+	r.running.Wait()
+}
+
+// rendered turns Markdown on standard input into HTML, in a sandbox that can open
+// nothing.
+func rendered(stdin io.Reader, stdout io.Writer) error {
+	if text := os.Getenv(identityKey); text != "" {
+		id, err := sandbox.ParseIdentity(text)
+		if err == nil {
+			err = id.Become()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	sandbox.Confine() // as far as the kernel can
+	markdown, err := io.ReadAll(io.LimitReader(stdin, readme.Max))
+	if err != nil {
+		return err
+	}
+	html, err := readme.HTML(markdown)
+	if err == nil {
+		_, err = stdout.Write(html)
+	}
+	return err
+}
