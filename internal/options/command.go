@@ -43,7 +43,7 @@ type commands struct {
 	Help       helpCommand       `command:"help" description:"explain a command, a flag or a group of flags" long-description:"Prints the help of a command, a flag or a group of flags; of all with the topic all." usage:"[TOPIC]" example:"help port"`
 	Version    manCommand        `command:"version" minor:"yes" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
 	Man        manCommand        `command:"man" minor:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
-	Readme     manCommand        `command:"readme" internal:"yes" description:"render Markdown" long-description:"Turns READMEs in Markdown into safe HTML. Workers start it." usage:"" example:"readme"`
+	Readme     manCommand        `command:"readme" internal:"yes" description:"render Markdown" long-description:"Turns Markdown on standard input into safe HTML. The master starts it for workers." usage:"" example:"readme"`
 	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
