@@ -3,7 +3,6 @@ package rescue
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -102,7 +101,8 @@ func TestStopDuringRescue(t *testing.T) {
 // stops beneath downloads.
 func TestKilledAtPointsWhileStopping(t *testing.T) {
 	deaths := map[string]int{}
-	for round, end := 0, time.Now().Add(*killFor); round < 3 || time.Now().Before(end); round++ {
+	end := time.Now().Add(*killFor)
+	for round := 0; round < 3 || time.Now().Before(end) || deaths["file"] == 0 && time.Now().Before(end.Add(time.Minute)); round++ {
 		s := killed(t, 200, 20, "--workers", "2")
 		c := gather(t, s.Port, 0)
 		var all []*client
@@ -141,9 +141,8 @@ func TestKilledAtPointsWhileStopping(t *testing.T) {
 		}
 	}
 	t.Logf("%v", deaths)
-	for _, point := range strings.Fields("send file") {
-		if deaths[point] == 0 {
-			t.Errorf("nobody was killed at point %q", point)
-		}
+	// Heads were sent before the stop, so most die while they send a file.
+	if deaths["file"] == 0 {
+		t.Error("nobody was killed while a file was sent")
 	}
 }
