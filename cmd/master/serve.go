@@ -54,7 +54,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	spawner := newSpawner(o, worker, sockets, out, monitor)
 	pool := supervise.Config{
 		Slots: slots, Version: options.Version, Worker: worker,
-		Spawn: spawner.Spawn, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
+		Spawn: spawner.Spawn, Reattach: spawner.Reattach, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
 		Signals: signals.C, Orphans: orphans, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func(workers int) { announce(out.log, o, sockets.Addresses(), workers); certs.announce(o, before, out) },

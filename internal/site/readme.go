@@ -96,16 +96,22 @@ func (r *Root) readme(f *File, name string) []byte {
 	if text = bytes.TrimSpace(text[:n]); len(text) == 0 {
 		return nil
 	}
-	var html []byte
 	if markdown := strings.HasSuffix(strings.ToLower(name), ".md"); markdown && r.Render != nil {
-		html, err = r.Render(text)
+		html, err := r.Render(text)
+		if err != nil || html == nil {
+			return plain(text) // not remembered: it may be rendered the next time
+		}
+		r.readmes.remember(f, html)
+		return html
 	}
-	if html == nil || err != nil {
-		html = appendLines([]byte("<pre>"), string(text))
-		html = append(html, "</pre>\n"...)
-	}
+	html := plain(text)
 	r.readmes.remember(f, html)
 	return html
+}
+
+// plain shows text as it is.
+func plain(text []byte) []byte {
+	return append(appendLines([]byte("<pre>"), string(text)), "</pre>\n"...)
 }
 
 // appendLines appends plain text, of which line breaks and tabs stay what they are.

@@ -116,6 +116,23 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// A README that could not be rendered once is rendered the next time.
+func TestReadmeThatFailsOnce(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "README.md: x")
+	old(t, filepath.Join(dir, "README.md"))
+	r, _ := readmeRoot(t, dir)
+	render := r.Render
+	r.Render = func([]byte) ([]byte, error) { return nil, errors.New("no process to be had") }
+	if html, _ := awaited(t, r, "/"); !strings.Contains(html, "<pre>x</pre>") {
+		t.Errorf("without being rendered: %s", html)
+	}
+	r.Render = render
+	if html, _ := awaited(t, r, "/"); !strings.Contains(html, "x!") {
+		t.Errorf("rendered: %s", html)
+	}
+}
+
 // A listing that waits for its README holds up nobody, and may be left.
 func TestReadmeIsAwaited(t *testing.T) {
 	dir := t.TempDir()

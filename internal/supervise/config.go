@@ -31,7 +31,7 @@ type Config struct {
 	ResumeRequests  func()
 	// Resume is the pool that the program before had; nil: there was none.
 	Resume   *State
-	Reattach func(Handle) (Process, error) // [Reattach]
+	Reattach func(Handle) (Process, error) // [Spawner.Reattach]; required with Resume
 
 	// Reload checks the settings anew; nil: there is nothing that could have
 	// changed but the worker binary.
@@ -139,9 +139,6 @@ func (p *pool) defaults() {
 	}
 	if p.Chance == nil {
 		p.Chance = rand.Float64
-	}
-	if p.Reattach == nil {
-		p.Reattach = Reattach
 	}
 	if p.OOMKills == nil {
 		p.OOMKills = OOMKills

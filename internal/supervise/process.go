@@ -161,7 +161,7 @@ func noInput() (*os.File, error) {
 // descriptors are those of Handle. If it fails, the worker is killed, and they are
 // closed, which ends its keeper: without its channel it would drain, and make its
 // listening socket refuse connections that are the next worker's.
-func Reattach(h Handle) (Process, error) {
+func (s *Spawner) Reattach(h Handle) (Process, error) {
 	fds := []int{h.Channel, h.Output}
 	if h.Kept != nil {
 		fds = append(fds, h.Kept.Records, h.Kept.Lifeline)
@@ -171,6 +171,7 @@ func Reattach(h Handle) (Process, error) {
 	}
 	p, err := reattach(h)
 	if err == nil {
+		p.render = s.Render
 		return p, nil
 	}
 	_ = unix.Kill(h.PID, unix.SIGKILL) // an error means that it is dead
@@ -180,7 +181,7 @@ func Reattach(h Handle) (Process, error) {
 	return nil, err
 }
 
-func reattach(h Handle) (Process, error) {
+func reattach(h Handle) (*process, error) {
 	if err := syscall.SetNonblock(h.Output, true); err != nil {
 		return nil, fmt.Errorf("output of worker %d: %w", h.PID, err)
 	}

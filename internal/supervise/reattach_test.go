@@ -2,12 +2,14 @@ package supervise
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/ipc"
 	"phalanx/internal/rescue"
 )
 
@@ -26,7 +28,7 @@ func TestReattachFails(t *testing.T) {
 		}
 		fds[i] = fd
 	}
-	_, err := Reattach(Handle{PID: worker.Process.Pid, Channel: fds[0], Output: fds[1], Kept: &rescue.State{Records: fds[2], Lifeline: fds[3]}})
+	_, err := new(Spawner).Reattach(Handle{PID: worker.Process.Pid, Channel: fds[0], Output: fds[1], Kept: &rescue.State{Records: fds[2], Lifeline: fds[3]}})
 	if err == nil {
 		t.Error("a file is a channel")
 	}
@@ -39,4 +41,45 @@ func TestReattachFails(t *testing.T) {
 	if err := worker.Wait(); !errors.As(err, &ended) || ended.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Errorf("the worker: %v", err)
 	}
+}
+
+// What a worker wants rendered is rendered after an upgrade too.
+func TestReattachRenders(t *testing.T) {
+	worker := exec.Command("sleep", "60")
+	if err := worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer worker.Process.Kill()
+	master, end, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	own, err := unix.Dup(int(end.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end.Close()
+	output, err := unix.MemfdCreate("output", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered := 0
+	s := &Spawner{Render: func(socket *os.File) { rendered++; socket.Close() }}
+	p, err := s.Reattach(Handle{PID: worker.Process.Pid, Channel: own, Output: output})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := master.SendFile(ipc.Render{}, output); err != nil {
+		t.Fatal(err)
+	}
+	if err := master.Send(ipc.CanHandOver{}); err != nil { // what Receive returns
+		t.Fatal(err)
+	}
+	if m, err := p.Receive(); err != nil || rendered != 1 {
+		t.Errorf("%T, %v, rendered %d times", m, err, rendered)
+	}
+	worker.Process.Kill()
+	p.Wait()
+	p.Close()
 }
