@@ -21,6 +21,11 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	if o.Base, err = options.CheckBase(o.Base); err != nil {
 		return o, "", err
 	}
+	return checked(o)
+}
+
+// checked completes options, and checks what holds for a website and a share.
+func checked(o options.Options) (_ options.Options, worker string, err error) {
 	if err = checkSite(o); err != nil {
 		return o, "", err
 	}

@@ -110,11 +110,7 @@ func (s *sharing) settings(args []string) (o options.Options, worker string, err
 	if s == nil {
 		return settings(args)
 	}
-	if err = checkSite(s.options); err != nil {
-		return o, "", err
-	}
-	worker, err = findWorker(string(s.options.Worker))
-	return s.options, worker, err
+	return checked(s.options)
 }
 
 // stderr returns the file that master and workers log to.

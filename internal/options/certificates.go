@@ -50,20 +50,28 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if a private key lies in the document root, or
-// would, from which clients could download it. Both are looked at as they are on the disk.
+// CheckKeys returns an [*exitcode.Error] if a private key lies in the document root or is
+// shared, or would be, so that clients could download it. All are looked at as they are
+// on the disk.
 func (o Options) CheckKeys() error {
-	base, err := filepath.EvalSymlinks(string(o.Base))
-	if err != nil {
-		return nil // what cannot be found is reported by who opens it
+	served, where := o.Shared.Paths, "is shared, so that clients could download "
+	if len(served) == 0 {
+		served, where = []string{string(o.Base)}, "lies in the document root, where clients could download "
 	}
-	for i := range o.TLSCert {
-		if key := string(o.KeyFile(i)); within(base, resolved(key)) {
-			return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": lies in the document root, where clients could download it; move it elsewhere", nil)
+	for _, path := range served {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			continue // what cannot be found is reported by who opens it
 		}
-	}
-	if dir := string(o.State); dir != "" && within(base, resolved(dir)+"/") {
-		return exitcode.New(exitcode.Config, "--state "+human.Quoted(dir)+": lies in the document root, where clients could download private keys; choose another directory", nil)
+		for i := range o.TLSCert {
+			if key := string(o.KeyFile(i)); real == resolved(key) || within(real, resolved(key)) {
+				return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": "+where+"it; move it elsewhere", nil)
+			}
+		}
+		dir := string(o.State)
+		if dir != "" && (within(real, resolved(dir)+"/") || within(resolved(dir)+"/acme", real+"/")) { // keys are in there
+			return exitcode.New(exitcode.Config, "--state "+human.Quoted(dir)+": "+where+"private keys; choose another directory", nil)
+		}
 	}
 	return nil
 }

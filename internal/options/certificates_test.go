@@ -83,3 +83,31 @@ func TestCheckKeys(t *testing.T) {
 		t.Error("everything is served, and no key is refused")
 	}
 }
+
+// What is shared counts, and not the directory that would be served without it.
+func TestCheckSharedKeys(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"keys", "state/acme/ca"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"keys/key.pem", "keys/cert.pem", "other", "state/acme/ca/account.key"} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("keys/key.pem", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for shared, refused := range map[string]bool{
+		"keys/key.pem": true, "keys": true, "link": true, "keys/cert.pem": false, "other": false,
+		"state": true, "state/acme/ca": true, "state/acme/ca/account.key": true,
+	} {
+		o := Options{Base: Base(dir), TLSKey: []File{File(filepath.Join(dir, "keys/key.pem"))}, TLSCert: []File{"x"}, State: StateDir(filepath.Join(dir, "state"))}
+		o.Shared.Paths = []string{filepath.Join(dir, "other"), filepath.Join(dir, shared)}
+		if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
+			t.Errorf("share %s: %v", shared, err)
+		}
+	}
+}
