@@ -52,9 +52,7 @@ func (p *pool) died(w *worker, e Exit) {
 			o.failed(w, e)
 		}
 		p.diedInDrain(w, was, e)
-		if !e.clean() {
-			p.serveQueue(w)
-		}
+		p.serveQueue(w, e)
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
 	case p.isClosing(w.slot) && e.clean():

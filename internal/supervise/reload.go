@@ -171,6 +171,9 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 		o.failed(w, e) // it is for them that there would be another at once
 	}
 	if p.phase == stopping {
+		if s.state != starting && s.state != backoff { // no other is to come
+			s.want = false
+		}
 		p.diedInDrain(w, starting, e)
 		return
 	}

@@ -91,6 +91,9 @@ func (p *pool) alive() {
 
 func (p *pool) force() {
 	p.forced = true
+	for _, s := range p.all() {
+		s.want = false
+	}
 	if p.err == nil || p.cutShort > 0 {
 		p.err = exitcode.New(exitcode.Forced, "stopped immediately: requests under way were aborted", nil)
 		p.cutShort = 0

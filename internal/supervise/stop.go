@@ -71,10 +71,12 @@ func (p *pool) closeQueues() {
 }
 
 // serveQueue makes sure that while the pool stops another worker takes what waits in the
-// accept queue of a dead one.
-func (p *pool) serveQueue(w *worker) {
+// accept queue of a dead one, or of one whose replacement died before it served.
+func (p *pool) serveQueue(w *worker, e Exit) {
 	s := w.slot
-	if p.forced || p.queuesEmpty || p.timedOut(w) || !p.mayAccept(w) {
+	replacement := s.want && !w.served
+	s.want = false // or nothing would end the wait for a worker
+	if e.clean() || p.forced || p.queuesEmpty || p.timedOut(w) || !replacement && !p.mayAccept(w) {
 		return
 	}
 	if delay := s.delay(w, p.Now(), p.Chance()); len(s.recent) < deathLimit {

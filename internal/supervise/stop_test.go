@@ -184,6 +184,87 @@ func TestQueueInStop(t *testing.T) {
 	})
 }
 
+// queued runs a pool of one worker that is killed while it stops, so that another has to
+// take what waits in its accept queue.
+func queued(t *testing.T, test func(r *rig)) {
+	t.Helper()
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.procs[0].stubborn, r.procs[0].waited = true, true
+		r.signal(syscall.SIGTERM)
+		r.die(0, killed)
+		r.started(1)
+		test(r)
+	})
+}
+
+const truncatedInStop = "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated"
+
+// A worker that dies before it serves what waits in an accept queue is followed by
+// another one, a bounded number of times.
+func TestQueueOfReplacement(t *testing.T) {
+	queued(t, func(r *rig) {
+		r.die(1, Exit{Code: 1})
+		r.started(2)
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.ends(1, truncatedInStop+" (and 1 more)")
+	})
+	queued(t, func(r *rig) {
+		for i := 1; i < len(r.procs); i++ {
+			r.die(i, Exit{Code: 1})
+			r.started(i + 1)
+		}
+		if n := len(r.procs); n != deathLimit {
+			t.Errorf("%d processes were started, want %d", n, deathLimit)
+		}
+		r.ends(1, truncatedInStop+" (and 11 more)")
+	})
+	queued(t, func(r *rig) {
+		r.die(1, Exit{})
+		r.ends(1, truncatedInStop)
+	})
+}
+
+// A pool that stops immediately waits for no worker, and starts none.
+func TestForceWhileQueueWaits(t *testing.T) {
+	queued(t, func(r *rig) {
+		r.signal(syscall.SIGTERM)
+		r.ends(130, "stopped immediately: requests under way were aborted")
+	})
+	queued(t, func(r *rig) {
+		r.die(1, Exit{Code: 1}) // the next one has to wait
+		r.signal(syscall.SIGTERM)
+		r.ends(130, "stopped immediately: requests under way were aborted")
+		if len(r.procs) != 2 {
+			t.Errorf("%d processes were started", len(r.procs))
+		}
+	})
+}
+
+// A replacement that dies when it has taken over a dead worker's connections, and whose
+// own cannot be rescued, is not waited for.
+func TestReplacementLostInStop(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		kept := r.procs[0].kept.(*fakeKept)
+		kept.deaf = true
+		r.procs[0].stubborn = true
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.begin(1)
+		r.die(0, killed)
+		r.hello(2) // it has no keeper
+		r.signal(syscall.SIGTERM)
+		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.signalled(1)
+		r.die(2, killed)
+		r.signalled(1, syscall.SIGINT)
+		kept.deaf = false
+		kept.EndKeeper()
+		r.ends(1, "worker 0 (pid 103) died during startup: killed by SIGKILL")
+	})
+}
+
 // The line of a rescue has the connections that cannot be rescued.
 func TestRescueLine(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
