@@ -275,6 +275,7 @@ func (l *Loop) stay(p *peer) {
 // failed ends a peer whose handshake, or whose TLS later, has failed. What is to be
 // sent is an alert. It returns false if the peer has ended.
 func (l *Loop) failed(p *peer, out []byte) bool {
+	l.tls.got = 0 // nobody commits it
 	err := p.tls.Err()
 	reason := l.endTLS(p)
 	if reason == tlsconn.ReasonPlainHTTP {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -203,5 +204,65 @@ func TestSealingIsNotRescued(t *testing.T) {
 	p := r.l.peers[r.fd]
 	r.l.commitSecure(p, nil, r.l.position(p))
 	r.kill() // fails unless it is rescued
+	r.end()
+}
+
+// What a client sent whose handshake fails is not counted as received from another one,
+// whose record would then be wrong.
+func TestFailedHandshakeIsNotCounted(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, dir+"/f", 64<<20)
+	r := newSecureRelay(t, dir)
+	r.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	first, took := make(chan error, 1), make(chan error, 1)
+	more := make(chan bool)
+	go func() {
+		c := tls.Client(r.conn, r.client)
+		_, err := c.Write([]byte(servetest.Get("/f")))
+		first <- err
+		<-more
+		_, err = io.CopyN(io.Discard, c, 1<<20)
+		took <- err
+	}()
+	servetest.Await(t, "a download", func() bool {
+		r.turn()
+		return r.l.peers[r.fd].conn.Segment().Len > 0
+	})
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	used := r.cfg.Records.Used(r.fd)
+
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Write(fds[1], []byte("\x16\x03\x01\x00\x05hello")); err != nil {
+		t.Fatal(err)
+	}
+	p := r.l.newPeer(fds[0], serve.Listener{Secure: true})
+	r.l.serve(p)
+	r.l.shake()
+	if p.tls != nil {
+		t.Error("the handshake has not failed")
+	}
+	unix.Close(fds[1])
+	close(more)
+	for ended := false; !ended; {
+		select {
+		case err := <-took:
+			if ended = true; err != nil {
+				t.Error(err)
+			}
+		default:
+			r.turn()
+		}
+	}
+	if got := r.cfg.Records.Used(r.fd); got != used {
+		t.Errorf("%d bytes are used after the failure, %d before", got, used)
+	}
+	if r.l.peers[fds[0]] == p {
+		r.l.close(p)
+	}
 	r.end()
 }
