@@ -143,6 +143,7 @@ const (
 	phaseStream               // a reply is being made and sent
 	phaseLinger               // the last reply has been sent; the client may still send
 	phaseClosed
+	phaseAborted // closed from outside
 	phaseReset
 )
 
@@ -273,7 +274,7 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			out = c.refuseUnread(out, now)
 		case phaseLinger:
 			return out, Linger
-		case phaseClosed:
+		case phaseClosed, phaseAborted:
 			return out, Close
 		default:
 			return out, Reset
@@ -381,6 +382,7 @@ func (c *Conn) Abort(cause error) {
 		c.ended()
 	}
 	c.Leave()
+	c.phase = phaseAborted
 }
 
 // Leave ends a connection that continues in another worker; the observer is not

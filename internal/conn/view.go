@@ -56,3 +56,7 @@ func (c *Conn) State() State {
 	}
 	return Ending
 }
+
+// Aborted reports whether [Conn.Abort] has ended the connection, perhaps in the middle of
+// a response.
+func (c *Conn) Aborted() bool { return c.phase == phaseAborted }

@@ -44,6 +44,52 @@ func TestFileShrinks(t *testing.T) {
 	})
 }
 
+// tail is a connection that keeps what was received last.
+type tail struct {
+	net.Conn
+	kept []byte
+}
+
+func (c *tail) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.kept = append(c.kept, p[:n]...)
+	c.kept = c.kept[max(0, len(c.kept)-24):]
+	return n, err
+}
+
+// notified reports whether an alert of TLS 1.3 came last: its record has 24 bytes.
+func (c *tail) notified() bool { return bytes.HasPrefix(c.kept, []byte("\x17\x03\x03\x00\x13")) }
+
+// Over TLS a truncated response has no close_notify, with which every byte before would
+// be what the server wanted to send.
+func TestSecureFileShrinks(t *testing.T) {
+	dir := t.TempDir()
+	credentials, client := servetest.Credentials(t, nil)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		servetest.Sparse(t, dir+"/f", large)
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		short, whole := &tail{Conn: s.Dial()}, &tail{Conn: s.Dial()}
+		res, _ := servetest.Begin(t, servetest.Handshake(t, short, client), "/f", 1000)
+		if err := os.Truncate(dir+"/f", 2000); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= large-1000 {
+			t.Errorf("%d bytes more, %v", n, err)
+		}
+		if short.notified() {
+			t.Error("a truncated response has a close_notify")
+		}
+		c := servetest.Handshake(t, whole, client)
+		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		if p, err := io.ReadAll(c); len(p) < 2000 || err != nil || !whole.notified() {
+			t.Errorf("a whole one: %d bytes, %v, close_notify: %v", len(p), err, whole.notified())
+		}
+		short.Close()
+		whole.Close()
+		s.Stop()
+	})
+}
+
 // Of a file that grows only the bytes are sent that were announced.
 func TestFileGrows(t *testing.T) {
 	dir := t.TempDir()

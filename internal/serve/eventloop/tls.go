@@ -323,7 +323,9 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 	}
 	switch p.step = step; step {
 	case conn.Close, conn.Linger:
-		out = p.tls.CloseNotify(out)
+		if !p.conn.Aborted() {
+			out = p.tls.CloseNotify(out)
+		}
 		p.more = false
 	case conn.Reset:
 		p.more = false

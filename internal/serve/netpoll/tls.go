@@ -165,7 +165,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 		case step == conn.Send:
 			s.sending(now)
 		}
-		if step == conn.Close || step == conn.Linger {
+		if (step == conn.Close || step == conn.Linger) && !s.conn.Aborted() {
 			out = s.tls.CloseNotify(out)
 		}
 		if !s.step(out, step, now) {
