@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,11 +15,20 @@ const maxReadme = 64 << 10
 
 // readmes remembers what was made of READMEs, by the state of their files.
 type readmes struct {
-	one    sync.Mutex // one is rendered at a time
 	mu     sync.Mutex // guards what follows
 	known  map[stamp][]byte
-	oldest []stamp // in the order in which they came
+	oldest []stamp             // in the order in which they came
+	made   map[stamp][]*listed // now, and the lists that wait for it
+	turn   chan struct{}       // full while one is rendered; created with the map
+	turns  atomic.Int32        // taken or waited for
 }
+
+// Rendering takes a process and time, which many directories with a README each must not
+// take from each other without end: what has no turn is shown as it is, for once.
+const (
+	maxTurns = 5 // one has it, the others wait
+	turnTime = 5 * time.Second
+)
 
 // maxReadmes is how many are remembered.
 const maxReadmes = 32
@@ -38,40 +49,64 @@ func readmeOf(entries []entry) (found string) {
 	return found
 }
 
-// beginReadme finds the README of a directory whose entries are complete, and reports
-// whether it is still being made. It is called with the lock held.
-func (c *listed) beginReadme() (making bool) {
+// beginReadme finds the README of a directory whose entries are complete, and sets making
+// if it has to be made yet. It is called with the lock held.
+func (c *listed) beginReadme() {
 	name := readmeOf(c.entries)
 	if _, page := c.format.(htmlFormat); !page || name == "" || !c.root.policy.Readme {
-		return false
+		return
 	}
 	f, err := c.root.file(padded(c.path[1:] + name))
 	if err != nil {
-		return false
+		return
 	}
 	c.readmeName = name
 	r := &c.root.readmes
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	html, known := r.known[f.stamp]
-	r.mu.Unlock()
-	if known {
+	waiting, begun := r.made[f.stamp]
+	switch c.readme, c.making = html, !known; {
+	case known:
 		f.Close()
-		c.readme = html
-		return false
-	}
-	c.making = true
-	c.root.making.Go(func() {
-		html := c.root.readme(f, name)
+	case begun:
+		r.made[f.stamp] = append(waiting, c)
 		f.Close()
-		c.mu.Lock()
-		wakes := c.wakes
-		c.readme, c.making, c.wakes = html, false, nil
-		c.mu.Unlock()
-		for _, wake := range wakes {
-			wake()
+	default:
+		if r.made == nil {
+			r.made, r.turn = make(map[stamp][]*listed), make(chan struct{}, 1)
 		}
-	})
-	return true
+		r.made[f.stamp] = []*listed{c}
+		c.root.making.Go(func() { c.root.makeReadme(f, name) })
+	}
+}
+
+// makeReadme makes HTML of a README, for all lists that wait for it.
+func (r *Root) makeReadme(f *File, name string) {
+	html, lasting := r.readme(f, name)
+	m := &r.readmes
+	m.mu.Lock()
+	if lasting && f.settled { // else it could change without being noticed
+		m.remember(f.stamp, html)
+	}
+	waiting := m.made[f.stamp]
+	delete(m.made, f.stamp)
+	m.mu.Unlock()
+	f.Close()
+	for _, c := range waiting {
+		c.hasReadme(html)
+	}
+}
+
+// hasReadme wakes those who wait for the README.
+func (c *listed) hasReadme(html []byte) {
+	c.mu.Lock()
+	wakes := c.wakes
+	c.readme, c.making, c.wakes = html, false, nil
+	c.mu.Unlock()
+	for _, wake := range wakes {
+		wake()
+	}
 }
 
 // await calls wake once the README has been made; false: it is not being made.
@@ -84,29 +119,47 @@ func (c *listed) await(wake func()) bool {
 	return c.making
 }
 
-// readme makes HTML of a README. Markdown that cannot be rendered is shown as it is.
-func (r *Root) readme(f *File, name string) []byte {
-	r.readmes.one.Lock()
-	defer r.readmes.one.Unlock()
+// readme makes HTML of a README, and reports whether that is what has to be made of it.
+// Markdown that cannot be rendered now is shown as it is.
+func (r *Root) readme(f *File, name string) (html []byte, lasting bool) {
 	text := make([]byte, min(f.size, maxReadme))
 	n, err := unix.Pread(f.fd, text, 0)
 	if err != nil || n <= 0 {
-		return nil
+		return nil, false
 	}
 	if text = bytes.TrimSpace(text[:n]); len(text) == 0 {
-		return nil
+		return nil, false
 	}
-	if markdown := strings.HasSuffix(strings.ToLower(name), ".md"); markdown && r.Render != nil {
-		html, err := r.Render(text)
-		if err != nil || html == nil {
-			return plain(text) // not remembered: it may be rendered the next time
+	if !strings.HasSuffix(strings.ToLower(name), ".md") || r.Render == nil {
+		return plain(text), true
+	}
+	if r.readmes.takeTurn() {
+		defer r.readmes.giveTurn()
+		if html, err = r.Render(text); err == nil && html != nil {
+			return html, true
 		}
-		r.readmes.remember(f, html)
-		return html
 	}
-	html := plain(text)
-	r.readmes.remember(f, html)
-	return html
+	return plain(text), false
+}
+
+// takeTurn waits for the turn to render, and reports whether it has come.
+func (r *readmes) takeTurn() bool {
+	if r.turns.Add(1) <= maxTurns {
+		timer := time.NewTimer(turnTime)
+		defer timer.Stop()
+		select {
+		case r.turn <- struct{}{}:
+			return true
+		case <-timer.C:
+		}
+	}
+	r.turns.Add(-1)
+	return false
+}
+
+func (r *readmes) giveTurn() {
+	<-r.turn
+	r.turns.Add(-1)
 }
 
 // plain shows text as it is.
@@ -132,13 +185,8 @@ func appendLines(dst []byte, text string) []byte {
 	return dst
 }
 
-// remember keeps what was made of a file that cannot change without being noticed.
-func (r *readmes) remember(f *File, html []byte) {
-	if !f.settled {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// remember keeps what was made of a file. It is called with the lock held.
+func (r *readmes) remember(s stamp, html []byte) {
 	if r.known == nil {
 		r.known = make(map[stamp][]byte)
 	}
@@ -146,8 +194,8 @@ func (r *readmes) remember(f *File, html []byte) {
 		delete(r.known, r.oldest[0])
 		r.oldest = r.oldest[1:]
 	}
-	r.known[f.stamp] = html
-	r.oldest = append(r.oldest, f.stamp)
+	r.known[s] = html
+	r.oldest = append(r.oldest, s)
 }
 
 // appendReadme appends the README to a page, beneath the list.

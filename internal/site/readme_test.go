@@ -159,6 +159,46 @@ func TestReadmeIsAwaited(t *testing.T) {
 	}
 }
 
+// Lists of a directory wait for one rendering of its README, and READMEs of many
+// directories do not wait for each other without end.
+func TestReadmesHaveTurns(t *testing.T) {
+	dir := t.TempDir()
+	for i := range maxTurns + 2 {
+		plant(t, dir, fmt.Sprintf("%d/", i), fmt.Sprintf("%d/README.md: x", i))
+		old(t, fmt.Sprintf("%s/%d/README.md", dir, i))
+	}
+	r, calls := readmeRoot(t, dir)
+	finish, render := make(chan struct{}), r.Render
+	r.Render = func(text []byte) ([]byte, error) { <-finish; return render(text) }
+	begun := func(path, query string) *Listing {
+		l, _ := r.List([]byte(path), []byte(query), false)
+		for !l.Await(func() {}) {
+			if ready, status := l.Prepare(); ready || status != proto.StatusOK {
+				t.Fatalf("%s is ready without its README", path)
+			}
+		}
+		return l
+	}
+	for i := range maxTurns {
+		defer begun(fmt.Sprintf("/%d/", i), "").Close()
+	}
+	for r.readmes.turns.Load() < maxTurns {
+		time.Sleep(time.Millisecond)
+	}
+	defer begun("/0/", "sort=size").Close()
+	if html, _ := awaited(t, r, fmt.Sprintf("/%d/", maxTurns)); !strings.Contains(html, "<pre>x</pre>") {
+		t.Errorf("without a turn: %s", html)
+	}
+	close(finish)
+	r.making.Wait()
+	if n := calls.Load(); n != maxTurns || len(r.readmes.oldest) != maxTurns || r.readmes.turns.Load() != 0 || len(r.readmes.made) != 0 {
+		t.Errorf("%d are rendered, %d remembered, %d turns taken", n, len(r.readmes.oldest), r.readmes.turns.Load())
+	}
+	if html, _ := awaited(t, r, fmt.Sprintf("/%d/", maxTurns+1)); !strings.Contains(html, "x!") {
+		t.Errorf("afterwards: %s", html)
+	}
+}
+
 // As many READMEs as there may be directories are not all remembered.
 func TestReadmesAreBounded(t *testing.T) {
 	dir := t.TempDir()
