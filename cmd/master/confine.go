@@ -38,22 +38,24 @@ func identity(o options.Options) (string, error) {
 	return id.String(), nil
 }
 
-// protect makes of this process what it is while workers run, and logs what the kernel
-// cannot do for them.
-func protect(log zerolog.Logger, o options.Options) {
-	reduce(log, o)
-	tellLost(log, o)
+// reduce takes from this process, if it runs as root, the capabilities that it never
+// needs, and so from its workers. It comes before any goroutine that waits in a system
+// call: if one begins to wait while the runtime stops all threads for a change of
+// capabilities, Go 1.26 notices only after a minute.
+func reduce(o options.Options) error {
+	if !sandbox.IsRoot() || o.Confine == options.ConfineOff {
+		return nil
+	}
+	return sandbox.Keep(masterCapabilities())
 }
 
-// reduce takes from this process, if it runs as root, the capabilities that it never
-// needs, and so from its workers.
-func reduce(log zerolog.Logger, o options.Options) {
-	if !sandbox.IsRoot() || o.Confine == options.ConfineOff {
-		return
+// tellMissing logs what the kernel, or this program, cannot do of what the options ask
+// for.
+func tellMissing(log zerolog.Logger, o options.Options, reduced error) {
+	if reduced != nil {
+		log.Info().Err(reduced).Msg("master keeps all capabilities")
 	}
-	if err := sandbox.Keep(masterCapabilities()); err != nil {
-		log.Info().Err(err).Msg("master keeps all capabilities")
-	}
+	tellLost(log, o)
 }
 
 // masterCapabilities are those that a master needs that runs as root.

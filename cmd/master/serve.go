@@ -25,6 +25,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	if o.Check {
 		return check(o, stdout)
 	}
+	reduced := reduce(o)
 	hungUp := hangUps(before)
 	signals := upgrade.Catch()
 	defer signals.Stop()
@@ -35,8 +36,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	defer out.close()
 	orphans, stop := orphanNews(os.Getpid())
 	defer stop()
-	slots := o.Slots(runtime.GOMAXPROCS(0))
-	sockets, err := s.open(o, slots, before)
+	sockets, err := s.open(o, o.Slots(runtime.GOMAXPROCS(0)), before)
 	if err != nil {
 		return err
 	}
@@ -51,9 +51,9 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		return err
 	}
 	defer monitor.close()
-	spawner := newSpawner(o, worker, sockets, out, monitor)
+	spawner := newSpawner(o, worker, sockets, out, monitor, reduced)
 	pool := supervise.Config{
-		Slots: slots, Version: options.Version, Worker: worker,
+		Slots: o.Slots(runtime.GOMAXPROCS(0)), Version: options.Version, Worker: worker,
 		Spawn: spawner.Spawn, Reattach: spawner.Reattach, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
 		Signals: signals.C, Orphans: orphans, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
@@ -74,8 +74,8 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 }
 
 // newSpawner returns what starts workers with these options.
-func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor) supervise.Spawner {
-	protect(out.log, o)
+func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, reduced error) supervise.Spawner {
+	tellMissing(out.log, o, reduced)
 	return supervise.Spawner{
 		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
 		Sockets: files(sockets), Log: out.file, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
