@@ -7,8 +7,9 @@ import (
 )
 
 // calls are the system calls of a worker that serves, drains, hands over, takes over
-// and starts another keeper. None opens a socket, executes a program, starts another
-// process, or changes what it may do.
+// and starts another keeper. None opens a socket, executes a program, starts a process
+// in another way than a keeper, or changes what it may do. How many keepers are started
+// no filter can count: docs/security.md says what that means.
 func calls() []allowed {
 	self := []uint32{uint32(os.Getpid())}
 	const (
