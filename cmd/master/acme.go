@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"phalanx/internal/acme"
 	"phalanx/internal/exitcode"
@@ -122,14 +123,21 @@ func (a *authority) use(o options.Options) {
 	}
 }
 
-// stop waits for the end of what attach began.
+// authorityTime is how long stop waits for a disk that does not respond.
+const authorityTime = time.Second
+
+// stop waits for the end of what attach began, within limits.
 func (a *authority) stop() {
 	if a == nil {
 		return
 	}
 	a.cancel()
 	if a.ran != nil {
-		<-a.ran
+		select {
+		case <-a.ran:
+		case <-time.After(authorityTime):
+			return // the lock is held until this process ends: a file may be being written
+		}
 	}
 	_ = a.state.Close() // only its lock is open
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"phalanx/internal/acme"
 	"phalanx/internal/listen"
@@ -22,4 +24,21 @@ func TestChallenges(t *testing.T) {
 			t.Errorf("%+v: %q", c.addresses, got)
 		}
 	}
+}
+
+// A disk that does not respond, with a file being written to it, does not hold up a stop.
+func TestAuthorityStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, err := acme.OpenState(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer state.Close()
+		a := &authority{state: state, ran: make(chan struct{})}
+		a.ctx, a.cancel = context.WithCancel(t.Context())
+		a.stop()
+		if a.ctx.Err() == nil {
+			t.Error("it was not told to stop")
+		}
+	})
 }
