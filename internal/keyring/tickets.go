@@ -45,17 +45,25 @@ func (t tickets) rotated(now time.Time) (tickets, bool) {
 func (k *Keyring) rotate() {
 	now := k.Now()
 	k.mu.Lock()
-	next, due := k.tickets.rotated(now)
+	_, due := k.tickets.rotated(now)
 	k.mu.Unlock()
 	if !due {
 		return
 	}
-	if err := k.change(func() { k.tickets = next }); err != nil {
+	keys := 0
+	err := k.change(func() {
+		// A change of the client CA may have replaced all keys meanwhile.
+		if k.tickets, due = k.tickets.rotated(now); due {
+			keys = len(k.tickets.keys)
+		}
+	})
+	switch {
+	case err != nil:
 		k.mu.Lock()
 		k.tickets.since = now.Add(retryEvery - rotateEvery) // try again then
 		k.mu.Unlock()
 		k.Alert(fmt.Sprintf("session ticket keys not rotated: %v; trying again in %v", err, retryEvery))
-		return
+	case due:
+		k.Log.Info().Int("keys", keys).Msg("session ticket keys rotated")
 	}
-	k.Log.Info().Int("keys", len(next.keys)).Msg("session ticket keys rotated")
 }
