@@ -206,8 +206,11 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	number("given to nobody, on a channel", 1, Moving{Out: dead})
 	number("another worker has it", 0, Moving{Out: lives, Keepers: []int{self}})
 	send()
+	number("a channel or a worker cannot be looked at", 0, Moving{Blind: true})
+	number("a keeper is gone", 0, Moving{Keepers: []int{ended(t)}})
 	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
 	number("it is still there", 0, Moving{Out: dead})
+	number("a living worker does not read it", 0, Moving{Out: lives})
 	w.Kept(40)
 	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
 	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))
@@ -216,6 +219,45 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	}
 	closeAll(socket, file)
 	number("it came from a channel", 1, Moving{In: []int{to}})
+	bad := unreadable(t)
+	if _, err := (&Moving{Lock: new(sync.Mutex), In: []int{bad}}).waiting(); err == nil {
+		t.Error("a channel that cannot be read counts as empty")
+	}
+	w.Giving(40)
+	number("a channel that cannot be read", 0, Moving{Out: []Out{{bad, -1}}})
+	w.Kept(40)
+}
+
+// unreadable returns the receiving end of a channel with a message that has no connection.
+func unreadable(t *testing.T) int {
+	t.Helper()
+	from, to, err := ipc.Handover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(from, to) })
+	if _, err := unix.Write(from, []byte("no connection")); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// ended returns the pidfd of a process that has exited.
+func ended(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pidfd) })
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return pidfd
 }
 
 // transferCount transfers to nobody.

@@ -1,6 +1,8 @@
 package rescue
 
 import (
+	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -10,12 +12,14 @@ import (
 )
 
 // Moving has the handover channels of a dead worker. A connection that was being
-// handed over when one of the two died must continue in exactly one worker.
+// handed over when one of the two died must continue in at most one worker: two would
+// seal with the same keys. So one whose whereabouts are unknown counts as handed over.
 type Moving struct {
 	Lock    *sync.Mutex // held while channels are searched
 	Out     []Out       // on which it handed over
 	In      []int       // on which it took over: the receiving ends
 	Keepers []int       // pidfds of the keepers of all other workers
+	Blind   bool        // not all of these could be had
 }
 
 // Out is a channel on which the dead worker handed over.
@@ -42,37 +46,47 @@ func closeAll(fds ...int) {
 
 // waiting returns the cookies of the connections that the dead worker may have
 // begun to take over, but has not taken out of their channel.
-func (m *Moving) waiting() (cookies []uint64) {
+func (m *Moving) waiting() (cookies []uint64, err error) {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
 	for _, end := range m.In {
-		if _, socket, file, err := ipc.PeekConnection(end, make([]byte, ipc.MaxState)); err == nil {
+		_, socket, file, err := ipc.PeekConnection(end, make([]byte, ipc.MaxState))
+		switch {
+		case err == nil:
 			cookies = append(cookies, cookie(socket))
 			closeAll(socket, file)
+		case !isEmpty(err):
+			return nil, fmt.Errorf("look into a handover channel: %w", err)
 		}
 	}
-	return cookies
+	return cookies, nil
 }
+
+// isEmpty reports whether an error of a handover channel says that nothing is in it.
+func isEmpty(err error) bool { return err == unix.EAGAIN || err == io.EOF }
 
 // takeTime bounds the wait for a worker to take what is in its channel.
 const takeTime = 2 * time.Second
 
-// delivered reports whether the connection that was being handed over has reached
-// another worker, or is in a channel to one.
+// delivered reports whether the connection that was being handed over may have reached
+// another worker, or be in a channel to one.
 func (m *Moving) delivered(socket int) bool {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
 	wanted := cookie(socket)
+	if m.Blind || wanted == 0 {
+		return true
+	}
 	for _, o := range m.Out {
 		for until := time.Now().Add(takeTime); ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until); {
 			time.Sleep(time.Millisecond)
 		}
-		if o.dead() && o.holds(wanted) {
+		if dead := o.dead(); dead && o.mayHold(wanted) || !dead && ipc.Waiting(o.End) {
 			return true
 		}
 	}
 	for _, keeper := range m.Keepers {
-		if has(keeper, wanted) {
+		if mayHave(keeper, wanted) {
 			return true
 		}
 	}
@@ -88,12 +102,12 @@ func (o *Out) dead() bool {
 	return n == 1 && err == nil
 }
 
-// holds looks for a connection in a channel whose receiver is dead. It moves all
+// mayHold looks for a connection in a channel whose receiver is dead. It moves all
 // connections to a new channel, which then gets the number of this one.
-func (o *Out) holds(wanted uint64) (found bool) {
+func (o *Out) mayHold(wanted uint64) (found bool) {
 	from, to, err := ipc.Handover()
 	if err != nil {
-		return false
+		return true
 	}
 	defer closeAll(from, to)
 	p := make([]byte, ipc.MaxState)
@@ -101,7 +115,8 @@ func (o *Out) holds(wanted uint64) (found bool) {
 	n := 0
 	for ; n < most; n++ {
 		state, socket, file, err := ipc.ReceiveConnection(o.End, p)
-		if err != nil { // it is empty
+		if err != nil {
+			found = found || !isEmpty(err)
 			break
 		}
 		found = found || cookie(socket) == wanted
@@ -112,19 +127,19 @@ func (o *Out) holds(wanted uint64) (found bool) {
 	if n > 0 {
 		_ = unix.Dup3(to, o.End, unix.O_CLOEXEC) // between two open descriptors it does not fail
 	}
-	return found
+	return found || n == most
 }
 
-// has reports whether a worker has a connection open, given its keeper.
-func has(keeper int, wanted uint64) bool {
+// mayHave reports whether a worker may have a connection open, given its keeper.
+func mayHave(keeper int, wanted uint64) bool {
 	for number, free := 0, 0; free < 4*beyond; number++ {
 		fd, err := unix.PidfdGetfd(keeper, number, 0)
 		switch {
 		case err == unix.EBADF:
 			free++
 			continue
-		case err != nil:
-			return false
+		case err != nil: // no descriptor is free, or the keeper is gone
+			return true
 		}
 		free = 0
 		found := isConnection(fd, unix.IPPROTO_TCP) && cookie(fd) == wanted

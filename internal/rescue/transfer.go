@@ -22,7 +22,7 @@ var ErrKeeperGone = errors.New("the keeper is gone")
 // Transfer sends on a rescue channel a dead worker's records and each connection that
 // its keeper has open, with the file that its record names. It sends no other
 // descriptor of the worker, whatever the records say, and no connection that another
-// worker has or will take over. left are connections that cannot be rescued: those of
+// worker may have or take over. left are connections that cannot be rescued: those of
 // unix sockets, and those whose numbers have no record. Transfer may be called again
 // until the keeper exits. The descriptors stay the caller's.
 func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err error) {
@@ -37,7 +37,11 @@ func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err 
 	r := NewReader(m)
 	t := transfer{channel: channel, keeper: keeper}
 	defer t.close()
-	given, waiting := r.given(), moving.waiting()
+	given := r.given()
+	waiting, err := moving.waiting()
+	if err != nil {
+		return 0, 0, err
+	}
 	for number, free := 0, 0; number <= m.Highest() || free < beyond; number++ {
 		k, err := t.take(number, r.File(number))
 		if err == unix.EMFILE && len(t.batch) > 0 { // the batch has the descriptors

@@ -17,19 +17,6 @@ type channel struct {
 	lookers  int // transfers of dead workers' connections that look at it
 }
 
-// keepChannel keeps a copy of the receiving end, if connections are rescued.
-func (p *pool) keepChannel(from, to *worker, end int) {
-	if to.proc.Kept() == nil {
-		return
-	}
-	end, err := unix.FcntlInt(uintptr(end), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		p.Log.Info().Int("slot", to.slot.index).Err(err).Msg("handover channel not kept")
-		return
-	}
-	p.channels = append(p.channels, &channel{from: from, to: to, end: end})
-}
-
 // tendChannels gives the channel of a worker that has died to another, and closes
 // those that are no longer needed.
 func (p *pool) tendChannels() {
@@ -62,9 +49,9 @@ func (p *pool) moving(w *worker) (m rescue.Moving) {
 		case c.from:
 			out := rescue.Out{End: c.end, Taker: -1}
 			if !c.to.exited {
-				if fd, err := unix.PidfdOpen(c.to.pid, 0); err == nil {
-					out.Taker = fd
-				}
+				fd, err := unix.PidfdOpen(c.to.pid, 0)
+				m.Blind = m.Blind || err != nil && err != unix.ESRCH
+				out.Taker = fd // -1 in case of an error
 			}
 			m.Out = append(m.Out, out)
 		case c.to:
@@ -79,12 +66,18 @@ func (p *pool) moving(w *worker) (m rescue.Moving) {
 		others = append(others, o.of)
 	}
 	for _, other := range others {
-		if other == w || other.proc == nil || other.proc.Kept() == nil {
+		if other == w || other.readySince.IsZero() { // that has no connections yet
 			continue
 		}
-		if fd := other.proc.Kept().Keeper(); fd >= 0 {
-			m.Keepers = append(m.Keepers, fd)
+		fd := -1
+		if kept := other.proc.Kept(); kept != nil {
+			fd = kept.Keeper()
 		}
+		if fd < 0 {
+			m.Blind = true
+			continue
+		}
+		m.Keepers = append(m.Keepers, fd)
 	}
 	return m
 }

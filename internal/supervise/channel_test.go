@@ -82,3 +82,19 @@ func TestResumeChannels(t *testing.T) {
 		r.ends(0, "")
 	})
 }
+
+// A worker whose connections cannot be looked at makes the search for one that was being
+// handed over blind, unless it cannot have any yet.
+func TestBlind(t *testing.T) {
+	dead := &worker{}
+	for what, want := range map[string]bool{"starting": false, "ready": true} {
+		other := &worker{proc: &fake{kept: &fakeKept{}}} // without a keeper
+		if what == "ready" {
+			other.readySince = time.Now()
+		}
+		p := &pool{detached: []*worker{dead, other}}
+		if m := p.moving(dead); m.Blind != want {
+			t.Errorf("%s: blind %v, want %v", what, m.Blind, want)
+		}
+	}
+}

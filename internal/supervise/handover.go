@@ -22,12 +22,11 @@ func (p *pool) handOver(old, successor *worker, lastOwner bool) {
 }
 
 // openHandover sends each of the two its end of a new channel, which makes the old
-// one hand over.
+// one hand over. If connections are rescued, the pool keeps the receiving end.
 func (p *pool) openHandover(old, successor *worker) {
 	from, to, err := ipc.Handover()
 	if err == nil {
 		defer unix.Close(from)
-		defer unix.Close(to)
 		err = successor.proc.SendFile(ipc.TakeOver{}, to)
 	}
 	if err == nil {
@@ -35,10 +34,14 @@ func (p *pool) openHandover(old, successor *worker) {
 	}
 	if err != nil {
 		p.Log.Info().Int("slot", old.slot.index).Int("pid", old.pid).Err(err).Msg("connections not handed over")
-		return
+	} else {
+		old.successor = successor
 	}
-	old.successor = successor
-	p.keepChannel(old, successor, to)
+	if err == nil && (old.proc.Kept() != nil || successor.proc.Kept() != nil) {
+		p.channels = append(p.channels, &channel{from: old, to: successor, end: to})
+	} else if to >= 0 {
+		unix.Close(to)
+	}
 }
 
 // findSuccessors finds another successor for each worker whose own has died.
