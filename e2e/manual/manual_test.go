@@ -126,7 +126,8 @@ func run(t *testing.T, script string) {
 			t.Fatal(err)
 		}
 	}
-	flags := []string{"--net", "--mount"}
+	// The end of the first process of a namespace ends all others in it.
+	flags := []string{"--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"}
 	if os.Geteuid() != 0 {
 		flags = append(flags, "--map-root-user")
 	}
