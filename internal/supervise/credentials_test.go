@@ -81,7 +81,7 @@ func TestCredentialsRefused(t *testing.T) {
 	})
 }
 
-// A worker that cannot be given any is of no use.
+// A start without any credentials for a worker ends, with the reason.
 func TestNoCredentials(t *testing.T) {
 	r, _ := certified(errors.New("pass certificates to a worker: too many open files"))
 	runRig(t, 1, r, func(r *rig) {
@@ -91,6 +91,57 @@ func TestNoCredentials(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "too many open files") {
 			t.Error(err)
 		}
+	})
+}
+
+// What this process cannot send for the moment costs no worker its life, and is sent later,
+// also to one that has been started meanwhile.
+func TestCredentialsLater(t *testing.T) {
+	r, changed := certified(nil)
+	var failure error
+	change := r.change
+	r.change = func(c *Config) {
+		change(c)
+		credentials := c.Credentials
+		c.Credentials = func() (*os.File, uint32, error) {
+			if failure != nil {
+				return nil, 0, failure
+			}
+			return credentials()
+		}
+	}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		failure = errors.New("pass certificates to a worker: too many open files")
+		changed()
+		r.die(1, Exit{Signal: syscall.SIGSEGV})
+		r.pass(3 * resendTime)
+		r.told(0, ipc.Credentials{}, ipc.Serve{})
+		r.told(2)
+		alerts := 0
+		for _, line := range r.diary {
+			if strings.HasSuffix(line, "too many open files; trying again until it can be done") {
+				alerts++
+			}
+		}
+		if alerts != 1 {
+			t.Errorf("%d alerts: %q", alerts, r.diary)
+		}
+		failure = nil
+		r.pass(resendTime)
+		r.told(0, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
+		r.told(2, ipc.Credentials{})
+		r.pass(2 * resendTime)
+		r.told(2, ipc.Credentials{})
+		for _, p := range []int{0, 2} {
+			r.signalled(p)
+		}
+		r.hello(2)
+		r.signal(syscall.SIGINT)
+		for i := range r.procs {
+			r.die(i, Exit{})
+		}
+		r.ends(0, "")
 	})
 }
 

@@ -76,6 +76,8 @@ type pool struct {
 	lastListID  uint32          // of the last ipc.Show
 	credentials uint32          // ID of those that were sent last
 	confirmed   uint32          // ID of the last OnCredentials
+	resendAt    time.Time       // when credentials are sent that could not be; zero: none
+	unsent      bool            // it has been told that they could not be sent
 	requests    requestState    // of the Controller's clients
 	orphans     []*orphaned     // connections of dead workers
 	channels    []*channel      // handover channels
@@ -276,6 +278,7 @@ func (p *pool) alarm() <-chan time.Time {
 	earlier(p.progressAt)
 	earlier(p.lameDuckUntil)
 	earlier(p.aliveAt)
+	earlier(p.resendAt)
 	for _, s := range p.all() {
 		if s.state == backoff && s.want {
 			earlier(s.retryAt)
@@ -297,6 +300,7 @@ func (p *pool) alarm() <-chan time.Time {
 func (p *pool) expire() {
 	p.reportProgress()
 	p.alive()
+	p.resendCredentials()
 	if !p.lameDuckUntil.IsZero() && !p.Now().Before(p.lameDuckUntil) {
 		p.drain()
 	}

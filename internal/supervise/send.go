@@ -53,17 +53,45 @@ func (p *pool) sendCredentials(w *worker) {
 		return
 	}
 	file, id, err := p.Credentials()
-	if err == nil {
-		p.credentials = id
-		err = w.proc.SendFile(ipc.Credentials{ID: id}, int(file.Fd()))
-		file.Close()
+	switch {
+	case err == nil:
+	case p.phase == launching && !w.served:
+		p.kill(w, err.Error()) // the start fails for that reason
+		return
+	default:
+		p.sendCredentialsLater(err)
+		return
 	}
+	p.credentials, p.unsent = id, false
+	err = w.proc.SendFile(ipc.Credentials{ID: id}, int(file.Fd()))
+	file.Close()
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		p.kill(w, err.Error())
 	}
 }
 
+// resendTime is after what time credentials are sent that could not be.
+const resendTime = time.Second
+
+// sendCredentialsLater notes that this process could not send credentials, as without a
+// free descriptor. Workers go on with those that they have.
+func (p *pool) sendCredentialsLater(err error) {
+	if !p.unsent {
+		p.unsent = true
+		p.Alert(oneLine(err.Error()) + "; trying again until it can be done")
+	}
+	p.resendAt = p.Now().Add(resendTime)
+}
+
+// resendCredentials sends them again when it is time for that.
+func (p *pool) resendCredentials() {
+	if !p.resendAt.IsZero() && !p.Now().Before(p.resendAt) {
+		p.sendCredentialsToAll()
+	}
+}
+
 func (p *pool) sendCredentialsToAll() {
+	p.resendAt = time.Time{}
 	for _, w := range p.workers() {
 		p.sendCredentials(w)
 	}
