@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"phalanx/internal/readme"
 	"phalanx/internal/sandbox"
 )
@@ -63,6 +65,14 @@ func (r *renderer) close() {
 	r.running.Wait()
 }
 
+// limit bounds the time and memory of this process, in which text from anywhere is parsed.
+// An error means that a lower limit is in force.
+func limit() {
+	const seconds, memory = uint64(renderTime / time.Second), 512 << 20
+	_ = unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: seconds, Max: seconds})
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory})
+}
+
 // rendered turns Markdown on standard input into HTML, in a sandbox that can open
 // nothing.
 func rendered(stdin io.Reader, stdout io.Writer) error {
@@ -75,6 +85,7 @@ func rendered(stdin io.Reader, stdout io.Writer) error {
 			return err
 		}
 	}
+	limit()
 	sandbox.Confine() // as far as the kernel can
 	markdown, err := io.ReadAll(io.LimitReader(stdin, readme.Max))
 	if err != nil {

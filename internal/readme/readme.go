@@ -28,22 +28,48 @@ const (
 // HTML converts Markdown, with the tables, links and struck text that GitHub knows.
 // Headings are one level lower, because the page has its own. The HTML has no script,
 // no style, and no image from elsewhere, which would tell others who reads it.
-func HTML(markdown []byte) ([]byte, error) {
+func HTML(markdown []byte) (_ []byte, err error) {
 	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
 	convert := goldmark.New(
 		goldmark.WithExtensions(table, extension.Strikethrough, extension.Linkify),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(lower{}, 100))),
 		goldmark.WithRendererOptions(html.WithUnsafe()), // made safe below
 	)
-	var out bytes.Buffer
+	var out bounded
+	defer func() {
+		if e := recover(); e == errTooLong {
+			err = fmt.Errorf("convert README: %w", errTooLong)
+		} else if e != nil {
+			panic(e)
+		}
+	}()
 	if err := convert.Convert(bytes.ToValidUTF8(markdown, []byte("\ufffd")), &out); err != nil {
 		return nil, fmt.Errorf("convert README: %w", err)
 	}
-	safe := policy().SanitizeBytes(out.Bytes())
+	safe := policy().SanitizeBytes(out)
 	if len(safe) > MaxHTML {
 		return nil, fmt.Errorf("convert README: %d bytes of HTML, want at most %d", len(safe), MaxHTML)
 	}
 	return safe, nil
+}
+
+// bounded is HTML that is not safe yet: some of it may still be taken away, but a short
+// text can become more than there is memory.
+type bounded []byte
+
+// maxUnsafe is how many bytes it may have.
+const maxUnsafe = 4 * MaxHTML
+
+var errTooLong = fmt.Errorf("more than %d bytes of HTML", maxUnsafe)
+
+// Write implements [io.Writer]. It panics with errTooLong, because goldmark goes on to the
+// end when a write fails.
+func (b *bounded) Write(p []byte) (int, error) {
+	if len(*b)+len(p) > maxUnsafe {
+		panic(errTooLong)
+	}
+	*b = append(*b, p...)
+	return len(p), nil
 }
 
 // policy says what of HTML is let through.

@@ -2,6 +2,7 @@ package readme
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -39,6 +40,19 @@ func TestHTMLIsSafe(t *testing.T) {
 				t.Errorf("%q: %s, %v", markdown, got, err)
 			}
 		}
+	}
+}
+
+// A short README can say that each of thousands of links has a long address. Its HTML is
+// never in memory as a whole.
+func TestHTMLThatIsTooLong(t *testing.T) {
+	markdown := "[a]: " + strings.Repeat("&", 30<<10) + "\n\n" + strings.Repeat("[a] ", 8000)
+	if got, err := HTML([]byte(markdown)); err == nil || !strings.Contains(err.Error(), "convert README: more than") {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil || used.Maxrss > 300<<10 {
+		t.Errorf("%d KiB were in memory, %v", used.Maxrss, err)
 	}
 }
 
