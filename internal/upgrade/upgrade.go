@@ -134,11 +134,15 @@ func (u Upgrader) Check(ctx context.Context) error {
 	cmd.Env = u.Env
 	cmd.Stdin = strings.NewReader("") // os/exec would open /dev/null
 	cmd.WaitDelay = time.Second       // a grandchild may hold the pipe
-	out, err := cmd.CombinedOutput()
-	if err == nil {
+	var out, complaints strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	err := cmd.Run()
+	// Process 1 reaps children, and may have reaped this one. Then its exit status is
+	// lost, but only one that is content writes to its standard output, and only there.
+	if err == nil || errors.Is(err, syscall.ECHILD) && out.Len() > 0 && complaints.Len() == 0 {
 		return nil
 	}
-	if words := strings.TrimSpace(string(out)); words != "" {
+	if words := strings.TrimSpace(complaints.String() + out.String()); words != "" {
 		return errors.New(strings.TrimPrefix(words, filepath.Base(u.Path)+": "))
 	}
 	return fmt.Errorf("check %s: %w", u.Path, err)

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -175,6 +176,34 @@ func TestCheck(t *testing.T) {
 	u := Upgrader{Path: none, Settings: func() error { return wrong }}
 	if err := u.Check(t.Context()); err != wrong {
 		t.Errorf("wrong settings: %v", err)
+	}
+}
+
+// The exit status of a binary that checks may be lost, but not what it says.
+func TestCheckReaped(t *testing.T) {
+	signal.Ignore(syscall.SIGCHLD) // so that the kernel reaps it
+	defer func() {                 // signal.Reset would leave it ignored
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGCHLD)
+		signal.Stop(c)
+	}()
+	path := filepath.Join(t.TempDir(), "master")
+	for script, want := range map[string]string{
+		`echo fine`: "",
+		`echo "master: --port x: no number" >&2; exit 64`: "--port x: no number",
+		`kill -9 $$`: ": no child processes",
+	} {
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		u := Upgrader{Path: path, Settings: func() error { return nil }}
+		got := ""
+		if err := u.Check(t.Context()); err != nil {
+			got = err.Error()
+		}
+		if !strings.HasSuffix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", script, got, want)
+		}
 	}
 }
 
