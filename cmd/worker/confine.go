@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-
-	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
@@ -31,11 +28,7 @@ func become(identity string) error {
 
 // confine puts this process into its sandbox, when it has opened all that it needs.
 func confine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel) error {
-	var m ipc.Confined
-	for _, fd := range root.Directories() {
-		err := unix.Faccessat(fd, ".", unix.R_OK|unix.X_OK, unix.AT_EACCESS)
-		m.Unreadable = m.Unreadable || errors.Is(err, unix.EACCES)
-	}
+	m := ipc.Confined{Unreadable: root.Unreadable()}
 	if opts.Confine != options.ConfineOff {
 		missing := sandbox.Confine(root.Directories()...)
 		if len(missing) > 0 && opts.Confine == options.ConfineRequired {

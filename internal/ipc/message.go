@@ -141,7 +141,7 @@ type CredentialsRefused struct {
 // Confined tells the master, before Ready, what the worker may do.
 type Confined struct {
 	Sandboxed  bool   // it did what the kernel can, see package sandbox
-	Unreadable bool   // its user may not read the document root
+	Unreadable bool   // its user may not read what it serves
 	Missing    string // what the kernel could not do, one line; "": nothing
 }
 

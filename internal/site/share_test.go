@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -104,5 +105,57 @@ func jsonListing(t *testing.T, r *Root, path string) string {
 func TestOpenSharesMissing(t *testing.T) {
 	if _, err := OpenShares([]string{"/nope/at/all"}, Policy{}); err == nil || !strings.Contains(err.Error(), `share "/nope/at/all"`) {
 		t.Error(err)
+	}
+}
+
+// A file that is shared may be readable where its directory is not, and the other way
+// round.
+func TestUnreadable(t *testing.T) {
+	for name, c := range map[string]struct {
+		dir, file os.FileMode // the same for everybody
+		shared    string      // "": the root is the directory
+		want      bool
+	}{
+		"a directory":          {0o555, 0, "", false},
+		"a private directory":  {0, 0o444, "", true},
+		"a shared directory":   {0o555, 0, ".", false},
+		"a file":               {0o111, 0o444, "file", false},
+		"a private file":       {0o555, 0, "file", true},
+		"in a private place":   {0, 0o444, "file", true},
+		"a private shared one": {0o111, 0o444, ".", true},
+	} {
+		dir := filepath.Join(t.TempDir(), "dir")
+		file := filepath.Join(dir, "file")
+		if os.Mkdir(dir, 0o755) != nil || os.WriteFile(file, nil, 0o644) != nil {
+			t.Fatal("write")
+		}
+		r, err := Open(dir, Policy{})
+		if c.shared != "" && err == nil {
+			r.Close()
+			r, err = OpenShares([]string{filepath.Join(dir, c.shared)}, Policy{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if os.Chmod(file, c.file) != nil || os.Chmod(dir, c.dir) != nil {
+			t.Fatal("chmod")
+		}
+		got := make(chan bool)
+		go func() {
+			runtime.LockOSThread() // the thread ends with this goroutine
+			if os.Geteuid() == 0 {
+				if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); e != 0 {
+					t.Error(e)
+				}
+			}
+			got <- r.Unreadable()
+		}()
+		if got := <-got; got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		r.Close()
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -109,6 +110,24 @@ func (r *Root) checkFallback() error {
 	}
 	f.Close()
 	return nil
+}
+
+// Unreadable reports whether the user of this process may not read the directory, or
+// something that is shared.
+func (r *Root) Unreadable() bool {
+	if r.shares == nil {
+		return denied(r.dir, ".", unix.R_OK|unix.X_OK)
+	}
+	return slices.ContainsFunc(r.shares, func(s share) bool {
+		if s.file != "" {
+			return denied(s.root.dir, s.file, unix.R_OK) // its directory need not be readable
+		}
+		return s.root.Unreadable()
+	})
+}
+
+func denied(dir int, name string, mode uint32) bool {
+	return errors.Is(unix.Faccessat(dir, name, mode, unix.AT_EACCESS), unix.EACCES)
 }
 
 // Directories returns the descriptors of the directories from which files are opened,

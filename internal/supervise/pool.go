@@ -71,7 +71,7 @@ type pool struct {
 	orders      []order         // that are not done yet
 	reloadError string          // why the last reload was given up, or ""
 	lastAlert   string
-	unreadable  bool            // it has been told that workers may not read the document root
+	unreadable  bool            // it has been told that workers may not read what they serve
 	unconfined  string          // what the last worker without a complete sandbox lacked
 	lastListID  uint32          // of the last ipc.Show
 	credentials uint32          // ID of those that were sent last
