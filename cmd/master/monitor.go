@@ -158,6 +158,15 @@ func (m *monitor) close() {
 	m.Log.Close()
 }
 
+// leave returns what makes the log's lines wait for an upgrade, and READMEs too.
+func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int, func()) {
+	return func() (unwritten []byte, dropped int, resume func()) {
+		m.readmes.suspend()
+		unwritten, dropped, resume = lines()
+		return unwritten, dropped, func() { resume(); m.readmes.resume() }
+	}
+}
+
 // describe notes what is served where.
 func (m *monitor) describe(o options.Options) {
 	m.info.Store(&snapshot.Info{

@@ -29,6 +29,7 @@ type renderer struct {
 	identity string // that the processes become; "": they stay what this one is
 	turn     sync.Mutex
 	running  sync.WaitGroup
+	mu       sync.Mutex // held while none is started; guards what follows
 	ended    context.Context
 	end      context.CancelFunc
 }
@@ -41,16 +42,19 @@ func newRenderer(identity string) *renderer {
 }
 
 // render lets a process read Markdown from a socket until its end, and write HTML back.
-// It closes the socket, and does not wait.
+// It closes the socket, and does not wait, except from suspend to resume.
 func (r *renderer) render(socket *os.File) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ended := r.ended
 	r.running.Go(func() {
 		defer socket.Close()
 		r.turn.Lock()
 		defer r.turn.Unlock()
-		if r.path == "" || r.ended.Err() != nil {
+		if r.path == "" || ended.Err() != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.ended, renderTime)
+		ctx, cancel := context.WithTimeout(ended, renderTime)
 		defer cancel()
 		c := exec.CommandContext(ctx, r.path, "readme")
 		c.Stdin, c.Stdout, c.Env = socket, socket, []string{identityKey + "=" + r.identity}
@@ -59,10 +63,23 @@ func (r *renderer) render(socket *os.File) {
 	})
 }
 
-// close ends what is under way.
-func (r *renderer) close() {
+// suspend ends what is under way, and starts nothing until resume. The program after an
+// upgrade would know nothing of it.
+func (r *renderer) suspend() {
+	r.mu.Lock()
 	r.end()
 	r.running.Wait()
+}
+
+func (r *renderer) resume() {
+	r.ended, r.end = context.WithCancel(context.Background())
+	r.mu.Unlock()
+}
+
+// close ends what is under way, and what is still to come.
+func (r *renderer) close() {
+	r.suspend()
+	r.mu.Unlock()
 }
 
 // limit bounds the time and memory of this process, in which text from anywhere is parsed.

@@ -114,6 +114,9 @@ func (u Upgrader) Exec(pool supervise.State) error {
 		}
 	}
 	fds = append(fds, pool.Descriptors()...)
+	// What another goroutine starts from here on would inherit all that, keys included.
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 	if err := closeOnExec(fds, false); err != nil {
 		return errors.Join(err, closeOnExec(fds, true))
 	}

@@ -108,6 +108,10 @@ func TestExec(t *testing.T) {
 				t.Errorf("descriptor %d is closed", fd)
 			}
 		}
+		if syscall.ForkLock.TryRLock() {
+			syscall.ForkLock.RUnlock()
+			t.Error("what another goroutine starts now inherits the keys")
+		}
 		if !hupBlocked(t) {
 			t.Error("SIGHUP would end the new program")
 		}
