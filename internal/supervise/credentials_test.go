@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -98,21 +99,21 @@ func TestNoCredentials(t *testing.T) {
 // also to one that has been started meanwhile.
 func TestCredentialsLater(t *testing.T) {
 	r, changed := certified(nil)
-	var failure error
+	var failing atomic.Bool
 	change := r.change
 	r.change = func(c *Config) {
 		change(c)
 		credentials := c.Credentials
 		c.Credentials = func() (*os.File, uint32, error) {
-			if failure != nil {
-				return nil, 0, failure
+			if failing.Load() {
+				return nil, 0, errors.New("pass certificates to a worker: too many open files")
 			}
 			return credentials()
 		}
 	}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
-		failure = errors.New("pass certificates to a worker: too many open files")
+		failing.Store(true)
 		changed()
 		r.die(1, Exit{Signal: syscall.SIGSEGV})
 		r.pass(3 * resendTime)
@@ -127,7 +128,7 @@ func TestCredentialsLater(t *testing.T) {
 		if alerts != 1 {
 			t.Errorf("%d alerts: %q", alerts, r.diary)
 		}
-		failure = nil
+		failing.Store(false)
 		r.pass(resendTime)
 		r.told(0, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
 		r.told(2, ipc.Credentials{})
