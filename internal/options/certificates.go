@@ -1,6 +1,7 @@
 package options
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func (o Options) CheckKeys() error {
 			continue // what cannot be found is reported by who opens it
 		}
 		for i := range o.TLSCert {
-			if key := string(o.KeyFile(i)); real == resolved(key) || within(real, resolved(key)) {
+			if key := string(o.KeyFile(i)); !isDirectory(key) && (real == resolved(key) || within(real, resolved(key))) {
 				return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": "+where+"it; move it elsewhere", nil)
 			}
 		}
@@ -74,6 +75,13 @@ func (o Options) CheckKeys() error {
 		}
 	}
 	return nil
+}
+
+// isDirectory reports whether there is a directory at the path, which whoever reads it
+// as a key complains about.
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // resolved returns the absolute path of a file without symbolic links, as far as it

@@ -12,8 +12,9 @@ import (
 )
 
 // Moving has the handover channels of a dead worker. A connection that was being
-// handed over when one of the two died must continue in at most one worker: two would
-// seal with the same keys. So one whose whereabouts are unknown counts as handed over.
+// handed over when one of the two died must continue in at most one worker. Over TLS
+// two would seal with the same keys: so one whose whereabouts are unknown counts as
+// handed over.
 type Moving struct {
 	Lock    *sync.Mutex // held while channels are searched
 	Out     []Out       // on which it handed over
@@ -68,25 +69,26 @@ func isEmpty(err error) bool { return err == unix.EAGAIN || err == io.EOF }
 // takeTime bounds the wait for a worker to take what is in its channel.
 const takeTime = 2 * time.Second
 
-// delivered reports whether the connection that was being handed over may have reached
-// another worker, or be in a channel to one.
-func (m *Moving) delivered(socket int) bool {
+// delivered reports whether the connection that was being handed over has reached
+// another worker, or is in a channel to one; unknown is the answer where that cannot
+// be found out.
+func (m *Moving) delivered(socket int, unknown bool) bool {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
 	wanted := cookie(socket)
-	if m.Blind || wanted == 0 {
+	if unknown && (m.Blind || wanted == 0) {
 		return true
 	}
 	for _, o := range m.Out {
 		for until := time.Now().Add(takeTime); ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until); {
 			time.Sleep(time.Millisecond)
 		}
-		if dead := o.dead(); dead && o.mayHold(wanted) || !dead && ipc.Waiting(o.End) {
+		if dead := o.dead(); dead && o.mayHold(wanted, unknown) || unknown && !dead && ipc.Waiting(o.End) {
 			return true
 		}
 	}
 	for _, keeper := range m.Keepers {
-		if mayHave(keeper, wanted) {
+		if mayHave(keeper, wanted, unknown) {
 			return true
 		}
 	}
@@ -104,10 +106,10 @@ func (o *Out) dead() bool {
 
 // mayHold looks for a connection in a channel whose receiver is dead. It moves all
 // connections to a new channel, which then gets the number of this one.
-func (o *Out) mayHold(wanted uint64) (found bool) {
+func (o *Out) mayHold(wanted uint64, unknown bool) (found bool) {
 	from, to, err := ipc.Handover()
 	if err != nil {
-		return true
+		return unknown
 	}
 	defer closeAll(from, to)
 	p := make([]byte, ipc.MaxState)
@@ -116,7 +118,7 @@ func (o *Out) mayHold(wanted uint64) (found bool) {
 	for ; n < most; n++ {
 		state, socket, file, err := ipc.ReceiveConnection(o.End, p)
 		if err != nil {
-			found = found || !isEmpty(err)
+			found = found || unknown && !isEmpty(err)
 			break
 		}
 		found = found || cookie(socket) == wanted
@@ -127,11 +129,11 @@ func (o *Out) mayHold(wanted uint64) (found bool) {
 	if n > 0 {
 		_ = unix.Dup3(to, o.End, unix.O_CLOEXEC) // between two open descriptors it does not fail
 	}
-	return found || n == most
+	return found || unknown && n == most
 }
 
 // mayHave reports whether a worker may have a connection open, given its keeper.
-func mayHave(keeper int, wanted uint64) bool {
+func mayHave(keeper int, wanted uint64, unknown bool) bool {
 	for number, free := 0, 0; free < 4*beyond; number++ {
 		fd, err := unix.PidfdGetfd(keeper, number, 0)
 		switch {
@@ -139,7 +141,7 @@ func mayHave(keeper int, wanted uint64) bool {
 			free++
 			continue
 		case err != nil: // no descriptor is free, or the keeper is gone
-			return true
+			return unknown
 		}
 		free = 0
 		found := isConnection(fd, unix.IPPROTO_TCP) && cookie(fd) == wanted

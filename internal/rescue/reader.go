@@ -158,3 +158,7 @@ func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	}
 	return true
 }
+
+// sealed reports whether the connection is one over TLS, which must never continue in
+// two workers.
+func (r Reader) sealed(fd int) bool { return r.m.record(fd).about&whole != 0 }

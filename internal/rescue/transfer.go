@@ -63,7 +63,7 @@ func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err 
 		if number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || number > ipc.LifelineFD && isConnection(k.Socket, UnixStream) {
 			left++
 		}
-		if number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket)) || number == given && moving.delivered(k.Socket) {
+		if number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket)) || number == given && moving.delivered(k.Socket, r.sealed(number)) {
 			closeAll(k.Socket, k.File)
 			continue
 		}
