@@ -160,12 +160,12 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	}
 	chains, err := c.library.GetCertificateChain(ctx, account, order.Certificate)
 	if err != nil || len(chains) == 0 {
-		return nil, received(errors.Join(err, errNoChain(chains)))
+		return nil, asked("certificate", errors.Join(err, errNoChain(chains)))
 	}
 	source := certificate.Source{Name: h.name, Chain: chains[0].ChainPEM, Key: text}
 	cert, err := newHeld(h.name, source, c.Now())
 	if err != nil {
-		return nil, received(fmt.Errorf("it sent one that is not usable: %w", err))
+		return nil, &refusal{class: broken, what: "certificate", detail: fmt.Sprintf("it sent one that is not usable: %v", err)}
 	}
 	return cert, nil
 }

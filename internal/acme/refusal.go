@@ -23,7 +23,6 @@ const (
 	limited                  // it is asked too often
 	unreachable              // there was no answer
 	broken                   // it has a problem of its own
-	spent                    // it has issued a certificate, which counts, and none is here that can be used
 )
 
 // refusal is why an attempt failed.
@@ -35,6 +34,8 @@ type refusal struct {
 	retryAfter time.Duration
 }
 
+func (r *refusal) Error() string { return r.what + ": " + r.detail }
+
 func (r *refusal) unreachable() bool { return r.class == unreachable || r.class == broken }
 
 // text is the line for the user.
@@ -43,7 +44,7 @@ func (r *refusal) text(host, authority string) string {
 	switch r.class {
 	case unreachable:
 		verb = "not obtained from"
-	case broken, spent:
+	case broken:
 		verb = "not obtained, problem of"
 	case limited:
 		verb = "put off by"
@@ -82,7 +83,6 @@ func (c *Client) authority() string {
 type step struct {
 	what      string
 	challenge bool
-	issued    bool // the certificate has been issued
 	err       error
 }
 
@@ -93,8 +93,6 @@ func asked(what string, err error) error { return &step{what: what, err: err} }
 func challenged(kind string, err error) error {
 	return &step{what: kind + " challenge", challenge: true, err: err}
 }
-
-func received(err error) error { return &step{what: "certificate", issued: true, err: err} }
 
 var errNotOffered = errors.New("the authority does not offer this kind of challenge for the host")
 
@@ -127,19 +125,19 @@ func judge(err error, retryAfter time.Duration) *refusal {
 	if errors.As(err, &s) {
 		r.what, err = s.what, s.err
 	}
-	p, said := problemIn(err)
-	switch {
-	case said:
+	if own, ok := errors.AsType[*refusal](err); ok {
+		return own
+	}
+	if p, ok := problemIn(err); ok {
 		r.said(p)
-	case errors.Is(err, errNotOffered):
+		return r
+	}
+	if errors.Is(err, errNotOffered) {
 		r.detail = errNotOffered.Error()
 		r.cure = "listen on port 80 or 443 as well, whichever is missing"
-	default:
-		r.happened(err)
+		return r
 	}
-	if s != nil && s.issued && r.unreachable() {
-		r.class = spent
-	}
+	r.happened(err)
 	return r
 }
 
