@@ -44,7 +44,7 @@ func TestCounters(t *testing.T) {
 // settled is the picture once nothing is being counted any more.
 func settled(o *harness.Operator) (p harness.Picture) {
 	o.T.Helper()
-	harness.Await(o.T, 5*time.Second, "counters that stand still", func() bool {
+	harness.Await(o.T, harness.Patience, "counters that stand still", func() bool {
 		before := p
 		p = o.Look()
 		return p.Total.Answered > 0 && reflect.DeepEqual(before.Total, p.Total)
@@ -71,7 +71,7 @@ func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool
 		at, old := a.sofar(), o.Workers()
 		o.Signal(sig)
 		reloaded(o, old)
-		harness.Await(o.T, 5*time.Second, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+		harness.Await(o.T, harness.Patience, "some hundred replies more", func() bool { return a.sofar() > at+400 })
 	}
 	if scales {
 		o.Order("scale", strconv.Itoa(n+2))
