@@ -67,7 +67,7 @@ func (s *obtaining) certificate(host string) *x509.Certificate {
 	}
 	leaf := state.PeerCertificates[0]
 	if leaf.VerifyHostname(host) != nil {
-		return nil // another host's, for want of one
+		return nil // another host's: this one has no certificate yet
 	}
 	return leaf
 }

@@ -237,7 +237,7 @@ func (w *Writer) takeOrder() *order {
 	return w.doing
 }
 
-// interrupted reports that there is an order or a new outlet.
+// interrupted reports whether an order or a new outlet is waiting.
 func (w *Writer) interrupted() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -202,8 +202,8 @@ func (s store) saveAccount(a account) error {
 	return s.write("account.json", append(text, '\n'))
 }
 
-// errNotKept says that there is no certificate of a host.
-var errNotKept = errors.New("no certificate is kept")
+// errNotKept is returned for a host without a stored certificate.
+var errNotKept = errors.New("no stored certificate")
 
 func (s store) path(host string) string { return filepath.Join("certificates", host+".pem") }
 

@@ -47,24 +47,26 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		s.fileWhys(x, whys)
 	case conn.SourceListing:
 		whys["content-type"] = "HTML, because neither Accept nor ?format=json asks for JSON"
-		whys["last-modified"] = "the listing is made now"
-		whys["expires"] = "now: a listing is stale at once"
-		whys["cache-control"] = "a listing is revalidated each time"
+		madeWhys("listing", whys)
 		whys["vary"] = "a listing may also be JSON, by Accept"
 		whys["etag"] = "a hash of all that the listing shows"
-		whys["transfer-encoding"] = "the listing is made while it is sent, so its length is not known (RFC 9112 §7.1)"
 	case conn.SourceArchive:
 		whys["content-type"] = "the media type of the format that the query asks for"
 		whys["content-disposition"] = "the name under which a browser saves it (RFC 6266)"
-		whys["last-modified"] = "the archive is made now"
-		whys["expires"] = "now: an archive is stale at once"
-		whys["cache-control"] = "an archive is revalidated each time"
+		madeWhys("archive", whys)
 		whys["accept-ranges"] = "an archive cannot be requested in ranges: the next one may differ"
-		whys["transfer-encoding"] = "the archive is made while it is sent, so its length is not known (RFC 9112 §7.1)"
 	default:
 		pageWhys(x, whys)
 	}
 	return whys
+}
+
+// madeWhys is about a listing or an archive, which is made for the request.
+func madeWhys(what string, whys map[string]string) {
+	whys["last-modified"] = "the " + what + " is made now"
+	whys["expires"] = "now: the " + what + " is stale at once"
+	whys["cache-control"] = "the " + what + " is revalidated each time"
+	whys["transfer-encoding"] = "the " + what + " is made while it is sent, so its length is not known (RFC 9112 §7.1)"
 }
 
 // fileWhys is about a response that has the file, or says that it is current.

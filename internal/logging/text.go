@@ -10,8 +10,8 @@ const hex = "0123456789abcdef"
 // AppendJSON appends bytes from outside as a JSON string (RFC 8259 §7), which
 // [zerolog.Event.RawJSON] takes as it is: what has been escaped by hand the
 // logger would escape once more. It is ASCII that can be printed, so that
-// nothing a client sends moves a cursor or ends a line: a character beyond
-// becomes \uXXXX, and a byte that is part of none \u0080 to \u00ff. A string of
+// nothing a client sends moves a cursor or ends a line: any other
+// character is escaped with \u, and so is a byte of invalid UTF-8, as U+0080 to U+00FF. A string of
 // more than n bytes, its quotes not counted, is cut between characters and ended
 // with an ellipsis; n is at least 3.
 func AppendJSON[T string | []byte](dst []byte, b T, n int) []byte {

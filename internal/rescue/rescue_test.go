@@ -72,7 +72,7 @@ func TestBatch(t *testing.T) {
 	w.Unsent(20, 4, out[4:])
 	w.Held(20, 8, []byte("next"))
 	w.Receiving(21, 0)
-	w.Commit(21, Batch{Len: len(append(w.Send(), "XXXXXXXXXXXXXXXX"...)), File: -1})
+	w.Commit(21, Batch{Len: len(append(w.Send(), "another response"...)), File: -1})
 	if f := r.Find(20, 12, 4); string(f.Unsent) != string("head and body"[4:]) || string(f.Held) != "next" {
 		t.Errorf("%+v", f)
 	}

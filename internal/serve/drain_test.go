@@ -91,8 +91,8 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// What nobody takes any more is given back: descriptors are closed, and who
-// waits for a list learns that there is none.
+// Orders that arrive after the engine has ended are discarded: their descriptors are
+// closed, and a caller that waits for a list gets none.
 func TestOrdersAfterTheEnd(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, t.TempDir(), run, nil)

@@ -20,7 +20,7 @@ const (
 )
 
 // ArchiveFormat returns the format of an archive that a query asks for, with its "?":
-// "zip", "tar" or "tar.gz"; empty: it asks for none that there is.
+// "zip", "tar" or "tar.gz"; empty if it asks for no archive, or for another format.
 func ArchiveFormat(query []byte) string {
 	for pair := range strings.SplitSeq(strings.TrimPrefix(string(query), "?"), "&") {
 		format, ok := strings.CutPrefix(pair, "archive=")

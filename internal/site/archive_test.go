@@ -215,7 +215,7 @@ func TestArchiveWaitsForReader(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(time.Minute):
-		t.Fatal("the walk goes on without a reader")
+		t.Fatal("the walk has not stopped after its reader closed")
 	}
 	if r.archives.Load() != 0 || r.listings.held.Load() != 0 {
 		t.Errorf("%d archives, %d bytes held", r.archives.Load(), r.listings.held.Load())

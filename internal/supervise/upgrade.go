@@ -9,8 +9,8 @@ import (
 )
 
 // This file is the upgrade: the master executes its new binary in place, with the
-// same pid, and the new program takes over the workers. It happens when nothing else
-// is under way, so that there is little state to pass on.
+// same pid, and the new program takes over the workers. It waits until no reload, scaling
+// or rescue is under way, which keeps the state to pass on small.
 
 // State is a pool between two programs. Its names in JSON stay as they are: the
 // program before or after may be of another version.

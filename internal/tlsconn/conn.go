@@ -80,7 +80,7 @@ type Conn struct {
 }
 
 // New returns a connection that was just accepted. Without a configuration its
-// handshake fails for want of a certificate. now is the time on any
+// handshake fails because it has no certificate. now is the time on any
 // monotonic clock, as everywhere here.
 func New(cfg *Config, now time.Duration) *Conn {
 	return &Conn{cfg: cfg, began: now}

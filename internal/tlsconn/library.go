@@ -128,8 +128,8 @@ type wire struct {
 	log   keyLog
 }
 
-// again means that there is nothing to read now. crypto/tls continues after a
-// temporary error.
+// again is the temporary error of a read without data, like EAGAIN: crypto/tls can read
+// again after it.
 type again struct{}
 
 func (again) Error() string   { return "nothing to read yet" }

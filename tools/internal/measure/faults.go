@@ -44,7 +44,7 @@ func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 	return trouble
 }
 
-// errGone says that there is nothing left to disturb.
+// errGone is returned when the server under test has exited.
 var errGone = errors.New("the server has gone")
 
 // blow kills one worker, or lets the server replace all of them.
