@@ -80,7 +80,7 @@ type Client struct {
 // Counts are numbers of attempts by their outcome.
 type Counts struct {
 	Issued      uint64 // a certificate was obtained
-	Refused     uint64 // the authority said no
+	Refused     uint64 // the authority said no, or what it issued cannot be used
 	Unreachable uint64 // there was no answer, or none that makes sense
 }
 

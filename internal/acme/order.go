@@ -6,7 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
-	"fmt"
+	"net/http"
 	"slices"
 
 	protocol "github.com/mholt/acmez/v3/acme"
@@ -85,7 +85,9 @@ func (c *Client) registered(ctx context.Context) (protocol.Account, error) {
 	return a, nil
 }
 
-// order makes an order, or continues one that the authority still has.
+// order makes an order, or continues one that the authority still has. It is asked again
+// at once when it has lost the account, whose key is registered again, and without what it
+// says of the certificate to be replaced.
 func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (protocol.Order, error) {
 	wanted := protocol.Order{Profile: c.Profile, Identifiers: []protocol.Identifier{{Type: "dns", Value: h.name}}}
 	if h.cert != nil {
@@ -93,21 +95,28 @@ func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (
 			wanted.Replaces, _ = protocol.ARIUniqueIdentifier(h.cert.leaf) // RFC 9773 §5; it is optional
 		}
 	}
-	order, err := c.library.NewOrder(ctx, account, wanted)
-	problem, refused := problemIn(err)
-	switch {
-	case refused && problem.Type == protocol.ProblemTypeAccountDoesNotExist:
-		// The authority has lost it. The next attempt registers the same key again.
-		c.account.Location = ""
-		if account, err = c.registered(ctx); err != nil {
+	lost := false
+	for {
+		order, err := c.library.NewOrder(ctx, account, wanted)
+		problem, refused := problemIn(err)
+		switch {
+		case refused && !lost && problem.Type == protocol.ProblemTypeAccountDoesNotExist:
+			lost, c.account.Location = true, ""
+			if account, err = c.registered(ctx); err != nil {
+				return order, err
+			}
+		case refused && wanted.Replaces != "" && isAboutOrder(problem):
+			wanted.Replaces = "" // it was replaced already, or the authority does not know it
+		default:
 			return order, err
 		}
-	case refused && wanted.Replaces != "" && problem.Status < 500 && problem.Type != protocol.ProblemTypeRateLimited:
-		wanted.Replaces = "" // it was replaced already, or is another authority's
-	default:
-		return order, err
 	}
-	return c.library.NewOrder(ctx, account, wanted)
+}
+
+// isAboutOrder reports whether an authority may take another order that it is offered now.
+// Some have an internal error (500) over a certificate that they do not know.
+func isAboutOrder(p protocol.Problem) bool {
+	return p.Type != protocol.ProblemTypeRateLimited && p.Status <= http.StatusInternalServerError
 }
 
 // authorize proves with one kind of challenge that the host of an order is served here.
@@ -165,7 +174,7 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	source := certificate.Source{Name: h.name, Chain: chains[0].ChainPEM, Key: text}
 	cert, err := newHeld(h.name, source, c.Now())
 	if err != nil {
-		return nil, &refusal{class: broken, what: "certificate", detail: fmt.Sprintf("it sent one that is not usable: %v", err)}
+		return nil, &refusal{class: useless, what: "certificate", detail: "it sent one that is not usable: " + err.Error()}
 	}
 	return cert, nil
 }

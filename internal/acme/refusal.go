@@ -23,6 +23,7 @@ const (
 	limited                  // it is asked too often
 	unreachable              // there was no answer
 	broken                   // it has a problem of its own
+	useless                  // it has issued a certificate, which counts there, and it is of no use
 )
 
 // refusal is why an attempt failed.
@@ -44,7 +45,7 @@ func (r *refusal) text(host, authority string) string {
 	switch r.class {
 	case unreachable:
 		verb = "not obtained from"
-	case broken:
+	case broken, useless:
 		verb = "not obtained, problem of"
 	case limited:
 		verb = "put off by"

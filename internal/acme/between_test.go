@@ -1,0 +1,171 @@
+package acme
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/acme/acmetest"
+)
+
+// between is the directory of an authority behind a proxy that may answer a request in its
+// place; it is asked with what the request says, without the signature.
+func between(t *testing.T, a *acmetest.Authority, inPlace func(r *http.Request, payload string) *http.Response) string {
+	t.Helper()
+	to, err := url.Parse(a.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(a.RootFile, a.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.ReadFile(a.RootFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(root)
+	onward := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		// The host stays the client's: it is in what the client signs.
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
+			r.Out.Host = r.In.Host
+		},
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			body, err := payload(r)
+			if err != nil {
+				return nil, err
+			}
+			if answer := inPlace(r, body); answer != nil {
+				return answer, nil
+			}
+			return onward.RoundTrip(r)
+		}),
+	})
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	server.StartTLS()
+	t.Cleanup(func() { server.Close(); onward.CloseIdleConnections() })
+	return server.URL + to.Path
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// payload is what a signed request says; "" if it is none.
+func payload(r *http.Request) (string, error) {
+	if r.Body == nil || r.Method != http.MethodPost {
+		return "", nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return "", err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var signed struct{ Payload string }
+	if err := json.Unmarshal(body, &signed); err != nil {
+		return "", err
+	}
+	said, err := base64.RawURLEncoding.DecodeString(signed.Payload)
+	return string(said), err
+}
+
+// problem is an answer in the form of RFC 8555 §6.7.
+func problem(code int, kind string) *http.Response {
+	return response(code, "application/problem+json", `{"type": "urn:ietf:params:acme:error:`+kind+`", "detail": "it is tired", "status": `+strconv.Itoa(code)+`}`)
+}
+
+func response(code int, kind, body string) *http.Response {
+	return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// An authority that does not want to know which certificate an order replaces gets the
+// order without it, also if it has an internal error over it.
+func TestReplacesRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls, Short: 6 * time.Second})
+	answers := []*http.Response{ // in the order of renewals; the library makes three attempts at the second
+		problem(http.StatusConflict, "alreadyReplaced"), problem(http.StatusInternalServerError, "serverInternal"),
+		problem(http.StatusInternalServerError, "serverInternal"), problem(http.StatusInternalServerError, "serverInternal"),
+	}
+	cfg := setting(t, a, w, "one.test")
+	cfg.Profile = "short"
+	cfg.Directory = between(t, a, func(r *http.Request, payload string) (answer *http.Response) {
+		if strings.Contains(payload, `"replaces":`) && len(answers) > 0 {
+			answer, answers = answers[0], answers[1:]
+		}
+		return answer
+	})
+	client := run(t, cfg, a.RootFile)
+	serials := map[string]bool{}
+	w.wait(t, "three certificates, one after the other", func() bool {
+		for _, c := range w.latest.Certificates {
+			for _, leaf := range leaves(c) {
+				serials[leaf.SerialNumber.String()] = true
+			}
+		}
+		return len(serials) == 3
+	})
+	client.stop()
+	if len(w.lines) > 0 || len(answers) > 0 {
+		t.Errorf("lines %q, %d answers not asked for", w.lines, len(answers))
+	}
+}
+
+// A certificate that did not arrive is ordered again within seconds. One that arrived and
+// cannot be used counts against the authority's limits, and so would each that follows: it
+// waits like a refusal, across a restart too.
+func TestIssuedInVain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer func() *http.Response
+		line   string
+		counts Counts
+		in     time.Duration // the next attempt, at least
+	}{
+		"not arrived": {func() *http.Response { return problem(http.StatusServiceUnavailable, "serverInternal") }, "it is tired (serverInternal)", Counts{Unreachable: 1}, 0},
+		"unusable":    {func() *http.Response { return response(http.StatusOK, "application/pem-certificate-chain", "nothing") }, "it sent one that is not usable: ", Counts{Refused: 1}, 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorkers(t)
+			a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+			cfg := setting(t, a, w, "one.test")
+			cfg.Delays = UsualDelays()
+			cfg.Directory = between(t, a, func(r *http.Request, _ string) *http.Response {
+				if !strings.HasPrefix(r.URL.Path, "/certZ/") {
+					return nil
+				}
+				return c.answer()
+			})
+			client := run(t, cfg, a.RootFile)
+			w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
+			client.stop()
+			list, counts := client.Status()
+			if !strings.Contains(w.lines[0], c.line) || counts != c.counts {
+				t.Errorf("%q, %+v", w.lines, counts)
+			}
+			if in := time.Until(list[0].Next); in < c.in || in > c.in+20*time.Minute {
+				t.Errorf("next attempt in %v", in)
+			}
+			if kept := client.kept.attempts()["one.test"]; kept.Asked.IsZero() != (c.in == 0) {
+				t.Errorf("%+v is kept", kept)
+			}
+		})
+	}
+}
