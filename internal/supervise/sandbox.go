@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/human"
 	"phalanx/internal/ipc"
 	"phalanx/internal/observe/status"
+	"phalanx/internal/sandbox"
 )
 
 // confined takes a worker's word about what it may do. What all of them lack is told
@@ -35,13 +37,12 @@ func (p *pool) confined(w *worker, m ipc.Confined) {
 }
 
 // forbidden describes the system call for which the kernel ended a process with
-// SIGSYS: the kernel's log names it by number, if it can be read.
+// SIGSYS, if the kernel's log can be read.
 func forbidden(pid int) string {
-	const what = "a system call that its sandbox forbids"
-	if call := loggedCall("/dev/kmsg", pid); call != "" {
-		return "system call " + call + ", which its sandbox forbids"
+	if call, ok := loggedCall("/dev/kmsg", pid); ok {
+		return "system call " + sandbox.CallName(call) + ", which its sandbox forbids"
 	}
-	return what + "; the kernel's log names it (type=1326)"
+	return "a system call that its sandbox forbids; the kernel's log has its number (type=1326)"
 }
 
 // killedCall is what the kernel logs of a process that its filter of system calls
@@ -49,11 +50,11 @@ func forbidden(pid int) string {
 var killedCall = regexp.MustCompile(`type=1326 .* pid=(\d+) .* syscall=(\d+) `)
 
 // loggedCall returns the number of the last system call for which the process was
-// ended, according to the kernel's log; "" if it does not say so.
-func loggedCall(log string, pid int) (call string) {
+// ended, according to the kernel's log, if it says so.
+func loggedCall(log string, pid int) (call int, known bool) {
 	fd, err := unix.Open(log, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return ""
+		return 0, false
 	}
 	defer unix.Close(fd)
 	for {
@@ -63,10 +64,11 @@ func loggedCall(log string, pid int) (call string) {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EPIPE): // EPIPE: some were overwritten meanwhile
 			continue
 		case err != nil || n == 0: // EAGAIN: there are no more
-			return call
+			return call, known
 		}
 		if m := killedCall.FindSubmatch(space[:n]); m != nil && string(m[1]) == fmt.Sprint(pid) {
-			call = string(m[2])
+			call, err = strconv.Atoi(string(m[2]))
+			known = err == nil
 		}
 	}
 }

@@ -42,12 +42,12 @@ func TestLoggedCall(t *testing.T) {
 	if err := os.WriteFile(log, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for pid, want := range map[int]string{6628: "56", 662: "", 66280: ""} {
-		if got := loggedCall(log, pid); got != want {
-			t.Errorf("process %d: %q, want %q", pid, got, want)
+	for pid, want := range map[int]int{6628: 56, 662: 0, 66280: 0} {
+		if got, ok := loggedCall(log, pid); got != want || ok != (want != 0) {
+			t.Errorf("process %d: %d, %v, want %d", pid, got, ok, want)
 		}
 	}
-	if got := loggedCall(log+".gone", 6628); got != "" {
-		t.Errorf("without a log: %q", got)
+	if got, ok := loggedCall(log+".gone", 6628); ok {
+		t.Errorf("without a log: %d", got)
 	}
 }

@@ -1,0 +1,30 @@
+package sandbox
+
+import (
+	"fmt"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestCallName(t *testing.T) {
+	for number, want := range map[int]string{
+		unix.SYS_SOCKET: fmt.Sprintf("socket (%d)", unix.SYS_SOCKET),
+		unix.SYS_CLONE:  fmt.Sprintf("clone (%d)", unix.SYS_CLONE),
+		9999:            "9999",
+		-1:              "-1",
+	} {
+		if got := CallName(number); got != want {
+			t.Errorf("call %d is %q, want %q", number, got, want)
+		}
+	}
+}
+
+// What a worker may do with some arguments alone it may be ended for, so it has a name.
+func TestNamesOfTheFilter(t *testing.T) {
+	for _, c := range calls() {
+		if (c.is != nil || c.not != 0) && CallName(c.call) == fmt.Sprint(c.call) {
+			t.Errorf("call %d has no name", c.call)
+		}
+	}
+}
