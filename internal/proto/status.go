@@ -12,7 +12,10 @@ const (
 	StatusNoContent            Status = 204
 	StatusPartialContent       Status = 206
 	StatusMovedPermanently     Status = 301
+	StatusFound                Status = 302
+	StatusSeeOther             Status = 303
 	StatusNotModified          Status = 304
+	StatusTemporaryRedirect    Status = 307
 	StatusPermanentRedirect    Status = 308
 	StatusBadRequest           Status = 400
 	StatusUnauthorized         Status = 401
@@ -39,7 +42,10 @@ var reasons = [...]string{
 	StatusNoContent:            "No Content",
 	StatusPartialContent:       "Partial Content",
 	StatusMovedPermanently:     "Moved Permanently",
+	StatusFound:                "Found",
+	StatusSeeOther:             "See Other",
 	StatusNotModified:          "Not Modified",
+	StatusTemporaryRedirect:    "Temporary Redirect",
 	StatusPermanentRedirect:    "Permanent Redirect",
 	StatusBadRequest:           "Bad Request",
 	StatusUnauthorized:         "Unauthorized",

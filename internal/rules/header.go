@@ -1,0 +1,210 @@
+package rules
+
+import (
+	"strings"
+)
+
+// block is a path of _headers with what stands beneath it.
+type block struct {
+	Position
+	at  pattern
+	ops []op
+}
+
+// op sets a header field, or removes it.
+type op struct {
+	Position
+	name   string // as it was written
+	lower  string
+	value  []part
+	remove bool
+}
+
+// field is an op for one request, with what the placeholders of its block stand for.
+type field struct {
+	*op
+	args [][]byte
+}
+
+// owned are the fields that the server alone can be right about.
+var owned = names("Accept-Ranges Age Allow Connection Content-Encoding Content-Length Content-Range Date ETag Keep-Alive " +
+	"Last-Modified Location Proxy-Connection Server Trailer Transfer-Encoding Upgrade WWW-Authenticate X-Request-Id")
+
+func names(list string) map[string]bool {
+	set := make(map[string]bool)
+	for _, name := range strings.Fields(list) {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}
+
+// readHeaders reads the language of _headers. Lines that begin with a path or with a URL
+// begin a block, and the others belong to the last one, however they are indented.
+func (s *Set) readHeaders(t Text) error {
+	if t.Option {
+		return s.readHeaderOption(t)
+	}
+	var open *block
+	for at, line := range t.lines {
+		if len(line) > maxLine {
+			return at.errorf("the line is longer than %d bytes", maxLine)
+		}
+		line = strings.TrimSpace(line)
+		lower := strings.ToLower(line)
+		switch {
+		case line == "" || line[0] == '#':
+		case line[0] == '/' || strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://"):
+			if open != nil && len(open.ops) == 0 {
+				return open.errorf("no header field follows the path")
+			}
+			b, err := s.begin(line, at)
+			if err != nil {
+				return err
+			}
+			open = b
+		case open == nil:
+			return at.errorf("%q: header fields follow a path such as /*", line)
+		default:
+			if err := open.read(line, at); err != nil {
+				return err
+			}
+		}
+	}
+	if open != nil && len(open.ops) == 0 {
+		return open.errorf("no header field follows the path")
+	}
+	return nil
+}
+
+// readHeaderOption reads "PATH: Name: value".
+func (s *Set) readHeaderOption(t Text) error {
+	at := Position{Name: t.Name}
+	path, line, ok := strings.Cut(string(t.Bytes), ": ")
+	switch {
+	case !ok || len(t.Bytes) > maxLine:
+		return at.errorf("it must be 'PATH: Name: value' or 'PATH: ! Name'")
+	case strings.ContainsAny(string(t.Bytes), "\r\n"):
+		return at.errorf("it has a line break")
+	}
+	b, err := s.begin(strings.TrimSpace(path), at)
+	if err != nil {
+		return err
+	}
+	return b.read(strings.TrimSpace(line), at)
+}
+
+// begin begins a block, which is valid until the next one.
+func (s *Set) begin(path string, at Position) (*block, error) {
+	if len(s.blocks) == maxRules {
+		return nil, at.errorf("there are more than %d rules", maxRules)
+	}
+	if strings.ContainsAny(path, " \t") {
+		return nil, at.errorf("%q: a path stands on a line of its own, with %%20 for a space", path)
+	}
+	p, err := parsePattern(path, at)
+	if err != nil {
+		return nil, err
+	}
+	s.headers.add(&p, int32(len(s.blocks)))
+	s.blocks = append(s.blocks, block{Position: at, at: p})
+	return &s.blocks[len(s.blocks)-1], nil
+}
+
+// read reads a field of the block: "Name: value", or "! Name" to remove it.
+func (b *block) read(line string, at Position) error {
+	name, remove := strings.CutPrefix(line, "!")
+	name, value, hasValue := strings.Cut(strings.TrimSpace(name), ":")
+	name, value = strings.TrimRight(name, " \t"), strings.TrimSpace(value)
+	o := op{Position: at, name: name, lower: strings.ToLower(name), remove: remove}
+	switch {
+	case !isToken(name):
+		return at.errorf("%q: a field is written 'Name: value', or '! Name' to remove it", line)
+	case remove && hasValue:
+		return at.errorf("%q: a field is removed with '! %s', without a value", line, name)
+	case !remove && !hasValue, !remove && value == "":
+		return at.errorf("%q: the field has no value; '! %s' removes it", line, name)
+	case o.lower == "basic-auth":
+		return at.errorf("%q: passwords are not kept among the files of a site; leave it out", name)
+	case owned[o.lower]:
+		return at.errorf("%q: the server sets this field itself; leave it out", name)
+	case remove && o.lower == "vary":
+		return at.errorf("%q: caches would mix responses up without this field; leave it out", name)
+	case strings.ContainsFunc(value, func(c rune) bool { return c != '\t' && (c < ' ' || c > '~') }):
+		return at.errorf("%q: a value is visible ASCII, with spaces and tabs", line)
+	}
+	for value != "" {
+		literal, rest := b.at.cut(value)
+		if literal != "" {
+			o.value = append(o.value, part{literal: literal, arg: -1})
+		}
+		if value = rest; rest != "" {
+			n := placeholder(rest)
+			o.value = append(o.value, part{arg: b.at.index(rest[1:n]), encode: inSplat})
+			value = rest[n:]
+		}
+	}
+	b.ops = append(b.ops, o)
+	return nil
+}
+
+// cut splits a value in front of the first placeholder that the pattern has: values may
+// have colons.
+func (p *pattern) cut(value string) (before, rest string) {
+	for i := range len(value) {
+		if n := placeholder(value[i:]); n > 0 && p.index(value[i+1:i+n]) >= 0 {
+			return value[:i], value[i:]
+		}
+	}
+	return value, ""
+}
+
+func (p *pattern) index(name string) int {
+	for i, own := range p.names {
+		if own == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// isToken reports whether s can be a field's name (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
+}
+
+// Fields finds the header fields for the request, for [Match.Amend]: those of all paths
+// that are right, in order. It reports whether there are any.
+func (s *Set) Fields(m *Match, r Request) bool {
+	m.fields = m.fields[:0]
+	if !s.Headers() || !m.read(r.Path) {
+		return false
+	}
+	m.args = m.args[:0]
+	m.hits = s.headers.find(m.hits[:0], m.path)
+	for _, number := range m.hits {
+		b := &s.blocks[number]
+		first := len(m.args)
+		if !b.at.match(m, r) {
+			m.args = m.args[:first]
+			continue
+		}
+		args := m.args[first:]
+		for i := range b.ops {
+			m.fields = append(m.fields, field{&b.ops[i], args})
+		}
+	}
+	return len(m.fields) > 0
+}
+
+// Why returns where the fields of a name were written, if the name is one of those that
+// [Set.Fields] found.
+func (m *Match) Why(name string) (all []Position) {
+	for _, f := range m.fields {
+		if f.lower == strings.ToLower(name) {
+			all = append(all, f.Position)
+		}
+	}
+	return all
+}

@@ -1,0 +1,75 @@
+package rules
+
+import (
+	"strings"
+
+	"phalanx/internal/proto"
+)
+
+// maxHops is after how many redirections browsers give up (Fetch standard, §4.4).
+const maxHops = 20
+
+// checkLoops refuses redirections that lead back to where they began. Each rule is
+// followed from one path that it is about; what a file in the way would change is not
+// considered. A rule whose targets only become longer is marked, and refused if it is
+// forced: then nothing could end it.
+func (s *Set) checkLoops() error {
+	var m Match
+	for i := range s.redirects {
+		rule := &s.redirects[i]
+		if !rule.moves() || rule.to.external || len(rule.query) > 0 || rule.from.host != nil {
+			continue
+		}
+		path := rule.from.sample()
+		seen := []string{path}
+		for forced := true; ; {
+			if !s.Find(&m, Request{Path: []byte(path)}) || !m.rule.moves() || m.external {
+				break
+			}
+			if len(seen) == 1 && m.rule != rule {
+				break // that one is followed by itself
+			}
+			if len(seen) == 2 && m.rule == rule {
+				rule.grows = true
+			}
+			forced = forced && m.rule.forced
+			path, _, _ = strings.Cut(string(m.target), "?")
+			path, _, _ = strings.Cut(path, "#")
+			for _, other := range seen {
+				if path == other {
+					return rule.errorf("these redirections never end: %s", strings.Join(append(seen, path), " → "))
+				}
+			}
+			if seen = append(seen, path); len(seen) > maxHops {
+				if forced {
+					return rule.errorf("these redirections never end: %s → …", strings.Join(seen[:3], " → "))
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// sample is a path that the pattern is about.
+func (p *pattern) sample() string {
+	var path []byte
+	for _, h := range p.path {
+		path = h.appendSample(append(path, '/'))
+	}
+	if p.splat != nil {
+		path = p.splat.appendSample(append(path, '/'))
+	}
+	if len(path) == 0 {
+		return "/"
+	}
+	return string(path)
+}
+
+func (h hole) appendSample(dst []byte) []byte {
+	dst = proto.AppendEscaped(dst, h.prefix, inPath)
+	if h.open {
+		dst = append(dst, "sample"...)
+	}
+	return proto.AppendEscaped(dst, h.suffix, inPath)
+}

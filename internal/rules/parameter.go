@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"bytes"
+	"strings"
+
+	"phalanx/internal/proto"
+)
+
+// parameter is one that a query must have.
+type parameter struct {
+	key   string
+	value string // decoded
+	open  bool   // any value will do that is not empty: it is a placeholder
+}
+
+// isParameter reports whether a word in front of the target is a parameter, and not the
+// target itself.
+func isParameter(word string) bool {
+	name, _, ok := strings.Cut(word, "=")
+	return ok && !strings.ContainsAny(name, "/:?#")
+}
+
+// readParameter reads "name=value" or "name=:placeholder".
+func (r *redirect) readParameter(word string) error {
+	key, value, _ := strings.Cut(word, "=")
+	p := parameter{key: decode(key), value: decode(value)}
+	if key == "" {
+		return r.errorf("%q: a parameter is written name=value or name=:placeholder", word)
+	}
+	for _, other := range r.query {
+		if other.key == p.key {
+			return r.errorf("the parameter %q is there twice", p.key)
+		}
+	}
+	if n := placeholder(value); n > 0 {
+		if n != len(value) {
+			return r.errorf("%q: a placeholder is the whole value of a parameter", word)
+		}
+		p.open, p.value = true, ""
+		if err := r.from.add(value[1:], r.Position); err != nil {
+			return err
+		}
+	}
+	if r.query = append(r.query, p); len(r.from.names) > maxNames || len(r.query) > maxNames {
+		return r.errorf("more than %d placeholders or parameters", maxNames)
+	}
+	return nil
+}
+
+func decode(text string) string { return string(appendDecoded(nil, []byte(text))) }
+
+// appendDecoded decodes a part of a query as forms write it. What is malformed stays.
+func appendDecoded(dst, text []byte) []byte {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '+' {
+			c = ' '
+		} else if decoded, ok := proto.Unescape(text[i:]); ok && c == '%' {
+			c = decoded
+			i += 2
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// matchQuery reports whether the query has the parameters of the rule and no others, in
+// any order, and appends what placeholders stand for to m.args, in the order of the
+// rule.
+func (r *redirect) matchQuery(m *Match, query []byte) bool {
+	rest := bytes.TrimPrefix(query, []byte("?"))
+	first := len(m.args)
+	for range r.query {
+		m.args = append(m.args, nil)
+	}
+	values := m.args[first:] // of all parameters, for now
+	for found := 0; ; {
+		var word []byte
+		more := false
+		word, rest, more = bytes.Cut(rest, []byte("&"))
+		if len(word) > 0 {
+			if !r.take(m, word, values) {
+				return false
+			}
+			found++
+		}
+		if !more {
+			if found < len(r.query) {
+				return false
+			}
+			break
+		}
+	}
+	m.args = m.args[:first]
+	for i, p := range r.query {
+		if p.open {
+			m.args = append(m.args, values[i])
+		}
+	}
+	return true
+}
+
+// take finds the parameter that a word of the query is, and remembers its value.
+func (r *redirect) take(m *Match, word []byte, values [][]byte) bool {
+	name, text, _ := bytes.Cut(word, []byte("="))
+	from := len(m.values)
+	m.values = appendDecoded(m.values, name)
+	key := m.values[from:]
+	from = len(m.values)
+	m.values = appendDecoded(m.values, text)
+	value := m.values[from:]
+	for i, p := range r.query {
+		if string(key) != p.key {
+			continue
+		}
+		if values[i] != nil || p.open && len(value) == 0 || !p.open && string(value) != p.value {
+			return false
+		}
+		values[i] = value[:len(value):len(value)]
+		return true
+	}
+	return false
+}

@@ -1,0 +1,218 @@
+package rules
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"phalanx/internal/proto"
+)
+
+// redirect is a line of _redirects.
+type redirect struct {
+	Position
+	from   pattern
+	query  []parameter // all that the query must have, and nothing else; nil: any query
+	to     target
+	status proto.Status
+	forced bool // obeyed even where there is a file
+	grows  bool // its target is one of its paths again
+}
+
+// statuses are those that a rule can have.
+var statuses = map[string]proto.Status{
+	"200": proto.StatusOK,
+	"301": proto.StatusMovedPermanently,
+	"302": proto.StatusFound,
+	"303": proto.StatusSeeOther,
+	"307": proto.StatusTemporaryRedirect,
+	"308": proto.StatusPermanentRedirect,
+	"404": proto.StatusNotFound,
+}
+
+// readRedirects reads the language of _redirects.
+func (s *Set) readRedirects(t Text) error {
+	for at, line := range t.lines {
+		if len(line) > maxLine {
+			return at.errorf("the line is longer than %d bytes", maxLine)
+		}
+		words := strings.Fields(line)
+		if comment := slices.IndexFunc(words, func(w string) bool { return w[0] == '#' }); comment >= 0 {
+			words = words[:comment]
+		}
+		if len(words) == 0 {
+			if t.Option {
+				return at.errorf("it is empty; write FROM TO [STATUS]")
+			}
+			continue
+		}
+		if len(s.redirects) == maxRules {
+			return at.errorf("there are more than %d rules", maxRules)
+		}
+		rule, err := readRedirect(words, at)
+		if err != nil {
+			return err
+		}
+		s.paths.add(&rule.from, int32(len(s.redirects)))
+		s.redirects = append(s.redirects, rule)
+		s.forced = s.forced || rule.forced
+	}
+	return nil
+}
+
+// lines yields each line with its position, without line break and without a mark of the
+// byte order.
+func (t Text) lines(yield func(Position, string) bool) {
+	rest := string(bytes.TrimPrefix(t.Bytes, []byte("\ufeff")))
+	at := Position{Name: t.Name}
+	if t.Option {
+		yield(at, rest)
+		return
+	}
+	for more := true; more; {
+		var line string
+		line, rest, more = strings.Cut(rest, "\n")
+		at.Line++
+		if !yield(at, strings.TrimSuffix(line, "\r")) {
+			return
+		}
+	}
+}
+
+// readRedirect reads the words of a line.
+func readRedirect(words []string, at Position) (r redirect, err error) {
+	r.Position, r.status = at, proto.StatusMovedPermanently
+	if r.from, err = parsePattern(words[0], at); err != nil {
+		return r, err
+	}
+	words = words[1:]
+	for len(words) > 0 && isParameter(words[0]) {
+		if err = r.readParameter(words[0]); err != nil {
+			return r, err
+		}
+		words = words[1:]
+	}
+	if len(words) == 0 || strings.Trim(words[0], "0123456789!") == "" {
+		return r, at.errorf("it has no target; write FROM TO [STATUS]")
+	}
+	to := words[0]
+	if words = words[1:]; len(words) > 0 && !strings.Contains(words[0], "=") {
+		status, forced := strings.CutSuffix(words[0], "!")
+		var ok bool
+		if r.status, ok = statuses[status]; !ok {
+			return r, at.errorf("%q: the status must be 200, 301, 302, 303, 307, 308 or 404, perhaps with ! behind it", words[0])
+		}
+		r.forced, words = forced, words[1:]
+	}
+	if len(words) > 0 {
+		return r, unknown(words[0], at)
+	}
+	r.to, err = parseTarget(to, r.from.names, at)
+	if err == nil && r.to.external && !r.moves() {
+		err = at.errorf("%q: a rule with %d sends a file of this site, and fetches none from elsewhere; write its path, or redirect with 302", to, r.status)
+	}
+	return r, err
+}
+
+// unknown refuses what stands behind the status: conditions that other hosts know.
+// Without its condition a rule would be about more requests than its author meant.
+func unknown(word string, at Position) error {
+	name, _, _ := strings.Cut(word, "=")
+	switch strings.ToLower(name) {
+	case "country", "language", "role", "cookie":
+		return at.errorf("%q: rules cannot depend on country, language, role or cookie; leave the rule out", word)
+	case "sign", "signed":
+		return at.errorf("%q: nothing is fetched from other hosts, so nothing is signed; leave the rule out", word)
+	}
+	return at.errorf("%q has no meaning here; a rule ends with its status", word)
+}
+
+// moves reports whether the rule sends the client elsewhere.
+func (r *redirect) moves() bool {
+	return r.status != proto.StatusOK && r.status != proto.StatusNotFound
+}
+
+// Find finds the rule that the request belongs to, if there is one: the first of those
+// whose path, host and parameters are right. One that would send the client to where it
+// is already is passed over.
+func (s *Set) Find(m *Match, r Request) bool {
+	if !s.Redirects() || !m.read(r.Path) {
+		return false
+	}
+	m.hits = s.paths.find(m.hits[:0], m.path)
+	for _, number := range m.hits {
+		if m.try(&s.redirects[number], r) {
+			return true
+		}
+	}
+	return false
+}
+
+// try reports whether the request belongs to the rule, and makes its target.
+func (m *Match) try(rule *redirect, r Request) bool {
+	m.args, m.values = m.args[:0], m.values[:0]
+	if !rule.from.match(m, r) || rule.from.scheme != "" && (rule.from.scheme == "https") != r.Secure {
+		return false
+	}
+	if len(rule.query) > 0 && !rule.matchQuery(m, r.Query) {
+		return false
+	}
+	m.rule, m.external = rule, rule.to.external
+	if !rule.moves() {
+		m.target = rule.to.appendPath(m.target[:0], m.args)
+		return true
+	}
+	passed := r.Query
+	if len(rule.query) > 0 {
+		passed = nil
+	}
+	m.target = rule.to.append(m.target[:0], m.args, passed)
+	return !m.same(r)
+}
+
+// same reports whether the target is the URL of the request.
+func (m *Match) same(r Request) bool {
+	target := m.target
+	if m.external {
+		scheme, rest, _ := bytes.Cut(target, []byte("://"))
+		host := rest
+		if i := bytes.IndexAny(rest, "/?#"); i >= 0 {
+			host = rest[:i]
+		}
+		if !bytes.EqualFold(host, r.Host) || (string(scheme) == "https") != r.Secure {
+			return false
+		}
+		target = rest[len(host):]
+	}
+	target, _, _ = bytes.Cut(target, []byte("#"))
+	path, query, _ := bytes.Cut(target, []byte("?"))
+	if !bytes.Equal(query, bytes.TrimPrefix(r.Query, []byte("?"))) {
+		return false
+	}
+	var slash, ok bool
+	m.compared, slash, ok = appendPath(m.compared[:0], path)
+	return ok && slash == m.slash && bytes.Equal(m.compared, m.decoded)
+}
+
+// Status is that of the rule: of a redirection, or 200 or 404 with a file.
+func (m *Match) Status() proto.Status { return m.rule.status }
+
+// Moves reports whether the client is sent elsewhere.
+func (m *Match) Moves() bool { return m.rule.moves() }
+
+// Forced reports whether the rule is obeyed even where there is a file.
+func (m *Match) Forced() bool { return m.rule.forced }
+
+// Grows reports whether the rule is about its own target again. Then it is obeyed only if
+// there is something at the target: else a client would follow it for ever.
+func (m *Match) Grows() bool { return m.rule.grows }
+
+// Target is where the client is sent, or the path of the file. It is escaped as URIs
+// are, and valid until the next use of m.
+func (m *Match) Target() []byte { return m.target }
+
+// External reports whether the target is a URL with a host, and not a path of this site.
+func (m *Match) External() bool { return m.external }
+
+// Position is where the rule was written.
+func (m *Match) Position() Position { return m.rule.Position }
