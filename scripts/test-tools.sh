@@ -26,6 +26,7 @@ need nginx nginx
 need haproxy haproxy
 need ip iproute2
 need unshare util-linux
+need pgrep procps
 need apache2 apache2-bin # the program without the service
 need prometheus prometheus
 need promtool prometheus

@@ -15,39 +15,46 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// pages are those whose commands are run, each as one session of a shell.
-func pages() []string {
-	return []string{
-		"README.md", "docs/website.md", "docs/behind-a-proxy.md", "docs/mirror.md", "docs/containers.md", "docs/systemd.md",
-		"docs/coming-from.md", "docs/flags.md",
+// pages returns the README and every page of docs.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(harness.Repository(t, "docs/*.md"))
+	if err != nil || len(found) == 0 {
+		t.Fatal("no pages", err)
 	}
+	all := []string{"README.md"}
+	for _, path := range found {
+		all = append(all, "docs/"+filepath.Base(path))
+	}
+	return all
 }
 
-// TestManual runs the commands of each page, and puts its files where they say that they
-// belong. No command is left out: those of a page are in blocks of sh.
+// TestManual runs the commands of each page as one session of a shell, and puts its
+// files where they say that they belong. No command is left out: those of a page are
+// in blocks of sh.
 func TestManual(t *testing.T) {
 	t.Parallel()
-	harness.Each(t, pages(), func(t *testing.T, page string) {
+	harness.Each(t, pages(t), func(t *testing.T, page string) {
 		text, err := os.ReadFile(harness.Repository(t, page))
 		if err != nil {
 			t.Fatal(err)
 		}
-		run(t, session(t, page, string(text)))
+		if commands := session(t, page, string(text)); commands != "" {
+			run(t, commands)
+		}
 	})
 }
 
-// session is the script of a page.
+var (
+	fenced   = regexp.MustCompile("(?ms)^ *```(.*?)\n(.*?)^ *```$")
+	indented = regexp.MustCompile(`(?m)^\n(?: {4}|\t).*`) // lists go on without an empty line
+)
+
+// session returns the script of a page, empty if there is nothing to run.
 func session(t *testing.T, page, text string) string {
 	t.Helper()
-	setup, err := os.ReadFile("testdata/setup.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var script strings.Builder
-	script.Write(setup)
-	prose := text
-	for _, m := range regexp.MustCompile("(?ms)^```(.*?)\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-		prose = strings.Replace(prose, m[0], "", 1)
+	for _, m := range fenced.FindAllStringSubmatch(text, -1) {
 		switch language, block := m[1], m[2]; language {
 		case "sh":
 			script.WriteString(block)
@@ -57,14 +64,14 @@ func session(t *testing.T, page, text string) string {
 				fmt.Fprintf(&script, "cat >%s <<'END'\n%sEND\n", path, rest)
 			}
 			script.WriteString(arguments(t, block))
+		case "text", "go": // what is shown, and how code looks
 		default:
 			t.Errorf("%s: a block of %q", page, language)
 		}
 	}
-	for line := range strings.Lines(prose) {
-		if strings.HasPrefix(line, "    ") {
-			t.Errorf("%s: a block without a language: %s", page, line)
-		}
+	prose := fenced.ReplaceAllString(text, "")
+	for _, block := range indented.FindAllString(prose, -1) {
+		t.Errorf("%s: a block without a language: %s", page, block)
 	}
 	script.WriteString(cells(prose))
 	return script.String()
@@ -104,11 +111,15 @@ func cells(prose string) string {
 	return b.String()
 }
 
-// run runs a script in namespaces of its own, where it may take every port and write
-// into /etc, /run, /srv and /var/log.
-func run(t *testing.T, script string) {
+// run runs commands in namespaces of their own, where they may take every port and
+// write into /etc, /run, /srv, /var/lib and /var/log.
+func run(t *testing.T, commands string) {
 	t.Helper()
-	for _, tool := range []string{"unshare", "ip", "curl", "nginx", "haproxy"} {
+	setup, err := os.ReadFile("testdata/setup.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"unshare", "ip", "curl", "openssl", "nginx", "haproxy", "pgrep"} {
 		harness.Tool(t, "run sh scripts/test-tools.sh", tool)
 	}
 	work := harness.OpenDir(t)
@@ -121,7 +132,9 @@ func run(t *testing.T, script string) {
 	if err := os.MkdirAll(filepath.Join(clone, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]string{"bin/master": filepath.Join(stubs, "phalanx"), "site": harness.SiteDir(t)} {
+	for name, to := range map[string]string{
+		"bin/master": filepath.Join(stubs, "phalanx"), "bin/bench": filepath.Join(stubs, "bench"), "site": harness.SiteDir(t),
+	} {
 		if err := os.Symlink(to, filepath.Join(clone, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +146,7 @@ func run(t *testing.T, script string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", script)...)
+	cmd := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", string(setup)+commands)...)
 	cmd.Dir = clone
 	cmd.Env = append(harness.BareEnv(), "PATH="+stubs+":"+os.Getenv("PATH"), "REAL="+harness.Binary("master"),
 		"REPOSITORY="+harness.Repository(t, "."), "WORK="+work, "HOME="+work)

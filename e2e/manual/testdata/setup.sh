@@ -2,19 +2,26 @@
 # paths are there, and nobody else's.
 set -eu
 ip link set lo up
-for dir in /srv /run /var/log; do mount -t tmpfs tmpfs "$dir"; done
+for dir in /srv /run /var/lib /var/log; do mount -t tmpfs tmpfs "$dir"; done
 mkdir "$WORK/etc"
 mount -t tmpfs tmpfs "$WORK/etc"
 mkdir "$WORK/etc/upper" "$WORK/etc/work"
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$WORK/etc/upper,workdir=$WORK/etc/work" /etc
 
-mkdir -p /srv/www/assets /srv/app /srv/mirror/images "$HOME/Downloads" /run/phalanx /var/log/phalanx /etc/bash_completion.d \
-	/var/log/nginx /etc/nginx/conf.d /etc/haproxy /etc/systemd/system/phalanx.service.d
+mkdir -p /srv/www/assets /srv/app /srv/mirror/images "$HOME/Downloads" "$HOME/Pictures" /run/phalanx /var/log/phalanx /etc/bash_completion.d \
+	/var/log/nginx /etc/nginx/conf.d /etc/haproxy /etc/systemd/system/phalanx.service.d \
+	/etc/ssl/example.org /var/lib/phalanx /var/lib/nginx
 echo '<!DOCTYPE html><title>front</title>' >/srv/www/index.html
 echo 'not here' >/srv/www/404.html
 seq 10000 >/srv/www/assets/app.js
 cp /srv/www/index.html /srv/app/index.html
 cp /srv/www/index.html "$HOME/Downloads/a.html"
+cp "$HOME/Downloads/a.html" "$HOME/Pictures/cat.png"
+echo 'some film' >film.mkv
+echo 'some notes' >notes.txt
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=example.org \
+	-addext subjectAltName=DNS:example.org -keyout /etc/ssl/example.org/privkey.pem -out /etc/ssl/example.org/fullchain.pem
+cp /etc/ssl/example.org/fullchain.pem /etc/ssl/example.org/clients.pem
 seq 2000000 >/srv/mirror/images/disk.iso
 echo 'base = /srv/www' >/etc/phalanx.conf
 touch -d '2 days ago' /srv/www/* /srv/www/assets/* /srv/app/* /srv/mirror/images/*
@@ -23,7 +30,7 @@ touch -d '2 days ago' /srv/www/* /srv/www/assets/* /srv/app/* /srv/mirror/images
 finish() {
 	code=$?
 	set +ex
-	[ ! -f /run/nginx.pid ] || kill "$(cat /run/nginx.pid)"
+	[ ! -s /run/nginx.pid ] || kill "$(cat /run/nginx.pid)"
 	[ ! -f "$WORK/pids" ] || xargs kill <"$WORK/pids" 2>/dev/null
 	while [ -f "$WORK/pids" ] && xargs kill -0 <"$WORK/pids" 2>/dev/null; do sleep 0.05; done
 	exit "$code"
