@@ -95,7 +95,7 @@ func (w *window) visit(s *harness.Server, page string) {
 	if err != nil {
 		w.t.Errorf("%s: %v", page, err)
 	}
-	harness.Await(w.t, 10*time.Second, "the end of what "+page+" fetches", w.atRest)
+	w.settle(page)
 	text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.title + document.body.innerText`))
 	if err != nil || len(text) < 20 {
 		w.t.Errorf("%s shows no more than %q: %v", page, text, err)

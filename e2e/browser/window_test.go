@@ -79,6 +79,20 @@ func (w *window) atRest() bool {
 	return time.Since(w.stirred) > 300*time.Millisecond
 }
 
+// settle waits until the page is at rest.
+func (w *window) settle(page string) {
+	w.t.Helper()
+	if harness.Holds(10*time.Second, w.atRest) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.requests {
+		w.t.Errorf("%s: %s %s (%s) did not end; status %d", page, f.method, f.URL, f.kind, f.status)
+	}
+	w.t.FailNow()
+}
+
 // observe notes whatever a visitor would see in the developer's tools.
 func (w *window) observe(ev any) {
 	w.mu.Lock()

@@ -50,12 +50,12 @@ func TestPrometheus(t *testing.T) {
 		t.Errorf("a client: %v", err)
 	}
 	for query, want := range map[string]int64{
-		"sum by (job) (" + requests + ")":                          start.Total.Answered + a.total(),
-		"sum by (job) (phalanx_http_sent_bytes_total)":             start.Total.Bytes + a.bytes,
-		"sum by (job) (phalanx_connections_accepted_total)":        start.Total.Accepted + a.conns,
-		"sum by (job) (last_over_time(phalanx_reloads_total[5s]))": 12,
+		"sum by (job) (" + requests + ")":                           start.Total.Answered + a.total(),
+		"sum by (job) (phalanx_http_sent_bytes_total)":              start.Total.Bytes + a.bytes,
+		"sum by (job) (phalanx_connections_accepted_total)":         start.Total.Accepted + a.conns,
+		"sum by (job) (last_over_time(phalanx_reloads_total[20s]))": 12,
 	} {
-		if !harness.Holds(5*time.Second, func() bool { return p.agree(query, want) }) {
+		if !harness.Holds(15*time.Second, func() bool { return p.agree(query, want) }) {
 			t.Errorf("%s is %v, want %d", query, p.mustAsk(query), want)
 		}
 	}
@@ -90,17 +90,16 @@ type prometheus struct {
 	api  string
 }
 
-// scrapers is how many jobs scrape, each once a second: no scrape may take
-// longer than the time between two, and on a busy machine that has to be more
-// than a fifth of a second.
-const scrapers = 5
+// scrapers is how many jobs scrape, each every five seconds: no scrape may take
+// longer than the time between two, and a busy machine can take more than one.
+const scrapers = 15
 
 // startPrometheus returns when it is ready. It ends with the test, or after two
 // minutes.
 func startPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
 	dir := harness.OpenDir(t)
-	config := "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
+	config := "global: {scrape_interval: 5s, scrape_timeout: 5s}\nscrape_configs:\n"
 	for i := range scrapers {
 		config += fmt.Sprintf("- {job_name: phalanx%d, static_configs: [{targets: ['%s']}]}\n", i, target)
 	}
