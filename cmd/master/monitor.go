@@ -162,8 +162,8 @@ func (m *monitor) close() {
 func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int, func()) {
 	return func() (unwritten []byte, dropped int, resume func()) {
 		m.readmes.suspend()
-		unwritten, dropped, resume = lines()
-		return unwritten, dropped, func() { resume(); m.readmes.resume() }
+		unwritten, dropped, more := lines()
+		return unwritten, dropped, func() { more(); m.readmes.resume() }
 	}
 }
 
