@@ -153,9 +153,9 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	}
 	s.retryAt = p.Now().Add(delay)
 	p.move(s, retry)
-	when := "respawning"
+	when := respawning
 	if delay > 0 {
-		when = fmt.Sprintf("respawning in %v", delay)
+		when = fmt.Sprintf("; respawning in %v", delay)
 	}
 	// A worker that exited by itself has lost nothing.
 	if was == ready && e.clean() {
@@ -167,9 +167,14 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	died := "died"
 	if was == draining {
 		died = "died while draining"
-		when = "another takes over its queue; " + when
+		when = "; another takes over its queue" + when
 	}
-	p.tellDeath(w, e, fmt.Sprintf("%v %s: %s%s; %s", w, died, p.cause(w, e), p.circumstances(w, e), when))
+	line := fmt.Sprintf("%v %s: %s%s", w, died, p.cause(w, e), p.circumstances(w, e))
+	if when == respawning && was != draining {
+		p.tellRespawn(w, e, line)
+		return
+	}
+	p.tellDeath(w, e, line+when)
 }
 
 // quarantine gives up on a slot that no restart can help.

@@ -28,6 +28,8 @@ type orphaned struct {
 	err       error        // why those that were not transferred are lost
 	result    *ipc.Rescued // report of the worker that takes them over; nil: not yet
 	taken     bool         // it has all of them, and waits for the end of the keeper
+	untold    string       // the line of the death, until the rescue completes it; "": it was told
+	tellBy    time.Time    // when it is told without the rescue
 }
 
 // done reports whether all has been taken over, and nobody else has it open.
@@ -60,6 +62,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 		if o.taken {
 			p.forget(o)
 		} else {
+			p.tell(o)
 			o.failed(w, e)
 		}
 	}
@@ -163,6 +166,7 @@ func (p *pool) giveUp(o *orphaned) {
 // forget closes connections that need no rescue any more, or cannot be rescued. What a
 // transfer reads is closed when that has ended.
 func (p *pool) forget(o *orphaned) {
+	p.tell(o)
 	o.of.proc.Kept().EndKeeper()
 	if o.forgotten = true; o.transfers == 0 {
 		o.of.proc.Kept().Close()
@@ -171,8 +175,16 @@ func (p *pool) forget(o *orphaned) {
 }
 
 // isOrphaned reports whether the connections of a dead worker are kept for another.
-func (p *pool) isOrphaned(w *worker) bool {
-	return slices.ContainsFunc(p.orphans, func(o *orphaned) bool { return o.of == w })
+func (p *pool) isOrphaned(w *worker) bool { return p.orphansOf(w) != nil }
+
+// orphansOf returns the connections that a dead worker has left, nil if it has none.
+func (p *pool) orphansOf(w *worker) *orphaned {
+	for _, o := range p.orphans {
+		if o.of == w {
+			return o
+		}
+	}
+	return nil
 }
 
 // lossOf says why no connection of a worker that has died can be rescued; "" if it can.

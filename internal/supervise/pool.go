@@ -279,6 +279,9 @@ func (p *pool) alarm() <-chan time.Time {
 	earlier(p.lameDuckUntil)
 	earlier(p.aliveAt)
 	earlier(p.resendAt)
+	for _, o := range p.orphans {
+		earlier(o.tellBy)
+	}
 	for _, s := range p.all() {
 		if s.state == backoff && s.want {
 			earlier(s.retryAt)
@@ -301,6 +304,7 @@ func (p *pool) expire() {
 	p.reportProgress()
 	p.alive()
 	p.resendCredentials()
+	p.tellAll(false)
 	if !p.lameDuckUntil.IsZero() && !p.Now().Before(p.lameDuckUntil) {
 		p.drain()
 	}

@@ -200,10 +200,8 @@ func (p *pool) rescueDone(w *worker) {
 	o := w.rescuing
 	w.rescuing = nil
 	w.deadline = time.Time{}
-	p.forget(o)
 	p.countRescue(o)
-	if line := rescueLine(w, o, p.Now()); line != "" {
-		p.Alert(line)
-	}
+	p.tellRescue(w, o)
+	p.forget(o)
 	p.enter(w)
 }

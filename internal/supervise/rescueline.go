@@ -23,14 +23,68 @@ func (p *pool) countRescue(o *orphaned) {
 	r.Seconds += r.Last
 }
 
-// rescueLine is the log line of a rescue, empty if there were no connections.
+// untoldTime bounds how long the line of a death waits for the rescue, which takes
+// milliseconds.
+const untoldTime = 3 * time.Second
+
+// tellRespawn reports a death and the respawn that follows at once. Without a log that
+// has fields, one line has the death and the rescue.
+func (p *pool) tellRespawn(w *worker, e Exit, line string) {
+	o := p.orphansOf(w)
+	if o == nil || p.Deaths != nil {
+		p.tellDeath(w, e, line+respawning)
+		return
+	}
+	w.deathTold = true
+	o.untold, o.tellBy = line, p.Now().Add(untoldTime)
+}
+
+const respawning = "; respawning"
+
+// tell reports a death whose line waits for the rescue.
+func (p *pool) tell(o *orphaned) {
+	if line := o.untold; line != "" {
+		o.untold, o.tellBy = "", time.Time{}
+		p.Alert(line + respawning)
+	}
+}
+
+// tellAll reports the deaths whose lines have waited long enough; at the end that is
+// all of them.
+func (p *pool) tellAll(end bool) {
+	for _, o := range p.orphans {
+		if end || !p.Now().Before(o.tellBy) {
+			p.tell(o)
+		}
+	}
+}
+
+// tellRescue reports a rescue, and the death before it if nobody has.
+func (p *pool) tellRescue(w *worker, o *orphaned) {
+	line := rescueLine(w, o, p.Now())
+	switch {
+	case line == "":
+	case o.untold != "":
+		line, o.untold = o.untold+"; "+line, ""
+		p.Alert(line)
+	default:
+		p.Alert(line)
+	}
+}
+
+// rescueLine says what became of a dead worker's connections, empty if there were
+// none. It names that worker if the line of its death has been written before.
 func rescueLine(w *worker, o *orphaned, now time.Time) string {
 	m := o.result
 	if m.Connections+m.Fixed+m.Blamed+m.Lost+o.left == 0 && o.err == nil {
 		return ""
 	}
+	of := ""
+	if o.untold == "" {
+		of = fmt.Sprintf(" of %v", o.of)
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v rescued %s of %v after %v", w, human.Plural(m.Connections, "connection", "connections"), o.of, now.Sub(o.died).Round(time.Millisecond))
+	fmt.Fprintf(&b, "%v rescued %s%s after %v", w, human.Plural(m.Connections, "connection", "connections"), of, now.Sub(o.died).Round(time.Millisecond))
 	for _, closed := range []struct {
 		n   int
 		why string

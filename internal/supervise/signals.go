@@ -77,6 +77,7 @@ func (p *pool) drain() {
 	for _, w := range p.detached {
 		p.limitDrain(w, false)
 	}
+	p.tellAll(true)
 	p.Log.Info().Msg("drain started")
 	p.OnDrain()
 }

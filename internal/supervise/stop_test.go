@@ -273,11 +273,49 @@ func TestRescueLine(t *testing.T) {
 		r.die(0, killed)
 		r.begin(1)
 		r.say(ipc.Rescued{Connections: 3, Fixed: 1}, 1)
-		const want = "worker 0 (pid 102) rescued 3 connections of worker 0 (pid 101) after 0s; 1 closed whose response cannot be continued; 2 closed that cannot be rescued"
-		if last := r.diary[len(r.diary)-1]; last != want {
-			t.Error(last)
-		}
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; worker 0 (pid 102) rescued 3 connections after 0s; "+
+			"1 closed whose response cannot be continued; 2 closed that cannot be rescued")
 		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// A rescue that takes long, or leads to another death, has a line of its own: the death
+// is told before it.
+func TestDeathToldBeforeRescue(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.die(0, killed)
+		r.expect(2, "serving")
+		r.pass(untoldTime)
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning")
+		r.begin(1)
+		r.say(ipc.Rescued{Connections: 3}, 1)
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning",
+			"worker 0 (pid 102) rescued 3 connections of worker 0 (pid 101) after 3s")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.die(0, killed)
+		r.begin(1)
+		r.die(1, killed)
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning",
+			"worker 0 (pid 102) died: killed by SIGKILL; respawning in 100ms")
+		r.pass(100 * time.Millisecond)
+		r.begin(2)
+		r.say(ipc.Rescued{}, 2)
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.die(0, killed)
+		r.signal(syscall.SIGTERM)
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning", "drain")
+		r.begin(1)
+		r.say(ipc.Rescued{}, 1)
 		r.ends(0, "")
 	})
 }
