@@ -204,12 +204,15 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.R
 	return s, nil
 }
 
-// counters maps this worker's row of the scoreboard, or makes a private one.
+// counters maps this worker's row of the scoreboard, or makes a private one. What leads
+// to the rows of others is closed.
 func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) {
 	if row < 0 {
 		return &scoreboard.Mapping{Row: new(scoreboard.Row)}, func() {}, nil
 	}
-	if mapped, err = scoreboard.Attach(ipc.BoardFD, row); err != nil {
+	mapped, err = scoreboard.Attach(ipc.BoardFD, row)
+	unix.Close(ipc.BoardFD)
+	if err != nil {
 		return nil, nil, err
 	}
 	return mapped, func() { _ = mapped.Close() }, nil // the process ends
@@ -218,6 +221,9 @@ func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) 
 // pen returns the writer of the access log; nil if there is none.
 func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	if opts.AccessLog == "" || mem == nil {
+		if mem != nil {
+			unix.Close(ipc.BellFD)
+		}
 		return nil, nil
 	}
 	ring, err := accesslog.NewRing(mem)

@@ -197,9 +197,8 @@ func (s *sockets) prepare(f *os.File) error {
 		}
 	}
 	// A server before this one may have let it refuse connections (RefuseNew).
-	err = unix.SetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-	if err != nil && err != unix.ENOENT {
-		return fmt.Errorf("detach filter: %w", err)
+	if err := admitNew(int(f.Fd())); err != nil {
+		return err
 	}
 	if s.Path != "" {
 		return nil

@@ -76,12 +76,17 @@ func (s *Set) Addresses() []Address {
 	return all
 }
 
-// Sockets returns the sockets of a slot, one for each address; none after Close.
+// Sockets returns the sockets of a slot for its next worker, one for each address; none
+// after Close. If an earlier worker made one of them refuse connections, it no longer
+// does, unless that is for all.
 func (s *Set) Sockets(slot int) []Socket {
 	var all []Socket
 	for _, a := range s.all {
 		if slot >= len(a.files) {
 			continue
+		}
+		if !a.refuses {
+			_ = admitNew(int(a.files[slot].Fd())) // it can be served all the same
 		}
 		all = append(all, Socket{File: a.files[slot], Secure: a.Secure, Shared: a.Path != "", Foreign: a.foreign(slot)})
 	}

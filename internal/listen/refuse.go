@@ -35,6 +35,15 @@ func RefuseNew(fd int) error {
 	return nil
 }
 
+// admitNew ends what [RefuseNew] has begun.
+func admitNew(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	if err != nil && err != unix.ENOENT {
+		return fmt.Errorf("detach filter: %w", err)
+	}
+	return nil
+}
+
 // Refusing reports whether any process has called [RefuseNew] for the socket: then no
 // worker will take it over. If that is unknown, it returns true.
 func Refusing(fd int) bool {

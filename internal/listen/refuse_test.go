@@ -64,6 +64,28 @@ func TestRefuseNew(t *testing.T) {
 	}
 }
 
+// A worker that was taken over cannot leave a socket that refuses connections to its
+// successor.
+func TestRefusingWorker(t *testing.T) {
+	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
+	fd := int(s.Set.Sockets(1)[0].File.Fd())
+	if err := RefuseNew(fd); err != nil || !Refusing(fd) {
+		t.Fatalf("it refuses: %v, %v", Refusing(fd), err)
+	}
+	if s.Set.Sockets(0); !Refusing(fd) {
+		t.Error("the worker of another slot has changed it")
+	}
+	if s.Set.Sockets(1); Refusing(fd) {
+		t.Error("the next worker's socket refuses connections")
+	}
+	if err := s.RefuseNew(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Set.Sockets(1); !Refusing(fd) {
+		t.Error("it does not refuse although all do")
+	}
+}
+
 // An accepted connection inherits the filter, which must let everything
 // through that belongs to it, large segments too.
 func TestRefuseNewKeepsData(t *testing.T) {

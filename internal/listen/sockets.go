@@ -26,6 +26,7 @@ type sockets struct {
 	passed        *os.File   // the one that another process has opened and keeps; nil: none
 	group         []*os.File // all that listen, in the kernel's order; see steer
 	file          fileID     // of a unix socket that this server has made; zero: none
+	refuses       bool       // refuseNew was called
 }
 
 // openAddress opens the sockets of an address, or none.
@@ -90,6 +91,7 @@ func (s *sockets) foreign(slot int) bool {
 
 // refuseNew lets no socket of the address begin another connection.
 func (s *sockets) refuseNew() error {
+	s.refuses = true
 	errs := []error{s.removeFile()}
 	for _, f := range s.group {
 		if s.passed == nil || !same(f, s.passed) { // its connections are for the next server

@@ -11,23 +11,32 @@ import (
 // in another way than a keeper, or changes what it may do. How many keepers are started
 // no filter can count: docs/security.md says what that means.
 func calls() []allowed {
-	self := []uint32{uint32(os.Getpid())}
+	self := uint32(os.Getpid())
 	const (
 		thread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD // runtime.cloneFlags
 		keeper = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | uint32(unix.SIGCHLD)                         // package rescue
 	)
+	// What a test of one argument may be.
+	is := func(arg uint32, values ...uint32) test { return test{arg: arg, is: values} }
 	list := []allowed{
-		// With arguments that matter.
-		{call: unix.SYS_CLONE, arg: 0, is: []uint32{thread, thread | unix.CLONE_SETTLS, keeper}},
-		{call: unix.SYS_MMAP, arg: 2, not: unix.PROT_EXEC},
-		{call: unix.SYS_MPROTECT, arg: 2, not: unix.PROT_EXEC},
-		{call: unix.SYS_PRCTL, arg: 0, is: []uint32{unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA}},
-		{call: unix.SYS_IOCTL, arg: 1, is: []uint32{unix.SIOCINQ, unix.SIOCOUTQ, unix.TCGETS, unix.TIOCGWINSZ}},
-		{call: unix.SYS_SOCKETPAIR, arg: 0, is: []uint32{unix.AF_UNIX}}, // to the process that renders a README
-		{call: unix.SYS_TGKILL, arg: 0, is: self},
-		{call: unix.SYS_KILL, arg: 0, is: self},
-		{call: unix.SYS_SETPGID, arg: 1, is: []uint32{0}},   // of a keeper
-		{call: unix.SYS_PRLIMIT64, arg: 2, is: []uint32{0}}, // to read, not to set
+		{unix.SYS_CLONE, []test{is(0, thread, thread|unix.CLONE_SETTLS, keeper)}},
+		{unix.SYS_MMAP, []test{{arg: 2, not: unix.PROT_EXEC}}},
+		{unix.SYS_MPROTECT, []test{{arg: 2, not: unix.PROT_EXEC}}},
+		{unix.SYS_PRCTL, []test{is(0, unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA)}},
+		{unix.SYS_IOCTL, []test{is(1, unix.SIOCINQ, unix.SIOCOUTQ, unix.TCGETS, unix.TIOCGWINSZ)}},
+		// To the process that renders a README. A pair of datagram sockets could send to
+		// any address.
+		{unix.SYS_SOCKETPAIR, []test{is(0, unix.AF_UNIX), is(1, unix.SOCK_STREAM|unix.SOCK_CLOEXEC)}},
+		// Listening sockets are the master's too: nothing that steers connections among
+		// slots, or that the master could not undo.
+		{unix.SYS_SETSOCKOPT, []test{is(1, unix.SOL_SOCKET), is(2, unix.SO_LINGER, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_ATTACH_FILTER)}},
+		{unix.SYS_SHUTDOWN, []test{is(1, unix.SHUT_WR)}}, // which does nothing to a listening socket
+		// No signals to others, no leases, seals or sizes of pipes.
+		{unix.SYS_FCNTL, []test{is(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC, unix.F_GET_SEALS)}},
+		{unix.SYS_TGKILL, []test{is(0, self)}},
+		{unix.SYS_KILL, []test{is(0, self)}},
+		{unix.SYS_SETPGID, []test{is(1, 0)}},               // of a keeper
+		{unix.SYS_PRLIMIT64, []test{{arg: 2, null: true}}}, // to read, not to set
 	}
 	for _, call := range append(plain(), native()...) {
 		list = append(list, allowed{call: call})
@@ -40,8 +49,8 @@ func plain() []int {
 	return []int{
 		// Connections.
 		unix.SYS_ACCEPT4, unix.SYS_READ, unix.SYS_READV, unix.SYS_RECVFROM, unix.SYS_RECVMSG, unix.SYS_WRITE, unix.SYS_WRITEV,
-		unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDFILE, unix.SYS_SHUTDOWN, unix.SYS_CLOSE, unix.SYS_GETSOCKOPT,
-		unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_LISTEN, unix.SYS_FCNTL, unix.SYS_DUP, unix.SYS_DUP3,
+		unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDFILE, unix.SYS_CLOSE, unix.SYS_GETSOCKOPT,
+		unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_DUP, unix.SYS_DUP3,
 		unix.SYS_PIPE2, unix.SYS_SPLICE,
 		// Events.
 		unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2, unix.SYS_EVENTFD2, unix.SYS_PPOLL,

@@ -36,7 +36,7 @@ func names() map[int]string {
 		unix.SYS_CAPSET: "capset", unix.SYS_SECCOMP: "seccomp", unix.SYS_UNSHARE: "unshare", unix.SYS_SETNS: "setns", unix.SYS_CHROOT: "chroot",
 		unix.SYS_SCHED_SETAFFINITY: "sched_setaffinity", unix.SYS_SETPRIORITY: "setpriority", unix.SYS_SETRLIMIT: "setrlimit",
 		// Files.
-		unix.SYS_DUP: "dup", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2", unix.SYS_LINKAT: "linkat", unix.SYS_SYMLINKAT: "symlinkat",
+		unix.SYS_DUP: "dup", unix.SYS_FCNTL: "fcntl", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2", unix.SYS_LINKAT: "linkat", unix.SYS_SYMLINKAT: "symlinkat",
 		unix.SYS_MKDIRAT: "mkdirat", unix.SYS_MKNODAT: "mknodat", unix.SYS_FCHMOD: "fchmod", unix.SYS_FCHMODAT: "fchmodat", unix.SYS_FCHOWN: "fchown", unix.SYS_FCHOWNAT: "fchownat",
 		unix.SYS_FTRUNCATE: "ftruncate", unix.SYS_TRUNCATE: "truncate", unix.SYS_FALLOCATE: "fallocate", unix.SYS_UTIMENSAT: "utimensat", unix.SYS_FLOCK: "flock",
 		unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fdatasync", unix.SYS_COPY_FILE_RANGE: "copy_file_range", unix.SYS_GETCWD: "getcwd", unix.SYS_CHDIR: "chdir", unix.SYS_STATFS: "statfs",

@@ -85,27 +85,40 @@ func calls6(number uintptr, args ...uintptr) func(string) error {
 	return func(string) error { return call(number, args...) }
 }
 
+// raiseLimit sets a limit with an address whose lower half is 0.
+func raiseLimit(string) error {
+	const at = 1 << 40
+	mem, _, errno := unix.Syscall6(unix.SYS_MMAP, at, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_FIXED_NOREPLACE, ^uintptr(0), 0)
+	if errno != 0 || mem != at {
+		return fmt.Errorf("no memory at %#x: %w", at, errno)
+	}
+	return call(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, at)
+}
+
+// startThreads has many calls wait, each of which needs a thread of its own.
+func startThreads(string) error {
+	done := make(chan bool)
+	for range 8 {
+		go func() {
+			var fds [2]int
+			_ = unix.Pipe2(fds[:], 0)
+			unix.Close(fds[1])
+			_, err := unix.Read(fds[0], make([]byte, 1))
+			done <- err == nil
+		}()
+	}
+	for range 8 {
+		<-done
+	}
+	return nil
+}
+
 func attempts() map[string]attempt {
 	return map[string]attempt{
 		"read a file of the directory": {do: opens("DIR/file", os.O_RDONLY), allowed: true},
 		"list the directory":           {do: func(dir string) error { _, err := os.ReadDir(dir); return err }, allowed: true},
 		"signal itself":                {do: func(string) error { return syscall.Kill(os.Getpid(), 0) }, allowed: true},
-		"start threads": {do: func(string) error {
-			done := make(chan bool)
-			for range 8 { // each needs a thread of its own while it waits in a call
-				go func() {
-					var fds [2]int
-					_ = unix.Pipe2(fds[:], 0)
-					unix.Close(fds[1])
-					_, err := unix.Read(fds[0], make([]byte, 1))
-					done <- err == nil
-				}()
-			}
-			for range 8 {
-				<-done
-			}
-			return nil
-		}, allowed: true},
+		"start threads":                {do: startThreads, allowed: true},
 
 		"read /etc/passwd":             {do: opens("/etc/passwd", os.O_RDONLY)},
 		"read its own environment":     {do: opens("/proc/self/environ", os.O_RDONLY)},
@@ -138,7 +151,13 @@ func attempts() map[string]attempt {
 		"raise a limit":                {do: calls6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, 1), killed: true},
 		"load a module":                {do: calls6(unix.SYS_INIT_MODULE), killed: true},
 		"make a user fault handler":    {do: calls6(unix.SYS_USERFAULTFD), killed: true},
-		"hide a file in memory":        {do: calls6(unix.SYS_MEMFD_CREATE), killed: true},
+		"raise a limit by a pointer that looks like nil": {do: raiseLimit, killed: true},
+		"shut a socket down":                             {do: calls6(unix.SYS_SHUTDOWN, 0, unix.SHUT_RD), killed: true},
+		"steer connections":                              {do: calls6(unix.SYS_SETSOCKOPT, 0, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF), killed: true},
+		"change an accept queue":                         {do: calls6(unix.SYS_LISTEN, 0, 0), killed: true},
+		"have signals sent":                              {do: calls6(unix.SYS_FCNTL, 0, unix.F_SETSIG, uintptr(unix.SIGKILL)), killed: true},
+		"open a pair for datagrams":                      {do: calls6(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), killed: true},
+		"hide a file in memory":                          {do: calls6(unix.SYS_MEMFD_CREATE), killed: true},
 	}
 }
 

@@ -2,18 +2,26 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// allowed is a system call that may be made: with any arguments, or if one of them
-// passes a test of its lower 32 bits.
+// allowed is a system call that may be made: with any arguments, or if they pass all
+// tests. A call may be there several times.
 type allowed struct {
-	call int
-	arg  uint32   // which argument, from 0, is tested
-	is   []uint32 // one of these it must be; nil: anything
+	call  int
+	tests []test
+}
+
+// test is one of an argument, of which the lower 32 bits count: the kernel's calls take
+// numbers, flags and descriptors as those. Exactly one field is set beside arg.
+type test struct {
+	arg  uint32   // which argument, from 0
+	is   []uint32 // one of these it must be
 	not  uint32   // none of these bits may be set in it
+	null bool     // it is a pointer, and nil in all its 64 bits
 }
 
 // Offsets in struct seccomp_data, on little-endian machines (seccomp(2)).
@@ -49,28 +57,50 @@ func assemble(arch uint32, calls []allowed) program {
 	p.end(unix.SECCOMP_RET_KILL_PROCESS)
 	p.load(offsetCall)
 	for _, c := range calls {
-		tests := c.tests()
-		p.jump(unix.BPF_JEQ, uint32(c.call), 0, len(tests))
-		p = append(p, tests...)
+		block := c.block()
+		p.jump(unix.BPF_JEQ, uint32(c.call), 0, len(block))
+		p = append(p, block...)
 	}
 	p.end(unix.SECCOMP_RET_KILL_PROCESS)
 	return p
 }
 
-// tests are the instructions that decide about a call whose number fits.
-func (c allowed) tests() program {
-	var p program
-	if c.is != nil || c.not != 0 {
-		p.load(offsetArgs + 8*c.arg)
-		for i, v := range c.is {
-			p.jump(unix.BPF_JEQ, v, len(c.is)-i, 0) // over the others and the end
-		}
-		if c.not != 0 {
-			p.jump(unix.BPF_JSET, c.not, 0, 1)
-		}
-		p.end(unix.SECCOMP_RET_KILL_PROCESS)
+// block are the instructions that allow a call whose number fits, or else load its
+// number again for those that follow.
+func (c allowed) block() program {
+	var rest program
+	rest.end(unix.SECCOMP_RET_ALLOW)
+	for _, t := range slices.Backward(c.tests) {
+		rest = append(t.code(len(rest)), rest...)
 	}
-	p.end(unix.SECCOMP_RET_ALLOW)
+	if len(c.tests) > 0 {
+		rest.load(offsetCall)
+	}
+	return rest
+}
+
+// code are the instructions of a test, which so many follow if it holds; else those are
+// skipped.
+func (t test) code(following int) program {
+	var p program
+	low := offsetArgs + 8*t.arg
+	p.load(low)
+	switch {
+	case t.null:
+		p.jump(unix.BPF_JEQ, 0, 0, 2+following)
+		p.load(low + 4)
+		p.jump(unix.BPF_JEQ, 0, 0, following)
+	case t.not != 0:
+		p.jump(unix.BPF_JSET, t.not, following, 0)
+	}
+	for i, v := range t.is {
+		left := len(t.is) - 1 - i
+		if left > 0 {
+			p.jump(unix.BPF_JEQ, v, left, 0)
+		} else {
+			p.jump(unix.BPF_JEQ, v, 0, following)
+		}
+	}
 	return p
 }
 

@@ -44,8 +44,11 @@ func decide(t *testing.T, p program, arch uint32, call int, args ...uint64) uint
 func TestFilter(t *testing.T) {
 	p := assemble(7, []allowed{
 		{call: 1},
-		{call: 2, arg: 1, is: []uint32{10, 20, 30}},
-		{call: 3, arg: 2, not: 4},
+		{2, []test{{arg: 1, is: []uint32{10, 20, 30}}}},
+		{3, []test{{arg: 2, not: 4}}},
+		{5, []test{{arg: 0, is: []uint32{7, 8}}, {arg: 1, not: 4}}},
+		{5, []test{{arg: 0, is: []uint32{9}}}},
+		{6, []test{{arg: 1, null: true}}},
 		{call: 0},
 	})
 	const high = 1 << 32 // does not count
@@ -67,6 +70,14 @@ func TestFilter(t *testing.T) {
 		{7, 2, []uint64{0, 11}, false},
 		{7, 3, []uint64{0, 0, 3}, true},
 		{7, 3, []uint64{0, 0, 7}, false},
+		{7, 5, []uint64{7, 3}, true},
+		{7, 5, []uint64{8, 8}, true},
+		{7, 5, []uint64{8, 4}, false},
+		{7, 5, []uint64{9, 0}, true},
+		{7, 5, []uint64{6, 4}, false},
+		{7, 6, []uint64{1, 0}, true},
+		{7, 6, []uint64{0, 1}, false},
+		{7, 6, []uint64{0, high}, false},
 	} {
 		want := uint32(unix.SECCOMP_RET_KILL_PROCESS)
 		if c.allow {
