@@ -18,11 +18,11 @@ const maxCredentials = 1024
 // authorized reports whether the request has the configured credentials. How long
 // that takes says nothing about how much of them is right: what is compared is as
 // long in every case.
-func (c *Conn) authorized() bool {
-	if c.cfg.Credentials == "" {
+func (r *Reply) authorized() bool {
+	if r.cfg.Credentials == "" {
 		return true
 	}
-	scheme, token, _ := bytes.Cut(c.x.Value(proto.FieldAuthorization), []byte(" "))
+	scheme, token, _ := bytes.Cut(r.x.Value(proto.FieldAuthorization), []byte(" "))
 	token = bytes.TrimSpace(token)
 	var space [maxCredentials]byte
 	if !proto.EqualFold(scheme, "basic") || base64.StdEncoding.DecodedLen(len(token)) > len(space) {
@@ -32,6 +32,6 @@ func (c *Conn) authorized() bool {
 	if err != nil {
 		return false
 	}
-	given, wanted := sha256.Sum256(space[:n]), sha256.Sum256([]byte(c.cfg.Credentials))
+	given, wanted := sha256.Sum256(space[:n]), sha256.Sum256([]byte(r.cfg.Credentials))
 	return subtle.ConstantTimeCompare(given[:], wanted[:]) == 1
 }

@@ -133,15 +133,13 @@ type Segment struct {
 type phase uint8
 
 const (
-	phaseIdle    phase = iota // nothing of the next request has been received
-	phaseHead                 // a part of a head has
-	phaseBody                 // a request body is being read away
-	phaseLate                 // a request has not been completed in time
-	phaseClear                // one in the clear came where TLS is spoken
-	phaseSend                 // a reply is being sent
-	phasePrepare              // what a reply will be made of is being found
-	phaseStream               // a reply is being made and sent
-	phaseLinger               // the last reply has been sent; the client may still send
+	phaseIdle   phase = iota // nothing of the next request has been received
+	phaseHead                // a part of a head has
+	phaseBody                // a request body is being read away
+	phaseLate                // a request has not been completed in time
+	phaseClear               // one in the clear came where TLS is spoken
+	phaseReply               // a response is being found, made or sent
+	phaseLinger              // the last reply has been sent; the client may still send
 	phaseClosed
 	phaseAborted // closed from outside
 	phaseReset
@@ -149,13 +147,11 @@ const (
 
 // Conn is one connection. It belongs to one goroutine at a time.
 type Conn struct {
-	cfg *Config
+	reply Reply // its exchanges, one after the other
 
 	phase    phase
 	borrowed bool // in belongs to the caller
 	draining bool
-	secure   bool  // its bytes are encrypted on their way
-	local    bool  // it comes from this machine, by a unix socket
 	finishes bool  // it ends with the next response
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	taken    int32 // bytes that the client has taken of DrainBytes
@@ -165,28 +161,24 @@ type Conn struct {
 	began  time.Duration // when the request's first byte came
 	drain  time.Duration // when draining began
 	in     []byte        // received and not yet used
-
-	segment Segment
-	x       *Exchange // under way; nil: none
-	obs     Observer  // or nil
 }
 
 // New returns a connection that has just been accepted. obs may be nil.
 func New(cfg *Config, obs Observer, now Now) Conn {
-	return Conn{cfg: cfg, obs: obs, since: now.Mono}
+	return Conn{reply: NewReply(cfg, obs), since: now.Mono}
 }
 
 // Secure says that the connection's bytes are encrypted on their way, before
 // anything is received.
-func (c *Conn) Secure() { c.secure = true }
+func (c *Conn) Secure() { c.reply.Secure() }
 
 // Local says that the connection comes through a unix socket, before anything is
 // received: from a proxy, which has decided about TLS. So it is not redirected.
-func (c *Conn) Local() { c.local = true }
+func (c *Conn) Local() { c.reply.Local() }
 
 // InClear says that a client has sent a request in the clear to a port for TLS: Next
 // answers it, in the clear, and the connection ends.
-func (c *Conn) InClear() { c.phase, c.began, c.secure = phaseClear, c.since, false }
+func (c *Conn) InClear() { c.phase, c.began, c.reply.secure = phaseClear, c.since, false }
 
 // Receive takes bytes that were received, at least one. They are borrowed
 // until [Conn.Hold].
@@ -214,8 +206,8 @@ func (c *Conn) Hold() {
 	case c.borrowed:
 		c.in = append([]byte(nil), c.in...)
 	}
-	if c.borrowed && c.x != nil {
-		c.x.hold()
+	if c.borrowed && c.reply.x != nil {
+		c.reply.x.hold()
 	}
 	c.borrowed = false
 }
@@ -229,27 +221,11 @@ const flushAt = 64 << 10
 func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	for {
 		switch c.phase {
-		case phaseSend:
-			if c.segment.Len > 0 {
-				return out, Send
+		case phaseReply:
+			var step Step
+			if out, step = c.nextContent(out, now); step != Close {
+				return out, step
 			}
-			if c.x.parts != nil {
-				mark := len(out)
-				out = c.nextPart(out)
-				c.x.Bytes += int64(len(out) - mark)
-				continue
-			}
-			c.finish(now)
-		case phasePrepare:
-			if out = c.prepare(out, now); c.phase == phasePrepare {
-				return out, Await
-			}
-		case phaseStream:
-			n := len(out)
-			if out = c.nextChunk(out, now); len(out) == n && c.phase == phaseStream {
-				return out, Await
-			}
-			return out, Flush
 		case phaseIdle, phaseHead:
 			if len(c.in) == 0 {
 				return out, Read
@@ -285,61 +261,42 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	}
 }
 
-// headDone decides what comes first after a head: the response, or discarding the
-// request's body.
-func (c *Conn) headDone(out []byte, now Now) []byte {
-	head := c.in[:c.parser.Len()]
-	c.in = c.in[len(head):]
-	c.open(head)
-	if c.obs != nil {
-		c.obs.Received(c.x)
+// nextContent continues the response under way. The step Close says that it has ended.
+func (c *Conn) nextContent(out []byte, now Now) ([]byte, Step) {
+	switch c.reply.phase {
+	case replySend:
+		out, step := c.reply.Next(out, now)
+		if step == Close {
+			c.finish(now)
+		}
+		return out, step
+	case replyPrepare:
+		out = c.reply.Prepare(out, now)
+		if c.since = now.Mono; c.reply.Pending() {
+			return out, Await
+		}
+		return out, Close
 	}
-	r := c.x.Request
-	switch {
-	case !r.HasBody():
-		return c.answer(out, now)
-	case !ReadsBody(r.Method):
-		c.x.Closing = ClosingUnread
-		return c.answer(out, now)
-	case r.Length > proto.MaxBody:
-		return c.refuse(out, tooLong, now)
-	}
-	c.phase, c.since = phaseBody, now.Mono
-	c.x.hold()
-	c.x.upload = &upload{left: r.Length}
-	if r.Expect && len(c.in) == 0 {
-		out = append(proto.AppendStatusLine(out, proto.StatusContinue), '\r', '\n')
-	}
-	return out
+	return c.nextChunk(out, now)
 }
 
 // Segment returns the part of a file that the step Send is about.
-func (c *Conn) Segment() Segment { return c.segment }
+func (c *Conn) Segment() Segment { return c.reply.segment }
 
 // Left is how many bytes of files the reply under way still has to send.
-func (c *Conn) Left() int64 {
-	left := c.segment.Len
-	if c.x != nil && c.x.parts != nil {
-		for _, part := range c.x.parts.ranges {
-			left += part.Len
-		}
-	}
-	return left
-}
+func (c *Conn) Left() int64 { return c.reply.Left() }
 
 // Sent reports that n bytes of the segment were sent.
 func (c *Conn) Sent(n int64, now Now) {
-	c.segment.Off += n
-	c.segment.Len -= n
+	c.reply.Sent(n)
 	c.took(n, now)
-	c.x.Bytes += n
 }
 
 // finish ends a reply whose last byte has been handed over.
 func (c *Conn) finish(now Now) {
-	closing := c.x.Closing
-	c.ended()
-	c.release()
+	closing := c.reply.x.Closing
+	c.reply.Finish()
+	c.parser.Reset()
 	c.began, c.since = now.Mono, now.Mono
 	switch {
 	case closing == Persistent:
@@ -351,12 +308,6 @@ func (c *Conn) finish(now Now) {
 	}
 }
 
-func (c *Conn) ended() {
-	if c.obs != nil {
-		c.obs.Ended(c.x)
-	}
-}
-
 // Linger replaces the step Close when the caller knows that there are bytes
 // left to receive: closing now would reset the connection, and what the client
 // has not read yet of the reply would be lost (RFC 9112 §9.6).
@@ -365,22 +316,11 @@ func (c *Conn) Linger(now Now) Step {
 	return Linger
 }
 
-// drop closes the file, whether or not it is being sent.
-func (c *Conn) drop() {
-	if c.segment.File != nil {
-		c.segment.File.Close()
-		c.segment = Segment{}
-	}
-}
-
 // Abort ends the connection from outside: the socket failed, the client is
 // gone, or the file has become shorter than announced. The cause goes to the
 // observer when it truncates a response.
 func (c *Conn) Abort(cause error) {
-	if c.phase == phaseSend || c.phase == phaseStream {
-		c.x.Err = cause
-		c.ended()
-	}
+	c.reply.Abort(cause)
 	c.Leave()
 	c.phase = phaseAborted
 }
@@ -388,6 +328,7 @@ func (c *Conn) Abort(cause error) {
 // Leave ends a connection that continues in another worker; the observer is not
 // called.
 func (c *Conn) Leave() {
-	c.release()
+	c.reply.Leave()
+	c.parser.Reset()
 	c.in, c.phase = nil, phaseClosed
 }

@@ -10,7 +10,7 @@ import (
 // entity returns the file's header fields. A file that has just been changed may
 // change again without a new time: it has no ETag yet, and its fields are not cached.
 // A time in the future is replaced by the response's (RFC 9110 §8.8.2.1).
-func (c *Conn) entity(f File, now Now) *proto.Entity {
+func (r *Reply) entity(f File, now Now) *proto.Entity {
 	e := f.Entity()
 	if e.Settled {
 		return e
@@ -30,7 +30,7 @@ func (c *Conn) entity(f File, now Now) *proto.Entity {
 	if rule := f.CacheControl(); rule != "" {
 		out = proto.AppendField(out, "Cache-Control", rule)
 	} else {
-		out = proto.AppendInt(out, "Cache-Control: max-age=", int64(c.cfg.Expires/time.Second))
+		out = proto.AppendInt(out, "Cache-Control: max-age=", int64(r.cfg.Expires/time.Second))
 	}
 	if f.Varies() {
 		out = append(out, "Vary: Accept-Encoding\r\n"...)
@@ -59,35 +59,35 @@ func appendModified(out []byte, e *proto.Entity) []byte {
 }
 
 // file answers with the file, or as preconditions and ranges require.
-func (c *Conn) file(out []byte, now Now) []byte {
-	x, f := c.x, c.segment.File
-	r := x.Request
-	e := c.entity(f, now)
+func (r *Reply) file(out []byte, now Now) []byte {
+	x, f := r.x, r.segment.File
+	req := x.Request
+	e := r.entity(f, now)
 	v := e.Validators(now.Second.Unix)
 	var status proto.Status
-	status, x.Conditions = proto.Precondition(r, x.Head, v)
+	status, x.Conditions = proto.Precondition(req, x.Head, v)
 	switch status {
 	case proto.StatusNotModified:
-		out = c.startFile(out, status, now)
-		return c.end(append(out, e.Fields[:e.Always]...))
+		out = r.startFile(out, status, now)
+		return r.end(append(out, e.Fields[:e.Always]...))
 	case proto.StatusPreconditionFailed:
-		return c.fail(out, status, now)
+		return r.fail(out, status, now)
 	}
-	if r.Has(proto.FieldRange) {
-		x.Ranges, x.RangeField = rangesOf(x.Ranges, r, x.Head, f.Size(), v)
+	if req.Has(proto.FieldRange) {
+		x.Ranges, x.RangeField = rangesOf(x.Ranges, req, x.Head, f.Size(), v)
 		switch {
 		case x.RangeField != proto.RangeTaken:
 		case len(x.Ranges) == 0:
-			return c.fail(out, proto.StatusRangeNotSatisfiable, now)
+			return r.fail(out, proto.StatusRangeNotSatisfiable, now)
 		case len(x.Ranges) == 1:
-			return c.oneRange(out, e, x.Ranges[0], now)
+			return r.oneRange(out, e, x.Ranges[0], now)
 		default:
-			return c.manyRanges(out, e, now)
+			return r.manyRanges(out, e, now)
 		}
 	}
-	out = c.startFile(out, proto.StatusOK, now)
-	if r.Method == proto.MethodGet {
-		c.segment.Len = f.Size()
+	out = r.startFile(out, proto.StatusOK, now)
+	if req.Method == proto.MethodGet {
+		r.segment.Len = f.Size()
 	}
 	return append(out, e.Fields...)
 }
@@ -115,25 +115,25 @@ func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v pr
 }
 
 // oneRange answers with a part of the file (RFC 9110 §15.3.7.1).
-func (c *Conn) oneRange(out []byte, e *proto.Entity, part proto.Range, now Now) []byte {
-	f := c.segment.File
-	out = c.startFile(out, proto.StatusPartialContent, now)
+func (r *Reply) oneRange(out []byte, e *proto.Entity, part proto.Range, now Now) []byte {
+	f := r.segment.File
+	out = r.startFile(out, proto.StatusPartialContent, now)
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", f.ContentType())
 	out = append(out, "Content-Range: "...)
 	out = proto.AppendContentRange(out, part, f.Size())
 	out = append(out, "\r\n"...)
 	out = proto.AppendInt(out, "Content-Length: ", part.Len)
-	c.segment.Off, c.segment.Len = part.Off, part.Len
-	return c.end(out)
+	r.segment.Off, r.segment.Len = part.Off, part.Len
+	return r.end(out)
 }
 
 // startFile appends the status line and the fields that change with time. If a rule
 // sets Cache-Control for the path, Expires is left out: it could contradict the rule
 // for caches that know only Expires (RFC 9111 §5.3).
-func (c *Conn) startFile(out []byte, s proto.Status, now Now) []byte {
-	out = c.start(out, s, SourceFile, now)
-	if c.segment.File.CacheControl() != "" {
+func (r *Reply) startFile(out []byte, s proto.Status, now Now) []byte {
+	out = r.start(out, s, SourceFile, now)
+	if r.segment.File.CacheControl() != "" {
 		return out
 	}
 	return append(out, now.Second.expires...)

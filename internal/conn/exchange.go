@@ -12,8 +12,9 @@ import (
 type Exchange struct {
 	Request *proto.Request // its spans are in Head
 	Head    []byte         // empty if the request was refused before its end
-	Began   time.Duration  // when its first byte came, on Now's monotonic clock
-	Headed  time.Duration  // when the request was complete, its content too
+	Version Version
+	Began   time.Duration // when its first byte came, on Now's monotonic clock
+	Headed  time.Duration // when the request was complete, its content too
 
 	Status     proto.Status // 0: the exchange is that of a worker that died, and nothing is known of it
 	Source     Source
@@ -35,6 +36,22 @@ type Exchange struct {
 	upload *upload    // the request's content, while it is discarded
 	parts  *multipart // nil unless several ranges are sent
 	stream Stream     // nil unless the content is made while it is sent
+}
+
+// Version is the version of HTTP that an exchange speaks.
+type Version uint8
+
+// The versions. Those of HTTP/1 are their minor number.
+const (
+	HTTP10 Version = iota
+	HTTP11
+	HTTP2
+	NumVersions
+)
+
+// String returns the version as logs have it: "HTTP/1.1".
+func (v Version) String() string {
+	return [NumVersions]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v]
 }
 
 // Source is where the content of a response is from.
@@ -119,36 +136,36 @@ const (
 	spareHead = 2 << 10 // bytes of the longest head whose memory is
 )
 
-// open makes the exchange of the request that the parser has read.
-func (c *Conn) open(head []byte) {
+// open makes the exchange of a request.
+func (r *Reply) open(req *proto.Request, head []byte, v Version, began time.Duration) {
 	var x *Exchange
-	if n := len(c.cfg.spare); n > 0 {
-		x, c.cfg.spare = c.cfg.spare[n-1], c.cfg.spare[:n-1]
+	if n := len(r.cfg.spare); n > 0 {
+		x, r.cfg.spare = r.cfg.spare[n-1], r.cfg.spare[:n-1]
 	} else {
 		x = new(Exchange)
 	}
-	x.Request, x.Head, x.Began = c.parser.Request(), head, c.began
-	c.x = x
+	x.Request, x.Head, x.Version, x.Began = req, head, v, began
+	r.x = x
 }
 
 // release closes what the exchange holds and ends it.
-func (c *Conn) release() {
-	c.drop()
-	x := c.x
+func (r *Reply) release() {
+	r.drop()
+	r.phase = replyNone
+	x := r.x
 	if x == nil {
 		return
 	}
 	if x.stream != nil {
 		x.stream.Close()
 	}
-	c.parser.Reset()
-	if c.x = nil; len(c.cfg.spare) < spareMax {
+	if r.x = nil; len(r.cfg.spare) < spareMax {
 		x.reset()
-		c.cfg.spare = append(c.cfg.spare, x)
+		r.cfg.spare = append(r.cfg.spare, x)
 	}
 }
 
-// reset clears the exchange, except for its memory and for what [Conn.open] and the
+// reset clears the exchange, except for its memory and for what [Reply.open] and the
 // start of each response set.
 func (x *Exchange) reset() {
 	x.Request, x.Head = nil, nil

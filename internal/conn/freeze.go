@@ -36,8 +36,8 @@ func (c *Conn) Movable() bool {
 	switch c.phase {
 	case phaseIdle, phaseHead:
 		return true
-	case phaseSend:
-		return c.x.parts == nil && c.segment.Len > 0
+	case phaseReply:
+		return c.reply.phase == replySend && c.reply.x.parts == nil && c.reply.segment.Len > 0
 	}
 	return false
 }
@@ -47,7 +47,7 @@ func (c *Conn) Movable() bool {
 // taken yet. The connection itself is as it was; [Conn.Leave] ends it here.
 func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	state := byte(stateIdle)
-	if c.phase == phaseSend {
+	if c.phase == phaseReply {
 		state = stateSending
 	}
 	dst = append(dst, stateVersion, state)
@@ -58,10 +58,11 @@ func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	if state == stateIdle {
 		return dst
 	}
-	dst = appendSegment(dst, c.segment.Off, c.segment.Len)
-	dst = c.x.append(dst)
-	dst = binary.AppendUvarint(dst, uint64(c.x.Bytes))
-	return appendAge(dst, now.Mono-c.x.Headed)
+	x, segment := c.reply.x, c.reply.segment
+	dst = appendSegment(dst, segment.Off, segment.Len)
+	dst = x.append(dst)
+	dst = binary.AppendUvarint(dst, uint64(x.Bytes))
+	return appendAge(dst, now.Mono-x.Headed)
 }
 
 // append appends the fields that do not change once the response has begun.
@@ -93,10 +94,10 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	c.unsent = int32(len(unsent))
 	switch {
 	case kind == stateSending:
-		c.phase = phaseSend
-		c.segment = Segment{File: file, Off: s.int(), Len: s.int()}
+		c.phase, c.reply.phase = phaseReply, replySend
+		c.reply.segment = Segment{File: file, Off: s.int(), Len: s.int()}
 		s.exchange(&c, now)
-		s.bad = s.bad || c.segment.Len == 0
+		s.bad = s.bad || c.reply.segment.Len == 0
 	case kind == stateEnding:
 		c.phase = phaseLinger
 	case len(c.in) > 0:
@@ -117,7 +118,7 @@ func (s *thawing) exchange(c *Conn, now Now) {
 		return
 	}
 	c.open(head)
-	x := c.x
+	x := c.reply.x
 	x.ID = append(x.ID, s.bytes()...)
 	x.Closing, x.Status, x.Source = Closing(s.byte()), proto.Status(s.int()), SourceFile
 	x.Size, x.Bytes = s.int(), s.int()

@@ -101,7 +101,7 @@ func TestMoveKeepsExchange(t *testing.T) {
 	d.conn.Receive(d.in, d.now)
 	d.once()
 	d.move(cfg, obs)
-	if x := d.conn.x; string(x.Line()) != "GET /big?x" || string(x.Value(proto.FieldUserAgent)) != "agent" || x.Size != int64(len(bigData)) {
+	if x := d.conn.reply.x; string(x.Line()) != "GET /big?x" || string(x.Value(proto.FieldUserAgent)) != "agent" || x.Size != int64(len(bigData)) {
 		t.Errorf("%+v", x)
 	}
 	if d.pump() || d.step != Close {
@@ -217,7 +217,7 @@ func TestMoveLargestFile(t *testing.T) {
 	d := newDriver(t, cfg, nil)
 	d.conn.Receive([]byte(get("/a")), d.now)
 	d.once()
-	d.conn.segment.Off, d.conn.segment.Len, d.conn.x.Size = largest-5, 5, largest
+	d.conn.reply.segment.Off, d.conn.reply.segment.Len, d.conn.reply.x.Size = largest-5, 5, largest
 	d.move(cfg, nil)
 	if s := d.conn.Segment(); s.Off != largest-5 || s.Len != 5 || d.conn.View().Size != largest {
 		t.Errorf("%+v %+v", s, d.conn.View())

@@ -21,11 +21,13 @@ func (c *Conn) Mark() Mark {
 	m := Mark{Rest: len(c.in)}
 	switch c.phase {
 	case phaseIdle, phaseHead:
-	case phaseSend:
-		m.Flags = uint8(c.x.Closing)
-		m.Next = c.segment
-		m.Fixed = c.x.parts != nil
-	case phaseBody, phaseLate, phaseClear, phasePrepare, phaseStream:
+	case phaseReply:
+		if m.Fixed = c.reply.phase != replySend; !m.Fixed {
+			m.Flags = uint8(c.reply.x.Closing)
+			m.Next = c.reply.segment
+			m.Fixed = c.reply.x.parts != nil
+		}
+	case phaseBody, phaseLate, phaseClear:
 		m.Fixed = true
 	default:
 		m.Ending = true
@@ -39,10 +41,10 @@ func EndsAfter(flags uint8) bool { return Closing(flags) != Persistent }
 
 // AppendExchange appends the exchange under way for [AppendState], while a file is
 // sent.
-func (c *Conn) AppendExchange(dst []byte) []byte { return c.x.append(dst) }
+func (c *Conn) AppendExchange(dst []byte) []byte { return c.reply.x.append(dst) }
 
 // Headed is when the request under way was complete, while a file is sent.
-func (c *Conn) Headed() time.Duration { return c.x.Headed }
+func (c *Conn) Headed() time.Duration { return c.reply.x.Headed }
 
 // Remains is what is left of a connection whose process died: its last Mark.
 type Remains struct {

@@ -53,12 +53,12 @@ func TestAppendStateKeepsExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := c.x; string(x.Target()) != "/a" || x.Status != 200 || x.Size != 10 || x.Bytes != 4 || x.Headed != after.Mono-time.Second {
+	if x := c.reply.x; string(x.Target()) != "/a" || x.Status != 200 || x.Size != 10 || x.Bytes != 4 || x.Headed != after.Mono-time.Second {
 		t.Errorf("the exchange is %q, %d, %d of %d bytes, complete at %v", x.Target(), x.Status, x.Bytes, x.Size, x.Headed)
 	}
 	for cut := range exchange {
 		remains.Exchange = exchange[:cut]
-		if c, _, err := Thaw(cfg, o, AppendState(nil, remains), site.files["/a"], after); err != nil || c.x.Status != 0 {
+		if c, _, err := Thaw(cfg, o, AppendState(nil, remains), site.files["/a"], after); err != nil || c.reply.x.Status != 0 {
 			t.Errorf("cut at %d: %v", cut, err)
 		}
 	}

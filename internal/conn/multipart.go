@@ -15,36 +15,36 @@ type multipart struct {
 
 // manyRanges answers with several parts of the file. The head of each part is made
 // when it is due; the total length is known now.
-func (c *Conn) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
+func (r *Reply) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
 	m := &multipart{
-		ranges:   c.x.Ranges,
+		ranges:   r.x.Ranges,
 		boundary: boundary(now, e),
 	}
 	var space [512]byte
 	length := int64(len(m.appendEnd(space[:0])))
 	for _, part := range m.ranges {
-		length += int64(len(m.appendPart(space[:0], c.segment.File, part))) + part.Len
+		length += int64(len(m.appendPart(space[:0], r.segment.File, part))) + part.Len
 	}
-	out = c.startFile(out, proto.StatusPartialContent, now)
+	out = r.startFile(out, proto.StatusPartialContent, now)
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", "multipart/byteranges; boundary="+m.boundary)
 	out = proto.AppendInt(out, "Content-Length: ", length)
-	c.x.parts = m
-	return c.end(out)
+	r.x.parts = m
+	return r.end(out)
 }
 
 // nextPart appends the head of the next part and makes that the segment, or appends
 // the closing delimiter.
-func (c *Conn) nextPart(out []byte) []byte {
-	m := c.x.parts
+func (r *Reply) nextPart(out []byte) []byte {
+	m := r.x.parts
 	if len(m.ranges) == 0 {
-		c.x.parts = nil
+		r.x.parts = nil
 		return m.appendEnd(out)
 	}
 	part := m.ranges[0]
 	m.ranges = m.ranges[1:]
-	c.segment.Off, c.segment.Len = part.Off, part.Len
-	return m.appendPart(out, c.segment.File, part)
+	r.segment.Off, r.segment.Len = part.Off, part.Len
+	return m.appendPart(out, r.segment.File, part)
 }
 
 func (m *multipart) appendPart(out []byte, f File, part proto.Range) []byte {

@@ -88,7 +88,7 @@ func TestRecordsOfWhatEndsEarly(t *testing.T) {
 			if !reflect.DeepEqual(o.records, tt.want) {
 				t.Errorf("%+v\nwant\n%+v", o.records, tt.want)
 			}
-			if open := d.conn.cfg.Site.(*fakeSite).open; open != 0 {
+			if open := d.conn.reply.cfg.Site.(*fakeSite).open; open != 0 {
 				t.Errorf("%d files left open", open)
 			}
 		})

@@ -8,42 +8,42 @@ import (
 )
 
 // fail answers with an error: the site's own page for it, or ours.
-func (c *Conn) fail(out []byte, s proto.Status, now Now) []byte {
+func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
 	if s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
-		if f, ok := c.cfg.Site.Page(s); ok {
-			return c.sitePage(out, s, f, now)
+		if f, ok := r.cfg.Site.Page(s); ok {
+			return r.sitePage(out, s, f, now)
 		}
 	}
-	return c.page(out, s, nil, now)
+	return r.page(out, s, nil, now)
 }
 
 // sitePage answers with the site's own page for an error.
-func (c *Conn) sitePage(out []byte, s proto.Status, f File, now Now) []byte {
-	c.drop()
-	c.segment.File = f
-	out = c.start(out, s, SourceSitePage, now)
+func (r *Reply) sitePage(out []byte, s proto.Status, f File, now Now) []byte {
+	r.drop()
+	r.segment.File = f
+	out = r.start(out, s, SourceSitePage, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	if s == proto.StatusServiceUnavailable {
 		out = append(out, retryAfter...)
 	}
 	out = proto.AppendField(out, "Content-Type", f.ContentType())
 	out = proto.AppendInt(out, "Content-Length: ", f.Size())
-	if c.x.Request.Method != proto.MethodHead {
-		c.segment.Len = f.Size()
+	if r.x.Request.Method != proto.MethodHead {
+		r.segment.Len = f.Size()
 	}
-	return c.end(out)
+	return r.end(out)
 }
 
 const retryAfter = "Retry-After: 1\r\n"
 
 // page answers with a small page of our own: an error, or a redirection to
 // the location.
-func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte {
-	out = c.start(out, s, SourcePage, now)
-	if f := c.segment.File; f != nil {
+func (r *Reply) page(out []byte, s proto.Status, location []byte, now Now) []byte {
+	out = r.start(out, s, SourcePage, now)
+	if f := r.segment.File; f != nil {
 		// The error is about an existing file, which Last-Modified describes
 		// (RFC 9110 §8.8.2).
-		out = appendModified(out, c.entity(f, now))
+		out = appendModified(out, r.entity(f, now))
 	} else {
 		out = append(out, now.Second.born...)
 	}
@@ -56,22 +56,22 @@ func (c *Conn) page(out []byte, s proto.Status, location []byte, now Now) []byte
 	case proto.StatusMethodNotAllowed:
 		out = proto.AppendField(out, "Allow", proto.Allow)
 	case proto.StatusRangeNotSatisfiable:
-		out = proto.AppendInt(out, "Content-Range: bytes */", c.segment.File.Size())
+		out = proto.AppendInt(out, "Content-Range: bytes */", r.segment.File.Size())
 	case proto.StatusServiceUnavailable:
 		out = append(out, retryAfter...)
 	}
-	c.drop()
+	r.drop()
 	var space [1024]byte
 	text := advice(s)
-	if c.x.Fault == inClear {
+	if r.x.Fault == inClear {
 		text = "This port is for HTTPS: the address begins with https://."
 	}
 	body := appendPage(space[:0], s, text)
 	out = append(append(out, now.Second.policy...), "Content-Type: text/html; charset=utf-8\r\n"...)
-	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
-	if c.x.Request.Method != proto.MethodHead {
+	out = r.end(proto.AppendInt(out, "Content-Length: ", int64(len(body))))
+	if r.x.Request.Method != proto.MethodHead {
 		out = append(out, body...)
-		c.x.Bytes += int64(len(body))
+		r.x.Bytes += int64(len(body))
 	}
 	return out
 }

@@ -2,75 +2,187 @@ package conn
 
 import (
 	"bytes"
+	"time"
 
 	"phalanx/internal/proto"
 )
 
-// ReadsBody reports whether a request by the method is answered only after its body
-// has been discarded. Others are refused at once: their response is an error whatever
-// the body says.
-func ReadsBody(m proto.Method) bool {
-	return m == proto.MethodGet || m == proto.MethodHead || m == proto.MethodOptions
+// Reply is one exchange, from the end of a request's head to the end of the response:
+// what HTTP decides in whatever version it is spoken. Its response is written as
+// HTTP/1.1 has it, but for what belongs to a connection: chunks, and what other
+// versions write in their own way, are the caller's. A connection with one exchange at a
+// time has one Reply, one with many has a Reply for each.
+//
+// After [Reply.Open] comes [Reply.Answer]; while [Reply.Pending] says so,
+// [Reply.Prepare]; then [Reply.Next] until it returns Close or Reset; and at the end
+// [Reply.Finish], or at any time [Reply.Abort].
+type Reply struct {
+	cfg    *Config
+	obs    Observer // or nil
+	phase  replyPhase
+	secure bool // its bytes are encrypted on their way
+	local  bool // it comes from this machine, by a unix socket
+
+	segment Segment
+	x       *Exchange // under way; nil: none
 }
 
-// answer appends the reply to a complete request.
-func (c *Conn) answer(out []byte, now Now) []byte {
-	x := c.x
+// replyPhase is how far a response is.
+type replyPhase uint8
+
+const (
+	replyNone    replyPhase = iota // there is none yet
+	replyPrepare                   // what it will be made of is being found
+	replySend                      // it is being sent
+	replyStream                    // it is being made and sent
+)
+
+// NewReply returns a Reply for the exchanges of a connection, one at a time. obs may be
+// nil.
+func NewReply(cfg *Config, obs Observer) Reply { return Reply{cfg: cfg, obs: obs} }
+
+// Secure says that the connection's bytes are encrypted on their way.
+func (r *Reply) Secure() { r.secure = true }
+
+// Local says that the connection comes through a unix socket; see [Conn.Local].
+func (r *Reply) Local() { r.local = true }
+
+// Open begins the exchange of a request whose head is complete and was read into req.
+// Both are borrowed until the exchange ends. began is when the request's first byte came.
+func (r *Reply) Open(req *proto.Request, head []byte, v Version, began time.Duration) {
+	r.open(req, head, v, began)
+	if r.obs != nil {
+		r.obs.Received(r.x)
+	}
+}
+
+// Exchange returns the exchange under way; nil: there is none.
+func (r *Reply) Exchange() *Exchange { return r.x }
+
+// Refuse appends the response to a request that cannot be understood or read to its
+// end, as Answer does.
+func (r *Reply) Refuse(out []byte, f proto.Fault, now Now) []byte {
+	r.x.Closing, r.x.Fault, r.x.Headed = ClosingFault, f, now.Mono
+	return r.fail(out, f.Status, now)
+}
+
+// Answer decides the response to a complete request, and appends its head, as lines of
+// HTTP/1.1 to the empty one, and perhaps content behind it: the last Exchange.Bytes bytes.
+// While the response is [Reply.Pending], it has appended nothing.
+func (r *Reply) Answer(out []byte, now Now) []byte {
+	x := r.x
 	x.Headed = now.Mono
-	c.persist(now)
-	if len(c.cfg.Challenges) > 0 {
-		if key, ok := c.challenge(); ok {
-			return c.prove(out, key, now)
+	if len(r.cfg.Challenges) > 0 {
+		if key, ok := r.challenge(); ok {
+			return r.prove(out, key, now)
 		}
 	}
-	if c.cfg.SecurePort != 0 && !c.secure && !c.local && moves(x.Request) {
-		return c.moveToSecure(out, now)
+	if r.cfg.SecurePort != 0 && !r.secure && !r.local && moves(x.Request) {
+		return r.moveToSecure(out, now)
 	}
 	switch x.Request.Method {
 	case proto.MethodGet, proto.MethodHead:
-		out = c.get(out, now)
-		x.Size = c.Left()
+		out = r.get(out, now)
+		x.Size = r.Left()
 		return out
 	case proto.MethodOptions:
-		out = c.start(out, proto.StatusNoContent, SourceNone, now)
+		out = r.start(out, proto.StatusNoContent, SourceNone, now)
 		out = proto.AppendField(out, "Allow", proto.Allow)
-		if c.cfg.CORS && x.Request.Has(proto.FieldOrigin) {
+		if r.cfg.CORS && x.Request.Has(proto.FieldOrigin) {
 			out = append(out, preflightFields...)
 		}
-		return c.end(out)
+		return r.end(out)
 	case proto.MethodUnknown:
-		return c.fail(out, proto.StatusNotImplemented, now)
+		return r.fail(out, proto.StatusNotImplemented, now)
 	}
-	return c.fail(out, proto.StatusMethodNotAllowed, now)
+	return r.fail(out, proto.StatusMethodNotAllowed, now)
 }
 
-// persist decides whether this response is the connection's last. While draining,
-// requests that were already received are answered first, up to a limit for clients
-// that never stop pipelining.
-func (c *Conn) persist(now Now) {
-	x, keep := c.x, c.x.Request.KeepAlive()
-	switch {
-	case x.Closing != Persistent:
-	case c.draining && keep && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout):
-		// The client does not know yet; its next request may be on its way.
-		x.Closing = ClosingDrain
-	case c.finishes && keep && len(c.in) == 0:
-		x.Closing = ClosingDrain
-	case c.cfg.Single:
-		x.Closing = ClosingSingle
-	case !keep:
-		x.Closing = ClosingClient
+// Pending reports whether the response is not decided yet: what it will be made of is
+// being found.
+func (r *Reply) Pending() bool { return r.phase == replyPrepare }
+
+// Next says where the next part of the content is: in the Segment (Send), appended to
+// out (Flush), not made yet (Await), or nowhere, because that, with what was appended, was
+// all (Close), or because its source has failed and the response is truncated (Reset).
+func (r *Reply) Next(out []byte, now Now) ([]byte, Step) {
+	if r.phase == replyStream {
+		return r.nextPiece(out)
+	}
+	if r.segment.Len == 0 && r.x.parts != nil {
+		mark := len(out)
+		out = r.nextPart(out)
+		r.x.Bytes += int64(len(out) - mark)
+	}
+	if r.segment.Len > 0 {
+		return out, Send
+	}
+	return out, Close
+}
+
+// Segment returns the part of a file that the step Send is about.
+func (r *Reply) Segment() Segment { return r.segment }
+
+// Left is how many bytes of files the response still has to send.
+func (r *Reply) Left() int64 {
+	left := r.segment.Len
+	if r.x != nil && r.x.parts != nil {
+		for _, part := range r.x.parts.ranges {
+			left += part.Len
+		}
+	}
+	return left
+}
+
+// Sent reports that n bytes of the segment were sent.
+func (r *Reply) Sent(n int64) {
+	r.segment.Off += n
+	r.segment.Len -= n
+	r.x.Bytes += n
+}
+
+// Finish ends an exchange whose last byte has been handed over.
+func (r *Reply) Finish() {
+	r.ended()
+	r.release()
+}
+
+// Abort ends the exchange from outside, if there is one: the connection failed, the
+// client no longer wants it, or the file has become shorter than announced. The cause
+// goes to the observer when it truncates a response.
+func (r *Reply) Abort(cause error) {
+	if r.phase == replySend || r.phase == replyStream {
+		r.x.Err = cause
+		r.ended()
+	}
+	r.release()
+}
+
+// Leave ends the exchange here, if there is one; the observer is not called.
+func (r *Reply) Leave() { r.release() }
+
+func (r *Reply) ended() {
+	if r.obs != nil {
+		r.obs.Ended(r.x)
+	}
+}
+
+// drop closes the file, whether or not it is being sent.
+func (r *Reply) drop() {
+	if r.segment.File != nil {
+		r.segment.File.Close()
+		r.segment = Segment{}
 	}
 }
 
 // identify finds the id of the request: the client's, or one that is made.
-func (c *Conn) identify() {
-	x := c.x
+func (r *Reply) identify() {
+	x := r.x
 	if id := x.Value(proto.FieldRequestID); validID(id) {
 		x.ID = append(x.ID, id...)
 		return
 	}
-	x.ID = c.cfg.ID(x.ID)
+	x.ID = r.cfg.ID(x.ID)
 }
 
 // maxID is the length of the longest request id that is taken from a client, in
@@ -92,44 +204,44 @@ func validID(id []byte) bool {
 }
 
 // get answers GET and HEAD.
-func (c *Conn) get(out []byte, now Now) []byte {
-	x := c.x
-	if !c.authorized() {
-		return c.fail(out, proto.StatusUnauthorized, now)
+func (r *Reply) get(out []byte, now Now) []byte {
+	x := r.x
+	if !r.authorized() {
+		return r.fail(out, proto.StatusUnauthorized, now)
 	}
 	x.Codings = proto.AcceptCodings(x.Request, x.Head)
 	path := x.Request.Path.In(x.Head)
-	if c.cfg.Archive != nil && x.Request.Query.Len > 0 {
-		if format := c.cfg.Archive(x.Request.Query.In(x.Head)); format != "" && (len(path) == 0 || path[len(path)-1] == '/') {
-			return c.archive(out, path, format, now)
+	if r.cfg.Archive != nil && x.Request.Query.Len > 0 {
+		if format := r.cfg.Archive(x.Request.Query.In(x.Head)); format != "" && (len(path) == 0 || path[len(path)-1] == '/') {
+			return r.archive(out, path, format, now)
 		}
 	}
-	f, status := c.cfg.Site.Open(path, x.Codings)
-	if status == proto.StatusNotFound && c.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
-		f, status = c.cfg.Site.Fallback(path, x.Codings)
+	f, status := r.cfg.Site.Open(path, x.Codings)
+	if status == proto.StatusNotFound && r.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
+		f, status = r.cfg.Site.Fallback(path, x.Codings)
 	}
 	switch status {
 	case proto.StatusOK:
-		c.segment.File = f
-		return c.file(out, now)
+		r.segment.File = f
+		return r.file(out, now)
 	case proto.StatusMovedPermanently:
-		return c.redirect(out, now)
+		return r.redirect(out, now)
 	case proto.StatusForbidden:
-		if c.cfg.List {
-			return c.list(out, now)
+		if r.cfg.List {
+			return r.list(out, now)
 		}
 	}
-	return c.fail(out, status, now)
+	return r.fail(out, status, now)
 }
 
 // redirect sends the client to the directory's own URI, on this host and
 // with its query.
-func (c *Conn) redirect(out []byte, now Now) []byte {
-	r, head := c.x.Request, c.x.Head
-	location := append([]byte("/"), bytes.TrimLeft(r.Path.In(head), "/")...)
+func (r *Reply) redirect(out []byte, now Now) []byte {
+	req, head := r.x.Request, r.x.Head
+	location := append([]byte("/"), bytes.TrimLeft(req.Path.In(head), "/")...)
 	location = append(location, '/')
-	location = append(location, r.Query.In(head)...)
-	return c.page(out, proto.StatusMovedPermanently, proto.AppendEscaped(nil, location, inURI), now)
+	location = append(location, req.Query.In(head)...)
+	return r.page(out, proto.StatusMovedPermanently, proto.AppendEscaped(nil, location, inURI), now)
 }
 
 // inURI reports whether a URI may contain the byte. A backslash is not allowed:
@@ -138,66 +250,37 @@ func inURI(c byte) bool {
 	return ' ' < c && c < 0x7f && bytes.IndexByte([]byte("\"<>\\^`{|}"), c) < 0
 }
 
-// refuse answers a request that cannot be understood or read to its end, and
-// closes the connection: the beginning of the next request is unknown.
-func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
-	c.in = nil
-	c.x.Closing, c.x.Fault, c.x.Headed = ClosingFault, f, now.Mono
-	return c.fail(out, f.Status, now)
-}
-
-// refuseMalformed answers what the parser has refused.
-func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
-	fault := c.parser.Fault()
-	if c.in[0] == handshakeRecord {
-		fault = hello
-	}
-	c.open(nil)
-	return c.refuse(out, fault, now)
-}
-
-// refuseUnread answers what is not a complete request.
-func (c *Conn) refuseUnread(out []byte, now Now) []byte {
-	fault := late
-	if c.phase == phaseClear {
-		fault = inClear
-	}
-	if c.x == nil {
-		c.open(nil)
-	}
-	return c.refuse(out, fault, now)
-}
-
 // start appends the status line and the fields of every response. Everything has been
 // decided by now.
-func (c *Conn) start(out []byte, s proto.Status, from Source, now Now) []byte {
-	x := c.x
+func (r *Reply) start(out []byte, s proto.Status, from Source, now Now) []byte {
+	x := r.x
 	x.Status, x.Source = s, from
-	c.phase, c.since = phaseSend, now.Mono
-	if c.cfg.ID != nil {
-		c.identify()
+	r.phase = replySend
+	if r.cfg.ID != nil {
+		r.identify()
 	}
-	if c.obs != nil {
-		x.File = c.segment.File
-		c.obs.Decided(x)
+	if r.obs != nil {
+		x.File = r.segment.File
+		r.obs.Decided(x)
 		x.File = nil
 	}
 	out = proto.AppendStatusLine(out, s)
 	out = append(out, now.Second.common...)
-	if c.secure {
+	if r.secure {
 		out = append(out, now.Second.strict...)
 	}
 	if len(x.ID) > 0 {
 		out = append(append(append(out, "X-Request-Id: "...), x.ID...), "\r\n"...)
 	}
 	switch {
+	case x.Version == HTTP2: // has no such field (RFC 9113 §8.2.2)
 	case x.Closing != Persistent:
 		out = append(out, "Connection: close\r\n"...)
-	case x.Request.Minor == 0:
+	case x.Version == HTTP10:
 		out = append(out, "Connection: keep-alive\r\n"...)
 	}
 	return out
 }
 
 // end appends the empty line that ends the head.
-func (c *Conn) end(out []byte) []byte { return append(out, "\r\n"...) }
+func (r *Reply) end(out []byte) []byte { return append(out, "\r\n"...) }

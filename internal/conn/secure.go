@@ -27,23 +27,23 @@ func moves(r *proto.Request) bool {
 var noHost = proto.Fault{Status: proto.StatusBadRequest, Reason: "no host to redirect to", Rule: "RFC 9110 §7.2"}
 
 // moveToSecure redirects a request in the clear to the same host and path, by https.
-func (c *Conn) moveToSecure(out []byte, now Now) []byte {
-	r, head := c.x.Request, c.x.Head
-	host := r.Host(head)
+func (r *Reply) moveToSecure(out []byte, now Now) []byte {
+	req, head := r.x.Request, r.x.Head
+	host := req.Host(head)
 	if len(host) == 0 {
-		return c.refuse(out, noHost, now)
+		return r.Refuse(out, noHost, now)
 	}
 	location := append([]byte("https://"), host...)
-	if c.cfg.SecurePort != 443 {
-		location = strconv.AppendUint(append(location, ':'), uint64(c.cfg.SecurePort), 10)
+	if r.cfg.SecurePort != 443 {
+		location = strconv.AppendUint(append(location, ':'), uint64(r.cfg.SecurePort), 10)
 	}
-	path := r.Path.In(head)
+	path := req.Path.In(head)
 	if len(path) == 0 {
 		path = []byte("/")
 	}
 	location = proto.AppendEscaped(location, path, inURI)
-	location = proto.AppendEscaped(location, r.Query.In(head), inURI)
-	return c.page(out, proto.StatusPermanentRedirect, location, now)
+	location = proto.AppendEscaped(location, req.Query.In(head), inURI)
+	return r.page(out, proto.StatusPermanentRedirect, location, now)
 }
 
 // handshakeRecord is the first byte that a client of TLS sends (RFC 8446 §5.1).
@@ -60,8 +60,8 @@ func (x *Exchange) Hello() bool { return x.Fault == hello }
 const challengePath = "/.well-known/acme-challenge/"
 
 // challenge returns the answer to the challenge that the request asks for.
-func (c *Conn) challenge() (key string, ok bool) {
-	x := c.x
+func (r *Reply) challenge() (key string, ok bool) {
+	x := r.x
 	if x.Request.Method != proto.MethodGet && x.Request.Method != proto.MethodHead {
 		return "", false
 	}
@@ -69,19 +69,19 @@ func (c *Conn) challenge() (key string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	key, ok = c.cfg.Challenges[string(token)]
+	key, ok = r.cfg.Challenges[string(token)]
 	return key, ok
 }
 
 // prove answers a challenge.
-func (c *Conn) prove(out []byte, key string, now Now) []byte {
-	out = c.start(out, proto.StatusOK, SourceChallenge, now)
+func (r *Reply) prove(out []byte, key string, now Now) []byte {
+	out = r.start(out, proto.StatusOK, SourceChallenge, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	out = append(out, "Content-Type: application/octet-stream\r\n"...)
-	out = c.end(proto.AppendInt(out, "Content-Length: ", int64(len(key))))
-	if c.x.Request.Method == proto.MethodGet {
+	out = r.end(proto.AppendInt(out, "Content-Length: ", int64(len(key))))
+	if r.x.Request.Method == proto.MethodGet {
 		out = append(out, key...)
-		c.x.Bytes += int64(len(key))
+		r.x.Bytes += int64(len(key))
 	}
 	return out
 }

@@ -9,54 +9,54 @@ import (
 )
 
 // list answers with the list of a directory, as JSON to those who prefer it.
-func (c *Conn) list(out []byte, now Now) []byte {
-	r, head := c.x.Request, c.x.Head
-	query := r.Query.In(head)
+func (r *Reply) list(out []byte, now Now) []byte {
+	req, head := r.x.Request, r.x.Head
+	query := req.Query.In(head)
 	json := bytes.Contains(query, []byte("format=json")) ||
-		proto.Accepts(r, head, "application", "json") > proto.Accepts(r, head, "text", "html")
-	stream, status := c.cfg.Site.List(r.Path.In(head), query, json)
-	return c.stream(out, stream, status, SourceListing, now)
+		proto.Accepts(req, head, "application", "json") > proto.Accepts(req, head, "text", "html")
+	stream, status := r.cfg.Site.List(req.Path.In(head), query, json)
+	return r.stream(out, stream, status, SourceListing, now)
 }
 
 // archive answers with an archive of a directory.
-func (c *Conn) archive(out, path []byte, format string, now Now) []byte {
-	stream, status := c.cfg.Site.Archive(path, format)
-	return c.stream(out, stream, status, SourceArchive, now)
+func (r *Reply) archive(out, path []byte, format string, now Now) []byte {
+	stream, status := r.cfg.Site.Archive(path, format)
+	return r.stream(out, stream, status, SourceArchive, now)
 }
 
 // stream begins to answer with a stream, unless the status is an error.
-func (c *Conn) stream(out []byte, stream Stream, status proto.Status, from Source, now Now) []byte {
+func (r *Reply) stream(out []byte, stream Stream, status proto.Status, from Source, now Now) []byte {
 	if status != proto.StatusOK {
-		return c.fail(out, status, now)
+		return r.fail(out, status, now)
 	}
-	if c.x.Request.Minor == 0 && c.x.Closing == Persistent {
-		c.x.Closing = ClosingLength
+	if r.x.Version == HTTP10 && r.x.Closing == Persistent {
+		r.x.Closing = ClosingLength
 	}
-	c.phase, c.since, c.x.stream, c.x.Source = phasePrepare, now.Mono, stream, from
+	r.phase, r.x.stream, r.x.Source = replyPrepare, stream, from
 	return out
 }
 
-// prepare continues the work of a stream before its response begins: until then the
-// response can still be an error.
-func (c *Conn) prepare(out []byte, now Now) []byte {
-	stream := c.x.stream
+// Prepare continues the work of a stream before its response begins: until then the
+// response can still be an error. It appends what Answer would have, or nothing while the
+// response is still [Reply.Pending].
+func (r *Reply) Prepare(out []byte, now Now) []byte {
+	stream := r.x.stream
 	ready, status := stream.Prepare()
-	c.since = now.Mono
 	switch {
 	case status != proto.StatusOK:
 		stream.Close()
-		c.x.stream = nil
-		return c.fail(out, status, now)
+		r.x.stream = nil
+		return r.fail(out, status, now)
 	case ready:
-		return c.startStream(out, stream, now)
+		return r.startStream(out, stream, now)
 	}
 	return out
 }
 
 // startStream appends the head of a response with a stream, or the response that its
 // preconditions require.
-func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
-	x := c.x
+func (r *Reply) startStream(out []byte, stream Stream, now Now) []byte {
+	x := r.x
 	var status proto.Status
 	v := proto.Validators{ETag: stream.ETag(), Undated: true, Date: now.Second.Unix}
 	if len(v.ETag) == 0 {
@@ -69,9 +69,9 @@ func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 		x.stream = nil
 	}
 	if status == proto.StatusPreconditionFailed {
-		return c.fail(out, status, now)
+		return r.fail(out, status, now)
 	}
-	out = c.start(out, status, x.Source, now)
+	out = r.start(out, status, x.Source, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
 	out = append(out, "Cache-Control: no-cache\r\n"...)
 	if x.Source == SourceListing {
@@ -81,7 +81,7 @@ func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 		out = append(append(append(out, "ETag: "...), v.ETag...), "\r\n"...)
 	}
 	if status == proto.StatusNotModified {
-		return c.end(out)
+		return r.end(out)
 	}
 	if now.Second.policy != "" && x.Source == SourceListing {
 		out = append(out, theme.ListingPolicy...)
@@ -91,13 +91,13 @@ func (c *Conn) startStream(out []byte, stream Stream, now Now) []byte {
 		out = append(out, "Accept-Ranges: none\r\n"...)
 	}
 	out = proto.AppendField(out, "Content-Type", stream.ContentType())
-	if x.Request.Minor >= 1 {
+	if x.Version == HTTP11 {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
 	if x.stream != nil {
-		c.phase = phaseStream
+		r.phase = replyStream
 	}
-	return c.end(out)
+	return r.end(out)
 }
 
 // appendDisposition appends the field that makes a browser save the content under a
@@ -122,46 +122,26 @@ func isAttrChar(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
 }
 
-// Await calls wake once, from any goroutine, when [Conn.Next] has more to do after the
-// step Await; false: it has already.
-func (c *Conn) Await(wake func()) bool {
-	return c.x != nil && c.x.stream != nil && c.x.stream.Await(wake)
+// Await calls wake once, from any goroutine, when [Reply.Prepare] or [Reply.Next] have more
+// to do; false: they have already.
+func (r *Reply) Await(wake func()) bool {
+	return r.x != nil && r.x.stream != nil && r.x.stream.Await(wake)
 }
 
-// nextChunk appends what the stream has ready, for an HTTP/1.1 client as a
-// chunk (RFC 9112 §7.1) whose size is written once it is known.
-func (c *Conn) nextChunk(out []byte, now Now) []byte {
-	const digits = "0123456789abcdef"
-	const size = "00000000\r\n"
-	chunked := c.x.Request.Minor >= 1
+// nextPiece appends what the stream has ready.
+func (r *Reply) nextPiece(out []byte) ([]byte, Step) {
 	mark := len(out)
-	if chunked {
-		out = append(out, size...)
-	}
-	from := len(out)
-	out, done, err := c.x.stream.Append(out)
-	n := len(out) - from
-	c.x.Bytes += int64(n)
-	switch {
-	case chunked && n == 0:
-		out = out[:mark]
-	case chunked:
-		for i, left := mark+7, n; left > 0; i, left = i-1, left>>4 {
-			out[i] = digits[left&15]
-		}
-		out = append(out, "\r\n"...)
-	}
-	c.since = now.Mono
+	out, done, err := r.x.stream.Append(out)
+	n := len(out) - mark
+	r.x.Bytes += int64(n)
 	switch {
 	case err != nil:
-		// Without the last chunk, or with a reset, the client sees that it is not all.
-		c.Abort(err)
-		c.phase = phaseReset
+		r.Abort(err)
+		return out, Reset
 	case done:
-		if chunked {
-			out = append(out, "0\r\n\r\n"...)
-		}
-		c.finish(now)
+		return out, Close
+	case n == 0:
+		return out, Await
 	}
-	return out
+	return out, Flush
 }

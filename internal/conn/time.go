@@ -139,7 +139,7 @@ func (c *Conn) Timer() Timer {
 		return TimerIdle
 	case phaseHead, phaseBody:
 		return TimerHead
-	case phaseSend, phasePrepare, phaseStream:
+	case phaseReply:
 		return TimerSend
 	case phaseLinger:
 		return TimerLinger
@@ -152,7 +152,7 @@ func (c *Conn) Timer() Timer {
 func (c *Conn) Deadline() time.Duration {
 	switch c.Timer() {
 	case TimerIdle:
-		return c.since + c.cfg.KeepAlive
+		return c.since + c.reply.cfg.KeepAlive
 	case TimerGrace:
 		return max(c.since, c.drain) + DrainGrace
 	case TimerHead:

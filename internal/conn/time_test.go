@@ -62,7 +62,7 @@ func TestExpire(t *testing.T) {
 			if d.pump() || d.step != tt.step || string(d.reply) != tt.reply {
 				t.Errorf("step %v, want %v\n%s\nwant\n%s", d.step, tt.step, clip(string(d.reply)), clip(tt.reply))
 			}
-			if open := d.conn.cfg.Site.(*fakeSite).open; open != 0 {
+			if open := d.conn.reply.cfg.Site.(*fakeSite).open; open != 0 {
 				t.Errorf("%d files left open", open)
 			}
 		})

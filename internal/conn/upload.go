@@ -17,8 +17,9 @@ var (
 
 // discard discards the request's body, and answers when it is complete.
 func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
-	u := c.x.upload
-	if c.x.Request.Chunked {
+	x := c.reply.x
+	u := x.upload
+	if x.Request.Chunked {
 		n, done, fault := u.body.Discard(c.in)
 		c.in = c.in[n:]
 		if fault.Status != 0 {
@@ -34,6 +35,6 @@ func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 			return out, true
 		}
 	}
-	c.x.upload = nil
+	x.upload = nil
 	return c.answer(out, now), false
 }

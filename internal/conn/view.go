@@ -31,14 +31,23 @@ func (c *Conn) View() View {
 	case Receiving, Sending:
 		v.Since = c.began
 	}
-	if c.x != nil && v.State == Sending {
-		if v.Line, v.Size = c.x.Line(), c.x.Size; v.Size > 0 {
-			v.Sent = v.Size - c.Left()
-		} else if c.x.Source == SourceArchive {
-			v.Sent = c.x.Bytes
-		}
+	if v.State == Sending {
+		c.reply.See(&v)
 	}
 	return v
+}
+
+// See adds the exchange under way, if there is one, to a view.
+func (r *Reply) See(v *View) {
+	x := r.x
+	if x == nil {
+		return
+	}
+	if v.Line, v.Size = x.Line(), x.Size; v.Size > 0 {
+		v.Sent = v.Size - r.Left()
+	} else if x.Source == SourceArchive {
+		v.Sent = x.Bytes
+	}
 }
 
 // State returns what the connection is doing.
@@ -51,7 +60,7 @@ func (c *Conn) State() State {
 		return Idle
 	case phaseHead, phaseBody, phaseLate, phaseClear:
 		return Receiving
-	case phaseSend, phasePrepare, phaseStream:
+	case phaseReply:
 		return Sending
 	}
 	return Ending

@@ -1,0 +1,106 @@
+package conn
+
+import "phalanx/internal/proto"
+
+// This file has what HTTP/1.1 decides about a request.
+
+// ReadsBody reports whether a request by the method is answered only after its body
+// has been discarded. Others are refused at once: their response is an error whatever
+// the body says.
+func ReadsBody(m proto.Method) bool {
+	return m == proto.MethodGet || m == proto.MethodHead || m == proto.MethodOptions
+}
+
+// persist decides whether this response is the connection's last. While draining,
+// requests that were already received are answered first, up to a limit for clients
+// that never stop pipelining.
+func (c *Conn) persist(now Now) {
+	x := c.reply.x
+	keep := x.Request.KeepAlive()
+	switch {
+	case x.Closing != Persistent:
+	case c.draining && keep && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout):
+		// The client does not know yet; its next request may be on its way.
+		x.Closing = ClosingDrain
+	case c.finishes && keep && len(c.in) == 0:
+		x.Closing = ClosingDrain
+	case c.reply.cfg.Single:
+		x.Closing = ClosingSingle
+	case !keep:
+		x.Closing = ClosingClient
+	}
+}
+
+// refuseMalformed answers what the parser has refused.
+func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
+	fault := c.parser.Fault()
+	if c.in[0] == handshakeRecord {
+		fault = hello
+	}
+	c.open(nil)
+	return c.refuse(out, fault, now)
+}
+
+// refuseUnread answers what is not a complete request.
+func (c *Conn) refuseUnread(out []byte, now Now) []byte {
+	fault := late
+	if c.phase == phaseClear {
+		fault = inClear
+	}
+	if c.reply.x == nil {
+		c.open(nil)
+	}
+	return c.refuse(out, fault, now)
+}
+
+// headDone decides what comes first after a head: the response, or discarding the
+// request's body.
+func (c *Conn) headDone(out []byte, now Now) []byte {
+	head := c.in[:c.parser.Len()]
+	c.in = c.in[len(head):]
+	c.reply.Open(c.parser.Request(), head, c.version(), c.began)
+	x := c.reply.x
+	r := x.Request
+	switch {
+	case !r.HasBody():
+		return c.answer(out, now)
+	case !ReadsBody(r.Method):
+		x.Closing = ClosingUnread
+		return c.answer(out, now)
+	case r.Length > proto.MaxBody:
+		return c.refuse(out, tooLong, now)
+	}
+	c.phase, c.since = phaseBody, now.Mono
+	x.hold()
+	x.upload = &upload{left: r.Length}
+	if r.Expect && len(c.in) == 0 {
+		out = append(proto.AppendStatusLine(out, proto.StatusContinue), '\r', '\n')
+	}
+	return out
+}
+
+// open begins the exchange of a request that is not told to the observer.
+func (c *Conn) open(head []byte) {
+	c.reply.open(c.parser.Request(), head, c.version(), c.began)
+}
+
+func (c *Conn) version() Version { return Version(c.parser.Request().Minor) }
+
+// answer appends the response to a complete request.
+func (c *Conn) answer(out []byte, now Now) []byte {
+	c.persist(now)
+	out = c.reply.Answer(out, now)
+	if c.reply.x.Closing == ClosingFault {
+		c.in = nil
+	}
+	c.phase, c.since = phaseReply, now.Mono
+	return out
+}
+
+// refuse answers a request that cannot be understood or read to its end, and
+// closes the connection: the beginning of the next request is unknown.
+func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
+	c.in = nil
+	c.phase, c.since = phaseReply, now.Mono
+	return c.reply.Refuse(out, f, now)
+}
