@@ -1,0 +1,88 @@
+package hpack
+
+// static is the table of RFC 7541 Appendix A; its index begins with 1.
+var static = makeStatic([]struct{ name, value string }{
+	{":authority", ""},
+	{":method", "GET"},
+	{":method", "POST"},
+	{":path", "/"},
+	{":path", "/index.html"},
+	{":scheme", "http"},
+	{":scheme", "https"},
+	{":status", "200"},
+	{":status", "204"},
+	{":status", "206"},
+	{":status", "304"},
+	{":status", "400"},
+	{":status", "404"},
+	{":status", "500"},
+	{"accept-charset", ""},
+	{"accept-encoding", "gzip, deflate"},
+	{"accept-language", ""},
+	{"accept-ranges", ""},
+	{"accept", ""},
+	{"access-control-allow-origin", ""},
+	{"age", ""},
+	{"allow", ""},
+	{"authorization", ""},
+	{"cache-control", ""},
+	{"content-disposition", ""},
+	{"content-encoding", ""},
+	{"content-language", ""},
+	{"content-length", ""},
+	{"content-location", ""},
+	{"content-range", ""},
+	{"content-type", ""},
+	{"cookie", ""},
+	{"date", ""},
+	{"etag", ""},
+	{"expect", ""},
+	{"expires", ""},
+	{"from", ""},
+	{"host", ""},
+	{"if-match", ""},
+	{"if-modified-since", ""},
+	{"if-none-match", ""},
+	{"if-range", ""},
+	{"if-unmodified-since", ""},
+	{"last-modified", ""},
+	{"link", ""},
+	{"location", ""},
+	{"max-forwards", ""},
+	{"proxy-authenticate", ""},
+	{"proxy-authorization", ""},
+	{"range", ""},
+	{"referer", ""},
+	{"refresh", ""},
+	{"retry-after", ""},
+	{"server", ""},
+	{"set-cookie", ""},
+	{"strict-transport-security", ""},
+	{"transfer-encoding", ""},
+	{"user-agent", ""},
+	{"vary", ""},
+	{"via", ""},
+	{"www-authenticate", ""},
+})
+
+// makeStatic makes the table's strings slices, as fields have them.
+func makeStatic(fields []struct{ name, value string }) []Field {
+	t := make([]Field, len(fields))
+	for i, f := range fields {
+		t[i] = Field{Name: []byte(f.name), Value: []byte(f.value)}
+	}
+	return t
+}
+
+// staticNames has the lowest index of each name.
+var staticNames = makeStaticNames()
+
+func makeStaticNames() map[string]uint8 {
+	m := make(map[string]uint8)
+	for i, f := range static {
+		if _, ok := m[string(f.Name)]; !ok {
+			m[string(f.Name)] = uint8(i + 1)
+		}
+	}
+	return m
+}
