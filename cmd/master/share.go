@@ -163,7 +163,8 @@ func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, m *
 			s.session.Draining()
 		}
 	}
-	pool.Exec, pool.Check = nil, nil // the session cannot move to another program
+	pool.Exec, pool.Check = nil, nil
+	pool.NotUpgradable = "share cannot move to another program"
 }
 
 // addresses returns what people can open, and unix sockets as they are.

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -213,6 +214,17 @@ func TestShareFor(t *testing.T) {
 	}
 	if got := s.Out.String(); !strings.Contains(got, "\nuntil ") || !strings.Contains(got, "downloaded   big  67.1 MB") || !strings.HasSuffix(got, "big (once, by 127.0.0.1)\n") {
 		t.Error(got)
+	}
+}
+
+// TestShareUpgrade asks a share for what it cannot do: it says so, and goes on.
+func TestShareUpgrade(t *testing.T) {
+	t.Parallel()
+	s := startShare(t, harness.Tree(t, map[string]string{"a.txt": "text"}), "--bind", "127.0.0.1", "--port", "0")
+	harness.Kill(t, s.PID(), syscall.SIGUSR2)
+	s.awaitLine("! upgrade: share cannot move to another program; restart the server instead")
+	if status, body := fetch(t, s.url+"a.txt", ""); status != 200 || body != "text" {
+		t.Errorf("%d %s", status, body)
 	}
 }
 

@@ -25,6 +25,8 @@ type Config struct {
 	// Exec executes the master's new program in place, and returns only if that
 	// failed, with [ErrBusy] if a signal has come; nil: it cannot be done.
 	Exec func(State) error
+	// NotUpgradable says why there is no Exec; "": the path of the program is unknown.
+	NotUpgradable string
 	// SuspendRequests ends the requests to the Controller before Exec, and calls done once
 	// they have ended, from any goroutine; ResumeRequests allows them again. nil: there are none.
 	SuspendRequests func(done func())

@@ -19,7 +19,7 @@ import (
 func (p *pool) confined(w *worker, m ipc.Confined) {
 	if m.Unreadable && !p.unreadable {
 		p.unreadable = true
-		p.Alert("workers may not read what they serve as the user that they run as; let everybody read it (chmod o+rX), or choose another --user")
+		p.Alert("workers cannot read the document root as the user that they run as; let everybody read it (chmod -R o+rX), or choose another with --user")
 	}
 	if !m.Sandboxed {
 		return

@@ -19,7 +19,7 @@ func TestConfined(t *testing.T) {
 		r.say(ipc.Confined{Sandboxed: true, Missing: "no\nLandlock", Unreadable: true}, 0)
 		r.say(ipc.Confined{Sandboxed: true, Unreadable: true}, 1)
 		r.hello(0, 1)
-		const alert = "workers may not read what they serve as the user that they run as; let everybody read it (chmod o+rX), or choose another --user"
+		const alert = "workers cannot read the document root as the user that they run as; let everybody read it (chmod -R o+rX), or choose another with --user"
 		r.expect(2, alert, "serving")
 		_, v := r.look(*d)
 		for i, want := range []string{status.SandboxPartial + `no\x0aLandlock`, status.SandboxFull} {

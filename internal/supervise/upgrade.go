@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -67,7 +68,7 @@ func (p *pool) requestUpgrade() {
 	switch {
 	case p.phase == stopping:
 	case p.Exec == nil:
-		p.Alert("upgrade: path of the master binary unknown; restart the server instead")
+		p.Alert(fmt.Sprintf("upgrade: %s; restart the server instead", cmp.Or(p.NotUpgradable, "path of the master binary unknown")))
 	default:
 		p.upgrading = true
 		p.Log.Info().Msg("upgrade requested")
