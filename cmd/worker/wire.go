@@ -235,7 +235,7 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 
 func config(opts options.WorkerOptions, listeners []serve.Listener, files conn.Site, c *control.Control) serve.Config {
 	cfg := serve.Config{
-		Conn:   website.Config(opts.Options, files),
+		Conn:   website.Config(opts.Options, tempted(opts, files)),
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
 		Verbose: opts.Verbose > 0,

@@ -100,12 +100,12 @@ func root() (string, error) {
 	return "", errors.Join(errors.New("no go.mod in any directory above the test's"), err)
 }
 
-// Tagged builds the programs under test with a build tag, and returns their
-// directory.
-func Tagged(t *testing.T, tag string) (dir string) {
+// Tagged builds the programs under test with build tags, separated by commas, and returns
+// their directory. Without cgo, as they are installed, workers are confined.
+func Tagged(t *testing.T, tags string) (dir string) {
 	t.Helper()
 	dir = OpenDir(t)
-	if err := run("go", "build", "-tags", tag, "-o", dir+"/", "phalanx/cmd/master", "phalanx/cmd/worker"); err != nil {
+	if err := run("env", "CGO_ENABLED=0", "go", "build", "-tags", tags, "-o", dir+"/", "phalanx/cmd/master", "phalanx/cmd/worker"); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -1,0 +1,86 @@
+package pool
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+	"phalanx/internal/sandbox/thief"
+)
+
+// TestThief has a worker try everything that an intruder might, in the middle of a
+// request. Each attempt is refused, and the server goes on.
+func TestThief(t *testing.T) {
+	t.Parallel()
+	programs := harness.Tagged(t, "killpoints,thief") // so that no slot is quarantined
+	harness.Each(t, []string{"epoll", "netpoll"}, func(t *testing.T, engine string) {
+		top := harness.Tree(t, map[string]string{"site/index.html": "front", "site/file": "x", "secret": "key"})
+		if err := os.Symlink("../secret", filepath.Join(top, "site", "link")); err != nil {
+			t.Fatal(err)
+		}
+		s := harness.ServeAs(t, harness.Plan{
+			Binary: filepath.Join(programs, "master"),
+			Args: []string{
+				"--base", filepath.Join(top, "site"), "-v", "--workers", "2", "--engine", engine, "--confine", "required",
+				"--listen", "http://127.0.0.1:0", "--listen", "https://127.0.0.1:0", "--tls-self-signed", "--plain", "serve",
+				"--access-log", filepath.Join(harness.OpenDir(t), "access.log"),
+			},
+		})
+		tried := map[string]bool{}
+		for _, a := range thief.All() {
+			if engine == "epoll" || !tried[a.Kind] { // the sandbox is the same
+				try(t, s, a)
+			}
+			tried[a.Kind] = true
+		}
+		s.MustServe("/", "front")
+		if got, err := os.ReadFile(filepath.Join(top, "site", "file")); err != nil || string(got) != "x" {
+			t.Errorf("the file is %q: %v", got, err)
+		}
+		names, err := os.ReadDir(filepath.Join(top, "site"))
+		if err != nil || len(names) != 3 {
+			t.Errorf("the document root has %v: %v", names, err)
+		}
+		s.Stop(10 * time.Second)
+	})
+}
+
+// try has one of two workers make an attempt.
+func try(t *testing.T, s *harness.Server, a thief.Attempt) {
+	t.Helper()
+	workers := s.AwaitWorkers(2)
+	deaths := strings.Count(s.Log.String(), "killed by SIGSYS")
+	c := s.Dial()
+	defer c.Close()
+	target := fmt.Sprintf("/thief/%s/%d/%d/%d", a.Name, s.PID(), workers[0], workers[1])
+	if err := c.Send(harness.Request("GET", target, "Connection: close")); err != nil {
+		t.Fatalf("%s: %v", a.Name, err)
+	}
+	told := "thief " + a.Name + ": "
+	s.Log.Await(t, 15*time.Second, "the outcome of "+a.Name, s.Exited, func([]harness.Event) bool {
+		text := s.Log.String()
+		return strings.Contains(text, told) || strings.Count(text, "killed by SIGSYS") > deaths
+	})
+	text := s.Log.String()
+	refused, ended := strings.Contains(text, told+"refused: "), strings.Count(text, "killed by SIGSYS") > deaths
+	if refused == a.Ends || ended != a.Ends {
+		_, line, _ := strings.Cut(text, told)
+		line, _, _ = strings.Cut(line, "\n")
+		t.Errorf("%s: refused %v, ended %v, want ended %v: %s", a.Name, refused, ended, a.Ends, line)
+	}
+	survivors := s.AwaitWorkers(2)
+	for _, pid := range workers {
+		if !slices.Contains(survivors, pid) && !a.Ends {
+			t.Errorf("%s: worker %d is gone", a.Name, pid)
+		}
+	}
+	if a.Ends && !slices.Contains(survivors, workers[0]) && !slices.Contains(survivors, workers[1]) {
+		t.Errorf("%s: the sibling has died too", a.Name)
+	}
+	s.MustServe("/", "front")
+}
