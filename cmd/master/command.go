@@ -100,6 +100,9 @@ func explained(c *options.Command, stdout *os.File) error {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	defer root.Close()
+	if err := website.ReadRules(root, c.Options); err != nil {
+		return exitcode.New(exitcode.Config, err.Error(), err)
+	}
 	root.Render = readme.HTML
 	cfg := website.Config(c.Options, website.Uncached(root))
 	if err := byHTTPS(c.Options, &cfg, &request); err != nil {

@@ -67,7 +67,11 @@ func checkSite(o options.Options) error {
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
-	return root.Close()
+	defer root.Close()
+	if err := website.ReadRules(root, o); err != nil {
+		return exitcode.New(exitcode.Config, err.Error()+"; correct it, or ignore it with --no-rules", err)
+	}
+	return nil
 }
 
 // reread reads the settings once more, while those before are in force.

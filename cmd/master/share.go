@@ -75,8 +75,9 @@ func (s *sharing) prepare() (err error) {
 	if o.Shared.Credentials = s.share.Auth; s.share.Auth == options.MakeAuth {
 		o.Shared.Credentials = share.NewCredentials()
 	}
+	o.Shared.Prefix = string(o.Prefix)
 	if s.share.RandomPath {
-		o.Shared.Prefix = share.NewPrefix()
+		o.Shared.Prefix += share.NewPrefix()
 	}
 	if s.share.For > 0 {
 		s.until = time.Now().Add(s.share.For)

@@ -144,18 +144,30 @@ type serving struct {
 	close func()
 }
 
+// closers are to be called in the end, the last first.
+type closers []func()
+
+func (c *closers) close() {
+	for _, f := range slices.Backward(*c) {
+		f()
+	}
+}
+
 // engine creates the configured engine.
 func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
 		return s, err
 	}
-	closers := []func(){closeRow}
-	s.close = func() {
-		for _, f := range slices.Backward(closers) {
-			f()
-		}
+	closers := closers{closeRow}
+	s.close = closers.close
+	log := os.NewFile(ipc.LogFD, "log")
+	stopRules, err := followRules(opts, log, root)
+	if err != nil {
+		s.close()
+		return s, err
 	}
+	closers = append(closers, stopRules)
 	access, err := pen(opts, row.Ring)
 	if err != nil {
 		s.close()
@@ -169,7 +181,6 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.R
 	}
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	closers = append(closers, watch.Stop)
-	log := os.NewFile(ipc.LogFD, "log")
 	if !opts.EventLoop() {
 		cfg := config(opts, listeners, website.Uncached(root), c)
 		cfg.Row, cfg.Access = row.Row, access

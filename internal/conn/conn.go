@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 )
 
 // File is an open file of the site. Its metadata and its bytes come from the same
@@ -60,7 +61,8 @@ type Site interface {
 	// Open finds the file for a path as it stood in the request, still
 	// percent-encoded and without query; empty stands for "/". With 200 comes
 	// the file, which the caller closes. 301 says that the path is a
-	// directory and lacks its slash. Any other status is the error response.
+	// directory and lacks its slash, 308 that the file has a path that is cleaner
+	// ([cleaned]). Any other status is the error response.
 	Open(path []byte, codings proto.Codings) (File, proto.Status)
 	// List lists a directory without an index, for which Open said 403, as a
 	// page or as JSON; query is the target's, with its "?". Any status but 200
@@ -74,6 +76,8 @@ type Site interface {
 	Fallback(path []byte, codings proto.Codings) (File, proto.Status)
 	// Page finds the site's own page for an error; false if it has none.
 	Page(s proto.Status) (File, bool)
+	// Rules returns the rules of the site's owner; nil: there are none.
+	Rules() *rules.Set
 }
 
 // Config is what connections have in common. Those that share one belong to one
@@ -101,11 +105,15 @@ type Config struct {
 	// Credentials, "user:password", are asked for of each client that wants a file;
 	// empty: of none.
 	Credentials string
+	// Prefix is in front of every path, "/" and a name: without it there is nothing, not
+	// even the site's own error pages. Empty: there is none.
+	Prefix string
 	// ID appends an id that no other request has; nil: requests have none. One
 	// that the client sends is taken if it is valid.
 	ID func(dst []byte) []byte
 
 	spare []*Exchange // ended ones, to be used again
+	match rules.Match // of the request that is being answered
 }
 
 // Step is what the caller of [Conn.Next] does next. In every case it first

@@ -89,7 +89,7 @@ func (r *Reply) file(out []byte, now Now) []byte {
 	if req.Method == proto.MethodGet {
 		r.segment.Len = f.Size()
 	}
-	return append(out, e.Fields...)
+	return r.amend(append(out, e.Fields...))
 }
 
 // betweenParts bounds the bytes that a reply of several parts has beside them.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 )
 
 // Exchange is a request and its response: what was requested, what was decided and
@@ -23,6 +24,9 @@ type Exchange struct {
 	Codings    proto.Codings    // that the client prefers to the file as it is
 	Conditions proto.Conditions // what the preconditions came to
 	Ranges     []proto.Range    // of the file, that the request asks for
+	Moved      Moved            // why the client is sent elsewhere
+	Rule       rules.Position   // of the owner's rule that decided; its Name is empty if none did
+	Fields     *rules.Match     // the header fields of the owner's rules, while Decided is called; nil: none
 	File       File             // that was asked for, or the site's page, while Decided is called; nil: none
 	Fault      proto.Fault      // why the request was refused; zero: it was not
 	ID         []byte           // of the request; empty: requests have none
@@ -31,6 +35,7 @@ type Exchange struct {
 	Bytes int64 // of the content, so far
 	Err   error // why the response was truncated; nil: it was not
 
+	head   int        // where the response's begins in the output
 	own    []byte     // holds Head when it is no longer borrowed
 	held   bool       // Head is in own
 	upload *upload    // the request's content, while it is discarded
@@ -66,6 +71,18 @@ const (
 	SourceListing                 // a directory listing
 	SourceArchive                 // an archive of a directory
 	SourceChallenge               // the answer to a certificate authority
+)
+
+// Moved is why a response sends the client to another URL.
+type Moved uint8
+
+// The reasons.
+const (
+	MovedNot    Moved = iota // it does not
+	MovedSlash               // the path is a directory's and lacks its slash
+	MovedClean               // the file has a path that is cleaner
+	MovedSecure              // the client is to come by HTTPS
+	MovedRule                // a rule of the owner says so
 )
 
 // Closing is why the connection ends with the response.
@@ -172,6 +189,7 @@ func (x *Exchange) reset() {
 	x.ID, x.Ranges, x.held = x.ID[:0], x.Ranges[:0], false
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
 	x.Size, x.Bytes, x.Err = 0, 0, nil
+	x.Moved, x.Rule, x.Fields = 0, rules.Position{}, nil
 	x.upload, x.parts, x.stream = nil, nil, nil
 	if x.Fault.Status != 0 {
 		x.Fault = proto.Fault{}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 	"phalanx/internal/theme"
 )
 
@@ -47,7 +48,10 @@ type fakeSite struct {
 	open   int      // files that are not closed
 	opened []string // the paths that were asked for
 	silent bool     // opened is not kept
+	rules  *rules.Set
 }
+
+func (s *fakeSite) Rules() *rules.Set { return s.rules }
 
 func (s *fakeSite) Open(path []byte, _ proto.Codings) (File, proto.Status) {
 	if !s.silent {

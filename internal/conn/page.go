@@ -10,11 +10,19 @@ import (
 // fail answers with an error: the site's own page for it, or ours.
 func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
 	if s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
-		if f, ok := r.cfg.Site.Page(s); ok {
+		if f, ok := r.ownPage(s); ok {
 			return r.sitePage(out, s, f, now)
 		}
 	}
 	return r.page(out, s, nil, now)
+}
+
+// ownPage finds the site's own page for an error. Without the prefix there is none.
+func (r *Reply) ownPage(s proto.Status) (File, bool) {
+	if _, status := r.inside(); status == proto.StatusNotFound {
+		return nil, false
+	}
+	return r.cfg.Site.Page(s)
 }
 
 // sitePage answers with the site's own page for an error.
@@ -48,9 +56,10 @@ func (r *Reply) page(out []byte, s proto.Status, location []byte, now Now) []byt
 		out = append(out, now.Second.born...)
 	}
 	out = append(out, now.Second.stale...)
-	switch s {
-	case proto.StatusMovedPermanently, proto.StatusPermanentRedirect:
+	if r.x.Moved != MovedNot {
 		out = append(append(append(out, "Location: "...), location...), "\r\n"...)
+	}
+	switch s {
 	case proto.StatusUnauthorized:
 		out = append(out, challenge...)
 	case proto.StatusMethodNotAllowed:
@@ -89,7 +98,7 @@ func appendPage(dst []byte, s proto.Status, text string) []byte {
 // advice says what the reader of an error page can do; "" if nothing.
 func advice(s proto.Status) string {
 	switch s {
-	case proto.StatusMovedPermanently, proto.StatusPermanentRedirect:
+	case proto.StatusMovedPermanently, proto.StatusFound, proto.StatusSeeOther, proto.StatusTemporaryRedirect, proto.StatusPermanentRedirect:
 		return "This page has another address."
 	case proto.StatusUnauthorized:
 		return "Reload the page, and enter the user name and password that you were given."

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"time"
 
 	"phalanx/internal/proto"
@@ -210,13 +211,26 @@ func (r *Reply) get(out []byte, now Now) []byte {
 		return r.fail(out, proto.StatusUnauthorized, now)
 	}
 	x.Codings = proto.AcceptCodings(x.Request, x.Head)
-	path := x.Request.Path.In(x.Head)
+	path, status := r.inside()
+	switch status {
+	case proto.StatusNotFound:
+		return r.page(out, status, nil, now)
+	case proto.StatusMovedPermanently:
+		return r.redirect(out, now)
+	}
+	set := r.cfg.Site.Rules()
+	if set.Forced() && set.Find(&r.cfg.match, r.ruled(path)) && r.cfg.match.Forced() {
+		return r.obey(out, now)
+	}
 	if r.cfg.Archive != nil && x.Request.Query.Len > 0 {
 		if format := r.cfg.Archive(x.Request.Query.In(x.Head)); format != "" && (len(path) == 0 || path[len(path)-1] == '/') {
 			return r.archive(out, path, format, now)
 		}
 	}
 	f, status := r.cfg.Site.Open(path, x.Codings)
+	if (status == proto.StatusNotFound || status == proto.StatusForbidden) && set.Redirects() && r.decides(set, path) {
+		return r.obey(out, now)
+	}
 	if status == proto.StatusNotFound && r.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
 		f, status = r.cfg.Site.Fallback(path, x.Codings)
 	}
@@ -226,22 +240,51 @@ func (r *Reply) get(out []byte, now Now) []byte {
 		return r.file(out, now)
 	case proto.StatusMovedPermanently:
 		return r.redirect(out, now)
+	case proto.StatusPermanentRedirect:
+		return r.moveToClean(out, now)
 	case proto.StatusForbidden:
 		if r.cfg.List {
-			return r.list(out, now)
+			return r.list(out, path, now)
 		}
 	}
 	return r.fail(out, status, now)
 }
 
+// inside returns what follows the prefix of the request's path: 200. 301 says that the
+// path is the prefix and lacks its slash, 404 that it has another beginning.
+func (r *Reply) inside() (path []byte, s proto.Status) {
+	if len(r.x.Head) == 0 {
+		return nil, proto.StatusOK
+	}
+	path = r.x.Request.Path.In(r.x.Head)
+	n := len(r.cfg.Prefix)
+	switch {
+	case n == 0:
+		return path, proto.StatusOK
+	case len(path) < n || subtle.ConstantTimeCompare(path[:n], []byte(r.cfg.Prefix)) != 1:
+		return nil, proto.StatusNotFound
+	case len(path) == n:
+		return nil, proto.StatusMovedPermanently
+	case path[n] != '/':
+		return nil, proto.StatusNotFound
+	}
+	return path[n:], proto.StatusOK
+}
+
 // redirect sends the client to the directory's own URI, on this host and
 // with its query.
 func (r *Reply) redirect(out []byte, now Now) []byte {
-	req, head := r.x.Request, r.x.Head
-	location := append([]byte("/"), bytes.TrimLeft(req.Path.In(head), "/")...)
-	location = append(location, '/')
-	location = append(location, req.Query.In(head)...)
-	return r.page(out, proto.StatusMovedPermanently, proto.AppendEscaped(nil, location, inURI), now)
+	path := r.x.Request.Path.In(r.x.Head)
+	r.x.Moved = MovedSlash
+	return r.moveTo(out, proto.StatusMovedPermanently, append(append([]byte(nil), path...), '/'), now)
+}
+
+// moveTo sends the client to a path on this host, with its query. A path that begins with
+// two slashes would be the name of a host.
+func (r *Reply) moveTo(out []byte, s proto.Status, path []byte, now Now) []byte {
+	location := append([]byte("/"), bytes.TrimLeft(path, "/")...)
+	location = append(location, r.x.Request.Query.In(r.x.Head)...)
+	return r.page(out, s, proto.AppendEscaped(nil, location, inURI), now)
 }
 
 // inURI reports whether a URI may contain the byte. A backslash is not allowed:
@@ -254,7 +297,8 @@ func inURI(c byte) bool {
 // decided by now.
 func (r *Reply) start(out []byte, s proto.Status, from Source, now Now) []byte {
 	x := r.x
-	x.Status, x.Source = s, from
+	x.Status, x.Source, x.head = s, from, len(out)
+	r.findFields()
 	r.phase = replySend
 	if r.cfg.ID != nil {
 		r.identify()
@@ -283,4 +327,4 @@ func (r *Reply) start(out []byte, s proto.Status, from Source, now Now) []byte {
 }
 
 // end appends the empty line that ends the head.
-func (r *Reply) end(out []byte) []byte { return append(out, "\r\n"...) }
+func (r *Reply) end(out []byte) []byte { return r.amend(append(out, "\r\n"...)) }

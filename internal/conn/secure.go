@@ -43,6 +43,7 @@ func (r *Reply) moveToSecure(out []byte, now Now) []byte {
 	}
 	location = proto.AppendEscaped(location, path, inURI)
 	location = proto.AppendEscaped(location, req.Query.In(head), inURI)
+	r.x.Moved = MovedSecure
 	return r.page(out, proto.StatusPermanentRedirect, location, now)
 }
 

@@ -9,12 +9,12 @@ import (
 )
 
 // list answers with the list of a directory, as JSON to those who prefer it.
-func (r *Reply) list(out []byte, now Now) []byte {
+func (r *Reply) list(out, path []byte, now Now) []byte {
 	req, head := r.x.Request, r.x.Head
 	query := req.Query.In(head)
 	json := bytes.Contains(query, []byte("format=json")) ||
 		proto.Accepts(req, head, "application", "json") > proto.Accepts(req, head, "text", "html")
-	stream, status := r.cfg.Site.List(req.Path.In(head), query, json)
+	stream, status := r.cfg.Site.List(path, query, json)
 	return r.stream(out, stream, status, SourceListing, now)
 }
 

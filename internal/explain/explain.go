@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/human"
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 	"phalanx/internal/site"
 )
 
@@ -122,6 +123,8 @@ type server struct {
 	status   proto.Status
 	source   conn.Source
 	closing  conn.Closing
+	moved    conn.Moved
+	ruled    *rules.Match      // which header fields the rules give; nil: none
 	fields   map[string]string // why, by the field's name in lower case
 	pending  []byte            // sent, and not yet known to be a head
 	interim  string
@@ -135,11 +138,12 @@ func (s *server) Received(*conn.Exchange) {}
 
 // Decided explains the response.
 func (s *server) Decided(x *conn.Exchange) {
-	s.status, s.source, s.closing = x.Status, x.Source, x.Closing
+	s.status, s.source, s.closing, s.moved, s.ruled = x.Status, x.Source, x.Closing, x.Moved, x.Fields
 	s.requestSteps(x)
 	for _, step := range s.found {
 		s.say(step.What, step.Why)
 	}
+	s.ruleSteps(x)
 	switch {
 	case x.Source == conn.SourceArchive:
 		s.say("archive", "the query asks for one of the directory, and --archive is given")

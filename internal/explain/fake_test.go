@@ -30,7 +30,9 @@ func plant(t testing.TB) string {
 		".git/", ".git/config: secret", ".well-known/", ".well-known/id: id",
 		"docs/", "docs/index.html: docs", "empty/", "empty/x: x", "assets/", "assets/logo.svg: <svg/>",
 		"link.txt -> a b.txt", "out.txt -> /etc/hostname", "up -> ../..", "loop -> loop",
-		"ä.txt: umlaut", "app.html: the app", "404.html: our own", "fifo|",
+		"ä.txt: umlaut", "app.html: the app", "404.html: our own", "fifo|", "about.html: about",
+		"_redirects: # moved\n/old/* /new/:splat 302\n/alias /app.js 200\n/gone /about 404\n",
+		"_headers: /*\n  X-Robots-Tag: noindex\n  ! X-Content-Type-Options\n/app.js\n  X-Robots-Tag: nofollow\n  Cache-Control: no-store\n  Vary: Origin\n",
 	} {
 		name, target, link := strings.Cut(line, " -> ")
 		path := filepath.Join(dir, name)
@@ -74,6 +76,9 @@ func open(t testing.TB, dir string, change func(*site.Policy, *conn.Config)) (co
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
+	if err := root.ReadRules(nil); err != nil {
+		t.Fatal(err)
+	}
 	cfg.Site = website.Uncached(root)
 	return cfg, root
 }
@@ -93,9 +98,11 @@ const tag = `"17cb502455391d15-a"` // of "a b.txt"
 var (
 	listing = func(p *site.Policy, c *conn.Config) { p.List, c.List = true, true }
 	archive = func(p *site.Policy, c *conn.Config) { p.Archive, c.Archive = true, site.ArchiveFormat }
-	rules   = func(p *site.Policy, c *conn.Config) {
+	cached  = func(p *site.Policy, c *conn.Config) {
 		p.Cache = []site.Rule{{Pattern: "assets/**", Value: "max-age=31536000, immutable"}, {Pattern: "*.js", Value: "no-cache"}}
 	}
+	owner  = func(p *site.Policy, c *conn.Config) { p.Rules, p.Clean = true, true }
+	prefix = func(p *site.Policy, c *conn.Config) { c.Prefix = "/sub" }
 	serial = func(p *site.Policy, c *conn.Config) { c.Single = true }
 	spa    = func(p *site.Policy, c *conn.Config) { p.Fallback, c.Fallback = "app.html", true }
 	cors   = func(p *site.Policy, c *conn.Config) { c.CORS = true }
@@ -154,9 +161,18 @@ var cases = []kase{
 	{name: "nothing there, of a single page", url: "/route/7", change: spa},
 	{name: "a script that is missing, with --spa", url: "/missing.js", change: spa},
 	{name: "data that is missing, with --spa", url: "/api/users", fields: []string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, change: spa},
-	{name: "a cache rule with a slash", url: "/assets/logo.svg", change: rules},
-	{name: "the second cache rule", url: "/app.js", change: rules},
-	{name: "no cache rule", url: "/", change: rules},
+	{name: "a page by its clean path", url: "/about", change: owner},
+	{name: "a page by its file", url: "/about.html?x=1", change: owner},
+	{name: "the file of rules", url: "/_redirects", change: owner},
+	{name: "a redirect of the owner", url: "/old/a?x=1", change: owner},
+	{name: "a rewrite of the owner", url: "/alias", change: owner},
+	{name: "a 404 of the owner", url: "/gone", change: owner},
+	{name: "header fields of the owner", url: "/app.js", change: owner},
+	{name: "outside the prefix", url: "/app.js", change: prefix},
+	{name: "inside the prefix", url: "/sub/app.js", change: prefix},
+	{name: "a cache rule with a slash", url: "/assets/logo.svg", change: cached},
+	{name: "the second cache rule", url: "/app.js", change: cached},
+	{name: "no cache rule", url: "/", change: cached},
 	{name: "If-None-Match that matches", url: "/a%20b.txt", fields: []string{"If-None-Match: \"x\", W/" + tag, "If-Modified-Since: Wed, 01 May 2024 08:30:00 GMT"}},
 	{name: "If-None-Match that does not", url: "/a%20b.txt", fields: []string{`If-None-Match: "x"`}},
 	{name: "If-Modified-Since", url: "/a%20b.txt", fields: []string{"If-Modified-Since: Wed, 01 May 2024 08:30:00 GMT"}},

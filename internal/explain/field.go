@@ -6,6 +6,7 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 )
 
 // fieldWhys returns why each field is in the response, by the field's name in lower
@@ -34,7 +35,12 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	if string(x.ID) == string(x.Value(proto.FieldRequestID)) {
 		whys["x-request-id"] = "the request's own"
 	}
-	if x.Status == proto.StatusPermanentRedirect {
+	switch x.Moved {
+	case conn.MovedClean:
+		whys["location"] = "the path without .html, and without a slash unless it is a directory's (--clean-urls); the query is kept"
+	case conn.MovedRule:
+		whys["location"] = "the target of the rule; the query is kept unless the rule has one"
+	case conn.MovedSecure:
 		whys["location"] = "the same host, path and query by HTTPS; with --plain serve the request would be answered"
 	}
 	if s.inherent {
@@ -143,11 +149,14 @@ func (s *server) lines() (lines []Line) {
 		own[fieldName(field)]++
 	}
 	texts := strings.Split(strings.TrimSuffix(string(s.head), "\r\n\r\n"), "\r\n")
-	lines = append(lines, Line{texts[0], statusWhy(s.status)})
-	for _, text := range texts[1:] {
+	lines = append(lines, Line{texts[0], statusWhy(s.status, s.moved)})
+	for i, text := range texts[1:] {
 		name := fieldName(text)
 		why, ok := s.fields[name]
+		rule := s.ruled.Why(name)
 		switch {
+		case len(rule) > 0 && (name != "vary" || i >= len(texts)-2-s.ruled.Added()):
+			why = ruleWhy(rule)
 		case own[name] > 0:
 			own[name]--
 			why = "--header"
@@ -159,6 +168,15 @@ func (s *server) lines() (lines []Line) {
 		lines = append(lines, Line{text, why})
 	}
 	return lines
+}
+
+// ruleWhy says which rules gave a field.
+func ruleWhy(all []rules.Position) string {
+	var names []string
+	for _, at := range all {
+		names = append(names, at.String())
+	}
+	return "set by " + strings.Join(names, " and ")
 }
 
 func fieldName(line string) string {

@@ -28,6 +28,10 @@ func (s *server) finding(f site.Finding) {
 		s.found = append(s.found, Step{"file", s.failed(f)})
 	case site.FileIndex:
 		s.found = append(s.found, Step{"file", "the path ends with a slash, so the index file " + f.Name + " is served"})
+	case site.FileClean:
+		s.found = append(s.found, Step{"file", fmt.Sprintf("%q is the page of this path (--clean-urls)", f.Name)})
+	case site.FileUnclean:
+		s.found = append(s.found, Step{"file", fmt.Sprintf("%q is a page that has a path without .html, and without a slash at its end (--clean-urls)", f.Name)})
 	case site.FileUnlisted:
 		s.found = append(s.found, Step{"file", "it is a directory without an index file, and listed only with --list"})
 	case site.FileFallback:
@@ -52,6 +56,8 @@ func pathWhy(f site.Finding) string {
 		return "the path has a NUL, and no file name has one"
 	case site.PathUp:
 		return fmt.Sprintf("the segment %q is refused, not resolved", f.Name)
+	case site.PathRules:
+		return "it is the file that holds the rules of the site, which is never served"
 	case site.PathHidden:
 		return fmt.Sprintf("the name %q begins with a dot, and is served only with --dotfiles", f.Name)
 	}

@@ -1,8 +1,17 @@
 package explain
 
-import "phalanx/internal/proto"
+import (
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
 
-func statusWhy(s proto.Status) string {
+func statusWhy(s proto.Status, moved conn.Moved) string {
+	switch moved {
+	case conn.MovedClean:
+		return "the same is at a path without .html (RFC 9110 §15.4.9)"
+	case conn.MovedRule:
+		return "a rule of the site's owner (RFC 9110 §15.4)"
+	}
 	switch s {
 	case proto.StatusOK:
 		return "what was asked for is there (RFC 9110 §15.3.1)"

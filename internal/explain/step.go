@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
 		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by HTTP/1.%d", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), r.Minor))
-		if x.Status == proto.StatusPermanentRedirect {
+		if x.Moved == conn.MovedSecure {
 			s.say("redirect", "the request comes by HTTP, --listen has an address for HTTPS, and --plain is redirect")
 			return
 		}
@@ -51,6 +52,29 @@ func (s *server) requestSteps(x *conn.Exchange) {
 		if s.cfg.Fallback && x.Status == proto.StatusNotFound && !proto.Navigates(r, x.Head) {
 			s.say("fallback", "the --spa fallback is for navigation, and this request is for data or for a part of a page, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept")
 		}
+	}
+}
+
+// ruleSteps are what the rules of the site's owner decide.
+func (s *server) ruleSteps(x *conn.Exchange) {
+	if len(x.Head) == 0 {
+		return
+	}
+	path := x.Request.Path.In(x.Head)
+	switch {
+	case x.Rule.Name == "":
+	case x.Moved == conn.MovedRule:
+		s.say("rule", fmt.Sprintf("%v redirects this path", x.Rule))
+	case x.Status == proto.StatusNotFound:
+		s.say("rule", fmt.Sprintf("%v answers this path with 404, and with a page of the site if there is one", x.Rule))
+	default:
+		s.say("rule", fmt.Sprintf("%v serves another file in place of this path", x.Rule))
+	}
+	if s.cfg.Prefix != "" && x.Status == proto.StatusNotFound && !bytes.HasPrefix(path, []byte(s.cfg.Prefix+"/")) {
+		s.say("path", "there is nothing outside "+s.cfg.Prefix+"/ (--prefix)")
+	}
+	for name, at := range x.Fields.Removed {
+		s.say("fields", fmt.Sprintf("%v removes %s", at, name))
 	}
 }
 

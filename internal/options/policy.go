@@ -1,9 +1,13 @@
 package options
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"phalanx/internal/human"
+	"phalanx/internal/rules"
 )
 
 // The values that say what of the website is shown, and how.
@@ -16,8 +20,13 @@ type (
 	Name string
 	// Path is a file's path from the base.
 	Path string
-	// Field is a header field, "Name: value".
+	// Field is a header field, "Name: value", or "PATH: Name: value" in the language of
+	// _headers.
 	Field string
+	// Redirect is a line in the language of _redirects.
+	Redirect string
+	// Prefix is a path without a slash at its end.
+	Prefix string
 )
 
 // String returns the rule as it is given on the command line.
@@ -102,7 +111,59 @@ const framing = " connection content-length content-range content-type date etag
 	"last-modified location server trailer transfer-encoding upgrade vary "
 
 // UnmarshalFlag implements [flags.Unmarshaler].
+func (p *Prefix) UnmarshalFlag(v string) error {
+	path := strings.TrimRight(v, "/")
+	for _, segment := range strings.Split(path, "/")[1:] {
+		if segment == "" || segment == "." || segment == ".." || strings.Trim(segment, prefixBytes) != "" {
+			path = ""
+		}
+	}
+	if !strings.HasPrefix(path, "/") || len(path) > 1000 {
+		return invalid("prefix", v, "must be a path of letters, digits and -._~, such as /docs")
+	}
+	*p = Prefix(path)
+	return nil
+}
+
+// prefixBytes stand for themselves in a path, however it is spelt.
+const prefixBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *Redirect) UnmarshalFlag(v string) error {
+	if strings.ContainsAny(v, "\r\n") {
+		return invalid("redirect", v, "must be FROM TO [STATUS] on one line")
+	}
+	*r = Redirect(v)
+	return ruled("redirect", v, r.Text())
+}
+
+// Text returns the rule as package rules reads it.
+func (r Redirect) Text() rules.Text {
+	return rules.Text{Name: "--redirect " + human.Quoted(string(r)), Bytes: []byte(r), Option: true}
+}
+
+// Text returns the field as package rules reads it; false if it is for all paths.
+func (f Field) Text() (rules.Text, bool) {
+	scheme, _, _ := strings.Cut(strings.ToLower(string(f)), "://")
+	return rules.Text{Kind: rules.Headers, Name: "--header " + human.Quoted(string(f)), Bytes: []byte(f), Option: true},
+		strings.HasPrefix(string(f), "/") || scheme == "http" || scheme == "https"
+}
+
+// ruled checks the value of a flag that is in a language of package rules.
+func ruled(flag, v string, t rules.Text) error {
+	_, err := rules.Parse(t)
+	if wrong, ok := errors.AsType[*rules.Error](err); ok {
+		return invalid(flag, v, wrong.Reason)
+	}
+	return err
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
 func (f *Field) UnmarshalFlag(v string) error {
+	if text, ok := Field(v).Text(); ok {
+		*f = Field(v)
+		return ruled("header", v, text)
+	}
 	name, value, ok := strings.Cut(v, ":")
 	value = strings.TrimSpace(value)
 	lower := strings.ToLower(name)

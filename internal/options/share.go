@@ -113,7 +113,7 @@ func (s start) share(c *Command) (*Command, error) {
 		return nil, usage(human.Quoted(c.Share.Paths[0]) + ": --base names the directory already; leave one of them out")
 	}
 	o := &c.Options
-	o.List, o.Archive = true, true
+	o.List, o.Archive, o.NoRules = true, true, true
 	if !given("index") {
 		o.Index = nil // a directory is shared, not a website
 	}

@@ -11,7 +11,8 @@ type About uint8
 
 // What a response may be about.
 const (
-	File      About = iota // the file, or parts of it
+	File      About = iota // the file, or a part of it
+	Parts                  // several parts of it: the content is of another type
 	Unchanged              // the file, which the client has (304)
 	Other                  // an error or a list: nothing that a field about a file fits
 )
@@ -27,7 +28,7 @@ func (a About) fits(lower string) bool {
 	switch a {
 	case File:
 		return true
-	case Unchanged:
+	case Parts, Unchanged:
 		return !ofContent[lower]
 	}
 	return !ofContent[lower] && !ofFile[lower]
@@ -42,9 +43,11 @@ func (m *Match) Amend(out []byte, from int, about About) []byte {
 	out = out[:len(out)-len(empty)]
 	from += bytes.IndexByte(out[from:], '\n') + 1 // behind the status line
 	own := len(out)
-	for _, f := range m.fields {
+	for i := range m.fields {
+		f := &m.fields[i]
+		f.applied = about.fits(f.lower)
 		switch {
-		case !about.fits(f.lower):
+		case !f.applied:
 		case f.remove:
 			own = f.drop(&out, from, own)
 		default:
@@ -59,11 +62,12 @@ func (m *Match) Amend(out []byte, from int, about About) []byte {
 			out = append(f.append(out), "\r\n"...)
 		}
 	}
+	m.added = bytes.Count(out[own:], []byte("\n"))
 	return append(out, empty...)
 }
 
 // drop deletes all lines of the field, and returns where the rules' begin then.
-func (f field) drop(out *[]byte, from, own int) int {
+func (f *field) drop(out *[]byte, from, own int) int {
 	own = f.dropOwn(out, from, own)
 	for at := find((*out)[own:], f.lower); at >= 0; at = find((*out)[own:], f.lower) {
 		*out = cutLine(*out, own+at)
@@ -73,7 +77,7 @@ func (f field) drop(out *[]byte, from, own int) int {
 
 // dropOwn deletes the server's lines of the field. Expires goes with Cache-Control: one
 // could contradict the other (RFC 9111 §5.3).
-func (f field) dropOwn(out *[]byte, from, own int) int {
+func (f *field) dropOwn(out *[]byte, from, own int) int {
 	name := f.lower
 	for {
 		at := find((*out)[from:own], name)
@@ -109,7 +113,7 @@ func cutLine(out []byte, at int) []byte {
 }
 
 // join appends the value to the line that begins at an offset.
-func (f field) join(out []byte, at int) []byte {
+func (f *field) join(out []byte, at int) []byte {
 	end := at + bytes.IndexByte(out[at:], '\r')
 	n := len(out)
 	out = append(out, ", "...)
@@ -121,4 +125,4 @@ func (f field) join(out []byte, at int) []byte {
 }
 
 // append appends the value.
-func (f field) append(dst []byte) []byte { return appendParts(dst, f.value, f.args) }
+func (f *field) append(dst []byte) []byte { return appendParts(dst, f.value, f.args) }

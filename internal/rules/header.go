@@ -23,7 +23,8 @@ type op struct {
 // field is an op for one request, with what the placeholders of its block stand for.
 type field struct {
 	*op
-	args [][]byte
+	args    [][]byte
+	applied bool
 }
 
 // owned are the fields that the server alone can be right about.
@@ -192,19 +193,36 @@ func (s *Set) Fields(m *Match, r Request) bool {
 		}
 		args := m.args[first:]
 		for i := range b.ops {
-			m.fields = append(m.fields, field{&b.ops[i], args})
+			m.fields = append(m.fields, field{op: &b.ops[i], args: args})
 		}
 	}
 	return len(m.fields) > 0
 }
 
-// Why returns where the fields of a name were written, if the name is one of those that
-// [Set.Fields] found.
+// Why returns where the fields of a name that [Match.Amend] has set were written.
 func (m *Match) Why(name string) (all []Position) {
+	if m == nil {
+		return nil
+	}
 	for _, f := range m.fields {
-		if f.lower == strings.ToLower(name) {
+		if f.applied && !f.remove && f.lower == strings.ToLower(name) {
 			all = append(all, f.Position)
 		}
 	}
 	return all
+}
+
+// Added returns how many lines Amend has added.
+func (m *Match) Added() int { return m.added }
+
+// Removed yields the names of fields that rules remove, and where that was written.
+func (m *Match) Removed(yield func(string, Position) bool) {
+	if m == nil {
+		return
+	}
+	for _, f := range m.fields {
+		if f.remove && !yield(f.name, f.Position) {
+			return
+		}
+	}
 }

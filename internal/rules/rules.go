@@ -143,6 +143,7 @@ type Match struct {
 	compared []byte // see Match.same
 
 	fields []field
+	added  int // lines that they became
 }
 
 // read decodes the request's path. It returns false if the site refuses such a path, so

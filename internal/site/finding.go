@@ -33,10 +33,13 @@ const (
 	PathNUL                            // a NUL, encoded or not
 	PathUp                             // the element Name is "." or "..", however encoded
 	PathHidden                         // the element Name begins with a dot
+	PathRules                          // it is a file of the owner's rules
 	PathNamed                          // the path is Name
 	FileOpened                         // Name is File
 	FileFailed                         // Name cannot be opened
 	FileIndex                          // Name stands for its directory
+	FileClean                          // Name is a page, for a path without .html
+	FileUnclean                        // Name is a page, which has a path without .html
 	FileUnlisted                       // a directory has no index and is not listed
 	FileFallback                       // the fallback answers
 	FileAsset                          // there is no fallback for Name, a part of a page by its extension

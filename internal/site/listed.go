@@ -233,7 +233,7 @@ func (c *listed) read() (cost int64, more bool) {
 // look finds out what a name is. Only what would be served is listed: files
 // and directories, also behind symbolic links that stay beneath the root.
 func (c *listed) look(dir int, name string) (entry, bool) {
-	if c.root.hides([]byte(name)) {
+	if c.root.hides([]byte(name)) || c.path == "/" && c.root.isRules([]byte(name)) {
 		return entry{}, false
 	}
 	var st unix.Stat_t

@@ -48,6 +48,9 @@ func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 	if dst = dropDot(dst, start); r.hides(dst[start:]) {
 		return r.refuseHidden(dst[start:])
 	}
+	if r.isRules(dst) {
+		return r.refuse(proto.StatusNotFound, PathRules)
+	}
 	if r.tell != nil {
 		r.tell(Finding{Kind: PathNamed, Path: string(path), Name: string(dst)})
 	}

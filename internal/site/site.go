@@ -37,6 +37,8 @@ type Root struct {
 	making   sync.WaitGroup // of what makes them, and READMEs
 	readmes  readmes
 
+	ruleFiles ruleFiles
+
 	// Render makes safe HTML of Markdown, and may take a while; nil: Markdown is shown as
 	// it is. It is set before the root is used.
 	Render func(markdown []byte) ([]byte, error)
@@ -53,6 +55,8 @@ type Policy struct {
 	Archive  bool     // whether a directory can be downloaded as an archive
 	Readme   bool     // whether a README is shown beneath the list of its directory
 	Name     string   // of the root, for its archive; "": "files"
+	Rules    bool     // whether _redirects and _headers are read, and not served
+	Clean    bool     // whether a page has a path without .html, and only that one
 	Fallback string   // a file for navigations to paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts
 	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
@@ -160,7 +164,8 @@ func (r *Root) Close() error {
 
 // Open finds the file for the path of a request target, percent-encoded and
 // without query. With 200 comes the file; 301 says that the path is a
-// directory without its slash; else the status says why there is none. Among
+// directory without its slash, 308 that the file has a cleaner path (see [Policy]); else
+// the status says why there is none. Among
 // the ready-made codings of the file the first one of the list is chosen.
 func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	var space [unix.PathMax]byte
@@ -168,9 +173,12 @@ func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	if status != proto.StatusOK {
 		return nil, status
 	}
-	f, name, err := r.find(name)
-	if err == errNoSlash {
+	f, name, err := r.findPage(path, name)
+	switch err {
+	case errNoSlash:
 		return nil, proto.StatusMovedPermanently
+	case errUnclean:
+		return nil, proto.StatusPermanentRedirect
 	}
 	if err != nil {
 		return nil, statusOf(err)
@@ -242,6 +250,7 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 var (
 	errDirectory = errors.New("is a directory")
 	errNoSlash   = errors.New("is a directory, and its path lacks the slash")
+	errUnclean   = errors.New("is a page, and has a path without .html")
 	errSpecial   = errors.New("is not a regular file")
 )
 

@@ -118,7 +118,7 @@ func (w *walk) shares(d directory) error {
 // entry looks at a name in a directory that is open.
 func (w *walk) entry(dir int, d directory, name string) error {
 	var st unix.Stat_t
-	if w.root.hides([]byte(name)) || unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+	if w.root.hides([]byte(name)) || d.name == "" && w.root.isRules([]byte(name)) || unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return nil
 	}
 	link := st.Mode&unix.S_IFMT == unix.S_IFLNK

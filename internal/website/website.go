@@ -4,6 +4,7 @@
 package website
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/options"
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 	"phalanx/internal/site"
 )
 
@@ -30,7 +32,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 
 // Policy says what of the root is shown.
 func Policy(o options.Options) site.Policy {
-	p := site.Policy{Dotfiles: o.Dotfiles, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme}
+	p := site.Policy{Dotfiles: o.Dotfiles, Rules: !o.NoRules, Clean: o.Clean, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme}
 	for _, name := range o.Index {
 		p.Index = append(p.Index, string(name))
 	}
@@ -41,6 +43,23 @@ func Policy(o options.Options) site.Policy {
 		p.Types = append(p.Types, site.Rule(rule))
 	}
 	return p
+}
+
+// ReadRules reads the rules of the options, and those that the site's owner wrote down. An
+// error names the file and the line.
+func ReadRules(root *site.Root, o options.Options) error { return root.ReadRules(GivenRules(o)) }
+
+// GivenRules returns the rules of the options.
+func GivenRules(o options.Options) (texts []rules.Text) {
+	for _, r := range o.Redirect {
+		texts = append(texts, r.Text())
+	}
+	for _, field := range o.Header {
+		if text, ok := field.Text(); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // rootName is what an archive of the whole root is called: like the base, unless that
@@ -57,10 +76,9 @@ func rootName(o options.Options) string {
 func Config(o options.Options, files conn.Site) conn.Config {
 	var header []string
 	for _, field := range o.Header {
-		header = append(header, string(field))
-	}
-	if o.Shared.Prefix != "" {
-		files = behind{files, o.Shared.Prefix}
+		if _, ruled := field.Text(); !ruled {
+			header = append(header, string(field))
+		}
 	}
 	cfg := conn.Config{
 		Site:      files,
@@ -74,6 +92,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		HSTS:      time.Duration(o.HSTS),
 		Header:    header,
 
+		Prefix:      cmp.Or(o.Shared.Prefix, string(o.Prefix)),
 		Credentials: o.Shared.Credentials,
 	}
 	if o.Archive {
@@ -123,6 +142,8 @@ func (f files) Fallback(path []byte, codings proto.Codings) (conn.File, proto.St
 	file, status := f.from.Fallback(path, codings)
 	return file, status
 }
+
+func (f files) Rules() *rules.Set { return f.root.Rules() }
 
 func (f files) Page(s proto.Status) (conn.File, bool) {
 	file, ok := f.from.Page(s)

@@ -25,7 +25,7 @@ func parse(t *testing.T, args ...string) options.Options {
 func TestPolicy(t *testing.T) {
 	o := parse(t, "--dotfiles", "--list", "--spa", "app.html", "--index", "a", "--index", "b", "--cache", "*.js=no-cache", "--cache", "x/**=max-age=5", "--type", "y=a/b")
 	want := site.Policy{
-		Dotfiles: true, List: true, Readme: true, Fallback: "app.html", Index: []string{"a", "b"},
+		Dotfiles: true, Rules: true, List: true, Readme: true, Fallback: "app.html", Index: []string{"a", "b"},
 		Cache: []site.Rule{{Pattern: "*.js", Value: "no-cache"}, {Pattern: "x/**", Value: "max-age=5"}},
 		Types: []site.Rule{{Pattern: "y", Value: "a/b"}},
 	}

@@ -1,0 +1,134 @@
+package conn
+
+import (
+	"bytes"
+
+	"phalanx/internal/proto"
+	"phalanx/internal/rules"
+)
+
+// This file has what the rules of the site's owner decide.
+
+// ruled is the request as rules see it, by its path in the site.
+func (r *Reply) ruled(path []byte) rules.Request {
+	req, head := r.x.Request, r.x.Head
+	return rules.Request{Path: path, Query: req.Query.In(head), Host: req.Host(head), Secure: r.secure}
+}
+
+// decides reports whether a rule decides about a path at which there is no file. One whose
+// target it is about again does only if there is something at the target.
+func (r *Reply) decides(set *rules.Set, path []byte) bool {
+	m := &r.cfg.match
+	if !set.Find(m, r.ruled(path)) {
+		return false
+	}
+	if !m.Grows() {
+		return true
+	}
+	target := m.Target()
+	if end := bytes.IndexAny(target, "?#"); end >= 0 {
+		target = target[:end]
+	}
+	f, status := r.cfg.Site.Open(target, proto.Codings{})
+	if f != nil && status == proto.StatusOK {
+		f.Close()
+	}
+	return status < proto.StatusBadRequest
+}
+
+// obey answers as the rule says that was found.
+func (r *Reply) obey(out []byte, now Now) []byte {
+	m := &r.cfg.match
+	r.x.Rule = m.Position()
+	if m.Moves() {
+		location := m.Target()
+		if r.cfg.Prefix != "" && !m.External() {
+			location = append([]byte(r.cfg.Prefix), location...)
+		}
+		r.x.Moved = MovedRule
+		return r.page(out, m.Status(), location, now)
+	}
+	f, status := r.rewritten(m.Target())
+	switch {
+	case status != proto.StatusOK:
+		return r.fail(out, status, now)
+	case m.Status() == proto.StatusNotFound:
+		return r.sitePage(out, proto.StatusNotFound, f, now)
+	}
+	r.segment.File = f
+	return r.file(out, now)
+}
+
+// rewritten opens the file of a path that a rule gives. Where a client would be sent to
+// another path for it, the file of that one is it.
+func (r *Reply) rewritten(path []byte) (File, proto.Status) {
+	f, status := r.cfg.Site.Open(path, r.x.Codings)
+	switch status {
+	case proto.StatusMovedPermanently:
+		f, status = r.cfg.Site.Open(append(path, '/'), r.x.Codings)
+	case proto.StatusPermanentRedirect:
+		f, status = r.cfg.Site.Open(cleaned(path), r.x.Codings)
+	}
+	if status < proto.StatusBadRequest && status != proto.StatusOK {
+		status = proto.StatusNotFound // a rule is no way through several
+	}
+	return f, status
+}
+
+// moveToClean sends the client to the cleaner path of a file.
+func (r *Reply) moveToClean(out []byte, now Now) []byte {
+	r.x.Moved = MovedClean
+	return r.moveTo(out, proto.StatusPermanentRedirect, cleaned(r.x.Request.Path.In(r.x.Head)), now)
+}
+
+// cleaned returns the cleaner form of a path for which a site says that there is one:
+// without "index.html", "index", ".html" or the slash at its end.
+func cleaned(path []byte) []byte {
+	for _, index := range [2]string{"index.html", "index"} {
+		if bytes.HasSuffix(path, []byte("/"+index)) {
+			return path[:len(path)-len(index)]
+		}
+	}
+	if page, ok := bytes.CutSuffix(path, []byte(".html")); ok {
+		return page
+	}
+	return bytes.TrimRight(path, "/")
+}
+
+// findFields finds the header fields that the owner's rules give the response. A
+// redirection has none: rules about fields are about what is at a path.
+func (r *Reply) findFields() {
+	x := r.x
+	x.Fields = nil
+	if x.Source == SourceChallenge || x.Moved != MovedNot || len(x.Head) == 0 {
+		return
+	}
+	set := r.cfg.Site.Rules()
+	if !set.Headers() {
+		return
+	}
+	if path, status := r.inside(); status == proto.StatusOK && set.Fields(&r.cfg.match, r.ruled(path)) {
+		x.Fields = &r.cfg.match
+	}
+}
+
+// amend applies those fields to a head that is complete.
+func (r *Reply) amend(out []byte) []byte {
+	x := r.x
+	if x.Fields == nil {
+		return out
+	}
+	about := rules.Other
+	switch {
+	case x.Source != SourceFile:
+	case x.Status == proto.StatusNotModified:
+		about = rules.Unchanged
+	case x.parts != nil:
+		about = rules.Parts
+	default:
+		about = rules.File
+	}
+	out = x.Fields.Amend(out, x.head, about)
+	x.Fields = nil // it is used for the next response
+	return out
+}

@@ -1,0 +1,164 @@
+package conn
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/proto"
+	"phalanx/internal/rules"
+)
+
+// ruledConfig is a site with rules.
+func ruledConfig(t *testing.T, redirects, headers string) *Config {
+	t.Helper()
+	cfg := newConfig()
+	set, err := rules.Parse(rules.Text{Name: "_redirects", Bytes: []byte(redirects)}, rules.Text{Kind: rules.Headers, Name: "_headers", Bytes: []byte(headers)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Site.(*fakeSite).rules = set
+	return cfg
+}
+
+// answerTo returns the whole response to a request.
+func answerTo(cfg *Config, raw string) string {
+	now := Now{Mono: time.Second, Second: cfg.NewSecond(unixNow)}
+	c := New(cfg, nil, now)
+	c.Receive([]byte(raw), now)
+	var whole []byte
+	for {
+		out, step := c.Next(nil, now)
+		whole = append(whole, out...)
+		if step != Send {
+			c.Leave()
+			return string(whole)
+		}
+		part := c.Segment()
+		whole = append(whole, part.File.Body()[part.Off:part.Off+part.Len]...)
+		c.Sent(part.Len, now)
+	}
+}
+
+// TestRules says when rules decide, and what becomes of the response.
+func TestRules(t *testing.T) {
+	const redirects = "/a /nowhere 302\n/old /a 308\n/gone /b 404\n/alias /a 200\n/lost /nothing 200\n/deep/* /deep/new/:splat 302\n" +
+		"/forced /a 301!\n/away https://example.org/x 303\n/tmp /a 307\n/go to=:to /:to"
+	const headers = "/*\n  X-All: yes\n/a\n  Cache-Control: no-store\n/alias\n  X-Alias: :splat\n/nope\n  Cache-Control: immutable\n"
+	for _, test := range []struct {
+		raw  string
+		want []string // lines; one behind "-" is missing
+	}{
+		{get("/a"), []string{"HTTP/1.1 200 OK", "X-All: yes", "Cache-Control: no-store", "-Expires: "}},
+		{get("/old?x=1"), []string{"HTTP/1.1 308 Permanent Redirect", "Location: /a?x=1", "-X-All"}},
+		{get("/tmp"), []string{"HTTP/1.1 307 Temporary Redirect", "Location: /a"}},
+		{get("/away"), []string{"HTTP/1.1 303 See Other", "Location: https://example.org/x"}},
+		{get("/forced"), []string{"HTTP/1.1 301 Moved Permanently", "Location: /a"}},
+		{get("/gone"), []string{"HTTP/1.1 404 Not Found", "X-All: yes", "-Location"}},
+		{get("/alias"), []string{"HTTP/1.1 200 OK", "ETag: ", "X-Alias: :splat", "X-All: yes", "-no-store"}},
+		{get("/alias", "If-None-Match: "+tag(10)), []string{"HTTP/1.1 304 Not Modified", "X-All: yes"}},
+		{get("/alias", "Range: bytes=1-2"), []string{"HTTP/1.1 206 Partial Content", "X-All: yes", "Content-Length: 2"}},
+		{get("/a", "Range: bytes=1-2,4-5"), []string{"HTTP/1.1 206 Partial Content", "X-All: yes", "multipart/byteranges"}},
+		{request("HEAD", "/alias"), []string{"HTTP/1.1 200 OK", "Content-Length: 10"}},
+		{get("/lost"), []string{"HTTP/1.1 404 Not Found"}},
+		{get("/nope"), []string{"HTTP/1.1 404 Not Found", "X-All: yes", "-immutable"}},
+		{get("/deep/x"), []string{"HTTP/1.1 404 Not Found", "-Location"}},
+		{get("/go?to=//evil.com/%0d%0aX:y"), []string{"Location: /%2F%2Fevil.com%2F%0D%0AX:y", "-\nX:y"}},
+		{request("POST", "/old"), []string{"HTTP/1.1 405 ", "X-All: yes", "-Location"}},
+		{request("OPTIONS", "/old"), []string{"HTTP/1.1 204 ", "X-All: yes"}},
+		{"GET / HTTP/9.9\r\n\r\n", []string{"HTTP/1.1 505 ", "-X-All"}},
+	} {
+		got := answerTo(ruledConfig(t, redirects, headers), test.raw)
+		for _, want := range test.want {
+			missing, negative := strings.CutPrefix(want, "-")
+			if strings.Contains(got, missing) == negative {
+				t.Errorf("%q lacks or has %q:\n%s", test.raw, want, got)
+			}
+		}
+	}
+}
+
+// TestForcedRules says that a forced rule decides although there is a file, and before
+// whatever else the path could be.
+func TestForcedRules(t *testing.T) {
+	cfg := ruledConfig(t, "/b /c 302\n/a /b 302!", "")
+	if got := answerTo(cfg, get("/a")); !strings.Contains(got, "Location: /b\r\n") {
+		t.Error(got)
+	}
+	if opened := cfg.Site.(*fakeSite).opened; len(opened) > 0 {
+		t.Errorf("opened %q", opened)
+	}
+}
+
+// TestGrowingRule follows a rule that is about its own target only to what is there.
+func TestGrowingRule(t *testing.T) {
+	cfg := ruledConfig(t, "/docs/* /docs/new/:splat", "")
+	site := cfg.Site.(*fakeSite)
+	site.files["/docs/new/x"] = site.files["/a"]
+	if got := answerTo(cfg, get("/docs/x")); !strings.Contains(got, "Location: /docs/new/x\r\n") {
+		t.Error(got)
+	}
+	if got := answerTo(cfg, get("/docs/y")); strings.Contains(got, "Location") {
+		t.Error(got)
+	}
+	if site.open != 0 {
+		t.Errorf("%d files are open", site.open)
+	}
+}
+
+// TestPrefix says that everything is behind the prefix, and nothing outside it.
+func TestPrefix(t *testing.T) {
+	cfg := ruledConfig(t, "/old /a\n/away https://example.org/", "/a\n  X-A: b\n")
+	cfg.Prefix = "/sub"
+	for path, want := range map[string]string{
+		"/sub/a":               "200 OK\r\n",
+		"/sub/old":             "Location: /sub/a\r\n",
+		"/sub/away":            "Location: https://example.org/\r\n",
+		"/sub":                 "Location: /sub/\r\n",
+		"/sub?x":               "Location: /sub/?x\r\n",
+		"/subx/a":              "404 Not Found",
+		"/a":                   "404 Not Found",
+		"/":                    "404 Not Found",
+		"//sub/a":              "404 Not Found",
+		"/%73ub/a":             "404 Not Found",
+		"/sub/../a":            "404 Not Found",
+		"http://h/sub/a":       "200 OK\r\n",
+		"http://h":             "404 Not Found",
+		"/sub/nothing/is/here": "404 Not Found",
+	} {
+		if got := answerTo(cfg, get(path)); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %q:\n%s", path, want, got)
+		}
+	}
+	if got := answerTo(cfg, get("/sub/a")); !strings.Contains(got, "X-A: b\r\n") {
+		t.Error(got)
+	}
+}
+
+func TestCleaned(t *testing.T) {
+	for path, want := range map[string]string{"/a.html": "/a", "/a/": "/a", "/a/index.html": "/a/", "/index.html": "/", "/a//": "/a"} {
+		if got := string(cleaned([]byte(path))); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+	cfg := newConfig()
+	cfg.Site.(*fakeSite).status["/p.html"] = proto.StatusPermanentRedirect
+	if got := answerTo(cfg, get("/p.html?q")); !strings.HasPrefix(got, "HTTP/1.1 308 ") || !strings.Contains(got, "Location: /p?q\r\n") {
+		t.Error(got)
+	}
+}
+
+// TestRulesAllocateNothing holds for responses that rules change, and those that they do
+// not.
+func TestRulesAllocateNothing(t *testing.T) {
+	for _, path := range []string{"/a", "/old", "/alias", "/nope"} {
+		cfg := ruledConfig(t, "/old /a\n/alias /a 200\n/x /y 301!", "/*\n  X-A: b\n  ! X-Content-Type-Options\n/:p\n  X-A: :p\n")
+		cfg.Site.(*fakeSite).silent = true
+		now := Now{Mono: time.Second, Second: cfg.NewSecond(unixNow)}
+		c := New(cfg, nil, now)
+		in, out := []byte(get(path)), make([]byte, 0, 64<<10)
+		if n := testing.AllocsPerRun(100, func() { cycle(&c, in, out, now) }); n != 0 {
+			t.Errorf("%s: %v allocations", path, n)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package site
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names that [Policy].Clean is about.
+const (
+	pageSuffix = ".html"
+	indexPage  = "index.html"
+)
+
+// findPage is find with clean paths, if the policy wants them: /about is about.html, and
+// about.html has no other path; a directory has a slash at its end, and a page none. A
+// file that has a path to itself keeps it.
+func (r *Root) findPage(path, name []byte) (*File, []byte, error) {
+	f, full, err := r.find(name)
+	if !r.policy.Clean {
+		return f, full, err
+	}
+	switch {
+	case err == nil:
+		if r.unclean(path, name) {
+			f.Close()
+			r.found(FileUnclean, name)
+			return nil, name, errUnclean
+		}
+	case err == errDirectory || len(name) == 0 || bytes.HasSuffix(name, []byte(pageSuffix)):
+	case name[len(name)-1] == '/':
+		if err != unix.ENOENT && err != unix.ENOTDIR {
+			break
+		}
+		if page, ok := r.pageOf(name[:len(name)-1]); ok {
+			page.Close()
+			r.found(FileUnclean, name)
+			return nil, name, errUnclean
+		}
+	case err == errNoSlash || err == unix.ENOENT:
+		page, ok := r.pageOf(name)
+		switch {
+		case !ok:
+		case r.isIndexPath(path, name):
+			page.Close()
+			r.found(FileUnclean, name)
+			return nil, name, errUnclean
+		default:
+			full = append(name, pageSuffix...)
+			r.found(FileClean, full)
+			return page, full, nil
+		}
+	}
+	return f, full, err
+}
+
+// pageOf opens the page that a name without .html stands for.
+func (r *Root) pageOf(name []byte) (*File, bool) {
+	if len(name)+len(pageSuffix) >= cap(name) {
+		return nil, false
+	}
+	f, err := r.file(append(name, pageSuffix...))
+	return f, err == nil
+}
+
+// unclean reports whether a file that the path names has a cleaner path, which leads to
+// it. A path in which that is encoded is left alone.
+func (r *Root) unclean(path, name []byte) bool {
+	if !bytes.HasSuffix(path, []byte(pageSuffix)) || !bytes.HasSuffix(name, []byte(pageSuffix)) {
+		return false
+	}
+	base := name[bytes.LastIndexByte(name, '/')+1:]
+	if string(base) == indexPage {
+		return r.indexes() && bytes.HasSuffix(path, []byte("/"+indexPage))
+	}
+	if len(base) == len(pageSuffix) {
+		return false
+	}
+	f, err := r.file(padded(string(name[:len(name)-len(pageSuffix)])))
+	if err == nil {
+		f.Close()
+	}
+	return err == errDirectory || err == unix.ENOENT
+}
+
+// indexes reports whether index.html is what a directory shows.
+func (r *Root) indexes() bool { return len(r.policy.Index) > 0 && r.policy.Index[0] == indexPage }
+
+// isIndexPath reports whether a path is that of index.html without .html, which is its
+// directory's.
+func (r *Root) isIndexPath(path, name []byte) bool {
+	return r.indexes() && bytes.HasSuffix(path, []byte("/index")) && (string(name) == "index" || bytes.HasSuffix(name, []byte("/index")))
+}

@@ -1,0 +1,174 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/rules"
+)
+
+// The files at the root in which the owner of a site writes rules down. They are never
+// served.
+const (
+	redirectsFile = "_redirects"
+	headersFile   = "_headers"
+)
+
+// ruleFiles is what was read of them.
+type ruleFiles struct {
+	set   atomic.Pointer[rules.Set]
+	given []rules.Text // by options
+	seen  [2]stamp     // of the files when they were read; zero: there is none
+}
+
+// isRules reports whether a name beneath the root is a file of rules.
+func (r *Root) isRules(name []byte) bool {
+	return r.policy.Rules && len(name) > 0 && name[0] == '_' && (string(name) == redirectsFile || string(name) == headersFile)
+}
+
+// Rules returns the rules of the site; nil if there are none.
+func (r *Root) Rules() *rules.Set { return r.ruleFiles.set.Load() }
+
+// ReadRules reads the rules of the site, beside those that are given. After an error,
+// which names file and line, those that were read before stay. It is called by one
+// goroutine at a time.
+func (r *Root) ReadRules(given []rules.Text) error {
+	r.ruleFiles.given = given
+	return r.readRules(r.ruleStamps())
+}
+
+// GiveRules takes rules that are given, and none of the files.
+func (r *Root) GiveRules(given []rules.Text) error {
+	set, err := rules.Parse(given...)
+	if err == nil {
+		r.ruleFiles.set.Store(set)
+	}
+	return err
+}
+
+// ruleStamps looks at the files.
+func (r *Root) ruleStamps() (all [2]stamp) {
+	if !r.policy.Rules || r.shares != nil {
+		return all
+	}
+	for i, name := range [2]string{redirectsFile, headersFile} {
+		fd, err := r.open(padded(name))
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		if fstat(fd, &st) == nil {
+			all[i] = stampOf(&st)
+		}
+		unix.Close(fd)
+	}
+	return all
+}
+
+// readRules reads the files that were seen, whole or not at all.
+func (r *Root) readRules(seen [2]stamp) error {
+	r.ruleFiles.seen = seen
+	var texts []rules.Text
+	if r.policy.Rules && r.shares == nil {
+		for _, t := range []rules.Text{{Name: redirectsFile}, {Name: headersFile, Kind: rules.Headers}} {
+			var err error
+			switch t.Bytes, err = r.readWhole(t.Name, rules.MaxText); {
+			case errors.Is(err, unix.ENOENT):
+				continue
+			case err != nil:
+				return fmt.Errorf("%s: %w", t.Name, err)
+			}
+			texts = append(texts, t)
+		}
+	}
+	// Redirects of options come first, because the first counts; their header fields come
+	// last, because a later one can remove those before.
+	var first, last []rules.Text
+	for _, t := range r.ruleFiles.given {
+		if t.Kind == rules.Redirects {
+			first = append(first, t)
+		} else {
+			last = append(last, t)
+		}
+	}
+	return r.GiveRules(slices.Concat(first, texts, last))
+}
+
+// errChanging is why a file was not read.
+var errChanging = errors.New("it was changed while it was read")
+
+// readWhole reads a file, which may not change meanwhile; of one that is longer than most
+// bytes, a byte more.
+func (r *Root) readWhole(name string, most int64) ([]byte, error) {
+	f, err := r.regular(padded(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	whole := make([]byte, min(f.size, most+1))
+	for n := 0; n < len(whole); {
+		m, err := unix.Pread(f.fd, whole[n:], int64(n))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, err
+		case m == 0:
+			return nil, errChanging
+		default:
+			n += m
+		}
+	}
+	var st unix.Stat_t
+	if err := fstat(f.fd, &st); err != nil {
+		return nil, err
+	}
+	if stampOf(&st) != f.stamp {
+		return nil, errChanging
+	}
+	return whole, nil
+}
+
+// rulesEvery is how often files of rules are looked at. A change is taken when it has not
+// gone on for that long: whoever writes a file in pieces is not read halfway.
+const rulesEvery = 250 * time.Millisecond
+
+// WatchRules takes files of rules anew when they have changed, and tells what came of it:
+// nil, or why the rules before stay. It is called after [Root.ReadRules]; stop ends it.
+func (r *Root) WatchRules(tell func(error)) (stop func()) {
+	if !r.policy.Rules || r.shares != nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(rulesEvery)
+		defer tick.Stop()
+		for last := r.ruleFiles.seen; ; {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			now := r.ruleStamps()
+			if now == last && now != r.ruleFiles.seen {
+				err := r.readRules(now)
+				if errors.Is(err, errChanging) {
+					r.ruleFiles.seen = [2]stamp{} // once more
+				} else {
+					tell(err)
+				}
+			}
+			last = now
+		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
+	}
+}

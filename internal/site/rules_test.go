@@ -1,0 +1,237 @@
+package site
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+	"phalanx/internal/rules"
+)
+
+// writeFiles writes files beneath a directory.
+func writeFiles(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// found returns where the first rule for a path leads, "" if there is none.
+func found(r *Root, path string) string {
+	var m rules.Match
+	if !r.Rules().Find(&m, rules.Request{Path: []byte(path)}) {
+		return ""
+	}
+	return string(m.Target())
+}
+
+// TestFilesOfRules says that they are read, given ones beside them, and never served.
+func TestFilesOfRules(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{
+		"_redirects": "/a /file\n/b /file", "_headers": "/x\n  A: file\n", "a.txt": "a", "sub/_redirects": "served", "_headers.txt": "served",
+	})
+	r, err := Open(dir, Policy{Rules: true, List: true, Archive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if r.Rules() != nil {
+		t.Error("rules before they are read")
+	}
+	given := []rules.Text{
+		{Kind: rules.Headers, Name: "--header", Bytes: []byte("/x: ! A"), Option: true},
+		{Name: "--redirect", Bytes: []byte("/a /given"), Option: true},
+	}
+	if err := r.ReadRules(given); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := found(r, "/a"), found(r, "/b"); a != "/given" || b != "/file" {
+		t.Error(a, b)
+	}
+	var m rules.Match
+	if !r.Rules().Fields(&m, rules.Request{Path: []byte("/x")}) {
+		t.Error("no fields")
+	}
+	if out := string(m.Amend([]byte("HTTP/1.1 200 OK\r\n\r\n"), 0, rules.File)); strings.Contains(out, "file") {
+		t.Error(out)
+	}
+	for path, want := range map[string]proto.Status{
+		"/_redirects": 404, "/_headers": 404, "//_headers": 404, "/%5Fheaders": 404, "/./_redirects": 404, "/_redirects/": 404,
+		"/sub/_redirects": 200, "/_headers.txt": 200,
+	} {
+		f, status := r.Open([]byte(path), proto.Codings{})
+		if status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+		if f != nil {
+			f.Close()
+		}
+	}
+	if list := listOf(t, r); strings.Contains(list, `"_redirects"`) || strings.Contains(list, `"_headers"`) || !strings.Contains(list, "_headers.txt") {
+		t.Error(list)
+	}
+	off, err := Open(dir, Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer off.Close()
+	if err := off.ReadRules(nil); err != nil || off.Rules() != nil {
+		t.Error(err, off.Rules())
+	}
+	if f, status := off.Open([]byte("/_redirects"), proto.Codings{}); status != proto.StatusOK {
+		t.Error(status)
+	} else {
+		f.Close()
+	}
+}
+
+// listOf returns the list of the root, as JSON.
+func listOf(t *testing.T, r *Root) string {
+	t.Helper()
+	l, status := r.List([]byte("/"), nil, true)
+	if status != proto.StatusOK {
+		t.Fatal(status)
+	}
+	defer l.Close()
+	for {
+		ready, status := l.Prepare()
+		if status != proto.StatusOK {
+			t.Fatal(status)
+		}
+		if ready {
+			break
+		}
+	}
+	var out []byte
+	for done := false; !done; {
+		var err error
+		if out, done, err = l.Append(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return string(out)
+}
+
+// TestWatchRules says that a change is taken whole within a second, or not at all.
+func TestWatchRules(t *testing.T) {
+	dir := t.TempDir()
+	r, err := Open(dir, Policy{Rules: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.ReadRules(nil); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error, 100) // more than the test can cause
+	stop := r.WatchRules(func(err error) { told <- err })
+	next := func() error {
+		t.Helper()
+		select {
+		case err := <-told:
+			return err
+		case <-time.After(time.Minute):
+			t.Fatal("nothing was told")
+			return nil
+		}
+	}
+	writeFiles(t, dir, map[string]string{"_redirects": "/a /one"})
+	if err := next(); err != nil || found(r, "/a") != "/one" {
+		t.Errorf("%v, %q", err, found(r, "/a"))
+	}
+	writeFiles(t, dir, map[string]string{"_redirects": "/a /two\nbad\n"})
+	if err := next(); err == nil || !strings.HasPrefix(err.Error(), "_redirects:2: ") || found(r, "/a") != "/one" {
+		t.Errorf("%v, %q", err, found(r, "/a"))
+	}
+	writeFiles(t, dir, map[string]string{".new": "/a /three"})
+	if err := os.Rename(dir+"/.new", dir+"/_redirects"); err != nil {
+		t.Fatal(err)
+	}
+	if err := next(); err != nil || found(r, "/a") != "/three" {
+		t.Errorf("%v, %q", err, found(r, "/a"))
+	}
+	if err := os.Remove(dir + "/_redirects"); err != nil {
+		t.Fatal(err)
+	}
+	if err := next(); err != nil || r.Rules() != nil {
+		t.Errorf("%v, %v", err, r.Rules())
+	}
+	stop()
+	if len(told) > 0 {
+		t.Errorf("told more: %v", <-told)
+	}
+}
+
+// TestRulesThatCannotBeRead are an error, not the same as no rules.
+func TestRulesThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(dir+"/_headers", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(dir, Policy{Rules: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.ReadRules(nil); err == nil || err.Error() != "_headers: is a directory" {
+		t.Error(err)
+	}
+	os.Remove(dir + "/_headers")
+	if err := os.Symlink("/etc/passwd", dir+"/_headers"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ReadRules(nil); err == nil || !strings.HasPrefix(err.Error(), "_headers: ") {
+		t.Error(err)
+	}
+}
+
+// TestCleanPaths is the whole rule: a page has no slash, a directory has one.
+func TestCleanPaths(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{
+		"index.html": "home", "about.html": "about", "both.html": "page", "both/index.html": "directory", "dir/index.html": "directory",
+		"plain": "plain", "plain.html": "beside plain", "empty/x.txt": "x", "v1.2.html": "dots", "a b.html": "space", ".html": "none",
+		"deep/page.html": "deep", "style.css": "css", "folder.html/index.html": "odd",
+	})
+	clean, err := Open(dir, Policy{Index: []string{"index.html"}, Clean: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clean.Close()
+	for path, want := range map[string]string{
+		"/": "home", "": "home", "/index.html": "308", "/index": "308",
+		"/about": "about", "/about.html": "308", "/about/": "308", "/about.html/": "404", "/abou%74": "about", "/about.htm%6c": "about",
+		"/both": "page", "/both/": "directory", "/both.html": "308",
+		"/dir": "301", "/dir/": "directory", "/dir/index.html": "308", "/dir/index": "308",
+		"/plain": "plain", "/plain.html": "beside plain", "/plain/": "308",
+		"/empty": "301", "/empty/": "403",
+		"/v1.2": "dots", "/v1.2.html": "308", "/a%20b": "space", "/.html": "404", "/deep/page": "deep", "/deep/page.html": "308",
+		"/style.css": "css", "/nothing": "404", "/nothing.html": "404", "/nothing/": "404", "/folder.html": "301", "/folder.html/": "odd", "/folder": "404",
+	} {
+		f, status := clean.Open([]byte(path), proto.Codings{})
+		got := string(proto.AppendStatusLine(nil, status)[9:12])
+		if status == proto.StatusOK {
+			body := make([]byte, f.Size())
+			if _, err := unix.Pread(f.Fd(), body, 0); err != nil {
+				t.Fatal(err)
+			}
+			got = string(body)
+			f.Close()
+		}
+		if got != want {
+			t.Errorf("%s is %q, want %q", path, got, want)
+		}
+	}
+}
