@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"phalanx/internal/human"
 	"phalanx/internal/ipc"
 )
 
@@ -105,7 +106,7 @@ func (l Limits) exceeded(requests, memory int64) string {
 	case l.Requests > 0 && requests >= l.Requests:
 		return fmt.Sprintf("%d requests", requests)
 	case l.Memory > 0 && memory >= l.Memory:
-		return fmt.Sprintf("%d MiB of memory", memory>>20)
+		return human.Bytes(memory) + " of memory"
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ func TestLimits(t *testing.T) {
 		{Limits{Requests: 10}, 9, 1 << 40, ""},
 		{Limits{Requests: 10}, 10, 0, "10 requests"},
 		{Limits{Memory: 32 << 20}, 1 << 40, 32<<20 - 1, ""},
-		{Limits{Memory: 32 << 20}, 0, 33 << 20, "33 MiB of memory"},
+		{Limits{Memory: 32 << 20}, 0, 33 << 20, "34.6 MB of memory"},
 	} {
 		if got := c.l.exceeded(c.requests, c.memory); got != c.want {
 			t.Errorf("%+v at %d requests and %d bytes: %q, want %q", c.l, c.requests, c.memory, got, c.want)

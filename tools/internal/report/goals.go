@@ -53,11 +53,11 @@ func goals(v view) []goal {
 	ratio("slow downloads, longest stall", record.Slow, record.Stall, "process", "nginx", 1)
 	level := v.level(record.Slow)
 	all = append(all,
-		goal{"slow downloads, memory beyond the start", "≤ 16 MiB",
+		goal{"slow downloads, memory beyond the start", "≤ 16.8 MB",
 			v.mid(record.Slow, "process", level, record.PSS) - v.mid(record.Slow, "process", level, record.PSSIdle),
-			atMost(16 << 20), func(x float64) string { return mib(x) + " MiB" }},
-		goal{"idle connections, memory of each", "≤ 0.50 KiB",
-			v.at(column{experiment: record.Idle, metric: record.PerConnection}, "process"), atMost(512), func(x float64) string { return kib(x) + " KiB" }},
+			atMost(16 << 20), func(x float64) string { return megabytes(x) + " MB" }},
+		goal{"idle connections, memory of each", "≤ 512 B",
+			v.at(column{experiment: record.Idle, metric: record.PerConnection}, "process"), atMost(512), func(x float64) string { return digits(x) + " B" }},
 		goal{"kept open, requests per second with a line of log for each, into a file", "≥ 0.75 × silent",
 			v.at(column{experiment: record.KeepAlive, metric: record.PerSecond}, record.Verbose) / v.at(column{experiment: record.KeepAlive, metric: record.PerSecond}, "process"),
 			atLeast(0.75), digits})

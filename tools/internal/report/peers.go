@@ -45,7 +45,7 @@ func peersSection(v view) (string, []document.Block) {
 			rename(cpu(record.KeepAlive), "kept open"), rename(cpu(record.Close), "closed after each request")}},
 		{"peers-other", "Downloads and idle connections", "less is better", []column{
 			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "longest stall, ms", milli},
-			{record.Idle, record.PerConnection, "KiB per idle connection", kib}}},
+			{record.Idle, record.PerConnection, "kB per idle connection", kilobytes}}},
 	}
 	for _, p := range pictures {
 		blocks = append(blocks, peersPicture(v, p.name, p.title, p.note, p.columns)...)
@@ -59,7 +59,7 @@ func peersSection(v view) (string, []document.Block) {
 		{fmt.Sprintf("Downloads: one of %d GB, and %s at 16 KiB every 0.1 s", v.level(record.Download), whole(float64(v.level(record.Slow)))), []column{
 			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "Longest stall ms", milli}, {record.Slow, record.CPU, "CPU s, slow", digits}}},
 		{"Holding " + plural(v.level(record.Idle), "idle connection"), []column{
-			{record.Idle, record.Held, "Held", whole}, {record.Idle, record.PerConnection, "KiB per connection", kib}, {record.Idle, record.PSS, "Memory, PSS MiB", mib}}},
+			{record.Idle, record.Held, "Held", whole}, {record.Idle, record.PerConnection, "kB per connection", kilobytes}, {record.Idle, record.PSS, "Memory, PSS MB", megabytes}}},
 	}
 	for _, t := range tables {
 		blocks = append(blocks, peersTable(v, t.caption, t.columns)...)
@@ -235,7 +235,7 @@ func peersFinding(v view) string {
 		{record.KeepAlive, record.CPUPerRequest, "CPU per request on open connections", func(x float64) string { return micro(x) + " µs" }},
 		{record.Close, record.CPUPerRequest, "CPU per request on closing ones", func(x float64) string { return micro(x) + " µs" }},
 		{record.Download, record.CPUPerGB, "CPU per GB", span},
-		{record.Idle, record.PerConnection, "memory per idle connection", func(x float64) string { return kib(x) + " KiB" }},
+		{record.Idle, record.PerConnection, "memory per idle connection", func(x float64) string { return digits(x) + " B" }},
 	} {
 		if math.IsNaN(pool(c)) {
 			continue

@@ -26,7 +26,7 @@ func progressSection(v view) (string, []document.Block) {
 		}
 	}
 	t := document.Table{Caption: "Downloads of one 100 GB file", Head: []string{
-		"Model, clients", "Clients that moved", "Together GB/s", "Jain's index", "Longest stall", "CPU s per GB", "Memory, PSS MiB", "MiB before",
+		"Model, clients", "Clients that moved", "Together GB/s", "Jain's index", "Longest stall", "CPU s per GB", "Memory, PSS MB", "MB before",
 	}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
@@ -34,7 +34,7 @@ func progressSection(v view) (string, []document.Block) {
 			speed := v.mid(e, server, l, record.Bytes) / v.mid(e, server, l, record.Seconds) / 1e9
 			t.Rows = append(t.Rows, []string{
 				fmt.Sprintf("%s, %s", server, whole(float64(l))), cell(record.Moving, whole), digits(speed), cell(record.Jain, digits),
-				cell(record.Stall, span), cell(record.CPUPerGB, digits), cell(record.PSS, mib), cell(record.PSSIdle, mib),
+				cell(record.Stall, span), cell(record.CPUPerGB, digits), cell(record.PSS, megabytes), cell(record.PSSIdle, megabytes),
 			})
 		}
 	}
@@ -123,11 +123,11 @@ func progressFinding(v view) string {
 	if math.IsNaN(moved) {
 		return ""
 	}
-	text := fmt.Sprintf("Of %s that download a 100 GB file at once, %s made progress with the pool (Jain's index %s, longest stall %s, %s MiB of memory)",
-		plural(level, "client"), whole(moved), digits(get("process", record.Jain)), span(get("process", record.Stall)), mib(get("process", record.PSS)))
+	text := fmt.Sprintf("Of %s that download a 100 GB file at once, %s made progress with the pool (Jain's index %s, longest stall %s, %s MB of memory)",
+		plural(level, "client"), whole(moved), digits(get("process", record.Jain)), span(get("process", record.Stall)), megabytes(get("process", record.PSS)))
 	if g := get("goroutine", record.Moving); !math.IsNaN(g) {
-		text += fmt.Sprintf(", %s with goroutines (%s, %s, %s MiB)", whole(g), digits(get("goroutine", record.Jain)),
-			span(get("goroutine", record.Stall)), mib(get("goroutine", record.PSS)))
+		text += fmt.Sprintf(", %s with goroutines (%s, %s, %s MB)", whole(g), digits(get("goroutine", record.Jain)),
+			span(get("goroutine", record.Stall)), megabytes(get("goroutine", record.PSS)))
 	}
 	if s := get("serial", record.Moving); !math.IsNaN(s) {
 		text += fmt.Sprintf("; the serial server served %s in %s and the others waited", whole(s), span(get("serial", record.Seconds)))

@@ -104,7 +104,7 @@ func ended(v view, e record.Experiment, server string) string {
 func insideTable(v view, e record.Experiment) document.Table {
 	t := document.Table{
 		Caption: "What the client cannot see, from /proc",
-		Head:    []string{"Model, users", "CPU µs per request", "Cores busy", "Memory, PSS MiB", "Switches per request", "of these forced", "Busiest worker's CPU"},
+		Head:    []string{"Model, users", "CPU µs per request", "Cores busy", "Memory, PSS MB", "Switches per request", "of these forced", "Busiest worker's CPU"},
 	}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
@@ -119,7 +119,7 @@ func insideTable(v view, e record.Experiment) document.Table {
 			}
 			t.Rows = append(t.Rows, []string{
 				fmt.Sprintf("%s, %s", server, whole(float64(l))), micro(get(record.CPUPerRequest)),
-				digits(get(record.CPU) / get(record.Seconds)), mib(get(record.PSS)),
+				digits(get(record.CPU) / get(record.Seconds)), megabytes(get(record.PSS)),
 				digits((voluntary + forced) / n), digits(forced / n), uneven,
 			})
 		}

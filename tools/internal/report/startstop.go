@@ -25,7 +25,7 @@ func startSection(v view) (string, []document.Block) {
 			Name: "startstop", Title: "Start and stop", Note: "ms, less is better", Legend: v.legend(e),
 		}, chart.Panel{Title: "launch to first reply", Axes: axes, Lines: first}, chart.Panel{Title: "Ctrl-C to last exit", Axes: axes, Lines: stop})},
 	}
-	t := document.Table{Caption: "Start and stop, medians (lowest to highest)", Head: []string{"Model, workers", "First reply ms", "Stop ms", "PSS MiB"}}
+	t := document.Table{Caption: "Start and stop, medians (lowest to highest)", Head: []string{"Model, workers", "First reply ms", "Stop ms", "PSS MB"}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
 			if len(v.values(e, server, l, record.First)) == 0 {
@@ -36,7 +36,7 @@ func startSection(v view) (string, []document.Block) {
 				return fmt.Sprintf("%s (%s to %s)", milli(s.Mid), milli(s.Low), milli(s.High))
 			}
 			t.Rows = append(t.Rows, []string{
-				fmt.Sprintf("%s, %s", server, whole(float64(l))), around(record.First), around(record.Stop), v.cell(e, server, l, record.PSS, mib),
+				fmt.Sprintf("%s, %s", server, whole(float64(l))), around(record.First), around(record.Stop), v.cell(e, server, l, record.PSS, megabytes),
 			})
 		}
 	}

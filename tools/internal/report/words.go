@@ -27,10 +27,10 @@ func digits(v float64) string {
 	return whole(v)
 }
 
-func micro(v float64) string { return digits(v * 1e6) }
-func milli(v float64) string { return digits(v * 1e3) }
-func mib(v float64) string   { return digits(v / (1 << 20)) }
-func kib(v float64) string   { return digits(v / (1 << 10)) }
+func micro(v float64) string     { return digits(v * 1e6) }
+func milli(v float64) string     { return digits(v * 1e3) }
+func megabytes(v float64) string { return digits(v / 1e6) }
+func kilobytes(v float64) string { return digits(v / 1e3) }
 
 // span is a time in words, with the unit that fits.
 func span(seconds float64) string {

@@ -66,7 +66,7 @@ func rounds(n int) string {
 
 func wrkTable(v view, e record.Experiment, title string) document.Table {
 	t := document.Table{Caption: "wrk, " + title, Head: []string{
-		"Model, connections", "Requests/s", "CPU µs", "p50 ms", "p99 ms", "p99.9 ms", "Failed", "PSS MiB", "Busiest worker",
+		"Model, connections", "Requests/s", "CPU µs", "p50 ms", "p99 ms", "p99.9 ms", "Failed", "PSS MB", "Busiest worker",
 	}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
@@ -82,7 +82,7 @@ func wrkTable(v view, e record.Experiment, title string) document.Table {
 			t.Rows = append(t.Rows, []string{
 				fmt.Sprintf("%s, %s", server, whole(float64(l))), cell(record.PerSecond, whole), cell(record.CPUPerRequest, micro),
 				cell(record.P50, milli), cell(record.P99, milli), cell(record.P999, milli), cell(record.Failed, whole),
-				cell(record.PSS, mib), share,
+				cell(record.PSS, megabytes), share,
 			})
 		}
 	}
