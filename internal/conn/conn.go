@@ -88,6 +88,7 @@ type Config struct {
 	KeepAlive time.Duration // idle timeout of a connection
 	Expires   time.Duration // freshness lifetime of a file
 	Single    bool          // close after the first reply (the serial model)
+	HTTP2     bool          // take HTTP/2's preface on connections in the clear; see [Switch]
 	List      bool          // list directories without an index
 	Fallback  bool          // answer navigation to unknown paths with a file
 	// Archive returns the format of the archive of a directory that a query asks for,
@@ -129,6 +130,9 @@ const (
 	Linger             // shut the sending side down and discard until EOF
 	Close              // close
 	Reset              // close without delivering what is still unsent
+	// Switch: the client speaks HTTP/2, by prior knowledge. What it has sent is
+	// Unused, and another kind of connection takes it.
+	Switch
 )
 
 // Segment is a part of a file that is to be sent.
@@ -161,6 +165,7 @@ type Conn struct {
 	borrowed bool // in belongs to the caller
 	draining bool
 	finishes bool  // it ends with the next response
+	fresh    bool  // it may turn out to speak HTTP/2
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	taken    int32 // bytes that the client has taken of DrainBytes
 
@@ -173,12 +178,15 @@ type Conn struct {
 
 // New returns a connection that has just been accepted. obs may be nil.
 func New(cfg *Config, obs Observer, now Now) Conn {
-	return Conn{reply: NewReply(cfg, obs), since: now.Mono}
+	return Conn{reply: NewReply(cfg, obs), since: now.Mono, fresh: cfg.HTTP2}
 }
 
 // Secure says that the connection's bytes are encrypted on their way, before
 // anything is received.
-func (c *Conn) Secure() { c.reply.Secure() }
+func (c *Conn) Secure() {
+	c.reply.Secure()
+	c.fresh = false // TLS says what is spoken (RFC 9113 §3.2)
+}
 
 // Local says that the connection comes through a unix socket, before anything is
 // received: from a proxy, which has decided about TLS. So it is not redirected.
@@ -240,6 +248,15 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 			}
 			if c.phase == phaseIdle {
 				c.begin(now)
+			}
+			if c.fresh {
+				switch match(c.in) {
+				case prefaceBegun:
+					return out, Read
+				case prefaceWhole:
+					return out, Switch
+				}
+				c.fresh = false
 			}
 			switch c.parser.Parse(c.in) {
 			case proto.NeedMore:

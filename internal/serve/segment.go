@@ -10,13 +10,13 @@ import (
 
 // Inline appends the connection's segment to out. It returns false if the
 // file has become shorter than its size was.
-func Inline(c *conn.Conn, out []byte, now conn.Now) ([]byte, bool) {
+func Inline(c Protocol, out []byte, now conn.Now) ([]byte, bool) {
 	return InlinePart(c, out, c.Segment().Len, now)
 }
 
 // InlinePart appends the first bytes of the segment to out, which has room for them.
 // It returns false if the file has become shorter.
-func InlinePart(c *conn.Conn, out []byte, most int64, now conn.Now) ([]byte, bool) {
+func InlinePart(c Protocol, out []byte, most int64, now conn.Now) ([]byte, bool) {
 	seg := c.Segment()
 	seg.Len = most
 	if body := seg.File.Body(); body != nil {

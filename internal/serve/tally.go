@@ -100,6 +100,9 @@ func (t *Tally) Settle() {
 
 // Took counts the durations of such responses.
 func (t *Tally) Took(whole []time.Duration) {
+	if len(whole) == 0 {
+		return
+	}
 	now := t.Clock.Mono()
 	for _, began := range whole {
 		t.Row.Took(now - began)

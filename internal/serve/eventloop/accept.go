@@ -83,7 +83,7 @@ func (l *Loop) longestIdle(newest *peer) *peer {
 	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
 		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
 			p := e.peer
-			if p == newest || p.conn.State() != conn.Idle || p.shaking() && !p.tls.Silent() {
+			if p == newest || p.http().State() != conn.Idle || p.shaking() && !p.tls.Silent() {
 				continue
 			}
 			if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
@@ -146,7 +146,7 @@ func (l *Loop) drainPeers() {
 	l.told = true
 	for _, p := range l.peers {
 		if p != nil {
-			p.conn.Drain(l.now)
+			p.http().Drain(l.now)
 			l.arm(p)
 		}
 	}

@@ -65,7 +65,7 @@ func (l *Loop) survey() {
 
 // view returns what a peer is doing: a handshake is a request's beginning.
 func (p *peer) view() conn.View {
-	v := p.conn.View()
+	v := p.http().View()
 	if p.shaking() && v.State == conn.Idle {
 		v.State = conn.Receiving
 	}
@@ -92,7 +92,7 @@ func (l *Loop) report() {
 	var left int64
 	for _, p := range l.peers {
 		if p != nil {
-			left += p.conn.Left() + int64(len(p.unsent))
+			left += p.http().Left() + int64(len(p.unsent))
 		}
 	}
 	l.cfg.Report(l.open, left)

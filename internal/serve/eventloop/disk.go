@@ -94,7 +94,7 @@ func (d *disk) stop() {
 // await lets the peer wait for its segment. It returns false if the segment
 // is there, or cannot be waited for.
 func (d *disk) await(p *peer, most int64) bool {
-	seg := p.conn.Segment()
+	seg := p.http().Segment()
 	fd := seg.File.Fd()
 	n := min(seg.Len, most)
 	if fd < 0 || p.fetched.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {

@@ -49,11 +49,11 @@ func (l *Loop) handOverAll() {
 
 // handOver hands a peer over if that is possible now, and reports whether it did.
 func (l *Loop) handOver(p *peer) bool {
-	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || !p.conn.Movable() || p.tls != nil && !p.tls.Movable() {
+	if l.to.fd == 0 || l.to.retryAt != 0 || p.fetching || !p.http().Movable() || p.tls != nil && !p.tls.Movable() {
 		return false
 	}
 	file := -1
-	if f := p.conn.Segment().File; f != nil {
+	if f := p.http().Segment().File; f != nil {
 		if file = f.Fd(); file < 0 {
 			return false // its bytes are in memory, and will soon be sent
 		}
@@ -87,15 +87,12 @@ func (l *Loop) handedOver(p *peer) {
 	if p.watched {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 	}
-	p.conn.Leave()
+	p.http().Leave()
 	if p.tls != nil { // from now on only the other worker may seal
 		p.tls.Leave()
 		p.tls = nil
 	}
-	if p.undelivered != nil { // the other worker does not know when they began
-		l.tally.Took(p.undelivered.began)
-		p.undelivered = nil
-	}
+	l.tally.Took(p.undelivered()) // the other worker does not know when they began
 	p.log.Moved("connection handed over")
 	l.drop(p)
 }
@@ -244,7 +241,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) 
 	l.cfg.Records.Opened(socket)
 	state, err := l.thawTLS(p, state)
 	if err == nil {
-		p.conn, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now)
+		p.http1, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now)
 	}
 	if err != nil {
 		if f != nil {
@@ -254,19 +251,19 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) 
 		return nil, err
 	}
 	if p.tls != nil {
-		p.conn.Secure()
+		p.http1.Secure()
 	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {
-		p.conn.Local()
+		p.http1.Local()
 	}
 	if since != nil && p.tls != nil {
 		p.unsent = since.Unsent
-		p.conn.Unsent(len(p.unsent), l.now)
+		p.http().Unsent(len(p.unsent), l.now)
 		p.tls.Receive(since.Held)
 		p.tls.Hold()
 	}
 	l.taken(p)
 	if l.told {
-		p.conn.Drain(l.now)
+		p.http().Drain(l.now)
 	}
 	p.step = conn.Flush // after what is unsent, whatever it has to send comes next
 	return p, nil

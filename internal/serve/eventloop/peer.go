@@ -13,24 +13,24 @@ import (
 
 // peer is a connection in an event loop.
 type peer struct {
-	conn conn.Conn
-	fd   int32
-	step conn.Step  // what conn wants as soon as unsent has been sent
-	kind conn.Timer // in which list of timers it is
+	http1 conn.Conn // see peer.http
+	fd    int32
+	step  conn.Step  // what conn wants as soon as unsent has been sent
+	kind  conn.Timer // in which list of timers it is
 
-	watched     bool // by epoll
-	readable    bool // there may be something to receive
-	writable    bool // the socket may take more
-	hungUp      bool // the client has ended its side: an EOF follows what is received
-	fetching    bool // it waits for the disk, or for what is made beside the loop
-	gone        bool // it ended while it waited; its memory is not free yet
-	more        bool // tls has received what it has not used yet
-	large       bool // its state is in that place too
-	placed      bool // some of its bytes are in a place of its own, see serve.Config.Records
-	queued      int32
-	tls         *tlsconn.Conn // nil: the client speaks plain HTTP
-	fetched     *fetched      // nil at most times
-	undelivered *undelivered  // likewise
+	watched  bool // by epoll
+	readable bool // there may be something to receive
+	writable bool // the socket may take more
+	hungUp   bool // the client has ended its side: an EOF follows what is received
+	fetching bool // it waits for the disk, or for what is made beside the loop
+	gone     bool // it ended while it waited; its memory is not free yet
+	more     bool // tls has received what it has not used yet
+	large    bool // its state is in that place too
+	placed   bool // some of its bytes are in a place of its own, see serve.Config.Records
+	queued   int32
+	tls      *tlsconn.Conn // nil: the client speaks plain HTTP
+	fetched  *fetched      // nil at most times
+	aside    *aside        // likewise
 
 	timer  link           // in the list of its kind
 	turn   link           // in the queue of those that need no event to continue
@@ -39,9 +39,30 @@ type peer struct {
 	log    *serve.Journal // nil: nothing is logged
 }
 
-// undelivered has the start times of requests whose responses are whole but not sent
-// yet.
-type undelivered struct{ began []time.Duration }
+// aside has what few peers have.
+type aside struct {
+	undelivered []time.Duration // start times of requests whose responses are whole but not sent yet
+}
+
+// beside returns it, to be changed.
+func (p *peer) beside() *aside {
+	if p.aside == nil {
+		p.aside = &aside{}
+	}
+	return p.aside
+}
+
+// undelivered returns the start times of requests whose responses were whole but not
+// sent yet, and forgets them; nil: there are none.
+func (p *peer) undelivered() (began []time.Duration) {
+	if p.aside != nil {
+		began, p.aside.undelivered = p.aside.undelivered, nil
+	}
+	return began
+}
+
+// http returns what speaks HTTP with the client.
+func (p *peer) http() serve.Protocol { return &p.http1 }
 
 // newPeer returns the peer of a connection that was accepted from a listening socket.
 func (l *Loop) newPeer(fd int, from serve.Listener) *peer {
@@ -55,19 +76,19 @@ func (l *Loop) newPeer(fd int, from serve.Listener) *peer {
 	}
 	l.begin(p)
 	if from.Shared {
-		p.conn.Local()
+		p.http1.Local()
 	}
 	return p
 }
 
 // begin begins HTTP.
 func (l *Loop) begin(p *peer) {
-	p.conn = conn.New(&l.cfg.Conn, p.log.Observer(&l.tally), l.now)
+	p.http1 = conn.New(&l.cfg.Conn, p.log.Observer(&l.tally), l.now)
 	if p.tls != nil {
-		p.conn.Secure()
+		p.http1.Secure()
 	}
 	if l.told {
-		p.conn.Drain(l.now)
+		p.http().Drain(l.now)
 	}
 }
 
@@ -92,7 +113,7 @@ func (l *Loop) register(fd int) *peer {
 
 func (l *Loop) close(p *peer) {
 	l.cfg.Records.Closing(int(p.fd))
-	p.conn.Abort(serve.ErrLost)
+	p.http().Abort(serve.ErrLost)
 	if p.tls != nil {
 		l.sent(p)
 		l.endTLS(p)
@@ -103,9 +124,7 @@ func (l *Loop) close(p *peer) {
 
 // drop closes the socket and forgets the peer.
 func (l *Loop) drop(p *peer) {
-	if p.undelivered != nil {
-		l.cfg.Row.Truncated.Add(uint64(len(p.undelivered.began)))
-	}
+	l.cfg.Row.Truncated.Add(uint64(len(p.undelivered())))
 	l.dropped = true
 	p.timer.remove()
 	p.turn.remove()
@@ -277,10 +296,10 @@ func (l *Loop) receive(p *peer) bool {
 		l.tls.got = n
 		return l.decrypt(p)
 	}
-	p.conn.Receive(l.recv[:n], l.now)
+	p.http().Receive(l.recv[:n], l.now)
 	alive := l.advance(p)
 	if alive {
-		p.conn.Hold()
+		p.http().Hold()
 		l.holding(p, n)
 	}
 	return alive

@@ -35,9 +35,9 @@ func (l *Loop) share(p *peer) int64 {
 		l.serve(p)
 		return least
 	}
-	if p.step == conn.Flush || p.conn.Segment().Len <= serve.InlineMax {
+	if p.step == conn.Flush || p.http().Segment().Len <= serve.InlineMax {
 		if l.advance(p) {
-			p.conn.Hold()
+			p.http().Hold()
 			l.serve(p)
 		}
 		return serve.OutSize
@@ -53,7 +53,7 @@ func (l *Loop) share(p *peer) int64 {
 	if p.tls != nil {
 		return l.sendSealed(p)
 	}
-	seg := p.conn.Segment()
+	seg := p.http().Segment()
 	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, min(seg.Len, l.portion()))
 	switch {
 	case errno == unix.EINTR:
@@ -69,11 +69,11 @@ func (l *Loop) share(p *peer) int64 {
 	}
 	rescue.Point(rescue.PointFile)
 	l.tally.Sent(n)
-	p.conn.Sent(int64(n), l.now)
-	if p.conn.Segment().Len > 0 {
+	p.http().Sent(int64(n), l.now)
+	if p.http().Segment().Len > 0 {
 		l.later(p)
 	} else if l.advance(p) {
-		p.conn.Hold()
+		p.http().Hold()
 		l.serve(p)
 	}
 	return int64(n)
@@ -95,7 +95,7 @@ func (l *Loop) lost(p *peer, errno syscall.Errno) {
 		cause = errno
 	}
 	l.cfg.Records.Closing(int(p.fd)) // before its file is closed
-	p.conn.Abort(cause)
+	p.http().Abort(cause)
 	l.close(p)
 }
 
@@ -106,7 +106,7 @@ func (l *Loop) await(p *peer) {
 	}
 	p.fetching = true
 	p.log.Fetch(true)
-	if p.conn.Await(func() { l.disk.finished(p) }) {
+	if p.http().Await(func() { l.disk.finished(p) }) {
 		l.arm(p)
 		return
 	}

@@ -24,7 +24,7 @@ func (l *Loop) commit(p *peer, out []byte, at position) {
 	if l.cfg.Records == nil {
 		return
 	}
-	m := p.conn.Mark()
+	m := p.http().Mark()
 	if len(out) == 0 && !m.Fixed {
 		return // the last commit still holds
 	}
@@ -41,7 +41,7 @@ func (l *Loop) received(p *peer) uint64 {
 	if p.tls != nil {
 		return l.cfg.Records.Used(int(p.fd))
 	}
-	return l.cfg.Records.Used(int(p.fd)) + uint64(p.conn.Rest())
+	return l.cfg.Records.Used(int(p.fd)) + uint64(p.http().Rest())
 }
 
 // position is how many bytes have been received from a peer and sent to it.
@@ -54,11 +54,11 @@ func (l *Loop) position(p *peer) position {
 		return position{}
 	}
 	if p.tls != nil {
-		at := position{l.cfg.Records.Used(int(p.fd)) + uint64(l.tls.got), l.cfg.Records.End(int(p.fd)) - uint64(p.conn.Segment().Len)}
+		at := position{l.cfg.Records.Used(int(p.fd)) + uint64(l.tls.got), l.cfg.Records.End(int(p.fd)) - uint64(p.http().Segment().Len)}
 		l.tls.got = 0
 		return at
 	}
-	return position{l.received(p), l.cfg.Records.End(int(p.fd)) - uint64(p.conn.Segment().Len)}
+	return position{l.received(p), l.cfg.Records.End(int(p.fd)) - uint64(p.http().Segment().Len)}
 }
 
 // batch turns a mark into a batch that begins at a position.
@@ -80,8 +80,8 @@ func (l *Loop) about(p *peer, m conn.Mark) []byte {
 	if p.log == nil || m.Next.Len == 0 || m.Fixed {
 		return nil
 	}
-	l.state = binary.NativeEndian.AppendUint64(l.state[:0], uint64(l.clock.Boot(p.conn.Headed())))
-	l.state = p.conn.AppendExchange(l.state)
+	l.state = binary.NativeEndian.AppendUint64(l.state[:0], uint64(l.clock.Boot(p.http1.Headed())))
+	l.state = p.http1.AppendExchange(l.state)
 	p.placed = true
 	return l.state
 }
@@ -91,7 +91,7 @@ func (l *Loop) holding(p *peer, n int) {
 	if l.cfg.Records == nil {
 		return
 	}
-	if k := min(p.conn.Rest(), n); k > 0 {
+	if k := min(p.http().Rest(), n); k > 0 {
 		l.cfg.Records.Held(int(p.fd), l.received(p)-uint64(k), l.recv[n-k:n])
 		p.placed = true
 	}
@@ -99,7 +99,7 @@ func (l *Loop) holding(p *peer, n int) {
 
 // tidy returns memory that an idle connection does not need.
 func (l *Loop) tidy(p *peer) {
-	if p.placed && !p.large && p.conn.Rest() == 0 && len(p.unsent) == 0 && p.conn.Segment().Len == 0 {
+	if p.placed && !p.large && p.http().Rest() == 0 && len(p.unsent) == 0 && p.http().Segment().Len == 0 {
 		p.placed = false
 		l.cfg.Records.Release(int(p.fd))
 	}
@@ -119,11 +119,11 @@ func (l *Loop) taken(p *peer) {
 		rescue.Point(rescue.PointTaken)
 		return
 	}
-	m := p.conn.Mark()
+	m := p.http().Mark()
 	b := p.batch(m, position{received, sent})
 	b.Fixed = b.Fixed || err != nil
 	b.About = l.about(p, m)
-	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.conn.Unused())
+	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.http().Unused())
 	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	rescue.Point(rescue.PointTaken)
 }
@@ -254,7 +254,7 @@ func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 	p.log.Moved("connection rescued")
 	l.rescued = append(l.rescued, p)
 	r.result.Connections++
-	r.result.Bytes += uint64(p.conn.Left()) + uint64(len(p.unsent))
+	r.result.Bytes += uint64(p.http().Left()) + uint64(len(p.unsent))
 }
 
 // leave closes a connection when the loop begins: until then the old keeper has it

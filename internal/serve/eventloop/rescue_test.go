@@ -95,7 +95,7 @@ func (r *relay) begin() {
 func (r *relay) forget(l *Loop, memory *rescue.Memory) {
 	for fd, p := range l.peers {
 		if p != nil {
-			p.conn.Leave()
+			p.http().Leave()
 			unix.Close(fd)
 		}
 	}

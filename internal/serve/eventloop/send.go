@@ -16,12 +16,12 @@ func (l *Loop) advance(p *peer) bool {
 	if p.tls != nil {
 		return l.seal(p, l.out[:0], false)
 	}
-	rescue.Fault(p.conn.Unused())
-	at, begun := l.position(p), p.conn.Segment().Len > 0
+	rescue.Fault(p.http().Unused())
+	at, begun := l.position(p), p.http().Segment().Len > 0
 	out, step := l.next(p, l.out[:0])
-	for step == conn.Send && p.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
+	for step == conn.Send && p.http().Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
 		var ok bool
-		if out, ok = serve.Inline(&p.conn, out, l.now); !ok {
+		if out, ok = serve.Inline(p.http(), out, l.now); !ok {
 			step = conn.Close
 			break
 		}
@@ -67,7 +67,7 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 	}
 	if n < len(out) {
 		if whole := l.tally.Undelivered(); whole != nil {
-			p.undelivered = &undelivered{whole}
+			p.beside().undelivered = whole
 		}
 		p.writable = errno == unix.EINTR
 		if p.tls != nil {
@@ -76,7 +76,7 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 		p.unsent = append(p.unsent[:0], out[n:]...)
 		l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
 		p.placed = l.cfg.Records != nil
-		p.conn.Unsent(len(p.unsent), l.now)
+		p.http().Unsent(len(p.unsent), l.now)
 		return true
 	}
 	l.tally.Settle()
@@ -86,8 +86,8 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 // next asks the connection what to send. A full buffer must not end between a head
 // and a body from memory, which no other process could send.
 func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
-	out, step := p.conn.Next(out, l.now)
-	if step == conn.Flush && p.conn.Segment().Len > 0 {
+	out, step := p.http().Next(out, l.now)
+	if step == conn.Flush && p.http().Segment().Len > 0 {
 		step = conn.Send
 	}
 	return out, step
@@ -103,7 +103,7 @@ func (l *Loop) ended(p *peer) bool {
 	if p.step == conn.Close {
 		// There may be more to receive than the end: closing would reset the
 		// reply away.
-		p.step = p.conn.Linger(l.now)
+		p.step = p.http().Linger(l.now)
 	}
 	if p.step == conn.Linger {
 		rawShutdown(int(p.fd))
@@ -132,14 +132,12 @@ func (l *Loop) sendUnsent(p *peer) bool {
 	} else {
 		p.unsent = p.unsent[n:]
 	}
-	p.conn.Unsent(len(p.unsent), l.now)
+	p.http().Unsent(len(p.unsent), l.now)
 	if len(p.unsent) > 0 {
 		p.writable = false
 		return true
 	}
-	if l.sent(p); p.undelivered != nil {
-		l.tally.Took(p.undelivered.began)
-		p.undelivered = nil
-	}
+	l.sent(p)
+	l.tally.Took(p.undelivered())
 	return l.ended(p)
 }

@@ -20,7 +20,7 @@ const timerHandshake = conn.NumTimers
 // deadline returns the timer of a peer and when it is due. A client that has not said
 // anything has only the time that any idle one has while the worker drains.
 func (p *peer) deadline() (conn.Timer, time.Duration) {
-	kind, deadline := p.conn.Timer(), p.conn.Deadline()
+	kind, deadline := p.http().Timer(), p.http().Deadline()
 	if p.shaking() && kind != conn.TimerSend && (kind != conn.TimerGrace || !p.tls.Silent()) {
 		return timerHandshake, p.tls.Deadline()
 	}
@@ -88,7 +88,7 @@ func (l *Loop) due(p *peer) {
 	if p.kind == conn.TimerSend {
 		l.cfg.Records.Closing(int(p.fd)) // before its file is closed
 	}
-	l.tally.Expired(p.conn.Expire(l.now))
+	l.tally.Expired(p.http().Expire(l.now))
 	l.sent(p)
 	p.turn.remove()
 	if l.advance(p) {
@@ -100,10 +100,10 @@ func (l *Loop) due(p *peer) {
 // serve.ProgressEvery. While it is the disk that is waited for, the client has time.
 func (l *Loop) progress(p *peer) {
 	if p.fetching {
-		p.conn.Progress(conn.DrainBytes, l.now)
+		p.http().Progress(conn.DrainBytes, l.now)
 	}
 	if queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ); err == nil {
-		p.conn.Progress(int64(p.queued)-int64(queued), l.now)
+		p.http().Progress(int64(p.queued)-int64(queued), l.now)
 		p.queued = int32(queued)
 	}
 }

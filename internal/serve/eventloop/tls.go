@@ -76,7 +76,7 @@ const secureState = 0xff
 // freeze puts the state of a peer into the loop's buffer.
 func (l *Loop) freeze(p *peer) {
 	if p.tls == nil {
-		l.state = p.conn.Freeze(l.state[:0], p.unsent, l.now)
+		l.state = p.http1.Freeze(l.state[:0], p.unsent, l.now)
 		return
 	}
 	l.freezeTLS(p, p.unsent)
@@ -86,7 +86,7 @@ func (l *Loop) freeze(p *peer) {
 func (l *Loop) freezeTLS(p *peer, unsent []byte) {
 	const head = 5
 	l.state = append(l.state[:0], secureState, 0, 0, 0, 0)
-	l.state = p.conn.Freeze(l.state, unsent, l.now)
+	l.state = p.http1.Freeze(l.state, unsent, l.now)
 	binary.BigEndian.PutUint32(l.state[1:], uint32(len(l.state)-head))
 	l.state = p.tls.Freeze(l.state)
 }
@@ -116,7 +116,7 @@ func (l *Loop) thawTLS(p *peer, state []byte) (_ []byte, err error) {
 // secureBatch is what a TLS peer does next: its state has all that was received, and
 // what is in the send buffer is records.
 func (l *Loop) secureBatch(p *peer, at position) rescue.Batch {
-	m := p.conn.Mark()
+	m := p.http().Mark()
 	b := p.batch(m, at)
 	b.Used = at.received
 	p.tls.Hold()
@@ -243,12 +243,12 @@ func (l *Loop) decrypt(p *peer) bool {
 		l.established(p)
 	}
 	if len(t.Plain) > 0 {
-		p.conn.Receive(t.Plain, l.now)
+		p.http().Receive(t.Plain, l.now)
 	}
 	if !l.seal(p, t.Out, step == tlsconn.Closed) {
 		return false
 	}
-	p.conn.Hold()
+	p.http().Hold()
 	p.tls.Hold()
 	return true
 }
@@ -268,7 +268,7 @@ func (l *Loop) established(p *peer) {
 // stay lets a peer whose TLS cannot move to another worker end with its next response.
 func (l *Loop) stay(p *peer) {
 	if p.tls != nil && p.tls.Stays() {
-		p.conn.Finish()
+		p.http().Finish()
 	}
 }
 
@@ -279,10 +279,10 @@ func (l *Loop) failed(p *peer, out []byte) bool {
 	err := p.tls.Err()
 	reason := l.endTLS(p)
 	if reason == tlsconn.ReasonPlainHTTP {
-		p.conn.InClear()
+		p.http1.InClear()
 		return l.advance(p)
 	}
-	if p.conn.Abort(err); len(out) == 0 {
+	if p.http().Abort(err); len(out) == 0 {
 		l.close(p)
 		return false
 	}
@@ -323,7 +323,7 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 	}
 	switch p.step = step; step {
 	case conn.Close, conn.Linger:
-		if !p.conn.Aborted() {
+		if !p.http().Aborted() {
 			out = p.tls.CloseNotify(out)
 		}
 		p.more = false
@@ -342,7 +342,7 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	text, step := l.next(p, l.tls.text[:0])
 	for step == conn.Send {
-		seg := p.conn.Segment()
+		seg := p.http().Segment()
 		n := min(int64(pieceMax-len(text)), seg.Len)
 		if seg.File.Body() != nil {
 			n = seg.Len
@@ -351,7 +351,7 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 			break
 		}
 		var ok bool
-		if text, ok = serve.InlinePart(&p.conn, text, n, l.now); !ok {
+		if text, ok = serve.InlinePart(p.http(), text, n, l.now); !ok {
 			return text, conn.Close
 		}
 		if n < seg.Len {
@@ -367,18 +367,18 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 // returns its cost in bytes.
 func (l *Loop) sendSealed(p *peer) (cost int64) {
 	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send; {
-		seg := p.conn.Segment()
+		seg := p.http().Segment()
 		at := l.position(p)
 		text, step := l.fill(p, true)
 		cost += int64(len(text))
 		if !l.sealed(p, l.out[:0], text, step, at) {
 			return cost
 		}
-		if next := p.conn.Segment(); next.File != seg.File || next.Off < seg.Off {
+		if next := p.http().Segment(); next.File != seg.File || next.Off < seg.Off {
 			break // the next response is not known to be in memory
 		}
 	}
-	p.conn.Hold()
+	p.http().Hold()
 	l.serve(p)
 	return cost
 }

@@ -226,7 +226,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	}()
 	servetest.Await(t, "a download", func() bool {
 		r.turn()
-		return r.l.peers[r.fd].conn.Segment().Len > 0
+		return r.l.peers[r.fd].http().Segment().Len > 0
 	})
 	if err := <-first; err != nil {
 		t.Fatal(err)

@@ -23,7 +23,8 @@ type session struct {
 	cfg    conn.Config // a copy of the worker's, for this goroutine
 	file   *os.File    // the socket
 	raw    syscall.RawConn
-	conn   conn.Conn
+	conn   serve.Protocol // http1, or HTTP/2
+	http1  conn.Conn
 	log    *serve.Journal // nil: nothing is logged
 	tls    *tlsconn.Conn  // nil: the client speaks plain HTTP
 	local  bool           // it came through a unix socket
@@ -65,6 +66,7 @@ func (e *Engine) start(fd int, from serve.Listener) (s *session, ended <-chan st
 	if c := e.credentials.Load(); c != nil {
 		s.cfg.Challenges = c.Challenges
 	}
+	s.conn = &s.http1
 	s.local = from.Shared
 	if from.Secure {
 		s.encrypt()
@@ -101,12 +103,12 @@ func (s *session) run() {
 
 // begin begins HTTP.
 func (s *session) begin() {
-	s.conn = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
+	s.http1 = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
 	if s.tls != nil {
-		s.conn.Secure()
+		s.http1.Secure()
 	}
 	if s.local {
-		s.conn.Local()
+		s.http1.Local()
 	}
 	s.show()
 }
@@ -252,7 +254,7 @@ func (s *session) reply(now conn.Now) bool {
 		out, step := s.conn.Next((*s.out)[:0], now)
 		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax {
 			var ok bool
-			if out, ok = serve.Inline(&s.conn, out, now); !ok {
+			if out, ok = serve.Inline(s.conn, out, now); !ok {
 				s.step(out, conn.Close, now)
 				return false
 			}

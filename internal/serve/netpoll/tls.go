@@ -122,7 +122,7 @@ func (s *session) established() {
 func (s *session) failed(alert []byte, now conn.Now) bool {
 	err := s.tls.Err()
 	if reason := s.endTLS(); reason == tlsconn.ReasonPlainHTTP {
-		s.conn.InClear()
+		s.http1.InClear()
 		return s.reply(now)
 	}
 	s.conn.Abort(err)
@@ -198,7 +198,7 @@ func (s *session) fill(now conn.Now) ([]byte, conn.Step) {
 			break
 		}
 		var ok bool
-		if text, ok = serve.InlinePart(&s.conn, text, n, now); !ok {
+		if text, ok = serve.InlinePart(s.conn, text, n, now); !ok {
 			return text, conn.Close
 		}
 		if n < seg.Len {
