@@ -94,6 +94,7 @@ func (l *Loop) handedOver(p *peer) {
 	}
 	l.tally.Took(p.undelivered()) // the other worker does not know when they began
 	p.log.Moved("connection handed over")
+	l.cfg.Records.Closing(int(p.fd))
 	l.drop(p)
 }
 

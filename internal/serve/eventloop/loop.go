@@ -298,7 +298,7 @@ func (l *Loop) timeout() int {
 	if next == 0 {
 		return -1
 	}
-	left := next - l.clock.Now().Mono
+	left := next - l.clock.Mono()
 	return int(max(0, (left+time.Millisecond-1)/time.Millisecond))
 }
 

@@ -280,10 +280,9 @@ func (l *Loop) resumeRescued() {
 	l.doomed, l.rescued = nil, nil
 }
 
-// forget closes a peer's socket.
+// forget closes a peer's socket, whose record says already that it is being closed.
 func (l *Loop) forget(p *peer) {
 	fd := int(p.fd)
-	l.cfg.Records.Closing(fd)
 	rescue.Point(rescue.PointClose)
 	rawClose(fd)
 	rescue.Point(rescue.PointClosed)

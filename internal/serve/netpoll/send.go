@@ -122,7 +122,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 
 // armSend makes sure that the client's progress is checked again.
 func (s *session) armSend() {
-	if now := s.engine.clock.Now().Mono; s.sendDeadline <= now {
+	if now := s.engine.clock.Mono(); s.sendDeadline <= now {
 		s.sendDeadline = now + serve.ProgressEvery
 		s.file.SetWriteDeadline(s.engine.clock.Timer(s.sendDeadline))
 	}
