@@ -272,8 +272,9 @@ func TestDrain(t *testing.T) {
 		}
 		res, _ := servetest.Begin(t, active, "/f", 1000)
 		began := time.Now()
-		s.Order(serve.Drain{})
-		s.UntilRefused()
+		drains := make(chan struct{})
+		s.Order(serve.Drain{}, serve.Confirm(func() { close(drains) }))
+		<-drains
 		servetest.Send(t, taken, servetest.Get("/small"))
 		if res, body := servetest.Receive(t, bufio.NewReader(taken)); !res.Close || len(body) != 10 {
 			t.Errorf("the last chance: %s, close %v", res.Status, res.Close)
@@ -283,6 +284,7 @@ func TestDrain(t *testing.T) {
 		if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("idle: %d %v", n, err)
 		}
+		s.UntilRefused()
 		if took := time.Since(began); took < conn.DrainGrace/2 || took > conn.DrainGrace+8*time.Second {
 			t.Errorf("the last chance was %v", took)
 		}

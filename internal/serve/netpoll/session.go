@@ -158,6 +158,9 @@ func (s *session) giveBack() {
 func (s *session) turn() bool {
 	err := s.recv()
 	now := s.engine.clock.Now()
+	if s.engine.drain.Load() != nil { // perhaps since the wait began
+		s.conn.Drain(now)
+	}
 	switch {
 	case err == nil:
 		s.log.Bytes(s.n)
@@ -166,9 +169,6 @@ func (s *session) turn() bool {
 		}
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if s.engine.drain.Load() != nil {
-			s.conn.Drain(now)
-		}
 		if s.unwanted.Swap(false) && s.idle() && s.unread() == 0 {
 			s.engine.cfg.Row.IdleClosed.Add(1)
 			return false
