@@ -57,7 +57,7 @@ func (p *pool) died(w *worker, e Exit) {
 		p.fail(p.startError(w, e))
 	case p.isClosing(w.slot) && e.clean():
 		w.slot.want = false // its queue is empty
-	case p.code(w, e) == exitcode.Config && !hopeless:
+	case p.code(w, e) == exitcode.Config && !hopeless && !w.served: // one that has served had a usable configuration
 		p.quarantine(w, e, "")
 	default:
 		p.restart(w, was, e)

@@ -123,13 +123,13 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 	case ipc.Remaining:
 		p.noteProgress(w, m)
 	case ipc.CredentialsRefused:
-		p.Alert(fmt.Sprintf("%v: certificates not taken: %s; those before stay in use", w, oneLine(m.Reason)))
+		p.credentialsRefused(w, m)
 	case ipc.Shown:
 		p.listed(w, m)
 	case ipc.QueuesEmpty:
 		w.queueEmpty = true
 	case ipc.CredentialsUsed:
-		w.credentials = m.ID
+		w.credentials = m.ID // confirmCredentials takes no more than what was sent
 	default:
 		p.kill(w, fmt.Sprintf("sent a %T", m))
 	}
@@ -190,7 +190,7 @@ func (p *pool) enter(w *worker) {
 // that drains before it is ready is detached only then, or a misbehaving one could
 // make the pool start processes without end.
 func (p *pool) detach(w *worker) {
-	if !w.saidDrain || w.killed || p.phase == stopping || w.draining() || w.slot.state != ready {
+	if !w.saidDrain || w.killed || p.phase == stopping || w.slot.worker != w || w.slot.state != ready {
 		return
 	}
 	p.move(w.slot, detach)

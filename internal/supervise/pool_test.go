@@ -108,9 +108,10 @@ func TestQuarantine(t *testing.T) {
 		died := "worker 0 (pid 101) died: killed by SIGKILL; respawning"
 		gaveUp := "worker 0 (pid 103) died: open root: gone; slot quarantined until SIGHUP"
 		r.expect(3, "serving", died, gaveUp)
-		r.die(1, Exit{Code: 78, LastWords: "phalanx: same here"})
-		r.ends(78, "worker 1 (pid 102) died: exit status 78: same here; no worker is left")
-		r.expect(3, "serving", died, gaveUp, "drain")
+		r.die(1, Exit{Signal: syscall.SIGKILL})
+		r.die(3, Exit{Code: 78, LastWords: "phalanx: same here"})
+		r.ends(78, "worker 1 (pid 104) died: exit status 78: same here; no worker is left")
+		r.expect(4, "serving", died, gaveUp, "worker 1 (pid 102) died: killed by SIGKILL; uptime 1h0m0s; respawning", "drain")
 	})
 }
 

@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -208,6 +207,7 @@ type process struct {
 	kept       *rescue.Kept   // nil: connections are not rescued
 	render     func(*os.File) // nil: nothing is rendered
 	last       *os.File       // of render; nil: there was none
+	messages   window         // received
 	tail       tail
 	outputRead chan struct{} // closed when tail is complete
 }
@@ -216,7 +216,7 @@ func newProcess(proc *os.Process, channel *ipc.Channel, output *os.File, kept *r
 	p := &process{proc: proc, channel: channel, output: output, kept: kept, outputRead: make(chan struct{})}
 	go func() {
 		defer close(p.outputRead)
-		_, _ = io.Copy(&p.tail, output) // until its end, or the deadline that Wait sets
+		p.readOutput()
 	}()
 	return p
 }
@@ -236,6 +236,9 @@ func (p *process) Close() error {
 func (p *process) Receive() (ipc.Message, error) {
 	for {
 		m, fd, err := p.channel.ReceiveFile()
+		if err == nil && !p.messages.take(1, mostMessages, time.Now()) {
+			err = errFlood
+		}
 		if _, ok := m.(ipc.Render); !ok || err != nil {
 			if fd >= 0 {
 				unix.Close(fd)

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -64,7 +65,7 @@ func Sum(all []Progress) Progress {
 	var sum Progress
 	for _, r := range all {
 		sum.Connections += r.Connections
-		sum.Bytes += r.Bytes
+		sum.Bytes += min(r.Bytes, math.MaxInt64-sum.Bytes) // whatever a worker says
 		sum.Rate += r.Rate
 	}
 	sum.Left = sum.left()

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -65,9 +66,20 @@ func (p *pool) sendCredentials(w *worker) {
 	p.credentials, p.unsent = id, false
 	err = w.proc.SendFile(ipc.Credentials{ID: id}, int(file.Fd()))
 	file.Close()
+	w.offered++
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		p.kill(w, err.Error())
 	}
+}
+
+// credentialsRefused tells that a worker cannot use the credentials that it was sent, once
+// for each time.
+func (p *pool) credentialsRefused(w *worker, m ipc.CredentialsRefused) {
+	if w.offered == 0 {
+		return
+	}
+	w.offered--
+	p.Alert(fmt.Sprintf("%v: certificates not taken: %s; those before stay in use", w, oneLine(m.Reason)))
 }
 
 // resendTime is after what time credentials are sent that could not be.

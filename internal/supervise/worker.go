@@ -49,6 +49,7 @@ type worker struct {
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool
 	credentials uint32    // the ID of those that it uses
+	offered     int       // credentials that it was sent, and has not refused
 	rescuing    *orphaned // the connections that it takes over before it serves; nil: none
 }
 

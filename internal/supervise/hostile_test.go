@@ -1,0 +1,190 @@
+package supervise
+
+import (
+	"math"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"phalanx/internal/exitcode"
+	"phalanx/internal/ipc"
+)
+
+// A worker that has served cannot take its slot out of service, nor end the pool, by an
+// exit code.
+func TestConfigurationExitAfterServing(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Failed{ExitCode: exitcode.Config, Reason: "I say so"}, 0)
+		r.die(0, Exit{Code: exitcode.Config})
+		r.expect(2, "serving", "worker 0 (pid 101) died: I say so; respawning")
+		r.hello(1)
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// A replacement that drains before it is ready leaves the slot to the worker that it was to
+// replace, which then drains like any other.
+func TestReplacementDrainsTooEarly(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.say(ipc.Draining{}, 1)
+		r.signal(syscall.SIGTERM)
+		r.signalled(0, syscall.SIGINT)
+		r.signalled(1, syscall.SIGINT)
+		r.die(1, Exit{})
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
+// A refusal of credentials is told once for each that was sent.
+func TestRefusalOfNothing(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		for range 5 {
+			r.say(ipc.CredentialsRefused{Reason: "no"}, 0)
+		}
+		r.expect(1, "serving")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// Whatever workers say is left, the sum is no less.
+func TestSumOfLies(t *testing.T) {
+	if sum := Sum([]Progress{{Bytes: math.MaxInt64}, {Bytes: math.MaxInt64}}); sum.Bytes != math.MaxInt64 {
+		t.Errorf("the sum is %d", sum.Bytes)
+	}
+}
+
+// A worker that sends messages as fast as it can is killed for that.
+func TestFloodOfMessages(t *testing.T) {
+	channel, end, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	worker, err := ipc.Open(end.Fd())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{channel: channel, output: output}
+	defer p.channel.Close()
+	p.messages = window{time.Now().Add(time.Hour), mostMessages - 1} // the second does not end
+	for range 2 {
+		if err := worker.Send(ipc.Alive{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m, err := p.Receive(); err != nil {
+		t.Fatalf("%v, %v", m, err)
+	}
+	if m, err := p.Receive(); err != errFlood {
+		t.Fatalf("%v, %v", m, err)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	var w window
+	now := time.Now()
+	for i, c := range []struct {
+		n     int
+		after time.Duration
+		want  bool
+	}{{2, 0, true}, {1, 0, true}, {1, time.Second - 1, false}, {3, time.Second, true}, {1, time.Second, false}} {
+		if got := w.take(c.n, 3, now.Add(c.after)); got != c.want {
+			t.Errorf("take %d: %v", i, got)
+		}
+	}
+}
+
+// FuzzWorker lets two workers send any messages, in any order, and die: the pool neither
+// panics nor hangs, what it says for that is bounded, and it stops when it is told to.
+func FuzzWorker(f *testing.F) {
+	for _, m := range []ipc.Message{
+		ipc.Ready{PID: 101, Version: "1"}, ipc.Failed{ExitCode: 78, Reason: "a\nb"}, ipc.Draining{}, ipc.CanHandOver{}, ipc.Alive{}, ipc.Recycle{Reason: "r"},
+		ipc.Remaining{Connections: 1, Bytes: math.MaxInt64}, ipc.Shown{ID: 1}, ipc.Keeper{PID: 1}, ipc.Rescued{Connections: 7}, ipc.CredentialsUsed{ID: math.MaxUint32},
+		ipc.CredentialsRefused{Reason: "r"}, ipc.Confined{Sandboxed: true, Missing: "m"}, ipc.QueuesEmpty{}, ipc.Serve{},
+	} {
+		p := ipc.Encode(nil, m)
+		one := append([]byte{0, byte(len(p))}, p...)
+		f.Add(append(append([]byte{}, one...), append([]byte{1, byte(len(p))}, p...)...))
+		f.Add(append(append([]byte{}, one...), 2, 0, 3, 0, 4, 0))
+	}
+	f.Fuzz(func(t *testing.T, script []byte) {
+		if len(script) > 1<<10 {
+			return
+		}
+		r := &rig{change: func(c *Config) { c.DrainTimeout, c.HangTimeout = time.Minute, time.Minute }}
+		runRig(t, 2, r, func(r *rig) {
+			r.hello(0, 1)
+			said := r.perform(script)
+			for range 3 { // the third stops it immediately
+				select {
+				case err := <-r.done:
+					r.done <- err
+				default:
+					r.signal(syscall.SIGTERM)
+					r.pass(time.Second)
+				}
+			}
+			r.pass(2 * time.Minute)
+			select {
+			case <-r.done:
+			default:
+				t.Fatalf("the pool still runs: %q\n%s\n%v %v %v", r.diary, &r.log, r.procs[0].signals, r.procs[1].signals, r.procs[len(r.procs)-1].signals)
+			}
+			for _, line := range r.diary {
+				if len(line) > 2000 || strings.ContainsAny(line, "\n\x1b") {
+					t.Errorf("it says %q", line)
+				}
+			}
+			if n := len(r.diary); n > 3*said+20 {
+				t.Errorf("%d lines for %d messages", n, said)
+			}
+		})
+	})
+}
+
+// perform has the newest workers of two slots send what a script says: who, how many
+// bytes, and those. Who from 2 on is a death or time that passes. It returns how much was
+// done.
+func (r *rig) perform(script []byte) (did int) {
+	for len(script) >= 2 {
+		who, size := int(script[0]%5), min(int(script[1]), len(script)-2)
+		payload := script[2 : 2+size]
+		script = script[2+size:]
+		did++
+		i := len(r.procs) - 1 - who%2
+		switch m, err := ipc.Decode(payload); {
+		case who == 4:
+			r.pass(10 * time.Second)
+		case who > 1:
+			r.die(i, Exit{Code: size, Signal: syscall.Signal(who % 2 * 9)})
+		case err != nil: // as if its channel had said so
+			select {
+			case r.procs[i].gone <- err:
+			default:
+			}
+			synctest.Wait()
+		default:
+			select {
+			case r.procs[i].messages <- m:
+			default: // it is dead
+			}
+			synctest.Wait()
+		}
+	}
+	return did
+}
