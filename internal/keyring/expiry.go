@@ -61,10 +61,7 @@ func (k *Keyring) Certificates() []status.Certificate {
 }
 
 func expiryText(c *certificate.Info, now time.Time) string {
-	cure := "renew it"
-	if c.Source == certificate.SelfSignedName {
-		cure = "restart the server, which makes another"
-	}
+	const cure = "renew it"
 	at, left := c.NotAfter.UTC().Format(time.RFC3339), c.NotAfter.Sub(now)
 	if left <= 0 {
 		return fmt.Sprintf("certificate %q for %s expired on %s: clients refuse it; %s", c.Source, c.Names[0], at, cure)

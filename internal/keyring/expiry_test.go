@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,29 @@ func TestExpiryOfShort(t *testing.T) {
 		if len(r.alerts) != want {
 			t.Errorf("%v: %q", lifetime, r.alerts)
 		}
+	}
+}
+
+// A self-signed certificate is replaced before anybody is warned of it, for the same names.
+func TestSelfSignedRenewed(t *testing.T) {
+	r := newRing(t, Settings{SelfSigned: true}, nil)
+	first, names := r.chain(0), r.List()[0].Names
+	r.now = r.now.Add(selfSignedTime - renewBefore - day)
+	r.look()
+	r.hasChanged(true) // ticket keys
+	if r.chain(0) != first {
+		t.Error("renewed early")
+	}
+	r.now = r.now.Add(2 * day)
+	r.look()
+	r.hasChanged(true)
+	c := r.List()[0]
+	if r.chain(0) == first || !slices.Equal(c.Names, names) || c.NotAfter.Sub(r.now) < selfSignedTime-day {
+		t.Errorf("%+v", c)
+	}
+	r.told(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", c.Fingerprint))
+	if r.look(); r.again(Settings{SelfSigned: true}, r.State()).List()[0].Fingerprint != c.Fingerprint {
+		t.Error("an upgrade makes another one")
 	}
 }
 

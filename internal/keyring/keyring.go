@@ -40,6 +40,7 @@ type Keyring struct {
 	changed chan struct{}     // capacity 1: all notifications are alike
 	stop    chan struct{}     // closed by Stop
 	watches []<-chan struct{} // each is closed when one of Start's goroutines has ended
+	renewAt time.Time         // until then the self-signed certificate is not renewed; tend's
 
 	mu         sync.Mutex
 	loaded     Loaded

@@ -18,8 +18,8 @@ const retryEvery = time.Minute
 // stopTime is how long Stop waits for a disk that does not respond.
 const stopTime = time.Second
 
-// Start begins to look at the files, to rotate the ticket keys and to warn. Stop has to
-// be called after it.
+// Start begins to look at the files, to rotate the ticket keys, to renew the self-signed
+// certificate and to warn. Stop has to be called after it.
 func (k *Keyring) Start() {
 	for _, do := range []func(){k.look, k.tend} { // a disk does not hold up the rest
 		ended := make(chan struct{})
@@ -68,6 +68,7 @@ func (k *Keyring) look() {
 // tend does what time alone demands.
 func (k *Keyring) tend() {
 	k.rotate()
+	k.renew()
 	k.warnExpiry()
 }
 

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +15,10 @@ import (
 // more.
 const selfSignedTime = 397 * day
 
+// renewBefore is how long before its end a self-signed certificate is replaced: before
+// anybody is warned of it.
+const renewBefore = 30 * day
+
 // maxNames bounds a self-signed certificate on a machine with thousands of addresses.
 const maxNames = 50
 
@@ -22,6 +27,39 @@ func selfSigned(now time.Time) (*certificate.Source, error) {
 	addresses, _ := net.InterfaceAddrs()
 	src, err := certificate.SelfSigned(ownNames(host, addresses), now, selfSignedTime)
 	return &src, err
+}
+
+// renew replaces the self-signed certificate before it expires. Clients that trusted
+// the one before have to be asked to trust this one, so it is not done in silence.
+func (k *Keyring) renew() {
+	now := k.Now()
+	if own := k.own(); own == nil || own.NotAfter.Sub(now) > renewBefore || now.Before(k.renewAt) {
+		return
+	}
+	k.renewAt = now.Add(retryEvery) // if it fails
+	src, err := selfSigned(now)
+	if err == nil {
+		err = k.change(func() {
+			if k.loaded.selfSigned != nil { // else a reload has dropped it meanwhile
+				k.loaded.selfSigned = src
+			}
+		})
+	}
+	if err != nil {
+		k.Alert(fmt.Sprintf("self-signed certificate not renewed: %v; trying again in %v", err, retryEvery))
+	} else if own := k.own(); own != nil {
+		k.Alert(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", own.Fingerprint))
+	}
+}
+
+// own returns the self-signed certificate, nil if there is none.
+func (k *Keyring) own() *certificate.Info {
+	for _, c := range k.List() {
+		if c.Source == certificate.SelfSignedName {
+			return &c
+		}
+	}
+	return nil
 }
 
 // ownNames returns the names by which a browser on this machine or in its network may
