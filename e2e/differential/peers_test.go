@@ -39,7 +39,7 @@ func startPeer(t *testing.T, name, root string) int {
 	config := filepath.Join(dir, "config")
 	switch name {
 	case "nginx":
-		harness.Write(t, config, []byte(nginxConfig(dir, root, port)))
+		harness.Write(t, config, []byte(nginxConfig(dir, root, port, "")))
 		startForeign(t, port, harness.Tool(t, cure, "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
 	case "Apache":
 		harness.Write(t, filepath.Join(dir, "types"), []byte(apacheTypes()))
@@ -89,7 +89,8 @@ func startForeign(t *testing.T, port int, name string, args ...string) {
 	})
 }
 
-func nginxConfig(dir, root string, port int) string {
+// nginxConfig has more for its one server.
+func nginxConfig(dir, root string, port int, more string) string {
 	var b strings.Builder
 	if os.Geteuid() == 0 {
 		b.WriteString("user root;\n")
@@ -105,8 +106,9 @@ default_type application/octet-stream;
 keepalive_requests 1000000;
 gzip_static on;
 gzip_vary on;
-server { listen 127.0.0.1:%d; root %s; }
-`, dir, port, root)
+server { listen 127.0.0.1:%d; root %s;
+%s}
+`, dir, port, root, more)
 	for _, part := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&b, "%s_temp_path %s/%s;\n", part, dir, part)
 	}

@@ -1,0 +1,158 @@
+package http
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// owned is a site whose owner has written rules down.
+func owned(t *testing.T) string {
+	t.Helper()
+	return harness.Tree(t, map[string]string{
+		"index.html": "home", "about.html": "about", "new.txt": "new", "404.html": "missing", "en/404.html": "missing in English", "app/index.html": "app",
+		"forced.txt": "not seen", "dir/index.html": "dir", "shop/index.html": "shop",
+		"_redirects": "/old /new.txt 301\n/moved/* /dir/:splat 308\n/go to=:to /:to 302\n/app/* /app/index.html 200\n/en/* /en/404.html 404\n" +
+			"/new.txt /elsewhere 302\n/forced.txt /new.txt 307!\n/out/* https://example.org/:splat 303\n",
+		"_headers": "/*\n  X-Owner: yes\n  ! X-Content-Type-Options\n/app/*\n  X-Route: :splat\n/new.txt\n  Cache-Control: no-store\n",
+	})
+}
+
+// ownedWishes are what such a site answers.
+func ownedWishes() []wish {
+	owner := []string{"X-Owner: yes", "X-Content-Type-Options:"}
+	return []wish{
+		{target: "/", status: 200, body: "home", header: owner},
+		{target: "/old?x=1", status: 301, body: "*", header: []string{"Location: /new.txt?x=1", "X-Owner:"}},
+		{target: "/old", method: "HEAD", status: 301, header: []string{"Location: /new.txt"}},
+		{target: "/old", method: "POST", status: 405, body: "*"},
+		{target: "/moved/a/b?q", status: 308, body: "*", header: []string{"Location: /dir/a/b?q"}},
+		{target: "/go?to=x%0d%0aY:z", status: 302, body: "*", header: []string{"Location: /x%0D%0AY:z", "Y:"}},
+		{target: "/go?to=//evil.com", status: 302, body: "*", header: []string{"Location: /%2F%2Fevil.com"}},
+		{target: "/out//evil.com/", status: 303, body: "*", header: []string{"Location: https://example.org/evil.com/"}},
+		{target: "/app/users/7", status: 200, body: "app", header: append(owner, "X-Route: users/7", "Content-Type: text/html; charset=utf-8")},
+		{target: "/app/users/7", fields: []string{"Range: bytes=1-"}, status: 206, body: "pp", header: owner},
+		{target: "/app/users/7", fields: []string{"If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"}, status: 304, header: owner},
+		{target: "/en/x", status: 404, body: "missing in English", header: owner},
+		{target: "/nothing", status: 404, body: "missing", header: owner},
+		{target: "/new.txt", status: 200, body: "new", header: []string{"Cache-Control: no-store", "Expires:"}},
+		{target: "/forced.txt", status: 307, body: "*", header: []string{"Location: /new.txt"}},
+		{target: "/_redirects", status: 404, body: "missing"},
+		{target: "/_headers", status: 404, body: "missing"},
+		{target: "/about.html", status: 200, body: "about"},
+	}
+}
+
+// TestOwnersRules asks every model and engine for what rules decide about.
+func TestOwnersRules(t *testing.T) {
+	t.Parallel()
+	base := owned(t)
+	for _, args := range [][]string{{"--model", "process"}, {"--engine", "netpoll"}, {"--model", "goroutine"}, {"--model", "serial"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			grants(harness.Serve(t, base, args...), ownedWishes())
+		})
+	}
+}
+
+// TestRuleFlags gives rules on the command line, with clean URLs behind a prefix.
+func TestRuleFlags(t *testing.T) {
+	t.Parallel()
+	base := owned(t)
+	s := harness.Serve(t, base, "--prefix", "/sub/", "--clean-urls", "--redirect", "/old /first", "--redirect", "/more/* /dir/:splat 302",
+		"--header", "X-All: 1", "--header", "/about: X-About: 2", "--header", "/about: ! X-Owner")
+	grants(s, []wish{
+		{target: "/sub/about", status: 200, body: "about", header: []string{"X-All: 1", "X-About: 2", "X-Owner:"}},
+		{target: "/sub/about.html?x", status: 308, body: "*", header: []string{"Location: /sub/about?x", "X-All: 1"}},
+		{target: "/sub/about/", status: 308, body: "*", header: []string{"Location: /sub/about"}},
+		{target: "/sub/index.html", status: 308, body: "*", header: []string{"Location: /sub/"}},
+		{target: "/sub/dir", status: 301, body: "*", header: []string{"Location: /sub/dir/"}},
+		{target: "/sub/", status: 200, body: "home"},
+		{target: "/sub", status: 301, body: "*", header: []string{"Location: /sub/"}},
+		{target: "/sub/old", status: 301, body: "*", header: []string{"Location: /sub/first"}},
+		{target: "/sub/more/x", status: 302, body: "*", header: []string{"Location: /sub/dir/x"}},
+		{target: "/sub/out/x", status: 303, body: "*", header: []string{"Location: https://example.org/x"}},
+		{target: "/sub/nothing", status: 404, body: "missing"},
+	})
+	grants(s, refusals(404, "/about", "/", "/old", "/subx", "//sub/about"))
+	plain := harness.Serve(t, base, "--no-rules", "--list")
+	grants(plain, []wish{
+		{target: "/old", status: 404, body: "missing"},
+		{target: "/_headers", status: 200, body: "*", header: []string{"X-Owner:"}},
+	})
+}
+
+// TestRulesOfARunningServer changes rules beneath clients: they are taken within a second,
+// and whole, or not at all, with one line that says why.
+func TestRulesOfARunningServer(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		base := owned(t)
+		path := filepath.Join(base, "_redirects")
+		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
+		leads := func(to string) func() bool {
+			return func() bool {
+				for range 8 { // several workers
+					if r, err := last(s, "GET", "/old", nil); err != nil || r.Header.Get("Location") != to {
+						return false
+					}
+				}
+				return true
+			}
+		}
+		if !leads("/new.txt")() {
+			t.Fatal("the rules are not those of the start")
+		}
+		harness.Write(t, path, []byte("/old /two\n"))
+		harness.Await(t, 20*time.Second, "the new rules", leads("/two"))
+		harness.Write(t, path, []byte("/old /three\n/bad\n"))
+		s.AwaitText("_redirects:2: it has no target")
+		if !leads("/two")() {
+			t.Error("the rules before do not stay")
+		}
+		if err := os.Rename(filepath.Join(base, "_headers"), filepath.Join(base, "gone")); err != nil {
+			t.Fatal(err)
+		}
+		harness.Write(t, path, []byte("/old /four\n"))
+		harness.Await(t, 20*time.Second, "the corrected rules", leads("/four"))
+		grants(s, []wish{{target: "/", status: 200, body: "home", header: []string{"X-Owner:", "X-Content-Type-Options: nosniff"}}})
+		if lines := s.Log.Lines(); len(lines) != 1 {
+			t.Errorf("standard error has %q, want one line", lines)
+		}
+	})
+}
+
+// TestBadRules are refused by --check, a start and a reload, with file and line.
+func TestBadRules(t *testing.T) {
+	t.Parallel()
+	base := owned(t)
+	s := harness.Serve(t, base, "--workers", "2")
+	path := filepath.Join(base, "_headers")
+	harness.Write(t, path, []byte("/*\n  X-A: b\n  Content-Length: 5\n"))
+	const reason = "_headers:3: \"Content-Length\": the server sets this field itself; leave it out"
+	for _, args := range [][]string{{"--check"}, {"--port", "0", "--bind", "127.0.0.1"}} {
+		harness.Attempt(t, harness.Plan{Args: append(args, "--base", base)}).Rejects(t, 78, reason)
+	}
+	workers := s.Workers()
+	s.Signal(syscall.SIGHUP)
+	s.AwaitText("reload: _headers:3: ")
+	grants(s, []wish{{target: "/", status: 200, body: "home", header: []string{"X-Owner: yes"}}})
+	for i, pid := range s.Workers() {
+		if pid != workers[i] {
+			t.Errorf("worker %d was replaced", workers[i])
+		}
+	}
+	// One that is killed now is replaced all the same.
+	harness.Kill(t, workers[0], syscall.SIGKILL)
+	s.AwaitWorkers(2, workers[0])
+	for range 8 {
+		if r, err := last(s, "GET", "/", nil); err != nil || r.Status != 200 {
+			t.Errorf("%v, %v", r, err)
+		}
+	}
+}
