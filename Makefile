@@ -9,6 +9,9 @@ CHAOSTIME   ?= 10m
 SECONDS     ?= 60
 N           ?= 20
 PORT        ?= 8080
+BIN         ?= bin
+OUT         ?= bin/release
+VERSION     ?=
 BASE        ?= site
 ADMIN        = bin/$(PORT).sock
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
@@ -24,11 +27,11 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests soak lint scan fuzz chaos bench results compare faults costs report peers pictures site install uninstall clean
+.PHONY: build run check test tests soak lint scan fuzz chaos bench results compare faults costs report peers pictures site install uninstall packages image release clean
 
 build:
-	@mkdir -p bin
-	GO="$(GO)" sh scripts/build.sh bin/ ./cmd/master ./cmd/worker
+	@mkdir -p "$(BIN)"
+	GO="$(GO)" VERSION="$(VERSION)" sh scripts/build.sh "$(BIN)/" ./cmd/master ./cmd/worker
 
 # The demo site, or make run PORT=8000 BASE=~/Downloads
 run: build
@@ -45,7 +48,7 @@ check: build lint
 lint:
 	@unformatted="$$(gofmt -l cmd internal e2e dist tools)"; test -z "$$unformatted" || \
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
-	for module in . tools tools/pebble; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
+	for module in . tools tools/pebble tools/image; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
 		$(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 # Everything, with the real binaries, a browser and siege.
@@ -59,7 +62,7 @@ test:
 tests:
 	$(GO) test -race -shuffle=on $(QUICK)
 	$(GO) -C tools test -race -shuffle=on ./...
-	$(GO) test -shuffle=on -p 3 $(E2E) $(QUICK)
+	$(GO) test -shuffle=on -p 3 $(E2E) $(QUICK) ./dist
 	$(GO) test -shuffle=on -run '^Test(Reload|Upgrade|Scale|Recycle)' ./e2e/pool -programs.race
 	$(GO) test ./e2e/chaos -programs.race -chaos.for=1s
 
@@ -140,21 +143,21 @@ peers: bin/caddy
 # man page and completions are what a master of this machine prints under the
 # name it is installed as, whichever machine is installed for.
 install: build
-	@mkdir -p bin/pages
-	GOOS= GOARCH= $(GO) build -o bin/pages/phalanx ./cmd/master
-	for shell in bash zsh fish; do bin/pages/phalanx completion $$shell >bin/pages/$$shell || exit 1; done
-	bin/pages/phalanx man >bin/pages/phalanx.1
-	env -i bin/pages/phalanx config --sample >bin/pages/phalanx.conf
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/phalanx.service >bin/pages/phalanx.service
+	@mkdir -p "$(BIN)/pages"
+	GOOS= GOARCH= GO="$(GO)" VERSION="$(VERSION)" sh scripts/build.sh $(BIN)/pages/phalanx ./cmd/master
+	for shell in bash zsh fish; do $(BIN)/pages/phalanx completion $$shell >$(BIN)/pages/$$shell || exit 1; done
+	$(BIN)/pages/phalanx man >$(BIN)/pages/phalanx.1
+	env -i $(BIN)/pages/phalanx config --sample >$(BIN)/pages/phalanx.conf
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/phalanx.service >$(BIN)/pages/phalanx.service
 	install -d "$(ROOT)/lib/phalanx" "$(ROOT)/bin"
-	install -m 755 bin/master bin/worker "$(ROOT)/lib/phalanx"
+	install -m 755 "$(BIN)/master" "$(BIN)/worker" "$(ROOT)/lib/phalanx"
 	ln -sf ../lib/phalanx/master "$(ROOT)/bin/phalanx"
-	install -D -m 644 bin/pages/bash "$(ROOT)/$(BASHCOMP)"
-	install -D -m 644 bin/pages/zsh "$(ROOT)/$(ZSHCOMP)"
-	install -D -m 644 bin/pages/fish "$(ROOT)/$(FISHCOMP)"
-	install -D -m 644 bin/pages/phalanx.1 "$(ROOT)/$(MANPAGE)"
-	install -D -m 644 bin/pages/phalanx.service "$(ROOT)/$(UNIT)"
-	install -D -m 644 bin/pages/phalanx.conf "$(ROOT)/$(SAMPLE)"
+	install -D -m 644 $(BIN)/pages/bash "$(ROOT)/$(BASHCOMP)"
+	install -D -m 644 $(BIN)/pages/zsh "$(ROOT)/$(ZSHCOMP)"
+	install -D -m 644 $(BIN)/pages/fish "$(ROOT)/$(FISHCOMP)"
+	install -D -m 644 $(BIN)/pages/phalanx.1 "$(ROOT)/$(MANPAGE)"
+	install -D -m 644 $(BIN)/pages/phalanx.service "$(ROOT)/$(UNIT)"
+	install -D -m 644 $(BIN)/pages/phalanx.conf "$(ROOT)/$(SAMPLE)"
 	test ! -f dist/phalanx.logrotate || install -D -m 644 dist/phalanx.logrotate "$(ROOT)/$(LOGROTATE)"
 
 # What install has put there, and the two directories that are its own.
@@ -162,6 +165,22 @@ uninstall:
 	rm -f "$(ROOT)/lib/phalanx/master" "$(ROOT)/lib/phalanx/worker" "$(ROOT)/bin/phalanx"
 	for file in $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP) $(MANPAGE) $(UNIT) $(LOGROTATE) $(SAMPLE); do rm -f "$(ROOT)/$$file"; done
 	for dir in lib/phalanx share/doc/phalanx; do test ! -d "$(ROOT)/$$dir" || rmdir --ignore-fail-on-non-empty "$(ROOT)/$$dir"; done
+
+# Packages for Debian, Fedora, Alpine and anyone, of both architectures; the version is
+# the one that git describes unless VERSION= says another.
+packages:
+	@GO="$(GO)" sh scripts/packages.sh "$(VERSION)" "$(OUT)"
+
+# An image in OCI form, for both architectures, without a daemon: bin/image.tar.
+image:
+	@GO="$(GO)" sh scripts/image.sh "$(VERSION)" "$(OUT)"
+
+# Everything that is published, from a clean tree: make release VERSION=0.2.0
+release:
+	@test -n "$(VERSION)" || { echo "say which: make release VERSION=0.2.0"; exit 64; }
+	@test -z "$$(git status --porcelain)" || { echo "the tree has changes that are not committed"; exit 1; }
+	@rm -rf "$(OUT)"
+	@$(MAKE) --no-print-directory image packages
 
 clean:
 	rm -rf bin

@@ -13,5 +13,10 @@ start=
 case $($go env GOARCH) in
 amd64 | arm64) start=' -checklinkname=0 -E phalanx_entry' ;;
 esac
-CGO_ENABLED=0 exec $go build -trimpath -tags="nethttpomithttp2${start:+,entry}" -ldflags='-s -w' \
-	-ldflags="phalanx/cmd/master=-s -w$start" -o "$to" "$@"
+# Without VERSION they are of the version that the source names.
+release=
+if [ -n "${VERSION:-}" ]; then
+	release=" -X phalanx/internal/options.Version=$VERSION -X phalanx/internal/options.Released=$(git log -1 --format=%cs)"
+fi
+CGO_ENABLED=0 exec $go build -trimpath -tags="nethttpomithttp2${start:+,entry}" -ldflags="-s -w$release" \
+	-ldflags="phalanx/cmd/master=-s -w$release$start" -o "$to" "$@"

@@ -22,6 +22,8 @@ need zbarimg zbar-tools
 need bash bash
 need mandoc mandoc
 need dpkg-deb dpkg
+need lintian lintian
+need rpm rpm
 need nginx nginx
 need haproxy haproxy
 need ip iproute2

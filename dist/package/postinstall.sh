@@ -1,0 +1,23 @@
+#!/bin/sh
+# After the files of the package are there: the user that the service runs as and, if
+# the service runs, an upgrade in place, in which no connection is lost. A new service
+# is not started: it has nothing to serve yet.
+set -e
+if ! getent passwd phalanx >/dev/null; then
+	if command -v systemd-sysusers >/dev/null; then
+		systemd-sysusers phalanx.conf
+	elif command -v useradd >/dev/null; then
+		useradd --system --home-dir /var/lib/phalanx --no-create-home --shell /usr/sbin/nologin phalanx
+	else
+		addgroup -S phalanx
+		adduser -S -D -H -h /var/lib/phalanx -s /sbin/nologin -G phalanx phalanx
+	fi
+fi
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload || :
+	if systemctl --quiet is-active phalanx.service; then
+		systemctl kill --kill-who=main --signal=USR2 phalanx.service || :
+	fi
+elif command -v rc-service >/dev/null && rc-service --quiet phalanx status; then
+	kill -USR2 "$(cat /run/phalanx.pid)" || :
+fi

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Makes the packages, of both architectures unless ARCHS says which: "packages.sh
+# VERSION DIR"; an empty version is the one that git describes. DIR gets .deb,
+# .rpm, .apk and .tar.gz, the parts of each program (CycloneDX), and checksums. The same
+# commit gives the same bytes, but for the .apk: all times are the commit's.
+set -eu
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+cd "$(dirname "$0")/.."
+go=${GO:-go}
+version=${1:-$(sh scripts/version.sh)}
+nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
+parts=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
+umask 022
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+for arch in ${ARCHS:-amd64 arm64}; do
+	STAGE=$work/$arch
+	GOARCH=$arch make --no-print-directory install BIN="$work/bin-$arch" VERSION="$version" DESTDIR="$STAGE" PREFIX=/usr >/dev/null
+	# What lies in a root directory, as it is after installation, for those without a
+	# package manager.
+	install -D -m 644 LICENSE "$STAGE/usr/share/doc/phalanx/LICENSE"
+	name=phalanx-$version-linux-$arch
+	tar --create --directory "$STAGE/usr" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
+		--transform "flags=r;s,^\.,$name," . | gzip -9n >"$out/$name.tar.gz"
+	for program in master worker; do
+		$go run $parts bin -json -noserial -notimestamp -version "v$version" -output "$work/sbom" "$STAGE/usr/lib/phalanx/$program" 2>/dev/null
+		mv "$work/sbom" "$out/$name-$program.cdx.json"
+	done
+	rm "$STAGE/usr/share/doc/phalanx/LICENSE" "$STAGE/usr/share/doc/phalanx/phalanx.logrotate"
+	gzip -9n "$STAGE/usr/share/man/man1/phalanx.1"
+	gzip -9nc CHANGELOG.md >"$STAGE/changelog.gz"
+	printf 'phalanx (%s-1) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- The Phalanx authors <maintainers@phalanx.invalid>  %s\n' \
+		"$(echo "$version" | sed 's/-/~/')" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$STAGE/changelog.Debian.gz"
+	cp dist/package/phalanx.conf "$STAGE/phalanx.conf"
+	for kind in deb rpm apk; do
+		STAGE=$STAGE ARCH=$arch VERSION=$version $go run $nfpm package --config dist/package/nfpm.yaml --packager $kind --target "$out/" >"$work/said" || { cat "$work/said"; exit 1; }
+	done
+done
+cd "$out"
+rm -f SHA256SUMS
+sha256sum -- * >"$work/sums"
+mv "$work/sums" SHA256SUMS
