@@ -101,6 +101,6 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 	spawner.Path, spawner.Args, spawner.Env = worker, workerArgs(o, sockets), environment(o)
 	spawner.Records = records(o)
 	return supervise.Settings{
-		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Applied: func() { m.apply(o); certified() },
+		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares(), Applied: func() { m.apply(o); certified() },
 	}, nil
 }

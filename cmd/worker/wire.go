@@ -250,6 +250,8 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, files conn.S
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
 		Verbose: opts.Verbose > 0,
+
+		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
 	}
 	cfg.Conn.SecurePort = securePort(opts.Plain, listeners)
 	return cfg

@@ -141,6 +141,8 @@ func (c *Control) told(m ipc.Message, fd int) {
 			c.orders.Put(serve.TakeOver{FD: fd})
 			return
 		}
+	case ipc.Share:
+		c.orders.Put(serve.Share{Slots: m.Slots})
 	case ipc.Keep:
 		c.keep()
 	case ipc.Credentials:

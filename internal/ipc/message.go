@@ -149,6 +149,12 @@ type Confined struct {
 // accept queues, and closed its listening sockets.
 type QueuesEmpty struct{}
 
+// Share tells the worker among how many slots the limits of the pool are divided, before
+// Serve and when there are more or fewer of them; until then it is alone.
+type Share struct {
+	Slots int // 1 to MaxSlots
+}
+
 // Render, with a descriptor, asks the master to have Markdown rendered: it comes on that
 // stream socket until its end, and HTML goes back. It is closed without an answer if
 // that cannot be done.
@@ -160,7 +166,7 @@ func kinds() []Message {
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
-		20: Confined{}, 21: QueuesEmpty{}, 22: Render{},
+		20: Confined{}, 21: QueuesEmpty{}, 22: Render{}, 23: Share{},
 	}
 }
 
@@ -215,6 +221,11 @@ func (m Remaining) code(c *coder) Message {
 
 func (m Show) code(c *coder) Message {
 	number(c, &m.ID, 4, 0, math.MaxUint32)
+	return m
+}
+
+func (m Share) code(c *coder) Message {
+	number(c, &m.Slots, 2, 1, MaxSlots)
 	return m
 }
 

@@ -259,8 +259,11 @@ func row(o *flags.Option) string {
 		name += "\n" + indent[:30]
 	}
 	text := fmt.Sprintf("  %-28s %s\n", name, o.Description)
-	if notes := notes(o); notes != "" {
-		text += indent + "[" + notes + "]\n"
+	if notes := "[" + notes(o) + "]"; notes != "[]" {
+		if len(indent)+len(notes) > 80 {
+			notes = strings.Replace(notes, ", $", ",\n"+indent+"$", 1)
+		}
+		text += indent + notes + "\n"
 	}
 	return text
 }

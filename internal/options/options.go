@@ -61,6 +61,9 @@ type Options struct {
 	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"time until cached file metadata is checked again" detail:"Until then a worker sends what it knew of a file: its size, its times and, of a small one, its bytes; 0 checks at each request."`
 	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"path of the worker binary" example:"/usr/local/lib/phalanx/worker" detail:"It must be of the same version."`
 
+	MaxConnections MaxConnections `group:"Limits" long:"max-connections" value-name:"N" default:"0" default-mask:"by open files" description:"limit of connections, of all workers together" detail:"At the limit the connections that have been idle for longest are closed, then those whose request heads have been incomplete for longest; new ones wait while there is none. Each worker has its share. By default, and at most, a worker has half as many connections as it may open files."`
+	MaxPerClient   MaxPerClient   `group:"Limits" long:"max-connections-per-client" value-name:"N" default:"0" default-mask:"none" description:"limit of connections of one client" detail:"A client is an IPv4 address, or a /64 network of IPv6. More are closed at once. Many people share an address behind a proxy or a carrier's NAT: 100 is generous for a website. Clients of unix sockets are exempt. The kernel spreads connections over workers, and each has its share of the limit and a margin: see docs/limits.md."`
+
 	Config       File         `group:"Pool" short:"c" long:"config" first:"yes" worker:"no" value-name:"FILE" unquote:"false" no-ini:"true" description:"file of flags, one per line; reread on SIGHUP" detail:"The file may hold every flag but --config and --check."`
 	LameDuck     LameDuck     `group:"Pool" long:"lame-duck" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"lame duck period before a drain" detail:"Readiness fails at once, and the server keeps serving for so long, so that a load balancer can take it out. A second signal starts the drain."`
 	DrainTimeout DrainTimeout `group:"Pool" long:"drain-timeout" reload:"no" worker:"no" value-name:"DURATION" default:"0s" default-mask:"none" description:"time limit of a worker's drain" detail:"After it, the remaining connections are closed."`
@@ -129,6 +132,9 @@ func (o Options) RequestIDs() bool {
 func (o Options) EventLoop() bool {
 	return o.Model == Process && o.Engine != Netpoll
 }
+
+// Shares reports whether there are limits that the workers of the pool share.
+func (o Options) Shares() bool { return o.MaxConnections > 0 || o.MaxPerClient > 0 }
 
 // Rescues reports whether connections are to outlive a worker that is killed.
 func (o Options) Rescues() bool { return o.Rescue != Off && o.EventLoop() }

@@ -304,3 +304,15 @@ func TestBindInBrackets(t *testing.T) {
 		}
 	}
 }
+
+func TestLimits(t *testing.T) {
+	o, err := ParseMaster([]string{"--max-connections", "10000", "--max-connections-per-client=100"}, noEnv)
+	if err != nil || o.MaxConnections != 10_000 || o.MaxPerClient != 100 || !o.Shares() {
+		t.Errorf("%d, %d, %v", o.MaxConnections, o.MaxPerClient, err)
+	}
+	for _, args := range []string{"--max-connections=-1", "--max-connections=many", "--max-connections-per-client=1e3"} {
+		if _, err := ParseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "must be a number of connections") {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}

@@ -14,13 +14,15 @@ const (
 	MinMemory   = 16 << 20
 )
 
-// The values that say how long the pool has patience with a worker.
+// The values that bound what a worker may take.
 type (
-	LameDuck     time.Duration // 0 to MaxPatience
-	DrainTimeout time.Duration // 0 is none, else 1ms to MaxPatience
-	HangTimeout  time.Duration // 0 is none, else MinHang to MaxPatience
-	MaxRequests  int64         // 0 is no limit
-	MaxMemory    int64         // bytes; 0 is no limit, else MinMemory or more
+	LameDuck       time.Duration // 0 to MaxPatience
+	DrainTimeout   time.Duration // 0 is none, else 1ms to MaxPatience
+	HangTimeout    time.Duration // 0 is none, else MinHang to MaxPatience
+	MaxConnections int64         // of the pool; 0: what descriptors allow
+	MaxPerClient   int64         // connections of one client; 0 is no limit
+	MaxRequests    int64         // 0 is no limit
+	MaxMemory      int64         // bytes; 0 is no limit, else MinMemory or more
 )
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -41,6 +43,16 @@ func (h *HangTimeout) UnmarshalFlag(v string) error {
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MaxRequests) UnmarshalFlag(v string) error {
 	return number(m, "max-requests", v, "must be a number of requests, such as 1000000 (0 is no limit)", 0, math.MaxInt64)
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *MaxConnections) UnmarshalFlag(v string) error {
+	return number(m, "max-connections", v, "must be a number of connections, such as 10000 (0 is what descriptors allow)", 0, math.MaxInt32)
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *MaxPerClient) UnmarshalFlag(v string) error {
+	return number(m, "max-connections-per-client", v, "must be a number of connections, such as 100 (0 is no limit)", 0, math.MaxInt32)
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,49 +24,12 @@ const (
 	Deferred = ipc.DeferAccept + time.Second
 	// QuietMax bounds Quiet when new connections keep coming.
 	QuietMax = 250 * time.Millisecond
-	// AlertEvery is the shortest time between two alerts that the connection limit
-	// was reached.
-	AlertEvery = time.Minute
 	// WarnEvery is how often a lack of descriptors is logged.
 	WarnEvery = 10 * time.Second
 )
 
 // ErrReserve means that the descriptors left are reserved for files.
 var ErrReserve = errors.New("few descriptors are left")
-
-// Limit is the largest number of connections of an engine, and alerts when it is
-// reached. It is for one goroutine.
-type Limit struct {
-	Most int
-
-	alert func(string)
-	told  time.Duration // when; 0: never
-}
-
-// NewLimit returns the configured limit, or one that leaves a reserve of descriptors:
-// one for each connection's file, and those that the worker itself needs.
-func NewLimit(cfg *Config) Limit {
-	l := Limit{Most: cfg.MaxClients, alert: cfg.Alert}
-	if l.Most == 0 {
-		l.Most = maxClients()
-	}
-	return l
-}
-
-// Reached alerts operators, at most once each AlertEvery.
-func (l *Limit) Reached(now time.Duration) {
-	if l.alert == nil || l.told != 0 && now-l.told < AlertEvery {
-		return
-	}
-	l.told = max(now, 1)
-	l.alert(fmt.Sprintf("limit of %d connections reached: idle ones are closed to make room, and new ones wait while none is idle; "+
-		"raise the limit of open files (ulimit -n, LimitNOFILE=) or the number of workers", l.Most))
-}
-
-func maxClients() int {
-	const own = 40 // 13 of an event loop, 15 listening sockets more, and some that are open for a moment
-	return max(1, (MaxFiles()-own)/2)
-}
 
 // CachedFiles is how many descriptors the cache of open files may hold: a quarter.
 func CachedFiles() int { return max(1, MaxFiles()/4) }

@@ -62,6 +62,17 @@ func lost(fd int) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// rawNetwork returns the network of an address that the kernel has stored.
+func rawNetwork(a *unix.RawSockaddrAny) network {
+	switch a.Addr.Family {
+	case unix.AF_INET:
+		return networkOf(netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(a)).Addr))
+	case unix.AF_INET6:
+		return networkOf(netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(a)).Addr))
+	}
+	return 0
+}
+
 func peerName(fd int, a []byte) syscall.Errno {
 	size := uint32(len(a))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERNAME,

@@ -38,9 +38,12 @@ type Config struct {
 	BeatEvery time.Duration
 	// Clock reads the calendar and a monotonic clock; nil: the system's.
 	Clock func() (wall time.Time, mono time.Duration)
-	// MaxClients is how many connections there may be; 0: as many as leave a
-	// reserve of descriptors for files.
-	MaxClients int
+	// MaxConnections is how many connections all workers of the pool together may have;
+	// 0: as many as leave a reserve of descriptors for files.
+	MaxConnections int
+	// MaxPerClient is how many of them one client may have, see [Limits.Share]; 0: any.
+	MaxPerClient int
+	Slot         int // of the worker, from 0
 	// Alert reports to operators, even in silent mode, if not nil: one line without
 	// its newline. It does not wait.
 	Alert func(line string)

@@ -27,7 +27,7 @@ func TestIdleMakeRoom(t *testing.T) {
 		var row scoreboard.Row
 		var alerts atomic.Int64
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-			cfg.Row, cfg.MaxClients = &row, most
+			cfg.Row, cfg.MaxConnections = &row, most
 			cfg.Alert = func(line string) {
 				if !strings.Contains(line, "limit of 8 connections reached") {
 					t.Errorf("the alert is %q", line)
@@ -65,7 +65,7 @@ func TestIdleMakeRoom(t *testing.T) {
 		if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil {
 			t.Errorf("the busy one: %d bytes more, %v", n, err)
 		}
-		if n := row.IdleClosed.Load(); n != others-(most-1) {
+		if n := row.Limited[scoreboard.LimitIdle].Load(); n != others-(most-1) {
 			t.Errorf("%d idle connections are counted as closed, want %d", n, others-(most-1))
 		}
 		if n := alerts.Load(); n != 1 {
@@ -102,7 +102,7 @@ func TestFullWithoutIdle(t *testing.T) {
 	servetest.Noise(t, dir+"/f", 10)
 	servetest.Sparse(t, dir+"/large", large)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.MaxClients = 2 })
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.MaxConnections = 2 })
 		var busy []*net.TCPConn
 		for range 2 {
 			c := s.Dial()

@@ -71,7 +71,7 @@ func TestListenersShareTheLimit(t *testing.T) {
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		row := new(scoreboard.Row)
-		servers := several(t, dir, 2, run, func(cfg *serve.Config) { cfg.MaxClients, cfg.Row = 1, row })
+		servers := several(t, dir, 2, run, func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = 1, row })
 		var busy []*net.TCPConn // none of them is idle
 		for range 16 {
 			c := servers[0].Dial()

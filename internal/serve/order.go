@@ -43,12 +43,16 @@ type Credentials struct {
 	Challenges map[string]string // see conn.Config
 }
 
+// Share says among how many slots the limits of the pool are divided, see [Limits.Share].
+type Share struct{ Slots int }
+
 // Confirm is called by the engine when all orders before it are in force. It must not
 // wait.
 type Confirm func()
 
 func (Drain) discard()       {}
 func (Confirm) discard()     {}
+func (Share) discard()       {}
 func (Credentials) discard() {}
 func (o HandOver) discard()  { unix.Close(o.FD) }
 func (o TakeOver) discard()  { unix.Close(o.FD) }

@@ -16,6 +16,7 @@ type Config struct {
 	Worker  string // path of its binary, for errors
 	// Spawn starts the process of a slot. It counts in that row of Rows; -1: nowhere.
 	Spawn   func(slot, row int) (Process, error)
+	Shares  bool             // workers are told how many slots share the limits of the pool
 	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
 	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
 
@@ -95,6 +96,7 @@ type Settings struct {
 	Worker  string                               // path of its binary, for errors
 	Applied func()                               // called once they are in force, if not nil
 	Slots   int                                  // configured number of workers
+	Shares  bool                                 // Config.Shares
 }
 
 // Sockets are the slots' listening sockets.

@@ -23,7 +23,7 @@ func (p *pool) spawn(s *slot) {
 
 // settings returns those with which a worker has come up.
 func (p *pool) settings() Settings {
-	return Settings{Spawn: p.Spawn, Worker: p.Worker, Slots: p.Slots}
+	return Settings{Spawn: p.Spawn, Worker: p.Worker, Slots: p.Slots, Shares: p.Shares}
 }
 
 // launch starts the process of a worker.
@@ -221,6 +221,7 @@ func (p *pool) limitDrain(w *worker, lastOwner bool) {
 // startServing lets a worker take requests. From then on it has to send heartbeats.
 func (p *pool) startServing(w *worker) {
 	w.served = true
+	p.share(w)
 	p.send(w, ipc.Serve{})
 	p.heartbeat(w)
 }

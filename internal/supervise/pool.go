@@ -241,6 +241,9 @@ func (p *pool) reconcile() {
 		p.findSuccessors()
 		p.tendChannels()
 		p.steer()
+		for _, w := range p.workers() {
+			p.share(w)
+		}
 		p.tryUpgrade()
 	}
 }

@@ -132,7 +132,7 @@ func (p *pool) applySettings(w *worker) {
 	if p.candidate == nil || w.reload != p.reloads {
 		return
 	}
-	p.Spawn, p.Worker = p.candidate.Spawn, p.candidate.Worker
+	p.Spawn, p.Worker, p.Shares = p.candidate.Spawn, p.candidate.Worker, p.candidate.Shares
 	if p.candidate.Applied != nil {
 		p.candidate.Applied()
 	}

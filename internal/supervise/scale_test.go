@@ -114,6 +114,28 @@ func TestReloadScales(t *testing.T) {
 	})
 }
 
+// Workers are told among how many they share the limits of the pool: before they serve,
+// and when there are more or fewer of them.
+func TestShare(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets, c.Shares = &sockets{open: 1}, true }}
+	runRig(t, 1, r, func(r *rig) {
+		r.movable(0)
+		r.hello(0)
+		r.told(0, ipc.Serve{})
+		r.signal(syscall.SIGTTIN)
+		r.told(0, ipc.Serve{}, ipc.Share{Slots: 2})
+		r.movable(1)
+		r.hello(1)
+		r.told(1, ipc.Share{Slots: 2}, ipc.Serve{})
+		r.signal(syscall.SIGTTOU)
+		r.told(0, ipc.Serve{}, ipc.Share{Slots: 2}, ipc.TakeOver{}, ipc.Share{Slots: 1})
+		r.die(1, Exit{})
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // A slot is closed when it has a worker to take what is on its way there.
 func TestShrinkWaits(t *testing.T) {
 	s := &sockets{open: 2}

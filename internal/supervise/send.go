@@ -47,6 +47,16 @@ func (p *pool) send(w *worker, m ipc.Message) {
 	}
 }
 
+// share tells a worker among how many slots the limits of the pool are divided, unless
+// it knows. One of another version may not know the message, and is about to be replaced.
+func (p *pool) share(w *worker) {
+	if !p.Shares || !w.served || w.killed || max(1, w.share) == p.wanted || w.version != p.Version {
+		return
+	}
+	w.share = p.wanted
+	p.send(w, ipc.Share{Slots: p.wanted})
+}
+
 // sendCredentials sends a worker the certificates and keys that are in force. One that
 // drains has no use for them.
 func (p *pool) sendCredentials(w *worker) {

@@ -59,7 +59,6 @@ func slotCounters() []metric {
 		slot("connections_taken_over_total", "Connections taken over from other workers.", func(s *status.Slot) float64 { return float64(s.TakenOver) }),
 		slot("connections_timed_out_total", "Connections closed because the client timed out.", func(s *status.Slot) float64 { return float64(s.TimedOut) }),
 		slot("connections_dropped_total", "Connections closed for lack of descriptors or memory.", func(s *status.Slot) float64 { return float64(s.Dropped) }),
-		slot("idle_connections_closed_total", "Idle connections closed at the connection limit.", func(s *status.Slot) float64 { return float64(s.IdleClosed) }),
 		slot("worker_starts_total", "Worker processes started.", func(s *status.Slot) float64 { return float64(s.Generations) }),
 		slot("worker_deaths_total", "Workers that exited unexpectedly.", func(s *status.Slot) float64 { return float64(s.Deaths) }),
 		slot("worker_cpu_seconds_total", "CPU time of workers, user and system.", func(s *status.Slot) float64 { return s.CPUSeconds }),
@@ -71,6 +70,11 @@ func slotMetrics() []metric {
 		{"http_requests_total", counter, "Requests by class of status code, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
 				x.add(float64(s.Requests[code]), "code", code, "slot", label)
+			}
+		})},
+		{"connections_limited_total", counter, "Connections closed at a limit: idle and head at that of all connections, client at that of one client, rate below the minimum rate.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			for _, reason := range slices.Sorted(maps.Keys(s.Limited)) {
+				x.add(float64(s.Limited[reason]), "reason", reason, "slot", label)
 			}
 		})},
 		{"http_request_duration_seconds", "histogram", "Time from the first byte of a request to the last byte of its response, truncated responses excluded.", eachSlot(addDurations)},

@@ -146,6 +146,7 @@ func figures(f *status.Figures) []figure {
 		n("truncated", "Truncated responses", f.Truncated, false),
 		n("timed_out", "Client timeouts", f.TimedOut, false),
 		n("dropped", "Dropped connections", f.Dropped, true),
+		n("limited", "Limited connections", f.AtLimits(), false),
 		n("lost", "Log lines lost", f.LogLost, true),
 	}
 }

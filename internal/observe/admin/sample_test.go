@@ -77,6 +77,7 @@ func sampleFigures(n uint64) status.Figures {
 		Requests: map[string]uint64{"2xx": 1_000_000 + n, "3xx": 20_000, "4xx": 300 + n, "5xx": n},
 		Answered: 1_020_300 + 3*n, Truncated: 7, Bytes: 80 << 30, Accepted: 40_000, TakenOver: 12, TimedOut: 5, Dropped: n / 3, LogLost: 0,
 		Active: 250, Idle: 180,
+		Limited: map[string]uint64{"idle": 1200 + n, "head": 30, "client": 456, "rate": 2},
 	}
 	f.TLS = &status.TLS{
 		Handshakes: map[string]uint64{"1.2": 100 + n, "1.3": 2000}, Resumed: 700,
@@ -97,7 +98,7 @@ func add(to, f *status.Figures) {
 	to.TakenOver += f.TakenOver
 	to.TimedOut += f.TimedOut
 	to.Dropped += f.Dropped
-	to.IdleClosed += f.IdleClosed
+	to.Limited = f.Limited
 	to.TLS = f.TLS
 	to.Active += f.Active
 	to.Idle += f.Idle

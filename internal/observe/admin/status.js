@@ -63,7 +63,8 @@
 			p50: seconds(total.p50), active: `${count(total.active)}, ${count(total.idle)} idle`,
 			answered: count(total.answered), sent: size(total.bytes), c4xx: count(codes['4xx'] ?? 0),
 			c5xx: count(alerts.c5xx), truncated: count(total.truncated), timed_out: count(total.timed_out),
-			dropped: count(total.dropped), lost: count(total.log_lost),
+			dropped: count(total.dropped),
+			limited: count(Object.values(total.limited ?? {}).reduce((sum, n) => sum + n, 0)), lost: count(total.log_lost),
 		};
 		for (const [key, text] of Object.entries(figures)) {
 			write(element('total-' + key), text);

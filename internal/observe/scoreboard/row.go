@@ -31,11 +31,30 @@ type Row struct {
 	Oldest Note // the oldest request under way, at the last heartbeat
 
 	// What came later is at the end: programs of other versions read a row too.
-	IdleClosed atomic.Uint64             // idle connections closed at the connection limit
 	Handshakes [2]atomic.Uint64          // of TLS 1.2 and 1.3, completed
 	Resumed    atomic.Uint64             // of those, with a session of earlier
 	Unsecured  [MaxReasons]atomic.Uint64 // handshakes, and connections later, that failed in TLS, by reason
+	Limited    [maxLimits]atomic.Uint64  // connections closed at a limit, by which
 }
+
+// Limit is a reason for which a connection is closed or refused: one of the limits
+// against strangers.
+type Limit uint8
+
+// The limits.
+const (
+	LimitIdle   Limit = iota // all connections; it was idle for longest
+	LimitHead                // all connections; its request or handshake was the longest incomplete one
+	LimitClient              // connections of one client
+	LimitRate                // the minimum rate
+	NumLimits
+)
+
+// String returns the name that metrics have.
+func (l Limit) String() string { return [...]string{"idle", "head", "client", "rate"}[l] }
+
+// maxLimits is how many there may be in a row.
+const maxLimits = 16
 
 // MaxReasons is how many reasons for a failure of TLS there may be.
 const MaxReasons = 32
@@ -55,7 +74,10 @@ func (r *Row) Read() (t Totals) {
 	}
 	t.Truncated, t.Bytes, t.Accepted, t.TakenOver = r.Truncated.Load(), r.Bytes.Load(), r.Accepted.Load(), r.TakenOver.Load()
 	t.TimedOut, t.Dropped, t.LatencyNanos = r.TimedOut.Load(), r.Dropped.Load(), r.LatencyNanos.Load()
-	t.IdleClosed, t.Resumed = r.IdleClosed.Load(), r.Resumed.Load()
+	t.Resumed = r.Resumed.Load()
+	for i := range t.Limited {
+		t.Limited[i] = r.Limited[i].Load()
+	}
 	for i := range r.Handshakes {
 		t.Handshakes[i] = r.Handshakes[i].Load()
 	}
@@ -80,7 +102,7 @@ func (r *Row) Answered() (n uint64) {
 type Totals struct {
 	Requests                                                 [6]uint64
 	Truncated, Bytes, Accepted, TakenOver, TimedOut, Dropped uint64
-	IdleClosed                                               uint64
+	Limited                                                  [NumLimits]uint64
 	Handshakes                                               [2]uint64
 	Resumed                                                  uint64
 	Unsecured                                                [MaxReasons]uint64
@@ -99,7 +121,9 @@ func (t *Totals) Add(o *Totals) {
 	t.TakenOver += o.TakenOver
 	t.TimedOut += o.TimedOut
 	t.Dropped += o.Dropped
-	t.IdleClosed += o.IdleClosed
+	for i, n := range o.Limited {
+		t.Limited[i] += n
+	}
 	t.Resumed += o.Resumed
 	for i, n := range o.Handshakes {
 		t.Handshakes[i] += n

@@ -161,9 +161,17 @@ func counters(t *scoreboard.Totals) status.Figures {
 			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
 		},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, IdleClosed: t.IdleClosed, TLS: handshakes(t),
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Limited: limited(t), TLS: handshakes(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
+}
+
+func limited(t *scoreboard.Totals) map[string]uint64 {
+	all := make(map[string]uint64)
+	for limit := range scoreboard.NumLimits {
+		all[limit.String()] = t.Limited[limit]
+	}
+	return all
 }
 
 // handshakes returns nil if there were none.

@@ -161,27 +161,35 @@ type Slot struct {
 
 // Figures are counters and gauges, and the rates and quantiles computed from them.
 type Figures struct {
-	Requests   map[string]uint64 `json:"requests"`    // whose response has begun, by "1xx" to "5xx"
-	Answered   uint64            `json:"answered"`    // sum of Requests
-	Truncated  uint64            `json:"truncated"`   // responses that did not reach their end
-	Bytes      uint64            `json:"bytes"`       // sent to clients, response headers included
-	Accepted   uint64            `json:"accepted"`    // connections
-	TakenOver  uint64            `json:"taken_over"`  // connections taken over from other workers
-	TimedOut   uint64            `json:"timed_out"`   // connections closed because the client timed out
-	Dropped    uint64            `json:"dropped"`     // connections closed for lack of descriptors or memory
-	IdleClosed uint64            `json:"idle_closed"` // idle connections closed at the limit of connections, to make room
-	LogLost    uint64            `json:"log_lost"`    // access log lines
-	Active     int               `json:"active"`      // open connections, idle ones included
-	Idle       int               `json:"idle"`        // of those, without a request under way
-	Rate       float64           `json:"rate"`        // requests per second
-	Bandwidth  float64           `json:"bandwidth"`   // bytes per second
-	P50        float64           `json:"p50"`         // seconds from a request's first byte to its response's last; 0: no requests
-	P99        float64           `json:"p99"`
+	Requests  map[string]uint64 `json:"requests"`   // whose response has begun, by "1xx" to "5xx"
+	Answered  uint64            `json:"answered"`   // sum of Requests
+	Truncated uint64            `json:"truncated"`  // responses that did not reach their end
+	Bytes     uint64            `json:"bytes"`      // sent to clients, response headers included
+	Accepted  uint64            `json:"accepted"`   // connections
+	TakenOver uint64            `json:"taken_over"` // connections taken over from other workers
+	TimedOut  uint64            `json:"timed_out"`  // connections closed because the client timed out
+	Dropped   uint64            `json:"dropped"`    // connections closed for lack of descriptors or memory
+	Limited   map[string]uint64 `json:"limited"`    // connections closed at a limit, by "idle", "head", "client" and "rate"
+	LogLost   uint64            `json:"log_lost"`   // access log lines
+	Active    int               `json:"active"`     // open connections, idle ones included
+	Idle      int               `json:"idle"`       // of those, without a request under way
+	Rate      float64           `json:"rate"`       // requests per second
+	Bandwidth float64           `json:"bandwidth"`  // bytes per second
+	P50       float64           `json:"p50"`        // seconds from a request's first byte to its response's last; 0: no requests
+	P99       float64           `json:"p99"`
 
 	TLS *TLS `json:"tls,omitempty"` // nil: no client has tried
 
 	Latency        histogram.Counts `json:"-"` // of complete responses
 	LatencySeconds float64          `json:"-"` // sum of those latencies
+}
+
+// AtLimits is how many connections were closed at a limit.
+func (f *Figures) AtLimits() (n uint64) {
+	for _, k := range f.Limited {
+		n += k
+	}
+	return n
 }
 
 // TLS counts TLS handshakes.

@@ -24,6 +24,7 @@ Workers
   truncated     responses that did not reach their end
   timed out     connections closed because the client timed out
   dropped       connections closed for lack of descriptors or memory
+  limited       connections closed at a limit; metrics have the reasons
 
 Connections
   send recv     sending a response, receiving a request

@@ -151,7 +151,7 @@ func failures(f status.Figures) string {
 	for _, c := range []struct {
 		n    uint64
 		name string
-	}{{f.Truncated, "truncated"}, {f.TimedOut, "timed out"}, {f.Dropped, "dropped"}, {f.LogLost, "log lines lost"}} {
+	}{{f.Truncated, "truncated"}, {f.TimedOut, "timed out"}, {f.Dropped, "dropped"}, {f.AtLimits(), "limited"}, {f.LogLost, "log lines lost"}} {
 		if c.n > 0 {
 			parts = append(parts, c.name+" "+human.Count(c.n))
 		}

@@ -3,11 +3,13 @@ package eventloop
 import (
 	"fmt"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
+	"phalanx/internal/tlsconn"
 )
 
 // acceptReady accepts from the listening sockets that have connections, beginning with
@@ -36,10 +38,10 @@ func (l *Loop) acceptReady() error {
 // with TCP_DEFER_ACCEPT its first request is already there.
 func (l *Loop) accept(from serve.Listener) error {
 	for range acceptBatch {
-		fd, errno := rawAccept(from.FD)
+		p, errno := l.acceptOne(from)
 		switch {
+		case errno == 0 && p == nil: // refused
 		case errno == 0:
-			p := l.newPeer(fd, from)
 			l.serve(p)
 			if l.draining {
 				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
@@ -61,20 +63,72 @@ func (l *Loop) accept(from serve.Listener) error {
 	return nil
 }
 
-// makeRoom closes connections that have been idle for longest, until there are
-// no more than there may be. It returns false when too few are idle; the newest
-// does not count, whose first request may be on its way.
+// acceptOne accepts a connection. It returns nil if the client already has as many as it
+// may have: this one is closed.
+func (l *Loop) acceptOne(from serve.Listener) (*peer, syscall.Errno) {
+	if !l.limits.Counts() || from.Shared {
+		fd, errno := rawAccept(from.FD)
+		if errno != 0 {
+			return nil, errno
+		}
+		return l.newPeer(fd, from), 0
+	}
+	fd, errno := rawAcceptFrom(from.FD, &l.address)
+	if errno != 0 {
+		return nil, errno
+	}
+	client, ok := l.limits.AdmitRaw(&l.address, l.now.Mono)
+	if !ok {
+		rawClose(fd)
+		return nil, 0
+	}
+	p := l.newPeer(fd, from)
+	p.client = client
+	return p, 0
+}
+
+// makeRoom closes connections until there are no more than there may be: those that have
+// been idle for longest, then those whose heads have been incomplete for longest. It
+// returns false when there are too few; the newest does not count, whose first request
+// may be on its way.
 func (l *Loop) makeRoom(newest *peer) bool {
-	for l.open > l.limit.Most {
-		l.limit.Reached(l.now.Mono)
-		p := l.longestIdle(newest)
+	for l.open > l.limits.Most {
+		l.limits.Reached(l.now.Mono)
+		p, idle := l.longestIdle(newest), true
+		if p == nil {
+			p, idle = l.longestHead(newest), false
+		}
 		if p == nil {
 			return false
 		}
-		l.cfg.Row.IdleClosed.Add(1)
+		l.limits.Closed(idle)
 		l.close(p)
 	}
 	return true
+}
+
+// longestHead returns a peer whose request head, or else TLS handshake, has been
+// incomplete for longest, and for HeadPatience at least; nil if there is none.
+func (l *Loop) longestHead(newest *peer) *peer {
+	lists := [...]struct {
+		kind    conn.Timer
+		timeout time.Duration
+	}{{conn.TimerHead, conn.HeadTimeout}, {timerHandshake, tlsconn.HandshakeTimeout}}
+	for _, list := range lists {
+		for e := l.timers[list.kind].root.next; e.peer != nil; e = e.next {
+			p := e.peer
+			if l.now.Mono < p.armed-list.timeout+serve.HeadPatience {
+				break // those behind it began later
+			}
+			if p == newest {
+				continue
+			}
+			if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // longestIdle returns nil if none is idle. A connection with a request in its socket
@@ -156,10 +210,12 @@ func (l *Loop) drainPeers() {
 func (l *Loop) endAccepting() {
 	for accepted := 0; len(l.listeners) > 0 && l.resume == 0; {
 		from := l.listeners[0].Listener
-		fd, errno := rawAccept(from.FD)
+		p, errno := l.acceptOne(from)
 		switch {
 		case errno == 0:
-			l.serve(l.newPeer(fd, from))
+			if p != nil {
+				l.serve(p)
+			}
 			if accepted++; from.Shared && accepted > sharedMost {
 				l.closeListener(0)
 			}
@@ -189,7 +245,7 @@ func (l *Loop) pause(err error) {
 // acceptTimers ends a pause, and ends accepting when it is time.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
-		if l.full > 0 && l.open >= l.full && !l.draining && l.longestIdle(nil) == nil {
+		if l.full > 0 && l.open >= l.full && !l.draining && l.longestIdle(nil) == nil && l.longestHead(nil) == nil {
 			l.resume = l.now.Mono + serve.AcceptPause // no connection has ended yet
 			return
 		}

@@ -134,7 +134,7 @@ func (l *Loop) takeOverAll() {
 	for _, fd := range slices.Clone(l.from) {
 		l.takeOver(fd)
 	}
-	if full := l.open >= l.limit.Most && len(l.from) > 0; full {
+	if full := l.open >= l.limits.Most && len(l.from) > 0; full {
 		l.takeAt = l.now.Mono + serve.AcceptPause
 	}
 	if (l.takeAt != 0) != paused {
@@ -161,7 +161,7 @@ func (l *Loop) takeOver(fd int) {
 		l.inbox = make([]byte, ipc.MaxState)
 	}
 	for range takeOverBatch {
-		if l.open >= l.limit.Most {
+		if l.open >= l.limits.Most {
 			return
 		}
 		state, socket, file, err := ipc.PeekConnection(fd, l.inbox)
@@ -239,6 +239,7 @@ func (l *Loop) notRestored(err error) {
 // since is what has become of it after a dead worker had recorded the state; nil: nothing.
 func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) (*peer, error) {
 	p := l.register(socket)
+	p.client = l.limits.Arrive(socket)
 	l.cfg.Records.Opened(socket)
 	state, err := l.thawTLS(p, state)
 	if err == nil {

@@ -67,12 +67,13 @@ type Loop struct {
 	quietFor  time.Duration // see serve.Drain.Quiet
 	quietMax  time.Duration
 	full      int // connections at which the reserve of descriptors was reached; 0: not
-	limit     serve.Limit
-	tickAt    time.Duration // when serve.Config.Tick is due; 0: not
-	idle      bool          // the last raw wait brought nothing
-	unlogged  bool          // the reader of the log did not take all of it
-	draining  bool          // a drain has been ordered
-	told      bool          // and the connections know
+	limits    serve.Limits
+	address   unix.RawSockaddrAny // of the client that was accepted last
+	tickAt    time.Duration       // when serve.Config.Tick is due; 0: not
+	idle      bool                // the last raw wait brought nothing
+	unlogged  bool                // the reader of the log did not take all of it
+	draining  bool                // a drain has been ordered
+	told      bool                // and the connections know
 
 	rescued []*peer // from a dead worker, to be served when the loop begins
 	doomed  []int   // sockets of those that are closed then
@@ -98,8 +99,7 @@ func New(cfg serve.Config) (*Loop, error) {
 		recv:   cfg.Records.Receive(),
 		out:    cfg.Records.Send(),
 
-		limit: serve.NewLimit(&cfg),
-		disk:  disk{resident: site.Resident, load: load},
+		disk: disk{resident: site.Resident, load: load},
 	}
 	if cfg.Records == nil {
 		l.recv, l.out = make([]byte, cfg.Recv), make([]byte, 0, serve.OutSize)
@@ -108,6 +108,7 @@ func New(cfg serve.Config) (*Loop, error) {
 	if l.cfg.Row == nil {
 		l.cfg.Row = new(scoreboard.Row)
 	}
+	l.limits = serve.NewLimits(&l.cfg)
 	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true}
 	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
@@ -230,6 +231,9 @@ func (l *Loop) woken() {
 			l.takeOverFrom(o.FD)
 		case serve.Credentials:
 			l.credentials(o)
+		case serve.Share:
+			l.limits.Share(o.Slots)
+			l.makeRoom(nil)
 		case serve.Confirm:
 			o()
 		case serve.List:

@@ -28,6 +28,7 @@ type peer struct {
 	large    bool // its state is in that place too
 	placed   bool // some of its bytes are in a place of its own, see serve.Config.Records
 	queued   int32
+	client   serve.Counted // 0: not counted
 	tls      *tlsconn.Conn // nil: the client speaks plain HTTP
 	fetched  *fetched      // nil at most times
 	aside    *aside        // likewise
@@ -129,6 +130,7 @@ func (l *Loop) drop(p *peer) {
 	p.timer.remove()
 	p.turn.remove()
 	l.forget(p)
+	l.limits.Leave(p.client)
 	l.peers[p.fd] = nil
 	l.open--
 	if p.gone = true; !p.fetching {

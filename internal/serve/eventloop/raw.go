@@ -30,6 +30,14 @@ func rawSendfile(out, in int, off, n int64) (int, syscall.Errno) {
 	return int(sent), errno
 }
 
+// rawAcceptFrom accepts a connection, and stores the address of its client.
+func rawAcceptFrom(fd int, from *unix.RawSockaddrAny) (int, syscall.Errno) {
+	size := uint32(unix.SizeofSockaddrAny)
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(from)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(n), errno
+}
+
 // rawAccept accepts a connection without asking for its address.
 func rawAccept(fd int) (int, syscall.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)

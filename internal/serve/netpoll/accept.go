@@ -43,7 +43,7 @@ func (e *Engine) acceptAll(listener *os.File, from serve.Listener) error {
 // awaitRoom waits for those that are to make room: until they have, their
 // descriptors are taken. It returns false when it is time to drain.
 func (e *Engine) awaitRoom() bool {
-	for e.open() > e.limit.Most {
+	for e.full() {
 		select {
 		case <-e.ended:
 		case <-time.After(serve.AcceptPause):
@@ -71,6 +71,13 @@ func (e *Engine) pause(err error) bool {
 	}
 }
 
+// full reports whether there are more connections than there may be.
+func (e *Engine) full() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.sessions) > e.limits.Most
+}
+
 // open returns how many connections there are.
 func (e *Engine) open() int {
 	e.mu.Lock()
@@ -86,8 +93,9 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 		return nil, err
 	}
 	var fd int
+	var client unix.Sockaddr
 	wait := raw.Read(func(s uintptr) bool {
-		fd, _, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, client, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return err != unix.EAGAIN
 	})
 	switch {
@@ -96,28 +104,39 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	case err != nil:
 		return nil, err
 	}
-	s, ended := e.start(fd, from)
+	counted, ok := e.admit(client)
+	if !ok {
+		return nil, unix.Close(fd)
+	}
+	s, ended := e.start(fd, from, counted)
 	if !e.makeRoom(s) {
 		return ended, serve.ErrReserve
 	}
 	return ended, nil
 }
 
-// makeRoom ends sessions that have been idle for longest, until there are no more
-// than there may be. It returns false when too few are idle; the newest does not
-// count, whose first request may be on its way.
+func (e *Engine) admit(client unix.Sockaddr) (serve.Counted, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.limits.Admit(client, e.clock.Mono())
+}
+
+// makeRoom ends sessions until there are no more than there may be: those that have
+// been idle for longest, then those whose heads have been incomplete for longest. It
+// returns false when there are too few; the newest does not count, whose first request
+// may be on its way.
 func (e *Engine) makeRoom(newest *session) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.sessions) <= e.limit.Most {
+	if len(e.sessions) <= e.limits.Most {
 		return true
 	}
 	for {
-		longest, staying := e.longestIdle(newest)
-		if staying <= e.limit.Most {
+		longest, staying := e.longestWaiting(newest)
+		if staying <= e.limits.Most {
 			return true
 		}
-		e.limit.Reached(e.clock.Mono())
+		e.limits.Reached(e.clock.Mono())
 		if longest == nil {
 			return false
 		}
@@ -126,23 +145,48 @@ func (e *Engine) makeRoom(newest *session) bool {
 	}
 }
 
-// longestIdle returns the session that has been idle for longest, nil if none
-// is, and how many do not have to end. It is called with mu held.
-func (e *Engine) longestIdle(newest *session) (longest *session, staying int) {
-	var since time.Duration
+// longestWaiting returns the session that has been idle for longest, or else the one
+// whose head has been incomplete for longest, and for HeadPatience at least; nil if
+// there is none; and how many do not have to end. It is called with mu held.
+func (e *Engine) longestWaiting(newest *session) (longest *session, staying int) {
+	var head *session
+	var since, headSince time.Duration
+	patience := e.clock.Mono() - serve.HeadPatience
 	for s := range e.sessions {
 		if s.unwanted.Load() {
 			continue
 		}
 		staying++
 		s.mu.Lock()
-		view := s.view
+		state, began := s.view.State, s.view.Since
 		s.mu.Unlock()
-		if s != newest && view.State == conn.Idle && (longest == nil || view.Since < since) {
-			longest, since = s, view.Since
+		switch {
+		case s == newest:
+		case state == conn.Idle && (longest == nil || began < since):
+			longest, since = s, began
+		case state == conn.Receiving && began < patience && (head == nil || began < headSince):
+			head, headSince = s, began
 		}
 	}
+	if longest == nil {
+		longest = head
+	}
 	return longest, staying
+}
+
+// makesRoom reports whether a session that is unwanted ends, and counts it then: not if
+// more has come from its client meanwhile.
+func (s *session) makesRoom(now conn.Now) bool {
+	idle := s.idle()
+	view := s.conn.View()
+	if s.unread() > 0 || !idle && (view.State == conn.Sending || now.Mono-view.Since < serve.HeadPatience) {
+		return false
+	}
+	e := s.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.limits.Closed(idle)
+	return true
 }
 
 // acceptRest accepts the connections in the accept queue and on their way to it.

@@ -33,7 +33,7 @@ type Engine struct {
 	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
 
 	mu       sync.Mutex
-	limit    serve.Limit           // Reached is called with mu held
+	limits   serve.Limits          // guarded by mu
 	warned   time.Time             // when a lack of descriptors was last logged; guarded by mu
 	sessions map[*session]struct{} // guarded by mu
 	wg       sync.WaitGroup        // of the sessions' goroutines
@@ -43,7 +43,6 @@ type Engine struct {
 func New(cfg serve.Config) *Engine {
 	e := &Engine{
 		cfg:      cfg,
-		limit:    serve.NewLimit(&cfg),
 		ended:    make(chan struct{}, 1),
 		turn:     make(chan struct{}, 1),
 		told:     make(chan struct{}),
@@ -53,6 +52,7 @@ func New(cfg serve.Config) *Engine {
 	if e.cfg.Row == nil {
 		e.cfg.Row = new(scoreboard.Row)
 	}
+	e.limits = serve.NewLimits(&e.cfg)
 	e.recvBuffers.New = func() any {
 		b := make([]byte, cfg.Recv)
 		return &b
@@ -144,6 +144,11 @@ func (e *Engine) obey(order serve.Order) {
 		e.beginDrain(o)
 	case serve.Credentials:
 		e.credentials.Store(&o)
+	case serve.Share:
+		e.mu.Lock()
+		e.limits.Share(o.Slots)
+		e.mu.Unlock()
+		e.makeRoom(nil)
 	case serve.Confirm:
 		o()
 	case serve.List:

@@ -28,11 +28,12 @@ type session struct {
 	log    *serve.Journal // nil: nothing is logged
 	tls    *tlsconn.Conn  // nil: the client speaks plain HTTP
 	local  bool           // it came through a unix socket
+	client serve.Counted  // among the connections of one client
 
 	tally serve.Tally
 	mu    sync.Mutex
 	view  conn.View // for the list of connections, with its own Line; guarded by mu
-	// unwanted says that the session has to end if it is idle. It is set before the
+	// unwanted says that the session has to end unless more has come. It is set before the
 	// deadline of recv is made to pass; recv arms that deadline before it reads it.
 	unwanted atomic.Bool
 	left     atomic.Int64 // bytes left of the response under way, for the report
@@ -58,7 +59,7 @@ type session struct {
 // start serves a socket accepted from a listening one in a new goroutine. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
-func (e *Engine) start(fd int, from serve.Listener) (s *session, ended <-chan struct{}) {
+func (e *Engine) start(fd int, from serve.Listener, counted serve.Counted) (s *session, ended <-chan struct{}) {
 	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
@@ -67,7 +68,7 @@ func (e *Engine) start(fd int, from serve.Listener) (s *session, ended <-chan st
 		s.cfg.Challenges = c.Challenges
 	}
 	s.conn = &s.http1
-	s.local = from.Shared
+	s.local, s.client = from.Shared, counted
 	if from.Secure {
 		s.encrypt()
 	}
@@ -136,6 +137,7 @@ func (s *session) end() {
 	s.file.Close()
 	s.engine.mu.Lock()
 	delete(s.engine.sessions, s)
+	s.engine.limits.Leave(s.client)
 	s.engine.mu.Unlock()
 	select {
 	case s.engine.ended <- struct{}{}:
@@ -169,8 +171,7 @@ func (s *session) turn() bool {
 		}
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if s.unwanted.Swap(false) && s.idle() && s.unread() == 0 {
-			s.engine.cfg.Row.IdleClosed.Add(1)
+		if s.unwanted.Swap(false) && s.makesRoom(now) {
 			return false
 		}
 		if s.handshakeTimes() {

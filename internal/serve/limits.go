@@ -1,0 +1,152 @@
+package serve
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/observe/scoreboard"
+)
+
+// AlertEvery is the shortest time between two alerts about one limit.
+const AlertEvery = time.Minute
+
+// HeadPatience is for how long a client that has not completed its request head, or its
+// TLS handshake, is left alone at the limit of connections.
+const HeadPatience = 2 * time.Second
+
+// Limits are an engine's limits against strangers (docs/limits.md). They are for one
+// goroutine at a time.
+type Limits struct {
+	Most int // connections
+
+	row       *scoreboard.Row
+	alert     func(string)
+	slot      int
+	perClient int      // of the pool; 0: no limit
+	most      int      // connections of one client
+	pool      int      // connections of the pool; 0: no limit
+	clients   *clients // nil: those of one client are not counted
+	told      [scoreboard.NumLimits]time.Duration
+}
+
+// NewLimits returns the configured limits, for a pool of one worker until [Limits.Share].
+// Most leaves a reserve of descriptors: one for each connection's file, and those that
+// the worker itself needs.
+func NewLimits(cfg *Config) Limits {
+	l := Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections}
+	if l.perClient > 0 {
+		l.clients = newClients()
+	}
+	l.Share(1)
+	return l
+}
+
+// Share makes the limits this worker's share of those of a pool with so many slots.
+func (l *Limits) Share(slots int) {
+	if l.Most = maxConnections(); l.pool > 0 {
+		share := l.pool / slots
+		if l.slot < l.pool%slots {
+			share++
+		}
+		l.Most = min(l.Most, max(1, share))
+	}
+	l.most = clientShare(l.perClient, slots)
+}
+
+// clientShare is how many connections a client with n in the pool may have in one of its
+// workers. The kernel spreads them at random: four times the square root more than the
+// average, and a browser's eight at least, make sure that one which has no more than n is as
+// good as never refused.
+func clientShare(n, slots int) int {
+	average := float64(n) / float64(slots)
+	return min(n, max(8, int(math.Ceil(average+4*math.Sqrt(average)))))
+}
+
+// Counts reports whether the connections of a client are counted.
+func (l *Limits) Counts() bool { return l.clients != nil }
+
+// Admit counts a connection that was accepted from a client; false: it has too many, and
+// this one is to be closed.
+func (l *Limits) Admit(from unix.Sockaddr, now time.Duration) (Counted, bool) {
+	return l.admit(peerNetwork(from), now)
+}
+
+// AdmitRaw is Admit for an address as accept(2) stores it.
+func (l *Limits) AdmitRaw(from *unix.RawSockaddrAny, now time.Duration) (Counted, bool) {
+	return l.admit(rawNetwork(from), now)
+}
+
+func (l *Limits) admit(key network, now time.Duration) (Counted, bool) {
+	if l.clients == nil || key == 0 {
+		return 0, true
+	}
+	if l.clients.count(key) >= l.most {
+		l.row.Limited[scoreboard.LimitClient].Add(1)
+		if l.due(scoreboard.LimitClient, now) {
+			l.alert(fmt.Sprintf("client %v has reached the limit of connections per client (%d in all, %d in this worker): "+
+				"new ones are closed; raise --max-connections-per-client if it is a proxy or a NAT", key, l.perClient, l.most))
+		}
+		return 0, false
+	}
+	return l.clients.add(key), true
+}
+
+// Arrive counts a connection that has come from another worker, whatever the limit.
+func (l *Limits) Arrive(fd int) Counted {
+	if l.clients == nil {
+		return 0
+	}
+	if key := socketNetwork(fd); key != 0 {
+		return l.clients.add(key)
+	}
+	return 0
+}
+
+// Leave forgets a connection that was counted.
+func (l *Limits) Leave(at Counted) {
+	if at != 0 {
+		l.clients.remove(at)
+	}
+}
+
+// Reached says that there are as many connections as there may be.
+func (l *Limits) Reached(now time.Duration) {
+	if !l.due(scoreboard.LimitIdle, now) {
+		return
+	}
+	what, cure := fmt.Sprintf("limit of %d connections", l.Most), "raise the limit of open files (ulimit -n, LimitNOFILE=) or the number of workers"
+	if l.pool > 0 && l.Most < maxConnections() {
+		if what, cure = fmt.Sprintf("limit of %d connections", l.pool), "raise --max-connections if they are wanted"; l.Most < l.pool {
+			what += fmt.Sprintf(" (%d in this worker)", l.Most)
+		}
+	}
+	l.alert(what + " reached: idle ones are closed to make room, and new ones wait while none is idle; " + cure)
+}
+
+// Closed counts a connection that was closed to make room.
+func (l *Limits) Closed(idle bool) {
+	why := scoreboard.LimitHead
+	if idle {
+		why = scoreboard.LimitIdle
+	}
+	l.row.Limited[why].Add(1)
+}
+
+// due reports whether it is time for another alert about a limit.
+func (l *Limits) due(about scoreboard.Limit, now time.Duration) bool {
+	told := &l.told[about]
+	if l.alert == nil || *told != 0 && now-*told < AlertEvery {
+		return false
+	}
+	*told = max(now, 1)
+	return true
+}
+
+// maxConnections is how many leave a reserve of descriptors.
+func maxConnections() int {
+	const own = 40 // 13 of an event loop, 15 listening sockets more, and some that are open for a moment
+	return max(1, (MaxFiles()-own)/2)
+}
