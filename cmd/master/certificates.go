@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/term"
 
-	"phalanx/internal/certificate"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/keyring"
 	"phalanx/internal/listen"
@@ -135,6 +134,14 @@ func (c *certificates) list() []status.Certificate {
 	return c.Certificates()
 }
 
+// fingerprint is that of the self-signed certificate, "" if there is none.
+func (c *certificates) fingerprint() string {
+	if c == nil || c.SelfSigned() == nil {
+		return ""
+	}
+	return c.SelfSigned().Fingerprint.String()
+}
+
 // acme is for snapshots of the pool.
 func (c *certificates) acme() *status.ACME {
 	if c == nil {
@@ -156,13 +163,12 @@ func (c *certificates) announce(o options.Options, before *upgrade.Carried, out 
 	if c == nil || before != nil {
 		return
 	}
-	for _, info := range c.List() {
-		switch {
-		case info.Source != certificate.SelfSignedName:
-		case o.Verbose > 0:
-			out.log.Info().Str("names", strings.Join(info.Names, " ")).Str("fingerprint", info.Fingerprint.String()).Msg("self-signed certificate")
-		case term.IsTerminal(int(os.Stderr.Fd())):
-			out.alert("self-signed certificate for " + info.Names[0] + ", SHA-256 fingerprint " + info.Fingerprint.String())
-		}
+	info := c.SelfSigned()
+	switch {
+	case info == nil:
+	case o.Verbose > 0:
+		out.log.Info().Str("names", strings.Join(info.Names, " ")).Str("fingerprint", info.Fingerprint.String()).Msg("self-signed certificate")
+	case term.IsTerminal(int(os.Stderr.Fd())):
+		out.alert("self-signed certificate for " + info.Names[0] + ", SHA-256 fingerprint " + info.Fingerprint.String())
 	}
 }

@@ -68,7 +68,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	})
 	monitor.attach(&pool)
 	certs.attach(&pool)
-	s.attach(&pool, sockets.Addresses(), monitor)
+	s.attach(&pool, sockets.Addresses(), certs, monitor)
 	notifySystemd(&pool)
 	return supervise.Run(pool)
 }

@@ -142,7 +142,7 @@ func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*
 }
 
 // attach lets the session begin and end with the pool.
-func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, m *monitor) {
+func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, certs *certificates, m *monitor) {
 	if s == nil {
 		return
 	}
@@ -150,7 +150,7 @@ func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, m *
 	pool.OnServing = func(workers int) {
 		serving(workers)
 		s.begun = true
-		s.session.Begin(s.addresses(listening), func() []share.Transfer { return transfers(m) })
+		s.session.Begin(s.addresses(listening), certs.fingerprint(), func() []share.Transfer { return transfers(m) })
 		if !s.until.IsZero() {
 			s.timer = time.AfterFunc(time.Until(s.until), func() { m.Controller.Stop(context.Background()) })
 		}
@@ -179,15 +179,16 @@ func (s *sharing) addresses(listening []listen.Address) (found []share.Address) 
 		path += share.Encoded(filepath.Base(paths[0]))
 	}
 	for _, a := range listening {
-		scheme := "http"
-		if a.Secure {
-			scheme = "https"
-		}
 		if a.Path != "" {
 			found = append(found, share.Address{URL: a.String(), For: "this machine"})
 			continue
 		}
-		found = append(found, share.Addresses(scheme, a.Host, a.Port, path, all)...)
+		url := func(host string) string {
+			at := a
+			at.Host = host
+			return strings.TrimSuffix(at.URL(), "/") + path
+		}
+		found = append(found, share.Addresses(url, a.Host, all)...)
 	}
 	return found
 }

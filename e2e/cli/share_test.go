@@ -241,7 +241,7 @@ func TestShareByHTTPS(t *testing.T) {
 	}
 	defer r.Body.Close()
 	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
-	s.awaitLine(`  [0-9A-F]{2}(:[0-9A-F]{2}){31}`)
+	s.awaitLine(`fingerprint [0-9A-F]{2}(:[0-9A-F]{2}){31}`)
 	if body, err := io.ReadAll(r.Body); err != nil || string(body) != "text" || !strings.HasPrefix(s.url, "https://") ||
 		!strings.Contains(strings.ReplaceAll(s.Out.String(), ":", ""), fmt.Sprintf("%X", sum)) {
 		t.Errorf("%q, %v, %s", body, err, s.Out)

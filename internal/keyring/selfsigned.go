@@ -33,7 +33,7 @@ func selfSigned(now time.Time) (*certificate.Source, error) {
 // the one before have to be asked to trust this one, so it is not done in silence.
 func (k *Keyring) renew() {
 	now := k.Now()
-	if own := k.own(); own == nil || own.NotAfter.Sub(now) > renewBefore || now.Before(k.renewAt) {
+	if own := k.SelfSigned(); own == nil || own.NotAfter.Sub(now) > renewBefore || now.Before(k.renewAt) {
 		return
 	}
 	k.renewAt = now.Add(retryEvery) // if it fails
@@ -47,13 +47,13 @@ func (k *Keyring) renew() {
 	}
 	if err != nil {
 		k.Alert(fmt.Sprintf("self-signed certificate not renewed: %v; trying again in %v", err, retryEvery))
-	} else if own := k.own(); own != nil {
+	} else if own := k.SelfSigned(); own != nil {
 		k.Alert(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", own.Fingerprint))
 	}
 }
 
-// own returns the self-signed certificate, nil if there is none.
-func (k *Keyring) own() *certificate.Info {
+// SelfSigned describes the self-signed certificate; nil: there is none.
+func (k *Keyring) SelfSigned() *certificate.Info {
 	for _, c := range k.List() {
 		if c.Source == certificate.SelfSignedName {
 			return &c

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path"
 	"strconv"
+	"strings"
 )
 
 // Address is where connections come from, and what they begin with.
@@ -41,7 +42,8 @@ func (a Address) String() string {
 	return scheme + net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 }
 
-// URL returns what a browser on this machine may be given; "" for a unix socket.
+// URL returns what a browser on this machine may be given, without a port that it knows
+// by itself; "" for a unix socket.
 func (a Address) URL() string {
 	if a.Path != "" {
 		return ""
@@ -49,7 +51,11 @@ func (a Address) URL() string {
 	if a.Everywhere() {
 		a.Host = "localhost"
 	}
-	return a.String() + "/"
+	text := a.String()
+	if a.Port == 443 && a.Secure || a.Port == 80 && !a.Secure {
+		text = strings.TrimSuffix(text, ":"+strconv.Itoa(a.Port))
+	}
+	return text + "/"
 }
 
 // Everywhere reports whether it is on all interfaces, of IPv4 or of both.

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"phalanx/internal/proto"
 )
@@ -46,14 +45,12 @@ func Interfaces() ([]Interface, error) {
 	return up, nil
 }
 
-// Addresses returns the addresses under which a server on a port can be opened: those
-// that it listens on, which is all of the interfaces if bind is empty. IPv4 comes
+// Addresses returns the addresses under which a server can be opened: those that it
+// listens on, which is all of the interfaces if bind is empty. url makes one of an IP
+// address or name. IPv4 comes
 // first, because it is shorter to type. Link-local addresses of IPv6 are left out:
 // browsers do not take their zone.
-func Addresses(scheme, bind string, port int, path string, all []Interface) []Address {
-	url := func(host string) string {
-		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port)) + path
-	}
+func Addresses(url func(host string) string, bind string, all []Interface) []Address {
 	ip, err := netip.ParseAddr(bind)
 	switch {
 	case bind != "" && err != nil:

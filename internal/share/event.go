@@ -20,7 +20,6 @@ type event struct {
 	Millis  float64 `json:"ms"`
 	Reason  string  `json:"reason"`
 	Error   string  `json:"error"`
-	Print   string  `json:"fingerprint"` // of a certificate that nobody else vouches for
 }
 
 // kind is what a request came to.

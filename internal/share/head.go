@@ -11,13 +11,13 @@ import (
 )
 
 // head is what is shown first: what is shared, where, and how to stop.
-func (s *Session) head(addresses []Address) []string {
+func (s *Session) head(addresses []Address, fingerprint string) []string {
 	what := make([]string, len(s.cfg.What))
 	for i, path := range s.cfg.What {
 		what[i] = human.Visible(path)
 	}
 	if s.cfg.Width == nil {
-		return s.plainHead(what, addresses)
+		return s.plainHead(what, addresses, fingerprint)
 	}
 	lines := []string{"Sharing " + s.style.paint(bold, strings.Join(what, ", ")), ""}
 	// The code comes first, so that on a small terminal the addresses stay in sight.
@@ -33,11 +33,15 @@ func (s *Session) head(addresses []Address) []string {
 	if user, password, ok := strings.Cut(s.cfg.Credentials, ":"); ok {
 		lines = append(lines, "  user      "+s.style.paint(bold, human.Visible(user)), "  password  "+s.style.paint(bold, human.Visible(password)), "")
 	}
+	if half := (len(fingerprint) + 1) / 2; half > 0 {
+		lines = append(lines, "Browsers warn of the certificate. The right one has the SHA-256 fingerprint",
+			"  "+fingerprint[:half], "  "+fingerprint[half:], "")
+	}
 	return append(lines, s.advice(addresses)...)
 }
 
 // plainHead is the same in lines for a program to read: a word and what it stands for.
-func (s *Session) plainHead(what []string, addresses []Address) []string {
+func (s *Session) plainHead(what []string, addresses []Address, fingerprint string) []string {
 	var lines []string
 	for _, path := range what {
 		lines = append(lines, "sharing "+path)
@@ -47,6 +51,9 @@ func (s *Session) plainHead(what []string, addresses []Address) []string {
 	}
 	if user, password, ok := strings.Cut(s.cfg.Credentials, ":"); ok {
 		lines = append(lines, "user "+human.Visible(user), "password "+human.Visible(password))
+	}
+	if fingerprint != "" {
+		lines = append(lines, "fingerprint "+fingerprint)
 	}
 	if !s.cfg.Until.IsZero() {
 		lines = append(lines, "until "+s.cfg.Until.Format(time.RFC3339))

@@ -62,11 +62,12 @@ func New(cfg Config) *Session {
 }
 
 // Begin shows the addresses, and from now on downloads, if there is a terminal.
-// transfers lists those under way, and may take a while.
-func (s *Session) Begin(addresses []Address, transfers func() []Transfer) {
+// fingerprint is that of a certificate that nobody else vouches for, "" if there is
+// none. transfers lists the downloads under way, and may take a while.
+func (s *Session) Begin(addresses []Address, fingerprint string, transfers func() []Transfer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.screen.write(s.head(addresses), nil)
+	s.screen.write(s.head(addresses, fingerprint), nil)
 	if s.cfg.Width == nil {
 		return
 	}
@@ -107,9 +108,6 @@ func (s *Session) show(e *event) {
 		text := strings.TrimSuffix(human.Visible(strings.Join([]string{e.Message, e.Error}, ": ")), ": ")
 		s.screen.write([]string{s.style.paint(dim, now.Format(time.TimeOnly)) + "  " + s.style.paint(yellow, "! "+text)}, s.changing())
 		return
-	}
-	if e.Print != "" {
-		s.screen.write([]string{"Browsers warn of the certificate. It is the right one if its SHA-256 fingerprint is", "  " + human.Visible(e.Print)}, s.changing())
 	}
 	if !e.request() {
 		return

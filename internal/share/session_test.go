@@ -2,6 +2,7 @@ package share
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -42,7 +43,7 @@ const reset = `,"reason":"connection reset by peer"`
 func TestPlainSession(t *testing.T) {
 	var out writer
 	s := New(Config{Out: &out, What: []string{"/srv/\x1bfiles"}, Prefix: "/abc", Credentials: "me:secret", Until: noon(), Now: noon})
-	s.Begin([]Address{{URL: "http://localhost:8080/abc/", For: machine}}, nil)
+	s.Begin([]Address{{URL: "http://localhost:8080/abc/", For: machine}}, "AB:CD", nil)
 	s.Read(strings.NewReader(request("192.0.2.1:5", "/abc/", 200, 900, "") +
 		request("192.0.2.1:5", "/abc/a%20b.iso", 200, 2_000_000, "") +
 		request("[2001:db8::1]:6", "/abc/a%20b.iso", 200, 2_000_000, "") +
@@ -55,13 +56,13 @@ func TestPlainSession(t *testing.T) {
 		request("192.0.2.9:5", "/abc/", 401, 300, "") +
 		request("192.0.2.1:5", "/abc", 301, 300, "") +
 		"no JSON\n" + `{"level":"info","message":"serving"}` + "\n" +
-		`{"level":"info","fingerprint":"AB:CD","message":"self-signed certificate"}` + "\n" +
 		`{"level":"warn","error":"out of memory","message":"worker exited"}` + "\n"))
 	s.End()
 	want := `sharing /srv/\x1bfiles
 address http://localhost:8080/abc/
 user me
 password secret
+fingerprint AB:CD
 until 2026-01-02T12:00:00Z
 12:00:00  192.0.2.1        looked at    /
 12:00:00  192.0.2.1        downloaded   a b.iso  2.00 MB in 1.50 s
@@ -73,8 +74,6 @@ until 2026-01-02T12:00:00Z
 12:00:00  192.0.2.1        has it       /
 12:00:00  192.0.2.1        refused      nope  there is none
 12:00:00  192.0.2.9        refused      /  without the password
-Browsers warn of the certificate. It is the right one if its SHA-256 fingerprint is
-  AB:CD
 12:00:00  ! worker exited: out of memory
 Downloaded 4 files, 5.51 MB, by 2 clients:
    4.00 MB  a b.iso (2 times, by 192.0.2.1, 2001:db8::1)
@@ -130,7 +129,7 @@ func TestTerminalSession(t *testing.T) {
 		var out writer
 		now := noon()
 		s := New(Config{Out: &out, Width: func() int { return width }, What: []string{"/srv"}, Now: func() time.Time { return now }})
-		s.Begin(nil, func() []Transfer { return nil })
+		s.Begin(nil, "", func() []Transfer { return nil })
 		transfer := Transfer{Client: "192.0.2.1:5", Target: "/movie-with-a-very-long-name-" + strings.Repeat("long-", 20) + ".mkv", Size: 1e9}
 		s.look([]Transfer{transfer, {Client: "192.0.2.2:5", Target: "/dir/?archive=zip", Sent: 5e6}, {Client: "192.0.2.3:5", Target: "/"}})
 		for range 20 {
@@ -191,7 +190,8 @@ func TestAddresses(t *testing.T) {
 		"2001:db8::5":  "http://[2001:db8::5]:81/x/ eth0",
 	} {
 		var got []string
-		for _, a := range Addresses("http", bind, 81, "/x/", all) {
+		url := func(host string) string { return "http://" + net.JoinHostPort(host, "81") + "/x/" }
+		for _, a := range Addresses(url, bind, all) {
 			got = append(got, a.URL+" "+a.For)
 		}
 		if text := strings.Join(got, ", "); text != want {

@@ -69,7 +69,7 @@ func handshakes(t *status.TLS) string {
 	if t == nil {
 		return "No handshakes yet"
 	}
-	return human.Count(t.Completed()) + " handshakes, " + human.Count(t.Resumed) + " resumed, " + human.Count(t.Failures()) + " failed"
+	return human.Plural(t.Completed(), "handshake", "handshakes") + ", " + human.Count(t.Resumed) + " resumed, " + human.Count(t.Failures()) + " failed"
 }
 
 func digest(text string) string {

@@ -157,7 +157,8 @@
 	function handshakes(tls) {
 		if (!tls) return 'No handshakes yet';
 		const sum = counts => Object.values(counts).reduce((a, b) => a + b, 0);
-		return `${count(sum(tls.handshakes))} handshakes, ${count(tls.resumed)} resumed, ${count(sum(tls.failed))} failed`;
+		const completed = sum(tls.handshakes);
+		return `${count(completed)} ${completed === 1 ? 'handshake' : 'handshakes'}, ${count(tls.resumed)} resumed, ${count(sum(tls.failed))} failed`;
 	}
 
 	function showProblems(problems) {

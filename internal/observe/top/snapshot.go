@@ -83,7 +83,7 @@ func workerTable(p status.Pool, width int) string {
 // secured says what there is to say of TLS.
 func secured(p status.Pool, say func(name, format string, args ...any)) {
 	if t := p.Total.TLS; t != nil {
-		say("tls", "%s handshakes, %s resumed, %s failed", human.Count(t.Completed()), human.Count(t.Resumed), human.Count(t.Failures()))
+		say("tls", "%s, %s resumed, %s failed", human.Plural(t.Completed(), "handshake", "handshakes"), human.Count(t.Resumed), human.Count(t.Failures()))
 	}
 	for i, c := range p.Certificates {
 		if i == mostCertificates {

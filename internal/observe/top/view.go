@@ -217,7 +217,7 @@ func handshakes(s *status.TLS) string {
 	if s == nil {
 		return ""
 	}
-	text := human.Count(s.Completed()) + " TLS handshakes"
+	text := human.Plural(s.Completed(), "TLS handshake", "TLS handshakes")
 	if s.Failures() > 0 {
 		text += ", " + human.Count(s.Failures()) + " failed"
 	}
