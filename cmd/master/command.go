@@ -33,6 +33,11 @@ func command(c *options.Command, stdin, stdout *os.File) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	client := remote.New(address.Address(c.Admin))
+	t, err := adminToken(c.TokenFile)
+	if err != nil {
+		return err
+	}
+	client.Authorize(t)
 	switch c.Name {
 	case "top":
 		if term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM")) {

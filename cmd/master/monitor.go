@@ -21,6 +21,7 @@ import (
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
 	"phalanx/internal/observe/snapshot"
+	"phalanx/internal/observe/token"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
@@ -35,6 +36,7 @@ type monitor struct {
 	where string // the website is served
 	alert func(string)
 	info  atomic.Pointer[snapshot.Info]
+	token atomic.Pointer[token.Token]
 
 	endpoint   net.Listener // nil: there is no admin endpoint
 	server     *admin.Server
@@ -99,6 +101,14 @@ func doorbell(before *upgrade.Carried) (fd int, lost uint64, err error) {
 
 // openEndpoint opens the admin endpoint, or takes it over from before the upgrade.
 func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log zerolog.Logger) (err error) {
+	secret, err := adminToken(string(o.AdminTokenFile))
+	if err != nil {
+		return err // without it everybody could ask
+	}
+	m.token.Store(&secret)
+	if before == nil {
+		tellExposed(o, m.alert)
+	}
 	switch {
 	case before != nil && before.Admin > 0:
 		m.endpoint, err = admin.Inherit(before.Admin)
@@ -110,7 +120,7 @@ func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log z
 	if err != nil {
 		return err
 	}
-	m.server = admin.New(admin.Config{Source: m.Observer, Log: func(line string) { log.Warn().Msg(line) }})
+	m.server = admin.New(admin.Config{Source: m.Observer, Log: func(line string) { log.Warn().Msg(line) }, Token: func() token.Token { return *m.token.Load() }})
 	m.server.Serve(m.endpoint)
 	m.Start()
 	return nil
@@ -184,7 +194,10 @@ func where(addresses []listen.Address) string {
 }
 
 // check reports why new settings cannot be applied.
-func (m *monitor) check(o options.Options) error { return m.Log.Try(string(o.AccessLog)) }
+func (m *monitor) check(o options.Options) error {
+	_, err := adminToken(string(o.AdminTokenFile))
+	return errors.Join(err, m.Log.Try(string(o.AccessLog)))
+}
 
 // apply puts new settings in force, now that workers serve with them.
 func (m *monitor) apply(o options.Options) {
@@ -192,11 +205,20 @@ func (m *monitor) apply(o options.Options) {
 	if err := m.Log.Use(string(o.AccessLog)); err != nil {
 		m.alert(err.Error() + "; keeping the current access log")
 	}
+	secret, err := adminToken(string(o.AdminTokenFile))
+	if err != nil {
+		m.alert(err.Error() + "; keeping the current token")
+		return
+	}
+	m.token.Store(&secret)
 }
 
 // check checks what settings has not, and says that all is well.
 func check(o options.Options, stdout *os.File) error {
 	if err := checkLog(o, stdout); err != nil {
+		return err
+	}
+	if _, err := adminToken(string(o.AdminTokenFile)); err != nil {
 		return err
 	}
 	if err := checkCertificates(o); err != nil {

@@ -16,6 +16,12 @@ func TestVersion(t *testing.T) {
 		t.Fatalf("%+v, want one line with a name and a version", o)
 	}
 	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}))
+	quiet := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--server-tokens", "off", "--list")
+	for _, target := range []string{"/", "/nothing"} {
+		if r := quiet.MustGet(target); r.Header.Get("Server") != "phalanx" || strings.Contains(string(r.Body), number) {
+			t.Errorf("%s without tokens: Server: %q, %s", target, r.Header.Get("Server"), r.Body)
+		}
+	}
 	if header := s.MustGet("/").Header.Get("Server"); header != "phalanx/"+number {
 		t.Errorf("the server calls itself %q, --version says %q", header, number)
 	}

@@ -13,6 +13,7 @@ type (
 	Engine          string // way of waiting for sockets
 	Rescue          string // RescueAuto or Off
 	Confine         string // see [Options]
+	ServerTokens    string // TokensOn or TokensOff
 	LogFormat       string
 	AccessLogFormat string
 	shell           string // one for which there is a script
@@ -45,6 +46,12 @@ const (
 	ConfineOff      Confine = "off"
 )
 
+// Whether the Server field names the version.
+const (
+	TokensOn  ServerTokens = "on"
+	TokensOff ServerTokens = "off"
+)
+
 // The looks of a log line.
 const (
 	LogAuto    LogFormat = "auto"
@@ -59,22 +66,24 @@ const (
 	AccessJSON     AccessLogFormat = "json"
 )
 
-func (Model) words() []Model         { return []Model{Process, Goroutine, Serial} }
-func (Engine) words() []Engine       { return []Engine{Auto, Epoll, Netpoll} }
-func (Rescue) words() []Rescue       { return []Rescue{RescueAuto, Off} }
-func (Confine) words() []Confine     { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
-func (LogFormat) words() []LogFormat { return []LogFormat{LogAuto, LogConsole, LogJSON} }
+func (Model) words() []Model               { return []Model{Process, Goroutine, Serial} }
+func (Engine) words() []Engine             { return []Engine{Auto, Epoll, Netpoll} }
+func (Rescue) words() []Rescue             { return []Rescue{RescueAuto, Off} }
+func (Confine) words() []Confine           { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
+func (ServerTokens) words() []ServerTokens { return []ServerTokens{TokensOn, TokensOff} }
+func (LogFormat) words() []LogFormat       { return []LogFormat{LogAuto, LogConsole, LogJSON} }
 func (AccessLogFormat) words() []AccessLogFormat {
 	return []AccessLogFormat{AccessCommon, AccessCombined, AccessJSON}
 }
 func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 
 // UnmarshalFlag implements [flags.Unmarshaler], as do the methods below.
-func (m *Model) UnmarshalFlag(v string) error     { return choose(m, "model", v, m.words()) }
-func (e *Engine) UnmarshalFlag(v string) error    { return choose(e, "engine", v, e.words()) }
-func (r *Rescue) UnmarshalFlag(v string) error    { return choose(r, "rescue", v, r.words()) }
-func (c *Confine) UnmarshalFlag(v string) error   { return choose(c, "confine", v, c.words()) }
-func (f *LogFormat) UnmarshalFlag(v string) error { return choose(f, "log-format", v, f.words()) }
+func (m *Model) UnmarshalFlag(v string) error        { return choose(m, "model", v, m.words()) }
+func (e *Engine) UnmarshalFlag(v string) error       { return choose(e, "engine", v, e.words()) }
+func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, "rescue", v, r.words()) }
+func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, "confine", v, c.words()) }
+func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, "server-tokens", v, t.words()) }
+func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, "log-format", v, f.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
 	return choose(f, "access-log-format", v, f.words())
 }
@@ -85,6 +94,7 @@ func (m Model) Complete(match string) []flags.Completion           { return fitt
 func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
 func (r Rescue) Complete(match string) []flags.Completion          { return fitting(match, r.words()) }
 func (c Confine) Complete(match string) []flags.Completion         { return fitting(match, c.words()) }
+func (t ServerTokens) Complete(match string) []flags.Completion    { return fitting(match, t.words()) }
 func (f LogFormat) Complete(match string) []flags.Completion       { return fitting(match, f.words()) }
 func (f AccessLogFormat) Complete(match string) []flags.Completion { return fitting(match, f.words()) }
 func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }

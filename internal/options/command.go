@@ -15,10 +15,12 @@ import (
 type Command struct {
 	Name string // top, status, reload, stop, scale, explain, share or readme
 
-	Admin    Admin         // all but explain: where the server answers
-	JSON     bool          // status: print JSON
-	Interval time.Duration // top: the time between two looks, MinInterval to MaxInterval
-	Workers  int           // scale: the number of workers to set, 1 to MaxWorkers
+	Admin Admin // all but explain: where the server answers
+	// TokenFile has the endpoint's token; "": none is sent.
+	TokenFile string
+	JSON      bool          // status: print JSON
+	Interval  time.Duration // top: the time between two looks, MinInterval to MaxInterval
+	Workers   int           // scale: the number of workers to set, 1 to MaxWorkers
 
 	URL     string   // explain: a path or a URL, as it was given
 	Method  string   // explain: of the request
@@ -55,6 +57,7 @@ type asked struct {
 // reach is what it takes to speak to a server.
 type reach struct {
 	Admin Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint of the server"`
+	Token File  `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
 }
 
 type (
@@ -186,6 +189,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	if err != nil {
 		return nil, err
 	}
+	c.TokenFile = string(cmp.Or(all.Top.Token, all.Status.Token, all.Reload.Token, all.Stop.Token, all.Scale.Token, File(s.getenv("PHALANX_ADMIN_TOKEN_FILE"))))
 	c.JSON, c.Interval, c.Workers = all.Status.JSON, time.Duration(all.Top.Interval), int(all.Scale.Args.N)
 	return c, nil
 }

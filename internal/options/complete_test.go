@@ -71,7 +71,7 @@ func TestComplete(t *testing.T) {
 		{"--admin|./sid", "./side.conf"},
 		{"completion|", "bash fish zsh"},
 		{"completion|z", "zsh"},
-		{"top|--", "--admin --help --interval"},
+		{"top|--", "--admin --admin-token-file --help --interval"},
 		{"status|--j", "--json"},
 		{"reload|--base", ""},
 		{"explain|--ba", "--base"},

@@ -72,6 +72,14 @@ func rootName(o options.Options) string {
 	return name
 }
 
+// server returns the value of the Server field.
+func server(o options.Options) string {
+	if o.ServerTokens == options.TokensOff {
+		return "phalanx"
+	}
+	return "phalanx/" + options.Version
+}
+
 // Config says how connections answer with the files.
 func Config(o options.Options, files conn.Site) conn.Config {
 	var header []string
@@ -82,7 +90,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 	}
 	cfg := conn.Config{
 		Site:      files,
-		Server:    "phalanx/" + options.Version,
+		Server:    server(o),
 		KeepAlive: time.Duration(o.KeepAlive),
 		Expires:   time.Duration(o.Expires),
 		Single:    o.Model == options.Serial,

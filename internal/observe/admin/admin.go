@@ -11,6 +11,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log"
@@ -23,6 +24,7 @@ import (
 
 	"phalanx/internal/human"
 	"phalanx/internal/observe/status"
+	"phalanx/internal/observe/token"
 )
 
 // Source is the pool. Its methods are safe for concurrent use and return within
@@ -47,6 +49,8 @@ type Config struct {
 	// Log receives errors, one line at a time, from any goroutine; nil discards
 	// them.
 	Log func(line string)
+	// Token returns the token in force; nil, or "": there is none.
+	Token func() token.Token
 }
 
 const (
@@ -71,6 +75,7 @@ type Server struct {
 	routes  []route
 	metrics []metric
 	page    *page
+	key     []byte // of pseudonyms
 	http    *http.Server
 	cancel  context.CancelFunc // of the context of all requests
 	serving sync.WaitGroup     // a goroutine for each listener
@@ -93,7 +98,7 @@ func New(cfg Config) *Server {
 }
 
 func newServer(cfg Config, limits limits) *Server {
-	s := &Server{cfg: cfg, limits: limits, metrics: metrics(), page: newPage()}
+	s := &Server{cfg: cfg, limits: limits, metrics: metrics(), page: newPage(), key: []byte(rand.Text())}
 	s.routes = s.table()
 	s.start()
 	return s

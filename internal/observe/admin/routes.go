@@ -53,6 +53,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		line(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host %q is not accepted on the loopback interface; use localhost or an IP address", r.Host))
 		return
 	}
+	if !s.authorized(w, r) {
+		return
+	}
 	for _, route := range s.routes {
 		if route.path == r.URL.Path {
 			if route.admits(w, r) {
@@ -68,7 +71,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func (t route) admits(w http.ResponseWriter, r *http.Request) bool {
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
-	// There is no password, and pages of other sites can make a browser send
+	// Not even a token orders anything by TCP, and pages of other sites can make a browser send
 	// requests to a TCP port of this machine, but not to a unix socket.
 	case t.order && !local(r):
 		line(w, http.StatusForbidden, "reload, stop and scale are accepted only on a unix socket; start master with --admin PATH")
@@ -113,7 +116,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		s.statusJSON(w, r)
 		return
 	}
-	pool, ok := s.look(w)
+	pool, ok := s.seen(w, r)
 	if !ok {
 		return
 	}
@@ -127,7 +130,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
-	if pool, ok := s.look(w); ok {
+	if pool, ok := s.seen(w, r); ok {
 		s.json(w, r, http.StatusOK, pool)
 	}
 }
@@ -147,6 +150,8 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 		line(w, http.StatusNotFound, fmt.Sprintf("no worker with slot %d and pid %d; see /status.json", slot, pid))
 	case err != nil:
 		line(w, http.StatusServiceUnavailable, fmt.Sprintf("worker %d (pid %d) did not respond: %v", slot, pid, err))
+	case !s.trusts(r):
+		s.json(w, r, http.StatusOK, list.Redacted(s.pseudonym))
 	default:
 		s.json(w, r, http.StatusOK, list)
 	}

@@ -32,7 +32,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/readyz?x=y", 200, "text/plain", "serving\n"},
 		{"HEAD", "/status", 200, "application/json", ""},
 		{"HEAD", "/metrics", 200, "text/plain", ""},
-		{"GET", "/connections?slot=1&pid=4712", 200, "application/json", `{"slot":1,"pid":4712,"total":1,"connections":[{"client":"192.0.2.1:5",`},
+		{"GET", "/connections?slot=1&pid=4712", 200, "application/json", `{"slot":1,"pid":4712,"total":1,"connections":[{"client":"`}, // see TestTrust
 		{"GET", "/connections?slot=1&pid=4713", 404, "text/plain", "no worker with slot 1 and pid 4713; see /status.json\n"},
 		{"GET", "/connections", 400, "text/plain", `/connections?slot="": not a number from 0 up` + "\n"},
 		{"GET", "/connections?slot=-1&pid=1", 400, "text/plain", `/connections?slot="-1": not a`},

@@ -34,6 +34,14 @@ func (c *Client) stranger(why string) error {
 	return c.fail(nil, "not a Phalanx admin endpoint: %s", why)
 }
 
+// unauthorized says what a server misses that asks for a token.
+func (c *Client) unauthorized() error {
+	if c.token != "" {
+		return c.fail(nil, "the token is not accepted; give the file that master has as --admin-token-file")
+	}
+	return c.fail(nil, "it asks for a token; give --admin-token-file FILE")
+}
+
 // explain turns the error of a request into a sentence. ctx is the caller's,
 // without the timeout of queries.
 func (c *Client) explain(ctx context.Context, err error) error {

@@ -21,6 +21,7 @@ import (
 
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/status"
+	"phalanx/internal/observe/token"
 )
 
 const (
@@ -31,8 +32,9 @@ const (
 
 // Client asks one admin endpoint. It may be used by several goroutines.
 type Client struct {
-	addr address.Address
-	http http.Client
+	addr  address.Address
+	http  http.Client
+	token token.Token // "": none is sent
 
 	// For tests.
 	look  time.Duration
@@ -60,6 +62,9 @@ func New(addr address.Address) *Client {
 	}
 	return c
 }
+
+// Authorize makes the client send a token.
+func (c *Client) Authorize(t token.Token) { c.token = t }
 
 // Pool returns a snapshot of the pool. If no server listens, the error wraps
 // syscall.ECONNREFUSED or, for a missing unix socket, fs.ErrNotExist.
@@ -117,6 +122,9 @@ func (c *Client) query(ctx context.Context, path string, query url.Values) (answ
 	if err != nil {
 		return answer{}, c.explain(ctx, err)
 	}
+	if a.code == http.StatusUnauthorized {
+		return answer{}, c.unauthorized()
+	}
 	return a, nil
 }
 
@@ -134,6 +142,9 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	}
 	request.Host = host
 	request.Header.Set("Accept", "application/json")
+	if c.token != "" {
+		request.Header.Set("Authorization", c.token.Field())
+	}
 	reply, err := c.http.Do(request)
 	if err != nil {
 		return answer{}, err

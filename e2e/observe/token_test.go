@@ -1,0 +1,77 @@
+package observe
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestToken asks a server over TCP with the right token, none and a wrong one, changes the
+// token, and starts one whose token others can read.
+func TestToken(t *testing.T) {
+	t.Parallel()
+	base, dir, addr := harness.Tree(t, map[string]string{"index.html": "front"}), harness.OpenDir(t), harness.Loopback(harness.FreePort(t))
+	file, wrong := filepath.Join(dir, "token"), filepath.Join(dir, "wrong")
+	put := func(path, text string, mode os.FileMode) {
+		t.Helper()
+		harness.Write(t, path, []byte(text))
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(file, "a secret of 24 characters\n", 0o600)
+	put(wrong, "another-secret-altogether\n", 0o600)
+	refused := exec.Command(harness.Binary("master"), "--base", base, "--port", "0", "--admin", addr, "--admin-token-file", file)
+	if out, err := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 78 || !strings.Contains(string(out), "--admin-token-file "+file+": the token has spaces") {
+		t.Errorf("with spaces: %v: %s", err, out)
+	}
+	put(file, "a-secret-of-some-characters\n", 0o644)
+	refused = exec.Command(harness.Binary("master"), "--base", base, "--check", "--admin", addr, "--admin-token-file", file)
+	if out, err := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 78 || !strings.Contains(string(out), "it has mode 0644, so others can read or change it; run chmod 600") {
+		t.Errorf("readable by all: %v: %s", err, out)
+	}
+	put(file, "a-secret-of-some-characters\n", 0o600)
+	s := harness.Serve(t, base, "--workers", "1", "--admin", addr, "--admin-token-file", file)
+	status := func(words ...string) (string, error) {
+		c := exec.Command(harness.Binary("master"), append([]string{"status", "--json", "--admin", addr}, words...)...)
+		c.Env = harness.BareEnv()
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	for _, words := range [][]string{nil, {"--admin-token-file", file}} {
+		if out, err := status(words...); err != nil || !strings.Contains(out, `"state": "serving"`) {
+			t.Errorf("status %q: %v: %s", words, err, out)
+		}
+	}
+	const refusal = "the token is not accepted; give the file that master has as --admin-token-file"
+	if out, err := status("--admin-token-file", wrong); err == nil || !strings.Contains(out, refusal) {
+		t.Errorf("with another token: %v: %s", err, out)
+	}
+	put(file, "another-secret-altogether\n", 0o600)
+	s.Signal(syscall.SIGHUP)
+	s.Log.Await(t, 20*time.Second, "the reload", s.Exited, func(all []harness.Event) bool {
+		return len(harness.WithMessage(all, "workers replaced")) > 0
+	})
+	harness.Await(t, 5*time.Second, "the new token", func() bool { _, err := status("--admin-token-file", wrong); return err == nil })
+	s.Stop(5 * time.Second)
+}
+
+// TestExposedEndpoint has an endpoint that other machines could ask: a line says so once.
+func TestExposedEndpoint(t *testing.T) {
+	t.Parallel()
+	_, port, _ := strings.Cut(harness.Loopback(harness.FreePort(t)), ":")
+	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1", "--admin", "0.0.0.0:" + port}})
+	const line = "whoever reaches it sees metrics and status; give --admin-token-file FILE, or use a unix socket"
+	s.Signal(syscall.SIGHUP)
+	harness.Await(t, 10*time.Second, "the warning", func() bool { return strings.Contains(s.Log.String(), line) })
+	s.Stop(5 * time.Second)
+	if n := strings.Count(s.Log.String(), line); n != 1 {
+		t.Errorf("%d warnings: %s", n, s.Log)
+	}
+}
