@@ -89,6 +89,21 @@ func descriptors(pid int) []string {
 	return links
 }
 
+// threads are those of a process but the first, which alone outlives an execve(2).
+func threads(pid int) []string {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil // gone
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.Name() != strconv.Itoa(pid) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids
+}
+
 // slotOf is the slot that a worker was started for, or -1 while it is not yet
 // executed.
 func slotOf(pid int) int {

@@ -171,15 +171,15 @@ func TestHungWorker(t *testing.T) {
 	for _, args := range [][]string{{"--workers", "2"}, {"--workers", "2", "--engine", "netpoll"}, {"--model", "goroutine"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			s := harness.Serve(t, base, append(args, "--hang-timeout", "1s")...)
+			s := harness.Serve(t, base, append(args, "--hang-timeout", "3s")...)
 			all := s.Workers()
 			victim := all[0]
 			harness.Hold(t, victim)
 			s.AwaitWorkers(len(all), victim)
 			s.MustServe("/", "front")
-			s.AwaitText(fmt.Sprintf("(pid %d) died: hung: no heartbeat for 1s, killed", victim))
+			s.AwaitText(fmt.Sprintf("(pid %d) died: hung: no heartbeat for 3s, killed", victim))
 			kept := s.AwaitWorkers(len(all), victim)
-			time.Sleep(2500 * time.Millisecond) // idle ones are not hung
+			time.Sleep(4 * time.Second) // idle ones are not hung
 			if now := s.Workers(); !slices.Equal(now, kept) {
 				t.Errorf("the workers are %v, and were %v", now, kept)
 			}

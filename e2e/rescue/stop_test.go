@@ -26,9 +26,16 @@ func TestKilledWhileStopping(t *testing.T) {
 	s.Interrupt()
 	s.AwaitRefusal()
 	for range 6 {
-		victims := s.Workers()
-		harness.Kill(t, victims[0], syscall.SIGKILL)
-		harness.AwaitEnd(t, harness.Patience, victims[0])
+		victim := 0
+		harness.Await(t, harness.Patience, "a worker to kill", func() bool { // one without a download ends by itself
+			now := s.Workers()
+			if len(now) == 0 || syscall.Kill(now[0], syscall.SIGKILL) != nil {
+				return false
+			}
+			victim = now[0]
+			return true
+		})
+		harness.AwaitEnd(t, harness.Patience, victim)
 		harness.Await(t, harness.Patience, "another worker", func() bool {
 			now := s.Workers()
 			return len(now) > 0 && len(harness.KeepersOf(s.PID())) == len(now)
