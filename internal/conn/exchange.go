@@ -35,6 +35,8 @@ type Exchange struct {
 	Bytes int64 // of the content, so far
 	Err   error // why the response was truncated; nil: it was not
 
+	set    *rules.Set // of the owner, the same for the whole exchange
+	asked  bool       // set is known
 	head   int        // where the response's begins in the output
 	own    []byte     // holds Head when it is no longer borrowed
 	held   bool       // Head is in own
@@ -189,7 +191,7 @@ func (x *Exchange) reset() {
 	x.ID, x.Ranges, x.held = x.ID[:0], x.Ranges[:0], false
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
 	x.Size, x.Bytes, x.Err = 0, 0, nil
-	x.Moved, x.Rule, x.Fields = 0, rules.Position{}, nil
+	x.Moved, x.Rule, x.Fields, x.set, x.asked = 0, rules.Position{}, nil, nil, false
 	x.upload, x.parts, x.stream = nil, nil, nil
 	if x.Fault.Status != 0 {
 		x.Fault = proto.Fault{}

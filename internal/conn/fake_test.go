@@ -49,6 +49,7 @@ type fakeSite struct {
 	opened []string // the paths that were asked for
 	silent bool     // opened is not kept
 	rules  *rules.Set
+	page   string // of errors, by its path; empty: there is none
 }
 
 func (s *fakeSite) Rules() *rules.Set { return s.rules }
@@ -76,7 +77,13 @@ func (s *fakeSite) Archive(_ []byte, _ string) (Stream, proto.Status) {
 func (s *fakeSite) Fallback(path []byte, c proto.Codings) (File, proto.Status) {
 	return s.Open([]byte("/a"), c)
 }
-func (s *fakeSite) Page(proto.Status) (File, bool) { return nil, false }
+func (s *fakeSite) Page(proto.Status) (File, bool) {
+	if s.page == "" {
+		return nil, false
+	}
+	s.open++
+	return s.files[s.page], true
+}
 
 var bigData = strings.Repeat("0123456789abcdef", 6400) // 100 KiB
 

@@ -218,7 +218,7 @@ func (r *Reply) get(out []byte, now Now) []byte {
 	case proto.StatusMovedPermanently:
 		return r.redirect(out, now)
 	}
-	set := r.cfg.Site.Rules()
+	set := r.rules()
 	if set.Forced() && set.Find(&r.cfg.match, r.ruled(path)) && r.cfg.match.Forced() {
 		return r.obey(out, now)
 	}

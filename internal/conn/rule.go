@@ -9,6 +9,16 @@ import (
 
 // This file has what the rules of the site's owner decide.
 
+// rules returns the rules for the exchange. They are taken once: those that come meanwhile
+// are for the next.
+func (r *Reply) rules() *rules.Set {
+	x := r.x
+	if !x.asked {
+		x.set, x.asked = r.cfg.Site.Rules(), true
+	}
+	return x.set
+}
+
 // ruled is the request as rules see it, by its path in the site.
 func (r *Reply) ruled(path []byte) rules.Request {
 	req, head := r.x.Request, r.x.Head
@@ -103,7 +113,7 @@ func (r *Reply) findFields() {
 	if x.Source == SourceChallenge || x.Moved != MovedNot || len(x.Head) == 0 {
 		return
 	}
-	set := r.cfg.Site.Rules()
+	set := r.rules()
 	if !set.Headers() {
 		return
 	}

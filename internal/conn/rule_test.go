@@ -90,6 +90,24 @@ func TestForcedRules(t *testing.T) {
 	}
 }
 
+// TestRulesOfOneExchange says that an exchange ends with the rules that it began with.
+func TestRulesOfOneExchange(t *testing.T) {
+	cfg := ruledConfig(t, "/old /a 200", "/*\n  X-All: yes\n")
+	cfg.Site = &changingSite{fakeSite: cfg.Site.(*fakeSite)}
+	if got := answerTo(cfg, get("/old")); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "X-All: yes\r\n") {
+		t.Error(got)
+	}
+}
+
+// changingSite has its rules once.
+type changingSite struct{ *fakeSite }
+
+func (s *changingSite) Rules() *rules.Set {
+	set := s.rules
+	s.rules = nil
+	return set
+}
+
 // TestGrowingRule follows a rule that is about its own target only to what is there.
 func TestGrowingRule(t *testing.T) {
 	cfg := ruledConfig(t, "/docs/* /docs/new/:splat", "")
@@ -128,6 +146,12 @@ func TestPrefix(t *testing.T) {
 	} {
 		if got := answerTo(cfg, get(path)); !strings.Contains(got, want) {
 			t.Errorf("%s lacks %q:\n%s", path, want, got)
+		}
+	}
+	cfg.Site.(*fakeSite).page = "/a"
+	for path, want := range map[string]bool{"/sub/nothing": true, "/nothing": false, "/subx": false} {
+		if got := answerTo(cfg, get(path)); strings.HasSuffix(got, "0123456789") != want {
+			t.Errorf("%s has the site's own page: %v\n%s", path, !want, got)
 		}
 	}
 	if got := answerTo(cfg, get("/sub/a")); !strings.Contains(got, "X-A: b\r\n") {

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -132,43 +130,4 @@ func (r *Root) readWhole(name string, most int64) ([]byte, error) {
 		return nil, errChanging
 	}
 	return whole, nil
-}
-
-// rulesEvery is how often files of rules are looked at. A change is taken when it has not
-// gone on for that long: whoever writes a file in pieces is not read halfway.
-const rulesEvery = 250 * time.Millisecond
-
-// WatchRules takes files of rules anew when they have changed, and tells what came of it:
-// nil, or why the rules before stay. It is called after [Root.ReadRules]; stop ends it.
-func (r *Root) WatchRules(tell func(error)) (stop func()) {
-	if !r.policy.Rules || r.shares != nil {
-		return func() {}
-	}
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		tick := time.NewTicker(rulesEvery)
-		defer tick.Stop()
-		for last := r.ruleFiles.seen; ; {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			now := r.ruleStamps()
-			if now == last && now != r.ruleFiles.seen {
-				err := r.readRules(now)
-				if errors.Is(err, errChanging) {
-					r.ruleFiles.seen = [2]stamp{} // once more
-				} else {
-					tell(err)
-				}
-			}
-			last = now
-		}
-	})
-	return func() {
-		close(done)
-		running.Wait()
-	}
 }

@@ -174,6 +174,44 @@ func TestWatchRules(t *testing.T) {
 	}
 }
 
+// TestWatchRulesFromElsewhere changes a file of rules where the root directory does not:
+// behind a symbolic link, whose way there is exchanged, and by another name of the file.
+func TestWatchRulesFromElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"one/_redirects": "/a /one", "two/_redirects": "/a /two", "other/_headers": "/*\n  A: 1\n"})
+	for link, target := range map[string]string{"data": "one", "_redirects": "data/_redirects"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(dir+"/other/_headers", dir+"/_headers"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(dir, Policy{Rules: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.ReadRules(nil); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error, 100) // more than the test can cause
+	defer r.WatchRules(func(err error) { told <- err })()
+	if err := os.Symlink("two", dir+"/next"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir+"/next", dir+"/data"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-told; err != nil || found(r, "/a") != "/two" {
+		t.Errorf("%v, %q", err, found(r, "/a"))
+	}
+	writeFiles(t, dir, map[string]string{"other/_headers": "# none\n"})
+	if err := <-told; err != nil || r.Rules().Headers() {
+		t.Errorf("%v, and there are still header fields", err)
+	}
+}
+
 // TestRulesThatCannotBeRead are an error, not the same as no rules.
 func TestRulesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
