@@ -22,6 +22,8 @@ require (
 	golang.org/x/term v0.47.0
 )
 
+require golang.org/x/text v0.42.0 // indirect
+
 require (
 	github.com/aymerick/douceur v0.2.0 // indirect
 	github.com/charmbracelet/colorprofile v0.4.3 // indirect

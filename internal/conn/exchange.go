@@ -151,7 +151,7 @@ func (x *Exchange) hold() {
 }
 
 const (
-	spareMax  = 64      // exchanges that are kept for later
+	spareMax  = 256     // exchanges that are kept for later
 	spareHead = 2 << 10 // bytes of the longest head whose memory is
 )
 

@@ -57,6 +57,12 @@ func (r *Reply) Open(req *proto.Request, head []byte, v Version, began time.Dura
 	}
 }
 
+// OpenRefused begins the exchange of a request that is refused before its head was
+// complete, which the observer is not told. req says what is known of it.
+func (r *Reply) OpenRefused(req *proto.Request, v Version, began time.Duration) {
+	r.open(req, nil, v, began)
+}
+
 // Exchange returns the exchange under way; nil: there is none.
 func (r *Reply) Exchange() *Exchange { return r.x }
 
@@ -123,6 +129,9 @@ func (r *Reply) Next(out []byte, now Now) ([]byte, Step) {
 
 // Segment returns the part of a file that the step Send is about.
 func (r *Reply) Segment() Segment { return r.segment }
+
+// Last reports whether the segment is the end of the content.
+func (r *Reply) Last() bool { return r.x.parts == nil }
 
 // Left is how many bytes of files the response still has to send.
 func (r *Reply) Left() int64 {

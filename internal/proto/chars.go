@@ -69,6 +69,12 @@ func EqualFold(p []byte, lower string) bool {
 	return true
 }
 
+// IsToken reports whether a method or the name of a field may have the byte.
+func IsToken(c byte) bool { return is(c, charToken) }
+
+// Trim cuts optional white space (OWS, RFC 9110 §5.6.3) from both ends.
+func Trim(p []byte) []byte { return trim(p) }
+
 // trim cuts optional white space (OWS, RFC 9110 §5.6.3) from both ends.
 func trim(p []byte) []byte {
 	from, to := trimmed(p, 0, len(p))

@@ -1,0 +1,212 @@
+package h2
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"phalanx/internal/conn"
+)
+
+// attacks are what costs a server more than the client, each one round of it.
+var attacks = []struct {
+	name   string
+	reason Reason
+	most   int // rounds until the connection ends
+	round  func(c *client, i int)
+}{
+	{"rapid reset", ReasonResets, budgetPoints + 1, func(c *client, i int) {
+		c.get(uint32(2*i+1), "/page")
+		c.framer.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+	}},
+	{"rapid reset of responses under way", ReasonResets, 3*budgetPoints + 1, func(c *client, i int) {
+		c.get(uint32(2*i+1), "/huge")
+		c.flush()
+		c.framer.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+	}},
+	{"made to reset: window update of zero", ReasonStreamErrors, budgetPoints/costStreamError + 1, func(c *client, i int) {
+		c.headers(uint32(2*i+1), false, getFields("/page")...)
+		c.framer.WriteWindowUpdate(uint32(2*i+1), 0)
+	}},
+	{"made to reset: window overflow", ReasonStreamErrors, budgetPoints/costStreamError + 1, func(c *client, i int) {
+		c.headers(uint32(2*i+1), false, getFields("/page")...)
+		c.framer.WriteWindowUpdate(uint32(2*i+1), maxWindow)
+	}},
+	{"made to reset: malformed requests", ReasonStreamErrors, budgetPoints/costStreamError + 1, func(c *client, i int) {
+		c.headers(uint32(2*i+1), true, getFields("/", "connection", "x")...)
+	}},
+	{"made to reset: content behind the end", ReasonStreamErrors, budgetPoints/costStreamError + 100, func(c *client, i int) {
+		c.headers(uint32(2*i+1), true, getFields("/huge")...)
+		c.framer.WriteData(uint32(2*i+1), false, make([]byte, 100))
+	}},
+	{"more streams than allowed", ReasonStreamErrors, MaxStreams + 2*budgetPoints/costStreamError + 1, func(c *client, i int) {
+		c.headers(uint32(2*i+1), false, getFields("/")...)
+	}},
+	{"empty CONTINUATION frames", ReasonContinuations, maxContinuations + 1, func(c *client, i int) {
+		if i == 0 {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.head(getFields("/")...)})
+		}
+		c.framer.WriteContinuation(1, false, nil)
+	}},
+	{"full CONTINUATION frames", ReasonContinuations, 3, func(c *client, i int) {
+		if i == 0 {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, maxFrame)})
+		}
+		c.framer.WriteContinuation(1, false, make([]byte, maxFrame))
+	}},
+	{"header lists over the limit", ReasonHeaderLists, 3 * budgetPoints / costStreamError, func(c *client, i int) {
+		// A bomb: few bytes, and many that they stand for.
+		if i == 0 {
+			c.get(1, "/", "bomb", strings.Repeat("x", 4000))
+			return
+		}
+		block := c.head(getFields("/")...)
+		for range 1000 {
+			block = append(block, 0xbe)
+		}
+		c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block, EndStream: true, EndHeaders: true})
+	}},
+	{"SETTINGS", ReasonSettings, budgetPoints + 1, func(c *client, i int) { c.framer.WriteSettings() }},
+	{"long SETTINGS", ReasonSettings, 10, func(c *client, i int) {
+		c.framer.WriteSettings(make([]http2.Setting, maxFrame/6)...)
+	}},
+	{"PING", ReasonPings, budgetPoints + 1, func(c *client, i int) { c.framer.WritePing(false, [8]byte{}) }},
+	{"PING answers", ReasonPings, budgetPoints + 1, func(c *client, i int) { c.framer.WritePing(true, [8]byte{}) }},
+	{"empty DATA", ReasonData, budgetPoints + 2, func(c *client, i int) {
+		if i == 0 {
+			c.headers(1, false, getFields("/")...)
+		}
+		c.framer.WriteData(1, false, nil)
+	}},
+	{"DATA of padding", ReasonData, budgetPoints + 2, func(c *client, i int) {
+		if i == 0 {
+			c.headers(1, false, getFields("/")...)
+		}
+		c.framer.WriteDataPadded(1, false, nil, make([]byte, 200))
+	}},
+	{"WINDOW_UPDATE", ReasonWindows, budgetPoints + 1, func(c *client, i int) { c.framer.WriteWindowUpdate(0, 1) }},
+	{"windows of a few bytes", ReasonWindows, budgetPoints + 1, func(c *client, i int) {
+		if i == 0 {
+			c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
+			c.get(1, "/huge")
+		}
+		c.framer.WriteWindowUpdate(1, 1)
+	}},
+	{"PRIORITY", ReasonPriorities, budgetPoints + 1, func(c *client, i int) { c.framer.WritePriority(1, http2.PriorityParam{Weight: 1}) }},
+	{"PRIORITY_UPDATE", ReasonPriorities, budgetPoints + 1, func(c *client, i int) {
+		c.framer.WriteRawFrame(0x10, 0, 0, []byte(fmt.Sprintf("\x00\x00\x00%cu=%d", i%100*2+1, i%8)))
+	}},
+	{"unknown frames", ReasonFrames, budgetPoints + 1, func(c *client, i int) { c.framer.WriteRawFrame(0xbb, 0, 0, nil) }},
+	{"GOAWAY", ReasonFrames, budgetPoints + 2, func(c *client, i int) {
+		if i == 0 {
+			c.get(1, "/huge")
+		}
+		c.framer.WriteGoAway(0, 0, nil)
+	}},
+	{"frames for streams that have ended", ReasonFrames, budgetPoints + 1, func(c *client, i int) {
+		if i == 0 {
+			c.headers(1, false, ":method", "PUT", ":scheme", "http", ":path", "/", ":authority", "x")
+			c.flush()
+		}
+		c.framer.WriteData(1, false, make([]byte, smallData))
+	}},
+}
+
+func TestAttacksEndTheConnection(t *testing.T) {
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			c := connect(t)
+			for i := range a.most {
+				if a.round(c, i); i%50 == 0 || i == a.most-1 {
+					c.flush()
+				}
+				if c.step == conn.Linger {
+					break
+				}
+			}
+			c.failed(EnhanceYourCalm)
+			if got := c.conn.Reason(); got != a.reason {
+				t.Errorf("reason %q, want %q", got, a.reason)
+			}
+			if len(c.resets) > 300 {
+				t.Errorf("%d streams were reset", len(c.resets))
+			}
+		})
+	}
+}
+
+// What browsers do is not taken for an attack: requests that are cancelled a hundred at a
+// time, each page with its windows, settings, pings and priorities.
+func TestBrowsersAreNoAttackers(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 6 << 20})
+	c.framer.WriteWindowUpdate(0, 15<<20)
+	for page := range 100 {
+		for i := range 100 {
+			c.get(uint32(page*200+2*i+1), "/page", "priority", "u=2")
+		}
+		if page%3 == 0 {
+			for i := range 100 {
+				c.framer.WriteRSTStream(uint32(page*200+2*i+1), http2.ErrCodeCancel)
+			}
+		}
+		c.framer.WritePing(false, [8]byte{})
+		c.framer.WriteRawFrame(0x10, 0, 0, []byte("\x00\x00\x00\x01u=1"))
+		c.flush()
+		for range 60 {
+			c.framer.WriteWindowUpdate(0, 16<<10)
+		}
+		c.flush()
+		c.now.Mono += time.Second
+	}
+	if len(c.goaway) > 0 || c.conn.budget.points < budgetPoints/2 {
+		t.Errorf("GOAWAY %v, reason %q, %d points left", c.goaway, c.conn.Reason(), c.conn.budget.points)
+	}
+}
+
+// A connection with as many downloads as it may have, each of 100 GB, of a thousand that
+// are asked for, keeps little, however far they are.
+func TestThousandDownloads(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow})
+	for id := uint32(1); id < 2000; id += 2 {
+		c.get(id, "/huge")
+		if id%100 == 99 {
+			c.flush()
+		}
+		if len(c.goaway) > 0 {
+			break
+		}
+	}
+	if len(c.goaway) > 0 {
+		// The client should have heeded the limit; one that does is served.
+		c = connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow})
+		for id := uint32(1); id < 2*MaxStreams; id += 2 {
+			c.get(id, "/huge")
+		}
+	}
+	c.flush()
+	for range 300 {
+		c.framer.WriteWindowUpdate(0, 1<<20)
+		c.flush()
+	}
+	memory := 0
+	for _, s := range c.conn.streams {
+		memory += cap(s.head) + cap(s.pending)
+	}
+	if n := len(c.conn.streams); n != MaxStreams || c.open() != MaxStreams || memory > n*1024 || cap(c.conn.in) > 0 || c.conn.block != nil {
+		t.Errorf("%d streams with %d bytes, %d files open", n, memory, c.open())
+	}
+	least, most := int64(1<<62), int64(0)
+	for _, n := range c.bodies {
+		least, most = min(least, n), max(most, n)
+	}
+	if len(c.bodies) != MaxStreams || most-least > maxFrame || least < 2<<20 {
+		t.Errorf("%d downloads, of %d to %d bytes: not fair", len(c.bodies), least, most)
+	}
+	c.conn.Abort(nil)
+	if c.open() != 0 {
+		t.Errorf("%d files open", c.open())
+	}
+}

@@ -1,0 +1,378 @@
+package h2
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"phalanx/internal/conn"
+)
+
+func TestResponses(t *testing.T) {
+	for _, r := range []struct {
+		name   string
+		fields []string
+		status string
+		size   int64
+	}{
+		{"GET", getFields("/"), "200", 4},
+		{"an empty file", getFields("/empty"), "200", 0},
+		{"a large file", getFields("/big"), "200", 102400 - 36865},
+		{"HEAD", []string{":method", "HEAD", ":scheme", "http", ":path", "/big", ":authority", "x"}, "200", 0},
+		{"a range", getFields("/a", "range", "bytes=2-4"), "206", 3},
+		{"two ranges", getFields("/a", "range", "bytes=0-0,5-6"), "206", -1},
+		{"not modified", getFields("/a", "if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), "304", 0},
+		{"not found", getFields("/nope"), "404", -1},
+		{"a method that is not allowed", []string{":method", "PUT", ":scheme", "http", ":path", "/", ":authority", "x"}, "405", -1},
+		{"CONNECT", []string{":method", "CONNECT", ":authority", "x:443"}, "405", -1},
+		{"OPTIONS", []string{":method", "OPTIONS", ":scheme", "http", ":path", "*", ":authority", "x"}, "204", 0},
+		{"Host instead of :authority", []string{":method", "GET", ":scheme", "http", ":path", "/", "host", "x"}, "200", 4},
+		{"no host", []string{":method", "GET", ":scheme", "http", ":path", "/"}, "400", -1},
+		{"a listing", getFields("/list/"), "200", 13},
+		{"a long target", getFields("/" + strings.Repeat("x", 9000)), "414", -1},
+		{"a long head", getFields("/", "x", strings.Repeat("x", 17000)), "431", -1},
+		{"a head over the announced limit", getFields("/", "x", strings.Repeat("\\", 21000)), "431", -1},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c := connect(t)
+			if r.name == "a large file" {
+				r.size = 102400
+				c.framer.WriteWindowUpdate(0, 1<<20)
+				c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+			}
+			block := c.head(r.fields...)
+			first := block[:min(len(block), 16384)]
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndStream: true, EndHeaders: len(first) == len(block)})
+			if len(first) < len(block) {
+				c.framer.WriteContinuation(1, true, block[len(first):])
+			}
+			c.flush()
+			if r.size < 0 {
+				r.size = c.bodies[1]
+				if r.size == 0 {
+					t.Error("no content")
+				}
+			}
+			c.answered(1, r.status, r.size)
+			if c.step != conn.Read || c.open() != 0 || c.conn.State() != conn.Idle || len(c.resets) > 0 {
+				t.Errorf("step %d, %d open, state %d, resets %v", c.step, c.open(), c.conn.State(), c.resets)
+			}
+		})
+	}
+}
+
+// What arrives in pieces is the same as what arrives at once, wherever it is cut.
+func TestEveryCut(t *testing.T) {
+	c := connect(t)
+	c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5})
+	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.head(getFields("/a")...), EndStream: true, EndHeaders: true, PadLength: 7, Priority: http2.PriorityParam{Weight: 3}})
+	c.headers(3, false, getFields("/page", "content-length", "10")...)
+	c.framer.WritePing(false, [8]byte{1})
+	c.framer.WriteDataPadded(3, true, []byte("0123456789"), []byte{0, 0})
+	c.framer.WriteRawFrame(0x42, 0, 0, []byte("unknown"))
+	c.framer.WritePriority(5, http2.PriorityParam{Weight: 3})
+	c.framer.WriteRawFrame(0x10, 0, 0, []byte("\x00\x00\x00\x07u=1,i"))
+	block := c.head(getFields("/nope", "x", "y")...)
+	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 5, BlockFragment: block[:3], EndStream: true})
+	c.framer.WriteContinuation(5, true, block[3:])
+	c.framer.WriteWindowUpdate(1, 5)
+	c.framer.WriteWindowUpdate(3, 10000)
+	c.framer.WriteWindowUpdate(5, 10000)
+	c.get(7, "/big")
+	c.framer.WriteRSTStream(7, http2.ErrCodeCancel)
+	input := c.send.String()
+	run := func(cuts ...int) string {
+		c := connect(t)
+		for i, at := range cuts {
+			from := 0
+			if i > 0 {
+				from = cuts[i-1]
+			}
+			c.send.WriteString(input[from:at])
+			c.flush()
+		}
+		delete(c.bodies, 7) // it may have begun
+		delete(c.heads, 7)
+		return fmt.Sprint(c.heads, c.bodies, c.ended[1], c.ended[3], c.ended[5], c.resets, c.goaway, c.acks, len(c.pings), c.open())
+	}
+	want := run(len(input))
+	if !strings.HasPrefix(want, "map[1:200 3:200 5:404] map[1:10 3:8192 5:") {
+		t.Fatal(want)
+	}
+	for i := 1; i < len(input); i++ {
+		if got := run(i, len(input)); got != want {
+			t.Fatalf("cut at %d: %s, want %s", i, got, want)
+		}
+	}
+	var each []int
+	for i := range input {
+		each = append(each, i+1)
+	}
+	if got := run(each...); got != want {
+		t.Errorf("byte by byte: %s, want %s", got, want)
+	}
+}
+
+// Requests that are malformed are errors of their stream (RFC 9113 §8.1.1).
+func TestMalformed(t *testing.T) {
+	line := []string{":method", "GET", ":scheme", "http", ":path", "/"}
+	for name, fields := range map[string][]string{
+		"no method":                       line[2:],
+		"no scheme":                       {":method", "GET", ":path", "/"},
+		"no path":                         line[:4],
+		"an empty path":                   {":method", "GET", ":scheme", "http", ":path", ""},
+		"a path without a slash":          {":method", "GET", ":scheme", "http", ":path", "http://x/"},
+		"a space in the path":             {":method", "GET", ":scheme", "http", ":path", "/ HTTP/1.1"},
+		"a line in the path":              {":method", "GET", ":scheme", "http", ":path", "/\r\nhost: evil"},
+		"a space in the method":           {":method", "GET /", ":scheme", "http", ":path", "/"},
+		"a line in the authority":         append([]string{":authority", "x\r\nx: y"}, line...),
+		"two paths":                       append([]string{":path", "/"}, line...),
+		"an unknown pseudo field":         append([]string{":extended", "x"}, line...),
+		"a pseudo field of responses":     append([]string{":status", "200"}, line...),
+		"a pseudo field behind others":    append([]string{"x", "y"}, line...),
+		"an upper-case name":              append(line, "X-Name", "x"),
+		"an empty name":                   append(line, "", "x"),
+		"a space in a name":               append(line, "x y", "x"),
+		"a colon in a name":               append(line, "x:y", "x"),
+		"a line in a value":               append(line, "x", "y\r\nz: w"),
+		"a NUL in a value":                append(line, "x", "y\x00"),
+		"white space around a value":      append(line, "x", " y"),
+		"Connection":                      append(line, "connection", "close"),
+		"Transfer-Encoding":               append(line, "transfer-encoding", "chunked"),
+		"Upgrade":                         append(line, "upgrade", "h2c"),
+		"TE":                              append(line, "te", "gzip"),
+		"Host that is not the :authority": append([]string{":authority", "x"}, append(line, "host", "y")...),
+		"CONNECT with a path":             {":method", "CONNECT", ":authority", "x", ":path", "/"},
+		"a length without content":        append(line, "host", "x", "content-length", "5"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connect(t)
+			c.headers(1, true, fields...)
+			c.get(3, "/")
+			c.flush()
+			if code, ok := c.resets[1]; !ok || code != ProtocolError || c.heads[1] != "" {
+				t.Errorf("resets %v, heads %v", c.resets, c.heads)
+			}
+			c.answered(3, "200", 4)
+		})
+	}
+	c := connect(t)
+	c.headers(1, true, append(line, "host", "x", "te", "trailers")...)
+	c.flush()
+	c.answered(1, "200", 4)
+}
+
+// The content of requests is discarded, and its flow goes on.
+func TestContent(t *testing.T) {
+	for _, r := range []struct {
+		name   string
+		method string
+		length string // "" for none
+		sent   int
+		status string
+		reset  Code
+	}{
+		{"with a length", "GET", "500000", 500000, "200", 99},
+		{"without a length", "GET", "", 500000, "200", 99},
+		{"too short", "GET", "500001", 500000, "", ProtocolError},
+		{"too long", "GET", "499999", 500000, "", ProtocolError},
+		{"over the limit", "GET", "", 2 << 20, "413", NoError},
+		{"announced over the limit", "GET", "2000000", 0, "413", NoError},
+		{"of a method that is refused", "POST", "", 100, "405", NoError},
+		{"expected", "GET", "5", 5, "100200", 99},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c := connect(t)
+			fields := []string{":method", r.method, ":scheme", "https", ":path", "/", ":authority", "x"}
+			if r.length != "" {
+				fields = append(fields, "content-length", r.length)
+			}
+			if r.name == "expected" {
+				fields = append(fields, "expect", "100-continue")
+			}
+			c.headers(1, false, fields...)
+			c.flush()
+			for left := r.sent; left > 0; {
+				n := min(left, 16384)
+				left -= n
+				c.framer.WriteData(1, left == 0 && r.reset != NoError, make([]byte, n))
+				c.flush()
+			}
+			code, was := c.resets[1]
+			if c.heads[1] != r.status || was != (r.reset != 99) || was && code != r.reset {
+				t.Errorf("status %q, resets %v, GOAWAY %v", c.heads[1], c.resets, c.goaway)
+			}
+			// The connection's window is whole again.
+			if c.get(3, "/"); c.conn.credit < receiveWindow-returnAt {
+				t.Errorf("credit of %d", c.conn.credit)
+			}
+			c.flush()
+			c.answered(3, "200", 4)
+		})
+	}
+}
+
+// Trailers are taken, and ignored.
+func TestTrailers(t *testing.T) {
+	c := connect(t)
+	c.headers(1, false, getFields("/")...)
+	c.framer.WriteData(1, false, []byte("x"))
+	c.headers(1, true, "x-sum", "1")
+	c.headers(3, false, getFields("/")...)
+	c.headers(3, true, ":path", "/")
+	c.headers(5, false, getFields("/")...)
+	c.headers(5, false, "x-sum", "1")
+	c.flush()
+	c.answered(1, "200", 4)
+	if c.resets[3] != ProtocolError || c.resets[5] != ProtocolError || len(c.resets) != 2 {
+		t.Errorf("resets %v", c.resets)
+	}
+}
+
+// What is made while it is sent is waited for, beside other streams.
+func TestAwait(t *testing.T) {
+	c := connect(t)
+	site := c.http.Site.(*fakeSite)
+	site.list = []string{"", "first ", "", "second ", "third"}
+	c.get(1, "/list/")
+	c.flush()
+	list := site.listed
+	c.get(3, "/")
+	c.flush()
+	c.answered(3, "200", 4)
+	if c.heads[1] != "" || c.step != conn.Read || c.woken {
+		t.Fatalf("heads %v, step %d", c.heads, c.step)
+	}
+	list.more()
+	c.run()
+	if c.heads[1] != "200" || c.bodies[1] != 6 || c.ended[1] || !c.woken {
+		t.Fatalf("heads %v, bodies %v", c.heads, c.bodies)
+	}
+	list.more()
+	c.run()
+	c.answered(1, "200", 18)
+	// One that breaks off is reset; one that the client does not want is closed.
+	site.breaks, site.list = true, []string{"x"}
+	c.get(5, "/list/")
+	c.flush()
+	site.list = []string{""}
+	c.get(7, "/list/")
+	c.flush()
+	c.framer.WriteRSTStream(7, http2.ErrCodeCancel)
+	c.flush()
+	if c.resets[5] != InternalError || c.ended[5] || c.open() != 0 || c.conn.waiting != 0 {
+		t.Errorf("resets %v, %d open, %d waiting", c.resets, c.open(), c.conn.waiting)
+	}
+}
+
+// A connection that drains tells the client twice, and ends with its last stream
+// (RFC 9113 §6.8).
+func TestDrain(t *testing.T) {
+	for _, acked := range []bool{true, false} {
+		c := connect(t)
+		c.framer.WriteWindowUpdate(0, 1<<20)
+		c.get(1, "/huge")
+		c.flush()
+		c.conn.Drain(c.now)
+		c.run()
+		if len(c.goaway) != 1 || c.goaway[0].LastStreamID != maxWindow || len(c.pings) != 1 {
+			t.Fatalf("GOAWAY %v, pings %v", c.goaway, c.pings)
+		}
+		c.get(3, "/") // on its way
+		c.flush()
+		c.answered(3, "200", 4)
+		if acked {
+			c.framer.WritePing(true, c.pings[0].Data)
+		} else {
+			c.now.Mono += conn.DrainGrace
+		}
+		c.flush()
+		if len(c.goaway) != 2 || c.goaway[1].LastStreamID != 3 || c.goaway[1].ErrCode != 0 {
+			t.Fatalf("GOAWAY %v", c.goaway)
+		}
+		c.get(5, "/") // not taken
+		c.flush()
+		c.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+		c.flush()
+		if c.step != conn.Linger || c.heads[5] != "" || len(c.goaway) != 2 {
+			t.Errorf("step %d, heads %v, GOAWAY %v", c.step, c.heads, c.goaway)
+		}
+	}
+}
+
+// Each time has its end.
+func TestTimes(t *testing.T) {
+	for _, r := range []struct {
+		name  string
+		do    func(c *client)
+		timer conn.Timer
+		after time.Duration
+		step  conn.Step
+		code  int // of GOAWAY; -1: none
+	}{
+		{"idle", func(c *client) {}, conn.TimerIdle, 30 * time.Second, conn.Linger, int(NoError)},
+		{"draining", func(c *client) { c.conn.Drain(c.now); c.run() }, conn.TimerGrace, conn.DrainGrace, conn.Linger, int(NoError)},
+		{"half a frame", func(c *client) { c.send.WriteString("\x00\x00") }, conn.TimerHead, conn.HeadTimeout, conn.Linger, int(NoError)},
+		{"half a block", func(c *client) {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+		}, conn.TimerHead, conn.HeadTimeout, conn.Linger, int(NoError)},
+		{"content that does not come", func(c *client) { c.headers(1, false, getFields("/")...) }, conn.TimerHead, conn.HeadTimeout, conn.Read, -1},
+		{"a window that is not opened", func(c *client) { c.get(1, "/huge") }, conn.TimerSend, conn.SendTimeout, conn.Linger, int(EnhanceYourCalm)},
+		{"bytes that are not taken", func(c *client) { c.conn.Unsent(100, c.now) }, conn.TimerSend, conn.SendTimeout, conn.Reset, -1},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c := connect(t)
+			r.do(c)
+			c.flush()
+			timer, after := c.conn.Timer(), c.conn.Deadline()-c.now.Mono
+			if timer != r.timer || after != r.after {
+				t.Errorf("timer %d after %v, want %d after %v", timer, after, r.timer, r.after)
+			}
+			c.now.Mono += after - 1
+			if got := c.conn.Expire(c.now); got != conn.TimerNone {
+				t.Fatalf("timer %d was due too early", got)
+			}
+			c.now.Mono++
+			if got := c.conn.Expire(c.now); got != r.timer {
+				t.Errorf("timer %d, want %d", got, r.timer)
+			}
+			c.run()
+			code := -1
+			if n := len(c.goaway); n > 0 {
+				code = int(c.goaway[n-1].ErrCode)
+			}
+			if c.step != r.step || code != r.code {
+				t.Errorf("step %d, GOAWAY %v", c.step, c.goaway)
+			}
+			if r.step == conn.Read && c.heads[1] != "408" {
+				t.Errorf("heads %v", c.heads)
+			}
+			if c.step == conn.Linger {
+				if c.now.Mono += conn.LingerTimeout; c.conn.Expire(c.now) != conn.TimerLinger {
+					t.Error("it lingers for ever")
+				}
+				if c.run(); c.step != conn.Close {
+					t.Errorf("step %d", c.step)
+				}
+			}
+		})
+	}
+}
+
+// A stream whose window stays closed is reset, though others go on.
+func TestStalledStream(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.get(1, "/page")
+	c.flush()
+	for range 70 {
+		c.now.Mono += time.Second
+		c.get(c.conn.last+2, "/empty")
+		c.flush()
+	}
+	if c.resets[1] != EnhanceYourCalm || c.open() != 0 || len(c.goaway) > 0 {
+		t.Errorf("resets %v, %d open, GOAWAY %v", c.resets, c.open(), c.goaway)
+	}
+}

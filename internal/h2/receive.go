@@ -1,0 +1,329 @@
+package h2
+
+import (
+	"encoding/binary"
+
+	"phalanx/internal/conn"
+)
+
+// This file takes frames.
+
+const (
+	// maxBlock is the longest header block, in bytes: no larger list is accepted, and
+	// coding makes one shorter. More is a flood (CVE-2024-27316).
+	maxBlock = MaxHeaderList + maxFrame
+	// maxContinuations is how many frames a block may have behind the first one.
+	maxContinuations = 8
+)
+
+// read takes the frames that are complete, and the part of a payload that is discarded.
+func (c *Conn) read(out []byte, now conn.Now) []byte {
+	if c.phase == phasePreface && !c.preface() {
+		return out
+	}
+	for c.phase == phaseOpen && c.calm == ReasonNone {
+		if c.skip > 0 {
+			n := min(c.skip, len(c.in))
+			c.in, c.skip = c.in[n:], c.skip-n
+			if c.skip > 0 {
+				return out
+			}
+		}
+		if c.end != 0 {
+			out = c.contentDone(out, now)
+		}
+		if len(c.in) < headerLen {
+			return out
+		}
+		f := parseFrame(c.in)
+		if code := c.check(f); code != NoError {
+			c.fail(code, ReasonProtocol)
+			return out
+		}
+		need := headerLen + f.length
+		if discarded(f) {
+			if need = headerLen; f.kind == frameData && f.has(flagPadded) && f.length > 0 {
+				need++
+			}
+		}
+		if len(c.in) < need {
+			return out
+		}
+		payload := c.in[headerLen:need]
+		c.in = c.in[need:]
+		c.skip = headerLen + f.length - need
+		var code Code
+		if out, code = c.take(out, f, payload, now); code != NoError {
+			c.fail(code, ReasonProtocol)
+		}
+		c.came = now.Mono
+	}
+	return out
+}
+
+// preface takes the client's; false if it is not complete, or not one.
+func (c *Conn) preface() bool {
+	n := min(len(c.in), len(conn.Preface))
+	switch {
+	case string(c.in[:n]) != conn.Preface[:n]:
+		c.fail(ProtocolError, ReasonProtocol)
+		return false
+	case n < len(conn.Preface):
+		return false
+	}
+	c.in, c.phase = c.in[n:], phaseOpen
+	return true
+}
+
+// discarded reports whether the payload of a frame is not needed as a whole.
+func discarded(f frame) bool {
+	switch f.kind {
+	case frameData, frameGoAway:
+		return true
+	case frameHeaders, framePriority, frameReset, frameSettings, framePushPromise, framePing, frameWindowUpdate,
+		frameContinuation, framePriorityUpdate:
+		return false
+	}
+	return true
+}
+
+// check refuses what no frame may be here.
+func (c *Conn) check(f frame) Code {
+	switch {
+	case f.length > maxFrame:
+		return FrameSizeError
+	case !c.settled && (f.kind != frameSettings || f.has(flagAck)):
+		return ProtocolError // RFC 9113 §3.4
+	case c.blockStream != 0 && (f.kind != frameContinuation || f.stream != c.blockStream):
+		return ProtocolError // RFC 9113 §6.10
+	}
+	c.settled = true
+	return NoError
+}
+
+// take takes a frame. Of one whose payload is discarded, payload has at most the
+// length of the padding.
+func (c *Conn) take(out []byte, f frame, payload []byte, now conn.Now) ([]byte, Code) {
+	switch f.kind {
+	case frameData:
+		return c.data(out, f, payload, now)
+	case frameHeaders:
+		return c.headers(out, f, payload, now)
+	case frameContinuation:
+		return c.continuation(out, f, payload, now)
+	case framePriority:
+		return c.deprecated(out, f, payload)
+	case frameReset:
+		return out, c.resetByClient(f, payload)
+	case frameSettings:
+		return c.settings(out, f, payload)
+	case framePing:
+		return c.ping(out, f, payload)
+	case frameGoAway:
+		if f.stream != 0 {
+			return out, ProtocolError
+		}
+		if f.length < 8 {
+			return out, FrameSizeError
+		}
+		c.spend(1, ReasonFrames)
+		c.parting = true
+	case frameWindowUpdate:
+		return c.windowUpdate(out, f, payload)
+	case framePriorityUpdate:
+		return out, c.priorityUpdate(f, payload)
+	case framePushPromise:
+		return out, ProtocolError // RFC 9113 §8.4
+	default:
+		c.spend(1, ReasonFrames) // RFC 9113 §4.1: unknown types are ignored
+	}
+	return out, NoError
+}
+
+// headers takes a HEADERS frame (RFC 9113 §6.2), whose priority is obsolete.
+func (c *Conn) headers(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) {
+	if f.stream == 0 || f.stream&1 == 0 {
+		return out, ProtocolError // RFC 9113 §5.1.1
+	}
+	p, ok := unpad(f, p)
+	if !ok {
+		return out, ProtocolError
+	}
+	if f.has(flagPriority) {
+		switch {
+		case len(p) < 5:
+			return out, FrameSizeError
+		case streamID(p) == f.stream:
+			return out, ProtocolError // RFC 7540 §5.3.1
+		}
+		p = p[5:]
+	}
+	c.blockStream, c.blockEnd, c.continuations = f.stream, f.has(flagEndStream), 0
+	if f.has(flagEndHeaders) {
+		return c.blockDone(out, p, now)
+	}
+	c.block = append(c.block[:0], p...)
+	return out, NoError
+}
+
+// continuation takes a CONTINUATION frame (RFC 9113 §6.10).
+func (c *Conn) continuation(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) {
+	if c.blockStream == 0 {
+		return out, ProtocolError
+	}
+	if c.continuations++; c.continuations > maxContinuations || len(c.block)+len(p) > maxBlock {
+		c.calm = ReasonContinuations
+		return out, NoError
+	}
+	c.spend(1, ReasonContinuations)
+	c.block = append(c.block, p...)
+	if !f.has(flagEndHeaders) {
+		return out, NoError
+	}
+	out, code := c.blockDone(out, c.block, now)
+	c.block = nil
+	return out, code
+}
+
+// blockDone takes a header block that is complete.
+func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
+	id, end := c.blockStream, c.blockEnd
+	c.blockStream = 0
+	if s := c.find(id); s != nil {
+		return c.trailing(out, s, block, end)
+	}
+	if id <= c.last {
+		code := c.late(id)
+		if code == NoError && c.trailers(block) == verdictBroken {
+			code = CompressionError
+		}
+		return out, code
+	}
+	if c.final || len(c.streams) >= MaxStreams {
+		if c.trailers(block) == verdictBroken {
+			return out, CompressionError
+		}
+		if c.final {
+			return out, NoError // the client knows, or will know, that it was not taken
+		}
+		c.number(id)
+		c.spend(costStreamError/2, ReasonStreamErrors)
+		c.ignore(id)
+		return appendReset(out, id, RefusedStream), NoError
+	}
+	c.number(id)
+	s := c.open(id, now)
+	switch c.decode(s, block) {
+	case verdictBroken:
+		return out, CompressionError
+	case verdictMalformed:
+		return c.streamError(out, id, ProtocolError), NoError
+	case verdictTooLarge:
+		c.spend(costStreamError, ReasonHeaderLists)
+		s.fault, s.ended = tooMany, end
+		c.complete(s, now)
+		return out, NoError
+	}
+	if c.early != nil {
+		c.takeEarly(s)
+	}
+	return c.began(out, s, end, now), NoError
+}
+
+// trailing takes a header block on an open stream: trailers.
+func (c *Conn) trailing(out []byte, s *stream, block []byte, end bool) ([]byte, Code) {
+	v := c.trailers(block)
+	switch {
+	case v == verdictBroken:
+		return out, CompressionError
+	case s.ended:
+		return c.streamError(out, s.id, StreamClosed), NoError
+	case v == verdictMalformed || !end:
+		return c.streamError(out, s.id, ProtocolError), NoError
+	}
+	c.end = s.id
+	return out, NoError
+}
+
+// number notes that a stream is opened.
+func (c *Conn) number(id uint32) {
+	shift := (id - c.last) / 2
+	if c.last == 0 {
+		shift = 64
+	}
+	c.opened, c.reset, c.last = c.opened<<shift|1, c.reset<<shift, id
+}
+
+// ignore notes that what comes for a stream is no error.
+func (c *Conn) ignore(id uint32) {
+	if d := (c.last - id) / 2; d < 64 {
+		c.reset |= 1 << d
+	}
+}
+
+// late judges a frame for a stream that is not open any more (RFC 9113 §5.1): the client
+// may not know yet that the server has reset it.
+func (c *Conn) late(id uint32) Code {
+	d := (c.last - id) / 2
+	switch {
+	case id&1 == 0 || id > c.last:
+		return ProtocolError
+	case d >= 64 || c.reset&(1<<d) != 0:
+		c.spend(1, ReasonFrames)
+		return NoError
+	case c.opened&(1<<d) == 0:
+		return ProtocolError // it was skipped
+	}
+	return StreamClosed
+}
+
+// ping answers a PING frame (RFC 9113 §6.7). The answer to the server's own means that
+// the client has seen what came before it.
+func (c *Conn) ping(out []byte, f frame, p []byte) ([]byte, Code) {
+	switch {
+	case f.stream != 0:
+		return out, ProtocolError
+	case f.length != 8:
+		return out, FrameSizeError
+	}
+	c.spend(1, ReasonPings)
+	if f.has(flagAck) {
+		if c.warned && string(p) == drainPing {
+			out = c.finalGoAway(out)
+		}
+		return out, NoError
+	}
+	return appendPing(out, flagAck, p), NoError
+}
+
+// deprecated takes a PRIORITY frame, which says nothing any more (RFC 9113 §5.3.2).
+func (c *Conn) deprecated(out []byte, f frame, p []byte) ([]byte, Code) {
+	switch {
+	case f.stream == 0:
+		return out, ProtocolError
+	case f.length != 5 && c.find(f.stream) != nil:
+		return c.streamError(out, f.stream, FrameSizeError), NoError
+	case f.length != 5:
+		return out, FrameSizeError
+	case streamID(p) == f.stream:
+		return out, ProtocolError // RFC 7540 §5.3.1
+	}
+	c.spend(1, ReasonPriorities)
+	return out, NoError
+}
+
+// resetByClient takes a RST_STREAM frame (RFC 9113 §6.4).
+func (c *Conn) resetByClient(f frame, p []byte) Code {
+	switch {
+	case f.stream == 0 || f.stream > c.last:
+		return ProtocolError
+	case f.length != 4:
+		return FrameSizeError
+	}
+	c.spend(1, ReasonResets)
+	if s := c.find(f.stream); s != nil {
+		s.reply.Abort(resetError(binary.BigEndian.Uint32(p)))
+		c.drop(s)
+	}
+	return NoError
+}

@@ -1,0 +1,266 @@
+package h2
+
+import (
+	"bytes"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
+
+// This file makes the head that a request would have had in HTTP/1.1 of a header block,
+// so that one parser decides about both. Before that it refuses what only HTTP/2 forbids,
+// and all that could make one field two (RFC 9113 §8.2, §8.3, §10.3).
+
+// request is memory for the pseudo-header fields of the request that is being decoded.
+type request struct {
+	method, path, authority, scheme []byte
+	seen                            uint8 // a bit for each of them
+	named                           bool  // it has a Host field
+	size                            int   // of the header list
+}
+
+const (
+	seenMethod = 1 << iota
+	seenPath
+	seenAuthority
+	seenScheme
+)
+
+// verdict is what becomes of a header block.
+type verdict uint8
+
+const (
+	verdictRequest   verdict = iota // the stream's parser decides
+	verdictMalformed                // a stream error (RFC 9113 §8.1.1)
+	verdictBroken                   // an error of the connection: what follows cannot be decoded
+	verdictTooLarge                 // 431
+)
+
+// decode decodes a header block into the head of a stream's request.
+func (c *Conn) decode(s *stream, block []byte) verdict {
+	r := &c.cfg.request
+	r.seen, r.named, r.size = 0, false, 0
+	result, begun := verdictRequest, false
+	s.head = s.head[:0]
+	c.decoder.Begin()
+	for {
+		f, rest, ok, err := c.decoder.Next(block, &c.cfg.scratch)
+		if err != nil {
+			return verdictBroken
+		}
+		if !ok {
+			break
+		}
+		block = rest
+		if r.size += f.Size(); r.size > MaxHeaderList && result == verdictRequest {
+			result = verdictTooLarge
+		}
+		if result != verdictRequest {
+			continue // only the table matters
+		}
+		switch {
+		case len(f.Name) > 0 && f.Name[0] == ':':
+			if begun || !r.pseudo(f.Name, f.Value) {
+				result = verdictMalformed
+			}
+			continue
+		case !begun:
+			if begun = true; !r.begin(s) {
+				result = verdictMalformed
+				continue
+			}
+		}
+		if !c.field(s, f.Name, f.Value) {
+			result = verdictMalformed
+		}
+	}
+	if result == verdictRequest && !begun && !r.begin(s) {
+		result = verdictMalformed
+	}
+	s.head = append(s.head, "\r\n"...)
+	return result
+}
+
+// pseudo takes a pseudo-header field (RFC 9113 §8.3.1).
+func (r *request) pseudo(name, value []byte) bool {
+	var to *[]byte
+	var bit uint8
+	switch string(name) {
+	case ":method":
+		to, bit = &r.method, seenMethod
+	case ":path":
+		to, bit = &r.path, seenPath
+	case ":authority":
+		to, bit = &r.authority, seenAuthority
+	case ":scheme":
+		to, bit = &r.scheme, seenScheme
+	default:
+		return false
+	}
+	if r.seen&bit != 0 || bit != seenAuthority && len(value) == 0 {
+		return false
+	}
+	r.seen |= bit
+	*to = append((*to)[:0], value...)
+	return true
+}
+
+// begin writes the request line, and Host.
+func (r *request) begin(s *stream) bool {
+	target := r.path
+	const all = seenMethod | seenPath | seenScheme
+	switch {
+	case r.seen&seenMethod == 0:
+		return false
+	case string(r.method) == "CONNECT":
+		// RFC 9113 §8.5
+		if r.seen != seenMethod|seenAuthority {
+			return false
+		}
+		target = r.authority
+	case r.seen&all != all || target[0] != '/' && string(target) != "*":
+		return false
+	}
+	if !visible(r.method) || !visible(target) || !visible(r.authority[:r.authorityLen()]) {
+		return false
+	}
+	s.head = append(append(s.head, r.method...), ' ')
+	s.head = append(append(s.head, target...), " HTTP/1.1\r\n"...)
+	if r.seen&seenAuthority != 0 {
+		s.head = append(append(append(s.head, "host: "...), r.authority...), "\r\n"...)
+	}
+	return true
+}
+
+func (r *request) authorityLen() int {
+	if r.seen&seenAuthority == 0 {
+		return 0
+	}
+	return len(r.authority)
+}
+
+// field takes a field; false if it makes the request malformed.
+func (c *Conn) field(s *stream, name, value []byte) bool {
+	if !validName(name) || !validValue(value) {
+		return false
+	}
+	r := &c.cfg.request
+	switch string(name) {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
+		return false // RFC 9113 §8.2.2
+	case "te":
+		if string(value) != "trailers" {
+			return false
+		}
+	case "host":
+		// One that says something else than :authority would be believed by some.
+		if r.seen&seenAuthority != 0 {
+			return bytes.EqualFold(value, r.authority)
+		}
+	case "priority":
+		c.prioritized = true
+		s.priority = parsePriority(value)
+	}
+	s.head = append(append(s.head, name...), ": "...)
+	s.head = append(append(s.head, value...), "\r\n"...)
+	return true
+}
+
+// visible reports whether all bytes are visible ones, or beyond ASCII.
+func visible(p []byte) bool {
+	for _, b := range p {
+		if b <= ' ' || b == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// validName reports whether a field may have the name: what HTTP allows, in lower case
+// (RFC 9113 §8.2.1).
+func validName(name []byte) bool {
+	for _, b := range name {
+		if 'A' <= b && b <= 'Z' || !proto.IsToken(b) {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+// validValue reports whether a field may have the value (RFC 9113 §8.2.1): the rest is
+// for the parser.
+func validValue(value []byte) bool {
+	if n := len(value); n > 0 && (blank(value[0]) || blank(value[n-1])) {
+		return false
+	}
+	for _, b := range value {
+		if b == 0 || b == '\r' || b == '\n' {
+			return false
+		}
+	}
+	return true
+}
+
+func blank(b byte) bool { return b == ' ' || b == '\t' }
+
+// trailers decodes a header block behind a request's content, which nothing here has a use
+// for.
+func (c *Conn) trailers(block []byte) verdict {
+	result := verdictRequest
+	c.decoder.Begin()
+	for {
+		f, rest, ok, err := c.decoder.Next(block, &c.cfg.scratch)
+		switch {
+		case err != nil:
+			return verdictBroken
+		case !ok:
+			return result
+		case !validName(f.Name) || !validValue(f.Value):
+			result = verdictMalformed // pseudo-header fields too (RFC 9113 §8.1)
+		}
+		block = rest
+	}
+}
+
+var (
+	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
+	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
+	tooMany = proto.Fault{Status: proto.StatusHeaderFieldsTooLarge, Reason: "the header list is too long", Rule: "RFC 9113 §6.5.2"}
+)
+
+// began takes a request whose header block is complete. end says that it has no content.
+func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
+	s.ended = end
+	if s.parser.Parse(s.head) != proto.Complete {
+		s.fault = s.parser.Fault()
+		c.complete(s, now)
+		return out
+	}
+	r := s.parser.Request()
+	s.reply.Open(r, s.head, conn.HTTP2, now.Mono)
+	s.sized, s.left = r.Has(proto.FieldContentLength), proto.MaxBody
+	if s.sized {
+		s.left = r.Length
+	}
+	switch {
+	case end && r.Length > 0:
+		return c.streamError(out, s.id, ProtocolError) // RFC 9113 §8.1.1
+	case end || !conn.ReadsBody(r.Method):
+		c.complete(s, now)
+	case r.Length > proto.MaxBody:
+		s.fault = tooLong
+		c.complete(s, now)
+	case r.Expect:
+		out = c.appendHead(out, s.id, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	}
+	return out
+}
+
+// complete has a request answered.
+func (c *Conn) complete(s *stream, now conn.Now) {
+	if c.answering++; c.answering == 1 {
+		c.since = now.Mono
+	}
+	s.phase, s.since = streamReady, now.Mono
+	c.schedule(s)
+}

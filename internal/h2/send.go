@@ -1,0 +1,299 @@
+package h2
+
+import (
+	"bytes"
+	"sync/atomic"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
+
+// This file sends responses.
+
+// choose returns the stream that sends next; nil: none can. While the connection's window
+// is closed, those that send no content still can.
+func (c *Conn) choose() *stream {
+	s := c.queue.next()
+	if s == nil || c.window > 0 || !s.hasContent() {
+		return s
+	}
+	for _, s := range c.streams {
+		if s.listed && !s.hasContent() {
+			return s
+		}
+	}
+	return nil
+}
+
+// hasContent reports whether the next thing that the stream sends is content.
+func (s *stream) hasContent() bool {
+	return s.phase == streamSending && (s.sent < len(s.pending) || s.reply.Segment().Len > 0)
+}
+
+// schedule puts a stream that can send something into the queue, and takes one that
+// cannot out of it.
+func (c *Conn) schedule(s *stream) {
+	able := s.phase != streamReceiving && s.woken == nil && (s.window > 0 || !s.hasContent())
+	switch {
+	case able && !s.listed:
+		c.queue.push(s)
+	case !able && s.listed:
+		c.queue.remove(s)
+	}
+}
+
+// serve has a stream send one frame of content, or what comes before it.
+func (c *Conn) serve(out []byte, s *stream, now conn.Now) []byte {
+	switch s.phase {
+	case streamReady:
+		head := c.cfg.head[:0]
+		if s.fault.Status == 0 {
+			head = s.reply.Answer(head, now)
+		} else {
+			if s.reply.Exchange() == nil {
+				s.reply.OpenRefused(s.parser.Request(), conn.HTTP2, s.since)
+			}
+			head = s.reply.Refuse(head, s.fault, now)
+		}
+		return c.decided(out, s, head, now)
+	case streamPreparing:
+		return c.decided(out, s, s.reply.Prepare(c.cfg.head[:0], now), now)
+	}
+	if !s.hasContent() {
+		return c.framed(out, s, now)
+	}
+	return c.content(out, s, now)
+}
+
+// decided sends the head of a response, once there is one, with the first content.
+func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte {
+	c.cfg.head = head
+	if s.phase = streamPreparing; s.reply.Pending() {
+		c.await(s)
+		return out
+	}
+	s.phase = streamSending
+	x := s.reply.Exchange()
+	content := head[len(head)-int(x.Bytes):]
+	s.pending, s.sent = append(s.pending[:0], content...), 0
+	mark := len(out)
+	out = c.appendHead(out, s.id, head[:len(head)-len(content)])
+	step := c.fetch(s, now)
+	switch {
+	case step == conn.Reset:
+		return c.streamError(out[:mark], s.id, InternalError)
+	case s.last && !s.hasContent():
+		out[mark+4] |= flagEndStream
+		return c.finish(out, s)
+	case step == conn.Await && !s.hasContent():
+		c.await(s)
+		return out
+	case s.window > 0 && c.window > 0 && len(out) < flushAt:
+		return c.content(out, s, now)
+	}
+	c.schedule(s)
+	return out
+}
+
+// fetch asks the response for more content, when all there was has been sent.
+func (c *Conn) fetch(s *stream, now conn.Now) conn.Step {
+	if s.sent == len(s.pending) {
+		s.pending, s.sent = s.pending[:0], 0
+	}
+	var step conn.Step
+	s.pending, step = s.reply.Next(s.pending, now)
+	s.last = step == conn.Close || step == conn.Send && s.reply.Last()
+	return step
+}
+
+// content appends a DATA frame, or its header if a part of a file follows.
+func (c *Conn) content(out []byte, s *stream, now conn.Now) []byte {
+	limit := min(maxFrame, s.window, c.window)
+	segment := s.reply.Segment().Len
+	pending := int64(len(s.pending) - s.sent)
+	n := min(limit, pending)
+	if pending == 0 {
+		n = min(limit, segment)
+	}
+	f := frame{int(n), frameData, 0, s.id}
+	if s.last && n == pending+segment {
+		f.flags = flagEndStream
+	}
+	out = appendFrame(out, f)
+	s.window, c.window, s.since = s.window-n, c.window-n, now.Mono
+	if n == limit && n < smallWindow {
+		c.spend(1, ReasonWindows) // CVE-2019-9511
+	} else {
+		c.earn()
+	}
+	if pending == 0 {
+		c.sending, c.rest = s, n
+		return out
+	}
+	out = append(out, s.pending[s.sent:s.sent+int(n)]...)
+	s.sent += int(n)
+	return c.framed(out, s, now)
+}
+
+// smallWindow is the window in bytes that is not worth a frame.
+const smallWindow = 1 << 10
+
+// framed continues a stream whose last frame is complete.
+func (c *Conn) framed(out []byte, s *stream, now conn.Now) []byte {
+	if s.hasContent() {
+		c.queue.turn(s)
+		c.schedule(s)
+		return out
+	}
+	if s.last {
+		return c.finish(out, s)
+	}
+	switch step := c.fetch(s, now); {
+	case step == conn.Reset:
+		return c.streamError(out, s.id, InternalError)
+	case s.last && !s.hasContent():
+		return c.finish(appendFrame(out, frame{0, frameData, flagEndStream, s.id}), s)
+	case step == conn.Await && !s.hasContent():
+		c.await(s)
+		return out
+	}
+	c.queue.turn(s)
+	c.schedule(s)
+	return out
+}
+
+// finish ends a stream whose response is complete. What the client would still send of the
+// request is not wanted (RFC 9113 §8.1).
+func (c *Conn) finish(out []byte, s *stream) []byte {
+	s.reply.Finish()
+	if !s.ended {
+		out = appendReset(out, s.id, NoError)
+		c.ignore(s.id)
+	}
+	c.drop(s)
+	c.earn()
+	if c.finishes {
+		c.draining = true
+	}
+	return out
+}
+
+// streamError resets a stream (RFC 9113 §5.4.2).
+func (c *Conn) streamError(out []byte, id uint32, code Code) []byte {
+	if s := c.find(id); s != nil {
+		s.reply.Abort(code)
+		c.drop(s)
+	}
+	c.ignore(id)
+	c.spend(costStreamError, ReasonStreamErrors)
+	return appendReset(out, id, code)
+}
+
+// await has a stream wait for what is made beside the connection.
+func (c *Conn) await(s *stream) {
+	woken := new(atomic.Bool)
+	wake := c.wake
+	if s.reply.Await(func() { woken.Store(true); wake() }) {
+		s.woken = woken
+		c.waiting++
+	} else {
+		c.yield = true // there is more already, but others come first
+	}
+	c.schedule(s)
+}
+
+// awaken continues the streams for which there is something.
+func (c *Conn) awaken() {
+	for _, s := range c.streams {
+		if s.woken != nil && s.woken.Load() {
+			s.woken = nil
+			c.waiting--
+			c.schedule(s)
+		}
+	}
+}
+
+// appendHead appends the head of a response, given as lines of HTTP/1.1, as a HEADERS
+// frame.
+func (c *Conn) appendHead(out []byte, id uint32, head []byte) []byte {
+	mark := len(out)
+	out = append(out, make([]byte, headerLen)...)
+	out = c.encoder.Begin(out)
+	status := head[len("HTTP/1.1 "):][:3]
+	if index := statusIndex(status); index != 0 {
+		out = c.encoder.AppendIndexed(out, index)
+	} else {
+		out = c.encoder.Append(out, []byte(":status"), status)
+	}
+	_, lines, _ := bytes.Cut(head, []byte("\r\n"))
+	for {
+		end := bytes.IndexByte(lines, '\r')
+		colon := bytes.IndexByte(lines, ':')
+		if end <= 0 || colon < 0 || colon > end {
+			break
+		}
+		out = c.encoder.Append(out, lines[:colon], proto.Trim(lines[colon+1:end]))
+		lines = lines[end+2:]
+	}
+	return c.sealHead(out, mark, id)
+}
+
+// sealHead writes the headers of the frames that a header block behind mark needs.
+func (c *Conn) sealHead(out []byte, mark int, id uint32) []byte {
+	f := frame{len(out) - mark - headerLen, frameHeaders, flagEndHeaders, id}
+	if f.length <= maxFrame {
+		appendFrame(out[:mark], f)
+		return out
+	}
+	block := append([]byte(nil), out[mark+headerLen:]...)
+	out, f.flags = out[:mark], 0
+	for len(block) > 0 {
+		if f.length = min(len(block), maxFrame); f.length == len(block) {
+			f.flags = flagEndHeaders
+		}
+		out = append(appendFrame(out, f), block[:f.length]...)
+		block, f.kind = block[f.length:], frameContinuation
+	}
+	return out
+}
+
+// statusIndex returns the static table's index of a status; 0: it has none.
+func statusIndex(status []byte) uint8 {
+	switch string(status) {
+	case "200":
+		return 8
+	case "204":
+		return 9
+	case "206":
+		return 10
+	case "304":
+		return 11
+	case "400":
+		return 12
+	case "404":
+		return 13
+	case "500":
+		return 14
+	}
+	return 0
+}
+
+// Segment returns the part of a file that the step Send is about.
+func (c *Conn) Segment() conn.Segment {
+	if c.rest == 0 {
+		return conn.Segment{}
+	}
+	segment := c.sending.reply.Segment()
+	segment.Len = c.rest
+	return segment
+}
+
+// Sent reports that n bytes of the segment were sent.
+func (c *Conn) Sent(n int64, now conn.Now) {
+	c.sending.reply.Sent(n)
+	c.rest -= n
+	c.took(n, now)
+}
+
+// Await is for the step Await, which is never taken: streams wait by themselves.
+func (c *Conn) Await(func()) bool { return false }

@@ -1,0 +1,126 @@
+package h2
+
+import (
+	"sort"
+	"sync/atomic"
+	"time"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+)
+
+// stream is a request and its response (RFC 9113 §5).
+type stream struct {
+	id       uint32
+	phase    streamPhase
+	ended    bool // the client has sent all of its request
+	last     bool // pending, or the segment, is the end of the content
+	priority priority
+
+	window int64 // that the client has opened for content
+	credit int32 // of receiveWindow: what the client may still send
+	sized  bool  // its content has a Content-Length
+	left   int64 // of the content, that the client has still to send, or may
+
+	since   time.Duration // its last progress
+	parser  proto.Parser
+	head    []byte      // of the request, as HTTP/1.1 has it
+	fault   proto.Fault // why the request is refused; zero: it is not
+	reply   conn.Reply
+	pending []byte       // content that is made
+	sent    int          // bytes of it
+	woken   *atomic.Bool // set when what the stream waits for is there; nil: it does not wait
+
+	// of the queue
+	listed     bool
+	urgency    uint8
+	turns      uint8
+	next, prev *stream
+}
+
+type streamPhase uint8
+
+const (
+	streamReceiving streamPhase = iota // the request's content
+	streamReady                        // the request is complete
+	streamPreparing                    // what the response will be made of is being found
+	streamSending                      // the head of the response has been sent
+)
+
+// What is kept for later: streams and lists of them, and of a stream the bytes of the
+// longest memory.
+const (
+	spareStreams = 256
+	spareLists   = 32
+	spareHead    = 4 << 10
+	spareContent = 64 << 10
+)
+
+// find returns the stream with the id; nil: it is not open.
+func (c *Conn) find(id uint32) *stream {
+	i := c.index(id)
+	if i < len(c.streams) && c.streams[i].id == id {
+		return c.streams[i]
+	}
+	return nil
+}
+
+func (c *Conn) index(id uint32) int {
+	if n := len(c.streams); n > 0 && c.streams[n-1].id == id {
+		return n - 1
+	}
+	return sort.Search(len(c.streams), func(i int) bool { return c.streams[i].id >= id })
+}
+
+// open begins a stream, whose id is the highest one.
+func (c *Conn) open(id uint32, now conn.Now) *stream {
+	var s *stream
+	if n := len(c.cfg.spare); n > 0 {
+		s, c.cfg.spare = c.cfg.spare[n-1], c.cfg.spare[:n-1]
+	} else {
+		s = new(stream)
+	}
+	s.id, s.phase, s.since = id, streamReceiving, now.Mono
+	s.window, s.credit = c.initial, receiveWindow
+	s.priority = c.defaultPriority()
+	s.reply = c.reply
+	if n := len(c.cfg.lists); c.streams == nil && n > 0 {
+		c.streams, c.cfg.lists = c.cfg.lists[n-1], c.cfg.lists[:n-1]
+	}
+	c.streams = append(c.streams, s)
+	return s
+}
+
+// drop removes a stream whose exchange has ended.
+func (c *Conn) drop(s *stream) {
+	if s.listed {
+		c.queue.remove(s)
+	}
+	if s.woken != nil {
+		c.waiting--
+	}
+	if s.phase != streamReceiving {
+		c.answering--
+	}
+	i := c.index(s.id)
+	c.streams = append(c.streams[:i], c.streams[i+1:]...)
+	if len(c.streams) == 0 {
+		// An idle connection keeps nothing.
+		if len(c.cfg.lists) < spareLists {
+			c.cfg.lists = append(c.cfg.lists, c.streams)
+		}
+		c.streams = nil
+	}
+	if len(c.cfg.spare) >= spareStreams {
+		return
+	}
+	head, pending := s.head[:0], s.pending[:0]
+	if cap(head) > spareHead {
+		head = nil
+	}
+	if cap(pending) > spareContent {
+		pending = nil
+	}
+	*s = stream{head: head, pending: pending}
+	c.cfg.spare = append(c.cfg.spare, s)
+}

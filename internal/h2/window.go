@@ -1,0 +1,121 @@
+package h2
+
+import (
+	"encoding/binary"
+
+	"phalanx/internal/conn"
+)
+
+// This file has the two flow-control windows (RFC 9113 §5.2, §6.9), of each direction. A
+// request's content is discarded at once, so that the client gets back what it has used:
+// the windows only bound what it may send after the response.
+
+// returnAt is how many discarded bytes are told to the client in one frame.
+const returnAt = receiveWindow / 2
+
+// smallData is the content in bytes from which a DATA frame is worth its header.
+const smallData = 64
+
+// data takes the beginning of a DATA frame (RFC 9113 §6.1): the rest is discarded.
+func (c *Conn) data(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) {
+	content := f.length
+	if f.has(flagPadded) {
+		if len(p) == 0 {
+			return out, FrameSizeError
+		}
+		if content -= 1 + int(p[0]); content < 0 {
+			return out, ProtocolError
+		}
+	}
+	if f.stream == 0 {
+		return out, ProtocolError
+	}
+	if c.credit -= int32(f.length); c.credit < 0 {
+		return out, FlowControlError
+	}
+	if c.returned += int32(f.length); c.returned >= returnAt {
+		out = appendWindowUpdate(out, 0, int(c.returned))
+		c.credit, c.returned = c.credit+c.returned, 0
+	}
+	end := f.has(flagEndStream)
+	if content < smallData && !end {
+		c.spend(1, ReasonData)
+	}
+	s := c.find(f.stream)
+	switch {
+	case s == nil:
+		return out, c.late(f.stream)
+	case s.ended:
+		return c.streamError(out, s.id, StreamClosed), NoError
+	}
+	if s.credit -= int32(f.length); s.credit < 0 {
+		return c.streamError(out, s.id, FlowControlError), NoError
+	}
+	if s.left -= int64(content); s.left < 0 || end && s.sized && s.left > 0 {
+		if s.sized {
+			return c.streamError(out, s.id, ProtocolError), NoError // RFC 9113 §8.1.1
+		}
+		if s.phase == streamReceiving {
+			s.fault, s.ended = tooLong, end
+			c.complete(s, now)
+			return out, NoError
+		}
+	}
+	if end {
+		c.end = s.id
+		return out, NoError
+	}
+	if used := receiveWindow - s.credit; used >= returnAt && s.phase == streamReceiving {
+		out = appendWindowUpdate(out, s.id, int(used))
+		s.credit = receiveWindow
+	}
+	return out, NoError
+}
+
+// contentDone ends the request whose last byte has come.
+func (c *Conn) contentDone(out []byte, now conn.Now) []byte {
+	s := c.find(c.end)
+	if c.end = 0; s == nil {
+		return out
+	}
+	if s.ended = true; s.phase != streamReceiving {
+		return out
+	}
+	if s.sized && s.left > 0 {
+		return c.streamError(out, s.id, ProtocolError) // trailers came too early
+	}
+	c.complete(s, now)
+	return out
+}
+
+// windowUpdate takes a WINDOW_UPDATE frame (RFC 9113 §6.9).
+func (c *Conn) windowUpdate(out []byte, f frame, p []byte) ([]byte, Code) {
+	if f.length != 4 {
+		return out, FrameSizeError
+	}
+	c.spend(1, ReasonWindows)
+	n := int64(binary.BigEndian.Uint32(p) & maxWindow)
+	if f.stream == 0 {
+		if n == 0 {
+			return out, ProtocolError
+		}
+		if c.window += n; c.window > maxWindow {
+			return out, FlowControlError
+		}
+		return out, NoError
+	}
+	s := c.find(f.stream)
+	switch {
+	case s == nil && f.stream > c.last:
+		return out, ProtocolError
+	case s == nil:
+		return out, NoError // it has ended meanwhile
+	case n == 0:
+		return c.streamError(out, s.id, ProtocolError), NoError
+	}
+	if s.window += n; s.window > maxWindow {
+		return c.streamError(out, s.id, FlowControlError), NoError
+	}
+	c.schedule(s)
+	return out, NoError
+}
