@@ -259,7 +259,7 @@ func (s start) endpoint(given Admin) (Admin, error) {
 	}
 	v := s.getenv("PHALANX_ADMIN")
 	if v == "" {
-		return "", usage("no server is named; give --admin ADDR, with which the server was started, or set PHALANX_ADMIN; see '" + s.name + " --help'")
+		return "", usage("no server is named; give the --admin ADDR that it was started with, or set PHALANX_ADMIN; see '" + s.name + " --help'")
 	}
 	var a Admin
 	if err := a.UnmarshalFlag(v); err != nil {

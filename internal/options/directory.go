@@ -36,7 +36,7 @@ func directory(p *flags.Parser, rest []string) error {
 
 // leftOver says that an argument has no place.
 func leftOver(p *flags.Parser, arg string) error {
-	return usage(human.Quoted(arg) + ": left-over argument; see '" + p.Name + " --help'")
+	return usage(human.Quoted(arg) + ": unexpected argument; see '" + p.Name + " --help'")
 }
 
 // place returns an error if an argument neither is a directory nor looks like a
@@ -47,15 +47,15 @@ func place(program, arg string) error {
 	typed := human.Quoted(arg)
 	switch {
 	case err == nil && !info.IsDir():
-		return usage(typed + ": is a file; to share it write " + program + " share " + typed + ", to serve its directory " + program + " " + human.Quoted(filepath.Dir(arg)))
+		return usage(typed + ": is a file; '" + program + " share " + typed + "' shares it, '" + program + " " + human.Quoted(filepath.Dir(arg)) + "' serves its directory")
 	case err == nil, strings.Contains(arg, "/"):
 		return nil
 	case isNumber(strings.TrimPrefix(arg, ":")):
-		return usage(typed + ": no such command or directory; to listen on a port write -p " + strings.TrimPrefix(arg, ":"))
+		return usage(typed + ": no such command or directory; '" + program + " -p " + strings.TrimPrefix(arg, ":") + "' listens on that port")
 	}
 	switch arg {
 	case "serve", "server", "start", "run", "up", "http", "http-server", "file-server":
-		return usage(typed + ": no such command or directory; to serve a directory write " + program + " DIR, to serve this one only " + program + see)
+		return usage(typed + ": no such command or directory; '" + program + " DIR' serves a directory, '" + program + "' the current one" + see)
 	}
 	var names []string
 	for t := range definitions() {

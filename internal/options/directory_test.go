@@ -44,11 +44,11 @@ func TestNoDirectory(t *testing.T) {
 		{[]string{"site"}, "site: no such command or directory" + see},
 		{[]string{"-v", "site"}, "site: no such command or directory" + see},
 		{[]string{"-v", "--", "--port"}, "--port: no such command or directory" + see},
-		{[]string{"shell", "-l", "shell"}, "shell: left-over argument" + see},
+		{[]string{"shell", "-l", "shell"}, "shell: unexpected argument" + see},
 		{[]string{"--base", "shell", "shell"}, "shell: --base names the directory already; leave one of them out"},
 		{[]string{"-port", "80"}, "-port: unknown flag; write --port"},
 		{[]string{"shell", "-base=shell"}, "-base: unknown flag; write --base"},
-		{[]string{"-l", "8000"}, "8000: no such command or directory; to listen on a port write -p 8000"},
+		{[]string{"-l", "8000"}, "8000: no such command or directory; 'master -p 8000' listens on that port"},
 	} {
 		if _, err := ParseMaster(tt.args, noEnv); err == nil || err.Error() != tt.want {
 			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)

@@ -66,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 64
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "sitegen: left-over argument %q; the directory is given with -o\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "sitegen: unexpected argument %q; the directory is given with -o\n", flags.Arg(0))
 		return 64
 	}
 	for _, a := range assets() {

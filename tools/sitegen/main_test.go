@@ -55,7 +55,7 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{"help", []string{"-h"}, 0, "-o directory"},
 		{"unknown flag", []string{"-x"}, 64, "-x"},
-		{"left-over argument", []string{"site"}, 64, `"site"`},
+		{"unexpected argument", []string{"site"}, 64, `"site"`},
 		{"output is a file", []string{"-o", file}, 1, "not a directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
