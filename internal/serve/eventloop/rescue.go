@@ -273,11 +273,19 @@ func (l *Loop) resumeRescued() {
 		rawClose(fd)
 	}
 	for _, p := range l.rescued {
-		if !p.gone {
-			l.serve(p)
+		if p.gone {
+			continue
 		}
+		if p.tls == nil && l.isSecure(int(p.fd)) {
+			l.nascent = append(l.nascent, p)
+			continue
+		}
+		l.serve(p)
 	}
 	l.doomed, l.rescued = nil, nil
+	if l.tls != nil && l.tls.cfg != nil {
+		l.beginNascent()
+	}
 }
 
 // forget closes a peer's socket, whose record says already that it is being closed.

@@ -56,6 +56,7 @@ func (l *Loop) secured() *secure {
 func (l *Loop) credentials(o serve.Credentials) {
 	l.secured().cfg = o.TLS
 	l.cfg.Conn.Challenges = o.Challenges
+	l.beginNascent()
 }
 
 // encrypt makes a peer of a new connection speak TLS.

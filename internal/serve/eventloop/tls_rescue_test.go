@@ -27,11 +27,21 @@ import (
 // secureRelay is a relay whose client speaks TLS, in a goroutine.
 type secureRelay struct {
 	*relay
-	conn   net.Conn
-	client *tls.Config
+	conn        net.Conn
+	client      *tls.Config
+	credentials serve.Credentials
+	from        serve.Listener
 }
 
 func newSecureRelay(t *testing.T, dir string) *secureRelay {
+	t.Helper()
+	r := acceptedRelay(t, dir)
+	r.l.newPeer(r.fd, r.from)
+	return r
+}
+
+// acceptedRelay is one of which the loop knows nothing yet.
+func acceptedRelay(t *testing.T, dir string) *secureRelay {
 	t.Helper()
 	root, err := site.Open(dir, site.Policy{})
 	if err != nil {
@@ -40,7 +50,7 @@ func newSecureRelay(t *testing.T, dir string) *secureRelay {
 	t.Cleanup(func() { root.Close() })
 	credentials, client := servetest.Credentials(t, nil)
 	listener, addr := servetest.Listen(t)
-	defer unix.Close(listener)
+	t.Cleanup(func() { unix.Close(listener) })
 	if err := unix.SetNonblock(listener, true); err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +59,7 @@ func newSecureRelay(t *testing.T, dir string) *secureRelay {
 	}}}}
 	r.begin()
 	r.l.credentials(credentials)
+	r.credentials = credentials
 	if r.conn, err = net.Dial("tcp", addr); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +72,7 @@ func newSecureRelay(t *testing.T, dir string) *secureRelay {
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10); err != nil {
 		t.Fatal(err)
 	}
-	r.l.newPeer(r.fd, serve.Listener{Secure: true})
+	r.from = serve.Listener{FD: listener, Secure: true}
 	return r
 }
 
@@ -179,6 +190,60 @@ func rounds(c net.Conn, big, small []byte) error {
 		}
 	}
 	return nil
+}
+
+// A worker that is killed before it has recorded that a client speaks TLS leaves a record
+// like that of any connection just accepted: where it was accepted says more. So it is if
+// its successor dies as well before it serves.
+func TestAcceptedIsRescuedSecure(t *testing.T) {
+	dir := t.TempDir()
+	small := servetest.Noise(t, dir+"/small", 300)
+	for _, deaths := range []int{1, 2} {
+		r := acceptedRelay(t, dir)
+		r.conn.SetDeadline(time.Now().Add(30 * time.Second))
+		for range deaths {
+			dead, records := r.l, r.memory
+			r.begin()
+			r.l.listeners = []listener{{Listener: r.from}}
+			take := rescuer{l: r.l, reader: rescue.NewReader(records), blame: ipc.BlameNobody}
+			kept := ipc.Kept{Number: r.fd, Socket: duplicate(t, r.fd), File: -1}
+			if take.take([]ipc.Kept{kept}); take.result.Connections != 1 {
+				t.Fatalf("not rescued: %+v", take.result)
+			}
+			if r.forget(dead, records); dead.open == 0 {
+				unix.Close(r.fd)
+			}
+			r.fd = kept.Socket
+		}
+		r.l.resumeRescued()
+		r.l.credentials(r.credentials)
+		done := make(chan error, 1)
+		go func() {
+			c := tls.Client(r.conn, r.client)
+			_, err := c.Write([]byte(servetest.Get("/small")))
+			if err == nil {
+				res, readErr := http.ReadResponse(bufio.NewReader(c), nil)
+				if err = readErr; err == nil {
+					var got bytes.Buffer
+					if _, err = got.ReadFrom(res.Body); err == nil && !bytes.Equal(got.Bytes(), small) {
+						err = fmt.Errorf("%d with %q", res.StatusCode, got.Bytes())
+					}
+				}
+			}
+			done <- err
+		}()
+		for ended := false; !ended; {
+			select {
+			case err := <-done:
+				if ended = true; err != nil {
+					t.Errorf("after %d deaths: %v", deaths, err)
+				}
+			default:
+				r.turn()
+			}
+		}
+		r.end()
+	}
 }
 
 // Between the sealing of records and the commit that has them nobody else may continue a
