@@ -61,7 +61,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listeners(opts.Sockets)
+	listeners, err := listeners(opts.Sockets, int(opts.MaxUnsent))
 	if err != nil {
 		return err
 	}

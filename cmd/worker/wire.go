@@ -93,7 +93,7 @@ func refuse(sockets []int) error {
 
 // listeners returns the listening sockets, as the command line describes them. A worker
 // that only takes over connections while the pool stops has none.
-func listeners(sockets []options.Socket) ([]serve.Listener, error) {
+func listeners(sockets []options.Socket, unsent int) ([]serve.Listener, error) {
 	var all []serve.Listener
 	for i, s := range sockets {
 		l := serve.Listener{FD: ipc.ListenerFD(i), Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign}
@@ -102,9 +102,22 @@ func listeners(sockets []options.Socket) ([]serve.Listener, error) {
 		if err := syscall.SetNonblock(l.FD, true); err != nil {
 			return nil, fmt.Errorf("listening socket %d: %w", i, err)
 		}
+		if err := boundUnsent(l, unsent); err != nil {
+			return nil, fmt.Errorf("listening socket %d: %w", i, err)
+		}
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// boundUnsent bounds what the kernel queues for a client beside what is on its way. The
+// connections of a listening socket inherit it. 0 undoes what an earlier worker of the
+// slot has set.
+func boundUnsent(l serve.Listener, most int) error {
+	if now, err := unix.GetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); l.Shared || now == most || most == 0 && err != nil {
+		return nil
+	}
+	return unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, most)
 }
 
 // kept is what the rescue of this worker's connections needs.

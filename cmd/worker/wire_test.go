@@ -1,11 +1,16 @@
 package main
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
 )
 
 // floodKey makes the test binary a worker that ends again and again while signals
@@ -47,5 +52,41 @@ func TestSignalsAtTheEnd(t *testing.T) {
 	cmd.Env = append(os.Environ(), floodKey+"=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// The connections of a listening socket inherit the bound of what is unsent, and a worker
+// without one undoes that of another.
+func TestBoundUnsent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, most := range []int{256 << 10, 0} {
+		if err := boundUnsent(serve.Listener{FD: int(file.Fd())}, most); err != nil {
+			t.Fatal(err)
+		}
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		accepted, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		raw, _ := accepted.(*net.TCPConn).SyscallConn()
+		raw.Control(func(fd uintptr) {
+			if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); got != most || err != nil {
+				t.Errorf("%d, want %d: %v", got, most, err)
+			}
+		})
 	}
 }

@@ -86,11 +86,15 @@ type Config struct {
 	Site      Site
 	Server    string        // the Server field's value
 	KeepAlive time.Duration // idle timeout of a connection
-	Expires   time.Duration // freshness lifetime of a file
-	Single    bool          // close after the first reply (the serial model)
-	HTTP2     bool          // take HTTP/2's preface on connections in the clear; see [Switch]
-	List      bool          // list directories without an index
-	Fallback  bool          // answer navigation to unknown paths with a file
+	// MinRate is how many bytes a second a client has to take of a response, averaged
+	// over SendTimeout, up to MaxRate; 0: any. One that sends so many of a request's
+	// body, averaged over HeadTimeout, has longer than HeadTimeout for it.
+	MinRate  int
+	Expires  time.Duration // freshness lifetime of a file
+	Single   bool          // close after the first reply (the serial model)
+	HTTP2    bool          // take HTTP/2's preface on connections in the clear; see [Switch]
+	List     bool          // list directories without an index
+	Fallback bool          // answer navigation to unknown paths with a file
 	// Archive returns the format of the archive of a directory that a query asks for,
 	// empty if it asks for none; nil: there are none.
 	Archive func(query []byte) string
@@ -167,7 +171,7 @@ type Conn struct {
 	finishes bool  // it ends with the next response
 	fresh    bool  // it may turn out to speak HTTP/2
 	unsent   int32 // bytes of a response that the socket has not taken yet
-	taken    int32 // bytes that the client has taken of DrainBytes
+	taken    int32 // bytes that the client has taken in this window, see moved
 
 	parser proto.Parser
 	since  time.Duration // when the current phase, or its last progress, began

@@ -98,6 +98,9 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 		c.reply.segment = Segment{File: file, Off: s.int(), Len: s.int()}
 		s.exchange(&c, now)
 		s.bad = s.bad || c.reply.segment.Len == 0
+		if cfg.MinRate > 0 {
+			c.since = now.Mono // how many bytes of this window have gone is not known
+		}
 	case kind == stateEnding:
 		c.phase = phaseLinger
 	case len(c.in) > 0:

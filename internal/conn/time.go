@@ -16,10 +16,6 @@ const (
 	HeadTimeout = 10 * time.Second
 	// SendTimeout is how long a client may take no bytes at all.
 	SendTimeout = 60 * time.Second
-	// DrainBytes is how many bytes a client has to take in each SendTimeout while
-	// its worker drains, so that one which takes a few bytes a minute does not
-	// hold up a stop: 500 a second.
-	DrainBytes = 30_000
 	// LingerTimeout bounds the wait for the client to close after the last
 	// response. Without that wait, bytes that it still sends would cause a reset,
 	// and the response could be lost (RFC 9112 §9.6).
@@ -123,6 +119,9 @@ const (
 	TimerLinger              // LingerTimeout
 	TimerNone                // the connection has ended; due at once
 	NumTimers
+	// TimerRate is returned by Expire for TimerSend if the client has taken bytes, but
+	// fewer than the minimum rate asks for.
+	TimerRate = NumTimers + 1
 )
 
 // Timer returns what the deadline is about now.
@@ -171,7 +170,7 @@ func (c *Conn) Deadline() time.Duration {
 func (c *Conn) Unsent(n int, now Now) {
 	if taken := int64(c.unsent) - int64(n); taken >= 0 {
 		c.took(taken, now)
-	} else {
+	} else if c.rate() == 0 {
 		c.since = now.Mono // they have just been made
 	}
 	c.unsent = int32(n)
@@ -185,25 +184,15 @@ func (c *Conn) Progress(n int64, now Now) {
 	}
 }
 
-// took notes that n bytes have gone. While the worker drains, a few are not
-// enough.
-func (c *Conn) took(n int64, now Now) {
-	if c.draining {
-		if c.taken += int32(min(n, DrainBytes)); c.taken < DrainBytes {
-			return
-		}
-		c.taken = 0
-	}
-	c.since = now.Mono
-}
-
-// errSlow is the cause of a response truncated by SendTimeout; during a drain, a few
-// bytes count as none.
-var errSlow = errors.New("the client took no bytes for too long")
+// The causes of a response truncated by SendTimeout.
+var (
+	errSlow = errors.New("the client took no bytes for too long")
+	errRate = errors.New("the client was below the minimum rate")
+)
 
 // Expire checks the deadline against the time now. If it has passed, the next call of
-// Next returns how the connection ends, and Expire returns the kind of deadline; else
-// TimerNone.
+// Next returns how the connection ends, and Expire returns the kind of deadline, or
+// TimerRate for TimerSend; else TimerNone.
 func (c *Conn) Expire(now Now) Timer {
 	if now.Mono < c.Deadline() {
 		return TimerNone
@@ -215,7 +204,11 @@ func (c *Conn) Expire(now Now) Timer {
 	case TimerHead:
 		c.phase = phaseLate
 	case TimerSend:
-		c.Abort(errSlow)
+		cause := errSlow
+		if c.taken > 0 {
+			timer, cause = TimerRate, errRate
+		}
+		c.Abort(cause)
 		c.phase = phaseReset
 	}
 	return timer

@@ -316,3 +316,15 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestRates(t *testing.T) {
+	o, err := ParseMaster([]string{"--min-rate=10k", "--max-unsent", "256k"}, noEnv)
+	if err != nil || o.MinRate != 10<<10 || o.MaxUnsent != 256<<10 || o.Shares() {
+		t.Errorf("%d, %d, %v", o.MinRate, o.MaxUnsent, err)
+	}
+	for _, args := range []string{"--min-rate=-1", "--min-rate=17M", "--max-unsent=63k", "--max-unsent=1G"} {
+		if _, err := ParseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "bytes") {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}

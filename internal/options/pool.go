@@ -21,6 +21,8 @@ type (
 	HangTimeout    time.Duration // 0 is none, else MinHang to MaxPatience
 	MaxConnections int64         // of the pool; 0: what descriptors allow
 	MaxPerClient   int64         // connections of one client; 0 is no limit
+	MinRate        int           // bytes a second; 0 is none, else up to conn.MaxRate
+	MaxUnsent      int           // bytes; 0 is what the kernel does, else 64k to 16M
 	MaxRequests    int64         // 0 is no limit
 	MaxMemory      int64         // bytes; 0 is no limit, else MinMemory or more
 )
@@ -53,6 +55,26 @@ func (m *MaxConnections) UnmarshalFlag(v string) error {
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MaxPerClient) UnmarshalFlag(v string) error {
 	return number(m, "max-connections-per-client", v, "must be a number of connections, such as 100 (0 is no limit)", 0, math.MaxInt32)
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *MinRate) UnmarshalFlag(v string) error {
+	n, ok := parseSize(v)
+	if !ok || n > 16<<20 {
+		return invalid("min-rate", v, "must be 0 to 16M bytes a second, such as 500 or 10k (0 is none)")
+	}
+	*m = MinRate(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (m *MaxUnsent) UnmarshalFlag(v string) error {
+	n, ok := parseSize(v)
+	if !ok || n > 16<<20 || n != 0 && n < 64<<10 {
+		return invalid("max-unsent", v, "must be 64k to 16M bytes, such as 256k (0 leaves it to the kernel)")
+	}
+	*m = MaxUnsent(n)
+	return nil
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].

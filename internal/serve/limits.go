@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ const AlertEvery = time.Minute
 const HeadPatience = 2 * time.Second
 
 // Limits are an engine's limits against strangers (docs/limits.md). They are for one
-// goroutine at a time.
+// goroutine at a time, but for TooSlow.
 type Limits struct {
 	Most int // connections
 
@@ -29,14 +30,15 @@ type Limits struct {
 	most      int      // connections of one client
 	pool      int      // connections of the pool; 0: no limit
 	clients   *clients // nil: those of one client are not counted
-	told      [scoreboard.NumLimits]time.Duration
+	minRate   int
+	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
 }
 
 // NewLimits returns the configured limits, for a pool of one worker until [Limits.Share].
 // Most leaves a reserve of descriptors: one for each connection's file, and those that
 // the worker itself needs.
-func NewLimits(cfg *Config) Limits {
-	l := Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections}
+func NewLimits(cfg *Config) *Limits {
+	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate}
 	if l.perClient > 0 {
 		l.clients = newClients()
 	}
@@ -126,6 +128,14 @@ func (l *Limits) Reached(now time.Duration) {
 	l.alert(what + " reached: idle ones are closed to make room, and new ones wait while none is idle; " + cure)
 }
 
+// TooSlow says that a client was below the minimum rate. While the worker drains, that is
+// no news.
+func (l *Limits) TooSlow(now time.Duration) {
+	if l.minRate > 0 && l.due(scoreboard.LimitRate, now) {
+		l.alert(fmt.Sprintf("clients are below the minimum rate of %d bytes a second and are disconnected; lower --min-rate if they are honest", l.minRate))
+	}
+}
+
 // Closed counts a connection that was closed to make room.
 func (l *Limits) Closed(idle bool) {
 	why := scoreboard.LimitHead
@@ -137,12 +147,11 @@ func (l *Limits) Closed(idle bool) {
 
 // due reports whether it is time for another alert about a limit.
 func (l *Limits) due(about scoreboard.Limit, now time.Duration) bool {
-	told := &l.told[about]
-	if l.alert == nil || *told != 0 && now-*told < AlertEvery {
+	told := l.told[about].Load()
+	if l.alert == nil || told != 0 && now-time.Duration(told) < AlertEvery {
 		return false
 	}
-	*told = max(now, 1)
-	return true
+	return l.told[about].CompareAndSwap(told, int64(max(now, 1)))
 }
 
 // maxConnections is how many leave a reserve of descriptors.

@@ -19,6 +19,8 @@ type Tally struct {
 	Row   *scoreboard.Row
 	Clock *Clock
 	Alone bool // the only Tally of this row
+	// Limits alerts operators of clients below the minimum rate; nil: nobody does.
+	Limits *Limits
 
 	whole []time.Duration // start times of requests whose responses are whole, but perhaps not sent yet
 	busy  bool            // Row.Busy was set
@@ -48,7 +50,14 @@ func (t *Tally) Ended(x *conn.Exchange) {
 
 // Expired counts a connection that timed out.
 func (t *Tally) Expired(timer conn.Timer) {
-	if timer == conn.TimerHead || timer == conn.TimerSend {
+	switch timer {
+	case conn.TimerRate:
+		t.Row.Limited[scoreboard.LimitRate].Add(1)
+		if t.Limits != nil {
+			t.Limits.TooSlow(t.Clock.Mono())
+		}
+		fallthrough
+	case conn.TimerHead, conn.TimerSend:
 		t.Row.TimedOut.Add(1)
 	}
 }

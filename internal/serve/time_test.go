@@ -3,6 +3,7 @@ package serve_test
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -62,55 +63,71 @@ func TestCalendarSteps(t *testing.T) {
 	})
 }
 
-// While a worker drains, a client that takes a few bytes a minute is given up,
-// and one that takes enough gets all.
-func TestDrainHasALeastRate(t *testing.T) {
+// While a worker drains, and always with a minimum rate, a client that takes a few bytes a
+// minute is disconnected, and one that takes enough gets all.
+func TestLeastRate(t *testing.T) {
+	for _, minRate := range []int{0, 2000} {
+		t.Run(fmt.Sprintf("%d bytes a second", minRate), func(t *testing.T) {
+			eachEngine(t, func(t *testing.T, run servetest.Run) { testLeastRate(t, run, minRate) })
+		})
+	}
+}
+
+func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 1<<20)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		fd, addr := narrow(t)
-		var row scoreboard.Row
-		began := time.Now()
-		s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
-			cfg.Row = &row
-			cfg.Clock = func() (time.Time, time.Duration) {
-				now := time.Now()
-				return now, 20 * now.Sub(began) // a minute passes in three seconds
-			}
-		})
-		steady, slow := s.Dial(), s.Dial()
-		var read sync.WaitGroup
-		defer read.Wait()
-		for _, c := range []*net.TCPConn{steady, slow} {
-			c.SetReadBuffer(4096)
-			servetest.Send(t, c, servetest.Get("/f"))
-		}
-		got := int64(0)
-		read.Go(func() { // at 10 KB a second of the server's
-			for {
-				n, err := steady.Read(make([]byte, 4000))
-				if got += int64(n); err != nil {
-					return
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
-		})
-		read.Go(func() { // at 300 bytes a second
-			for {
-				if _, err := slow.Read(make([]byte, 1200)); err != nil {
-					return
-				}
-				time.Sleep(200 * time.Millisecond)
-			}
-		})
-		servetest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
-		s.Order(serve.Drain{})
-		s.Wait()
-		read.Wait()
-		if counters := row.Read(); counters.TimedOut != 1 || counters.Truncated != 1 || got < 1<<20 {
-			t.Errorf("%d timeouts and %d truncated, want one of each; the steady client got %d bytes", counters.TimedOut, counters.Truncated, got)
+	fd, addr := narrow(t)
+	var row scoreboard.Row
+	var alerts atomic.Int64
+	began := time.Now()
+	s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
+		cfg.Row, cfg.Conn.MinRate = &row, minRate
+		cfg.Alert = func(string) { alerts.Add(1) }
+		cfg.Clock = func() (time.Time, time.Duration) {
+			now := time.Now()
+			return now, 20 * now.Sub(began) // a minute passes in three seconds
 		}
 	})
+	steady, slow := s.Dial(), s.Dial()
+	var read sync.WaitGroup
+	defer read.Wait()
+	for _, c := range []*net.TCPConn{steady, slow} {
+		c.SetReadBuffer(4096)
+		servetest.Send(t, c, servetest.Get("/f"))
+	}
+	got := int64(0)
+	read.Go(func() { // at 20 KB a second of the server's
+		for {
+			n, err := steady.Read(make([]byte, 4000))
+			if got += int64(n); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	read.Go(func() { // at 300 bytes a second
+		for {
+			if _, err := slow.Read(make([]byte, 1200)); err != nil {
+				return
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	})
+	servetest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
+	if minRate > 0 {
+		servetest.Await(t, "one disconnected", func() bool { return row.Limited[scoreboard.LimitRate].Load() == 1 })
+		if alerts.Load() != 1 {
+			t.Errorf("%d alerts", alerts.Load())
+		}
+	}
+	s.Order(serve.Drain{})
+	s.Wait()
+	read.Wait()
+	counters := row.Read()
+	if counters.TimedOut != 1 || counters.Truncated != 1 || counters.Limited[scoreboard.LimitRate] != 1 || got < 1<<20 {
+		t.Errorf("%d timeouts, %d truncated and %d below the rate, want one of each; the steady client got %d bytes",
+			counters.TimedOut, counters.Truncated, counters.Limited[scoreboard.LimitRate], got)
+	}
 }
 
 // A whole reply that its client never takes is truncated when the client is

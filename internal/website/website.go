@@ -92,6 +92,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		Site:      files,
 		Server:    server(o),
 		KeepAlive: time.Duration(o.KeepAlive),
+		MinRate:   int(o.MinRate),
 		Expires:   time.Duration(o.Expires),
 		Single:    o.Model == options.Serial,
 		List:      o.List,

@@ -67,7 +67,7 @@ type Loop struct {
 	quietFor  time.Duration // see serve.Drain.Quiet
 	quietMax  time.Duration
 	full      int // connections at which the reserve of descriptors was reached; 0: not
-	limits    serve.Limits
+	limits    *serve.Limits
 	address   unix.RawSockaddrAny // of the client that was accepted last
 	tickAt    time.Duration       // when serve.Config.Tick is due; 0: not
 	idle      bool                // the last raw wait brought nothing
@@ -110,7 +110,7 @@ func New(cfg serve.Config) (*Loop, error) {
 		l.cfg.Row = new(scoreboard.Row)
 	}
 	l.limits = serve.NewLimits(&l.cfg)
-	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true}
+	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true, Limits: l.limits}
 	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -100,7 +101,7 @@ func (l *Loop) due(p *peer) {
 // serve.ProgressEvery. While it is the disk that is waited for, the client has time.
 func (l *Loop) progress(p *peer) {
 	if p.fetching {
-		p.http().Progress(conn.DrainBytes, l.now)
+		p.http().Progress(math.MaxInt64, l.now)
 	}
 	if queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ); err == nil {
 		p.http().Progress(int64(p.queued)-int64(queued), l.now)

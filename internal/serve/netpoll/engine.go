@@ -33,7 +33,7 @@ type Engine struct {
 	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
 
 	mu       sync.Mutex
-	limits   serve.Limits          // guarded by mu
+	limits   *serve.Limits         // guarded by mu, but for TooSlow
 	warned   time.Time             // when a lack of descriptors was last logged; guarded by mu
 	sessions map[*session]struct{} // guarded by mu
 	wg       sync.WaitGroup        // of the sessions' goroutines

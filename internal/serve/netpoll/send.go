@@ -78,7 +78,7 @@ func (s *session) sendSegment() bool {
 		err := s.raw.Write(s.tryFile)
 		switch {
 		case err == nil && s.err == nil:
-			if s.engine.drain.Load() != nil && !s.progresses() {
+			if (s.engine.drain.Load() != nil || s.cfg.MinRate > 0) && !s.progresses() {
 				return false
 			}
 			runtime.Gosched()
