@@ -58,7 +58,9 @@ func TestSignalsAtTheEnd(t *testing.T) {
 // The connections of a listening socket inherit the bound of what is unsent, and a worker
 // without one undoes that of another.
 func TestBoundUnsent(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

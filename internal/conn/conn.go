@@ -171,7 +171,7 @@ type Conn struct {
 	finishes bool  // it ends with the next response
 	fresh    bool  // it may turn out to speak HTTP/2
 	unsent   int32 // bytes of a response that the socket has not taken yet
-	taken    int32 // bytes that the client has taken in this window, see moved
+	pace     Pace  // of the response, or of the request's body
 
 	parser proto.Parser
 	since  time.Duration // when the current phase, or its last progress, began

@@ -9,32 +9,49 @@ const DrainRate = 500
 // MaxRate is the largest Config.MinRate.
 const MaxRate = 16 << 20
 
-// rate is how many bytes a second a client has to take of a response; 0: any.
-func (c *Conn) rate() int {
-	rate := c.reply.cfg.MinRate
-	if c.draining {
-		rate = max(rate, DrainRate)
+// Rate is how many bytes a second a client has to take of responses; 0: any.
+func (cfg *Config) Rate(draining bool) int {
+	if draining {
+		return max(cfg.MinRate, DrainRate)
 	}
-	return rate
+	return cfg.MinRate
 }
 
-// took notes that n bytes have gone, perhaps 0. Once there are as many as the rate asks
-// for in a SendTimeout, the next one begins.
-func (c *Conn) took(n int64, now Now) { c.moved(n, c.rate(), SendTimeout, now) }
+// Pace measures whether a client moves as many bytes as a rate asks for in a window of
+// time. A window ends as soon as it has: a client may be fast and slow in turn.
+type Pace struct {
+	moved int32 // in this window
+}
+
+// Moved counts n bytes, perhaps none, and reports whether there are as many as rate bytes a
+// second, up to MaxRate, ask for in a window, of a minute at most. The next window begins
+// then.
+func (p *Pace) Moved(n int64, rate int, window time.Duration) bool {
+	least := int64(rate) * int64(window/time.Second)
+	if p.moved += int32(min(n, least)); int64(p.moved) < least {
+		return false
+	}
+	p.moved = 0
+	return true
+}
+
+// Begun reports whether some bytes have moved in this window, but not enough.
+func (p *Pace) Begun() bool { return p.moved > 0 }
+
+// rate is that of Config.Rate now.
+func (c *Conn) rate() int { return c.reply.cfg.Rate(c.draining) }
+
+// took notes that n bytes of responses have gone, perhaps none.
+func (c *Conn) took(n int64, now Now) {
+	if c.pace.Moved(n, c.rate(), SendTimeout) {
+		c.since = now.Mono
+	}
+}
 
 // read notes that n bytes of a request's body have come. Without a minimum rate it has a
 // HeadTimeout in all.
-func (c *Conn) read(n int, now Now) {
-	if rate := c.reply.cfg.MinRate; rate > 0 {
-		c.moved(int64(n), rate, HeadTimeout, now)
-	}
-}
-
-// moved counts n bytes, and begins another window of time when there are as many as the
-// rate asks for in one: a client may be fast and slow in turn.
-func (c *Conn) moved(n int64, rate int, window time.Duration, now Now) {
-	least := int64(rate) * int64(window/time.Second)
-	if c.taken += int32(min(n, least)); int64(c.taken) >= least {
-		c.taken, c.since = 0, now.Mono
+func (c *Conn) read(n int64, now Now) {
+	if rate := c.reply.cfg.MinRate; rate > 0 && c.pace.Moved(n, rate, HeadTimeout) {
+		c.since = now.Mono
 	}
 }

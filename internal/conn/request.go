@@ -70,7 +70,7 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	case r.Length > proto.MaxBody:
 		return c.refuse(out, tooLong, now)
 	}
-	c.phase, c.since, c.taken = phaseBody, now.Mono, 0
+	c.phase, c.since, c.pace = phaseBody, now.Mono, Pace{}
 	x.hold()
 	x.upload = &upload{left: r.Length}
 	if r.Expect && len(c.in) == 0 {
@@ -93,7 +93,7 @@ func (c *Conn) answer(out []byte, now Now) []byte {
 	if c.reply.x.Closing == ClosingFault {
 		c.in = nil
 	}
-	c.phase, c.since, c.taken = phaseReply, now.Mono, 0
+	c.phase, c.since, c.pace = phaseReply, now.Mono, Pace{}
 	return out
 }
 
@@ -101,6 +101,6 @@ func (c *Conn) answer(out []byte, now Now) []byte {
 // closes the connection: the beginning of the next request is unknown.
 func (c *Conn) refuse(out []byte, f proto.Fault, now Now) []byte {
 	c.in = nil
-	c.phase, c.since, c.taken = phaseReply, now.Mono, 0
+	c.phase, c.since, c.pace = phaseReply, now.Mono, Pace{}
 	return c.reply.Refuse(out, f, now)
 }

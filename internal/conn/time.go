@@ -186,8 +186,8 @@ func (c *Conn) Progress(n int64, now Now) {
 
 // The causes of a response truncated by SendTimeout.
 var (
-	errSlow = errors.New("the client took no bytes for too long")
-	errRate = errors.New("the client was below the minimum rate")
+	ErrSlow = errors.New("the client took no bytes for too long")
+	ErrRate = errors.New("the client was below the minimum rate")
 )
 
 // Expire checks the deadline against the time now. If it has passed, the next call of
@@ -204,9 +204,9 @@ func (c *Conn) Expire(now Now) Timer {
 	case TimerHead:
 		c.phase = phaseLate
 	case TimerSend:
-		cause := errSlow
-		if c.taken > 0 {
-			timer, cause = TimerRate, errRate
+		cause := ErrSlow
+		if c.pace.Begun() {
+			timer, cause = TimerRate, ErrRate
 		}
 		c.Abort(cause)
 		c.phase = phaseReset

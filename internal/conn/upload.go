@@ -22,7 +22,7 @@ func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 	if x.Request.Chunked {
 		n, done, fault := u.body.Discard(c.in)
 		c.in = c.in[n:]
-		c.read(n, now)
+		c.read(int64(n), now)
 		if fault.Status != 0 {
 			return c.refuse(out, fault, now), false
 		}
@@ -32,7 +32,7 @@ func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 	} else {
 		n := min(u.left, int64(len(c.in)))
 		c.in, u.left = c.in[n:], u.left-n
-		c.read(int(n), now)
+		c.read(n, now)
 		if u.left > 0 {
 			return out, true
 		}

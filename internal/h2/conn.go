@@ -71,8 +71,8 @@ type Conn struct {
 	drain time.Duration // when draining began
 	swept time.Duration // when the streams were last looked through
 
-	unsent int32 // bytes that the socket has not taken yet
-	taken  int32 // bytes that the client has taken of conn.DrainBytes
+	unsent int32     // bytes that the socket has not taken yet
+	pace   conn.Pace // of responses
 
 	block         []byte // of a header block that is not complete
 	blockStream   uint32 // 0: there is none

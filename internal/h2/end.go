@@ -25,10 +25,7 @@ func (e resetError) Error() string {
 	return fmt.Sprintf("the client reset the stream, HTTP/2 error code %d", uint32(e))
 }
 
-var (
-	errFailed = errors.New("the connection was ended by an HTTP/2 error")
-	errSlow   = errors.New("the client took no bytes for too long")
-)
+var errFailed = errors.New("the connection was ended by an HTTP/2 error")
 
 // Finish makes the connection end with its next response. Unlike Drain, it leaves an idle
 // one its time.
@@ -222,14 +219,18 @@ func (c *Conn) stalled(now conn.Now) conn.Timer {
 		return conn.TimerNone
 	}
 	c.reason = ReasonStalled
-	if c.unsent == 0 && c.rest == 0 {
-		c.release(func(s *stream) { s.reply.Abort(errSlow) })
-		c.fail(EnhanceYourCalm, ReasonStalled)
-		return conn.TimerSend
+	timer, cause := conn.TimerSend, conn.ErrSlow
+	if c.pace.Begun() {
+		timer, cause = conn.TimerRate, conn.ErrRate
 	}
-	c.Abort(errSlow)
+	if c.unsent == 0 && c.rest == 0 {
+		c.release(func(s *stream) { s.reply.Abort(cause) })
+		c.fail(EnhanceYourCalm, ReasonStalled)
+		return timer
+	}
+	c.Abort(cause)
 	c.phase = phaseReset
-	return conn.TimerSend
+	return timer
 }
 
 // Unsent tells the connection that n bytes of what Next returned have not been sent yet;
@@ -250,13 +251,9 @@ func (c *Conn) Progress(n int64, now conn.Now) {
 	}
 }
 
-// took notes that n bytes have gone. While the worker drains, a few are not enough.
+// took notes that n bytes have gone.
 func (c *Conn) took(n int64, now conn.Now) {
-	if c.draining {
-		if c.taken += int32(min(n, conn.DrainBytes)); c.taken < conn.DrainBytes {
-			return
-		}
-		c.taken = 0
+	if c.pace.Moved(n, c.cfg.http.Rate(c.draining), conn.SendTimeout) {
+		c.since = now.Mono
 	}
-	c.since = now.Mono
 }
