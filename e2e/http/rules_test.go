@@ -1,6 +1,7 @@
 package http
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,6 +154,40 @@ func TestBadRules(t *testing.T) {
 	for range 8 {
 		if r, err := last(s, "GET", "/", nil); err != nil || r.Status != 200 {
 			t.Errorf("%v, %v", r, err)
+		}
+	}
+}
+
+// TestRulesOutliveWorkers has a download by a rewritten path go on while its worker is
+// handed over, upgraded away and killed, and its connection meet the same rules after it.
+func TestRulesOutliveWorkers(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{
+		"_redirects": "/latest /large.bin 200\n/old /new 301\n", "_headers": "/latest\n  X-Version: 7\n",
+	})
+	harness.Sparse(t, filepath.Join(base, "large.bin"), 64<<20)
+	s := harness.Serve(t, base, "--workers", "1")
+	d := s.Begin("/latest", 64<<10)
+	for _, replace := range []func(old int){
+		func(int) { s.Signal(syscall.SIGHUP) },
+		func(int) { s.Signal(syscall.SIGUSR2) },
+		func(old int) { harness.Kill(t, old, syscall.SIGKILL) },
+	} {
+		if err := d.Take(8 << 20); err != nil {
+			t.Fatal(err)
+		}
+		old := s.Workers()
+		replace(old[0])
+		s.AwaitWorkers(1, old...)
+	}
+	s.MustComplete(d)
+	for target, want := range map[string]string{"/old": "301 /new", "/latest": "200 7"} {
+		r, err := d.Ask(harness.Request("HEAD", target))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d %s%s", r.Status, r.Header.Get("Location"), r.Header.Get("X-Version")); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
 		}
 	}
 }
