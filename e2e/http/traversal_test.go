@@ -30,7 +30,8 @@ func TestTraversal(t *testing.T) {
 		t.Fatalf("only %d spellings", len(paths))
 	}
 	t.Logf("%d spellings", len(paths))
-	for _, flags := range [][]string{nil, {"--list", "--dotfiles"}, {"--spa", "app.html"}, {"--list", "--spa", "app.html", "--model", "goroutine"}} {
+	for _, flags := range [][]string{nil, {"--list", "--dotfiles"}, {"--spa", "app.html"}, {"--list", "--spa", "app.html", "--model", "goroutine"},
+		{"--redirect", "/* /:splat 200!", "--clean-urls"}, {"--redirect", "/a/b/* /sub/:splat 200", "--redirect", "/* /a/:splat 200"}} {
 		t.Run("with "+strings.Join(flags, " "), func(t *testing.T) {
 			t.Parallel()
 			s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", filepath.Join(dir, "root")}, flags...)})

@@ -138,6 +138,9 @@ func (b *block) read(line string, at Position) error {
 		if literal != "" {
 			o.value = append(o.value, part{literal: literal, arg: -1})
 		}
+		if len(o.value) > maxParts {
+			return at.errorf("%q: more than %d pieces and placeholders", name, maxParts)
+		}
 		if value = rest; rest != "" {
 			n := placeholder(rest)
 			o.value = append(o.value, part{arg: b.at.index(rest[1:n]), encode: inSplat})

@@ -120,6 +120,7 @@ func TestHeadersRefused(t *testing.T) {
 		{"/a\n  Connection: close\n", "the server sets this field itself"},
 		{"/a\n  Basic-Auth: someuser:somepassword\n", "passwords are not kept"},
 		{"/a\n  ! Vary\n", "caches would mix"},
+		{"/*\n  X: " + strings.Repeat(":splat ", 70), "more than 64 pieces"},
 		{"/a b\n  X: y\n", "on a line of its own"},
 	} {
 		_, err := rules.Parse(rules.Text{Kind: rules.Headers, Name: "_headers", Bytes: []byte(test.rules)})

@@ -250,6 +250,7 @@ func TestRefused(t *testing.T) {
 		{"/a /b\n/b /a", "_redirects:1: these redirections never end: /a → /b → /a"},
 		{"/a /b\n/b /c 302\n/c /a?x=1 308", "/a → /b → /c → /a"},
 		{"/docs/* /docs/new/:splat 301!", "these redirections never end"},
+		{"/* /" + strings.Repeat(":splat/", 70), "more than 64 pieces"},
 		{"/" + strings.Repeat("x", 5000) + " /y", "longer than 4000 bytes"},
 	} {
 		_, err := rules.Parse(rules.Text{Name: "_redirects", Bytes: []byte(test.rules)})

@@ -16,6 +16,10 @@ type target struct {
 	query    bool // it has one of its own
 }
 
+// maxParts bounds the parts of a target or a value: a request that is long would else
+// become a response that is much longer.
+const maxParts = 64
+
 // part is a literal, escaped, or what a placeholder stands for.
 type part struct {
 	literal string
@@ -106,6 +110,9 @@ func (t *target) add(text string, encode encoding, names []string, whole string,
 		}
 		if rest == "" {
 			break
+		}
+		if len(t.parts) > maxParts {
+			return at.errorf("%q: more than %d pieces and placeholders", whole, maxParts)
 		}
 		n := placeholder(rest)
 		p := part{arg: -1, encode: encode}
