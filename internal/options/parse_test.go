@@ -57,6 +57,7 @@ func TestParseMaster(t *testing.T) {
 		}},
 		{"--spa /app.html", func(o *Options) { o.SPA = "app.html" }},
 		{"--header X-A:b", func(o *Options) { o.Header = []Field{"X-A: b"} }},
+		{"--clean-urls --no-rules --prefix /a/b/", func(o *Options) { o.Clean, o.NoRules, o.Prefix = true, true, "/a/b" }},
 		{"--admin 127.0.0.1:9090", func(o *Options) { o.Admin = "127.0.0.1:9090" }},
 		{"--admin [::1]:0", func(o *Options) { o.Admin = "[::1]:0" }},
 		{"--admin my_host.example:65535", func(o *Options) { o.Admin = "my_host.example:65535" }},
@@ -78,6 +79,21 @@ func TestParseMaster(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("ParseMaster(%q) = %+v, %v\nwant %+v", tt.args, got, err, want)
 		}
+	}
+}
+
+// wrongRules are those of flags about rules and prefixes.
+func wrongRules() []wrongArgument {
+	return []wrongArgument{
+		{[]string{"--header", "/a: Date: now"}, `--header "/a: Date: now": "Date": the server sets this field itself; leave it out`},
+		{[]string{"--header", "/a: b"}, `--header "/a: b": "b": the field has no value; '! b' removes it`},
+		{[]string{"--redirect", "/a"}, "--redirect /a: it has no target; write FROM TO [STATUS]"},
+		{[]string{"--redirect", "/a //b"}, `--redirect "/a //b": "//b" leads to another host; write it with https://, if that is meant`},
+		{[]string{"--redirect", "/a /b\n/c /d"}, `--redirect "/a /b\n/c /d": must be FROM TO [STATUS] on one line`},
+		{[]string{"--prefix", "docs"}, "--prefix docs: must be a path of letters, digits and -._~, such as /docs"},
+		{[]string{"--prefix", "/"}, "--prefix /: must be a path of letters, digits and -._~, such as /docs"},
+		{[]string{"--prefix", "/a/../b"}, "--prefix /a/../b: must be a path of letters, digits and -._~, such as /docs"},
+		{[]string{"--prefix", "//a"}, "--prefix //a: must be a path of letters, digits and -._~, such as /docs"},
 	}
 }
 
@@ -144,7 +160,7 @@ type wrongArgument struct {
 }
 
 func TestParseMasterErrors(t *testing.T) {
-	for _, tt := range wrongArguments() {
+	for _, tt := range append(wrongArguments(), wrongRules()...) {
 		_, err := ParseMaster(tt.args, noEnv)
 		var usage *exitcode.Error
 		if !errors.As(err, &usage) || err.Error() != tt.want || usage.Code != 64 {
