@@ -25,7 +25,7 @@ type Entry struct {
 	Time    int64         // milliseconds since 1970
 	Method  []byte        // empty: the request could not be parsed
 	Target  []byte        // as sent
-	Minor   uint8         // the version is HTTP/1.Minor
+	Version string        // such as "HTTP/1.1"
 	Status  int           // of the response, 100 to 599
 	Bytes   int64         // of the response body
 	Took    time.Duration // json only, to the microsecond
@@ -91,8 +91,8 @@ func (f *Formatter) common(dst []byte, e *Entry) []byte {
 		dst = appendEscaped(dst, e.Method)
 		dst = append(dst, ' ')
 		dst = appendEscaped(dst, e.Target)
-		dst = append(dst, " HTTP/1."...)
-		dst = strconv.AppendUint(dst, uint64(e.Minor), 10)
+		dst = append(dst, ' ')
+		dst = append(dst, e.Version...)
 	}
 	dst = append(dst, `" `...)
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
@@ -128,8 +128,8 @@ func (f *Formatter) json(dst []byte, e *Entry) []byte {
 	if len(e.Method) == 0 {
 		dst = append(dst, "null"...)
 	} else {
-		dst = append(dst, `"HTTP/1.`...)
-		dst = strconv.AppendUint(dst, uint64(e.Minor), 10)
+		dst = append(dst, '"')
+		dst = append(dst, e.Version...)
 		dst = append(dst, '"')
 	}
 	dst = append(dst, `,"status":`...)

@@ -16,7 +16,7 @@ const moment = 971186136_007
 
 func entry() Entry {
 	return Entry{
-		Client: "192.0.2.1", Time: moment, Method: []byte("GET"), Target: []byte("/a?b=c"), Minor: 1,
+		Client: "192.0.2.1", Time: moment, Method: []byte("GET"), Target: []byte("/a?b=c"), Version: "HTTP/1.1",
 		Status: 200, Bytes: 2326, Took: 1234567 * time.Nanosecond,
 		Referer: []byte("http://example.com/"), Agent: []byte("Mozilla/5.0 (X11)"), ID: []byte("7f3a"),
 	}
@@ -47,7 +47,7 @@ func TestFormats(t *testing.T) {
 				`"status":400,"bytes":0,"seconds":0.000000,"referer":null,"user_agent":null,"request_id":null}`},
 		{"no body", Common, func(e *Entry) { e.Bytes, e.Status = 0, 304 },
 			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 304 -`},
-		{"HTTP/1.0 over IPv6", Common, func(e *Entry) { e.Client, e.Minor = "2001:db8::1", 0 },
+		{"HTTP/1.0 over IPv6", Common, func(e *Entry) { e.Client, e.Version = "2001:db8::1", "HTTP/1.0" },
 			`2001:db8::1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.0" 200 2326`},
 		{"a scope with a space and a quote", Common, func(e *Entry) { e.Client = `fe80::1%a b"` },
 			`fe80::1%a\x20b\x22 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326`},
@@ -146,7 +146,7 @@ func checkLine(t *testing.T, line []byte) {
 func FuzzJSON(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), minor, status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
+		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
 		line := (&Formatter{Format: JSON}).Append(nil, &e)
 		checkLine(t, line)
 		var got struct {
@@ -226,7 +226,7 @@ func orDash(s string) string {
 func FuzzCombined(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), minor, status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
+		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
 		line := (&Formatter{Format: Combined}).Append(nil, &e)
 		checkLine(t, line)
 		m := combinedLine.FindSubmatch(line)
@@ -261,3 +261,6 @@ func BenchmarkFormat(b *testing.B) {
 		})
 	}
 }
+
+// version is one of HTTP/1, as an entry has it.
+func version(minor uint8) string { return "HTTP/1." + strconv.Itoa(int(minor)) }

@@ -35,6 +35,8 @@ type Exchange struct {
 	Bytes int64 // of the content, so far
 	Err   error // why the response was truncated; nil: it was not
 
+	Noted Noted // by the observer
+
 	set    *rules.Set // of the owner, the same for the whole exchange
 	asked  bool       // set is known
 	head   int        // where the response's begins in the output
@@ -43,6 +45,13 @@ type Exchange struct {
 	upload *upload    // the request's content, while it is discarded
 	parts  *multipart // nil unless several ranges are sent
 	stream Stream     // nil unless the content is made while it is sent
+}
+
+// Noted is what an observer notes of an exchange, on a clock of its own; zero: nothing.
+type Noted struct {
+	Headed  time.Duration // when the head was complete
+	Decided time.Duration // when the response was decided
+	Waited  time.Duration // how long the connection had waited for the disk by then
 }
 
 // Version is the version of HTTP that an exchange speaks.
@@ -190,7 +199,7 @@ func (x *Exchange) reset() {
 	x.Request, x.Head = nil, nil
 	x.ID, x.Ranges, x.held = x.ID[:0], x.Ranges[:0], false
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
-	x.Size, x.Bytes, x.Err = 0, 0, nil
+	x.Size, x.Bytes, x.Err, x.Noted = 0, 0, nil, Noted{}
 	x.Moved, x.Rule, x.Fields, x.set, x.asked = 0, rules.Position{}, nil, nil, false
 	x.upload, x.parts, x.stream = nil, nil, nil
 	if x.Fault.Status != 0 {

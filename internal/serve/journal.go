@@ -36,9 +36,7 @@ type Journal struct {
 	host   string         // its address
 	tls    *accesslog.TLS // nil: it speaks plain HTTP, or has not shaken hands yet
 
-	// Of the request under way, if Config.Verbose:
-	headed  time.Duration // when its head was complete
-	begun   time.Duration // when the response was decided; 0: not by this worker
+	// If Config.Verbose:
 	fetched time.Duration // time spent waiting for the disk
 	waiting time.Duration // since when it waits for the disk; 0: it does not
 }
@@ -66,7 +64,7 @@ func (j *Journal) Received(x *conn.Exchange) {
 	if j.tally.Received(x); !j.cfg.Verbose {
 		return
 	}
-	j.headed = j.clock.Mono()
+	x.Noted.Headed = j.clock.Mono()
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var text [maxLogHead + 16]byte
 		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], withoutCredentials(x), maxLogHead)).Msg("head")
@@ -89,8 +87,9 @@ func (j *Journal) Decided(x *conn.Exchange) {
 	if j.tally.Decided(x); !j.cfg.Verbose {
 		return
 	}
-	if j.begun = j.clock.Mono(); j.headed == 0 {
-		j.headed = j.begun // a request that was refused has no head
+	now := j.clock.Mono()
+	if x.Noted.Decided, x.Noted.Waited = now, j.fetched; x.Noted.Headed == 0 {
+		x.Noted.Headed = now // a request that was refused has no head
 	}
 }
 
@@ -104,7 +103,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
 			Client: j.host, Time: wall.UnixMilli(),
-			Method: x.Method(), Target: x.Target(), Minor: x.Request.Minor, Status: int(x.Status), Bytes: x.Bytes, Took: took,
+			Method: x.Method(), Target: x.Target(), Version: x.Version.String(), Status: int(x.Status), Bytes: x.Bytes, Took: took,
 			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
 			TLS: j.tls,
 		})
@@ -124,6 +123,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 		RawJSON("path", logging.AppendJSON(path[:0], x.Target(), maxLogTarget)).
 		Int("status", int(x.Status)).
 		Int64("bytes", x.Bytes).
+		Str("protocol", x.Version.String()).
 		Float64("ms", milliseconds(took))
 	if len(x.ID) > 0 {
 		e = e.Bytes("id", x.ID)
@@ -139,7 +139,6 @@ func (j *Journal) Ended(x *conn.Exchange) {
 		e = e.Str("reason", x.Fault.Reason)
 	}
 	e.Msg("request")
-	j.headed, j.begun, j.fetched = 0, 0, 0
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -148,14 +147,15 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // "receive" (head and body from the client), "open" (finding the file), "disk"
 // (reading it) or "send" (to the client).
 func (j *Journal) slowest(x *conn.Exchange, now time.Duration) (part string, lasted time.Duration) {
-	if j.begun == 0 {
+	if x.Noted.Decided == 0 {
 		return "send", now - x.Began // another worker began it
 	}
+	begun, fetched := x.Noted.Decided, j.fetched-x.Noted.Waited
 	part, lasted = "receive", x.Headed-x.Began
 	for _, other := range []struct {
 		part   string
 		lasted time.Duration
-	}{{"open", j.begun - max(j.headed, x.Headed)}, {"disk", j.fetched}, {"send", now - j.begun - j.fetched}} {
+	}{{"open", begun - max(x.Noted.Headed, x.Headed)}, {"disk", fetched}, {"send", now - begun - fetched}} {
 		if other.lasted > lasted {
 			part, lasted = other.part, other.lasted
 		}

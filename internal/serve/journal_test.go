@@ -113,16 +113,15 @@ func TestLogAllocations(t *testing.T) {
 
 // A slow request names what it waited for; a fast one says nothing of it.
 func TestSlow(t *testing.T) {
-	x := exchange("GET", "/")
 	at := func(j *Journal, now time.Duration) { j.clock.began = time.Now().Add(-now) }
-	for want, play := range map[string]func(*Journal){
-		`"slow":"receive","slow_ms":3000`: func(j *Journal) { at(j, 4*time.Second); j.Received(x); j.Decided(x) },
-		`"slow":"open","slow_ms":20`: func(j *Journal) {
+	for want, play := range map[string]func(*Journal, *conn.Exchange){
+		`"slow":"receive","slow_ms":3000`: func(j *Journal, x *conn.Exchange) { at(j, 4*time.Second); j.Received(x); j.Decided(x) },
+		`"slow":"open","slow_ms":20`: func(j *Journal, x *conn.Exchange) {
 			at(j, time.Second)
-			j.headed, j.begun = 3*time.Second, 23*time.Second
+			x.Noted = conn.Noted{Headed: 3 * time.Second, Decided: 23 * time.Second}
 			at(j, 24*time.Second)
 		},
-		`"slow":"disk","slow_ms":19`: func(j *Journal) {
+		`"slow":"disk","slow_ms":19`: func(j *Journal, x *conn.Exchange) {
 			at(j, 3*time.Second)
 			j.Received(x)
 			j.Decided(x)
@@ -131,11 +130,16 @@ func TestSlow(t *testing.T) {
 			j.Fetch(false)
 			at(j, 30*time.Second)
 		},
-		`"slow":"send","slow_ms":29`: func(j *Journal) { at(j, 50*time.Millisecond); j.Received(x); j.Decided(x); at(j, 30*time.Second) },
+		`"slow":"send","slow_ms":29`: func(j *Journal, x *conn.Exchange) {
+			at(j, 50*time.Millisecond)
+			j.Received(x)
+			j.Decided(x)
+			at(j, 30*time.Second)
+		},
 	} {
 		line := logged(t, logging.JSON, func(j *Journal) {
-			play(j)
 			r := exchange("GET", "/")
+			play(j, r)
 			r.ID = []byte("an-id")
 			if strings.Contains(want, "receive") || strings.Contains(want, "open") || strings.Contains(want, "disk") {
 				r.Headed = 3 * time.Second
@@ -150,6 +154,7 @@ func TestSlow(t *testing.T) {
 		}
 	}
 	fast := logged(t, logging.JSON, func(j *Journal) {
+		x := exchange("GET", "/")
 		j.Received(x)
 		j.Decided(x)
 		j.Ended(x)
