@@ -28,8 +28,12 @@ func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
 }
 
 // credentials makes the master's certificates and keys an order for the engine.
-func credentials(b *certificate.Bundle) (serve.Order, error) {
-	o := tlsconn.Options{TicketKeys: b.TicketKeys, ClientCA: b.ClientCA, Protocols: []string{"http/1.1"}, Time: time.Now}
+func credentials(b *certificate.Bundle, http2 bool) (serve.Order, error) {
+	o := tlsconn.Options{TicketKeys: b.TicketKeys, ClientCA: b.ClientCA, Time: time.Now}
+	if http2 {
+		o.Protocols = append(o.Protocols, tlsconn.ProtocolHTTP2) // preferred
+	}
+	o.Protocols = append(o.Protocols, tlsconn.ProtocolHTTP1)
 	var err error
 	if o.Certificates, err = certificate.Parse(b.Certificates); err != nil {
 		return nil, err

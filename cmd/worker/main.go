@@ -66,7 +66,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return err
 	}
 	signals, mute := stopSignals()
-	c := listenTo(channel, listeners, signals, kept)
+	c := listenTo(channel, opts, listeners, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
 	serving, err := engine(opts, listeners, root, channel, c, kept)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
+	"phalanx/internal/certificate"
 	"phalanx/internal/conn"
 	"phalanx/internal/control"
 	"phalanx/internal/ipc"
@@ -60,7 +61,7 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 }
 
 // listenTo listens to the master.
-func listenTo(channel *ipc.Channel, listeners []serve.Listener, signals <-chan os.Signal, kept *kept) *control.Control {
+func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serve.Listener, signals <-chan os.Signal, kept *kept) *control.Control {
 	var own []int
 	for _, l := range listeners {
 		if !l.Foreign {
@@ -78,7 +79,7 @@ func listenTo(channel *ipc.Channel, listeners []serve.Listener, signals <-chan o
 		cfg.Keep = kept.again
 	}
 	if secure(listeners) {
-		cfg.Use = credentials
+		cfg.Use = func(b *certificate.Bundle) (serve.Order, error) { return credentials(b, opts.SpeaksHTTP2()) }
 	}
 	return control.New(channel, cfg)
 }

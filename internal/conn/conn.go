@@ -196,6 +196,9 @@ func (c *Conn) Secure() {
 // received: from a proxy, which has decided about TLS. So it is not redirected.
 func (c *Conn) Local() { c.reply.Local() }
 
+// FromHere reports whether Local was said.
+func (c *Conn) FromHere() bool { return c.reply.local }
+
 // InClear says that a client has sent a request in the clear to a port for TLS: Next
 // answers it, in the clear, and the connection ends.
 func (c *Conn) InClear() { c.phase, c.began, c.reply.secure = phaseClear, c.since, false }

@@ -11,6 +11,7 @@ import (
 type (
 	Model           string // see [Options]
 	Engine          string // way of waiting for sockets
+	HTTP2           string // HTTP2On or HTTP2Off
 	Rescue          string // RescueAuto or Off
 	Confine         string // see [Options]
 	ServerTokens    string // TokensOn or TokensOff
@@ -31,6 +32,12 @@ const (
 	Auto    Engine = "auto"
 	Epoll   Engine = "epoll"
 	Netpoll Engine = "netpoll"
+)
+
+// Whether HTTP/2 is spoken.
+const (
+	HTTP2On  HTTP2 = "on"
+	HTTP2Off HTTP2 = "off"
 )
 
 // When connections are rescued.
@@ -72,6 +79,7 @@ func (Rescue) words() []Rescue             { return []Rescue{RescueAuto, Off} }
 func (Confine) words() []Confine           { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
 func (ServerTokens) words() []ServerTokens { return []ServerTokens{TokensOn, TokensOff} }
 func (LogFormat) words() []LogFormat       { return []LogFormat{LogAuto, LogConsole, LogJSON} }
+func (HTTP2) words() []HTTP2               { return []HTTP2{HTTP2On, HTTP2Off} }
 func (AccessLogFormat) words() []AccessLogFormat {
 	return []AccessLogFormat{AccessCommon, AccessCombined, AccessJSON}
 }
@@ -84,6 +92,7 @@ func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, "rescue"
 func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, "confine", v, c.words()) }
 func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, "server-tokens", v, t.words()) }
 func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, "log-format", v, f.words()) }
+func (h *HTTP2) UnmarshalFlag(v string) error        { return choose(h, "http2", v, h.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
 	return choose(f, "access-log-format", v, f.words())
 }
@@ -92,6 +101,7 @@ func (s *shell) UnmarshalFlag(v string) error { return choose(s, "", v, s.words(
 // Complete implements [flags.Completer], as do the methods below.
 func (m Model) Complete(match string) []flags.Completion           { return fitting(match, m.words()) }
 func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
+func (h HTTP2) Complete(match string) []flags.Completion           { return fitting(match, h.words()) }
 func (r Rescue) Complete(match string) []flags.Completion          { return fitting(match, r.words()) }
 func (c Confine) Complete(match string) []flags.Completion         { return fitting(match, c.words()) }
 func (t ServerTokens) Complete(match string) []flags.Completion    { return fitting(match, t.words()) }

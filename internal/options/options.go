@@ -58,6 +58,7 @@ type Options struct {
 
 	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"engine of process workers: auto, epoll, netpoll" detail:"epoll, which auto chooses, has one thread per worker and hands connections over; netpoll has a goroutine per connection, for comparison."`
 	Recv      Recv      `group:"Serving" long:"recv" first:"yes" value-name:"BYTES" default:"65536" description:"receive buffer size in bytes, 1 to 16M" detail:"How many bytes one recv() takes; suffixes such as 64k and 1M are accepted. Idle connections hold no buffer."`
+	HTTP2     HTTP2     `group:"Serving" long:"http2" value-name:"WHAT" default:"on" description:"HTTP/2 beside HTTP/1.1: on or off" detail:"The client chooses: by ALPN with HTTPS, and by prior knowledge (h2c) without, as behind a load balancer. The serial model speaks HTTP/1.1 only."`
 	KeepAlive KeepAlive `group:"Serving" long:"keepalive" first:"yes" value-name:"DURATION" default:"30s" description:"idle timeout of a connection" detail:"Counted from the end of a response; then the server closes the connection."`
 	FileCache FileCache `group:"Serving" long:"file-cache" value-name:"DURATION" default:"1s" description:"time until cached file metadata is checked again" detail:"Until then a worker sends what it knew of a file: its size, its times and, of a small one, its bytes; 0 checks at each request."`
 	Worker    File      `group:"Serving" long:"worker" value-name:"PATH" unquote:"false" default-mask:"beside the master" description:"path of the worker binary" example:"/usr/local/lib/phalanx/worker" detail:"It must be of the same version."`
@@ -139,6 +140,9 @@ func (o Options) EventLoop() bool {
 
 // Shares reports whether there are limits that the workers of the pool share.
 func (o Options) Shares() bool { return o.MaxConnections > 0 || o.MaxPerClient > 0 }
+
+// SpeaksHTTP2 reports whether clients may choose HTTP/2.
+func (o Options) SpeaksHTTP2() bool { return o.HTTP2 != HTTP2Off && o.Model != Serial }
 
 // Rescues reports whether connections are to outlive a worker that is killed.
 func (o Options) Rescues() bool { return o.Rescue != Off && o.EventLoop() }

@@ -72,6 +72,12 @@ func NewConfig(o Options) (*Config, error) {
 	return &Config{tls: c}, nil
 }
 
+// The names of HTTP's versions in ALPN.
+const (
+	ProtocolHTTP1 = "http/1.1"
+	ProtocolHTTP2 = "h2"
+)
+
 // protocolChallenge is the only protocol that an authority offers for a challenge.
 const protocolChallenge = "acme-tls/1"
 

@@ -95,6 +95,7 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		MinRate:   int(o.MinRate),
 		Expires:   time.Duration(o.Expires),
 		Single:    o.Model == options.Serial,
+		HTTP2:     o.SpeaksHTTP2(),
 		List:      o.List,
 		Fallback:  o.SPA != "",
 		CORS:      o.CORS,

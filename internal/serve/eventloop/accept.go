@@ -200,7 +200,9 @@ func (l *Loop) drainPeers() {
 	l.told = true
 	for _, p := range l.peers {
 		if p != nil {
-			p.http().Drain(l.now)
+			if p.http().Drain(l.now); p.speaksHTTP2() {
+				l.proceed(p)
+			}
 			l.arm(p)
 		}
 	}

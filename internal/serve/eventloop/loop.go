@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/site"
@@ -39,10 +40,12 @@ type Loop struct {
 
 	tls     *secure // nil as long as none of its clients speaks TLS
 	disk    disk
-	peers   []*peer // by descriptor
-	open    int     // how many there are
-	free    []*peer // closed ones, to be used again
-	ready   list    // those that can continue without an event
+	wakers  wakers
+	http2   *h2.Config // nil as long as none of its clients speaks HTTP/2
+	peers   []*peer    // by descriptor
+	open    int        // how many there are
+	free    []*peer    // closed ones, to be used again
+	ready   list       // those that can continue without an event
 	timers  [timerHandshake + 1]list
 	resume  time.Duration // when accepting continues after a pause; 0: not paused
 	warned  time.Duration // when a lack of descriptors was last logged
@@ -145,6 +148,7 @@ func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	if errno := l.watchAll(); errno != 0 {
 		return fmt.Errorf("watch descriptor: %w", errno)
 	}
+	l.wakers.fd = l.wake
 	l.disk.start(l.wake)
 	defer l.disk.stop()
 	defer l.endHandovers()
@@ -218,6 +222,7 @@ func (l *Loop) turn() error {
 // woken handles what other goroutines have queued for the loop.
 func (l *Loop) woken() {
 	l.fetched()
+	l.wakeUp()
 	for {
 		order, ok := l.orders.Take()
 		if !ok {

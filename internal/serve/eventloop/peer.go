@@ -43,6 +43,7 @@ type peer struct {
 // aside has what few peers have.
 type aside struct {
 	undelivered []time.Duration // start times of requests whose responses are whole but not sent yet
+	http2       http2           // zero: the client speaks HTTP/1.1
 }
 
 // beside returns it, to be changed.
@@ -61,9 +62,6 @@ func (p *peer) undelivered() (began []time.Duration) {
 	}
 	return began
 }
-
-// http returns what speaks HTTP with the client.
-func (p *peer) http() serve.Protocol { return &p.http1 }
 
 // newPeer returns the peer of a connection that was accepted from a listening socket.
 func (l *Loop) newPeer(fd int, from serve.Listener) *peer {
@@ -126,6 +124,7 @@ func (l *Loop) close(p *peer) {
 // drop closes the socket and forgets the peer.
 func (l *Loop) drop(p *peer) {
 	l.cfg.Row.Truncated.Add(uint64(len(p.undelivered())))
+	p.endHTTP2()
 	l.dropped = true
 	p.timer.remove()
 	p.turn.remove()

@@ -87,6 +87,10 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 // and a body from memory, which no other process could send.
 func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
 	out, step := p.http().Next(out, l.now)
+	if step == conn.Switch {
+		l.speakHTTP2(p)
+		out, step = p.http().Next(out, l.now)
+	}
 	if step == conn.Flush && p.http().Segment().Len > 0 {
 		step = conn.Send
 	}

@@ -261,14 +261,19 @@ func (l *Loop) established(p *peer) {
 	l.tally.Secured(info)
 	p.log.Secured(info)
 	l.begin(p)
-	if l.draining {
+	if info.Protocol == tlsconn.ProtocolHTTP2 {
+		l.speakHTTP2(p)
+	} else if l.draining {
 		l.stay(p)
 	}
 }
 
-// stay lets a peer whose TLS cannot move to another worker end with its next response.
+// stay lets a peer that cannot move to another worker, for its TLS or for its HTTP/2, end
+// here: with its next response, or with its streams.
 func (l *Loop) stay(p *peer) {
-	if p.tls != nil && p.tls.Stays() {
+	if p.speaksHTTP2() {
+		l.drainHTTP2(p)
+	} else if p.tls != nil && p.tls.Stays() {
 		p.http().Finish()
 	}
 }

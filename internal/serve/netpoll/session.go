@@ -36,7 +36,11 @@ type session struct {
 	// unwanted says that the session has to end unless more has come. It is set before the
 	// deadline of recv is made to pass; recv arms that deadline before it reads it.
 	unwanted atomic.Bool
-	left     atomic.Int64 // bytes left of the response under way, for the report
+	// woken says that something that HTTP/2 waited for has been made. It is set and
+	// read as unwanted is.
+	woken   atomic.Bool
+	drained bool         // HTTP/2 was told that the worker drains
+	left    atomic.Int64 // bytes left of the response under way, for the report
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration
@@ -171,6 +175,7 @@ func (s *session) turn() bool {
 		}
 		s.conn.Receive((*s.buf)[:s.n], now)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.woken.Store(false)
 		if s.unwanted.Swap(false) && s.makesRoom(now) {
 			return false
 		}
@@ -196,7 +201,7 @@ func (s *session) recv() error {
 		s.conn.Drain(s.engine.clock.Now())
 		s.armRecv()
 	}
-	if s.unwanted.Load() {
+	if s.unwanted.Load() || s.woken.Load() || s.tellsDrain() {
 		s.recvDeadline = 0
 		return os.ErrDeadlineExceeded
 	}
@@ -252,14 +257,14 @@ func (s *session) reply(now conn.Now) bool {
 		if s.out == nil {
 			s.out = s.engine.outBuffers.Get().(*[]byte)
 		}
-		out, step := s.conn.Next((*s.out)[:0], now)
+		out, step := s.next((*s.out)[:0], now)
 		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax {
 			var ok bool
 			if out, ok = serve.Inline(s.conn, out, now); !ok {
 				s.step(out, conn.Close, now)
 				return false
 			}
-			out, step = s.conn.Next(out, now)
+			out, step = s.next(out, now)
 		}
 		if cap(out) > serve.OutSize {
 			*s.out = out // it has grown; keep the larger one

@@ -115,6 +115,9 @@ func (s *session) established() {
 	s.tally.Secured(info)
 	s.log.Secured(info)
 	s.begin()
+	if info.Protocol == tlsconn.ProtocolHTTP2 {
+		s.speakHTTP2()
+	}
 }
 
 // failed ends a session whose TLS has failed, after sending an alert if there is one. It

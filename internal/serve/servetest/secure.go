@@ -27,7 +27,7 @@ func Credentials(t testing.TB, change func(*tlsconn.Options)) (serve.Credentials
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := tlsconn.Options{Certificates: set, TicketKeys: [][32]byte{{1}}, Protocols: []string{"http/1.1"}, Time: time.Now}
+	o := tlsconn.Options{Certificates: set, TicketKeys: [][32]byte{{1}}, Protocols: []string{tlsconn.ProtocolHTTP2, tlsconn.ProtocolHTTP1}, Time: time.Now}
 	if change != nil {
 		change(&o)
 	}

@@ -1,0 +1,109 @@
+package eventloop
+
+import (
+	"sync"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/h2"
+	"phalanx/internal/serve"
+)
+
+// http2 is what a peer has that speaks HTTP/2.
+type http2 struct {
+	conn  *h2.Conn
+	waker *waker
+}
+
+// http returns what speaks HTTP with the client.
+func (p *peer) http() serve.Protocol {
+	if p.aside != nil && p.aside.http2.conn != nil {
+		return p.aside.http2.conn
+	}
+	return &p.http1
+}
+
+// speaksHTTP2 reports whether the peer does.
+func (p *peer) speaksHTTP2() bool { return p.aside != nil && p.aside.http2.conn != nil }
+
+// speakHTTP2 replaces a peer's HTTP/1.1, which has answered nothing yet, by HTTP/2.
+func (l *Loop) speakHTTP2(p *peer) {
+	w := &waker{p}
+	if l.http2 == nil {
+		l.http2 = h2.NewConfig(&l.cfg.Conn)
+	}
+	c := h2.New(l.http2, p.log.Observer(&l.tally), func() { l.wakers.wake(w) }, l.now)
+	if p.tls != nil {
+		c.Secure()
+	}
+	if p.http1.FromHere() {
+		c.Local()
+	}
+	if l.draining {
+		c.Drain(l.now) // it cannot move to another worker
+	}
+	if early := p.http1.Unused(); len(early) > 0 {
+		c.Receive(early, l.now)
+	}
+	p.http1.Leave()
+	p.beside().http2 = http2{c, w}
+}
+
+// drainHTTP2 tells the client of a peer at once that the worker drains. Its streams end
+// here: it cannot move to another worker.
+func (l *Loop) drainHTTP2(p *peer) {
+	p.http().Drain(l.now)
+	l.proceed(p)
+}
+
+// proceed makes a peer continue: if it waits to receive, it may have something to send.
+func (l *Loop) proceed(p *peer) {
+	if p.step == conn.Read {
+		p.step = conn.Flush
+	}
+	if !p.fetching {
+		l.later(p)
+	}
+}
+
+// endHTTP2 forgets the HTTP/2 of a peer that ends.
+func (p *peer) endHTTP2() {
+	if p.speaksHTTP2() {
+		p.aside.http2.waker.peer = nil
+	}
+}
+
+// waker lets any goroutine continue a peer that speaks HTTP/2, whose streams may wait for
+// what is made beside the loop. It outlives the peer.
+type waker struct{ peer *peer } // nil when that has ended; only the loop's
+
+// wakers are those that were called.
+type wakers struct {
+	fd int // eventfd of the loop
+
+	mu     sync.Mutex
+	called []*waker // guarded by mu
+}
+
+func (ws *wakers) wake(w *waker) {
+	ws.mu.Lock()
+	ws.called = append(ws.called, w)
+	ws.mu.Unlock()
+	signal(ws.fd)
+}
+
+func (ws *wakers) take() []*waker {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	called := ws.called
+	ws.called = nil
+	return called
+}
+
+// wakeUp continues the peers that were woken.
+func (l *Loop) wakeUp() {
+	for _, w := range l.wakers.take() {
+		if w.peer != nil {
+			l.proceed(w.peer)
+		}
+	}
+}
