@@ -6,11 +6,13 @@ import "time"
 
 // View is a connection at a moment.
 type View struct {
-	State State
-	Line  []byte        // method and target of the request that is answered; valid until the next call of Next
-	Sent  int64         // bytes of the body so far, if Size is known or it is an archive
-	Size  int64         // of the body; 0: not known
-	Since time.Duration // when the request, or else the state, began
+	State   State
+	Line    []byte        // method and target of the request that is answered; valid until the next call of Next
+	Sent    int64         // bytes of the body so far, if Size is known or it is an archive
+	Size    int64         // of the body; 0: not known
+	Streams int           // requests open on a connection of HTTP/2
+	Version Version       // of the exchange under way, or HTTP2
+	Since   time.Duration // when the request, or else the state, began
 }
 
 // State is what a connection is doing.
@@ -26,7 +28,7 @@ const (
 
 // View returns the current view, made from the exchange under way.
 func (c *Conn) View() View {
-	v := View{State: c.State(), Since: c.since}
+	v := View{State: c.State(), Since: c.since, Version: HTTP11}
 	switch v.State {
 	case Receiving, Sending:
 		v.Since = c.began
@@ -43,6 +45,7 @@ func (r *Reply) See(v *View) {
 	if x == nil {
 		return
 	}
+	v.Version = x.Version
 	if v.Line, v.Size = x.Line(), x.Size; v.Size > 0 {
 		v.Sent = v.Size - r.Left()
 	} else if x.Source == SourceArchive {

@@ -35,7 +35,7 @@ func listed(seen []serve.Seen) status.Connections {
 	list := status.Connections{Total: len(seen)}
 	for _, s := range seen[:min(len(seen), status.MaxConnections)] {
 		list.Connections = append(list.Connections, status.Connection{
-			Client: s.Client, State: word(s.State), Line: string(s.Line), Sent: s.Sent, Size: s.Size, Age: s.Age.Seconds(),
+			Client: s.Client, Protocol: s.Version.String(), Streams: s.Streams, State: word(s.State), Line: string(s.Line), Sent: s.Sent, Size: s.Size, Age: s.Age.Seconds(),
 		})
 	}
 	return list

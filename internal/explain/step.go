@@ -22,7 +22,7 @@ func (s *server) say(what, why string) {
 func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
-		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by HTTP/1.%d", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), r.Minor))
+		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by %v", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), x.Version))
 		if x.Moved == conn.MovedSecure {
 			s.say("redirect", "the request comes by HTTP, --listen has an address for HTTPS, and --plain is redirect")
 			return

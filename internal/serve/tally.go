@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/tlsconn"
 )
@@ -36,7 +37,10 @@ func (t *Tally) Received(x *conn.Exchange) {
 }
 
 // Decided counts a response.
-func (t *Tally) Decided(x *conn.Exchange) { t.Row.Requests[min(x.Status/100, 5)].Add(1) }
+func (t *Tally) Decided(x *conn.Exchange) {
+	t.Row.Requests[min(x.Status/100, 5)].Add(1)
+	t.Row.Versions[x.Version].Add(1)
+}
 
 // Ended counts a truncated response, or records the start time of the request if the
 // response is whole.
@@ -73,6 +77,13 @@ func (t *Tally) Secured(info tlsconn.Info) {
 	}
 }
 
+// Misused counts an HTTP/2 connection that was ended for what the client did, if it was.
+func (t *Tally) Misused(reason h2.Reason) {
+	if reason != h2.ReasonNone {
+		t.Row.Misused[reason].Add(1)
+	}
+}
+
 // Unsecured counts the end of a connection's TLS, unless that was in good order, or
 // without its announcement, as most clients end.
 func (t *Tally) Unsecured(reason tlsconn.Reason) {
@@ -81,7 +92,10 @@ func (t *Tally) Unsecured(reason tlsconn.Reason) {
 	}
 }
 
-const _ = uint(scoreboard.MaxReasons - tlsconn.NumReasons)
+const (
+	_ = uint(scoreboard.MaxReasons - tlsconn.NumReasons)
+	_ = uint(scoreboard.MaxReasons - h2.NumReasons)
+)
 
 // Rest records that the worker waits.
 func (t *Tally) Rest() {
@@ -141,6 +155,7 @@ const SurveyEvery = time.Second
 // Survey is a summary of all connections.
 type Survey struct {
 	open, idle int
+	streams    int           // of HTTP/2
 	oldest     []byte        // request line of the longest-running request
 	began      time.Duration // when that began; 0: there is none
 }
@@ -148,6 +163,7 @@ type Survey struct {
 // See adds a connection.
 func (v *Survey) See(view conn.View) {
 	v.open++
+	v.streams += view.Streams
 	switch view.State {
 	case conn.Idle:
 		v.idle++
@@ -162,6 +178,7 @@ func (v *Survey) See(view conn.View) {
 func (v *Survey) Publish(row *scoreboard.Row, c *Clock) {
 	row.Active.Store(int64(v.open))
 	row.Idle.Store(int64(v.idle))
+	row.Streams.Store(int64(v.streams))
 	row.Beat.Store(c.Boot(c.Mono()))
 	if v.began == 0 {
 		row.Oldest.Set(nil, 0)

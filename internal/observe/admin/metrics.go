@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), http2Metrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
@@ -75,6 +75,11 @@ func slotMetrics() []metric {
 		{"connections_limited_total", counter, "Connections closed at a limit: idle and head at that of all connections, client at that of one client, rate below the minimum rate.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			for _, reason := range slices.Sorted(maps.Keys(s.Limited)) {
 				x.add(float64(s.Limited[reason]), "reason", reason, "slot", label)
+			}
+		})},
+		{"http_version_requests_total", counter, "Requests by version of HTTP, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			for _, version := range []string{"1.0", "1.1", "2"} {
+				x.add(float64(s.Versions[version]), "slot", label, "version", version)
 			}
 		})},
 		{"http_request_duration_seconds", "histogram", "Time from the first byte of a request to the last byte of its response, truncated responses excluded.", eachSlot(addDurations)},
@@ -139,6 +144,25 @@ func workerMetrics() []metric {
 				x.add(float64(count[state]), "state", state)
 			}
 		}},
+	}
+}
+
+// http2Metrics have samples once a client has spoken HTTP/2.
+func http2Metrics() []metric {
+	return []metric{
+		{"http2_streams", gauge, "Requests open on HTTP/2 connections.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			if s.HTTP2 != nil {
+				x.add(float64(s.HTTP2.Streams), "slot", label)
+			}
+		})},
+		{"http2_connections_ended_total", counter, "HTTP/2 connections ended for what the client did, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			if s.HTTP2 == nil {
+				return
+			}
+			for _, reason := range slices.Sorted(maps.Keys(s.HTTP2.Ended)) {
+				x.add(float64(s.HTTP2.Ended[reason]), "reason", reason, "slot", label)
+			}
+		})},
 	}
 }
 

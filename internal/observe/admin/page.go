@@ -45,6 +45,7 @@ func newPage() *page {
 		"state":   stateName,
 
 		"handshakes": handshakes,
+		"http2":      http2,
 	}
 	p := &page{document: template.Must(template.New("status").Funcs(functions).Parse(statusHTML))}
 	p.policy = "default-src 'none'; style-src 'sha256-" + digest(statusStyle()) + "'; script-src 'sha256-" + digest(statusJS) +
@@ -70,6 +71,15 @@ func handshakes(t *status.TLS) string {
 		return "No handshakes yet"
 	}
 	return human.Plural(t.Completed(), "handshake", "handshakes") + ", " + human.Count(t.Resumed) + " resumed, " + human.Count(t.Failures()) + " failed"
+}
+
+// http2 says how many requests came by it. The script says the same.
+func http2(f status.Figures) string {
+	text := human.Count(f.Versions["2"]) + " requests"
+	if f.HTTP2 != nil && f.HTTP2.Endings() > 0 {
+		text += ", " + human.Count(f.HTTP2.Endings()) + " connections misused"
+	}
+	return text
 }
 
 func digest(text string) string {

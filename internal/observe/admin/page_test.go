@@ -313,6 +313,20 @@ func TestPageCertificates(t *testing.T) {
 	}
 }
 
+// Requests by HTTP/2 are counted among the pool's facts.
+func TestPageHTTP2(t *testing.T) {
+	for want, h := range map[string]*status.HTTP2{
+		"1,234 requests":                        {},
+		"1,234 requests, 3 connections misused": {Ended: map[string]uint64{"resets": 1, "pings": 2}},
+	} {
+		pool := samplePool()
+		pool.Total.HTTP2, pool.Total.Versions = h, map[string]uint64{"2": 1234}
+		if got := find(read(t, rendered(t, pool)), "dd", "id", "http2")[0].text.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // Handshakes are counted below the certificates.
 func TestPageHandshakes(t *testing.T) {
 	for want, tls := range map[string]*status.TLS{

@@ -79,6 +79,8 @@ func sampleFigures(n uint64) status.Figures {
 		Active: 250, Idle: 180,
 		Limited: map[string]uint64{"idle": 1200 + n, "head": 30, "client": 456, "rate": 2},
 	}
+	f.Versions = map[string]uint64{"1.0": 300, "1.1": 1_000_000 + 3*n, "2": 20_000}
+	f.HTTP2 = &status.HTTP2{Streams: 12, Ended: map[string]uint64{"resets": 2, "settings": n + 1}}
 	f.TLS = &status.TLS{
 		Handshakes: map[string]uint64{"1.2": 100 + n, "1.3": 2000}, Resumed: 700,
 		Failed: map[string]uint64{"plain_http": 5, "version": n + 1},
@@ -99,7 +101,7 @@ func add(to, f *status.Figures) {
 	to.TimedOut += f.TimedOut
 	to.Dropped += f.Dropped
 	to.Limited = f.Limited
-	to.TLS = f.TLS
+	to.TLS, to.HTTP2, to.Versions = f.TLS, f.HTTP2, f.Versions
 	to.Active += f.Active
 	to.Idle += f.Idle
 }

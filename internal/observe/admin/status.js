@@ -161,6 +161,13 @@
 		return `${count(completed)} ${completed === 1 ? 'handshake' : 'handshakes'}, ${count(tls.resumed)} resumed, ${count(sum(tls.failed))} failed`;
 	}
 
+	// As in page.go.
+	function http2(total) {
+		const ended = Object.values(total.http2?.ended ?? {}).reduce((a, b) => a + b, 0);
+		const text = `${count(total.versions?.['2'] ?? 0)} requests`;
+		return ended ? `${text}, ${count(ended)} connections misused` : text;
+	}
+
 	function showProblems(problems) {
 		const list = element('problems'), all = problems.length ? problems : [{text: 'No problems'}];
 		while (list.children.length > all.length) list.lastElementChild.remove();
@@ -183,6 +190,7 @@
 		showWorkers(pool);
 		showCertificates(pool);
 		write(element('handshakes'), handshakes(pool.total.tls));
+		write(element('http2'), http2(pool.total));
 		write(element('up'), age(since(pool.time, pool.started)));
 		for (const name of ['slots', 'reloads', 'pid']) write(element(name), pool[name]);
 		for (const name of ['address', 'base', 'model']) write(element(name), visible(pool[name]));

@@ -35,6 +35,9 @@ type Row struct {
 	Resumed    atomic.Uint64             // of those, with a session of earlier
 	Unsecured  [MaxReasons]atomic.Uint64 // handshakes, and connections later, that failed in TLS, by reason
 	Limited    [maxLimits]atomic.Uint64  // connections closed at a limit, by which
+	Versions   [3]atomic.Uint64          // Requests of HTTP/1.0, 1.1 and 2
+	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections ended for what the client did, by reason
+	Streams    atomic.Int64              // requests open on HTTP/2 connections, at the last heartbeat
 }
 
 // Limit is a reason for which a connection is closed or refused: one of the limits
@@ -56,7 +59,7 @@ func (l Limit) String() string { return [...]string{"idle", "head", "client", "r
 // maxLimits is how many there may be in a row.
 const maxLimits = 16
 
-// MaxReasons is how many reasons for a failure of TLS there may be.
+// MaxReasons is how many reasons for a failure there may be.
 const MaxReasons = 32
 
 // Took counts a complete response by its latency.
@@ -84,6 +87,12 @@ func (r *Row) Read() (t Totals) {
 	for i := range r.Unsecured {
 		t.Unsecured[i] = r.Unsecured[i].Load()
 	}
+	for i := range r.Versions {
+		t.Versions[i] = r.Versions[i].Load()
+	}
+	for i := range r.Misused {
+		t.Misused[i] = r.Misused[i].Load()
+	}
 	for i := range r.Latency {
 		t.Latency[i] = r.Latency[i].Load()
 	}
@@ -106,6 +115,8 @@ type Totals struct {
 	Handshakes                                               [2]uint64
 	Resumed                                                  uint64
 	Unsecured                                                [MaxReasons]uint64
+	Versions                                                 [3]uint64
+	Misused                                                  [MaxReasons]uint64
 	LatencyNanos                                             uint64
 	Latency                                                  histogram.Counts
 }
@@ -130,6 +141,12 @@ func (t *Totals) Add(o *Totals) {
 	}
 	for i, n := range o.Unsecured {
 		t.Unsecured[i] += n
+	}
+	for i, n := range o.Versions {
+		t.Versions[i] += n
+	}
+	for i, n := range o.Misused {
+		t.Misused[i] += n
 	}
 	t.LatencyNanos += o.LatencyNanos
 	t.Latency.Add(&o.Latency)

@@ -182,6 +182,7 @@ func (b *Board) Rings(attach func(row int, ring []byte) error) error {
 // Activity is what a row says besides its counters.
 type Activity struct {
 	Active, Idle int
+	Streams      int   // open on HTTP/2 connections
 	Beat         int64 // last heartbeat on CLOCK_MONOTONIC in nanoseconds; 0: none yet
 	Busy         bool  // the worker is processing Last
 	Last, Oldest []byte
@@ -197,7 +198,7 @@ func (b *Board) Look(row int) (Activity, bool) {
 	if !ok {
 		return Activity{}, false
 	}
-	v := Activity{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load()}
+	v := Activity{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Streams: int(s.Streams.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load()}
 	v.Last, v.LastAt = s.Last.Get()
 	v.Oldest, v.OldestAt = s.Oldest.Get()
 	return v, true

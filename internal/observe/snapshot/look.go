@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
 	"phalanx/internal/supervise"
@@ -77,7 +78,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	mono := monotonic()
 	spent := o.seen()
 	cpu := make(map[int]float64) // of a slot's living processes
-	active, idle := make(map[int]int), make(map[int]int)
+	active, idle, streams := make(map[int]int), make(map[int]int), make(map[int]int)
 	for _, v := range view.Workers {
 		w := o.worker(v, reading, mono)
 		w.Deaths = view.Totals[v.Slot].Deaths
@@ -94,8 +95,10 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		cpu[w.Slot] += w.CPUSeconds
 		active[w.Slot] += w.Active
 		idle[w.Slot] += w.Idle
+		streams[w.Slot] += w.HTTP2.Open()
 		p.Workers = append(p.Workers, w)
 	}
+	open := 0
 	for _, slot := range slots(view, reading) {
 		sum := reading.Slots[slot]
 		if sum == nil {
@@ -104,14 +107,17 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		past := view.Totals[slot]
 		f := counters(sum)
 		f.Active, f.Idle = active[slot], idle[slot]
+		f.HTTP2.SetOpen(streams[slot])
 		p.PerSlot = append(p.PerSlot, status.Slot{
 			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot], Figures: f,
 		})
 		s.total.Add(sum)
 		p.Total.Active += f.Active
 		p.Total.Idle += f.Idle
+		open += f.HTTP2.Open()
 	}
 	f := counters(&s.total)
+	f.HTTP2.SetOpen(open)
 	f.Active, f.Idle = p.Total.Active, p.Total.Idle
 	f.LogLost = o.Log.Lost()
 	p.Total = f
@@ -133,6 +139,7 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mo
 	}
 	if s, ok := o.Board.Look(v.Row); ok {
 		w.Active, w.Idle = s.Active, s.Idle
+		w.HTTP2.SetOpen(s.Streams)
 		if s.Beat > 0 {
 			w.Heartbeat = time.Duration(mono - s.Beat).Seconds()
 		}
@@ -160,8 +167,9 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: map[string]uint64{
 			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
 		},
+		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, Limited: limited(t), TLS: handshakes(t),
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Limited: limited(t), TLS: handshakes(t), HTTP2: http2(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }
@@ -186,6 +194,20 @@ func handshakes(t *scoreboard.Totals) *status.TLS {
 		}
 	}
 	if s.Completed() == 0 && len(s.Failed) == 0 {
+		return nil
+	}
+	return s
+}
+
+// http2 returns nil if no client has spoken it.
+func http2(t *scoreboard.Totals) *status.HTTP2 {
+	s := &status.HTTP2{Ended: make(map[string]uint64)}
+	for reason := range h2.NumReasons {
+		if n := t.Misused[reason]; n > 0 {
+			s.Ended[reason.String()] = n
+		}
+	}
+	if t.Versions[2] == 0 && len(s.Ended) == 0 {
 		return nil
 	}
 	return s

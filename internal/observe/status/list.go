@@ -97,4 +97,5 @@ func (c *Connection) bound() {
 		c.Sent = min(c.Sent, c.Size)
 	}
 	c.Age = min(max(0, c.Age), century)
+	c.Streams = min(max(0, c.Streams), 1<<20)
 }

@@ -163,6 +163,7 @@ type Slot struct {
 type Figures struct {
 	Requests  map[string]uint64 `json:"requests"`   // whose response has begun, by "1xx" to "5xx"
 	Answered  uint64            `json:"answered"`   // sum of Requests
+	Versions  map[string]uint64 `json:"versions"`   // Requests by version of HTTP: "1.0", "1.1" and "2"
 	Truncated uint64            `json:"truncated"`  // responses that did not reach their end
 	Bytes     uint64            `json:"bytes"`      // sent to clients, response headers included
 	Accepted  uint64            `json:"accepted"`   // connections
@@ -180,6 +181,8 @@ type Figures struct {
 
 	TLS *TLS `json:"tls,omitempty"` // nil: no client has tried
 
+	HTTP2 *HTTP2 `json:"http2,omitempty"` // nil: no client has spoken it
+
 	Latency        histogram.Counts `json:"-"` // of complete responses
 	LatencySeconds float64          `json:"-"` // sum of those latencies
 }
@@ -187,6 +190,35 @@ type Figures struct {
 // AtLimits is how many connections were closed at a limit.
 func (f *Figures) AtLimits() (n uint64) {
 	for _, k := range f.Limited {
+		n += k
+	}
+	return n
+}
+
+// HTTP2 is about connections of HTTP/2.
+type HTTP2 struct {
+	Streams int               `json:"streams"` // open requests
+	Ended   map[string]uint64 `json:"ended"`   // connections ended for what the client did, by reason; without those that did not happen
+}
+
+// Open is Streams; nil has none.
+func (h *HTTP2) Open() int {
+	if h == nil {
+		return 0
+	}
+	return h.Streams
+}
+
+// SetOpen sets Streams, unless h is nil.
+func (h *HTTP2) SetOpen(n int) {
+	if h != nil {
+		h.Streams = n
+	}
+}
+
+// Endings is the sum of Ended.
+func (h *HTTP2) Endings() (n uint64) {
+	for _, k := range h.Ended {
 		n += k
 	}
 	return n
@@ -241,12 +273,14 @@ const (
 
 // Connection is a client connection.
 type Connection struct {
-	Client string  `json:"client"` // address and port
-	State  string  `json:"state"`
-	Line   string  `json:"line,omitempty"` // method and target of the request under way, at most MaxLine bytes
-	Sent   int64   `json:"sent"`           // bytes of the body sent so far
-	Size   int64   `json:"size"`           // bytes of the body; 0: unknown
-	Age    float64 `json:"age"`            // seconds since the request began, or else since the state was entered
+	Client   string  `json:"client"`             // address and port
+	Protocol string  `json:"protocol,omitempty"` // of HTTP, such as "HTTP/1.1"
+	Streams  int     `json:"streams,omitempty"`  // requests open on a connection of HTTP/2; Line is of one of them
+	State    string  `json:"state"`
+	Line     string  `json:"line,omitempty"` // method and target of the request under way, at most MaxLine bytes
+	Sent     int64   `json:"sent"`           // bytes of the body sent so far
+	Size     int64   `json:"size"`           // bytes of the body; 0: unknown
+	Age      float64 `json:"age"`            // seconds since the request began, or else since the state was entered
 }
 
 // Outcome is the result of an order: reload, stop or scale.

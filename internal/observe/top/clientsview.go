@@ -65,6 +65,12 @@ func (m *model) tally() string {
 // clientDetail is three lines about the selected connection.
 func (m *model) clientDetail(t theme, c *client) []string {
 	first := fmt.Sprintf("%s %s for %s", clean(c.Client, 60), clean(c.State, 12), age(c.Age))
+	if c.Protocol != "" {
+		first += ", " + clean(c.Protocol, 10)
+	}
+	if c.Streams > 1 {
+		first += ", " + human.Plural(c.Streams, "request", "requests")
+	}
 	second := "nothing sent yet"
 	if share, ok := c.share(); ok {
 		second = fmt.Sprintf("%s of %s sent (%s)", human.Bytes(c.Sent), human.Bytes(c.Size), wholePercent(share))

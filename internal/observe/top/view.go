@@ -208,7 +208,7 @@ func (m *model) everLine(t theme) string {
 	return join([]piece{
 		{human.Count(f.Answered) + " requests", t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
 		{human.Bytes(f.Bytes) + " sent", t.faint, 3}, {rescued(m.pool.Rescue), t.faint, 4},
-		{handshakes(f.TLS), t.faint, 5},
+		{handshakes(f.TLS), t.faint, 5}, {streams(f), t.faint, 6},
 	}, 3, m.width)
 }
 
@@ -220,6 +220,18 @@ func handshakes(s *status.TLS) string {
 	text := human.Plural(s.Completed(), "TLS handshake", "TLS handshakes")
 	if s.Failures() > 0 {
 		text += ", " + human.Count(s.Failures()) + " failed"
+	}
+	return text
+}
+
+// streams says how much of HTTP/2 there is; "" if none.
+func streams(f status.Figures) string {
+	if f.HTTP2 == nil {
+		return ""
+	}
+	text := human.Count(f.Versions["2"]) + " by HTTP/2"
+	if n := f.HTTP2.Endings(); n > 0 {
+		text += ", " + human.Plural(int(n), "connection", "connections") + " misused"
 	}
 	return text
 }

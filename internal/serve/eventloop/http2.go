@@ -65,10 +65,11 @@ func (l *Loop) proceed(p *peer) {
 	}
 }
 
-// endHTTP2 forgets the HTTP/2 of a peer that ends.
-func (p *peer) endHTTP2() {
+// endHTTP2 forgets the HTTP/2 of a peer that ends, and counts why.
+func (l *Loop) endHTTP2(p *peer) {
 	if p.speaksHTTP2() {
 		p.aside.http2.waker.peer = nil
+		l.tally.Misused(p.aside.http2.conn.Reason())
 	}
 }
 

@@ -124,7 +124,7 @@ func (l *Loop) close(p *peer) {
 // drop closes the socket and forgets the peer.
 func (l *Loop) drop(p *peer) {
 	l.cfg.Row.Truncated.Add(uint64(len(p.undelivered())))
-	p.endHTTP2()
+	l.endHTTP2(p)
 	l.dropped = true
 	p.timer.remove()
 	p.turn.remove()

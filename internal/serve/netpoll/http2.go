@@ -50,3 +50,10 @@ func (s *session) next(out []byte, now conn.Now) ([]byte, conn.Step) {
 	}
 	return out, step
 }
+
+// endHTTP2 counts why the client's HTTP/2 has ended.
+func (s *session) endHTTP2() {
+	if c, ok := s.conn.(*h2.Conn); ok {
+		s.tally.Misused(c.Reason())
+	}
+}

@@ -133,6 +133,7 @@ func (s *session) show() {
 // end closes the socket and forgets the session.
 func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
+	s.endHTTP2()
 	if s.tls != nil {
 		s.endTLS()
 	}
