@@ -9,6 +9,8 @@ need siege siege
 need strace strace
 need systemd-analyze systemd
 need curl curl
+need nghttp nghttp2-client
+need h2load nghttp2-client
 need openssl openssl
 need wget wget
 need python3 python3

@@ -108,7 +108,7 @@ var attacks = []struct {
 	}},
 	{"frames for streams that have ended", ReasonFrames, budgetPoints + 1, func(c *client, i int) {
 		if i == 0 {
-			c.headers(1, false, ":method", "PUT", ":scheme", "http", ":path", "/", ":authority", "x")
+			c.headers(1, false, ":method", "PUT", ":scheme", "http", ":path", "/", ":authority", "x", "expect", "100-continue")
 			c.flush()
 		}
 		c.framer.WriteData(1, false, make([]byte, smallData))

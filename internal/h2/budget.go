@@ -38,4 +38,8 @@ func (c *Conn) spend(n int, r Reason) {
 	}
 }
 
-func (c *Conn) earn() { c.budget.points = min(c.budget.points+budgetEarned, budgetPoints) }
+// earn gives points back for a response that was sent whole, or for a DATA frame with n
+// bytes of content: proxies tell of each kilobyte that they have passed on.
+func (c *Conn) earn(n int64) {
+	c.budget.points = min(c.budget.points+budgetEarned+int32(n>>10), budgetPoints)
+}

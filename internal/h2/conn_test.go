@@ -181,7 +181,7 @@ func TestContent(t *testing.T) {
 		{"too long", "GET", "499999", 500000, "", ProtocolError},
 		{"over the limit", "GET", "", 2 << 20, "413", NoError},
 		{"announced over the limit", "GET", "2000000", 0, "413", NoError},
-		{"of a method that is refused", "POST", "", 100, "405", NoError},
+		{"of a method that is refused", "POST", "", 100_000, "405", 99},
 		{"expected", "GET", "5", 5, "100200", 99},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -245,7 +245,9 @@ func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 	switch {
 	case end && r.Length > 0:
 		return c.streamError(out, s.id, ProtocolError) // RFC 9113 §8.1.1
-	case end || !conn.ReadsBody(r.Method):
+	case end || r.Expect && !conn.ReadsBody(r.Method):
+		// Content without Expect is discarded first even if the method is refused: curl
+		// drops a response that is followed by a reset.
 		c.complete(s, now)
 	case r.Length > proto.MaxBody:
 		s.fault = tooLong

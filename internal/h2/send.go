@@ -124,7 +124,7 @@ func (c *Conn) content(out []byte, s *stream, now conn.Now) []byte {
 	if n == limit && n < smallWindow {
 		c.spend(1, ReasonWindows) // CVE-2019-9511
 	} else {
-		c.earn()
+		c.earn(n)
 	}
 	if pending == 0 {
 		c.sending, c.rest = s, n
@@ -171,7 +171,7 @@ func (c *Conn) finish(out []byte, s *stream) []byte {
 		c.ignore(s.id)
 	}
 	c.drop(s)
-	c.earn()
+	c.earn(0)
 	if c.finishes {
 		c.draining = true
 	}

@@ -5,7 +5,7 @@ import "phalanx/internal/conn"
 // View returns what the connection is doing: of several responses, the one that was sent
 // last.
 func (c *Conn) View() conn.View {
-	v := conn.View{State: c.State(), Since: c.since}
+	v := conn.View{State: c.State(), Since: c.since, Version: conn.HTTP2, Streams: len(c.streams)}
 	if v.State != conn.Sending {
 		return v
 	}

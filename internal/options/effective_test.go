@@ -83,7 +83,7 @@ func TestSample(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("as it is: %v\n%+v\nwant\n%+v", err, got, want)
 	}
-	setting := regexp.MustCompile(`(?m)^#([a-z-]+) = .*$`)
+	setting := regexp.MustCompile(`(?m)^#([a-z0-9-]+) = .*$`)
 	names := map[string]bool{}
 	for _, m := range setting.FindAllStringSubmatch(text, -1) {
 		names[m[1]] = true

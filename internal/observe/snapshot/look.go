@@ -78,7 +78,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	mono := monotonic()
 	spent := o.seen()
 	cpu := make(map[int]float64) // of a slot's living processes
-	active, idle, streams := make(map[int]int), make(map[int]int), make(map[int]int)
+	slotted, all := make(map[int]open), open{}
 	for _, v := range view.Workers {
 		w := o.worker(v, reading, mono)
 		w.Deaths = view.Totals[v.Slot].Deaths
@@ -93,12 +93,9 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 			s.workers[w.PID] = f
 		}
 		cpu[w.Slot] += w.CPUSeconds
-		active[w.Slot] += w.Active
-		idle[w.Slot] += w.Idle
-		streams[w.Slot] += w.HTTP2.Open()
+		slotted[w.Slot] = slotted[w.Slot].and(&w.Figures)
 		p.Workers = append(p.Workers, w)
 	}
-	open := 0
 	for _, slot := range slots(view, reading) {
 		sum := reading.Slots[slot]
 		if sum == nil {
@@ -106,22 +103,32 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		}
 		past := view.Totals[slot]
 		f := counters(sum)
-		f.Active, f.Idle = active[slot], idle[slot]
-		f.HTTP2.SetOpen(streams[slot])
+		slotted[slot].put(&f)
 		p.PerSlot = append(p.PerSlot, status.Slot{
 			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot], Figures: f,
 		})
 		s.total.Add(sum)
-		p.Total.Active += f.Active
-		p.Total.Idle += f.Idle
-		open += f.HTTP2.Open()
+		all = all.and(&f)
 	}
 	f := counters(&s.total)
-	f.HTTP2.SetOpen(open)
-	f.Active, f.Idle = p.Total.Active, p.Total.Idle
+	all.put(&f)
 	f.LogLost = o.Log.Lost()
 	p.Total = f
 	return p, s, nil
+}
+
+// open is how much is open at a moment.
+type open struct{ connections, idle, streams int }
+
+// and adds what figures have.
+func (o open) and(f *status.Figures) open {
+	return open{o.connections + f.Active, o.idle + f.Idle, o.streams + f.HTTP2.Open()}
+}
+
+// put puts it into figures.
+func (o open) put(f *status.Figures) {
+	f.Active, f.Idle = o.connections, o.idle
+	f.HTTP2.SetOpen(o.streams)
 }
 
 // worker describes one process, without rates and quantiles.

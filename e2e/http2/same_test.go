@@ -1,0 +1,100 @@
+package http2
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+// TestSameAnswers asks everything in both versions of HTTP: what differs is what belongs
+// to a connection, and the moment.
+func TestSameAnswers(t *testing.T) {
+	t.Parallel()
+	base, _ := website(t, 100_000)
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		ways(t, base, func(t *testing.T, s *harness.Server, way string) {
+			old, new := newClient(t, 1), newClient(t, 2)
+			tag := etag(t, old, s.URL("/a.txt"))
+			n := 0
+			for _, path := range []string{"/", "/a.txt", "/empty.txt", "/app.js", "/sub", "/sub/", "/many/", "/many/?format=json", "/nothing", "/%2e%2e/x", "/%zz", "/a%00b", "/big.bin", "/a.txt/", "/?archive=zip"} {
+				for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "DELETE", "BREW"} {
+					for _, fields := range fieldSets(tag) {
+						if method != "GET" && len(fields) > 2 {
+							continue
+						}
+						n++
+						a, b := answer(t, old, method, s.URL(path), fields), answer(t, new, method, s.URL(path), fields)
+						if a != b {
+							t.Errorf("%s %s %q:\n%s\nby HTTP/2:\n%s", method, path, fields, a, b)
+						}
+					}
+				}
+			}
+			if old.dialed.Load() > 0 && new.dialed.Load() != 1 {
+				t.Errorf("%d requests took %d connections", n, new.dialed.Load())
+			}
+		}, "--model", model, "--list", "--archive", "--cors", "--header", "X-Own: value")
+	})
+}
+
+// fieldSets are those of requests, as names and values in turn.
+func fieldSets(tag string) [][]string {
+	return [][]string{
+		{},
+		{"Range", "bytes=2-4"}, {"Range", "bytes=-3"}, {"Range", "bytes=1000000-"}, {"Range", "bytes=5-2"},
+		{"If-None-Match", tag}, {"If-Match", `"other"`}, {"If-Modified-Since", "Sun, 06 Nov 2022 08:49:37 GMT"},
+		{"Accept-Encoding", "gzip, br"}, {"Accept", "application/json"}, {"Origin", "https://example.org"},
+		{"Range", "bytes=2-4", "If-Range", tag}, {"Range", "bytes=2-4", "If-Range", `"other"`},
+		{"If-None-Match", "*", "If-Modified-Since", "Sun, 06 Nov 2022 08:49:37 GMT"},
+		{"Accept-Encoding", "identity;q=0", "Accept-Encoding", "*;q=0"},
+	}
+}
+
+func etag(t *testing.T, c *client, url string) string {
+	t.Helper()
+	r, _, err := c.get(url)
+	if err != nil || r.Header.Get("Etag") == "" {
+		t.Fatalf("no ETag: %v", err)
+	}
+	return r.Header.Get("Etag")
+}
+
+// answer is all of a response that both versions have in common.
+func answer(t *testing.T, c *client, method, url string, fields []string) string {
+	t.Helper()
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		return err.Error()
+	}
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Add(fields[i], fields[i+1])
+	}
+	response, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	defer response.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(response.Body); err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	var text strings.Builder
+	fmt.Fprintln(&text, response.StatusCode)
+	for _, name := range slices.Sorted(maps.Keys(response.Header)) {
+		switch name {
+		case "Connection", "Transfer-Encoding":
+		case "Date", "Expires", "Last-Modified", "X-Request-Id":
+			fmt.Fprintln(&text, name, len(response.Header[name]))
+		default:
+			fmt.Fprintln(&text, name, response.Header[name])
+		}
+	}
+	fmt.Fprintf(&text, "%d bytes\n%.100q", body.Len(), body.Bytes())
+	return text.String()
+}
