@@ -75,9 +75,6 @@ func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serv
 	if len(own) > 0 {
 		cfg.Refuse = func() error { return refuse(own) }
 	}
-	if kept != nil {
-		cfg.Keep = kept.again
-	}
 	if secure(listeners) {
 		cfg.Use = func(b *certificate.Bundle) (serve.Order, error) { return credentials(b, opts.SpeaksHTTP2()) }
 	}
@@ -138,18 +135,11 @@ func keep(opts options.WorkerOptions) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kept{memory: memory}
-	k.keeper, err = k.again()
-	return k, err
-}
-
-// again starts another keeper.
-func (k *kept) again() (pid int, err error) {
-	if err := k.memory.Keep(ipc.LifelineFD); err != nil {
-		return 0, err
+	if err := memory.Keep(ipc.LifelineFD); err != nil {
+		return nil, err
 	}
-	pid, _ = k.memory.Keeper()
-	return pid, nil
+	pid, _ := memory.Keeper()
+	return &kept{memory: memory, keeper: pid}, nil
 }
 
 // serving is an engine that is ready to run.

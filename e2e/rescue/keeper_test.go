@@ -60,7 +60,7 @@ func descriptors(t *testing.T, pid int) int {
 	return len(fds)
 }
 
-// TestKeeperKilled kills a keeper alone, for which another is made, and then a
+// TestKeeperKilled kills a keeper alone, whose worker is replaced, and then a
 // worker and its keeper at once: their connections are lost, and a line says so.
 func TestKeeperKilled(t *testing.T) {
 	t.Parallel()
@@ -71,13 +71,16 @@ func TestKeeperKilled(t *testing.T) {
 	if len(first) != 1 {
 		t.Fatalf("keepers %v, want one", first)
 	}
+	victim := s.Workers()[0]
 	harness.Kill(t, first[0], syscall.SIGKILL)
+	s.AwaitWorkers(1, victim)
+	s.MustAsk(c, harness.Request("GET", "/"))
 	var second []int
 	harness.Await(t, 5*time.Second, "another keeper", func() bool {
 		second = harness.KeepersOf(s.PID())
 		return len(second) == 1 && !slices.Contains(second, first[0])
 	})
-	victim := s.Workers()[0]
+	victim = s.Workers()[0]
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.MustAsk(c, harness.Request("GET", "/"))
 	s.AwaitWorkers(1, victim)
@@ -90,7 +93,7 @@ func TestKeeperKilled(t *testing.T) {
 		}
 		return keeper != 0 && keeper != second[0]
 	})
-	harness.Kill(t, victim, syscall.SIGSTOP) // or it would make another
+	harness.Kill(t, victim, syscall.SIGSTOP) // or it would hand its connections over
 	harness.Kill(t, keeper, syscall.SIGKILL)
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.MustEnd(c, 5*time.Second, "the client of a worker that was killed with its keeper")

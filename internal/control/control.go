@@ -19,7 +19,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// Config is what a Control needs beside the channel. All but Keep, Refuse and Use is
+// Config is what a Control needs beside the channel. All but Refuse and Use is
 // required.
 type Config struct {
 	Signals <-chan os.Signal // each asks for a drain; closed by the caller, see [Control.Stop]
@@ -27,9 +27,6 @@ type Config struct {
 	// keeps the socket and its accept queue for the next server.
 	Refuse   func() error
 	Refusing func() bool // reports whether the socket refuses them already
-	// Keep starts another keeper and returns its pid; nil: connections are not
-	// rescued.
-	Keep func() (pid int, err error)
 	// Use makes the master's credentials an order for the engine; nil: the worker has
 	// no secure listener, and needs none.
 	Use func(*certificate.Bundle) (serve.Order, error)
@@ -143,8 +140,6 @@ func (c *Control) told(m ipc.Message, fd int) {
 		}
 	case ipc.Share:
 		c.orders.Put(serve.Share{Slots: m.Slots})
-	case ipc.Keep:
-		c.keep()
 	case ipc.Credentials:
 		if fd >= 0 && c.Use != nil {
 			c.credentials(fd, m.ID)
@@ -185,17 +180,6 @@ func (c *Control) rescueFrom(fd int, blame ipc.Blame) {
 		return
 	}
 	_ = c.channel.Send(rescued)
-}
-
-// keep starts another keeper and tells the master its pid. If that fails, the worker
-// still serves: its clients would be worse off without it.
-func (c *Control) keep() {
-	if c.Keep == nil {
-		return
-	}
-	if pid, err := c.Keep(); err == nil {
-		_ = c.channel.Send(ipc.Keeper{PID: pid})
-	}
 }
 
 // signalled translates a signal. The master sends one after it has made the listening

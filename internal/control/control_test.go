@@ -180,7 +180,7 @@ func TestAwaitUnread(t *testing.T) {
 	b.signals <- syscall.SIGINT
 	<-b.drained
 	b.mu.Lock() // as while it takes connections over
-	for _, m := range []ipc.Message{ipc.Keep{}, ipc.Serve{}} {
+	for _, m := range []ipc.Message{ipc.Show{}, ipc.Serve{}} {
 		if err := b.master.Send(m); err != nil {
 			t.Fatal(err)
 		}

@@ -80,13 +80,10 @@ type Shown struct {
 }
 
 // Keeper tells the master which process keeps the worker's descriptors open, before
-// Ready and after each new keeper; see package rescue.
+// Ready; see package rescue.
 type Keeper struct {
 	PID int // 1 to 2^31-1
 }
-
-// Keep tells the worker that its keeper has died: it starts another.
-type Keep struct{}
 
 // Blame says which of a dead worker's connections may have caused its death.
 type Blame byte
@@ -160,11 +157,11 @@ type Share struct {
 // that cannot be done.
 type Render struct{}
 
-// kinds is which message has which first byte. A number is never used again.
+// kinds is which message has which first byte. A number is never used again: 14 was a message once.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
-		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 14: Keep{}, 15: Rescue{}, 16: Rescued{},
+		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
 		20: Confined{}, 21: QueuesEmpty{}, 22: Render{}, 23: Share{},
 	}
@@ -175,7 +172,6 @@ func (m Draining) code(*coder) Message    { return m }
 func (m CanHandOver) code(*coder) Message { return m }
 func (m TakeOver) code(*coder) Message    { return m }
 func (m Alive) code(*coder) Message       { return m }
-func (m Keep) code(*coder) Message        { return m }
 func (m Render) code(*coder) Message      { return m }
 func (m QueuesEmpty) code(*coder) Message { return m }
 
@@ -281,7 +277,7 @@ func Decode(p []byte) (Message, error) {
 		return nil, fmt.Errorf("decode message of %d bytes: must be 1 to %d", len(p), MaxMessage)
 	}
 	known := kinds()
-	if p[0] == 0 || int(p[0]) >= len(known) {
+	if p[0] == 0 || int(p[0]) >= len(known) || known[p[0]] == nil {
 		return nil, fmt.Errorf("decode message: unknown kind %d", p[0])
 	}
 	c := coder{p: p[1:]}

@@ -17,8 +17,7 @@ const keeperName = "phalanx-keeper"
 // Keep starts a keeper: a child of this process's parent that shares this
 // process's table of descriptors and does nothing. It exits at end-of-file on
 // lifeline, the reading end of a pipe whose other end only the master holds. A
-// worker starts one first of all, while its memory is small, and another one when
-// that has died.
+// worker starts one first of all, while its memory is small: in its sandbox it could not.
 func (m *Memory) Keep(lifeline int) error {
 	h := m.header()
 	var name [16]byte

@@ -6,20 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls are the system calls of a worker that serves, drains, hands over, takes over
-// and starts another keeper. None opens a socket, executes a program, starts a process
-// in another way than a keeper, or changes what it may do. How many keepers are started
-// no filter can count: docs/security.md says what that means.
+// calls are the system calls of a worker that serves, drains, hands over and takes over.
+// None opens a socket, executes a program, starts a process, or changes what it may do.
 func calls() []allowed {
 	self := uint32(os.Getpid())
-	const (
-		thread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD // runtime.cloneFlags
-		keeper = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | uint32(unix.SIGCHLD)                         // package rescue
-	)
+	const thread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD // runtime.cloneFlags
 	// What a test of one argument may be.
 	is := func(arg uint32, values ...uint32) test { return test{arg: arg, is: values} }
 	list := []allowed{
-		{unix.SYS_CLONE, []test{is(0, thread, thread|unix.CLONE_SETTLS, keeper)}},
+		{unix.SYS_CLONE, []test{is(0, thread, thread|unix.CLONE_SETTLS)}},
 		{unix.SYS_MMAP, []test{{arg: 2, not: unix.PROT_EXEC}}},
 		{unix.SYS_MPROTECT, []test{{arg: 2, not: unix.PROT_EXEC}}},
 		{unix.SYS_PRCTL, []test{is(0, unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA)}},
@@ -35,7 +30,6 @@ func calls() []allowed {
 		{unix.SYS_FCNTL, []test{is(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC, unix.F_GET_SEALS)}},
 		{unix.SYS_TGKILL, []test{is(0, self)}},
 		{unix.SYS_KILL, []test{is(0, self)}},
-		{unix.SYS_SETPGID, []test{is(1, 0)}},               // of a keeper
 		{unix.SYS_PRLIMIT64, []test{{arg: 2, null: true}}}, // to read, not to set
 	}
 	for _, call := range append(plain(), native()...) {

@@ -119,7 +119,7 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 	case ipc.Alive:
 		p.heartbeat(w)
 	case ipc.Recycle:
-		p.recycle(w, m)
+		p.recycle(w, m.Reason)
 	case ipc.Remaining:
 		p.noteProgress(w, m)
 	case ipc.CredentialsRefused:

@@ -175,44 +175,6 @@ func TestTransferOutlivesPool(t *testing.T) {
 	})
 }
 
-// A keeper that ended while the master executed its new program is made again.
-func TestKeeperEndsDuringUpgrade(t *testing.T) {
-	r := keeping()
-	var old *fake
-	r.change = func(c *Config) {
-		kept := &fakeKept{gone: make(chan struct{}), ended: true}
-		close(kept.gone)
-		old = &fake{mu: &r.mu, pid: 11, stubborn: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
-		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{{Handle: Handle{PID: 11}, Keeper: 12, Version: "1", Started: time.Now(), Ready: time.Now()}}}
-		c.Reattach = func(Handle) (Process, error) { return old, nil }
-	}
-	runRig(t, 1, r, func(r *rig) {
-		if !slices.Contains(old.sent, ipc.Message(ipc.Keep{})) {
-			t.Errorf("it was sent %v", old.sent)
-		}
-		r.begin(0)
-		old.die(Exit{})
-		r.signal(syscall.SIGTERM)
-		r.ends(0, "")
-	})
-}
-
-// A worker has one keeper: another that it names could be one that never ends.
-func TestSecondKeeper(t *testing.T) {
-	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
-		r.say(ipc.Keeper{PID: 2000}, 0)
-		r.signalled(0, syscall.SIGKILL)
-		r.begin(1)
-		r.say(ipc.Rescued{}, 1)
-		r.signal(syscall.SIGTERM)
-		r.ends(0, "")
-		if d := strings.Join(r.diary, " "); !strings.Contains(d, "named process 2000 as its keeper: it has a keeper") {
-			t.Errorf("diary %q", d)
-		}
-	})
-}
-
 // While the keeper of a worker has the listening socket of a slot that closes, the
 // kernel counts it: the master must not count the others anew.
 func TestKeeperHoldsSocket(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"phalanx/internal/ipc"
 )
 
 // This file replaces workers while they serve. The new one starts first, in the same
@@ -72,11 +70,11 @@ func (p *pool) noteReload(begun bool) {
 }
 
 // recycle queues the replacement of a worker that has asked for it.
-func (p *pool) recycle(w *worker, m ipc.Recycle) {
+func (p *pool) recycle(w *worker, reason string) {
 	if p.phase != serving || w.slot.worker != w || w.draining() || w.slot.next != nil || slices.Contains(p.toReplace, w.slot) {
 		return
 	}
-	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(m.Reason)).Msg("worker recycled")
+	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(reason)).Msg("worker recycled")
 	p.toReplace = append(p.toReplace, w.slot)
 }
 

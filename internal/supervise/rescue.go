@@ -71,8 +71,8 @@ func (p *pool) attendKeeper(w *worker, pid int) {
 	})
 }
 
-// keeperDied makes a living worker start another keeper, and completes the rescue that
-// has waited for the keeper's exit.
+// keeperDied replaces a living worker, which could not start another keeper in its sandbox,
+// and completes the rescue that has waited for the keeper's exit.
 func (p *pool) keeperDied(w *worker, pid int) {
 	delete(p.keepers, pid)
 	if w.keeper != pid {
@@ -81,7 +81,7 @@ func (p *pool) keeperDied(w *worker, pid int) {
 	w.keeper = 0
 	if !w.exited {
 		p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Int("keeper", pid).Msg("keeper exited")
-		p.send(w, ipc.Keep{})
+		p.recycle(w, "its keeper has exited")
 		return
 	}
 	p.goOnWith(w)

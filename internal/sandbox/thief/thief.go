@@ -119,7 +119,7 @@ func files() []Attempt {
 }
 
 func processes() []Attempt {
-	const start, touch, copies = "execute a program; start a process in any other way than a keeper",
+	const start, touch, copies = "execute a program; start a process",
 		"signal, trace, or read the memory of the master or a sibling", "copy a descriptor of another process (pidfd_getfd)"
 	return []Attempt{
 		{"execute", start, true, func(Victims) error { return unix.Exec("/bin/true", []string{"true"}, nil) }},
@@ -127,6 +127,8 @@ func processes() []Attempt {
 		{"fork", start, true, calls(unix.SYS_CLONE, uintptr(unix.SIGCHLD))},
 		{"fork-namespace", start, true, calls(unix.SYS_CLONE, unix.CLONE_NEWUSER|uintptr(unix.SIGCHLD))},
 		{"fork-anew", start, true, calls(unix.SYS_CLONE3)},
+		{"fork-keeper", start, true, calls(unix.SYS_CLONE, unix.CLONE_FILES|unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|uintptr(unix.SIGCHLD))},
+		{"leave-group", start, true, calls(unix.SYS_SETPGID)},
 		{"kill-sibling", touch, true, func(v Victims) error { return unix.Kill(v.Sibling, unix.SIGKILL) }},
 		{"kill-master", touch, true, func(v Victims) error { return unix.Kill(v.Master, unix.SIGKILL) }},
 		{"kill-all", touch, true, func(Victims) error { return unix.Kill(-1, unix.SIGKILL) }},
