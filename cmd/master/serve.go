@@ -69,7 +69,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	monitor.attach(&pool)
 	certs.attach(&pool)
 	s.attach(&pool, sockets.Addresses(), certs, monitor)
-	notifySystemd(&pool)
+	notifySystemd(&pool, sockets)
 	return supervise.Run(pool)
 }
 

@@ -16,8 +16,8 @@ import (
 )
 
 // notify reports the state of the pool to systemd (sd_notify(3)); without systemd it
-// does nothing. Errors are ignored.
-func notify(state string) {
+// does nothing. Errors are ignored. systemd gets copies of the descriptors.
+func notify(state string, files ...int) {
 	socket := &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"}
 	if socket.Name == "" {
 		return
@@ -29,7 +29,11 @@ func notify(state string) {
 	defer conn.Close()
 	// The pool's loop calls this, and a systemd that does not read must not stop it.
 	if conn.SetWriteDeadline(time.Now().Add(notifyTime)) == nil {
-		_, _ = conn.Write([]byte(state))
+		var rights []byte
+		if len(files) > 0 {
+			rights = unix.UnixRights(files...)
+		}
+		_, _, _ = conn.WriteMsgUnix([]byte(state), rights, nil)
 	}
 }
 
@@ -37,9 +41,9 @@ func notify(state string) {
 const notifyTime = 50 * time.Millisecond
 
 // notifySystemd reports the state of a pool to systemd, and its watchdog's keep-alive.
-func notifySystemd(cfg *supervise.Config) {
+func notifySystemd(cfg *supervise.Config, sockets *listen.Set) {
 	serving, drain := cfg.OnServing, cfg.OnDrain
-	cfg.OnServing = func(workers int) { serving(workers); notify(daemon.SdNotifyReady) }
+	cfg.OnServing = func(workers int) { serving(workers); store(sockets); notify(daemon.SdNotifyReady) }
 	cfg.OnDrain = func() { notify(daemon.SdNotifyStopping); drain() }
 	cfg.OnLameDuck = func() { notify("STATUS=lame duck started") }
 	cfg.OnReload = func(begun bool) {
@@ -57,22 +61,72 @@ func notifySystemd(cfg *supervise.Config) {
 }
 
 // systemdSockets returns the listening sockets from systemd's socket activation
-// (sd_listen_fds(3)). One whose FileDescriptorName= is https is for TLS.
-func systemdSockets() ([]listen.Passed, error) {
-	files := activation.Files(true)
-	if len(files) > listen.Max {
-		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; %d are possible", len(files), listen.Max), nil)
-	}
-	var all []listen.Passed
-	for _, f := range files {
+// (sd_listen_fds(3)), and those that it kept of a server before this one. One of the
+// former whose FileDescriptorName= is https is for TLS.
+func systemdSockets() (passed []listen.Passed, kept []listen.Kept, err error) {
+	for _, f := range activation.Files(true) {
 		// A copy: the finalizer of the file would close the descriptor.
 		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-		if err != nil {
-			return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)
+		switch {
+		case err != nil:
+			return nil, nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)
+		case listen.IsKept(f.Name()):
+			kept = append(kept, listen.Kept{FD: fd, Name: f.Name()})
+		default:
+			passed = append(passed, listen.Passed{FD: fd, Secure: f.Name() == "https"})
 		}
-		all = append(all, listen.Passed{FD: fd, Secure: f.Name() == "https"})
 	}
-	return all, nil
+	if len(passed) > listen.Max {
+		return nil, nil, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; %d are possible", len(passed), listen.Max), nil)
+	}
+	return passed, kept, nil
+}
+
+// store has systemd keep the listening sockets, as many as the unit's
+// FileDescriptorStoreMax= allows: if the master is killed, the next one gets them, and
+// no client is refused meanwhile.
+func store(sockets *listen.Set) {
+	for _, k := range sockets.Kept() {
+		notify("FDSTORE=1\nFDNAME="+k.Name, k.FD)
+	}
+}
+
+// forget has systemd keep these no longer, and waits until it has done so
+// (sd_notify_barrier(3)).
+func forget(kept []listen.Kept) {
+	unstore(kept)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	notify("BARRIER=1", int(w.Fd()))
+	w.Close()
+	if r.SetReadDeadline(time.Now().Add(time.Second)) == nil {
+		_, _ = r.Read(make([]byte, 1)) // the end, once systemd has closed its copy
+	}
+}
+
+func unstore(kept []listen.Kept) {
+	for _, k := range kept {
+		notify("FDSTOREREMOVE=1\nFDNAME=" + k.Name)
+	}
+}
+
+// storing are sockets whose number can change; systemd's copies follow.
+type storing struct{ *listen.Set }
+
+func (s storing) Grow() (slot int, err error) {
+	slot, err = s.Set.Grow()
+	store(s.Set)
+	return slot, err
+}
+
+func (s storing) Shrink() error {
+	unstore(s.Kept()) // their numbers change
+	err := s.Set.Shrink()
+	store(s.Set)
+	return err
 }
 
 // reloadingNow is the notification that a reload has begun, with the required

@@ -32,11 +32,11 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 	if before != nil {
 		return before.Inherited(addresses[0])
 	}
-	passed, err := systemdSockets()
+	passed, kept, err := systemdSockets()
 	if err != nil {
 		return nil, err
 	}
-	return listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed})
+	return listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed, Kept: kept, Forget: forget})
 }
 
 // orphanNews returns notifications of exited children if this process is PID 1 of a
@@ -113,5 +113,5 @@ func scalable(o options.Options, sockets *listen.Set) supervise.Sockets {
 	if o.Model != options.Process {
 		return nil
 	}
-	return sockets
+	return storing{sockets}
 }

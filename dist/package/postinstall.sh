@@ -14,6 +14,11 @@ if ! getent passwd phalanx >/dev/null; then
 	fi
 fi
 if [ -d /run/systemd/system ]; then
+	# The unit is for systemd 253 and later.
+	if [ "$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -lt 253 ]; then
+		mkdir -p /usr/lib/systemd/system/phalanx.service.d
+		printf '[Service]\nType=notify\nExecReload=/bin/kill -HUP $MAINPID\n' >/usr/lib/systemd/system/phalanx.service.d/older.conf
+	fi
 	systemctl daemon-reload || :
 	if systemctl --quiet is-active phalanx.service; then
 		systemctl kill --kill-who=main --signal=USR2 phalanx.service || :

@@ -1,6 +1,13 @@
 #!/bin/sh
 # After the files of the package have gone. The user stays: files may belong to it.
 set -e
+case ${1:-} in
+upgrade | failed-upgrade | 1) ;;
+*)
+	rm -f /usr/lib/systemd/system/phalanx.service.d/older.conf
+	rmdir --ignore-fail-on-non-empty /usr/lib/systemd/system/phalanx.service.d 2>/dev/null || :
+	;;
+esac
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || :
 fi

@@ -90,7 +90,7 @@ func inherit(st State) (*sockets, error) {
 			s.group = append(s.group, f)
 		}
 	}
-	return s, s.locate(s.group[0])
+	return s, s.locate(int(s.group[0].Fd()))
 }
 
 // same reports whether two files are one socket; false if unknown.
@@ -116,8 +116,7 @@ func keep(fd int) (*os.File, error) {
 }
 
 // locate finds out where a socket listens, so that others can join it.
-func (s *sockets) locate(f *os.File) error {
-	fd := int(f.Fd())
+func (s *sockets) locate(fd int) error {
 	local, err := unix.Getsockname(fd)
 	if err != nil {
 		return fmt.Errorf("inherit listening socket: %w", err)
@@ -153,7 +152,7 @@ func activated(p Passed, slots int) (*sockets, error) {
 		return nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)
 	}
 	s := &sockets{Address: Address{Secure: p.Secure}, files: []*os.File{first}, group: []*os.File{first}, passed: first}
-	if err = s.locate(first); err == nil {
+	if err = s.locate(int(first.Fd())); err == nil {
 		s.Host = s.host
 		err = s.prepare(first)
 	}

@@ -20,6 +20,12 @@ type Config struct {
 
 	// Passed are sockets that listen already, and then count for Addresses.
 	Passed []Passed
+
+	// Kept are sockets of a server before this one, which a service manager kept.
+	Kept []Kept
+	// Forget is called with those that no address needs, after they have been closed
+	// and before sockets are opened: the service manager's copies still hold their port.
+	Forget func([]Kept)
 }
 
 // Passed is a listening socket that another process has opened and keeps.
@@ -54,10 +60,17 @@ func Open(cfg Config) (*Set, error) {
 		set.all = append(set.all, s)
 	}
 	if len(set.all) > 0 {
-		return set, nil
+		cfg.Addresses = nil
 	}
-	for _, a := range cfg.Addresses {
-		s, err := openAddress(a, cfg.Slots)
+	before, err := restoreAll(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range cfg.Addresses {
+		s := before[i]
+		if s == nil {
+			s, err = openAddress(a, cfg.Slots)
+		}
 		if err != nil {
 			_ = set.Close() // the error is why
 			return nil, err

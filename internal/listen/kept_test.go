@@ -1,0 +1,94 @@
+package listen
+
+import (
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// keptBy returns copies of a set's sockets, as a service manager has them.
+func keptBy(t *testing.T, s *Set) []Kept {
+	t.Helper()
+	kept := s.Kept()
+	slices.Reverse(kept) // in whatever order it gives them back
+	for i := range kept {
+		fd, err := unix.FcntlInt(uintptr(kept[i].FD), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept[i].FD = fd
+		if !IsKept(kept[i].Name) {
+			t.Errorf("%q is not known as the name of a socket that is kept", kept[i].Name)
+		}
+	}
+	return kept
+}
+
+// Who connects while there is no server is served by the next one, however many slots
+// it has and although the last one refused new connections.
+func TestKept(t *testing.T) {
+	for _, slots := range []int{1, 2, 3} {
+		for _, host := range []string{"", "127.0.0.1"} {
+			before := mustOpen(t, Address{Host: host}, 2)
+			kept := keptBy(t, before.Set)
+			if len(kept) != 2 {
+				t.Fatalf("%d sockets are kept of 2", len(kept))
+			}
+			if slots > 1 {
+				if err := before.RefuseNew(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before.Close()
+			if slots == 1 {
+				dial(t, "127.0.0.1", before.Port) // waits at either of the two
+			}
+			after, err := Open(Config{Addresses: []Address{{Host: host, Port: before.Port}}, Slots: slots, Kept: kept,
+				Forget: func(k []Kept) { t.Errorf("%d sockets are forgotten", len(k)) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer after.Close()
+			s := one{after, after.all[0]}
+			if len(s.files) != slots || len(s.group) != slots || s.Port != before.Port {
+				t.Errorf("%d sockets for %d slots, at port %d, want %d", len(s.group), slots, s.Port, before.Port)
+			}
+			dial(t, "127.0.0.1", s.Port)
+			acceptAny(t, s)
+			if slots < 2 {
+				continue
+			}
+			if err := s.Steer([]int{slots - 1}); err != nil {
+				t.Fatal(err)
+			}
+			if got := arrivals(t, s, 8); got[slots-1] != 8 {
+				t.Errorf("steered to slot %d, %v connections came to the slots", slots-1, got)
+			}
+		}
+	}
+}
+
+// What no address needs is given up before its port is opened.
+func TestKeptForOthers(t *testing.T) {
+	before := mustOpen(t, Address{Host: "127.0.0.1"}, 2)
+	kept := keptBy(t, before.Set)
+	before.Close()
+	forgotten := 0
+	after, err := Open(Config{Addresses: []Address{{Port: before.Port}}, Slots: 1, Kept: kept,
+		Forget: func(k []Kept) { forgotten += len(k) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	if forgotten != 2 {
+		t.Errorf("%d of 2 sockets are forgotten", forgotten)
+	}
+	for _, k := range kept {
+		if _, err := unix.FcntlInt(uintptr(k.FD), unix.F_GETFD, 0); err == nil {
+			if accepts(k.FD) && (Address{Host: "127.0.0.1", Port: before.Port}).listensAt(k.FD) {
+				t.Errorf("%s is still open", k.Name)
+			}
+		}
+	}
+}
