@@ -27,7 +27,7 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests soak lint scan fuzz chaos bench results compare faults costs report peers pictures site install uninstall packages image release clean
+.PHONY: build run check test tests soak lint scan systemd fuzz chaos bench results compare faults costs report peers pictures site install uninstall packages image release clean
 
 build:
 	@mkdir -p "$(BIN)"
@@ -81,6 +81,12 @@ chaos: build
 	$(GO) test -count=1 -v -timeout 2h -run '^TestSignalsAtUpgrade$$' ./e2e/pool -signal.step=1ms
 	$(GO) test -count=1 -v -timeout 2h -run '^TestRenewed$$' ./e2e/https -swaps=100
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
+
+# The package in machines with a real systemd, of the oldest version that is supported and
+# of a recent one; needs root and, the first time, some minutes for their roots.
+systemd:
+	@sh scripts/test-tools.sh
+	$(GO) test -count=1 -v -timeout 1h ./e2e/systemd
 
 # All that testssl.sh knows to check; make test has its quick part.
 scan: build

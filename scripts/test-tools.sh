@@ -26,6 +26,8 @@ need mandoc mandoc
 need dpkg-deb dpkg
 need lintian lintian
 need rpm rpm
+need debootstrap debootstrap # for make systemd
+need systemd-nspawn systemd-container
 need nginx nginx
 need haproxy haproxy
 need ip iproute2

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -18,22 +17,23 @@ import (
 // notify reports the state of the pool to systemd (sd_notify(3)); without systemd it
 // does nothing. Errors are ignored. systemd gets copies of the descriptors.
 func notify(state string, files ...int) {
-	socket := &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"}
-	if socket.Name == "" {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
 		return
 	}
-	conn, err := net.DialUnix(socket.Net, nil, socket)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
-	defer conn.Close()
+	defer unix.Close(fd)
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
+	}
 	// The pool's loop calls this, and a systemd that does not read must not stop it.
-	if conn.SetWriteDeadline(time.Now().Add(notifyTime)) == nil {
-		var rights []byte
-		if len(files) > 0 {
-			rights = unix.UnixRights(files...)
-		}
-		_, _, _ = conn.WriteMsgUnix([]byte(state), rights, nil)
+	limit := unix.NsecToTimeval(int64(notifyTime))
+	if unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit) == nil {
+		_ = unix.Sendmsg(fd, []byte(state), rights, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL)
 	}
 }
 

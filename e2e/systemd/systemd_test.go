@@ -1,0 +1,342 @@
+package systemd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/e2e/harness"
+)
+
+// The releases of Debian, and whether their systemd knows notify-reload (253).
+var suites = []struct {
+	name   string
+	reload bool
+}{{"bookworm", false}, {"trixie", true}}
+
+// TestService lives a service's life: installed, started, reloaded, upgraded, killed,
+// hung, stopped, activated by a socket, and removed.
+func TestService(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("machines with systemd need root")
+	}
+	first, second := debs(t)
+	for _, suite := range suites {
+		t.Run(suite.name, func(t *testing.T) {
+			m := boot(t, suite.name)
+			t.Logf("%s", strings.SplitN(m.must("systemctl", "--version"), "\n", 2)[0])
+			m.install(first)
+			m.start(suite.reload)
+			m.reloads()
+			m.upgrades(second)
+			m.survives()
+			m.watched()
+			m.drains()
+			m.activated()
+			m.removed()
+		})
+	}
+}
+
+// debs makes the package twice, of two versions.
+func debs(t *testing.T) (first, second string) {
+	t.Helper()
+	var all []string
+	for _, version := range []string{"9.8.7", "9.8.8"} {
+		out := t.TempDir()
+		cmd := exec.Command("sh", "../../scripts/packages.sh", version, out)
+		cmd.Env = append(os.Environ(), "ARCHS="+runtime.GOARCH, "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=")
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("packages.sh: %v\n%s", err, said)
+		}
+		found, err := filepath.Glob(filepath.Join(out, "*.deb"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("packages: %q, %v", found, err)
+		}
+		all = append(all, found[0])
+	}
+	return all[0], all[1]
+}
+
+// install installs a package.
+func (m *machine) install(deb string) {
+	m.t.Helper()
+	data, err := os.ReadFile(deb)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.write("/var/cache/"+filepath.Base(deb), string(data))
+	m.must("dpkg", "-i", "/var/cache/"+filepath.Base(deb))
+}
+
+const page = "from a real systemd\n"
+
+// start starts the service, which the installation does not.
+func (m *machine) start(reload bool) {
+	m.t.Helper()
+	if state, err := m.try("systemctl", "is-active", "phalanx"); err == nil {
+		m.t.Errorf("installed, the service is %s", state)
+	}
+	m.must("getent", "passwd", "phalanx")
+	m.write("/srv/www/index.html", page)
+	if err := os.Truncate(m.sized("/srv/www/large.bin"), 64<<20); err != nil {
+		m.t.Fatal(err)
+	}
+	m.must("systemctl", "enable", "--now", "phalanx")
+	if got := m.must("curl", "-s", "http://127.0.0.1/"); got != strings.TrimSpace(page) {
+		m.t.Errorf("the page is %q", got)
+	}
+	want := map[bool]string{true: "notify-reload", false: "notify"}[reload]
+	if got := m.property("Type"); got != want {
+		m.t.Errorf("the service is of type %s, want %s", got, want)
+	}
+	if user := m.must("ps", "-o", "user=", "-p", m.property("MainPID")); user != "phalanx" {
+		m.t.Errorf("the master runs as %s", user)
+	}
+	m.must("phalanx", "status", "--admin", "/run/phalanx/admin.sock")
+}
+
+// sized makes a file of the machine and returns its path outside.
+func (m *machine) sized(path string) string {
+	m.t.Helper()
+	m.write(path, "")
+	return filepath.Join(m.root, path)
+}
+
+// load is clients that ask for the page, each time by a new connection.
+type load struct {
+	asked, refused, failed atomic.Int64
+	last                   atomic.Value // the text of an error
+	stop                   context.CancelFunc
+	done                   sync.WaitGroup
+}
+
+func (m *machine) load() *load {
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	l := &load{stop: stop}
+	for range 4 {
+		l.done.Go(func() {
+			for ctx.Err() == nil {
+				err := m.ask(80)
+				switch l.asked.Add(1); {
+				case errors.Is(err, syscall.ECONNREFUSED):
+					l.refused.Add(1)
+					l.last.Store(err.Error())
+				case err != nil:
+					l.failed.Add(1)
+					l.last.Store(err.Error())
+				}
+			}
+		})
+	}
+	return l
+}
+
+// end stops the clients and returns how many requests were refused, and how many else
+// failed.
+func (l *load) end(t *testing.T, what string) (refused, failed int64) {
+	t.Helper()
+	l.stop()
+	l.done.Wait()
+	t.Logf("%s: %d requests, %d refused, %d failed otherwise (%v)", what, l.asked.Load(), l.refused.Load(), l.failed.Load(), l.last.Load())
+	if l.asked.Load() < 10 {
+		t.Errorf("%s: only %d requests", what, l.asked.Load())
+	}
+	return l.refused.Load(), l.failed.Load()
+}
+
+// ask fetches the page.
+func (m *machine) ask(port int) error {
+	c, err := m.dial(port)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
+		return err
+	}
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(r.Body)
+	if err == nil && string(body) != page {
+		err = fmt.Errorf("%s: %q", r.Status, body)
+	}
+	return err
+}
+
+// unharmed ends a load of which no request may have failed.
+func (m *machine) unharmed(l *load, what string) {
+	m.t.Helper()
+	if refused, failed := l.end(m.t, what); refused+failed > 0 {
+		m.t.Errorf("%s: %d requests refused, %d failed", what, refused, failed)
+	}
+}
+
+// workers returns the pids of the workers.
+func (m *machine) workers() string {
+	m.t.Helper()
+	return m.must("pgrep", "-x", "phalanx-worker")
+}
+
+// reloads reloads the service under load.
+func (m *machine) reloads() {
+	m.t.Helper()
+	l, master := m.load(), m.property("MainPID")
+	for range 3 {
+		old := m.workers()
+		m.must("systemctl", "reload", "phalanx")
+		harness.Await(m.t, 10*time.Second, "other workers", func() bool { return m.workers() != old && m.property("ActiveState") == "active" })
+	}
+	m.unharmed(l, "reload")
+	if now := m.property("MainPID"); now != master {
+		m.t.Errorf("a reload changed the master from %s to %s", master, now)
+	}
+}
+
+// upgrades installs the next version under load.
+func (m *machine) upgrades(deb string) {
+	m.t.Helper()
+	l, master := m.load(), m.property("MainPID")
+	m.install(deb)
+	harness.Await(m.t, 20*time.Second, "the next version", func() bool {
+		out, err := m.try("curl", "-sI", "http://127.0.0.1/")
+		return err == nil && strings.Contains(out, "Server: phalanx/9.8.8\r\n")
+	})
+	m.unharmed(l, "upgrade of the package")
+	if now := m.property("MainPID"); now != master || m.property("ActiveState") != "active" {
+		m.t.Errorf("the upgrade changed the master from %s to %s; the service is %s", master, now, m.property("ActiveState"))
+	}
+}
+
+// survives kills the master under load: systemd keeps its sockets.
+func (m *machine) survives() {
+	m.t.Helper()
+	harness.Await(m.t, 10*time.Second, "sockets that systemd keeps", func() bool {
+		n, err := strconv.Atoi(m.property("NFileDescriptorStore"))
+		return err == nil && n > 0
+	})
+	l, master := m.load(), m.property("MainPID")
+	m.must("systemctl", "kill", "--kill-who=main", "--signal=KILL", "phalanx")
+	harness.Await(m.t, 20*time.Second, "another master", func() bool {
+		now := m.property("MainPID")
+		return now != master && now != "0" && m.property("ActiveState") == "active"
+	})
+	if refused, _ := l.end(m.t, "killed master"); refused > 0 {
+		m.t.Errorf("the master was killed, and %d connections were refused", refused)
+	}
+	if err := m.ask(80); err != nil {
+		m.t.Errorf("after the master was killed: %v", err)
+	}
+}
+
+// watched stops the master, as if it hung.
+func (m *machine) watched() {
+	m.t.Helper()
+	m.write("/etc/systemd/system/phalanx.service.d/watchdog.conf", "[Service]\nWatchdogSec=2s\n")
+	m.must("systemctl", "daemon-reload")
+	m.must("systemctl", "restart", "phalanx")
+	master := m.property("MainPID")
+	m.must("kill", "-STOP", master)
+	harness.Await(m.t, 30*time.Second, "another master instead of the hung one", func() bool {
+		now := m.property("MainPID")
+		return now != master && now != "0" && m.property("ActiveState") == "active"
+	})
+	m.must("curl", "-s", "http://127.0.0.1/")
+}
+
+// drains stops the service while a client downloads.
+func (m *machine) drains() {
+	m.t.Helper()
+	c, err := m.dial(80)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		m.t.Fatal(err)
+	}
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	stopped := make(chan string, 1)
+	go func() {
+		out, err := m.try("systemctl", "stop", "phalanx")
+		stopped <- fmt.Sprint(out, err)
+	}()
+	harness.Await(m.t, 10*time.Second, "the service to stop", func() bool { return m.property("ActiveState") == "deactivating" })
+	select {
+	case said := <-stopped:
+		m.t.Fatalf("the service stopped before the download ended: %s", said)
+	default:
+	}
+	if n, err := io.Copy(io.Discard, r.Body); n != 64<<20 || err != nil {
+		m.t.Errorf("the download ended after %d bytes: %v", n, err)
+	}
+	if said := <-stopped; said != "<nil>" {
+		m.t.Errorf("systemctl stop: %s", said)
+	}
+	if result := m.property("Result"); result != "success" {
+		m.t.Errorf("stopped, the service's result is %s", result)
+	}
+	if kept := m.property("NFileDescriptorStore"); kept != "0" {
+		m.t.Errorf("stopped, systemd still keeps %s sockets", kept)
+	}
+}
+
+// activated lets the first client start the service.
+func (m *machine) activated() {
+	m.t.Helper()
+	m.write("/etc/systemd/system/phalanx.socket", "[Socket]\nListenStream=127.0.0.1:80\n")
+	m.must("systemctl", "daemon-reload")
+	m.must("systemctl", "start", "phalanx.socket")
+	if state := m.property("ActiveState"); state != "inactive" {
+		m.t.Errorf("nobody has connected, and the service is %s", state)
+	}
+	if err := m.ask(80); err != nil {
+		m.t.Errorf("the client that starts the service: %v", err)
+	}
+	if state := m.property("ActiveState"); state != "active" {
+		m.t.Errorf("the service is %s", state)
+	}
+	m.must("systemctl", "stop", "phalanx.socket", "phalanx.service")
+}
+
+// removed removes the package from the running service.
+func (m *machine) removed() {
+	m.t.Helper()
+	m.must("systemctl", "start", "phalanx")
+	master := m.property("MainPID")
+	m.must("dpkg", "--purge", "phalanx")
+	if _, err := m.try("kill", "-0", master); err == nil {
+		m.t.Error("the package is removed and its master runs")
+	}
+	for _, path := range []string{"/usr/bin/phalanx", "/usr/lib/phalanx", "/usr/lib/systemd/system/phalanx.service",
+		"/usr/lib/systemd/system/phalanx.service.d", "/etc/phalanx.conf"} {
+		var st unix.Stat_t
+		if err := unix.Lstat(filepath.Join(m.root, path), &st); err == nil {
+			m.t.Errorf("%s remains", path)
+		}
+	}
+}
