@@ -1,9 +1,6 @@
 package browser
 
 import (
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/base64"
 	"path"
 	"regexp"
 	"strings"
@@ -20,13 +17,7 @@ import (
 func TestSiteOverHTTPS(t *testing.T) {
 	base := harness.SiteDir(t)
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--listen", "https://127.0.0.1:0", "--tls-self-signed", "-v"}})
-	conn, err := tls.Dial("tcp", harness.Loopback(s.Port), &tls.Config{InsecureSkipVerify: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
-	conn.Close()
-	w := open(t, chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(key[:])))
+	w := open(t, accepting(t, s))
 	for _, file := range harness.FilesOf(t, base) {
 		if path.Ext(file) == ".html" {
 			w.visit(s, strings.TrimSuffix("/"+file, "index.html"))

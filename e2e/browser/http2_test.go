@@ -1,0 +1,67 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"phalanx/e2e/harness"
+)
+
+// pixel is a picture of one pixel.
+const pixel = "<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'><rect width='1' height='1'/></svg>"
+
+// TestManyPictures shows a page of 200 pictures, which come over one connection, by HTTP/2.
+func TestManyPictures(t *testing.T) {
+	t.Parallel()
+	const pictures = 200
+	page := "<!DOCTYPE html><html lang=en><title>pictures</title><link rel=icon href='data:,'><h1>Two hundred pictures</h1><p>All of them are one pixel.</p>"
+	files := map[string]string{}
+	for i := range pictures {
+		name := fmt.Sprintf("%d.svg", i)
+		page += "<img alt='' src=" + name + ">"
+		files[name] = strings.Repeat(" ", i*20) + pixel
+	}
+	files["index.html"] = page
+	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", harness.Tree(t, files), "--listen", "https://127.0.0.1:0", "--tls-self-signed", "-v"}})
+	w := open(t, accepting(t, s))
+	w.visit(s, "/")
+	// The browser's own account: all came by h2, and all are shown.
+	shown := evaluate[int](w, `Array.from(document.images).filter(i => i.complete && i.naturalWidth > 0).length`)
+	spoken := evaluate[int](w, `performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).filter(e => e.nextHopProtocol === 'h2').length`)
+	if shown != pictures || spoken != pictures+1 {
+		t.Errorf("%d pictures are shown, %d responses came by h2", shown, spoken)
+	}
+	w.close()
+	s.Stop(5 * time.Second)
+	clients := map[string]int{}
+	all, _ := s.Log.All()
+	for _, e := range harness.WithMessage(all, "request") {
+		if e.Text("protocol") != "HTTP/2.0" || e.Number("status") != http.StatusOK || e.Text("reason") != "" {
+			t.Errorf("the log has %v", e)
+		}
+		clients[e.Text("client")]++
+	}
+	if len(clients) != 1 {
+		t.Errorf("the requests came over these connections: %v", clients)
+	}
+}
+
+// accepting lets the browser accept a server's self-signed certificate.
+func accepting(t *testing.T, s *harness.Server) chromedp.ExecAllocatorOption {
+	t.Helper()
+	conn, err := tls.Dial("tcp", harness.Loopback(s.Port), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	key := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(key[:]))
+}
