@@ -22,7 +22,10 @@ func followRules(opts options.WorkerOptions, log *os.File, root *site.Root) (sto
 		t.alert(err.Error() + "; the site is served without its rules until that is corrected")
 	}
 	stopWatch := root.WatchRules(func(err error) {
-		if err != nil {
+		switch {
+		case opts.Slot > 0: // all workers notice the same, and one says it
+			return
+		case err != nil:
 			t.alert(err.Error() + "; the rules before stay")
 			return
 		}
@@ -35,8 +38,7 @@ func followRules(opts options.WorkerOptions, log *os.File, root *site.Root) (sto
 	}, nil
 }
 
-// ruleTeller says what became of rules. All workers notice the same, and the one in slot
-// 0 says it.
+// ruleTeller says what became of rules.
 type ruleTeller struct {
 	opts options.WorkerOptions
 	log  *os.File
@@ -45,17 +47,12 @@ type ruleTeller struct {
 
 // inform logs that rules were read.
 func (t ruleTeller) inform(redirects, headers int) {
-	if t.opts.Slot == 0 {
-		log := journal(t.opts, t.log, t.out)
-		log.Info().Int("redirects", redirects).Int("headers", headers).Msg("rules of the site read")
-	}
+	log := journal(t.opts, t.log, t.out)
+	log.Info().Int("redirects", redirects).Int("headers", headers).Msg("rules of the site read")
 }
 
 // alert tells operators, even in silent mode.
 func (t ruleTeller) alert(text string) {
-	if t.opts.Slot > 0 {
-		return
-	}
 	log := journal(t.opts, t.log, t.out)
 	if t.opts.Verbose == 0 {
 		log = logging.Alerts(t.log, string(t.opts.LogFormat), logging.Options{Through: t.out})

@@ -155,7 +155,7 @@ func (s *server) lines() (lines []Line) {
 		why, ok := s.fields[name]
 		rule := s.ruled.Why(name)
 		switch {
-		case len(rule) > 0 && (name != "vary" || i >= len(texts)-2-s.ruled.Added()):
+		case len(rule) > 0 && (name != "vary" || i >= len(texts)-1-s.ruled.Added()):
 			why = ruleWhy(rule)
 		case own[name] > 0:
 			own[name]--

@@ -14,6 +14,7 @@ func FuzzRedirects(f *testing.F) {
 	f.Add("/go to=:to x=1 /:to 301!\n/* /index.html 200", "/go", "?x=1&to=%2F%2Fevil.com", "")
 	f.Add("http://:h.example.org/*.jpg /i/:h/:splat 404", "/%0d%0a.jpg", "?", "a.example.org")
 	f.Add("/a /b\n/b /c 307\n/docs/* /docs/new/:splat", "/docs/./x/", "?a", "h")
+	f.Add("/0 /", "0", "/000", "0")
 	f.Fuzz(func(t *testing.T, text, path, query, host string) {
 		s, err := Parse(Text{Name: "_redirects", Bytes: []byte(text)})
 		if err != nil {

@@ -137,7 +137,7 @@ func (t *target) add(text string, encode encoding, names []string, whole string,
 func (t *target) append(dst []byte, args [][]byte, query []byte) []byte {
 	dst = t.appendPath(dst, args)
 	dst = appendParts(dst, t.parts[t.path:t.fragment], args)
-	if !t.query && len(query) > 1 {
+	if !t.query && len(query) > 1 && query[0] == '?' {
 		dst = proto.AppendEscaped(dst, query, inURI)
 	}
 	return appendParts(dst, t.parts[t.fragment:], args)
