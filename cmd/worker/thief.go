@@ -18,7 +18,8 @@ import (
 )
 
 // tempted makes a worker try what a request for /thief/NAME/MASTER/WORKER/WORKER names,
-// with the pids of the master and of two workers, and log what came of it.
+// with the pids of the master and of two workers, and log what came of it. A request for
+// /hostile/WHAT makes it an enemy of the master.
 func tempted(opts options.WorkerOptions, files conn.Site) conn.Site {
 	return temptation{files, string(opts.Base)}
 }
@@ -30,6 +31,9 @@ type temptation struct {
 
 func (t temptation) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
 	words := strings.Split(string(path), "/")
+	if len(words) == 3 && words[1] == "hostile" {
+		hostile(words[2])
+	}
 	if len(words) != 6 || words[1] != "thief" {
 		return t.Site.Open(path, codings)
 	}

@@ -95,8 +95,15 @@ func (p *pool) channelClosed(w *worker, err error) {
 		w.deadline = p.Now().Add(closedTime)
 		w.killReason = "closed its control channel"
 	default:
-		p.kill(w, err.Error())
+		p.convict(w, err.Error())
 	}
+}
+
+// convict kills a worker for what it said. The request that it was serving may have made
+// it do so, and would again.
+func (p *pool) convict(w *worker, why string) {
+	w.guilty = true
+	p.kill(w, why)
 }
 
 func (p *pool) receive(w *worker, m ipc.Message) {
@@ -131,7 +138,7 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 	case ipc.CredentialsUsed:
 		w.credentials = m.ID // confirmCredentials takes no more than what was sent
 	default:
-		p.kill(w, fmt.Sprintf("sent a %T", m))
+		p.convict(w, fmt.Sprintf("sent a %T", m))
 	}
 }
 
@@ -141,7 +148,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	case w.killed: // a moment too late
 		return
 	case !w.readySince.IsZero() || w.detached() || w != s.next && s.state != starting:
-		p.kill(w, "reported ready twice")
+		p.convict(w, "reported ready twice")
 		return
 	case m.Version != p.Version:
 		w.failed = &ipc.Failed{ExitCode: exitcode.Config, Reason: fmt.Sprintf(

@@ -92,7 +92,7 @@ func (p *pool) findKeeper(w *worker) {
 // request; and if its memory was damaged, its records may be wrong.
 func blameFor(w *worker, e Exit) ipc.Blame {
 	switch {
-	case w.killed && strings.HasPrefix(w.killReason, hung):
+	case w.killed && (w.guilty || strings.HasPrefix(w.killReason, hung)):
 		return ipc.BlameCurrent
 	case e.Signal == syscall.SIGKILL, e.Signal == syscall.SIGTERM, e.Signal == syscall.SIGINT, e.Signal == syscall.SIGQUIT, e.Signal == syscall.SIGHUP:
 		return ipc.BlameNobody

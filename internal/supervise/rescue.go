@@ -50,7 +50,7 @@ func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
 		}
 	}
 	if err != nil {
-		p.kill(w, fmt.Sprintf("named process %d as its keeper: %v", m.PID, err))
+		p.convict(w, fmt.Sprintf("named process %d as its keeper: %v", m.PID, err))
 		return
 	}
 	w.keeper = m.PID
@@ -170,7 +170,7 @@ func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	case w.killed: // a moment too late: the next worker takes them over
 		return
 	case o == nil || o.result != nil:
-		p.kill(w, "reported a rescue that was not requested")
+		p.convict(w, "reported a rescue that was not requested")
 		return
 	}
 	o.result = &m

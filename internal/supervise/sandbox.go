@@ -17,6 +17,9 @@ import (
 // confined takes a worker's word about what it may do. What all of them lack is told
 // once, not for each.
 func (p *pool) confined(w *worker, m ipc.Confined) {
+	if !w.readySince.IsZero() {
+		return // it has been said, before any client could have a say
+	}
 	if m.Unreadable && !p.unreadable {
 		p.unreadable = true
 		p.Alert("workers cannot read the document root as the user that they run as; let everybody read it (chmod -R o+rX), or choose another with --user")

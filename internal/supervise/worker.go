@@ -43,6 +43,7 @@ type worker struct {
 	listing     *listing      // who waits for the list of its connections
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
 	blameless   bool          // it was killed for no fault of its own
+	guilty      bool          // it was killed for what it said
 	loss        string        // why its connections could not be kept when it died; ""
 	sandbox     string        // as in package status; "": none
 	queueEmpty  bool          // it drains, and accepts no more
