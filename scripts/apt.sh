@@ -8,7 +8,8 @@ policy_is_ours=""
 as_root=""
 
 need() {
-	command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+	command -v "$1" >/dev/null 2>&1 && return
+	case "$missing " in *" $2 "*) ;; *) missing="$missing $2" ;; esac
 }
 
 by_hand() {

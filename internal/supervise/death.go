@@ -169,12 +169,13 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 		died = "died while draining"
 		when = "; another takes over its queue" + when
 	}
-	line := fmt.Sprintf("%v %s: %s%s", w, died, p.cause(w, e), p.circumstances(w, e))
-	if when == respawning && was != draining {
-		p.tellRespawn(w, e, line)
+	text, lost := p.circumstances(w, e)
+	line := fmt.Sprintf("%v %s: %s%s", w, died, p.cause(w, e), text)
+	if o := p.orphansOf(w); o != nil && when == respawning && p.Deaths == nil {
+		p.holdDeath(o, line)
 		return
 	}
-	p.tellDeath(w, e, line+when)
+	p.tellDeath(w, e, line+w.activity(lost)+when)
 }
 
 // quarantine gives up on a slot that no restart can help.
@@ -261,10 +262,9 @@ func OOMKills() int {
 	return 0
 }
 
-// circumstances describes a worker's uptime, memory and what may have killed it; ""
-// if nothing is known.
-func (p *pool) circumstances(w *worker, e Exit) string {
-	text := ""
+// circumstances describes a worker's uptime, memory and what may have killed it, ""
+// if nothing is known, and what became of its connections.
+func (p *pool) circumstances(w *worker, e Exit) (text, lost string) {
 	if e.Signal == syscall.SIGKILL && !w.killed {
 		if kills := p.OOMKills(); kills > p.oomKills {
 			p.oomKills = kills
@@ -277,7 +277,6 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 			text += ", peak memory " + human.Bytes(e.Memory)
 		}
 	}
-	lost := ""
 	switch {
 	case !w.served:
 	case w.loss != "" && w.connections == 0: // not counted yet
@@ -287,7 +286,7 @@ func (p *pool) circumstances(w *worker, e Exit) string {
 	case !p.isOrphaned(w):
 		lost = " lost"
 	}
-	return text + w.activity(lost)
+	return text, lost
 }
 
 // activity says which connections a worker had when it died, what became of them, and

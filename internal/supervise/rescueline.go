@@ -27,25 +27,20 @@ func (p *pool) countRescue(o *orphaned) {
 // milliseconds.
 const untoldTime = 3 * time.Second
 
-// tellRespawn reports a death and the respawn that follows at once. Without a log that
-// has fields, one line has the death and the rescue.
-func (p *pool) tellRespawn(w *worker, e Exit, line string) {
-	o := p.orphansOf(w)
-	if o == nil || p.Deaths != nil {
-		p.tellDeath(w, e, line+respawning)
-		return
-	}
-	w.deathTold = true
+const respawning = "; respawning"
+
+// holdDeath keeps the line of a death until the rescue completes it. (A log that has
+// fields has two events instead.)
+func (p *pool) holdDeath(o *orphaned, line string) {
+	o.of.deathTold = true
 	o.untold, o.tellBy = line, p.Now().Add(untoldTime)
 }
-
-const respawning = "; respawning"
 
 // tell reports a death whose line waits for the rescue.
 func (p *pool) tell(o *orphaned) {
 	if line := o.untold; line != "" {
 		o.untold, o.tellBy = "", time.Time{}
-		p.Alert(line + respawning)
+		p.Alert(line + o.of.activity("") + respawning)
 	}
 }
 
@@ -65,8 +60,11 @@ func (p *pool) tellRescue(w *worker, o *orphaned) {
 	switch {
 	case line == "":
 	case o.untold != "":
-		line, o.untold = o.untold+"; "+line, ""
-		p.Alert(line)
+		if o.of.request != "" {
+			o.untold += "; " + o.of.request
+		}
+		p.Alert(o.untold + "; " + line)
+		o.untold = ""
 	default:
 		p.Alert(line)
 	}

@@ -39,7 +39,7 @@ func Snapshot(p status.Pool, width int) string {
 	say("pool", "%s", pool(p))
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
-	say("total", "%s requests, %s, %s connections", human.Count(f.Answered), human.Bytes(f.Bytes), human.Count(f.Accepted))
+	say("total", "%s, %s, %s", human.Plural(f.Answered, "request", "requests"), human.Bytes(f.Bytes), human.Plural(f.Accepted, "connection", "connections"))
 	if n := keepers(p); n > 0 {
 		say("keepers", "%s, for %s", human.Count(n), human.Plural(len(p.Workers), "worker", "workers"))
 	}

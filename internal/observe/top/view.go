@@ -206,7 +206,7 @@ func (m *model) nowLine(t theme) string {
 func (m *model) everLine(t theme) string {
 	f := m.pool.Total
 	return join([]piece{
-		{human.Count(f.Answered) + " requests", t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
+		{human.Plural(f.Answered, "request", "requests"), t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
 		{human.Bytes(f.Bytes) + " sent", t.faint, 3}, {rescued(m.pool.Rescue), t.faint, 4},
 		{handshakes(f.TLS), t.faint, 5}, {streams(f), t.faint, 6},
 	}, 3, m.width)
@@ -256,7 +256,7 @@ func (m *model) workerDetail(t theme) []string {
 		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(lived(m.pool.Time, w)), age(w.Heartbeat))
 	}
 	first += fmt.Sprintf(", generation %d, %s", w.Generation, human.Plural(w.Deaths, "death", "deaths"))
-	second := human.Count(w.Answered) + " requests"
+	second := human.Plural(w.Answered, "request", "requests")
 	if r := responses(w.Figures); r != "" {
 		second += " (" + r + ")"
 	}
