@@ -73,7 +73,13 @@ func (p *pool) orphan(w *worker, e Exit) {
 		w.proc.Kept().Close()
 		return
 	}
-	p.orphans = append(p.orphans, &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()})
+	o := &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()}
+	if before := w.rescued; before != nil && p.phase == stopping && p.Now().Sub(w.readySince) < healthyTime {
+		// Else a worker that dies of draining would be followed by others without end.
+		o.crashes, o.kills = before.crashes, before.kills
+		o.failed(w, e)
+	}
+	p.orphans = append(p.orphans, o)
 }
 
 // findKeeper finds the keeper of a worker that died before it could name it.

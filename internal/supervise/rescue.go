@@ -198,7 +198,7 @@ func (p *pool) rescueDone(w *worker) {
 		return // what it has taken over is its own, and goes on when it is dead
 	}
 	o := w.rescuing
-	w.rescuing = nil
+	w.rescuing, w.rescued = nil, o
 	w.deadline = time.Time{}
 	p.countRescue(o)
 	p.tellRescue(w, o)

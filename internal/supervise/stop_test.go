@@ -152,6 +152,25 @@ func TestNobodyTakesOverInStop(t *testing.T) {
 	})
 }
 
+// Workers that take connections over and then die of draining do not keep the pool from
+// stopping.
+func TestDyingOfDrainIsBounded(t *testing.T) {
+	stopped(t, func(r *rig) {
+		r.die(0, Exit{Signal: syscall.SIGSYS})
+		for i := 1; i < len(r.procs) && i < 20; i++ {
+			r.begin(i)
+			r.procs[i].stubborn = true
+			r.say(ipc.Rescued{Connections: 1}, i)
+			r.die(i, Exit{Signal: syscall.SIGSYS})
+			r.pass(time.Second) // there is a delay before the next one
+		}
+		r.ends(1, "connections of worker 0 (pid 104) closed: 3 workers failed to take them over")
+		if n := len(r.procs); n != 1+rescueCrashes {
+			t.Errorf("%d processes were started", n)
+		}
+	})
+}
+
 // What waits in the accept queue of a worker that is killed while the pool stops is
 // served by another one; only then are the listening sockets closed.
 func TestQueueInStop(t *testing.T) {

@@ -53,6 +53,7 @@ type worker struct {
 	credentials uint32    // the ID of those that it uses
 	offered     int       // credentials that it was sent, and has not refused
 	rescuing    *orphaned // the connections that it takes over before it serves; nil: none
+	rescued     *orphaned // those that it has taken over; nil: none
 }
 
 // detached reports that the slot is no longer this worker's.
