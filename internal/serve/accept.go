@@ -37,7 +37,7 @@ func CachedFiles() int { return max(1, MaxFiles()/4) }
 // MaxFiles is how many descriptors a process may have.
 func MaxFiles() int {
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<30 {
+	if unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &limit) != nil || limit.Cur > 1<<30 {
 		return 1 << 30
 	}
 	return int(limit.Cur)
