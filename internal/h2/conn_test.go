@@ -182,6 +182,7 @@ func TestContent(t *testing.T) {
 		{"over the limit", "GET", "", 2 << 20, "413", NoError},
 		{"announced over the limit", "GET", "2000000", 0, "413", NoError},
 		{"of a method that is refused", "POST", "", 100_000, "405", 99},
+		{"of a method that is refused, too short", "POST", "101", 100, "", ProtocolError},
 		{"expected", "GET", "5", 5, "100200", 99},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -193,11 +193,16 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 		return c.trailing(out, s, block, end)
 	}
 	if id <= c.last {
-		code := c.late(id)
-		if code == NoError && c.trailers(block) == verdictBroken {
-			code = CompressionError
+		if code := c.late(id); code != NoError {
+			return out, code
 		}
-		return out, code
+		switch c.trailers(block) {
+		case verdictBroken:
+			return out, CompressionError
+		case verdictMalformed:
+			return c.streamError(out, id, ProtocolError), NoError
+		}
+		return out, NoError
 	}
 	if c.final || len(c.streams) >= MaxStreams {
 		if c.trailers(block) == verdictBroken {

@@ -237,9 +237,8 @@ func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 		return out
 	}
 	r := s.parser.Request()
-	s.reply.Open(r, s.head, conn.HTTP2, now.Mono)
-	s.sized, s.left = r.Has(proto.FieldContentLength), proto.MaxBody
-	if s.sized {
+	s.whole = true
+	if s.sized, s.left = r.Has(proto.FieldContentLength), proto.MaxBody; s.sized {
 		s.left = r.Length
 	}
 	switch {

@@ -46,16 +46,7 @@ func (c *Conn) schedule(s *stream) {
 func (c *Conn) serve(out []byte, s *stream, now conn.Now) []byte {
 	switch s.phase {
 	case streamReady:
-		head := c.cfg.head[:0]
-		if s.fault.Status == 0 {
-			head = s.reply.Answer(head, now)
-		} else {
-			if s.reply.Exchange() == nil {
-				s.reply.OpenRefused(s.parser.Request(), conn.HTTP2, s.since)
-			}
-			head = s.reply.Refuse(head, s.fault, now)
-		}
-		return c.decided(out, s, head, now)
+		return c.decided(out, s, c.answer(s, now), now)
 	case streamPreparing:
 		return c.decided(out, s, s.reply.Prepare(c.cfg.head[:0], now), now)
 	}
@@ -63,6 +54,22 @@ func (c *Conn) serve(out []byte, s *stream, now conn.Now) []byte {
 		return c.framed(out, s, now)
 	}
 	return c.content(out, s, now)
+}
+
+// answer decides the response, and returns what is made of it at once. The exchange begins
+// only here, so that a request which is reset before its turn has none.
+func (c *Conn) answer(s *stream, now conn.Now) []byte {
+	r := s.parser.Request()
+	switch {
+	case s.fault.Status == 0:
+		s.reply.Open(r, s.head, conn.HTTP2, s.began)
+		return s.reply.Answer(c.cfg.head[:0], now)
+	case s.whole:
+		s.reply.Open(r, s.head, conn.HTTP2, s.began)
+	default:
+		s.reply.OpenRefused(r, conn.HTTP2, s.began)
+	}
+	return s.reply.Refuse(c.cfg.head[:0], s.fault, now)
 }
 
 // decided sends the head of a response, once there is one, with the first content.

@@ -62,28 +62,22 @@ func (e *Encoder) Append(dst, name, value []byte) []byte {
 	}
 	var space [32]byte
 	lower := appendLower(space[:0], name)
-	index := int(staticNames[string(lower)])
-	kind, prefix := byte(0x40), 6
-	if volatile(lower) || len(name)+len(value)+overhead > e.table.max/2 {
-		kind, prefix = 0, 4
-	} else {
+	known := names[string(lower)]
+	kept := !known.volatile && len(name)+len(value)+overhead <= e.table.max/2
+	kind, prefix := byte(0), 4
+	if kept {
+		kind, prefix = 0x40, 6
 		e.table.add(name, value, hash)
 	}
-	dst = appendInteger(dst, kind, prefix, index)
-	if index == 0 {
+	dst = appendInteger(dst, kind, prefix, int(known.index))
+	if known.index == 0 {
 		dst = appendString(dst, lower)
 	}
-	return appendString(dst, value)
-}
-
-// volatile reports whether a field has another value in nearly every response, so that
-// keeping it would only drive out those that are repeated. (Names are in lower case.)
-func volatile(name []byte) bool {
-	switch string(name) {
-	case "content-length", "etag", "last-modified", "content-range", "location", "content-disposition", "x-request-id", "age", "set-cookie":
-		return true
+	if !kept {
+		// The few bytes that coding saves are not worth its time in each response.
+		return append(appendInteger(dst, 0, 7, len(value)), value...)
 	}
-	return false
+	return appendString(dst, value)
 }
 
 // hash tells most fields apart by their ends: names differ in the first bytes and the

@@ -134,7 +134,7 @@ func TestEncoderCompresses(t *testing.T) {
 			block = e.Append(block, []byte(f[0]), []byte(f[1]))
 		}
 	}
-	if len(block) > 64 {
+	if len(block) > 80 {
 		t.Errorf("%d bytes: %x", len(block), block)
 	}
 }

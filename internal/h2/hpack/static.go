@@ -74,15 +74,24 @@ func makeStatic(fields []struct{ name, value string }) []Field {
 	return t
 }
 
-// staticNames has the lowest index of each name.
-var staticNames = makeStaticNames()
+// names has what the encoder knows of a name.
+var names = makeNames()
 
-func makeStaticNames() map[string]uint8 {
-	m := make(map[string]uint8)
-	for i, f := range static {
-		if _, ok := m[string(f.Name)]; !ok {
-			m[string(f.Name)] = uint8(i + 1)
-		}
+// known is the lowest index of a name in the static table, 0 if it is not there, and
+// whether a field of that name has another value in nearly every response: keeping it
+// would only drive out those that are repeated.
+type known struct {
+	index    uint8
+	volatile bool
+}
+
+func makeNames() map[string]known {
+	m := make(map[string]known)
+	for i := len(static) - 1; i >= 0; i-- {
+		m[string(static[i].Name)] = known{index: uint8(i + 1)}
+	}
+	for _, name := range []string{"content-length", "etag", "last-modified", "content-range", "location", "content-disposition", "x-request-id", "age", "set-cookie"} {
+		m[name] = known{m[name].index, true}
 	}
 	return m
 }
