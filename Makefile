@@ -50,6 +50,7 @@ lint:
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
 	for module in . tools tools/pebble tools/image; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
 		$(GO) run $(STATICCHECK) ./...) || exit 1; done
+	$(GO) -C tools/h2spec mod tidy -diff
 
 # Everything, with the real binaries, a browser and siege.
 test:
