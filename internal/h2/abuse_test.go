@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,17 +58,14 @@ var attacks = []struct {
 		}
 		c.framer.WriteContinuation(1, false, make([]byte, maxFrame))
 	}},
-	{"header lists over the limit", ReasonHeaderLists, 3 * budgetPoints / costStreamError, func(c *client, i int) {
-		// A bomb: few bytes, and many that they stand for.
+	{"header lists over the limit", ReasonHeaderLists, 3 * budgetPoints / costStreamError, func(c *client, i int) { c.bomb(i, 10) }},
+	{"a bomb", ReasonHeaderLists, 2, func(c *client, i int) { c.bomb(i, 1000) }},
+	{"a bomb in trailers", ReasonHeaderLists, 2, func(c *client, i int) {
 		if i == 0 {
-			c.get(1, "/", "bomb", strings.Repeat("x", 4000))
+			c.headers(1, false, getFields("/", "bomb", strings.Repeat("x", 4000))...)
 			return
 		}
-		block := c.head(getFields("/")...)
-		for range 1000 {
-			block = append(block, 0xbe)
-		}
-		c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block, EndStream: true, EndHeaders: true})
+		c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: bytes.Repeat([]byte{0xbe}, 1000), EndStream: true, EndHeaders: true})
 	}},
 	{"SETTINGS", ReasonSettings, budgetPoints + 1, func(c *client, i int) { c.framer.WriteSettings() }},
 	{"long SETTINGS", ReasonSettings, 10, func(c *client, i int) {
@@ -113,6 +111,17 @@ var attacks = []struct {
 		}
 		c.framer.WriteData(1, false, make([]byte, smallData))
 	}},
+}
+
+// bomb puts a field of 4,000 bytes into the table, and then asks for it n times in each
+// request: few bytes that stand for many.
+func (c *client) bomb(i, n int) {
+	if i == 0 {
+		c.get(1, "/", "bomb", strings.Repeat("x", 4000))
+		return
+	}
+	block := append(c.head(getFields("/")...), bytes.Repeat([]byte{0xbe}, n)...)
+	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block, EndStream: true, EndHeaders: true})
 }
 
 func TestAttacksEndTheConnection(t *testing.T) {

@@ -26,6 +26,10 @@ const (
 	seenScheme
 )
 
+// bombSize is the size of a header list in bytes that ends the connection at once: a few
+// bytes for each of its fields cost more to decode than to send.
+const bombSize = 8 * MaxHeaderList
+
 // verdict is what becomes of a header block.
 type verdict uint8
 
@@ -52,7 +56,11 @@ func (c *Conn) decode(s *stream, block []byte) verdict {
 			break
 		}
 		block = rest
-		if r.size += f.Size(); r.size > MaxHeaderList && result == verdictRequest {
+		if r.size += f.Size(); r.size > bombSize {
+			c.calm = ReasonHeaderLists
+			return verdictTooLarge
+		}
+		if r.size > MaxHeaderList && result == verdictRequest {
 			result = verdictTooLarge
 		}
 		if result != verdictRequest {
@@ -206,10 +214,14 @@ func blank(b byte) bool { return b == ' ' || b == '\t' }
 // trailers decodes a header block behind a request's content, which nothing here has a use
 // for.
 func (c *Conn) trailers(block []byte) verdict {
-	result := verdictRequest
+	result, size := verdictRequest, 0
 	c.decoder.Begin()
 	for {
 		f, rest, ok, err := c.decoder.Next(block, &c.cfg.scratch)
+		if size += f.Size(); size > bombSize {
+			c.calm = ReasonHeaderLists
+			return result
+		}
 		switch {
 		case err != nil:
 			return verdictBroken
