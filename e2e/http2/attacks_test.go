@@ -1,0 +1,149 @@
+package http2
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"phalanx/e2e/harness"
+)
+
+// page is a header block that changes no table: GET https://x.test/a.txt.
+const page = "\x82\x87\x04\x06/a.txt\x01\x06x.test"
+
+// attacker writes frames as it likes.
+type attacker struct {
+	*http2.Framer
+	next  uint32 // stream
+	block []byte // a request for a page
+}
+
+// request opens a stream; end says that it has no content.
+func (a *attacker) request(end bool) uint32 {
+	a.next += 2
+	a.WriteHeaders(http2.HeadersFrameParam{StreamID: a.next, BlockFragment: a.block, EndHeaders: true, EndStream: end})
+	return a.next
+}
+
+// attacks have one round each, which is repeated until the server has had enough.
+var attacks = []struct {
+	reason string // of the counter
+	round  func(a *attacker)
+}{
+	{"resets", func(a *attacker) { a.WriteRSTStream(a.request(true), http2.ErrCodeCancel) }},
+	{"stream_errors", func(a *attacker) { a.WriteWindowUpdate(a.request(false), 0) }},
+	{"continuations", func(a *attacker) {
+		if a.next == 1 {
+			a.next = 3
+			a.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: a.block})
+		}
+		a.WriteContinuation(3, false, nil)
+	}},
+	{"header_lists", func(a *attacker) {
+		a.next += 2
+		// A bomb: one field of 4,000 bytes in the table, and that again and again.
+		block := append(bytes.Clone(a.block), strings.Repeat("\xbe", 8000)...)
+		if a.next == 3 {
+			block = append(bytes.Clone(a.block), "\x40\x04bomb\x7f\xa1\x1e"+strings.Repeat("x", 4000)...)
+		}
+		a.WriteHeaders(http2.HeadersFrameParam{StreamID: a.next, BlockFragment: block, EndHeaders: true, EndStream: true})
+	}},
+	{"settings", func(a *attacker) { a.WriteSettings() }},
+	{"pings", func(a *attacker) { a.WritePing(false, [8]byte{}) }},
+	{"data", func(a *attacker) {
+		if a.next == 1 {
+			a.request(false)
+		}
+		a.WriteData(a.next, false, nil)
+	}},
+	{"windows", func(a *attacker) { a.WriteWindowUpdate(0, 1) }},
+	{"priorities", func(a *attacker) { a.WriteRawFrame(0x10, 0, 0, []byte("\x00\x00\x00\x05u=1")) }},
+	{"frames", func(a *attacker) { a.WriteRawFrame(0xbb, 0, 0, nil) }},
+}
+
+// TestAttacks has each attack ended by GOAWAY and ENHANCE_YOUR_CALM, and counted by its
+// reason, while another client gets what it asks for.
+func TestAttacks(t *testing.T) {
+	t.Parallel()
+	base, _ := website(t, 1000)
+	for _, way := range []string{overTLS, inClear} {
+		t.Run(way, func(t *testing.T) {
+			path := harness.SocketPath(t)
+			s := serve(t, base, way, "--workers", "1", "--admin", path)
+			admin := harness.EndpointAt(t, path)
+			visitor := newClient(t, 2)
+			for _, attack := range attacks {
+				code, err := ended(t, s, way, attack.round)
+				if err != nil || code != http2.ErrCodeEnhanceYourCalm {
+					t.Errorf("%s: GOAWAY %v, %v", attack.reason, code, err)
+				}
+				if r, body, err := visitor.get(s.URL("/a.txt")); err != nil || r.StatusCode != 200 || len(body) != 10 {
+					t.Errorf("%s: a visitor got %v, %v", attack.reason, r, err)
+				}
+				counter := fmt.Sprintf("http2_connections_ended_total{reason=%q,slot=\"0\"} 1\n", attack.reason)
+				harness.Await(t, 20*time.Second, counter, func() bool {
+					_, metrics, err := admin.Ask("GET", "/metrics")
+					return err == nil && strings.Contains(metrics, counter)
+				})
+			}
+			if n := visitor.dialed.Load(); n != 1 {
+				t.Errorf("the visitor needed %d connections", n)
+			}
+		})
+	}
+}
+
+// ended attacks until the connection ends, and returns the code of the last GOAWAY.
+func ended(t *testing.T, s *harness.Server, way string, round func(*attacker)) (code http2.ErrCode, err error) {
+	t.Helper()
+	c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(s.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if way == overTLS {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	var frames bytes.Buffer
+	a := &attacker{http2.NewFramer(&frames, c), 1, []byte(page)}
+	frames.WriteString(http2.ClientPreface)
+	a.WriteSettings()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for err := error(nil); err == nil; {
+			for range 50 {
+				round(a)
+			}
+			_, err = c.Write(frames.Bytes())
+			frames.Reset()
+		}
+	}()
+	defer func() {
+		c.Close()
+		<-written
+	}()
+	for {
+		f, err := a.ReadFrame()
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			return code, nil
+		}
+		if err != nil {
+			return code, err
+		}
+		if f, ok := f.(*http2.GoAwayFrame); ok {
+			code = f.ErrCode
+		}
+	}
+}
