@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0003
+const layout = 0x5048_4c58_0004
 
 const (
 	headerSize = 4096
@@ -23,8 +23,9 @@ const (
 	// aboutSize is the room for the exchange under way: the largest request head,
 	// and a little more.
 	aboutSize = 24 << 10
-	// stateSize is the room for the state of a TLS connection that is idle.
-	stateSize = 256
+	// stateSize is the room for the state of a TLS connection that is idle: 110 bytes, or
+	// 142 with the longer secrets, and the name that the client asked for.
+	stateSize = 192
 	maxBuf    = 16<<20 + 4096 // the largest receive buffer
 	// maxFDs bounds the descriptor numbers that have a record. Connections beyond
 	// are served without.

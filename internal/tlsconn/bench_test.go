@@ -263,7 +263,7 @@ func BenchmarkPrepare(b *testing.B) {
 	h, _ := newHalf(tls.TLS_AES_128_GCM_SHA256, make([]byte, 32))
 	b.ReportAllocs()
 	for b.Loop() {
-		h.aead = nil
+		h.keys = nil
 		if h.prepare() != nil {
 			b.Fatal("refused")
 		}

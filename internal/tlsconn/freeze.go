@@ -111,8 +111,10 @@ func Thaw(state []byte, now time.Duration) (*Conn, error) {
 	return c, nil
 }
 
-// Shrink frees four fifths of the memory of an idle connection. The next record
-// allocates it again, in a few microseconds.
-func (c *Conn) Shrink() {
-	c.rd.aead, c.wr.aead = nil, nil
+// Shrink frees four fifths of the memory of an idle connection, and reports whether
+// there was anything to free. The next record allocates it again, in a few microseconds.
+func (c *Conn) Shrink() bool {
+	had := c.rd.keys != nil || c.wr.keys != nil
+	c.rd.keys, c.wr.keys = nil, nil
+	return had
 }

@@ -17,9 +17,14 @@ type half struct {
 	secret [sha512.Size384]byte // as long as the suite's hash
 	suite  uint16
 	seq    uint64
-	iv     [12]byte
-	nonce  [12]byte    // here because the AEAD is an interface, whose arguments escape
-	aead   cipher.AEAD // nil: to be made of the secret
+	keys   *keys // nil: to be made of the secret
+}
+
+// keys are what a secret protects records with. An idle connection has none.
+type keys struct {
+	aead  cipher.AEAD
+	iv    [12]byte
+	nonce [12]byte // here because the AEAD is an interface, whose arguments escape
 }
 
 // hashSize is the length of the secrets of a cipher suite; 0: the record layer
@@ -45,9 +50,9 @@ func newHalf(suite uint16, secret []byte) (h half, ok bool) {
 	return h, h.prepare() == nil
 }
 
-// prepare derives key and nonce (§7.3). An idle connection is without them.
+// prepare derives the keys (§7.3).
 func (h *half) prepare() error {
-	if h.aead != nil {
+	if h.keys != nil {
 		return nil
 	}
 	keySize := 16
@@ -58,9 +63,13 @@ func (h *half) prepare() error {
 	if err != nil {
 		return err
 	}
-	copy(h.iv[:], h.expand("iv", len(h.iv)))
-	h.aead, err = cipher.NewGCM(block)
-	return err
+	k := &keys{}
+	copy(k.iv[:], h.expand("iv", len(k.iv)))
+	if k.aead, err = cipher.NewGCM(block); err != nil {
+		return err
+	}
+	h.keys = k
+	return nil
 }
 
 // expand is HKDF-Expand-Label with an empty context (§7.1).
@@ -85,7 +94,7 @@ func (h *half) expand(label string, n int) []byte {
 // update replaces the secret by the next one (§7.2).
 func (h *half) update() {
 	copy(h.secret[:], h.expand("traffic upd", hashSize(h.suite)))
-	h.seq, h.aead = 0, nil
+	h.seq, h.keys = 0, nil
 	if err := h.prepare(); err != nil {
 		panic(err) // it was allowed before
 	}
@@ -93,10 +102,11 @@ func (h *half) update() {
 
 // next returns the nonce of the next record (§5.3).
 func (h *half) next() []byte {
-	h.nonce = h.iv
-	binary.BigEndian.PutUint64(h.nonce[4:], binary.BigEndian.Uint64(h.iv[4:])^h.seq)
+	k := h.keys
+	k.nonce = k.iv
+	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.iv[4:])^h.seq)
 	h.seq++
-	return h.nonce[:]
+	return k.nonce[:]
 }
 
 const tagSize = 16
@@ -114,7 +124,7 @@ func (h *half) seal(out, content []byte, typ byte) []byte {
 	out = append(out, content...)
 	out = append(out, typ)
 	body := start + headerSize
-	return h.aead.Seal(out[:body], h.next(), out[body:], out[start:body])
+	return h.keys.aead.Seal(out[:body], h.next(), out[body:], out[start:body])
 }
 
 // open appends what a record contains to dst, and returns its content type: 0
@@ -125,7 +135,7 @@ func (h *half) open(dst, record []byte) (_ []byte, typ byte, ok bool) {
 		return dst, 0, false
 	}
 	start := len(dst)
-	plain, err := h.aead.Open(dst, h.next(), record[headerSize:], record[:headerSize])
+	plain, err := h.keys.aead.Open(dst, h.next(), record[headerSize:], record[:headerSize])
 	if err != nil {
 		h.seq--
 		return dst, 0, false

@@ -34,8 +34,8 @@ func TestTracesOfRFC8448(t *testing.T) {
 	}
 	for _, k := range keys {
 		h, ok := newHalf(tls.TLS_AES_128_GCM_SHA256, k.secret)
-		if !ok || !bytes.Equal(h.expand("key", 16), k.key) || !bytes.Equal(h.iv[:], k.iv) {
-			t.Errorf("secret %x: key %x, iv %x", k.secret, h.expand("key", 16), h.iv)
+		if !ok || !bytes.Equal(h.expand("key", 16), k.key) || !bytes.Equal(h.keys.iv[:], k.iv) {
+			t.Errorf("secret %x: key %x, iv %x", k.secret, h.expand("key", 16), h.keys.iv)
 		}
 	}
 	rd, _ := newHalf(tls.TLS_AES_128_GCM_SHA256, client)

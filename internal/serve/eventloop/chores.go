@@ -60,6 +60,7 @@ func (l *Loop) survey() {
 			}
 		}
 	}
+	l.collect()
 	v.Publish(l.cfg.Row, &l.clock)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -64,6 +65,8 @@ type Loop struct {
 	surveyAt time.Duration     // when all connections are surveyed; 0: not
 	surveyed time.Duration     // when they last were
 	dropped  bool              // some have ended since the last survey
+
+	collecting sync.WaitGroup // garbage collections that the loop asked for
 
 	how       serve.Drain   // how the loop drains, if draining
 	drainedAt time.Duration // since when
@@ -151,6 +154,7 @@ func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	l.wakers.fd = l.wake
 	l.disk.start(l.wake)
 	defer l.disk.stop()
+	defer l.collecting.Wait()
 	defer l.endHandovers()
 	orders.Start(func() { signal(l.wake) })
 	l.survey()

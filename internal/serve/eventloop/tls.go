@@ -3,7 +3,6 @@ package eventloop
 import (
 	"encoding/binary"
 	"errors"
-	"time"
 	"unsafe"
 
 	"phalanx/internal/conn"
@@ -26,9 +25,6 @@ const (
 	pieceMax = 64 << 10
 	// spareMax is how many buffers of unsent records are kept.
 	spareMax = 64
-	// shrinkAfter is for how long a connection has to be idle before the memory of
-	// its ciphers is freed.
-	shrinkAfter = 3 * time.Second
 )
 
 // secure is what a loop needs for TLS.
@@ -39,6 +35,7 @@ type secure struct {
 	spares  [][]byte // for unsent records
 	got     int      // bytes that were received and not committed yet
 	shaking list     // peers whose handshake can continue
+	shrunk  int      // idle peers whose ciphers' memory has not been collected
 }
 
 // secured returns what the loop needs for TLS, which a loop that speaks none does not
@@ -176,16 +173,6 @@ func (l *Loop) sent(p *peer) {
 		l.tls.spares = append(l.tls.spares, p.unsent[:0])
 	}
 	p.unsent = nil
-}
-
-// shrink frees the ciphers of a peer that has been idle for a while. If it has not, there
-// will be another survey.
-func (l *Loop) shrink(p *peer, since time.Duration) {
-	if l.now.Mono-since >= shrinkAfter {
-		p.tls.Shrink()
-	} else if l.surveyAt == 0 {
-		l.surveyAt = l.now.Mono + serve.SurveyEvery
-	}
 }
 
 // shakeLater queues a peer whose handshake can continue.

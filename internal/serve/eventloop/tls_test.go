@@ -120,3 +120,29 @@ func TestSecureDownloadMakesNoGarbage(t *testing.T) {
 	raw.Close()
 	s.Stop()
 }
+
+// The memory of the ciphers of connections that have become idle is collected, though
+// nothing else is allocated.
+func TestShrunkMemoryIsCollected(t *testing.T) {
+	credentials, client := servetest.Credentials(t, nil)
+	dir := t.TempDir()
+	servetest.Sparse(t, dir+"/f", 100)
+	s := servetest.StartSecure(t, dir, changed(func(l *Loop) { l.secured().shrunk = collectAfter - 1 }), credentials, nil)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c := servetest.Handshake(t, s.Dial(), client)
+	_, _ = servetest.Begin(t, c, "/f", 100)
+	began := time.Now()
+	for after = before; after.NumForcedGC == before.NumForcedGC; {
+		if time.Since(began) > time.Minute {
+			t.Fatal("no collection within a minute")
+		}
+		time.Sleep(10 * time.Millisecond)
+		runtime.ReadMemStats(&after)
+	}
+	if idle := time.Since(began); idle < shrinkAfter {
+		t.Errorf("collected after %v: it was not idle for so long", idle)
+	}
+	c.Close()
+	s.Stop()
+}
