@@ -196,20 +196,24 @@ func (w *Writer) End(fd int) uint64 {
 }
 
 // Unsent keeps the bytes of a batch that the socket has not taken, from the
-// given offset in the batch, before the send buffer is used again.
-func (w *Writer) Unsent(fd, from int, rest []byte) {
+// given offset in the batch, before the send buffer is used again. It returns them as
+// they are kept, until the next batch, Release or Closed; nil if it cannot keep them.
+// They must not be changed.
+func (w *Writer) Unsent(fd, from int, rest []byte) []byte {
 	if !w.has(fd) {
-		return
+		return nil
 	}
 	r := w.m.record(fd)
 	place := w.m.unsentBytes(fd)
-	if from+len(rest) > len(place) {
+	end := from + len(rest)
+	if end > len(place) {
 		r.state = stateFixed
-		return
+		return nil
 	}
 	copy(place[from:], rest)
 	point(pointUnsent)
 	atomic.StoreUint32(&r.place, inPlace)
+	return place[from:end:end]
 }
 
 // Held keeps received bytes that have not been used, before the receive buffer is

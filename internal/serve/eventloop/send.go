@@ -70,17 +70,25 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 			p.beside().undelivered = whole
 		}
 		p.writable = errno == unix.EINTR
-		if p.tls != nil {
-			p.unsent = l.tls.spare()
-		}
-		p.unsent = append(p.unsent[:0], out[n:]...)
-		l.cfg.Records.Unsent(int(p.fd), n, p.unsent)
-		p.placed = l.cfg.Records != nil
+		l.keep(p, out, n)
 		p.http().Unsent(len(p.unsent), l.now)
 		return true
 	}
 	l.tally.Settle()
 	return l.ended(p)
+}
+
+// keep keeps the rest of a batch, of which the socket has taken n bytes: in the memory of
+// its record, or in memory of its own.
+func (l *Loop) keep(p *peer, out []byte, n int) {
+	if p.unsent = l.cfg.Records.Unsent(int(p.fd), n, out[n:]); p.unsent != nil {
+		p.placed = true
+		return
+	}
+	if p.tls != nil {
+		p.unsent = l.tls.spare()
+	}
+	p.unsent = append(p.unsent, out[n:]...)
 }
 
 // next asks the connection what to send. A full buffer must not end between a head
@@ -130,7 +138,7 @@ func (l *Loop) sendUnsent(p *peer) bool {
 		l.close(p)
 		return false
 	}
-	if p.tls != nil && n < len(p.unsent) {
+	if p.tls != nil && l.cfg.Records == nil && n < len(p.unsent) {
 		n = copy(p.unsent, p.unsent[n:]) // to keep all of the buffer
 		p.unsent = p.unsent[:n]
 	} else {

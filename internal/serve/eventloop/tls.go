@@ -169,7 +169,7 @@ func (s *secure) spare() []byte {
 
 // sent forgets the unsent bytes of a peer.
 func (l *Loop) sent(p *peer) {
-	if p.tls != nil && cap(p.unsent) > 0 && len(l.tls.spares) < spareMax {
+	if p.tls != nil && l.cfg.Records == nil && cap(p.unsent) > 0 && len(l.tls.spares) < spareMax {
 		l.tls.spares = append(l.tls.spares, p.unsent[:0])
 	}
 	p.unsent = nil
