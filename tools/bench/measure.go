@@ -86,6 +86,7 @@ func newBench(s scope, found servers, at *scratch, times plan.Times) *measure.Be
 	return &measure.Bench{
 		Targets: found.targets, Site: site(at.page), Huge: site(at.sparse), Large: site(at.large),
 		Vegeta: filepath.Join(s.Bin, "vegeta"), Rules: at.rules, Script: at.script, Times: times,
+		OpenSSL: at.openssl, Certificate: at.certificate, Key: at.key,
 		Proc: proctree.Reader{Proc: os.DirFS("/proc"), Link: func(name string) (string, error) {
 			return os.Readlink(filepath.Join("/proc", name))
 		}},

@@ -22,6 +22,8 @@ type scratch struct {
 	large  string // one of a large file in the page cache
 	rules  string
 	script string
+
+	openssl, certificate, key string
 }
 
 // prepare copies the page and writes the tools' files.
@@ -46,8 +48,12 @@ func prepare(base string) (*scratch, error) {
 		return nil, fmt.Errorf("the page to ask for: %w", err)
 	}
 	s.rules, s.script = filepath.Join(s.config, "siegerc"), filepath.Join(s.config, "wrk.lua")
+	s.openssl = filepath.Join(s.config, "openssl.cnf")
+	if err := s.certify(); err != nil {
+		return nil, err
+	}
 	for path, text := range map[string][]byte{
-		s.rules: []byte(tool.SiegeRules), s.script: []byte(tool.WrkScript), filepath.Join(s.page, "index.html"): page,
+		s.rules: []byte(tool.SiegeRules), s.script: []byte(tool.WrkScript), s.openssl: []byte(tool.OpenSSLConf), filepath.Join(s.page, "index.html"): page,
 	} {
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			return nil, err
@@ -82,7 +88,7 @@ func (s *scratch) remove() {
 func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
 	large := false
 	for _, c := range cells {
-		large = large || c.Experiment == record.Download
+		large = large || c.Experiment == record.Download || c.Experiment == record.TLSDownload
 	}
 	if err := hole(filepath.Join(s.sparse, measure.HugeFile), measure.HugeSize); err != nil || !large {
 		return err

@@ -119,11 +119,11 @@ func Words(r record.Result) string {
 		return fmt.Sprintf("%.1f GB, %.0f of %d clients moved, longest stall %.3f s", v[record.Bytes]/1e9, v[record.Moving], r.Level, v[record.Stall])
 	case record.StartStop:
 		return fmt.Sprintf("first reply after %.1f ms, gone after %.1f ms", v[record.First]*1e3, v[record.Stop]*1e3)
-	case record.Download:
+	case record.Download, record.TLSDownload:
 		return fmt.Sprintf("%.2f GB/s, %.3f s of CPU per GB", v[record.Bytes]/v[record.Seconds]/1e9, v[record.CPUPerGB])
 	case record.KillKept, record.KillClose, record.Reload:
 		return fmt.Sprintf("%.0f requests, %.0f failed, %.0f idle connections closed", v[record.Requests], v[record.Failed], v[record.Closed])
-	case record.Idle:
+	case record.Idle, record.TLSIdle:
 		return fmt.Sprintf("%.0f held, %.0f bytes each", v[record.Held], v[record.PerConnection])
 	}
 	return fmt.Sprintf("%.0f requests/s, %.1f µs of CPU each, %.0f failed", v[record.PerSecond], v[record.CPUPerRequest]*1e6, v[record.Failed])

@@ -11,7 +11,7 @@ import (
 // while look runs, and returns how many the server had answered and still
 // held then. A connection without a reply after a second is not held, and when
 // four times as many in a row as are tried at once are not, it is full.
-func Idle(ctx context.Context, address, path string, connections int, look func()) int {
+func Idle(ctx context.Context, address, path string, connections int, secure bool, look func()) int {
 	const atOnce = 64
 	clients := make([]*client, connections)
 	turns := make(chan int)
@@ -20,7 +20,7 @@ func Idle(ctx context.Context, address, path string, connections int, look func(
 	for range atOnce {
 		joined.Go(func() {
 			for i := range turns {
-				if clients[i] = hold(ctx, address, path); clients[i] == nil {
+				if clients[i] = hold(ctx, address, path, secure); clients[i] == nil {
 					inVain.Add(1)
 				} else {
 					inVain.Store(0)
@@ -51,10 +51,13 @@ func Idle(ctx context.Context, address, path string, connections int, look func(
 }
 
 // hold makes one request and returns the open connection, or nil.
-func hold(ctx context.Context, address, path string) *client {
+func hold(ctx context.Context, address, path string, secure bool) *client {
 	c, err := dial(ctx, address, 0)
 	if err != nil {
 		return nil
+	}
+	if secure {
+		return c.holdSecure(path)
 	}
 	_ = c.conn.SetDeadline(time.Now().Add(time.Second)) // reading tells
 	err = c.get(path)

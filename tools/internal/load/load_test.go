@@ -125,7 +125,7 @@ func TestCancel(t *testing.T) {
 func TestIdle(t *testing.T) {
 	looked := false
 	address := server(t, 10_000, func(number int) bool { return number%4 == 3 })
-	held := Idle(t.Context(), address, "/", 8, func() { looked = true })
+	held := Idle(t.Context(), address, "/", 8, false, func() { looked = true })
 	if held != 6 || !looked {
 		t.Errorf("%d connections held, want 6 of 8", held)
 	}
@@ -134,7 +134,7 @@ func TestIdle(t *testing.T) {
 // TestIdleOfAFullServer has a server that takes ten connections.
 func TestIdleOfAFullServer(t *testing.T) {
 	address := server(t, 10, func(number int) bool { return number >= 10 })
-	if held := Idle(t.Context(), address, "/", 1_000_000, func() {}); held != 10 {
+	if held := Idle(t.Context(), address, "/", 1_000_000, false, func() {}); held != 10 {
 		t.Errorf("%d connections held, want 10", held)
 	}
 }

@@ -64,6 +64,8 @@ func (b *Bench) tool(ctx context.Context, c record.Cell, url string, last time.D
 		return run(ctx, last, tool.SiegeCall(b.Rules, b.Site.Scratch, url, c.Level, last))
 	case record.Rate:
 		return run(ctx, last, tool.VegetaAttack(b.Vegeta, b.findings(), url, c.Level, last))
+	case record.TLSKept:
+		return run(ctx, last, tool.WrkCall(b.Script, url, c.Level, last, false).Over(b.OpenSSL))
 	default:
 		return run(ctx, last, tool.WrkCall(b.Script, url, c.Level, last, c.Experiment == record.Close))
 	}
@@ -185,14 +187,42 @@ func (b *Bench) download(ctx context.Context, r *record.Result) error {
 		crowd.Address = server.Address()
 		return b.sampled(r, server, func() (float64, error) {
 			begin := time.Now()
-			n, err := crowd.Whole(ctx)
+			whole := crowd.Whole
+			if r.Experiment.Secure() {
+				whole = crowd.WholeSecure
+			}
+			n, err := whole(ctx)
 			took := time.Since(begin).Seconds()
+			if err == nil && n < LargeSize {
+				err = fmt.Errorf("%d of %d bytes came", n, int64(LargeSize))
+			}
 			r.Values[record.Bytes], r.Values[record.Seconds] = float64(n), took
 			return 0, err
 		})
 	})
 	if n := r.Values[record.Bytes]; err == nil && n > 0 {
 		r.Values[record.CPUPerGB] = r.Values[record.CPU] / (n / 1e9)
+	}
+	return err
+}
+
+// handshakes are clients that make a connection for each request.
+func (b *Bench) handshakes(ctx context.Context, r *record.Result) error {
+	err := b.serve(r, b.Site, func(server *target.Server) error {
+		clients := load.Handshakes{Address: server.Address(), Path: page, Clients: r.Level, Resumed: r.Experiment == record.TLSResumed, Last: b.Times.Warm}
+		if _, err := clients.Run(ctx); err != nil {
+			return err
+		}
+		clients.Last = b.Times.Load
+		return b.sampled(r, server, func() (float64, error) {
+			n, err := clients.Run(ctx)
+			r.Values[record.Requests], r.Values[record.Seconds] = float64(n), clients.Last.Seconds()
+			r.Values[record.PerSecond] = float64(n) / clients.Last.Seconds()
+			return 0, err
+		})
+	})
+	if n := r.Values[record.Requests]; err == nil && n > 0 {
+		r.Values[record.CPUPerRequest] = r.Values[record.CPU] / n
 	}
 	return err
 }
@@ -204,13 +234,17 @@ func (b *Bench) idle(ctx context.Context, r *record.Result) error {
 		return err
 	}
 	defer server.Kill()
-	load.Idle(ctx, server.Address(), page, 64, func() {}) // so that first uses do not count
-	before, err := b.settled(ctx, server)
+	rest := time.Second
+	if r.Experiment.Secure() {
+		rest = 6 * time.Second // servers may free what an idle connection does not need
+	}
+	load.Idle(ctx, server.Address(), page, 64, r.Experiment.Secure(), func() {}) // so that first uses do not count
+	before, err := b.settled(ctx, server, rest)
 	if err != nil {
 		return err
 	}
 	var after int64
-	held := load.Idle(ctx, server.Address(), page, r.Level, func() { after, err = b.settled(ctx, server) })
+	held := load.Idle(ctx, server.Address(), page, r.Level, r.Experiment.Secure(), func() { after, err = b.settled(ctx, server, rest) })
 	if err != nil {
 		return err
 	}
@@ -222,12 +256,12 @@ func (b *Bench) idle(ctx context.Context, r *record.Result) error {
 	return nil
 }
 
-// settled is the memory of a server that has had a second to itself.
-func (b *Bench) settled(ctx context.Context, server *target.Server) (int64, error) {
+// settled is the memory of a server that has had some time to itself.
+func (b *Bench) settled(ctx context.Context, server *target.Server, rest time.Duration) (int64, error) {
 	select {
 	case <-ctx.Done():
 		return 0, ctx.Err()
-	case <-time.After(time.Second):
+	case <-time.After(rest):
 	}
 	usage, err := b.Proc.Tree(server.PID())
 	if err != nil {

@@ -32,9 +32,12 @@ type Bench struct {
 	Vegeta  string      // path of the program
 	Rules   string      // path of siege's rc file
 	Script  string      // path of wrk's script
-	Times   plan.Times
-	Proc    proctree.Reader
-	Now     func() time.Time
+	OpenSSL string      // path of OpenSSL's configuration for wrk
+
+	Certificate, Key string // files of servers that speak TLS
+	Times            plan.Times
+	Proc             proctree.Reader
+	Now              func() time.Time
 }
 
 // Files that the huge site has.
@@ -77,18 +80,20 @@ func (b *Bench) anonymous(text string) string {
 
 func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 	switch r.Experiment {
-	case record.Siege, record.KeepAlive, record.Close, record.Rate:
+	case record.Siege, record.KeepAlive, record.Close, record.Rate, record.TLSKept:
 		return b.requests(ctx, r)
 	case record.Progress:
 		return nil, b.progress(ctx, r)
 	case record.StartStop:
 		return nil, b.startStop(r)
-	case record.Download:
+	case record.Download, record.TLSDownload:
 		return nil, b.download(ctx, r)
 	case record.Slow:
 		return nil, b.slow(ctx, r)
-	case record.Idle:
+	case record.Idle, record.TLSIdle:
 		return nil, b.idle(ctx, r)
+	case record.TLSFull, record.TLSResumed:
+		return nil, b.handshakes(ctx, r)
 	case record.KillKept, record.KillClose, record.Reload:
 		return nil, b.faults(ctx, r)
 	}
@@ -100,6 +105,9 @@ func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*targ
 	t, ok := b.Targets[r.Server]
 	if !ok {
 		return nil, fmt.Errorf("unknown server %q", r.Server)
+	}
+	if r.Experiment.Secure() {
+		site.Certificate, site.Key = b.Certificate, b.Key
 	}
 	return t.With(more...).Start(site)
 }

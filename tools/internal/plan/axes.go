@@ -36,12 +36,18 @@ func Models(servers []string, s Scope) []Axis {
 func Peers(servers []string, s Scope) []Axis {
 	const rounds = 5
 	quiet := map[string][]int{record.Verbose: {}}
+	secure := only(servers, []string{"process", "goroutine", "nginx", "h2o"})
 	return s.cut([]Axis{
 		{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds},
 		{Experiment: record.Close, Servers: servers, Levels: []int{64}, Rounds: rounds, Only: quiet},
 		{Experiment: record.Download, Servers: servers, Levels: []int{4}, Rounds: rounds, Only: quiet},
 		{Experiment: record.Slow, Servers: servers, Levels: []int{1000}, Rounds: rounds, Only: quiet},
 		{Experiment: record.Idle, Servers: servers, Levels: []int{8000}, Rounds: rounds, Only: quiet},
+		{Experiment: record.TLSKept, Servers: secure, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.TLSFull, Servers: secure, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.TLSResumed, Servers: secure, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.TLSDownload, Servers: secure, Levels: []int{4}, Rounds: rounds},
+		{Experiment: record.TLSIdle, Servers: secure, Levels: []int{5000}, Rounds: rounds},
 	})
 }
 
@@ -98,9 +104,9 @@ func ends(levels []int) []int {
 
 func (s Scope) levels(e record.Experiment) []int {
 	switch e {
-	case record.Siege, record.KeepAlive, record.Close:
+	case record.Siege, record.KeepAlive, record.Close, record.TLSKept, record.TLSFull, record.TLSResumed:
 		return s.Levels
-	case record.Progress, record.Slow, record.Idle, record.KillKept, record.KillClose, record.Reload:
+	case record.Progress, record.Slow, record.Idle, record.TLSIdle, record.KillKept, record.KillClose, record.Reload:
 		return s.Clients
 	case record.Rate:
 		return s.Rates
@@ -124,7 +130,7 @@ func only(all, wanted []string) []string {
 func Most(cells []record.Cell) int {
 	most := 0
 	for _, c := range cells {
-		if c.Experiment != record.Rate && c.Experiment != record.Download {
+		if c.Experiment != record.Rate && c.Experiment != record.Download && c.Experiment != record.TLSDownload {
 			most = max(most, c.Level)
 		}
 	}

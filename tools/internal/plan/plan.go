@@ -104,9 +104,9 @@ func (t Times) Estimate(c record.Cell) time.Duration {
 		return around + t.Warm + t.Siege
 	case record.StartStop:
 		return around + time.Duration(c.Level)*10*time.Millisecond
-	case record.Download:
+	case record.Download, record.TLSDownload:
 		return around + time.Duration(c.Level)*700*time.Millisecond
-	case record.Idle:
+	case record.Idle, record.TLSIdle:
 		return around + 8*time.Second
 	case record.Slow, record.Progress:
 		return around + t.Crowd

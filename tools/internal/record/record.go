@@ -6,7 +6,10 @@
 // published is computed from these files.
 package record
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Kind says which question a run answers.
 type Kind string
@@ -34,7 +37,17 @@ const (
 	KillKept  Experiment = "kill"      // SIGKILL of workers; level: clients that keep their connections
 	KillClose Experiment = "killclose" // the same, a connection for each request
 	Reload    Experiment = "reload"    // SIGHUP; level: clients that keep their connections
+
+	// Over TLS 1.3.
+	TLSKept     Experiment = "tls"          // wrk, level: connections
+	TLSFull     Experiment = "tls-full"     // a connection for each request, with a full handshake; level: clients
+	TLSResumed  Experiment = "tls-resumed"  // the same, with a resumed one
+	TLSDownload Experiment = "tls-download" // one file; level: its size in GB
+	TLSIdle     Experiment = "tls-idle"     // level: connections
 )
+
+// Secure reports whether an experiment is over TLS.
+func (e Experiment) Secure() bool { return e == TLSKept || strings.HasPrefix(string(e), "tls-") }
 
 // Verbose is the pool as it is, but with a line of log for each request, into
 // a file.

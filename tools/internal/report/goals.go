@@ -32,8 +32,7 @@ func atLeast(limit float64) func(float64) bool {
 func goals(v view) []goal {
 	var all []goal
 	ratio := func(work string, e record.Experiment, m record.Metric, server, peer string, limit float64) {
-		seen := v.at(column{experiment: e, metric: m}, server) / v.at(column{experiment: e, metric: m}, peer)
-		all = append(all, goal{work, fmt.Sprintf("≤ %.2f × %s", limit, label(peer)), seen, atMost(limit), digits})
+		all = append(all, v.ratio(work, e, m, server, peer, limit))
 	}
 	const cpu = ", CPU per request"
 	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "nginx", 0.62)
@@ -63,6 +62,17 @@ func goals(v view) []goal {
 			atLeast(0.75), digits})
 	ratio("the goroutine model, kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "goroutine", "net/http", 0.75)
 	ratio("the goroutine model, closed"+cpu, record.Close, record.CPUPerRequest, "goroutine", "net/http", 0.75)
+	return measured(all)
+}
+
+// ratio is a goal for a server beside a peer.
+func (v view) ratio(work string, e record.Experiment, m record.Metric, server, peer string, limit float64) goal {
+	seen := v.at(column{experiment: e, metric: m}, server) / v.at(column{experiment: e, metric: m}, peer)
+	return goal{work, fmt.Sprintf("≤ %.2f × %s", limit, label(peer)), seen, atMost(limit), digits}
+}
+
+// measured leaves out the goals of which nothing was seen.
+func measured(all []goal) []goal {
 	return slices.DeleteFunc(all, func(g goal) bool { return math.IsNaN(g.seen) || math.IsInf(g.seen, 0) })
 }
 
@@ -88,9 +98,9 @@ func extreme(v view, c column, servers []string, before func(a, b float64) bool)
 	return name, value
 }
 
-func goalsTable(v view) []document.Block {
+func goalsTable(all []goal) []document.Block {
 	t := document.Table{Caption: "What was wanted, and what was seen", Head: []string{"Work", "Wanted", "Seen", "Met"}}
-	for _, g := range goals(v) {
+	for _, g := range all {
 		met := "no"
 		if g.met(g.seen) {
 			met = "yes"

@@ -22,6 +22,9 @@ type column struct {
 }
 
 func peersSection(v view) (string, []document.Block) {
+	if !slices.ContainsFunc(v.Head.Settings.Experiments, func(e record.Experiment) bool { return !e.Secure() && v.has(e) }) {
+		return "", nil
+	}
 	blocks := []document.Block{
 		document.Heading{Text: "Beside other servers", Page: true},
 		document.Paragraph{Text: fmt.Sprintf("Each server is set up for static files as somebody would who knows it well, with the same %s (the configurations are in tools/internal/target/peers.go). %s; "+
@@ -64,7 +67,7 @@ func peersSection(v view) (string, []document.Block) {
 	for _, t := range tables {
 		blocks = append(blocks, peersTable(v, t.caption, t.columns)...)
 	}
-	blocks = append(blocks, goalsTable(v)...)
+	blocks = append(blocks, goalsTable(goals(v))...)
 	if voids := voids(v); len(voids) > 0 {
 		blocks = append(blocks, document.Paragraph{Text: "Void results:"}, document.List{Items: voids})
 	}

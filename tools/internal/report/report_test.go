@@ -129,6 +129,29 @@ func TestPartial(t *testing.T) {
 	}
 }
 
+// TestSecure renders a comparison over TLS alone.
+func TestSecure(t *testing.T) {
+	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Experiments: []record.Experiment{record.TLSFull}}}}
+	for server, cost := range map[string]float64{"process": 0.0002, "nginx": 0.00025} {
+		c := record.Cell{Experiment: record.TLSFull, Server: server, Level: 64, Round: 1}
+		run.Head.Settings.Cells = append(run.Head.Settings.Cells, c)
+		run.Results = append(run.Results, record.Result{Cell: c, Values: map[record.Metric]float64{record.CPUPerRequest: cost}})
+	}
+	text := strings.Join(strings.Fields(string(markdown.Write(report.Build(report.Runs{Peers: &run})))), " ")
+	for _, want := range []string{
+		"the pool's costs as parts of nginx's: full handshake for each 0.80.", "| full handshake, CPU per request | ≤ 0.90 × nginx | 0.80 | yes |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	for _, not := range []string{"NaN", "Beside other servers", "kept open, CPU"} {
+		if strings.Contains(text, not) {
+			t.Errorf("the report says %q", not)
+		}
+	}
+}
+
 // TestNothingMeasured renders a run without a single result.
 func TestNothingMeasured(t *testing.T) {
 	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Cells: []record.Cell{{Experiment: record.Idle, Server: "process", Level: 8000, Round: 1}}}}}

@@ -48,7 +48,8 @@ http {
   uwsgi_temp_path {SCRATCH}/nginx-uwsgi;
   scgi_temp_path {SCRATCH}/nginx-scgi;
   server {
-    listen {PORT} reuseport backlog=4096;
+    listen {PORT}{SSL} reuseport backlog=4096;
+    ssl_certificate {CERTIFICATE}; ssl_certificate_key {KEY}; ssl_protocols TLSv1.2 TLSv1.3;
     root {BASE};
   }
 }
@@ -97,6 +98,7 @@ user: {ACCOUNT}
 http1-request-timeout: 30
 listen:
   port: {PORT}
+  ssl: {certificate-file: {CERTIFICATE}, key-file: {KEY}}
 hosts:
   default:
     paths:

@@ -58,7 +58,11 @@ func phalanx(binaries, name string, more ...string) Target {
 		Program: filepath.Join(binaries, "master"),
 		version: []string{"--version"}, pattern: `([0-9]+\.[0-9][^\s]*)`,
 		args: func(s Site, _ string) []string {
-			return append([]string{"--base", s.Base, "--port", strconv.Itoa(s.Port)}, more...)
+			args := []string{"--base", s.Base, "--port", strconv.Itoa(s.Port)}
+			if s.secure() {
+				args = []string{"--base", s.Base, "--listen", "https://:" + strconv.Itoa(s.Port), "--tls-cert", s.Certificate, "--tls-key", s.Key}
+			}
+			return append(args, more...)
 		},
 		Stop: syscall.SIGINT,
 	}

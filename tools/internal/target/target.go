@@ -20,7 +20,14 @@ type Site struct {
 	Scratch string // a directory for its configuration, not served
 	Cores   int
 	Root    bool // whether it runs as root and should not
+
+	// Certificate and Key are files in PEM form of a server that speaks TLS and nothing
+	// else; empty: it speaks none.
+	Certificate, Key string
 }
+
+// secure reports whether the server is to speak TLS.
+func (s Site) secure() bool { return s.Certificate != "" }
 
 // Target is a server that can be started.
 type Target struct {
@@ -92,6 +99,10 @@ func (t Target) Command(s Site) ([]string, error) {
 // socket is where the admin endpoint is.
 func socket(s Site) string { return filepath.Join(s.Scratch, "admin.sock") }
 
+// certificate stands for the file of a server's certificate: a line with it is for a
+// server that speaks TLS, as one with {SSL} is for either.
+const certificate = "{CERTIFICATE}"
+
 // account stands for the user and the group that a server changes to.
 const account = "{ACCOUNT}"
 
@@ -102,8 +113,15 @@ func fill(text string, s Site) string {
 		if strings.Contains(line, account) && !s.Root {
 			continue // a server that does not start as root keeps its user
 		}
+		if strings.Contains(line, certificate) && !s.secure() {
+			continue
+		}
 		out.WriteString(line)
 	}
-	return strings.NewReplacer("{BASE}", s.Base, "{PORT}", fmt.Sprint(s.Port), "{SCRATCH}", s.Scratch,
+	ssl := ""
+	if s.secure() {
+		ssl = " ssl"
+	}
+	return strings.NewReplacer("{SSL}", ssl, certificate, s.Certificate, "{KEY}", s.Key, "{BASE}", s.Base, "{PORT}", fmt.Sprint(s.Port), "{SCRATCH}", s.Scratch,
 		"{CORES}", fmt.Sprint(s.Cores), account, "www-data").Replace(out.String())
 }

@@ -48,6 +48,25 @@ func TestConfigurationsAreFilled(t *testing.T) {
 	}
 }
 
+// TestSecureConfigurations has servers that speak TLS and nothing else.
+func TestSecureConfigurations(t *testing.T) {
+	site := Site{Base: "/www", Port: 8099, Scratch: "/scratch", Cores: 2, Certificate: "/tls/cert", Key: "/tls/key"}
+	for _, p := range Peers("") {
+		if p.Name != "nginx" && p.Name != "h2o" {
+			continue
+		}
+		plain := site
+		plain.Certificate = ""
+		if with, without := fill(p.config, site), fill(p.config, plain); !strings.Contains(with, "/tls/cert") || !strings.Contains(with, "/tls/key") || strings.Contains(without, "ssl") {
+			t.Errorf("%s: with TLS %s, without %s", p.Name, with, without)
+		}
+	}
+	args := strings.Join(Models("")[0].args(site, ""), " ")
+	if !strings.Contains(args, "--listen https://:8099 --tls-cert /tls/cert --tls-key /tls/key") || strings.Contains(args, "--port") {
+		t.Errorf("the pool: %s", args)
+	}
+}
+
 // script is a target that a shell plays.
 func script(text string) Target {
 	return Target{

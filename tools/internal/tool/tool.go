@@ -117,7 +117,7 @@ func Of(e record.Experiment) []string {
 	switch e {
 	case record.Siege:
 		return []string{Siege, Wrk}
-	case record.KeepAlive, record.Close:
+	case record.KeepAlive, record.Close, record.TLSKept:
 		return []string{Wrk}
 	case record.Rate:
 		return []string{Vegeta}

@@ -18,6 +18,24 @@ const WrkScript = `done = function(summary, latency, requests)
 end
 `
 
+// OpenSSLConf lets wrk offer what every server takes, so that all encrypt alike.
+const OpenSSLConf = `openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = default
+[default]
+MinProtocol = TLSv1.3
+Ciphersuites = TLS_AES_128_GCM_SHA256
+Groups = X25519
+`
+
+// Over returns the call with a configuration of OpenSSL.
+func (c Call) Over(conf string) Call {
+	c.Env = append(c.Env, "OPENSSL_CONF="+conf)
+	return c
+}
+
 // WrkCall loads a URL over so many connections, from two threads at most, as
 // the machine is the server's too.
 func WrkCall(script, url string, connections int, last time.Duration, closing bool) Call {

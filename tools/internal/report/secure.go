@@ -1,0 +1,78 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/record"
+)
+
+// secureSection compares servers over TLS.
+func secureSection(v view) (string, []document.Block) {
+	v.Head.Settings.Experiments = slices.DeleteFunc(slices.Clone(v.Head.Settings.Experiments), func(e record.Experiment) bool { return !e.Secure() })
+	v.Head.Missing = nil // the section before has them
+	if !slices.ContainsFunc(v.Head.Settings.Experiments, v.has) {
+		return "", nil
+	}
+	cpu := func(e record.Experiment, name string) column {
+		return column{e, record.CPUPerRequest, name, micro}
+	}
+	requests := []column{
+		cpu(record.TLSKept, "kept open"), cpu(record.TLSFull, "full handshake for each"), cpu(record.TLSResumed, "resumed handshake for each"),
+	}
+	others := []column{
+		{record.TLSDownload, record.CPUPerGB, "download, CPU s per GB", digits}, {record.TLSIdle, record.PerConnection, "bytes per idle connection", whole},
+	}
+	open := plural(v.level(record.TLSKept), "connection")
+	blocks := []document.Block{
+		document.Heading{Text: "Over TLS"},
+		document.Paragraph{Text: fmt.Sprintf("TLS 1.3 with AES-128-GCM and X25519, and the same certificate on P-256 for all. %s. "+
+			"Idle connections were left alone for six seconds; the download is counted as it comes, without decrypting it.", rounds(longest(v)))},
+	}
+	blocks = append(blocks, peersPicture(v, "tls-cpu", "CPU time for one request over TLS, "+open, "µs, less is better; bars: median, lowest to highest", requests)...)
+	blocks = append(blocks, peersPicture(v, "tls-other", "Downloads and idle connections over TLS", "less is better", others)...)
+	blocks = append(blocks, peersTable(v, "CPU µs per request over TLS, "+open, requests)...)
+	blocks = append(blocks, peersTable(v, fmt.Sprintf("Over TLS: a download of %d GB, and %s", v.level(record.TLSDownload), plural(v.level(record.TLSIdle), "idle connection")), others)...)
+	blocks = append(blocks, goalsTable(secureGoals(v))...)
+	return secureFinding(v, append(requests, others...)), blocks
+}
+
+// secureGoals lists what was wanted of TLS before it was measured.
+func secureGoals(v view) []goal {
+	var all []goal
+	for _, w := range []struct {
+		work  string
+		e     record.Experiment
+		m     record.Metric
+		peer  string
+		limit float64
+	}{
+		{"kept open, CPU per request", record.TLSKept, record.CPUPerRequest, "nginx", 0.62},
+		{"kept open, CPU per request", record.TLSKept, record.CPUPerRequest, "h2o", 0.75},
+		{"full handshake, CPU per request", record.TLSFull, record.CPUPerRequest, "nginx", 0.90},
+		{"resumed handshake, CPU per request", record.TLSResumed, record.CPUPerRequest, "nginx", 0.90},
+		{"one large download, CPU per GB", record.TLSDownload, record.CPUPerGB, "nginx", 0.80},
+	} {
+		all = append(all, v.ratio(w.work, w.e, w.m, "process", w.peer, w.limit))
+	}
+	idle := v.at(column{experiment: record.TLSIdle, metric: record.PerConnection}, "process")
+	all = append(all, goal{"idle connection, memory", "≤ 1,536 B", idle, atMost(1536), func(x float64) string { return whole(x) + " B" }})
+	return measured(all)
+}
+
+// secureFinding compares the pool with nginx.
+func secureFinding(v view, columns []column) string {
+	var parts []string
+	for _, c := range columns {
+		if ratio := v.at(c, "process") / v.at(c, "nginx"); !math.IsNaN(ratio) {
+			parts = append(parts, fmt.Sprintf("%s %s", c.name, digits(ratio)))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Over TLS, the pool's costs as parts of nginx's: " + strings.TrimSuffix(join(parts), ".") + "."
+}
