@@ -14,6 +14,7 @@ type Found struct {
 	Ending  bool   // nothing is sent after that, and nothing received is used
 	Tries   int    // crashes of workers that were serving it
 	Current bool   // its worker was serving it when it died
+	New     bool   // nothing has been received or sent
 }
 
 // Verdict is what can be done with a connection.
@@ -87,7 +88,7 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 	default:
 		return f.but(Inconsistent)
 	}
-	f.Ending = rec.state == stateEnding
+	f.Ending, f.New = rec.state == stateEnding, received == 0 && sent == 0
 	if !r.progress(&f, fd, rec, sent) || !f.Ending && !r.held(&f, fd, rec, received) {
 		return f.but(Inconsistent)
 	}

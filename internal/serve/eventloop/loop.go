@@ -83,7 +83,7 @@ type Loop struct {
 
 	rescued []*peer // from a dead worker, to be served when the loop begins
 	doomed  []int   // sockets of those that are closed then
-	nascent []*peer // rescued ones whose TLS begins with the first credentials
+	nascent []*peer // those of whom nothing was received yet; TLS begins with the first credentials
 }
 
 const (

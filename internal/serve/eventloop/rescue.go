@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -253,6 +254,9 @@ func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 	l.cfg.Records.Tried(k.Socket, f.Tries)
 	p.log.Moved("connection rescued")
 	l.rescued = append(l.rescued, p)
+	if f.New {
+		l.nascent = append(l.nascent, p)
+	}
 	r.result.Connections++
 	r.result.Bytes += uint64(p.http().Left()) + uint64(len(p.unsent))
 }
@@ -272,15 +276,11 @@ func (l *Loop) resumeRescued() {
 	for _, fd := range l.doomed {
 		rawClose(fd)
 	}
+	l.nascent = slices.DeleteFunc(l.nascent, func(p *peer) bool { return !l.isSecure(int(p.fd)) })
 	for _, p := range l.rescued {
-		if p.gone {
-			continue
+		if !p.gone && !slices.Contains(l.nascent, p) {
+			l.serve(p)
 		}
-		if p.tls == nil && l.isSecure(int(p.fd)) {
-			l.nascent = append(l.nascent, p)
-			continue
-		}
-		l.serve(p)
 	}
 	l.doomed, l.rescued = nil, nil
 	if l.tls != nil && l.tls.cfg != nil {
