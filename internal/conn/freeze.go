@@ -21,7 +21,7 @@ const stateVersion = 3
 // The second byte.
 const (
 	stateIdle    = iota // only the received bytes follow
-	stateSending        // a segment of a file is being sent, and its exchange follows
+	stateSending        // a segment of a file is being sent, or just was, and its exchange follows
 	stateEnding         // nothing is sent after the unsent bytes
 	numStates
 )
@@ -43,8 +43,8 @@ func (c *Conn) Movable() bool {
 }
 
 // Freeze appends the state of a connection that is [Conn.Movable], after
-// [Conn.Hold]; unsent are the bytes of its replies that the socket has not
-// taken yet. The connection itself is as it was; [Conn.Leave] ends it here.
+// [Conn.Hold], or whose segment has just been sent; unsent are the bytes of its replies
+// that the socket has not taken yet. The connection itself is as it was; [Conn.Leave] ends it here.
 func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	state := byte(stateIdle)
 	if c.phase == phaseReply {
@@ -82,7 +82,8 @@ func appendSegment(dst []byte, off, left int64) []byte {
 var errState = errors.New("malformed state of a connection")
 
 // Thaw makes a connection from its state, to which nothing refers afterwards. file is
-// the one being sent, nil if there is none; it is closed with the connection. unsent are the bytes to be sent before anything else.
+// the one being sent, nil if there is none or nothing of it is left; it is closed with the
+// connection. unsent are the bytes to be sent before anything else.
 func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, unsent []byte, err error) {
 	s := thawing{rest: state}
 	version, kind := s.byte(), s.byte()
@@ -92,12 +93,16 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	c.in = s.bytes()
 	unsent = s.bytes()
 	c.unsent = int32(len(unsent))
+	sending := false
 	switch {
 	case kind == stateSending:
 		c.phase, c.reply.phase = phaseReply, replySend
 		c.reply.segment = Segment{File: file, Off: s.int(), Len: s.int()}
 		s.exchange(&c, now)
-		s.bad = s.bad || c.reply.segment.Len == 0
+		if sending = c.reply.segment.Len > 0; !sending {
+			c.reply.segment = Segment{}
+			s.bad = s.bad || c.reply.x.Status == 0
+		}
 		if cfg.MinRate > 0 {
 			c.since = now.Mono // how many bytes of this window have gone is not known
 		}
@@ -106,7 +111,7 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	case len(c.in) > 0:
 		c.phase = phaseHead
 	}
-	if s.bad || len(s.rest) > 0 || version != stateVersion || kind >= numStates || (kind == stateSending) != (file != nil) {
+	if s.bad || len(s.rest) > 0 || version != stateVersion || kind >= numStates || sending != (file != nil) {
 		return Conn{}, nil, errState
 	}
 	return c, unsent, nil

@@ -86,6 +86,38 @@ func TestMoveDownload(t *testing.T) {
 	}
 }
 
+// A connection whose file has just been sent, and which does not know that yet, goes on
+// without the file, in a worker that takes it over from one that was killed: it ends the
+// response, which is a line of the log, and begins the next.
+func TestMoveBehindFile(t *testing.T) {
+	cfg := newConfig()
+	for _, raw := range []string{
+		get("/big") + get("/a"), get("/big") + "GET /a HTTP/1.1\r\nHo", get("/big", "Connection: close"),
+	} {
+		want, ended := exchange(t, cfg, nil, raw)
+		obs := &observer{}
+		d := newDriver(t, cfg, obs)
+		d.piece = int64(len(bigData))
+		d.in = append(d.in, raw...)
+		d.conn.Receive(d.in, d.now)
+		for d.once() && d.step != Send {
+		}
+		d.hold()
+		state := d.conn.Freeze(nil, nil, d.now)
+		d.conn.Leave()
+		var err error
+		if d.conn, _, err = Thaw(cfg, obs, state, nil, d.now); err != nil {
+			t.Fatal(err)
+		}
+		if alive := d.pump(); alive == ended || string(d.reply) != want {
+			t.Errorf("%q: goes on %v with %d bytes, want %d", raw, alive, len(d.reply), len(want))
+		}
+		if len(obs.records) == 0 || obs.records[0].target != "/big" || obs.records[0].bytes != int64(len(bigData)) {
+			t.Errorf("the log says %+v", obs.records)
+		}
+	}
+}
+
 // The worker that takes a download over knows its request whether or not the
 // one before had an observer, and how the connection goes on.
 func TestMoveKeepsExchange(t *testing.T) {
@@ -191,10 +223,17 @@ func FuzzThaw(f *testing.F) {
 	d.receive("GET /x HTTP/1.1\r\nHo")
 	d.hold()
 	f.Add(d.conn.Freeze(nil, []byte("x"), d.now), "st: a\r\n\r\n")
+	d = newDriver(f, cfg, nil)
+	d.piece = int64(len(bigData))
+	d.conn.Receive([]byte(get("/big")), d.now)
+	for d.once() && d.step != Send {
+	}
+	d.hold()
+	f.Add(d.conn.Freeze(nil, nil, d.now), get("/a"))
 	f.Fuzz(func(t *testing.T, state []byte, more string) {
 		d := newDriver(t, cfg, nil)
 		c, unsent, err := Thaw(cfg, nil, state, nil, d.now)
-		if err != nil {
+		if err != nil || c.phase == phaseLinger { // which is not frozen again
 			return
 		}
 		again, unsent2, err := Thaw(cfg, nil, c.Freeze(nil, unsent, d.now), nil, d.now)
