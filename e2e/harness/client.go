@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -96,6 +97,16 @@ func newClient(conn net.Conn, err error) (*Client, error) {
 		return nil, err
 	}
 	return &Client{Conn: conn, In: bufio.NewReader(conn)}, nil
+}
+
+// Encrypt begins TLS on the connection.
+func (c *Client) Encrypt(cfg *tls.Config) error {
+	secure := tls.Client(c.Conn, cfg)
+	if err := secure.Handshake(); err != nil {
+		return err
+	}
+	c.Conn, c.In = secure, bufio.NewReader(secure)
+	return nil
 }
 
 // Dial is connect for a test, which closes the connection at its end.

@@ -127,6 +127,13 @@ func ServeSilently(t *testing.T, p Plan) *Server {
 	t.Helper()
 	port := FreePort(t)
 	p.Args = append(p.Args, "--bind", "127.0.0.1", "--port", strconv.Itoa(port))
+	return ServeSilentlyAt(t, port, p)
+}
+
+// ServeSilentlyAt is that for a master that is told where to listen; it answers plain
+// HTTP at a port.
+func ServeSilentlyAt(t *testing.T, port int, p Plan) *Server {
+	t.Helper()
 	s := Launch(t, p)
 	s.Port = port
 	s.AwaitAnswer()

@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 type crowd struct {
 	t     *testing.T
 	port  int
+	https int // its port; 0: they speak plain HTTP
 	pages []page
 	large page
 	quit  chan struct{}
@@ -28,6 +30,8 @@ type crowd struct {
 	served    map[string]int // replies by kind of client
 	announced int            // connections whose end the server has announced
 	failures  int
+	shaking   int // handshakes that ended, see excuses
+	sealing   int // other connections over TLS that did
 }
 
 // page is a file, and what its replies have in common.
@@ -63,8 +67,11 @@ func tree(t *testing.T) string {
 }
 
 // gather lets clients in, each kind as often as told.
-func gather(t *testing.T, port int, each int) *crowd {
-	c := &crowd{t: t, port: port, quit: make(chan struct{}), served: map[string]int{}}
+func gather(t *testing.T, port int, each int) *crowd { return gatherAt(t, port, 0, each) }
+
+// gatherAt has them speak TLS, at another port, unless that is 0.
+func gatherAt(t *testing.T, port, https, each int) *crowd {
+	c := &crowd{t: t, port: port, https: https, quit: make(chan struct{}), served: map[string]int{}}
 	c.pages, c.large = content()
 	for i := range c.pages {
 		r, err := harness.Exchange(port, harness.Request("HEAD", c.pages[i].path, "Connection: close"))
@@ -148,6 +155,9 @@ func (c *client) failed(err error) {
 	c.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.excuses(err) {
+		return
+	}
 	if c.failures++; c.failures <= mostShown {
 		c.t.Errorf("%s %s, %s, %s: %v", time.Now().Format("15:04:05.000"), c.kind, from, c.doing, err)
 	}
@@ -164,8 +174,13 @@ func (c *client) close() {
 func (c *client) reach(buffer int) (err error) {
 	if c.conn == nil {
 		c.doing = "connecting"
-		if c.conn, err = harness.ConnectNarrow(c.port, buffer); err != nil {
+		if c.conn, err = harness.ConnectNarrow(cmp.Or(c.https, c.port), buffer); err != nil {
 			return err
+		}
+		if c.https != 0 {
+			if err := c.encrypt(); err != nil {
+				return err
+			}
 		}
 	}
 	return c.conn.SetDeadline(time.Now().Add(replyTime))

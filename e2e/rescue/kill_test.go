@@ -27,11 +27,16 @@ var killedAt = regexp.MustCompile(`died(?: while draining)?: killed by SIGKILL(?
 // their stores and system calls.
 func killed(t *testing.T, oneIn, movingOneIn int, args ...string) *harness.Server {
 	t.Helper()
-	dir := harness.Tagged(t, "killpoints")
-	return harness.ServeSilently(t, harness.Plan{
-		Binary: filepath.Join(dir, "master"), Env: []string{fmt.Sprintf("KILL_ONE_IN=%d", oneIn), fmt.Sprintf("KILL_MOVING_ONE_IN=%d", movingOneIn)},
-		Args: append([]string{"--base", tree(t)}, args...),
-	})
+	return harness.ServeSilently(t, killing(t, oneIn, movingOneIn, args...))
+}
+
+func killing(t *testing.T, oneIn, movingOneIn int, args ...string) harness.Plan {
+	t.Helper()
+	return harness.Plan{
+		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"),
+		Env:    []string{fmt.Sprintf("KILL_ONE_IN=%d", oneIn), fmt.Sprintf("KILL_MOVING_ONE_IN=%d", movingOneIn)},
+		Args:   append([]string{"--base", tree(t)}, args...),
+	}
 }
 
 // over reports whether a test that began then has had its time, and somebody has been
@@ -64,7 +69,7 @@ func points(t *testing.T, s *harness.Server) map[string]int {
 		switch {
 		case m != nil:
 			at[m[1]]++
-		case strings.Contains(line, " rescued ") && !strings.Contains(line, "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "):
+		case strings.Contains(line, " rescued ") && !strings.Contains(closedWhy.ReplaceAllString(line, ""), "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "):
 		default:
 			t.Errorf("line on standard error: %s", line)
 		}
