@@ -1,0 +1,233 @@
+package serve_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// speaksHTTP2 lets a server take HTTP/2's preface.
+func speaksHTTP2(cfg *serve.Config) { cfg.Conn.HTTP2 = true }
+
+// h2client is a client of HTTP/2 in the clear that sees frames.
+type h2client struct {
+	t    *testing.T
+	conn net.Conn
+	*http2.Framer
+}
+
+// dialHTTP2 greets a server, and opens the connection's window wide.
+func dialHTTP2(t *testing.T, s *servetest.Server) *h2client {
+	t.Helper()
+	c := s.Dial()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	servetest.Send(t, c, conn.Preface)
+	h := &h2client{t, c, http2.NewFramer(c, c)}
+	h.must(h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1}))
+	h.must(h.WriteWindowUpdate(0, 1<<30))
+	for h.next() != http2.FrameSettings { // its own, and then what acknowledges ours
+	}
+	h.must(h.WriteSettingsAck())
+	for h.next() != http2.FrameSettings {
+	}
+	return h
+}
+
+func (h *h2client) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// next reads a frame and returns its type.
+func (h *h2client) next() http2.FrameType {
+	h.t.Helper()
+	f, err := h.ReadFrame()
+	h.must(err)
+	return f.Header().Type
+}
+
+// headers is the header block of a request for a path.
+func headers(path string) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	for _, f := range []hpack.HeaderField{
+		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path},
+		{Name: ":authority", Value: "a", Sensitive: true}, // which is in no table
+	} {
+		f.Sensitive = true
+		e.WriteField(f)
+	}
+	return b.Bytes()
+}
+
+// ask requests a path.
+func (h *h2client) ask(stream uint32, path string) {
+	h.t.Helper()
+	h.must(h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers(path), EndStream: true, EndHeaders: true}))
+}
+
+// whole reads until the response on a stream has ended, and returns its content.
+func (h *h2client) whole(stream uint32) (content []byte) {
+	h.t.Helper()
+	for {
+		f, err := h.ReadFrame()
+		h.must(err)
+		switch f := f.(type) {
+		case *http2.DataFrame:
+			if f.StreamID != stream {
+				continue
+			}
+			if content = append(content, f.Data()...); f.StreamEnded() {
+				return content
+			}
+		case *http2.HeadersFrame:
+			if f.StreamID == stream && f.StreamEnded() {
+				return content
+			}
+		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+			h.t.Fatalf("unexpected: %v", f)
+		}
+	}
+}
+
+// A client that asks for a hundred large files and reads nothing delays nobody, and
+// gets them all when it reads.
+func TestHTTP2DeafClient(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		dir := t.TempDir()
+		big, small := servetest.Noise(t, filepath.Join(dir, "big"), 1<<20), servetest.Noise(t, filepath.Join(dir, "small"), 3000)
+		s := servetest.Start(t, dir, run, speaksHTTP2)
+		deaf := dialHTTP2(t, s)
+		for i := range uint32(100) {
+			deaf.ask(2*i+1, "/big")
+		}
+		for range 5 {
+			other := dialHTTP2(t, s)
+			for i := range uint32(20) {
+				other.ask(2*i+1, "/small")
+				if got := other.whole(2*i + 1); !bytes.Equal(got, small) {
+					t.Fatalf("%d bytes of %d", len(got), len(small))
+				}
+			}
+			other.conn.Close()
+		}
+		content := map[uint32]int{}
+		for ended := 0; ended < 100; {
+			f, err := deaf.ReadFrame()
+			deaf.must(err)
+			if f, ok := f.(*http2.DataFrame); ok {
+				if content[f.StreamID] += len(f.Data()); f.StreamEnded() {
+					ended++
+				}
+				deaf.must(deaf.WriteWindowUpdate(0, uint32(max(1, len(f.Data())))))
+			}
+		}
+		for stream, n := range content {
+			if n != len(big) {
+				t.Errorf("stream %d has %d bytes", stream, n)
+			}
+		}
+		deaf.conn.Close()
+		s.Stop()
+	})
+}
+
+// A drain is told at once, and again with the last request when those on their way have
+// come: they are answered.
+func TestHTTP2Drain(t *testing.T) {
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		dir := t.TempDir()
+		file := servetest.Noise(t, filepath.Join(dir, "f"), 3000)
+		s := servetest.Start(t, dir, run, speaksHTTP2)
+		c := dialHTTP2(t, s)
+		c.ask(1, "/f")
+		if got := c.whole(1); !bytes.Equal(got, file) {
+			t.Fatalf("%d bytes", len(got))
+		}
+		s.Order(serve.Drain{})
+		goAway := func() *http2.GoAwayFrame {
+			t.Helper()
+			for {
+				f, err := c.ReadFrame()
+				c.must(err)
+				if f, ok := f.(*http2.GoAwayFrame); ok {
+					return f
+				}
+			}
+		}
+		if f := goAway(); f.LastStreamID != 1<<31-1 || f.ErrCode != http2.ErrCodeNo {
+			t.Errorf("the first is %v", f)
+		}
+		c.ask(3, "/f")
+		if got := c.whole(3); !bytes.Equal(got, file) {
+			t.Errorf("on its way: %d bytes", len(got))
+		}
+		if f := goAway(); f.LastStreamID != 3 || f.ErrCode != http2.ErrCodeNo {
+			t.Errorf("the second is %v", f)
+		}
+		if _, err := c.ReadFrame(); err != io.EOF {
+			t.Errorf("then %v", err)
+		}
+		c.conn.Close()
+		s.Wait()
+	})
+}
+
+// A request on a connection that is open allocates nothing.
+func TestHTTP2RequestAllocatesNothing(t *testing.T) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			dir := t.TempDir()
+			servetest.Noise(t, filepath.Join(dir, "f"), 4096)
+			const times = 1000
+			began := time.Now()
+			still := func(cfg *serve.Config) {
+				speaksHTTP2(cfg)
+				cfg.Clock = func() (time.Time, time.Duration) { return began, time.Since(began) }
+			}
+			s := servetest.Start(t, dir, e.run, still)
+			defer s.Stop()
+			old := s.Dial()
+			p := &pinger{t: t, conn: old, requests: [][]byte{[]byte(servetest.Get("/f"))}, buf: make([]byte, len(response(t, old, servetest.Get("/f"))))}
+			base := p.mallocs(times)
+			old.Close()
+
+			c := dialHTTP2(t, s)
+			length := 0
+			for i := range uint32(5) { // its table of fields is made
+				c.ask(2*i+1, "/f")
+				length = 9 + 9
+				for ended := false; !ended; {
+					f, err := c.ReadFrame()
+					c.must(err)
+					length += int(f.Header().Length)
+					ended = f.Header().Flags.Has(http2.FlagDataEndStream) && f.Header().Type == http2.FrameData
+				}
+			}
+			p = &pinger{t: t, conn: c.conn, buf: make([]byte, length)}
+			for i := range uint32(times + 100) {
+				var b bytes.Buffer
+				http2.NewFramer(&b, nil).WriteHeaders(http2.HeadersFrameParam{StreamID: 11 + 2*i, BlockFragment: headers("/f"), EndStream: true, EndHeaders: true})
+				p.requests = append(p.requests, b.Bytes())
+			}
+			got := p.mallocs(times) - base
+			c.conn.Close()
+			t.Logf("%d allocations in %d requests, %d of HTTP/1.1", got+base, times, base)
+			if got > times/20 {
+				t.Errorf("%d allocations more than by HTTP/1.1, in %d requests", got, times)
+			}
+		})
+	}
+}
