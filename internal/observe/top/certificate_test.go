@@ -54,3 +54,17 @@ func TestHandshakesShown(t *testing.T) {
 	}
 	newBench(t, p, 160, 30).expect("1,201 TLS handshakes, 3 failed")
 }
+
+// Requests by HTTP/2 are counted once there are some.
+func TestHTTP2Shown(t *testing.T) {
+	p := certified()
+	if got := Snapshot(p, 80); strings.Contains(got, "http/2") {
+		t.Errorf("without HTTP/2:\n%s", got)
+	}
+	p.Total.Versions = map[string]uint64{"2": 1234}
+	p.Total.HTTP2 = &status.HTTP2{Streams: 5, Ended: map[string]uint64{"resets": 3}}
+	if got := Snapshot(p, 80); !strings.Contains(got, "http/2      1,234 requests, 5 open, 3 connections misused\n") {
+		t.Errorf("got\n%s", got)
+	}
+	newBench(t, p, 160, 30).expect("1,234 by HTTP/2, 3 connections misused")
+}
