@@ -29,6 +29,7 @@ type Limits struct {
 	perClient int      // of the pool; 0: no limit
 	most      int      // connections of one client
 	pool      int      // connections of the pool; 0: no limit
+	possible  int      // connections that leave a reserve of descriptors; a sandboxed worker cannot ask again
 	clients   *clients // nil: those of one client are not counted
 	minRate   int
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
@@ -38,7 +39,7 @@ type Limits struct {
 // Most leaves a reserve of descriptors: one for each connection's file, and those that
 // the worker itself needs.
 func NewLimits(cfg *Config) *Limits {
-	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate}
+	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate, possible: maxConnections()}
 	if l.perClient > 0 {
 		l.clients = newClients()
 	}
@@ -48,7 +49,7 @@ func NewLimits(cfg *Config) *Limits {
 
 // Share makes the limits this worker's share of those of a pool with so many slots.
 func (l *Limits) Share(slots int) {
-	if l.Most = maxConnections(); l.pool > 0 {
+	if l.Most = l.possible; l.pool > 0 {
 		share := l.pool / slots
 		if l.slot < l.pool%slots {
 			share++
@@ -120,7 +121,7 @@ func (l *Limits) Reached(now time.Duration) {
 		return
 	}
 	what, cure := fmt.Sprintf("limit of %d connections", l.Most), "raise the limit of open files (ulimit -n, LimitNOFILE=) or the number of workers"
-	if l.pool > 0 && l.Most < maxConnections() {
+	if l.pool > 0 && l.Most < l.possible {
 		if what, cure = fmt.Sprintf("limit of %d connections", l.pool), "raise --max-connections if they are wanted"; l.Most < l.pool {
 			what += fmt.Sprintf(" (%d in this worker)", l.Most)
 		}
