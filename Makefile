@@ -27,7 +27,7 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests soak lint scan systemd fuzz chaos bench results compare faults costs report peers pictures site install uninstall packages image release clean
+.PHONY: build run check test tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers pictures site install uninstall packages image release clean
 
 build:
 	@mkdir -p "$(BIN)"
@@ -93,6 +93,12 @@ systemd:
 scan: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -run '^TestTestssl$$' ./e2e/https -scan.all
+
+# Attacks by strangers, as large as one machine allows, beside a well-behaved client:
+# results/attacks.md. make test has small ones.
+attacks: build
+	@sh scripts/test-tools.sh
+	$(GO) test -count=1 -v -run '^TestAttacks$$' ./e2e/limits -attacks.table $(CURDIR)/results/attacks.md
 
 fuzz:
 	@sh scripts/fuzz.sh $(FUZZTIME)

@@ -13,6 +13,7 @@ need nghttp nghttp2-client
 need h2load nghttp2-client
 need openssl openssl
 need wget wget
+need slowhttptest slowhttptest
 need python3 python3
 need sslscan sslscan
 need testssl testssl.sh

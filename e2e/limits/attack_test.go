@@ -1,0 +1,147 @@
+package limits
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// With -attacks.table the attacks are as large as an attacker may make them, and a table
+// is written; else they are small, for make test.
+var table = flag.String("attacks.table", "", "file for a table of large attacks")
+
+// attack is something that strangers do from one address.
+type attack struct {
+	name string
+	run  func(ctx context.Context, t *testing.T, port int, size size)
+}
+
+// size is how large an attack is.
+type size struct {
+	heads, downloads, connections int
+	during                        time.Duration
+}
+
+var (
+	small = size{heads: 300, downloads: 200, connections: 300, during: 3 * time.Second}
+	large = size{heads: 5000, downloads: 3000, connections: 1000, during: 12 * time.Second}
+)
+
+func attacks() []attack {
+	slow := func(name string, args ...string) attack {
+		return attack{name, func(ctx context.Context, t *testing.T, port int, size size) {
+			slowhttptest(ctx, t, port, size, args...)
+		}}
+	}
+	return []attack{
+		slow("slow headers (slowhttptest -H)", "-H", "-i", "1"),
+		slow("slow body (slowhttptest -B)", "-B", "-i", "1", "-t", "GET"),
+		slow("slow read (slowhttptest -X)", "-X", "-w", "64", "-y", "128", "-z", "16", "-n", "1", "-k", "3"),
+		slow("ranges (slowhttptest -R)", "-R", "-a", "10", "-b", "3000", "-t", "GET"),
+		{"half heads", func(ctx context.Context, _ *testing.T, port int, size size) {
+			crowd(ctx, port, size.heads, 0, "GET / HTTP/1.1\r\nHost: phalanx.test\r\nX-Half: ")
+		}},
+		{"unread downloads", func(ctx context.Context, _ *testing.T, port int, size size) {
+			crowd(ctx, port, size.downloads, 4096, harness.Request("GET", "/large.bin"))
+		}},
+		{"flood of requests", func(ctx context.Context, _ *testing.T, port int, size size) {
+			crowd(ctx, port, size.connections, 0, strings.Repeat(harness.Request("GET", "/"), 20))
+		}},
+	}
+}
+
+// slowhttptest runs until ctx ends. What it says of its own probes does not count: they
+// come from the attacker's address.
+func slowhttptest(ctx context.Context, t *testing.T, port int, size size, args ...string) {
+	tool := harness.Tool(t, "make test installs it", "slowhttptest")
+	args = append(args, "-c", strconv.Itoa(size.connections), "-r", strconv.Itoa(size.connections), "-l", "600", "-p", "600",
+		"-u", fmt.Sprintf("http://127.0.0.1:%d/large.bin", port))
+	cmd := exec.CommandContext(ctx, tool, args...)
+	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+		t.Errorf("slowhttptest: %v", err)
+	}
+}
+
+// attacked returns the visits of a well-behaved client before an attack and during it.
+func attacked(t *testing.T, a attack, port int, size size) (before, during visits) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), size.during)
+	before = visit(ctx, port)
+	stop()
+	ctx, stop = context.WithTimeout(t.Context(), size.during)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { a.run(ctx, t, port, size) })
+	during = visit(ctx, port)
+	wg.Wait()
+	return before, during
+}
+
+// limited are options for a server that strangers attack.
+var limited = []string{"--workers", "2", "--max-connections-per-client", "100", "--min-rate", "10k", "--max-unsent", "256k"}
+
+// While one address attacks, a well-behaved client from another is served.
+func TestAttacks(t *testing.T) {
+	if *table != "" {
+		tabulate(t)
+		return
+	}
+	path := harness.SocketPath(t)
+	s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", tree(t), "--admin", path}, limited...)})
+	e := harness.EndpointAt(t, path)
+	for _, a := range attacks() {
+		refused := e.Pool().Total.Limited["client"]
+		_, during := attacked(t, a, s.Port, small)
+		if during.failed > 0 || len(during.took) == 0 || during.quantile(1) > harness.InTime(2*time.Second) {
+			t.Errorf("%s: of %d visits %d failed, the longest took %v", a.name, len(during.took), during.failed, during.quantile(1))
+		}
+		if !strings.Contains(a.name, "-R") && e.Pool().Total.Limited["client"] == refused { // ranges do not pile up: each is answered at once
+			t.Errorf("%s: no connection was closed at the limit of a client", a.name)
+		}
+	}
+}
+
+// tabulate measures the attacks on a server as it is by default, and with limits.
+func tabulate(t *testing.T) {
+	harness.NeedFiles(t, 20_000)
+	var b strings.Builder
+	b.WriteString("# Attacks\n\nMade by `make attacks`: how long a page takes for a well-behaved client at another address, who comes anew\n" +
+		"each time, before and during an attack, all on one machine; milliseconds.\n" +
+		"The attacks: slowhttptest with 1,000 connections, 5,000 half heads, 3,000 unread downloads, 1,000 connections with 20 requests each.\n" +
+		"With limits: `" + strings.Join(limited, " ") + "`.\n\n" +
+		"| attack | limits | p50 before | p99 before | p50 during | p99 during | longest | failed | closed at limits |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, a := range attacks() {
+		for _, with := range []bool{false, true} {
+			args, name := []string{"--workers", "2"}, "default"
+			if with {
+				args, name = limited, "with"
+			}
+			t.Run(a.name+" "+name, func(t *testing.T) {
+				path := harness.SocketPath(t)
+				s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", tree(t), "--admin", path, "--drain-timeout", "1s"}, args...)})
+				before, during := attacked(t, a, s.Port, large)
+				ms := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64) }
+				var closed []string
+				for _, reason := range []string{"idle", "head", "client", "rate"} {
+					if n := harness.EndpointAt(t, path).Pool().Total.Limited[reason]; n > 0 {
+						closed = append(closed, fmt.Sprintf("%s %d", reason, n))
+					}
+				}
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %d of %d | %s |\n", a.name, name, ms(before.quantile(0.5)), ms(before.quantile(0.99)),
+					ms(during.quantile(0.5)), ms(during.quantile(0.99)), ms(during.quantile(1)), during.failed, len(during.took), strings.Join(closed, ", "))
+			})
+		}
+	}
+	if err := os.WriteFile(*table, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
