@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,6 +62,21 @@ func TestUnitAdmitsCalls(t *testing.T) {
 	}
 	if !seen["pidfd_getfd"] || !seen["execve"] {
 		t.Errorf("the trace is not whole: %d calls", len(seen))
+	}
+}
+
+// TestUnitExposure holds the unit to what systemd thinks of it. What is left are the
+// network, ports below 1024, the workers' own sandbox and pidfd_getfd.
+func TestUnitExposure(t *testing.T) {
+	t.Parallel()
+	analyze := harness.Tool(t, "apt-get install systemd", "systemd-analyze")
+	text, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", filepath.Join("..", "..", "dist", "phalanx.service")).CombinedOutput()
+	m := regexp.MustCompile(`Overall exposure level for phalanx\.service: ([0-9.]+)`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if level, err := strconv.ParseFloat(string(m[1]), 64); err != nil || level > 1.8 {
+		t.Errorf("exposure level %s, want at most 1.8: %s", m[1], text)
 	}
 }
 
