@@ -242,7 +242,7 @@ func (s *server) parts(method string) (parts []string) {
 		}
 		parts = append(parts, made+", "+kind)
 	case s.made > 0:
-		parts = append(parts, made+", the small page that this server makes")
+		parts = append(parts, made+", a small built-in page")
 	case len(parts) > 0:
 	case method == "HEAD":
 		parts = append(parts, "none: a reply to HEAD has none (RFC 9110 §9.3.2)")
