@@ -28,12 +28,16 @@ const (
 	chaosWait = 40 * time.Second
 )
 
+// cannotContinue is why a rescue closes connections over TLS.
+const cannotContinue = "whose response cannot be continued"
+
 // What the master has to say.
 var (
 	notReplaced = regexp.MustCompile(`; (worker \d+ \(pid \d+\) is not replaced|keeping the current workers)$`)
 	lastStays   = regexp.MustCompile(`^phalanx: at least one worker is needed;`)
 	gaveUp      = regexp.MustCompile(`^phalanx: worker \d+( \(pid \d+\))? died: .*; slot quarantined until SIGHUP$`)
 	lost        = regexp.MustCompile(`rescued .*; | connections of .* closed: `)
+	admitted    = regexp.MustCompile(`; (\d+) closed (` + cannotContinue + `)`)
 	namedPID    = regexp.MustCompile(`\(pid (\d+)\)`)
 )
 
@@ -100,11 +104,14 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 		files[strings.TrimPrefix(p.path, "/")] = string(p.body)
 	}
 	// Without -v, so that standard error has nothing but what the user must know.
-	c.Server = harness.ServeSilently(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
+	port, https := harness.FreePort(t), harness.FreePort(t)
+	c.load.plain, c.load.secure = plain(port), secure(https)
+	c.Server = harness.ServeSilentlyAt(t, port, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", harness.Tree(t, files), "--workers", strconv.Itoa(chaosSlots), "--keepalive", "60s",
 		"--hang-timeout", chaosHang.String(), "--max-requests", "3000",
+		"--listen", "http://" + harness.Loopback(port), "--listen", "https://" + harness.Loopback(https),
+		"--tls-self-signed", "--plain", "serve",
 	}})
-	c.load.port = c.Port
 	t.Cleanup(c.load.leave)
 	return c
 }
@@ -163,11 +170,11 @@ func (c *chaos) wreak(until time.Time) {
 func (c *chaos) finish(before int) {
 	err := c.await("one worker in each slot at the end", c.settled)
 	if err == nil {
-		// For each slot the master has the listening socket, the control channel,
+		// For each slot the master has the listening sockets, the control channel,
 		// the pipe of the worker's standard error and a handle of the process, and
 		// for the rescue of its connections the records, the keeper's lifeline and
 		// a handle of the keeper. Once upgraded it reads its signals from one more.
-		limit := before + 1 + 7*max(0, c.slots-chaosSlots)
+		limit := before + 1 + 8*max(0, c.slots-chaosSlots)
 		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
 			return len(descriptors(c.PID())) <= limit
 		})
@@ -213,6 +220,7 @@ func (c *chaos) checkLoad() {
 	defer l.mu.Unlock()
 	for kind, rate := range map[string]float64{
 		kindShort: 10, kindKept: 40, kindIdle: 0.5, kindDownload: 0.3, kindRange: 0.05,
+		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.1,
 	} {
 		c.logf("%s: %d replies", kind, l.served[kind])
 		if least := int(rate * lasted); l.served[kind] < max(1, least) {
@@ -241,18 +249,23 @@ func (c *chaos) checkLines() {
 	if len(events) > 0 || c.Out.String() != "" {
 		c.errorf("the silent server said %v and %q", events, c.Out)
 	}
-	named := map[int]bool{}
+	named, closed := map[int]bool{}, map[string]int{}
 	for i, line := range lines {
 		explained := lastStays.MatchString(line) || notReplaced.MatchString(line) && c.spoiledAt(i)
+		for _, m := range admitted.FindAllStringSubmatch(line, -1) {
+			closed[m[2]] += harness.Atoi(m[1])
+		}
+		forgets := lost.MatchString(admitted.ReplaceAllString(line, ""))
 		for _, m := range namedPID.FindAllStringSubmatch(line, -1) {
 			if pid := harness.Atoi(m[1]); slices.Contains(c.victims, pid) {
-				named[pid], explained = true, !lost.MatchString(line)
+				named[pid], explained = true, !forgets
 			}
 		}
 		if !explained || !strings.HasPrefix(line, "phalanx: ") {
 			c.errorf("an unexpected line on standard error: %q", line)
 		}
 	}
+	c.checkExcused(closed)
 	for _, pid := range c.victims {
 		if !named[pid] {
 			c.errorf("no line on standard error says that process %d died", pid)

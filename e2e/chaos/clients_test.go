@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -38,7 +39,8 @@ type page struct {
 
 // load is all clients and what became of their requests.
 type load struct {
-	port   int
+	plain  address
+	secure address
 	pages  []page
 	large  page
 	report func(format string, args ...any) // a failure
@@ -53,9 +55,10 @@ type load struct {
 	sending atomic.Int32 // downloads under way
 
 	mu        sync.Mutex
-	served    map[string]int // replies by kind
+	served    map[string]int // replies by kind and address
 	announced int            // connections that the server ended as it had said
-	wrong     int            // everything else
+	excused   excused
+	wrong     int // everything else
 }
 
 func newLoad(c *chaos) *load {
@@ -75,18 +78,26 @@ func (l *load) start(seed uint64) {
 	for _, g := range []struct {
 		kind   string
 		n      int
+		at     *address
 		joined *sync.WaitGroup
 		live   func(*patron)
 	}{
-		{kindShort, 4, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 2*time.Millisecond, 10*time.Millisecond) }},
-		{kindKept, 16, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
-		{kindIdle, 8, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
-		{kindDownload, 6, &l.heavy, func(p *patron) { p.downloads(false) }},
-		{kindRange, 1, &l.heavy, func(p *patron) { p.downloads(true) }},
+		{kindShort, 4, &l.plain, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 2*time.Millisecond, 10*time.Millisecond) }},
+		{kindKept, 16, &l.plain, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindIdle, 8, &l.plain, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 6, &l.plain, &l.heavy, func(p *patron) { p.downloads(false) }},
+		{kindRange, 1, &l.plain, &l.heavy, func(p *patron) { p.downloads(true) }},
+		{kindShort, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 20*time.Millisecond, 80*time.Millisecond) }},
+		{kindKept, 6, &l.secure, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindIdle, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 2, &l.secure, &l.heavy, func(p *patron) { p.downloads(false) }},
 	} {
 		for i := range g.n {
 			stream++
-			p := &patron{load: l, kind: g.kind, name: fmt.Sprintf("%s %d", g.kind, i+1), rng: rand.New(rand.NewPCG(seed, stream))}
+			p := &patron{
+				load: l, kind: g.kind, at: g.at, rng: rand.New(rand.NewPCG(seed, stream)),
+				name: fmt.Sprintf("%s %d%s", g.kind, i+1, g.at.over),
+			}
 			g.joined.Go(func() { g.live(p) })
 		}
 	}
@@ -133,6 +144,7 @@ func (l *load) pause(d time.Duration) {
 type patron struct {
 	*load
 	kind  string
+	at    *address
 	name  string
 	rng   *rand.Rand
 	conn  *harness.Client
@@ -159,11 +171,20 @@ func (p *patron) repeat(act func() error, least, most time.Duration) {
 func (p *patron) reach(buffer int) error {
 	if p.conn == nil {
 		p.doing = "connecting"
-		conn, err := harness.ConnectNarrow(p.port, buffer)
+		conn, err := p.at.connect(buffer)
 		if err != nil {
 			return err
 		}
 		p.conn = conn
+		if err := p.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
+			return err
+		}
+		if p.at.tls != nil {
+			p.doing = "in the handshake"
+			if err := p.conn.Encrypt(p.at.tls); err != nil {
+				return errors.Join(errShaking, err)
+			}
+		}
 	}
 	return p.conn.SetDeadline(time.Now().Add(replyTime))
 }
@@ -175,7 +196,7 @@ func (p *patron) close() {
 	}
 }
 
-// failed settles what should not have happened. No death excuses it.
+// failed settles what should not have happened. Hardly anything excuses it.
 func (p *patron) failed(err error) {
 	port := 0
 	if p.conn != nil {
@@ -184,6 +205,9 @@ func (p *patron) failed(err error) {
 	p.close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.excuses(p.at, err) {
+		return
+	}
 	if p.wrong++; p.wrong <= mostShown {
 		p.report("%s, %s, on port %d: %v", p.name, p.doing, port, err)
 	}
@@ -192,5 +216,5 @@ func (p *patron) failed(err error) {
 func (p *patron) count() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.served[p.kind]++
+	p.served[p.kind+p.at.over]++
 }
