@@ -86,8 +86,11 @@ func (p *pool) detachedDied(w *worker, e Exit) {
 
 func (p *pool) cutShortLine(w *worker, e Exit) string {
 	lost := "its responses were truncated"
-	if p.isOrphaned(w) {
+	switch {
+	case p.isOrphaned(w):
 		lost = "another takes over its connections"
+	case w.loss != "":
+		lost = "its connections are lost: " + w.loss
 	}
 	return fmt.Sprintf("%v died while draining: %s%s; %s", w, p.cause(w, e), w.activity(""), lost)
 }
