@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -67,6 +69,30 @@ func TestLinksLead(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(document), string(m[1]))); err != nil {
 				t.Errorf("%s: %v", filepath.Base(document), err)
 			}
+		}
+	}
+}
+
+// Every folder of end-to-end tests is run by a target of the Makefile.
+func TestFoldersAreRun(t *testing.T) {
+	root := filepath.Join("..", "..")
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`(?m)^E2E .*addprefix \./e2e/,(.*)\)$`).FindSubmatch(makefile)
+	if list == nil {
+		t.Fatal("the Makefile has no list E2E")
+	}
+	run := strings.Fields(string(list[1]))
+	files, err := filepath.Glob(filepath.Join(root, "e2e", "*", "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no end-to-end tests: %v", err)
+	}
+	for _, file := range files {
+		folder := filepath.Base(filepath.Dir(file))
+		if !slices.Contains(run, folder) && !strings.Contains(string(makefile), " ./e2e/"+folder+"\n") {
+			t.Errorf("no target runs e2e/%s", folder)
 		}
 	}
 }
