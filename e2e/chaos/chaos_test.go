@@ -28,8 +28,11 @@ const (
 	chaosWait = 40 * time.Second
 )
 
-// cannotContinue is why a rescue closes connections over TLS.
-const cannotContinue = "whose response cannot be continued"
+// Why a rescue may close connections: those over TLS, and those of unix sockets.
+const (
+	cannotContinue = "whose response cannot be continued"
+	cannotRescue   = "that cannot be rescued"
+)
 
 // What the master has to say.
 var (
@@ -37,7 +40,7 @@ var (
 	lastStays   = regexp.MustCompile(`^phalanx: at least one worker is needed;`)
 	gaveUp      = regexp.MustCompile(`^phalanx: worker \d+( \(pid \d+\))? died: .*; slot quarantined until SIGHUP$`)
 	lost        = regexp.MustCompile(`rescued .*; | connections of .* closed: `)
-	admitted    = regexp.MustCompile(`; (\d+) closed (` + cannotContinue + `)`)
+	admitted    = regexp.MustCompile(`; (\d+) closed (` + cannotContinue + `|` + cannotRescue + `)`)
 	namedPID    = regexp.MustCompile(`\(pid (\d+)\)`)
 )
 
@@ -104,13 +107,14 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 		files[strings.TrimPrefix(p.path, "/")] = string(p.body)
 	}
 	// Without -v, so that standard error has nothing but what the user must know.
-	port, https := harness.FreePort(t), harness.FreePort(t)
-	c.load.plain, c.load.secure = plain(port), secure(https)
+	port, port2, https := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
+	socket := filepath.Join(harness.OpenDir(t), "http.sock")
+	c.load.plain, c.load.second, c.load.local, c.load.secure = plain(port), second(port2), local(socket), secure(https)
 	c.Server = harness.ServeSilentlyAt(t, port, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", harness.Tree(t, files), "--workers", strconv.Itoa(chaosSlots), "--keepalive", "60s",
 		"--hang-timeout", chaosHang.String(), "--max-requests", "3000",
-		"--listen", "http://" + harness.Loopback(port), "--listen", "https://" + harness.Loopback(https),
-		"--tls-self-signed", "--plain", "serve",
+		"--listen", "http://" + harness.Loopback(port), "--listen", "http://" + harness.Loopback(port2),
+		"--listen", "unix:" + socket, "--listen", "https://" + harness.Loopback(https), "--tls-self-signed", "--plain", "serve",
 	}})
 	t.Cleanup(c.load.leave)
 	return c
@@ -170,11 +174,11 @@ func (c *chaos) wreak(until time.Time) {
 func (c *chaos) finish(before int) {
 	err := c.await("one worker in each slot at the end", c.settled)
 	if err == nil {
-		// For each slot the master has the listening sockets, the control channel,
+		// For each slot the master has three listening sockets, the control channel,
 		// the pipe of the worker's standard error and a handle of the process, and
 		// for the rescue of its connections the records, the keeper's lifeline and
 		// a handle of the keeper. Once upgraded it reads its signals from one more.
-		limit := before + 1 + 8*max(0, c.slots-chaosSlots)
+		limit := before + 1 + 9*max(0, c.slots-chaosSlots)
 		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
 			return len(descriptors(c.PID())) <= limit
 		})
@@ -220,6 +224,8 @@ func (c *chaos) checkLoad() {
 	defer l.mu.Unlock()
 	for kind, rate := range map[string]float64{
 		kindShort: 10, kindKept: 40, kindIdle: 0.5, kindDownload: 0.3, kindRange: 0.05,
+		kindShort + l.second.over: 3, kindKept + l.second.over: 10, kindDownload + l.second.over: 0.05,
+		kindKept + l.local.over: 10, kindIdle + l.local.over: 0.05,
 		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.1,
 	} {
 		c.logf("%s: %d replies", kind, l.served[kind])

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +39,8 @@ type page struct {
 // load is all clients and what became of their requests.
 type load struct {
 	plain  address
+	second address
+	local  address
 	secure address
 	pages  []page
 	large  page
@@ -87,6 +88,11 @@ func (l *load) start(seed uint64) {
 		{kindIdle, 8, &l.plain, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
 		{kindDownload, 6, &l.plain, &l.heavy, func(p *patron) { p.downloads(false) }},
 		{kindRange, 1, &l.plain, &l.heavy, func(p *patron) { p.downloads(true) }},
+		{kindShort, 1, &l.second, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindKept, 4, &l.second, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindDownload, 1, &l.second, &l.heavy, func(p *patron) { p.downloads(false) }},
+		{kindKept, 4, &l.local, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindIdle, 1, &l.local, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
 		{kindShort, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 20*time.Millisecond, 80*time.Millisecond) }},
 		{kindKept, 6, &l.secure, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
 		{kindIdle, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
@@ -198,9 +204,9 @@ func (p *patron) close() {
 
 // failed settles what should not have happened. Hardly anything excuses it.
 func (p *patron) failed(err error) {
-	port := 0
+	from := "nowhere"
 	if p.conn != nil {
-		port = p.conn.LocalAddr().(*net.TCPAddr).Port
+		from = p.conn.LocalAddr().String()
 	}
 	p.close()
 	p.mu.Lock()
@@ -209,7 +215,7 @@ func (p *patron) failed(err error) {
 		return
 	}
 	if p.wrong++; p.wrong <= mostShown {
-		p.report("%s, %s, on port %d: %v", p.name, p.doing, port, err)
+		p.report("%s, %s, from %s: %v", p.name, p.doing, from, err)
 	}
 }
 
