@@ -95,7 +95,7 @@ func (c *certificates) reread(o options.Options) (apply func(), err error) {
 	}
 	return func() {
 		if err := c.Use(loaded); err != nil {
-			c.Alert(err.Error() + "; the certificates before stay in use")
+			c.Alert(err.Error() + "; the current certificates stay in use")
 		}
 		c.authority.use(o)
 	}, nil

@@ -33,5 +33,5 @@ func tellExposed(o options.Options, alert func(string)) {
 	if ip, bad := netip.ParseAddr(host); err != nil || host == "localhost" || bad == nil && ip.IsLoopback() {
 		return
 	}
-	alert(fmt.Sprintf("admin endpoint on %s: whoever reaches it sees metrics and status; give --admin-token-file FILE, or use a unix socket", o.Admin))
+	alert(fmt.Sprintf("admin endpoint on %s: anybody who can reach it sees metrics and status; give --admin-token-file FILE, or use a unix socket", o.Admin))
 }

@@ -19,14 +19,14 @@ func followRules(opts options.WorkerOptions, log *os.File, root *site.Root) (sto
 			t.out.Close()
 			return nil, given
 		}
-		t.alert(err.Error() + "; the site is served without its rules until that is corrected")
+		t.alert(err.Error() + "; serving without these rules until that is corrected")
 	}
 	stopWatch := root.WatchRules(func(err error) {
 		switch {
 		case opts.Slot > 0: // all workers notice the same, and one says it
 			return
 		case err != nil:
-			t.alert(err.Error() + "; the rules before stay")
+			t.alert(err.Error() + "; the current rules stay in force")
 			return
 		}
 		redirects, headers := root.Rules().Size()

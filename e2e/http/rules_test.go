@@ -151,7 +151,7 @@ func TestBadRules(t *testing.T) {
 	// One that is killed now is replaced all the same.
 	harness.Kill(t, workers[1], syscall.SIGKILL)
 	s.AwaitWorkers(2, workers[1])
-	s.AwaitText("the site is served without its rules until that is corrected")
+	s.AwaitText("serving without these rules until that is corrected")
 	for range 8 {
 		if r, err := last(s, "GET", "/", nil); err != nil || r.Status != 200 {
 			t.Errorf("%v, %v", r, err)

@@ -92,9 +92,9 @@ func TestNotRenewed(t *testing.T) {
 		want  string
 	}{
 		{func() { f.write(t, issued{cert: good.cert, key: other.key}) },
-			`phalanx: certificate "` + f.cert + `": the private key does not belong to the certificate (key "` + f.key + `"); the one before stays in use`},
+			`phalanx: certificate "` + f.cert + `": the private key does not belong to the certificate (key "` + f.key + `"); the current one stays in use`},
 		{func() { f.write(t, a.issue(ecKey(t), time.Now().Add(-time.Hour), "localhost")) }, `": it expired on `},
-		{func() { os.Remove(f.key) }, `phalanx: key "` + f.key + `" of certificate "` + f.cert + `": no such file or directory; the one before stays in use`},
+		{func() { os.Remove(f.key) }, `phalanx: key "` + f.key + `" of certificate "` + f.cert + `": no such file or directory; the current one stays in use`},
 	} {
 		c.spoil()
 		harness.Await(t, 10*time.Second, "a line: "+c.want, func() bool { return len(lines()) == i+1 })

@@ -49,7 +49,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("status %q: %v: %s", words, err, out)
 		}
 	}
-	const refusal = "the token is not accepted; give the file that master has as --admin-token-file"
+	const refusal = "the token was refused; give the same --admin-token-file as the server's"
 	if out, err := status("--admin-token-file", wrong); err == nil || !strings.Contains(out, refusal) {
 		t.Errorf("with another token: %v: %s", err, out)
 	}
@@ -67,7 +67,7 @@ func TestExposedEndpoint(t *testing.T) {
 	t.Parallel()
 	_, port, _ := strings.Cut(harness.Loopback(harness.FreePort(t)), ":")
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1", "--admin", "0.0.0.0:" + port}})
-	const line = "whoever reaches it sees metrics and status; give --admin-token-file FILE, or use a unix socket"
+	const line = "anybody who can reach it sees metrics and status; give --admin-token-file FILE, or use a unix socket"
 	s.Signal(syscall.SIGHUP)
 	harness.Await(t, 10*time.Second, "the warning", func() bool { return strings.Contains(s.Log.String(), line) })
 	s.Stop(5 * time.Second)

@@ -255,7 +255,7 @@ func TestState(t *testing.T) {
 	}
 	r.told()
 	r.looks()
-	r.told(`key "` + pair.Key + `" of certificate "` + pair.Certificate + `": no such file or directory; the one before stays in use`)
+	r.told(`key "` + pair.Key + `" of certificate "` + pair.Certificate + `": no such file or directory; the current one stays in use`)
 	if _, err := before.Loaded(Settings{Pairs: []Pair{{"other", "other"}}}); err == nil {
 		t.Error("a certificate that was not there is known")
 	}

@@ -105,7 +105,7 @@ func (k *Keyring) lookAt(i *item) {
 }
 
 func (k *Keyring) report(err error) {
-	k.Alert(fmt.Sprintf("%v; the one before stays in use", err))
+	k.Alert(fmt.Sprintf("%v; the current one stays in use", err))
 }
 
 func (i *item) same(other *item) bool {

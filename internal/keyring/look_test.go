@@ -99,7 +99,7 @@ func TestRefused(t *testing.T) {
 	p := files(t, src)
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
 	other := issue(t, "a.test", start, 90*day)
-	stays := "; the one before stays in use"
+	stays := "; the current one stays in use"
 	for _, c := range []struct {
 		spoil func()
 		want  string
@@ -137,7 +137,7 @@ func TestRefusedForNow(t *testing.T) {
 	src := issue(t, "a.test", start.Add(2*time.Hour), 90*day) // valid from an hour before
 	p.write(t, src)
 	r.looks()
-	r.told(`certificate "` + p.Certificate + `": it is not valid before 2026-11-26T01:00:00Z; the one before stays in use`)
+	r.told(`certificate "` + p.Certificate + `": it is not valid before 2026-11-26T01:00:00Z; the current one stays in use`)
 	for range 100 {
 		r.now = r.now.Add(time.Minute)
 		r.look()
@@ -157,7 +157,7 @@ func TestRefusedAlone(t *testing.T) {
 	os.Remove(a.Key)
 	b.write(t, src)
 	r.looks()
-	r.told(`key "` + a.Key + `" of certificate "` + a.Certificate + `": no such file or directory; the one before stays in use`)
+	r.told(`key "` + a.Key + `" of certificate "` + a.Certificate + `": no such file or directory; the current one stays in use`)
 	if r.chain(0) != before || r.chain(1) != string(src.Chain) {
 		t.Error("the good one was not taken, or the bad one was")
 	}
@@ -189,7 +189,7 @@ func TestAuthorityReplaced(t *testing.T) {
 	src := issue(t, "other.test", start, 90*day)
 	write(t, ca, src.Key)
 	r.looks()
-	r.told(`client CA "` + ca + `": it has a PRIVATE KEY; only certificates belong there; the one before stays in use`)
+	r.told(`client CA "` + ca + `": it has a PRIVATE KEY; only certificates belong there; the current one stays in use`)
 	before := r.bundle().TicketKeys
 	write(t, ca, src.Chain)
 	r.looks()

@@ -29,10 +29,10 @@ Ctrl-C drains; a second Ctrl-C stops immediately, without finishing downloads.
 `
 	helpTail = `
 Every flag can be set in the environment: --log-format is PHALANX_LOG_FORMAT,
-PHALANX_VERBOSE is a count, and a flag that may be repeated (--listen, --cache,
---type, --index, --header, --tls-cert, --tls-key, --acme) has a value on each
-line. A flag beats its variable, and a variable the file of --config, whose
-lines are flags without dashes: port = 80
+PHALANX_VERBOSE is a count. Flags that may be repeated (--listen, --cache,
+--type, --index, --redirect, --header, --tls-cert, --tls-key, --acme) take one
+value per line there. A flag overrides its variable, and a variable the file of
+--config, which has a flag without dashes on each line: port = 80
 
 Examples:
   %[1]s site -v

@@ -88,7 +88,7 @@ func wrongRules() []wrongArgument {
 		{[]string{"--header", "/a: Date: now"}, `--header "/a: Date: now": "Date": the server sets this field itself; leave it out`},
 		{[]string{"--header", "/a: b"}, `--header "/a: b": "b": the field has no value; '! b' removes it`},
 		{[]string{"--redirect", "/a"}, "--redirect /a: it has no target; write FROM TO [STATUS]"},
-		{[]string{"--redirect", "/a //b"}, `--redirect "/a //b": "//b" leads to another host; write it with https://, if that is meant`},
+		{[]string{"--redirect", "/a //b"}, `--redirect "/a //b": "//b" leads to another host; write it with https:// if that is intended`},
 		{[]string{"--redirect", "/a /b\n/c /d"}, `--redirect "/a /b\n/c /d": must be FROM TO [STATUS] on one line`},
 		{[]string{"--prefix", "docs"}, "--prefix docs: must be a path of letters, digits and -._~, such as /docs"},
 		{[]string{"--prefix", "/"}, "--prefix /: must be a path of letters, digits and -._~, such as /docs"},

@@ -57,8 +57,8 @@ func (s *Shared) Secrets(getenv func(string) string) {
 }
 
 type shareCommand struct {
-	Auth       auth     `long:"auth" optional:"yes" optional-value:":" value-name:"USER:PASS" unquote:"false" description:"ask for user and password; made up if left out"`
-	RandomPath bool     `long:"random-path" description:"put everything behind a path nobody can guess"`
+	Auth       auth     `long:"auth" optional:"yes" optional-value:":" value-name:"USER:PASS" unquote:"false" description:"require a password; generated if none is given"`
+	RandomPath bool     `long:"random-path" description:"serve everything under a random path"`
 	For        lifetime `long:"for" value-name:"DURATION" description:"stop after this time, such as 1h"`
 	line
 	Args struct {
@@ -76,7 +76,7 @@ func (a *auth) UnmarshalFlag(v string) error {
 	user, password, ok := strings.Cut(v, ":")
 	if v != MakeAuth && (!ok || user == "" || password == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
 		// The value is not repeated: it may be a password.
-		return &flags.Error{Type: flags.ErrMarshal, Message: "--auth: must be USER:PASSWORD; without a value both are made up"}
+		return &flags.Error{Type: flags.ErrMarshal, Message: "--auth: must be USER:PASSWORD; without a value both are generated"}
 	}
 	*a = auth(v)
 	return nil

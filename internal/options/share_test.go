@@ -53,9 +53,9 @@ func TestParseShare(t *testing.T) {
 // An error names the flag, and never repeats what may be a password.
 func TestParseShareErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"--auth=secret":  "--auth: must be USER:PASSWORD; without a value both are made up",
-		"--auth=me:":     "--auth: must be USER:PASSWORD; without a value both are made up",
-		"--auth=:secret": "--auth: must be USER:PASSWORD; without a value both are made up",
+		"--auth=secret":  "--auth: must be USER:PASSWORD; without a value both are generated",
+		"--auth=me:":     "--auth: must be USER:PASSWORD; without a value both are generated",
+		"--auth=:secret": "--auth: must be USER:PASSWORD; without a value both are generated",
 		"--for 1":        "--for: 1 has no unit; write 1s",
 		"--for 0s":       "--for 0s: must be 1s to 168h, such as 30m or 1h",
 		"--base . a":     "a: --base names the directory already; leave one of them out",

@@ -100,7 +100,7 @@ func (s *Set) begin(path string, at Position) (*block, error) {
 		return nil, at.errorf("there are more than %d rules", maxRules)
 	}
 	if strings.ContainsAny(path, " \t") {
-		return nil, at.errorf("%q: a path stands on a line of its own, with %%20 for a space", path)
+		return nil, at.errorf("%q: a path must be on a line of its own, with %%20 for a space", path)
 	}
 	p, err := parsePattern(path, at)
 	if err != nil {
@@ -125,13 +125,13 @@ func (b *block) read(line string, at Position) error {
 	case !remove && !hasValue, !remove && value == "":
 		return at.errorf("%q: the field has no value; '! %s' removes it", line, name)
 	case o.lower == "basic-auth":
-		return at.errorf("%q: passwords are not kept among the files of a site; leave it out", name)
+		return at.errorf("%q: passwords do not belong in the document root; leave it out", name)
 	case owned[o.lower]:
 		return at.errorf("%q: the server sets this field itself; leave it out", name)
 	case remove && o.lower == "vary":
-		return at.errorf("%q: caches would mix responses up without this field; leave it out", name)
+		return at.errorf("%q: without this field caches would mix up responses; leave it out", name)
 	case strings.ContainsFunc(value, func(c rune) bool { return c != '\t' && (c < ' ' || c > '~') }):
-		return at.errorf("%q: a value is visible ASCII, with spaces and tabs", line)
+		return at.errorf("%q: a value must be printable ASCII, with spaces and tabs", line)
 	}
 	for value != "" {
 		literal, rest := b.at.cut(value)

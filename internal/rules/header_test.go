@@ -112,13 +112,13 @@ func TestHeadersRefused(t *testing.T) {
 		{"/a\n  X y\n", "_headers:2: "},
 		{"/a\n  X:\n", "the field has no value; '! X' removes it"},
 		{"/a\n  ! X: y\n", "is removed with '! X'"},
-		{"/a\n  X: \x00\n", "visible ASCII"},
-		{"/a\n  X: ä\n", "visible ASCII"},
+		{"/a\n  X: \x00\n", "printable ASCII"},
+		{"/a\n  X: ä\n", "printable ASCII"},
 		{"/a\n  Content-Length: 5\n", "the server sets this field itself"},
 		{"/a\n  X: y\n  transfer-encoding: chunked\n", "_headers:3: "},
 		{"/a\n  ! Date\n", "the server sets this field itself"},
 		{"/a\n  Connection: close\n", "the server sets this field itself"},
-		{"/a\n  Basic-Auth: someuser:somepassword\n", "passwords are not kept"},
+		{"/a\n  Basic-Auth: someuser:somepassword\n", "passwords do not belong"},
 		{"/a\n  ! Vary\n", "caches would mix"},
 		{"/*\n  X: " + strings.Repeat(":splat ", 70), "more than 64 pieces"},
 		{"/a b\n  X: y\n", "on a line of its own"},
@@ -129,7 +129,7 @@ func TestHeadersRefused(t *testing.T) {
 		}
 	}
 	for option, want := range map[string]string{
-		"/a: X: y": "", "/*: ! X": "", "https://example.org/*: X: y": "", "/a X: y": "a path stands", "/a: X": "has no value", "/a: X: y\r\nZ: 1": "line break",
+		"/a: X: y": "", "/*: ! X": "", "https://example.org/*: X: y": "", "/a X: y": "a path must be", "/a: X": "has no value", "/a: X: y\r\nZ: 1": "line break",
 	} {
 		_, err := rules.Parse(rules.Text{Kind: rules.Headers, Name: "--header", Bytes: []byte(option), Option: true})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -37,12 +37,12 @@ func (s *Set) checkLoops() error {
 			path, _, _ = strings.Cut(path, "#")
 			for _, other := range seen {
 				if path == other {
-					return rule.errorf("these redirections never end: %s", strings.Join(append(seen, path), " → "))
+					return rule.errorf("these redirects never end: %s", strings.Join(append(seen, path), " → "))
 				}
 			}
 			if seen = append(seen, path); len(seen) > maxHops {
 				if forced {
-					return rule.errorf("these redirections never end: %s → …", strings.Join(seen[:3], " → "))
+					return rule.errorf("these redirects never end: %s → …", strings.Join(seen[:3], " → "))
 				}
 				break
 			}

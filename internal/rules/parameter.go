@@ -26,16 +26,16 @@ func (r *redirect) readParameter(word string) error {
 	key, value, _ := strings.Cut(word, "=")
 	p := parameter{key: decode(key), value: decode(value)}
 	if key == "" {
-		return r.errorf("%q: a parameter is written name=value or name=:placeholder", word)
+		return r.errorf("%q: a parameter must be name=value or name=:placeholder", word)
 	}
 	for _, other := range r.query {
 		if other.key == p.key {
-			return r.errorf("the parameter %q is there twice", p.key)
+			return r.errorf("the parameter %q appears twice", p.key)
 		}
 	}
 	if n := placeholder(value); n > 0 {
 		if n != len(value) {
-			return r.errorf("%q: a placeholder is the whole value of a parameter", word)
+			return r.errorf("%q: a placeholder must be the whole value of a parameter", word)
 		}
 		p.open, p.value = true, ""
 		if err := r.from.add(value[1:], r.Position); err != nil {

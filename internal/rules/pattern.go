@@ -39,17 +39,17 @@ func parsePattern(text string, at Position) (p pattern, err error) {
 	}
 	switch {
 	case !strings.HasPrefix(rest, "/"):
-		return p, at.errorf("%q: a rule begins with a path such as /old, or with http:// or https://", text)
+		return p, at.errorf("%q: a rule must begin with a path such as /old, or with http:// or https://", text)
 	case strings.ContainsRune(rest, '?'):
-		return p, at.errorf("%q: the parameters of a query follow the path as name=value, with spaces between", text)
+		return p, at.errorf("%q: write query parameters after the path as name=value, separated by spaces", text)
 	case strings.ContainsRune(rest, '#'):
-		return p, at.errorf("%q: what follows # stays with the browser and never arrives; leave it out", text)
+		return p, at.errorf("%q: browsers do not send what follows #; leave it out", text)
 	case strings.ContainsRune(rest, '\\'):
-		return p, at.errorf("%q: a path has slashes, not backslashes", text)
+		return p, at.errorf("%q: use slashes, not backslashes", text)
 	}
 	before, behind, splat := strings.Cut(rest[1:], "*")
 	if strings.ContainsRune(behind, '*') {
-		return p, at.errorf("%q: only one * is possible", text)
+		return p, at.errorf("%q: only one * is allowed", text)
 	}
 	elements := strings.Split(before, "/")
 	last := elements[len(elements)-1]
@@ -82,17 +82,17 @@ func (p *pattern) readHost(scheme, text string, at Position) (path string, err e
 	p.scheme = scheme
 	switch {
 	case scheme != "http" && scheme != "https":
-		return "", at.errorf("%q: only http:// and https:// are served", scheme+"://"+text)
+		return "", at.errorf("%q: only http:// and https:// are supported", scheme+"://"+text)
 	case host == "" || strings.ContainsAny(host, "@[]*%?#"):
-		return "", at.errorf("%q is no host that a rule can be about; a label of it may be a placeholder", host)
+		return "", at.errorf("%q is not a valid host; a label of it may be a placeholder", host)
 	case strings.Contains(host, ":") && isDigits(host[strings.LastIndexByte(host, ':')+1:]):
-		return "", at.errorf("%q: a rule is about a host, whatever its port; leave the port out", host)
+		return "", at.errorf("%q: a rule applies to every port of a host; leave the port out", host)
 	}
 	for _, label := range strings.Split(strings.ToLower(host), ".") {
 		name, open := strings.CutPrefix(label, ":")
 		switch {
 		case open && placeholder(":"+name) != len(label), !open && strings.Contains(label, ":"):
-			return "", at.errorf("%q: a placeholder in a host is a whole label of it", host)
+			return "", at.errorf("%q: a placeholder in a host must be a whole label", host)
 		case open:
 			// As it was written: placeholders are case-sensitive.
 			i := strings.Index(strings.ToLower(host), label)
@@ -115,7 +115,7 @@ func isDigits(s string) bool {
 func (p *pattern) add(name string, at Position) error {
 	for _, other := range p.names {
 		if name == other {
-			return at.errorf("the placeholder :%s is there twice", name)
+			return at.errorf("the placeholder :%s appears twice", name)
 		}
 	}
 	p.names = append(p.names, name)
@@ -126,20 +126,20 @@ func (p *pattern) add(name string, at Position) error {
 func (p *pattern) readSegment(element, text string, at Position) (h hole, ok bool, err error) {
 	prefix, rest := cutPlaceholder(element)
 	if h.prefix, ok = unescape(prefix); !ok {
-		return h, false, at.errorf("%q: a %% lacks its two hexadecimal digits, or stands for a slash or NUL", text)
+		return h, false, at.errorf("%q: a %% must be followed by two hexadecimal digits, and not encode a slash or NUL", text)
 	}
 	if rest == "" {
 		if h.prefix == ".." {
-			return h, false, at.errorf("%q: no request has .. in its path", text)
+			return h, false, at.errorf("%q: requests never have .. in their path", text)
 		}
 		return h, h.prefix != "" && h.prefix != ".", nil
 	}
 	n := placeholder(rest)
 	h.open = true
 	if next, more := cutPlaceholder(rest[n:]); more != "" {
-		return h, false, at.errorf("%q: a segment has one placeholder at most", text)
+		return h, false, at.errorf("%q: a segment can have only one placeholder", text)
 	} else if h.suffix, ok = unescape(next); !ok {
-		return h, false, at.errorf("%q: a %% lacks its two hexadecimal digits, or stands for a slash or NUL", text)
+		return h, false, at.errorf("%q: a %% must be followed by two hexadecimal digits, and not encode a slash or NUL", text)
 	}
 	return h, true, p.add(rest[1:n], at)
 }
@@ -150,13 +150,13 @@ func (p *pattern) readSplat(before, behind, text string, at Position) error {
 	var h hole
 	var ok, fine bool
 	if _, more := cutPlaceholder(before + behind); more != "" {
-		return at.errorf("%q: no placeholder can stand in the segment of *, nor behind it", text)
+		return at.errorf("%q: no placeholder can follow *, nor be in its segment", text)
 	}
 	h.open = true
 	h.prefix, ok = unescape(before)
 	h.suffix, fine = unescape(strings.TrimSuffix(behind, "/"))
 	if !ok || !fine {
-		return at.errorf("%q: a %% lacks its two hexadecimal digits, or stands for a slash or NUL", text)
+		return at.errorf("%q: a %% must be followed by two hexadecimal digits, and not encode a slash or NUL", text)
 	}
 	p.splat = &h
 	return p.add(splatName, at)

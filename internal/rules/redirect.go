@@ -100,7 +100,7 @@ func readRedirect(words []string, at Position) (r redirect, err error) {
 		status, forced := strings.CutSuffix(words[0], "!")
 		var ok bool
 		if r.status, ok = statuses[status]; !ok {
-			return r, at.errorf("%q: the status must be 200, 301, 302, 303, 307, 308 or 404, perhaps with ! behind it", words[0])
+			return r, at.errorf("%q: the status must be 200, 301, 302, 303, 307, 308 or 404, optionally followed by !", words[0])
 		}
 		r.forced, words = forced, words[1:]
 	}
@@ -109,7 +109,7 @@ func readRedirect(words []string, at Position) (r redirect, err error) {
 	}
 	r.to, err = parseTarget(to, r.from.names, at)
 	if err == nil && r.to.external && !r.moves() {
-		err = at.errorf("%q: a rule with %d sends a file of this site, and fetches none from elsewhere; write its path, or redirect with 302", to, r.status)
+		err = at.errorf("%q: a rule with %d serves a file of this site, never from another host; write its path, or redirect with 302", to, r.status)
 	}
 	return r, err
 }
@@ -122,9 +122,9 @@ func unknown(word string, at Position) error {
 	case "country", "language", "role", "cookie":
 		return at.errorf("%q: rules cannot depend on country, language, role or cookie; leave the rule out", word)
 	case "sign", "signed":
-		return at.errorf("%q: nothing is fetched from other hosts, so nothing is signed; leave the rule out", word)
+		return at.errorf("%q: proxying to other hosts is not supported; leave the rule out", word)
 	}
-	return at.errorf("%q has no meaning here; a rule ends with its status", word)
+	return at.errorf("%q: unexpected text; a rule ends with its status", word)
 }
 
 // moves reports whether the rule sends the client elsewhere.

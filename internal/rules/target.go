@@ -42,7 +42,7 @@ func parseTarget(text string, names []string, at Position) (t target, err error)
 	rest := text
 	switch scheme, after, ok := strings.Cut(text, "://"); {
 	case strings.HasPrefix(text, "//"), strings.HasPrefix(text, `/\`):
-		return t, at.errorf("%q leads to another host; write it with https://, if that is meant", text)
+		return t, at.errorf("%q leads to another host; write it with https:// if that is intended", text)
 	case strings.HasPrefix(text, "/"):
 	case ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
 		end := strings.IndexAny(after, "/?#")
@@ -51,7 +51,7 @@ func parseTarget(text string, names []string, at Position) (t target, err error)
 		}
 		host := after[:end]
 		if !isHost(host) {
-			return t, at.errorf("%q: %q is no host; placeholders in a host would let links lead anywhere", text, host)
+			return t, at.errorf("%q: %q is not a valid host; placeholders are not allowed there (open redirect)", text, host)
 		}
 		t.external = true
 		t.parts = append(t.parts, part{literal: strings.ToLower(scheme) + "://" + host, arg: -1})
@@ -59,10 +59,10 @@ func parseTarget(text string, names []string, at Position) (t target, err error)
 			rest = "/" + rest
 		}
 	default:
-		return t, at.errorf("%q: a target is a path such as /new, or begins with http:// or https://", text)
+		return t, at.errorf("%q: a target must be a path such as /new, or begin with http:// or https://", text)
 	}
 	if i := strings.IndexFunc(rest, func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune("\\*\"<>", c) }); i >= 0 {
-		return t, at.errorf("%q: %q has no place in a target; for what * stood for write :splat", text, rest[i:i+1])
+		return t, at.errorf("%q: %q is not allowed in a target; write :splat for what * matched", text, rest[i:i+1])
 	}
 	rest, fragment, hasFragment := strings.Cut(rest, "#")
 	path, query, hasQuery := strings.Cut(rest, "?")
@@ -104,7 +104,7 @@ func (t *target) add(text string, encode encoding, names []string, whole string,
 		literal, rest := cutPlaceholder(text)
 		if literal != "" {
 			if _, ok := unescape(strings.ReplaceAll(strings.ReplaceAll(literal, "%2F", ""), "%2f", "")); !ok {
-				return at.errorf("%q: a %% lacks its two hexadecimal digits, or stands for NUL", whole)
+				return at.errorf("%q: a %% must be followed by two hexadecimal digits, and not encode NUL", whole)
 			}
 			t.parts = append(t.parts, part{literal: string(proto.AppendEscaped(nil, literal, inURI)), arg: -1})
 		}
@@ -123,7 +123,7 @@ func (t *target) add(text string, encode encoding, names []string, whole string,
 		}
 		switch {
 		case p.arg < 0:
-			return at.errorf("%q: nothing in front of the target is called %s; a colon itself is written %%3A", whole, rest[:n])
+			return at.errorf("%q: no placeholder %s in FROM; write a colon as %%3A", whole, rest[:n])
 		case encode == inSegment && rest[1:n] == splatName:
 			p.encode = inSplat
 		}

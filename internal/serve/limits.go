@@ -122,18 +122,18 @@ func (l *Limits) Reached(now time.Duration) {
 	}
 	what, cure := fmt.Sprintf("limit of %d connections", l.Most), "raise the limit of open files (ulimit -n, LimitNOFILE=) or the number of workers"
 	if l.pool > 0 && l.Most < l.possible {
-		if what, cure = fmt.Sprintf("limit of %d connections", l.pool), "raise --max-connections if they are wanted"; l.Most < l.pool {
+		if what, cure = fmt.Sprintf("limit of %d connections", l.pool), "raise --max-connections if this is expected"; l.Most < l.pool {
 			what += fmt.Sprintf(" (%d in this worker)", l.Most)
 		}
 	}
-	l.alert(what + " reached: idle ones are closed to make room, and new ones wait while none is idle; " + cure)
+	l.alert(what + " reached: idle ones are closed to make room, new ones wait if none is idle; " + cure)
 }
 
 // TooSlow says that a client was below the minimum rate. While the worker drains, that is
 // no news.
 func (l *Limits) TooSlow(now time.Duration) {
 	if l.minRate > 0 && l.due(scoreboard.LimitRate, now) {
-		l.alert(fmt.Sprintf("clients are below the minimum rate of %d bytes a second and are disconnected; lower --min-rate if they are honest", l.minRate))
+		l.alert(fmt.Sprintf("clients are below the minimum rate of %d bytes a second and are disconnected; lower --min-rate if they are legitimate", l.minRate))
 	}
 }
 

@@ -58,7 +58,7 @@ type Config struct {
 
 	LameDuck     time.Duration // how long it serves on after the first INT or TERM
 	DrainTimeout time.Duration // time limit of a worker's drain; 0: none
-	HangTimeout  time.Duration // time without a heartbeat until a worker is hung; 0: none
+	HangTimeout  time.Duration // time without heartbeat before a worker is hung; 0: none
 
 	OnServing  func(workers int) // once, when all of so many workers serve
 	OnLameDuck func()            // once, when the lame duck period begins

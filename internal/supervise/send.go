@@ -89,7 +89,7 @@ func (p *pool) credentialsRefused(w *worker, m ipc.CredentialsRefused) {
 		return
 	}
 	w.offered--
-	p.Alert(fmt.Sprintf("%v: certificates not taken: %s; those before stay in use", w, oneLine(m.Reason)))
+	p.Alert(fmt.Sprintf("%v: certificates not taken: %s; the current ones stay in use", w, oneLine(m.Reason)))
 }
 
 // resendTime is after what time credentials are sent that could not be.

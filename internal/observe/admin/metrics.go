@@ -155,7 +155,7 @@ func http2Metrics() []metric {
 				x.add(float64(s.HTTP2.Streams), "slot", label)
 			}
 		})},
-		{"http2_connections_ended_total", counter, "HTTP/2 connections ended for what the client did, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+		{"http2_connections_ended_total", counter, "HTTP/2 connections closed for abuse or protocol errors, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			if s.HTTP2 == nil {
 				return
 			}

@@ -77,7 +77,7 @@ func handshakes(t *status.TLS) string {
 func http2(f status.Figures) string {
 	text := human.Count(f.Versions["2"]) + " requests"
 	if f.HTTP2 != nil && f.HTTP2.Endings() > 0 {
-		text += ", " + human.Count(f.HTTP2.Endings()) + " connections misused"
+		text += ", " + human.Count(f.HTTP2.Endings()) + " connection errors"
 	}
 	return text
 }

@@ -316,8 +316,8 @@ func TestPageCertificates(t *testing.T) {
 // Requests by HTTP/2 are counted among the pool's facts.
 func TestPageHTTP2(t *testing.T) {
 	for want, h := range map[string]*status.HTTP2{
-		"1,234 requests":                        {},
-		"1,234 requests, 3 connections misused": {Ended: map[string]uint64{"resets": 1, "pings": 2}},
+		"1,234 requests":                      {},
+		"1,234 requests, 3 connection errors": {Ended: map[string]uint64{"resets": 1, "pings": 2}},
 	} {
 		pool := samplePool()
 		pool.Total.HTTP2, pool.Total.Versions = h, map[string]uint64{"2": 1234}

@@ -165,7 +165,7 @@
 	function http2(total) {
 		const ended = Object.values(total.http2?.ended ?? {}).reduce((a, b) => a + b, 0);
 		const text = `${count(total.versions?.['2'] ?? 0)} requests`;
-		return ended ? `${text}, ${count(ended)} connections misused` : text;
+		return ended ? `${text}, ${count(ended)} connection errors` : text;
 	}
 
 	function showProblems(problems) {

@@ -37,9 +37,9 @@ func (c *Client) stranger(why string) error {
 // unauthorized says what a server misses that asks for a token.
 func (c *Client) unauthorized() error {
 	if c.token != "" {
-		return c.fail(nil, "the token is not accepted; give the file that master has as --admin-token-file")
+		return c.fail(nil, "the token was refused; give the same --admin-token-file as the server's")
 	}
-	return c.fail(nil, "it asks for a token; give --admin-token-file FILE")
+	return c.fail(nil, "a token is required; give --admin-token-file FILE")
 }
 
 // explain turns the error of a request into a sentence. ctx is the caller's,

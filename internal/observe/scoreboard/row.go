@@ -36,7 +36,7 @@ type Row struct {
 	Unsecured  [MaxReasons]atomic.Uint64 // handshakes, and connections later, that failed in TLS, by reason
 	Limited    [maxLimits]atomic.Uint64  // connections closed at a limit, by which
 	Versions   [3]atomic.Uint64          // Requests of HTTP/1.0, 1.1 and 2
-	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections ended for what the client did, by reason
+	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections closed for abuse or protocol errors, by reason
 	Streams    atomic.Int64              // requests open on HTTP/2 connections, at the last heartbeat
 }
 

@@ -63,8 +63,8 @@ func TestHTTP2Shown(t *testing.T) {
 	}
 	p.Total.Versions = map[string]uint64{"2": 1234}
 	p.Total.HTTP2 = &status.HTTP2{Streams: 5, Ended: map[string]uint64{"resets": 3}}
-	if got := Snapshot(p, 80); !strings.Contains(got, "http/2      1,234 requests, 5 open, 3 connections misused\n") {
+	if got := Snapshot(p, 80); !strings.Contains(got, "http/2      1,234 requests, 5 open, 3 connection errors\n") {
 		t.Errorf("got\n%s", got)
 	}
-	newBench(t, p, 160, 30).expect("1,234 by HTTP/2, 3 connections misused")
+	newBench(t, p, 160, 30).expect("1,234 by HTTP/2, 3 connection errors")
 }

@@ -86,7 +86,7 @@ func secured(p status.Pool, say func(name, format string, args ...any)) {
 		say("tls", "%s, %s resumed, %s failed", human.Plural(t.Completed(), "handshake", "handshakes"), human.Count(t.Resumed), human.Count(t.Failures()))
 	}
 	if h := p.Total.HTTP2; h != nil {
-		say("http/2", "%s requests, %s open, %s connections misused", human.Count(p.Total.Versions["2"]), human.Count(h.Streams), human.Count(h.Endings()))
+		say("http/2", "%s requests, %s open, %s connection errors", human.Count(p.Total.Versions["2"]), human.Count(h.Streams), human.Count(h.Endings()))
 	}
 	for i, c := range p.Certificates {
 		if i == mostCertificates {

@@ -231,7 +231,7 @@ func streams(f status.Figures) string {
 	}
 	text := human.Count(f.Versions["2"]) + " by HTTP/2"
 	if n := f.HTTP2.Endings(); n > 0 {
-		text += ", " + human.Plural(int(n), "connection", "connections") + " misused"
+		text += ", " + human.Plural(int(n), "connection error", "connection errors")
 	}
 	return text
 }
