@@ -13,6 +13,7 @@ type address struct {
 	local   bool   // a unix socket, whose connections are not rescued
 	connect func(buffer int) (*harness.Client, error)
 	tls     *tls.Config // nil: HTTP in the clear
+	http2   bool        // which is not rescued either
 }
 
 // errShaking is the end of a connection in its handshake, which is not rescued.
@@ -53,6 +54,7 @@ func secure(port int) address {
 type excused struct {
 	shaking int // in a handshake
 	sealing int // over TLS otherwise: the worker was just encrypting
+	http2   int // of HTTP/2
 	local   int // of unix sockets
 }
 
@@ -66,6 +68,8 @@ func (l *load) excuses(a *address, err error) bool {
 		l.excused.local++
 	case errors.Is(err, errShaking):
 		l.excused.shaking++
+	case a.http2:
+		l.excused.http2++
 	default:
 		l.excused.sealing++
 	}
@@ -79,9 +83,9 @@ func (c *chaos) checkExcused(closed map[string]int) {
 	defer c.load.mu.Unlock()
 	e := c.load.excused
 	say := c.logf
-	if e.sealing > len(c.victims) || e.sealing+e.shaking > closed[cannotContinue] || e.local > closed[cannotRescue] {
+	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue] {
 		say = c.errorf
 	}
-	say("%d deaths ended %d handshakes, %d other connections over TLS, and %d over unix sockets; closed, as their lines say: %v",
-		len(c.victims), e.shaking, e.sealing, e.local, closed)
+	say("%d deaths ended %d handshakes, %d connections of HTTP/2, %d others over TLS, and %d over unix sockets; closed, as their lines say: %v",
+		len(c.victims), e.shaking, e.http2, e.sealing, e.local, closed)
 }

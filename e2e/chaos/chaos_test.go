@@ -28,7 +28,7 @@ const (
 	chaosWait = 40 * time.Second
 )
 
-// Why a rescue may close connections: those over TLS, and those of unix sockets.
+// Why a rescue may close connections: those over TLS and of HTTP/2, and those of unix sockets.
 const (
 	cannotContinue = "whose response cannot be continued"
 	cannotRescue   = "that cannot be rescued"
@@ -110,6 +110,7 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 	port, port2, https := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
 	socket := filepath.Join(harness.OpenDir(t), "http.sock")
 	c.load.plain, c.load.second, c.load.local, c.load.secure = plain(port), second(port2), local(socket), secure(https)
+	c.load.http2 = overHTTP2(c.load.secure)
 	c.Server = harness.ServeSilentlyAt(t, port, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", harness.Tree(t, files), "--workers", strconv.Itoa(chaosSlots), "--keepalive", "60s",
 		"--hang-timeout", chaosHang.String(), "--max-requests", "3000",
@@ -227,6 +228,7 @@ func (c *chaos) checkLoad() {
 		kindShort + l.second.over: 3, kindKept + l.second.over: 10, kindDownload + l.second.over: 0.05,
 		kindKept + l.local.over: 10, kindIdle + l.local.over: 0.05,
 		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.1,
+		kindKept + l.http2.over: 5,
 	} {
 		c.logf("%s: %d replies", kind, l.served[kind])
 		if least := int(rate * lasted); l.served[kind] < max(1, least) {

@@ -42,9 +42,11 @@ type load struct {
 	second address
 	local  address
 	secure address
+	http2  address // the same
 	pages  []page
 	large  page
 	report func(format string, args ...any) // a failure
+	note   func(format string, args ...any) // anything else
 
 	once  sync.Once
 	quit  chan struct{}
@@ -63,7 +65,7 @@ type load struct {
 }
 
 func newLoad(c *chaos) *load {
-	l := &load{report: c.errorf, quit: make(chan struct{}), served: map[string]int{}}
+	l := &load{report: c.errorf, note: c.logf, quit: make(chan struct{}), served: map[string]int{}}
 	for i, size := range []int{5, 700, 9_000, 40_000} {
 		path := fmt.Sprintf("/page%d.bin", i)
 		l.pages = append(l.pages, page{path, harness.Noise("chaos"+path, size)})
@@ -97,6 +99,7 @@ func (l *load) start(seed uint64) {
 		{kindKept, 6, &l.secure, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
 		{kindIdle, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
 		{kindDownload, 2, &l.secure, &l.heavy, func(p *patron) { p.downloads(false) }},
+		{kindKept, 3, &l.http2, &l.light, func(p *patron) { p.repeat(p.multiplex, time.Millisecond, 2*time.Millisecond) }},
 	} {
 		for i := range g.n {
 			stream++
@@ -149,12 +152,13 @@ func (l *load) pause(d time.Duration) {
 // long as the server does not announce its end.
 type patron struct {
 	*load
-	kind  string
-	at    *address
-	name  string
-	rng   *rand.Rand
-	conn  *harness.Client
-	doing string // for messages
+	kind   string
+	at     *address
+	name   string
+	rng    *rand.Rand
+	conn   *harness.Client
+	framed *framed // on it, for HTTP/2
+	doing  string  // for messages
 }
 
 // repeat goes on until it is time to leave.
@@ -198,7 +202,7 @@ func (p *patron) reach(buffer int) error {
 func (p *patron) close() {
 	if p.conn != nil {
 		p.conn.Close()
-		p.conn = nil
+		p.conn, p.framed = nil, nil
 	}
 }
 
@@ -212,6 +216,7 @@ func (p *patron) failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.excuses(p.at, err) {
+		p.note("%s, %s, from %s: %v, which a death may excuse", p.name, p.doing, from, err)
 		return
 	}
 	if p.wrong++; p.wrong <= mostShown {

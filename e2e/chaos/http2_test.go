@@ -1,0 +1,216 @@
+package chaos
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"phalanx/e2e/harness"
+)
+
+// errRefused is what RFC 9113 §8.7 lets a client send again: a stream that GOAWAY
+// leaves out, or one that is reset with REFUSED_STREAM.
+var errRefused = errors.New("not processed")
+
+const h2Window = 1 << 20 // bytes of a stream's window: more than a page has
+
+// framed is a connection of HTTP/2 with one request at a time.
+type framed struct {
+	conn   *harness.Client
+	frames *http2.Framer
+	next   uint32 // stream
+	told   bool   // that no more requests are wanted
+	last   uint32 // stream that the server answers, if told
+}
+
+// overHTTP2 is the HTTPS address for clients of HTTP/2.
+func overHTTP2(a address) address {
+	a.over, a.http2 = " over HTTP/2", true
+	a.tls = a.tls.Clone()
+	a.tls.NextProtos, a.tls.ClientSessionCache = []string{"h2"}, tls.NewLRUClientSessionCache(0)
+	return a
+}
+
+// multiplex is a client of HTTP/2 that asks again and again on one connection.
+func (p *patron) multiplex() error {
+	if err := p.reach(0); err != nil {
+		return err
+	}
+	if p.framed == nil {
+		f := &framed{conn: p.conn, frames: http2.NewFramer(p.conn, p.conn.In), next: 1, last: math.MaxInt32}
+		f.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		p.framed, p.doing = f, "sending the preface"
+		if err := f.begin(); err != nil {
+			return err
+		}
+	}
+	want := p.choose()
+	p.doing = "asking for " + want.path
+	body, err := p.framed.get(want.path)
+	switch {
+	case errors.Is(err, errRefused):
+		if p.framed.told {
+			return p.ended()
+		}
+		return nil // and it may ask again
+	case err != nil:
+		return err
+	case !bytes.Equal(body, want.body):
+		return fmt.Errorf("%w: %d bytes %.20q, want %d bytes %.20q", harness.ErrWrong, len(body), body, len(want.body), want.body)
+	}
+	p.count()
+	p.doing = "silent"
+	if err := p.framed.listen(harness.Between(p.rng, 5*time.Millisecond, 50*time.Millisecond)); err != nil {
+		return err
+	}
+	if p.framed.told {
+		return p.ended()
+	}
+	return nil
+}
+
+// ended waits for the end that GOAWAY has announced.
+func (p *patron) ended() error {
+	p.doing = "waiting for the announced end"
+	for {
+		err := p.framed.take(nil)
+		switch {
+		case err == io.EOF:
+			p.close()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.announced++
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// begin sends the preface, and windows that no page fills.
+func (f *framed) begin() error {
+	if err := f.conn.Send(http2.ClientPreface); err != nil {
+		return err
+	}
+	return errors.Join(
+		f.frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: h2Window}),
+		f.frames.WriteWindowUpdate(0, 1<<30),
+	)
+}
+
+// response is what has come of one.
+type response struct {
+	stream   uint32
+	status   string
+	body     []byte
+	complete bool
+}
+
+// get asks for a page and returns its content.
+func (f *framed) get(path string) ([]byte, error) {
+	var block bytes.Buffer
+	fields := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "phalanx.test"}, {":path", path}} {
+		if err := fields.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
+			return nil, err
+		}
+	}
+	r := &response{stream: f.next}
+	f.next += 2
+	// Whatever becomes of it, GOAWAY may have come before and says what that means.
+	sent := f.frames.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: r.stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true,
+	})
+	for !r.complete {
+		if err := f.take(r); err != nil {
+			return nil, errors.Join(err, sent)
+		}
+		if f.told && r.stream > f.last {
+			return nil, errRefused
+		}
+	}
+	if r.status != "200" {
+		return nil, fmt.Errorf("%w: status %s, want 200", harness.ErrWrong, r.status)
+	}
+	if n := len(r.body); n > 0 && !f.told {
+		return r.body, f.frames.WriteWindowUpdate(0, uint32(n))
+	}
+	return r.body, nil
+}
+
+// listen takes the frames that come while nothing is asked for.
+func (f *framed) listen(during time.Duration) error {
+	until := time.Now().Add(during)
+	for !f.told {
+		if err := f.conn.SetReadDeadline(until); err != nil {
+			return err
+		}
+		_, quiet := f.conn.In.Peek(1)
+		if err := f.conn.SetReadDeadline(time.Now().Add(replyTime)); err != nil {
+			return err
+		}
+		if errors.Is(quiet, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err := f.take(nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take reads one frame; r is the response that is waited for, if any.
+func (f *framed) take(r *response) error {
+	frame, err := f.frames.ReadFrame()
+	if err != nil {
+		return err
+	}
+	switch frame := frame.(type) {
+	case *http2.SettingsFrame:
+		if !frame.IsAck() {
+			return f.frames.WriteSettingsAck()
+		}
+	case *http2.PingFrame:
+		if !frame.IsAck() {
+			return f.frames.WritePing(true, frame.Data)
+		}
+	case *http2.WindowUpdateFrame:
+	case *http2.GoAwayFrame:
+		if frame.ErrCode != http2.ErrCodeNo || frame.LastStreamID > f.last {
+			return fmt.Errorf("%w: %v after one with stream %d", harness.ErrWrong, frame, f.last)
+		}
+		f.told, f.last = true, frame.LastStreamID
+	default:
+		if r == nil || frame.Header().StreamID != r.stream {
+			return fmt.Errorf("%w: %v, which nobody asked for", harness.ErrWrong, frame)
+		}
+		return r.take(frame)
+	}
+	return nil
+}
+
+// take adds a frame of its stream to the response.
+func (r *response) take(frame http2.Frame) error {
+	switch frame := frame.(type) {
+	case *http2.MetaHeadersFrame:
+		r.status, r.complete = frame.PseudoValue("status"), frame.StreamEnded()
+	case *http2.DataFrame:
+		r.body, r.complete = append(r.body, frame.Data()...), frame.StreamEnded()
+	case *http2.RSTStreamFrame:
+		if frame.ErrCode == http2.ErrCodeRefusedStream {
+			return errRefused
+		}
+		return fmt.Errorf("%w: %v", harness.ErrWrong, frame)
+	default:
+		return fmt.Errorf("%w: %v", harness.ErrWrong, frame)
+	}
+	return nil
+}
