@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"crypto/tls"
-	"errors"
 
 	"phalanx/e2e/harness"
 )
@@ -15,9 +14,6 @@ type address struct {
 	tls     *tls.Config // nil: HTTP in the clear
 	http2   bool        // which is not rescued either
 }
-
-// errShaking is the end of a connection in its handshake, which is not rescued.
-var errShaking = errors.New("in the handshake")
 
 // plain is a port for HTTP in the clear.
 func plain(port int) address {
@@ -52,7 +48,7 @@ func secure(port int) address {
 
 // excused are ends of connections that docs/rescue.md admits.
 type excused struct {
-	shaking int // in a handshake
+	shaking int // over TLS before the first reply, when the server may still be in the handshake
 	sealing int // over TLS otherwise: the worker was just encrypting
 	http2   int // of HTTP/2
 	local   int // of unix sockets
@@ -60,30 +56,31 @@ type excused struct {
 
 // excuses reports whether an end is one of those, and counts it. The lines of the
 // rescues have to account for all.
-func (l *load) excuses(a *address, err error) bool {
+func (p *patron) excuses(err error) bool {
 	switch {
-	case !harness.IsCut(err) || a.tls == nil && !a.local:
+	case !harness.IsCut(err) || p.at.tls == nil && !p.at.local:
 		return false
-	case a.local:
-		l.excused.local++
-	case errors.Is(err, errShaking):
-		l.excused.shaking++
-	case a.http2:
-		l.excused.http2++
+	case p.at.local:
+		p.excused.local++
+	case p.fresh:
+		p.excused.shaking++
+	case p.at.http2:
+		p.excused.http2++
 	default:
-		l.excused.sealing++
+		p.excused.sealing++
 	}
 	return true
 }
 
 // checkExcused compares with what the lines of the rescues say, by reason. A line may
-// count a connection whose client has just left.
+// count a connection whose client has just left, and has been seen to leave out one of a
+// unix socket.
 func (c *chaos) checkExcused(closed map[string]int) {
 	c.load.mu.Lock()
 	defer c.load.mu.Unlock()
 	e := c.load.excused
 	say := c.logf
-	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue] {
+	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue]+len(c.victims) {
 		say = c.errorf
 	}
 	say("%d deaths ended %d handshakes, %d connections of HTTP/2, %d others over TLS, and %d over unix sockets; closed, as their lines say: %v",

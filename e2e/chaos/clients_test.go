@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -157,6 +156,7 @@ type patron struct {
 	name   string
 	rng    *rand.Rand
 	conn   *harness.Client
+	fresh  bool    // it has brought no reply yet
 	framed *framed // on it, for HTTP/2
 	doing  string  // for messages
 }
@@ -185,14 +185,14 @@ func (p *patron) reach(buffer int) error {
 		if err != nil {
 			return err
 		}
-		p.conn = conn
+		p.conn, p.fresh = conn, true
 		if err := p.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
 			return err
 		}
 		if p.at.tls != nil {
 			p.doing = "in the handshake"
 			if err := p.conn.Encrypt(p.at.tls); err != nil {
-				return errors.Join(errShaking, err)
+				return err
 			}
 		}
 	}
@@ -212,10 +212,11 @@ func (p *patron) failed(err error) {
 	if p.conn != nil {
 		from = p.conn.LocalAddr().String()
 	}
+	connected := p.conn != nil
 	p.close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.excuses(p.at, err) {
+	if connected && p.excuses(err) {
 		p.note("%s, %s, from %s: %v, which a death may excuse", p.name, p.doing, from, err)
 		return
 	}
@@ -227,5 +228,6 @@ func (p *patron) failed(err error) {
 func (p *patron) count() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.fresh = false
 	p.served[p.kind+p.at.over]++
 }

@@ -222,6 +222,7 @@ func (p *patron) begin(ranged bool) (*transfer, error) {
 		return nil, fmt.Errorf("%w: %d with %d bytes of %q, want %d with %d of %q",
 			harness.ErrWrong, r.Status, r.Length, r.Header.Get("Content-Range"), status, len(want), content)
 	}
+	p.fresh = false
 	p.sending.Add(1)
 	return &transfer{r, want}, nil
 }
