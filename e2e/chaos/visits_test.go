@@ -170,6 +170,8 @@ func (p *patron) doze() error {
 // downloads fetches the large file until the door is shut.
 func (p *patron) downloads(ranged bool) {
 	defer p.close()
+	// Not in step with the others, or all might end just when the server stops.
+	p.pause(harness.Between(p.rng, 0, largeSize/largePiece*largePace))
 	for {
 		d, err := p.begin(ranged)
 		if err == nil {
