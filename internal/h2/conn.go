@@ -84,6 +84,7 @@ type Conn struct {
 	budget  budget
 
 	last      uint32 // the highest stream that the client has opened
+	served    uint32 // the highest that is served: last, as the final GOAWAY said it
 	opened    uint64 // of the last 64 streams: a bit for each that was opened
 	reset     uint64 // a bit for each that was reset by the server, so that more may come
 	waiting   int    // streams that wait for what is made beside the connection

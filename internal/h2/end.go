@@ -57,8 +57,8 @@ func (c *Conn) finalGoAway(out []byte) []byte {
 	if c.final {
 		return out
 	}
-	c.final = true
-	return appendGoAway(out, c.last, NoError)
+	c.final, c.served = true, c.last
+	return appendGoAway(out, c.served, NoError)
 }
 
 // over reports whether nothing more can come, and ends the connection then.
@@ -76,8 +76,11 @@ func (c *Conn) goAway(out []byte, now conn.Now) []byte {
 		c.greeted = true
 		out = appendSettings(out)
 	}
+	if !c.final {
+		c.served = c.last
+	}
 	if !c.final || c.phase == phaseFailed {
-		out = appendGoAway(out, c.last, c.code)
+		out = appendGoAway(out, c.served, c.code) // no higher than before (RFC 9113 §6.8)
 	}
 	c.release(func(s *stream) { s.reply.Abort(errFailed) })
 	c.phase, c.since = phaseLinger, now.Mono

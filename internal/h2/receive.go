@@ -208,12 +208,14 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 		if c.trailers(block) == verdictBroken {
 			return out, CompressionError
 		}
-		if c.final {
-			return out, NoError // the client knows, or will know, that it was not taken
-		}
 		c.number(id)
-		c.spend(costStreamError/2, ReasonStreamErrors)
 		c.ignore(id)
+		if c.final {
+			// The client knows, or will know, that it was not taken (RFC 9113 §6.8).
+			c.spend(1, ReasonFrames)
+			return out, NoError
+		}
+		c.spend(costStreamError/2, ReasonStreamErrors)
 		return appendReset(out, id, RefusedStream), NoError
 	}
 	c.number(id)

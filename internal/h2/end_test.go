@@ -1,0 +1,178 @@
+package h2
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"phalanx/internal/conn"
+)
+
+// A connection that drains tells the client twice, and ends with its last stream
+// (RFC 9113 §6.8).
+func TestDrain(t *testing.T) {
+	for _, acked := range []bool{true, false} {
+		c := connect(t)
+		c.framer.WriteWindowUpdate(0, 1<<20)
+		c.get(1, "/huge")
+		c.flush()
+		c.conn.Drain(c.now)
+		c.run()
+		if len(c.goaway) != 1 || c.goaway[0].LastStreamID != maxWindow || len(c.pings) != 1 {
+			t.Fatalf("GOAWAY %v, pings %v", c.goaway, c.pings)
+		}
+		c.get(3, "/") // on its way
+		c.flush()
+		c.answered(3, "200", 4)
+		if acked {
+			c.framer.WritePing(true, c.pings[0].Data)
+		} else {
+			c.now.Mono += conn.DrainGrace
+		}
+		c.flush()
+		if len(c.goaway) != 2 || c.goaway[1].LastStreamID != 3 || c.goaway[1].ErrCode != 0 {
+			t.Fatalf("GOAWAY %v", c.goaway)
+		}
+		c.get(5, "/") // not taken
+		c.flush()
+		c.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+		c.flush()
+		if c.step != conn.Linger || c.heads[5] != "" || len(c.goaway) != 2 {
+			t.Errorf("step %d, heads %v, GOAWAY %v", c.step, c.heads, c.goaway)
+		}
+	}
+}
+
+// What follows a request that was on its way when the final GOAWAY was sent is no error:
+// the streams that the server has accepted go on (RFC 9113 §6.8).
+func TestBehindTheFinalGoAway(t *testing.T) {
+	for name, do := range map[string]func(c *client){
+		"WINDOW_UPDATE": func(c *client) { c.get(3, "/"); c.framer.WriteWindowUpdate(3, 1000) },
+		"RST_STREAM":    func(c *client) { c.get(3, "/"); c.framer.WriteRSTStream(3, http2.ErrCodeCancel) },
+		"PRIORITY":      func(c *client) { c.get(3, "/"); c.framer.WritePriority(3, http2.PriorityParam{Weight: 3}) },
+		"DATA": func(c *client) {
+			c.headers(3, false, getFields("/")...)
+			c.framer.WriteData(3, true, []byte("x"))
+		},
+		"trailers": func(c *client) {
+			c.headers(3, false, getFields("/")...)
+			c.headers(3, true, "x-sum", "1")
+		},
+		"requests": func(c *client) {
+			c.get(3, "/")
+			c.get(9, "/")
+			c.framer.WriteWindowUpdate(3, 1000)
+			c.framer.WriteWindowUpdate(9, 1000)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connect(t)
+			c.get(1, "/big")
+			c.flush()
+			c.conn.Drain(c.now)
+			c.run()
+			c.framer.WritePing(true, c.pings[0].Data)
+			do(c)
+			c.framer.WriteWindowUpdate(0, 1<<20)
+			c.framer.WriteWindowUpdate(1, 1<<20)
+			c.flush()
+			c.answered(1, "200", 102400)
+			if len(c.goaway) != 2 || c.goaway[1].LastStreamID != 1 || len(c.heads) != 1 || len(c.resets) > 0 || c.step != conn.Linger {
+				t.Errorf("GOAWAY %v, heads %v, resets %v, step %d", c.goaway, c.heads, c.resets, c.step)
+			}
+		})
+	}
+}
+
+// An error behind the final GOAWAY does not name a higher stream than it did
+// (RFC 9113 §6.8).
+func TestErrorBehindTheFinalGoAway(t *testing.T) {
+	c := connect(t)
+	c.get(1, "/huge")
+	c.flush()
+	c.conn.Drain(c.now)
+	c.run()
+	c.framer.WritePing(true, c.pings[0].Data)
+	c.get(3, "/")
+	c.framer.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8))
+	c.flush()
+	c.failed(ProtocolError)
+	if last := c.goaway[len(c.goaway)-1]; last.LastStreamID != 1 {
+		t.Errorf("GOAWAY %v", last)
+	}
+}
+
+// Each time has its end.
+func TestTimes(t *testing.T) {
+	for _, r := range []struct {
+		name  string
+		do    func(c *client)
+		timer conn.Timer
+		after time.Duration
+		step  conn.Step
+		code  int // of GOAWAY; -1: none
+	}{
+		{"idle", func(c *client) {}, conn.TimerIdle, 30 * time.Second, conn.Linger, int(NoError)},
+		{"draining", func(c *client) { c.conn.Drain(c.now); c.run() }, conn.TimerGrace, conn.DrainGrace, conn.Linger, int(NoError)},
+		{"half a frame", func(c *client) { c.send.WriteString("\x00\x00") }, conn.TimerHead, conn.HeadTimeout, conn.Linger, int(NoError)},
+		{"half a block", func(c *client) {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+		}, conn.TimerHead, conn.HeadTimeout, conn.Linger, int(NoError)},
+		{"content that does not come", func(c *client) { c.headers(1, false, getFields("/")...) }, conn.TimerHead, conn.HeadTimeout, conn.Read, -1},
+		{"a window that is not opened", func(c *client) { c.get(1, "/huge") }, conn.TimerSend, conn.SendTimeout, conn.Linger, int(EnhanceYourCalm)},
+		{"bytes that are not taken", func(c *client) { c.conn.Unsent(100, c.now) }, conn.TimerSend, conn.SendTimeout, conn.Reset, -1},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c := connect(t)
+			r.do(c)
+			c.flush()
+			timer, after := c.conn.Timer(), c.conn.Deadline()-c.now.Mono
+			if timer != r.timer || after != r.after {
+				t.Errorf("timer %d after %v, want %d after %v", timer, after, r.timer, r.after)
+			}
+			c.now.Mono += after - 1
+			if got := c.conn.Expire(c.now); got != conn.TimerNone {
+				t.Fatalf("timer %d was due too early", got)
+			}
+			c.now.Mono++
+			if got := c.conn.Expire(c.now); got != r.timer {
+				t.Errorf("timer %d, want %d", got, r.timer)
+			}
+			c.run()
+			code := -1
+			if n := len(c.goaway); n > 0 {
+				code = int(c.goaway[n-1].ErrCode)
+			}
+			if c.step != r.step || code != r.code {
+				t.Errorf("step %d, GOAWAY %v", c.step, c.goaway)
+			}
+			if r.step == conn.Read && c.heads[1] != "408" {
+				t.Errorf("heads %v", c.heads)
+			}
+			if c.step == conn.Linger {
+				if c.now.Mono += conn.LingerTimeout; c.conn.Expire(c.now) != conn.TimerLinger {
+					t.Error("it lingers for ever")
+				}
+				if c.run(); c.step != conn.Close {
+					t.Errorf("step %d", c.step)
+				}
+			}
+		})
+	}
+}
+
+// A stream whose window stays closed is reset, though others go on.
+func TestStalledStream(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.get(1, "/page")
+	c.flush()
+	for range 70 {
+		c.now.Mono += time.Second
+		c.get(c.conn.last+2, "/empty")
+		c.flush()
+	}
+	if c.resets[1] != EnhanceYourCalm || c.open() != 0 || len(c.goaway) > 0 {
+		t.Errorf("resets %v, %d open, GOAWAY %v", c.resets, c.open(), c.goaway)
+	}
+}
