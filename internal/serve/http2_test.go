@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,4 +231,49 @@ func TestHTTP2RequestAllocatesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection that ends because of an error, while the response that it truncates is made
+// beside it, waits for the client's end: it does not look for it all the time.
+func TestHTTP2LingersAtRest(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
+	servetest.NoLeaks(t, func(t *testing.T) {
+		change, done := archives(t, dir)
+		defer done()
+		var looks atomic.Int64
+		began := time.Now()
+		s := servetest.Start(t, dir, runNetpoll, func(cfg *serve.Config) {
+			change(cfg)
+			speaksHTTP2(cfg)
+			cfg.Clock = func() (time.Time, time.Duration) {
+				looks.Add(1)
+				now := time.Now()
+				return now, now.Sub(began)
+			}
+		})
+		c := dialHTTP2(t, s)
+		c.ask(1, "/?archive=tar")
+		for n := 0; n < 3<<20; {
+			f, err := c.ReadFrame()
+			c.must(err)
+			if f, ok := f.(*http2.DataFrame); ok {
+				n += len(f.Data())
+			}
+		}
+		c.must(c.WriteRawFrame(http2.FrameData, 0, 0, []byte("a")))
+		var err error
+		for err == nil {
+			_, err = c.ReadFrame()
+		}
+		if err != io.EOF {
+			t.Fatal(err)
+		}
+		before := looks.Load()
+		s.Stop() // when it has given the client its time
+		if n := looks.Load() - before; n > 1000 {
+			t.Errorf("the clock was read %d times meanwhile", n)
+		}
+		c.conn.Close()
+	})
 }

@@ -348,6 +348,9 @@ func (s *session) lingering() {
 		s.giveBack()
 		now := s.engine.clock.Now()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
+			// It ends anyway; while either is set, recv does not wait.
+			s.woken.Store(false)
+			s.unwanted.Store(false)
 			s.conn.Expire(now)
 			if now.Mono < s.conn.Deadline() {
 				continue
