@@ -122,6 +122,15 @@ func fall(o *harness.Operator, a *audit, start harness.Picture) {
 		victim := servingWorker(o)
 		harness.Kill(o.T, victim, syscall.SIGKILL)
 		harness.AwaitEnd(o.T, 5*time.Second, victim)
+		// Else the server could be stopped before it has noticed the death.
+		harness.Await(o.T, 5*time.Second, "the death to be noticed", func() bool {
+			for _, w := range o.Look().Workers {
+				if w.PID == victim && w.State == "serving" {
+					return false
+				}
+			}
+			return true
+		})
 	}
 	a.leave()
 	for _, err := range a.errs {

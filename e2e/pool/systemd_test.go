@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,17 +24,22 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := harness.Launch(t, harness.Plan{Args: harness.Verbosely(base), Env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=1000000"}})
-	buf := make([]byte, 4096)
+	s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2"), Env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=1000000"}})
+	buf, rights := make([]byte, 4096), make([]byte, 256)
+	kept := map[string]bool{}
 	hear := func(want string) {
 		t.Helper()
 		if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		for {
-			n, err := l.Read(buf)
+			n, with, _, _, err := l.ReadMsgUnix(buf, rights)
 			if err != nil {
 				t.Fatalf("no %s: %v", want, err)
+			}
+			if name, ok := strings.CutPrefix(string(buf[:n]), "FDSTORE=1\nFDNAME="); ok {
+				kept[name] = with > 0
+				continue
 			}
 			if said := string(buf[:n]); strings.HasPrefix(said, want) {
 				return
@@ -44,6 +50,9 @@ func TestNotify(t *testing.T) {
 	}
 	hear("READY=1")
 	s.AwaitServing()
+	if want := map[string]bool{"phalanx-0-000": true, "phalanx-0-001": true}; !maps.Equal(kept, want) {
+		t.Errorf("systemd is to keep %v, want %v", kept, want)
+	}
 	hear("WATCHDOG=1")
 	s.Signal(syscall.SIGHUP)
 	hear("RELOADING=1\nMONOTONIC_USEC=")
