@@ -124,8 +124,11 @@ func (c *Conn) Local() { c.reply.Local() }
 // Receive takes bytes that were received, at least one. They are borrowed until
 // [Conn.Hold].
 func (c *Conn) Receive(p []byte, now conn.Now) {
+	if !c.partial() {
+		c.came = now.Mono
+	}
 	if len(c.in) == 0 {
-		if c.came = now.Mono; c.phase == phaseOpen && len(c.streams) == 0 {
+		if c.phase == phaseOpen && len(c.streams) == 0 {
 			c.since = now.Mono
 		}
 		c.in, c.borrowed = p, true

@@ -176,3 +176,44 @@ func TestStalledStream(t *testing.T) {
 		t.Errorf("resets %v, %d open, GOAWAY %v", c.resets, c.open(), c.goaway)
 	}
 }
+
+// A frame has its time in all, though its bytes keep coming, and though its payload is
+// discarded.
+func TestSlowFrames(t *testing.T) {
+	for name, do := range map[string]func(c *client){
+		"an unknown type": func(c *client) { c.send.WriteString("\x00\x40\x00\xbb\x00\x00\x00\x00\x00") },
+		"GOAWAY":          func(c *client) { begin(1)(c); c.send.WriteString("\x00\x40\x00\x07\x00\x00\x00\x00\x00") },
+		"DATA":            func(c *client) { begin(1)(c); c.send.WriteString("\x00\x40\x00\x00\x00\x00\x00\x00\x01") },
+		"padding":         func(c *client) { begin(1)(c); c.send.WriteString("\x00\x01\x00\x00\x08\x00\x00\x00\x01\xff") },
+		"a header block": func(c *client) {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+			c.flush()
+			c.now.Mono += 5 * time.Second
+			c.framer.WriteContinuation(1, false, []byte{0x87})
+		},
+		"SETTINGS": func(c *client) { c.send.WriteString("\x00\x00\x60\x04\x00\x00\x00\x00\x00") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connect(t)
+			c.now.Mono += 20 * time.Second // it was idle
+			began := c.now.Mono
+			do(c)
+			c.flush()
+			for c.conn.Expire(c.now) == conn.TimerNone {
+				if c.now.Mono-began > conn.HeadTimeout {
+					t.Fatalf("it goes on after %v", c.now.Mono-began)
+				}
+				if v := c.conn.View(); v.State != conn.Receiving || v.Since != began {
+					t.Fatalf("state %d since %v, want %v", v.State, v.Since, began)
+				}
+				c.send.WriteByte(0)
+				c.flush()
+				c.now.Mono += time.Second
+			}
+			c.run()
+			if c.failed(NoError); c.conn.Reason() != ReasonSlow || c.now.Mono-began != conn.HeadTimeout {
+				t.Errorf("reason %q after %v", c.conn.Reason(), c.now.Mono-began)
+			}
+		})
+	}
+}

@@ -28,6 +28,7 @@ func (c *Conn) read(out []byte, now conn.Now) []byte {
 			if c.skip > 0 {
 				return out
 			}
+			c.boundary(now)
 		}
 		if c.end != 0 {
 			out = c.contentDone(out, now)
@@ -56,9 +57,16 @@ func (c *Conn) read(out []byte, now conn.Now) []byte {
 		if out, code = c.take(out, f, payload, now); code != NoError {
 			c.fail(code, ReasonProtocol)
 		}
-		c.came = now.Mono
+		c.boundary(now)
 	}
 	return out
+}
+
+// boundary notes that what follows has come now, unless it belongs to what came before.
+func (c *Conn) boundary(now conn.Now) {
+	if c.skip == 0 && c.blockStream == 0 {
+		c.came = now.Mono
+	}
 }
 
 // preface takes the client's; false if it is not complete, or not one.

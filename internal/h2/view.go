@@ -6,7 +6,12 @@ import "phalanx/internal/conn"
 // last.
 func (c *Conn) View() conn.View {
 	v := conn.View{State: c.State(), Since: c.since, Version: conn.HTTP2, Streams: len(c.streams)}
-	if v.State != conn.Sending {
+	switch v.State {
+	case conn.Sending:
+	case conn.Receiving:
+		v.Since = c.received()
+		return v
+	default:
 		return v
 	}
 	s := c.sending
