@@ -58,6 +58,7 @@ type Conn struct {
 	warned   bool // GOAWAY was sent, which announces another
 	final    bool // GOAWAY was sent with the last stream
 
+	active      bool // streams have been open since it was idle
 	prioritized bool // the client has spoken of priorities, or knows them
 	code        Code
 	reason      Reason
@@ -128,9 +129,6 @@ func (c *Conn) Receive(p []byte, now conn.Now) {
 		c.came = now.Mono
 	}
 	if len(c.in) == 0 {
-		if c.phase == phaseOpen && len(c.streams) == 0 {
-			c.since = now.Mono
-		}
 		c.in, c.borrowed = p, true
 		return
 	}
@@ -189,6 +187,7 @@ func (c *Conn) Next(out []byte, now conn.Now) ([]byte, conn.Step) {
 			if c.over() {
 				continue
 			}
+			c.rested(now)
 			return out, conn.Read
 		}
 		if out = c.serve(out, s, now); c.yield {

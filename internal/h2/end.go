@@ -70,6 +70,14 @@ func (c *Conn) over() bool {
 	return true
 }
 
+// rested notes when the last stream has ended: an idle connection has its time from then,
+// and so has a frame of which the rest may not have been read meanwhile.
+func (c *Conn) rested(now conn.Now) {
+	if c.active && len(c.streams) == 0 && c.unsent == 0 {
+		c.active, c.since, c.came = false, now.Mono, now.Mono
+	}
+}
+
 // goAway sends the last frame of the connection.
 func (c *Conn) goAway(out []byte, now conn.Now) []byte {
 	if !c.greeted {

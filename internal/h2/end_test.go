@@ -217,3 +217,63 @@ func TestSlowFrames(t *testing.T) {
 		})
 	}
 }
+
+// Requests keep a connection, and nothing else does.
+func TestIdle(t *testing.T) {
+	for _, r := range []struct {
+		name string
+		do   func(c *client)
+		left time.Duration // until it ends
+	}{
+		{"nothing", func(c *client) {}, 20 * time.Second},
+		{"PING", func(c *client) { c.framer.WritePing(false, [8]byte{}) }, 20 * time.Second},
+		{"SETTINGS", func(c *client) { c.framer.WriteSettings() }, 20 * time.Second},
+		{"WINDOW_UPDATE", func(c *client) { c.framer.WriteWindowUpdate(0, 1) }, 20 * time.Second},
+		{"PRIORITY", func(c *client) { c.framer.WritePriority(3, http2.PriorityParam{}) }, 20 * time.Second},
+		{"an unknown frame", func(c *client) { c.framer.WriteRawFrame(0xbb, 0, 0, nil) }, 20 * time.Second},
+		{"a slow frame", func(c *client) {
+			c.send.WriteString("\x00\x00\x08\x06\x00\x00\x00\x00")
+			c.flush()
+			c.now.Mono += 5 * time.Second
+			c.send.WriteString("\x00abcdefgh")
+		}, 15 * time.Second},
+		{"a request", func(c *client) { c.get(1, "/") }, 30 * time.Second},
+		{"a request that is reset", func(c *client) { c.get(1, "/", "connection", "x") }, 30 * time.Second},
+		{"a request that the client resets", func(c *client) {
+			begin(1)(c)
+			c.flush()
+			c.now.Mono += 5 * time.Second
+			c.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+		}, 30 * time.Second},
+		{"a long response", func(c *client) {
+			c.http.Site.(*fakeSite).list = []string{"", "x"}
+			c.get(1, "/list/")
+			c.flush()
+			c.now.Mono += time.Hour
+			c.http.Site.(*fakeSite).listed.more()
+		}, 30 * time.Second},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c := connect(t)
+			c.now.Mono += 10 * time.Second
+			r.do(c)
+			c.flush()
+			if left := c.conn.Deadline() - c.now.Mono; c.conn.Timer() != conn.TimerIdle || left != r.left {
+				t.Errorf("timer %d in %v, want %v", c.conn.Timer(), left, r.left)
+			}
+		})
+	}
+}
+
+// A client that takes nothing is not kept by requests that it makes the server reset.
+func TestResetsAreNoProgress(t *testing.T) {
+	c := connect(t)
+	c.conn.Unsent(100, c.now)
+	due := c.conn.Deadline()
+	c.now.Mono += time.Second
+	c.get(1, "/", "connection", "x")
+	c.flush()
+	if c.conn.Timer() != conn.TimerSend || c.conn.Deadline() != due {
+		t.Errorf("timer %d at %v, want %v", c.conn.Timer(), c.conn.Deadline(), due)
+	}
+}

@@ -18,7 +18,7 @@ const (
 
 // read takes the frames that are complete, and the part of a payload that is discarded.
 func (c *Conn) read(out []byte, now conn.Now) []byte {
-	if c.phase == phasePreface && !c.preface() {
+	if c.phase == phasePreface && !c.preface(now) {
 		return out
 	}
 	for c.phase == phaseOpen && c.calm == ReasonNone {
@@ -70,7 +70,7 @@ func (c *Conn) boundary(now conn.Now) {
 }
 
 // preface takes the client's; false if it is not complete, or not one.
-func (c *Conn) preface() bool {
+func (c *Conn) preface(now conn.Now) bool {
 	n := min(len(c.in), len(conn.Preface))
 	switch {
 	case string(c.in[:n]) != conn.Preface[:n]:
@@ -79,7 +79,7 @@ func (c *Conn) preface() bool {
 	case n < len(conn.Preface):
 		return false
 	}
-	c.in, c.phase = c.in[n:], phaseOpen
+	c.in, c.phase, c.since = c.in[n:], phaseOpen, now.Mono
 	return true
 }
 

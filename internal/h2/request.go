@@ -271,7 +271,7 @@ func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 
 // complete has a request answered.
 func (c *Conn) complete(s *stream, now conn.Now) {
-	if c.answering++; c.answering == 1 {
+	if c.answering++; c.answering == 1 && c.unsent == 0 {
 		c.since = now.Mono
 	}
 	s.phase, s.since = streamReady, now.Mono

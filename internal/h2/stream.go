@@ -91,7 +91,7 @@ func (c *Conn) open(id uint32, now conn.Now) *stream {
 	if n := len(c.cfg.lists); c.streams == nil && n > 0 {
 		c.streams, c.cfg.lists = c.cfg.lists[n-1], c.cfg.lists[:n-1]
 	}
-	c.streams = append(c.streams, s)
+	c.streams, c.active = append(c.streams, s), true
 	return s
 }
 
