@@ -267,3 +267,20 @@ func TestAwait(t *testing.T) {
 		t.Errorf("resets %v, %d open, %d waiting", c.resets, c.open(), c.conn.waiting)
 	}
 }
+
+// A response that fails with its first piece leaves HPACK's tables of both sides equal.
+func TestFirstPieceFails(t *testing.T) {
+	c := connect(t)
+	site := c.http.Site.(*fakeSite)
+	list := site.list
+	site.list, site.breaks = nil, true
+	c.get(1, "/list/")
+	c.flush()
+	site.list, site.breaks = list, false
+	c.get(3, "/list/")
+	c.flush()
+	c.answered(3, "200", 13)
+	if code, ok := c.resets[1]; !ok || code != InternalError || c.ended[1] || c.heads[1] != "200" || len(c.resets) != 1 {
+		t.Errorf("status %q, ended %v, resets %v", c.heads[1], c.ended[1], c.resets)
+	}
+}

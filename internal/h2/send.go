@@ -88,7 +88,7 @@ func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte 
 	step := c.fetch(s, now)
 	switch {
 	case step == conn.Reset:
-		return c.streamError(out[:mark], s.id, InternalError)
+		return c.streamError(out, s.id, InternalError) // the client's HPACK table needs the head
 	case s.last && !s.hasContent():
 		out[mark+4] |= flagEndStream
 		return c.finish(out, s)
