@@ -106,10 +106,6 @@ func (p *Path) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// framing are the fields that the server itself must be right about.
-const framing = " connection content-length content-range content-type date etag keep-alive " +
-	"last-modified location server trailer transfer-encoding upgrade vary "
-
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (p *Prefix) UnmarshalFlag(v string) error {
 	path := strings.TrimRight(v, "/")
@@ -170,7 +166,7 @@ func (f *Field) UnmarshalFlag(v string) error {
 	switch {
 	case !ok || !isToken(name) || value == "" || !isVisible(value):
 		return invalid("header", v, "must be 'Name: value', such as 'X-Frame-Options: DENY'")
-	case strings.Contains(framing, " "+lower+" "):
+	case rules.Owned(lower), lower == "content-type", lower == "vary": // which differ by path
 		return invalid("header", v, "the server sets "+name+" itself; leave it out")
 	case lower == "cache-control", lower == "expires":
 		return invalid("header", v, "use --cache or --expires, which know the path")

@@ -31,6 +31,10 @@ type field struct {
 var owned = names("Accept-Ranges Age Allow Connection Content-Encoding Content-Length Content-Range Date ETag Keep-Alive " +
 	"Last-Modified Location Proxy-Connection Server Trailer Transfer-Encoding Upgrade WWW-Authenticate X-Request-Id")
 
+// Owned reports whether the server alone can be right about a field, whose name is in
+// lower case. Over HTTP/2 some of them make a response malformed (RFC 9113 §8.2.2).
+func Owned(lower string) bool { return owned[lower] }
+
 func names(list string) map[string]bool {
 	set := make(map[string]bool)
 	for _, name := range strings.Fields(list) {
@@ -126,7 +130,7 @@ func (b *block) read(line string, at Position) error {
 		return at.errorf("%q: the field has no value; '! %s' removes it", line, name)
 	case o.lower == "basic-auth":
 		return at.errorf("%q: passwords do not belong in the document root; leave it out", name)
-	case owned[o.lower]:
+	case Owned(o.lower):
 		return at.errorf("%q: the server sets this field itself; leave it out", name)
 	case remove && o.lower == "vary":
 		return at.errorf("%q: without this field caches would mix up responses; leave it out", name)
