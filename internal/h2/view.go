@@ -64,5 +64,9 @@ func (c *Conn) Mark() conn.Mark {
 // Rest is how many received bytes have not been used.
 func (c *Conn) Rest() int { return len(c.in) }
 
+// Receives reports whether it takes more bytes before it has sent what it has: not more
+// than the beginning of a frame is left of those that it has.
+func (c *Conn) Receives() bool { return c.phase <= phaseOpen && len(c.in) < headerLen+maxFrame }
+
 // Unused returns those bytes, valid until the next call of Next.
 func (c *Conn) Unused() []byte { return c.in }

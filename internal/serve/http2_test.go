@@ -30,7 +30,12 @@ type h2client struct {
 // dialHTTP2 greets a server, and opens the connection's window wide.
 func dialHTTP2(t *testing.T, s *servetest.Server) *h2client {
 	t.Helper()
-	c := s.Dial()
+	return greetHTTP2(t, s.Dial())
+}
+
+// greetHTTP2 is dialHTTP2 on a connection.
+func greetHTTP2(t *testing.T, c net.Conn) *h2client {
+	t.Helper()
 	c.SetDeadline(time.Now().Add(time.Minute))
 	servetest.Send(t, c, conn.Preface)
 	h := &h2client{t, c, http2.NewFramer(c, c)}
@@ -59,24 +64,24 @@ func (h *h2client) next() http2.FrameType {
 	return f.Header().Type
 }
 
-// headers is the header block of a request for a path.
-func headers(path string) []byte {
+// headers is the header block of a request for a path, with further fields.
+func headers(path string, fields ...hpack.HeaderField) []byte {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
-	for _, f := range []hpack.HeaderField{
+	for _, f := range append([]hpack.HeaderField{
 		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path},
 		{Name: ":authority", Value: "a", Sensitive: true}, // which is in no table
-	} {
+	}, fields...) {
 		f.Sensitive = true
 		e.WriteField(f)
 	}
 	return b.Bytes()
 }
 
-// ask requests a path.
-func (h *h2client) ask(stream uint32, path string) {
+// ask requests a path, with further fields.
+func (h *h2client) ask(stream uint32, path string, fields ...hpack.HeaderField) {
 	h.t.Helper()
-	h.must(h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers(path), EndStream: true, EndHeaders: true}))
+	h.must(h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers(path, fields...), EndStream: true, EndHeaders: true}))
 }
 
 // whole reads until the response on a stream has ended, and returns its content.

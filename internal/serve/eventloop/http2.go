@@ -25,6 +25,13 @@ func (p *peer) http() serve.Protocol {
 // speaksHTTP2 reports whether the peer does.
 func (p *peer) speaksHTTP2() bool { return p.aside != nil && p.aside.http2.conn != nil }
 
+// interrupted reports whether the client may have sent frames that are to be taken before
+// the next one is sent: it may have reset a stream, or ask for what is more urgent. After
+// its end they are not: its responses are still sent.
+func (p *peer) interrupted() bool {
+	return (p.readable || p.more) && !p.hungUp && p.speaksHTTP2() && p.aside.http2.conn.Receives()
+}
+
 // speakHTTP2 replaces a peer's HTTP/1.1, which has answered nothing yet, by HTTP/2.
 func (l *Loop) speakHTTP2(p *peer) {
 	w := &waker{p}

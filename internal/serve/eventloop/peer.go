@@ -239,22 +239,34 @@ func (l *Loop) park(p *peer) {
 	if l.to.fd > 0 && l.handOver(p) {
 		return
 	}
-	if !p.watched {
-		const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
-		if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
-			l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
-			l.cfg.Row.Dropped.Add(1)
-			l.close(p)
-			return
-		}
-		p.watched = true
+	if l.watch(p) {
+		l.arm(p)
 	}
-	l.arm(p)
 }
 
-// later queues a peer that can continue without an event.
+// watch has epoll report a peer's events. It returns false if the peer has ended.
+func (l *Loop) watch(p *peer) bool {
+	if p.watched {
+		return true
+	}
+	const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+	if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
+		l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
+		l.cfg.Row.Dropped.Add(1)
+		l.close(p)
+		return false
+	}
+	p.watched = true
+	return true
+}
+
+// later queues a peer that can continue without an event. One that speaks HTTP/2 may have
+// to take an event nevertheless; see peer.interrupted.
 func (l *Loop) later(p *peer) {
 	if l.to.fd > 0 && l.handOver(p) {
+		return
+	}
+	if p.speaksHTTP2() && !l.watch(p) {
 		return
 	}
 	if !p.turn.linked() {
@@ -278,6 +290,9 @@ func (l *Loop) receive(p *peer) bool {
 		return true
 	case errno == unix.EAGAIN:
 		p.readable = false
+		return true
+	case errno == 0 && n == 0 && (p.step == conn.Send || p.step == conn.Flush):
+		p.hungUp = true // the end is received again when all has been sent
 		return true
 	case errno != 0 || n == 0:
 		l.close(p)

@@ -36,7 +36,7 @@ func (l *Loop) share(p *peer) int64 {
 		return least
 	}
 	if p.step == conn.Flush || p.http().Segment().Len <= serve.InlineMax {
-		if l.advance(p) {
+		if l.goOn(p) {
 			p.http().Hold()
 			l.serve(p)
 		}
@@ -72,7 +72,7 @@ func (l *Loop) share(p *peer) int64 {
 	p.http().Sent(int64(n), l.now)
 	if p.http().Segment().Len > 0 {
 		l.later(p)
-	} else if l.advance(p) {
+	} else if l.goOn(p) {
 		p.http().Hold()
 		l.serve(p)
 	}

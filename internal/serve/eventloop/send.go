@@ -10,6 +10,15 @@ import (
 
 // This file sends responses, and what a socket did not take of them.
 
+// goOn has a peer send more, or take what its client has sent meanwhile, which comes
+// first. It returns false if the peer has ended.
+func (l *Loop) goOn(p *peer) bool {
+	if p.interrupted() {
+		return l.receive(p)
+	}
+	return l.advance(p)
+}
+
 // advance asks the connection what to send, collects it with the small bodies
 // in one buffer, and sends that. It returns false if the peer has ended.
 func (l *Loop) advance(p *peer) bool {

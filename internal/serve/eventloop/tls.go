@@ -359,6 +359,12 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 // sendSealed is what sendfile is to a plain connection: it sends a share of a file, and
 // returns its cost in bytes.
 func (l *Loop) sendSealed(p *peer) (cost int64) {
+	if p.interrupted() {
+		if l.receive(p) {
+			l.serve(p)
+		}
+		return pieceMax
+	}
 	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send; {
 		seg := p.http().Segment()
 		at := l.position(p)

@@ -20,6 +20,34 @@ func (s *session) speakHTTP2() {
 	}
 	s.http1.Leave()
 	s.conn = c
+	s.tryRecvOnce = func(fd uintptr) { s.recvNow(fd) }
+}
+
+// interrupted receives what an HTTP/2 client has sent while its responses are being sent,
+// without waiting, and reports whether there is something: the client may have reset a
+// stream, or ask for what is more urgent. Its end, and an error, are found by who waits.
+func (s *session) interrupted() bool {
+	if s.heard {
+		s.heard = false
+		return false
+	}
+	c, ok := s.conn.(*h2.Conn)
+	if !ok || !c.Receives() {
+		return false
+	}
+	s.giveBackInput()
+	if s.more {
+		return true
+	}
+	s.raw.Control(s.tryRecvOnce)
+	if s.err = nil; s.buf == nil {
+		return false
+	}
+	s.log.Bytes(s.n)
+	if s.tls != nil {
+		s.tls.Receive((*s.buf)[:s.n])
+	}
+	return true
 }
 
 // speaksHTTP2 reports whether the session does.

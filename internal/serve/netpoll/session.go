@@ -39,6 +39,8 @@ type session struct {
 	// woken says that something that HTTP/2 waited for has been made. It is set and
 	// read as unwanted is.
 	woken   atomic.Bool
+	heard   bool         // what the client has sent has just been received
+	more    bool         // tls has received what it has not used yet
 	drained bool         // HTTP/2 was told that the worker drains
 	left    atomic.Int64 // bytes left of the response under way, for the report
 
@@ -49,6 +51,9 @@ type session struct {
 	tryRecv func(fd uintptr) bool
 	trySend func(fd uintptr) bool
 	tryFile func(fd uintptr) bool
+	// tryRecvOnce does not wait; nil: the client speaks HTTP/1.1.
+	tryRecvOnce func(fd uintptr)
+
 	buf     *[]byte // borrowed from the worker while it holds received bytes
 	out     *[]byte // likewise while it holds bytes to send
 	secure  *secure // likewise while the client's TLS is at work
@@ -175,6 +180,7 @@ func (s *session) turn() bool {
 			return s.decryptAll(now)
 		}
 		s.conn.Receive((*s.buf)[:s.n], now)
+		s.heard = true
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.woken.Store(false)
 		if s.unwanted.Swap(false) && s.makesRoom(now) {
@@ -255,6 +261,9 @@ func (s *session) reply(now conn.Now) bool {
 		return s.seal(nil, false, now)
 	}
 	for {
+		if s.interrupted() {
+			s.conn.Receive((*s.buf)[:s.n], now)
+		}
 		if s.out == nil {
 			s.out = s.engine.outBuffers.Get().(*[]byte)
 		}

@@ -76,11 +76,11 @@ func (s *session) giveBackInput() {
 func (s *session) decryptAll(now conn.Now) bool {
 	s.tls.Receive((*s.buf)[:s.n])
 	for {
-		more, alive := s.decrypt(now)
+		alive := s.decrypt(now)
 		if s.show(); !alive {
 			return false
 		}
-		if !more {
+		if !s.more {
 			s.giveBack()
 			return true
 		}
@@ -88,25 +88,34 @@ func (s *session) decryptAll(now conn.Now) bool {
 	}
 }
 
-// decrypt does one step of TLS, and says whether there is another without more bytes.
-func (s *session) decrypt(now conn.Now) (more, alive bool) {
+// decrypt does one step of TLS, and sends the responses. It returns false if the
+// connection has ended.
+func (s *session) decrypt(now conn.Now) bool {
+	out, step := s.open(now)
+	if step == tlsconn.Failed {
+		return s.failed(out, now)
+	}
+	s.heard = true
+	return s.seal(out, step == tlsconn.Closed, now)
+}
+
+// open does one step of TLS, and gives conn what the client has sent. It returns the
+// records that answer it.
+func (s *session) open(now conn.Now) ([]byte, tlsconn.Step) {
 	if s.out == nil {
 		s.out = s.engine.outBuffers.Get().(*[]byte)
 	}
 	t := tlsconn.Turn{Plain: s.borrow().plain[:0], Out: (*s.out)[:0], Budget: math.MaxInt}
 	step := s.tls.Next(&t)
-	switch step {
-	case tlsconn.Failed:
-		return false, s.failed(t.Out, now)
-	case tlsconn.Established:
+	s.more = step != tlsconn.Read && step != tlsconn.Failed
+	if step == tlsconn.Established {
 		s.established()
 	}
 	if len(t.Plain) > 0 {
 		s.conn.Receive(t.Plain, now)
 		s.show()
 	}
-	ended := step == tlsconn.Closed
-	return step != tlsconn.Read && !ended, s.seal(t.Out, ended, now)
+	return t.Out, step
 }
 
 // established begins HTTP: the time of an idle connection counts from here.
@@ -151,6 +160,13 @@ func (s *session) endTLS() tlsconn.Reason {
 func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 	defer s.left.Store(0)
 	for {
+		if s.interrupted() {
+			var opened tlsconn.Step
+			if out, opened = s.open(now); opened == tlsconn.Failed {
+				return s.failed(out, now)
+			}
+			ended = ended || opened == tlsconn.Closed
+		}
 		text, step := s.fill(now)
 		if s.out == nil {
 			s.out = s.engine.outBuffers.Get().(*[]byte)

@@ -1,0 +1,165 @@
+package serve_test
+
+import (
+	"net"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// What a client sends while a long response is on its way, and its windows are open, is
+// taken at once: a PING, a more urgent request, and that the response is not wanted any
+// more.
+func TestHTTP2ClientInterrupts(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
+	servetest.Noise(t, filepath.Join(dir, "small"), 3000)
+	for _, long := range []struct{ name, path string }{{"file", "/huge"}, {"made", "/?archive=tar"}} {
+		for _, secure := range []bool{false, true} {
+			name := long.name + " in the clear"
+			if secure {
+				name = long.name + " over TLS"
+			}
+			t.Run(name, func(t *testing.T) {
+				eachEngine(t, func(t *testing.T, run servetest.Run) {
+					change, done := archives(t, dir)
+					defer done()
+					c, s := tight(t, dir, run, secure, change)
+					c.ask(1, long.path)
+					for n := 0; n < 1<<20; {
+						_, k := c.content()
+						n += k
+					}
+					interrupt(t, c)
+					c.conn.Close()
+					s.Stop()
+				})
+			})
+		}
+	}
+}
+
+// inFlight bounds the content in bytes that a client may get of one response before the
+// server takes what it has sent: what a connection sends in a turn, and the buffers of two
+// sockets.
+const inFlight = 1<<20 + 1<<19
+
+// interrupt interrupts the response on stream 1, which is endless.
+func interrupt(t *testing.T, c *h2client) {
+	t.Helper()
+	c.must(c.WritePing(false, [8]byte{1}))
+	c.ask(3, "/small", hpack.HeaderField{Name: "priority", Value: "u=0"})
+	pinged, answered := false, false
+	for n := 0; !pinged || !answered; {
+		f, k := c.content()
+		switch h := f.Header(); h.Type {
+		case http2.FramePing:
+			pinged = true
+		case http2.FrameData:
+			answered = answered || h.StreamID == 3 && h.Flags.Has(http2.FlagDataEndStream)
+		}
+		if n += k; n > inFlight {
+			t.Fatalf("%d bytes before the answers; PING: %t, urgent request: %t", n, pinged, answered)
+		}
+	}
+	c.must(c.WriteRSTStream(1, http2.ErrCodeCancel))
+	c.must(c.WritePing(false, [8]byte{2}))
+	for n := 0; ; {
+		f, k := c.content()
+		if f.Header().Type == http2.FramePing {
+			break
+		}
+		if n += k; n > inFlight {
+			t.Fatalf("%d bytes of a response that was reset", n)
+		}
+	}
+	c.ask(5, "/small")
+	for {
+		f, k := c.content()
+		if k > 0 {
+			t.Fatal("a response continues that was reset")
+		}
+		if h := f.Header(); h.Type == http2.FrameData && h.Flags.Has(http2.FlagDataEndStream) {
+			return
+		}
+	}
+}
+
+// content reads a frame, and returns also how many bytes of the content of stream 1 it has.
+func (h *h2client) content() (http2.Frame, int) {
+	h.t.Helper()
+	f, err := h.ReadFrame()
+	h.must(err)
+	if d, ok := f.(*http2.DataFrame); ok && d.StreamID == 1 {
+		return f, len(d.Data())
+	}
+	return f, 0
+}
+
+// tight starts a server and greets it over sockets with small buffers.
+func tight(t *testing.T, dir string, run servetest.Run, secure bool, change func(*serve.Config)) (*h2client, *servetest.Server) {
+	t.Helper()
+	const size = 64 << 10
+	fd, addr := servetest.Listen(t)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size); err != nil {
+		t.Fatal(err)
+	}
+	credentials, client := servetest.Credentials(t, nil)
+	client.NextProtos = []string{"h2"}
+	s := servetest.At(t, addr)
+	if secure {
+		s.Order(credentials)
+	}
+	s.ServeAll(dir, []serve.Listener{{FD: fd, Secure: secure}}, run, func(cfg *serve.Config) {
+		change(cfg)
+		speaksHTTP2(cfg)
+	})
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size) })
+		return err
+	}}
+	c, err := d.DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if secure {
+		return greetHTTP2(t, servetest.Handshake(t, c, client)), s
+	}
+	return greetHTTP2(t, c), s
+}
+
+// A client that ends its side while a response is on its way gets all of it.
+func TestHTTP2ClientEndsItsSide(t *testing.T) {
+	dir := t.TempDir()
+	const size = 4 << 20
+	servetest.Sparse(t, filepath.Join(dir, "large"), size)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		c, s := tight(t, dir, run, false, func(*serve.Config) {})
+		c.ask(1, "/large")
+		n := 0
+		for n == 0 {
+			_, n = c.content()
+		}
+		c.must(c.conn.(*net.TCPConn).CloseWrite())
+		for {
+			f, k := c.content()
+			n += k
+			if h := f.Header(); h.Type == http2.FrameData && h.Flags.Has(http2.FlagDataEndStream) {
+				break
+			}
+		}
+		if n != size {
+			t.Errorf("%d bytes of %d", n, size)
+		}
+		c.conn.Close()
+		s.Stop()
+	})
+}
