@@ -188,7 +188,7 @@ func checkBash(t *testing.T, root string) {
 		want  string
 	}{
 		{"phalanx st", []string{"st"}, "status|stop|"},
-		{"phalanx top --", []string{"top", "--"}, "--admin|--help|--interval|"},
+		{"phalanx top --", []string{"top", "--"}, "--admin|--admin-token-file|--help|--interval|"},
 		{"phalanx --model ", []string{"--model", ""}, "goroutine|process|serial|"},
 		{"phalanx --model=", []string{"--model", "="}, "goroutine|process|serial|"},
 		{"phalanx --model=p", []string{"--model", "=", "p"}, "process|"},
