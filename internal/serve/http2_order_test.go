@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"bytes"
 	"net"
 	"path/filepath"
 	"syscall"
@@ -134,6 +135,39 @@ func tight(t *testing.T, dir string, run servetest.Run, secure bool, change func
 		return greetHTTP2(t, servetest.Handshake(t, c, client)), s
 	}
 	return greetHTTP2(t, c), s
+}
+
+// A flood ends the connection in the middle of a response too.
+func TestHTTP2FloodDuringResponse(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		c, s := tight(t, dir, run, false, func(*serve.Config) {})
+		c.ask(1, "/huge")
+		for n := 0; n == 0; {
+			_, n = c.content()
+		}
+		const pings = 3000 // 51,000 bytes, which the buffers of the server have room for
+		var flood bytes.Buffer
+		for range pings {
+			c.must(http2.NewFramer(&flood, nil).WritePing(false, [8]byte{}))
+		}
+		servetest.Send(t, c.conn, flood.String())
+		for n := 0; ; {
+			f, k := c.content()
+			if end, ok := f.(*http2.GoAwayFrame); ok {
+				if end.ErrCode != http2.ErrCodeEnhanceYourCalm {
+					t.Errorf("%v", end)
+				}
+				break
+			}
+			if n += k; n > inFlight {
+				t.Fatalf("%d bytes, and the connection goes on", n)
+			}
+		}
+		c.conn.Close()
+		s.Stop()
+	})
 }
 
 // A client that ends its side while a response is on its way gets all of it.
