@@ -134,8 +134,7 @@ func newHandover(t *testing.T) (from, to int) {
 // Idle connections, more than the channel holds at once, go on as if nothing
 // had happened, and the old loop ends at once.
 func TestIdleConnectionsMove(t *testing.T) {
-	before := servetest.OpenDescriptors(t)
-	t.Run("", func(t *testing.T) {
+	servetest.NoLeaks(t, func(t *testing.T) {
 		l := newLine(t)
 		var guests []*guest
 		for range 1000 {
@@ -164,9 +163,6 @@ func TestIdleConnectionsMove(t *testing.T) {
 		}
 		l.last.Stop()
 	})
-	if after := servetest.OpenDescriptors(t); after > before {
-		t.Errorf("%d descriptors are open, %d before", after, before)
-	}
 }
 
 // Requests go on while their connections move, and a head may be cut anywhere.

@@ -149,7 +149,7 @@ func (s *Server) Dial() *net.TCPConn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	s.t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
 }
