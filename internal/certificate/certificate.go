@@ -8,10 +8,8 @@
 package certificate
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,7 +29,6 @@ type Source struct {
 type Set struct {
 	entries []entry
 	byName  map[string][]int // entries by name, the preferred first; a wildcard as "*.example.org"
-	digest  [sha256.Size]byte
 }
 
 // entry is one certificate.
@@ -44,7 +41,7 @@ type entry struct {
 // Parse makes a set of certificates. Its errors begin with the name of the
 // source.
 func Parse(sources []Source) (*Set, error) {
-	s := &Set{byName: map[string][]int{}, digest: digest(sources)}
+	s := &Set{byName: map[string][]int{}}
 	for _, src := range sources {
 		e, err := parse(src)
 		if err != nil {
@@ -155,21 +152,4 @@ func valid(at int, c *x509.Certificate, now time.Time) error {
 		return fmt.Errorf("%s expired on %s; renew it", which, c.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
-}
-
-// Digest is the same for the same sources in the same order.
-func (s *Set) Digest() [sha256.Size]byte { return s.digest }
-
-func digest(sources []Source) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	for _, src := range sources {
-		for _, p := range [][]byte{[]byte(src.Name), src.Chain, src.Key} {
-			var n [8]byte
-			binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-			h.Write(n[:])
-			h.Write(p)
-		}
-	}
-	h.Sum(sum[:0])
-	return sum
 }

@@ -299,22 +299,6 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-func TestDigest(t *testing.T) {
-	leaf := issue(t, nil, ecKey(t), nil, "example.org")
-	digest := func(sources ...Source) [32]byte {
-		set, err := Parse(sources)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return set.Digest()
-	}
-	a, b := source(t, "a", leaf), source(t, "b", leaf)
-	again := Source{Name: "a", Chain: slices.Clone(a.Chain), Key: slices.Clone(a.Key)}
-	if digest(a, b) != digest(again, b) || digest(a, b) == digest(b, a) || digest(a) == digest(b) || digest(a) == digest() {
-		t.Error("digests")
-	}
-}
-
 // A file that was read may contain anything. No message says anything of a key.
 func FuzzParse(f *testing.F) {
 	root := issue(f, nil, ecKey(f), nil)

@@ -91,8 +91,7 @@ func (r *Reply) moveToClean(out []byte, now Now) []byte {
 	return r.moveTo(out, proto.StatusPermanentRedirect, cleaned(r.x.Request.Path.In(r.x.Head)), now)
 }
 
-// cleaned returns the cleaner form of a path for which a site says that there is one:
-// without "index.html", "index", ".html" or the slash at its end.
+// cleaned returns the clean URL of a path that has one: the path without "index.html", "index", ".html" or the slash at its end.
 func cleaned(path []byte) []byte {
 	for _, index := range [2]string{"index.html", "index"} {
 		if bytes.HasSuffix(path, []byte("/"+index)) {
