@@ -80,10 +80,19 @@ type Site interface {
 	Rules() *rules.Set
 }
 
+// Sites are the sites of a server that has several.
+type Sites interface {
+	// Find returns the site for the host of a request, as [proto.Request.Host] has it, and
+	// its number among those configured. nil: no site answers for that host. An exchange
+	// asks once and keeps what it got.
+	Find(host []byte) (Site, int)
+}
+
 // Config is what connections have in common. Those that share one belong to one
 // goroutine at a time; a copy made before its use is for another.
 type Config struct {
-	Site      Site
+	Site      Site          // for all hosts, unless there are Sites
+	Sites     Sites         // by the host of the request; nil: there is one site
 	Server    string        // the Server field's value
 	KeepAlive time.Duration // idle timeout of a connection
 	// MinRate is how many bytes a second a client has to take of a response, averaged

@@ -30,6 +30,7 @@ type Exchange struct {
 	File       File             // that was asked for, or the site's page, while Decided is called; nil: none
 	Fault      proto.Fault      // why the request was refused; zero: it was not
 	ID         []byte           // of the request; empty: requests have none
+	Site       int              // number of the site that answers, as Sites.Find gave it; 0 without Sites
 
 	Size  int64 // bytes of the content that come from a file; 0: not known
 	Bytes int64 // of the content, so far
@@ -37,6 +38,7 @@ type Exchange struct {
 
 	Noted Noted // by the observer
 
+	site   Site       // that answers, the same for the whole exchange; nil: none is for that host
 	set    *rules.Set // of the owner, the same for the whole exchange
 	asked  bool       // set is known
 	head   int        // where the response's begins in the output
@@ -173,7 +175,18 @@ func (r *Reply) open(req *proto.Request, head []byte, v Version, began time.Dura
 		x = new(Exchange)
 	}
 	x.Request, x.Head, x.Version, x.Began = req, head, v, began
+	if x.site, x.Site = r.cfg.Site, 0; r.cfg.Sites != nil {
+		r.find(x)
+	}
 	r.x = x
+}
+
+// find finds the site of an exchange. A request that was refused before its host was known
+// gets none.
+func (r *Reply) find(x *Exchange) {
+	if x.site = nil; len(x.Head) > 0 {
+		x.site, x.Site = r.cfg.Sites.Find(x.Request.Host(x.Head))
+	}
 }
 
 // release closes what the exchange holds and ends it.
@@ -201,7 +214,7 @@ func (x *Exchange) reset() {
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
 	x.Size, x.Bytes, x.Err, x.Noted = 0, 0, nil, Noted{}
 	x.Moved, x.Rule, x.Fields, x.set, x.asked = 0, rules.Position{}, nil, nil, false
-	x.upload, x.parts, x.stream = nil, nil, nil
+	x.site, x.upload, x.parts, x.stream = nil, nil, nil, nil
 	if x.Fault.Status != 0 {
 		x.Fault = proto.Fault{}
 	}

@@ -17,12 +17,13 @@ func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
 	return r.page(out, s, nil, now)
 }
 
-// ownPage finds the site's own page for an error. Without the prefix there is none.
+// ownPage finds the site's own page for an error. Without the prefix, or a site, there is
+// none.
 func (r *Reply) ownPage(s proto.Status) (File, bool) {
-	if _, status := r.inside(); status == proto.StatusNotFound {
+	if _, status := r.inside(); status == proto.StatusNotFound || r.x.site == nil {
 		return nil, false
 	}
-	return r.cfg.Site.Page(s)
+	return r.x.site.Page(s)
 }
 
 // sitePage answers with the site's own page for an error.
@@ -108,6 +109,8 @@ func advice(s proto.Status) string {
 		return "There is nothing at this address. Check its spelling."
 	case proto.StatusRequestTimeout:
 		return "The request took too long to arrive. Try again."
+	case proto.StatusMisdirectedRequest:
+		return "There is no website of this name here. Check the address."
 	case proto.StatusInternalServerError:
 		return "This is a fault of the server. Try again later."
 	case proto.StatusServiceUnavailable:

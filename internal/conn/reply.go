@@ -84,6 +84,9 @@ func (r *Reply) Answer(out []byte, now Now) []byte {
 			return r.prove(out, key, now)
 		}
 	}
+	if x.site == nil {
+		return r.page(out, proto.StatusMisdirectedRequest, nil, now)
+	}
 	if r.cfg.SecurePort != 0 && !r.secure && !r.local && moves(x.Request) {
 		return r.moveToSecure(out, now)
 	}
@@ -236,12 +239,12 @@ func (r *Reply) get(out []byte, now Now) []byte {
 			return r.archive(out, path, format, now)
 		}
 	}
-	f, status := r.cfg.Site.Open(path, x.Codings)
+	f, status := x.site.Open(path, x.Codings)
 	if (status == proto.StatusNotFound || status == proto.StatusForbidden) && set.Redirects() && r.decides(set, path) {
 		return r.obey(out, now)
 	}
 	if status == proto.StatusNotFound && r.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
-		f, status = r.cfg.Site.Fallback(path, x.Codings)
+		f, status = x.site.Fallback(path, x.Codings)
 	}
 	switch status {
 	case proto.StatusOK:

@@ -45,6 +45,8 @@ func statusWhy(s proto.Status, moved conn.Moved) string {
 		return "no range lies within the file (RFC 9110 §15.5.17)"
 	case proto.StatusExpectationFailed:
 		return "the only expectation that is met is 100-continue (RFC 9110 §15.5.18)"
+	case proto.StatusMisdirectedRequest:
+		return "no site is for this host (RFC 9110 §15.5.20)"
 	case proto.StatusHeaderFieldsTooLarge:
 		return "the head is longer, or has more fields, than is read (RFC 6585 §5)"
 	case proto.StatusInternalServerError:

@@ -28,6 +28,7 @@ const (
 	StatusURITooLong           Status = 414
 	StatusRangeNotSatisfiable  Status = 416
 	StatusExpectationFailed    Status = 417
+	StatusMisdirectedRequest   Status = 421
 	StatusHeaderFieldsTooLarge Status = 431
 	StatusInternalServerError  Status = 500
 	StatusNotImplemented       Status = 501
@@ -58,6 +59,7 @@ var reasons = [...]string{
 	StatusURITooLong:           "URI Too Long",
 	StatusRangeNotSatisfiable:  "Range Not Satisfiable",
 	StatusExpectationFailed:    "Expectation Failed",
+	StatusMisdirectedRequest:   "Misdirected Request",
 	StatusHeaderFieldsTooLarge: "Request Header Fields Too Large",
 	StatusInternalServerError:  "Internal Server Error",
 	StatusNotImplemented:       "Not Implemented",

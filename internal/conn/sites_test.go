@@ -1,0 +1,116 @@
+package conn
+
+import (
+	"strings"
+	"testing"
+
+	"phalanx/internal/proto"
+)
+
+// namedSites are sites by their hosts, numbered in the order of names.
+type namedSites struct {
+	names []string
+	sites []*fakeSite
+	asked int
+}
+
+func (s *namedSites) Find(host []byte) (Site, int) {
+	s.asked++
+	for i, name := range s.names {
+		if name == string(host) {
+			return s.sites[i], i
+		}
+	}
+	return nil, 0
+}
+
+// severalSites configures the sites one.example and two.example, whose pages differ, and
+// none for other hosts.
+func severalSites() (*Config, *namedSites) {
+	all := &namedSites{names: []string{"one.example", "two.example"}}
+	for _, name := range all.names {
+		s := newFakeSite()
+		s.files["/a"].data = "of " + name
+		s.page = "/a"
+		all.sites = append(all.sites, s)
+	}
+	cfg := newConfig()
+	cfg.Site, cfg.Sites = nil, all
+	return cfg, all
+}
+
+// to is a request for a path of a host.
+func to(host, target string) string {
+	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
+}
+
+// The host of a request finds its site, and an absolute target's counts before Host
+// (RFC 9112 §3.2.2). Error pages are the site's own.
+func TestSites(t *testing.T) {
+	for _, test := range []struct {
+		raw  string
+		want string // status and the end of the content
+	}{
+		{to("one.example", "/a"), "200 OK…of one.example"},
+		{to("two.example:8080", "/a"), "200 OK…of two.example"},
+		{to("one.example", "http://two.example/a"), "200 OK…of two.example"},
+		{to("two.example", "/none"), "404 Not Found…of two.example"},
+		{to("three.example", "/a"), "421 Misdirected Request…</main>\n"},
+		{to("", "/a"), "421 Misdirected Request…</main>\n"},
+		{"GET /a HTTP/1.0\r\n\r\n", "421 Misdirected Request…</main>\n"},
+		{"OPTIONS * HTTP/1.1\r\nHost: three.example\r\n\r\n", "421 Misdirected Request…</main>\n"},
+		{"BREW / HTTP/1.1\r\nHost: three.example\r\n\r\n", "421 Misdirected Request…</main>\n"},
+		{"GET / HTTP/1.1\r\n\r\n", "400 Bad Request…</main>\n"},
+	} {
+		cfg, _ := severalSites()
+		reply := answerTo(cfg, test.raw)
+		status, end, _ := strings.Cut(test.want, "…")
+		if !strings.HasPrefix(reply, "HTTP/1.1 "+status+"\r\n") || !strings.HasSuffix(reply, end) {
+			t.Errorf("%q:\n%s\nwant %s", test.raw, reply, test.want)
+		}
+	}
+}
+
+// An exchange asks for its site once, and the next one on the same connection again.
+func TestSiteOfAnExchange(t *testing.T) {
+	cfg, all := severalSites()
+	obs := &siteObserver{}
+	d := newDriver(t, cfg, obs)
+	for i, raw := range []string{to("two.example", "/none"), to("one.example", "/a"), to("none.example", "/a")} {
+		if all.asked = 0; !d.receive(raw) || all.asked != 1 {
+			t.Fatalf("request %d: the site was asked for %d times, the connection ends with %v", i, all.asked, d.step)
+		}
+	}
+	if want := [3]int{1, 0, 0}; obs.seen != want {
+		t.Errorf("the observer has seen the sites %v, want %v", obs.seen, want)
+	}
+	for i, s := range all.sites {
+		if s.open != 0 {
+			t.Errorf("site %d has %d files open", i, s.open)
+		}
+	}
+}
+
+// siteObserver keeps the number of each exchange's site.
+type siteObserver struct {
+	counter
+	seen [3]int
+	n    int
+}
+
+func (o *siteObserver) Ended(x *Exchange) {
+	o.seen[o.n] = x.Site
+	o.n++
+}
+
+// A host that no site is for is not redirected to HTTPS.
+func TestUnknownHostInClear(t *testing.T) {
+	cfg, _ := severalSites()
+	cfg.SecurePort = 443
+	if reply := answerTo(cfg, to("three.example", "/a")); !strings.HasPrefix(reply, string(proto.AppendStatusLine(nil, proto.StatusMisdirectedRequest))) {
+		t.Errorf("%s", reply)
+	}
+	if reply := answerTo(cfg, to("one.example", "/a")); !strings.Contains(reply, "Location: https://one.example/a\r\n") {
+		t.Errorf("%s", reply)
+	}
+}
