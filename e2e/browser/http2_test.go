@@ -18,12 +18,14 @@ import (
 // pixel is a picture of one pixel.
 const pixel = "<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'><rect width='1' height='1'/></svg>"
 
-// TestManyPictures shows a page of 200 pictures, which come over one connection, by HTTP/2.
+// TestManyPictures shows a page of 200 pictures, a style sheet and a script, which come over
+// one connection, by HTTP/2.
 func TestManyPictures(t *testing.T) {
 	t.Parallel()
-	const pictures = 200
-	page := "<!DOCTYPE html><html lang=en><title>pictures</title><link rel=icon href='data:,'><h1>Two hundred pictures</h1><p>All of them are one pixel.</p>"
-	files := map[string]string{}
+	const pictures, all = 200, 203
+	page := "<!DOCTYPE html><html lang=en><title>pictures</title><link rel=icon href='data:,'><link rel=stylesheet href=style.css>" +
+		"<h1>Two hundred pictures</h1><p>All of them are one pixel.</p><script src=script.js></script>"
+	files := map[string]string{"style.css": "h1 { color: rgb(1, 2, 3) }", "script.js": "document.body.dataset.script = 'has run'"}
 	for i := range pictures {
 		name := fmt.Sprintf("%d.svg", i)
 		page += "<img alt='' src=" + name + ">"
@@ -35,12 +37,22 @@ func TestManyPictures(t *testing.T) {
 	w.visit(s, "/")
 	// The browser's own account: all came by h2, and all are shown.
 	shown := evaluate[int](w, `Array.from(document.images).filter(i => i.complete && i.naturalWidth > 0).length`)
+	styled := evaluate[string](w, `getComputedStyle(document.querySelector('h1')).color + ', the script ' + document.body.dataset.script`)
 	spoken := evaluate[int](w, `performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).filter(e => e.nextHopProtocol === 'h2').length`)
-	if shown != pictures || spoken != pictures+1 {
-		t.Errorf("%d pictures are shown, %d responses came by h2", shown, spoken)
+	if shown != pictures || spoken != all || styled != "rgb(1, 2, 3), the script has run" {
+		t.Errorf("%d pictures are shown, %d responses came by h2; %s", shown, spoken, styled)
 	}
 	w.close()
 	s.Stop(5 * time.Second)
+	if n := len(overOneConnection(t, s)); n != all {
+		t.Errorf("%d requests, want %d", n, all)
+	}
+}
+
+// overOneConnection returns the paths of all requests in the order in which they were
+// completed. They have to have come over one connection, by HTTP/2.
+func overOneConnection(t *testing.T, s *harness.Server) (paths []string) {
+	t.Helper()
 	clients := map[string]int{}
 	all, _ := s.Log.All()
 	for _, e := range harness.WithMessage(all, "request") {
@@ -48,10 +60,12 @@ func TestManyPictures(t *testing.T) {
 			t.Errorf("the log has %v", e)
 		}
 		clients[e.Text("client")]++
+		paths = append(paths, e.Text("path"))
 	}
 	if len(clients) != 1 {
 		t.Errorf("the requests came over these connections: %v", clients)
 	}
+	return paths
 }
 
 // accepting lets the browser accept a server's self-signed certificate.
