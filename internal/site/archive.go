@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// maxArchives is how many archives of a root are made at a time: each takes memory and
+// maxArchives is how many archives are made at a time: each takes memory and
 // CPU time, and clients decide how long.
 const maxArchives = 4
 

@@ -5,6 +5,19 @@ import (
 	"unsafe"
 )
 
+// bounds bound what a root, or several together, hold for clients beside the files.
+type bounds struct {
+	listings budget
+	archives atomic.Int32 // being made
+	readmes  readmes
+}
+
+func newBounds() *bounds { return &bounds{listings: budget{max: maxListed}} }
+
+// Beside makes the root share the bounds of another one: listings, archives and READMEs
+// of both take no more memory than those of one. It is called before the root is used.
+func (r *Root) Beside(other *Root) { r.bounds = other.bounds }
+
 // maxListed is how many bytes all listings of a root may hold at a time: about
 // half a million entries. Each listing is held for as long as its client takes
 // to read it, and clients decide how long that is.

@@ -133,3 +133,31 @@ func TestListingCost(t *testing.T) {
 	}
 	l.Close()
 }
+
+// Roots side by side have one budget.
+func TestBeside(t *testing.T) {
+	open := func() *Root {
+		r, err := Open(t.TempDir(), Policy{List: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		return r
+	}
+	one, two := open(), open()
+	two.Beside(one)
+	one.listings.max = listingCost + listingCost/2
+	first, status := one.List([]byte("/"), nil, false)
+	if status != proto.StatusOK {
+		t.Fatal(status)
+	}
+	if l, status := two.List([]byte("/"), nil, false); status != proto.StatusServiceUnavailable {
+		t.Fatalf("%v, status %d", l, status)
+	}
+	first.Close()
+	second, status := two.List([]byte("/"), nil, false)
+	if status != proto.StatusOK {
+		t.Fatal(status)
+	}
+	second.Close()
+}

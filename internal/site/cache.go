@@ -1,6 +1,7 @@
 package site
 
 import (
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,14 +16,21 @@ import (
 // two versions. A file that was changed a moment ago is not remembered at
 // all: it could change again without its times telling.
 type Cache struct {
-	root   *Root
+	root *Root
+	mark string // begins its keys; no other cache with this memory has it
+	*memory
+
+	// MaxAge is how long a look is good for.
+	MaxAge time.Duration
+}
+
+// memory is what one cache, or several together, remember.
+type memory struct {
 	found  store
 	failed store
 	bytes  int // of bodies
 	key    []byte
-
-	// MaxAge is how long a look is good for.
-	MaxAge time.Duration
+	caches int
 }
 
 // MaxBody is the size in bytes up to which a body is kept in memory. Its file is
@@ -40,17 +48,25 @@ const (
 // NewCache returns an empty cache of the root, which looks at a file again after
 // maxAge and holds at most so many open.
 func NewCache(root *Root, maxAge time.Duration, most int) *Cache {
-	return &Cache{
-		root:   root,
+	return &Cache{root: root, MaxAge: maxAge, memory: &memory{
 		found:  store{max: min(maxFound, most), byKey: make(map[string]*cached)},
 		failed: store{max: maxFailed, byKey: make(map[string]*cached)},
-		MaxAge: maxAge,
-	}
+		caches: 1,
+	}}
+}
+
+// Beside returns a cache of another root that shares the memory of this one: both
+// together remember no more than one, and what is used more often stays. It is for the
+// same goroutine.
+func (c *Cache) Beside(root *Root) *Cache {
+	mark := strconv.Itoa(c.caches) + "\x00" // the first one has none: its keys begin with a slash or a NUL
+	c.caches++
+	return &Cache{root: root, mark: mark, memory: c.memory, MaxAge: c.MaxAge}
 }
 
 // Open is [Root.Open], remembered.
 func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
-	c.key = append(c.key[:0], path...)
+	c.key = append(append(c.key[:0], c.mark...), path...)
 	c.varyKey(codings)
 	return c.recall(func() (*File, proto.Status) { return c.root.Open(path, codings) })
 }
@@ -67,7 +83,7 @@ func (c *Cache) Fallback(path []byte, codings proto.Codings) (*File, proto.Statu
 	if status := c.root.fallsBack(path); status != proto.StatusOK {
 		return nil, status
 	}
-	c.key = append(c.key[:0], "\x00fallback"...)
+	c.key = append(append(c.key[:0], c.mark...), "\x00fallback"...)
 	c.varyKey(codings)
 	return c.recall(func() (*File, proto.Status) { return c.root.fallback(codings) })
 }
@@ -75,7 +91,7 @@ func (c *Cache) Fallback(path []byte, codings proto.Codings) (*File, proto.Statu
 // Page is [Root.Page], remembered.
 func (c *Cache) Page(s proto.Status) (*File, bool) {
 	name := pageName(s)
-	c.key = append(append(c.key[:0], "\x00page "...), name...)
+	c.key = append(append(append(c.key[:0], c.mark...), "\x00page "...), name...)
 	f, _ := c.recall(func() (*File, proto.Status) { return c.root.page(name) })
 	return f, f != nil
 }
@@ -133,7 +149,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 	for len(t.ring) > 0 && (len(t.ring) >= t.max || c.bytes > maxBodies) {
 		c.forget(t.victim())
 	}
-	e := &cached{store: t, key: string(c.key), file: f, status: status, looked: now}
+	e := &cached{store: t, cache: c, key: string(c.key), file: f, status: status, looked: now}
 	t.put(e)
 	if f != nil {
 		f.users++
@@ -183,7 +199,8 @@ func Resident(fd int, off, n int64) bool {
 }
 
 // Sweep forgets what has not been asked for in a while, so that a deleted file
-// does not keep its space, and reports whether anything is left.
+// does not keep its space, and reports whether anything is left; in all caches that share
+// the memory.
 func (c *Cache) Sweep() (left bool) {
 	now := c.root.Now()
 	for _, t := range []*store{&c.found, &c.failed} {
@@ -204,11 +221,13 @@ func (c *Cache) forget(e *cached) {
 	}
 }
 
-// Close forgets everything.
+// Close forgets everything that this cache remembers.
 func (c *Cache) Close() {
 	for _, t := range []*store{&c.found, &c.failed} {
-		for len(t.ring) > 0 {
-			c.forget(t.ring[0])
+		for i := len(t.ring) - 1; i >= 0; i-- {
+			if t.ring[i].cache == c {
+				c.forget(t.ring[i])
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -143,5 +144,55 @@ func TestCacheRemembersErrorPages(t *testing.T) {
 	}
 	if _, ok := c.Page(proto.StatusInternalServerError); ok {
 		t.Error("another page answers a fault of the server")
+	}
+}
+
+// Caches that share their memory never mix what they remember, stay within the bounds of
+// one, and forget only their own.
+func TestCachesBeside(t *testing.T) {
+	var dirs [3]string
+	var caches [3]*Cache
+	clock := time.Now().Add(time.Hour)
+	for i := range dirs {
+		dirs[i] = t.TempDir()
+		for n := range 20 {
+			if err := os.WriteFile(fmt.Sprintf("%s/%d", dirs[i], n), make([]byte, 100*i+n), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		root := openRoot(t, dirs[i])
+		root.Now = func() time.Time { return clock }
+		if i == 0 {
+			caches[0] = NewCache(root, time.Minute, 16)
+			continue
+		}
+		caches[i] = caches[0].Beside(root)
+	}
+	for range 2 {
+		for n := range 20 {
+			for i, c := range caches {
+				if size, status := look(t, c, fmt.Sprintf("/%d", n)); status != proto.StatusOK || size != int64(100*i+n) {
+					t.Fatalf("site %d, /%d: %d bytes and %d", i, n, size, status)
+				}
+				look(t, c, fmt.Sprintf("/none%d", n))
+			}
+		}
+		if n := len(caches[2].found.ring); n != 16 {
+			t.Fatalf("%d files are remembered", n)
+		}
+	}
+	caches[1].Close()
+	for _, e := range append(caches[0].found.ring, caches[0].failed.ring...) {
+		if e.cache == caches[1] {
+			t.Fatalf("%q is remembered", e.key)
+		}
+	}
+	if len(caches[0].found.ring) == 0 {
+		t.Error("the others were forgotten too")
+	}
+	caches[0].Close()
+	caches[2].Close()
+	if m := caches[0].memory; m.bytes != 0 || len(m.found.byKey)+len(m.failed.byKey) != 0 {
+		t.Errorf("%d bytes, %d entries are left", m.bytes, len(m.found.byKey)+len(m.failed.byKey))
 	}
 }

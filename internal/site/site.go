@@ -13,7 +13,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,11 +30,9 @@ type Root struct {
 	tell   func(Finding) // of Trace, or nil
 	shares []share       // of OpenShares: nothing else is beneath the root
 
-	listings budget
-	shared   shared
-	archives atomic.Int32   // being made
-	making   sync.WaitGroup // of what makes them, and READMEs
-	readmes  readmes
+	shared shared
+	making sync.WaitGroup // of what makes archives and READMEs
+	*bounds
 
 	ruleFiles ruleFiles
 
@@ -68,7 +65,7 @@ func Open(dir string, policy Policy) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
-	r := &Root{policy: policy, dir: fd, Now: time.Now, listings: budget{max: maxListed}, shared: shared{byKind: make(map[kind][]*listed)}}
+	r := &Root{policy: policy, dir: fd, Now: time.Now, bounds: newBounds(), shared: shared{byKind: make(map[kind][]*listed)}}
 	if err := r.prepare(dir); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
