@@ -58,11 +58,11 @@ type excused struct {
 // rescues have to account for all.
 func (p *patron) excuses(err error) bool {
 	switch {
-	case !harness.IsCut(err) || p.at.tls == nil && !p.at.local:
+	case !harness.IsCut(err) || p.at.tls == nil && !p.at.local && !p.at.http2:
 		return false
 	case p.at.local:
 		p.excused.local++
-	case p.fresh:
+	case p.fresh && p.at.tls != nil:
 		p.excused.shaking++
 	case p.at.http2:
 		p.excused.http2++

@@ -110,7 +110,7 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 	port, port2, https := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
 	socket := filepath.Join(harness.OpenDir(t), "http.sock")
 	c.load.plain, c.load.second, c.load.local, c.load.secure = plain(port), second(port2), local(socket), secure(https)
-	c.load.http2 = overHTTP2(c.load.secure)
+	c.load.http2, c.load.h2c = overHTTP2(c.load.secure), overHTTP2(c.load.plain)
 	c.Server = harness.ServeSilentlyAt(t, port, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", harness.Tree(t, files), "--workers", strconv.Itoa(chaosSlots), "--keepalive", "60s",
 		"--hang-timeout", chaosHang.String(), "--max-requests", "3000",
@@ -228,7 +228,7 @@ func (c *chaos) checkLoad() {
 		kindShort + l.second.over: 3, kindKept + l.second.over: 10, kindDownload + l.second.over: 0.05,
 		kindKept + l.local.over: 10, kindIdle + l.local.over: 0.05,
 		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.1,
-		kindKept + l.http2.over: 5,
+		kindKept + l.http2.over: 5, kindDownload + l.http2.over: 0.1, kindKept + l.h2c.over: 5, kindDownload + l.h2c.over: 0.05,
 	} {
 		c.logf("%s: %d replies", kind, l.served[kind])
 		if least := int(rate * lasted); l.served[kind] < max(1, least) {

@@ -42,6 +42,7 @@ type load struct {
 	local  address
 	secure address
 	http2  address // the same
+	h2c    address // plain
 	pages  []page
 	large  page
 	report func(format string, args ...any) // a failure
@@ -99,6 +100,9 @@ func (l *load) start(seed uint64) {
 		{kindIdle, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
 		{kindDownload, 2, &l.secure, &l.heavy, func(p *patron) { p.downloads(false) }},
 		{kindKept, 3, &l.http2, &l.light, func(p *patron) { p.repeat(p.multiplex, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 2, &l.http2, &l.heavy, func(p *patron) { p.downloads(false) }},
+		{kindKept, 3, &l.h2c, &l.light, func(p *patron) { p.repeat(p.multiplex, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 1, &l.h2c, &l.heavy, func(p *patron) { p.downloads(false) }},
 	} {
 		for i := range g.n {
 			stream++

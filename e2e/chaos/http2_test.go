@@ -25,42 +25,50 @@ const h2Window = 1 << 20 // bytes of a stream's window: more than a page has
 // framed is a connection of HTTP/2 with one request at a time.
 type framed struct {
 	conn   *harness.Client
+	scheme string
 	frames *http2.Framer
 	next   uint32 // stream
 	told   bool   // that no more requests are wanted
 	last   uint32 // stream that the server answers, if told
 }
 
-// overHTTP2 is the HTTPS address for clients of HTTP/2.
+// overHTTP2 is an address for clients of HTTP/2.
 func overHTTP2(a address) address {
-	a.over, a.http2 = " over HTTP/2", true
-	a.tls = a.tls.Clone()
+	a.http2 = true
+	if a.tls == nil {
+		a.over = " over h2c"
+		return a
+	}
+	a.over, a.tls = " over HTTP/2", a.tls.Clone()
 	a.tls.NextProtos, a.tls.ClientSessionCache = []string{"h2"}, tls.NewLRUClientSessionCache(0)
 	return a
 }
 
-// multiplex is a client of HTTP/2 that asks again and again on one connection.
-func (p *patron) multiplex() error {
-	if err := p.reach(0); err != nil {
+// greet opens a connection of HTTP/2 if there is none.
+func (p *patron) greet(buffer int) error {
+	if err := p.reach(buffer); err != nil || p.framed != nil {
 		return err
 	}
-	if p.framed == nil {
-		f := &framed{conn: p.conn, frames: http2.NewFramer(p.conn, p.conn.In), next: 1, last: math.MaxInt32}
-		f.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-		p.framed, p.doing = f, "sending the preface"
-		if err := f.begin(); err != nil {
-			return err
-		}
+	f := &framed{conn: p.conn, scheme: "http", frames: http2.NewFramer(p.conn, p.conn.In), next: 1, last: math.MaxInt32}
+	if p.at.tls != nil {
+		f.scheme = "https"
+	}
+	f.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	p.framed, p.doing = f, "sending the preface"
+	return f.begin()
+}
+
+// multiplex is a client of HTTP/2 that asks again and again on one connection.
+func (p *patron) multiplex() error {
+	if err := p.greet(0); err != nil {
+		return err
 	}
 	want := p.choose()
 	p.doing = "asking for " + want.path
 	body, err := p.framed.get(want.path)
 	switch {
 	case errors.Is(err, errRefused):
-		if p.framed.told {
-			return p.ended()
-		}
-		return nil // and it may ask again
+		return p.refused()
 	case err != nil:
 		return err
 	case !bytes.Equal(body, want.body):
@@ -71,6 +79,14 @@ func (p *patron) multiplex() error {
 	if err := p.framed.listen(harness.Between(p.rng, 5*time.Millisecond, 50*time.Millisecond)); err != nil {
 		return err
 	}
+	if p.framed.told {
+		return p.ended()
+	}
+	return nil
+}
+
+// refused follows a request that was not processed. After it the client may ask again.
+func (p *patron) refused() error {
 	if p.framed.told {
 		return p.ended()
 	}
@@ -114,36 +130,45 @@ type response struct {
 	complete bool
 }
 
-// get asks for a page and returns its content.
-func (f *framed) get(path string) ([]byte, error) {
+// ask sends a request.
+func (f *framed) ask(path string) (*response, error) {
 	var block bytes.Buffer
 	fields := hpack.NewEncoder(&block)
-	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "phalanx.test"}, {":path", path}} {
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", f.scheme}, {":authority", "phalanx.test"}, {":path", path}} {
 		if err := fields.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
 			return nil, err
 		}
 	}
 	r := &response{stream: f.next}
 	f.next += 2
-	// Whatever becomes of it, GOAWAY may have come before and says what that means.
-	sent := f.frames.WriteHeaders(http2.HeadersFrameParam{
+	return r, f.frames.WriteHeaders(http2.HeadersFrameParam{
 		StreamID: r.stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true,
 	})
-	for !r.complete {
+}
+
+// get asks for a page and returns its content.
+func (f *framed) get(path string) ([]byte, error) {
+	r, sent := f.ask(path)
+	// Whatever becomes of it, GOAWAY may have come before and says what that means.
+	for r != nil && !r.complete {
 		if err := f.take(r); err != nil {
 			return nil, errors.Join(err, sent)
 		}
-		if f.told && r.stream > f.last {
-			return nil, errRefused
-		}
 	}
-	if r.status != "200" {
-		return nil, fmt.Errorf("%w: status %s, want 200", harness.ErrWrong, r.status)
+	if err := r.ok(); err != nil {
+		return nil, err
 	}
 	if n := len(r.body); n > 0 && !f.told {
 		return r.body, f.frames.WriteWindowUpdate(0, uint32(n))
 	}
 	return r.body, nil
+}
+
+func (r *response) ok() error {
+	if r.status != "200" {
+		return fmt.Errorf("%w: status %s, want 200", harness.ErrWrong, r.status)
+	}
+	return nil
 }
 
 // listen takes the frames that come while nothing is asked for.
@@ -188,6 +213,9 @@ func (f *framed) take(r *response) error {
 			return fmt.Errorf("%w: %v after one with stream %d", harness.ErrWrong, frame, f.last)
 		}
 		f.told, f.last = true, frame.LastStreamID
+		if r != nil && r.stream > f.last {
+			return errRefused
+		}
 	default:
 		if r == nil || frame.Header().StreamID != r.stream {
 			return fmt.Errorf("%w: %v, which nobody asked for", harness.ErrWrong, frame)
@@ -211,6 +239,73 @@ func (r *response) take(frame http2.Frame) error {
 		return fmt.Errorf("%w: %v", harness.ErrWrong, frame)
 	default:
 		return fmt.Errorf("%w: %v", harness.ErrWrong, frame)
+	}
+	return nil
+}
+
+// beginStream is [patron.begin] over HTTP/2, for the whole file.
+func (p *patron) beginStream() (*transfer, error) {
+	for {
+		if err := p.greet(largeBuffer); err != nil {
+			return nil, err
+		}
+		p.doing = "asking for a download"
+		r, sent := p.framed.ask(p.large.path)
+		var err error
+		for r.status == "" && err == nil {
+			err = p.framed.take(r)
+		}
+		switch {
+		case errors.Is(err, errRefused):
+			if err := p.refused(); err != nil {
+				return nil, err
+			}
+			continue
+		case err != nil:
+			return nil, errors.Join(err, sent)
+		}
+		if err := r.ok(); err != nil {
+			return nil, err
+		}
+		p.fresh = false
+		p.sending.Add(1)
+		return &transfer{want: p.large.body, stream: r}, nil
+	}
+}
+
+// takeStream is [patron.take] over HTTP/2. The window opens at the pace of the download.
+func (p *patron) takeStream(d *transfer) error {
+	tick := time.NewTicker(largePace)
+	defer tick.Stop()
+	f, r, at, used := p.framed, d.stream, 0, 0
+	for !r.complete {
+		p.doing = fmt.Sprintf("at byte %d of %d", at, len(d.want))
+		if err := p.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
+			return err
+		}
+		if err := f.take(r); err != nil {
+			return err
+		}
+		n := len(r.body)
+		if n > len(d.want)-at || !bytes.Equal(r.body, d.want[at:at+n]) {
+			return fmt.Errorf("%w: another byte than expected within %d bytes from byte %d on", harness.ErrWrong, n, at)
+		}
+		r.body, at, used = r.body[:0], at+n, used+n
+		if used < largePiece || r.complete {
+			continue
+		}
+		if err := errors.Join(f.frames.WriteWindowUpdate(0, uint32(used)), f.frames.WriteWindowUpdate(r.stream, uint32(used))); err != nil {
+			return err
+		}
+		used = 0
+		<-tick.C
+	}
+	if at < len(d.want) {
+		return fmt.Errorf("%w: %d bytes, want %d", harness.ErrWrong, at, len(d.want))
+	}
+	p.count()
+	if f.told {
+		return p.ended()
 	}
 	return nil
 }

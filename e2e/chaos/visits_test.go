@@ -190,8 +190,9 @@ func (p *patron) downloads(ranged bool) {
 
 // transfer is a download under way: its head, and the bytes that are to come.
 type transfer struct {
-	head *harness.Reply
-	want []byte
+	head   *harness.Reply // nil over HTTP/2
+	stream *response      // over HTTP/2
+	want   []byte
 }
 
 // begin asks for the file or a range of it and reads the head. It returns nil
@@ -199,8 +200,11 @@ type transfer struct {
 func (p *patron) begin(ranged bool) (*transfer, error) {
 	p.door.RLock()
 	defer p.door.RUnlock()
-	if p.shut {
+	switch {
+	case p.shut:
 		return nil, nil
+	case p.at.http2:
+		return p.beginStream()
 	}
 	want, status, content := p.large.body, 200, ""
 	var fields []string
@@ -226,11 +230,14 @@ func (p *patron) begin(ranged bool) (*transfer, error) {
 	}
 	p.fresh = false
 	p.sending.Add(1)
-	return &transfer{r, want}, nil
+	return &transfer{head: r, want: want}, nil
 }
 
 // take reads the body slowly and compares every byte.
 func (p *patron) take(d *transfer) error {
+	if d.stream != nil {
+		return p.takeStream(d)
+	}
 	buf := make([]byte, largePiece)
 	tick := time.NewTicker(largePace)
 	defer tick.Stop()
