@@ -224,7 +224,7 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	}
 	dead, lives := []Out{{to, -1}}, []Out{{to, self}}
 	w.h.highest = 40
-	w.Giving(40)
+	w.Giving(40, 0, 0)
 	number("given to nobody", 1, Moving{})
 	number("given to nobody, on a channel", 1, Moving{Out: dead})
 	number("another worker has it", 0, Moving{Out: lives, Keepers: []int{self}})
@@ -246,7 +246,7 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	if _, err := (&Moving{Lock: new(sync.Mutex), In: []int{bad}}).waiting(); err == nil {
 		t.Error("a channel that cannot be read counts as empty")
 	}
-	w.Giving(40)
+	w.Giving(40, 0, 0)
 	rec.about |= whole
 	number("a channel that cannot be read, over TLS", 0, Moving{Out: []Out{{bad, -1}}})
 	rec.about &^= whole

@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0004
+const layout = 0x5048_4c58_0005
 
 const (
 	headerSize = 4096
@@ -54,6 +54,8 @@ type header struct {
 	commit uint32
 	_      uint32
 	next   record
+	// The positions of the connection that is being handed over.
+	givenReceived, givenSent uint64
 }
 
 // record describes a connection. A zero record is right for one that has just been
@@ -70,12 +72,12 @@ type record struct {
 	flags uint8  // conn's, see docs/rescue.md
 	tries uint8  // crashes of a worker that was serving it
 	held  uint8  // one of the values below
-	given uint8  // 1: it is being handed over to another worker that lives
+	_     uint8
 	about uint32 // bytes that are known of the exchange under way, or of the whole state; the uppermost bits say where
 	// sealing is 1 from before bytes are encrypted that the record does not have to the
 	// next commit: nobody else may continue the connection.
 	sealing uint32
-	_       [4]byte
+	given   uint32 // 1: it is being handed over to another worker that lives
 }
 
 // The states of a record.

@@ -76,6 +76,9 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 		return Found{Verdict: Fixed, File: -1} // it never had a record
 	}
 	f := Found{Flags: rec.flags, Tries: int(rec.tries), Current: r.m.header().current == int32(fd)+1, File: -1}
+	if h := r.m.header(); rec.given == 1 && rec.state <= stateEnding && (received != h.givenReceived || sent != h.givenSent) {
+		return f.but(WasClosing) // another worker has used it since: this one did not note that it had given it away
+	}
 	switch rec.state {
 	case stateOpen, stateEnding:
 		if rec.sealing != 0 {

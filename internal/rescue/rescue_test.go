@@ -85,9 +85,15 @@ func TestBatch(t *testing.T) {
 	if f := r.Find(20, 12, 13+51); f.Verdict != Inconsistent {
 		t.Errorf("%+v", f)
 	}
-	w.Giving(20)
+	w.Giving(20, 12, 13)
 	if f := r.Find(20, 12, 13); f.Verdict != GoesOn || r.given() != 20 {
 		t.Errorf("%d is being handed over, %+v", r.given(), f)
+	}
+	// A worker that received or sent something since has the connection, or has closed it.
+	for _, at := range [][2]uint64{{13, 13}, {12, 14}, {12, 12}} {
+		if f := r.Find(20, at[0], at[1]); f.Verdict != WasClosing {
+			t.Errorf("used by another worker: %+v", f)
+		}
 	}
 	if w.Kept(20); r.given() != -1 {
 		t.Errorf("%d is being handed over, want none", r.given())
@@ -207,7 +213,7 @@ func FuzzFind(f *testing.F) {
 		h := m.header()
 		h.highest, h.current, h.sending, h.receiving, h.commit = int32(small()), int32(small()), int32(small()), 21<<positionBits|small(), uint32(small())
 		for _, rec := range []*record{m.record(20), &h.next} {
-			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), uint8(small()), uint32(small()), 0, [4]byte{}}
+			*rec = record{uint32(small()), int32(small()), small(), small(), int64(small()), int64(small()), uint32(small()), uint32(small()), uint8(small()), uint8(small()), uint8(small()), 0, uint32(small()), 0, uint32(small())}
 		}
 		found := NewReader(m).Find(20, received, sent)
 		if len(found.Held) > m.held()+4096 || len(found.Unsent) > 8192 || found.Rest < 0 || found.Off < 0 || found.File >= 64 {
@@ -330,7 +336,7 @@ func TestBeyondRecords(t *testing.T) {
 	w.Held(beyond, 9, []byte("more"))
 	w.Take(beyond, Batch{}, []byte("response"), nil)
 	w.Tried(beyond, 1)
-	w.Giving(beyond)
+	w.Giving(beyond, 9, 8)
 	w.Kept(beyond)
 	w.Closing(beyond)
 	w.Release(beyond)

@@ -249,16 +249,21 @@ func (w *Writer) Tried(fd, n int) {
 	}
 }
 
-// Giving records that a connection is about to be handed over to another worker.
-// Only one at a time is.
-func (w *Writer) Giving(fd int) { w.give(fd, 1) }
+// Giving records that a connection is about to be handed over to another worker, with
+// its positions according to [Count]. Only one at a time is.
+func (w *Writer) Giving(fd int, received, sent uint64) {
+	if w != nil {
+		w.h.givenReceived, w.h.givenSent = received, sent
+	}
+	w.give(fd, 1)
+}
 
 // Kept undoes Giving.
 func (w *Writer) Kept(fd int) { w.give(fd, 0) }
 
-func (w *Writer) give(fd int, given uint8) {
+func (w *Writer) give(fd int, given uint32) {
 	if w.has(fd) {
-		w.m.record(fd).given = given
+		atomic.StoreUint32(&w.m.record(fd).given, given)
 		point(pointState)
 	}
 }

@@ -41,7 +41,8 @@ func (p *pool) tendChannels() {
 }
 
 // moving returns a dead worker's channels for the transfer of its connections. Nothing
-// else touches them until the transfer is done.
+// else touches them until the transfer is done, and no handover begins. One that is under
+// way may move a connection on while it is looked for.
 func (p *pool) moving(w *worker) (m rescue.Moving) {
 	m.Lock = &p.looking
 	for _, c := range p.channels {
@@ -57,6 +58,7 @@ func (p *pool) moving(w *worker) (m rescue.Moving) {
 		case c.to:
 			m.In = append(m.In, c.end)
 		default:
+			m.Blind = true
 			continue
 		}
 		c.lookers++

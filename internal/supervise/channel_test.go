@@ -3,6 +3,7 @@ package supervise
 import (
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -97,4 +98,40 @@ func TestBlind(t *testing.T) {
 			t.Errorf("%s: blind %v, want %v", what, m.Blind, want)
 		}
 	}
+	a, b := &worker{slot: &slot{}, exited: true}, &worker{slot: &slot{}, exited: true}
+	p := &pool{channels: []*channel{{from: dead, to: a}, {from: a, to: b}}}
+	if !p.moving(dead).Blind {
+		t.Error("sees a connection that moves on from the worker that has received it")
+	}
+	if p := (&pool{channels: p.channels[:1]}); p.moving(dead).Blind {
+		t.Error("blind without a reason")
+	}
+}
+
+// No worker begins to hand its connections over while one of them may be looked for.
+func TestHandoverWaitsForSearch(t *testing.T) {
+	r := keeping()
+	runRig(t, 2, r, func(r *rig) {
+		r.movable(0, 1)
+		r.begin(0, 1)
+		r.procs[0].stubborn = true
+		kept, more := r.procs[1].kept.(*fakeKept), make(chan struct{})
+		kept.transfer = func() { <-more }
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.die(1, killed)
+		r.movable(2, 3)
+		r.begin(3) // takes over what process 1 has left
+		r.begin(2)
+		r.expectServing(2)
+		if n := len(r.procs[0].sent); n != 1 {
+			t.Errorf("it was sent %v", r.procs[0].sent)
+		}
+		close(more)
+		synctest.Wait()
+		r.told(0, ipc.Serve{}, ipc.Drain{})
+		r.say(ipc.Rescued{}, 3)
+		r.die(0, Exit{})
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
 }

@@ -22,8 +22,12 @@ func (p *pool) handOver(old, successor *worker, lastOwner bool) {
 }
 
 // openHandover sends each of the two its end of a new channel, which makes the old
-// one hand over. If connections are rescued, the pool keeps the receiving end.
+// one hand over. If connections are rescued, the pool keeps the receiving end. While those of
+// a dead worker are looked for, it does nothing: findSuccessors comes back to it.
 func (p *pool) openHandover(old, successor *worker) {
+	if p.transfers > 0 {
+		return
+	}
 	from, to, err := ipc.Handover()
 	if err == nil {
 		defer unix.Close(from)

@@ -62,7 +62,7 @@ func (l *Loop) handOver(p *peer) bool {
 	if len(l.state) > ipc.MaxState {
 		return false
 	}
-	l.cfg.Records.Giving(int(p.fd))
+	l.giving(p)
 	rescue.Point(rescue.PointGive)
 	switch err := ipc.SendConnection(l.to.fd, l.state, int(p.fd), file); err {
 	case nil:

@@ -129,6 +129,18 @@ func (l *Loop) taken(p *peer) {
 	rescue.Point(rescue.PointTaken)
 }
 
+// giving records that a peer is about to be handed over, and where it is: if this worker
+// dies before it notes that the peer is gone, the other may have used it since, and even
+// closed it.
+func (l *Loop) giving(p *peer) {
+	if l.cfg.Records == nil {
+		return
+	}
+	// A connection whose bytes cannot be counted is not rescued either.
+	received, sent, _ := rescue.Count(int(p.fd))
+	l.cfg.Records.Giving(int(p.fd), received, sent)
+}
+
 // Rescue takes the connections of a dead worker, which come on a channel from
 // the master, before Run. Nothing is done to their sockets until Run begins.
 func (l *Loop) Rescue(channel int, blame ipc.Blame) (ipc.Rescued, error) {

@@ -284,3 +284,58 @@ func FuzzRescue(f *testing.F) {
 		}
 	})
 }
+
+// A worker that dies before it notes that it has handed a connection over leaves a record
+// of it. If the other worker has used the connection since, the record is out of date: what
+// its receive buffer held before is no request, and nothing is answered twice.
+func TestRescueOfWhatWasHandedOver(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/small", 100)
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	cfg := serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{Site: website.Uncached(root), Server: "test", KeepAlive: time.Minute}}
+	ask := servetest.Get("/small")
+	for _, one := range []struct {
+		name           string
+		reads, answers int // bytes, before the other worker closes the connection
+		want           ipc.Rescued
+	}{
+		{"it does nothing", 0, 0, ipc.Rescued{Connections: 1}},
+		{"it receives a part of a request", 5, 0, ipc.Rescued{Ended: 1}},
+		{"it answers a request", len(ask), 20, ipc.Rescued{Ended: 1}},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			// The first request leaves two in the receive buffer, and nothing unanswered.
+			r := newRelay(t, cfg, listener, addr, ask+ask)
+			r.finish()
+			p := r.l.peers[r.fd]
+			r.l.giving(p)
+			taken := duplicate(t, r.fd) // as from the channel
+			if _, err := unix.Write(r.client, []byte(ask)); err != nil {
+				t.Fatal(err)
+			}
+			servetest.Await(t, "a request", func() bool {
+				n, err := unix.IoctlGetInt(taken, unix.SIOCINQ)
+				return err == nil && n == len(ask)
+			})
+			rawRead(taken, make([]byte, one.reads))
+			rawSend(taken, make([]byte, one.answers), 0)
+			unix.Close(taken)
+			dead, records := r.l, r.memory
+			r.begin()
+			defer r.close()
+			take := rescuer{l: r.l, reader: rescue.NewReader(records), blame: ipc.BlameNobody}
+			take.take([]ipc.Kept{{Number: r.fd, Socket: duplicate(t, r.fd), File: -1}})
+			r.forget(dead, records)
+			r.l.resumeRescued()
+			if take.result != one.want {
+				t.Errorf("%+v, want %+v", take.result, one.want)
+			}
+		})
+	}
+}
