@@ -11,6 +11,7 @@ package conn
 import (
 	"time"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/proto"
 	"phalanx/internal/rules"
 )
@@ -200,6 +201,13 @@ func (c *Conn) Secure() {
 	c.reply.Secure()
 	c.fresh = false // TLS says what is spoken (RFC 9113 §3.2)
 }
+
+// From says whose connection it is, before anything is received; nil: that is not known.
+// The address must not change.
+func (c *Conn) From(client *clientip.Addr) { c.reply.From(client) }
+
+// Client returns what From said.
+func (c *Conn) Client() *clientip.Addr { return c.reply.client }
 
 // Local says that the connection comes through a unix socket, before anything is
 // received: from a proxy, which has decided about TLS. So it is not redirected.

@@ -3,6 +3,7 @@ package conn
 import (
 	"time"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/proto"
 	"phalanx/internal/rules"
 )
@@ -14,6 +15,7 @@ type Exchange struct {
 	Request *proto.Request // its spans are in Head
 	Head    []byte         // empty if the request was refused before its end
 	Version Version
+	Client  clientip.Addr // whose request it is; not known if nobody asks
 	Began   time.Duration // when its first byte came, on Now's monotonic clock
 	Headed  time.Duration // when the request was complete, its content too
 
@@ -175,6 +177,9 @@ func (r *Reply) open(req *proto.Request, head []byte, v Version, began time.Dura
 		x = new(Exchange)
 	}
 	x.Request, x.Head, x.Version, x.Began = req, head, v, began
+	if r.client != nil {
+		x.Client = *r.client
+	}
 	if x.site, x.Site = r.cfg.Site, 0; r.cfg.Sites != nil {
 		r.find(x)
 	}
@@ -209,7 +214,7 @@ func (r *Reply) release() {
 // reset clears the exchange, except for its memory and for what [Reply.open] and the
 // start of each response set.
 func (x *Exchange) reset() {
-	x.Request, x.Head = nil, nil
+	x.Request, x.Head, x.Client = nil, nil, clientip.Addr{}
 	x.ID, x.Ranges, x.held = x.ID[:0], x.Ranges[:0], false
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
 	x.Size, x.Bytes, x.Err, x.Noted = 0, 0, nil, Noted{}

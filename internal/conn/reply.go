@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"time"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/proto"
 )
 
@@ -21,8 +22,9 @@ type Reply struct {
 	cfg    *Config
 	obs    Observer // or nil
 	phase  replyPhase
-	secure bool // its bytes are encrypted on their way
-	local  bool // it comes from this machine, by a unix socket
+	secure bool           // its bytes are encrypted on their way
+	local  bool           // it comes from this machine, by a unix socket
+	client *clientip.Addr // whose connection it is; nil: that is not known
 
 	segment Segment
 	x       *Exchange // under way; nil: none
@@ -44,6 +46,9 @@ func NewReply(cfg *Config, obs Observer) Reply { return Reply{cfg: cfg, obs: obs
 
 // Secure says that the connection's bytes are encrypted on their way.
 func (r *Reply) Secure() { r.secure = true }
+
+// From says whose connection it is; see [Conn.From].
+func (r *Reply) From(client *clientip.Addr) { r.client = client }
 
 // Local says that the connection comes through a unix socket; see [Conn.Local].
 func (r *Reply) Local() { r.local = true }

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/h2/hpack"
 )
@@ -118,6 +119,9 @@ func New(cfg *Config, obs conn.Observer, wake func(), now conn.Now) *Conn {
 // Secure says that the connection's bytes are encrypted on their way, before anything is
 // received.
 func (c *Conn) Secure() { c.reply.Secure() }
+
+// From says whose connection it is; see [conn.Conn.From].
+func (c *Conn) From(client *clientip.Addr) { c.reply.From(client) }
 
 // Local says that the connection comes through a unix socket; see [conn.Conn.Local].
 func (c *Conn) Local() { c.reply.Local() }

@@ -7,31 +7,57 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/clientip"
 )
 
-// Client returns the address of a connected socket's other end, for people: without its
-// port, and with it. An IPv4 client of an IPv6 socket has its IPv4 address, and one of
-// a unix socket is "unix:". It can be asked for as long as the socket is open, whatever
-// has become of the client, and is "unknown" for what is no such socket.
-func Client(fd int) (host, address string) {
+// NamesClients reports whether the address of each client is asked for when its connection
+// is accepted. Who needs it more rarely asks [Peer].
+func (cfg *Config) NamesClients() bool {
+	return cfg.MaxPerClient > 0 || cfg.Verbose || cfg.Access != nil
+}
+
+// Peer returns the address of a connected socket's other end. It can be asked for as long
+// as the socket is open, whatever has become of the client.
+func Peer(fd int) clientip.Addr {
 	from, err := unix.Getpeername(fd)
-	var client netip.AddrPort
+	if err != nil {
+		return lost(fd)
+	}
+	return PeerOf(from)
+}
+
+// PeerOf returns the address that accept(2) gave.
+func PeerOf(from unix.Sockaddr) clientip.Addr {
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
-		client = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+		return clientip.From(netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)))
 	case *unix.SockaddrInet6:
-		client = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+		return clientip.From(netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)))
 	case *unix.SockaddrUnix:
-		return local, local
-	default:
-		if err != nil {
-			client = lost(fd)
-		}
+		return clientip.Unix()
 	}
-	if !client.IsValid() {
-		return unknown, unknown
+	return clientip.Addr{}
+}
+
+// RawPeer returns the address that accept(2) has stored.
+func RawPeer(from *unix.RawSockaddrAny) clientip.Addr {
+	switch from.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(from))
+		return clientip.From(netip.AddrPortFrom(netip.AddrFrom4(a.Addr), hostOrder(a.Port)))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(from))
+		return clientip.From(netip.AddrPortFrom(netip.AddrFrom16(a.Addr), hostOrder(a.Port)))
 	}
-	return client.Addr().String(), client.String()
+	return clientip.Addr{}
+}
+
+// hostOrder returns a port as numbers have it that the kernel has as the network does.
+func hostOrder(port uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], port)
+	return binary.BigEndian.Uint16(b[:])
 }
 
 // Local reports whether a connection comes through a unix socket.
@@ -40,37 +66,20 @@ func Local(fd int) bool {
 	return err == nil && domain == unix.AF_UNIX
 }
 
-// local stands for the address of a unix socket's client: it has none.
-const local = "unix:"
-
-// unknown stands for the address of what is no client.
-const unknown = "unknown"
-
 // lost returns the address of a client that has reset its connection. getpeername(2)
 // fails then; SO_PEERNAME still returns it, as accept(2) would have, but has to be
 // given the length of the address.
-func lost(fd int) netip.AddrPort {
+func lost(fd int) clientip.Addr {
 	var a [unix.SizeofSockaddrInet6]byte // family, port; then: address, or flow label, address
 	family := func() uint16 { return binary.NativeEndian.Uint16(a[:]) }
 	port := func() uint16 { return binary.BigEndian.Uint16(a[2:]) }
 	if peerName(fd, a[:]) == 0 && family() == unix.AF_INET6 {
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:24])).Unmap(), port())
+		return clientip.From(netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:24])), port()))
 	}
 	if peerName(fd, a[:unix.SizeofSockaddrInet4]) == 0 && family() == unix.AF_INET {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:8])), port())
+		return clientip.From(netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:8])), port()))
 	}
-	return netip.AddrPort{}
-}
-
-// rawNetwork returns the network of an address that the kernel has stored.
-func rawNetwork(a *unix.RawSockaddrAny) network {
-	switch a.Addr.Family {
-	case unix.AF_INET:
-		return networkOf(netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(a)).Addr))
-	case unix.AF_INET6:
-		return networkOf(netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(a)).Addr))
-	}
-	return 0
+	return clientip.Addr{}
 }
 
 func peerName(fd int, a []byte) syscall.Errno {

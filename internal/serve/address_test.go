@@ -2,13 +2,19 @@ package serve
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/clientip"
 )
 
-func TestClient(t *testing.T) {
+func TestPeer(t *testing.T) {
 	for network, want := range map[string]string{"tcp4": "127.0.0.1", "tcp6": "::1", "tcp": "127.0.0.1", "unix": "unix:"} {
 		where := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0", "tcp": ":0", "unix": filepath.Join(t.TempDir(), "s")}[network]
 		l, err := net.Listen(network, where)
@@ -42,11 +48,37 @@ func TestClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer raw.Close()
-		if host, address := Client(int(raw.Fd())); host != want || address != full {
-			t.Errorf("%s: %q, %q, want %q, %q", network, host, address, want, full)
+		if a := Peer(int(raw.Fd())); a.Host() != want || a.String() != full {
+			t.Errorf("%s: %q, %q, want %q, %q", network, a.Host(), a, want, full)
 		}
 	}
-	if host, address := Client(-1); host != unknown || address != unknown {
-		t.Errorf("nobody: %q, %q", host, address)
+	if a := Peer(-1); a.Known() {
+		t.Errorf("nobody: %q", a)
+	}
+}
+
+// The kernel's form of an address is the same as the form of package unix.
+func TestRawPeer(t *testing.T) {
+	const port = 443
+	for _, text := range []string{"203.0.113.7", "2001:db8:1:2::1"} {
+		a := netip.MustParseAddr(text)
+		var raw unix.RawSockaddrAny
+		var other unix.Sockaddr = &unix.SockaddrInet6{Addr: a.As16(), Port: port}
+		if a.Is4() {
+			*(*unix.RawSockaddrInet4)(unsafe.Pointer(&raw)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: hostOrder(port), Addr: a.As4()}
+			other = &unix.SockaddrInet4{Addr: a.As4(), Port: port}
+		} else {
+			*(*unix.RawSockaddrInet6)(unsafe.Pointer(&raw)) = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: hostOrder(port), Addr: a.As16()}
+		}
+		want := clientip.From(netip.AddrPortFrom(a, port))
+		if got := RawPeer(&raw); got != want {
+			t.Errorf("stored, %s is %v", text, got)
+		}
+		if got := PeerOf(other); got != want {
+			t.Errorf("%s is %v", text, got)
+		}
+	}
+	if a := RawPeer(&unix.RawSockaddrAny{Addr: unix.RawSockaddr{Family: unix.AF_UNSPEC}}); a.Known() {
+		t.Errorf("no address is %v", a)
 	}
 }

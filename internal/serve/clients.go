@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
 )
 
 // network is what counts as one client: an IPv4 address, or the first 64 bits of an
@@ -41,25 +39,6 @@ func (n network) String() string {
 		binary.BigEndian.PutUint64(b[:], uint64(n))
 	}
 	return netip.PrefixFrom(netip.AddrFrom16(b), 64).String()
-}
-
-// socketNetwork is networkOf the other end of a connected socket; 0 for a unix socket.
-func socketNetwork(fd int) network {
-	from, err := unix.Getpeername(fd)
-	if err != nil {
-		return networkOf(lost(fd).Addr())
-	}
-	return peerNetwork(from)
-}
-
-func peerNetwork(from unix.Sockaddr) network {
-	switch a := from.(type) {
-	case *unix.SockaddrInet4:
-		return networkOf(netip.AddrFrom4(a.Addr))
-	case *unix.SockaddrInet6:
-		return networkOf(netip.AddrFrom16(a.Addr))
-	}
-	return 0
 }
 
 // Counted is the place of a client in the table of those whose connections are counted;

@@ -4,9 +4,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestNetworkOf(t *testing.T) {
@@ -25,25 +22,6 @@ func TestNetworkOf(t *testing.T) {
 	}
 	if n := networkOf(netip.Addr{}); n != 0 {
 		t.Errorf("no address is %v", n)
-	}
-}
-
-// The kernel's form of an address is the same client as the form of package unix.
-func TestRawNetwork(t *testing.T) {
-	for _, text := range []string{"203.0.113.7", "2001:db8:1:2::1"} {
-		a := netip.MustParseAddr(text)
-		var raw unix.RawSockaddrAny
-		if a.Is4() {
-			*(*unix.RawSockaddrInet4)(unsafe.Pointer(&raw)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: a.As4()}
-		} else {
-			*(*unix.RawSockaddrInet6)(unsafe.Pointer(&raw)) = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: a.As16()}
-		}
-		if got, want := rawNetwork(&raw), networkOf(a); got != want {
-			t.Errorf("%s is %v, want %v", text, got, want)
-		}
-	}
-	if n := rawNetwork(&unix.RawSockaddrAny{Addr: unix.RawSockaddr{Family: unix.AF_UNIX}}); n != 0 {
-		t.Errorf("a unix socket's is %v", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"phalanx/internal/accesslog"
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 	"phalanx/internal/proto"
@@ -32,8 +33,9 @@ type Journal struct {
 	tally  *Tally
 	cfg    *Config
 	clock  *Clock
-	client string         // its address and port
-	host   string         // its address
+	addr   clientip.Addr  // of the connection's client
+	client string         // that, with its port
+	host   string         // and without
 	tls    *accesslog.TLS // nil: it speaks plain HTTP, or has not shaken hands yet
 
 	// If Config.Verbose:
@@ -41,13 +43,12 @@ type Journal struct {
 	waiting time.Duration // since when it waits for the disk; 0: it does not
 }
 
-// NewJournal returns that of a socket; nil if nothing is logged.
-func NewJournal(cfg *Config, t *Tally, fd int) *Journal {
+// NewJournal returns that of a client's connection; nil if nothing is logged.
+func NewJournal(cfg *Config, t *Tally, client *clientip.Addr) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
 	}
-	host, client := Client(fd)
-	return &Journal{tally: t, cfg: cfg, clock: t.Clock, client: client, host: host}
+	return &Journal{tally: t, cfg: cfg, clock: t.Clock, addr: *client, client: client.String(), host: client.Host()}
 }
 
 // Observer returns the observer of the connection: the journal, or the tally if there
@@ -59,6 +60,23 @@ func (j *Journal) Observer(t *Tally) conn.Observer {
 	return j
 }
 
+// clientOf returns the address of an exchange's client with its port, which need not be the
+// connection's.
+func (j *Journal) clientOf(x *conn.Exchange) string {
+	if x.Client == j.addr || !x.Client.Known() {
+		return j.client
+	}
+	return x.Client.String()
+}
+
+// hostOf returns that address without its port.
+func (j *Journal) hostOf(x *conn.Exchange) string {
+	if x.Client == j.addr || !x.Client.Known() {
+		return j.host
+	}
+	return x.Client.Host()
+}
+
 // Received notes the time, and logs the head.
 func (j *Journal) Received(x *conn.Exchange) {
 	if j.tally.Received(x); !j.cfg.Verbose {
@@ -67,7 +85,7 @@ func (j *Journal) Received(x *conn.Exchange) {
 	x.Noted.Headed = j.clock.Mono()
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var text [maxLogHead + 16]byte
-		e.Str("client", j.client).RawJSON("head", logging.AppendJSON(text[:0], withoutCredentials(x), maxLogHead)).Msg("head")
+		e.Str("client", j.clientOf(x)).RawJSON("head", logging.AppendJSON(text[:0], withoutCredentials(x), maxLogHead)).Msg("head")
 	}
 }
 
@@ -102,7 +120,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	took := now - x.Began
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
-			Client: j.host, Time: wall.UnixMilli(),
+			Client: j.hostOf(x), Time: wall.UnixMilli(),
 			Method: x.Method(), Target: x.Target(), Version: x.Version.String(), Status: int(x.Status), Bytes: x.Bytes, Took: took,
 			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
 			TLS: j.tls,
@@ -110,7 +128,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	}
 	switch {
 	case x.Hello():
-		j.cfg.Log.Debug().Str("client", j.client).Msg(x.Fault.Reason)
+		j.cfg.Log.Debug().Str("client", j.clientOf(x)).Msg(x.Fault.Reason)
 		return
 	case !j.cfg.Verbose:
 		return
@@ -118,7 +136,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	var method [maxLogMethod + 16]byte
 	var path [maxLogTarget + 16]byte
 	e := j.cfg.Log.Info().
-		Str("client", j.client).
+		Str("client", j.clientOf(x)).
 		RawJSON("method", logging.AppendJSON(method[:0], x.Method(), maxLogMethod)).
 		RawJSON("path", logging.AppendJSON(path[:0], x.Target(), maxLogTarget)).
 		Int("status", int(x.Status)).

@@ -3,12 +3,14 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 	"phalanx/internal/observe/scoreboard"
@@ -179,6 +181,22 @@ func TestLogNoCredentials(t *testing.T) {
 		got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Request: p.Request(), Head: head}) })
 		if strings.Contains(got, "Z3V") || !strings.Contains(got, "authorization:  "+strings.Repeat("*", 22)) || !strings.Contains(got, "X: y") {
 			t.Errorf("%s: %s", format, got)
+		}
+	}
+}
+
+// A request of another client than the connection's is logged with that one.
+func TestLogNamesClientOfExchange(t *testing.T) {
+	proxied := clientip.From(netip.MustParseAddrPort("203.0.113.7:0"))
+	for client, want := range map[clientip.Addr]string{{}: "192.0.2.1:1", proxied: "203.0.113.7"} {
+		got := logged(t, logging.JSON, func(j *Journal) {
+			x := exchange("GET", "/")
+			x.Client = client
+			j.Received(x)
+			j.Ended(x)
+		})
+		if n := strings.Count(got, `"client":"`+want+`"`); n != 2 {
+			t.Errorf("%d of two lines name %s:\n%s", n, want, got)
 		}
 	}
 }

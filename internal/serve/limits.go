@@ -6,8 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"phalanx/internal/clientip"
 	"phalanx/internal/observe/scoreboard"
 )
 
@@ -68,22 +67,14 @@ func clientShare(n, slots int) int {
 	return min(n, max(8, int(math.Ceil(average+4*math.Sqrt(average)))))
 }
 
-// Counts reports whether the connections of a client are counted.
-func (l *Limits) Counts() bool { return l.clients != nil }
-
 // Admit counts a connection that was accepted from a client; false: it has too many, and
 // this one is to be closed.
-func (l *Limits) Admit(from unix.Sockaddr, now time.Duration) (Counted, bool) {
-	return l.admit(peerNetwork(from), now)
-}
-
-// AdmitRaw is Admit for an address as accept(2) stores it.
-func (l *Limits) AdmitRaw(from *unix.RawSockaddrAny, now time.Duration) (Counted, bool) {
-	return l.admit(rawNetwork(from), now)
-}
-
-func (l *Limits) admit(key network, now time.Duration) (Counted, bool) {
-	if l.clients == nil || key == 0 {
+func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (Counted, bool) {
+	if l.clients == nil || client == nil {
+		return 0, true
+	}
+	key := networkOf(client.IP())
+	if key == 0 {
 		return 0, true
 	}
 	if l.clients.count(key) >= l.most {
@@ -98,11 +89,11 @@ func (l *Limits) admit(key network, now time.Duration) (Counted, bool) {
 }
 
 // Arrive counts a connection that has come from another worker, whatever the limit.
-func (l *Limits) Arrive(fd int) Counted {
-	if l.clients == nil {
+func (l *Limits) Arrive(client *clientip.Addr) Counted {
+	if l.clients == nil || client == nil {
 		return 0
 	}
-	if key := socketNetwork(fd); key != 0 {
+	if key := networkOf(client.IP()); key != 0 {
 		return l.clients.add(key)
 	}
 	return 0

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
@@ -195,14 +196,18 @@ type Seen struct {
 }
 
 // See adds the kernel's data about the socket to a view, and copies what the view
-// only borrows.
-func See(fd int, v conn.View, now time.Duration) Seen {
+// only borrows. Without a client it is the socket's peer.
+func See(fd int, client *clientip.Addr, v conn.View, now time.Duration) Seen {
 	if v.State == conn.Sending && v.Sent > 0 {
 		if waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
 			v.Sent = max(0, v.Sent-int64(waiting))
 		}
 	}
 	v.Line = bytes.Clone(v.Line)
-	_, client := Client(fd)
-	return Seen{client, v, now - v.Since}
+	var peer clientip.Addr
+	if client == nil {
+		peer = Peer(fd)
+		client = &peer
+	}
+	return Seen{client.String(), v, now - v.Since}
 }

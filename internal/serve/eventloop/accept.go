@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
@@ -66,25 +67,43 @@ func (l *Loop) accept(from serve.Listener) error {
 // acceptOne accepts a connection. It returns nil if the client already has as many as it
 // may have: this one is closed.
 func (l *Loop) acceptOne(from serve.Listener) (*peer, syscall.Errno) {
-	if !l.limits.Counts() || from.Shared {
-		fd, errno := rawAccept(from.FD)
-		if errno != 0 {
-			return nil, errno
-		}
-		return l.newPeer(fd, from), 0
-	}
-	fd, errno := rawAcceptFrom(from.FD, &l.address)
+	fd, client, errno := l.acceptFrom(from)
 	if errno != 0 {
 		return nil, errno
 	}
-	client, ok := l.limits.AdmitRaw(&l.address, l.now.Mono)
+	counted, ok := l.limits.Admit(client, l.now.Mono)
 	if !ok {
 		rawClose(fd)
 		return nil, 0
 	}
-	p := l.newPeer(fd, from)
-	p.client = client
+	p := l.newPeer(fd, client, from)
+	p.counted = counted
 	return p, 0
+}
+
+// acceptFrom accepts a connection, and finds out its client if anybody asks.
+func (l *Loop) acceptFrom(from serve.Listener) (fd int, client *clientip.Addr, errno syscall.Errno) {
+	if from.Shared || !l.names {
+		if fd, errno = rawAccept(from.FD); from.Shared {
+			client = &l.unix
+		}
+		return fd, client, errno
+	}
+	if fd, errno = rawAcceptFrom(from.FD, &l.address); errno == 0 {
+		client = new(clientip.Addr)
+		*client = serve.RawPeer(&l.address)
+	}
+	return fd, client, errno
+}
+
+// peerOf returns the client of another worker's connection, if anybody asks.
+func (l *Loop) peerOf(fd int) *clientip.Addr {
+	if !l.names {
+		return nil
+	}
+	client := new(clientip.Addr)
+	*client = serve.Peer(fd)
+	return client
 }
 
 // makeRoom closes connections until there are no more than there may be: those that have

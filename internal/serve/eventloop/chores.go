@@ -78,7 +78,7 @@ func (l *Loop) seen() []serve.Seen {
 	all := make([]serve.Seen, 0, l.open)
 	for _, p := range l.peers {
 		if p != nil {
-			all = append(all, serve.See(int(p.fd), p.view(), l.now.Mono))
+			all = append(all, serve.See(int(p.fd), p.http1.Client(), p.view(), l.now.Mono))
 		}
 	}
 	return all

@@ -49,7 +49,7 @@ type fetch struct {
 	off, n int64
 }
 
-// fetched is what was last brought into memory for a peer. It is not asked
+// fetched is what was last brought into memory for a peer; zero: nothing. It is not asked
 // about again: where memory is short, it could be gone each time.
 type fetched struct {
 	file     int
@@ -57,7 +57,7 @@ type fetched struct {
 }
 
 func (b *fetched) holds(fd int, off, n int64) bool {
-	return b != nil && b.file == fd && off >= b.off && off+n <= b.end
+	return b.file == fd && off >= b.off && off+n <= b.end
 }
 
 // start makes the goroutines that wait for the disk. The channel holds as many
@@ -97,7 +97,7 @@ func (d *disk) await(p *peer, most int64) bool {
 	seg := p.http().Segment()
 	fd := seg.File.Fd()
 	n := min(seg.Len, most)
-	if fd < 0 || p.fetched.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
+	if fd < 0 || p.aside != nil && p.aside.fetched.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
 		return false
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -108,7 +108,7 @@ func (d *disk) await(p *peer, most int64) bool {
 	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
 		p.fetching = true
 		p.log.Fetch(true)
-		p.fetched = &fetched{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
+		p.beside().fetched = fetched{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
 		return true
 	default:
 		unix.Close(own)

@@ -238,8 +238,9 @@ func (l *Loop) notRestored(err error) {
 // thaw makes a connection from its state, or closes it if the state is invalid.
 // since is what has become of it after a dead worker had recorded the state; nil: nothing.
 func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) (*peer, error) {
-	p := l.register(socket)
-	p.client = l.limits.Arrive(socket)
+	client := l.peerOf(socket)
+	p := l.register(socket, client)
+	p.counted = l.limits.Arrive(client)
 	l.cfg.Records.Opened(socket)
 	state, err := l.thawTLS(p, state)
 	if err == nil {
@@ -252,6 +253,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) 
 		l.close(p)
 		return nil, err
 	}
+	p.http1.From(client)
 	if p.tls != nil {
 		p.http1.Secure()
 	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {

@@ -39,6 +39,7 @@ func (l *Loop) speakHTTP2(p *peer) {
 		l.http2 = h2.NewConfig(&l.cfg.Conn)
 	}
 	c := h2.New(l.http2, p.log.Observer(&l.tally), func() { l.wakers.wake(w) }, l.now)
+	c.From(p.http1.Client())
 	if p.tls != nil {
 		c.Secure()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
@@ -74,7 +75,9 @@ type Loop struct {
 	quietMax  time.Duration
 	full      int // connections at which the reserve of descriptors was reached; 0: not
 	limits    *serve.Limits
-	address   unix.RawSockaddrAny // of the client that was accepted last
+	names     bool                // see serve.Config.NamesClients
+	unix      clientip.Addr       // of clients of unix sockets
+	address   unix.RawSockaddrAny // of the client that was accepted last, if so
 	tickAt    time.Duration       // when serve.Config.Tick is due; 0: not
 	idle      bool                // the last raw wait brought nothing
 	unlogged  bool                // the reader of the log did not take all of it
@@ -115,7 +118,7 @@ func New(cfg serve.Config) (*Loop, error) {
 	if l.cfg.Row == nil {
 		l.cfg.Row = new(scoreboard.Row)
 	}
-	l.limits = serve.NewLimits(&l.cfg)
+	l.limits, l.names, l.unix = serve.NewLimits(&l.cfg), l.cfg.NamesClients(), clientip.Unix()
 	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true, Limits: l.limits}
 	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
@@ -28,10 +29,9 @@ type peer struct {
 	large    bool // its state is in that place too
 	placed   bool // some of its bytes are in a place of its own, see serve.Config.Records
 	queued   int32
-	client   serve.Counted // 0: not counted
+	counted  serve.Counted // 0: not counted
 	tls      *tlsconn.Conn // nil: the client speaks plain HTTP
-	fetched  *fetched      // nil at most times
-	aside    *aside        // likewise
+	aside    *aside        // nil at most times
 
 	timer  link           // in the list of its kind
 	turn   link           // in the queue of those that need no event to continue
@@ -44,6 +44,7 @@ type peer struct {
 type aside struct {
 	undelivered []time.Duration // start times of requests whose responses are whole but not sent yet
 	http2       http2           // zero: the client speaks HTTP/1.1
+	fetched     fetched
 }
 
 // beside returns it, to be changed.
@@ -64,9 +65,9 @@ func (p *peer) undelivered() (began []time.Duration) {
 }
 
 // newPeer returns the peer of a connection that was accepted from a listening socket.
-func (l *Loop) newPeer(fd int, from serve.Listener) *peer {
+func (l *Loop) newPeer(fd int, client *clientip.Addr, from serve.Listener) *peer {
 	rescue.Point(rescue.PointAccepted)
-	p := l.register(fd)
+	p := l.register(fd, client)
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
@@ -82,7 +83,9 @@ func (l *Loop) newPeer(fd int, from serve.Listener) *peer {
 
 // begin begins HTTP.
 func (l *Loop) begin(p *peer) {
+	client := p.http1.Client()
 	p.http1 = conn.New(&l.cfg.Conn, p.log.Observer(&l.tally), l.now)
+	p.http1.From(client)
 	if p.tls != nil {
 		p.http1.Secure()
 	}
@@ -91,8 +94,9 @@ func (l *Loop) begin(p *peer) {
 	}
 }
 
-// register makes a place for a connection that has no state yet.
-func (l *Loop) register(fd int) *peer {
+// register makes a place for a connection that has no state yet. client is nil if nobody
+// asks for it.
+func (l *Loop) register(fd int, client *clientip.Addr) *peer {
 	var p *peer
 	if n := len(l.free); n > 0 {
 		p, l.free = l.free[n-1], l.free[:n-1]
@@ -101,7 +105,8 @@ func (l *Loop) register(fd int) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
-	p.log = serve.NewJournal(&l.cfg, &l.tally, fd)
+	p.http1.From(client)
+	p.log = serve.NewJournal(&l.cfg, &l.tally, client)
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
 	}
@@ -129,7 +134,7 @@ func (l *Loop) drop(p *peer) {
 	p.timer.remove()
 	p.turn.remove()
 	l.forget(p)
-	l.limits.Leave(p.client)
+	l.limits.Leave(p.counted)
 	l.peers[p.fd] = nil
 	l.open--
 	if p.gone = true; !p.fetching {

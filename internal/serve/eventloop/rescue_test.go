@@ -69,7 +69,7 @@ func newRelayOf(t *testing.T, fds int, cfg serve.Config, listener int, addr, inp
 		t.Fatal(err)
 	}
 	r.begin()
-	r.l.serve(r.l.newPeer(r.fd, serve.Listener{}))
+	r.l.serve(r.l.newPeer(r.fd, nil, serve.Listener{}))
 	return r
 }
 

@@ -43,8 +43,8 @@ func (l *Loop) advance(p *peer) bool {
 		out, step = l.next(p, out)
 	}
 	p.step = step
-	if step != conn.Send {
-		p.fetched = nil
+	if step != conn.Send && p.aside != nil {
+		p.aside.fetched = fetched{}
 	}
 	l.commit(p, out, at)
 	return l.transmit(p, out)

@@ -323,8 +323,8 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 	case conn.Reset:
 		p.more = false
 	}
-	if step != conn.Send {
-		p.fetched = nil
+	if step != conn.Send && p.aside != nil {
+		p.aside.fetched = fetched{}
 	}
 	l.commitSecure(p, out, at)
 	return l.transmit(p, out)

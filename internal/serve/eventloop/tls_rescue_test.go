@@ -36,7 +36,7 @@ type secureRelay struct {
 func newSecureRelay(t *testing.T, dir string) *secureRelay {
 	t.Helper()
 	r := acceptedRelay(t, dir)
-	r.l.newPeer(r.fd, r.from)
+	r.l.newPeer(r.fd, nil, r.from)
 	return r
 }
 
@@ -305,7 +305,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	if _, err := unix.Write(fds[1], []byte("\x16\x03\x01\x00\x05hello")); err != nil {
 		t.Fatal(err)
 	}
-	p := r.l.newPeer(fds[0], serve.Listener{Secure: true})
+	p := r.l.newPeer(fds[0], nil, serve.Listener{Secure: true})
 	r.l.serve(p)
 	r.l.shake()
 	if p.tls != nil {

@@ -61,7 +61,7 @@ func TestHandshakesAreBounded(t *testing.T) {
 		if _, err := unix.Write(ends[i], p); err != nil {
 			t.Fatal(err)
 		}
-		peers[i] = l.newPeer(fds[0], serve.Listener{Secure: true})
+		peers[i] = l.newPeer(fds[0], nil, serve.Listener{Secure: true})
 		l.serve(peers[i])
 	}
 	for turn := range clients / shakeBudget {

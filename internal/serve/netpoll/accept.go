@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
@@ -93,9 +94,9 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 		return nil, err
 	}
 	var fd int
-	var client unix.Sockaddr
+	var peer unix.Sockaddr
 	wait := raw.Read(func(s uintptr) bool {
-		fd, client, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, peer, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return err != unix.EAGAIN
 	})
 	switch {
@@ -104,18 +105,20 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	case err != nil:
 		return nil, err
 	}
+	client := new(clientip.Addr)
+	*client = serve.PeerOf(peer)
 	counted, ok := e.admit(client)
 	if !ok {
 		return nil, unix.Close(fd)
 	}
-	s, ended := e.start(fd, from, counted)
+	s, ended := e.start(fd, from, client, counted)
 	if !e.makeRoom(s) {
 		return ended, serve.ErrReserve
 	}
 	return ended, nil
 }
 
-func (e *Engine) admit(client unix.Sockaddr) (serve.Counted, bool) {
+func (e *Engine) admit(client *clientip.Addr) (serve.Counted, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.limits.Admit(client, e.clock.Mono())

@@ -9,6 +9,7 @@ import (
 func (s *session) speakHTTP2() {
 	now := s.engine.clock.Now()
 	c := h2.New(h2.NewConfig(&s.cfg), s.log.Observer(&s.tally), s.wake, now)
+	c.From(s.client)
 	if s.tls != nil {
 		c.Secure()
 	}

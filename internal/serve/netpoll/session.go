@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
@@ -19,16 +20,17 @@ import (
 // session is a connection that is waited for on Go's poller, by one
 // goroutine.
 type session struct {
-	engine *Engine
-	cfg    conn.Config // a copy of the worker's, for this goroutine
-	file   *os.File    // the socket
-	raw    syscall.RawConn
-	conn   serve.Protocol // http1, or HTTP/2
-	http1  conn.Conn
-	log    *serve.Journal // nil: nothing is logged
-	tls    *tlsconn.Conn  // nil: the client speaks plain HTTP
-	local  bool           // it came through a unix socket
-	client serve.Counted  // among the connections of one client
+	engine  *Engine
+	cfg     conn.Config // a copy of the worker's, for this goroutine
+	file    *os.File    // the socket
+	raw     syscall.RawConn
+	conn    serve.Protocol // http1, or HTTP/2
+	http1   conn.Conn
+	log     *serve.Journal // nil: nothing is logged
+	tls     *tlsconn.Conn  // nil: the client speaks plain HTTP
+	local   bool           // it came through a unix socket
+	client  *clientip.Addr
+	counted serve.Counted // among the connections of one client
 
 	tally serve.Tally
 	mu    sync.Mutex
@@ -68,16 +70,16 @@ type session struct {
 // start serves a socket accepted from a listening one in a new goroutine. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
-func (e *Engine) start(fd int, from serve.Listener, counted serve.Counted) (s *session, ended <-chan struct{}) {
+func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted serve.Counted) (s *session, ended <-chan struct{}) {
 	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Clock: &e.clock, Limits: e.limits}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
-	s.log = serve.NewJournal(&e.cfg, &s.tally, fd)
+	s.log = serve.NewJournal(&e.cfg, &s.tally, client)
 	if c := e.credentials.Load(); c != nil {
 		s.cfg.Challenges = c.Challenges
 	}
 	s.conn = &s.http1
-	s.local, s.client = from.Shared, counted
+	s.local, s.client, s.counted = from.Shared, client, counted
 	if from.Secure {
 		s.encrypt()
 	}
@@ -114,6 +116,7 @@ func (s *session) run() {
 // begin begins HTTP.
 func (s *session) begin() {
 	s.http1 = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
+	s.http1.From(s.client)
 	if s.tls != nil {
 		s.http1.Secure()
 	}
@@ -147,7 +150,7 @@ func (s *session) end() {
 	s.file.Close()
 	s.engine.mu.Lock()
 	delete(s.engine.sessions, s)
-	s.engine.limits.Leave(s.client)
+	s.engine.limits.Leave(s.counted)
 	s.engine.mu.Unlock()
 	select {
 	case s.engine.ended <- struct{}{}:

@@ -31,7 +31,7 @@ func (e *Engine) seen() []serve.Seen {
 		s.mu.Unlock()
 		seen := serve.Seen{Client: "unknown", View: view, Age: now - view.Since}
 		if s.raw != nil {
-			s.raw.Control(func(fd uintptr) { seen = serve.See(int(fd), view, now) })
+			s.raw.Control(func(fd uintptr) { seen = serve.See(int(fd), s.client, view, now) })
 		}
 		all = append(all, seen)
 	}

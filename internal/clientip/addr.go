@@ -1,0 +1,72 @@
+// Package clientip is the address of a client: what it is, and how people read it. It is
+// that of a connection's other end, its peer, unless a proxy between them says whose
+// requests it passes on.
+package clientip
+
+import (
+	"net/netip"
+)
+
+// Addr is the address of a client. The zero value is one that is not known.
+type Addr struct {
+	ip   [16]byte // of IPv4 as in IPv6 (RFC 4291 §2.5.5.2)
+	port uint16   // 0: not known
+	kind kind
+}
+
+type kind uint8
+
+const (
+	kindUnknown kind = iota
+	kindIP
+	kindUnix
+)
+
+// From returns an IP address with its port; the zero value if it is invalid. A zone is
+// left out: it means something on one machine alone.
+func From(ap netip.AddrPort) Addr {
+	if !ap.IsValid() {
+		return Addr{}
+	}
+	return Addr{ap.Addr().As16(), ap.Port(), kindIP}
+}
+
+// Unix returns the address of the client of a unix socket, which has none of its own.
+func Unix() Addr { return Addr{kind: kindUnix} }
+
+// IP returns the IP address, of IPv4 if it is one; the zero value if there is none.
+func (a Addr) IP() netip.Addr {
+	if a.kind != kindIP {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(a.ip).Unmap()
+}
+
+// Known reports whether anything is known of the client.
+func (a Addr) Known() bool { return a.kind != kindUnknown }
+
+// IsUnix reports whether it is a client of a unix socket.
+func (a Addr) IsUnix() bool { return a.kind == kindUnix }
+
+// Host returns the address without its port, for people: "203.0.113.7", "unix:" or
+// "unknown".
+func (a Addr) Host() string {
+	switch a.kind {
+	case kindIP:
+		return a.IP().String()
+	case kindUnix:
+		return "unix:"
+	}
+	return "unknown"
+}
+
+// String returns the address, with its port if that is known, for people.
+func (a Addr) String() string {
+	if a.kind == kindIP && a.port != 0 {
+		return netip.AddrPortFrom(a.IP(), a.port).String()
+	}
+	return a.Host()
+}
+
+// Port returns the port; 0 if it is not known.
+func (a Addr) Port() uint16 { return a.port }
