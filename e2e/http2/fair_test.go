@@ -1,0 +1,139 @@
+package http2
+
+import (
+	"crypto/tls"
+	"net"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+
+	"phalanx/e2e/harness"
+)
+
+// TestDownloadsDelayNoPage has a hundred downloads on one connection, and asks for pages on
+// another of the same worker. However slow the machine is, the delay is bounded by what the
+// downloads get between a request and its response: what the sockets hold, and what the
+// server sends before it looks at other connections.
+func TestDownloadsDelayNoPage(t *testing.T) {
+	t.Parallel()
+	const pages, usual, most = 50, 8 << 20, 64 << 20
+	base, _ := website(t, 1000)
+	harness.Sparse(t, filepath.Join(base, "huge.bin"), 1<<30)
+	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
+		ways(t, base, func(t *testing.T, s *harness.Server, way string) {
+			visitor, loader := frames(t, s, way), frames(t, s, way)
+			alone := visitor.visit(pages, func() {}, func() {})
+			loader.block = []byte("\x82\x87\x04\x09/huge.bin\x01\x06x.test")
+			for range 100 {
+				loader.request(true)
+			}
+			var got []int
+			beside := visitor.visit(pages, func() { loader.drop(1 << 20) }, func() {
+				n := 0
+				for !visitor.readable() && n < most {
+					n += loader.drop(1)
+				}
+				got = append(got, n)
+			})
+			slices.Sort(got)
+			t.Logf("a page takes %v, and %v beside the downloads, which get %d bytes meanwhile, at most %d", alone, beside, got[pages/2], got[pages-1])
+			if got[pages/2] > usual || got[pages-1] >= most {
+				t.Errorf("the downloads get %d bytes before a page, at most %d", got[pages/2], got[pages-1])
+			}
+		}, "--model", model, "--workers", "1")
+	})
+}
+
+// talker is a connection of HTTP/2 that is written and read frame by frame.
+type talker struct {
+	t *testing.T
+	attacker
+	raw net.Conn // below TLS
+}
+
+// frames opens such a connection, whose windows are as large as they can be. Its
+// socket takes little.
+func frames(t *testing.T, s *harness.Server, way string) *talker {
+	t.Helper()
+	c, err := harness.ConnectNarrow(s.Port, 64<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	raw := c.Conn
+	if way == overTLS {
+		if err := c.Encrypt(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	// What is read from raw has to be in the socket, and so nothing is read ahead.
+	k := &talker{t, attacker{http2.NewFramer(c.Conn, c.Conn), 1, []byte(page)}, raw}
+	if err := c.Send(http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	k.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+	k.WriteWindowUpdate(0, 1<<31-1<<16)
+	return k
+}
+
+// visit asks for a page again and again, and returns the median of the times. It calls a
+// function before each request, and another one before it reads the response.
+func (k *talker) visit(n int, before, during func()) time.Duration {
+	k.t.Helper()
+	var took []time.Duration
+	for range n {
+		before()
+		began := time.Now()
+		k.request(true)
+		during()
+		for done := false; !done; {
+			f, err := k.ReadFrame()
+			if err != nil {
+				k.t.Fatal(err)
+			}
+			d, ok := f.(*http2.DataFrame)
+			if done = ok && d.StreamEnded(); done && string(d.Data()) != "0123456789" {
+				k.t.Fatalf("the page is %q", d.Data())
+			}
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	return took[n/2]
+}
+
+// drop reads at least n bytes, whatever they are.
+func (k *talker) drop(n int) (got int) {
+	k.t.Helper()
+	for buf := make([]byte, 64<<10); got < n; {
+		m, err := k.raw.Read(buf)
+		if got += m; err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	return got
+}
+
+// readable reports whether something has come that has not been read.
+func (k *talker) readable() (yes bool) {
+	k.t.Helper()
+	raw, err := k.raw.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		yes = err == nil && n > 0 || err != nil && err != syscall.EAGAIN
+	}); err != nil {
+		k.t.Fatal(err)
+	}
+	return yes
+}
