@@ -107,12 +107,23 @@ func (s *server) opened(f site.Finding) string {
 	return why
 }
 
+// followed says which links are followed, where one is not.
+func followed(links site.Symlinks) string {
+	if links == site.LinksBeneath {
+		return ", and --symlinks beneath follows only those that lead beneath the directory that the document root lies in"
+	}
+	return ", and --symlinks inside follows only those that lead to what is in the document root"
+}
+
 func (s *server) failed(f site.Finding) string {
 	var b strings.Builder
 	outside := f.Err == syscall.EXDEV
+	none := f.Err == syscall.ELOOP && s.root.Symlinks() == site.LinksNone
 	switch _, system := f.Err.(syscall.Errno); {
 	case outside:
 		fmt.Fprintf(&b, "%q leads out of the document root", f.Name)
+	case none:
+		fmt.Fprintf(&b, "%q is behind a symbolic link, and --symlinks none follows none", f.Name)
 	case system:
 		fmt.Fprintf(&b, "%q: %v", f.Name, f.Err)
 	default: // what is there is no file
@@ -121,7 +132,7 @@ func (s *server) failed(f site.Finding) string {
 	if link, target := s.root.FirstLink(f.Name); link != "" {
 		fmt.Fprintf(&b, "; %q is a symbolic link to %q", link, target)
 		if outside {
-			b.WriteString(", and only relative ones that stay in the document root are followed")
+			b.WriteString(followed(s.root.Symlinks()))
 		}
 	}
 	return b.String()

@@ -15,6 +15,7 @@ type (
 	Rescue          string // RescueAuto or Off
 	Confine         string // see [Options]
 	ServerTokens    string // TokensOn or TokensOff
+	Symlinks        string // SymlinksInside, SymlinksBeneath or SymlinksNone
 	LogFormat       string
 	AccessLogFormat string
 	shell           string // one for which there is a script
@@ -59,6 +60,13 @@ const (
 	TokensOff ServerTokens = "off"
 )
 
+// The symbolic links that are followed.
+const (
+	SymlinksInside  Symlinks = "inside"
+	SymlinksBeneath Symlinks = "beneath"
+	SymlinksNone    Symlinks = "none"
+)
+
 // The looks of a log line.
 const (
 	LogAuto    LogFormat = "auto"
@@ -78,8 +86,11 @@ func (Engine) words() []Engine             { return []Engine{Auto, Epoll, Netpol
 func (Rescue) words() []Rescue             { return []Rescue{RescueAuto, Off} }
 func (Confine) words() []Confine           { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
 func (ServerTokens) words() []ServerTokens { return []ServerTokens{TokensOn, TokensOff} }
-func (LogFormat) words() []LogFormat       { return []LogFormat{LogAuto, LogConsole, LogJSON} }
-func (HTTP2) words() []HTTP2               { return []HTTP2{HTTP2On, HTTP2Off} }
+func (Symlinks) words() []Symlinks {
+	return []Symlinks{SymlinksInside, SymlinksBeneath, SymlinksNone}
+}
+func (LogFormat) words() []LogFormat { return []LogFormat{LogAuto, LogConsole, LogJSON} }
+func (HTTP2) words() []HTTP2         { return []HTTP2{HTTP2On, HTTP2Off} }
 func (AccessLogFormat) words() []AccessLogFormat {
 	return []AccessLogFormat{AccessCommon, AccessCombined, AccessJSON}
 }
@@ -92,6 +103,7 @@ func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, "rescue"
 func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, "confine", v, c.words()) }
 func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, "server-tokens", v, t.words()) }
 func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, "log-format", v, f.words()) }
+func (s *Symlinks) UnmarshalFlag(v string) error     { return choose(s, "symlinks", v, s.words()) }
 func (h *HTTP2) UnmarshalFlag(v string) error        { return choose(h, "http2", v, h.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
 	return choose(f, "access-log-format", v, f.words())
@@ -107,6 +119,7 @@ func (c Confine) Complete(match string) []flags.Completion         { return fitt
 func (t ServerTokens) Complete(match string) []flags.Completion    { return fitting(match, t.words()) }
 func (f LogFormat) Complete(match string) []flags.Completion       { return fitting(match, f.words()) }
 func (f AccessLogFormat) Complete(match string) []flags.Completion { return fitting(match, f.words()) }
+func (s Symlinks) Complete(match string) []flags.Completion        { return fitting(match, s.words()) }
 func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }
 
 // choose reads one of the words; flag is as for [invalid].

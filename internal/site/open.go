@@ -2,6 +2,8 @@ package site
 
 import (
 	"errors"
+	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -22,10 +24,10 @@ func (r *Root) open(name []byte) (fd int, err error) {
 			return -1, err
 		}
 	}
-	if r.root != nil {
-		return r.openRoot(name)
+	if fd, err = r.beneath.open(name); err == unix.EXDEV {
+		return r.openLinked(name)
 	}
-	return r.openat2(name, openFlags)
+	return fd, err
 }
 
 // stat looks at what a name leads to, which takes permission to search the
@@ -36,17 +38,86 @@ func (r *Root) stat(name []byte, st *unix.Stat_t) (err error) {
 			return err
 		}
 	}
-	if r.root != nil {
-		info, err := r.root.Stat(string(name))
-		if err != nil {
-			return bare(err)
-		}
-		sys := info.Sys().(*syscall.Stat_t)
-		st.Mode, st.Size = sys.Mode, sys.Size
-		st.Mtim = unix.Timespec(sys.Mtim)
-		return nil
+	if err = r.beneath.stat(name, st); err == unix.EXDEV {
+		return r.statLinked(name, st)
 	}
-	fd, err := r.openat2(name, pathFlags)
+	return err
+}
+
+// beneath opens what is beneath a directory, and nothing else.
+type beneath struct {
+	dir     int      // descriptor of the directory
+	root    *os.Root // nil where the kernel has openat2
+	resolve uint64   // flags of openat2(2)
+}
+
+// openBeneath returns what opens names beneath a directory.
+func openBeneath(dir string, links Symlinks) (b beneath, err error) {
+	b.resolve = resolveFlags(links)
+	if b.dir, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		err = b.prepare(dir)
+	}
+	return b, err
+}
+
+func resolveFlags(links Symlinks) uint64 {
+	const all = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS
+	if links == LinksNone {
+		return all | unix.RESOLVE_NO_SYMLINKS
+	}
+	return all
+}
+
+// prepare finds out how files can be opened. After an error, nothing is open.
+func (b *beneath) prepare(dir string) error {
+	fd, err := b.openat2([]byte{'.', 0}[:1], pathFlags)
+	switch {
+	case err == nil:
+		unix.Close(fd)
+	case err == unix.ENOSYS, err == unix.EPERM:
+		// Before Linux 5.6, or under a seccomp filter older than that.
+		b.root, err = os.OpenRoot(dir)
+	}
+	if err != nil {
+		b.close()
+	}
+	return err
+}
+
+func (b *beneath) close() {
+	if b.root != nil {
+		b.root.Close()
+	}
+	if b.dir >= 0 {
+		unix.Close(b.dir)
+	}
+	b.dir = -1
+}
+
+// open opens a name for reading. EXDEV says that it leads out of the directory, or through
+// an absolute link.
+func (b *beneath) open(name []byte) (int, error) {
+	switch {
+	case b.root == nil:
+		return b.openat2(name, openFlags)
+	case b.linkless():
+		return b.openEach(name, openFlags)
+	}
+	return b.openRoot(name)
+}
+
+// stat looks at a name, with the errors of open.
+func (b *beneath) stat(name []byte, st *unix.Stat_t) error {
+	var fd int
+	var err error
+	switch {
+	case b.root == nil:
+		fd, err = b.openat2(name, pathFlags)
+	case b.linkless():
+		fd, err = b.openEach(name, pathFlags)
+	default:
+		return b.statRoot(name, st)
+	}
 	if err != nil {
 		return err
 	}
@@ -54,21 +125,21 @@ func (r *Root) stat(name []byte, st *unix.Stat_t) (err error) {
 	return fstat(fd, st)
 }
 
-// openat2 opens a name with one system call that never leaves the root,
+// linkless reports whether no symbolic link is followed.
+func (b *beneath) linkless() bool { return b.resolve&unix.RESOLVE_NO_SYMLINKS != 0 }
+
+// openat2 opens a name with one system call that never leaves the directory,
 // whatever symbolic links there are and whatever is renamed meanwhile
 // (openat2(2), RESOLVE_BENEATH). It is called directly, for x/sys's wrapper
 // copies the name.
-func (r *Root) openat2(name []byte, flags uint64) (int, error) {
+func (b *beneath) openat2(name []byte, flags uint64) (int, error) {
 	name = append(name, 0) // within the capacity that the caller reserved
-	how := unix.OpenHow{
-		Flags:   flags,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
-	}
+	how := unix.OpenHow{Flags: flags, Resolve: b.resolve}
 	// EAGAIN: a rename or mount raced with a ".." in a symbolic link and the
 	// kernel could not tell whether it stayed beneath.
 	const tries = 8
 	for n := 0; ; n++ {
-		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT2, uintptr(r.dir), uintptr(unsafe.Pointer(&name[0])),
+		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT2, uintptr(b.dir), uintptr(unsafe.Pointer(&name[0])),
 			uintptr(unsafe.Pointer(&how)), unix.SizeofOpenHow, 0, 0)
 		switch {
 		case errno == 0:
@@ -81,13 +152,51 @@ func (r *Root) openat2(name []byte, flags uint64) (int, error) {
 }
 
 // openRoot does the same with os.Root, one system call for each element.
-func (r *Root) openRoot(name []byte) (int, error) {
-	f, err := r.root.OpenFile(string(name), openFlags, 0)
+func (b *beneath) openRoot(name []byte) (int, error) {
+	f, err := b.root.OpenFile(string(name), openFlags, 0)
 	if err != nil {
 		return -1, bare(err)
 	}
 	defer f.Close()
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+func (b *beneath) statRoot(name []byte, st *unix.Stat_t) error {
+	info, err := b.root.Stat(string(name))
+	if err != nil {
+		return bare(err)
+	}
+	sys := info.Sys().(*syscall.Stat_t)
+	st.Mode, st.Size = sys.Mode, sys.Size
+	st.Mtim = unix.Timespec(sys.Mtim)
+	return nil
+}
+
+// openEach does that without openat2(2) where no link is followed: it opens one element
+// after the other, none of which is "..".
+func (b *beneath) openEach(name []byte, flags uint64) (int, error) {
+	dir, rest := b.dir, string(name)
+	for {
+		element, after, more := strings.Cut(rest, "/")
+		how := int(flags)
+		if more {
+			how = pathFlags | unix.O_DIRECTORY
+		}
+		if element == "" {
+			element = "."
+		}
+		fd, err := unix.Openat(dir, element, how|unix.O_NOFOLLOW, 0)
+		if err == unix.ENOTDIR && isLinkAt(dir, element) {
+			err = unix.ELOOP
+		}
+		if dir != b.dir {
+			unix.Close(dir)
+		}
+		if err != nil || !more {
+			return fd, err
+		}
+		dir, rest = fd, after
+	}
 }
 
 // bare returns the errno of os.Root's error, as openat2's are: callers compare
@@ -98,6 +207,11 @@ func bare(err error) error {
 		errno = unix.EXDEV
 	}
 	return errno
+}
+
+func isLinkAt(dir int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
 func fstat(fd int, st *unix.Stat_t) error {

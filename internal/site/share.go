@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +21,7 @@ type share struct {
 // elsewhere, each under its own name; no two are equal. A path that is a symbolic link is followed now, links
 // beneath a shared directory as beneath any root.
 func OpenShares(paths []string, policy Policy) (*Root, error) {
-	r := &Root{policy: policy, dir: -1, Now: time.Now, bounds: newBounds(), shared: shared{byKind: make(map[kind][]*listed)}}
-	r.pool = sync.Pool{New: func() any { return &File{root: r} }}
+	r := newRoot(beneath{dir: -1}, policy)
 	r.shares = []share{}
 	for _, path := range paths {
 		s, err := openShare(path)

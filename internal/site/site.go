@@ -10,7 +10,6 @@ package site
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -23,12 +22,14 @@ import (
 
 // Root is an open document root. It may be used by several goroutines.
 type Root struct {
-	policy Policy
-	dir    int      // descriptor of the directory
-	root   *os.Root // nil where the kernel has openat2
-	pool   sync.Pool
-	tell   func(Finding) // of Trace, or nil
-	shares []share       // of OpenShares: nothing else is beneath the root
+	beneath // its directory
+	policy  Policy
+	paths   []string // of the directory; see expand
+	place   *place   // of a base that may lead to another root in time; nil: it does not
+	at      string   // the name of the directory there, without links
+	pool    sync.Pool
+	tell    func(Finding) // of Trace, or nil
+	shares  []share       // of OpenShares: nothing else is beneath the root
 
 	shared shared
 	making sync.WaitGroup // of what makes archives and READMEs
@@ -54,6 +55,7 @@ type Policy struct {
 	Name     string   // of the root, for its archive; "": "files"
 	Rules    bool     // whether _redirects and _headers are read, and not served
 	Clean    bool     // whether a page has a path without .html, and only that one
+	Symlinks Symlinks // which are followed
 	Fallback string   // a file for navigations to paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts
 	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
@@ -61,38 +63,44 @@ type Policy struct {
 
 // Open opens the directory as a document root.
 func Open(dir string, policy Policy) (*Root, error) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	var p *place
+	var err error
+	if policy.Symlinks == LinksBeneath {
+		p, err = placeOf(dir, policy.Symlinks)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
-	r := &Root{policy: policy, dir: fd, Now: time.Now, bounds: newBounds(), shared: shared{byKind: make(map[kind][]*listed)}}
-	if err := r.prepare(dir); err != nil {
-		r.Close()
+	if p != nil {
+		defer p.release()
+		r, err := p.openRoot(policy)
+		if err != nil && !errors.Is(err, ErrFallback) {
+			err = fmt.Errorf("open root %q: %w", dir, err)
+		}
+		return r, err
+	}
+	b, err := openBeneath(dir, policy.Symlinks)
+	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
+	r := newRoot(b, policy)
+	r.paths = pathsOf(dir)
+	return r.checked()
+}
+
+func newRoot(b beneath, policy Policy) *Root {
+	r := &Root{beneath: b, policy: policy, Now: time.Now, bounds: newBounds(), shared: shared{byKind: make(map[kind][]*listed)}}
+	r.pool.New = func() any { return &File{root: r} }
+	return r
+}
+
+// checked returns the root, unless its fallback cannot be opened.
+func (r *Root) checked() (*Root, error) {
 	if err := r.checkFallback(); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
-}
-
-// prepare finds out how files can be opened.
-func (r *Root) prepare(dir string) error {
-	r.pool.New = func() any { return &File{root: r} }
-	fd, err := r.openat2([]byte{'.', 0}[:1], openFlags)
-	switch {
-	case err == nil:
-		unix.Close(fd)
-	case err == unix.ENOSYS, err == unix.EPERM:
-		// Before Linux 5.6, or under a seccomp filter older than that.
-		if r.root, err = os.OpenRoot(dir); err != nil {
-			return err
-		}
-	default:
-		return err
-	}
-	return nil
 }
 
 // ErrFallback is why a root cannot be opened whose fallback cannot be.
@@ -103,7 +111,7 @@ func (r *Root) checkFallback() error {
 		return nil
 	}
 	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...))
-	if err == unix.EXDEV { // openat2(2) says so of a path that escapes
+	if err == unix.EXDEV { // it escapes
 		err = errors.New("it leads out of the base")
 	}
 	if err != nil {
@@ -131,10 +139,18 @@ func denied(dir int, name string, mode uint32) bool {
 	return errors.Is(unix.Faccessat(dir, name, mode, unix.AT_EACCESS), unix.EACCES)
 }
 
+// Symlinks returns which symbolic links are followed.
+func (r *Root) Symlinks() Symlinks { return r.policy.Symlinks }
+
 // Directories returns the descriptors of the directories from which files are opened,
-// which belong to the root: one, unless it is of [OpenShares].
+// which belong to the root: one, unless it is of [OpenShares]. Where the base may lead to
+// another root in time, it is that which has them all.
 func (r *Root) Directories() []int {
-	if r.shares == nil {
+	switch {
+	case r.shares != nil:
+	case r.place != nil:
+		return []int{r.place.directory()}
+	default:
 		return []int{r.dir}
 	}
 	var all []int
@@ -145,18 +161,16 @@ func (r *Root) Directories() []int {
 }
 
 // Close closes the root. Files that are open stay so.
-func (r *Root) Close() error {
+func (r *Root) Close() {
 	r.making.Wait() // each ends when its connection has
 	for _, s := range r.shares {
 		s.root.Close()
 	}
-	if r.root != nil {
-		r.root.Close()
+	if r.place != nil {
+		r.place.release()
+		r.place = nil
 	}
-	if r.dir < 0 {
-		return nil
-	}
-	return unix.Close(r.dir)
+	r.close()
 }
 
 // Open finds the file for the path of a request target, percent-encoded and
