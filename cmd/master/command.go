@@ -23,12 +23,14 @@ import (
 )
 
 // command runs the command named by the first argument.
-func command(c *options.Command, stdin, stdout *os.File) error {
+func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	switch c.Name {
 	case "readme":
 		return rendered(stdin, stdout)
 	case "explain":
 		return explained(c, stdout)
+	case "compress":
+		return compressed(c, stdout, stderr)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -43,7 +43,7 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 		nameProcess(processName)
 		return shared(c, args, stdout, stderr)
 	case c != nil:
-		return command(c, stdin, stdout)
+		return command(c, stdin, stdout, stderr)
 	}
 	nameProcess(processName)
 	return serve(args, stdout, stderr, nil)

@@ -13,7 +13,7 @@ import (
 // Command is a command as the first argument: query a running server, give it an
 // order, or explain a response.
 type Command struct {
-	Name string // top, status, reload, stop, scale, explain, share or readme
+	Name string // top, status, reload, stop, scale, explain, share, compress or readme
 
 	Admin Admin // all but explain: where the server answers
 	// TokenFile has the endpoint's token; "": none is sent.
@@ -25,9 +25,10 @@ type Command struct {
 	URL     string   // explain: a path or a URL, as it was given
 	Method  string   // explain: of the request
 	Header  []string // explain: its fields, as they were given, in order
-	Options Options  // explain, share: what is served, and how
+	Options Options  // explain, share, compress: what is served, and how
 
-	Share *Share // share: what else was asked for; else nil
+	Share    *Share    // share: what else was asked for; else nil
+	Compress *Compress // compress: the same
 }
 
 // commands are all there are, in the order of the help; those with minor:"yes" share a
@@ -40,6 +41,7 @@ type commands struct {
 	Stop       orderCommand      `command:"stop" description:"drain and stop, as SIGTERM does" long-description:"Stops the server after all downloads under way have finished, and waits for that." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
 	Scale      scaleCommand      `command:"scale" description:"set the number of workers" long-description:"Adds or removes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
 	Share      shareCommand      `command:"share" description:"share files and directories with people" long-description:"Shows addresses to open and a code for phones, who looks and downloads, and in the end what was downloaded. Directories are listed and can be downloaded as archives. Takes port 8080, or the next free one. The server's flags can be used too." usage:"[flags] [PATH]..." example:"share ~/Downloads --auth --for 1h"`
+	Compress   compressCommand   `command:"compress" description:"write compressed copies of a site's files" long-description:"Writes .br, .zst and .gz beside the files of a document root that are worth it, for clients that accept these content codings. Copies that are up to date are left alone, so it can be run after each change, and continued after an interruption. It takes the flags, variables and file of the server." usage:"[flags] [DIR]" example:"compress /srv/www"`
 	Explain    explainCommand    `command:"explain" description:"show how a request would be served, and why" long-description:"Shows step by step how a request would be served, without starting a server or asking one that runs. It takes the flags, variables and file of the server too." usage:"[flags] URL" example:"explain --base site /index.html -H 'Range: bytes=0-9'"`
 	Config     configCommand     `command:"config" description:"print the options and where each comes from" long-description:"Prints the options that the server would start with, in the form of the file of --config, and where each comes from: its default, a line of the file, a variable or the command line. It takes the flags, variables and file of the server. With --sample it prints a commented file to start from." usage:"[flags] [DIR]" example:"config --port 80"`
 	Help       helpCommand       `command:"help" description:"explain a command, a flag or a group of flags" long-description:"Prints the help of a command, a flag or a group of flags; of all with the topic all." usage:"[TOPIC]" example:"help port"`
@@ -171,6 +173,8 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 		return nil, s.config(name)
 	case "share":
 		return s.share(c)
+	case "compress":
+		return s.compress(c)
 	}
 	p, err := s.parserOf(c.Name, data)
 	if err == nil {

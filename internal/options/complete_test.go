@@ -45,10 +45,10 @@ func TestComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ args, want string }{
-		{"", "completion config explain help man reload scale share status stop top version sit/ site/ sites/"},
+		{"", "completion compress config explain help man reload scale share status stop top version sit/ site/ sites/"},
 		{"st", "status stop"}, {"s", "scale share status stop sit/ site/ sites/"},
 		{"help|rel", "reload"}, {"help|po", "port"},
-		{"man", "man"}, {"comp", "completion"},
+		{"man", "man"}, {"comp", "completion compress"},
 		{"--mod", "--model"},
 		{"--model|", "goroutine process serial"},
 		{"--model=s", "--model=serial"},

@@ -241,10 +241,10 @@ func commandHelp(p *flags.Parser) string {
 	return b.String()
 }
 
-// own reports whether a flag belongs to the command itself: explain, config and share
+// own reports whether a flag belongs to the command itself: explain, config, share and compress
 // also have those of serving, which the server's own help names.
 func own(command string, o *flags.Option) bool {
-	return !slices.Contains([]string{"explain", "config", "share"}, command) || o.Field().Tag.Get("group") == "" || o.LongName == "help"
+	return !slices.Contains([]string{"explain", "config", "share", "compress"}, command) || o.Field().Tag.Get("group") == "" || o.LongName == "help"
 }
 
 // row is a flag with its description, and beneath that its default and its

@@ -92,12 +92,7 @@ func (f *File) Entity() *proto.Entity { return &f.entity }
 
 // describe sets what follows from the name.
 func (f *File) describe(name []byte, rules []Rule) {
-	t, typeRule := typeOf(name), (*Rule)(nil)
-	if types := f.root.policy.Types; len(types) > 0 {
-		if typeRule = ruleFor(types, string(name)); typeRule != nil {
-			t = mediaType{kind: typeRule.Value, compressible: compressible(typeRule.Value)}
-		}
-	}
+	t, typeRule := f.root.typeOf(name)
 	f.contentType, f.varies, f.coding = t.kind, t.compressible, t.coding
 	var rule *Rule
 	if len(rules) > 0 {

@@ -28,6 +28,17 @@ func typeOf(name []byte) mediaType {
 	return unknown
 }
 
+// typeOf returns the media type for a name by the first rule that fits it, which is
+// returned, or else by its extension.
+func (r *Root) typeOf(name []byte) (mediaType, *Rule) {
+	if len(r.policy.Types) > 0 {
+		if rule := ruleFor(r.policy.Types, string(name)); rule != nil {
+			return mediaType{kind: rule.Value, compressible: compressible(rule.Value)}, rule
+		}
+	}
+	return typeOf(name), nil
+}
+
 // compressible reports whether files of a media type are worth compressing: it
 // is known to be so, or its name says that they are text.
 func compressible(kind string) bool {

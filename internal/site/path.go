@@ -1,6 +1,10 @@
 package site
 
-import "phalanx/internal/proto"
+import (
+	"bytes"
+
+	"phalanx/internal/proto"
+)
 
 // clean decodes the path of a request target and appends it to dst as a
 // name relative to the root: without slashes at its start, with single
@@ -66,14 +70,18 @@ func dropDot(dst []byte, start int) []byte {
 }
 
 // hides reports whether a name has no place here: "." and ".." never, others
-// that begin with a dot only if the policy shows them. /.well-known/ is public
-// by its purpose (RFC 8615).
+// that begin with a dot only if the policy shows them, and those with OwnPrefix never.
+// /.well-known/ is public by its purpose (RFC 8615).
 func (r *Root) hides(element []byte) bool {
 	if len(element) == 0 || element[0] != '.' {
 		return false
 	}
-	return isDots(element) || !r.policy.Dotfiles && string(element) != ".well-known"
+	return isDots(element) || !r.policy.Dotfiles && string(element) != ".well-known" || bytes.HasPrefix(element, []byte(OwnPrefix))
 }
+
+// OwnPrefix begins the names of files that are written into a site for what is served of
+// it, and are never served themselves.
+const OwnPrefix = ".phalanx-"
 
 // isDots reports whether an element is "." or "..".
 func isDots(element []byte) bool { return string(element) == "." || string(element) == ".." }

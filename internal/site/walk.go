@@ -37,7 +37,12 @@ func (a *Archive) pack() error {
 		root: a.root, to: newPacker(a.format, a.spool), seen: make(map[inode]struct{}),
 		todo: []directory{{a.dir, a.name + "/"}},
 	}
-	defer func() { a.root.listings.give(w.cost) }()
+	return w.all()
+}
+
+// all walks to the end.
+func (w *walk) all() error {
+	defer func() { w.root.listings.give(w.cost) }()
 	for {
 		for len(w.todo) > 0 {
 			last := len(w.todo) - 1

@@ -1,0 +1,188 @@
+// Package compress makes compressed copies of files: for content codings of HTTP, of
+// whole trees beside their files ([Tree]), and one at a time for a server.
+//
+// What an encoder has made is decoded again and compared before it is kept: a copy that
+// is damaged would be sent to clients for as long as its file does not change.
+package compress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"phalanx/internal/proto"
+)
+
+// MinSize is the size in bytes from which files are compressed: a smaller one fits into one
+// packet anyway.
+const MinSize = 1 << 10
+
+// Most returns the size that a compressed copy of size bytes may have: one that saves less
+// than 5 percent is not worth its space.
+func Most(size int64) int64 { return size - (size+19)/20 }
+
+// Level is how much time compression may take.
+type Level int
+
+// The levels. Best takes about ten times as long as Fast, and saves another tenth or more.
+const (
+	Best Level = iota
+	Fast
+)
+
+var (
+	// ErrNotWorth is why there is no copy: it would be hardly smaller than the file.
+	ErrNotWorth = errors.New("compresses by less than 5 percent")
+	// ErrChanged is why there is no copy: the file was changed meanwhile.
+	ErrChanged = errors.New("changed while it was compressed")
+	// ErrDamaged is why there is no copy: decoded, it would not be the file.
+	ErrDamaged = errors.New("compressed copy differs from the file when it is decoded")
+)
+
+// Copy is where a compressed copy is written to, and read again.
+type Copy interface {
+	io.Writer
+	io.ReaderAt
+}
+
+// File writes a compressed copy of size bytes of a file, and returns its size. It does
+// nothing more once the context has ended. The error is one of the above, the context's, or
+// one of reading and writing.
+func File(ctx context.Context, to Copy, from io.ReaderAt, size int64, coding proto.Coding, level Level) (int64, error) {
+	out := &bounded{to: to, left: Most(size)}
+	plain := func() io.Reader { return &interruptible{ctx, io.NewSectionReader(from, 0, size)} }
+	if err := encode(out, plain(), size, coding, level); err != nil {
+		return 0, err
+	}
+	if err := verify(io.NewSectionReader(to, 0, out.n), plain(), coding); err != nil {
+		return 0, err
+	}
+	return out.n, nil
+}
+
+// encode compresses what has to be size bytes.
+func encode(to io.Writer, from io.Reader, size int64, coding proto.Coding, level Level) error {
+	w, err := encoder(to, size, coding, level)
+	if err != nil {
+		return err
+	}
+	read, err := io.Copy(w, from)
+	closing := w.Close()
+	switch {
+	case err != nil:
+		return err
+	case read != size:
+		return ErrChanged
+	}
+	return closing
+}
+
+// maxWindow is the largest window that clients of zstd have to have (RFC 9659 §3). Browsers
+// refuse a larger one.
+const maxWindow = 8 << 20
+
+func encoder(to io.Writer, size int64, coding proto.Coding, level Level) (io.WriteCloser, error) {
+	switch coding {
+	case proto.Brotli:
+		quality := brotli.BestCompression
+		if level == Fast {
+			quality = 5
+		}
+		return brotli.NewWriterLevel(to, quality), nil
+	case proto.Zstd:
+		speed := zstd.SpeedBestCompression
+		if level == Fast {
+			speed = zstd.SpeedDefault
+		}
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(speed), zstd.WithWindowSize(maxWindow), zstd.WithEncoderConcurrency(1))
+		if err == nil {
+			w.ResetContentSize(to, size) // a small file has a small window
+		}
+		return w, err
+	case proto.Gzip:
+		effort := gzip.BestCompression
+		if level == Fast {
+			effort = gzip.DefaultCompression
+		}
+		return gzip.NewWriterLevel(to, effort) // without name and time: equal files have equal copies
+	}
+	return nil, fmt.Errorf("content coding %d cannot be made", coding)
+}
+
+// verify decodes a copy, and compares it with the file.
+func verify(coded, plain io.Reader, coding proto.Coding) error {
+	decoded, done, err := decoder(coded, coding)
+	if err != nil {
+		return ErrDamaged
+	}
+	defer done()
+	a, b := make([]byte, 32<<10), make([]byte, 32<<10)
+	for {
+		n, err := io.ReadFull(plain, a)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		m, _ := io.ReadFull(decoded, b[:n])
+		if m != n || !bytes.Equal(a[:n], b[:n]) {
+			return ErrDamaged // or the file has changed
+		}
+		if err == nil {
+			continue
+		}
+		if _, err := io.ReadFull(decoded, b[:1]); err != io.EOF {
+			return ErrDamaged
+		}
+		return nil
+	}
+}
+
+func decoder(from io.Reader, coding proto.Coding) (_ io.Reader, done func(), err error) {
+	switch coding {
+	case proto.Brotli:
+		return brotli.NewReader(from), func() {}, nil
+	case proto.Zstd:
+		d, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, d.Close, nil
+	}
+	d, err := gzip.NewReader(from)
+	return d, func() {}, err
+}
+
+// bounded takes what a copy may have, and counts it.
+type bounded struct {
+	to      io.Writer
+	n, left int64
+}
+
+// Write implements [io.Writer].
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, ErrNotWorth
+	}
+	n, err := b.to.Write(p)
+	b.n += int64(n)
+	return n, err
+}
+
+// interruptible is a file until the context ends.
+type interruptible struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+// Read implements [io.Reader].
+func (r *interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
+}

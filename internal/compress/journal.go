@@ -1,0 +1,175 @@
+package compress
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/site"
+)
+
+// journalName is the file at the root of a tree in which it is written down what was made
+// there: what is not in it belongs to somebody else.
+const journalName = site.OwnPrefix + "compressed"
+
+// ErrBusy is why a tree is not compressed: another process is at it.
+var ErrBusy = errors.New("another process compresses this directory now")
+
+// mark is a state of a file: its size and its modification time in ns since 1970.
+type mark struct{ size, modified int64 }
+
+func markOf(st *unix.Stat_t) mark { return mark{st.Size, st.Mtim.Nano()} }
+
+// journal says what was made in a tree. Each line is appended before what it says is done,
+// so that it is known after a kill as well.
+type journal struct {
+	dir  *os.File
+	file *os.File // nil: nothing is written
+
+	mu    sync.Mutex        // guards what follows
+	made  map[string][]mark // copies by their names: each may be there in one of these states
+	none  map[string]mark   // names of copies that are not worth it, by the state of their file
+	begun map[string]bool   // copies that may have left a temporary file
+}
+
+// openJournal reads the journal of a tree, and keeps other processes away from it until it
+// is closed.
+func openJournal(root *site.Root, readOnly bool) (*journal, error) {
+	dir, name, err := root.OpenDirectory(journalName)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{dir: dir, made: make(map[string][]mark), none: make(map[string]mark), begun: make(map[string]bool)}
+	flags := unix.O_RDWR | unix.O_CREAT | unix.O_APPEND
+	if readOnly {
+		flags = unix.O_RDONLY
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if readOnly && errors.Is(err, fs.ErrNotExist) {
+		return j, nil
+	}
+	if err != nil {
+		dir.Close()
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if !readOnly && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil, errors.Join(ErrBusy, file.Close(), dir.Close())
+	}
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 64<<10)
+	for lines.Scan() {
+		j.read(lines.Text())
+	}
+	if readOnly {
+		file.Close()
+	} else {
+		j.file = file
+	}
+	return j, lines.Err()
+}
+
+// read takes a line. What is no line, such as half of one, says nothing.
+func (j *journal) read(line string) {
+	verb, rest, _ := strings.Cut(line, " ")
+	quoted, err := strconv.QuotedPrefix(rest)
+	if err != nil {
+		return
+	}
+	name, _ := strconv.Unquote(quoted)
+	var m mark
+	if n, _ := fmt.Sscanf(rest[len(quoted):], " %d %d", &m.size, &m.modified); n != 2 {
+		return
+	}
+	switch verb {
+	case "begun":
+		j.begun[name] = true
+	case "made":
+		j.made[name] = append(j.made[name], m)
+	case "none":
+		j.none[name] = m
+		delete(j.begun, name)
+	case "done":
+		delete(j.begun, name)
+	}
+}
+
+// say appends a line, and remembers it.
+func (j *journal) say(verb, name string, m mark) error {
+	line := fmt.Sprintf("%s %q %d %d", verb, name, m.size, m.modified)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.file != nil {
+		if _, err := j.file.WriteString(line + "\n"); err != nil {
+			return err
+		}
+	}
+	j.read(line)
+	return nil
+}
+
+// has reports whether a copy in this state was made by us.
+func (j *journal) has(name string, st *unix.Stat_t) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, m := range j.made[name] {
+		if m == markOf(st) {
+			return true
+		}
+	}
+	return false
+}
+
+// notWorth reports whether it is known that a copy of a file in this state is not worth it.
+func (j *journal) notWorth(name string, of *unix.Stat_t) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	m, known := j.none[name]
+	return known && m == markOf(of)
+}
+
+// close replaces the journal by one that says the same in fewer lines, and lets others in.
+// An error leaves it as it is.
+func (j *journal) close(keep func(name string) bool) error {
+	defer j.dir.Close()
+	if j.file == nil {
+		return nil
+	}
+	defer j.file.Close()
+	var b strings.Builder
+	for name, marks := range j.made {
+		if m := marks[len(marks)-1]; keep(name) {
+			fmt.Fprintf(&b, "made %q %d %d\n", name, m.size, m.modified)
+		}
+	}
+	for name, m := range j.none {
+		if keep(name) {
+			fmt.Fprintf(&b, "none %q %d %d\n", name, m.size, m.modified)
+		}
+	}
+	for name := range j.begun {
+		fmt.Fprintf(&b, "begun %q 0 0\n", name)
+	}
+	const next = journalName + ".new"
+	dir := int(j.dir.Fd())
+	fd, err := unix.Openat(dir, next, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), next)
+	_, err = f.WriteString(b.String())
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = unix.Renameat(dir, next, dir, journalName)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(dir, next, 0) // the journal before is complete
+	}
+	return err
+}

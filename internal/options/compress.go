@@ -1,0 +1,85 @@
+package options
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
+)
+
+// Compress is what the command compress is asked for beside the options of serving.
+type Compress struct {
+	Codings []string // names of content codings, at least one of br, zstd and gzip
+	Level   string   // LevelBest or LevelFast
+	DryRun  bool     // only say what would be done
+}
+
+// How much time compression takes.
+const (
+	LevelBest = "best"
+	LevelFast = "fast"
+)
+
+type compressCommand struct {
+	Codings codings `long:"codings" value-name:"LIST" default:"br,zstd,gzip" unquote:"false" description:"content codings to make"`
+	Level   level   `long:"level" value-name:"LEVEL" default:"best" description:"best, or fast with copies that are larger"`
+	DryRun  bool    `short:"n" long:"dry-run" description:"only print what would be done"`
+	line
+	Args struct {
+		Dir Base `positional-arg-name:"DIR" description:"document root; default: the current directory"`
+	} `positional-args:"yes"`
+}
+
+type (
+	codings string
+	level   string
+)
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (c *codings) UnmarshalFlag(v string) error {
+	var seen []string
+	for name := range strings.SplitSeq(v, ",") {
+		if !slices.Contains([]string{"br", "zstd", "gzip"}, name) || slices.Contains(seen, name) {
+			return invalid("codings", v, "must be some of br, zstd and gzip, with commas between them")
+		}
+		seen = append(seen, name)
+	}
+	*c = codings(v)
+	return nil
+}
+
+func (level) words() []level { return []level{LevelBest, LevelFast} }
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (l *level) UnmarshalFlag(v string) error { return choose(l, "level", v, l.words()) }
+
+// Complete implements [flags.Completer].
+func (l level) Complete(match string) []flags.Completion { return fitting(match, l.words()) }
+
+// compress reads the flags of serving and what is to be compressed.
+func (s start) compress(c *Command) (*Command, error) {
+	var e compressCommand
+	var first *flags.Parser // without the file of --config
+	var err error
+	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
+		e = compressCommand{}
+		p, err := s.parserOf(c.Name, &e)
+		if first == nil {
+			first = p
+		}
+		return p, &e.line, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if dir := e.Args.Dir; dir != "" {
+		if !first.FindOptionByLongName("base").IsSetDefault() {
+			return nil, usage(human.Quoted(string(dir)) + ": --base names the directory already; leave one of them out")
+		}
+		c.Options.Base = dir
+	}
+	c.Compress = &Compress{Codings: strings.Split(string(e.Codings), ","), Level: string(e.Level), DryRun: e.DryRun}
+	return c, nil
+}

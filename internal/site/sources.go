@@ -1,0 +1,64 @@
+package site
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Source is a file of which compressed copies would be sent.
+type Source struct {
+	Name string // beneath the root
+	Stat unix.Stat_t
+}
+
+// Sources calls found for each file that is served and whose type is worth compressing, in
+// no particular order, and ends with its error. What cannot be read is left out, as it
+// would be refused.
+func (r *Root) Sources(found func(Source) error) error {
+	w := walk{root: r, to: sources{r, found}, seen: make(map[inode]struct{}), todo: []directory{{}}}
+	return w.all()
+}
+
+// sources is a packer that packs nothing.
+type sources struct {
+	root  *Root
+	found func(Source) error
+}
+
+func (s sources) directory(string, *unix.Stat_t) error { return nil }
+func (s sources) close() error                         { return nil }
+
+func (s sources) file(name string, st *unix.Stat_t, _ io.Reader) error {
+	if t, _ := s.root.typeOf([]byte(name)); !t.compressible {
+		return nil
+	}
+	return s.found(Source{name, *st})
+}
+
+// OpenName opens a file by its name beneath the root, for reading.
+func (r *Root) OpenName(name string) (*os.File, error) {
+	fd, err := r.open(padded(name))
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// OpenDirectory opens the directory in which a name lies, beneath the root, and returns
+// the last element of the name.
+func (r *Root) OpenDirectory(name string) (dir *os.File, base string, err error) {
+	parent, base := "", name
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '/' {
+			parent, base = name[:i], name[i+1:]
+			break
+		}
+	}
+	dir, err = r.directory(padded(parent))
+	if err == nil && dir == nil {
+		err = unix.EROFS // shares themselves are in no directory
+	}
+	return dir, base, err
+}
