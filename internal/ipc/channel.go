@@ -165,10 +165,15 @@ func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error)
 	return receiveMessage(socket, p, most, unix.MSG_DONTWAIT)
 }
 
+// receiveMessage receives a message with all its descriptors or none. The error is
+// EMFILE if this process may not open so many.
 func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
 	n, fds, truncated, err := receiveSome(socket, p, most, flag)
 	if truncated {
 		closeAll(fds)
+		if len(fds) < most {
+			return 0, nil, unix.EMFILE
+		}
 		return 0, nil, ErrTruncated
 	}
 	return n, fds, err

@@ -46,14 +46,15 @@ func SendConnection(fd int, state []byte, socket, file int) error {
 
 // ReceiveConnection takes one connection over into p, which is MaxState bytes long; the
 // descriptors are the caller's, close-on-exec, and file is -1 when there is
-// none. The error is io.EOF when all have been handed over, and EAGAIN when there
-// is nothing yet.
+// none. The error is io.EOF when all have been handed over, EAGAIN when there
+// is nothing yet, and EMFILE if this process may not open the descriptors.
 func ReceiveConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
 	return receiveConnection(fd, p, 0)
 }
 
 // PeekConnection is ReceiveConnection, but the connection stays in the channel
-// until [NextConnection], so it is not lost if this process is killed meanwhile.
+// until [NextConnection], so it is not lost if this process is killed meanwhile, or has no
+// free descriptor.
 func PeekConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
 	return receiveConnection(fd, p, unix.MSG_PEEK)
 }

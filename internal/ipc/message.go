@@ -291,8 +291,8 @@ func Decode(p []byte) (Message, error) {
 	return m, nil
 }
 
-// ErrTruncated says that descriptors of a message were lost.
-var ErrTruncated = errors.New("more descriptors than the message may have, or than this process may open")
+// ErrTruncated says that a message had more descriptors than it may have.
+var ErrTruncated = errors.New("more descriptors than the message may have")
 
 // ErrFull is returned by Send when the other side has stopped reading.
 var ErrFull = errors.New("the other side does not read its messages")

@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -231,6 +232,7 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	send()
 	unknown("a channel or a worker cannot be looked at", Moving{Blind: true})
 	unknown("a keeper is gone", Moving{Keepers: []int{ended(t)}})
+	wantExhausted(t, records, keeper, Moving{Out: dead, Lock: new(sync.Mutex)})
 	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
 	number("it is still there", 0, Moving{Out: dead})
 	unknown("a living worker does not read it", Moving{Out: lives})
@@ -251,6 +253,50 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	number("a channel that cannot be read, over TLS", 0, Moving{Out: []Out{{bad, -1}}})
 	rec.about &^= whole
 	w.Kept(40)
+}
+
+// wantExhausted holds that without the descriptors to look for a connection, the transfer
+// fails instead of giving it to a second worker, and leaves nothing open.
+func wantExhausted(t *testing.T, records, keeper int, m Moving) {
+	t.Helper()
+	free := func() int {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		return fd
+	}
+	master, worker, err := ipc.RescueChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(master, worker)
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	lowest := free()
+	for more := 0; ; more++ { // until there are enough
+		few := before
+		few.Cur = uint64(lowest + more)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := Transfer(master, records, keeper, m)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Fatal(err)
+		}
+		if now := free(); now != lowest {
+			t.Errorf("with %d descriptors, one is left open: %d is the lowest, not %d", more, now, lowest)
+		}
+		if n != 0 || err != nil && !errors.Is(err, unix.EMFILE) || more > 50 {
+			t.Fatalf("with %d descriptors: %d transferred, %v", more, n, err)
+		}
+		if err == nil {
+			return
+		}
+	}
 }
 
 // unreadable returns the receiving end of a channel with a message that has no connection.

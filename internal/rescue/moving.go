@@ -71,28 +71,34 @@ const takeTime = 2 * time.Second
 
 // delivered reports whether the connection that was being handed over has reached
 // another worker, or is in a channel to one; unknown is the answer where that cannot
-// be found out.
-func (m *Moving) delivered(socket int, unknown bool) bool {
+// be found out. The error is EMFILE or ENFILE if no descriptor is free to look.
+func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
 	wanted := cookie(socket)
 	if unknown && (m.Blind || wanted == 0) {
-		return true
+		return true, nil
 	}
 	for _, o := range m.Out {
 		for until := time.Now().Add(takeTime); ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until); {
 			time.Sleep(time.Millisecond)
 		}
-		if dead := o.dead(); dead && o.mayHold(wanted, unknown) || unknown && !dead && ipc.Waiting(o.End) {
-			return true
+		if !o.dead() {
+			if unknown && ipc.Waiting(o.End) {
+				return true, nil
+			}
+			continue
+		}
+		if held, err := o.holds(wanted, unknown); held || err != nil {
+			return held, err
 		}
 	}
 	for _, keeper := range m.Keepers {
-		if mayHave(keeper, wanted, unknown) {
-			return true
+		if has, err := mayHave(keeper, wanted, unknown); has || err != nil {
+			return has, err
 		}
 	}
-	return false
+	return false, nil
 }
 
 // dead reports whether the receiving worker is dead.
@@ -104,54 +110,57 @@ func (o *Out) dead() bool {
 	return n == 1 && err == nil
 }
 
-// mayHold looks for a connection in a channel whose receiver is dead. It moves all
-// connections to a new channel, which then gets the number of this one.
-func (o *Out) mayHold(wanted uint64, unknown bool) (found bool) {
-	from, to, err := ipc.Handover()
-	if err != nil {
-		return unknown
+// holds reports whether a connection is in a channel whose receiver is dead.
+func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
+	const off = -1
+	if err := unix.SetsockoptInt(o.End, unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0); err != nil {
+		return unknown, nil
 	}
-	defer closeAll(from, to)
+	defer unix.SetsockoptInt(o.End, unix.SOL_SOCKET, unix.SO_PEEK_OFF, off)
 	p := make([]byte, ipc.MaxState)
 	const most = 1 << 12 // more than a channel holds, in case a process keeps filling it
-	n := 0
-	for ; n < most; n++ {
-		state, socket, file, err := ipc.ReceiveConnection(o.End, p)
-		if err != nil {
-			found = found || unknown && !isEmpty(err)
-			break
+	for range most {
+		_, socket, file, err := ipc.PeekConnection(o.End, p) // the next one each time
+		switch {
+		case isExhausted(err):
+			return false, err
+		case err != nil:
+			return unknown && !isEmpty(err), nil
 		}
-		found = found || cookie(socket) == wanted
-		// The new channel has the same capacity.
-		_ = ipc.SendConnection(from, state, socket, file)
+		found := cookie(socket) == wanted
 		closeAll(socket, file)
+		if found {
+			return true, nil
+		}
 	}
-	if n > 0 {
-		_ = unix.Dup3(to, o.End, unix.O_CLOEXEC) // between two open descriptors it does not fail
-	}
-	return found || unknown && n == most
+	return unknown, nil
 }
 
 // mayHave reports whether a worker may have a connection open, given its keeper.
-func mayHave(keeper int, wanted uint64, unknown bool) bool {
+func mayHave(keeper int, wanted uint64, unknown bool) (bool, error) {
 	for number, free := 0, 0; free < 4*beyond; number++ {
 		fd, err := unix.PidfdGetfd(keeper, number, 0)
 		switch {
 		case err == unix.EBADF:
 			free++
 			continue
-		case err != nil: // no descriptor is free, or the keeper is gone
-			return unknown
+		case isExhausted(err):
+			return false, err
+		case err != nil: // the keeper is gone
+			return unknown, nil
 		}
 		free = 0
 		found := isConnection(fd, unix.IPPROTO_TCP) && cookie(fd) == wanted
 		unix.Close(fd)
 		if found {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
+
+// isExhausted reports whether an error says that no descriptor is free.
+func isExhausted(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
 
 // cookie returns the kernel's identifier of a socket, the same in all processes; 0:
 // it has none.

@@ -63,8 +63,19 @@ func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err 
 		if number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || number > ipc.LifelineFD && isConnection(k.Socket, UnixStream) {
 			left++
 		}
-		if number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket)) || number == given && moving.delivered(k.Socket, r.sealed(number)) {
+		elsewhere := number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket))
+		if number == given && !elsewhere {
+			if err = t.flush(); err == nil { // the search needs descriptors too
+				elsewhere, err = moving.delivered(k.Socket, r.sealed(number))
+			}
+		}
+		if elsewhere || err != nil {
 			closeAll(k.Socket, k.File)
+		}
+		if err != nil {
+			return sent, left, fmt.Errorf("look for a connection that was being handed over: %w", err)
+		}
+		if elsewhere {
 			continue
 		}
 		if err := t.add(k); err != nil {

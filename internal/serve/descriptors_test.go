@@ -37,7 +37,7 @@ func TestOutOfDescriptors(t *testing.T) {
 			}
 			defer unix.Close(sockets[i])
 		}
-		restore := fullTable(t)
+		restore := servetest.FullTable(t, 0)
 		defer restore()
 		port := first.RemoteAddr().(*net.TCPAddr).Port
 		for _, fd := range sockets {
@@ -67,24 +67,4 @@ func TestOutOfDescriptors(t *testing.T) {
 		first.Close()
 		s.Stop()
 	})
-}
-
-// fullTable leaves this process no free descriptor until restore is called.
-func fullTable(t *testing.T) (restore func()) {
-	t.Helper()
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	free, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(free)
-	full := before
-	full.Cur = uint64(free)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &full); err != nil {
-		t.Fatal(err)
-	}
-	return func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
 }

@@ -251,16 +251,22 @@ func (l *Loop) endAccepting() {
 // pause stops accepting for a moment: without descriptors or memory, trying again at
 // once would fail too.
 func (l *Loop) pause(err error) {
-	if l.warned == 0 || l.now.Mono-l.warned >= serve.WarnEvery {
-		l.warned = l.now.Mono
-		l.cfg.Log.Warn().Err(err).Msg("accepting paused")
-	}
+	l.exhausted("accepting paused", err)
 	if l.resume == 0 {
 		for _, from := range l.listeners {
 			unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, from.FD, nil)
 		}
 	}
 	l.resume = l.now.Mono + serve.AcceptPause
+}
+
+// exhausted logs what a lack of descriptors or memory leads to, unless that was logged a
+// moment ago.
+func (l *Loop) exhausted(what string, err error) {
+	if l.warned == 0 || l.now.Mono-l.warned >= serve.WarnEvery {
+		l.warned = l.now.Mono
+		l.cfg.Log.Warn().Err(err).Msg(what)
+	}
 }
 
 // acceptTimers ends a pause, and ends accepting when it is time.

@@ -177,6 +177,10 @@ func (l *Loop) takeOver(fd int) {
 			}
 		case err == unix.EAGAIN:
 			return
+		case err == unix.EMFILE:
+			l.exhausted("taking over paused", err)
+			l.takeAt = l.now.Mono + serve.AcceptPause
+			return
 		case errors.Is(err, ipc.ErrTruncated):
 			ipc.NextConnection(fd)
 			l.notRestored(err)

@@ -257,6 +257,30 @@ func Await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// FullTable leaves this process so many free descriptors until restore is called.
+func FullTable(t *testing.T, free int) (restore func()) {
+	t.Helper()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	var lowest []int
+	for range free + 1 {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		lowest = append(lowest, fd)
+	}
+	full := before
+	full.Cur = uint64(lowest[free])
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &full); err != nil {
+		t.Fatal(err)
+	}
+	return func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
+}
+
 // NoLeaks runs the test and fails if a goroutine or a descriptor is left over.
 func NoLeaks(t *testing.T, test func(t *testing.T)) {
 	t.Helper()

@@ -1,0 +1,71 @@
+package eventloop
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// Out of descriptors, connections stay in their channel until there are some again,
+// whether none is free or only one for the socket. It is said once.
+func TestTakeOverOutOfDescriptors(t *testing.T) {
+	for free := range 2 {
+		servetest.NoLeaks(t, func(t *testing.T) { takeOverWith(t, free) })
+	}
+}
+
+func takeOverWith(t *testing.T, free int) {
+	var said atomic.Int64
+	count := zerolog.HookFunc(func(_ *zerolog.Event, level zerolog.Level, text string) {
+		if level >= zerolog.WarnLevel {
+			said.Add(1)
+		}
+	})
+	l := newLineWith(t, nil, func(cfg *serve.Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
+	big := servetest.Noise(t, l.dir+"/big", 8<<20)
+	var busy, idle []*guest
+	for range 5 {
+		g := l.guest()
+		if err := g.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		g.send(servetest.Get("/big"))
+		if _, err := g.r.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+		busy = append(busy, g)
+		g = l.guest()
+		g.ask()
+		idle = append(idle, g)
+	}
+	old := l.last
+	l.begin()
+	from, to := newHandover(t)
+	old.Order(handsOver, serve.HandOver{FD: from})
+	old.Wait() // all are in the channel
+	restore := servetest.FullTable(t, free)
+	l.last.Order(serve.TakeOver{FD: to})
+	servetest.Await(t, "a line in the log", func() bool { return said.Load() > 0 })
+	time.Sleep(3 * serve.AcceptPause)
+	restore()
+	for i, g := range idle {
+		g.ask()
+		g.Close()
+		if res, body := servetest.Receive(t, busy[i].r); res.StatusCode != 200 || !bytes.Equal(body, big) {
+			t.Errorf("guest %d: %s with %d bytes", busy[i].n, res.Status, len(body))
+		}
+		busy[i].Close()
+	}
+	if n := said.Load(); n != 1 {
+		t.Errorf("%d lines in the log", n)
+	}
+	l.last.Stop()
+}
