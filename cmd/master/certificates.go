@@ -55,7 +55,7 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 
 // sources says where certificates come from.
 func sources(o options.Options) keyring.Settings {
-	s := keyring.Settings{ClientCA: string(o.TLSClientCA), SelfSigned: o.TLSSelfSigned}
+	s := keyring.Settings{ClientCA: string(o.TLSClientCA), SelfSigned: o.TLSSelfSigned, Names: o.SiteHosts()}
 	for i, file := range o.TLSCert {
 		s.Pairs = append(s.Pairs, keyring.Pair{Certificate: string(file), Key: string(o.KeyFile(i))})
 	}

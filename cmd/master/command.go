@@ -98,28 +98,33 @@ func explained(c *options.Command, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
-	base, err := options.CheckBase(c.Options.Base)
+	o, err := options.CheckSites(c.Options)
 	if err != nil {
 		return err
 	}
-	root, err := website.Open(string(base), c.Options)
-	if err != nil {
-		return exitcode.New(exitcode.Config, err.Error(), err)
-	}
-	defer root.Close()
-	if err := website.ReadRules(root, c.Options); err != nil {
-		return exitcode.New(exitcode.Config, err.Error(), err)
-	}
-	root.Render = readme.HTML
-	cfg := website.Config(c.Options, website.Uncached(root))
-	if err := byHTTPS(c.Options, &cfg, &request); err != nil {
-		return err
-	}
-	report, err := explain.Run(cfg, root, request, time.Now())
+	sites, err := openSites(o)
 	if err != nil {
 		return err
 	}
-	report.Base = string(base)
+	defer sites.Close()
+	for _, root := range sites.All() {
+		root.Render = readme.HTML
+	}
+	cfg := website.Config(o)
+	sites.Configure(&cfg, website.Uncached)
+	if err := byHTTPS(o, &cfg, &request); err != nil {
+		return err
+	}
+	report, err := explain.Run(cfg, sites.Roots, request, time.Now())
+	if err != nil {
+		return err
+	}
+	switch {
+	case report.Site > 0:
+		report.Base = string(o.Site[report.Site-1].Dir)
+	case report.Site == 0:
+		report.Base = string(o.Base)
+	}
 	_, err = fmt.Fprint(stdout, report)
 	return err
 }

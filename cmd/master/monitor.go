@@ -179,8 +179,12 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 
 // describe notes what is served where.
 func (m *monitor) describe(o options.Options) {
+	base := ""
+	if o.Default() {
+		base = string(o.Base)
+	}
 	m.info.Store(&snapshot.Info{
-		Version: options.Version, Base: string(o.Base), Model: string(o.Model),
+		Version: options.Version, Base: base, Model: string(o.Model),
 		Address: m.where,
 	})
 }
@@ -230,8 +234,21 @@ func check(o options.Options, stdout *os.File) error {
 	if err := listen.Check(o.Addresses()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stdout, "the options are valid; the document root is %s\n", human.Quoted(string(o.Base)))
+	_, err := fmt.Fprintf(stdout, "the options are valid; %s\n", served(o))
 	return err
+}
+
+// served says in words what is served.
+func served(o options.Options) string {
+	root := "the document root is " + human.Quoted(string(o.Base))
+	switch n := len(o.Site); {
+	case !o.Default():
+		return "the hosts of --site have " + human.Plural(n, "document root", "document roots")
+	case n > 0:
+		return fmt.Sprintf("%s, and the hosts of --site have %d more", root, n)
+	default:
+		return root
+	}
 }
 
 // checkLog reports why the access log cannot be opened.

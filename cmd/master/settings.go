@@ -18,7 +18,7 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	if o, err = options.ParseMaster(args, os.Getenv, options.Named(name()), options.Environ(os.Environ)); err != nil {
 		return o, "", err
 	}
-	if o.Base, err = options.CheckBase(o.Base); err != nil {
+	if o, err = options.CheckSites(o); err != nil {
 		return o, "", err
 	}
 	return checked(o)
@@ -26,9 +26,11 @@ func settings(args []string) (o options.Options, worker string, err error) {
 
 // checked completes options, and checks what holds for a website and a share.
 func checked(o options.Options) (_ options.Options, worker string, err error) {
-	if err = checkSite(o); err != nil {
+	sites, err := openSites(o)
+	if err != nil {
 		return o, "", err
 	}
+	sites.Close()
 	if err = o.CheckKeys(); err != nil {
 		return o, "", err
 	}
@@ -60,18 +62,18 @@ func files(sockets *listen.Set) func(slot int) []*os.File {
 	}
 }
 
-// checkSite opens the document root as a worker does: what a worker would refuse
-// is refused before one is started.
-func checkSite(o options.Options) error {
-	root, err := website.Open(string(o.Base), o)
+// openSites opens the document roots as a worker does: what a worker would refuse is
+// refused before one is started.
+func openSites(o options.Options) (*website.Sites, error) {
+	sites, err := website.OpenSites(o)
 	if err != nil {
-		return exitcode.New(exitcode.Config, err.Error(), err)
+		return nil, exitcode.New(exitcode.Config, err.Error(), err)
 	}
-	defer root.Close()
-	if err := website.ReadRules(root, o); err != nil {
-		return exitcode.New(exitcode.Config, err.Error()+"; correct it, or ignore it with --no-rules", err)
+	if err := sites.ReadRules(o); err != nil {
+		sites.Close()
+		return nil, exitcode.New(exitcode.Config, err.Error()+"; correct it, or ignore it with --no-rules", err)
 	}
-	return nil
+	return sites, nil
 }
 
 // reread reads the settings once more, while those before are in force.

@@ -94,8 +94,13 @@ func announce(log zerolog.Logger, o options.Options, addresses []listen.Address,
 	if len(addresses) > 1 || addresses[0].Path != "" {
 		e = e.Str("listen", written(addresses))
 	}
-	e.Str("base", string(o.Base)).
-		Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
+	if o.Default() {
+		e = e.Str("base", string(o.Base))
+	}
+	if len(o.Site) > 0 {
+		e = e.Int("sites", len(o.Site))
+	}
+	e.Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
 }
 
 // written lists addresses.

@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
 	"phalanx/internal/sandbox"
-	"phalanx/internal/site"
+	"phalanx/internal/website"
 )
 
 // become changes the user of this process to the one that its command line names, if
@@ -27,10 +27,15 @@ func become(identity string) error {
 }
 
 // confine puts this process into its sandbox, when it has opened all that it needs.
-func confine(opts options.WorkerOptions, root *site.Root, channel *ipc.Channel) error {
-	m := ipc.Confined{Unreadable: root.Unreadable()}
+func confine(opts options.WorkerOptions, sites *website.Sites, channel *ipc.Channel) error {
+	var m ipc.Confined
+	var directories []int
+	for _, root := range sites.All() {
+		m.Unreadable = m.Unreadable || root.Unreadable()
+		directories = append(directories, root.Directories()...)
+	}
 	if opts.Confine != options.ConfineOff {
-		missing := sandbox.Confine(root.Directories()...)
+		missing := sandbox.Confine(directories...)
 		if len(missing) > 0 && opts.Confine == options.ConfineRequired {
 			return exitcode.New(exitcode.Config, fmt.Sprintf("--confine required: %v; use a newer kernel, or --confine auto", missing), nil)
 		}

@@ -44,13 +44,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // work serves until a drain is ordered, and returns when it has drained.
 func work(opts options.WorkerOptions, channel *ipc.Channel) error {
-	root, err := website.Open(string(opts.Base), opts.Options)
+	sites, err := website.OpenSites(opts.Options)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
-	defer root.Close()
+	defer sites.Close()
 	if opts.List && !opts.NoReadme {
-		root.Render = renderer(channel)
+		for _, root := range sites.All() {
+			root.Render = renderer(channel)
+		}
 	}
 	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
 	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
@@ -69,7 +71,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	c := listenTo(channel, opts, listeners, signals, kept)
 	defer c.Stop()
 	defer mute() // before that
-	serving, err := engine(opts, listeners, root, channel, c, kept)
+	serving, err := engine(opts, listeners, sites, channel, c, kept)
 	if err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 			return err
 		}
 	}
-	if err := confine(opts, root, channel); err != nil {
+	if err := confine(opts, sites, channel); err != nil {
 		return err
 	}
 	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {

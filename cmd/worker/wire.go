@@ -158,7 +158,7 @@ func (c *closers) close() {
 }
 
 // engine creates the configured engine.
-func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.Root, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
+func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
 		return s, err
@@ -166,7 +166,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.R
 	closers := closers{closeRow}
 	s.close = closers.close
 	log := os.NewFile(ipc.LogFD, "log")
-	stopRules, err := followRules(opts, log, root)
+	stopRules, err := followRules(opts, log, sites)
 	if err != nil {
 		s.close()
 		return s, err
@@ -186,7 +186,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.R
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	closers = append(closers, watch.Stop)
 	if !opts.EventLoop() {
-		cfg := config(opts, listeners, website.Uncached(root), c)
+		cfg := config(opts, listeners, sites, website.Uncached, c)
 		cfg.Row, cfg.Access = row.Row, access
 		out := logging.NewWriter(log, string(opts.LogFormat))
 		closers = append(closers, out.Close)
@@ -194,11 +194,11 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.R
 		s.run = netpoll.New(cfg).Run
 		return s, nil
 	}
-	cache := site.NewCache(root, time.Duration(opts.FileCache), serve.CachedFiles())
 	buffer := logging.NewBuffer(log)
-	closers = append(closers, cache.Close, func() { buffer.Close() })
-	cfg := config(opts, listeners, website.Cached(root, cache), c)
-	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, cache.Sweep, buffer.Flush
+	closers = append(closers, func() { buffer.Close() })
+	cached, sweep := caches(opts, sites, &closers)
+	cfg := config(opts, listeners, sites, cached, c)
+	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, sweep, buffer.Flush
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
 	}
@@ -217,6 +217,20 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, root *site.R
 	}
 	s.run = loop.Run
 	return s, nil
+}
+
+// caches returns what makes of each root what connections ask, with one memory for all,
+// and what sweeps that.
+func caches(opts options.WorkerOptions, sites *website.Sites, closers *closers) (files func(*site.Root) conn.Site, sweep func() bool) {
+	first := site.NewCache(sites.First(), time.Duration(opts.FileCache), serve.CachedFiles())
+	return func(root *site.Root) conn.Site {
+		cache := first
+		if root != sites.First() {
+			cache = first.Beside(root)
+		}
+		*closers = append(*closers, cache.Close)
+		return website.Cached(root, cache)
+	}, first.Sweep
 }
 
 // counters maps this worker's row of the scoreboard, or makes a private one. What leads
@@ -248,15 +262,16 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
 }
 
-func config(opts options.WorkerOptions, listeners []serve.Listener, files conn.Site, c *control.Control) serve.Config {
+func config(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, files func(*site.Root) conn.Site, c *control.Control) serve.Config {
 	cfg := serve.Config{
-		Conn:   website.Config(opts.Options, tempted(opts, files)),
+		Conn:   website.Config(opts.Options),
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
 		Verbose: opts.Verbose > 0,
 
 		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
 	}
+	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return tempted(opts, files(root)) })
 	cfg.Conn.SecurePort = securePort(opts.Plain, listeners)
 	return cfg
 }

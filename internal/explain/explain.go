@@ -25,6 +25,7 @@ import (
 // harmless for a terminal; [Report.String] does that.
 type Report struct {
 	Base    string   // the document root, for the reader; empty: not shown
+	Site    int      // the number of the site that answers; -1: there is none for the host
 	Request []string // the lines of its head
 	Notes   []string // sentences on how the request came to be
 	Interim string   // the status line of a reply before the reply, or empty
@@ -47,14 +48,15 @@ type Step struct{ What, Why string }
 const Unknown = "unknown: nothing has said where this comes from"
 
 // Run answers the request at the time now. The configuration is a worker's and
-// its Site has the files of root, which nothing else may use meanwhile. A
-// request that a worker would refuse has a report too; an error is a
+// its sites have the files of the roots, by their numbers, which nothing else may use
+// meanwhile. A request that a worker would refuse has a report too; an error is a
 // [*exitcode.Error].
-func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, error) {
+func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report, error) {
 	head, err := r.wire()
 	if err != nil {
 		return Report{}, err
 	}
+	root := rootFor(cfg, roots, head)
 	s := &server{cfg: &cfg, root: root}
 	root.Trace(s.finding)
 	defer root.Trace(nil)
@@ -79,7 +81,7 @@ func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, er
 	}
 	report := Report{
 		Request: r.lines(), Notes: r.Notes, Interim: s.interim, Status: s.status, Head: s.head, Lines: s.lines(),
-		Body: s.parts(r.Method), Bytes: s.made, Steps: s.steps, Ends: "It ends with this reply.",
+		Body: s.parts(r.Method), Bytes: s.made, Steps: s.steps, Site: s.site, Ends: "It ends with this reply.",
 	}
 	for _, part := range s.segments {
 		report.Bytes += part.Len
@@ -88,6 +90,19 @@ func Run(cfg conn.Config, root *site.Root, r Request, now time.Time) (Report, er
 		report.Ends = fmt.Sprintf("It stays open for the next request, for %v (--keepalive).", cfg.KeepAlive)
 	}
 	return report, nil
+}
+
+// rootFor returns the root of the site that will answer; if none will, any.
+func rootFor(cfg conn.Config, roots []*site.Root, head []byte) *site.Root {
+	var p proto.Parser
+	number := 0
+	if cfg.Sites != nil && p.Parse(head) == proto.Complete {
+		_, number = cfg.Sites.Find(p.Request().Host(head))
+	}
+	if roots[number] != nil {
+		return roots[number]
+	}
+	return roots[1]
 }
 
 // body returns what follows a head that announces a body: as many zeros, or a
@@ -121,6 +136,7 @@ type server struct {
 	inherent bool   // files of its type are compressed by their nature
 	steps    []Step
 	status   proto.Status
+	site     int
 	source   conn.Source
 	closing  conn.Closing
 	moved    conn.Moved
@@ -139,6 +155,9 @@ func (s *server) Received(*conn.Exchange) {}
 // Decided explains the response.
 func (s *server) Decided(x *conn.Exchange) {
 	s.status, s.source, s.closing, s.moved, s.ruled = x.Status, x.Source, x.Closing, x.Moved, x.Fields
+	if s.site = x.Site; x.Status == proto.StatusMisdirectedRequest {
+		s.site = -1
+	}
 	s.requestSteps(x)
 	for _, step := range s.found {
 		s.say(step.What, step.Why)

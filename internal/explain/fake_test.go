@@ -225,7 +225,7 @@ func (k kase) report(t testing.TB, dir string, now time.Time) Report {
 	if k.old {
 		r.Version = "HTTP/1.0"
 	}
-	report, err := Run(cfg, root, r, now)
+	report, err := Run(cfg, []*site.Root{root}, r, now)
 	if err != nil {
 		t.Fatalf("%s: %v", k.name, err)
 	}

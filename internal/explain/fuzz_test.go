@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"phalanx/internal/site"
 )
 
 // Whatever is asked, there is a report or an error of one line; a report has a
@@ -25,7 +27,7 @@ func FuzzRun(f *testing.F) {
 		if err != nil {
 			r = Request{Method: method, Target: url, Fields: list}
 		}
-		report, err := Run(cfg, root, r, fixed)
+		report, err := Run(cfg, []*site.Root{root}, r, fixed)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n\x1b") {
 				t.Fatalf("%q", err)
@@ -71,7 +73,7 @@ func TestNothingStaysOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = Run(cfg, root, r, fixed); err != nil {
+		if _, err = Run(cfg, []*site.Root{root}, r, fixed); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"phalanx/internal/exitcode"
+
+	"phalanx/internal/site"
 )
 
 func TestNewRequest(t *testing.T) {
@@ -82,7 +84,7 @@ func TestRunRefusesLineBreaks(t *testing.T) {
 		{Method: "GET\r\n", Target: "/"}, {Method: "GET", Target: "/\n"}, {Method: "GET", Target: "/", Fields: []string{"A: b\rC"}},
 		{Method: "GET", Target: "/", Fields: []string{"Host: a", ""}},
 	} {
-		if _, err := Run(cfg, root, r, fixed); err == nil || !strings.Contains(err.Error(), "no single line") {
+		if _, err := Run(cfg, []*site.Root{root}, r, fixed); err == nil || !strings.Contains(err.Error(), "no single line") {
 			t.Errorf("%q: %v", r.lines(), err)
 		}
 	}

@@ -23,6 +23,12 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
 		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by %v", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), x.Version))
+		if s.cfg.Sites != nil {
+			s.say("site", siteWhy(x))
+		}
+		if x.Status == proto.StatusMisdirectedRequest {
+			return
+		}
 		if x.Moved == conn.MovedSecure {
 			s.say("redirect", "the request comes by HTTP, --listen has an address for HTTPS, and --plain is redirect")
 			return
@@ -53,6 +59,18 @@ func (s *server) requestSteps(x *conn.Exchange) {
 			s.say("fallback", "the --spa fallback is for navigation, and this request is for data or for a part of a page, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept")
 		}
 	}
+}
+
+// siteWhy says which site the host of the request has.
+func siteWhy(x *conn.Exchange) string {
+	host := x.Request.Host(x.Head)
+	switch {
+	case x.Status == proto.StatusMisdirectedRequest:
+		return fmt.Sprintf("no --site is for the host %q, and --strict-host is given", host)
+	case x.Site == 0:
+		return fmt.Sprintf("no --site is for the host %q, so its document root is --base", host)
+	}
+	return fmt.Sprintf("the host %q has a --site", host)
 }
 
 // ruleSteps are what the rules of the site's owner decide.

@@ -3,6 +3,7 @@ package keyring
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,4 +101,32 @@ func TestStartNotValid(t *testing.T) {
 	if err := r.load(Settings{Pairs: []Pair{old}}).Check(start); err == nil {
 		t.Error("--check does not see it")
 	}
+}
+
+// A self-signed certificate is for the names of the sites too. It stays the same, through
+// reloads and upgrades, as long as it has all of them.
+func TestSelfSignedNames(t *testing.T) {
+	settings := Settings{SelfSigned: true, Names: []string{"a.example", "*.b.example", "localhost"}}
+	r := newRing(t, settings, nil)
+	first := *r.SelfSigned()
+	for _, name := range settings.Names {
+		if n := strings.Count(" "+strings.Join(first.Names, " ")+" ", " "+name+" "); n != 1 {
+			t.Errorf("%s is there %d times, in %q", name, n, first.Names)
+		}
+	}
+	if r.again(settings, r.State()).SelfSigned().Fingerprint != first.Fingerprint {
+		t.Error("an upgrade has replaced it")
+	}
+	fewer := Settings{SelfSigned: true, Names: settings.Names[:1]}
+	if err := r.Use(r.load(fewer)); err != nil || r.SelfSigned().Fingerprint != first.Fingerprint {
+		t.Errorf("a reload has replaced it: %v", err)
+	}
+	more := Settings{SelfSigned: true, Names: append(settings.Names, "c.example")}
+	if upgraded := *r.again(more, r.State()).SelfSigned(); !slices.Contains(upgraded.Names, "c.example") {
+		t.Errorf("after an upgrade it is for %q", upgraded.Names)
+	}
+	if err := r.Use(r.load(more)); err != nil || !slices.Contains(r.SelfSigned().Names, "c.example") {
+		t.Errorf("after a reload it is for %q: %v", r.SelfSigned().Names, err)
+	}
+	r.told(fmt.Sprintf("self-signed certificate made for more names, SHA-256 fingerprint %v; browsers warn again", r.SelfSigned().Fingerprint))
 }

@@ -154,12 +154,18 @@ func (k *Keyring) Check(loaded *Loaded) error {
 // Use replaces what was read from files. Of files that are the same as before nothing
 // is forgotten.
 func (k *Keyring) Use(loaded *Loaded) error {
+	widened := false
 	err := k.change(func() {
 		self := k.loaded.selfSigned
 		if k.loaded = *loaded; loaded.selfSigned != nil && self != nil {
-			k.loaded.selfSigned = self // clients may have come to trust it
+			if widened = !named(self, loaded.names); !widened {
+				k.loaded.selfSigned = self // clients may have come to trust it
+			}
 		}
 	})
+	if own := k.SelfSigned(); widened && err == nil && own != nil {
+		k.Alert(fmt.Sprintf("self-signed certificate made for more names, SHA-256 fingerprint %v; browsers warn again", own.Fingerprint))
+	}
 	k.warnPermissions()
 	k.warnExpiry()
 	return err

@@ -20,6 +20,7 @@ type Settings struct {
 	Pairs      []Pair // the first is for clients that name no host
 	ClientCA   string // path of a PEM file; "": clients need no certificate
 	SelfSigned bool
+	Names      []string // that a self-signed certificate is for, beside those of this machine
 }
 
 // Pair are the paths of a certificate and its key, which may be the same file.
@@ -30,6 +31,7 @@ type Loaded struct {
 	pairs      []*item
 	authority  *item               // the clients'; nil: none
 	selfSigned *certificate.Source // nil: none
+	names      []string            // that it has to have
 }
 
 // item is what is read and replaced as one: a certificate with its key, or the
@@ -61,7 +63,7 @@ const maxFile = 1 << 20
 func Load(s Settings, now time.Time) (*Loaded, error) { return load(s, now, (*item).read) }
 
 func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
-	l := &Loaded{}
+	l := &Loaded{names: s.Names}
 	for _, pair := range s.Pairs {
 		i := &item{Pair: pair}
 		if err := read(i); err != nil {
@@ -77,7 +79,7 @@ func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
 	}
 	if s.SelfSigned {
 		var err error
-		if l.selfSigned, err = selfSigned(now); err != nil {
+		if l.selfSigned, err = selfSigned(now, s.Names); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +23,23 @@ const renewBefore = 30 * day
 // maxNames bounds a self-signed certificate on a machine with thousands of addresses.
 const maxNames = 50
 
-func selfSigned(now time.Time) (*certificate.Source, error) {
+func selfSigned(now time.Time, more []string) (*certificate.Source, error) {
 	host, _ := os.Hostname() // without one there are the other names
 	addresses, _ := net.InterfaceAddrs()
-	src, err := certificate.SelfSigned(ownNames(host, addresses), now, selfSignedTime)
+	names := ownNames(host, addresses)
+	for _, name := range more {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	src, err := certificate.SelfSigned(names, now, selfSignedTime)
 	return &src, err
+}
+
+// named reports whether a self-signed certificate is usable, and has all the names.
+func named(src *certificate.Source, names []string) bool {
+	set, err := certificate.Parse([]certificate.Source{*src})
+	return err == nil && !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(set.List()[0].Names, name) })
 }
 
 // renew replaces the self-signed certificate before it expires. Clients that trusted
@@ -37,7 +50,10 @@ func (k *Keyring) renew() {
 		return
 	}
 	k.renewAt = now.Add(retryEvery) // if it fails
-	src, err := selfSigned(now)
+	k.mu.Lock()
+	names := k.loaded.names
+	k.mu.Unlock()
+	src, err := selfSigned(now, names)
 	if err == nil {
 		err = k.change(func() {
 			if k.loaded.selfSigned != nil { // else a reload has dropped it meanwhile

@@ -57,10 +57,8 @@ func (k *Keyring) resume(s *State) {
 	if keys := ticketKeys(s.TicketKeys); len(keys) >= 2 && bytes.Equal(s.clientCA(), k.loaded.clientCA()) {
 		k.tickets = tickets{keys, s.Since}
 	}
-	if s.SelfSigned != nil && k.loaded.selfSigned != nil {
-		if _, err := certificate.Parse([]certificate.Source{*s.SelfSigned}); err == nil {
-			k.loaded.selfSigned = s.SelfSigned
-		}
+	if s.SelfSigned != nil && k.loaded.selfSigned != nil && named(s.SelfSigned, k.loaded.names) {
+		k.loaded.selfSigned = s.SelfSigned
 	}
 	if _, err := certificate.Parse(s.Published); err == nil {
 		k.published = s.Published

@@ -57,7 +57,7 @@ func (o Options) KeyFile(i int) File {
 func (o Options) CheckKeys() error {
 	served, where := o.Shared.Paths, "is shared, so that clients could download "
 	if len(served) == 0 {
-		served, where = []string{string(o.Base)}, "lies in the document root, where clients could download "
+		served, where = o.roots(), "lies in the document root, where clients could download "
 	}
 	for _, path := range served {
 		real, err := filepath.EvalSymlinks(path)
@@ -75,6 +75,17 @@ func (o Options) CheckKeys() error {
 		}
 	}
 	return nil
+}
+
+// roots are the directories of all sites.
+func (o Options) roots() (all []string) {
+	if o.Default() {
+		all = append(all, string(o.Base))
+	}
+	for _, s := range o.Site {
+		all = append(all, string(s.Dir))
+	}
+	return all
 }
 
 // isDirectory reports whether there is a directory at the path, which whoever reads it

@@ -62,6 +62,9 @@ func effective(o Options, from origins) (string, error) {
 		if len(o.Listen) > 0 && shortWay(flag.LongName) {
 			values, origin = nil, "see listen"
 		}
+		if o.StrictHost && flag.LongName == "base" {
+			values, origin = nil, "see strict-host"
+		}
 		if len(values) == 0 {
 			fmt.Fprintf(&b, "%-41s # %s\n", "# "+flag.LongName+" = "+flag.ValueName, origin)
 		}

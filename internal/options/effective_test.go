@@ -93,6 +93,10 @@ func TestSample(t *testing.T) {
 			line = "tls-cert = a.pem\n" + line
 		case name == "acme":
 			line = "state = /var/lib/phalanx\n" + line
+		case name == "site":
+			line = "base = /srv/www\n" + line
+		case name == "strict-host":
+			line = "base = /srv/www\nsite = www.example.org=/srv/www\n" + line
 		case strings.HasPrefix(name, "acme-"):
 			line = "state = /var/lib/phalanx\nacme = www.example.org\n" + line
 		}

@@ -98,6 +98,9 @@ func (s start) share(c *Command) (*Command, error) {
 		p, err = s.parserOf(c.Name, &e)
 		return p, &e.line, err
 	})
+	if len(e.Site) > 0 || e.StrictHost {
+		return nil, usage("--site, --strict-host: files are shared at every host; leave them out")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -51,10 +51,6 @@ func Policy(o options.Options) site.Policy {
 	return p
 }
 
-// ReadRules reads the rules of the options, and those that the site's owner wrote down. An
-// error names the file and the line.
-func ReadRules(root *site.Root, o options.Options) error { return root.ReadRules(GivenRules(o)) }
-
 // GivenRules returns the rules of the options.
 func GivenRules(o options.Options) (texts []rules.Text) {
 	for _, r := range o.Redirect {
@@ -86,8 +82,8 @@ func server(o options.Options) string {
 	return "phalanx/" + options.Version
 }
 
-// Config says how connections answer with the files.
-func Config(o options.Options, files conn.Site) conn.Config {
+// Config says how connections answer, but not with which files: see [Sites.Configure].
+func Config(o options.Options) conn.Config {
 	var header []string
 	for _, field := range o.Header {
 		if _, ruled := field.Text(); !ruled {
@@ -95,7 +91,6 @@ func Config(o options.Options, files conn.Site) conn.Config {
 		}
 	}
 	cfg := conn.Config{
-		Site:      files,
 		Server:    server(o),
 		KeepAlive: time.Duration(o.KeepAlive),
 		MinRate:   int(o.MinRate),
@@ -129,11 +124,11 @@ func Cached(root *site.Root, cache *site.Cache) conn.Site { return files{root, c
 
 type files struct {
 	root *site.Root
-	from finder
+	from opener
 }
 
-// finder is a root or its memory.
-type finder interface {
+// opener is a root or its memory.
+type opener interface {
 	Open(path []byte, codings proto.Codings) (*site.File, proto.Status)
 	Fallback(path []byte, codings proto.Codings) (*site.File, proto.Status)
 	Page(s proto.Status) (*site.File, bool)

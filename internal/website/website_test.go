@@ -40,13 +40,13 @@ func TestConfig(t *testing.T) {
 		Server: "phalanx/" + options.Version, KeepAlive: 5 * time.Second, Expires: time.Minute,
 		Single: true, List: true, CORS: true, Header: []string{"A: b", "C: d"},
 	}
-	if got := Config(o, nil); !reflect.DeepEqual(got, want) {
+	if got := Config(o); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
 // With and without a memory, connections reach the same files.
-func TestSites(t *testing.T) {
+func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.txt": "file", "404.html": "nothing"} {
 		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
@@ -96,7 +96,7 @@ func TestAppendID(t *testing.T) {
 		seen[id] = true
 	}
 	for flag, want := range map[string]bool{"--list": false, "--request-id": true, "-v": true} {
-		if got := Config(parse(t, flag), nil).ID != nil; got != want {
+		if got := Config(parse(t, flag)).ID != nil; got != want {
 			t.Errorf("with %s requests have ids: %v", flag, got)
 		}
 	}

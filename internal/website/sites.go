@@ -1,0 +1,167 @@
+package website
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"net/netip"
+	"strings"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/options"
+	"phalanx/internal/site"
+)
+
+// Sites are the document roots of a server, in the order of their numbers: 0 is that of
+// all hosts that no other is for.
+type Sites struct {
+	Roots []*site.Root // the first is nil if other hosts are refused
+	Names []string     // what logs and metrics call them; nil: there is one, for all hosts
+
+	byHost  map[string]int // names and addresses
+	beneath map[string]int // the names without their first label, with the dot
+	literal bool           // one of the hosts is an IPv6 address
+}
+
+// OpenSites opens the document roots that the options name. An error names the flag that
+// has to change, or the directory.
+func OpenSites(o options.Options) (s *Sites, err error) {
+	s = &Sites{Names: o.SiteNames(), Roots: make([]*site.Root, 1+len(o.Site)), byHost: make(map[string]int), beneath: make(map[string]int)}
+	if o.Default() {
+		if s.Roots[0], err = Open(string(o.Base), o); err != nil {
+			return nil, err
+		}
+	}
+	for i, own := range o.Site {
+		of := o
+		of.Base = own.Dir
+		root, err := Open(string(own.Dir), of)
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("--site %s: %w", own.Name(), err)
+		}
+		if s.Roots[i+1] = root; s.First() != root {
+			root.Beside(s.First())
+		}
+		for _, host := range own.Hosts {
+			s.add(host, i+1)
+		}
+	}
+	return s, nil
+}
+
+func (s *Sites) add(host string, number int) {
+	if rest, ok := strings.CutPrefix(host, "*"); ok {
+		s.beneath[rest] = number
+		return
+	}
+	s.byHost[host] = number
+	s.literal = s.literal || host[0] == '['
+}
+
+// First returns a root that there is in any case: that of the first site.
+func (s *Sites) First() *site.Root {
+	if s.Roots[0] == nil {
+		return s.Roots[1]
+	}
+	return s.Roots[0]
+}
+
+// All yields the number of each root with it.
+func (s *Sites) All() iter.Seq2[int, *site.Root] {
+	return func(yield func(int, *site.Root) bool) {
+		for number, root := range s.Roots {
+			if root != nil && !yield(number, root) {
+				return
+			}
+		}
+	}
+}
+
+// Close closes the roots. Files that are open stay so.
+func (s *Sites) Close() {
+	for _, root := range s.All() {
+		root.Close()
+	}
+}
+
+// ReadRules reads the rules of the options, and those that the sites' owners wrote down.
+// An error names the site, the file and the line.
+func (s *Sites) ReadRules(o options.Options) error {
+	for number, root := range s.All() {
+		if err := root.ReadRules(GivenRules(o)); err != nil {
+			return s.Named(number, err)
+		}
+	}
+	return nil
+}
+
+// Named says in an error which site it is about, if there are several.
+func (s *Sites) Named(number int, err error) error {
+	if err == nil || number == 0 {
+		return err
+	}
+	return fmt.Errorf("site %s: %w", s.Names[number], err)
+}
+
+// Configure gives the sites to connections. files makes of each root what they can ask.
+func (s *Sites) Configure(cfg *conn.Config, files func(*site.Root) conn.Site) {
+	all := make([]conn.Site, len(s.Roots))
+	for number, root := range s.Roots {
+		if root != nil {
+			all[number] = files(root)
+		}
+	}
+	if cfg.Site = all[0]; len(all) > 1 {
+		cfg.Sites = finder{s, all}
+	}
+}
+
+// finder finds sites by the hosts of requests.
+type finder struct {
+	*Sites
+	all []conn.Site
+}
+
+// Find implements [conn.Sites].
+func (f finder) Find(host []byte) (conn.Site, int) {
+	number := f.Number(host)
+	return f.all[number], number
+}
+
+// Number returns the number of the site for the host of a request: its own, or that of a
+// wildcard, or 0. Upper case and a dot at the end make no difference.
+func (s *Sites) Number(host []byte) int {
+	var space [options.MaxHost + len(".")]byte
+	if len(host) > len(space) {
+		return 0
+	}
+	name := append(space[:0], host...)
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			name[i] = c + 'a' - 'A'
+		}
+	}
+	name = bytes.TrimSuffix(name, []byte("."))
+	if number, ok := s.byHost[string(name)]; ok {
+		return number
+	}
+	if dot := bytes.IndexByte(name, '.'); dot > 0 && len(s.beneath) > 0 {
+		if number, ok := s.beneath[string(name[dot:])]; ok {
+			return number
+		}
+	}
+	if s.literal && len(name) > 2 && name[0] == '[' {
+		return s.address(string(name[1 : len(name)-1]))
+	}
+	return 0
+}
+
+// address returns the number of the site for an IPv6 address, in whatever form.
+func (s *Sites) address(text string) int {
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		return 0
+	}
+	return s.byHost["["+ip.String()+"]"]
+}

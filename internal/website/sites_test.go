@@ -1,0 +1,140 @@
+package website
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/options"
+	"phalanx/internal/proto"
+)
+
+// several opens sites with the flags, in directories of these names that have a file of
+// their name each.
+func several(t *testing.T, args ...string) *Sites {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"base", "a", "b", "c"} {
+		if err := os.Mkdir(name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name+"/"+name, []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := options.CheckSites(parse(t, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenSites(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+var hosts = []string{
+	"--site", "example.org,www.example.org=a", "--site", "*.example.org,192.0.2.1=b", "--site", "[2001:db8::1],*.deep.example.org=c",
+}
+
+// A name counts before a wildcard, which is for one label; case, a dot at the end and
+// the form of an IPv6 address make no difference.
+func TestNumber(t *testing.T) {
+	s := several(t, append(hosts, "--base", "base")...)
+	for host, want := range map[string]int{
+		"example.org": 1, "EXAMPLE.Org": 1, "example.org.": 1, "www.example.org": 1,
+		"x.example.org": 2, "X.example.ORG.": 2, "192.0.2.1": 2,
+		"[2001:db8::1]": 3, "[2001:DB8:0:0::0:1]": 3, "[::1]": 0, "[v1.a]": 0, "[": 0, "[]": 0,
+		"x.deep.example.org": 3, "deep.example.org": 2, "a.b.example.org": 0, ".example.org": 0,
+		"": 0, ".": 0, "org": 0, "example.org..": 0, "example%2eorg": 0, "localhost": 0,
+		strings.Repeat("a", 300) + ".example.org":                                                 0,
+		strings.Repeat("a", options.MaxHost+1-len(".example.org")) + ".example.org":               2,
+		strings.Repeat("a", options.MaxHost+len(".")-len(".example.org.")) + ".example.org" + ".": 2,
+	} {
+		if got := s.Number([]byte(host)); got != want {
+			t.Errorf("%q has the site %d, want %d", host, got, want)
+		}
+	}
+}
+
+// Connections get the site of a host, from its own directory.
+func TestConfigure(t *testing.T) {
+	s := several(t, append(hosts, "--base", "base")...)
+	var cfg conn.Config
+	s.Configure(&cfg, Uncached)
+	for host, want := range map[string]string{"www.example.org": "a", "x.example.org": "b", "[2001:db8::1]": "c", "other": "base"} {
+		files, number := cfg.Sites.Find([]byte(host))
+		f, status := files.Open([]byte("/"+want), proto.Codings{})
+		if status != proto.StatusOK {
+			t.Errorf("%s has the site %d, and %d for /%s", host, number, status, want)
+			continue
+		}
+		f.Close()
+	}
+	host := []byte("X.example.org.")
+	if n := testing.AllocsPerRun(100, func() { cfg.Sites.Find(host) }); n != 0 {
+		t.Errorf("finding a site allocates %v times", n)
+	}
+}
+
+// With --strict-host other hosts have no site.
+func TestStrictHost(t *testing.T) {
+	s := several(t, append(hosts, "--strict-host")...)
+	var cfg conn.Config
+	s.Configure(&cfg, Uncached)
+	if cfg.Site != nil {
+		t.Error("there is a site for all hosts")
+	}
+	for _, host := range []string{"", "other", "[::1]"} {
+		if files, number := cfg.Sites.Find([]byte(host)); files != nil || number != 0 {
+			t.Errorf("%q has the site %d", host, number)
+		}
+	}
+	if files, _ := cfg.Sites.Find([]byte("example.org")); files == nil {
+		t.Error("a site is missing")
+	}
+}
+
+// One site is asked for nothing.
+func TestOneSite(t *testing.T) {
+	s := several(t, "--base", "base")
+	var cfg conn.Config
+	s.Configure(&cfg, Uncached)
+	if cfg.Sites != nil || cfg.Site == nil || s.Names != nil {
+		t.Errorf("%+v, %q", cfg, s.Names)
+	}
+}
+
+// What is wrong with a site names it.
+func TestBadSite(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"good/index.html": "", "bad/_redirects": "/a\n", "good/_headers": ""} {
+		os.Mkdir(name[:strings.Index(name, "/")], 0o755)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := parse(t, "--base", "good", "--site", "a.org=good", "--site", "b.org=bad")
+	s, err := OpenSites(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.ReadRules(o); err == nil || !strings.HasPrefix(err.Error(), "site b.org: _redirects:1: ") {
+		t.Errorf("%v", err)
+	}
+	o = parse(t, "--base", "good", "--site", "b.org=bad", "--spa", "index.html")
+	if _, err := OpenSites(o); err == nil || err.Error() != "--site b.org: --spa: fallback index.html: no such file or directory; name a file in the base" {
+		t.Errorf("%v", err)
+	}
+}
+
+func BenchmarkNumber(b *testing.B) {
+	s := &Sites{byHost: map[string]int{"www.example.org": 1, "example.com": 2}, beneath: map[string]int{".example.net": 3}}
+	host := []byte("www.example.org")
+	for b.Loop() {
+		s.Number(host)
+	}
+}
