@@ -116,7 +116,9 @@ func TestInfo(t *testing.T) {
 	dir := t.TempDir()
 	for args, want := range map[string]string{
 		"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master",
-		"explain --base " + dir + " /": "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",
+		"explain --base " + dir + " /":                                                                       "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",
+		"explain --base " + dir + " --listen https://:8443 --tls-self-signed /":                              "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/2\n",
+		"explain --base " + dir + " --listen https://:8443 --tls-self-signed --http2 off https://localhost/": "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",
 	} {
 		outR, outW := output(t)
 		errR, errW := output(t)

@@ -64,20 +64,14 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 	root.Now = func() time.Time { return now }
 	defer func() { root.Now = clock }()
 	s.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
-	s.conn = conn.New(&cfg, s, s.now)
-	if r.Scheme == "https" {
-		s.conn.Secure()
+	ask := s.ask
+	if cfg.HTTP2 && r.Scheme == "https" && r.Version == "" {
+		r.Version, ask = versionHTTP2, s.askHTTP2 // browsers negotiate it
 	}
+	step, err := ask(r, head)
 	defer s.conn.Leave()
-	step := s.give(head)
-	for _, piece := range body(head) {
-		if step != conn.Read || s.head != nil {
-			break
-		}
-		step = s.give(piece)
-	}
-	if s.head == nil {
-		return Report{}, errors.New("the request has no end that a server could see")
+	if err != nil {
+		return Report{}, err
 	}
 	report := Report{
 		Request: r.lines(), Notes: r.Notes, Interim: s.interim, Status: s.status, Head: s.head, Lines: s.lines(),
@@ -105,6 +99,27 @@ func rootFor(cfg conn.Config, roots []*site.Root, head []byte) *site.Root {
 	return roots[1]
 }
 
+// ask passes a request, whose head is given as it goes over the wire, to a connection of
+// HTTP/1.1.
+func (s *server) ask(r Request, head []byte) (conn.Step, error) {
+	c := conn.New(s.cfg, s, s.now)
+	if r.Scheme == "https" {
+		c.Secure()
+	}
+	s.conn = &c
+	step := s.give(head)
+	for _, piece := range body(head) {
+		if step != conn.Read || s.head != nil {
+			break
+		}
+		step = s.give(piece)
+	}
+	if s.head == nil {
+		return step, errors.New("the request has no end that a server could see")
+	}
+	return step, nil
+}
+
 // body returns what follows a head that announces a body: as many zeros, or a
 // chunked body without data.
 func body(head []byte) (pieces [][]byte) {
@@ -123,12 +138,23 @@ func body(head []byte) (pieces [][]byte) {
 	return pieces
 }
 
+// protocol is a [conn.Conn] or an [h2.Conn].
+type protocol interface {
+	Receive(p []byte, now conn.Now)
+	Next(out []byte, now conn.Now) ([]byte, conn.Step)
+	Segment() conn.Segment
+	Sent(n int64, now conn.Now)
+	Hold()
+	Leave()
+}
+
 // server is what serve is to a connection, without a socket and without
 // reading the files; as its observer it puts into words what was decided.
 type server struct {
 	cfg      *conn.Config
 	root     *site.Root
-	conn     conn.Conn
+	conn     protocol
+	http2    *http2 // nil: the connection is one of HTTP/1.1
 	now      conn.Now
 	found    []Step // by the root
 	kind     string // why the file is of its type
@@ -147,6 +173,7 @@ type server struct {
 	head     []byte // nil until it has been sent
 	made     int64  // bytes of the body that are no part of a file
 	segments []segment
+	file     conn.File // of the last one
 }
 
 // Received does nothing: Decided has the same data.
@@ -186,13 +213,21 @@ type segment struct {
 // give passes bytes to the connection, and continues until it wants more.
 func (s *server) give(p []byte) conn.Step {
 	s.conn.Receive(p, s.now)
+	return s.proceed()
+}
+
+func (s *server) proceed() conn.Step {
 	for {
 		out, step := s.conn.Next(nil, s.now)
-		s.sent(out)
+		if s.http2 != nil {
+			s.take(out)
+		} else {
+			s.sent(out)
+		}
 		switch step {
 		case conn.Send:
 			part := s.conn.Segment()
-			s.segments = append(s.segments, segment{s.name(part.File), part.Off, part.Len})
+			s.segment(part)
 			s.conn.Sent(part.Len, s.now)
 		case conn.Flush, conn.Await:
 			if s.source == conn.SourceArchive {
@@ -203,6 +238,16 @@ func (s *server) give(p []byte) conn.Step {
 			return step
 		}
 	}
+}
+
+// segment notes a part of a file. HTTP/2 sends one in many pieces.
+func (s *server) segment(part conn.Segment) {
+	if n := len(s.segments); n > 0 && s.file == part.File && s.segments[n-1].Off+s.segments[n-1].Len == part.Off {
+		s.segments[n-1].Len += part.Len
+		return
+	}
+	s.file = part.File
+	s.segments = append(s.segments, segment{s.name(part.File), part.Off, part.Len})
 }
 
 // archive ends the response after its head: an archive may take an hour to make.

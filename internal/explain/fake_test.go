@@ -91,6 +91,7 @@ type kase struct {
 	fields []string
 	change func(*site.Policy, *conn.Config)
 	old    bool // by HTTP/1.0
+	secure bool // by HTTPS, whatever the URL says
 }
 
 const tag = `"17cb502455391d15-a"` // of "a b.txt"
@@ -217,6 +218,15 @@ var cases = []kase{
 // report explains the case at the time.
 func (k kase) report(t testing.TB, dir string, now time.Time) Report {
 	t.Helper()
+	report, err := k.run(t, dir, now)
+	if err != nil {
+		t.Fatalf("%s: %v", k.name, err)
+	}
+	return report
+}
+
+func (k kase) run(t testing.TB, dir string, now time.Time) (Report, error) {
+	t.Helper()
 	cfg, root := open(t, dir, k.change)
 	r, err := NewRequest(k.method, k.url, k.fields)
 	if err != nil {
@@ -225,9 +235,8 @@ func (k kase) report(t testing.TB, dir string, now time.Time) Report {
 	if k.old {
 		r.Version = "HTTP/1.0"
 	}
-	report, err := Run(cfg, []*site.Root{root}, r, now)
-	if err != nil {
-		t.Fatalf("%s: %v", k.name, err)
+	if k.secure {
+		r.Scheme = "https"
 	}
-	return report
+	return Run(cfg, []*site.Root{root}, r, now)
 }

@@ -15,9 +15,11 @@ import (
 func FuzzRun(f *testing.F) {
 	for _, k := range cases {
 		f.Add(k.method, k.url, strings.Join(k.fields, "\n"))
+		f.Add(k.method, "https://localhost"+k.url, strings.Join(k.fields, "\n")) // by HTTP/2
 	}
 	f.Add("\x1b[2J", "/\u202e\u0085\xff", "A: \x9b\nB\u2066: c")
 	cfg, root := open(f, plant(f), listing)
+	cfg.HTTP2 = true
 	f.Fuzz(func(t *testing.T, method, url, fields string) {
 		var list []string
 		if fields != "" {

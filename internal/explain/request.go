@@ -13,7 +13,7 @@ import (
 type Request struct {
 	Method  string   // as it goes over the wire
 	Target  string   // as it goes over the wire
-	Version string   // empty stands for HTTP/1.1
+	Version string   // empty stands for HTTP/2 if browsers would use it, and else for HTTP/1.1
 	Fields  []string // "Name: value", in order
 	Scheme  string   // "http" or "https"; empty: it was not given
 	Notes   []string // what was done to what the user gave, for the report
@@ -105,7 +105,13 @@ func (r Request) lines() []string {
 	if version == "" {
 		version = "HTTP/1.1"
 	}
-	return append([]string{r.Method + " " + r.Target + " " + version}, r.Fields...)
+	lines := append([]string{r.Method + " " + r.Target + " " + version}, r.Fields...)
+	for i, field := range r.Fields {
+		if name, value, _ := strings.Cut(field, ":"); version == versionHTTP2 {
+			lines[1+i] = strings.ToLower(name) + ":" + value
+		}
+	}
+	return lines
 }
 
 // wire is the head as it goes over the wire. A line with a line break in it

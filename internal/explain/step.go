@@ -22,7 +22,11 @@ func (s *server) say(what, why string) {
 func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
-		s.say("request", fmt.Sprintf("a well-formed head of %s: %s by %v", human.Plural(len(x.Head), "byte", "bytes"), x.Method(), x.Version))
+		head := "a well-formed head of " + human.Plural(len(x.Head), "byte", "bytes")
+		if x.Version == conn.HTTP2 {
+			head = "a well-formed header list" // which is compressed
+		}
+		s.say("request", fmt.Sprintf("%s: %s by %v", head, x.Method(), x.Version))
 		if s.cfg.Sites != nil {
 			s.say("site", siteWhy(x))
 		}
