@@ -17,7 +17,7 @@ ADMIN        = bin/$(PORT).sock
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
-E2E          = $(addprefix ./e2e/,http https chaos rescue browser limits pool observe http2 clients cli manual differential)
+E2E          = $(addprefix ./e2e/,http https chaos rescue browser limits pool observe http2 clients cli manual differential deploy)
 ROOT         = $(DESTDIR)$(PREFIX)
 BASHCOMP     = share/bash-completion/completions/phalanx
 ZSHCOMP      = share/zsh/site-functions/_phalanx
@@ -50,7 +50,7 @@ lint:
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
 	for module in . tools tools/pebble tools/image; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
 		$(GO) run $(STATICCHECK) ./...) || exit 1; done
-	$(GO) -C tools/h2spec mod tidy -diff
+	for module in tools/h2spec tools/kubernetes; do $(GO) -C $$module mod tidy -diff || exit 1; done
 
 # Everything, with the real binaries, a browser and siege.
 test:

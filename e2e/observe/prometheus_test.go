@@ -30,7 +30,7 @@ func TestPrometheus(t *testing.T) {
 		Binary: filepath.Join(dir, "master"), Args: []string{"--base", base, "--workers", "2"},
 	}, "tcp", harness.Loopback(harness.FreePort(t)))
 	start := settled(o)
-	p := startPrometheus(t, o.Endpoint)
+	p := startPrometheus(t, o.Endpoint, scrapers, "5s")
 	const requests = "phalanx_http_requests_total"
 	harness.Await(t, 20*time.Second, "the first samples", func() bool { return p.agree("sum by (job) ("+requests+")", start.Total.Answered) })
 	a := newAudit(o.Port, false)
@@ -94,13 +94,13 @@ type prometheus struct {
 // longer than the time between two, and a busy machine can take more than one.
 const scrapers = 15
 
-// startPrometheus returns when it is ready. It ends with the test, or after two
-// minutes.
-func startPrometheus(t *testing.T, target string) *prometheus {
+// startPrometheus returns when it is ready; each of its jobs scrapes the target at an
+// interval. It ends with the test, or after two minutes.
+func startPrometheus(t *testing.T, target string, jobs int, interval string) *prometheus {
 	t.Helper()
 	dir := harness.OpenDir(t)
-	config := "global: {scrape_interval: 5s, scrape_timeout: 5s}\nscrape_configs:\n"
-	for i := range scrapers {
+	config := fmt.Sprintf("global: {scrape_interval: %s, scrape_timeout: %[1]s}\nscrape_configs:\n", interval)
+	for i := range jobs {
 		config += fmt.Sprintf("- {job_name: phalanx%d, static_configs: [{targets: ['%s']}]}\n", i, target)
 	}
 	harness.Write(t, filepath.Join(dir, "config.yml"), []byte(config))
@@ -199,15 +199,20 @@ func (p *prometheus) samples() int {
 	return int(values[0])
 }
 
-// noResets asks of every counter whether it has ever gone down.
-func (p *prometheus) noResets() {
+// names returns the names of all metrics that it has scraped.
+func (p *prometheus) names() (names []string) {
 	p.t.Helper()
-	var names []string
 	if err := p.get("/api/v1/label/__name__/values", nil, &names); err != nil {
 		p.t.Fatal(err)
 	}
+	return names
+}
+
+// noResets asks of every counter whether it has ever gone down.
+func (p *prometheus) noResets() {
+	p.t.Helper()
 	looked := 0
-	for _, name := range names {
+	for _, name := range p.names() {
 		if !strings.HasPrefix(name, "phalanx_") || !harness.Cumulative(name) {
 			continue
 		}
@@ -217,6 +222,6 @@ func (p *prometheus) noResets() {
 		}
 	}
 	if looked < 15 {
-		p.t.Errorf("only %d counters among %q", looked, names)
+		p.t.Errorf("only %d counters among %q", looked, p.names())
 	}
 }

@@ -1,0 +1,82 @@
+package deploy
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"phalanx/e2e/harness"
+)
+
+// TestKubernetes builds each kustomization and checks it against the schemas of the
+// Kubernetes API. What the container is told, the server understands.
+func TestKubernetes(t *testing.T) {
+	dir := harness.OpenDir(t)
+	build := exec.Command("go", "-C", harness.Repository(t, "tools", "kubernetes"), "build", "-o", dir+"/",
+		"sigs.k8s.io/kustomize/kustomize/v5", "github.com/yannh/kubeconform/cmd/kubeconform")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build kustomize and kubeconform: %v\n%s", err, out)
+	}
+	location := schemas(t)
+	conform := func(t *testing.T, manifests string) (invalid, valid int, report string) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(dir, "kubeconform"), "-summary", "-output", "json", "-schema-location", location)
+		cmd.Stdin = strings.NewReader(manifests)
+		out, _ := cmd.Output() // it fails for what the summary says
+		var r struct {
+			Summary struct{ Valid, Invalid, Errors, Skipped int }
+		}
+		if err := json.Unmarshal(out, &r); err != nil {
+			t.Fatalf("kubeconform: %v\n%s", err, out)
+		}
+		return r.Summary.Invalid + r.Summary.Errors + r.Summary.Skipped, r.Summary.Valid, string(out)
+	}
+	for _, content := range []string{"image-volume", "persistent-volume", "git-sync"} {
+		t.Run(content, func(t *testing.T) {
+			cmd := exec.Command(filepath.Join(dir, "kustomize"), "build", harness.Repository(t, "deploy", "kubernetes", "content", content))
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("kustomize build: %v\n%s", err, out)
+			}
+			manifests := string(out)
+			if invalid, valid, report := conform(t, manifests); invalid > 0 || valid < 6 {
+				t.Errorf("%d objects are valid, %d are not:\n%s", valid, invalid, report)
+			}
+			for _, wrong := range [][2]string{{"readOnlyRootFilesystem:", "readOnlyRootFileSystem:"}, {"minReplicas: 2", "minReplicas: two"}, {"kind: Deployment\nmetadata", "kind: Deploymemt\nmetadata"}} {
+				broken := strings.Replace(manifests, wrong[0], wrong[1], 1)
+				if broken == manifests {
+					t.Errorf("there is no %q", wrong[0])
+				} else if invalid, _, _ := conform(t, broken); invalid != 1 {
+					t.Errorf("%d objects are found wrong with %q", invalid, wrong[1])
+				}
+			}
+			understood(t, manifests)
+		})
+	}
+}
+
+// understood has the server check the flags of its container.
+func understood(t *testing.T, manifests string) {
+	t.Helper()
+	_, container, found := strings.Cut(manifests, "- --admin=0.0.0.0:9090\n")
+	if !found {
+		t.Fatal("the container has no argument --admin")
+	}
+	args := []string{"--check", harness.Tree(t, map[string]string{"index.html": "x"}), "--admin=127.0.0.1:9090"}
+	for _, line := range strings.SplitAfter(container, "\n") {
+		flag := regexp.MustCompile(`^ +- (--\S+)\n$`).FindStringSubmatch(line)
+		if flag == nil {
+			break
+		}
+		args = append(args, flag[1])
+	}
+	if len(args) < 5 {
+		t.Fatalf("the container has only the arguments %q", args)
+	}
+	if out, err := exec.Command(harness.Binary("master"), args...).CombinedOutput(); err != nil {
+		t.Errorf("master %q: %v\n%s", args, err, out)
+	}
+}

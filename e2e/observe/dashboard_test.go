@@ -1,0 +1,151 @@
+package observe
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestDashboard draws every line of the Grafana dashboard from a real run: Prometheus has
+// values for each query while clients use HTTP and HTTPS and a worker is killed. The metrics
+// that the rules for alerts and for replicas name are among those that it has scraped.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	port, secure, admin := harness.FreePort(t), harness.Loopback(harness.FreePort(t)), harness.Loopback(harness.FreePort(t))
+	s := harness.ServeSilentlyAt(t, port, harness.Plan{Args: []string{
+		"--base", harness.SiteDir(t), "--workers", "2", "--listen", "http://" + harness.Loopback(port), "--listen", "https://" + secure,
+		"--tls-self-signed", "--admin", admin, "--max-connections-per-client", "30",
+	}})
+	p := startPrometheus(t, admin, 1, "1s")
+	var crowd []*harness.Client
+	for range 40 { // more than a client may have
+		if c, err := harness.Connect(port); err == nil {
+			crowd = append(crowd, c)
+		}
+	}
+	for _, c := range crowd {
+		c.Close()
+	}
+	if c, err := tls.Dial("tcp", secure, &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, InsecureSkipVerify: true}); err == nil {
+		c.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+	old := s.Workers()
+	harness.Kill(t, old[0], syscall.SIGKILL)
+	s.AwaitWorkers(2, old[0])
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	visited := make(chan error, 1)
+	go func() { visited <- visitUntil(ctx, s.URL("/"), "https://"+secure+"/") }()
+	pending := panelQueries(t)
+	harness.Holds(20*time.Second, func() bool {
+		for name, query := range pending {
+			if values := p.mustAsk(query); len(values) > 0 && !math.IsNaN(values[0]) {
+				delete(pending, name)
+			}
+		}
+		return len(pending) == 0
+	})
+	for name, query := range pending {
+		t.Errorf("no values for %s: %s", name, query)
+	}
+	known := p.names()
+	for _, file := range []string{"alerts.yaml", "adapter.yaml"} {
+		text, err := os.ReadFile(harness.Repository(t, "deploy", "prometheus", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := regexp.MustCompile(`phalanx_[a-z0-9_]+`).FindAllString(string(text), -1)
+		for _, name := range asked {
+			if !slices.Contains(known, name) && name != "phalanx_http_requests_per_second" && name != "phalanx_acme_failures" {
+				t.Errorf("%s names %s, which is no metric", file, name)
+			}
+		}
+		if len(asked) == 0 {
+			t.Errorf("%s names no metric", file)
+		}
+	}
+	cancel()
+	if err := <-visited; err != nil {
+		t.Error(err)
+	}
+}
+
+// visitUntil asks for a page again and again, in the clear and then by HTTP/2.
+func visitUntil(ctx context.Context, urls ...string) error {
+	var clients []*http.Client
+	for _, http2 := range []bool{false, true} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: http2, DisableKeepAlives: !http2}
+		defer transport.CloseIdleConnections()
+		clients = append(clients, &http.Client{Transport: transport, Timeout: harness.Patience})
+	}
+	for ctx.Err() == nil {
+		for i, url := range urls {
+			r, err := clients[i].Get(url)
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+			if err != nil {
+				return err
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil
+}
+
+// panelQueries returns each query of the dashboard, with what Grafana puts in place of its
+// variables.
+func panelQueries(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(harness.Repository(t, "deploy", "grafana", "phalanx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	all, taken := map[string]string{}, map[[2]int]string{}
+	filled := strings.NewReplacer("$instance", ".+", "$__rate_interval", "1m")
+	for _, panel := range dashboard.Panels {
+		for i, target := range panel.Targets {
+			all[fmt.Sprintf("%s, line %d", panel.Title, i)] = filled.Replace(target.Expr)
+		}
+		for x := range panel.GridPos.W {
+			for y := range panel.GridPos.H {
+				place := [2]int{panel.GridPos.X + x, panel.GridPos.Y + y}
+				if taken[place] != "" {
+					t.Fatalf("%q covers %q", panel.Title, taken[place])
+				}
+				taken[place] = panel.Title
+			}
+		}
+	}
+	if len(dashboard.Panels) < 10 || len(all) < len(dashboard.Panels) {
+		t.Fatalf("%d panels have %d queries", len(dashboard.Panels), len(all))
+	}
+	return all
+}
