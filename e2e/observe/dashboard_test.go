@@ -62,25 +62,31 @@ func TestDashboard(t *testing.T) {
 	for name, query := range pending {
 		t.Errorf("no values for %s: %s", name, query)
 	}
+	p.mustKnow("alerts.yaml", "adapter.yaml")
+	cancel()
+	if err := <-visited; err != nil {
+		t.Error(err)
+	}
+}
+
+// mustKnow fails if a file of rules names a metric that has not been scraped.
+func (p *prometheus) mustKnow(files ...string) {
+	p.t.Helper()
 	known := p.names()
-	for _, file := range []string{"alerts.yaml", "adapter.yaml"} {
-		text, err := os.ReadFile(harness.Repository(t, "deploy", "prometheus", file))
+	for _, file := range files {
+		text, err := os.ReadFile(harness.Repository(p.t, "deploy", "prometheus", file))
 		if err != nil {
-			t.Fatal(err)
+			p.t.Fatal(err)
 		}
 		asked := regexp.MustCompile(`phalanx_[a-z0-9_]+`).FindAllString(string(text), -1)
 		for _, name := range asked {
 			if !slices.Contains(known, name) && name != "phalanx_http_requests_per_second" && name != "phalanx_acme_failures" {
-				t.Errorf("%s names %s, which is no metric", file, name)
+				p.t.Errorf("%s names %s, which is no metric", file, name)
 			}
 		}
 		if len(asked) == 0 {
-			t.Errorf("%s names no metric", file)
+			p.t.Errorf("%s names no metric", file)
 		}
-	}
-	cancel()
-	if err := <-visited; err != nil {
-		t.Error(err)
 	}
 }
 
