@@ -29,13 +29,13 @@ type temptation struct {
 	root string
 }
 
-func (t temptation) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
+func (t temptation) Open(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
 	words := strings.Split(string(path), "/")
 	if len(words) == 3 && words[1] == "hostile" {
 		hostile(words[2])
 	}
 	if len(words) != 6 || words[1] != "thief" {
-		return t.Site.Open(path, codings)
+		return t.Site.Open(path, codings, access)
 	}
 	v := thief.Victims{Root: t.root}
 	v.Master, _ = strconv.Atoi(words[3])

@@ -46,7 +46,7 @@ type archiveSite struct {
 	last   *fakeArchive
 }
 
-func (s *archiveSite) Archive(_ []byte, _ string) (Stream, proto.Status) {
+func (s *archiveSite) Archive(_ []byte, _ string, _ *proto.Access) (Stream, proto.Status) {
 	s.open++
 	s.last = &fakeArchive{site: s, pieces: s.pieces, err: s.err}
 	return s.last, proto.StatusOK

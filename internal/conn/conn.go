@@ -63,20 +63,21 @@ type Site interface {
 	// percent-encoded and without query; empty stands for "/". With 200 comes
 	// the file, which the caller closes. 301 says that the path is a
 	// directory and lacks its slash, 308 that the file has a path that is cleaner
-	// ([cleaned]). Any other status is the error response.
-	Open(path []byte, codings proto.Codings) (File, proto.Status)
+	// ([cleaned]). 401 says that access does not grant what the file needs, which is
+	// noted there, for this as for all else. Any other status is the error response.
+	Open(path []byte, codings proto.Codings, access *proto.Access) (File, proto.Status)
 	// List lists a directory without an index, for which Open said 403, as a
 	// page or as JSON; query is the target's, with its "?". Any status but 200
 	// is the error response.
-	List(path, query []byte, json bool) (Stream, proto.Status)
+	List(path, query []byte, json bool, access *proto.Access) (Stream, proto.Status)
 	// Archive makes an archive of a directory, whose path ends in a slash, in a format
 	// of Config.Archive. Any status but 200 is the error response.
-	Archive(path []byte, format string) (Stream, proto.Status)
+	Archive(path []byte, format string, access *proto.Access) (Stream, proto.Status)
 	// Fallback finds the file that answers a navigation to a path for which Open
 	// said 404. Any status but 200 is the error response.
-	Fallback(path []byte, codings proto.Codings) (File, proto.Status)
+	Fallback(path []byte, codings proto.Codings, access *proto.Access) (File, proto.Status)
 	// Page finds the site's own page for an error; false if it has none.
-	Page(s proto.Status) (File, bool)
+	Page(s proto.Status, access *proto.Access) (File, bool)
 	// Rules returns the rules of the site's owner; nil: there are none.
 	Rules() *rules.Set
 }

@@ -40,15 +40,16 @@ type Exchange struct {
 
 	Noted Noted // by the observer
 
-	site   Site       // that answers, the same for the whole exchange; nil: none is for that host
-	set    *rules.Set // of the owner, the same for the whole exchange
-	asked  bool       // set is known
-	head   int        // where the response's begins in the output
-	own    []byte     // holds Head when it is no longer borrowed
-	held   bool       // Head is in own
-	upload *upload    // the request's content, while it is discarded
-	parts  *multipart // nil unless several ranges are sent
-	stream Stream     // nil unless the content is made while it is sent
+	access proto.Access // to that site
+	site   Site         // that answers, the same for the whole exchange; nil: none is for that host
+	set    *rules.Set   // of the owner, the same for the whole exchange
+	asked  bool         // set is known
+	head   int          // where the response's begins in the output
+	own    []byte       // holds Head when it is no longer borrowed
+	held   bool         // Head is in own
+	upload *upload      // the request's content, while it is discarded
+	parts  *multipart   // nil unless several ranges are sent
+	stream Stream       // nil unless the content is made while it is sent
 }
 
 // Noted is what an observer notes of an exchange, on a clock of its own; zero: nothing.
@@ -220,6 +221,7 @@ func (x *Exchange) reset() {
 	x.Size, x.Bytes, x.Err, x.Noted = 0, 0, nil, Noted{}
 	x.Moved, x.Rule, x.Fields, x.set, x.asked = 0, rules.Position{}, nil, nil, false
 	x.site, x.upload, x.parts, x.stream = nil, nil, nil, nil
+	x.access = proto.Access{}
 	if x.Fault.Status != 0 {
 		x.Fault = proto.Fault{}
 	}

@@ -54,7 +54,7 @@ type fakeSite struct {
 
 func (s *fakeSite) Rules() *rules.Set { return s.rules }
 
-func (s *fakeSite) Open(path []byte, _ proto.Codings) (File, proto.Status) {
+func (s *fakeSite) Open(path []byte, _ proto.Codings, _ *proto.Access) (File, proto.Status) {
 	if !s.silent {
 		s.opened = append(s.opened, string(path))
 	}
@@ -68,16 +68,16 @@ func (s *fakeSite) Open(path []byte, _ proto.Codings) (File, proto.Status) {
 	return nil, proto.StatusNotFound
 }
 
-func (s *fakeSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
+func (s *fakeSite) List(_, _ []byte, _ bool, _ *proto.Access) (Stream, proto.Status) {
 	return nil, proto.StatusForbidden
 }
-func (s *fakeSite) Archive(_ []byte, _ string) (Stream, proto.Status) {
+func (s *fakeSite) Archive(_ []byte, _ string, _ *proto.Access) (Stream, proto.Status) {
 	return nil, proto.StatusServiceUnavailable
 }
-func (s *fakeSite) Fallback(path []byte, c proto.Codings) (File, proto.Status) {
-	return s.Open([]byte("/a"), c)
+func (s *fakeSite) Fallback(path []byte, c proto.Codings, a *proto.Access) (File, proto.Status) {
+	return s.Open([]byte("/a"), c, a)
 }
-func (s *fakeSite) Page(proto.Status) (File, bool) {
+func (s *fakeSite) Page(proto.Status, *proto.Access) (File, bool) {
 	if s.page == "" {
 		return nil, false
 	}

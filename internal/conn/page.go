@@ -23,7 +23,7 @@ func (r *Reply) ownPage(s proto.Status) (File, bool) {
 	if _, status := r.inside(); status == proto.StatusNotFound || r.x.site == nil {
 		return nil, false
 	}
-	return r.x.site.Page(s)
+	return r.x.site.Page(s, &r.x.access)
 }
 
 // sitePage answers with the site's own page for an error.

@@ -244,12 +244,12 @@ func (r *Reply) get(out []byte, now Now) []byte {
 			return r.archive(out, path, format, now)
 		}
 	}
-	f, status := x.site.Open(path, x.Codings)
+	f, status := x.site.Open(path, x.Codings, &x.access)
 	if (status == proto.StatusNotFound || status == proto.StatusForbidden) && set.Redirects() && r.decides(set, path) {
 		return r.obey(out, now)
 	}
 	if status == proto.StatusNotFound && r.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
-		f, status = x.site.Fallback(path, x.Codings)
+		f, status = x.site.Fallback(path, x.Codings, &x.access)
 	}
 	switch status {
 	case proto.StatusOK:

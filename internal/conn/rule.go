@@ -42,7 +42,7 @@ func (r *Reply) decides(set *rules.Set, path []byte) bool {
 	if end := bytes.IndexAny(target, "?#"); end >= 0 {
 		target = target[:end]
 	}
-	f, status := r.x.site.Open(target, proto.Codings{})
+	f, status := r.x.site.Open(target, proto.Codings{}, &r.x.access)
 	if f != nil && status == proto.StatusOK {
 		f.Close()
 	}
@@ -75,12 +75,12 @@ func (r *Reply) obey(out []byte, now Now) []byte {
 // rewritten opens the file of a path that a rule gives. Where a client would be sent to
 // another path for it, the file of that one is it.
 func (r *Reply) rewritten(path []byte) (File, proto.Status) {
-	f, status := r.x.site.Open(path, r.x.Codings)
+	f, status := r.x.site.Open(path, r.x.Codings, &r.x.access)
 	switch status {
 	case proto.StatusMovedPermanently:
-		f, status = r.x.site.Open(append(path, '/'), r.x.Codings)
+		f, status = r.x.site.Open(append(path, '/'), r.x.Codings, &r.x.access)
 	case proto.StatusPermanentRedirect:
-		f, status = r.x.site.Open(cleaned(path), r.x.Codings)
+		f, status = r.x.site.Open(cleaned(path), r.x.Codings, &r.x.access)
 	}
 	if status < proto.StatusBadRequest && status != proto.StatusOK {
 		status = proto.StatusNotFound // a rule is no way through several

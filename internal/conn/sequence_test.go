@@ -278,7 +278,7 @@ func (hugeFile) Size() int64 { return math.MaxInt64 }
 // hugeSite has no other file.
 type hugeSite struct{ *fakeSite }
 
-func (s hugeSite) Open([]byte, proto.Codings) (File, proto.Status) {
+func (s hugeSite) Open([]byte, proto.Codings, *proto.Access) (File, proto.Status) {
 	return hugeFile{s.files["/a"]}, proto.StatusOK
 }
 

@@ -14,13 +14,13 @@ func (r *Reply) list(out, path []byte, now Now) []byte {
 	query := req.Query.In(head)
 	json := bytes.Contains(query, []byte("format=json")) ||
 		proto.Accepts(req, head, "application", "json") > proto.Accepts(req, head, "text", "html")
-	stream, status := r.x.site.List(path, query, json)
+	stream, status := r.x.site.List(path, query, json, &r.x.access)
 	return r.stream(out, stream, status, SourceListing, now)
 }
 
 // archive answers with an archive of a directory.
 func (r *Reply) archive(out, path []byte, format string, now Now) []byte {
-	stream, status := r.x.site.Archive(path, format)
+	stream, status := r.x.site.Archive(path, format, &r.x.access)
 	return r.stream(out, stream, status, SourceArchive, now)
 }
 

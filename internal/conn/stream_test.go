@@ -38,7 +38,7 @@ type listSite struct {
 	streams int // that are not closed
 }
 
-func (s *listSite) List(_, _ []byte, _ bool) (Stream, proto.Status) {
+func (s *listSite) List(_, _ []byte, _ bool, _ *proto.Access) (Stream, proto.Status) {
 	s.streams++
 	return &fakeStream{site: s, before: 3, status: s.status}, proto.StatusOK
 }

@@ -81,7 +81,7 @@ type fakeSite struct {
 	open   int       // files and listings that are not closed
 }
 
-func (s *fakeSite) Open(path []byte, _ proto.Codings) (conn.File, proto.Status) {
+func (s *fakeSite) Open(path []byte, _ proto.Codings, _ *proto.Access) (conn.File, proto.Status) {
 	if f := s.files[string(path)]; f != nil {
 		s.open++
 		return f, proto.StatusOK
@@ -91,19 +91,19 @@ func (s *fakeSite) Open(path []byte, _ proto.Codings) (conn.File, proto.Status) 
 	}
 	return nil, proto.StatusNotFound
 }
-func (s *fakeSite) List(_, _ []byte, _ bool) (conn.Stream, proto.Status) {
+func (s *fakeSite) List(_, _ []byte, _ bool, _ *proto.Access) (conn.Stream, proto.Status) {
 	s.open++
 	s.listed = &fakeList{pieces: s.list, site: s}
 	return s.listed, proto.StatusOK
 }
-func (s *fakeSite) Archive(_ []byte, _ string) (conn.Stream, proto.Status) {
+func (s *fakeSite) Archive(_ []byte, _ string, _ *proto.Access) (conn.Stream, proto.Status) {
 	return nil, proto.StatusServiceUnavailable
 }
-func (s *fakeSite) Fallback(path []byte, c proto.Codings) (conn.File, proto.Status) {
+func (s *fakeSite) Fallback(path []byte, c proto.Codings, _ *proto.Access) (conn.File, proto.Status) {
 	return nil, proto.StatusNotFound
 }
-func (s *fakeSite) Page(proto.Status) (conn.File, bool) { return nil, false }
-func (s *fakeSite) Rules() *rules.Set                   { return nil }
+func (s *fakeSite) Page(proto.Status, *proto.Access) (conn.File, bool) { return nil, false }
+func (s *fakeSite) Rules() *rules.Set                                  { return nil }
 
 const hugeSize = 100 << 30
 

@@ -14,9 +14,9 @@ func TestOpenAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := openRoot(t, dir)
-	path := []byte("/a.html")
+	path, access := []byte("/a.html"), new(proto.Access)
 	allocs := testing.AllocsPerRun(200, func() {
-		f, status := root.Open(path, proto.Codings{})
+		f, status := root.Open(path, proto.Codings{}, access)
 		if status != proto.StatusOK {
 			t.Fatal(status)
 		}

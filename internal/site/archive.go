@@ -40,13 +40,14 @@ type Archive struct {
 	name   string // the directory's own
 	dir    string // its clean name, with a slash at its end; empty: the root
 	spool  *spool
+	access proto.Access // nothing that needs more is in it
 	begun  bool
 	closed bool
 }
 
 // Archive begins an archive of a directory, whose path ends with a slash or with "/.",
 // in a format of [ArchiveFormat].
-func (r *Root) Archive(path []byte, format string) (*Archive, proto.Status) {
+func (r *Root) Archive(path []byte, format string, access *proto.Access) (*Archive, proto.Status) {
 	var space [unix.PathMax]byte
 	name, status := r.clean(space[:0], path)
 	switch {
@@ -54,9 +55,11 @@ func (r *Root) Archive(path []byte, format string) (*Archive, proto.Status) {
 		return nil, status
 	case !r.policy.Archive, len(name) > 0 && name[len(name)-1] != '/':
 		return nil, proto.StatusForbidden
+	case !r.admits(name, access):
+		return nil, proto.StatusUnauthorized
 	}
 	dir := string(name)
-	if d, err := r.directory(name); err != nil {
+	if d, err := r.directory(name, access); err != nil {
 		r.opened(name, nil, err)
 		return nil, statusOf(err)
 	} else if d != nil {
@@ -66,7 +69,7 @@ func (r *Root) Archive(path []byte, format string) (*Archive, proto.Status) {
 		r.archives.Add(-1)
 		return nil, proto.StatusServiceUnavailable
 	}
-	a := &Archive{root: r, format: format, dir: dir, name: r.policy.Name, spool: newSpool()}
+	a := &Archive{root: r, format: format, dir: dir, name: r.policy.Name, spool: newSpool(), access: *access}
 	if parts := strings.Split(strings.TrimSuffix(dir, "/"), "/"); dir != "" {
 		a.name = parts[len(parts)-1]
 	}

@@ -23,7 +23,13 @@ import (
 // archived reads an archive to its end, as a connection does.
 func archived(t *testing.T, r *Root, path, format string) ([]byte, error) {
 	t.Helper()
-	a, status := r.Archive([]byte(path), format)
+	return archivedFor(t, r, path, format, new(proto.Access))
+}
+
+// archivedFor does so for a request with credentials.
+func archivedFor(t *testing.T, r *Root, path, format string, access *proto.Access) ([]byte, error) {
+	t.Helper()
+	a, status := r.Archive([]byte(path), format, access)
 	if status != proto.StatusOK {
 		t.Fatalf("archive of %s: %d", path, status)
 	}
@@ -149,12 +155,12 @@ func TestArchiveStatus(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, "sub/", ".hidden/", "file: text", "out -> /etc")
 	r := openRoot(t, dir)
-	if _, status := r.Archive([]byte("/sub/"), "zip"); status != proto.StatusForbidden {
+	if _, status := r.Archive([]byte("/sub/"), "zip", new(proto.Access)); status != proto.StatusForbidden {
 		t.Errorf("without --archive: %d", status)
 	}
 	r.policy.Archive, r.policy.Name = true, "www"
 	for path, want := range map[string]proto.Status{"/sub/": 200, "/": 200, "": 200, "/sub/.": 200, "/sub": 403, "/nope/": 404, "/file/": 404, "/.hidden/": 404, "/out/": 403, "/../": 404, "/%zz/": 400} {
-		a, status := r.Archive([]byte(path), "tar.gz")
+		a, status := r.Archive([]byte(path), "tar.gz", new(proto.Access))
 		if status != want {
 			t.Errorf("%s: %d, want %d", path, status, want)
 		}
@@ -169,10 +175,10 @@ func TestArchiveStatus(t *testing.T) {
 	// No more than some at once; what has ended makes room.
 	var all []*Archive
 	for range maxArchives {
-		a, _ := r.Archive([]byte("/"), "zip")
+		a, _ := r.Archive([]byte("/"), "zip", new(proto.Access))
 		all = append(all, a)
 	}
-	if _, status := r.Archive([]byte("/"), "zip"); status != proto.StatusServiceUnavailable {
+	if _, status := r.Archive([]byte("/"), "zip", new(proto.Access)); status != proto.StatusServiceUnavailable {
 		t.Errorf("one too many: %d", status)
 	}
 	for _, a := range all {
@@ -191,7 +197,7 @@ func TestArchiveWaitsForReader(t *testing.T) {
 	}
 	r := openRoot(t, dir)
 	r.policy.Archive = true
-	a, _ := r.Archive([]byte("/"), "tar")
+	a, _ := r.Archive([]byte("/"), "tar", new(proto.Access))
 	if _, _, err := a.Append(nil); err != nil {
 		t.Fatal(err)
 	}

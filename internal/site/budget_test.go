@@ -36,7 +36,7 @@ func prepare(l *Listing) proto.Status {
 func of12(r *Root, i int) (*Listing, proto.Status) {
 	by := []string{"name", "size", "time"}[i%3]
 	direction := []string{"asc", "desc"}[i/3%2]
-	return r.List([]byte("/"), []byte("?sort="+by+"&order="+direction), i/6%2 == 1)
+	return r.List([]byte("/"), []byte("?sort="+by+"&order="+direction), i/6%2 == 1, new(proto.Access))
 }
 
 // However many clients ask for listings and leave them unread, all that is held
@@ -95,8 +95,8 @@ func TestListingsThatGrowTogether(t *testing.T) {
 	r := openRoot(t, plantMany(t, entries))
 	r.policy.List = true
 	r.listings.max = listingCost + entries*(entryCost+40)
-	a, _ := r.List([]byte("/"), nil, false)
-	b, _ := r.List([]byte("/"), nil, true)
+	a, _ := r.List([]byte("/"), nil, false, new(proto.Access))
+	b, _ := r.List([]byte("/"), nil, true, new(proto.Access))
 	defer a.Close()
 	var status [2]proto.Status
 	for ready := [2]bool{}; !ready[0] || !ready[1]; {
@@ -122,7 +122,7 @@ func TestListingCost(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	l, _ := r.List([]byte("/"), nil, false)
+	l, _ := r.List([]byte("/"), nil, false, new(proto.Access))
 	if status := prepare(l); status != proto.StatusOK {
 		t.Fatal(status)
 	}
@@ -147,15 +147,15 @@ func TestBeside(t *testing.T) {
 	one, two := open(), open()
 	two.Beside(one)
 	one.listings.max = listingCost + listingCost/2
-	first, status := one.List([]byte("/"), nil, false)
+	first, status := one.List([]byte("/"), nil, false, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatal(status)
 	}
-	if l, status := two.List([]byte("/"), nil, false); status != proto.StatusServiceUnavailable {
+	if l, status := two.List([]byte("/"), nil, false, new(proto.Access)); status != proto.StatusServiceUnavailable {
 		t.Fatalf("%v, status %d", l, status)
 	}
 	first.Close()
-	second, status := two.List([]byte("/"), nil, false)
+	second, status := two.List([]byte("/"), nil, false, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatal(status)
 	}

@@ -65,10 +65,10 @@ func (c *Cache) Beside(root *Root) *Cache {
 }
 
 // Open is [Root.Open], remembered.
-func (c *Cache) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
+func (c *Cache) Open(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	c.key = append(append(c.key[:0], c.mark...), path...)
 	c.varyKey(codings)
-	return c.recall(func() (*File, proto.Status) { return c.root.Open(path, codings) })
+	return c.recall(access, func() (*File, proto.Status) { return c.root.Open(path, codings, access) })
 }
 
 // varyKey makes the key one for these codings.
@@ -79,26 +79,26 @@ func (c *Cache) varyKey(codings proto.Codings) {
 }
 
 // Fallback is [Root.Fallback], remembered once for all paths.
-func (c *Cache) Fallback(path []byte, codings proto.Codings) (*File, proto.Status) {
+func (c *Cache) Fallback(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	if status := c.root.fallsBack(path); status != proto.StatusOK {
 		return nil, status
 	}
 	c.key = append(append(c.key[:0], c.mark...), "\x00fallback"...)
 	c.varyKey(codings)
-	return c.recall(func() (*File, proto.Status) { return c.root.fallback(codings) })
+	return c.recall(access, func() (*File, proto.Status) { return c.root.fallback(codings, access) })
 }
 
 // Page is [Root.Page], remembered.
-func (c *Cache) Page(s proto.Status) (*File, bool) {
+func (c *Cache) Page(s proto.Status, access *proto.Access) (*File, bool) {
 	name := pageName(s)
 	c.key = append(append(append(c.key[:0], c.mark...), "\x00page "...), name...)
-	f, _ := c.recall(func() (*File, proto.Status) { return c.root.page(name) })
+	f, _ := c.recall(access, func() (*File, proto.Status) { return c.root.page(name, access) })
 	return f, f != nil
 }
 
 // recall returns what the key stands for, and looks again if that was too long
-// ago.
-func (c *Cache) recall(look func() (*File, proto.Status)) (*File, proto.Status) {
+// ago. What credentials it needs is remembered too: an entry is for all requests.
+func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) (*File, proto.Status) {
 	now := c.root.Now()
 	e := c.found.get(c.key)
 	if e == nil {
@@ -108,8 +108,10 @@ func (c *Cache) recall(look func() (*File, proto.Status)) (*File, proto.Status) 
 		if e.file != nil {
 			c.load(e.file) // it may have been on the disk alone when it was found
 		}
-		return e.open()
+		return e.open(access)
 	}
+	used := access.Used
+	access.Used = 0
 	f, status := look()
 	if status == proto.StatusServiceUnavailable && len(c.found.ring) > 0 {
 		// Out of descriptors: those that the cache holds are for this.
@@ -121,23 +123,25 @@ func (c *Cache) recall(look func() (*File, proto.Status)) (*File, proto.Status) 
 		}
 		f, status = look()
 	}
+	realms := access.Used
+	access.Used |= used
 	switch {
 	case e != nil && f != nil && e.file != nil && e.file.stamp == f.stamp:
 		f.Close()
-		e.looked = now
+		e.looked, e.realms = now, realms
 		c.load(e.file)
-		return e.open()
+		return e.open(access)
 	case e != nil:
 		c.forget(e)
 	}
-	return c.remember(f, status, now), status
+	return c.remember(f, status, realms, now), status
 }
 
 // remember keeps what was found, if it may be kept, and returns the file.
-func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
+func (c *Cache) remember(f *File, status proto.Status, realms proto.Realms, now time.Time) *File {
 	t := &c.found
 	switch {
-	case f == nil && status >= proto.StatusInternalServerError:
+	case f == nil && (status >= proto.StatusInternalServerError || status == proto.StatusUnauthorized):
 		return f
 	case f == nil:
 		t = &c.failed
@@ -149,7 +153,7 @@ func (c *Cache) remember(f *File, status proto.Status, now time.Time) *File {
 	for len(t.ring) > 0 && (len(t.ring) >= t.max || c.bytes > maxBodies) {
 		c.forget(t.victim())
 	}
-	e := &cached{store: t, cache: c, key: string(c.key), file: f, status: status, looked: now}
+	e := &cached{store: t, cache: c, key: string(c.key), file: f, status: status, realms: realms, looked: now}
 	t.put(e)
 	if f != nil {
 		f.users++

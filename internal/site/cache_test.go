@@ -28,7 +28,7 @@ func settledRoot(t *testing.T) (dir string, c *Cache, now *time.Time) {
 
 func look(t *testing.T, c *Cache, path string) (size int64, status proto.Status) {
 	t.Helper()
-	f, status := c.Open([]byte(path), proto.Codings{})
+	f, status := c.Open([]byte(path), proto.Codings{}, new(proto.Access))
 	if status != proto.StatusOK {
 		return 0, status
 	}
@@ -101,7 +101,7 @@ func TestCacheSweep(t *testing.T) {
 // The cache is bounded, and a file that is in use outlives its place in it.
 func TestCacheIsBounded(t *testing.T) {
 	dir, c, _ := settledRoot(t)
-	f, _ := c.Open([]byte("/small"), proto.Codings{})
+	f, _ := c.Open([]byte("/small"), proto.Codings{}, new(proto.Access))
 	for i := range 2 * maxFailed {
 		look(t, c, "/none"+string(rune('a'+i%26))+time.Duration(i).String())
 	}
@@ -124,25 +124,25 @@ func TestCacheIsBounded(t *testing.T) {
 // is none.
 func TestCacheRemembersErrorPages(t *testing.T) {
 	dir, c, now := settledRoot(t)
-	if _, ok := c.Page(proto.StatusNotFound); ok {
+	if _, ok := c.Page(proto.StatusNotFound, new(proto.Access)); ok {
 		t.Fatal("there is a page")
 	}
 	if err := os.WriteFile(dir+"/404.html", make([]byte, 5), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := c.Page(proto.StatusNotFound); ok {
+	if _, ok := c.Page(proto.StatusNotFound, new(proto.Access)); ok {
 		t.Error("looked at again at once")
 	}
 	*now = now.Add(time.Second)
-	f, ok := c.Page(proto.StatusNotFound)
+	f, ok := c.Page(proto.StatusNotFound, new(proto.Access))
 	if !ok || len(f.Body()) != 5 {
 		t.Fatal("the page is not there, or not held in memory")
 	}
 	f.Close()
-	if again, _ := c.Page(proto.StatusForbidden); again != f {
+	if again, _ := c.Page(proto.StatusForbidden, new(proto.Access)); again != f {
 		t.Error("the page was opened again")
 	}
-	if _, ok := c.Page(proto.StatusInternalServerError); ok {
+	if _, ok := c.Page(proto.StatusInternalServerError, new(proto.Access)); ok {
 		t.Error("another page answers a fault of the server")
 	}
 }

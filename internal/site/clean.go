@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
 )
 
 // The names that [Policy].Clean is about.
@@ -15,32 +17,38 @@ const (
 // findPage is find with clean paths, if the policy wants them: /about is about.html, and
 // about.html has no other path; a directory has a slash at its end, and a page none. A
 // file that has a path to itself keeps it.
-func (r *Root) findPage(path, name []byte) (*File, []byte, error) {
-	f, full, err := r.find(name)
+func (r *Root) findPage(path, name []byte, access *proto.Access) (*File, []byte, error) {
+	f, full, err := r.find(name, access)
 	if !r.policy.Clean {
 		return f, full, err
 	}
 	switch {
 	case err == nil:
-		if r.unclean(path, name) {
+		if r.unclean(path, name, access) {
 			f.Close()
 			r.found(FileUnclean, name)
 			return nil, name, errUnclean
 		}
-	case err == errDirectory || len(name) == 0 || bytes.HasSuffix(name, []byte(pageSuffix)):
+	case err == errDirectory || err == errLocked || len(name) == 0 || bytes.HasSuffix(name, []byte(pageSuffix)):
 	case name[len(name)-1] == '/':
 		if err != unix.ENOENT && err != unix.ENOTDIR {
 			break
 		}
-		if page, ok := r.pageOf(name[:len(name)-1]); ok {
+		page, pageErr := r.pageOf(name[:len(name)-1], access)
+		if pageErr == errLocked {
+			return nil, name, errLocked
+		}
+		if pageErr == nil {
 			page.Close()
 			r.found(FileUnclean, name)
 			return nil, name, errUnclean
 		}
 	case err == errNoSlash || err == unix.ENOENT:
-		page, ok := r.pageOf(name)
+		page, pageErr := r.pageOf(name, access)
 		switch {
-		case !ok:
+		case pageErr == errLocked:
+			return nil, name, errLocked
+		case pageErr != nil:
 		case r.isIndexPath(path, name):
 			page.Close()
 			r.found(FileUnclean, name)
@@ -55,17 +63,16 @@ func (r *Root) findPage(path, name []byte) (*File, []byte, error) {
 }
 
 // pageOf opens the page that a name without .html stands for.
-func (r *Root) pageOf(name []byte) (*File, bool) {
+func (r *Root) pageOf(name []byte, access *proto.Access) (*File, error) {
 	if len(name)+len(pageSuffix) >= cap(name) {
-		return nil, false
+		return nil, unix.ENAMETOOLONG
 	}
-	f, err := r.file(append(name, pageSuffix...))
-	return f, err == nil
+	return r.file(append(name, pageSuffix...), access)
 }
 
 // unclean reports whether a file that the path names has a cleaner path, which leads to
 // it. A path in which that is encoded is left alone.
-func (r *Root) unclean(path, name []byte) bool {
+func (r *Root) unclean(path, name []byte, access *proto.Access) bool {
 	if !bytes.HasSuffix(path, []byte(pageSuffix)) || !bytes.HasSuffix(name, []byte(pageSuffix)) {
 		return false
 	}
@@ -76,7 +83,7 @@ func (r *Root) unclean(path, name []byte) bool {
 	if len(base) == len(pageSuffix) {
 		return false
 	}
-	f, err := r.file(padded(string(name[:len(name)-len(pageSuffix)])))
+	f, err := r.file(padded(string(name[:len(name)-len(pageSuffix)])), access)
 	if err == nil {
 		f.Close()
 	}

@@ -63,7 +63,7 @@ func TestOpenCoded(t *testing.T) {
 	bothWays(t, plantCoded(t), func(t *testing.T, r *Root) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				f, status := r.Open([]byte(tt.path), accepting(t, tt.accept))
+				f, status := r.Open([]byte(tt.path), accepting(t, tt.accept), new(proto.Access))
 				if status != proto.StatusOK {
 					t.Fatal(status)
 				}
@@ -80,7 +80,7 @@ func TestOpenCoded(t *testing.T) {
 				}
 			})
 		}
-		if _, status := r.Open([]byte("/alone.js"), accepting(t, "br")); status != proto.StatusNotFound {
+		if _, status := r.Open([]byte("/alone.js"), accepting(t, "br"), new(proto.Access)); status != proto.StatusNotFound {
 			t.Errorf("a coding without its file: %d", status)
 		}
 	})
@@ -96,7 +96,7 @@ func TestCodedByNature(t *testing.T) {
 			"/a.svgz": proto.Gzip, "/a.SVGZ": proto.Gzip, "/d.emz": proto.Gzip, "/b.tar.gz": proto.Identity, "/c.tgz": proto.Identity,
 		} {
 			for _, accept := range []string{"", "gzip", "br", "identity", "*;q=0"} {
-				f, status := r.Open([]byte(path), accepting(t, accept))
+				f, status := r.Open([]byte(path), accepting(t, accept), new(proto.Access))
 				if status != proto.StatusOK {
 					t.Fatal(status)
 				}
@@ -138,7 +138,7 @@ func TestTypeRules(t *testing.T) {
 		{"/d.png", "", "image/png", false, proto.Identity},
 		{"/", "", "application/xhtml+xml", true, proto.Identity},
 	} {
-		f, status := r.Open([]byte(tt.path), accepting(t, tt.accept))
+		f, status := r.Open([]byte(tt.path), accepting(t, tt.accept), new(proto.Access))
 		if status != proto.StatusOK {
 			t.Fatalf("%s: %d", tt.path, status)
 		}
@@ -147,7 +147,7 @@ func TestTypeRules(t *testing.T) {
 		}
 		f.Close()
 	}
-	if f, ok := r.Page(proto.StatusNotFound); !ok || f.ContentType() != "application/xhtml+xml" {
+	if f, ok := r.Page(proto.StatusNotFound, new(proto.Access)); !ok || f.ContentType() != "application/xhtml+xml" {
 		t.Errorf("the error page: %v", ok)
 	}
 }

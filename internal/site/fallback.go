@@ -16,11 +16,11 @@ import (
 // What the file answers changes when a file appears at the path, or when the
 // application does, and browsers would keep it under many paths. So it is to be
 // asked for again each time, unless a rule for the file says otherwise.
-func (r *Root) Fallback(path []byte, codings proto.Codings) (*File, proto.Status) {
+func (r *Root) Fallback(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	if status := r.fallsBack(path); status != proto.StatusOK {
 		return nil, status
 	}
-	return r.fallback(codings)
+	return r.fallback(codings, access)
 }
 
 // fallsBack returns 200 if the path may be answered by the fallback.
@@ -37,11 +37,11 @@ func (r *Root) fallsBack(path []byte) proto.Status {
 	return status
 }
 
-func (r *Root) fallback(codings proto.Codings) (*File, proto.Status) {
+func (r *Root) fallback(codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	r.found(FileFallback, nil)
 	var space [unix.PathMax]byte
 	name := append(space[:0], r.policy.Fallback...)
-	f, err := r.file(name)
+	f, err := r.file(name, access)
 	if err != nil {
 		return nil, statusOf(err)
 	}
@@ -49,7 +49,7 @@ func (r *Root) fallback(codings proto.Codings) (*File, proto.Status) {
 		f.cacheControl = "no-cache"
 	}
 	if f.varies {
-		f = r.coded(f, name, codings)
+		f = r.coded(f, name, codings, access)
 	}
 	return f, proto.StatusOK
 }

@@ -27,8 +27,8 @@ func TestFallback(t *testing.T) {
 		"/font.woff2": 404, "/get.zip": 404, "/app.js.map": 404, "/app.wasm": 404,
 		"/.env": 404, "/../x": 404, "/%2e%2e/x": 404, "/%00": 404, "/%zz": 400,
 	} {
-		for name, open := range map[string]func([]byte, proto.Codings) (*File, proto.Status){"root": r.Fallback, "cache": cache.Fallback} {
-			f, status := open([]byte(path), accepting(t, "br"))
+		for name, open := range map[string]func([]byte, proto.Codings, *proto.Access) (*File, proto.Status){"root": r.Fallback, "cache": cache.Fallback} {
+			f, status := open([]byte(path), accepting(t, "br"), new(proto.Access))
 			if status != want {
 				t.Errorf("%s: %s: %d, want %d", name, path, status, want)
 			}
@@ -44,16 +44,16 @@ func TestFallback(t *testing.T) {
 	if n := len(cache.found.ring); n != 1 {
 		t.Errorf("the fallback is remembered %d times", n)
 	}
-	f, _ := r.Open([]byte("/app.html"), proto.Codings{})
+	f, _ := r.Open([]byte("/app.html"), proto.Codings{}, new(proto.Access))
 	if f.CacheControl() != "" {
 		t.Errorf("by its own name: %q", f.CacheControl())
 	}
 	f.Close()
-	if _, status := r.Open([]byte("/users/7"), proto.Codings{}); status != proto.StatusNotFound {
+	if _, status := r.Open([]byte("/users/7"), proto.Codings{}, new(proto.Access)); status != proto.StatusNotFound {
 		t.Errorf("opened without being asked for: %d", status)
 	}
 	r.policy.Cache = []Rule{{"app.html", "max-age=60"}}
-	if f, _ := r.Fallback([]byte("/users/7"), proto.Codings{}); f.CacheControl() != "max-age=60" {
+	if f, _ := r.Fallback([]byte("/users/7"), proto.Codings{}, new(proto.Access)); f.CacheControl() != "max-age=60" {
 		t.Errorf("a rule for the file: %q", f.CacheControl())
 	} else {
 		f.Close()
@@ -61,7 +61,7 @@ func TestFallback(t *testing.T) {
 	if err := os.Remove(dir + "/app.html"); err != nil {
 		t.Fatal(err)
 	}
-	if _, status := r.Fallback([]byte("/users/7"), proto.Codings{}); status != proto.StatusNotFound {
+	if _, status := r.Fallback([]byte("/users/7"), proto.Codings{}, new(proto.Access)); status != proto.StatusNotFound {
 		t.Errorf("a fallback that is gone: %d", status)
 	}
 }

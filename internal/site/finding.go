@@ -20,6 +20,7 @@ type Finding struct {
 	Coding proto.Coding
 	Rule   *Rule // of Cache-Control for the name, of a type; nil if none fits
 	Type   *Rule // of TypeGiven
+	Area   *Area // of PathLocked
 }
 
 // FindingKind says what a [Finding] is about.
@@ -34,6 +35,7 @@ const (
 	PathUp                             // the element Name is "." or "..", however encoded
 	PathHidden                         // the element Name begins with a dot
 	PathRules                          // it is a file of the owner's rules
+	PathLocked                         // Name is in the Area
 	PathNamed                          // the path is Name
 	FileOpened                         // Name is File
 	FileFailed                         // Name cannot be opened
@@ -63,6 +65,13 @@ func (r *Root) Trace(tell func(Finding)) { r.tell = tell }
 func (r *Root) found(kind FindingKind, name []byte) {
 	if r.tell != nil {
 		r.tell(Finding{Kind: kind, Name: string(name)})
+	}
+}
+
+// locked tells that a name is in an area.
+func (r *Root) locked(name string, a *Area) {
+	if r.tell != nil {
+		r.tell(Finding{Kind: PathLocked, Name: name, Area: a})
 	}
 }
 

@@ -47,7 +47,7 @@ func TestFindings(t *testing.T) {
 		})
 		for _, tt := range tests {
 			found = nil
-			if f, status := r.Open([]byte(tt.path), accepting(t, tt.accept)); status == proto.StatusOK {
+			if f, status := r.Open([]byte(tt.path), accepting(t, tt.accept), new(proto.Access)); status == proto.StatusOK {
 				f.Close()
 			}
 			if !slices.Contains(found, tt.want) {

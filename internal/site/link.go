@@ -41,25 +41,24 @@ func (r *Root) statLinked(name []byte, st *unix.Stat_t) error {
 	return from.stat(name, st)
 }
 
-// follow returns a name without links, and from where it is to be opened.
+// follow returns a name without links, and from where it is to be opened; with an error, as
+// much of it as is known.
 func (r *Root) follow(name []byte) (from *beneath, _ []byte, err error) {
 	from, paths, at := &r.beneath, r.paths, string(name)
 	if r.policy.Symlinks == LinksBeneath && r.place != nil {
 		from, paths, at = &r.place.beneath, r.place.paths, r.at+"/"+at
 	}
 	real, err := expand(from.dir, paths, at)
-	if err != nil {
-		return nil, nil, err
-	}
-	if strings.HasSuffix(at, "/") {
+	if err == nil && strings.HasSuffix(at, "/") {
 		real += "/"
 	}
-	return from, padded(real), nil
+	return from, padded(real), err
 }
 
 // expand returns what a name beneath a directory is when its symbolic links are followed;
 // "." for the directory itself. paths are those of the directory: an absolute link that
-// begins with one leads beneath it. EXDEV says that a link leads elsewhere.
+// begins with one leads beneath it. EXDEV says that a link leads elsewhere. With any other
+// error comes what is known: the links until there are followed.
 func expand(dir int, paths []string, name string) (string, error) {
 	var done []string
 	var space [unix.PathMax]byte
@@ -83,7 +82,7 @@ func expand(dir int, paths []string, name string) (string, error) {
 			continue // no link
 		}
 		if err != nil {
-			return "", err
+			return strings.Join(append(done, rest...), "/"), err
 		}
 		if links++; links > maxLinks {
 			return "", unix.ELOOP

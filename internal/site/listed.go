@@ -25,7 +25,8 @@ type kind struct {
 	path    string // decoded, from the root, with slashes at both ends
 	format  format
 	order   order
-	archive bool // the page offers archives
+	archive bool         // the page offers archives
+	granted proto.Realms // only what these lead to is shown
 }
 
 // listed is what listings of a kind show. Listings that are asked for at about
@@ -233,7 +234,7 @@ func (c *listed) read() (cost int64, more bool) {
 // look finds out what a name is. Only what would be served is listed: files
 // and directories, also behind symbolic links that stay beneath the root.
 func (c *listed) look(dir int, name string) (entry, bool) {
-	if c.root.hides([]byte(name)) || c.path == "/" && c.root.isRules([]byte(name)) {
+	if c.root.hides([]byte(name)) || c.path == "/" && c.root.isRules([]byte(name)) || c.root.hidden(c.path[1:]+name, c.granted) {
 		return entry{}, false
 	}
 	var st unix.Stat_t
@@ -261,6 +262,9 @@ func entryOf(name string, st *unix.Stat_t) (entry, bool) {
 func (c *listed) follow(name string, st *unix.Stat_t) bool {
 	full := make([]byte, 0, len(c.path)+len(name)+1)
 	full = append(append(full, c.path[1:]...), name...)
+	if c.root.leadsToHidden(string(full), c.granted) {
+		return false
+	}
 	return c.root.stat(full, st) == nil
 }
 

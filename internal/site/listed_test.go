@@ -44,7 +44,7 @@ func TestListingsAreShared(t *testing.T) {
 			r.listings.max = 2 * one // one that is read, and one that may be equal
 			var all []*Listing
 			for range 100 {
-				l, status := r.List([]byte("/"), nil, false)
+				l, status := r.List([]byte("/"), nil, false, new(proto.Access))
 				if status != proto.StatusOK {
 					t.Fatal(status)
 				}
@@ -93,7 +93,7 @@ func TestSharedListingIsFresh(t *testing.T) {
 	var held []*Listing
 	list := func() *Listing {
 		t.Helper()
-		l, status := r.List([]byte("/"), nil, true)
+		l, status := r.List([]byte("/"), nil, true, new(proto.Access))
 		if status != proto.StatusOK || prepare(l) != proto.StatusOK {
 			t.Fatal(status)
 		}
@@ -140,7 +140,7 @@ func TestListingsAreSharedByGoroutines(t *testing.T) {
 	var work sync.WaitGroup
 	for i := range 40 {
 		work.Go(func() {
-			l, status := r.List([]byte("/"), nil, false)
+			l, status := r.List([]byte("/"), nil, false, new(proto.Access))
 			if status != proto.StatusOK {
 				t.Error(status)
 				return

@@ -37,7 +37,7 @@ const batch = 256
 
 // List opens a directory, whose path ends with a slash or with "/.", for
 // listing. The query chooses the order: "?sort=name|size|time&order=asc|desc".
-func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
+func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listing, proto.Status) {
 	var space [unix.PathMax]byte
 	name, status := r.clean(space[:0], path)
 	switch {
@@ -45,14 +45,16 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 		return nil, status
 	case !r.policy.List, len(name) > 0 && name[len(name)-1] != '/':
 		return nil, proto.StatusForbidden
+	case !r.admits(name, access):
+		return nil, proto.StatusUnauthorized
 	}
 	full := "/" + string(name)
-	dir, err := r.directory(name)
+	dir, err := r.directory(name, access)
 	if err != nil {
 		r.opened(name, nil, err)
 		return nil, statusOf(err)
 	}
-	k := kind{path: full, format: htmlFormat{}, order: parseOrder(query), archive: r.policy.Archive}
+	k := kind{path: full, format: htmlFormat{}, order: parseOrder(query), archive: r.policy.Archive, granted: access.Granted}
 	if json {
 		k.format = jsonFormat{}
 	}
@@ -64,14 +66,14 @@ func (r *Root) List(path, query []byte, json bool) (*Listing, proto.Status) {
 }
 
 // directory opens a directory by its clean name; of shares themselves there is none.
-func (r *Root) directory(name []byte) (*os.File, error) {
+func (r *Root) directory(name []byte, access *proto.Access) (*os.File, error) {
 	if len(name) == 0 {
 		if r.shares != nil {
 			return nil, nil
 		}
 		name = append(name, '.')
 	}
-	fd, err := r.open(name)
+	fd, err := r.enter(name, access)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // page lists a directory of the root as HTML.
 func page(t *testing.T, r *Root, path string) string {
 	t.Helper()
-	l, status := r.List([]byte(path), nil, false)
+	l, status := r.List([]byte(path), nil, false, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatalf("%s: %d", path, status)
 	}
@@ -122,7 +122,7 @@ func TestListingTag(t *testing.T) {
 	plant(t, dir, "l/", "l/a: x", "l/b/")
 	r := listingRoot(t, dir)
 	tag := func(path, query string, json bool) string {
-		l, status := r.List([]byte(path), []byte(query), json)
+		l, status := r.List([]byte(path), []byte(query), json, new(proto.Access))
 		if status != proto.StatusOK || prepare(l) != proto.StatusOK {
 			t.Fatal(status)
 		}
@@ -201,7 +201,7 @@ func ending(t *testing.T, r *Root, path string) string {
 	if status != proto.StatusForbidden {
 		return fmt.Sprint(status, " ", got)
 	}
-	l, listed := r.List([]byte(path), nil, true)
+	l, listed := r.List([]byte(path), nil, true, new(proto.Access))
 	if listed != proto.StatusOK {
 		return fmt.Sprint(status, " ", listed)
 	}

@@ -128,6 +128,11 @@ func (b *beneath) stat(name []byte, st *unix.Stat_t) error {
 // linkless reports whether no symbolic link is followed.
 func (b *beneath) linkless() bool { return b.resolve&unix.RESOLVE_NO_SYMLINKS != 0 }
 
+// withoutLinks returns what opens the same, but through no symbolic link.
+func (b *beneath) withoutLinks() beneath {
+	return beneath{b.dir, b.root, b.resolve | unix.RESOLVE_NO_SYMLINKS}
+}
+
 // openat2 opens a name with one system call that never leaves the directory,
 // whatever symbolic links there are and whatever is renamed meanwhile
 // (openat2(2), RESOLVE_BENEATH). It is called directly, for x/sys's wrapper

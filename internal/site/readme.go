@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
 )
 
 // maxReadme is how many bytes a README that is shown beneath a listing may have.
@@ -56,7 +58,7 @@ func (c *listed) beginReadme() {
 	if _, page := c.format.(htmlFormat); !page || name == "" || !c.root.policy.Readme {
 		return
 	}
-	f, err := c.root.file(padded(c.path[1:] + name))
+	f, err := c.root.file(padded(c.path[1:]+name), &proto.Access{Granted: c.granted})
 	if err != nil {
 		return
 	}

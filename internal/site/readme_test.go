@@ -36,7 +36,7 @@ func TestReadmeOf(t *testing.T) {
 // awaited lists a directory as a connection does, waiting for what is made elsewhere.
 func awaited(t *testing.T, r *Root, path string) (html, tag string) {
 	t.Helper()
-	l, status := r.List([]byte(path), nil, false)
+	l, status := r.List([]byte(path), nil, false, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatal(status)
 	}
@@ -140,7 +140,7 @@ func TestReadmeIsAwaited(t *testing.T) {
 	r, _ := readmeRoot(t, dir)
 	finish := make(chan struct{})
 	r.Render = func([]byte) ([]byte, error) { <-finish; return []byte("made"), nil }
-	one, _ := r.List([]byte("/"), nil, false)
+	one, _ := r.List([]byte("/"), nil, false, new(proto.Access))
 	for !one.Await(func() {}) {
 		if ready, status := one.Prepare(); ready || status != proto.StatusOK {
 			t.Fatal("it is ready without its README")
@@ -171,7 +171,7 @@ func TestReadmesHaveTurns(t *testing.T) {
 	finish, render := make(chan struct{}), r.Render
 	r.Render = func(text []byte) ([]byte, error) { <-finish; return render(text) }
 	begun := func(path, query string) *Listing {
-		l, _ := r.List([]byte(path), []byte(query), false)
+		l, _ := r.List([]byte(path), []byte(query), false, new(proto.Access))
 		for !l.Await(func() {}) {
 			if ready, status := l.Prepare(); ready || status != proto.StatusOK {
 				t.Fatalf("%s is ready without its README", path)

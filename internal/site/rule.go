@@ -17,15 +17,18 @@ type Rule struct {
 
 // ruleFor returns the first rule that fits the name, nil if none does.
 func ruleFor(rules []Rule, name string) *Rule {
-	base := name[strings.LastIndexByte(name, '/')+1:]
 	for i := range rules {
-		rule, against := &rules[i], base
-		if strings.Contains(rule.Pattern, "/") {
-			against = name
-		}
-		if doublestar.MatchUnvalidated(rule.Pattern, against) {
-			return rule
+		if rules[i].fits(name) {
+			return &rules[i]
 		}
 	}
 	return nil
+}
+
+// fits reports whether the rule is for a name.
+func (rule *Rule) fits(name string) bool {
+	if !strings.Contains(rule.Pattern, "/") {
+		name = name[strings.LastIndexByte(name, '/')+1:]
+	}
+	return doublestar.MatchUnvalidated(rule.Pattern, name)
 }

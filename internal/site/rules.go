@@ -104,7 +104,7 @@ var errChanging = errors.New("it was changed while it was read")
 // readWhole reads a file, which may not change meanwhile; of one that is longer than most
 // bytes, a byte more.
 func (r *Root) readWhole(name string, most int64) ([]byte, error) {
-	f, err := r.regular(padded(name))
+	f, err := r.regular(padded(name), everything())
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func TestFilesOfRules(t *testing.T) {
 		"/_redirects": 404, "/_headers": 404, "//_headers": 404, "/%5Fheaders": 404, "/./_redirects": 404, "/_redirects/": 404,
 		"/sub/_redirects": 200, "/_headers.txt": 200,
 	} {
-		f, status := r.Open([]byte(path), proto.Codings{})
+		f, status := r.Open([]byte(path), proto.Codings{}, new(proto.Access))
 		if status != want {
 			t.Errorf("%s: %d, want %d", path, status, want)
 		}
@@ -90,7 +90,7 @@ func TestFilesOfRules(t *testing.T) {
 	if err := off.ReadRules(nil); err != nil || off.Rules() != nil {
 		t.Error(err, off.Rules())
 	}
-	if f, status := off.Open([]byte("/_redirects"), proto.Codings{}); status != proto.StatusOK {
+	if f, status := off.Open([]byte("/_redirects"), proto.Codings{}, new(proto.Access)); status != proto.StatusOK {
 		t.Error(status)
 	} else {
 		f.Close()
@@ -100,7 +100,7 @@ func TestFilesOfRules(t *testing.T) {
 // listOf returns the list of the root, as JSON.
 func listOf(t *testing.T, r *Root) string {
 	t.Helper()
-	l, status := r.List([]byte("/"), nil, true)
+	l, status := r.List([]byte("/"), nil, true, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatal(status)
 	}
@@ -258,7 +258,7 @@ func TestCleanPaths(t *testing.T) {
 		"/v1.2": "dots", "/v1.2.html": "308", "/a%20b": "space", "/.html": "404", "/deep/page": "deep", "/deep/page.html": "308",
 		"/style.css": "css", "/nothing": "404", "/nothing.html": "404", "/nothing/": "404", "/folder.html": "301", "/folder.html/": "odd", "/folder": "404",
 	} {
-		f, status := clean.Open([]byte(path), proto.Codings{})
+		f, status := clean.Open([]byte(path), proto.Codings{}, new(proto.Access))
 		got := string(proto.AppendStatusLine(nil, status)[9:12])
 		if status == proto.StatusOK {
 			body := make([]byte, f.Size())

@@ -29,7 +29,7 @@ func TestSettledIsNeverAmbiguous(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range n % 200 {
-				f, _ := r.Open([]byte("/f"), proto.Codings{})
+				f, _ := r.Open([]byte("/f"), proto.Codings{}, new(proto.Access))
 				key, settled := written{f.Modified(), f.Size()}, f.Settled()
 				got := contents(t, f)
 				f.Close()
@@ -63,7 +63,7 @@ func TestSettledSoon(t *testing.T) {
 		plant(t, dir, "f: f")
 		began := time.Now()
 		for {
-			f, _ := r.Open([]byte("/f"), proto.Codings{})
+			f, _ := r.Open([]byte("/f"), proto.Codings{}, new(proto.Access))
 			settled := f.Settled()
 			f.Close()
 			if settled {
@@ -102,7 +102,7 @@ func TestSettled(t *testing.T) {
 		if err := unix.UtimesNanoAt(unix.AT_FDCWD, dir+"/f", []unix.Timespec{at, at}, 0); err != nil {
 			t.Fatal(err)
 		}
-		f, _ := r.Open([]byte("/f"), proto.Codings{})
+		f, _ := r.Open([]byte("/f"), proto.Codings{}, new(proto.Access))
 		if f.Modified() != tt.at || f.Settled() != tt.want {
 			t.Errorf("%s: %v is settled: %v, want %v", tt.name, f.Modified(), f.Settled(), tt.want)
 		}

@@ -73,7 +73,7 @@ func TestShares(t *testing.T) {
 
 // opened is what a path leads to: the bytes of a file, or a status.
 func opened(r *Root, path string) string {
-	f, status := r.Open([]byte(path), proto.Codings{})
+	f, status := r.Open([]byte(path), proto.Codings{}, new(proto.Access))
 	if status != proto.StatusOK {
 		return string(proto.AppendInt(nil, "", int64(status))[:3])
 	}
@@ -85,7 +85,7 @@ func opened(r *Root, path string) string {
 
 func jsonListing(t *testing.T, r *Root, path string) string {
 	t.Helper()
-	l, status := r.List([]byte(path), nil, true)
+	l, status := r.List([]byte(path), nil, true, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatalf("list %s: %d", path, status)
 	}

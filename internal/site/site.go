@@ -59,6 +59,7 @@ type Policy struct {
 	Fallback string   // a file for navigations to paths without one, or empty
 	Cache    []Rule   // Cache-Control by path; the first that fits counts
 	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
+	Areas    []Area   // which parts need credentials; the first that a name is in counts
 }
 
 // Open opens the directory as a document root.
@@ -110,7 +111,7 @@ func (r *Root) checkFallback() error {
 	if r.policy.Fallback == "" {
 		return nil
 	}
-	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...))
+	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...), everything())
 	if err == unix.EXDEV { // it escapes
 		err = errors.New("it leads out of the base")
 	}
@@ -176,15 +177,18 @@ func (r *Root) Close() {
 // Open finds the file for the path of a request target, percent-encoded and
 // without query. With 200 comes the file; 301 says that the path is a
 // directory without its slash, 308 that the file has a cleaner path (see [Policy]); else
-// the status says why there is none. Among
+// the status says why there is none: 401 that access does not grant what it takes. Among
 // the ready-made codings of the file the first one of the list is chosen.
-func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
+func (r *Root) Open(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	var space [unix.PathMax]byte
 	name, status := r.clean(space[:0], path)
 	if status != proto.StatusOK {
 		return nil, status
 	}
-	f, name, err := r.findPage(path, name)
+	if !r.admits(name, access) {
+		return nil, proto.StatusUnauthorized
+	}
+	f, name, err := r.findPage(path, name, access)
 	switch err {
 	case errNoSlash:
 		return nil, proto.StatusMovedPermanently
@@ -196,30 +200,39 @@ func (r *Root) Open(path []byte, codings proto.Codings) (*File, proto.Status) {
 	}
 	f.describe(name, r.policy.Cache)
 	if f.varies {
-		f = r.coded(f, name, codings)
+		f = r.coded(f, name, codings, access)
 	}
 	return f, proto.StatusOK
 }
 
-// Page opens the site's own page for an error, at the root: 404.html, and
-// 50x.html for a fault of the server.
-func (r *Root) Page(s proto.Status) (*File, bool) {
-	f, _ := r.page(pageName(s))
+// Page opens the site's own page for an error, at the root: 404.html, 401.html for missing
+// credentials, and 50x.html for a fault of the server. Only 401.html is for everybody.
+func (r *Root) Page(s proto.Status, access *proto.Access) (*File, bool) {
+	f, _ := r.page(pageName(s), access)
 	return f, f != nil
 }
 
+// lockedPage is the page for those who lack credentials.
+const lockedPage = "401.html"
+
 func pageName(s proto.Status) string {
-	if s >= proto.StatusInternalServerError {
+	switch {
+	case s == proto.StatusUnauthorized:
+		return lockedPage
+	case s >= proto.StatusInternalServerError:
 		return "50x.html"
 	}
 	return "404.html"
 }
 
-func (r *Root) page(page string) (*File, proto.Status) {
+func (r *Root) page(page string, access *proto.Access) (*File, proto.Status) {
+	if page == lockedPage {
+		access = everything()
+	}
 	var space [16]byte
 	name := append(space[:0], page...)
 	r.found(FilePage, name)
-	f, err := r.file(name)
+	f, err := r.file(name, access)
 	if err != nil {
 		return nil, statusOf(err)
 	}
@@ -229,9 +242,9 @@ func (r *Root) page(page string) (*File, proto.Status) {
 
 // find opens the file for a clean name, and returns the name of the file,
 // which for a directory is its index.
-func (r *Root) find(name []byte) (*File, []byte, error) {
+func (r *Root) find(name []byte, access *proto.Access) (*File, []byte, error) {
 	if len(name) > 0 && name[len(name)-1] != '/' {
-		f, err := r.file(name)
+		f, err := r.file(name, access)
 		if err == errDirectory {
 			err = errNoSlash
 		}
@@ -243,18 +256,16 @@ func (r *Root) find(name []byte) (*File, []byte, error) {
 		}
 		full := append(name, index...)
 		r.found(FileIndex, full[len(name):])
-		f, err := r.file(full)
+		f, err := r.file(full, access)
 		if err != unix.ENOENT {
 			return f, full, err
 		}
 	}
-	if r.isDirectory(name) {
-		if !r.policy.List {
-			r.found(FileUnlisted, nil)
-		}
-		return nil, name, errDirectory
+	err := r.directoryAt(name, access)
+	if err == errDirectory && !r.policy.List {
+		r.found(FileUnlisted, nil)
 	}
-	return nil, name, unix.ENOENT
+	return nil, name, err
 }
 
 // What a name may be other than a regular file.
@@ -266,14 +277,14 @@ var (
 )
 
 // file opens a regular file by its name beneath the root.
-func (r *Root) file(name []byte) (*File, error) {
-	f, err := r.regular(name)
+func (r *Root) file(name []byte, access *proto.Access) (*File, error) {
+	f, err := r.regular(name, access)
 	r.opened(name, f, err)
 	return f, err
 }
 
-func (r *Root) regular(name []byte) (*File, error) {
-	fd, err := r.open(name)
+func (r *Root) regular(name []byte, access *proto.Access) (*File, error) {
+	fd, err := r.enter(name, access)
 	var st unix.Stat_t
 	if err == unix.EACCES && r.stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return nil, errDirectory // it may be searched, or is at least there
@@ -299,30 +310,35 @@ func (r *Root) regular(name []byte) (*File, error) {
 	return nil, err
 }
 
-// isDirectory reports whether the name, which may be empty for the root
-// itself, is a directory.
-func (r *Root) isDirectory(name []byte) bool {
+// directoryAt returns errDirectory if the name, which may be empty for the root itself, is
+// that of a directory; errLocked if that is not to be known, and else ENOENT.
+func (r *Root) directoryAt(name []byte, access *proto.Access) error {
 	if len(name) == 0 {
-		return true
+		return errDirectory
 	}
-	f, err := r.file(name)
-	if err == nil {
+	f, err := r.file(name, access)
+	switch {
+	case err == nil:
 		f.Close()
+	case err == errDirectory, err == errLocked:
+		return err
 	}
-	return err == errDirectory
+	return unix.ENOENT
 }
 
 // coded returns the first of the codings in which the file lies ready, or
 // the file itself. One that is older than the file was made of something
 // else and does not count.
-func (r *Root) coded(f *File, name []byte, codings proto.Codings) *File {
+func (r *Root) coded(f *File, name []byte, codings proto.Codings, access *proto.Access) *File {
 	for _, coding := range codings.List() {
 		suffix := coding.Suffix()
 		if len(name)+len(suffix) >= cap(name) {
 			continue
 		}
-		other, err := r.file(append(name, suffix...))
+		used := access.Used
+		other, err := r.file(append(name, suffix...), access)
 		if err != nil {
+			access.Used = used
 			continue
 		}
 		if other.modified.Before(f.modified) {
@@ -345,6 +361,9 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings) *File {
 // statusOf is the one place where an error of the file system becomes a
 // status.
 func statusOf(err error) proto.Status {
+	if err == errLocked {
+		return proto.StatusUnauthorized
+	}
 	if err == errDirectory || err == errSpecial {
 		return proto.StatusForbidden
 	}

@@ -61,7 +61,7 @@ func openFallback(t testing.TB, dir string) *Root {
 // fetch opens the path and returns the file's bytes.
 func fetch(t testing.TB, r *Root, path string, codings proto.Codings) (string, proto.Status) {
 	t.Helper()
-	f, status := r.Open([]byte(path), codings)
+	f, status := r.Open([]byte(path), codings, new(proto.Access))
 	if (status == proto.StatusOK) != (f != nil) {
 		t.Fatalf("%q: status %d, file %v", path, status, f)
 	}
@@ -250,7 +250,7 @@ func TestOpenWithoutPermission(t *testing.T) {
 			}
 		}
 		r.policy.List = true
-		if _, status := r.List([]byte("/search/"), nil, false); status != proto.StatusForbidden {
+		if _, status := r.List([]byte("/search/"), nil, false, new(proto.Access)); status != proto.StatusForbidden {
 			t.Errorf("a directory that may not be read is listed: %d", status)
 		}
 		list := page(t, r, "/")
@@ -305,13 +305,13 @@ func TestFileMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	bothWays(t, dir, func(t *testing.T, r *Root) {
-		f, _ := r.Open([]byte("/a.html"), proto.Codings{})
+		f, _ := r.Open([]byte("/a.html"), proto.Codings{}, new(proto.Access))
 		if f.Size() != 3 || f.Modified() != (proto.Time{Sec: when.Unix(), Nsec: 123456789}) || f.ContentType() != "text/html; charset=utf-8" ||
 			f.Coding() != proto.Identity || !f.Varies() {
 			t.Errorf("%+v", f)
 		}
 		f.Close()
-		g, _ := r.Open([]byte("/b.bin"), proto.Codings{})
+		g, _ := r.Open([]byte("/b.bin"), proto.Codings{}, new(proto.Access))
 		if g.Size() != 1000 || g.ContentType() != binary || g.Varies() {
 			t.Errorf("%+v", g)
 		}
@@ -348,7 +348,7 @@ func TestTimesAtTheEdge(t *testing.T) {
 			"/b.js": {proto.Time{Sec: year2300, Nsec: 2}, proto.Identity},
 			"/c.js": {proto.Time{Sec: -1, Nsec: 500000000}, proto.Identity},
 		} {
-			f, status := r.Open([]byte(path), accepting(t, "br"))
+			f, status := r.Open([]byte(path), accepting(t, "br"), new(proto.Access))
 			if status != proto.StatusOK {
 				t.Fatal(status)
 			}

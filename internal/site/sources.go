@@ -17,7 +17,7 @@ type Source struct {
 // no particular order, and ends with its error. What cannot be read is left out, as it
 // would be refused.
 func (r *Root) Sources(found func(Source) error) error {
-	w := walk{root: r, to: sources{r, found}, seen: make(map[inode]struct{}), todo: []directory{{}}}
+	w := walk{root: r, access: everything(), to: sources{r, found}, seen: make(map[inode]struct{}), todo: []directory{{}}}
 	return w.all()
 }
 
@@ -56,7 +56,7 @@ func (r *Root) OpenDirectory(name string) (dir *os.File, base string, err error)
 			break
 		}
 	}
-	dir, err = r.directory(padded(parent))
+	dir, err = r.directory(padded(parent), everything())
 	if err == nil && dir == nil {
 		err = unix.EROFS // shares themselves are in no directory
 	}

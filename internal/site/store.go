@@ -13,14 +13,20 @@ type cached struct {
 	key    string
 	file   *File // nil if there is none
 	status proto.Status
-	looked time.Time // when it was looked at last
-	used   bool      // since the hand passed
-	at     int       // place in the ring
+	realms proto.Realms // that it is in
+	looked time.Time    // when it was looked at last
+	used   bool         // since the hand passed
+	at     int          // place in the ring
 }
 
-// open hands the file to one more user.
-func (e *cached) open() (*File, proto.Status) {
+// open hands the file to one more user, who may have it.
+func (e *cached) open(access *proto.Access) (*File, proto.Status) {
 	e.used = true
+	if e.realms != 0 {
+		if access.Used |= e.realms; e.realms&^access.Granted != 0 {
+			return nil, proto.StatusUnauthorized
+		}
+	}
 	if e.file != nil {
 		e.file.users++
 	}

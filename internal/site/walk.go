@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
 )
 
 // walk puts all that is served of a directory into an archive: files and directories
@@ -13,12 +15,13 @@ import (
 // read is left out, as it would be refused. A directory is there once, however many
 // links lead to it, so that no circle has no end.
 type walk struct {
-	root  *Root
-	to    packer
-	todo  []directory // still to be walked, the last first
-	links []directory // symbolic links to directories: last of all
-	seen  map[inode]struct{}
-	cost  int64 // bytes of the root's budget
+	root   *Root
+	access *proto.Access // what needs more is left out
+	to     packer
+	todo   []directory // still to be walked, the last first
+	links  []directory // symbolic links to directories: last of all
+	seen   map[inode]struct{}
+	cost   int64 // bytes of the root's budget
 }
 
 // directory is one by its clean name, with a slash at its end, and by its name in the
@@ -34,7 +37,7 @@ var errMany = errors.New("too many files for an archive; download a part of them
 // pack makes the archive.
 func (a *Archive) pack() error {
 	w := walk{
-		root: a.root, to: newPacker(a.format, a.spool), seen: make(map[inode]struct{}),
+		root: a.root, access: &a.access, to: newPacker(a.format, a.spool), seen: make(map[inode]struct{}),
 		todo: []directory{{a.dir, a.name + "/"}},
 	}
 	return w.all()
@@ -71,7 +74,7 @@ func (w *walk) charge(bytes int) error {
 // directory puts one directory into the archive, and remembers those in it.
 func (w *walk) directory(d directory) error {
 	var st unix.Stat_t
-	dir, err := w.root.directory(padded(d.name))
+	dir, err := w.root.directory(padded(d.name), w.access)
 	switch {
 	case err != nil:
 		return nil
@@ -151,7 +154,7 @@ func (w *walk) add(d directory, name string, st *unix.Stat_t, link bool) error {
 }
 
 func (w *walk) file(name, as string) error {
-	fd, err := w.root.open(padded(name))
+	fd, err := w.root.enter(padded(name), w.access)
 	if err != nil {
 		return nil
 	}

@@ -66,7 +66,7 @@ func TestConfigure(t *testing.T) {
 	s.Configure(&cfg, Uncached)
 	for host, want := range map[string]string{"www.example.org": "a", "x.example.org": "b", "[2001:db8::1]": "c", "other": "base"} {
 		files, number := cfg.Sites.Find([]byte(host))
-		f, status := files.Open([]byte("/"+want), proto.Codings{})
+		f, status := files.Open([]byte("/"+want), proto.Codings{}, new(proto.Access))
 		if status != proto.StatusOK {
 			t.Errorf("%s has the site %d, and %d for /%s", host, number, status, want)
 			continue

@@ -129,34 +129,34 @@ type files struct {
 
 // opener is a root or its memory.
 type opener interface {
-	Open(path []byte, codings proto.Codings) (*site.File, proto.Status)
-	Fallback(path []byte, codings proto.Codings) (*site.File, proto.Status)
-	Page(s proto.Status) (*site.File, bool)
+	Open(path []byte, codings proto.Codings, access *proto.Access) (*site.File, proto.Status)
+	Fallback(path []byte, codings proto.Codings, access *proto.Access) (*site.File, proto.Status)
+	Page(s proto.Status, access *proto.Access) (*site.File, bool)
 }
 
-func (f files) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	file, status := f.from.Open(path, codings)
+func (f files) Open(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
+	file, status := f.from.Open(path, codings, access)
 	return file, status
 }
 
-func (f files) List(path, query []byte, json bool) (conn.Stream, proto.Status) {
-	l, status := f.root.List(path, query, json)
+func (f files) List(path, query []byte, json bool, access *proto.Access) (conn.Stream, proto.Status) {
+	l, status := f.root.List(path, query, json, access)
 	return l, status
 }
 
-func (f files) Archive(path []byte, format string) (conn.Stream, proto.Status) {
-	a, status := f.root.Archive(path, format)
+func (f files) Archive(path []byte, format string, access *proto.Access) (conn.Stream, proto.Status) {
+	a, status := f.root.Archive(path, format, access)
 	return a, status
 }
 
-func (f files) Fallback(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	file, status := f.from.Fallback(path, codings)
+func (f files) Fallback(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
+	file, status := f.from.Fallback(path, codings, access)
 	return file, status
 }
 
 func (f files) Rules() *rules.Set { return f.root.Rules() }
 
-func (f files) Page(s proto.Status) (conn.File, bool) {
-	file, ok := f.from.Page(s)
+func (f files) Page(s proto.Status, access *proto.Access) (conn.File, bool) {
+	file, ok := f.from.Page(s, access)
 	return file, ok
 }

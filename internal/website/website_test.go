@@ -61,23 +61,23 @@ func TestFiles(t *testing.T) {
 	cache := site.NewCache(root, time.Minute, 100)
 	defer cache.Close()
 	for name, files := range map[string]conn.Site{"uncached": Uncached(root), "cached": Cached(root, cache)} {
-		f, status := files.Open([]byte("/a.txt"), proto.Codings{})
+		f, status := files.Open([]byte("/a.txt"), proto.Codings{}, new(proto.Access))
 		if status != proto.StatusOK || f.Size() != 4 {
 			t.Fatalf("%s: status %d", name, status)
 		}
 		f.Close()
-		if _, status = files.Open([]byte("/b.txt"), proto.Codings{}); status != proto.StatusNotFound {
+		if _, status = files.Open([]byte("/b.txt"), proto.Codings{}, new(proto.Access)); status != proto.StatusNotFound {
 			t.Errorf("%s: status %d", name, status)
 		}
-		page, ok := files.Page(proto.StatusNotFound)
+		page, ok := files.Page(proto.StatusNotFound, new(proto.Access))
 		if !ok || page.Size() != 7 {
 			t.Fatalf("%s: no page", name)
 		}
 		page.Close()
-		if _, ok = files.Page(proto.StatusInternalServerError); ok {
+		if _, ok = files.Page(proto.StatusInternalServerError, new(proto.Access)); ok {
 			t.Errorf("%s: a page that is not there", name)
 		}
-		l, status := files.List([]byte("/"), nil, true)
+		l, status := files.List([]byte("/"), nil, true, new(proto.Access))
 		if status != proto.StatusOK || l.ContentType() != "application/json" {
 			t.Fatalf("%s: status %d", name, status)
 		}

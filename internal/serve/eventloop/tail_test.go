@@ -26,8 +26,8 @@ type opening struct {
 	opened func(path string)
 }
 
-func (o *opening) Open(path []byte, codings proto.Codings) (conn.File, proto.Status) {
-	f, status := o.Site.Open(path, codings)
+func (o *opening) Open(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
+	f, status := o.Site.Open(path, codings, access)
 	if o.opened != nil {
 		o.opened(string(path))
 	}
@@ -113,7 +113,7 @@ func TestRescuePipelineFromMemory(t *testing.T) {
 	for _, length := range lengths {
 		path := fmt.Sprint("/", length)
 		servetest.Await(t, "the file in memory", func() bool {
-			f, status := files.Open([]byte(path), proto.Codings{})
+			f, status := files.Open([]byte(path), proto.Codings{}, new(proto.Access))
 			if status != proto.StatusOK {
 				t.Fatal(status)
 			}
