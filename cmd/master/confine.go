@@ -73,10 +73,10 @@ func masterCapabilities() []int {
 	}
 }
 
-// environment returns the environment of workers: what Go's runtime, time zones and
-// the look of their log need. Secrets of the master's own do not belong there.
+// environment returns the environment of workers: what Go's runtime and time zones
+// need. Secrets of the master's own do not belong there.
 func environment(o options.Options) []string {
-	needed := []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "TZ", "TERM", "NO_COLOR"}
+	needed := []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "TZ"}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return !slices.Contains(needed, name) && !slices.Contains(rescue.Variables(), name)

@@ -63,7 +63,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
 		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { return certs.settings(reread(read, o)) }, Keys: certs.state,
-		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Bell: int(monitor.bell.Fd()), Log: monitor.Log, Leave: monitor.leave(out.lines.Leave),
+		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Bell: int(monitor.bell.Fd()), Log: monitor.Log, Leave: monitor.leave(out.leave),
 		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
 	})
 	monitor.attach(&pool)
@@ -78,7 +78,7 @@ func newSpawner(o options.Options, worker string, sockets *listen.Set, out *stan
 	tellMissing(out.log, o, reduced)
 	return supervise.Spawner{
 		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
-		Sockets: files(sockets), Log: out.file, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
+		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
 	}
 }
 

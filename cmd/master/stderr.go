@@ -12,14 +12,15 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// standardError is what the master says, on a copy of standard error that the workers
-// share. Nothing of it waits for a reader.
+// standardError is what master and workers say, on a copy of standard error. Nothing of it
+// waits for a reader.
 type standardError struct {
-	file   *os.File
-	lines  *logging.Writer
-	log    zerolog.Logger
-	alerts zerolog.Logger  // what operators must know in silent mode too
-	status *logging.Status // nil: there is no terminal
+	file    *os.File
+	lines   *logging.Writer
+	workers *logging.Collector
+	log     zerolog.Logger
+	alerts  zerolog.Logger  // what operators must know in silent mode too
+	status  *logging.Status // nil: there is no terminal
 }
 
 func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*standardError, error) {
@@ -33,9 +34,14 @@ func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*st
 		lines.Continue(before.Unwritten, before.Dropped)
 	}
 	look := logging.Look(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
+	look.IDs = o.RequestID
+	workers, err := logging.NewCollector(lines, file, string(o.LogFormat), o.Verbose, look)
+	if err != nil {
+		return nil, err
+	}
 	look.Through = lines
 	e := &standardError{
-		file: file, lines: lines, log: logging.New(file, string(o.LogFormat), o.Verbose, look),
+		file: file, lines: lines, workers: workers, log: logging.New(file, string(o.LogFormat), o.Verbose, look),
 		status: logging.NewStatus(file, lines, os.Getenv("TERM")),
 	}
 	if e.alerts = e.log; o.Verbose == 0 {
@@ -58,9 +64,17 @@ func (e *standardError) deaths(o options.Options) *zerolog.Logger {
 	return &e.alerts
 }
 
+// leave is [logging.Writer.Leave], with what workers say left to them.
+func (e *standardError) leave() (unwritten []byte, dropped int, resume func()) {
+	e.workers.Suspend()
+	unwritten, dropped, written := e.lines.Leave()
+	return unwritten, dropped, func() { written(); e.workers.Resume() }
+}
+
 // close gives the reader of the last lines a moment.
 func (e *standardError) close() {
 	e.status.Clear()
+	e.workers.Close()
 	e.lines.Close()
 	e.file.Close()
 }

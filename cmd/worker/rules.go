@@ -13,7 +13,7 @@ import (
 // master has read them before it started any worker; a worker that comes later and cannot
 // serves without them until they are right again: better than to serve nothing.
 func followRules(opts options.WorkerOptions, log *os.File, sites *website.Sites) (stop func(), err error) {
-	out := logging.NewWriter(log, string(opts.LogFormat))
+	out := logWriter(opts, log)
 	closers := closers{out.Close}
 	for number, root := range sites.All() {
 		t := ruleTeller{opts, log, out, ""}
@@ -62,7 +62,7 @@ type ruleTeller struct {
 
 // inform logs that rules were read.
 func (t ruleTeller) inform(redirects, headers int) {
-	log := journal(t.opts, t.log, t.out)
+	log := journal(t.opts, t.opts.Verbose, t.log, t.out)
 	e := log.Info()
 	if t.site != "" {
 		e = e.Str("site", t.site)
@@ -72,12 +72,9 @@ func (t ruleTeller) inform(redirects, headers int) {
 
 // alert tells operators, even in silent mode.
 func (t ruleTeller) alert(text string) {
-	log := journal(t.opts, t.log, t.out)
+	log := alerting(t.opts, t.log, t.out)
 	if t.site != "" {
 		text = "site " + t.site + ": " + text
-	}
-	if t.opts.Verbose == 0 {
-		log = logging.Alerts(t.log, string(t.opts.LogFormat), logging.Options{Through: t.out})
 	}
 	log.Warn().Msg(text)
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -188,7 +187,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	if !opts.EventLoop() {
 		cfg := config(opts, listeners, sites, website.Uncached, c)
 		cfg.Row, cfg.Access = row.Row, access
-		out := logging.NewWriter(log, string(opts.LogFormat))
+		out := logWriter(opts, log)
 		closers = append(closers, out.Close)
 		logTo(&cfg, opts, log, out)
 		s.run = netpoll.New(cfg).Run
@@ -276,22 +275,26 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	return cfg
 }
 
-// logTo makes the engine write its log and its alerts to a writer that does not wait;
-// in silent mode an alert is a plain line.
+// logTo makes the engine write its log and its alerts to a writer that does not wait.
 func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.Writer) {
-	cfg.Log = journal(opts, file, to)
-	log := cfg.Log
-	if cfg.Alert = func(line string) { log.Warn().Msg(line) }; opts.Verbose > 0 {
-		return
-	}
-	alerts := logging.Alerts(file, string(opts.LogFormat), logging.Options{Through: to})
-	cfg.Alert = func(line string) { alerts.Warn().Msg("worker of slot " + strconv.Itoa(opts.Slot) + ": " + line) }
+	cfg.Log = journal(opts, opts.Verbose, file, to)
+	alerts := alerting(opts, file, to)
+	cfg.Alert = func(line string) { alerts.Warn().Msg(line) }
 }
 
-// journal returns the log, whose lines name the worker.
-func journal(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
-	look := logging.Look(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
-	look.IDs, look.Through = opts.RequestID, to
-	log := logging.New(file, string(opts.LogFormat), opts.Verbose, look)
+// journal returns the log, whose lines name the worker. They are JSON: the master, which
+// takes them out of their pipe, knows what they are to look like.
+func journal(opts options.WorkerOptions, verbose int, file *os.File, to io.Writer) zerolog.Logger {
+	log := logging.New(file, logging.JSON, verbose, logging.Options{Through: to})
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
+}
+
+// alerting returns the log of what operators must know in silent mode too.
+func alerting(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
+	return journal(opts, max(1, opts.Verbose), file, to)
+}
+
+// logWriter returns a writer for several goroutines.
+func logWriter(opts options.WorkerOptions, file *os.File) *logging.Writer {
+	return logging.NewWriterBy(file, func(to io.Writer) zerolog.Logger { return alerting(opts, file, to) })
 }

@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"time"
@@ -35,10 +36,10 @@ func NewBuffer(file *os.File) *Buffer {
 	return &Buffer{out: out}
 }
 
-// Write adds a line, which ends with a newline.
+// Write adds one or more lines, the last with a newline.
 func (b *Buffer) Write(line []byte) (int, error) {
 	if len(b.lines)-b.sent+len(line) > maxBuffered {
-		b.dropped++
+		b.dropped += bytes.Count(line, []byte{'\n'})
 		return len(line), nil
 	}
 	b.lines = append(b.lines, line...)

@@ -127,7 +127,7 @@ func TestBufferIsBounded(t *testing.T) {
 	_, w := pipe(t)
 	b := NewBuffer(w)
 	for range 2 * maxBuffered / 100 {
-		b.Write(make([]byte, 100))
+		b.Write(append(make([]byte, 99), '\n'))
 	}
 	if len(b.lines) > maxBuffered || b.dropped == 0 {
 		t.Errorf("%d bytes are held, %d lines dropped", len(b.lines), b.dropped)

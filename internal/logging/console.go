@@ -105,7 +105,7 @@ func (c console) paint(dst []byte, color, text string) []byte {
 func (c console) lead(e event) []byte {
 	at := e.text("time")
 	if len(at) >= len("2006-01-02T15:04:05") {
-		at = at[11:19]
+		at = human.Visible(at[11:19])
 	}
 	slot := e.text("slot")
 	if slot != "" {
@@ -137,7 +137,7 @@ func (c console) request(e event) []byte {
 	case status >= 300:
 		color = cyan
 	}
-	line := append(c.paint(c.lead(e), color, mark+pad(e.text("status"), 3)), ' ')
+	line := append(c.paint(c.lead(e), color, mark+pad(shown(e.text("status")), 3)), ' ')
 	method, path, client := pad(shown(e.text("method")), 3), shown(e.text("path")), shown(withoutPort(e.text("client")))
 	size, took := left(human.Bytes(e.number("bytes")), 7), left(human.Seconds(e.number("ms")/1e3), 7)
 	room, width := 40, c.width()
@@ -150,7 +150,7 @@ func (c console) request(e event) []byte {
 	line = append(c.paint(line, dim, size+"  "+took+"  "+client), '\n')
 	var more []string
 	if e.text("slow") != "" {
-		more = append(more, "slow: "+e.text("slow")+" took "+human.Seconds(e.number("slow_ms")/1e3))
+		more = append(more, "slow: "+shown(e.text("slow"))+" took "+human.Seconds(e.number("slow_ms")/1e3))
 	}
 	if reason := e.text("reason"); reason != "" {
 		more = append(more, human.Visible(reason))
@@ -172,7 +172,7 @@ func (c console) event(e event) []byte {
 	case "debug", "trace":
 		color = dim
 	}
-	message := e.text("message")
+	message := human.Visible(e.text("message"))
 	line := c.paint(c.lead(e), color, mark+message)
 	column := indent + utf8.RuneCountInString(message)
 	for _, f := range e {

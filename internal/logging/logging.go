@@ -1,8 +1,9 @@
 // Package logging says how a log line looks and where it goes.
 //
-// Master and workers write to one open file, each event in one write(2)
-// shorter than PIPE_BUF, which the kernel keeps whole (pipe(7)): lines of
-// different processes never mix. What a client sent goes through
+// The master writes to standard error, and each worker into a pipe of its own, out of
+// which the master takes its lines ([Collector]). Each event is one write(2)
+// shorter than PIPE_BUF, which the kernel keeps whole (pipe(7)), so that lines never mix
+// with those of other processes. What a client sent goes through
 // [AppendJSON], so that no request can forge a line, nor make one too long.
 package logging
 
@@ -14,6 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/human"
 )
 
 // The formats of New.
@@ -44,20 +47,24 @@ func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	if verbose <= 0 {
 		return zerolog.Nop()
 	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	return zerolog.New(events(w, format, o)).Level(level(verbose)).Hook(stamp{o.now})
+}
+
+// events returns what takes events as JSON and writes them to w in a format.
+func events(w *os.File, format string, o Options) io.Writer {
 	var to io.Writer = w
 	if o.Through != nil {
 		to = o.Through
 	}
-	if o.now == nil {
-		o.now = time.Now
-	}
-	out := zerolog.New(jsonGuard{to})
 	if format == Console || format != JSON && isTerminal(w) {
-		out = zerolog.New(console{
+		return console{
 			to: consoleGuard{to}, width: func() int { return widthOf(w) }, color: !o.NoColor, ids: o.IDs, erase: o.Erase && isTerminal(w),
-		})
+		}
 	}
-	return out.Level(level(verbose)).Hook(stamp{o.now})
+	return jsonGuard{to}
 }
 
 // Look returns how a log looks to one with these variables, NO_COLOR and TERM.
@@ -74,18 +81,21 @@ func Alerts(file *os.File, format string, o Options) zerolog.Logger {
 		return New(file, JSON, 1, o)
 	}
 	if o.Through != nil {
-		return zerolog.New(plain{o.Through})
+		return zerolog.New(plain{to: o.Through})
 	}
-	return zerolog.New(plain{file})
+	return zerolog.New(plain{to: file})
 }
 
 // plain writes the message of an event alone.
-type plain struct{ to io.Writer }
+type plain struct {
+	to  io.Writer
+	who string // said before it
+}
 
 // Write takes an event as JSON.
 func (p plain) Write(event []byte) (int, error) {
 	if e, err := decode(event); err == nil {
-		_, _ = fmt.Fprintf(p.to, "phalanx: %s\n", e.text("message")) // an error cannot be reported
+		_, _ = fmt.Fprintf(p.to, "phalanx: %s%s\n", p.who, human.Visible(e.text("message"))) // an error cannot be reported
 	}
 	return len(event), nil
 }
@@ -109,9 +119,12 @@ type stamp struct {
 // Run implements [zerolog.Hook].
 func (s stamp) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
 	var buf [len(timeFormat) + 8]byte
-	b := append(buf[:0], '"')
-	b = s.now().AppendFormat(b, timeFormat)
-	e.RawJSON(zerolog.TimestampFieldName, append(b, '"'))
+	e.RawJSON(zerolog.TimestampFieldName, appendTime(buf[:0], s.now()))
+}
+
+// appendTime appends a time as a JSON string.
+func appendTime(dst []byte, at time.Time) []byte {
+	return append(at.AppendFormat(append(dst, '"'), timeFormat), '"')
 }
 
 func isTerminal(w *os.File) bool {

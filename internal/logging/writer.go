@@ -1,9 +1,12 @@
 package logging
 
 import (
+	"io"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Writer writes lines to a file without ever waiting for its reader: what one
@@ -23,13 +26,18 @@ const retryTime = 10 * time.Millisecond
 // NewWriter returns a writer to the file, which must stay open. A line in the format
 // reports how many lines were dropped, see [Alerts].
 func NewWriter(file *os.File, format string) *Writer {
+	return NewWriterBy(file, func(to io.Writer) zerolog.Logger { return Alerts(file, format, Options{Through: to}) })
+}
+
+// NewWriterBy is NewWriter with another logger for that line.
+func NewWriterBy(file *os.File, alerts func(to io.Writer) zerolog.Logger) *Writer {
 	w := &Writer{buffer: NewBuffer(file), closed: make(chan struct{})}
-	alerts := Alerts(file, format, Options{Through: w.buffer})
-	w.buffer.Alert = func(line string) { alerts.Warn().Msg(line) }
+	log := alerts(w.buffer)
+	w.buffer.Alert = func(line string) { log.Warn().Msg(line) }
 	return w
 }
 
-// Write adds a line, which ends with a newline, and returns at once.
+// Write adds lines, the last with a newline, and returns at once.
 func (w *Writer) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -65,7 +65,7 @@ func TestResumeChannels(t *testing.T) {
 			{Handle: Handle{PID: 11}, Movable: true, Version: "1", Started: ready, Ready: ready},
 			{Handle: Handle{PID: 12}, Detached: true, HandingOver: true, Movable: true, Version: "1", Started: ready, Ready: ready},
 		}, Channels: []ChannelState{{From: 12, To: 11, End: to, Version: "1"}}}
-		c.Reattach = func(h Handle) (Process, error) {
+		c.Reattach = func(_ int, h Handle) (Process, error) {
 			old[h.PID] = &fake{mu: &r.mu, pid: h.PID, stubborn: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 			return old[h.PID], nil
 		}

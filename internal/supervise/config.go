@@ -34,7 +34,7 @@ type Config struct {
 	ResumeRequests  func()
 	// Resume is the pool that the program before had; nil: there was none.
 	Resume   *State
-	Reattach func(Handle) (Process, error) // [Spawner.Reattach]; required with Resume
+	Reattach func(slot int, h Handle) (Process, error) // [Spawner.Reattach]; required with Resume
 
 	// Reload checks the settings anew; nil: there is nothing that could have
 	// changed but the worker binary.

@@ -20,7 +20,7 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 		close(kept.gone)
 		old = &fake{mu: &r.mu, pid: 11, stubborn: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{{Handle: Handle{PID: 11}, Keeper: 12, Version: "1", Started: time.Now(), Ready: time.Now()}}}
-		c.Reattach = func(Handle) (Process, error) { return old, nil }
+		c.Reattach = func(int, Handle) (Process, error) { return old, nil }
 	}
 	runRig(t, 1, r, func(r *rig) {
 		if len(r.procs) != 1 {

@@ -2,15 +2,14 @@ package supervise
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/ipc"
+	"phalanx/internal/logging"
 	"phalanx/internal/rescue"
 )
 
@@ -32,6 +31,7 @@ type Process interface {
 type Handle struct {
 	PID             int
 	Channel, Output int // descriptors: the control channel, and the worker's output
+	Log             int `json:",omitempty"` // that of its log pipe; 0: a worker of a version that had none
 	Kept            *rescue.State
 }
 
@@ -50,164 +50,16 @@ type Exit struct {
 // a child of it in another process group holds them open.
 const lingerTime = 500 * time.Millisecond
 
-// Spawner starts real workers.
-type Spawner struct {
-	Path    string                       // of the worker binary
-	Args    func(slot, row int) []string // its command line; row -1: it has none
-	Env     []string                     // its environment
-	Sockets func(slot int) []*os.File    // its listening sockets; none: it only takes over connections, and drains
-	// Render renders the Markdown that comes on a socket, which it closes; it does not
-	// wait. nil: nothing is rendered.
-	Render func(socket *os.File)
-	Log    *os.File
-	Board  *os.File // nil: no worker has a row
-	Bell   *os.File // given with Board
-	// Records are the sizes of the rescue records; nil: connections are not rescued.
-	Records *rescue.Sizes
-}
-
-// Spawn executes the worker of a slot, with a row of the scoreboard unless that
-// is negative. The process has a group of its own,
-// so that a terminal's Ctrl-C reaches the master alone.
-func (s *Spawner) Spawn(slot, row int) (Process, error) {
-	channel, workerEnd, err := ipc.Pair()
-	if err != nil {
-		return nil, err
-	}
-	defer workerEnd.Close()
-	output, input, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close())
-	}
-	defer input.Close()
-	nothing, err := noInput()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
-	}
-	defer nothing.Close()
-	sockets := s.Sockets(slot)
-	if len(sockets) == 0 {
-		sockets = []*os.File{nothing}
-	}
-	files := []*os.File{sockets[0], workerEnd, s.Log, nil, nil}
-	if s.Board == nil {
-		row = -1
-	}
-	if row >= 0 {
-		files[3], files[4] = s.Board, s.Bell
-	}
-	args := s.Args(slot, row)
-	kept, files, args, err := s.keep(files, args)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
-	}
-	cmd := exec.Command(s.Path, args...)
-	cmd.Env = s.Env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = nothing, input, input
-	cmd.ExtraFiles = withListeners(files, sockets)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = cmd.Start()
-	if kept != nil {
-		files[6].Close() // the lifeline's other end is the worker's alone
-	}
-	if err != nil {
-		if kept != nil {
-			kept.Close()
-		}
-		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), channel.Close(), output.Close())
-	}
-	p := newProcess(cmd.Process, channel, output, kept)
-	p.render = s.Render
-	return p, nil
-}
-
-// withListeners adds the further listening sockets of a slot to a worker's descriptors,
-// the first of which is 3. What is nil is closed there.
-func withListeners(files, sockets []*os.File) []*os.File {
-	for i := 1; i < len(sockets); i++ {
-		for len(files) < ipc.ListenerFD(i)-3 {
-			files = append(files, nil)
-		}
-		files = append(files, sockets[i])
-	}
-	return files
-}
-
-// keep creates what the rescue of a worker's connections needs, and adds it to the
-// worker's descriptors and command line.
-func (s *Spawner) keep(files []*os.File, args []string) (*rescue.Kept, []*os.File, []string, error) {
-	if s.Records == nil {
-		return nil, files, args, nil
-	}
-	kept, records, lifeline, err := rescue.NewKept(*s.Records)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return kept, append(files, records, lifeline), append(args, "--kept"), nil
-}
-
-// noInput returns a pipe without a writer: os/exec would open /dev/null, which not
-// every root directory has.
-func noInput() (*os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	return r, w.Close()
-}
-
-// Reattach takes over a worker that this process had before an upgrade. The
-// descriptors are those of Handle. If it fails, the worker is killed, and they are
-// closed, which ends its keeper: without its channel it would drain, and make its
-// listening socket refuse connections that are the next worker's.
-func (s *Spawner) Reattach(h Handle) (Process, error) {
-	fds := []int{h.Channel, h.Output}
-	if h.Kept != nil {
-		fds = append(fds, h.Kept.Records, h.Kept.Lifeline)
-	}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-	p, err := reattach(h)
-	if err == nil {
-		p.render = s.Render
-		return p, nil
-	}
-	_ = unix.Kill(h.PID, unix.SIGKILL) // an error means that it is dead
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
-	return nil, err
-}
-
-func reattach(h Handle) (*process, error) {
-	if err := syscall.SetNonblock(h.Output, true); err != nil {
-		return nil, fmt.Errorf("output of worker %d: %w", h.PID, err)
-	}
-	channel, err := ipc.Open(uintptr(h.Channel))
-	if err != nil {
-		return nil, fmt.Errorf("worker %d: %w", h.PID, err)
-	}
-	proc, err := os.FindProcess(h.PID) // last: it holds a descriptor
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("find worker %d: %w", h.PID, err), channel.Close())
-	}
-	var kept *rescue.Kept
-	if h.Kept != nil {
-		kept = rescue.Resume(*h.Kept)
-	}
-	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output"), kept), nil
-}
-
 // process is a running worker.
 type process struct {
 	proc       *os.Process
 	channel    *ipc.Channel
-	output     *os.File       // the end that is read of its standard output and error
-	kept       *rescue.Kept   // nil: connections are not rescued
-	render     func(*os.File) // nil: nothing is rendered
-	last       *os.File       // of render; nil: there was none
-	messages   window         // received
+	output     *os.File        // the end that is read of its standard output and error
+	log        *logging.Source // nil: a worker of a version that had none
+	kept       *rescue.Kept    // nil: connections are not rescued
+	render     func(*os.File)  // nil: nothing is rendered
+	last       *os.File        // of render; nil: there was none
+	messages   window          // received
 	tail       tail
 	outputRead chan struct{} // closed when tail is complete
 }
@@ -229,6 +81,9 @@ func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendF
 // its descriptors closed: an upgrade may pass them on until the pool knows of its end.
 func (p *process) Close() error {
 	_, err := p.proc.Wait()
+	if p.log != nil {
+		err = errors.Join(err, p.log.Close())
+	}
 	return errors.Join(err, p.output.Close(), p.channel.Close())
 }
 
@@ -275,6 +130,9 @@ func (p *process) Handle() (Handle, error) {
 	}
 	output, err := descriptor(p.output)
 	h := Handle{PID: p.proc.Pid, Channel: channel, Output: output}
+	if p.log != nil {
+		h.Log = p.log.Fd()
+	}
 	if p.kept != nil {
 		state := p.kept.State()
 		h.Kept = &state
@@ -332,6 +190,9 @@ func (p *process) Wait() Exit {
 	end, err := waitid(unix.P_PID, p.proc.Pid, unix.WEXITED|unix.WNOWAIT, &usage)
 	if err == nil {
 		_ = unix.Kill(-p.proc.Pid, unix.SIGKILL) // usually no process is left
+	}
+	if p.log != nil {
+		p.log.Drain() // its last lines come before its death
 	}
 	linger := lingerTime
 	if p.kept != nil {

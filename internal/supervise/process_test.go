@@ -17,9 +17,10 @@ import (
 
 	"phalanx/internal/ipc"
 	"phalanx/internal/listen"
+	"phalanx/internal/logging"
 )
 
-// spawner starts this test binary in a role; log is where LogFD goes.
+// spawner starts this test binary in a role; log is where its log lines come out.
 func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.Set, log *os.File) {
 	t.Helper()
 	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}, {Host: "127.0.0.1"}}, Slots: slots})
@@ -30,13 +31,18 @@ func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { sockets.Close(); log.Close(); w.Close() })
+	lines := logging.NewWriter(w, logging.JSON)
+	collector, err := logging.NewCollector(lines, w, logging.JSON, 1, logging.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { collector.Close(); lines.Close(); sockets.Close(); log.Close(); w.Close() })
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Spawner{
-		Path: path, Env: append(os.Environ(), roleKey+"="+role), Log: w,
+		Path: path, Env: append(os.Environ(), roleKey+"="+role), Log: collector,
 		Sockets: func(slot int) (all []*os.File) {
 			for _, socket := range sockets.Sockets(slot) {
 				all = append(all, socket.File)
@@ -80,8 +86,8 @@ func TestSpawnedProcess(t *testing.T) {
 	if e.Memory, e.CPU = 0, 0; e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
 		t.Errorf("it ended with %+v", e)
 	}
-	buf := make([]byte, 64)
-	if n, err := log.Read(buf); err != nil || string(buf[:n]) != "a log line" {
+	buf := make([]byte, 128)
+	if n, err := log.Read(buf); err != nil || string(buf[:n]) != fmt.Sprintf(`{"level":"info","slot":0,"pid":%d,"message":"a log line"}`+"\n", p.PID()) {
 		t.Errorf("its log: %q, %v", buf[:n], err)
 	}
 	// The description is shared: handing it on must not make it blocking.

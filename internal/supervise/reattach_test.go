@@ -28,7 +28,7 @@ func TestReattachFails(t *testing.T) {
 		}
 		fds[i] = fd
 	}
-	_, err := new(Spawner).Reattach(Handle{PID: worker.Process.Pid, Channel: fds[0], Output: fds[1], Kept: &rescue.State{Records: fds[2], Lifeline: fds[3]}})
+	_, err := new(Spawner).Reattach(0, Handle{PID: worker.Process.Pid, Channel: fds[0], Output: fds[1], Kept: &rescue.State{Records: fds[2], Lifeline: fds[3]}})
 	if err == nil {
 		t.Error("a file is a channel")
 	}
@@ -66,7 +66,7 @@ func TestReattachRenders(t *testing.T) {
 	}
 	rendered := 0
 	s := &Spawner{Render: func(socket *os.File) { rendered++; socket.Close() }}
-	p, err := s.Reattach(Handle{PID: worker.Process.Pid, Channel: own, Output: output})
+	p, err := s.Reattach(0, Handle{PID: worker.Process.Pid, Channel: own, Output: output})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func actFacts() int {
 	status, _ := unix.FcntlInt(ipc.ListenFD, unix.F_GETFL, 0)
 	_, stdin := os.Stdin.Read(make([]byte, 1))
 	pgid, _ := syscall.Getpgid(0)
-	fmt.Fprint(os.NewFile(ipc.LogFD, "log"), "a log line")
+	fmt.Fprintf(os.NewFile(ipc.LogFD, "log"), `{"level":"info","slot":0,"pid":%d,"message":"a log line"}`+"\n", os.Getpid())
 	fmt.Println("to standard output")
 	fmt.Fprintln(os.Stderr, "to standard error")
 	c.Send(ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf("args %q nonblock %v stdin %v leader %v inherited %v",

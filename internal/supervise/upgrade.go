@@ -53,6 +53,9 @@ func (s State) Descriptors() []int {
 	var fds []int
 	for _, w := range s.Workers {
 		fds = append(fds, w.Channel, w.Output)
+		if w.Log > 0 {
+			fds = append(fds, w.Log)
+		}
 		if w.Kept != nil {
 			fds = append(fds, w.Kept.Records, w.Kept.Lifeline)
 		}
@@ -216,7 +219,7 @@ func (p *pool) resume() {
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
 			sandbox: ws.Sandbox, movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
 		}
-		proc, err := p.Reattach(ws.Handle)
+		proc, err := p.Reattach(ws.Slot, ws.Handle)
 		if err != nil {
 			p.Alert("worker lost in the upgrade: " + oneLine(err.Error()))
 			continue

@@ -72,7 +72,7 @@ func TestResume(t *testing.T) {
 			{Handle: Handle{PID: 12}, Slot: 1, Movable: true, Version: "0", Started: ready, Ready: ready},
 			{Handle: Handle{PID: 13}, Slot: 7, Detached: true, Version: "0", Started: ready, Ready: ready},
 		}}
-		c.Reattach = func(h Handle) (Process, error) {
+		c.Reattach = func(_ int, h Handle) (Process, error) {
 			old[h.PID] = adopted(h.PID)
 			return old[h.PID], nil
 		}

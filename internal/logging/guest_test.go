@@ -1,0 +1,106 @@
+package logging
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+const begin = `{"level":"info","slot":1,"pid":7`
+
+// What a worker is taken to have said is what its logger writes, and nothing in the name
+// of another.
+func TestSaid(t *testing.T) {
+	g := newGuest(1, 7, 1)
+	for line, want := range map[string]bool{
+		begin + `}`: true,
+		begin + `,"time":"2024-02-29T12:00:00.005+01:00","message":"request"}`: true,
+		`{"level":"warn","slot":1,"pid":7,"a":true,"b":false,"c_d":-1.5e-7}`:   true,
+		begin + `,"path":"\"\\\/\b\f\n\r\t\u00e9é"}`:                           true,
+		begin + `,"n":0,"m":10,"o":0.5,"p":1e+9}`:                              true,
+
+		``:                                   false,
+		`{}`:                                 false,
+		begin:                                false,
+		begin + `,}`:                         false,
+		begin + `}}`:                         false,
+		begin + ` }`:                         false,
+		begin + `,"a":1}` + "\r":             false,
+		`x` + begin + `}`:                    false,
+		`{"level":"info","slot":0,"pid":7}`:  false,
+		`{"level":"info","slot":1,"pid":70}`: false,
+		`{"level":"info","slot":11,"pid":7}`: false,
+		`{"level":"debug","slot":1,"pid":7}`: false, // not asked for
+		begin + `,"slot":0}`:                 false,
+		begin + `,"pid":1}`:                  false,
+		begin + `,"level":"error"}`:          false,
+		begin + `,"slo\u0074":0}`:            false,
+		begin + `,"Slot":0}`:                 false, // encoding/json ignores case
+		begin + `,"":0}`:                     false,
+		begin + `,"a"}`:                      false,
+		begin + `,"a":}`:                     false,
+		begin + `,"a":01}`:                   false,
+		begin + `,"a":-}`:                    false,
+		begin + `,"a":1.}`:                   false,
+		begin + `,"a":1e}`:                   false,
+		begin + `,"a":null}`:                 false,
+		begin + `,"a":{}}`:                   false,
+		begin + `,"a":[1]}`:                  false,
+		begin + `,"a":"b}`:                   false,
+		begin + `,"a":"\x"}`:                 false,
+		begin + `,"a":"\u12"}`:               false,
+		begin + `,"a":"\u12g4"}`:             false,
+		begin + `,"a":"` + "\x1b" + `"}`:     false,
+		begin + `,"a":"b"` + "\x00}":         false,
+	} {
+		if ok, _ := g.said([]byte(line)); ok != want {
+			t.Errorf("%s: %v", line, ok)
+		}
+	}
+}
+
+// A silent worker has alerts to say, and nothing else.
+func TestSaidSilently(t *testing.T) {
+	g := newGuest(0, 9, 0)
+	for level, want := range map[string]bool{"error": true, "warn": true, "info": false, "debug": false, "trace": false} {
+		if ok, _ := g.said([]byte(`{"level":"` + level + `","slot":0,"pid":9}`)); ok != want {
+			t.Errorf("%s: %v", level, ok)
+		}
+	}
+}
+
+// FuzzSaid: whatever a worker writes, one line comes of it, which is JSON, names that
+// worker, and has nothing that a terminal would obey.
+func FuzzSaid(f *testing.F) {
+	for _, line := range []string{begin + `,"message":"request","ms":0.123,"path":"/é\u202e"}`, begin + `,"a":"` + "\xff\u202e\u0085" + `"}`, "thief", begin + `,"pid":1}`, begin + `,"a":1e5,"b":-0}`} {
+		f.Add([]byte(line))
+	}
+	g := newGuest(1, 7, 2)
+	f.Fuzz(func(t *testing.T, line []byte) {
+		c := &Collector{now: noon}
+		var out bytes.Buffer
+		c.pass(&Source{c: c, guest: g, out: jsonGuard{&out}}, line)
+		got := out.String()
+		if strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") || len(got) > maxLine+1 {
+			t.Fatalf("%q", got)
+		}
+		var event struct {
+			Level     string
+			Slot, PID int
+		}
+		if err := json.Unmarshal([]byte(got), &event); err != nil {
+			t.Fatalf("%v: %q", err, got)
+		}
+		tooLong := strings.Contains(got, `"message":"log line too long"}`)
+		if !tooLong && (event.Slot != 1 || event.PID != 7) {
+			t.Errorf("it speaks for another: %s", got)
+		}
+		for _, r := range strings.TrimSuffix(got, "\n") {
+			if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+				t.Errorf("%q has %q", got, r)
+			}
+		}
+	})
+}

@@ -1,0 +1,220 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/logging"
+	"phalanx/internal/rescue"
+)
+
+// Spawner starts real workers.
+type Spawner struct {
+	Path    string                       // of the worker binary
+	Args    func(slot, row int) []string // its command line; row -1: it has none
+	Env     []string                     // its environment
+	Sockets func(slot int) []*os.File    // its listening sockets; none: it only takes over connections, and drains
+	// Render renders the Markdown that comes on a socket, which it closes; it does not
+	// wait. nil: nothing is rendered.
+	Render func(socket *os.File)
+	Log    *logging.Collector // takes their log lines
+	Board  *os.File           // nil: no worker has a row
+	Bell   *os.File           // given with Board
+	// Records are the sizes of the rescue records; nil: connections are not rescued.
+	Records *rescue.Sizes
+}
+
+// Spawn executes the worker of a slot, with a row of the scoreboard unless that
+// is negative. The process has a group of its own,
+// so that a terminal's Ctrl-C reaches the master alone.
+func (s *Spawner) Spawn(slot, row int) (Process, error) {
+	e, err := newEnds()
+	defer e.closeTheirs()
+	var pid *os.Process
+	if err == nil {
+		pid, err = s.start(slot, row, &e)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), e.close())
+	}
+	p := newProcess(pid, e.channel, e.output, e.kept)
+	p.log, p.render = s.Log.Add(e.log, slot, p.PID()), s.Render
+	return p, nil
+}
+
+// start executes the worker.
+func (s *Spawner) start(slot, row int, e *ends) (*os.Process, error) {
+	sockets := s.Sockets(slot)
+	if len(sockets) == 0 {
+		sockets = []*os.File{e.nothing}
+	}
+	files := []*os.File{sockets[0], e.workerEnd, e.logEnd, nil, nil}
+	if s.Board == nil {
+		row = -1
+	}
+	if row >= 0 {
+		files[3], files[4] = s.Board, s.Bell
+	}
+	args := s.Args(slot, row)
+	kept, files, args, err := s.keep(files, args)
+	if err != nil {
+		return nil, err
+	}
+	e.kept = kept
+	cmd := exec.Command(s.Path, args...)
+	cmd.Env = s.Env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.nothing, e.input, e.input
+	cmd.ExtraFiles = withListeners(files, sockets)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = cmd.Start()
+	if kept != nil {
+		files[6].Close() // the lifeline's other end is the worker's alone
+	}
+	return cmd.Process, err
+}
+
+// ends are both ends of what connects a worker with this process.
+type ends struct {
+	channel *ipc.Channel
+	output  *os.File     // the end that is read of its standard output and error
+	log     int          // the descriptor that is read of its log; 0: there is none yet
+	kept    *rescue.Kept // nil: connections are not rescued
+
+	workerEnd, input, logEnd, nothing *os.File // the worker's
+}
+
+// newEnds makes what every worker has. With an error, some of it is there too.
+func newEnds() (e ends, err error) {
+	if e.channel, e.workerEnd, err = ipc.Pair(); err != nil {
+		return e, err
+	}
+	if e.output, e.input, err = os.Pipe(); err != nil {
+		return e, err
+	}
+	var log [2]int
+	if err = unix.Pipe2(log[:], unix.O_CLOEXEC); err != nil {
+		return e, err
+	}
+	e.log, e.logEnd = log[0], os.NewFile(uintptr(log[1]), "log")
+	if err = unix.SetNonblock(e.log, true); err != nil {
+		return e, err
+	}
+	e.nothing, err = noInput()
+	return e, err
+}
+
+// closeTheirs closes the worker's ends.
+func (e *ends) closeTheirs() {
+	for _, f := range []*os.File{e.workerEnd, e.input, e.logEnd, e.nothing} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// close closes the ends of this process.
+func (e *ends) close() (err error) {
+	if e.kept != nil {
+		e.kept.Close()
+	}
+	if e.channel != nil {
+		err = e.channel.Close()
+	}
+	if e.output != nil {
+		err = errors.Join(err, e.output.Close())
+	}
+	if e.log > 0 {
+		err = errors.Join(err, unix.Close(e.log))
+	}
+	return err
+}
+
+// withListeners adds the further listening sockets of a slot to a worker's descriptors,
+// the first of which is 3. What is nil is closed there.
+func withListeners(files, sockets []*os.File) []*os.File {
+	for i := 1; i < len(sockets); i++ {
+		for len(files) < ipc.ListenerFD(i)-3 {
+			files = append(files, nil)
+		}
+		files = append(files, sockets[i])
+	}
+	return files
+}
+
+// keep creates what the rescue of a worker's connections needs, and adds it to the
+// worker's descriptors and command line.
+func (s *Spawner) keep(files []*os.File, args []string) (*rescue.Kept, []*os.File, []string, error) {
+	if s.Records == nil {
+		return nil, files, args, nil
+	}
+	kept, records, lifeline, err := rescue.NewKept(*s.Records)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return kept, append(files, records, lifeline), append(args, "--kept"), nil
+}
+
+// noInput returns a pipe without a writer: os/exec would open /dev/null, which not
+// every root directory has.
+func noInput() (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	return r, w.Close()
+}
+
+// Reattach takes over a slot's worker that this process had before an upgrade. The
+// descriptors are those of Handle. If it fails, the worker is killed, and they are
+// closed, which ends its keeper: without its channel it would drain, and make its
+// listening socket refuse connections that are the next worker's.
+func (s *Spawner) Reattach(slot int, h Handle) (Process, error) {
+	fds := []int{h.Channel, h.Output}
+	if h.Log > 0 {
+		fds = append(fds, h.Log)
+	}
+	if h.Kept != nil {
+		fds = append(fds, h.Kept.Records, h.Kept.Lifeline)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	p, err := reattach(h)
+	if err == nil {
+		if p.render = s.Render; h.Log > 0 {
+			p.log = s.Log.Add(h.Log, slot, h.PID)
+		}
+		return p, nil
+	}
+	_ = unix.Kill(h.PID, unix.SIGKILL) // an error means that it is dead
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	return nil, err
+}
+
+func reattach(h Handle) (*process, error) {
+	if err := syscall.SetNonblock(h.Output, true); err != nil {
+		return nil, fmt.Errorf("output of worker %d: %w", h.PID, err)
+	}
+	channel, err := ipc.Open(uintptr(h.Channel))
+	if err != nil {
+		return nil, fmt.Errorf("worker %d: %w", h.PID, err)
+	}
+	proc, err := os.FindProcess(h.PID) // last: it holds a descriptor
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("find worker %d: %w", h.PID, err), channel.Close())
+	}
+	var kept *rescue.Kept
+	if h.Kept != nil {
+		kept = rescue.Resume(*h.Kept)
+	}
+	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output"), kept), nil
+}
+
