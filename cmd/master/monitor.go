@@ -32,8 +32,9 @@ import (
 type monitor struct {
 	*snapshot.Observer
 	board *os.File
-	bell  *os.File
-	where string // the website is served
+	rings int      // descriptor: the end of the doorbell that is read
+	bell  *os.File // the end that workers inherit
+	where string   // the website is served
 	alert func(string)
 	info  atomic.Pointer[snapshot.Info]
 	token atomic.Pointer[token.Token]
@@ -57,7 +58,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 		return nil, err
 	}
 	m := &monitor{
-		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), bell: os.NewFile(uintptr(bell), "doorbell"),
+		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), rings: bell.In, bell: os.NewFile(uintptr(bell.Out), "doorbell"),
 		where: where(addresses), alert: alert, readmes: newRenderer(o.Identity),
 	}
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
@@ -90,14 +91,22 @@ func started(before *upgrade.Carried) time.Time {
 
 // doorbell returns the doorbell of the access log, and the number of lines lost so
 // far.
-func doorbell(before *upgrade.Carried) (fd int, lost uint64, err error) {
-	if before != nil && before.Bell > 0 {
-		unix.CloseOnExec(before.Bell)
-		return before.Bell, before.Lost, nil
+func doorbell(before *upgrade.Carried) (bell accesslog.Doorbell, lost uint64, err error) {
+	if before != nil {
+		lost = before.Lost
 	}
-	fd, err = accesslog.NewDoorbell()
-	return fd, 0, err
+	if before != nil && len(before.Doorbell) == 2 {
+		bell.In, bell.Out = before.Doorbell[0], before.Doorbell[1]
+		unix.CloseOnExec(bell.In)
+		unix.CloseOnExec(bell.Out)
+		return bell, lost, nil
+	}
+	bell, err = accesslog.NewDoorbell()
+	return bell, lost, err
 }
+
+// doorbell returns the descriptors of the doorbell, for an upgrade.
+func (m *monitor) doorbell() []int { return []int{m.rings, int(m.bell.Fd())} }
 
 // openEndpoint opens the admin endpoint, or takes it over from before the upgrade.
 func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log zerolog.Logger) (err error) {

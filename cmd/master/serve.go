@@ -63,7 +63,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
 		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { return certs.settings(reread(read, o)) }, Keys: certs.state,
-		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Bell: int(monitor.bell.Fd()), Log: monitor.Log, Leave: monitor.leave(out.leave),
+		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Doorbell: monitor.doorbell(), Log: monitor.Log, Leave: monitor.leave(out.leave),
 		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
 	})
 	monitor.attach(&pool)

@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,15 +19,21 @@ import (
 // floodTime is how long a hostile worker floods, in which nothing else is done.
 const floodTime = 2 * time.Second
 
-// hostile does for a while, as fast as it can, what costs the master most.
-func hostile(what string) {
+// hostile does for a while, as fast as it can, what costs the master most. Its lines of the
+// log are long, and forgeries short.
+func hostile(slot int, what string) {
+	own := said(slot, os.Getpid(), strings.Repeat("flood", 700))
+	forged, sibling := said(slot, 1, "forged"), said(1-slot, os.Getpid(), "forged")
+	forged = slices.Concat(forged, sibling, []byte("\x1b[2J{\"message\":\"forged\"}\n"))
 	do := map[string]func(){
 		"messages": func() { send(ipc.Encode(nil, ipc.Remaining{Connections: 1, Bytes: 1 << 62})) },
 		"lies":     func() { send(ipc.Encode(nil, ipc.Confined{Sandboxed: true, Missing: "\x1b[31m\n"})) },
 		"renders":  func() { send(ipc.Encode(nil, ipc.Render{}), 3, 3, 3) },
 		"garbage":  func() { send(bytes.Repeat([]byte{0xff}, ipc.MaxMessage)) },
-		"output":   func() { _, _ = os.Stderr.Write(bytes.Repeat([]byte("panic: a\n"), 7000)) },
+		"output":   func() { _, _ = os.Stderr.Write(bytes.Repeat([]byte("p\n"), 30000)) },
 		"bell":     func() { accesslog.Wake(ipc.BellFD) },
+		"log":      func() { _, _ = unix.Write(ipc.LogFD, own) },
+		"forgery":  func() { _, _ = unix.Write(ipc.LogFD, forged) },
 	}[what]
 	if do == nil {
 		return
@@ -32,6 +41,11 @@ func hostile(what string) {
 	for begin := time.Now(); time.Since(begin) < floodTime; {
 		do()
 	}
+}
+
+// said is a line of the log of a worker.
+func said(slot, pid int, message string) []byte {
+	return fmt.Appendf(nil, `{"level":"info","slot":%d,"pid":%d,"message":"%s"}`+"\n", slot, pid, message)
 }
 
 // send puts a message with copies of descriptors into the control channel.

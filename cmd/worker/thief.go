@@ -21,18 +21,19 @@ import (
 // with the pids of the master and of two workers, and log what came of it. A request for
 // /hostile/WHAT makes it an enemy of the master.
 func tempted(opts options.WorkerOptions, files conn.Site) conn.Site {
-	return temptation{files, string(opts.Base)}
+	return temptation{files, string(opts.Base), opts.Slot}
 }
 
 type temptation struct {
 	conn.Site
 	root string
+	slot int
 }
 
 func (t temptation) Open(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
 	words := strings.Split(string(path), "/")
 	if len(words) == 3 && words[1] == "hostile" {
-		hostile(words[2])
+		hostile(t.slot, words[2])
 	}
 	if len(words) != 6 || words[1] != "thief" {
 		return t.Site.Open(path, codings, access)

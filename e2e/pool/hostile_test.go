@@ -12,8 +12,9 @@ import (
 )
 
 // TestHostile has one of two workers turn on its master: for two seconds it sends messages,
-// lies, descriptors, nonsense, output and wake-ups as fast as it can. Its sibling serves on,
-// the master answers, and has no more memory and descriptors afterwards.
+// lies, descriptors, nonsense, output, wake-ups, and lines of the log as fast as it can. Its
+// sibling serves on and each of its requests is logged, the master answers, uses no more
+// than half of a CPU meanwhile, and has no more memory and descriptors afterwards.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	o := harness.Operated(t, harness.Plan{
@@ -24,8 +25,22 @@ func TestHostile(t *testing.T) {
 		},
 	})
 	memory, files := held(t, o.PID())
-	for _, what := range []string{"messages", "lies", "renders", "garbage", "output", "bell"} {
-		turnsOn(t, o, what)
+	asked := 0
+	for _, what := range []string{"messages", "lies", "renders", "garbage", "output", "bell", "forgery", "log"} {
+		asked += turnsOn(t, o, what)
+	}
+	o.Log.Await(t, 10*time.Second, "the requests of siblings in the log", o.Exited, func(all []harness.Event) bool {
+		n := 0
+		for _, e := range harness.WithMessage(all, "request") {
+			if e.Text("path") == "/?sibling" {
+				n++
+			}
+		}
+		return n == asked
+	})
+	all, _ := o.Log.All()
+	if n := len(harness.WithMessage(all, "forged")); n > 0 {
+		t.Errorf("%d lines are forged", n)
 	}
 	harness.Await(t, 10*time.Second, "as few descriptors as before", func() bool {
 		_, now := held(t, o.PID())
@@ -46,8 +61,9 @@ func TestHostile(t *testing.T) {
 	o.Stop(10 * time.Second)
 }
 
-// turnsOn makes one worker an enemy, and asks the other and the master meanwhile.
-func turnsOn(t *testing.T, o *harness.Operator, what string) {
+// turnsOn makes one worker an enemy, and asks the other and the master meanwhile. It
+// returns how often it has asked.
+func turnsOn(t *testing.T, o *harness.Operator, what string) (asked int) {
 	t.Helper()
 	o.AwaitWorkers(2)
 	var enemy, sibling *harness.Client
@@ -57,16 +73,34 @@ func turnsOn(t *testing.T, o *harness.Operator, what string) {
 	if err := enemy.Send(harness.Request("GET", "/hostile/"+what)); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	begin := time.Now()
-	for time.Since(begin) < 2*time.Second {
-		if r := o.MustAsk(sibling, harness.Request("GET", "/")); string(r.Body) != "front" {
+	begin, before := time.Now(), cpu(t, o.PID())
+	pace := time.NewTicker(20 * time.Millisecond) // so that not the test makes the master work
+	defer pace.Stop()
+	for ; time.Since(begin) < 2*time.Second; <-pace.C {
+		asked++
+		if r := o.MustAsk(sibling, harness.Request("GET", "/?sibling")); string(r.Body) != "front" {
 			t.Fatalf("%s: the sibling answers %q", what, r.Body)
 		}
 		if p := o.Look(); p.State != "serving" {
 			t.Errorf("%s: the pool is %s", what, p.State)
 		}
 	}
+	if used, took := cpu(t, o.PID())-before, time.Since(begin); used > took/2 {
+		t.Errorf("%s: the master used %v of CPU time within %v", what, used, took)
+	}
 	o.MustServe("/", "front")
+	return asked
+}
+
+// cpu returns the CPU time that a process has used.
+func cpu(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // from the third on, see proc_pid_stat(5)
+	return time.Duration(harness.Atoi(fields[11])+harness.Atoi(fields[12])) * (time.Second / 100)
 }
 
 // held returns the resident memory of a process in bytes, and how many descriptors it has.

@@ -7,6 +7,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
+
+	"phalanx/internal/logging"
 )
 
 // A worker that goes on writing nonsense into the header of its ring, while the ring
@@ -17,7 +21,7 @@ func TestEnemyWhileRead(t *testing.T) {
 	w := open(t, path, Config{})
 	mad, mem := newRing(t, MinRing)
 	for i := ringData; i < len(mem); i++ {
-		mem[i] = "xy\n"[i%3]
+		mem[i] = "x\x1b\x9b\n"[i%4]
 	}
 	sane, _ := newRing(t, 64<<10)
 	w.Attach(0, mad)
@@ -43,14 +47,14 @@ func TestEnemyWhileRead(t *testing.T) {
 				mad.tail.Store(v)
 				mad.head.Store(v + rand.N[uint64](MinRing))
 			}
-			Wake(w.cfg.Doorbell)
+			Wake(w.cfg.Doorbell.Out)
 			runtime.Gosched()
 		}
 	}()
 	const lines = 500
 	for i := range lines {
 		line := fmt.Sprintf("a line of the other worker: %d.\n", i)
-		for !write(sane, w.cfg.Doorbell, line) {
+		for !write(sane, w.cfg.Doorbell.Out, line) {
 			runtime.Gosched()
 		}
 		if i%50 == 0 {
@@ -63,9 +67,35 @@ func TestEnemyWhileRead(t *testing.T) {
 	<-done
 	closed(t, w)
 	got := content(t, path)
+	if strings.ContainsAny(got, "\x1b") || !utf8.ValidString(got) {
+		t.Error("the file has what a terminal would obey")
+	}
 	for i := range lines {
 		if line := fmt.Sprintf("\na line of the other worker: %d.\n", i); !strings.Contains("\n"+got, line) {
 			t.Fatalf("line %d is not there, or not whole", i)
 		}
+	}
+}
+
+// Lines of a worker that floods wait for the next second, except when the log is closed;
+// a sibling's do not.
+func TestFloodWaits(t *testing.T) {
+	w := New(Config{Doorbell: doorbell(t)})
+	for id := range 2 {
+		r, _ := newRing(t, MinRing)
+		r.Write([]byte("a line\n"))
+		w.Attach(id, r)
+	}
+	flood := w.sources[0]
+	flood.resting(time.Now()) // its second begins
+	flood.budget.Take(logging.MostBytes)
+	w.prepare(true)
+	if got := string(w.batch.lines); got != "a line\n" || flood.ring.Waiting() == 0 || w.filling() {
+		t.Errorf("%q is written, %d bytes of the flood wait", got, flood.ring.Waiting())
+	}
+	w.batch.advance(len(w.batch.lines))
+	w.prepare(false)
+	if got := string(w.batch.lines); got != "a line\n" {
+		t.Errorf("%q is written in a hurry", got)
 	}
 }

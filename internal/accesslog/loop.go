@@ -13,6 +13,8 @@ import (
 const (
 	// gather is how long lines are collected before they are written.
 	gather = 500 * time.Millisecond
+	// calm is the least time between two wake-ups by a doorbell.
+	calm = 5 * time.Millisecond
 	// retry is the delay before a retry after an error.
 	retry = time.Second
 	// slow is how long a reader may take nothing before an alert.
@@ -54,7 +56,7 @@ func (w *Writer) run() {
 			w.park(o, err)
 			continue
 		}
-		v, err := w.step()
+		v, err := w.step(false)
 		switch v {
 		case wrote:
 			busy = true
@@ -77,9 +79,10 @@ func (w *Writer) run() {
 	}
 }
 
-// step writes at most one batch.
-func (w *Writer) step() (verdict, error) {
-	old := w.prepare()
+// step writes at most one batch. Unless there is hurry, it leaves the lines of those who
+// flood for later.
+func (w *Writer) step(hurry bool) (verdict, error) {
+	old := w.prepare(!hurry)
 	if old != nil {
 		old.Close()
 	}
@@ -110,7 +113,7 @@ func gone(err error) bool {
 
 // prepare fills the batch if it is empty, and switches to the next outlet if there
 // is one. It returns the previous outlet, to be closed.
-func (w *Writer) prepare() (old *outlet) {
+func (w *Writer) prepare(patient bool) (old *outlet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next != nil {
@@ -122,19 +125,23 @@ func (w *Writer) prepare() (old *outlet) {
 		}
 	}
 	if w.batch.empty() {
-		w.fill()
+		w.fill(patient)
 	}
 	return old
 }
 
-// fill makes a batch. Sources take turns at being the first.
-func (w *Writer) fill() {
+// fill makes a batch. Sources take turns at being the first, and if it is patient, those
+// that flood have to wait.
+func (w *Writer) fill(patient bool) {
 	w.countLost()
 	w.arm()
 	w.batch.reset()
 	w.prune()
+	now := time.Now()
 	for i := range w.sources {
-		w.batch.add(w.sources[(w.turn+i)%len(w.sources)])
+		if s := w.sources[(w.turn+i)%len(w.sources)]; !patient || !s.resting(now) {
+			w.batch.add(s)
+		}
 	}
 	w.turn++
 }
@@ -153,14 +160,15 @@ func (w *Writer) prune() {
 	w.sources = left
 }
 
-// filling reports whether a ring is a quarter full, and arms the others to ring the
+// filling reports whether a ring is a quarter full that need not wait, and arms the others to ring the
 // doorbell when they are.
 func (w *Writer) filling() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.arm()
+	now := time.Now()
 	return slices.ContainsFunc(w.sources, func(s *source) bool {
-		return s.ring != nil && s.ring.Waiting() >= s.ring.quarter()
+		return s.ring != nil && s.ring.Waiting() >= s.ring.quarter() && !s.resting(now)
 	})
 }
 
@@ -194,7 +202,7 @@ func (w *Writer) maySleep() bool {
 // finish writes all pending lines until done, impossible or out of time.
 func (w *Writer) finish(until time.Time) error {
 	for {
-		v, err := w.step()
+		v, err := w.step(true)
 		switch v {
 		case dry:
 			return nil
@@ -291,9 +299,11 @@ func (w *Writer) wait(until time.Time, room, rings bool) {
 	}
 }
 
-// await polls for so many milliseconds, -1: without a timeout.
+// await polls for so many milliseconds, -1: without a timeout. A doorbell that is rung
+// without end cannot keep it busy.
 func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
-	poll := []unix.PollFd{{Fd: int32(w.cfg.Doorbell), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
+	time.Sleep(calm - time.Since(w.rung)) // at once, if that is negative
+	poll := []unix.PollFd{{Fd: int32(w.cfg.Doorbell.In), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
 	if !room {
 		poll = poll[:1]
 	}
@@ -301,7 +311,8 @@ func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 		return false, false // EINTR: the caller checks the time again
 	}
 	if rang = poll[0].Revents != 0; rang {
-		drain(w.cfg.Doorbell)
+		w.cfg.Doorbell.drain()
+		w.rung = time.Now()
 	}
 	return rang, room && poll[1].Revents != 0
 }

@@ -65,7 +65,7 @@ func TestStandardOutput(t *testing.T) {
 			w.Attach(0, ring)
 			want := text(3000) // more than a pipe holds
 			for line := range strings.Lines(want) {
-				write(ring, w.cfg.Doorbell, line)
+				write(ring, w.cfg.Doorbell.Out, line)
 			}
 			if err := w.reopen(); err != nil {
 				t.Error(err)
@@ -105,13 +105,13 @@ func TestReaderIsGone(t *testing.T) {
 	w := open(t, "-", Config{Stdout: out, Alert: told.add})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
-	write(ring, w.cfg.Doorbell, "one\n")
-	write(ring, w.cfg.Doorbell, "two\n")
+	write(ring, w.cfg.Doorbell.Out, "one\n")
+	write(ring, w.cfg.Doorbell.Out, "two\n")
 	until(t, "told", func() bool { return len(told.all()) == 1 })
 	if want := "access log: write standard output: broken pipe; 2 lines lost so far"; told.all()[0] != want {
 		t.Errorf("told %q, want %q", told.all()[0], want)
 	}
-	write(ring, w.cfg.Doorbell, "three\n")
+	write(ring, w.cfg.Doorbell.Out, "three\n")
 	closed(t, w)
 	if w.Lost() != 3 {
 		t.Errorf("%d lost", w.Lost())
@@ -126,7 +126,7 @@ func TestAlertsOnceAMinute(t *testing.T) {
 	ring, _ := newRing(t, MinRing)
 	now.Store(1000)
 	w.Attach(0, ring)
-	write(ring, w.cfg.Doorbell, "one\n")
+	write(ring, w.cfg.Doorbell.Out, "one\n")
 	line := func(lost int) string {
 		return fmt.Sprintf(`access log: write "/dev/full": no space left on device; %d lines lost so far`, lost)
 	}

@@ -16,7 +16,7 @@ func TestPen(t *testing.T) {
 		t.Fatal(err)
 	}
 	doorbell := doorbell(t)
-	pen := NewPen(Common, ring, doorbell)
+	pen := NewPen(Common, ring, doorbell.Out)
 	ring.ringAt(1)
 	var work sync.WaitGroup
 	const writers, lines = 8, 500
@@ -34,7 +34,7 @@ func TestPen(t *testing.T) {
 		t.Errorf("%d bytes, want %d; they begin with %.200q", len(got), len(want)*writers*lines, got)
 	}
 	var rings [8]byte
-	if n, err := unix.Read(doorbell, rings[:]); n != 8 || err != nil || rings[0] != 1 {
+	if n, err := unix.Read(doorbell.In, rings[:]); n != 1 || err != nil || rings[0] != 1 {
 		t.Errorf("the reader was woken %v times, %v", rings, err)
 	}
 }

@@ -18,7 +18,7 @@ func TestReopen(t *testing.T) {
 	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
-	write(ring, w.cfg.Doorbell, "one\n")
+	write(ring, w.cfg.Doorbell.Out, "one\n")
 	until(t, "one", func() bool { return content(t, path) == "one\n" })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestReopen(t *testing.T) {
 	if err := w.reopen(); err != nil {
 		t.Fatal(err)
 	}
-	write(ring, w.cfg.Doorbell, "two\n")
+	write(ring, w.cfg.Doorbell.Out, "two\n")
 	until(t, "two", func() bool { return content(t, path) == "two\n" })
 
 	// Where there is no way to open it, the old file goes on.
@@ -39,7 +39,7 @@ func TestReopen(t *testing.T) {
 	if err := w.reopen(); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("reopened a directory: %v", err)
 	}
-	write(ring, w.cfg.Doorbell, "three\n")
+	write(ring, w.cfg.Doorbell.Out, "three\n")
 	closed(t, w)
 	if got := content(t, path+".2"); got != "two\nthree\n" {
 		t.Errorf("%q", got)
@@ -59,7 +59,7 @@ func TestNoFile(t *testing.T) {
 		if err := w.Use(step.to); err != nil {
 			t.Fatal(err)
 		}
-		write(ring, w.cfg.Doorbell, step.line)
+		write(ring, w.cfg.Doorbell.Out, step.line)
 		until(t, step.line, func() bool { a, _ := ring.Readable(); return len(a) == 0 })
 	}
 	closed(t, w)
@@ -80,7 +80,7 @@ func TestRotationLosesNothing(t *testing.T) {
 	for id := range workers {
 		ring, _ := newRing(t, 256<<10)
 		w.Attach(id, ring)
-		all.Go(func() { produce(ring, w.cfg.Doorbell, id, each, written) })
+		all.Go(func() { produce(ring, w.cfg.Doorbell.Out, id, each, written) })
 	}
 	var files []string
 	for n := 1; n <= workers*each/1000; n++ {

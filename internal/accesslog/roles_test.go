@@ -91,7 +91,7 @@ func TestKilledWorker(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	w := open(t, path, Config{})
 	w.Attach(0, ring)
-	bellFD, err := unix.Dup(w.cfg.Doorbell)
+	bellFD, err := unix.Dup(w.cfg.Doorbell.Out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func actFullDisk(path string) {
 	}
 	i := 0
 	for ; w.Lost() < 50; i++ {
-		if !write(ring, w.cfg.Doorbell, numbered(0, i)) {
+		if !write(ring, w.cfg.Doorbell.Out, numbered(0, i)) {
 			i--
 			continue
 		}

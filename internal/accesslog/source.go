@@ -1,6 +1,11 @@
 package accesslog
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+
+	"phalanx/internal/logging"
+)
 
 // source is a source of lines: the ring of a worker, or the remaining lines of a
 // detached ring.
@@ -8,6 +13,8 @@ type source struct {
 	id   int
 	ring *Ring  // nil: detached
 	rest []byte // its remaining lines, if detached
+
+	budget logging.Budget // of a worker that may flood
 }
 
 func (s *source) readable() (a, b []byte) {
@@ -15,6 +22,12 @@ func (s *source) readable() (a, b []byte) {
 		return s.rest, nil
 	}
 	return s.ring.Readable()
+}
+
+// resting reports that so much came of this worker within the present second that the rest
+// has to wait.
+func (s *source) resting(now time.Time) bool {
+	return s.ring != nil && s.budget.Spent(logging.MostBytes, now)
 }
 
 func (s *source) consume(n int) {
@@ -59,8 +72,10 @@ func (b *batch) add(s *source) {
 	if n == 0 {
 		return
 	}
-	k := min(n, len(first))
+	k, from := min(n, len(first)), len(b.lines)
 	b.lines = append(append(b.lines, first[:k]...), second[:n-k]...)
+	clean(b.lines[from:])
+	s.budget.Take(n)
 	p := part{source: s, size: n}
 	if b.lines[len(b.lines)-1] != '\n' {
 		// Workers write whole lines. This one has corrupted its ring, which
@@ -69,6 +84,16 @@ func (b *batch) add(s *source) {
 		p.ended = true
 	}
 	b.parts = append(b.parts, p)
+}
+
+// clean replaces what no [Formatter] writes and a terminal might obey: a worker that was
+// taken over writes what it likes into its ring.
+func clean(p []byte) {
+	for i, c := range p {
+		if (c < 0x20 || c > 0x7e) && c != '\n' {
+			p[i] = '?'
+		}
+	}
 }
 
 // fitting returns how many bytes of two pieces, up to the end of a line, fit into

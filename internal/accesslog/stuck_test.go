@@ -20,7 +20,7 @@ func TestStuckReader(t *testing.T) {
 	line := func(i int) string { return fmt.Sprintf("%d %s\n", i, strings.Repeat("y", i%9000)) }
 	n, lost := 0, 0
 	for ; lost < 100; n++ {
-		if !write(ring, w.cfg.Doorbell, line(n)) {
+		if !write(ring, w.cfg.Doorbell.Out, line(n)) {
 			lost++
 		}
 		if n%10 == 0 {
@@ -40,7 +40,7 @@ func TestStuckReader(t *testing.T) {
 		t.Errorf("%d lost, want %d", w.Lost(), lost)
 	}
 	w.Attach(7, ring)
-	write(ring, w.cfg.Doorbell, "last\n")
+	write(ring, w.cfg.Doorbell.Out, "last\n")
 	var got bytes.Buffer
 	// The detached ring's lines and the last one may come in either order.
 	for buf := make([]byte, 8000); bytes.Count(got.Bytes(), []byte("\n")) < n-lost+1; {

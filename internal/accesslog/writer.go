@@ -12,7 +12,7 @@ import (
 // Config configures a [Writer].
 type Config struct {
 	Stdout   *os.File // the file "-"; nil: there is none
-	Doorbell int      // a [NewDoorbell], with which workers [Wake] the Writer; the caller's
+	Doorbell Doorbell // a [NewDoorbell], with which workers [Wake] the Writer; the caller's
 	Lost     uint64   // lines lost before an upgrade, where counting continues
 
 	// Alert receives what an operator has to know, in one line. It must not call the
@@ -48,6 +48,7 @@ type Writer struct {
 
 	// The goroutine's.
 	out      *outlet
+	rung     time.Time // when the doorbell woke it last
 	told     time.Time // time of the last alert
 	toldFull uint64    // value of full at the last alert about it
 }
@@ -309,6 +310,6 @@ func (w *Writer) abandon() {
 // wake rings the doorbell. It may be closed once the Writer is.
 func (w *Writer) wake() {
 	if !w.closed {
-		Wake(w.cfg.Doorbell)
+		Wake(w.cfg.Doorbell.Out)
 	}
 }

@@ -34,7 +34,7 @@ func (a *alerts) all() []string {
 
 func open(t *testing.T, path string, cfg Config) *Writer {
 	t.Helper()
-	if cfg.Doorbell == 0 {
+	if cfg.Doorbell == (Doorbell{}) {
 		cfg.Doorbell = doorbell(t)
 	}
 	if cfg.Alert == nil {
@@ -53,13 +53,13 @@ func open(t *testing.T, path string, cfg Config) *Writer {
 }
 
 // doorbell is one that is closed after the writers of a test.
-func doorbell(t *testing.T) int {
+func doorbell(t *testing.T) Doorbell {
 	t.Helper()
 	bell, err := NewDoorbell()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(bell) })
+	t.Cleanup(bell.Close)
 	return bell
 }
 
@@ -120,7 +120,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 	w.Attach(3, ring)
 	for i := range 3 { // from asleep, while it gathers, and again
 		began := time.Now()
-		write(ring, w.cfg.Doorbell, fmt.Sprintf("line %d\n", i))
+		write(ring, w.cfg.Doorbell.Out, fmt.Sprintf("line %d\n", i))
 		want := fmt.Sprintf("line %d\n", i)
 		until(t, want, func() bool { return strings.HasSuffix(content(t, path), want) })
 		if took := time.Since(began); took > 4*time.Second { // or the machine is slow
@@ -149,7 +149,7 @@ func TestQuarterFullIsWritten(t *testing.T) {
 		for ring.Waiting() > MinRing/2 {
 			runtime.Gosched()
 		}
-		write(ring, w.cfg.Doorbell, line)
+		write(ring, w.cfg.Doorbell.Out, line)
 	}
 	if took := time.Since(began); took > 5*time.Second { // by the half second it would be a minute
 		t.Errorf("%v for %d lines", took, n)
@@ -190,7 +190,7 @@ func TestIdleWriterSleeps(t *testing.T) {
 	if ring.Write([]byte("y\n")); ring.Due() {
 		t.Error("the second line rings too")
 	}
-	Wake(w.cfg.Doorbell)
+	Wake(w.cfg.Doorbell.Out)
 	until(t, "asleep again", func() bool { return content(t, path) == want+"y\n" && asleep() })
 }
 
@@ -225,7 +225,7 @@ func TestFIFOWithoutReader(t *testing.T) {
 	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
-	write(ring, w.cfg.Doorbell, "early\n")
+	write(ring, w.cfg.Doorbell.Out, "early\n")
 	reader, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +292,7 @@ func TestMadWorker(t *testing.T) {
 	w.Detach(0)
 	header(mem, 1<<63, 77, 1<<60, 3, 0)
 	w.Attach(0, mad)
-	write(mad, w.cfg.Doorbell, "again\n")
+	write(mad, w.cfg.Doorbell.Out, "again\n")
 	closed(t, w)
 	got := content(t, path)
 	for _, want := range []string{"no end\n", "sane\n", "again\n"} {
@@ -313,7 +313,7 @@ func TestLongLines(t *testing.T) {
 	w.Attach(0, ring)
 	want := "short\n" + strings.Repeat("a", maxBatch+1000) + "\nshort\n" + strings.Repeat("b", 600_000) + "\n"
 	for line := range strings.Lines(want) {
-		if !write(ring, w.cfg.Doorbell, line) {
+		if !write(ring, w.cfg.Doorbell.Out, line) {
 			t.Fatalf("no room for %d bytes", len(line))
 		}
 	}
@@ -352,8 +352,8 @@ func TestSuspend(t *testing.T) {
 	if got := content(t, path); got != "one\n" {
 		t.Errorf("%q", got)
 	}
-	write(ring, w.cfg.Doorbell, "two\n")
-	Wake(w.cfg.Doorbell)
+	write(ring, w.cfg.Doorbell.Out, "two\n")
+	Wake(w.cfg.Doorbell.Out)
 	time.Sleep(gather + 100*time.Millisecond) // nothing must happen
 	if got := content(t, path); got != "one\n" || ring.Waiting() != 4 {
 		t.Errorf("%q, %d bytes wait", got, ring.Waiting())

@@ -6,7 +6,7 @@ import "time"
 const (
 	ListenFD  = 3 // its slot's first listening socket, non-blocking; see ListenerFD
 	ControlFD = 4 // its end of the control channel, for [Open]
-	LogFD     = 5 // where log lines go
+	LogFD     = 5 // its log pipe, for events in JSON that name its slot and pid
 	BoardFD   = 6 // the scoreboard, for a worker that has a row in it
 	BellFD    = 7 // the doorbell of the access log, likewise
 

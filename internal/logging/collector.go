@@ -16,11 +16,11 @@ const (
 	// gather is how long lines are left in their pipes after some were taken, so that
 	// busy workers do not wake this process for each of their turns.
 	gather = 10 * time.Millisecond
-	// mostBytes is how much is taken from one worker within a second: 60,000 requests.
-	mostBytes = 16 << 20
-	// mostAlerts is the same in silent mode, in which a worker has hardly anything to
-	// say.
+	// mostAlerts is how many bytes are taken from one worker within a second in silent
+	// mode, in which it has hardly anything to say.
 	mostAlerts = 4 << 10
+	// A line costs as much time as so many bytes more of it would.
+	lineCost, consoleCost = 32, 512
 )
 
 // Collector takes log lines of workers out of their pipes and writes them where the
@@ -33,6 +33,7 @@ const (
 type Collector struct {
 	to      *Writer
 	most    int // bytes a second of one worker
+	cost    int // of a line, in bytes
 	verbose int
 	format  func(slot int) io.Writer // writes an event into batch
 	now     func() time.Time
@@ -55,9 +56,8 @@ type Source struct {
 	guest guest
 	out   io.Writer
 
-	ended bool // nobody can write any more
-	begin time.Time
-	taken int // bytes since then
+	ended  bool // nobody can write any more
+	budget Budget
 }
 
 // NewCollector returns a collector that writes through a [Writer] to the file, in the
@@ -68,10 +68,13 @@ func NewCollector(to *Writer, file *os.File, format string, verbose int, o Optio
 	if err != nil {
 		return nil, fmt.Errorf("collect log lines: %w", err)
 	}
-	c := &Collector{to: to, verbose: verbose, most: mostBytes, now: time.Now, wake: wake}
+	c := &Collector{to: to, verbose: verbose, most: MostBytes, cost: lineCost, now: time.Now, wake: wake}
 	o.Through = &c.batch
 	out := events(file, format, o)
 	c.format = func(int) io.Writer { return out }
+	if _, ok := out.(console); ok {
+		c.cost = consoleCost
+	}
 	if verbose <= 0 {
 		c.most = mostAlerts
 	}
@@ -176,23 +179,13 @@ func (c *Collector) waiting(fds []unix.PollFd) (_ []unix.PollFd, wait int, close
 	for _, s := range c.sources {
 		switch {
 		case s.ended:
-		case late || s.hasHad(c.most, now):
+		case late || s.budget.Spent(c.most, now):
 			wait = int(gather / time.Millisecond)
 		default:
 			fds = append(fds, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
 		}
 	}
 	return fds, wait, c.closed
-}
-
-// hasHad reports whether its share of the present second has been taken, or that of as
-// many seconds as what was taken is worth.
-func (s *Source) hasHad(most int, now time.Time) bool {
-	worth := time.Duration(1+s.taken/most) * time.Second
-	if now.Sub(s.begin) >= worth || now.Before(s.begin) {
-		s.begin, s.taken = now, 0
-	}
-	return s.taken >= most
 }
 
 // round takes what every source has, and reports whether one had so much that it should
@@ -207,7 +200,7 @@ func (c *Collector) round() (much bool) {
 		if c.to.Late() {
 			return false
 		}
-		if !s.ended && !s.hasHad(c.most, now) && c.read(s) > len(c.buf)/2 {
+		if !s.ended && !s.budget.Spent(c.most, now) && c.read(s) > len(c.buf)/2 {
 			much = true
 		}
 	}
@@ -225,25 +218,38 @@ func (c *Collector) read(s *Source) (n int) {
 		return 0
 	}
 	s.ended = n == 0
-	s.taken += n
 	c.batch.Reset()
-	for line := range bytes.Lines(c.buf[:n]) {
-		c.pass(s, bytes.TrimSuffix(line, []byte("\n")))
-	}
+	lines := c.pass(s, c.buf[:n])
+	s.budget.Take(n + lines*c.cost)
 	_, _ = c.to.Write(c.batch.Bytes()) // it never fails
 	return n
 }
 
-// pass writes one line into the batch.
-func (c *Collector) pass(s *Source, line []byte) {
-	ok, plain := s.guest.said(line)
-	switch {
-	case !ok:
-		c.line = s.guest.invalid(c.line[:0], line, c.now())
-	case !plain:
-		c.line = appendPlain(c.line[:0], line)
-	default:
-		c.line = append(c.line[:0], line...)
+// pass writes the lines of a worker into the batch, and one event about all that are not
+// its own events.
+func (c *Collector) pass(s *Source, p []byte) (lines int) {
+	var first []byte
+	wrong := 0
+	for line := range bytes.Lines(p) {
+		lines++
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		ok, plain := s.guest.said(line)
+		switch {
+		case !ok:
+			if wrong++; wrong == 1 {
+				first = line
+			}
+			continue
+		case !plain:
+			c.line = appendPlain(c.line[:0], line)
+		default:
+			c.line = append(c.line[:0], line...)
+		}
+		_, _ = s.out.Write(append(c.line, '\n'))
 	}
-	_, _ = s.out.Write(append(c.line, '\n'))
+	if wrong > 0 {
+		c.line = s.guest.invalid(c.line[:0], first, wrong, c.now())
+		_, _ = s.out.Write(append(c.line, '\n'))
+	}
+	return lines
 }

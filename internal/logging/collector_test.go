@@ -62,12 +62,12 @@ func TestCollects(t *testing.T) {
 	fmt.Fprint(one, said("info", 0, 10, "a"))
 	got := await(t, r, `"a"`)
 	fmt.Fprint(two, said("info", 0, 10, "forged")+said("info", 1, 11, "b"))
-	got += await(t, r, `"b"`)
-	if !strings.HasPrefix(got, said("info", 0, 10, "a")) || !strings.HasSuffix(got, said("info", 1, 11, "b")) {
+	got += await(t, r, "invalid log lines\"}\n")
+	if !strings.HasPrefix(got, said("info", 0, 10, "a")+said("info", 1, 11, "b")) {
 		t.Errorf("%s", got)
 	}
-	forged := strings.Split(got, "\n")[1]
-	if !strings.HasPrefix(forged, `{"level":"warn","slot":1,"pid":11,"bytes":`) || !strings.HasSuffix(forged, `"message":"worker wrote an invalid log line"}`) {
+	forged := strings.Split(got, "\n")[2]
+	if !strings.HasPrefix(forged, `{"level":"warn","slot":1,"pid":11,"lines":1,"begin":`) || !strings.HasSuffix(forged, `"message":"worker wrote invalid log lines"}`) {
 		t.Errorf("%s", forged)
 	}
 }

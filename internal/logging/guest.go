@@ -199,12 +199,12 @@ func appendPlain(dst, line []byte) []byte {
 	return dst
 }
 
-// invalid appends an event that quotes the beginning of what a worker wrote instead of
-// one.
-func (g guest) invalid(dst, line []byte, now time.Time) []byte {
+// invalid appends an event about lines that are not this worker's events, which quotes the
+// beginning of the first.
+func (g guest) invalid(dst, first []byte, lines int, now time.Time) []byte {
 	const quoted = 300
-	dst = append(append(dst, g.begins[0]...), `,"bytes":`...)
-	dst = append(strconv.AppendInt(dst, int64(len(line)), 10), `,"begin":`...)
-	dst = append(AppendJSON(dst, line, quoted), `,"time":`...)
-	return append(appendTime(dst, now), `,"message":"worker wrote an invalid log line"}`...)
+	dst = append(append(dst, g.begins[0]...), `,"lines":`...)
+	dst = append(strconv.AppendInt(dst, int64(lines), 10), `,"begin":`...)
+	dst = append(AppendJSON(dst, first, quoted), `,"time":`...)
+	return append(appendTime(dst, now), `,"message":"worker wrote invalid log lines"}`...)
 }

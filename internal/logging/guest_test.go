@@ -71,36 +71,46 @@ func TestSaidSilently(t *testing.T) {
 	}
 }
 
-// FuzzSaid: whatever a worker writes, one line comes of it, which is JSON, names that
-// worker, and has nothing that a terminal would obey.
+// FuzzSaid: whatever a worker writes, no more lines come of it, and they are JSON, name
+// that worker, and have nothing that a terminal would obey.
 func FuzzSaid(f *testing.F) {
-	for _, line := range []string{begin + `,"message":"request","ms":0.123,"path":"/é\u202e"}`, begin + `,"a":"` + "\xff\u202e\u0085" + `"}`, "thief", begin + `,"pid":1}`, begin + `,"a":1e5,"b":-0}`} {
+	for _, line := range []string{begin + `,"message":"request","ms":0.123,"path":"/é\u202e"}`, begin + `,"a":"` + "\xff\u202e\u0085" + `"}`, "thief", begin + `,"pid":1}`, begin + `,"a":1e5,"b":-0}`, "a\n\n" + begin + "}\nb"} {
 		f.Add([]byte(line))
 	}
 	g := newGuest(1, 7, 2)
-	f.Fuzz(func(t *testing.T, line []byte) {
+	f.Fuzz(func(t *testing.T, p []byte) {
 		c := &Collector{now: noon}
 		var out bytes.Buffer
-		c.pass(&Source{c: c, guest: g, out: jsonGuard{&out}}, line)
-		got := out.String()
-		if strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") || len(got) > maxLine+1 {
-			t.Fatalf("%q", got)
+		c.pass(&Source{c: c, guest: g, out: jsonGuard{&out}}, p)
+		if lines := bytes.Count(p, []byte{'\n'}) + 1; strings.Count(out.String(), "\n") > lines {
+			t.Errorf("%d lines became %q", lines, out.String())
 		}
-		var event struct {
-			Level     string
-			Slot, PID int
-		}
-		if err := json.Unmarshal([]byte(got), &event); err != nil {
-			t.Fatalf("%v: %q", err, got)
-		}
-		tooLong := strings.Contains(got, `"message":"log line too long"}`)
-		if !tooLong && (event.Slot != 1 || event.PID != 7) {
-			t.Errorf("it speaks for another: %s", got)
-		}
-		for _, r := range strings.TrimSuffix(got, "\n") {
-			if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-				t.Errorf("%q has %q", got, r)
-			}
+		for got := range strings.Lines(out.String()) {
+			alone(t, got)
 		}
 	})
+}
+
+// alone checks one line that came of what worker 7 of slot 1 wrote.
+func alone(t *testing.T, got string) {
+	t.Helper()
+	if !strings.HasSuffix(got, "\n") || len(got) > maxLine {
+		t.Fatalf("%q", got)
+	}
+	var event struct {
+		Level     string
+		Slot, PID int
+	}
+	if err := json.Unmarshal([]byte(got), &event); err != nil {
+		t.Fatalf("%v: %q", err, got)
+	}
+	tooLong := strings.Contains(got, `"message":"log line too long"}`)
+	if !tooLong && (event.Slot != 1 || event.PID != 7) {
+		t.Errorf("it speaks for another: %s", got)
+	}
+	for _, r := range strings.TrimSuffix(got, "\n") {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			t.Errorf("%q has %q", got, r)
+		}
+	}
 }

@@ -5,8 +5,6 @@ import (
 	"net"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"phalanx/internal/accesslog"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
@@ -19,12 +17,12 @@ func logTo(t *testing.T) (*accesslog.Pen, func() []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(bell) })
+	t.Cleanup(bell.Close)
 	ring, err := accesslog.NewRing(make([]byte, 64<<10))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return accesslog.NewPen(accesslog.Combined, ring, bell), func() []byte {
+	return accesslog.NewPen(accesslog.Combined, ring, bell.Out), func() []byte {
 		a, b := ring.Readable()
 		return bytes.Join([][]byte{a, b}, nil)
 	}

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 )
@@ -14,8 +15,9 @@ const (
 	// holds a few hundred.
 	mostMessages = 5000
 	// mostOutput is how many bytes of a worker's output are read within a second. The
-	// stacks of a crash are a few megabytes.
+	// stacks of a crash are a few megabytes. A line takes as much time as lineCost bytes.
 	mostOutput = 16 << 20
+	lineCost   = 32
 )
 
 // errFlood is why a worker is killed that sends too much.
@@ -47,8 +49,9 @@ func (p *process) readOutput() {
 		if err != nil {
 			return
 		}
-		if !read.take(n, mostOutput, time.Now()) {
-			time.Sleep(time.Duration(n) * time.Second / mostOutput)
+		cost := n + lineCost*bytes.Count(buf[:n], []byte{'\n'})
+		if !read.take(cost, mostOutput, time.Now()) {
+			time.Sleep(time.Duration(cost) * time.Second / mostOutput)
 		}
 	}
 }

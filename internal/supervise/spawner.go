@@ -217,4 +217,3 @@ func reattach(h Handle) (*process, error) {
 	}
 	return newProcess(proc, channel, os.NewFile(uintptr(h.Output), "output"), kept), nil
 }
-

@@ -38,18 +38,18 @@ const checkTime = 10 * time.Second
 // Carried is what travels. A program of another version may read it: the fields'
 // names stay.
 type Carried struct {
-	Pool    supervise.State
-	Listen  []listen.State    // by address; empty: of a program that had one
-	Sockets []int             // for such a program, which Listen says nothing to: descriptors, in the kernel's order
-	Slots   []int             // of each
-	Passed  int               // the one of them that systemd passed on; 0: none
-	Board   *scoreboard.State // nil: of a program that had none
-	Admin   int               // descriptor of the admin endpoint's listener; 0: none
-	Bell    int               // that of the access log's doorbell; 0: of a program that had none
-	Lost    uint64            // lines of the access log, so far
-	Started time.Time         // when the first program was
-	Nohup   bool              // the end of the terminal is nothing to care about
-	Keys    *keyring.State    `json:",omitempty"` // nil: there is no HTTPS
+	Pool     supervise.State
+	Listen   []listen.State    // by address; empty: of a program that had one
+	Sockets  []int             // for such a program, which Listen says nothing to: descriptors, in the kernel's order
+	Slots    []int             // of each
+	Passed   int               // the one of them that systemd passed on; 0: none
+	Board    *scoreboard.State // nil: of a program that had none
+	Admin    int               // descriptor of the admin endpoint's listener; 0: none
+	Doorbell []int             `json:",omitempty"` // those of the access log's doorbell, read and written; none: of a program without it
+	Lost     uint64            // lines of the access log, so far
+	Started  time.Time         // when the first program was
+	Nohup    bool              // the end of the terminal is nothing to care about
+	Keys     *keyring.State    `json:",omitempty"` // nil: there is no HTTPS
 
 	Unwritten []byte `json:",omitempty"` // lines of the log that nobody has read yet
 	Dropped   int    `json:",omitempty"` // lines of it since the last that said so
@@ -66,7 +66,7 @@ type Upgrader struct {
 	Sockets  *listen.Set
 	Board    *scoreboard.Board
 	Admin    int // see Carried
-	Bell     int
+	Doorbell []int
 	Log      Log
 	Leave    func() (unwritten []byte, dropped int, resume func()) // of the log, see [Carried]; it waits until resume
 	Started  time.Time
@@ -92,7 +92,7 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	unwritten, dropped, resume := u.Leave()
 	defer resume()
 	board := u.Board.State()
-	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Bell: u.Bell, Lost: u.Log.Lost(), Started: u.Started, Unwritten: unwritten, Dropped: dropped}
+	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Doorbell: u.Doorbell, Lost: u.Log.Lost(), Started: u.Started, Unwritten: unwritten, Dropped: dropped}
 	if u.Keys != nil {
 		c.Keys = u.Keys()
 	}
@@ -108,10 +108,9 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	for _, st := range c.Listen {
 		fds = append(fds, st.Sockets...)
 	}
-	for _, fd := range []int{u.Admin, u.Bell} {
-		if fd > 0 {
-			fds = append(fds, fd)
-		}
+	fds = append(fds, u.Doorbell...)
+	if u.Admin > 0 {
+		fds = append(fds, u.Admin)
 	}
 	fds = append(fds, pool.Descriptors()...)
 	// What another goroutine starts from here on would inherit all that, keys included.

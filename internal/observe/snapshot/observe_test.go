@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"phalanx/internal/accesslog"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
@@ -175,7 +173,7 @@ func TestLogMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(bell)
+	defer bell.Close()
 	log := accesslog.New(accesslog.Config{Doorbell: bell, Alert: func(line string) { t.Error(line) }})
 	board, err := scoreboard.New()
 	if err != nil {
@@ -194,7 +192,7 @@ func TestLogMoves(t *testing.T) {
 	for slot := range written {
 		work.Go(func() {
 			for {
-				if err := writeAsWorker(o, board, bell, slot, &written[slot]); err != nil {
+				if err := writeAsWorker(o, board, bell.Out, slot, &written[slot]); err != nil {
 					t.Error(err)
 					return
 				}
@@ -257,7 +255,7 @@ func TestLogLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(bell)
+	defer bell.Close()
 	dir := filepath.Join(t.TempDir(), "later")
 	alerts := make(chan string, 1)
 	log := accesslog.New(accesslog.Config{Doorbell: bell, Lost: 7, Alert: func(line string) { alerts <- line }})
