@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -34,16 +35,32 @@ func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	client := remote.New(address.Address(c.Admin))
 	t, err := adminToken(c.TokenFile)
 	if err != nil {
 		return err
 	}
-	client.Authorize(t)
+	clientOf := func(admin options.Admin) *remote.Client {
+		client := remote.New(address.Address(admin))
+		client.Authorize(t)
+		return client
+	}
+	watched := c.Name == "top" && term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM"))
+	view := top.Options{Environ: os.Environ(), Refresh: c.Interval}
+	if len(c.Nodes) > 0 {
+		nodes := make([]top.Node, len(c.Nodes))
+		for i, admin := range c.Nodes {
+			nodes[i] = top.Node{Name: string(admin), Source: clientOf(admin)}
+		}
+		if watched {
+			return top.RunNodes(ctx, nodes, stdin, stdout, view)
+		}
+		return showNodes(ctx, nodes, stdout, c.JSON)
+	}
+	client := clientOf(c.Admin)
 	switch c.Name {
 	case "top":
-		if term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM")) {
-			return top.Run(ctx, client, stdin, stdout, top.Options{Environ: os.Environ(), Refresh: c.Interval})
+		if watched {
+			return top.Run(ctx, client, stdin, stdout, view)
 		}
 		return show(ctx, client, stdout, false)
 	case "status":
@@ -70,12 +87,29 @@ func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool
 	case json:
 		return top.JSON(stdout, pool)
 	}
+	_, err = fmt.Fprint(stdout, top.Snapshot(pool, widthOf(stdout)))
+	return err
+}
+
+// showNodes prints a snapshot of several servers. It is an error if one does not answer.
+func showNodes(ctx context.Context, nodes []top.Node, stdout *os.File, json bool) error {
+	looks := top.AskAll(ctx, nodes)
+	var err error
+	if json {
+		err = top.JSONs(stdout, looks)
+	} else {
+		_, err = fmt.Fprint(stdout, top.Snapshots(looks, widthOf(stdout)))
+	}
+	return cmp.Or(err, top.Silent(looks))
+}
+
+// widthOf is how wide a terminal is, in cells; 0: it is none, and nothing limits a line.
+func widthOf(stdout *os.File) int {
 	width, _, err := term.GetSize(int(stdout.Fd()))
 	if err != nil {
-		width = 0 // not a terminal: unlimited
+		return 0
 	}
-	_, err = fmt.Fprint(stdout, top.Snapshot(pool, width))
-	return err
+	return width
 }
 
 // order prints the outcome of an order; a failed one is an error.

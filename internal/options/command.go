@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ type Command struct {
 	Name string // top, status, reload, stop, scale, explain, share, compress or readme
 
 	Admin Admin // all but explain: where the server answers
+	// Nodes are several servers to look at together (top, status); at least two, or none.
+	Nodes []Admin
 	// TokenFile has the endpoint's token; "": none is sent.
 	TokenFile string
 	JSON      bool          // status: print JSON
@@ -35,8 +38,8 @@ type Command struct {
 // row of it. Completion and the
 // man page come from here too.
 type commands struct {
-	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows the workers and their connections live. Press ? for help, q to quit." usage:"[--admin ADDR] [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
-	Status     statusCommand     `command:"status" description:"print a snapshot of a running server" long-description:"Prints the state of the server and each of its workers." usage:"[--admin ADDR] [--json]" example:"status --admin 127.0.0.1:9090 --json"`
+	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows the workers and their connections live. Press ? for help, q to quit. With several --admin it shows these servers together." usage:"[--admin ADDR]... [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
+	Status     statusCommand     `command:"status" description:"print a snapshot of a running server" long-description:"Prints the state of the server and each of its workers. With several --admin it prints a line for each server, and fails if one does not answer." usage:"[--admin ADDR]... [--json]" example:"status --admin 127.0.0.1:9090 --json"`
 	Reload     orderCommand      `command:"reload" description:"replace every worker, as SIGHUP does" long-description:"Makes the server read its options again and replace every worker, and waits until that is done." usage:"[--admin ADDR]" example:"reload --admin /run/phalanx.sock"`
 	Stop       orderCommand      `command:"stop" description:"drain and stop, as SIGTERM does" long-description:"Stops the server after all downloads under way have finished, and waits for that." usage:"[--admin ADDR]" example:"stop --admin /run/phalanx.sock"`
 	Scale      scaleCommand      `command:"scale" description:"set the number of workers" long-description:"Adds or removes slots until there are N workers, and waits until that is done." usage:"[--admin ADDR] N" example:"scale --admin /run/phalanx.sock 8"`
@@ -62,14 +65,20 @@ type reach struct {
 	Token File  `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
 }
 
+// reachAll is that for one or several.
+type reachAll struct {
+	Admin []Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint; repeat it for several servers"`
+	Token File    `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
+}
+
 type (
 	topCommand struct {
-		reach
+		reachAll
 		Interval Interval `long:"interval" value-name:"DURATION" default:"1s" description:"refresh interval, 100ms to 1m"`
 		asked
 	}
 	statusCommand struct {
-		reach
+		reachAll
 		JSON bool `long:"json" description:"print JSON"`
 		asked
 	}
@@ -189,7 +198,11 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	if text, err := all.text(c.Name, name); text != "" || err != nil {
 		return nil, cmp.Or(err, error(&Info{text}))
 	}
-	c.Admin, err = s.endpoint(cmp.Or(all.Top.Admin, all.Status.Admin, all.Reload.Admin, all.Stop.Admin, all.Scale.Admin))
+	given := slices.Concat(all.Top.Admin, all.Status.Admin, []Admin{cmp.Or(all.Reload.Admin, all.Stop.Admin, all.Scale.Admin)})
+	if len(all.Top.Admin)+len(all.Status.Admin) > 1 {
+		c.Nodes = given[:len(given)-1]
+	}
+	c.Admin, err = s.endpoint(given[0])
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,12 @@ func (b *bench) press(keys ...string) {
 // screen is what is seen, without styles; it checks that it fits.
 func (b *bench) screen() []string {
 	b.t.Helper()
-	content := b.View().Content
+	return b.fitting(b.View().Content)
+}
+
+// fitting returns the lines of a screen, without styles; it checks that they fit.
+func (b *bench) fitting(content string) []string {
+	b.t.Helper()
 	if content == "" {
 		return nil
 	}

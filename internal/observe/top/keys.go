@@ -80,14 +80,18 @@ func (m *model) resort(step int) {
 		c.keep(func() {})
 		return
 	}
-	var names []string
-	for _, c := range m.table().columns {
-		names = append(names, c.name)
+	m.by = neighbour(m.table(), m.by, step)
+	m.order()
+}
+
+// neighbour is the column that stands so many to the right of the one with a name.
+func neighbour[R any](l layout[R], name string, step int) string {
+	n := len(l.columns)
+	if n == 0 {
+		return name
 	}
-	if n := len(names); n > 0 {
-		m.by = names[(max(0, slices.Index(names, m.by))+step+n)%n]
-		m.order()
-	}
+	at := slices.IndexFunc(l.columns, func(c column[R]) bool { return c.name == name })
+	return l.columns[(max(0, at)+step+n)%n].name
 }
 
 func (m *model) reverse() {
@@ -105,7 +109,11 @@ func (m *model) scroll(key string) {
 	if m.clients != nil {
 		c, rows = &m.clients.cursor, len(m.clients.all)
 	}
-	page := max(1, m.height-8)
+	c.press(key, max(1, m.height-8), rows)
+}
+
+// press moves the cursor among so many rows as a key says.
+func (c *cursor) press(key string, page, rows int) {
 	switch key {
 	case "up", "k":
 		c.move(-1, rows)

@@ -39,6 +39,7 @@ type model struct {
 
 	clients *clients // that are looked at instead of the workers, or nil
 	help    bool
+	among   bool // one of several nodes, to which esc leads back
 	helpTop int
 }
 

@@ -57,26 +57,7 @@ func Snapshot(p status.Pool, width int) string {
 		say("errors", "%s", t)
 	}
 	b.WriteString("\n")
-	b.WriteString(workerTable(p, width))
-	return b.String()
-}
-
-// workerTable has a line for each worker.
-func workerTable(p status.Pool, width int) string {
-	var b strings.Builder
-	// A table without a cursor needs no gap before its first column.
-	l := fit(workerColumns(p.Time, p.Workers, width >= wideWindow), min(width, 200)+1, "")
-	cells := make([]string, len(l.columns))
-	write := func(cell func(column[status.Worker]) string) {
-		for i, c := range l.columns {
-			cells[i] = pad(cell(c), c.width, c.left)
-		}
-		b.WriteString(strings.TrimRight(strings.Join(cells, strings.Repeat(" ", l.gap)), " ") + "\n")
-	}
-	write(func(c column[status.Worker]) string { return c.name })
-	for _, w := range p.Workers {
-		write(func(c column[status.Worker]) string { return c.cell(w, c.width) })
-	}
+	writeTable(&b, fit(workerColumns(p.Time, p.Workers, width >= wideWindow), min(width, 200)+1, ""), p.Workers)
 	return b.String()
 }
 
@@ -126,8 +107,10 @@ func pool(p status.Pool) string {
 
 // JSON writes one snapshot as the endpoint gives it, indented, for other programs.
 // Runes that could control a terminal are escaped; the values stay the same.
-func JSON(w io.Writer, p status.Pool) error {
-	text, err := json.MarshalIndent(p, "", "  ")
+func JSON(w io.Writer, p status.Pool) error { return writeJSON(w, p) }
+
+func writeJSON(w io.Writer, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write status as JSON: %w", err)
 	}

@@ -9,6 +9,7 @@
 package top
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,23 +54,29 @@ func Run(ctx context.Context, source Source, in, out *os.File, o Options) error 
 	owned := &owner{ctx: looks, source: source}
 	m := newModel(owned, o.Refresh, time.Now)
 	m.take(first, time.Now())
+	err = show(ctx, m, in, out, o)
+	owned.end(cancel)
+	return ending(ctx, err, m.broken)
+}
+
+// show runs a model on a terminal until it quits or ctx ends.
+func show(ctx context.Context, m tea.Model, in, out *os.File, o Options) error {
 	program := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out),
 		tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler())
 	// It could be given ctx, but then does not wait for its reader at the end.
 	forget := context.AfterFunc(ctx, program.Quit)
-	_, err = program.Run()
-	forget()
-	owned.end(cancel)
-	if err == nil {
-		err = m.broken
-	}
-	switch {
-	case ctx.Err() != nil, errors.Is(err, tea.ErrInterrupted):
+	defer forget()
+	_, err := program.Run()
+	return err
+}
+
+// ending is the error with which a view ends; broken is a mistake in it.
+func ending(ctx context.Context, err, broken error) error {
+	err = cmp.Or(err, broken)
+	if ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) || err == nil {
 		return nil
-	case err != nil:
-		return fmt.Errorf("show the pool on the terminal: %w", err)
 	}
-	return nil
+	return fmt.Errorf("show the pool on the terminal: %w", err)
 }
 
 // owner makes looks and knows of those under way: Bubble Tea makes a goroutine

@@ -96,7 +96,7 @@ func (m *model) hints(t theme) []piece {
 		}
 	}
 	return []piece{
-		{"q quit", t.faint, 0}, {"? help", t.faint, 1}, {"↑↓ select", t.faint, 6}, {"enter connections", t.faint, 3},
+		{"q quit", t.faint, 0}, {"? help", t.faint, 1}, {pick(m.among, "esc nodes", ""), t.faint, 2}, {"↑↓ select", t.faint, 6}, {"enter connections", t.faint, 3},
 		{"s sort", t.faint, 4}, {"r reverse", t.faint, 7}, pause,
 	}
 }

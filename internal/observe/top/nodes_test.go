@@ -1,0 +1,194 @@
+package top
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"phalanx/internal/observe/status"
+)
+
+// errGone is why a node does not answer.
+var errGone = errors.New("admin endpoint web-3:9090: connection refused; start master with --admin web-3:9090")
+
+// three are two nodes that serve and one that does not answer.
+func three() []Look {
+	second := aPool(2)
+	second.Version, second.Total.Rate, second.Total.P99 = "1.5.0", 55, 0.5
+	second.Problems = []status.Problem{{Severity: status.Warning, Text: "1 worker died since the start; the log says why"}}
+	return []Look{{Name: "web-1:9090", Pool: aPool(4)}, {Name: "web-2:9090", Pool: second}, {Name: "web-3:9090", Err: errGone}}
+}
+
+func TestSnapshots(t *testing.T) {
+	got := Snapshots(three(), 100)
+	want, err := os.ReadFile("testdata/nodes-100.txt")
+	if err != nil || got != string(want) {
+		t.Errorf("%v; got\n%s\nwant\n%s", err, got, want)
+	}
+	for line := range strings.Lines(Snapshots(three(), 40)) {
+		if breadth(strings.TrimSuffix(line, "\n")) > 40 {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+func TestSilent(t *testing.T) {
+	if err := Silent(three()[:2]); err != nil {
+		t.Error(err)
+	}
+	err := Silent(three())
+	if want := "1 of 3 nodes did not answer: " + errGone.Error(); err == nil || err.Error() != want || !errors.Is(err, errGone) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestJSONs(t *testing.T) {
+	var b bytes.Buffer
+	if err := JSONs(&b, three()); err != nil {
+		t.Fatal(err)
+	}
+	var back []struct {
+		Admin, Error string
+		Pool         *status.Pool
+	}
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || len(back) != 3 {
+		t.Fatalf("%v: %s", err, b.String())
+	}
+	if back[1].Admin != "web-2:9090" || back[1].Pool.Version != "1.5.0" || back[1].Error != "" {
+		t.Errorf("the second is %+v", back[1])
+	}
+	if back[2].Pool != nil || back[2].Error != errGone.Error() {
+		t.Errorf("the third is %+v", back[2])
+	}
+}
+
+// crowd is a live view of three nodes, whose answers a test sets.
+type crowd struct {
+	*nodes
+	t       *testing.T
+	answers []Look
+}
+
+func newCrowd(t *testing.T, width, height int) *crowd {
+	c := &crowd{t: t, answers: three()}
+	var all []Node
+	for i := range c.answers {
+		all = append(all, Node{Name: c.answers[i].Name, Source: &source{
+			pool: func() (status.Pool, error) { return c.answers[i].Pool, c.answers[i].Err },
+			connections: func(slot, pid int) (status.Connections, error) {
+				return aList(slot, pid, 3), nil
+			},
+		}})
+	}
+	c.nodes = newNodes(t.Context(), all, time.Second, func() time.Time { return noon })
+	c.take(AskAll(t.Context(), all))
+	c.run(func() tea.Msg { return tea.WindowSizeMsg{Width: width, Height: height} })
+	return c
+}
+
+// run does what a command and those that follow from it do, but for the ticks.
+func (c *crowd) run(cmd tea.Cmd) {
+	c.t.Helper()
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, next := range msg {
+			c.run(next)
+		}
+	default:
+		_, next := c.Update(msg)
+		c.run(next)
+	}
+}
+
+// look has every node look once.
+func (c *crowd) look() {
+	c.t.Helper()
+	for i, m := range c.models {
+		c.run(c.of(i, m.again()))
+	}
+}
+
+func (c *crowd) press(keys ...string) {
+	c.t.Helper()
+	for _, k := range keys {
+		c.run(c.nodes.press(k))
+	}
+}
+
+func (c *crowd) expect(texts ...string) {
+	c.t.Helper()
+	b := bench{model: &model{width: c.width, height: c.height}, t: c.t}
+	lines := strings.Join(b.fitting(c.View().Content), "\n")
+	for _, s := range texts {
+		if !strings.Contains(lines, s) {
+			c.t.Errorf("%q is not on the screen:\n%s", s, lines)
+		}
+	}
+}
+
+func TestNodes(t *testing.T) {
+	c := newCrowd(t, 100, 24)
+	c.expect("2 of 3 nodes ready", "12400 req/s", "p99 at most 500ms", "web-1:9090", "unreachable", "web-3:9090: connection refused", "web-2:9090: 1 worker died", "enter open the node")
+	c.press("down", "enter")
+	c.expect("Phalanx 1.5.0", "esc nodes", "2 of 2 serving")
+	c.press("enter")
+	c.expect("GET /file-0.iso")
+	c.press("esc")
+	c.expect("esc nodes")
+	c.press("esc")
+	c.expect("▶web-2:9090")
+	c.answers[2] = Look{Name: "web-3:9090", Pool: aPool(1)}
+	c.answers[0].Err = context.DeadlineExceeded
+	c.look()
+	c.expect("2 of 3 nodes ready", "web-1:9090: no answer")
+	c.press("s") // by state: what needs an operator first
+	if first := c.rows[0]; first != 0 {
+		t.Errorf("node %d comes first", first)
+	}
+	c.expect("▶web-2:9090") // the cursor stays with its node
+	for _, size := range [][2]int{{40, 10}, {16, 3}, {15, 3}, {80, 4}, {250, 70}} {
+		c.run(func() tea.Msg { return tea.WindowSizeMsg{Width: size[0], Height: size[1]} })
+		c.expect("")
+	}
+}
+
+func TestNodesPaused(t *testing.T) {
+	c := newCrowd(t, 100, 24)
+	c.press("p")
+	c.answers[0].Pool.State, c.answers[0].Pool.Ready = status.Draining, false
+	c.look()
+	c.expect("PAUSED", "2 of 3 nodes ready")
+	c.press("p")
+	c.look()
+	c.expect("1 of 3 nodes ready", "draining")
+}
+
+// However it ends, the view of several nodes leaves the terminal as it was; without any
+// answer it does not begin.
+func TestRunNodes(t *testing.T) {
+	keyboard, tty, s := terminal(t)
+	all := []Node{{"web-1:9090", &source{pool: func() (status.Pool, error) { return aPool(4), nil }}}, {"web-3:9090", &source{pool: func() (status.Pool, error) { return status.Pool{}, errGone }}}}
+	result := make(chan error, 1)
+	o := Options{Environ: []string{"TERM=xterm-256color"}, Refresh: 10 * time.Millisecond}
+	go func() { result <- RunNodes(t.Context(), all, tty, tty, o) }()
+	s.await(t, "unreachable")
+	keyboard.WriteString("q")
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	s.await(t, "\x1b[?1049l")
+	if err := RunNodes(t.Context(), all[1:], tty, tty, o); !errors.Is(err, errGone) {
+		t.Errorf("without any answer: %v", err)
+	}
+}

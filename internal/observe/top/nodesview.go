@@ -1,0 +1,86 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"phalanx/internal/human"
+	"phalanx/internal/observe/status"
+)
+
+// View draws what is on the screen now, as that of a model does.
+func (n *nodes) View() tea.View {
+	if n.open != nil {
+		return n.open.View()
+	}
+	v := tea.NewView(strings.Join(n.lines(), "\n"))
+	v.AltScreen = true
+	return v
+}
+
+func (n *nodes) lines() []string {
+	w, h := n.width, n.height
+	if w <= 0 || h <= 0 {
+		return nil
+	}
+	if w < leastWidth || h < leastHeight {
+		return wrap("terminal too small", w, h)
+	}
+	t := newTheme(n.models[0].dark, false)
+	looks := n.looks()
+	out := []string{n.title(t, looks)}
+	if h >= 8 {
+		out = append(out, "")
+	}
+	wrong := troubles(looks)
+	wrong = wrong[:min(len(wrong), max(0, (h-len(out)-len(n.rows)-3)))]
+	l := n.table()
+	out = append(out, l.head(t, w, n.by, n.reversed))
+	below := 1 // the footer
+	if len(wrong) > 0 {
+		below += 1 + len(wrong)
+	}
+	from, to := n.cursor.window(len(n.rows), h-len(out)-below)
+	for i := from; i < to; i++ {
+		out = append(out, l.row(t, w, &looks[n.rows[i]], i == n.cursor.at))
+	}
+	for len(out) < h-below {
+		out = append(out, "")
+	}
+	if len(wrong) > 0 {
+		out = append(out, t.faint.Render(strings.Repeat("─", w)))
+		for _, p := range wrong {
+			out = append(out, pick(p.Severity == status.Error, t.bad, t.warn).Render(clean(p.Text, w)))
+		}
+	}
+	return append(out, n.footer(t))
+}
+
+// title is the first line: what all nodes do together.
+func (n *nodes) title(t theme, looks []Look) string {
+	f, ready := sum(looks)
+	good := pick(ready == len(looks), t.good, t.bad)
+	return join([]piece{
+		{"Phalanx", t.bold, 6},
+		{fmt.Sprintf("● %d of %s ready", ready, human.Plural(len(looks), "node", "nodes")), good, 0},
+		{pick(n.paused, "PAUSED", ""), t.warn, 1},
+		{rate(f.Rate) + " req/s", t.bold, 2},
+		{human.Bytes(f.Bandwidth) + "/s", t.bold, 3},
+		{fmt.Sprintf("%s connections, %s idle", human.Count(f.Active), human.Count(f.Idle)), t.plain, 4},
+		{"p99 at most " + latency(f.P99), t.plain, 5},
+	}, 2, n.width)
+}
+
+// footer says which keys there are.
+func (n *nodes) footer(t theme) string {
+	pause := piece{"p pause", t.faint, 4}
+	if n.paused {
+		pause = piece{"p resume", t.warn, 2}
+	}
+	return join([]piece{
+		{"q quit", t.faint, 0}, {"↑↓ select", t.faint, 5}, {"enter open the node", t.faint, 1},
+		{"s sort", t.faint, 3}, {"r reverse", t.faint, 6}, pause,
+	}, 2, n.width)
+}
