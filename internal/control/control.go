@@ -191,8 +191,9 @@ func (c *Control) signalled() {
 		c.drain(serve.Drain{})
 		return
 	}
-	c.announce()
-	c.drain(serve.Drain{Kept: !c.Refusing()})
+	kept := !c.Refusing()
+	c.announce(kept)
+	c.drain(serve.Drain{Kept: kept})
 }
 
 // lost translates the end of the channel: the worker drains, because no master could
@@ -211,7 +212,7 @@ func (c *Control) lost(err error) {
 	case err == io.EOF:
 		c.drain(serve.Drain{})
 	case !c.draining:
-		c.announce()
+		c.announce(true)
 		c.drain(serve.Drain{Kept: true})
 	}
 }
@@ -240,10 +241,14 @@ func (c *Control) Report(connections int, bytes int64) {
 // error means that the master is gone.
 func (c *Control) QueuesEmpty() { _ = c.channel.Send(ipc.QueuesEmpty{}) }
 
-// announce tells the master that this worker drains, so that another takes its slot.
-// If the signal came from the master, it knows already. Errors do not matter: the
-// master is gone, or about to kill this worker.
-func (c *Control) announce() {
+// announce tells the master that this worker drains, so that another takes its slot, and
+// what waits in its accept queue if that is kept for one. If the signal came from the
+// master, it knows already. Errors do not matter: the master is gone, or about to kill
+// this worker.
+func (c *Control) announce(kept bool) {
+	if kept && c.Refuse != nil {
+		_ = c.channel.Send(ipc.QueueLeft{})
+	}
 	_ = c.channel.Send(ipc.Draining{})
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -136,8 +137,8 @@ func TestDrainBySignal(t *testing.T) {
 	}
 	b.want(t, serve.Drain{Kept: true})
 	b.want(t, serve.Drain{})
-	if got := b.said(t); len(got) != 1 || got[0] != (ipc.Draining{}) {
-		t.Errorf("the master heard %v, want that it drains", got)
+	if got := b.said(t); !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
+		t.Errorf("the master heard %v, want that it drains and leaves its queue", got)
 	}
 	b.dies() // which changes nothing any more
 	close(b.signals)
@@ -217,7 +218,7 @@ func TestDrainByGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(t, serve.Drain{Kept: true})
-	if got := b.said(t); b.refused > 0 || len(got) != 1 || got[0] != (ipc.Draining{}) {
+	if got := b.said(t); b.refused > 0 || !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
 		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
 	}
 	b.stop()
@@ -329,5 +330,12 @@ func TestForeignSocket(t *testing.T) {
 	b := newBenchWith(t, func(cfg *Config) { cfg.Refuse = nil })
 	b.dies()
 	b.want(t, serve.Drain{Kept: true})
+	b.stop()
+	b = newBenchWith(t, func(cfg *Config) { cfg.Refuse = nil })
+	b.signals <- syscall.SIGTERM
+	b.want(t, serve.Drain{Kept: true})
+	if got := b.said(t); !slices.Equal(got, []ipc.Message{ipc.Draining{}}) {
+		t.Errorf("the master heard %v, want that it drains", got)
+	}
 	b.stop()
 }

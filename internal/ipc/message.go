@@ -36,6 +36,10 @@ type Serve struct{}
 // Draining tells the master that the worker drains without an order of the master.
 type Draining struct{}
 
+// QueueLeft tells the master, before Draining, that the worker leaves its accept queue to
+// another one.
+type QueueLeft struct{}
+
 // CanHandOver tells the master, before Ready, that the worker can take over the
 // connections of another, and hand its own over.
 type CanHandOver struct{}
@@ -163,7 +167,7 @@ func kinds() []Message {
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
-		20: Confined{}, 21: QueuesEmpty{}, 22: Render{}, 23: Share{},
+		20: Confined{}, 21: QueuesEmpty{}, 22: Render{}, 23: Share{}, 24: QueueLeft{},
 	}
 }
 
@@ -174,6 +178,7 @@ func (m TakeOver) code(*coder) Message    { return m }
 func (m Alive) code(*coder) Message       { return m }
 func (m Render) code(*coder) Message      { return m }
 func (m QueuesEmpty) code(*coder) Message { return m }
+func (m QueueLeft) code(*coder) Message   { return m }
 
 func (m Ready) code(c *coder) Message {
 	number(c, &m.PID, 4, 1, math.MaxInt32)

@@ -19,6 +19,7 @@ var golden = []struct {
 	{Failed{}, "\x02\x00"},
 	{Serve{}, "\x03"},
 	{Draining{}, "\x04"},
+	{QueueLeft{}, "\x18"},
 	{CanHandOver{}, "\x05"},
 	{TakeOver{}, "\x06"},
 	{Drain{}, "\x07\x00"},

@@ -55,7 +55,7 @@ func (p *pool) died(w *worker, e Exit) {
 		p.serveQueue(w, e)
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
-	case p.isClosing(w.slot) && e.clean():
+	case p.isClosing(w.slot) && e.clean() && !w.queueLeft:
 		w.slot.want = false // its queue is empty
 	case p.code(w, e) == exitcode.Config && !hopeless && !w.served: // one that has served had a usable configuration
 		p.quarantine(w, e, "")

@@ -54,7 +54,7 @@ func TestLeaveIsNoDeath(t *testing.T) {
 		}
 		r.die(20, Exit{Code: 1})
 		r.expect(22, "serving", "worker 0 (pid 121) died: exit status 1; respawning")
-		r.signal(syscall.SIGINT)
+		r.stopBefore(21)
 		r.ends(0, "")
 	})
 }
@@ -156,7 +156,8 @@ func TestDrainingBeforeReady(t *testing.T) {
 		r.pass(startTime)
 		r.signalled(1)
 		r.signalled(2, syscall.SIGKILL)
-		r.signal(syscall.SIGINT)
+		r.pass(firstDelay)
+		r.stopBefore(3)
 		r.ends(0, "")
 	})
 }
@@ -171,7 +172,7 @@ func TestDrainingTooLate(t *testing.T) {
 		r.expect(1, "serving")
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.expect(2, "serving", "worker 0 (pid 101) died: sent a ipc.Serve, killed; respawning")
-		r.signal(syscall.SIGINT)
+		r.stopBefore(1)
 		r.ends(0, "")
 	})
 }
@@ -200,7 +201,7 @@ func TestOrphans(t *testing.T) {
 		if reaped != 2 || len(ours) != 2 {
 			t.Errorf("reaped %d times, the pool's own: %v", reaped, ours)
 		}
-		r.signal(syscall.SIGINT)
+		r.stopBefore(2)
 		r.ends(0, "")
 		r.logged(`{"level":"info","error":"no luck","message":"orphans not reaped"}`)
 	})

@@ -213,6 +213,16 @@ func (r *rig) signal(sig syscall.Signal) {
 	synctest.Wait()
 }
 
+// stopBefore tells the pool to stop before a worker is ready, which then serves what waits
+// in its accept queue, and drains.
+func (r *rig) stopBefore(i int) {
+	r.t.Helper()
+	r.signal(syscall.SIGINT)
+	r.hello(i)
+	r.told(i, ipc.Serve{})
+	r.signalled(i, syscall.SIGINT)
+}
+
 // orphan tells the pool that some child has ended.
 func (r *rig) orphan() {
 	r.orphans <- syscall.SIGCHLD

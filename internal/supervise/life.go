@@ -112,6 +112,8 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 		p.ready(w, m)
 	case ipc.Failed:
 		w.failed = &m
+	case ipc.QueueLeft:
+		w.queueLeft = true
 	case ipc.Draining:
 		w.saidDrain = true
 		p.detach(w)
@@ -197,7 +199,11 @@ func (p *pool) enter(w *worker) {
 // that drains before it is ready is detached only then, or a misbehaving one could
 // make the pool start processes without end.
 func (p *pool) detach(w *worker) {
-	if !w.saidDrain || w.killed || p.phase == stopping || w.slot.worker != w || w.slot.state != ready {
+	if !w.saidDrain || w.killed || w.slot.worker != w {
+		return
+	}
+	if p.phase == stopping || w.slot.state != ready {
+		p.leaveQueue(w)
 		return
 	}
 	p.move(w.slot, detach)

@@ -34,7 +34,7 @@ func TestExit(t *testing.T) {
 		r.hello(0)
 		r.die(0, Exit{})
 		r.expect(2, "serving")
-		r.signal(syscall.SIGINT)
+		r.stopBefore(1)
 		r.ends(0, "")
 	})
 }
@@ -67,7 +67,7 @@ func TestBackoff(t *testing.T) {
 		if len(r.procs) != len(delays)+2 {
 			t.Error("a first death is not answered at once again")
 		}
-		r.signal(syscall.SIGINT)
+		r.stopBefore(len(delays) + 1)
 		r.ends(0, "")
 	})
 }
@@ -79,20 +79,25 @@ func TestBackoffInMilliseconds(t *testing.T) {
 		r.hello(0)
 		r.die(0, Exit{Code: 1})
 		r.die(1, Exit{Code: 1})
-		r.signal(syscall.SIGINT)
+		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning", "worker 0 (pid 102) died: exit status 1; respawning in 81ms")
+		r.pass(firstDelay)
+		r.stopBefore(2)
 		r.ends(0, "")
-		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning", "worker 0 (pid 102) died: exit status 1; respawning in 81ms", "drain")
 	})
 }
 
+// A stop does not wait for a slot whose workers keep dying.
 func TestStopDuringBackoff(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
-		r.die(0, Exit{Code: 1})
-		r.die(1, Exit{Code: 1})
+		const deaths = 6 // there are 1.6 s before the next process
+		for i := range deaths {
+			r.started(i)
+			r.die(i, Exit{Code: 1})
+		}
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
-		if len(r.procs) != 2 {
+		if len(r.procs) != deaths {
 			t.Error("a process was started during the stop")
 		}
 	})

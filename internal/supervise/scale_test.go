@@ -240,8 +240,10 @@ func TestStopWhileClosing(t *testing.T) {
 			if dies {
 				r.die(1, killed)
 			}
-			r.signal(syscall.SIGTERM)
-			if !dies {
+			if dies {
+				r.stopBefore(2)
+			} else {
+				r.signal(syscall.SIGTERM)
 				r.signalled(1, syscall.SIGINT)
 				r.die(1, Exit{})
 			}
@@ -317,7 +319,7 @@ func TestOOM(t *testing.T) {
 		r.die(0, Exit{Signal: syscall.SIGKILL, Memory: 700 << 20})
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; probably killed by the OOM killer; "+
 			"uptime 1m30s, peak memory 734 MB; respawning")
-		r.signal(syscall.SIGINT)
+		r.stopBefore(1)
 		r.ends(0, "")
 	})
 }

@@ -62,8 +62,13 @@ func (p *pool) stop() {
 	p.OnLameDuck()
 }
 
-// drain makes every slot unwanted; reconcile relays SIGINT.
+// soon is how soon a slot without a worker has to get its next one for a stop to wait for it.
+const soon = time.Second
+
+// drain makes every slot unwanted; reconcile relays SIGINT. A slot that soon has its next
+// worker gets it first: connections may wait in its accept queue.
 func (p *pool) drain() {
+	served := p.phase == serving
 	p.phase, p.lameDuckUntil = stopping, time.Time{}
 	if p.DrainTimeout > 0 {
 		p.stopBy = p.Now().Add(p.DrainTimeout)
@@ -72,7 +77,7 @@ func (p *pool) drain() {
 	p.progressAt = p.Now().Add(progressEvery)
 	p.toReplace, p.candidate = nil, nil
 	for _, s := range p.all() {
-		s.want = false
+		s.want = s.want && served && (s.state == empty || s.state == starting || s.state == backoff && s.retryAt.Sub(p.Now()) < soon)
 	}
 	for _, w := range p.detached {
 		p.limitDrain(w, false)

@@ -151,7 +151,7 @@ func TestProtocolViolations(t *testing.T) {
 				lived = "; uptime 5s"
 			}
 			r.expect(2, "serving", "worker 0 (pid 101) died: "+want+", killed"+lived+"; respawning")
-			r.signal(syscall.SIGINT)
+			r.stopBefore(1)
 			r.ends(0, "")
 		})
 	}
@@ -163,7 +163,7 @@ func TestFullChannel(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		r.expect(2, "serving", "worker 0 (pid 101) died: "+ipc.ErrFull.Error()+", killed; respawning")
-		r.signal(syscall.SIGINT)
+		r.stopBefore(1)
 		r.ends(0, "")
 	})
 }
@@ -178,7 +178,8 @@ func TestLog(t *testing.T) {
 		r.die(0, Exit{Code: 3, LastWords: "out of luck"})
 		r.hello(1)
 		r.die(1, Exit{Code: 3})
-		r.signal(syscall.SIGINT)
+		r.started(2)
+		r.stopBefore(2)
 		r.ends(0, "")
 		r.logged(
 			`{"level":"info","slot":0,"pid":101,"message":"worker started"}`,

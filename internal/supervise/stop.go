@@ -70,13 +70,34 @@ func (p *pool) closeQueues() {
 	p.OnQueuesEmpty()
 }
 
+// leaveQueue gives the slot of a worker that has left its accept queue, although the pool
+// stops or closes the slot, to another one, which serves what waits there. The worker was
+// sent a signal directly, just before the pool's order.
+func (p *pool) leaveQueue(w *worker) {
+	s := w.slot
+	left := w.queueLeft && (s.state == ready || s.state == draining)
+	if !left || p.phase != stopping && !p.isClosing(s) || p.forced || p.queuesEmpty {
+		return
+	}
+	if s.delay(w, p.Now(), p.Chance()); len(s.recent) >= deathLimit {
+		return
+	}
+	p.move(s, detach)
+	p.limitDrain(w, false)
+	p.detached = append(p.detached, w)
+	if s.next != nil { // it has been told to exit
+		p.detached = append(p.detached, s.next)
+	}
+	s.worker, s.next, s.want = nil, nil, true
+}
+
 // serveQueue makes sure that while the pool stops another worker takes what waits in the
 // accept queue of a dead one, or of one whose replacement died before it served.
 func (p *pool) serveQueue(w *worker, e Exit) {
 	s := w.slot
 	replacement := s.want && !w.served
 	s.want = false // or nothing would end the wait for a worker
-	if e.clean() || p.forced || p.queuesEmpty || p.timedOut(w) || !replacement && !p.mayAccept(w) {
+	if e.clean() && !w.queueLeft || p.forced || p.queuesEmpty || p.timedOut(w) || !replacement && !p.mayAccept(w) {
 		return
 	}
 	if delay := s.delay(w, p.Now(), p.Chance()); len(s.recent) < deathLimit {

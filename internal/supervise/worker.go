@@ -47,6 +47,7 @@ type worker struct {
 	loss        string        // why its connections could not be kept when it died; ""
 	sandbox     string        // as in package status; "": none
 	queueEmpty  bool          // it drains, and accepts no more
+	queueLeft   bool          // it drains, and another has to serve its accept queue
 	share       int           // of how many slots it was told; 0: of none
 	served      bool          // it was sent Serve, or has taken over connections
 	exited      bool

@@ -1,0 +1,50 @@
+package rescue
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestSignalledBeforeStop sends SIGTERM to a worker with clients in its accept queue, and
+// then stops the server, at once or when the next worker starts: all are served.
+func TestSignalledBeforeStop(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"epoll", "netpoll"} {
+		for _, when := range []string{"at once", "next worker"} {
+			t.Run(engine+" "+when, func(t *testing.T) {
+				t.Parallel()
+				base := harness.Tree(t, map[string]string{"index.html": "front"})
+				s := harness.Serve(t, base, "--workers", "1", "--engine", engine)
+				first := s.Workers()[0]
+				harness.Hold(t, first)
+				harness.Kill(t, first, syscall.SIGTERM)
+				var clients []*harness.Client
+				for range 20 {
+					c := s.Dial()
+					if err := c.Send(harness.Request("GET", "/")); err != nil {
+						t.Fatal(err)
+					}
+					clients = append(clients, c)
+				}
+				harness.Kill(t, first, syscall.SIGCONT)
+				if when == "next worker" {
+					s.Log.Await(t, 5*time.Second, "another worker", s.Exited, func(all []harness.Event) bool {
+						return len(harness.WithMessage(all, "worker started")) == 2
+					})
+				}
+				s.Interrupt()
+				for i, c := range clients {
+					if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
+						t.Errorf("client %d: %v", i, err)
+					}
+				}
+				if code := s.Wait(15 * time.Second); code != 0 {
+					t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
+				}
+			})
+		}
+	}
+}

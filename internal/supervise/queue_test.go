@@ -1,0 +1,120 @@
+package supervise
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
+)
+
+// What waits in the accept queue of a slot without a worker is served before a stop,
+// however its last one ended.
+func TestStopBeforeNextWorker(t *testing.T) {
+	for name, ends := range map[string]func(*rig){
+		"killed": func(r *rig) { r.die(0, killed) },
+		"sent a signal": func(r *rig) {
+			r.procs[0].stubborn = true
+			r.say(ipc.QueueLeft{}, 0)
+			r.say(ipc.Draining{}, 0)
+			r.die(0, Exit{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 1, func(r *rig) {
+				r.hello(0)
+				ends(r)
+				r.stopBefore(1)
+				r.ends(0, "")
+			})
+		})
+	}
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.die(0, killed)
+		r.die(1, killed) // there is a delay before the next one
+		r.signal(syscall.SIGTERM)
+		r.started(2)
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.ends(0, "")
+	})
+}
+
+// A worker that was sent a signal just before the pool is told to stop has left its queue
+// to another one, which serves it although the first still drains.
+func TestQueueLeftInStop(t *testing.T) {
+	empty := 0
+	r := &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.procs[0].stubborn, r.procs[0].waited = true, true
+		r.signal(syscall.SIGTERM)
+		r.say(ipc.QueueLeft{}, 0)
+		r.say(ipc.Draining{}, 0)
+		r.say(ipc.QueuesEmpty{}, 0)
+		if empty != 0 || len(r.procs) != 2 {
+			t.Fatalf("empty %d, %d processes", empty, len(r.procs))
+		}
+		r.say(ipc.QueueLeft{}, 1) // so was the next one, before it was ready
+		r.say(ipc.Draining{}, 1)
+		r.die(1, Exit{})
+		r.started(2)
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.signalled(2, syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+		if empty != 1 {
+			t.Errorf("empty %d times", empty)
+		}
+	})
+}
+
+// Workers that always say so do not keep the pool from stopping.
+func TestQueueLeftAgainAndAgain(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGTERM)
+		for i := range r.procs {
+			r.procs[i].stubborn = true
+		}
+		for i := 0; i < len(r.procs) && i < 2*deathLimit; i++ {
+			if i > 0 {
+				r.hello(i)
+			}
+			r.say(ipc.QueueLeft{}, i)
+			r.say(ipc.Draining{}, i)
+			r.die(i, Exit{})
+			r.pass(time.Second)
+		}
+		if len(r.procs) > deathLimit {
+			t.Errorf("%d processes were started", len(r.procs))
+		}
+		r.ends(0, "")
+	})
+}
+
+// The same happens to the worker of a slot that is being closed.
+func TestQueueLeftInClosingSlot(t *testing.T) {
+	for _, exits := range []bool{false, true} {
+		s := &sockets{open: 2}
+		r := &rig{change: func(c *Config) { c.Sockets = s }}
+		runRig(t, 2, r, func(r *rig) {
+			r.hello(0, 1)
+			r.procs[1].stubborn = true
+			r.signal(syscall.SIGTTOU)
+			r.say(ipc.QueueLeft{}, 1)
+			if !exits {
+				r.say(ipc.Draining{}, 1)
+			}
+			r.die(1, Exit{})
+			r.hello(2)
+			r.told(2, ipc.Serve{}, ipc.Drain{Queue: true})
+			r.die(2, Exit{})
+			s.expect(t, "steer [0 1]", "steer [0]", "shrink 1", "steer [0]")
+			r.signal(syscall.SIGTERM)
+			r.ends(0, "")
+		})
+	}
+}
