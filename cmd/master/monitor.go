@@ -20,6 +20,7 @@ import (
 	"phalanx/internal/listen"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/snapshot"
 	"phalanx/internal/observe/token"
 	"phalanx/internal/options"
@@ -194,9 +195,34 @@ func (m *monitor) describe(o options.Options) {
 	}
 	m.info.Store(&snapshot.Info{
 		Version: options.Version, Base: base, Model: string(o.Model),
-		Address: m.where,
+		Address: m.where, Sites: siteList(o, base),
 	})
+	m.Board.Configure(o.SiteNames())
 }
+
+// siteList returns the sites by number; nil if there is one.
+func siteList(o options.Options, base string) (all []snapshot.Site) {
+	for number, name := range o.SiteNames() {
+		if number > 0 {
+			base = string(o.Site[number-1].Dir)
+		}
+		all = append(all, snapshot.Site{Name: name, Base: base})
+	}
+	return all
+}
+
+// named tells the scoreboard which sites a worker counts that is started with these
+// options.
+func (m *monitor) named(o options.Options, args func(slot, row int) []string) func(slot, row int) []string {
+	sites := o.SiteNames()
+	return func(slot, row int) []string {
+		m.Board.Name(row, sites)
+		return args(slot, row)
+	}
+}
+
+// A row has room for all sites and for other hosts.
+const _ = uint(scoreboard.MaxSites - 1 - options.MaxSites)
 
 // where writes addresses; one that --port and --bind have given as HOST:PORT.
 func where(addresses []listen.Address) string {

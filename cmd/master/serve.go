@@ -77,7 +77,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, reduced error) supervise.Spawner {
 	tellMissing(out.log, o, reduced)
 	return supervise.Spawner{
-		Path: worker, Args: workerArgs(o, sockets), Env: environment(o),
+		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
 		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
 	}
 }

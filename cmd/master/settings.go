@@ -100,7 +100,7 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 	if err != nil {
 		return supervise.Settings{}, err
 	}
-	spawner.Path, spawner.Args, spawner.Env = worker, workerArgs(o, sockets), environment(o)
+	spawner.Path, spawner.Args, spawner.Env = worker, m.named(o, workerArgs(o, sockets)), environment(o)
 	spawner.Records = records(o)
 	return supervise.Settings{
 		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares(), Applied: func() { m.apply(o); certified() },

@@ -266,7 +266,7 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		Conn:   website.Config(opts.Options),
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
-		Verbose: opts.Verbose > 0,
+		Verbose: opts.Verbose > 0, SiteNames: sites.Names,
 
 		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
 	}

@@ -15,6 +15,9 @@ const (
 	// Combined is Common with Referer and User-Agent, as Apache and nginx
 	// write it.
 	Combined Format = "combined"
+	// VhostCombined is Combined with the site and the port before it, as Apache's
+	// vhost_combined.
+	VhostCombined Format = "vhost_combined"
 	// JSON is an object of the same fields in each line (RFC 8259).
 	JSON Format = "json"
 )
@@ -33,6 +36,8 @@ type Entry struct {
 	Agent   []byte        // not in common
 	ID      []byte        // of the request; json only
 	TLS     *TLS          // json only; nil: the connection is not secure
+	Site    string        // vhost_combined and json; empty: there is one for all hosts
+	Port    int           // vhost_combined only; 0: not known, or a unix socket
 }
 
 // TLS is what an entry says of a secure connection.
@@ -69,6 +74,9 @@ func (f *Formatter) Append(dst []byte, e *Entry) []byte {
 	if f.Format == JSON {
 		return f.json(dst, e)
 	}
+	if f.Format == VhostCombined {
+		dst = appendVhost(dst, e)
+	}
 	dst = f.common(dst, e)
 	if f.Format != Common {
 		dst = append(dst, ` "`...)
@@ -78,6 +86,16 @@ func (f *Formatter) Append(dst []byte, e *Entry) []byte {
 		dst = append(dst, '"')
 	}
 	return append(dst, '\n')
+}
+
+// appendVhost appends the site, "*" if it is the one of all hosts, and the port.
+func appendVhost(dst []byte, e *Entry) []byte {
+	site := e.Site
+	if site == "" {
+		site = "*"
+	}
+	dst = append(append(dst, site...), ':')
+	return append(strconv.AppendInt(dst, int64(e.Port), 10), ' ')
 }
 
 func (f *Formatter) common(dst []byte, e *Entry) []byte {
@@ -144,6 +162,10 @@ func (f *Formatter) json(dst []byte, e *Entry) []byte {
 	dst = appendJSON(dst, e.Agent)
 	dst = append(dst, `,"request_id":`...)
 	dst = appendJSON(dst, e.ID)
+	if e.Site != "" {
+		dst = append(dst, `,"site":`...)
+		dst = appendJSON(dst, e.Site)
+	}
 	if t := e.TLS; t != nil {
 		dst = append(dst, `,"tls_version":`...)
 		dst = appendJSON(dst, t.Version)

@@ -36,6 +36,14 @@ func TestFormats(t *testing.T) {
 		{"json", JSON, func(*Entry) {},
 			`{"time":"2000-10-10T13:55:36.007Z","client":"192.0.2.1","method":"GET","target":"/a?b=c","protocol":"HTTP/1.1",` +
 				`"status":200,"bytes":2326,"seconds":0.001234,"referer":"http://example.com/","user_agent":"Mozilla/5.0 (X11)","request_id":"7f3a"}`},
+		{"a site", VhostCombined, func(e *Entry) { e.Site, e.Port = "www.example.org", 8443 },
+			`www.example.org:8443 192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326 "http://example.com/" "Mozilla/5.0 (X11)"`},
+		{"the one site", VhostCombined, func(e *Entry) { *e = Entry{Status: 400} },
+			`*:0 - - - [01/Jan/1970:00:00:00 +0000] "-" 400 - "-" "-"`},
+		{"a site in combined", Combined, func(e *Entry) { e.Site, e.Port = "www.example.org", 8443 },
+			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326 "http://example.com/" "Mozilla/5.0 (X11)"`},
+		{"a site in json", JSON, func(e *Entry) { *e = Entry{Status: 200, Site: "www.example.org", Port: 1} },
+			`{"time":"1970-01-01T00:00:00.000Z","client":null,"method":null,"target":null,"protocol":null,"status":200,"bytes":0,"seconds":0.000000,"referer":null,"user_agent":null,"request_id":null,"site":"www.example.org"}`},
 		{"unknown format", "", func(*Entry) {},
 			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326 "http://example.com/" "Mozilla/5.0 (X11)"`},
 		{"nothing known", Combined, func(e *Entry) { *e = Entry{Status: 400} },
@@ -112,7 +120,7 @@ func TestFormattingAllocatesNothing(t *testing.T) {
 	e := entry()
 	e.Agent = []byte("\"é\xff")
 	buf := make([]byte, 0, 4096)
-	for _, format := range []Format{Common, Combined, JSON} {
+	for _, format := range []Format{Common, Combined, VhostCombined, JSON} {
 		f := Formatter{Format: format}
 		n := testing.AllocsPerRun(1000, func() {
 			e.Time += 100
@@ -146,7 +154,7 @@ func checkLine(t *testing.T, line []byte) {
 func FuzzJSON(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
+		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0}
 		line := (&Formatter{Format: JSON}).Append(nil, &e)
 		checkLine(t, line)
 		var got struct {
@@ -226,7 +234,7 @@ func orDash(s string) string {
 func FuzzCombined(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil}
+		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0}
 		line := (&Formatter{Format: Combined}).Append(nil, &e)
 		checkLine(t, line)
 		m := combinedLine.FindSubmatch(line)

@@ -19,6 +19,9 @@ func NewPen(f Format, r *Ring, doorbell int) *Pen {
 	return &Pen{formatter: Formatter{Format: f}, ring: r, doorbell: doorbell}
 }
 
+// NamesPorts reports whether lines have the port that a client has come to.
+func (p *Pen) NamesPorts() bool { return p.formatter.Format == VhostCombined }
+
 // Write writes the line of an entry. If the ring is full the line is dropped and
 // counted.
 func (p *Pen) Write(e *Entry) {

@@ -78,6 +78,7 @@ const (
 const (
 	AccessCommon   AccessLogFormat = "common"
 	AccessCombined AccessLogFormat = "combined"
+	AccessVhost    AccessLogFormat = "vhost_combined"
 	AccessJSON     AccessLogFormat = "json"
 )
 
@@ -92,7 +93,7 @@ func (Symlinks) words() []Symlinks {
 func (LogFormat) words() []LogFormat { return []LogFormat{LogAuto, LogConsole, LogJSON} }
 func (HTTP2) words() []HTTP2         { return []HTTP2{HTTP2On, HTTP2Off} }
 func (AccessLogFormat) words() []AccessLogFormat {
-	return []AccessLogFormat{AccessCommon, AccessCombined, AccessJSON}
+	return []AccessLogFormat{AccessCommon, AccessCombined, AccessVhost, AccessJSON}
 }
 func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 

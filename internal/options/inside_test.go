@@ -13,7 +13,7 @@ func TestAccessLogErrors(t *testing.T) {
 	for flag, want := range map[string]string{
 		"--access-log=":             `--access-log "": must name a file, such as access.log, or - for standard output`,
 		"--access-log=/var/log/":    "--access-log /var/log/: must name a file, such as access.log, or - for standard output",
-		"--access-log-format=nginx": "--access-log-format nginx: must be common, combined or json",
+		"--access-log-format=nginx": "--access-log-format nginx: must be common, combined, vhost_combined or json",
 	} {
 		if _, err := ParseMaster([]string{flag}, noEnv); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %v", err, want)

@@ -66,6 +66,18 @@ func Local(fd int) bool {
 	return err == nil && domain == unix.AF_UNIX
 }
 
+// localPort returns the port at this end of a TCP connection, 0 for others.
+func localPort(fd int) int {
+	at, _ := unix.Getsockname(fd) // whatever it is not
+	switch a := at.(type) {
+	case *unix.SockaddrInet4:
+		return a.Port
+	case *unix.SockaddrInet6:
+		return a.Port
+	}
+	return 0
+}
+
 // lost returns the address of a client that has reset its connection. getpeername(2)
 // fails then; SO_PEERNAME still returns it, as accept(2) would have, but has to be
 // given the length of the address.

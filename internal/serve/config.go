@@ -24,11 +24,12 @@ import (
 
 // Config is the configuration of a worker's engine.
 type Config struct {
-	Conn    conn.Config    // for all connections; Conn.Single makes the worker serial
-	Recv    int            // bytes of each recv()
-	Log     zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
-	Verbose bool           // whether Log is written at all
-	Flush   func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
+	Conn      conn.Config    // for all connections; Conn.Single makes the worker serial
+	Recv      int            // bytes of each recv()
+	Log       zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
+	SiteNames []string       // by the numbers of sites; nil: there is one for all hosts
+	Verbose   bool           // whether Log is written at all
+	Flush     func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
 	// Tick is called by an event loop every few seconds, if not nil, as long as it
 	// returns true or there is traffic.
 	Tick func() bool

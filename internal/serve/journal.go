@@ -36,6 +36,7 @@ type Journal struct {
 	addr   clientip.Addr  // of the connection's client
 	client string         // that, with its port
 	host   string         // and without
+	port   int            // that it came to, if the access log names it; else 0
 	tls    *accesslog.TLS // nil: it speaks plain HTTP, or has not shaken hands yet
 
 	// If Config.Verbose:
@@ -43,12 +44,17 @@ type Journal struct {
 	waiting time.Duration // since when it waits for the disk; 0: it does not
 }
 
-// NewJournal returns that of a client's connection; nil if nothing is logged.
-func NewJournal(cfg *Config, t *Tally, client *clientip.Addr) *Journal {
+// NewJournal returns that of a client's connection, with this socket; nil if nothing is
+// logged.
+func NewJournal(cfg *Config, t *Tally, client *clientip.Addr, fd int) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
 	}
-	return &Journal{tally: t, cfg: cfg, clock: t.Clock, addr: *client, client: client.String(), host: client.Host()}
+	port := 0
+	if cfg.Access != nil && cfg.Access.NamesPorts() {
+		port = localPort(fd)
+	}
+	return &Journal{port: port, tally: t, cfg: cfg, clock: t.Clock, addr: *client, client: client.String(), host: client.Host()}
 }
 
 // Observer returns the observer of the connection: the journal, or the tally if there
@@ -75,6 +81,14 @@ func (j *Journal) hostOf(x *conn.Exchange) string {
 		return j.host
 	}
 	return x.Client.Host()
+}
+
+// siteOf returns the name of an exchange's site, empty if there is one for all hosts.
+func (j *Journal) siteOf(x *conn.Exchange) string {
+	if x.Site >= len(j.cfg.SiteNames) {
+		return ""
+	}
+	return j.cfg.SiteNames[x.Site]
 }
 
 // Received notes the time, and logs the head.
@@ -123,7 +137,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 			Client: j.hostOf(x), Time: wall.UnixMilli(),
 			Method: x.Method(), Target: x.Target(), Version: x.Version.String(), Status: int(x.Status), Bytes: x.Bytes, Took: took,
 			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
-			TLS: j.tls,
+			TLS: j.tls, Site: j.siteOf(x), Port: j.port,
 		})
 	}
 	switch {
@@ -143,6 +157,9 @@ func (j *Journal) Ended(x *conn.Exchange) {
 		Int64("bytes", x.Bytes).
 		Str("protocol", x.Version.String()).
 		Float64("ms", milliseconds(took))
+	if site := j.siteOf(x); site != "" {
+		e = e.Str("site", site)
+	}
 	if len(x.ID) > 0 {
 		e = e.Bytes("id", x.ID)
 	}

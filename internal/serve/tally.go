@@ -21,6 +21,7 @@ type Tally struct {
 	Row   *scoreboard.Row
 	Clock *Clock
 	Alone bool // the only Tally of this row
+	Sites bool // there are several, which are counted one by one
 	// Limits alerts operators of clients below the minimum rate; nil: nobody does.
 	Limits *Limits
 
@@ -41,11 +42,17 @@ func (t *Tally) Received(x *conn.Exchange) {
 func (t *Tally) Decided(x *conn.Exchange) {
 	t.Row.Requests[min(x.Status/100, 5)].Add(1)
 	t.Row.Versions[x.Version].Add(1)
+	if t.Sites {
+		t.Row.Sites[x.Site].Requests[min(x.Status/100, 5)].Add(1)
+	}
 }
 
 // Ended counts a truncated response, or records the start time of the request if the
 // response is whole.
 func (t *Tally) Ended(x *conn.Exchange) {
+	if t.Sites {
+		t.Row.Sites[x.Site].Bytes.Add(uint64(max(x.Bytes, 0)))
+	}
 	if x.Err != nil {
 		t.Row.Truncated.Add(1)
 		return

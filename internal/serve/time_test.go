@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
@@ -21,7 +22,7 @@ func TestCalendarSteps(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		pen, logged := logTo(t)
+		pen, logged := logTo(t, accesslog.Combined)
 		began := time.Now()
 		var step atomic.Int64
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/certificate"
 	"phalanx/internal/logging"
 	"phalanx/internal/observe/scoreboard"
@@ -175,7 +176,7 @@ func logAt(t *testing.T, verbosity int) (change func(*serve.Config), lines func(
 func TestHelloOnPlainPort(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		for verbosity, want := range map[int]int{1: 0, 2: 1} {
-			pen, accesses := logTo(t)
+			pen, accesses := logTo(t, accesslog.Combined)
 			change, lines := logAt(t, verbosity)
 			s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
 				cfg.Access = pen

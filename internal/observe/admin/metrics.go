@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), http2Metrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), http2Metrics(), siteMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
@@ -142,6 +142,25 @@ func workerMetrics() []metric {
 			}
 			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
 				x.add(float64(count[state]), "state", state)
+			}
+		}},
+	}
+}
+
+// siteMetrics have samples if there are several sites: the names are those of the
+// options.
+func siteMetrics() []metric {
+	return []metric{
+		{"site_requests_total", counter, "Requests by site and class of status code; * is all other hosts.", func(x *exposition, p *status.Pool) {
+			for i := range p.Sites {
+				for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+					x.add(float64(p.Sites[i].Requests[code]), "code", code, "site", p.Sites[i].Name)
+				}
+			}
+		}},
+		{"site_sent_bytes_total", counter, "Bytes of content sent by site, counted when a response ends.", func(x *exposition, p *status.Pool) {
+			for i := range p.Sites {
+				x.add(float64(p.Sites[i].Bytes), "site", p.Sites[i].Name)
 			}
 		}},
 	}

@@ -24,6 +24,10 @@ func samplePool() status.Pool {
 		{Names: []string{"www.example.org"}, Key: "RSA", NotAfter: now.Add(2140 * time.Hour)},
 		{Names: []string{"*.<b>\u202e\xff\"\n"}, Key: "ECDSA", NotAfter: now.Add(2141 * time.Hour)},
 	}
+	p.Sites = []status.Site{
+		{Name: "*", Base: "/srv/www", Requests: map[string]uint64{"2xx": 7, "4xx": 1}, Bytes: 1 << 20},
+		{Name: "*.example.org", Base: "/srv/org", Requests: map[string]uint64{}},
+	}
 	p.ACME = &status.ACME{
 		Hosts:  []status.Host{{Name: "www.example.org", Certified: true, Next: now.Add(time.Hour)}, {Name: "example.org", Next: now.Add(time.Minute), Failures: 3}},
 		Issued: 5, Refused: 2, Unreachable: 7,

@@ -38,6 +38,7 @@ type Row struct {
 	Versions   [3]atomic.Uint64          // Requests of HTTP/1.0, 1.1 and 2
 	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections closed for abuse or protocol errors, by reason
 	Streams    atomic.Int64              // requests open on HTTP/2 connections, at the last heartbeat
+	Sites      [MaxSites]Site            // by their numbers; only if there are several
 }
 
 // Limit is a reason for which a connection is closed or refused: one of the limits

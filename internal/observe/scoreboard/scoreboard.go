@@ -66,11 +66,15 @@ type Board struct {
 	mu    sync.Mutex
 	taken map[int]taken // by row
 	past  map[int]*Totals
+
+	sites     []string // there are; see Configure
+	pastSites map[string]*SiteTotals
 }
 
 type taken struct {
 	*Mapping
-	slot int
+	slot  int
+	sites []string // that it counts, by number
 }
 
 // New creates an empty scoreboard.
@@ -83,7 +87,7 @@ func New() (*Board, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &Board{fd: fd, rows: rows, taken: make(map[int]taken), past: make(map[int]*Totals)}, nil
+	return &Board{fd: fd, rows: rows, taken: make(map[int]taken), past: make(map[int]*Totals), pastSites: make(map[string]*SiteTotals)}, nil
 }
 
 // seal gives the memfd room for as many rows as there may be and has the kernel keep
@@ -133,7 +137,7 @@ func (b *Board) Open(slot int) (row int, mapped *Mapping, err error) {
 	if mapped, err = Attach(b.fd, row); err != nil {
 		return -1, nil, err
 	}
-	b.taken[row] = taken{mapped, slot}
+	b.taken[row] = taken{Mapping: mapped, slot: slot}
 	return row, mapped, nil
 }
 
@@ -156,6 +160,7 @@ func (b *Board) Close(row int) error {
 	}
 	t := s.Read()
 	b.pastOf(s.slot).Add(&t)
+	b.keepSites(s)
 	delete(b.taken, row)
 	return s.Mapping.Close()
 }
@@ -239,6 +244,10 @@ type State struct {
 	Next   int             // number of rows that the memfd has room for
 	Past   map[int]*Totals // of exited processes
 	Now    map[int]*Totals // of all processes, for a program that cannot read the rows
+
+	Sites     []string         // that are configured
+	RowSites  map[int][]string // that processes count, by row
+	PastSites map[string]*SiteTotals
 }
 
 // State returns what [Resume] needs.
@@ -250,6 +259,7 @@ func (b *Board) State() State {
 	for row, t := range b.taken {
 		s.Rows[row] = t.slot
 	}
+	b.siteState(&s)
 	return s
 }
 
@@ -272,7 +282,7 @@ func Resume(s State) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Board{fd: s.Fd, rows: rows, taken: make(map[int]taken), past: s.Past}
+	b := &Board{fd: s.Fd, rows: rows, taken: make(map[int]taken), past: s.Past, pastSites: make(map[string]*SiteTotals)}
 	if b.past == nil {
 		b.past = make(map[int]*Totals)
 	}
@@ -281,7 +291,8 @@ func Resume(s State) (*Board, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.taken[row] = taken{mapped, slot}
+		b.taken[row] = taken{Mapping: mapped, slot: slot}
 	}
+	b.resumeSites(s)
 	return b, nil
 }

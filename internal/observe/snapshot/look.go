@@ -74,6 +74,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		Slots: view.Slots, Reloads: view.Reloads, Rescue: view.Rescue,
 	}
 	o.certified(&p)
+	o.sited(&p, info)
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
 	spent := o.seen()
@@ -115,6 +116,23 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	f.LogLost = o.Log.Lost()
 	p.Total = f
 	return p, s, nil
+}
+
+// sited says what was counted of the sites.
+func (o *Observer) sited(p *status.Pool, info Info) {
+	if len(info.Sites) == 0 {
+		return
+	}
+	counted := o.Board.Sites()
+	for _, s := range info.Sites {
+		t := counted[s.Name]
+		p.Sites = append(p.Sites, status.Site{Name: s.Name, Base: s.Base, Requests: classes(t.Requests), Bytes: t.Bytes})
+	}
+}
+
+// classes names requests by their class of status.
+func classes(n [6]uint64) map[string]uint64 {
+	return map[string]uint64{"1xx": n[1], "2xx": n[2], "3xx": n[3], "4xx": n[4], "5xx": n[5]}
 }
 
 // open is how much is open at a moment.
@@ -171,9 +189,7 @@ func slots(view supervise.View, reading scoreboard.Reading) []int {
 
 func counters(t *scoreboard.Totals) status.Figures {
 	return status.Figures{
-		Requests: map[string]uint64{
-			"1xx": t.Requests[1], "2xx": t.Requests[2], "3xx": t.Requests[3], "4xx": t.Requests[4], "5xx": t.Requests[5],
-		},
+		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
 		TimedOut: t.TimedOut, Dropped: t.Dropped, Limited: limited(t), TLS: handshakes(t), HTTP2: http2(t),

@@ -27,7 +27,11 @@ import (
 // Info is what changes only with a reload, if at all.
 type Info struct {
 	Version, Address, Base, Model string
+	Sites                         []Site // by number; nil: there is one
 }
+
+// Site is what a site is called, and its document root; empty: there is none.
+type Site struct{ Name, Base string }
 
 // Config is what an Observer needs.
 type Config struct {

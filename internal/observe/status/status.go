@@ -12,6 +12,7 @@ import (
 	"errors"
 	"time"
 
+	"phalanx/internal/human"
 	"phalanx/internal/observe/histogram"
 )
 
@@ -56,6 +57,8 @@ type Pool struct {
 	Reloads int       `json:"reloads"` // so far
 	Window  float64   `json:"window"`  // seconds that rates and latencies cover
 
+	Sites []Site `json:"sites,omitempty"` // by number, if there are several: the first is that of all other hosts
+
 	Rescue Rescue `json:"rescue"` // of dead workers' connections, so far
 
 	ACME         *ACME         `json:"acme,omitempty"` // nil: no certificate is obtained by ACME
@@ -67,6 +70,35 @@ type Pool struct {
 	Workers []Worker `json:"workers"` // by slot; within a slot, the serving one first
 	PerSlot []Slot   `json:"-"`       // every slot there has ever been, in order; for the metrics
 	History []Point  `json:"history"` // one per second, the latest last; at most a minute
+}
+
+// Site is a site of a server that has several, and what was counted of it since it has been
+// configured.
+type Site struct {
+	Name     string            `json:"name"` // its first host; "*": all other hosts
+	Base     string            `json:"base"` // its document root; empty: those hosts are refused
+	Requests map[string]uint64 `json:"requests"`
+	Bytes    uint64            `json:"bytes"` // of content, of responses that have ended
+}
+
+// Answered is the number of its requests.
+func (s *Site) Answered() (n uint64) {
+	for _, k := range s.Requests {
+		n += k
+	}
+	return n
+}
+
+// Served says in words which document roots the pool has.
+func (p *Pool) Served() string {
+	n := len(p.Sites) - 1 // without that of all other hosts
+	switch {
+	case n < 1:
+		return p.Base
+	case p.Base == "":
+		return human.Plural(n, "site", "sites")
+	}
+	return human.Plural(n, "site", "sites") + " and " + p.Base
 }
 
 // Worker is one process, or a slot without one (PID 0).

@@ -1,9 +1,11 @@
 package top
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -35,7 +37,9 @@ func Snapshot(p status.Pool, width int) string {
 		say(problem.Severity, "%s", problem.Text)
 	}
 	say("address", "%s", p.Address)
-	say("base", "%s", p.Base)
+	if p.Base != "" || len(p.Sites) == 0 {
+		say("base", "%s", p.Base)
+	}
 	say("pool", "%s", pool(p))
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
@@ -49,6 +53,7 @@ func Snapshot(p status.Pool, width int) string {
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
 		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
+	sites(p, say)
 	secured(p, say)
 	if r := responses(f); r != "" {
 		say("responses", "%s", r)
@@ -60,6 +65,26 @@ func Snapshot(p status.Pool, width int) string {
 	writeTable(&b, fit(workerColumns(p.Time, p.Workers, width >= wideWindow), min(width, 200)+1, ""), p.Workers)
 	return b.String()
 }
+
+// sites says what was asked of each site, the busiest first.
+func sites(p status.Pool, say func(name, format string, args ...any)) {
+	busiest := slices.Clone(p.Sites)
+	slices.SortStableFunc(busiest, func(a, b status.Site) int { return cmp.Compare(b.Answered(), a.Answered()) })
+	for i, s := range busiest {
+		if i == mostSites {
+			say("site", "%s more", human.Count(len(busiest)-i))
+			break
+		}
+		base := s.Base
+		if base == "" {
+			base = "refused"
+		}
+		say("site", "%s, %s, %s, %s", s.Name, base, human.Plural(s.Answered(), "request", "requests"), human.Bytes(s.Bytes))
+	}
+}
+
+// mostSites are listed.
+const mostSites = 10
 
 // secured says what there is to say of TLS.
 func secured(p status.Pool, say func(name, format string, args ...any)) {

@@ -167,7 +167,7 @@ func (m *model) title(t theme, withRate bool) string {
 func (m *model) base(t theme) string {
 	about := pool(m.pool)
 	return join([]piece{
-		{clean("serves "+m.pool.Base, max(20, m.width-breadth(about)-2)), t.faint, 0}, {about, t.faint, 1}, m.certificates(t),
+		{clean("serves "+m.pool.Served(), max(20, m.width-breadth(about)-2)), t.faint, 0}, {about, t.faint, 1}, m.certificates(t),
 	}, 2, m.width)
 }
 

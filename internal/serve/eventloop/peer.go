@@ -106,7 +106,7 @@ func (l *Loop) register(fd int, client *clientip.Addr) *peer {
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
 	p.http1.From(client)
-	p.log = serve.NewJournal(&l.cfg, &l.tally, client)
+	p.log = serve.NewJournal(&l.cfg, &l.tally, client, int(p.fd))
 	for fd >= len(l.peers) {
 		l.peers = append(l.peers, make([]*peer, max(64, len(l.peers)))...)
 	}
