@@ -69,16 +69,32 @@ var attacks = []struct {
 }
 
 // TestAttacks has each attack ended by GOAWAY and ENHANCE_YOUR_CALM, and counted by its
-// reason, while another client gets what it asks for.
+// reason, while another client gets what it asks for. So are an error of the protocol and a
+// frame that is never completed; TestHTTP2StalledIsCounted has a client that takes nothing.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 1000)
 	for _, way := range []string{overTLS, inClear} {
 		t.Run(way, func(t *testing.T) {
+			t.Parallel()
 			path := harness.SocketPath(t)
 			s := serve(t, base, way, "--workers", "1", "--admin", path)
 			admin := harness.EndpointAt(t, path)
 			visitor := newClient(t, 2)
+			counted := func(reason string) {
+				counter := fmt.Sprintf("http2_connections_ended_total{reason=%q,slot=\"0\"} 1\n", reason)
+				harness.Await(t, 20*time.Second, counter, func() bool {
+					_, metrics, err := admin.Ask("GET", "/metrics")
+					return err == nil && strings.Contains(metrics, counter)
+				})
+			}
+			slow, wrong := frames(t, s, way), frames(t, s, way)
+			if _, err := slow.under.Write([]byte{0, 0, 8, byte(http2.FramePing)}); err != nil { // half a header
+				t.Fatal(err)
+			}
+			wrong.WriteRawFrame(http2.FramePushPromise, 0, 2, make([]byte, 4))
+			wrong.awaitEnd()
+			counted("protocol_error")
 			for _, attack := range attacks {
 				code, err := ended(t, s, way, attack.round)
 				if err != nil || code != http2.ErrCodeEnhanceYourCalm {
@@ -87,12 +103,10 @@ func TestAttacks(t *testing.T) {
 				if r, body, err := visitor.get(s.URL("/a.txt")); err != nil || r.StatusCode != 200 || len(body) != 10 {
 					t.Errorf("%s: a visitor got %v, %v", attack.reason, r, err)
 				}
-				counter := fmt.Sprintf("http2_connections_ended_total{reason=%q,slot=\"0\"} 1\n", attack.reason)
-				harness.Await(t, 20*time.Second, counter, func() bool {
-					_, metrics, err := admin.Ask("GET", "/metrics")
-					return err == nil && strings.Contains(metrics, counter)
-				})
+				counted(attack.reason)
 			}
+			slow.awaitEnd() // after ten seconds
+			counted("slow")
 			if n := visitor.dialed.Load(); n != 1 {
 				t.Errorf("the visitor needed %d connections", n)
 			}

@@ -53,7 +53,8 @@ func TestDownloadsDelayNoPage(t *testing.T) {
 type talker struct {
 	t *testing.T
 	attacker
-	raw net.Conn // below TLS
+	raw   net.Conn // below TLS
+	under net.Conn // below the frames
 }
 
 // frames opens such a connection, whose windows are as large as they can be. Its
@@ -75,7 +76,7 @@ func frames(t *testing.T, s *harness.Server, way string) *talker {
 		t.Fatal(err)
 	}
 	// What is read from raw has to be in the socket, and so nothing is read ahead.
-	k := &talker{t, attacker{http2.NewFramer(c.Conn, c.Conn), 1, []byte(page)}, raw}
+	k := &talker{t, attacker{http2.NewFramer(c.Conn, c.Conn), 1, []byte(page)}, raw, c.Conn}
 	if err := c.Send(http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +121,21 @@ func (k *talker) drop(n int) (got int) {
 		}
 	}
 	return got
+}
+
+// awaitEnd waits for GOAWAY, and closes the connection.
+func (k *talker) awaitEnd() {
+	k.t.Helper()
+	for {
+		f, err := k.ReadFrame()
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		if f.Header().Type == http2.FrameGoAway {
+			k.under.Close()
+			return
+		}
+	}
 }
 
 // readable reports whether something has come that has not been read.
