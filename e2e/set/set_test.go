@@ -1,0 +1,194 @@
+package set
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// content is what the nodes serve: pages, and a film that is longer than all buffers on its
+// way.
+func content() (files map[string]string, pages []page, film page) {
+	film = page{"/film.mp4", harness.Noise("film.mp4", 32<<20)}
+	files = map[string]string{"film.mp4": string(film.want)}
+	for name, size := range map[string]int{"index.html": 8 << 10, "style.css": 2 << 10, "photo.jpg": 512 << 10} {
+		p := page{"/" + name, harness.Noise(name, size)}
+		files[name], pages = string(p.want), append(pages, p)
+	}
+	return files, pages, film
+}
+
+// addresses replaces those of the example by those of the nodes.
+func (l *lab) addresses() (replace []string) {
+	for i, n := range l.nodes {
+		replace = append(replace, fmt.Sprintf("192.0.2.%d", i+1), n.addr)
+	}
+	return replace
+}
+
+// TestRolling reloads, upgrades and restarts three nodes behind HAProxy, one after the other,
+// under load; one of them is at the end of a slow and lossy link. No request fails.
+func TestRolling(t *testing.T) {
+	files, pages, film := content()
+	l := newLab(t, 3, files)
+	replace := l.addresses()
+	replace[5] = l.slowLink(l.nodes[2], "10.77.0.203")
+	b := l.balance("haproxy", "haproxy.cfg", replace...)
+	clients := ask(t, "http://"+balancerAddr, 12, pages)
+	d := download("http://"+balancerAddr, film)
+	for _, n := range l.nodes {
+		clients.more(t, 50)
+		n.server.Signal(syscall.SIGHUP)
+		clients.more(t, 50)
+		n.server.Signal(syscall.SIGUSR2)
+		clients.more(t, 50)
+		n.restart()
+		b.awaitUp(n)
+	}
+	clients.mustSucceed(t, 3)
+	if err := d.rest(); err != nil {
+		t.Errorf("the download: %v", err)
+	}
+}
+
+// TestBehindNginx restarts and upgrades three nodes behind nginx, which checks nobody: it
+// sends a request to another node if it cannot connect. No request fails.
+func TestBehindNginx(t *testing.T) {
+	files, pages, _ := content()
+	l := newLab(t, 3, files)
+	l.balance("nginx", "nginx.conf", l.addresses()...)
+	clients := ask(t, "http://"+balancerAddr, 8, pages)
+	for _, n := range l.nodes {
+		clients.more(t, 50)
+		n.server.Signal(syscall.SIGUSR2)
+		clients.more(t, 50)
+		n.restart()
+	}
+	clients.mustSucceed(t, 3)
+}
+
+// TestNodeLost kills a node behind HAProxy under load. The requests that fail are those that
+// it was answering.
+func TestNodeLost(t *testing.T) {
+	files, pages, film := content()
+	l := newLab(t, 3, files)
+	b := l.balance("haproxy", "haproxy.cfg", l.addresses()...)
+	var downloads []*slowDownload
+	for range 9 {
+		downloads = append(downloads, download("http://"+balancerAddr, film))
+	}
+	clients := ask(t, "http://"+balancerAddr, 12, pages)
+	clients.more(t, 200)
+	victim, mine := l.nodes[0], 0
+	victim.kill()
+	clients.more(t, 300)
+	for i, d := range downloads {
+		err := d.rest()
+		if d.node == victim.name {
+			mine++
+		}
+		if failed := err != nil; failed != (d.node == victim.name) {
+			t.Errorf("download %d, of %s: %v", i, d.node, err)
+		}
+	}
+	requests, failures := clients.stop()
+	lost := 0
+	for _, line := range b.lines() {
+		if failed(line) && !strings.Contains(line, film.path) {
+			lost++
+			if !strings.Contains(line, "phalanx/"+victim.name+" ") {
+				t.Errorf("a request failed elsewhere: %s", line)
+			}
+		}
+	}
+	t.Logf("%d requests: %d failed on the node that was killed, with %d of %d downloads", requests, len(failures), mine, len(downloads))
+	if len(failures) != lost || lost > 12 || mine == 0 || mine == len(downloads) {
+		t.Errorf("%d requests failed, HAProxy says %d: %v", len(failures), lost, failures)
+	}
+}
+
+// awaitUp waits until the balancer sends requests to the node again.
+func (b *balancer) awaitUp(n *node) {
+	b.l.t.Helper()
+	harness.Await(b.l.t, 10*time.Second, n.name+" to be in use again", func() bool {
+		up := false
+		for _, line := range b.lines() {
+			if strings.Contains(line, "Server phalanx/"+n.name+" is ") {
+				up = strings.Contains(line, " is UP")
+			}
+		}
+		return up
+	})
+}
+
+// ended is how a request ended for HAProxy: "----" if well.
+var ended = regexp.MustCompile(` - - (....) `)
+
+// failed reports whether a line of HAProxy's log is of a request that failed.
+func failed(line string) bool {
+	state := ended.FindStringSubmatch(line)
+	return state != nil && state[1] != "----"
+}
+
+// slowDownload is taken at a megabyte or two a second, at first.
+type slowDownload struct {
+	node   string // that answers it
+	hurry  atomic.Bool
+	result chan error
+}
+
+// download begins one and returns when its response has begun.
+func download(url string, p page) *slowDownload {
+	d := &slowDownload{result: make(chan error, 1)}
+	begun := make(chan string, 1)
+	go func() {
+		client := &http.Client{Transport: begins(func(r *http.Response) {
+			begun <- r.Header.Get("X-Node")
+			r.Body = &slowBody{r.Body, &d.hurry}
+		})}
+		_, err := get(client, url+p.path, p.want)
+		d.result <- err
+		close(begun)
+	}()
+	d.node = <-begun
+	return d
+}
+
+// rest takes what is left as fast as it comes.
+func (d *slowDownload) rest() error {
+	d.hurry.Store(true)
+	return <-d.result
+}
+
+// begins is called with each response.
+type begins func(*http.Response)
+
+// RoundTrip implements [http.RoundTripper].
+func (f begins) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := probe.Transport.RoundTrip(r)
+	if err == nil {
+		f(response)
+	}
+	return response, err
+}
+
+type slowBody struct {
+	io.ReadCloser
+	hurry *atomic.Bool
+}
+
+// Read implements [io.Reader].
+func (b *slowBody) Read(p []byte) (int, error) {
+	if !b.hurry.Load() {
+		time.Sleep(25 * time.Millisecond)
+	}
+	return b.ReadCloser.Read(p[:min(len(p), 64<<10)])
+}
