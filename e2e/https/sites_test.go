@@ -1,0 +1,211 @@
+package https
+
+import (
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// several is a server with three sites: one.test, the wildcard of two.test, and a default.
+type several struct {
+	*harness.Server
+	admin  *harness.Endpoint
+	a      *authority
+	config string // its file
+	clear  int    // its port for plain HTTP
+	roots  map[string]string
+}
+
+// lines are the options that a reload does not change.
+const lines = "listen = https://127.0.0.1:0\nlisten = http://127.0.0.1:%d\nplain = serve\nadmin = %s\nverbose = 1\nworkers = 2\naccess-log-format = vhost_combined\n"
+
+func startSeveral(t *testing.T) *several {
+	t.Helper()
+	v := &several{a: newAuthority(t), roots: map[string]string{}, clear: harness.FreePort(t)}
+	for _, name := range []string{"default", "one", "two", "three"} {
+		v.roots[name] = harness.Tree(t, map[string]string{
+			"index.html": "home of " + name, "404.html": "missing from " + name, "_redirects": "/who /?" + name + " 302\n", "_headers": "/*\n  X-Site: " + name + "\n",
+		})
+	}
+	dir := harness.OpenDir(t)
+	v.config = filepath.Join(dir, "phalanx.conf")
+	path := filepath.Join(dir, "admin.sock")
+	fixed := fmt.Sprintf(lines, v.clear, path) + "access-log = " + filepath.Join(dir, "access.log") + "\n"
+	for _, hosts := range [][]string{{"one.test"}, {"*.two.test", "three.test", "default.test"}} {
+		f := v.a.save(v.a.issue(ecKey(t), time.Now().Add(1900*time.Hour), hosts...))
+		fixed += "tls-cert = " + f.cert + "\ntls-key = " + f.key + "\n"
+	}
+	v.roots["fixed"] = fixed
+	v.configure(t, "base = "+v.roots["default"], "site = one.test,www.one.test="+v.roots["one"], "site = *.two.test="+v.roots["two"])
+	v.Server = harness.ServeAs(t, harness.Plan{Args: []string{"--config", v.config}})
+	v.admin = harness.EndpointAt(t, path)
+	return v
+}
+
+func (v *several) configure(t *testing.T, more ...string) {
+	t.Helper()
+	harness.Write(t, v.config, []byte(v.roots["fixed"]+strings.Join(more, "\n")+"\n"))
+}
+
+// curl returns status, version and body of a host's URL in one of the ways.
+func (v *several) curl(t *testing.T, way, host, path string, more ...string) string {
+	t.Helper()
+	url := fmt.Sprintf("https://%s:%d%s", host, v.Port, path)
+	if strings.HasPrefix(way, "clear") {
+		url = fmt.Sprintf("http://%s:%d%s", host, v.clear, path)
+	}
+	args := slices.Concat([]string{"-sS", "--cacert", v.a.file, "--resolve", "*:" + fmt.Sprint(v.Port) + ":127.0.0.1", "--resolve", "*:" + fmt.Sprint(v.clear) + ":127.0.0.1"},
+		ways[way], more, []string{"-w", " %{http_code} %{http_version} %header{x-site}%header{location}", url})
+	out, err := exec.Command(harness.Tool(t, "run scripts/test-tools.sh", "curl"), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("curl %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+var ways = map[string][]string{
+	"tls 1.1": {"--http1.1"}, "tls 2": {"--http2"}, "clear 1.1": {"--http1.1"}, "clear 2": {"--http2-prior-knowledge"},
+}
+
+// TestSites browses three sites over one port and one set of certificates, in both
+// versions of HTTP: pages, error pages and rules are the site's own. A reload adds a site
+// and removes one, and what is counted stays with its site.
+func TestSites(t *testing.T) {
+	t.Parallel()
+	v := startSeveral(t)
+	check := func(host, name string) {
+		t.Helper()
+		for way := range ways {
+			version := way[strings.Index(way, " ")+1:]
+			for _, c := range []struct{ path, want string }{
+				{"/", "home of " + name + " 200 " + version + " " + name},
+				{"/none", "missing from " + name + " 404 " + version + " " + name},
+			} {
+				if got := v.curl(t, way, host, c.path); got != c.want {
+					t.Errorf("%s%s, %s: %q, want %q", host, c.path, way, got, c.want)
+				}
+			}
+			if got := v.curl(t, way, host, "/who"); !strings.HasSuffix(got, "302 "+version+" /?"+name) {
+				t.Errorf("%s/who, %s: %q", host, way, got)
+			}
+		}
+	}
+	check("one.test", "one")
+	check("any.two.test", "two")
+	check("default.test", "default")
+	// Neither the name in the handshake nor, with an absolute target, Host decides.
+	for _, way := range []string{"tls 1.1", "tls 2"} {
+		if got := v.curl(t, way, "default.test", "/", "-H", "Host: ANY.two.test.:81"); !strings.HasPrefix(got, "home of two 200") {
+			t.Errorf("%s, another name in the handshake: %q", way, got)
+		}
+	}
+	if got := v.curl(t, "clear 1.1", "one.test", "/", "--request-target", "http://a.two.test/"); !strings.HasPrefix(got, "home of two 200") {
+		t.Errorf("an absolute target: %q", got)
+	}
+	total := func() map[string]uint64 {
+		n := map[string]uint64{}
+		for _, s := range v.admin.Pool().Sites {
+			n[s.Name] = s.Answered()
+		}
+		return n
+	}
+	if n := total(); n["one.test"] != 12 || n["*.two.test"] != 15 || n["*"] != 12 {
+		t.Errorf("counted were %v", n)
+	}
+	v.configure(t, "base = "+v.roots["default"], "site = *.two.test="+v.roots["two"], "site = three.test="+v.roots["three"])
+	if o := v.admin.Order("reload"); o.Code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	check("any.two.test", "two")
+	check("three.test", "three")
+	if got := v.curl(t, "clear 1.1", "one.test", "/"); !strings.HasPrefix(got, "home of default 200") {
+		t.Errorf("a site that was removed: %q", got)
+	}
+	if n := total(); n["*.two.test"] != 27 || n["three.test"] != 12 || len(n) != 3 {
+		t.Errorf("counted were %v", n)
+	}
+	v.checkLogs(t)
+}
+
+// checkLogs looks for the names of sites, and for no others. The access log is behind by a
+// moment.
+func (v *several) checkLogs(t *testing.T) {
+	t.Helper()
+	want := map[string]bool{}
+	for _, name := range []string{"one.test", "*.two.test", "three.test", "*"} {
+		for _, port := range []int{v.Port, v.clear} {
+			want[fmt.Sprintf("%s:%d", name, port)] = true
+		}
+	}
+	seen := map[string]bool{}
+	harness.Await(t, 10*time.Second, "all sites in the access log", func() bool {
+		text, err := os.ReadFile(filepath.Join(filepath.Dir(v.config), "access.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			site, _, _ := strings.Cut(line, " ")
+			seen[site] = true
+		}
+		return len(seen) >= len(want)
+	})
+	if !maps.Equal(seen, want) {
+		t.Errorf("the access log has %v, want %v", seen, want)
+	}
+	for _, e := range v.AwaitRequests(50) {
+		if site := e.Text("site"); site == "" || strings.Contains(site, "any") {
+			t.Fatalf("the log has %v", e)
+		}
+	}
+}
+
+// TestStrictHost gets 421 for other hosts in every way, in the methods that are known and
+// those that are not.
+func TestStrictHost(t *testing.T) {
+	t.Parallel()
+	v := startSeveral(t)
+	v.configure(t, "strict-host = true", "site = *.two.test="+v.roots["two"])
+	if o := v.admin.Order("reload"); o.Code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	for way := range ways {
+		for _, more := range [][]string{{"-I"}, {"-X", "OPTIONS"}, {"-d", "x"}, {"-X", "BREW"}, nil} {
+			got := v.curl(t, way, "one.test", "/", append(more, "-o", "/dev/null")...)
+			if want := "421 " + way[strings.Index(way, " ")+1:]; got != want {
+				t.Errorf("%s, %q: %q, want %q", way, more, got, want)
+			}
+		}
+		if got := v.curl(t, way, "a.two.test", "/"); !strings.HasPrefix(got, "home of two 200") {
+			t.Errorf("%s: %q", way, got)
+		}
+	}
+	r, err := harness.Exchange(v.clear, "GET / HTTP/1.0\r\n\r\n")
+	if err != nil || r.Status != 421 {
+		t.Errorf("without a host: %v, %v", r, err)
+	}
+}
+
+// TestSelfSignedSites has a certificate for the hosts of all sites.
+func TestSelfSignedSites(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.ServeAs(t, plan(base, "--tls-self-signed", "--site", "one.test,*.two.test="+base))
+	_, state, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one.test", "any.two.test", "localhost"} {
+		if err := state.PeerCertificates[0].VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
