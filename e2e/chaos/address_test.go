@@ -73,14 +73,13 @@ func (p *patron) excuses(err error) bool {
 }
 
 // checkExcused compares with what the lines of the rescues say, by reason. A line may
-// count a connection whose client has just left, and has been seen to leave out one of a
-// unix socket.
+// count a connection whose client has just left.
 func (c *chaos) checkExcused(closed map[string]int) {
 	c.load.mu.Lock()
 	defer c.load.mu.Unlock()
 	e := c.load.excused
 	say := c.logf
-	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue]+len(c.victims) {
+	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue] {
 		say = c.errorf
 	}
 	say("%d deaths ended %d handshakes, %d connections of HTTP/2, %d others over TLS, and %d over unix sockets; closed, as their lines say: %v",

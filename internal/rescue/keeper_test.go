@@ -2,7 +2,6 @@ package rescue
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,7 +29,8 @@ func TestMain(m *testing.M) {
 // keptWorker has its memory as descriptor 3, the lifeline as 4 and a connection
 // as 5, which it opens again at numbers of its own, as it does with a file that
 // it sends, its standard input, which nobody is to get, and the connection at a number
-// that has no record.
+// that has no record. The connection of a unix socket that it has as 6 gets a number that
+// another descriptor had before, and 7 is a unix socket that is not a client's.
 func keptWorker() int {
 	mem, err := Map(3, true)
 	if err == nil {
@@ -48,6 +48,15 @@ func keptWorker() int {
 	if err == nil {
 		err = unix.Dup3(0, 41, unix.O_CLOEXEC)
 	}
+	if err == nil {
+		err = unix.Dup3(6, 3, unix.O_CLOEXEC)
+	}
+	for _, fd := range []int{43, 44} {
+		if err == nil {
+			err = unix.Dup3(7, fd, unix.O_CLOEXEC)
+		}
+	}
+	closeAll(6, 7)
 	file, openErr := os.Open(os.Args[0])
 	if err == nil {
 		err = openErr
@@ -74,7 +83,8 @@ func startKept(t *testing.T, records, read, connection *os.File) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "--flags-of-a-worker")
 	cmd.Env = append(os.Environ(), "PHALANX_TEST_KEEPER=1")
-	cmd.ExtraFiles = []*os.File{records, read, connection}
+	accepted, pair := unixSockets(t)
+	cmd.ExtraFiles = []*os.File{records, read, connection, accepted, pair}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,10 +94,42 @@ func startKept(t *testing.T, records, read, connection *os.File) *exec.Cmd {
 	}
 	read.Close()
 	connection.Close()
+	accepted.Close()
+	pair.Close()
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "kept\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
 	return cmd
+}
+
+// unixSockets returns a connection that was accepted from a unix socket, and one end of a
+// pair.
+func unixSockets(t *testing.T) (accepted, pair *os.File) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: t.TempDir() + "/socket", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	s, err := l.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(ends[0])
+	if accepted, err = s.File(); err != nil {
+		t.Fatal(err)
+	}
+	return accepted, os.NewFile(uintptr(ends[1]), "pair")
 }
 
 // A worker that is killed leaves its descriptors with its keeper, which ends
@@ -192,145 +234,6 @@ func record40(t *testing.T, records int) *record {
 	return m.record(40)
 }
 
-// wantMoving holds that a connection which another worker has, or will have, is
-// not transferred, and that one is which was not given away in the end.
-func wantMoving(t *testing.T, w *Writer, records, keeper int) {
-	t.Helper()
-	from, to, err := ipc.Handover()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeAll(from, to)
-	mine := transferred(t, records, keeper)
-	defer closeAll(mine.Socket, mine.File)
-	self, err := unix.PidfdOpen(os.Getpid(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(self)
-	send := func() {
-		if err := ipc.SendConnection(from, []byte("state"), mine.Socket, mine.File); err != nil {
-			t.Fatal(err)
-		}
-	}
-	number := func(what string, want int, m Moving) { wantTransferred(t, records, keeper, what, want, m) }
-	rec := record40(t, records)
-	// Over TLS the connection counts as given away then, in the clear it is kept.
-	unknown := func(what string, moving Moving) {
-		t.Helper()
-		number(what+", in the clear", 1, moving)
-		rec.about |= whole
-		number(what+", over TLS", 0, moving)
-		rec.about &^= whole
-	}
-	dead, lives := []Out{{to, -1}}, []Out{{to, self}}
-	w.h.highest = 40
-	w.Giving(40, 0, 0)
-	number("given to nobody", 1, Moving{})
-	number("given to nobody, on a channel", 1, Moving{Out: dead})
-	number("another worker has it", 0, Moving{Out: lives, Keepers: []int{self}})
-	send()
-	unknown("a channel or a worker cannot be looked at", Moving{Blind: true})
-	unknown("a keeper is gone", Moving{Keepers: []int{ended(t)}})
-	wantExhausted(t, records, keeper, Moving{Out: dead, Lock: new(sync.Mutex)})
-	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
-	number("it is still there", 0, Moving{Out: dead})
-	unknown("a living worker does not read it", Moving{Out: lives})
-	w.Kept(40)
-	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
-	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))
-	if err != nil || string(state) != "state" || socket < 0 || file < 0 {
-		t.Errorf("%q, %d, %d, %v", state, socket, file, err)
-	}
-	closeAll(socket, file)
-	number("it came from a channel", 1, Moving{In: []int{to}})
-	bad := unreadable(t)
-	if _, err := (&Moving{Lock: new(sync.Mutex), In: []int{bad}}).waiting(); err == nil {
-		t.Error("a channel that cannot be read counts as empty")
-	}
-	w.Giving(40, 0, 0)
-	rec.about |= whole
-	number("a channel that cannot be read, over TLS", 0, Moving{Out: []Out{{bad, -1}}})
-	rec.about &^= whole
-	w.Kept(40)
-}
-
-// wantExhausted holds that without the descriptors to look for a connection, the transfer
-// fails instead of giving it to a second worker, and leaves nothing open.
-func wantExhausted(t *testing.T, records, keeper int, m Moving) {
-	t.Helper()
-	free := func() int {
-		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest
-		if err != nil {
-			t.Fatal(err)
-		}
-		unix.Close(fd)
-		return fd
-	}
-	master, worker, err := ipc.RescueChannel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeAll(master, worker)
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	lowest := free()
-	for more := 0; ; more++ { // until there are enough
-		few := before
-		few.Cur = uint64(lowest + more)
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-			t.Fatal(err)
-		}
-		n, _, err := Transfer(master, records, keeper, m)
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-			t.Fatal(err)
-		}
-		if now := free(); now != lowest {
-			t.Errorf("with %d descriptors, one is left open: %d is the lowest, not %d", more, now, lowest)
-		}
-		if n != 0 || err != nil && !errors.Is(err, unix.EMFILE) || more > 50 {
-			t.Fatalf("with %d descriptors: %d transferred, %v", more, n, err)
-		}
-		if err == nil {
-			return
-		}
-	}
-}
-
-// unreadable returns the receiving end of a channel with a message that has no connection.
-func unreadable(t *testing.T) int {
-	t.Helper()
-	from, to, err := ipc.Handover()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeAll(from, to) })
-	if _, err := unix.Write(from, []byte("no connection")); err != nil {
-		t.Fatal(err)
-	}
-	return to
-}
-
-// ended returns the pidfd of a process that has exited.
-func ended(t *testing.T) int {
-	t.Helper()
-	cmd := exec.Command("true")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(pidfd) })
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	return pidfd
-}
-
 // transferCount transfers to nobody.
 func transferCount(t *testing.T, records, keeper int, m Moving) int {
 	t.Helper()
@@ -340,7 +243,7 @@ func transferCount(t *testing.T, records, keeper int, m Moving) int {
 	}
 	defer closeAll(master, worker)
 	n, left, err := Transfer(master, records, keeper, m)
-	if err != nil || left != 1 {
+	if err != nil || left != 2 {
 		t.Errorf("%d connections left, %v", left, err)
 	}
 	return n
@@ -355,7 +258,7 @@ func transferred(t *testing.T, records, keeper int) ipc.Kept {
 		t.Fatal(err)
 	}
 	defer unix.Close(worker)
-	if n, left, err := Transfer(master, records, keeper, Moving{Lock: new(sync.Mutex)}); n != 1 || left != 1 || err != nil {
+	if n, left, err := Transfer(master, records, keeper, Moving{Lock: new(sync.Mutex)}); n != 1 || left != 2 || err != nil {
 		t.Fatalf("%d transferred, %d left, %v", n, left, err)
 	}
 	unix.Close(master)

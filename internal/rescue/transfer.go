@@ -60,7 +60,7 @@ func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err 
 			return sent, left, fmt.Errorf("take descriptor %d from a dead worker: %w", number, err)
 		}
 		free = 0
-		if number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || number > ipc.LifelineFD && isConnection(k.Socket, UnixStream) {
+		if number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || isLocalClient(number, k.Socket) {
 			left++
 		}
 		elsewhere := number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket))
@@ -84,6 +84,18 @@ func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err 
 		sent++
 	}
 	return sent, left, t.flush()
+}
+
+// isLocalClient reports whether a descriptor of a worker is the connection of a client to a
+// unix socket: it has the name of that, which neither end of a socketpair has. A worker may
+// have inherited such a connection as its standard files and its log.
+func isLocalClient(number, fd int) bool {
+	if number <= 2 || number == ipc.LogFD || !isConnection(fd, UnixStream) {
+		return false
+	}
+	name, err := unix.Getsockname(fd)
+	local, ok := name.(*unix.SockaddrUnix)
+	return err == nil && ok && local.Name != "@" // which is what no name becomes
 }
 
 // transfer collects connections for one message.

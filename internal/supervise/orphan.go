@@ -60,7 +60,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 	if o := w.rescuing; o != nil {
 		w.rescuing = nil
 		if o.taken {
-			p.forget(o)
+			p.endRescue(w, o)
 		} else {
 			p.tell(o)
 			o.failed(w, e)

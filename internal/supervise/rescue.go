@@ -145,7 +145,9 @@ func (p *pool) transferred(o *orphaned, to *worker, left int, err error) {
 	if o.forgotten && o.transfers == 0 {
 		o.of.proc.Kept().Close()
 	}
-	o.left = left
+	if to.rescuing == o { // else another transfer counts them
+		o.left = left
+	}
 	switch {
 	case err == nil || to.rescuing != o || to.killed:
 	case errors.Is(err, rescue.ErrKeeperGone):
@@ -198,10 +200,16 @@ func (p *pool) rescueDone(w *worker) {
 		return // what it has taken over is its own, and goes on when it is dead
 	}
 	o := w.rescuing
-	w.rescuing, w.rescued = nil, o
+	w.rescuing = nil
 	w.deadline = time.Time{}
+	p.endRescue(w, o)
+	p.enter(w)
+}
+
+// endRescue reports a rescue whose connections are all the new worker's.
+func (p *pool) endRescue(w *worker, o *orphaned) {
+	w.rescued = o
 	p.countRescue(o)
 	p.tellRescue(w, o)
 	p.forget(o)
-	p.enter(w)
 }

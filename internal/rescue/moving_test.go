@@ -1,0 +1,152 @@
+package rescue
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// wantMoving holds that a connection which another worker has, or will have, is
+// not transferred, and that one is which was not given away in the end.
+func wantMoving(t *testing.T, w *Writer, records, keeper int) {
+	t.Helper()
+	from, to, err := ipc.Handover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(from, to)
+	mine := transferred(t, records, keeper)
+	defer closeAll(mine.Socket, mine.File)
+	self, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(self)
+	send := func() {
+		if err := ipc.SendConnection(from, []byte("state"), mine.Socket, mine.File); err != nil {
+			t.Fatal(err)
+		}
+	}
+	number := func(what string, want int, m Moving) { wantTransferred(t, records, keeper, what, want, m) }
+	rec := record40(t, records)
+	// Over TLS the connection counts as given away then, in the clear it is kept.
+	unknown := func(what string, moving Moving) {
+		t.Helper()
+		number(what+", in the clear", 1, moving)
+		rec.about |= whole
+		number(what+", over TLS", 0, moving)
+		rec.about &^= whole
+	}
+	dead, lives := []Out{{to, -1}}, []Out{{to, self}}
+	w.h.highest = 40
+	w.Giving(40, 0, 0)
+	number("given to nobody", 1, Moving{})
+	number("given to nobody, on a channel", 1, Moving{Out: dead})
+	number("another worker has it", 0, Moving{Out: lives, Keepers: []int{self}})
+	send()
+	unknown("a channel or a worker cannot be looked at", Moving{Blind: true})
+	unknown("a keeper is gone", Moving{Keepers: []int{ended(t)}})
+	wantExhausted(t, records, keeper, Moving{Out: dead, Lock: new(sync.Mutex)})
+	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
+	number("it is still there", 0, Moving{Out: dead})
+	unknown("a living worker does not read it", Moving{Out: lives})
+	w.Kept(40)
+	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
+	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))
+	if err != nil || string(state) != "state" || socket < 0 || file < 0 {
+		t.Errorf("%q, %d, %d, %v", state, socket, file, err)
+	}
+	closeAll(socket, file)
+	number("it came from a channel", 1, Moving{In: []int{to}})
+	bad := unreadable(t)
+	if _, err := (&Moving{Lock: new(sync.Mutex), In: []int{bad}}).waiting(); err == nil {
+		t.Error("a channel that cannot be read counts as empty")
+	}
+	w.Giving(40, 0, 0)
+	rec.about |= whole
+	number("a channel that cannot be read, over TLS", 0, Moving{Out: []Out{{bad, -1}}})
+	rec.about &^= whole
+	w.Kept(40)
+}
+
+// wantExhausted holds that without the descriptors to look for a connection, the transfer
+// fails instead of giving it to a second worker, and leaves nothing open.
+func wantExhausted(t *testing.T, records, keeper int, m Moving) {
+	t.Helper()
+	free := func() int {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		return fd
+	}
+	master, worker, err := ipc.RescueChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(master, worker)
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	lowest := free()
+	for more := 0; ; more++ { // until there are enough
+		few := before
+		few.Cur = uint64(lowest + more)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := Transfer(master, records, keeper, m)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Fatal(err)
+		}
+		if now := free(); now != lowest {
+			t.Errorf("with %d descriptors, one is left open: %d is the lowest, not %d", more, now, lowest)
+		}
+		if n != 0 || err != nil && !errors.Is(err, unix.EMFILE) || more > 50 {
+			t.Fatalf("with %d descriptors: %d transferred, %v", more, n, err)
+		}
+		if err == nil {
+			return
+		}
+	}
+}
+
+// unreadable returns the receiving end of a channel with a message that has no connection.
+func unreadable(t *testing.T) int {
+	t.Helper()
+	from, to, err := ipc.Handover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(from, to) })
+	if _, err := unix.Write(from, []byte("no connection")); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// ended returns the pidfd of a process that has exited.
+func ended(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pidfd) })
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return pidfd
+}
