@@ -90,6 +90,7 @@ func TestNobodyTakesOver(t *testing.T) {
 		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"}) // its slot is in quarantine: slot 1 takes over
 		for i := 3; i < len(r.procs) && i < 20; i++ {
 			r.die(i, Exit{Code: exitcode.Config, LastWords: "no root"})
+			r.started(i + 1)
 		}
 		if n := len(r.procs); n != 3+rescueCrashes {
 			t.Errorf("%d workers were started, want %d", n, 3+rescueCrashes)

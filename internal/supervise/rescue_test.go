@@ -3,6 +3,7 @@ package supervise
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"phalanx/internal/ipc"
 )
@@ -26,6 +27,40 @@ func TestKilledWhenTakenOver(t *testing.T) {
 			"worker 0 (pid 101) died: killed by SIGKILL; worker 0 (pid 102) rescued 3 connections after 0s; 2 closed that cannot be rescued",
 			"worker 0 (pid 102) died: killed by SIGKILL; respawning in 100ms",
 			"worker 0 (pid 103) rescued 3 connections of worker 0 (pid 102) after 100ms")
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// Workers that die of draining do not follow each other without a pause, although each is
+// replaced by one that takes over the connections of the one before.
+func TestDyingOfDrainIsPaced(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.begin(0)
+		r.procs[0].stubborn = true
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.begin(1)
+		for i, pause := range []time.Duration{0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000} {
+			began := time.Now()
+			r.procs[i+1].stubborn = true
+			r.die(i, Exit{Signal: syscall.SIGSEGV})
+			r.started(i + 2)
+			if took := time.Since(began); took < pause*time.Millisecond || took > pause*time.Millisecond+firstDelay {
+				t.Fatalf("death %d: another worker after %v, want %v", i+1, took, pause*time.Millisecond)
+			}
+			r.begin(i + 2)
+			r.say(ipc.Rescued{Connections: 1}, i+2)
+		}
+		r.pass(longDelay + healthyTime) // clears the record
+		n := len(r.procs)
+		r.procs[n-1].stubborn = true
+		r.die(n-2, Exit{Signal: syscall.SIGSEGV})
+		if len(r.procs) != n+1 {
+			t.Error("a first death is not answered at once again")
+		}
+		r.begin(n)
+		r.say(ipc.Rescued{Connections: 1}, n)
+		r.die(n-1, Exit{})
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})

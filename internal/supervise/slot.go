@@ -31,6 +31,7 @@ type slot struct {
 	retryAt time.Time
 
 	kills     int       // of its replacements in a row, from outside
+	orphaned  int       // times in a row that it was replaced for the connections of a dead worker
 	replaceAt time.Time // when the next replacement may be started
 }
 
@@ -45,6 +46,17 @@ func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 	s.deaths++
 	d := backoffAfter(s.deaths)
 	return (d - time.Duration(chance*float64(d)/4)).Round(time.Millisecond)
+}
+
+// replaceForOrphans delays the replacement of a slot's worker by one that takes over the
+// connections of a dead worker, unless it is the first in a row. Else workers that die of
+// draining would follow each other without a pause.
+func (s *slot) replaceForOrphans(now time.Time) {
+	if now.Sub(s.replaceAt) >= healthyTime {
+		s.orphaned = 0
+	}
+	s.orphaned++
+	s.replaceAt = now.Add(backoffAfter(s.orphaned))
 }
 
 // backoffAfter returns how long to wait after so many deaths in a row: not after the
