@@ -121,6 +121,8 @@ type Config struct {
 	// Credentials, "user:password", are asked for of each client that wants a file;
 	// empty: of none.
 	Credentials string
+	// Passwords know whose credentials a site's protected parts need; nil: it has none.
+	Passwords Passwords
 	// Prefix is in front of every path, "/" and a name: without it there is nothing, not
 	// even the site's own error pages. Empty: there is none.
 	Prefix string
@@ -128,8 +130,9 @@ type Config struct {
 	// that the client sends is taken if it is valid.
 	ID func(dst []byte) []byte
 
-	spare []*Exchange // ended ones, to be used again
-	match rules.Match // of the request that is being answered
+	spare   []*Exchange // ended ones, to be used again
+	match   rules.Match // of the request that is being answered
+	private []byte      // memory for a head that is being changed
 }
 
 // Step is what the caller of [Conn.Next] does next. In every case it first
@@ -181,6 +184,7 @@ type Conn struct {
 	draining bool
 	finishes bool  // it ends with the next response
 	fresh    bool  // it may turn out to speak HTTP/2
+	asked    int32 // bytes in that are the head of the request whose credentials are being checked
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	pace     Pace  // of the response, or of the request's body
 
@@ -322,6 +326,9 @@ func (c *Conn) nextContent(out []byte, now Now) ([]byte, Step) {
 		return out, step
 	case replyPrepare:
 		out = c.reply.Prepare(out, now)
+		if c.asked > 0 && !c.reply.asks() {
+			c.in, c.asked = c.in[c.asked:], 0
+		}
 		if c.since = now.Mono; c.reply.Pending() {
 			return out, Await
 		}

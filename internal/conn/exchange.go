@@ -32,6 +32,7 @@ type Exchange struct {
 	File       File             // that was asked for, or the site's page, while Decided is called; nil: none
 	Fault      proto.Fault      // why the request was refused; zero: it was not
 	ID         []byte           // of the request; empty: requests have none
+	User       []byte           // whose credentials were right; nil: none were asked for, or had
 	Site       int              // number of the site that answers, as Sites.Find gave it; 0 without Sites
 
 	Size  int64 // bytes of the content that come from a file; 0: not known
@@ -40,16 +41,21 @@ type Exchange struct {
 
 	Noted Noted // by the observer
 
-	access proto.Access // to that site
-	site   Site         // that answers, the same for the whole exchange; nil: none is for that host
-	set    *rules.Set   // of the owner, the same for the whole exchange
-	asked  bool         // set is known
-	head   int          // where the response's begins in the output
-	own    []byte       // holds Head when it is no longer borrowed
-	held   bool         // Head is in own
-	upload *upload      // the request's content, while it is discarded
-	parts  *multipart   // nil unless several ranges are sent
-	stream Stream       // nil unless the content is made while it is sent
+	access      proto.Access  // to that site
+	credentials []byte        // of the request, once they are needed
+	check       Check         // of them, under way; nil: none
+	checked     int           // the realm of that
+	realm       string        // whose credentials are asked for
+	again       time.Duration // when the request may be tried again
+	site        Site          // that answers, the same for the whole exchange; nil: none is for that host
+	set         *rules.Set    // of the owner, the same for the whole exchange
+	asked       bool          // set is known
+	head        int           // where the response's begins in the output
+	own         []byte        // holds Head when it is no longer borrowed
+	held        bool          // Head is in own
+	upload      *upload       // the request's content, while it is discarded
+	parts       *multipart    // nil unless several ranges are sent
+	stream      Stream        // nil unless the content is made while it is sent
 }
 
 // Noted is what an observer notes of an exchange, on a clock of its own; zero: nothing.
@@ -206,6 +212,10 @@ func (r *Reply) release() {
 	if x.stream != nil {
 		x.stream.Close()
 	}
+	if x.check != nil {
+		x.check.Close()
+		x.check = nil
+	}
 	if r.x = nil; len(r.cfg.spare) < spareMax {
 		x.reset()
 		r.cfg.spare = append(r.cfg.spare, x)
@@ -222,6 +232,11 @@ func (x *Exchange) reset() {
 	x.Moved, x.Rule, x.Fields, x.set, x.asked = 0, rules.Position{}, nil, nil, false
 	x.site, x.upload, x.parts, x.stream = nil, nil, nil, nil
 	x.access = proto.Access{}
+	if x.User = nil; len(x.credentials) > 0 {
+		clear(x.credentials)
+		x.credentials = x.credentials[:0]
+	}
+	x.realm, x.again = "", 0
 	if x.Fault.Status != 0 {
 		x.Fault = proto.Fault{}
 	}

@@ -49,14 +49,20 @@ type fakeSite struct {
 	opened []string // the paths that were asked for
 	silent bool     // opened is not kept
 	rules  *rules.Set
-	page   string // of errors, by its path; empty: there is none
+	page   string                  // of errors, by its path; empty: there is none
+	locked map[string]proto.Realms // what paths need
 }
 
 func (s *fakeSite) Rules() *rules.Set { return s.rules }
 
-func (s *fakeSite) Open(path []byte, _ proto.Codings, _ *proto.Access) (File, proto.Status) {
+func (s *fakeSite) Open(path []byte, _ proto.Codings, access *proto.Access) (File, proto.Status) {
 	if !s.silent {
 		s.opened = append(s.opened, string(path))
+	}
+	if realms := s.locked[string(path)]; realms != 0 {
+		if access.Used |= realms; access.Missing() != 0 {
+			return nil, proto.StatusUnauthorized
+		}
 	}
 	if f := s.files[string(path)]; f != nil {
 		s.open++

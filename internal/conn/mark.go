@@ -22,6 +22,9 @@ func (c *Conn) Mark() Mark {
 	switch c.phase {
 	case phaseIdle, phaseHead:
 	case phaseReply:
+		if c.asked > 0 {
+			break
+		}
 		if m.Fixed = c.reply.phase != replySend; !m.Fixed {
 			m.Flags = uint8(c.reply.x.Closing)
 			m.Next = c.reply.segment

@@ -9,6 +9,9 @@ import (
 
 // fail answers with an error: the site's own page for it, or ours.
 func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
+	if s == proto.StatusUnauthorized {
+		return r.demand(out, now)
+	}
 	if s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
 		if f, ok := r.ownPage(s); ok {
 			return r.sitePage(out, s, f, now)
@@ -32,9 +35,7 @@ func (r *Reply) sitePage(out []byte, s proto.Status, f File, now Now) []byte {
 	r.segment.File = f
 	out = r.start(out, s, SourceSitePage, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)
-	if s == proto.StatusServiceUnavailable {
-		out = append(out, retryAfter...)
-	}
+	out = r.appendDenied(out, s)
 	out = proto.AppendField(out, "Content-Type", f.ContentType())
 	out = proto.AppendInt(out, "Content-Length: ", f.Size())
 	if r.x.Request.Method != proto.MethodHead {
@@ -42,8 +43,6 @@ func (r *Reply) sitePage(out []byte, s proto.Status, f File, now Now) []byte {
 	}
 	return r.end(out)
 }
-
-const retryAfter = "Retry-After: 1\r\n"
 
 // page answers with a small page of our own: an error, or a redirection to
 // the location.
@@ -60,15 +59,12 @@ func (r *Reply) page(out []byte, s proto.Status, location []byte, now Now) []byt
 	if r.x.Moved != MovedNot {
 		out = append(append(append(out, "Location: "...), location...), "\r\n"...)
 	}
+	out = r.appendDenied(out, s)
 	switch s {
-	case proto.StatusUnauthorized:
-		out = append(out, challenge...)
 	case proto.StatusMethodNotAllowed:
 		out = proto.AppendField(out, "Allow", proto.Allow)
 	case proto.StatusRangeNotSatisfiable:
 		out = proto.AppendInt(out, "Content-Range: bytes */", r.segment.File.Size())
-	case proto.StatusServiceUnavailable:
-		out = append(out, retryAfter...)
 	}
 	r.drop()
 	var space [1024]byte
@@ -111,6 +107,8 @@ func advice(s proto.Status) string {
 		return "The request took too long to arrive. Try again."
 	case proto.StatusMisdirectedRequest:
 		return "There is no website of this name here. Check the address."
+	case proto.StatusTooManyRequests:
+		return "The password was wrong too often. Try again in a minute."
 	case proto.StatusInternalServerError:
 		return "This is a fault of the server. Try again later."
 	case proto.StatusServiceUnavailable:

@@ -225,7 +225,7 @@ func validID(id []byte) bool {
 func (r *Reply) get(out []byte, now Now) []byte {
 	x := r.x
 	if !r.authorized() {
-		return r.fail(out, proto.StatusUnauthorized, now)
+		return r.challenged(out, sharedRealm, now)
 	}
 	x.Codings = proto.AcceptCodings(x.Request, x.Head)
 	path, status := r.inside()
@@ -237,6 +237,9 @@ func (r *Reply) get(out []byte, now Now) []byte {
 	}
 	set := r.rules()
 	if set.Forced() && set.Find(&r.cfg.match, r.ruled(path)) && r.cfg.match.Forced() {
+		if r.locked(path) {
+			return r.fail(out, proto.StatusUnauthorized, now)
+		}
 		return r.obey(out, now)
 	}
 	if r.cfg.Archive != nil && x.Request.Query.Len > 0 {

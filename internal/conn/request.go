@@ -56,14 +56,19 @@ func (c *Conn) refuseUnread(out []byte, now Now) []byte {
 // headDone decides what comes first after a head: the response, or discarding the
 // request's body.
 func (c *Conn) headDone(out []byte, now Now) []byte {
-	head := c.in[:c.parser.Len()]
+	in, head := c.in, c.in[:c.parser.Len()]
 	c.in = c.in[len(head):]
 	c.reply.Open(c.parser.Request(), head, c.version(), c.began)
 	x := c.reply.x
 	r := x.Request
 	switch {
 	case !r.HasBody():
-		return c.answer(out, now)
+		if out = c.answer(out, now); c.reply.asks() {
+			// Until it is known whether the request may have an answer, it has not been
+			// used: another process would answer it.
+			c.in, c.asked = in, int32(len(head))
+		}
+		return out
 	case !ReadsBody(r.Method):
 		x.Closing = ClosingUnread
 		return c.answer(out, now)

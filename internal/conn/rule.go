@@ -46,7 +46,7 @@ func (r *Reply) decides(set *rules.Set, path []byte) bool {
 	if f != nil && status == proto.StatusOK {
 		f.Close()
 	}
-	return status < proto.StatusBadRequest
+	return status < proto.StatusBadRequest || status == proto.StatusUnauthorized // who may not know
 }
 
 // obey answers as the rule says that was found.
@@ -124,12 +124,21 @@ func (r *Reply) findFields() {
 	}
 }
 
-// amend applies those fields to a head that is complete.
+// amend applies those fields to a head that is complete, and keeps shared caches from what
+// is protected.
 func (r *Reply) amend(out []byte) []byte {
 	x := r.x
-	if x.Fields == nil {
-		return out
+	if x.Fields != nil {
+		out = r.amendByRules(out)
 	}
+	if x.access.Used != 0 && x.Status != proto.StatusUnauthorized {
+		out = r.private(out)
+	}
+	return out
+}
+
+func (r *Reply) amendByRules(out []byte) []byte {
+	x := r.x
 	about := rules.Other
 	switch {
 	case x.Source != SourceFile:

@@ -36,10 +36,13 @@ func (r *Reply) stream(out []byte, stream Stream, status proto.Status, from Sour
 	return out
 }
 
-// Prepare continues the work of a stream before its response begins: until then the
+// Prepare continues to check credentials, or the work of a stream before its response begins: until then the
 // response can still be an error. It appends what Answer would have, or nothing while the
 // response is still [Reply.Pending].
 func (r *Reply) Prepare(out []byte, now Now) []byte {
+	if r.x.check != nil {
+		return r.prepareAccess(out, now)
+	}
 	stream := r.x.stream
 	ready, status := stream.Prepare()
 	switch {
@@ -125,7 +128,13 @@ func isAttrChar(c byte) bool {
 // Await calls wake once, from any goroutine, when [Reply.Prepare] or [Reply.Next] have more
 // to do; false: they have already.
 func (r *Reply) Await(wake func()) bool {
-	return r.x != nil && r.x.stream != nil && r.x.stream.Await(wake)
+	switch {
+	case r.x == nil:
+		return false
+	case r.x.check != nil:
+		return r.x.check.Await(wake)
+	}
+	return r.x.stream != nil && r.x.stream.Await(wake)
 }
 
 // nextPiece appends what the stream has ready.

@@ -29,6 +29,7 @@ const (
 	StatusRangeNotSatisfiable  Status = 416
 	StatusExpectationFailed    Status = 417
 	StatusMisdirectedRequest   Status = 421
+	StatusTooManyRequests      Status = 429
 	StatusHeaderFieldsTooLarge Status = 431
 	StatusInternalServerError  Status = 500
 	StatusNotImplemented       Status = 501
@@ -60,6 +61,7 @@ var reasons = [...]string{
 	StatusRangeNotSatisfiable:  "Range Not Satisfiable",
 	StatusExpectationFailed:    "Expectation Failed",
 	StatusMisdirectedRequest:   "Misdirected Request",
+	StatusTooManyRequests:      "Too Many Requests",
 	StatusHeaderFieldsTooLarge: "Request Header Fields Too Large",
 	StatusInternalServerError:  "Internal Server Error",
 	StatusNotImplemented:       "Not Implemented",

@@ -1,0 +1,53 @@
+package conn
+
+import (
+	"bytes"
+
+	"phalanx/internal/proto"
+)
+
+// private makes a complete head one of a response that is for this client alone, and not
+// for others by a shared cache (RFC 9111 §3.5, §5.2.2.7): whatever the head was made of.
+func (r *Reply) private(out []byte) []byte {
+	head := append(r.cfg.private[:0], out[r.x.head:]...)
+	r.cfg.private, out = head, out[:r.x.head]
+	control, vary := false, false
+	for len(head) > 2 {
+		end := bytes.IndexByte(head, '\n') + 1
+		line := head[:end]
+		head = head[end:]
+		name, value, _ := bytes.Cut(line[:end-2], []byte(":"))
+		switch value = bytes.TrimSpace(value); {
+		case proto.EqualFold(name, "cache-control"):
+			control = true
+			out = appendUnshared(append(out, "Cache-Control: private"...), value)
+		case proto.EqualFold(name, "expires"): // which says nothing of who may keep it
+		case proto.EqualFold(name, "vary") && !vary:
+			vary = true
+			out = append(append(append(out, line[:end-2]...), ", Authorization"...), "\r\n"...)
+		default:
+			out = append(out, line...)
+		}
+	}
+	if !control {
+		out = append(out, "Cache-Control: private\r\n"...)
+	}
+	if !vary {
+		out = append(out, "Vary: Authorization\r\n"...)
+	}
+	return append(out, head...)
+}
+
+// appendUnshared appends the directives of a Cache-Control that do not speak to shared
+// caches, behind one that does.
+func appendUnshared(out, value []byte) []byte {
+	for directive := range bytes.SplitSeq(value, []byte(",")) {
+		directive = bytes.TrimSpace(directive)
+		name, _, _ := bytes.Cut(directive, []byte("="))
+		if len(name) == 0 || proto.EqualFold(name, "public") || proto.EqualFold(name, "private") || proto.EqualFold(name, "s-maxage") {
+			continue
+		}
+		out = append(append(out, ", "...), directive...)
+	}
+	return append(out, "\r\n"...)
+}
