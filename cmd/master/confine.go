@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -38,22 +39,38 @@ func identity(o options.Options) (string, error) {
 	return id.String(), nil
 }
 
+// reduced is what reduce has taken.
+type reduced struct {
+	ambient []int // capabilities that this process passes on only to the program after an upgrade
+	err     error
+}
+
 // reduce takes from this process, if it runs as root, the capabilities that it never
-// needs, and so from its workers. It comes before any goroutine that waits in a system
+// needs, and so from its workers. If it does not, workers get none of those that it was
+// given, as by systemd. It comes before any goroutine that waits in a system
 // call: if one begins to wait while the runtime stops all threads for a change of
 // capabilities, Go 1.26 notices only after a minute.
-func reduce(o options.Options) error {
-	if !sandbox.IsRoot() || o.Confine == options.ConfineOff {
-		return nil
+func reduce(o options.Options) (r reduced) {
+	switch {
+	case o.Confine == options.ConfineOff:
+	case sandbox.IsRoot():
+		r.err = sandbox.Keep(masterCapabilities())
+	default:
+		r.ambient, r.err = sandbox.TakeAmbient()
 	}
-	return sandbox.Keep(masterCapabilities())
+	return r
+}
+
+// execve is execve(2) for an upgrade.
+func (r reduced) execve(path string, argv, env []string) error {
+	return sandbox.GiveAmbient(r.ambient, func() error { return syscall.Exec(path, argv, env) })
 }
 
 // tellMissing logs what the kernel, or this program, cannot do of what the options ask
 // for.
-func tellMissing(log zerolog.Logger, o options.Options, reduced error) {
-	if reduced != nil {
-		log.Info().Err(reduced).Msg("master keeps all capabilities")
+func tellMissing(log zerolog.Logger, o options.Options, r reduced) {
+	if r.err != nil {
+		log.Info().Err(r.err).Msg("master keeps all capabilities")
 	}
 	tellLost(log, o)
 }

@@ -108,7 +108,7 @@ func rendered(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	html, err := readme.HTML(markdown)
+	html, err := readme.HTML(tempted(markdown))
 	if err == nil {
 		_, err = stdout.Write(html)
 	}

@@ -64,7 +64,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	enableUpgrade(&pool, before, upgrade.Upgrader{
 		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { return certs.settings(reread(read, o)) }, Keys: certs.state,
 		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Doorbell: monitor.doorbell(), Log: monitor.Log, Leave: monitor.leave(out.leave),
-		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil,
+		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil, Execve: reduced.execve,
 	})
 	monitor.attach(&pool)
 	certs.attach(&pool)
@@ -74,8 +74,8 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 }
 
 // newSpawner returns what starts workers with these options.
-func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, reduced error) supervise.Spawner {
-	tellMissing(out.log, o, reduced)
+func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
+	tellMissing(out.log, o, r)
 	return supervise.Spawner{
 		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
 		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,

@@ -1,7 +1,12 @@
 package pool
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,5 +37,69 @@ func TestConfineWithoutLandlock(t *testing.T) {
 	harness.Kill(t, harness.ChildrenOf(s.PID())[0], syscall.SIGINT) // strace keeps signals to itself
 	if code := s.Wait(20 * time.Second); code != 0 {
 		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestUnprivileged starts the master as the systemd unit does: not as root, with the
+// capability to bind ports below 1024. Its workers do not have that, are in the sandbox
+// all the same, and their connections are rescued; reload and upgrade work.
+func TestUnprivileged(t *testing.T) {
+	t.Parallel()
+	args := append(harness.Verbosely(harness.Tree(t, map[string]string{"index.html": "front"})), "--workers", "2", "--confine", "required")
+	var before []string
+	if os.Geteuid() == 0 { // else it is not root anyway, and has no such capability
+		before = []string{
+			harness.Tool(t, "apt-get install util-linux", "setpriv"), "--reuid", strconv.Itoa(harness.Nobody), "--regid", strconv.Itoa(harness.Nobody), "--clear-groups",
+			"--bounding-set", "-all,+net_bind_service", "--inh-caps", "-all,+net_bind_service", "--ambient-caps", "-all,+net_bind_service", "--no-new-privs",
+		}
+		args = append(args, "--port", strconv.Itoa(privilegedPort(t)))
+	}
+	s := harness.ServeAs(t, harness.Plan{Before: before, Args: args})
+	for _, done := range []string{"serving", "workers replaced", "master upgraded"} {
+		switch done {
+		case "workers replaced":
+			s.Signal(syscall.SIGHUP)
+		case "master upgraded":
+			s.Signal(syscall.SIGUSR2)
+		}
+		s.Log.Await(t, 30*time.Second, done, s.Exited, func(all []harness.Event) bool { return len(harness.WithMessage(all, done)) > 0 })
+		s.AwaitWorkers(2)
+		client := s.Dial()
+		s.MustAsk(client, harness.Request("GET", "/"))
+		victim := s.AwaitRequestOf(client).Number("pid")
+		powerless(t, victim)
+		harness.Kill(t, victim, syscall.SIGKILL)
+		s.AwaitWorkers(2, victim)
+		if r := s.MustAsk(client, harness.Request("GET", "/")); string(r.Body) != "front" {
+			t.Errorf("%s, and after a kill: %q", done, r.Body)
+		}
+	}
+	s.Stop(10 * time.Second)
+}
+
+// privilegedPort returns a free port below 1024.
+func privilegedPort(t *testing.T) int {
+	t.Helper()
+	for port := 1023; port > 600; port-- {
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port below 1024 is free")
+	return 0
+}
+
+// powerless checks what the kernel says of a worker.
+func powerless(t *testing.T, pid int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`CapPrm:\s0+`, `CapEff:\s0+`, `CapAmb:\s0+`, `NoNewPrivs:\s1`, `Seccomp:\s2`, `Uid:\s[1-9]\d*\s`} {
+		if !regexp.MustCompile(`(?m)^` + want + `\s*`).Match(status) {
+			t.Errorf("no %s in\n%s", want, status)
+		}
 	}
 }

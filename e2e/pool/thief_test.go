@@ -2,6 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,4 +85,54 @@ func try(t *testing.T, s *harness.Server, a thief.Attempt) {
 		t.Errorf("%s: the sibling has died too", a.Name)
 	}
 	s.MustServe("/", "front")
+}
+
+// TestThiefReadsMarkdown has the process that renders READMEs try the same: each attempt
+// is refused, or ends it, and the listing shows the README as it is.
+func TestThiefReadsMarkdown(t *testing.T) {
+	t.Parallel()
+	top := harness.Tree(t, map[string]string{"site/file": "x", "secret": "key"})
+	site := filepath.Join(top, "site")
+	if err := os.Symlink("../secret", filepath.Join(site, "link")); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.ServeAs(t, harness.Plan{
+		Binary: filepath.Join(harness.Tagged(t, "killpoints,thief"), "master"), Args: append(harness.Verbosely(site), "--workers", "1", "--list"),
+	})
+	worker := s.Workers()[0]
+	for _, a := range thief.All() {
+		dir := filepath.Join(site, a.Name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		asked := fmt.Sprintf("thief %s %d %d %s", a.Name, s.PID(), worker, site)
+		harness.Write(t, filepath.Join(dir, "README.md"), []byte(asked+"\n"))
+		body := page(t, s.URL("/"+a.Name+"/"))
+		if refused := strings.Contains(body, "outcome: refused"); refused == a.Ends || a.Ends && !strings.Contains(body, asked) {
+			_, body, _ = strings.Cut(body, "</table>")
+			t.Errorf("%s: refused %v, want ended %v: %s", a.Name, refused, a.Ends, body)
+		}
+	}
+	if s.Workers()[0] != worker {
+		t.Error("the worker is gone")
+	}
+	if got, err := os.ReadFile(filepath.Join(site, "file")); err != nil || string(got) != "x" {
+		t.Errorf("the file is %q: %v", got, err)
+	}
+	s.Stop(10 * time.Second)
+}
+
+// page fetches a page whose length is not known before.
+func page(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("%s: %s, %v", url, r.Status, err)
+	}
+	return string(body)
 }

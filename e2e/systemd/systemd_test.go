@@ -43,6 +43,7 @@ func TestService(t *testing.T) {
 			t.Logf("%s", strings.SplitN(m.must("systemctl", "--version"), "\n", 2)[0])
 			m.install(first)
 			m.start(suite.reload)
+			m.rescues()
 			m.reloads()
 			m.upgrades(second)
 			m.survives()
@@ -197,6 +198,45 @@ func (m *machine) unharmed(l *load, what string) {
 func (m *machine) workers() string {
 	m.t.Helper()
 	return m.must("pgrep", "-x", "phalanx-worker")
+}
+
+// rescues kills a worker, which has no capability, and continues on its connection.
+func (m *machine) rescues() {
+	m.t.Helper()
+	c, err := m.dial(80)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	ask := func() string {
+		if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+			m.t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			m.t.Fatal(err)
+		}
+		r, err := http.ReadResponse(in, nil)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			m.t.Error(err)
+		}
+		return string(body)
+	}
+	ask()
+	old := m.workers()
+	for pid := range strings.FieldsSeq(old) {
+		if has := m.must("grep", "CapPrm", "/proc/"+pid+"/status"); !strings.HasSuffix(has, "0000000000000000") {
+			m.t.Errorf("a worker has %s", has)
+		}
+		m.must("kill", "-KILL", pid)
+	}
+	if body := ask(); body != page {
+		m.t.Errorf("after its worker was killed, the client gets %q", body)
+	}
 }
 
 // reloads reloads the service under load.

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"unsafe"
 
@@ -25,12 +26,17 @@ func dropBounding(keep []int) error {
 	}
 }
 
-// setCapabilities leaves all threads those alone, of those that they have.
+// setCapabilities leaves all threads those alone, of those that they have. Where there are
+// none it makes no call that only privileged programs make, which a service may be
+// forbidden: what could be inherited by a privileged file gives nothing with no_new_privs.
 func setCapabilities(keep []int) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var has [2]unix.CapUserData
 	if err := unix.Capget(&header, &has[0]); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
+	}
+	if has[0].Permitted|has[1].Permitted == 0 { // and so none is effective
+		return nil
 	}
 	var want [2]unix.CapUserData
 	for _, c := range keep {
@@ -52,4 +58,41 @@ func Keep(capabilities []int) error {
 		return err
 	}
 	return setCapabilities(capabilities)
+}
+
+// TakeAmbient takes the ambient capabilities from this process, in all threads, and so all
+// capabilities from the programs that it executes from now on, unless it runs as root. Its
+// own stay. It returns those that were taken.
+func TakeAmbient() (taken []int, err error) {
+	for c := 0; ; c++ {
+		set, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, uintptr(c), 0, 0)
+		if err != nil {
+			break // beyond the last one
+		}
+		if set == 1 {
+			taken = append(taken, c)
+		}
+	}
+	if len(taken) == 0 {
+		return nil, nil
+	}
+	if err := allThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
+		return nil, fmt.Errorf("ambient capabilities: %w", err)
+	}
+	return taken, nil
+}
+
+// GiveAmbient has the calling thread execute a program with what [TakeAmbient] has taken,
+// and returns why it does not.
+func GiveAmbient(taken []int, execute func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, c := range taken {
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0); err != nil {
+			return fmt.Errorf("ambient capabilities: %w", err)
+		}
+	}
+	err := execute()
+	_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) // that cannot fail where raising has not
+	return err
 }
