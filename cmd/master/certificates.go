@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 	"phalanx/internal/keyring"
 	"phalanx/internal/listen"
 	"phalanx/internal/observe/status"
@@ -50,7 +51,29 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 		return nil, err
 	}
 	k.Start()
+	if text := uncertified(o, loaded); text != "" && before == nil {
+		out.alert(text)
+	}
 	return &certificates{k, a}, nil
+}
+
+// uncertified says which hosts of --site no certificate is for; "": all have one.
+func uncertified(o options.Options, loaded *keyring.Loaded) string {
+	named := append(loaded.Hosts(), o.Hosts()...)
+	missing := slices.DeleteFunc(o.SiteHosts(), func(host string) bool {
+		_, parent, _ := strings.Cut(host, ".")
+		return slices.ContainsFunc(named, func(name string) bool {
+			return strings.EqualFold(name, host) || strings.EqualFold(name, "*."+parent)
+		})
+	})
+	if len(missing) == 0 {
+		return ""
+	}
+	more := ""
+	if n := len(missing) - 1; n > 0 {
+		more = " and " + human.Plural(n, "more host of --site", "more hosts of --site")
+	}
+	return "no certificate is for " + missing[0] + more + "; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"
 }
 
 // sources says where certificates come from.
@@ -75,13 +98,14 @@ func badCertificate(err error) error {
 	return exitcode.New(exitcode.Config, err.Error(), err)
 }
 
-// checkCertificates reports what --check has to know of them.
-func checkCertificates(o options.Options) error {
+// checkCertificates reports what --check has to know of them. warning is what is no
+// mistake for sure.
+func checkCertificates(o options.Options) (warning string, err error) {
 	loaded, err := loadCertificates(o)
-	if err != nil {
-		return err
+	if err != nil || !o.Certified() {
+		return "", err
 	}
-	return badCertificate(loaded.Check(time.Now()))
+	return uncertified(o, loaded), badCertificate(loaded.Check(time.Now()))
 }
 
 // reread reads the certificates once more. apply puts them in force.
@@ -98,6 +122,9 @@ func (c *certificates) reread(o options.Options) (apply func(), err error) {
 			c.Alert(err.Error() + "; the current certificates stay in use")
 		}
 		c.authority.use(o)
+		if text := uncertified(o, loaded); text != "" {
+			c.Alert(text)
+		}
 	}, nil
 }
 

@@ -260,7 +260,8 @@ func check(o options.Options, stdout *os.File) error {
 	if _, err := adminToken(string(o.AdminTokenFile)); err != nil {
 		return err
 	}
-	if err := checkCertificates(o); err != nil {
+	warning, err := checkCertificates(o)
+	if err != nil {
 		return err
 	}
 	if err := checkAuthority(o); err != nil {
@@ -269,7 +270,10 @@ func check(o options.Options, stdout *os.File) error {
 	if err := listen.Check(o.Addresses()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stdout, "the options are valid; %s\n", served(o))
+	if warning != "" {
+		warning = "; but " + warning
+	}
+	_, err = fmt.Fprintf(stdout, "the options are valid; %s%s\n", served(o), warning)
 	return err
 }
 

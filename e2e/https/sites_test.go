@@ -40,7 +40,7 @@ func startSeveral(t *testing.T) *several {
 	v.config = filepath.Join(dir, "phalanx.conf")
 	path := filepath.Join(dir, "admin.sock")
 	fixed := fmt.Sprintf(lines, v.clear, path) + "access-log = " + filepath.Join(dir, "access.log") + "\n"
-	for _, hosts := range [][]string{{"one.test"}, {"*.two.test", "three.test", "default.test"}} {
+	for _, hosts := range [][]string{{"one.test", "www.one.test"}, {"*.two.test", "three.test", "default.test"}} {
 		f := v.a.save(v.a.issue(ecKey(t), time.Now().Add(1900*time.Hour), hosts...))
 		fixed += "tls-cert = " + f.cert + "\ntls-key = " + f.key + "\n"
 	}
@@ -108,6 +108,9 @@ func TestSites(t *testing.T) {
 			t.Errorf("%s, another name in the handshake: %q", way, got)
 		}
 	}
+	if strings.Contains(v.Log.String(), "no certificate is for") {
+		t.Error("a host has no certificate, says the log")
+	}
 	if got := v.curl(t, "clear 1.1", "one.test", "/", "--request-target", "http://a.two.test/"); !strings.HasPrefix(got, "home of two 200") {
 		t.Errorf("an absolute target: %q", got)
 	}
@@ -121,10 +124,11 @@ func TestSites(t *testing.T) {
 	if n := total(); n["one.test"] != 12 || n["*.two.test"] != 15 || n["*"] != 12 {
 		t.Errorf("counted were %v", n)
 	}
-	v.configure(t, "base = "+v.roots["default"], "site = *.two.test="+v.roots["two"], "site = three.test="+v.roots["three"])
+	v.configure(t, "base = "+v.roots["default"], "site = *.two.test="+v.roots["two"], "site = three.test,four.test="+v.roots["three"])
 	if o := v.admin.Order("reload"); o.Code != 0 {
 		t.Fatalf("%+v", o)
 	}
+	v.AwaitText("no certificate is for four.test; browsers refuse HTTPS there")
 	check("any.two.test", "two")
 	check("three.test", "three")
 	if got := v.curl(t, "clear 1.1", "one.test", "/"); !strings.HasPrefix(got, "home of default 200") {

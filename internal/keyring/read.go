@@ -95,6 +95,18 @@ func (l *Loaded) Check(now time.Time) error {
 	return set.Check(now)
 }
 
+// Hosts returns the names and addresses that the certificates are for.
+func (l *Loaded) Hosts() (all []string) {
+	set, err := certificate.Parse(l.sources())
+	if err != nil {
+		return nil // Load has found them usable
+	}
+	for _, c := range set.List() {
+		all = append(all, c.Names...)
+	}
+	return all
+}
+
 func (l *Loaded) sources() (list []certificate.Source) {
 	for _, i := range l.pairs {
 		list = append(list, i.source)

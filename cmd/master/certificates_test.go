@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"phalanx/internal/certificate"
+	"phalanx/internal/options"
+)
+
+// Hosts of sites that no certificate is for are named, and others are not: a wildcard is
+// for one label.
+func TestUncertified(t *testing.T) {
+	src, err := certificate.SelfSigned([]string{"a.example", "*.b.example", "192.0.2.1", "2001:db8::1"}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pem")
+	if err := os.WriteFile(file, append(src.Chain, src.Key...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		hosts []string
+		want  string
+	}{
+		{nil, ""},
+		{[]string{"a.example", "x.b.example", "*.b.example", "192.0.2.1", "[2001:db8::1]", "c.example"}, ""},
+		{[]string{"a.example", "b.example"}, "no certificate is for b.example; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"},
+		{[]string{"x.y.b.example", "*.a.example", "[::1]"}, "no certificate is for x.y.b.example and 2 more hosts of --site; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"},
+	} {
+		o := options.Options{TLSCert: []options.File{options.File(file)}, ACME: []options.Hosts{"c.example"}}
+		if test.hosts != nil {
+			o.Site = []options.Site{{Hosts: test.hosts}}
+		}
+		loaded, err := loadCertificates(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := uncertified(o, loaded); got != test.want {
+			t.Errorf("%q: %q, want %q", test.hosts, got, test.want)
+		}
+	}
+}
