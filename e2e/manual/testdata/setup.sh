@@ -17,6 +17,7 @@ seq 10000 >/srv/www/assets/app.js
 cp /srv/www/index.html /srv/app/index.html
 cp /srv/www/index.html "$HOME/Downloads/a.html"
 cp "$HOME/Downloads/a.html" "$HOME/Pictures/cat.png"
+mkdir -p /srv/www/releases/42/img && ln -s releases/42 /srv/www/current && echo logo >/srv/www/current/img/logo.png
 echo 'some film' >film.mkv
 echo 'some notes' >notes.txt
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=example.org \
