@@ -114,3 +114,23 @@ func TestUnknownHostInClear(t *testing.T) {
 		t.Errorf("%s", reply)
 	}
 }
+
+// A download goes on in a worker that has no site for its host any more, or another
+// number for it.
+func TestMoveToOtherSites(t *testing.T) {
+	cfg, all := severalSites()
+	d := newDriver(t, cfg, nil)
+	d.piece = 1000
+	d.in = append(d.in, to("two.example", "/big")...)
+	d.conn.Receive(d.in, d.now)
+	for n := 0; d.once() && d.step != Read; n++ {
+		if d.step == Send && n < 3 {
+			all.names = [][]string{{"zero.example", "one.example", "two.example"}, {"one.example"}, {"two.example"}}[n]
+			all.sites = append(all.sites, all.sites[0])[:3]
+			d.move(cfg, nil)
+		}
+	}
+	if d.step != Read || !strings.HasSuffix(string(d.reply), bigData) {
+		t.Errorf("step %v, %d bytes", d.step, len(d.reply))
+	}
+}

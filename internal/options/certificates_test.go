@@ -69,6 +69,10 @@ func TestCheckKeys(t *testing.T) {
 			if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
 				t.Errorf("%s in %s: %v", key, root, err)
 			}
+			o.Site, o.StrictHost, o.Base = []Site{{[]string{"a.org"}, Base(root)}}, true, Base(dir)
+			if err := o.CheckKeys(); (err != nil) != refused {
+				t.Errorf("%s in %s, as a site: %v", key, root, err)
+			}
 		}
 	}
 	for state, refused := range map[string]bool{

@@ -1,0 +1,74 @@
+package explain
+
+import (
+	"strings"
+	"testing"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/proto"
+	"phalanx/internal/site"
+	"phalanx/internal/website"
+)
+
+// byHost has sites by their numbers; the first is for all other hosts.
+type byHost struct {
+	names []string
+	sites []conn.Site
+}
+
+func (b byHost) Find(host []byte) (conn.Site, int) {
+	for i, name := range b.names {
+		if name == string(host) {
+			return b.sites[i], i
+		}
+	}
+	return b.sites[0], 0
+}
+
+// The report is about the root of the site that has the host, and says why.
+func TestSites(t *testing.T) {
+	var roots []*site.Root
+	all := byHost{names: []string{"", "www.example.org"}}
+	for range all.names {
+		_, root := open(t, plant(t), nil)
+		roots, all.sites = append(roots, root), append(all.sites, website.Uncached(root))
+	}
+	strict := byHost{all.names, []conn.Site{nil, all.sites[1]}}
+	for _, test := range []struct {
+		sites byHost
+		url   string
+		site  int
+		want  string
+	}{
+		{all, "http://www.example.org/", 1, `the host "www.example.org" has a --site`},
+		{all, "https://www.example.org:8443/", 1, `the host "www.example.org" has a --site`},
+		{all, "http://other.example/", 0, `no --site is for the host "other.example", so its document root is --base`},
+		{strict, "http://other.example/", -1, `no --site is for the host "other.example", and --strict-host is given`},
+		{strict, "http://www.example.org/", 1, `the host "www.example.org" has a --site`},
+	} {
+		r, err := NewRequest("", test.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine := roots
+		if test.sites.sites[0] == nil {
+			mine = []*site.Root{nil, roots[1]}
+		}
+		report, err := Run(conn.Config{Sites: test.sites}, mine, r, fixed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Site != test.site || (report.Status == proto.StatusMisdirectedRequest) != (test.site < 0) {
+			t.Errorf("%s: site %d, status %d", test.url, report.Site, report.Status)
+		}
+		why := ""
+		for _, step := range report.Steps {
+			if step.What == "site" {
+				why += step.Why
+			}
+		}
+		if why != test.want || strings.Contains(report.String(), Unknown) {
+			t.Errorf("%s: %q, want %q\n%s", test.url, why, test.want, report)
+		}
+	}
+}
