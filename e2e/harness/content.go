@@ -56,3 +56,18 @@ func Moment(t *testing.T, r *Reply, field string) time.Time {
 	}
 	return at
 }
+
+// Snippet returns the code block of a page of the documents that begins with a line.
+func Snippet(t *testing.T, page, begin string) string {
+	t.Helper()
+	text, err := os.ReadFile(Repository(t, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "\n"+begin+"\n")
+	block, _, ended := strings.Cut(rest, "```")
+	if !found || !ended {
+		t.Fatalf("%s has no block that begins with %q", page, begin)
+	}
+	return block
+}

@@ -218,7 +218,7 @@ func (m *machine) rescues() {
 		}
 		r, err := http.ReadResponse(in, nil)
 		if err != nil {
-			m.t.Fatal(err)
+			m.t.Fatalf("%v\n%s", err, m.must("journalctl", "--no-pager", "-n", "20", "-u", "phalanx"))
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -349,6 +349,7 @@ func (m *machine) drains() {
 func (m *machine) activated() {
 	m.t.Helper()
 	m.write("/etc/systemd/system/phalanx.socket", "[Socket]\nListenStream=127.0.0.1:80\n")
+	m.write("/etc/systemd/system/phalanx.service.d/socket.conf", harness.Snippet(m.t, "docs/systemd.md", "# /etc/systemd/system/phalanx.service.d/socket.conf"))
 	m.must("systemctl", "daemon-reload")
 	m.must("systemctl", "start", "phalanx.socket")
 	if state := m.property("ActiveState"); state != "inactive" {
@@ -360,12 +361,21 @@ func (m *machine) activated() {
 	if state := m.property("ActiveState"); state != "active" {
 		m.t.Errorf("the service is %s", state)
 	}
+	if has := m.must("grep", "CapBnd", "/proc/"+m.property("MainPID")+"/status"); !strings.HasSuffix(has, "0000000000000000") {
+		m.t.Errorf("the master can get %s", has)
+	}
+	m.rescues()
 	m.must("systemctl", "stop", "phalanx.socket", "phalanx.service")
+	if err := os.Remove(filepath.Join(m.root, "/etc/systemd/system/phalanx.service.d/socket.conf")); err != nil {
+		m.t.Error(err)
+	}
+	m.must("systemctl", "daemon-reload")
 }
 
 // removed removes the package from the running service.
 func (m *machine) removed() {
 	m.t.Helper()
+	m.must("systemctl", "reset-failed", "phalanx") // it has been started more often than systemd likes
 	m.must("systemctl", "start", "phalanx")
 	master := m.property("MainPID")
 	m.must("dpkg", "--purge", "phalanx")
