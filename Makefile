@@ -75,12 +75,13 @@ soak:
 
 # The tests that kill workers at every point, and the chaos test, for a long time; a
 # failure names the seed that repeats it. A signal at every millisecond of an upgrade, and
-# a certificate that is replaced a hundred times.
+# a certificate that is replaced a hundred times, and a link to releases that is swapped for a minute.
 chaos: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -timeout 2h -run '^TestKilled' ./e2e/rescue -kill.for=$(CHAOSTIME)
 	$(GO) test -count=1 -v -timeout 2h -run '^TestSignalsAtUpgrade$$' ./e2e/pool -signal.step=1ms
 	$(GO) test -count=1 -v -timeout 2h -run '^TestRenewed$$' ./e2e/https -swaps=100
+	$(GO) test -count=1 -v -timeout 2h -run '^TestDeployByLink$$' ./e2e/http -deploys.for=1m
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
 
 # The package in machines with a real systemd, of the oldest version that is supported and

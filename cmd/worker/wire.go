@@ -165,12 +165,12 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	closers := closers{closeRow}
 	s.close = closers.close
 	log := os.NewFile(ipc.LogFD, "log")
-	stopRules, err := followRules(opts, log, sites)
+	stop, err := follow(opts, log, sites, row.Row)
 	if err != nil {
 		s.close()
 		return s, err
 	}
-	closers = append(closers, stopRules)
+	closers = append(closers, stop)
 	access, err := pen(opts, row.Ring)
 	if err != nil {
 		s.close()
@@ -222,12 +222,12 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 // and what sweeps that.
 func caches(opts options.WorkerOptions, sites *website.Sites, closers *closers) (files func(*site.Root) conn.Site, sweep func() bool) {
 	first := site.NewCache(sites.First(), time.Duration(opts.FileCache), serve.CachedFiles())
+	*closers = append(*closers, first.Close)
 	return func(root *site.Root) conn.Site {
 		cache := first
 		if root != sites.First() {
 			cache = first.Beside(root)
 		}
-		*closers = append(*closers, cache.Close)
 		return website.Cached(root, cache)
 	}, first.Sweep
 }

@@ -88,6 +88,8 @@ type Sites interface {
 	// its number among those configured. nil: no site answers for that host. An exchange
 	// asks once and keeps what it got.
 	Find(host []byte) (Site, int)
+	// Done is told what Find has returned when the exchange has ended.
+	Done(Site, int)
 }
 
 // Config is what connections have in common. Those that share one belong to one

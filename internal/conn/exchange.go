@@ -216,6 +216,9 @@ func (r *Reply) release() {
 		x.check.Close()
 		x.check = nil
 	}
+	if r.cfg.Sites != nil && x.site != nil {
+		r.cfg.Sites.Done(x.site, x.Site)
+	}
 	if r.x = nil; len(r.cfg.spare) < spareMax {
 		x.reset()
 		r.cfg.spare = append(r.cfg.spare, x)

@@ -12,16 +12,25 @@ type namedSites struct {
 	names []string
 	sites []*fakeSite
 	asked int
+	found *fakeSite // and not done; nil: none
 }
 
 func (s *namedSites) Find(host []byte) (Site, int) {
 	s.asked++
 	for i, name := range s.names {
 		if name == string(host) {
+			s.found = s.sites[i]
 			return s.sites[i], i
 		}
 	}
 	return nil, 0
+}
+
+func (s *namedSites) Done(site Site, number int) {
+	if site != Site(s.found) || s.sites[number] != s.found {
+		panic("another site than was found")
+	}
+	s.found = nil
 }
 
 // severalSites configures the sites one.example and two.example, whose pages differ, and
@@ -83,6 +92,9 @@ func TestSiteOfAnExchange(t *testing.T) {
 	}
 	if want := [3]int{1, 0, 0}; obs.seen != want {
 		t.Errorf("the observer has seen the sites %v, want %v", obs.seen, want)
+	}
+	if all.found != nil {
+		t.Error("an exchange has ended, and its site does not know")
 	}
 	for i, s := range all.sites {
 		if s.open != 0 {

@@ -25,6 +25,8 @@ func (b byHost) Find(host []byte) (conn.Site, int) {
 	return b.sites[0], 0
 }
 
+func (byHost) Done(conn.Site, int) {}
+
 // The report is about the root of the site that has the host, and says why.
 func TestSites(t *testing.T) {
 	var roots []*site.Root

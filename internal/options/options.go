@@ -17,7 +17,7 @@ import (
 // it, not --help all alone. example is a value for the sample config file, where there
 // is no default.
 type Options struct {
-	Base    Base    `group:"Website" long:"base" first:"yes" value-name:"DIR" default:"." unquote:"false" description:"document root" detail:"It is opened once: restart after you change a symbolic link to it."`
+	Base    Base    `group:"Website" long:"base" first:"yes" value-name:"DIR" default:"." unquote:"false" description:"document root" detail:"A symbolic link such as current -> releases/42 is followed when it is swapped: the new release is served within a second. Any other directory is opened once."`
 	Site    []Site  `group:"Website" long:"site" value-name:"HOST=DIR" unquote:"false" description:"document root of a host; --base is for the others" detail:"May be repeated, as in --site example.org,www.example.org=/srv/org --site '*.example.com=/srv/com'. A name counts before a wildcard, which stands for one label; ports make no difference. Each site has its own _redirects, _headers and error pages; all other options are for all sites." example:"www.example.org=/srv/www"`
 	Expires Expires `group:"Website" long:"expires" value-name:"DURATION" default:"12h" description:"freshness lifetime of responses" detail:"Sent as Expires and Cache-Control: max-age; 0 makes clients revalidate each time."`
 

@@ -25,6 +25,8 @@ func (o oneOf) Find(host []byte) (conn.Site, int) {
 	return nil, 0
 }
 
+func (oneOf) Done(conn.Site, int) {}
+
 // Requests and bytes are counted for the site of their host, whose name is in the access
 // log with the port.
 func TestSitesCounted(t *testing.T) {

@@ -153,7 +153,7 @@ func (c *Cache) remember(f *File, status proto.Status, realms proto.Realms, now 
 	for len(t.ring) > 0 && (len(t.ring) >= t.max || c.bytes > maxBodies) {
 		c.forget(t.victim())
 	}
-	e := &cached{store: t, cache: c, key: string(c.key), file: f, status: status, realms: realms, looked: now}
+	e := &cached{store: t, key: string(c.key), file: f, status: status, realms: realms, looked: now}
 	t.put(e)
 	if f != nil {
 		f.users++
@@ -225,13 +225,11 @@ func (c *Cache) forget(e *cached) {
 	}
 }
 
-// Close forgets everything that this cache remembers.
+// Close forgets everything that this cache, and those that share its memory, remember.
 func (c *Cache) Close() {
 	for _, t := range []*store{&c.found, &c.failed} {
-		for i := len(t.ring) - 1; i >= 0; i-- {
-			if t.ring[i].cache == c {
-				c.forget(t.ring[i])
-			}
+		for len(t.ring) > 0 {
+			c.forget(t.ring[0])
 		}
 	}
 }

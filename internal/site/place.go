@@ -25,6 +25,10 @@ const kubeData = "..data"
 // on its path leads beneath the directory that it lies in, or it is a volume of Kubernetes.
 // nil: it is a directory like any other.
 func placeOf(base string, links Symlinks) (*place, error) {
+	base, err := filepath.Abs(base)
+	if err != nil {
+		return nil, err
+	}
 	dir, name := locate(base)
 	if name == "" && links != LinksBeneath || base == "/" {
 		return nil, nil
@@ -45,7 +49,7 @@ func placeOf(base string, links Symlinks) (*place, error) {
 	return p, err
 }
 
-// locate finds the last symbolic link on the path of a base, the directory that it lies in
+// locate finds the last symbolic link on the absolute path of a base, the directory that it lies in
 // and the name of the base from there; "": there is none. Links in "/" are part of how the
 // system is laid out, unless they are the base itself.
 func locate(base string) (dir, name string) {
@@ -106,6 +110,9 @@ func (p *place) resolve() (string, error) {
 // openRoot opens what the base leads to now as a root, which uses the place.
 func (p *place) openRoot(policy Policy) (*Root, error) {
 	real, err := p.resolve()
+	if err == unix.EXDEV {
+		err = errOutside
+	}
 	if err != nil {
 		return nil, err
 	}

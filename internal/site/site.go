@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,9 +25,11 @@ import (
 type Root struct {
 	beneath // its directory
 	policy  Policy
-	paths   []string // of the directory; see expand
-	place   *place   // of a base that may lead to another root in time; nil: it does not
-	at      string   // the name of the directory there, without links
+	paths   []string     // of the directory; see expand
+	place   *place       // of a base that may lead to another root in time; nil: it does not
+	at      string       // the name of the directory there, without links
+	users   atomic.Int64 // of [Releases]
+	later   bool         // it was opened when the process was in its sandbox
 	pool    sync.Pool
 	tell    func(Finding) // of Trace, or nil
 	shares  []share       // of OpenShares: nothing else is beneath the root
@@ -64,11 +67,7 @@ type Policy struct {
 
 // Open opens the directory as a document root.
 func Open(dir string, policy Policy) (*Root, error) {
-	var p *place
-	var err error
-	if policy.Symlinks == LinksBeneath {
-		p, err = placeOf(dir, policy.Symlinks)
-	}
+	p, err := placeOf(dir, policy.Symlinks)
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}

@@ -9,7 +9,6 @@ import (
 // cached is what a path was found to be.
 type cached struct {
 	store  *store
-	cache  *Cache // that remembers it
 	key    string
 	file   *File // nil if there is none
 	status proto.Status

@@ -90,9 +90,9 @@ func (r *Root) rulesAreHere() bool {
 }
 
 // watchDirectory makes the kernel tell of changes in the root directory (inotify(7)); nil
-// where it cannot, as on a network.
+// where it cannot, as on a network, or may not, as in the sandbox.
 func (r *Root) watchDirectory() *os.File {
-	if !keepsNanoseconds(r.dir) { // it is another kernel's, or may be
+	if r.later || !keepsNanoseconds(r.dir) { // it is another kernel's, or may be
 		return nil
 	}
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)

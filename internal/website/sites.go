@@ -18,6 +18,8 @@ type Sites struct {
 	Roots []*site.Root // the first is nil if other hosts are refused
 	Names []string     // what logs and metrics call them; nil: there is one, for all hosts
 
+	releases []*site.Releases // of those that are followed, by their numbers; nil: none is
+
 	byHost  map[string]int // names and addresses
 	beneath map[string]int // the names without their first label, with the dot
 	literal bool           // one of the hosts is an IPv6 address
@@ -104,29 +106,64 @@ func (s *Sites) Named(number int, err error) error {
 	return fmt.Errorf("site %s: %w", s.Names[number], err)
 }
 
-// Configure gives the sites to connections. files makes of each root what they can ask.
+// Follow follows the base of a root that leads to others in time, which
+// [site.Root.Follows]. It is called before Configure; the releases are to be closed before
+// the sites.
+func (s *Sites) Follow(number int, o options.Options, tell func(site.News)) *site.Releases {
+	if s.releases == nil {
+		s.releases = make([]*site.Releases, len(s.Roots))
+	}
+	s.releases[number] = site.Follow(s.Roots[number], GivenRules(o), tell)
+	return s.releases[number]
+}
+
+// Configure gives the sites to connections. files makes of each root what they can ask, and
+// later of each release.
 func (s *Sites) Configure(cfg *conn.Config, files func(*site.Root) conn.Site) {
-	all := make([]conn.Site, len(s.Roots))
+	f := finder{Sites: s, all: make([]conn.Site, len(s.Roots))}
 	for number, root := range s.Roots {
 		if root != nil {
-			all[number] = files(root)
+			f.all[number] = files(root)
 		}
 	}
-	if cfg.Site = all[0]; len(all) > 1 {
-		cfg.Sites = finder{s, all}
+	if s.releases != nil {
+		f.changing = make([]*changing, len(s.Roots))
+	}
+	for number, all := range s.releases {
+		if all != nil {
+			f.changing[number] = &changing{all: all, files: files}
+		}
+	}
+	cfg.Site = f.all[0]
+	switch {
+	case len(f.all) > 1:
+		cfg.Sites = f
+	case f.changing != nil:
+		cfg.Sites = f.changing[0]
 	}
 }
 
 // finder finds sites by the hosts of requests.
 type finder struct {
 	*Sites
-	all []conn.Site
+	all      []conn.Site
+	changing []*changing // those that are followed, by their numbers; nil: none is
 }
 
-// Find implements [conn.Sites].
+// Find implements [conn.Sites], as does Done.
 func (f finder) Find(host []byte) (conn.Site, int) {
 	number := f.Number(host)
+	if f.changing != nil && f.changing[number] != nil {
+		s, _ := f.changing[number].Find(host)
+		return s, number
+	}
 	return f.all[number], number
+}
+
+func (f finder) Done(s conn.Site, number int) {
+	if f.changing != nil && f.changing[number] != nil {
+		f.changing[number].Done(s, number)
+	}
 }
 
 // Number returns the number of the site for the host of a request: its own, or that of a

@@ -59,6 +59,7 @@ func slotCounters() []metric {
 		slot("connections_taken_over_total", "Connections taken over from other workers.", func(s *status.Slot) float64 { return float64(s.TakenOver) }),
 		slot("connections_timed_out_total", "Connections closed because the client timed out.", func(s *status.Slot) float64 { return float64(s.TimedOut) }),
 		slot("connections_dropped_total", "Connections closed for lack of descriptors or memory.", func(s *status.Slot) float64 { return float64(s.Dropped) }),
+		slot("releases_total", "Releases put into service by a worker because the base led to them.", func(s *status.Slot) float64 { return float64(s.Releases) }),
 		slot("worker_starts_total", "Worker processes started.", func(s *status.Slot) float64 { return float64(s.Generations) }),
 		slot("worker_deaths_total", "Workers that exited unexpectedly.", func(s *status.Slot) float64 { return float64(s.Deaths) }),
 		slot("worker_cpu_seconds_total", "CPU time of workers, user and system.", func(s *status.Slot) float64 { return s.CPUSeconds }),
@@ -143,6 +144,15 @@ func workerMetrics() []metric {
 			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
 				x.add(float64(count[state]), "state", state)
 			}
+		}},
+		{"workers_stale", gauge, "Workers that serve an earlier release, because what the base leads to cannot be served.", func(x *exposition, p *status.Pool) {
+			n := 0
+			for i := range p.Workers {
+				if p.Workers[i].Stale > 0 {
+					n++
+				}
+			}
+			x.add(float64(n))
 		}},
 	}
 }

@@ -39,6 +39,8 @@ type Row struct {
 	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections closed for abuse or protocol errors, by reason
 	Streams    atomic.Int64              // requests open on HTTP/2 connections, at the last heartbeat
 	Sites      [MaxSites]Site            // by their numbers; only if there are several
+	Releases   atomic.Uint64             // put into service after the first one
+	Stale      atomic.Int64              // sites whose base leads to what cannot be served: the release before it is
 }
 
 // Limit is a reason for which a connection is closed or refused: one of the limits
@@ -78,7 +80,7 @@ func (r *Row) Read() (t Totals) {
 	}
 	t.Truncated, t.Bytes, t.Accepted, t.TakenOver = r.Truncated.Load(), r.Bytes.Load(), r.Accepted.Load(), r.TakenOver.Load()
 	t.TimedOut, t.Dropped, t.LatencyNanos = r.TimedOut.Load(), r.Dropped.Load(), r.LatencyNanos.Load()
-	t.Resumed = r.Resumed.Load()
+	t.Resumed, t.Releases = r.Resumed.Load(), r.Releases.Load()
 	for i := range t.Limited {
 		t.Limited[i] = r.Limited[i].Load()
 	}
@@ -114,7 +116,7 @@ type Totals struct {
 	Truncated, Bytes, Accepted, TakenOver, TimedOut, Dropped uint64
 	Limited                                                  [NumLimits]uint64
 	Handshakes                                               [2]uint64
-	Resumed                                                  uint64
+	Resumed, Releases                                        uint64
 	Unsecured                                                [MaxReasons]uint64
 	Versions                                                 [3]uint64
 	Misused                                                  [MaxReasons]uint64
@@ -137,6 +139,7 @@ func (t *Totals) Add(o *Totals) {
 		t.Limited[i] += n
 	}
 	t.Resumed += o.Resumed
+	t.Releases += o.Releases
 	for i, n := range o.Handshakes {
 		t.Handshakes[i] += n
 	}

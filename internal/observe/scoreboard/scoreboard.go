@@ -190,6 +190,7 @@ type Activity struct {
 	Streams      int   // open on HTTP/2 connections
 	Beat         int64 // last heartbeat on CLOCK_MONOTONIC in nanoseconds; 0: none yet
 	Busy         bool  // the worker is processing Last
+	Stale        int   // sites of which it serves an earlier release than the one that the base leads to
 	Last, Oldest []byte
 	LastAt       int64 // start of Last on CLOCK_MONOTONIC in nanoseconds
 	OldestAt     int64 // the same of Oldest
@@ -203,7 +204,7 @@ func (b *Board) Look(row int) (Activity, bool) {
 	if !ok {
 		return Activity{}, false
 	}
-	v := Activity{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Streams: int(s.Streams.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load()}
+	v := Activity{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Streams: int(s.Streams.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load(), Stale: int(s.Stale.Load())}
 	v.Last, v.LastAt = s.Last.Get()
 	v.Oldest, v.OldestAt = s.Oldest.Get()
 	return v, true

@@ -163,7 +163,7 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mo
 		w.Figures = counters(t)
 	}
 	if s, ok := o.Board.Look(v.Row); ok {
-		w.Active, w.Idle = s.Active, s.Idle
+		w.Active, w.Idle, w.Stale = s.Active, s.Idle, s.Stale
 		w.HTTP2.SetOpen(s.Streams)
 		if s.Beat > 0 {
 			w.Heartbeat = time.Duration(mono - s.Beat).Seconds()
@@ -192,7 +192,7 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, Limited: limited(t), TLS: handshakes(t), HTTP2: http2(t),
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), TLS: handshakes(t), HTTP2: http2(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }

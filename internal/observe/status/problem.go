@@ -34,6 +34,9 @@ func Problems(p *Pool) []Problem {
 	for _, w := range p.Workers {
 		w.problems(say)
 	}
+	if slices.ContainsFunc(p.Workers, func(w Worker) bool { return w.Stale > 0 }) {
+		say(Warning, "the base leads to what cannot be served, and an earlier release stays in service; see the log")
+	}
 	for _, c := range p.Certificates {
 		switch left := c.Left(p.Time); {
 		case left <= 0:

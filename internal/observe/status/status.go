@@ -118,6 +118,7 @@ type Worker struct {
 	Left       int64     `json:"left"`             // bytes still to be sent while draining
 	Keeper     int       `json:"keeper"`           // pid of its keeper; 0: none
 	Sandbox    string    `json:"sandbox"`          // SandboxFull, or SandboxPartial and what is missing; "": none
+	Stale      int       `json:"stale"`            // sites of which it serves an earlier release: what the base leads to cannot be served
 	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }
@@ -204,6 +205,7 @@ type Figures struct {
 	Dropped   uint64            `json:"dropped"`    // connections closed for lack of descriptors or memory
 	Limited   map[string]uint64 `json:"limited"`    // connections closed at a limit, by "idle", "head", "client" and "rate"
 	LogLost   uint64            `json:"log_lost"`   // access log lines
+	Releases  uint64            `json:"releases"`   // put into service while the worker ran: the base led to them
 	Active    int               `json:"active"`     // open connections, idle ones included
 	Idle      int               `json:"idle"`       // of those, without a request under way
 	Rate      float64           `json:"rate"`       // requests per second

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"phalanx/internal/human"
+	"phalanx/internal/logging"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/options"
+	"phalanx/internal/site"
+	"phalanx/internal/website"
+)
+
+// follow reads the rules of the sites and takes them anew whenever they change, and
+// releases when a base leads to another one. The master has read the rules before it
+// started any worker; a worker that comes later and cannot serves without them until they
+// are right again: better than to serve nothing.
+func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row *scoreboard.Row) (stop func(), err error) {
+	out := logWriter(opts, log)
+	closers := closers{out.Close}
+	for number, root := range sites.All() {
+		t := &teller{opts: opts, log: log, out: out, row: row}
+		if len(sites.Names) > 0 {
+			t.site = sites.Names[number]
+		}
+		if err := t.read(root); err != nil {
+			closers.close()
+			return nil, err
+		}
+		if root.Follows() {
+			closers = append(closers, sites.Follow(number, opts.Options, t.news).Close)
+		} else {
+			closers = append(closers, root.WatchRules(func(err error) { t.rules(root, err) }))
+		}
+	}
+	return closers.close, nil
+}
+
+// teller says what became of the rules and releases of a site. All workers notice the same,
+// and one says it.
+type teller struct {
+	opts  options.WorkerOptions
+	log   *os.File
+	out   *logging.Writer
+	row   *scoreboard.Row
+	site  string // its name; "": there is one
+	stale bool   // its base leads to what cannot be served
+}
+
+// read reads the rules of a root for the first time.
+func (t *teller) read(root *site.Root) error {
+	texts := website.GivenRules(t.opts.Options)
+	if err := root.ReadRules(texts); err != nil {
+		if given := root.GiveRules(texts); given != nil {
+			return given
+		}
+		t.alert(err.Error() + "; serving without these rules until that is corrected")
+	}
+	return nil
+}
+
+// rules says that rules were read, or why not.
+func (t *teller) rules(root *site.Root, err error) {
+	switch {
+	case t.opts.Slot > 0:
+	case err != nil:
+		t.alert(err.Error() + "; the current rules stay in force")
+	default:
+		redirects, headers := root.Rules().Size()
+		t.inform("rules of the site read", func(e *zerolog.Event) { e.Int("redirects", redirects).Int("headers", headers) })
+	}
+}
+
+// news counts and says what became of releases.
+func (t *teller) news(n site.News) {
+	if n.Kind == site.NewRules {
+		t.rules(n.Root, n.Err)
+		return
+	}
+	if stale := n.Err != nil; stale != t.stale {
+		t.stale = stale
+		t.row.Stale.Add(map[bool]int64{true: 1, false: -1}[stale])
+	}
+	if n.Kind == site.NewRelease && n.Err == nil {
+		t.row.Releases.Add(1)
+	}
+	switch name := n.Root.Name(); {
+	case t.opts.Slot > 0:
+	case n.Err != nil:
+		t.alert(fmt.Sprintf("base: %v; the release %s stays in service until that is corrected", n.Err, human.Quoted(name)))
+	default:
+		t.inform("release in service", func(e *zerolog.Event) { e.Str("release", name) })
+	}
+}
+
+// inform logs an event.
+func (t *teller) inform(message string, add func(*zerolog.Event)) {
+	log := journal(t.opts, t.opts.Verbose, t.log, t.out)
+	e := log.Info()
+	if t.site != "" {
+		e = e.Str("site", t.site)
+	}
+	add(e)
+	e.Msg(message)
+}
+
+// alert tells operators, even in silent mode.
+func (t *teller) alert(text string) {
+	log := alerting(t.opts, t.log, t.out)
+	if t.site != "" {
+		text = "site " + t.site + ": " + text
+	}
+	log.Warn().Msg(text)
+}

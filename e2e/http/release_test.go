@@ -1,0 +1,221 @@
+package http
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+var deployFor = flag.Duration("deploys.for", 2*time.Second, "how long a link is swapped in each model")
+
+// numReleases is how many releases there are, of which one is served.
+const numReleases = 4
+
+// plantRelease makes a release whose letter is in everything: files, precompressed files,
+// rules and error pages, under the same names and with the same times.
+func plantRelease(t *testing.T, dir string, n int) {
+	t.Helper()
+	letter := string(rune('a' + n))
+	for name, text := range map[string]string{
+		"page.txt": strings.Repeat(letter, 1000+n), "page.txt.br": strings.Repeat(letter, 100+n), "large.bin": strings.Repeat(letter, 4<<20+n),
+		"404.html": letter, "app/index.html": letter, "_headers": "/*\n  X-Release: " + letter + "\n", "_redirects": "/go /" + letter + " 302\n/app/* /app/index.html 200\n",
+	} {
+		path := filepath.Join(dir, name)
+		harness.Write(t, path, []byte(text))
+		harness.Aged(t, path)
+	}
+}
+
+// swapLink makes a link lead elsewhere in one step.
+func swapLink(link, target string) error {
+	if err := os.Symlink(target, link+".next"); err != nil {
+		return err
+	}
+	return os.Rename(link+".next", link)
+}
+
+// visit asks for all that a release has, until stop is closed, and holds each response to
+// one release.
+func visit(s *harness.Server, stop <-chan struct{}, seen *[numReleases]atomic.Int64) {
+	c := &harness.Asker{Port: s.Port}
+	defer c.Close()
+	last := `"none"`
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		ask := []string{"GET /page.txt", "GET /page.txt|Accept-Encoding: br", "GET /nothing", "GET /app/users/7", "GET /go", "HEAD /page.txt", "GET /page.txt|If-None-Match: " + last}[i%7]
+		line, field, _ := strings.Cut(ask, "|")
+		method, target, _ := strings.Cut(line, " ")
+		var fields []string
+		if field != "" {
+			fields = append(fields, field)
+		}
+		r, err := c.Fetch(harness.Request(method, target, fields...))
+		if err != nil {
+			s.T.Errorf("%s: %v", ask, err)
+			return
+		}
+		n, err := releaseOf(r)
+		if err != nil {
+			s.T.Errorf("%s: %d %v %.20q: %v", ask, r.Status, r.Header, r.Body, err)
+			return
+		}
+		if last = r.Header.Get("ETag"); last == "" {
+			last = `"none"`
+		}
+		seen[n].Add(1)
+	}
+}
+
+// releaseOf returns the number of the release that all of a response is from.
+func releaseOf(r *harness.Reply) (int, error) {
+	letter := r.Header.Get("X-Release")
+	if r.Status == 302 {
+		letter = strings.TrimPrefix(r.Header.Get("Location"), "/")
+	}
+	n := 0
+	if len(letter) != 1 || letter[0] < 'a' || letter[0] >= 'a'+numReleases {
+		return 0, fmt.Errorf("no release in it")
+	}
+	n = int(letter[0] - 'a')
+	least := map[string]int{"200br": 100, "200": 1000}[fmt.Sprint(r.Status)+r.Header.Get("Content-Encoding")]
+	switch {
+	case r.Status == 302:
+		return n, nil
+	case r.Status != 200 && r.Status != 404 && r.Status != 304:
+		return n, fmt.Errorf("no such status was expected")
+	case len(bytes.Trim(r.Body, letter)) > 0:
+		return n, fmt.Errorf("its body is of another release")
+	case r.Status == 200 && len(r.Body) > 1 && len(r.Body) != least+n:
+		return n, fmt.Errorf("its body is of %d bytes", len(r.Body))
+	case r.Status == 200 && len(r.Body) == 0 && r.Header.Get("Content-Length") != fmt.Sprint(1000+n):
+		return n, fmt.Errorf("its length is that of another release")
+	case r.Status == 304 && !strings.HasSuffix(strings.Trim(r.Header.Get("ETag"), `"`), fmt.Sprintf("-%x", 1000+n)):
+		return n, fmt.Errorf("its tag is that of another release")
+	}
+	return n, nil
+}
+
+// layout is how a base leads to a release.
+type layout struct{ name, base, link, target string }
+
+// TestDeployByLink swaps the link that is the base, while clients ask for everything that a
+// release has: no response is of two releases, none fails, and downloads end with the
+// release with which they began. It is how many deploy, and how Kubernetes changes a volume.
+func TestDeployByLink(t *testing.T) {
+	t.Parallel()
+	for _, l := range []layout{{"link", "current", "current", "releases/%d"}, {"kubernetes", "releases", "releases/..data", "%d"}} {
+		for _, args := range [][]string{{"--workers", "3"}, {"--engine", "netpoll", "--workers", "2"}, {"--model", "goroutine"}, {"--model", "serial"}} {
+			t.Run(l.name+" "+strings.Join(args, " "), func(t *testing.T) {
+				t.Parallel()
+				deployByLink(t, l, args)
+			})
+		}
+	}
+}
+
+func deployByLink(t *testing.T, l layout, args []string) {
+	dir := harness.MemoryDir(t)
+	for n := range numReleases {
+		plantRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
+	}
+	swap := func(n int) {
+		if err := swapLink(filepath.Join(dir, l.link), fmt.Sprintf(l.target, n)); err != nil {
+			t.Error(err)
+		}
+	}
+	swap(0)
+	s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", filepath.Join(dir, l.base)}, args...)})
+	d := s.Begin("/large.bin", 16<<10)
+	if args[1] == "serial" {
+		mustBeOf(t, d, 'a') // else nobody else is served
+	}
+	var seen [numReleases]atomic.Int64
+	stop := make(chan struct{})
+	var work sync.WaitGroup
+	for range 3 {
+		work.Go(func() { visit(s, stop, &seen) })
+	}
+	began, n := time.Now(), 0
+	for tick := time.NewTicker(100 * time.Millisecond); time.Since(began) < *deployFor; n++ {
+		<-tick.C
+		swap(n % numReleases)
+	}
+	swap(1)
+	harness.Await(t, 3*time.Second, "the last release", func() bool {
+		r, err := harness.Exchange(s.Port, harness.Request("GET", "/page.txt", "Connection: close"))
+		return err == nil && r.Header.Get("X-Release") == "b"
+	})
+	close(stop)
+	work.Wait()
+	mustBeOf(t, d, 'a')
+	distinct := 0
+	for i := range seen {
+		if seen[i].Load() > 0 {
+			distinct++
+		}
+	}
+	t.Logf("%d swaps; responses by release: %d %d %d %d", n, seen[0].Load(), seen[1].Load(), seen[2].Load(), seen[3].Load())
+	if distinct < 2 {
+		t.Error("no other release was ever served")
+	}
+}
+
+// mustBeOf reads the rest of a download, which is of one release.
+func mustBeOf(t *testing.T, d *harness.Download, letter byte) {
+	t.Helper()
+	body, err := io.ReadAll(io.LimitReader(d.In, d.Length-d.Taken))
+	d.Taken += int64(len(body))
+	if err != nil || len(bytes.Trim(body, string(letter))) > 0 || d.Taken != d.Length {
+		t.Errorf("a download of release %c: %d of %d bytes, %v", letter, d.Taken, d.Length, err)
+	}
+}
+
+// TestStaleRelease makes the base lead nowhere: the release before is served, one line and
+// the metrics say so, and the next release is served as soon as there is one.
+func TestStaleRelease(t *testing.T) {
+	t.Parallel()
+	dir := harness.MemoryDir(t)
+	for n := range 2 {
+		plantRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
+	}
+	link := filepath.Join(dir, "current")
+	if err := swapLink(link, "releases/0"); err != nil {
+		t.Fatal(err)
+	}
+	s, e := harness.Seen(t, link, "--workers", "2")
+	if err := swapLink(link, "releases/none"); err != nil {
+		t.Fatal(err)
+	}
+	s.AwaitText("stays in service until that is corrected")
+	if r := s.MustGet("/page.txt"); r.Header.Get("X-Release") != "a" {
+		t.Errorf("release %s", r.Header.Get("X-Release"))
+	}
+	harness.Await(t, 5*time.Second, "a problem", func() bool {
+		p := e.Pool()
+		return len(p.Problems) == 1 && strings.Contains(p.Problems[0].Text, "an earlier release")
+	})
+	if err := swapLink(link, "releases/1"); err != nil {
+		t.Fatal(err)
+	}
+	harness.Await(t, 5*time.Second, "the next release", func() bool {
+		return s.MustGet("/page.txt").Header.Get("X-Release") == "b" && len(e.Pool().Problems) == 0
+	})
+	s.AwaitText("release in service")
+	if n := strings.Count(s.Log.String(), "stays in service"); n != 1 {
+		t.Errorf("%d lines say that the base leads nowhere", n)
+	}
+}

@@ -1,0 +1,35 @@
+package website
+
+import (
+	"sync/atomic"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/site"
+)
+
+// changing is a site whose base leads to one release after the other. An exchange has one
+// of them, however long it takes. It may be used by as many goroutines as its files.
+type changing struct {
+	all   *site.Releases
+	files func(*site.Root) conn.Site
+	last  atomic.Pointer[release]
+}
+
+// release is a root that was taken, for connections.
+type release struct {
+	conn.Site
+	root *site.Root
+}
+
+// Find implements [conn.Sites], as does Done. It returns the current release.
+func (c *changing) Find([]byte) (conn.Site, int) {
+	root := c.all.Take()
+	r := c.last.Load()
+	if r == nil || r.root != root {
+		r = &release{c.files(root), root}
+		c.last.Store(r)
+	}
+	return r, 0
+}
+
+func (c *changing) Done(s conn.Site, _ int) { c.all.Give(s.(*release).root) }
