@@ -142,7 +142,7 @@ func (l *Loop) longestHead(newest *peer) *peer {
 			if p == newest {
 				continue
 			}
-			if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
+			if !l.unread(p) {
 				return p
 			}
 		}
@@ -159,7 +159,7 @@ func (l *Loop) longestIdle(newest *peer) *peer {
 			if p == newest || p.http().State() != conn.Idle || p.shaking() && !p.tls.Silent() {
 				continue
 			}
-			if n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ); err != nil || n == 0 {
+			if !l.unread(p) {
 				return p
 			}
 		}

@@ -78,6 +78,9 @@ func (l *Loop) due(p *peer) {
 		l.timers[p.kind].unshift(&p.timer)
 		return
 	}
+	if p.step == conn.Read && len(p.unsent) == 0 && l.unread(p) && l.inTime(p) {
+		return
+	}
 	if p.kind == conn.TimerLinger {
 		l.close(p) // whatever it still sends
 		return
@@ -95,6 +98,31 @@ func (l *Loop) due(p *peer) {
 	if l.advance(p) {
 		l.serve(p)
 	}
+}
+
+// unread reports whether there is something to receive from a peer: the loop has not come
+// to it yet, perhaps because it stood still.
+func (l *Loop) unread(p *peer) bool {
+	n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ)
+	return err == nil && n > 0
+}
+
+// inTime takes what a peer that is due has sent, and reports whether it ends no more, or has
+// ended. What is still incomplete then is too late.
+func (l *Loop) inTime(p *peer) bool {
+	if p.readable = true; !p.turn.linked() {
+		l.serve(p)
+	}
+	if p.gone {
+		return true
+	}
+	kind, deadline := p.deadline()
+	if waits := kind == timerHandshake && p.turn.linked(); waits || deadline > l.now.Mono {
+		return true
+	}
+	p.timer.remove()
+	p.kind = kind
+	return false
 }
 
 // progress finds out whether a client that is waited for takes bytes; see

@@ -42,6 +42,7 @@ type session struct {
 	// read as unwanted is.
 	woken   atomic.Bool
 	heard   bool         // what the client has sent has just been received
+	late    bool         // it was received after the deadline; what is incomplete then is too late
 	more    bool         // tls has received what it has not used yet
 	drained bool         // HTTP/2 was told that the worker drains
 	left    atomic.Int64 // bytes left of the response under way, for the report
@@ -215,8 +216,16 @@ func (s *session) recv() error {
 		s.recvDeadline = 0
 		return os.ErrDeadlineExceeded
 	}
-	if err := s.raw.Read(s.tryRecv); err != nil {
+	err := s.raw.Read(s.tryRecv)
+	if err != nil {
 		s.recvDeadline = 0
+	}
+	// Nobody has looked since the deadline whether there is something to receive.
+	s.late = !s.late && errors.Is(err, os.ErrDeadlineExceeded) && s.unread() > 0
+	switch {
+	case s.late:
+		s.raw.Control(func(fd uintptr) { s.recvNow(fd) })
+	case err != nil:
 		return err
 	}
 	if s.err == nil && s.n == 0 {

@@ -1,0 +1,43 @@
+package pool
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// TestStall stops a worker for longer than it keeps idle connections: the requests that its
+// clients have sent meanwhile are answered, and the others' connections closed.
+func TestStall(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"epoll", "netpoll"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			const keepAlive = 2 * time.Second
+			base := harness.Tree(t, map[string]string{"index.html": "front"})
+			s := harness.Serve(t, base, "--workers", "1", "--engine", engine, "--keepalive", keepAlive.String())
+			var clients []*harness.Client
+			for range 40 {
+				c := s.Dial()
+				s.MustAsk(c, harness.Request("GET", "/"))
+				clients = append(clients, c)
+			}
+			worker := s.Workers()[0]
+			harness.Hold(t, worker)
+			for _, c := range clients {
+				if err := c.Send(harness.Request("GET", "/")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-time.After(keepAlive + time.Second/2)
+			harness.Kill(t, worker, syscall.SIGCONT)
+			for i, c := range clients {
+				if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
+					t.Errorf("client %d: %v", i, err)
+				}
+			}
+		})
+	}
+}

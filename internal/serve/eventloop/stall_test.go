@@ -1,0 +1,109 @@
+package eventloop
+
+import (
+	"bufio"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// stall makes a loop stand still as if its process were stopped, and its clock go on.
+type stall struct {
+	wanted  atomic.Bool
+	begun   chan struct{}
+	over    chan struct{}
+	skipped atomic.Int64 // nanoseconds
+}
+
+func newStall(cfg *serve.Config) *stall {
+	s := &stall{begun: make(chan struct{}), over: make(chan struct{})}
+	cfg.Flush = func() bool {
+		if s.wanted.CompareAndSwap(true, false) {
+			s.begun <- struct{}{}
+			<-s.over
+		}
+		return false
+	}
+	began := time.Now()
+	cfg.Clock = func() (time.Time, time.Duration) {
+		skipped := time.Duration(s.skipped.Load())
+		return time.Now().Add(skipped), time.Since(began) + skipped + time.Hour
+	}
+	return s
+}
+
+// A worker that stood still for longer than all timeouts reads what its clients have sent
+// meanwhile before it ends connections, however many there are.
+func TestStall(t *testing.T) {
+	var s *stall
+	l := newLineWith(t, nil, func(cfg *serve.Config) {
+		cfg.Conn.KeepAlive = 2 * time.Second
+		s = newStall(cfg)
+	})
+	const n = eventBatch + 200
+	half := servetest.Get("/small")[:10]
+	var guests []*guest
+	for i := range n {
+		g := l.guest()
+		g.ask()
+		if i%2 == 0 {
+			g.send(half)
+		}
+		guests = append(guests, g)
+	}
+	slow := l.guest()
+	slow.ask()
+	slow.send(half)
+	last := l.guest()
+	s.wanted.Store(true)
+	last.ask() // the turn after which the loop stands still
+	<-s.begun
+	for i, g := range guests {
+		rest := servetest.Get("/small")
+		if i%2 == 0 {
+			rest = rest[len(half):]
+		}
+		g.send(rest)
+	}
+	slow.send(servetest.Get("/small")[len(half) : len(half)+1])
+	for _, g := range append(guests, slow) {
+		awaitAcknowledged(t, g)
+	}
+	s.skipped.Store(int64(2 * conn.HeadTimeout))
+	close(s.over)
+	for _, g := range guests {
+		g.served()
+		g.Close()
+	}
+	// What is still incomplete is too late.
+	if res, _ := servetest.Receive(t, slow.r); res.StatusCode != 408 {
+		t.Errorf("an incomplete head: %s", res.Status)
+	}
+	slow.Close()
+	if _, err := bufio.NewReader(last).ReadByte(); err == nil {
+		t.Error("an idle connection is not closed")
+	}
+	last.Close()
+	l.last.Stop()
+}
+
+// awaitAcknowledged waits until the server's socket has all that was sent.
+func awaitAcknowledged(t *testing.T, g *guest) {
+	t.Helper()
+	raw, err := g.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	servetest.Await(t, "acknowledgement", func() bool {
+		queued := 0
+		raw.Control(func(fd uintptr) { queued, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+		return queued == 0 && err == nil
+	})
+}
