@@ -186,7 +186,6 @@ type Conn struct {
 	draining bool
 	finishes bool  // it ends with the next response
 	fresh    bool  // it may turn out to speak HTTP/2
-	asked    int32 // bytes in that are the head of the request whose credentials are being checked
 	unsent   int32 // bytes of a response that the socket has not taken yet
 	pace     Pace  // of the response, or of the request's body
 
@@ -328,8 +327,8 @@ func (c *Conn) nextContent(out []byte, now Now) ([]byte, Step) {
 		return out, step
 	case replyPrepare:
 		out = c.reply.Prepare(out, now)
-		if c.asked > 0 && !c.reply.asks() {
-			c.in, c.asked = c.in[c.asked:], 0
+		if x := c.reply.x; x != nil && x.unused > 0 && x.check == nil {
+			c.in, x.unused = c.in[x.unused:], 0
 		}
 		if c.since = now.Mono; c.reply.Pending() {
 			return out, Await

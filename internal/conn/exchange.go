@@ -45,6 +45,7 @@ type Exchange struct {
 	credentials []byte        // of the request, once they are needed
 	check       Check         // of them, under way; nil: none
 	checked     int           // the realm of that
+	unused      int           // bytes of the head that the connection still has meanwhile
 	realm       string        // whose credentials are asked for
 	again       time.Duration // when the request may be tried again
 	site        Site          // that answers, the same for the whole exchange; nil: none is for that host
@@ -239,7 +240,7 @@ func (x *Exchange) reset() {
 		clear(x.credentials)
 		x.credentials = x.credentials[:0]
 	}
-	x.realm, x.again = "", 0
+	x.realm, x.again, x.unused = "", 0, 0
 	if x.Fault.Status != 0 {
 		x.Fault = proto.Fault{}
 	}

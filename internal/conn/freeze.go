@@ -47,7 +47,7 @@ func (c *Conn) Movable() bool {
 // that the socket has not taken yet. The connection itself is as it was; [Conn.Leave] ends it here.
 func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	state := byte(stateIdle)
-	if c.phase == phaseReply && c.asked == 0 {
+	if c.phase == phaseReply && !c.reply.asks() {
 		state = stateSending
 	}
 	dst = append(dst, stateVersion, state)

@@ -22,7 +22,7 @@ func (c *Conn) Mark() Mark {
 	switch c.phase {
 	case phaseIdle, phaseHead:
 	case phaseReply:
-		if c.asked > 0 {
+		if c.reply.asks() {
 			break
 		}
 		if m.Fixed = c.reply.phase != replySend; !m.Fixed {

@@ -66,7 +66,7 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 		if out = c.answer(out, now); c.reply.asks() {
 			// Until it is known whether the request may have an answer, it has not been
 			// used: another process would answer it.
-			c.in, c.asked = in, int32(len(head))
+			c.in, x.unused = in, len(head)
 		}
 		return out
 	case !ReadsBody(r.Method):
