@@ -31,7 +31,7 @@ type scope struct {
 	Base        string              `long:"base" value-name:"DIR" default:"site" description:"the website whose index.html is asked for"`
 	Bin         string              `long:"bin" value-name:"DIR" default:"bin" description:"where master, worker and the built tools are"`
 	Port        int                 `long:"port" value-name:"N" default:"18080" description:"TCP port of the servers"`
-	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle, tls, tls-full, tls-resumed, tls-download, tls-idle, kill, killclose, reload); repeat for more"`
+	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle, tls, tls-full, tls-resumed, tls-download, tls-idle, tls-h2-1, tls-h2-10, tls-h2-100, kill, killclose, reload); repeat for more"`
 	Servers     []string            `long:"server" value-name:"NAME" description:"only this model or peer; repeat for more"`
 	Levels      []int               `long:"level" value-name:"N" description:"only so many users or connections; repeat for more"`
 	Clients     []int               `long:"clients" value-name:"N" description:"only so many clients of downloads; repeat for more"`

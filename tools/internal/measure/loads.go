@@ -66,6 +66,8 @@ func (b *Bench) tool(ctx context.Context, c record.Cell, url string, last time.D
 		return run(ctx, last, tool.VegetaAttack(b.Vegeta, b.findings(), url, c.Level, last))
 	case record.TLSKept:
 		return run(ctx, last, tool.WrkCall(b.Script, url, c.Level, last, false).Over(b.OpenSSL))
+	case record.H2One, record.H2Ten, record.H2Hundred:
+		return run(ctx, last, tool.H2loadCall(url, c.Level, c.Experiment.Streams(), last).Over(b.OpenSSL))
 	default:
 		return run(ctx, last, tool.WrkCall(b.Script, url, c.Level, last, c.Experiment == record.Close))
 	}
@@ -87,6 +89,8 @@ func (b *Bench) parse(ctx context.Context, c record.Cell, out tool.Output, last 
 			return nil, err
 		}
 		return tool.ParseVegeta(report, plot, last)
+	case record.H2One, record.H2Ten, record.H2Hundred:
+		return tool.ParseH2load(out, last)
 	default:
 		return tool.ParseWrk(out, last)
 	}

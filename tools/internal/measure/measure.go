@@ -32,7 +32,7 @@ type Bench struct {
 	Vegeta  string      // path of the program
 	Rules   string      // path of siege's rc file
 	Script  string      // path of wrk's script
-	OpenSSL string      // path of OpenSSL's configuration for wrk
+	OpenSSL string      // path of OpenSSL's configuration for wrk and h2load
 
 	Certificate, Key string // files of servers that speak TLS
 	Times            plan.Times
@@ -80,7 +80,8 @@ func (b *Bench) anonymous(text string) string {
 
 func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 	switch r.Experiment {
-	case record.Siege, record.KeepAlive, record.Close, record.Rate, record.TLSKept:
+	case record.Siege, record.KeepAlive, record.Close, record.Rate, record.TLSKept,
+		record.H2One, record.H2Ten, record.H2Hundred:
 		return b.requests(ctx, r)
 	case record.Progress:
 		return nil, b.progress(ctx, r)

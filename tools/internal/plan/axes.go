@@ -46,6 +46,9 @@ func Peers(servers []string, s Scope) []Axis {
 		{Experiment: record.TLSKept, Servers: secure, Levels: []int{64}, Rounds: rounds},
 		{Experiment: record.TLSFull, Servers: secure, Levels: []int{64}, Rounds: rounds},
 		{Experiment: record.TLSResumed, Servers: secure, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.H2One, Servers: secure, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.H2Ten, Servers: secure, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.H2Hundred, Servers: secure, Levels: []int{64}, Rounds: rounds},
 		{Experiment: record.TLSDownload, Servers: secure, Levels: []int{4}, Rounds: rounds},
 		{Experiment: record.TLSIdle, Servers: secure, Levels: []int{5000}, Rounds: rounds},
 	})
@@ -104,7 +107,8 @@ func ends(levels []int) []int {
 
 func (s Scope) levels(e record.Experiment) []int {
 	switch e {
-	case record.Siege, record.KeepAlive, record.Close, record.TLSKept, record.TLSFull, record.TLSResumed:
+	case record.Siege, record.KeepAlive, record.Close, record.TLSKept, record.TLSFull, record.TLSResumed,
+		record.H2One, record.H2Ten, record.H2Hundred:
 		return s.Levels
 	case record.Progress, record.Slow, record.Idle, record.TLSIdle, record.KillKept, record.KillClose, record.Reload:
 		return s.Clients

@@ -44,7 +44,18 @@ const (
 	TLSResumed  Experiment = "tls-resumed"  // the same, with a resumed one
 	TLSDownload Experiment = "tls-download" // one file; level: its size in GB
 	TLSIdle     Experiment = "tls-idle"     // level: connections
+
+	// HTTP/2 over TLS 1.3, with h2load; level: connections.
+	H2One     Experiment = "tls-h2-1"   // one request open on each
+	H2Ten     Experiment = "tls-h2-10"  // ten
+	H2Hundred Experiment = "tls-h2-100" // a hundred
 )
+
+// Streams is how many requests an experiment with HTTP/2 has open on each connection; 0: it
+// has no HTTP/2.
+func (e Experiment) Streams() int {
+	return map[Experiment]int{H2One: 1, H2Ten: 10, H2Hundred: 100}[e]
+}
 
 // Secure reports whether an experiment is over TLS.
 func (e Experiment) Secure() bool { return e == TLSKept || strings.HasPrefix(string(e), "tls-") }

@@ -26,6 +26,9 @@ func secureSection(v view) (string, []document.Block) {
 	others := []column{
 		{record.TLSDownload, record.CPUPerGB, "download, CPU s per GB", digits}, {record.TLSIdle, record.PerConnection, "bytes per idle connection", whole},
 	}
+	http2 := []column{
+		cpu(record.H2One, "one request open"), cpu(record.H2Ten, "ten"), cpu(record.H2Hundred, "a hundred"),
+	}
 	open := plural(v.level(record.TLSKept), "connection")
 	blocks := []document.Block{
 		document.Heading{Text: "Over TLS"},
@@ -35,6 +38,11 @@ func secureSection(v view) (string, []document.Block) {
 	blocks = append(blocks, peersPicture(v, "tls-cpu", "CPU time for one request over TLS, "+open, "µs, less is better; bars: median, lowest to highest", requests)...)
 	blocks = append(blocks, peersPicture(v, "tls-other", "Downloads and idle connections over TLS", "less is better", others)...)
 	blocks = append(blocks, peersTable(v, "CPU µs per request over TLS, "+open, requests)...)
+	if slices.ContainsFunc(http2, func(c column) bool { return v.has(c.experiment) }) {
+		caption := plural(v.level(record.H2One), "connection") + " of HTTP/2 over TLS, by requests open on each"
+		blocks = append(blocks, peersPicture(v, "http2-cpu", "CPU time for one request, "+caption, "µs, less is better", http2)...)
+		blocks = append(blocks, peersTable(v, "CPU µs per request, "+caption, http2)...)
+	}
 	blocks = append(blocks, peersTable(v, fmt.Sprintf("Over TLS: a download of %d GB, and %s", v.level(record.TLSDownload), plural(v.level(record.TLSIdle), "idle connection")), others)...)
 	blocks = append(blocks, goalsTable(secureGoals(v))...)
 	return secureFinding(v, append(requests, others...)), blocks
@@ -54,6 +62,12 @@ func secureGoals(v view) []goal {
 		{"kept open, CPU per request", record.TLSKept, record.CPUPerRequest, "h2o", 0.75},
 		{"full handshake, CPU per request", record.TLSFull, record.CPUPerRequest, "nginx", 0.90},
 		{"resumed handshake, CPU per request", record.TLSResumed, record.CPUPerRequest, "nginx", 0.90},
+		{"HTTP/2, one request open, CPU per request", record.H2One, record.CPUPerRequest, "nginx", 0.65},
+		{"HTTP/2, one request open, CPU per request", record.H2One, record.CPUPerRequest, "h2o", 0.85},
+		{"HTTP/2, ten requests open, CPU per request", record.H2Ten, record.CPUPerRequest, "nginx", 0.65},
+		{"HTTP/2, ten requests open, CPU per request", record.H2Ten, record.CPUPerRequest, "h2o", 1},
+		{"HTTP/2, a hundred requests open, CPU per request", record.H2Hundred, record.CPUPerRequest, "nginx", 0.65},
+		{"HTTP/2, a hundred requests open, CPU per request", record.H2Hundred, record.CPUPerRequest, "h2o", 1},
 		{"one large download, CPU per GB", record.TLSDownload, record.CPUPerGB, "nginx", 0.80},
 	} {
 		all = append(all, v.ratio(w.work, w.e, w.m, "process", w.peer, w.limit))

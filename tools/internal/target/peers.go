@@ -48,7 +48,7 @@ http {
   uwsgi_temp_path {SCRATCH}/nginx-uwsgi;
   scgi_temp_path {SCRATCH}/nginx-scgi;
   server {
-    listen {PORT}{SSL} reuseport backlog=4096;
+    listen {PORT}{SSL}{HTTP2} reuseport backlog=4096;
     ssl_certificate {CERTIFICATE}; ssl_certificate_key {KEY}; ssl_protocols TLSv1.2 TLSv1.3;
     root {BASE};
   }

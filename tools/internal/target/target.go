@@ -118,10 +118,10 @@ func fill(text string, s Site) string {
 		}
 		out.WriteString(line)
 	}
-	ssl := ""
+	ssl, http2 := "", ""
 	if s.secure() {
-		ssl = " ssl"
+		ssl, http2 = " ssl", " http2" // for clients that offer it
 	}
-	return strings.NewReplacer("{SSL}", ssl, certificate, s.Certificate, "{KEY}", s.Key, "{BASE}", s.Base, "{PORT}", fmt.Sprint(s.Port), "{SCRATCH}", s.Scratch,
+	return strings.NewReplacer("{SSL}", ssl, "{HTTP2}", http2, certificate, s.Certificate, "{KEY}", s.Key, "{BASE}", s.Base, "{PORT}", fmt.Sprint(s.Port), "{SCRATCH}", s.Scratch,
 		"{CORES}", fmt.Sprint(s.Cores), account, "www-data").Replace(out.String())
 }

@@ -18,6 +18,7 @@ import (
 const (
 	Siege  = "siege"
 	Wrk    = "wrk"
+	H2load = "h2load"
 	Vegeta = "vegeta"
 )
 
@@ -121,6 +122,8 @@ func Of(e record.Experiment) []string {
 		return []string{Wrk}
 	case record.Rate:
 		return []string{Vegeta}
+	case record.H2One, record.H2Ten, record.H2Hundred:
+		return []string{H2load}
 	}
 	return nil
 }

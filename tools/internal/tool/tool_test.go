@@ -86,6 +86,20 @@ func TestWrk(t *testing.T) {
 	})
 }
 
+func TestH2load(t *testing.T) {
+	got, err := ParseH2load(recorded(t, "h2load.txt", ""), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, got, Values{record.Requests: 14906, record.Seconds: 1, record.PerSecond: 14906, record.Failed: 0, record.ErrorShare: 0})
+	if _, err := ParseH2load(recorded(t, "h2load.txt", ""), 4*time.Second); err == nil {
+		t.Error("a result that came too early counts")
+	}
+	if _, err := ParseH2load(Output{Stderr: []byte("h2load: no")}, time.Second); err == nil {
+		t.Error("no result counts")
+	}
+}
+
 func TestWrkVoid(t *testing.T) {
 	_, err := ParseWrk(recorded(t, "wrk-connect.txt", ""), time.Second)
 	void(t, err, "unable to connect 46 times")
@@ -120,6 +134,7 @@ func TestCalls(t *testing.T) {
 	}{
 		{SiegeCall("/r", "/h", "http://x/", 8, time.Minute), "siege --rc=/r --benchmark --time=60S --concurrent=8 --json-output http://x/"},
 		{WrkCall("/s", "http://x/", 1, time.Second, true), "wrk --threads=1 --connections=1 --duration=1s --timeout=10s --script=/s --header=Connection: close http://x/"},
+		{H2loadCall("https://x/", 64, 10, time.Second), "h2load --clients=64 --max-concurrent-streams=10 --duration=1 https://x/"},
 		{WrkCall("/s", "http://x/", 64, time.Second, false), "wrk --threads=2 --connections=64 --duration=1s --timeout=10s --script=/s http://x/"},
 	} {
 		if got := strings.Join(c.call.Args, " "); got != c.want {
@@ -134,6 +149,8 @@ func TestVersions(t *testing.T) {
 		{"SIEGE 3.1.4\n", "3.1.4", "siege 3.1.4 is too old, 4.0.5 or later is needed: apt-get install siege"},
 		{"wrk debian/4.1.0-3+b2 [epoll] Copyright (C) 2012 Will Glozer\nUsage: wrk\n", "4.1.0", ""},
 		{"wrk 4.2.0 [epoll] Copyright (C) 2012 Will Glozer\n", "4.2.0", ""},
+		{"h2load nghttp2/1.52.0\n", "1.52.0", ""},
+		{"h2load nghttp2/1.9.1\n", "1.9.1", "h2load 1.9.1 is too old, 1.31.0 or later is needed: apt-get install nghttp2-client"},
 	} {
 		version, err := Probes()[i/2].Check(c.output)
 		if version != c.version || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {

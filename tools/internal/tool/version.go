@@ -18,11 +18,12 @@ type Probe struct {
 }
 
 // Probes are the packaged tools. Siege prints JSON since 4.0.5; wrk passes
-// the errors to its script since 4.0.
+// the errors to its script since 4.0. h2load has --duration since 1.31.
 func Probes() []Probe {
 	return []Probe{
 		{Name: Siege, Args: []string{"--version"}, Oldest: "4.0.5", Cure: "apt-get install siege", pattern: `SIEGE ([0-9.]+)`},
 		{Name: Wrk, Args: []string{"-v"}, Oldest: "4.0.0", Cure: "apt-get install wrk", pattern: `wrk \D*([0-9]+\.[0-9.]+)`},
+		{Name: H2load, Args: []string{"--version"}, Oldest: "1.31.0", Cure: "apt-get install nghttp2-client", pattern: `nghttp2/([0-9.]+)`},
 	}
 }
 
