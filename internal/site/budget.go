@@ -5,11 +5,13 @@ import (
 	"unsafe"
 )
 
-// bounds bound what a root, or several together, hold for clients beside the files.
+// bounds bound what a root, or several together, hold for clients beside the files, and of
+// the kernel.
 type bounds struct {
 	listings budget
 	archives atomic.Int32 // being made
 	readmes  readmes
+	notices  notices
 }
 
 func newBounds() *bounds { return &bounds{listings: budget{max: maxListed}} }

@@ -1,11 +1,7 @@
 package site
 
 import (
-	"bytes"
-	bytecode "encoding/binary"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -23,17 +19,19 @@ func (r *Root) WatchRules(tell func(error)) (stop func()) {
 	if !r.policy.Rules || r.shares != nil {
 		return func() {}
 	}
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	events, changed := r.watchDirectory(), make(chan struct{}, 1) // one is as good as many
-	if events != nil {
-		running.Go(func() { tellChanges(events, changed) })
+	done, changed := make(chan struct{}), make(chan struct{}, 1) // one is as good as many
+	stopNotices := func() {}
+	told := !r.later && keepsNanoseconds(r.dir) // else it may not be told, or the directory may be another kernel's
+	if told {
+		stopNotices = r.notices.watch(r.dir, changed)
+		told = stopNotices != nil
 	}
-	running.Go(func() { r.followRules(events != nil, changed, done, tell) })
+	var running sync.WaitGroup
+	running.Go(func() { r.followRules(told, changed, done, tell) })
 	return func() {
 		close(done)
-		if events != nil {
-			events.Close()
+		if told {
+			stopNotices()
 		}
 		running.Wait()
 	}
@@ -87,55 +85,4 @@ func (r *Root) rulesAreHere() bool {
 		}
 	}
 	return true
-}
-
-// watchDirectory makes the kernel tell of changes in the root directory (inotify(7)); nil
-// where it cannot, as on a network, or may not, as in the sandbox.
-func (r *Root) watchDirectory() *os.File {
-	if r.later || !keepsNanoseconds(r.dir) { // it is another kernel's, or may be
-		return nil
-	}
-	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if err != nil {
-		return nil
-	}
-	const changes = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_MODIFY | unix.IN_ATTRIB
-	if _, err := unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", r.dir), changes|unix.IN_ONLYDIR); err != nil {
-		unix.Close(fd)
-		return nil
-	}
-	return os.NewFile(uintptr(fd), "inotify")
-}
-
-// tellChanges passes on that a file of rules has changed, until events are closed.
-func tellChanges(events *os.File, changed chan<- struct{}) {
-	buf := make([]byte, 4<<10)
-	for {
-		n, err := events.Read(buf)
-		if err != nil {
-			return
-		}
-		if !namesRules(buf[:n]) {
-			continue
-		}
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// namesRules reports whether one of the events is about a file of rules, or about what is
-// not known because there were too many.
-func namesRules(events []byte) bool {
-	for len(events) >= unix.SizeofInotifyEvent {
-		mask, size := bytecode.NativeEndian.Uint32(events[4:]), bytecode.NativeEndian.Uint32(events[12:])
-		end := min(unix.SizeofInotifyEvent+int(size), len(events))
-		name := string(bytes.TrimRight(events[unix.SizeofInotifyEvent:end], "\x00"))
-		if mask&unix.IN_Q_OVERFLOW != 0 || name == redirectsFile || name == headersFile {
-			return true
-		}
-		events = events[end:]
-	}
-	return false
 }

@@ -1,0 +1,84 @@
+package site
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// instances counts this process's instances of inotify.
+func instances(t *testing.T) (n int) {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range all {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(to, "inotify") {
+			n++
+		}
+	}
+	return n
+}
+
+// Roots side by side are told of their own changes through one instance, also if they are
+// the same directory, and it ends with the last of them.
+func TestNotices(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	dirs = append(dirs, dirs[0])
+	var roots []*Root
+	var told []chan error
+	var stops []func()
+	for i, dir := range dirs {
+		r, err := Open(dir, Policy{Rules: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if i > 0 {
+			r.Beside(roots[0])
+		}
+		if err := r.ReadRules(nil); err != nil {
+			t.Fatal(err)
+		}
+		c := make(chan error, 100) // more than the test can cause
+		roots, told = append(roots, r), append(told, c)
+		stops = append(stops, r.WatchRules(func(err error) { c <- err }))
+	}
+	if n := instances(t); n != 1 {
+		t.Errorf("%d instances for 3 roots", n)
+	}
+	next := func(i int) {
+		t.Helper()
+		select {
+		case err := <-told[i]:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("root %d was told nothing", i)
+		}
+	}
+	writeFiles(t, dirs[0], map[string]string{"_redirects": "/a /one"})
+	next(0)
+	next(2)
+	stops[0]()
+	writeFiles(t, dirs[0], map[string]string{"_redirects": "/a /two"})
+	writeFiles(t, dirs[1], map[string]string{"_redirects": "/a /three"})
+	next(1)
+	next(2)
+	for i, want := range []string{"/one", "/three", "/two"} {
+		if got := found(roots[i], "/a"); got != want || len(told[i]) > 0 {
+			t.Errorf("root %d has %q, want %q, and was told %d times more", i, got, want, len(told[i]))
+		}
+	}
+	stops[1]()
+	if n := instances(t); n != 1 {
+		t.Errorf("%d instances for 1 root", n)
+	}
+	stops[2]()
+	if n := instances(t); n != 0 {
+		t.Errorf("%d instances are left", n)
+	}
+}
