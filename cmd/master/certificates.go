@@ -18,7 +18,8 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// certificates are those of a server with HTTPS; nil: it has none.
+// certificates are those of a server with HTTPS, with the passwords of any; nil: it has
+// neither.
 type certificates struct {
 	*keyring.Keyring
 	authority *authority
@@ -28,7 +29,7 @@ type certificates struct {
 // after an upgrade.
 func newCertificates(o options.Options, addresses []listen.Address, before *upgrade.Carried, out *standardError) (*certificates, error) {
 	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
-	if err := o.CheckHTTPS(secure); err != nil || !secure {
+	if err := o.CheckHTTPS(secure); err != nil || !secure && len(o.Auth) == 0 {
 		return nil, err
 	}
 	var state *keyring.State
@@ -45,6 +46,9 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 	k, err := keyring.New(keyring.Config{Alert: out.alert, Log: out.log}, loaded, state)
 	if err != nil {
 		return nil, err
+	}
+	if at := o.InClear(addresses); at != "" && before == nil {
+		out.alert("passwords of --auth can be read on their way to " + at + "; use HTTPS (--tls-cert, --acme), or a proxy and --bind 127.0.0.1")
 	}
 	a, err := newAuthority(o, addresses, k, before != nil, out)
 	if err != nil {
@@ -78,7 +82,7 @@ func uncertified(o options.Options, loaded *keyring.Loaded) string {
 
 // sources says where certificates come from.
 func sources(o options.Options) keyring.Settings {
-	s := keyring.Settings{ClientCA: string(o.TLSClientCA), SelfSigned: o.TLSSelfSigned, Names: o.SiteHosts()}
+	s := keyring.Settings{ClientCA: string(o.TLSClientCA), SelfSigned: o.TLSSelfSigned, Passwords: o.PasswordFiles(), Names: o.SiteHosts()}
 	for i, file := range o.TLSCert {
 		s.Pairs = append(s.Pairs, keyring.Pair{Certificate: string(file), Key: string(o.KeyFile(i))})
 	}
@@ -115,6 +119,9 @@ func (c *certificates) reread(o options.Options) (apply func(), err error) {
 		return func() {}, err
 	}
 	if err := c.Check(loaded); err != nil {
+		return nil, err
+	}
+	if err := c.Offer(loaded); err != nil {
 		return nil, err
 	}
 	return func() {

@@ -72,7 +72,7 @@ func (s *sharing) prepare() (err error) {
 	if o.Base, o.Shared.Paths, err = options.CheckShare(s.share.Paths, *o); err != nil {
 		return err
 	}
-	if o.Shared.Credentials = s.share.Auth; s.share.Auth == options.MakeAuth {
+	if o.Shared.Credentials = s.share.Password; s.share.Password == options.MakePassword {
 		o.Shared.Credentials = share.NewCredentials()
 	}
 	o.Shared.Prefix = string(o.Prefix)

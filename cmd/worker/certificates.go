@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/control"
 	"phalanx/internal/listen"
 	"phalanx/internal/options"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
+	"phalanx/internal/website"
 )
 
 func secure(listeners []serve.Listener) bool {
@@ -27,8 +29,24 @@ func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
 	return uint16(plain.SecurePort(ports))
 }
 
-// credentials makes the master's certificates and keys an order for the engine.
-func credentials(b *certificate.Bundle, http2 bool) (serve.Order, error) {
+// awaitCredentials waits for the master's credentials, if they are needed; false: the worker
+// ends, perhaps with an error.
+func awaitCredentials(c *control.Control, needed bool) (ok bool, err error) {
+	if !needed {
+		return true, nil
+	}
+	return c.AwaitCredentials()
+}
+
+// credentials puts the master's passwords in force, and makes its certificates and keys an
+// order for the engine.
+func credentials(b *certificate.Bundle, p *website.Passwords, secure, http2 bool) (serve.Order, error) {
+	if err := usePasswords(p, b.Passwords); err != nil {
+		return nil, err
+	}
+	if !secure {
+		return serve.Confirm(func() {}), nil
+	}
 	o := tlsconn.Options{TicketKeys: b.TicketKeys, ClientCA: b.ClientCA, Time: time.Now}
 	if http2 {
 		o.Protocols = append(o.Protocols, tlsconn.ProtocolHTTP2) // preferred

@@ -68,10 +68,12 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return err
 	}
 	signals, mute := stopSignals()
-	c := listenTo(channel, opts, listeners, signals, kept)
+	passwords := website.NewPasswords(opts.Options)
+	defer passwords.Close()
+	c := listenTo(channel, opts, listeners, signals, passwords)
 	defer c.Stop()
 	defer mute() // before that
-	serving, err := engine(opts, listeners, sites, channel, c, kept)
+	serving, err := engine(opts, listeners, sites, passwords, channel, c, kept)
 	if err != nil {
 		return err
 	}
@@ -86,10 +88,8 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 			return err
 		}
 	}
-	if secure(listeners) {
-		if ok, err := c.AwaitCredentials(); !ok {
-			return err
-		}
+	if ok, err := awaitCredentials(c, secure(listeners) || passwords != nil); !ok {
+		return err
 	}
 	if err := confine(opts, sites, channel); err != nil {
 		return err

@@ -60,7 +60,7 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 }
 
 // listenTo listens to the master.
-func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serve.Listener, signals <-chan os.Signal, kept *kept) *control.Control {
+func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serve.Listener, signals <-chan os.Signal, passwords *website.Passwords) *control.Control {
 	var own []int
 	for _, l := range listeners {
 		if !l.Foreign {
@@ -74,8 +74,10 @@ func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serv
 	if len(own) > 0 {
 		cfg.Refuse = func() error { return refuse(own) }
 	}
-	if secure(listeners) {
-		cfg.Use = func(b *certificate.Bundle) (serve.Order, error) { return credentials(b, opts.SpeaksHTTP2()) }
+	if tls := secure(listeners); tls || passwords != nil {
+		cfg.Use = func(b *certificate.Bundle) (serve.Order, error) {
+			return credentials(b, passwords, tls, opts.SpeaksHTTP2())
+		}
 	}
 	return control.New(channel, cfg)
 }
@@ -157,7 +159,7 @@ func (c *closers) close() {
 }
 
 // engine creates the configured engine.
-func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
+func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords *website.Passwords, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
 		return s, err
@@ -185,7 +187,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	closers = append(closers, watch.Stop)
 	if !opts.EventLoop() {
-		cfg := config(opts, listeners, sites, website.Uncached, c)
+		cfg := config(opts, listeners, sites, letIn(passwords, row.Row), website.Uncached, c)
 		cfg.Row, cfg.Access = row.Row, access
 		out := logWriter(opts, log)
 		closers = append(closers, out.Close)
@@ -196,7 +198,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	buffer := logging.NewBuffer(log)
 	closers = append(closers, func() { buffer.Close() })
 	cached, sweep := caches(opts, sites, &closers)
-	cfg := config(opts, listeners, sites, cached, c)
+	cfg := config(opts, listeners, sites, letIn(passwords, row.Row), cached, c)
 	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, sweep, buffer.Flush
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every
@@ -261,7 +263,7 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
 }
 
-func config(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, files func(*site.Root) conn.Site, c *control.Control) serve.Config {
+func config(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords conn.Passwords, files func(*site.Root) conn.Site, c *control.Control) serve.Config {
 	cfg := serve.Config{
 		Conn:   website.Config(opts.Options),
 		Recv:   int(opts.Recv),
@@ -271,6 +273,7 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
 	}
 	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return tempted(opts, files(root)) })
+	cfg.Conn.Passwords = passwords
 	cfg.Conn.SecurePort = securePort(opts.Plain, listeners)
 	return cfg
 }

@@ -109,7 +109,7 @@ func TestShare(t *testing.T) {
 func TestShareSecrets(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"a.txt": "text", "404.html": "own page"})
-	s := startShare(t, "--auth", "--random-path", base, "-vv", "--port", "0", "--bind", "127.0.0.1")
+	s := startShare(t, "--password", "--random-path", base, "-vv", "--port", "0", "--bind", "127.0.0.1")
 	m := regexp.MustCompile(`(?m)^user (\w+)\npassword (.*)$`).FindStringSubmatch(s.Out.String())
 	if m == nil {
 		t.Fatal(s.Out)

@@ -61,7 +61,7 @@ func TestShareInTmux(t *testing.T) {
 			harness.Sparse(t, base+"/film.mkv", 1<<30)
 			port := harness.FreePort(t)
 			p := openPane(t, width, 40, "TERM=xterm-256color")
-			p.write(fmt.Sprintf("cd %s; clear; %s share -p %d -b 127.0.0.1 --workers 2 --auth=me:secret", base, harness.Binary("master"), port))
+			p.write(fmt.Sprintf("cd %s; clear; %s share -p %d -b 127.0.0.1 --workers 2 --password=me:secret", base, harness.Binary("master"), port))
 			p.awaitText("Ctrl-C stops")
 			get := func(path string) *http.Response {
 				t.Helper()

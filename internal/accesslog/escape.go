@@ -64,14 +64,14 @@ func appendOrDash(dst, s []byte) []byte {
 	return appendEscaped(dst, s)
 }
 
-// appendClient appends an address. It is not quoted, so a space (an IPv6 zone is a
+// appendWord appends an address, or a user. It is not quoted, so a space (an IPv6 zone is a
 // name chosen by an administrator) is escaped too.
-func appendClient(dst []byte, client string) []byte {
-	if client == "" {
+func appendWord[T string | []byte](dst []byte, word T) []byte {
+	if len(word) == 0 {
 		return append(dst, '-')
 	}
-	for i := range len(client) {
-		if c := client[i]; c != ' ' && isPlain(c) {
+	for i := range len(word) {
+		if c := word[i]; c != ' ' && isPlain(c) {
 			dst = append(dst, c)
 		} else {
 			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])

@@ -38,6 +38,7 @@ type Entry struct {
 	TLS     *TLS          // json only; nil: the connection is not secure
 	Site    string        // vhost_combined and json; empty: there is one for all hosts
 	Port    int           // vhost_combined only; 0: not known, or a unix socket
+	User    []byte        // whose credentials were right; none had to be
 }
 
 // TLS is what an entry says of a secure connection.
@@ -99,8 +100,10 @@ func appendVhost(dst []byte, e *Entry) []byte {
 }
 
 func (f *Formatter) common(dst []byte, e *Entry) []byte {
-	dst = appendClient(dst, e.Client)
-	dst = append(dst, " - - ["...)
+	dst = appendWord(dst, e.Client)
+	dst = append(dst, " - "...)
+	dst = appendWord(dst, e.User)
+	dst = append(dst, " ["...)
 	dst, _ = f.time(dst, clfTime, e.Time)
 	dst = append(dst, `] "`...)
 	if len(e.Method) == 0 {
@@ -175,6 +178,10 @@ func (f *Formatter) json(dst []byte, e *Entry) []byte {
 		dst = appendJSON(dst, t.Name)
 		dst = append(dst, `,"tls_resumed":`...)
 		dst = strconv.AppendBool(dst, t.Resumed)
+	}
+	if len(e.User) > 0 {
+		dst = append(dst, `,"user":`...)
+		dst = appendJSON(dst, e.User)
 	}
 	return append(dst, "}\n"...)
 }

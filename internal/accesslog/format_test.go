@@ -53,6 +53,8 @@ func TestFormats(t *testing.T) {
 		{"nothing known in json", JSON, func(e *Entry) { *e = Entry{Status: 400} },
 			`{"time":"1970-01-01T00:00:00.000Z","client":null,"method":null,"target":null,"protocol":null,` +
 				`"status":400,"bytes":0,"seconds":0.000000,"referer":null,"user_agent":null,"request_id":null}`},
+		{"a user", Common, func(e *Entry) { e.User = []byte("J\u00fcrgen \"x\" [\n") },
+			`192.0.2.1 - J\xc3\xbcrgen\x20\x22x\x22\x20[\x0a [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326`},
 		{"no body", Common, func(e *Entry) { e.Bytes, e.Status = 0, 304 },
 			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 304 -`},
 		{"HTTP/1.0 over IPv6", Common, func(e *Entry) { e.Client, e.Version = "2001:db8::1", "HTTP/1.0" },
@@ -77,6 +79,15 @@ func TestFormats(t *testing.T) {
 				t.Errorf("got  %swant %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// The user is the last field of an object, if there is one.
+func TestUserInJSON(t *testing.T) {
+	for user, want := range map[string]string{"": "null}\n", "ann \"x\"": "null,\"user\":\"ann \\\"x\\\"\"}\n"} {
+		if got := string((&Formatter{Format: JSON}).Append(nil, &Entry{User: []byte(user)})); !strings.HasSuffix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
@@ -154,7 +165,7 @@ func checkLine(t *testing.T, line []byte) {
 func FuzzJSON(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0}
+		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0, []byte(agent)}
 		line := (&Formatter{Format: JSON}).Append(nil, &e)
 		checkLine(t, line)
 		var got struct {
@@ -169,6 +180,7 @@ func FuzzJSON(f *testing.F) {
 			Referer   *string
 			UserAgent *string `json:"user_agent"`
 			RequestID *string `json:"request_id"`
+			User      string  // "" if it is left out
 		}
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
@@ -206,7 +218,7 @@ func visible(s string) string {
 }
 
 // combinedLine is written from the format's description, for a reader.
-var combinedLine = regexp.MustCompile(`^(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] ` +
+var combinedLine = regexp.MustCompile(`^(\S+) - (\S+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] ` +
 	`"((?:[^"\\]|\\.)*)" (-?\d+) (-|\d+) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"\n$`)
 
 var escapes = regexp.MustCompile(`\\(x[0-9a-f]{2}|.)`)
@@ -234,7 +246,7 @@ func orDash(s string) string {
 func FuzzCombined(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0}
+		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0, []byte(agent)}
 		line := (&Formatter{Format: Combined}).Append(nil, &e)
 		checkLine(t, line)
 		m := combinedLine.FindSubmatch(line)
@@ -249,7 +261,7 @@ func FuzzCombined(f *testing.F) {
 			bytes = strconv.FormatInt(size, 10)
 		}
 		when := time.UnixMilli(min(max(ms, 0), maxTime)).UTC().Format("02/Jan/2006:15:04:05 -0700")
-		for i, want := range []string{orDash(client), when, request, strconv.Itoa(status), bytes, orDash(referer), orDash(agent)} {
+		for i, want := range []string{orDash(client), orDash(agent), when, request, strconv.Itoa(status), bytes, orDash(referer), orDash(agent)} {
 			if got := unescape(string(m[i+1])); got != want {
 				t.Errorf("field %d is %q, want %q", i, got, want)
 			}

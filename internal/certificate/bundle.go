@@ -13,11 +13,15 @@ import (
 // certificates.
 const MaxBundle = 16 << 20
 
-// bundleVersion is the first byte of an encoded bundle. It changes with the layout.
-const bundleVersion = 1
+// The first byte of an encoded bundle, which changes with the layout: one without passwords
+// is as workers of an earlier version read it.
+const (
+	bundleVersion         = 1
+	bundleVersionPassword = 2
+)
 
-// Bundle is all that a worker needs to know of certificates and sessions. The master
-// makes it, and sends it encoded.
+// Bundle is all that a worker needs to know of certificates, sessions and passwords. The
+// master makes it, and sends it encoded.
 type Bundle struct {
 	Certificates []Source // the first is the default; there may be none yet
 	// TicketKeys protect session tickets: the first makes them, all open them.
@@ -26,12 +30,22 @@ type Bundle struct {
 	Challenges []Source // certificates for TLS-ALPN-01 (RFC 8737)
 	// Answers are those to HTTP-01 challenges: the key authorization of each token
 	// (RFC 8555 §8.3).
-	Answers map[string]string
+	Answers   map[string]string
+	Passwords []Passwords
+}
+
+// Passwords is a file of passwords.
+type Passwords struct {
+	Name string // as it was given
+	Text []byte
 }
 
 // Encode returns the bytes of a bundle, at most MaxBundle.
 func (b *Bundle) Encode() ([]byte, error) {
 	p := []byte{bundleVersion}
+	if len(b.Passwords) > 0 {
+		p[0] = bundleVersionPassword
+	}
 	p = appendSources(p, b.Certificates)
 	p = binary.AppendUvarint(p, uint64(len(b.TicketKeys)))
 	for _, key := range b.TicketKeys {
@@ -43,8 +57,14 @@ func (b *Bundle) Encode() ([]byte, error) {
 	for _, token := range slices.Sorted(maps.Keys(b.Answers)) {
 		p = appendField(appendField(p, token), b.Answers[token])
 	}
+	if len(b.Passwords) > 0 {
+		p = binary.AppendUvarint(p, uint64(len(b.Passwords)))
+	}
+	for _, file := range b.Passwords {
+		p = appendField(appendField(p, file.Name), file.Text)
+	}
 	if len(p) > MaxBundle {
-		return nil, fmt.Errorf("certificates and keys have %d bytes together; at most %d are possible", len(p), MaxBundle)
+		return nil, fmt.Errorf("certificates, keys and passwords have %d bytes together; at most %d are possible", len(p), MaxBundle)
 	}
 	return p, nil
 }
@@ -69,8 +89,8 @@ func DecodeBundle(p []byte) (*Bundle, error) {
 	switch {
 	case len(p) == 0 || len(p) > MaxBundle:
 		return nil, fmt.Errorf("credentials of %d bytes: must be 1 to %d", len(p), MaxBundle)
-	case p[0] != bundleVersion:
-		return nil, fmt.Errorf("credentials of version %d; this worker knows version %d", p[0], bundleVersion)
+	case p[0] != bundleVersion && p[0] != bundleVersionPassword:
+		return nil, fmt.Errorf("credentials of version %d; this worker knows version %d", p[0], bundleVersionPassword)
 	}
 	r := fields{p: p[1:]}
 	b := &Bundle{Certificates: r.sources()}
@@ -87,6 +107,11 @@ func DecodeBundle(p []byte) (*Bundle, error) {
 		}
 		token := string(r.field())
 		b.Answers[token] = string(r.field())
+	}
+	if p[0] == bundleVersionPassword {
+		for n := r.number(); n > 0 && !r.bad; n-- {
+			b.Passwords = append(b.Passwords, Passwords{Name: string(r.field()), Text: r.field()})
+		}
 	}
 	if r.bad || len(r.p) > 0 {
 		return nil, errBundle

@@ -1,8 +1,8 @@
-// Package keyring holds what the master gives its workers for TLS: certificates with
-// their keys, session ticket keys, clients' authorities and the answers to ACME's
-// challenges.
+// Package keyring holds the secrets that the master gives its workers: for TLS certificates
+// with their keys, session ticket keys, clients' authorities and the answers to ACME's
+// challenges, and files of passwords.
 //
-// A [Keyring] is the only place in the pool that reads certificate files. It looks at
+// A [Keyring] is the only place in the pool that reads such files. It looks at
 // them each second, checks what has changed and publishes it whole: as an encoded
 // [certificate.Bundle] in a sealed file in memory, of which each worker gets a
 // descriptor. What is bad is refused in one line, and the one before stays. It also
@@ -171,6 +171,18 @@ func (k *Keyring) Use(loaded *Loaded) error {
 	return err
 }
 
+// Offer publishes the passwords of newly loaded files too: workers that need them come up
+// before Use.
+func (k *Keyring) Offer(loaded *Loaded) error {
+	return k.change(func() {
+		for _, i := range loaded.passwords {
+			if !slices.ContainsFunc(k.loaded.passwords, func(j *item) bool { return j.Certificate == i.Certificate }) {
+				k.loaded.passwords = append(slices.Clip(k.loaded.passwords), i)
+			}
+		}
+	})
+}
+
 // Publish replaces the certificates that an ACME client has obtained; they come after
 // those from files. They have to be complete and valid.
 func (k *Keyring) Publish(sources []certificate.Source) error {
@@ -223,6 +235,9 @@ func (k *Keyring) publish() error {
 	b := certificate.Bundle{
 		Certificates: sources, TicketKeys: k.tickets.keys, ClientCA: k.loaded.clientCA(),
 		Challenges: k.challenges, Answers: k.answers,
+	}
+	for _, i := range k.loaded.passwords {
+		b.Passwords = append(b.Passwords, certificate.Passwords{Name: i.Certificate, Text: i.source.Chain})
 	}
 	text, err := b.Encode()
 	if err != nil {

@@ -85,7 +85,7 @@ func (k *Keyring) lookAt(i *item) {
 		i.next = now
 		return
 	}
-	fresh := &item{Pair: i.Pair, ca: i.ca}
+	fresh := &item{Pair: i.Pair, kind: i.kind}
 	err := fresh.read()
 	if i.sign() != now {
 		return // changed again meanwhile
@@ -121,6 +121,10 @@ func (k *Keyring) take(old, fresh *item) error {
 		k.loaded.pairs = slices.Clone(k.loaded.pairs)
 		if at := slices.Index(k.loaded.pairs, old); at >= 0 {
 			k.loaded.pairs[at] = fresh
+		}
+		k.loaded.passwords = slices.Clone(k.loaded.passwords)
+		if at := slices.Index(k.loaded.passwords, old); at >= 0 {
+			k.loaded.passwords[at] = fresh
 		}
 		if k.loaded.authority == old {
 			k.loaded.authority = fresh

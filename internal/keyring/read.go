@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/password"
 )
 
 // Settings say where certificates come from.
@@ -20,6 +22,7 @@ type Settings struct {
 	Pairs      []Pair // the first is for clients that name no host
 	ClientCA   string // path of a PEM file; "": clients need no certificate
 	SelfSigned bool
+	Passwords  []string // paths of files of passwords
 	Names      []string // that a self-signed certificate is for, beside those of this machine
 }
 
@@ -29,16 +32,17 @@ type Pair struct{ Certificate, Key string }
 // Loaded is what the settings name, read and found usable.
 type Loaded struct {
 	pairs      []*item
-	authority  *item               // the clients'; nil: none
+	authority  *item // the clients'; nil: none
+	passwords  []*item
 	selfSigned *certificate.Source // nil: none
 	names      []string            // that it has to have
 }
 
-// item is what is read and replaced as one: a certificate with its key, or the
-// clients' authorities.
+// item is what is read and replaced as one: a certificate with its key, the clients'
+// authorities, or a file of passwords, which is the source's Chain.
 type item struct {
 	Pair
-	ca     bool
+	kind   kind
 	source certificate.Source
 	at     signature   // of the files when they were read
 	next   signature   // that was different when the files were looked at last
@@ -47,6 +51,15 @@ type item struct {
 	refused string    // why what the files have now was refused; "": it was not
 	retryAt time.Time // when they are read again for that; zero: never
 }
+
+// kind is what an item is.
+type kind uint8
+
+const (
+	kindPair kind = iota
+	kindAuthority
+	kindPasswords
+)
 
 // signature tells whether files are still the same.
 type signature [2]struct {
@@ -72,10 +85,17 @@ func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
 		l.pairs = append(l.pairs, i)
 	}
 	if s.ClientCA != "" {
-		l.authority = &item{Pair: Pair{s.ClientCA, s.ClientCA}, ca: true}
+		l.authority = &item{Pair: Pair{s.ClientCA, s.ClientCA}, kind: kindAuthority}
 		if err := read(l.authority); err != nil {
 			return nil, err
 		}
+	}
+	for _, file := range s.Passwords {
+		i := &item{Pair: Pair{file, file}, kind: kindPasswords}
+		if err := read(i); err != nil {
+			return nil, err
+		}
+		l.passwords = append(l.passwords, i)
 	}
 	if s.SelfSigned {
 		var err error
@@ -126,10 +146,11 @@ func (l *Loaded) clientCA() []byte {
 
 // items returns all that is read from files.
 func (l *Loaded) items() []*item {
-	if l.authority == nil {
-		return l.pairs
+	all := slices.Concat(l.pairs, l.passwords)
+	if l.authority != nil {
+		all = append(all, l.authority)
 	}
-	return append(l.pairs[:len(l.pairs):len(l.pairs)], l.authority)
+	return all
 }
 
 // read reads the files and checks what is in them. An item in which files change
@@ -140,9 +161,14 @@ func (i *item) read() error {
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", i.what(), i.Certificate, err)
 	}
-	if i.ca {
+	switch i.kind {
+	case kindAuthority:
 		i.source = certificate.Source{Name: i.Certificate, Chain: chain}
 		return checkAuthorities(i.source)
+	case kindPasswords:
+		i.source = certificate.Source{Name: i.Certificate, Chain: chain}
+		_, err := password.Parse(i.Certificate, chain)
+		return err
 	}
 	key := chain
 	if i.Key != i.Certificate {
@@ -160,9 +186,9 @@ func (i *item) read() error {
 }
 
 // check reports what is not valid at a time. Of authorities that is a matter of each
-// connection.
+// connection, and passwords do not expire.
 func (i *item) check(now time.Time) error {
-	if i.ca {
+	if i.kind != kindPair {
 		return nil
 	}
 	set, err := certificate.Parse([]certificate.Source{i.source})
@@ -173,8 +199,11 @@ func (i *item) check(now time.Time) error {
 }
 
 func (i *item) what() string {
-	if i.ca {
+	switch i.kind {
+	case kindAuthority:
 		return "client CA"
+	case kindPasswords:
+		return "password file"
 	}
 	return "certificate"
 }

@@ -16,6 +16,7 @@ type State struct {
 	TicketKeys [][]byte             // as a bundle has them
 	Since      time.Time            // when the first of them began to make tickets
 	SelfSigned *certificate.Source  // nil: none
+	Passwords  []certificate.Source // files of passwords, as Chain
 	Published  []certificate.Source // by an ACME client, until it publishes again
 	Warned     map[string]int       // how many of the warnings of its expiry there were, by fingerprint
 }
@@ -24,11 +25,15 @@ type State struct {
 func (k *Keyring) State() *State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var sources []certificate.Source
+	var sources, passwords []certificate.Source
 	for _, i := range k.loaded.items() {
-		sources = append(sources, i.source)
+		if i.kind == kindPasswords {
+			passwords = append(passwords, i.source)
+		} else {
+			sources = append(sources, i.source)
+		}
 	}
-	s := &State{Sources: sources, Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Published: k.published, Warned: maps.Clone(k.warned)}
+	s := &State{Sources: sources, Passwords: passwords, Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Published: k.published, Warned: maps.Clone(k.warned)}
 	for _, key := range k.tickets.keys {
 		s.TicketKeys = append(s.TicketKeys, key[:])
 	}
@@ -39,8 +44,12 @@ func (k *Keyring) State() *State {
 // read now. The files are looked at as if they had changed.
 func (s *State) Loaded(settings Settings) (*Loaded, error) {
 	return load(settings, time.Now(), func(i *item) error {
-		for _, src := range s.Sources {
-			if i.source = src; src.Name == i.Certificate && i.ca == (len(src.Key) == 0) {
+		from := s.Sources
+		if i.kind == kindPasswords {
+			from = s.Passwords
+		}
+		for _, src := range from {
+			if i.source = src; src.Name == i.Certificate && (i.kind != kindPair) == (len(src.Key) == 0) {
 				return nil
 			}
 		}

@@ -51,7 +51,7 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if a private key lies in the document root or is
+// CheckKeys returns an [*exitcode.Error] if a private key or a file of passwords lies in the document root or is
 // shared, or would be, so that clients could download it. All are looked at as they are
 // on the disk.
 func (o Options) CheckKeys() error {
@@ -67,6 +67,11 @@ func (o Options) CheckKeys() error {
 		for i := range o.TLSCert {
 			if key := string(o.KeyFile(i)); !isDirectory(key) && (real == resolved(key) || within(real, resolved(key))) {
 				return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": "+where+"it; move it elsewhere", nil)
+			}
+		}
+		for _, file := range o.PasswordFiles() {
+			if !isDirectory(file) && (real == resolved(file) || within(real, resolved(file))) {
+				return exitcode.New(exitcode.Config, "--auth: password file "+human.Quoted(file)+": "+where+"it; move it elsewhere", nil)
 			}
 		}
 		dir := string(o.State)

@@ -180,6 +180,9 @@ func (o Options) listening() error {
 	if len(o.Listen) > MaxListen {
 		return usage("--listen: given " + strconv.Itoa(len(o.Listen)) + " times; " + strconv.Itoa(MaxListen) + " addresses are possible")
 	}
+	if err := o.authorized(); err != nil {
+		return err
+	}
 	if err := o.certified(); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type Options struct {
 	StrictHost   bool         `group:"Website" long:"strict-host" description:"refuse hosts without a --site" detail:"They get 421 (Misdirected Request), and there is no --base."`
 	Cache        []Rule       `group:"Website" long:"cache" value-name:"GLOB=VALUE" unquote:"false" description:"Cache-Control by path; first match wins" detail:"May be repeated, as in --cache '*.html=no-cache' --cache 'assets/**=max-age=31536000, immutable'." example:"*.html=no-cache"`
 	Type         []TypeRule   `group:"Website" long:"type" value-name:"GLOB=TYPE" unquote:"false" description:"media type by path; first match wins" detail:"May be repeated, as in --type apple-app-site-association=application/json; what matches none has the type of its extension." example:"apple-app-site-association=application/json"`
+	Auth         []AuthRule   `group:"Website" long:"auth" value-name:"GLOB=FILE" unquote:"false" description:"require a password by path; first match wins" detail:"May be repeated, as in --auth 'private/**=/etc/phalanx/htpasswd'. The pattern protects what it fits and everything beneath that. The file is that of htpasswd -B (bcrypt or SHA-crypt); the master alone reads it, and takes it anew when it changes. It must not lie in the document root." example:"private/**=/etc/phalanx/htpasswd"`
 	Index        []Name       `group:"Website" long:"index" value-name:"NAME" default-mask:"index.html" unquote:"false" description:"index file of a directory" detail:"May be repeated; the first that exists is sent."`
 	List         bool         `group:"Website" short:"l" long:"list" first:"yes" description:"list directories without an index file" detail:"As HTML, or as JSON with ?format=json or by Accept."`
 	NoReadme     bool         `group:"Website" long:"no-readme" description:"show no README beneath a directory listing" detail:"By default README.md or README.txt is shown, up to 64 KiB."`
@@ -125,6 +126,9 @@ func NeedsRestart(a, b Options) string {
 	}
 	if (len(a.ACME) == 0) != (len(b.ACME) == 0) {
 		return "acme"
+	}
+	if (len(a.Auth) == 0) != (len(b.Auth) == 0) && !a.Certified() {
+		return "auth"
 	}
 	return ""
 }

@@ -17,14 +17,14 @@ import (
 // Share is what the command share is asked for beside the options of serving.
 type Share struct {
 	Paths      []string      // as given; none: Base
-	Auth       string        // "user:password", or MakeAuth; "": nobody is asked
+	Password   string        // "user:password", or MakePassword; "": nobody is asked
 	RandomPath bool          // everything is behind a path that cannot be guessed
 	For        time.Duration // after which it stops, MinShare to MaxPatience; 0: never
 	PortGiven  bool          // another port is no choice
 }
 
-// MakeAuth asks for a user name and a password that are made up.
-const MakeAuth = ":"
+// MakePassword asks for a user name and a password that are made up.
+const MakePassword = ":"
 
 // MinShare is the shortest time of sharing that can be asked for.
 const MinShare = time.Second
@@ -57,7 +57,7 @@ func (s *Shared) Secrets(getenv func(string) string) {
 }
 
 type shareCommand struct {
-	Auth       auth     `long:"auth" optional:"yes" optional-value:":" value-name:"USER:PASS" unquote:"false" description:"require a password; generated if none is given"`
+	Password   password `long:"password" optional:"yes" optional-value:":" value-name:"USER:PASS" unquote:"false" description:"require a password; generated if none is given"`
 	RandomPath bool     `long:"random-path" description:"serve everything under a random path"`
 	For        lifetime `long:"for" value-name:"DURATION" description:"stop after this time, such as 1h"`
 	line
@@ -67,18 +67,18 @@ type shareCommand struct {
 }
 
 type (
-	auth     string
+	password string
 	lifetime time.Duration
 )
 
 // UnmarshalFlag implements [flags.Unmarshaler].
-func (a *auth) UnmarshalFlag(v string) error {
-	user, password, ok := strings.Cut(v, ":")
-	if v != MakeAuth && (!ok || user == "" || password == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
+func (p *password) UnmarshalFlag(v string) error {
+	user, secret, ok := strings.Cut(v, ":")
+	if v != MakePassword && (!ok || user == "" || secret == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
 		// The value is not repeated: it may be a password.
-		return &flags.Error{Type: flags.ErrMarshal, Message: "--auth: must be USER:PASSWORD; without a value both are generated"}
+		return &flags.Error{Type: flags.ErrMarshal, Message: "--password: must be USER:PASSWORD; without a value both are generated"}
 	}
-	*a = auth(v)
+	*p = password(v)
 	return nil
 }
 
@@ -92,7 +92,7 @@ func (s start) share(c *Command) (*Command, error) {
 	var e shareCommand
 	var p *flags.Parser
 	var err error
-	s.args = joinAuth(s.args)
+	s.args = joinPassword(s.args)
 	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
 		e = shareCommand{}
 		p, err = s.parserOf(c.Name, &e)
@@ -108,7 +108,7 @@ func (s start) share(c *Command) (*Command, error) {
 		o := p.FindOptionByLongName(flag)
 		return !o.IsSetDefault() || s.getenv(envName(o)) != ""
 	}
-	c.Share = &Share{Auth: string(e.Auth), RandomPath: e.RandomPath, For: time.Duration(e.For), PortGiven: given("port")}
+	c.Share = &Share{Password: string(e.Password), RandomPath: e.RandomPath, For: time.Duration(e.For), PortGiven: given("port")}
 	for _, path := range e.Args.Paths {
 		c.Share.Paths = append(c.Share.Paths, string(path))
 	}
@@ -129,17 +129,17 @@ func (s start) share(c *Command) (*Command, error) {
 	return c, nil
 }
 
-// joinAuth makes one argument of --auth and the next one, if that has the form of
+// joinPassword makes one argument of --password and the next one, if that has the form of
 // its value and is no path: go-flags takes an optional value only behind "=".
-func joinAuth(args []string) []string {
+func joinPassword(args []string) []string {
 	var joined []string
 	for i := 0; i < len(args); i++ {
 		if args[i] == "--" {
 			return append(joined, args[i:]...)
 		}
-		if args[i] == "--auth" && i+1 < len(args) && strings.Contains(args[i+1], ":") && args[i+1][0] != '-' {
+		if args[i] == "--password" && i+1 < len(args) && strings.Contains(args[i+1], ":") && args[i+1][0] != '-' {
 			if _, err := os.Lstat(args[i+1]); err != nil {
-				joined = append(joined, "--auth="+args[i+1])
+				joined = append(joined, "--password="+args[i+1])
 				i++
 				continue
 			}

@@ -22,14 +22,14 @@ func TestParseShare(t *testing.T) {
 	}{
 		{nil, nil, Share{}},
 		{[]string{"a", "b"}, nil, Share{Paths: []string{"a", "b"}}},
-		{[]string{"--auth"}, nil, Share{Auth: MakeAuth}},
-		{[]string{"--auth", "me:secret:1", "a"}, nil, Share{Auth: "me:secret:1", Paths: []string{"a"}}},
-		{[]string{"--auth=me:secret", "--for", "90m"}, nil, Share{Auth: "me:secret", For: 90 * time.Minute}},
-		{[]string{"--auth", "a"}, nil, Share{Auth: MakeAuth, Paths: []string{"a"}}},
-		{[]string{"--auth", there}, nil, Share{Auth: MakeAuth, Paths: []string{there}}},
-		{[]string{"--auth", "--", "me:secret"}, nil, Share{Auth: MakeAuth, Paths: []string{"me:secret"}}},
+		{[]string{"--password"}, nil, Share{Password: MakePassword}},
+		{[]string{"--password", "me:secret:1", "a"}, nil, Share{Password: "me:secret:1", Paths: []string{"a"}}},
+		{[]string{"--password=me:secret", "--for", "90m"}, nil, Share{Password: "me:secret", For: 90 * time.Minute}},
+		{[]string{"--password", "a"}, nil, Share{Password: MakePassword, Paths: []string{"a"}}},
+		{[]string{"--password", there}, nil, Share{Password: MakePassword, Paths: []string{there}}},
+		{[]string{"--password", "--", "me:secret"}, nil, Share{Password: MakePassword, Paths: []string{"me:secret"}}},
 		{[]string{"a", "--random-path", "-p", "81"}, nil, Share{Paths: []string{"a"}, RandomPath: true, PortGiven: true}},
-		{nil, map[string]string{"PHALANX_AUTH": "me:secret", "PHALANX_PORT": "0"}, Share{Auth: "me:secret", PortGiven: true}},
+		{nil, map[string]string{"PHALANX_PASSWORD": "me:secret", "PHALANX_PORT": "0"}, Share{Password: "me:secret", PortGiven: true}},
 	} {
 		c, err := ParseCommand("phalanx", append([]string{"share"}, tt.args...), func(key string) string { return tt.env[key] })
 		if err != nil || !reflect.DeepEqual(*c.Share, tt.want) {
@@ -53,13 +53,13 @@ func TestParseShare(t *testing.T) {
 // An error names the flag, and never repeats what may be a password.
 func TestParseShareErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"--auth=secret":  "--auth: must be USER:PASSWORD; without a value both are generated",
-		"--auth=me:":     "--auth: must be USER:PASSWORD; without a value both are generated",
-		"--auth=:secret": "--auth: must be USER:PASSWORD; without a value both are generated",
-		"--for 1":        "--for: 1 has no unit; write 1s",
-		"--for 0s":       "--for 0s: must be 1s to 168h, such as 30m or 1h",
-		"--base . a":     "a: --base names the directory already; leave one of them out",
-		"--fro 1h":       "--fro: unknown flag; did you mean --for? see 'phalanx share --help'",
+		"--password=secret":  "--password: must be USER:PASSWORD; without a value both are generated",
+		"--password=me:":     "--password: must be USER:PASSWORD; without a value both are generated",
+		"--password=:secret": "--password: must be USER:PASSWORD; without a value both are generated",
+		"--for 1":            "--for: 1 has no unit; write 1s",
+		"--for 0s":           "--for 0s: must be 1s to 168h, such as 30m or 1h",
+		"--base . a":         "a: --base names the directory already; leave one of them out",
+		"--fro 1h":           "--fro: unknown flag; did you mean --for? see 'phalanx share --help'",
 	} {
 		if c, err := ParseCommand("phalanx", append([]string{"share"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
 			t.Errorf("%s: %+v\n got %v\nwant %s", args, c, err, want)

@@ -134,7 +134,7 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	took := now - x.Began
 	if j.cfg.Access != nil {
 		j.cfg.Access.Write(&accesslog.Entry{
-			Client: j.hostOf(x), Time: wall.UnixMilli(),
+			Client: j.hostOf(x), User: x.User, Time: wall.UnixMilli(),
 			Method: x.Method(), Target: x.Target(), Version: x.Version.String(), Status: int(x.Status), Bytes: x.Bytes, Took: took,
 			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
 			TLS: j.tls, Site: j.siteOf(x), Port: j.port,
@@ -159,6 +159,10 @@ func (j *Journal) Ended(x *conn.Exchange) {
 		Float64("ms", milliseconds(took))
 	if site := j.siteOf(x); site != "" {
 		e = e.Str("site", site)
+	}
+	if len(x.User) > 0 {
+		var name [maxLogName + 16]byte
+		e = e.RawJSON("user", logging.AppendJSON(name[:0], x.User, maxLogName))
 	}
 	if len(x.ID) > 0 {
 		e = e.Bytes("id", x.ID)

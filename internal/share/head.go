@@ -83,7 +83,7 @@ func (s *Session) advice(addresses []Address) []string {
 	var lines []string
 	open := slices.ContainsFunc(addresses, func(a Address) bool { return a.LAN }) && s.cfg.Credentials == "" && s.cfg.Prefix == ""
 	if open {
-		lines = append(lines, "Everyone in your network can see this; --auth asks for a password.")
+		lines = append(lines, "Everyone in your network can see this; --password asks for a password.")
 	}
 	end := "Ctrl-C stops when the downloads under way have finished."
 	if !s.cfg.Until.IsZero() {

@@ -32,7 +32,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 
 // Policy says what of the root is shown.
 func Policy(o options.Options) site.Policy {
-	p := site.Policy{Dotfiles: o.Dotfiles, Rules: !o.NoRules, Clean: o.Clean, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme}
+	p := site.Policy{Dotfiles: o.Dotfiles, Rules: !o.NoRules, Clean: o.Clean, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme, Areas: areas(o)}
 	switch o.Symlinks {
 	case options.SymlinksBeneath:
 		p.Symlinks = site.LinksBeneath

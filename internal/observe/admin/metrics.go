@@ -78,6 +78,11 @@ func slotMetrics() []metric {
 				x.add(float64(s.Limited[reason]), "reason", reason, "slot", label)
 			}
 		})},
+		{"credentials_checked_total", counter, "Credentials of clients for protected paths: right, by a hash or remembered, wrong, or not checked: limited after too many wrong ones, busy with others.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			for _, result := range slices.Sorted(maps.Keys(s.Credentials)) {
+				x.add(float64(s.Credentials[result]), "result", result, "slot", label)
+			}
+		})},
 		{"http_version_requests_total", counter, "Requests by version of HTTP, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			for _, version := range []string{"1.0", "1.1", "2"} {
 				x.add(float64(s.Versions[version]), "slot", label, "version", version)

@@ -89,6 +89,7 @@ func sampleFigures(n uint64) status.Figures {
 		Handshakes: map[string]uint64{"1.2": 100 + n, "1.3": 2000}, Resumed: 700,
 		Failed: map[string]uint64{"plain_http": 5, "version": n + 1},
 	}
+	f.Credentials = map[string]uint64{"right": 12, "remembered": 3400 + n, "wrong": 5, "limited": 60, "busy": 7}
 	for i := range f.Latency {
 		f.Latency[i] = uint64(histogram.Buckets-i) * (1 + n)
 	}
@@ -105,7 +106,7 @@ func add(to, f *status.Figures) {
 	to.TimedOut += f.TimedOut
 	to.Dropped += f.Dropped
 	to.Limited = f.Limited
-	to.TLS, to.HTTP2, to.Versions = f.TLS, f.HTTP2, f.Versions
+	to.TLS, to.HTTP2, to.Versions, to.Credentials = f.TLS, f.HTTP2, f.Versions, f.Credentials
 	to.Active += f.Active
 	to.Idle += f.Idle
 }

@@ -41,6 +41,7 @@ type Row struct {
 	Sites      [MaxSites]Site            // by their numbers; only if there are several
 	Releases   atomic.Uint64             // put into service after the first one
 	Stale      atomic.Int64              // sites whose base leads to what cannot be served: the release before it is
+	Checked    [maxChecked]atomic.Uint64 // credentials, by what came of them
 }
 
 // Limit is a reason for which a connection is closed or refused: one of the limits
@@ -61,6 +62,27 @@ func (l Limit) String() string { return [...]string{"idle", "head", "client", "r
 
 // maxLimits is how many there may be in a row.
 const maxLimits = 16
+
+// Checked is what came of credentials.
+type Checked uint8
+
+// What came of them.
+const (
+	CheckedRight      Checked = iota // by a hash
+	CheckedRemembered                // right, and no hash was computed
+	CheckedWrong
+	CheckedLimited // not checked: the client has been wrong too often
+	CheckedBusy    // not checked: too many others waited
+	NumChecked
+)
+
+// String returns the name that metrics have.
+func (c Checked) String() string {
+	return [...]string{"right", "remembered", "wrong", "limited", "busy"}[c]
+}
+
+// maxChecked is how many there may be in a row.
+const maxChecked = 8
 
 // MaxReasons is how many reasons for a failure there may be.
 const MaxReasons = 32
@@ -96,6 +118,9 @@ func (r *Row) Read() (t Totals) {
 	for i := range r.Misused {
 		t.Misused[i] = r.Misused[i].Load()
 	}
+	for i := range t.Checked {
+		t.Checked[i] = r.Checked[i].Load()
+	}
 	for i := range r.Latency {
 		t.Latency[i] = r.Latency[i].Load()
 	}
@@ -120,6 +145,7 @@ type Totals struct {
 	Unsecured                                                [MaxReasons]uint64
 	Versions                                                 [3]uint64
 	Misused                                                  [MaxReasons]uint64
+	Checked                                                  [NumChecked]uint64
 	LatencyNanos                                             uint64
 	Latency                                                  histogram.Counts
 }
@@ -151,6 +177,9 @@ func (t *Totals) Add(o *Totals) {
 	}
 	for i, n := range o.Misused {
 		t.Misused[i] += n
+	}
+	for i, n := range o.Checked {
+		t.Checked[i] += n
 	}
 	t.LatencyNanos += o.LatencyNanos
 	t.Latency.Add(&o.Latency)

@@ -192,7 +192,7 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), TLS: handshakes(t), HTTP2: http2(t),
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }
@@ -201,6 +201,18 @@ func limited(t *scoreboard.Totals) map[string]uint64 {
 	all := make(map[string]uint64)
 	for limit := range scoreboard.NumLimits {
 		all[limit.String()] = t.Limited[limit]
+	}
+	return all
+}
+
+// credentials returns nil if none were checked.
+func credentials(t *scoreboard.Totals) map[string]uint64 {
+	if t.Checked == ([scoreboard.NumChecked]uint64{}) {
+		return nil
+	}
+	all := make(map[string]uint64)
+	for result := range scoreboard.NumChecked {
+		all[result.String()] = t.Checked[result]
 	}
 	return all
 }

@@ -217,6 +217,8 @@ type Figures struct {
 
 	HTTP2 *HTTP2 `json:"http2,omitempty"` // nil: no client has spoken it
 
+	Credentials map[string]uint64 `json:"credentials,omitempty"` // by what came of them: "right", "remembered", "wrong", "limited" or "busy"; nil: none were checked
+
 	Latency        histogram.Counts `json:"-"` // of complete responses
 	LatencySeconds float64          `json:"-"` // sum of those latencies
 }

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"phalanx/internal/certificate"
+	"phalanx/internal/conn"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/password"
+	"phalanx/internal/website"
+)
+
+// usePasswords puts the files of passwords in force that the master has read.
+func usePasswords(p *website.Passwords, files []certificate.Passwords) error {
+	if p == nil {
+		return nil
+	}
+	for _, f := range files {
+		if err := p.Use(f.Name, f.Text); err != nil {
+			return err
+		}
+	}
+	return p.Ready()
+}
+
+// letIn returns what connections check credentials with, counted in a row; nil if nothing
+// is protected.
+func letIn(p *website.Passwords, row *scoreboard.Row) conn.Passwords {
+	if p == nil {
+		return nil
+	}
+	p.Count = func(o password.Outcome) { row.Checked[o-1].Add(1) } // the first outcome is no result
+	return p
+}
+
+var _ = [1]struct{}{}[int(scoreboard.NumChecked)-int(password.NumOutcomes-1)] // both count the same

@@ -1,0 +1,77 @@
+package options
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"phalanx/internal/human"
+	"phalanx/internal/listen"
+	"phalanx/internal/proto"
+)
+
+// AuthRule protects what a pattern fits by the passwords in a file.
+type AuthRule struct {
+	Pattern string
+	File    string // its path, as given
+}
+
+// String returns the rule as it is given on the command line.
+func (a AuthRule) String() string { return a.Pattern + "=" + a.File }
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (a *AuthRule) UnmarshalFlag(v string) error {
+	pattern, file, ok := strings.Cut(v, "=")
+	if pattern = strings.Trim(strings.TrimSpace(pattern), "/"); pattern == "" && ok && strings.HasPrefix(v, "/") {
+		pattern = "**"
+	}
+	switch file = strings.TrimSpace(file); {
+	case !ok || pattern == "" || file == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return invalid("auth", v, "must be GLOB=FILE, such as 'private/**=/etc/phalanx/htpasswd'")
+	case !doublestar.ValidatePattern(pattern):
+		return invalid("auth", v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
+	}
+	*a = AuthRule{pattern, file}
+	return nil
+}
+
+// PasswordFiles returns the files of passwords, each once, in the order in which they are
+// named.
+func (o Options) PasswordFiles() (all []string) {
+	for _, a := range o.Auth {
+		if !slices.Contains(all, a.File) {
+			all = append(all, a.File)
+		}
+	}
+	return all
+}
+
+// authorized refuses more files than there can be.
+func (o Options) authorized() error {
+	if n := len(o.PasswordFiles()); n > proto.MaxRealms {
+		return usage("--auth: names " + human.Count(n) + " files; at most " + human.Count(proto.MaxRealms) + " are possible")
+	}
+	return nil
+}
+
+// InClear returns an address at which passwords would travel without encryption, to be read
+// on their way; "": there is none. A unix socket and the loopback leave no machine.
+func (o Options) InClear(addresses []listen.Address) string {
+	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
+	if len(o.Auth) == 0 || secure && o.Plain != PlainServe {
+		return ""
+	}
+	for _, a := range addresses {
+		if !a.Secure && a.Path == "" && !isLoopback(a.Host) {
+			return a.String()
+		}
+	}
+	return ""
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
