@@ -102,18 +102,7 @@ func TestSites(t *testing.T) {
 	check("one.test", "one")
 	check("any.two.test", "two")
 	check("default.test", "default")
-	// Neither the name in the handshake nor, with an absolute target, Host decides.
-	for _, way := range []string{"tls 1.1", "tls 2"} {
-		if got := v.curl(t, way, "default.test", "/", "-H", "Host: ANY.two.test.:81"); !strings.HasPrefix(got, "home of two 200") {
-			t.Errorf("%s, another name in the handshake: %q", way, got)
-		}
-	}
-	if strings.Contains(v.Log.String(), "no certificate is for") {
-		t.Error("a host has no certificate, says the log")
-	}
-	if got := v.curl(t, "clear 1.1", "one.test", "/", "--request-target", "http://a.two.test/"); !strings.HasPrefix(got, "home of two 200") {
-		t.Errorf("an absolute target: %q", got)
-	}
+	v.checkNames(t)
 	total := func() map[string]uint64 {
 		n := map[string]uint64{}
 		for _, s := range v.admin.Pool().Sites {
@@ -137,7 +126,41 @@ func TestSites(t *testing.T) {
 	if n := total(); n["*.two.test"] != 27 || n["three.test"] != 12 || len(n) != 3 {
 		t.Errorf("counted were %v", n)
 	}
+	v.checkWatches(t)
 	v.checkLogs(t)
+}
+
+// checkNames says what decides: the host of the request, neither the name in the handshake
+// nor, with an absolute target, Host.
+func (v *several) checkNames(t *testing.T) {
+	t.Helper()
+	for _, way := range []string{"tls 1.1", "tls 2"} {
+		if got := v.curl(t, way, "default.test", "/", "-H", "Host: ANY.two.test.:81"); !strings.HasPrefix(got, "home of two 200") {
+			t.Errorf("%s, another name in the handshake: %q", way, got)
+		}
+	}
+	if strings.Contains(v.Log.String(), "no certificate is for") {
+		t.Error("a host has no certificate, says the log")
+	}
+	if got := v.curl(t, "clear 1.1", "one.test", "/", "--request-target", "http://a.two.test/"); !strings.HasPrefix(got, "home of two 200") {
+		t.Errorf("an absolute target: %q", got)
+	}
+}
+
+// checkWatches changes the rules of two sites, which are taken for each of them alone.
+func (v *several) checkWatches(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"two", "three"} {
+		harness.Write(t, filepath.Join(v.roots[name], "_redirects"), []byte("/who /?new-"+name+" 302\n"))
+	}
+	for host, name := range map[string]string{"a.two.test": "two", "three.test": "three"} {
+		harness.Await(t, 10*time.Second, "new rules of "+name, func() bool {
+			return strings.HasSuffix(v.curl(t, "clear 1.1", host, "/who"), "/?new-"+name)
+		})
+	}
+	if got := v.curl(t, "clear 1.1", "default.test", "/who"); !strings.HasSuffix(got, "/?default") {
+		t.Errorf("rules of the default site: %q", got)
+	}
 }
 
 // checkLogs looks for the names of sites, and for no others. The access log is behind by a
