@@ -72,7 +72,7 @@ func frames(t *testing.T, s *harness.Server, way string) *talker {
 			t.Fatal(err)
 		}
 	}
-	if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := raw.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	// What is read from raw has to be in the socket, and so nothing is read ahead.
