@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,6 +101,61 @@ func TestLogStaysWhole(t *testing.T) {
 			t.Errorf("the lines come from slots %v, want all four", slots)
 		}
 	})
+}
+
+// TestLogUpgrade replaces the program of the master while workers log: each request has
+// its line, whoever was to read it.
+func TestLogUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := harness.Copies(t, "master", "worker")
+	args := append(harness.Verbosely(harness.Tree(t, map[string]string{"index.html": "front"})), "--workers", "2")
+	s := harness.ServeAs(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: args})
+	const clients = 3
+	var all sync.WaitGroup
+	var asked [clients]int
+	stop := make(chan struct{})
+	for i := range clients {
+		c := s.Dial()
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := c.Ask(harness.Request("GET", fmt.Sprintf("/c%d/r%d", i, asked[i]))); err != nil {
+					t.Error(err)
+					return
+				}
+				asked[i]++
+			}
+		})
+	}
+	for n := 1; n <= 3; n++ {
+		old := s.Workers()
+		s.Signal(syscall.SIGUSR2)
+		s.Log.Await(t, 20*time.Second, "an upgrade", s.Exited, func(all []harness.Event) bool { return len(harness.WithMessage(all, "master upgraded")) == n })
+		s.AwaitWorkers(2, old...)
+	}
+	close(stop)
+	all.Wait()
+	s.Stop(10 * time.Second)
+	events, odd := s.Log.All()
+	seen := map[string]int{}
+	for _, e := range harness.WithMessage(events, "request") {
+		seen[e.Text("path")]++
+	}
+	lost := 0
+	for i, n := range asked {
+		for j := range n {
+			if seen[fmt.Sprintf("/c%d/r%d", i, j)] != 1 {
+				lost++
+			}
+		}
+	}
+	if lost > 0 || len(odd) > 0 || asked[0] < 10 {
+		t.Errorf("of %v requests %d have not one line; %d lines are no JSON", asked, lost, len(odd))
+	}
 }
 
 // follow waits until the log, which may be a file, says where the port is.

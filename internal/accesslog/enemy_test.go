@@ -99,3 +99,43 @@ func TestFloodWaits(t *testing.T) {
 		t.Errorf("%q is written in a hurry", got)
 	}
 }
+
+// FuzzRings: whatever a worker has in its ring, and changes while it is read, what is
+// written are whole lines that a terminal can be shown, and those of a sibling are among
+// them.
+func FuzzRings(f *testing.F) {
+	f.Add([]byte("one\ntwo"), uint64(0), uint64(7), uint64(3))
+	f.Add([]byte("\x1b[2J\x00\xff\n"), uint64(maxPosition-1), uint64(maxPosition), uint64(4096))
+	f.Add([]byte("\n"), uint64(5), ^uint64(0), uint64(1))
+	f.Fuzz(func(t *testing.T, content []byte, tail, head, later uint64) {
+		mad, mem := newRing(t, MinRing)
+		for i := range mem[ringData:] {
+			if len(content) > 0 {
+				mem[ringData+i] = content[i%len(content)]
+			}
+		}
+		header(mem, head, tail, later, 0, later)
+		sane, _ := newRing(t, MinRing)
+		w := New(Config{Doorbell: doorbell(t)})
+		w.Attach(0, mad)
+		w.Attach(1, sane)
+		sane.Write([]byte("a line of the other worker\n"))
+		var got []byte
+		for i := range 5 {
+			w.prepare(i%2 == 0)
+			got = append(got, w.batch.lines...)
+			mad.head.Store(later + uint64(i))
+			w.batch.advance(len(w.batch.lines))
+			w.filling()
+			w.maySleep()
+		}
+		w.Detach(0)
+		w.Lost()
+		if len(got) > 0 && got[len(got)-1] != '\n' || strings.ContainsFunc(string(got), func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') }) {
+			t.Errorf("%q is written", got)
+		}
+		if !strings.Contains("\n"+string(got), "\na line of the other worker\n") {
+			t.Errorf("the sibling's line is not in %q", got)
+		}
+	})
+}

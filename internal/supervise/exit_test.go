@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 )
 
 func TestTail(t *testing.T) {
@@ -67,4 +68,28 @@ func TestSignalName(t *testing.T) {
 			t.Errorf("%d: cause %q", int(sig), got)
 		}
 	}
+}
+
+// FuzzLastWords: whatever a worker prints, in whatever pieces, little of it is kept, and
+// what is said of its end is one short line.
+func FuzzLastWords(f *testing.F) {
+	f.Add([]byte("panic: out of luck\n\ngoroutine 1 [running]:\n"), 3, 2)
+	f.Add([]byte("SIGQUIT: \x1b[2J\x9b\u202e\n"), 1, 0)
+	f.Add([]byte(strings.Repeat("fatal error: ", 1000)), 4000, 78)
+	f.Fuzz(func(t *testing.T, said []byte, size, code int) {
+		var tl tail
+		for piece := range slices.Chunk(said, max(1, min(size, 1<<16))) {
+			for range 1 + len(said)%3 {
+				_, _ = tl.Write(piece)
+			}
+		}
+		e := Exit{Code: code, LastWords: tl.String(), Crash: tl.Crash()}
+		if len(tl.b) > tailSize || cap(tl.b) > 2<<16+tailSize || len(tl.line) > lineSize || len(e.Crash) > lineSize {
+			t.Errorf("%d bytes are kept in %d, of a line %d, of a crash %d", len(tl.b), cap(tl.b), len(tl.line), len(e.Crash))
+		}
+		if got := e.cause(); len(got) > 4000 || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q", got)
+		}
+		_ = e.crashed()
+	})
 }
