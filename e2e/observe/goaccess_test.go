@@ -103,30 +103,67 @@ func TestGoAccess(t *testing.T) {
 		t.Fatalf("%d lines, want %d", n, goLines)
 	}
 	began = time.Now()
+	got := analysed(t, goaccess, path, "COMBINED")
+	t.Logf("read within %v", time.Since(began))
+	if g := got.General; g.Total != goLines || g.Valid != goLines || g.Failed != 0 {
+		t.Errorf("GoAccess has %+v, want %d valid ones", g, goLines)
+	}
+}
+
+// TestGoAccessSites has it tell sites apart.
+func TestGoAccessSites(t *testing.T) {
+	t.Parallel()
+	goaccess := harness.Tool(t, "apt-get install goaccess", "goaccess")
+	path := filepath.Join(harness.OpenDir(t), "log")
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	s := harness.Serve(t, base, "--site", "a.example,b.example="+base, "--site", "*.c.example="+base, "--access-log", path, "--access-log-format", "vhost_combined")
+	hosts := map[string]string{"a.example": "a.example", "b.example:80": "a.example", "any.c.example": "*.c.example", "other.example": "*"}
+	for host := range hosts {
+		if r, err := harness.Exchange(s.Port, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"); err != nil || r.Status != 200 {
+			t.Fatalf("%s: %v, %v", host, r, err)
+		}
+	}
+	s.Stop(5 * time.Second)
+	got := analysed(t, goaccess, path, "VCOMBINED")
+	seen := map[string]bool{}
+	for _, v := range got.VHosts.Data {
+		seen[v.Data] = true
+	}
+	if g := got.General; g.Failed != 0 || g.Total < len(hosts) || len(seen) != 3 || !seen["a.example"] || !seen["*.c.example"] || !seen["*"] {
+		t.Errorf("GoAccess has %+v and the sites %v", g, seen)
+	}
+}
+
+// analysis is what GoAccess says of a log.
+type analysis struct {
+	General struct {
+		Total  int `json:"total_requests"`
+		Valid  int `json:"valid_requests"`
+		Failed int `json:"failed_requests"`
+	}
+	VHosts struct {
+		Data []struct{ Data string }
+	}
+}
+
+// analysed has GoAccess read a log in a format of its own name.
+func analysed(t *testing.T, goaccess, path, format string) (got analysis) {
+	t.Helper()
+	dir := filepath.Dir(path)
 	report := filepath.Join(dir, "report.json")
-	cmd := exec.Command(goaccess, path, "--log-format=COMBINED", "-o", report, "--no-global-config", "--no-progress")
+	cmd := exec.Command(goaccess, path, "--log-format="+format, "-o", report, "--no-global-config", "--no-progress")
 	cmd.Env, cmd.Dir = append(harness.BareEnv(), "HOME="+dir), dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("goaccess: %v\n%s", err, out)
 	}
-	t.Logf("read within %v", time.Since(began))
 	text, err := os.ReadFile(report)
+	if err == nil {
+		err = json.Unmarshal(text, &got)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got struct {
-		General struct {
-			Total  int `json:"total_requests"`
-			Valid  int `json:"valid_requests"`
-			Failed int `json:"failed_requests"`
-		}
-	}
-	if err := json.Unmarshal(text, &got); err != nil {
-		t.Fatal(err)
-	}
-	if g := got.General; g.Total != goLines || g.Valid != goLines || g.Failed != 0 {
-		t.Errorf("GoAccess has %+v, want %d valid ones", g, goLines)
-	}
+	return got
 }
 
 // crawl sends the batch again and again, over one connection. Every time the
