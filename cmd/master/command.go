@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"phalanx/internal/exitcode"
@@ -20,6 +22,7 @@ import (
 	"phalanx/internal/observe/top"
 	"phalanx/internal/options"
 	"phalanx/internal/readme"
+	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
 
@@ -28,6 +31,8 @@ func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	switch c.Name {
 	case "readme":
 		return rendered(stdin, stdout)
+	case "helper":
+		return helped()
 	case "explain":
 		return explained(c, stdout)
 	case "compress":
@@ -141,6 +146,11 @@ func explained(c *options.Command, stdout *os.File) error {
 		return err
 	}
 	defer sites.Close()
+	if o.Compress {
+		if err := copied(sites, string(o.CacheDir)); err != nil {
+			return err
+		}
+	}
 	for _, root := range sites.All() {
 		root.Render = readme.HTML
 	}
@@ -182,6 +192,22 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 		return exitcode.New(exitcode.Usage, "URL: no address is for HTTPS; add --listen https://:443, or give the URL with http://", nil)
 	case r.Scheme == "" && !plain:
 		r.Scheme = "https"
+	}
+	return nil
+}
+
+// copied lets sites find compressed copies in a directory, if it is there. Nobody makes any.
+func copied(sites *website.Sites, path string) error {
+	dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		dir = -1 // as if it were empty
+	case err != nil:
+		return badCache(path, err.Error(), "run explain as the user of the server", err)
+	}
+	copies := site.NewCopies(dir, nil)
+	for _, root := range sites.All() {
+		root.Copies = copies
 	}
 	return nil
 }

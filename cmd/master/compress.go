@@ -25,23 +25,23 @@ import (
 
 // compressed writes compressed copies of a site's files, and says what was done.
 func compressed(c *options.Command, stdout, stderr *os.File) error {
-	base, err := options.CheckBase(c.Options.Base)
+	o, err := options.CheckSites(c.Options)
 	if err != nil {
 		return err
 	}
-	root, err := website.Open(string(base), c.Options)
+	sites, err := website.OpenSites(o)
 	if err != nil {
 		return exitcode.New(exitcode.Config, err.Error(), err)
 	}
-	defer root.Close()
+	defer sites.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	r, err := compressTree(ctx, root, c, stderr)
+	r, err := compressSites(ctx, sites, c, stderr)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exitcode.New(exitcode.Forced, "compress: interrupted after "+copies(r.Made)+"; run it again to continue", err)
 	case errors.Is(err, compress.ErrBusy):
-		return fmt.Errorf("compress %s: %w; wait for it", human.Quoted(string(base)), err)
+		return fmt.Errorf("compress: %w; wait for it", err)
 	case err != nil:
 		return fmt.Errorf("compress: %s; %s made; %s, and run it again", inTree(err), copies(r.Made), compressCure(err))
 	}
@@ -52,6 +52,18 @@ func compressed(c *options.Command, stdout, stderr *os.File) error {
 		return fmt.Errorf("compress: %s not made; the first: %s; %s, and run it again", copies(r.Failed), inTree(r.First), compressCure(r.First))
 	}
 	return nil
+}
+
+// compressSites compresses all sites, one after the other, until one fails.
+func compressSites(ctx context.Context, sites *website.Sites, c *options.Command, stderr *os.File) (all compress.Result, err error) {
+	for number, root := range sites.All() {
+		r, err := compressTree(ctx, root, c, stderr)
+		all.Add(r)
+		if err != nil {
+			return all, sites.Named(number, err)
+		}
+	}
+	return all, nil
 }
 
 // compressTree compresses with a line of progress, if there is a terminal.

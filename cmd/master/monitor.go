@@ -16,12 +16,14 @@ import (
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/exitcode"
+	"phalanx/internal/helper"
 	"phalanx/internal/human"
 	"phalanx/internal/listen"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/snapshot"
+	"phalanx/internal/observe/status"
 	"phalanx/internal/observe/token"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
@@ -45,6 +47,7 @@ type monitor struct {
 	suspending sync.WaitGroup
 
 	readmes *renderer
+	helper  *helper.Runner // nil: there is nothing for one to do
 }
 
 // newMonitor creates it, or takes it over from before the upgrade. Workers are serving
@@ -61,11 +64,12 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	m := &monitor{
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), rings: bell.In, bell: os.NewFile(uintptr(bell.Out), "doorbell"),
 		where: where(addresses), alert: alert, readmes: newRenderer(o.Identity),
+		helper: newHelper(o, func(line string) { log.Warn().Msg(line) }),
 	}
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
-		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list, ACME: certs.acme,
+		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list, ACME: certs.acme, Helper: m.helps,
 	})
 	if err != nil {
 		return nil, err
@@ -171,6 +175,9 @@ const suspendTime = 3 * time.Second
 func (m *monitor) close() {
 	m.suspending.Wait()
 	m.readmes.close()
+	if m.helper != nil {
+		m.helper.Suspend()
+	}
 	if m.server != nil {
 		_ = m.server.Close() // too late to report it
 		m.End()
@@ -178,12 +185,25 @@ func (m *monitor) close() {
 	m.Log.Close()
 }
 
-// leave returns what makes the log's lines wait for an upgrade, and READMEs too.
+// helps returns what there is to say of the helper; nil: there is none.
+func (m *monitor) helps() *status.Helper {
+	if m.helper == nil {
+		return nil
+	}
+	return m.helper.Status()
+}
+
+// leave returns what makes the log's lines wait for an upgrade, READMEs and the helper too.
 func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int, func()) {
 	return func() (unwritten []byte, dropped int, resume func()) {
 		m.readmes.suspend()
+		helps := func() {}
+		if m.helper != nil {
+			m.helper.Suspend()
+			helps = m.helper.Resume
+		}
 		unwritten, dropped, more := lines()
-		return unwritten, dropped, func() { more(); m.readmes.resume() }
+		return unwritten, dropped, func() { more(); helps(); m.readmes.resume() }
 	}
 }
 
@@ -235,7 +255,7 @@ func where(addresses []listen.Address) string {
 // check reports why new settings cannot be applied.
 func (m *monitor) check(o options.Options) error {
 	_, err := adminToken(string(o.AdminTokenFile))
-	return errors.Join(err, m.Log.Try(string(o.AccessLog)))
+	return errors.Join(err, checkCache(o), m.Log.Try(string(o.AccessLog)))
 }
 
 // apply puts new settings in force, now that workers serve with them.

@@ -76,10 +76,14 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 // newSpawner returns what starts workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
 	tellMissing(out.log, o, r)
-	return supervise.Spawner{
+	spawner := supervise.Spawner{
 		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
 		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
 	}
+	if m.helper != nil {
+		spawner.Help = m.helper.Give
+	}
+	return spawner
 }
 
 // enableUpgrade makes the master upgradable, and resumes the pool after an upgrade.

@@ -37,6 +37,9 @@ func checked(o options.Options) (_ options.Options, worker string, err error) {
 	if o.Identity, err = identity(o); err != nil {
 		return o, "", err
 	}
+	if err = checkCache(o); err != nil {
+		return o, "", err
+	}
 	worker, err = findWorker(string(o.Worker))
 	return o, worker, err
 }

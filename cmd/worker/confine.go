@@ -27,9 +27,9 @@ func become(identity string) error {
 }
 
 // confine puts this process into its sandbox, when it has opened all that it needs.
-func confine(opts options.WorkerOptions, sites *website.Sites, channel *ipc.Channel) error {
+func confine(opts options.WorkerOptions, sites *website.Sites, cache []int, channel *ipc.Channel) error {
 	var m ipc.Confined
-	var directories []int
+	directories := cache
 	for _, root := range sites.All() {
 		m.Unreadable = m.Unreadable || root.Unreadable()
 		directories = append(directories, root.Directories()...)

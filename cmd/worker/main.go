@@ -42,18 +42,33 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// work serves until a drain is ordered, and returns when it has drained.
-func work(opts options.WorkerOptions, channel *ipc.Channel) error {
+// openSites opens what is served, and returns the descriptors of other directories that are
+// read as well.
+func openSites(opts options.WorkerOptions, channel *ipc.Channel) (*website.Sites, []int, error) {
 	sites, err := website.OpenSites(opts.Options)
 	if err != nil {
-		return exitcode.New(exitcode.Config, err.Error(), err)
+		return nil, nil, exitcode.New(exitcode.Config, err.Error(), err)
 	}
-	defer sites.Close()
 	if opts.List && !opts.NoReadme {
 		for _, root := range sites.All() {
 			root.Render = renderer(channel)
 		}
 	}
+	cache, err := openCache(opts, sites, channel)
+	if err != nil {
+		sites.Close()
+		return nil, nil, err
+	}
+	return sites, cache, nil
+}
+
+// work serves until a drain is ordered, and returns when it has drained.
+func work(opts options.WorkerOptions, channel *ipc.Channel) error {
+	sites, cache, err := openSites(opts, channel)
+	if err != nil {
+		return err
+	}
+	defer sites.Close()
 	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
 	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
 	if err := become(opts.Options.Identity); err != nil {
@@ -91,7 +106,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if ok, err := awaitCredentials(c, secure(listeners) || passwords != nil); !ok {
 		return err
 	}
-	if err := confine(opts, sites, channel); err != nil {
+	if err := confine(opts, sites, cache, channel); err != nil {
 		return err
 	}
 	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {

@@ -268,7 +268,7 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		Conn:   website.Config(opts.Options),
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
-		Verbose: opts.Verbose > 0, SiteNames: sites.Names,
+		Verbose: opts.Verbose > 0, SiteNames: sites.Names, Copies: opts.Compress,
 
 		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
 	}

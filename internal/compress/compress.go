@@ -17,11 +17,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/site"
 )
 
-// MinSize is the size in bytes from which files are compressed: a smaller one fits into one
-// packet anyway.
-const MinSize = 1 << 10
+// MinSize is the size in bytes from which files are compressed.
+const MinSize = site.MinCopied
 
 // Most returns the size that a compressed copy of size bytes may have: one that saves less
 // than 5 percent is not worth its space.

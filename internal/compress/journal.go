@@ -20,7 +20,7 @@ import (
 const journalName = site.OwnPrefix + "compressed"
 
 // ErrBusy is why a tree is not compressed: another process is at it.
-var ErrBusy = errors.New("another process compresses this directory now")
+var ErrBusy = errors.New("another process compresses the directory now")
 
 // mark is a state of a file: its size and its modification time in ns since 1970.
 type mark struct{ size, modified int64 }

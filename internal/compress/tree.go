@@ -46,6 +46,21 @@ type Result struct {
 	FirstForeign  string
 }
 
+// Add adds what became of another tree.
+func (r *Result) Add(o Result) {
+	r.Files += o.Files
+	r.Made += o.Made
+	r.UpToDate += o.UpToDate
+	r.NotWorth += o.NotWorth
+	r.Foreign += o.Foreign
+	r.Removed += o.Removed
+	r.Failed += o.Failed
+	r.Before += o.Before
+	r.After += o.After
+	r.First = cmp.Or(r.First, o.First)
+	r.FirstForeign = cmp.Or(r.FirstForeign, o.FirstForeign)
+}
+
 // Tree writes compressed copies beside the files of a root that are worth it, and removes
 // those that it made of files that are gone. What is up to date is left alone, and so is
 // what somebody else has made. It can be ended at any time, and continues the next time.

@@ -13,7 +13,8 @@ import (
 // finding puts into words what the root found out.
 func (s *server) finding(f site.Finding) {
 	switch f.Kind {
-	case site.CodingStale, site.CodingChosen, site.CodingMissing, site.CodingUnneeded, site.CodingInherent:
+	case site.CodingStale, site.CodingChosen, site.CodingMissing, site.CodingUnneeded, site.CodingInherent,
+		site.CopyChosen, site.CopyMissing, site.CopyUseless, site.CopyUnfit:
 		s.inherent = f.Kind == site.CodingInherent
 		s.found = append(s.found, Step{"coding", codingWhy(f)})
 	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension, site.TypeGiven:
@@ -75,6 +76,14 @@ func codingWhy(f site.Finding) string {
 		return f.Coding.Token() + " sidecar found"
 	case site.CodingInherent:
 		return f.Coding.Token() + ": files of this type are always compressed"
+	case site.CopyChosen:
+		return f.Coding.Token() + " copy found in --cache-dir: --compress made it"
+	case site.CopyMissing:
+		return "no copy in --cache-dir yet; a server with --compress makes one in " + f.Coding.Token() + " when the file is asked for"
+	case site.CopyUseless:
+		return "no copy in --cache-dir: the file compresses by less than 5 percent"
+	case site.CopyUnfit:
+		return "no copy in --cache-dir: files that are smaller than 1 KiB, larger than 64 MiB, or changed within two seconds have none"
 	case site.CodingMissing:
 		return "no sidecar that the client accepts; the file is sent as it is"
 	}

@@ -161,6 +161,46 @@ type Share struct {
 // that cannot be done.
 type Render struct{}
 
+// JobKind is what the pool's helper can do with a file; see package helper.
+type JobKind byte
+
+// The kinds of jobs. Those of a content coding have its number in package proto.
+const (
+	JobGzip   JobKind = iota + 1 // make a compressed copy
+	JobZstd                      // the same
+	JobBrotli                    // the same
+	numJobs
+)
+
+// Job, with a descriptor, asks for something to be done with that file: a worker asks the
+// master, and the master its helper. It is not answered to the worker.
+type Job struct {
+	Kind JobKind
+	From int // pid of the worker, set by the master; 0 to 2^31-1
+}
+
+// JobOutcome is what became of a [Job].
+type JobOutcome byte
+
+// The outcomes.
+const (
+	JobMade    JobOutcome = iota // it is done
+	JobKnown                     // it had been done before
+	JobUseless                   // there is nothing to be gained
+	JobFailed
+	numOutcomes
+)
+
+// JobDone tells the master what became of a job of its helper, and what else waits there.
+type JobDone struct {
+	Kind          JobKind
+	Outcome       JobOutcome
+	Before, After int64  // bytes of the file and, if it was made, of what was made of it; not negative
+	Waiting       int    // jobs, 0 to 2^31-1
+	Kept          int64  // bytes that are kept of all that was made; not negative
+	Reason        string // of a failure, one sentence
+}
+
 // kinds is which message has which first byte. A number is never used again: 14 was a message once.
 func kinds() []Message {
 	return []Message{
@@ -168,6 +208,7 @@ func kinds() []Message {
 		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
 		20: Confined{}, 21: QueuesEmpty{}, 22: Render{}, 23: Share{}, 24: QueueLeft{},
+		25: Job{}, 26: JobDone{},
 	}
 }
 
@@ -179,6 +220,23 @@ func (m Alive) code(*coder) Message       { return m }
 func (m Render) code(*coder) Message      { return m }
 func (m QueuesEmpty) code(*coder) Message { return m }
 func (m QueueLeft) code(*coder) Message   { return m }
+
+func (m Job) code(c *coder) Message {
+	number(c, &m.Kind, 1, 1, uint64(numJobs-1))
+	number(c, &m.From, 4, 0, math.MaxInt32)
+	return m
+}
+
+func (m JobDone) code(c *coder) Message {
+	number(c, &m.Kind, 1, 1, uint64(numJobs-1))
+	number(c, &m.Outcome, 1, 0, uint64(numOutcomes-1))
+	number(c, &m.Before, 8, 0, math.MaxInt64)
+	number(c, &m.After, 8, 0, math.MaxInt64)
+	number(c, &m.Waiting, 4, 0, math.MaxInt32)
+	number(c, &m.Kept, 8, 0, math.MaxInt64)
+	c.text(&m.Reason)
+	return m
+}
 
 func (m Ready) code(c *coder) Message {
 	number(c, &m.PID, 4, 1, math.MaxInt32)

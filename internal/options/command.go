@@ -14,7 +14,7 @@ import (
 // Command is a command as the first argument: query a running server, give it an
 // order, or explain a response.
 type Command struct {
-	Name string // top, status, reload, stop, scale, explain, share, compress or readme
+	Name string // top, status, reload, stop, scale, explain, share, compress, readme or helper
 
 	Admin Admin // all but explain: where the server answers
 	// Nodes are several servers to look at together (top, status); at least two, or none.
@@ -51,6 +51,7 @@ type commands struct {
 	Version    manCommand        `command:"version" minor:"yes" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
 	Man        manCommand        `command:"man" minor:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
 	Readme     manCommand        `command:"readme" internal:"yes" description:"render Markdown" long-description:"Turns Markdown on standard input into safe HTML. The master starts it for workers." usage:"" example:"readme"`
+	Helper     manCommand        `command:"helper" internal:"yes" description:"compress in the background" long-description:"Does jobs of low priority for workers. The master starts it." usage:"" example:"helper"`
 	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints the script that makes a shell complete commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
@@ -192,7 +193,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	if err != nil {
 		return nil, err
 	}
-	if c.Name == "readme" {
+	if c.Name == "readme" || c.Name == "helper" {
 		return c, nil
 	}
 	if text, err := all.text(c.Name, name); text != "" || err != nil {

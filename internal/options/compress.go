@@ -1,11 +1,13 @@
 package options
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/jessevdk/go-flags"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
 )
 
@@ -58,6 +60,71 @@ func (l *level) UnmarshalFlag(v string) error { return choose(l, "level", v, l.w
 // Complete implements [flags.Completer].
 func (l level) Complete(match string) []flags.Completion { return fitting(match, l.words()) }
 
+type (
+	// CacheDir is a directory's path, as given.
+	CacheDir string
+	// CacheSize is a number of bytes, at least MinCache.
+	CacheSize int64
+)
+
+// MinCache is the smallest limit of the cache directory, in bytes.
+const MinCache = 1 << 20
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (d *CacheDir) UnmarshalFlag(v string) error {
+	if v == "" || strings.ContainsRune(v, 0) {
+		return invalid("cache-dir", v, "must name a directory, such as /var/cache/phalanx")
+	}
+	*d = CacheDir(v)
+	return nil
+}
+
+// Complete implements [flags.Completer].
+func (CacheDir) Complete(match string) []flags.Completion { return paths(match, false) }
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (s *CacheSize) UnmarshalFlag(v string) error {
+	n, ok := parseLarge(v)
+	if !ok || n < MinCache {
+		return invalid("cache-size", v, "must be 1M or more, such as 500M or 10G")
+	}
+	*s = CacheSize(n)
+	return nil
+}
+
+// systemdCache is the unit's CacheDirectory=, the first if there are several
+// (systemd.exec(5)).
+func systemdCache(getenv func(string) string) CacheDir {
+	first, _, _ := strings.Cut(getenv("CACHE_DIRECTORY"), ":")
+	return CacheDir(first)
+}
+
+// compressing refuses compression without a place for it.
+func (o Options) compressing() error {
+	if o.Compress && o.CacheDir == "" {
+		return usage("--compress: needs --cache-dir DIR, such as /var/cache/phalanx, for what it makes")
+	}
+	return nil
+}
+
+// CheckCache returns an [*exitcode.Error] if the cache directory lies in a document root or
+// is shared, or would be, so that clients could download what is in it.
+func (o Options) CheckCache() error {
+	if !o.Compress {
+		return nil
+	}
+	served := o.Shared.Paths
+	if len(served) == 0 {
+		served = o.roots()
+	}
+	for _, path := range served {
+		if real, err := filepath.EvalSymlinks(path); err == nil && within(real, resolved(string(o.CacheDir))+"/") {
+			return exitcode.New(exitcode.Config, "--cache-dir "+human.Quoted(string(o.CacheDir))+": lies in what is served; choose a directory outside of it", nil)
+		}
+	}
+	return nil
+}
+
 // compress reads the flags of serving and what is to be compressed.
 func (s start) compress(c *Command) (*Command, error) {
 	var e compressCommand
@@ -78,7 +145,7 @@ func (s start) compress(c *Command) (*Command, error) {
 		if !first.FindOptionByLongName("base").IsSetDefault() {
 			return nil, usage(human.Quoted(string(dir)) + ": --base names the directory already; leave one of them out")
 		}
-		c.Options.Base = dir
+		c.Options.Base, c.Options.Site, c.Options.StrictHost = dir, nil, false
 	}
 	c.Compress = &Compress{Codings: strings.Split(string(e.Codings), ","), Level: string(e.Level), DryRun: e.DryRun}
 	return c, nil

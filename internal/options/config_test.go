@@ -46,7 +46,7 @@ request-id = true
 		Index: []Name{"c.html", "d.html"}, Cache: []Rule{{"assets/**", "max-age=60, immutable"}},
 		Type:   []TypeRule{{"apple-app-site-association", "application/json"}, {"*.foo", "text/plain; charset=utf-8"}},
 		Header: []Field{"X-Frame-Options: DENY"}, Config: File(file),
-		Admin: "/run/phalanx/admin.sock", AccessLog: "access.log", AccessLogFormat: AccessCombined, RequestID: true,
+		Admin: "/run/phalanx/admin.sock", AccessLog: "access.log", AccessLogFormat: AccessCombined, CacheSize: 1 << 30, RequestID: true,
 		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 	}
 	if !reflect.DeepEqual(o, want) {

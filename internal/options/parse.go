@@ -117,6 +117,9 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	if l.State == "" {
 		l.State = systemdState(s.getenv)
 	}
+	if l.CacheDir == "" {
+		l.CacheDir = systemdCache(s.getenv)
+	}
 	if s.environ != nil {
 		if err := strayVariable(p, s.environ()); err != nil {
 			return Options{}, err
@@ -142,7 +145,7 @@ func agreed(o Options) (Options, error) {
 		return Options{}, usage("--engine epoll: the " + string(o.Model) +
 			" model waits with goroutines; leave it out or use --model process")
 	}
-	return o, o.listening()
+	return o, cmp.Or(o.compressing(), o.listening())
 }
 
 // newParser makes a parser that fills data, a pointer to a struct.

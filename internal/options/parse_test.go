@@ -15,7 +15,7 @@ func defaults() Options {
 	return Options{
 		Base: ".", Port: 8080, Model: Process, Engine: Auto, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, Recv: 65536, LogFormat: LogAuto,
 		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
-		Index: []Name{"index.html"}, AccessLogFormat: AccessCombined,
+		Index: []Name{"index.html"}, AccessLogFormat: AccessCombined, CacheSize: 1 << 30,
 	}
 }
 
@@ -227,7 +227,7 @@ func TestEnvironment(t *testing.T) {
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
 		HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
-		Admin: "./s", AccessLog: Stdout, AccessLogFormat: AccessCommon, RequestID: true,
+		Admin: "./s", AccessLog: Stdout, AccessLogFormat: AccessCommon, CacheSize: 1 << 30, RequestID: true,
 	}
 	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)

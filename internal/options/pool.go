@@ -79,16 +79,22 @@ func (m *MaxUnsent) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MaxMemory) UnmarshalFlag(v string) error {
+	n, ok := parseLarge(v)
+	if !ok || n > 0 && n < MinMemory {
+		return invalid("max-memory", v, "must be 16M or more, such as 512M or 2G (0 is no limit)")
+	}
+	*m = MaxMemory(n)
+	return nil
+}
+
+// parseLarge reads a number of bytes, of which there may be many.
+func parseLarge(v string) (n int64, ok bool) {
 	number, shift := v, 0
 	if i := strings.IndexByte("kKmMgG", last(v)); v != "" && i >= 0 {
 		number, shift = v[:len(v)-1], 10*(1+i/2)
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > 1<<40 || n > 0 && n<<shift < MinMemory {
-		return invalid("max-memory", v, "must be 16M or more, such as 512M or 2G (0 is no limit)")
-	}
-	*m = MaxMemory(n << shift)
-	return nil
+	return n << shift, err == nil && n >= 0 && n <= 1<<40 && n<<shift>>shift == n
 }
 
 func last(v string) byte {

@@ -38,6 +38,11 @@ func calls() []allowed {
 	return list
 }
 
+// keepingCalls are those of a process that keeps files, beside calls.
+func keepingCalls() []allowed {
+	return []allowed{{call: unix.SYS_RENAMEAT}, {call: unix.SYS_UNLINKAT}, {call: unix.SYS_UTIMENSAT}, {call: unix.SYS_FTRUNCATE}}
+}
+
 // plain are the calls that are allowed with any argument.
 func plain() []int {
 	return []int{

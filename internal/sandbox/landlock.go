@@ -42,10 +42,16 @@ func handled(version int) unix.LandlockRulesetAttr {
 	return a
 }
 
+// What a process may do beneath a directory that it reads, or that it keeps files in.
+const (
+	reading = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	keeping = reading | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
+)
+
 // restrict forbids all threads to open anything but what is beneath the directories,
-// and that only for reading, to bind or connect TCP sockets, and to signal processes
+// and that only for so much, to bind or connect TCP sockets, and to signal processes
 // that are not restricted alike.
-func restrict(directories []int) error {
+func restrict(directories []int, access uint64) error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return ErrNoLandlock
@@ -58,7 +64,7 @@ func restrict(directories []int) error {
 	defer unix.Close(int(rules))
 	for _, fd := range directories {
 		beneath := unix.LandlockPathBeneathAttr{
-			Allowed_access: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR, Parent_fd: int32(fd),
+			Allowed_access: access & attr.Handled_access_fs, Parent_fd: int32(fd),
 		}
 		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, rules, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&beneath)), 0, 0, 0)
 		if errno != 0 {

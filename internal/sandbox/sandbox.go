@@ -41,15 +41,23 @@ func (r *Report) add(err error) {
 // execute nothing; and make the system calls of a server that has started. Another
 // one ends the process with SIGSYS. What the kernel lacks is in the report, and the
 // rest is done all the same.
-func Confine(directories ...int) Report {
+func Confine(directories ...int) Report { return confine(directories, reading, calls()) }
+
+// ConfineKeeping does the same with a process that keeps files in the directories, writes,
+// renames and removes them there, and reads nothing else by a path.
+func ConfineKeeping(directories ...int) Report {
+	return confine(directories, keeping, append(calls(), keepingCalls()...))
+}
+
+func confine(directories []int, access uint64, calls []allowed) Report {
 	var missing Report
 	missing.add(setCapabilities(nil))
 	if err := noNewPrivileges(); err != nil {
 		return append(missing, err) // the others do not work without it
 	}
 	missing.add(limit())
-	missing.add(restrict(directories))
-	missing.add(filter())
+	missing.add(restrict(directories, access))
+	missing.add(filter(calls))
 	return missing
 }
 

@@ -104,9 +104,9 @@ func (t test) code(following int) program {
 	return p
 }
 
-// filter installs the filter for all threads.
-func filter() error {
-	p := assemble(arch, calls())
+// filter installs a filter for all threads.
+func filter(calls []allowed) error {
+	p := assemble(arch, calls)
 	list := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&list)))
 	switch errno {

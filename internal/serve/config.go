@@ -29,6 +29,7 @@ type Config struct {
 	Log       zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	SiteNames []string       // by the numbers of sites; nil: there is one for all hosts
 	Verbose   bool           // whether Log is written at all
+	Copies    bool           // whether files may be compressed copies of the server's, which are counted
 	Flush     func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
 	// Tick is called by an event loop every few seconds, if not nil, as long as it
 	// returns true or there is traffic.

@@ -22,6 +22,8 @@ type Tally struct {
 	Clock *Clock
 	Alone bool // the only Tally of this row
 	Sites bool // there are several, which are counted one by one
+	// Copies says that files may be compressed copies, which are counted.
+	Copies bool
 	// Limits alerts operators of clients below the minimum rate; nil: nobody does.
 	Limits *Limits
 
@@ -44,6 +46,11 @@ func (t *Tally) Decided(x *conn.Exchange) {
 	t.Row.Versions[x.Version].Add(1)
 	if t.Sites {
 		t.Row.Sites[x.Site].Requests[min(x.Status/100, 5)].Add(1)
+	}
+	if t.Copies && x.Source == conn.SourceFile {
+		if f, ok := x.File.(interface{ Copied() bool }); ok && f.Copied() {
+			t.Row.Copied.Add(1)
+		}
 	}
 }
 

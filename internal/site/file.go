@@ -19,6 +19,7 @@ type File struct {
 	contentType  string
 	coding       proto.Coding
 	varies       bool
+	copied       bool // it is a copy, made by the server
 	cacheControl string
 	entity       proto.Entity
 }
@@ -70,6 +71,9 @@ func (f *File) Coding() proto.Coding { return f.coding }
 
 // Varies reports whether the same path may be answered with another coding.
 func (f *File) Varies() bool { return f.varies }
+
+// Copied reports whether the file is a compressed copy of another, made by the server.
+func (f *File) Copied() bool { return f.copied }
 
 // Close ends one use of the file, which must not be used after it.
 func (f *File) Close() {

@@ -49,6 +49,10 @@ const (
 	CodingStale                        // the precompressed file, in Coding, is older than the file
 	CodingChosen                       // the precompressed file in Coding answers
 	CodingMissing                      // no coding that the client takes is there
+	CopyChosen                         // a compressed copy of the server in Coding answers
+	CopyMissing                        // there is none yet; it would be in Coding
+	CopyUseless                        // there is none: in Coding it would be hardly smaller
+	CopyUnfit                          // there is none: the file is too small, too large, or just changed
 	CodingUnneeded                     // files of this type are not worth compressing
 	CodingInherent                     // files of this type are in Coding by their nature
 	TypeKnown                          // of Name, by its extension

@@ -43,6 +43,9 @@ type Root struct {
 	// Render makes safe HTML of Markdown, and may take a while; nil: Markdown is shown as
 	// it is. It is set before the root is used.
 	Render func(markdown []byte) ([]byte, error)
+	// Copies are compressed copies of files without precompressed ones; nil: there are none.
+	// It is set before the root is used.
+	Copies *Copies
 	// Now is the time; its default is time.Now. It is set before the root is used.
 	Now func() time.Time
 }
@@ -353,6 +356,9 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings, access *proto.
 	}
 	if len(codings.List()) > 0 {
 		r.found(CodingMissing, nil)
+	}
+	if r.Copies != nil {
+		return r.copied(f, codings)
 	}
 	return f
 }

@@ -58,8 +58,9 @@ type process struct {
 	log        *logging.Source // nil: a worker of a version that had none
 	kept       *rescue.Kept    // nil: connections are not rescued
 	render     func(*os.File)  // nil: nothing is rendered
-	last       *os.File        // of render; nil: there was none
-	messages   window          // received
+	help       func(int, ipc.Job, *os.File)
+	last       *os.File // of render; nil: there was none
+	messages   window   // received
 	tail       tail
 	outputRead chan struct{} // closed when tail is complete
 }
@@ -94,14 +95,26 @@ func (p *process) Receive() (ipc.Message, error) {
 		if err == nil && !p.messages.take(1, mostMessages, time.Now()) {
 			err = errFlood
 		}
-		if _, ok := m.(ipc.Render); !ok || err != nil {
+		switch job := m.(type) {
+		case ipc.Render:
+			if fd >= 0 {
+				p.renderOne(os.NewFile(uintptr(fd), "Markdown"))
+			}
+		case ipc.Job:
+			switch {
+			case fd >= 0 && p.help != nil:
+				p.help(p.PID(), job, os.NewFile(uintptr(fd), "job"))
+			case fd >= 0:
+				unix.Close(fd)
+			}
+		default:
 			if fd >= 0 {
 				unix.Close(fd)
 			}
 			return m, err
 		}
-		if fd >= 0 {
-			p.renderOne(os.NewFile(uintptr(fd), "Markdown"))
+		if err != nil {
+			return nil, err
 		}
 	}
 }

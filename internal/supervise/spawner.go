@@ -23,9 +23,12 @@ type Spawner struct {
 	// Render renders the Markdown that comes on a socket, which it closes; it does not
 	// wait. nil: nothing is rendered.
 	Render func(socket *os.File)
-	Log    *logging.Collector // takes their log lines
-	Board  *os.File           // nil: no worker has a row
-	Bell   *os.File           // given with Board
+	// Help passes a job for a file, which it closes, of the worker with a pid to the helper;
+	// it does not wait. nil: nothing is done.
+	Help  func(pid int, job ipc.Job, file *os.File)
+	Log   *logging.Collector // takes their log lines
+	Board *os.File           // nil: no worker has a row
+	Bell  *os.File           // given with Board
 	// Records are the sizes of the rescue records; nil: connections are not rescued.
 	Records *rescue.Sizes
 }
@@ -44,7 +47,7 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), e.close())
 	}
 	p := newProcess(pid, e.channel, e.output, e.kept)
-	p.log, p.render = s.Log.Add(e.log, slot, p.PID()), s.Render
+	p.log, p.render, p.help = s.Log.Add(e.log, slot, p.PID()), s.Render, s.Help
 	return p, nil
 }
 
@@ -187,7 +190,7 @@ func (s *Spawner) Reattach(slot int, h Handle) (Process, error) {
 	}
 	p, err := reattach(h)
 	if err == nil {
-		if p.render = s.Render; h.Log > 0 {
+		if p.render, p.help = s.Render, s.Help; h.Log > 0 {
 			p.log = s.Log.Add(h.Log, slot, h.PID)
 		}
 		return p, nil

@@ -34,7 +34,7 @@ const (
 // metrics are all there are, by name. Nothing is kept between two scrapes: each
 // takes its own snapshot.
 func metrics() []metric {
-	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), http2Metrics(), siteMetrics(), poolMetrics(), rescueMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
+	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), http2Metrics(), siteMetrics(), poolMetrics(), rescueMetrics(), helperMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }

@@ -42,6 +42,7 @@ type Row struct {
 	Releases   atomic.Uint64             // put into service after the first one
 	Stale      atomic.Int64              // sites whose base leads to what cannot be served: the release before it is
 	Checked    [maxChecked]atomic.Uint64 // credentials, by what came of them
+	Copied     atomic.Uint64             // Requests answered with a compressed copy of the server's
 }
 
 // Limit is a reason for which a connection is closed or refused: one of the limits
@@ -102,7 +103,7 @@ func (r *Row) Read() (t Totals) {
 	}
 	t.Truncated, t.Bytes, t.Accepted, t.TakenOver = r.Truncated.Load(), r.Bytes.Load(), r.Accepted.Load(), r.TakenOver.Load()
 	t.TimedOut, t.Dropped, t.LatencyNanos = r.TimedOut.Load(), r.Dropped.Load(), r.LatencyNanos.Load()
-	t.Resumed, t.Releases = r.Resumed.Load(), r.Releases.Load()
+	t.Resumed, t.Releases, t.Copied = r.Resumed.Load(), r.Releases.Load(), r.Copied.Load()
 	for i := range t.Limited {
 		t.Limited[i] = r.Limited[i].Load()
 	}
@@ -141,7 +142,7 @@ type Totals struct {
 	Truncated, Bytes, Accepted, TakenOver, TimedOut, Dropped uint64
 	Limited                                                  [NumLimits]uint64
 	Handshakes                                               [2]uint64
-	Resumed, Releases                                        uint64
+	Resumed, Releases, Copied                                uint64
 	Unsecured                                                [MaxReasons]uint64
 	Versions                                                 [3]uint64
 	Misused                                                  [MaxReasons]uint64
@@ -166,6 +167,7 @@ func (t *Totals) Add(o *Totals) {
 	}
 	t.Resumed += o.Resumed
 	t.Releases += o.Releases
+	t.Copied += o.Copied
 	for i, n := range o.Handshakes {
 		t.Handshakes[i] += n
 	}

@@ -49,13 +49,16 @@ func (o *Observer) Look() (status.Pool, error) {
 	return p, nil
 }
 
-// certified adds what is known of certificates.
-func (o *Observer) certified(p *status.Pool) {
+// beside adds what is known of certificates and the helper.
+func (o *Observer) beside(p *status.Pool) {
 	if o.Certificates != nil {
 		p.Certificates = o.Certificates()
 	}
 	if o.ACME != nil {
 		p.ACME = o.ACME()
+	}
+	if o.Helper != nil {
+		p.Helper = o.Helper()
 	}
 }
 
@@ -73,7 +76,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
 		Slots: view.Slots, Reloads: view.Reloads, Rescue: view.Rescue,
 	}
-	o.certified(&p)
+	o.beside(&p)
 	o.sited(&p, info)
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
@@ -192,7 +195,7 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t),
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t), Copied: t.Copied,
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }

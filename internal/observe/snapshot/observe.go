@@ -41,8 +41,9 @@ type Config struct {
 	Info       func() Info
 	// Certificates returns those for HTTPS; nil: there are none.
 	Certificates func() []status.Certificate
-	ACME         func() *status.ACME // nil: there is none
-	Started      time.Time           // of the master
+	ACME         func() *status.ACME   // nil: there is none
+	Helper       func() *status.Helper // nil: there is none
+	Started      time.Time             // of the master
 }
 
 // Observer observes one pool. Its methods are safe for concurrent use.

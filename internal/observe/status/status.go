@@ -61,6 +61,8 @@ type Pool struct {
 
 	Rescue Rescue `json:"rescue"` // of dead workers' connections, so far
 
+	Helper *Helper `json:"helper,omitempty"` // nil: there is nothing for one to do
+
 	ACME         *ACME         `json:"acme,omitempty"` // nil: no certificate is obtained by ACME
 	Certificates []Certificate `json:"certificates"`   // for HTTPS, at most MaxCertificates, the first to expire first
 
@@ -166,6 +168,20 @@ type Host struct {
 	Problem   string    `json:"problem"`   // of the last attempt, one line; or ""
 }
 
+// Helper is the process of low priority, and what all that there have been have done.
+type Helper struct {
+	PID     int    `json:"pid"`     // 0: none runs
+	Deaths  uint64 `json:"deaths"`  // unexpected exits
+	Waiting int    `json:"waiting"` // jobs
+	Dropped uint64 `json:"dropped"` // jobs for which there was no room, or no helper
+	Made    uint64 `json:"made"`    // compressed copies
+	Useless uint64 `json:"useless"` // jobs without a copy, which would have been hardly smaller
+	Failed  uint64 `json:"failed"`  // jobs
+	Before  uint64 `json:"before"`  // bytes of the files of which copies were made
+	After   uint64 `json:"after"`   // bytes of these copies
+	Kept    int64  `json:"kept"`    // bytes in the cache directory
+}
+
 // Rescue counts what became of dead workers' connections.
 type Rescue struct {
 	Workers     uint64  `json:"workers"`     // dead ones whose connections were rescued
@@ -204,6 +220,7 @@ type Figures struct {
 	TimedOut  uint64            `json:"timed_out"`  // connections closed because the client timed out
 	Dropped   uint64            `json:"dropped"`    // connections closed for lack of descriptors or memory
 	Limited   map[string]uint64 `json:"limited"`    // connections closed at a limit, by "idle", "head", "client" and "rate"
+	Copied    uint64            `json:"copied"`     // requests answered with a compressed copy of the server's
 	LogLost   uint64            `json:"log_lost"`   // access log lines
 	Releases  uint64            `json:"releases"`   // put into service while the worker ran: the base led to them
 	Active    int               `json:"active"`     // open connections, idle ones included

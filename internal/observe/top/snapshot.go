@@ -47,6 +47,9 @@ func Snapshot(p status.Pool, width int) string {
 	if n := keepers(p); n > 0 {
 		say("keepers", "%s, for %s", human.Count(n), human.Plural(len(p.Workers), "worker", "workers"))
 	}
+	if h := p.Helper; h != nil {
+		say("helper", "%s", helped(h))
+	}
 	if s := sandboxes(p); s != "" {
 		say("sandbox", "%s", s)
 	}
@@ -175,6 +178,25 @@ func sandboxes(p status.Pool) string {
 		return fmt.Sprintf("of %d of %s", confined, human.Plural(running, "worker", "workers"))
 	}
 	return status.SandboxFull
+}
+
+// helped says what the helper does and has done.
+func helped(h *status.Helper) string {
+	text := "not running"
+	if h.PID != 0 {
+		text = fmt.Sprintf("pid %d", h.PID)
+	}
+	if h.Waiting > 0 {
+		text += fmt.Sprintf(", %s", human.Plural(h.Waiting, "job waits", "jobs wait"))
+	}
+	text += fmt.Sprintf("; %s, of %s", human.Plural(h.Made, "compressed copy", "compressed copies"), human.Bytes(h.Before))
+	if h.Made > 0 {
+		text += fmt.Sprintf(" now %s", human.Bytes(h.After))
+	}
+	if h.Deaths > 0 {
+		text += fmt.Sprintf("; died %s", human.Plural(h.Deaths, "time", "times"))
+	}
+	return text
 }
 
 // keepers is how many workers have a keeper.

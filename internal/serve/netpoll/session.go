@@ -72,7 +72,7 @@ type session struct {
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
 func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted serve.Counted) (s *session, ended <-chan struct{}) {
-	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
+	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Copies: e.cfg.Copies, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, client, fd)

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/compress"
+	"phalanx/internal/exitcode"
+	"phalanx/internal/helper"
+	"phalanx/internal/human"
+	"phalanx/internal/ipc"
+	"phalanx/internal/options"
+	"phalanx/internal/proto"
+	"phalanx/internal/sandbox"
+)
+
+// The descriptors of a helper, and the environment variables that tell it the rest.
+const (
+	helperChannel = 3
+	helperCache   = 4
+	helperKey     = "HELPER_AS" // identity that it becomes; "": it stays what it is
+	helperSizeKey = "HELPER_CACHE_SIZE"
+	helperNoBox   = "HELPER_NOT_CONFINED"
+)
+
+// newHelper returns what starts helpers; nil if there is nothing for one to do.
+func newHelper(o options.Options, log func(string)) *helper.Runner {
+	if o.CacheDir == "" {
+		return nil
+	}
+	return helper.NewRunner(helper.Config{Start: func(channel *os.File) (helper.Process, error) { return startHelper(o, channel) }, Log: log})
+}
+
+// startHelper starts a helper.
+func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
+	path, err := executable()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := openCache(o)
+	if err != nil {
+		return nil, err
+	}
+	defer cache.Close()
+	c := exec.Command(path, "helper")
+	p := &helperProcess{cmd: c}
+	c.Env = []string{helperKey + "=" + o.Identity, helperSizeKey + "=" + strconv.FormatInt(int64(o.CacheSize), 10), "GOMAXPROCS=1"}
+	if o.Confine == options.ConfineOff {
+		c.Env = append(c.Env, helperNoBox+"=1")
+	}
+	c.ExtraFiles = []*os.File{channel, cache}
+	c.Stderr = &p.words
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// helperProcess is a helper that runs.
+type helperProcess struct {
+	cmd   *exec.Cmd
+	words lastWords
+}
+
+func (p *helperProcess) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends it at once: it keeps nothing that is not complete.
+func (p *helperProcess) Kill() { _ = p.cmd.Process.Kill() } // an error means that it has ended
+
+// Wait returns why it has died.
+func (p *helperProcess) Wait() error {
+	err := p.cmd.Wait()
+	state := p.cmd.ProcessState
+	if err == nil || state == nil {
+		return err
+	}
+	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
+		return fmt.Errorf("killed by %s", unix.SignalName(status.Signal()))
+	}
+	if line, _, _ := bytes.Cut(bytes.TrimSpace(p.words.text), []byte("\n")); len(line) > 0 {
+		return errors.New(human.Visible(string(line)))
+	}
+	return fmt.Errorf("exit code %d", state.ExitCode())
+}
+
+// lastWords keeps the beginning of what a process says when it ends.
+type lastWords struct{ text []byte }
+
+// Write implements [io.Writer].
+func (w *lastWords) Write(p []byte) (int, error) {
+	const most = 1000
+	w.text = append(w.text, p[:min(len(p), most-min(len(w.text), most))]...)
+	return len(p), nil
+}
+
+// helped is the helper: it confines itself, and does jobs.
+func helped() error {
+	nameProcess("phalanx-helper")
+	if text := os.Getenv(helperKey); text != "" {
+		id, err := sandbox.ParseIdentity(text)
+		if err == nil {
+			err = id.Become()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	most, err := strconv.ParseInt(os.Getenv(helperSizeKey), 10, 64)
+	if err != nil {
+		return errors.New("helper: is started by the master")
+	}
+	_ = sandbox.Background() // as far as the kernel allows
+	boundHelper()
+	channel, err := ipc.Open(helperChannel)
+	if err != nil {
+		return err
+	}
+	unix.CloseOnExec(helperCache)
+	if os.Getenv(helperNoBox) == "" {
+		sandbox.ConfineKeeping(helperCache) // as far as the kernel can
+	}
+	store, err := compress.OpenStore(helperCache, most)
+	if err != nil {
+		return fmt.Errorf("read the cache directory: %w", err)
+	}
+	return helper.Work(channel, func(ctx context.Context, j helper.Job) ipc.JobDone { return copyJob(ctx, store, j) })
+}
+
+// boundHelper bounds this process's memory, and lets it have its files open. An error means
+// that another limit is in force.
+func boundHelper() {
+	const memory = 768 << 20
+	debug.SetMemoryLimit(memory / 2)
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory})
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1024, Max: 1024})
+}
+
+// copyJob makes a compressed copy. A library that panics costs that copy alone.
+func copyJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.JobDone) {
+	defer func() {
+		if e := recover(); e != nil {
+			done = ipc.JobDone{Outcome: ipc.JobFailed, Reason: fmt.Sprintf("compress a file: %v", e), Kept: store.Kept()}
+		}
+	}()
+	size, made, err := store.Add(ctx, j.File, proto.Coding(j.Kind))
+	done = ipc.JobDone{After: size, Kept: store.Kept()}
+	switch {
+	case errors.Is(err, compress.ErrNotWorth):
+		done.Outcome = ipc.JobUseless
+	case err != nil:
+		done.Outcome, done.Reason = ipc.JobFailed, fmt.Sprintf("compress into the cache directory: %v; responses stay as they are", err)
+	case !made:
+		done.Outcome = ipc.JobKnown
+	}
+	if size > 1<<20 {
+		runtime.GC() // what a large file has taken is given back before the next one
+	}
+	return done
+}
+
+// openCache opens the cache directory, which it creates if need be. It has to belong to the
+// user of workers and helper, and nobody else may write there: what lies in it is sent.
+func openCache(o options.Options) (*os.File, error) {
+	if err := o.CheckCache(); err != nil {
+		return nil, err
+	}
+	dir, owner := string(o.CacheDir), os.Geteuid()
+	var id sandbox.Identity
+	if o.Identity != "" {
+		var err error
+		if id, err = sandbox.ParseIdentity(o.Identity); err != nil {
+			return nil, err
+		}
+		owner = id.User
+	}
+	err := os.MkdirAll(filepath.Dir(dir), 0o755)
+	if err == nil {
+		if err = os.Mkdir(dir, 0o700); err == nil && o.Identity != "" {
+			err = os.Chown(dir, id.User, id.Group)
+		} else if errors.Is(err, os.ErrExist) {
+			err = nil
+		}
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	}
+	if err != nil {
+		return nil, badCache(dir, strings.TrimPrefix(err.Error(), "mkdir "+dir+": "), "choose another directory", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		f.Close()
+		return nil, badCache(dir, err.Error(), "choose another directory", err)
+	}
+	switch {
+	case int(st.Uid) != owner:
+		f.Close()
+		return nil, badCache(dir, fmt.Sprintf("belongs to user %d, not to user %d as workers do", st.Uid, owner), "change its owner, or name one that does not exist yet", nil)
+	case st.Mode&0o022 != 0:
+		f.Close()
+		return nil, badCache(dir, "others can write there", "chmod go-w it, or name one that does not exist yet", nil)
+	}
+	return f, nil
+}
+
+func badCache(dir, what, cure string, err error) error {
+	return exitcode.New(exitcode.Config, fmt.Sprintf("--cache-dir %s: %s; %s", human.Quoted(dir), what, cure), err)
+}
+
+// checkCache reports why copies cannot be kept.
+func checkCache(o options.Options) error {
+	if !o.Compress {
+		return nil
+	}
+	f, err := openCache(o)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

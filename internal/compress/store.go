@@ -1,0 +1,188 @@
+package compress
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+	"phalanx/internal/site"
+)
+
+// Store is a directory of compressed copies, see [site.Copies]. It is for one goroutine.
+// Several stores may share a directory: a copy appears complete, by rename(2), and one that is
+// there is as good as one's own. The access time of a copy is when it was used last.
+type Store struct {
+	dir  int
+	most int64 // bytes of all copies
+	kept int64 // as far as is known
+	now  func() time.Time
+}
+
+const (
+	tempPrefix = "." // of the names of copies that are not complete
+	forgotten  = time.Hour
+	fastFrom   = 1 << 20 // size in bytes of a file for which the best level takes more than a second
+)
+
+// OpenStore returns the store in a directory, of which it gets the descriptor, with at most
+// so many bytes.
+func OpenStore(dir int, most int64) (*Store, error) {
+	s := &Store{dir: dir, most: most, now: time.Now}
+	return s, s.evict()
+}
+
+// Kept returns how many bytes the copies have, as far as is known.
+func (s *Store) Kept() int64 { return s.kept }
+
+// Add makes a copy of a file, or notes that one that is there was used. It returns its size
+// in bytes and whether it is new; [ErrNotWorth] says that there is nothing to be gained, which
+// is kept too.
+func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (size int64, made bool, err error) {
+	var st, there unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return 0, false, err
+	}
+	if !site.Copied(&st, s.now()) || st.Nlink == 0 {
+		return 0, false, ErrNotWorth
+	}
+	name := string(site.AppendCopyName(nil, &st, coding))
+	if unix.Fstatat(s.dir, name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		s.use(name)
+		if there.Size == 0 {
+			return 0, false, ErrNotWorth
+		}
+		return there.Size, false, nil
+	}
+	size, err = s.write(ctx, file, &st, name, coding)
+	if err != nil && !errors.Is(err, ErrNotWorth) {
+		return 0, false, err
+	}
+	if s.kept += max(size, minKept); s.kept > s.most {
+		if evicting := s.evict(); evicting != nil {
+			return 0, false, evicting
+		}
+	}
+	return size, err == nil, err
+}
+
+// use notes that a copy is in use. An error means that it has just been removed.
+func (s *Store) use(name string) {
+	now := unix.NsecToTimespec(s.now().UnixNano())
+	_ = unix.UtimesNanoAt(s.dir, name, []unix.Timespec{now, {Nsec: unix.UTIME_OMIT}}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// write writes a copy, or an empty one if that is not worth it.
+func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name string, coding proto.Coding) (size int64, err error) {
+	temp := fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
+	fd, err := unix.Openat(s.dir, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	to := os.NewFile(uintptr(fd), "copy")
+	defer to.Close()
+	level := Best
+	if st.Size >= fastFrom {
+		level = Fast
+	}
+	var now unix.Stat_t
+	size, err = File(ctx, to, file, st.Size, coding, level)
+	if changing := unix.Fstat(int(file.Fd()), &now); changing != nil || site.StateOf(&now) != site.StateOf(st) {
+		err = cmp.Or(changing, ErrChanged)
+	}
+	useless := errors.Is(err, ErrNotWorth)
+	if useless {
+		size, err = 0, to.Truncate(0)
+	}
+	if err == nil {
+		err = unix.Renameat(s.dir, temp, s.dir, name)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(s.dir, temp, 0)
+		return 0, err
+	}
+	if useless {
+		return 0, ErrNotWorth
+	}
+	return size, nil
+}
+
+// keptCopy is a copy that is there.
+type keptCopy struct {
+	name string
+	size int64
+	used int64
+}
+
+// evict removes the copies that have not been used for longest while there are too many
+// bytes, and what a helper that was killed has left.
+func (s *Store) evict() error {
+	all, err := s.list()
+	if err != nil {
+		return err
+	}
+	s.kept = 0
+	for _, c := range all {
+		s.kept += c.size
+	}
+	if s.kept <= s.most {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b keptCopy) int { return cmp.Compare(a.used, b.used) })
+	for _, c := range all {
+		if s.kept <= s.most-s.most/8 {
+			break
+		}
+		if err := unix.Unlinkat(s.dir, c.name, 0); err != nil && err != unix.ENOENT {
+			return err
+		}
+		s.kept -= c.size
+	}
+	return nil
+}
+
+// list returns the copies that are there. What was begun long ago is removed, and what is no
+// copy is left alone.
+func (s *Store) list() (all []keptCopy, err error) {
+	fd, err := unix.Openat(s.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	dir := os.NewFile(uintptr(fd), "cache directory")
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Fstatat(s.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || !isCopy(strings.TrimPrefix(name, tempPrefix)) {
+			continue
+		}
+		if strings.HasPrefix(name, tempPrefix) {
+			if s.now().Sub(time.Unix(st.Mtim.Sec, 0)) > forgotten {
+				_ = unix.Unlinkat(s.dir, name, 0)
+			}
+			continue
+		}
+		// A block at least, so that empty ones are bounded too.
+		all = append(all, keptCopy{name, max(st.Size, minKept), st.Atim.Nano()})
+	}
+	return all, nil
+}
+
+// minKept is what a copy costs at least, in bytes.
+const minKept = 512
+
+// isCopy reports whether a name may be that of a copy, complete or not.
+func isCopy(name string) bool {
+	return strings.Count(name, "-") == 6 && (strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".zstd") || strings.HasSuffix(name, ".gzip"))
+}

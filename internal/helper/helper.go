@@ -1,0 +1,102 @@
+// Package helper is the pool's process for what takes long and is in no hurry: it has the
+// lowest priority, and does one job after the other on files that workers send.
+//
+// A worker opens the file, and sends its descriptor to the master, which passes it on
+// without a look ([Runner]). So the helper needs no path, may open nothing of the site, and
+// gets no file that the worker could not read itself. It treats what it is sent as an
+// enemy's: no more jobs than it has room for, fairly among workers, each once ([Work]).
+package helper
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// Job is something to be done with an open regular file, which belongs to the helper.
+type Job struct {
+	Kind ipc.JobKind
+	File *os.File
+	Stat unix.Stat_t // when it came
+	from int         // pid of the worker
+}
+
+// idleTime is how long a helper waits for a job before it exits. The next job starts
+// another.
+const idleTime = time.Minute
+
+// Work does jobs until the channel has ended, or none has come for a while. A job is done
+// by a function, whose result is completed and sent to the master; it stops when its
+// context ends.
+func Work(channel *ipc.Channel, do func(context.Context, Job) ipc.JobDone) error {
+	return work(channel, do, idleTime)
+}
+
+func work(channel *ipc.Channel, do func(context.Context, Job) ipc.JobDone, idle time.Duration) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	q := newQueue()
+	var receiving sync.WaitGroup
+	receiving.Go(func() { cancel(receive(channel, q)) })
+	defer func() {
+		channel.Close()
+		receiving.Wait()
+		q.close()
+	}()
+	for {
+		j, ok := q.take()
+		if !ok {
+			select {
+			case <-q.filled:
+				continue
+			case <-ctx.Done():
+			case <-time.After(idle):
+				if channel.Unread() {
+					continue
+				}
+			}
+			return ended(ctx)
+		}
+		done := do(ctx, j)
+		j.File.Close()
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		done.Kind, done.Before, done.Waiting = j.Kind, max(j.Stat.Size, 0), q.len()
+		if err := channel.Send(done); err != nil && !errors.Is(err, ipc.ErrFull) {
+			return nil // the master has gone
+		}
+	}
+}
+
+// ended returns why the context has ended, nil if it has not, or the master has gone.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// receive puts jobs into a queue until the channel ends, and returns why it has.
+func receive(channel *ipc.Channel, q *queue) error {
+	for {
+		m, fd, err := channel.ReceiveFile()
+		if err != nil {
+			return err
+		}
+		if fd < 0 {
+			continue
+		}
+		job, ok := m.(ipc.Job)
+		j := Job{Kind: job.Kind, File: os.NewFile(uintptr(fd), "job"), from: job.From}
+		if !ok || unix.Fstat(fd, &j.Stat) != nil || j.Stat.Mode&unix.S_IFMT != unix.S_IFREG || !q.put(j) {
+			j.File.Close()
+		}
+	}
+}

@@ -1,0 +1,300 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
+)
+
+// file opens a new regular file of so many bytes.
+func file(t *testing.T, size int64) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Workers take turns, each has a bounded number of jobs, and none waits twice.
+func TestQueue(t *testing.T) {
+	q := newQueue()
+	defer q.close()
+	job := func(from int, ino uint64, kind ipc.JobKind) Job {
+		return Job{Kind: kind, Stat: unix.Stat_t{Ino: ino}, from: from, File: file(t, 0)}
+	}
+	for i := range uint64(3) {
+		if !q.put(job(1, i, ipc.JobGzip)) {
+			t.Fatal("no room")
+		}
+	}
+	if q.put(job(2, 1, ipc.JobGzip)) {
+		t.Error("the same job waits twice")
+	}
+	if !q.put(job(2, 1, ipc.JobBrotli)) || !q.put(job(2, 9, ipc.JobGzip)) {
+		t.Error("another job does not wait")
+	}
+	var order []string
+	for j, ok := q.take(); ok; j, ok = q.take() {
+		order = append(order, fmt.Sprint(j.from, ":", j.Stat.Ino))
+		j.File.Close()
+	}
+	if got := strings.Join(order, " "); got != "1:0 2:1 1:1 2:9 1:2" {
+		t.Errorf("order %s", got)
+	}
+	taken := 0
+	for i := range uint64(2 * maxJobs) {
+		if q.put(Job{Kind: ipc.JobGzip, Stat: unix.Stat_t{Ino: i}, from: 1}) {
+			taken++
+		}
+	}
+	for i := range uint64(2 * maxJobs) {
+		if q.put(Job{Kind: ipc.JobZstd, Stat: unix.Stat_t{Ino: i}, from: 2}) {
+			taken++
+		}
+	}
+	if taken != maxJobs || len(q.of[1]) != maxPerPeer {
+		t.Errorf("%d jobs, %d of the first, want %d and %d", taken, len(q.of[1]), maxJobs, maxPerPeer)
+	}
+}
+
+// inside is a helper in this process.
+type inside struct {
+	pid   int
+	ended chan error
+	kill  chan struct{}
+	once  sync.Once
+}
+
+func (p *inside) PID() int    { return p.pid }
+func (p *inside) Kill()       { p.once.Do(func() { close(p.kill) }) }
+func (p *inside) Wait() error { return <-p.ended }
+
+// starter starts helpers in this process, which do jobs with a function.
+type starter struct {
+	mu      sync.Mutex
+	started []*inside
+	do      func(context.Context, Job) ipc.JobDone
+	idle    time.Duration
+	refuse  error
+}
+
+func (s *starter) start(theirs *os.File) (Process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuse != nil {
+		return nil, s.refuse
+	}
+	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	channel, err := ipc.Open(uintptr(fd))
+	if err != nil {
+		return nil, err
+	}
+	p := &inside{pid: 100 + len(s.started), ended: make(chan error, 1), kill: make(chan struct{})}
+	s.started = append(s.started, p)
+	worked := make(chan error, 1)
+	go func() { worked <- work(channel, s.do, s.idle) }()
+	go func() {
+		select {
+		case err := <-worked:
+			p.ended <- err
+		case <-p.kill:
+			channel.Close()
+			<-worked
+			p.ended <- errors.New("killed")
+		}
+	}()
+	return p, nil
+}
+
+func (s *starter) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.started)
+}
+
+// lines are what a runner has logged.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, line)
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.all, "\n")
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// A helper is started with the first job, counts what it does, exits when it has nothing to
+// do, and is started again.
+func TestRunner(t *testing.T) {
+	log := &lines{}
+	s := &starter{idle: 50 * time.Millisecond, do: func(_ context.Context, j Job) ipc.JobDone {
+		return ipc.JobDone{Outcome: ipc.JobOutcome(j.Stat.Size % 4), After: 5, Kept: 7, Reason: map[bool]string{true: "write: disk full"}[j.Stat.Size%4 == 3]}
+	}}
+	r := NewRunner(Config{Start: s.start, Log: log.add})
+	defer r.Suspend()
+	if s.count() != 0 || r.Status().PID != 0 {
+		t.Error("a helper without a job")
+	}
+	for size := range int64(4) {
+		r.Give(9, ipc.Job{Kind: ipc.JobGzip}, file(t, 100+size))
+	}
+	await(t, "end of all jobs", func() bool { return r.Status().Failed == 1 })
+	got := *r.Status()
+	if got.Made != 1 || got.Useless != 1 || got.Before != 100 || got.After != 5 || got.Kept != 7 || got.Deaths+got.Dropped != 0 {
+		t.Errorf("%+v", got)
+	}
+	if text := log.text(); text != "helper: write: disk full" {
+		t.Errorf("log %q", text)
+	}
+	await(t, "idle exit", func() bool { return r.Status().PID == 0 })
+	r.Give(9, ipc.Job{Kind: ipc.JobGzip}, file(t, 0))
+	await(t, "second helper", func() bool { return s.count() == 2 && r.Status().Made == 2 })
+}
+
+// What is no regular file is not touched, and everything is closed in the end.
+func TestStrange(t *testing.T) {
+	done := make(chan Job, 10)
+	s := &starter{idle: time.Minute, do: func(_ context.Context, j Job) ipc.JobDone { done <- j; return ipc.JobDone{} }}
+	r := NewRunner(Config{Start: s.start, Log: func(string) {}})
+	pipe, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Give(1, ipc.Job{Kind: ipc.JobZstd}, pipe)
+	r.Give(1, ipc.Job{Kind: ipc.JobZstd}, dir)
+	r.Give(1, ipc.Job{Kind: ipc.JobZstd, From: 4711}, file(t, 77))
+	if j := <-done; j.Stat.Size != 77 || j.from != 1 || j.Kind != ipc.JobZstd {
+		t.Errorf("%+v", j)
+	}
+	r.Suspend()
+	r.Give(1, ipc.Job{Kind: ipc.JobZstd}, file(t, 78))
+	r.Resume()
+	r.Give(1, ipc.Job{Kind: ipc.JobZstd}, file(t, 79))
+	if j := <-done; j.Stat.Size != 79 {
+		t.Errorf("%+v", j)
+	}
+	r.Suspend()
+	if got := r.Status(); got.Deaths != 0 || got.Dropped != 1 || got.PID != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A helper that dies is not started again at once, nor one that cannot be started.
+func TestDeath(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Unix(1e9, 0)
+	log := &lines{}
+	s := &starter{idle: time.Minute, do: func(ctx context.Context, _ Job) ipc.JobDone { <-ctx.Done(); return ipc.JobDone{} }}
+	r := NewRunner(Config{Start: s.start, Log: log.add, Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return now }})
+	defer r.Suspend()
+	pass := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
+	give := func() { r.Give(1, ipc.Job{Kind: ipc.JobGzip}, file(t, 1)) }
+	give()
+	s.started[0].Kill()
+	await(t, "death", func() bool { return r.Status().Deaths == 1 })
+	give()
+	pass(minBackoff)
+	s.mu.Lock()
+	s.refuse = os.ErrPermission
+	s.mu.Unlock()
+	give()
+	pass(2 * minBackoff)
+	s.mu.Lock()
+	s.refuse = nil
+	s.mu.Unlock()
+	give()
+	if s.count() != 2 || r.Status().Dropped != 2 {
+		t.Errorf("%d started, %+v", s.count(), r.Status())
+	}
+	want := "helper (pid 100) died: killed; the next one in 1s at the earliest\nhelper not started: permission denied; the next one in 2s at the earliest"
+	if text := log.text(); text != want {
+		t.Errorf("log %q\nwant %q", text, want)
+	}
+}
+
+// A helper whose master has gone leaves nothing open.
+func TestMasterGone(t *testing.T) {
+	before := descriptors(t)
+	channel, theirs, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	end, err := ipc.Open(uintptr(fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, ended := make(chan struct{}, 9), make(chan error)
+	go func() {
+		ended <- work(end, func(ctx context.Context, _ Job) ipc.JobDone { begun <- struct{}{}; <-ctx.Done(); return ipc.JobDone{} }, time.Minute)
+	}()
+	for i := range int64(3) {
+		f := file(t, i)
+		if err := channel.SendFile(ipc.Job{Kind: ipc.JobGzip}, int(f.Fd())); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	<-begun
+	channel.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if after := descriptors(t); len(after) > len(before) {
+		t.Errorf("open before %q, after %q", before, after)
+	}
+}
+
+func descriptors(t *testing.T) []string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,186 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"phalanx/internal/ipc"
+	"phalanx/internal/observe/status"
+)
+
+// Process is a helper that runs.
+type Process interface {
+	PID() int
+	Kill()
+	Wait() error // nil: it exited because there was nothing to do
+}
+
+// Config is what a [Runner] needs.
+type Config struct {
+	// Start starts a helper with its end of a channel, which it does not close.
+	Start func(channel *os.File) (Process, error)
+	Log   func(line string) // what an operator should know
+	Now   func() time.Time  // time.Now
+}
+
+// Runner is the master's side: it starts a helper when there is a job, and another when
+// that has died, but not at once. What is lost with it is asked for again. It may be used by
+// several goroutines; none of its methods waits, but Suspend and Close.
+type Runner struct {
+	Config
+	ending sync.WaitGroup
+
+	mu        sync.Mutex // guards what follows
+	suspended bool
+	process   Process // nil: none runs
+	channel   *ipc.Channel
+	began     time.Time
+	retry     time.Time     // none is started before
+	backoff   time.Duration // after the next death
+	told      time.Time     // when a failure of a job was logged
+	status    status.Helper
+}
+
+const (
+	minBackoff = time.Second
+	maxBackoff = time.Minute
+	healthy    = time.Minute      // life after which a death is the first one
+	tellEvery  = 10 * time.Minute // failures of jobs
+)
+
+// NewRunner returns one that has started nothing yet.
+func NewRunner(cfg Config) *Runner {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Runner{Config: cfg, backoff: minBackoff}
+}
+
+// Give passes a job of a worker on, or drops it if that cannot be done now. It closes the
+// file.
+func (r *Runner) Give(from int, job ipc.Job, file *os.File) {
+	defer file.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.runs() {
+		r.status.Dropped++
+		return
+	}
+	job.From = from
+	if err := r.channel.SendFile(job, int(file.Fd())); err != nil {
+		r.status.Dropped++
+	}
+}
+
+// runs reports whether there is a helper, and starts one if that can be done now.
+func (r *Runner) runs() bool {
+	if r.process != nil || r.suspended || r.Now().Before(r.retry) {
+		return r.process != nil
+	}
+	channel, theirs, err := ipc.Pair()
+	if err == nil {
+		defer theirs.Close()
+		r.process, err = r.Start(theirs)
+	}
+	if err != nil {
+		if channel != nil {
+			channel.Close()
+		}
+		r.process = nil
+		r.later(fmt.Sprintf("helper not started: %v", err))
+		return false
+	}
+	r.channel, r.began = channel, r.Now()
+	r.status.PID = r.process.PID()
+	p := r.process
+	r.ending.Go(func() { r.attend(p, channel) })
+	return true
+}
+
+// later puts off the next start.
+func (r *Runner) later(line string) {
+	if r.Now().Sub(r.began) > healthy {
+		r.backoff = minBackoff
+	}
+	r.retry = r.Now().Add(r.backoff)
+	r.Log(fmt.Sprintf("%s; the next one in %v at the earliest", line, r.backoff))
+	r.backoff = min(2*r.backoff, maxBackoff)
+}
+
+// attend reads what a helper says until it has exited.
+func (r *Runner) attend(p Process, channel *ipc.Channel) {
+	for {
+		m, err := channel.Receive()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				p.Kill() // it says what it must not
+			}
+			break
+		}
+		if done, ok := m.(ipc.JobDone); ok {
+			r.done(done)
+		}
+	}
+	err := p.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	channel.Close()
+	r.process, r.channel = nil, nil
+	r.status.PID, r.status.Waiting = 0, 0
+	if err != nil && !r.suspended {
+		r.status.Deaths++
+		r.later(fmt.Sprintf("helper (pid %d) died: %v", p.PID(), err))
+	}
+}
+
+// done counts a job.
+func (r *Runner) done(m ipc.JobDone) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &r.status
+	s.Waiting, s.Kept = m.Waiting, m.Kept
+	switch m.Outcome {
+	case ipc.JobMade:
+		s.Made++
+		s.Before += uint64(m.Before)
+		s.After += uint64(m.After)
+	case ipc.JobUseless:
+		s.Useless++
+	case ipc.JobFailed:
+		s.Failed++
+		if now := r.Now(); m.Reason != "" && now.Sub(r.told) >= tellEvery {
+			r.told = now
+			r.Log("helper: " + m.Reason)
+		}
+	}
+}
+
+// Status returns what there is to say of the helper.
+func (r *Runner) Status() *status.Helper {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	return &s
+}
+
+// Suspend ends a helper that runs, and starts none until Resume.
+func (r *Runner) Suspend() {
+	r.mu.Lock()
+	r.suspended = true
+	if r.process != nil {
+		r.process.Kill()
+	}
+	r.mu.Unlock()
+	r.ending.Wait()
+}
+
+// Resume undoes Suspend.
+func (r *Runner) Resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.suspended = false
+}
