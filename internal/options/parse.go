@@ -110,7 +110,7 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	if err := l.oneWay(p, s.getenv); err != nil {
 		return Options{}, err
 	}
-	if err := l.sited(givenBy(p)["base"] || len(rest) > 0 || s.getenv("PHALANX_BASE") != ""); err != nil {
+	if err := l.sited(givenBy(p)["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""); err != nil {
 		return Options{}, err
 	}
 	l.Verbose = l.verbosity()

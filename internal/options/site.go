@@ -133,14 +133,15 @@ func (o Options) SiteHosts() (all []string) {
 }
 
 // sited refuses sites that contradict each other, or the base. given says that the base
-// was named.
-func (o Options) sited(given bool) error {
+// was named by a flag or in the file, fromEnv that it was by a variable, which may be an
+// image's and does not contradict --strict-host.
+func (o Options) sited(given, fromEnv bool) error {
 	switch {
 	case o.StrictHost && len(o.Site) == 0:
 		return usage("--strict-host: refuses all hosts without a --site, and there is none; add --site HOST=DIR")
 	case o.StrictHost && given:
 		return usage("--strict-host: refuses all hosts without a --site, so nobody would get --base " + human.Quoted(string(o.Base)) + "; leave one of them out")
-	case len(o.Site) > 0 && !o.StrictHost && !given:
+	case len(o.Site) > 0 && !o.StrictHost && !given && !fromEnv:
 		return usage("--site: other hosts need a site too; name its directory with --base DIR, or refuse them with --strict-host")
 	case len(o.Site) > MaxSites:
 		return usage("--site: given " + strconv.Itoa(len(o.Site)) + " times; " + strconv.Itoa(MaxSites) + " sites are possible")

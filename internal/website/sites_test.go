@@ -1,6 +1,7 @@
 package website
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -137,4 +138,36 @@ func BenchmarkNumber(b *testing.B) {
 	for b.Loop() {
 		s.Number(host)
 	}
+}
+
+// Whatever a client sends as its host has a number, and the same in upper case, in lower
+// case and with a dot at its end.
+func FuzzNumber(f *testing.F) {
+	for _, host := range []string{"", "a.org", "x.a.org", "[::1]", "[::", "[", ".", "..", "x.", "\xff.a.org", "192.0.2.1"} {
+		f.Add(host)
+	}
+	s := &Sites{byHost: map[string]int{}, beneath: map[string]int{}}
+	for number, host := range []string{"", "a.org", "*.a.org", "[::1]", "192.0.2.1"} {
+		if number > 0 {
+			s.add(host, number)
+		}
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		number := s.Number([]byte(host))
+		if number < 0 || number > 4 {
+			t.Fatalf("%q has the site %d", host, number)
+		}
+		forms := []string{string(bytes.ToUpper([]byte(host))), string(bytes.ToLower([]byte(host)))}
+		if len(host) < 200 && !strings.HasSuffix(host, ".") {
+			forms = append(forms, host+".")
+		}
+		if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
+			return // other letters have other cases, and other lengths
+		}
+		for _, form := range forms {
+			if got := s.Number([]byte(form)); got != number {
+				t.Errorf("%q has the site %d, and %q %d", host, number, form, got)
+			}
+		}
+	})
 }
