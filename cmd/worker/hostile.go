@@ -17,7 +17,7 @@ import (
 )
 
 // floodTime is how long a hostile worker floods, in which nothing else is done.
-const floodTime = 2 * time.Second
+const floodTime = time.Second
 
 // hostile does for a while, as fast as it can, what costs the master most. Its lines of the
 // log are long, and forgeries short.

@@ -87,8 +87,8 @@ func try(t *testing.T, s *harness.Server, a thief.Attempt) {
 	s.MustServe("/", "front")
 }
 
-// TestThiefReadsMarkdown has the process that renders READMEs try the same: each attempt
-// is refused, or ends it, and the listing shows the README as it is.
+// TestThiefReadsMarkdown has the process that renders READMEs try what is refused, and
+// some of each kind that ends a process: then the listing shows the README as it is.
 func TestThiefReadsMarkdown(t *testing.T) {
 	t.Parallel()
 	top := harness.Tree(t, map[string]string{"site/file": "x", "secret": "key"})
@@ -100,7 +100,12 @@ func TestThiefReadsMarkdown(t *testing.T) {
 		Binary: filepath.Join(harness.Tagged(t, "killpoints,thief"), "master"), Args: append(harness.Verbosely(site), "--workers", "1", "--list"),
 	})
 	worker := s.Workers()[0]
+	tried := map[string]bool{}
 	for _, a := range thief.All() {
+		if a.Ends && tried[a.Kind] {
+			continue // the sandbox is the same as a worker's
+		}
+		tried[a.Kind] = true
 		dir := filepath.Join(site, a.Name)
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
