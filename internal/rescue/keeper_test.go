@@ -71,7 +71,7 @@ func keptWorker() int {
 	w := NewWriter(mem)
 	for _, fd := range []int{40, 41} {
 		w.Opened(fd)
-		w.Commit(fd, Batch{File: fd + 2, Off: 10, Rest: 20})
+		w.Commit(fd, &Batch{File: fd + 2, Off: 10, Rest: 20})
 	}
 	fmt.Println("kept")
 	select {}

@@ -62,7 +62,7 @@ func TestBatch(t *testing.T) {
 	w.Receiving(20, 0)
 	copy(w.Receive(), "request|next")
 	out := append(w.Send(), "head and body"...)
-	w.Commit(20, Batch{Used: 8, Start: 0, Len: len(out), File: 30, Off: 100, Rest: 50, Flags: 5})
+	w.Commit(20, &Batch{Used: 8, Start: 0, Len: len(out), File: 30, Off: 100, Rest: 50, Flags: 5})
 	for sent := range uint64(len(out)) {
 		f := r.Find(20, 12, sent)
 		if f.Verdict != GoesOn || string(f.Held) != "next" || string(f.Unsent) != string(out[sent:]) || f.File != 30 || f.Off != 100 || f.Rest != 50 || f.Flags != 5 {
@@ -72,7 +72,7 @@ func TestBatch(t *testing.T) {
 	w.Unsent(20, 4, out[4:])
 	w.Held(20, 8, []byte("next"))
 	w.Receiving(21, 0)
-	w.Commit(21, Batch{Len: len(append(w.Send(), "another response"...)), File: -1})
+	w.Commit(21, &Batch{Len: len(append(w.Send(), "another response"...)), File: -1})
 	if f := r.Find(20, 12, 4); string(f.Unsent) != string("head and body"[4:]) || string(f.Held) != "next" {
 		t.Errorf("%+v", f)
 	}
@@ -118,7 +118,7 @@ func TestTakeReusedNumber(t *testing.T) {
 	copy(w.Receive(), "bytes of another")
 	w.Closing(20)
 	w.Closed(20)
-	w.Take(20, Batch{Used: 5, Start: 7, File: -1}, nil, []byte("held"))
+	w.Take(20, &Batch{Used: 5, Start: 7, File: -1}, nil, []byte("held"))
 	if f := r.Find(20, 9, 7); f.Verdict != GoesOn || string(f.Held) != "held" {
 		t.Errorf("%+v", f)
 	}
@@ -134,7 +134,7 @@ func TestTake(t *testing.T) {
 	if f := r.Find(20, 1000, 0); f.Verdict != Inconsistent {
 		t.Errorf("likewise: %+v", f)
 	}
-	w.Take(20, Batch{Used: 996, Start: 500, File: 31, Off: 9, Rest: 10}, []byte("unsent"), []byte("held"))
+	w.Take(20, &Batch{Used: 996, Start: 500, File: 31, Off: 9, Rest: 10}, []byte("unsent"), []byte("held"))
 	f := r.Find(20, 1000, 502)
 	if f.Verdict != GoesOn || string(f.Unsent) != "sent" || string(f.Held) != "held" || f.File != 31 || f.Off != 9 || f.Rest != 10 {
 		t.Errorf("%+v", f)
@@ -144,7 +144,7 @@ func TestTake(t *testing.T) {
 	if f := r.Find(20, 1000, 502); f.Tries != 1 || !f.Current {
 		t.Errorf("%+v", f)
 	}
-	w.Commit(20, Batch{Used: 1000, Start: 506, File: -1})
+	w.Commit(20, &Batch{Used: 1000, Start: 506, File: -1})
 	w.Receiving(20, 1000)
 	if f := r.Find(20, 1000, 506); f.Tries != 0 {
 		t.Errorf("the next request is blamed: %+v", f)
@@ -159,7 +159,7 @@ func TestAbout(t *testing.T) {
 	b := Batch{File: 30, Rest: 10}
 	for i, about := range []string{"first", "the second", "third"} {
 		b.Start, b.About = uint64(10*i), []byte(about)
-		w.Commit(20, b)
+		w.Commit(20, &b)
 		if f := r.Find(20, 0, b.Start+4); string(f.About) != about || f.Rest != 6 {
 			t.Errorf("%q: %+v", about, f)
 		}
@@ -172,7 +172,7 @@ func TestAbout(t *testing.T) {
 		t.Errorf("of a response that is whole: %q", f.About)
 	}
 	b.About = make([]byte, aboutSize+1)
-	w.Commit(20, b)
+	w.Commit(20, &b)
 	if f := r.Find(20, 0, b.Start); len(f.About) > 0 {
 		t.Errorf("%d bytes", len(f.About))
 	}
@@ -187,7 +187,7 @@ func TestHeldWraps(t *testing.T) {
 		text[i] = byte(rand.Int())
 	}
 	at := uint64(3*m.held() - 1000)
-	w.Commit(20, Batch{Used: at, Start: 7, File: -1})
+	w.Commit(20, &Batch{Used: at, Start: 7, File: -1})
 	w.Held(20, at, text)
 	if f := r.Find(20, at+4096, 7); f.Verdict != GoesOn || !bytes.Equal(f.Held, text) {
 		t.Errorf("%v, %d bytes", f.Verdict, len(f.Held))
@@ -252,7 +252,7 @@ func BenchmarkCommit(b *testing.B) {
 	for i := range b.N {
 		w.Serving(20)
 		w.Receiving(20, uint64(i))
-		w.Commit(20, Batch{Used: uint64(i), Start: uint64(i), Len: 100, File: -1})
+		w.Commit(20, &Batch{Used: uint64(i), Start: uint64(i), Len: 100, File: -1})
 	}
 }
 
@@ -263,11 +263,11 @@ func TestHeldTooMuch(t *testing.T) {
 	w, r := NewWriter(m), NewReader(m)
 	w.Opened(20)
 	w.Held(20, 0, []byte("an early head"))
-	w.Commit(20, Batch{Used: 13, File: -1})
+	w.Commit(20, &Batch{Used: 13, File: -1})
 	long := bytes.Repeat([]byte("x"), m.held()+1)
 	w.Held(20, 13, long)
 	end := 13 + uint64(len(long))
-	w.Commit(20, Batch{Used: end - 10, File: -1})
+	w.Commit(20, &Batch{Used: end - 10, File: -1})
 	w.Receiving(21, 0)
 	if f := r.Find(20, end, 0); f.Verdict == GoesOn {
 		t.Errorf("goes on with %q", f.Held)
@@ -276,13 +276,13 @@ func TestHeldTooMuch(t *testing.T) {
 	if f := r.Find(20, end+4, 0); f.Verdict == GoesOn {
 		t.Errorf("goes on with %q", f.Held)
 	}
-	w.Commit(20, Batch{Used: end + 4, File: -1})
+	w.Commit(20, &Batch{Used: end + 4, File: -1})
 	w.Held(20, end+4, []byte("next"))
 	if f := r.Find(20, end+8, 0); f.Verdict != GoesOn || string(f.Held) != "next" {
 		t.Errorf("%+v", f)
 	}
-	w.Take(21, Batch{File: -1}, nil, long)
-	w.Commit(21, Batch{Used: uint64(len(long)) - 10, File: -1})
+	w.Take(21, &Batch{File: -1}, nil, long)
+	w.Commit(21, &Batch{Used: uint64(len(long)) - 10, File: -1})
 	if f := r.Find(21, uint64(len(long)), 0); f.Verdict == GoesOn {
 		t.Errorf("goes on with %q", f.Held)
 	}
@@ -331,10 +331,10 @@ func TestBeyondRecords(t *testing.T) {
 	w.Serving(beyond)
 	w.Receiving(beyond, 0)
 	copy(w.Receive(), "another's")
-	w.Commit(beyond, Batch{Used: 9, Len: len(append(w.Send(), "response"...)), File: -1})
+	w.Commit(beyond, &Batch{Used: 9, Len: len(append(w.Send(), "response"...)), File: -1})
 	w.Unsent(beyond, 0, []byte("response"))
 	w.Held(beyond, 9, []byte("more"))
-	w.Take(beyond, Batch{}, []byte("response"), nil)
+	w.Take(beyond, &Batch{}, []byte("response"), nil)
 	w.Tried(beyond, 1)
 	w.Giving(beyond, 9, 8)
 	w.Kept(beyond)
@@ -364,7 +364,7 @@ func TestWholeState(t *testing.T) {
 		if i == 3 {
 			b.File, b.Rest = 30, 6
 		}
-		w.Commit(20, b)
+		w.Commit(20, &b)
 		f := r.Find(20, 5, b.Start+4)
 		if f.Verdict != GoesOn || !f.Whole || !bytes.Equal(f.About, b.About) || len(f.Unsent) != 6 || len(f.Held) != 0 {
 			t.Errorf("state %d of %d bytes: verdict %d, %d bytes", i, n, f.Verdict, len(f.About))
@@ -384,12 +384,12 @@ func TestWholeState(t *testing.T) {
 	if f := r.Find(20, 5, b.Start+11); f.Verdict != Fixed {
 		t.Errorf("verdict %d", f.Verdict)
 	}
-	w.Commit(20, b)
+	w.Commit(20, &b)
 	if f := r.Find(20, 5, b.Start+11); f.Verdict != Inconsistent {
 		t.Errorf("a file was sent as it is: verdict %d", f.Verdict)
 	}
 	b.About = make([]byte, aboutSize+1)
-	w.Commit(20, b)
+	w.Commit(20, &b)
 	if f := r.Find(20, 5, b.Start); f.Verdict != Fixed {
 		t.Errorf("a state that is too long: verdict %d", f.Verdict)
 	}

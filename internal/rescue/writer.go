@@ -1,8 +1,6 @@
 package rescue
 
 import (
-	"sync/atomic"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -86,59 +84,68 @@ type Batch struct {
 
 // Commit records a batch before its first byte is sent. From then on the batch is
 // sent, by this worker or by the next.
-func (w *Writer) Commit(fd int, b Batch) {
+func (w *Writer) Commit(fd int, b *Batch) {
 	if w.has(fd) {
 		w.h.sending = int32(fd) + 1
 		r := w.m.record(fd)
-		w.commit(fd, b, record{place: inBuffer, tries: r.tries, held: r.held})
+		w.commit(fd, b, inBuffer, r.tries, r.held)
 	}
 }
 
 // Take records a connection from another worker before it is served, with the bytes
 // still to be sent and those still to be answered. The length of the batch is that
 // of unsent.
-func (w *Writer) Take(fd int, b Batch, unsent, held []byte) {
+func (w *Writer) Take(fd int, b *Batch, unsent, held []byte) {
 	if !w.has(fd) {
 		return
 	}
 	if w.h.receiving>>positionBits == uint64(fd+1) {
 		w.h.receiving = 0 // it was for an earlier connection with this number
 	}
-	n := record{place: inPlace, held: heldInPlace}
+	where := uint8(heldInPlace)
 	if b.Len = len(unsent); b.Len > w.m.send || len(held) > w.m.held() {
-		b.Fixed, n.held = true, heldLost
+		b.Fixed, where = true, heldLost
 	} else {
 		copy(w.m.unsentBytes(fd), unsent)
 		w.keep(fd, b.Used, held)
 	}
-	w.commit(fd, b, n)
+	w.commit(fd, b, inPlace, 0, where)
 }
 
-// commit completes a record with the batch, and puts it in force.
-func (w *Writer) commit(fd int, b Batch, rec record) {
+// commit makes a record of the batch, and puts it in force.
+func (w *Writer) commit(fd int, b *Batch, place uint32, tries, held uint8) {
 	r := w.m.record(fd)
 	n := &w.h.next
-	rec.file, rec.used, rec.start, rec.off, rec.len = int32(b.File), b.Used, b.Start, b.Off, b.Rest
-	rec.batch, rec.flags = uint32(b.Len), b.Flags
-	rec.about = w.about(fd, r.about, b.About, b.Whole)
-	*n = rec
+	n.file, n.used, n.start, n.off, n.len = int32(b.File), b.Used, b.Start, b.Off, b.Rest
+	n.batch, n.place = uint32(b.Len), place
+	n.flags, n.tries, n.held = b.Flags, tries, held
+	n.about, n.sealing, n.given = w.about(fd, r.about, b.About, b.Whole), 0, 0
 	switch {
-	case b.Fixed || b.Whole && rec.about == 0 || b.Used > maxPosition:
+	case b.Fixed || b.Whole && n.about == 0 || b.Used > maxPosition:
 		n.state = stateFixed
 	case b.Ending:
 		n.state = stateEnding
+	default:
+		n.state = stateOpen
 	}
 	if b.File > int(w.h.highest) {
 		w.h.highest = int32(b.File)
 	}
 	point(pointCommit)
-	atomic.StoreUint32(&w.h.commit, uint32(fd)+1)
+	store(&w.h.commit, uint32(fd)+1)
 	point(pointCommitted)
 	*r = *n
 	point(pointCopied)
-	atomic.StoreUint32(&w.h.commit, 0)
+	store(&w.h.commit, 0)
 	point(pointDone)
 }
+
+// store stores a number after all that has been stored before, and before all that follows:
+// it is a call, which the compiler does not move stores across. It need not be atomic, because
+// nobody reads before this thread has ended.
+//
+//go:noinline
+func store(to *uint32, n uint32) { *to = n }
 
 // The flags of about, above the number of bytes.
 const (
@@ -173,7 +180,7 @@ func Large(state []byte) bool { return len(state) > stateSize }
 // [Writer.Commit].
 func (w *Writer) Sealing(fd int) {
 	if w.has(fd) {
-		atomic.StoreUint32(&w.m.record(fd).sealing, 1)
+		store(&w.m.record(fd).sealing, 1)
 	}
 }
 
@@ -212,7 +219,7 @@ func (w *Writer) Unsent(fd, from int, rest []byte) []byte {
 	}
 	copy(place[from:], rest)
 	point(pointUnsent)
-	atomic.StoreUint32(&r.place, inPlace)
+	store(&r.place, inPlace)
 	return place[from:end:end]
 }
 
@@ -263,7 +270,7 @@ func (w *Writer) Kept(fd int) { w.give(fd, 0) }
 
 func (w *Writer) give(fd int, given uint32) {
 	if w.has(fd) {
-		atomic.StoreUint32(&w.m.record(fd).given, given)
+		store(&w.m.record(fd).given, given)
 		point(pointState)
 	}
 }
@@ -271,7 +278,7 @@ func (w *Writer) give(fd int, given uint32) {
 // Closing records that a connection is about to be closed.
 func (w *Writer) Closing(fd int) {
 	if w.has(fd) {
-		atomic.StoreUint32(&w.m.record(fd).state, stateClosing)
+		store(&w.m.record(fd).state, stateClosing)
 		point(pointState)
 	}
 }

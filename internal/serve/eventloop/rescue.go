@@ -29,12 +29,13 @@ func (l *Loop) commit(p *peer, out []byte, at position) {
 	if len(out) == 0 && !m.Fixed {
 		return // the last commit still holds
 	}
-	b := p.batch(m, at)
-	b.Len, b.About = len(out), l.about(p, m)
+	var b rescue.Batch
+	p.batch(&b, &m, at)
+	b.Len, b.About = len(out), l.about(p, &m)
 	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
 		b.Fixed = true // the buffer was too small, and has been replaced
 	}
-	l.cfg.Records.Commit(int(p.fd), b)
+	l.cfg.Records.Commit(int(p.fd), &b)
 }
 
 // received returns how many bytes have been received from a peer, used or not.
@@ -63,21 +64,18 @@ func (l *Loop) position(p *peer) position {
 }
 
 // batch turns a mark into a batch that begins at a position.
-func (p *peer) batch(m conn.Mark, at position) rescue.Batch {
-	b := rescue.Batch{
-		Used: at.received - uint64(m.Rest), Start: at.sent, File: -1,
-		Flags: m.Flags, Ending: m.Ending, Fixed: m.Fixed,
-	}
+func (p *peer) batch(b *rescue.Batch, m *conn.Mark, at position) {
+	b.Used, b.Start, b.File = at.received-uint64(m.Rest), at.sent, -1
+	b.Flags, b.Ending, b.Fixed = m.Flags, m.Ending, m.Fixed
 	if m.Next.Len > 0 {
 		b.File, b.Off, b.Rest = m.Next.File.Fd(), m.Next.Off, m.Next.Len
 		b.Fixed = b.Fixed || b.File < 0
 	}
-	return b
 }
 
 // about returns what the log needs of a response whose file follows, if there is a
 // log: when its request was complete, and the exchange of conn.
-func (l *Loop) about(p *peer, m conn.Mark) []byte {
+func (l *Loop) about(p *peer, m *conn.Mark) []byte {
 	if p.log == nil || m.Next.Len == 0 || m.Fixed {
 		return nil
 	}
@@ -115,16 +113,17 @@ func (l *Loop) taken(p *peer) {
 	if p.tls != nil {
 		b := l.secureBatch(p, position{received, sent})
 		b.Fixed = b.Fixed || err != nil
-		l.cfg.Records.Take(int(p.fd), b, p.unsent, nil)
+		l.cfg.Records.Take(int(p.fd), &b, p.unsent, nil)
 		p.placed = len(p.unsent) > 0 || p.large
 		rescue.Point(rescue.PointTaken)
 		return
 	}
 	m := p.http().Mark()
-	b := p.batch(m, position{received, sent})
+	var b rescue.Batch
+	p.batch(&b, &m, position{received, sent})
 	b.Fixed = b.Fixed || err != nil
-	b.About = l.about(p, m)
-	l.cfg.Records.Take(int(p.fd), b, p.unsent, p.http().Unused())
+	b.About = l.about(p, &m)
+	l.cfg.Records.Take(int(p.fd), &b, p.unsent, p.http().Unused())
 	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	rescue.Point(rescue.PointTaken)
 }

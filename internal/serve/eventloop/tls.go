@@ -64,7 +64,7 @@ func (l *Loop) encrypt(p *peer) {
 
 // fix records that a peer cannot be continued if this worker dies.
 func (l *Loop) fix(p *peer) {
-	l.cfg.Records.Commit(int(p.fd), rescue.Batch{File: -1, Fixed: true})
+	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Fixed: true})
 }
 
 // secureState is the first byte of the state of a TLS connection: the length of conn's
@@ -113,9 +113,9 @@ func (l *Loop) thawTLS(p *peer, state []byte) (_ []byte, err error) {
 
 // secureBatch is what a TLS peer does next: its state has all that was received, and
 // what is in the send buffer is records.
-func (l *Loop) secureBatch(p *peer, at position) rescue.Batch {
+func (l *Loop) secureBatch(p *peer, at position) (b rescue.Batch) {
 	m := p.http().Mark()
-	b := p.batch(m, at)
+	p.batch(&b, &m, at)
 	b.Used = at.received
 	p.tls.Hold()
 	if b.Fixed = b.Fixed || !p.tls.Movable(); !b.Fixed && !b.Ending {
@@ -136,7 +136,7 @@ func (l *Loop) commitSecure(p *peer, out []byte, at position) {
 	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
 		b.Fixed = true // the buffer was too small, and has been replaced
 	}
-	if l.cfg.Records.Commit(int(p.fd), b); p.large {
+	if l.cfg.Records.Commit(int(p.fd), &b); p.large {
 		p.placed = true
 	}
 }
@@ -150,7 +150,7 @@ func (l *Loop) count(p *peer) {
 	if err != nil {
 		received = 1 << 62 // beyond all positions: it stays fixed
 	}
-	l.cfg.Records.Take(int(p.fd), rescue.Batch{File: -1, Fixed: true, Used: received, Start: sent}, nil, nil)
+	l.cfg.Records.Take(int(p.fd), &rescue.Batch{File: -1, Fixed: true, Used: received, Start: sent}, nil, nil)
 	l.tls.got = 0
 }
 
