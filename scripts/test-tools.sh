@@ -35,6 +35,7 @@ need ip iproute2
 need unshare util-linux
 need pgrep procps
 need apache2 apache2-bin # the program without the service
+need htpasswd apache2-utils
 need prometheus prometheus
 need promtool prometheus
 need goaccess goaccess

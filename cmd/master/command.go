@@ -156,6 +156,9 @@ func explained(c *options.Command, stdout *os.File) error {
 	}
 	cfg := website.Config(o)
 	sites.Configure(&cfg, website.Uncached)
+	if p := website.NewPasswords(o); p != nil {
+		cfg.Passwords = p
+	}
 	if err := byHTTPS(o, &cfg, &request); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/proto"
 	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
@@ -110,11 +112,25 @@ var (
 	header = func(p *site.Policy, c *conn.Config) {
 		c.Header = []string{"Link: </a>; rel=preload", "X-Frame-Options: DENY", "link: </b>; rel=preload", "X-Content-Type-Options: mine"}
 	}
+	locked = func(p *site.Policy, c *conn.Config) {
+		p.Areas = []site.Area{{Pattern: "docs/**"}, {Pattern: "app.js", Realm: 1}, {Pattern: "docs"}}
+		p.List, c.List = true, true
+		c.Passwords = asked{}
+	}
 	https = func(p *site.Policy, c *conn.Config) { c.SecurePort, c.HSTS = 8443, time.Hour }
 	ids   = func(p *site.Policy, c *conn.Config) {
 		c.ID = func(dst []byte) []byte { return append(dst, "made-1"...) }
 	}
 )
+
+// asked are passwords that let in whoever has credentials.
+type asked struct{}
+
+func (asked) Check(int, []byte, netip.Addr) (proto.Status, time.Duration, conn.Check) {
+	return proto.StatusOK, 0, nil
+}
+
+func (asked) Realm(n int) string { return []string{"docs/**", "app.js"}[n] }
 
 var cases = []kase{
 	{name: "the index", url: "/"},
@@ -213,6 +229,13 @@ var cases = []kase{
 	{name: "POST by HTTP beside HTTPS", method: "POST", url: "http://example.org/", change: https},
 	{name: "by HTTPS", url: "https://example.org/", change: https},
 	{name: "a long request line", url: "/" + strings.Repeat("a", 9000)},
+	{name: "a path that needs credentials", url: "/docs/none", change: locked},
+	{name: "a path with credentials", url: "/docs/", fields: []string{"Authorization: Basic YW5uOnJpZ2h0"}, change: locked},
+	{name: "a sidecar that needs credentials", url: "/app.js.gz", change: locked},
+	{name: "a directory that needs credentials for some of it", url: "/empty/?format=json", fields: []string{"Authorization: Basic YW5uOnJpZ2h0"}, change: func(p *site.Policy, c *conn.Config) {
+		locked(p, c)
+		p.Areas = []site.Area{{Pattern: "empty"}}
+	}},
 }
 
 // report explains the case at the time.

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		"location":                      "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)",
 		"strict-transport-security":     "--hsts: the client is to come by HTTPS alone (RFC 6797)",
 		"retry-after":                   "in a second there may be descriptors again",
+		"www-authenticate":              "which credentials are missing (RFC 7617)",
 		"content-encoding":              "the sidecar that is sent is in this coding",
 		"content-type":                  s.kind,
 	}
@@ -63,6 +65,10 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		whys["accept-ranges"] = "an archive cannot be requested in ranges: the next one may differ"
 	default:
 		pageWhys(x, whys)
+	}
+	if x.User != nil {
+		whys["cache-control"] = "private, because it is for whoever has the credentials (RFC 9111 §5.2.2.7); " + cmp.Or(whys["cache-control"], "there is no rule for it")
+		whys["vary"] = "the credentials, and what the response would vary by without them"
 	}
 	return whys
 }
@@ -107,6 +113,7 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 func pageWhys(x *conn.Exchange, whys map[string]string) {
 	whys["last-modified"] = "the time of the response, which the page is part of"
 	whys["expires"] = "now: the next response may be another (RFC 9111 §4.2)"
+	whys["cache-control"] = "with the credentials there is another response"
 	if x.Source == conn.SourceSitePage {
 		whys["content-length"] = "the size of the site's own page for this error"
 		return

@@ -27,6 +27,8 @@ func statusWhy(s proto.Status, moved conn.Moved) string {
 		return "the same is at an https address (RFC 9110 §15.4.9)"
 	case proto.StatusBadRequest:
 		return "the request is malformed (RFC 9110 §15.5.1)"
+	case proto.StatusUnauthorized:
+		return "the request lacks credentials for the path, or for what would be sent (RFC 9110 §15.5.2)"
 	case proto.StatusForbidden:
 		return "access is refused (RFC 9110 §15.5.4)"
 	case proto.StatusNotFound:

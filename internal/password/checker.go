@@ -15,9 +15,9 @@ import (
 // What is remembered, and what is not done.
 const (
 	rememberFor  = 10 * time.Minute // for which right credentials are remembered
-	maxKnown     = 1024             // of them
+	maxKnown     = 1024             // of them, and of wrong ones
 	maxQueue     = 32               // checks that wait for their turn
-	maxWrong     = 10               // of a client within wrongWindow
+	maxWrong     = 10               // different ones of a client within wrongWindow
 	wrongWindow  = time.Minute
 	maxSuspects  = 4096 // clients whose wrong credentials are counted
 	busyFor      = time.Second
@@ -51,6 +51,7 @@ type Checker struct {
 	mac     digest.Hash
 	space   [sha256.Size]byte
 	known   fading[key, struct{}]
+	refused fading[key, struct{}] // a browser sends the same with every request of a page
 	wrong   fading[netip.Prefix, int]
 	pending map[key]*job
 	queue   []*job // without the one that is computed
@@ -86,8 +87,9 @@ func NewChecker() *Checker {
 	rand.Read(secret) // never fails
 	return &Checker{
 		Now: time.Now, mac: hmac.New(sha256.New, secret), pending: map[key]*job{},
-		known: fading[key, struct{}]{most: maxKnown, age: rememberFor},
-		wrong: fading[netip.Prefix, int]{most: maxSuspects, age: wrongWindow},
+		known:   fading[key, struct{}]{most: maxKnown, age: rememberFor},
+		refused: fading[key, struct{}]{most: maxKnown, age: wrongWindow},
+		wrong:   fading[netip.Prefix, int]{most: maxSuspects, age: wrongWindow},
 	}
 }
 
@@ -101,6 +103,7 @@ func (c *Checker) Use(files []*File) {
 	}
 	c.files = files
 	c.known.clear()
+	c.refused.clear()
 }
 
 // Check checks credentials, "user:password", for a realm, of a client at an address; the
@@ -116,7 +119,7 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 		c.count(Remembered)
 		return Remembered, 0, nil
 	}
-	if realm >= len(c.files) || len(credentials) > MaxCredentials || !bytes.ContainsRune(credentials, ':') {
+	if _, ok := c.refused.get(k, now); ok || realm >= len(c.files) || len(credentials) > MaxCredentials || !bytes.ContainsRune(credentials, ':') {
 		c.count(Wrong)
 		return Wrong, 0, nil
 	}
@@ -218,6 +221,8 @@ func (c *Checker) done(j *job, file *File, right bool) {
 		j.outcome = Right
 		c.known.put(j.key, struct{}{}, now)
 		c.attempt(j.client, -1, now)
+	} else {
+		c.refused.put(j.key, struct{}{}, now)
 	}
 	c.end(j)
 	for _, w := range j.waiting {

@@ -73,8 +73,8 @@ func (f *fixture) computed(want int32) {
 	}
 }
 
-// Right credentials are remembered for a while, in one realm and until a file changes; wrong
-// ones are not, nor is what cannot be right ever computed.
+// Credentials are remembered for a while, in one realm and until a file changes, and what
+// cannot be right is never computed.
 func TestRemembered(t *testing.T) {
 	f := newFixture(t, nil)
 	expect := func(got, want Outcome, hashes int32) {
@@ -87,7 +87,7 @@ func TestRemembered(t *testing.T) {
 	expect(f.try("ann:right", "192.0.2.1"), Right, 1)
 	expect(f.try("ann:right", "192.0.2.2"), Remembered, 0)
 	expect(f.try("ann:wrong", "192.0.2.1"), Wrong, 1)
-	expect(f.try("ann:wrong", "192.0.2.1"), Wrong, 1)
+	expect(f.try("ann:wrong", "192.0.2.1"), Wrong, 0)
 	expect(f.try("bob:right", "192.0.2.1"), Wrong, 1) // as much as for a user that is there
 	expect(f.try("ann", "192.0.2.1"), Wrong, 0)
 	expect(f.try("ann:"+string(bytes.Repeat([]byte("x"), MaxCredentials)), "192.0.2.1"), Wrong, 0)
@@ -134,8 +134,15 @@ func TestLimited(t *testing.T) {
 	if o := f.try("ann:9", "2001:db8::1"); o != Wrong {
 		t.Errorf("a minute later: %d", o)
 	}
-	for range 3 * maxWrong { // clients without an address are many
-		_, _, check := f.Check(0, []byte("ann:x"), netip.Addr{})
+	f.computed(2)
+	for range 3 * maxWrong {
+		if o := f.try("ann:9", "2001:db8::1"); o != Wrong {
+			t.Fatalf("the same again: %d", o)
+		}
+	}
+	f.computed(0)
+	for i := range 3 * maxWrong { // clients without an address are many
+		_, _, check := f.Check(0, fmt.Appendf(nil, "ann:x%d", i), netip.Addr{})
 		if o := f.await(check); o != Wrong {
 			t.Fatalf("without an address: %d", o)
 		}

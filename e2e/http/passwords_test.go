@@ -1,0 +1,198 @@
+package http
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"phalanx/e2e/harness"
+)
+
+// locked makes a site of which a part is for ann, whose password is "right", and the file
+// of passwords, whose hash has that cost.
+func locked(t *testing.T, cost int) (base, file string) {
+	t.Helper()
+	base = harness.Tree(t, map[string]string{
+		"index.html": "home", "private/a.txt": "0123456789", "private/a.txt.gz": "gzip", "private/index.html": "private home", "private/dir/b.txt": "b",
+		"public/p.txt": "public", "404.html": "missing", "401.html": "who are you?", "_redirects": "/inside/* /private/:splat 200\n/private/forced /elsewhere 302!\n",
+		"_headers": "/private/*\n  Cache-Control: public, max-age=60\n",
+	})
+	if err := os.Symlink("private", filepath.Join(base, "link")); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "htpasswd")
+	setPassword(t, file, cost, "ann", "right")
+	return base, file
+}
+
+func setPassword(t *testing.T, file string, cost int, user, password string) {
+	t.Helper()
+	htpasswd := harness.Tool(t, "install apache2-utils", "htpasswd")
+	out, err := exec.Command(htpasswd, "-nbB", "-C", fmt.Sprint(cost), user, password).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.Write(t, file, out)
+}
+
+func basic(credentials string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))
+}
+
+// TestPasswordsOfARunningServer attacks a protected directory of every model and engine, with
+// HTTP/1.1 and with HTTP/2, and then visits it.
+func TestPasswordsOfARunningServer(t *testing.T) {
+	t.Parallel()
+	base, file := locked(t, 4)
+	harness.Tool(t, "install curl", "curl")
+	for _, args := range [][]string{{"--model", "process"}, {"--engine", "netpoll"}, {"--model", "goroutine"}, {"--model", "serial"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			s := harness.Serve(t, base, append(args, "--list", "--archive", "--auth", "private/**="+file)...)
+			challenge := []string{`WWW-Authenticate: Basic realm="private/**", charset="UTF-8"`, "Cache-Control: no-store"}
+			var wishes []wish
+			for _, target := range []string{
+				"/private", "/private/", "/private/a.txt", "/private/a.txt.gz", "/private/none", "/private/index.html", "/private/dir/", "/private/?archive=zip", "/private/?format=json",
+				"//private/a.txt", "/./private/a.txt", "/private/./a.txt", "/%70rivate/a.txt", "/private/%61.txt", "/PRIVATE/a.txt", "/private./a.txt", "/private%20/a.txt",
+				"/link/a.txt", "/link", "/link/none", "/inside/a.txt", "/inside/", "/private/forced",
+			} {
+				wishes = append(wishes, wish{target: target, status: 401, body: "who are you?", header: challenge}, wish{method: "HEAD", target: target, status: 401, header: challenge})
+			}
+			for _, field := range []string{"Range: bytes=0-1", "Range: bytes=99-", "If-None-Match: *", "If-Match: \"x\"", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT", "Accept-Encoding: gzip"} {
+				wishes = append(wishes, wish{target: "/private/a.txt", fields: []string{field}, status: 401, body: "who are you?"})
+			}
+			ann, private := basic("ann:right"), []string{"Cache-Control: private, max-age=60", "Vary: Accept-Encoding, Authorization", "Expires:"}
+			grants(s, append(wishes,
+				wish{target: "/private/a.txt", fields: []string{basic("ann:wrong")}, status: 401, body: "who are you?"},
+				wish{target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 401, body: "who are you?"},
+				wish{target: "/private/a.txt", fields: []string{"Authorization: Bearer " + ann[len("Authorization: Basic "):]}, status: 401, body: "who are you?"},
+				wish{target: "/private/a.txt", fields: []string{ann}, status: 200, body: "0123456789", header: private},
+				wish{target: "/private/a.txt", fields: []string{ann, "Range: bytes=1-2"}, status: 206, body: "12", header: private},
+				wish{target: "/private/a.txt", fields: []string{ann, "If-None-Match: *"}, status: 304, header: private},
+				wish{target: "/private/", fields: []string{ann}, status: 200, body: "private home"},
+				wish{target: "/private", fields: []string{ann}, status: 301, body: "*"},
+				wish{target: "/private/none", fields: []string{ann}, status: 404, body: "missing", header: []string{"Cache-Control: private"}},
+				wish{target: "/inside/a.txt", fields: []string{ann}, status: 200, body: "0123456789"},
+				wish{target: "/link/a.txt", fields: []string{ann}, status: 200, body: "0123456789"},
+				wish{target: "/public/p.txt", status: 200, body: "public", header: []string{"Vary: Accept-Encoding", "Cache-Control: max-age=43200"}},
+				wish{method: "OPTIONS", target: "/private/a.txt", status: 204},
+			))
+			if len(args) == 2 && args[1] == "serial" {
+				return
+			}
+			for credentials, want := range map[string]string{"ann:right": "0123456789 200 2", "ann:wrong": "who are you? 401 2"} {
+				url := fmt.Sprintf("http://127.0.0.1:%d/private/a.txt", s.Port)
+				out, err := exec.Command("curl", "-sS", "--http2-prior-knowledge", "-u", credentials, "-w", " %{http_code} %{http_version}", url).Output()
+				if err != nil || string(out) != want {
+					t.Errorf("curl as %s: %q %v, want %q", credentials, out, err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestPasswordsChange replaces the file beneath clients, by a good one and by a bad one, and
+// reloads with another flag.
+func TestPasswordsChange(t *testing.T) {
+	t.Parallel()
+	base, file := locked(t, 4)
+	other := file + "2"
+	setPassword(t, other, 4, "bob", "right")
+	config := filepath.Join(t.TempDir(), "config")
+	harness.Write(t, config, []byte("auth = private/**="+file+"\n"))
+	s := harness.Serve(t, base, "--workers", "2", "--config", config)
+	gets := func(credentials string, status int) bool {
+		for range 6 { // both workers
+			if r, err := last(s, "GET", "/private/a.txt", []string{basic(credentials)}); err != nil || r.Status != status {
+				return false
+			}
+		}
+		return true
+	}
+	// What is remembered does not count as guessed until it is wrong.
+	forgets := func(credentials string) func() bool { return func() bool { return gets(credentials, 401) } }
+	if !gets("ann:right", 200) {
+		t.Fatal("ann is not let in")
+	}
+	setPassword(t, file, 4, "ann", "other")
+	harness.Await(t, 20*time.Second, "the new password", forgets("ann:right"))
+	if !gets("ann:other", 200) {
+		t.Error("the new password is wrong")
+	}
+	harness.Write(t, file, []byte("ann:$apr1$abc$NKxAkoTtUloZMd1uGIvNG0\n"))
+	bad := file + ":1: the password of ann is hashed with MD5 (apr1), which is too weak; set it again with: htpasswd -B " + file + " ann"
+	s.AwaitText(bad + "; the current one stays in use")
+	if !gets("ann:other", 200) {
+		t.Error("the password before does not stay")
+	}
+	harness.Attempt(t, harness.Plan{Args: []string{"--check", "--config", config, "--base", base}}).Rejects(t, 78, bad)
+	harness.Attempt(t, harness.Plan{Args: []string{"--port", "0", "--bind", "127.0.0.1", "--config", config, "--base", base}}).Rejects(t, 78, bad)
+	harness.Write(t, config, []byte("auth = private/**="+other+"\nauth = public="+other+"\n"))
+	s.Signal(syscall.SIGHUP)
+	harness.Await(t, 20*time.Second, "the file of the reload", forgets("ann:other"))
+	grants(s, []wish{{target: "/public/p.txt", status: 401, body: "*"}, {target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 200, body: "*"}})
+}
+
+// TestGuessing guesses a password: the guesser is stopped, and nobody else is kept waiting
+// meanwhile. Which hashes were computed is counted: as many for a user that is not there.
+func TestGuessing(t *testing.T) {
+	t.Parallel()
+	base, file := locked(t, 10)
+	s, admin := harness.Seen(t, base, "--workers", "1", "--auth", "private/**="+file)
+	others := []wish{{target: "/private/a.txt", fields: []string{basic("ann:right")}, status: 200, body: "0123456789"}, {target: "/", status: 200, body: "home"}}
+	grants(s, others)
+	count := func(result string) int { return int(admin.Pool().Total.Credentials[result]) }
+	grants(s, []wish{{target: "/private/a.txt", fields: []string{basic("nobody:right")}, status: 401, body: "*"}})
+	if wrong := count("wrong"); wrong != 1 {
+		t.Errorf("%d hashes for a user that is not there", wrong)
+	}
+	var guessers sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for i := range 40 {
+		guessers.Go(func() {
+			r, err := last(s, "GET", "/private/a.txt", []string{basic(fmt.Sprint("ann:", i))})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil || r.Status == 429 && r.Header.Get("Retry-After") == "" {
+				t.Errorf("guess %d: %v %+v", i, err, r)
+				return
+			}
+			statuses[r.Status]++
+		})
+	}
+	harness.Await(t, 20*time.Second, "the guesser to be stopped", func() bool { return count("limited") == 31 })
+	grants(s, others)
+	if n := count("wrong"); n >= 10 {
+		t.Error("others were answered only when all guesses had been")
+	}
+	guessers.Wait()
+	if statuses[401] != 9 || statuses[429] != 31 || count("wrong") != 10 || count("right") != 1 {
+		t.Errorf("guesses: %v; %d wrong, %d right", statuses, count("wrong"), count("right"))
+	}
+}
+
+// TestPasswordsRescued kills a worker while it computes a hash: the next one answers.
+func TestPasswordsRescued(t *testing.T) {
+	t.Parallel()
+	base, file := locked(t, 13)
+	s := harness.Serve(t, base, "--workers", "1", "--auth", "private/**="+file)
+	c := s.Dial()
+	pid, before := s.Workers()[0], harness.CPU(s.PID())
+	if err := c.Send(harness.Request("GET", "/private/a.txt", basic("ann:right"))); err != nil {
+		t.Fatal(err)
+	}
+	harness.Await(t, 20*time.Second, "the worker to compute", func() bool { return harness.CPU(s.PID()) > before+50*time.Millisecond })
+	harness.Kill(t, pid, syscall.SIGKILL)
+	r, err := c.Reply("GET")
+	if err != nil || r.Status != 200 || string(r.Body) != "0123456789" {
+		t.Errorf("%v %+v", err, r)
+	}
+}
