@@ -343,7 +343,11 @@ func TestRates(t *testing.T) {
 	if err != nil || o.MinRate != 10<<10 || o.MaxUnsent != 256<<10 || o.Shares() {
 		t.Errorf("%d, %d, %v", o.MinRate, o.MaxUnsent, err)
 	}
-	for _, args := range []string{"--min-rate=-1", "--min-rate=17M", "--max-unsent=63k", "--max-unsent=1G"} {
+	o, err = ParseMaster([]string{"--rate=500k", "--rate-after", "10M"}, noEnv)
+	if err != nil || o.Rate != 500<<10 || o.RateAfter != 10<<20 {
+		t.Errorf("%d, %d, %v", o.Rate, o.RateAfter, err)
+	}
+	for _, args := range []string{"--rate=-1", "--rate=1025M", "--rate-after=x", "--min-rate=-1", "--min-rate=17M", "--max-unsent=63k", "--max-unsent=1G"} {
 		if _, err := ParseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "bytes") {
 			t.Errorf("%s: %v", args, err)
 		}

@@ -22,6 +22,8 @@ type (
 	MaxConnections int64         // of the pool; 0: what descriptors allow
 	MaxPerClient   int64         // connections of one client; 0 is no limit
 	MinRate        int           // bytes a second; 0 is none, else up to conn.MaxRate
+	RateLimit      int           // bytes a second; 0 is none
+	RateAfter      int           // bytes
 	MaxUnsent      int           // bytes; 0 is what the kernel does, else 64k to 16M
 	MaxRequests    int64         // 0 is no limit
 	MaxMemory      int64         // bytes; 0 is no limit, else MinMemory or more
@@ -64,6 +66,26 @@ func (m *MinRate) UnmarshalFlag(v string) error {
 		return invalid("min-rate", v, "must be 0 to 16M bytes a second, such as 500 or 10k (0 is none)")
 	}
 	*m = MinRate(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *RateLimit) UnmarshalFlag(v string) error {
+	n, ok := parseSize(v)
+	if !ok || n > 1<<30 {
+		return invalid("rate", v, "must be 0 to 1024M bytes a second, such as 500k or 2M (0 is none)")
+	}
+	*r = RateLimit(n)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (r *RateAfter) UnmarshalFlag(v string) error {
+	n, ok := parseSize(v)
+	if !ok {
+		return invalid("rate-after", v, "must be a number of bytes, such as 10M")
+	}
+	*r = RateAfter(n)
 	return nil
 }
 

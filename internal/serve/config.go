@@ -46,6 +46,8 @@ type Config struct {
 	// MaxPerClient is how many of them one client may have, see [Limits.Share]; 0: any.
 	MaxPerClient int
 	Slot         int // of the worker, from 0
+	// Rate bounds how fast each connection sends.
+	Rate Rate
 	// Alert reports to operators, even in silent mode, if not nil: one line without
 	// its newline. It does not wait.
 	Alert func(line string)

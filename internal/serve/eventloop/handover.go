@@ -269,6 +269,9 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) 
 		p.tls.Receive(since.Held)
 		p.tls.Hold()
 	}
+	if l.cfg.Rate.Limited() {
+		p.aside.bucket.Empty(l.now.Mono) // what it has sent is not known
+	}
 	l.taken(p)
 	if l.told {
 		p.http().Drain(l.now)

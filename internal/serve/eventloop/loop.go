@@ -40,18 +40,19 @@ type Loop struct {
 	recv      []byte // received bytes, borrowed by one peer at a time
 	out       []byte // bytes to send, likewise
 
-	tls     *secure // nil as long as none of its clients speaks TLS
-	disk    disk
-	wakers  wakers
-	http2   *h2.Config // nil as long as none of its clients speaks HTTP/2
-	peers   []*peer    // by descriptor
-	open    int        // how many there are
-	free    []*peer    // closed ones, to be used again
-	ready   list       // those that can continue without an event
-	timers  [timerHandshake + 1]list
-	resume  time.Duration // when accepting continues after a pause; 0: not paused
-	warned  time.Duration // when a lack of descriptors was last logged
-	closeAt time.Duration // when the listening sockets are closed; 0: not yet known
+	tls       *secure // nil as long as none of its clients speaks TLS
+	disk      disk
+	wakers    wakers
+	http2     *h2.Config // nil as long as none of its clients speaks HTTP/2
+	peers     []*peer    // by descriptor
+	open      int        // how many there are
+	free      []*peer    // closed ones, to be used again
+	ready     list       // those that can continue without an event
+	throttled list       // those that have sent as much as they may, the first to continue first
+	timers    [timerHandshake + 1]list
+	resume    time.Duration // when accepting continues after a pause; 0: not paused
+	warned    time.Duration // when a lack of descriptors was last logged
+	closeAt   time.Duration // when the listening sockets are closed; 0: not yet known
 
 	orders   *serve.Orders
 	to       handover          // where the connections go
@@ -123,6 +124,7 @@ func New(cfg serve.Config) (*Loop, error) {
 	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()
+	l.throttled.init()
 	for i := range l.timers {
 		l.timers[i].init()
 	}
@@ -213,6 +215,7 @@ func (l *Loop) turn() error {
 		}
 	}
 	l.shake()
+	l.unthrottle()
 	l.sendReady()
 	l.cfg.Records.Serving(-1) // no client is to blame for what follows
 	l.expire()
@@ -305,6 +308,9 @@ func (l *Loop) timeout() int {
 		if p := l.timers[i].front(); p != nil {
 			next = sooner(next, p.armed)
 		}
+	}
+	if p := l.throttled.front(); p != nil {
+		next = sooner(next, p.aside.bucket.Again())
 	}
 	if l.cfg.Beat != nil {
 		next = sooner(next, l.beatAt)

@@ -43,6 +43,8 @@ type peer struct {
 // aside has what few peers have.
 type aside struct {
 	undelivered []time.Duration // start times of requests whose responses are whole but not sent yet
+	bucket      serve.Bucket    // unless any rate is allowed
+	throttled   bool            // it has sent as much as it may for now
 	http2       http2           // zero: the client speaks HTTP/1.1
 	fetched     fetched
 }
@@ -105,6 +107,9 @@ func (l *Loop) register(fd int, client *clientip.Addr) *peer {
 	}
 	*p = peer{fd: int32(fd), readable: true, writable: true}
 	p.timer.peer, p.turn.peer = p, p
+	if l.cfg.Rate.Limited() {
+		p.beside().bucket = l.cfg.Rate.Bucket(l.now.Mono)
+	}
 	p.http1.From(client)
 	p.log = serve.NewJournal(&l.cfg, &l.tally, client, int(p.fd))
 	for fd >= len(l.peers) {
@@ -205,6 +210,9 @@ func (l *Loop) serve(p *peer) {
 				return
 			case p.shaking():
 				l.shakeLater(p)
+				return
+			case p.step == conn.Read && l.dry(p):
+				l.throttle(p)
 				return
 			}
 			if reads++; reads > readBatch {

@@ -35,7 +35,12 @@ func (l *Loop) share(p *peer) int64 {
 		l.serve(p)
 		return least
 	}
-	if p.step == conn.Flush || p.http().Segment().Len <= serve.InlineMax {
+	quota := l.quota(p)
+	if quota == 0 {
+		l.throttle(p)
+		return 0
+	}
+	if p.step == conn.Flush || inline(p.http().Segment(), quota) {
 		if l.goOn(p) {
 			p.http().Hold()
 			l.serve(p)
@@ -54,7 +59,7 @@ func (l *Loop) share(p *peer) int64 {
 		return l.sendSealed(p)
 	}
 	seg := p.http().Segment()
-	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, min(seg.Len, l.portion()))
+	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, min(seg.Len, l.portion(), quota))
 	switch {
 	case errno == unix.EINTR:
 		l.later(p)
@@ -69,6 +74,7 @@ func (l *Loop) share(p *peer) int64 {
 	}
 	rescue.Point(rescue.PointFile)
 	l.tally.Sent(n)
+	l.charge(p, n)
 	p.http().Sent(int64(n), l.now)
 	if p.http().Segment().Len > 0 {
 		l.later(p)

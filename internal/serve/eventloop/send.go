@@ -28,7 +28,8 @@ func (l *Loop) advance(p *peer) bool {
 	rescue.Fault(p.http().Unused())
 	at, begun := l.position(p), p.http().Segment().Len > 0
 	out, step := l.next(p, l.out[:0])
-	for step == conn.Send && p.http().Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && !l.disk.await(p, serve.InlineMax) {
+	quota := l.quota(p)
+	for step == conn.Send && len(out) < cap(out)-serve.InlineMax && inline(p.http().Segment(), quota-int64(len(out))) && !l.disk.await(p, serve.InlineMax) {
 		var ok bool
 		if out, ok = serve.Inline(p.http(), out, l.now); !ok {
 			step = conn.Close
@@ -67,6 +68,7 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 	n, errno := rawSend(int(p.fd), out, flags)
 	rescue.Point(rescue.PointSent)
 	l.tally.Sent(n)
+	l.charge(p, len(out))
 	if errno != 0 {
 		if n = 0; errno != unix.EAGAIN && errno != unix.EINTR {
 			l.tally.Lose()

@@ -19,8 +19,12 @@ const slack = 100 * time.Millisecond
 const timerHandshake = conn.NumTimers
 
 // deadline returns the timer of a peer and when it is due. A client that has not said
-// anything has only the time that any idle one has while the worker drains.
+// anything has only the time that any idle one has while the worker drains. One that is
+// throttled has all the time.
 func (p *peer) deadline() (conn.Timer, time.Duration) {
+	if p.aside != nil && p.aside.throttled {
+		return conn.TimerSend, math.MaxInt64
+	}
 	kind, deadline := p.http().Timer(), p.http().Deadline()
 	if p.shaking() && kind != conn.TimerSend && (kind != conn.TimerGrace || !p.tls.Silent()) {
 		return timerHandshake, p.tls.Deadline()

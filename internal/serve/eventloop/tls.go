@@ -334,10 +334,11 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 // of a file that comes first is in memory.
 func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	text, step := l.next(p, l.tls.text[:0])
+	most := min(pieceMax, l.quota(p))
 	for step == conn.Send {
 		seg := p.http().Segment()
-		n := min(int64(pieceMax-len(text)), seg.Len)
-		if seg.File.Body() != nil {
+		n := min(most-int64(len(text)), seg.Len)
+		if seg.File.Body() != nil && n > 0 {
 			n = seg.Len
 		}
 		if n <= 0 || !known && l.disk.await(p, n) {
@@ -365,7 +366,7 @@ func (l *Loop) sendSealed(p *peer) (cost int64) {
 		}
 		return pieceMax
 	}
-	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send; {
+	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send && !l.dry(p); {
 		seg := p.http().Segment()
 		at := l.position(p)
 		text, step := l.fill(p, true)

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"errors"
+	"math"
 	"os"
 	"runtime"
 	"time"
@@ -19,6 +20,7 @@ const sendfileMax = 1 << 20
 // send sends all of p. It returns false if the connection has ended.
 func (s *session) send(p []byte, flags int) bool {
 	s.pending, s.flags, s.blocked = p, flags, false
+	s.bucket.Sent(len(p))
 	s.disarmSend()
 	for {
 		err := s.wait()
@@ -75,6 +77,7 @@ func (s *session) sendSegment() bool {
 	for s.conn.Segment().Len > 0 {
 		s.left.Store(s.conn.Left())
 		s.show()
+		s.quota = s.throttle()
 		err := s.raw.Write(s.tryFile)
 		switch {
 		case err == nil && s.err == nil:
@@ -103,7 +106,7 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	off := seg.Off
 	for {
 		var n int
-		n, s.err = unix.Sendfile(int(fd), seg.File.Fd(), &off, int(min(seg.Len, sendfileMax)))
+		n, s.err = unix.Sendfile(int(fd), seg.File.Fd(), &off, int(min(seg.Len, sendfileMax, s.quota)))
 		switch {
 		case s.err == unix.EINTR:
 			continue
@@ -114,9 +117,27 @@ func (s *session) sendfileNow(fd uintptr) bool {
 			s.err = serve.ErrShorter
 		case s.err == nil:
 			s.engine.cfg.Row.Bytes.Add(uint64(n))
+			s.bucket.Sent(n)
 			s.conn.Sent(int64(n), s.engine.clock.Now())
 		}
 		return true
+	}
+}
+
+// throttle waits until the session may send, and returns how many bytes. It is the server
+// that is slow then, not the client.
+func (s *session) throttle() int64 {
+	rate := s.engine.cfg.Rate
+	if !rate.Limited() {
+		return math.MaxInt64
+	}
+	for {
+		now := s.engine.clock.Now()
+		if n := s.bucket.Allow(rate, now.Mono); n > 0 {
+			return n
+		}
+		s.conn.Progress(math.MaxInt64, now)
+		time.Sleep(serve.RateTick)
 	}
 }
 

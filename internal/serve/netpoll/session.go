@@ -63,7 +63,9 @@ type session struct {
 	n       int     // received
 	pending []byte  // still to send
 	flags   int     // of send(2)
-	blocked bool    // the socket has taken nothing since this wait began
+	bucket  serve.Bucket
+	quota   int64 // bytes that may be sent of a segment
+	blocked bool  // the socket has taken nothing since this wait began
 	err     error
 	queued  int // unacknowledged bytes when last checked
 }
@@ -85,6 +87,7 @@ func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, count
 		s.encrypt()
 	}
 	s.view.Since = e.clock.Mono()
+	s.bucket = e.cfg.Rate.Bucket(s.view.Since)
 	e.mu.Lock()
 	e.sessions[s] = struct{}{}
 	e.mu.Unlock()
@@ -273,6 +276,7 @@ func (s *session) reply(now conn.Now) bool {
 		return s.seal(nil, false, now)
 	}
 	for {
+		quota := s.throttle()
 		if s.interrupted() {
 			s.conn.Receive((*s.buf)[:s.n], now)
 		}
@@ -280,7 +284,7 @@ func (s *session) reply(now conn.Now) bool {
 			s.out = s.engine.outBuffers.Get().(*[]byte)
 		}
 		out, step := s.next((*s.out)[:0], now)
-		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax {
+		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && int64(len(out)) < quota {
 			var ok bool
 			if out, ok = serve.Inline(s.conn, out, now); !ok {
 				s.step(out, conn.Close, now)

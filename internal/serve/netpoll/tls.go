@@ -167,7 +167,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 			}
 			ended = ended || opened == tlsconn.Closed
 		}
-		text, step := s.fill(now)
+		text, step := s.fill(s.throttle(), now)
 		if s.out == nil {
 			s.out = s.engine.outBuffers.Get().(*[]byte)
 		}
@@ -208,11 +208,11 @@ func (s *session) sending(now conn.Now) {
 }
 
 // fill collects what the connection sends next, files included.
-func (s *session) fill(now conn.Now) ([]byte, conn.Step) {
+func (s *session) fill(quota int64, now conn.Now) ([]byte, conn.Step) {
 	text, step := s.conn.Next(s.borrow().text[:0], now)
 	for step == conn.Send {
 		seg := s.conn.Segment()
-		n := min(int64(pieceMax-len(text)), seg.Len)
+		n := min(min(pieceMax, quota)-int64(len(text)), seg.Len)
 		if n <= 0 {
 			break
 		}

@@ -1,0 +1,156 @@
+package serve_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// Over a minute a connection sends what it may to the byte, however irregularly it is asked
+// and whatever is sent before it might be.
+func TestBucket(t *testing.T) {
+	for _, r := range []serve.Rate{{Bytes: 1}, {Bytes: 1000}, {Bytes: 500 << 10}, {Bytes: 1 << 30}, {Bytes: 10_000, After: 1 << 20}} {
+		now, sent := time.Duration(0), int64(0)
+		b := r.Bucket(now)
+		for i := 0; now < time.Minute; i++ {
+			n := b.Allow(r, now)
+			if i%7 == 0 {
+				n += 100 // a head that does not fit
+			}
+			if b.Allow(r, now) > 0 {
+				b.Sent(int(n))
+				sent += n
+			}
+			now += serve.RateTick + time.Duration(i%13)*9*time.Millisecond
+		}
+		want := max(r.After, r.Bytes/10) + int64(now.Seconds()*float64(r.Bytes))
+		if diff := want - sent; diff < -200 || diff > r.Bytes/4+1 {
+			t.Errorf("%v: %d bytes, want %d", r, sent, want)
+		}
+	}
+}
+
+// A connection that was idle may send as much at once as a new one, and no more; one that
+// was taken over nothing.
+func TestBucketFills(t *testing.T) {
+	r := serve.Rate{Bytes: 1000, After: 5000}
+	b := r.Bucket(0)
+	if n := b.Allow(r, 0); n != 5000 {
+		t.Errorf("%d at first", n)
+	}
+	b.Sent(6000)
+	for second, want := range map[time.Duration]int64{1: 0, 2: 1000} {
+		after := b
+		if n := after.Allow(r, second*time.Second); n != want {
+			t.Errorf("%d after %d s, want %d", n, second, want)
+		}
+	}
+	if n := b.Allow(r, time.Hour); n != 5000 {
+		t.Errorf("%d after an hour", n)
+	}
+	b.Empty(time.Hour)
+	if n := b.Allow(r, time.Hour); n != 0 {
+		t.Errorf("%d at once", n)
+	}
+	if n := b.Allow(r, time.Hour+time.Second); n != 1000 {
+		t.Errorf("%d after a second", n)
+	}
+}
+
+// rated begins a server that sends so many bytes a second to each connection.
+func rated(t *testing.T, dir string, run servetest.Run, rate serve.Rate, minRate int) *servetest.Server {
+	return servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Rate, cfg.Conn.MinRate = rate, minRate })
+}
+
+// Many downloads at once each have their rate, whatever the others do, and a small page
+// comes at once. None is late for the rate.
+func TestRate(t *testing.T) {
+	dir := t.TempDir()
+	whole := servetest.Noise(t, filepath.Join(dir, "f"), 100_000)
+	if err := os.WriteFile(filepath.Join(dir, "small"), []byte("page"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const downloads, rate = 1000, 50_000
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := rated(t, dir, run, serve.Rate{Bytes: rate}, 0)
+		var clients sync.WaitGroup
+		var mu sync.Mutex
+		var first, last time.Duration
+		for range downloads {
+			clients.Go(func() {
+				began := time.Now()
+				body, err := download(s.Addr, "/f", len(whole))
+				took := time.Since(began)
+				if err != nil || !bytes.Equal(body, whole) {
+					t.Errorf("%d bytes, %v", len(body), err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if last = max(last, took); first == 0 || took < first {
+					first = took
+				}
+			})
+		}
+		for range 20 {
+			if body, err := download(s.Addr, "/small", 4); string(body) != "page" {
+				t.Errorf("a small page: %q, %v", body, err)
+			}
+		}
+		clients.Wait()
+		// 100,000 bytes and a head at 50,000 a second, of which a tenth comes at once.
+		if least := 1850 * time.Millisecond; first < least {
+			t.Errorf("a download took %v, want at least %v", first, least)
+		}
+		t.Logf("%d downloads took from %v to %v", downloads, first, last)
+		s.Stop()
+	})
+}
+
+// download gets a file of so many bytes over a connection of its own.
+func download(addr, path string, size int) ([]byte, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	all, err := io.ReadAll(c)
+	if len(all) < size {
+		return all, fmt.Errorf("%d bytes: %w", len(all), err)
+	}
+	return all[len(all)-size:], err
+}
+
+// What comes before the rate applies comes at once; after it the connection has its rate,
+// over keep-alive too, and a client is not slow because the server is.
+func TestRateAfter(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, filepath.Join(dir, "f"), 60_000)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		s := rated(t, dir, run, serve.Rate{Bytes: 40_000, After: 300_000}, 1<<20)
+		c := s.Dial()
+		defer c.Close()
+		began := time.Now()
+		for range 6 { // 360,000 bytes and six heads: 60,000 more than at once
+			servetest.Send(t, c, servetest.Get("/f"))
+			if _, err := io.CopyN(io.Discard, c, 60_000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took < 1400*time.Millisecond {
+			t.Errorf("60,000 bytes at 40,000 a second took %v", took)
+		}
+		s.Stop()
+	})
+}
