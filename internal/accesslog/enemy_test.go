@@ -139,3 +139,20 @@ func FuzzRings(f *testing.F) {
 		}
 	})
 }
+
+// Each byte that a terminal might obey is replaced, wherever it is.
+func TestClean(t *testing.T) {
+	for c := range 256 {
+		for at := range 19 {
+			p := []byte("a line of the log\n~")
+			p[at] = byte(c)
+			want := string(p)
+			if (c < ' ' || c > '~') && c != '\n' {
+				want = want[:at] + "?" + want[at+1:]
+			}
+			if clean(p); string(p) != want {
+				t.Fatalf("%q, want %q", p, want)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"time"
 
 	"phalanx/internal/logging"
@@ -89,6 +90,24 @@ func (b *batch) add(s *source) {
 // clean replaces what no [Formatter] writes and a terminal might obey: a worker that was
 // taken over writes what it likes into its ring.
 func clean(p []byte) {
+	for len(p) >= 8 {
+		if !printable(binary.LittleEndian.Uint64(p)) {
+			cleanBytes(p[:8])
+		}
+		p = p[8:]
+	}
+	cleanBytes(p)
+}
+
+// printable reports whether eight bytes are visible ASCII or spaces; it may be wrong in that
+// it is false.
+func printable(x uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	less, more := (x-ones*0x20)&^x, x+ones|x // in the highest bit of a byte: it is below 0x20, or above 0x7e
+	return (less|more)&high == 0
+}
+
+func cleanBytes(p []byte) {
 	for i, c := range p {
 		if (c < 0x20 || c > 0x7e) && c != '\n' {
 			p[i] = '?'

@@ -78,8 +78,8 @@ func isReserved(name []byte) bool {
 	return false
 }
 
-// memberName scans a member's name, of small letters and underscores, and the colon behind
-// it.
+// memberName scans a member's name, of small letters, digits and underscores, and the
+// colon behind it.
 func memberName(p []byte) (name, rest []byte, ok bool) {
 	if len(p) == 0 || p[0] != '"' {
 		return nil, nil, false
@@ -90,7 +90,7 @@ func memberName(p []byte) (name, rest []byte, ok bool) {
 			ok = i > 0 && len(rest) > 0 && rest[0] == ':'
 			break
 		}
-		if (c < 'a' || c > 'z') && c != '_' {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
 			break
 		}
 	}
