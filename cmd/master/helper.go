@@ -123,7 +123,7 @@ func helped() error {
 		return errors.New("helper: is started by the master")
 	}
 	_ = sandbox.Background() // as far as the kernel allows
-	boundHelper()
+	room := boundHelper()
 	channel, err := ipc.Open(helperChannel)
 	if err != nil {
 		return err
@@ -136,16 +136,21 @@ func helped() error {
 	if err != nil {
 		return fmt.Errorf("read the cache directory: %w", err)
 	}
-	return helper.Work(channel, func(ctx context.Context, j helper.Job) ipc.JobDone { return copyJob(ctx, store, j) })
+	return helper.Work(channel, room, func(ctx context.Context, j helper.Job) ipc.JobDone { return copyJob(ctx, store, j) })
 }
 
-// boundHelper bounds this process's memory, and lets it have its files open. An error means
-// that another limit is in force.
-func boundHelper() {
+// boundHelper bounds this process's memory, and returns how many jobs it has descriptors for.
+// An error means that another limit is in force.
+func boundHelper() (jobs int) {
 	const memory = 768 << 20
 	debug.SetMemoryLimit(memory / 2)
 	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory})
-	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1024, Max: 1024})
+	files := unix.Rlimit{Cur: 256}
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		files.Cur = min(files.Max, 4096)
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
+	}
+	return int(files.Cur) * 3 / 4
 }
 
 // copyJob makes a compressed copy. A library that panics costs that copy alone.

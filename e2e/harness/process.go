@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Process is what /proc/PID/stat says, as far as the tests need it.
@@ -87,11 +89,36 @@ func inSession(leader int) []Process {
 // WorkersOf lists the workers of a master.
 func WorkersOf(master int) []int {
 	var pids []int
-	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && !p.IsKeeper() }) {
+	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && !p.IsKeeper() && p.Command != helper }) {
 		pids = append(pids, p.PID)
 	}
 	return pids
 }
+
+// HelpersOf lists the helpers of a master: one at most.
+func HelpersOf(master int) []int {
+	var pids []int
+	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && p.Command == helper }) {
+		pids = append(pids, p.PID)
+	}
+	return pids
+}
+
+// Hasten gives the helper of a master a usual priority, where this user may: other tests
+// would keep it waiting for a CPU as long as they run.
+func Hasten(master int) {
+	for _, pid := range HelpersOf(master) {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+		for _, path := range threads {
+			if tid := Atoi(filepath.Base(path)); tid > 0 { // an error means that it has gone
+				_ = unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0)
+			}
+		}
+	}
+}
+
+// helper is the name of the process of low priority.
+const helper = "phalanx-helper"
 
 // KeepersOf lists the keepers of a master's workers.
 func KeepersOf(master int) []int {

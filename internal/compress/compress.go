@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -90,11 +91,11 @@ const maxWindow = 8 << 20
 func encoder(to io.Writer, size int64, coding proto.Coding, level Level) (io.WriteCloser, error) {
 	switch coding {
 	case proto.Brotli:
-		quality := brotli.BestCompression
+		o := brotli.WriterOptions{Quality: brotli.BestCompression, LGWin: min(max(bits.Len64(uint64(size)), 16), 22)} // no memory for what is not there
 		if level == Fast {
-			quality = 5
+			o.Quality = 5
 		}
-		return brotli.NewWriterLevel(to, quality), nil
+		return brotli.NewWriterOptions(to, o), nil
 	case proto.Zstd:
 		speed := zstd.SpeedBestCompression
 		if level == Fast {

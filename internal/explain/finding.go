@@ -79,13 +79,13 @@ func codingWhy(f site.Finding) string {
 	case site.CodingInherent:
 		return f.Coding.Token() + ": files of this type are always compressed"
 	case site.CopyChosen:
-		return f.Coding.Token() + " copy found in --cache-dir: --compress made it"
+		return "no sidecar, but a " + f.Coding.Token() + " copy in --cache-dir, which --compress has made"
 	case site.CopyMissing:
-		return "no copy in --cache-dir yet; a server with --compress makes one in " + f.Coding.Token() + " when the file is asked for"
+		return "no sidecar, and no copy in --cache-dir yet: a server with --compress makes one in " + f.Coding.Token() + " once the file has been asked for"
 	case site.CopyUseless:
-		return "no copy in --cache-dir: the file compresses by less than 5 percent"
+		return "no sidecar, and no copy in --cache-dir: the file compresses by less than 5 percent"
 	case site.CopyUnfit:
-		return "no copy in --cache-dir: files that are smaller than 1 KiB, larger than 64 MiB, or changed within two seconds have none"
+		return "no sidecar, and no copy in --cache-dir: files that are smaller than 1 KiB, larger than 64 MiB, or changed within two seconds have none"
 	case site.CodingMissing:
 		return "no sidecar that the client accepts; the file is sent as it is"
 	}

@@ -34,14 +34,14 @@ const idleTime = time.Minute
 
 // Work does jobs until the channel has ended, or none has come for a while. A job is done
 // by a function, whose result is completed and sent to the master; it stops when its
-// context ends.
-func Work(channel *ipc.Channel, do func(context.Context, Job) ipc.JobDone) error {
-	return work(channel, do, idleTime)
+// context ends. So many jobs may wait, each of which has a descriptor.
+func Work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone) error {
+	return work(channel, most, do, idleTime)
 }
 
-func work(channel *ipc.Channel, do func(context.Context, Job) ipc.JobDone, idle time.Duration) error {
+func work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone, idle time.Duration) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	q := newQueue()
+	q := newQueue(most)
 	var receiving sync.WaitGroup
 	receiving.Go(func() { cancel(receive(channel, q)) })
 	defer func() {

@@ -17,6 +17,9 @@ import (
 	"phalanx/internal/ipc"
 )
 
+// maxJobs is how many wait in tests.
+const maxJobs = 30
+
 // file opens a new regular file of so many bytes.
 func file(t *testing.T, size int64) *os.File {
 	t.Helper()
@@ -33,7 +36,7 @@ func file(t *testing.T, size int64) *os.File {
 
 // Workers take turns, each has a bounded number of jobs, and none waits twice.
 func TestQueue(t *testing.T) {
-	q := newQueue()
+	q := newQueue(maxJobs)
 	defer q.close()
 	job := func(from int, ino uint64, kind ipc.JobKind) Job {
 		return Job{Kind: kind, Stat: unix.Stat_t{Ino: ino}, from: from, File: file(t, 0)}
@@ -68,8 +71,8 @@ func TestQueue(t *testing.T) {
 			taken++
 		}
 	}
-	if taken != maxJobs || len(q.of[1]) != maxPerPeer {
-		t.Errorf("%d jobs, %d of the first, want %d and %d", taken, len(q.of[1]), maxJobs, maxPerPeer)
+	if taken != maxJobs || len(q.of[1]) != maxJobs*2/3 {
+		t.Errorf("%d jobs, %d of the first, want %d and %d", taken, len(q.of[1]), maxJobs, maxJobs*2/3)
 	}
 }
 
@@ -111,7 +114,7 @@ func (s *starter) start(theirs *os.File) (Process, error) {
 	p := &inside{pid: 100 + len(s.started), ended: make(chan error, 1), kill: make(chan struct{})}
 	s.started = append(s.started, p)
 	worked := make(chan error, 1)
-	go func() { worked <- work(channel, s.do, s.idle) }()
+	go func() { worked <- work(channel, maxJobs, s.do, s.idle) }()
 	go func() {
 		select {
 		case err := <-worked:
@@ -270,7 +273,7 @@ func TestMasterGone(t *testing.T) {
 	}
 	begun, ended := make(chan struct{}, 9), make(chan error)
 	go func() {
-		ended <- work(end, func(ctx context.Context, _ Job) ipc.JobDone { begun <- struct{}{}; <-ctx.Done(); return ipc.JobDone{} }, time.Minute)
+		ended <- work(end, maxJobs, func(ctx context.Context, _ Job) ipc.JobDone { begun <- struct{}{}; <-ctx.Done(); return ipc.JobDone{} }, time.Minute)
 	}()
 	for i := range int64(3) {
 		f := file(t, i)

@@ -8,15 +8,10 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// Each job has a descriptor, of which a process may have 1024 at least.
-const (
-	maxJobs    = 768 // that wait
-	maxPerPeer = 512 // of one worker
-)
-
 // queue has the jobs that wait, for each worker in the order in which they came; workers
 // take turns.
 type queue struct {
+	most   int           // jobs; two thirds of them of one worker
 	filled chan struct{} // receives when there is a job; one is as good as many
 
 	mu    sync.Mutex // guards what follows
@@ -38,15 +33,15 @@ func (j *Job) key() key {
 	return key{j.Kind, uint64(j.Stat.Dev), j.Stat.Ino, j.Stat.Size, j.Stat.Mtim, j.Stat.Ctim}
 }
 
-func newQueue() *queue {
-	return &queue{filled: make(chan struct{}, 1), of: make(map[int][]Job), known: make(map[key]bool)}
+func newQueue(most int) *queue {
+	return &queue{most: most, filled: make(chan struct{}, 1), of: make(map[int][]Job), known: make(map[key]bool)}
 }
 
 // put adds a job, unless it waits already or there is no room.
 func (q *queue) put(j Job) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.known[j.key()] || q.n >= maxJobs || len(q.of[j.from]) >= maxPerPeer {
+	if q.known[j.key()] || q.n >= q.most || len(q.of[j.from]) >= q.most*2/3 {
 		return false
 	}
 	if len(q.of[j.from]) == 0 {

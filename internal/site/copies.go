@@ -36,12 +36,12 @@ const (
 
 const (
 	maxAsked  = 8192             // that are remembered
-	askAgain  = 30 * time.Second // for a copy that has not come
+	askAgain  = 10 * time.Second // for a copy that has not come
 	stillUsed = 10 * time.Minute // until its use is told once more
 )
 
 // NewCopies returns those in a directory, of which it gets the descriptor. A copy that is not
-// there is asked for, with the file open, at most twice a minute; and in between so that it
+// there is asked for, with the file open, every ten seconds; and, less often, so that it
 // is known to be in use. ask must not wait, and reports whether it could ask; nil: nobody is
 // asked.
 func NewCopies(dir int, ask func(coding proto.Coding, fd int) bool) *Copies {
@@ -83,9 +83,6 @@ func copied(s stamp, now time.Time) bool {
 // place of the file, or else the file.
 func (r *Root) copied(f *File, codings proto.Codings) *File {
 	c, list := r.Copies, codings.List()
-	if len(list) == 0 {
-		return f
-	}
 	if !copied(f.stamp, r.Now()) {
 		r.found(CopyUnfit, nil)
 		return f

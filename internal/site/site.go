@@ -354,11 +354,12 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings, access *proto.
 		r.weighed(CodingChosen, coding)
 		return other
 	}
-	if len(codings.List()) > 0 {
-		r.found(CodingMissing, nil)
-	}
-	if r.Copies != nil {
+	switch {
+	case len(codings.List()) == 0:
+	case r.Copies != nil:
 		return r.copied(f, codings)
+	default:
+		r.found(CodingMissing, nil)
 	}
 	return f
 }

@@ -1,0 +1,233 @@
+package http
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/e2e/harness"
+)
+
+// prose is text of a size that compresses, and differs from that of other seeds.
+func prose(seed, size int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, "Line %d of %d says %d. ", i, seed, i*seed%9973)
+	}
+	return b.String()[:size]
+}
+
+// copying is a server that compresses in the background, and its cache directory.
+func copying(t *testing.T, base string, args ...string) (o *harness.Operator, cache string) {
+	t.Helper()
+	cache = filepath.Join(harness.OpenDir(t), "cache")
+	return harness.Operated(t, harness.Plan{Args: append([]string{"--base", base, "--compress", "--cache-dir", cache}, args...)}), cache
+}
+
+// get asks for a path in a coding.
+func get(o *harness.Operator, path, coding string, fields ...string) *harness.Reply {
+	o.T.Helper()
+	return o.MustAsk(o.Dial(), harness.Request("GET", path, append(fields, "Accept-Encoding: "+coding, "Connection: close")...))
+}
+
+// awaitCopy asks until a copy comes, and holds whatever comes to the file's content.
+func awaitCopy(o *harness.Operator, path, coding, content string) (r *harness.Reply) {
+	o.T.Helper()
+	harness.Await(o.T, 20*time.Second, "copy of "+path, func() bool {
+		harness.Hasten(o.PID())
+		r = get(o, path, coding)
+		is := r.Header.Get("Content-Encoding")
+		if got := decoded(o.T, is, r.Body); r.Status != 200 || got != content {
+			o.T.Fatalf("%s: %d, coding %q, %.40q, want %.40q", path, r.Status, is, got, content)
+		}
+		return is == coding
+	})
+	return r
+}
+
+// TestCopies lets each model send copies, with validators of their own, and changes a file
+// under it: no byte of the file before is seen again.
+func TestCopies(t *testing.T) {
+	t.Parallel()
+	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		first, second := prose(1, 40000), prose(2, 40000)
+		base := harness.Tree(t, map[string]string{"a.html": first, "noise.html": string(harness.Noise("noise", 5000)), "small.html": "small"})
+		path := filepath.Join(base, "a.html")
+		harness.Aged(t, path)
+		o, _ := copying(t, base, "--model", model, "--file-cache", "0s")
+		plain := get(o, "/a.html", "br")
+		if plain.Header.Get("Content-Encoding") != "" || string(plain.Body) != first || plain.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("the first client: %v", plain.Header)
+		}
+		whole := awaitCopy(o, "/a.html", "br", first)
+		checkCopy(o, "/a.html", plain, whole)
+		for _, same := range []string{"/noise.html", "/small.html"} {
+			if r := get(o, same, "br"); r.Header.Get("Content-Encoding") != "" {
+				t.Errorf("%s: %v", same, r.Header)
+			}
+		}
+		if hits := o.MustScrape().Sum("phalanx_compressed_responses_total"); hits < 1 {
+			t.Errorf("%v responses are counted", hits)
+		}
+		// The new content has the size and the time of the old one.
+		harness.Write(t, path+".new", []byte(second))
+		harness.Aged(t, path+".new")
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		awaitCopy(o, "/a.html", "br", second)
+	})
+}
+
+// checkCopy holds a copy to what it has to be beside its file.
+func checkCopy(o *harness.Operator, path string, plain, whole *harness.Reply) {
+	o.T.Helper()
+	tag := whole.Header.Get("ETag")
+	if !strings.HasPrefix(tag, `"`) || tag == plain.Header.Get("ETag") || whole.Header.Get("Vary") != "Accept-Encoding" ||
+		whole.Header.Get("Last-Modified") != plain.Header.Get("Last-Modified") || whole.Header.Get("Content-Type") != plain.Header.Get("Content-Type") {
+		o.T.Errorf("the copy has %v, its file %v", whole.Header, plain.Header)
+	}
+	part := get(o, path, "br", "Range: bytes=5-14", "If-Range: "+tag)
+	if part.Status != 206 || !bytes.Equal(part.Body, whole.Body[5:15]) || part.Header.Get("Content-Encoding") != "br" {
+		o.T.Errorf("a range: %d, %v", part.Status, part.Header)
+	}
+	for fields, want := range map[string]int{"If-None-Match: " + tag: 304, "If-None-Match: " + plain.Header.Get("ETag"): 200} {
+		if r := get(o, path, "br", fields); r.Status != want || r.Header.Get("Vary") != "Accept-Encoding" {
+			o.T.Errorf("%s: %d %v, want %d", fields, r.Status, r.Header, want)
+		}
+	}
+	head := o.MustAsk(o.Dial(), harness.Request("HEAD", path, "Accept-Encoding: br", "Connection: close"))
+	if head.Header.Get("ETag") != tag || head.Header.Get("Content-Length") != fmt.Sprint(len(whole.Body)) {
+		o.T.Errorf("HEAD: %v", head.Header)
+	}
+	if r := get(o, path, "identity"); r.Header.Get("Content-Encoding") != "" || r.Header.Get("ETag") == tag {
+		o.T.Errorf("without a coding: %v", r.Header)
+	}
+}
+
+// TestHelper kills the helper, upgrades the master and stops it: no client notices, and no
+// helper is left.
+func TestHelper(t *testing.T) {
+	t.Parallel()
+	files := make(map[string]string)
+	for i := range 100 {
+		files[fmt.Sprintf("%d.html", i)] = prose(i+1, 9000)
+	}
+	base := harness.Tree(t, files)
+	o, cache := copying(t, base)
+	var helpers []int
+	harness.Await(t, 10*time.Second, "confined helper of the lowest priority", func() bool {
+		get(o, "/0.html", "gzip")
+		helpers = harness.HelpersOf(o.PID())
+		return len(helpers) == 1 && isIdle(helpers[0])
+	})
+	awaitCopy(o, "/0.html", "gzip", files["0.html"])
+	harness.Kill(t, helpers[0], syscall.SIGKILL)
+	harness.Await(t, 10*time.Second, "death", func() bool { return o.MustScrape()["phalanx_helper_deaths_total"] == 1 })
+	awaitCopy(o, "/0.html", "gzip", files["0.html"]) // it survives
+	next := 0
+	harness.Await(t, 10*time.Second, "another helper", func() bool { // what is asked for before is asked for again much later
+		next = min(next+1, len(files)-2)
+		get(o, fmt.Sprintf("/%d.html", next), "br")
+		return len(harness.HelpersOf(o.PID())) == 1
+	})
+	last := fmt.Sprintf("%d.html", len(files)-1)
+	awaitCopy(o, "/"+last, "gzip", files[last])
+	before := o.AwaitWorkers(len(o.Workers()))
+	o.Signal(syscall.SIGUSR2)
+	o.AwaitWorkers(len(before), before...)
+	awaitCopy(o, "/0.html", "br", files["0.html"])
+	if all, err := os.ReadDir(cache); err != nil || len(all) < 3 {
+		t.Errorf("the cache has %v, %v", all, err)
+	}
+	if helpers = harness.HelpersOf(o.PID()); len(helpers) != 1 {
+		t.Fatalf("helpers after the upgrade: %v", helpers)
+	}
+	o.Stop(10 * time.Second)
+	harness.AwaitEnd(t, 10*time.Second, helpers[0])
+}
+
+// TestHelperOfAKilledMaster finds no helper after its master was killed.
+func TestHelperOfAKilledMaster(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"0.html": prose(1, 9000)}
+	o, _ := copying(t, harness.Tree(t, files))
+	awaitCopy(o, "/0.html", "gzip", files["0.html"])
+	helpers := harness.HelpersOf(o.PID())
+	o.Signal(syscall.SIGKILL)
+	for _, pid := range helpers {
+		harness.AwaitEnd(t, 10*time.Second, pid)
+	}
+}
+
+// isIdle reports whether a process gives way to all others, and is sandboxed.
+func isIdle(pid int) bool {
+	const schedIdle = 5
+	attr, err := unix.SchedGetAttr(pid, 0)
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && attr.Policy == schedIdle && bytes.Contains(status, []byte("Seccomp:\t2")) && bytes.Contains(status, []byte("CapEff:\t0000000000000000"))
+}
+
+// TestManyCopies lets a site of 2,000 files be compressed while it is served, watched through
+// metrics.
+func TestManyCopies(t *testing.T) {
+	t.Parallel()
+	const many = 2000
+	files := make(map[string]string)
+	for i := range many {
+		files[fmt.Sprintf("%d/%d.html", i%20, i)] = prose(i+1, 1500)
+	}
+	base := harness.Tree(t, files)
+	o, _ := copying(t, base)
+	left := make(map[string]string)
+	for name, content := range files {
+		left["/"+name] = content
+	}
+	c := o.Dial()
+	harness.Await(t, 40*time.Second, "copies of all", func() bool {
+		harness.Hasten(o.PID())
+		for path, content := range left {
+			r := o.MustAsk(c, harness.Request("GET", path, "Accept-Encoding: gzip"))
+			coding := r.Header.Get("Content-Encoding")
+			if got := decoded(t, coding, r.Body); r.Status != 200 || got != content {
+				t.Fatalf("%s: %d, coding %q, %.40q", path, r.Status, coding, got)
+			}
+			if coding == "gzip" {
+				delete(left, path)
+			}
+		}
+		return len(left) == 0
+	})
+	all := o.MustScrape()
+	if made := all[`phalanx_helper_jobs_total{outcome="made"}`]; made != many || all["phalanx_helper_jobs_waiting"] != 0 ||
+		all["phalanx_compressed_source_bytes_total"] != many*1500 || all.Sum("phalanx_compressed_responses_total") != many ||
+		all["phalanx_compressed_bytes_total"] >= many*1500/2 || all["phalanx_compressed_cache_bytes"] < all["phalanx_compressed_bytes_total"] {
+		t.Errorf("metrics: %v made, %v waiting, %v bytes of %v, %v sent, %v kept", made, all["phalanx_helper_jobs_waiting"],
+			all["phalanx_compressed_bytes_total"], all["phalanx_compressed_source_bytes_total"], all.Sum("phalanx_compressed_responses_total"), all["phalanx_compressed_cache_bytes"])
+	}
+}
+
+// TestCacheDir refuses directories in which copies must not lie.
+func TestCacheDir(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "Hello."})
+	open := harness.OpenDir(t)
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		filepath.Join(base, "cache"): "lies in what is served",
+		open:                         "to user",
+		filepath.Join(harness.Binary("master"), "sub"): "not a directory",
+	} {
+		harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--port", "0", "--compress", "--cache-dir", dir}}).Rejects(t, 78, "--cache-dir", want)
+	}
+	harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--port", "0", "--compress"}}).Rejects(t, 64, "needs --cache-dir")
+}
