@@ -119,7 +119,7 @@ func run(t *testing.T, commands string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range []string{"unshare", "ip", "curl", "openssl", "nginx", "haproxy", "pgrep"} {
+	for _, tool := range []string{"unshare", "ip", "curl", "openssl", "nginx", "haproxy", "pgrep", "htpasswd"} {
 		harness.Tool(t, "run sh scripts/test-tools.sh", tool)
 	}
 	work := harness.OpenDir(t)
