@@ -68,5 +68,25 @@ func (a Addr) String() string {
 	return a.Host()
 }
 
+// encodedSize is the length of an encoded address.
+const encodedSize = 19
+
+// AppendEncoded appends the address for [Decode] in another process.
+func (a Addr) AppendEncoded(dst []byte) []byte {
+	dst = append(append(dst, byte(a.kind)), a.ip[:]...)
+	return append(dst, byte(a.port>>8), byte(a.port))
+}
+
+// Decode returns an encoded address; false if it is none.
+func Decode(p []byte) (a Addr, ok bool) {
+	if len(p) != encodedSize || p[0] > byte(kindUnix) {
+		return Addr{}, false
+	}
+	if a.kind = kind(p[0]); a.kind == kindIP {
+		a.ip, a.port = [16]byte(p[1:17]), uint16(p[17])<<8|uint16(p[18])
+	}
+	return a, true
+}
+
 // Port returns the port; 0 if it is not known.
 func (a Addr) Port() uint16 { return a.port }

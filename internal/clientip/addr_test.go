@@ -27,3 +27,18 @@ func TestAddr(t *testing.T) {
 		}
 	}
 }
+
+func TestEncoding(t *testing.T) {
+	for _, a := range []Addr{{}, Unix(), addr("203.0.113.7"), From(netip.MustParseAddrPort("[2001:db8::1]:443"))} {
+		p := a.AppendEncoded(nil)
+		if got, ok := Decode(p); !ok || got != a {
+			t.Errorf("%v is decoded as %v, %v", a, got, ok)
+		}
+		if got, ok := Decode(p[1:]); ok || got.Known() {
+			t.Errorf("the end of %v is decoded as %v", a, got)
+		}
+	}
+	if a, ok := Decode(append([]byte{9}, make([]byte, encodedSize-1)...)); ok {
+		t.Errorf("an unknown kind is decoded as %v", a)
+	}
+}

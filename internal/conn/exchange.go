@@ -185,13 +185,18 @@ func (r *Reply) open(req *proto.Request, head []byte, v Version, began time.Dura
 		x = new(Exchange)
 	}
 	x.Request, x.Head, x.Version, x.Began = req, head, v, began
-	if r.client != nil {
-		x.Client = *r.client
-	}
 	if x.site, x.Site = r.cfg.Site, 0; r.cfg.Sites != nil {
 		r.find(x)
 	}
 	r.x = x
+	r.attribute()
+}
+
+// attribute finds out whose request it is.
+func (r *Reply) attribute() {
+	if r.client != nil {
+		r.x.Client = *r.client
+	}
 }
 
 // find finds the site of an exchange. A request that was refused before its host was known

@@ -48,7 +48,12 @@ func NewReply(cfg *Config, obs Observer) Reply { return Reply{cfg: cfg, obs: obs
 func (r *Reply) Secure() { r.secure = true }
 
 // From says whose connection it is; see [Conn.From].
-func (r *Reply) From(client *clientip.Addr) { r.client = client }
+func (r *Reply) From(client *clientip.Addr) {
+	r.client = client
+	if r.x != nil { // it comes from another worker
+		r.attribute()
+	}
+}
 
 // Local says that the connection comes through a unix socket; see [Conn.Local].
 func (r *Reply) Local() { r.local = true }

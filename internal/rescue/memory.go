@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0005
+const layout = 0x5048_4c58_0006
 
 const (
 	headerSize = 4096
@@ -26,7 +26,9 @@ const (
 	// stateSize is the room for the state of a TLS connection that is idle: 110 bytes, or
 	// 142 with the longer secrets, and the name that the client asked for.
 	stateSize = 192
-	maxBuf    = 16<<20 + 4096 // the largest receive buffer
+	// clientSize is the room for the address of a client that a proxy has given.
+	clientSize = 32
+	maxBuf     = 16<<20 + 4096 // the largest receive buffer
 	// maxFDs bounds the descriptor numbers that have a record. Connections beyond
 	// are served without.
 	maxFDs = 1 << 16
@@ -61,19 +63,19 @@ type header struct {
 // record describes a connection. A zero record is right for one that has just been
 // accepted.
 type record struct {
-	state uint32 // one of the states below
-	file  int32  // the descriptor number of the file that follows the batch
-	used  uint64 // received bytes that are answered by this batch or an earlier one
-	start uint64 // sent bytes before this batch
-	off   int64  // of the rest of the file, when the batch was begun
-	len   int64
-	batch uint32 // bytes of responses before the file
-	place uint32 // where they are
-	flags uint8  // conn's, see docs/rescue.md
-	tries uint8  // crashes of a worker that was serving it
-	held  uint8  // one of the values below
-	_     uint8
-	about uint32 // bytes that are known of the exchange under way, or of the whole state; the uppermost bits say where
+	state  uint32 // one of the states below
+	file   int32  // the descriptor number of the file that follows the batch
+	used   uint64 // received bytes that are answered by this batch or an earlier one
+	start  uint64 // sent bytes before this batch
+	off    int64  // of the rest of the file, when the batch was begun
+	len    int64
+	batch  uint32 // bytes of responses before the file
+	place  uint32 // where they are
+	flags  uint8  // conn's, see docs/rescue.md
+	tries  uint8  // crashes of a worker that was serving it
+	held   uint8  // one of the values below
+	client uint8  // bytes that are known of the client
+	about  uint32 // bytes that are known of the exchange under way, or of the whole state; the uppermost bits say where
 	// sealing is 1 from before bytes are encrypted that the record does not have to the
 	// next commit: nobody else may continue the connection.
 	sealing uint32
@@ -109,7 +111,8 @@ const _ = -(recordSize ^ unsafe.Sizeof(record{})) // equal
 type sizes struct{ fds, recv, send int }
 
 func (s sizes) states() int  { return headerSize + s.fds*recordSize }
-func (s sizes) buffers() int { return roundUp(s.states()+s.fds*2*stateSize, page) }
+func (s sizes) clients() int { return s.states() + s.fds*2*stateSize }
+func (s sizes) buffers() int { return roundUp(s.clients()+s.fds*clientSize, page) }
 func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
 func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
 func (s sizes) held() int    { return roundUp(min(s.recv, heldMost), page) + heldBeside }
@@ -222,6 +225,9 @@ func (m *Memory) stateBytes(fd int, second bool) []byte {
 	}
 	return m.part(at, stateSize)
 }
+
+// clientBytes returns the place for what is known of a client.
+func (m *Memory) clientBytes(fd int) []byte { return m.part(m.clients()+fd*clientSize, clientSize) }
 
 // aboutAt returns the place that the bits of a record's about name, and how many bytes
 // are there; nil if there cannot be so many.

@@ -15,6 +15,8 @@ type Found struct {
 	Tries   int    // crashes of workers that were serving it
 	Current bool   // its worker was serving it when it died
 	New     bool   // nothing has been received or sent
+	Unused  bool   // nothing that was received has been used, and nothing sent
+	Client  []byte // of [Writer.Client]; empty: nothing
 }
 
 // Verdict is what can be done with a connection.
@@ -92,6 +94,10 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 		return f.but(Inconsistent)
 	}
 	f.Ending, f.New = rec.state == stateEnding, received == 0 && sent == 0
+	f.Unused = rec.used == 0 && sent == 0
+	if n := int(rec.client); n > 0 && n <= clientSize {
+		f.Client = append([]byte(nil), r.m.clientBytes(fd)[:n]...)
+	}
 	if !r.progress(&f, fd, rec, sent) || !f.Ending && !r.held(&f, fd, rec, received) {
 		return f.but(Inconsistent)
 	}

@@ -67,6 +67,14 @@ func (w *Writer) Receiving(fd int, at uint64) {
 	}
 }
 
+// Client records what is known of a connection's client beside what the kernel knows, at
+// most 32 opaque bytes: it counts once received bytes are used, or a batch is committed.
+func (w *Writer) Client(fd int, p []byte) {
+	if w.has(fd) {
+		w.m.record(fd).client = uint8(copy(w.m.clientBytes(fd), p))
+	}
+}
+
 // Batch is what a connection does next, as far as it is known.
 type Batch struct {
 	Used   uint64 // position behind the received bytes that it answers
@@ -118,7 +126,7 @@ func (w *Writer) commit(fd int, b *Batch, place uint32, tries, held uint8) {
 	n := &w.h.next
 	n.file, n.used, n.start, n.off, n.len = int32(b.File), b.Used, b.Start, b.Off, b.Rest
 	n.batch, n.place = uint32(b.Len), place
-	n.flags, n.tries, n.held = b.Flags, tries, held
+	n.flags, n.tries, n.held, n.client = b.Flags, tries, held, r.client
 	n.about, n.sealing, n.given = w.about(fd, r.about, b.About, b.Whole), 0, 0
 	switch {
 	case b.Fixed || b.Whole && n.about == 0 || b.Used > maxPosition:

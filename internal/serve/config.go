@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/accesslog"
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/rescue"
@@ -48,6 +49,9 @@ type Config struct {
 	Slot         int // of the worker, from 0
 	// Rate bounds how fast each connection sends.
 	Rate Rate
+	// Proxied are the clients whose connections begin with a header of the PROXY
+	// protocol; nil: nobody's do.
+	Proxied *clientip.Networks
 	// Alert reports to operators, even in silent mode, if not nil: one line without
 	// its newline. It does not wait.
 	Alert func(line string)

@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
 	"phalanx/internal/proto"
+	"phalanx/internal/proxyproto"
 	"phalanx/internal/tlsconn"
 )
 
@@ -268,6 +269,23 @@ func (j *Journal) Unsecured(reason tlsconn.Reason, err error) {
 		err = &tlsconn.Error{Reason: reason}
 	}
 	j.cfg.Log.Debug().Str("client", j.client).Str("reason", strings.TrimPrefix(err.Error(), "TLS: ")).Msg("TLS failed")
+}
+
+// Proxied notes, and logs, whose connection a PROXY header says it is.
+func (j *Journal) Proxied(client clientip.Addr) {
+	if j == nil {
+		return
+	}
+	proxy := j.client
+	j.addr, j.client, j.host = client, client.String(), client.Host()
+	j.cfg.Log.Debug().Str("client", j.client).Str("proxy", proxy).Msg("PROXY header")
+}
+
+// Unproxied logs that the PROXY header of the connection was refused.
+func (j *Journal) Unproxied(reason proxyproto.Reason) {
+	if j != nil {
+		j.cfg.Log.Debug().Str("client", j.client).Stringer("reason", reason).Msg("PROXY header refused")
+	}
 }
 
 // Closed logs its end.

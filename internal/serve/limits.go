@@ -8,6 +8,7 @@ import (
 
 	"phalanx/internal/clientip"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/proxyproto"
 )
 
 // AlertEvery is the shortest time between two alerts about one limit.
@@ -32,6 +33,7 @@ type Limits struct {
 	clients   *clients // nil: those of one client are not counted
 	minRate   int
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
+	toldProxy atomic.Int64                       // likewise, of PROXY headers
 }
 
 // NewLimits returns the configured limits, for a pool of one worker until [Limits.Share].
@@ -137,13 +139,24 @@ func (l *Limits) Closed(idle bool) {
 	l.row.Limited[why].Add(1)
 }
 
+// unproxied says that the PROXY header of a connection was refused.
+func (l *Limits) unproxied(reason proxyproto.Reason, peer clientip.Addr, now time.Duration) {
+	if l.isDue(&l.toldProxy, now) {
+		l.alert("connection closed: " + peer.Host() + " " + headerCures[reason])
+	}
+}
+
 // due reports whether it is time for another alert about a limit.
 func (l *Limits) due(about scoreboard.Limit, now time.Duration) bool {
-	told := l.told[about].Load()
+	return l.isDue(&l.told[about], now)
+}
+
+func (l *Limits) isDue(last *atomic.Int64, now time.Duration) bool {
+	told := last.Load()
 	if l.alert == nil || told != 0 && now-time.Duration(told) < AlertEvery {
 		return false
 	}
-	return l.told[about].CompareAndSwap(told, int64(max(now, 1)))
+	return last.CompareAndSwap(told, int64(max(now, 1)))
 }
 
 // maxConnections is how many leave a reserve of descriptors.

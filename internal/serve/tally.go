@@ -12,6 +12,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/proxyproto"
 	"phalanx/internal/tlsconn"
 )
 
@@ -110,6 +111,7 @@ func (t *Tally) Unsecured(reason tlsconn.Reason) {
 const (
 	_ = uint(scoreboard.MaxReasons - tlsconn.NumReasons)
 	_ = uint(scoreboard.MaxReasons - h2.NumReasons)
+	_ = uint(scoreboard.MaxReasons - proxyproto.NumReasons)
 )
 
 // Rest records that the worker waits.

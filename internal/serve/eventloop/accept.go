@@ -71,6 +71,9 @@ func (l *Loop) acceptOne(from serve.Listener) (*peer, syscall.Errno) {
 	if errno != 0 {
 		return nil, errno
 	}
+	if client != nil && l.cfg.Proxied.Contains(*client) {
+		return l.newPeer(fd, client, from), 0 // whose it is, comes later
+	}
 	counted, ok := l.limits.Admit(client, l.now.Mono)
 	if !ok {
 		rawClose(fd)
@@ -156,7 +159,7 @@ func (l *Loop) longestIdle(newest *peer) *peer {
 	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
 		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
 			p := e.peer
-			if p == newest || p.http().State() != conn.Idle || p.shaking() && !p.tls.Silent() {
+			if p == newest || p.http().State() != conn.Idle || p.shaking() && !p.tls.Silent() || len(p.begun()) > 0 {
 				continue
 			}
 			if !l.unread(p) {

@@ -64,10 +64,10 @@ func (l *Loop) survey() {
 	v.Publish(l.cfg.Row, &l.clock)
 }
 
-// view returns what a peer is doing: a handshake is a request's beginning.
+// view returns what a peer is doing: a handshake, or a PROXY header, is a request's beginning.
 func (p *peer) view() conn.View {
 	v := p.http().View()
-	if p.shaking() && v.State == conn.Idle {
+	if (p.shaking() || p.header != headerNone) && v.State == conn.Idle {
 		v.State = conn.Receiving
 	}
 	return v

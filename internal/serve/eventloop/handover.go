@@ -216,7 +216,11 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	if file >= 0 {
 		f = l.fileOf(file)
 	}
-	p, err := l.thaw(state, socket, f, nil)
+	as, state, ok := l.cutArrival(state, socket)
+	if !ok {
+		state = nil // which is none
+	}
+	p, err := l.thaw(state, socket, f, as, nil)
 	if err != nil {
 		l.notRestored(err)
 		return nil
@@ -240,12 +244,12 @@ func (l *Loop) notRestored(err error) {
 }
 
 // thaw makes a connection from its state, or closes it if the state is invalid.
-// since is what has become of it after a dead worker had recorded the state; nil: nothing.
-func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) (*peer, error) {
-	client := l.peerOf(socket)
-	p := l.register(socket, client)
-	p.counted = l.limits.Arrive(client)
+// as is what is known of its beginning, since what has become of it after a dead worker had
+// recorded the state; nil: nothing.
+func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *rescue.Found) (*peer, error) {
+	p := l.register(socket, as.client)
 	l.cfg.Records.Opened(socket)
+	l.arrive(p, as)
 	state, err := l.thawTLS(p, state)
 	if err == nil {
 		p.http1, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now)
@@ -257,7 +261,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, since *rescue.Found) 
 		l.close(p)
 		return nil, err
 	}
-	p.http1.From(client)
+	p.http1.From(as.client)
 	if p.tls != nil {
 		p.http1.Secure()
 	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {

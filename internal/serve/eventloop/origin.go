@@ -15,11 +15,14 @@ import (
 // credentials come as an order, after they have been rescued.
 func (l *Loop) beginNascent() {
 	for _, p := range l.nascent {
-		if !p.gone {
+		if p.gone {
+			continue
+		}
+		if p.header == headerNone {
 			l.encrypt(p)
 			l.begin(p)
-			l.serve(p)
 		}
+		l.serve(p)
 	}
 	l.nascent = nil
 }

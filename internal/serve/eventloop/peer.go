@@ -19,15 +19,16 @@ type peer struct {
 	step  conn.Step  // what conn wants as soon as unsent has been sent
 	kind  conn.Timer // in which list of timers it is
 
-	watched  bool // by epoll
-	readable bool // there may be something to receive
-	writable bool // the socket may take more
-	hungUp   bool // the client has ended its side: an EOF follows what is received
-	fetching bool // it waits for the disk, or for what is made beside the loop
-	gone     bool // it ended while it waited; its memory is not free yet
-	more     bool // tls has received what it has not used yet
-	large    bool // its state is in that place too
-	placed   bool // some of its bytes are in a place of its own, see serve.Config.Records
+	watched  bool   // by epoll
+	readable bool   // there may be something to receive
+	writable bool   // the socket may take more
+	hungUp   bool   // the client has ended its side: an EOF follows what is received
+	fetching bool   // it waits for the disk, or for what is made beside the loop
+	gone     bool   // it ended while it waited; its memory is not free yet
+	more     bool   // what was received is not used yet, by tls or for header
+	large    bool   // its state is in that place too
+	header   header // of the PROXY protocol, that has to come first
+	placed   bool   // some of its bytes are in a place of its own, see serve.Config.Records
 	queued   int32
 	counted  serve.Counted // 0: not counted
 	tls      *tlsconn.Conn // nil: the client speaks plain HTTP
@@ -47,6 +48,7 @@ type aside struct {
 	throttled   bool            // it has sent as much as it may for now
 	http2       http2           // zero: the client speaks HTTP/1.1
 	fetched     fetched
+	header      []byte // what has come of the header that has to come first
 }
 
 // beside returns it, to be changed.
@@ -73,7 +75,10 @@ func (l *Loop) newPeer(fd int, client *clientip.Addr, from serve.Listener) *peer
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
 	p.log.Opened()
-	if from.Secure {
+	switch {
+	case client != nil && l.cfg.Proxied.Contains(*client):
+		p.expect(from.Secure)
+	case from.Secure:
 		l.encrypt(p)
 	}
 	l.begin(p)
@@ -292,6 +297,10 @@ func (l *Loop) later(p *peer) {
 // the peer has ended.
 func (l *Loop) receive(p *peer) bool {
 	if p.more && p.step != conn.Linger {
+		if p.header != headerNone {
+			p.more = false
+			return l.take(p, nil)
+		}
 		return l.decrypt(p)
 	}
 	l.cfg.Records.Receiving(int(p.fd), l.received(p))
@@ -320,16 +329,27 @@ func (l *Loop) receive(p *peer) bool {
 		return true
 	}
 	p.log.Bytes(n)
+	return l.take(p, l.recv[:n])
+}
+
+// take gives a peer what its client has sent. It returns false if the peer has ended.
+func (l *Loop) take(p *peer, got []byte) bool {
+	if p.header != headerNone {
+		var alive bool
+		if got, alive = l.introduce(p, got); len(got) == 0 {
+			return alive
+		}
+	}
 	if p.tls != nil {
-		p.tls.Receive(l.recv[:n])
-		l.tls.got = n
+		p.tls.Receive(got)
+		l.tls.got = len(got)
 		return l.decrypt(p)
 	}
-	p.http().Receive(l.recv[:n], l.now)
+	p.http().Receive(got, l.now)
 	alive := l.advance(p)
 	if alive {
 		p.http().Hold()
-		l.holding(p, n)
+		l.holding(p, got)
 	}
 	return alive
 }

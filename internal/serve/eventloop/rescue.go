@@ -43,7 +43,7 @@ func (l *Loop) received(p *peer) uint64 {
 	if p.tls != nil {
 		return l.cfg.Records.Used(int(p.fd))
 	}
-	return l.cfg.Records.Used(int(p.fd)) + uint64(p.http().Rest())
+	return l.cfg.Records.Used(int(p.fd)) + uint64(p.http().Rest()+len(p.begun()))
 }
 
 // position is how many bytes have been received from a peer and sent to it.
@@ -85,20 +85,20 @@ func (l *Loop) about(p *peer, m *conn.Mark) []byte {
 	return l.state
 }
 
-// holding keeps what is left of n bytes that were just received.
-func (l *Loop) holding(p *peer, n int) {
+// holding keeps what is left of bytes that were just received.
+func (l *Loop) holding(p *peer, got []byte) {
 	if l.cfg.Records == nil {
 		return
 	}
-	if k := min(p.http().Rest(), n); k > 0 {
-		l.cfg.Records.Held(int(p.fd), l.received(p)-uint64(k), l.recv[n-k:n])
+	if k := min(p.http().Rest(), len(got)); k > 0 {
+		l.cfg.Records.Held(int(p.fd), l.received(p)-uint64(k), got[len(got)-k:])
 		p.placed = true
 	}
 }
 
 // tidy returns memory that an idle connection does not need.
 func (l *Loop) tidy(p *peer) {
-	if p.placed && !p.large && p.http().Rest() == 0 && len(p.unsent) == 0 && p.http().Segment().Len == 0 {
+	if p.placed && !p.large && p.header == headerNone && p.http().Rest() == 0 && len(p.unsent) == 0 && p.http().Segment().Len == 0 {
 		p.placed = false
 		l.cfg.Records.Release(int(p.fd))
 	}
@@ -119,11 +119,16 @@ func (l *Loop) taken(p *peer) {
 		return
 	}
 	m := p.http().Mark()
+	held := p.http().Unused()
+	if p.header != headerNone {
+		held = p.begun()
+		m.Rest = len(held)
+	}
 	var b rescue.Batch
 	p.batch(&b, &m, position{received, sent})
 	b.Fixed = b.Fixed || err != nil
 	b.About = l.about(p, &m)
-	l.cfg.Records.Take(int(p.fd), &b, p.unsent, p.http().Unused())
+	l.cfg.Records.Take(int(p.fd), &b, p.unsent, held)
 	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	rescue.Point(rescue.PointTaken)
 }
@@ -240,9 +245,13 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 		unix.Close(k.File) // it had been sent
 	}
 	if f.Whole && !f.Ending {
-		p, err := l.thaw(f.About, k.Socket, file, &f)
+		p, err := l.thaw(f.About, k.Socket, file, l.arrivalOf(k.Socket, &f), &f)
 		r.count(p, err, k, f)
 		return
+	}
+	as := l.arrivalOf(k.Socket, &f)
+	if as.header != headerNone {
+		as.begun, f.Held = f.Held, nil
 	}
 	ending := f.Ending || f.Rest == 0 && conn.EndsAfter(f.Flags)
 	remains := conn.Remains{Held: f.Held, Unsent: f.Unsent, Flags: f.Flags, Ending: ending, Off: f.Off, Rest: f.Rest}
@@ -251,7 +260,7 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 		remains.Age = time.Duration(max(0, l.clock.Boot(l.now.Mono)-int64(binary.NativeEndian.Uint64(f.About))))
 	}
 	r.state = conn.AppendState(r.state[:0], remains)
-	p, err := l.thaw(r.state, k.Socket, file, nil)
+	p, err := l.thaw(r.state, k.Socket, file, as, nil)
 	r.count(p, err, k, f)
 }
 
@@ -265,7 +274,7 @@ func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 	l.cfg.Records.Tried(k.Socket, f.Tries)
 	p.log.Moved("connection rescued")
 	l.rescued = append(l.rescued, p)
-	if f.New {
+	if f.New || p.header != headerNone {
 		l.nascent = append(l.nascent, p)
 	}
 	r.result.Connections++
@@ -288,6 +297,11 @@ func (l *Loop) resumeRescued() {
 		rawClose(fd)
 	}
 	l.nascent = slices.DeleteFunc(l.nascent, func(p *peer) bool { return !l.isSecure(int(p.fd)) })
+	for _, p := range l.nascent {
+		if p.header != headerNone {
+			p.header = headerSecure
+		}
+	}
 	for _, p := range l.rescued {
 		if !p.gone && !slices.Contains(l.nascent, p) {
 			l.serve(p)

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
 	"phalanx/internal/rescue"
@@ -69,7 +70,7 @@ func newRelayOf(t *testing.T, fds int, cfg serve.Config, listener int, addr, inp
 		t.Fatal(err)
 	}
 	r.begin()
-	r.l.serve(r.l.newPeer(r.fd, nil, serve.Listener{}))
+	r.l.serve(r.l.newPeer(r.fd, r.l.peerOf(r.fd), serve.Listener{}))
 	return r
 }
 
@@ -239,17 +240,12 @@ func requests(choice []byte) (text string) {
 	return text
 }
 
-// A connection that goes through any number of loops, each of which has of the
-// one before nothing but its records, sends what it would have sent in one.
-func FuzzRescue(f *testing.F) {
-	f.Add([]byte{1, 6, 2, 6, 4, 6, 3, 7, 255}, []byte{0, 1, 2, 3})
-	f.Add([]byte{249, 6, 249, 6, 250, 4, 6, 4, 250, 6, 4, 4, 6, 100, 4, 6}, []byte{2, 2, 2, 6, 1, 10})
-	f.Add([]byte{0, 8, 6, 16, 24, 7, 32, 6, 249, 249, 249, 7, 249, 6, 4, 6}, []byte{7, 0, 7, 4, 7, 5})
+// relayed is what relays serve, and where.
+func relayed(f *testing.F) (cfg serve.Config, listener int, addr string) {
+	f.Helper()
 	dir := f.TempDir()
-	servetest.Noise(f, dir+"/small", 100)
-	servetest.Noise(f, dir+"/middle", 9000)
-	servetest.Noise(f, dir+"/large", 300_000)
-	for _, name := range []string{"small", "middle", "large"} {
+	for name, size := range map[string]int{"small": 100, "middle": 9000, "large": 300_000} {
+		servetest.Noise(f, dir+"/"+name, size)
 		if err := os.Chtimes(dir+"/"+name, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
 			f.Fatal(err)
 		}
@@ -258,14 +254,25 @@ func FuzzRescue(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	defer root.Close()
-	listener, addr := servetest.Listen(f)
-	defer unix.Close(listener)
+	listener, addr = servetest.Listen(f)
+	f.Cleanup(func() {
+		root.Close()
+		unix.Close(listener)
+	})
 	began := time.Now()
-	cfg := serve.Config{
+	return serve.Config{
 		Recv: 4096, Log: zerolog.Nop(), Clock: func() (time.Time, time.Duration) { return began, time.Hour },
 		Conn: conn.Config{Site: website.Uncached(root), Server: "test", KeepAlive: time.Minute, Expires: time.Hour},
-	}
+	}, listener, addr
+}
+
+// A connection that goes through any number of loops, each of which has of the
+// one before nothing but its records, sends what it would have sent in one.
+func FuzzRescue(f *testing.F) {
+	f.Add([]byte{1, 6, 2, 6, 4, 6, 3, 7, 255}, []byte{0, 1, 2, 3})
+	f.Add([]byte{249, 6, 249, 6, 250, 4, 6, 4, 250, 6, 4, 4, 6, 100, 4, 6}, []byte{2, 2, 2, 6, 1, 10})
+	f.Add([]byte{0, 8, 6, 16, 24, 7, 32, 6, 249, 249, 249, 7, 249, 6, 4, 6}, []byte{7, 0, 7, 4, 7, 5})
+	cfg, listener, addr := relayed(f)
 	f.Fuzz(func(t *testing.T, steps, choice []byte) {
 		input := requests(choice)
 		one := newRelay(t, cfg, listener, addr, input)
@@ -283,6 +290,50 @@ func FuzzRescue(f *testing.F) {
 			t.Fatalf("%d bytes came, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
 		}
 	})
+}
+
+// So does one that begins with a PROXY header, and none of the loops forgets what that says.
+func FuzzRescueProxied(f *testing.F) {
+	f.Add([]byte{1, 6, 2, 6, 4, 6, 3, 7, 255}, []byte{0, 1, 2, 3}, false)
+	f.Add([]byte{128, 6, 136, 6, 249, 6, 249, 6, 250, 4, 6, 4, 250, 6, 4, 4, 6, 100, 4, 6}, []byte{2, 2, 2, 6, 1, 10}, true)
+	f.Add([]byte{6, 9, 6, 41, 6, 16, 24, 7, 32, 6, 249, 249, 249, 7, 249, 6, 4, 6}, []byte{7, 0, 7, 4, 7, 5}, true)
+	plain, listener, addr := relayed(f)
+	proxied := plain
+	proxied.Proxied = loopback(f)
+	f.Fuzz(func(t *testing.T, steps, choice []byte, binary bool) {
+		const header1, client = "PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n", "203.0.113.7:4711"
+		const header2 = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x10\xcb\x00\x71\x07\xc0\x00\x02\x01\x12\x67\x00\x50\x04\x00\x01x"
+		header := header1
+		if binary {
+			header = header2
+		}
+		input := requests(choice)
+		one := newRelay(t, plain, listener, addr, input)
+		want := one.finish()
+		one.close()
+		many := newRelay(t, proxied, listener, addr, header+input)
+		defer many.close()
+		for _, b := range steps[:min(len(steps), 200)] {
+			many.step(b)
+		}
+		if got := many.finish(); !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes came, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
+		}
+		many.kill()
+		if p := many.l.peers[many.fd]; p != nil && p.http1.Client().String() != client {
+			t.Fatalf("the client is %v", p.http1.Client())
+		}
+	})
+}
+
+// loopback is the network of the tests' clients.
+func loopback(t testing.TB) *clientip.Networks {
+	t.Helper()
+	n, err := clientip.ParseNetwork("127.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clientip.NewNetworks([]clientip.Network{n})
 }
 
 // A worker that dies before it notes that it has handed a connection over leaves a record

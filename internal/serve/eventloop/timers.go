@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/proxyproto"
 	"phalanx/internal/serve"
 )
 
@@ -15,7 +16,8 @@ import (
 // and makes the timers that much less exact.
 const slack = 100 * time.Millisecond
 
-// timerHandshake is the timer of a TLS handshake, beside those of conn.
+// timerHandshake is the timer of a TLS handshake and of a PROXY header, beside those of
+// conn.
 const timerHandshake = conn.NumTimers
 
 // deadline returns the timer of a peer and when it is due. A client that has not said
@@ -26,6 +28,9 @@ func (p *peer) deadline() (conn.Timer, time.Duration) {
 		return conn.TimerSend, math.MaxInt64
 	}
 	kind, deadline := p.http().Timer(), p.http().Deadline()
+	if p.header != headerNone && (kind != conn.TimerGrace || len(p.begun()) > 0) {
+		return timerHandshake, p.http1.View().Since + conn.HeadTimeout
+	}
 	if p.shaking() && kind != conn.TimerSend && (kind != conn.TimerGrace || !p.tls.Silent()) {
 		return timerHandshake, p.tls.Deadline()
 	}
@@ -87,6 +92,10 @@ func (l *Loop) due(p *peer) {
 	}
 	if p.kind == conn.TimerLinger {
 		l.close(p) // whatever it still sends
+		return
+	}
+	if p.header != headerNone && p.kind == timerHandshake {
+		l.unproxied(p, proxyproto.ReasonTimeout)
 		return
 	}
 	if p.shaking() && p.tls.Expire(l.now.Mono) {

@@ -75,9 +75,10 @@ const secureState = 0xff
 func (l *Loop) freeze(p *peer) {
 	if p.tls == nil {
 		l.state = p.http1.Freeze(l.state[:0], p.unsent, l.now)
-		return
+	} else {
+		l.freezeTLS(p, p.unsent)
 	}
-	l.freezeTLS(p, p.unsent)
+	l.state = l.prependArrival(p, l.state)
 }
 
 // freezeTLS does that for a TLS peer with records that have not been sent.

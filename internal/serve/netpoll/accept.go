@@ -107,7 +107,10 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	}
 	client := new(clientip.Addr)
 	*client = serve.PeerOf(peer)
-	counted, ok := e.admit(client)
+	counted, ok := serve.Counted(0), true
+	if !e.cfg.Proxied.Contains(*client) { // else whose it is comes later
+		counted, ok = e.admit(client)
+	}
 	if !ok {
 		return nil, unix.Close(fd)
 	}

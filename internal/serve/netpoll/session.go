@@ -13,6 +13,7 @@ import (
 
 	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
+	"phalanx/internal/proxyproto"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
 )
@@ -30,6 +31,9 @@ type session struct {
 	tls     *tlsconn.Conn  // nil: the client speaks plain HTTP
 	local   bool           // it came through a unix socket
 	client  *clientip.Addr
+	header  []byte        // what has come of the PROXY header that has to come first
+	expects bool          // it has to come
+	secured bool          // its listening socket is for TLS
 	counted serve.Counted // among the connections of one client
 
 	tally serve.Tally
@@ -83,7 +87,8 @@ func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, count
 	}
 	s.conn = &s.http1
 	s.local, s.client, s.counted = from.Shared, client, counted
-	if from.Secure {
+	s.expects, s.secured = e.cfg.Proxied.Contains(*client), from.Secure
+	if from.Secure && !s.expects {
 		s.encrypt()
 	}
 	s.view.Since = e.clock.Mono()
@@ -130,13 +135,13 @@ func (s *session) begin() {
 	s.show()
 }
 
-// show publishes what the connection is doing: a handshake is a request's beginning.
+// show publishes what the connection is doing: a handshake, or a PROXY header, is a request's beginning.
 func (s *session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := s.view.Line[:0]
 	s.view = s.conn.View()
-	if s.shaking() && !s.tls.Silent() && s.view.State == conn.Idle {
+	if (s.shaking() && !s.tls.Silent() || len(s.header) > 0) && s.view.State == conn.Idle {
 		s.view.State = conn.Receiving
 	}
 	s.view.Line = append(line, s.view.Line...)
@@ -183,6 +188,14 @@ func (s *session) turn() bool {
 	switch {
 	case err == nil:
 		s.log.Bytes(s.n)
+		if s.expects && !s.introduce() {
+			return false
+		}
+		if s.n == 0 {
+			s.giveBack()
+			s.show()
+			return true
+		}
 		if s.tls != nil {
 			return s.decryptAll(now)
 		}
@@ -191,6 +204,13 @@ func (s *session) turn() bool {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.woken.Store(false)
 		if s.unwanted.Swap(false) && s.makesRoom(now) {
+			return false
+		}
+		if s.headerTimes() {
+			if now.Mono < s.headerDeadline() {
+				return true
+			}
+			s.unproxied(proxyproto.ReasonTimeout)
 			return false
 		}
 		if s.handshakeTimes() {
@@ -245,6 +265,9 @@ func (s *session) armRecv() {
 	deadline := s.conn.Deadline()
 	if s.handshakeTimes() {
 		deadline = s.tls.Deadline()
+	}
+	if s.headerTimes() {
+		deadline = s.headerDeadline()
 	}
 	if s.recvDeadline == 0 || deadline < s.recvDeadline {
 		s.recvDeadline = deadline

@@ -38,7 +38,7 @@ func (s *session) shaking() bool { return s.tls != nil && s.tls.Handshaking() }
 
 // idle reports whether the client wants nothing.
 func (s *session) idle() bool {
-	return s.conn.State() == conn.Idle && (!s.shaking() || s.tls.Silent())
+	return s.conn.State() == conn.Idle && (!s.shaking() || s.tls.Silent()) && len(s.header) == 0
 }
 
 // handshakeTimes reports whether the handshake's deadline counts. A client that has not

@@ -1,0 +1,235 @@
+package clientip
+
+import (
+	"bytes"
+	"net/netip"
+	"unsafe"
+)
+
+// Trust says whose word about a client is taken, and in which header field. What a client
+// writes into that field itself stands to the left of what its proxies append: so the
+// field is read from the right, and only as far as trusted proxies have written it.
+type Trust struct {
+	Networks *Networks
+	// Field is the name of the header field in lower case: "forwarded" has the syntax of
+	// RFC 7239, every other is a list of addresses as in X-Forwarded-For.
+	Field string
+}
+
+// FieldForwarded is the name of the field of RFC 7239 in lower case.
+const FieldForwarded = "forwarded"
+
+// Scheme is how a client came to its proxy.
+type Scheme uint8
+
+// The schemes.
+const (
+	SchemeUnknown Scheme = iota
+	SchemeHTTP
+	SchemeHTTPS
+)
+
+// ParseScheme reads the name of a scheme, which is not case-sensitive.
+func ParseScheme(p []byte) Scheme {
+	switch {
+	case bytes.EqualFold(p, []byte("https")):
+		return SchemeHTTPS
+	case bytes.EqualFold(p, []byte("http")):
+		return SchemeHTTP
+	}
+	return SchemeUnknown
+}
+
+// Client returns whose request it is that a peer has sent with these lines of the field, in
+// their order; and how the client came to its proxy, if the field says so. The
+// client is the first from the right that is no trusted proxy, or the leftmost of these.
+// Where the syntax is broken, or an address hidden, the last one that was good is taken: at
+// first the peer.
+func (t *Trust) Client(peer Addr, lines [][]byte) (client Addr, scheme Scheme) {
+	client = peer
+	for i := len(lines) - 1; i >= 0; i-- {
+		for rest := lines[i]; len(rest) > 0; {
+			if !t.Networks.Contains(client) {
+				return client, scheme
+			}
+			var e element
+			var ok bool
+			if t.Field == FieldForwarded {
+				e, rest, ok = lastElement(rest)
+			} else {
+				e, rest, ok = lastAddress(rest)
+			}
+			switch {
+			case !ok:
+				return client, scheme
+			case e.empty:
+				continue
+			}
+			client, scheme = e.client, e.scheme
+		}
+	}
+	return client, scheme
+}
+
+// element is what one proxy has written.
+type element struct {
+	empty   bool // nothing: lists may have that (RFC 9110 §5.6.1)
+	client  Addr
+	scheme  Scheme
+	schemed bool // it says so
+}
+
+// lastAddress takes the last element of a list of addresses.
+func lastAddress(list []byte) (e element, rest []byte, ok bool) {
+	i := bytes.LastIndexByte(list, ',')
+	text := trim(list[i+1:])
+	if rest = list[:max(i, 0)]; len(text) == 0 {
+		return element{empty: true}, rest, true
+	}
+	e.client, ok = parseNode(text)
+	return e, rest, ok
+}
+
+// lastElement takes the last element of a Forwarded field. A comma may be within a quoted
+// string; but what follows such a comma is no element, because the quote at the end of the
+// string is out of place there. So the last element is the shortest one, whatever a client
+// has written before it.
+func lastElement(list []byte) (e element, rest []byte, ok bool) {
+	for i := len(list); i >= 0; {
+		i = bytes.LastIndexByte(list[:i], ',')
+		text := trim(list[i+1:])
+		if rest = list[:max(i, 0)]; len(text) == 0 {
+			return element{empty: true}, rest, true
+		}
+		if e, ok = parseElement(text); ok {
+			return e, rest, true
+		}
+	}
+	return e, nil, false
+}
+
+// parseElement reads pairs of a name and a value with semicolons between them (RFC 7239
+// §4). Without a pair for the client it is as good as broken: somebody is missing.
+func parseElement(p []byte) (e element, ok bool) {
+	for {
+		i := bytes.IndexByte(p, '=')
+		if i <= 0 || !isToken(p[:i]) {
+			return e, false
+		}
+		name := p[:i]
+		value, rest, valid := cutValue(p[i+1:])
+		if !valid {
+			return e, false
+		}
+		switch {
+		case bytes.EqualFold(name, []byte("for")):
+			if e.client.Known() {
+				return e, false
+			}
+			if e.client, valid = parseNode(value); !valid {
+				return e, false
+			}
+		case bytes.EqualFold(name, []byte("proto")):
+			if e.schemed {
+				return e, false
+			}
+			e.scheme, e.schemed = ParseScheme(value), true
+		}
+		if len(rest) == 0 {
+			return e, e.client.Known()
+		}
+		if rest[0] != ';' {
+			return e, false
+		}
+		p = rest[1:]
+	}
+}
+
+// cutValue takes a token or a quoted string from the front.
+func cutValue(p []byte) (value, rest []byte, ok bool) {
+	if len(p) == 0 || p[0] != '"' {
+		n := 0
+		for n < len(p) && isTokenByte(p[n]) {
+			n++
+		}
+		return p[:n], p[n:], n > 0
+	}
+	escaped := false
+	for i := 1; i < len(p); i++ {
+		switch p[i] {
+		case '"':
+			if value = p[1:i]; escaped {
+				value = unescaped(value)
+			}
+			return value, p[i+1:], true
+		case '\\':
+			escaped = true
+			i++
+		}
+	}
+	return nil, nil, false
+}
+
+// unescaped returns what is in a quoted string.
+func unescaped(p []byte) (value []byte) {
+	for i := 0; i < len(p); i++ {
+		if p[i] == '\\' {
+			i++
+		}
+		value = append(value, p[i])
+	}
+	return value
+}
+
+// parseNode reads an IP address, perhaps with a port; one of IPv6 may be in brackets, and
+// with a port it must be (RFC 7239 §6). "unknown", and names that begin with "_", are no
+// addresses.
+func parseNode(p []byte) (Addr, bool) {
+	const longest = len("[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535")
+	if len(p) == 0 || len(p) > longest {
+		return Addr{}, false
+	}
+	var ap netip.AddrPort
+	var err error
+	inner, bracketed := bytes.CutPrefix(p, []byte("["))
+	ended := bytes.HasSuffix(p, []byte("]"))
+	switch {
+	case bracketed && ended:
+		var ip netip.Addr
+		if ip, err = netip.ParseAddr(text(inner[:len(inner)-1])); ip.Is4() {
+			return Addr{}, false
+		}
+		ap = netip.AddrPortFrom(ip, 0)
+	case bracketed || bytes.Count(p, []byte(":")) == 1:
+		ap, err = netip.ParseAddrPort(text(p))
+	default:
+		var ip netip.Addr
+		ip, err = netip.ParseAddr(text(p))
+		ap = netip.AddrPortFrom(ip, 0)
+	}
+	if err != nil || ap.Addr().Zone() != "" {
+		return Addr{}, false
+	}
+	return From(ap), true
+}
+
+// text lends bytes to a function that reads a string and keeps nothing of it, but in errors
+// that nobody looks at.
+func text(p []byte) string { return unsafe.String(unsafe.SliceData(p), len(p)) }
+
+// trim removes white space from both ends (RFC 9110 §5.6.3).
+func trim(p []byte) []byte { return bytes.Trim(p, " \t") }
+
+func isToken(p []byte) bool {
+	for _, c := range p {
+		if !isTokenByte(c) {
+			return false
+		}
+	}
+	return len(p) > 0
+}
+
+// isTokenByte reports whether a token may have the byte (RFC 9110 §5.6.2).
+func isTokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0
+}

@@ -1,0 +1,35 @@
+package serve
+
+import (
+	"phalanx/internal/clientip"
+	"phalanx/internal/proxyproto"
+)
+
+// ClientOf returns the client that a PROXY header names, which a peer has sent.
+func ClientOf(h proxyproto.Header, peer clientip.Addr) clientip.Addr {
+	switch {
+	case h.Own():
+		return peer
+	case h.Unix:
+		return clientip.Unix()
+	}
+	return clientip.From(h.Client)
+}
+
+// Unproxied counts a connection that is closed because its PROXY header was refused, and
+// tells operators.
+func (t *Tally) Unproxied(reason proxyproto.Reason, peer clientip.Addr) {
+	t.Row.Unproxied[reason].Add(1)
+	if t.Limits != nil {
+		t.Limits.unproxied(reason, peer, t.Clock.Mono())
+	}
+}
+
+// headerCures say what to do about a header that is refused.
+var headerCures = [proxyproto.NumReasons]string{
+	proxyproto.ReasonMissing:   "began a connection without a PROXY header; let it send one, or take it out of --proxy-protocol",
+	proxyproto.ReasonMalformed: "sent a malformed PROXY header; look at what is between it and this server",
+	proxyproto.ReasonTooLong:   "sent a PROXY header of more than 4096 bytes; let it leave out what is not the address of the client",
+	proxyproto.ReasonChecksum:  "sent a PROXY header whose checksum is wrong; look at what is between it and this server",
+	proxyproto.ReasonTimeout:   "did not complete a PROXY header in time; look at its load, or take it out of --proxy-protocol",
+}

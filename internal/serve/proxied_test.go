@@ -1,0 +1,298 @@
+package serve_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/accesslog"
+	"phalanx/internal/clientip"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/proxyproto"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// networks are those of a list.
+func networks(t *testing.T, list string) (all []clientip.Network) {
+	t.Helper()
+	for _, text := range clientip.SplitNetworks(list) {
+		n, err := clientip.ParseNetwork(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+const (
+	header1 = "PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n"
+	header2 = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x08\xc0\x00\x02\x01\x12\x67\x00\x50"
+	local2  = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+)
+
+// The client that a PROXY header names is in the access log, however its bytes come, and in
+// lists; that of another network is served as it is.
+func TestProxied(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		pen, logged := logTo(t, accesslog.Combined)
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			cfg.Access, cfg.Proxied = pen, clientip.NewNetworks(networks(t, "127.0.0.1"))
+		})
+		logs := func(c net.Conn, client string) {
+			t.Helper()
+			before := len(logged())
+			servetest.Send(t, c, servetest.Get("/f"))
+			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
+				t.Errorf("%s: %s", client, res.Status)
+			}
+			servetest.Await(t, "line of the access log", func() bool { return bytes.HasSuffix(logged()[before:], []byte("\n")) })
+			if line := logged()[before:]; !bytes.HasPrefix(line, []byte(client+" - - [")) {
+				t.Errorf("the line is %q, want it to begin with %s", line, client)
+			}
+		}
+		for header, client := range map[string]string{
+			header1: "203.0.113.7", header2: "203.0.113.8", local2: "127.0.0.1", "PROXY UNKNOWN\r\n": "127.0.0.1",
+		} {
+			c := s.Dial()
+			servetest.Send(t, c, header)
+			logs(c, client)
+			logs(c, client) // the header is that of the connection
+			slow := s.Dial()
+			for i := range header {
+				servetest.Send(t, slow, header[i:i+1])
+			}
+			logs(slow, client)
+			together := s.Dial()
+			servetest.Send(t, together, header+servetest.Get("/f")[:5])
+			before := len(logged())
+			servetest.Send(t, together, servetest.Get("/f")[5:])
+			servetest.Receive(t, bufio.NewReader(together))
+			servetest.Await(t, "line of the access log", func() bool { return bytes.HasPrefix(logged()[before:], []byte(client+" - - [")) })
+		}
+		logs(dialFrom(t, s, "127.0.0.2"), "127.0.0.2")
+		c := s.Dial()
+		servetest.Send(t, c, header1)
+		servetest.Await(t, "client in the list", func() bool {
+			reply := make(chan []serve.Seen, 1)
+			s.Order(serve.List{Reply: reply})
+			for _, seen := range <-reply {
+				if seen.Client == "203.0.113.7:4711" {
+					return true
+				}
+			}
+			return false
+		})
+		s.Stop()
+	})
+}
+
+// Before TLS and HTTP/2 the header comes first too.
+func TestProxiedSecure(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	credentials, client := servetest.Credentials(t, nil)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		pen, logged := logTo(t, accesslog.Combined)
+		s := servetest.StartSecure(t, dir, run, credentials, func(cfg *serve.Config) {
+			cfg.Access, cfg.Proxied, cfg.Conn.HTTP2 = pen, clientip.NewNetworks(networks(t, "127.0.0.1")), true
+		})
+		asks := func(c *tls.Conn, want string) {
+			t.Helper()
+			before := len(logged())
+			servetest.Send(t, c, servetest.Get("/f"))
+			servetest.Receive(t, bufio.NewReader(c))
+			c.Close()
+			servetest.Await(t, "line of "+want, func() bool { return bytes.HasPrefix(logged()[before:], []byte(want+" - - [")) })
+		}
+		for header, want := range map[string]string{header1: "203.0.113.7", header2: "203.0.113.8"} {
+			c := s.Dial()
+			servetest.Send(t, c, header)
+			asks(servetest.Handshake(t, c, client), want)
+			slow := s.Dial()
+			for i := range header {
+				servetest.Send(t, slow, header[i:i+1])
+			}
+			asks(servetest.Handshake(t, slow, client), want)
+			asks(servetest.Handshake(t, &coalesced{Conn: s.Dial(), first: header}, client), want)
+		}
+		c := dialFrom(t, s, "127.0.0.2")
+		asks(servetest.Handshake(t, c, client), "127.0.0.2")
+		before := len(logged())
+		both := client.Clone()
+		both.NextProtos = []string{"h2"}
+		c = s.Dial()
+		servetest.Send(t, c, header1)
+		h := greetHTTP2(t, servetest.Handshake(t, c, both))
+		h.ask(1, "/f")
+		h.whole(1)
+		c.Close()
+		servetest.Await(t, "line of HTTP/2", func() bool { return bytes.HasPrefix(logged()[before:], []byte("203.0.113.7 - - [")) })
+		s.Stop()
+	})
+}
+
+// coalesced sends something before its first bytes, in the same segment.
+type coalesced struct {
+	net.Conn
+	first string
+}
+
+func (c *coalesced) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(append([]byte(c.first), p...))
+	n -= len(c.first)
+	c.first = ""
+	return n, err
+}
+
+// A proxy on this machine may come through a unix socket.
+func TestProxiedLocal(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		pen, logged := logTo(t, accesslog.Combined)
+		local := newLocal(t)
+		fd, err := unix.FcntlInt(uintptr(local.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := servetest.At(t, local.path)
+		s.ServeAll(dir, []serve.Listener{{FD: fd, Shared: true}}, run, func(cfg *serve.Config) {
+			cfg.Access, cfg.Proxied, cfg.Conn.SecurePort = pen, clientip.NewNetworks(networks(t, "unix")), 443
+		})
+		c, err := net.Dial("unix", local.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		servetest.Send(t, c, header2+servetest.Get("/f"))
+		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
+			t.Errorf("%s: the proxy has decided about TLS", res.Status)
+		}
+		servetest.Await(t, "line of the access log", func() bool { return bytes.HasPrefix(logged(), []byte("203.0.113.8 - - [")) })
+		s.Stop()
+	})
+}
+
+// A header that is required and does not come, or is malformed, ends the connection without
+// a response, is counted, and told to operators once. From others a header is no request.
+func TestProxiedRefused(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		var row scoreboard.Row
+		var alerts atomic.Int64
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			cfg.Row, cfg.Proxied = &row, clientip.NewNetworks(networks(t, "127.0.0.1"))
+			cfg.Alert = func(line string) {
+				if alerts.Add(1); !strings.Contains(line, "127.0.0.1 began a connection without a PROXY header") {
+					t.Errorf("the alert is %q", line)
+				}
+			}
+		})
+		for _, tt := range []struct {
+			sent string
+			want proxyproto.Reason
+		}{
+			{servetest.Get("/f"), proxyproto.ReasonMissing},
+			{"PROXY TCP4 203.0.113.7\r\n" + servetest.Get("/f"), proxyproto.ReasonMalformed},
+			{"PROXY UNKNOWN" + strings.Repeat(" ", 200), proxyproto.ReasonTooLong},
+			{"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x13\xcb\x00\x71\x08\xc0\x00\x02\x01\x12\x67\x00\x50\x03\x00\x04\x00\x00\x00\x00", proxyproto.ReasonChecksum},
+		} {
+			c := s.Dial()
+			servetest.Send(t, c, tt.sent)
+			if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%q is answered %q, %v", tt.sent, got, err)
+			}
+			servetest.Await(t, "count of "+tt.want.String(), func() bool { return row.Unproxied[tt.want].Load() == 1 })
+		}
+		if n := alerts.Load(); n != 1 {
+			t.Errorf("%d alerts", n)
+		}
+		for _, header := range []string{header1, header2} {
+			c := dialFrom(t, s, "127.0.0.2")
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			servetest.Send(t, c, header+servetest.Get("/f"))
+			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 400 {
+				t.Errorf("%q of a stranger: %s", header, res.Status)
+			}
+			c.Close()
+		}
+		s.Stop()
+	})
+}
+
+// A client that sends only part of its header has as long for it as for a request's head.
+func TestProxiedTimesOut(t *testing.T) {
+	dir := t.TempDir()
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		var row scoreboard.Row
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			began := time.Now()
+			cfg.Clock = func() (time.Time, time.Duration) {
+				now := time.Now()
+				return now, 20 * now.Sub(began) // ten seconds pass in half a second
+			}
+			cfg.Row, cfg.Proxied = &row, clientip.NewNetworks(networks(t, "127.0.0.1"))
+			cfg.Conn.KeepAlive = time.Hour
+		})
+		silent, half := s.Dial(), s.Dial()
+		servetest.Send(t, half, header1[:20])
+		servetest.Await(t, "two connections", func() bool { return row.Accepted.Load() == 2 })
+		for _, c := range []net.Conn{silent, half} {
+			c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if got, err := c.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%d bytes, %v", got, err)
+			}
+		}
+		servetest.Await(t, "count", func() bool { return row.Unproxied[proxyproto.ReasonTimeout].Load() == 2 })
+		s.Stop()
+	})
+}
+
+// The limit of connections counts those of the client, not those of the proxy.
+func TestProxiedPerClient(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		const most = 2
+		var row scoreboard.Row
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			cfg.Row, cfg.MaxPerClient, cfg.Proxied = &row, most, clientip.NewNetworks(networks(t, "127.0.0.1"))
+		})
+		dial := func(header string) net.Conn {
+			c := s.Dial()
+			servetest.Send(t, c, header)
+			return c
+		}
+		var open []net.Conn
+		for _, header := range []string{header1, header1, header2, header2, local2, local2, local2} {
+			c := dial(header)
+			if open = append(open, c); !asked(t, c) {
+				t.Errorf("%q is not served", header)
+			}
+		}
+		if asked(t, dial(header1)) {
+			t.Error("a client has more connections than it may")
+		}
+		if n := row.Limited[scoreboard.LimitClient].Load(); n != 1 {
+			t.Errorf("%d connections are counted as limited", n)
+		}
+		open[0].Close()
+		servetest.Await(t, "a connection in the place of one that ended", func() bool { return asked(t, dial(header1)) })
+		s.Stop()
+	})
+}
