@@ -101,7 +101,7 @@ func TestSeen(t *testing.T) {
 		// What the client has read may not have been counted yet.
 		servetest.Await(t, "list with all three", func() bool {
 			all := list()
-			return len(all) == 3 && all[1].State == conn.Receiving && all[2].Sent >= 100_000
+			return len(all) == 3 && all[0].State == conn.Idle && all[1].State == conn.Receiving && all[2].Sent >= 100_000
 		})
 		all := list()
 		want := []string{
