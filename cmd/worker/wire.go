@@ -271,7 +271,8 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		Verbose: opts.Verbose > 0, SiteNames: sites.Names, Copies: opts.Compress,
 
 		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
-		Rate: serve.Rate{Bytes: int64(opts.Rate), After: int64(opts.RateAfter)},
+		Rate:    serve.Rate{Bytes: int64(opts.Rate), After: int64(opts.RateAfter)},
+		Proxied: opts.Proxied(),
 	}
 	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return tempted(opts, files(root)) })
 	cfg.Conn.Passwords = passwords

@@ -40,6 +40,9 @@ func ParseScheme(p []byte) Scheme {
 	return SchemeUnknown
 }
 
+// Trusts reports whether a peer's word is taken.
+func (t *Trust) Trusts(peer Addr) bool { return t != nil && t.Networks.Contains(peer) }
+
 // Client returns whose request it is that a peer has sent with these lines of the field, in
 // their order; and how the client came to its proxy, if the field says so. The
 // client is the first from the right that is no trusted proxy, or the leftmost of these.

@@ -125,6 +125,10 @@ type Config struct {
 	Credentials string
 	// Passwords know whose credentials a site's protected parts need; nil: it has none.
 	Passwords Passwords
+	// Trust says which proxies name the client of a request in a header field; nil: none do.
+	Trust *clientip.Trust
+	// Access says whose requests are answered; nil: everybody's.
+	Access *clientip.Access
 	// Prefix is in front of every path, "/" and a name: without it there is nothing, not
 	// even the site's own error pages. Empty: there is none.
 	Prefix string

@@ -19,6 +19,8 @@ type Exchange struct {
 	Began   time.Duration // when its first byte came, on Now's monotonic clock
 	Headed  time.Duration // when the request was complete, its content too
 
+	Secure     bool         // the client's bytes are encrypted on their way, to its proxy if it has a trusted one
+	Denied     bool         // Config.Access does not admit the client
 	Status     proto.Status // 0: the exchange is that of a worker that died, and nothing is known of it
 	Source     Source
 	Closing    Closing
@@ -192,13 +194,6 @@ func (r *Reply) open(req *proto.Request, head []byte, v Version, began time.Dura
 	r.attribute()
 }
 
-// attribute finds out whose request it is.
-func (r *Reply) attribute() {
-	if r.client != nil {
-		r.x.Client = *r.client
-	}
-}
-
 // find finds the site of an exchange. A request that was refused before its host was known
 // gets none.
 func (r *Reply) find(x *Exchange) {
@@ -234,7 +229,7 @@ func (r *Reply) release() {
 // reset clears the exchange, except for its memory and for what [Reply.open] and the
 // start of each response set.
 func (x *Exchange) reset() {
-	x.Request, x.Head, x.Client = nil, nil, clientip.Addr{}
+	x.Request, x.Head, x.Client, x.Denied = nil, nil, clientip.Addr{}, false
 	x.ID, x.Ranges, x.held = x.ID[:0], x.Ranges[:0], false
 	x.Closing, x.RangeField, x.Codings, x.Conditions = 0, 0, proto.Codings{}, proto.Conditions{}
 	x.Size, x.Bytes, x.Err, x.Noted = 0, 0, nil, Noted{}

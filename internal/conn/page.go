@@ -12,7 +12,7 @@ func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
 	if s == proto.StatusUnauthorized {
 		return r.demand(out, now)
 	}
-	if s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
+	if s == proto.StatusForbidden || s == proto.StatusNotFound || s == proto.StatusInternalServerError || s == proto.StatusServiceUnavailable {
 		if f, ok := r.ownPage(s); ok {
 			return r.sitePage(out, s, f, now)
 		}

@@ -94,10 +94,13 @@ func (r *Reply) Answer(out []byte, now Now) []byte {
 			return r.prove(out, key, now)
 		}
 	}
+	if r.cfg.Access != nil && !r.admitted() {
+		return r.fail(out, proto.StatusForbidden, now)
+	}
 	if x.site == nil {
 		return r.page(out, proto.StatusMisdirectedRequest, nil, now)
 	}
-	if r.cfg.SecurePort != 0 && !r.secure && !r.local && moves(x.Request) {
+	if r.cfg.SecurePort != 0 && !x.Secure && !r.local && moves(x.Request) {
 		return r.moveToSecure(out, now)
 	}
 	switch x.Request.Method {
@@ -335,7 +338,7 @@ func (r *Reply) start(out []byte, s proto.Status, from Source, now Now) []byte {
 	}
 	out = proto.AppendStatusLine(out, s)
 	out = append(out, now.Second.common...)
-	if r.secure {
+	if x.Secure {
 		out = append(out, now.Second.strict...)
 	}
 	if len(x.ID) > 0 {

@@ -25,7 +25,7 @@ func (r *Reply) rules() *rules.Set {
 // ruled is the request as rules see it, by its path in the site.
 func (r *Reply) ruled(path []byte) rules.Request {
 	req, head := r.x.Request, r.x.Head
-	return rules.Request{Path: path, Query: req.Query.In(head), Host: req.Host(head), Secure: r.secure}
+	return rules.Request{Path: path, Query: req.Query.In(head), Host: req.Host(head), Secure: r.x.Secure}
 }
 
 // decides reports whether a rule decides about a path at which there is no file. One whose

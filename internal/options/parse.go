@@ -137,6 +137,9 @@ func agreed(o Options) (Options, error) {
 	if isNumber(string(o.Worker)) {
 		return Options{}, usage("--worker " + string(o.Worker) + ": must be the path of a program; did you mean --workers?")
 	}
+	if err := o.believing(); err != nil {
+		return Options{}, err
+	}
 	if o.Model != Process && o.Workers > 1 {
 		return Options{}, usage("--workers " + strconv.Itoa(int(o.Workers)) +
 			": the " + string(o.Model) + " model has one worker; leave it out or use --model process")

@@ -80,6 +80,22 @@ func (r *Request) Values(head []byte, f Field) func(yield func([]byte) bool) {
 	}
 }
 
+// AppendValues appends the value of each line of a field, in order, that a complete head has,
+// whatever the field; lower is its name in lower case.
+func AppendValues(dst [][]byte, head []byte, lower string) [][]byte {
+	_, rest := cutLine(head)
+	for len(rest) > 0 {
+		var line []byte
+		line, rest = cutLine(rest)
+		if len(line) <= len(lower) || line[len(lower)] != ':' || !EqualFold(line[:len(lower)], lower) {
+			continue
+		}
+		_, value := cutField(line)
+		dst = append(dst, value)
+	}
+	return dst
+}
+
 // Host returns the host that the request is for, without its port: from the target if
 // that is an absolute URI, else from the Host field (RFC 9112 §3.2.2). It is a name, an
 // IPv4 address or one in brackets; empty if the client named none.

@@ -14,7 +14,8 @@ import (
 // NamesClients reports whether the address of each client is asked for when its connection
 // is accepted. Who needs it more rarely asks [Peer].
 func (cfg *Config) NamesClients() bool {
-	return cfg.MaxPerClient > 0 || cfg.Conn.Passwords != nil || cfg.Verbose || cfg.Access != nil || cfg.Proxied != nil
+	return cfg.MaxPerClient > 0 || cfg.Conn.Passwords != nil || cfg.Verbose || cfg.Access != nil || cfg.Proxied != nil ||
+		cfg.Conn.Trust != nil || cfg.Conn.Access != nil
 }
 
 // Peer returns the address of a connected socket's other end. It can be asked for as long

@@ -45,6 +45,9 @@ func (t *Tally) Received(x *conn.Exchange) {
 func (t *Tally) Decided(x *conn.Exchange) {
 	t.Row.Requests[min(x.Status/100, 5)].Add(1)
 	t.Row.Versions[x.Version].Add(1)
+	if x.Denied {
+		t.Row.Denied.Add(1)
+	}
 	if t.Sites {
 		t.Row.Sites[x.Site].Requests[min(x.Status/100, 5)].Add(1)
 	}

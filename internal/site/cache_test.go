@@ -139,11 +139,13 @@ func TestCacheRemembersErrorPages(t *testing.T) {
 		t.Fatal("the page is not there, or not held in memory")
 	}
 	f.Close()
-	if again, _ := c.Page(proto.StatusForbidden, new(proto.Access)); again != f {
+	if again, _ := c.Page(proto.StatusNotFound, new(proto.Access)); again != f {
 		t.Error("the page was opened again")
 	}
-	if _, ok := c.Page(proto.StatusInternalServerError, new(proto.Access)); ok {
-		t.Error("another page answers a fault of the server")
+	for _, other := range []proto.Status{proto.StatusInternalServerError, proto.StatusForbidden} {
+		if _, ok := c.Page(other, new(proto.Access)); ok {
+			t.Errorf("another page is for %d", other)
+		}
 	}
 }
 

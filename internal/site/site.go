@@ -221,6 +221,8 @@ func pageName(s proto.Status) string {
 	switch {
 	case s == proto.StatusUnauthorized:
 		return lockedPage
+	case s == proto.StatusForbidden:
+		return "403.html"
 	case s >= proto.StatusInternalServerError:
 		return "50x.html"
 	}

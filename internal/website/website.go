@@ -105,6 +105,8 @@ func Config(o options.Options) conn.Config {
 
 		Prefix:      cmp.Or(o.Shared.Prefix, string(o.Prefix)),
 		Credentials: o.Shared.Credentials,
+		Trust:       o.Trust(),
+		Access:      o.Access(),
 	}
 	if o.Archive {
 		cfg.Archive = site.ArchiveFormat

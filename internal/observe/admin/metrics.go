@@ -78,6 +78,14 @@ func slotMetrics() []metric {
 				x.add(float64(s.Limited[reason]), "reason", reason, "slot", label)
 			}
 		})},
+		{"http_requests_denied_total", counter, "Requests of clients that --allow or --deny refuses.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			x.add(float64(s.Denied), "slot", label)
+		})},
+		{"proxy_headers_refused_total", counter, "Connections closed because their PROXY header was refused, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) {
+			for _, reason := range slices.Sorted(maps.Keys(s.Unproxied)) {
+				x.add(float64(s.Unproxied[reason]), "reason", reason, "slot", label)
+			}
+		})},
 		{"credentials_checked_total", counter, "Credentials of clients for protected paths: right, by a hash or remembered, wrong, or not checked: limited after too many wrong ones, busy with others.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			for _, result := range slices.Sorted(maps.Keys(s.Credentials)) {
 				x.add(float64(s.Credentials[result]), "result", result, "slot", label)

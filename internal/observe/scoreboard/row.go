@@ -39,6 +39,7 @@ type Row struct {
 	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections closed for abuse or protocol errors, by reason
 	Streams    atomic.Int64              // requests open on HTTP/2 connections, at the last heartbeat
 	Unproxied  [MaxReasons]atomic.Uint64 // connections closed because their PROXY header was refused, by reason
+	Denied     atomic.Uint64             // Requests of clients that are not admitted
 	Sites      [MaxSites]Site            // by their numbers; only if there are several
 	Releases   atomic.Uint64             // put into service after the first one
 	Stale      atomic.Int64              // sites whose base leads to what cannot be served: the release before it is
@@ -105,6 +106,7 @@ func (r *Row) Read() (t Totals) {
 	t.Truncated, t.Bytes, t.Accepted, t.TakenOver = r.Truncated.Load(), r.Bytes.Load(), r.Accepted.Load(), r.TakenOver.Load()
 	t.TimedOut, t.Dropped, t.LatencyNanos = r.TimedOut.Load(), r.Dropped.Load(), r.LatencyNanos.Load()
 	t.Resumed, t.Releases, t.Copied = r.Resumed.Load(), r.Releases.Load(), r.Copied.Load()
+	t.Denied = r.Denied.Load()
 	for i := range r.Unproxied {
 		t.Unproxied[i] = r.Unproxied[i].Load()
 	}
@@ -147,6 +149,7 @@ type Totals struct {
 	Limited                                                  [NumLimits]uint64
 	Handshakes                                               [2]uint64
 	Unproxied                                                [MaxReasons]uint64
+	Denied                                                   uint64
 	Resumed, Releases, Copied                                uint64
 	Unsecured                                                [MaxReasons]uint64
 	Versions                                                 [3]uint64
@@ -171,6 +174,7 @@ func (t *Totals) Add(o *Totals) {
 		t.Limited[i] += n
 	}
 	t.Resumed += o.Resumed
+	t.Denied += o.Denied
 	for i, n := range o.Unproxied {
 		t.Unproxied[i] += n
 	}

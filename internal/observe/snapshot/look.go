@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
+	"phalanx/internal/proxyproto"
 	"phalanx/internal/supervise"
 	"phalanx/internal/tlsconn"
 )
@@ -195,7 +196,7 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t), Copied: t.Copied,
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), Denied: t.Denied, Unproxied: unproxied(t), Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t), Copied: t.Copied,
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }
@@ -204,6 +205,16 @@ func limited(t *scoreboard.Totals) map[string]uint64 {
 	all := make(map[string]uint64)
 	for limit := range scoreboard.NumLimits {
 		all[limit.String()] = t.Limited[limit]
+	}
+	return all
+}
+
+func unproxied(t *scoreboard.Totals) map[string]uint64 {
+	all := make(map[string]uint64)
+	for reason := range proxyproto.NumReasons {
+		if n := t.Unproxied[reason]; n > 0 {
+			all[reason.String()] = n
+		}
 	}
 	return all
 }

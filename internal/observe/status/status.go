@@ -221,6 +221,8 @@ type Figures struct {
 	Dropped   uint64            `json:"dropped"`    // connections closed for lack of descriptors or memory
 	Limited   map[string]uint64 `json:"limited"`    // connections closed at a limit, by "idle", "head", "client" and "rate"
 	Copied    uint64            `json:"copied"`     // requests answered with a compressed copy of the server's
+	Denied    uint64            `json:"denied"`     // Requests of clients that --allow or --deny refuses
+	Unproxied map[string]uint64 `json:"unproxied"`  // connections closed because their PROXY header was refused, by reason; without those that did not happen
 	LogLost   uint64            `json:"log_lost"`   // access log lines
 	Releases  uint64            `json:"releases"`   // put into service while the worker ran: the base led to them
 	Active    int               `json:"active"`     // open connections, idle ones included

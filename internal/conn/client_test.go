@@ -1,0 +1,118 @@
+package conn
+
+import (
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+
+	"phalanx/internal/clientip"
+)
+
+func network(t *testing.T, list string) (all []clientip.Network) {
+	t.Helper()
+	for _, text := range clientip.SplitNetworks(list) {
+		n, err := clientip.ParseNetwork(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func from(text string) *clientip.Addr {
+	a := clientip.From(netip.AddrPortFrom(netip.MustParseAddr(text), 4711))
+	return &a
+}
+
+// whose notes the clients of exchanges, and how they came.
+type whose struct{ seen []string }
+
+func (w *whose) Received(x *Exchange) {}
+func (w *whose) Decided(x *Exchange) {
+	scheme := " http"
+	if x.Secure {
+		scheme = " https"
+	}
+	w.seen = append(w.seen, x.Client.Host()+scheme)
+}
+func (w *whose) Ended(x *Exchange) {}
+
+// Each request of a trusted proxy's connection may be of another client; what anybody else
+// says in the same field is not believed.
+func TestTrustedProxies(t *testing.T) {
+	raw := get("/a", "X-Forwarded-For: 6.6.6.6", "X-Real-IP: 7.7.7.7", "x-forwarded-for: 203.0.113.7, 10.0.0.2", "X-Forwarded-Proto: https, http") +
+		get("/a", "Forwarded: for=203.0.113.8;proto=https") + get("/a", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: http") + get("/a") +
+		get("/a", "X-Forwarded-For: unknown", "X-Forwarded-Proto: ftp")
+	for _, tt := range []struct{ field, peer, want string }{
+		{"x-forwarded-for", "10.0.0.1", "203.0.113.7 https, 10.0.0.1 http, 203.0.113.9 http, 10.0.0.1 http, 10.0.0.1 http"},
+		{"x-forwarded-for", "192.0.2.1", "192.0.2.1 http, 192.0.2.1 http, 192.0.2.1 http, 192.0.2.1 http, 192.0.2.1 http"},
+		{"forwarded", "10.0.0.1", "10.0.0.1 http, 203.0.113.8 https, 10.0.0.1 http, 10.0.0.1 http, 10.0.0.1 http"},
+		{"x-real-ip", "10.0.0.1", "7.7.7.7 https, 10.0.0.1 http, 10.0.0.1 http, 10.0.0.1 http, 10.0.0.1 http"},
+	} {
+		cfg := newConfig()
+		cfg.Trust = &clientip.Trust{Networks: clientip.NewNetworks(network(t, "10.0.0.0/8")), Field: tt.field}
+		w := &whose{}
+		d := newDriver(t, cfg, w)
+		d.conn.From(from(tt.peer))
+		d.receive(raw)
+		if got := strings.Join(w.seen, ", "); got != tt.want {
+			t.Errorf("%s from %s:\n %s, want\n %s", tt.field, tt.peer, got, tt.want)
+		}
+	}
+}
+
+// How a client came to its proxy decides whether it is redirected to HTTPS.
+func TestForwardedSchemeRedirects(t *testing.T) {
+	for _, tt := range []struct {
+		peer, scheme string
+		secure       bool
+		want         string
+	}{
+		{"10.0.0.1", "https", false, "200"},
+		{"10.0.0.1", "http", false, "308"},
+		{"10.0.0.1", "http", true, "308"},
+		{"10.0.0.1", "", false, "308"},
+		{"10.0.0.1", "", true, "200"},
+		{"192.0.2.1", "https", false, "308"},
+		{"192.0.2.1", "http", true, "200"},
+	} {
+		cfg := newConfig()
+		cfg.SecurePort = 443
+		cfg.Trust = &clientip.Trust{Networks: clientip.NewNetworks(network(t, "10.0.0.0/8")), Field: "x-forwarded-for"}
+		d := newDriver(t, cfg, nil)
+		d.conn.From(from(tt.peer))
+		if tt.secure {
+			d.conn.Secure()
+		}
+		fields := []string{"X-Forwarded-For: 203.0.113.7"}
+		if tt.scheme != "" {
+			fields = append(fields, "X-Forwarded-Proto: "+tt.scheme)
+		}
+		d.receive(get("/a", fields...))
+		if got := string(d.reply); !strings.HasPrefix(got, "HTTP/1.1 "+tt.want) {
+			t.Errorf("%+v: %.40q", tt, got)
+		}
+	}
+}
+
+// A client that is not admitted gets 403 for everything but what a certificate authority
+// asks for, and the connection stays open: the next request may be of another.
+func TestAccess(t *testing.T) {
+	cfg := newConfig()
+	cfg.Trust = &clientip.Trust{Networks: clientip.NewNetworks(network(t, "10.0.0.0/8")), Field: "x-forwarded-for"}
+	cfg.Access = clientip.NewAccess(network(t, "203.0.113.0/24"), network(t, "203.0.113.7"))
+	cfg.Challenges = map[string]string{"token": "key"}
+	d := newDriver(t, cfg, nil)
+	d.conn.From(from("10.0.0.1"))
+	d.receive(get("/a", "X-Forwarded-For: 203.0.113.8") + get("/a", "X-Forwarded-For: 203.0.113.7") + get("/a") +
+		get("/.well-known/acme-challenge/token", "X-Forwarded-For: 6.6.6.6") + request("PUT", "/a") + get("/a", "X-Forwarded-For: 203.0.113.9"))
+	var got []string
+	for _, m := range regexp.MustCompile(`HTTP/1\.1 (\d+) `).FindAllStringSubmatch(string(d.reply), -1) {
+		got = append(got, m[1])
+	}
+	if all := strings.Join(got, " "); all != "200 403 403 200 403 200" {
+		t.Errorf("statuses %s", all)
+	}
+}
