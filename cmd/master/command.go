@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/explain"
 	"phalanx/internal/observe/address"
@@ -137,6 +138,7 @@ func explained(c *options.Command, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
+	request.From, _ = clientip.Parse(string(c.From))
 	o, err := options.CheckSites(c.Options)
 	if err != nil {
 		return err

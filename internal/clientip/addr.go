@@ -31,6 +31,15 @@ func From(ap netip.AddrPort) Addr {
 	return Addr{ap.Addr().As16(), ap.Port(), kindIP}
 }
 
+// Parse reads an IP address, or "unix" for a client of a unix socket.
+func Parse(text string) (a Addr, ok bool) {
+	if text == "unix" {
+		return Unix(), true
+	}
+	ip, err := netip.ParseAddr(text)
+	return From(netip.AddrPortFrom(ip, 0)), err == nil
+}
+
 // Unix returns the address of the client of a unix socket, which has none of its own.
 func Unix() Addr { return Addr{kind: kindUnix} }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/human"
 	"phalanx/internal/proto"
@@ -68,6 +69,11 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 	root.Now = func() time.Time { return now }
 	defer func() { root.Now = clock }()
 	s.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
+	if !r.From.Known() && (cfg.Access != nil || cfg.Trust != nil) {
+		r.From, _ = clientip.Parse("127.0.0.1")
+		r.Notes = append(r.Notes, "It comes from 127.0.0.1; --from says from where else.")
+	}
+	s.from = r.From
 	ask := s.ask
 	if cfg.HTTP2 && r.Scheme == "https" && r.Version == "" {
 		r.Version, ask = versionHTTP2, s.askHTTP2 // browsers negotiate it
@@ -114,6 +120,7 @@ func rootFor(cfg conn.Config, roots []*site.Root, head []byte) *site.Root {
 // HTTP/1.1.
 func (s *server) ask(r Request, head []byte) (conn.Step, error) {
 	c := conn.New(s.cfg, s, s.now)
+	c.From(&s.from)
 	if r.Scheme == "https" {
 		c.Secure()
 	}
@@ -162,6 +169,7 @@ type protocol interface {
 // server is what serve is to a connection, without a socket and without
 // reading the files; as its observer it puts into words what was decided.
 type server struct {
+	from     clientip.Addr // of the client
 	cfg      *conn.Config
 	root     *site.Root
 	conn     protocol

@@ -52,6 +52,7 @@ func (s *server) askHTTP2(r Request, head []byte) (conn.Step, error) {
 	s.http2 = client
 	c := h2.New(h2.NewConfig(s.cfg), s, client.wake, s.now)
 	c.Secure()
+	c.From(&s.from)
 	s.conn = c
 	step := s.give(r.frames(len(content) == 0))
 	for i, piece := range content {

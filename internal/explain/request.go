@@ -5,18 +5,20 @@ import (
 	"strconv"
 	"strings"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/proto"
 )
 
 // Request is the head of a request that is to be explained.
 type Request struct {
-	Method  string   // as it goes over the wire
-	Target  string   // as it goes over the wire
-	Version string   // empty stands for HTTP/2 if browsers would use it, and else for HTTP/1.1
-	Fields  []string // "Name: value", in order
-	Scheme  string   // "http" or "https"; empty: it was not given
-	Notes   []string // what was done to what the user gave, for the report
+	Method  string        // as it goes over the wire
+	Target  string        // as it goes over the wire
+	Version string        // empty stands for HTTP/2 if browsers would use it, and else for HTTP/1.1
+	Fields  []string      // "Name: value", in order
+	Scheme  string        // "http" or "https"; empty: it was not given
+	From    clientip.Addr // whose connection it comes on; if that is not known and matters, this machine's
+	Notes   []string      // what was done to what the user gave, for the report
 }
 
 // NewRequest makes a request of a method, empty for GET, a URL and header

@@ -27,6 +27,10 @@ func (s *server) requestSteps(x *conn.Exchange) {
 			head = "a well-formed header list" // which is compressed
 		}
 		s.say("request", fmt.Sprintf("%s: %s by %v", head, x.Method(), x.Version))
+		s.clientSteps(x)
+		if x.Denied {
+			return
+		}
 		if s.cfg.Sites != nil {
 			s.say("site", siteWhy(x))
 		}

@@ -14,6 +14,7 @@ type (
 	AllowNetworks   string
 	DenyNetworks    string
 	ClientHeader    string // the name of a header field
+	Source          string // an IP address, or "unix"
 )
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -53,6 +54,15 @@ func (h *ClientHeader) UnmarshalFlag(v string) error {
 		return invalid("client-header", v, "must be the name of a header field, such as X-Forwarded-For, Forwarded or CF-Connecting-IP")
 	}
 	*h = ClientHeader(v)
+	return nil
+}
+
+// UnmarshalFlag implements [flags.Unmarshaler].
+func (f *Source) UnmarshalFlag(v string) error {
+	if _, ok := clientip.Parse(v); !ok {
+		return invalid("from", v, "must be an IP address, such as 192.0.2.1, or unix")
+	}
+	*f = Source(v)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type Command struct {
 	URL     string   // explain: a path or a URL, as it was given
 	Method  string   // explain: of the request
 	Header  []string // explain: its fields, as they were given, in order
+	From    Source   // explain: whose connection it comes on; "": that was not given
 	Options Options  // explain, share, compress: what is served, and how
 
 	Share    *Share    // share: what else was asked for; else nil
@@ -96,6 +97,7 @@ type (
 	}
 	explainCommand struct {
 		Method  string   `short:"X" value-name:"METHOD" default:"GET" unquote:"false" description:"method of the request"`
+		From    Source   `long:"from" value-name:"ADDRESS" description:"address of the client, or unix"`
 		Request []string `short:"H" value-name:"FIELD" unquote:"false" description:"header field 'Name: value' of the request"`
 		line
 		Args struct {
@@ -239,7 +241,7 @@ func (s start) explain(c *Command) (*Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.URL, c.Method, c.Header = e.Args.URL, e.Method, e.Request
+	c.URL, c.Method, c.Header, c.From = e.Args.URL, e.Method, e.Request, e.From
 	return c, nil
 }
 

@@ -1,0 +1,53 @@
+package explain
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/clientip"
+	"phalanx/internal/conn"
+	"phalanx/internal/options"
+	"phalanx/internal/site"
+)
+
+// The client's address is explained: who names it, and what network decides.
+func TestClientSteps(t *testing.T) {
+	o, err := options.ParseMaster([]string{"--trusted-proxies", "10.0.0.0/8", "--allow", "192.0.2.0/24", "--deny", "192.0.2.7"}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := plant(t)
+	for _, tt := range []struct {
+		from, named string
+		status      string
+		want        []string
+	}{
+		{"192.0.2.1", "", "200", []string{"192.0.2.1 is no trusted proxy", "192.0.2.1 is admitted by --allow 192.0.2.0/24"}},
+		{"192.0.2.7", "192.0.2.1", "403", []string{"192.0.2.7 is no trusted proxy", "192.0.2.7 is refused by --deny 192.0.2.7"}},
+		{"10.0.0.1", "192.0.2.1", "200", []string{"the trusted proxy 10.0.0.1 says that it is 192.0.2.1"}},
+		{"10.0.0.1", "", "403", []string{"the trusted proxy 10.0.0.1 names no client", "10.0.0.1 is refused: it is in no network of --allow"}},
+		{"", "", "403", []string{"It comes from 127.0.0.1; --from says from where else.", "127.0.0.1 is refused"}},
+	} {
+		var fields []string
+		if tt.named != "" {
+			fields = []string{"X-Forwarded-For: " + tt.named}
+		}
+		r, err := NewRequest("GET", "/a%20b.txt", fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.From, _ = clientip.Parse(tt.from)
+		cfg, root := open(t, dir, func(_ *site.Policy, c *conn.Config) { c.Trust, c.Access = o.Trust(), o.Access() })
+		report, err := Run(cfg, []*site.Root{root}, r, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := report.String()
+		for _, want := range append(tt.want, "HTTP/1.1 "+tt.status) {
+			if !strings.Contains(text, want) {
+				t.Errorf("from %q, named %q: no %q in\n%s", tt.from, tt.named, want, text)
+			}
+		}
+	}
+}
