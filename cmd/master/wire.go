@@ -82,6 +82,9 @@ func tellLost(log zerolog.Logger, o options.Options) {
 // announce logs that the pool serves, and where: the first URL, and if there are several
 // addresses, all of them.
 func announce(log zerolog.Logger, o options.Options, addresses []listen.Address, workers int) {
+	if o.Linked != "" {
+		log.Info().Str("value", o.Linked).Msg("PHALANX_PORT ignored: Kubernetes has set it beside a Service; --port or --listen says where to listen")
+	}
 	e := log.Info()
 	for _, a := range addresses {
 		if url := a.URL(); url != "" {

@@ -18,6 +18,34 @@ const envPrefix = "PHALANX_"
 // program that replaces it.
 const envUpgrade = "PHALANX_UPGRADE"
 
+// envPort is the variable of --port, which Kubernetes sets too in pods that start after a
+// Service named phalanx: to the address of that service.
+const envPort = "PHALANX_PORT"
+
+// linked returns that address, "tcp://10.0.0.1:80"; "" if Kubernetes has set none.
+func linked(getenv func(string) string) string {
+	v := getenv(envPort)
+	for _, protocol := range [...]string{"tcp", "udp", "sctp"} {
+		if strings.HasPrefix(v, protocol+"://") {
+			return v
+		}
+	}
+	return ""
+}
+
+// withoutLink is the environment without that address.
+func withoutLink(getenv func(string) string) func(string) string {
+	if linked(getenv) == "" {
+		return getenv
+	}
+	return func(key string) string {
+		if key == envPort {
+			return ""
+		}
+		return getenv(key)
+	}
+}
+
 // fromEnv sets what the command line has not given. go-flags could read the
 // environment itself, but only the process's own.
 func fromEnv(p *flags.Parser, given map[string]bool, getenv func(string) string) error {

@@ -110,6 +110,9 @@ type Options struct {
 	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json" detail:"auto is console on a terminal and json elsewhere. With json, errors in silent mode are JSON too."`
 
 	Shared Shared `no-flag:"of the command share"`
+
+	// Linked is what Kubernetes has set PHALANX_PORT to, which is ignored; "": nothing.
+	Linked string `no-flag:"found by the master"`
 }
 
 // Slots returns how many workers the pool has on a machine with this many

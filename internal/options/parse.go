@@ -27,6 +27,7 @@ type start struct {
 	name    string // what it was started as
 	args    []string
 	getenv  func(string) string
+	linked  string
 	environ func() []string // every variable, as os.Environ; or nil
 	origins origins         // is filled, if not nil
 }
@@ -43,7 +44,7 @@ func Named(name string) From { return func(s *start) { s.name = name } }
 func Environ(list func() []string) From { return func(s *start) { s.environ = list } }
 
 func started(args []string, getenv func(string) string, more []From) start {
-	s := start{name: "master", args: args, getenv: getenv}
+	s := start{name: "master", args: args, getenv: withoutLink(getenv), linked: linked(getenv)}
 	for _, tell := range more {
 		tell(&s)
 	}
@@ -113,7 +114,7 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	if err := l.sited(givenBy(p)["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""); err != nil {
 		return Options{}, err
 	}
-	l.Verbose = l.verbosity()
+	l.Verbose, l.Linked = l.verbosity(), s.linked
 	if l.State == "" {
 		l.State = systemdState(s.getenv)
 	}

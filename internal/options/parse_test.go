@@ -269,6 +269,21 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// What Kubernetes sets beside a Service named phalanx is no port.
+func TestServiceLink(t *testing.T) {
+	for _, v := range []string{"tcp://10.0.0.1:80", "udp://10.0.0.1:80", "tcp://[fd00::1]:80"} {
+		for _, args := range [][]string{nil, {"--listen", "http://:80"}} {
+			o, err := ParseMaster(args, func(key string) string { return map[string]string{"PHALANX_PORT": v}[key] })
+			if err != nil || o.Port != 8080 || o.Linked != v {
+				t.Errorf("PHALANX_PORT=%s %q: port %d, %q, %v", v, args, o.Port, o.Linked, err)
+			}
+		}
+	}
+	if o, err := ParseMaster(nil, func(key string) string { return map[string]string{"PHALANX_PORT": "81"}[key] }); err != nil || o.Port != 81 || o.Linked != "" {
+		t.Errorf("port %d, %q, %v", o.Port, o.Linked, err)
+	}
+}
+
 func TestStrayVariables(t *testing.T) {
 	for setting, want := range map[string]string{
 		"PHALANX_PROT=80":         "PHALANX_PROT: no flag has this variable; did you mean PHALANX_PORT?",
