@@ -116,3 +116,33 @@ func TestAccess(t *testing.T) {
 		t.Errorf("statuses %s", all)
 	}
 }
+
+// A connection is listed with the client of the request under way.
+func TestViewNamesClient(t *testing.T) {
+	cfg := newConfig()
+	cfg.Trust = &clientip.Trust{Networks: clientip.NewNetworks(network(t, "10.0.0.0/8")), Field: "x-forwarded-for"}
+	d := newDriver(t, cfg, nil)
+	d.conn.From(from("10.0.0.1"))
+	d.in = []byte(get("/big", "X-Forwarded-For: 203.0.113.7"))
+	d.conn.Receive(d.in, d.now)
+	d.once()
+	if v := d.conn.View(); v.State != Sending || v.Client.Host() != "203.0.113.7" {
+		t.Errorf("state %d of %v", v.State, v.Client)
+	}
+	d.pump()
+	if v := d.conn.View(); v.State != Idle || v.Client.Known() {
+		t.Errorf("state %d of %v", v.State, v.Client)
+	}
+}
+
+// A PROXY header where none is expected is told as what it is.
+func TestUnexpectedHeader(t *testing.T) {
+	for _, header := range []string{"PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x08\xc0\x00\x02\x01\x12\x67\x00\x50"} {
+		var o observer
+		d := newDriver(t, newConfig(), &o)
+		d.receive(header + get("/a"))
+		if len(o.records) != 1 || o.records[0] != (record{"", "", 400, pageLen("400 Bad Request"), 0, unannounced.Reason}) {
+			t.Errorf("%q: %+v", header, o.records)
+		}
+	}
+}

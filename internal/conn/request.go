@@ -1,6 +1,10 @@
 package conn
 
-import "phalanx/internal/proto"
+import (
+	"bytes"
+
+	"phalanx/internal/proto"
+)
 
 // This file has what HTTP/1.1 decides about a request.
 
@@ -31,11 +35,17 @@ func (c *Conn) persist(now Now) {
 	}
 }
 
+// unannounced refuses what a proxy sends from which no PROXY header is expected.
+var unannounced = proto.Fault{Status: proto.StatusBadRequest, Reason: "a PROXY header, which is not expected from this address", Rule: "RFC 9112 §3"}
+
 // refuseMalformed answers what the parser has refused.
 func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
 	fault := c.parser.Fault()
-	if c.in[0] == handshakeRecord {
+	switch {
+	case c.in[0] == handshakeRecord:
 		fault = hello
+	case bytes.HasPrefix(c.in, []byte("PROXY ")), bytes.HasPrefix(c.in, []byte("\r\n\r\n\x00\r\nQUIT\n")):
+		fault = unannounced
 	}
 	c.open(nil)
 	return c.refuse(out, fault, now)

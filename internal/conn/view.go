@@ -1,6 +1,10 @@
 package conn
 
-import "time"
+import (
+	"time"
+
+	"phalanx/internal/clientip"
+)
 
 // This file shows the state of a connection to others.
 
@@ -10,6 +14,7 @@ type View struct {
 	Line    []byte        // method and target of the request that is answered; valid until the next call of Next
 	Sent    int64         // bytes of the body so far, if Size is known or it is an archive
 	Size    int64         // of the body; 0: not known
+	Client  clientip.Addr // of that request, if it is known
 	Streams int           // requests open on a connection of HTTP/2
 	Version Version       // of the exchange under way, or HTTP2
 	Since   time.Duration // when the request, or else the state, began
@@ -45,7 +50,7 @@ func (r *Reply) See(v *View) {
 	if x == nil {
 		return
 	}
-	v.Version = x.Version
+	v.Version, v.Client = x.Version, x.Client
 	if v.Line, v.Size = x.Line(), x.Size; v.Size > 0 {
 		v.Sent = v.Size - r.Left()
 	} else if x.Source == SourceArchive {

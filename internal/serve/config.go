@@ -45,6 +45,7 @@ type Config struct {
 	// 0: as many as leave a reserve of descriptors for files.
 	MaxConnections int
 	// MaxPerClient is how many of them one client may have, see [Limits.Share]; 0: any.
+	// Proxies that Conn.Trust names may have any.
 	MaxPerClient int
 	Slot         int // of the worker, from 0
 	// Rate bounds how fast each connection sends.

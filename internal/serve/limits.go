@@ -32,6 +32,7 @@ type Limits struct {
 	possible  int      // connections that leave a reserve of descriptors; a sandboxed worker cannot ask again
 	clients   *clients // nil: those of one client are not counted
 	minRate   int
+	trust     *clientip.Trust                    // of proxies, whose connections are nobody's
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
 	toldProxy atomic.Int64                       // likewise, of PROXY headers
 }
@@ -40,7 +41,7 @@ type Limits struct {
 // Most leaves a reserve of descriptors: one for each connection's file, and those that
 // the worker itself needs.
 func NewLimits(cfg *Config) *Limits {
-	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate, possible: maxConnections()}
+	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate, trust: cfg.Conn.Trust, possible: maxConnections()}
 	if l.perClient > 0 {
 		l.clients = newClients()
 	}
@@ -72,7 +73,7 @@ func clientShare(n, slots int) int {
 // Admit counts a connection that was accepted from a client; false: it has too many, and
 // this one is to be closed.
 func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (Counted, bool) {
-	if l.clients == nil || client == nil {
+	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
 		return 0, true
 	}
 	key := networkOf(client.IP())
@@ -92,7 +93,7 @@ func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (Counted, bool)
 
 // Arrive counts a connection that has come from another worker, whatever the limit.
 func (l *Limits) Arrive(client *clientip.Addr) Counted {
-	if l.clients == nil || client == nil {
+	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
 		return 0
 	}
 	if key := networkOf(client.IP()); key != 0 {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
@@ -293,6 +294,48 @@ func TestProxiedPerClient(t *testing.T) {
 		}
 		open[0].Close()
 		servetest.Await(t, "a connection in the place of one that ended", func() bool { return asked(t, dial(header1)) })
+		s.Stop()
+	})
+}
+
+// The streams of a trusted proxy's connection may be of different clients, each of which is
+// logged, and admitted or not; its connections do not count as one client's.
+func TestTrustedProxies(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		pen, logged := logTo(t, accesslog.Combined)
+		var row scoreboard.Row
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			cfg.Access, cfg.Row, cfg.MaxPerClient, cfg.Conn.HTTP2 = pen, &row, 1, true
+			cfg.Conn.Trust = &clientip.Trust{Networks: clientip.NewNetworks(networks(t, "127.0.0.1")), Field: "x-forwarded-for"}
+			cfg.Conn.Access = clientip.NewAccess(nil, networks(t, "203.0.113.9"))
+		})
+		var open []net.Conn
+		for range 3 {
+			c := s.Dial()
+			if open = append(open, c); !asked(t, c) {
+				t.Fatal("a proxy has no more connections than a client")
+			}
+		}
+		h := dialHTTP2(t, s)
+		for i, client := range []string{"203.0.113.7", "203.0.113.8", "203.0.113.9"} {
+			h.ask(uint32(2*i+1), "/f", hpack.HeaderField{Name: "x-forwarded-for", Value: "6.6.6.6, " + client})
+			h.whole(uint32(2*i + 1))
+		}
+		servetest.Await(t, "six lines", func() bool { return bytes.Count(logged(), []byte("\n")) == 6 })
+		lines := strings.Split(string(logged()), "\n")
+		for i, want := range []string{"127.0.0.1", "127.0.0.1", "127.0.0.1", "203.0.113.7", "203.0.113.8", "203.0.113.9"} {
+			if status := map[bool]string{false: `" 200 `, true: `" 403 `}[i == 5]; !strings.HasPrefix(lines[i], want+" - - [") || !strings.Contains(lines[i], status) {
+				t.Errorf("line %d is %q, want one of %s", i, lines[i], want)
+			}
+		}
+		if n := row.Denied.Load(); n != 1 {
+			t.Errorf("%d requests are counted as denied", n)
+		}
+		for _, c := range append(open, h.conn) {
+			c.Close()
+		}
 		s.Stop()
 	})
 }

@@ -215,7 +215,8 @@ type Seen struct {
 }
 
 // See adds the kernel's data about the socket to a view, and copies what the view
-// only borrows. Without a client it is the socket's peer.
+// only borrows. The
+// client is that of the request under way, else that of the connection, else the peer.
 func See(fd int, client *clientip.Addr, v conn.View, now time.Duration) Seen {
 	if v.State == conn.Sending && v.Sent > 0 {
 		if waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
@@ -224,6 +225,9 @@ func See(fd int, client *clientip.Addr, v conn.View, now time.Duration) Seen {
 	}
 	v.Line = bytes.Clone(v.Line)
 	var peer clientip.Addr
+	if v.Client.Known() {
+		client = &v.Client
+	}
 	if client == nil {
 		peer = Peer(fd)
 		client = &peer
