@@ -18,6 +18,7 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/helper"
 	"phalanx/internal/human"
+	"phalanx/internal/ipc"
 	"phalanx/internal/listen"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/admin"
@@ -47,7 +48,9 @@ type monitor struct {
 	suspending sync.WaitGroup
 
 	readmes *renderer
-	helper  *helper.Runner // nil: there is nothing for one to do
+
+	helper     *helper.Runner // nil: there is no place for what it makes
+	compresses atomic.Bool    // workers ask for copies
 }
 
 // newMonitor creates it, or takes it over from before the upgrade. Workers are serving
@@ -185,9 +188,17 @@ func (m *monitor) close() {
 	m.Log.Close()
 }
 
-// helps returns what there is to say of the helper; nil: there is none.
+// help returns what passes the jobs of workers to the helper; nil: they have none.
+func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
+	if m.helper == nil || !o.Compress {
+		return nil
+	}
+	return m.helper.Give
+}
+
+// helps returns what there is to say of the helper; nil: there is nothing for one to do.
 func (m *monitor) helps() *status.Helper {
-	if m.helper == nil {
+	if m.helper == nil || !m.compresses.Load() {
 		return nil
 	}
 	return m.helper.Status()
@@ -209,6 +220,7 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 
 // describe notes what is served where.
 func (m *monitor) describe(o options.Options) {
+	m.compresses.Store(o.Compress)
 	base := ""
 	if o.Default() {
 		base = string(o.Base)

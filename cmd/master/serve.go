@@ -80,9 +80,7 @@ func newSpawner(o options.Options, worker string, sockets *listen.Set, out *stan
 		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
 		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
 	}
-	if m.helper != nil {
-		spawner.Help = m.helper.Give
-	}
+	spawner.Help = m.help(o)
 	return spawner
 }
 

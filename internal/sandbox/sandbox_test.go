@@ -3,9 +3,11 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +28,11 @@ func TestMain(m *testing.M) {
 	}
 	name, dir, _ := strings.Cut(role, "=")
 	parent := os.Getppid() // a confined process cannot ask
-	if err := confined(dir); err != nil {
+	confine := Confine
+	if ofKeeping()[name] != nil {
+		confine = ConfineKeeping
+	}
+	if err := confined(dir, confine); err != nil {
 		fmt.Println(err)
 		os.Exit(3)
 	}
@@ -38,8 +44,10 @@ func TestMain(m *testing.M) {
 
 // try does what a worker has to be able to do, or what it must not.
 func try(name, dir string, parent int) error {
-	if do := allowances()[name]; do != nil {
-		return do(dir)
+	for _, all := range []map[string]func(string) error{allowances(), ofKeeping()} {
+		if do := all[name]; do != nil {
+			return do(dir)
+		}
 	}
 	a, ok := thief.Find(name)
 	if !ok {
@@ -49,7 +57,7 @@ func try(name, dir string, parent int) error {
 }
 
 // confined puts this process into its sandbox, as nobody if it is root.
-func confined(dir string) error {
+func confined(dir string, confine func(...int) Report) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -63,7 +71,7 @@ func confined(dir string) error {
 			return err
 		}
 	}
-	if missing := Confine(fd); len(missing) > 0 {
+	if missing := confine(fd); len(missing) > 0 {
 		return errors.New(missing.String())
 	}
 	return nil
@@ -78,6 +86,41 @@ func allowances() map[string]func(dir string) error {
 		"threads":     startThreads,
 		"limits":      func(string) error { return syscall.Getrlimit(unix.RLIMIT_CORE, new(syscall.Rlimit)) },
 	}
+}
+
+// ofKeeping is what a process can do that keeps files in a directory, and what it cannot.
+func ofKeeping() map[string]func(dir string) error {
+	denied := func(err error) error {
+		if errors.Is(err, unix.EACCES) {
+			return nil
+		}
+		return fmt.Errorf("%v, want %w", err, unix.EACCES)
+	}
+	return map[string]func(string) error{
+		"keep files":        keepFiles,
+		"keep beside":       func(dir string) error { return denied(os.WriteFile(dir+"/../beside", nil, 0o600)) },
+		"keep read beside":  func(dir string) error { _, err := os.ReadFile(dir + "/../secret"); return denied(err) },
+		"keep write beside": func(dir string) error { return denied(os.WriteFile(dir+"/../secret", nil, 0o600)) },
+		"keep a link":       func(dir string) error { _, err := os.ReadFile(dir + "/link"); return denied(err) },
+		"keep read etc":     func(string) error { _, err := os.ReadFile("/etc/passwd"); return denied(err) },
+		"move beside": func(dir string) error {
+			return denied(unix.Renameat(unix.AT_FDCWD, dir+"/file", unix.AT_FDCWD, dir+"/../beside"))
+		},
+	}
+}
+
+// keepFiles does what a store of files does.
+func keepFiles(dir string) error {
+	const temp, name = "/.temp", "/kept"
+	f, err := os.OpenFile(dir+temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString("kept")
+	times := []unix.Timespec{{Sec: 1}, {Nsec: unix.UTIME_OMIT}}
+	return errors.Join(err, f.Truncate(2), unix.Renameat(unix.AT_FDCWD, dir+temp, unix.AT_FDCWD, dir+name),
+		unix.UtimesNanoAt(unix.AT_FDCWD, dir+name, times, unix.AT_SYMLINK_NOFOLLOW), unix.Unlinkat(unix.AT_FDCWD, dir+name, 0))
 }
 
 // startThreads has many calls wait, each of which needs a thread of its own.
@@ -125,7 +168,11 @@ func TestConfined(t *testing.T) {
 		out, _ := c.CombinedOutput() // the status says it
 		return string(out), c.ProcessState.Sys().(syscall.WaitStatus)
 	}
-	for name := range allowances() {
+	if err := os.Chmod(dir, 0o777); err != nil { // nobody keeps files there
+		t.Fatal(err)
+	}
+	names := slices.Collect(maps.Keys(allowances()))
+	for _, name := range slices.AppendSeq(names, maps.Keys(ofKeeping())) {
 		t.Run(name, func(t *testing.T) {
 			if out, status := run(t, name); status.ExitStatus() != 0 {
 				t.Errorf("status %#x: %s", status, out)
