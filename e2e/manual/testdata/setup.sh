@@ -2,7 +2,7 @@
 # paths are there, and nobody else's.
 set -eu
 ip link set lo up
-for dir in /srv /run /var/lib /var/log; do mount -t tmpfs tmpfs "$dir"; done
+for dir in /srv /run /var/lib /var/log /var/cache; do mount -t tmpfs tmpfs "$dir"; done
 mkdir "$WORK/etc"
 mount -t tmpfs tmpfs "$WORK/etc"
 mkdir "$WORK/etc/upper" "$WORK/etc/work"
@@ -18,6 +18,7 @@ cp /srv/www/index.html /srv/app/index.html
 cp /srv/www/index.html "$HOME/Downloads/a.html"
 cp "$HOME/Downloads/a.html" "$HOME/Pictures/cat.png"
 mkdir -p /srv/www/releases/42/img && ln -s releases/42 /srv/www/current && echo logo >/srv/www/current/img/logo.png
+mkdir build && cp /srv/www/index.html build/
 echo 'some film' >film.mkv
 echo 'some notes' >notes.txt
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=example.org \
