@@ -92,7 +92,8 @@ func (p *pool) leaveQueue(w *worker) {
 }
 
 // serveQueue makes sure that while the pool stops another worker takes what waits in the
-// accept queue of a dead one, or of one whose replacement died before it served.
+// accept queue of a dead one, or of one whose replacement died before it served. It does
+// not wait for a slot whose workers keep crashing, or do not start.
 func (p *pool) serveQueue(w *worker, e Exit) {
 	s := w.slot
 	replacement := s.want && !w.served
@@ -100,7 +101,9 @@ func (p *pool) serveQueue(w *worker, e Exit) {
 	if e.clean() && !w.queueLeft || p.forced || p.queuesEmpty || p.timedOut(w) || !replacement && !p.mayAccept(w) {
 		return
 	}
-	if delay := s.delay(w, p.Now(), p.Chance()); len(s.recent) < deathLimit {
+	delay := s.delay(w, p.Now(), p.Chance())
+	hopeless := !fromOutside(w, e) && (delay >= soon || w.killed && w.readySince.IsZero())
+	if len(s.recent) < deathLimit && !hopeless {
 		p.move(s, retry)
 		s.want, s.retryAt = true, p.Now().Add(delay)
 	}

@@ -229,15 +229,27 @@ func TestQueueOfReplacement(t *testing.T) {
 		r.told(2, ipc.Serve{})
 		r.ends(1, truncatedInStop+" (and 1 more)")
 	})
+	for text, how := range map[string]struct {
+		exit  Exit
+		procs int
+	}{
+		" (and 11 more)": {killed, deathLimit},
+		" (and 5 more)":  {Exit{Code: 1}, 6}, // the next would be started after 1.6 s
+	} {
+		queued(t, func(r *rig) {
+			for i := 1; i < len(r.procs); i++ {
+				r.die(i, how.exit)
+				r.started(i + 1)
+			}
+			if n := len(r.procs); n != how.procs {
+				t.Errorf("%d processes were started, want %d", n, how.procs)
+			}
+			r.ends(1, truncatedInStop+text)
+		})
+	}
 	queued(t, func(r *rig) {
-		for i := 1; i < len(r.procs); i++ {
-			r.die(i, Exit{Code: 1})
-			r.started(i + 1)
-		}
-		if n := len(r.procs); n != deathLimit {
-			t.Errorf("%d processes were started, want %d", n, deathLimit)
-		}
-		r.ends(1, truncatedInStop+" (and 11 more)")
+		r.pass(startTime) // it does not become ready
+		r.ends(1, truncatedInStop+" (and 1 more)")
 	})
 	queued(t, func(r *rig) {
 		r.die(1, Exit{})
