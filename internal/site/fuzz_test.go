@@ -66,3 +66,47 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// However a path is spelt, nothing of an area is opened, listed or archived without its
+// credentials.
+func FuzzAreas(f *testing.F) {
+	for _, path := range []string{
+		"/", "/private/a.html", "/private/", "/private", "/PRIVATE/a.html", "/link/a.html", "/public/up/deep/b.txt", "/public/pay.pdf", "/public/pay.pdf.br", "/only.html.gz",
+		"/only", "/%6fnly.html", "/private./a.html", "//private//a.html", "/self/self/private/a.html", "/page", "/.%2fprivate", "/only.html%20", "/public/./pay.PDF",
+	} {
+		f.Add([]byte(path))
+	}
+	dir := f.TempDir()
+	plant(f, dir, append(lockedTree, "link -> private", "public/up -> ../private", "self -> .", "file -> only.html")...)
+	policy := Policy{
+		Index: []string{"index.html"}, List: true, Clean: true, Fallback: "only.html",
+		Areas: []Area{{Pattern: "private/**"}, {Pattern: "*.pdf"}, {Pattern: "Mixed"}, {Pattern: "only"}, {Pattern: "other.txt"}, {Pattern: "private"}},
+	}
+	var roots []*Root
+	for _, open := range []func(testing.TB, string) *Root{openRoot, openFallback} {
+		r := open(f, dir)
+		r.policy = policy
+		roots = append(roots, r)
+	}
+	f.Fuzz(func(t *testing.T, path []byte) {
+		for _, r := range roots {
+			access := new(proto.Access)
+			for _, open := range []func([]byte, proto.Codings, *proto.Access) (*File, proto.Status){r.Open, r.Fallback} {
+				file, status := open(path, accepting(t, "br, gzip"), access)
+				if file == nil {
+					continue
+				}
+				if text := contents(t, file); bytes.Contains([]byte(text), []byte(secret)) {
+					t.Fatalf("%q: %d %q", path, status, text)
+				}
+				file.Close()
+			}
+			if l, status := r.List(path, nil, true, access); status == proto.StatusOK {
+				if prepare(l); bytes.Contains(whole(l), []byte("private")) {
+					t.Fatalf("%q lists %s", path, whole(l))
+				}
+				l.Close()
+			}
+		}
+	})
+}
