@@ -51,6 +51,8 @@ func takeOverWith(t *testing.T, free int) {
 	from, to := newHandover(t)
 	old.Order(handsOver, serve.HandOver{FD: from})
 	old.Wait() // all are in the channel
+	last := l.guest()
+	last.ask() // the next loop has begun, which needs descriptors too
 	restore := servetest.FullTable(t, free)
 	l.last.Order(serve.TakeOver{FD: to})
 	servetest.Await(t, "a line in the log", func() bool { return said.Load() > 0 })
@@ -64,6 +66,7 @@ func takeOverWith(t *testing.T, free int) {
 		}
 		busy[i].Close()
 	}
+	last.Close()
 	if n := said.Load(); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
