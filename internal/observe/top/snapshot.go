@@ -199,6 +199,17 @@ func helped(h *status.Helper) string {
 	return text
 }
 
+// helping says what the helper does, in a few words; "" if there is nothing for one to do.
+func helping(h *status.Helper) string {
+	switch {
+	case h == nil:
+		return ""
+	case h.Waiting > 0:
+		return fmt.Sprintf("helper %d, %s", h.PID, human.Plural(h.Waiting, "job waits", "jobs wait"))
+	}
+	return human.Count(h.Made) + " compressed"
+}
+
 // keepers is how many workers have a keeper.
 func keepers(p status.Pool) (n int) {
 	for i := range p.Workers {

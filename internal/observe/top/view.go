@@ -209,6 +209,7 @@ func (m *model) everLine(t theme) string {
 		{human.Plural(f.Answered, "request", "requests"), t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
 		{human.Bytes(f.Bytes) + " sent", t.faint, 3}, {rescued(m.pool.Rescue), t.faint, 4},
 		{handshakes(f.TLS), t.faint, 5}, {streams(f), t.faint, 6},
+		{helping(m.pool.Helper), t.faint, 7},
 	}, 3, m.width)
 }
 
