@@ -172,6 +172,8 @@ var cases = []kase{
 	{name: "a link that stays", url: "/link.txt"},
 	{name: "an absolute link", url: "/out.txt"},
 	{name: "a link that leads up", url: "/up/x"},
+	{name: "a link that leads up further than links may", url: "/up/x", change: func(p *site.Policy, _ *conn.Config) { p.Symlinks = site.LinksBeneath }},
+	{name: "a link, where none is followed", url: "/link.txt", change: func(p *site.Policy, _ *conn.Config) { p.Symlinks = site.LinksNone }},
 	{name: "a link to itself", url: "/loop"},
 	{name: "nothing there", url: "/nope.html"},
 	{name: "HEAD of nothing", method: "HEAD", url: "/nope.html"},
