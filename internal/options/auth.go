@@ -60,7 +60,8 @@ func (o Options) authorized() error {
 // on their way; "": there is none. A unix socket and the loopback leave no machine.
 func (o Options) InClear(addresses []listen.Address) string {
 	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
-	if len(o.Auth) == 0 || secure && o.Plain != PlainServe {
+	proxied := len(o.TrustedProxies) > 0 || len(o.ProxyProtocol) > 0 // which knows about TLS
+	if len(o.Auth) == 0 || secure && o.Plain != PlainServe || proxied {
 		return ""
 	}
 	for _, a := range addresses {
