@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/accesslog"
 	"phalanx/internal/observe/scoreboard"
@@ -74,6 +77,22 @@ func TestLeastRate(t *testing.T) {
 	}
 }
 
+// dialNarrow connects with a receive buffer that is small from the start: what a client has
+// offered to take before, it would be sent at once, and its rate would not show.
+func dialNarrow(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
+	}}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 1<<20)
@@ -89,11 +108,10 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 			return now, 20 * now.Sub(began) // a minute passes in three seconds
 		}
 	})
-	steady, slow := s.Dial(), s.Dial()
+	steady, slow := dialNarrow(t, s.Addr), dialNarrow(t, s.Addr)
 	var read sync.WaitGroup
 	defer read.Wait()
-	for _, c := range []*net.TCPConn{steady, slow} {
-		c.SetReadBuffer(4096)
+	for _, c := range []net.Conn{steady, slow} {
 		servetest.Send(t, c, servetest.Get("/f"))
 	}
 	got := int64(0)
