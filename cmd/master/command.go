@@ -23,7 +23,6 @@ import (
 	"phalanx/internal/observe/top"
 	"phalanx/internal/options"
 	"phalanx/internal/readme"
-	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
 
@@ -148,10 +147,8 @@ func explained(c *options.Command, stdout *os.File) error {
 		return err
 	}
 	defer sites.Close()
-	if o.Compress {
-		if err := copied(sites, string(o.CacheDir)); err != nil {
-			return err
-		}
+	if err := useCache(sites, o); err != nil {
+		return err
 	}
 	for _, root := range sites.All() {
 		root.Render = readme.HTML
@@ -201,8 +198,14 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 	return nil
 }
 
-// copied lets sites find compressed copies in a directory, if it is there. Nobody makes any.
-func copied(sites *website.Sites, path string) error {
+// useCache lets sites find copies and digests in the cache directory, if it is there. Nobody
+// makes any.
+func useCache(sites *website.Sites, o options.Options) error {
+	if !o.Caches() {
+		website.UseCache(sites, o, -1, website.Asks{})
+		return nil
+	}
+	path := string(o.CacheDir)
 	dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
@@ -210,9 +213,6 @@ func copied(sites *website.Sites, path string) error {
 	case err != nil:
 		return badCache(path, err.Error(), "run explain as the user of the server", err)
 	}
-	copies := site.NewCopies(dir, nil)
-	for _, root := range sites.All() {
-		root.Copies = copies
-	}
+	website.UseCache(sites, o, dir, website.Asks{})
 	return nil
 }

@@ -136,7 +136,7 @@ func helped() error {
 	if err != nil {
 		return fmt.Errorf("read the cache directory: %w", err)
 	}
-	return helper.Work(channel, room, func(ctx context.Context, j helper.Job) ipc.JobDone { return copyJob(ctx, store, j) })
+	return helper.Work(channel, room, func(ctx context.Context, j helper.Job) ipc.JobDone { return doJob(ctx, store, j) })
 }
 
 // boundHelper bounds this process's memory, and returns how many jobs it has descriptors for.
@@ -153,13 +153,36 @@ func boundHelper() (jobs int) {
 	return int(files.Cur) * 3 / 4
 }
 
-// copyJob makes a compressed copy. A library that panics costs that copy alone.
-func copyJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.JobDone) {
+// doJob does a job. A library that panics costs that job alone.
+func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.JobDone) {
 	defer func() {
 		if e := recover(); e != nil {
 			done = ipc.JobDone{Outcome: ipc.JobFailed, Reason: fmt.Sprintf("compress a file: %v", e), Kept: store.Kept()}
 		}
 	}()
+	if j.Kind == ipc.JobDigest || j.Kind == ipc.JobCopyDigest {
+		return digestJob(ctx, store, j)
+	}
+	return copyJob(ctx, store, j)
+}
+
+// digestJob makes a digest.
+func digestJob(ctx context.Context, store *compress.Store, j helper.Job) ipc.JobDone {
+	made, err := store.AddDigest(ctx, j.File, j.Kind == ipc.JobCopyDigest)
+	done := ipc.JobDone{Kept: store.Kept()}
+	switch {
+	case errors.Is(err, compress.ErrNotWorth):
+		done.Outcome = ipc.JobKnown // as much as can be
+	case err != nil:
+		done.Outcome, done.Reason = ipc.JobFailed, fmt.Sprintf("put a digest into the cache directory: %v; responses have no ETag of the content", err)
+	case !made:
+		done.Outcome = ipc.JobKnown
+	}
+	return done
+}
+
+// copyJob makes a compressed copy.
+func copyJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.JobDone) {
 	size, made, err := store.Add(ctx, j.File, proto.Coding(j.Kind))
 	done = ipc.JobDone{After: size, Kept: store.Kept()}
 	switch {
@@ -226,9 +249,9 @@ func badCache(dir, what, cure string, err error) error {
 	return exitcode.New(exitcode.Config, fmt.Sprintf("--cache-dir %s: %s; %s", human.Quoted(dir), what, cure), err)
 }
 
-// checkCache reports why copies cannot be kept.
+// checkCache reports why copies and digests cannot be kept.
 func checkCache(o options.Options) error {
-	if !o.Compress {
+	if !o.Caches() {
 		return nil
 	}
 	f, err := openCache(o)

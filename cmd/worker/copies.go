@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,7 +11,6 @@ import (
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
 	"phalanx/internal/proto"
-	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
 
@@ -18,35 +18,44 @@ import (
 // is asked for when the file is looked at again.
 const mostJobs = 500
 
-// openCache lets the sites send compressed copies, if the options want it, and returns the
-// descriptor of the directory that has them.
+// openCache lets the sites send compressed copies and know the digests of their files, if the
+// options want it, and returns the descriptor of the directory that has them.
 func openCache(opts options.WorkerOptions, sites *website.Sites, channel *ipc.Channel) ([]int, error) {
-	if !opts.Compress {
+	if !opts.Caches() {
+		website.UseCache(sites, opts.Options, -1, website.Asks{})
 		return nil, nil
 	}
 	dir, err := unix.Open(string(opts.CacheDir), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("--cache-dir %s: %v; restart the server, which creates it", opts.CacheDir, err), err)
 	}
-	copies := site.NewCopies(dir, asker(channel, time.Now))
-	for _, root := range sites.All() {
-		root.Copies = copies
-	}
+	ask := asker(channel, time.Now)
+	website.UseCache(sites, opts.Options, dir, website.Asks{
+		Copy: func(coding proto.Coding, fd int) bool { return ask(ipc.JobKind(coding), fd) },
+		Digest: func(copied bool, fd int) bool {
+			if copied {
+				return ask(ipc.JobCopyDigest, fd)
+			}
+			return ask(ipc.JobDigest, fd)
+		},
+	})
 	return []int{dir}, nil
 }
 
-// asker returns what asks the master for a copy of an open file. It does not wait, and is
-// for one goroutine at a time.
-func asker(channel *ipc.Channel, now func() time.Time) func(proto.Coding, int) bool {
+// asker returns what asks the master for a job with an open file. It does not wait.
+func asker(channel *ipc.Channel, now func() time.Time) func(ipc.JobKind, int) bool {
+	var mu sync.Mutex // guards what follows
 	var second time.Time
 	asked := 0
-	return func(coding proto.Coding, fd int) bool {
+	return func(kind ipc.JobKind, fd int) bool {
+		mu.Lock()
+		defer mu.Unlock()
 		if t := now(); t.Sub(second) >= time.Second {
 			second, asked = t, 0
 		}
 		if asked++; asked > mostJobs {
 			return false
 		}
-		return channel.SendFile(ipc.Job{Kind: ipc.JobKind(coding)}, fd) == nil
+		return channel.SendFile(ipc.Job{Kind: kind}, fd) == nil
 	}
 }

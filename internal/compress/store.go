@@ -182,7 +182,7 @@ func (s *Store) list() (all []keptCopy, err error) {
 // minKept is what a copy costs at least, in bytes.
 const minKept = 512
 
-// isCopy reports whether a name may be that of a copy, complete or not.
+// isCopy reports whether a name may be that of a copy or a digest, complete or not.
 func isCopy(name string) bool {
-	return strings.Count(name, "-") == 6 && (strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".zstd") || strings.HasSuffix(name, ".gzip"))
+	return strings.Count(name, "-") == 6 && (strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".zstd") || strings.HasSuffix(name, ".gzip") || strings.HasSuffix(name, ".sha256"))
 }

@@ -24,6 +24,9 @@ type File interface {
 	Settled() bool       // whether another change cannot give it that time again
 	ContentType() string // with charset
 	Coding() proto.Coding
+	// Digest is the SHA-256 digest of the content, nil as long as it is not known, and
+	// whether the entity tag is made of it.
+	Digest() (sum []byte, tagged bool)
 	Varies() bool          // whether another coding may answer the same path
 	CacheControl() string  // from the rule for its path; empty: the default
 	Entity() *proto.Entity // cache of the file's header fields, filled by the connection

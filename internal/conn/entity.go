@@ -17,10 +17,17 @@ func (r *Reply) entity(f File, now Now) *proto.Entity {
 	}
 	e.Reset()
 	modified := f.Modified().Sec
+	sum, tagged := f.Digest()
+	// A time that was set is the same for every version: there is no date, and no ETag
+	// that is made of it.
+	e.Undated = f.Modified().Set()
 	switch {
-	case f.Modified().Set():
-		// No ETag and no date: both would be the same for every version.
-		e.Settled, e.Undated = true, true
+	case tagged && sum == nil:
+	case tagged:
+		e.Settled = e.Undated || modified <= now.Second.Unix
+		e.Tag = proto.AppendContentTag(e.Tag, sum)
+	case e.Undated:
+		e.Settled = true
 	case f.Settled() && modified <= now.Second.Unix:
 		e.Settled = true
 		e.Tag = proto.AppendETag(e.Tag, f.Modified(), f.Size(), f.Coding().Token())
@@ -133,8 +140,20 @@ func (r *Reply) oneRange(out []byte, e *proto.Entity, part proto.Range, now Now)
 // for caches that know only Expires (RFC 9111 §5.3).
 func (r *Reply) startFile(out []byte, s proto.Status, now Now) []byte {
 	out = r.start(out, s, SourceFile, now)
+	if s != proto.StatusNotModified && r.x.Request.WantsDigest {
+		out = r.digest(out)
+	}
 	if r.segment.File.CacheControl() != "" {
 		return out
 	}
 	return append(out, now.Second.expires...)
+}
+
+// digest appends the digest of the whole representation, if it is known and wanted. It is
+// not sent unasked: few clients check it, and it is as long as all the rest of a short head.
+func (r *Reply) digest(out []byte) []byte {
+	if sum, _ := r.segment.File.Digest(); sum != nil {
+		return proto.AppendReprDigest(out, sum)
+	}
+	return out
 }

@@ -27,19 +27,22 @@ type fakeFile struct {
 	modified proto.Time
 	coding   proto.Coding
 	site     *fakeSite
+	sum      []byte // its digest; nil: it is not known
+	tagged   bool   // its tag is made of that
 }
 
-func (f *fakeFile) Size() int64           { return int64(len(f.data)) }
-func (f *fakeFile) Modified() proto.Time  { return f.modified }
-func (f *fakeFile) Settled() bool         { return f != f.site.files["/young"] }
-func (f *fakeFile) ContentType() string   { return "text/plain" }
-func (f *fakeFile) Coding() proto.Coding  { return f.coding }
-func (f *fakeFile) Varies() bool          { return false }
-func (f *fakeFile) Entity() *proto.Entity { return &f.entity }
-func (f *fakeFile) CacheControl() string  { return "" }
-func (f *fakeFile) Body() []byte          { return []byte(f.data) }
-func (f *fakeFile) Fd() int               { return -1 }
-func (f *fakeFile) Close()                { f.site.open-- }
+func (f *fakeFile) Size() int64            { return int64(len(f.data)) }
+func (f *fakeFile) Modified() proto.Time   { return f.modified }
+func (f *fakeFile) Settled() bool          { return f != f.site.files["/young"] }
+func (f *fakeFile) ContentType() string    { return "text/plain" }
+func (f *fakeFile) Coding() proto.Coding   { return f.coding }
+func (f *fakeFile) Varies() bool           { return false }
+func (f *fakeFile) Entity() *proto.Entity  { return &f.entity }
+func (f *fakeFile) Digest() ([]byte, bool) { return f.sum, f.tagged }
+func (f *fakeFile) CacheControl() string   { return "" }
+func (f *fakeFile) Body() []byte           { return []byte(f.data) }
+func (f *fakeFile) Fd() int                { return -1 }
+func (f *fakeFile) Close()                 { f.site.open-- }
 
 // fakeSite has files, and statuses for other paths.
 type fakeSite struct {

@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
+
+	"phalanx/internal/site"
 )
 
 var update = flag.Bool("update", false, "write testdata/reports.txt anew")
@@ -81,5 +84,38 @@ func TestArchiveIsNotMade(t *testing.T) {
 	}
 	if k.old = true; !strings.Contains(k.report(t, dir, fixed).String(), "It ends with this reply.") {
 		t.Error("to HTTP/1.0 it stays open")
+	}
+}
+
+// What makes an entity tag is said where it is the content.
+func TestContentTagIsExplained(t *testing.T) {
+	dir := plant(t)
+	for _, c := range []struct {
+		all   bool
+		url   string
+		ahead time.Duration // of the clock
+		want  []string
+	}{
+		{true, "/a b.txt", time.Minute, []string{"made of the content (--etag), whose SHA-256 digest is 84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882", "128 bits of the SHA-256", "the SHA-256 digest of the whole file as it is sent"}},
+		{true, "/a b.txt", 0, []string{"no ETag yet: it is made of the content"}},
+		{false, "/built.txt", time.Minute, []string{"made of the content (--etag), whose", "no Last-Modified: build tools"}},
+		{false, "/a b.txt", time.Minute, []string{"the file's time of change in ns"}},
+	} {
+		cfg, root := open(t, dir, nil)
+		root.Digests = site.NewDigests(-1, c.all, nil)
+		request, err := NewRequest("GET", c.url, []string{"Want-Repr-Digest: sha-256=1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := Run(cfg, []*site.Root{root}, request, time.Now().Add(c.ahead))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.Fields(report.String()), " ")
+		for _, want := range c.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in\n%s", c.url, want, report)
+			}
+		}
 	}
 }

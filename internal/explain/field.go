@@ -97,6 +97,10 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	if x.File.Coding() != proto.Identity {
 		whys["etag"] += ", and its coding"
 	}
+	if sum, _ := x.File.Digest(); sum != nil {
+		whys["etag"] = "128 bits of the SHA-256 digest of the content, as base64 (--etag)"
+		whys["repr-digest"] = "the SHA-256 digest of the whole file as it is sent, which Want-Repr-Digest asks for (RFC 9530)"
+	}
 	whys["accept-ranges"] = "every file can be requested in ranges"
 	whys["content-length"] = "the size of the file"
 	switch {

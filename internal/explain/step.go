@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -142,6 +143,9 @@ func (s *server) fileSteps(x *conn.Exchange) {
 // validatorsWhy says what the file is known by.
 func (s *server) validatorsWhy(f conn.File) string {
 	e := f.Entity()
+	if sum, tagged := f.Digest(); tagged {
+		return contentTagWhy(e, sum)
+	}
 	if e.Undated {
 		return "none: build tools give this modification time to every version of a file"
 	}
@@ -153,6 +157,18 @@ func (s *server) validatorsWhy(f conn.File) string {
 		why = "no ETag yet, because the file was changed a moment ago, and may change again without a new time;"
 	}
 	return why + " Last-Modified " + string(proto.AppendDate(nil, e.Modified))
+}
+
+// contentTagWhy says what a file is known by whose entity tag is made of its content.
+func contentTagWhy(e *proto.Entity, sum []byte) string {
+	why := "no ETag yet: it is made of the content (--etag), once the file has not changed for two seconds and, if it is larger than 8 KiB, its SHA-256 digest is in --cache-dir, where a server puts it in the background"
+	if sum != nil {
+		why = "ETag " + string(e.Tag) + ", made of the content (--etag), whose SHA-256 digest is " + hex.EncodeToString(sum)
+	}
+	if e.Undated {
+		return why + "; no Last-Modified: build tools give this modification time to every version of a file"
+	}
+	return why + "; Last-Modified " + string(proto.AppendDate(nil, e.Modified))
 }
 
 // future reports whether the file's time of change has not come yet.

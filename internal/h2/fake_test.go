@@ -27,17 +27,18 @@ type fakeFile struct {
 	site   *fakeSite
 }
 
-func (f *fakeFile) Size() int64           { return f.size }
-func (f *fakeFile) Modified() proto.Time  { return proto.Time{Sec: unixNow - 1000} }
-func (f *fakeFile) Settled() bool         { return true }
-func (f *fakeFile) ContentType() string   { return "text/plain" }
-func (f *fakeFile) Coding() proto.Coding  { return 0 }
-func (f *fakeFile) Varies() bool          { return false }
-func (f *fakeFile) Entity() *proto.Entity { return &f.entity }
-func (f *fakeFile) CacheControl() string  { return "" }
-func (f *fakeFile) Body() []byte          { return f.data }
-func (f *fakeFile) Fd() int               { return -1 }
-func (f *fakeFile) Close()                { f.site.open-- }
+func (f *fakeFile) Size() int64            { return f.size }
+func (f *fakeFile) Modified() proto.Time   { return proto.Time{Sec: unixNow - 1000} }
+func (f *fakeFile) Settled() bool          { return true }
+func (f *fakeFile) ContentType() string    { return "text/plain" }
+func (f *fakeFile) Coding() proto.Coding   { return 0 }
+func (f *fakeFile) Varies() bool           { return false }
+func (f *fakeFile) Entity() *proto.Entity  { return &f.entity }
+func (f *fakeFile) Digest() ([]byte, bool) { return nil, false }
+func (f *fakeFile) CacheControl() string   { return "" }
+func (f *fakeFile) Body() []byte           { return f.data }
+func (f *fakeFile) Fd() int                { return -1 }
+func (f *fakeFile) Close()                 { f.site.open-- }
 
 // fakeList is a listing of pieces, of which empty ones have to be waited for.
 type fakeList struct {

@@ -145,6 +145,10 @@ func (r *Runner) done(m ipc.JobDone) {
 	s.Waiting, s.Kept = m.Waiting, m.Kept
 	switch m.Outcome {
 	case ipc.JobMade:
+		if m.Kind == ipc.JobDigest || m.Kind == ipc.JobCopyDigest {
+			s.Digests++
+			break
+		}
 		s.Made++
 		s.Before += uint64(m.Before)
 		s.After += uint64(m.After)

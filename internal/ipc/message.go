@@ -166,9 +166,11 @@ type JobKind byte
 
 // The kinds of jobs. Those of a content coding have its number in package proto.
 const (
-	JobGzip   JobKind = iota + 1 // make a compressed copy
-	JobZstd                      // the same
-	JobBrotli                    // the same
+	JobGzip       JobKind = iota + 1 // make a compressed copy
+	JobZstd                          // the same
+	JobBrotli                        // the same
+	JobDigest                        // make the digest of its content
+	JobCopyDigest                    // the same of a compressed copy
 	numJobs
 )
 

@@ -15,6 +15,7 @@ type (
 	Rescue          string // RescueAuto or Off
 	Confine         string // see [Options]
 	ServerTokens    string // TokensOn or TokensOff
+	ETag            string // ETagAuto, ETagTimes or ETagContent
 	Symlinks        string // SymlinksInside, SymlinksBeneath or SymlinksNone
 	LogFormat       string
 	AccessLogFormat string
@@ -60,6 +61,13 @@ const (
 	TokensOff ServerTokens = "off"
 )
 
+// What entity tags are made of.
+const (
+	ETagAuto    ETag = "auto"
+	ETagTimes   ETag = "times"
+	ETagContent ETag = "content"
+)
+
 // The symbolic links that are followed.
 const (
 	SymlinksInside  Symlinks = "inside"
@@ -87,6 +95,7 @@ func (Engine) words() []Engine             { return []Engine{Auto, Epoll, Netpol
 func (Rescue) words() []Rescue             { return []Rescue{RescueAuto, Off} }
 func (Confine) words() []Confine           { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
 func (ServerTokens) words() []ServerTokens { return []ServerTokens{TokensOn, TokensOff} }
+func (ETag) words() []ETag                 { return []ETag{ETagAuto, ETagTimes, ETagContent} }
 func (Symlinks) words() []Symlinks {
 	return []Symlinks{SymlinksInside, SymlinksBeneath, SymlinksNone}
 }
@@ -104,6 +113,7 @@ func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, "rescue"
 func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, "confine", v, c.words()) }
 func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, "server-tokens", v, t.words()) }
 func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, "log-format", v, f.words()) }
+func (e *ETag) UnmarshalFlag(v string) error         { return choose(e, "etag", v, e.words()) }
 func (s *Symlinks) UnmarshalFlag(v string) error     { return choose(s, "symlinks", v, s.words()) }
 func (h *HTTP2) UnmarshalFlag(v string) error        { return choose(h, "http2", v, h.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
@@ -120,6 +130,7 @@ func (c Confine) Complete(match string) []flags.Completion         { return fitt
 func (t ServerTokens) Complete(match string) []flags.Completion    { return fitting(match, t.words()) }
 func (f LogFormat) Complete(match string) []flags.Completion       { return fitting(match, f.words()) }
 func (f AccessLogFormat) Complete(match string) []flags.Completion { return fitting(match, f.words()) }
+func (e ETag) Complete(match string) []flags.Completion            { return fitting(match, e.words()) }
 func (s Symlinks) Complete(match string) []flags.Completion        { return fitting(match, s.words()) }
 func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }
 

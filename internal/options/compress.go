@@ -99,18 +99,24 @@ func systemdCache(getenv func(string) string) CacheDir {
 	return CacheDir(first)
 }
 
-// compressing refuses compression without a place for it.
+// compressing refuses compression, and digests, without a place for them.
 func (o Options) compressing() error {
 	if o.Compress && o.CacheDir == "" {
 		return usage("--compress: needs --cache-dir DIR, such as /var/cache/phalanx, for what it makes")
 	}
+	if o.ETag == ETagContent && o.CacheDir == "" {
+		return usage("--etag content: needs --cache-dir DIR, such as /var/cache/phalanx, for the digests of files")
+	}
 	return nil
 }
+
+// Caches reports whether the cache directory is used.
+func (o Options) Caches() bool { return o.CacheDir != "" && (o.Compress || o.ETag != ETagTimes) }
 
 // CheckCache returns an [*exitcode.Error] if the cache directory lies in a document root or
 // is shared, or would be, so that clients could download what is in it.
 func (o Options) CheckCache() error {
-	if !o.Compress {
+	if !o.Caches() {
 		return nil
 	}
 	served := o.Shared.Paths

@@ -13,7 +13,7 @@ import (
 // defaults is what an empty command line means.
 func defaults() Options {
 	return Options{
-		Base: ".", Port: 8080, Model: Process, Engine: Auto, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ClientHeader: "X-Forwarded-For", Recv: 65536, LogFormat: LogAuto,
+		Base: ".", Port: 8080, Model: Process, Engine: Auto, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Recv: 65536, LogFormat: LogAuto,
 		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		Index: []Name{"index.html"}, AccessLogFormat: AccessCombined, CacheSize: 1 << 30,
 	}
@@ -223,7 +223,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	getenv := func(key string) string { return env[key] }
 	want := Options{
-		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ClientHeader: "X-Forwarded-For", Workers: 1, Recv: 1024, Worker: "w",
+		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Workers: 1, Recv: 1024, Worker: "w",
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
 		HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},

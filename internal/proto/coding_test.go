@@ -114,11 +114,11 @@ func TestLookupField(t *testing.T) {
 		FieldTransferEncoding: "Transfer-Encoding", FieldExpect: "Expect", FieldRange: "Range", FieldIfRange: "If-Range",
 		FieldIfMatch: "If-Match", FieldIfNoneMatch: "If-None-Match", FieldIfModifiedSince: "If-Modified-Since",
 		FieldIfUnmodifiedSince: "If-Unmodified-Since", FieldAccept: "Accept", FieldAcceptEncoding: "Accept-Encoding",
-		FieldOrigin: "Origin", FieldReferer: "Referer", FieldUserAgent: "User-Agent", FieldRequestID: "X-Request-Id", FieldAuthorization: "Authorization",
+		FieldOrigin: "Origin", FieldReferer: "Referer", FieldUserAgent: "User-Agent", FieldRequestID: "X-Request-Id", FieldAuthorization: "Authorization", fieldWantReprDigest: "Want-Repr-Digest",
 		FieldSecFetchMode: "Sec-Fetch-Mode", FieldSecFetchDest: "Sec-Fetch-Dest",
 	}
-	if len(names) != int(numFields) {
-		t.Errorf("%d names of %d fields", len(names), numFields)
+	if len(names) != int(fieldOther) {
+		t.Errorf("%d names of %d fields", len(names), fieldOther)
 	}
 	for f, name := range names {
 		for _, spelling := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {

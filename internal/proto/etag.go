@@ -1,6 +1,9 @@
 package proto
 
-import "strconv"
+import (
+	"encoding/base64"
+	"strconv"
+)
 
 // AppendETag appends the strong entity tag of a file's state: modification
 // time in ns since 1970 (modulo 2^64, which is 584 years) and size in bytes,
@@ -16,6 +19,17 @@ func AppendETag(dst []byte, mtime Time, size int64, coding string) []byte {
 		dst = append(dst, '-')
 		dst = append(dst, coding...)
 	}
+	return append(dst, '"')
+}
+
+// Digest is the SHA-256 digest of a content.
+type Digest [32]byte
+
+// AppendContentTag appends the strong entity tag that is made of a content's SHA-256 digest:
+// 128 bits of it as base64 for URLs. It is the same wherever the content is the same.
+func AppendContentTag(dst, sum []byte) []byte {
+	dst = append(dst, '"')
+	dst = base64.RawURLEncoding.AppendEncode(dst, sum[:16])
 	return append(dst, '"')
 }
 

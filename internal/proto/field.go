@@ -26,7 +26,8 @@ const (
 	FieldRequestID // X-Request-Id, which no RFC knows and every proxy does
 	FieldAuthorization
 	numFields
-	fieldOther = numFields
+	fieldWantReprDigest = numFields     // nothing is kept of it but [Request.WantsDigest]
+	fieldOther          = numFields + 1 // all others
 )
 
 // singletons are the fields that hold one value and so may stand in a head
@@ -83,6 +84,8 @@ func lookupField(name []byte) Field {
 		return match(name, "content-length", FieldContentLength)
 	case 15:
 		return match(name, "accept-encoding", FieldAcceptEncoding)
+	case 16:
+		return match(name, "want-repr-digest", fieldWantReprDigest)
 	case 17:
 		if name[0]|0x20 == 't' {
 			return match(name, "transfer-encoding", FieldTransferEncoding)

@@ -207,6 +207,10 @@ func (p *Parser) parseField(buf []byte, from, to int) {
 		return
 	}
 	vf, vt := trimmed(buf, from+colon+1, to)
+	if f == fieldWantReprDigest {
+		p.req.WantsDigest = wantsSHA256(buf[vf:vt], p.req.WantsDigest)
+		return
+	}
 	p.known(f, buf[vf:vt], vf)
 }
 

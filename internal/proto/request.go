@@ -20,6 +20,9 @@ type Request struct {
 	Asterisk bool  // the target is "*" (RFC 9112 §3.2.4)
 	Chunked  bool  // a chunked body follows
 	Expect   bool  // the client waits for 100 Continue (RFC 9110 §10.1.1)
+	// WantsDigest says that the client wants the SHA-256 digest of the representation
+	// (RFC 9530 §4).
+	WantsDigest bool
 
 	close     bool // Connection: close
 	keepAlive bool // Connection: keep-alive

@@ -127,6 +127,9 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 	access.Used |= used
 	switch {
 	case e != nil && f != nil && e.file != nil && e.file.stamp == f.stamp:
+		if f.summed {
+			e.file.sum, e.file.summed = f.sum, true
+		}
 		f.Close()
 		e.looked, e.realms = now, realms
 		c.load(e.file)

@@ -61,11 +61,15 @@ func AppendCopyName(dst []byte, st *unix.Stat_t, coding proto.Coding) []byte {
 }
 
 func appendCopyName(dst []byte, s stamp, coding proto.Coding) []byte {
+	return append(append(appendState(dst, s), '.'), coding.Token()...)
+}
+
+// appendState appends what begins the name of something that was made of a state.
+func appendState(dst []byte, s stamp) []byte {
 	for _, n := range [...]uint64{s.dev, s.ino, uint64(s.size), uint64(s.modified.Sec), uint64(s.modified.Nsec), uint64(s.changed.Sec), uint64(s.changed.Nsec)} {
 		dst = append(strconv.AppendUint(dst, n, 16), '-')
 	}
-	dst[len(dst)-1] = '.'
-	return append(dst, coding.Token()...)
+	return dst[:len(dst)-1]
 }
 
 // MaxCopyName is the length in bytes of the longest name of a copy.

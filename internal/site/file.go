@@ -22,6 +22,10 @@ type File struct {
 	copied       bool // it is a copy, made by the server
 	cacheControl string
 	entity       proto.Entity
+
+	tagged bool         // its entity tag is made of its content
+	summed bool         // sum is known
+	sum    proto.Digest // of the content
 }
 
 // stamp tells a state of a file from every other state of it and of others.
@@ -74,6 +78,15 @@ func (f *File) Varies() bool { return f.varies }
 
 // Copied reports whether the file is a compressed copy of another, made by the server.
 func (f *File) Copied() bool { return f.copied }
+
+// Digest returns the SHA-256 digest of the content; nil: it is not known. tagged says that
+// the entity tag is made of it, or will be.
+func (f *File) Digest() (sum []byte, tagged bool) {
+	if f.summed {
+		sum = f.sum[:]
+	}
+	return sum, f.tagged
+}
 
 // Close ends one use of the file, which must not be used after it.
 func (f *File) Close() {

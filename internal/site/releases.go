@@ -179,7 +179,7 @@ func (r *Root) next(given []rules.Text) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	next.Render, next.Copies, next.Now, next.later = r.Render, r.Copies, r.Now, true
+	next.Render, next.Copies, next.Digests, next.Now, next.later = r.Render, r.Copies, r.Digests, r.Now, true
 	next.Beside(r)
 	if err := next.ReadRules(given); err != nil {
 		next.Close()

@@ -46,6 +46,9 @@ type Root struct {
 	// Copies are compressed copies of files without precompressed ones; nil: there are none.
 	// It is set before the root is used.
 	Copies *Copies
+	// Digests are those of files' contents, of which entity tags are made; nil: tags are made
+	// of times and sizes. It is set before the root is used.
+	Digests *Digests
 	// Now is the time; its default is time.Now. It is set before the root is used.
 	Now func() time.Time
 }
@@ -204,6 +207,7 @@ func (r *Root) Open(path []byte, codings proto.Codings, access *proto.Access) (*
 	if f.varies {
 		f = r.coded(f, name, codings, access)
 	}
+	r.digest(f)
 	return f, proto.StatusOK
 }
 

@@ -28,6 +28,7 @@ func helperMetrics() []metric {
 				eachSlot(func(x *exposition, s *status.Slot, label string) { x.add(float64(s.Copied), "slot", label) })(x, p)
 			}
 		}},
+		of("content_digests_total", counter, "Digests of contents made by the helper.", func(h *status.Helper) float64 { return float64(h.Digests) }),
 		of("compressed_source_bytes_total", counter, "Bytes of the files that were compressed.", func(h *status.Helper) float64 { return float64(h.Before) }),
 		of("compressed_bytes_total", counter, "Bytes of the compressed copies that were made.", func(h *status.Helper) float64 { return float64(h.After) }),
 		of("compressed_cache_bytes", gauge, "Bytes in the cache directory.", func(h *status.Helper) float64 { return float64(h.Kept) }),

@@ -28,7 +28,7 @@ func samplePool() status.Pool {
 		{Name: "*", Base: "/srv/www", Requests: map[string]uint64{"2xx": 7, "4xx": 1}, Bytes: 1 << 20},
 		{Name: "*.example.org", Base: "/srv/org", Requests: map[string]uint64{}},
 	}
-	p.Helper = &status.Helper{PID: 4720, Deaths: 1, Waiting: 3, Dropped: 7, Made: 1500, Useless: 20, Failed: 2, Before: 45_000_000, After: 9_000_000, Kept: 8_500_000}
+	p.Helper = &status.Helper{PID: 4720, Deaths: 1, Waiting: 3, Dropped: 7, Made: 1500, Digests: 40, Useless: 20, Failed: 2, Before: 45_000_000, After: 9_000_000, Kept: 8_500_000}
 	p.ACME = &status.ACME{
 		Hosts:  []status.Host{{Name: "www.example.org", Certified: true, Next: now.Add(time.Hour)}, {Name: "example.org", Next: now.Add(time.Minute), Failures: 3}},
 		Issued: 5, Refused: 2, Unreachable: 7,

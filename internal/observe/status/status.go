@@ -176,6 +176,7 @@ type Helper struct {
 	Dropped uint64 `json:"dropped"` // jobs for which there was no room, or no helper
 	Made    uint64 `json:"made"`    // compressed copies
 	Useless uint64 `json:"useless"` // jobs without a copy, which would have been hardly smaller
+	Digests uint64 `json:"digests"` // of contents, made
 	Failed  uint64 `json:"failed"`  // jobs
 	Before  uint64 `json:"before"`  // bytes of the files of which copies were made
 	After   uint64 `json:"after"`   // bytes of these copies

@@ -193,6 +193,9 @@ func helped(h *status.Helper) string {
 	if h.Made > 0 {
 		text += fmt.Sprintf(" now %s", human.Bytes(h.After))
 	}
+	if h.Digests > 0 {
+		text += fmt.Sprintf("; %s", human.Plural(h.Digests, "digest", "digests"))
+	}
 	if h.Deaths > 0 {
 		text += fmt.Sprintf("; died %s", human.Plural(h.Deaths, "time", "times"))
 	}

@@ -42,16 +42,17 @@ func (l *Loop) fileOf(fd int) *begun {
 	return f
 }
 
-func (f *begun) Fd() int               { return f.fd }
-func (f *begun) Body() []byte          { return nil }
-func (f *begun) Size() int64           { return 0 }
-func (f *begun) Modified() proto.Time  { return proto.Time{} }
-func (f *begun) Settled() bool         { return false }
-func (f *begun) ContentType() string   { return "" }
-func (f *begun) Coding() proto.Coding  { return proto.Identity }
-func (f *begun) Varies() bool          { return false }
-func (f *begun) CacheControl() string  { return "" }
-func (f *begun) Entity() *proto.Entity { return &f.entity }
+func (f *begun) Fd() int                { return f.fd }
+func (f *begun) Body() []byte           { return nil }
+func (f *begun) Size() int64            { return 0 }
+func (f *begun) Modified() proto.Time   { return proto.Time{} }
+func (f *begun) Settled() bool          { return false }
+func (f *begun) ContentType() string    { return "" }
+func (f *begun) Coding() proto.Coding   { return proto.Identity }
+func (f *begun) Varies() bool           { return false }
+func (f *begun) Digest() ([]byte, bool) { return nil, false }
+func (f *begun) CacheControl() string   { return "" }
+func (f *begun) Entity() *proto.Entity  { return &f.entity }
 
 func (f *begun) Close() {
 	if f.users--; f.users == 0 {

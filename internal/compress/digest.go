@@ -1,0 +1,78 @@
+package compress
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+	"phalanx/internal/site"
+)
+
+// AddDigest makes the SHA-256 digest of a file, see [site.Digests], unless it is there, and
+// reports whether it is new. copied says that the file is one of this store's copies.
+// [ErrNotWorth] says that the file could change without a sign of it, or is gone.
+func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made bool, err error) {
+	var st, there, now unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return false, err
+	}
+	if !site.Quiet(&st, s.now()) || st.Nlink == 0 {
+		return false, ErrNotWorth
+	}
+	name := string(site.AppendDigestName(nil, &st, copied))
+	if unix.Fstatat(s.dir, name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && there.Size == int64(len(proto.Digest{})) {
+		s.use(name)
+		return false, nil
+	}
+	sum, err := digest(ctx, file, st.Size)
+	if err != nil {
+		return false, err
+	}
+	if err := unix.Fstat(int(file.Fd()), &now); err != nil {
+		return false, err
+	}
+	if string(site.AppendDigestName(nil, &now, copied)) != name {
+		return false, ErrChanged
+	}
+	if err := s.writeDigest(name, sum); err != nil {
+		return false, err
+	}
+	if s.kept += minKept; s.kept > s.most {
+		return true, s.evict()
+	}
+	return true, nil
+}
+
+// digest makes the digest of what has to be size bytes.
+func digest(ctx context.Context, file *os.File, size int64) (sum proto.Digest, err error) {
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, &interruptible{ctx, io.NewSectionReader(file, 0, size)}, make([]byte, 256<<10))
+	if err == nil && n != size {
+		err = ErrChanged
+	}
+	return proto.Digest(h.Sum(nil)), err
+}
+
+func (s *Store) writeDigest(name string, sum proto.Digest) error {
+	temp := fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
+	fd, err := unix.Openat(s.dir, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	to := os.NewFile(uintptr(fd), "digest")
+	_, err = to.Write(sum[:])
+	if err = errors.Join(err, to.Close()); err == nil {
+		err = unix.Renameat(s.dir, temp, s.dir, name)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(s.dir, temp, 0)
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+package site
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/proto"
+)
+
+// Digests are the SHA-256 digests of files' contents: of small files made when they are
+// needed, of others by a process of low priority, which leaves each in a directory outside of
+// the root. Its name says of which state of which file it is, so that one of another state is
+// not found. They may be used by several goroutines, and several roots.
+type Digests struct {
+	dir int
+	all bool
+	ask func(copied bool, fd int) bool // nil: nobody makes digests
+
+	mu    sync.Mutex // guards what follows
+	known map[stamp]proto.Digest
+	asked map[stamp]time.Time
+}
+
+const (
+	// maxDigests is how many are remembered, and how many that were asked for.
+	maxDigests = 8192
+	// maxAtOnce is the size in bytes up to which a file is digested at once. It takes about
+	// as long as a few system calls.
+	maxAtOnce = 8 << 10
+)
+
+// NewDigests returns the digests in a directory, of which it gets the descriptor; -1: there
+// are those of small files only. Entity tags are made of them for all files, or only for
+// those whose modification time says nothing (see [proto.Time.Set]). A digest that is not
+// there is asked for, with the file open, at most once in ten seconds; copied says that it is
+// one of [Copies]. ask must not wait, and reports whether it could ask; nil: nobody is asked.
+func NewDigests(dir int, all bool, ask func(copied bool, fd int) bool) *Digests {
+	return &Digests{dir: dir, all: all, ask: ask, known: make(map[stamp]proto.Digest), asked: make(map[stamp]time.Time)}
+}
+
+// AppendDigestName appends the name of the digest of a file in this state. Of a copy, which
+// nobody changes, the change time says only when it was used.
+func AppendDigestName(dst []byte, st *unix.Stat_t, copied bool) []byte {
+	return appendDigestName(dst, digested(stampOf(st), copied))
+}
+
+func appendDigestName(dst []byte, s stamp) []byte {
+	return append(appendState(dst, s), ".sha256"...)
+}
+
+func digested(s stamp, copied bool) stamp {
+	if copied {
+		s.changed = proto.Time{}
+	}
+	return s
+}
+
+// Quiet reports whether a change of a file in this state, from now on, leads to another
+// state.
+func Quiet(st *unix.Stat_t, now time.Time) bool { return quiet(stampOf(st), now) }
+
+func quiet(s stamp, now time.Time) bool { return s.latest().Before(before(now, coarsest)) }
+
+// digest finds the digest of a file, if its entity tag is made of it.
+func (r *Root) digest(f *File) {
+	d := r.Digests
+	if d == nil || !d.all && !f.modified.Set() {
+		return
+	}
+	f.tagged = true
+	now := r.Now()
+	if !quiet(f.stamp, now) {
+		return
+	}
+	s := digested(f.stamp, f.copied)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f.sum, f.summed = d.known[s]; f.summed {
+		return
+	}
+	if f.sum, f.summed = f.digestNow(); !f.summed {
+		f.sum, f.summed = d.read(s)
+	}
+	if !f.summed {
+		d.want(f, s, now)
+		return
+	}
+	if len(d.known) >= maxDigests {
+		clear(d.known) // they are found again
+	}
+	d.known[s] = f.sum
+}
+
+// digestNow makes the digest of a file that is small and in memory.
+func (f *File) digestNow() (sum proto.Digest, ok bool) {
+	if f.size > maxAtOnce || !Resident(f.fd, 0, f.size) {
+		return sum, false
+	}
+	var space [maxAtOnce + 1]byte
+	n := readAll(f.fd, space[:])
+	var st unix.Stat_t
+	if int64(n) != f.size || fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp {
+		return sum, false
+	}
+	return sha256.Sum256(space[:n]), true
+}
+
+// read reads a digest that is there.
+func (d *Digests) read(s stamp) (sum proto.Digest, ok bool) {
+	if d.dir < 0 {
+		return sum, false
+	}
+	var space [MaxCopyName + 1]byte
+	fd, err := openat(d.dir, append(appendDigestName(space[:0], s), 0))
+	if err != nil {
+		return sum, false
+	}
+	defer unix.Close(fd)
+	var b [len(sum) + 1]byte
+	if readAll(fd, b[:]) != len(sum) {
+		return sum, false
+	}
+	return proto.Digest(b[:len(sum)]), true
+}
+
+// readAll reads the beginning of a file, and returns how much there is; -1 after an error.
+func readAll(fd int, b []byte) int {
+	n := 0
+	for n < len(b) {
+		m, err := unix.Pread(fd, b[n:], int64(n))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return -1
+		}
+		if m == 0 {
+			break
+		}
+		n += m
+	}
+	return n
+}
+
+// want asks for a digest, unless that was done not long ago.
+func (d *Digests) want(f *File, s stamp, now time.Time) {
+	last, asked := d.asked[s]
+	if d.ask == nil || asked && now.Sub(last) < askAgain || !d.ask(f.copied, f.fd) {
+		return
+	}
+	if len(d.asked) >= maxDigests {
+		clear(d.asked) // some are asked for again a little early
+	}
+	d.asked[s] = now
+}
