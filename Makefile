@@ -27,7 +27,7 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers pictures site install uninstall packages image release clean
+.PHONY: build run check test tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers floor pictures site install uninstall packages image release clean
 
 build:
 	@mkdir -p "$(BIN)"
@@ -117,6 +117,7 @@ results: build bin/vegeta
 
 compare: build peers
 	@sh scripts/bench-tools.sh compare
+	@$(MAKE) --no-print-directory floor
 	@$(GO) -C tools build -o ../bin/ ./bench
 	@bin/bench peers --seconds $(SECONDS)
 
@@ -152,6 +153,12 @@ bin/caddy:
 
 peers: bin/caddy
 	$(GO) -C tools build -o ../bin/ ./peers
+
+# What a page takes at least, in C where there is a compiler, and in Go.
+floor:
+	@mkdir -p bin
+	$(GO) -C tools build -o ../bin/ ./floor
+	@! command -v cc >/dev/null || cc -O2 -Wall -o bin/floor-c tools/floor/c/floor.c
 
 # The command is a link: master finds its worker beside its own executable. Its
 # man page and completions are what a master of this machine prints under the

@@ -13,5 +13,8 @@ if [ "${1:-results}" = compare ]; then
 	need lighttpd lighttpd
 	need h2o h2o
 	need apache2 apache2
+	need h2load nghttp2-client
+	need cc gcc
+	need cc libc6-dev
 fi
 install_missing benchmark

@@ -28,7 +28,7 @@ func find(kind record.Kind, bin string) servers {
 	all := target.Models(absolute(bin))
 	switch kind {
 	case record.Peers:
-		all = append(target.Contenders(absolute(bin)), target.Peers(absolute(bin))...)
+		all = slices.Concat(target.Floors(absolute(bin)), target.Contenders(absolute(bin)), target.Peers(absolute(bin)))
 	case record.Costs:
 		all = target.Sights(absolute(bin))
 	case record.Faults:

@@ -110,6 +110,7 @@ func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*targ
 	if r.Experiment.Secure() {
 		site.Certificate, site.Key = b.Certificate, b.Key
 	}
+	site.Closing = r.Experiment == record.Close
 	return t.With(more...).Start(site)
 }
 

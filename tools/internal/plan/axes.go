@@ -32,14 +32,19 @@ func Models(servers []string, s Scope) []Axis {
 	})
 }
 
-// Peers are the axes of a comparison with other servers.
-func Peers(servers []string, s Scope) []Axis {
+// Peers are the axes of a comparison with other servers. The floors send one fixed page:
+// they are there where a page is asked for.
+func Peers(all []string, s Scope) []Axis {
 	const rounds = 5
+	servers := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == record.FloorC || name == record.FloorGo })
+	crowd := only(all, []string{record.FloorC, record.FloorGo, "process", "goroutine", "nginx", "lighttpd", "h2o"})
 	quiet := map[string][]int{record.Verbose: {}}
 	secure := only(servers, []string{"process", "goroutine", "nginx", "h2o"})
 	return s.cut([]Axis{
-		{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds},
-		{Experiment: record.Close, Servers: servers, Levels: []int{64}, Rounds: rounds, Only: quiet},
+		{Experiment: record.KeepAlive, Servers: all, Levels: []int{64}, Rounds: rounds},
+		{Experiment: record.KeepAlive, Servers: crowd, Levels: []int{512}, Rounds: rounds},
+		{Experiment: record.Close, Servers: all, Levels: []int{64}, Rounds: rounds, Only: quiet},
+		{Experiment: record.Close, Servers: crowd, Levels: []int{512}, Rounds: rounds},
 		{Experiment: record.Download, Servers: servers, Levels: []int{4}, Rounds: rounds, Only: quiet},
 		{Experiment: record.Slow, Servers: servers, Levels: []int{1000}, Rounds: rounds, Only: quiet},
 		{Experiment: record.Idle, Servers: servers, Levels: []int{8000}, Rounds: rounds, Only: quiet},

@@ -21,14 +21,17 @@ type Axis struct {
 // Cells lists the cells of all axes in the order of measuring.
 func Cells(axes []Axis) []record.Cell {
 	var cells []record.Cell
+	listed := make(map[record.Cell]bool) // two axes may have a cell in common
 	for _, a := range axes {
 		turn := 0
 		for round := 1; round <= a.Rounds; round++ {
 			for _, level := range a.Levels {
 				for i := range a.Servers {
 					server := a.Servers[(i+turn)%len(a.Servers)]
-					if a.takes(server, level) {
-						cells = append(cells, record.Cell{Experiment: a.Experiment, Server: server, Level: level, Round: round})
+					c := record.Cell{Experiment: a.Experiment, Server: server, Level: level, Round: round}
+					if a.takes(server, level) && !listed[c] {
+						listed[c] = true
+						cells = append(cells, c)
 					}
 				}
 				turn++

@@ -23,6 +23,30 @@ func TestCellsInterleave(t *testing.T) {
 	}
 }
 
+// The floors are asked for pages and for nothing else, and no cell is measured twice.
+func TestFloors(t *testing.T) {
+	all := []string{record.FloorC, "process", "nginx", "caddy"}
+	seen := make(map[record.Cell]bool)
+	for _, c := range Cells(Peers(all, Scope{Levels: []int{8}})) {
+		if seen[c] {
+			t.Errorf("%v is measured twice", c)
+		}
+		seen[c] = true
+		if c.Server == record.FloorC && c.Experiment != record.KeepAlive && c.Experiment != record.Close {
+			t.Errorf("the floor is measured at %s", c.Experiment)
+		}
+	}
+	crowds := make(map[string]int)
+	for _, c := range Cells(Peers(all, Scope{Rounds: 1})) {
+		if c.Experiment == record.Close {
+			crowds[c.Server] += c.Level
+		}
+	}
+	if crowds[record.FloorC] != 64+512 || crowds["process"] != 64+512 || crowds["caddy"] != 64 {
+		t.Errorf("connections, in all: %v", crowds)
+	}
+}
+
 // A quick look has the same experiments and ends within three minutes.
 func TestQuick(t *testing.T) {
 	servers := []string{"process", "goroutine", "serial", "process-netpoll"}

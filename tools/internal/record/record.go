@@ -70,6 +70,12 @@ const (
 	Logged = "process-logged" // with an access log, into a file
 )
 
+// The floors: servers that send one fixed reply and do nothing else.
+const (
+	FloorC  = "floor-c"
+	FloorGo = "floor-go"
+)
+
 // Cell is one thing to measure, once.
 type Cell struct {
 	Experiment Experiment `json:"experiment"`

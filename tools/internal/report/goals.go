@@ -40,6 +40,8 @@ func goals(v view) []goal {
 	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "h2o", 1)
 	ratio("closed"+cpu, record.Close, record.CPUPerRequest, "process", "nginx", 0.60)
 	ratio("closed"+cpu, record.Close, record.CPUPerRequest, "process", "h2o", 0.85)
+	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", record.FloorC, 1.20)
+	ratio("closed"+cpu, record.Close, record.CPUPerRequest, "process", record.FloorC, 1.15)
 	for _, e := range []record.Experiment{record.KeepAlive, record.Close} {
 		c := column{experiment: e, metric: record.PerSecond}
 		_, best := extreme(v, c, peersOf(v), func(a, b float64) bool { return a > b })
@@ -84,7 +86,9 @@ func kept(e record.Experiment) string {
 }
 
 // peersOf lists all servers that are not Phalanx.
-func peersOf(v view) []string { return slices.DeleteFunc(v.ranked(), target.IsPhalanx) }
+func peersOf(v view) []string {
+	return slices.DeleteFunc(v.ranked(), func(name string) bool { return target.IsPhalanx(name) || target.IsFloor(name) })
+}
 
 // extreme is the server whose number comes before all others', NaN if none
 // has one.

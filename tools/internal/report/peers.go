@@ -67,6 +67,7 @@ func peersSection(v view) (string, []document.Block) {
 	for _, t := range tables {
 		blocks = append(blocks, peersTable(v, t.caption, t.columns)...)
 	}
+	blocks = append(blocks, floorTables(v)...)
 	blocks = append(blocks, goalsTable(goals(v))...)
 	if voids := voids(v); len(voids) > 0 {
 		blocks = append(blocks, document.Paragraph{Text: "Void results:"}, document.List{Items: voids})
@@ -87,13 +88,13 @@ func longest(v view) int {
 	return most
 }
 
-// level is the only one that a comparison has of an experiment.
+// level is the one at which a comparison has all servers: the lowest, and mostly the only.
 func (v view) level(e record.Experiment) int {
 	levels := v.LevelsOf(e)
 	if len(levels) == 0 {
 		return 0
 	}
-	return levels[len(levels)-1]
+	return levels[0]
 }
 
 func (v view) at(c column, server string) float64 {
@@ -134,6 +135,10 @@ func label(server string) string {
 	switch {
 	case server == "process":
 		return "Phalanx"
+	case server == record.FloorC:
+		return "floor in C"
+	case server == record.FloorGo:
+		return "floor in Go"
 	case target.IsPhalanx(server):
 		return "Phalanx, " + strings.TrimPrefix(server, "process-")
 	}
@@ -151,15 +156,23 @@ func (v view) apart() []string {
 	return append(slices.DeleteFunc(all, isVariant), variants...)
 }
 
+// shown lists those of them that at least one of the columns was planned for.
+func (v view) shown(columns []column) []string {
+	return slices.DeleteFunc(v.apart(), func(server string) bool {
+		return !slices.ContainsFunc(columns, func(c column) bool { return slices.Contains(v.servers(c.experiment), server) })
+	})
+}
+
 func peersPicture(v view, name, title, note string, columns []column) []document.Block {
 	var groups []chart.Group
+	shown := v.shown(columns)
 	for _, c := range columns {
 		if !v.has(c.experiment) {
 			continue
 		}
 		g := chart.Group{Title: c.name}
-		for i, server := range v.apart() {
-			if isVariant(server) && i > 0 && !isVariant(v.apart()[i-1]) {
+		for i, server := range shown {
+			if isVariant(server) && i > 0 && !isVariant(shown[i-1]) {
 				g.Bars = append(g.Bars, chart.Bar{Y: math.NaN()}) // a gap
 			}
 			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
@@ -187,7 +200,7 @@ func peersTable(v view, caption string, columns []column) []document.Block {
 	if !any {
 		return nil
 	}
-	for _, server := range v.apart() {
+	for _, server := range v.shown(columns) {
 		cells := []string{label(server) + " " + v.version(server)}
 		for _, c := range columns {
 			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
@@ -204,6 +217,9 @@ func peersTable(v view, caption string, columns []column) []document.Block {
 		t.Rows = append(t.Rows, cells)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
+		if target.IsFloor(name) {
+			continue // it would be in a few tables only
+		}
 		t.Rows = append(t.Rows, append([]string{label(name), "not there"}, make([]string, 2*len(columns)-1)...))
 	}
 	return []document.Block{t}
@@ -246,7 +262,7 @@ func peersFinding(v view) string {
 		place, of := 1, 0
 		for _, server := range v.ranked() {
 			x := v.at(c, server)
-			if server != "process" && target.IsPhalanx(server) || math.IsNaN(x) {
+			if isVariant(server) || target.IsFloor(server) || math.IsNaN(x) {
 				continue
 			}
 			of++

@@ -152,6 +152,27 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+// TestFloor holds the servers against the floor, which is not in their contest.
+func TestFloor(t *testing.T) {
+	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Experiments: []record.Experiment{record.KeepAlive}}}}
+	for server, cost := range map[string]float64{record.FloorC: 10e-6, record.FloorGo: 11e-6, "process": 12e-6, "nginx": 20e-6} {
+		for _, level := range []int{64, 512} {
+			c := record.Cell{Experiment: record.KeepAlive, Server: server, Level: level, Round: 1}
+			run.Head.Settings.Cells = append(run.Head.Settings.Cells, c)
+			run.Results = append(run.Results, record.Result{Cell: c, Values: map[record.Metric]float64{record.CPUPerRequest: cost * float64(level/64), record.PerSecond: 1 / cost}})
+		}
+	}
+	text := strings.Join(strings.Fields(string(markdown.Write(report.Build(report.Runs{Peers: &run})))), " ")
+	for _, want := range []string{
+		"| floor in Go | 11.0 | 1.10 | – | – |", "| Phalanx | 12.0 | 1.20 | – | – |", "| nginx | 160 | 2.00 | – | – |",
+		"| kept open, CPU per request | ≤ 1.20 × floor in C | 1.20 | yes |", "≥ 1.00 × the best of the others | 1.67 | yes |", "(place 1 of 2)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+}
+
 // TestNothingMeasured renders a run without a single result.
 func TestNothingMeasured(t *testing.T) {
 	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Cells: []record.Cell{{Experiment: record.Idle, Server: "process", Level: 8000, Round: 1}}}}}

@@ -52,7 +52,7 @@ func (v view) servers(e record.Experiment) []string {
 
 func order() []string {
 	return []string{
-		"process", record.Seen, record.Logged, record.Verbose, "process-netpoll", "goroutine", "serial", "h2o", "nginx", "lighttpd", "fasthttp-prefork", "fasthttp",
+		record.FloorC, record.FloorGo, "process", record.Seen, record.Logged, record.Verbose, "process-netpoll", "goroutine", "serial", "h2o", "nginx", "lighttpd", "fasthttp-prefork", "fasthttp",
 		"net/http", "caddy", "apache-event", "apache-prefork",
 	}
 }
@@ -73,7 +73,7 @@ func role(server string) chart.Role {
 		return chart.Fourth
 	case "goroutine":
 		return chart.Second
-	case "serial":
+	case "serial", record.FloorC, record.FloorGo:
 		return chart.Third
 	}
 	return chart.Other

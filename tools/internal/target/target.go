@@ -24,6 +24,10 @@ type Site struct {
 	// Certificate and Key are files in PEM form of a server that speaks TLS and nothing
 	// else; empty: it speaks none.
 	Certificate, Key string
+
+	// Closing: clients ask for the end of the connection with each request. Servers read
+	// that for themselves; a floor, which reads nothing, has to be told.
+	Closing bool
 }
 
 // secure reports whether the server is to speak TLS.

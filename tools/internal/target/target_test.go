@@ -67,6 +67,17 @@ func TestSecureConfigurations(t *testing.T) {
 	}
 }
 
+// A floor reads nothing, so it is told whether connections end.
+func TestFloors(t *testing.T) {
+	for closing, want := range map[bool]string{false: "8099 /www/index.html 2 keep", true: "8099 /www/index.html 2 close"} {
+		for _, f := range Floors("") {
+			if got := strings.Join(f.args(Site{Base: "/www", Port: 8099, Cores: 2, Closing: closing}, ""), " "); got != want || !IsFloor(f.Name) {
+				t.Errorf("%s: %s, want %s", f.Name, got, want)
+			}
+		}
+	}
+}
+
 // script is a target that a shell plays.
 func script(text string) Target {
 	return Target{

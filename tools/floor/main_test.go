@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test's own program be the floor.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == "worker" || os.Getenv("FLOOR") != "") {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// programs are the floors that this machine can have: that in C needs a compiler.
+func programs(t *testing.T) map[string]string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{"go": self}
+	if cc, err := exec.LookPath("cc"); err == nil {
+		all["c"] = filepath.Join(t.TempDir(), "floor-c")
+		if out, err := exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-o", all["c"], "c/floor.c").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	return all
+}
+
+// Each floor sends the page for a head that comes in two parts, as often as it is asked on
+// a connection that is kept, and once on one that is not.
+func TestFloors(t *testing.T) {
+	const page = "<p>a page</p>\n"
+	file := filepath.Join(t.TempDir(), "index.html")
+	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, program := range programs(t) {
+		for mode, requests := range map[string]int{"keep": 3, "close": 1} {
+			t.Run(name+"/"+mode, func(t *testing.T) {
+				address := start(t, program, file, mode)
+				conn := connect(t, address)
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				for range requests {
+					for _, part := range []string{"GET / HTTP/1.1\r\nHost: localhost\r\n\r", "\n"} {
+						if _, err := io.WriteString(conn, part); err != nil {
+							t.Fatal(err)
+						}
+					}
+					reply, err := http.ReadResponse(in, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(reply.Body)
+					if err != nil || string(body) != page || reply.StatusCode != http.StatusOK || reply.Close != (mode == "close") {
+						t.Errorf("%q, %v, %+v", body, err, reply)
+					}
+				}
+				if mode == "close" {
+					if _, err := in.ReadByte(); err != io.EOF {
+						t.Errorf("after the reply: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// start launches a floor on a port that was free a moment ago.
+func start(t *testing.T, program, file, mode string) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = l.Addr().String()
+	l.Close()
+	_, port, _ := net.SplitHostPort(address)
+	if n, _ := strconv.Atoi(port); n == 0 {
+		t.Fatalf("no port in %s", address)
+	}
+	cmd := exec.Command(program, port, file, "2", mode)
+	cmd.Env = append(os.Environ(), "FLOOR=1")
+	var said strings.Builder
+	cmd.Stderr, cmd.WaitDelay = &said, time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		if said.Len() > 0 {
+			t.Error(said.String())
+		}
+	})
+	return address
+}
+
+// connect waits until the floor listens.
+func connect(t *testing.T, address string) net.Conn {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -1,0 +1,46 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/record"
+)
+
+// floorTables hold the servers against the least that a page takes, a table for each number
+// of connections.
+func floorTables(v view) []document.Block {
+	floor := record.FloorC
+	if math.IsNaN(v.at(column{experiment: record.KeepAlive, metric: record.CPUPerRequest}, floor)) {
+		floor = record.FloorGo // there was no compiler
+	}
+	var blocks []document.Block
+	for _, level := range v.LevelsOf(record.KeepAlive) {
+		if math.IsNaN(v.mid(record.KeepAlive, floor, level, record.CPUPerRequest)) {
+			continue
+		}
+		t := document.Table{
+			Caption: fmt.Sprintf("%s: CPU µs per request, and how many times the %s", plural(level, "connection"), label(floor)),
+			Head:    []string{"Server", "Kept open", "× " + label(floor), "Closed after each", "× " + label(floor)},
+		}
+		for _, server := range v.apart() {
+			row, any := []string{label(server)}, false
+			for _, e := range []record.Experiment{record.KeepAlive, record.Close} {
+				x := v.mid(e, server, level, record.CPUPerRequest)
+				any = any || !math.IsNaN(x)
+				row = append(row, v.cell(e, server, level, record.CPUPerRequest, micro), digits(x/v.mid(e, floor, level, record.CPUPerRequest)))
+			}
+			if any {
+				t.Rows = append(t.Rows, row)
+			}
+		}
+		blocks = append(blocks, t)
+	}
+	if len(blocks) == 0 {
+		return nil
+	}
+	text := document.Paragraph{Text: "The floor (tools/floor) is an epoll loop in as many processes as there are cores, which sends one reply, made once, for whatever ends with an empty line: " +
+		"it parses nothing, opens nothing and has no limit. What a server takes beyond it is its own work; what the floor takes is the kernel's."}
+	return append([]document.Block{text}, blocks...)
+}

@@ -1,0 +1,36 @@
+package target
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"phalanx/tools/internal/record"
+)
+
+// Floors are the two servers of tools/floor, which send one fixed reply whatever they are
+// asked for: what a page takes of this machine at least.
+func Floors(binaries string) []Target {
+	return []Target{
+		floor(record.FloorC, filepath.Join(binaries, "floor-c"), "make floor, which needs cc"),
+		floor(record.FloorGo, filepath.Join(binaries, "floor"), "make floor"),
+	}
+}
+
+// IsFloor reports whether the name is that of a floor, which is held beside servers and
+// is none.
+func IsFloor(name string) bool { return slices.Contains([]string{record.FloorC, record.FloorGo}, name) }
+
+func floor(name, program, cure string) Target {
+	return Target{
+		Name: name, Package: cure, Program: program, version: []string{"--version"}, pattern: `([0-9]+\.[0-9.]+)`, Stop: syscall.SIGTERM,
+		args: func(s Site, _ string) []string {
+			mode := "keep"
+			if s.Closing {
+				mode = "close"
+			}
+			return []string{strconv.Itoa(s.Port), filepath.Join(s.Base, "index.html"), strconv.Itoa(s.Cores), mode}
+		},
+	}
+}
