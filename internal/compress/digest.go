@@ -23,7 +23,7 @@ func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		return false, err
 	}
-	if !site.Quiet(&st, s.now()) || st.Nlink == 0 {
+	if !site.Digestible(&st, copied, s.now()) || st.Nlink == 0 {
 		return false, ErrNotWorth
 	}
 	name := string(site.AppendDigestName(nil, &st, copied))

@@ -105,7 +105,7 @@ func TestDigests(t *testing.T) {
 				st = d.write("a.txt", content, old)
 			}
 			before = st
-			d.now = time.Now()
+			d.now = time.Unix(st.Ctim.Unix())
 			d.has("just changed", proto.Codings{}, nil, 0)
 			d.now = d.now.Add(time.Minute)
 			if size <= maxAtOnce {
@@ -177,6 +177,9 @@ func TestDigestsOfCodings(t *testing.T) {
 	if !d.asked[0] {
 		t.Error("not asked for as that of a copy")
 	}
+	if err := os.Chtimes(path, d.now, time.Unix(1.7e9, 0)); err != nil {
+		t.Fatal(err)
+	}
 	if err := unix.Stat(path, &st); err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +188,14 @@ func TestDigestsOfCodings(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.has("made, and used", gz, copied, 0)
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	d.now = time.Unix(st.Ctim.Unix())
+	f := &File{fd: -1, size: st.Size, stamp: stampOf(&st), copied: true}
+	d.digest(f)
+	d.compare("just used", f, copied)
+	d.now = d.now.Add(time.Minute)
 
 	sidecar := []byte("sidecar")
 	d.write("a.txt.gz", sidecar, time.Unix(1.7e9, 0))
