@@ -84,7 +84,10 @@ func (p *helperProcess) Kill() { _ = p.cmd.Process.Kill() } // an error means th
 func (p *helperProcess) Wait() error {
 	err := p.cmd.Wait()
 	state := p.cmd.ProcessState
-	if err == nil || state == nil {
+	switch {
+	case errors.Is(err, syscall.ECHILD):
+		return nil // process 1 of a container has reaped it with the orphans
+	case err == nil, state == nil:
 		return err
 	}
 	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {

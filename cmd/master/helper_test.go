@@ -1,0 +1,72 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"phalanx/internal/options"
+)
+
+// The death of a helper is told in a line.
+func TestHelperWait(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 0":                              "",
+		"exit 3":                              "exit code 3",
+		"echo 'a: b' >&2; echo c >&2; exit 1": "a: b",
+		"kill -9 $$":                          "killed by SIGKILL",
+		"yes | head -c 100000 >&2; exit 1":    "y",
+	} {
+		p := &helperProcess{cmd: exec.Command("sh", "-c", script)}
+		p.cmd.Stderr = &p.words
+		if err := p.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		if err := p.Wait(); err != nil {
+			text = err.Error()
+		}
+		if text != want || len(p.words.text) > 1000 {
+			t.Errorf("%s: %q, want %q", script, text, want)
+		}
+	}
+}
+
+// The cache directory is created for its user alone, and one that is not safe is refused.
+func TestOpenCache(t *testing.T) {
+	top := t.TempDir()
+	base := filepath.Join(top, "site")
+	if err := os.Mkdir(base, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := options.Options{Base: options.Base(base), Compress: true, CacheDir: options.CacheDir(filepath.Join(top, "var", "cache"))}
+	for range 2 { // it is created, and then there
+		f, err := openCache(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if info, err := os.Stat(string(o.CacheDir)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.Chmod(string(o.CacheDir), 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openCache(o); err == nil || !strings.HasSuffix(err.Error(), "others can write there; chmod go-w it, or name one that does not exist yet") {
+		t.Errorf("writable by others: %v", err)
+	}
+	other := o
+	other.Identity = "12345:12345"
+	if _, err := openCache(other); err == nil || !strings.Contains(err.Error(), "not to user 12345 as workers do") {
+		t.Errorf("of another user: %v", err)
+	}
+	for _, dir := range []string{base, filepath.Join(base, "a", "b")} {
+		o.CacheDir = options.CacheDir(dir)
+		if _, err := openCache(o); err == nil || !strings.Contains(err.Error(), "lies in what is served") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
