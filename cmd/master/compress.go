@@ -172,6 +172,8 @@ func compressCure(err error) string {
 		return "mount it writable, or compress where the site is built"
 	case errors.Is(err, fs.ErrPermission):
 		return "run it as the owner of the directory"
+	case errors.Is(err, compress.ErrUntrusted):
+		return "delete it"
 	case errors.Is(err, compress.ErrChanged):
 		return "let writing end"
 	}

@@ -22,6 +22,9 @@ const journalName = site.OwnPrefix + "compressed"
 // ErrBusy is why a tree is not compressed: another process is at it.
 var ErrBusy = errors.New("another process compresses the directory now")
 
+// ErrUntrusted is why a journal is not read: what it says is made is removed.
+var ErrUntrusted = errors.New("others may have written it")
+
 // mark is a state of a file: its size and its modification time in ns since 1970.
 type mark struct{ size, modified int64 }
 
@@ -51,7 +54,8 @@ func openJournal(root *site.Root, readOnly bool) (*journal, error) {
 	if readOnly {
 		flags = unix.O_RDONLY
 	}
-	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	// Not blocking, since it may turn out to be a pipe.
+	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if readOnly && errors.Is(err, fs.ErrNotExist) {
 		return j, nil
 	}
@@ -60,6 +64,9 @@ func openJournal(root *site.Root, readOnly bool) (*journal, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	file := os.NewFile(uintptr(fd), name)
+	if err := trusted(fd); err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "read", Path: name, Err: err}, file.Close(), dir.Close())
+	}
 	if !readOnly && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return nil, errors.Join(ErrBusy, file.Close(), dir.Close())
 	}
@@ -74,6 +81,20 @@ func openJournal(root *site.Root, readOnly bool) (*journal, error) {
 		j.file = file
 	}
 	return j, lines.Err()
+}
+
+// trusted returns why an open journal is not to be believed. Whoever may write into the tree
+// may have put it there.
+func trusted(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	owned := st.Uid == 0 || int(st.Uid) == os.Geteuid()
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || !owned || st.Mode&0o022 != 0 {
+		return ErrUntrusted
+	}
+	return nil
 }
 
 // read takes a line. What is no line, such as half of one, says nothing.
@@ -159,11 +180,10 @@ func (j *journal) close(keep func(name string) bool) error {
 	}
 	const next = journalName + ".new"
 	dir := int(j.dir.Fd())
-	fd, err := unix.Openat(dir, next, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	f, err := createAnew(dir, next)
 	if err != nil {
 		return err
 	}
-	f := os.NewFile(uintptr(fd), next)
 	_, err = f.WriteString(b.String())
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = unix.Renameat(dir, next, dir, journalName)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -148,7 +149,7 @@ func (t *tree) clean() {
 		delete(t.journal.begun, name)
 	}
 	for name := range t.journal.made {
-		if t.served[name] {
+		if t.served[name] || !isCopyName(name) {
 			continue
 		}
 		dir, base, err := t.root.OpenDirectory(name)
@@ -163,6 +164,16 @@ func (t *tree) clean() {
 		}
 		dir.Close()
 	}
+}
+
+// isCopyName reports whether a name is one that a copy may have.
+func isCopyName(name string) bool {
+	for coding := proto.Gzip; coding <= proto.Brotli; coding++ {
+		if strings.HasSuffix(name, coding.Suffix()) {
+			return true
+		}
+	}
+	return false
 }
 
 // plan returns which copies of a file have to be made.
@@ -294,15 +305,14 @@ func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 		return 0, err
 	}
 	temp := temporary(base)
-	fd, err := unix.Openat(int(dir.Fd()), temp, unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	to, err := createAnew(int(dir.Fd()), temp)
 	if err != nil {
 		return 0, err
 	}
-	to := os.NewFile(uintptr(fd), j.name)
 	defer to.Close()
 	size, err = File(ctx, to, from, st.Size, j.coding, t.Level)
 	if err == nil {
-		err = t.finish(j.name, dir, temp, to, from, &st, mark{size, st.Mtim.Nano()})
+		err = t.finish(j.name, to, from, &st, mark{size, st.Mtim.Nano()})
 	}
 	if err == nil {
 		err = unix.Renameat(int(dir.Fd()), temp, int(dir.Fd()), base)
@@ -320,15 +330,29 @@ func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 	return 0, err
 }
 
+// createAnew creates a file in place of the one that has the name. That one is never written
+// to: it may be a link to a file elsewhere, made by somebody who foresaw the name.
+func createAnew(dir int, name string) (*os.File, error) {
+	if err := unix.Unlinkat(dir, name, 0); err != nil && err != unix.ENOENT {
+		return nil, err
+	}
+	fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // finish gives a copy what the file has: its owner, permissions and time. The owner stays
 // another where this process may not change it.
-func (t *tree) finish(name string, dir *os.File, temp string, to, from *os.File, st *unix.Stat_t, m mark) error {
+func (t *tree) finish(name string, to, from *os.File, st *unix.Stat_t, m mark) error {
 	_ = unix.Fchown(int(to.Fd()), int(st.Uid), int(st.Gid))
 	if err := unix.Fchmod(int(to.Fd()), st.Mode&0o777); err != nil {
 		return err
 	}
 	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, st.Mtim}
-	if err := unix.UtimesNanoAt(int(dir.Fd()), temp, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	// By descriptor: the name may lead to another file by now.
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", to.Fd()), times, 0); err != nil {
 		return err
 	}
 	var now unix.Stat_t
