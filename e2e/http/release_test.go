@@ -153,6 +153,11 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	for tick := time.NewTicker(100 * time.Millisecond); time.Since(began) < *deployFor; n++ {
 		<-tick.C
 		swap(n % numReleases)
+		d.SetDeadline(time.Now().Add(harness.Patience))
+		if err := d.Take(min(1000, d.Length-d.Taken)); err != nil { // with none it would time out
+			t.Error(err)
+			break
+		}
 	}
 	swap(1)
 	harness.Await(t, 3*time.Second, "the last release", func() bool {
