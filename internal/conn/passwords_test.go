@@ -259,9 +259,11 @@ func (o *userObserver) Ended(x *Exchange) { o.users = append(o.users, string(x.U
 func TestPrivate(t *testing.T) {
 	for head, want := range map[string]string{
 		"A: b\r\n\r\n": "A: b\r\nCache-Control: private\r\nVary: Authorization\r\n\r\n",
-		"Cache-Control: public, max-age=60, s-maxage=9, immutable\r\nExpires: now\r\n\r\n": "Cache-Control: private, max-age=60, immutable\r\nVary: Authorization\r\n\r\n",
-		"cache-control: private=\"x\", no-store\r\nVARY: Accept-Encoding\r\n\r\n":          "Cache-Control: private, no-store\r\nVARY: Accept-Encoding, Authorization\r\n\r\n",
-		"Cache-Control: PUBLIC\r\nB: c\r\nCache-Control: no-cache\r\n\r\n":                 "Cache-Control: private\r\nB: c\r\nCache-Control: private, no-cache\r\nVary: Authorization\r\n\r\n",
+		"Cache-Control: public, max-age=60, s-maxage=9, immutable\r\nExpires: now\r\n\r\n":                                          "Cache-Control: private, max-age=60, immutable\r\nVary: Authorization\r\n\r\n",
+		"cache-control: private=\"x\", no-store\r\nVARY: Accept-Encoding\r\n\r\n":                                                   "Cache-Control: private, no-store\r\nVARY: Accept-Encoding, Authorization\r\n\r\n",
+		"Cache-Control: PUBLIC\r\nB: c\r\nCache-Control: no-cache\r\n\r\n":                                                          "Cache-Control: private\r\nB: c\r\nCache-Control: private, no-cache\r\nVary: Authorization\r\n\r\n",
+		"CDN-Cache-Control: max-age=600\r\nSurrogate-Control: max-age=6\r\ncloudflare-cdn-cache-control: max-age=6\r\nB: c\r\n\r\n": "B: c\r\nCache-Control: private\r\nVary: Authorization\r\n\r\n",
+		"X-Accel-Expires: 600\r\nEdge-Control: max-age=6\r\nX-Cache-Controlled: yes\r\n\r\n":                                        "X-Cache-Controlled: yes\r\nCache-Control: private\r\nVary: Authorization\r\n\r\n",
 	} {
 		r := Reply{cfg: newConfig(), x: &Exchange{head: len("before")}}
 		if got := string(r.private([]byte("before" + head))); got != "before"+want {

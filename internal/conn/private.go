@@ -21,7 +21,7 @@ func (r *Reply) private(out []byte) []byte {
 		case proto.EqualFold(name, "cache-control"):
 			control = true
 			out = appendUnshared(append(out, "Cache-Control: private"...), value)
-		case proto.EqualFold(name, "expires"): // which says nothing of who may keep it
+		case proto.EqualFold(name, "expires"), isForCDNs(name): // which say nothing of who may keep it
 		case proto.EqualFold(name, "vary") && !vary:
 			vary = true
 			out = append(append(append(out, line[:end-2]...), ", Authorization"...), "\r\n"...)
@@ -36,6 +36,14 @@ func (r *Reply) private(out []byte) []byte {
 		out = append(out, "Vary: Authorization\r\n"...)
 	}
 	return append(out, head...)
+}
+
+// isForCDNs reports whether a field tells some shared caches something else than
+// Cache-Control does (RFC 9213 and those before it).
+func isForCDNs(name []byte) bool {
+	const targeted = "-cache-control"
+	return len(name) > len(targeted) && proto.EqualFold(name[len(name)-len(targeted):], targeted) ||
+		proto.EqualFold(name, "surrogate-control") || proto.EqualFold(name, "edge-control") || proto.EqualFold(name, "x-accel-expires")
 }
 
 // appendUnshared appends the directives of a Cache-Control that do not speak to shared
