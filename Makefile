@@ -108,7 +108,8 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
 # The measurements: results/README.md and report.pdf. SECONDS=2 is a quick look
-# of three minutes, kept in results/quick; up to SECONDS=5 there are fewer cells.
+# of less than three minutes, kept in results/quick, as with compare: up to SECONDS=5
+# there are fewer cells.
 # An interrupted run goes on with the same command.
 results: build bin/vegeta
 	@sh scripts/bench-tools.sh results

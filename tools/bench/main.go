@@ -27,34 +27,35 @@ type place struct {
 // scope is what every measuring command takes.
 type scope struct {
 	place
-	Seconds     int                 `long:"seconds" value-name:"N" default:"60" description:"length of one siege; the other loads follow from it; up to 5, fewer levels and one round"`
+	Seconds     int                 `long:"seconds" value-name:"N" default:"60" description:"length of one siege; the other loads follow from it; up to 5, fewer cells and one round"`
 	Base        string              `long:"base" value-name:"DIR" default:"site" description:"the website whose index.html is asked for"`
 	Bin         string              `long:"bin" value-name:"DIR" default:"bin" description:"where master, worker and the built tools are"`
 	Port        int                 `long:"port" value-name:"N" default:"18080" description:"TCP port of the servers"`
-	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle, tls, tls-full, tls-resumed, tls-download, tls-idle, tls-h2-1, tls-h2-10, tls-h2-100, kill, killclose, reload); repeat for more"`
+	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle, tls, tls-full, tls-resumed, tls-download, tls-idle, tls-h2-1, tls-h2-10, tls-h2-100, size, size-close, tls-size, tls-size-close, kill, killclose, reload); repeat for more"`
 	Servers     []string            `long:"server" value-name:"NAME" description:"only this model or peer; repeat for more"`
 	Levels      []int               `long:"level" value-name:"N" description:"only so many users or connections; repeat for more"`
 	Clients     []int               `long:"clients" value-name:"N" description:"only so many clients of downloads; repeat for more"`
 	Rates       []int               `long:"rate" value-name:"N" description:"only so many requests per second; repeat for more"`
 	Workers     []int               `long:"workers" value-name:"N" description:"only so many workers to start and stop; repeat for more"`
+	Sizes       []int               `long:"size" value-name:"KIB" description:"only files of so many KiB; repeat for more"`
 	Rounds      int                 `long:"rounds" value-name:"N" description:"rounds of each cell"`
 }
 
-// quick is up to how many seconds a run has fewer cells, so that one of the
-// models takes about three minutes and not a quarter of an hour.
+// quick is up to how many seconds a run has fewer cells, so that it takes less than three
+// minutes.
 const quick = 5
 
 func (s scope) plan() plan.Scope {
 	return plan.Scope{
 		Experiments: s.Experiments, Servers: s.Servers, Levels: s.Levels, Clients: s.Clients,
-		Rates: s.Rates, Workers: s.Workers, Rounds: s.Rounds, Quick: s.Seconds <= quick,
+		Rates: s.Rates, Workers: s.Workers, Sizes: s.Sizes, Rounds: s.Rounds, Quick: s.Seconds <= quick,
 	}
 }
 
 // whole reports whether nothing was left out, so that the report may stand
 // for the project.
 func (s scope) whole() bool {
-	return s.Seconds >= 60 && len(s.Experiments)+len(s.Servers)+len(s.Levels)+len(s.Clients)+len(s.Rates)+len(s.Workers)+s.Rounds == 0
+	return s.Seconds >= 60 && len(s.Experiments)+len(s.Servers)+len(s.Levels)+len(s.Clients)+len(s.Rates)+len(s.Workers)+len(s.Sizes)+s.Rounds == 0
 }
 
 type commands struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -88,6 +89,11 @@ func (s *scratch) remove() {
 func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
 	large := false
 	for _, c := range cells {
+		if c.Experiment.Sized() {
+			if err := s.sized(c.Level); err != nil {
+				return err
+			}
+		}
 		large = large || c.Experiment == record.Download || c.Experiment == record.TLSDownload
 	}
 	if err := hole(filepath.Join(s.sparse, measure.HugeFile), measure.HugeSize); err != nil || !large {
@@ -110,6 +116,17 @@ func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// sized makes the file of so many KiB, once, of bytes that nobody can shorten.
+func (s *scratch) sized(kib int) error {
+	path := filepath.Join(s.large, measure.SizedFile(kib))
+	if info, err := os.Stat(path); err == nil && info.Size() == int64(kib)<<10 {
+		return nil
+	}
+	content := make([]byte, kib<<10)
+	rand.NewChaCha8([32]byte{}).Read(content) // it never fails
+	return os.WriteFile(path, content, 0o644)
 }
 
 // hole makes a file without content.

@@ -34,7 +34,8 @@ type Line struct {
 // Axes describes the axes of a plot.
 type Axes struct {
 	X, Y   string
-	Levels []int // X is one of these and drawn to the base 2; empty for a plain axis
+	Levels []int                  // X is one of these and drawn to the base 2; empty for a plain axis
+	Mark   func(level int) string // what is written below a level; nil for its number
 	LogY   bool
 	Zero   bool // Y begins at 0
 }
@@ -167,7 +168,11 @@ func (p Panel) frame(drawn *plot.Plot) {
 	if len(p.Axes.Levels) > 0 {
 		var ticks plot.ConstantTicks
 		for _, l := range p.Axes.Levels {
-			ticks = append(ticks, plot.Tick{Value: math.Log2(float64(l)), Label: Thousands(float64(l), 0)})
+			label := Thousands(float64(l), 0)
+			if p.Axes.Mark != nil {
+				label = p.Axes.Mark(l)
+			}
+			ticks = append(ticks, plot.Tick{Value: math.Log2(float64(l)), Label: label})
 		}
 		drawn.X.Tick.Marker = ticks
 		drawn.X.Min, drawn.X.Max = ticks[0].Value-0.15, ticks[len(ticks)-1].Value+0.15

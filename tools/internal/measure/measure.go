@@ -48,6 +48,9 @@ const (
 	LargeSize = 4_000_000_000
 )
 
+// SizedFile is the name of the large site's file of so many KiB.
+func SizedFile(kib int) string { return fmt.Sprintf("%d.bin", kib) }
+
 // Cell measures one cell. The error is the context's when it was cancelled,
 // and otherwise one that no other cell can be expected to escape; what is
 // wrong with this cell alone is in the result. The bytes are what the tool
@@ -83,6 +86,8 @@ func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 	case record.Siege, record.KeepAlive, record.Close, record.Rate, record.TLSKept,
 		record.H2One, record.H2Ten, record.H2Hundred:
 		return b.requests(ctx, r)
+	case record.SizeKept, record.SizeClose, record.TLSSizeKept, record.TLSSizeClose:
+		return b.sizes(ctx, r)
 	case record.Progress:
 		return nil, b.progress(ctx, r)
 	case record.StartStop:

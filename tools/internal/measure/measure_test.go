@@ -64,6 +64,22 @@ func TestWorkersShares(t *testing.T) {
 	}
 }
 
+// Small files are counted by their replies, as heads are bytes too, and large ones by their
+// bytes, as most are under way at the end.
+func TestPerFile(t *testing.T) {
+	for _, c := range []struct {
+		kib         int
+		want, whole float64
+	}{{1, 0.02, 0.03}, {4096, 0.01, 0.015}} {
+		r := record.Result{Cell: record.Cell{Experiment: record.SizeKept, Level: c.kib}, Values: map[record.Metric]float64{
+			record.Requests: 100, record.Bytes: 200 * float64(c.kib) * 1024, record.CPU: 2, record.Whole: 3, record.Seconds: 2}}
+		perFile(&r)
+		if r.Values[record.CPUPerRequest] != c.want || r.Values[record.WholePerRequest] != c.whole {
+			t.Errorf("%d KiB: %v", c.kib, r.Values)
+		}
+	}
+}
+
 func TestRound(t *testing.T) {
 	for _, c := range []struct{ v, want float64 }{{0.1234567891, 0.123456789}, {4868720151.3, 4868720151}, {-2.5, -2.5}} {
 		if got := round(c.v, 9); got != c.want {

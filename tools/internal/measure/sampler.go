@@ -17,6 +17,7 @@ type sampler struct {
 	root    int
 	before  proctree.Usage
 	busy    float64
+	whole   float64 // with interrupts
 	self    float64
 	begin   time.Time
 	quit    chan struct{}
@@ -45,7 +46,7 @@ func watch(reader proctree.Reader, root int) (*sampler, error) {
 		s.empty[p.PID] = p.Sockets
 	}
 	s.idle = reader.PSS(s.before)
-	if s.busy, err = reader.Busy(); err != nil {
+	if s.busy, s.whole, err = reader.Busy(); err != nil {
 		return nil, err
 	}
 	s.self, s.begin = selfCPU(), time.Now()
@@ -86,7 +87,7 @@ func (s *sampler) end(r *record.Result, client float64) error {
 	if err != nil {
 		return err
 	}
-	busy, err := s.reader.Busy()
+	busy, whole, err := s.reader.Busy()
 	if err != nil {
 		return err
 	}
@@ -99,6 +100,7 @@ func (s *sampler) end(r *record.Result, client float64) error {
 	voluntary, involuntary := after.Switches()
 	v0, i0 := s.before.Switches()
 	r.Values[record.CPU] = cpu
+	r.Values[record.Whole] = max(0, whole-s.whole)
 	r.Values[record.PSS] = float64(max(s.pss, s.idle))
 	r.Values[record.PSSIdle] = float64(s.idle)
 	r.Values[record.Voluntary] = max(0, voluntary-v0)

@@ -14,8 +14,9 @@ type Scope struct {
 	Clients     []int // of downloads
 	Rates       []int // requests per second
 	Workers     []int // of start and stop
+	Sizes       []int // of files, in KiB
 	Rounds      int   // 0 for the experiment's own
-	Quick       bool  // one round, and of each level list only three
+	Quick       bool  // one round of few servers, experiments and levels
 }
 
 // Models are the axes of a run of the models against each other.
@@ -40,7 +41,9 @@ func Peers(all []string, s Scope) []Axis {
 	crowd := only(all, []string{record.FloorC, record.FloorGo, "process", "goroutine", "nginx", "lighttpd", "h2o"})
 	quiet := map[string][]int{record.Verbose: {}}
 	secure := only(servers, []string{"process", "goroutine", "nginx", "h2o"})
-	return s.cut([]Axis{
+	three := only(servers, []string{"process", "nginx", "h2o"})
+	sizes := []int{1, 4, 16, 32, 64, 128, 256, 1 << 10, 8 << 10, 64 << 10} // KiB
+	return s.cut(s.quickly([]Axis{
 		{Experiment: record.KeepAlive, Servers: all, Levels: []int{64}, Rounds: rounds},
 		{Experiment: record.KeepAlive, Servers: crowd, Levels: []int{512}, Rounds: rounds},
 		{Experiment: record.Close, Servers: all, Levels: []int{64}, Rounds: rounds, Only: quiet},
@@ -56,7 +59,35 @@ func Peers(all []string, s Scope) []Axis {
 		{Experiment: record.H2Hundred, Servers: secure, Levels: []int{64}, Rounds: rounds},
 		{Experiment: record.TLSDownload, Servers: secure, Levels: []int{4}, Rounds: rounds},
 		{Experiment: record.TLSIdle, Servers: secure, Levels: []int{5000}, Rounds: rounds},
-	})
+		{Experiment: record.SizeKept, Servers: three, Levels: sizes, Rounds: rounds},
+		{Experiment: record.SizeClose, Servers: three, Levels: sizes, Rounds: rounds},
+		{Experiment: record.TLSSizeKept, Servers: three, Levels: sizes, Rounds: rounds},
+		{Experiment: record.TLSSizeClose, Servers: three, Levels: sizes, Rounds: rounds},
+	}))
+}
+
+// quickly keeps what a quick look at a comparison has time for: Phalanx, two peers and the
+// floor, and of kinds of work that are alike one.
+func (s Scope) quickly(axes []Axis) []Axis {
+	if !s.Quick {
+		return axes
+	}
+	servers := []string{record.FloorC, "process", "nginx", "h2o"}
+	slow := []record.Experiment{record.TLSIdle, record.H2Ten, record.H2Hundred, record.SizeClose, record.TLSSizeClose}
+	var kept []Axis
+	for _, a := range axes {
+		crowd := (a.Experiment == record.KeepAlive || a.Experiment == record.Close) && a.Levels[0] != 64
+		switch {
+		case slices.Contains(s.Experiments, a.Experiment): // was asked for
+		case crowd || slices.Contains(slow, a.Experiment):
+			continue
+		}
+		if len(s.Servers) == 0 {
+			a.Servers = only(a.Servers, servers)
+		}
+		kept = append(kept, a)
+	}
+	return kept
 }
 
 // Faults are the axes of a comparison of what clients notice when workers die or
@@ -87,7 +118,7 @@ func (s Scope) cut(axes []Axis) []Axis {
 			a.Servers = only(a.Servers, s.Servers)
 		}
 		if s.Quick {
-			a.Levels, a.Rounds = ends(a.Levels), 1
+			a.Levels, a.Rounds = ends(a), 1
 		}
 		if levels := s.levels(a.Experiment); len(levels) > 0 {
 			a.Levels = levels
@@ -102,12 +133,17 @@ func (s Scope) cut(axes []Axis) []Axis {
 	return kept
 }
 
-// ends are the first, the middle and the last level.
-func ends(levels []int) []int {
-	if len(levels) <= 3 {
-		return levels
+// ends are the first and the last level of an axis. siege, which is the first picture, and
+// files by size have the middle one too.
+func ends(a Axis) []int {
+	first, middle, last := a.Levels[0], a.Levels[len(a.Levels)/2], a.Levels[len(a.Levels)-1]
+	switch {
+	case len(a.Levels) <= 2:
+		return a.Levels
+	case a.Experiment == record.Siege || a.Experiment.Sized():
+		return []int{first, middle, last}
 	}
-	return []int{levels[0], levels[len(levels)/2], levels[len(levels)-1]}
+	return []int{first, last}
 }
 
 func (s Scope) levels(e record.Experiment) []int {
@@ -121,6 +157,8 @@ func (s Scope) levels(e record.Experiment) []int {
 		return s.Rates
 	case record.StartStop:
 		return s.Workers
+	case record.SizeKept, record.SizeClose, record.TLSSizeKept, record.TLSSizeClose:
+		return s.Sizes
 	}
 	return nil
 }
@@ -137,9 +175,9 @@ func only(all, wanted []string) []string {
 
 // Most is the highest number of clients at once of all cells.
 func Most(cells []record.Cell) int {
-	most := 0
+	most := 64 // of those whose level is another number
 	for _, c := range cells {
-		if c.Experiment != record.Rate && c.Experiment != record.Download && c.Experiment != record.TLSDownload {
+		if c.Experiment != record.Rate && c.Experiment != record.Download && c.Experiment != record.TLSDownload && !c.Experiment.Sized() {
 			most = max(most, c.Level)
 		}
 	}

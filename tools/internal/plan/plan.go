@@ -75,6 +75,7 @@ type Times struct {
 	Siege time.Duration
 	Load  time.Duration // of wrk and vegeta
 	Crowd time.Duration // of many downloads
+	Size  time.Duration // of wrk, for a file of one size
 	Warm  time.Duration // before siege, wrk and vegeta; not counted
 }
 
@@ -88,7 +89,7 @@ func ModelTimes(seconds int) Times {
 // PeerTimes are those of a comparison: many servers and rounds, so a tenth.
 func PeerTimes(seconds int) Times {
 	load := part(time.Duration(seconds)*time.Second, 10)
-	return Times{Siege: load, Load: load, Crowd: load, Warm: warm(load)}
+	return Times{Siege: load, Load: load, Crowd: load, Size: part(load, 3), Warm: warm(load)}
 }
 
 func part(d time.Duration, of int) time.Duration {
@@ -103,14 +104,18 @@ func warm(load time.Duration) time.Duration {
 func (t Times) Estimate(c record.Cell) time.Duration {
 	const around = 600 * time.Millisecond // start, stop, samples
 	switch c.Experiment {
+	case record.SizeKept, record.SizeClose, record.TLSSizeKept, record.TLSSizeClose:
+		return around + time.Second + t.Size
 	case record.Siege:
 		return around + t.Warm + t.Siege
 	case record.StartStop:
 		return around + time.Duration(c.Level)*10*time.Millisecond
 	case record.Download, record.TLSDownload:
 		return around + time.Duration(c.Level)*700*time.Millisecond
-	case record.Idle, record.TLSIdle:
-		return around + 8*time.Second
+	case record.Idle:
+		return around + 4*time.Second
+	case record.TLSIdle:
+		return around + 18*time.Second
 	case record.Slow, record.Progress:
 		return around + t.Crowd
 	default:

@@ -60,16 +60,58 @@ func TestQuick(t *testing.T) {
 	if !slices.Equal(kinds(whole), kinds(quick)) {
 		t.Errorf("%v are measured, and only %v quickly", kinds(whole), kinds(quick))
 	}
-	var sum time.Duration
-	for _, c := range Cells(quick) {
-		sum += ModelTimes(2).Estimate(c)
-	}
-	if sum > 170*time.Second {
-		t.Errorf("it takes %v", sum)
-	}
+	within(t, quick, ModelTimes(2))
 	if few := Models(servers, Scope{Quick: true, Levels: []int{1, 2, 3, 4}, Rounds: 2})[0]; len(few.Levels) != 4 || few.Rounds != 2 {
 		t.Errorf("what was asked for is cut: %+v", few)
 	}
+}
+
+// within holds a quick look to two minutes and a half by the estimates: they know nothing
+// of a busy machine, and three minutes are promised.
+func within(t *testing.T, axes []Axis, times Times) {
+	t.Helper()
+	var sum time.Duration
+	for _, c := range Cells(axes) {
+		sum += times.Estimate(c)
+	}
+	if sum > 150*time.Second || sum < 60*time.Second {
+		t.Errorf("%d cells take %v", len(Cells(axes)), sum)
+	}
+	t.Logf("%d cells, %v", len(Cells(axes)), sum)
+}
+
+// A quick look at the others has the floor, pages, downloads, TLS and sizes.
+func TestQuickPeers(t *testing.T) {
+	all := []string{record.FloorC, record.FloorGo, "process", "process-netpoll", "goroutine", record.Verbose, "nginx", "lighttpd", "h2o", "caddy", "net/http"}
+	quick := Peers(all, Scope{Quick: true})
+	within(t, quick, PeerTimes(2))
+	for _, e := range []record.Experiment{record.KeepAlive, record.Close, record.Download, record.Idle, record.TLSKept, record.H2One, record.SizeKept, record.TLSSizeKept} {
+		if !slices.ContainsFunc(quick, func(a Axis) bool { return a.Experiment == e && slices.Contains(a.Servers, "nginx") }) {
+			t.Errorf("%s is not there", e)
+		}
+	}
+	asked := Scope{Quick: true, Experiments: []record.Experiment{record.H2Ten}, Servers: []string{"goroutine"}}
+	if got := Cells(Peers(all, asked)); len(got) != 1 || got[0].Server != "goroutine" {
+		t.Errorf("what was asked for is cut: %v", got)
+	}
+}
+
+// A comparison as a whole, with its sizes, ends within three hours.
+func TestPeersEnd(t *testing.T) {
+	all := []string{record.FloorC, record.FloorGo, "process", "process-netpoll", "goroutine", record.Verbose, "nginx", "lighttpd", "h2o",
+		"apache-event", "apache-prefork", "caddy", "net/http", "fasthttp", "fasthttp-prefork"}
+	var sum, sizes time.Duration
+	for _, c := range Cells(Peers(all, Scope{})) {
+		d := PeerTimes(60).Estimate(c)
+		sum += d
+		if c.Experiment.Sized() {
+			sizes += d
+		}
+	}
+	if sum > 3*time.Hour || sizes > sum/2 {
+		t.Errorf("it takes %v, of which sizes %v", sum, sizes)
+	}
+	t.Logf("%v, of which sizes %v", sum, sizes)
 }
 
 func TestEnded(t *testing.T) {

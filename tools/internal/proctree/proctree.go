@@ -217,25 +217,29 @@ func (r Reader) PSS(u Usage) (total int64) {
 }
 
 // Busy is the CPU time that all of the machine has used for programs, the
-// kernel's part of it included and interrupts left out, in seconds.
-func (r Reader) Busy() (float64, error) {
+// kernel's part of it included and interrupts left out, and with them, in seconds.
+func (r Reader) Busy() (programs, whole float64, err error) {
 	text, err := fs.ReadFile(r.Proc, "stat")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	fields := strings.Fields(string(text[:max(0, bytes.IndexByte(text, '\n'))]))
-	if len(fields) < 4 || fields[0] != "cpu" {
-		return 0, fmt.Errorf("/proc/stat has no line of cpu")
+	if len(fields) < 8 || fields[0] != "cpu" {
+		return 0, 0, fmt.Errorf("/proc/stat has no line of cpu")
 	}
-	var ticks float64
-	for _, f := range fields[1:4] { // user, nice, system
-		t, err := strconv.ParseFloat(f, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/stat: %w", err)
+	for i, f := range fields[1:8] { // user, nice, system, idle, waiting for I/O, two kinds of interrupts
+		ticks, err := strconv.ParseFloat(f, 64)
+		switch {
+		case err != nil:
+			return 0, 0, fmt.Errorf("/proc/stat: %w", err)
+		case i < 3:
+			programs += ticks * Tick
+			whole += ticks * Tick
+		case i > 4:
+			whole += ticks * Tick
 		}
-		ticks += t
 	}
-	return ticks * Tick, nil
+	return programs, whole, nil
 }
 
 // field finds the number behind a name at the beginning of a line.

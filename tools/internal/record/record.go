@@ -38,6 +38,12 @@ const (
 	KillClose Experiment = "killclose" // the same, a connection for each request
 	Reload    Experiment = "reload"    // SIGHUP; level: clients that keep their connections
 
+	// A file of each size, with wrk; level: KiB.
+	SizeKept     Experiment = "size"           // connections kept open
+	SizeClose    Experiment = "size-close"     // a connection for each request
+	TLSSizeKept  Experiment = "tls-size"       // the same over TLS
+	TLSSizeClose Experiment = "tls-size-close" // with a full handshake for each
+
 	// Over TLS 1.3.
 	TLSKept     Experiment = "tls"          // wrk, level: connections
 	TLSFull     Experiment = "tls-full"     // a connection for each request, with a full handshake; level: clients
@@ -55,6 +61,11 @@ const (
 // has no HTTP/2.
 func (e Experiment) Streams() int {
 	return map[Experiment]int{H2One: 1, H2Ten: 10, H2Hundred: 100}[e]
+}
+
+// Sized reports whether an experiment is about files of several sizes.
+func (e Experiment) Sized() bool {
+	return e == SizeKept || e == SizeClose || e == TLSSizeKept || e == TLSSizeClose
 }
 
 // Secure reports whether an experiment is over TLS.
@@ -88,39 +99,42 @@ type Cell struct {
 type Metric string
 
 const (
-	Seconds       Metric = "seconds"        // s, as the client measured it
-	Requests      Metric = "requests"       // answered
-	PerSecond     Metric = "per_second"     // requests/s
-	Failed        Metric = "failed"         // requests
-	ErrorShare    Metric = "error_share"    // 0 to 1
-	Response      Metric = "response"       // s, as siege prints it: in steps of 0.01
-	Longest       Metric = "longest"        // s
-	Shortest      Metric = "shortest"       // s
-	Concurrency   Metric = "concurrency"    // requests under way, on average
-	Mean          Metric = "mean"           // s
-	P50           Metric = "p50"            // s
-	P99           Metric = "p99"            // s
-	P999          Metric = "p999"           // s
-	CPU           Metric = "cpu"            // s of the server's processes
-	CPUPerRequest Metric = "cpu_request"    // s
-	PSS           Metric = "pss"            // bytes, the most seen
-	PSSIdle       Metric = "pss_idle"       // bytes, before the load
-	Voluntary     Metric = "voluntary"      // context switches
-	Involuntary   Metric = "involuntary"    // context switches
-	Uneven        Metric = "uneven"         // busiest worker's connections over the mean
-	UnevenCPU     Metric = "uneven_cpu"     // busiest worker's CPU time over the mean
-	Others        Metric = "others"         // cores used by neither server nor client
-	Bytes         Metric = "bytes"          // received by all clients
-	Jain          Metric = "jain"           // fairness, 1/n to 1
-	Stall         Metric = "stall"          // s, the longest that a client got nothing
-	Moving        Metric = "moving"         // clients that got something
-	First         Metric = "first"          // s from launch to the first reply
-	Stop          Metric = "stop"           // s from Ctrl-C to the last exit
-	CPUPerGB      Metric = "cpu_gb"         // s per 10^9 bytes
-	Held          Metric = "held"           // connections that stayed open
-	Closed        Metric = "closed"         // idle connections, by the server, without a word
-	PerConnection Metric = "per_connection" // bytes of PSS
-	Struck        Metric = "struck"         // times that the server was disturbed
+	Seconds       Metric = "seconds"     // s, as the client measured it
+	Requests      Metric = "requests"    // answered
+	PerSecond     Metric = "per_second"  // requests/s
+	Failed        Metric = "failed"      // requests
+	ErrorShare    Metric = "error_share" // 0 to 1
+	Response      Metric = "response"    // s, as siege prints it: in steps of 0.01
+	Longest       Metric = "longest"     // s
+	Shortest      Metric = "shortest"    // s
+	Concurrency   Metric = "concurrency" // requests under way, on average
+	Mean          Metric = "mean"        // s
+	P50           Metric = "p50"         // s
+	P99           Metric = "p99"         // s
+	P999          Metric = "p999"        // s
+	CPU           Metric = "cpu"         // s of the server's processes
+	CPUPerRequest Metric = "cpu_request" // s
+	Whole         Metric = "whole"       // s of CPU, everything that the machine did, interrupts too
+
+	WholePerRequest Metric = "whole_request"  // s, the same for one request
+	PSS             Metric = "pss"            // bytes, the most seen
+	PSSIdle         Metric = "pss_idle"       // bytes, before the load
+	Voluntary       Metric = "voluntary"      // context switches
+	Involuntary     Metric = "involuntary"    // context switches
+	Uneven          Metric = "uneven"         // busiest worker's connections over the mean
+	UnevenCPU       Metric = "uneven_cpu"     // busiest worker's CPU time over the mean
+	Others          Metric = "others"         // cores used by neither server nor client
+	Bytes           Metric = "bytes"          // received by all clients
+	Jain            Metric = "jain"           // fairness, 1/n to 1
+	Stall           Metric = "stall"          // s, the longest that a client got nothing
+	Moving          Metric = "moving"         // clients that got something
+	First           Metric = "first"          // s from launch to the first reply
+	Stop            Metric = "stop"           // s from Ctrl-C to the last exit
+	CPUPerGB        Metric = "cpu_gb"         // s per 10^9 bytes
+	Held            Metric = "held"           // connections that stayed open
+	Closed          Metric = "closed"         // idle connections, by the server, without a word
+	PerConnection   Metric = "per_connection" // bytes of PSS
+	Struck          Metric = "struck"         // times that the server was disturbed
 )
 
 // Blows is how often a server is to be disturbed in one cell.

@@ -22,7 +22,7 @@ type column struct {
 }
 
 func peersSection(v view) (string, []document.Block) {
-	if !slices.ContainsFunc(v.Head.Settings.Experiments, func(e record.Experiment) bool { return !e.Secure() && v.has(e) }) {
+	if !slices.ContainsFunc(v.Head.Settings.Experiments, func(e record.Experiment) bool { return !e.Secure() && !e.Sized() && v.has(e) }) {
 		return "", nil
 	}
 	blocks := []document.Block{

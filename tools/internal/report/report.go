@@ -47,6 +47,7 @@ func Build(runs Runs) document.Document {
 	if runs.Peers != nil {
 		add(peersSection(view{*runs.Peers}))
 		add(secureSection(view{*runs.Peers}))
+		add(sizesSection(view{*runs.Peers}))
 	}
 	if runs.Faults != nil {
 		add(faultsSection(view{*runs.Faults}))

@@ -173,6 +173,34 @@ func TestFloor(t *testing.T) {
 	}
 }
 
+// TestSizes holds Phalanx against the best peer at each size, which is not always the same.
+func TestSizes(t *testing.T) {
+	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Experiments: []record.Experiment{record.SizeKept}}}}
+	for server, costs := range map[string]map[int]float64{"process": {1: 8e-6, 256: 90e-6}, "nginx": {1: 16e-6, 256: 60e-6}, "h2o": {1: 10e-6, 256: 100e-6}} {
+		for level, cost := range costs {
+			c := record.Cell{Experiment: record.SizeKept, Server: server, Level: level, Round: 1}
+			run.Head.Settings.Cells = append(run.Head.Settings.Cells, c)
+			run.Results = append(run.Results, record.Result{Cell: c, Values: map[record.Metric]float64{
+				record.CPUPerRequest: cost, record.WholePerRequest: 2 * cost, record.PerSecond: 1 / cost}})
+		}
+	}
+	d := report.Build(report.Runs{Peers: &run})
+	text := strings.Join(strings.Fields(string(markdown.Write(d))), " ")
+	for _, want := range []string{
+		"| 1 KiB | 8.00 | 10.0 | 16.0 | 0.80 | 0.80 | 1.25 |", "| 256 KiB | 90.0 | 100 | 60.0 | 1.50 | 1.50 | 0.67 |",
+		"(worst: 256 KiB) | ≤ 1.00 × the best of the others | 1.50 | no |", "best of the others in 1 of 2 cases",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	for _, f := range d.Figures() {
+		if _, err := f.SVG(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestNothingMeasured renders a run without a single result.
 func TestNothingMeasured(t *testing.T) {
 	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Cells: []record.Cell{{Experiment: record.Idle, Server: "process", Level: 8000, Round: 1}}}}}

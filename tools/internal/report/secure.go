@@ -12,7 +12,7 @@ import (
 
 // secureSection compares servers over TLS.
 func secureSection(v view) (string, []document.Block) {
-	v.Head.Settings.Experiments = slices.DeleteFunc(slices.Clone(v.Head.Settings.Experiments), func(e record.Experiment) bool { return !e.Secure() })
+	v.Head.Settings.Experiments = slices.DeleteFunc(slices.Clone(v.Head.Settings.Experiments), func(e record.Experiment) bool { return !e.Secure() || e.Sized() })
 	v.Head.Missing = nil // the section before has them
 	if !slices.ContainsFunc(v.Head.Settings.Experiments, v.has) {
 		return "", nil

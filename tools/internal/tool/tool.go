@@ -118,7 +118,7 @@ func Of(e record.Experiment) []string {
 	switch e {
 	case record.Siege:
 		return []string{Siege, Wrk}
-	case record.KeepAlive, record.Close, record.TLSKept:
+	case record.KeepAlive, record.Close, record.TLSKept, record.SizeKept, record.SizeClose, record.TLSSizeKept, record.TLSSizeClose:
 		return []string{Wrk}
 	case record.Rate:
 		return []string{Vegeta}

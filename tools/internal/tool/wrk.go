@@ -52,6 +52,7 @@ func WrkCall(script, url string, connections int, last time.Duration, closing bo
 type wrkReport struct {
 	Requests float64 `json:"requests"`
 	Duration float64 `json:"duration_us"`
+	Bytes    float64 `json:"bytes"`
 	Connect  float64 `json:"connect"`
 	Read     float64 `json:"read"`
 	Write    float64 `json:"write"`
@@ -85,7 +86,7 @@ func ParseWrk(out Output, asked time.Duration) (Values, error) {
 	failed := r.Read + r.Write + r.Timeout + r.Status
 	good := r.Requests - r.Status
 	return Values{
-		record.Seconds: seconds, record.Requests: good, record.PerSecond: good / seconds,
+		record.Seconds: seconds, record.Requests: good, record.Bytes: r.Bytes, record.PerSecond: good / seconds,
 		record.Failed: failed, record.ErrorShare: share(failed, good),
 		record.Mean: r.Mean * micro, record.P50: r.P50 * micro, record.P99: r.P99 * micro,
 		record.P999: r.P999 * micro, record.Longest: r.Max * micro,

@@ -1,0 +1,205 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"phalanx/tools/internal/chart"
+	"phalanx/tools/internal/document"
+	"phalanx/tools/internal/record"
+)
+
+// sized is one way of asking for files of several sizes.
+type sized struct {
+	experiment record.Experiment
+	name       string
+	role       chart.Role
+}
+
+func allSized() []sized {
+	return []sized{
+		{record.SizeKept, "HTTP, kept open", chart.First}, {record.SizeClose, "HTTP, closed after each", chart.Second},
+		{record.TLSSizeKept, "HTTPS, kept open", chart.Third}, {record.TLSSizeClose, "HTTPS, closed after each", chart.Fourth},
+	}
+}
+
+// sizesSection compares servers by the size of what is asked for.
+func sizesSection(v view) (string, []document.Block) {
+	measured := slices.DeleteFunc(allSized(), func(s sized) bool { return !v.has(s.experiment) })
+	if len(measured) == 0 {
+		return "", nil
+	}
+	most := 0
+	for _, s := range measured {
+		most = max(most, v.rounds(s.experiment))
+	}
+	blocks := []document.Block{
+		document.Heading{Text: "By size", Page: true},
+		document.Paragraph{Text: fmt.Sprintf("64 connections ask for one file again and again; the HTTPS connections that are closed have a full handshake each. %s. "+
+			"On loopback a part of the receiver's work is done in the sender's calls, and the other way round, so the whole machine's time for a request is there too: "+
+			"server, client and interrupts, from /proc/stat. Files of 1 MiB and more are counted by their bytes.", rounds(most))},
+	}
+	for _, kind := range []struct {
+		name, title string
+		secure      bool
+	}{{"sizes-http", "CPU time for one file over HTTP, by its size", false}, {"sizes-https", "CPU time for one file over HTTPS, by its size", true}} {
+		blocks = append(blocks, sizesPicture(v, kind.name, kind.title, slices.DeleteFunc(slices.Clone(measured), func(s sized) bool {
+			return s.experiment.Secure() != kind.secure
+		}))...)
+	}
+	blocks = append(blocks, partsPicture(v, measured)...)
+	var wanted []goal
+	for _, s := range measured {
+		blocks = append(blocks, sizesTable(v, s))
+		wanted = append(wanted, sizeGoals(v, s)...)
+	}
+	return sizesFinding(v, measured), append(blocks, goalsTable(wanted)...)
+}
+
+// kibibytes writes a size.
+func kibibytes(kib int) string {
+	if kib >= 1024 {
+		return fmt.Sprintf("%d MiB", kib/1024)
+	}
+	return fmt.Sprintf("%d KiB", kib)
+}
+
+// mark is a size below an axis; some have no room there.
+func mark(kib int) string {
+	switch {
+	case kib == 32 || kib == 128:
+		return ""
+	case kib >= 1024:
+		return fmt.Sprintf("%dM", kib/1024)
+	}
+	return fmt.Sprintf("%dK", kib)
+}
+
+// sizeRole tells three servers apart.
+func sizeRole(server string) chart.Role {
+	switch server {
+	case "process":
+		return chart.First
+	case "nginx":
+		return chart.Second
+	}
+	return chart.Third
+}
+
+func sizesPicture(v view, name, title string, kinds []sized) []document.Block {
+	if len(kinds) == 0 {
+		return nil
+	}
+	f := chart.Figure{Name: name, Title: title, Note: "µs of the server, both scales logarithmic, less is better; bars: lowest to highest"}
+	for _, server := range v.servers(kinds[0].experiment) {
+		f.Legend = append(f.Legend, chart.Key{Name: label(server), Role: sizeRole(server)})
+	}
+	var panels []chart.Panel
+	for _, s := range kinds {
+		lines := v.lines(s.experiment, record.CPUPerRequest, 1e6)
+		for i, server := range v.servers(s.experiment) {
+			lines[i].Role = sizeRole(server)
+		}
+		panels = append(panels, chart.Panel{Title: s.name, Lines: lines, Axes: chart.Axes{
+			X: "size of the file", Y: "µs per request", Levels: v.LevelsOf(s.experiment), Mark: mark, LogY: true,
+		}})
+	}
+	return []document.Block{document.Picture{Alt: title, Figure: chart.Panels(f, panels...)}}
+}
+
+// part is Phalanx's number as a part of the best peer's; NaN where one is missing. more:
+// the greatest is the best.
+func (v view) part(e record.Experiment, level int, m record.Metric, more bool) float64 {
+	best := math.NaN()
+	for _, server := range v.servers(e) {
+		x := v.mid(e, server, level, m)
+		if server != "process" && !math.IsNaN(x) && (math.IsNaN(best) || (x > best) == more) {
+			best = x
+		}
+	}
+	return v.mid(e, "process", level, m) / best
+}
+
+func partsPicture(v view, measured []sized) []document.Block {
+	const title = "Phalanx's CPU time as a part of the best peer's, by size"
+	f := chart.Figure{Name: "sizes-parts", Title: title, Note: "less is better; 1 is the cheapest of the others at that size"}
+	panels := []chart.Panel{{Title: "the server"}, {Title: "the whole machine"}}
+	for i, m := range []record.Metric{record.CPUPerRequest, record.WholePerRequest} {
+		panels[i].Axes = chart.Axes{X: "size of the file", Y: "× the best peer", Levels: v.LevelsOf(measured[0].experiment), Mark: mark, Zero: true}
+		drawn := false
+		for _, s := range measured {
+			line := chart.Line{Role: s.role}
+			for _, level := range v.LevelsOf(s.experiment) {
+				x := v.part(s.experiment, level, m, false)
+				line.Points = append(line.Points, chart.Point{X: float64(level), Y: x, Low: x, High: x})
+				drawn = drawn || !math.IsNaN(x)
+			}
+			panels[i].Lines = append(panels[i].Lines, line)
+		}
+		if !drawn {
+			return nil
+		}
+	}
+	for _, s := range measured {
+		f.Legend = append(f.Legend, chart.Key{Name: s.name, Role: s.role})
+	}
+	return []document.Block{document.Picture{Alt: title, Figure: chart.Panels(f, panels...)}}
+}
+
+func sizesTable(v view, s sized) document.Table {
+	t := document.Table{Caption: s.name + ": µs of CPU per request, and Phalanx beside the best of the others", Head: []string{"Size"}}
+	servers := v.servers(s.experiment)
+	for _, server := range servers {
+		t.Head = append(t.Head, label(server))
+	}
+	t.Head = append(t.Head, "× CPU", "× whole machine", "× replies/s")
+	for _, level := range v.LevelsOf(s.experiment) {
+		row := []string{kibibytes(level)}
+		for _, server := range servers {
+			row = append(row, v.cell(s.experiment, server, level, record.CPUPerRequest, micro))
+		}
+		t.Rows = append(t.Rows, append(row, digits(v.part(s.experiment, level, record.CPUPerRequest, false)),
+			digits(v.part(s.experiment, level, record.WholePerRequest, false)), digits(v.part(s.experiment, level, record.PerSecond, true))))
+	}
+	return t
+}
+
+// worst is the level at which Phalanx is furthest behind.
+func worst(v view, s sized, m record.Metric, more bool) (level int, part float64) {
+	part = math.NaN()
+	for _, l := range v.LevelsOf(s.experiment) {
+		if x := v.part(s.experiment, l, m, more); !math.IsNaN(x) && (math.IsNaN(part) || (x < part) == more) {
+			level, part = l, x
+		}
+	}
+	return level, part
+}
+
+func sizeGoals(v view, s sized) []goal {
+	level, cost := worst(v, s, record.CPUPerRequest, false)
+	least, rate := worst(v, s, record.PerSecond, true)
+	return measured([]goal{
+		{fmt.Sprintf("%s, CPU per request at each size (worst: %s)", s.name, kibibytes(level)), "≤ 1.00 × the best of the others", cost, atMost(1), digits},
+		{fmt.Sprintf("%s, replies per second at each size (worst: %s)", s.name, kibibytes(least)), "≥ 1.00 × the best of the others", rate, atLeast(1), digits},
+	})
+}
+
+// sizesFinding says at how many sizes Phalanx is the cheapest.
+func sizesFinding(v view, measured []sized) string {
+	cheapest, of := 0, 0
+	for _, s := range measured {
+		for _, level := range v.LevelsOf(s.experiment) {
+			if x := v.part(s.experiment, level, record.CPUPerRequest, false); !math.IsNaN(x) {
+				of++
+				if x <= 1 {
+					cheapest++
+				}
+			}
+		}
+	}
+	if of == 0 {
+		return ""
+	}
+	return fmt.Sprintf("By size, from the smallest file to the largest, the pool takes no more CPU time than the best of the others in %d of %d cases.", cheapest, of)
+}
