@@ -16,14 +16,20 @@ import (
 // two would seal with the same keys: so one whose whereabouts are unknown counts as
 // handed over.
 type Moving struct {
-	Lock    *sync.Mutex // held while channels are searched
-	Out     []Out       // on which it handed over
-	In      []int       // on which it took over: the receiving ends
-	Keepers []int       // pidfds of the keepers of all other workers
-	Blind   bool        // not all of these could be had
+	Lock   *sync.Mutex // held while channels are searched
+	Out    []Out       // on which it handed over
+	In     []int       // on which it took over: the receiving ends
+	Others []Other     // all other workers, each before those that it hands over to
+	Blind  bool        // not all of these could be had
 }
 
-// Out is a channel on which the dead worker handed over.
+// Other is a worker that may have received the connection, and handed it over in turn.
+type Other struct {
+	Keeper int // pidfd of its keeper; -1: it has none, and no connection
+	Out    []Out
+}
+
+// Out is a channel on which a worker hands over.
 type Out struct {
 	End   int // the receiving end
 	Taker int // pidfd of the worker that receives; -1: it is dead too
@@ -31,10 +37,12 @@ type Out struct {
 
 // Close closes the pidfds, not the channels.
 func (m *Moving) Close() {
-	for _, o := range m.Out {
-		closeAll(o.Taker)
+	for _, o := range append(m.Others, Other{-1, m.Out}) {
+		closeAll(o.Keeper)
+		for _, out := range o.Out {
+			closeAll(out.Taker)
+		}
 	}
-	closeAll(m.Keepers...)
 }
 
 func closeAll(fds ...int) {
@@ -71,7 +79,9 @@ const takeTime = 2 * time.Second
 
 // delivered reports whether the connection that was being handed over has reached
 // another worker, or is in a channel to one; unknown is the answer where that cannot
-// be found out. The error is EMFILE or ENFILE if no descriptor is free to look.
+// be found out. It looks at each worker before its channels, and at these before those
+// who receive on them: so a connection that moves on meanwhile does not slip past. The
+// error is EMFILE or ENFILE if no descriptor is free to look.
 func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
@@ -79,23 +89,38 @@ func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	if unknown && (m.Blind || wanted == 0) {
 		return true, nil
 	}
-	for _, o := range m.Out {
-		for until := time.Now().Add(takeTime); ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until); {
+	until := time.Now().Add(takeTime)
+	if has, err := inChannels(m.Out, wanted, unknown, until); has || err != nil {
+		return has, err
+	}
+	for _, o := range m.Others {
+		if o.Keeper >= 0 {
+			if has, err := mayHave(o.Keeper, wanted, unknown); has || err != nil {
+				return has, err
+			}
+		}
+		if has, err := inChannels(o.Out, wanted, unknown, until); has || err != nil {
+			return has, err
+		}
+	}
+	return false, nil
+}
+
+// inChannels reports whether a connection is, or may be, in one of these channels, after
+// living workers have had until then to take what is in theirs: that cannot be looked at.
+func inChannels(channels []Out, wanted uint64, unknown bool, until time.Time) (bool, error) {
+	for _, o := range channels {
+		for ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until) {
 			time.Sleep(time.Millisecond)
 		}
 		if !o.dead() {
-			if unknown && ipc.Waiting(o.End) {
+			if ipc.Waiting(o.End) {
 				return true, nil
 			}
 			continue
 		}
 		if held, err := o.holds(wanted, unknown); held || err != nil {
 			return held, err
-		}
-	}
-	for _, keeper := range m.Keepers {
-		if has, err := mayHave(keeper, wanted, unknown); has || err != nil {
-			return has, err
 		}
 	}
 	return false, nil

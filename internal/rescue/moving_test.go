@@ -28,11 +28,6 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 		t.Fatal(err)
 	}
 	defer unix.Close(self)
-	send := func() {
-		if err := ipc.SendConnection(from, []byte("state"), mine.Socket, mine.File); err != nil {
-			t.Fatal(err)
-		}
-	}
 	number := func(what string, want int, m Moving) { wantTransferred(t, records, keeper, what, want, m) }
 	rec := record40(t, records)
 	// Over TLS the connection counts as given away then, in the clear it is kept.
@@ -48,14 +43,17 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	w.Giving(40, 0, 0)
 	number("given to nobody", 1, Moving{})
 	number("given to nobody, on a channel", 1, Moving{Out: dead})
-	number("another worker has it", 0, Moving{Out: lives, Keepers: []int{self}})
-	send()
+	number("another worker has it", 0, Moving{Out: lives, Others: []Other{{Keeper: self}}})
+	if err := ipc.SendConnection(from, []byte("state"), mine.Socket, mine.File); err != nil {
+		t.Fatal(err)
+	}
 	unknown("a channel or a worker cannot be looked at", Moving{Blind: true})
-	unknown("a keeper is gone", Moving{Keepers: []int{ended(t)}})
+	unknown("a keeper is gone", Moving{Others: []Other{{Keeper: ended(t)}}})
 	wantExhausted(t, records, keeper, Moving{Out: dead, Lock: new(sync.Mutex)})
 	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
 	number("it is still there", 0, Moving{Out: dead})
-	unknown("a living worker does not read it", Moving{Out: lives})
+	number("a living worker does not read it", 0, Moving{Out: lives})
+	number("it has moved on, into another channel", 0, Moving{Others: []Other{{-1, dead}}})
 	w.Kept(40)
 	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
 	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))

@@ -14,14 +14,13 @@ import (
 type channel struct {
 	from, to *worker
 	end      int
-	lookers  int // transfers of dead workers' connections that look at it
 }
 
 // tendChannels gives the channel of a worker that has died to another, and closes
 // those that are no longer needed.
 func (p *pool) tendChannels() {
 	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
-		if c.lookers > 0 || p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
+		if p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
 			return false
 		}
 		if c.from.exited && !ipc.Waiting(c.end) {
@@ -40,56 +39,82 @@ func (p *pool) tendChannels() {
 	})
 }
 
-// moving returns a dead worker's channels for the transfer of its connections. Nothing
-// else touches them until the transfer is done, and no handover begins. One that is under
-// way may move a connection on while it is looked for.
+// moving returns the channels and workers for the transfer of a dead worker's connections.
+// Nothing else touches the channels until the transfer is done, and no handover begins. One
+// that is under way may move a connection on while it is looked for.
 func (p *pool) moving(w *worker) (m rescue.Moving) {
 	m.Lock = &p.looking
+	m.Out = p.channelsOf(w, &m)
 	for _, c := range p.channels {
-		switch w {
-		case c.from:
-			out := rescue.Out{End: c.end, Taker: -1}
-			if !c.to.exited {
-				fd, err := unix.PidfdOpen(c.to.pid, 0)
-				m.Blind = m.Blind || err != nil && err != unix.ESRCH
-				out.Taker = fd // -1 in case of an error
-			}
-			m.Out = append(m.Out, out)
-		case c.to:
+		if c.to == w {
 			m.In = append(m.In, c.end)
-		default:
-			m.Blind = true
-			continue
 		}
-		c.lookers++
 	}
-	others := p.workers()
-	for _, o := range p.orphans {
-		others = append(others, o.of)
-	}
-	for _, other := range others {
-		if other == w || other.readySince.IsZero() { // that has no connections yet
-			continue
-		}
-		fd := -1
-		if kept := other.proc.Kept(); kept != nil {
-			fd = kept.Keeper()
-		}
-		if fd < 0 {
+	for _, other := range p.inOrder(w) {
+		o := rescue.Other{Keeper: -1, Out: p.channelsOf(other, &m)}
+		if len(o.Out) > 0 {
 			m.Blind = true
-			continue
 		}
-		m.Keepers = append(m.Keepers, fd)
+		gone := other.exited && !p.isOrphaned(other)
+		if !gone && !other.readySince.IsZero() { // else it has no connections yet
+			if kept := other.proc.Kept(); kept != nil {
+				o.Keeper = kept.Keeper()
+			}
+			m.Blind = m.Blind || o.Keeper < 0
+		}
+		m.Others = append(m.Others, o)
 	}
 	return m
 }
 
-func (p *pool) unlockChannels(w *worker) {
+// channelsOf returns the channels on which a worker hands over.
+func (p *pool) channelsOf(w *worker, m *rescue.Moving) (out []rescue.Out) {
 	for _, c := range p.channels {
-		if c.from == w || c.to == w {
-			c.lookers--
+		if c.from != w {
+			continue
 		}
+		taker := -1
+		if !c.to.exited {
+			fd, err := unix.PidfdOpen(c.to.pid, 0)
+			m.Blind = m.Blind || err != nil && err != unix.ESRCH
+			taker = fd // -1 in case of an error
+		}
+		out = append(out, rescue.Out{End: c.end, Taker: taker})
 	}
+	return out
+}
+
+// inOrder returns all workers but one, each after those whose connections it receives. Such
+// an order exists: connections go to workers that serve, and none serves again after it has
+// begun to hand over.
+func (p *pool) inOrder(but *worker) (order []*worker) {
+	seen := map[*worker]bool{but: true}
+	var add func(w *worker)
+	add = func(w *worker) {
+		if seen[w] {
+			return
+		}
+		seen[w] = true
+		for _, c := range p.channels {
+			if c.to == w {
+				add(c.from)
+			}
+		}
+		if w.rescuing != nil {
+			add(w.rescuing.of)
+		}
+		order = append(order, w)
+	}
+	for _, w := range p.workers() {
+		add(w)
+	}
+	for _, o := range p.orphans {
+		add(o.of)
+	}
+	for _, c := range p.channels { // which survive both
+		add(c.to)
+	}
+	return order
 }
 
 func (p *pool) closeChannels() {

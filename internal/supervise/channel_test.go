@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -105,6 +106,31 @@ func TestBlind(t *testing.T) {
 	}
 	if p := (&pool{channels: p.channels[:1]}); p.moving(dead).Blind {
 		t.Error("blind without a reason")
+	}
+}
+
+// A connection that moves on while it is looked for does not slip past: each worker is
+// looked at before its channels, and these before those who receive on them.
+func TestMovingInOrder(t *testing.T) {
+	dead, first, second, third := &worker{}, &worker{}, &worker{}, &worker{}
+	orphan := &worker{exited: true}
+	third.rescuing = &orphaned{of: orphan}
+	p := &pool{
+		detached: []*worker{third, second, first, dead}, // not in their order
+		orphans:  []*orphaned{third.rescuing},
+		channels: []*channel{{from: second, to: third, end: 3}, {from: first, to: second, end: 2}, {from: dead, to: first, end: 1}},
+	}
+	if got, want := p.inOrder(dead), []*worker{first, second, orphan, third}; !slices.Equal(got, want) {
+		t.Errorf("%p, want %p", got, want)
+	}
+	m := p.moving(dead)
+	defer m.Close()
+	if len(m.Out) != 1 || m.Out[0].End != 1 || len(m.Others) != 4 || m.Others[0].Out[0].End != 2 || m.Others[1].Out[0].End != 3 {
+		t.Errorf("%+v", m)
+	}
+	p.transfers = 1
+	if p.tendChannels(); len(p.channels) != 3 {
+		t.Error("a channel that is looked at is touched")
 	}
 }
 

@@ -141,7 +141,6 @@ func (p *pool) rescue(w *worker) bool {
 func (p *pool) transferred(o *orphaned, to *worker, left int, err error) {
 	p.transfers--
 	o.transfers--
-	p.unlockChannels(o.of)
 	if o.forgotten && o.transfers == 0 {
 		o.of.proc.Kept().Close()
 	}
