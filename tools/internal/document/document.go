@@ -14,11 +14,8 @@ type Document struct {
 // Block is one of Heading, Paragraph, List, Table and Picture.
 type Block interface{ block() }
 
-// Heading begins a section. Page asks for a new page where there are pages.
-type Heading struct {
-	Text string
-	Page bool
-}
+// Heading begins a section.
+type Heading struct{ Text string }
 
 // Paragraph is some sentences.
 type Paragraph struct{ Text string }

@@ -96,15 +96,22 @@ func (w writer) text(style string, size float64, s string, line float64) {
 	w.SetTextColor(25, 25, 25)
 }
 
-// heading keeps with what follows it: room for some lines, or for a picture.
+// heading keeps with what follows it: room for some lines, for a table, or for a paragraph
+// with its picture.
 func (w writer) heading(h document.Heading, next []document.Block) {
 	need := 45.0
 	if len(next) > 0 {
-		if t, ok := next[0].(document.Table); ok {
-			need = 18 + float64(len(t.Rows))*rowHeight
+		switch b := next[0].(type) {
+		case document.Table:
+			need = 18 + float64(len(b.Rows))*rowHeight
+		case document.Paragraph:
+			if p, ok := next[min(1, len(next)-1)].(document.Picture); ok {
+				w.SetFont(fontName, "", body)
+				need = 12 + 1.8 + float64(len(w.SplitText(b.Text, wide)))*4.6 + tall(p) + 3
+			}
 		}
 	}
-	if h.Page || w.left() < need {
+	if w.left() < need {
 		w.AddPage()
 	} else {
 		w.Ln(5)
@@ -133,10 +140,16 @@ func (w writer) item(s string) {
 	w.Ln(0.9)
 }
 
+// tall is the height of a picture over the width of the page, in mm.
+func tall(p document.Picture) float64 {
+	width, height := p.Figure.Size()
+	return wide * height.Points() / width.Points()
+}
+
 // picture draws a figure over the width of the page, as vectors.
 func (w writer) picture(b document.Picture) error {
-	width, tall := b.Figure.Size()
-	height := wide * tall.Points() / width.Points()
+	width, points := b.Figure.Size()
+	height := tall(b)
 	if w.left() < height+3 {
 		w.AddPage()
 	}
@@ -145,7 +158,7 @@ func (w writer) picture(b document.Picture) error {
 	scale := wide * k / width.Points()
 	w.TransformBegin()
 	w.Transform(fpdf.TransformMatrix{A: scale, D: scale, E: side * k, F: (297 - y - height) * k})
-	err := b.Figure.Draw(canvas{w.Fpdf, width, tall})
+	err := b.Figure.Draw(canvas{w.Fpdf, width, points})
 	w.TransformEnd()
 	w.SetDashPattern(nil, 0)
 	w.SetLineWidth(0.2)

@@ -13,7 +13,7 @@ import (
 func TestWrite(t *testing.T) {
 	d := document.Document{Title: "Title", Under: "µ and – are there."}
 	d.Add(
-		document.Heading{Text: "Section", Page: true},
+		document.Heading{Text: "Section"},
 		document.Paragraph{Text: strings.Repeat("A sentence. ", 40)},
 		document.List{Items: []string{"one", strings.Repeat("two ", 60)}},
 		document.Table{Caption: "Long", Head: []string{"a", "b"}, Rows: make([][]string, 120)},
@@ -44,6 +44,26 @@ func TestFiguresAreVectors(t *testing.T) {
 	data, err := Write(d, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	if err != nil || bytes.Contains(data, []byte("/Subtype /Image")) || len(data) > 100_000 {
 		t.Errorf("%d bytes, %v", len(data), err)
+	}
+}
+
+// Where the page has room for all cells in one line, it is the head that breaks.
+func TestHeadBreaksFirst(t *testing.T) {
+	table := document.Table{Head: []string{"Model, users"}, Rows: [][]string{{"process-netpoll, 512"}}}
+	for range 6 {
+		table.Head = append(table.Head, "a very long heading of a column")
+		table.Rows[0] = append(table.Rows[0], "1.01 × mean")
+	}
+	w := newWriter("Title", time.Time{})
+	size, widths := w.fit(table)
+	w.SetFont(fontName, "", size)
+	for c, s := range table.Rows[0] {
+		if lines := w.SplitText(mend(s), widths[c]-2); len(lines) != 1 {
+			t.Errorf("%q has %d lines", s, len(lines))
+		}
+	}
+	if total := sum(widths); total > wide+0.01 {
+		t.Errorf("%.1f mm wide, the page has %.1f", total, wide)
 	}
 }
 

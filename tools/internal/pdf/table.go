@@ -1,14 +1,16 @@
 package pdf
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strings"
 
 	"phalanx/tools/internal/document"
 )
 
 const (
-	rowHeight = 5.0
+	rowHeight = 4.5 // two tables of a model and six levels each fill a page
 	lineGap   = 3.7
 )
 
@@ -44,55 +46,86 @@ func (w writer) rule(widths []float64) {
 	w.Line(side, w.GetY(), side+sum(widths), w.GetY())
 }
 
-// smallest is the least size of a table's text, in pt.
-const smallest = 5.5
+// The least sizes of a table's text, in pt: before its cells break into lines, and before its
+// words do.
+const (
+	smallestLines = 7.0
+	smallestWords = 5.5
+)
 
-// fit returns the size of the text, at most small, and the widths of the columns: what
-// each needs, or else a share of the page that breaks lines, but no word.
+// fit returns the size of the text, at most small, and the widths of the columns: what each
+// needs, or else a share of the page that breaks the lines of the head, or else those of all
+// cells, but no word.
 func (w writer) fit(t document.Table) (size float64, widths []float64) {
+	for size = small; size >= smallestLines && !t.Text; size -= 0.3 {
+		if n := w.needs(t, size); sum(n.rows) <= wide {
+			return size, share(n.rows, n.whole, math.Min(8, wide/float64(len(n.rows))))
+		}
+	}
 	for size = small; ; size -= 0.3 {
-		whole, words := w.needs(t, size)
-		want, least := sum(whole), sum(words)
+		n := w.needs(t, size)
 		switch {
-		case want <= wide:
-			if !t.Text {
-				for c := range whole {
-					whole[c] += math.Min(8, (wide-want)/float64(len(whole)))
-				}
-			}
-			return size, whole
-		case least <= wide || size <= smallest:
-			// What is left beyond the words goes to those that need more.
-			for c := range words {
-				words[c] += (whole[c] - words[c]) * math.Max(0, wide-least) / math.Max(want-least, 1e-9)
-			}
-			return size, words
+		case t.Text && sum(n.whole) <= wide:
+			return size, n.whole
+		case sum(n.words) <= wide || size <= smallestWords:
+			return size, share(n.words, n.whole, 0)
 		}
 	}
 }
 
-// needs is how wide each column is with its cells in one line, and with a line for each
-// of their words.
-func (w writer) needs(t document.Table, size float64) (whole, words []float64) {
+// share widens columns from the least that they need to what they want, as far as the page
+// goes: those first that lack little, so that few have to break lines. Then each gets a
+// little more.
+func share(least, want []float64, more float64) []float64 {
+	widths := slices.Clone(least)
+	order := make([]int, len(least))
+	for c := range order {
+		order[c] = c
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(want[a]-least[a], want[b]-least[b]) })
+	left := math.Max(0, wide-sum(least))
+	for i, c := range order {
+		gets := math.Min(want[c]-least[c], left/float64(len(order)-i))
+		widths[c] += gets
+		left -= gets
+	}
+	for c := range widths {
+		widths[c] += math.Min(more, left/float64(len(widths)))
+	}
+	return widths
+}
+
+// needs are widths of columns.
+type needs struct {
+	whole []float64 // with every cell in one line
+	rows  []float64 // with every cell in one line but those of the head
+	words []float64 // with a line for each word
+}
+
+func (w writer) needs(t document.Table, size float64) needs {
 	const pad = 4.0
-	whole, words = make([]float64, len(t.Head)), make([]float64, len(t.Head))
-	measure := func(c int, cell string) {
-		whole[c] = math.Max(whole[c], w.GetStringWidth(mend(cell))+pad)
+	n := needs{whole: make([]float64, len(t.Head)), rows: make([]float64, len(t.Head)), words: make([]float64, len(t.Head))}
+	measure := func(c int, cell string, head bool) {
+		whole := w.GetStringWidth(mend(cell)) + pad
+		n.whole[c] = math.Max(n.whole[c], whole)
 		for word := range strings.FieldsSeq(mend(cell)) {
-			words[c] = math.Max(words[c], w.GetStringWidth(word)+pad)
+			n.words[c] = math.Max(n.words[c], w.GetStringWidth(word)+pad)
+		}
+		if n.rows[c] = math.Max(n.rows[c], n.words[c]); !head {
+			n.rows[c] = math.Max(n.rows[c], whole)
 		}
 	}
 	w.SetFont(fontName, "B", size)
 	for c, cell := range t.Head {
-		measure(c, cell)
+		measure(c, cell, true)
 	}
 	w.SetFont(fontName, "", size)
 	for _, r := range t.Rows {
 		for c, cell := range r[:min(len(r), len(t.Head))] {
-			measure(c, cell)
+			measure(c, cell, false)
 		}
 	}
-	return whole, words
+	return n
 }
 
 func sum(all []float64) (total float64) {

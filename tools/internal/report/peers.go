@@ -26,7 +26,7 @@ func peersSection(v view) (string, []document.Block) {
 		return "", nil
 	}
 	blocks := []document.Block{
-		document.Heading{Text: "Beside other servers", Page: true},
+		document.Heading{Text: "Beside other servers"},
 		document.Paragraph{Text: fmt.Sprintf("Each server is set up for static files as somebody would who knows it well, with the same %s (the configurations are in tools/internal/target/peers.go). %s; "+
 			"the tables have medians with the lowest and the highest, and × is the ratio to Phalanx's pool.",
 			plural(v.Head.Machine.Cores, "core"), rounds(longest(v)))},

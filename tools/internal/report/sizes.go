@@ -35,7 +35,7 @@ func sizesSection(v view) (string, []document.Block) {
 		most = max(most, v.rounds(s.experiment))
 	}
 	blocks := []document.Block{
-		document.Heading{Text: "By size", Page: true},
+		document.Heading{Text: "By size"},
 		document.Paragraph{Text: fmt.Sprintf("64 connections ask for one file again and again; the HTTPS connections that are closed have a full handshake each. %s. "+
 			"On loopback a part of the receiver's work is done in the sender's calls, and the other way round, so the whole machine's time for a request is there too: "+
 			"server, client and interrupts, from /proc/stat. Files of 1 MiB and more are counted by their bytes.", rounds(most))},
