@@ -112,9 +112,13 @@ func lastElement(list []byte) (e element, rest []byte, ok bool) {
 }
 
 // parseElement reads pairs of a name and a value with semicolons between them (RFC 7239
-// §4). Without a pair for the client it is as good as broken: somebody is missing.
+// §4), where a pair may be missing. Without one for the client it is as good as broken:
+// somebody is missing.
 func parseElement(p []byte) (e element, ok bool) {
 	for {
+		if p = bytes.TrimLeft(p, ";"); len(p) == 0 {
+			return e, e.client.Known()
+		}
 		i := bytes.IndexByte(p, '=')
 		if i <= 0 || !isToken(p[:i]) {
 			return e, false
@@ -138,13 +142,10 @@ func parseElement(p []byte) (e element, ok bool) {
 			}
 			e.scheme, e.schemed = ParseScheme(value), true
 		}
-		if len(rest) == 0 {
-			return e, e.client.Known()
-		}
-		if rest[0] != ';' {
+		if len(rest) > 0 && rest[0] != ';' {
 			return e, false
 		}
-		p = rest[1:]
+		p = rest
 	}
 }
 

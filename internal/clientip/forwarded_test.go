@@ -64,7 +64,10 @@ var forwarded = []struct{ field, peer, lines, want, scheme string }{
 	{"forwarded", proxy, "for=" + evil + ", for=_gazonk, for=10.0.0.2", "10.0.0.2", ""},
 	{"forwarded", proxy, "for=" + evil + ", proto=https", proxy, ""},
 	{"forwarded", proxy, "for=" + evil + ";for=" + alice, proxy, ""},
-	{"forwarded", proxy, "for=" + alice + ";", proxy, ""},
+	{"forwarded", proxy, "for=" + evil + ", for=" + alice + ";", alice, ""},
+	{"forwarded", proxy, ";;proto=https;;for=" + alice + ";;", alice, "https"},
+	{"forwarded", proxy, "for=" + evil + ", ;", proxy, ""},
+	{"forwarded", proxy, "for=" + alice + "; proto=https", proxy, ""},
 	{"forwarded", proxy, "for = " + alice, proxy, ""},
 	{"forwarded", proxy, "for", proxy, ""},
 	{"forwarded", proxy, alice, proxy, ""},
@@ -78,6 +81,8 @@ var forwarded = []struct{ field, peer, lines, want, scheme string }{
 	{"forwarded", proxy, `for=` + alice + `;host="a, for=` + evil + `;x=\"\""`, alice, ""},
 	{"forwarded", proxy, `for=` + alice + `;host="a, for=` + evil + `;x=";y="z"`, alice, ""},
 	{"forwarded", proxy, `for=` + alice + `;host="` + evil + `,,,"`, alice, ""},
+	{"forwarded", proxy, `for=` + alice + `;host="a, for=` + evil + `;"`, alice, ""},
+	{"forwarded", proxy, `for=` + alice + `;host="a, for=` + evil + `;;x=";`, alice, ""},
 }
 
 // Proxies are 10.0.0.0/8, 2001:db8::/32 and who comes by a unix socket.
