@@ -53,6 +53,9 @@ func TestKubernetes(t *testing.T) {
 					t.Errorf("%d objects are found wrong with %q", invalid, wrong[1])
 				}
 			}
+			if kept := "- --stale-worktree-timeout=10m\n"; content == "git-sync" && !strings.Contains(manifests, kept) {
+				t.Errorf("git-sync removes a release before every worker has the next: no %q", kept)
+			}
 			understood(t, manifests)
 		})
 	}
