@@ -119,7 +119,8 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 		c.count(Remembered)
 		return Remembered, 0, nil
 	}
-	if _, ok := c.refused.get(k, now); ok || realm >= len(c.files) || len(credentials) > MaxCredentials || !bytes.ContainsRune(credentials, ':') {
+	_, password, complete := bytes.Cut(credentials, []byte(":"))
+	if _, ok := c.refused.get(k, now); ok || realm >= len(c.files) || len(credentials) > MaxCredentials || len(password) > maxPassword || !complete {
 		c.count(Wrong)
 		return Wrong, 0, nil
 	}

@@ -23,8 +23,11 @@ import (
 const MaxFile = 1 << 20
 
 // MaxCredentials is how many bytes user name and password may have, with the colon between
-// them. htpasswd takes 255 of each.
-const MaxCredentials = 511
+// them. htpasswd takes 255 of each. SHA-crypt takes longer the longer a password is.
+const (
+	MaxCredentials = 511
+	maxPassword    = 255
+)
 
 // File has the users of one file. It is immutable.
 type File struct {
