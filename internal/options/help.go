@@ -29,10 +29,9 @@ Ctrl-C drains; a second Ctrl-C stops immediately, without finishing downloads.
 `
 	helpTail = `
 Every flag can be set in the environment: --log-format is PHALANX_LOG_FORMAT,
-PHALANX_VERBOSE is a count. Flags that may be repeated (--listen, --cache,
---type, --index, --redirect, --header, --tls-cert, --tls-key, --acme) take one
-value per line there. A flag overrides its variable, and a variable the file of
---config, which has a flag without dashes on each line: port = 80
+PHALANX_VERBOSE is a count. A flag overrides its variable, and a variable the
+file of --config, which has a flag without dashes on each line: port = 80
+%[2]s
 
 Examples:
   %[1]s site -v
@@ -79,7 +78,18 @@ func help(p *flags.Parser, rest []string) string {
 
 // wholeHelp has every flag.
 func wholeHelp(p *flags.Parser) string {
-	return fmt.Sprintf(helpHead, p.Name) + groups(p) + commandRows() + fmt.Sprintf(helpTail, p.Name)
+	return fmt.Sprintf(helpHead, p.Name) + groups(p) + commandRows() + fmt.Sprintf(helpTail, p.Name, repeated(p))
+}
+
+// repeated says how flags that may be repeated are set otherwise.
+func repeated(p *flags.Parser) string {
+	var names []string
+	for _, o := range list(p) {
+		if o.Field().Type.Kind() == reflect.Slice && o.LongName != "verbose" {
+			names = append(names, "--"+o.LongName)
+		}
+	}
+	return strings.TrimSuffix(human.Wrap(80, "", "", "Flags that may be repeated take one value per line of their variable, or a line each in the file: "+strings.Join(names, ", ")+"."), "\n")
 }
 
 // firstFlags are those that most people need, a line for each.

@@ -2,6 +2,8 @@ package options
 
 import (
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +28,22 @@ func TestTopics(t *testing.T) {
 				t.Errorf("%q: %v, want %q", args, err, want)
 			}
 		}
+	}
+}
+
+// All flags that take a value per line of their variable are named.
+func TestRepeatedFlagsAreNamed(t *testing.T) {
+	_, info := ParseMaster([]string{"--help", "all"}, noEnv, Named("phalanx"))
+	_, text, _ := strings.Cut(info.Error(), "may be repeated")
+	text, _, _ = strings.Cut(text, "Examples:")
+	for field := range reflect.TypeFor[Options]().Fields() {
+		named := slices.Contains(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \n,.", r) }), "--"+field.Tag.Get("long"))
+		if want := field.Type.Kind() == reflect.Slice; named != want {
+			t.Errorf("--%s is named: %v, want %v", field.Tag.Get("long"), named, want)
+		}
+	}
+	if !strings.Contains(text, "--site") {
+		t.Errorf("text %q", text)
 	}
 }
 
