@@ -73,7 +73,7 @@ func (s Scope) quickly(axes []Axis) []Axis {
 		return axes
 	}
 	servers := []string{record.FloorC, "process", "nginx", "h2o"}
-	slow := []record.Experiment{record.TLSIdle, record.H2Ten, record.H2Hundred, record.SizeClose, record.TLSSizeClose}
+	slow := []record.Experiment{record.TLSIdle, record.TLSResumed, record.H2Ten, record.H2Hundred, record.SizeClose, record.TLSSizeClose}
 	var kept []Axis
 	for _, a := range axes {
 		crowd := (a.Experiment == record.KeepAlive || a.Experiment == record.Close) && a.Levels[0] != 64

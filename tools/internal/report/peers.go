@@ -31,8 +31,8 @@ func peersSection(v view) (string, []document.Block) {
 			"the tables have medians with the lowest and the highest, and × is the ratio to Phalanx's pool.",
 			plural(v.Head.Machine.Cores, "core"), rounds(longest(v)))},
 	}
-	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
-		blocks = append(blocks, document.Paragraph{Text: fmt.Sprintf("Not measured: %s.", v.Head.Missing[name])})
+	if missing := slices.Sorted(maps.Values(v.Head.Missing)); len(missing) > 0 {
+		blocks = append(blocks, document.Paragraph{Text: fmt.Sprintf("Not measured: %s.", join(missing))})
 	}
 	open := plural(v.level(record.KeepAlive), "connection")
 	rate := func(e record.Experiment) column { return column{e, record.PerSecond, "Requests/s", whole} }
@@ -190,7 +190,13 @@ func peersPicture(v view, name, title, note string, columns []column) []document
 	return []document.Block{document.Picture{Alt: title, Figure: chart.Bars(chart.Figure{Name: name, Title: title, Note: note}, groups...)}}
 }
 
+// planned lists the columns that a run has cells for.
+func (v view) planned(columns []column) []column {
+	return slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return len(v.LevelsOf(c.experiment)) == 0 })
+}
+
 func peersTable(v view, caption string, columns []column) []document.Block {
+	columns = v.planned(columns)
 	t := document.Table{Caption: caption, Head: []string{"Server"}}
 	any := false
 	for _, c := range columns {
@@ -215,12 +221,6 @@ func peersTable(v view, caption string, columns []column) []document.Block {
 			cells = append(cells, text, digits(s.Mid/v.at(c, "process")))
 		}
 		t.Rows = append(t.Rows, cells)
-	}
-	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
-		if target.IsFloor(name) {
-			continue // it would be in a few tables only
-		}
-		t.Rows = append(t.Rows, append([]string{label(name), "not there"}, make([]string, 2*len(columns)-1)...))
 	}
 	return []document.Block{t}
 }

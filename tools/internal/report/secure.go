@@ -39,11 +39,19 @@ func secureSection(v view) (string, []document.Block) {
 	blocks = append(blocks, peersPicture(v, "tls-other", "Downloads and idle connections over TLS", "less is better", others)...)
 	blocks = append(blocks, peersTable(v, "CPU µs per request over TLS, "+open, requests)...)
 	if slices.ContainsFunc(http2, func(c column) bool { return v.has(c.experiment) }) {
-		caption := plural(v.level(record.H2One), "connection") + " of HTTP/2 over TLS, by requests open on each"
-		blocks = append(blocks, peersPicture(v, "http2-cpu", "CPU time for one request, "+caption, "µs, less is better", http2)...)
-		blocks = append(blocks, peersTable(v, "CPU µs per request, "+caption, http2)...)
+		const caption = " over HTTP/2, by requests open on each connection"
+		note := plural(v.level(http2[slices.IndexFunc(http2, func(c column) bool { return v.has(c.experiment) })].experiment), "connection")
+		blocks = append(blocks, peersPicture(v, "http2-cpu", "CPU time for one request"+caption, note+"; µs, less is better", http2)...)
+		blocks = append(blocks, peersTable(v, "CPU µs per request"+caption, http2)...)
 	}
-	blocks = append(blocks, peersTable(v, fmt.Sprintf("Over TLS: a download of %d GB, and %s", v.level(record.TLSDownload), plural(v.level(record.TLSIdle), "idle connection")), others)...)
+	var caption []string
+	if n := v.level(record.TLSDownload); n > 0 {
+		caption = append(caption, fmt.Sprintf("a download of %d GB", n))
+	}
+	if n := v.level(record.TLSIdle); n > 0 {
+		caption = append(caption, plural(n, "idle connection"))
+	}
+	blocks = append(blocks, peersTable(v, "Over TLS: "+join(caption), others)...)
 	blocks = append(blocks, goalsTable(secureGoals(v))...)
 	return secureFinding(v, append(requests, others...)), blocks
 }

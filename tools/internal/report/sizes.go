@@ -65,15 +65,17 @@ func kibibytes(kib int) string {
 	return fmt.Sprintf("%d KiB", kib)
 }
 
-// mark is a size below an axis; some have no room there.
-func mark(kib int) string {
-	switch {
-	case kib == 32 || kib == 128:
-		return ""
-	case kib >= 1024:
-		return fmt.Sprintf("%dM", kib/1024)
+// mark writes sizes below an axis; where there are many, some have no room.
+func mark(levels []int) func(kib int) string {
+	return func(kib int) string {
+		switch {
+		case len(levels) > 6 && (kib == 32 || kib == 128):
+			return ""
+		case kib >= 1024:
+			return fmt.Sprintf("%dM", kib/1024)
+		}
+		return fmt.Sprintf("%dK", kib)
 	}
-	return fmt.Sprintf("%dK", kib)
 }
 
 // sizeRole tells three servers apart.
@@ -102,7 +104,7 @@ func sizesPicture(v view, name, title string, kinds []sized) []document.Block {
 			lines[i].Role = sizeRole(server)
 		}
 		panels = append(panels, chart.Panel{Title: s.name, Lines: lines, Axes: chart.Axes{
-			X: "size of the file", Y: "µs per request", Levels: v.LevelsOf(s.experiment), Mark: mark, LogY: true,
+			X: "size of the file", Y: "µs per request", Levels: v.LevelsOf(s.experiment), Mark: mark(v.LevelsOf(s.experiment)), LogY: true,
 		}})
 	}
 	return []document.Block{document.Picture{Alt: title, Figure: chart.Panels(f, panels...)}}
@@ -124,9 +126,10 @@ func (v view) part(e record.Experiment, level int, m record.Metric, more bool) f
 func partsPicture(v view, measured []sized) []document.Block {
 	const title = "Phalanx's CPU time as a part of the best peer's, by size"
 	f := chart.Figure{Name: "sizes-parts", Title: title, Note: "less is better; 1 is the cheapest of the others at that size"}
+	levels := v.LevelsOf(measured[0].experiment)
 	panels := []chart.Panel{{Title: "the server"}, {Title: "the whole machine"}}
 	for i, m := range []record.Metric{record.CPUPerRequest, record.WholePerRequest} {
-		panels[i].Axes = chart.Axes{X: "size of the file", Y: "× the best peer", Levels: v.LevelsOf(measured[0].experiment), Mark: mark, Zero: true}
+		panels[i].Axes = chart.Axes{X: "size of the file", Y: "× the best peer", Levels: levels, Mark: mark(levels), Zero: true}
 		drawn := false
 		for _, s := range measured {
 			line := chart.Line{Role: s.role}
