@@ -62,8 +62,10 @@ func TestStall(t *testing.T) {
 	slow.ask()
 	slow.send(half)
 	last := l.guest()
+	last.ask()
+	waker := l.guest()
 	s.wanted.Store(true)
-	last.ask() // the turn after which the loop stands still
+	waker.send(servetest.Get("/small")) // the loop stands still at this turn, or before
 	<-s.begun
 	for i, g := range guests {
 		rest := servetest.Get("/small")
@@ -78,7 +80,7 @@ func TestStall(t *testing.T) {
 	}
 	s.skipped.Store(int64(2 * conn.HeadTimeout))
 	close(s.over)
-	for _, g := range guests {
+	for _, g := range append(guests, waker) {
 		g.served()
 		g.Close()
 	}
