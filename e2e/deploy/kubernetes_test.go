@@ -53,8 +53,10 @@ func TestKubernetes(t *testing.T) {
 					t.Errorf("%d objects are found wrong with %q", invalid, wrong[1])
 				}
 			}
-			if kept := "- --stale-worktree-timeout=10m\n"; content == "git-sync" && !strings.Contains(manifests, kept) {
-				t.Errorf("git-sync removes a release before every worker has the next: no %q", kept)
+			for flag, without := range map[string]string{"stale-worktree-timeout=10m": "removes a release before every worker has the next", "max-failures=-1": "ends when the repository cannot be reached, and with it the pod's readiness"} {
+				if content == "git-sync" && !strings.Contains(manifests, "- --"+flag+"\n") {
+					t.Errorf("without --%s git-sync %s", flag, without)
+				}
 			}
 			understood(t, manifests)
 		})
