@@ -19,11 +19,15 @@ func (l *Loop) quota(p *peer) int64 {
 	return p.aside.bucket.Allow(l.cfg.Rate, l.now.Mono)
 }
 
-// inline reports whether a segment is copied behind what is sent before it, with a quota
-// for both. What is in memory has no file, and is not split.
+// inline reports whether a segment is copied behind what is sent before it, and a quota left
+// by that. What is in memory is copied however little is left: only this process can send it.
 func inline(s conn.Segment, quota int64) bool {
-	return s.Len <= serve.InlineMax && quota > 0 && (s.Len <= quota || s.File.Body() != nil)
+	return s.Len <= serve.InlineMax && (s.Len <= quota || s.File.Body() != nil)
 }
+
+// used reports whether a peer has used its quota up, so that the next response, which it has
+// asked for, has to wait: all of it, not only its body.
+func used(p *peer, quota int64) bool { return quota <= 0 && p.http().Rest() > 0 }
 
 // dry reports whether a peer has to wait before it sends.
 func (l *Loop) dry(p *peer) bool { return l.cfg.Rate.Limited() && l.quota(p) == 0 }

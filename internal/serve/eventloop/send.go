@@ -41,7 +41,9 @@ func (l *Loop) advance(p *peer) bool {
 			begun = false
 			l.commit(p, out, at)
 		}
-		out, step = l.next(p, out)
+		if step = conn.Flush; !used(p, quota-int64(len(out))) {
+			out, step = l.next(p, out)
+		}
 	}
 	p.step = step
 	if step != conn.Send && p.aside != nil {

@@ -91,6 +91,59 @@ func TestRescueTail(t *testing.T) {
 	}
 }
 
+// inMemory waits until the body of a file is kept in memory.
+func inMemory(t *testing.T, files conn.Site, path string) {
+	t.Helper()
+	servetest.Await(t, "the file in memory", func() bool {
+		f, status := files.Open([]byte(path), proto.Codings{}, new(proto.Access))
+		if status != proto.StatusOK {
+			t.Fatal(status)
+		}
+		defer f.Close()
+		return f.Body() != nil
+	})
+}
+
+// However little a connection may send, a body from memory follows its head at once, because
+// no other worker could send it. The next response waits instead.
+func TestRescueRatedFromMemory(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/small", 100)
+	servetest.Noise(t, dir+"/middle", 2000)
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	cache := site.NewCache(root, time.Hour, 10)
+	defer cache.Close()
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	files := website.Cached(root, cache)
+	inMemory(t, files, "/small")
+	inMemory(t, files, "/middle")
+	cfg := relayConfig(files)
+	cfg.Rate = serve.Rate{Bytes: 300}
+	sizes := []int{100, 2000, 100, 2000}
+	r := newRelay(t, cfg, listener, addr, requests([]byte{0, 1, 0, 1}))
+	defer r.close()
+	r.write(1 << 16)
+	for i, size := range sizes {
+		before := len(r.got)
+		servetest.Await(t, "a response", func() bool {
+			r.read(1 << 16)
+			return len(r.got) > before
+		})
+		if n := len(r.got) - before; n < size || n > size+500 {
+			t.Errorf("response %d: %d bytes came at once, with a body of %d", i, n, size)
+		}
+		r.kill()
+		r.l.now.Mono += time.Minute
+		r.l.unthrottle()
+		r.l.sendReady()
+	}
+}
+
 // However many responses with bodies from memory are under way, wherever a buffer
 // ends, they can go on in another worker.
 func TestRescuePipelineFromMemory(t *testing.T) {
@@ -112,14 +165,7 @@ func TestRescuePipelineFromMemory(t *testing.T) {
 	}
 	for _, length := range lengths {
 		path := fmt.Sprint("/", length)
-		servetest.Await(t, "the file in memory", func() bool {
-			f, status := files.Open([]byte(path), proto.Codings{}, new(proto.Access))
-			if status != proto.StatusOK {
-				t.Fatal(status)
-			}
-			defer f.Close()
-			return f.Body() != nil
-		})
+		inMemory(t, files, path)
 		r := newRelay(t, relayConfig(files), listener, addr, strings.Repeat(servetest.Get(path), 200))
 		for r.write(1 << 16); len(r.got) < 200*length; r.read(3000) {
 			r.l.sendReady()

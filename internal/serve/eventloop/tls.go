@@ -339,7 +339,7 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	for step == conn.Send {
 		seg := p.http().Segment()
 		n := min(most-int64(len(text)), seg.Len)
-		if seg.File.Body() != nil && n > 0 {
+		if seg.File.Body() != nil && (n > 0 || cap(text)-len(text) >= serve.InlineMax) {
 			n = seg.Len
 		}
 		if n <= 0 || !known && l.disk.await(p, n) {
@@ -353,7 +353,9 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 			break
 		}
 		known = false
-		text, step = l.next(p, text)
+		if step = conn.Flush; !used(p, most-int64(len(text))) {
+			text, step = l.next(p, text)
+		}
 	}
 	return text, step
 }
