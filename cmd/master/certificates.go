@@ -48,7 +48,7 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 		return nil, err
 	}
 	if at := o.InClear(addresses); at != "" && before == nil {
-		out.alert("passwords of --auth can be read on their way to " + at + "; use HTTPS (--tls-cert, --acme), or a proxy and --bind 127.0.0.1")
+		out.alert("passwords for --auth cross the network unencrypted to " + at + "; use HTTPS (--tls-cert, --acme), or a proxy and --bind 127.0.0.1")
 	}
 	a, err := newAuthority(o, addresses, k, before != nil, out)
 	if err != nil {

@@ -148,7 +148,7 @@ func summary(r compress.Result, dry bool) string {
 		}
 	}
 	if r.Foreign > 0 {
-		text += fmt.Sprintf("; %s not sent, since made by another program of an older file, such as %s: delete these, and run it again", human.Count(r.Foreign), human.Quoted(r.FirstForeign))
+		text += fmt.Sprintf("; %s by another program, older than their file and so not sent, such as %s: delete these, and run it again", human.Count(r.Foreign), human.Quoted(r.FirstForeign))
 	}
 	return text
 }

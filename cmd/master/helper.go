@@ -240,7 +240,7 @@ func openCache(o options.Options) (*os.File, error) {
 	switch {
 	case int(st.Uid) != owner:
 		f.Close()
-		return nil, badCache(dir, fmt.Sprintf("belongs to user %d, not to user %d as workers do", st.Uid, owner), "change its owner, or name one that does not exist yet", nil)
+		return nil, badCache(dir, fmt.Sprintf("belongs to user %d, and workers run as user %d", st.Uid, owner), "change its owner, or name one that does not exist yet", nil)
 	case st.Mode&0o022 != 0:
 		f.Close()
 		return nil, badCache(dir, "others can write there", "chmod go-w it, or name one that does not exist yet", nil)

@@ -60,12 +60,12 @@ func TestOpenCache(t *testing.T) {
 	}
 	other := o
 	other.Identity = "12345:12345"
-	if _, err := openCache(other); err == nil || !strings.Contains(err.Error(), "not to user 12345 as workers do") {
+	if _, err := openCache(other); err == nil || !strings.Contains(err.Error(), "and workers run as user 12345") {
 		t.Errorf("of another user: %v", err)
 	}
 	for _, dir := range []string{base, filepath.Join(base, "a", "b")} {
 		o.CacheDir = options.CacheDir(dir)
-		if _, err := openCache(o); err == nil || !strings.Contains(err.Error(), "lies in what is served") {
+		if _, err := openCache(o); err == nil || !strings.Contains(err.Error(), "lies in a document root") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

@@ -83,7 +83,7 @@ func tellLost(log zerolog.Logger, o options.Options) {
 // addresses, all of them.
 func announce(log zerolog.Logger, o options.Options, addresses []listen.Address, workers int) {
 	if o.Linked != "" {
-		log.Info().Str("value", o.Linked).Msg("PHALANX_PORT ignored: Kubernetes has set it beside a Service; --port or --listen says where to listen")
+		log.Info().Str("value", o.Linked).Msg("PHALANX_PORT ignored: Kubernetes set it for a Service; choose the port with --port or --listen")
 	}
 	e := log.Info()
 	for _, a := range addresses {

@@ -223,7 +223,7 @@ func TestCacheDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]string{
-		filepath.Join(base, "cache"): "lies in what is served",
+		filepath.Join(base, "cache"): "lies in a document root",
 		open:                         "to user",
 		filepath.Join(harness.Binary("master"), "sub"): "not a directory",
 	} {

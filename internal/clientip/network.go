@@ -23,7 +23,7 @@ func ParseNetwork(text string) (Network, error) {
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
 		if a.Zone() != "" {
-			return Network{}, errors.New("has a zone, which means something on one machine alone; write " + a.WithZone("").String())
+			return Network{}, errors.New("has a zone, which is meaningful on one machine only; write " + a.WithZone("").String())
 		}
 		a = a.Unmap()
 		return Network{prefix: netip.PrefixFrom(a, a.BitLen())}, nil

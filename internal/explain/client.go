@@ -13,7 +13,7 @@ func (s *server) clientSteps(x *conn.Exchange) {
 		case x.Client == s.from:
 			why = "the trusted proxy " + s.from.Host() + " names no client in " + s.cfg.Trust.Field + " (--client-header)"
 		default:
-			why = "the trusted proxy " + s.from.Host() + " says that it is " + x.Client.Host() + " (--trusted-proxies, --client-header)"
+			why = "the trusted proxy " + s.from.Host() + " names the client " + x.Client.Host() + " (--trusted-proxies, --client-header)"
 		}
 		s.say("client", why)
 	}

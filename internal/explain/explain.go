@@ -71,7 +71,7 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 	s.now = conn.Now{Mono: time.Duration(now.Nanosecond()), Second: cfg.NewSecond(now.Unix())}
 	if !r.From.Known() && (cfg.Access != nil || cfg.Trust != nil) {
 		r.From, _ = clientip.Parse("127.0.0.1")
-		r.Notes = append(r.Notes, "It comes from 127.0.0.1; --from says from where else.")
+		r.Notes = append(r.Notes, "The client is 127.0.0.1; choose another with --from.")
 	}
 	s.from = r.From
 	ask := s.ask
@@ -85,7 +85,7 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 	}
 	report := Report{
 		Request: r.lines(), Notes: r.Notes, Interim: s.interim, Status: s.status, Head: s.head, Lines: s.lines(),
-		Body: s.parts(r.Method), Bytes: s.made, Steps: s.steps, Site: s.site, Ends: "It ends with this reply.",
+		Body: s.parts(r.Method), Bytes: s.made, Steps: s.steps, Site: s.site, Ends: "It ends with this response.",
 	}
 	for _, part := range s.segments {
 		report.Bytes += part.Len
@@ -209,7 +209,7 @@ func (s *server) Decided(x *conn.Exchange) {
 		s.say(step.What, step.Why)
 	}
 	if x.User != nil {
-		s.say("password", "the request has credentials, which are taken for right here: a server checks them")
+		s.say("password", "the request has credentials; explain assumes that they are right")
 	}
 	s.ruleSteps(x)
 	switch {

@@ -82,7 +82,7 @@ func TestArchiveIsNotMade(t *testing.T) {
 	if r.Status != 200 || r.Bytes != 0 || !strings.Contains(text, "an archive of the directory, made while it is sent") || !strings.Contains(text, "It stays open") {
 		t.Error(text)
 	}
-	if k.old = true; !strings.Contains(k.report(t, dir, fixed).String(), "It ends with this reply.") {
+	if k.old = true; !strings.Contains(k.report(t, dir, fixed).String(), "It ends with this response.") {
 		t.Error("to HTTP/1.0 it stays open")
 	}
 }

@@ -67,7 +67,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		pageWhys(x, whys)
 	}
 	if x.User != nil {
-		whys["cache-control"] = "private, because it is for whoever has the credentials (RFC 9111 §5.2.2.7); " + cmp.Or(whys["cache-control"], "there is no rule for it")
+		whys["cache-control"] = "private, because the response is only for clients with the credentials (RFC 9111 §5.2.2.7); " + cmp.Or(whys["cache-control"], "there is no rule for it")
 		whys["vary"] = "the credentials, and what the response would vary by without them"
 	}
 	return whys
@@ -117,7 +117,7 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 func pageWhys(x *conn.Exchange, whys map[string]string) {
 	whys["last-modified"] = "the time of the response, which the page is part of"
 	whys["expires"] = "now: the next response may be another (RFC 9111 §4.2)"
-	whys["cache-control"] = "with the credentials there is another response"
+	whys["cache-control"] = "with credentials the response is another"
 	if x.Source == conn.SourceSitePage {
 		whys["content-length"] = "the size of the site's own page for this error"
 		return

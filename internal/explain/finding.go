@@ -22,7 +22,7 @@ func (s *server) finding(f site.Finding) {
 			s.rule = fmt.Sprintf("the first --cache rule that matches %q is %q", f.Name, f.Rule.Pattern+"="+f.Rule.Value)
 		}
 	case site.PathLocked:
-		s.found = append(s.found, Step{"password", fmt.Sprintf("the first --auth pattern that fits %q is %q", f.Name, f.Area.Pattern)})
+		s.found = append(s.found, Step{"password", fmt.Sprintf("the first --auth pattern that matches %q is %q", f.Name, f.Area.Pattern)})
 	case site.FilePage:
 		s.found = append(s.found, Step{"page", "the document root's own page for this error would be " + f.Name})
 	case site.FileOpened:

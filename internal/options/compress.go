@@ -102,7 +102,7 @@ func systemdCache(getenv func(string) string) CacheDir {
 // compressing refuses compression, and digests, without a place for them.
 func (o Options) compressing() error {
 	if o.Compress && o.CacheDir == "" {
-		return usage("--compress: needs --cache-dir DIR, such as /var/cache/phalanx, for what it makes")
+		return usage("--compress: needs --cache-dir DIR, such as /var/cache/phalanx, for the compressed copies")
 	}
 	if o.ETag == ETagContent && o.CacheDir == "" {
 		return usage("--etag content: needs --cache-dir DIR, such as /var/cache/phalanx, for the digests of files")
@@ -125,7 +125,7 @@ func (o Options) CheckCache() error {
 	}
 	for _, path := range served {
 		if real, err := filepath.EvalSymlinks(path); err == nil && within(real, resolved(string(o.CacheDir))+"/") {
-			return exitcode.New(exitcode.Config, "--cache-dir "+human.Quoted(string(o.CacheDir))+": lies in what is served; choose a directory outside of it", nil)
+			return exitcode.New(exitcode.Config, "--cache-dir "+human.Quoted(string(o.CacheDir))+": lies in a document root; choose a directory outside", nil)
 		}
 	}
 	return nil

@@ -99,7 +99,7 @@ func (s start) share(c *Command) (*Command, error) {
 		return p, &e.line, err
 	})
 	if len(e.Site) > 0 || e.StrictHost {
-		return nil, usage("--site, --strict-host: files are shared at every host; leave them out")
+		return nil, usage("--site, --strict-host: share serves the same files at every host; leave them out")
 	}
 	if err != nil {
 		return nil, err

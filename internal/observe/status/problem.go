@@ -35,7 +35,7 @@ func Problems(p *Pool) []Problem {
 		w.problems(say)
 	}
 	if slices.ContainsFunc(p.Workers, func(w Worker) bool { return w.Stale > 0 }) {
-		say(Warning, "the base leads to what cannot be served, and an earlier release stays in service; see the log")
+		say(Warning, "the new release cannot be served, and the previous one stays in service; see the log")
 	}
 	for _, c := range p.Certificates {
 		switch left := c.Left(p.Time); {
