@@ -141,7 +141,7 @@ func logged(t *testing.T, file, path string) (found line) {
 	return found
 }
 
-// get asks for a path through a proxy, with a field that claims another client.
+// get asks for a path through a proxy, with fields that claim another client and an id.
 func get(t *testing.T, c *http.Client, port int, path string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
@@ -149,6 +149,7 @@ func get(t *testing.T, c *http.Client, port int, path string) {
 		t.Fatal(err)
 	}
 	req.Header.Set("X-Forwarded-For", "6.6.6.6")
+	req.Header.Set("X-Request-Id", "evil")
 	res, err := c.Do(req)
 	if err != nil {
 		t.Fatal(err)
