@@ -1,6 +1,6 @@
-// Package clientip is the address of a client: what it is, and how people read it. It is
-// that of a connection's other end, its peer, unless a proxy between them says whose
-// requests it passes on.
+// Package clientip has the address of a client, and its form for people. It is the
+// address of the connection's peer, unless a trusted proxy names the client for which it
+// forwards requests.
 package clientip
 
 import (
@@ -23,7 +23,7 @@ const (
 )
 
 // From returns an IP address with its port; the zero value if it is invalid. A zone is
-// left out: it means something on one machine alone.
+// left out: it is meaningful on one machine only.
 func From(ap netip.AddrPort) Addr {
 	if !ap.IsValid() {
 		return Addr{}

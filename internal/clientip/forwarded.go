@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// Trust says whose word about a client is taken, and in which header field. What a client
-// writes into that field itself stands to the left of what its proxies append: so the
-// field is read from the right, and only as far as trusted proxies have written it.
+// Trust says which proxies may name the client, and in which header field. Proxies append
+// to the field, so whatever a client wrote into it is to the left of that. The field is
+// therefore read from right to left, and only as far as trusted proxies have written it.
 type Trust struct {
 	Networks *Networks
 	// Field is the name of the header field in lower case: "forwarded" has the syntax of
@@ -40,14 +40,14 @@ func ParseScheme(p []byte) Scheme {
 	return SchemeUnknown
 }
 
-// Trusts reports whether a peer's word is taken.
+// Trusts reports whether a peer is a trusted proxy.
 func (t *Trust) Trusts(peer Addr) bool { return t != nil && t.Networks.Contains(peer) }
 
-// Client returns whose request it is that a peer has sent with these lines of the field, in
-// their order; and how the client came to its proxy, if the field says so. The
-// client is the first from the right that is no trusted proxy, or the leftmost of these.
-// Where the syntax is broken, or an address hidden, the last one that was good is taken: at
-// first the peer.
+// Client returns the client of a request that a peer sent with these lines of the field,
+// in order, and how the client reached its proxy, if the field says so. The client is the
+// first address from the right that is not a trusted proxy, or the leftmost one if all
+// are. At an element that is malformed or hides its address, reading stops, and the
+// client is the last valid address, or the peer if there was none.
 func (t *Trust) Client(peer Addr, lines [][]byte) (client Addr, scheme Scheme) {
 	client = peer
 	for i := len(lines) - 1; i >= 0; i-- {

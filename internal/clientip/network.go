@@ -70,8 +70,8 @@ type Networks struct {
 	unix   int32        // likewise of clients of unix sockets
 }
 
-// NewNetworks returns the networks; nil if there are none. Of those that are equal the last
-// one counts.
+// NewNetworks returns the networks; nil if there are none. Of equal networks the last one
+// applies.
 func NewNetworks(all []Network) *Networks {
 	if len(all) == 0 {
 		return nil
@@ -172,15 +172,16 @@ func (ns *Networks) Contains(a Addr) bool {
 	return i >= 0
 }
 
-// Access says which clients are admitted. Nil: all are.
+// Access says which clients are admitted. If nil, all are.
 type Access struct {
 	networks *Networks
 	allowed  int // how many of them, from the first on, are
 }
 
-// NewAccess returns what the networks say that are allowed and that are denied; nil if there
-// are none. The narrowest network in which a client is decides, and of two equal ones that
-// which is denied. Clients that are in none are admitted if no network is allowed.
+// NewAccess returns the access rules for networks that are allowed and that are denied;
+// nil if there are none of either. The narrowest network that contains a client decides;
+// if the same network is both allowed and denied, it is denied. A client in none of them
+// is admitted if no network is allowed.
 func NewAccess(allow, deny []Network) *Access {
 	if len(allow)+len(deny) == 0 {
 		return nil
@@ -188,8 +189,8 @@ func NewAccess(allow, deny []Network) *Access {
 	return &Access{NewNetworks(append(slices.Clone(allow), deny...)), len(allow)}
 }
 
-// Admits reports whether a client is admitted, and which network says so: none if it is in
-// none.
+// Admits reports whether a client is admitted, and by which network that was decided; the
+// zero Network if the client is in none.
 func (c *Access) Admits(a Addr) (ok bool, by Network) {
 	if c == nil {
 		return true, by

@@ -38,11 +38,11 @@ const (
 )
 
 var (
-	// ErrNotWorth is why there is no copy: it would be hardly smaller than the file.
+	// ErrNotWorth: there is no copy, because it would be hardly smaller than the file.
 	ErrNotWorth = errors.New("compresses by less than 5 percent")
-	// ErrChanged is why there is no copy: the file was changed meanwhile.
+	// ErrChanged: there is no copy, because the file was changed meanwhile.
 	ErrChanged = errors.New("changed while it was compressed")
-	// ErrDamaged is why there is no copy: decoded, it would not be the file.
+	// ErrDamaged: there is no copy, because decoding it did not give the file.
 	ErrDamaged = errors.New("compressed copy differs from the file when it is decoded")
 )
 

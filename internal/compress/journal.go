@@ -15,14 +15,15 @@ import (
 	"phalanx/internal/site"
 )
 
-// journalName is the file at the root of a tree in which it is written down what was made
-// there: what is not in it belongs to somebody else.
+// journalName is the file at the root of a tree that lists the copies made there. Copies
+// that are not in it belong to somebody else.
 const journalName = site.OwnPrefix + "compressed"
 
-// ErrBusy is why a tree is not compressed: another process is at it.
+// ErrBusy means that another process is compressing the tree.
 var ErrBusy = errors.New("another process compresses the directory now")
 
-// ErrUntrusted is why a journal is not read: what it says is made is removed.
+// ErrUntrusted means that another user may have written the journal. It is not read then,
+// because files that it lists are removed as if compress had made them.
 var ErrUntrusted = errors.New("others may have written it")
 
 // mark is a state of a file: its size and its modification time in ns since 1970.
@@ -30,8 +31,8 @@ type mark struct{ size, modified int64 }
 
 func markOf(st *unix.Stat_t) mark { return mark{st.Size, st.Mtim.Nano()} }
 
-// journal says what was made in a tree. Each line is appended before what it says is done,
-// so that it is known after a kill as well.
+// journal records what was made in a tree. Each line is appended before the step that it
+// describes is done, so the journal is complete even after a kill.
 type journal struct {
 	dir  *os.File
 	file *os.File // nil: nothing is written
@@ -83,7 +84,7 @@ func openJournal(root *site.Root, readOnly bool) (*journal, error) {
 	return j, lines.Err()
 }
 
-// trusted returns why an open journal is not to be believed. Whoever may write into the tree
+// trusted returns why an open journal is not trusted. Anyone who can write to the tree
 // may have put it there.
 func trusted(fd int) error {
 	var st unix.Stat_t

@@ -18,8 +18,9 @@ import (
 )
 
 // Store is a directory of compressed copies, see [site.Copies]. It is for one goroutine.
-// Several stores may share a directory: a copy appears complete, by rename(2), and one that is
-// there is as good as one's own. The access time of a copy is when it was used last.
+// Several stores may share a directory: a copy appears complete, by rename(2), and a
+// store uses the copies of others as its own. The access time of a copy says when it was
+// last used.
 type Store struct {
 	dir  int
 	most int64 // bytes of all copies
@@ -33,8 +34,8 @@ const (
 	fastFrom   = 1 << 20 // size in bytes of a file for which the best level takes more than a second
 )
 
-// OpenStore returns the store in a directory, of which it gets the descriptor, with at most
-// so many bytes.
+// OpenStore returns the store in a directory, with a size limit in bytes. It takes over
+// the directory's descriptor.
 func OpenStore(dir int, most int64) (*Store, error) {
 	s := &Store{dir: dir, most: most, now: time.Now}
 	return s, s.evict()
@@ -43,9 +44,9 @@ func OpenStore(dir int, most int64) (*Store, error) {
 // Kept returns how many bytes the copies have, as far as is known.
 func (s *Store) Kept() int64 { return s.kept }
 
-// Add makes a copy of a file, or notes that one that is there was used. It returns its size
-// in bytes and whether it is new; [ErrNotWorth] says that there is nothing to be gained, which
-// is kept too.
+// Add makes a copy of a file, or records the use of an existing one. It returns the size
+// of the copy in bytes and whether it is new. [ErrNotWorth] means that a copy would be
+// hardly smaller; the store remembers that too.
 func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (size int64, made bool, err error) {
 	var st, there unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {

@@ -33,7 +33,7 @@ type Progress struct {
 	Bytes, AllBytes   int64
 }
 
-// Result is what became of a tree.
+// Result says what was done in a tree.
 type Result struct {
 	Files         int   // that are worth compressing by their types and sizes
 	Made          int   // copies, now

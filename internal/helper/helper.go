@@ -32,9 +32,10 @@ type Job struct {
 // another.
 const idleTime = time.Minute
 
-// Work does jobs until the channel has ended, or none has come for a while. A job is done
-// by a function, whose result is completed and sent to the master; it stops when its
-// context ends. So many jobs may wait, each of which has a descriptor.
+// Work does jobs until the channel ends, or none has arrived for a while. It calls a
+// function for each job, completes the result and sends it to the master; the function
+// has to stop when its context ends. At most that many jobs wait, because each holds a
+// descriptor.
 func Work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone) error {
 	return work(channel, most, do, idleTime)
 }

@@ -27,9 +27,9 @@ type Config struct {
 	Now   func() time.Time  // time.Now
 }
 
-// Runner is the master's side: it starts a helper when there is a job, and another when
-// that has died, but not at once. What is lost with it is asked for again. It may be used by
-// several goroutines; none of its methods waits, but Suspend and Close.
+// Runner is the master's side: it starts the helper when there is a job, and after a
+// delay again if the helper has died. Workers send lost jobs again. A Runner may be used
+// by several goroutines; only Suspend and Close wait.
 type Runner struct {
 	Config
 	ending sync.WaitGroup
@@ -52,7 +52,7 @@ const (
 	tellEvery  = 10 * time.Minute // failures of jobs
 )
 
-// NewRunner returns one that has started nothing yet.
+// NewRunner returns a Runner; the helper is not started yet.
 func NewRunner(cfg Config) *Runner {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -60,8 +60,8 @@ func NewRunner(cfg Config) *Runner {
 	return &Runner{Config: cfg, backoff: minBackoff}
 }
 
-// Give passes a job of a worker on, or drops it if that cannot be done now. It closes the
-// file.
+// Give passes a worker's job to the helper, or drops it if that is not possible now. It
+// closes the file.
 func (r *Runner) Give(from int, job ipc.Job, file *os.File) {
 	defer file.Close()
 	r.mu.Lock()
@@ -163,7 +163,7 @@ func (r *Runner) done(m ipc.JobDone) {
 	}
 }
 
-// Status returns what there is to say of the helper.
+// Status returns the state of the helper and its counters.
 func (r *Runner) Status() *status.Helper {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,7 +171,7 @@ func (r *Runner) Status() *status.Helper {
 	return &s
 }
 
-// Suspend ends a helper that runs, and starts none until Resume.
+// Suspend ends the helper if it runs, and prevents a start until Resume.
 func (r *Runner) Suspend() {
 	r.mu.Lock()
 	r.suspended = true

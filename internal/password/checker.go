@@ -24,7 +24,7 @@ const (
 	networkBits6 = 64 // of an IPv6 address: a subscriber has all the rest
 )
 
-// Outcome is what came of credentials.
+// Outcome is the result of checking credentials.
 type Outcome uint8
 
 // The outcomes.
@@ -38,8 +38,8 @@ const (
 	NumOutcomes
 )
 
-// Checker checks credentials. It may be used by several goroutines, none of which ever
-// waits for it.
+// Checker checks credentials. It may be used by several goroutines, and its methods never
+// wait.
 type Checker struct {
 	// Now is the time; its default is time.Now. It is set before use.
 	Now func() time.Time
@@ -81,7 +81,7 @@ type Check struct {
 	wake    func()
 }
 
-// NewChecker returns a checker that knows nobody; see [Checker.Use].
+// NewChecker returns a checker without users; see [Checker.Use].
 func NewChecker() *Checker {
 	secret := make([]byte, sha256.Size)
 	rand.Read(secret) // never fails
@@ -93,8 +93,9 @@ func NewChecker() *Checker {
 	}
 }
 
-// Use replaces the files, one for each realm, of which there are always as many. What was remembered is forgotten, and what is
-// being checked is checked again.
+// Use replaces the files. There is one for each realm, and their number never changes.
+// Remembered credentials are forgotten, and a check under way is repeated with the new
+// files.
 func (c *Checker) Use(files []*File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,10 +107,10 @@ func (c *Checker) Use(files []*File) {
 	c.refused.clear()
 }
 
-// Check checks credentials, "user:password", for a realm, of a client at an address; the
-// zero value of one that has none, whose attempts are not limited. If the outcome is
-// Pending, there is a check, to be closed. If it is Limited or Busy, it may be tried again
-// after a time.
+// Check checks credentials, "user:password", for a realm. The attempts of each client
+// address are limited; those of the zero address, a client without one, are not. If the
+// outcome is Pending, a Check is returned, which the caller closes. If it is Limited or
+// Busy, the duration says when to try again.
 func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Outcome, again time.Duration, _ *Check) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,15 +239,16 @@ func (c *Checker) end(j *job) {
 	delete(c.pending, j.key)
 }
 
-// Outcome returns what came of it, so far.
+// Outcome returns the outcome so far.
 func (k *Check) Outcome() Outcome {
 	k.checker.mu.Lock()
 	defer k.checker.mu.Unlock()
 	return k.job.outcome
 }
 
-// Await calls wake once, from any goroutine, when the outcome is known or nobody wants to
-// know any more; false: it is known. wake must not wait, nor use the checker.
+// Await has wake called once, from any goroutine, when the outcome is known or the check
+// is closed. It returns false if the outcome is known already. wake must neither wait nor
+// use the checker.
 func (k *Check) Await(wake func()) bool {
 	k.checker.mu.Lock()
 	defer k.checker.mu.Unlock()
@@ -264,7 +266,7 @@ func (k *Check) call() {
 	}
 }
 
-// Close says that nobody wants to know any more. What nobody waits for is not computed.
+// Close gives up the check. A hash for which no check is left is not computed.
 func (k *Check) Close() {
 	c, j := k.checker, k.job
 	c.mu.Lock()

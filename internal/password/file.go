@@ -106,9 +106,9 @@ func (f *File) add(file, line string) (reason string) {
 	return ""
 }
 
-// matches reports whether the file has a user with this password. For a user that is not
-// there it computes the hash of another one, always the same: how long it takes says
-// nothing about who is there, even if hashes cost more or less.
+// matches reports whether the file has a user with this password. For an unknown user it
+// computes the hash of another one, always the same one, so that timing does not reveal
+// which users exist, even if the costs of hashes differ.
 func (f *File) matches(user string, password []byte) bool {
 	h, known := f.users[user]
 	if !known {

@@ -20,7 +20,7 @@ type Cache struct {
 	mark string // begins its keys; no other cache with this memory has it
 	*memory
 
-	// MaxAge is how long a look is good for.
+	// MaxAge is how long a file is used before it is checked again.
 	MaxAge time.Duration
 }
 

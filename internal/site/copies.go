@@ -40,10 +40,10 @@ const (
 	stillUsed = 10 * time.Minute // until its use is told once more
 )
 
-// NewCopies returns those in a directory, of which it gets the descriptor. A copy that is not
-// there is asked for, with the file open, every ten seconds; and, less often, so that it
-// is known to be in use. ask must not wait, and reports whether it could ask; nil: nobody is
-// asked.
+// NewCopies returns the copies in a directory, and takes over its descriptor. It calls
+// ask, with the file open, for a missing copy, at most every ten seconds; and, less
+// often, for an existing copy to record its use. ask must not wait, and reports whether
+// it could pass the request on; nil means that no copies are made.
 func NewCopies(dir int, ask func(coding proto.Coding, fd int) bool) *Copies {
 	return &Copies{dir: dir, ask: ask, asked: make(map[wanted]time.Time)}
 }
@@ -75,8 +75,8 @@ func appendState(dst []byte, s stamp) []byte {
 // MaxCopyName is the length in bytes of the longest name of a copy.
 const MaxCopyName = 7*17 + 8
 
-// Copied reports whether there may be copies of a file in this state: a change from now on
-// leads to another state, and its size is right.
+// Copied reports whether a copy of a file in this state may be made: any later change
+// leads to another state, and the size is within the limits.
 func Copied(st *unix.Stat_t, now time.Time) bool { return copied(stampOf(st), now) }
 
 func copied(s stamp, now time.Time) bool {

@@ -58,8 +58,9 @@ func digested(s stamp, copied bool) stamp {
 	return s
 }
 
-// Digestible reports whether there may be a digest of a file in this state: a change from now
-// on leads to another state. A copy's is counted from when it was made, not used.
+// Digestible reports whether a digest of a file in this state may be made: any later
+// change leads to another state. For a copy, the time at which it was made decides, not
+// that of its last use.
 func Digestible(st *unix.Stat_t, copied bool, now time.Time) bool {
 	return quiet(digested(stampOf(st), copied), now)
 }
