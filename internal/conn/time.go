@@ -184,6 +184,12 @@ func (c *Conn) Progress(n int64, now Now) {
 	}
 }
 
+// Waited leaves the time since then out of the current deadline: it was the server that
+// waited, not the client.
+func (c *Conn) Waited(then time.Duration, now Now) {
+	c.since = min(now.Mono, c.since+now.Mono-then)
+}
+
 // The causes of a response truncated by SendTimeout.
 var (
 	ErrSlow = errors.New("the client took no bytes for too long")

@@ -262,6 +262,12 @@ func (c *Conn) Progress(n int64, now conn.Now) {
 	}
 }
 
+// Waited leaves the time since then out of the current deadline: it was the server that
+// waited, not the client.
+func (c *Conn) Waited(then time.Duration, now conn.Now) {
+	c.since = min(now.Mono, c.since+now.Mono-then)
+}
+
 // took notes that n bytes have gone.
 func (c *Conn) took(n int64, now conn.Now) {
 	if c.pace.Moved(n, c.cfg.http.Rate(c.draining), conn.SendTimeout) {

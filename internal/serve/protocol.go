@@ -18,6 +18,7 @@ type Protocol interface {
 
 	Unsent(n int, now conn.Now)
 	Progress(n int64, now conn.Now)
+	Waited(then time.Duration, now conn.Now)
 	Timer() conn.Timer
 	Deadline() time.Duration
 	Expire(now conn.Now) conn.Timer

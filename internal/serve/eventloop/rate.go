@@ -58,7 +58,7 @@ func (l *Loop) unthrottle() {
 		}
 		p.turn.remove()
 		p.aside.throttled = false
-		p.http().Progress(math.MaxInt64, l.now) // it was the server that was slow
+		p.http().Waited(p.aside.bucket.Again()-serve.RateTick, l.now)
 		l.ready.push(&p.turn)
 	}
 }

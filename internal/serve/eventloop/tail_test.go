@@ -262,3 +262,40 @@ func TestServesBeyondRecords(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// The time in which a connection waits for its rate is left out of the minute in which its
+// client has to take the minimum, and no more than that: a client that takes less is slow.
+func TestRateLeavesSlowClientsSlow(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/large", 300_000)
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	for _, tt := range []struct {
+		least, take int
+		over        bool
+	}{{500, 2000, true}, {5000, 1 << 16, false}} {
+		cfg := relayConfig(website.Uncached(root))
+		cfg.Rate, cfg.Conn.MinRate = serve.Rate{Bytes: 1000}, tt.least
+		r := newRelay(t, cfg, listener, addr, servetest.Get("/large"))
+		r.write(1 << 16)
+		for i := 1; i <= 4*45*10 && !r.over(); i++ { // tenths of a second
+			if !tt.over || i%450 == 0 {
+				r.read(tt.take)
+			}
+			r.l.now.Mono += serve.RateTick
+			r.l.unthrottle()
+			r.l.sendReady()
+			r.l.sendReady() // it has sent what it may, and waits
+			r.l.expire()
+		}
+		if r.over() != tt.over {
+			t.Errorf("least %d, of which it takes %d at once: over is %v", tt.least, tt.take, r.over())
+		}
+		r.close()
+	}
+}

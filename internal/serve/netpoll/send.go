@@ -136,8 +136,8 @@ func (s *session) throttle() int64 {
 		if n := s.bucket.Allow(rate, now.Mono); n > 0 {
 			return n
 		}
-		s.conn.Progress(math.MaxInt64, now)
 		time.Sleep(serve.RateTick)
+		s.conn.Waited(now.Mono, s.engine.clock.Now())
 	}
 }
 
