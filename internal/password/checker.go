@@ -133,7 +133,7 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 		case n >= maxWrong:
 			c.count(Limited)
 			return Limited, c.wrong.left(from, now), nil
-		case len(c.queue) >= maxQueue || c.closed:
+		case c.closed, len(c.queue) >= maxQueue && !c.makeRoom(n+1, now):
 			c.count(Busy)
 			return Busy, busyFor, nil
 		}
@@ -199,8 +199,7 @@ func (c *Checker) run() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.queue) > 0 && !c.closed {
-		j := c.queue[0]
-		c.queue = slices.Delete(c.queue, 0, 1)
+		j := c.next()
 		file := c.files[j.realm]
 		user, password, _ := bytes.Cut(j.credentials, []byte(":"))
 		c.mu.Unlock()
@@ -226,6 +225,11 @@ func (c *Checker) done(j *job, file *File, right bool) {
 	} else {
 		c.refused.put(j.key, struct{}{}, now)
 	}
+	c.answer(j)
+}
+
+// answer ends a job whose outcome is known.
+func (c *Checker) answer(j *job) {
 	c.end(j)
 	for _, w := range j.waiting {
 		c.count(j.outcome)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,6 +230,52 @@ func TestQueue(t *testing.T) {
 	f.computed(2)
 	if len(f.pending) != 0 || len(f.queue) != 0 || f.running {
 		t.Errorf("%d checks pending, %d in the queue", len(f.pending), len(f.queue))
+	}
+}
+
+// Clients that guess do not keep others waiting: whoever has tried least comes first, and gets
+// the place of one that has tried more if there is none left.
+func TestTurns(t *testing.T) {
+	gate := make(chan struct{})
+	f := newFixture(t, gate)
+	release := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release)
+	var guesses []*Check
+	for i := 0; len(guesses) <= maxQueue; i++ {
+		client := netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 4)})
+		o, _, check := f.Check(0, fmt.Appendf(nil, "ann:%d", i), client)
+		if o != Pending {
+			t.Fatalf("guess %d: %d", i, o)
+		}
+		guesses = append(guesses, check)
+		for i == 0 && f.hash.computed.Load() == 0 {
+			time.Sleep(time.Millisecond) // until it is no longer in the queue
+		}
+	}
+	_, _, first := f.Check(0, []byte("ann:right"), netip.MustParseAddr("198.51.100.1"))
+	_, _, second := f.Check(0, []byte("ann:wrong"), netip.MustParseAddr("198.51.100.2"))
+	if first == nil || second == nil {
+		t.Fatal("no place for a client that has tried nothing yet")
+	}
+	if o, _, _ := f.Check(0, []byte("ann:more"), netip.MustParseAddr("192.0.2.0")); o != Busy && o != Limited {
+		t.Errorf("one more guess: %d", o)
+	}
+	for range 3 { // the guess that had begun, and theirs
+		gate <- struct{}{}
+	}
+	if o := f.await(first); o != Right {
+		t.Errorf("the first: %d", o)
+	}
+	if o := f.await(second); o != Wrong {
+		t.Errorf("the second: %d", o)
+	}
+	release()
+	outcomes := map[Outcome]int{}
+	for _, check := range guesses {
+		outcomes[f.await(check)]++
+	}
+	if outcomes[Wrong] != maxQueue-1 || outcomes[Busy] != 2 || f.outcomes[Busy].Load()+f.outcomes[Limited].Load() != 3 {
+		t.Errorf("guesses %v", outcomes)
 	}
 }
 
