@@ -141,6 +141,10 @@ func agreed(o Options) (Options, error) {
 	if err := o.believing(); err != nil {
 		return Options{}, err
 	}
+	if o.RateAfter > 0 && o.Rate == 0 {
+		return Options{}, usage("--rate-after " + strconv.Itoa(int(o.RateAfter)) +
+			": no rate applies after these bytes; set one with --rate")
+	}
 	if o.Model != Process && o.Workers > 1 {
 		return Options{}, usage("--workers " + strconv.Itoa(int(o.Workers)) +
 			": the " + string(o.Model) + " model has one worker; leave it out or use --model process")

@@ -362,7 +362,7 @@ func TestRates(t *testing.T) {
 	if err != nil || o.Rate != 500<<10 || o.RateAfter != 10<<20 {
 		t.Errorf("%d, %d, %v", o.Rate, o.RateAfter, err)
 	}
-	for _, args := range []string{"--rate=-1", "--rate=1025M", "--rate-after=x", "--min-rate=-1", "--min-rate=17M", "--max-unsent=63k", "--max-unsent=1G"} {
+	for _, args := range []string{"--rate=-1", "--rate=1025M", "--rate-after=x", "--rate-after=1M", "--min-rate=-1", "--min-rate=17M", "--max-unsent=63k", "--max-unsent=1G"} {
 		if _, err := ParseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "bytes") {
 			t.Errorf("%s: %v", args, err)
 		}
