@@ -53,7 +53,7 @@ func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
 		return r.open(name)
 	}
 	straight := r.beneath.withoutLinks()
-	if fd, err = straight.open(name); err == nil || !passesLink(err) {
+	if fd, err = straight.open(name); err == nil || !passesLink(err) || r.policy.Symlinks == LinksNone {
 		return fd, err
 	}
 	// What the kernel opens is what was decided about, and nothing that a link leads to

@@ -22,6 +22,11 @@ func linked(t *testing.T, base string, links Symlinks, test func(t *testing.T, r
 		return r
 	}
 	t.Run("openat2", func(t *testing.T) { test(t, open(t)) })
+	t.Run("with areas", func(t *testing.T) {
+		r := open(t)
+		r.policy.Areas = []Area{{Pattern: "nothing/fits/**"}}
+		test(t, r)
+	})
 	t.Run("os.Root", func(t *testing.T) {
 		r := open(t)
 		var err error
