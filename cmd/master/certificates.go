@@ -61,8 +61,12 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 	return &certificates{k, a}, nil
 }
 
-// uncertified says which hosts of --site no certificate is for; "": all have one.
+// uncertified says which hosts of --site no certificate is for; "": all have one, or there
+// is no HTTPS.
 func uncertified(o options.Options, loaded *keyring.Loaded) string {
+	if !o.Certified() {
+		return "" // what was loaded is for passwords
+	}
 	named := append(loaded.Hosts(), o.Hosts()...)
 	missing := slices.DeleteFunc(o.SiteHosts(), func(host string) bool {
 		_, parent, _ := strings.Cut(host, ".")

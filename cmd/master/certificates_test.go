@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/keyring"
 	"phalanx/internal/options"
 )
 
@@ -41,5 +42,9 @@ func TestUncertified(t *testing.T) {
 		if got := uncertified(o, loaded); got != test.want {
 			t.Errorf("%q: %q, want %q", test.hosts, got, test.want)
 		}
+	}
+	plain := options.Options{Site: []options.Site{{Hosts: []string{"b.example"}}}}
+	if got := uncertified(plain, new(keyring.Loaded)); got != "" {
+		t.Errorf("without HTTPS: %q", got)
 	}
 }
