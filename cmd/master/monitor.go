@@ -67,7 +67,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	m := &monitor{
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), rings: bell.In, bell: os.NewFile(uintptr(bell.Out), "doorbell"),
 		where: where(addresses), alert: alert, readmes: newRenderer(o.Identity),
-		helper: newHelper(o, func(line string) { log.Warn().Msg(line) }),
+		helper: newHelper(o, alert),
 	}
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{

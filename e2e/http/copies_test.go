@@ -131,6 +131,7 @@ func TestHelper(t *testing.T) {
 	awaitCopy(o, "/0.html", "gzip", files["0.html"])
 	harness.Kill(t, helpers[0], syscall.SIGKILL)
 	harness.Await(t, 10*time.Second, "death", func() bool { return o.MustScrape()["phalanx_helper_deaths_total"] == 1 })
+	o.AwaitText(fmt.Sprintf("helper (pid %d) died", helpers[0]))
 	awaitCopy(o, "/0.html", "gzip", files["0.html"]) // it survives
 	next := 0
 	harness.Await(t, 10*time.Second, "another helper", func() bool { // what is asked for before is asked for again much later
