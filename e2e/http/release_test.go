@@ -211,7 +211,7 @@ func TestStaleRelease(t *testing.T) {
 	}
 	harness.Await(t, 5*time.Second, "a problem", func() bool {
 		p := e.Pool()
-		return len(p.Problems) == 1 && strings.Contains(p.Problems[0].Text, "an earlier release")
+		return len(p.Problems) == 1 && strings.Contains(p.Problems[0].Text, "the previous one stays in service")
 	})
 	if err := swapLink(link, "releases/1"); err != nil {
 		t.Fatal(err)
