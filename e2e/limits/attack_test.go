@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,6 +111,22 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
+// machine says on what machine, and of which commit, the figures are.
+func machine(t *testing.T) string {
+	t.Helper()
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, model, _ := strings.Cut(string(info), "model name\t: ")
+	model, _, _ = strings.Cut(model, "\n")
+	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%s, %d cores; commit %s, %s", model, runtime.NumCPU(), strings.TrimSpace(string(commit)), time.Now().UTC().Format(time.DateOnly))
+}
+
 // tabulate measures the attacks on a server as it is by default, and with limits.
 func tabulate(t *testing.T) {
 	harness.NeedFiles(t, 20_000)
@@ -117,7 +134,8 @@ func tabulate(t *testing.T) {
 	b.WriteString("# Attacks\n\nMade by `make attacks`: how long a page takes for a well-behaved client at another address, who comes anew\n" +
 		"each time, before and during an attack, all on one machine; milliseconds.\n" +
 		"The attacks: slowhttptest with 1,000 connections, 5,000 half heads, 3,000 unread downloads, 1,000 connections with 20 requests each.\n" +
-		"With limits: `" + strings.Join(limited, " ") + "`.\n\n" +
+		"With limits: `" + strings.Join(limited, " ") + "`.\n" +
+		"Machine: " + machine(t) + ".\n\n" +
 		"| attack | limits | p50 before | p99 before | p50 during | p99 during | longest | failed | closed at limits |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, a := range attacks() {
 		for _, with := range []bool{false, true} {
