@@ -55,14 +55,16 @@ func TestUnprivileged(t *testing.T) {
 		args = append(args, "--port", strconv.Itoa(privilegedPort(t)))
 	}
 	s := harness.ServeAs(t, harness.Plan{Before: before, Args: args})
-	for _, done := range []string{"serving", "workers replaced", "master upgraded"} {
-		switch done {
-		case "workers replaced":
+	for replaced, after := range []string{"the start", "a reload", "an upgrade"} {
+		switch after {
+		case "a reload":
 			s.Signal(syscall.SIGHUP)
-		case "master upgraded":
+		case "an upgrade": // after which the workers are replaced too
 			s.Signal(syscall.SIGUSR2)
 		}
-		s.Log.Await(t, 30*time.Second, done, s.Exited, func(all []harness.Event) bool { return len(harness.WithMessage(all, done)) > 0 })
+		s.Log.Await(t, 30*time.Second, after, s.Exited, func(all []harness.Event) bool {
+			return len(harness.WithMessage(all, "workers replaced")) == replaced
+		})
 		s.AwaitWorkers(2)
 		client := s.Dial()
 		s.MustAsk(client, harness.Request("GET", "/"))
@@ -71,7 +73,7 @@ func TestUnprivileged(t *testing.T) {
 		harness.Kill(t, victim, syscall.SIGKILL)
 		s.AwaitWorkers(2, victim)
 		if r := s.MustAsk(client, harness.Request("GET", "/")); string(r.Body) != "front" {
-			t.Errorf("%s, and after a kill: %q", done, r.Body)
+			t.Errorf("after %s and a kill: %q", after, r.Body)
 		}
 	}
 	s.Stop(10 * time.Second)
