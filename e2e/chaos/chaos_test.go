@@ -176,10 +176,10 @@ func (c *chaos) finish(before int) {
 	err := c.await("one worker in each slot at the end", c.settled)
 	if err == nil {
 		// For each slot the master has four listening sockets, the control channel,
-		// the pipe of the worker's standard error and a handle of the process, and
-		// for the rescue of its connections the records, the keeper's lifeline and
+		// the pipes of the worker's standard error and of its log, a handle of the process,
+		// and for the rescue of its connections the records, the keeper's lifeline and
 		// a handle of the keeper. Once upgraded it reads its signals from one more.
-		limit := before + 1 + 10*max(0, c.slots-chaosSlots)
+		limit := before + 1 + 11*max(0, c.slots-chaosSlots)
 		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
 			return len(descriptors(c.PID())) <= limit
 		})
