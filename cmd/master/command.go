@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"phalanx/internal/conn"
 	"syscall"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"phalanx/internal/clientip"
+	"phalanx/internal/conn"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/explain"
 	"phalanx/internal/observe/address"

@@ -61,7 +61,7 @@ func (s *Sites) add(host string, number int) {
 	s.literal = s.literal || host[0] == '['
 }
 
-// First returns a root that there is in any case: that of the first site.
+// First returns the root of the default site, or else of the first --site. It is never nil.
 func (s *Sites) First() *site.Root {
 	if s.Roots[0] == nil {
 		return s.Roots[1]

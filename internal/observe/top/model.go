@@ -61,7 +61,7 @@ func newModel(o *owner, refresh time.Duration, clock func() time.Time) *model {
 	return &model{owner: o, refresh: refresh, clock: clock, now: clock(), dark: true, by: "#"}
 }
 
-func (m *model) Init() tea.Cmd { return tea.Batch(tea.RequestBackgroundColor, m.tick()) }
+func (m *model) Init() tea.Cmd { return tea.Batch(tea.RequestBackgroundColor, tick(m.refresh)) }
 
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.now = m.clock()
@@ -71,7 +71,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.BackgroundColorMsg:
 		m.dark = msg.IsDark()
 	case ticked:
-		return m, tea.Batch(m.tick(), m.again())
+		return m, tea.Batch(tick(m.refresh), m.again())
 	case looked:
 		m.looking = false
 		m.hear(msg)

@@ -90,9 +90,9 @@ func deaths(p *status.Pool) int {
 	return n
 }
 
-// busiest is what a pool's workers take together: shares of a CPU, bytes of memory, and the
+// taken is what a pool's workers take together: shares of a CPU, bytes of memory, and the
 // connections in the longest accept queue.
-func busiest(p *status.Pool) (cpu float64, memory int64, queue int) {
+func taken(p *status.Pool) (cpu float64, memory int64, queue int) {
 	for i := range p.Workers {
 		w := &p.Workers[i]
 		cpu, memory, queue = cpu+w.CPU, memory+w.Memory, max(queue, w.Queue)
@@ -120,9 +120,9 @@ func nodeColumns(longest int) []column[*Look] {
 		number("REQ/S", 5, 2, func(p *status.Pool) string { return rate(p.Total.Rate) }, func(p *status.Pool) float64 { return p.Total.Rate }),
 		number("MB/S", 4, 5, func(p *status.Pool) string { return megabytes(p.Total.Bandwidth) }, func(p *status.Pool) float64 { return p.Total.Bandwidth }),
 		number("P99", 5, 4, func(p *status.Pool) string { return latency(p.Total.P99) }, func(p *status.Pool) float64 { return p.Total.P99 }),
-		number("QUEUE", 5, 9, func(p *status.Pool) string { _, _, q := busiest(p); return count(q) }, func(p *status.Pool) float64 { _, _, q := busiest(p); return float64(q) }),
-		number("CPU%", 4, 7, func(p *status.Pool) string { c, _, _ := busiest(p); return percent(c) }, func(p *status.Pool) float64 { c, _, _ := busiest(p); return c }),
-		number("MEM", 4, 10, func(p *status.Pool) string { _, m, _ := busiest(p); return size(m) }, func(p *status.Pool) float64 { _, m, _ := busiest(p); return float64(m) }),
+		number("QUEUE", 5, 9, func(p *status.Pool) string { _, _, q := taken(p); return count(q) }, func(p *status.Pool) float64 { _, _, q := taken(p); return float64(q) }),
+		number("CPU%", 4, 7, func(p *status.Pool) string { c, _, _ := taken(p); return percent(c) }, func(p *status.Pool) float64 { c, _, _ := taken(p); return c }),
+		number("MEM", 4, 10, func(p *status.Pool) string { _, m, _ := taken(p); return size(m) }, func(p *status.Pool) float64 { _, m, _ := taken(p); return float64(m) }),
 		number("DEATHS", 6, 11, func(p *status.Pool) string { return strconv.Itoa(deaths(p)) }, func(p *status.Pool) float64 { return float64(deaths(p)) }),
 		{name: "VERSION", width: 10, rank: 12, left: true, cell: func(n N, width int) string { return pick(n.Err != nil, "-", clean(n.Pool.Version, width)) },
 			order: func(a, b N) int { return cmp.Compare(a.Pool.Version, b.Pool.Version) }},

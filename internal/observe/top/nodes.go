@@ -76,11 +76,7 @@ func (n *nodes) take(looks []Look) {
 	n.order()
 }
 
-func (n *nodes) Init() tea.Cmd { return tea.Batch(tea.RequestBackgroundColor, n.tick()) }
-
-func (n *nodes) tick() tea.Cmd {
-	return tea.Tick(n.refresh, func(t time.Time) tea.Msg { return ticked(t) })
-}
+func (n *nodes) Init() tea.Cmd { return tea.Batch(tea.RequestBackgroundColor, tick(n.refresh)) }
 
 func (n *nodes) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
@@ -90,7 +86,7 @@ func (n *nodes) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.BackgroundColorMsg:
 		n.all(msg)
 	case ticked:
-		due := []tea.Cmd{n.tick()}
+		due := []tea.Cmd{tick(n.refresh)}
 		for i, m := range n.models {
 			m.now = n.clock()
 			due = append(due, n.of(i, m.again()))

@@ -120,13 +120,7 @@ func expiry(c status.Certificate, now time.Time) string {
 
 // pool summarises a pool: its model, serving workers and reloads.
 func pool(p status.Pool) string {
-	serving := 0
-	for _, w := range p.Workers {
-		if w.State == status.WorkerServing {
-			serving++
-		}
-	}
-	s := fmt.Sprintf("%s model, %d of %d serving", p.Model, serving, p.Slots)
+	s := fmt.Sprintf("%s model, %d of %d serving", p.Model, serving(&p), p.Slots)
 	if p.Reloads > 0 {
 		s += ", " + human.Plural(p.Reloads, "reload", "reloads")
 	}

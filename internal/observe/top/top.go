@@ -164,6 +164,7 @@ func (m *model) list() tea.Cmd {
 	})
 }
 
-func (m *model) tick() tea.Cmd {
-	return tea.Tick(m.refresh, func(t time.Time) tea.Msg { return ticked(t) })
+// tick is the next one.
+func tick(refresh time.Duration) tea.Cmd {
+	return tea.Tick(refresh, func(t time.Time) tea.Msg { return ticked(t) })
 }

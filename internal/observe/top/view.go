@@ -190,10 +190,7 @@ func (m *model) certificates(t theme) piece {
 // nowLine is what happens now in the whole pool.
 func (m *model) nowLine(t theme) string {
 	f := m.pool.Total
-	cpu := 0.0
-	for _, w := range m.pool.Workers {
-		cpu += w.CPU
-	}
+	cpu, _, _ := taken(&m.pool)
 	return join([]piece{
 		{rate(f.Rate) + " req/s", t.bold, 0}, {human.Bytes(f.Bandwidth) + "/s", t.bold, 1},
 		{"p50 " + latency(f.P50) + " p99 " + latency(f.P99), t.bold, 2},

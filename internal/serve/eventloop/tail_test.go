@@ -110,16 +110,9 @@ func TestRescueRatedFromMemory(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/small", 100)
 	servetest.Noise(t, dir+"/middle", 2000)
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	cache := site.NewCache(root, time.Hour, 10)
-	defer cache.Close()
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
-	files := website.Cached(root, cache)
+	files := cachedFiles(t, dir)
 	inMemory(t, files, "/small")
 	inMemory(t, files, "/middle")
 	cfg := relayConfig(files)
@@ -148,16 +141,9 @@ func TestRescueRatedFromMemory(t *testing.T) {
 // ends, they can go on in another worker.
 func TestRescuePipelineFromMemory(t *testing.T) {
 	dir := t.TempDir()
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	cache := site.NewCache(root, time.Hour, 10)
-	defer cache.Close()
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
-	files := website.Cached(root, cache)
+	files := cachedFiles(t, dir)
 	lengths := [12]int{}
 	for i := range lengths {
 		lengths[i] = 1000 + i*25
@@ -298,4 +284,17 @@ func TestRateLeavesSlowClientsSlow(t *testing.T) {
 		}
 		r.close()
 	}
+}
+
+// cachedFiles are those of a directory, through a memory of them.
+func cachedFiles(t *testing.T, dir string) conn.Site {
+	t.Helper()
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(root.Close)
+	cache := site.NewCache(root, time.Hour, 10)
+	t.Cleanup(cache.Close)
+	return website.Cached(root, cache)
 }
