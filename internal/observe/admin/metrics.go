@@ -73,24 +73,12 @@ func slotMetrics() []metric {
 				x.add(float64(s.Requests[code]), "code", code, "slot", label)
 			}
 		})},
-		{"connections_limited_total", counter, "Connections closed at a limit: idle and head at that of all connections, client at that of one client, rate below the minimum rate.", eachSlot(func(x *exposition, s *status.Slot, label string) {
-			for _, reason := range slices.Sorted(maps.Keys(s.Limited)) {
-				x.add(float64(s.Limited[reason]), "reason", reason, "slot", label)
-			}
-		})},
+		{"connections_limited_total", counter, "Connections closed at a limit: idle and head at that of all connections, client at that of one client, rate below the minimum rate.", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Limited, "reason", label) })},
 		{"http_requests_denied_total", counter, "Requests of clients that --allow or --deny refuses.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			x.add(float64(s.Denied), "slot", label)
 		})},
-		{"proxy_headers_refused_total", counter, "Connections closed because their PROXY header was refused, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) {
-			for _, reason := range slices.Sorted(maps.Keys(s.Unproxied)) {
-				x.add(float64(s.Unproxied[reason]), "reason", reason, "slot", label)
-			}
-		})},
-		{"credentials_checked_total", counter, "Credentials of clients for protected paths: right, by a hash or remembered, wrong, or not checked: limited after too many wrong ones, busy with others.", eachSlot(func(x *exposition, s *status.Slot, label string) {
-			for _, result := range slices.Sorted(maps.Keys(s.Credentials)) {
-				x.add(float64(s.Credentials[result]), "result", result, "slot", label)
-			}
-		})},
+		{"proxy_headers_refused_total", counter, "Connections closed because their PROXY header was refused, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Unproxied, "reason", label) })},
+		{"credentials_checked_total", counter, "Credentials of clients for protected paths: right, by a hash or remembered, wrong, or not checked: limited after too many wrong ones, busy with others.", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Credentials, "result", label) })},
 		{"http_version_requests_total", counter, "Requests by version of HTTP, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			for _, version := range []string{"1.0", "1.1", "2"} {
 				x.add(float64(s.Versions[version]), "slot", label, "version", version)
@@ -101,6 +89,14 @@ func slotMetrics() []metric {
 			x.add(float64(max(s.Active-s.Idle, 0)), "slot", label, "state", "active")
 			x.add(float64(s.Idle), "slot", label, "state", "idle")
 		})},
+	}
+}
+
+// addEach appends a sample of a slot for each of its counters, which differ in the value of a
+// label.
+func (x *exposition) addEach(counters map[string]uint64, label, slot string) {
+	for _, value := range slices.Sorted(maps.Keys(counters)) {
+		x.add(float64(counters[value]), label, value, "slot", slot)
 	}
 }
 
@@ -198,11 +194,8 @@ func http2Metrics() []metric {
 			}
 		})},
 		{"http2_connections_ended_total", counter, "HTTP/2 connections closed for abuse or protocol errors, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) {
-			if s.HTTP2 == nil {
-				return
-			}
-			for _, reason := range slices.Sorted(maps.Keys(s.HTTP2.Ended)) {
-				x.add(float64(s.HTTP2.Ended[reason]), "reason", reason, "slot", label)
+			if s.HTTP2 != nil {
+				x.addEach(s.HTTP2.Ended, "reason", label)
 			}
 		})},
 	}
@@ -227,9 +220,7 @@ func tlsMetrics() []metric {
 			x.add(float64(s.Resumed), "slot", label)
 		}),
 		slot("tls_failures_total", "TLS handshakes, and connections later, that failed, by reason.", func(x *exposition, s *status.TLS, label string) {
-			for _, reason := range slices.Sorted(maps.Keys(s.Failed)) {
-				x.add(float64(s.Failed[reason]), "reason", reason, "slot", label)
-			}
+			x.addEach(s.Failed, "reason", label)
 		}),
 	}
 }

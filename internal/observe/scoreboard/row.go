@@ -100,38 +100,26 @@ func (r *Row) Took(d time.Duration) {
 // Read returns the counters. They are read one after the other, so a request may be
 // counted in one and not yet in the next.
 func (r *Row) Read() (t Totals) {
-	for i := range r.Requests {
-		t.Requests[i] = r.Requests[i].Load()
-	}
 	t.Truncated, t.Bytes, t.Accepted, t.TakenOver = r.Truncated.Load(), r.Bytes.Load(), r.Accepted.Load(), r.TakenOver.Load()
 	t.TimedOut, t.Dropped, t.LatencyNanos = r.TimedOut.Load(), r.Dropped.Load(), r.LatencyNanos.Load()
-	t.Resumed, t.Releases, t.Copied = r.Resumed.Load(), r.Releases.Load(), r.Copied.Load()
-	t.Denied = r.Denied.Load()
-	for i := range r.Unproxied {
-		t.Unproxied[i] = r.Unproxied[i].Load()
-	}
-	for i := range t.Limited {
-		t.Limited[i] = r.Limited[i].Load()
-	}
-	for i := range r.Handshakes {
-		t.Handshakes[i] = r.Handshakes[i].Load()
-	}
-	for i := range r.Unsecured {
-		t.Unsecured[i] = r.Unsecured[i].Load()
-	}
-	for i := range r.Versions {
-		t.Versions[i] = r.Versions[i].Load()
-	}
-	for i := range r.Misused {
-		t.Misused[i] = r.Misused[i].Load()
-	}
-	for i := range t.Checked {
-		t.Checked[i] = r.Checked[i].Load()
-	}
-	for i := range r.Latency {
-		t.Latency[i] = r.Latency[i].Load()
-	}
+	t.Resumed, t.Releases, t.Copied, t.Denied = r.Resumed.Load(), r.Releases.Load(), r.Copied.Load(), r.Denied.Load()
+	load(t.Requests[:], r.Requests[:])
+	load(t.Limited[:], r.Limited[:])
+	load(t.Handshakes[:], r.Handshakes[:])
+	load(t.Unproxied[:], r.Unproxied[:])
+	load(t.Unsecured[:], r.Unsecured[:])
+	load(t.Versions[:], r.Versions[:])
+	load(t.Misused[:], r.Misused[:])
+	load(t.Checked[:], r.Checked[:])
+	load(t.Latency[:], r.Latency[:])
 	return t
+}
+
+// load reads as many counters as there are of to.
+func load(to []uint64, from []atomic.Uint64) {
+	for i := range to {
+		to[i] = from[i].Load()
+	}
 }
 
 // Answered returns the number of requests whose response has begun.
@@ -161,42 +149,33 @@ type Totals struct {
 
 // Add adds o.
 func (t *Totals) Add(o *Totals) {
-	for i, n := range o.Requests {
-		t.Requests[i] += n
-	}
 	t.Truncated += o.Truncated
 	t.Bytes += o.Bytes
 	t.Accepted += o.Accepted
 	t.TakenOver += o.TakenOver
 	t.TimedOut += o.TimedOut
 	t.Dropped += o.Dropped
-	for i, n := range o.Limited {
-		t.Limited[i] += n
-	}
 	t.Resumed += o.Resumed
 	t.Denied += o.Denied
-	for i, n := range o.Unproxied {
-		t.Unproxied[i] += n
-	}
 	t.Releases += o.Releases
 	t.Copied += o.Copied
-	for i, n := range o.Handshakes {
-		t.Handshakes[i] += n
-	}
-	for i, n := range o.Unsecured {
-		t.Unsecured[i] += n
-	}
-	for i, n := range o.Versions {
-		t.Versions[i] += n
-	}
-	for i, n := range o.Misused {
-		t.Misused[i] += n
-	}
-	for i, n := range o.Checked {
-		t.Checked[i] += n
-	}
 	t.LatencyNanos += o.LatencyNanos
+	add(t.Requests[:], o.Requests[:])
+	add(t.Limited[:], o.Limited[:])
+	add(t.Handshakes[:], o.Handshakes[:])
+	add(t.Unproxied[:], o.Unproxied[:])
+	add(t.Unsecured[:], o.Unsecured[:])
+	add(t.Versions[:], o.Versions[:])
+	add(t.Misused[:], o.Misused[:])
+	add(t.Checked[:], o.Checked[:])
 	t.Latency.Add(&o.Latency)
+}
+
+// add adds counters to others.
+func add(to, from []uint64) {
+	for i, n := range from {
+		to[i] += n
+	}
 }
 
 // Answered is the sum of Requests.

@@ -196,24 +196,22 @@ func counters(t *scoreboard.Totals) status.Figures {
 		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
-		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Limited: limited(t), Denied: t.Denied, Unproxied: unproxied(t), Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t), Copied: t.Copied,
+		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Denied: t.Denied, Copied: t.Copied,
+		Limited: counted[scoreboard.Limit](t.Limited[:], true), Unproxied: counted[proxyproto.Reason](t.Unproxied[:proxyproto.NumReasons], false),
+		Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }
 
-func limited(t *scoreboard.Totals) map[string]uint64 {
+// counted names counters by the texts of their indexes.
+func counted[I interface {
+	~uint8
+	String() string
+}](counters []uint64, zeros bool) map[string]uint64 {
 	all := make(map[string]uint64)
-	for limit := range scoreboard.NumLimits {
-		all[limit.String()] = t.Limited[limit]
-	}
-	return all
-}
-
-func unproxied(t *scoreboard.Totals) map[string]uint64 {
-	all := make(map[string]uint64)
-	for reason := range proxyproto.NumReasons {
-		if n := t.Unproxied[reason]; n > 0 {
-			all[reason.String()] = n
+	for i, n := range counters {
+		if n > 0 || zeros {
+			all[I(i).String()] = n
 		}
 	}
 	return all
@@ -224,23 +222,14 @@ func credentials(t *scoreboard.Totals) map[string]uint64 {
 	if t.Checked == ([scoreboard.NumChecked]uint64{}) {
 		return nil
 	}
-	all := make(map[string]uint64)
-	for result := range scoreboard.NumChecked {
-		all[result.String()] = t.Checked[result]
-	}
-	return all
+	return counted[scoreboard.Checked](t.Checked[:], true)
 }
 
 // handshakes returns nil if there were none.
 func handshakes(t *scoreboard.Totals) *status.TLS {
 	s := &status.TLS{
 		Handshakes: map[string]uint64{"1.2": t.Handshakes[0], "1.3": t.Handshakes[1]},
-		Resumed:    t.Resumed, Failed: make(map[string]uint64),
-	}
-	for reason := range tlsconn.NumReasons {
-		if n := t.Unsecured[reason]; n > 0 {
-			s.Failed[reason.String()] = n
-		}
+		Resumed:    t.Resumed, Failed: counted[tlsconn.Reason](t.Unsecured[:tlsconn.NumReasons], false),
 	}
 	if s.Completed() == 0 && len(s.Failed) == 0 {
 		return nil
@@ -250,12 +239,7 @@ func handshakes(t *scoreboard.Totals) *status.TLS {
 
 // http2 returns nil if no client has spoken it.
 func http2(t *scoreboard.Totals) *status.HTTP2 {
-	s := &status.HTTP2{Ended: make(map[string]uint64)}
-	for reason := range h2.NumReasons {
-		if n := t.Misused[reason]; n > 0 {
-			s.Ended[reason.String()] = n
-		}
-	}
+	s := &status.HTTP2{Ended: counted[h2.Reason](t.Misused[:h2.NumReasons], false)}
 	if t.Versions[2] == 0 && len(s.Ended) == 0 {
 		return nil
 	}

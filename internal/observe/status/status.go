@@ -84,12 +84,7 @@ type Site struct {
 }
 
 // Answered is the number of its requests.
-func (s *Site) Answered() (n uint64) {
-	for _, k := range s.Requests {
-		n += k
-	}
-	return n
-}
+func (s *Site) Answered() uint64 { return sum(s.Requests) }
 
 // Served says in words which document roots the pool has.
 func (p *Pool) Served() string {
@@ -244,12 +239,7 @@ type Figures struct {
 }
 
 // AtLimits is how many connections were closed at a limit.
-func (f *Figures) AtLimits() (n uint64) {
-	for _, k := range f.Limited {
-		n += k
-	}
-	return n
-}
+func (f *Figures) AtLimits() uint64 { return sum(f.Limited) }
 
 // HTTP2 is about connections of HTTP/2.
 type HTTP2 struct {
@@ -273,12 +263,7 @@ func (h *HTTP2) SetOpen(n int) {
 }
 
 // Endings is the sum of Ended.
-func (h *HTTP2) Endings() (n uint64) {
-	for _, k := range h.Ended {
-		n += k
-	}
-	return n
-}
+func (h *HTTP2) Endings() uint64 { return sum(h.Ended) }
 
 // TLS counts TLS handshakes.
 type TLS struct {
@@ -291,8 +276,10 @@ type TLS struct {
 func (t *TLS) Completed() uint64 { return t.Handshakes["1.2"] + t.Handshakes["1.3"] }
 
 // Failures is how many handshakes, and connections later, failed.
-func (t *TLS) Failures() (n uint64) {
-	for _, k := range t.Failed {
+func (t *TLS) Failures() uint64 { return sum(t.Failed) }
+
+func sum(counters map[string]uint64) (n uint64) {
+	for _, k := range counters {
 		n += k
 	}
 	return n
