@@ -105,14 +105,3 @@ func (o Options) Hosts() []string {
 	}
 	return all
 }
-
-// obtained refuses ACME without what it needs, and what only ACME needs without it.
-func (o Options) obtained() error {
-	switch {
-	case len(o.ACME) > 0 && o.State == "":
-		return usage("--acme " + string(o.ACME[0]) + ": needs a place to keep keys and certificates; add --state DIR")
-	case len(o.ACME) == 0 && (o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""):
-		return usage("--acme-email, --acme-directory, --acme-profile, --acme-eab: are for --acme; name the hosts with --acme HOST")
-	}
-	return nil
-}

@@ -22,16 +22,16 @@ func (o Options) certified() error {
 	case keys > 0 && keys != certificates:
 		return usage("--tls-cert, --tls-key: " + human.Plural(certificates, "certificate", "certificates") + " and " +
 			human.Plural(keys, "key", "keys") + "; give each certificate its key, in the same order")
-	case o.obtained() != nil:
-		return o.obtained()
+	case len(o.ACME) > 0 && o.State == "":
+		return usage("--acme " + string(o.ACME[0]) + ": needs a place to keep keys and certificates; add --state DIR")
 	case len(o.Listen) > 0:
 		return o.CheckHTTPS(slices.ContainsFunc(o.Listen, func(l Listen) bool { return l.Secure }))
 	}
 	return nil // systemd may pass sockets for HTTPS
 }
 
-// CheckHTTPS refuses HTTPS without a certificate, and certificates without HTTPS; secure
-// says whether there is an address for it.
+// CheckHTTPS refuses HTTPS without a certificate, and without HTTPS certificates and what
+// only HTTPS has; secure says whether there is an address for it.
 func (o Options) CheckHTTPS(secure bool) error {
 	certified := o.Certified()
 	switch {
@@ -39,6 +39,10 @@ func (o Options) CheckHTTPS(secure bool) error {
 		return usage("https: has no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed")
 	case !secure && (certified || o.TLSClientCA != ""):
 		return usage("certificates: no address is for HTTPS; add --listen https://:443")
+	case !secure && o.HSTS > 0 && len(o.TrustedProxies) == 0:
+		return usage("--hsts: browsers heed it by HTTPS only, and no address is for that; add --listen https://:443, or name the proxy that encrypts with --trusted-proxies")
+	case !secure && o.Plain != PlainRedirect:
+		return usage("--plain " + string(o.Plain) + ": is for HTTP beside HTTPS, and no address is for HTTPS; add --listen https://:443, or leave it out")
 	}
 	return nil
 }

@@ -97,11 +97,3 @@ func (o Options) Access() *clientip.Access {
 
 // defaultClientHeader is what a proxy names clients in that has not been told otherwise.
 const defaultClientHeader = "X-Forwarded-For"
-
-// believing refuses a header field that nobody is trusted to set.
-func (o Options) believing() error {
-	if o.ClientHeader != defaultClientHeader && len(o.TrustedProxies) == 0 {
-		return usage("--client-header " + string(o.ClientHeader) + ": nobody is trusted to set it; name your proxies with --trusted-proxies")
-	}
-	return nil
-}

@@ -67,8 +67,11 @@ type (
 	CacheSize int64
 )
 
-// MinCache is the smallest limit of the cache directory, in bytes.
-const MinCache = 1 << 20
+// Limits of the cache directory, in bytes.
+const (
+	MinCache         = 1 << 20
+	defaultCacheSize = 1 << 30
+)
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (d *CacheDir) UnmarshalFlag(v string) error {

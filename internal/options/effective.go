@@ -59,11 +59,8 @@ func effective(o Options, from origins) (string, error) {
 				origin += ": none"
 			}
 		}
-		if len(o.Listen) > 0 && shortWay(flag.LongName) {
-			values, origin = nil, "see listen"
-		}
-		if o.StrictHost && flag.LongName == "base" {
-			values, origin = nil, "see strict-host"
+		if elsewhere := o.unused(flag.LongName); elsewhere != "" {
+			values, origin = nil, "see "+elsewhere
 		}
 		if len(values) == 0 {
 			fmt.Fprintf(&b, "%-41s # %s\n", "# "+flag.LongName+" = "+flag.ValueName, origin)
@@ -73,6 +70,23 @@ func effective(o Options, from origins) (string, error) {
 		}
 	})
 	return b.String(), err
+}
+
+// unused returns the flag because of which another has no effect, "" if it has one.
+func (o Options) unused(flag string) string {
+	switch {
+	case shortWay(flag) && len(o.Listen) > 0:
+		return "listen"
+	case flag == "base" && o.StrictHost:
+		return "strict-host"
+	case flag == "state" && len(o.ACME) == 0: // systemd names one in any case
+		return "acme"
+	case flag == "cache-dir" && !o.Caches():
+		return "etag"
+	case flag == "admin-token-file" && o.Admin == "":
+		return "admin"
+	}
+	return ""
 }
 
 // sample returns a config file in which every option is explained and none is set.

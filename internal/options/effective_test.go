@@ -93,6 +93,10 @@ func TestSample(t *testing.T) {
 			line = "tls-cert = a.pem\n" + line
 		case name == "acme":
 			line = "state = /var/lib/phalanx\n" + line
+		case name == "state":
+			line = "acme = www.example.org\n" + line
+		case name == "admin-token-file":
+			line = "admin = /run/phalanx.sock\n" + line
 		case name == "site":
 			line = "base = /srv/www\n" + line
 		case name == "strict-host":

@@ -108,10 +108,9 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	}
 	s.origins.environment(p, s.getenv)
 	s.origins.commandLine(given)
-	if err := l.oneWay(p, s.getenv); err != nil {
-		return Options{}, err
-	}
-	if err := l.sited(givenBy(p)["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""); err != nil {
+	given = givenBy(p) // with the file's
+	if err := cmp.Or(l.oneWay(p, s.getenv), l.sited(given["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""),
+		l.dependent(given, systemdCache(s.getenv))); err != nil {
 		return Options{}, err
 	}
 	l.Verbose, l.Linked = l.verbosity(), s.linked
@@ -137,13 +136,6 @@ func agreed(o Options) (Options, error) {
 	}
 	if isNumber(string(o.Worker)) {
 		return Options{}, usage("--worker " + string(o.Worker) + ": must be the path of a program; did you mean --workers?")
-	}
-	if err := o.believing(); err != nil {
-		return Options{}, err
-	}
-	if o.RateAfter > 0 && o.Rate == 0 {
-		return Options{}, usage("--rate-after " + strconv.Itoa(int(o.RateAfter)) +
-			": no rate applies after these bytes; set one with --rate")
 	}
 	if o.Model != Process && o.Workers > 1 {
 		return Options{}, usage("--workers " + strconv.Itoa(int(o.Workers)) +

@@ -65,7 +65,7 @@ func TestParseMaster(t *testing.T) {
 		{"--admin ./admin", func(o *Options) { o.Admin = "./admin" }},
 		{"--access-log -", func(o *Options) { o.AccessLog = Stdout }},
 		{"--access-log log/a.log --access-log-format json", func(o *Options) { o.AccessLog, o.AccessLogFormat = "log/a.log", AccessJSON }},
-		{"--access-log-format common", func(o *Options) { o.AccessLogFormat = AccessCommon }},
+		{"--access-log - --access-log-format common", func(o *Options) { o.AccessLog, o.AccessLogFormat = Stdout, AccessCommon }},
 		{"--request-id", func(o *Options) { o.RequestID = true }},
 		{"-v", func(o *Options) { o.Verbose = 1 }},
 		{"-vv", func(o *Options) { o.Verbose = 2 }},

@@ -94,7 +94,7 @@ func (s start) share(c *Command) (*Command, error) {
 	var err error
 	s.args = joinPassword(s.args)
 	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
-		e = shareCommand{}
+		e = shareCommand{line: line{Options: Options{List: true}}}
 		p, err = s.parserOf(c.Name, &e)
 		return p, &e.line, err
 	})

@@ -22,6 +22,8 @@ const (
 	MaxExpires   = 10 * 365 * 24 * time.Hour
 	MaxVerbose   = 3
 	MaxFileCache = time.Hour
+
+	defaultFileCache = FileCache(time.Second)
 )
 
 // Each flag has its own type because go-flags passes UnmarshalFlag only the value, and the error has to name the flag too.
