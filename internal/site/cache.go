@@ -148,7 +148,7 @@ func (c *Cache) remember(f *File, status proto.Status, realms proto.Realms, now 
 		return f
 	case f == nil:
 		t = &c.failed
-	case !f.stamp.latest().Before(before(now, coarsest)):
+	case !longAgo(f.stamp.latest(), now):
 		return f
 	case !c.load(f):
 		return f
@@ -171,18 +171,7 @@ func (c *Cache) load(f *File) bool {
 		return true
 	}
 	body := make([]byte, f.size)
-	for n := 0; n < len(body); {
-		m, err := unix.Pread(f.fd, body[n:], int64(n))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || m == 0 {
-			return false
-		}
-		n += m
-	}
-	var st unix.Stat_t
-	if fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp {
+	if readAll(f.fd, body) != len(body) || f.changed() {
 		return false
 	}
 	f.body = body

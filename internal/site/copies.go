@@ -80,7 +80,7 @@ const MaxCopyName = 7*17 + 8
 func Copied(st *unix.Stat_t, now time.Time) bool { return copied(stampOf(st), now) }
 
 func copied(s stamp, now time.Time) bool {
-	return s.size >= MinCopied && s.size <= MaxCopied && s.latest().Before(before(now, coarsest))
+	return s.size >= MinCopied && s.size <= MaxCopied && longAgo(s.latest(), now)
 }
 
 // copied returns a copy of the file in the first of the codings in which there is one, in

@@ -62,10 +62,8 @@ func digested(s stamp, copied bool) stamp {
 // change leads to another state. For a copy, the time at which it was made decides, not
 // that of its last use.
 func Digestible(st *unix.Stat_t, copied bool, now time.Time) bool {
-	return quiet(digested(stampOf(st), copied), now)
+	return longAgo(digested(stampOf(st), copied).latest(), now)
 }
-
-func quiet(s stamp, now time.Time) bool { return s.latest().Before(before(now, coarsest)) }
 
 // digest finds the digest of a file, if its entity tag is made of it.
 func (r *Root) digest(f *File) {
@@ -75,7 +73,7 @@ func (r *Root) digest(f *File) {
 	}
 	f.tagged = true
 	s, now := digested(f.stamp, f.copied), r.Now()
-	if !quiet(s, now) {
+	if !longAgo(s.latest(), now) {
 		return
 	}
 	d.mu.Lock()
@@ -103,8 +101,7 @@ func (f *File) digestNow() (sum proto.Digest, ok bool) {
 	}
 	var space [maxAtOnce + 1]byte
 	n := readAll(f.fd, space[:])
-	var st unix.Stat_t
-	if int64(n) != f.size || fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp {
+	if int64(n) != f.size || f.changed() {
 		return sum, false
 	}
 	return sha256.Sum256(space[:n]), true
@@ -126,25 +123,6 @@ func (d *Digests) read(s stamp) (sum proto.Digest, ok bool) {
 		return sum, false
 	}
 	return proto.Digest(b[:len(sum)]), true
-}
-
-// readAll reads the beginning of a file, and returns how much there is; -1 after an error.
-func readAll(fd int, b []byte) int {
-	n := 0
-	for n < len(b) {
-		m, err := unix.Pread(fd, b[n:], int64(n))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return -1
-		}
-		if m == 0 {
-			break
-		}
-		n += m
-	}
-	return n
 }
 
 // want asks for a digest, unless that was done not long ago.

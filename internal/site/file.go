@@ -1,6 +1,8 @@
 package site
 
 import (
+	"io"
+
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/proto"
@@ -118,4 +120,42 @@ func (f *File) describe(name []byte, rules []Rule) {
 		}
 	}
 	f.root.described(name, f, typeRule, rule)
+}
+
+// changed reports whether the file is in another state than when it was opened.
+func (f *File) changed() bool {
+	var st unix.Stat_t
+	return fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp
+}
+
+// readAll reads the beginning of a file, and returns how much there is; -1 after an error.
+func readAll(fd int, b []byte) int {
+	n, err := io.ReadFull(&content{fd: fd}, b)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return -1
+	}
+	return n
+}
+
+// content reads a regular file from its beginning to its end. It is no *os.File, with which
+// the standard library would try what does not help here.
+type content struct {
+	fd  int
+	off int64
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Pread(c.fd, p, c.off)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		c.off += int64(n)
+		return n, nil
+	}
 }

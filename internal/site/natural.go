@@ -31,13 +31,7 @@ func compareNames(a, b string) int {
 }
 
 // digits counts the digits that a name begins with.
-func digits(s string) int {
-	n := 0
-	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
-		n++
-	}
-	return n
-}
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
 // compareNumbers compares two rows of digits by their value, however long.
 func compareNumbers(a, b string) int {

@@ -3,6 +3,7 @@ package site
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync/atomic"
 
@@ -110,23 +111,10 @@ func (r *Root) readWhole(name string, most int64) ([]byte, error) {
 	}
 	defer f.Close()
 	whole := make([]byte, min(f.size, most+1))
-	for n := 0; n < len(whole); {
-		m, err := unix.Pread(f.fd, whole[n:], int64(n))
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return nil, err
-		case m == 0:
-			return nil, errChanging
-		default:
-			n += m
-		}
-	}
-	var st unix.Stat_t
-	if err := fstat(f.fd, &st); err != nil {
+	switch n, err := io.ReadFull(&content{fd: f.fd}, whole); {
+	case n < len(whole) && err != io.EOF && err != io.ErrUnexpectedEOF:
 		return nil, err
-	}
-	if stampOf(&st) != f.stamp {
+	case n < len(whole), f.changed():
 		return nil, errChanging
 	}
 	return whole, nil

@@ -21,7 +21,7 @@ const coarsest = 2 * time.Second
 // the time is this kernel's and kept to the nanosecond. Where it is not, that
 // is so when the time is old enough for every file system.
 func (r *Root) settled(fd int, at proto.Time) bool {
-	if at.Before(before(r.Now(), coarsest)) {
+	if longAgo(at, r.Now()) {
 		return true
 	}
 	// A time without a fraction may be one that is kept in whole seconds.
@@ -49,8 +49,8 @@ func keepsNanoseconds(fd int) bool {
 	return false
 }
 
-// before returns the moment that is d earlier.
-func before(now time.Time, d time.Duration) proto.Time {
-	t := now.Add(-d)
-	return proto.Time{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+// longAgo reports whether a time is so old that every file system gives a change another.
+func longAgo(at proto.Time, now time.Time) bool {
+	t := now.Add(-coarsest)
+	return at.Before(proto.Time{Sec: t.Unix(), Nsec: int64(t.Nanosecond())})
 }

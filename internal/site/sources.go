@@ -3,6 +3,8 @@ package site
 import (
 	"io"
 	"os"
+	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,14 +51,8 @@ func (r *Root) OpenName(name string) (*os.File, error) {
 // OpenDirectory opens the directory in which a name lies, beneath the root, and returns
 // the last element of the name.
 func (r *Root) OpenDirectory(name string) (dir *os.File, base string, err error) {
-	parent, base := "", name
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '/' {
-			parent, base = name[:i], name[i+1:]
-			break
-		}
-	}
-	dir, err = r.directory(padded(parent), everything())
+	parent, base := path.Split(name)
+	dir, err = r.directory(padded(strings.TrimSuffix(parent, "/")), everything())
 	if err == nil && dir == nil {
 		err = unix.EROFS // shares themselves are in no directory
 	}

@@ -2,7 +2,6 @@ package site
 
 import (
 	"errors"
-	"io"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -176,29 +175,6 @@ func (w *walk) perEntry(as string) int {
 	}
 	const header = 512
 	return header + len(as)
-}
-
-// content reads a regular file to its end. It is no *os.File, with which the standard
-// library would try what does not help here.
-type content struct {
-	fd  int
-	off int64
-}
-
-func (c *content) Read(p []byte) (int, error) {
-	for {
-		n, err := unix.Pread(c.fd, p, c.off)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		c.off += int64(n)
-		return n, nil
-	}
 }
 
 // padded is a name with room for what a system call needs behind it.
