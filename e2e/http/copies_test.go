@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -129,6 +130,7 @@ func TestHelper(t *testing.T) {
 		return len(helpers) == 1 && isIdle(helpers[0])
 	})
 	awaitCopy(o, "/0.html", "gzip", files["0.html"])
+	abandoned := begun(t, cache)
 	harness.Kill(t, helpers[0], syscall.SIGKILL)
 	harness.Await(t, 10*time.Second, "death", func() bool { return o.MustScrape()["phalanx_helper_deaths_total"] == 1 })
 	o.AwaitText(fmt.Sprintf("helper (pid %d) died", helpers[0]))
@@ -138,6 +140,10 @@ func TestHelper(t *testing.T) {
 		next = min(next+1, len(files)-2)
 		get(o, fmt.Sprintf("/%d.html", next), "br")
 		return len(harness.HelpersOf(o.PID())) == 1
+	})
+	harness.Await(t, 10*time.Second, "removal of what the dead one had begun", func() bool {
+		_, err := os.Stat(abandoned)
+		return os.IsNotExist(err)
 	})
 	last := fmt.Sprintf("%d.html", len(files)-1)
 	awaitCopy(o, "/"+last, "gzip", files[last])
@@ -153,6 +159,18 @@ func TestHelper(t *testing.T) {
 	}
 	o.Stop(10 * time.Second)
 	harness.AwaitEnd(t, 10*time.Second, helpers[0])
+}
+
+// begun leaves in a cache directory what a helper that is killed leaves there, and returns its
+// path.
+func begun(t *testing.T, cache string) string {
+	t.Helper()
+	path := filepath.Join(cache, ".0123456789abcdef.801-1a-1388-6a0b-0-6a0b-1f.br")
+	var owner unix.Stat_t
+	if err := errors.Join(unix.Stat(cache, &owner), os.WriteFile(path, []byte("half"), 0o600), os.Chown(path, int(owner.Uid), int(owner.Gid))); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // TestHelperOfAKilledMaster finds no helper after its master was killed.

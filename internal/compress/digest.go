@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -61,12 +59,10 @@ func digest(ctx context.Context, file *os.File, size int64) (sum proto.Digest, e
 }
 
 func (s *Store) writeDigest(name string, sum proto.Digest) error {
-	temp := fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
-	fd, err := unix.Openat(s.dir, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	to, temp, err := s.begin(name)
 	if err != nil {
 		return err
 	}
-	to := os.NewFile(uintptr(fd), "digest")
 	_, err = to.Write(sum[:])
 	if err = errors.Join(err, to.Close()); err == nil {
 		err = unix.Renameat(s.dir, temp, s.dir, name)

@@ -29,9 +29,9 @@ type Store struct {
 }
 
 const (
-	tempPrefix = "." // of the names of copies that are not complete
-	forgotten  = time.Hour
-	fastFrom   = 1 << 20 // size in bytes of a file for which the best level takes more than a second
+	tempPrefix = "."       // of the names of copies that are not complete
+	forgotten  = time.Hour // the age from which what is not complete is removed without a look at its lock
+	fastFrom   = 1 << 20   // size in bytes of a file for which the best level takes more than a second
 )
 
 // OpenStore returns the store in a directory, with a size limit in bytes. It takes over
@@ -83,12 +83,10 @@ func (s *Store) use(name string) {
 
 // write writes a copy, or an empty one if that is not worth it.
 func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name string, coding proto.Coding) (size int64, err error) {
-	temp := fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
-	fd, err := unix.Openat(s.dir, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	to, temp, err := s.begin(name)
 	if err != nil {
 		return 0, err
 	}
-	to := os.NewFile(uintptr(fd), "copy")
 	defer to.Close()
 	level := Best
 	if st.Size >= fastFrom {
@@ -116,6 +114,34 @@ func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name 
 	return size, nil
 }
 
+// begin creates the temporary file of a copy or digest with this name. It is locked for as
+// long as it is written, so that what a killed helper has left is told from it.
+func (s *Store) begin(name string) (to *os.File, temp string, err error) {
+	temp = fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
+	fd, err := unix.Openat(s.dir, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, "", err
+	}
+	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without locks, others wait until it is old
+	return os.NewFile(uintptr(fd), temp), temp, nil
+}
+
+// abandoned removes a temporary file that nobody writes any more, and reports whether it did.
+func (s *Store) abandoned(temp string, st *unix.Stat_t) bool {
+	old := s.now().Sub(time.Unix(st.Mtim.Sec, 0)) > forgotten
+	if !old {
+		fd, err := unix.Openat(s.dir, temp, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return err == unix.ENOENT
+		}
+		defer unix.Close(fd)
+		if unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) != nil {
+			return false
+		}
+	}
+	return unix.Unlinkat(s.dir, temp, 0) == nil
+}
+
 // keptCopy is a copy that is there.
 type keptCopy struct {
 	name string
@@ -126,11 +152,11 @@ type keptCopy struct {
 // evict removes the copies that have not been used for longest while there are too many
 // bytes, and what a helper that was killed has left.
 func (s *Store) evict() error {
-	all, err := s.list()
+	all, begun, err := s.list()
 	if err != nil {
 		return err
 	}
-	s.kept = 0
+	s.kept = begun
 	for _, c := range all {
 		s.kept += c.size
 	}
@@ -150,40 +176,54 @@ func (s *Store) evict() error {
 	return nil
 }
 
-// list returns the copies that are there. What was begun long ago is removed, and what is no
-// copy is left alone.
-func (s *Store) list() (all []keptCopy, err error) {
+// list returns the copies that are there, and how many bytes those have that others have
+// begun. What nobody writes any more is removed, and what is no copy is left alone.
+func (s *Store) list() (all []keptCopy, begun int64, err error) {
 	fd, err := unix.Openat(s.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	dir := os.NewFile(uintptr(fd), "cache directory")
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, name := range names {
 		var st unix.Stat_t
-		if unix.Fstatat(s.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || !isCopy(strings.TrimPrefix(name, tempPrefix)) {
+		temp := isTemp(name)
+		if !temp && !isCopy(name) || unix.Fstatat(s.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 			continue
 		}
-		if strings.HasPrefix(name, tempPrefix) {
-			if s.now().Sub(time.Unix(st.Mtim.Sec, 0)) > forgotten {
-				_ = unix.Unlinkat(s.dir, name, 0)
-			}
-			continue
+		size := max(st.Size, minKept) // so that empty ones are bounded too
+		switch {
+		case !temp:
+			all = append(all, keptCopy{name, size, st.Atim.Nano()})
+		case !s.abandoned(name, &st):
+			begun += size
 		}
-		// A block at least, so that empty ones are bounded too.
-		all = append(all, keptCopy{name, max(st.Size, minKept), st.Atim.Nano()})
 	}
-	return all, nil
+	return all, begun, nil
 }
 
 // minKept is what a copy costs at least, in bytes.
 const minKept = 512
 
-// isCopy reports whether a name may be that of a copy or a digest, complete or not.
+// isTemp reports whether begin has made the name.
+func isTemp(name string) bool {
+	name, ok := strings.CutPrefix(name, tempPrefix)
+	number, name, more := strings.Cut(name, ".")
+	return ok && more && len(number) == 16 && isHex(number) && isCopy(name)
+}
+
+// isCopy reports whether a name is that of a copy or a digest.
 func isCopy(name string) bool {
-	return strings.Count(name, "-") == 6 && (strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".zstd") || strings.HasSuffix(name, ".gzip") || strings.HasSuffix(name, ".sha256"))
+	state, kind, _ := strings.Cut(name, ".")
+	numbers := strings.Split(state, "-")
+	return len(numbers) == 7 && !slices.ContainsFunc(numbers, func(n string) bool { return !isHex(n) }) &&
+		slices.Contains([]string{"br", "zstd", "gzip", "sha256"}, kind)
+}
+
+func isHex(s string) bool {
+	return s != "" && len(s) <= 16 && strings.Trim(s, "0123456789abcdef") == ""
 }

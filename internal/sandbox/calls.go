@@ -40,7 +40,7 @@ func calls() []allowed {
 
 // keepingCalls are those of a process that keeps files, beside calls.
 func keepingCalls() []allowed {
-	return []allowed{{call: unix.SYS_RENAMEAT}, {call: unix.SYS_UNLINKAT}, {call: unix.SYS_UTIMENSAT}, {call: unix.SYS_FTRUNCATE}}
+	return []allowed{{call: unix.SYS_RENAMEAT}, {call: unix.SYS_UNLINKAT}, {call: unix.SYS_UTIMENSAT}, {call: unix.SYS_FTRUNCATE}, {call: unix.SYS_FLOCK}}
 }
 
 // plain are the calls that are allowed with any argument.
