@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/fnv"
 	"io"
 	"os"
@@ -45,10 +46,14 @@ type listed struct {
 	mu         sync.Mutex // guards what follows, until ready
 	dir        *os.File   // nil: the shares are listed
 	failed     bool
-	cost       int64    // bytes of the root's budget
-	whole      bool     // all entries have been read
-	making     bool     // the README is being made
-	wakes      []func() // of those who wait for that
+	cost       int64 // bytes of the root's budget
+	whole      bool  // all entries have been read
+	sorter     sorter[entry]
+	ordered    bool        // and sorted
+	sum        hash.Hash64 // of what is shown
+	summed     int         // entries that are in it
+	making     bool        // the README is being made
+	wakes      []func()    // of those who wait for that
 	readmeName string
 	readme     []byte // HTML
 
@@ -173,16 +178,23 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 		}
 		c.whole = true
 		c.dir.Close()
-		c.sort()
+		c.sorter.list = c.entries
+	}
+	if !c.ordered {
+		if !c.sorter.step(c.compare) {
+			return false, proto.StatusOK
+		}
+		c.entries, c.ordered = c.sorter.list, true
 		c.beginReadme()
 	}
 	switch {
-	case c.making:
+	case c.making, !c.hash():
 		return false, proto.StatusOK
 	case !c.charge(int64(len(c.readme))):
 		return false, proto.StatusServiceUnavailable
 	}
-	c.tag = c.hash()
+	c.sum.Write(c.readme)
+	c.tag = fmt.Appendf(nil, `"%x"`, c.sum.Sum64())
 	c.ready.Store(true)
 	return true, proto.StatusOK
 }
@@ -194,19 +206,21 @@ func (c *listed) charge(cost int64) bool {
 	return !c.failed
 }
 
-func (c *listed) hash() []byte {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s %v %s %v %q\n", c.format.contentType(), c.order, theme.ListingPolicy, c.archive, c.path)
+// hash adds a part of the entries to the sum, and reports whether that was the last.
+func (c *listed) hash() bool {
+	if c.sum == nil {
+		c.sum = fnv.New64a()
+		fmt.Fprintf(c.sum, "%s %v %s %v %q\n", c.format.contentType(), c.order, theme.ListingPolicy, c.archive, c.path)
+	}
 	var line []byte
-	for i := range c.entries {
-		e := &c.entries[i]
+	for end := min(c.summed+8*batch, len(c.entries)); c.summed < end; c.summed++ {
+		e := &c.entries[c.summed]
 		line = append(append(line[:0], e.name...), 0)
 		line = append(strconv.AppendInt(line, e.size, 10), ' ')
 		line = strconv.AppendBool(append(strconv.AppendInt(line, e.modified, 10), ' '), e.dir)
-		h.Write(line)
+		c.sum.Write(line)
 	}
-	h.Write(c.readme)
-	return fmt.Appendf(nil, `"%x"`, h.Sum64())
+	return c.summed == len(c.entries)
 }
 
 // read reads a batch of entries and returns what they cost, and false after the
@@ -268,29 +282,27 @@ func (c *listed) follow(name string, st *unix.Stat_t) bool {
 	return c.root.stat(full, st) == nil
 }
 
-// sort sorts directories before files, then by the order that was asked for,
-// and what is equal by name.
-func (c *listed) sort() {
-	slices.SortFunc(c.entries, func(a, b entry) int {
-		if a.dir != b.dir {
-			if a.dir {
-				return -1
-			}
-			return 1
+// compare has directories before files, then the order that was asked for, and what is
+// equal by name.
+func (c *listed) compare(a, b entry) int {
+	if a.dir != b.dir {
+		if a.dir {
+			return -1
 		}
-		by := 0
-		switch c.order.by {
-		case "size":
-			by = cmp.Compare(a.size, b.size)
-		case "time":
-			by = cmp.Compare(a.modified, b.modified)
-		}
-		if by == 0 {
-			by = compareNames(a.name, b.name)
-		}
-		if c.order.desc {
-			return -by
-		}
-		return by
-	})
+		return 1
+	}
+	by := 0
+	switch c.order.by {
+	case "size":
+		by = cmp.Compare(a.size, b.size)
+	case "time":
+		by = cmp.Compare(a.modified, b.modified)
+	}
+	if by == 0 {
+		by = compareNames(a.name, b.name)
+	}
+	if c.order.desc {
+		return -by
+	}
+	return by
 }

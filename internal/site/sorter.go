@@ -1,0 +1,57 @@
+package site
+
+import "slices"
+
+// sorter sorts a list in steps, each of about as much work as reading a batch of it: a list
+// of 100,000 entries takes a fifth of a second, in which no other connection would move.
+type sorter[E any] struct {
+	list   []E
+	merged []E // of the runs of list, pair by pair
+	sorted int // of list: so many are in runs
+	width  int // of the runs
+	left   int // in list: what comes next of the first run of a pair
+	right  int // and of the second
+}
+
+// step sorts on, and reports whether the list is sorted now.
+func (s *sorter[E]) step(compare func(a, b E) int) bool {
+	n := len(s.list)
+	if s.sorted < n {
+		run := s.list[s.sorted:min(s.sorted+batch, n)]
+		slices.SortFunc(run, compare)
+		s.sorted, s.width = s.sorted+len(run), batch
+		return n <= batch
+	}
+	for range 8 * batch { // as many comparisons as sorting a run takes
+		if s.width >= n {
+			s.merged = nil
+			return true
+		}
+		s.merge(compare)
+	}
+	return false
+}
+
+// merge moves one element from a pair of runs.
+func (s *sorter[E]) merge(compare func(a, b E) int) {
+	n, at := len(s.list), len(s.merged)
+	if s.merged == nil {
+		s.merged = make([]E, 0, n)
+	}
+	first := at - at%(2*s.width)
+	second, end := min(first+s.width, n), min(first+2*s.width, n)
+	if at == first {
+		s.left, s.right = first, second
+	}
+	if s.right == end || s.left < second && compare(s.list[s.left], s.list[s.right]) <= 0 {
+		s.merged = append(s.merged, s.list[s.left])
+		s.left++
+	} else {
+		s.merged = append(s.merged, s.list[s.right])
+		s.right++
+	}
+	if at+1 == n {
+		s.list, s.merged = s.merged, s.list[:0]
+		s.width *= 2
+	}
+}
