@@ -2,12 +2,10 @@ package acme
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
 	"math/big"
 	"time"
 
@@ -57,21 +55,10 @@ func proof(host, authorization string, now time.Time) (certificate.Source, error
 	if err != nil {
 		return certificate.Source{}, err
 	}
-	key, text, err := newKey()
-	if err != nil {
-		return certificate.Source{}, err
-	}
-	template := &x509.Certificate{
+	return certificate.SelfSign("challenge for "+host, &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "ACME challenge"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, DNSNames: []string{host},
 		ExtraExtensions: []pkix.Extension{{Id: idPeAcmeIdentifier, Critical: true, Value: value}},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return certificate.Source{}, err
-	}
-	return certificate.Source{
-		Name: "challenge for " + host, Key: text, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-	}, nil
+	})
 }

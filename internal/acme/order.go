@@ -2,7 +2,6 @@ package acme
 
 import (
 	"context"
-	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
@@ -155,11 +154,11 @@ func (c *Client) solve(ctx context.Context, account protocol.Account, authz prot
 
 // finish has the certificate made, and fetches it. Each has a key of its own.
 func (c *Client) finish(ctx context.Context, account protocol.Account, order protocol.Order, h *host) (*held, error) {
-	key, text, err := newKey()
+	key, text, err := certificate.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	request, err := signingRequest(h.name, key)
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{h.name}}, key)
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +167,11 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 		return nil, asked("certificate", err)
 	}
 	chains, err := c.library.GetCertificateChain(ctx, account, order.Certificate)
-	if err != nil || len(chains) == 0 {
-		return nil, asked("certificate", errors.Join(err, errNoChain(chains)))
+	if err == nil && len(chains) == 0 {
+		err = errors.New("it sent none")
+	}
+	if err != nil {
+		return nil, asked("certificate", err)
 	}
 	source := certificate.Source{Name: h.name, Chain: chains[0].ChainPEM, Key: text}
 	cert, err := newHeld(h.name, source, c.Now())
@@ -177,17 +179,6 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 		return nil, &refusal{class: useless, what: "certificate", detail: "it sent one that is not usable: " + err.Error()}
 	}
 	return cert, nil
-}
-
-func errNoChain(chains []protocol.Certificate) error {
-	if len(chains) == 0 {
-		return errors.New("it sent none")
-	}
-	return nil
-}
-
-func signingRequest(host string, key crypto.Signer) ([]byte, error) {
-	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{host}}, key)
 }
 
 // ask asks the authority when it wants a certificate to be renewed (RFC 9773). Without

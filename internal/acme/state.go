@@ -3,9 +3,6 @@ package acme
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -122,12 +119,16 @@ func TryState(dir string) error {
 }
 
 func unusable(dir string, err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
 	return exitcode.New(exitcode.Config,
-		fmt.Sprintf("--state %s: %v; choose a directory that this user can write to", dir, err), err)
+		fmt.Sprintf("--state %s: %v; choose a directory that this user can write to", dir, cause(err)), err)
+}
+
+// cause returns what the system said, without the path.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // store is what is kept of one authority.
@@ -162,7 +163,7 @@ func (s store) account() (account, error) {
 	var a account
 	text, err := os.ReadFile(filepath.Join(s.dir, "account.key"))
 	if errors.Is(err, fs.ErrNotExist) {
-		if a.key, text, err = newKey(); err == nil {
+		if a.key, text, err = certificate.NewKey(); err == nil {
 			err = s.write("account.key", text)
 		}
 		return a, s.unreadable("account.key", err)
@@ -187,11 +188,7 @@ func (s store) unreadable(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; restore it, or delete it for a new account", filepath.Join(s.dir, name), err), err)
+	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; restore it, or delete it for a new account", filepath.Join(s.dir, name), cause(err)), err)
 }
 
 func (s store) saveAccount(a account) error {
@@ -269,20 +266,6 @@ func (s store) write(name string, content []byte) (err error) {
 		return err
 	}
 	return os.Rename(path+".new", path)
-}
-
-// newKey makes a private key, of the kind that costs least in a handshake and every
-// client knows.
-func newKey() (crypto.Signer, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, nil, err
-	}
-	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
 func parseKey(text []byte) (crypto.Signer, error) {

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -43,21 +44,36 @@ func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, 
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	src, err := SelfSign(SelfSignedName, template)
+	if err != nil {
+		return Source{}, fmt.Errorf("make certificate for %q: %w", hosts, err)
+	}
+	return src, nil
+}
+
+// SelfSign makes a certificate of a template, signed by its own new key.
+func SelfSign(name string, template *x509.Certificate) (Source, error) {
+	key, text, err := NewKey()
 	if err != nil {
 		return Source{}, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return Source{}, fmt.Errorf("make certificate for %q: %w", hosts, err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
 		return Source{}, err
 	}
-	return Source{
-		Name:  SelfSignedName,
-		Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		Key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
-	}, nil
+	return Source{Name: name, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: text}, nil
+}
+
+// NewKey makes a private key, of the kind that costs least in a handshake and every
+// client knows; also as PEM.
+func NewKey() (crypto.Signer, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
