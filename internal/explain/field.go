@@ -3,9 +3,9 @@ package explain
 import (
 	"cmp"
 	"strings"
-	"time"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/human"
 	"phalanx/internal/proto"
 	"phalanx/internal/rules"
 )
@@ -84,7 +84,7 @@ func madeWhys(what string, whys map[string]string) {
 // fileWhys is about a response that has the file, or says that it is current.
 func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	whys["expires"] = "now plus --expires, for clients that do not know Cache-Control"
-	whys["cache-control"] = "--expires " + short(s.cfg.Expires) + ", as no --cache rule matches the path"
+	whys["cache-control"] = "--expires " + human.Duration(s.cfg.Expires) + ", as no --cache rule matches the path"
 	if x.File.CacheControl() != "" {
 		whys["cache-control"] = s.rule
 	}
@@ -193,16 +193,4 @@ func ruleWhy(all []rules.Position) string {
 func fieldName(line string) string {
 	name, _, _ := strings.Cut(line, ":")
 	return strings.ToLower(name)
-}
-
-// short is a duration without the zeros at its end: 12h.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -188,7 +188,7 @@ func visible(p []byte) bool {
 // (RFC 9113 §8.2.1).
 func validName(name []byte) bool {
 	for _, b := range name {
-		if 'A' <= b && b <= 'Z' || !proto.IsToken(b) {
+		if 'A' <= b && b <= 'Z' || !proto.IsTokenByte(b) {
 			return false
 		}
 	}

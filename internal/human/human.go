@@ -5,6 +5,8 @@ package human
 import (
 	"math"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // Number is any that is shown.
@@ -80,6 +82,18 @@ func Age(s float64) string {
 	default:
 		return part(n/3600/24, "d") + " " + part(n/3600%24, "h")
 	}
+}
+
+// Duration writes a length of time as options have it, without units that are zero: 12h,
+// not 12h0m0s.
+func Duration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"0s", "0m"} {
+		if rest, ok := strings.CutSuffix(text, zero); ok && rest != "" && !strings.ContainsAny(rest[len(rest)-1:], "0123456789.") {
+			text = rest
+		}
+	}
+	return text
 }
 
 // Percent writes a share of 1.

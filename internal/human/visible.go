@@ -53,6 +53,14 @@ func Quoted(s string) string {
 	return q
 }
 
+// Host is a client's address, as logs have it, without the port.
+func Host(client string) string {
+	if i := strings.LastIndexByte(client, ':'); i > 0 {
+		return strings.Trim(client[:i], "[]")
+	}
+	return client
+}
+
 // Clip cuts a text after so many characters and says how many bytes are missing.
 func Clip(s string, chars int) string {
 	n := 0

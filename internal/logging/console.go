@@ -138,7 +138,7 @@ func (c console) request(e event) []byte {
 		color = cyan
 	}
 	line := append(c.paint(c.lead(e), color, mark+pad(shown(e.text("status")), 3)), ' ')
-	method, path, client := pad(shown(e.text("method")), 3), shown(e.text("path")), shown(withoutPort(e.text("client")))
+	method, path, client := pad(shown(e.text("method")), 3), shown(e.text("path")), shown(human.Host(e.text("client")))
 	size, took := left(human.Bytes(e.number("bytes")), 7), left(human.Seconds(e.number("ms")/1e3), 7)
 	room, width := 40, c.width()
 	if width > 0 {
@@ -224,13 +224,6 @@ func shown(s string) string {
 		return "-"
 	}
 	return human.Quoted(s)
-}
-
-func withoutPort(client string) string {
-	if i := strings.LastIndexByte(client, ':'); i > 0 {
-		return strings.Trim(client[:i], "[]")
-	}
-	return client
 }
 
 func pad(s string, width int) string {

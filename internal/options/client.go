@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"phalanx/internal/clientip"
+	"phalanx/internal/proto"
 )
 
 // The values that say who a client is, and whether it is served. Each has one or more
@@ -50,7 +51,7 @@ func readNetworks[T ~string](to *T, flag, v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (h *ClientHeader) UnmarshalFlag(v string) error {
-	if !isToken(v) {
+	if !proto.IsToken(v) {
 		return invalid("client-header", v, "must be the name of a header field, such as X-Forwarded-For, Forwarded or CF-Connecting-IP")
 	}
 	*h = ClientHeader(v)

@@ -1,6 +1,10 @@
 package options
 
-import "time"
+import (
+	"time"
+
+	"phalanx/internal/human"
+)
 
 // dependency is a flag that does nothing without another one.
 type dependency struct {
@@ -23,8 +27,8 @@ func (o Options) dependent(given map[string]bool, cache CacheDir) error {
 		{o.CacheDir != "", makes, "--cache-dir " + string(o.CacheDir) + ": with --etag times nothing is kept there; add --compress, or leave it out"},
 		{o.CacheSize != defaultCacheSize, makes && (o.CacheDir != "" || cache != ""), "--cache-size: there is no cache directory; name one with --cache-dir"},
 		{o.NoReadme, o.List, "--no-readme: directories are not listed; list them with --list"},
-		{caches, o.Model == Process, "--file-cache " + short(time.Duration(o.FileCache)) + ": the " + string(o.Model) + " model caches nothing; leave it out or use --model process"},
-		{caches, o.EventLoop(), "--file-cache " + short(time.Duration(o.FileCache)) + ": --engine netpoll caches nothing; leave one of them out"},
+		{caches, o.Model == Process, "--file-cache " + human.Duration(time.Duration(o.FileCache)) + ": the " + string(o.Model) + " model caches nothing; leave it out or use --model process"},
+		{caches, o.EventLoop(), "--file-cache " + human.Duration(time.Duration(o.FileCache)) + ": --engine netpoll caches nothing; leave one of them out"},
 		{forACME, len(o.ACME) > 0, "--acme-email, --acme-directory, --acme-profile, --acme-eab: are for --acme; name the hosts with --acme HOST"},
 		{o.State != "", len(o.ACME) > 0, "--state " + string(o.State) + ": only accounts and certificates by ACME are kept there; name the hosts with --acme HOST"},
 		{given["admin-token-file"], o.Admin != "", "--admin-token-file " + string(o.AdminTokenFile) + ": there is no admin endpoint; open one with --admin ADDR"},

@@ -175,22 +175,11 @@ func texts(o Options, flag *flags.Option) []string {
 		}
 		return all
 	case flag.ValueName == "DURATION":
-		return []string{short(time.Duration(v.Int()))}
+		return []string{human.Duration(time.Duration(v.Int()))}
 	case v.Kind() == reflect.String && v.Len() == 0:
 		return nil
 	}
 	return []string{fmt.Sprint(v)}
-}
-
-// short is a duration without units that are zero: 12h, not 12h0m0s.
-func short(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"0s", "0m"} {
-		if rest, ok := strings.CutSuffix(text, zero); ok && rest != "" && !strings.ContainsAny(rest[len(rest)-1:], "0123456789.") {
-			text = rest
-		}
-	}
-	return text
 }
 
 // fileValue is a value as a config file has it, in quotes if it would be read as

@@ -7,6 +7,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"phalanx/internal/human"
+	"phalanx/internal/proto"
 	"phalanx/internal/rules"
 )
 
@@ -68,7 +69,7 @@ func isMediaType(s string) bool {
 	}
 	name, parameters, more := strings.Cut(s, ";")
 	kind, subtype, ok := strings.Cut(strings.TrimRight(name, " \t"), "/")
-	if !ok || !isToken(kind) || !isToken(subtype) {
+	if !ok || !proto.IsToken(kind) || !proto.IsToken(subtype) {
 		return false
 	}
 	for more {
@@ -77,10 +78,10 @@ func isMediaType(s string) bool {
 		name, value, _ := strings.Cut(strings.Trim(parameter, " \t"), "=")
 		if quoted := len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"'; quoted {
 			value = value[1 : len(value)-1]
-			if strings.ContainsAny(value, `"\`) || !isVisible(value) || !isToken(name) {
+			if strings.ContainsAny(value, `"\`) || !isVisible(value) || !proto.IsToken(name) {
 				return false
 			}
-		} else if !isToken(name) || !isToken(value) {
+		} else if !proto.IsToken(name) || !proto.IsToken(value) {
 			return false
 		}
 	}
@@ -110,7 +111,7 @@ func (p *Path) UnmarshalFlag(v string) error {
 func (p *Prefix) UnmarshalFlag(v string) error {
 	path := strings.TrimRight(v, "/")
 	for _, segment := range strings.Split(path, "/")[1:] {
-		if segment == "" || segment == "." || segment == ".." || strings.Trim(segment, prefixBytes) != "" {
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsFunc(segment, func(c rune) bool { return c >= 0x80 || !proto.IsUnreserved(byte(c)) }) {
 			path = ""
 		}
 	}
@@ -120,9 +121,6 @@ func (p *Prefix) UnmarshalFlag(v string) error {
 	*p = Prefix(path)
 	return nil
 }
-
-// prefixBytes stand for themselves in a path, however it is spelt.
-const prefixBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Redirect) UnmarshalFlag(v string) error {
@@ -164,7 +162,7 @@ func (f *Field) UnmarshalFlag(v string) error {
 	value = strings.TrimSpace(value)
 	lower := strings.ToLower(name)
 	switch {
-	case !ok || !isToken(name) || value == "" || !isVisible(value):
+	case !ok || !proto.IsToken(name) || value == "" || !isVisible(value):
 		return invalid("header", v, "must be 'Name: value', such as 'X-Frame-Options: DENY'")
 	case rules.Owned(lower), lower == "content-type", lower == "vary": // which differ by path
 		return invalid("header", v, "the server sets "+name+" itself; leave it out")
@@ -175,13 +173,6 @@ func (f *Field) UnmarshalFlag(v string) error {
 	}
 	*f = Field(name + ": " + value)
 	return nil
-}
-
-// isToken reports whether s can be a field's name (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
 }
 
 // isVisible reports whether s can be a field's value: visible ASCII, spaces

@@ -69,8 +69,17 @@ func EqualFold(p []byte, lower string) bool {
 	return true
 }
 
-// IsToken reports whether a method or the name of a field may have the byte.
-func IsToken(c byte) bool { return is(c, charToken) }
+// IsTokenByte reports whether a method or the name of a field may have the byte.
+func IsTokenByte(c byte) bool { return is(c, charToken) }
+
+// IsToken reports whether a text can be a method or the name of a field.
+func IsToken(s string) bool { return s != "" && all([]byte(s), charToken) }
+
+// IsUnreserved reports whether a byte means nothing but itself wherever it stands in a URI
+// (RFC 3986 §2.3).
+func IsUnreserved(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-' || c == '.' || c == '_' || c == '~'
+}
 
 // Trim cuts optional white space (OWS, RFC 9110 §5.6.3) from both ends.
 func Trim(p []byte) []byte { return trim(p) }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"phalanx/internal/proto"
 )
 
 // FuzzRedirects reads arbitrary rules and asks them about arbitrary requests: a target is
@@ -82,7 +84,7 @@ func FuzzHeaders(f *testing.F) {
 			}
 			for _, line := range bytes.Split(lines, []byte("\r\n"))[1:] {
 				name, value, ok := bytes.Cut(line, []byte(": "))
-				if !ok || !isToken(string(name)) || bytes.ContainsAny(value, "\r\n\x00") {
+				if !ok || !proto.IsToken(string(name)) || bytes.ContainsAny(value, "\r\n\x00") {
 					t.Fatalf("line %q", line)
 				}
 			}

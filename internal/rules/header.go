@@ -1,7 +1,10 @@
 package rules
 
 import (
+	"slices"
 	"strings"
+
+	"phalanx/internal/proto"
 )
 
 // block is a path of _headers with what stands beneath it.
@@ -122,7 +125,7 @@ func (b *block) read(line string, at Position) error {
 	name, value = strings.TrimRight(name, " \t"), strings.TrimSpace(value)
 	o := op{Position: at, name: name, lower: strings.ToLower(name), remove: remove}
 	switch {
-	case !isToken(name):
+	case !proto.IsToken(name):
 		return at.errorf("%q: a field is written 'Name: value', or '! Name' to remove it", line)
 	case remove && hasValue:
 		return at.errorf("%q: a field is removed with '! %s', without a value", line, name)
@@ -147,7 +150,7 @@ func (b *block) read(line string, at Position) error {
 		}
 		if value = rest; rest != "" {
 			n := placeholder(rest)
-			o.value = append(o.value, part{arg: b.at.index(rest[1:n]), encode: inSplat})
+			o.value = append(o.value, part{arg: slices.Index(b.at.names, rest[1:n]), encode: inSplat})
 			value = rest[n:]
 		}
 	}
@@ -159,27 +162,11 @@ func (b *block) read(line string, at Position) error {
 // have colons.
 func (p *pattern) cut(value string) (before, rest string) {
 	for i := range len(value) {
-		if n := placeholder(value[i:]); n > 0 && p.index(value[i+1:i+n]) >= 0 {
+		if n := placeholder(value[i:]); n > 0 && slices.Contains(p.names, value[i+1:i+n]) {
 			return value[:i], value[i:]
 		}
 	}
 	return value, ""
-}
-
-func (p *pattern) index(name string) int {
-	for i, own := range p.names {
-		if own == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// isToken reports whether s can be a field's name (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
 }
 
 // Fields finds the header fields for the request, for [Match.Amend]: those of all paths

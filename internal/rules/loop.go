@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"phalanx/internal/proto"
@@ -35,10 +36,8 @@ func (s *Set) checkLoops() error {
 			forced = forced && m.rule.forced
 			path, _, _ = strings.Cut(string(m.target), "?")
 			path, _, _ = strings.Cut(path, "#")
-			for _, other := range seen {
-				if path == other {
-					return rule.errorf("these redirects never end: %s", strings.Join(append(seen, path), " → "))
-				}
+			if slices.Contains(seen, path) {
+				return rule.errorf("these redirects never end: %s", strings.Join(append(seen, path), " → "))
 			}
 			if seen = append(seen, path); len(seen) > maxHops {
 				if forced {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"phalanx/internal/proto"
@@ -28,10 +29,8 @@ func (r *redirect) readParameter(word string) error {
 	if key == "" {
 		return r.errorf("%q: a parameter must be name=value or name=:placeholder", word)
 	}
-	for _, other := range r.query {
-		if other.key == p.key {
-			return r.errorf("the parameter %q appears twice", p.key)
-		}
+	if slices.ContainsFunc(r.query, func(other parameter) bool { return other.key == p.key }) {
+		return r.errorf("the parameter %q appears twice", p.key)
 	}
 	if n := placeholder(value); n > 0 {
 		if n != len(value) {
@@ -71,9 +70,7 @@ func appendDecoded(dst, text []byte) []byte {
 func (r *redirect) matchQuery(m *Match, query []byte) bool {
 	rest := bytes.TrimPrefix(query, []byte("?"))
 	first := len(m.args)
-	for range r.query {
-		m.args = append(m.args, nil)
-	}
+	m.args = append(m.args, make([][]byte, len(r.query))...)
 	values := m.args[first:] // of all parameters, for now
 	for found := 0; ; {
 		var word []byte

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"phalanx/internal/proto"
@@ -113,10 +114,8 @@ func isDigits(s string) bool {
 
 // add adds a placeholder.
 func (p *pattern) add(name string, at Position) error {
-	for _, other := range p.names {
-		if name == other {
-			return at.errorf("the placeholder :%s appears twice", name)
-		}
+	if slices.Contains(p.names, name) {
+		return at.errorf("the placeholder :%s appears twice", name)
 	}
 	p.names = append(p.names, name)
 	return nil

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"phalanx/internal/proto"
@@ -115,12 +116,7 @@ func (t *target) add(text string, encode encoding, names []string, whole string,
 			return at.errorf("%q: more than %d pieces and placeholders", whole, maxParts)
 		}
 		n := placeholder(rest)
-		p := part{arg: -1, encode: encode}
-		for i, name := range names {
-			if name == rest[1:n] {
-				p.arg = i
-			}
-		}
+		p := part{arg: slices.Index(names, rest[1:n]), encode: encode}
 		switch {
 		case p.arg < 0:
 			return at.errorf("%q: no placeholder %s in FROM; write a colon as %%3A", whole, rest[:n])
@@ -172,18 +168,15 @@ func (e encoding) append(dst, value []byte) []byte {
 	case inSplat:
 		return proto.AppendEscaped(dst, value, inPath)
 	case inQuery:
-		return proto.AppendEscaped(dst, value, unreserved)
+		return proto.AppendEscaped(dst, value, proto.IsUnreserved)
 	}
 	return proto.AppendEscaped(dst, value, inOneSegment)
 }
 
-// unreserved reports whether the byte never means anything but itself (RFC 3986 §2.3).
-func unreserved(c byte) bool {
-	return isLetter(c) || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
-}
-
 // inOneSegment reports whether the byte stands for itself in a segment (RFC 3986 §3.3).
-func inOneSegment(c byte) bool { return unreserved(c) || strings.IndexByte("!$&'()*+,;=:@", c) >= 0 }
+func inOneSegment(c byte) bool {
+	return proto.IsUnreserved(c) || strings.IndexByte("!$&'()*+,;=:@", c) >= 0
+}
 
 func inPath(c byte) bool { return c == '/' || inOneSegment(c) }
 

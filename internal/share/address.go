@@ -79,9 +79,7 @@ func Addresses(url func(host string) string, bind string, all []Interface) []Add
 
 // Encoded is a name as it stands in a URL.
 func Encoded(name string) string {
-	return string(proto.AppendEscaped(nil, name, func(c byte) bool {
-		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
-	}))
+	return string(proto.AppendEscaped(nil, name, proto.IsUnreserved))
 }
 
 const machine = "this machine"

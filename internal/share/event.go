@@ -102,11 +102,3 @@ func decoded(path string) string {
 	}
 	return string(out)
 }
-
-// host is a client's address without the port.
-func host(client string) string {
-	if i := strings.LastIndexByte(client, ':'); i > 0 {
-		return strings.Trim(client[:i], "[]")
-	}
-	return client
-}

@@ -86,7 +86,7 @@ func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 	}
 	// "./" keeps a name with a colon from being taken for a scheme.
 	dst = append(append(append(dst, "<tr"...), iconOf(e)...), "><td><a href=\"./"...)
-	dst = append(proto.AppendEscaped(dst, e.name, unreserved), slash...)
+	dst = append(proto.AppendEscaped(dst, e.name, proto.IsUnreserved), slash...) // nor does what is plain mean anything in HTML
 	dst = append(dst, "\">"...)
 	dst = append(appendName(dst, e.name), slash...)
 	dst = append(dst, "</a></td><td"...)
@@ -145,12 +145,6 @@ func appendText(dst []byte, s, before, after string) []byte {
 // "invoiceexe.pdf".
 func steers(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
-}
-
-// unreserved reports whether a byte means nothing but itself wherever it stands
-// in a URI (RFC 3986 §2.3); neither does it in HTML.
-func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
 func summary(entries []entry) string {
