@@ -24,7 +24,7 @@ const (
 
 // Entry is a request and its response. Empty or zero fields were absent.
 type Entry struct {
-	Client  string        // address, without a port
+	Client  []byte        // address, without a port
 	Time    int64         // milliseconds since 1970
 	Method  []byte        // empty: the request could not be parsed
 	Target  []byte        // as sent

@@ -16,7 +16,7 @@ const moment = 971186136_007
 
 func entry() Entry {
 	return Entry{
-		Client: "192.0.2.1", Time: moment, Method: []byte("GET"), Target: []byte("/a?b=c"), Version: "HTTP/1.1",
+		Client: []byte("192.0.2.1"), Time: moment, Method: []byte("GET"), Target: []byte("/a?b=c"), Version: "HTTP/1.1",
 		Status: 200, Bytes: 2326, Took: 1234567 * time.Nanosecond,
 		Referer: []byte("http://example.com/"), Agent: []byte("Mozilla/5.0 (X11)"), ID: []byte("7f3a"),
 	}
@@ -57,9 +57,9 @@ func TestFormats(t *testing.T) {
 			`192.0.2.1 - J\xc3\xbcrgen\x20\x22x\x22\x20[\x0a [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326`},
 		{"no body", Common, func(e *Entry) { e.Bytes, e.Status = 0, 304 },
 			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 304 -`},
-		{"HTTP/1.0 over IPv6", Common, func(e *Entry) { e.Client, e.Version = "2001:db8::1", "HTTP/1.0" },
+		{"HTTP/1.0 over IPv6", Common, func(e *Entry) { e.Client, e.Version = []byte("2001:db8::1"), "HTTP/1.0" },
 			`2001:db8::1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.0" 200 2326`},
-		{"a scope with a space and a quote", Common, func(e *Entry) { e.Client = `fe80::1%a b"` },
+		{"a scope with a space and a quote", Common, func(e *Entry) { e.Client = []byte(`fe80::1%a b"`) },
 			`fe80::1%a\x20b\x22 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326`},
 		{"a forged line", Combined, func(e *Entry) { e.Agent = []byte("x\"\r\n10.0.0.1 - - \\") },
 			`192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326 "http://example.com/" "x\"\r\n10.0.0.1 - - \\"`},
@@ -165,7 +165,7 @@ func checkLine(t *testing.T, line []byte) {
 func FuzzJSON(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0, []byte(agent)}
+		e := Entry{[]byte(client), ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0, []byte(agent)}
 		line := (&Formatter{Format: JSON}).Append(nil, &e)
 		checkLine(t, line)
 		var got struct {
@@ -246,7 +246,7 @@ func orDash(s string) string {
 func FuzzCombined(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, client string, ms int64, method, target string, minor uint8, status int, size, took int64, referer, agent, id string) {
-		e := Entry{client, ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0, []byte(agent)}
+		e := Entry{[]byte(client), ms, []byte(method), []byte(target), version(minor), status, size, time.Duration(took), []byte(referer), []byte(agent), []byte(id), nil, "", 0, []byte(agent)}
 		line := (&Formatter{Format: Combined}).Append(nil, &e)
 		checkLine(t, line)
 		m := combinedLine.FindSubmatch(line)

@@ -23,7 +23,7 @@ func TestPen(t *testing.T) {
 	for range writers {
 		work.Go(func() {
 			for range lines {
-				pen.Write(&Entry{Client: "127.0.0.1", Method: []byte("GET"), Target: []byte("/a"), Version: "HTTP/1.1", Status: 200})
+				pen.Write(&Entry{Client: []byte("127.0.0.1"), Method: []byte("GET"), Target: []byte("/a"), Version: "HTTP/1.1", Status: 200})
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func BenchmarkPen(b *testing.B) {
 	}
 	pen := NewPen(Combined, ring, -1)
 	e := &Entry{
-		Client: "192.0.2.17", Time: 1_700_000_000_000, Method: []byte("GET"), Target: []byte("/assets/app.0a1b2c3d.js"), Version: "HTTP/1.1", Status: 200,
+		Client: []byte("192.0.2.17"), Time: 1_700_000_000_000, Method: []byte("GET"), Target: []byte("/assets/app.0a1b2c3d.js"), Version: "HTTP/1.1", Status: 200,
 		Bytes: 12345, Referer: []byte("https://example.org/"), Agent: []byte("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
 	}
 	b.ReportAllocs()

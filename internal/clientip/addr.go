@@ -57,25 +57,34 @@ func (a Addr) Known() bool { return a.kind != kindUnknown }
 // IsUnix reports whether it is a client of a unix socket.
 func (a Addr) IsUnix() bool { return a.kind == kindUnix }
 
-// Host returns the address without its port, for people: "203.0.113.7", "unix:" or
+// MaxText is the length in bytes of the longest address with its port.
+const MaxText = len("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
+
+// AppendHost appends the address without its port, for people: "203.0.113.7", "unix:" or
 // "unknown".
-func (a Addr) Host() string {
+func (a Addr) AppendHost(dst []byte) []byte {
 	switch a.kind {
 	case kindIP:
-		return a.IP().String()
+		return a.IP().AppendTo(dst)
 	case kindUnix:
-		return "unix:"
+		return append(dst, "unix:"...)
 	}
-	return "unknown"
+	return append(dst, "unknown"...)
 }
 
-// String returns the address, with its port if that is known, for people.
-func (a Addr) String() string {
+// AppendTo appends the address, with its port if that is known, for people.
+func (a Addr) AppendTo(dst []byte) []byte {
 	if a.kind == kindIP && a.port != 0 {
-		return netip.AddrPortFrom(a.IP(), a.port).String()
+		return netip.AddrPortFrom(a.IP(), a.port).AppendTo(dst)
 	}
-	return a.Host()
+	return a.AppendHost(dst)
 }
+
+// Host returns what AppendHost appends.
+func (a Addr) Host() string { return string(a.AppendHost(nil)) }
+
+// String returns what AppendTo appends.
+func (a Addr) String() string { return string(a.AppendTo(nil)) }
 
 // encodedSize is the length of an encoded address.
 const encodedSize = 19

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"phalanx/internal/accesslog"
 	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
@@ -34,9 +36,7 @@ type Journal struct {
 	tally  *Tally
 	cfg    *Config
 	clock  *Clock
-	addr   clientip.Addr  // of the connection's client
-	client string         // that, with its port
-	host   string         // and without
+	client clientip.Addr  // of the connection
 	port   int            // that it came to, if the access log names it; else 0
 	tls    *accesslog.TLS // nil: it speaks plain HTTP, or has not shaken hands yet
 
@@ -55,7 +55,7 @@ func NewJournal(cfg *Config, t *Tally, client *clientip.Addr, fd int) *Journal {
 	if cfg.Access != nil && cfg.Access.NamesPorts() {
 		port = localPort(fd)
 	}
-	return &Journal{port: port, tally: t, cfg: cfg, clock: t.Clock, addr: *client, client: client.String(), host: client.Host()}
+	return &Journal{port: port, tally: t, cfg: cfg, clock: t.Clock, client: *client}
 }
 
 // Observer returns the observer of the connection: the journal, or the tally if there
@@ -67,21 +67,22 @@ func (j *Journal) Observer(t *Tally) conn.Observer {
 	return j
 }
 
-// clientOf returns the address of an exchange's client with its port, which need not be the
+// clientOf returns the address of an exchange's client, which need not be the
 // connection's.
-func (j *Journal) clientOf(x *conn.Exchange) string {
-	if x.Client == j.addr || !x.Client.Known() {
+func (j *Journal) clientOf(x *conn.Exchange) clientip.Addr {
+	if !x.Client.Known() {
 		return j.client
 	}
-	return x.Client.String()
+	return x.Client
 }
 
-// hostOf returns that address without its port.
-func (j *Journal) hostOf(x *conn.Exchange) string {
-	if x.Client == j.addr || !x.Client.Known() {
-		return j.host
+// withClient names the client in a line, unless that is not written.
+func withClient(e *zerolog.Event, client clientip.Addr) *zerolog.Event {
+	if !e.Enabled() {
+		return e
 	}
-	return x.Client.Host()
+	var text [clientip.MaxText]byte
+	return e.Bytes("client", client.AppendTo(text[:0]))
 }
 
 // siteOf returns the name of an exchange's site, empty if there is one for all hosts.
@@ -100,7 +101,7 @@ func (j *Journal) Received(x *conn.Exchange) {
 	x.Noted.Headed = j.clock.Mono()
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var text [maxLogHead + 16]byte
-		e.Str("client", j.clientOf(x)).RawJSON("head", logging.AppendJSON(text[:0], withoutCredentials(x), maxLogHead)).Msg("head")
+		withClient(e, j.clientOf(x)).RawJSON("head", logging.AppendJSON(text[:0], withoutCredentials(x), maxLogHead)).Msg("head")
 	}
 }
 
@@ -134,8 +135,9 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	wall, now := j.clock.Read()
 	took := now - x.Began
 	if j.cfg.Access != nil {
+		var host [clientip.MaxText]byte
 		j.cfg.Access.Write(&accesslog.Entry{
-			Client: j.hostOf(x), User: x.User, Time: wall.UnixMilli(),
+			Client: j.clientOf(x).AppendHost(host[:0]), User: x.User, Time: wall.UnixMilli(),
 			Method: x.Method(), Target: x.Target(), Version: x.Version.String(), Status: int(x.Status), Bytes: x.Bytes, Took: took,
 			Referer: x.Value(proto.FieldReferer), Agent: x.Value(proto.FieldUserAgent), ID: x.ID,
 			TLS: j.tls, Site: j.siteOf(x), Port: j.port,
@@ -143,15 +145,14 @@ func (j *Journal) Ended(x *conn.Exchange) {
 	}
 	switch {
 	case x.Hello():
-		j.cfg.Log.Debug().Str("client", j.clientOf(x)).Msg(x.Fault.Reason)
+		withClient(j.cfg.Log.Debug(), j.clientOf(x)).Msg(x.Fault.Reason)
 		return
 	case !j.cfg.Verbose:
 		return
 	}
 	var method [maxLogMethod + 16]byte
 	var path [maxLogTarget + 16]byte
-	e := j.cfg.Log.Info().
-		Str("client", j.clientOf(x)).
+	e := withClient(j.cfg.Log.Info(), j.clientOf(x)).
 		RawJSON("method", logging.AppendJSON(method[:0], x.Method(), maxLogMethod)).
 		RawJSON("path", logging.AppendJSON(path[:0], x.Target(), maxLogTarget)).
 		Int("status", int(x.Status)).
@@ -218,21 +219,21 @@ func (j *Journal) Fetch(begins bool) {
 // Bytes logs received bytes.
 func (j *Journal) Bytes(n int) {
 	if j != nil {
-		j.cfg.Log.Trace().Str("client", j.client).Int("bytes", n).Msg("recv")
+		withClient(j.cfg.Log.Trace(), j.client).Int("bytes", n).Msg("recv")
 	}
 }
 
 // Opened logs the beginning of the connection.
 func (j *Journal) Opened() {
 	if j != nil {
-		j.cfg.Log.Debug().Str("client", j.client).Msg("connection opened")
+		withClient(j.cfg.Log.Debug(), j.client).Msg("connection opened")
 	}
 }
 
 // Moved logs that the connection moves to another worker, or comes from one.
 func (j *Journal) Moved(how string) {
 	if j != nil {
-		j.cfg.Log.Debug().Str("client", j.client).Msg(how)
+		withClient(j.cfg.Log.Debug(), j.client).Msg(how)
 	}
 }
 
@@ -244,7 +245,7 @@ func (j *Journal) Secured(info tlsconn.Info) {
 	j.Continues(info)
 	if e := j.cfg.Log.Debug(); e.Enabled() {
 		var name [maxLogName + 16]byte
-		e.Str("client", j.client).Str("version", j.tls.Version).Str("cipher", j.tls.Cipher).Stringer("group", info.Curve).
+		withClient(e, j.client).Str("version", j.tls.Version).Str("cipher", j.tls.Cipher).Stringer("group", info.Curve).
 			Bool("resumed", info.Resumed).RawJSON("sni", logging.AppendJSON(name[:0], []byte(info.ServerName), maxLogName)).
 			Str("protocol", info.Protocol).Msg("TLS handshake")
 	}
@@ -268,7 +269,7 @@ func (j *Journal) Unsecured(reason tlsconn.Reason, err error) {
 	if err == nil {
 		err = &tlsconn.Error{Reason: reason}
 	}
-	j.cfg.Log.Debug().Str("client", j.client).Str("reason", strings.TrimPrefix(err.Error(), "TLS: ")).Msg("TLS failed")
+	withClient(j.cfg.Log.Debug(), j.client).Str("reason", strings.TrimPrefix(err.Error(), "TLS: ")).Msg("TLS failed")
 }
 
 // Proxied notes, and logs, whose connection a PROXY header says it is.
@@ -277,20 +278,20 @@ func (j *Journal) Proxied(client clientip.Addr) {
 		return
 	}
 	proxy := j.client
-	j.addr, j.client, j.host = client, client.String(), client.Host()
-	j.cfg.Log.Debug().Str("client", j.client).Str("proxy", proxy).Msg("PROXY header")
+	j.client = client
+	withClient(j.cfg.Log.Debug(), client).Stringer("proxy", proxy).Msg("PROXY header")
 }
 
 // Unproxied logs that the PROXY header of the connection was refused.
 func (j *Journal) Unproxied(reason proxyproto.Reason) {
 	if j != nil {
-		j.cfg.Log.Debug().Str("client", j.client).Stringer("reason", reason).Msg("PROXY header refused")
+		withClient(j.cfg.Log.Debug(), j.client).Stringer("reason", reason).Msg("PROXY header refused")
 	}
 }
 
 // Closed logs its end.
 func (j *Journal) Closed() {
 	if j != nil {
-		j.cfg.Log.Debug().Str("client", j.client).Msg("connection closed")
+		withClient(j.cfg.Log.Debug(), j.client).Msg("connection closed")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/accesslog"
 	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/logging"
@@ -22,7 +23,7 @@ func testJournal(file *os.File, format string) *Journal {
 	cfg := &Config{Log: logging.New(file, format, 2, logging.Options{NoColor: true}), Verbose: true}
 	tally := &Tally{Row: new(scoreboard.Row), Clock: new(Clock)}
 	tally.Clock.Start(cfg)
-	return &Journal{tally: tally, cfg: cfg, clock: tally.Clock, client: "192.0.2.1:1", host: "192.0.2.1"}
+	return &Journal{tally: tally, cfg: cfg, clock: tally.Clock, client: clientip.From(netip.MustParseAddrPort("192.0.2.1:1"))}
 }
 
 // exchange is one whose request has the method and the target.
@@ -94,7 +95,7 @@ func TestLongHeadsAreClipped(t *testing.T) {
 	}
 }
 
-// A line allocates nothing.
+// A line allocates nothing, whoever the client is: the peer, or whom a trusted proxy names.
 func TestLogAllocations(t *testing.T) {
 	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -102,10 +103,24 @@ func TestLogAllocations(t *testing.T) {
 	}
 	defer file.Close()
 	j := testJournal(file, logging.JSON)
+	ring, err := accesslog.NewRing(make([]byte, 1<<16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.cfg.Access = accesslog.NewPen(accesslog.JSON, ring, -1)
 	request, head := exchange("GET", "/a%20path?\"x\""), &conn.Exchange{Request: new(proto.Request), Head: []byte(rawHead)}
+	forwarded := exchange("GET", "/")
+	forwarded.Client = clientip.From(netip.MustParseAddrPort("[2001:db8:1111:2222:3333:4444:5555:6666]:65535"))
+	ended := func(x *conn.Exchange) {
+		j.Ended(x)
+		j.tally.Settle()
+		a, b := ring.Readable()
+		ring.Consume(len(a) + len(b))
+	}
 	for what, write := range map[string]func(){
-		"request": func() { j.Ended(request); j.tally.Settle() },
-		"head":    func() { j.Received(head) },
+		"request":           func() { ended(request) },
+		"forwarded request": func() { ended(forwarded) },
+		"head":              func() { j.Received(head) },
 	} {
 		if n := testing.AllocsPerRun(100, write); n != 0 {
 			t.Errorf("%v allocations for a %s", n, what)
