@@ -72,6 +72,7 @@ var attacks = []struct {
 	{"long SETTINGS", ReasonSettings, 10, func(c *client, i int) {
 		c.framer.WriteSettings(make([]http2.Setting, maxFrame/6)...)
 	}},
+	{"answers to SETTINGS", ReasonSettings, budgetPoints + 1, func(c *client, i int) { c.framer.WriteSettingsAck() }},
 	{"PING", ReasonPings, budgetPoints + 1, func(c *client, i int) { c.framer.WritePing(false, [8]byte{}) }},
 	{"PING answers", ReasonPings, budgetPoints + 1, func(c *client, i int) { c.framer.WritePing(true, [8]byte{}) }},
 	{"empty DATA", ReasonData, budgetPoints + 2, func(c *client, i int) {

@@ -59,6 +59,8 @@ func violationsOfStreams() []violation {
 		{"§5.1 DATA on an idle stream", ProtocolError, []func(*client){raw(http2.FrameData, 0, 1, "x")}},
 		{"§5.1 RST_STREAM on an idle stream", ProtocolError, []func(*client){raw(http2.FrameRSTStream, 0, 1, "\x00\x00\x00\x00")}},
 		{"§5.1 WINDOW_UPDATE on an idle stream", ProtocolError, []func(*client){raw(http2.FrameWindowUpdate, 0, 1, "\x00\x00\x00\x01")}},
+		{"§5.1.1 RST_STREAM on an even stream", ProtocolError, []func(*client){begin(3), raw(http2.FrameRSTStream, 0, 2, "\x00\x00\x00\x00")}},
+		{"§5.1.1 WINDOW_UPDATE on an even stream", ProtocolError, []func(*client){begin(3), raw(http2.FrameWindowUpdate, 0, 2, "\x00\x00\x00\x01")}},
 		{"§5.1 DATA on a closed stream", StreamClosed, []func(*client){ended, raw(http2.FrameData, 0, 1, "x")}},
 		{"§5.1 HEADERS on a closed stream", StreamClosed, []func(*client){ended, begin(1)}},
 		{"§5.1 CONTINUATION on a closed stream", ProtocolError, []func(*client){ended, raw(http2.FrameContinuation, 4, 1, "")}},

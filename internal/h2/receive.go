@@ -276,12 +276,16 @@ func (c *Conn) ignore(id uint32) {
 	}
 }
 
+// idle reports whether the client has opened neither the stream nor a higher one
+// (RFC 9113 §5.1.1). Stream 0 and those of even number are never opened.
+func (c *Conn) idle(id uint32) bool { return id&1 == 0 || id > c.last }
+
 // late judges a frame for a stream that is not open any more (RFC 9113 §5.1): the client
 // may not know yet that the server has reset it.
 func (c *Conn) late(id uint32) Code {
 	d := (c.last - id) / 2
 	switch {
-	case id&1 == 0 || id > c.last:
+	case c.idle(id):
 		return ProtocolError
 	case d >= 64 || c.reset&(1<<d) != 0:
 		c.spend(1, ReasonFrames)
@@ -330,7 +334,7 @@ func (c *Conn) deprecated(out []byte, f frame, p []byte) ([]byte, Code) {
 // resetByClient takes a RST_STREAM frame (RFC 9113 §6.4).
 func (c *Conn) resetByClient(f frame, p []byte) Code {
 	switch {
-	case f.stream == 0 || f.stream > c.last:
+	case c.idle(f.stream):
 		return ProtocolError
 	case f.length != 4:
 		return FrameSizeError

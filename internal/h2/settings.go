@@ -50,10 +50,11 @@ func (c *Conn) settings(out []byte, f frame, p []byte) ([]byte, Code) {
 		return out, ProtocolError
 	case f.has(flagAck) && f.length != 0 || f.length%6 != 0:
 		return out, FrameSizeError
-	case f.has(flagAck):
-		return out, NoError
 	}
 	c.spend(1+f.length/48, ReasonSettings)
+	if f.has(flagAck) {
+		return out, NoError
+	}
 	window := c.initial
 	for ; len(p) > 0; p = p[6:] {
 		value := binary.BigEndian.Uint32(p[2:])

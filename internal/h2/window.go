@@ -106,7 +106,7 @@ func (c *Conn) windowUpdate(out []byte, f frame, p []byte) ([]byte, Code) {
 	}
 	s := c.find(f.stream)
 	switch {
-	case s == nil && f.stream > c.last:
+	case s == nil && c.idle(f.stream):
 		return out, ProtocolError
 	case s == nil:
 		return out, NoError // it has ended meanwhile
