@@ -80,9 +80,10 @@ func appendWord[T string | []byte](dst []byte, word T) []byte {
 	return dst
 }
 
-// appendJSON appends a JSON string, escaped as in the verbose log, or null for an
-// empty one.
-func appendJSON[T string | []byte](dst []byte, s T) []byte {
+// appendMember appends a further member of a JSON object: a string, escaped as in the
+// verbose log, or null for an empty one.
+func appendMember[T string | []byte](dst []byte, name string, s T) []byte {
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
 	if len(s) == 0 {
 		return append(dst, "null"...)
 	}

@@ -139,49 +139,36 @@ func (f *Formatter) json(dst []byte, e *Entry) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst, ms := f.time(dst, jsonTime, e.Time)
 	dst = append(dst, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-	dst = append(dst, `Z","client":`...)
-	dst = appendJSON(dst, e.Client)
-	dst = append(dst, `,"method":`...)
-	dst = appendJSON(dst, e.Method)
-	dst = append(dst, `,"target":`...)
-	dst = appendJSON(dst, e.Target)
-	dst = append(dst, `,"protocol":`...)
+	dst = append(dst, 'Z', '"')
+	dst = appendMember(dst, "client", e.Client)
+	dst = appendMember(dst, "method", e.Method)
+	dst = appendMember(dst, "target", e.Target)
+	version := e.Version
 	if len(e.Method) == 0 {
-		dst = append(dst, "null"...)
-	} else {
-		dst = append(dst, '"')
-		dst = append(dst, e.Version...)
-		dst = append(dst, '"')
+		version = ""
 	}
+	dst = appendMember(dst, "protocol", version)
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, `,"bytes":`...)
 	dst = strconv.AppendInt(dst, max(e.Bytes, 0), 10)
 	dst = append(dst, `,"seconds":`...)
 	dst = appendSeconds(dst, e.Took)
-	dst = append(dst, `,"referer":`...)
-	dst = appendJSON(dst, e.Referer)
-	dst = append(dst, `,"user_agent":`...)
-	dst = appendJSON(dst, e.Agent)
-	dst = append(dst, `,"request_id":`...)
-	dst = appendJSON(dst, e.ID)
+	dst = appendMember(dst, "referer", e.Referer)
+	dst = appendMember(dst, "user_agent", e.Agent)
+	dst = appendMember(dst, "request_id", e.ID)
 	if e.Site != "" {
-		dst = append(dst, `,"site":`...)
-		dst = appendJSON(dst, e.Site)
+		dst = appendMember(dst, "site", e.Site)
 	}
 	if t := e.TLS; t != nil {
-		dst = append(dst, `,"tls_version":`...)
-		dst = appendJSON(dst, t.Version)
-		dst = append(dst, `,"tls_cipher":`...)
-		dst = appendJSON(dst, t.Cipher)
-		dst = append(dst, `,"tls_sni":`...)
-		dst = appendJSON(dst, t.Name)
+		dst = appendMember(dst, "tls_version", t.Version)
+		dst = appendMember(dst, "tls_cipher", t.Cipher)
+		dst = appendMember(dst, "tls_sni", t.Name)
 		dst = append(dst, `,"tls_resumed":`...)
 		dst = strconv.AppendBool(dst, t.Resumed)
 	}
 	if len(e.User) > 0 {
-		dst = append(dst, `,"user":`...)
-		dst = appendJSON(dst, e.User)
+		dst = appendMember(dst, "user", e.User)
 	}
 	return append(dst, "}\n"...)
 }

@@ -107,7 +107,7 @@ func TestJSONStrings(t *testing.T) {
 		{"", `null`},
 	}
 	for _, tt := range tests {
-		if got := string(appendJSON(nil, tt.in)); got != tt.want {
+		if got := string(appendMember(nil, "a", tt.in)); got != `,"a":`+tt.want {
 			t.Errorf("%q: %s, want %s", tt.in, got, tt.want)
 		}
 	}

@@ -62,12 +62,12 @@ func (w *Writer) run() {
 			busy = true
 		case blocked:
 			w.wait(time.Now().Add(slow), true, false)
-			w.stuck()
+			w.tellFull(errStuck)
 		case failed:
 			w.alert(err)
 			w.wait(time.Now().Add(retry), false, false)
 		case dry:
-			w.burst()
+			w.tellFull(errBurst)
 			if !busy && w.maySleep() {
 				w.wait(time.Time{}, false, true)
 			}
@@ -317,12 +317,7 @@ func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 	return rang, room && poll[1].Revents != 0
 }
 
-// stuck alerts about a slow reader, once lines have been lost.
-func (w *Writer) stuck() { w.tellFull(errStuck) }
-
-// burst alerts about lines lost without an error.
-func (w *Writer) burst() { w.tellFull(errBurst) }
-
+// tellFull alerts, once rings have lost lines, for which there was no error.
 func (w *Writer) tellFull(cause error) {
 	w.mu.Lock()
 	w.countLost()

@@ -71,5 +71,5 @@ func JSONs(w io.Writer, looks []Look) error {
 			all[i].Pool = &looks[i].Pool
 		}
 	}
-	return writeJSON(w, all)
+	return JSON(w, all)
 }

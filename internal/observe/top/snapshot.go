@@ -127,11 +127,10 @@ func pool(p status.Pool) string {
 	return s
 }
 
-// JSON writes one snapshot as the endpoint gives it, indented, for other programs.
-// Runes that could control a terminal are escaped; the values stay the same.
-func JSON(w io.Writer, p status.Pool) error { return writeJSON(w, p) }
-
-func writeJSON(w io.Writer, value any) error {
+// JSON writes a [status.Pool], or several with their nodes, as the endpoint gives it,
+// indented, for other programs. Runes that could control a terminal are escaped; the values
+// stay the same.
+func JSON(w io.Writer, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write status as JSON: %w", err)

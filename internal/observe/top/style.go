@@ -11,9 +11,9 @@ import (
 // theme is how things look. Every state is also told in words: a terminal
 // without colours loses nothing but beauty.
 type theme struct {
-	plain, faint, bold, head, key, selected lipgloss.Style
-	good, busy, warn, bad                   lipgloss.Style
-	graph                                   lipgloss.Style
+	plain, faint, bold, head, selected lipgloss.Style
+	good, busy, warn, bad              lipgloss.Style
+	graph                              lipgloss.Style
 }
 
 // newTheme returns the theme for a dark or a light background; a stale one is dimmed
@@ -22,7 +22,7 @@ func newTheme(dark, stale bool) theme {
 	s := lipgloss.NewStyle()
 	if stale {
 		f := s.Faint(true)
-		return theme{plain: f, faint: f, bold: f, head: f, key: f, selected: f.Reverse(true), good: f, busy: f, warn: f, bad: f, graph: f}
+		return theme{plain: f, faint: f, bold: f, head: f, selected: f.Reverse(true), good: f, busy: f, warn: f, bad: f, graph: f}
 	}
 	choose := lipgloss.LightDark(dark)
 	colour := func(light, dark string) lipgloss.Style {
@@ -33,7 +33,6 @@ func newTheme(dark, stale bool) theme {
 		faint:    colour("#6c6c6c", "#8a8a8a"),
 		bold:     s.Bold(true),
 		head:     colour("#005f87", "#87afd7").Bold(true),
-		key:      s.Bold(true),
 		selected: s.Reverse(true),
 		good:     colour("#007a3d", "#5fd787").Bold(true),
 		busy:     colour("#005faf", "#5fafff").Bold(true),
