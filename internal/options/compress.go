@@ -1,6 +1,7 @@
 package options
 
 import (
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,12 +88,7 @@ func (CacheDir) Complete(match string) []flags.Completion { return paths(match, 
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (s *CacheSize) UnmarshalFlag(v string) error {
-	n, ok := parseLarge(v)
-	if !ok || n < MinCache {
-		return invalid("cache-size", v, "must be 1M or more, such as 500M or 10G")
-	}
-	*s = CacheSize(n)
-	return nil
+	return size(s, "cache-size", v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
 }
 
 // systemdCache is the unit's CacheDirectory=, the first if there are several

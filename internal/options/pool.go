@@ -2,8 +2,6 @@ package options
 
 import (
 	"math"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -61,67 +59,25 @@ func (m *MaxPerClient) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MinRate) UnmarshalFlag(v string) error {
-	n, ok := parseSize(v)
-	if !ok || n > 16<<20 {
-		return invalid("min-rate", v, "must be 0 to 16M bytes a second, such as 500 or 10k (0 is none)")
-	}
-	*m = MinRate(n)
-	return nil
+	return size(m, "min-rate", v, "must be 0 to 16M bytes a second, such as 500 or 10k (0 is none)", between[int64](0, 16<<20))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (r *RateLimit) UnmarshalFlag(v string) error {
-	n, ok := parseSize(v)
-	if !ok || n > 1<<30 {
-		return invalid("rate", v, "must be 0 to 1024M bytes a second, such as 500k or 2M (0 is none)")
-	}
-	*r = RateLimit(n)
-	return nil
+	return size(r, "rate", v, "must be 0 to 1024M bytes a second, such as 500k or 2M (0 is none)", between[int64](0, 1<<30))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (r *RateAfter) UnmarshalFlag(v string) error {
-	n, ok := parseSize(v)
-	if !ok {
-		return invalid("rate-after", v, "must be a number of bytes, such as 10M")
-	}
-	*r = RateAfter(n)
-	return nil
+	return size(r, "rate-after", v, "must be a number of bytes, such as 10M", between[int64](0, 1<<50))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MaxUnsent) UnmarshalFlag(v string) error {
-	n, ok := parseSize(v)
-	if !ok || n > 16<<20 || n != 0 && n < 64<<10 {
-		return invalid("max-unsent", v, "must be 64k to 16M bytes, such as 256k (0 leaves it to the kernel)")
-	}
-	*m = MaxUnsent(n)
-	return nil
+	return size(m, "max-unsent", v, "must be 64k to 16M bytes, such as 256k (0 leaves it to the kernel)", zeroOrBetween[int64](64<<10, 16<<20))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (m *MaxMemory) UnmarshalFlag(v string) error {
-	n, ok := parseLarge(v)
-	if !ok || n > 0 && n < MinMemory {
-		return invalid("max-memory", v, "must be 16M or more, such as 512M or 2G (0 is no limit)")
-	}
-	*m = MaxMemory(n)
-	return nil
-}
-
-// parseLarge reads a number of bytes, of which there may be many.
-func parseLarge(v string) (n int64, ok bool) {
-	number, shift := v, 0
-	if i := strings.IndexByte("kKmMgG", last(v)); v != "" && i >= 0 {
-		number, shift = v[:len(v)-1], 10*(1+i/2)
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	return n << shift, err == nil && n >= 0 && n <= 1<<40 && n<<shift>>shift == n
-}
-
-func last(v string) byte {
-	if v == "" {
-		return 0
-	}
-	return v[len(v)-1]
+	return size(m, "max-memory", v, "must be 16M or more, such as 512M or 2G (0 is no limit)", zeroOrBetween[int64](MinMemory, math.MaxInt64))
 }

@@ -106,12 +106,7 @@ func (w *Workers) UnmarshalFlag(v string) error {
 
 // UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Recv) UnmarshalFlag(v string) error {
-	n, ok := parseSize(v)
-	if !ok || n < 1 || n > MaxRecv {
-		return invalid("recv", v, "must be 1 to 16M bytes, such as 65536, 64k or 1M")
-	}
-	*r = Recv(n)
-	return nil
+	return size(r, "recv", v, "must be 1 to 16M bytes, such as 65536, 64k or 1M", between[int64](1, MaxRecv))
 }
 
 // UnmarshalFlag implements [flags.Unmarshaler].
@@ -139,21 +134,23 @@ func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) err
 	return nil
 }
 
-// parseSize reads a number of bytes with an optional k or M, both binary.
-func parseSize(v string) (int, bool) {
+// size reads a number of bytes with an optional k, M or G, all binary, that is right if ok
+// says so, and else says what cures it.
+func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) error {
+	digits := strings.TrimRight(v, "kKmMgG")
 	shift := 0
-	switch {
-	case strings.HasSuffix(v, "k"), strings.HasSuffix(v, "K"):
-		shift = 10
-	case strings.HasSuffix(v, "m"), strings.HasSuffix(v, "M"):
-		shift = 20
+	if unit := v[len(digits):]; len(unit) == 1 {
+		shift = 10 * (1 + strings.Index("kKmMgG", unit)/2)
+	} else if unit != "" {
+		digits = ""
 	}
-	if shift > 0 {
-		v = v[:len(v)-1]
+	n, err := strconv.ParseUint(digits, 10, 40)
+	bytes := int64(n) << shift
+	if err != nil || bytes>>shift != int64(n) || !ok(bytes) {
+		return invalid(flag, v, cure)
 	}
-	// 31 bits before the shift cannot overflow an int after it.
-	n, err := strconv.ParseUint(v, 10, 31)
-	return int(n) << shift, err == nil
+	*to = T(bytes)
+	return nil
 }
 
 // duration reads a length of time that is right if ok says so, and else says
@@ -177,12 +174,12 @@ func duration[T ~int64](to *T, flag, v, cure string, ok func(time.Duration) bool
 	return invalid(flag, v, cure)
 }
 
-func between(least, most time.Duration) func(time.Duration) bool {
-	return func(d time.Duration) bool { return d >= least && d <= most }
+func between[T ~int64](least, most T) func(T) bool {
+	return func(n T) bool { return n >= least && n <= most }
 }
 
-func zeroOrBetween(least, most time.Duration) func(time.Duration) bool {
-	return func(d time.Duration) bool { return d == 0 || d >= least && d <= most }
+func zeroOrBetween[T ~int64](least, most T) func(T) bool {
+	return func(n T) bool { return n == 0 || n >= least && n <= most }
 }
 
 // invalid makes the error of a bad value; flag is "" for an argument that belongs
