@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -65,10 +66,7 @@ func (s *Set) add(name string, i int) {
 	for at > 0 && s.entries[i].cost() < s.entries[s.byName[name][at-1]].cost() {
 		at--
 	}
-	list := append(s.byName[name], 0)
-	copy(list[at+1:], list[at:])
-	list[at] = i
-	s.byName[name] = list
+	s.byName[name] = slices.Insert(s.byName[name], at, i)
 }
 
 // cost ranks kinds of keys. A handshake with ECDSA takes a tenth of the time

@@ -78,24 +78,18 @@ func Load(s Settings, now time.Time) (*Loaded, error) { return load(s, now, (*it
 func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
 	l := &Loaded{names: s.Names}
 	for _, pair := range s.Pairs {
-		i := &item{Pair: pair}
-		if err := read(i); err != nil {
-			return nil, err
-		}
-		l.pairs = append(l.pairs, i)
+		l.pairs = append(l.pairs, &item{Pair: pair})
 	}
 	if s.ClientCA != "" {
 		l.authority = &item{Pair: Pair{s.ClientCA, s.ClientCA}, kind: kindAuthority}
-		if err := read(l.authority); err != nil {
-			return nil, err
-		}
 	}
 	for _, file := range s.Passwords {
-		i := &item{Pair: Pair{file, file}, kind: kindPasswords}
+		l.passwords = append(l.passwords, &item{Pair: Pair{file, file}, kind: kindPasswords})
+	}
+	for _, i := range l.items() {
 		if err := read(i); err != nil {
 			return nil, err
 		}
-		l.passwords = append(l.passwords, i)
 	}
 	if s.SelfSigned {
 		var err error
@@ -146,11 +140,11 @@ func (l *Loaded) clientCA() []byte {
 
 // items returns all that is read from files.
 func (l *Loaded) items() []*item {
-	all := slices.Concat(l.pairs, l.passwords)
+	all := slices.Clone(l.pairs)
 	if l.authority != nil {
 		all = append(all, l.authority)
 	}
-	return all
+	return append(all, l.passwords...)
 }
 
 // read reads the files and checks what is in them. An item in which files change

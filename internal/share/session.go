@@ -2,7 +2,9 @@ package share
 
 import (
 	"bufio"
+	"cmp"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -137,11 +139,9 @@ func (s *Session) look(found []Transfer) {
 	defer s.mu.Unlock()
 	now := s.cfg.Now()
 	had := len(s.active) > 0 || len(s.screen.drawn) > 0
-	for client := range s.active {
-		if !slices.ContainsFunc(found, func(t Transfer) bool { return t.Client == client }) {
-			delete(s.active, client)
-		}
-	}
+	maps.DeleteFunc(s.active, func(client string, _ *active) bool {
+		return !slices.ContainsFunc(found, func(t Transfer) bool { return t.Client == client })
+	})
 	for _, t := range found {
 		if !page(t.Target) {
 			s.note(t, now)
@@ -206,15 +206,8 @@ func (s *Session) changing() []string {
 	if s.cfg.Width == nil {
 		return nil
 	}
-	all := make([]*active, 0, len(s.active))
-	for _, a := range s.active {
-		all = append(all, a)
-	}
-	slices.SortFunc(all, func(a, b *active) int {
-		if by := a.began.Compare(b.began); by != 0 {
-			return by
-		}
-		return strings.Compare(a.Client, b.Client)
+	all := slices.SortedFunc(maps.Values(s.active), func(a, b *active) int {
+		return cmp.Or(a.began.Compare(b.began), strings.Compare(a.Client, b.Client))
 	})
 	width := s.screen.columns()
 	var lines []string
