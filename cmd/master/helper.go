@@ -112,14 +112,8 @@ func (w *lastWords) Write(p []byte) (int, error) {
 // helped is the helper: it confines itself, and does jobs.
 func helped() error {
 	nameProcess("phalanx-helper")
-	if text := os.Getenv(helperKey); text != "" {
-		id, err := sandbox.ParseIdentity(text)
-		if err == nil {
-			err = id.Become()
-		}
-		if err != nil {
-			return err
-		}
+	if err := become(os.Getenv(helperKey)); err != nil {
+		return err
 	}
 	most, err := strconv.ParseInt(os.Getenv(helperSizeKey), 10, 64)
 	if err != nil {
@@ -163,40 +157,25 @@ func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.J
 			done = ipc.JobDone{Outcome: ipc.JobFailed, Reason: fmt.Sprintf("compress a file: %v", e), Kept: store.Kept()}
 		}
 	}()
+	var made bool
+	var err error
+	unworthy, what := ipc.JobUseless, "compress into the cache directory: %w; responses stay as they are"
 	if j.Kind == ipc.JobDigest || j.Kind == ipc.JobCopyDigest {
-		return digestJob(ctx, store, j)
+		unworthy, what = ipc.JobKnown, "put a digest into the cache directory: %w; responses have no ETag of the content"
+		made, err = store.AddDigest(ctx, j.File, j.Kind == ipc.JobCopyDigest)
+	} else {
+		done.After, made, err = store.Add(ctx, j.File, proto.Coding(j.Kind))
 	}
-	return copyJob(ctx, store, j)
-}
-
-// digestJob makes a digest.
-func digestJob(ctx context.Context, store *compress.Store, j helper.Job) ipc.JobDone {
-	made, err := store.AddDigest(ctx, j.File, j.Kind == ipc.JobCopyDigest)
-	done := ipc.JobDone{Kept: store.Kept()}
+	done.Kept = store.Kept()
 	switch {
 	case errors.Is(err, compress.ErrNotWorth):
-		done.Outcome = ipc.JobKnown // as much as can be
+		done.Outcome = unworthy
 	case err != nil:
-		done.Outcome, done.Reason = ipc.JobFailed, fmt.Sprintf("put a digest into the cache directory: %v; responses have no ETag of the content", err)
+		done.Outcome, done.Reason = ipc.JobFailed, fmt.Errorf(what, err).Error()
 	case !made:
 		done.Outcome = ipc.JobKnown
 	}
-	return done
-}
-
-// copyJob makes a compressed copy.
-func copyJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.JobDone) {
-	size, made, err := store.Add(ctx, j.File, proto.Coding(j.Kind))
-	done = ipc.JobDone{After: size, Kept: store.Kept()}
-	switch {
-	case errors.Is(err, compress.ErrNotWorth):
-		done.Outcome = ipc.JobUseless
-	case err != nil:
-		done.Outcome, done.Reason = ipc.JobFailed, fmt.Sprintf("compress into the cache directory: %v; responses stay as they are", err)
-	case !made:
-		done.Outcome = ipc.JobKnown
-	}
-	if size > 1<<20 {
+	if done.After > 1<<20 {
 		runtime.GC() // what a large file has taken is given back before the next one
 	}
 	return done
@@ -233,17 +212,17 @@ func openCache(o options.Options) (*os.File, error) {
 		return nil, badCache(dir, strings.TrimPrefix(err.Error(), "mkdir "+dir+": "), "choose another directory", err)
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		f.Close()
-		return nil, badCache(dir, err.Error(), "choose another directory", err)
-	}
-	switch {
+	switch err = unix.Fstat(int(f.Fd()), &st); {
+	case err != nil:
+		err = badCache(dir, err.Error(), "choose another directory", err)
 	case int(st.Uid) != owner:
-		f.Close()
-		return nil, badCache(dir, fmt.Sprintf("belongs to user %d, and workers run as user %d", st.Uid, owner), "change its owner, or name one that does not exist yet", nil)
+		err = badCache(dir, fmt.Sprintf("belongs to user %d, and workers run as user %d", st.Uid, owner), "change its owner, or name one that does not exist yet", nil)
 	case st.Mode&0o022 != 0:
+		err = badCache(dir, "others can write there", "chmod go-w it, or name one that does not exist yet", nil)
+	}
+	if err != nil {
 		f.Close()
-		return nil, badCache(dir, "others can write there", "chmod go-w it, or name one that does not exist yet", nil)
+		return nil, err
 	}
 	return f, nil
 }

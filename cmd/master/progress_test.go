@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/logging"
 	"phalanx/internal/supervise"
 )
 
@@ -20,7 +21,7 @@ func TestDrainProgress(t *testing.T) {
 			t.Errorf("%q\nwant %q", got, want)
 		}
 	}
-	if (drainProgress{}).show([]supervise.Progress{{}}) {
+	if none := (*logging.Status)(nil); none.Show(describe([]supervise.Progress{{}})) {
 		t.Error("shown without a terminal")
 	}
 }

@@ -93,14 +93,8 @@ func limit() {
 // rendered turns Markdown on standard input into HTML, in a sandbox that can open
 // nothing.
 func rendered(stdin io.Reader, stdout io.Writer) error {
-	if text := os.Getenv(identityKey); text != "" {
-		id, err := sandbox.ParseIdentity(text)
-		if err == nil {
-			err = id.Become()
-		}
-		if err != nil {
-			return err
-		}
+	if err := become(os.Getenv(identityKey)); err != nil {
+		return err
 	}
 	limit()
 	sandbox.Confine() // as far as the kernel can

@@ -58,7 +58,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		Signals: signals.C, Orphans: orphans, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func(workers int) { announce(out.log, o, sockets.Addresses(), workers); certs.announce(o, before, out) },
-		OnDrain:   func() { refuse(out.log, sockets) }, OnQueuesEmpty: func() { sockets.Close() }, OnReopen: monitor.Log.Reopen, OnProgress: drainProgress{out.status}.show,
+		OnDrain:   func() { refuse(out.log, sockets) }, OnQueuesEmpty: func() { sockets.Close() }, OnReopen: monitor.Log.Reopen, OnProgress: func(all []supervise.Progress) bool { return out.status.Show(describe(all)) },
 		Queue: sockets.Queue, Alert: out.alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
