@@ -86,6 +86,9 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 		alert(strings.ReplaceAll(err.Error(), "\n", "; ") + "; continuing without it")
 		err = nil
 	}
+	if before == nil && err == nil {
+		warn(o, alert)
+	}
 	return m, err
 }
 
@@ -123,9 +126,6 @@ func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log z
 		return err // without it everybody could ask
 	}
 	m.token.Store(&secret)
-	if before == nil {
-		tellExposed(o, m.alert)
-	}
 	switch {
 	case before != nil && before.Admin > 0:
 		m.endpoint, err = admin.Inherit(before.Admin)
@@ -282,6 +282,7 @@ func (m *monitor) apply(o options.Options) {
 		return
 	}
 	m.token.Store(&secret)
+	warn(o, m.alert)
 }
 
 // check checks what settings has not, and says that all is well.

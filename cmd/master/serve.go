@@ -73,6 +73,14 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	return supervise.Run(pool)
 }
 
+// warn tells of options that are no mistake for sure, but may not do what is expected.
+func warn(o options.Options, alert func(string)) {
+	tellExposed(o, alert)
+	if text := o.Uncounted(); text != "" {
+		alert(text)
+	}
+}
+
 // newSpawner returns what starts workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
 	tellMissing(out.log, o, r)

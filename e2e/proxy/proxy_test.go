@@ -168,7 +168,8 @@ func TestClientBehindProxies(t *testing.T) {
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", harness.Tree(t, map[string]string{"index.html": "front"}), "-v",
 		"--listen", fmt.Sprintf("http://127.0.0.1:%d", plain), "--listen", fmt.Sprintf("https://127.0.0.1:%d", secure), "--tls-self-signed",
 		"--plain", "serve", "--workers", "1", "--access-log", log, "--access-log-format", "json", "--request-id",
-		"--proxy-protocol", sender, "--trusted-proxies", forwarder}})
+		"--proxy-protocol", sender, "--trusted-proxies", forwarder, "--max-connections-per-client", "1000"}})
+	s.AwaitText("--max-connections-per-client does not count the clients of --trusted-proxies")
 	var ports []int
 	for range 7 {
 		ports = append(ports, harness.FreePort(t))

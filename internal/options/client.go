@@ -96,5 +96,14 @@ func (o Options) Access() *clientip.Access {
 	return clientip.NewAccess(networks(o.Allow), networks(o.Deny))
 }
 
+// Uncounted says whose connections the limit for each client does not count; "": it counts
+// all that it is expected to. Those of a PROXY header are counted.
+func (o Options) Uncounted() string {
+	if o.MaxPerClient == 0 || len(o.TrustedProxies) == 0 {
+		return ""
+	}
+	return "--max-connections-per-client does not count the clients of --trusted-proxies, whose connections carry the requests of many; limit them in the proxy, or have it send a PROXY header (--proxy-protocol)"
+}
+
 // defaultClientHeader is what a proxy names clients in that has not been told otherwise.
 const defaultClientHeader = "X-Forwarded-For"
