@@ -3,6 +3,7 @@ package site
 import (
 	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -185,9 +186,11 @@ func (c *Cache) load(f *File) bool {
 // in memory, so that reading them waits for no disk. Where the file system cannot
 // say, it is taken for granted.
 func Resident(fd int, off, n int64) bool {
-	var b [1]byte
+	var b byte
+	to := unix.Iovec{Base: &b, Len: 1}
 	for _, at := range [2]int64{off, max(off, off+n-1)} {
-		if _, err := unix.Preadv2(fd, [][]byte{b[:]}, at, unix.RWF_NOWAIT); err == unix.EAGAIN {
+		// unix.Preadv2 allocates. The call is raw because it returns at once.
+		if _, _, errno := unix.RawSyscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&to)), 1, uintptr(at), 0, unix.RWF_NOWAIT); errno == unix.EAGAIN {
 			return false
 		}
 	}

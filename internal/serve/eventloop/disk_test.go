@@ -135,6 +135,9 @@ func TestResident(t *testing.T) {
 	if !site.Resident(fd, 0, 4<<20) {
 		t.Error("a file that was just written is not in memory")
 	}
+	if n := testing.AllocsPerRun(100, func() { site.Resident(fd, 0, 4<<20) }); n > 0 {
+		t.Errorf("asking allocates %v times", n)
+	}
 	if err := unix.Fsync(fd); err != nil {
 		t.Fatal(err)
 	}
