@@ -117,7 +117,7 @@ func TestSPA(t *testing.T) {
 		"app.html": "app", "app.html.gz": "gz", "file.txt": "file", "dir/x.txt": "x", "404.html": "missing", ".env": "SECRET",
 	})
 	harness.Aged(t, filepath.Join(base, "app.html"), filepath.Join(base, "app.html.gz"))
-	html := []string{"Content-Type: text/html; charset=utf-8", "Cache-Control: no-cache", "Vary: Accept-Encoding"}
+	html := []string{"Content-Type: text/html; charset=utf-8", "Cache-Control: no-cache", "Vary: Accept-Encoding, Accept, Sec-Fetch-Mode, Sec-Fetch-Dest"}
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		grants(harness.Serve(t, base, "--spa", "/app.html", "--model", model, "--cache", "*.html=no-cache"), []wish{
 			{target: "/users/7?x=1", status: 200, body: "app", header: html},

@@ -27,7 +27,7 @@ type File interface {
 	// Digest is the SHA-256 digest of the content, nil as long as it is not known, and
 	// whether the entity tag is made of it.
 	Digest() (sum []byte, tagged bool)
-	Varies() bool          // whether another coding may answer the same path
+	Vary() string          // fields of requests by which the path has other responses; empty: none
 	CacheControl() string  // from the rule for its path; empty: the default
 	Entity() *proto.Entity // cache of the file's header fields, filled by the connection
 	// Body and Fd say where the bytes are: in memory, if Body is not nil, else

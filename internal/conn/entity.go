@@ -39,8 +39,8 @@ func (r *Reply) entity(f File, now Now) *proto.Entity {
 	} else {
 		out = proto.AppendInt(out, "Cache-Control: max-age=", int64(r.cfg.Expires/time.Second))
 	}
-	if f.Varies() {
-		out = append(out, "Vary: Accept-Encoding\r\n"...)
+	if vary := f.Vary(); vary != "" {
+		out = proto.AppendField(out, "Vary", vary)
 	}
 	out = appendModified(out, e)
 	if len(e.Tag) > 0 {

@@ -89,6 +89,9 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 		whys["cache-control"] = s.rule
 	}
 	whys["vary"] = "files of this type may have sidecars in other codings"
+	if strings.Contains(x.File.Vary(), "Sec-Fetch-Mode") {
+		whys["vary"] = "only navigation gets the fallback, and these fields tell what is navigation; Accept-Encoding is for sidecars"
+	}
 	whys["last-modified"] = "when the file was changed"
 	if s.future(x.File) {
 		whys["last-modified"] = "now, because the file's own time is in the future (RFC 9110 §8.8.2.1)"

@@ -75,8 +75,8 @@ func TestOpenCoded(t *testing.T) {
 				if token := f.Coding().Token(); token != strings.TrimPrefix(got, "identity") && tt.path != "/all.js.gz" {
 					t.Errorf("coding %q of %q", token, got)
 				}
-				if f.Varies() != strings.HasPrefix(f.ContentType(), "text/") {
-					t.Errorf("varies: %v", f.Varies())
+				if f.varies != strings.HasPrefix(f.ContentType(), "text/") {
+					t.Errorf("varies: %v", f.varies)
 				}
 			})
 		}
@@ -100,8 +100,8 @@ func TestCodedByNature(t *testing.T) {
 				if status != proto.StatusOK {
 					t.Fatal(status)
 				}
-				if got := contents(t, f); f.Coding() != coding || f.Varies() || got != "gz" {
-					t.Errorf("%s to %q: %q in %q, varies %v", path, accept, got, f.Coding().Token(), f.Varies())
+				if got := contents(t, f); f.Coding() != coding || f.varies || got != "gz" {
+					t.Errorf("%s to %q: %q in %q, varies %v", path, accept, got, f.Coding().Token(), f.varies)
 				}
 				f.Close()
 			}
@@ -142,8 +142,8 @@ func TestTypeRules(t *testing.T) {
 		if status != proto.StatusOK {
 			t.Fatalf("%s: %d", tt.path, status)
 		}
-		if f.ContentType() != tt.kind || f.Varies() != tt.varies || f.Coding() != tt.coding {
-			t.Errorf("9110-8.3: %s: %s, varies %v, in %q", tt.path, f.ContentType(), f.Varies(), f.Coding().Token())
+		if f.ContentType() != tt.kind || f.varies != tt.varies || f.Coding() != tt.coding {
+			t.Errorf("9110-8.3: %s: %s, varies %v, in %q", tt.path, f.ContentType(), f.varies, f.Coding().Token())
 		}
 		f.Close()
 	}

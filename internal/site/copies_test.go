@@ -76,8 +76,8 @@ func (c *copying) gets(what, name string, codings proto.Codings, coding proto.Co
 		c.t.Fatalf("%s: %d", what, status)
 	}
 	defer f.Close()
-	if f.Coding() != coding || f.Size() != size || !f.Varies() || f.Copied() != (coding != proto.Identity) {
-		c.t.Errorf("%s: coding %q, %d bytes, varies %v, copied %v, want %q and %d", what, f.Coding().Token(), f.Size(), f.Varies(), f.Copied(), coding.Token(), size)
+	if f.Coding() != coding || f.Size() != size || !f.varies || f.Copied() != (coding != proto.Identity) {
+		c.t.Errorf("%s: coding %q, %d bytes, varies %v, copied %v, want %q and %d", what, f.Coding().Token(), f.Size(), f.varies, f.Copied(), coding.Token(), size)
 	}
 }
 

@@ -51,6 +51,7 @@ func (r *Root) fallback(codings proto.Codings, access *proto.Access) (*File, pro
 	if f.varies {
 		f = r.coded(f, name, codings, access)
 	}
+	f.fallback = true
 	r.digest(f)
 	return f, proto.StatusOK
 }

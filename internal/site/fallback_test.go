@@ -38,6 +38,9 @@ func TestFallback(t *testing.T) {
 			if f.CacheControl() != "no-cache" || f.Coding() != proto.Brotli {
 				t.Errorf("%s: %s: Cache-Control %q in %q", name, path, f.CacheControl(), f.Coding().Token())
 			}
+			if vary := f.Vary(); vary != "Accept-Encoding, Accept, Sec-Fetch-Mode, Sec-Fetch-Dest" {
+				t.Errorf("9110-12.5.5: %s: %s: Vary %q", name, path, vary)
+			}
 			f.Close()
 		}
 	}
@@ -45,8 +48,8 @@ func TestFallback(t *testing.T) {
 		t.Errorf("the fallback is remembered %d times", n)
 	}
 	f, _ := r.Open([]byte("/app.html"), proto.Codings{}, new(proto.Access))
-	if f.CacheControl() != "" {
-		t.Errorf("by its own name: %q", f.CacheControl())
+	if f.CacheControl() != "" || f.Vary() != "Accept-Encoding" {
+		t.Errorf("by its own name: %q, Vary %q", f.CacheControl(), f.Vary())
 	}
 	f.Close()
 	if _, status := r.Open([]byte("/users/7"), proto.Codings{}, new(proto.Access)); status != proto.StatusNotFound {

@@ -20,7 +20,8 @@ type File struct {
 	body         []byte // the whole file, if it is held in memory; then fd is -1
 	contentType  string
 	coding       proto.Coding
-	varies       bool
+	varies       bool // the path may be answered with another coding
+	fallback     bool // it answers navigation to a path that does not exist
 	copied       bool // it is a copy, made by the server
 	cacheControl string
 	entity       proto.Entity
@@ -75,8 +76,25 @@ func (f *File) ContentType() string { return f.contentType }
 // Coding returns the content coding of the file's bytes.
 func (f *File) Coding() proto.Coding { return f.coding }
 
-// Varies reports whether the same path may be answered with another coding.
-func (f *File) Varies() bool { return f.varies }
+// The fields of a request by which a path has other responses.
+const (
+	varyCoding     = "Accept-Encoding"
+	varyNavigation = "Accept, Sec-Fetch-Mode, Sec-Fetch-Dest" // see [proto.Navigates]
+)
+
+// Vary returns the fields of requests by which the path has other responses; empty: there
+// are none.
+func (f *File) Vary() string {
+	switch {
+	case f.varies && f.fallback:
+		return varyCoding + ", " + varyNavigation
+	case f.varies:
+		return varyCoding
+	case f.fallback:
+		return varyNavigation
+	}
+	return ""
+}
 
 // Copied reports whether the file is a compressed copy of another, made by the server.
 func (f *File) Copied() bool { return f.copied }

@@ -307,12 +307,12 @@ func TestFileMetadata(t *testing.T) {
 	bothWays(t, dir, func(t *testing.T, r *Root) {
 		f, _ := r.Open([]byte("/a.html"), proto.Codings{}, new(proto.Access))
 		if f.Size() != 3 || f.Modified() != (proto.Time{Sec: when.Unix(), Nsec: 123456789}) || f.ContentType() != "text/html; charset=utf-8" ||
-			f.Coding() != proto.Identity || !f.Varies() {
+			f.Coding() != proto.Identity || !f.varies {
 			t.Errorf("%+v", f)
 		}
 		f.Close()
 		g, _ := r.Open([]byte("/b.bin"), proto.Codings{}, new(proto.Access))
-		if g.Size() != 1000 || g.ContentType() != binary || g.Varies() {
+		if g.Size() != 1000 || g.ContentType() != binary || g.varies {
 			t.Errorf("%+v", g)
 		}
 		if !bytes.Equal([]byte(contents(t, g)), bytes.Repeat([]byte("b"), 1000)) {
