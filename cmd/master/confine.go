@@ -94,7 +94,6 @@ func masterCapabilities() []int {
 		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP, // workers become somebody else
 		unix.CAP_KILL,                                   // and are signalled nevertheless
 		unix.CAP_NET_ADMIN,                              // filters of listening sockets, which some kernels allow nobody else
-		unix.CAP_SYS_PTRACE,                             // their connections are rescued (pidfd_getfd(2))
 		unix.CAP_SYS_RESOURCE,                           // the limit of descriptors is raised
 		unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, // logs, keys and sockets in others' directories
 		unix.CAP_CHOWN, unix.CAP_FOWNER, // owners and modes of what it makes there

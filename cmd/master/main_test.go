@@ -140,7 +140,7 @@ func start(t *testing.T, stderr *os.File, args ...string) <-chan int {
 	_, stdout := output(t)
 	code := make(chan int, 1)
 	go func() {
-		code <- run(append(args, "--port=0", "--workers=2", "--worker="+self), os.Stdin, stdout, stderr)
+		code <- run(append(args, "--port=0", "--workers=2", "--rescue=off", "--worker="+self), os.Stdin, stdout, stderr)
 	}()
 	return code
 }

@@ -59,7 +59,7 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 }
 
 // records returns the sizes of the rescue records, nil if connections are not rescued,
-// or this kernel cannot do it.
+// or a limit does not let them be.
 func records(o options.Options) *rescue.Sizes {
 	sizes := recordSizes(o)
 	if !o.Rescues() || rescue.Available(sizes) != nil {

@@ -74,7 +74,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err := become(opts.Options.Identity); err != nil {
 		return err
 	}
-	kept, err := keep(opts) // as early as can be, while this process is small
+	records, err := keep(opts) // as early as can be, while this process is small
 	if err != nil {
 		return err
 	}
@@ -88,18 +88,13 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	c := listenTo(channel, opts, listeners, signals, passwords)
 	defer c.Stop()
 	defer mute() // before that
-	serving, err := engine(opts, listeners, sites, passwords, channel, c, kept)
+	serving, err := engine(opts, listeners, sites, passwords, channel, c, records)
 	if err != nil {
 		return err
 	}
 	defer serving.close()
 	if opts.EventLoop() {
 		if err := channel.Send(ipc.CanHandOver{}); err != nil {
-			return err
-		}
-	}
-	if kept != nil {
-		if err := channel.Send(ipc.Keeper{PID: kept.keeper}); err != nil {
 			return err
 		}
 	}

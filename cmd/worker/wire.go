@@ -119,14 +119,9 @@ func boundUnsent(l serve.Listener, most int) error {
 	return unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, most)
 }
 
-// kept is what the rescue of this worker's connections needs.
-type kept struct {
-	memory *rescue.Memory
-	keeper int // its pid
-}
-
-// keep starts a keeper, if the master has passed the descriptors for it.
-func keep(opts options.WorkerOptions) (*kept, error) {
+// keep starts a keeper, and returns the memory for records, if the master has passed the
+// descriptors for it.
+func keep(opts options.WorkerOptions) (*rescue.Memory, error) {
 	if !opts.Kept {
 		return nil, nil
 	}
@@ -136,11 +131,7 @@ func keep(opts options.WorkerOptions) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := memory.Keep(ipc.LifelineFD); err != nil {
-		return nil, err
-	}
-	pid, _ := memory.Keeper()
-	return &kept{memory: memory, keeper: pid}, nil
+	return memory, rescue.Keep(ipc.LifelineFD)
 }
 
 // serving is an engine that is ready to run.
@@ -159,7 +150,7 @@ func (c *closers) close() {
 }
 
 // engine creates the configured engine.
-func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords *website.Passwords, channel *ipc.Channel, c *control.Control, kept *kept) (s serving, err error) {
+func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords *website.Passwords, channel *ipc.Channel, c *control.Control, records *rescue.Memory) (s serving, err error) {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
 		return s, err
@@ -205,15 +196,15 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	}
 	logTo(&cfg, opts, log, buffer)
 	buffer.Alert = cfg.Alert
-	if kept != nil {
-		cfg.Records = rescue.NewWriter(kept.memory)
+	if records != nil {
+		cfg.Records = rescue.NewWriter(records)
 	}
 	loop, err := eventloop.New(cfg)
 	if err != nil {
 		s.close()
 		return s, err
 	}
-	if kept != nil {
+	if records != nil {
 		c.OnRescue(loop.Rescue)
 	}
 	s.run = loop.Run

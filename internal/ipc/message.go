@@ -83,12 +83,6 @@ type Shown struct {
 	ID uint32 // of Show
 }
 
-// Keeper tells the master which process keeps the worker's descriptors open, before
-// Ready; see package rescue.
-type Keeper struct {
-	PID int // 1 to 2^31-1
-}
-
 // Blame says which of a dead worker's connections may have caused its death.
 type Blame byte
 
@@ -203,11 +197,11 @@ type JobDone struct {
 	Reason        string // of a failure, one sentence
 }
 
-// kinds is which message has which first byte. A number is never used again: 14 was a message once.
+// kinds is which message has which first byte. A number is never used again: 13 and 14 were messages once.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
-		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 13: Keeper{}, 15: Rescue{}, 16: Rescued{},
+		9: Recycle{}, 10: Remaining{}, 11: Show{}, 12: Shown{}, 15: Rescue{}, 16: Rescued{},
 		17: Credentials{}, 18: CredentialsUsed{}, 19: CredentialsRefused{},
 		20: Confined{}, 21: QueuesEmpty{}, 22: Render{}, 23: Share{}, 24: QueueLeft{},
 		25: Job{}, 26: JobDone{},
@@ -302,11 +296,6 @@ func (m Credentials) code(c *coder) Message {
 
 func (m CredentialsUsed) code(c *coder) Message {
 	number(c, &m.ID, 4, 0, math.MaxUint32)
-	return m
-}
-
-func (m Keeper) code(c *coder) Message {
-	number(c, &m.PID, 4, 1, math.MaxInt32)
 	return m
 }
 

@@ -28,7 +28,6 @@ var golden = []struct {
 	{Recycle{Reason: "9 requests"}, "\x099 requests"},
 	{Show{ID: 259}, "\x0b\x00\x00\x01\x03"},
 	{Shown{ID: 1<<32 - 1}, "\x0c\xff\xff\xff\xff"},
-	{Keeper{PID: 4711}, "\x0d\x00\x00\x12\x67"},
 	{Rescue{Blame: BlameBusy}, "\x0f\x02"},
 	{Rescued{Connections: 1, Ended: 2, Reset: 3, Fixed: 4, Blamed: 5, Lost: 1<<32 - 1, Bytes: 1 << 40}, "\x10\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00\x05\xff\xff\xff\xff\x00\x00\x01\x00\x00\x00\x00\x00"},
 	{Credentials{ID: 258}, "\x11\x00\x00\x01\x02"},

@@ -3,7 +3,6 @@ package rescue
 import (
 	"fmt"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -14,21 +13,27 @@ import (
 // that killing workers by name spares keepers.
 const keeperName = "phalanx-keeper"
 
-// Keep starts a keeper: a child of this process's parent that shares this
-// process's table of descriptors and does nothing. It exits at end-of-file on
-// lifeline, the reading end of a pipe whose other end only the master holds. A
-// worker starts one first of all, while its memory is small: in its sandbox it could not.
-func (m *Memory) Keep(lifeline int) error {
-	h := m.header()
-	var name [16]byte
-	copy(name[:], keeperName)
-	args := arguments()
-	pid, errno := cloneKeeper(lifeline, &h.made, &name, args)
-	if errno != 0 {
+// Keep starts a keeper: a child of this process's parent that shares this process's table
+// of descriptors, and sends those that it is asked for on lifeline, see [Lifeline]. It
+// exits when the master closes the other end. Keep returns when the keeper has greeted the
+// master. A worker starts one first of all, while its memory is small: in its sandbox it
+// could not.
+func Keep(lifeline int) error {
+	started, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("start keeper: %w", err)
+	}
+	defer unix.Close(started)
+	if errno := cloneKeeper(lifeline, started, newDesk(), arguments()); errno != 0 {
 		return fmt.Errorf("start keeper: %w", errno)
 	}
-	atomic.StoreInt32(&h.keeper, int32(pid))
-	atomic.StoreInt32(&h.made, 0)
+	var count [8]byte // if the keeper is killed first, the master does the same with this process
+	for err = unix.EINTR; err == unix.EINTR; {
+		_, err = unix.Read(started, count[:])
+	}
+	if err != nil {
+		return fmt.Errorf("wait for keeper: %w", err)
+	}
 	return nil
 }
 
@@ -49,6 +54,30 @@ func arguments() []byte {
 	return unsafe.Slice((*byte)(first), n)
 }
 
+// desk is the memory in which a keeper writes its answers. All pointers are set before it
+// is started: it has no runtime that could note a change of one.
+type desk struct {
+	name   [16]byte
+	one    uint64 // for an eventfd
+	answer unix.Msghdr
+	parts  [2]unix.Iovec // status and numbers
+	status int32
+	rights unix.Cmsghdr     // of the descriptors with these
+	asked  [mostAsked]int32 // numbers
+}
+
+func newDesk() *desk {
+	d := &desk{one: 1}
+	copy(d.name[:], keeperName)
+	d.parts[0].Base = (*byte)(unsafe.Pointer(&d.status))
+	d.parts[0].SetLen(int(unsafe.Sizeof(d.status)))
+	d.parts[1].Base = (*byte)(unsafe.Pointer(&d.asked))
+	d.answer.Iov, d.answer.Iovlen = &d.parts[0], 2
+	d.answer.Control = (*byte)(unsafe.Pointer(&d.rights))
+	d.rights.Level, d.rights.Type = unix.SOL_SOCKET, unix.SCM_RIGHTS
+	return d
+}
+
 // cloneKeeper calls clone(2). The child has only this thread, so it must not call
 // into Go's runtime. All signals are blocked meanwhile, and stay blocked in the
 // child.
@@ -56,31 +85,78 @@ func arguments() []byte {
 //go:nosplit
 //go:norace
 //go:noinline
-func cloneKeeper(lifeline int, made *int32, name *[16]byte, args []byte) (pid uintptr, errno syscall.Errno) {
-	const flags = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | uintptr(unix.SIGCHLD)
+func cloneKeeper(lifeline, started int, d *desk, args []byte) (errno syscall.Errno) {
+	const flags = unix.CLONE_FILES | unix.CLONE_PARENT | uintptr(unix.SIGCHLD)
 	all, old := ^uint64(0), uint64(0)
 	var own [16]byte // this thread's name; the child must have its name from the start
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_GET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
-	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0, 0)
+	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&d.name)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(made)), 0, 0, 0)
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 	if errno == 0 && pid == 0 {
 		syscall.RawSyscall(syscall.SYS_SETPGID, 0, 0, 0)
 		for i := range args {
 			args[i] = 0
 			if i < len(keeperName) && i < len(args)-1 {
-				args[i] = name[i]
+				args[i] = d.name[i]
 			}
 		}
+		if d.send(lifeline, 0) { // the greeting
+			syscall.RawSyscall(syscall.SYS_WRITE, uintptr(started), uintptr(unsafe.Pointer(&d.one)), 8)
+			d.serve(lifeline)
+		}
 		for {
-			var b byte
-			n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(lifeline), uintptr(unsafe.Pointer(&b)), 1)
-			if n == 0 || errno != 0 && errno != syscall.EINTR {
-				syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
-			}
+			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 		}
 	}
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
-	return pid, errno
+	return errno
+}
+
+// serve answers questions until the master closes its end. A number that is closed is left
+// out: the kernel would refuse all that are sent with it.
+//
+//go:nosplit
+//go:norace
+func (d *desk) serve(lifeline int) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(lifeline), uintptr(unsafe.Pointer(&d.asked)), unsafe.Sizeof(d.asked))
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 || n == 0 {
+			return
+		}
+		open := 0
+		for i := 0; i < int(n/4) && i < len(d.asked); i++ {
+			if _, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(d.asked[i]), unix.F_GETFD, 0); errno == 0 {
+				d.asked[open] = d.asked[i]
+				open++
+			}
+		}
+		if !d.send(lifeline, open) {
+			return
+		}
+	}
+}
+
+// send sends so many descriptors, with their numbers, or else why it cannot.
+//
+//go:nosplit
+//go:norace
+func (d *desk) send(lifeline, n int) bool {
+	for d.status = 0; ; n = 0 {
+		d.parts[1].Len = uint64(4 * n)
+		d.answer.Controllen = 0
+		if n > 0 {
+			d.rights.Len = uint64(unsafe.Sizeof(d.rights)) + uint64(4*n)
+			d.answer.Controllen = d.rights.Len
+		}
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, uintptr(lifeline), uintptr(unsafe.Pointer(&d.answer)), unix.MSG_NOSIGNAL)
+		if errno == 0 || n == 0 {
+			return errno == 0
+		}
+		d.status = int32(errno)
+	}
 }

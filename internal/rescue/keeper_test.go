@@ -3,7 +3,6 @@ package rescue
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -34,7 +33,7 @@ func TestMain(m *testing.M) {
 func keptWorker() int {
 	mem, err := Map(3, true)
 	if err == nil {
-		err = mem.Keep(4)
+		err = Keep(4)
 	}
 	if err == nil {
 		err = unix.Dup3(5, 40, unix.O_CLOEXEC)
@@ -77,14 +76,23 @@ func keptWorker() int {
 	select {}
 }
 
-// startKept starts a worker with a keeper and closes what only they are to hold.
-// It returns when the keeper is there.
-func startKept(t *testing.T, records, read, connection *os.File) *exec.Cmd {
+// startKept starts a worker with a keeper, which has a copy of the connection, and returns
+// what is needed to rescue that, and the worker's end of the lifeline.
+func startKept(t *testing.T, connection int) (*Kept, *exec.Cmd, *os.File) {
 	t.Helper()
+	k, records, lifeline, err := NewKept(Sizes{64, 4096, 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := unix.FcntlInt(uintptr(connection), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, pair := unixSockets(t)
+	theirs := []*os.File{os.NewFile(uintptr(own), "connection"), accepted, pair}
 	cmd := exec.Command(os.Args[0], "--flags-of-a-worker")
 	cmd.Env = append(os.Environ(), "PHALANX_TEST_KEEPER=1")
-	accepted, pair := unixSockets(t)
-	cmd.ExtraFiles = []*os.File{records, read, connection, accepted, pair}
+	cmd.ExtraFiles = append([]*os.File{records, lifeline}, theirs...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -92,14 +100,33 @@ func startKept(t *testing.T, records, read, connection *os.File) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	read.Close()
-	connection.Close()
-	accepted.Close()
-	pair.Close()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		k.Close()
+		k.Wait()
+		lifeline.Close()
+	})
+	for _, f := range theirs {
+		f.Close()
+	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "kept\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
-	return cmd
+	return k, cmd, lifeline
+}
+
+// keeperOf returns the keeper that has greeted.
+func keeperOf(t *testing.T, k *Kept) int {
+	t.Helper()
+	pid, err := k.Greeted()
+	if err == nil {
+		err = k.Use(pid)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // unixSockets returns a connection that was accepted from a unix socket, and one end of a
@@ -133,61 +160,40 @@ func unixSockets(t *testing.T) (accepted, pair *os.File) {
 }
 
 // A worker that is killed leaves its descriptors with its keeper, which ends
-// with the lifeline and with nothing else.
+// with the lifeline and with nothing else, and answers even if it was stopped.
 func TestKeeper(t *testing.T) {
-	fd, err := Create(Sizes{64, 4096, 4096})
-	if err != nil {
-		t.Fatal(err)
-	}
-	records := os.NewFile(uintptr(fd), "records")
-	defer records.Close()
-	read, life, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer life.Close() // a second time, which does no harm
 	server, client := connected(t)
-	cmd := startKept(t, records, read, os.NewFile(uintptr(server), "connection"))
-	m, err := Map(fd, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	pid, made := m.Keeper()
-	if pid <= 0 || made != 0 {
-		t.Fatalf("keeper %d, made %d", pid, made)
-	}
+	k, cmd, _ := startKept(t, server)
+	other, _, _ := startKept(t, server)
+	keeperOf(t, other)
+	unix.Close(server)
+	pid := keeperOf(t, k)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Wait()
 	wantProcess(t, pid)
-	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(pidfd)
+	fd := int(k.records.Fd())
 	w := writer(t, fd)
-	w.h.highest = 0 // it died between accept(2) and the note
-	for range 2 {   // until the keeper ends
-		wantKept(t, client, fd, pidfd)
+	w.h.highest = 0                                                    // it died between accept(2) and the note
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGSTOP} { // until the keeper ends
+		if err := unix.Kill(pid, signal); err != nil {
+			t.Error(err)
+		}
+		wantKept(t, client, fd, k.lifeline)
 	}
-	wantMoving(t, w, fd, pidfd)
-	life.Close()
+	wantMoving(t, w, fd, k.lifeline, other.lifeline)
+	other.Close()
+	other.Wait()
+	k.lifeline.file.Close()
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || !status.Exited() {
 		t.Errorf("the keeper: %v, %v", status, err)
 	}
-	if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		t.Errorf("the client of an end: %d, %v", n, err)
-	}
 }
 
 // wantKept wants the connection, on which the client hears, and its file.
-func wantKept(t *testing.T, client *net.TCPConn, records, keeper int) {
+func wantKept(t *testing.T, client *net.TCPConn, records int, keeper *Lifeline) {
 	t.Helper()
 	kept := transferred(t, records, keeper)
 	defer closeAll(kept.Socket, kept.File)
@@ -215,7 +221,7 @@ func writer(t *testing.T, records int) *Writer {
 }
 
 // wantTransferred holds how many connections are transferred.
-func wantTransferred(t *testing.T, records, keeper int, what string, want int, m Moving) {
+func wantTransferred(t *testing.T, records int, keeper *Lifeline, what string, want int, m Moving) {
 	t.Helper()
 	m.Lock = new(sync.Mutex)
 	if n := transferCount(t, records, keeper, m); n != want {
@@ -235,7 +241,7 @@ func record40(t *testing.T, records int) *record {
 }
 
 // transferCount transfers to nobody.
-func transferCount(t *testing.T, records, keeper int, m Moving) int {
+func transferCount(t *testing.T, records int, keeper *Lifeline, m Moving) int {
 	t.Helper()
 	master, worker, err := ipc.RescueChannel()
 	if err != nil {
@@ -251,7 +257,7 @@ func transferCount(t *testing.T, records, keeper int, m Moving) int {
 
 // transferred sends what the keeper has on a rescue channel, and wants one
 // connection with its file.
-func transferred(t *testing.T, records, keeper int) ipc.Kept {
+func transferred(t *testing.T, records int, keeper *Lifeline) ipc.Kept {
 	t.Helper()
 	master, worker, err := ipc.RescueChannel()
 	if err != nil {

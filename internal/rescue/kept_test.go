@@ -1,67 +1,69 @@
 package rescue
 
 import (
-	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// A worker may name as its keeper only a process to which it has given its lifeline.
+// Only a child of this process can be a keeper: any other could not be waited for.
 func TestForeignKeeper(t *testing.T) {
-	start := func() (k *Kept, keeper int) {
-		k, records, lifeline, err := NewKept(Sizes{64, 4096, 4096})
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, _ := connected(t)
-		cmd := startKept(t, records, lifeline, os.NewFile(uintptr(server), "connection"))
-		named := k.Named()
-		if len(named) != 1 {
-			t.Fatalf("%d keepers are named", len(named))
-		}
-		t.Cleanup(func() {
-			cmd.Process.Kill()
-			cmd.Wait()
-			k.Close()
-			k.WaitFor(named[0])
-		})
-		return k, named[0]
-	}
-	const number = 4 // of a lifeline here
-	check := func(k *Kept, pid int) error {
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		return k.checkLifeline(fd, number)
-	}
-	k, keeper := start()
-	other, others := start()
-	if err := check(k, keeper); err != nil {
-		t.Error(err)
-	}
-	child := exec.Command("sleep", "60")
-	if err := child.Start(); err != nil {
+	k, _, lifeline, err := NewKept(Sizes{64, 4096, 4096})
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		child.Process.Kill()
-		child.Wait()
-	}()
-	for _, pid := range []int{others, child.Process.Pid, os.Getpid()} {
-		if check(k, pid) == nil {
-			t.Errorf("process %d of %d can be named", pid, keeper)
-		}
-	}
-	for _, pid := range []int{1, os.Getpid(), child.Process.Pid, others} {
+	defer k.Close()
+	defer lifeline.Close()
+	for _, pid := range []int{1, unix.Getpid(), unix.Getppid()} {
 		if k.Use(pid) == nil {
 			t.Errorf("process %d is used", pid)
 		}
 	}
-	if err := check(other, others); err != nil {
-		t.Error(err)
+	if k.Lifeline() != nil {
+		t.Error("it is the keeper")
+	}
+}
+
+// Of a worker that dies before it is ready no process is left, whatever its keeper was doing.
+func TestBury(t *testing.T) {
+	server, _ := connected(t)
+	defer unix.Close(server)
+	k, worker, end := startKept(t, server)
+	say(t, end, 0, nil) // behind the keeper's greeting
+	worker.Process.Kill()
+	worker.Wait()
+	k.Bury(worker.Process.Pid)
+	wantNoChildren(t, "a keeper that has greeted")
+
+	k, _, lifeline, err := NewKept(Sizes{64, 4096, 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lifeline.Close()
+	group := &syscall.SysProcAttr{Setpgid: true}
+	for range 2 { // the worker, and what would have become its keeper
+		p := exec.Command("sleep", "60")
+		p.SysProcAttr = group
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if group.Pgid == 0 {
+			worker, group = p, &syscall.SysProcAttr{Setpgid: true, Pgid: p.Process.Pid}
+		}
+	}
+	if err := unix.Kill(-worker.Process.Pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	worker.Wait()
+	k.Bury(worker.Process.Pid)
+	wantNoChildren(t, "one that had not left the worker's group")
+}
+
+func wantNoChildren(t *testing.T, what string) {
+	t.Helper()
+	if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != unix.ECHILD {
+		t.Errorf("%s is left: %v", what, err)
 	}
 }

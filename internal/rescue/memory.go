@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0006
+const layout = 0x5048_4c58_0007
 
 const (
 	headerSize = 4096
@@ -42,8 +42,6 @@ type header struct {
 	recv   uint32 // bytes of the receive buffer
 	send   uint32 // bytes of the send buffer, and of the place for unsent ones
 
-	made    int32 // the pid of a keeper that was just started, written by the kernel
-	keeper  int32 // the pid of the keeper that is in use
 	highest int32 // the highest descriptor number of a connection or of its file
 	current int32 // of the connection that is being served, plus one; 0: none
 	sending int32 // of the one whose responses the send buffer holds, plus one
@@ -161,7 +159,7 @@ func Create(want Sizes) (fd int, err error) {
 	return fd, nil
 }
 
-var errLayout = errors.New("map connection records: unknown layout")
+var errLayout = errors.New("map connection records: they are those of another version; install master and worker of one version")
 
 // Map maps a memory; the descriptor stays the caller's. Only the worker that owns the
 // memory writes to it.
@@ -244,13 +242,6 @@ func (m *Memory) aboutAt(fd int, about uint32) (place []byte, n int) {
 }
 
 func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
-
-// Keeper returns the pid of the keeper in use, and of one that was started and
-// perhaps not committed; 0: there is none. Both come from the worker, unchecked.
-func (m *Memory) Keeper() (used, made int) {
-	h := m.header()
-	return int(h.keeper), int(h.made)
-}
 
 // Highest returns the highest descriptor number that may have to be taken. It comes
 // from the worker, limited to the numbers that have a record.

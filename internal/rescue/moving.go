@@ -25,8 +25,8 @@ type Moving struct {
 
 // Other is a worker that may have received the connection, and handed it over in turn.
 type Other struct {
-	Keeper int // pidfd of its keeper; -1: it has none, and no connection
-	Out    []Out
+	Lifeline *Lifeline // of its keeper; nil: it has none, and no connection
+	Out      []Out
 }
 
 // Out is a channel on which a worker hands over.
@@ -37,8 +37,7 @@ type Out struct {
 
 // Close closes the pidfds, not the channels.
 func (m *Moving) Close() {
-	for _, o := range append(m.Others, Other{-1, m.Out}) {
-		closeAll(o.Keeper)
+	for _, o := range append(m.Others, Other{nil, m.Out}) {
 		for _, out := range o.Out {
 			closeAll(out.Taker)
 		}
@@ -89,13 +88,13 @@ func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	if unknown && (m.Blind || wanted == 0) {
 		return true, nil
 	}
-	until := time.Now().Add(takeTime)
+	until, answers := time.Now().Add(takeTime), time.Now().Add(answerTime)
 	if has, err := inChannels(m.Out, wanted, unknown, until); has || err != nil {
 		return has, err
 	}
 	for _, o := range m.Others {
-		if o.Keeper >= 0 {
-			if has, err := mayHave(o.Keeper, wanted, unknown); has || err != nil {
+		if o.Lifeline != nil {
+			if has, err := mayHave(o.Lifeline, wanted, unknown, answers); has || err != nil {
 				return has, err
 			}
 		}
@@ -161,25 +160,35 @@ func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
 	return unknown, nil
 }
 
-// mayHave reports whether a worker may have a connection open, given its keeper.
-func mayHave(keeper int, wanted uint64, unknown bool) (bool, error) {
-	for number, free := 0, 0; free < 4*beyond; number++ {
-		fd, err := unix.PidfdGetfd(keeper, number, 0)
-		switch {
-		case err == unix.EBADF:
-			free++
-			continue
-		case isExhausted(err):
-			return false, err
-		case err != nil: // the keeper is gone
+// mayHave reports whether a worker may have a connection open, given the lifeline of its
+// keeper.
+func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, error) {
+	for number, open := 0, -1; number <= open+4*beyond; {
+		var asked []int
+		for n := number; len(asked) < mostAsked; n++ {
+			asked = append(asked, n)
+		}
+		all, err := l.take(asked, until)
+		if err != nil { // the keeper is gone
 			return unknown, nil
 		}
-		free = 0
-		found := isConnection(fd, unix.IPPROTO_TCP) && cookie(fd) == wanted
-		unix.Close(fd)
-		if found {
-			return true, nil
+		next, found := number+mostAsked, false
+		for _, t := range all {
+			if t.fd < 0 {
+				next = t.number
+				break
+			}
+			open = t.number
+			found = found || isConnection(t.fd, unix.IPPROTO_TCP) && cookie(t.fd) == wanted
+			unix.Close(t.fd)
 		}
+		switch {
+		case found:
+			return true, nil
+		case next == number:
+			return false, unix.EMFILE
+		}
+		number = next
 	}
 	return false, nil
 }

@@ -14,7 +14,7 @@ import (
 
 // wantMoving holds that a connection which another worker has, or will have, is
 // not transferred, and that one is which was not given away in the end.
-func wantMoving(t *testing.T, w *Writer, records, keeper int) {
+func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	t.Helper()
 	from, to, err := ipc.Handover()
 	if err != nil {
@@ -43,17 +43,17 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 	w.Giving(40, 0, 0)
 	number("given to nobody", 1, Moving{})
 	number("given to nobody, on a channel", 1, Moving{Out: dead})
-	number("another worker has it", 0, Moving{Out: lives, Others: []Other{{Keeper: self}}})
+	number("another worker has it", 0, Moving{Out: lives, Others: []Other{{Lifeline: other}}})
 	if err := ipc.SendConnection(from, []byte("state"), mine.Socket, mine.File); err != nil {
 		t.Fatal(err)
 	}
 	unknown("a channel or a worker cannot be looked at", Moving{Blind: true})
-	unknown("a keeper is gone", Moving{Others: []Other{{Keeper: ended(t)}}})
+	unknown("a keeper is gone", Moving{Others: []Other{{Lifeline: ended(t)}}})
 	wantExhausted(t, records, keeper, Moving{Out: dead, Lock: new(sync.Mutex)})
 	number("it is in the channel to a dead worker", 0, Moving{Out: dead})
 	number("it is still there", 0, Moving{Out: dead})
 	number("a living worker does not read it", 0, Moving{Out: lives})
-	number("it has moved on, into another channel", 0, Moving{Others: []Other{{-1, dead}}})
+	number("it has moved on, into another channel", 0, Moving{Others: []Other{{nil, dead}}})
 	w.Kept(40)
 	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
 	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))
@@ -75,7 +75,7 @@ func wantMoving(t *testing.T, w *Writer, records, keeper int) {
 
 // wantExhausted holds that without the descriptors to look for a connection, the transfer
 // fails instead of giving it to a second worker, and leaves nothing open.
-func wantExhausted(t *testing.T, records, keeper int, m Moving) {
+func wantExhausted(t *testing.T, records int, keeper *Lifeline, m Moving) {
 	t.Helper()
 	free := func() int {
 		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest
@@ -131,20 +131,21 @@ func unreadable(t *testing.T) int {
 	return to
 }
 
-// ended returns the pidfd of a process that has exited.
-func ended(t *testing.T) int {
+// ended returns the lifeline of a keeper that has exited.
+func ended(t *testing.T) *Lifeline {
 	t.Helper()
 	cmd := exec.Command("true")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	l, end, err := newLifelinePair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(pidfd) })
-	if err := cmd.Wait(); err != nil {
+	t.Cleanup(func() { l.file.Close() })
+	end.Close()
+	if l.keeper = cmd.Process; cmd.Wait() != nil {
 		t.Fatal(err)
 	}
-	return pidfd
+	return l
 }

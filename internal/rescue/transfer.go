@@ -1,9 +1,9 @@
 package rescue
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,17 +15,13 @@ import (
 // lowest free number, and the note.
 const beyond = 64
 
-// ErrKeeperGone means that the keeper has exited, and the dead worker's descriptors
-// are closed.
-var ErrKeeperGone = errors.New("the keeper is gone")
-
 // Transfer sends on a rescue channel a dead worker's records and each connection that
 // its keeper has open, with the file that its record names. It sends no other
 // descriptor of the worker, whatever the records say, and no connection that another
 // worker may have or take over. left are connections that cannot be rescued: those of
 // unix sockets, and those whose numbers have no record. Transfer may be called again
 // until the keeper exits. The descriptors stay the caller's.
-func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err error) {
+func Transfer(channel, records int, lifeline *Lifeline, moving Moving) (sent, left int, err error) {
 	m, err := Map(records, false)
 	if err != nil {
 		return 0, 0, err
@@ -34,56 +30,25 @@ func Transfer(channel, records, keeper int, moving Moving) (sent, left int, err 
 	if err := ipc.SendRecords(channel, records); err != nil {
 		return 0, 0, err
 	}
-	r := NewReader(m)
-	t := transfer{channel: channel, keeper: keeper}
-	defer t.close()
-	given := r.given()
-	waiting, err := moving.waiting()
-	if err != nil {
+	t := transfer{channel: channel, lifeline: lifeline, moving: moving, reader: NewReader(m)}
+	t.given = t.reader.given()
+	if t.waiting, err = moving.waiting(); err != nil {
 		return 0, 0, err
 	}
-	for number, free := 0, 0; number <= m.Highest() || free < beyond; number++ {
-		k, err := t.take(number, r.File(number))
-		if err == unix.EMFILE && len(t.batch) > 0 { // the batch has the descriptors
-			if err := t.flush(); err != nil {
-				return sent, left, err
-			}
-			k, err = t.take(number, r.File(number))
-		}
-		switch {
-		case err == unix.EBADF:
-			free++
-			continue
-		case err == unix.ESRCH:
-			return sent, left, ErrKeeperGone
-		case err != nil:
-			return sent, left, fmt.Errorf("take descriptor %d from a dead worker: %w", number, err)
-		}
-		free = 0
-		if number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || isLocalClient(number, k.Socket) {
-			left++
-		}
-		elsewhere := number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(waiting, cookie(k.Socket))
-		if number == given && !elsewhere {
-			if err = t.flush(); err == nil { // the search needs descriptors too
-				elsewhere, err = moving.delivered(k.Socket, r.sealed(number))
-			}
-		}
-		if elsewhere || err != nil {
-			closeAll(k.Socket, k.File)
+	for number, open := 0, -1; number <= max(m.Highest(), open+beyond); {
+		kept, next, err := t.take(number)
+		if err == nil {
+			err = t.pass(kept)
 		}
 		if err != nil {
-			return sent, left, fmt.Errorf("look for a connection that was being handed over: %w", err)
+			return t.sent, t.left, err
 		}
-		if elsewhere {
-			continue
+		if len(kept) > 0 {
+			open = kept[len(kept)-1].Number
 		}
-		if err := t.add(k); err != nil {
-			return sent, left, err
-		}
-		sent++
+		number = next
 	}
-	return sent, left, t.flush()
+	return t.sent, t.left, nil
 }
 
 // isLocalClient reports whether a descriptor of a worker is the connection of a client to a
@@ -98,54 +63,112 @@ func isLocalClient(number, fd int) bool {
 	return err == nil && ok && local.Name != "@" // which is what no name becomes
 }
 
-// transfer collects connections for one message.
+// transfer sends the connections of a dead worker.
 type transfer struct {
-	channel, keeper int
-	batch           []ipc.Kept
+	channel    int
+	lifeline   *Lifeline
+	moving     Moving
+	reader     Reader
+	given      int      // number of the connection that was being handed over, -1 if there is none
+	waiting    []uint64 // cookies of those that are still in a handover channel
+	sent, left int
 }
 
-// take copies a descriptor of the dead worker, and that of the file which its record
-// names, -1 if there is none. The error is that of pidfd_getfd(2).
-func (t *transfer) take(number, file int) (ipc.Kept, error) {
-	k := ipc.Kept{Number: number, File: -1}
-	var err error
-	if k.Socket, err = unix.PidfdGetfd(t.keeper, number, 0); err != nil || file < 0 {
-		return k, err
+// take copies the open ones of the dead worker's next descriptors, each with the file that
+// its record names. They are the caller's, and next is the number to go on with.
+func (t *transfer) take(from int) (kept []ipc.Kept, next int, err error) {
+	var asked []int
+	var files [ipc.MaxKept]int // numbers, -1: none
+	for i := range files {
+		asked = append(asked, from+i)
+		if files[i] = t.reader.File(from + i); files[i] >= 0 {
+			asked = append(asked, files[i])
+		}
 	}
-	fd, err := unix.PidfdGetfd(t.keeper, file, 0)
-	switch {
-	case err == unix.EBADF: // the worker had closed it
-	case err != nil:
-		unix.Close(k.Socket)
-		return k, err
-	case CheckFile(fd) != nil:
-		unix.Close(fd)
-	default:
-		k.File = fd
+	all, err := t.lifeline.take(asked, time.Now().Add(answerTime))
+	if err != nil {
+		return nil, 0, err
 	}
-	return k, nil
+	take := func(number int) (fd int, open bool) {
+		if len(all) == 0 || all[0].number != number {
+			return -1, false
+		}
+		fd, all = all[0].fd, all[1:]
+		return fd, true
+	}
+	for i, file := range files {
+		k := ipc.Kept{Number: from + i, File: -1}
+		socket, open := take(k.Number)
+		fileOpen := false
+		if k.Socket = socket; file >= 0 {
+			k.File, fileOpen = take(file)
+		}
+		switch {
+		case open && k.Socket < 0 || fileOpen && k.File < 0:
+			closeAll(k.Socket, k.File)
+			if i == 0 {
+				return nil, 0, fmt.Errorf("take descriptor %d from a dead worker: %w", from, unix.EMFILE)
+			}
+			return kept, k.Number, nil
+		case !open:
+			closeAll(k.File)
+			continue
+		case k.File >= 0 && CheckFile(k.File) != nil:
+			unix.Close(k.File)
+			k.File = -1
+		}
+		kept = append(kept, k)
+	}
+	return kept, from + len(files), nil
 }
 
-func (t *transfer) add(k ipc.Kept) error {
-	if t.batch = append(t.batch, k); len(t.batch) < ipc.MaxKept {
+// pass sends those of some descriptors that are connections, and closes all. The one that
+// was being handed over comes last: the search for it needs descriptors.
+func (t *transfer) pass(all []ipc.Kept) error {
+	var batch []ipc.Kept
+	var given *ipc.Kept
+	for _, k := range all {
+		m := t.reader.m
+		if k.Number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || isLocalClient(k.Number, k.Socket) {
+			t.left++
+		}
+		switch {
+		case k.Number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(t.waiting, cookie(k.Socket)):
+			closeAll(k.Socket, k.File)
+		case k.Number == t.given:
+			given = &k
+		default:
+			batch = append(batch, k)
+		}
+	}
+	err := t.send(batch)
+	if given == nil {
+		return err
+	}
+	elsewhere := false
+	if err == nil {
+		if elsewhere, err = t.moving.delivered(given.Socket, t.reader.sealed(given.Number)); err != nil {
+			err = fmt.Errorf("look for a connection that was being handed over: %w", err)
+		}
+	}
+	if err != nil || elsewhere {
+		closeAll(given.Socket, given.File)
+		return err
+	}
+	return t.send([]ipc.Kept{*given})
+}
+
+// send sends connections in one message, and closes them here.
+func (t *transfer) send(batch []ipc.Kept) error {
+	if len(batch) == 0 {
 		return nil
 	}
-	return t.flush()
-}
-
-func (t *transfer) flush() error {
-	if len(t.batch) == 0 {
-		return nil
-	}
-	err := ipc.SendKept(t.channel, t.batch)
-	t.close()
-	return err
-}
-
-// close closes the copies of what was sent or could not be sent.
-func (t *transfer) close() {
-	for _, k := range t.batch {
+	err := ipc.SendKept(t.channel, batch)
+	for _, k := range batch {
 		closeAll(k.Socket, k.File)
 	}
-	t.batch = t.batch[:0]
+	if err == nil {
+		t.sent += len(batch)
+	}
+	return err
 }

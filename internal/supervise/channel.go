@@ -51,16 +51,16 @@ func (p *pool) moving(w *worker) (m rescue.Moving) {
 		}
 	}
 	for _, other := range p.inOrder(w) {
-		o := rescue.Other{Keeper: -1, Out: p.channelsOf(other, &m)}
+		o := rescue.Other{Out: p.channelsOf(other, &m)}
 		if len(o.Out) > 0 {
 			m.Blind = true
 		}
 		gone := other.exited && !p.isOrphaned(other)
 		if !gone && !other.readySince.IsZero() { // else it has no connections yet
 			if kept := other.proc.Kept(); kept != nil {
-				o.Keeper = kept.Keeper()
+				o.Lifeline = kept.Lifeline()
 			}
-			m.Blind = m.Blind || o.Keeper < 0
+			m.Blind = m.Blind || o.Lifeline == nil
 		}
 		m.Others = append(m.Others, o)
 	}

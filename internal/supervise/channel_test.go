@@ -24,11 +24,11 @@ func TestUpgradeCarriesChannels(t *testing.T) {
 	}
 	runRig(t, 1, r, func(r *rig) {
 		r.movable(0)
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 0)
 		r.movable(1)
-		r.begin(1)
+		r.hello(1)
 		r.signal(syscall.SIGUSR2)
 		if len(states) != 1 || len(states[0].Channels) != 1 {
 			t.Fatalf("%+v", states)
@@ -78,7 +78,7 @@ func TestResumeChannels(t *testing.T) {
 		old[12].die(killed)
 		old[11].die(killed)
 		r.movable(0)
-		r.begin(0)
+		r.hello(0)
 		r.told(0, ipc.Serve{}, ipc.TakeOver{})
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
@@ -139,15 +139,15 @@ func TestHandoverWaitsForSearch(t *testing.T) {
 	r := keeping()
 	runRig(t, 2, r, func(r *rig) {
 		r.movable(0, 1)
-		r.begin(0, 1)
+		r.hello(0, 1)
 		r.procs[0].stubborn = true
 		kept, more := r.procs[1].kept.(*fakeKept), make(chan struct{})
 		kept.transfer = func() { <-more }
 		r.say(ipc.Recycle{Reason: "test"}, 0)
 		r.die(1, killed)
 		r.movable(2, 3)
-		r.begin(3) // takes over what process 1 has left
-		r.begin(2)
+		r.hello(3) // takes over what process 1 has left
+		r.hello(2)
 		r.expectServing(2)
 		if n := len(r.procs[0].sent); n != 1 {
 			t.Errorf("it was sent %v", r.procs[0].sent)

@@ -114,7 +114,7 @@ func TestWindow(t *testing.T) {
 func FuzzWorker(f *testing.F) {
 	for _, m := range []ipc.Message{
 		ipc.Ready{PID: 101, Version: "1"}, ipc.Failed{ExitCode: 78, Reason: "a\nb"}, ipc.Draining{}, ipc.CanHandOver{}, ipc.Alive{}, ipc.Recycle{Reason: "r"},
-		ipc.Remaining{Connections: 1, Bytes: math.MaxInt64}, ipc.Shown{ID: 1}, ipc.Keeper{PID: 1}, ipc.Rescued{Connections: 7}, ipc.CredentialsUsed{ID: math.MaxUint32},
+		ipc.Remaining{Connections: 1, Bytes: math.MaxInt64}, ipc.Shown{ID: 1}, ipc.Rescued{Connections: 7}, ipc.CredentialsUsed{ID: math.MaxUint32},
 		ipc.CredentialsRefused{Reason: "r"}, ipc.Confined{Sandboxed: true, Missing: "m"}, ipc.QueuesEmpty{}, ipc.Serve{},
 	} {
 		p := ipc.Encode(nil, m)

@@ -1,12 +1,13 @@
 package supervise
 
 import (
-	"strings"
+	"fmt"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 )
 
@@ -26,7 +27,7 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 		if len(r.procs) != 1 {
 			t.Fatalf("%d replacements", len(r.procs))
 		}
-		r.begin(0)
+		r.hello(0)
 		old.die(Exit{})
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
@@ -39,13 +40,13 @@ func TestKeeperEnds(t *testing.T) {
 	tweak := r.tweak
 	r.tweak = func(f *fake) { tweak(f); f.stubborn = true }
 	runRig(t, 1, r, func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].kept.EndKeeper()
 		synctest.Wait()
 		if len(r.procs) != 2 {
 			t.Fatalf("%d processes", len(r.procs))
 		}
-		r.begin(1)
+		r.hello(1)
 		r.die(0, Exit{})
 		r.signal(syscall.SIGTERM)
 		r.die(1, Exit{})
@@ -53,18 +54,25 @@ func TestKeeperEnds(t *testing.T) {
 	})
 }
 
-// A worker has one keeper: another that it names could be one that never ends.
-func TestSecondKeeper(t *testing.T) {
-	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
-		r.say(ipc.Keeper{PID: 2000}, 0)
-		r.signalled(0, syscall.SIGKILL)
-		r.begin(1)
-		r.say(ipc.Rescued{}, 1)
-		r.signal(syscall.SIGTERM)
-		r.ends(0, "")
-		if d := strings.Join(r.diary, " "); !strings.Contains(d, "named process 2000 as its keeper: it has a keeper") {
-			t.Errorf("diary %q", d)
-		}
-	})
+// A worker that is ready has a keeper of its own, which is no other process.
+func TestFalseKeeper(t *testing.T) {
+	const other = "process %d is a worker, or the keeper of another"
+	for _, tt := range []struct {
+		pid  int
+		says string
+	}{
+		{0, "EOF"}, {101, fmt.Sprintf(other, 101)}, {102, fmt.Sprintf(other, 102)}, {1101, fmt.Sprintf(other, 1101)},
+		{7, "no such process"},
+	} {
+		runRig(t, 2, keeping(), func(r *rig) {
+			kept := &fakeKept{pid: tt.pid, gone: make(chan struct{}), ended: true}
+			r.procs[1].kept = kept
+			r.hello(0, 1)
+			r.signalled(1, syscall.SIGKILL)
+			if kept.closed != 1 {
+				t.Errorf("%d: its records are closed %d times", tt.pid, kept.closed)
+			}
+			r.ends(exitcode.Config, "worker /bin/worker: does not behave like a worker of Phalanx 1 (is ready without a keeper: "+tt.says+", killed); build it with make, or name it with --worker PATH")
+		})
+	}
 }

@@ -117,8 +117,6 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 	case ipc.Draining:
 		w.saidDrain = true
 		p.detach(w)
-	case ipc.Keeper:
-		p.keeperNamed(w, m)
 	case ipc.Rescued:
 		p.rescued(w, m)
 	case ipc.Confined:
@@ -157,6 +155,8 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 			"worker %s: is version %q, not the master's %q; build both with make, or name the right one with --worker PATH",
 			w.binary, m.Version, p.Version)}
 		p.kill(w, "wrong version")
+		return
+	case !p.meetKeeper(w):
 		return
 	}
 	w.deadline, w.spared = time.Time{}, false

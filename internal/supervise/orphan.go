@@ -66,8 +66,9 @@ func (p *pool) orphan(w *worker, e Exit) {
 			o.failed(w, e)
 		}
 	}
-	if w.keeper == 0 {
-		p.findKeeper(w)
+	if w.readySince.IsZero() {
+		p.bury(w)
+		return
 	}
 	if w.loss = p.lossOf(w, e); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
 		w.proc.Kept().Close()
@@ -82,15 +83,13 @@ func (p *pool) orphan(w *worker, e Exit) {
 	p.orphans = append(p.orphans, o)
 }
 
-// findKeeper finds the keeper of a worker that died before it could name it.
-func (p *pool) findKeeper(w *worker) {
-	for _, pid := range w.proc.Kept().Named() {
-		if !p.isWorker(pid) && p.keepers[pid] == nil && w.proc.Kept().Use(pid) == nil {
-			w.keeper = pid
-			p.attendKeeper(w, pid)
-			return
-		}
-	}
+// bury ends the keeper of a worker that died before it was ready.
+func (p *pool) bury(w *worker) {
+	p.transfers++
+	p.wg.Go(func() {
+		w.proc.Kept().Bury(w.pid)
+		p.events <- event{do: func() { p.transfers-- }}
+	})
 }
 
 // blameFor says what a worker's death means for its connections. No request is to

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 // fakeKept keeps nothing. Its keeper ends when it is told to.
 type fakeKept struct {
+	pid        int // of its keeper; 0: there is none
 	gone       chan struct{}
 	deaf       bool    // its keeper does not end when it is told to
 	ended      bool    // the keeper has, before anybody used it
@@ -27,6 +29,13 @@ type fakeKept struct {
 	closed     int
 }
 
+func (k *fakeKept) Greeted() (int, error) {
+	if k.pid == 0 {
+		return 0, io.EOF
+	}
+	return k.pid, nil
+}
+
 func (k *fakeKept) Use(int) error {
 	if k.ended {
 		return syscall.ESRCH
@@ -34,10 +43,10 @@ func (k *fakeKept) Use(int) error {
 	return nil
 }
 
-func (k *fakeKept) WaitFor(int)    { <-k.gone }
-func (k *fakeKept) Named() []int   { return nil }
-func (k *fakeKept) Keeper() int    { return -1 }
-func (k *fakeKept) Readable() bool { return !k.unreadable }
+func (k *fakeKept) Wait()                      { <-k.gone }
+func (k *fakeKept) Bury(int)                   { k.Close() }
+func (k *fakeKept) Lifeline() *rescue.Lifeline { return nil }
+func (k *fakeKept) Readable() bool             { return !k.unreadable }
 func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {
 	if k.transfer != nil {
 		k.transfer()
@@ -67,16 +76,7 @@ func (k *fakeKept) Close() {
 
 // keeping is a rig whose workers have something that outlives them.
 func keeping() *rig {
-	return &rig{tweak: func(f *fake) { f.kept = &fakeKept{gone: make(chan struct{})} }}
-}
-
-// begin lets workers come up with keepers of their own.
-func (r *rig) begin(procs ...int) {
-	r.t.Helper()
-	for _, i := range procs {
-		r.say(ipc.Keeper{PID: 1000 + i}, i)
-	}
-	r.hello(procs...)
+	return &rig{tweak: func(f *fake) { f.kept = &fakeKept{pid: 1000 + f.pid, gone: make(chan struct{})} }}
 }
 
 var killed = Exit{Signal: syscall.SIGKILL}
@@ -85,7 +85,7 @@ var killed = Exit{Signal: syscall.SIGKILL}
 // because it would have taken over what another has left.
 func TestNobodyTakesOver(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
-		r.begin(0, 1)
+		r.hello(0, 1)
 		r.die(0, killed)
 		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"}) // its slot is in quarantine: slot 1 takes over
 		for i := 3; i < len(r.procs) && i < 20; i++ {
@@ -103,7 +103,7 @@ func TestNobodyTakesOver(t *testing.T) {
 // New settings may be without rescue.
 func TestNothingIsKeptAnyMore(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.tweak = nil
 		r.die(0, killed)
 		r.hello(1)
@@ -131,18 +131,18 @@ func TestSlotClosedDuringRescue(t *testing.T) {
 	r := keeping()
 	r.change = func(c *Config) { c.Sockets = &sockets{open: 2} }
 	runRig(t, 2, r, func(r *rig) {
-		r.begin(0, 1)
+		r.hello(0, 1)
 		r.procs[1].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 1)
-		r.begin(2)
+		r.hello(2)
 		r.die(1, killed) // while it drains
 		r.procs[3].deaf = true
-		r.begin(3)
+		r.hello(3)
 		r.signal(syscall.SIGTTOU)
 		r.say(ipc.Rescued{Connections: 1}, 3)
 		r.procs[3].deaf = false
 		r.die(3, killed)
-		r.begin(4) // in the slot that is left
+		r.hello(4) // in the slot that is left
 		r.say(ipc.Rescued{Connections: 1}, 4)
 		r.expectServing(4)
 		r.die(2, Exit{})
@@ -155,11 +155,11 @@ func TestSlotClosedDuringRescue(t *testing.T) {
 func TestTransferOutlivesPool(t *testing.T) {
 	r := keeping()
 	runRig(t, 1, r, func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		kept, more := r.procs[0].kept.(*fakeKept), make(chan struct{})
 		kept.transfer = func() { <-more }
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.say(ipc.Rescued{Connections: 1}, 1) // of which nobody has told it
 		if kept.closed != 0 {
 			t.Error("closed in the middle of a transfer")
@@ -183,7 +183,7 @@ func TestKeeperHoldsSocket(t *testing.T) {
 	r := keeping()
 	r.change = func(c *Config) { c.Sockets = s }
 	runRig(t, 2, r, func(r *rig) {
-		r.begin(0, 1)
+		r.hello(0, 1)
 		kept := r.procs[1].kept.(*fakeKept)
 		r.procs[1].stubborn, kept.deaf = true, true
 		r.signal(syscall.SIGTTOU)
@@ -204,11 +204,11 @@ func TestRescueInClosingSlot(t *testing.T) {
 	r := keeping()
 	r.change = func(c *Config) { c.Sockets = s }
 	runRig(t, 2, r, func(r *rig) {
-		r.begin(0, 1)
+		r.hello(0, 1)
 		r.procs[1].stubborn = true
 		r.signal(syscall.SIGTTOU)
 		r.die(1, killed)
-		r.begin(2)
+		r.hello(2)
 		r.told(2, ipc.Rescue{})
 		r.procs[2].stubborn = true
 		r.say(ipc.Rescued{Connections: 1}, 2)
@@ -224,7 +224,7 @@ func TestRescueInClosingSlot(t *testing.T) {
 // is the fault of neither. Without the keeper there is nothing to try.
 func TestTransferFails(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		kept := r.procs[0].kept.(*fakeKept)
 		for range rescueCrashes + 1 {
 			kept.errors = append(kept.errors, unix.EMFILE)
@@ -233,11 +233,11 @@ func TestTransferFails(t *testing.T) {
 		last := 1
 		for ; len(kept.errors) > 0; last++ {
 			r.started(last)
-			r.begin(last)
+			r.hello(last)
 		}
 		r.started(last)
 		kept.errors = []error{rescue.ErrKeeperGone}
-		r.begin(last)
+		r.hello(last)
 		r.say(ipc.Rescued{Connections: 3}, last)
 		r.expectServing(last)
 		want := []string{
@@ -268,17 +268,17 @@ func (r *rig) started(i int) {
 func TestRescuedBeforeTransferFails(t *testing.T) {
 	r := keeping()
 	runRig(t, 1, r, func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		kept, more := r.procs[0].kept.(*fakeKept), make(chan struct{})
 		kept.transfer, kept.errors = func() { <-more }, []error{unix.ETOOMANYREFS}
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.say(ipc.Rescued{Connections: 1}, 1)
 		close(more)
 		synctest.Wait()
 		r.signalled(1, syscall.SIGKILL)
 		r.started(2)
-		r.begin(2)
+		r.hello(2)
 		r.say(ipc.Rescued{Connections: 2}, 2)
 		r.expectServing(2)
 		r.signal(syscall.SIGTERM)
@@ -290,15 +290,15 @@ func TestRescuedBeforeTransferFails(t *testing.T) {
 // those that crash, and with a pause between them.
 func TestKilledWhileTakingOver(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
-		r.begin(0, 1)
+		r.hello(0, 1)
 		r.procs[1].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 1)
-		r.begin(2)
+		r.hello(2)
 		began := time.Now()
 		r.die(1, killed) // while it drains: the next worker of slot 1 takes over
 		for i := 3; i < 3+replaceKills; i++ {
 			r.started(i)
-			r.begin(i)
+			r.hello(i)
 			r.die(i, killed)
 		}
 		if pause := time.Since(began); pause < 700*time.Millisecond {
@@ -306,7 +306,7 @@ func TestKilledWhileTakingOver(t *testing.T) {
 		}
 		last := len(r.procs)
 		r.started(last)
-		r.begin(last)
+		r.hello(last)
 		r.say(ipc.Rescued{Connections: 1}, last)
 		r.expectServing(last)
 		r.die(2, Exit{})
@@ -323,10 +323,10 @@ func TestKilledWhileTakingOver(t *testing.T) {
 // What a worker of another version has recorded cannot be rescued: nobody tries.
 func TestRecordsOfAnotherVersion(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].kept.(*fakeKept).unreadable = true
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.told(1, ipc.Serve{})
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; its connections are lost: its records are those of another version; respawning")
 		r.signal(syscall.SIGTERM)
@@ -337,12 +337,12 @@ func TestRecordsOfAnotherVersion(t *testing.T) {
 // A replacement that is killed from outside does not end the reload.
 func TestReplacementKilled(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.die(1, killed)
 		r.die(2, killed)
 		r.started(3)
-		r.begin(3)
+		r.hello(3)
 		r.told(3, ipc.Serve{})
 		r.expect(4, "serving",
 			"worker 0 (pid 102) died during startup: killed by SIGKILL; starting another",

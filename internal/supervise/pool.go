@@ -83,7 +83,7 @@ type pool struct {
 	channels    []*channel      // handover channels
 	looking     sync.Mutex      // held while channels of dead workers are searched
 	keepers     map[int]*worker // whose keepers have not ended, by their pids
-	transfers   int             // of connections, under way
+	transfers   int             // of connections under way, and ends of keepers that are waited for
 	rescues     status.Rescue   // so far
 	suspended   chan struct{}   // SuspendRequests is done; capacity 1, for one suspension at a time
 }

@@ -16,20 +16,22 @@ import (
 // (docs/rescue.md).
 
 // Kept keeps the connections of one worker for its successor. Only the pool's
-// goroutine calls its methods, except for Transfer.
+// goroutine calls its methods, except for Wait, Transfer and Bury.
 type Kept interface {
-	// Use makes a process that the worker named its keeper.
+	// Greeted returns the process that has greeted the master as the keeper.
+	Greeted() (pid int, err error)
+	// Use makes a process the keeper.
 	Use(pid int) error
-	// WaitFor waits until a keeper has exited.
-	WaitFor(pid int)
-	// Named returns the keepers that a dead worker has recorded but not sent.
-	Named() []int
+	// Wait waits until the keeper has exited.
+	Wait()
+	// Bury waits for the end of the keeper of a worker that was not ready, and closes all.
+	Bury(worker int)
 	// Transfer sends the connections on a rescue channel; it may wait. So many are left
 	// that cannot be rescued.
 	Transfer(channel int, moving rescue.Moving) (left int, err error)
 	Readable() bool // false: the records are those of another version
-	// Keeper returns a copy of the keeper's pidfd, -1 if there is none.
-	Keeper() int
+	// Lifeline returns that of the keeper, nil if there is none.
+	Lifeline() *rescue.Lifeline
 	EndKeeper() // does not wait
 	Close()
 }
@@ -37,24 +39,26 @@ type Kept interface {
 // rescueTime limits how long a worker may take over a dead one's connections.
 const rescueTime = 20 * time.Second
 
-// keeperNamed checks the process that a worker has named as its keeper.
-func (p *pool) keeperNamed(w *worker, m ipc.Keeper) {
-	err := errors.New("connections are not rescued")
-	switch {
-	case w.keeper != 0:
-		err = errors.New("it has a keeper")
-	case w.proc.Kept() != nil:
-		err = errors.New("it is a worker or a keeper")
-		if !p.isWorker(m.PID) && p.keepers[m.PID] == nil {
-			err = w.proc.Kept().Use(m.PID)
-		}
+// meetKeeper gets to know the keeper of a worker that is ready. It reports whether the worker
+// has one, if it has to.
+func (p *pool) meetKeeper(w *worker) bool {
+	kept := w.proc.Kept()
+	if kept == nil {
+		return true
+	}
+	pid, err := kept.Greeted()
+	if err == nil && (p.isWorker(pid) || p.keepers[pid] != nil) {
+		err = fmt.Errorf("process %d is a worker, or the keeper of another", pid)
+	}
+	if err == nil {
+		err = kept.Use(pid)
 	}
 	if err != nil {
-		p.convict(w, fmt.Sprintf("named process %d as its keeper: %v", m.PID, err))
-		return
+		p.convict(w, fmt.Sprintf("is ready without a keeper: %v", err))
+		return false
 	}
-	w.keeper = m.PID
-	p.attendKeeper(w, m.PID)
+	p.attendKeeper(w, pid)
+	return true
 }
 
 func (p *pool) isWorker(pid int) bool {
@@ -63,10 +67,10 @@ func (p *pool) isWorker(pid int) bool {
 
 // attendKeeper calls keeperDied when a keeper has exited.
 func (p *pool) attendKeeper(w *worker, pid int) {
-	p.keepers[pid] = w
+	w.keeper, p.keepers[pid] = pid, w
 	kept := w.proc.Kept()
 	p.wg.Go(func() {
-		kept.WaitFor(pid)
+		kept.Wait()
 		p.events <- event{do: func() { p.keeperDied(w, pid) }}
 	})
 }

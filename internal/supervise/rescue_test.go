@@ -12,16 +12,16 @@ import (
 // what became of them is reported, once.
 func TestKilledWhenTakenOver(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		kept := r.procs[0].kept.(*fakeKept)
 		kept.left, kept.deaf = 2, true
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.say(ipc.Rescued{Connections: 3}, 1)
 		kept.deaf = false
 		r.die(1, killed)
 		r.started(2)
-		r.begin(2)
+		r.hello(2)
 		r.say(ipc.Rescued{Connections: 3}, 2)
 		r.expect(3, "serving",
 			"worker 0 (pid 101) died: killed by SIGKILL; worker 0 (pid 102) rescued 3 connections after 0s; 2 closed that cannot be rescued",
@@ -36,10 +36,10 @@ func TestKilledWhenTakenOver(t *testing.T) {
 // replaced by one that takes over the connections of the one before.
 func TestDyingOfDrainIsPaced(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 0)
-		r.begin(1)
+		r.hello(1)
 		for i, pause := range []time.Duration{0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000} {
 			began := time.Now()
 			r.procs[i+1].stubborn = true
@@ -48,7 +48,7 @@ func TestDyingOfDrainIsPaced(t *testing.T) {
 			if took := time.Since(began); took < pause*time.Millisecond || took > pause*time.Millisecond+firstDelay {
 				t.Fatalf("death %d: another worker after %v, want %v", i+1, took, pause*time.Millisecond)
 			}
-			r.begin(i + 2)
+			r.hello(i + 2)
 			r.say(ipc.Rescued{Connections: 1}, i+2)
 		}
 		r.pass(longDelay + healthyTime) // clears the record
@@ -58,7 +58,7 @@ func TestDyingOfDrainIsPaced(t *testing.T) {
 		if len(r.procs) != n+1 {
 			t.Error("a first death is not answered at once again")
 		}
-		r.begin(n)
+		r.hello(n)
 		r.say(ipc.Rescued{Connections: 1}, n)
 		r.die(n-1, Exit{})
 		r.signal(syscall.SIGTERM)

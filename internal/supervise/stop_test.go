@@ -17,7 +17,7 @@ func stopped(t *testing.T, test func(*rig)) {
 	r := keeping()
 	r.change = func(c *Config) { c.DrainTimeout = time.Minute }
 	runRig(t, 1, r, func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].stubborn = true
 		r.signal(syscall.SIGTERM)
 		test(r)
@@ -30,7 +30,7 @@ const diedInStop = "worker 0 (pid 101) died while draining: killed by SIGKILL; a
 // and wants it to serve them, and then to drain.
 func (r *rig) rescues(i int) {
 	r.t.Helper()
-	r.begin(i)
+	r.hello(i)
 	r.told(i, ipc.Rescue{})
 	r.signalled(i)
 	r.procs[i].stubborn = true
@@ -61,12 +61,12 @@ func TestStopDuringRescue(t *testing.T) {
 	for _, how := range []string{"starting", "taking over", "a replacement takes over"} {
 		r := keeping()
 		runRig(t, 1, r, func(r *rig) {
-			r.begin(0)
+			r.hello(0)
 			last := 1
 			if how == "a replacement takes over" {
 				r.procs[0].stubborn = true
 				r.say(ipc.Recycle{Reason: "test"}, 0)
-				r.begin(1)
+				r.hello(1)
 				last = 2
 			}
 			r.die(0, killed)
@@ -75,7 +75,7 @@ func TestStopDuringRescue(t *testing.T) {
 				r.signal(syscall.SIGTERM)
 				r.rescues(last)
 			default:
-				r.begin(last)
+				r.hello(last)
 				r.procs[last].stubborn = true
 				r.signal(syscall.SIGTERM)
 				r.signalled(last)
@@ -94,10 +94,10 @@ func TestStopDuringRescue(t *testing.T) {
 func TestDetachedDeathInStop(t *testing.T) {
 	stubbornly := keeping()
 	runRig(t, 1, stubbornly, func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 0)
-		r.begin(1)
+		r.hello(1)
 		r.procs[1].stubborn = true
 		r.signal(syscall.SIGTERM)
 		r.die(0, killed)
@@ -158,7 +158,7 @@ func TestDyingOfDrainIsBounded(t *testing.T) {
 	stopped(t, func(r *rig) {
 		r.die(0, Exit{Signal: syscall.SIGSYS})
 		for i := 1; i < len(r.procs) && i < 20; i++ {
-			r.begin(i)
+			r.hello(i)
 			r.procs[i].stubborn = true
 			r.say(ipc.Rescued{Connections: 1}, i)
 			r.die(i, Exit{Signal: syscall.SIGSYS})
@@ -277,14 +277,15 @@ func TestForceWhileQueueWaits(t *testing.T) {
 // own cannot be rescued, is not waited for.
 func TestReplacementLostInStop(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		kept := r.procs[0].kept.(*fakeKept)
 		kept.deaf = true
 		r.procs[0].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 0)
-		r.begin(1)
+		r.hello(1)
 		r.die(0, killed)
-		r.hello(2) // it has no keeper
+		r.hello(2)
+		r.procs[2].kept.EndKeeper()
 		r.signal(syscall.SIGTERM)
 		r.say(ipc.Rescued{Connections: 1}, 2)
 		r.signalled(1)
@@ -299,10 +300,10 @@ func TestReplacementLostInStop(t *testing.T) {
 // The line of a rescue has the connections that cannot be rescued.
 func TestRescueLine(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].kept.(*fakeKept).left = 2
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.say(ipc.Rescued{Connections: 3, Fixed: 1}, 1)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; worker 0 (pid 102) rescued 3 connections after 0s; "+
 			"1 closed whose response cannot be continued; 2 closed that cannot be rescued")
@@ -315,12 +316,12 @@ func TestRescueLine(t *testing.T) {
 // is told before it.
 func TestDeathToldBeforeRescue(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.die(0, killed)
 		r.expect(2, "serving")
 		r.pass(untoldTime)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning")
-		r.begin(1)
+		r.hello(1)
 		r.say(ipc.Rescued{Connections: 3}, 1)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning",
 			"worker 0 (pid 102) rescued 3 connections of worker 0 (pid 101) after 3s")
@@ -328,24 +329,24 @@ func TestDeathToldBeforeRescue(t *testing.T) {
 		r.ends(0, "")
 	})
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.die(1, killed)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning",
 			"worker 0 (pid 102) died: killed by SIGKILL; respawning in 100ms")
 		r.pass(100 * time.Millisecond)
-		r.begin(2)
+		r.hello(2)
 		r.say(ipc.Rescued{}, 2)
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})
 	runRig(t, 1, keeping(), func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.die(0, killed)
 		r.signal(syscall.SIGTERM)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning", "drain")
-		r.begin(1)
+		r.hello(1)
 		r.say(ipc.Rescued{}, 1)
 		r.ends(0, "")
 	})
@@ -356,14 +357,14 @@ func TestDeathToldBeforeRescue(t *testing.T) {
 func TestNoRescueByOneThatExits(t *testing.T) {
 	r := keeping()
 	runRig(t, 1, r, func(r *rig) {
-		r.begin(0)
+		r.hello(0)
 		r.procs[0].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 0)
 		r.procs[1].stubborn = true
 		r.signal(syscall.SIGTERM)
 		r.signalled(1, syscall.SIGINT)
 		r.die(0, killed)
-		r.begin(1)
+		r.hello(1)
 		r.told(1)
 		r.rescues(2)
 		r.die(1, Exit{})

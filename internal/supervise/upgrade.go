@@ -234,7 +234,6 @@ func (p *pool) resume() {
 		}
 		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 {
 			_ = kept.Use(ws.Keeper) // if it has ended, that is noticed like any other's end
-			w.keeper = ws.Keeper
 			p.attendKeeper(w, ws.Keeper)
 		}
 		w.served = true

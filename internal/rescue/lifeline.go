@@ -1,0 +1,230 @@
+package rescue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// mostAsked is how many descriptors one message can carry (SCM_MAX_FD of the kernel).
+const mostAsked = 253
+
+// answerTime bounds the wait for an answer of a keeper, which does nothing but answer.
+const answerTime = 5 * time.Second
+
+// ErrKeeperGone means that the keeper has exited, or does not answer: the dead worker's
+// descriptors are closed.
+var ErrKeeperGone = errors.New("the keeper is gone")
+
+var (
+	errSilent = errors.New("it does not answer")
+	errAnswer = errors.New("its answer does not match the question")
+)
+
+// Lifeline is the master's end of the socket pair that leads to the keeper of a worker. A
+// question is a list of descriptor numbers; the answer has a status, those that are open,
+// and their descriptors. When this end is closed, the keeper exits. The worker has the
+// other end too: what it says there is discarded, because the kernel names the sender of
+// each message. Several goroutines may ask.
+type Lifeline struct {
+	file   *os.File
+	raw    syscall.RawConn
+	keeper *os.Process // nil: it is not known yet
+	asking sync.Mutex
+}
+
+// newLifelinePair returns the master's end and the worker's.
+func newLifelinePair() (*Lifeline, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create lifeline of the keeper: %w", err)
+	}
+	if err := errors.Join(unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1), unix.SetNonblock(fds[0], true)); err != nil {
+		closeAll(fds[:]...)
+		return nil, nil, fmt.Errorf("create lifeline of the keeper: %w", err)
+	}
+	return newLifeline(fds[0]), os.NewFile(uintptr(fds[1]), "lifeline"), nil
+}
+
+func newLifeline(fd int) *Lifeline {
+	l := &Lifeline{file: os.NewFile(uintptr(fd), "lifeline")}
+	l.raw, _ = l.file.SyscallConn() // there is one for each open file
+	return l
+}
+
+// taken is a descriptor of a worker.
+type taken struct {
+	number int // in the worker
+	fd     int // the copy, the caller's; -1: this process has no room for it, nor for those behind it
+}
+
+// take copies those of a worker's descriptors that are open, in the order of the numbers,
+// at most mostAsked. The error is ErrKeeperGone if the keeper does not answer until then.
+// No descriptor of a late answer is left open: after an error the keeper exits.
+func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	_ = l.keeper.Signal(unix.SIGCONT) // it may have been stopped; an error means that it has exited
+	for {
+		err := l.ask(numbers)
+		var m message
+		if err == nil {
+			m, err = l.answer(until)
+		}
+		if err == nil && m.status == 0 {
+			all, ok := m.match(numbers)
+			if ok {
+				return all, nil
+			}
+			err = errAnswer
+		}
+		closeAll(m.fds...)
+		if err == nil && !time.Now().Before(until) {
+			err = m.status
+		}
+		if err != nil {
+			l.end()
+			return nil, fmt.Errorf("%w: %w", ErrKeeperGone, err)
+		}
+		// A living worker has closed one, or too many are under way.
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// end makes the keeper exit, and closes what it has sent too late.
+func (l *Lifeline) end() {
+	_ = l.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	for {
+		m, err := l.receive(time.Now())
+		if err != nil {
+			return // there is no more, because nobody can send
+		}
+		closeAll(m.fds...)
+	}
+}
+
+func (l *Lifeline) ask(numbers []int) (err error) {
+	var p []byte
+	for _, n := range numbers {
+		p = binary.NativeEndian.AppendUint32(p, uint32(n))
+	}
+	closed := l.raw.Control(func(fd uintptr) {
+		_, err = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	return errors.Join(closed, err)
+}
+
+// answer waits for a message of the keeper. Those of others are discarded, but not without
+// end.
+func (l *Lifeline) answer(until time.Time) (message, error) {
+	const most = 1000
+	for range most {
+		m, err := l.receive(until)
+		if err != nil || m.from == l.keeper.Pid {
+			return m, err
+		}
+		closeAll(m.fds...)
+	}
+	return message{}, errAnswer
+}
+
+// greeting waits for a keeper to say that it is there, and returns the process that did.
+func (l *Lifeline) greeting(until time.Time) (pid int, err error) {
+	m, err := l.receive(until)
+	closeAll(m.fds...)
+	return m.from, err
+}
+
+// message is one from the other end.
+type message struct {
+	from      int           // pid of the process that sent it
+	status    syscall.Errno // why there are no descriptors; 0: there are
+	numbers   []int
+	fds       []int
+	truncated bool // there was no room for more descriptors
+}
+
+// match checks an answer against its question.
+func (m *message) match(asked []int) (all []taken, ok bool) {
+	if len(m.fds) > len(m.numbers) || len(m.fds) < len(m.numbers) && !m.truncated {
+		return nil, false
+	}
+	for i, n := range m.numbers {
+		at := slices.Index(asked, n)
+		if at < 0 {
+			return nil, false
+		}
+		asked = asked[at+1:]
+		if all = append(all, taken{n, -1}); i < len(m.fds) {
+			all[i].fd = m.fds[i]
+		}
+	}
+	return all, true
+}
+
+// receive waits for a message. The error is io.EOF when nobody has the other end.
+func (l *Lifeline) receive(until time.Time) (m message, err error) {
+	var p [4 + 4*mostAsked]byte
+	rights := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostAsked))
+	var n, size, flags int
+	try := func(fd uintptr) bool {
+		n, size, flags, _, err = unix.Recvmsg(int(fd), p[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		return err != unix.EAGAIN
+	}
+	waited := l.file.SetReadDeadline(until)
+	if waited == nil {
+		waited = l.raw.Read(try)
+	}
+	if errors.Is(waited, os.ErrDeadlineExceeded) { // which is so too if this process stood still
+		waited = l.raw.Control(func(fd uintptr) { try(fd) })
+	}
+	switch {
+	case waited != nil:
+		return m, waited
+	case err == unix.EAGAIN:
+		return m, errSilent
+	case err != nil:
+		return m, err
+	}
+	m.truncated = flags&unix.MSG_CTRUNC != 0
+	if err = m.decode(p[:n], rights[:size]); err != nil {
+		closeAll(m.fds...)
+		return message{}, err
+	}
+	return m, nil
+}
+
+// decode reads a message. With an error its descriptors are there nevertheless.
+func (m *message) decode(p, control []byte) error {
+	parts, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if c, err := unix.ParseUnixCredentials(&part); err == nil {
+			m.from = int(c.Pid)
+		}
+		if fds, err := unix.ParseUnixRights(&part); err == nil {
+			m.fds = append(m.fds, fds...)
+		}
+	}
+	switch {
+	case len(p) == 0 && m.from == 0:
+		return io.EOF
+	case len(p) == 0 || len(p)%4 != 0:
+		return nil // not a keeper's: without numbers it matches nothing
+	}
+	m.status = syscall.Errno(binary.NativeEndian.Uint32(p))
+	for p = p[4:]; len(p) > 0; p = p[4:] {
+		m.numbers = append(m.numbers, int(int32(binary.NativeEndian.Uint32(p))))
+	}
+	return nil
+}

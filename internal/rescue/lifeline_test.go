@@ -1,0 +1,214 @@
+package rescue
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// say sends a message from this process on a worker's end.
+func say(t *testing.T, end *os.File, status unix.Errno, numbers []int, fds ...int) {
+	t.Helper()
+	p := binary.NativeEndian.AppendUint32(nil, uint32(status))
+	for _, n := range numbers {
+		p = binary.NativeEndian.AppendUint32(p, uint32(n))
+	}
+	if _, err := unix.SendmsgN(int(end.Fd()), p, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); err != nil {
+		t.Errorf("send: %v", err)
+	}
+}
+
+// answering returns a lifeline on which this process itself answers, once after the other.
+func answering(t *testing.T, answers ...func(end *os.File)) *Lifeline {
+	t.Helper()
+	l, end, err := newLifelinePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.keeper, err = os.FindProcess(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for _, answer := range answers {
+			if n, err := end.Read(make([]byte, 4*mostAsked)); n == 0 || err != nil {
+				t.Errorf("no question: %v", err)
+			}
+			answer(end)
+		}
+	})
+	t.Cleanup(func() {
+		l.file.Close()
+		all.Wait()
+		end.Close()
+	})
+	return l
+}
+
+// openDescriptors counts those of this process.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// A closed number does not lose the others of its question, nor does what somebody else says
+// on the lifeline, or that this process has few descriptors free.
+func TestTakeDescriptors(t *testing.T) {
+	server, _ := connected(t)
+	defer unix.Close(server)
+	k, _, end := startKept(t, server)
+	keeperOf(t, k)
+	before := openDescriptors(t)
+	say(t, end, 0, []int{0}, 0)
+	if _, err := unix.SendmsgN(int(end.Fd()), nil, unix.UnixRights(0), nil, 0); err != nil { // which looks like an end
+		t.Fatal(err)
+	}
+	var asked []int
+	for n := range mostAsked {
+		asked = append(asked, n)
+	}
+	asked[mostAsked-1] = -1
+	take := func() (numbers []int) {
+		t.Helper()
+		all, err := k.lifeline.take(asked, time.Now().Add(answerTime))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, one := range all {
+			if closeAll(one.fd); one.fd >= 0 {
+				numbers = append(numbers, one.number)
+			} else if i+1 < len(all) && all[i+1].fd >= 0 {
+				t.Errorf("%d is there, but not %d", all[i+1].number, one.number)
+			}
+		}
+		if n := openDescriptors(t); n != before {
+			t.Errorf("%d descriptors, before %d", n, before)
+		}
+		return numbers
+	}
+	all := take()
+	for _, n := range []int{40, 42, 70} {
+		if !slices.Contains(all, n) {
+			t.Errorf("%d is not among %v", n, all)
+		}
+	}
+	withDescriptors(t, 2, func() {
+		if some := take(); !slices.Equal(some, all[:2]) {
+			t.Errorf("%v, want the first two of %v", some, all)
+		}
+	})
+}
+
+// withDescriptors calls f while this process may open no more than so many.
+func withDescriptors(t *testing.T, n int, f func()) {
+	t.Helper()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	lowest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(lowest)
+	few := before
+	few.Cur = uint64(lowest + n)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	f()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A keeper that cannot send now is asked again.
+func TestTakeAgain(t *testing.T) {
+	l := answering(t,
+		func(end *os.File) { say(t, end, unix.ETOOMANYREFS, nil) },
+		func(end *os.File) { say(t, end, unix.EBADF, nil) },
+		func(end *os.File) { say(t, end, 0, []int{5}, 0) })
+	all, err := l.take([]int{4, 5, 6}, time.Now().Add(answerTime))
+	if err != nil || len(all) != 1 || all[0].number != 5 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	unix.Close(all[0].fd)
+}
+
+// A keeper that does not answer its question, or not in time, ends, and what it has sent is
+// closed.
+func TestBadAnswers(t *testing.T) {
+	for what, answer := range map[string]func(end *os.File){
+		"a number that was not asked for": func(end *os.File) { say(t, end, 0, []int{4, 7}, 0, 0) },
+		"a number twice":                  func(end *os.File) { say(t, end, 0, []int{4, 4}, 0, 0) },
+		"another order":                   func(end *os.File) { say(t, end, 0, []int{5, 4}, 0, 0) },
+		"too few descriptors":             func(end *os.File) { say(t, end, 0, []int{4, 5}, 0) },
+		"too many descriptors":            func(end *os.File) { say(t, end, 0, []int{4}, 0, 0) },
+		"a piece of a number": func(end *os.File) {
+			if _, err := unix.SendmsgN(int(end.Fd()), make([]byte, 6), unix.UnixRights(0), nil, 0); err != nil {
+				t.Error(err)
+			}
+		},
+		"nothing": func(end *os.File) {
+			if n, err := end.Read(make([]byte, 1)); n != 0 || err == nil {
+				t.Errorf("no end: %d, %v", n, err)
+			}
+			if _, err := unix.SendmsgN(int(end.Fd()), make([]byte, 4), unix.UnixRights(0), nil, unix.MSG_NOSIGNAL); err != unix.EPIPE {
+				t.Errorf("it can still send: %v", err)
+			}
+		},
+		"its end": func(end *os.File) { end.Close() },
+	} {
+		l := answering(t, answer)
+		before := openDescriptors(t)
+		patience := answerTime
+		if what == "nothing" {
+			patience = 20 * time.Millisecond
+		}
+		for range 2 { // the second time at once
+			if all, err := l.take([]int{4, 5, 6}, time.Now().Add(patience)); !errors.Is(err, ErrKeeperGone) {
+				t.Errorf("%s: %v, %v", what, all, err)
+			}
+			patience = time.Hour
+		}
+		if what == "its end" {
+			before--
+		}
+		if n := openDescriptors(t); n != before {
+			t.Errorf("%s: %d descriptors, before %d", what, n, before)
+		}
+	}
+}
+
+// What comes too late is closed, and what others say does not count as an answer for ever.
+func TestNobodyAnswers(t *testing.T) {
+	l, end, err := newLifelinePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	defer end.Close()
+	if l.keeper, err = os.FindProcess(os.Getppid()); err != nil { // not this process
+		t.Fatal(err)
+	}
+	before := openDescriptors(t)
+	for range 20 {
+		say(t, end, 0, []int{4}, 0)
+	}
+	if all, err := l.take([]int{4}, time.Now().Add(20*time.Millisecond)); !errors.Is(err, ErrKeeperGone) {
+		t.Errorf("%v, %v", all, err)
+	}
+	if n := openDescriptors(t); n != before {
+		t.Errorf("%d descriptors, before %d", n, before)
+	}
+}
