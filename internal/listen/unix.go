@@ -1,11 +1,8 @@
 package listen
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -22,26 +19,14 @@ type fileID struct{ Dev, Ino uint64 }
 func (s *sockets) openUnix() error {
 	s.network = "unix"
 	defer unixsocket.LockDirectory(s.Path)()
-	if err := unixsocket.RemoveStale(s.Path); err != nil {
-		return err
-	}
-	// bind(2) gives the file the socket's own mode, less the umask. To change the mode
-	// later could meet another file, which somebody has put there.
-	defer unix.Umask(unix.Umask(0))
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(s.Mode)) })
-		return errors.Join(controlErr, err)
-	}}
-	l, err := lc.Listen(context.Background(), "unix", s.Path)
+	l, err := unixsocket.Listen(s.Path, s.Mode)
 	if err != nil {
 		return err
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false) // it would remove any file of that name
 	if s.file, err = identify(s.Path); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return s.add(l.(*net.UnixListener))
+	return s.add(l)
 }
 
 // identify returns which file a path names.

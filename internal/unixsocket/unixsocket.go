@@ -3,10 +3,14 @@
 package unixsocket
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +49,29 @@ func RemoveStale(path string) error {
 	default:
 		return fmt.Errorf("connect to %s: %w", path, err)
 	}
+}
+
+// Listen listens at a path, whose file has the mode from the beginning and replaces a stale
+// one. The caller holds the lock of [LockDirectory], and removes the file.
+func Listen(path string, mode fs.FileMode) (*net.UnixListener, error) {
+	if err := RemoveStale(path); err != nil {
+		return nil, err
+	}
+	// bind(2) gives the file the socket's own mode, less the umask. To change the mode
+	// later could meet another file, which somebody has put there.
+	defer unix.Umask(unix.Umask(0))
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(mode)) })
+		return errors.Join(controlErr, err)
+	}}
+	l, err := lc.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	u := l.(*net.UnixListener)
+	u.SetUnlinkOnClose(false) // it would remove any file of that name
+	return u, nil
 }
 
 func exists(dir string) bool {

@@ -31,16 +31,7 @@ func Listen(a address.Address) (net.Listener, error) {
 		return &listener{Listener: l}, nil
 	}
 	defer unixsocket.LockDirectory(where)()
-	if err := unixsocket.RemoveStale(where); err != nil {
-		return nil, explain(a, err)
-	}
-	// bind(2) gives the file the socket's own mode, less the umask.
-	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) })
-		return errors.Join(controlErr, err)
-	}}
-	l, err := private.Listen(context.Background(), network, where)
+	l, err := unixsocket.Listen(where, 0o600)
 	if err != nil {
 		return nil, explain(a, err)
 	}
@@ -104,11 +95,8 @@ type listener struct {
 
 func own(l net.Listener) *listener {
 	o := &listener{Listener: l}
-	if u, ok := l.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // it would remove any file of that name
-		if name := l.Addr().String(); name != "" && name[0] != '@' {
-			o.path = name
-		}
+	if name := l.Addr().String(); l.Addr().Network() == "unix" && name != "" && name[0] != '@' {
+		o.path = name
 	}
 	return o
 }
