@@ -191,12 +191,10 @@ func (w *Writer) maySleep() bool {
 			s.ring.ringAt(1)
 		}
 	}
-	for _, s := range w.sources {
-		if a, _ := s.readable(); len(a) > 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(w.sources, func(s *source) bool {
+		a, _ := s.readable()
+		return len(a) > 0
+	})
 }
 
 // finish writes all pending lines until done, impossible or out of time.

@@ -12,7 +12,6 @@ type Info struct {
 	Source      string // the name of its Source
 	Names       []string
 	Issuer      string
-	Serial      string // hexadecimal
 	Algorithm   string // of its key: ECDSA, RSA, Ed25519
 	Fingerprint Fingerprint
 	NotBefore   time.Time
@@ -42,7 +41,7 @@ func (s *Set) List() []Info {
 		leaf := e.chain[0]
 		info := Info{
 			Source: e.source, Names: names(leaf),
-			Issuer: leaf.Issuer.String(), Serial: fmt.Sprintf("%x", leaf.SerialNumber),
+			Issuer:      leaf.Issuer.String(),
 			Algorithm:   leaf.PublicKeyAlgorithm.String(),
 			Fingerprint: sha256.Sum256(leaf.Raw),
 			NotBefore:   leaf.NotBefore, NotAfter: leaf.NotAfter,

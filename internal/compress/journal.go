@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -141,12 +142,7 @@ func (j *journal) say(verb, name string, m mark) error {
 func (j *journal) has(name string, st *unix.Stat_t) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, m := range j.made[name] {
-		if m == markOf(st) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(j.made[name], markOf(st))
 }
 
 // notWorth reports whether it is known that a copy of a file in this state is not worth it.

@@ -238,12 +238,7 @@ func (t *tree) work(ctx context.Context, jobs []job) error {
 
 // hopeless reports whether every other copy would fail as this one did.
 func hopeless(err error) bool {
-	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO}, func(errno error) bool { return errors.Is(err, errno) })
 }
 
 // copy makes a copy, and counts what came of it.

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,12 +83,7 @@ const noSniff = "X-Content-Type-Options: nosniff"
 
 // sets reports whether the user has set the field.
 func (cfg *Config) sets(field string) bool {
-	for _, own := range cfg.Header {
-		if strings.EqualFold(fieldName(field), fieldName(own)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(cfg.Header, func(own string) bool { return strings.EqualFold(fieldName(field), fieldName(own)) })
 }
 
 // fieldName is that of "Name: value".

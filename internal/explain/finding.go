@@ -12,39 +12,42 @@ import (
 
 // finding puts into words what the root found out.
 func (s *server) finding(f site.Finding) {
+	what, why := "file", ""
 	switch f.Kind {
 	case site.CodingStale, site.CodingChosen, site.CodingMissing, site.CodingUnneeded, site.CodingInherent,
 		site.CopyChosen, site.CopyMissing, site.CopyUseless, site.CopyUnfit:
 		s.inherent = f.Kind == site.CodingInherent
-		s.found = append(s.found, Step{"coding", codingWhy(f)})
+		what, why = "coding", codingWhy(f)
 	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension, site.TypeGiven:
 		if s.kind = typeWhy(f); f.Rule != nil {
 			s.rule = fmt.Sprintf("the first --cache rule that matches %q is %q", f.Name, f.Rule.Pattern+"="+f.Rule.Value)
 		}
+		return
 	case site.PathLocked:
-		s.found = append(s.found, Step{"password", fmt.Sprintf("the first --auth pattern that matches %q is %q", f.Name, f.Area.Pattern)})
+		what, why = "password", fmt.Sprintf("the first --auth pattern that matches %q is %q", f.Name, f.Area.Pattern)
 	case site.FilePage:
-		s.found = append(s.found, Step{"page", "the document root's own page for this error would be " + f.Name})
+		what, why = "page", "the document root's own page for this error would be "+f.Name
 	case site.FileOpened:
-		s.found = append(s.found, Step{"file", s.opened(f)})
+		why = s.opened(f)
 	case site.FileFailed:
-		s.found = append(s.found, Step{"file", s.failed(f)})
+		why = s.failed(f)
 	case site.FileIndex:
-		s.found = append(s.found, Step{"file", "the path ends with a slash, so the index file " + f.Name + " is served"})
+		why = "the path ends with a slash, so the index file " + f.Name + " is served"
 	case site.FileClean:
-		s.found = append(s.found, Step{"file", fmt.Sprintf("%q is the page of this path (--clean-urls)", f.Name)})
+		why = fmt.Sprintf("%q is the page of this path (--clean-urls)", f.Name)
 	case site.FileUnclean:
-		s.found = append(s.found, Step{"file", fmt.Sprintf("%q is a page that has a path without .html, and without a slash at its end (--clean-urls)", f.Name)})
+		why = fmt.Sprintf("%q is a page that has a path without .html, and without a slash at its end (--clean-urls)", f.Name)
 	case site.FileUnlisted:
-		s.found = append(s.found, Step{"file", "it is a directory without an index file, and listed only with --list"})
+		why = "it is a directory without an index file, and listed only with --list"
 	case site.FileFallback:
-		s.found = append(s.found, Step{"file", "there is no such file; the --spa fallback is served"})
+		why = "there is no such file; the --spa fallback is served"
 		s.rule = "the --spa fallback is revalidated each time, unless a --cache rule matches it"
 	case site.FileAsset:
-		s.found = append(s.found, Step{"file", fmt.Sprintf("the --spa fallback is for pages, and by its extension %q is a part of one", f.Name)})
+		why = fmt.Sprintf("the --spa fallback is for pages, and by its extension %q is a part of one", f.Name)
 	default:
-		s.found = append(s.found, Step{"path", pathWhy(f)})
+		what, why = "path", pathWhy(f)
 	}
+	s.found = append(s.found, Step{what, why})
 }
 
 func pathWhy(f site.Finding) string {

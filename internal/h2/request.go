@@ -15,7 +15,6 @@ import (
 type request struct {
 	method, path, authority, scheme []byte
 	seen                            uint8 // a bit for each of them
-	named                           bool  // it has a Host field
 	size                            int   // of the header list
 }
 
@@ -43,7 +42,7 @@ const (
 // decode decodes a header block into the head of a stream's request.
 func (c *Conn) decode(s *stream, block []byte) verdict {
 	r := &c.cfg.request
-	r.seen, r.named, r.size = 0, false, 0
+	r.seen, r.size = 0, 0
 	result, begun := verdictRequest, false
 	s.head = s.head[:0]
 	c.decoder.Begin()

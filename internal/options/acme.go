@@ -86,13 +86,6 @@ func (s *StateDir) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// systemdState is the unit's StateDirectory=, the first if there are several
-// (systemd.exec(5)).
-func systemdState(getenv func(string) string) StateDir {
-	first, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":")
-	return StateDir(first)
-}
-
 // Hosts returns the hosts whose certificates are obtained by ACME, each once.
 func (o Options) Hosts() []string {
 	var all []string

@@ -59,22 +59,25 @@ func (o Options) KeyFile(i int) File {
 // shared, or would be, so that clients could download it. All are looked at as they are
 // on the disk.
 func (o Options) CheckKeys() error {
-	served, where := o.Shared.Paths, "is shared, so that clients could download "
-	if len(served) == 0 {
-		served, where = o.roots(), "lies in the document root, where clients could download "
+	where := "lies in the document root, where clients could download "
+	if len(o.Shared.Paths) > 0 {
+		where = "is shared, so that clients could download "
 	}
-	for _, path := range served {
+	for _, path := range o.served() {
 		real, err := filepath.EvalSymlinks(path)
 		if err != nil {
 			continue // what cannot be found is reported by who opens it
 		}
+		exposes := func(file string) bool {
+			return !isDirectory(file) && (real == resolved(file) || within(real, resolved(file)))
+		}
 		for i := range o.TLSCert {
-			if key := string(o.KeyFile(i)); !isDirectory(key) && (real == resolved(key) || within(real, resolved(key))) {
+			if key := string(o.KeyFile(i)); exposes(key) {
 				return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": "+where+"it; move it elsewhere", nil)
 			}
 		}
 		for _, file := range o.PasswordFiles() {
-			if !isDirectory(file) && (real == resolved(file) || within(real, resolved(file))) {
+			if exposes(file) {
 				return exitcode.New(exitcode.Config, "--auth: password file "+human.Quoted(file)+": "+where+"it; move it elsewhere", nil)
 			}
 		}
@@ -86,8 +89,11 @@ func (o Options) CheckKeys() error {
 	return nil
 }
 
-// roots are the directories of all sites.
-func (o Options) roots() (all []string) {
+// served are the directories of all sites, or what is shared.
+func (o Options) served() (all []string) {
+	if len(o.Shared.Paths) > 0 {
+		return o.Shared.Paths
+	}
 	if o.Default() {
 		all = append(all, string(o.Base))
 	}

@@ -91,13 +91,6 @@ func (s *CacheSize) UnmarshalFlag(v string) error {
 	return size(s, "cache-size", v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
 }
 
-// systemdCache is the unit's CacheDirectory=, the first if there are several
-// (systemd.exec(5)).
-func systemdCache(getenv func(string) string) CacheDir {
-	first, _, _ := strings.Cut(getenv("CACHE_DIRECTORY"), ":")
-	return CacheDir(first)
-}
-
 // compressing refuses compression, and digests, without a place for them.
 func (o Options) compressing() error {
 	if o.Compress && o.CacheDir == "" {
@@ -118,11 +111,7 @@ func (o Options) CheckCache() error {
 	if !o.Caches() {
 		return nil
 	}
-	served := o.Shared.Paths
-	if len(served) == 0 {
-		served = o.roots()
-	}
-	for _, path := range served {
+	for _, path := range o.served() {
 		if real, err := filepath.EvalSymlinks(path); err == nil && within(real, resolved(string(o.CacheDir))+"/") {
 			return exitcode.New(exitcode.Config, "--cache-dir "+human.Quoted(string(o.CacheDir))+": lies in a document root; choose a directory outside", nil)
 		}

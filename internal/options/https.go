@@ -1,6 +1,7 @@
 package options
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,10 +60,8 @@ func (p Plain) SecurePort(ports []int) int {
 		n, _ := strconv.Atoi(port) // it was checked
 		return n
 	}
-	for _, n := range ports {
-		if n == 443 {
-			return n
-		}
+	if slices.Contains(ports, 443) {
+		return 443
 	}
 	return ports[0]
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jessevdk/go-flags"
 )
@@ -110,15 +111,15 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	s.origins.commandLine(given)
 	given = givenBy(p) // with the file's
 	if err := cmp.Or(l.oneWay(p, s.getenv), l.sited(given["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""),
-		l.dependent(given, systemdCache(s.getenv))); err != nil {
+		l.dependent(given, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))); err != nil {
 		return Options{}, err
 	}
 	l.Verbose, l.Linked = l.verbosity(), s.linked
 	if l.State == "" {
-		l.State = systemdState(s.getenv)
+		l.State = StateDir(s.unitDirectory("STATE_DIRECTORY"))
 	}
 	if l.CacheDir == "" {
-		l.CacheDir = systemdCache(s.getenv)
+		l.CacheDir = CacheDir(s.unitDirectory("CACHE_DIRECTORY"))
 	}
 	if s.environ != nil {
 		if err := strayVariable(p, s.environ()); err != nil {
@@ -126,6 +127,13 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 		}
 	}
 	return agreed(l.Options)
+}
+
+// unitDirectory is one that systemd names in a variable, for StateDirectory= or
+// CacheDirectory=: the first if there are several (systemd.exec(5)).
+func (s start) unitDirectory(key string) string {
+	first, _, _ := strings.Cut(s.getenv(key), ":")
+	return first
 }
 
 // agreed completes options that were looked at one by one, and refuses those

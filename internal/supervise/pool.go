@@ -180,12 +180,8 @@ func (p *pool) result() error {
 
 // finished reports whether nothing is left to wait for.
 func (p *pool) finished() bool {
-	for _, s := range p.all() {
-		if s.want || s.worker != nil || s.next != nil {
-			return false
-		}
-	}
-	return len(p.detached) == 0 && len(p.keepers) == 0 && p.transfers == 0
+	busy := slices.ContainsFunc(p.all(), func(s *slot) bool { return s.want || s.worker != nil || s.next != nil })
+	return !busy && len(p.detached) == 0 && len(p.keepers) == 0 && p.transfers == 0
 }
 
 // all returns the slots, also those that are being closed.
@@ -232,7 +228,7 @@ func (p *pool) reconcile() {
 			p.interrupt(w)
 		}
 	}
-	if p.phase == launching && p.allReady() {
+	if p.phase == launching && !slices.ContainsFunc(p.slots, func(s *slot) bool { return s.state != ready }) {
 		p.serveAll()
 	}
 	if p.phase == serving {
@@ -246,15 +242,6 @@ func (p *pool) reconcile() {
 		}
 		p.tryUpgrade()
 	}
-}
-
-func (p *pool) allReady() bool {
-	for _, s := range p.slots {
-		if s.state != ready {
-			return false
-		}
-	}
-	return true
 }
 
 func (p *pool) serveAll() {

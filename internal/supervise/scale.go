@@ -129,10 +129,8 @@ func (p *pool) closeSockets() {
 // accepts reports whether another process than the slot's worker has its socket open:
 // one that drained before the slot was reopened, or the keeper of a dead one.
 func (p *pool) accepts(s *slot) bool {
-	for _, w := range p.detached {
-		if w.slot == s && w.lastOwner {
-			return true
-		}
+	if slices.ContainsFunc(p.detached, func(w *worker) bool { return w.slot == s && w.lastOwner }) {
+		return true
 	}
 	for _, w := range p.keepers {
 		if w.slot == s && w.exited {

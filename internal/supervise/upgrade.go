@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"phalanx/internal/observe/status"
@@ -166,15 +167,11 @@ func (p *pool) stable() bool {
 	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || len(p.closing) > 0 || !p.lameDuckUntil.IsZero() {
 		return false
 	}
-	for _, s := range p.slots {
-		if s.want && s.state != ready || s.next != nil || s.worker != nil && s.worker.killed {
-			return false
-		}
+	changing := func(s *slot) bool {
+		return s.want && s.state != ready || s.next != nil || s.worker != nil && s.worker.killed
 	}
-	for _, w := range p.detached {
-		if w.killed {
-			return false
-		}
+	if slices.ContainsFunc(p.slots, changing) || slices.ContainsFunc(p.detached, func(w *worker) bool { return w.killed }) {
+		return false
 	}
 	for _, w := range p.keepers {
 		if w.exited { // nobody would wait for its end

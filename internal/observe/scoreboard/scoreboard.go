@@ -192,8 +192,7 @@ type Activity struct {
 	Busy         bool  // the worker is processing Last
 	Stale        int   // sites of which it serves an earlier release than the one that the base leads to
 	Last, Oldest []byte
-	LastAt       int64 // start of Last on CLOCK_MONOTONIC in nanoseconds
-	OldestAt     int64 // the same of Oldest
+	OldestAt     int64 // start of Oldest on CLOCK_MONOTONIC in nanoseconds
 }
 
 // Look returns the activity of a running process; false if the row is free.
@@ -205,7 +204,7 @@ func (b *Board) Look(row int) (Activity, bool) {
 		return Activity{}, false
 	}
 	v := Activity{Active: int(s.Active.Load()), Idle: int(s.Idle.Load()), Streams: int(s.Streams.Load()), Beat: s.Beat.Load(), Busy: s.Busy.Load(), Stale: int(s.Stale.Load())}
-	v.Last, v.LastAt = s.Last.Get()
+	v.Last, _ = s.Last.Get()
 	v.Oldest, v.OldestAt = s.Oldest.Get()
 	return v, true
 }

@@ -310,7 +310,7 @@ func (s *session) reply(now conn.Now) bool {
 		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && int64(len(out)) < quota {
 			var ok bool
 			if out, ok = serve.Inline(s.conn, out, now); !ok {
-				s.step(out, conn.Close, now)
+				s.step(out, conn.Close)
 				return false
 			}
 			out, step = s.next(out, now)
@@ -318,7 +318,7 @@ func (s *session) reply(now conn.Now) bool {
 		if cap(out) > serve.OutSize {
 			*s.out = out // it has grown; keep the larger one
 		}
-		if !s.step(out, step, now) {
+		if !s.step(out, step) {
 			return false
 		}
 		if step == conn.Read {
@@ -329,7 +329,7 @@ func (s *session) reply(now conn.Now) bool {
 }
 
 // step sends out and takes the step. It returns false if the connection has ended.
-func (s *session) step(out []byte, step conn.Step, now conn.Now) bool {
+func (s *session) step(out []byte, step conn.Step) bool {
 	flags := 0
 	if step == conn.Send {
 		flags = unix.MSG_MORE

@@ -139,7 +139,7 @@ func (s *session) failed(alert []byte, now conn.Now) bool {
 	}
 	s.conn.Abort(err)
 	if len(alert) > 0 {
-		s.step(alert, conn.Close, now)
+		s.step(alert, conn.Close)
 	}
 	return false
 }
@@ -187,7 +187,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 		if (step == conn.Close || step == conn.Linger) && !s.conn.Aborted() {
 			out = s.tls.CloseNotify(out)
 		}
-		if !s.step(out, step, now) {
+		if !s.step(out, step) {
 			return false
 		}
 		if step == conn.Read {
