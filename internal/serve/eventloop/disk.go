@@ -2,8 +2,11 @@ package eventloop
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
 )
 
 // A file whose bytes are not in memory would stop the event loop, and with it
@@ -14,6 +17,11 @@ import (
 const (
 	fetchAhead   = 2 << 20 // bytes that are brought into memory at once
 	fetchWorkers = 4       // goroutines that wait for the disk
+
+	// The loop asks about a file as far as the next multiple of residentWindow, and takes
+	// it that what was in memory still is for residentFor.
+	residentWindow = 1 << 20
+	residentFor    = 100 * time.Millisecond
 )
 
 // load reads n bytes at off from the disk into memory and waits for the
@@ -34,6 +42,7 @@ func load(fd int, off, n int64) {
 type disk struct {
 	resident func(fd int, off, n int64) bool
 	load     func(fd int, off, n int64)
+	seen     [64]seen // by window of a file
 
 	wake    int // eventfd of the loop
 	jobs    chan fetch
@@ -54,6 +63,13 @@ type fetch struct {
 type fetched struct {
 	file     int
 	off, end int64
+}
+
+// seen is a part of a file that was in memory a moment ago.
+type seen struct {
+	file     conn.File // nil: nothing
+	off, end int64
+	until    time.Duration // when the loop asks again
 }
 
 func (b *fetched) holds(fd int, off, n int64) bool {
@@ -91,13 +107,28 @@ func (d *disk) stop() {
 	d.workers.Wait()
 }
 
-// await lets the peer wait for its segment. It returns false if the segment
-// is there, or cannot be waited for.
-func (d *disk) await(p *peer, most int64) bool {
+// inMemory reports whether the first n bytes of a segment are in memory.
+func (d *disk) inMemory(seg conn.Segment, n int64, now time.Duration) bool {
+	fd := seg.File.Fd()
+	s := &d.seen[uint64(seg.Off/residentWindow+int64(fd))%uint64(len(d.seen))]
+	if s.file == seg.File && s.off <= seg.Off && seg.Off+n <= s.end && now < s.until {
+		return true
+	}
+	end := min(seg.Off+seg.Len, (seg.Off+n+residentWindow-1)/residentWindow*residentWindow)
+	if !d.resident(fd, seg.Off, end-seg.Off) {
+		return false
+	}
+	*s = seen{seg.File, seg.Off, end, now + residentFor}
+	return true
+}
+
+// await lets the peer wait for its segment, of which it sends at most so many bytes next.
+// It returns false if they are there, or cannot be waited for.
+func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	seg := p.http().Segment()
 	fd := seg.File.Fd()
 	n := min(seg.Len, most)
-	if fd < 0 || p.aside != nil && p.aside.fetched.holds(fd, seg.Off, n) || d.resident(fd, seg.Off, n) {
+	if fd < 0 || p.aside != nil && p.aside.fetched.holds(fd, seg.Off, n) || d.inMemory(seg, n, now) {
 		return false
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)

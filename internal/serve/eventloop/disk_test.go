@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
@@ -94,6 +96,55 @@ func TestSlowDiskClientGoes(t *testing.T) {
 	c.Close()
 	time.AfterFunc(50*time.Millisecond, func() { close(answer) })
 	s.Stop()
+}
+
+// What was in memory a moment ago is not asked about again: neither for the next piece
+// of a download nor for the next client of the file.
+func TestResidentIsRemembered(t *testing.T) {
+	type question struct {
+		fd     int
+		off, n int64
+	}
+	var asked []question
+	warm := true
+	d := disk{resident: func(fd int, off, n int64) bool {
+		asked = append(asked, question{fd, off, n})
+		return warm
+	}}
+	one, other := &begun{fd: 3}, &begun{fd: 4}
+	const size, mib = 5<<20 + 7, 1 << 20
+	for i, tt := range []struct {
+		file   *begun
+		off, n int64
+		at     time.Duration
+		asks   int64 // for how many bytes; 0: not at all
+		cold   bool
+	}{
+		{file: one, off: 1000, n: quantum, asks: mib - 1000},
+		{file: one, off: 1000 + quantum, n: quantum},
+		{file: one, off: 1000, n: mib - 1000},
+		{file: one, off: 999, n: 1, asks: mib - 999},
+		{file: other, off: 1000, n: quantum, asks: mib - 1000},
+		{file: one, off: mib - 1, n: 2, asks: mib + 1},
+		{file: one, off: size - 8, n: 8, asks: 8},
+		{file: one, off: size - 8, n: 8, at: residentFor - 1},
+		{file: one, off: size - 8, n: 8, at: residentFor, asks: 8},
+		{file: one, off: 3 * mib, n: mib, cold: true, asks: mib},
+		{file: one, off: 3 * mib, n: mib, asks: mib},
+		{file: one, off: 3 * mib, n: mib},
+	} {
+		asked, warm = nil, !tt.cold
+		if d.inMemory(conn.Segment{File: tt.file, Off: tt.off, Len: size - tt.off}, tt.n, time.Hour+tt.at) == tt.cold {
+			t.Errorf("%d: it is in memory: %v", i, tt.cold)
+		}
+		var want []question
+		if tt.asks > 0 {
+			want = []question{{tt.file.fd, tt.off, tt.asks}}
+		}
+		if !slices.Equal(asked, want) {
+			t.Errorf("%d: asked %v, want %v", i, asked, want)
+		}
+	}
 }
 
 // run serves with a loop.

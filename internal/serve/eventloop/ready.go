@@ -51,7 +51,7 @@ func (l *Loop) share(p *peer) int64 {
 		l.park(p)
 		return 0
 	}
-	if l.disk.await(p, l.portion()) {
+	if l.disk.await(p, l.portion(), l.now.Mono) {
 		l.arm(p)
 		return least
 	}

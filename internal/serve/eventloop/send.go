@@ -29,7 +29,7 @@ func (l *Loop) advance(p *peer) bool {
 	at, begun := l.position(p), p.http().Segment().Len > 0
 	out, step := l.next(p, l.out[:0])
 	quota := l.quota(p)
-	for step == conn.Send && len(out) < cap(out)-serve.InlineMax && inline(p.http().Segment(), quota-int64(len(out))) && !l.disk.await(p, serve.InlineMax) {
+	for step == conn.Send && len(out) < cap(out)-serve.InlineMax && inline(p.http().Segment(), quota-int64(len(out))) && !l.disk.await(p, serve.InlineMax, l.now.Mono) {
 		var ok bool
 		if out, ok = serve.Inline(p.http(), out, l.now); !ok {
 			step = conn.Close

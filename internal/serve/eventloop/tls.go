@@ -342,7 +342,7 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 		if seg.File.Body() != nil && (n > 0 || cap(text)-len(text) >= serve.InlineMax) {
 			n = seg.Len
 		}
-		if n <= 0 || !known && l.disk.await(p, n) {
+		if n <= 0 || !known && l.disk.await(p, n, l.now.Mono) {
 			break
 		}
 		var ok bool
