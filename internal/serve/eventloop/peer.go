@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -267,15 +268,22 @@ func (l *Loop) watch(p *peer) bool {
 	if p.watched {
 		return true
 	}
-	const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
-	if errno := rawEpollAdd(l.epoll, int(p.fd), events&0xffffffff); errno != 0 {
-		l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
-		l.cfg.Row.Dropped.Add(1)
-		l.close(p)
+	if errno := rawEpoll(l.epoll, unix.EPOLL_CTL_ADD, int(p.fd), peerEvents); errno != 0 {
+		l.unwatchable(p, errno)
 		return false
 	}
 	p.watched = true
 	return true
+}
+
+// peerEvents are those of a peer.
+const peerEvents = (unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET) & 0xffffffff
+
+// unwatchable ends a peer that epoll does not take.
+func (l *Loop) unwatchable(p *peer, errno syscall.Errno) {
+	l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
+	l.cfg.Row.Dropped.Add(1)
+	l.close(p)
 }
 
 // later queues a peer that can continue without an event. One that speaks HTTP/2 may have

@@ -60,9 +60,13 @@ func rawEpollWait(fd int, events []unix.EpollEvent, ms int) (int, syscall.Errno)
 	return int(n), errno
 }
 
-func rawEpollAdd(epoll, fd int, events uint32) syscall.Errno {
+func rawEpoll(epoll, how, fd int, events uint32) syscall.Errno {
 	event := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd),
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), uintptr(how), uintptr(fd),
 		uintptr(unsafe.Pointer(&event)), 0, 0)
 	return errno
+}
+
+func rawEpollAdd(epoll, fd int, events uint32) syscall.Errno {
+	return rawEpoll(epoll, unix.EPOLL_CTL_ADD, fd, events)
 }

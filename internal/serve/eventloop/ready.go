@@ -59,7 +59,8 @@ func (l *Loop) share(p *peer) int64 {
 		return l.sendSealed(p)
 	}
 	seg := p.http().Segment()
-	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, min(seg.Len, l.portion(), quota))
+	asked := min(seg.Len, l.portion(), quota)
+	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, asked)
 	switch {
 	case errno == unix.EINTR:
 		l.later(p)
@@ -76,13 +77,28 @@ func (l *Loop) share(p *peer) int64 {
 	l.tally.Sent(n)
 	l.charge(p, n)
 	p.http().Sent(int64(n), l.now)
-	if p.http().Segment().Len > 0 {
+	if int64(n) < asked {
+		l.waitForRoom(p)
+	} else if p.http().Segment().Len > 0 {
 		l.later(p)
 	} else if l.goOn(p) {
 		p.http().Hold()
 		l.serve(p)
 	}
 	return int64(n)
+}
+
+// waitForRoom leaves a peer to wait whose socket has taken less than it was given. That is because
+// it is full, or because a signal came: epoll reports it at once if there is room.
+func (l *Loop) waitForRoom(p *peer) {
+	p.writable = false
+	if p.watched {
+		if errno := rawEpoll(l.epoll, unix.EPOLL_CTL_MOD, int(p.fd), peerEvents); errno != 0 {
+			l.unwatchable(p, errno)
+			return
+		}
+	}
+	l.park(p)
 }
 
 // portion returns how many bytes of a file one peer sends at once: a whole turn's

@@ -1,0 +1,90 @@
+package eventloop
+
+import (
+	"bytes"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve/servetest"
+	"phalanx/internal/site"
+	"phalanx/internal/website"
+)
+
+// newDownload returns a connection whose client has asked for a file larger than its
+// socket, of which nothing has been sent.
+func newDownload(t *testing.T) (r *relay, large []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	large = servetest.Noise(t, dir+"/large", 300_000)
+	root, err := site.Open(dir, site.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(root.Close)
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	r = newRelay(t, relayConfig(website.Uncached(root)), listener, addr, servetest.Get("/large"))
+	t.Cleanup(r.close)
+	r.write(1 << 16)
+	if p := r.l.peers[r.fd]; !p.turn.linked() {
+		t.Fatal("the download does not wait for its turn")
+	}
+	return r, large
+}
+
+// writable reports whether epoll says that there is room.
+func (r *relay) writable() bool {
+	events := make([]unix.EpollEvent, 4)
+	n, _ := rawEpollWait(r.l.epoll, events, 0)
+	for _, e := range events[:n] {
+		if int(e.Fd) == r.fd && e.Events&unix.EPOLLOUT != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// A socket that has taken less of a file than it was given is not asked again until it
+// has room.
+func TestFullSocket(t *testing.T) {
+	r, large := newDownload(t)
+	for range 3 { // the first time the peer comes to epoll
+		p := r.l.peers[r.fd]
+		r.l.sendReady()
+		if p.turn.linked() || p.writable {
+			t.Fatal("more is sent to a full socket")
+		}
+		if r.writable() {
+			t.Fatal("a full socket is said to have room")
+		}
+		servetest.Await(t, "room", func() bool {
+			p := make([]byte, 1<<16)
+			if n, _, err := unix.Recvfrom(r.client, p, unix.MSG_DONTWAIT); err == nil {
+				r.got = append(r.got, p[:n]...)
+			}
+			return r.writable()
+		})
+		r.event(unix.EPOLLOUT)
+	}
+	if got := r.finish(); !bytes.HasSuffix(got, large) {
+		t.Error("other bytes came")
+	}
+}
+
+// A signal may end a call early: epoll says at once that there is room.
+func TestInterruptedSend(t *testing.T) {
+	r, large := newDownload(t)
+	for range 2 { // the first time the peer comes to epoll
+		p := r.l.peers[r.fd]
+		p.turn.remove()
+		r.l.waitForRoom(p)
+		if !r.writable() {
+			t.Fatal("nothing says that there is room")
+		}
+		r.event(unix.EPOLLOUT)
+	}
+	if got := r.finish(); !bytes.HasSuffix(got, large) {
+		t.Error("other bytes came")
+	}
+}
