@@ -42,10 +42,7 @@ func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made
 	if err := s.writeDigest(name, sum); err != nil {
 		return false, err
 	}
-	if s.kept += minKept; s.kept > s.most {
-		return true, s.evict()
-	}
-	return true, nil
+	return true, s.keep(minKept)
 }
 
 // digest makes the digest of what has to be size bytes.
@@ -64,11 +61,5 @@ func (s *Store) writeDigest(name string, sum proto.Digest) error {
 		return err
 	}
 	_, err = to.Write(sum[:])
-	if err = errors.Join(err, to.Close()); err == nil {
-		err = unix.Renameat(s.dir, temp, s.dir, name)
-	}
-	if err != nil {
-		_ = unix.Unlinkat(s.dir, temp, 0)
-	}
-	return err
+	return s.finish(temp, name, errors.Join(err, to.Close()))
 }

@@ -67,10 +67,8 @@ func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (si
 	if err != nil && !errors.Is(err, ErrNotWorth) {
 		return 0, false, err
 	}
-	if s.kept += max(size, minKept); s.kept > s.most {
-		if evicting := s.evict(); evicting != nil {
-			return 0, false, evicting
-		}
+	if evicting := s.keep(size); evicting != nil {
+		return 0, false, evicting
 	}
 	return size, err == nil, err
 }
@@ -101,17 +99,10 @@ func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name 
 	if useless {
 		size, err = 0, to.Truncate(0)
 	}
-	if err == nil {
-		err = unix.Renameat(s.dir, temp, s.dir, name)
+	if err = s.finish(temp, name, err); err == nil && useless {
+		err = ErrNotWorth
 	}
-	if err != nil {
-		_ = unix.Unlinkat(s.dir, temp, 0)
-		return 0, err
-	}
-	if useless {
-		return 0, ErrNotWorth
-	}
-	return size, nil
+	return size, err
 }
 
 // begin creates the temporary file of a copy or digest with this name. It is locked for as
@@ -124,6 +115,25 @@ func (s *Store) begin(name string) (to *os.File, temp string, err error) {
 	}
 	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without locks, others wait until it is old
 	return os.NewFile(uintptr(fd), temp), temp, nil
+}
+
+// finish gives a temporary file its name if writing it was no error, and removes it otherwise.
+func (s *Store) finish(temp, name string, err error) error {
+	if err == nil {
+		err = unix.Renameat(s.dir, temp, s.dir, name)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(s.dir, temp, 0)
+	}
+	return err
+}
+
+// keep counts the bytes of what was added, and makes room for them.
+func (s *Store) keep(bytes int64) error {
+	if s.kept += max(bytes, minKept); s.kept > s.most {
+		return s.evict()
+	}
+	return nil
 }
 
 // abandoned removes a temporary file that nobody writes any more, and reports whether it did.
