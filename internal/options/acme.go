@@ -17,7 +17,6 @@ type (
 // name.
 const MaxHost = 250
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (h *Hosts) UnmarshalFlag(v string) error {
 	var names []string
 	for name := range strings.SplitSeq(v, ",") {
@@ -55,7 +54,6 @@ func isLabel(s string) bool {
 	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (e *Email) UnmarshalFlag(v string) error {
 	v = strings.TrimPrefix(v, "mailto:")
 	user, host, ok := strings.Cut(v, "@")
@@ -66,7 +64,6 @@ func (e *Email) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (d *Directory) UnmarshalFlag(v string) error {
 	host, ok := strings.CutPrefix(v, "https://")
 	host, _, _ = strings.Cut(host, "/")
@@ -77,7 +74,6 @@ func (d *Directory) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (s *StateDir) UnmarshalFlag(v string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
 		return invalid("state", v, "must name a directory, such as /var/lib/phalanx")

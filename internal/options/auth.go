@@ -18,10 +18,8 @@ type AuthRule struct {
 	File    string // its path, as given
 }
 
-// String returns the rule as it is given on the command line.
 func (a AuthRule) String() string { return a.Pattern + "=" + a.File }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (a *AuthRule) UnmarshalFlag(v string) error {
 	pattern, file, ok := strings.Cut(v, "=")
 	if pattern = strings.Trim(strings.TrimSpace(pattern), "/"); pattern == "" && ok && strings.HasPrefix(v, "/") {

@@ -106,7 +106,6 @@ func (AccessLogFormat) words() []AccessLogFormat {
 }
 func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 
-// UnmarshalFlag implements [flags.Unmarshaler], as do the methods below.
 func (m *Model) UnmarshalFlag(v string) error        { return choose(m, "model", v, m.words()) }
 func (e *Engine) UnmarshalFlag(v string) error       { return choose(e, "engine", v, e.words()) }
 func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, "rescue", v, r.words()) }
@@ -121,7 +120,6 @@ func (f *AccessLogFormat) UnmarshalFlag(v string) error {
 }
 func (s *shell) UnmarshalFlag(v string) error { return choose(s, "", v, s.words()) }
 
-// Complete implements [flags.Completer], as do the methods below.
 func (m Model) Complete(match string) []flags.Completion           { return fitting(match, m.words()) }
 func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
 func (h HTTP2) Complete(match string) []flags.Completion           { return fitting(match, h.words()) }

@@ -18,18 +18,14 @@ type (
 	Source          string // an IP address, or "unix"
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (n *ProxyNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "proxy-protocol", v) }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (n *TrustedNetworks) UnmarshalFlag(v string) error {
 	return readNetworks(n, "trusted-proxies", v)
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (n *AllowNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "allow", v) }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (n *DenyNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "deny", v) }
 
 // readNetworks reads the networks of a flag.
@@ -49,7 +45,6 @@ func readNetworks[T ~string](to *T, flag, v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (h *ClientHeader) UnmarshalFlag(v string) error {
 	if !proto.IsToken(v) {
 		return invalid("client-header", v, "must be the name of a header field, such as X-Forwarded-For, Forwarded or CF-Connecting-IP")
@@ -58,7 +53,6 @@ func (h *ClientHeader) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (f *Source) UnmarshalFlag(v string) error {
 	if _, ok := clientip.Parse(v); !ok {
 		return invalid("from", v, "must be an IP address, such as 192.0.2.1, or unix")

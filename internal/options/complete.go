@@ -86,7 +86,6 @@ func answer(candidates []flags.Completion) *Info {
 	return &Info{b.String()}
 }
 
-// Complete implements [flags.Completer], as do the methods below.
 func (Base) Complete(match string) []flags.Completion      { return paths(match, false) }
 func (StateDir) Complete(match string) []flags.Completion  { return paths(match, false) }
 func (File) Complete(match string) []flags.Completion      { return paths(match, true) }

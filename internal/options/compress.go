@@ -40,7 +40,6 @@ type (
 	level   string
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (c *codings) UnmarshalFlag(v string) error {
 	var seen []string
 	for name := range strings.SplitSeq(v, ",") {
@@ -55,10 +54,8 @@ func (c *codings) UnmarshalFlag(v string) error {
 
 func (level) words() []level { return []level{LevelBest, LevelFast} }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (l *level) UnmarshalFlag(v string) error { return choose(l, "level", v, l.words()) }
 
-// Complete implements [flags.Completer].
 func (l level) Complete(match string) []flags.Completion { return fitting(match, l.words()) }
 
 type (
@@ -74,7 +71,6 @@ const (
 	defaultCacheSize = 1 << 30
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (d *CacheDir) UnmarshalFlag(v string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
 		return invalid("cache-dir", v, "must name a directory, such as /var/cache/phalanx")
@@ -83,10 +79,8 @@ func (d *CacheDir) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// Complete implements [flags.Completer].
 func (CacheDir) Complete(match string) []flags.Completion { return paths(match, false) }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (s *CacheSize) UnmarshalFlag(v string) error {
 	return size(s, "cache-size", v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
 }

@@ -112,7 +112,6 @@ func firstFlags(p *flags.Parser) string {
 // topic is what help explains.
 type topic string
 
-// Complete implements [flags.Completer].
 func (topic) Complete(match string) []flags.Completion {
 	names := []string{"all"}
 	for t := range definitions() {

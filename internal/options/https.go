@@ -21,7 +21,6 @@ const (
 	PlainServe    Plain = "serve"
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (h *HSTS) UnmarshalFlag(v string) error {
 	const cure = "must be 0s to 87600h in whole seconds, such as 10m or 8760h"
 	if err := duration(h, "hsts", v, cure, between(0, MaxExpires)); err != nil {
@@ -33,7 +32,6 @@ func (h *HSTS) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (p *Plain) UnmarshalFlag(v string) error {
 	word, port, ok := strings.Cut(v, ":")
 	n, err := strconv.ParseUint(port, 10, 16)
@@ -44,7 +42,6 @@ func (p *Plain) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// Complete implements [flags.Completer].
 func (Plain) Complete(match string) []flags.Completion {
 	return fitting(match, []Plain{PlainRedirect, PlainServe})
 }

@@ -15,7 +15,6 @@ type (
 // Stdout stands for standard output where a file is wanted.
 const Stdout = "-"
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (a *Admin) UnmarshalFlag(v string) error {
 	if cure := address.Address(v).Cure(); cure != "" {
 		return invalid("admin", v, cure)
@@ -24,7 +23,6 @@ func (a *Admin) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (a *AccessLog) UnmarshalFlag(v string) error {
 	if v == "" || strings.HasSuffix(v, "/") || strings.ContainsRune(v, 0) {
 		return invalid("access-log", v, "must name a file, such as access.log, or - for standard output")

@@ -19,10 +19,8 @@ type Listen listen.Address
 // MaxListen is how many there may be.
 const MaxListen = listen.Max
 
-// String returns the address as it is given on the command line.
 func (l Listen) String() string { return listen.Address(l).String() }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (l *Listen) UnmarshalFlag(v string) error {
 	scheme, rest, _ := strings.Cut(v, ":")
 	host, ok := strings.CutPrefix(rest, "//")

@@ -5,6 +5,11 @@
 // The master reads flags and PHALANX_ variables; a flag beats a variable and
 // a variable beats the default. The worker reads nothing but the command
 // line that [Options.WorkerArgs] wrote, so that both always agree.
+//
+// A value that is more than a text has a type of its own, because go-flags passes
+// UnmarshalFlag ([flags.Unmarshaler]) only the text, and the error has to name the flag too.
+// String returns it as it is given on the command line, and Complete ([flags.Completer])
+// offers what may stand there.
 package options
 
 import (

@@ -30,18 +30,14 @@ type (
 	Prefix string
 )
 
-// String returns the rule as it is given on the command line.
 func (r Rule) String() string { return r.Pattern + "=" + r.Value }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Rule) UnmarshalFlag(v string) error {
 	return r.read("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'", isVisible)
 }
 
-// String returns the rule as it is given on the command line.
 func (r TypeRule) String() string { return Rule(r).String() }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (r *TypeRule) UnmarshalFlag(v string) error {
 	return (*Rule)(r).read("type", v, "must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'", isMediaType)
 }
@@ -88,7 +84,6 @@ func isMediaType(s string) bool {
 	return true
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (n *Name) UnmarshalFlag(v string) error {
 	if v == "" || len(v) > 255 || v == "." || v == ".." || strings.ContainsAny(v, "/\x00") {
 		return invalid("index", v, "must be a file's name, such as index.html")
@@ -97,7 +92,6 @@ func (n *Name) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (p *Path) UnmarshalFlag(v string) error {
 	path := strings.TrimPrefix(v, "/")
 	if path == "" || len(path) > 4000 || strings.ContainsRune(path, 0) {
@@ -107,7 +101,6 @@ func (p *Path) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (p *Prefix) UnmarshalFlag(v string) error {
 	path := strings.TrimRight(v, "/")
 	for _, segment := range strings.Split(path, "/")[1:] {
@@ -122,7 +115,6 @@ func (p *Prefix) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Redirect) UnmarshalFlag(v string) error {
 	if strings.ContainsAny(v, "\r\n") {
 		return invalid("redirect", v, "must be FROM TO [STATUS] on one line")
@@ -152,7 +144,6 @@ func ruled(flag, v string, t rules.Text) error {
 	return err
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (f *Field) UnmarshalFlag(v string) error {
 	if text, ok := Field(v).Text(); ok {
 		*f = Field(v)

@@ -71,7 +71,6 @@ type (
 	lifetime time.Duration
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (p *password) UnmarshalFlag(v string) error {
 	user, secret, ok := strings.Cut(v, ":")
 	if v != MakePassword && (!ok || user == "" || secret == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
@@ -82,7 +81,6 @@ func (p *password) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (l *lifetime) UnmarshalFlag(v string) error {
 	return duration(l, "for", v, "must be 1s to 168h, such as 30m or 1h", between(MinShare, MaxPatience))
 }

@@ -26,13 +26,11 @@ const (
 	MaxHosts = 1000 // of all sites together
 )
 
-// String returns the site as it is given on the command line.
 func (s Site) String() string { return strings.Join(s.Hosts, ",") + "=" + string(s.Dir) }
 
 // Name is what logs and metrics call the site: its first host.
 func (s Site) Name() string { return s.Hosts[0] }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (s *Site) UnmarshalFlag(v string) error {
 	hosts, dir, ok := strings.Cut(v, "=")
 	if dir = strings.TrimSpace(dir); !ok || dir == "" || strings.ContainsRune(dir, 0) {

@@ -26,7 +26,6 @@ const (
 	defaultFileCache = FileCache(time.Second)
 )
 
-// Each flag has its own type because go-flags passes UnmarshalFlag only the value, and the error has to name the flag too.
 type (
 	Base      string        // a directory, as given; CheckBase makes it absolute
 	Port      int           // 0 to 65535, 0 takes a free one
@@ -40,7 +39,6 @@ type (
 	User      string        // NAME or NAME:GROUP, each a name or a number; "": see LookUp in package sandbox
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (b *Base) UnmarshalFlag(v string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
 		return invalid("base", v, "must name a directory")
@@ -49,7 +47,6 @@ func (b *Base) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (u *User) UnmarshalFlag(v string) error {
 	name, group, hasGroup := strings.Cut(v, ":")
 	if name == "" || hasGroup && group == "" || strings.ContainsAny(v, " \t\x00") || strings.Contains(group, ":") {
@@ -59,13 +56,11 @@ func (u *User) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (p *Port) UnmarshalFlag(v string) error {
 	return number(p, "port", v, "must be 0 to 65535 (0 takes a free one)", 0, math.MaxUint16)
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler]. An IPv6 address may have the
-// brackets that it has in a URL.
+// UnmarshalFlag takes an IPv6 address with the brackets that it has in a URL too.
 func (b *Bind) UnmarshalFlag(v string) error {
 	bare := v
 	if strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") {
@@ -99,27 +94,22 @@ func bindCure(v string) string {
 
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (w *Workers) UnmarshalFlag(v string) error {
 	return number(w, "workers", v, "must be 1 to 1024 (0 is one per CPU)", 0, MaxWorkers)
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Recv) UnmarshalFlag(v string) error {
 	return size(r, "recv", v, "must be 1 to 16M bytes, such as 65536, 64k or 1M", between[int64](1, MaxRecv))
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (k *KeepAlive) UnmarshalFlag(v string) error {
 	return duration(k, "keepalive", v, "must be 1ms to 24h, such as 30s or 5m", between(time.Millisecond, MaxKeepAlive))
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (e *Expires) UnmarshalFlag(v string) error {
 	return duration(e, "expires", v, "must be 0s to 87600h, such as 90s or 12h", between(0, MaxExpires))
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (f *FileCache) UnmarshalFlag(v string) error {
 	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", between(0, MaxFileCache))
 }

@@ -19,12 +19,10 @@ type (
 	scaled int
 )
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (i *Interval) UnmarshalFlag(v string) error {
 	return duration(i, "interval", v, "must be 100ms to 1m, such as 2s", between(MinInterval, MaxInterval))
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (s *scaled) UnmarshalFlag(v string) error {
 	n, err := strconv.ParseUint(v, 10, 16)
 	switch {

@@ -125,7 +125,6 @@ func SocketArgs(sockets []Socket) []string {
 	return args
 }
 
-// String returns the socket as it is given on the command line.
 func (s Socket) String() string {
 	if s.none {
 		return "none"
@@ -143,7 +142,6 @@ func (s Socket) String() string {
 	return text
 }
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (s *Socket) UnmarshalFlag(v string) error {
 	scheme, more, _ := strings.Cut(v, ",")
 	if *s = (Socket{none: true}); v == s.String() {
@@ -159,7 +157,6 @@ func (s *Socket) UnmarshalFlag(v string) error {
 // Row is a row of the scoreboard, from 0; -1 is none.
 type Row int
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (r *Row) UnmarshalFlag(v string) error {
 	return number(r, "row", v, "must be -1 or more", -1, math.MaxInt32)
 }
@@ -167,7 +164,6 @@ func (r *Row) UnmarshalFlag(v string) error {
 // Slot is a worker's place in the pool, 0 to MaxWorkers-1.
 type Slot int
 
-// UnmarshalFlag implements [flags.Unmarshaler].
 func (s *Slot) UnmarshalFlag(v string) error {
 	return number(s, "slot", v, "must be 0 to 1023", 0, MaxWorkers-1)
 }
