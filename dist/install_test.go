@@ -138,7 +138,8 @@ func checkSample(t *testing.T, root string) {
 
 func checkUnit(t *testing.T, root string) {
 	text, err := os.ReadFile(filepath.Join(root, "lib/systemd/system/phalanx.service"))
-	if err != nil || !strings.Contains(string(text), "\nExecStart="+prefix+"/bin/phalanx --config /etc/phalanx.conf\n") {
+	if err != nil || !strings.Contains(string(text), "\nExecStart="+prefix+"/bin/phalanx --config /etc/phalanx.conf\n") ||
+		!strings.Contains(string(text), "\nExecReload="+prefix+"/bin/phalanx --config /etc/phalanx.conf --check\n") {
 		t.Errorf("the unit starts another program: %v\n%s", err, text)
 	}
 }

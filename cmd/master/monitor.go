@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -335,5 +336,9 @@ func logError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return exitcode.New(exitcode.Config, err.Error()+"; fix that or choose another --access-log", err)
+	cure := "fix that"
+	if errors.Is(err, fs.ErrNotExist) {
+		cure = "create it"
+	}
+	return exitcode.New(exitcode.Config, err.Error()+"; "+cure+", or choose another --access-log", err)
 }

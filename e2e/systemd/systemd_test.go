@@ -248,9 +248,14 @@ func (m *machine) reloads() {
 		m.must("systemctl", "reload", "phalanx")
 		harness.Await(m.t, 10*time.Second, "other workers", func() bool { return m.workers() != old && m.property("ActiveState") == "active" })
 	}
+	m.must("sh", "-c", "cp /etc/phalanx.conf /root && echo nonsense = 1 >>/etc/phalanx.conf")
+	if out, err := m.try("systemctl", "reload", "phalanx"); err == nil {
+		m.t.Errorf("systemctl says nothing of a refused reload: %s", out)
+	}
+	m.must("sh", "-c", "cp /root/phalanx.conf /etc && systemctl reload phalanx")
 	m.unharmed(l, "reload")
-	if now := m.property("MainPID"); now != master {
-		m.t.Errorf("a reload changed the master from %s to %s", master, now)
+	if now := m.property("MainPID"); now != master || m.property("ActiveState") != "active" {
+		m.t.Errorf("reloads changed the master from %s to %s; the service is %s", master, now, m.property("ActiveState"))
 	}
 }
 

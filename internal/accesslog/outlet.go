@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -48,9 +49,17 @@ func openPath(path string) (*outlet, error) {
 	case err == unix.ENXIO:
 		return nil, fmt.Errorf("open access log %q: a FIFO without a reader, or a socket: %w", path, err)
 	case err != nil:
-		return nil, fmt.Errorf("open access log %q: %w", path, err)
+		return nil, badPath(path, err)
 	}
 	return &outlet{Outlet: out, name: strconv.Quote(path), file: is(out, unix.S_IFREG)}, nil
+}
+
+// badPath says why a file cannot be opened.
+func badPath(path string, err error) error {
+	if err == unix.ENOENT {
+		return fmt.Errorf("open access log %q: directory %q: %w", path, filepath.Dir(path), err)
+	}
+	return fmt.Errorf("open access log %q: %w", path, err)
 }
 
 func openOwn(path string, flags int) (*logging.Outlet, error) {

@@ -213,3 +213,44 @@ func TestFitting(t *testing.T) {
 		}
 	}
 }
+
+// What only checks leaves no file behind: it would belong to whoever has checked.
+func TestTryCreatesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for _, exists := range []bool{false, true} {
+		if err := Try(path, nil); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path); (err == nil) != exists {
+			t.Errorf("the file exists: %v", err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	dir := t.TempDir()
+	tests := []struct {
+		path, want string
+	}{
+		{dir, fmt.Sprintf("open access log %q: is a directory", dir)},
+		{dir + "/no/log", fmt.Sprintf("open access log %q: directory %q: no such file or directory", dir+"/no/log", dir+"/no")},
+		{"/proc/self/status", `open access log "/proc/self/status": permission denied`},
+		{"-", "open access log: standard output is closed"},
+	}
+	if os.Geteuid() == 0 {
+		tests[2].path = "/proc/self/mounts/x"
+		tests[2].want = `open access log "/proc/self/mounts/x": not a directory`
+	}
+	for _, tt := range tests {
+		w := New(Config{})
+		if err := w.Use(tt.path); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: %v, want %s", tt.path, err, tt.want)
+		}
+		if got := Try(tt.path, nil); fmt.Sprint(got) != tt.want {
+			t.Errorf("try %q: %v, want %s", tt.path, got, tt.want)
+		}
+	}
+}

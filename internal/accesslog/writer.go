@@ -3,10 +3,14 @@ package accesslog
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Config configures a [Writer].
@@ -68,8 +72,16 @@ func New(cfg Config) *Writer {
 	return &Writer{cfg: cfg, done: make(chan struct{}), dropped: cfg.Lost}
 }
 
-// Try checks that a file can be opened for writing, and closes it.
+// Try checks that a file can be opened for writing, and closes it. One that does not
+// exist is not created: options are often checked by another user than the one that
+// the server runs as, who could not write to it then.
 func Try(path string, stdout *os.File) error {
+	if _, err := os.Stat(path); path != "" && path != "-" && errors.Is(err, fs.ErrNotExist) {
+		if err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+			return badPath(path, err)
+		}
+		return nil
+	}
 	o, err := openOutlet(path, stdout)
 	if err == nil {
 		o.Close()

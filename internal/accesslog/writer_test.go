@@ -194,28 +194,6 @@ func TestIdleWriterSleeps(t *testing.T) {
 	until(t, "asleep again", func() bool { return content(t, path) == want+"y\n" && asleep() })
 }
 
-func TestOpenErrors(t *testing.T) {
-	dir := t.TempDir()
-	tests := []struct {
-		path, want string
-	}{
-		{dir, fmt.Sprintf("open access log %q: is a directory", dir)},
-		{dir + "/no/log", fmt.Sprintf("open access log %q: no such file or directory", dir+"/no/log")},
-		{"/proc/self/status", `open access log "/proc/self/status": permission denied`},
-		{"-", "open access log: standard output is closed"},
-	}
-	if os.Geteuid() == 0 {
-		tests[2].path = "/proc/self/mounts/x"
-		tests[2].want = `open access log "/proc/self/mounts/x": not a directory`
-	}
-	for _, tt := range tests {
-		w := New(Config{})
-		if err := w.Use(tt.path); err == nil || err.Error() != tt.want {
-			t.Errorf("%q: %v, want %s", tt.path, err, tt.want)
-		}
-	}
-}
-
 // A FIFO that nobody reads does not stop the start, nor the end.
 func TestFIFOWithoutReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
