@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -8,6 +9,7 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/listen"
 	"phalanx/internal/options"
+	"phalanx/internal/rules"
 	"phalanx/internal/supervise"
 	"phalanx/internal/website"
 )
@@ -74,7 +76,11 @@ func openSites(o options.Options) (*website.Sites, error) {
 	}
 	if err := sites.ReadRules(o); err != nil {
 		sites.Close()
-		return nil, exitcode.New(exitcode.Config, err.Error()+"; correct it, or ignore it with --no-rules", err)
+		cure := "; correct it"
+		if wrong, ok := errors.AsType[*rules.Error](err); !ok || wrong.Line > 0 { // in a file, not in a flag
+			cure += ", or ignore it with --no-rules"
+		}
+		return nil, exitcode.New(exitcode.Config, err.Error()+cure, err)
 	}
 	return sites, nil
 }

@@ -23,7 +23,7 @@ func findWorker(given string) (string, error) {
 			self, err = filepath.EvalSymlinks(self)
 		}
 		if err != nil {
-			return "", badWorker("beside master", "path of this program unknown", err)
+			return "", exitcode.New(exitcode.Config, fmt.Sprintf("worker beside the master: the master's own file is gone (%v); put it back, or name the worker with --worker PATH", err), err)
 		}
 		path = filepath.Join(filepath.Dir(self), "worker")
 	}

@@ -364,7 +364,7 @@ func TestActivatedForHTTPS(t *testing.T) {
 		}
 	}
 	s.Stop(5 * time.Second)
-	harness.Attempt(t, activated()).Rejects(t, 64, "https: has no certificate; add --tls-cert")
+	harness.Attempt(t, activated()).Rejects(t, 64, "https: no certificate; add --tls-cert")
 }
 
 // passed returns a socket that listens already, and its address.

@@ -123,6 +123,9 @@ func checkOrder(chain []*x509.Certificate) error {
 	return nil
 }
 
+// ErrNoKey says that a file that should have a private key has none.
+var ErrNoKey = errors.New("no private key in PEM form")
+
 // checkKeyFile returns clearer errors than crypto/tls.
 func checkKeyFile(text []byte) error {
 	keys := 0
@@ -141,7 +144,7 @@ func checkKeyFile(text []byte) error {
 	}
 	switch keys {
 	case 0:
-		return errors.New("no private key in PEM form")
+		return ErrNoKey
 	case 1:
 		return nil
 	}

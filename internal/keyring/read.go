@@ -152,6 +152,9 @@ func (l *Loaded) items() []*item {
 func (i *item) read() error {
 	i.at = i.sign()
 	chain, mode, err := readFile(i.Certificate)
+	if i.kind == kindPasswords && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; create it with: htpasswd -cB %s NAME", err, i.Certificate)
+	}
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", i.what(), i.Certificate, err)
 	}
@@ -173,8 +176,11 @@ func (i *item) read() error {
 	i.mode = mode
 	i.source = certificate.Source{Name: i.Certificate, Chain: chain, Key: key}
 	_, err = certificate.Parse([]certificate.Source{i.source})
-	if err != nil && i.Key != i.Certificate {
+	switch {
+	case err != nil && i.Key != i.Certificate:
 		err = fmt.Errorf("%w (key %q)", err, i.Key)
+	case errors.Is(err, certificate.ErrNoKey):
+		err = fmt.Errorf("%w; name the file of the key with --tls-key", err)
 	}
 	return err
 }

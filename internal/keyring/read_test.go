@@ -27,15 +27,16 @@ func TestLoadErrors(t *testing.T) {
 	}
 	absent := filepath.Join(dir, "absent")
 	for want, s := range map[string]Settings{
-		`certificate "absent": no such file or directory`:                                      {Pairs: []Pair{{absent, key}}},
-		`key "absent" of certificate "cert": no such file or directory`:                        {Pairs: []Pair{{cert, absent}}},
-		`certificate "cert": the private key does not belong to the certificate (key "other")`: {Pairs: []Pair{{cert, key}, {cert, other}}},
-		`certificate "cert": no private key in PEM form`:                                       {Pairs: []Pair{{cert, cert}}},
-		`certificate "fifo": not a regular file`:                                               {Pairs: []Pair{{fifo, key}}},
-		`client CA "absent": no such file or directory`:                                        {ClientCA: absent},
-		`client CA "damaged": no certificate in PEM form`:                                      {ClientCA: damaged},
-		`client CA "key": it has a PRIVATE KEY; only certificates belong there`:                {ClientCA: key},
-		`client CA "ca": certificate 2: x509: malformed certificate`:                           {ClientCA: ca},
+		`certificate "absent": no such file or directory`:                                             {Pairs: []Pair{{absent, key}}},
+		`key "absent" of certificate "cert": no such file or directory`:                               {Pairs: []Pair{{cert, absent}}},
+		`certificate "cert": the private key does not belong to the certificate (key "other")`:        {Pairs: []Pair{{cert, key}, {cert, other}}},
+		`certificate "cert": no private key in PEM form; name the file of the key with --tls-key`:     {Pairs: []Pair{{cert, cert}}},
+		`password file "absent": no such file or directory; create it with: htpasswd -cB absent NAME`: {Passwords: []string{absent}},
+		`certificate "fifo": not a regular file`:                                                      {Pairs: []Pair{{fifo, key}}},
+		`client CA "absent": no such file or directory`:                                               {ClientCA: absent},
+		`client CA "damaged": no certificate in PEM form`:                                             {ClientCA: damaged},
+		`client CA "key": it has a PRIVATE KEY; only certificates belong there`:                       {ClientCA: key},
+		`client CA "ca": certificate 2: x509: malformed certificate`:                                  {ClientCA: ca},
 	} {
 		_, err := Load(s, start)
 		if err == nil || strings.ReplaceAll(err.Error(), dir+"/", "") != want {

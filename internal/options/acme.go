@@ -36,7 +36,7 @@ func nameCure(name string) string {
 	last := labels[len(labels)-1]
 	switch {
 	case strings.HasPrefix(name, "*."):
-		return "a wildcard cannot be had by HTTP-01 or TLS-ALPN-01; name each host, or use --tls-cert"
+		return "a wildcard needs DNS-01, which is not supported; name each host, or use --tls-cert"
 	case strings.ContainsAny(name, "/:"):
 		return "must be a name without scheme, port and path, such as www.example.org"
 	case strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 }) >= 0:

@@ -19,7 +19,7 @@ func TestHosts(t *testing.T) {
 	for v, cure := range map[string]string{
 		"": "must be the name of a host", "a,,b": "must be the name", "a b": "must be the name", "-a.test": "must be the name", "a_b.test": "must be the name",
 		strings.Repeat("a", 64) + ".test": "must be the name", strings.Repeat("a.", 124) + "test": "must be the name", "a..b": "must be the name",
-		"*.example.org": "a wildcard cannot be had", "https://a.test": "without scheme", "a.test:443": "without scheme", "../../etc/passwd": "without scheme",
+		"*.example.org": "a wildcard needs DNS-01", "https://a.test": "without scheme", "a.test:443": "without scheme", "../../etc/passwd": "without scheme",
 		"[::1]": "without scheme", "192.0.2.1": "an address has no certificate", "bücher.example": "in ASCII",
 	} {
 		var h Hosts

@@ -36,7 +36,7 @@ func (o Options) CheckHTTPS(secure bool) error {
 	certified := o.Certified()
 	switch {
 	case secure && !certified:
-		return usage("https: has no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed")
+		return usage("https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed")
 	case !secure && (certified || o.TLSClientCA != ""):
 		return usage("certificates: no address is for HTTPS; add --listen https://:443")
 	case !secure && o.HSTS > 0 && len(o.TrustedProxies) == 0:

@@ -14,8 +14,8 @@ func TestCertificatePairs(t *testing.T) {
 		"--tls-key=k":                             "--tls-key k: has no certificate; add --tls-cert FILE",
 		"--tls-cert=a --tls-cert=b --tls-key=k":   "--tls-cert, --tls-key: 2 certificates and 1 key; give each certificate its key, in the same order",
 		"--tls-cert=a --tls-key=k --tls-key=l":    "--tls-cert, --tls-key: 1 certificate and 2 keys; give each certificate its key, in the same order",
-		"--listen=https://:443":                   "https: has no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed",
-		"--listen=https://:443 --tls-client-ca=a": "https: has no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed",
+		"--listen=https://:443":                   "https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed",
+		"--listen=https://:443 --tls-client-ca=a": "https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed",
 		"--listen=http://:80 --tls-self-signed":   "certificates: no address is for HTTPS; add --listen https://:443",
 		"--listen=http://:80 --tls-client-ca=a":   "certificates: no address is for HTTPS; add --listen https://:443",
 	} {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"phalanx/internal/options"
+)
+
+// --no-rules helps against a line of a file only, and is named only there.
+func TestCureOfRules(t *testing.T) {
+	base := t.TempDir()
+	loop := []options.Redirect{"/a /b", "/b /a"}
+	refused := func(o options.Options) string {
+		t.Helper()
+		o.Base = options.Base(base)
+		sites, err := openSites(o)
+		if err == nil {
+			sites.Close()
+			t.Fatal("accepted")
+		}
+		return err.Error()
+	}
+	if got := refused(options.Options{Redirect: loop}); !strings.HasSuffix(got, "; correct it") {
+		t.Error(got)
+	}
+	if err := os.WriteFile(filepath.Join(base, "_redirects"), []byte("/a\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := refused(options.Options{}); !strings.HasSuffix(got, "; correct it, or ignore it with --no-rules") {
+		t.Error(got)
+	}
+}
