@@ -172,6 +172,14 @@ func (c *certificates) list() []status.Certificate {
 	return c.Certificates()
 }
 
+// refused says why changed files are not used.
+func (c *certificates) refused() []string {
+	if c == nil {
+		return nil
+	}
+	return c.Refused()
+}
+
 // fingerprint is that of the self-signed certificate, "" if there is none.
 func (c *certificates) fingerprint() string {
 	if c == nil || c.SelfSigned() == nil {

@@ -73,7 +73,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	m.Observer, err = snapshot.New(snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
-		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list, ACME: certs.acme, Helper: m.helps,
+		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list, ACME: certs.acme, Refused: certs.refused, Helper: m.helps,
 	})
 	if err != nil {
 		return nil, err

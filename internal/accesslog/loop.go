@@ -94,10 +94,14 @@ func (w *Writer) step(hurry bool) (verdict, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.batch.advance(n)
+	if w.fault = ""; err != nil {
+		w.fault = w.trouble(err)
+	}
 	switch {
 	case err == nil:
 		return wrote, nil
 	case err == unix.EAGAIN:
+		w.fault = ""
 		return blocked, nil
 	case gone(err):
 		w.dropped += uint64(lines(w.batch.lines[w.batch.sent:]))
@@ -117,7 +121,7 @@ func (w *Writer) prepare(patient bool) (old *outlet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next != nil {
-		old, w.out, w.next = w.out, w.next, nil
+		old, w.out, w.next, w.fault = w.out, w.next, nil, ""
 		if w.batch.torn() && !w.out.same(old) {
 			// The beginning of the line went to the old file; the rest is useless.
 			w.batch.advance(bytes.IndexByte(w.batch.lines[w.batch.sent:], '\n') + 1)
@@ -333,6 +337,11 @@ func (w *Writer) alert(cause error) bool {
 		return false
 	}
 	w.told = now
-	w.cfg.Alert(fmt.Sprintf("access log: write %s: %v; %d lines lost so far", w.out.name, cause, w.Lost()))
+	w.cfg.Alert(w.trouble(cause) + lost(w.Lost()))
 	return true
+}
+
+// trouble says what cannot be written.
+func (w *Writer) trouble(cause error) string {
+	return fmt.Sprintf("access log: write %s: %v", w.out.name, cause)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/human"
 )
 
 // Config configures a [Writer].
@@ -49,6 +51,7 @@ type Writer struct {
 	full    uint64 // lines dropped by full rings
 	dropped uint64 // lines dropped by the Writer
 	batch   batch  // its lines are the goroutine's
+	fault   string // why the last write failed; "": it did not
 
 	// The goroutine's.
 	out      *outlet
@@ -224,6 +227,24 @@ func (w *Writer) Lost() uint64 {
 	defer w.mu.Unlock()
 	w.countLost()
 	return w.full + w.dropped
+}
+
+// Fault returns why no line can be written at the moment, in one line; "": they can.
+func (w *Writer) Fault() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fault == "" {
+		return ""
+	}
+	w.countLost()
+	return w.fault + lost(w.full+w.dropped)
+}
+
+func lost(n uint64) string {
+	if n == 0 {
+		return "; no line is lost yet"
+	}
+	return "; " + human.Plural(n, "line", "lines") + " lost so far"
 }
 
 // countLost adds the lines that rings have dropped.

@@ -93,19 +93,29 @@ func (k *Keyring) lookAt(i *item) {
 	if err == nil && !fresh.same(i) {
 		err = k.take(i, fresh)
 	}
-	if i.at, i.retryAt = now, (time.Time{}); err == nil {
-		i.refused = ""
-		return
+	text := ""
+	if i.at, i.retryAt = now, (time.Time{}); err != nil {
+		text, i.retryAt = fmt.Sprintf("%v; the current one stays in use", err), k.Now().Add(retryEvery)
 	}
-	i.retryAt = k.Now().Add(retryEvery)
-	if i.refused != err.Error() { // else it was said already
-		i.refused = err.Error()
-		k.report(err)
+	k.mu.Lock()
+	said := i.refused == text
+	i.refused = text
+	k.mu.Unlock()
+	if !said && text != "" {
+		k.Alert(text)
 	}
 }
 
-func (k *Keyring) report(err error) {
-	k.Alert(fmt.Sprintf("%v; the current one stays in use", err))
+// Refused returns why files are not used as they are now, each in a line.
+func (k *Keyring) Refused() (all []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, i := range k.loaded.items() {
+		if i.refused != "" {
+			all = append(all, i.refused)
+		}
+	}
+	return all
 }
 
 func (i *item) same(other *item) bool {

@@ -121,11 +121,14 @@ func TestRefused(t *testing.T) {
 		if r.chain(0) != string(src.Chain) {
 			t.Errorf("%s: not the one before", c.want)
 		}
+		if got := r.Refused(); !slices.Equal(got, []string{c.want}) {
+			t.Errorf("refused: %q, want %q", got, c.want)
+		}
 	}
 	p.write(t, other)
 	r.looks()
-	if r.chain(0) != string(other.Chain) {
-		t.Error("not the good one")
+	if got := r.Refused(); r.chain(0) != string(other.Chain) || len(got) > 0 {
+		t.Errorf("not the good one; refused: %q", got)
 	}
 	r.told()
 }

@@ -60,6 +60,7 @@ type View struct {
 	State   string // status.Starting and so on
 	Slots   int    // configured number of workers
 	Reloads int    // so far
+	Failed  string // why the last reload failed, in one line; "": it did not
 	Workers []WorkerView
 	Totals  map[int]Totals
 	Rescue  status.Rescue // so far
@@ -93,7 +94,7 @@ func (c *Controller) View(ctx context.Context) (v View, err error) {
 }
 
 func (p *pool) view() View {
-	v := View{State: p.stateWord(), Slots: p.wanted, Reloads: p.reloads, Rescue: p.rescues, Totals: make(map[int]Totals)}
+	v := View{State: p.stateWord(), Slots: p.wanted, Reloads: p.reloads, Failed: p.reloadError, Rescue: p.rescues, Totals: make(map[int]Totals)}
 	for slot, past := range p.totals {
 		v.Totals[slot] = *past
 	}

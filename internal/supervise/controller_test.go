@@ -190,6 +190,9 @@ func TestReloadOrder(t *testing.T) {
 		answered(t, answer, true, "2 workers replaced")
 		refuse = errors.New("--port x: no number")
 		answered(t, asked((*d).Reload), false, "reload: --port x: no number; keeping the current workers")
+		if v, err := (*d).View(context.Background()); err != nil || v.Failed != "reload: --port x: no number; keeping the current workers" {
+			t.Errorf("the failure is %q, %v", v.Failed, err)
+		}
 		refuse = nil
 		answer = asked((*d).Reload)
 		r.die(4, Exit{Code: 1, LastWords: "no"})

@@ -235,6 +235,7 @@ func poolMetrics() []metric {
 		pool("start_time_seconds", gauge, "Start time of the master since the Unix epoch.", func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }),
 		pool("access_log_lost_lines_total", counter, "Access log lines lost because they could not be written.", func(p *status.Pool) float64 { return float64(p.Total.LogLost) }),
 		pool("reloads_total", counter, "Reloads started.", func(p *status.Pool) float64 { return float64(p.Reloads) }),
+		pool("reload_failed", gauge, "Failure of the last reload: 1 if it failed, else 0.", failed),
 		{"build_info", gauge, "Constant 1, labelled with the running version.", func(x *exposition, p *status.Pool) { x.add(1, "version", p.Version) }},
 	}
 }
@@ -305,6 +306,13 @@ func acmeMetrics() []metric {
 		host("acme_failures", "Failed attempts in a row to obtain a host's certificate by ACME.", func(h *status.Host) float64 { return float64(h.Failures) }),
 		host("acme_next_attempt_seconds", "Time of the next attempt to obtain or renew a host's certificate since the Unix epoch.", func(h *status.Host) float64 { return float64(h.Next.Unix()) }),
 	}
+}
+
+func failed(p *status.Pool) float64 {
+	if p.Failed != "" {
+		return 1
+	}
+	return 0
 }
 
 func ready(p *status.Pool) float64 {

@@ -61,6 +61,12 @@ func (o *Observer) beside(p *status.Pool) {
 	if o.Helper != nil {
 		p.Helper = o.Helper()
 	}
+	if o.Refused != nil {
+		p.Faults = o.Refused()
+	}
+	if fault := o.Log.Fault(); fault != "" {
+		p.Faults = append(p.Faults, fault)
+	}
 }
 
 // look takes a snapshot without what is computed from earlier samples.
@@ -75,7 +81,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	p = status.Pool{
 		Version: info.Version, Address: info.Address, Base: info.Base, Model: info.Model, PID: os.Getpid(),
 		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
-		Slots: view.Slots, Reloads: view.Reloads, Rescue: view.Rescue,
+		Slots: view.Slots, Reloads: view.Reloads, Failed: view.Failed, Rescue: view.Rescue,
 	}
 	o.beside(&p)
 	o.sited(&p, info)

@@ -37,6 +37,12 @@ func Problems(p *Pool) []Problem {
 	if slices.ContainsFunc(p.Workers, func(w Worker) bool { return w.Stale > 0 }) {
 		say(Warning, "the new release cannot be served, and the previous one stays in service; see the log")
 	}
+	if p.Failed != "" {
+		say(Warning, "%s", p.Failed)
+	}
+	for _, fault := range p.Faults {
+		say(Warning, "%s", fault)
+	}
 	for _, c := range p.Certificates {
 		switch left := c.Left(p.Time); {
 		case left <= 0:
@@ -95,5 +101,5 @@ func (p *Pool) losses(say func(severity, format string, args ...any)) {
 	count(uint64(deaths), "worker", "workers", "died since the start; the log says why")
 	count(p.Rescue.Closed(), "connection", "connections", "of dead workers could not be rescued")
 	count(p.Rescue.GivenUp, "dead worker", "dead workers", "whose connections could not be rescued")
-	count(p.Total.LogLost, "access log line", "access log lines", "lost; its disk or reader is too slow")
+	count(p.Total.LogLost, "access log line", "access log lines", "lost; its disk was full or too slow, or its reader")
 }

@@ -35,6 +35,8 @@ func TestProblems(t *testing.T) {
 			{Name: "e.example", Next: now.Add(-time.Second), Failures: 1, Problem: "certificate for e.example refused"},
 			{Name: "f.example"},
 		}},
+		Failed: "reload: no such flag; keeping the current workers",
+		Faults: []string{"access log: no space left on device"},
 		Total:  Figures{Dropped: 1, Requests: map[string]uint64{"5xx": 2}, LogLost: 3},
 		Rescue: Rescue{Blamed: 4, GivenUp: 1},
 	}
@@ -45,6 +47,8 @@ func TestProblems(t *testing.T) {
 		{Error, "certificate for e.example refused; next attempt in 0 s"},
 		{Warning, "slot 0 has no worker after 1 death; the next one starts soon"},
 		{Warning, "the accept queue of slot 2 holds 2,048 of 4,096 connections"},
+		{Warning, "reload: no such flag; keeping the current workers"},
+		{Warning, "access log: no space left on device"},
 		{Warning, "the certificate of b.example expires in 2 d 2 h; renew it"},
 		{Warning, "certificate for d.example refused; next attempt in 20 min 0 s"},
 		{Warning, "1 connection dropped for lack of descriptors or memory; raise the limit of open files"},
@@ -52,7 +56,7 @@ func TestProblems(t *testing.T) {
 		{Warning, "13 workers died since the start; the log says why"},
 		{Warning, "4 connections of dead workers could not be rescued"},
 		{Warning, "1 dead worker whose connections could not be rescued"},
-		{Warning, "3 access log lines lost; its disk or reader is too slow"},
+		{Warning, "3 access log lines lost; its disk was full or too slow, or its reader"},
 	}
 	if got := Problems(&p); !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)

@@ -53,9 +53,10 @@ type Pool struct {
 	Address string    `json:"address"`
 	Base    string    `json:"base"`
 	Model   string    `json:"model"`
-	Slots   int       `json:"slots"`   // configured number of workers
-	Reloads int       `json:"reloads"` // so far
-	Window  float64   `json:"window"`  // seconds that rates and latencies cover
+	Slots   int       `json:"slots"`                  // configured number of workers
+	Reloads int       `json:"reloads"`                // so far
+	Failed  string    `json:"reload_error,omitempty"` // why the last reload failed; "": it did not
+	Window  float64   `json:"window"`                 // seconds that rates and latencies cover
 
 	Sites []Site `json:"sites,omitempty"` // by number, if there are several: the first is that of all other hosts
 
@@ -66,6 +67,7 @@ type Pool struct {
 	ACME         *ACME         `json:"acme,omitempty"` // nil: no certificate is obtained by ACME
 	Certificates []Certificate `json:"certificates"`   // for HTTPS, at most MaxCertificates, the first to expire first
 
+	Faults   []string  `json:"-"`        // what does not work at the moment, each in a line; among the problems
 	Problems []Problem `json:"problems"` // what an operator should know first; the worst first
 
 	Total   Figures  `json:"total"`   // of all workers there have ever been
