@@ -124,7 +124,7 @@ func order(stdout *os.File) func(status.Outcome, error) error {
 		case err != nil:
 			return err
 		case !o.OK:
-			return fmt.Errorf("failed: %s", o.Message)
+			return errors.New(o.Message)
 		}
 		_, err = fmt.Fprintln(stdout, o.Message)
 		return err

@@ -79,7 +79,6 @@ func TestConfigFileErrors(t *testing.T) {
 		"header = \"A: b\n":         ", line 1: header: ",
 		"[Network]\nport = 80\n":    ", line 1: [Network]: sections do not exist; remove the line",
 		"keepalive = 30s\nnonsense": ", line 2: nonsense: unknown flag",
-		"list\n":                    ", line 1: list: needs a value; write list = true",
 		"port\n":                    ", line 1: port: needs a value; write port = VALUE",
 		"base /tmp/x;\n":            ", line 1: base: needs an equals sign; write base = /tmp/x",
 		"base\t /tmp/a b\n":         ", line 1: base: needs an equals sign; write base = /tmp/a b",
@@ -106,7 +105,7 @@ func TestConfigFileErrors(t *testing.T) {
 // A file as editors of any system leave it, with comments where people put them.
 func TestConfigFileForms(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "phalanx.conf")
-	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist = true # all\r\ncors = # too\r\nverbose = 2"
+	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\ncors = # too\r\nverbose = 2"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -12,15 +12,18 @@ import (
 	"phalanx/internal/human"
 )
 
-// origins says where the values of flags come from, by their names; those that are not
-// in it have their default. A nil one notes nothing.
-type origins map[string]string
+// origins says where the values of flags come from, by their names: each value of a flag
+// that a file repeats, else all of them. Those that are not in it have their default. A
+// nil one notes nothing.
+type origins map[string][]string
 
 // file notes what a file has set, in the lines of these numbers.
-func (o origins) file(name string, lines map[string]int) {
-	for flag, number := range lines {
-		if o != nil && flag != "" {
-			o[flag] = human.Visible(name) + ":" + strconv.Itoa(number)
+func (o origins) file(name string, lines map[string][]int) {
+	for flag, numbers := range lines {
+		for _, number := range numbers {
+			if o != nil && flag != "" {
+				o[flag] = append(o[flag], human.Visible(name)+":"+strconv.Itoa(number))
+			}
 		}
 	}
 }
@@ -29,7 +32,7 @@ func (o origins) file(name string, lines map[string]int) {
 func (o origins) environment(p *flags.Parser, getenv func(string) string) {
 	for _, flag := range list(p) {
 		if key := envName(flag); o != nil && key != "" && getenv(key) != "" {
-			o[flag.LongName] = "$" + key
+			o[flag.LongName] = []string{"$" + key}
 		}
 	}
 }
@@ -38,7 +41,7 @@ func (o origins) environment(p *flags.Parser, getenv func(string) string) {
 func (o origins) commandLine(given map[string]bool) {
 	for flag, is := range given {
 		if o != nil && is {
-			o[flag] = "command line"
+			o[flag] = []string{"command line"}
 		}
 	}
 }
@@ -50,26 +53,36 @@ func effective(o Options, from origins) (string, error) {
 	b.WriteString("# The options in force, in the form of a config file.\n")
 	err := eachSetting(&b, func(flag *flags.Option) {
 		values := texts(o, flag)
-		origin, known := from[flag.LongName]
-		if !known {
-			origin = "default"
-			if mask := flag.DefaultMask; mask != "" {
-				origin += ": " + mask
-			} else if len(values) == 0 {
-				origin += ": none"
-			}
+		origin := from[flag.LongName]
+		if len(origin) == 0 {
+			origin = []string{byDefault(flag, len(values) > 0)}
 		}
 		if elsewhere := o.unused(flag.LongName); elsewhere != "" {
-			values, origin = nil, "see "+elsewhere
+			values, origin = nil, []string{"see " + elsewhere}
 		}
+		last := origin[len(origin)-1]
 		if len(values) == 0 {
-			fmt.Fprintf(&b, "%-41s # %s\n", "# "+flag.LongName+" = "+flag.ValueName, origin)
+			fmt.Fprintf(&b, "%-41s # %s\n", "# "+flag.LongName+" = "+flag.ValueName, last)
 		}
-		for _, v := range values {
-			fmt.Fprintf(&b, "%-41s # %s\n", flag.LongName+" = "+fileValue(v), origin)
+		for i, v := range values {
+			if len(origin) == len(values) {
+				last = origin[i]
+			}
+			fmt.Fprintf(&b, "%-41s # %s\n", flag.LongName+" = "+fileValue(v), last)
 		}
 	})
 	return b.String(), err
+}
+
+// byDefault is the origin of a flag that nothing has set.
+func byDefault(flag *flags.Option, valued bool) string {
+	switch mask := flag.DefaultMask; {
+	case mask != "":
+		return "default: " + mask
+	case !valued:
+		return "default: none"
+	}
+	return "default"
 }
 
 // unused returns the flag because of which another has no effect, "" if it has one.
@@ -176,10 +189,24 @@ func texts(o Options, flag *flags.Option) []string {
 		return all
 	case flag.ValueName == "DURATION":
 		return []string{human.Duration(time.Duration(v.Int()))}
+	case flag.ValueName == "BYTES" && v.CanInt():
+		return []string{sized(v.Int())}
 	case v.Kind() == reflect.String && v.Len() == 0:
 		return nil
 	}
 	return []string{fmt.Sprint(v)}
+}
+
+// sized is a number of bytes with the largest suffix that leaves it whole: 1G.
+func sized(n int64) string {
+	suffix := ""
+	for _, next := range []string{"k", "M", "G"} {
+		if n == 0 || n%1024 != 0 {
+			break
+		}
+		n, suffix = n/1024, next
+	}
+	return strconv.FormatInt(n, 10) + suffix
 }
 
 // fileValue is a value as a config file has it, in quotes if it would be read as

@@ -39,10 +39,10 @@ func TestConfigOrigins(t *testing.T) {
 	got := printed(t, env, "/srv/www", "-p", "82", "--type", "a=text/plain")
 	for _, want := range []string{
 		`base = /srv/www +# command line`, `port = 82 +# command line`, `expires = 0s +# \$PHALANX_EXPIRES`,
-		`cache = "\*\.js=no-cache # really" +# ` + regexp.QuoteMeta(file) + `:5`, `cache = b=c +# ` + regexp.QuoteMeta(file) + `:5`,
+		`cache = "\*\.js=no-cache # really" +# ` + regexp.QuoteMeta(file) + `:4`, `cache = b=c +# ` + regexp.QuoteMeta(file) + `:5`,
 		`list = true +# ` + regexp.QuoteMeta(file) + `:6`, `verbose = 2 +# \$PHALANX_VERBOSE`, `keepalive = 30s +# default`,
 		`workers = 0 +# default: one per CPU`, `# spa = FILE +# default: none`, `type = a=text/plain +# command line`,
-		`index = index.html +# default: index.html`,
+		`index = index.html +# default: index.html`, `cache-size = 1G +# default`, `max-memory = 0 +# default: none`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + want + `$`).MatchString(got) {
 			t.Errorf("%s is missing in\n%s", want, got)

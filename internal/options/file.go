@@ -22,8 +22,8 @@ import (
 // dashes, "=" and a value, which may have double quotes. A line that begins with
 // # or ; is a comment, as is what follows " #". Editors of other systems may
 // have written it: with a byte order mark, and a carriage return in each line. It
-// returns the number of the last line of each flag.
-func fromFile(p *flags.Parser, file string) (lines map[string]int, err error) {
+// returns the numbers of the lines of each flag.
+func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) {
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
 	switch path, ok := errors.AsType[*fs.PathError](err); {
@@ -37,11 +37,11 @@ func fromFile(p *flags.Parser, file string) (lines map[string]int, err error) {
 		return nil, exitcode.New(exitcode.Config, name+": is not in UTF-8; save it as UTF-8", nil)
 	}
 	number := 0
-	lines = make(map[string]int)
+	lines = make(map[string][]int)
 	for line := range strings.Lines(string(text)) {
 		number++
 		flag, err := fromLine(p, strings.TrimSpace(line))
-		if lines[flag] = number; err != nil {
+		if lines[flag] = append(lines[flag], number); err != nil {
 			return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %v", name, number, err), err)
 		}
 	}
@@ -69,6 +69,8 @@ func fromLine(p *flags.Parser, line string) (flag string, err error) {
 		return "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
 		return "", errors.New(flag + ": only on the command line")
+	case !ok && all[i].Field().Type.Kind() == reflect.Bool && line == flag:
+		return flag, assign(all[i], "true") // as on the command line
 	case !ok && all[i].Field().Type.Kind() == reflect.Bool:
 		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
 	case !ok:

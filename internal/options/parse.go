@@ -76,7 +76,7 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	read := func(file string) (*flags.Parser, *line, error) {
 		p, l, err := build()
 		if err == nil && file != "" {
-			var lines map[string]int
+			var lines map[string][]int
 			lines, err = fromFile(p, file)
 			s.origins.file(file, lines)
 		}
