@@ -72,7 +72,7 @@ func TestExitCodes(t *testing.T) {
 	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	self := fmt.Sprintf("%s (pid %d)", processName, os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
-	const spa = "--spa: fallback ../x: it leads out of the base; name a file in the base\n"
+	const spa = "--spa: fallback ../x: it leads out of the base; name a file in the document root\n"
 	noLog := fmt.Sprintf("open access log %q: directory %q: no such file or directory; create it, or choose another --access-log\n", dir+"/none/log", dir+"/none")
 	tests := []struct {
 		args string
@@ -95,6 +95,9 @@ func TestExitCodes(t *testing.T) {
 		{"--listen http://192.0.2.1:81 --worker /bin/true", 78, "--listen http://192.0.2.1:81: not an address of this machine; choose one of its own, or write --listen http://:81\n"},
 		{"--listen unix:" + plain + " --worker /bin/true", 78, "--listen unix:" + plain + ": the file exists and is not a socket; remove it or choose another path\n"},
 		{"--check --listen unix:" + plain + "/s --worker /bin/true", 78, "--listen unix:" + plain + "/s: directory " + plain + " does not exist; create it or choose another path\n"},
+		{"--check --admin " + plain + "/s --worker /bin/true", 78, "--admin " + plain + "/s: directory " + plain + " does not exist; create it or choose another path\n"},
+		{"--check --admin " + plain + " --worker /bin/true", 78, "--admin " + plain + ": the file exists and is not a socket; remove it or choose another path\n"},
+		{"--check --admin 192.0.2.1:81 --worker /bin/true", 78, "--admin 192.0.2.1:81: not an address of this machine; choose one of its own, such as 127.0.0.1:81\n"},
 		{"--listen http://:0 --listen http://127.0.0.1:" + taken + " --worker /bin/true", 1, "--listen http://127.0.0.1:" + taken + ": already in use by " + self + "; stop it or choose another port\n"},
 		{"--listen :80", 64, "--listen :80: has no scheme; write http://:80\n"},
 		{"--port 0 --bind 192.0.2.1 --worker /bin/true", 78, "--bind 192.0.2.1: not an address of this machine; choose one of its own, or omit --bind\n"},
@@ -116,6 +119,9 @@ func TestInfo(t *testing.T) {
 	dir := t.TempDir()
 	for args, want := range map[string]string{
 		"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master",
+		"--check --base " + dir + " --worker /bin/true": "the options are valid; the document root is " + dir + "\n",
+		"--check --hsts 1h --base " + dir + " --worker /bin/true": "the options are valid; the document root is " + dir +
+			"; but --hsts: browsers heed it by HTTPS only, and no address is for that; add --listen https://:443, or name the proxy that encrypts with --trusted-proxies, unless systemd passes a socket for HTTPS\n",
 		"explain --base " + dir + " /":                                                                       "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",
 		"explain --base " + dir + " --listen https://:8443 --tls-self-signed /":                              "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/2\n",
 		"explain --base " + dir + " --listen https://:8443 --tls-self-signed --http2 off https://localhost/": "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",

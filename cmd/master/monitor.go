@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -303,6 +304,15 @@ func check(o options.Options, stdout *os.File) error {
 	}
 	if err := listen.Check(o.Addresses()); err != nil {
 		return err
+	}
+	if o.Admin != "" {
+		if err := admin.Check(address.Address(o.Admin)); err != nil {
+			return err
+		}
+	}
+	secure := slices.ContainsFunc(o.Addresses(), func(a listen.Address) bool { return a.Secure })
+	if err := o.CheckHTTPS(secure); err != nil {
+		warning = err.Error() + ", unless systemd passes a socket for HTTPS"
 	}
 	if warning != "" {
 		warning = "; but " + warning

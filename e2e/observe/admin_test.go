@@ -80,7 +80,7 @@ func TestAdminInUse(t *testing.T) {
 			s := harness.Serve(t, base, "--admin", addr)
 			workers := s.Workers()
 			harness.Attempt(t, harness.Plan{Args: append(harness.Verbosely(base), "--admin", addr)}).
-				Rejects(t, 1, "admin address "+addr, "in use by another server", "choose another")
+				Rejects(t, 1, "--admin "+addr, "in use by another server", "choose another")
 			e := harness.EndpointAt(t, addr)
 			e.MustSay("/readyz", 200, "serving")
 			if pid := e.Pool().PID; pid != s.PID() {
@@ -146,7 +146,7 @@ func TestAdminForeignFile(t *testing.T) {
 		path := filepath.Join(dir, name)
 		port := harness.FreePort(t)
 		args := []string{"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--admin", path}
-		harness.Attempt(t, harness.Plan{Args: args}).Rejects(t, 78, "admin address "+path, words, "choose another")
+		harness.Attempt(t, harness.Plan{Args: args}).Rejects(t, 78, "--admin "+path, words, "choose another")
 		harness.MustBeFree(t, port)
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != "precious" {

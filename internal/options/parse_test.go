@@ -133,7 +133,7 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--type", "a=a/b;c"}, "--type a=a/b;c: must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'"},
 		{[]string{"--type", `a=a/b;c="d"e"`}, "--type \"a=a/b;c=\\\"d\\\"e\\\"\": must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'"},
 		{[]string{"--type", "a[=a/b"}, "--type a[=a/b: the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns"},
-		{[]string{"--spa", "/"}, "--spa /: must be a file in the base, such as index.html"},
+		{[]string{"--spa", "/"}, "--spa /: must be a file in the document root, such as index.html"},
 		{[]string{"--worker", "4"}, "--worker 4: must be the path of a program; did you mean --workers?"},
 		{[]string{"--header", "a"}, "--header a: must be 'Name: value', such as 'X-Frame-Options: DENY'"},
 		{[]string{"--header", "a b: c"}, `--header "a b: c": must be 'Name: value', such as 'X-Frame-Options: DENY'`},

@@ -95,7 +95,7 @@ func (n *Name) UnmarshalFlag(v string) error {
 func (p *Path) UnmarshalFlag(v string) error {
 	path := strings.TrimPrefix(v, "/")
 	if path == "" || len(path) > 4000 || strings.ContainsRune(path, 0) {
-		return invalid("spa", v, "must be a file in the base, such as index.html")
+		return invalid("spa", v, "must be a file in the document root, such as index.html")
 	}
 	*p = Path(path)
 	return nil

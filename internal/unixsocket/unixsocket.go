@@ -51,6 +51,26 @@ func RemoveStale(path string) error {
 	}
 }
 
+// Check reports why nobody can listen at a path: its directory is missing, or the path is
+// another file's. That somebody listens there already, or that this user may not, is no
+// error.
+func Check(path string) error {
+	info, err := os.Stat(filepath.Dir(path))
+	if err == nil && !info.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return ErrNoSocket
+	}
+	return nil
+}
+
 // Listen listens at a path, whose file has the mode from the beginning and replaces a stale
 // one. The caller holds the lock of [LockDirectory], and removes the file.
 func Listen(path string, mode fs.FileMode) (*net.UnixListener, error) {

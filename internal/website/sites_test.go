@@ -127,7 +127,7 @@ func TestBadSite(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	o = parse(t, "--base", "good", "--site", "b.org=bad", "--spa", "index.html")
-	if _, err := OpenSites(o); err == nil || err.Error() != "--site b.org: --spa: fallback index.html: no such file or directory; name a file in the base" {
+	if _, err := OpenSites(o); err == nil || err.Error() != "--site b.org: --spa: fallback index.html: no such file or directory; name a file in the document root" {
 		t.Errorf("%v", err)
 	}
 }

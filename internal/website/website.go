@@ -25,7 +25,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 	}
 	root, err := site.Open(base, Policy(o))
 	if errors.Is(err, site.ErrFallback) {
-		return nil, fmt.Errorf("--spa: %w; name a file in the base", err)
+		return nil, fmt.Errorf("--spa: %w; name a file in the document root", err)
 	}
 	return root, err
 }

@@ -105,7 +105,7 @@ func TestAppendID(t *testing.T) {
 // A fallback that cannot be opened is an error that names its flag.
 func TestOpenRefusesMissingFallback(t *testing.T) {
 	_, err := Open(t.TempDir(), parse(t, "--spa", "app.html"))
-	if want := "--spa: fallback app.html: no such file or directory; name a file in the base"; err == nil || err.Error() != want {
+	if want := "--spa: fallback app.html: no such file or directory; name a file in the document root"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	if _, err := Open("/nowhere", parse(t)); err == nil || err.Error() != `open root "/nowhere": no such file or directory` {

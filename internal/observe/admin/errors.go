@@ -14,18 +14,19 @@ import (
 	"phalanx/internal/unixsocket"
 )
 
-// problem is an error that begins with the address.
+// problem is an error that begins with the flag.
 func problem(code int, a address.Address, err error, format string, args ...any) error {
 	addr := string(a)
 	if quoted := strconv.Quote(addr); quoted[1:len(quoted)-1] != addr {
 		addr = quoted
 	}
-	return exitcode.New(code, "admin address "+addr+": "+fmt.Sprintf(format, args...), err)
+	return exitcode.New(code, "--admin "+addr+": "+fmt.Sprintf(format, args...), err)
 }
 
 // explain turns an error of listening into an [exitcode.Error].
 func explain(a address.Address, err error) error {
 	var unknown *net.DNSError
+	_, port, _ := net.SplitHostPort(string(a))
 	switch {
 	case errors.Is(err, unixsocket.ErrInUse), errors.Is(err, unix.EADDRINUSE):
 		return problem(exitcode.Failure, a, err, "in use by another server; stop it or choose another address")
@@ -38,7 +39,7 @@ func explain(a address.Address, err error) error {
 	case errors.Is(err, unix.EACCES):
 		return problem(exitcode.Config, a, err, "permission denied; run as root, grant CAP_NET_BIND_SERVICE, or choose a port from 1024 up")
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return problem(exitcode.Config, a, err, "not an address of this machine; use one of its addresses, or none to listen on all")
+		return problem(exitcode.Config, a, err, "not an address of this machine; choose one of its own, such as 127.0.0.1:%s", port)
 	default:
 		return problem(exitcode.Failure, a, err, "%v", err)
 	}

@@ -38,6 +38,25 @@ func Listen(a address.Address) (net.Listener, error) {
 	return own(l), nil
 }
 
+// Check reports why no server on this machine can listen at a valid address. That one is
+// listened at already, or that this user may not, is no error. Errors are of type
+// [*exitcode.Error].
+func Check(a address.Address) error {
+	network, where := a.Net()
+	if a.Unix() {
+		if err := unixsocket.Check(where); err != nil {
+			return explain(a, err)
+		}
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(where)
+	l, err := new(net.ListenConfig).Listen(context.Background(), network, net.JoinHostPort(host, "0"))
+	if err != nil {
+		return explain(a, err)
+	}
+	return l.Close()
+}
+
 // Inherit returns the listener of a [Descriptor] that was left open across
 // execve(2). It takes ownership of fd.
 func Inherit(fd int) (net.Listener, error) {

@@ -38,7 +38,7 @@ func refused(t *testing.T, addr string, code int, words string) {
 		return
 	}
 	var e *exitcode.Error
-	if !errors.As(err, &e) || e.Code != code || !strings.HasPrefix(err.Error(), "admin address ") ||
+	if !errors.As(err, &e) || e.Code != code || !strings.HasPrefix(err.Error(), "--admin ") ||
 		!strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%q: %d, %q, want %d and %q", addr, e.Code, err, code, words)
 	}
@@ -82,10 +82,10 @@ func TestUnusableAddresses(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	tcp := listen(t, "127.0.0.1:0").Addr().String()
-	refused(t, tcp, 1, "admin address "+tcp+": in use by another server; stop it or choose another")
+	refused(t, tcp, 1, "--admin "+tcp+": in use by another server; stop it or choose another")
 	path := filepath.Join(t.TempDir(), "x.sock")
 	listen(t, path)
-	refused(t, path, 1, "admin address "+path+": in use by another server; stop it or choose another")
+	refused(t, path, 1, "--admin "+path+": in use by another server; stop it or choose another")
 	if !reachable("unix", path) {
 		t.Error("the first server is not reachable any more")
 	}
