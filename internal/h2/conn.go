@@ -19,6 +19,7 @@ import (
 // goroutine at a time.
 type Config struct {
 	http    *conn.Config
+	files   *Files      // nil: there may be any number
 	spare   []*stream   // ended ones, to be used again
 	lists   [][]*stream // empty ones
 	scratch hpack.Scratch
@@ -27,8 +28,8 @@ type Config struct {
 }
 
 // NewConfig returns a configuration for connections whose responses are those of an
-// HTTP/1.1 connection with another.
-func NewConfig(http *conn.Config) *Config { return &Config{http: http} }
+// HTTP/1.1 connection with another. files bounds those of their streams; nil: nothing does.
+func NewConfig(http *conn.Config, files *Files) *Config { return &Config{http: http, files: files} }
 
 type phase uint8
 
@@ -91,6 +92,8 @@ type Conn struct {
 	reset     uint64 // a bit for each that was reset by the server, so that more may come
 	waiting   int    // streams that wait for what is made beside the connection
 	answering int    // streams whose request is complete
+	files     int    // streams whose response has a file open
+	postponed int    // streams whose response waits for one of those
 	yield     bool   // others come first
 
 	initial  int64 // window of a new stream

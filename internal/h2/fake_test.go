@@ -37,8 +37,13 @@ func (f *fakeFile) Entity() *proto.Entity  { return &f.entity }
 func (f *fakeFile) Digest() ([]byte, bool) { return nil, false }
 func (f *fakeFile) CacheControl() string   { return "" }
 func (f *fakeFile) Body() []byte           { return f.data }
-func (f *fakeFile) Fd() int                { return -1 }
-func (f *fakeFile) Close()                 { f.site.open-- }
+func (f *fakeFile) Fd() int {
+	if f.data != nil {
+		return -1
+	}
+	return 3
+}
+func (f *fakeFile) Close() { f.site.open-- }
 
 // fakeList is a listing of pieces, of which empty ones have to be waited for.
 type fakeList struct {
@@ -153,7 +158,7 @@ type client struct {
 }
 
 func newClient(t testing.TB, http *conn.Config, obs conn.Observer) *client {
-	c := &client{t: t, http: http, cfg: NewConfig(http), obs: obs, out: make([]byte, 0, 256<<10),
+	c := &client{t: t, http: http, cfg: NewConfig(http, nil), obs: obs, out: make([]byte, 0, 256<<10),
 		heads: map[uint32]string{}, bodies: map[uint32]int64{}, ended: map[uint32]bool{}, resets: map[uint32]Code{}}
 	c.now = conn.Now{Mono: time.Hour, Second: http.NewSecond(unixNow)}
 	c.conn = New(c.cfg, obs, func() { c.woken = true }, c.now)

@@ -33,7 +33,7 @@ func (s *stream) hasContent() bool {
 // schedule puts a stream that can send something into the queue, and takes one that
 // cannot out of it.
 func (c *Conn) schedule(s *stream) {
-	able := s.phase != streamReceiving && s.woken == nil && (s.window > 0 || !s.hasContent())
+	able := s.phase != streamReceiving && s.woken == nil && !s.postponed && (s.window > 0 || !s.hasContent())
 	switch {
 	case able && !s.listed:
 		c.queue.push(s)
@@ -46,6 +46,9 @@ func (c *Conn) schedule(s *stream) {
 func (c *Conn) serve(out []byte, s *stream, now conn.Now) []byte {
 	switch s.phase {
 	case streamReady:
+		if c.postpone(s) {
+			return out
+		}
 		return c.decided(out, s, c.answer(s, now), now)
 	case streamPreparing:
 		return c.decided(out, s, s.reply.Prepare(c.cfg.head[:0], now), now)
@@ -80,6 +83,7 @@ func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte 
 		return out
 	}
 	s.phase = streamSending
+	c.fileOpened(s)
 	x := s.reply.Exchange()
 	content := head[len(head)-int(x.Bytes):]
 	s.pending, s.sent = append(s.pending[:0], content...), 0

@@ -11,12 +11,14 @@ import (
 
 // stream is a request and its response (RFC 9113 §5).
 type stream struct {
-	id       uint32
-	phase    streamPhase
-	whole    bool // the parser has taken the head
-	ended    bool // the client has sent all of its request
-	last     bool // pending, or the segment, is the end of the content
-	priority priority
+	id        uint32
+	phase     streamPhase
+	whole     bool // the parser has taken the head
+	ended     bool // the client has sent all of its request
+	last      bool // pending, or the segment, is the end of the content
+	opened    bool // its response has a file open
+	postponed bool // its response waits until another one has none
+	priority  priority
 
 	window int64 // that the client has opened for content
 	credit int32 // of receiveWindow: what the client may still send
@@ -114,6 +116,12 @@ func (c *Conn) drop(s *stream) {
 			c.cfg.lists = append(c.cfg.lists, c.streams)
 		}
 		c.streams = nil
+	}
+	if s.postponed {
+		c.postponed--
+	}
+	if s.opened {
+		c.fileClosed()
 	}
 	if len(c.cfg.spare) >= spareStreams {
 		return

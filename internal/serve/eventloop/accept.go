@@ -114,7 +114,7 @@ func (l *Loop) peerOf(fd int) *clientip.Addr {
 // returns false when there are too few; the newest does not count, whose first request
 // may be on its way.
 func (l *Loop) makeRoom(newest *peer) bool {
-	for l.open > l.limits.Most {
+	for l.limits.Exceeded(l.open) {
 		l.limits.Reached(l.now.Mono)
 		p, idle := l.longestIdle(newest), true
 		if p == nil {

@@ -76,7 +76,7 @@ func (e *Engine) pause(err error) bool {
 func (e *Engine) full() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.sessions) > e.limits.Most
+	return e.limits.Exceeded(len(e.sessions))
 }
 
 // open returns how many connections there are.
@@ -134,12 +134,12 @@ func (e *Engine) admit(client *clientip.Addr) (serve.Counted, bool) {
 func (e *Engine) makeRoom(newest *session) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.sessions) <= e.limits.Most {
+	if !e.limits.Exceeded(len(e.sessions)) {
 		return true
 	}
 	for {
 		longest, staying := e.longestWaiting(newest)
-		if staying <= e.limits.Most {
+		if !e.limits.Exceeded(staying) {
 			return true
 		}
 		e.limits.Reached(e.clock.Mono())
