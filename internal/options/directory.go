@@ -36,6 +36,9 @@ func directory(p *flags.Parser, rest []string) error {
 
 // leftOver says that an argument has no place.
 func leftOver(p *flags.Parser, arg string) error {
+	if port := strings.TrimPrefix(arg, ":"); isNumber(port) && p.LongDescription == "" { // a command takes no port
+		return usage(human.Quoted(arg) + ": unexpected argument; '-p " + port + "' listens on that port")
+	}
 	return usage(human.Quoted(arg) + ": unexpected argument; see '" + p.Name + " --help'")
 }
 

@@ -45,9 +45,13 @@ func TestNoDirectory(t *testing.T) {
 		{[]string{"-v", "site"}, "site: no such command or directory" + see},
 		{[]string{"-v", "--", "--port"}, "--port: no such command or directory" + see},
 		{[]string{"shell", "-l", "shell"}, "shell: unexpected argument" + see},
+		{[]string{"shell", "8000"}, "8000: unexpected argument; '-p 8000' listens on that port"},
+		{[]string{"shell", ":8000"}, ":8000: unexpected argument; '-p 8000' listens on that port"},
 		{[]string{"--base", "shell", "shell"}, "shell: --base names the directory already; leave one of them out"},
 		{[]string{"-port", "80"}, "-port: unknown flag; write --port"},
 		{[]string{"shell", "-base=shell"}, "-base: unknown flag; write --base"},
+		{[]string{"--port8080"}, "--port8080: unknown flag; did you mean --port 8080? see 'master --help'"},
+		{[]string{"--list8080"}, "--list8080: unknown flag" + see},
 		{[]string{"-l", "8000"}, "8000: no such command or directory; 'master -p 8000' listens on that port"},
 	} {
 		if _, err := ParseMaster(tt.args, noEnv); err == nil || err.Error() != tt.want {

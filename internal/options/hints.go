@@ -65,6 +65,9 @@ func suggest(p *flags.Parser, name string) string {
 		names = append(names, "--"+o.LongName)
 	}
 	near := meant(name)
+	if bare := strings.TrimRight(name, "0123456789"); bare != name && takesNumber(p, bare) {
+		return "; did you mean --" + bare + " " + name[len(bare):] + "?"
+	}
 	if !slices.Contains(names, near) { // a command has other flags
 		near = nearest(name, names, "--")
 	}
@@ -72,6 +75,12 @@ func suggest(p *flags.Parser, name string) string {
 		return "; did you mean " + near + "?"
 	}
 	return ""
+}
+
+// takesNumber reports whether there is a long flag of this name with a number as its value.
+func takesNumber(p *flags.Parser, name string) bool {
+	o := p.FindOptionByLongName(name)
+	return o != nil && o.ValueName == "N"
 }
 
 // nearest returns the name that, without its prefix, is nearest to what was

@@ -39,18 +39,29 @@ func (l *Listen) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// schemeCure says what to write instead of an address without a scheme.
+// schemeCure says what to write instead of an address without a scheme, or without the two
+// slashes behind it.
 func schemeCure(v string) string {
-	_, port, err := net.SplitHostPort(v)
+	scheme, rest, what := "http", v, "has no scheme"
+	if name, behind, _ := strings.Cut(v, ":"); name == "http" || name == "https" {
+		scheme, rest, what = name, behind, "needs two slashes"
+	}
+	ip, err := netip.ParseAddr(rest)
 	switch {
-	case isNumber(v):
-		return "has no scheme; write http://:" + v
-	case err == nil && isNumber(port) && !strings.Contains(v, "/"):
-		return "has no scheme; write http://" + v
 	case strings.Contains(v, "/") && !strings.Contains(v, "://"):
 		return "has no scheme; write unix:" + v
+	case err == nil && ip.Is6():
+		rest = "[" + rest + "]"
+	case isNumber(rest):
+		rest = ":" + rest
+	case err != nil && rest != "localhost" && !strings.Contains(rest, ":"), strings.Contains(v, "/"):
+		return "must be http://ADDR:PORT, https://ADDR:PORT or unix:PATH, such as http://:80, https://[::1]:8443 or unix:/run/phalanx/http.sock"
 	}
-	return "must be http://ADDR:PORT, https://ADDR:PORT or unix:PATH, such as http://:80, https://[::1]:8443 or unix:/run/phalanx/http.sock"
+	l, cure := hostPort(scheme, rest)
+	if cure == "" {
+		cure = what + "; write " + l.String()
+	}
+	return cure
 }
 
 // unixSocket reads the path of a unix socket, and perhaps the mode of its file.
