@@ -80,7 +80,7 @@ type Loop struct {
 	unix      clientip.Addr       // of clients of unix sockets
 	address   unix.RawSockaddrAny // of the client that was accepted last, if so
 	tickAt    time.Duration       // when serve.Config.Tick is due; 0: not
-	idle      bool                // the last raw wait brought nothing
+	activeAt  time.Duration       // when a wait last brought something
 	unlogged  bool                // the reader of the log did not take all of it
 	draining  bool                // a drain has been ordered
 	told      bool                // and the connections know
@@ -99,7 +99,8 @@ const (
 	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
 	tickEvery   = 5 * time.Second
 	logRetry    = 10 * time.Millisecond
-	rawWait     = 10 // milliseconds that a raw wait may last
+	rawWait     = 10                     // milliseconds that a raw wait may last
+	rawFor      = 100 * time.Millisecond // for which waits stay raw without an event
 )
 
 // New returns an event loop.
@@ -182,7 +183,9 @@ func (l *Loop) turn() error {
 	if err != nil {
 		return err
 	}
-	l.now = l.clock.Now()
+	if l.now = l.clock.Now(); n > 0 || l.busy() {
+		l.activeAt = l.now.Mono
+	}
 	accept, woken, arrived := false, false, false
 	for _, e := range l.events[:n] {
 		switch fd := int(e.Fd); {
@@ -261,14 +264,16 @@ func (l *Loop) woken() {
 // wait waits for events, raw while there is traffic. A thread in a raw call keeps its
 // processor of the runtime: a garbage collection would wait for it. So a raw wait is
 // short. A signal, with which the runtime preempts, ends it, and the loop yields. If
-// no event arrives, the next wait is the ordinary call, which frees the processor.
+// no event has arrived for rawFor, waits are the ordinary call, which frees the
+// processor. When that ends, the runtime's monitor wakes some sixty times within a few
+// milliseconds; so it is not worth it before.
 func (l *Loop) wait() (int, error) {
 	l.cfg.Records.Serving(-1)
 	l.tally.Rest()
 	ms := l.timeout()
 	var n int
 	var err error
-	if l.idle {
+	if l.now.Mono-l.activeAt >= rawFor {
 		n, err = unix.EpollWait(l.epoll, l.events, ms)
 	} else {
 		var errno syscall.Errno
@@ -287,7 +292,6 @@ func (l *Loop) wait() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("wait for events: %w", err)
 	}
-	l.idle = n == 0 && !l.busy()
 	return n, nil
 }
 

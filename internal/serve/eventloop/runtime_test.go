@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -150,6 +151,30 @@ func TestRuntimeGetsThrough(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A loop that has served and has nothing to do comes to rest.
+func TestIdleLoopRests(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/f", 1000)
+	var turns atomic.Int64
+	s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+		cfg.Flush = func() bool {
+			turns.Add(1)
+			return false
+		}
+	})
+	defer s.Stop()
+	c := s.Dial()
+	defer c.Close()
+	ping(t, c, []byte(servetest.Get("/f")), sizeOf(t, c, servetest.Get("/f")), 20)
+	last, since := turns.Load(), time.Now()
+	servetest.Await(t, "rest", func() bool {
+		if n := turns.Load(); n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 20*rawWait*time.Millisecond
+	})
 }
 
 // measure returns the median time of several calls.
