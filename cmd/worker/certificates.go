@@ -6,7 +6,6 @@ import (
 
 	"phalanx/internal/certificate"
 	"phalanx/internal/control"
-	"phalanx/internal/listen"
 	"phalanx/internal/options"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
@@ -22,7 +21,7 @@ func secure(listeners []serve.Listener) bool {
 func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
 	var ports []int
 	for _, l := range listeners {
-		if port := listen.Port(l.FD); l.Secure && port != 0 {
+		if port := serve.Port(l.FD); l.Secure && port != 0 {
 			ports = append(ports, port)
 		}
 	}

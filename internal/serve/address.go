@@ -67,8 +67,9 @@ func Local(fd int) bool {
 	return err == nil && domain == unix.AF_UNIX
 }
 
-// localPort returns the port at this end of a TCP connection, 0 for others.
-func localPort(fd int) int {
+// Port returns the TCP port of a socket that listens, or at this end of a connection; 0 if it
+// is a unix socket.
+func Port(fd int) int {
 	at, _ := unix.Getsockname(fd) // whatever it is not
 	switch a := at.(type) {
 	case *unix.SockaddrInet4:

@@ -53,7 +53,7 @@ func NewJournal(cfg *Config, t *Tally, client *clientip.Addr, fd int) *Journal {
 	}
 	port := 0
 	if cfg.Access != nil && cfg.Access.NamesPorts() {
-		port = localPort(fd)
+		port = Port(fd)
 	}
 	return &Journal{port: port, tally: t, cfg: cfg, clock: t.Clock, client: *client}
 }

@@ -3,8 +3,6 @@ package site
 import (
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"phalanx/internal/proto"
 )
 
@@ -48,21 +46,11 @@ type Archive struct {
 // Archive begins an archive of a directory, whose path ends with a slash or with "/.",
 // in a format of [ArchiveFormat].
 func (r *Root) Archive(path []byte, format string, access *proto.Access) (*Archive, proto.Status) {
-	var space [unix.PathMax]byte
-	name, status := r.clean(space[:0], path)
-	switch {
-	case status != proto.StatusOK:
+	dir, d, status := r.whole(path, r.policy.Archive, access)
+	if status != proto.StatusOK {
 		return nil, status
-	case !r.policy.Archive, len(name) > 0 && name[len(name)-1] != '/':
-		return nil, proto.StatusForbidden
-	case !r.admits(name, access):
-		return nil, proto.StatusUnauthorized
 	}
-	dir := string(name)
-	if d, err := r.directory(name, access); err != nil {
-		r.opened(name, nil, err)
-		return nil, statusOf(err)
-	} else if d != nil {
+	if d != nil {
 		d.Close()
 	}
 	if r.archives.Add(1) > maxArchives {

@@ -38,23 +38,11 @@ const batch = 256
 // List opens a directory, whose path ends with a slash or with "/.", for
 // listing. The query chooses the order: "?sort=name|size|time&order=asc|desc".
 func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listing, proto.Status) {
-	var space [unix.PathMax]byte
-	name, status := r.clean(space[:0], path)
-	switch {
-	case status != proto.StatusOK:
+	name, dir, status := r.whole(path, r.policy.List, access)
+	if status != proto.StatusOK {
 		return nil, status
-	case !r.policy.List, len(name) > 0 && name[len(name)-1] != '/':
-		return nil, proto.StatusForbidden
-	case !r.admits(name, access):
-		return nil, proto.StatusUnauthorized
 	}
-	full := "/" + string(name)
-	dir, err := r.directory(name, access)
-	if err != nil {
-		r.opened(name, nil, err)
-		return nil, statusOf(err)
-	}
-	k := kind{path: full, format: htmlFormat{}, order: parseOrder(query), archive: r.policy.Archive, granted: access.Granted}
+	k := kind{path: "/" + name, format: htmlFormat{}, order: parseOrder(query), archive: r.policy.Archive, granted: access.Granted}
 	if json {
 		k.format = jsonFormat{}
 	}
@@ -63,6 +51,27 @@ func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listi
 		return nil, proto.StatusServiceUnavailable
 	}
 	return &Listing{listed: c, next: -1}, proto.StatusOK
+}
+
+// whole opens a directory to show or send all of it, if that is allowed; its path ends with a
+// slash or with "/.". It also returns its clean name.
+func (r *Root) whole(path []byte, allowed bool, access *proto.Access) (name string, dir *os.File, s proto.Status) {
+	var space [unix.PathMax]byte
+	clean, s := r.clean(space[:0], path)
+	switch {
+	case s != proto.StatusOK:
+		return "", nil, s
+	case !allowed, len(clean) > 0 && clean[len(clean)-1] != '/':
+		return "", nil, proto.StatusForbidden
+	case !r.admits(clean, access):
+		return "", nil, proto.StatusUnauthorized
+	}
+	dir, err := r.directory(clean, access)
+	if err != nil {
+		r.opened(clean, nil, err)
+		return "", nil, statusOf(err)
+	}
+	return string(clean), dir, proto.StatusOK
 }
 
 // directory opens a directory by its clean name; of shares themselves there is none.
