@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -111,14 +113,8 @@ func (p *compressProgress) show(now compress.Progress) {
 func describeCompression(p compress.Progress, took time.Duration) string {
 	share := float64(p.Bytes) / float64(max(p.AllBytes, 1))
 	const width = 20
-	bar := ""
-	for i := range width {
-		if float64(i) < share*width {
-			bar += "#"
-		} else {
-			bar += "."
-		}
-	}
+	full := int(math.Ceil(share * width))
+	bar := strings.Repeat("#", full) + strings.Repeat(".", width-full)
 	text := fmt.Sprintf("compressing [%s] %s, %s of %s copies", bar, human.Percent(share), human.Count(p.Copies), human.Count(p.AllCopies))
 	if left := time.Duration(float64(took) * (1 - share) / max(share, 0.001)); took > time.Second {
 		text += fmt.Sprintf(", about %s left", human.Age(left.Seconds()))

@@ -19,6 +19,7 @@ import (
 
 	"phalanx/internal/certificate"
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 )
 
 // State is the directory that keeps accounts, keys and certificates. One process at a
@@ -120,15 +121,7 @@ func TryState(dir string) error {
 
 func unusable(dir string, err error) error {
 	return exitcode.New(exitcode.Config,
-		fmt.Sprintf("--state %s: %v; choose a directory that this user can write to", dir, cause(err)), err)
-}
-
-// cause returns what the system said, without the path.
-func cause(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
+		fmt.Sprintf("--state %s: %v; choose a directory that this user can write to", dir, human.Cause(err)), err)
 }
 
 // store is what is kept of one authority.
@@ -188,7 +181,7 @@ func (s store) unreadable(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; restore it, or delete it for a new account", filepath.Join(s.dir, name), cause(err)), err)
+	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; restore it, or delete it for a new account", filepath.Join(s.dir, name), human.Cause(err)), err)
 }
 
 func (s store) saveAccount(a account) error {

@@ -3,15 +3,29 @@
 package human
 
 import (
+	"errors"
+	"io/fs"
 	"math"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // Number is any that is shown.
 type Number interface {
 	~int | ~int64 | ~uint64 | ~float64
+}
+
+// Cause is what the system said in an error, without the operation and the file around it.
+func Cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return err
 }
 
 // None stands for what there is not.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/human"
 	"phalanx/internal/password"
 )
 
@@ -213,31 +214,23 @@ func readFile(path string) (text []byte, mode fs.FileMode, err error) {
 	// Without O_NONBLOCK a pipe would have to be written to first.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, cause(err)
+		return nil, 0, human.Cause(err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, 0, cause(err)
+		return nil, 0, human.Cause(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, errors.New("not a regular file")
 	}
 	if text, err = io.ReadAll(io.LimitReader(file, maxFile+1)); err != nil {
-		return nil, 0, cause(err)
+		return nil, 0, human.Cause(err)
 	}
 	if len(text) > maxFile {
 		return nil, 0, fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	return text, info.Mode().Perm(), nil
-}
-
-// cause returns what the system said, without the path.
-func cause(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // checkAuthorities refuses a file in which a certificate is damaged, as well as one

@@ -75,9 +75,7 @@ func explainPath(a Address, err error) error {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return exitcode.New(exitcode.Config, name+"directory "+dir+" does not exist; create it or choose another path", err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
-		var errno unix.Errno
-		errors.As(err, &errno)
-		return exitcode.New(exitcode.Config, name+errno.Error()+"; check the permissions of "+dir+", or choose another path", err)
+		return exitcode.New(exitcode.Config, name+human.Cause(err).Error()+"; check the permissions of "+dir+", or choose another path", err)
 	default:
 		return exitcode.New(exitcode.Failure, name+err.Error(), err)
 	}

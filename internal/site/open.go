@@ -207,11 +207,10 @@ func (b *beneath) openEach(name []byte, flags uint64) (int, error) {
 // bare returns the errno of os.Root's error, as openat2's are: callers compare
 // with them. What has none is a path that escapes.
 func bare(err error) error {
-	var errno unix.Errno
-	if !errors.As(err, &errno) {
-		errno = unix.EXDEV
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		return errno
 	}
-	return errno
+	return unix.EXDEV
 }
 
 func isLinkAt(dir int, name string) bool {

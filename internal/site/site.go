@@ -379,8 +379,8 @@ func statusOf(err error) proto.Status {
 	if err == errDirectory || err == errSpecial {
 		return proto.StatusForbidden
 	}
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
 		// os.Root says "path escapes from parent" without an errno.
 		return proto.StatusForbidden
 	}

@@ -230,7 +230,7 @@ func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	case w.failed != nil:
 		return exitcode.New(exitCode(w.failed.ExitCode), human.Visible(w.failed.Reason), nil)
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
-		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, rootCause(e.Err), cure), e.Err)
+		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, human.Cause(e.Err), cure), e.Err)
 	case w.killed && w.readySince.IsZero():
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: does not behave like a worker of Phalanx %s (%s); %s", w.binary, p.Version, p.cause(w, e), cure), nil)
 	case e.Err != nil, e.crashed(), !w.readySince.IsZero():
@@ -238,15 +238,6 @@ func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	default:
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: not a worker of Phalanx %s (%s); %s", w.binary, p.Version, e.cause(), cure), nil)
 	}
-}
-
-// rootCause drops the operations around an error of the system.
-func rootCause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 // OOMKills returns how many processes the kernel has killed on this machine for

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/unixsocket"
 )
@@ -51,17 +52,8 @@ func explainPath(a address.Address, err error) error {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return problem(exitcode.Config, a, err, "directory %s does not exist; create it or choose another path", dir)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
-		return problem(exitcode.Config, a, err, "create the socket: %v; check the permissions of %s or choose another path", cause(err), dir)
+		return problem(exitcode.Config, a, err, "create the socket: %v; check the permissions of %s or choose another path", human.Cause(err), dir)
 	default:
 		return problem(exitcode.Failure, a, err, "%v", err)
 	}
-}
-
-// cause is the errno in an error, if any.
-func cause(err error) error {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
