@@ -69,7 +69,7 @@ func slotCounters() []metric {
 func slotMetrics() []metric {
 	return []metric{
 		{"http_requests_total", counter, "Requests by class of status code, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
-			for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+			for _, code := range status.Classes {
 				x.add(float64(s.Requests[code]), "code", code, "slot", label)
 			}
 		})},
@@ -146,22 +146,12 @@ func workerMetrics() []metric {
 			}
 		}},
 		{"workers", gauge, "Workers by state; in backoff and quarantined there is no process.", func(x *exposition, p *status.Pool) {
-			count := map[string]int{}
-			for i := range p.Workers {
-				count[p.Workers[i].State]++
-			}
 			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
-				x.add(float64(count[state]), "state", state)
+				x.add(float64(p.Count(func(w *status.Worker) bool { return w.State == state })), "state", state)
 			}
 		}},
 		{"workers_stale", gauge, "Workers that serve an earlier release, because what the base leads to cannot be served.", func(x *exposition, p *status.Pool) {
-			n := 0
-			for i := range p.Workers {
-				if p.Workers[i].Stale > 0 {
-					n++
-				}
-			}
-			x.add(float64(n))
+			x.add(float64(p.Count(func(w *status.Worker) bool { return w.Stale > 0 })))
 		}},
 	}
 }
@@ -172,7 +162,7 @@ func siteMetrics() []metric {
 	return []metric{
 		{"site_requests_total", counter, "Requests by site and class of status code; * is all other hosts.", func(x *exposition, p *status.Pool) {
 			for i := range p.Sites {
-				for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+				for _, code := range status.Classes {
 					x.add(float64(p.Sites[i].Requests[code]), "code", code, "site", p.Sites[i].Name)
 				}
 			}
@@ -258,13 +248,7 @@ func rescueMetrics() []metric {
 			x.add(float64(p.Rescue.Unmovable), "reason", "unmovable")
 		}},
 		{"keepers", gauge, "Workers whose connections a keeper keeps.", func(x *exposition, p *status.Pool) {
-			n := 0
-			for i := range p.Workers {
-				if p.Workers[i].Keeper != 0 {
-					n++
-				}
-			}
-			x.add(float64(n))
+			x.add(float64(p.Count(func(w *status.Worker) bool { return w.Keeper != 0 })))
 		}},
 	}
 }

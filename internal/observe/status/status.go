@@ -100,6 +100,19 @@ func (p *Pool) Served() string {
 	return human.Plural(n, "site", "sites") + " and " + p.Base
 }
 
+// Count returns how many workers are so.
+func (p *Pool) Count(so func(*Worker) bool) (n int) {
+	for i := range p.Workers {
+		if so(&p.Workers[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// Classes of status codes.
+var Classes = []string{"1xx", "2xx", "3xx", "4xx", "5xx"}
+
 // Worker is one process, or a slot without one (PID 0).
 type Worker struct {
 	Slot       int       `json:"slot"`

@@ -68,13 +68,8 @@ func Silent(looks []Look) error {
 }
 
 // serving is how many of a pool's workers are.
-func serving(p *status.Pool) (n int) {
-	for i := range p.Workers {
-		if p.Workers[i].State == status.WorkerServing {
-			n++
-		}
-	}
-	return n
+func serving(p *status.Pool) int {
+	return p.Count(func(w *status.Worker) bool { return w.State == status.WorkerServing })
 }
 
 // deaths is how many workers of a pool have died.

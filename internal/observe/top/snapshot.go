@@ -44,7 +44,7 @@ func Snapshot(p status.Pool, width int) string {
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s, %s, %s", human.Plural(f.Answered, "request", "requests"), human.Bytes(f.Bytes), human.Plural(f.Accepted, "connection", "connections"))
-	if n := keepers(p); n > 0 {
+	if n := p.Count(func(w *status.Worker) bool { return w.Keeper != 0 }); n > 0 {
 		say("keepers", "%s, for %s", human.Count(n), human.Plural(len(p.Workers), "worker", "workers"))
 	}
 	if h := p.Helper; h != nil {
@@ -204,14 +204,4 @@ func helping(h *status.Helper) string {
 		return fmt.Sprintf("helper %d, %s", h.PID, human.Plural(h.Waiting, "job waits", "jobs wait"))
 	}
 	return human.Count(h.Made) + " compressed"
-}
-
-// keepers is how many workers have a keeper.
-func keepers(p status.Pool) (n int) {
-	for i := range p.Workers {
-		if p.Workers[i].Keeper != 0 {
-			n++
-		}
-	}
-	return n
 }

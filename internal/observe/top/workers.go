@@ -119,25 +119,10 @@ func severity(w status.Worker) int {
 	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerQuarantined, status.WorkerBackoff}, w.State)
 }
 
-// sortWorkers brings them into the order of a column; equal ones stay in that
-// of their slots.
-func sortWorkers(workers []status.Worker, columns []column[status.Worker], by string, reversed bool) {
-	for _, c := range columns {
-		if c.name == by && c.order != nil {
-			slices.SortStableFunc(workers, func(a, b status.Worker) int {
-				if reversed {
-					return c.order(b, a)
-				}
-				return c.order(a, b)
-			})
-		}
-	}
-}
-
 // responses lists the responses of each class: "2xx 1,234".
 func responses(f status.Figures) string {
 	var parts []string
-	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+	for _, class := range status.Classes {
 		if n := f.Requests[class]; n > 0 {
 			parts = append(parts, class+" "+human.Count(n))
 		}
