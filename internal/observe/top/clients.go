@@ -125,12 +125,7 @@ func sortClients(all []*client, by string, reversed bool) {
 		}
 		return cmp.Or(cmp.Compare(b.rest(), a.rest()), cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr))
 	}
-	slices.SortStableFunc(all, func(a, b *client) int {
-		if reversed {
-			return order(b, a)
-		}
-		return order(a, b)
-	})
+	slices.SortStableFunc(all, turned(order, reversed))
 }
 
 // clientColumns are those of the list of connections; longest is the width of

@@ -37,15 +37,9 @@ func (m *model) clientsView(height int) []string {
 	}
 	detail := pick(height >= 12, 4, 0)
 	rows := height - len(out) - detail
-	from, to := c.cursor.window(len(c.all), rows)
-	for i := from; i < to; i++ {
-		out = append(out, l.row(t, m.width, c.all[i], i == c.cursor.at))
-	}
+	out = append(out, l.rows(t, m.width, c.all, &c.cursor, rows)...)
 	if detail > 0 {
-		for i := to - from; i < rows; i++ {
-			out = append(out, "")
-		}
-		out = append(out, m.rule(t))
+		out = append(filled(out, height-detail), m.rule(t))
 		out = append(out, m.clientDetail(t, c.all[c.cursor.at])...)
 	}
 	return out

@@ -128,7 +128,7 @@ func (m *model) take(p status.Pool, at time.Time) {
 func (m *model) order() {
 	slot, pid := m.selected()
 	m.workers = slices.Clone(m.pool.Workers)
-	sortWorkers(m.workers, workerColumns(m.pool.Time, nil, true), m.by, m.reversed)
+	slices.SortStableFunc(m.workers, orderOf(workerColumns(m.pool.Time, nil, true), m.by, m.reversed))
 	if i := slices.IndexFunc(m.workers, func(w status.Worker) bool { return w.Slot == slot && w.PID == pid }); i >= 0 {
 		m.cursor.at = i
 	} else if i := slices.IndexFunc(m.workers, func(w status.Worker) bool { return w.Slot == slot }); i >= 0 {

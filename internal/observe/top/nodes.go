@@ -150,18 +150,8 @@ func (n *nodes) order() {
 	for i := range n.models {
 		n.rows = append(n.rows, i)
 	}
-	looks := n.looks()
-	for _, c := range nodeColumns(n.longest) {
-		if c.name != n.by {
-			continue
-		}
-		slices.SortStableFunc(n.rows, func(a, b int) int {
-			if n.reversed {
-				a, b = b, a
-			}
-			return c.order(&looks[a], &looks[b])
-		})
-	}
+	looks, order := n.looks(), orderOf(nodeColumns(n.longest), n.by, n.reversed)
+	slices.SortStableFunc(n.rows, func(a, b int) int { return order(&looks[a], &looks[b]) })
 	if i := slices.Index(n.rows, at); i >= 0 {
 		n.cursor.at = i
 	}

@@ -15,19 +15,11 @@ func (n *nodes) View() tea.View {
 	if n.open != nil {
 		return n.open.View()
 	}
-	v := tea.NewView(strings.Join(n.lines(), "\n"))
-	v.AltScreen = true
-	return v
+	return window(n.width, n.height, n.lines)
 }
 
 func (n *nodes) lines() []string {
 	w, h := n.width, n.height
-	if w <= 0 || h <= 0 {
-		return nil
-	}
-	if w < leastWidth || h < leastHeight {
-		return wrap("terminal too small", w, h)
-	}
 	t := newTheme(n.models[0].dark, false)
 	looks := n.looks()
 	out := []string{n.title(t, looks)}
@@ -42,13 +34,11 @@ func (n *nodes) lines() []string {
 	if len(wrong) > 0 {
 		below += 1 + len(wrong)
 	}
-	from, to := n.cursor.window(len(n.rows), h-len(out)-below)
-	for i := from; i < to; i++ {
-		out = append(out, l.row(t, w, &looks[n.rows[i]], i == n.cursor.at))
+	rows := make([]*Look, len(n.rows))
+	for i, at := range n.rows {
+		rows[i] = &looks[at]
 	}
-	for len(out) < h-below {
-		out = append(out, "")
-	}
+	out = filled(append(out, l.rows(t, w, rows, &n.cursor, h-len(out)-below)...), h-below)
 	if len(wrong) > 0 {
 		out = append(out, t.faint.Render(strings.Repeat("─", w)))
 		for _, p := range wrong {

@@ -107,6 +107,32 @@ func (l layout[R]) row(t theme, width int, row R, selected bool) string {
 	return w.full(pick(selected, t.selected, t.plain))
 }
 
+// orderOf is the order of a column; those without one leave rows as they are.
+func orderOf[R any](columns []column[R], by string, reversed bool) func(a, b R) int {
+	for _, c := range columns {
+		if c.name == by && c.order != nil {
+			return turned(c.order, reversed)
+		}
+	}
+	return func(R, R) int { return 0 }
+}
+
+func turned[R any](order func(a, b R) int, reversed bool) func(a, b R) int {
+	if reversed {
+		return func(a, b R) int { return order(b, a) }
+	}
+	return order
+}
+
+// rows writes those around the cursor that have room.
+func (l layout[R]) rows(t theme, width int, all []R, c *cursor, room int) (lines []string) {
+	from, to := c.window(len(all), room)
+	for i := from; i < to; i++ {
+		lines = append(lines, l.row(t, width, all[i], i == c.at))
+	}
+	return lines
+}
+
 func pick[T any](yes bool, a, b T) T {
 	if yes {
 		return a

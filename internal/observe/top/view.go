@@ -18,34 +18,44 @@ const (
 
 // View draws what is on the screen now: never more lines than the window has,
 // and none that is wider.
-func (m *model) View() tea.View {
-	v := tea.NewView(strings.Join(m.lines(), "\n"))
+func (m *model) View() tea.View { return window(m.width, m.height, m.lines) }
+
+// window shows lines, if there is room for any.
+func window(width, height int, lines func() []string) tea.View {
+	var all []string
+	switch {
+	case width <= 0 || height <= 0:
+	case width < leastWidth || height < leastHeight:
+		all = wrap("terminal too small", width, height)
+	default:
+		all = lines()
+	}
+	v := tea.NewView(strings.Join(all, "\n"))
 	v.AltScreen = true
 	return v
 }
 
+// filled adds empty lines until there are as many as that.
+func filled(lines []string, height int) []string {
+	for len(lines) < height {
+		lines = append(lines, "")
+	}
+	return lines
+}
+
 func (m *model) lines() []string {
-	w, h := m.width, m.height
-	if w <= 0 || h <= 0 {
-		return nil
-	}
-	if w < leastWidth || h < leastHeight {
-		return wrap("terminal too small", w, h)
-	}
 	footer := m.footer()
+	h := m.height - len(footer)
 	var body []string
 	switch {
 	case m.help:
-		body = m.helpView(h - len(footer))
+		body = m.helpView(h)
 	case m.clients != nil:
-		body = m.clientsView(h - len(footer))
+		body = m.clientsView(h)
 	default:
-		body = m.poolView(h - len(footer))
+		body = m.poolView(h)
 	}
-	for len(body) < h-len(footer) {
-		body = append(body, "")
-	}
-	return append(body[:h-len(footer)], footer...)
+	return append(filled(body, h)[:h], footer...)
 }
 
 // theme is that of what is seen now: dimmed when it is not true any more.
@@ -129,14 +139,10 @@ func (m *model) poolView(height int) []string {
 		out = append(out, l.head(t, m.width, m.by, m.reversed))
 		rows--
 	}
-	from, to := m.cursor.window(len(m.workers), rows)
-	for i := from; i < to; i++ {
-		out = append(out, l.row(t, m.width, m.workers[i], i == m.cursor.at))
-	}
-	if s.detail && to > from {
-		for i := to - from; i < rows; i++ {
-			out = append(out, "")
-		}
+	above := len(out)
+	out = append(out, l.rows(t, m.width, m.workers, &m.cursor, rows)...)
+	if s.detail && len(out) > above {
+		out = filled(out, above+rows)
 		if s.blanks >= 3 {
 			out = append(out, m.rule(t))
 		}
