@@ -201,17 +201,14 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 // useCache lets sites find copies and digests in the cache directory, if it is there. Nobody
 // makes any.
 func useCache(sites *website.Sites, o options.Options) error {
-	if !o.Caches() {
-		website.UseCache(sites, o, -1, website.Asks{})
-		return nil
-	}
-	path := string(o.CacheDir)
-	dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		dir = -1 // as if it were empty
-	case err != nil:
-		return badCache(path, err.Error(), "run explain as the user of the server", err)
+	dir := -1 // as if it were empty
+	if path := string(o.CacheDir); o.Caches() {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			dir = fd
+		} else if err != unix.ENOENT {
+			return badCache(path, err.Error(), "run explain as the user of the server", err)
+		}
 	}
 	website.UseCache(sites, o, dir, website.Asks{})
 	return nil

@@ -94,11 +94,8 @@ func (s *sharing) newSession(out io.Writer, stdout *os.File) *share.Session {
 	if cfg.What == nil {
 		cfg.What = []string{string(s.options.Base)}
 	}
-	if fd := int(stdout.Fd()); term.IsTerminal(fd) && canMove(os.Getenv("TERM")) {
-		cfg.Width = func() int {
-			width, _, _ := term.GetSize(fd) // a terminal that is gone has none
-			return width
-		}
+	if term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM")) {
+		cfg.Width = func() int { return widthOf(stdout) }
 	} else {
 		cfg.Coloured = false
 	}
