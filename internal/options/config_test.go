@@ -105,12 +105,12 @@ func TestConfigFileErrors(t *testing.T) {
 // A file as editors of any system leave it, with comments where people put them.
 func TestConfigFileForms(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "phalanx.conf")
-	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\ncors = # too\r\nverbose = 2"
+	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\nclean-urls # a = b\r\ncors = # too\r\nverbose = 2"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	o, err := ParseMaster([]string{"--config", file}, noEnv)
-	if err != nil || o.Port != 81 || o.Base != "a # b" || o.SPA != "a#b" || !o.List || !o.CORS || o.Verbose != 2 || !slices.Equal(o.Header, []Field{"X-A: b;c"}) {
+	if err != nil || o.Port != 81 || o.Base != "a # b" || o.SPA != "a#b" || !o.List || !o.Clean || !o.CORS || o.Verbose != 2 || !slices.Equal(o.Header, []Field{"X-A: b;c"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	quiet := func(key string) string { return map[string]string{"PHALANX_VERBOSE": "0"}[key] }

@@ -59,17 +59,17 @@ func fromLine(p *flags.Parser, line string) (flag string, err error) {
 	flag, v, ok := strings.Cut(line, "=")
 	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")
 	all := list(p)
-	i, lacks, value := index(all, flag), "a value", "VALUE"
+	i, lacks, value, alone := index(all, flag), "a value", "VALUE", true
 	if name, rest := word(line); i < 0 && index(all, name) >= 0 {
 		flag, i, ok = name, index(all, name), false
-		lacks, value = "an equals sign", human.Visible(strings.TrimSuffix(rest, ";"))
+		lacks, value, alone = "an equals sign", human.Visible(strings.TrimSuffix(rest, ";")), strings.HasPrefix(rest, "#")
 	}
 	switch {
 	case i < 0:
 		return "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
 		return "", errors.New(flag + ": only on the command line")
-	case !ok && all[i].Field().Type.Kind() == reflect.Bool && line == flag:
+	case !ok && all[i].Field().Type.Kind() == reflect.Bool && alone:
 		return flag, assign(all[i], "true") // as on the command line
 	case !ok && all[i].Field().Type.Kind() == reflect.Bool:
 		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
