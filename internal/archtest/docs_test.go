@@ -73,6 +73,24 @@ func TestLinksLead(t *testing.T) {
 	}
 }
 
+// Every page is in the index of the pages.
+func TestIndexIsComplete(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	index, err := os.ReadFile(filepath.Join(docs, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(docs, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
+			t.Errorf("docs/README.md does not name %s", name)
+		}
+	}
+}
+
 // Every folder of end-to-end tests is run by a target of the Makefile.
 func TestFoldersAreRun(t *testing.T) {
 	root := filepath.Join("..", "..")
