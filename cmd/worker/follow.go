@@ -57,7 +57,9 @@ func (t *teller) read(root *site.Root) error {
 		if given := root.GiveRules(texts); given != nil {
 			return given
 		}
-		t.alert(err.Error() + "; serving without these rules until that is corrected")
+		if !root.Unreadable() { // else the master tells of that, and there are no rules to miss
+			t.alert(err.Error() + "; serving without these rules until that is corrected")
+		}
 	}
 	return nil
 }

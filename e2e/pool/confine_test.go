@@ -79,6 +79,27 @@ func TestUnprivileged(t *testing.T) {
 	s.Stop(10 * time.Second)
 }
 
+// TestPrivateRoot serves a directory that only its owner may enter: root is told once that
+// its workers cannot, and not of every file in there; anybody else cannot start.
+func TestPrivateRoot(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front", "_redirects": "/a /b"})
+	mode := map[bool]os.FileMode{true: 0o700, false: 0}[os.Geteuid() == 0]
+	if err := os.Chmod(base, mode); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(base, 0o700) })
+	if mode == 0 {
+		harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--port", "0"}}).Rejects(t, 78, "permission denied; make it readable")
+		return
+	}
+	s := harness.Serve(t, base, "--workers", "2")
+	s.Stop(10 * time.Second)
+	if text := s.Log.String(); strings.Count(text, "workers cannot read the document root") != 1 || strings.Contains(text, "_redirects") {
+		t.Error(text)
+	}
+}
+
 // privilegedPort returns a free port below 1024.
 func privilegedPort(t *testing.T) int {
 	t.Helper()
