@@ -50,7 +50,7 @@ func (s *server) askHTTP2(r Request, head []byte) (conn.Step, error) {
 	content := body(head)
 	client := &http2{woken: make(chan struct{}, 1), decoder: hpack.NewDecoder()}
 	s.http2 = client
-	c := h2.New(h2.NewConfig(s.cfg, nil), s, client.wake, s.now)
+	c := h2.New(h2.NewConfig(s.cfg, h2.NewBounds(1)), s, client.wake, s.now)
 	c.Secure()
 	c.From(&s.from)
 	s.conn = c

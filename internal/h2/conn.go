@@ -19,7 +19,7 @@ import (
 // goroutine at a time.
 type Config struct {
 	http    *conn.Config
-	files   *Files      // nil: there may be any number
+	bounds  *Bounds
 	spare   []*stream   // ended ones, to be used again
 	lists   [][]*stream // empty ones
 	scratch hpack.Scratch
@@ -28,8 +28,8 @@ type Config struct {
 }
 
 // NewConfig returns a configuration for connections whose responses are those of an
-// HTTP/1.1 connection with another. files bounds those of their streams; nil: nothing does.
-func NewConfig(http *conn.Config, files *Files) *Config { return &Config{http: http, files: files} }
+// HTTP/1.1 connection with another.
+func NewConfig(http *conn.Config, bounds *Bounds) *Config { return &Config{http: http, bounds: bounds} }
 
 type phase uint8
 

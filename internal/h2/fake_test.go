@@ -158,7 +158,7 @@ type client struct {
 }
 
 func newClient(t testing.TB, http *conn.Config, obs conn.Observer) *client {
-	c := &client{t: t, http: http, cfg: NewConfig(http, nil), obs: obs, out: make([]byte, 0, 256<<10),
+	c := &client{t: t, http: http, cfg: NewConfig(http, NewBounds(1<<20)), obs: obs, out: make([]byte, 0, 256<<10),
 		heads: map[uint32]string{}, bodies: map[uint32]int64{}, ended: map[uint32]bool{}, resets: map[uint32]Code{}}
 	c.now = conn.Now{Mono: time.Hour, Second: http.NewSecond(unixNow)}
 	c.conn = New(c.cfg, obs, func() { c.woken = true }, c.now)

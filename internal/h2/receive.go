@@ -212,7 +212,8 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 		}
 		return out, NoError
 	}
-	if c.final || len(c.streams) >= MaxStreams {
+	crowded := c.crowded()
+	if crowded || c.final || len(c.streams) >= MaxStreams {
 		if c.trailers(block) == verdictBroken {
 			return out, CompressionError
 		}
@@ -223,12 +224,18 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 			c.spend(1, ReasonFrames)
 			return out, NoError
 		}
-		c.spend(costStreamError/2, ReasonStreamErrors)
+		cost := costStreamError / 2
+		if crowded {
+			cost = 1 // others may be to blame
+		}
+		c.spend(cost, ReasonStreamErrors)
 		return appendReset(out, id, RefusedStream), NoError
 	}
 	c.number(id)
 	s := c.open(id, now)
-	switch c.decode(s, block) {
+	v := c.decode(s, block)
+	c.weigh(s)
+	switch v {
 	case verdictBroken:
 		return out, CompressionError
 	case verdictMalformed:

@@ -113,6 +113,7 @@ func (c *Conn) fetch(s *stream, now conn.Now) conn.Step {
 	}
 	var step conn.Step
 	s.pending, step = s.reply.Next(s.pending, now)
+	c.weigh(s)
 	s.last = step == conn.Close || step == conn.Send && s.reply.Last()
 	return step
 }

@@ -32,6 +32,7 @@ type stream struct {
 	fault   proto.Fault // why the request is refused; zero: it is not
 	reply   conn.Reply
 	pending []byte       // content that is made
+	weight  int          // bytes of memory of both, as they are counted
 	sent    int          // bytes of it
 	woken   *atomic.Bool // set when what the stream waits for is there; nil: it does not wait
 
@@ -57,7 +58,7 @@ const (
 	spareStreams = 4096 // what a few dozen connections with 100 requests each have
 	spareLists   = 32
 	spareHead    = 4 << 10
-	spareContent = 64 << 10
+	spareContent = 8 << 10
 )
 
 // find returns the stream with the id; nil: it is not open.
@@ -123,6 +124,7 @@ func (c *Conn) drop(s *stream) {
 	if s.opened {
 		c.fileClosed()
 	}
+	c.cfg.bounds.memory.Add(-int64(s.weight))
 	if len(c.cfg.spare) >= spareStreams {
 		return
 	}

@@ -22,8 +22,8 @@ const HeadPatience = 2 * time.Second
 // Limits are an engine's limits against strangers (docs/limits.md). They are for one
 // goroutine at a time, but for TooSlow.
 type Limits struct {
-	Most  int       // connections
-	Files *h2.Files // of HTTP/2 streams beside one for each connection
+	Most    int        // connections
+	Streams *h2.Bounds // of HTTP/2
 
 	row       *scoreboard.Row
 	alert     func(string)
@@ -47,14 +47,14 @@ func NewLimits(cfg *Config) *Limits {
 	if l.perClient > 0 {
 		l.clients = newClients()
 	}
-	l.Files = h2.NewFiles(l.possible / 2) // a quarter of the descriptors
+	l.Streams = h2.NewBounds(l.possible / 2) // a quarter of the descriptors
 	l.Share(1)
 	return l
 }
 
 // Exceeded reports whether so many connections are more than there may be.
 func (l *Limits) Exceeded(open int) bool {
-	return open > l.Most || open+l.Files.Open()/2 > l.possible
+	return open > l.Most || open+l.Streams.Files()/2 > l.possible
 }
 
 // Share makes the limits this worker's share of those of a pool with so many slots.

@@ -36,7 +36,7 @@ func (p *peer) interrupted() bool {
 func (l *Loop) speakHTTP2(p *peer) {
 	w := &waker{p}
 	if l.http2 == nil {
-		l.http2 = h2.NewConfig(&l.cfg.Conn, l.limits.Files)
+		l.http2 = h2.NewConfig(&l.cfg.Conn, l.limits.Streams)
 	}
 	c := h2.New(l.http2, p.log.Observer(&l.tally), func() { l.wakers.wake(w) }, l.now)
 	c.From(p.http1.Client())

@@ -8,7 +8,7 @@ import (
 // speakHTTP2 replaces the session's HTTP/1.1, which has answered nothing yet, by HTTP/2.
 func (s *session) speakHTTP2() {
 	now := s.engine.clock.Now()
-	c := h2.New(h2.NewConfig(&s.cfg, s.engine.limits.Files), s.log.Observer(&s.tally), s.wake, now)
+	c := h2.New(h2.NewConfig(&s.cfg, s.engine.limits.Streams), s.log.Observer(&s.tally), s.wake, now)
 	c.From(s.client)
 	if s.tls != nil {
 		c.Secure()

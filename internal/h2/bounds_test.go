@@ -1,0 +1,91 @@
+package h2
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+)
+
+// Streams of all connections together have no more files open than they may, but one for
+// each connection. The others wait, and those whose content is in memory do not count.
+func TestFiles(t *testing.T) {
+	bounds := NewBounds(2)
+	var clients [2]*client
+	for i := range clients {
+		c := newClient(t, newConfig(), nil)
+		c.cfg = NewConfig(c.http, bounds)
+		c.conn = New(c.cfg, nil, func() { c.woken = true }, c.now)
+		c.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		for id := uint32(1); id < 10; id += 2 {
+			c.get(id, "/huge")
+		}
+		c.get(11, "/page")
+		c.flush()
+		clients[i] = c
+	}
+	hold := func(i, heads, open, extra int) {
+		t.Helper()
+		if c := clients[i]; len(c.heads) != heads || c.open() != open || bounds.Files() != extra {
+			t.Fatalf("client %d: %d responses, %d files open, %d in all; want %d, %d and %d", i, len(c.heads), c.open(), bounds.Files(), heads, open, extra)
+		}
+	}
+	hold(0, 3, 3, 2)
+	hold(1, 1, 1, 2)
+	clients[1].framer.WriteRSTStream(3, http2.ErrCodeCancel) // one that waits
+	clients[1].framer.WriteRSTStream(1, http2.ErrCodeCancel) // the one that does not
+	clients[1].flush()
+	hold(1, 2, 1, 2)
+	clients[0].framer.WriteRSTStream(5, http2.ErrCodeCancel)
+	clients[0].flush()
+	hold(0, 4, 3, 2)
+	clients[0].conn.Abort(nil)
+	hold(0, 4, 0, 0)
+	clients[1].framer.WriteRSTStream(5, http2.ErrCodeCancel)
+	clients[1].flush()
+	hold(1, 5, 3, 1) // 7 and 9, and the page
+	clients[1].framer.WriteWindowUpdate(11, 1<<20)
+	clients[1].flush()
+	clients[1].answered(11, "200", 8<<10)
+	clients[1].conn.Abort(nil)
+	hold(1, 5, 0, 0)
+}
+
+// Requests with large heads that are not let end do not use up the memory: then each
+// connection has one stream, and the others are refused.
+func TestMemory(t *testing.T) {
+	bounds := NewBounds(1 << 20)
+	value := strings.Repeat("x", 3900)
+	fields := []string{"a", value, "a", value, "a", value, "a", value}
+	var clients []*client
+	for range 2 * maxMemory / (MaxStreams * 4 * len(value)) {
+		c := newClient(t, newConfig(), nil)
+		c.cfg = NewConfig(c.http, bounds)
+		c.conn = New(c.cfg, nil, func() { c.woken = true }, c.now)
+		c.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		for i := range uint32(MaxStreams) {
+			c.get(2*i+1, "/page", fields...)
+		}
+		c.flush()
+		clients = append(clients, c)
+	}
+	first, last := clients[0], clients[len(clients)-1]
+	if len(first.heads) != MaxStreams || len(last.heads) != 1 || len(last.resets) != MaxStreams-1 || last.resets[3] != RefusedStream {
+		t.Errorf("the first client has %d responses, the last %d and %d resets", len(first.heads), len(last.heads), len(last.resets))
+	}
+	if held := bounds.memory.Load(); held > maxMemory+maxMemory/8 {
+		t.Errorf("%d bytes are held", held)
+	}
+	first.conn.Abort(nil)
+	last.get(2*MaxStreams+1, "/page")
+	last.flush()
+	if len(last.heads) != 2 {
+		t.Errorf("%d responses once there is room", len(last.heads))
+	}
+	for _, c := range clients {
+		c.conn.Abort(nil)
+	}
+	if held := bounds.memory.Load(); held != 0 {
+		t.Errorf("%d bytes are held for nobody", held)
+	}
+}
