@@ -231,6 +231,10 @@ func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 		return exitcode.New(exitCode(w.failed.ExitCode), human.Visible(w.failed.Reason), nil)
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, human.Cause(e.Err), cure), e.Err)
+	case errors.Is(e.Err, syscall.EMFILE):
+		return exitcode.New(exitcode.Failure, fmt.Sprintf("start %v: %v; raise the limit of open files (ulimit -n, LimitNOFILE=)", w, human.Cause(e.Err)), e.Err)
+	case errors.Is(e.Err, syscall.EAGAIN):
+		return exitcode.New(exitcode.Failure, fmt.Sprintf("start %v: %v; raise the limit of processes (ulimit -u, TasksMax=)", w, human.Cause(e.Err)), e.Err)
 	case w.killed && w.readySince.IsZero():
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: does not behave like a worker of Phalanx %s (%s); %s", w.binary, p.Version, p.cause(w, e), cure), nil)
 	case e.Err != nil, e.crashed(), !w.readySince.IsZero():

@@ -115,7 +115,9 @@ func TestSpawnFails(t *testing.T) {
 	}{
 		{start(syscall.ENOENT), 78, "worker /bin/worker: no such file or directory; build it with make, or name it with --worker PATH"},
 		{start(syscall.ENOEXEC), 78, "worker /bin/worker: exec format error; build it with make, or name it with --worker PATH"},
-		{start(syscall.EAGAIN), 1, "worker 1 died during startup: start worker 1: fork/exec w: resource temporarily unavailable"},
+		{start(syscall.EAGAIN), 1, "start worker 1: resource temporarily unavailable; raise the limit of processes (ulimit -u, TasksMax=)"},
+		{start(syscall.EMFILE), 1, "start worker 1: too many open files; raise the limit of open files (ulimit -n, LimitNOFILE=)"},
+		{start(syscall.ENOMEM), 1, "worker 1 died during startup: start worker 1: fork/exec w: cannot allocate memory"},
 		{exec.ErrWaitDelay, 1, "worker 1 died during startup: " + exec.ErrWaitDelay.Error()},
 	}
 	for _, tt := range tests {
