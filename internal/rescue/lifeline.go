@@ -92,7 +92,10 @@ func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 		}
 		if err != nil {
 			l.end()
-			return nil, fmt.Errorf("%w: %w", ErrKeeperGone, err)
+			if errors.Is(err, errSilent) || errors.Is(err, errAnswer) || m.status != 0 {
+				return nil, fmt.Errorf("%w: %w", ErrKeeperGone, err)
+			}
+			return nil, ErrKeeperGone
 		}
 		// A living worker has closed one, or too many are under way.
 		time.Sleep(time.Millisecond)

@@ -190,6 +190,36 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// FuzzAnswer holds that an answer has only what was asked for, in that order.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte{}, 0, false)
+	f.Add([]byte("\x00\x00\x00\x00\x05\x00\x00\x00\x07\x00\x00\x00"), 2, false)
+	f.Add([]byte("\x00\x00\x00\x00\x04\x00\x00\x00\x05\x00\x00\x00"), 1, true)
+	f.Add([]byte("\x18\x00\x00\x00"), 0, false)
+	f.Fuzz(func(t *testing.T, p []byte, fds int, truncated bool) {
+		m := message{from: 1, truncated: truncated}
+		if err := m.decode(p, nil); err != nil {
+			t.Fatal(err)
+		}
+		m.fds = make([]int, max(0, min(fds, mostAsked)))
+		asked := []int{4, 5, 6, 5}
+		all, ok := m.match(asked)
+		if !ok {
+			return
+		}
+		if len(all) > len(asked) || len(all) < len(m.fds) || len(all) > len(m.fds) && !truncated {
+			t.Fatalf("%v of %d descriptors", all, len(m.fds))
+		}
+		for i, one := range all {
+			at := slices.Index(asked, one.number)
+			if at < 0 || one.fd < 0 != (i >= len(m.fds)) {
+				t.Fatalf("%v", all)
+			}
+			asked = asked[at+1:]
+		}
+	})
+}
+
 // What comes too late is closed, and what others say does not count as an answer for ever.
 func TestNobodyAnswers(t *testing.T) {
 	l, end, err := newLifelinePair()
