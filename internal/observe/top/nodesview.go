@@ -7,7 +7,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"phalanx/internal/human"
-	"phalanx/internal/observe/status"
 )
 
 // View draws what is on the screen now, as that of a model does.
@@ -42,7 +41,7 @@ func (n *nodes) lines() []string {
 	if len(wrong) > 0 {
 		out = append(out, t.faint.Render(strings.Repeat("─", w)))
 		for _, p := range wrong {
-			out = append(out, pick(p.Severity == status.Error, t.bad, t.warn).Render(clean(p.Text, w)))
+			out = append(out, t.problem(p).Render(clean(p.Text, w)))
 		}
 	}
 	return append(out, n.footer(t))

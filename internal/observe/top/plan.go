@@ -6,6 +6,7 @@ const minute = 60 // seconds of the past that there are at most
 // all that is not needed to read them.
 type plan struct {
 	head, now, base, ever, detail bool
+	wrong                         int // problems
 	graph                         int // lines of the graph of requests
 	others                        int // graphs of one line: MB/s, p99
 	blanks                        int
@@ -33,6 +34,9 @@ func (m *model) plan(height int) plan {
 		return true
 	}
 	p.now = take(1)
+	for p.wrong < min(3, len(m.pool.Problems)) && take(1) {
+		p.wrong++
+	}
 	if take(1) {
 		p.graph = 1
 	}

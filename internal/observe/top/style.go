@@ -57,6 +57,11 @@ func (t theme) state(name string) lipgloss.Style {
 	return t.faint
 }
 
+// problem is the style of a problem.
+func (t theme) problem(p status.Problem) lipgloss.Style {
+	return pick(p.Severity == status.Error, t.bad, t.warn)
+}
+
 // line is one that is being written; it never gets wider than it may.
 type line struct {
 	b    strings.Builder

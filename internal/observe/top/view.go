@@ -119,6 +119,9 @@ func (m *model) poolView(height int) []string {
 	if s.base {
 		out = append(out, m.base(t))
 	}
+	for _, p := range m.pool.Problems[:s.wrong] {
+		out = append(out, t.problem(p).Render(clean(p.Text, m.width)))
+	}
 	out = append(out, s.blank(1)...)
 	if s.now {
 		out = append(out, m.nowLine(t))
