@@ -17,7 +17,7 @@ ADMIN        = bin/$(PORT).sock
 VEGETA       = github.com/tsenart/vegeta/v12@v12.13.0
 CADDY        = github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 QUICK        = ./cmd/... ./internal/...
-E2E          = $(addprefix ./e2e/,http https chaos proxy rescue browser limits pool observe http2 clients cli manual differential deploy set)
+E2E          = $(addprefix ./e2e/,rescue pool http chaos browser limits https observe set clients cli proxy deploy http2 manual differential)
 ROOT         = $(DESTDIR)$(PREFIX)
 BASHCOMP     = share/bash-completion/completions/phalanx
 ZSHCOMP      = share/zsh/site-functions/_phalanx
@@ -27,7 +27,7 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers floor pictures site install uninstall packages image release clean
+.PHONY: build run check test tests unit-tests program-tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers floor pictures site install uninstall packages image release clean
 
 build:
 	@mkdir -p "$(BIN)"
@@ -57,18 +57,28 @@ test:
 	@sh scripts/test-tools.sh
 	@$(MAKE) --no-print-directory build lint tests
 
-# All tests, run anew. Those in e2e wait more than they compute; the longest come
-# first. Their programs are those that are installed, and for what happens to a
-# pool once more with the race detector.
+# All tests, run anew. Those in e2e wait more than they compute, so they run beside the
+# unit tests; the longest come first. Their programs are those that are installed, and for
+# what happens to a pool once more with the race detector.
 tests:
+	@$(MAKE) --no-print-directory -j 2 -k -Oline unit-tests program-tests
+
+# With the race detector, and what counts allocations or memory, or confines itself, also as
+# it is installed.
+unit-tests:
 	$(GO) test -race -shuffle=on $(QUICK)
 	$(GO) -C tools test -race -shuffle=on ./...
-	$(GO) test -shuffle=on -p 3 $(E2E) $(QUICK) ./dist
+	$(GO) test -shuffle=on $$(grep -rlE 'AllocsPerRun|MemStats|CGO_ENABLED' --include='*_test.go' cmd internal | \
+		xargs -n 1 dirname | sort -u | sed 's|^|./|')
 	$(GO) test -shuffle=on -run '^Test(Reload|Upgrade|Scale|Recycle)' ./e2e/pool -programs.race
 	$(GO) test ./e2e/chaos -programs.race -chaos.for=1s
 
-# The tests N times, beside busy loops, under nohup and so on: a test that fails
-# now and then teaches people to ignore it. Red runs are kept in bin/soak.
+program-tests:
+	$(GO) test -shuffle=on -p 2 $(E2E) ./dist
+
+# The tests until N runs of this commit were green, beside busy loops, under nohup and so
+# on: a test that fails now and then teaches people to ignore it. bin/soak has the table
+# of runs and what red ones printed; an interrupted soak goes on with the same command.
 soak:
 	@sh scripts/test-tools.sh
 	@MAKE="$(MAKE)" sh scripts/soak.sh $(N)

@@ -1,22 +1,33 @@
 #!/bin/sh
-# soak.sh N: runs the tests N times, under other conditions each time, and says
-# for each run under which, how long it took and which tests failed. What a red
-# run printed is kept in bin/soak. Ends with 1 if any run was red.
+# soak.sh N: runs the tests until N runs of this commit were green, under other conditions
+# each time. bin/soak/runs.tsv has a line for each run that ended: commit, number, condition,
+# seconds, result; what a red run printed is kept beside it. An interrupted soak goes on with
+# the same command. It makes as many runs as were missing, and ends with 1 unless N runs of this
+# commit were green and none red.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 runs=${1:-20}
 make=${MAKE:-make}
 out=bin/soak
+table=$out/runs.tsv
 mkdir -p "$out"
+commit=$(git describe --always --dirty --exclude '*') || exit 1
+
+# Loops in the background ignore SIGINT: whatever ends this script ends them.
+loops=
+trap 'test -z "$loops" || kill $loops' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # busy runs a command beside a loop on each of two cores.
 busy() {
-	sh -c 'while :; do :; done' & one=$!
-	sh -c 'while :; do :; done' & two=$!
+	sh -c 'while :; do :; done' & loops=$!
+	sh -c 'while :; do :; done' & loops="$loops $!"
 	"$@"
 	code=$?
-	kill "$one" "$two"
-	wait "$one" "$two" 2>/dev/null
+	kill $loops
+	wait $loops 2>/dev/null
+	loops=
 	return "$code"
 }
 
@@ -43,21 +54,29 @@ condition() {
 	esac
 }
 
-red=0
-run=1
-while [ "$run" -le "$runs" ]; do
+# count says how many runs of this commit had a result; without one, how many ended.
+count() { awk -F '\t' -v commit="$commit" -v result="${1:-}" \
+	'$1 == commit && (result == "" || $5 == result) { n++ } END { print n + 0 }' "$table"; }
+
+touch "$table"
+missing=$((runs - $(count green)))
+while [ "$missing" -gt 0 ]; do
+	run=$(($(count) + 1))
 	how=$(condition "$run")
-	log=$out/run$run.log
+	log=$out/$commit-run$run.log
 	began=$(date +%s)
 	if under "$how" >"$log" 2>&1; then
-		result=ok
+		result=green failed=
 		rm "$log"
 	else
-		red=$((red + 1))
+		result=red
 		failed=$(sed -n 's/^ *--- FAIL: \([^ ]*\) .*/\1/p' "$log" | tr '\n' ' ')
-		result="RED ${failed:-without a failed test }($log)"
+		failed=" ${failed:-without a failed test }($log)"
 	fi
-	printf '%3d of %d  %-24s %4d s  %s\n' "$run" "$runs" "$how" "$(($(date +%s) - began))" "$result"
-	run=$((run + 1))
+	took=$(($(date +%s) - began))
+	printf '%s\t%d\t%s\t%d\t%s\n' "$commit" "$run" "$how" "$took" "$result" >>"$table"
+	printf '%d of %d green  %-24s %4d s  %s%s\n' "$(count green)" "$runs" "$how" "$took" "$result" "$failed"
+	missing=$((missing - 1))
 done
-[ "$red" -eq 0 ]
+echo "$commit: $(count green) of $runs runs green, $(count red) red; $table has them all"
+[ "$(count green)" -ge "$runs" ] && [ "$(count red)" -eq 0 ]

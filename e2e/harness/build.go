@@ -44,18 +44,22 @@ func makeDirs() (remove func(), err error) {
 // Binary is the path of a program under test: "master" or "worker".
 func Binary(name string) string { return filepath.Join(dirs.programs, name) }
 
-// buildPrograms brings the programs up to date in bin/test or bin/race, which
-// takes no time where they are, and copies them into a directory. Packages that
-// are tested at the same time take turns.
+// buildPrograms builds the programs under test as they are installed, or with the race
+// detector, and copies them into a directory.
 func buildPrograms(into string) error {
 	root, err := root()
 	if err != nil {
 		return err
 	}
-	shared, build := filepath.Join(root, "bin", "test"), []string{"sh", filepath.Join(root, "scripts", "build.sh")}
 	if *race {
-		shared, build = filepath.Join(root, "bin", "race"), []string{"go", "build", "-race", "-o"}
+		return buildIn(filepath.Join(root, "bin", "race"), into, "go", "build", "-race", "-o")
 	}
+	return buildIn(filepath.Join(root, "bin", "test"), into, "sh", filepath.Join(root, "scripts", "build.sh"))
+}
+
+// buildIn brings the programs up to date in a shared directory, which takes no time
+// where they are, and copies them. Packages that are tested at the same time take turns.
+func buildIn(shared, into string, build ...string) error {
 	if err := os.MkdirAll(shared, 0o755); err != nil {
 		return err
 	}
@@ -105,7 +109,12 @@ func root() (string, error) {
 func Tagged(t *testing.T, tags string) (dir string) {
 	t.Helper()
 	dir = OpenDir(t)
-	if err := run("env", "CGO_ENABLED=0", "go", "build", "-tags", tags, "-o", dir+"/", "phalanx/cmd/master", "phalanx/cmd/worker"); err != nil {
+	root, err := root()
+	if err == nil {
+		shared := filepath.Join(root, "bin", strings.ReplaceAll(tags, ",", "-"))
+		err = buildIn(shared, dir, "env", "CGO_ENABLED=0", "go", "build", "-tags", tags, "-o")
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
