@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -195,7 +196,7 @@ func (s *server) condition(x *conn.Exchange, f proto.Field, name string, outcome
 
 func rangeWhy(x *conn.Exchange) string {
 	if x.RangeField != proto.RangeTaken {
-		return "Range is ignored and the whole file sent: " + ignoredWhy(x.RangeField) + " (RFC 9110 §14.2)"
+		return "Range is ignored and the whole file sent: " + cmp.Or(ignoredWhys[x.RangeField], "it is malformed") + " (RFC 9110 §14.2)"
 	}
 	if len(x.Ranges) == 0 {
 		return fmt.Sprintf("no range that is asked for lies within the file's %d bytes: 416", x.File.Size())
@@ -207,34 +208,19 @@ func rangeWhy(x *conn.Exchange) string {
 	return why
 }
 
-func ignoredWhy(outcome proto.RangeOutcome) string {
-	switch outcome {
-	case proto.RangeNotGet:
-		return "the method is not GET"
-	case proto.IfRangeWeak:
-		return "If-Range has a weak tag"
-	case proto.IfRangeTags:
-		return "If-Range has more than one tag"
-	case proto.IfRangeNoTag:
-		return "If-Range has a tag, and the file has none"
-	case proto.IfRangeOtherTag:
-		return "If-Range has another tag than the file"
-	case proto.IfRangeMalformed:
-		return "If-Range is neither a tag nor a date"
-	case proto.IfRangeNoDate:
-		return "If-Range has a date, and the file has none"
-	case proto.IfRangeOtherDate:
-		return "If-Range has another date than the file"
-	case proto.IfRangeYoung:
-		return "If-Range has the file's date, which is not a second old and so weak"
-	case proto.RangeUnit:
-		return "its unit is not bytes"
-	case proto.RangeEmpty:
-		return "the file is empty and has no part"
-	case proto.RangeTooMany:
-		return fmt.Sprintf("it asks for more than %d ranges", proto.MaxRanges)
-	case proto.RangeTooLong:
-		return "the length of all parts together would be no int64"
-	}
-	return "it is malformed"
+// ignoredWhys says why a Range is ignored.
+var ignoredWhys = map[proto.RangeOutcome]string{
+	proto.RangeNotGet:      "the method is not GET",
+	proto.IfRangeWeak:      "If-Range has a weak tag",
+	proto.IfRangeTags:      "If-Range has more than one tag",
+	proto.IfRangeNoTag:     "If-Range has a tag, and the file has none",
+	proto.IfRangeOtherTag:  "If-Range has another tag than the file",
+	proto.IfRangeMalformed: "If-Range is neither a tag nor a date",
+	proto.IfRangeNoDate:    "If-Range has a date, and the file has none",
+	proto.IfRangeOtherDate: "If-Range has another date than the file",
+	proto.IfRangeYoung:     "If-Range has the file's date, which is not a second old and so weak",
+	proto.RangeUnit:        "its unit is not bytes",
+	proto.RangeEmpty:       "the file is empty and has no part",
+	proto.RangeTooMany:     fmt.Sprintf("it asks for more than %d ranges", proto.MaxRanges),
+	proto.RangeTooLong:     "the length of all parts together would be no int64",
 }
