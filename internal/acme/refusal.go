@@ -99,8 +99,8 @@ var errNotOffered = errors.New("the authority does not offer this kind of challe
 
 // isChallenge reports whether another kind of challenge may do better.
 func isChallenge(err error) bool {
-	var s *step
-	if !errors.As(err, &s) || !s.challenge {
+	s, ok := errors.AsType[*step](err)
+	if !ok || !s.challenge {
 		return false
 	}
 	problem, ok := problemIn(err)
@@ -121,9 +121,8 @@ func problemIn(err error) (protocol.Problem, bool) {
 // judge finds out what an error means. The authority may have said for how long it wants
 // to be left alone.
 func judge(err error, retryAfter time.Duration) *refusal {
-	var s *step
 	r := &refusal{what: "certificate", retryAfter: retryAfter}
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*step](err); ok {
 		r.what, err = s.what, s.err
 	}
 	if own, ok := errors.AsType[*refusal](err); ok {

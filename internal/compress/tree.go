@@ -269,8 +269,7 @@ func (t *tree) copy(ctx context.Context, j job) error {
 
 // fail counts a copy that cannot be made, and returns why.
 func (t *tree) fail(name string, err error) error {
-	var wrapped *fs.PathError
-	if !errors.As(err, &wrapped) {
+	if _, ok := errors.AsType[*fs.PathError](err); !ok {
 		err = &fs.PathError{Op: "write", Path: name, Err: err}
 	}
 	if t.Failed++; t.First == nil {

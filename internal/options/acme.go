@@ -75,11 +75,7 @@ func (d *Directory) UnmarshalFlag(v string) error {
 }
 
 func (s *StateDir) UnmarshalFlag(v string) error {
-	if v == "" || strings.ContainsRune(v, 0) {
-		return invalid("state", v, "must name a directory, such as /var/lib/phalanx")
-	}
-	*s = StateDir(v)
-	return nil
+	return dirName(s, "state", v, "must name a directory, such as /var/lib/phalanx")
 }
 
 // Hosts returns the hosts whose certificates are obtained by ACME, each once.

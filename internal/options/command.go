@@ -126,10 +126,8 @@ type (
 // part returns a pointer to the struct of the command with this name, and one
 // to its --help.
 func (c *commands) part(name string) (data any, help *bool) {
-	v := reflect.ValueOf(c).Elem()
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("command") == name {
-			part := v.Field(i)
+	for field, part := range reflect.ValueOf(c).Elem().Fields() {
+		if field.Tag.Get("command") == name {
 			return part.Addr().Interface(), part.FieldByName("Help").Addr().Interface().(*bool)
 		}
 	}
@@ -139,9 +137,8 @@ func (c *commands) part(name string) (data any, help *bool) {
 // definitions yields the tag of each command.
 func definitions() iter.Seq[reflect.StructTag] {
 	return func(yield func(reflect.StructTag) bool) {
-		t := reflect.TypeFor[commands]()
-		for i := range t.NumField() {
-			if !yield(t.Field(i).Tag) {
+		for field := range reflect.TypeFor[commands]().Fields() {
+			if !yield(field.Tag) {
 				return
 			}
 		}

@@ -72,11 +72,7 @@ const (
 )
 
 func (d *CacheDir) UnmarshalFlag(v string) error {
-	if v == "" || strings.ContainsRune(v, 0) {
-		return invalid("cache-dir", v, "must name a directory, such as /var/cache/phalanx")
-	}
-	*d = CacheDir(v)
-	return nil
+	return dirName(d, "cache-dir", v, "must name a directory, such as /var/cache/phalanx")
 }
 
 func (CacheDir) Complete(match string) []flags.Completion { return paths(match, false) }

@@ -166,10 +166,9 @@ func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
 
 // fill gives every field of the options its default.
 func fill(o *Options) {
-	v := reflect.ValueOf(o).Elem()
-	for i := range v.NumField() {
-		if field := v.Type().Field(i); field.Tag.Get("default") != "" {
-			v.Field(i).Set(reflect.ValueOf(initial(field)))
+	for field, v := range reflect.ValueOf(o).Elem().Fields() {
+		if field.Tag.Get("default") != "" {
+			v.Set(reflect.ValueOf(initial(field)))
 		}
 	}
 }

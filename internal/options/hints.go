@@ -13,8 +13,8 @@ import (
 // explain turns an error of go-flags into one that names the flag first and
 // ends with a cure. Errors of our own values are that already.
 func explain(p *flags.Parser, err error) string {
-	var fe *flags.Error
-	if !errors.As(err, &fe) || fe.Type == flags.ErrMarshal {
+	fe, ok := errors.AsType[*flags.Error](err)
+	if !ok || fe.Type == flags.ErrMarshal {
 		return err.Error()
 	}
 	see := "; see '" + p.Name + " --help'"

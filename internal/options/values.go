@@ -40,11 +40,7 @@ type (
 )
 
 func (b *Base) UnmarshalFlag(v string) error {
-	if v == "" || strings.ContainsRune(v, 0) {
-		return invalid("base", v, "must name a directory")
-	}
-	*b = Base(v)
-	return nil
+	return dirName(b, "base", v, "must name a directory")
 }
 
 func (u *User) UnmarshalFlag(v string) error {
@@ -112,6 +108,15 @@ func (e *Expires) UnmarshalFlag(v string) error {
 
 func (f *FileCache) UnmarshalFlag(v string) error {
 	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", between(0, MaxFileCache))
+}
+
+// dirName reads the path of a directory, and else says what cures it.
+func dirName[T ~string](to *T, flag, v, cure string) error {
+	if v == "" || strings.ContainsRune(v, 0) {
+		return invalid(flag, v, cure)
+	}
+	*to = T(v)
+	return nil
 }
 
 // number reads a whole number within bounds, and else says what cures it.

@@ -32,9 +32,7 @@ type WorkerOptions struct {
 // that begins with a dash stays a value.
 func (o Options) WorkerArgs(slot, row int) []string {
 	args := []string{"--slot=" + strconv.Itoa(slot), "--row=" + strconv.Itoa(row)}
-	options := reflect.ValueOf(o)
-	for i := range options.NumField() {
-		field, v := options.Type().Field(i), options.Field(i)
+	for field, v := range reflect.ValueOf(o).Fields() {
 		flag := "--" + field.Tag.Get("long")
 		switch {
 		case flag == "--", field.Tag.Get("worker") == "no", reflect.DeepEqual(v.Interface(), initial(field)):
