@@ -17,12 +17,14 @@ const (
 	formatTarGz = "tar.gz"
 )
 
+// archiveTypes are the media types of the formats.
+var archiveTypes = map[string]string{formatZip: "application/zip", formatTar: "application/x-tar", formatTarGz: "application/gzip"}
+
 // ArchiveFormat returns the format of an archive that a query asks for, with its "?":
 // "zip", "tar" or "tar.gz"; empty if it asks for no archive, or for another format.
 func ArchiveFormat(query []byte) string {
 	for pair := range strings.SplitSeq(strings.TrimPrefix(string(query), "?"), "&") {
-		format, ok := strings.CutPrefix(pair, "archive=")
-		if ok && (format == formatZip || format == formatTar || format == formatTarGz) {
+		if format, ok := strings.CutPrefix(pair, "archive="); ok && archiveTypes[format] != "" {
 			return format
 		}
 	}
@@ -68,15 +70,7 @@ func (r *Root) Archive(path []byte, format string, access *proto.Access) (*Archi
 }
 
 // ContentType returns the media type of the format.
-func (a *Archive) ContentType() string {
-	switch a.format {
-	case formatZip:
-		return "application/zip"
-	case formatTar:
-		return "application/x-tar"
-	}
-	return "application/gzip"
-}
+func (a *Archive) ContentType() string { return archiveTypes[a.format] }
 
 // FileName is the name under which the archive is to be saved.
 func (a *Archive) FileName() string { return a.name + "." + a.format }
