@@ -15,7 +15,7 @@ import (
 
 // Watcher sends the master heartbeats, and a request to be recycled at a limit.
 type Watcher struct {
-	channel interface{ Send(ipc.Message) error }
+	channel *ipc.Channel
 	quit    chan struct{}
 	joined  sync.WaitGroup
 }
@@ -47,11 +47,11 @@ func Watch(channel *ipc.Channel, beat time.Duration, limit Limits, requests func
 		limit.Requests = jittered(limit.Requests, rand.Float64())
 		var asked time.Time
 		began := time.Now()
-		own := openMemory() // now: a sandboxed worker can open nothing in /proc
+		own := openMemory()
 		w.joined.Go(func() {
 			defer own.Close()
 			w.each(lookEvery, func() {
-				memory := own.resident()
+				memory := resident(own)
 				if time.Since(began) < askEvery {
 					memory = 0 // it may just have taken thousands of connections over
 				}
@@ -111,33 +111,18 @@ func (l Limits) exceeded(requests, memory int64) string {
 	return ""
 }
 
-// memory is what the kernel says of this process's memory, an open /proc/self/statm;
-// nil where there is no /proc.
-type memory struct{ *os.File }
-
-func openMemory() memory {
-	f, err := os.Open("/proc/self/statm")
-	if err != nil {
-		return memory{}
-	}
-	return memory{f}
-}
-
-// Close closes it, if it is open.
-func (m memory) Close() {
-	if m.File != nil {
-		m.File.Close()
-	}
+// openMemory opens what the kernel says of this process's memory, before a sandboxed worker
+// can open nothing in /proc. It is nil where there is no /proc, of which os.File makes errors.
+func openMemory() *os.File {
+	statm, _ := os.Open("/proc/self/statm")
+	return statm
 }
 
 // resident returns the memory of this process in bytes, 0 if unknown
 // (proc(5): the second number of statm is the resident set in pages).
-func (m memory) resident() int64 {
-	if m.File == nil {
-		return 0
-	}
+func resident(statm *os.File) int64 {
 	var space [128]byte
-	n, _ := m.ReadAt(space[:], 0) // with io.EOF
+	n, _ := statm.ReadAt(space[:], 0) // with io.EOF
 	fields := bytes.Fields(space[:n])
 	if len(fields) < 2 {
 		return 0

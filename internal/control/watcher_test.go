@@ -31,8 +31,11 @@ func TestLimits(t *testing.T) {
 	}
 	own := openMemory()
 	defer own.Close()
-	if n := own.resident(); n < 1<<20 || n > 1<<36 {
+	if n := resident(own); n < 1<<20 || n > 1<<36 {
 		t.Errorf("this process takes %d bytes", n)
+	}
+	if n := resident(nil); n != 0 {
+		t.Errorf("%d bytes without /proc", n)
 	}
 }
 
