@@ -83,10 +83,7 @@ func (s *State) Close() error { return s.lock.Close() }
 // prepare creates the directory.
 func prepare(dir string) error {
 	inner := filepath.Join(dir, "acme")
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		err = os.MkdirAll(inner, 0o700)
-	}
+	err := os.MkdirAll(inner, 0o700)
 	if err == nil {
 		err = os.Chmod(inner, 0o700) // keys are in it, whoever created it
 	}
@@ -184,13 +181,7 @@ func (s store) unreadable(name string, err error) error {
 	return exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; restore it, or delete it for a new account", filepath.Join(s.dir, name), human.Cause(err)), err)
 }
 
-func (s store) saveAccount(a account) error {
-	text, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	return s.write("account.json", append(text, '\n'))
-}
+func (s store) saveAccount(a account) error { return s.writeJSON("account.json", a) }
 
 // errNotKept is returned for a host without a stored certificate.
 var errNotKept = errors.New("no stored certificate")
@@ -237,11 +228,15 @@ func (s store) attempts() map[string]attempt {
 }
 
 func (s store) saveAttempts(list map[string]attempt) error {
-	text, err := json.Marshal(list)
+	return s.writeJSON("attempts.json", list)
+}
+
+func (s store) writeJSON(name string, value any) error {
+	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return s.write("attempts.json", append(text, '\n'))
+	return s.write(name, append(text, '\n'))
 }
 
 // write replaces a file as a whole: after a crash there is the old one or the new one.
