@@ -80,6 +80,10 @@ func (r *Root) readRules(seen [2]stamp) error {
 			switch t.Bytes, err = r.readWhole(t.Name, rules.MaxText); {
 			case errors.Is(err, unix.ENOENT):
 				continue
+			case errors.Is(err, unix.EXDEV):
+				return fmt.Errorf("%s: is a symbolic link that leads out of the document root", t.Name)
+			case errors.Is(err, unix.ELOOP) && r.policy.Symlinks == LinksNone:
+				return fmt.Errorf("%s: is a symbolic link, and --symlinks none follows none", t.Name)
 			case err != nil:
 				return fmt.Errorf("%s: %w", t.Name, err)
 			}

@@ -230,7 +230,15 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", dir+"/_headers"); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ReadRules(nil); err == nil || !strings.HasPrefix(err.Error(), "_headers: ") {
+	if err := r.ReadRules(nil); err == nil || err.Error() != "_headers: is a symbolic link that leads out of the document root" {
+		t.Error(err)
+	}
+	none, err := Open(dir, Policy{Rules: true, Symlinks: LinksNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer none.Close()
+	if err := none.ReadRules(nil); err == nil || err.Error() != "_headers: is a symbolic link, and --symlinks none follows none" {
 		t.Error(err)
 	}
 }
