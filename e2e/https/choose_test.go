@@ -89,7 +89,7 @@ func TestRefused(t *testing.T) {
 		want         string // on one line
 		checkOnly    bool   // the start does not refuse it
 	}{
-		{"no certificate", https, nil, 64, "https: has no certificate", false},
+		{"no certificate", https, nil, 64, "https: no certificate", false},
 		{"no https", plain, ok.flags(), 64, "no address is for HTTPS", false},
 		{"no key", https, []string{"--tls-cert", ok.cert}, 78, "no private key in PEM form", false},
 		{"two keys", https, append(ok.flags(), "--tls-key", wrong.key), 64, "1 certificate and 2 keys", false},
