@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"phalanx/internal/certificate"
-	"phalanx/internal/control"
 	"phalanx/internal/options"
 	"phalanx/internal/serve"
 	"phalanx/internal/tlsconn"
@@ -26,15 +25,6 @@ func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
 		}
 	}
 	return uint16(plain.SecurePort(ports))
-}
-
-// awaitCredentials waits for the master's credentials, if they are needed; false: the worker
-// ends, perhaps with an error.
-func awaitCredentials(c *control.Control, needed bool) (ok bool, err error) {
-	if !needed {
-		return true, nil
-	}
-	return c.AwaitCredentials()
 }
 
 // credentials puts the master's passwords in force, and makes its certificates and keys an

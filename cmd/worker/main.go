@@ -98,8 +98,10 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 			return err
 		}
 	}
-	if ok, err := awaitCredentials(c, secure(listeners) || passwords != nil); !ok {
-		return err
+	if secure(listeners) || passwords != nil {
+		if ok, err := c.AwaitCredentials(); !ok {
+			return err
+		}
 	}
 	if err := confine(opts, sites, cache, channel); err != nil {
 		return err
