@@ -24,14 +24,14 @@ func (o Options) dependent(given map[string]bool, cache CacheDir) error {
 		{o.ClientHeader != defaultClientHeader, len(o.TrustedProxies) > 0,
 			"--client-header " + string(o.ClientHeader) + ": nobody is trusted to set it; name your proxies with --trusted-proxies"},
 		{o.RateAfter > 0, o.Rate > 0, "--rate-after: no rate applies after these bytes; set one with --rate"},
-		{o.CacheDir != "", makes, "--cache-dir " + string(o.CacheDir) + ": with --etag times nothing is kept there; add --compress, or leave it out"},
-		{o.CacheSize != defaultCacheSize, makes && (o.CacheDir != "" || cache != ""), "--cache-size: there is no cache directory; name one with --cache-dir"},
+		{o.CacheDir != "", makes, "--cache-dir " + human.Quoted(string(o.CacheDir)) + ": with --etag times nothing is kept there; add --compress, or leave it out"},
+		{o.CacheSize != defaultCacheSize, makes && (o.CacheDir != "" || cache != ""), "--cache-size: no cache directory is in use; add --compress --cache-dir DIR"},
 		{o.NoReadme, o.List, "--no-readme: directories are not listed; list them with --list"},
 		{caches, o.Model == Process, "--file-cache " + human.Duration(time.Duration(o.FileCache)) + ": the " + string(o.Model) + " model caches nothing; leave it out or use --model process"},
 		{caches, o.EventLoop(), "--file-cache " + human.Duration(time.Duration(o.FileCache)) + ": --engine netpoll caches nothing; leave one of them out"},
 		{forACME, len(o.ACME) > 0, "--acme-email, --acme-directory, --acme-profile, --acme-eab: are for --acme; name the hosts with --acme HOST"},
-		{o.State != "", len(o.ACME) > 0, "--state " + string(o.State) + ": only accounts and certificates by ACME are kept there; name the hosts with --acme HOST"},
-		{given["admin-token-file"], o.Admin != "", "--admin-token-file " + string(o.AdminTokenFile) + ": there is no admin endpoint; open one with --admin ADDR"},
+		{o.State != "", len(o.ACME) > 0, "--state " + human.Quoted(string(o.State)) + ": only accounts and certificates by ACME are kept there; name the hosts with --acme HOST"},
+		{given["admin-token-file"], o.Admin != "", "--admin-token-file " + human.Quoted(string(o.AdminTokenFile)) + ": there is no admin endpoint; open one with --admin ADDR"},
 		{o.AccessLogFormat != AccessCombined, o.AccessLog != "", "--access-log-format " + string(o.AccessLogFormat) + ": there is no access log; write one with --access-log FILE"},
 	} {
 		if d.given && !d.met {
