@@ -23,6 +23,9 @@ var (
 const (
 	chaosSlots = 2
 	chaosHang  = 6 * time.Second // a worker that is merely slow has to live
+	// chaosRecycle is so many requests that with one slot the last worker, which drains
+	// as long as its downloads over HTTP/2 last, has ended long before the next one has to.
+	chaosRecycle = "10000"
 	// chaosWait bounds what is waited for. A slot that dies often gets its next
 	// process after up to 10 s, and one that is closed listens for 11 s.
 	chaosWait = 40 * time.Second
@@ -113,7 +116,7 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 	c.load.http2, c.load.h2c = overHTTP2(c.load.secure), overHTTP2(c.load.plain)
 	c.Server = harness.ServeSilentlyAt(t, port, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", harness.Tree(t, files), "--workers", strconv.Itoa(chaosSlots), "--keepalive", "60s",
-		"--hang-timeout", chaosHang.String(), "--max-requests", "3000",
+		"--hang-timeout", chaosHang.String(), "--max-requests", chaosRecycle,
 		"--listen", "http://" + harness.Loopback(port), "--listen", "http://" + harness.Loopback(port2),
 		"--listen", "unix:" + socket, "--listen", "https://" + harness.Loopback(https), "--tls-self-signed", "--plain", "serve",
 	}})

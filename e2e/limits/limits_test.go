@@ -69,10 +69,9 @@ func TestMaxPerClient(t *testing.T) {
 		}
 	}
 	flood()
-	refused := e.Pool().Total.Limited["client"]
-	if refused != uint64(tries-len(open)) {
-		t.Errorf("%d connections are counted as closed, want %d", refused, tries-len(open))
-	}
+	harness.Await(t, 5*time.Second, "each closed connection is counted", func() bool {
+		return e.Pool().Total.Limited["client"] == uint64(tries-len(open))
+	})
 	s.AwaitText("client 127.0.0.1 has reached the limit of connections per client (20 in all, 20 in this worker)")
 	before := s.Workers()
 	s.Signal(syscall.SIGHUP)
