@@ -4,6 +4,7 @@ import (
 	"image/color"
 	"math"
 
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
@@ -29,12 +30,12 @@ func Bars(f Figure, groups ...Group) Figure {
 	f.width = 7.4 * vg.Inch
 	f.height = vg.Length(len(groups[0].Bars))*row + 1.05*vg.Inch
 	f.body = func(c draw.Canvas) error {
-		names := words(9.5, false, color.Gray{0x10})
 		var widest vg.Length
 		for _, b := range groups[0].Bars {
-			widest = max(widest, names.Width(b.Name))
+			widest = max(widest, name(b).Width(b.Name))
 		}
-		left := c.Min.X + widest + 12
+		begin := c.Min.X + margin/2 // under the title
+		left := begin + spare*widest + 6
 		each := (c.Max.X - left) / vg.Length(len(groups))
 		for i, g := range groups {
 			area := draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
@@ -46,14 +47,22 @@ func Bars(f Figure, groups ...Group) Figure {
 				continue
 			}
 			for k, b := range g.Bars {
-				style := words(9.5, b.Role != Other, color.Gray{0x10})
-				style.XAlign, style.YAlign = draw.XRight, draw.YCenter
-				c.FillText(style, vg.Point{X: left - 6, Y: middle(area, k, row)}, b.Name)
+				c.FillText(name(b), vg.Point{X: begin, Y: middle(area, k, row)}, b.Name)
 			}
 		}
 		return nil
 	}
 	return f
+}
+
+// spare is how much wider than here names may be where an SVG is looked at: the font
+// may be another. They begin at the left, so that none reaches into its bar.
+const spare = 1.2
+
+func name(b Bar) text.Style {
+	style := words(9.5, b.Role != Other, color.Gray{0x10})
+	style.YAlign = draw.YCenter
+	return style
 }
 
 const heading = vg.Length(20)
