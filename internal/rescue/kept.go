@@ -66,8 +66,10 @@ func (k *Kept) Use(pid int) error {
 
 // Wait waits until the keeper has exited, and reaps it.
 func (k *Kept) Wait() {
-	if k.lifeline.keeper != nil {
-		_, _ = k.lifeline.keeper.Wait() // process 1 may have reaped it
+	if keeper := k.lifeline.keeper; keeper != nil {
+		if _, err := keeper.Wait(); err != nil { // process 1 has reaped it
+			_ = keeper.Release()
+		}
 	}
 }
 

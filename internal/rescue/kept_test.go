@@ -51,6 +51,8 @@ func TestBury(t *testing.T) {
 		}
 		if group.Pgid == 0 {
 			worker, group = p, &syscall.SysProcAttr{Setpgid: true, Pgid: p.Process.Pid}
+		} else {
+			p.Process.Release()
 		}
 	}
 	if err := unix.Kill(-worker.Process.Pid, unix.SIGKILL); err != nil {

@@ -47,11 +47,13 @@ func answering(t *testing.T, answers ...func(end *os.File)) *Lifeline {
 		l.file.Close()
 		all.Wait()
 		end.Close()
+		l.keeper.Release()
 	})
 	return l
 }
 
-// openDescriptors counts those of this process.
+// openDescriptors counts those of this process. There may be fewer later: the runtime closes
+// what nobody refers to.
 func openDescriptors(t *testing.T) int {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
@@ -91,7 +93,7 @@ func TestTakeDescriptors(t *testing.T) {
 				t.Errorf("%d is there, but not %d", all[i+1].number, one.number)
 			}
 		}
-		if n := openDescriptors(t); n != before {
+		if n := openDescriptors(t); n > before {
 			t.Errorf("%d descriptors, before %d", n, before)
 		}
 		return numbers
@@ -103,13 +105,13 @@ func TestTakeDescriptors(t *testing.T) {
 		}
 	}
 	withDescriptors(t, 2, func() {
-		if some := take(); !slices.Equal(some, all[:2]) {
-			t.Errorf("%v, want the first two of %v", some, all)
+		if some := take(); len(some) == 0 || len(some) > 2 || !slices.Equal(some, all[:len(some)]) {
+			t.Errorf("%v, want the first of %v", some, all)
 		}
 	})
 }
 
-// withDescriptors calls f while this process may open no more than so many.
+// withDescriptors calls f while this process may open one more descriptor, and at most n.
 func withDescriptors(t *testing.T, n int, f func()) {
 	t.Helper()
 	var before unix.Rlimit
@@ -184,7 +186,7 @@ func TestBadAnswers(t *testing.T) {
 		if what == "its end" {
 			before--
 		}
-		if n := openDescriptors(t); n != before {
+		if n := openDescriptors(t); n > before {
 			t.Errorf("%s: %d descriptors, before %d", what, n, before)
 		}
 	}
@@ -231,6 +233,7 @@ func TestNobodyAnswers(t *testing.T) {
 	if l.keeper, err = os.FindProcess(os.Getppid()); err != nil { // not this process
 		t.Fatal(err)
 	}
+	defer l.keeper.Release()
 	before := openDescriptors(t)
 	for range 20 {
 		say(t, end, 0, []int{4}, 0)
@@ -238,7 +241,7 @@ func TestNobodyAnswers(t *testing.T) {
 	if all, err := l.take([]int{4}, time.Now().Add(20*time.Millisecond)); !errors.Is(err, ErrKeeperGone) {
 		t.Errorf("%v, %v", all, err)
 	}
-	if n := openDescriptors(t); n != before {
+	if n := openDescriptors(t); n > before {
 		t.Errorf("%d descriptors, before %d", n, before)
 	}
 }
