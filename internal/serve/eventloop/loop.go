@@ -95,7 +95,7 @@ const (
 	acceptBatch = 64        // connections accepted from a listening socket in a turn
 	readBatch   = 16        // times that one peer is read from in a turn
 	freeMax     = 1024      // closed peers that are kept
-	quantum     = 256 << 10 // bytes of a file that one peer sends at once
+	quantum     = 256 << 10 // bytes of a file that one peer may send at once at least
 	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
 	tickEvery   = 5 * time.Second
 	logRetry    = 10 * time.Millisecond

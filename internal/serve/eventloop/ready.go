@@ -20,15 +20,16 @@ func (l *Loop) sendReady() {
 			return
 		}
 		p.turn.remove()
-		budget -= l.share(p)
+		budget -= l.share(p, max(quantum, budget))
 		if p == last {
 			return
 		}
 	}
 }
 
-// share serves a peer for one share of the turn and returns the cost in bytes.
-func (l *Loop) share(p *peer) int64 {
+// share serves a peer for one share of the turn, of so many bytes of a file at most, and
+// returns the cost in bytes.
+func (l *Loop) share(p *peer, most int64) int64 {
 	l.cfg.Records.Serving(int(p.fd))
 	const least = 4 << 10
 	if len(p.unsent) > 0 || p.step != conn.Send && p.step != conn.Flush {
@@ -51,15 +52,15 @@ func (l *Loop) share(p *peer) int64 {
 		l.park(p)
 		return 0
 	}
-	if l.disk.await(p, l.portion(), l.now.Mono) {
+	if l.disk.await(p, most, l.now.Mono) {
 		l.arm(p)
 		return least
 	}
 	if p.tls != nil {
-		return l.sendSealed(p)
+		return l.sendSealed(p, most)
 	}
 	seg := p.http().Segment()
-	asked := min(seg.Len, l.portion(), quota)
+	asked := min(seg.Len, most, quota)
 	n, errno := rawSendfile(int(p.fd), seg.File.Fd(), seg.Off, asked)
 	switch {
 	case errno == unix.EINTR:
@@ -99,15 +100,6 @@ func (l *Loop) waitForRoom(p *peer) {
 		}
 	}
 	l.park(p)
-}
-
-// portion returns how many bytes of a file one peer sends at once: a whole turn's
-// if no other peer waits for its share.
-func (l *Loop) portion() int64 {
-	if !l.busy() {
-		return turnMax
-	}
-	return quantum
 }
 
 // lost ends a peer whose file or client is gone.

@@ -1,11 +1,16 @@
 package eventloop
 
 import (
+	"bufio"
 	"bytes"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
 	"phalanx/internal/website"
@@ -86,5 +91,37 @@ func TestInterruptedSend(t *testing.T) {
 	}
 	if got := r.finish(); !bytes.HasSuffix(got, large) {
 		t.Error("other bytes came")
+	}
+}
+
+// However many downloads are ready, a turn is bounded.
+func TestTurnIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	const n, size = 6, 3 << 20
+	large := servetest.Noise(t, dir+"/large", size)
+	var most, last atomic.Uint64
+	s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+		cfg.Row = new(scoreboard.Row)
+		cfg.Flush = func() bool { // at the end of each turn
+			sent := cfg.Row.Bytes.Load()
+			most.Store(max(most.Load(), sent-last.Swap(sent)))
+			return false
+		}
+	})
+	defer s.Stop()
+	var clients sync.WaitGroup
+	for range n {
+		c := s.Dial()
+		defer c.Close()
+		clients.Go(func() {
+			servetest.Send(t, c, servetest.Get("/large"))
+			if _, body := servetest.Receive(t, bufio.NewReader(c)); !bytes.Equal(body, large) {
+				t.Errorf("%d other bytes came", len(body))
+			}
+		})
+	}
+	clients.Wait()
+	if bound := uint64(turnMax + quantum + n*serve.OutSize); most.Load() > bound {
+		t.Errorf("%d bytes were sent in a turn, more than %d", most.Load(), bound)
 	}
 }

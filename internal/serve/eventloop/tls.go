@@ -360,16 +360,16 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	return text, step
 }
 
-// sendSealed is what sendfile is to a plain connection: it sends a share of a file, and
-// returns its cost in bytes.
-func (l *Loop) sendSealed(p *peer) (cost int64) {
+// sendSealed is what sendfile is to a plain connection: it sends a share of a file, of so
+// many bytes at most, and returns its cost in bytes.
+func (l *Loop) sendSealed(p *peer, most int64) (cost int64) {
 	if p.interrupted() {
 		if l.receive(p) {
 			l.serve(p)
 		}
 		return pieceMax
 	}
-	for most := l.portion(); cost < most && len(p.unsent) == 0 && p.step == conn.Send && !l.dry(p); {
+	for cost < most && len(p.unsent) == 0 && p.step == conn.Send && !l.dry(p) {
 		seg := p.http().Segment()
 		at := l.position(p)
 		text, step := l.fill(p, true)
