@@ -95,12 +95,18 @@ func (r *Root) leadsToHidden(name string, granted proto.Realms) bool {
 	return r.hidden(r.inside(from, real), granted)
 }
 
+// maxDepth is how many directories a name may be in before it counts as one of the first
+// area, whatever the patterns: each of them would be matched with all those directories,
+// which takes a hundred milliseconds for as many as a request can name.
+const maxDepth = 64
+
 // realms returns the protection space of the first area that a name is in; none if there
 // is no such area. It is that of a file's other names too: of a sidecar by the name of its
 // file, and of a page by its clean path.
 func (r *Root) realms(name string) proto.Realms {
+	deep := strings.Count(name, "/") > maxDepth
 	for n := range r.policy.Areas {
-		if a := &r.policy.Areas[n]; a.has(name) || a.has(r.stem(name)) {
+		if a := &r.policy.Areas[n]; deep || a.has(name) || a.has(r.stem(name)) {
 			r.locked(name, a)
 			return 1 << a.Realm
 		}
@@ -122,24 +128,26 @@ func (r *Root) stem(name string) string {
 }
 
 // has reports whether a name, or a directory on the way to it, fits the pattern.
+//
+// A file system may take names that differ in case, or in dots and spaces at the end, for
+// the same; so they are here.
 func (a *Area) has(name string) bool {
-	if name = strings.TrimSuffix(name, "/"); a.fits("") {
+	name = strings.TrimSuffix(name, "/")
+	as, lower := Rule{Pattern: a.Pattern}, Rule{Pattern: strings.ToLower(a.Pattern)}
+	return as.fitsPart(name) || lower.fitsPart(folded(name))
+}
+
+// fitsPart reports whether the rule is for a name, or for a directory on the way to it.
+func (rule *Rule) fitsPart(name string) bool {
+	if rule.fits("") {
 		return true
 	}
 	for end := 1; end <= len(name); end++ {
-		if (end == len(name) || name[end] == '/') && a.fits(name[:end]) {
+		if (end == len(name) || name[end] == '/') && rule.fits(name[:end]) {
 			return true
 		}
 	}
 	return false
-}
-
-// fits reports whether a name without a slash at its end fits the pattern. A file system
-// may take names that differ in case, or in dots and spaces at the end, for the same; so
-// they are here.
-func (a *Area) fits(name string) bool {
-	as, lower := Rule{Pattern: a.Pattern}, Rule{Pattern: strings.ToLower(a.Pattern)}
-	return as.fits(name) || lower.fits(folded(name))
 }
 
 // folded returns what names that lead to the same file have in common.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -271,5 +272,25 @@ func TestAreasBehindLinks(t *testing.T) {
 		if err != nil || bytes.Contains(text, []byte(secret)) {
 			t.Errorf("%s: the archive has what is locked, or ends with %v", name, err)
 		}
+	}
+}
+
+// However long a path is, it is quickly known whether it needs credentials: with more
+// directories than any site has it does, and with fewer they are looked at once for a
+// pattern.
+func TestDeepNames(t *testing.T) {
+	r := openAreas(t, nil)
+	for n, want := range map[int]proto.Status{maxDepth: 404, maxDepth + 1: 401, 1900: 401} {
+		path := []byte(strings.Repeat("/q", n) + "/x")
+		if _, status := r.Open(path, proto.Codings{}, new(proto.Access)); status != want {
+			t.Errorf("%d directories: %d, want %d", n, status, want)
+		}
+		if _, status := r.Open(path, proto.Codings{}, &proto.Access{Granted: 1}); status != 404 {
+			t.Errorf("%d directories, with credentials: %d", n, status)
+		}
+	}
+	a, name := Area{Pattern: "Private/**"}, strings.Repeat("q/", maxDepth)+"x"
+	if n := testing.AllocsPerRun(10, func() { a.has(name) }); n > 10 {
+		t.Errorf("%v allocations", n)
 	}
 }
