@@ -174,6 +174,9 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	}
 	text, lost := p.circumstances(w, e)
 	line := fmt.Sprintf("%v %s: %s%s", w, died, p.cause(w, e), text)
+	if was == starting && e.clean() { // it has another program as its binary
+		line = oneLine(p.startError(w, e).Text)
+	}
 	if o := p.orphansOf(w); o != nil && when == respawning && p.Deaths == nil {
 		p.holdDeath(o, line)
 		return

@@ -86,6 +86,20 @@ func TestBackoffInMilliseconds(t *testing.T) {
 	})
 }
 
+// The binary was replaced by another program: the line says that, not that it succeeded.
+func TestOtherProgram(t *testing.T) {
+	run(t, 1, func(r *rig) {
+		r.hello(0)
+		r.die(0, Exit{Code: 1})
+		r.die(1, Exit{})
+		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning",
+			"worker /bin/worker: not a worker of Phalanx 1 (exit status 0); build it with make, or name it with --worker PATH; respawning in 100ms")
+		r.pass(firstDelay)
+		r.stopBefore(2)
+		r.ends(0, "")
+	})
+}
+
 // A stop does not wait for a slot whose workers keep dying.
 func TestStopDuringBackoff(t *testing.T) {
 	run(t, 1, func(r *rig) {
