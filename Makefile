@@ -61,7 +61,7 @@ test:
 # unit tests; the longest come first. Their programs are those that are installed, and for
 # what happens to a pool once more with the race detector.
 tests:
-	@$(MAKE) --no-print-directory -j 2 -k -Oline unit-tests program-tests
+	@$(MAKE) --no-print-directory -j 2 -k unit-tests program-tests
 
 # With the race detector, and what counts allocations or memory, or confines itself, also as
 # it is installed.
