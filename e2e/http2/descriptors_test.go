@@ -1,0 +1,76 @@
+package http2
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"phalanx/e2e/harness"
+)
+
+// TestStreamsLeaveDescriptors has a few connections ask for more files than a worker may
+// have open, and take none of them: others are accepted and served.
+func TestStreamsLeaveDescriptors(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"a.txt": "0123456789"})
+	for i := range 400 {
+		name := filepath.Join(base, fmt.Sprint(i))
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(name, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, engine := range []string{"epoll", "netpoll"} {
+		t.Run(engine, func(t *testing.T) {
+			s := harness.ServeAs(t, harness.Plan{
+				Before: []string{"sh", "-c", `ulimit -n 300; exec "$0" "$@"`},
+				Args:   []string{"--base", base, "--listen", "http://127.0.0.1:0", "--workers", "1", "--engine", engine, "-v"},
+			})
+			for i := range 4 {
+				c := s.Dial()
+				var text bytes.Buffer
+				text.WriteString(http2.ClientPreface)
+				f := http2.NewFramer(&text, c.In)
+				f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+				for n := range 100 {
+					var block bytes.Buffer
+					e := hpack.NewEncoder(&block)
+					for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x.test"}, {":path", fmt.Sprint("/", 100*i+n)}} {
+						e.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+					}
+					f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*n + 1), BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+				}
+				if err := c.Send(text.String()); err != nil {
+					t.Fatal(err)
+				}
+				// Each connection has a response to its first request.
+				c.SetReadDeadline(time.Now().Add(30 * time.Second))
+				for answered := false; !answered; {
+					frame, err := f.ReadFrame()
+					if err != nil {
+						t.Fatalf("connection %d: %v", i, err)
+					}
+					answered = frame.Header().Type == http2.FrameHeaders
+				}
+			}
+			for _, path := range []string{"/a.txt", "/399"} {
+				c := s.Dial()
+				c.SetReadDeadline(time.Now().Add(30 * time.Second))
+				if err := c.Send(harness.Request("GET", path, "Connection: close")); err != nil {
+					t.Fatal(err)
+				}
+				if r, err := c.Reply("GET"); err != nil || r.Status != 200 {
+					t.Errorf("%s: %v, %v", path, r, err)
+				}
+			}
+		})
+	}
+}
