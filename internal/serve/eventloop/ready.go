@@ -20,7 +20,7 @@ func (l *Loop) sendReady() {
 			return
 		}
 		p.turn.remove()
-		budget -= l.share(p, max(quantum, budget))
+		budget -= l.share(p, l.portion(p, budget))
 		if p == last {
 			return
 		}
@@ -100,6 +100,16 @@ func (l *Loop) waitForRoom(p *peer) {
 		}
 	}
 	l.park(p)
+}
+
+// portion returns how many bytes of a file a peer may send at once: what is left of the
+// turn. A peer that has never waited has an empty socket; while others wait it gets less,
+// as they may be as new, and nothing of theirs has been sent.
+func (l *Loop) portion(p *peer, budget int64) int64 {
+	if !p.watched && l.busy() {
+		return quantum
+	}
+	return max(quantum, budget)
 }
 
 // lost ends a peer whose file or client is gone.

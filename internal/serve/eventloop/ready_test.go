@@ -125,3 +125,27 @@ func TestTurnIsBounded(t *testing.T) {
 		t.Errorf("%d bytes were sent in a turn, more than %d", most.Load(), bound)
 	}
 }
+
+// A peer may use what is left of a turn, unless it and those behind it are new.
+func TestPortion(t *testing.T) {
+	for _, tt := range []struct {
+		watched, busy bool
+		budget, want  int64
+	}{
+		{false, false, turnMax, turnMax},
+		{false, true, turnMax, quantum},
+		{true, true, turnMax, turnMax},
+		{true, true, turnMax / 2, turnMax / 2},
+		{true, true, 1, quantum},
+	} {
+		var l Loop
+		l.ready.init()
+		var other peer
+		if other.turn.peer = &other; tt.busy {
+			l.ready.push(&other.turn)
+		}
+		if got := l.portion(&peer{watched: tt.watched}, tt.budget); got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+}
