@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/logging"
@@ -29,7 +30,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	}
 	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe without a reader
 	defer out.Close()
-	fmt.Fprintf(out, "%s: %v\n", name(), err)
+	for line := range strings.SplitSeq(err.Error(), "\n") { // of a file with several mistakes
+		fmt.Fprintf(out, "%s: %s\n", name(), line)
+	}
 	return exitcode.Code(err)
 }
 

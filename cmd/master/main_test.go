@@ -60,9 +60,11 @@ func text(t *testing.T, r, w *os.File) string {
 
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
-	plain := filepath.Join(dir, "plain")
-	if err := os.WriteFile(plain, nil, 0o644); err != nil {
-		t.Fatal(err)
+	plain, conf := filepath.Join(dir, "plain"), filepath.Join(dir, "conf")
+	for path, text := range map[string]string{plain: "", conf: "portt = 80\nlist\nworkers = x\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l, err := net.Listen("tcp", ":0")
 	if err != nil {
@@ -81,6 +83,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"--port x", 64, "--port x: must be 0 to 65535 (0 takes a free one)\n"},
 		{"--base " + dir + "/none", 78, "--base " + dir + "/none: no such directory; create it or give another\n"},
+		{"--check --config " + conf, 78, conf + ":1: portt: unknown flag; did you mean port?\n" + name() + ": " + conf + ":3: --workers x: must be 1 to 1024 (0 is one per CPU)\n"},
 		{"--port 0 --spa ../x --base " + dir + " --worker /bin/true", 78, spa},
 		{"--check --spa ../x --base " + dir + " --worker /bin/true", 78, spa},
 		{"--port 0 --access-log " + dir + "/none/log --worker /bin/true", 78, noLog},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/listen"
@@ -76,9 +77,12 @@ func openSites(o options.Options) (*website.Sites, error) {
 	}
 	if err := sites.ReadRules(o); err != nil {
 		sites.Close()
-		cure := "; correct it"
+		cure, it := "; correct it", "it"
+		if strings.Contains(err.Error(), "\n") {
+			cure, it = "\ncorrect all of these", "them"
+		}
 		if wrong, ok := errors.AsType[*rules.Error](err); !ok || wrong.Line > 0 { // in a file, not in a flag
-			cure += ", or ignore it with --no-rules"
+			cure += ", or ignore " + it + " with --no-rules"
 		}
 		return nil, exitcode.New(exitcode.Config, err.Error()+cure, err)
 	}

@@ -32,4 +32,10 @@ func TestCureOfRules(t *testing.T) {
 	if got := refused(options.Options{}); !strings.HasSuffix(got, "; correct it, or ignore it with --no-rules") {
 		t.Error(got)
 	}
+	if err := os.WriteFile(filepath.Join(base, "_headers"), []byte("/a\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := refused(options.Options{}); !strings.HasPrefix(got, "_redirects:1: ") || !strings.Contains(got, "\n_headers:1: ") || !strings.HasSuffix(got, "\ncorrect all of these, or ignore them with --no-rules") {
+		t.Error(got)
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -112,6 +113,7 @@ func (t *teller) inform(message string, add func(*zerolog.Event)) {
 // alert tells operators, even in silent mode.
 func (t *teller) alert(text string) {
 	log := alerting(t.opts, t.log, t.out)
+	text = strings.ReplaceAll(text, "\n", "; ")
 	if t.site != "" {
 		text = "site " + t.site + ": " + text
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,27 +65,27 @@ request-id = true
 func TestConfigFileErrors(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
-		"port = 80\nport = x\n":     ", line 2: --port x: must be 0 to 65535 (0 takes a free one)",
-		"keepalive = 30\n":          ", line 1: --keepalive: 30 has no unit; write 30s",
-		"portt = 80\n":              ", line 1: portt: unknown flag; did you mean port?",
-		"host = ::1\n":              ", line 1: host: unknown flag; did you mean bind?",
-		"= 80\n":                    ", line 1: \"\": unknown flag",
-		"config = other\n":          ", line 1: config: only on the command line",
-		"check = true\n":            ", line 1: check: only on the command line",
-		"help = true\n":             ", line 1: help: only on the command line",
-		"\n\nlist = perhaps\n":      ", line 3: --list perhaps: must be true or false",
-		"verbose = loud\n":          ", line 1: --verbose loud: must be a count, 0 to 3",
-		"workers = two # or so\n":   ", line 1: --workers two: must be 1 to 1024 (0 is one per CPU)",
-		"header = \"A: b\" c\n":     ", line 1: header: ",
-		"header = \"A: b\n":         ", line 1: header: ",
-		"[Network]\nport = 80\n":    ", line 1: [Network]: sections do not exist; remove the line",
-		"keepalive = 30s\nnonsense": ", line 2: nonsense: unknown flag",
-		"port\n":                    ", line 1: port: needs a value; write port = VALUE",
-		"base /tmp/x;\n":            ", line 1: base: needs an equals sign; write base = /tmp/x",
-		"base\t /tmp/a b\n":         ", line 1: base: needs an equals sign; write base = /tmp/a b",
-		"list on\n":                 ", line 1: list: needs an equals sign; write list = true",
-		"config /tmp/x\n":           ", line 1: config: only on the command line",
-		"header = X-C: #fff\n":      ", line 1: --header \"X-C:\": must be 'Name: value', such as 'X-Frame-Options: DENY'; a value with \" #\" needs quotes",
+		"port = 80\nport = x\n":     ":2: --port x: must be 0 to 65535 (0 takes a free one)",
+		"keepalive = 30\n":          ":1: --keepalive: 30 has no unit; write 30s",
+		"portt = 80\n":              ":1: portt: unknown flag; did you mean port?",
+		"host = ::1\n":              ":1: host: unknown flag; did you mean bind?",
+		"= 80\n":                    ":1: \"\": unknown flag",
+		"config = other\n":          ":1: config: only on the command line",
+		"check = true\n":            ":1: check: only on the command line",
+		"help = true\n":             ":1: help: only on the command line",
+		"\n\nlist = perhaps\n":      ":3: --list perhaps: must be true or false",
+		"verbose = loud\n":          ":1: --verbose loud: must be a count, 0 to 3",
+		"workers = two # or so\n":   ":1: --workers two: must be 1 to 1024 (0 is one per CPU)",
+		"header = \"A: b\" c\n":     ":1: header: ",
+		"header = \"A: b\n":         ":1: header: ",
+		"[Network]\nport = 80\n":    ":1: [Network]: sections do not exist; remove the line",
+		"keepalive = 30s\nnonsense": ":2: nonsense: unknown flag",
+		"port\n":                    ":1: port: needs a value; write port = VALUE",
+		"base /tmp/x;\n":            ":1: base: needs an equals sign; write base = /tmp/x",
+		"base\t /tmp/a b\n":         ":1: base: needs an equals sign; write base = /tmp/a b",
+		"list on\n":                 ":1: list: needs an equals sign; write list = true",
+		"config /tmp/x\n":           ":1: config: only on the command line",
+		"header = X-C: #fff\n":      ":1: --header \"X-C:\": must be 'Name: value', such as 'X-Frame-Options: DENY'; a value with \" #\" needs quotes",
 		"\xff\xfep\x00":             ": is not in UTF-8; save it as UTF-8",
 	} {
 		file := filepath.Join(dir, "conf")
@@ -92,13 +93,34 @@ func TestConfigFileErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := ParseMaster([]string{"--config", file}, func(string) string { return "" })
-		if c, ok := err.(*exitcode.Error); !ok || c.Code != exitcode.Config || !strings.HasPrefix(c.Text, "--config "+file+want) || strings.Contains(c.Text, "\n") {
+		if c, ok := err.(*exitcode.Error); !ok || c.Code != exitcode.Config || !strings.HasPrefix(strings.TrimPrefix(c.Text, "--config "), file+want) || strings.Contains(c.Text, "\n") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 	_, err := ParseMaster([]string{"--config", dir + "/none"}, func(string) string { return "" })
 	if want := "--config " + dir + "/none: no such file or directory; create it or name another"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// A file from another server has all its mistakes told at once.
+func TestConfigFileErrorsAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	for text, want := range map[string]string{
+		"portt = 80\nlist\nport = x\n\n[a]\n": "FILE:1: portt: unknown flag; did you mean port?\nFILE:3: --port x: must be 0 to 65535 (0 takes a free one)\nFILE:5: [a]: sections do not exist; remove the line",
+		strings.Repeat("a\n", 10):             strings.Repeat("FILE:N: a: unknown flag\n", 10),
+		strings.Repeat("a\n", 99):             strings.Repeat("FILE:N: a: unknown flag\n", 10) + "--config FILE: there are more errors",
+	} {
+		for n := 1; strings.Contains(want, "FILE:N:"); n++ {
+			want = strings.Replace(want, "FILE:N:", "FILE:"+strconv.Itoa(n)+":", 1)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ParseMaster([]string{"--config", file}, noEnv)
+		if want = strings.TrimSpace(strings.ReplaceAll(want, "FILE", file)); err == nil || err.Error() != want {
+			t.Errorf("%q is refused with\n%v\nwant\n%s", text, err, want)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // dashes, "=" and a value, which may have double quotes. A line that begins with
 // # or ; is a comment, as is what follows " #". Editors of other systems may
 // have written it: with a byte order mark, and a carriage return in each line. It
-// returns the numbers of the lines of each flag.
+// returns the numbers of the lines of each flag. An error has a line for each mistake.
 func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) {
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
@@ -38,15 +38,27 @@ func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) 
 	}
 	number := 0
 	lines = make(map[string][]int)
+	var wrong []error
 	for line := range strings.Lines(string(text)) {
 		number++
 		flag, err := fromLine(p, strings.TrimSpace(line))
-		if lines[flag] = append(lines[flag], number); err != nil {
-			return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s, line %d: %v", name, number, err), err)
+		lines[flag] = append(lines[flag], number)
+		if err != nil && len(wrong) == maxErrors {
+			wrong = append(wrong, errors.New(name+": there are more errors"))
+			break
 		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s:%d: %w", human.Quoted(file), number, err))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, exitcode.New(exitcode.Config, err.Error(), err)
 	}
 	return lines, nil
 }
+
+// maxErrors is how many mistakes of a file are told at once.
+const maxErrors = 10
 
 // fromLine sets the flag of one line, and returns its name, "" if the line has none.
 func fromLine(p *flags.Parser, line string) (flag string, err error) {

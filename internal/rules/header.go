@@ -47,42 +47,40 @@ func names(list string) map[string]bool {
 }
 
 // readHeaders reads the language of _headers. Lines that begin with a path or with a URL
-// begin a block, and the others belong to the last one, however they are indented.
-func (s *Set) readHeaders(t Text) error {
-	if t.Option {
-		return s.readHeaderOption(t)
-	}
-	var open *block
+// begin a block, and the others belong to the last one, however they are indented. It
+// ends when fail has enough of its errors.
+func (s *Set) readHeaders(t Text, fail func(error) bool) {
+	var open *block // the last one, even if its path is wrong
+	bare := false   // no field has followed its path
 	for at, line := range t.lines {
-		if len(line) > maxLine {
-			return at.errorf("the line is longer than %d bytes", maxLine)
-		}
+		var err error
 		line = strings.TrimSpace(line)
 		lower := strings.ToLower(line)
 		switch {
+		case len(line) > maxLine:
+			err = at.errorf("the line is longer than %d bytes", maxLine)
 		case line == "" || line[0] == '#':
 		case line[0] == '/' || strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://"):
-			if open != nil && len(open.ops) == 0 {
-				return open.errorf("no header field follows the path")
+			if bare && !fail(open.bare()) {
+				return
 			}
-			b, err := s.begin(line, at)
-			if err != nil {
-				return err
-			}
-			open = b
+			open, err = s.begin(line, at)
+			bare = err == nil
 		case open == nil:
-			return at.errorf("%q: header fields follow a path such as /*", line)
+			err = at.errorf("%q: header fields follow a path such as /*", line)
 		default:
-			if err := open.read(line, at); err != nil {
-				return err
-			}
+			err, bare = open.read(line, at), false
+		}
+		if err != nil && (!fail(err) || len(s.blocks) == maxRules) {
+			return
 		}
 	}
-	if open != nil && len(open.ops) == 0 {
-		return open.errorf("no header field follows the path")
+	if bare {
+		fail(open.bare())
 	}
-	return nil
 }
+
+func (b *block) bare() error { return b.errorf("no header field follows the path") }
 
 // readHeaderOption reads "PATH: Name: value".
 func (s *Set) readHeaderOption(t Text) error {
@@ -101,17 +99,18 @@ func (s *Set) readHeaderOption(t Text) error {
 	return b.read(strings.TrimSpace(line), at)
 }
 
-// begin begins a block, which is valid until the next one.
+// begin begins a block, which is valid until the next one; after an error it is none of
+// the set's.
 func (s *Set) begin(path string, at Position) (*block, error) {
 	if len(s.blocks) == maxRules {
-		return nil, at.errorf("there are more than %d rules", maxRules)
+		return new(block), at.errorf("there are more than %d rules", maxRules)
 	}
 	if strings.ContainsAny(path, " \t") {
-		return nil, at.errorf("%q: a path must be on a line of its own, with %%20 for a space", path)
+		return new(block), at.errorf("%q: a path must be on a line of its own, with %%20 for a space", path)
 	}
 	p, err := parsePattern(path, at)
 	if err != nil {
-		return nil, err
+		return new(block), err
 	}
 	s.headers.add(&p, int32(len(s.blocks)))
 	s.blocks = append(s.blocks, block{Position: at, at: p})

@@ -30,33 +30,40 @@ var statuses = map[string]proto.Status{
 	"404": proto.StatusNotFound,
 }
 
-// readRedirects reads the language of _redirects.
-func (s *Set) readRedirects(t Text) error {
+// readRedirects reads the language of _redirects, until fail has enough of its errors.
+func (s *Set) readRedirects(t Text, fail func(error) bool) {
 	for at, line := range t.lines {
-		if len(line) > maxLine {
-			return at.errorf("the line is longer than %d bytes", maxLine)
+		if err := s.readLine(line, at); err != nil && (!fail(err) || len(s.redirects) == maxRules) {
+			return
 		}
-		words := strings.Fields(line)
-		if comment := slices.IndexFunc(words, func(w string) bool { return w[0] == '#' }); comment >= 0 {
-			words = words[:comment]
-		}
-		if len(words) == 0 {
-			if t.Option {
-				return at.errorf("it is empty; write FROM TO [STATUS]")
-			}
-			continue
-		}
-		if len(s.redirects) == maxRules {
-			return at.errorf("there are more than %d rules", maxRules)
-		}
-		rule, err := readRedirect(words, at)
-		if err != nil {
-			return err
-		}
-		s.paths.add(&rule.from, int32(len(s.redirects)))
-		s.redirects = append(s.redirects, rule)
-		s.forced = s.forced || rule.forced
 	}
+}
+
+// readLine reads a line of _redirects, which may have a rule.
+func (s *Set) readLine(line string, at Position) error {
+	if len(line) > maxLine {
+		return at.errorf("the line is longer than %d bytes", maxLine)
+	}
+	words := strings.Fields(line)
+	if comment := slices.IndexFunc(words, func(w string) bool { return w[0] == '#' }); comment >= 0 {
+		words = words[:comment]
+	}
+	if len(words) == 0 {
+		if at.Line == 0 {
+			return at.errorf("it is empty; write FROM TO [STATUS]")
+		}
+		return nil
+	}
+	if len(s.redirects) == maxRules {
+		return at.errorf("there are more than %d rules", maxRules)
+	}
+	rule, err := readRedirect(words, at)
+	if err != nil {
+		return err
+	}
+	s.paths.add(&rule.from, int32(len(s.redirects)))
+	s.redirects = append(s.redirects, rule)
+	s.forced = s.forced || rule.forced
 	return nil
 }
 

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -256,6 +257,34 @@ func TestRefused(t *testing.T) {
 		_, err := rules.Parse(rules.Text{Name: "_redirects", Bytes: []byte(test.rules)})
 		if err == nil || !strings.HasPrefix(err.Error(), "_redirects:") || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%.60q is refused with %v, want %q", test.rules, err, test.want)
+		}
+	}
+}
+
+// TestRefusedAtOnce has texts with several mistakes, each of which is told once.
+func TestRefusedAtOnce(t *testing.T) {
+	many := rules.Text{Name: "_redirects", Bytes: []byte(strings.Repeat("/a\n", 99))}
+	for _, test := range []struct {
+		texts []rules.Text
+		want  []string
+	}{
+		{[]rules.Text{
+			{Name: "_redirects", Bytes: []byte("/a\n/b /c\n/d /e 300\n/c /b\n")},
+			{Name: "_headers", Kind: rules.Headers, Bytes: []byte("/a b\n  X: y\n/c\n  X\n/d\n/e\n  Date: x\n  Age: 5\n/f\n")},
+		}, []string{"_redirects:1", "_redirects:3", "_headers:1", "_headers:4", "_headers:5", "_headers:7", "_headers:8", "_headers:9"}},
+		{[]rules.Text{many}, []string{"_redirects:1", "_redirects:2", "_redirects:3", "_redirects:4", "_redirects:5", "_redirects:6", "_redirects:7", "_redirects:8", "_redirects:9", "_redirects:10", "_redirects"}},
+	} {
+		_, err := rules.Parse(test.texts...)
+		if err == nil {
+			t.Fatal("they are not refused")
+		}
+		var got []string
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			at, _, _ := strings.Cut(line, ": ")
+			got = append(got, at)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s\nis told of %q, want %q", err, got, test.want)
 		}
 	}
 }

@@ -8,7 +8,9 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 
 	"phalanx/internal/proto"
 )
@@ -72,26 +74,26 @@ const (
 	MaxText  = 4 << 20 // bytes
 	maxLine  = 4000    // bytes
 	maxRules = 100_000
+
+	maxErrors = 10 // that are told at once
 )
 
 // Parse reads the texts in order: of two redirects for a path, the one that was read
-// first counts. It returns nil if there is no rule in them. An error is an [*Error]
-// about the first thing that is wrong.
+// first counts. It returns nil if there is no rule in them. An error joins an [*Error]
+// for each thing that is wrong, the first ten of them.
 func Parse(texts ...Text) (*Set, error) {
 	s := new(Set)
+	var wrong []error
 	for _, t := range texts {
-		var err error
-		switch {
-		case len(t.Bytes) > MaxText:
-			err = Position{Name: t.Name}.errorf("it is longer than %d bytes", MaxText)
-		case t.Kind == Headers:
-			err = s.readHeaders(t)
-		default:
-			err = s.readRedirects(t)
+		for err := range s.read(t) {
+			if len(wrong) == maxErrors {
+				return nil, errors.Join(append(wrong, Position{Name: t.Name}.errorf("there are more errors"))...)
+			}
+			wrong = append(wrong, err)
 		}
-		if err != nil {
-			return nil, err
-		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
 	}
 	if len(s.redirects) == 0 && len(s.blocks) == 0 {
 		return nil, nil
@@ -100,6 +102,24 @@ func Parse(texts ...Text) (*Set, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// read reads a text, and returns what yields its errors.
+func (s *Set) read(t Text) iter.Seq[error] {
+	return func(yield func(error) bool) {
+		switch {
+		case len(t.Bytes) > MaxText:
+			yield(Position{Name: t.Name}.errorf("it is longer than %d bytes", MaxText))
+		case t.Kind == Redirects:
+			s.readRedirects(t, yield)
+		case t.Option:
+			if err := s.readHeaderOption(t); err != nil {
+				yield(err)
+			}
+		default:
+			s.readHeaders(t, yield)
+		}
+	}
 }
 
 // Redirects reports whether there are rules for [Set.Find].

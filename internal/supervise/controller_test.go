@@ -135,7 +135,7 @@ func TestLook(t *testing.T) {
 		if !slices.Equal(o.notes, want) {
 			t.Errorf("rows: %q\nwant %q", o.notes, want)
 		}
-		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; 2 connections lost; it was at row 2; respawning") {
+		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; 2 connections lost; it was at; row 2; respawning") {
 			t.Errorf("the death is told as %q", last)
 		}
 		r.signal(syscall.SIGTERM)

@@ -119,7 +119,7 @@ func (e Exit) crashed() bool {
 
 // oneLine joins lines, spells out what could break out of one, and bounds its length.
 func oneLine(s string) string {
-	return human.Visible(human.Clip(strings.ReplaceAll(s, "\n", " "), 400))
+	return human.Visible(human.Clip(strings.ReplaceAll(s, "\n", "; "), 400))
 }
 
 // exitCode keeps 78 and turns everything else into 1, because 64 and 2 would blame

@@ -121,14 +121,16 @@ func TestErrorNamesBinary(t *testing.T) {
 // Settings that are wrong are not tried.
 func TestReloadRefused(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) {
-		c.Reload = func() (Settings, error) { return Settings{}, errors.New("phalanx.conf:\n3: no such flag") }
+		c.Reload = func() (Settings, error) {
+			return Settings{}, errors.New("phalanx.conf:3: no such flag\nphalanx.conf:5: no such flag")
+		}
 	}}
 	runRig(t, 1, r, func(r *rig) {
 		r.signal(syscall.SIGHUP)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.expect(1, "reload: the pool is not serving yet; send SIGHUP again when it is", "serving",
-			"reload: phalanx.conf: 3: no such flag; keeping the current workers")
+			"reload: phalanx.conf:3: no such flag; phalanx.conf:5: no such flag; keeping the current workers")
 		r.signal(syscall.SIGINT)
 		r.signal(syscall.SIGHUP) // is nothing any more
 		r.die(0, Exit{})

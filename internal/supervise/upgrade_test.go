@@ -32,7 +32,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal("executed during a reload")
 		}
 		r.hello(3)
-		r.expect(4, "serving", "upgrade: no such file; keeping the current master")
+		r.expect(4, "serving", "upgrade: no such; file; keeping the current master")
 		if len(states) != 1 || states[0].Wanted != 2 {
 			t.Fatalf("the states are %+v", states)
 		}

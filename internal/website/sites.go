@@ -2,6 +2,7 @@ package website
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -88,20 +89,29 @@ func (s *Sites) Close() {
 }
 
 // ReadRules reads the rules of the options, and those that the sites' owners wrote down.
-// An error names the site, the file and the line.
+// An error names the site, the file and the line, and joins those of all sites.
 func (s *Sites) ReadRules(o options.Options) error {
+	var wrong []error
 	for number, root := range s.All() {
 		if err := root.ReadRules(GivenRules(o)); err != nil {
-			return s.Named(number, err)
+			wrong = append(wrong, s.Named(number, err))
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
-// Named says in an error which site it is about, if there are several.
+// Named says in an error, and in each that it joins, which site it is about, if there are
+// several.
 func (s *Sites) Named(number int, err error) error {
 	if err == nil || number == 0 {
 		return err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, err := range joined.Unwrap() {
+			all = append(all, s.Named(number, err))
+		}
+		return errors.Join(all...)
 	}
 	return fmt.Errorf("site %s: %w", s.Names[number], err)
 }

@@ -111,7 +111,7 @@ func TestOneSite(t *testing.T) {
 // What is wrong with a site names it.
 func TestBadSite(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name, text := range map[string]string{"good/index.html": "", "bad/_redirects": "/a\n", "good/_headers": ""} {
+	for name, text := range map[string]string{"good/index.html": "", "bad/_redirects": "/a\n/b\n", "good/_headers": ""} {
 		os.Mkdir(name[:strings.Index(name, "/")], 0o755)
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestBadSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.ReadRules(o); err == nil || !strings.HasPrefix(err.Error(), "site b.org: _redirects:1: ") {
+	if err := s.ReadRules(o); err == nil || !strings.HasPrefix(err.Error(), "site b.org: _redirects:1: ") || !strings.Contains(err.Error(), "\nsite b.org: _redirects:2: ") {
 		t.Errorf("%v", err)
 	}
 	o = parse(t, "--base", "good", "--site", "b.org=bad", "--spa", "index.html")

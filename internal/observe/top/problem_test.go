@@ -10,11 +10,11 @@ import (
 // The first screen begins with what is wrong, the worst first, as far as there is room.
 func TestProblemsShown(t *testing.T) {
 	p := aPool(2)
-	for _, text := range []string{"the certificate of a.test has expired; renew it", "reload: --config /etc/phalanx.conf, line 9: " + strings.Repeat("x", 80), "third", "fourth"} {
+	for _, text := range []string{"the certificate of a.test has expired; renew it", "reload: /etc/phalanx.conf:9: " + strings.Repeat("x", 80), "third", "fourth"} {
 		p.Problems = append(p.Problems, status.Problem{Severity: status.Warning, Text: text})
 	}
 	b := newBench(t, p, 80, 30)
-	b.expect("the certificate of a.test has expired; renew it\n", "line 9: xxx", "third\n")
+	b.expect("the certificate of a.test has expired; renew it\n", "conf:9: xxx", "third\n")
 	if b.sees("fourth") {
 		t.Errorf("all are shown:\n%s", strings.Join(b.screen(), "\n"))
 	}
