@@ -18,7 +18,7 @@ func owned(t *testing.T) string {
 	return harness.Tree(t, map[string]string{
 		"index.html": "home", "about.html": "about", "new.txt": "new", "404.html": "missing", "en/404.html": "missing in English", "app/index.html": "app",
 		"forced.txt": "not seen", "dir/index.html": "dir", "shop/index.html": "shop",
-		"_redirects": "/old /new.txt 301\n/moved/* /dir/:splat 308\n/go to=:to /:to 302\n/app/* /app/index.html 200\n/en/* /en/404.html 404\n" +
+		"_redirects": "/old /new.txt 301\n/moved/* /dir/:splat 308\n/go to=:to /:to 302\n/app/* /app/index.html 200\n/en/* /en/404.html 404\n/past/* /404.html 410\n" +
 			"/new.txt /elsewhere 302\n/forced.txt /new.txt 307!\n/out/* https://example.org/:splat 303\n",
 		"_headers": "/*\n  X-Owner: yes\n  ! X-Content-Type-Options\n/app/*\n  X-Route: :splat\n/new.txt\n  Cache-Control: no-store\n",
 	})
@@ -40,6 +40,7 @@ func ownedWishes() []wish {
 		{target: "/app/users/7", fields: []string{"Range: bytes=1-"}, status: 206, body: "pp", header: owner},
 		{target: "/app/users/7", fields: []string{"If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"}, status: 304, header: owner},
 		{target: "/en/x", status: 404, body: "missing in English", header: owner},
+		{target: "/past/x", status: 410, body: "missing", header: owner},
 		{target: "/nothing", status: 404, body: "missing", header: owner},
 		{target: "/new.txt", status: 200, body: "new", header: []string{"Cache-Control: no-store", "Expires:"}},
 		{target: "/forced.txt", status: 307, body: "*", header: []string{"Location: /new.txt"}},

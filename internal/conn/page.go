@@ -103,6 +103,8 @@ func advice(s proto.Status) string {
 		return "There is no page to show at this address."
 	case proto.StatusNotFound:
 		return "There is nothing at this address. Check its spelling."
+	case proto.StatusGone:
+		return "The page that was at this address has been removed."
 	case proto.StatusRequestTimeout:
 		return "The request took too long to arrive. Try again."
 	case proto.StatusMisdirectedRequest:

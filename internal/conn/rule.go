@@ -62,11 +62,13 @@ func (r *Reply) obey(out []byte, now Now) []byte {
 		return r.page(out, m.Status(), location, now)
 	}
 	f, status := r.rewritten(m.Target())
-	switch {
+	switch ruled := m.Status(); {
+	case status == proto.StatusNotFound && ruled == proto.StatusGone:
+		return r.page(out, ruled, nil, now)
 	case status != proto.StatusOK:
 		return r.fail(out, status, now)
-	case m.Status() == proto.StatusNotFound:
-		return r.sitePage(out, proto.StatusNotFound, f, now)
+	case ruled != proto.StatusOK:
+		return r.sitePage(out, ruled, f, now)
 	}
 	r.segment.File = f
 	return r.file(out, now)

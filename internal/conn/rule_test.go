@@ -42,7 +42,7 @@ func answerTo(cfg *Config, raw string) string {
 
 // TestRules says when rules decide, and what becomes of the response.
 func TestRules(t *testing.T) {
-	const redirects = "/a /nowhere 302\n/old /a 308\n/gone /b 404\n/alias /a 200\n/lost /nothing 200\n/deep/* /deep/new/:splat 302\n" +
+	const redirects = "/a /nowhere 302\n/old /a 308\n/gone /b 404\n/removed /a 410\n/void/* /nothing 410\n/alias /a 200\n/lost /nothing 200\n/deep/* /deep/new/:splat 302\n" +
 		"/forced /a 301!\n/away https://example.org/x 303\n/tmp /a 307\n/go to=:to /:to"
 	const headers = "/*\n  X-All: yes\n/a\n  Cache-Control: no-store\n/alias\n  X-Alias: :splat\n/nope\n  Cache-Control: immutable\n"
 	for _, test := range []struct {
@@ -55,6 +55,8 @@ func TestRules(t *testing.T) {
 		{get("/away"), []string{"HTTP/1.1 303 See Other", "Location: https://example.org/x"}},
 		{get("/forced"), []string{"HTTP/1.1 301 Moved Permanently", "Location: /a"}},
 		{get("/gone"), []string{"HTTP/1.1 404 Not Found", "X-All: yes", "-Location"}},
+		{get("/removed"), []string{"HTTP/1.1 410 Gone", "X-All: yes", "Content-Length: 10\r\n", "-Location"}},
+		{get("/void/x"), []string{"HTTP/1.1 410 Gone", "X-All: yes", "has been removed"}},
 		{get("/alias"), []string{"HTTP/1.1 200 OK", "ETag: ", "X-Alias: :splat", "X-All: yes", "-no-store"}},
 		{get("/alias", "If-None-Match: "+tag(10)), []string{"HTTP/1.1 304 Not Modified", "X-All: yes"}},
 		{get("/alias", "Range: bytes=1-2"), []string{"HTTP/1.1 206 Partial Content", "X-All: yes", "Content-Length: 2"}},

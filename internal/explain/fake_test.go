@@ -33,7 +33,7 @@ func plant(t testing.TB) string {
 		"docs/", "docs/index.html: docs", "empty/", "empty/x: x", "assets/", "assets/logo.svg: <svg/>",
 		"link.txt -> a b.txt", "out.txt -> /etc/hostname", "up -> ../..", "loop -> loop",
 		"ä.txt: umlaut", "app.html: the app", "404.html: our own", "fifo|", "about.html: about",
-		"_redirects: # moved\n/old/* /new/:splat 302\n/alias /app.js 200\n/gone /about 404\n",
+		"_redirects: # moved\n/old/* /new/:splat 302\n/alias /app.js 200\n/gone /about 404\n/removed /none 410\n",
 		"_headers: /*\n  X-Robots-Tag: noindex\n  ! X-Content-Type-Options\n/app.js\n  X-Robots-Tag: nofollow\n  Cache-Control: no-store\n  Vary: Origin\n",
 	} {
 		name, target, link := strings.Cut(line, " -> ")
@@ -186,6 +186,7 @@ var cases = []kase{
 	{name: "a redirect of the owner", url: "/old/a?x=1", change: owner},
 	{name: "a rewrite of the owner", url: "/alias", change: owner},
 	{name: "a 404 of the owner", url: "/gone", change: owner},
+	{name: "a 410 of the owner", url: "/removed", change: owner},
 	{name: "header fields of the owner", url: "/app.js", change: owner},
 	{name: "outside the prefix", url: "/app.js", change: prefix},
 	{name: "inside the prefix", url: "/sub/app.js", change: prefix},

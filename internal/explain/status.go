@@ -31,6 +31,7 @@ var statusWhys = map[proto.Status]string{
 	proto.StatusNotFound:             "there is no such file, or its name is hidden (RFC 9110 §15.5.5)",
 	proto.StatusMethodNotAllowed:     "the method is not served (RFC 9110 §15.5.6)",
 	proto.StatusRequestTimeout:       "the request was not complete in time (RFC 9110 §15.5.9)",
+	proto.StatusGone:                 "a rule of the site's owner says so (RFC 9110 §15.5.11)",
 	proto.StatusPreconditionFailed:   "a precondition is false (RFC 9110 §15.5.13)",
 	proto.StatusContentTooLarge:      "the request's body is longer than this server reads (RFC 9110 §15.5.14)",
 	proto.StatusURITooLong:           "the request line is longer than is read (RFC 9110 §15.5.15)",

@@ -23,6 +23,7 @@ const (
 	StatusNotFound             Status = 404
 	StatusMethodNotAllowed     Status = 405
 	StatusRequestTimeout       Status = 408
+	StatusGone                 Status = 410
 	StatusPreconditionFailed   Status = 412
 	StatusContentTooLarge      Status = 413
 	StatusURITooLong           Status = 414
@@ -55,6 +56,7 @@ var reasons = [...]string{
 	StatusNotFound:             "Not Found",
 	StatusMethodNotAllowed:     "Method Not Allowed",
 	StatusRequestTimeout:       "Request Timeout",
+	StatusGone:                 "Gone",
 	StatusPreconditionFailed:   "Precondition Failed",
 	StatusContentTooLarge:      "Content Too Large",
 	StatusURITooLong:           "URI Too Long",

@@ -28,6 +28,7 @@ var statuses = map[string]proto.Status{
 	"307": proto.StatusTemporaryRedirect,
 	"308": proto.StatusPermanentRedirect,
 	"404": proto.StatusNotFound,
+	"410": proto.StatusGone,
 }
 
 // readRedirects reads the language of _redirects, until fail has enough of its errors.
@@ -107,7 +108,7 @@ func readRedirect(words []string, at Position) (r redirect, err error) {
 		status, forced := strings.CutSuffix(words[0], "!")
 		var ok bool
 		if r.status, ok = statuses[status]; !ok {
-			return r, at.errorf("%q: the status must be 200, 301, 302, 303, 307, 308 or 404, optionally followed by !", words[0])
+			return r, at.errorf("%q: the status must be 200, 301, 302, 303, 307, 308, 404 or 410, optionally followed by !", words[0])
 		}
 		r.forced, words = forced, words[1:]
 	}
@@ -136,7 +137,7 @@ func unknown(word string, at Position) error {
 
 // moves reports whether the rule sends the client elsewhere.
 func (r *redirect) moves() bool {
-	return r.status != proto.StatusOK && r.status != proto.StatusNotFound
+	return r.status/100 == 3
 }
 
 // Find finds the rule that the request belongs to, if there is one: the first of those
@@ -201,7 +202,7 @@ func (m *Match) same(r Request) bool {
 	return ok && slash == m.slash && bytes.Equal(m.compared, m.decoded)
 }
 
-// Status is that of the rule: of a redirection, or 200 or 404 with a file.
+// Status is that of the rule: of a redirection, or 200, 404 or 410 with a file.
 func (m *Match) Status() proto.Status { return m.rule.status }
 
 // Moves reports whether the client is sent elsewhere.

@@ -58,6 +58,7 @@ var netlify = []struct{ rules, url, want string }{
 	// Status codes.
 	{"/my-redirect / 302", "/my-redirect", "302 /"},
 	{"/ecommerce /store-closed 404", "/ecommerce", "404 /store-closed"},
+	{"/ecommerce /store-closed 410", "/ecommerce", "410 /store-closed"},
 	{"/pass-through /index.html 200", "/pass-through", "200 /index.html"},
 	{"/en/* /en/404.html 404\n/de/* /de/404.html 404", "/de/x/y", "404 /de/404.html"},
 	// Trailing slashes make no difference.
@@ -233,6 +234,7 @@ func TestRefused(t *testing.T) {
 		{"/a /b 301 extra", "unexpected text"},
 		{"/api/* https://api.example.org/:splat 200", "never from another host"},
 		{"/a https://example.org/404 404", "never from another host"},
+		{"/a https://example.org/404 410", "never from another host"},
 		{"/a?b=c /x", "write query parameters after the path"},
 		{"/a#b /x", "browsers do not send what follows #"},
 		{"/a/../b /x", "requests never have .."},
