@@ -87,14 +87,20 @@ func TestBackoffInMilliseconds(t *testing.T) {
 }
 
 // The binary was replaced by another program: the line says that, not that it succeeded.
+// Each exit is a death.
 func TestOtherProgram(t *testing.T) {
-	run(t, 1, func(r *rig) {
+	r := &rig{}
+	_, d := r.controller(func(*Config) {})
+	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		r.die(0, Exit{Code: 1})
 		r.die(1, Exit{})
-		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning",
+		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; it was at; row 0; respawning",
 			"worker /bin/worker: not a worker of Phalanx 1 (exit status 0); build it with make, or name it with --worker PATH; respawning in 100ms")
 		r.pass(firstDelay)
+		if _, v := r.look(*d); v.Totals[0] != (Totals{Generations: 3, Deaths: 2}) {
+			t.Errorf("the past is %+v", v.Totals[0])
+		}
 		r.stopBefore(2)
 		r.ends(0, "")
 	})

@@ -43,7 +43,8 @@ func (p *pool) assignRow(w *worker) (row int) {
 func (p *pool) account(w *worker, e Exit) (doing string) {
 	past := p.totalsOf(w.slot.index)
 	past.CPU += e.CPU
-	unwanted := !e.clean() && !p.forced && (!w.killed || w.killReason != notNeeded)
+	early := w.readySince.IsZero() && !w.signalled // no worker of ours exits then, whatever its exit code
+	unwanted := (!e.clean() || early) && !p.forced && (!w.killed || w.killReason != notNeeded)
 	if unwanted {
 		past.Deaths++
 	}
