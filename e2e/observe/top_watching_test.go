@@ -133,7 +133,7 @@ func TestTopPlain(t *testing.T) {
 		checkLook(s, strings.ReplaceAll(screen.Shown(), "\r\n", "\n"))
 	}
 	gone := filepath.Join(t.TempDir(), "no.sock")
-	harness.Attempt(t, harness.Plan{Args: []string{"top", "--admin", gone}}).Rejects(t, 1, gone, "no such socket", "start master with --admin")
+	harness.Attempt(t, harness.Plan{Args: []string{"top", "--admin", gone}}).Rejects(t, 1, gone, "no such socket", "start the server with --admin")
 	s.Stop(5 * time.Second)
 }
 

@@ -74,7 +74,7 @@ func (t route) admits(w http.ResponseWriter, r *http.Request) bool {
 	// Not even a token orders anything by TCP, and pages of other sites can make a browser send
 	// requests to a TCP port of this machine, but not to a unix socket.
 	case t.order && !local(r):
-		line(w, http.StatusForbidden, "reload, stop and scale are accepted only on a unix socket; start master with --admin PATH")
+		line(w, http.StatusForbidden, "reload, stop and scale are accepted only on a unix socket; start the server with --admin PATH")
 	case t.order && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST")
 		line(w, http.StatusMethodNotAllowed, t.path+" allows only POST")

@@ -94,7 +94,7 @@ func TestOrders(t *testing.T) {
 	s := start(t, ample)
 	for _, order := range []string{"/reload", "/stop", "/scale?workers=3"} {
 		for _, method := range []string{"POST", "GET"} {
-			if got := get(t, client(s.tcp), method, order, 403); got != "reload, stop and scale are accepted only on a unix socket; start master with --admin PATH\n" {
+			if got := get(t, client(s.tcp), method, order, 403); got != "reload, stop and scale are accepted only on a unix socket; start the server with --admin PATH\n" {
 				t.Errorf("%s over TCP: %q", order, got)
 			}
 		}

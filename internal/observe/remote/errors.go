@@ -61,7 +61,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case c.addr.Unix() && dialling:
 		return c.explainSocket(err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return c.fail(err, "connection refused; start master with --admin %s", c.addr)
+		return c.fail(err, "connection refused; start the server with --admin %s", c.addr)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return c.fail(errCut, "%v", errCut)
 	case dialling:
@@ -75,7 +75,7 @@ func (c *Client) explainSocket(err error) error {
 	info, look := os.Stat(string(c.addr))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return c.fail(fs.ErrNotExist, "no such socket; start master with --admin %s", c.addr)
+		return c.fail(fs.ErrNotExist, "no such socket; start the server with --admin %s", c.addr)
 	case look == nil && info.Mode().Type() != fs.ModeSocket:
 		return c.fail(nil, "not a socket; give the path that master has as --admin")
 	case errors.Is(err, fs.ErrPermission):

@@ -86,7 +86,7 @@ func (c *Client) order(ctx context.Context, path string, query url.Values) (stat
 		}
 		return status.Outcome{OK: outcome.OK && a.code == http.StatusOK, Message: human.Visible(outcome.Message)}, nil
 	case http.StatusForbidden:
-		return outcome, c.fail(fs.ErrPermission, "reload, stop and scale need a unix socket; start master with --admin /PATH/TO/SOCKET and give the same path here")
+		return outcome, c.fail(fs.ErrPermission, "reload, stop and scale need a unix socket; start the server with --admin /PATH/TO/SOCKET and give the same path here")
 	case http.StatusBadRequest:
 		if c.decode(a, &outcome) == nil && outcome.Message != "" {
 			return status.Outcome{Message: human.Visible(outcome.Message)}, nil

@@ -150,8 +150,8 @@ func TestNobody(t *testing.T) {
 		addr, want string
 		cause      error
 	}{
-		{tcp, "connection refused; start master with --admin " + tcp, syscall.ECONNREFUSED},
-		{absent, "no such socket; start master with --admin " + absent, fs.ErrNotExist},
+		{tcp, "connection refused; start the server with --admin " + tcp, syscall.ECONNREFUSED},
+		{absent, "no such socket; start the server with --admin " + absent, fs.ErrNotExist},
 		{stale, "connection refused: the server that created this socket has exited; start it again", syscall.ECONNREFUSED},
 		{plain, "not a socket; give the path that master has as --admin", nil},
 		{"127.0.0.1:70000", "address 70000: invalid port", nil},
@@ -256,7 +256,7 @@ func TestOrdersNeedTheSocket(t *testing.T) {
 	})
 	addr, _ := endpoint(t, "tcp", mux)
 	_, err := New(address.Address(addr)).Stop(t.Context())
-	expect(t, err, "admin endpoint "+addr+": reload, stop and scale need a unix socket; start master with --admin /PATH/TO/SOCKET and give the same path here")
+	expect(t, err, "admin endpoint "+addr+": reload, stop and scale need a unix socket; start the server with --admin /PATH/TO/SOCKET and give the same path here")
 }
 
 func TestSlowLook(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 )
 
 // errGone is why a node does not answer.
-var errGone = errors.New("admin endpoint web-3:9090: connection refused; start master with --admin web-3:9090")
+var errGone = errors.New("admin endpoint web-3:9090: connection refused; start the server with --admin web-3:9090")
 
 // three are two nodes that serve and one that does not answer.
 func three() []Look {
