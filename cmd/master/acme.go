@@ -56,7 +56,7 @@ func openAuthority(o options.Options, addresses []listen.Address, ring *keyring.
 				out.alert(err.Error() + "; workers keep the certificates that they have")
 			}
 		},
-		Alert: out.alert, Log: out.log,
+		Alert: out.alert, Inform: func(line string) { out.inform(o, line) }, Log: out.log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, state.Close())

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
@@ -214,7 +211,7 @@ func (c *certificates) announce(o options.Options, before *upgrade.Carried, out 
 	case info == nil:
 	case o.Verbose > 0:
 		out.log.Info().Str("names", strings.Join(info.Names, " ")).Str("fingerprint", info.Fingerprint.String()).Msg("self-signed certificate")
-	case term.IsTerminal(int(os.Stderr.Fd())):
-		out.alert("self-signed certificate for " + info.Names[0] + ", SHA-256 fingerprint " + info.Fingerprint.String())
+	default:
+		out.inform(o, "self-signed certificate for "+info.Names[0]+", SHA-256 fingerprint "+info.Fingerprint.String())
 	}
 }

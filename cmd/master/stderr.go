@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
@@ -54,6 +55,17 @@ func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*st
 func (e *standardError) alert(line string) {
 	e.status.Clear()
 	e.alerts.Warn().Msg(line)
+}
+
+// inform reports what somebody who has just started the server wants to know: with -v, and
+// on a terminal.
+func (e *standardError) inform(o options.Options, line string) {
+	switch {
+	case o.Verbose > 0:
+		e.log.Info().Msg(line)
+	case term.IsTerminal(int(e.file.Fd())):
+		e.alert(line)
+	}
 }
 
 // deaths is where deaths are reported with fields; nil: alert reports them.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -134,6 +135,21 @@ func TestObtained(t *testing.T) {
 	p.Args = append(p.Args, "-v")
 	harness.ServeAs(t, p)
 	same("after a restart")
+}
+
+// Who waits at a terminal is told of the first certificates.
+func TestObtainedAtTerminal(t *testing.T) {
+	t.Parallel()
+	s := newObtaining(t, acmetest.Options{})
+	term := harness.OpenTerminal(t)
+	p := s.plan("one.test,two.test", s.withPlain()...)
+	p.Tty, p.Env = term.Slave, append(p.Env, "TERM=xterm")
+	server := harness.Launch(t, p)
+	term.Await(regexp.MustCompile(`phalanx: obtaining certificates for one.test and 1 more host from 127.0.0.1:\d+`))
+	term.Await(regexp.MustCompile(`phalanx: every host of --acme has a certificate`))
+	s.await("one.test", isAny)
+	s.await("two.test", isAny)
+	server.Stop(10 * time.Second)
 }
 
 // Short-lived certificates are replaced again and again, proved by TLS alone, whichever

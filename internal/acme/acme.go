@@ -46,8 +46,9 @@ type Config struct {
 	// Taken waits until all that serve have what was published last, or ctx ends.
 	Taken func(ctx context.Context) error
 
-	Alert func(line string) // what the user must know even in silent mode
-	Log   zerolog.Logger
+	Alert  func(line string) // what the user must know even in silent mode
+	Inform func(line string) // what somebody who waits for certificates wants to know
+	Log    zerolog.Logger
 
 	Now    func() time.Time // time.Now
 	Delays *Delays          // [UsualDelays]
@@ -70,6 +71,7 @@ type Client struct {
 	wake    chan struct{} // capacity 1: there is news for Run
 	offered Published     // challenges and answers at this moment
 	silence string        // why the authority did not answer last; "": it did
+	lacking bool          // a host has no certificate, as was told
 
 	mu     sync.Mutex // guards what follows
 	hosts  []*host
@@ -95,6 +97,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.Alert == nil {
 		cfg.Alert = func(string) {}
+	}
+	if cfg.Inform == nil {
+		cfg.Inform = func(string) {}
 	}
 	kept, err := cfg.State.store(cfg.Directory)
 	if err != nil {
@@ -132,6 +137,7 @@ func (c *Client) Run(ctx context.Context) {
 	defer c.calls.close()
 	for ctx.Err() == nil {
 		c.change()
+		c.progress()
 		h, at := c.next()
 		if wait := at.Sub(c.Now()); h == nil || wait > 0 {
 			c.sleep(ctx, h != nil, wait)
@@ -177,7 +183,7 @@ func (c *Client) publish() {
 	p := Published{Challenges: c.offered.Challenges, Answers: c.offered.Answers}
 	c.mu.Lock()
 	for _, h := range c.hosts {
-		if h.cert != nil && c.Now().Before(h.cert.notAfter()) {
+		if c.certified(h) {
 			p.Certificates = append(p.Certificates, h.cert.source)
 		}
 	}

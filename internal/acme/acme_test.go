@@ -3,6 +3,7 @@ package acme
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,6 +31,8 @@ func TestIssue(t *testing.T) {
 			w.wait(t, "two certificates", func() bool {
 				return slices.Equal(w.hosts(), cfg.Hosts) && w.latest.Answers == nil && w.latest.Challenges == nil
 			})
+			told := []string{"obtaining certificates for one.test and 1 more host from " + client.authority(), "every host of --acme has a certificate"}
+			w.wait(t, "the news", func() bool { return slices.Equal(w.news, told) })
 			client.stop()
 			if len(w.lines) > 0 || w.seen[kind] < 2 || len(w.seen) != 1 {
 				t.Errorf("lines %q, answers %v", w.lines, w.seen)
@@ -69,8 +72,39 @@ func TestRenew(t *testing.T) {
 		return len(serials) == 3
 	})
 	client.stop()
-	if len(w.lines) > 0 {
-		t.Errorf("lines %q", w.lines)
+	if len(w.lines) > 0 || len(w.news) != 2 {
+		t.Errorf("lines %q, news %q", w.lines, w.news)
+	}
+}
+
+// Whoever waits for certificates is told when that begins and when it ends, each once.
+func TestProgress(t *testing.T) {
+	now := time.Now()
+	w := &workers{changed: make(chan struct{})}
+	c := &Client{Config: Config{Directory: "https://ca.test/directory", Inform: w.inform, Now: func() time.Time { return now }}}
+	valid := &held{leaf: &x509.Certificate{NotAfter: now.Add(time.Hour)}}
+	expired := &held{leaf: &x509.Certificate{NotAfter: now.Add(-time.Hour)}}
+	const done = "every host of --acme has a certificate"
+	for _, step := range []struct {
+		hosts []*host
+		want  []string
+	}{
+		{[]*host{{cert: valid}}, nil},
+		{[]*host{{cert: valid}, {name: "b.test", retryAt: now}}, []string{"obtaining a certificate for b.test from ca.test"}},
+		{[]*host{{name: "c.test"}, {name: "b.test"}}, nil},
+		{[]*host{{cert: valid}, {cert: valid}}, []string{done}},
+		{[]*host{{name: "a.test", cert: expired, retryAt: now.Add(3 * time.Hour)}, {name: "b.test", retryAt: now.Add(50 * time.Second)}, {cert: valid}},
+			[]string{"obtaining certificates for a.test and 1 more host from ca.test; next attempt in 50 s"}},
+		{nil, []string{done}},
+	} {
+		w.news = nil
+		c.hosts = step.hosts
+		for range 2 {
+			c.progress()
+		}
+		if !slices.Equal(w.news, step.want) {
+			t.Errorf("told %q, want %q", w.news, step.want)
+		}
 	}
 }
 

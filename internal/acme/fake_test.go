@@ -27,6 +27,7 @@ type workers struct {
 	seen    map[string]int
 	changed chan struct{} // closed at each change
 	lines   []string      // alerts
+	news    []string
 }
 
 func newWorkers(t *testing.T) *workers {
@@ -97,6 +98,14 @@ func (w *workers) alert(line string) {
 	w.changed = make(chan struct{})
 }
 
+func (w *workers) inform(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.news = append(w.news, line)
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
 // wait waits until something holds, which it is asked with the lock held.
 func (w *workers) wait(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -158,7 +167,7 @@ func setting(t *testing.T, a *acmetest.Authority, w *workers, hosts ...string) C
 	}
 	return Config{
 		State: state, Directory: a.Directory, Hosts: hosts, Challenges: []string{HTTP01, TLSALPN01}, Version: "test",
-		Publish: w.publish, Taken: w.take, Alert: w.alert, Delays: quick,
+		Publish: w.publish, Taken: w.take, Alert: w.alert, Inform: w.inform, Delays: quick,
 	}
 }
 

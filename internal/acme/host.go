@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/human"
 )
 
 // host is one name, and what is known of its certificate. The goroutine of Run alone
@@ -91,6 +92,32 @@ func (c *Client) restored(name string, last attempt) *host {
 		c.Alert(err.Error() + "; ordering another")
 	}
 	return h
+}
+
+// certified reports whether a host has a certificate that can be used.
+func (c *Client) certified(h *host) bool { return h.cert != nil && c.Now().Before(h.cert.notAfter()) }
+
+// progress tells that hosts lack a certificate, when that begins and when it ends.
+func (c *Client) progress() {
+	missing := slices.DeleteFunc(slices.Clone(c.hosts), c.certified)
+	before := c.lacking
+	c.lacking = len(missing) > 0
+	switch {
+	case before == c.lacking:
+	case before:
+		c.Inform("every host of --acme has a certificate")
+	default:
+		line := "obtaining a certificate for " + missing[0].name
+		if n := len(missing) - 1; n > 0 {
+			line = fmt.Sprintf("obtaining certificates for %s and %s", missing[0].name, human.Plural(n, "more host", "more hosts"))
+		}
+		line += " from " + c.authority()
+		first := slices.MinFunc(missing, func(a, b *host) int { return a.retryAt.Compare(b.retryAt) })
+		if wait := first.retryAt.Sub(c.Now()); wait > 0 {
+			line += "; next attempt " + when(wait)
+		}
+		c.Inform(line)
+	}
 }
 
 // next returns the host that is due first, and when; nil if there is none.
