@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// evictAfter is how long a connection may be without a complete request while
-// others wait to be admitted; a normal request takes a fraction of it.
+// evictAfter is how long a client may leave its request incomplete, or take nothing of
+// its response, while others wait to be admitted; a normal request takes a fraction of it.
 const evictAfter = 500 * time.Millisecond
 
 // gate is a listener that limits the number of connections. When the limit is
-// reached, it evicts the connection that has been without a complete request for
-// longest, so slow and silent clients cannot lock others out. While all
-// connections have requests under way, the next one waits.
+// reached, it evicts the connection whose client it has waited for longest, for a
+// complete request or to take a response, so slow and silent clients cannot lock
+// others out. While all requests are being carried out, the next connection waits.
 type gate struct {
 	net.Listener
 	max        int
 	evictAfter time.Duration
 
 	mu        sync.Mutex
-	clients   []*clientConn // those without a request are ordered by since
+	clients   []*clientConn // those that are waited for are ordered by since
 	suspended bool          // Close leaves the listener open
-	room      chan struct{} // has a token when a client has left or become idle
+	room      chan struct{} // has a token when a client has left or is waited for
 	closed    chan struct{}
 	once      sync.Once
 }
@@ -104,7 +104,7 @@ func (g *gate) admit(c *clientConn) (retry <-chan time.Time, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.clients) >= g.max {
-		i := g.firstIdle()
+		i := slices.IndexFunc(g.clients, func(c *clientConn) bool { return !c.busy || c.sending })
 		if i < 0 {
 			return nil, false
 		}
@@ -142,8 +142,9 @@ func (g *gate) notify() {
 type clientConn struct {
 	net.Conn
 	gate    *gate
-	since   time.Time // without a request
+	since   time.Time // since when its client has been waited for
 	busy    bool      // a request is under way
+	sending bool      // its response waits for the client to take some
 	served  bool      // there has been a request
 	removed bool      // no longer one of gate.clients
 }
@@ -157,11 +158,30 @@ func (c *clientConn) begin() bool {
 	return c.busy
 }
 
-// idle marks the response as sent. The connection is then the last to be evicted.
+// idle marks the response as sent.
 func (c *clientConn) idle() {
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
 	c.busy = false
+	c.waits()
+}
+
+// Write waits until the client has taken enough.
+func (c *clientConn) Write(p []byte) (int, error) {
+	c.gate.mu.Lock()
+	c.sending = true
+	c.waits()
+	c.gate.mu.Unlock()
+	n, err := c.Conn.Write(p)
+	c.gate.mu.Lock()
+	c.sending = false
+	c.gate.mu.Unlock()
+	return n, err
+}
+
+// waits marks the beginning of a wait for the client, which is then the last to be
+// evicted. It is called with the lock held.
+func (c *clientConn) waits() {
 	if c.remove() {
 		c.removed, c.since = false, time.Now()
 		c.gate.clients = append(c.gate.clients, c)

@@ -36,6 +36,22 @@ func TestSlowClientsKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// Nor do clients that request much, and read nothing of it.
+func TestUnreadResponsesKeepNobodyOut(t *testing.T) {
+	s := start(t, ample)
+	for range 2 * maxClients {
+		c, err := net.Dial("unix", s.unix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		// All of it may not fit, if the server stops reading first.
+		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		io.WriteString(c, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 500))
+	}
+	get(t, client(s.unix), "GET", "/healthz", 200)
+}
+
 // A client that has its time and sends nothing is sent away.
 func TestHalfRequestEnds(t *testing.T) {
 	s := start(t, short)
