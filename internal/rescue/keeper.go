@@ -153,7 +153,8 @@ func (d *desk) send(lifeline, n int) bool {
 			d.rights.Len = uint64(unsafe.Sizeof(d.rights)) + uint64(4*n)
 			d.answer.Controllen = d.rights.Len
 		}
-		_, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, uintptr(lifeline), uintptr(unsafe.Pointer(&d.answer)), unix.MSG_NOSIGNAL)
+		// RawSyscall needs more stack than there is in a build without optimizations.
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_SENDMSG, uintptr(lifeline), uintptr(unsafe.Pointer(&d.answer)), unix.MSG_NOSIGNAL, 0, 0, 0)
 		if errno == 0 || n == 0 {
 			return errno == 0
 		}
