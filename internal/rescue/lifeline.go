@@ -72,7 +72,10 @@ type taken struct {
 func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 	l.asking.Lock()
 	defer l.asking.Unlock()
-	_ = l.keeper.Signal(unix.SIGCONT) // it may have been stopped; an error means that it has exited
+	// It may have been stopped. If it has exited, its worker may have the other end open.
+	if errors.Is(l.keeper.Signal(unix.SIGCONT), os.ErrProcessDone) {
+		return nil, ErrKeeperGone
+	}
 	for {
 		err := l.ask(numbers)
 		var m message

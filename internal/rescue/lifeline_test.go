@@ -245,3 +245,34 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Errorf("%d descriptors, before %d", n, before)
 	}
 }
+
+// A keeper that has exited does not answer, although its worker has the other end.
+func TestKeeperOfLivingWorker(t *testing.T) {
+	l, end, err := newLifelinePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	defer end.Close()
+	l.keeper = ended(t).keeper
+	began := time.Now()
+	if all, err := l.take([]int{4}, began.Add(30*time.Second)); !errors.Is(err, ErrKeeperGone) || time.Since(began) > 15*time.Second {
+		t.Errorf("%v, %v after %v", all, err, time.Since(began))
+	}
+}
+
+// A search that comes too late asks no keeper, and ends none.
+func TestSearchTooLate(t *testing.T) {
+	server, _ := connected(t)
+	defer unix.Close(server)
+	k, _, _ := startKept(t, server)
+	keeperOf(t, k)
+	for _, unknown := range []bool{false, true} {
+		if has, err := mayHave(k.lifeline, cookie(server), unknown, time.Now()); has != unknown || err != nil {
+			t.Errorf("%v, %v", has, err)
+		}
+	}
+	if has, err := mayHave(k.lifeline, cookie(server), false, time.Now().Add(answerTime)); !has || err != nil {
+		t.Errorf("then %v, %v", has, err)
+	}
+}

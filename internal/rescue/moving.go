@@ -76,6 +76,10 @@ func isEmpty(err error) bool { return err == unix.EAGAIN || err == io.EOF }
 // takeTime bounds the wait for a worker to take what is in its channel.
 const takeTime = 2 * time.Second
 
+// searchTime is after what time no keeper is asked any more: with the time for the last
+// answer, less than the worker that takes over waits for a message.
+const searchTime = 4 * time.Second
+
 // delivered reports whether the connection that was being handed over has reached
 // another worker, or is in a channel to one; unknown is the answer where that cannot
 // be found out. It looks at each worker before its channels, and at these before those
@@ -88,13 +92,13 @@ func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	if unknown && (m.Blind || wanted == 0) {
 		return true, nil
 	}
-	until, answers := time.Now().Add(takeTime), time.Now().Add(answerTime)
+	until, asked := time.Now().Add(takeTime), time.Now().Add(searchTime)
 	if has, err := inChannels(m.Out, wanted, unknown, until); has || err != nil {
 		return has, err
 	}
 	for _, o := range m.Others {
 		if o.Lifeline != nil {
-			if has, err := mayHave(o.Lifeline, wanted, unknown, answers); has || err != nil {
+			if has, err := mayHave(o.Lifeline, wanted, unknown, asked); has || err != nil {
 				return has, err
 			}
 		}
@@ -161,14 +165,18 @@ func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
 }
 
 // mayHave reports whether a worker may have a connection open, given the lifeline of its
-// keeper.
+// keeper, which is not asked after some time. A question that comes late has all the time for
+// its answer: the silence of one keeper must not be held against the others.
 func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, error) {
 	for number, open := 0, -1; number <= open+4*beyond; {
 		var asked []int
 		for n := number; len(asked) < mostAsked; n++ {
 			asked = append(asked, n)
 		}
-		all, err := l.take(asked, until)
+		if !time.Now().Before(until) {
+			return unknown, nil
+		}
+		all, err := l.take(asked, time.Now().Add(answerTime))
 		if err != nil { // the keeper is gone
 			return unknown, nil
 		}
