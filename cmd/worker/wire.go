@@ -101,7 +101,11 @@ func listeners(sockets []options.Socket, unsent int) ([]serve.Listener, error) {
 		if err := syscall.SetNonblock(l.FD, true); err != nil {
 			return nil, fmt.Errorf("listening socket %d: %w", i, err)
 		}
-		if err := boundUnsent(l, unsent); err != nil {
+		err := boundUnsent(l, unsent)
+		if err == nil {
+			err = unlinger(l)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("listening socket %d: %w", i, err)
 		}
 		all = append(all, l)
@@ -117,6 +121,12 @@ func boundUnsent(l serve.Listener, most int) error {
 		return nil
 	}
 	return unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, most)
+}
+
+// unlinger makes no close of a connection wait. The connections of a listening socket inherit
+// what an earlier worker of the slot, if it was compromised, has set.
+func unlinger(l serve.Listener) error {
+	return unix.SetsockoptLinger(l.FD, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 }
 
 // keep starts a keeper, and returns the memory for records, if the master has passed the

@@ -55,40 +55,69 @@ func TestSignalsAtTheEnd(t *testing.T) {
 	}
 }
 
-// The connections of a listening socket inherit the bound of what is unsent, and a worker
-// without one undoes that of another.
-func TestBoundUnsent(t *testing.T) {
+// listening returns a listening socket, and its descriptor.
+func listening(t *testing.T) (net.Listener, int) {
+	t.Helper()
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	file, err := l.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() { file.Close() })
+	return l, int(file.Fd())
+}
+
+// accept returns the descriptor of a new connection.
+func accept(t *testing.T, l net.Listener) (fd int) {
+	t.Helper()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { accepted.Close() })
+	file, err := accepted.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return int(file.Fd())
+}
+
+// The connections of a listening socket inherit the bound of what is unsent, and a worker
+// without one undoes that of another.
+func TestBoundUnsent(t *testing.T) {
+	l, fd := listening(t)
 	for _, most := range []int{256 << 10, 0} {
-		if err := boundUnsent(serve.Listener{FD: int(file.Fd())}, most); err != nil {
+		if err := boundUnsent(serve.Listener{FD: fd}, most); err != nil {
 			t.Fatal(err)
 		}
-		client, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+		if got, err := unix.GetsockoptInt(accept(t, l), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); got != most || err != nil {
+			t.Errorf("%d, want %d: %v", got, most, err)
 		}
-		defer client.Close()
-		accepted, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer accepted.Close()
-		raw, _ := accepted.(*net.TCPConn).SyscallConn()
-		raw.Control(func(fd uintptr) {
-			if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); got != most || err != nil {
-				t.Errorf("%d, want %d: %v", got, most, err)
-			}
-		})
+	}
+}
+
+// A compromised worker cannot make those after it wait for the ends of their connections.
+func TestUnlinger(t *testing.T) {
+	l, fd := listening(t)
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unlinger(serve.Listener{FD: fd}); err != nil {
+		t.Fatal(err)
+	}
+	if on, err := unix.GetsockoptInt(accept(t, l), unix.SOL_SOCKET, unix.SO_LINGER); on != 0 || err != nil {
+		t.Errorf("%d, %v", on, err)
 	}
 }
