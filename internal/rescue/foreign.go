@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -54,6 +55,24 @@ func protocol(fd int) (int, error) {
 		err = errNoConnection
 	}
 	return UnixStream, err
+}
+
+// discard closes descriptors of a worker. The close of a connection does not wait until all
+// is sent, as SO_LINGER can have it, in the last process that has it open. With a time of 0
+// that resets the connection, and stays.
+func discard(fds ...int) {
+	for _, fd := range fds {
+		if fd < 0 {
+			continue
+		}
+		var linger [8]byte // unix.Linger
+		option, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+		binary.NativeEndian.PutUint64(linger[:], option)
+		if seconds := binary.NativeEndian.Uint32(linger[4:]); err == nil && seconds != 0 {
+			_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+		}
+		unix.Close(fd)
+	}
 }
 
 // CheckFile makes sure that a descriptor is a regular file that can be read.

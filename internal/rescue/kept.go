@@ -10,7 +10,7 @@ import (
 )
 
 // Kept is what the master needs to rescue the connections of one worker. It belongs
-// to one goroutine, except for Transfer and Wait.
+// to one goroutine, except for Transfer and Wait, and Close in the end.
 type Kept struct {
 	records  *os.File
 	lifeline *Lifeline
@@ -127,15 +127,16 @@ func (k *Kept) Lifeline() *Lifeline {
 // that no other process has open. It does not wait.
 func (k *Kept) EndKeeper() {
 	if k.lifeline.keeper != nil {
-		// An error means that it has exited; else closing the lifeline ends it.
-		_ = k.lifeline.keeper.Kill()
+		_ = k.lifeline.keeper.Kill() // an error means that it has exited
 	}
-	k.lifeline.file.Close()
+	k.lifeline.shut()
 }
 
-// Close ends the keeper and discards the records.
+// Close ends the keeper and discards the records. It may wait for what a compromised worker
+// has put into its lifeline: the kernel closes what is in the queue of a socket there.
 func (k *Kept) Close() {
 	k.EndKeeper()
+	k.lifeline.close()
 	k.records.Close()
 }
 

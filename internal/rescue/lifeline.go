@@ -89,7 +89,7 @@ func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 			}
 			err = errAnswer
 		}
-		closeAll(m.fds...)
+		discard(m.fds...)
 		if err == nil && !time.Now().Before(until) {
 			err = m.status
 		}
@@ -105,16 +105,27 @@ func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 	}
 }
 
-// end makes the keeper exit, and closes what it has sent too late.
-func (l *Lifeline) end() {
+// shut makes the keeper exit.
+func (l *Lifeline) shut() {
 	_ = l.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+}
+
+// end makes the keeper exit, and closes what has been sent too late.
+func (l *Lifeline) end() {
+	l.shut()
 	for {
 		m, err := l.receive(time.Now())
 		if err != nil {
 			return // there is no more, because nobody can send
 		}
-		closeAll(m.fds...)
+		discard(m.fds...)
 	}
+}
+
+// close is end, and closes this end.
+func (l *Lifeline) close() {
+	l.end() // or the kernel closes what is left, and waits for it
+	l.file.Close()
 }
 
 func (l *Lifeline) ask(numbers []int) (err error) {
@@ -137,7 +148,7 @@ func (l *Lifeline) answer(until time.Time) (message, error) {
 		if err != nil || m.from == l.keeper.Pid {
 			return m, err
 		}
-		closeAll(m.fds...)
+		discard(m.fds...)
 	}
 	return message{}, errAnswer
 }
@@ -145,7 +156,7 @@ func (l *Lifeline) answer(until time.Time) (message, error) {
 // greeting waits for a keeper to say that it is there, and returns the process that did.
 func (l *Lifeline) greeting(until time.Time) (pid int, err error) {
 	m, err := l.receive(until)
-	closeAll(m.fds...)
+	discard(m.fds...)
 	return m.from, err
 }
 
@@ -202,7 +213,7 @@ func (l *Lifeline) receive(until time.Time) (m message, err error) {
 	}
 	m.truncated = flags&unix.MSG_CTRUNC != 0
 	if err = m.decode(p[:n], rights[:size]); err != nil {
-		closeAll(m.fds...)
+		discard(m.fds...)
 		return message{}, err
 	}
 	return m, nil

@@ -246,6 +246,68 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
+// lingering returns a connection whose last close waits for half a minute, because its client
+// does not read.
+func lingering(t *testing.T) int {
+	t.Helper()
+	server, _ := connected(t)
+	for err := unix.SetNonblock(server, true); err != unix.EAGAIN; _, err = unix.Write(server, make([]byte, 1<<16)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetsockoptLinger(server, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 30}); err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// What a compromised worker says on the lifeline does not make the master wait.
+func TestLingeringSockets(t *testing.T) {
+	put := func(end *os.File, number int) {
+		fd := lingering(t)
+		say(t, end, 0, []int{number}, fd)
+		unix.Close(fd)
+	}
+	began := time.Now()
+	l, end, err := newLifelinePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	defer end.Close()
+	if l.keeper, err = os.FindProcess(os.Getppid()); err != nil { // not this process
+		t.Fatal(err)
+	}
+	defer l.keeper.Release()
+	put(end, 4)
+	if all, err := l.take([]int{4}, time.Now().Add(20*time.Millisecond)); !errors.Is(err, ErrKeeperGone) {
+		t.Errorf("%v, %v", all, err)
+	}
+	k, _, end, err := NewKept(Sizes{64, 4096, 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	put(end, 4)
+	k.Close()
+	if waited := time.Since(began); waited > 15*time.Second {
+		t.Errorf("it waited for %v", waited)
+	}
+}
+
+// A connection that its worker was about to reset is reset.
+func TestDiscardResets(t *testing.T) {
+	server, client := connected(t)
+	if err := unix.SetsockoptLinger(server, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		t.Fatal(err)
+	}
+	discard(server, -1)
+	if n, err := client.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 // A keeper that has exited does not answer, although its worker has the other end.
 func TestKeeperOfLivingWorker(t *testing.T) {
 	l, end, err := newLifelinePair()

@@ -188,7 +188,7 @@ func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, e
 			}
 			open = t.number
 			found = found || isConnection(t.fd, unix.IPPROTO_TCP) && cookie(t.fd) == wanted
-			unix.Close(t.fd)
+			discard(t.fd)
 		}
 		switch {
 		case found:

@@ -71,7 +71,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 		return
 	}
 	if w.loss = p.lossOf(w, e); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
-		w.proc.Kept().Close()
+		p.closeKept(w)
 		return
 	}
 	o := &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()}
@@ -175,9 +175,16 @@ func (p *pool) forget(o *orphaned) {
 	p.tell(o)
 	o.of.proc.Kept().EndKeeper()
 	if o.forgotten = true; o.transfers == 0 {
-		o.of.proc.Kept().Close()
+		p.closeKept(o.of)
 	}
 	p.orphans = slices.DeleteFunc(p.orphans, func(other *orphaned) bool { return other == o })
+}
+
+// closeKept ends the keeper of a dead worker, and closes what that has left, which may take
+// its time.
+func (p *pool) closeKept(w *worker) {
+	w.proc.Kept().EndKeeper()
+	p.wg.Go(w.proc.Kept().Close)
 }
 
 // isOrphaned reports whether the connections of a dead worker are kept for another.

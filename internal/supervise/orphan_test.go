@@ -20,12 +20,13 @@ import (
 type fakeKept struct {
 	pid        int // of its keeper; 0: there is none
 	gone       chan struct{}
-	deaf       bool    // its keeper does not end when it is told to
-	ended      bool    // the keeper has, before anybody used it
-	left       int     // connections that cannot be rescued
-	errors     []error // of the next transfers
-	unreadable bool    // its records are those of another version
-	transfer   func()  // what Transfer does meanwhile; nil: nothing
+	deaf       bool          // its keeper does not end when it is told to
+	ended      bool          // the keeper has, before anybody used it
+	left       int           // connections that cannot be rescued
+	errors     []error       // of the next transfers
+	unreadable bool          // its records are those of another version
+	transfer   func()        // what Transfer does meanwhile; nil: nothing
+	slow       chan struct{} // Close waits for it; nil: it does not wait
 	closed     int
 }
 
@@ -71,6 +72,9 @@ func (k *fakeKept) EndKeeper() {
 
 func (k *fakeKept) Close() {
 	k.EndKeeper()
+	if k.slow != nil {
+		<-k.slow
+	}
 	k.closed++
 }
 
@@ -172,6 +176,22 @@ func TestTransferOutlivesPool(t *testing.T) {
 		if synctest.Wait(); kept.closed == 0 {
 			t.Error("not closed")
 		}
+		r.ends(0, "")
+	})
+}
+
+// What a worker has left may take long to close: nobody waits for it but the end.
+func TestSlowClose(t *testing.T) {
+	runRig(t, 1, keeping(), func(r *rig) {
+		r.hello(0)
+		kept := r.procs[0].kept.(*fakeKept)
+		kept.slow = make(chan struct{})
+		r.die(0, Exit{})
+		r.started(1)
+		r.hello(1)
+		r.expectServing(1)
+		r.signal(syscall.SIGTERM)
+		close(kept.slow)
 		r.ends(0, "")
 	})
 }

@@ -16,7 +16,7 @@ import (
 // (docs/rescue.md).
 
 // Kept keeps the connections of one worker for its successor. Only the pool's
-// goroutine calls its methods, except for Wait, Transfer and Bury.
+// goroutine calls its methods, except for Wait, Transfer, Bury and Close.
 type Kept interface {
 	// Greeted returns the process that has greeted the master as the keeper.
 	Greeted() (pid int, err error)
@@ -33,7 +33,7 @@ type Kept interface {
 	// Lifeline returns that of the keeper, nil if there is none.
 	Lifeline() *rescue.Lifeline
 	EndKeeper() // does not wait
-	Close()
+	Close()     // may wait
 }
 
 // rescueTime limits how long a worker may take over a dead one's connections.
@@ -146,7 +146,7 @@ func (p *pool) transferred(o *orphaned, to *worker, left int, err error) {
 	p.transfers--
 	o.transfers--
 	if o.forgotten && o.transfers == 0 {
-		o.of.proc.Kept().Close()
+		p.closeKept(o.of)
 	}
 	if to.rescuing == o { // else another transfer counts them
 		o.left = left
