@@ -159,7 +159,7 @@ func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.J
 	}()
 	var made bool
 	var err error
-	unworthy, what := ipc.JobUseless, "compress into the cache directory: %w; responses stay as they are"
+	unworthy, what := ipc.JobUseless, "compress into the cache directory: %w; files without a copy are sent uncompressed"
 	if j.Kind == ipc.JobDigest || j.Kind == ipc.JobCopyDigest {
 		unworthy, what = ipc.JobKnown, "put a digest into the cache directory: %w; responses have no ETag of the content"
 		made, err = store.AddDigest(ctx, j.File, j.Kind == ipc.JobCopyDigest)

@@ -124,7 +124,7 @@ func TestInfo(t *testing.T) {
 		"--version": "phalanx " + options.Version + "\n", "--help": "Usage: master",
 		"--check --base " + dir + " --worker /bin/true": "the options are valid; the document root is " + dir + "\n",
 		"--check --hsts 1h --base " + dir + " --worker /bin/true": "the options are valid; the document root is " + dir +
-			"; but --hsts: browsers heed it by HTTPS only, and no address is for that; add --listen https://:443, or name the proxy that encrypts with --trusted-proxies, unless systemd passes a socket for HTTPS\n",
+			"; but --hsts: browsers obey it over HTTPS only, and no address uses HTTPS; add --listen https://:443, or name the proxy that terminates TLS with --trusted-proxies, unless systemd passes a socket for HTTPS\n",
 		"explain --base " + dir + " /":                                                                       "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",
 		"explain --base " + dir + " --listen https://:8443 --tls-self-signed /":                              "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/2\n",
 		"explain --base " + dir + " --listen https://:8443 --tls-self-signed --http2 off https://localhost/": "Document root\n  " + dir + "\n\nRequest\n  GET / HTTP/1.1\n",

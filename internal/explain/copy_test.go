@@ -56,7 +56,7 @@ func TestExplainCopies(t *testing.T) {
 	}
 	later := time.Now().Add(time.Hour)
 	says(time.Now(), "changed within two seconds")
-	says(later, "makes one in br once the file has been asked for")
+	says(later, "makes one in br once the file has been requested")
 	var st unix.Stat_t
 	if err := unix.Stat(base+"/a.html", &st); err != nil {
 		t.Fatal(err)

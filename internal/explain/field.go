@@ -17,8 +17,8 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	whys := map[string]string{
 		"server":                        "this program and its version",
 		"date":                          "the time of the response (RFC 9110 §6.6.1)",
-		"x-content-type-options":        "always, unless --header has another: a browser is not to guess the type",
-		"content-security-policy":       "unless --header has another: a browser is to load nothing and run nothing for this page",
+		"x-content-type-options":        "always, unless --header has another: a browser must not guess the type",
+		"content-security-policy":       "unless --header has another: a browser must not load or run anything for this page",
 		"access-control-allow-origin":   "--cors: the scripts of every site may read it",
 		"access-control-expose-headers": "--cors: and these fields of it",
 		"access-control-allow-methods":  preflight,
@@ -28,8 +28,8 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 		"connection":                    closingWhy(x),
 		"allow":                         "the methods that are served (RFC 9110 §15.5.6)",
 		"location":                      "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)",
-		"strict-transport-security":     "--hsts: the client is to come by HTTPS alone (RFC 6797)",
-		"retry-after":                   "in a second there may be descriptors again",
+		"strict-transport-security":     "--hsts: the client must use HTTPS only (RFC 6797)",
+		"retry-after":                   "descriptors may be free again in a second",
 		"www-authenticate":              "which credentials are missing (RFC 7617)",
 		"content-encoding":              "the sidecar that is sent is in this coding",
 		"content-type":                  s.kind,
@@ -43,7 +43,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	case conn.MovedRule:
 		whys["location"] = "the target of the rule; the query is kept unless the rule has one"
 	case conn.MovedSecure:
-		whys["location"] = "the same host, path and query by HTTPS; with --plain serve the request would be answered"
+		whys["location"] = "the same host, path and query over HTTPS; with --plain serve the request would be served"
 	}
 	if s.inherent {
 		whys["content-encoding"] = "files of this type are always in this coding"
@@ -84,13 +84,13 @@ func madeWhys(what string, whys map[string]string) {
 // fileWhys is about a response that has the file, or says that it is current.
 func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	whys["expires"] = "now plus --expires, for clients that do not know Cache-Control"
-	whys["cache-control"] = "--expires " + human.Duration(s.cfg.Expires) + ", as no --cache rule matches the path"
+	whys["cache-control"] = "--expires " + human.Duration(s.cfg.Expires) + ", because no --cache rule matches the path"
 	if x.File.CacheControl() != "" {
 		whys["cache-control"] = s.rule
 	}
 	whys["vary"] = "files of this type may have sidecars in other codings"
 	if strings.Contains(x.File.Vary(), "Sec-Fetch-Mode") {
-		whys["vary"] = "only navigation gets the fallback, and these fields tell what is navigation; Accept-Encoding is for sidecars"
+		whys["vary"] = "only navigation gets the fallback, and these fields distinguish it; Accept-Encoding is for sidecars"
 	}
 	whys["last-modified"] = "when the file was changed"
 	if s.future(x.File) {

@@ -43,7 +43,7 @@ func (s *server) finding(f site.Finding) {
 		why = "there is no such file; the --spa fallback is served"
 		s.rule = "the --spa fallback is revalidated each time, unless a --cache rule matches it"
 	case site.FileAsset:
-		why = fmt.Sprintf("the --spa fallback is for pages, and by its extension %q is a part of one", f.Name)
+		why = fmt.Sprintf("the --spa fallback is for pages; by its extension, %q is a part of a page", f.Name)
 	default:
 		what, why = "path", pathWhy(f)
 	}
@@ -53,7 +53,7 @@ func (s *server) finding(f site.Finding) {
 func pathWhy(f site.Finding) string {
 	switch f.Kind {
 	case site.PathTooLong:
-		return "the path is longer than that of any file can be"
+		return "the path is longer than any file's path can be"
 	case site.PathMalformed:
 		return `a "%" lacks its two hexadecimal digits (RFC 3986 §2.1)`
 	case site.PathSlash:
@@ -84,7 +84,7 @@ func codingWhy(f site.Finding) string {
 	case site.CopyChosen:
 		return "no sidecar, but a " + f.Coding.Token() + " copy in --cache-dir, which --compress has made"
 	case site.CopyMissing:
-		return "no sidecar, and no copy in --cache-dir yet: a server with --compress makes one in " + f.Coding.Token() + " once the file has been asked for"
+		return "no sidecar, and no copy in --cache-dir yet: a server with --compress makes one in " + f.Coding.Token() + " once the file has been requested"
 	case site.CopyUseless:
 		return "no sidecar, and no copy in --cache-dir: the file compresses by less than 5 percent"
 	case site.CopyUnfit:
@@ -124,9 +124,9 @@ func (s *server) opened(f site.Finding) string {
 // followed says which links are followed, where one is not.
 func followed(links site.Symlinks) string {
 	if links == site.LinksBeneath {
-		return ", and --symlinks beneath follows only those that lead beneath the directory that the document root lies in"
+		return ", and --symlinks beneath follows only links to places beneath the parent directory of the document root"
 	}
-	return ", and --symlinks inside follows only those that lead to what is in the document root"
+	return ", and --symlinks inside follows only links to places in the document root"
 }
 
 func (s *server) failed(f site.Finding) string {

@@ -44,8 +44,8 @@ func TestSites(t *testing.T) {
 	}{
 		{all, "http://www.example.org/", 1, `the host "www.example.org" has a --site`},
 		{all, "https://www.example.org:8443/", 1, `the host "www.example.org" has a --site`},
-		{all, "http://other.example/", 0, `no --site is for the host "other.example", so its document root is --base`},
-		{strict, "http://other.example/", -1, `no --site is for the host "other.example", and --strict-host is given`},
+		{all, "http://other.example/", 0, `no --site has the host "other.example", so its document root is --base`},
+		{strict, "http://other.example/", -1, `no --site has the host "other.example", and --strict-host is given`},
 		{strict, "http://www.example.org/", 1, `the host "www.example.org" has a --site`},
 	} {
 		r, err := NewRequest("", test.url, nil)

@@ -40,7 +40,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 			return
 		}
 		if x.Moved == conn.MovedSecure {
-			s.say("redirect", "the request comes by HTTP, --listen has an address for HTTPS, and --plain is redirect")
+			s.say("redirect", "the request came over HTTP, --listen has an HTTPS address, and --plain is redirect")
 			return
 		}
 		switch r.Method {
@@ -50,7 +50,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 		case proto.MethodUnknown:
 			s.say("method", "it is not known; methods are case-sensitive (RFC 9110 §9.1)")
 		default:
-			s.say("method", "it is known and not served: "+proto.Allow+" are")
+			s.say("method", "it is known but not served; served are "+proto.Allow)
 		}
 	}
 	if x.Fault.Status != 0 {
@@ -66,7 +66,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	if r.Method == proto.MethodGet || r.Method == proto.MethodHead {
 		s.say("coding", codingsWhy(x))
 		if s.cfg.Fallback && x.Status == proto.StatusNotFound && !proto.Navigates(r, x.Head) {
-			s.say("fallback", "the --spa fallback is for navigation, and this request is for data or for a part of a page, by Sec-Fetch-Mode, Sec-Fetch-Dest or Accept")
+			s.say("fallback", "the --spa fallback is for navigation; by its Sec-Fetch-Mode, Sec-Fetch-Dest or Accept, this request is for data or for a part of a page")
 		}
 	}
 }
@@ -76,9 +76,9 @@ func siteWhy(x *conn.Exchange) string {
 	host := x.Request.Host(x.Head)
 	switch {
 	case x.Status == proto.StatusMisdirectedRequest:
-		return fmt.Sprintf("no --site is for the host %q, and --strict-host is given", host)
+		return fmt.Sprintf("no --site has the host %q, and --strict-host is given", host)
 	case x.Site == 0:
-		return fmt.Sprintf("no --site is for the host %q, so its document root is --base", host)
+		return fmt.Sprintf("no --site has the host %q, so its document root is --base", host)
 	}
 	return fmt.Sprintf("the host %q has a --site", host)
 }
@@ -126,7 +126,7 @@ func (s *server) fileSteps(x *conn.Exchange) {
 	s.say("validators", s.validatorsWhy(x.File))
 	tag := "the file's ETag " + string(e.Tag)
 	if len(e.Tag) == 0 {
-		tag = "the ETag that the file does not have"
+		tag = "the file's ETag (it has none)"
 	}
 	date := "the file's date, " + string(proto.AppendDate(nil, e.Modified))
 	s.condition(x, proto.FieldIfMatch, "If-Match", x.Conditions.IfMatch, "is * or lists "+tag, "does not list "+tag+": 412")
@@ -199,7 +199,7 @@ func rangeWhy(x *conn.Exchange) string {
 		return "Range is ignored and the whole file sent: " + cmp.Or(ignoredWhys[x.RangeField], "it is malformed") + " (RFC 9110 §14.2)"
 	}
 	if len(x.Ranges) == 0 {
-		return fmt.Sprintf("no range that is asked for lies within the file's %d bytes: 416", x.File.Size())
+		return fmt.Sprintf("no requested range lies within the file's %d bytes: 416", x.File.Size())
 	}
 	why := fmt.Sprintf("of the file's %d bytes:", x.File.Size())
 	for _, part := range x.Ranges {
@@ -218,9 +218,9 @@ var ignoredWhys = map[proto.RangeOutcome]string{
 	proto.IfRangeMalformed: "If-Range is neither a tag nor a date",
 	proto.IfRangeNoDate:    "If-Range has a date, and the file has none",
 	proto.IfRangeOtherDate: "If-Range has another date than the file",
-	proto.IfRangeYoung:     "If-Range has the file's date, which is not a second old and so weak",
+	proto.IfRangeYoung:     "If-Range has the file's date, which is less than a second old and therefore weak",
 	proto.RangeUnit:        "its unit is not bytes",
-	proto.RangeEmpty:       "the file is empty and has no part",
+	proto.RangeEmpty:       "the file is empty",
 	proto.RangeTooMany:     fmt.Sprintf("it asks for more than %d ranges", proto.MaxRanges),
-	proto.RangeTooLong:     "the length of all parts together would be no int64",
+	proto.RangeTooLong:     "the total length of its ranges overflows",
 }

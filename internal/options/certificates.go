@@ -40,9 +40,9 @@ func (o Options) CheckHTTPS(secure bool) error {
 	case !secure && (certified || o.TLSClientCA != ""):
 		return usage("certificates: no address is for HTTPS; add --listen https://:443")
 	case !secure && o.HSTS > 0 && len(o.TrustedProxies) == 0:
-		return usage("--hsts: browsers heed it by HTTPS only, and no address is for that; add --listen https://:443, or name the proxy that encrypts with --trusted-proxies")
+		return usage("--hsts: browsers obey it over HTTPS only, and no address uses HTTPS; add --listen https://:443, or name the proxy that terminates TLS with --trusted-proxies")
 	case !secure && o.Plain != PlainRedirect:
-		return usage("--plain " + string(o.Plain) + ": is for HTTP beside HTTPS, and no address is for HTTPS; add --listen https://:443, or leave it out")
+		return usage("--plain " + string(o.Plain) + ": has no effect without an HTTPS address; add --listen https://:443, or leave it out")
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func TestConfigFileErrors(t *testing.T) {
 		"workers = two # or so\n":   ":1: --workers two: must be 1 to 1024 (0 is one per CPU)",
 		"header = \"A: b\" c\n":     ":1: header: ",
 		"header = \"A: b\n":         ":1: header: ",
-		"[Network]\nport = 80\n":    ":1: [Network]: sections do not exist; remove the line",
+		"[Network]\nport = 80\n":    ":1: [Network]: sections are not supported; remove the line",
 		"keepalive = 30s\nnonsense": ":2: nonsense: unknown flag",
 		"port\n":                    ":1: port: needs a value; write port = VALUE",
 		"base /tmp/x;\n":            ":1: base: needs an equals sign; write base = /tmp/x",
@@ -107,7 +107,7 @@ func TestConfigFileErrors(t *testing.T) {
 func TestConfigFileErrorsAtOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	for text, want := range map[string]string{
-		"portt = 80\nlist\nport = x\n\n[a]\n": "FILE:1: portt: unknown flag; did you mean port?\nFILE:3: --port x: must be 0 to 65535 (0 takes a free one)\nFILE:5: [a]: sections do not exist; remove the line",
+		"portt = 80\nlist\nport = x\n\n[a]\n": "FILE:1: portt: unknown flag; did you mean port?\nFILE:3: --port x: must be 0 to 65535 (0 takes a free one)\nFILE:5: [a]: sections are not supported; remove the line",
 		strings.Repeat("a\n", 10):             strings.Repeat("FILE:N: a: unknown flag\n", 10),
 		strings.Repeat("a\n", 99):             strings.Repeat("FILE:N: a: unknown flag\n", 10) + "--config FILE: there are more errors",
 	} {

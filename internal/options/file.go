@@ -66,7 +66,7 @@ func fromLine(p *flags.Parser, line string) (flag string, err error) {
 		return "", nil
 	}
 	if line[0] == '[' {
-		return "", errors.New(line + ": sections do not exist; remove the line")
+		return "", errors.New(line + ": sections are not supported; remove the line")
 	}
 	flag, v, ok := strings.Cut(line, "=")
 	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")

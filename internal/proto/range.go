@@ -31,7 +31,7 @@ const (
 	IfRangeMalformed                     // If-Range is neither a tag nor a date
 	IfRangeNoDate                        // If-Range has a date, and the representation has none
 	IfRangeOtherDate                     // If-Range has another date
-	IfRangeYoung                         // If-Range has the right date, which is not a second old and so weak
+	IfRangeYoung                         // If-Range has the right date, which is less than a second old and therefore weak
 	RangeUnit                            // the unit is not bytes
 	RangeEmpty                           // the representation is empty and has no part
 	RangeTooMany                         // more than MaxRanges are asked for

@@ -159,7 +159,7 @@ func Create(want Sizes) (fd int, err error) {
 	return fd, nil
 }
 
-var errLayout = errors.New("map connection records: they are those of another version; install master and worker of one version")
+var errLayout = errors.New("map connection records: they are of another version; install master and worker of the same version")
 
 // Map maps a memory; the descriptor stays the caller's. Only the worker that owns the
 // memory writes to it.

@@ -67,7 +67,7 @@ func (s *Set) readHeaders(t Text, fail func(error) bool) {
 			open, err = s.begin(line, at)
 			bare = err == nil
 		case open == nil:
-			err = at.errorf("%q: header fields follow a path such as /*", line)
+			err = at.errorf("%q: a header field must follow a path such as /*", line)
 		default:
 			err, bare = open.read(line, at), false
 		}

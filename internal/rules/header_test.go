@@ -106,7 +106,7 @@ func TestFieldsOfFiles(t *testing.T) {
 
 func TestHeadersRefused(t *testing.T) {
 	for _, test := range []struct{ rules, want string }{
-		{"X-A: b\n", `_headers:1: "X-A: b": header fields follow a path`},
+		{"X-A: b\n", `_headers:1: "X-A: b": a header field must follow a path`},
 		{"/a\n/b\n  X: y\n", "_headers:1: no header field follows"},
 		{"/a\n  X: y\n/b\n", "_headers:3: no header field follows"},
 		{"/a\n  X y\n", "_headers:2: "},

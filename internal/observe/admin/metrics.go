@@ -73,12 +73,12 @@ func slotMetrics() []metric {
 				x.add(float64(s.Requests[code]), "code", code, "slot", label)
 			}
 		})},
-		{"connections_limited_total", counter, "Connections closed at a limit: idle and head at that of all connections, client at that of one client, rate below the minimum rate.", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Limited, "reason", label) })},
+		{"connections_limited_total", counter, "Connections closed because of a limit: of all connections (idle, head), of one client (client), or the minimum rate (rate).", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Limited, "reason", label) })},
 		{"http_requests_denied_total", counter, "Requests of clients that --allow or --deny refuses.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			x.add(float64(s.Denied), "slot", label)
 		})},
 		{"proxy_headers_refused_total", counter, "Connections closed because their PROXY header was refused, by reason.", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Unproxied, "reason", label) })},
-		{"credentials_checked_total", counter, "Credentials of clients for protected paths: right, by a hash or remembered, wrong, or not checked: limited after too many wrong ones, busy with others.", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Credentials, "result", label) })},
+		{"credentials_checked_total", counter, "Credentials for protected paths: right (by hash, or remembered), wrong, or not checked (limited after too many wrong ones, or busy with others).", eachSlot(func(x *exposition, s *status.Slot, label string) { x.addEach(s.Credentials, "result", label) })},
 		{"http_version_requests_total", counter, "Requests by version of HTTP, counted when the response begins.", eachSlot(func(x *exposition, s *status.Slot, label string) {
 			for _, version := range []string{"1.0", "1.1", "2"} {
 				x.add(float64(s.Versions[version]), "slot", label, "version", version)

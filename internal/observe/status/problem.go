@@ -101,5 +101,5 @@ func (p *Pool) losses(say func(severity, format string, args ...any)) {
 	count(uint64(deaths), "worker", "workers", "died since the start; the log says why")
 	count(p.Rescue.Closed(), "connection", "connections", "of dead workers could not be rescued")
 	count(p.Rescue.GivenUp, "dead worker", "dead workers", "whose connections could not be rescued")
-	count(p.Total.LogLost, "access log line", "access log lines", "lost; its disk was full or too slow, or its reader")
+	count(p.Total.LogLost, "access log line", "access log lines", "lost; its disk was full or slow, or its reader was slow")
 }

@@ -56,7 +56,7 @@ func TestProblems(t *testing.T) {
 		{Warning, "13 workers died since the start; the log says why"},
 		{Warning, "4 connections of dead workers could not be rescued"},
 		{Warning, "1 dead worker whose connections could not be rescued"},
-		{Warning, "3 access log lines lost; its disk was full or too slow, or its reader"},
+		{Warning, "3 access log lines lost; its disk was full or slow, or its reader was slow"},
 	}
 	if got := Problems(&p); !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)
