@@ -75,9 +75,11 @@ func TestUnitExposure(t *testing.T) {
 		t.Fatal(err)
 	}
 	exposed(t, string(unit), 1.4)
-	dropIn := harness.Snippet(t, "docs/systemd.md", "# /etc/systemd/system/phalanx.service.d/socket.conf")
 	service, install, _ := strings.Cut(string(unit), "[Install]")
-	exposed(t, service+dropIn+"\n[Install]"+install, 1.1)
+	for name, most := range map[string]float64{"socket": 1.1, "log": 1.4} {
+		dropIn := harness.Snippet(t, "docs/systemd.md", "# /etc/systemd/system/phalanx.service.d/"+name+".conf")
+		exposed(t, service+dropIn+"\n[Install]"+install, most)
+	}
 }
 
 // exposed checks the exposure level of a service unit.

@@ -2,8 +2,6 @@ package systemd
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,11 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +44,7 @@ func TestService(t *testing.T) {
 			m.upgrades(second)
 			m.survives()
 			m.watched()
+			m.logs()
 			m.drains()
 			m.activated()
 			m.removed()
@@ -120,48 +117,6 @@ func (m *machine) sized(path string) string {
 	return filepath.Join(m.root, path)
 }
 
-// load is clients that ask for the page, each time by a new connection.
-type load struct {
-	asked, refused, failed atomic.Int64
-	last                   atomic.Value // the text of an error
-	stop                   context.CancelFunc
-	done                   sync.WaitGroup
-}
-
-func (m *machine) load() *load {
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
-	l := &load{stop: stop}
-	for range 4 {
-		l.done.Go(func() {
-			for ctx.Err() == nil {
-				err := m.ask(80)
-				switch l.asked.Add(1); {
-				case errors.Is(err, syscall.ECONNREFUSED):
-					l.refused.Add(1)
-					l.last.Store(err.Error())
-				case err != nil:
-					l.failed.Add(1)
-					l.last.Store(err.Error())
-				}
-			}
-		})
-	}
-	return l
-}
-
-// end stops the clients and returns how many requests were refused, and how many else
-// failed.
-func (l *load) end(t *testing.T, what string) (refused, failed int64) {
-	t.Helper()
-	l.stop()
-	l.done.Wait()
-	t.Logf("%s: %d requests, %d refused, %d failed otherwise (%v)", what, l.asked.Load(), l.refused.Load(), l.failed.Load(), l.last.Load())
-	if l.asked.Load() < 10 {
-		t.Errorf("%s: only %d requests", what, l.asked.Load())
-	}
-	return l.refused.Load(), l.failed.Load()
-}
-
 // ask fetches the page.
 func (m *machine) ask(port int) error {
 	c, err := m.dial(port)
@@ -184,14 +139,6 @@ func (m *machine) ask(port int) error {
 		err = fmt.Errorf("%s: %q", r.Status, body)
 	}
 	return err
-}
-
-// unharmed ends a load of which no request may have failed.
-func (m *machine) unharmed(l *load, what string) {
-	m.t.Helper()
-	if refused, failed := l.end(m.t, what); refused+failed > 0 {
-		m.t.Errorf("%s: %d requests refused, %d failed", what, refused, failed)
-	}
 }
 
 // workers returns the pids of the workers.
@@ -308,6 +255,33 @@ func (m *machine) watched() {
 		return now != master && now != "0" && m.property("ActiveState") == "active"
 	})
 	m.must("curl", "-s", "http://127.0.0.1/")
+}
+
+// logs lets the group adm read the access log.
+func (m *machine) logs() {
+	m.t.Helper()
+	const drop = "/etc/systemd/system/phalanx.service.d/log.conf"
+	m.write(drop, harness.Snippet(m.t, "docs/systemd.md", "# "+drop))
+	for line := range strings.Lines(harness.Snippet(m.t, "docs/systemd.md", "# after make install, first: sudo useradd --system --no-create-home phalanx")) {
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "sudo "); ok {
+			m.must(strings.Fields(command)...)
+		}
+	}
+	m.must("sed", "-i", "s,^access-log = .*,access-log = /var/log/phalanx-access/access.log,", "/etc/phalanx.conf")
+	m.must("systemctl", "daemon-reload")
+	m.must("systemctl", "reset-failed", "phalanx") // the next starts are not too many
+	m.must("systemctl", "restart", "phalanx")
+	m.must("curl", "-s", "http://127.0.0.1/?logged")
+	harness.Await(m.t, 10*time.Second, "the line, for the group adm", func() bool {
+		out, err := m.try("setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=adm", "cat", "/var/log/phalanx-access/access.log")
+		return err == nil && strings.Contains(out, "GET /?logged ")
+	})
+	if out, err := m.try("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "cat", "/var/log/phalanx-access/access.log"); err == nil {
+		m.t.Errorf("others read %q", out)
+	}
+	if groups := m.must("grep", "Groups:", "/proc/"+m.property("MainPID")+"/status"); slices.Contains(strings.Fields(groups), "4") {
+		m.t.Errorf("the service is in the group adm: %q", groups)
+	}
 }
 
 // drains stops the service while a client downloads.
