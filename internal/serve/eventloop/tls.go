@@ -3,6 +3,7 @@ package eventloop
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 	"unsafe"
 
 	"phalanx/internal/conn"
@@ -20,6 +21,9 @@ const (
 	// costing up to half a millisecond, a small page waits for a few of them at most,
 	// however many clients begin at once.
 	shakeBudget = 4
+	// shakeTime is how long a turn takes records of handshakes, but at least one: a
+	// signature with an RSA key of 4096 bits costs several milliseconds.
+	shakeTime = time.Millisecond
 	// pieceMax is how many bytes of responses are collected before those of a file
 	// are sealed: four whole records.
 	pieceMax = 64 << 10
@@ -192,7 +196,7 @@ func (l *Loop) shake() {
 		return
 	}
 	s.turn.Budget = shakeBudget
-	for s.turn.Budget > 0 {
+	for until := l.clock.Mono() + shakeTime; s.turn.Budget > 0; {
 		p := s.shaking.front()
 		if p == nil {
 			return
@@ -201,6 +205,9 @@ func (l *Loop) shake() {
 		l.cfg.Records.Serving(int(p.fd))
 		if l.shakeOne(p) {
 			l.serve(p)
+		}
+		if l.clock.Mono() >= until {
+			return
 		}
 	}
 }

@@ -33,9 +33,21 @@ func hello(t *testing.T, client *tls.Config) []byte {
 }
 
 // In one turn a loop takes a few records of handshakes, in the order in which they came,
-// however many clients wait.
+// however many clients wait; and one if each takes long.
 func TestHandshakesAreBounded(t *testing.T) {
-	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Conn: conn.Config{KeepAlive: time.Minute}})
+	t.Run("short", func(t *testing.T) { testHandshakesAreBounded(t, 0, shakeBudget) })
+	t.Run("long", func(t *testing.T) { testHandshakesAreBounded(t, shakeTime, 1) })
+}
+
+// testHandshakesAreBounded has a turn take some handshakes, with a clock that a look at it
+// puts forward.
+func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
+	began, mono := time.Now(), time.Hour
+	clock := func() (time.Time, time.Duration) {
+		mono += step
+		return began, mono
+	}
+	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Clock: clock, Conn: conn.Config{KeepAlive: time.Minute}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +76,13 @@ func TestHandshakesAreBounded(t *testing.T) {
 		peers[i] = l.newPeer(fds[0], nil, serve.Listener{Secure: true})
 		l.serve(peers[i])
 	}
-	for turn := range clients / shakeBudget {
+	for turn := range clients / inTurn {
 		if l.timeout() != 0 {
 			t.Error("the loop would wait")
 		}
 		l.shake()
 		for i, fd := range ends {
-			if want := i < (turn+1)*shakeBudget; answered(fd) != want {
+			if want := i < (turn+1)*inTurn; answered(fd) != want {
 				t.Errorf("turn %d: client %d has its answer: %v", turn, i, !want)
 			}
 		}
