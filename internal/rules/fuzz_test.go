@@ -20,9 +20,7 @@ func FuzzRedirects(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, path, query, host string) {
 		s, err := Parse(Text{Name: "_redirects", Bytes: []byte(text)})
 		if err != nil {
-			if at, ok := err.(*Error); !ok || at.Line > strings.Count(text, "\n")+1 || strings.ContainsAny(err.Error(), "\n\r\x00") {
-				t.Fatalf("%q", err)
-			}
+			refused(t, text, err)
 			return
 		}
 		r := Request{Path: []byte(path), Query: []byte(query), Host: []byte(host)}
@@ -58,6 +56,24 @@ func FuzzRedirects(f *testing.F) {
 	})
 }
 
+// refused checks why a text is refused: each error is about one of its lines, and in one
+// line.
+func refused(t *testing.T, text string, err error) {
+	t.Helper()
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for _, err := range all {
+		if at, ok := err.(*Error); !ok || at.Line > strings.Count(text, "\n")+1 || strings.ContainsAny(err.Error(), "\n\r\x00") {
+			t.Fatalf("%q", err)
+		}
+	}
+	if len(all) > maxErrors+1 {
+		t.Fatalf("%d errors", len(all))
+	}
+}
+
 // FuzzHeaders does the same with header fields: a head stays one, and keeps what the
 // server is right about.
 func FuzzHeaders(f *testing.F) {
@@ -66,9 +82,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, path string) {
 		s, err := Parse(Text{Kind: Headers, Name: "_headers", Bytes: []byte(text)})
 		if err != nil {
-			if strings.ContainsAny(err.Error(), "\n\r\x00") {
-				t.Fatalf("%q", err)
-			}
+			refused(t, text, err)
 			return
 		}
 		var m Match
