@@ -13,8 +13,8 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// acceptReady accepts from the listening sockets that have connections, beginning with
-// another one each turn: while accepting pauses, each gets its share.
+// acceptReady accepts from the listening sockets that have connections. It begins with
+// another one in each turn, so that each gets its share if accepting is paused often.
 func (l *Loop) acceptReady() error {
 	l.first++
 	for i := range l.listeners {
@@ -64,15 +64,15 @@ func (l *Loop) accept(from serve.Listener) error {
 	return nil
 }
 
-// acceptOne accepts a connection. It returns nil if the client already has as many as it
-// may have: this one is closed.
+// acceptOne accepts a connection. It closes the connection and returns nil if the client
+// is at its connection limit.
 func (l *Loop) acceptOne(from serve.Listener) (*peer, syscall.Errno) {
 	fd, client, errno := l.acceptFrom(from)
 	if errno != 0 {
 		return nil, errno
 	}
 	if client != nil && l.cfg.Proxied.Contains(*client) {
-		return l.newPeer(fd, client, from), 0 // whose it is, comes later
+		return l.newPeer(fd, client, from), 0 // the PROXY header will name the client
 	}
 	counted, ok := l.limits.Admit(client, l.now.Mono)
 	if !ok {
@@ -84,7 +84,7 @@ func (l *Loop) acceptOne(from serve.Listener) (*peer, syscall.Errno) {
 	return p, 0
 }
 
-// acceptFrom accepts a connection, and finds out its client if anybody asks.
+// acceptFrom accepts a connection, and returns the client's address if a feature needs it.
 func (l *Loop) acceptFrom(from serve.Listener) (fd int, client *clientip.Addr, errno syscall.Errno) {
 	if from.Shared || !l.names {
 		if fd, errno = rawAccept(from.FD); from.Shared {
@@ -99,7 +99,7 @@ func (l *Loop) acceptFrom(from serve.Listener) (fd int, client *clientip.Addr, e
 	return fd, client, errno
 }
 
-// peerOf returns the client of another worker's connection, if anybody asks.
+// peerOf returns the client's address of another worker's connection, if a feature needs it.
 func (l *Loop) peerOf(fd int) *clientip.Addr {
 	if !l.names {
 		return nil
@@ -109,10 +109,10 @@ func (l *Loop) peerOf(fd int) *clientip.Addr {
 	return client
 }
 
-// makeRoom closes connections until there are no more than there may be: those that have
-// been idle for longest, then those whose heads have been incomplete for longest. It
-// returns false when there are too few; the newest does not count, whose first request
-// may be on its way.
+// makeRoom closes connections until the limit is no longer exceeded: first those that have
+// been idle for longest, then those whose request heads have been incomplete for longest.
+// It returns false if that is not enough. It never closes newest, whose first request may
+// be on its way.
 func (l *Loop) makeRoom(newest *peer) bool {
 	for l.limits.Exceeded(l.open) {
 		l.limits.Reached(l.now.Mono)
@@ -129,8 +129,8 @@ func (l *Loop) makeRoom(newest *peer) bool {
 	return true
 }
 
-// longestHead returns a peer whose request head, or else TLS handshake, has been
-// incomplete for longest, and for HeadPatience at least; nil if there is none.
+// longestHead returns the peer whose request head has been incomplete for longest, or else
+// the one whose TLS handshake has, but at least for HeadPatience; nil if there is none.
 func (l *Loop) longestHead(newest *peer) *peer {
 	lists := [...]struct {
 		kind    conn.Timer
@@ -140,7 +140,7 @@ func (l *Loop) longestHead(newest *peer) *peer {
 		for e := l.timers[list.kind].root.next; e.peer != nil; e = e.next {
 			p := e.peer
 			if l.now.Mono < p.armed-list.timeout+serve.HeadPatience {
-				break // those behind it began later
+				break // the next ones began later
 			}
 			if p == newest {
 				continue
@@ -153,8 +153,8 @@ func (l *Loop) longestHead(newest *peer) *peer {
 	return nil
 }
 
-// longestIdle returns nil if none is idle. A connection with a request in its socket
-// is not idle.
+// longestIdle returns the peer that has been idle for longest; nil if none is idle. A
+// connection with a request in its socket is not idle.
 func (l *Loop) longestIdle(newest *peer) *peer {
 	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
 		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
@@ -170,8 +170,8 @@ func (l *Loop) longestIdle(newest *peer) *peer {
 	return nil
 }
 
-// drain begins to drain, or ends the wait for a worker that takes over and for
-// connections on their way.
+// drain begins a drain, or makes one that waits for another worker and for connections on
+// their way end sooner.
 func (l *Loop) drain(how serve.Drain) {
 	switch {
 	case !l.draining:
@@ -181,7 +181,7 @@ func (l *Loop) drain(how serve.Drain) {
 	}
 }
 
-// beginDrain keeps the connections for a handover, or tells each of them to drain.
+// beginDrain keeps the connections for a handover, or makes each of them drain.
 // Connections in the accept queue or on their way are still accepted (see
 // serve.Quiet), unless another worker will.
 func (l *Loop) beginDrain(how serve.Drain) {
@@ -203,8 +203,8 @@ func (l *Loop) beginDrain(how serve.Drain) {
 	}
 }
 
-// finish drains the connections kept for a handover, and waits for connections on
-// their way only as long as any last worker.
+// finish drains the connections kept for a handover. From now on it waits for connections
+// on their way only as long as the last worker of a pool does.
 func (l *Loop) finish() {
 	l.how = serve.Drain{}
 	l.quietFor, l.quietMax = l.how.Quiet()
@@ -263,8 +263,8 @@ func (l *Loop) pause(err error) {
 	l.resume = l.now.Mono + serve.AcceptPause
 }
 
-// exhausted logs what a lack of descriptors or memory leads to, unless that was logged a
-// moment ago.
+// exhausted logs the consequence of a lack of descriptors or memory, unless it was logged
+// a moment ago.
 func (l *Loop) exhausted(what string, err error) {
 	if l.warned == 0 || l.now.Mono-l.warned >= serve.WarnEvery {
 		l.warned = l.now.Mono
@@ -272,7 +272,7 @@ func (l *Loop) exhausted(what string, err error) {
 	}
 }
 
-// acceptTimers ends a pause, and ends accepting when it is time.
+// acceptTimers ends a pause, or accepting as a whole, when it is due.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
 		if l.full > 0 && l.open >= l.full && !l.draining && l.longestIdle(nil) == nil && l.longestHead(nil) == nil {

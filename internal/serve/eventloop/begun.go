@@ -7,26 +7,25 @@ import (
 	"phalanx/internal/proto"
 )
 
-// begun is a file whose sending was begun by another worker: all that is
-// left of it is its descriptor.
+// begun is a file that another worker has begun to send: only its descriptor has been
+// handed over.
 type begun struct {
 	l      *Loop
 	id     fileID
 	fd     int
-	users  int // connections
+	users  int // connections that it is sent on
 	entity proto.Entity
 }
 
 // fileID identifies a file on this machine.
 type fileID struct{ dev, ino uint64 }
 
-// fileOf returns the file of a descriptor from another worker, which it takes over. A
-// file that other connections have already is shared: there may be more of them than
-// descriptors.
+// fileOf returns the file of another worker's descriptor, which it takes over. Connections
+// that are sent the same file share one: there may be fewer descriptors than connections.
 func (l *Loop) fileOf(fd int) *begun {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return &begun{l: l, fd: fd, users: 1} // with the id of no file
+		return &begun{l: l, fd: fd, users: 1} // its zero id is that of no file
 	}
 	id := fileID{st.Dev, st.Ino}
 	if known := l.begun[id]; known != nil {

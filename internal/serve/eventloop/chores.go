@@ -9,7 +9,8 @@ import (
 
 // This file has the periodic tasks of an event loop.
 
-// tick calls serve.Config.Tick every tickEvery, as long as that is useful.
+// tick calls serve.Config.Tick every tickEvery while that returns true, and again after
+// activity.
 func (l *Loop) tick(active bool) {
 	switch {
 	case l.cfg.Tick == nil:
@@ -31,12 +32,12 @@ func (l *Loop) beat() {
 	}
 }
 
-// surveySoon is how long after something has happened the connections are surveyed,
-// unless the last survey was less than serve.SurveyEvery ago: what an operator looks
-// at shows a single connection at once, and a busy loop rarely surveys.
+// surveySoon is the delay between activity and the next survey of the connections, unless
+// the last survey was less than serve.SurveyEvery ago: status and top show a single
+// connection at once, and a busy loop surveys rarely.
 const surveySoon = 50 * time.Millisecond
 
-// surveyLater surveys the connections, a while after something has happened.
+// surveyLater plans a survey of the connections after activity, or makes one that is due.
 func (l *Loop) surveyLater(active bool) {
 	l.dropped = false
 	switch {
@@ -64,7 +65,8 @@ func (l *Loop) survey() {
 	v.Publish(l.cfg.Row, &l.clock)
 }
 
-// view returns what a peer is doing: a handshake, or a PROXY header, is a request's beginning.
+// view returns what a peer is doing. A TLS handshake or a PROXY header counts as the
+// beginning of a request.
 func (p *peer) view() conn.View {
 	v := p.http().View()
 	if (p.shaking() || p.header != headerNone) && v.State == conn.Idle {
@@ -73,7 +75,7 @@ func (p *peer) view() conn.View {
 	return v
 }
 
-// seen returns the list of all connections.
+// seen lists all connections.
 func (l *Loop) seen() []serve.Seen {
 	all := make([]serve.Seen, 0, l.open)
 	for _, p := range l.peers {

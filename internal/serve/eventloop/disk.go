@@ -15,17 +15,17 @@ import (
 // the waiting.
 
 const (
-	fetchAhead   = 2 << 20 // bytes that are brought into memory at once
+	fetchAhead   = 2 << 20 // bytes read from the disk at once
 	fetchWorkers = 4       // goroutines that wait for the disk
 
-	// The loop asks about a file as far as the next multiple of residentWindow, and takes
-	// it that what was in memory still is for residentFor.
+	// The loop asks about a file up to the next multiple of residentWindow. If that part is
+	// in memory, the answer is trusted for residentFor.
 	residentWindow = 1 << 20
 	residentFor    = 100 * time.Millisecond
 )
 
-// load reads n bytes at off from the disk into memory and waits for the
-// first and the last of them. An error occurs again when the bytes are sent.
+// load reads n bytes at off from the disk into memory, and waits for the first and the
+// last of them. It ignores errors: they occur again when the bytes are sent.
 func load(fd int, off, n int64) {
 	unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
 	var b [1]byte
@@ -42,7 +42,7 @@ func load(fd int, off, n int64) {
 type disk struct {
 	resident func(fd int, off, n int64) bool
 	load     func(fd int, off, n int64)
-	seen     [64]seen // by window of a file
+	seen     [64]seen // hashed by descriptor and window
 
 	wake    int // eventfd of the loop
 	jobs    chan fetch
@@ -58,8 +58,8 @@ type fetch struct {
 	off, n int64
 }
 
-// fetched is what was last brought into memory for a peer; zero: nothing. It is not asked
-// about again: where memory is short, it could be gone each time.
+// fetched is the part of a file that was last read from the disk for a peer; zero: none.
+// The loop does not ask about it again: if memory is short, it could be gone each time.
 type fetched struct {
 	file     int
 	off, end int64
@@ -122,8 +122,8 @@ func (d *disk) inMemory(seg conn.Segment, n int64, now time.Duration) bool {
 	return true
 }
 
-// await lets the peer wait for its segment, of which it sends at most so many bytes next.
-// It returns false if they are there, or cannot be waited for.
+// await makes a peer wait until the part of its segment that it sends next, limited to most
+// bytes, is in memory. It returns false if it is already there, or cannot be waited for.
 func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	seg := p.http().Segment()
 	fd := seg.File.Fd()
@@ -147,7 +147,7 @@ func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	}
 }
 
-// take returns the peers whose bytes have come.
+// take returns the peers whose bytes have been read.
 func (d *disk) take() []*peer {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -14,22 +14,22 @@ import (
 	"phalanx/internal/serve"
 )
 
-// An event loop can hand its connections over to the loop of another worker and
-// end, without a client noticing. Those that cannot be frozen at the moment
-// stay, and are tried again whenever they would wait.
+// An event loop can hand its connections over to the loop of another worker and end,
+// without a client noticing. A connection that cannot be frozen at the moment stays, and
+// is tried again whenever it is about to wait.
 
 const (
-	handoverRetry = 2 * time.Millisecond // until a channel that is full is tried again
+	handoverRetry = 2 * time.Millisecond // delay before a full channel is tried again
 	takeOverBatch = 64                   // connections taken over in a turn
 )
 
-// handover is the channel on which this loop's connections go to another.
+// handover is the channel on which this loop hands its connections over.
 type handover struct {
-	fd      int           // 0: there is none
-	retryAt time.Duration // it was full: when it is tried again; 0: it is not
+	fd      int           // 0: there is no channel
+	retryAt time.Duration // when a full channel is tried again; 0: it is not full
 }
 
-// handOverTo begins to hand over on a channel, which replaces an earlier one.
+// handOverTo begins to hand over on a channel, which replaces the previous one.
 func (l *Loop) handOverTo(fd int) {
 	l.endHandover()
 	if l.to.fd = fd; l.told {
@@ -69,11 +69,11 @@ func (l *Loop) handOver(p *peer) bool {
 		rescue.Point(rescue.PointGiven)
 		l.handedOver(p)
 		return true
-	case unix.EMSGSIZE: // larger than the kernel sends: it stays
+	case unix.EMSGSIZE: // too large for the kernel: the connection stays
 	case unix.EAGAIN, unix.ETOOMANYREFS, unix.ENOBUFS, unix.ENOMEM:
 		l.to.retryAt = l.now.Mono + handoverRetry
 	default:
-		// The master knows, and sends another channel.
+		// The master notices too, and sends another channel.
 		l.cfg.Log.Info().Err(err).Int("connections", l.open).Msg("connections not taken over")
 		l.endHandover()
 	}
@@ -81,8 +81,8 @@ func (l *Loop) handOver(p *peer) bool {
 	return false
 }
 
-// handedOver forgets a peer that another worker has. Its socket stays open there, so
-// closing it here would leave it in the epoll instance.
+// handedOver forgets a peer that was handed over. The other worker keeps its socket open, so
+// closing the descriptor here would not remove the socket from the epoll instance.
 func (l *Loop) handedOver(p *peer) {
 	if p.watched {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
@@ -92,13 +92,13 @@ func (l *Loop) handedOver(p *peer) {
 		p.tls.Leave()
 		p.tls = nil
 	}
-	l.tally.Took(p.undelivered()) // the other worker does not know when they began
+	l.tally.Took(p.undelivered()) // the other worker does not know their start times
 	p.log.Moved("connection handed over")
 	l.cfg.Records.Closing(int(p.fd))
 	l.drop(p)
 }
 
-// endHandover closes the channel, which tells the other loop that no more will come.
+// endHandover closes the channel, which tells the other loop that no more connections come.
 func (l *Loop) endHandover() {
 	if l.to.fd > 0 {
 		unix.Close(l.to.fd)
@@ -106,7 +106,7 @@ func (l *Loop) endHandover() {
 	l.to = handover{}
 }
 
-// endHandovers closes what is left of these channels when the loop ends.
+// endHandovers closes the remaining channels in both directions when the loop ends.
 func (l *Loop) endHandovers() {
 	for len(l.from) > 0 {
 		l.closeFrom(l.from[0])
@@ -114,9 +114,9 @@ func (l *Loop) endHandovers() {
 	l.endHandover()
 }
 
-// takeOverFrom watches a channel on which connections come from another worker.
+// takeOverFrom begins to take over connections on a channel from another worker.
 func (l *Loop) takeOverFrom(fd int) {
-	if l.takeAt == 0 { // else with the others, after the pause
+	if l.takeAt == 0 { // during a pause, epoll watches no channel
 		if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
 			l.cfg.Log.Warn().Err(errno).Msg("connections of another worker not taken over")
 			unix.Close(fd)
@@ -126,8 +126,8 @@ func (l *Loop) takeOverFrom(fd int) {
 	l.from = append(l.from, fd)
 }
 
-// takeOverAll takes over what other workers have sent. Without free descriptors, the
-// loop leaves the connections in their channels for a moment.
+// takeOverAll takes over the connections that other workers have sent. If the loop is out of
+// descriptors, it leaves them in their channels for a moment.
 func (l *Loop) takeOverAll() {
 	paused := l.takeAt != 0
 	l.takeAt = 0
@@ -142,11 +142,11 @@ func (l *Loop) takeOverAll() {
 	}
 }
 
-// watchFrom makes epoll watch all these channels, or none.
+// watchFrom registers all channels from other workers with epoll, or removes them.
 func (l *Loop) watchFrom(wanted bool) {
 	for _, fd := range l.from {
-		// epoll reports a closed end whatever events are asked for, so the
-		// descriptor has to be removed.
+		// epoll reports a closed channel whatever events are requested, so the
+		// descriptor must be removed.
 		if wanted {
 			rawEpollAdd(l.epoll, fd, unix.EPOLLIN)
 		} else {
@@ -167,7 +167,7 @@ func (l *Loop) takeOver(fd int) {
 		state, socket, file, err := ipc.PeekConnection(fd, l.inbox)
 		switch {
 		case err == nil:
-			// It stays in the channel until its record is written.
+			// The connection stays in the channel until its record is written.
 			rescue.Point(rescue.PointFrom)
 			p := l.restore(state, socket, file)
 			ipc.NextConnection(fd)
@@ -218,7 +218,7 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	}
 	as, state, ok := l.cutArrival(state, socket)
 	if !ok {
-		state = nil // which is none
+		state = nil // it is invalid
 	}
 	p, err := l.thaw(state, socket, f, as, nil)
 	if err != nil {
@@ -229,8 +229,8 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 	return p
 }
 
-// checkForeign makes sure that no operation on another worker's descriptors can
-// block: that worker may be corrupted.
+// checkForeign makes sure that no operation on another worker's descriptors can block: that
+// worker may be compromised.
 func checkForeign(socket, file int) error {
 	if err := rescue.CheckConnection(socket, unix.IPPROTO_TCP, unix.IPPROTO_MPTCP, rescue.UnixStream); err != nil || file < 0 {
 		return err
@@ -243,9 +243,9 @@ func (l *Loop) notRestored(err error) {
 	l.cfg.Row.Dropped.Add(1)
 }
 
-// thaw makes a connection from its state, or closes it if the state is invalid.
-// as is what is known of its beginning, since what has become of it after a dead worker had
-// recorded the state; nil: nothing.
+// thaw makes a connection from its state, or closes it if the state is invalid. as is what
+// is known of its beginning. since is what happened to it after a dead worker had recorded
+// the state; nil: nothing.
 func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *rescue.Found) (*peer, error) {
 	p := l.register(socket, as.client)
 	l.cfg.Records.Opened(socket)
@@ -274,12 +274,12 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *re
 		p.tls.Hold()
 	}
 	if l.cfg.Rate.Limited() {
-		p.aside.bucket.Empty(l.now.Mono) // what it has sent is not known
+		p.aside.bucket.Empty(l.now.Mono) // how much it has sent is not known
 	}
 	l.taken(p)
 	if l.told {
 		p.http().Drain(l.now)
 	}
-	p.step = conn.Flush // after what is unsent, whatever it has to send comes next
+	p.step = conn.Flush // once unsent has been sent, ask for more
 	return p, nil
 }

@@ -10,27 +10,27 @@ import (
 	"phalanx/internal/serve"
 )
 
-// The connections of some clients begin with a header of the PROXY protocol, which says
-// whose they are. This file takes it before all else, and keeps what it says when a
-// connection moves to another worker.
+// Connections of some proxies begin with a PROXY header, which names the client. This file
+// reads it before everything else, and keeps the client's address when a connection moves
+// to another worker.
 
-// header is what has to come of a PROXY header.
+// header says whether a PROXY header must come, and what follows it.
 type header uint8
 
 const (
 	headerNone   header = iota
-	headerPlain         // all of it, and plain HTTP follows
-	headerSecure        // all of it, and TLS follows
+	headerPlain         // a header, then plain HTTP
+	headerSecure        // a header, then TLS
 )
 
-// expect makes a peer of a new connection begin with a header.
+// expect makes a new peer begin with a PROXY header.
 func (p *peer) expect(secure bool) {
 	if p.header = headerPlain; secure {
 		p.header = headerSecure
 	}
 }
 
-// begun is what has come of the header that has to come first.
+// begun returns the received part of an incomplete PROXY header.
 func (p *peer) begun() []byte {
 	if p.aside == nil {
 		return nil
@@ -38,8 +38,8 @@ func (p *peer) begun() []byte {
 	return p.aside.header
 }
 
-// introduce takes what a peer has sent as its header, or the next part of it, and returns
-// what comes behind it. It returns false if the peer has ended.
+// introduce takes received bytes as the PROXY header of a peer, or as its next part, and
+// returns the bytes after the header. It returns false if the peer has ended.
 func (l *Loop) introduce(p *peer, got []byte) (rest []byte, alive bool) {
 	held := p.begun()
 	all := got
@@ -78,8 +78,8 @@ func (l *Loop) introduce(p *peer, got []byte) (rest []byte, alive bool) {
 	return all[n:], true
 }
 
-// attribute notes whose connection it is. It returns false if that client has too many, and
-// this one has ended.
+// attribute notes the client that the PROXY header names. It returns false if that client is
+// at its connection limit, and the peer has ended.
 func (l *Loop) attribute(p *peer, client clientip.Addr) bool {
 	counted, ok := l.limits.Admit(&client, l.now.Mono)
 	if !ok {
@@ -94,7 +94,7 @@ func (l *Loop) attribute(p *peer, client clientip.Addr) bool {
 	return true
 }
 
-// unproxied ends a peer whose header is refused.
+// unproxied ends a peer whose PROXY header is refused.
 func (l *Loop) unproxied(p *peer, reason proxyproto.Reason) {
 	l.tally.Unproxied(reason, *p.http1.Client())
 	p.log.Unproxied(reason)
@@ -103,14 +103,14 @@ func (l *Loop) unproxied(p *peer, reason proxyproto.Reason) {
 
 // arrival is what is known of the beginning of another worker's connection.
 type arrival struct {
-	client  *clientip.Addr // nil if nobody asks
-	proxied bool           // a header has said so
-	header  header         // that has to come
-	begun   []byte         // what has come of it
+	client  *clientip.Addr // nil if no feature needs it
+	proxied bool           // a PROXY header named the client
+	header  header         // PROXY header that must still come
+	begun   []byte         // received part of it
 }
 
-// arrivalOf returns what a dead worker has recorded of the beginning of a connection. Its
-// header is to come as long as none of its bytes are used: there is no shorter one.
+// arrivalOf returns what a dead worker has recorded of the beginning of a connection. If no
+// received byte was used, the PROXY header must still come: a header is used as a whole.
 func (l *Loop) arrivalOf(socket int, f *rescue.Found) arrival {
 	as := arrival{client: l.peerOf(socket)}
 	if f.Unused && as.client != nil && l.cfg.Proxied.Contains(*as.client) {
@@ -121,7 +121,7 @@ func (l *Loop) arrivalOf(socket int, f *rescue.Found) arrival {
 	return as
 }
 
-// arrive notes the beginning of a connection that comes from another worker.
+// arrive applies the arrival of another worker's connection to its peer.
 func (l *Loop) arrive(p *peer, as arrival) {
 	if p.header = as.header; p.header != headerNone {
 		if len(as.begun) > 0 {
@@ -136,14 +136,14 @@ func (l *Loop) arrive(p *peer, as arrival) {
 	}
 }
 
-// arrivalState is the first byte of the state of a connection on which there was, or is to
-// be, a header: what has to come of it follows in a byte, then lengths of a byte and of two,
-// big-endian, with the client, and with what has come of the header. Behind that is the
-// state as it is without.
+// arrivalState is the first byte of the state of a connection if some proxies send PROXY
+// headers (serve.Config.Proxied). It is followed by the header value in a byte; the client,
+// after its length in a byte; the received part of the header, after its length in two bytes,
+// big-endian; and the state as it is without all this.
 const arrivalState = 0xfe
 
-// prependArrival puts the beginning of a peer's connection before its state, if anything is
-// to be said of it.
+// prependArrival puts the arrival of a peer before its state, if some proxies send PROXY
+// headers.
 func (l *Loop) prependArrival(p *peer, state []byte) []byte {
 	client := p.http1.Client()
 	if l.cfg.Proxied == nil || client == nil {
@@ -158,14 +158,14 @@ func (l *Loop) prependArrival(p *peer, state []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(p.begun())))
 	b = append(b, p.begun()...)
 	n := len(state)
-	state = append(state, b...) // for its room
+	state = append(state, b...) // to make room
 	copy(state[len(b):], state[:n])
 	copy(state, b)
 	return state
 }
 
-// cutArrival returns what is said of the beginning of a connection, and the state behind it;
-// false if it is malformed.
+// cutArrival returns the arrival of a connection, and the state after it; false if it is
+// malformed.
 func (l *Loop) cutArrival(state []byte, socket int) (as arrival, rest []byte, ok bool) {
 	if as.client = l.peerOf(socket); len(state) == 0 || state[0] != arrivalState {
 		return as, state, true

@@ -8,13 +8,13 @@ import (
 	"phalanx/internal/serve"
 )
 
-// http2 is what a peer has that speaks HTTP/2.
+// http2 is the state of a peer that uses HTTP/2.
 type http2 struct {
 	conn  *h2.Conn
 	waker *waker
 }
 
-// http returns what speaks HTTP with the client.
+// http returns the peer's HTTP/1.1 or HTTP/2 connection.
 func (p *peer) http() serve.Protocol {
 	if p.aside != nil && p.aside.http2.conn != nil {
 		return p.aside.http2.conn
@@ -22,17 +22,17 @@ func (p *peer) http() serve.Protocol {
 	return &p.http1
 }
 
-// speaksHTTP2 reports whether the peer does.
+// speaksHTTP2 reports whether the peer uses HTTP/2.
 func (p *peer) speaksHTTP2() bool { return p.aside != nil && p.aside.http2.conn != nil }
 
-// interrupted reports whether the client may have sent frames that are to be taken before
-// the next one is sent: it may have reset a stream, or ask for what is more urgent. After
-// its end they are not: its responses are still sent.
+// interrupted reports whether the client may have sent frames that must be handled before
+// the next frame is sent: it may have reset a stream, or requested something more urgent.
+// Once the client has closed its side, the remaining responses are sent first.
 func (p *peer) interrupted() bool {
 	return (p.readable || p.more) && !p.hungUp && p.speaksHTTP2() && p.aside.http2.conn.Receives()
 }
 
-// speakHTTP2 replaces a peer's HTTP/1.1, which has answered nothing yet, by HTTP/2.
+// speakHTTP2 switches a peer that has sent no response yet from HTTP/1.1 to HTTP/2.
 func (l *Loop) speakHTTP2(p *peer) {
 	w := &waker{p}
 	if l.http2 == nil {
@@ -56,14 +56,14 @@ func (l *Loop) speakHTTP2(p *peer) {
 	p.beside().http2 = http2{c, w}
 }
 
-// drainHTTP2 tells the client of a peer at once that the worker drains. Its streams end
-// here: it cannot move to another worker.
+// drainHTTP2 tells a peer's client at once that the worker drains. The peer cannot move to
+// another worker, so its streams end here.
 func (l *Loop) drainHTTP2(p *peer) {
 	p.http().Drain(l.now)
 	l.proceed(p)
 }
 
-// proceed makes a peer continue: if it waits to receive, it may have something to send.
+// proceed makes a peer continue, also if it waits to receive: it may have something to send.
 func (l *Loop) proceed(p *peer) {
 	if p.step == conn.Read {
 		p.step = conn.Flush
@@ -81,11 +81,11 @@ func (l *Loop) endHTTP2(p *peer) {
 	}
 }
 
-// waker lets any goroutine continue a peer that speaks HTTP/2, whose streams may wait for
-// what is made beside the loop. It outlives the peer.
-type waker struct{ peer *peer } // nil when that has ended; only the loop's
+// waker lets any goroutine continue an HTTP/2 peer with streams that wait for responses which
+// other goroutines make. It outlives the peer.
+type waker struct{ peer *peer } // nil once the peer has ended; used by the loop only
 
-// wakers are those that were called.
+// wakers are the wakers that have been called.
 type wakers struct {
 	fd int // eventfd of the loop
 

@@ -1,7 +1,6 @@
 package eventloop
 
-// link is a place in a list. A peer has one for its timer and one for the
-// queue of those that are ready.
+// link is a place in a list. A peer has one for its timer and one for the ready queue.
 type link struct {
 	next, prev *link
 	peer       *peer
@@ -23,9 +22,9 @@ func (l *list) push(e *link) {
 	last.next, l.root.prev = e, e
 }
 
-// insert puts a link that is in no list behind all that are due no later. In a
-// list of equal deadlines that is the end, unless a connection came from another
-// worker with a deadline of its own.
+// insert puts a link that is in no list behind all that are due no later. In a list of
+// equally long deadlines that is the end, unless a connection from another worker came
+// with an earlier deadline of its own.
 func (l *list) insert(e *link) {
 	last := l.root.prev
 	for last.peer != nil && last.peer.armed > e.peer.armed {

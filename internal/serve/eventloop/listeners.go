@@ -12,8 +12,9 @@ import (
 
 const (
 	sharedEvery = time.Second // between checks of shared sockets
-	// sharedMost is how many connections a drain takes at the end from a shared socket:
-	// more than wait in a full queue. Nobody can be refused there when the master is gone.
+	// sharedMost is how many connections a drain accepts at the end from a shared socket:
+	// more than a full queue has. Workers cannot make such a socket refuse connections, so
+	// without the master new ones may keep coming.
 	sharedMost = 4096
 )
 
@@ -23,8 +24,8 @@ type listener struct {
 	ready bool // there is a connection to accept in this turn
 }
 
-// watch makes epoll report connections. Of the workers that wait for those of a shared
-// socket the kernel wakes one.
+// watch makes epoll report connections. For a shared socket the kernel wakes one of the
+// waiting workers.
 func (l *listener) watch(epoll int) syscall.Errno {
 	events := uint32(unix.EPOLLIN)
 	if l.Shared {
@@ -33,15 +34,15 @@ func (l *listener) watch(epoll int) syscall.Errno {
 	return rawEpollAdd(epoll, l.FD, events)
 }
 
-// yield lets the workers that wait for connections of a shared socket go first. The
-// kernel wakes the one that has waited longest since it was added, and so always the
-// same as long as that is idle: it would have all connections that stay open.
+// yield puts this worker behind the others that wait for connections of a shared socket. The
+// kernel wakes the first one that is idle, in the order in which they were added. Without
+// yield one worker would get all connections that stay open, as long as it is idle.
 func (l *listener) yield(epoll int) {
 	unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, l.FD, nil)
 	l.watch(epoll)
 }
 
-// watchAll makes epoll report what Run begins with.
+// watchAll registers the eventfd and the listening sockets with epoll.
 func (l *Loop) watchAll() syscall.Errno {
 	errno := rawEpollAdd(l.epoll, l.wake, unix.EPOLLIN)
 	for i := range l.listeners {
@@ -56,8 +57,8 @@ func (l *Loop) watchAll() syscall.Errno {
 	return errno
 }
 
-// listens reports whether an event's descriptor is a listening socket, and notes that
-// it has connections.
+// listens reports whether a descriptor is a listening socket, and notes that it has
+// connections.
 func (l *Loop) listens(fd int) bool {
 	for i := range l.listeners {
 		if from := &l.listeners[i]; from.FD == fd {
@@ -68,8 +69,8 @@ func (l *Loop) listens(fd int) bool {
 	return false
 }
 
-// checkShared reports whether shared sockets are to be accepted from without an event,
-// as they are once a second: the kernel may have woken a worker that died since.
+// checkShared reports whether to accept from shared sockets without an event, which the loop
+// does once a second: the kernel may have woken a worker that has died since.
 func (l *Loop) checkShared() bool {
 	if l.sharedAt == 0 || l.now.Mono < l.sharedAt {
 		return false
@@ -84,8 +85,8 @@ func (l *Loop) checkShared() bool {
 	return l.sharedAt != 0
 }
 
-// leave closes the sockets whose queues are left to other processes. For what waits at
-// a shared one the kernel may have woken this worker alone.
+// leave closes the sockets whose queues are left to other processes. It accepts from shared
+// ones first: for the connections in their queues the kernel may have woken this worker only.
 func (l *Loop) leave() {
 	for i := len(l.listeners) - 1; i >= 0; i-- {
 		from := l.listeners[i].Listener
@@ -93,7 +94,7 @@ func (l *Loop) leave() {
 			continue
 		}
 		if from.Shared && l.resume == 0 {
-			_ = l.accept(from) // if it fails, there is nothing to take
+			_ = l.accept(from) // if it fails, there is nothing to accept
 		}
 		l.closeListener(i)
 	}
@@ -107,8 +108,8 @@ func (l *Loop) closeListeners() {
 
 // closeListener closes the listening socket with this index.
 func (l *Loop) closeListener(i int) {
-	// The socket lives on in the master; closing this descriptor alone
-	// would leave it in the epoll instance.
+	// The master keeps the socket open, so closing this descriptor would not remove the
+	// socket from the epoll instance.
 	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.listeners[i].FD, nil)
 	unix.Close(l.listeners[i].FD)
 	l.listeners = slices.Delete(l.listeners, i, i+1)

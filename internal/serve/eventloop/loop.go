@@ -33,74 +33,74 @@ type Loop struct {
 	tally serve.Tally
 
 	epoll     int
-	listeners []listener // empty when there is nothing to accept any longer
-	first     int        // of them, modulo their number, accepts first in this turn
+	listeners []listener // empty when the loop no longer accepts
+	first     int        // index of the listener that accepts first in this turn, modulo their number
 	wake      int        // eventfd by which other goroutines wake the loop
 	events    []unix.EpollEvent
 	recv      []byte // received bytes, borrowed by one peer at a time
 	out       []byte // bytes to send, likewise
 
-	tls       *secure // nil as long as none of its clients speaks TLS
+	tls       *secure // nil until a client uses TLS
 	disk      disk
 	wakers    wakers
-	http2     *h2.Config // nil as long as none of its clients speaks HTTP/2
-	peers     []*peer    // by descriptor
-	open      int        // how many there are
-	free      []*peer    // closed ones, to be used again
-	ready     list       // those that can continue without an event
-	throttled list       // those that have sent as much as they may, the first to continue first
+	http2     *h2.Config // nil until a client uses HTTP/2
+	peers     []*peer    // open connections, by descriptor
+	open      int        // number of open connections
+	free      []*peer    // memory of closed peers, for reuse
+	ready     list       // peers that can continue without an event
+	throttled list       // peers at the rate limit; the next to continue is first
 	timers    [timerHandshake + 1]list
 	resume    time.Duration // when accepting continues after a pause; 0: not paused
 	warned    time.Duration // when a lack of descriptors was last logged
 	closeAt   time.Duration // when the listening sockets are closed; 0: not yet known
 
 	orders   *serve.Orders
-	to       handover          // where the connections go
-	from     []int             // channels on which others' connections come
-	begun    map[fileID]*begun // files of others' connections
+	to       handover          // channel to the worker that takes over
+	from     []int             // channels from workers that hand over
+	begun    map[fileID]*begun // files of connections that were taken over
 	takeAt   time.Duration     // when taking over continues after a pause; 0: not paused
-	inbox    []byte            // what was received on one of them
-	state    []byte            // what is sent on the other
+	inbox    []byte            // buffer for a state received on a channel in from
+	state    []byte            // buffer for a frozen state
 	beatAt   time.Duration     // when serve.Config.Beat is due
-	reportAt time.Duration     // when serve.Config.Report is; 0: not
-	sharedAt time.Duration     // when shared sockets are checked; 0: not
-	surveyAt time.Duration     // when all connections are surveyed; 0: not
-	surveyed time.Duration     // when they last were
-	dropped  bool              // some have ended since the last survey
+	reportAt time.Duration     // when serve.Config.Report is due; 0: never
+	sharedAt time.Duration     // when shared sockets are checked; 0: never
+	surveyAt time.Duration     // when all connections are surveyed; 0: not planned
+	surveyed time.Duration     // time of the last survey
+	dropped  bool              // a connection has ended since the last turn
 
 	collecting sync.WaitGroup // garbage collections that the loop asked for
 
 	how       serve.Drain   // how the loop drains, if draining
-	drainedAt time.Duration // since when
+	drainedAt time.Duration // when the drain began
 	quietFor  time.Duration // see serve.Drain.Quiet
 	quietMax  time.Duration
-	full      int // connections at which the reserve of descriptors was reached; 0: not
+	full      int // open connections when the reserve of descriptors was reached; 0: it was not
 	limits    *serve.Limits
 	names     bool                // see serve.Config.NamesClients
-	unix      clientip.Addr       // of clients of unix sockets
-	address   unix.RawSockaddrAny // of the client that was accepted last, if so
-	tickAt    time.Duration       // when serve.Config.Tick is due; 0: not
-	activeAt  time.Duration       // when a wait last brought something
+	unix      clientip.Addr       // address of all clients of unix sockets
+	address   unix.RawSockaddrAny // buffer for the address of an accepted client, if names
+	tickAt    time.Duration       // when serve.Config.Tick is due; 0: never
+	activeAt  time.Duration       // when there last was an event or a peer to continue
 	unlogged  bool                // the reader of the log did not take all of it
 	draining  bool                // a drain has been ordered
-	told      bool                // and the connections know
+	told      bool                // the drain has been announced to all connections
 
-	rescued []*peer // from a dead worker, to be served when the loop begins
-	doomed  []int   // sockets of those that are closed then
-	nascent []*peer // those of whom nothing was received yet; TLS begins with the first credentials
+	rescued []*peer // connections rescued from a dead worker; Run serves them first
+	doomed  []int   // sockets of connections that cannot be rescued; Run closes them
+	nascent []*peer // rescued connections without a byte received; TLS begins with the first credentials
 }
 
 const (
-	eventBatch  = 512       // events taken in a turn
+	eventBatch  = 512       // events handled in a turn
 	acceptBatch = 64        // connections accepted from a listening socket in a turn
-	readBatch   = 16        // times that one peer is read from in a turn
-	freeMax     = 1024      // closed peers that are kept
-	quantum     = 256 << 10 // bytes of a file that one peer may send at once at least
-	turnMax     = 1 << 20   // bytes of files sent in a turn by those that are ready
+	readBatch   = 16        // reads from one peer in a turn
+	freeMax     = 1024      // closed peers kept for reuse
+	quantum     = 256 << 10 // least share of a peer in a turn, in bytes of a file
+	turnMax     = 1 << 20   // bytes of files after which a turn ends; the last share may exceed it
 	tickEvery   = 5 * time.Second
 	logRetry    = 10 * time.Millisecond
-	rawWait     = 10                     // milliseconds that a raw wait may last
-	rawFor      = 100 * time.Millisecond // for which waits stay raw without an event
+	rawWait     = 10                     // longest raw wait, in milliseconds
+	rawFor      = 100 * time.Millisecond // time without an event after which waits are not raw
 )
 
 // New returns an event loop.
@@ -140,9 +140,9 @@ func New(cfg serve.Config) (*Loop, error) {
 	return l, nil
 }
 
-// Run serves what arrives at the listening sockets, which it takes over, and obeys the
-// orders until it has drained: it takes what waits in the accept queues (see
-// serve.Drain), closes the sockets, lets every connection end, and returns.
+// Run serves the connections of the listening sockets, which it takes over, and obeys
+// orders until it has drained: it accepts what is in the accept queues (see serve.Drain),
+// closes the sockets, waits until every connection has ended, and returns.
 func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -207,8 +207,8 @@ func (l *Loop) turn() error {
 	if l.to.retryAt != 0 && l.now.Mono >= l.to.retryAt {
 		l.handOverAll()
 	}
-	// New connections come last: a descriptor that was closed in this turn
-	// cannot have become another connection's while events were open for it.
+	// New connections come last: otherwise one could get a descriptor that was closed in
+	// this turn, and then an event of the old connection.
 	if arrived || l.takeAt != 0 && l.now.Mono >= l.takeAt {
 		l.takeOverAll()
 	}
@@ -261,12 +261,12 @@ func (l *Loop) woken() {
 	}
 }
 
-// wait waits for events, raw while there is traffic. A thread in a raw call keeps its
-// processor of the runtime: a garbage collection would wait for it. So a raw wait is
-// short. A signal, with which the runtime preempts, ends it, and the loop yields. If
-// no event has arrived for rawFor, waits are the ordinary call, which frees the
-// processor. When that ends, the runtime's monitor wakes some sixty times within a few
-// milliseconds; so it is not worth it before.
+// wait waits for events, with a raw call while there is traffic. A thread in a raw call
+// keeps its P of Go's runtime, so a garbage collection would have to wait for it. That is
+// why raw waits are short. The runtime preempts with a signal, which ends the call, and
+// the loop yields. If no event has arrived for rawFor, the loop waits with the ordinary
+// call, which releases the P. After such a call the runtime's monitor wakes about sixty
+// times within a few milliseconds, so it is not worth its cost earlier.
 func (l *Loop) wait() (int, error) {
 	l.cfg.Records.Serving(-1)
 	l.tally.Rest()
@@ -334,7 +334,7 @@ func (l *Loop) busy() bool {
 	return l.ready.front() != nil || l.tls != nil && l.tls.shaking.front() != nil
 }
 
-// sooner returns the earlier of two times, of which 0 is never.
+// sooner returns the earlier of two times; 0 means never.
 func sooner(a, b time.Duration) time.Duration {
 	if a == 0 || b != 0 && b < a {
 		return b

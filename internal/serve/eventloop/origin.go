@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A worker that is killed right after it has accepted a connection leaves no record of it,
-// which is what the record of a new connection in the clear looks like. This file finds
-// out where such a connection was accepted.
+// A worker that is killed right after it has accepted a connection leaves an empty record,
+// which looks like that of a new connection without TLS. This file finds out at which
+// address such a connection was accepted.
 
-// beginNascent begins the TLS of rescued connections that had none yet. The first
-// credentials come as an order, after they have been rescued.
+// beginNascent begins TLS on rescued connections for which it had not begun. The first
+// credentials come as an order, after the rescue.
 func (l *Loop) beginNascent() {
 	for _, p := range l.nascent {
 		if p.gone {
@@ -27,8 +27,9 @@ func (l *Loop) beginNascent() {
 	l.nascent = nil
 }
 
-// isSecure reports whether a connection came to an address for TLS: to the socket of just
-// that address, or else to one of all addresses with that port, as the kernel has it.
+// isSecure reports whether a connection was accepted at a TLS address. As in the kernel, the
+// socket of exactly its local address counts, or else the socket of all addresses with its
+// port.
 func (l *Loop) isSecure(fd int) bool {
 	if !slices.ContainsFunc(l.listeners, func(from listener) bool { return from.Secure }) {
 		return false
@@ -51,7 +52,7 @@ func (l *Loop) isSecure(fd int) bool {
 	return secure
 }
 
-// localAddress is that of a TCP socket.
+// localAddress returns the local address of a TCP socket; false if it has none.
 func localAddress(fd int) (at netip.AddrPort, ok bool) {
 	name, err := unix.Getsockname(fd)
 	if err != nil {

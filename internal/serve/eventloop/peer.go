@@ -17,42 +17,42 @@ import (
 type peer struct {
 	http1 conn.Conn // see peer.http
 	fd    int32
-	step  conn.Step  // what conn wants as soon as unsent has been sent
-	kind  conn.Timer // in which list of timers it is
+	step  conn.Step  // what to do once unsent has been sent
+	kind  conn.Timer // its current list of timers
 
-	watched  bool   // by epoll
+	watched  bool   // registered with epoll
 	readable bool   // there may be something to receive
-	writable bool   // the socket may take more
-	hungUp   bool   // the client has ended its side: an EOF follows what is received
-	fetching bool   // it waits for the disk, or for what is made beside the loop
-	gone     bool   // it ended while it waited; its memory is not free yet
-	more     bool   // what was received is not used yet, by tls or for header
-	large    bool   // its state is in that place too
-	header   header // of the PROXY protocol, that has to come first
-	placed   bool   // some of its bytes are in a place of its own, see serve.Config.Records
+	writable bool   // the socket may accept more
+	hungUp   bool   // the client has closed its side: an EOF follows the received bytes
+	fetching bool   // it waits for the disk, or for a response that another goroutine makes
+	gone     bool   // it ended while it waited; its memory is still in use
+	more     bool   // tls or the PROXY header has received bytes that are not used yet
+	large    bool   // its state is in the area too, because the record is too small for it
+	header   header // PROXY header that must come first
+	placed   bool   // its own area of serve.Config.Records is in use
 	queued   int32
 	counted  serve.Counted // 0: not counted
-	tls      *tlsconn.Conn // nil: the client speaks plain HTTP
-	aside    *aside        // nil at most times
+	tls      *tlsconn.Conn // nil: no TLS
+	aside    *aside        // usually nil
 
-	timer  link           // in the list of its kind
-	turn   link           // in the queue of those that need no event to continue
-	armed  time.Duration  // the deadline for which it was put into its list
-	unsent []byte         // bytes of responses that the socket did not take
+	timer  link           // in the list of kind
+	turn   link           // in the queue of peers that can continue without an event
+	armed  time.Duration  // deadline when it was put into the list of kind
+	unsent []byte         // bytes of responses that the socket did not accept
 	log    *serve.Journal // nil: nothing is logged
 }
 
-// aside has what few peers have.
+// aside has the fields that few peers need.
 type aside struct {
-	undelivered []time.Duration // start times of requests whose responses are whole but not sent yet
-	bucket      serve.Bucket    // unless any rate is allowed
-	throttled   bool            // it has sent as much as it may for now
+	undelivered []time.Duration // start times of requests whose responses are complete but not sent yet
+	bucket      serve.Bucket    // used if there is a rate limit
+	throttled   bool            // it waits because of the rate limit
 	http2       http2           // zero: the client speaks HTTP/1.1
 	fetched     fetched
-	header      []byte // what has come of the header that has to come first
+	header      []byte // received part of an incomplete PROXY header
 }
 
-// beside returns it, to be changed.
+// beside returns the peer's aside, and allocates it if there is none.
 func (p *peer) beside() *aside {
 	if p.aside == nil {
 		p.aside = &aside{}
@@ -60,8 +60,8 @@ func (p *peer) beside() *aside {
 	return p.aside
 }
 
-// undelivered returns the start times of requests whose responses were whole but not
-// sent yet, and forgets them; nil: there are none.
+// undelivered returns the start times of requests whose responses are complete but not
+// sent yet, and forgets them; nil if there are none.
 func (p *peer) undelivered() (began []time.Duration) {
 	if p.aside != nil {
 		began, p.aside.undelivered = p.aside.undelivered, nil
@@ -69,7 +69,7 @@ func (p *peer) undelivered() (began []time.Duration) {
 	return began
 }
 
-// newPeer returns the peer of a connection that was accepted from a listening socket.
+// newPeer returns the peer of a connection that was just accepted.
 func (l *Loop) newPeer(fd int, client *clientip.Addr, from serve.Listener) *peer {
 	rescue.Point(rescue.PointAccepted)
 	p := l.register(fd, client)
@@ -102,8 +102,8 @@ func (l *Loop) begin(p *peer) {
 	}
 }
 
-// register makes a place for a connection that has no state yet. client is nil if nobody
-// asks for it.
+// register makes a peer without state for a connection. client is nil if no feature needs
+// the client's address.
 func (l *Loop) register(fd int, client *clientip.Addr) *peer {
 	var p *peer
 	if n := len(l.free); n > 0 {
@@ -153,7 +153,7 @@ func (l *Loop) drop(p *peer) {
 	}
 }
 
-// reuse keeps the memory of a peer to which nothing refers any longer.
+// reuse keeps the memory of a peer that nothing refers to any more.
 func (l *Loop) reuse(p *peer) {
 	if p.unsent = nil; len(l.free) < freeMax {
 		l.free = append(l.free, p)
@@ -172,12 +172,12 @@ func (l *Loop) event(p *peer, events uint32) {
 		p.writable = true
 	}
 	if p.turn.linked() || p.fetching {
-		return // its turn comes anyway
+		return // it will be served in any case
 	}
 	l.serve(p)
 }
 
-// fetched continues the peers whose bytes have come from the disk.
+// fetched continues the peers whose bytes have been read from the disk.
 func (l *Loop) fetched() {
 	for _, p := range l.disk.take() {
 		p.fetching = false
@@ -229,7 +229,7 @@ func (l *Loop) serve(p *peer) {
 				return
 			}
 		case conn.Send:
-			// Its turn comes after the peers that need less.
+			// Peers that need less are served first.
 			if !p.fetching {
 				l.later(p)
 			}
@@ -251,9 +251,9 @@ func (l *Loop) serve(p *peer) {
 	}
 }
 
-// park leaves a peer to wait for an event. All events are asked for once and
-// for all, and are told when they come anew (edge-triggered): a connection
-// costs one epoll_ctl, and one that is closed before it ever waits costs none.
+// park makes a peer wait for an event. It is registered once, edge-triggered, for all
+// events: a connection costs one epoll_ctl, and one that is closed before it ever waits
+// costs none.
 func (l *Loop) park(p *peer) {
 	if l.to.fd > 0 && l.handOver(p) {
 		return
@@ -263,7 +263,7 @@ func (l *Loop) park(p *peer) {
 	}
 }
 
-// watch has epoll report a peer's events. It returns false if the peer has ended.
+// watch registers a peer with epoll. It returns false if the peer has ended.
 func (l *Loop) watch(p *peer) bool {
 	if p.watched {
 		return true
@@ -276,18 +276,18 @@ func (l *Loop) watch(p *peer) bool {
 	return true
 }
 
-// peerEvents are those of a peer.
+// peerEvents are the events that a peer waits for.
 const peerEvents = (unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET) & 0xffffffff
 
-// unwatchable ends a peer that epoll does not take.
+// unwatchable ends a peer that epoll refuses.
 func (l *Loop) unwatchable(p *peer, errno syscall.Errno) {
 	l.cfg.Log.Warn().Err(errno).Msg("connection dropped")
 	l.cfg.Row.Dropped.Add(1)
 	l.close(p)
 }
 
-// later queues a peer that can continue without an event. One that speaks HTTP/2 may have
-// to take an event nevertheless; see peer.interrupted.
+// later queues a peer that can continue without an event. With HTTP/2 it may have to handle
+// an event nevertheless; see peer.interrupted.
 func (l *Loop) later(p *peer) {
 	if l.to.fd > 0 && l.handOver(p) {
 		return
@@ -301,8 +301,8 @@ func (l *Loop) later(p *peer) {
 	l.arm(p)
 }
 
-// receive calls recv once, unless a client's TLS has more without. It returns false if
-// the peer has ended.
+// receive calls recv once, unless TLS still has received bytes. It returns false if the
+// peer has ended.
 func (l *Loop) receive(p *peer) bool {
 	if p.more && p.step != conn.Linger {
 		if p.header != headerNone {
@@ -328,8 +328,8 @@ func (l *Loop) receive(p *peer) bool {
 		l.close(p)
 		return false
 	}
-	// Fewer bytes than asked for: the socket is empty, and the next ones will
-	// be an event. Only the end has perhaps been told already.
+	// Fewer bytes than requested: the socket is empty, and more bytes will cause an
+	// event. But the event of the end of the stream may have come already.
 	if n < len(l.recv) && !p.hungUp {
 		p.readable = false
 	}
@@ -340,7 +340,7 @@ func (l *Loop) receive(p *peer) bool {
 	return l.take(p, l.recv[:n])
 }
 
-// take gives a peer what its client has sent. It returns false if the peer has ended.
+// take passes received bytes to a peer. It returns false if the peer has ended.
 func (l *Loop) take(p *peer, got []byte) bool {
 	if p.header != headerNone {
 		var alive bool

@@ -7,11 +7,10 @@ import (
 	"phalanx/internal/serve"
 )
 
-// This file bounds the rate at which peers send. One that has sent as much as it may waits
-// in a list of its own. All wait for equally long, so the list is in order, and no peer has
-// a timer.
+// This file enforces the bandwidth limit of each connection. A peer at its limit waits in a
+// list of its own. All wait equally long, so the list is in order, and no peer needs a timer.
 
-// quota returns how many bytes a peer may send now; 0: it has to wait.
+// quota returns how many bytes a peer may send now; 0: it must wait.
 func (l *Loop) quota(p *peer) int64 {
 	if !l.cfg.Rate.Limited() {
 		return math.MaxInt64
@@ -19,17 +18,18 @@ func (l *Loop) quota(p *peer) int64 {
 	return p.aside.bucket.Allow(l.cfg.Rate, l.now.Mono)
 }
 
-// inline reports whether a segment is copied behind what is sent before it, and a quota left
-// by that. What is in memory is copied however little is left: only this process can send it.
+// inline reports whether a segment is copied into the buffer of the bytes before it, which
+// leave this much of the quota. A body in memory is always copied, because only this process
+// can send it.
 func inline(s conn.Segment, quota int64) bool {
 	return s.Len <= serve.InlineMax && (s.Len <= quota || s.File.Body() != nil)
 }
 
-// used reports whether a peer has used its quota up, so that the next response, which it has
-// asked for, has to wait: all of it, not only its body.
+// used reports whether a peer has used its quota up and has a further request: the whole next
+// response must wait, not only its body.
 func used(p *peer, quota int64) bool { return quota <= 0 && p.http().Rest() > 0 }
 
-// dry reports whether a peer has to wait before it sends.
+// dry reports whether a peer must wait before it sends.
 func (l *Loop) dry(p *peer) bool { return l.cfg.Rate.Limited() && l.quota(p) == 0 }
 
 // charge counts bytes that a peer sends.
@@ -39,7 +39,7 @@ func (l *Loop) charge(p *peer, n int) {
 	}
 }
 
-// throttle has a peer wait that is dry.
+// throttle makes a peer wait whose quota is used up.
 func (l *Loop) throttle(p *peer) {
 	if l.to.fd > 0 && l.handOver(p) {
 		return

@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls of the event loop. They are raw: they do not tell Go's
-// scheduler that the thread may block, and so cost neither its bookkeeping
-// nor, which is more, the waking of other threads that could take over. They
-// may be used only where the call returns at once: on sockets that do not
-// block, and on files whose pages are in memory.
+// The system calls of the event loop are raw: Go's scheduler is not told that the thread may
+// block. That saves its bookkeeping and, what costs more, waking other threads that could
+// take over. Raw calls may be used only where they return at once: on non-blocking sockets,
+// and on files whose pages are in memory.
 
 func rawRead(fd int, p []byte) (int, syscall.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))

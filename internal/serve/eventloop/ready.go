@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/serve"
 )
 
-// sendReady gives the peers that need no event their share, in order, until all have
-// had it or the turn has been long enough.
+// sendReady serves the peers in the ready queue in order, each for one share, until all
+// have had one or the turn's budget is used up.
 func (l *Loop) sendReady() {
 	last := l.ready.root.prev.peer
 	for budget := int64(turnMax); budget > 0; {
@@ -27,8 +27,8 @@ func (l *Loop) sendReady() {
 	}
 }
 
-// share serves a peer for one share of the turn, of so many bytes of a file at most, and
-// returns the cost in bytes.
+// share serves a peer for one share of the turn, limited to most bytes of a file, and
+// returns its cost in bytes.
 func (l *Loop) share(p *peer, most int64) int64 {
 	l.cfg.Records.Serving(int(p.fd))
 	const least = 4 << 10
@@ -89,8 +89,8 @@ func (l *Loop) share(p *peer, most int64) int64 {
 	return int64(n)
 }
 
-// waitForRoom leaves a peer to wait whose socket has taken less than it was given. That is because
-// it is full, or because a signal came: epoll reports it at once if there is room.
+// waitForRoom makes a peer wait after a partial send. Either its socket is full, or a signal
+// interrupted the call: then epoll reports at once that there is room.
 func (l *Loop) waitForRoom(p *peer) {
 	p.writable = false
 	if p.watched {
@@ -102,9 +102,9 @@ func (l *Loop) waitForRoom(p *peer) {
 	l.park(p)
 }
 
-// portion returns how many bytes of a file a peer may send at once: what is left of the
-// turn. A peer that has never waited has an empty socket; while others wait it gets less,
-// as they may be as new, and nothing of theirs has been sent.
+// portion returns how many bytes of a file a peer may send at once: the rest of the turn's
+// budget. A peer that has never waited gets less while others wait: its socket is empty and
+// would accept a lot, and the others may be new too, without a byte sent.
 func (l *Loop) portion(p *peer, budget int64) int64 {
 	if !p.watched && l.busy() {
 		return quantum
@@ -123,7 +123,7 @@ func (l *Loop) lost(p *peer, errno syscall.Errno) {
 	l.close(p)
 }
 
-// await leaves a peer to wait for a response that is made beside the loop.
+// await makes a peer wait for a response that another goroutine makes.
 func (l *Loop) await(p *peer) {
 	if p.fetching {
 		return

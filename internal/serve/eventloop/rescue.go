@@ -15,19 +15,19 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// An event loop records what its successor needs if it is killed (docs/rescue.md), and
-// begins with the connections of a predecessor that was. Without Config.Records
-// nothing here has an effect.
+// An event loop records what its successor needs if the worker is killed (docs/rescue.md),
+// and begins with the rescued connections of a killed worker. Without Config.Records nothing
+// here has an effect.
 
-// commit records what a peer does next: send responses from the send buffer, which
-// were made at the given position.
+// commit records what a peer does next: it sends responses from the send buffer, which were
+// made at the given position.
 func (l *Loop) commit(p *peer, out []byte, at position) {
 	if l.cfg.Records == nil {
 		return
 	}
 	m := p.http().Mark()
 	if len(out) == 0 && !m.Fixed {
-		return // the last commit still holds
+		return // the last commit is still valid
 	}
 	var b rescue.Batch
 	p.batch(&b, &m, at)
@@ -49,8 +49,8 @@ func (l *Loop) received(p *peer) uint64 {
 // position is how many bytes have been received from a peer and sent to it.
 type position struct{ received, sent uint64 }
 
-// position is that of a peer all of whose responses so far have been sent, but for
-// what is left of a file.
+// position returns the position of a peer that has sent all of its responses so far, except
+// for the rest of a file.
 func (l *Loop) position(p *peer) position {
 	if l.cfg.Records == nil {
 		return position{}
@@ -73,8 +73,8 @@ func (p *peer) batch(b *rescue.Batch, m *conn.Mark, at position) {
 	}
 }
 
-// about returns what the log needs of a response whose file follows, if there is a
-// log: when its request was complete, and the exchange of conn.
+// about returns what the access log needs about a response while its file is sent: when the
+// request head was complete, and the exchange of conn. It is nil without a log.
 func (l *Loop) about(p *peer, m *conn.Mark) []byte {
 	if p.log == nil || m.Next.Len == 0 || m.Fixed {
 		return nil
@@ -85,7 +85,7 @@ func (l *Loop) about(p *peer, m *conn.Mark) []byte {
 	return l.state
 }
 
-// holding keeps what is left of bytes that were just received.
+// holding records the unused rest of bytes that were just received.
 func (l *Loop) holding(p *peer, got []byte) {
 	if l.cfg.Records == nil {
 		return
@@ -96,7 +96,7 @@ func (l *Loop) holding(p *peer, got []byte) {
 	}
 }
 
-// tidy returns memory that an idle connection does not need.
+// tidy releases memory that an idle connection does not need.
 func (l *Loop) tidy(p *peer) {
 	if p.placed && !p.large && p.header == headerNone && p.http().Rest() == 0 && len(p.unsent) == 0 && p.http().Segment().Len == 0 {
 		p.placed = false
@@ -133,20 +133,20 @@ func (l *Loop) taken(p *peer) {
 	rescue.Point(rescue.PointTaken)
 }
 
-// giving records that a peer is about to be handed over, and where it is: if this worker
-// dies before it notes that the peer is gone, the other may have used it since, and even
-// closed it.
+// giving records that a peer is about to be handed over, and its position. If this worker dies
+// before it has recorded the end of the handover, the other worker may have used the
+// connection since, and even closed it.
 func (l *Loop) giving(p *peer) {
 	if l.cfg.Records == nil {
 		return
 	}
-	// A connection whose bytes cannot be counted is not rescued either.
+	// An error makes no difference: if the bytes cannot be counted, nobody rescues the peer.
 	received, sent, _ := rescue.Count(int(p.fd))
 	l.cfg.Records.Giving(int(p.fd), received, sent)
 }
 
-// Rescue takes the connections of a dead worker, which come on a channel from
-// the master, before Run. Nothing is done to their sockets until Run begins.
+// Rescue takes the connections of a dead worker from a channel of the master, before Run.
+// Until Run begins, it does nothing to their sockets.
 func (l *Loop) Rescue(channel int, blame ipc.Blame) (ipc.Rescued, error) {
 	defer unix.Close(channel)
 	r := rescuer{l: l, blame: blame}
@@ -186,7 +186,7 @@ type rescuer struct {
 	result ipc.Rescued
 }
 
-// take takes some connections, each with its file if it is sending one.
+// take takes some connections, each with the file that it was being sent, if any.
 func (r *rescuer) take(kept []ipc.Kept) {
 	for _, k := range kept {
 		received, sent, err := rescue.Count(k.Socket)
@@ -229,7 +229,7 @@ func (r *rescuer) blamed(f *rescue.Found) bool {
 		}
 		return f.Tries >= most
 	case ipc.BlameBusy:
-		return busy || f.Whole // a damaged counter would be a nonce used twice
+		return busy || f.Whole // with a damaged counter, a nonce would be used twice
 	}
 	return false
 }
@@ -242,7 +242,7 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	case f.Rest > 0:
 		file = l.fileOf(k.File)
 	case k.File >= 0:
-		unix.Close(k.File) // it had been sent
+		unix.Close(k.File) // it had been sent completely
 	}
 	if f.Whole && !f.Ending {
 		p, err := l.thaw(f.About, k.Socket, file, l.arrivalOf(k.Socket, &f), &f)
@@ -264,7 +264,7 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	r.count(p, err, k, f)
 }
 
-// count counts a connection that this loop continues, or cannot continue.
+// count counts a connection as rescued, or as lost if err is not nil.
 func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 	l := r.l
 	if err != nil {
@@ -281,8 +281,8 @@ func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 	r.result.Bytes += uint64(p.http().Left()) + uint64(len(p.unsent))
 }
 
-// leave closes a connection when the loop begins: until then the old keeper has it
-// open too, and no FIN would be sent.
+// leave has a connection closed when Run begins: until then the old keeper has it open too,
+// and no FIN would be sent.
 func (r *rescuer) leave(k ipc.Kept) {
 	r.l.doomed = append(r.l.doomed, k.Socket)
 	if k.File >= 0 {
@@ -313,7 +313,7 @@ func (l *Loop) resumeRescued() {
 	}
 }
 
-// forget closes a peer's socket, whose record says already that it is being closed.
+// forget closes the socket of a peer that is already recorded as closing.
 func (l *Loop) forget(p *peer) {
 	fd := int(p.fd)
 	rescue.Point(rescue.PointClose)

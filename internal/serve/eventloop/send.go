@@ -8,10 +8,10 @@ import (
 	"phalanx/internal/serve"
 )
 
-// This file sends responses, and what a socket did not take of them.
+// This file sends responses, and later the bytes that a socket did not accept at once.
 
-// goOn has a peer send more, or take what its client has sent meanwhile, which comes
-// first. It returns false if the peer has ended.
+// goOn makes a peer receive, if its client may have interrupted it, or else send more. It
+// returns false if the peer has ended.
 func (l *Loop) goOn(p *peer) bool {
 	if p.interrupted() {
 		return l.receive(p)
@@ -19,8 +19,8 @@ func (l *Loop) goOn(p *peer) bool {
 	return l.advance(p)
 }
 
-// advance asks the connection what to send, collects it with the small bodies
-// in one buffer, and sends that. It returns false if the peer has ended.
+// advance collects what the connection has to send, small bodies included, in one buffer,
+// and sends it. It returns false if the peer has ended.
 func (l *Loop) advance(p *peer) bool {
 	if p.tls != nil {
 		return l.seal(p, l.out[:0], false)
@@ -36,8 +36,8 @@ func (l *Loop) advance(p *peer) bool {
 			break
 		}
 		if begun {
-			// The record names the file, which is closed next, and whose descriptor
-			// number may become that of the next one.
+			// The record names the file's descriptor. The file is closed next, and the
+			// next file may get the same number.
 			begun = false
 			l.commit(p, out, at)
 		}
@@ -53,7 +53,7 @@ func (l *Loop) advance(p *peer) bool {
 	return l.transmit(p, out)
 }
 
-// transmit sends a buffer, and keeps what the socket does not take. It returns false if
+// transmit sends a buffer, and keeps what the socket does not accept. It returns false if
 // the peer has ended.
 func (l *Loop) transmit(p *peer, out []byte) bool {
 	if len(out) == 0 {
@@ -62,8 +62,8 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 	}
 	flags := 0
 	if p.step == conn.Send || p.step == conn.Close {
-		// The body follows at once; or the end, which then travels in the
-		// same segment (tcp_send_fin sets FIN on what is still unsent).
+		// The body follows at once, or the FIN, which then travels in the same segment
+		// (tcp_send_fin sets it on what is still unsent).
 		flags = unix.MSG_MORE
 	}
 	rescue.Point(rescue.PointSend)
@@ -91,8 +91,8 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 	return l.ended(p)
 }
 
-// keep keeps the rest of a batch, of which the socket has taken n bytes: in the memory of
-// its record, or in memory of its own.
+// keep keeps the rest of a batch of which the socket has accepted n bytes: in the memory of
+// the peer's record, or in a buffer of its own.
 func (l *Loop) keep(p *peer, out []byte, n int) {
 	if p.unsent = l.cfg.Records.Unsent(int(p.fd), n, out[n:]); p.unsent != nil {
 		p.placed = true
@@ -104,8 +104,8 @@ func (l *Loop) keep(p *peer, out []byte, n int) {
 	p.unsent = append(p.unsent, out[n:]...)
 }
 
-// next asks the connection what to send. A full buffer must not end between a head
-// and a body from memory, which no other process could send.
+// next asks the connection what to send. A full buffer must not end between a head and a
+// body in memory, which no other process could send.
 func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
 	out, step := p.http().Next(out, l.now)
 	if step == conn.Switch {
@@ -118,16 +118,16 @@ func (l *Loop) next(p *peer, out []byte) ([]byte, conn.Step) {
 	return out, step
 }
 
-// ended takes the step that is possible only when all has been sent. It returns
-// false if the peer has ended.
+// ended takes a step that is possible only when everything has been sent. It returns false
+// if the peer has ended.
 func (l *Loop) ended(p *peer) bool {
 	if p.step == conn.Close && !p.readable {
 		l.close(p)
 		return false
 	}
 	if p.step == conn.Close {
-		// There may be more to receive than the end: closing would reset the
-		// reply away.
+		// There may be bytes to receive: close would then send a reset, and the client
+		// could lose the response.
 		p.step = p.http().Linger(l.now)
 	}
 	if p.step == conn.Linger {
@@ -136,8 +136,8 @@ func (l *Loop) ended(p *peer) bool {
 	return true
 }
 
-// sendUnsent sends what the socket did not take earlier. It returns false if the
-// peer has ended.
+// sendUnsent sends what the socket did not accept earlier. It returns false if the peer has
+// ended.
 func (l *Loop) sendUnsent(p *peer) bool {
 	n, errno := rawSend(int(p.fd), p.unsent, 0)
 	l.tally.Sent(n)
@@ -152,7 +152,7 @@ func (l *Loop) sendUnsent(p *peer) bool {
 		return false
 	}
 	if p.tls != nil && l.cfg.Records == nil && n < len(p.unsent) {
-		n = copy(p.unsent, p.unsent[n:]) // to keep all of the buffer
+		n = copy(p.unsent, p.unsent[n:]) // moved to the front, so that the whole buffer can be reused
 		p.unsent = p.unsent[:n]
 	} else {
 		p.unsent = p.unsent[n:]

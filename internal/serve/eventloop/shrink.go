@@ -10,16 +10,17 @@ import (
 // This file frees the memory that idle TLS connections do not need.
 
 const (
-	// shrinkAfter is for how long a connection has to be idle before the memory of
-	// its ciphers is freed.
+	// shrinkAfter is how long a connection must have been idle before the memory of its
+	// ciphers is freed.
 	shrinkAfter = 3 * time.Second
-	// collectAfter is after how many of those, each with 2 KiB of ciphers, the memory is
-	// collected: while nothing happens, the runtime would do that every two minutes.
+	// collectAfter is the number of shrunk connections, each of which had 2 KiB of ciphers,
+	// after which the loop asks for a garbage collection: in an idle process the runtime
+	// collects every two minutes only.
 	collectAfter = 256
 )
 
-// shrink frees the ciphers of a peer that has been idle for a while. If it has not, there
-// will be another survey.
+// shrink frees the ciphers of a peer that has been idle since a time, if that is long enough
+// ago. Otherwise it plans another survey.
 func (l *Loop) shrink(p *peer, since time.Duration) {
 	if l.now.Mono-since >= shrinkAfter {
 		if p.tls.Shrink() {
@@ -30,7 +31,7 @@ func (l *Loop) shrink(p *peer, since time.Duration) {
 	}
 }
 
-// collect collects the memory of many ciphers, beside the loop.
+// collect runs a garbage collection in a goroutine of its own, if many ciphers were freed.
 func (l *Loop) collect() {
 	if l.tls != nil && l.tls.shrunk >= collectAfter {
 		l.tls.shrunk = 0

@@ -11,18 +11,15 @@ import (
 	"phalanx/internal/serve"
 )
 
-// slack is for how long a deadline may move before its peer is put at the
-// end of its list anew. It saves moving a busy connection for each request,
-// and makes the timers that much less exact.
+// slack is how far a deadline may move before its peer is moved to the end of its list. So a
+// busy connection is not moved for each request; timers are that much less exact.
 const slack = 100 * time.Millisecond
 
-// timerHandshake is the timer of a TLS handshake and of a PROXY header, beside those of
-// conn.
+// timerHandshake is the timer of a TLS handshake or PROXY header, in addition to those of conn.
 const timerHandshake = conn.NumTimers
 
-// deadline returns the timer of a peer and when it is due. A client that has not said
-// anything has only the time that any idle one has while the worker drains. One that is
-// throttled has all the time.
+// deadline returns the timer of a peer and when it is due. During a drain, a client that has
+// sent nothing has only the time of an idle one. A throttled peer has no deadline.
 func (p *peer) deadline() (conn.Timer, time.Duration) {
 	if p.aside != nil && p.aside.throttled {
 		return conn.TimerSend, math.MaxInt64
@@ -40,9 +37,8 @@ func (p *peer) deadline() (conn.Timer, time.Duration) {
 // shaking reports whether a handshake is under way.
 func (p *peer) shaking() bool { return p.tls != nil && p.tls.Handshaking() }
 
-// arm puts a peer into the list of its timer. All deadlines of a list are
-// equally long, so it is in order without sorting. A peer that sends is looked
-// at much more often than it is due.
+// arm puts a peer into the list of its timer. All deadlines of a list are equally long, so it
+// is in order without sorting. A sending peer is checked more often than its deadline.
 func (l *Loop) arm(p *peer) {
 	kind, deadline := p.deadline()
 	if kind == conn.TimerSend {
@@ -56,7 +52,7 @@ func (l *Loop) arm(p *peer) {
 	l.timers[kind].insert(&p.timer)
 }
 
-// expire ends what has come to its deadline.
+// expire handles all timers that are due.
 func (l *Loop) expire() {
 	l.acceptTimers()
 	for i := range l.timers {
@@ -71,8 +67,8 @@ func (l *Loop) expire() {
 	}
 }
 
-// due is called when the time has come for which the peer was put into its
-// list. Its deadline may have moved since.
+// due is called at the time for which the peer was put into its list. Its deadline may have
+// moved since.
 func (l *Loop) due(p *peer) {
 	if p.kind == conn.TimerSend {
 		l.progress(p)
@@ -82,7 +78,7 @@ func (l *Loop) due(p *peer) {
 			l.arm(p)
 			return
 		}
-		// Nearly due: those behind it are due later still.
+		// It is due soon, and the peers behind it are due later.
 		p.armed = deadline
 		l.timers[p.kind].unshift(&p.timer)
 		return
@@ -91,7 +87,7 @@ func (l *Loop) due(p *peer) {
 		return
 	}
 	if p.kind == conn.TimerLinger {
-		l.close(p) // whatever it still sends
+		l.close(p) // even if the client is still sending
 		return
 	}
 	if p.header != headerNone && p.kind == timerHandshake {
@@ -113,15 +109,15 @@ func (l *Loop) due(p *peer) {
 	}
 }
 
-// unread reports whether there is something to receive from a peer: the loop has not come
-// to it yet, perhaps because it stood still.
+// unread reports whether a peer's socket has bytes to receive, which the loop has not got
+// round to, perhaps because its process was stopped.
 func (l *Loop) unread(p *peer) bool {
 	n, err := unix.IoctlGetInt(int(p.fd), unix.SIOCINQ)
 	return err == nil && n > 0
 }
 
-// inTime takes what a peer that is due has sent, and reports whether it ends no more, or has
-// ended. What is still incomplete then is too late.
+// inTime receives what a peer that is due has sent. It returns true if the peer is no longer
+// due, or has ended. A request that is still incomplete is too late.
 func (l *Loop) inTime(p *peer) bool {
 	if p.readable = true; !p.turn.linked() {
 		l.serve(p)
@@ -138,8 +134,8 @@ func (l *Loop) inTime(p *peer) bool {
 	return false
 }
 
-// progress finds out whether a client that is waited for takes bytes; see
-// serve.ProgressEvery. While it is the disk that is waited for, the client has time.
+// progress finds out whether a client is receiving bytes; see serve.ProgressEvery. While the
+// peer waits for the disk, the client's deadline moves.
 func (l *Loop) progress(p *peer) {
 	if p.fetching {
 		p.http().Progress(math.MaxInt64, l.now)

@@ -12,22 +12,21 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// A peer whose client speaks TLS has a tlsconn.Conn between its socket and conn. The
-// loop lends both to it in turn: received bytes, plaintext, responses in plaintext, and
-// the records that are sent.
+// A peer with TLS has a tlsconn.Conn between its socket and conn. The loop lends each peer
+// in turn its buffers: for received bytes, plaintext, responses in plaintext, and records.
 
 const (
-	// shakeBudget is how many records of handshakes are taken in a turn. With each
-	// costing up to half a millisecond, a small page waits for a few of them at most,
-	// however many clients begin at once.
+	// shakeBudget is how many handshake records are processed in a turn. A record costs up
+	// to half a millisecond, so a small page waits for a few of them at most, however many
+	// clients connect at once.
 	shakeBudget = 4
-	// shakeTime is how long a turn takes records of handshakes, but at least one: a
-	// signature with an RSA key of 4096 bits costs several milliseconds.
+	// shakeTime is how long a turn processes handshake records, but it processes at least
+	// one: a signature with an RSA key of 4096 bits costs several milliseconds.
 	shakeTime = time.Millisecond
-	// pieceMax is how many bytes of responses are collected before those of a file
-	// are sealed: four whole records.
+	// pieceMax is how many bytes of responses are sealed at once, files included: four
+	// whole records.
 	pieceMax = 64 << 10
-	// spareMax is how many buffers of unsent records are kept.
+	// spareMax is how many unused buffers for unsent records are kept.
 	spareMax = 64
 )
 
@@ -35,15 +34,14 @@ const (
 type secure struct {
 	cfg     *tlsconn.Config // for new connections; nil: there are no credentials
 	turn    tlsconn.Turn
-	text    []byte   // responses that are sealed next
-	spares  [][]byte // for unsent records
-	got     int      // bytes that were received and not committed yet
+	text    []byte   // buffer for responses before they are sealed
+	spares  [][]byte // unused buffers for unsent records
+	got     int      // bytes received but not committed yet
 	shaking list     // peers whose handshake can continue
-	shrunk  int      // idle peers whose ciphers' memory has not been collected
+	shrunk  int      // peers shrunk since the last garbage collection
 }
 
-// secured returns what the loop needs for TLS, which a loop that speaks none does not
-// have.
+// secured returns what the loop needs for TLS, and allocates it at the first call.
 func (l *Loop) secured() *secure {
 	if l.tls == nil {
 		l.tls = &secure{text: make([]byte, 0, serve.TextSize)}
@@ -53,14 +51,14 @@ func (l *Loop) secured() *secure {
 	return l.tls
 }
 
-// credentials replaces those of new connections.
+// credentials replaces the credentials for new connections.
 func (l *Loop) credentials(o serve.Credentials) {
 	l.secured().cfg = o.TLS
 	l.cfg.Conn.Challenges = o.Challenges
 	l.beginNascent()
 }
 
-// encrypt makes a peer of a new connection speak TLS.
+// encrypt makes a new peer begin with TLS.
 func (l *Loop) encrypt(p *peer) {
 	p.tls = tlsconn.New(l.secured().cfg, l.now.Mono)
 	l.fix(p)
@@ -71,8 +69,8 @@ func (l *Loop) fix(p *peer) {
 	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Fixed: true})
 }
 
-// secureState is the first byte of the state of a TLS connection: the length of conn's
-// state follows in four bytes, big-endian, then that state, and that of TLS.
+// secureState is the first byte of the state of a TLS connection. It is followed by the
+// length of conn's state in four bytes, big-endian, conn's state, and that of TLS.
 const secureState = 0xff
 
 // freeze puts the state of a peer into the loop's buffer.
@@ -85,7 +83,7 @@ func (l *Loop) freeze(p *peer) {
 	l.state = l.prependArrival(p, l.state)
 }
 
-// freezeTLS does that for a TLS peer with records that have not been sent.
+// freezeTLS puts the state of a TLS peer into the loop's buffer, with its unsent records.
 func (l *Loop) freezeTLS(p *peer, unsent []byte) {
 	const head = 5
 	l.state = append(l.state[:0], secureState, 0, 0, 0, 0)
@@ -94,8 +92,7 @@ func (l *Loop) freezeTLS(p *peer, unsent []byte) {
 	l.state = p.tls.Freeze(l.state)
 }
 
-// thawTLS makes the TLS of a peer from its state, if it has one, and returns the rest,
-// which is conn's.
+// thawTLS restores the TLS part of a state, if there is one, and returns the part of conn.
 func (l *Loop) thawTLS(p *peer, state []byte) (_ []byte, err error) {
 	if len(state) == 0 || state[0] != secureState {
 		return state, nil
@@ -111,13 +108,13 @@ func (l *Loop) thawTLS(p *peer, state []byte) (_ []byte, err error) {
 		return nil, err
 	}
 	l.secured()
-	p.more = true // there may be whole records
+	p.more = true // it may have whole records that are not decrypted yet
 	p.log.Continues(p.tls.Info())
 	return state[:n], nil
 }
 
-// secureBatch is what a TLS peer does next: its state has all that was received, and
-// what is in the send buffer is records.
+// secureBatch returns the batch that records what a TLS peer does next. Its state includes
+// all received bytes, and the send buffer has records.
 func (l *Loop) secureBatch(p *peer, at position) (b rescue.Batch) {
 	m := p.http().Mark()
 	p.batch(&b, &m, at)
@@ -146,14 +143,14 @@ func (l *Loop) commitSecure(p *peer, out []byte, at position) {
 	}
 }
 
-// count begins to count what a TLS peer receives and sends: its handshake was not counted.
+// count begins to count the bytes of a TLS peer: those of its handshake were not counted.
 func (l *Loop) count(p *peer) {
 	if l.cfg.Records == nil {
 		return
 	}
 	received, sent, err := rescue.Count(int(p.fd))
 	if err != nil {
-		received = 1 << 62 // beyond all positions: it stays fixed
+		received = 1 << 62 // beyond every position, so that it is never rescued
 	}
 	l.cfg.Records.Take(int(p.fd), &rescue.Batch{File: -1, Fixed: true, Used: received, Start: sent}, nil, nil)
 	l.tls.got = 0
@@ -188,8 +185,8 @@ func (l *Loop) shakeLater(p *peer) {
 	l.arm(p)
 }
 
-// shake continues handshakes, in the order in which their clients' bytes came, as far
-// as the turn's budget goes.
+// shake continues handshakes, in the order in which their bytes arrived, until the turn's
+// budget is used up.
 func (l *Loop) shake() {
 	s := l.tls
 	if s == nil {
@@ -222,13 +219,13 @@ func (l *Loop) shakeOne(p *peer) bool {
 	return true
 }
 
-// decrypt gives conn what a client has sent, and sends what it answers. It returns false
-// if the peer has ended.
+// decrypt passes decrypted bytes to conn, and sends its responses. It returns false if the
+// peer has ended.
 func (l *Loop) decrypt(p *peer) bool {
 	t := &l.tls.turn
 	t.Plain, t.Out = t.Plain[:0], l.out[:0]
 	if !p.shaking() {
-		l.cfg.Records.Sealing(int(p.fd)) // a change of keys may be answered
+		l.cfg.Records.Sealing(int(p.fd)) // a KeyUpdate may require a reply
 	}
 	step := p.tls.Next(t)
 	p.more = step != tlsconn.Read
@@ -249,7 +246,7 @@ func (l *Loop) decrypt(p *peer) bool {
 	return true
 }
 
-// established begins HTTP: the time of an idle connection counts from here.
+// established begins HTTP after the handshake. The idle timeout counts from here.
 func (l *Loop) established(p *peer) {
 	l.count(p)
 	info := p.tls.Info()
@@ -263,8 +260,8 @@ func (l *Loop) established(p *peer) {
 	}
 }
 
-// stay lets a peer that cannot move to another worker, for its TLS or for its HTTP/2, end
-// here: with its next response, or with its streams.
+// stay makes a peer that cannot move to another worker, because of its TLS or its HTTP/2, end
+// here: after its next response, or with its streams.
 func (l *Loop) stay(p *peer) {
 	if p.speaksHTTP2() {
 		l.drainHTTP2(p)
@@ -273,10 +270,10 @@ func (l *Loop) stay(p *peer) {
 	}
 }
 
-// failed ends a peer whose handshake, or whose TLS later, has failed. What is to be
-// sent is an alert. It returns false if the peer has ended.
+// failed ends a peer whose TLS has failed, during the handshake or later. out has an alert,
+// or nothing. It returns false if the peer has ended.
 func (l *Loop) failed(p *peer, out []byte) bool {
-	l.tls.got = 0 // nobody commits it
+	l.tls.got = 0 // no commit follows
 	err := p.tls.Err()
 	reason := l.endTLS(p)
 	if reason == tlsconn.ReasonPlainHTTP {
@@ -291,7 +288,7 @@ func (l *Loop) failed(p *peer, out []byte) bool {
 	return l.transmit(p, out)
 }
 
-// endTLS ends a peer's TLS, and counts and logs why if that was too early.
+// endTLS ends a peer's TLS, and counts and logs the reason if it ended too early.
 func (l *Loop) endTLS(p *peer) tlsconn.Reason {
 	err := p.tls.Err()
 	reason := p.tls.Close()
@@ -301,8 +298,8 @@ func (l *Loop) endTLS(p *peer) tlsconn.Reason {
 	return reason
 }
 
-// seal asks the connection what to send, seals it with a part of the file behind it, and
-// sends that after the records in out. With ended the client sends no more. It returns
+// seal asks the connection what to send, seals it with a part of the file that follows, and
+// sends it after the records in out. ended says that the client sends no more. It returns
 // false if the peer has ended.
 func (l *Loop) seal(p *peer, out []byte, ended bool) bool {
 	at := l.position(p)
@@ -338,8 +335,8 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 	return l.transmit(p, out)
 }
 
-// fill collects what a connection sends next, files included. known says that the part
-// of a file that comes first is in memory.
+// fill collects what a connection sends next, files included. known says that the first part
+// of a file is known to be in memory.
 func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	text, step := l.next(p, l.tls.text[:0])
 	most := min(pieceMax, l.quota(p))
@@ -367,8 +364,8 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	return text, step
 }
 
-// sendSealed is what sendfile is to a plain connection: it sends a share of a file, of so
-// many bytes at most, and returns its cost in bytes.
+// sendSealed does for TLS what sendfile does for a plain connection: it sends a share of a
+// file, limited to most bytes, and returns its cost in bytes.
 func (l *Loop) sendSealed(p *peer, most int64) (cost int64) {
 	if p.interrupted() {
 		if l.receive(p) {
