@@ -59,7 +59,7 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 }
 
 // records returns the sizes of the rescue records, nil if connections are not rescued,
-// or a limit does not let them be.
+// or a limit or this system does not let them be.
 func records(o options.Options) *rescue.Sizes {
 	sizes := recordSizes(o)
 	if !o.Rescues() || rescue.Available(sizes) != nil {
@@ -74,7 +74,10 @@ func recordSizes(o options.Options) rescue.Sizes {
 
 // tellLost logs that connections cannot be rescued although --rescue asks for it.
 func tellLost(log zerolog.Logger, o options.Options) {
-	if err := rescue.Available(recordSizes(o)); o.Rescues() && err != nil {
+	if !o.Rescues() {
+		return
+	}
+	if err := rescue.Available(recordSizes(o)); err != nil {
 		log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")
 	}
 }

@@ -114,6 +114,37 @@ func cloneKeeper(lifeline, started int, d *desk, args []byte) (errno syscall.Err
 	return errno
 }
 
+// shares returns why no process can share this one's table of descriptors: emulators of
+// Linux may know nothing between threads and forks. It starts one that exits at once.
+func shares() error {
+	pid, errno := cloneNothing()
+	switch errno {
+	case syscall.EINVAL, syscall.ENOSYS, syscall.EPERM:
+		return fmt.Errorf("start keeper: %w", errno)
+	case 0:
+		for err := error(unix.EINTR); err == unix.EINTR; { // process 1 may have reaped it
+			_, err = unix.Wait4(int(pid), nil, 0, nil)
+		}
+	}
+	return nil // others may be over when a worker starts its keeper
+}
+
+// cloneNothing calls clone(2) like cloneKeeper.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+func cloneNothing() (pid uintptr, errno syscall.Errno) {
+	all, old := ^uint64(0), uint64(0)
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, unix.CLONE_FILES|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	for errno == 0 && pid == 0 {
+		syscall.RawSyscall6(syscall.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+	}
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
+	return pid, errno
+}
+
 // serve answers questions until the master closes its end. A number that is closed is left
 // out: the kernel would refuse all that are sent with it.
 //

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PHALANX_TEST_KEEPER") != "" {
 		os.Exit(keptWorker())
 	}
+	if os.Getenv("PHALANX_TEST_EMULATED") != "" {
+		fmt.Print(emulate(), Available(Sizes{64, 4096, 4096}))
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

@@ -141,8 +141,12 @@ func (k *Kept) Close() {
 }
 
 // Available returns why connections cannot be rescued with records of these sizes: a limit
-// of the address space or of files may be too small. The error is nil if they can.
+// of the address space or of files may be too small, or the system an emulated one that
+// cannot start a keeper. The error is nil if they can.
 func Available(sizes Sizes) error {
+	if err := shares(); err != nil {
+		return err
+	}
 	records, err := Create(sizes)
 	if err != nil {
 		return err
