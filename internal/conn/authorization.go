@@ -12,21 +12,21 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Passwords know whose credentials open the protection spaces of sites.
+// Passwords checks credentials for the protection spaces of sites.
 type Passwords interface {
-	// Realm is what a protection space is called, without quotes and backslashes.
+	// Realm returns the name of a protection space, without quotes and backslashes.
 	Realm(n int) string
-	// Check checks credentials, "user:password", without waiting: 200 says that they are
-	// right and 401 that they are wrong; with 429 and 503 they may be tried again after a
-	// time. 0: that will be known later, by the Check, which the caller closes.
+	// Check checks credentials, "user:password", without waiting. The status is 200 if they
+	// are right and 401 if they are wrong; with 429 and 503 they may be tried again after a
+	// time. It is 0 if the Check will know later; the caller closes the Check.
 	Check(realm int, credentials []byte, client netip.Addr) (s proto.Status, again time.Duration, _ Check)
 }
 
 // Check is a check under way.
 type Check interface {
-	Status() proto.Status // 200, 401, or 0 until that is known
-	// Await calls wake once, from any goroutine, when the status is known, or when the
-	// check is closed; false: it is known.
+	Status() proto.Status // 200, 401, or 0 until the result is known
+	// Await calls wake once, from any goroutine, when the status is known or the check is
+	// closed. It returns false if the status is known already.
 	Await(wake func()) bool
 	Close()
 }
@@ -34,11 +34,10 @@ type Check interface {
 // sharedRealm is the protection space of [Config].Credentials.
 const sharedRealm = "shared files"
 
-// maxToken bounds credentials in bytes, as they are sent.
+// maxToken is the limit of encoded credentials in bytes.
 const maxToken = 1368
 
-// basic appends the credentials of the request; false if it has none, or others than
-// Basic (RFC 7617 §2).
+// basic appends the Basic credentials of the request (RFC 7617 §2); false if it has none.
 func (r *Reply) basic(dst []byte) ([]byte, bool) {
 	scheme, token, _ := bytes.Cut(r.x.Value(proto.FieldAuthorization), []byte(" "))
 	token = bytes.TrimSpace(token)
@@ -49,9 +48,8 @@ func (r *Reply) basic(dst []byte) ([]byte, bool) {
 	return dst, err == nil
 }
 
-// authorized reports whether the request has the configured credentials. How long
-// that takes says nothing about how much of them is right: what is compared is as
-// long in every case.
+// authorized reports whether the request has the configured credentials. The time that the
+// comparison takes does not depend on how many bytes are right.
 func (r *Reply) authorized() bool {
 	if r.cfg.Credentials == "" {
 		return true
@@ -65,8 +63,8 @@ func (r *Reply) authorized() bool {
 	return subtle.ConstantTimeCompare(given[:], wanted[:]) == 1
 }
 
-// demand answers a request that lacks access to what it asks for, unless it has the
-// credentials for that.
+// demand checks the credentials of a request that lacks access to its path, and answers it
+// unless they are right.
 func (r *Reply) demand(out []byte, now Now) []byte {
 	x := r.x
 	missing := x.access.Missing()
@@ -74,7 +72,7 @@ func (r *Reply) demand(out []byte, now Now) []byte {
 		return r.challenged(out, sharedRealm, now)
 	}
 	realm := bits.TrailingZeros64(uint64(missing))
-	ok := len(x.credentials) > 0 // of another realm, for which they were right
+	ok := len(x.credentials) > 0 // checked for another realm, and right
 	if !ok {
 		x.credentials, ok = r.basic(x.credentials)
 	}
@@ -122,7 +120,7 @@ func (r *Reply) asks() bool { return r.x != nil && r.x.check != nil }
 // challenged asks for credentials.
 func (r *Reply) challenged(out []byte, realm string, now Now) []byte {
 	r.x.realm = realm
-	if r.cfg.Credentials == "" { // else nothing of what is shared is for everybody
+	if r.cfg.Credentials == "" { // otherwise no file is public
 		if f, ok := r.ownPage(proto.StatusUnauthorized); ok {
 			return r.sitePage(out, proto.StatusUnauthorized, f, now)
 		}
@@ -144,8 +142,8 @@ func (r *Reply) prepareAccess(out []byte, now Now) []byte {
 	return out
 }
 
-// appendDenied appends the fields that say what a client has to do: which credentials it
-// needs, in UTF-8 (RFC 7617 §2.1), or when to come again.
+// appendDenied appends the fields that say what a client must do: which credentials it
+// needs, in UTF-8 (RFC 7617 §2.1), or when to try again.
 func (r *Reply) appendDenied(out []byte, s proto.Status) []byte {
 	x := r.x
 	switch s {

@@ -1,11 +1,11 @@
 package conn
 
-// Await calls wake once, from any goroutine, when [Conn.Next] has more to do after the
-// step Await; false: it has already.
+// Await calls wake once, from any goroutine, when [Conn.Next] has more to do after the step
+// Await. It returns false if there is more to do already.
 func (c *Conn) Await(wake func()) bool { return c.reply.Await(wake) }
 
-// nextChunk appends what is made of the response while it is sent, for an HTTP/1.1 client
-// as a chunk (RFC 9112 §7.1) whose size is written once it is known.
+// nextChunk appends the next bytes of a generated response, for an HTTP/1.1 client as a
+// chunk (RFC 9112 §7.1), whose size is filled in once it is known.
 func (c *Conn) nextChunk(out []byte, now Now) ([]byte, Step) {
 	const digits = "0123456789abcdef"
 	const size = "00000000\r\n"
@@ -36,7 +36,7 @@ func (c *Conn) nextChunk(out []byte, now Now) ([]byte, Step) {
 		}
 		c.finish(now)
 	default:
-		// Without the last chunk, or with a reset, the client sees that it is not all.
+		// A missing last chunk, or a reset, tells the client that the response is truncated.
 		c.Leave()
 		c.phase = phaseReset
 	}

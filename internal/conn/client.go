@@ -7,9 +7,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// This file finds out whose request it is, and whether it is admitted.
+// This file finds out which client sent a request, and whether that client is served.
 
-// attribute finds out whose request it is, and how that client has come.
+// attribute finds out which client sent the request, and over which scheme.
 func (r *Reply) attribute() {
 	x := r.x
 	if x.Secure = r.secure; r.client == nil {
@@ -21,11 +21,11 @@ func (r *Reply) attribute() {
 	}
 }
 
-// forwardedScheme is the field, in lower case, by which a proxy that names the client in any
-// field but Forwarded says how it has come.
+// forwardedScheme is the field, in lower case, with the scheme of the client's request, from
+// proxies that name the client in another field than Forwarded.
 const forwardedScheme = "x-forwarded-proto"
 
-// believe takes what a trusted proxy says of the client.
+// believe applies what a trusted proxy says about the client.
 func (r *Reply) believe() {
 	const usual = 8 // lines of a field
 	var space [usual][]byte
@@ -33,7 +33,7 @@ func (r *Reply) believe() {
 	var scheme clientip.Scheme
 	x.Client, scheme = trust.Client(x.Client, proto.AppendValues(space[:0], x.Head, trust.Field))
 	if trust.Field != clientip.FieldForwarded {
-		// The first proxy knows; those behind it append what they were asked by.
+		// The first proxy knows the client's scheme; later ones append their own.
 		if lines := proto.AppendValues(space[:0], x.Head, forwardedScheme); len(lines) > 0 {
 			first, _, _ := bytes.Cut(lines[0], []byte(","))
 			scheme = clientip.ParseScheme(bytes.TrimSpace(first))
@@ -44,7 +44,7 @@ func (r *Reply) believe() {
 	}
 }
 
-// admitted reports whether the client's request is answered.
+// admitted reports whether Config.Access lets the client be served.
 func (r *Reply) admitted() bool {
 	ok, _ := r.cfg.Access.Admits(r.x.Client)
 	r.x.Denied = !ok

@@ -1,4 +1,4 @@
-// Package conn is one HTTP connection's life without I/O.
+// Package conn has the HTTP logic of one connection, without I/O.
 //
 // Received bytes go in with [Conn.Receive]; [Conn.Next] says what to do:
 // send what it appended to the output buffer and perhaps a segment of a
@@ -21,18 +21,18 @@ import (
 type File interface {
 	Size() int64 // bytes
 	Modified() proto.Time
-	Settled() bool       // whether another change cannot give it that time again
+	Settled() bool       // whether any further change will give it another time
 	ContentType() string // with charset
 	Coding() proto.Coding
-	// Digest is the SHA-256 digest of the content, nil as long as it is not known, and
-	// whether the entity tag is made of it.
+	// Digest returns the SHA-256 digest of the content, nil until it is known, and whether
+	// the entity tag is made of it.
 	Digest() (sum []byte, tagged bool)
-	Vary() string          // fields of requests by which the path has other responses; empty: none
+	Vary() string          // request fields that select among responses for the path; empty: none
 	CacheControl() string  // from the rule for its path; empty: the default
 	Entity() *proto.Entity // cache of the file's header fields, filled by the connection
-	// Body and Fd say where the bytes are: in memory, if Body is not nil, else
-	// behind a descriptor that is open for reading. Only the caller uses them,
-	// not the Conn.
+	// Body and Fd say where the bytes are: in memory if Body is not nil, otherwise in the
+	// file of a descriptor that is open for reading. Only the caller uses them, not the
+	// Conn.
 	Body() []byte
 	Fd() int // -1 if Body is not nil
 	Close()
@@ -41,111 +41,107 @@ type File interface {
 // Stream is a body of unknown length that is made while it is sent.
 type Stream interface {
 	ContentType() string
-	// FileName is the name under which a client is to save the bytes; empty: it may
-	// show them.
+	// FileName is the name under which a client should save the bytes; empty: it may show
+	// them.
 	FileName() string
-	// ETag is the strong validator of the bytes, once they are prepared; nil: they
-	// have none.
+	// ETag returns the strong validator of the bytes once they are prepared; nil: none.
 	ETag() []byte
-	// Prepare does a bounded part of the work before the response can begin, and
-	// reports whether that was all. Any status but 200 is the error response.
+	// Prepare does a bounded part of the work that comes before the response, and reports
+	// whether it is complete. Any status but 200 is the error response.
 	Prepare() (ready bool, s proto.Status)
-	// Append appends a bounded number of bytes, perhaps none, after a bounded
-	// amount of work, and reports whether that was all. An error truncates the
-	// response.
+	// Append appends a bounded number of bytes, perhaps none, after a bounded amount of
+	// work, and reports whether they were the last. An error truncates the response.
 	Append(dst []byte) (_ []byte, done bool, err error)
-	// Await calls wake once, from any goroutine, when Prepare or Append have more to
-	// do, or when the stream is closed; false: they have already.
+	// Await calls wake once, from any goroutine, when Prepare or Append have more to do, or
+	// when the stream is closed. It returns false if they have more to do already.
 	Await(wake func()) bool
 	Close()
 }
 
 // Site finds the content for a request.
 type Site interface {
-	// Open finds the file for a path as it stood in the request, still
-	// percent-encoded and without query; empty stands for "/". With 200 comes
-	// the file, which the caller closes. 301 says that the path is a
-	// directory and lacks its slash, 308 that the file has a path that is cleaner
-	// ([cleaned]). 401 says that access does not grant what the file needs, which is
-	// noted there, for this as for all else. Any other status is the error response.
+	// Open finds the file for a path as it stands in the request, percent-encoded and
+	// without query; an empty path means "/". With 200 it returns the file, which the
+	// caller closes. 301 means that the path is a directory's and lacks its slash, 308 that
+	// the file has a cleaner path ([cleaned]). 401 means that access does not grant what
+	// the file needs. What it needs is always noted in access. Any other status is the
+	// error response.
 	Open(path []byte, codings proto.Codings, access *proto.Access) (File, proto.Status)
-	// List lists a directory without an index, for which Open said 403, as a
-	// page or as JSON; query is the target's, with its "?". Any status but 200
-	// is the error response.
+	// List lists a directory without an index file, for which Open returned 403, as a page
+	// or as JSON; query is that of the target, with its "?". Any status but 200 is the error
+	// response.
 	List(path, query []byte, json bool, access *proto.Access) (Stream, proto.Status)
-	// Archive makes an archive of a directory, whose path ends in a slash, in a format
-	// of Config.Archive. Any status but 200 is the error response.
+	// Archive makes an archive of a directory, whose path ends with a slash, in a format of
+	// Config.Archive. Any status but 200 is the error response.
 	Archive(path []byte, format string, access *proto.Access) (Stream, proto.Status)
-	// Fallback finds the file that answers a navigation to a path for which Open
-	// said 404. Any status but 200 is the error response.
+	// Fallback finds the file that answers navigation to a path for which Open returned 404.
+	// Any status but 200 is the error response.
 	Fallback(path []byte, codings proto.Codings, access *proto.Access) (File, proto.Status)
-	// Page finds the site's own page for an error; false if it has none.
+	// Page finds the site's own page for an error; false if there is none.
 	Page(s proto.Status, access *proto.Access) (File, bool)
-	// Rules returns the rules of the site's owner; nil: there are none.
+	// Rules returns the _redirects and _headers rules of the site; nil: there are none.
 	Rules() *rules.Set
 }
 
 // Sites are the sites of a server that has several.
 type Sites interface {
-	// Find returns the site for the host of a request, as [proto.Request.Host] has it, and
-	// its number among those configured. nil: no site answers for that host. An exchange
-	// asks once and keeps what it got.
+	// Find returns the site for the host of a request ([proto.Request.Host]), and its number
+	// among the configured sites; nil if no site has the host. An exchange calls it once and
+	// keeps the result.
 	Find(host []byte) (Site, int)
-	// Done is told what Find has returned when the exchange has ended.
+	// Done is called with the result of Find when the exchange has ended.
 	Done(Site, int)
 }
 
-// Config is what connections have in common. Those that share one belong to one
-// goroutine at a time; a copy made before its use is for another.
+// Config is the configuration of connections. Connections that share one belong to one
+// goroutine at a time; another goroutine needs a copy, made before the first use.
 type Config struct {
 	Site      Site          // for all hosts, unless there are Sites
 	Sites     Sites         // by the host of the request; nil: there is one site
 	Server    string        // the Server field's value
 	KeepAlive time.Duration // idle timeout of a connection
-	// MinRate is how many bytes a second a client has to take of a response, averaged
-	// over SendTimeout, up to MaxRate; 0: any. One that sends so many of a request's
-	// body, averaged over HeadTimeout, has longer than HeadTimeout for it.
+	// MinRate is the rate in bytes per second at which a client must receive a response,
+	// averaged over SendTimeout, up to MaxRate; 0: none. A client that sends a request's
+	// body at this rate, averaged over HeadTimeout, may take longer than HeadTimeout for it.
 	MinRate  int
 	Expires  time.Duration // freshness lifetime of a file
 	Single   bool          // close after the first reply (the serial model)
-	HTTP2    bool          // take HTTP/2's preface on connections in the clear; see [Switch]
+	HTTP2    bool          // accept HTTP/2 with prior knowledge on connections without TLS; see [Switch]
 	List     bool          // list directories without an index
 	Fallback bool          // answer navigation to unknown paths with a file
-	// Archive returns the format of the archive of a directory that a query asks for,
-	// empty if it asks for none; nil: there are none.
+	// Archive returns the archive format that a query requests, empty if it requests none;
+	// nil: directories cannot be downloaded.
 	Archive func(query []byte) string
 	CORS    bool          // let scripts of all origins read responses
 	Header  []string      // "Name: value" for every reply
 	HSTS    time.Duration // Strict-Transport-Security on secure connections; 0: without
-	// SecurePort is the port to which requests in the clear are redirected, but for
-	// those of [Conn.Local]; 0: they are answered.
+	// SecurePort is the HTTPS port that plain HTTP requests are redirected to, except those
+	// of [Conn.Local]; 0: they are served.
 	SecurePort uint16
-	// Challenges are what a certificate authority is answered (RFC 8555 §8.3), by
-	// token, however it asks.
+	// Challenges are the responses to HTTP-01 challenges (RFC 8555 §8.3) by token, over HTTP
+	// and HTTPS.
 	Challenges map[string]string
-	// Credentials, "user:password", are asked for of each client that wants a file;
-	// empty: of none.
+	// Credentials, "user:password", are required for every file; empty: none are.
 	Credentials string
-	// Passwords know whose credentials a site's protected parts need; nil: it has none.
+	// Passwords checks credentials for the protected parts of sites; nil: there are none.
 	Passwords Passwords
-	// Trust says which proxies name the client of a request in a header field; nil: none do.
+	// Trust has the proxies whose header field names the client; nil: there are none.
 	Trust *clientip.Trust
-	// Access says whose requests are answered; nil: everybody's.
+	// Access says which clients are served; nil: all.
 	Access *clientip.Access
-	// Prefix is in front of every path, "/" and a name: without it there is nothing, not
-	// even the site's own error pages. Empty: there is none.
+	// Prefix is in front of every path, "/" and a name. Nothing exists outside it, not even
+	// the site's own error pages. Empty: no prefix.
 	Prefix string
-	// ID appends an id that no other request has; nil: requests have none. One
-	// that the client sends is taken if it is valid.
+	// ID appends a unique request id; nil: requests have none. A valid id that the client
+	// sends is used instead.
 	ID func(dst []byte) []byte
 
-	spare   []*Exchange // ended ones, to be used again
-	match   rules.Match // of the request that is being answered
-	private []byte      // memory for a head that is being changed
+	spare   []*Exchange // ended exchanges, for reuse
+	match   rules.Match // buffer for the rules of the current request
+	private []byte      // buffer for a head that is being changed
 }
 
-// Step is what the caller of [Conn.Next] does next. In every case it first
-// sends what is in the output buffer.
+// Step is what the caller of [Conn.Next] must do next, after it has sent the output buffer.
 type Step uint8
 
 // The steps.
@@ -157,8 +153,8 @@ const (
 	Linger             // shut the sending side down and discard until EOF
 	Close              // close
 	Reset              // close without delivering what is still unsent
-	// Switch: the client speaks HTTP/2, by prior knowledge. What it has sent is
-	// Unused, and another kind of connection takes it.
+	// Switch: the client uses HTTP/2 with prior knowledge. An HTTP/2 connection takes over,
+	// and the bytes of Unused.
 	Switch
 )
 
@@ -173,10 +169,10 @@ type phase uint8
 
 const (
 	phaseIdle   phase = iota // nothing of the next request has been received
-	phaseHead                // a part of a head has
-	phaseBody                // a request body is being read away
+	phaseHead                // a part of a head has been received
+	phaseBody                // a request body is being discarded
 	phaseLate                // a request has not been completed in time
-	phaseClear               // one in the clear came where TLS is spoken
+	phaseClear               // a request without TLS came to a TLS port
 	phaseReply               // a response is being found, made or sent
 	phaseLinger              // the last reply has been sent; the client may still send
 	phaseClosed
@@ -192,8 +188,8 @@ type Conn struct {
 	borrowed bool // in belongs to the caller
 	draining bool
 	finishes bool  // it ends with the next response
-	fresh    bool  // it may turn out to speak HTTP/2
-	unsent   int32 // bytes of a response that the socket has not taken yet
+	fresh    bool  // the client may still begin with HTTP/2
+	unsent   int32 // bytes of responses that the socket has not accepted yet
 	pace     Pace  // of the response, or of the request's body
 
 	parser proto.Parser
@@ -208,29 +204,28 @@ func New(cfg *Config, obs Observer, now Now) Conn {
 	return Conn{reply: NewReply(cfg, obs), since: now.Mono, fresh: cfg.HTTP2}
 }
 
-// Secure says that the connection's bytes are encrypted on their way, before
-// anything is received.
+// Secure marks the connection as one over TLS. Call it before anything is received.
 func (c *Conn) Secure() {
 	c.reply.Secure()
-	c.fresh = false // TLS says what is spoken (RFC 9113 §3.2)
+	c.fresh = false // ALPN selects the protocol (RFC 9113 §3.2)
 }
 
-// From says whose connection it is, before anything is received; nil: that is not known.
-// The address must not change.
+// From sets the client's address, which must not change; nil: it is not known. Call it before
+// anything is received.
 func (c *Conn) From(client *clientip.Addr) { c.reply.From(client) }
 
-// Client returns what From said.
+// Client returns the client's address; nil: it is not known.
 func (c *Conn) Client() *clientip.Addr { return c.reply.client }
 
-// Local says that the connection comes through a unix socket, before anything is
-// received: from a proxy, which has decided about TLS. So it is not redirected.
+// Local marks the connection as one over a unix socket. Its client is a proxy that has decided
+// about TLS, so requests are not redirected to HTTPS. Call it before anything is received.
 func (c *Conn) Local() { c.reply.Local() }
 
-// FromHere reports whether Local was said.
+// FromHere reports whether Local was called.
 func (c *Conn) FromHere() bool { return c.reply.local }
 
-// InClear says that a client has sent a request in the clear to a port for TLS: Next
-// answers it, in the clear, and the connection ends.
+// InClear says that a client has sent a request without TLS to a TLS port. Next answers it
+// without TLS, and the connection ends.
 func (c *Conn) InClear() { c.phase, c.began, c.reply.secure = phaseClear, c.since, false }
 
 // Receive takes bytes that were received, at least one. They are borrowed
@@ -250,8 +245,8 @@ func (c *Conn) begin(now Now) {
 	c.phase, c.since, c.began = phaseHead, now.Mono, now.Mono
 }
 
-// Hold copies what is left of the bytes given to Receive, whose buffer may
-// be used again after it.
+// Hold copies the unused rest of the bytes given to Receive; after that the caller may reuse
+// their buffer.
 func (c *Conn) Hold() {
 	switch {
 	case len(c.in) == 0:
@@ -265,12 +260,12 @@ func (c *Conn) Hold() {
 	c.borrowed = false
 }
 
-// flushAt is the size in bytes at which collected replies to pipelined
-// requests are sent before more are made.
+// flushAt is the number of collected bytes of responses to pipelined requests at which they
+// are sent before more are made.
 const flushAt = 64 << 10
 
-// Next does what it can without the caller, appends the bytes to send to out, and
-// returns it with the step to take.
+// Next continues as far as it can without the caller, appends the bytes to send to out, and
+// returns out with the next step.
 func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	for {
 		switch c.phase {
@@ -323,7 +318,7 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 	}
 }
 
-// nextContent continues the response under way. The step Close says that it has ended.
+// nextContent continues the response under way. The step Close means that it has ended.
 func (c *Conn) nextContent(out []byte, now Now) ([]byte, Step) {
 	switch c.reply.phase {
 	case replySend:
@@ -345,10 +340,10 @@ func (c *Conn) nextContent(out []byte, now Now) ([]byte, Step) {
 	return c.nextChunk(out, now)
 }
 
-// Segment returns the part of a file that the step Send is about.
+// Segment returns the part of a file to send in the step Send.
 func (c *Conn) Segment() Segment { return c.reply.segment }
 
-// Left is how many bytes of files the reply under way still has to send.
+// Left returns how many bytes of files the response under way still has to send.
 func (c *Conn) Left() int64 { return c.reply.Left() }
 
 // Sent reports that n bytes of the segment were sent.
@@ -357,7 +352,7 @@ func (c *Conn) Sent(n int64, now Now) {
 	c.took(n, now)
 }
 
-// finish ends a reply whose last byte has been handed over.
+// finish ends a response whose last byte has been passed to the caller.
 func (c *Conn) finish(now Now) {
 	closing := c.reply.x.Closing
 	c.reply.Finish()
@@ -373,9 +368,9 @@ func (c *Conn) finish(now Now) {
 	}
 }
 
-// Linger replaces the step Close when the caller knows that there are bytes
-// left to receive: closing now would reset the connection, and what the client
-// has not read yet of the reply would be lost (RFC 9112 §9.6).
+// Linger replaces the step Close if there are bytes left to receive: closing the socket would
+// then reset the connection, and the client could lose the end of the response
+// (RFC 9112 §9.6).
 func (c *Conn) Linger(now Now) Step {
 	c.phase, c.since = phaseLinger, now.Mono
 	return Linger

@@ -7,9 +7,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// entity returns the file's header fields. A file that has just been changed may
-// change again without a new time: it has no ETag yet, and its fields are not cached.
-// A time in the future is replaced by the response's (RFC 9110 §8.8.2.1).
+// entity returns the file's header fields. A file that has just been changed may change again
+// without a new time, so it has no ETag yet, and its fields are not cached. A time in the
+// future is replaced by that of the response (RFC 9110 §8.8.2.1).
 func (r *Reply) entity(f File, now Now) *proto.Entity {
 	e := f.Entity()
 	if e.Settled {
@@ -18,8 +18,8 @@ func (r *Reply) entity(f File, now Now) *proto.Entity {
 	e.Reset()
 	modified := f.Modified().Sec
 	sum, tagged := f.Digest()
-	// A time that was set is the same for every version: there is no date, and no ETag
-	// that is made of it.
+	// A time that a build tool has set is the same for every version, so it is used neither
+	// as a date nor for an ETag.
 	e.Undated = f.Modified().Set()
 	switch {
 	case tagged && sum == nil:
@@ -99,11 +99,11 @@ func (r *Reply) file(out []byte, now Now) []byte {
 	return r.amend(append(out, e.Fields...))
 }
 
-// betweenParts bounds the bytes that a reply of several parts has beside them.
+// betweenParts is the limit of the bytes of a multipart response besides its parts.
 const betweenParts = 1 << 20
 
-// rangesOf appends the ranges that the request asks for of a file of size bytes
-// to dst, which is empty; none if Range is ignored.
+// rangesOf appends the requested ranges of a file of size bytes to dst, which is empty; none
+// if Range is ignored.
 func rangesOf(dst []proto.Range, r *proto.Request, head []byte, size int64, v proto.Validators) ([]proto.Range, proto.RangeOutcome) {
 	if r.Method != proto.MethodGet {
 		return dst, proto.RangeNotGet
@@ -149,8 +149,8 @@ func (r *Reply) startFile(out []byte, s proto.Status, now Now) []byte {
 	return append(out, now.Second.expires...)
 }
 
-// digest appends the digest of the whole representation, if it is known and wanted. It is
-// not sent unasked: few clients check it, and it is as long as all the rest of a short head.
+// digest appends the digest of the whole representation, if it is known and the client wants
+// it. Others do not get it: few clients check it, and it would double a short head.
 func (r *Reply) digest(out []byte) []byte {
 	if sum, _ := r.segment.File.Digest(); sum != nil {
 		return proto.AppendReprDigest(out, sum)

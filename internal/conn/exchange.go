@@ -8,52 +8,53 @@ import (
 	"phalanx/internal/rules"
 )
 
-// Exchange is a request and its response: what was requested, what was decided and
-// why, and how it ended. Counters, logs, explanations and lists are all made from it. A connection has one from the end of a request's head to the end
-// of the response; while it is idle it has none.
+// Exchange is a request and its response: what was requested, what was decided and why, and
+// how it ended. Counters, logs, explanations and lists of connections are all made from it. A
+// connection has one from the end of a request's head to the end of the response; while it
+// is idle it has none.
 type Exchange struct {
 	Request *proto.Request // its spans are in Head
 	Head    []byte         // empty if the request was refused before its end
 	Version Version
-	Client  clientip.Addr // whose request it is; not known if nobody asks
+	Client  clientip.Addr // the client; unknown if no feature needs it
 	Began   time.Duration // when its first byte came, on Now's monotonic clock
-	Headed  time.Duration // when the request was complete, its content too
+	Headed  time.Duration // when the request was complete, including its content
 
-	Secure     bool         // the client's bytes are encrypted on their way, to its proxy if it has a trusted one
+	Secure     bool         // the client uses TLS, to its trusted proxy if it has one
 	Denied     bool         // Config.Access does not admit the client
-	Status     proto.Status // 0: the exchange is that of a worker that died, and nothing is known of it
+	Status     proto.Status // 0: a worker that died began the exchange, and nothing is known about it
 	Source     Source
 	Closing    Closing
 	RangeField proto.RangeOutcome
-	Codings    proto.Codings    // that the client prefers to the file as it is
-	Conditions proto.Conditions // what the preconditions came to
-	Ranges     []proto.Range    // of the file, that the request asks for
-	Moved      Moved            // why the client is sent elsewhere
-	Rule       rules.Position   // of the owner's rule that decided; its Name is empty if none did
-	Fields     *rules.Match     // the header fields of the owner's rules, while Decided is called; nil: none
-	File       File             // that was asked for, or the site's page, while Decided is called; nil: none
+	Codings    proto.Codings    // codings that the client prefers to the unencoded file
+	Conditions proto.Conditions // results of the preconditions
+	Ranges     []proto.Range    // requested ranges of the file
+	Moved      Moved            // why the client is redirected
+	Rule       rules.Position   // the site's rule that decided; its Name is empty if none did
+	Fields     *rules.Match     // the site's rules about header fields, while Decided is called; nil: none
+	File       File             // the requested file, or the site's page, while Decided is called; nil: none
 	Fault      proto.Fault      // why the request was refused; zero: it was not
-	ID         []byte           // of the request; empty: requests have none
-	User       []byte           // whose credentials were right; nil: none were asked for, or had
+	ID         []byte           // request id; empty: requests have none
+	User       []byte           // user whose credentials were right; nil: none
 	Site       int              // number of the site that answers, as Sites.Find gave it; 0 without Sites
 
-	Size  int64 // bytes of the content that come from a file; 0: not known
-	Bytes int64 // of the content, so far
+	Size  int64 // bytes of the content, if it comes from a file; 0: not known
+	Bytes int64 // bytes of the content so far
 	Err   error // why the response was truncated; nil: it was not
 
-	Noted Noted // by the observer
+	Noted Noted // notes of the observer
 
-	access      proto.Access  // to that site
-	credentials []byte        // of the request, once they are needed
-	check       Check         // of them, under way; nil: none
-	checked     int           // the realm of that
-	unused      int           // bytes of the head that the connection still has meanwhile
-	realm       string        // whose credentials are asked for
+	access      proto.Access  // what the request has access to, and needs
+	credentials []byte        // credentials of the request, once they are needed
+	check       Check         // check of the credentials under way; nil: none
+	checked     int           // realm of check
+	unused      int           // bytes of the head that the connection keeps during check
+	realm       string        // realm whose credentials the response requires
 	again       time.Duration // when the request may be tried again
-	site        Site          // that answers, the same for the whole exchange; nil: none is for that host
-	set         *rules.Set    // of the owner, the same for the whole exchange
+	site        Site          // site of the whole exchange; nil: none has the host
+	set         *rules.Set    // the site's rules for the whole exchange
 	asked       bool          // set is known
-	head        int           // where the response's begins in the output
+	head        int           // where the response's head begins in the output
 	own         []byte        // holds Head when it is no longer borrowed
 	held        bool          // Head is in own
 	upload      *upload       // the request's content, while it is discarded
@@ -61,17 +62,17 @@ type Exchange struct {
 	stream      Stream        // nil unless the content is made while it is sent
 }
 
-// Noted is what an observer notes of an exchange, on a clock of its own; zero: nothing.
+// Noted is what an observer notes about an exchange, on its own clock; zero: nothing.
 type Noted struct {
 	Headed  time.Duration // when the head was complete
 	Decided time.Duration // when the response was decided
-	Waited  time.Duration // how long the connection had waited for the disk by then
+	Waited  time.Duration // how long the connection had waited for the disk until then
 }
 
-// Version is the version of HTTP that an exchange speaks.
+// Version is the HTTP version of an exchange.
 type Version uint8
 
-// The versions. Those of HTTP/1 are their minor number.
+// The versions. The values of HTTP/1 are the minor numbers.
 const (
 	HTTP10 Version = iota
 	HTTP11
@@ -79,23 +80,23 @@ const (
 	NumVersions
 )
 
-// String returns the version as logs have it: "HTTP/1.1".
+// String returns the version as it stands in logs: "HTTP/1.1".
 func (v Version) String() string {
 	return [NumVersions]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v]
 }
 
-// Source is where the content of a response is from.
+// Source is where the content of a response comes from.
 type Source uint8
 
 // The sources.
 const (
 	SourceNone      Source = iota // there is none
-	SourceFile                    // the file that was asked for, or its ranges; 304 is about it too
+	SourceFile                    // the requested file or ranges of it; also for 304
 	SourceSitePage                // the site's own page for an error
 	SourcePage                    // a generated page, for an error or a redirection
 	SourceListing                 // a directory listing
 	SourceArchive                 // an archive of a directory
-	SourceChallenge               // the answer to a certificate authority
+	SourceChallenge               // the response to a certificate authority's challenge
 )
 
 // Moved is why a response sends the client to another URL.
@@ -103,11 +104,11 @@ type Moved uint8
 
 // The reasons.
 const (
-	MovedNot    Moved = iota // it does not
+	MovedNot    Moved = iota // no redirection
 	MovedSlash               // the path is a directory's and lacks its slash
-	MovedClean               // the file has a path that is cleaner
-	MovedSecure              // the client is to come by HTTPS
-	MovedRule                // a rule of the owner says so
+	MovedClean               // the file has a cleaner path
+	MovedSecure              // plain HTTP is redirected to HTTPS
+	MovedRule                // a rule of the site redirects the path
 )
 
 // Closing is why the connection ends with the response.
@@ -117,8 +118,8 @@ type Closing uint8
 const (
 	Persistent    Closing = iota // it does not end
 	ClosingSingle                // Config.Single
-	ClosingClient                // the client asked for it, or did not ask to keep it in HTTP/1.0
-	ClosingLength                // HTTP/1.0 has no other end of content without a length
+	ClosingClient                // the client requested it, or HTTP/1.0 without keep-alive
+	ClosingLength                // HTTP/1.0 cannot delimit content without a length
 	ClosingDrain                 // the worker drains
 	ClosingUnread                // the request's content is not read
 	ClosingFault                 // the beginning of the next request is unknown
@@ -130,9 +131,9 @@ func (c Closing) lingers() bool { return c >= ClosingDrain }
 // Observer observes a connection's exchanges, and is called in the connection's
 // goroutine. The exchange and all it refers to are valid during the call.
 type Observer interface {
-	Received(x *Exchange) // the head is complete; not of a request that is refused before
+	Received(x *Exchange) // the head is complete; not called for a request refused before
 	Decided(x *Exchange)  // the response has been decided
-	Ended(x *Exchange)    // the response is whole, but perhaps not sent yet; or it ended early
+	Ended(x *Exchange)    // the response is complete, but perhaps not sent yet, or truncated
 }
 
 // Line returns method and target as they were sent, with the space between
@@ -174,8 +175,8 @@ func (x *Exchange) hold() {
 }
 
 const (
-	spareMax  = 256     // exchanges that are kept for later
-	spareHead = 2 << 10 // bytes of the longest head whose memory is
+	spareMax  = 256     // exchanges kept for reuse
+	spareHead = 2 << 10 // size in bytes of the longest head whose memory is kept with its exchange
 )
 
 // open makes the exchange of a request.

@@ -14,21 +14,21 @@ import (
 // docs/ipc.md has the layout. Times are written as ages, because the clocks of two
 // processes start at different times.
 
-// stateVersion is the first byte of a state. Workers hand over only to their
-// own version, so another one means a bug.
+// stateVersion is the first byte of a state. Workers hand over only to workers of their own
+// version, so another value means a bug.
 const stateVersion = 3
 
 // The second byte.
 const (
 	stateIdle    = iota // only the received bytes follow
-	stateSending        // a segment of a file is being sent, or just was, and its exchange follows
+	stateSending        // a segment of a file is being sent, or has just been sent, and its exchange follows
 	stateEnding         // nothing is sent after the unsent bytes
 	numStates
 )
 
-// Movable reports whether the connection can be frozen: it waits for a request,
-// has received a part of a head, or is sending a file or one range of it. A
-// request's body, several ranges and a listing stay until they are done.
+// Movable reports whether the connection can be frozen: it waits for a request, has received
+// a part of a head, or is sending a file or one range of it. During a request's body, several
+// ranges or a listing it cannot.
 func (c *Conn) Movable() bool {
 	if c.draining {
 		return false
@@ -43,8 +43,9 @@ func (c *Conn) Movable() bool {
 }
 
 // Freeze appends the state of a connection that is [Conn.Movable], after
-// [Conn.Hold], or whose segment has just been sent; unsent are the bytes of its replies
-// that the socket has not taken yet. The connection itself is as it was; [Conn.Leave] ends it here.
+// [Conn.Hold], or whose segment has just been sent. unsent are the bytes of its responses that
+// the socket has not accepted yet. Freeze does not change the connection; [Conn.Leave] ends it
+// here.
 func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 	state := byte(stateIdle)
 	if c.phase == phaseReply && !c.reply.asks() {
@@ -81,9 +82,9 @@ func appendSegment(dst []byte, off, left int64) []byte {
 // errState means that bytes are not the state of a connection.
 var errState = errors.New("malformed state of a connection")
 
-// Thaw makes a connection from its state, to which nothing refers afterwards. file is
-// the one being sent, nil if there is none or nothing of it is left; it is closed with the
-// connection. unsent are the bytes to be sent before anything else.
+// Thaw makes a connection from its state, and keeps no reference to it. file is the file being
+// sent, nil if there is none or nothing of it is left; it is closed with the connection.
+// unsent are the bytes to send before anything else.
 func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, unsent []byte, err error) {
 	s := thawing{rest: state}
 	version, kind := s.byte(), s.byte()
@@ -104,7 +105,7 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 			s.bad = s.bad || c.reply.x.Status == 0
 		}
 		if cfg.MinRate > 0 {
-			c.since = now.Mono // how many bytes of this window have gone is not known
+			c.since = now.Mono // it is not known how many bytes of this window have been sent
 		}
 	case kind == stateEnding:
 		c.phase = phaseLinger
@@ -117,8 +118,8 @@ func Thaw(cfg *Config, obs Observer, state []byte, file File, now Now) (c Conn, 
 	return c, unsent, nil
 }
 
-// exchange reads the exchange under way and parses its head again. If it has none, a
-// worker that died began it, and nothing else is known of it either.
+// exchange reads the exchange under way and parses its head again. Without a head, a worker
+// that died began the exchange, and nothing else is known about it.
 func (s *thawing) exchange(c *Conn, now Now) {
 	head := s.bytes()
 	if len(head) > 0 && (c.parser.Parse(head) != proto.Complete || c.parser.Len() != len(head)) {
@@ -142,8 +143,7 @@ func appendBytes(dst, p []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(p))), p...)
 }
 
-// thawing reads a state from its front. Once something is wrong, all that
-// follows is zero.
+// thawing reads a state from its beginning. After an error it reads only zeros.
 type thawing struct {
 	rest []byte
 	bad  bool

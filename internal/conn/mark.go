@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Mark is what a connection does after the bytes that Next appended last: what another
-// process needs to continue it if this one dies. With the received bytes and those
-// that the socket has not taken it becomes a state, see [AppendState].
+// Mark is what a connection does after the bytes that Next appended last: another process
+// needs it to continue the connection if this one dies. Together with the received and the
+// unsent bytes it becomes a state; see [AppendState].
 type Mark struct {
 	Rest   int     // received bytes that have not been used
-	Next   Segment // of a file; without one if there is none
+	Next   Segment // segment that follows; its File is nil if there is none
 	Flags  uint8   // opaque
-	Ending bool    // nothing is sent after that, and nothing received is used
-	Fixed  bool    // it cannot move: a listing, several ranges, or a request's body
+	Ending bool    // nothing is sent after Next, and no received byte is used
+	Fixed  bool    // the connection cannot move: a listing, several ranges, or a request's body
 }
 
 // Mark returns what the connection does next.
@@ -38,25 +38,25 @@ func (c *Conn) Mark() Mark {
 	return m
 }
 
-// EndsAfter reports whether a connection with the flags of a Mark ends when the
-// segment has been sent.
+// EndsAfter reports whether a connection with the Flags of a Mark ends once its segment has
+// been sent.
 func EndsAfter(flags uint8) bool { return Closing(flags) != Persistent }
 
 // AppendExchange appends the exchange under way for [AppendState], while a file is
 // sent.
 func (c *Conn) AppendExchange(dst []byte) []byte { return c.reply.x.append(dst) }
 
-// Headed is when the request under way was complete, while a file is sent.
+// Headed returns when the request under way was complete, while a file is sent.
 func (c *Conn) Headed() time.Duration { return c.reply.x.Headed }
 
-// Remains is what is left of a connection whose process died: its last Mark.
+// Remains is what is known about a connection whose process died, from its last Mark.
 type Remains struct {
-	Held      []byte // that are to be answered
-	Unsent    []byte // that are to be sent first
+	Held      []byte // received bytes to answer
+	Unsent    []byte // bytes of responses to send first
 	Flags     uint8
 	Ending    bool
-	Off, Rest int64         // the part of the file that follows
-	Exchange  []byte        // of [Conn.AppendExchange]; empty if nothing is known
+	Off, Rest int64         // part of a file that follows
+	Exchange  []byte        // from [Conn.AppendExchange]; empty if nothing is known
 	Age       time.Duration // since its request was complete
 }
 
@@ -80,7 +80,7 @@ func AppendState(dst []byte, r Remains) []byte {
 	dst = appendSegment(dst, r.Off, r.Rest)
 	size := exchangeSize(r.Exchange)
 	if size < r.Rest {
-		return append(dst, 0, 0, r.Flags, 0, 0, 0, 0) // nothing else is known of the exchange
+		return append(dst, 0, 0, r.Flags, 0, 0, 0, 0) // nothing else is known about the exchange
 	}
 	dst = append(dst, r.Exchange...)
 	dst = binary.AppendUvarint(dst, uint64(size-r.Rest))
@@ -101,8 +101,9 @@ func exchangeSize(p []byte) int64 {
 	return size
 }
 
-// Rest is how many received bytes have not been used.
+// Rest returns how many received bytes have not been used.
 func (c *Conn) Rest() int { return len(c.in) }
 
-// Unused returns those bytes, valid until the next call of Next.
+// Unused returns the received bytes that have not been used, valid until the next call of
+// Next.
 func (c *Conn) Unused() []byte { return c.in }

@@ -6,15 +6,15 @@ import (
 	"phalanx/internal/proto"
 )
 
-// multipart is a reply of several ranges (RFC 9110 §15.3.7.2): the ranges
-// that are still to be sent, and the boundary between them.
+// multipart is a response with several ranges (RFC 9110 §15.3.7.2): the ranges that are not
+// sent yet, and the boundary between them.
 type multipart struct {
 	ranges   []proto.Range
 	boundary string
 }
 
-// manyRanges answers with several parts of the file. The head of each part is made
-// when it is due; the total length is known now.
+// manyRanges answers with several parts of the file. The head of each part is made when the
+// part is sent; the total length is known now.
 func (r *Reply) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
 	m := &multipart{
 		ranges:   r.x.Ranges,
@@ -33,8 +33,8 @@ func (r *Reply) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
 	return r.end(out)
 }
 
-// nextPart appends the head of the next part and makes that the segment, or appends
-// the closing delimiter.
+// nextPart appends the head of the next part and makes the part the segment, or appends the
+// closing delimiter.
 func (r *Reply) nextPart(out []byte) []byte {
 	m := r.x.parts
 	if len(m.ranges) == 0 {
@@ -63,9 +63,9 @@ func (m *multipart) appendEnd(out []byte) []byte {
 	return append(out, "--\r\n"...)
 }
 
-// boundary makes a delimiter that the author of the file could not foresee: it
-// depends on the current nanosecond. The multiplier spreads it
-// over 64 bits (Knuth, The Art of Computer Programming, §6.4).
+// boundary makes a delimiter that the author of the file could not predict: it depends on the
+// current nanosecond. The multiplier spreads it over 64 bits (Knuth, The Art of Computer
+// Programming, §6.4).
 func boundary(now Now, e *proto.Entity) string {
 	x := (uint64(now.Mono) ^ uint64(e.Modified)<<32 ^ uint64(now.Second.Unix)) * 0x9E3779B97F4A7C15
 	return "phalanx-" + strconv.FormatUint(x, 36)

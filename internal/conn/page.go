@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/theme"
 )
 
-// fail answers with an error: the site's own page for it, or ours.
+// fail answers with an error: the site's own page for it, or the built-in page.
 func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
 	if s == proto.StatusUnauthorized {
 		return r.demand(out, now)
@@ -20,8 +20,8 @@ func (r *Reply) fail(out []byte, s proto.Status, now Now) []byte {
 	return r.page(out, s, nil, now)
 }
 
-// ownPage finds the site's own page for an error. Without the prefix, or a site, there is
-// none.
+// ownPage finds the site's own page for an error. There is none without a site, or if the path
+// lacks the prefix.
 func (r *Reply) ownPage(s proto.Status) (File, bool) {
 	if _, status := r.inside(); status == proto.StatusNotFound || r.x.site == nil {
 		return nil, false
@@ -44,8 +44,7 @@ func (r *Reply) sitePage(out []byte, s proto.Status, f File, now Now) []byte {
 	return r.end(out)
 }
 
-// page answers with a small page of our own: an error, or a redirection to
-// the location.
+// page answers with the built-in page: an error, or a redirection to the location.
 func (r *Reply) page(out []byte, s proto.Status, location []byte, now Now) []byte {
 	out = r.start(out, s, SourcePage, now)
 	if f := r.segment.File; f != nil {
@@ -92,7 +91,7 @@ func appendPage(dst []byte, s proto.Status, text string) []byte {
 	return append(dst, "</main>\n"...)
 }
 
-// advice says what the reader of an error page can do; "" if nothing.
+// advice returns what the reader of an error page can do; "" if nothing.
 func advice(s proto.Status) string {
 	switch s {
 	case proto.StatusMovedPermanently, proto.StatusFound, proto.StatusSeeOther, proto.StatusTemporaryRedirect, proto.StatusPermanentRedirect:

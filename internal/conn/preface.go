@@ -1,10 +1,10 @@
 package conn
 
-// Preface is what a client of HTTP/2 sends first (RFC 9113 §3.4). No request of HTTP/1.1
-// begins with it.
+// Preface is what an HTTP/2 client sends first (RFC 9113 §3.4). No HTTP/1.1 request begins
+// with it.
 const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// How much of the preface there is.
+// preface says whether the received bytes begin with the HTTP/2 preface.
 type preface uint8
 
 const (

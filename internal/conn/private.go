@@ -6,8 +6,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// private makes a complete head one of a response that is for this client alone, and not
-// for others by a shared cache (RFC 9111 §3.5, §5.2.2.7): whatever the head was made of.
+// private changes a complete head so that shared caches do not store the response for other
+// clients (RFC 9111 §3.5, §5.2.2.7), whatever the head contains.
 func (r *Reply) private(out []byte) []byte {
 	head := append(r.cfg.private[:0], out[r.x.head:]...)
 	r.cfg.private, out = head, out[:r.x.head]
@@ -21,7 +21,7 @@ func (r *Reply) private(out []byte) []byte {
 		case proto.EqualFold(name, "cache-control"):
 			control = true
 			out = appendUnshared(append(out, "Cache-Control: private"...), value)
-		case proto.EqualFold(name, "expires"), isForCDNs(name): // which say nothing of who may keep it
+		case proto.EqualFold(name, "expires"), isForCDNs(name): // they cannot say who may store it
 		case proto.EqualFold(name, "vary") && !vary:
 			vary = true
 			out = append(append(append(out, line[:end-2]...), ", Authorization"...), "\r\n"...)
@@ -38,16 +38,16 @@ func (r *Reply) private(out []byte) []byte {
 	return append(out, head...)
 }
 
-// isForCDNs reports whether a field tells some shared caches something else than
-// Cache-Control does (RFC 9213 and those before it).
+// isForCDNs reports whether a field overrides Cache-Control for some shared caches (RFC 9213
+// and its forerunners).
 func isForCDNs(name []byte) bool {
 	const targeted = "-cache-control"
 	return len(name) > len(targeted) && proto.EqualFold(name[len(name)-len(targeted):], targeted) ||
 		proto.EqualFold(name, "surrogate-control") || proto.EqualFold(name, "edge-control") || proto.EqualFold(name, "x-accel-expires")
 }
 
-// appendUnshared appends the directives of a Cache-Control that do not speak to shared
-// caches, behind one that does.
+// appendUnshared appends the directives of a Cache-Control that do not address shared caches,
+// after a first directive.
 func appendUnshared(out, value []byte) []byte {
 	for directive := range bytes.SplitSeq(value, []byte(",")) {
 		directive = bytes.TrimSpace(directive)

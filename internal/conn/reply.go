@@ -9,11 +9,11 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Reply is one exchange, from the end of a request's head to the end of the response:
-// what HTTP decides in whatever version it is spoken. Its response is written as
-// HTTP/1.1 has it, but for what belongs to a connection: chunks, and what other
-// versions write in their own way, are the caller's. A connection with one exchange at a
-// time has one Reply, one with many has a Reply for each.
+// Reply handles one exchange, from the end of a request's head to the end of the response: all
+// that is the same in every version of HTTP. It writes its response in the form of HTTP/1.1,
+// without what belongs to the connection: the caller adds chunks, or translates the response
+// for another version. A connection with one exchange at a time has one Reply; an HTTP/2
+// connection has one for each stream.
 //
 // After [Reply.Open] comes [Reply.Answer]; while [Reply.Pending] says so,
 // [Reply.Prepare]; then [Reply.Next] until it returns Close or Reset; and at the end
@@ -22,32 +22,32 @@ type Reply struct {
 	cfg    *Config
 	obs    Observer // or nil
 	phase  replyPhase
-	secure bool           // its bytes are encrypted on their way
-	local  bool           // it comes from this machine, by a unix socket
-	client *clientip.Addr // whose connection it is; nil: that is not known
+	secure bool           // the connection uses TLS
+	local  bool           // the connection comes from this machine, over a unix socket
+	client *clientip.Addr // the connection's client; nil: it is not known
 
 	segment Segment
-	x       *Exchange // under way; nil: none
+	x       *Exchange // the exchange under way; nil: none
 }
 
 // replyPhase is how far a response is.
 type replyPhase uint8
 
 const (
-	replyNone    replyPhase = iota // there is none yet
-	replyPrepare                   // what it will be made of is being found
-	replySend                      // it is being sent
-	replyStream                    // it is being made and sent
+	replyNone    replyPhase = iota // there is no response yet
+	replyPrepare                   // credentials are checked, or a stream is prepared
+	replySend                      // the response is being sent
+	replyStream                    // the response is being made and sent
 )
 
 // NewReply returns a Reply for the exchanges of a connection, one at a time. obs may be
 // nil.
 func NewReply(cfg *Config, obs Observer) Reply { return Reply{cfg: cfg, obs: obs} }
 
-// Secure says that the connection's bytes are encrypted on their way.
+// Secure marks the connection as one over TLS; see [Conn.Secure].
 func (r *Reply) Secure() { r.secure = true }
 
-// From says whose connection it is; see [Conn.From].
+// From sets the client's address; see [Conn.From].
 func (r *Reply) From(client *clientip.Addr) {
 	r.client = client
 	if r.x != nil { // it comes from another worker
@@ -55,7 +55,7 @@ func (r *Reply) From(client *clientip.Addr) {
 	}
 }
 
-// Local says that the connection comes through a unix socket; see [Conn.Local].
+// Local marks the connection as one over a unix socket; see [Conn.Local].
 func (r *Reply) Local() { r.local = true }
 
 // Open begins the exchange of a request whose head is complete and was read into req.
@@ -67,8 +67,8 @@ func (r *Reply) Open(req *proto.Request, head []byte, v Version, began time.Dura
 	}
 }
 
-// OpenRefused begins the exchange of a request that is refused before its head was
-// complete, which the observer is not told. req says what is known of it.
+// OpenRefused begins the exchange of a request that is refused before its head is complete.
+// The observer's Received is not called. req has what is known about the request.
 func (r *Reply) OpenRefused(req *proto.Request, v Version, began time.Duration) {
 	r.open(req, nil, v, began)
 }
@@ -84,8 +84,8 @@ func (r *Reply) Refuse(out []byte, f proto.Fault, now Now) []byte {
 }
 
 // Answer decides the response to a complete request, and appends its head, as lines of
-// HTTP/1.1 to the empty one, and perhaps content behind it: the last Exchange.Bytes bytes.
-// While the response is [Reply.Pending], it has appended nothing.
+// HTTP/1.1 up to the empty line, and perhaps content after it: the last Exchange.Bytes bytes.
+// While the response is [Reply.Pending], it appends nothing.
 func (r *Reply) Answer(out []byte, now Now) []byte {
 	x := r.x
 	x.Headed = now.Mono
@@ -121,13 +121,13 @@ func (r *Reply) Answer(out []byte, now Now) []byte {
 	return r.fail(out, proto.StatusMethodNotAllowed, now)
 }
 
-// Pending reports whether the response is not decided yet: what it will be made of is
-// being found.
+// Pending reports whether the response is not decided yet: credentials are being checked, or a
+// stream is being prepared.
 func (r *Reply) Pending() bool { return r.phase == replyPrepare }
 
-// Next says where the next part of the content is: in the Segment (Send), appended to
-// out (Flush), not made yet (Await), or nowhere, because that, with what was appended, was
-// all (Close), or because its source has failed and the response is truncated (Reset).
+// Next says where the next part of the content is: in the Segment (Send), appended to out
+// (Flush), or not made yet (Await). Close means that the content ends with what was appended.
+// Reset means that its source has failed and the response is truncated.
 func (r *Reply) Next(out []byte, now Now) ([]byte, Step) {
 	if r.phase == replyStream {
 		return r.nextPiece(out)
@@ -143,13 +143,13 @@ func (r *Reply) Next(out []byte, now Now) ([]byte, Step) {
 	return out, Close
 }
 
-// Segment returns the part of a file that the step Send is about.
+// Segment returns the part of a file to send in the step Send.
 func (r *Reply) Segment() Segment { return r.segment }
 
 // Last reports whether the segment is the end of the content.
 func (r *Reply) Last() bool { return r.x.parts == nil }
 
-// Left is how many bytes of files the response still has to send.
+// Left returns how many bytes of files the response still has to send.
 func (r *Reply) Left() int64 {
 	left := r.segment.Len
 	if r.x != nil && r.x.parts != nil {
@@ -167,7 +167,7 @@ func (r *Reply) Sent(n int64) {
 	r.x.Bytes += n
 }
 
-// Finish ends an exchange whose last byte has been handed over.
+// Finish ends an exchange whose last byte has been passed to the caller.
 func (r *Reply) Finish() {
 	r.ended()
 	r.release()
@@ -201,7 +201,7 @@ func (r *Reply) drop() {
 	}
 }
 
-// identify finds the id of the request: the client's, or one that is made.
+// identify sets the id of the request: a valid one of the client, or a new one.
 func (r *Reply) identify() {
 	x := r.x
 	if id := x.Value(proto.FieldRequestID); validID(id) {
@@ -211,12 +211,11 @@ func (r *Reply) identify() {
 	x.ID = r.cfg.ID(x.ID)
 }
 
-// maxID is the length of the longest request id that is taken from a client, in
-// bytes.
+// maxID is the length in bytes of the longest request id that is accepted from a client.
 const maxID = 128
 
-// validID reports whether an id that a client sent can go into replies and logs
-// as it is: letters, digits and a few signs, as in a UUID or in base64.
+// validID reports whether a client's id can be copied into responses and logs: letters, digits
+// and a few signs, as in a UUID or in base64.
 func validID(id []byte) bool {
 	for _, b := range id {
 		switch {
@@ -278,8 +277,8 @@ func (r *Reply) get(out []byte, now Now) []byte {
 	return r.fail(out, status, now)
 }
 
-// inside returns what follows the prefix of the request's path: 200. 301 says that the
-// path is the prefix and lacks its slash, 404 that it has another beginning.
+// inside returns what follows the prefix in the request's path, with 200. 301 means that the
+// path is the prefix without its slash, 404 that it does not begin with the prefix.
 func (r *Reply) inside() (path []byte, s proto.Status) {
 	if len(r.x.Head) == 0 {
 		return nil, proto.StatusOK
@@ -299,16 +298,16 @@ func (r *Reply) inside() (path []byte, s proto.Status) {
 	return path[n:], proto.StatusOK
 }
 
-// redirect sends the client to the directory's own URI, on this host and
-// with its query.
+// redirect redirects the client to the directory's path with its slash, on this host and with
+// its query.
 func (r *Reply) redirect(out []byte, now Now) []byte {
 	path := r.x.Request.Path.In(r.x.Head)
 	r.x.Moved = MovedSlash
 	return r.moveTo(out, proto.StatusMovedPermanently, append(append([]byte(nil), path...), '/'), now)
 }
 
-// moveTo sends the client to a path on this host, with its query. A path that begins with
-// two slashes would be the name of a host.
+// moveTo redirects the client to a path on this host, with its query. Leading slashes become
+// one, because a location that begins with two slashes names a host.
 func (r *Reply) moveTo(out []byte, s proto.Status, path []byte, now Now) []byte {
 	location := append([]byte("/"), bytes.TrimLeft(path, "/")...)
 	location = append(location, r.x.Request.Query.In(r.x.Head)...)
@@ -316,13 +315,13 @@ func (r *Reply) moveTo(out []byte, s proto.Status, path []byte, now Now) []byte 
 }
 
 // inURI reports whether a URI may contain the byte. A backslash is not allowed:
-// browsers take it for a slash, and "/\host" would lead to another host.
+// browsers treat it as a slash, and "/\host" would lead to another host.
 func inURI(c byte) bool {
 	return ' ' < c && c < 0x7f && bytes.IndexByte([]byte("\"<>\\^`{|}"), c) < 0
 }
 
-// start appends the status line and the fields of every response. Everything has been
-// decided by now.
+// start appends the status line and the fields of every response, once everything has been
+// decided.
 func (r *Reply) start(out []byte, s proto.Status, from Source, now Now) []byte {
 	x := r.x
 	x.Status, x.Source, x.head = s, from, len(out)
@@ -345,7 +344,7 @@ func (r *Reply) start(out []byte, s proto.Status, from Source, now Now) []byte {
 		out = append(append(append(out, "X-Request-Id: "...), x.ID...), "\r\n"...)
 	}
 	switch {
-	case x.Version == HTTP2: // has no such field (RFC 9113 §8.2.2)
+	case x.Version == HTTP2: // there is no Connection field (RFC 9113 §8.2.2)
 	case x.Closing != Persistent:
 		out = append(out, "Connection: close\r\n"...)
 	case x.Version == HTTP10:

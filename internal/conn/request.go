@@ -8,16 +8,15 @@ import (
 
 // This file has what HTTP/1.1 decides about a request.
 
-// ReadsBody reports whether a request by the method is answered only after its body
-// has been discarded. Others are refused at once: their response is an error whatever
-// the body says.
+// ReadsBody reports whether a request with the method is answered only after its body has been
+// discarded. Requests with other methods are refused at once, whatever their body says.
 func ReadsBody(m proto.Method) bool {
 	return m == proto.MethodGet || m == proto.MethodHead || m == proto.MethodOptions
 }
 
-// persist decides whether this response is the connection's last. While draining,
-// requests that were already received are answered first, up to a limit for clients
-// that never stop pipelining.
+// persist decides whether this response is the connection's last. During a drain, requests
+// that were already received are answered first, up to a limit, because a client may never
+// stop pipelining.
 func (c *Conn) persist(now Now) {
 	x := c.reply.x
 	keep := x.Request.KeepAlive()
@@ -35,10 +34,10 @@ func (c *Conn) persist(now Now) {
 	}
 }
 
-// unannounced refuses what a proxy sends from which no PROXY header is expected.
+// unannounced refuses a PROXY header from an address that is not expected to send one.
 var unannounced = proto.Fault{Status: proto.StatusBadRequest, Reason: "a PROXY header, which is not expected from this address", Rule: "RFC 9112 §3"}
 
-// refuseMalformed answers what the parser has refused.
+// refuseMalformed answers a request that the parser has refused.
 func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
 	fault := c.parser.Fault()
 	switch {
@@ -51,7 +50,7 @@ func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
 	return c.refuse(out, fault, now)
 }
 
-// refuseUnread answers what is not a complete request.
+// refuseUnread answers a request that is not complete.
 func (c *Conn) refuseUnread(out []byte, now Now) []byte {
 	fault := late
 	if c.phase == phaseClear {
@@ -63,8 +62,8 @@ func (c *Conn) refuseUnread(out []byte, now Now) []byte {
 	return c.refuse(out, fault, now)
 }
 
-// headDone decides what comes first after a head: the response, or discarding the
-// request's body.
+// headDone decides what comes after a head: the response, or first discarding the request's
+// body.
 func (c *Conn) headDone(out []byte, now Now) []byte {
 	in, head := c.in, c.in[:c.parser.Len()]
 	c.in = c.in[len(head):]
@@ -74,8 +73,8 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	switch {
 	case !r.HasBody():
 		if out = c.answer(out, now); c.reply.asks() {
-			// Until it is known whether the request may have an answer, it has not been
-			// used: another process would answer it.
+			// While the credentials are checked, the head counts as not used: if this
+			// process dies, another one answers the request.
 			c.in, x.unused = in, len(head)
 		}
 		return out
@@ -94,7 +93,7 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 	return out
 }
 
-// open begins the exchange of a request that is not told to the observer.
+// open begins the exchange of a request without calling the observer's Received.
 func (c *Conn) open(head []byte) {
 	c.reply.open(c.parser.Request(), head, c.version(), c.began)
 }

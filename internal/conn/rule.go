@@ -7,10 +7,10 @@ import (
 	"phalanx/internal/rules"
 )
 
-// This file has what the rules of the site's owner decide.
+// This file applies the rules of the site (_redirects and _headers).
 
-// rules returns the rules for the exchange. They are taken once: those that come meanwhile
-// are for the next.
+// rules returns the rules for the exchange, always the same ones: new rules apply to the next
+// exchange.
 func (r *Reply) rules() *rules.Set {
 	x := r.x
 	if !x.asked {
@@ -22,14 +22,14 @@ func (r *Reply) rules() *rules.Set {
 	return x.set
 }
 
-// ruled is the request as rules see it, by its path in the site.
+// ruled returns the request as rules see it, with its path in the site.
 func (r *Reply) ruled(path []byte) rules.Request {
 	req, head := r.x.Request, r.x.Head
 	return rules.Request{Path: path, Query: req.Query.In(head), Host: req.Host(head), Secure: r.x.Secure}
 }
 
-// decides reports whether a rule decides about a path at which there is no file. One whose
-// target it is about again does only if there is something at the target.
+// decides reports whether a rule decides about a path at which there is no file. A rule that
+// matches its own target decides only if there is something at the target.
 func (r *Reply) decides(set *rules.Set, path []byte) bool {
 	m := &r.cfg.match
 	if !set.Find(m, r.ruled(path)) {
@@ -46,10 +46,10 @@ func (r *Reply) decides(set *rules.Set, path []byte) bool {
 	if f != nil && status == proto.StatusOK {
 		f.Close()
 	}
-	return status < proto.StatusBadRequest || status == proto.StatusUnauthorized // who may not know
+	return status < proto.StatusBadRequest || status == proto.StatusUnauthorized // the client may not learn what is there
 }
 
-// obey answers as the rule says that was found.
+// obey answers as the rule that was found says.
 func (r *Reply) obey(out []byte, now Now) []byte {
 	m := &r.cfg.match
 	r.x.Rule = m.Position()
@@ -74,8 +74,8 @@ func (r *Reply) obey(out []byte, now Now) []byte {
 	return r.file(out, now)
 }
 
-// rewritten opens the file of a path that a rule gives. Where a client would be sent to
-// another path for it, the file of that one is it.
+// rewritten opens the file at a rule's target. If a client would be redirected from there to
+// another path, it opens the file at that path.
 func (r *Reply) rewritten(path []byte) (File, proto.Status) {
 	f, status := r.x.site.Open(path, r.x.Codings, &r.x.access)
 	switch status {
@@ -85,7 +85,7 @@ func (r *Reply) rewritten(path []byte) (File, proto.Status) {
 		f, status = r.x.site.Open(cleaned(path), r.x.Codings, &r.x.access)
 	}
 	if status < proto.StatusBadRequest && status != proto.StatusOK {
-		status = proto.StatusNotFound // a rule is no way through several
+		status = proto.StatusNotFound // only one such redirection is followed
 	}
 	return f, status
 }
@@ -96,7 +96,8 @@ func (r *Reply) moveToClean(out []byte, now Now) []byte {
 	return r.moveTo(out, proto.StatusPermanentRedirect, cleaned(r.x.Request.Path.In(r.x.Head)), now)
 }
 
-// cleaned returns the clean URL of a path that has one: the path without "index.html", "index", ".html" or the slash at its end.
+// cleaned returns the clean URL of a path that has one: the path without "index.html",
+// "index", ".html" or the slash at its end.
 func cleaned(path []byte) []byte {
 	for _, index := range [2]string{"index.html", "index"} {
 		if bytes.HasSuffix(path, []byte("/"+index)) {
@@ -109,8 +110,8 @@ func cleaned(path []byte) []byte {
 	return bytes.TrimRight(path, "/")
 }
 
-// findFields finds the header fields that the owner's rules give the response. A
-// redirection has none: rules about fields are about what is at a path.
+// findFields finds the header fields that the site's rules add to the response. A redirection
+// gets none: such rules are about what is at a path.
 func (r *Reply) findFields() {
 	x := r.x
 	x.Fields = nil
@@ -126,8 +127,8 @@ func (r *Reply) findFields() {
 	}
 }
 
-// amend applies those fields to a head that is complete, and keeps shared caches from what
-// is protected.
+// amend applies the fields of rules to a complete head, and keeps shared caches from storing
+// protected responses.
 func (r *Reply) amend(out []byte) []byte {
 	x := r.x
 	if x.Fields != nil {
@@ -152,6 +153,6 @@ func (r *Reply) amendByRules(out []byte) []byte {
 		about = rules.File
 	}
 	out = x.Fields.Amend(out, x.head, about)
-	x.Fields = nil // it is used for the next response
+	x.Fields = nil // its memory is reused for the next response
 	return out
 }

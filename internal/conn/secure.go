@@ -7,14 +7,14 @@ import (
 	"phalanx/internal/proto"
 )
 
-// This file has what HTTP knows of TLS.
+// This file has what HTTP does differently with TLS.
 
-// strictTransport is the field of RFC 6797, which counts only on secure connections.
-// It is about this host alone: whether its subdomains have certificates too, this
-// server cannot know.
+// strictTransport is the field of RFC 6797, which clients ignore on plain connections. It is
+// sent without includeSubDomains, because this server cannot know whether subdomains have
+// certificates.
 const strictTransport = "Strict-Transport-Security"
 
-// moves reports whether a request has an address to which it can be redirected.
+// moves reports whether a request can be redirected to HTTPS.
 func moves(r *proto.Request) bool {
 	switch r.Method {
 	case proto.MethodUnknown, proto.MethodConnect, proto.MethodTrace:
@@ -23,10 +23,10 @@ func moves(r *proto.Request) bool {
 	return !r.Asterisk
 }
 
-// noHost refuses a request, of HTTP/1.0, that cannot be redirected.
+// noHost refuses an HTTP/1.0 request that cannot be redirected.
 var noHost = proto.Fault{Status: proto.StatusBadRequest, Reason: "no host to redirect to", Rule: "RFC 9110 §7.2"}
 
-// moveToSecure redirects a request in the clear to the same host and path, by https.
+// moveToSecure redirects a plain HTTP request to the same host and path over HTTPS.
 func (r *Reply) moveToSecure(out []byte, now Now) []byte {
 	req, head := r.x.Request, r.x.Head
 	host := req.Host(head)
@@ -47,20 +47,20 @@ func (r *Reply) moveToSecure(out []byte, now Now) []byte {
 	return r.page(out, proto.StatusPermanentRedirect, location, now)
 }
 
-// handshakeRecord is the first byte that a client of TLS sends (RFC 8446 §5.1).
+// handshakeRecord is the first byte that a TLS client sends (RFC 8446 §5.1).
 const handshakeRecord = 22
 
-// hello refuses what a client of TLS sends.
+// hello refuses a ClientHello on a port for plain HTTP.
 var hello = proto.Fault{Status: proto.StatusBadRequest, Reason: "TLS on a port for plain HTTP", Rule: "RFC 9110 §4.2.2"}
 
-// Hello reports whether a client of TLS has come to a port for plain HTTP.
+// Hello reports whether a TLS client has connected to a port for plain HTTP.
 func (x *Exchange) Hello() bool { return x.Fault == hello }
 
-// challengePath is where a certificate authority asks for the answer to a challenge
+// challengePath is where a certificate authority requests the response to a challenge
 // (RFC 8555 §8.3).
 const challengePath = "/.well-known/acme-challenge/"
 
-// challenge returns the answer to the challenge that the request asks for.
+// challenge returns the response to the challenge in the request's path.
 func (r *Reply) challenge() (key string, ok bool) {
 	x := r.x
 	if x.Request.Method != proto.MethodGet && x.Request.Method != proto.MethodHead {
@@ -74,7 +74,7 @@ func (r *Reply) challenge() (key string, ok bool) {
 	return key, ok
 }
 
-// prove answers a challenge.
+// prove answers with the response to a challenge.
 func (r *Reply) prove(out []byte, key string, now Now) []byte {
 	out = r.start(out, proto.StatusOK, SourceChallenge, now)
 	out = append(append(out, now.Second.born...), now.Second.stale...)

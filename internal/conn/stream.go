@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/theme"
 )
 
-// list answers with the list of a directory, as JSON to those who prefer it.
+// list answers with a directory listing, as JSON if the client prefers that.
 func (r *Reply) list(out, path []byte, now Now) []byte {
 	req, head := r.x.Request, r.x.Head
 	query := req.Query.In(head)
@@ -36,9 +36,9 @@ func (r *Reply) stream(out []byte, stream Stream, status proto.Status, from Sour
 	return out
 }
 
-// Prepare continues to check credentials, or the work of a stream before its response begins: until then the
-// response can still be an error. It appends what Answer would have, or nothing while the
-// response is still [Reply.Pending].
+// Prepare continues the check of credentials, or the work of a stream that comes before its
+// response, which can still become an error. It appends what Answer would have appended, or
+// nothing while the response is still [Reply.Pending].
 func (r *Reply) Prepare(out []byte, now Now) []byte {
 	if r.x.check != nil {
 		return r.prepareAccess(out, now)
@@ -63,7 +63,7 @@ func (r *Reply) startStream(out []byte, stream Stream, now Now) []byte {
 	var status proto.Status
 	v := proto.Validators{ETag: stream.ETag(), Undated: true, Date: now.Second.Unix}
 	if len(v.ETag) == 0 {
-		status = proto.StatusOK // without a validator no precondition says anything
+		status = proto.StatusOK // without a validator no precondition applies
 	} else {
 		status, x.Conditions = proto.Precondition(x.Request, x.Head, v)
 	}
@@ -103,9 +103,9 @@ func (r *Reply) startStream(out []byte, stream Stream, now Now) []byte {
 	return r.end(out)
 }
 
-// appendDisposition appends the field that makes a browser save the content under a
-// name (RFC 6266), in UTF-8 as RFC 8187 has it, and for old clients in ASCII, with
-// "_" for what would have another meaning there.
+// appendDisposition appends the field that makes a browser save the content under a name
+// (RFC 6266): in UTF-8 as in RFC 8187, and for old clients in ASCII, with "_" in place of all
+// other characters and of those with a meaning in the field.
 func appendDisposition(out []byte, name string) []byte {
 	out = append(out, "Content-Disposition: attachment; filename=\""...)
 	for _, c := range name {
@@ -125,8 +125,8 @@ func isAttrChar(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
 }
 
-// Await calls wake once, from any goroutine, when [Reply.Prepare] or [Reply.Next] have more
-// to do; false: they have already.
+// Await calls wake once, from any goroutine, when [Reply.Prepare] or [Reply.Next] have more to
+// do. It returns false if they have more to do already.
 func (r *Reply) Await(wake func()) bool {
 	switch {
 	case r.x == nil:

@@ -10,38 +10,38 @@ import (
 	"phalanx/internal/theme"
 )
 
-// Timeouts of a connection. Users choose only KeepAlive in [Config].
+// Timeouts of a connection. Only KeepAlive in [Config] can be configured.
 const (
-	// HeadTimeout bounds a request head from its first byte to its last, and
-	// then its body: 408.
+	// HeadTimeout limits the time of a request head from its first byte to its last, and
+	// then that of its body; after it, the response is 408.
 	HeadTimeout = 10 * time.Second
-	// SendTimeout is how long a client may take no bytes at all.
+	// SendTimeout is how long a client may receive nothing of a response.
 	SendTimeout = 60 * time.Second
 	// LingerTimeout bounds the wait for the client to close after the last
 	// response. Without that wait, bytes that it still sends would cause a reset,
 	// and the response could be lost (RFC 9112 §9.6).
 	LingerTimeout = 5 * time.Second
-	// DrainGrace is the last chance of an idle connection when its worker
-	// drains: a request that is on its way is still answered.
+	// DrainGrace is how long an idle connection stays open when its worker drains: a request
+	// that is on its way is still answered.
 	DrainGrace = 300 * time.Millisecond
 )
 
 // Now is the current time, as the caller has read it.
 type Now struct {
-	Mono   time.Duration // monotonic, from any beginning
+	Mono   time.Duration // monotonic clock
 	Second *Second
 }
 
-// Second is a second of the calendar, with the header fields of responses in it. It
-// is immutable and can be shared by connections.
+// Second is a second of wall-clock time, with the header fields of responses in that second.
+// It is immutable, and connections can share it.
 type Second struct {
 	Unix    int64  // since 1970
-	common  string // the fields of every reply
-	strict  string // the field of replies on secure connections; may be empty
-	expires string // the field that says until when a file is fresh
-	born    string // the field that says that a reply was made on the spot
-	stale   string // the field that says that it is stale at once
-	policy  string // the field of an error page that lets a browser do nothing else; empty if the user has an own
+	common  string // fields of every response
+	strict  string // Strict-Transport-Security, for connections over TLS; may be empty
+	expires string // Expires of a file
+	born    string // Last-Modified of a generated response
+	stale   string // Expires of a generated response, which is stale at once
+	policy  string // Content-Security-Policy of built-in pages; empty if --header has one
 }
 
 // NewSecond prepares the second. It is the only place that writes Date,
@@ -65,7 +65,7 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 		common:  string(common),
 		expires: string(proto.AppendField(nil, "Expires", string(expires))),
 		born:    string(proto.AppendField(nil, "Last-Modified", date)),
-		// The file may be there in a second.
+		// A missing file may exist a second later.
 		stale: string(proto.AppendField(nil, "Expires", date)),
 	}
 	if cfg.HSTS > 0 && !cfg.sets(strictTransport) {
@@ -77,8 +77,8 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 	return s
 }
 
-// noSniff keeps browsers from taking a file for another type than it is
-// served as (Fetch standard, §3.6).
+// noSniff keeps browsers from treating a file as another type than it is served as (Fetch
+// standard, §3.6).
 const noSniff = "X-Content-Type-Options: nosniff"
 
 // sets reports whether the user has set the field.
@@ -86,7 +86,7 @@ func (cfg *Config) sets(field string) bool {
 	return slices.ContainsFunc(cfg.Header, func(own string) bool { return strings.EqualFold(fieldName(field), fieldName(own)) })
 }
 
-// fieldName is that of "Name: value".
+// fieldName returns the name in "Name: value".
 func fieldName(field string) string {
 	name, _, _ := strings.Cut(field, ":")
 	return name
@@ -102,8 +102,8 @@ const preflightFields = "Access-Control-Allow-Methods: " + proto.Allow + "\r\n" 
 	"Access-Control-Allow-Headers: *\r\n" +
 	"Access-Control-Max-Age: 86400\r\n"
 
-// Timer is the kind of a connection's deadline. All deadlines of one kind are equally
-// long, so those of many connections fall due in the order in which they were set.
+// Timer is the kind of a connection's deadline. All deadlines of one kind are equally long, so
+// the deadlines of many connections come in the order in which they were set.
 type Timer uint8
 
 // The timers.
@@ -115,15 +115,15 @@ const (
 	TimerLinger              // LingerTimeout
 	TimerNone                // the connection has ended; due at once
 	NumTimers
-	// TimerRate is returned by Expire for TimerSend if the client has taken bytes, but
-	// fewer than the minimum rate asks for.
+	// TimerRate is returned by Expire for TimerSend if the client has received bytes, but
+	// fewer than the minimum rate requires.
 	TimerRate = NumTimers + 1
 )
 
-// Timer returns what the deadline is about now.
+// Timer returns the kind of the current deadline.
 func (c *Conn) Timer() Timer {
 	if c.unsent > 0 && c.phase != phaseReset {
-		// Also when it is over but for that: a last reply still has to arrive.
+		// Also after the last response: its last bytes still have to arrive.
 		return TimerSend
 	}
 	switch c.phase {
@@ -160,28 +160,27 @@ func (c *Conn) Deadline() time.Duration {
 	return c.since
 }
 
-// Unsent tells the connection that n bytes of what Next returned have not been
-// sent yet; 0 says that now all have. While there are any, its deadline is
-// about the client taking them, whatever comes next.
+// Unsent tells the connection that n bytes of what Next returned have not been sent yet; with
+// 0, all have been sent. While there are any, the deadline is that of the client for receiving
+// them, whatever comes next.
 func (c *Conn) Unsent(n int, now Now) {
 	if taken := int64(c.unsent) - int64(n); taken >= 0 {
 		c.took(taken, now)
 	} else if c.rate() == 0 {
-		c.since = now.Mono // they have just been made
+		c.since = now.Mono // the bytes are new
 	}
 	c.unsent = int32(n)
 }
 
-// Progress notes that the client has taken n bytes that were handed to the
-// kernel earlier.
+// Progress notes that the client has received n bytes that were passed to the kernel earlier.
 func (c *Conn) Progress(n int64, now Now) {
 	if n > 0 {
 		c.took(n, now)
 	}
 }
 
-// Waited leaves the time since then out of the current deadline: it was the server that
-// waited, not the client.
+// Waited extends the current deadline by the time since then, in which the client waited for
+// the server.
 func (c *Conn) Waited(then time.Duration, now Now) {
 	c.since = min(now.Mono, c.since+now.Mono-then)
 }
@@ -192,9 +191,9 @@ var (
 	ErrRate = errors.New("the client was below the minimum rate")
 )
 
-// Expire checks the deadline against the time now. If it has passed, the next call of
-// Next returns how the connection ends, and Expire returns the kind of deadline, or
-// TimerRate for TimerSend; else TimerNone.
+// Expire checks the deadline against the time now. If it has passed, the next call of Next
+// returns how the connection ends, and Expire returns the kind of deadline (for TimerSend,
+// perhaps TimerRate); otherwise it returns TimerNone.
 func (c *Conn) Expire(now Now) Timer {
 	if now.Mono < c.Deadline() {
 		return TimerNone
@@ -216,8 +215,8 @@ func (c *Conn) Expire(now Now) Timer {
 	return timer
 }
 
-// Finish makes the connection end with its next response. Unlike Drain, it leaves an
-// idle one its time.
+// Finish makes the connection end with its next response. Unlike with Drain, an idle
+// connection keeps its idle timeout.
 func (c *Conn) Finish() { c.finishes = true }
 
 // Drain makes the connection end with its next response, or after a grace period if

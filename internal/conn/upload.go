@@ -6,7 +6,7 @@ import "phalanx/internal/proto"
 // connections small: requests for files rarely have a body.
 type upload struct {
 	body proto.Discarder
-	left int64 // of a body with Content-Length
+	left int64 // bytes left of a body with Content-Length
 }
 
 var (
@@ -15,7 +15,7 @@ var (
 	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
 )
 
-// discard discards the request's body, and answers when it is complete.
+// discard discards the request's body, and answers the request when it is complete.
 func (c *Conn) discard(out []byte, now Now) (_ []byte, more bool) {
 	x := c.reply.x
 	u := x.upload

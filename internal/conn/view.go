@@ -6,17 +6,17 @@ import (
 	"phalanx/internal/clientip"
 )
 
-// This file shows the state of a connection to others.
+// This file shows the state of a connection.
 
-// View is a connection at a moment.
+// View is a snapshot of a connection.
 type View struct {
 	State   State
-	Line    []byte        // method and target of the request that is answered; valid until the next call of Next
-	Sent    int64         // bytes of the body so far, if Size is known or it is an archive
-	Size    int64         // of the body; 0: not known
-	Client  clientip.Addr // of that request, if it is known
-	Streams int           // requests open on a connection of HTTP/2
-	Version Version       // of the exchange under way, or HTTP2
+	Line    []byte        // method and target of the current request; valid until the next call of Next
+	Sent    int64         // bytes of the content so far, if Size is known or it is an archive
+	Size    int64         // bytes of the content; 0: not known
+	Client  clientip.Addr // client of the current request, if it is known
+	Streams int           // open streams of an HTTP/2 connection
+	Version Version       // version of the exchange under way, or HTTP2
 	Since   time.Duration // when the request, or else the state, began
 }
 
@@ -25,13 +25,13 @@ type State uint8
 
 // The states.
 const (
-	Idle      State = iota // it waits for a request
+	Idle      State = iota // waiting for a request
 	Receiving              // a request is being received
 	Sending                // a response is being sent
 	Ending                 // the last response has been sent
 )
 
-// View returns the current view, made from the exchange under way.
+// View returns a snapshot, made from the exchange under way.
 func (c *Conn) View() View {
 	v := View{State: c.State(), Since: c.since, Version: HTTP11}
 	switch v.State {
