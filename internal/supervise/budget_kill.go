@@ -2,7 +2,7 @@
 
 package supervise
 
-// A test that kills workers all the time has no use for a budget of deaths.
+// A test that kills workers all the time needs unlimited deaths.
 const (
 	longDelay     = firstDelay
 	deathLimit    = 1 << 30

@@ -16,8 +16,8 @@ type channel struct {
 	end      int
 }
 
-// tendChannels gives the channel of a worker that has died to another, and closes
-// those that are no longer needed.
+// tendChannels passes the channel of a dead worker to another worker, and closes channels that
+// are no longer needed.
 func (p *pool) tendChannels() {
 	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
 		if p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
@@ -40,8 +40,8 @@ func (p *pool) tendChannels() {
 }
 
 // moving returns the channels and workers for the transfer of a dead worker's connections.
-// Nothing else touches the channels until the transfer is done, and no handover begins. One
-// that is under way may move a connection on while it is looked for.
+// Until the transfer is done, nothing else touches the channels and no handover begins. A
+// handover that is under way may move a connection on while the transfer looks for it.
 func (p *pool) moving(w *worker) (m rescue.Moving) {
 	m.Lock = &p.looking
 	m.Out = p.channelsOf(w, &m)
@@ -56,7 +56,7 @@ func (p *pool) moving(w *worker) (m rescue.Moving) {
 			m.Blind = true
 		}
 		gone := other.exited && !p.isOrphaned(other)
-		if !gone && !other.readySince.IsZero() { // else it has no connections yet
+		if !gone && !other.readySince.IsZero() { // otherwise it has no connections yet
 			if kept := other.proc.Kept(); kept != nil {
 				o.Lifeline = kept.Lifeline()
 			}
@@ -84,9 +84,9 @@ func (p *pool) channelsOf(w *worker, m *rescue.Moving) (out []rescue.Out) {
 	return out
 }
 
-// inOrder returns all workers but one, each after those whose connections it receives. Such
-// an order exists: connections go to workers that serve, and none serves again after it has
-// begun to hand over.
+// inOrder returns all workers but one, each after the workers that hand over to it. Such an
+// order exists: connections go to workers that serve, and a worker that has begun to hand over
+// never serves again.
 func (p *pool) inOrder(but *worker) (order []*worker) {
 	seen := map[*worker]bool{but: true}
 	var add func(w *worker)
@@ -111,7 +111,7 @@ func (p *pool) inOrder(but *worker) (order []*worker) {
 	for _, o := range p.orphans {
 		add(o.of)
 	}
-	for _, c := range p.channels { // which survive both
+	for _, c := range p.channels { // channels outlive both of their workers
 		add(c.to)
 	}
 	return order
@@ -134,8 +134,8 @@ func (c *channel) state() ChannelState {
 	return s
 }
 
-// resumeChannel takes over a channel from before an upgrade. A worker that is dead, or
-// was lost in the upgrade, is only remembered.
+// resumeChannel takes over a channel from before an upgrade. If one of its workers is dead, or
+// was lost in the upgrade, a placeholder stands for it.
 func (p *pool) resumeChannel(s ChannelState) {
 	unix.CloseOnExec(s.End)
 	find := func(pid int) *worker {

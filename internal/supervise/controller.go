@@ -15,13 +15,13 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// This file lets other goroutines query the pool and give it orders, as functions
-// that the pool's own goroutine calls.
+// This file lets other goroutines query the pool and give it orders, as functions that the
+// pool's own goroutine calls.
 
-// Controller lets other goroutines see and order a running pool. Its methods may
-// be called from any goroutine; they return [ErrEnded] once the pool has ended.
+// Controller lets other goroutines query a running pool and give it orders. Its methods may be
+// called from any goroutine; they return [ErrEnded] once the pool has ended.
 type Controller struct {
-	calls chan func(*pool) // unbuffered: what is in it is done
+	calls chan func(*pool) // unbuffered: a function that was sent is called
 	ended chan struct{}
 }
 
@@ -33,7 +33,7 @@ func NewController() *Controller {
 // ErrEnded means that the pool has ended.
 var ErrEnded = errors.New("the pool has ended")
 
-// pending is nil for no controller.
+// pending returns the channel of calls; nil without a controller.
 func (c *Controller) pending() <-chan func(*pool) {
 	if c == nil {
 		return nil
@@ -41,7 +41,7 @@ func (c *Controller) pending() <-chan func(*pool) {
 	return c.calls
 }
 
-// call lets the pool's goroutine call f, and waits until it has.
+// call makes the pool's goroutine call f, and waits until f has returned.
 func (c *Controller) call(ctx context.Context, f func(*pool)) error {
 	done := make(chan struct{})
 	select {
@@ -55,36 +55,36 @@ func (c *Controller) call(ctx context.Context, f func(*pool)) error {
 	}
 }
 
-// View is a pool at a moment.
+// View is a snapshot of a pool.
 type View struct {
 	State   string // status.Starting and so on
 	Slots   int    // configured number of workers
-	Reloads int    // so far
+	Reloads int    // number of reloads so far
 	Failed  string // why the last reload failed, in one line; "": it did not
 	Workers []WorkerView
 	Totals  map[int]Totals
-	Rescue  status.Rescue // so far
+	Rescue  status.Rescue // totals so far
 }
 
 // WorkerView is one process, or a slot without one (PID 0).
 type WorkerView struct {
 	Slot, PID  int
-	Row        int    // of the scoreboard; -1: none
+	Row        int    // row of the scoreboard; -1: none
 	State      string // status.WorkerStarting and so on
-	Generation int    // how many processes the slot has had, this one included
+	Generation int    // number of processes that the slot has had, including this one
 	Started    time.Time
-	Queue      int    // connections that wait to be accepted from the slot's socket, if it has the slot
-	QueueMax   int    // and how many may
-	Left       int64  // bytes that it still has to send, as it last said
+	Queue      int    // length of the accept queue of the slot's socket, if the worker has the slot
+	QueueMax   int    // limit of the accept queue
+	Left       int64  // bytes that it still has to send, as last reported
 	Keeper     int    // pid of its keeper; 0: none
 	Sandbox    string // as in package status; "": none
 }
 
-// Totals count what became of a slot's processes.
+// Totals count the processes of a slot.
 type Totals struct {
 	Generations int           // processes started
 	Deaths      int           // unexpected exits
-	CPU         time.Duration // of those that have ended
+	CPU         time.Duration // CPU time of processes that have ended
 }
 
 // View returns the pool as it is now.
@@ -143,14 +143,14 @@ func (p *pool) stateWord() string {
 	return status.Serving
 }
 
-// order is one that is answered when it has been carried out, or cannot be.
+// order is an order that is answered when it has been carried out, or cannot be.
 type order struct {
 	reload bool
-	slots  int // else: how many there were to be
+	slots  int // for scaling: the number of slots that was ordered
 	answer chan status.Outcome
 }
 
-// Reload replaces all workers, like SIGHUP, and waits until they are.
+// Reload replaces all workers, like SIGHUP, and waits for the end of the reload.
 func (c *Controller) Reload(ctx context.Context) status.Outcome {
 	return c.submit(ctx, order{reload: true}, func(p *pool) string {
 		p.lastAlert = ""
@@ -159,7 +159,7 @@ func (c *Controller) Reload(ctx context.Context) status.Outcome {
 	})
 }
 
-// Scale makes n the number of slots, as SIGTTIN and SIGTTOU do, and waits until
+// Scale makes n the number of slots, as SIGTTIN and SIGTTOU do step by step, and waits until
 // there are as many workers.
 func (c *Controller) Scale(ctx context.Context, n int) status.Outcome {
 	return c.submit(ctx, order{slots: n}, func(p *pool) string {
@@ -169,8 +169,8 @@ func (c *Controller) Scale(ctx context.Context, n int) status.Outcome {
 	})
 }
 
-// submit gives an order and waits for its end. begin returns why it cannot be
-// carried out, or "".
+// submit gives an order and waits until it is answered. begin begins the order, and returns why
+// it cannot be carried out, or "".
 func (c *Controller) submit(ctx context.Context, o order, begin func(*pool) string) status.Outcome {
 	o.answer = make(chan status.Outcome, 1) // for the only answer
 	err := c.call(ctx, func(p *pool) {
@@ -195,8 +195,8 @@ func (c *Controller) submit(ctx context.Context, o order, begin func(*pool) stri
 	}
 }
 
-// Stop lets the pool end, like a first SIGTERM, and does not wait for the end.
-// A second call changes nothing: no response is truncated.
+// Stop drains the pool, like a first SIGTERM, and does not wait for the end. A second call
+// changes nothing: it does not force the stop.
 func (c *Controller) Stop(ctx context.Context) status.Outcome {
 	var o status.Outcome
 	err := c.call(ctx, func(p *pool) {
@@ -213,8 +213,7 @@ func (c *Controller) Stop(ctx context.Context) status.Outcome {
 	return o
 }
 
-// answerOrders answers the orders that have been carried out, or that never will
-// be.
+// answerOrders answers the orders that have been carried out, or never will be.
 func (p *pool) answerOrders() {
 	p.orders = slices.DeleteFunc(p.orders, func(o order) bool {
 		result, done := p.outcome(o)
@@ -261,8 +260,8 @@ type listing struct {
 	answer chan error
 }
 
-// List lets a worker write the list of its connections (status.ReadList) into a
-// file, and waits until it has.
+// List makes a worker write the list of its connections (status.ReadList) to a file, and waits
+// until it has.
 func (c *Controller) List(ctx context.Context, slot, pid, file int) error {
 	answer := make(chan error, 1)
 	err := c.call(ctx, func(p *pool) {
@@ -304,7 +303,7 @@ func (p *pool) list(w *worker, file int, answer chan error) {
 	w.listing = &listing{p.lastListID, answer}
 }
 
-// listed answers the request whose list has been written, if it still waits.
+// listed answers the request for a list that has been written, if it still waits.
 func (p *pool) listed(w *worker, m ipc.Shown) {
 	if w.listing != nil && w.listing.id == m.ID {
 		w.listing.answer <- nil

@@ -20,7 +20,8 @@ import (
 // This file handles the death of a process: its consequences for the pool, and how
 // it is reported.
 
-// died accounts for an exit: the pool's end, a respawn, or nothing more.
+// died handles the exit of a process: the pool ends, the slot gets a new process, or nothing
+// follows.
 func (p *pool) died(w *worker, e Exit) {
 	w.request = p.account(w, e)
 	p.orphan(w, e)
@@ -41,7 +42,7 @@ func (p *pool) died(w *worker, e Exit) {
 	was := w.slot.state
 	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero() && !fromOutside(w, e)
 	if hopeless {
-		// It had replaced a worker that died, and the new settings are wrong.
+		// It was the replacement of a dead worker, and the new settings are wrong.
 		p.toReplace, p.candidate, p.reloadError = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
 	}
 	p.move(w.slot, exit)
@@ -56,8 +57,8 @@ func (p *pool) died(w *worker, e Exit) {
 	case p.phase == launching:
 		p.fail(p.startError(w, e))
 	case p.isClosing(w.slot) && e.clean() && !w.queueLeft:
-		w.slot.want = false // its queue is empty
-	case p.code(w, e) == exitcode.Config && !hopeless && !w.served: // one that has served had a usable configuration
+		w.slot.want = false // its accept queue is empty
+	case p.code(w, e) == exitcode.Config && !hopeless && !w.served: // a worker that has served had a usable configuration
 		p.quarantine(w, e, "")
 	default:
 		p.restart(w, was, e)
@@ -95,7 +96,7 @@ func (p *pool) cutShortLine(w *worker, e Exit) string {
 	return fmt.Sprintf("%v died while draining: %s%s; %s", w, p.cause(w, e), w.activity(""), lost)
 }
 
-// logExit logs an exit that no other line reports.
+// logExit logs an exit that is not reported elsewhere.
 func (p *pool) logExit(w *worker, e Exit) {
 	if w.deathTold {
 		return
@@ -103,8 +104,7 @@ func (p *pool) logExit(w *worker, e Exit) {
 	p.exitFields(p.Log.Info(), w, e).Msg("worker exited")
 }
 
-// tellDeath reports a death in one line, which has the fields of an exit where the log
-// has fields.
+// tellDeath reports a death in one line, with the fields of an exit if the log has fields.
 func (p *pool) tellDeath(w *worker, e Exit, line string) {
 	w.deathTold = true
 	if p.Deaths == nil {
@@ -125,8 +125,8 @@ func (p *pool) exitFields(l *zerolog.Event, w *worker, e Exit) *zerolog.Event {
 	return l
 }
 
-// diedInDrain handles an exit during a drain. A worker that had not begun to serve
-// may die of the SIGINT itself, before it could catch the signal.
+// diedInDrain handles an exit during a drain. A worker that was just starting may be killed by
+// the SIGINT, which it could not catch yet.
 func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 	unborn := was == starting && w.signalled && e.Signal == syscall.SIGINT
 	switch {
@@ -160,7 +160,7 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	if delay > 0 {
 		when = fmt.Sprintf("; respawning in %v", delay)
 	}
-	// A worker that exited by itself has lost nothing.
+	// A worker that exited by itself has not lost any connection.
 	if was == ready && e.clean() {
 		if delay > 0 {
 			p.Log.Info().Int("slot", s.index).Int64("delay_ms", delay.Milliseconds()).Int("deaths", s.deaths).Msg("respawn delayed")
@@ -174,7 +174,7 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	}
 	text, lost := p.circumstances(w, e)
 	line := fmt.Sprintf("%v %s: %s%s", w, died, p.cause(w, e), text)
-	if was == starting && e.clean() { // it has another program as its binary
+	if was == starting && e.clean() { // its binary is another program
 		line = oneLine(p.startError(w, e).Text)
 	}
 	if o := p.orphansOf(w); o != nil && when == respawning && p.Deaths == nil {
@@ -184,7 +184,7 @@ func (p *pool) restart(w *worker, was state, e Exit) {
 	p.tellDeath(w, e, line+w.activity(lost)+when)
 }
 
-// quarantine gives up on a slot that no restart can help.
+// quarantine gives up on a slot, because another respawn would not help.
 func (p *pool) quarantine(w *worker, e Exit, why string) {
 	s := w.slot
 	s.want = false
@@ -200,12 +200,12 @@ func (p *pool) quarantine(w *worker, e Exit, why string) {
 	p.fail(exitcode.New(exitcode.Config, text+"; no worker is left", e.Err))
 }
 
-// others reports whether any other slot is wanted.
+// others reports whether another slot is wanted.
 func (p *pool) others(s *slot) bool {
 	return slices.ContainsFunc(p.slots, func(o *slot) bool { return o != s && o.want })
 }
 
-// code is the exit code of a worker, which it may have announced.
+// code returns the exit code of a worker, or the one that it announced.
 func (p *pool) code(w *worker, e Exit) int {
 	if w.failed != nil {
 		return w.failed.ExitCode
@@ -213,7 +213,7 @@ func (p *pool) code(w *worker, e Exit) int {
 	return e.Code
 }
 
-// cause says why a worker died, from the best source.
+// cause returns why a worker died, from the best source.
 func (p *pool) cause(w *worker, e Exit) string {
 	switch {
 	case w.failed != nil && w.failed.Reason != "":
@@ -225,8 +225,8 @@ func (p *pool) cause(w *worker, e Exit) string {
 	}
 }
 
-// startError returns the master's error for a worker that did not come up. One that
-// had to be killed before it was ready is not a worker of this version.
+// startError returns the master's error for a worker that did not become ready. If it had to be
+// killed before, it is not a worker of this version.
 func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	const cure = "build it with make, or name it with --worker PATH"
 	switch {
@@ -263,8 +263,8 @@ func OOMKills() int {
 	return 0
 }
 
-// circumstances describes a worker's uptime, memory and what may have killed it, ""
-// if nothing is known, and what became of its connections.
+// circumstances describes a worker's uptime, its memory and what may have killed it, "" if
+// nothing is known, and what happened to its connections.
 func (p *pool) circumstances(w *worker, e Exit) (text, lost string) {
 	if e.Signal == syscall.SIGKILL && !w.killed {
 		if kills := p.OOMKills(); kills > p.oomKills {
@@ -290,7 +290,7 @@ func (p *pool) circumstances(w *worker, e Exit) (text, lost string) {
 	return text, lost
 }
 
-// activity says which connections a worker had when it died, what became of them, and
+// activity returns how many connections a worker had when it died, what happened to them, and
 // what it was serving; "" if it had none.
 func (w *worker) activity(became string) (text string) {
 	if w.connections > 0 {

@@ -15,18 +15,18 @@ import (
 	"phalanx/internal/human"
 )
 
-// tailSize is how much of a worker's output is kept, in bytes.
+// tailSize is how many of the last bytes of a worker's output are kept.
 const tailSize = 4096
 
-// tail is a writer that keeps the end of what it is given, and the line with
-// which a crash of the Go runtime began, however long its stacks are.
+// tail is a writer that keeps the end of what is written to it, and the line with which a crash
+// of the Go runtime began, however long its stacks are.
 type tail struct {
 	b     []byte
-	line  []byte // that is not complete yet, as far as it is needed
-	crash string // "" until such a line has come
+	line  []byte // beginning of the current line, which is not complete yet
+	crash string // line with which a crash began; "": none yet
 }
 
-// lineSize is how much of a line is kept to know it, in bytes.
+// lineSize is how many bytes of a line are kept to recognise a crash.
 const lineSize = 400
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -53,7 +53,7 @@ func (t *tail) endLine() {
 	t.line = t.line[:0]
 }
 
-// Crash is the line with which a crash began; "" if there was none.
+// Crash returns the line with which a crash began; "" if there was none.
 func (t *tail) Crash() string {
 	if t.crash == "" {
 		t.endLine()
@@ -65,7 +65,7 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.b))
 }
 
-// cause says in a few words, on one line, why a process ended.
+// cause returns in a few words, on one line, why a process ended.
 func (e Exit) cause() string {
 	how := fmt.Sprintf("exit status %d", e.Code)
 	switch {
@@ -80,8 +80,7 @@ func (e Exit) cause() string {
 	return oneLine(how)
 }
 
-// signalName returns a signal's name, such as SIGHUP; that of a real-time signal
-// is "signal 34".
+// signalName returns a signal's name, such as SIGHUP, or "signal 34" for a real-time signal.
 func signalName(sig os.Signal) string {
 	if number, ok := sig.(syscall.Signal); ok && unix.SignalName(number) != "" {
 		return unix.SignalName(number)
@@ -89,14 +88,14 @@ func signalName(sig os.Signal) string {
 	return sig.String()
 }
 
-// crashLine is what the Go runtime begins with when it ends a process: a panic, an
-// error of its own, or a signal whose stacks it prints (SIGQUIT: quit).
+// crashLine matches the first line that the Go runtime writes when it ends a process: of a
+// panic, of an error in the runtime, or of a signal with stacks (SIGQUIT: quit).
 var crashLine = regexp.MustCompile(`^(panic: |fatal error: |runtime: |SIG[A-Z0-9]+: |unexpected fault address )`)
 
 func isCrash(line string) bool { return crashLine.MatchString(line) }
 
-// summary is the line of the output that says most: the one that a crash of the
-// Go runtime begins with, or else the last.
+// summary returns the most informative line of the output: the one with which a crash of the Go
+// runtime began, or else the last.
 func (e Exit) summary() string {
 	if e.Crash != "" {
 		return e.Crash
@@ -117,13 +116,13 @@ func (e Exit) crashed() bool {
 	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && (e.Crash != "" || strings.Contains(e.LastWords, "goroutine ")))
 }
 
-// oneLine joins lines, spells out what could break out of one, and bounds its length.
+// oneLine joins lines, escapes characters that could break the line, and limits its length.
 func oneLine(s string) string {
 	return human.Visible(human.Clip(strings.ReplaceAll(s, "\n", "; "), 400))
 }
 
-// exitCode keeps 78 and turns everything else into 1, because 64 and 2 would blame
-// the user's command line or the master itself.
+// exitCode returns 78 for 78 and 1 for all others: as exit codes of the master, 64 would blame
+// the command line, and 2 the master itself.
 func exitCode(code int) int {
 	if code == exitcode.Config {
 		return exitcode.Config

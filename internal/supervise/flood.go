@@ -6,24 +6,23 @@ import (
 	"time"
 )
 
-// This file bounds what a worker that floods its master costs: the time of this process
-// is for all of them.
+// This file limits how much of the master's time a worker can take by flooding it: that time is
+// for all workers.
 
 const (
-	// mostMessages is how many messages a worker may send within a second: a hundred
-	// times more than a busy one has to say. A channel that was not read for a while
-	// holds a few hundred.
+	// mostMessages is how many messages a worker may send within a second: a hundred times
+	// more than a busy worker sends. A channel that was not read for a while has a few hundred.
 	mostMessages = 5000
-	// mostOutput is how many bytes of a worker's output are read within a second. The
-	// stacks of a crash are a few megabytes. A line takes as much time as lineCost bytes.
+	// mostOutput is how many bytes of a worker's output are read within a second. The stacks
+	// of a crash are a few megabytes. A line counts as lineCost bytes more, for its time.
 	mostOutput = 16 << 20
 	lineCost   = 32
 )
 
-// errFlood is why a worker is killed that sends too much.
+// errFlood is the reason for killing a worker that sends too many messages.
 var errFlood = fmt.Errorf("sent more than %d messages within a second", mostMessages)
 
-// window counts what came within the present second.
+// window counts what has arrived within the current second.
 type window struct {
 	begin time.Time
 	n     int
@@ -38,8 +37,8 @@ func (w *window) take(n, most int, now time.Time) bool {
 	return w.n <= most
 }
 
-// readOutput reads a worker's output to its end, or to the deadline that Wait sets. What
-// comes faster than it is read waits, with the worker.
+// readOutput reads a worker's output to its end, or until the deadline that Wait sets. A worker
+// that writes faster has to wait.
 func (p *process) readOutput() {
 	var read window
 	buf := make([]byte, 32<<10)

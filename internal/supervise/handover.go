@@ -8,9 +8,9 @@ import (
 
 // This file moves the connections of one worker to another.
 
-// handOver makes a worker drain because another serves in its place. If both can, it
-// hands its connections over on a channel. lastOwner says that no other worker has its
-// listening socket.
+// handOver makes a worker drain because another one serves in its place. If both can, it hands
+// its connections over on a channel. lastOwner says that no other worker has its listening
+// socket.
 func (p *pool) handOver(old, successor *worker, lastOwner bool) {
 	p.limitDrain(old, lastOwner)
 	if old.lastOwner = lastOwner; !old.canHandOver(successor) {
@@ -18,12 +18,12 @@ func (p *pool) handOver(old, successor *worker, lastOwner bool) {
 		return
 	}
 	old.handingOver = true
-	p.openHandover(old, successor) // if it has just died, findSuccessors finds another
+	p.openHandover(old, successor) // if the successor has just died, findSuccessors finds another
 }
 
-// openHandover sends each of the two its end of a new channel, which makes the old
-// one hand over. If connections are rescued, the pool keeps the receiving end. While those of
-// a dead worker are looked for, it does nothing: findSuccessors comes back to it.
+// openHandover sends both workers their ends of a new channel, which makes the old one hand
+// over. If connections are rescued, the pool keeps the receiving end too. During the transfer
+// of a dead worker's connections it does nothing: findSuccessors calls it again.
 func (p *pool) openHandover(old, successor *worker) {
 	if p.transfers > 0 {
 		return
@@ -48,7 +48,7 @@ func (p *pool) openHandover(old, successor *worker) {
 	}
 }
 
-// findSuccessors finds another successor for each worker whose own has died.
+// findSuccessors finds another successor for each worker whose successor has died.
 func (p *pool) findSuccessors() {
 	for _, w := range p.workers() {
 		if !w.handingOver || w.successor != nil || w.killed {
@@ -64,8 +64,8 @@ func (p *pool) findSuccessors() {
 	}
 }
 
-// successor returns the worker that takes over the connections of a closing slot, a
-// different one for each slot if there are enough.
+// successor returns the worker that takes over the connections of a closing slot: a different
+// one for each slot, if there are enough.
 func (p *pool) successor(index int) *worker {
 	for i := range p.slots {
 		if s := p.slots[(index+i)%len(p.slots)]; s.state == ready && !s.worker.killed {

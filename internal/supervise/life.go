@@ -12,8 +12,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file is the life of one process until its death: spawn, attend, its
-// messages.
+// This file handles the life of one process until its death: start and messages.
 
 func (p *pool) spawn(s *slot) {
 	p.move(s, spawn)
@@ -21,7 +20,7 @@ func (p *pool) spawn(s *slot) {
 	p.launch(s.worker, p.settings())
 }
 
-// settings returns those with which a worker has come up.
+// settings returns the settings in force.
 func (p *pool) settings() Settings {
 	return Settings{Spawn: p.Spawn, Worker: p.Worker, Slots: p.Slots, Shares: p.Shares}
 }
@@ -39,13 +38,13 @@ func (p *pool) launch(w *worker, s Settings) {
 	w.deadline = w.started.Add(startTime)
 	w.killReason = fmt.Sprintf("not ready within %v", startTime)
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker started")
-	p.sendCredentials(w) // it needs them to become ready
+	p.sendCredentials(w) // it needs credentials to become ready
 	p.attend(w)
 }
 
-// attend turns what a process does into events. Both goroutines end with the
-// process: its exit is reported when its last message has been, and run
-// takes events until every exit has come.
+// attend turns what a process does into events. Its two goroutines end with the process: the
+// exit is reported after the last message, and run takes events until every exit has been
+// reported.
 func (p *pool) attend(w *worker) {
 	heard := make(chan struct{})
 	p.wg.Go(func() {
@@ -74,7 +73,7 @@ func (p *pool) handle(e event) {
 		e.worker.proc.Close()
 		p.died(e.worker, *e.exit)
 		if p.Orphans != nil {
-			p.reap() // its end may have hidden others
+			p.reap() // Reap stops at children of the pool: there may be others behind it
 		}
 	case e.gone != nil:
 		p.channelClosed(e.worker, e.gone)
@@ -83,9 +82,9 @@ func (p *pool) handle(e event) {
 	}
 }
 
-// channelClosed handles the end of a control channel. A dying process closes it a
-// moment before it can be waited for, and one that drains may take all the time it
-// needs. Any other worker can no longer be controlled.
+// channelClosed handles the end of a control channel. A dying process closes its channel a
+// moment before it can be waited for. A draining worker is not hurried. Any other worker can no
+// longer be controlled.
 func (p *pool) channelClosed(w *worker, err error) {
 	switch {
 	case w.killed, errors.Is(err, os.ErrDeadlineExceeded): // set when it had exited
@@ -99,8 +98,8 @@ func (p *pool) channelClosed(w *worker, err error) {
 	}
 }
 
-// convict kills a worker for what it said. The request that it was serving may have made
-// it do so, and would again.
+// convict kills a worker because of an invalid message. The request that it was serving may be
+// the cause, and would be again.
 func (p *pool) convict(w *worker, why string) {
 	w.guilty = true
 	p.kill(w, why)
@@ -145,7 +144,7 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 func (p *pool) ready(w *worker, m ipc.Ready) {
 	s := w.slot
 	switch {
-	case w.killed: // a moment too late
+	case w.killed: // the message came too late
 		return
 	case !w.readySince.IsZero() || w.detached() || w != s.next && s.state != starting:
 		p.convict(w, "reported ready twice")
@@ -163,7 +162,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	w.readySince, w.version = p.Now(), m.Version
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Int64("after_ms", w.readySince.Sub(w.started).Milliseconds()).Msg("worker ready")
-	if w.signalled { // it has ignored that, if this was started with SIGINT ignored
+	if w.signalled { // it has ignored the signal, if the master was started with SIGINT ignored
 		p.signalWorker(w, syscall.SIGINT)
 	}
 	if !p.rescue(w) {
@@ -171,7 +170,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	}
 }
 
-// enter gives a worker that is ready its slot.
+// enter gives its slot to a worker that is ready.
 func (p *pool) enter(w *worker) {
 	s := w.slot
 	switch {
@@ -193,11 +192,11 @@ func (p *pool) enter(w *worker) {
 	p.detach(w)
 }
 
-// detach takes its slot from a worker that drains because it was sent a signal
-// directly. The next process fills the slot at once and no death is counted:
-// otherwise no worker would accept there until the last download has ended. A worker
-// that drains before it is ready is detached only then, or a misbehaving one could
-// make the pool start processes without end.
+// detach takes the slot from a worker that drains because it was sent a signal directly. The
+// slot gets another process at once, and no death is counted: otherwise no worker would accept
+// there until the last download has ended. A worker that drains before it is ready is detached
+// only once it is ready: otherwise a faulty one could make the pool start processes without
+// end.
 func (p *pool) detach(w *worker) {
 	if !w.saidDrain || w.killed || w.slot.worker != w {
 		return
@@ -216,8 +215,8 @@ func (p *pool) detach(w *worker) {
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker draining")
 }
 
-// limitDrain bounds how long a worker may drain, from now on. The last owner of a
-// listening socket always gets enough time for connections on their way to it.
+// limitDrain limits how long a worker may drain from now on. The last owner of a listening
+// socket always gets enough time for connections that are on their way.
 func (p *pool) limitDrain(w *worker, lastOwner bool) {
 	limit := p.DrainTimeout
 	if lastOwner {
@@ -231,7 +230,7 @@ func (p *pool) limitDrain(w *worker, lastOwner bool) {
 	}
 }
 
-// startServing lets a worker take requests. From then on it has to send heartbeats.
+// startServing lets a worker serve. From then on it must send heartbeats.
 func (p *pool) startServing(w *worker) {
 	w.served = true
 	p.share(w)
@@ -239,10 +238,10 @@ func (p *pool) startServing(w *worker) {
 	p.heartbeat(w)
 }
 
-// drainTimedOut is the start of the reason why a worker that drains too long is killed.
+// drainTimedOut begins the reason for killing a worker that drains too long.
 const drainTimedOut = "drain timed out"
 
-// hung is the start of the reason why a worker without heartbeats is killed.
+// hung begins the reason for killing a worker without heartbeats.
 const hung = "hung"
 
 // heartbeat notes that a worker is alive.

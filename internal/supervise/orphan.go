@@ -11,31 +11,30 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file keeps the connections that a dead worker has left until another has taken
-// them over.
+// This file keeps the connections of a dead worker until another worker has taken them over.
 
-// orphaned are the connections that a dead worker has left.
+// orphaned are the connections of a dead worker.
 type orphaned struct {
 	of        *worker
-	slot      *slot // whose next worker takes them over
+	slot      *slot // slot whose next worker takes them over
 	blame     ipc.Blame
-	crashes   int // of workers that were to take them over
-	kills     int // of such workers, from outside
+	crashes   int // crashes of workers that were to take them over
+	kills     int // how often such workers were killed from outside
 	died      time.Time
-	transfers int          // under way
-	forgotten bool         // nobody has to take them over any more
-	left      int          // that cannot be rescued
-	err       error        // why those that were not transferred are lost
-	result    *ipc.Rescued // report of the worker that takes them over; nil: not yet
-	taken     bool         // it has all of them, and waits for the end of the keeper
-	untold    string       // the line of the death, until the rescue completes it; "": it was told
-	tellBy    time.Time    // when it is told without the rescue
+	transfers int          // transfers under way
+	forgotten bool         // they need not be taken over any more
+	left      int          // connections that cannot be rescued
+	err       error        // why connections that were not transferred are lost
+	result    *ipc.Rescued // report of the worker that takes them over; nil: none yet
+	taken     bool         // a worker has taken over all, and waits for the end of the keeper
+	untold    string       // line of the death, until the rescue completes it; "": it was reported
+	tellBy    time.Time    // when untold is reported without the rescue
 }
 
-// done reports whether all has been taken over, and nobody else has it open.
+// done reports whether all connections have been taken over, and no other process has them open.
 func (o *orphaned) done() bool { return o.taken && o.transfers == 0 && o.of.keeper == 0 }
 
-// failed counts the death of a worker that was to take them over.
+// failed counts the death of a worker that was to take the connections over.
 func (o *orphaned) failed(w *worker, e Exit) {
 	o.result = nil
 	if fromOutside(w, e) {
@@ -45,13 +44,12 @@ func (o *orphaned) failed(w *worker, e Exit) {
 	}
 }
 
-// fromOutside reports whether a worker's death was not its own fault.
+// fromOutside reports whether a worker was killed from outside.
 func fromOutside(w *worker, e Exit) bool {
 	return w.blameless || !w.killed && blameFor(w, e) == ipc.BlameNobody
 }
 
-// orphan keeps the connections of a worker that has died for the next one, if it left
-// any.
+// orphan keeps the connections of a dead worker, if any, for the next worker.
 func (p *pool) orphan(w *worker, e Exit) {
 	w.exited = true
 	if w.proc == nil || w.proc.Kept() == nil {
@@ -76,7 +74,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 	}
 	o := &orphaned{of: w, slot: w.slot, blame: blameFor(w, e), died: p.Now()}
 	if before := w.rescued; before != nil && p.phase == stopping && p.Now().Sub(w.readySince) < healthyTime {
-		// Else a worker that dies of draining would be followed by others without end.
+		// Otherwise workers that die while they drain could follow each other without end.
 		o.crashes, o.kills = before.crashes, before.kills
 		o.failed(w, e)
 	}
@@ -92,9 +90,9 @@ func (p *pool) bury(w *worker) {
 	})
 }
 
-// blameFor says what a worker's death means for its connections. No request is to
-// blame if it was killed from outside; a crash or a hang may occur again on the same
-// request; and if its memory was damaged, its records may be wrong.
+// blameFor returns which connections may have caused a worker's death. If it was killed from
+// outside, none has. A crash or a hang may occur again with the same request. If its memory was
+// damaged, its records may be wrong.
 func blameFor(w *worker, e Exit) ipc.Blame {
 	switch {
 	case w.killed && (w.guilty || strings.HasPrefix(w.killReason, hung)):
@@ -109,8 +107,8 @@ func blameFor(w *worker, e Exit) ipc.Blame {
 	return ipc.BlameCurrent
 }
 
-// placeOrphans makes sure that a worker will take over the connections of dead ones:
-// the next one in their slot, or else in another.
+// placeOrphans makes sure that a worker will take over the connections of dead ones: the next
+// worker in their slot, or else in another.
 func (p *pool) placeOrphans() {
 	for _, o := range slices.Clone(p.orphans) {
 		if !p.canRescue() || o.crashes >= rescueCrashes || o.kills >= rescueKills {
@@ -135,11 +133,11 @@ func (p *pool) placeOrphans() {
 	}
 }
 
-// canRescue reports whether the connections of dead workers are taken over: while the
-// pool stops too, unless it stops immediately.
+// canRescue reports whether the connections of dead workers are taken over. They are during a
+// drain too, but not during an immediate stop.
 func (p *pool) canRescue() bool { return p.phase != launching && !p.forced }
 
-// wantedSlot returns a slot that will have a worker, nil if there is none.
+// wantedSlot returns a slot that will have a worker; nil if there is none.
 func (p *pool) wantedSlot() *slot {
 	for _, s := range p.slots {
 		if s.want {
@@ -149,7 +147,7 @@ func (p *pool) wantedSlot() *slot {
 	return nil
 }
 
-// giveUp closes the connections that a dead worker has left.
+// giveUp closes the connections of a dead worker.
 func (p *pool) giveUp(o *orphaned) {
 	p.forget(o)
 	if p.phase == stopping {
@@ -169,8 +167,8 @@ func (p *pool) giveUp(o *orphaned) {
 	}
 }
 
-// forget closes connections that need no rescue any more, or cannot be rescued. What a
-// transfer reads is closed when that has ended.
+// forget closes connections that need no rescue any more, or cannot be rescued. If a transfer
+// is under way, they are closed when it has ended.
 func (p *pool) forget(o *orphaned) {
 	p.tell(o)
 	o.of.proc.Kept().EndKeeper()
@@ -180,8 +178,8 @@ func (p *pool) forget(o *orphaned) {
 	p.orphans = slices.DeleteFunc(p.orphans, func(other *orphaned) bool { return other == o })
 }
 
-// closeKept ends the keeper of a dead worker, and closes what that has left, which may take
-// its time.
+// closeKept ends the keeper of a dead worker, and closes the worker's records and lifeline, which
+// may take some time.
 func (p *pool) closeKept(w *worker) {
 	w.proc.Kept().EndKeeper()
 	p.wg.Go(w.proc.Kept().Close)
@@ -190,7 +188,7 @@ func (p *pool) closeKept(w *worker) {
 // isOrphaned reports whether the connections of a dead worker are kept for another.
 func (p *pool) isOrphaned(w *worker) bool { return p.orphansOf(w) != nil }
 
-// orphansOf returns the connections that a dead worker has left, nil if it has none.
+// orphansOf returns the connections of a dead worker; nil if none are kept.
 func (p *pool) orphansOf(w *worker) *orphaned {
 	for _, o := range p.orphans {
 		if o.of == w {
@@ -200,7 +198,7 @@ func (p *pool) orphansOf(w *worker) *orphaned {
 	return nil
 }
 
-// lossOf says why no connection of a worker that has died can be rescued; "" if it can.
+// lossOf returns why the connections of a dead worker cannot be rescued; "" if they can.
 func (p *pool) lossOf(w *worker, e Exit) string {
 	if w.keeper == 0 {
 		return "its keeper is gone"

@@ -1,10 +1,9 @@
-// Package supervise keeps the slots of the pool filled. Each slot has a
-// desired and an actual state, and one loop in one goroutine takes messages,
-// exits, signals and timers, and then reconciles the two: start, restart and
-// shutdown are one path.
+// Package supervise keeps the slots of the pool filled. Each slot has a desired and an actual
+// state. One loop in one goroutine handles messages, exits, signals and timers, and then
+// reconciles the two states: start, respawn and shutdown are one code path.
 //
-// A worker is a [Process] behind a func field, so that tests run the pool
-// with fake ones.
+// Workers are started through a func field that returns a [Process], so that tests can run the
+// pool with fakes.
 package supervise
 
 import (
@@ -32,73 +31,73 @@ const (
 type pool struct {
 	Config
 	slots       []*slot
-	closing     []*slot   // that are being closed, in order; they come after slots
-	detached    []*worker // that drain and have no slot any more
+	closing     []*slot   // slots that are being closed, in order; their indexes follow those of slots
+	detached    []*worker // draining workers without a slot
 	phase       phase
 	events      chan event  // unbuffered: run takes them until no process is left
-	results     chan func() // of work, unbuffered
+	results     chan func() // results of work, unbuffered
 	ended       context.Context
 	wg          sync.WaitGroup // the goroutines of attend
-	stops       int            // INT and TERM so far
-	stoppedAt   time.Time      // when the last of them came
+	stops       int            // number of INT and TERM signals so far
+	stoppedAt   time.Time      // time of the last one
 	queuesEmpty bool           // OnQueuesEmpty was called
 	stopBy      time.Time      // when draining workers are killed; zero: never
 	forced      bool
 	err         *exitcode.Error // the first reason why the exit code is not 0
 	cutShort    int             // workers that died while draining
 
-	wanted        int       // slots; see scale
+	wanted        int       // wanted number of slots; see scale
 	wantedReason  string    // why this many, for the answer to an order
-	toReplace     []*slot   // whose workers are to be replaced
-	candidate     *Settings // of a reload, until a worker has come up with them; nil: none
+	toReplace     []*slot   // slots whose workers must be replaced
+	candidate     *Settings // settings of a reload, until a worker is ready with them; nil: none
 	loading       bool      // the settings of a reload are being read
-	reloadAgain   bool      // another reload was asked for meanwhile
-	reloading     bool      // OnReload has been told so
-	reloads       int       // so far
-	upgrading     bool      // as soon as the pool is stable
+	reloadAgain   bool      // another reload was requested meanwhile
+	reloading     bool      // OnReload was last called with true
+	reloads       int       // number of reloads so far
+	upgrading     bool      // an upgrade is due as soon as the pool is stable
 	check         checkState
-	alarmAt       time.Time // for when the alarm was set; zero: it was not
+	alarmAt       time.Time // time for which the alarm is set; zero: it is not set
 	lameDuckUntil time.Time // when the drain begins; zero: no lame duck
 	aliveAt       time.Time // when OnAlive is due; zero: never
-	progressAt    time.Time // when OnProgress is due; zero: not
-	// When the log may have its next line about the drain, and how long it waits then.
+	progressAt    time.Time // when OnProgress is due; zero: never
+	// Time of the next log line about the drain, and the interval after it.
 	progressLogAt   time.Time
 	progressLogWait time.Duration
 	steered         []int // slots that get new connections; nil: not known
-	oomKills        int   // of this machine, when last read
+	oomKills        int   // count of OOM kills on this machine, when last read
 
-	totals      map[int]*Totals // of each slot that there has been
-	orders      []order         // that are not done yet
-	reloadError string          // why the last reload was given up, or ""
+	totals      map[int]*Totals // totals of each slot that has existed
+	orders      []order         // orders that are not answered yet
+	reloadError string          // why the last reload failed, or ""
 	lastAlert   string
-	unreadable  bool            // it has been told that workers may not read what they serve
+	unreadable  bool            // it was reported that workers may not read what they serve
 	unconfined  string          // what the last worker without a complete sandbox lacked
-	lastListID  uint32          // of the last ipc.Show
-	credentials uint32          // ID of those that were sent last
+	lastListID  uint32          // ID of the last ipc.Show
+	credentials uint32          // ID of the credentials that were sent last
 	confirmed   uint32          // ID of the last OnCredentials
-	resendAt    time.Time       // when credentials are sent that could not be; zero: none
-	unsent      bool            // it has been told that they could not be sent
-	requests    requestState    // of the Controller's clients
+	resendAt    time.Time       // when sending credentials is retried; zero: never
+	unsent      bool            // it was reported that credentials could not be sent
+	requests    requestState    // whether requests reach the Controller
 	orphans     []*orphaned     // connections of dead workers
 	channels    []*channel      // handover channels
 	looking     sync.Mutex      // held while channels of dead workers are searched
-	keepers     map[int]*worker // whose keepers have not ended, by their pids
-	transfers   int             // of connections under way, and ends of keepers that are waited for
-	rescues     status.Rescue   // so far
+	keepers     map[int]*worker // workers whose keepers run, by the keepers' pids
+	transfers   int             // transfers and burials of keepers under way
+	rescues     status.Rescue   // totals so far
 	suspended   chan struct{}   // SuspendRequests is done; capacity 1, for one suspension at a time
 }
 
-// event is news of one process.
+// event is something that happened to one process.
 type event struct {
 	worker  *worker
-	message ipc.Message // nil for the others
-	gone    error       // the channel ended
-	exit    *Exit       // the process ended; its last event
-	do      func()      // for the pool's goroutine, from another of its own
+	message ipc.Message // it sent a message; nil for other events
+	gone    error       // its channel ended
+	exit    *Exit       // it ended; this is its last event
+	do      func()      // a call for the pool's goroutine, from another goroutine of the pool
 }
 
-// Run starts the pool, keeps it whole, and returns when every process has
-// exited: nil after a clean drain, else an [*exitcode.Error].
+// Run starts the pool, keeps its slots filled, and returns when every process has exited: nil
+// after a clean drain, otherwise an [*exitcode.Error].
 func Run(cfg Config) error {
 	ended, end := context.WithCancel(context.Background())
 	p := &pool{Config: cfg, events: make(chan event), results: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker), suspended: make(chan struct{}, 1)}
@@ -146,7 +145,7 @@ func (p *pool) run() {
 			then()
 		case <-p.suspended:
 			if p.requests = requestsSuspended; p.phase == stopping {
-				p.resumeRequests() // nothing will be executed
+				p.resumeRequests() // the upgrade will not happen
 			}
 		case <-p.alarm():
 			p.expire()
@@ -154,9 +153,9 @@ func (p *pool) run() {
 	}
 }
 
-// work runs outside the loop what may take long, such as reading a disk that does not
-// respond, and then calls then in the loop, with the error. The end of the pool does
-// not wait for it, but cancels its context.
+// work calls f, which may take long (a disk may not respond), outside the loop, and afterwards
+// then in the loop, with the error. The pool does not wait for f when it ends, but cancels its
+// context.
 func (p *pool) work(f func(context.Context) error, then func(error)) {
 	go func() {
 		err := f(p.ended)
@@ -167,7 +166,7 @@ func (p *pool) work(f func(context.Context) error, then func(error)) {
 	}()
 }
 
-// result is nil or the reason, never a nil *exitcode.Error in an interface.
+// result returns nil or the reason, never a nil *exitcode.Error in an interface.
 func (p *pool) result() error {
 	if p.err == nil {
 		return nil
@@ -184,10 +183,10 @@ func (p *pool) finished() bool {
 	return !busy && len(p.detached) == 0 && len(p.keepers) == 0 && p.transfers == 0
 }
 
-// all returns the slots, also those that are being closed.
+// all returns all slots, including those that are being closed.
 func (p *pool) all() []*slot { return slices.Concat(p.slots, p.closing) }
 
-// workers returns every process there is.
+// workers returns all processes of the pool.
 func (p *pool) workers() []*worker {
 	all := slices.Clone(p.detached)
 	for _, s := range p.all() {
@@ -252,8 +251,7 @@ func (p *pool) serveAll() {
 	p.OnServing(len(p.slots))
 }
 
-// alarm returns a channel that delivers at the next deadline, nil if there
-// is none.
+// alarm returns a channel that delivers at the next deadline; nil if there is none.
 func (p *pool) alarm() <-chan time.Time {
 	var at time.Time
 	earlier := func(t time.Time) {
@@ -288,8 +286,7 @@ func (p *pool) alarm() <-chan time.Time {
 	return p.After(max(0, at.Sub(p.Now())))
 }
 
-// expire kills the processes whose deadline has passed. Slots that wait to
-// be filled are reconcile's.
+// expire kills the processes whose deadline has passed. reconcile handles slots in backoff.
 func (p *pool) expire() {
 	p.reportProgress()
 	p.alive()
@@ -303,8 +300,8 @@ func (p *pool) expire() {
 		switch {
 		case w.deadline.IsZero() || p.Now().Before(w.deadline):
 		case late && !w.spared:
-			// This process itself stood still: messages that the workers have sent
-			// meanwhile have not been received yet.
+			// The master itself was stopped for a while: it has not received the messages
+			// that the workers have sent meanwhile.
 			w.deadline, w.spared = p.Now().Add(stallTime), true
 		default:
 			p.kill(w, w.killReason)
@@ -315,8 +312,8 @@ func (p *pool) expire() {
 	}
 }
 
-// fail ends the pool for a reason that no restart can cure. Before anything
-// was served there is nothing to drain.
+// fail ends the pool for a reason that a respawn does not cure. If nothing was served yet, there
+// is nothing to drain.
 func (p *pool) fail(err *exitcode.Error) {
 	if p.phase == stopping {
 		return
@@ -333,9 +330,8 @@ func (p *pool) blame(err *exitcode.Error) {
 	p.err = exitcode.New(err.Code, oneLine(err.Text), err.Cause)
 }
 
-// reap waits for exited children that are not the pool's. It runs in the pool's
-// goroutine, which also starts processes, so it never meets a process that the pool
-// does not know yet.
+// reap reaps exited children that the pool did not start. It runs in the pool's goroutine, which
+// also starts processes, so it never sees a process of the pool that the pool does not know yet.
 func (p *pool) reap() {
 	ours := func(pid int) bool {
 		return p.isWorker(pid) || p.keepers[pid] != nil
@@ -345,8 +341,8 @@ func (p *pool) reap() {
 	}
 }
 
-// move makes a transition. One that is not in the table is a bug of this
-// package, which no input can cause.
+// move makes a transition. A transition that is not in the table is a bug in this package; no
+// input can cause it.
 func (p *pool) move(s *slot, c change) {
 	to, err := next(s.state, c)
 	if err != nil {

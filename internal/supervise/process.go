@@ -13,25 +13,25 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// Process is one worker as the pool sees it. One goroutine receives, one
-// waits, and the pool's own sends and signals.
+// Process is one worker as the pool sees it. One goroutine receives, one waits, and the pool's
+// own goroutine sends and signals.
 type Process interface {
 	PID() int
 	Receive() (ipc.Message, error) // io.EOF when the worker is gone
 	Send(ipc.Message) error        // never blocks
 	SendFile(m ipc.Message, fd int) error
 	Signal(syscall.Signal) error
-	Wait() Exit // once; Receive ends soon after
+	Wait() Exit // called once; Receive ends soon after
 	Close() error
 	Handle() (Handle, error) // for an upgrade
-	Kept() Kept              // keeps its connections when it dies; nil: they are not rescued
+	Kept() Kept              // what rescues its connections when it dies; nil: they are not rescued
 }
 
 // Handle is what an upgraded master needs to take over a worker.
 type Handle struct {
 	PID             int
 	Channel, Output int // descriptors: the control channel, and the worker's output
-	Log             int `json:",omitempty"` // that of its log pipe; 0: a worker of a version that had none
+	Log             int `json:",omitempty"` // descriptor of its log pipe; 0: a worker of a version that had none
 	Kept            *rescue.State
 }
 
@@ -40,27 +40,27 @@ type Exit struct {
 	Code      int            // exit code, if Signal and Err are zero
 	Signal    syscall.Signal // the signal that killed it
 	LastWords string         // the end of its standard output and error
-	Crash     string         // the line of it with which a crash of the Go runtime began, or ""
-	Memory    int64          // bytes that it used at most; 0 if that is not known
-	CPU       time.Duration  // that it used; 0 if that is not known
-	Err       error          // it could not be started or waited for
+	Crash     string         // the line of its output with which a crash of the Go runtime began, or ""
+	Memory    int64          // peak memory in bytes; 0: not known
+	CPU       time.Duration  // CPU time; 0: not known
+	Err       error          // why it could not be started or waited for
 }
 
-// lingerTime bounds how long a dead worker's pipe and channel are still read, in case
-// a child of it in another process group holds them open.
+// lingerTime limits how long a dead worker's pipe and channel are still read, in case a child of
+// it in another process group keeps them open.
 const lingerTime = 500 * time.Millisecond
 
 // process is a running worker.
 type process struct {
 	proc       *os.Process
 	channel    *ipc.Channel
-	output     *os.File        // the end that is read of its standard output and error
+	output     *os.File        // reading end of its standard output and error
 	log        *logging.Source // nil: a worker of a version that had none
 	kept       *rescue.Kept    // nil: connections are not rescued
 	render     func(*os.File)  // nil: nothing is rendered
 	help       func(int, ipc.Job, *os.File)
-	last       *os.File // of render; nil: there was none
-	messages   window   // received
+	last       *os.File // last socket passed to render; nil: there was none
+	messages   window   // messages received
 	tail       tail
 	outputRead chan struct{} // closed when tail is complete
 }
@@ -78,8 +78,8 @@ func (p *process) PID() int                             { return p.proc.Pid }
 func (p *process) Send(m ipc.Message) error             { return p.channel.Send(m) }
 func (p *process) SendFile(m ipc.Message, fd int) error { return p.channel.SendFile(m, fd) }
 
-// Close lets go of a worker that has been waited for. Only then is it reaped, and are
-// its descriptors closed: an upgrade may pass them on until the pool knows of its end.
+// Close reaps a worker that has been waited for, and closes its descriptors. Until the pool knows
+// of its end, an upgrade may pass these on.
 func (p *process) Close() error {
 	_, err := p.proc.Wait()
 	if p.log != nil {
@@ -88,7 +88,7 @@ func (p *process) Close() error {
 	return errors.Join(err, p.output.Close(), p.channel.Close())
 }
 
-// Receive sees to what needs no pool by itself.
+// Receive returns the next message. Messages that do not concern the pool it handles itself.
 func (p *process) Receive() (ipc.Message, error) {
 	for {
 		m, fd, err := p.channel.ReceiveFile()
@@ -119,8 +119,8 @@ func (p *process) Receive() (ipc.Message, error) {
 	}
 }
 
-// renderOne has Markdown rendered, unless the same worker's last is not ready yet: it
-// could take all descriptors with more.
+// renderOne has Markdown rendered, unless the previous request of the worker is under way: with
+// many at once it could use up the descriptors.
 func (p *process) renderOne(socket *os.File) {
 	if p.render == nil || p.last != nil && !closed(p.last) {
 		socket.Close()
@@ -130,7 +130,7 @@ func (p *process) renderOne(socket *os.File) {
 	p.render(socket)
 }
 
-// closed reports whether somebody has closed the file.
+// closed reports whether the file has been closed.
 func closed(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	return err != nil || raw.Control(func(uintptr) {}) != nil
@@ -153,7 +153,7 @@ func (p *process) Handle() (Handle, error) {
 	return h, err
 }
 
-// descriptor returns that of a file or channel, which still owns it.
+// descriptor returns the descriptor of a file or channel, which still owns it.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	raw, err := c.SyscallConn()
 	if err == nil {
@@ -165,7 +165,7 @@ func descriptor(c syscall.Conn) (fd int, err error) {
 func (p *process) Signal(sig syscall.Signal) error {
 	err := p.proc.Signal(sig)
 	if errors.Is(err, os.ErrProcessDone) {
-		return nil // its exit is on the way to the pool
+		return nil // the pool will hear of its exit
 	}
 	return err
 }
@@ -178,8 +178,8 @@ func (p *process) Kept() Kept {
 	return p.kept
 }
 
-// readAll waits until a dead worker's pipe and channel have been read to what it
-// wrote last. Their end does not come while its keeper has them open.
+// readAll waits until everything that a dead worker wrote has been read from its pipe and
+// channel. They have no end-of-file while its keeper has them open.
 func (p *process) readAll() {
 	for _, f := range []syscall.Conn{p.output, p.channel} {
 		raw, err := f.SyscallConn()
@@ -195,8 +195,8 @@ func (p *process) readAll() {
 	}
 }
 
-// Wait also ends what is left of the worker's process group: a child of it would keep
-// its listening socket, and so the port. The worker is not reaped yet, so that no other
+// Wait waits until the worker has exited, and kills the rest of its process group: a child would
+// keep the listening socket open, and so the port. The worker is not reaped yet, so that no other
 // process can get the number of the group.
 func (p *process) Wait() Exit {
 	var usage unix.Rusage
@@ -205,20 +205,20 @@ func (p *process) Wait() Exit {
 		_ = unix.Kill(-p.proc.Pid, unix.SIGKILL) // usually no process is left
 	}
 	if p.log != nil {
-		p.log.Drain() // its last lines come before its death
+		p.log.Drain() // so that its last lines are logged before its death
 	}
 	linger := lingerTime
 	if p.kept != nil {
 		p.readAll()
 		linger = 0
 	}
-	// Neither deadline can fail but on what is closed, which ends the reading too.
+	// Setting a deadline fails only on a closed file, which ends the reading too.
 	_ = p.output.SetReadDeadline(time.Now().Add(linger))
 	_ = p.channel.SetReadDeadline(time.Now().Add(linger))
 	<-p.outputRead
 	e := Exit{
 		LastWords: p.tail.String(), Crash: p.tail.Crash(), Err: err,
-		Memory: usage.Maxrss << 10, // getrusage(2): in kilobytes
+		Memory: usage.Maxrss << 10, // Maxrss is in kilobytes (getrusage(2))
 		CPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
 	}
 	if end.code == exitedNormally {

@@ -15,17 +15,17 @@ import (
 // interval of the reports.
 const progressEvery = time.Second
 
-// progressLogMost is the longest interval of the log's lines about a drain, which
-// begins with progressEvery and doubles with each.
+// progressLogMost is the longest interval between log lines about a drain. The first interval is
+// progressEvery, and each is twice as long as the one before.
 const progressLogMost = time.Minute
 
-// Progress is what a worker still has to do before it ends.
+// Progress is what a worker still has to do before it exits.
 type Progress struct {
 	Slot, PID   int
 	Connections int
-	Bytes       int64         // of responses whose length is known
+	Bytes       int64         // bytes left of responses whose length is known
 	Rate        float64       // bytes per second between the last two reports
-	Left        time.Duration // at that rate; 0: unknown
+	Left        time.Duration // time left at that rate; 0: unknown
 }
 
 // noteProgress records a worker's report of its drain.
@@ -37,7 +37,7 @@ func (p *pool) noteProgress(w *worker, m ipc.Remaining) {
 	w.remaining, w.remainingAt = m, now
 }
 
-// reportProgress reports how far the drain is, if it is time.
+// reportProgress reports the progress of the drain, if a report is due.
 func (p *pool) reportProgress() {
 	if p.progressAt.IsZero() || p.Now().Before(p.progressAt) {
 		return
@@ -60,19 +60,19 @@ func (p *pool) reportProgress() {
 	p.progressLogAt = p.Now().Add(p.progressLogWait)
 }
 
-// Sum is the progress of all workers together, without slot and pid.
+// Sum returns the progress of all workers together, without slot and pid.
 func Sum(all []Progress) Progress {
 	var sum Progress
 	for _, r := range all {
 		sum.Connections += r.Connections
-		sum.Bytes += min(r.Bytes, math.MaxInt64-sum.Bytes) // whatever a worker says
+		sum.Bytes += min(r.Bytes, math.MaxInt64-sum.Bytes) // a worker may claim any number
 		sum.Rate += r.Rate
 	}
 	sum.Left = sum.left()
 	return sum
 }
 
-// left is how long the rest takes at this rate; 0: unknown.
+// left returns how long the rest takes at the current rate; 0: unknown.
 func (r Progress) left() time.Duration {
 	if r.Rate <= 0 || r.Bytes <= 0 {
 		return 0

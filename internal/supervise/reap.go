@@ -7,14 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process 1 of a container is the parent of every process whose own has gone,
-// and has to take note of their ends, or each stays a zombie. The children
-// that the pool started are waited for by os/exec, each for itself, and their
-// ends must be left to it.
+// Process 1 of a container becomes the parent of every orphaned process, and must reap it, or it
+// stays a zombie. It must not reap children that the pool has started: these are waited for
+// elsewhere.
 
-// Reap takes note of the ends of this process's children, up to the first
-// one that is ours. That one ends its own waiting in a moment; then Reap is
-// to be called again.
+// Reap reaps exited children of this process, up to the first one that is ours. That one will be
+// reaped in a moment by whoever waits for it; then Reap must be called again.
 func Reap(ours func(pid int) bool) error {
 	return reap(ours, peek, collect)
 }
@@ -31,8 +29,8 @@ func reap(ours func(pid int) bool, peek func() (int, error), collect func(pid in
 	}
 }
 
-// ended is the head of the kernel's siginfo_t as waitid(2) fills it. The
-// union behind the first three fields is aligned like a pointer.
+// ended is the beginning of the kernel's siginfo_t as waitid(2) fills it. The union after the
+// first three fields is aligned like a pointer.
 type ended struct {
 	signo, errno, code int32
 	child              struct {
@@ -41,7 +39,7 @@ type ended struct {
 		_      uint32 // of its user
 		status int32  // exit code or signal, as code says
 	}
-	_ [128]byte // at least the rest
+	_ [128]byte // room for the rest
 }
 
 // exitedNormally is CLD_EXITED, a code of ended.
@@ -55,7 +53,7 @@ func waitid(idType, id, options int, usage *unix.Rusage) (e ended, err error) {
 	return e, err
 }
 
-// peek returns a child that has ended and leaves it as it is; 0 is none.
+// peek returns the pid of an exited child, which it does not reap; 0: there is none.
 func peek() (int, error) {
 	e, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	switch err {
@@ -65,7 +63,7 @@ func peek() (int, error) {
 	return 0, fmt.Errorf("look for ended children: %w", err)
 }
 
-// collect takes note of the end of one child.
+// collect reaps one child.
 func collect(pid int) error {
 	_, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	if err != nil && err != unix.EINTR {

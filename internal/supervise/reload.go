@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// This file replaces workers while they serve. The new one starts first, in the same
-// slot and on the same socket; when it is ready, the old one hands its connections
-// over and exits. Workers are replaced one at a time: one that does not come up ends
-// the reload, and the old ones continue.
+// This file replaces workers while they serve. The new worker is started first, in the same slot
+// and on the same socket; when it is ready, the old one hands its connections over and exits.
+// Workers are replaced one at a time. If a new one does not become ready, the reload is given up,
+// and the old ones continue.
 
-// reload replaces every worker, with the current settings. They are read outside the
+// reload replaces every worker, with the current settings. The settings are read outside the
 // loop, because a disk may not respond.
 func (p *pool) reload() {
 	switch {
@@ -20,7 +20,7 @@ func (p *pool) reload() {
 	case p.phase == launching:
 		p.Alert("reload: the pool is not serving yet; send SIGHUP again when it is")
 		return
-	case p.loading: // what is being read may be older than this request
+	case p.loading: // the settings that are being read may be older than this request
 		p.reloadAgain = true
 		return
 	}
@@ -78,9 +78,8 @@ func (p *pool) recycle(w *worker, reason string) {
 	p.toReplace = append(p.toReplace, w.slot)
 }
 
-// replaceNext starts the next replacement, if none is under way. A slot whose worker
-// is not ready keeps its place in the queue: what comes up there may have been
-// started before the settings changed.
+// replaceNext starts the next replacement, if none is under way. A slot whose worker is not ready
+// keeps its place in the queue: that worker may have been started before the settings changed.
 func (p *pool) replaceNext() {
 	for _, s := range p.slots {
 		if s.next != nil || s.state == starting {
@@ -100,7 +99,7 @@ func (p *pool) replaceNext() {
 	}
 }
 
-// startReplacement starts the process that is to take the place of a slot's worker.
+// startReplacement starts the process that will replace a slot's worker.
 func (p *pool) startReplacement(s *slot) {
 	s.next = &worker{slot: s, started: p.Now(), reload: p.reloads}
 	settings := p.settings()
@@ -110,8 +109,7 @@ func (p *pool) startReplacement(s *slot) {
 	p.launch(s.next, settings)
 }
 
-// replace lets the new worker of a slot, which has just said that it is ready,
-// take the place of the old one.
+// replace replaces the old worker of a slot by the new one, which has just become ready.
 func (p *pool) replace(s *slot) {
 	old := s.worker
 	s.worker, s.next, s.deaths, s.kills = s.next, nil, 0, 0
@@ -124,8 +122,8 @@ func (p *pool) replace(s *slot) {
 	}
 }
 
-// applySettings puts new settings in force once a worker has come up with them.
-// Quarantined slots get another chance.
+// applySettings puts new settings in force once a worker has become ready with them. Quarantined
+// slots get another chance.
 func (p *pool) applySettings(w *worker) {
 	if p.candidate == nil || w.reload != p.reloads {
 		return
@@ -135,8 +133,7 @@ func (p *pool) applySettings(w *worker) {
 		p.candidate.Applied()
 	}
 	if p.candidate.Slots != p.Slots {
-		// It was the number in the settings that changed: TTIN and TTOU are undone
-		// by nothing else.
+		// The number in the settings has changed. Only such a change undoes TTIN and TTOU.
 		p.Slots = p.candidate.Slots
 		p.resize(p.Slots)
 	}
@@ -154,22 +151,21 @@ func (p *pool) revive(s *slot) {
 	s.want, s.retryAt, s.deaths, s.recent = true, p.Now(), 0, nil
 }
 
-// promote gives a replacement its slot at once, because the old worker has exited.
+// promote gives the slot to a replacement at once, because the old worker has exited.
 func (p *pool) promote(s *slot) {
 	p.move(s, spawn)
 	s.worker, s.next, s.kills = s.next, nil, 0
 }
 
-// replacementDied accounts for a process that died before it could take a
-// worker's place.
+// replacementDied handles the death of a replacement that was not ready yet.
 func (p *pool) replacementDied(w *worker, e Exit) {
 	s := w.slot
 	s.next = nil
 	if o := p.orphansFor(s); o != nil && w.readySince.IsZero() {
-		o.failed(w, e) // it is for them that there would be another at once
+		o.failed(w, e) // the next worker would be started for them
 	}
 	if p.phase == stopping {
-		if s.state != starting && s.state != backoff { // no other is to come
+		if s.state != starting && s.state != backoff { // no other process will follow
 			s.want = false
 		}
 		p.diedInDrain(w, starting, e)
@@ -187,8 +183,8 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 	p.Alert(text)
 }
 
-// replaceAgain queues the replacement of a slot's worker once more, because the last
-// one was killed by somebody who is not the pool.
+// replaceAgain queues the replacement of a slot's worker once more, because the last replacement
+// was killed from outside.
 func (p *pool) replaceAgain(w *worker, e Exit) {
 	s := w.slot
 	s.kills++

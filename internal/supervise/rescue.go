@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// This file moves the connections of a worker that died to the next one in its slot
+// This file moves the connections of a dead worker to the next worker in its slot
 // (docs/rescue.md).
 
 // Kept keeps the connections of one worker for its successor. Only the pool's
@@ -26,11 +26,11 @@ type Kept interface {
 	Wait()
 	// Bury waits for the end of the keeper of a worker that was not ready, and closes all.
 	Bury(worker int)
-	// Transfer sends the connections on a rescue channel; it may wait. So many are left
-	// that cannot be rescued.
+	// Transfer sends the connections on a rescue channel; it may wait. left is the number of
+	// connections that cannot be rescued.
 	Transfer(channel int, moving rescue.Moving) (left int, err error)
-	Readable() bool // false: the records are those of another version
-	// Lifeline returns that of the keeper, nil if there is none.
+	Readable() bool // false: the records have the layout of another version
+	// Lifeline returns the keeper's lifeline; nil if there is none.
 	Lifeline() *rescue.Lifeline
 	EndKeeper() // does not wait
 	Close()     // may wait
@@ -39,8 +39,8 @@ type Kept interface {
 // rescueTime limits how long a worker may take over a dead one's connections.
 const rescueTime = 20 * time.Second
 
-// meetKeeper gets to know the keeper of a worker that is ready. It reports whether the worker
-// has one, if it has to.
+// meetKeeper learns the pid of the keeper of a worker that is ready. It returns false if the
+// worker must have a keeper and has none.
 func (p *pool) meetKeeper(w *worker) bool {
 	kept := w.proc.Kept()
 	if kept == nil {
@@ -75,8 +75,8 @@ func (p *pool) attendKeeper(w *worker, pid int) {
 	})
 }
 
-// keeperDied replaces a living worker, which could not start another keeper in its sandbox,
-// and completes the rescue that has waited for the keeper's exit.
+// keeperDied replaces the worker if it is alive, because it cannot start another keeper in its
+// sandbox. If a rescue has waited for the keeper's exit, keeperDied completes it.
 func (p *pool) keeperDied(w *worker, pid int) {
 	delete(p.keepers, pid)
 	if w.keeper != pid {
@@ -91,8 +91,8 @@ func (p *pool) keeperDied(w *worker, pid int) {
 	p.goOnWith(w)
 }
 
-// goOnWith goes on with the rescue of a dead worker's connections, if one waits
-// for what has just ended.
+// goOnWith continues the rescue of a dead worker's connections, if it has waited for what has
+// just ended.
 func (p *pool) goOnWith(of *worker) {
 	for _, by := range p.workers() {
 		if o := by.rescuing; o != nil && o.of == of && o.done() {
@@ -102,14 +102,14 @@ func (p *pool) goOnWith(of *worker) {
 	}
 }
 
-// rescue makes a worker that is ready take over the connections of a dead one in its
-// slot, before it serves. It reports whether there are any.
+// rescue makes a worker that is ready take over the connections of a dead worker in its slot,
+// before it serves. It reports whether there are any.
 func (p *pool) rescue(w *worker) bool {
 	o := p.orphansFor(w.slot)
 	if !p.canRescue() || o == nil || w.signalled { // such a worker may exit without having served
 		return false
 	}
-	if w.proc.Kept() == nil { // new settings are without: nor will another
+	if w.proc.Kept() == nil { // new settings disable rescue, so no later worker can either
 		p.giveUp(o)
 		return p.rescue(w)
 	}
@@ -139,23 +139,22 @@ func (p *pool) rescue(w *worker) bool {
 	return true
 }
 
-// transferred ends a transfer to a worker. If that failed halfway, the worker is killed
-// before it serves, and the next one is given all of them: nothing is lost while the
-// keeper lives.
+// transferred ends a transfer to a worker. If it failed halfway, the worker is killed before it
+// serves, and the next one gets all connections: nothing is lost while the keeper lives.
 func (p *pool) transferred(o *orphaned, to *worker, left int, err error) {
 	p.transfers--
 	o.transfers--
 	if o.forgotten && o.transfers == 0 {
 		p.closeKept(o.of)
 	}
-	if to.rescuing == o { // else another transfer counts them
+	if to.rescuing == o { // otherwise another transfer counts them
 		o.left = left
 	}
 	switch {
 	case err == nil || to.rescuing != o || to.killed:
 	case errors.Is(err, rescue.ErrKeeperGone):
 		o.err = err
-	case errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET): // it is dead, or says what has failed
+	case errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET): // the worker is dead, or reports what has failed
 	default:
 		to.blameless = true
 		p.kill(to, fmt.Sprintf("did not receive the connections of %v: %v", o.of, err))
@@ -168,11 +167,11 @@ func (p *pool) transferred(o *orphaned, to *worker, left int, err error) {
 	}
 }
 
-// rescued notes that a worker has taken over all that it was sent.
+// rescued notes that a worker has taken over all connections that it was sent.
 func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	o := w.rescuing
 	switch {
-	case w.killed: // a moment too late: the next worker takes them over
+	case w.killed: // too late: the next worker takes them over
 		return
 	case o == nil || o.result != nil:
 		p.convict(w, "reported a rescue that was not requested")
@@ -182,9 +181,9 @@ func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	p.takenOver(w)
 }
 
-// takenOver ends the old keeper when a worker has taken over all connections. The keeper
-// has to be gone before the worker may serve: as long as another process has a socket
-// open, close() sends no FIN.
+// takenOver ends the old keeper when a worker has taken over all connections. The keeper must
+// have exited before the worker may serve: while another process has a socket open, close()
+// sends no FIN.
 func (p *pool) takenOver(w *worker) {
 	o := w.rescuing
 	if o.result == nil || o.transfers > 0 || w.killed {
@@ -195,12 +194,12 @@ func (p *pool) takenOver(w *worker) {
 	p.goOnWith(o.of)
 }
 
-// rescueDone lets a worker serve after a rescue. If the slot has another dead worker,
-// the next worker rescues its connections: if one worker did both and died during the
-// second rescue, some connections would be taken over twice.
+// rescueDone lets a worker serve after a rescue. If the slot has another dead worker, the next
+// worker rescues its connections: if one worker did both and died during the second rescue, some
+// connections would be taken over twice.
 func (p *pool) rescueDone(w *worker) {
 	if w.killed {
-		return // what it has taken over is its own, and goes on when it is dead
+		return // the connections are its own now; the rescue goes on after its death
 	}
 	o := w.rescuing
 	w.rescuing = nil
@@ -209,7 +208,7 @@ func (p *pool) rescueDone(w *worker) {
 	p.enter(w)
 }
 
-// endRescue reports a rescue whose connections are all the new worker's.
+// endRescue reports a completed rescue.
 func (p *pool) endRescue(w *worker, o *orphaned) {
 	w.rescued = o
 	p.countRescue(o)

@@ -23,20 +23,20 @@ func (p *pool) countRescue(o *orphaned) {
 	r.Seconds += r.Last
 }
 
-// untoldTime bounds how long the line of a death waits for the rescue, which takes
+// untoldTime limits how long the line of a death waits for the rescue, which usually takes
 // milliseconds.
 const untoldTime = 3 * time.Second
 
 const respawning = "; respawning"
 
-// holdDeath keeps the line of a death until the rescue completes it. (A log that has
-// fields has two events instead.)
+// holdDeath keeps the line of a death until the rescue completes it. (A log with fields has two
+// events instead.)
 func (p *pool) holdDeath(o *orphaned, line string) {
 	o.of.deathTold = true
 	o.untold, o.tellBy = line, p.Now().Add(untoldTime)
 }
 
-// tell reports a death whose line waits for the rescue.
+// tell reports a death whose line was waiting for the rescue.
 func (p *pool) tell(o *orphaned) {
 	if line := o.untold; line != "" {
 		o.untold, o.tellBy = "", time.Time{}
@@ -44,8 +44,7 @@ func (p *pool) tell(o *orphaned) {
 	}
 }
 
-// tellAll reports the deaths whose lines have waited long enough; at the end that is
-// all of them.
+// tellAll reports the deaths whose lines have waited long enough, or all if end is true.
 func (p *pool) tellAll(end bool) {
 	for _, o := range p.orphans {
 		if end || !p.Now().Before(o.tellBy) {
@@ -54,7 +53,7 @@ func (p *pool) tellAll(end bool) {
 	}
 }
 
-// tellRescue reports a rescue, and the death before it if nobody has.
+// tellRescue reports a rescue, and the death before it unless that was reported already.
 func (p *pool) tellRescue(w *worker, o *orphaned) {
 	line := rescueLine(w, o, p.Now())
 	switch {
@@ -70,8 +69,8 @@ func (p *pool) tellRescue(w *worker, o *orphaned) {
 	}
 }
 
-// rescueLine says what became of a dead worker's connections, empty if there were
-// none. It names that worker if the line of its death has been written before.
+// rescueLine returns what happened to a dead worker's connections, empty if there were none. It
+// names the dead worker if its death was reported in a line before.
 func rescueLine(w *worker, o *orphaned, now time.Time) string {
 	m := o.result
 	if m.Connections+m.Fixed+m.Blamed+m.Lost+o.left == 0 && o.err == nil {

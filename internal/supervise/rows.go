@@ -6,12 +6,12 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Rows are where workers count what they do, in memory that outlives them.
+// Rows are the rows of the scoreboard, in which workers count what they do. They outlive workers.
 type Rows interface {
-	Open(slot int) (row int, err error) // for a process that is about to start
-	Close(row int) error                // it has ended
-	// Doing says what the worker of a row was serving, to go into the line of its death:
-	// how many connections it had, as last counted, and a request, "" if there was none.
+	Open(slot int) (row int, err error) // returns a row for a process that is about to start
+	Close(row int) error                // the process has ended
+	// Doing returns what the worker of a row was serving, for the line of its death: how many
+	// connections it had, as last counted, and a request, "" if there was none.
 	Doing(row int) (connections int, request string)
 }
 
@@ -22,7 +22,7 @@ func (p *pool) totalsOf(slot int) *Totals {
 	return p.totals[slot]
 }
 
-// assignRow takes a row for a worker. One that has none serves all the same.
+// assignRow opens a row for a worker; -1 if there is none. The worker serves without a row too.
 func (p *pool) assignRow(w *worker) (row int) {
 	past := p.totalsOf(w.slot.index)
 	past.Generations++
@@ -38,12 +38,12 @@ func (p *pool) assignRow(w *worker) (row int) {
 	return row
 }
 
-// account adds what a worker has done to the past of its slot, and returns what
-// it was at when it died.
+// account adds a dead worker to the totals of its slot, and returns what the worker was doing when
+// it died.
 func (p *pool) account(w *worker, e Exit) (doing string) {
 	past := p.totalsOf(w.slot.index)
 	past.CPU += e.CPU
-	early := w.readySince.IsZero() && !w.signalled // no worker of ours exits then, whatever its exit code
+	early := w.readySince.IsZero() && !w.signalled // a real worker never exits before it is ready, not even with 0
 	unwanted := (!e.clean() || early) && !p.forced && (!w.killed || w.killReason != notNeeded)
 	if unwanted {
 		past.Deaths++

@@ -14,11 +14,11 @@ import (
 	"phalanx/internal/sandbox"
 )
 
-// confined takes a worker's word about what it may do. What all of them lack is told
-// once, not for each.
+// confined notes a worker's report about its sandbox. What all sandboxes lack is reported once,
+// not for each worker.
 func (p *pool) confined(w *worker, m ipc.Confined) {
 	if !w.readySince.IsZero() {
-		return // it has been said, before any client could have a say
+		return // already reported, before a client could compromise the worker
 	}
 	if m.Unreadable && !p.unreadable {
 		p.unreadable = true
@@ -39,8 +39,8 @@ func (p *pool) confined(w *worker, m ipc.Confined) {
 	}
 }
 
-// forbidden describes the system call for which the kernel ended a process with
-// SIGSYS, if the kernel's log can be read.
+// forbidden describes the system call for which the kernel killed a process with SIGSYS, if the
+// kernel's log can be read.
 func forbidden(pid int) string {
 	if call, ok := loggedCall("/dev/kmsg", pid); ok {
 		return "system call " + sandbox.CallName(call) + ", which its sandbox forbids"
@@ -48,12 +48,12 @@ func forbidden(pid int) string {
 	return "a system call that its sandbox forbids; the kernel's log has its number (type=1326)"
 }
 
-// killedCall is what the kernel logs of a process that its filter of system calls
-// has ended (seccomp(2), AUDIT_SECCOMP).
+// killedCall matches the kernel's log record of a process that its seccomp filter has killed
+// (seccomp(2), AUDIT_SECCOMP).
 var killedCall = regexp.MustCompile(`type=1326 .* pid=(\d+) .* syscall=(\d+) `)
 
-// loggedCall returns the number of the last system call for which the process was
-// ended, according to the kernel's log, if it says so.
+// loggedCall returns the number of the system call for which the process was killed, if the
+// kernel's log has it.
 func loggedCall(log string, pid int) (call int, known bool) {
 	fd, err := unix.Open(log, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -64,9 +64,9 @@ func loggedCall(log string, pid int) (call int, known bool) {
 		var space [8192]byte // one record at each read(2)
 		n, err := unix.Read(fd, space[:])
 		switch {
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EPIPE): // EPIPE: some were overwritten meanwhile
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EPIPE): // EPIPE: some records were overwritten meanwhile
 			continue
-		case err != nil || n == 0: // EAGAIN: there are no more
+		case err != nil || n == 0: // EAGAIN: there are no more records
 			return call, known
 		}
 		if m := killedCall.FindSubmatch(space[:n]); m != nil && string(m[1]) == fmt.Sprint(pid) {

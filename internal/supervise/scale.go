@@ -7,10 +7,9 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file is how many slots there are, and which of them get new
-// connections.
+// This file changes the number of slots, and decides which of them get new connections.
 
-// resize changes how many slots are wanted; scale makes it so.
+// resize changes how many slots are wanted; scale opens and closes slots accordingly.
 func (p *pool) resize(n int) {
 	switch {
 	case p.phase != serving:
@@ -26,9 +25,8 @@ func (p *pool) resize(n int) {
 	}
 }
 
-// scale opens and closes slots at the end of the row, until there are as many
-// as wanted. One that is to be closed has to have a worker to take what is on
-// its way to it, unless it was given up.
+// scale opens or closes the last slots until there are as many as wanted. A slot can be closed only
+// while it has a worker that accepts the connections on their way to it, unless it is quarantined.
 func (p *pool) scale() {
 	for len(p.slots) < p.wanted {
 		if !p.grow() {
@@ -38,15 +36,14 @@ func (p *pool) scale() {
 	for len(p.slots) > p.wanted {
 		s := p.slots[len(p.slots)-1]
 		if s.want && (s.state != ready || s.worker.killed) {
-			return // soon
+			return // until it has one
 		}
 		p.shrink(s)
 	}
 	p.closeSockets()
 }
 
-// grow opens one more slot: one that is being closed, which still has its socket, or
-// a new one.
+// grow opens one more slot: one that is being closed and still has its socket, or a new one.
 func (p *pool) grow() bool {
 	if len(p.closing) > 0 {
 		p.reopen(p.closing[0])
@@ -66,8 +63,8 @@ func (p *pool) grow() bool {
 	return true
 }
 
-// reopen opens the first of the slots that are being closed. A worker that drains
-// there goes on draining, and accepts beside the new one for a while.
+// reopen opens the first of the slots that are being closed. If a worker drains there, it keeps
+// draining, and accepts beside the new one for a while.
 func (p *pool) reopen(s *slot) {
 	p.closing = p.closing[1:]
 	p.slots, p.steered = append(p.slots, s), nil
@@ -110,8 +107,8 @@ func (p *pool) drainSlot(s *slot) {
 // isClosing reports whether a slot is being closed.
 func (p *pool) isClosing(s *slot) bool { return slices.Contains(p.closing, s) }
 
-// closeSockets closes the sockets of slots in which no worker drains any more, from
-// the last on.
+// closeSockets closes the sockets of slots in which no worker drains any more, from the last slot
+// down.
 func (p *pool) closeSockets() {
 	for len(p.closing) > 0 {
 		last := len(p.closing) - 1
@@ -122,12 +119,12 @@ func (p *pool) closeSockets() {
 		if err := p.Sockets.Shrink(); err != nil {
 			p.Log.Info().Err(err).Msg("listening socket not closed")
 		}
-		p.steered = nil // the kernel counts the sockets anew
+		p.steered = nil // the kernel has renumbered the sockets
 	}
 }
 
-// accepts reports whether another process than the slot's worker has its socket open:
-// one that drained before the slot was reopened, or the keeper of a dead one.
+// accepts reports whether a process other than the slot's worker has its socket open: a worker that
+// drained before the slot was reopened, or the keeper of a dead one.
 func (p *pool) accepts(s *slot) bool {
 	if slices.ContainsFunc(p.detached, func(w *worker) bool { return w.slot == s && w.lastOwner }) {
 		return true
@@ -140,9 +137,9 @@ func (p *pool) accepts(s *slot) bool {
 	return false
 }
 
-// steer sends new connections to the slots that have a worker: what waits in
-// the queue of another is served by its next worker, but need not be more. When
-// no slot has one, they wait wherever they come.
+// steer directs new connections to the slots that have a worker. Connections in the accept queue of
+// another slot are served by its next worker, but no more should join them. If no slot has a
+// worker, connections wait wherever they arrive.
 func (p *pool) steer() {
 	if p.Sockets == nil {
 		return

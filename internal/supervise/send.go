@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// This file is what the pool does to a worker: messages and signals.
+// This file sends messages and signals to workers.
 
 func (p *pool) killAll(why string) {
 	for _, w := range p.workers() {
@@ -24,8 +24,8 @@ func (p *pool) kill(w *worker, why string) {
 	p.signalWorker(w, syscall.SIGKILL)
 }
 
-// interrupt relays SIGINT, once, and not to the dead. A worker that takes over the
-// connections of another has to serve first.
+// interrupt relays SIGINT to a worker, once, if it is alive. A worker that is rescuing connections
+// must serve first.
 func (p *pool) interrupt(w *worker) {
 	if w.signalled || w.killed || w.rescuing != nil {
 		return
@@ -40,15 +40,15 @@ func (p *pool) signalWorker(w *worker, sig syscall.Signal) {
 	}
 }
 
-// send sends a message; a worker that does not take it is of no use.
+// send sends a message, and kills a worker that does not accept it.
 func (p *pool) send(w *worker, m ipc.Message) {
 	if err := w.proc.Send(m); err != nil && !errors.Is(err, syscall.EPIPE) {
 		p.kill(w, err.Error())
 	}
 }
 
-// share tells a worker among how many slots the limits of the pool are divided, unless
-// it knows. One of another version may not know the message, and is about to be replaced.
+// share tells a worker how many slots share the limits of the pool, unless it knows. A worker of
+// another version may not know the message, and is about to be replaced.
 func (p *pool) share(w *worker) {
 	if !p.Shares || !w.served || w.killed || max(1, w.share) == p.wanted || w.version != p.Version {
 		return
@@ -57,8 +57,7 @@ func (p *pool) share(w *worker) {
 	p.send(w, ipc.Share{Slots: p.wanted})
 }
 
-// sendCredentials sends a worker the certificates and keys that are in force. One that
-// drains has no use for them.
+// sendCredentials sends a worker the current credentials. A draining worker does not need them.
 func (p *pool) sendCredentials(w *worker) {
 	if p.Credentials == nil || w.killed || w.draining() {
 		return
@@ -67,7 +66,7 @@ func (p *pool) sendCredentials(w *worker) {
 	switch {
 	case err == nil:
 	case p.phase == launching && !w.served:
-		p.kill(w, err.Error()) // the start fails for that reason
+		p.kill(w, err.Error()) // the start fails with this reason
 		return
 	default:
 		p.sendCredentialsLater(err)
@@ -82,8 +81,8 @@ func (p *pool) sendCredentials(w *worker) {
 	}
 }
 
-// credentialsRefused tells that a worker cannot use the credentials that it was sent, once
-// for each time.
+// credentialsRefused reports that a worker cannot use the credentials that it was sent, once for
+// each set of credentials.
 func (p *pool) credentialsRefused(w *worker, m ipc.CredentialsRefused) {
 	if w.offered == 0 {
 		return
@@ -92,11 +91,11 @@ func (p *pool) credentialsRefused(w *worker, m ipc.CredentialsRefused) {
 	p.Alert(fmt.Sprintf("%v: certificates not taken: %s; the current ones stay in use", w, oneLine(m.Reason)))
 }
 
-// resendTime is after what time credentials are sent that could not be.
+// resendTime is the delay before sending credentials is retried.
 const resendTime = time.Second
 
-// sendCredentialsLater notes that this process could not send credentials, as without a
-// free descriptor. Workers go on with those that they have.
+// sendCredentialsLater notes that the master could not send credentials, for instance because it
+// was out of descriptors. Workers keep the credentials that they have.
 func (p *pool) sendCredentialsLater(err error) {
 	if !p.unsent {
 		p.unsent = true
@@ -105,7 +104,7 @@ func (p *pool) sendCredentialsLater(err error) {
 	p.resendAt = p.Now().Add(resendTime)
 }
 
-// resendCredentials sends them again when it is time for that.
+// resendCredentials retries sending credentials when that is due.
 func (p *pool) resendCredentials() {
 	if !p.resendAt.IsZero() && !p.Now().Before(p.resendAt) {
 		p.sendCredentialsToAll()
@@ -119,7 +118,7 @@ func (p *pool) sendCredentialsToAll() {
 	}
 }
 
-// confirmCredentials tells which credentials are in use everywhere.
+// confirmCredentials calls OnCredentials when all workers use newer credentials.
 func (p *pool) confirmCredentials() {
 	if p.OnCredentials == nil {
 		return

@@ -8,18 +8,18 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// This file handles the master's signals: INT, TERM and QUIT drain, and a
-// second one kills; HUP replaces every worker; TTIN and TTOU add a slot and
-// take one away; USR1 opens log files anew; USR2 replaces the master's own program.
+// This file handles the master's signals: INT, TERM and QUIT drain, and a second one stops
+// immediately; HUP replaces every worker; TTIN and TTOU add and remove a slot; USR1 reopens log
+// files; USR2 replaces the master's own program.
 
-// sameSignal is how soon after a stop another one is still the same.
+// sameSignal is the time after a stop within which another one counts as the same.
 const sameSignal = 30 * time.Millisecond
 
 // signal handles one of the master's signals.
 func (p *pool) signal(sig os.Signal) {
 	if sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT {
-		// Some programs send a signal to a process and then to its group: that
-		// is one request. Ctrl-C cannot be pressed twice so fast.
+		// Some programs send a signal to a process and then to its group: that is one
+		// request. Nobody presses Ctrl-C twice so fast.
 		if p.stops > 0 && p.Now().Sub(p.stoppedAt) < sameSignal {
 			return
 		}
@@ -39,7 +39,7 @@ func (p *pool) signal(sig os.Signal) {
 	case sig == syscall.SIGHUP && !p.HungUp():
 		p.reload()
 	case sig == syscall.SIGHUP:
-		if p.phase != stopping { // the terminal has gone, which never forces a stop
+		if p.phase != stopping { // the terminal is gone, which never forces a stop
 			p.drain()
 		}
 	case p.phase != stopping && p.lameDuckUntil.IsZero():
@@ -62,11 +62,11 @@ func (p *pool) stop() {
 	p.OnLameDuck()
 }
 
-// soon is how soon a slot without a worker has to get its next one for a stop to wait for it.
+// soon is the time within which a slot must get its next worker for a drain to wait for it.
 const soon = time.Second
 
-// drain makes every slot unwanted; reconcile relays SIGINT. A slot that soon has its next
-// worker gets it first: connections may wait in its accept queue.
+// drain makes every slot unwanted; reconcile relays SIGINT. A slot without a worker that will get
+// its next one soon gets it first: connections may wait in its accept queue.
 func (p *pool) drain() {
 	served := p.phase == serving
 	p.phase, p.lameDuckUntil = stopping, time.Time{}
@@ -87,7 +87,7 @@ func (p *pool) drain() {
 	p.OnDrain()
 }
 
-// alive reports that the pool's loop runs.
+// alive calls OnAlive when that is due.
 func (p *pool) alive() {
 	if !p.aliveAt.IsZero() && !p.Now().Before(p.aliveAt) {
 		p.aliveAt = p.Now().Add(p.AliveEvery)

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// Restart policy. A first death is answered at once; deaths that follow each
-// other wait twice as long each time, so that a worker that cannot live
-// does not take the machine with it.
+// Respawn policy. After the first death the slot gets a new process at once. With each further
+// death in a row the backoff doubles, so that a worker that always dies does not load the machine.
 const (
-	startTime   = 10 * time.Second      // from spawn to Ready, then SIGKILL
-	lateTime    = 50 * time.Millisecond // an alarm that is heard later was not heard because the pool stood still
-	stallTime   = time.Second           // what it gives a worker then
-	closedTime  = 5 * time.Second       // from end-of-file to exit, then SIGKILL
-	acceptTime  = 12 * time.Second      // what the worker of a slot that closes takes, see serve
+	startTime   = 10 * time.Second      // limit from spawn to Ready, then SIGKILL
+	lateTime    = 50 * time.Millisecond // delay of an alarm that shows that the master was stopped for a while
+	stallTime   = time.Second           // further time for a worker in that case
+	closedTime  = 5 * time.Second       // limit from end-of-file to exit, then SIGKILL
+	acceptTime  = 12 * time.Second      // time for the last owner of a socket to accept; see serve
 	firstDelay  = 100 * time.Millisecond
-	healthyTime = 10 * time.Second // a worker that was ready this long clears the record
+	healthyTime = 10 * time.Second // a worker that was ready this long resets the backoff
 	deathWindow = 2 * time.Minute
 )
 
@@ -23,21 +22,20 @@ const (
 type slot struct {
 	index   int
 	state   state
-	want    bool        // desired: a process that serves
-	worker  *worker     // nil without one
-	next    *worker     // that is to take its place and is not ready yet; nil without one
-	deaths  int         // in a row
+	want    bool        // desired state: true for a process that serves
+	worker  *worker     // nil: none
+	next    *worker     // replacement that is not ready yet; nil: none
+	deaths  int         // deaths in a row
 	recent  []time.Time // deaths within deathWindow
 	retryAt time.Time
 
-	kills     int       // of its replacements in a row, from outside
-	orphaned  int       // times in a row that it was replaced for the connections of a dead worker
+	kills     int       // replacements in a row that were killed from outside
+	orphaned  int       // replacements in a row for the connections of a dead worker
 	replaceAt time.Time // when the next replacement may be started
 }
 
-// delay counts the death of w at now and returns how long to wait before the
-// next process, in whole milliseconds. chance, from 0 to below 1, spreads the
-// slots' times.
+// delay counts the death of w at now, and returns the backoff before the next process, in whole
+// milliseconds. chance, from 0 to below 1, is jitter between the slots.
 func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 	s.recent = slices.DeleteFunc(append(s.recent, now), func(t time.Time) bool { return now.Sub(t) >= deathWindow })
 	if !w.readySince.IsZero() && now.Sub(w.readySince) >= healthyTime {
@@ -48,9 +46,9 @@ func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 	return (d - time.Duration(chance*float64(d)/4)).Round(time.Millisecond)
 }
 
-// replaceForOrphans delays the replacement of a slot's worker by one that takes over the
-// connections of a dead worker, unless it is the first in a row. Else workers that die of
-// draining would follow each other without a pause.
+// replaceForOrphans delays a replacement that takes over the connections of a dead worker, unless
+// it is the first in a row. Otherwise workers that die while they drain would follow each other
+// without a pause.
 func (s *slot) replaceForOrphans(now time.Time) {
 	if now.Sub(s.replaceAt) >= healthyTime {
 		s.orphaned = 0
@@ -59,8 +57,8 @@ func (s *slot) replaceForOrphans(now time.Time) {
 	s.replaceAt = now.Add(backoffAfter(s.orphaned))
 }
 
-// backoffAfter returns how long to wait after so many deaths in a row: not after the
-// first, then twice as long each time.
+// backoffAfter returns the backoff after so many deaths in a row: 0 after the first, firstDelay
+// after the second, then twice as long each time, up to longDelay.
 func backoffAfter(deaths int) time.Duration {
 	if deaths < 2 {
 		return 0

@@ -16,26 +16,25 @@ import (
 
 // Spawner starts real workers.
 type Spawner struct {
-	Path    string                       // of the worker binary
+	Path    string                       // path of the worker binary
 	Args    func(slot, row int) []string // its command line; row -1: it has none
 	Env     []string                     // its environment
-	Sockets func(slot int) []*os.File    // its listening sockets; none: it only takes over connections, and drains
-	// Render renders the Markdown that comes on a socket, which it closes; it does not
+	Sockets func(slot int) []*os.File    // listening sockets of a slot; none: the worker only takes over connections, and drains
+	// Render renders the Markdown that arrives on a socket, and closes the socket; it does not
 	// wait. nil: nothing is rendered.
 	Render func(socket *os.File)
-	// Help passes a job for a file, which it closes, of the worker with a pid to the helper;
-	// it does not wait. nil: nothing is done.
+	// Help passes a job of the worker with a pid to the helper, and closes the file; it does
+	// not wait. nil: jobs are dropped.
 	Help  func(pid int, job ipc.Job, file *os.File)
-	Log   *logging.Collector // takes their log lines
+	Log   *logging.Collector // collects the log lines of workers
 	Board *os.File           // nil: no worker has a row
 	Bell  *os.File           // given with Board
-	// Records are the sizes of the rescue records; nil: connections are not rescued.
+	// Records has the sizes of the rescue records; nil: connections are not rescued.
 	Records *rescue.Sizes
 }
 
-// Spawn executes the worker of a slot, with a row of the scoreboard unless that
-// is negative. The process has a group of its own,
-// so that a terminal's Ctrl-C reaches the master alone.
+// Spawn executes the worker of a slot, with a row of the scoreboard unless row is negative. The
+// process has a group of its own, so that a terminal's Ctrl-C reaches only the master.
 func (s *Spawner) Spawn(slot, row int) (Process, error) {
 	e, err := newEnds()
 	defer e.closeTheirs()
@@ -77,22 +76,22 @@ func (s *Spawner) start(slot, row int, e *ends) (*os.Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	if kept != nil {
-		files[6].Close() // the lifeline's other end is the worker's alone
+		files[6].Close() // only the worker keeps the other end of the lifeline
 	}
 	return cmd.Process, err
 }
 
-// ends are both ends of what connects a worker with this process.
+// ends are both ends of the channels and pipes between a worker and this process.
 type ends struct {
 	channel *ipc.Channel
-	output  *os.File     // the end that is read of its standard output and error
-	log     int          // the descriptor that is read of its log; 0: there is none yet
+	output  *os.File     // reading end of its standard output and error
+	log     int          // descriptor of the reading end of its log pipe; 0: there is none yet
 	kept    *rescue.Kept // nil: connections are not rescued
 
 	workerEnd, input, logEnd, nothing *os.File // the worker's
 }
 
-// newEnds makes what every worker has. With an error, some of it is there too.
+// newEnds makes the ends that every worker has. After an error, those made so far are returned.
 func newEnds() (e ends, err error) {
 	if e.channel, e.workerEnd, err = ipc.Pair(); err != nil {
 		return e, err
@@ -138,8 +137,8 @@ func (e *ends) close() (err error) {
 	return err
 }
 
-// withListeners adds the further listening sockets of a slot to a worker's descriptors,
-// the first of which is 3. What is nil is closed there.
+// withListeners adds the further listening sockets of a slot to a worker's descriptors, which
+// begin with 3. A nil file is a closed descriptor in the worker.
 func withListeners(files, sockets []*os.File) []*os.File {
 	for i := 1; i < len(sockets); i++ {
 		for len(files) < ipc.ListenerFD(i)-3 {
@@ -163,8 +162,8 @@ func (s *Spawner) keep(files []*os.File, args []string) (*rescue.Kept, []*os.Fil
 	return kept, append(files, records, lifeline), append(args, "--kept"), nil
 }
 
-// noInput returns a pipe without a writer: os/exec would open /dev/null, which not
-// every root directory has.
+// noInput returns a pipe without a writer as standard input: os/exec would open /dev/null, which
+// does not exist in every root directory.
 func noInput() (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -173,10 +172,10 @@ func noInput() (*os.File, error) {
 	return r, w.Close()
 }
 
-// Reattach takes over a slot's worker that this process had before an upgrade. The
-// descriptors are those of Handle. If it fails, the worker is killed, and they are
-// closed, which ends its keeper: without its channel it would drain, and make its
-// listening socket refuse connections that are the next worker's.
+// Reattach takes over a slot's worker after an upgrade, with the descriptors of its Handle. If it
+// fails, the worker is killed and the descriptors are closed, which ends its keeper. Without its
+// channel the worker would drain, and make its listening socket refuse connections that the next
+// worker should get.
 func (s *Spawner) Reattach(slot int, h Handle) (Process, error) {
 	fds := []int{h.Channel, h.Output}
 	if h.Log > 0 {
@@ -195,7 +194,7 @@ func (s *Spawner) Reattach(slot int, h Handle) (Process, error) {
 		}
 		return p, nil
 	}
-	_ = unix.Kill(h.PID, unix.SIGKILL) // an error means that it is dead
+	_ = unix.Kill(h.PID, unix.SIGKILL) // an error means that the worker is dead
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
@@ -210,7 +209,7 @@ func reattach(h Handle) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker %d: %w", h.PID, err)
 	}
-	proc, err := os.FindProcess(h.PID) // last: it holds a descriptor
+	proc, err := os.FindProcess(h.PID) // the last step that can fail, because proc holds a descriptor
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("find worker %d: %w", h.PID, err), channel.Close())
 	}

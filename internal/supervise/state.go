@@ -8,10 +8,10 @@ type state int
 const (
 	empty    state = iota // no process; one may be started
 	starting              // a process runs and has not said Ready
-	ready                 // it may serve
+	ready                 // the process may serve
 	draining              // the pool has ordered a drain
-	exited                // its process is gone
-	backoff               // it respawns at a known time
+	exited                // the process has exited
+	backoff               // the next process is started at a known time
 )
 
 func (s state) String() string {
@@ -25,18 +25,18 @@ const (
 	spawn  change = iota
 	report        // the worker is ready
 	drain
-	replace // another worker is ready and takes its place
-	detach  // the worker drains, and gives up the slot to another
+	replace // another worker is ready and replaces this one
+	detach  // the worker drains, and leaves the slot to another
 	exit
-	retry // another process is due at a known time
+	retry // another process will be started at a known time
 )
 
 func (c change) String() string {
 	return [...]string{"spawn", "ready", "drain", "replace", "detach", "exit", "retry"}[c]
 }
 
-// next is the transition table, the one place that knows which states
-// follow which. Everything else is an error.
+// next is the transition table: the only place that knows which state follows which. All other
+// transitions are errors.
 func next(from state, c change) (state, error) {
 	type pair struct {
 		from state

@@ -10,31 +10,31 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// This file is the upgrade: the master executes its new binary in place, with the
-// same pid, and the new program takes over the workers. It waits until no reload, scaling
-// or rescue is under way, which keeps the state to pass on small.
+// This file upgrades the master: it executes its new binary in place, with the same pid, and the new
+// program takes over the workers. An upgrade waits until no reload, scaling or rescue is under way,
+// so that little state has to be passed on.
 
-// State is a pool between two programs. Its names in JSON stay as they are: the
-// program before or after may be of another version.
+// State is what the previous program passes on about the pool. The names in JSON must not change,
+// because the two programs may be of different versions.
 type State struct {
 	Workers  []WorkerState
 	Channels []ChannelState  `json:",omitempty"`
-	Wanted   int             // slots
-	Slots    int             // as the settings have it
-	Reloads  int             // so far
+	Wanted   int             // wanted number of slots
+	Slots    int             // number of slots in the settings
+	Reloads  int             // number of reloads so far
 	Totals   map[int]*Totals `json:"Past"`
 	Rescue   status.Rescue
 }
 
-// WorkerState is one worker of it.
+// WorkerState is one worker of a State.
 type WorkerState struct {
 	Handle
 	Slot        int
-	Row         int    // -1: none that this program can read
+	Row         int    // row of the scoreboard; -1: none that this program can read
 	Detached    bool   `json:"Leaving"`    // it drains, and has no slot any more
 	HandingOver bool   `json:"Giving"`     // it hands its connections over
-	LastOwner   bool   `json:",omitempty"` // it accepts from the socket of a slot that was closed, and opened again
-	Movable     bool   `json:"Heir"`       // it can
+	LastOwner   bool   `json:",omitempty"` // it accepts from the socket of a slot that was closed and reopened
+	Movable     bool   `json:"Heir"`       // it can take connections over, and hand its own over
 	Keeper      int    `json:",omitempty"` // the pid of its keeper; 0: none
 	Sandbox     string `json:",omitempty"` // as in package status; "": none
 	Version     string
@@ -44,12 +44,12 @@ type WorkerState struct {
 
 // ChannelState is a handover channel.
 type ChannelState struct {
-	From, To int    // pids of the workers; 0: it is dead
+	From, To int    // pids of the workers; 0: the worker is dead
 	End      int    // descriptor of the receiving end
-	Version  string // of the worker that hands over
+	Version  string // version of the worker that hands over
 }
 
-// Descriptors returns those that the new program inherits.
+// Descriptors returns the descriptors that the new program inherits.
 func (s State) Descriptors() []int {
 	var fds []int
 	for _, w := range s.Workers {
@@ -79,16 +79,16 @@ func (p *pool) requestUpgrade() {
 	}
 }
 
-// ErrBusy means that something has to be done before an upgrade.
+// ErrBusy means that something else must be done before an upgrade.
 var ErrBusy = errors.New("busy")
 
-// tryUpgrade executes the new program if that was requested and nothing is under way.
-// It returns only if that failed. A signal that arrived during the check is handled
+// tryUpgrade executes the new program if an upgrade was requested and nothing else is under way.
+// It returns only if it does not, or if it fails. A signal that arrived during the check is handled
 // first, because the new program would not know of it.
 func (p *pool) tryUpgrade() {
 	stable := p.stable()
 	if !stable && p.check == checked {
-		p.check = unchecked // the settings or the binary may be others by then
+		p.check = unchecked // the settings or the binary may have changed by then
 	}
 	if !p.upgrading || !stable || p.requests == requestsEnding || p.check == checking {
 		if p.requests == requestsSuspended {
@@ -104,7 +104,7 @@ func (p *pool) tryUpgrade() {
 	if p.SuspendRequests != nil && p.requests == requestsServed {
 		p.requests = requestsEnding
 		p.SuspendRequests(func() { p.suspended <- struct{}{} })
-		return // until then questions are answered
+		return // until the requests have ended
 	}
 	if p.requests == requestsSuspended {
 		defer p.resumeRequests()
@@ -124,7 +124,7 @@ func (p *pool) tryUpgrade() {
 	p.upgradeFailed(err)
 }
 
-// checkState is whether the new program has accepted the settings.
+// checkState says whether the new program has accepted the settings.
 type checkState int
 
 const (
@@ -133,7 +133,7 @@ const (
 	checked
 )
 
-// checkDone takes the result of the new program's check.
+// checkDone handles the result of the new program's check.
 func (p *pool) checkDone(err error) {
 	if p.check = checked; err != nil && p.phase != stopping {
 		p.upgradeFailed(err)
@@ -147,13 +147,13 @@ func (p *pool) upgradeFailed(err error) {
 	}
 }
 
-// requestState is whether requests reach the pool's Controller.
+// requestState says whether requests reach the pool's Controller.
 type requestState int
 
 const (
 	requestsServed    requestState = iota
 	requestsEnding                 // SuspendRequests is under way
-	requestsSuspended              // none comes any more
+	requestsSuspended              // no more requests come
 )
 
 func (p *pool) resumeRequests() {
@@ -161,8 +161,8 @@ func (p *pool) resumeRequests() {
 	p.ResumeRequests()
 }
 
-// stable reports that every slot has its worker and none is being replaced, and
-// no socket is open that has no slot.
+// stable reports whether every slot has its worker, none is being replaced, and no socket without a
+// slot is open.
 func (p *pool) stable() bool {
 	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || len(p.closing) > 0 || !p.lameDuckUntil.IsZero() {
 		return false
@@ -174,7 +174,7 @@ func (p *pool) stable() bool {
 		return false
 	}
 	for _, w := range p.keepers {
-		if w.exited { // nobody would wait for its end
+		if w.exited { // the new program could not wait for it
 			return false
 		}
 	}
@@ -186,7 +186,7 @@ func (p *pool) state() (State, error) {
 	for _, w := range p.workers() {
 		h, err := w.proc.Handle()
 		if err != nil {
-			// It has just exited; the event is on its way.
+			// The worker has just exited; the event will follow.
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
@@ -200,8 +200,8 @@ func (p *pool) state() (State, error) {
 	return state, nil
 }
 
-// resume takes over the workers of the program before, and replaces them one by one,
-// because they have its version. One that cannot be taken over counts as dead.
+// resume takes over the workers of the previous program, and replaces them one by one, because they
+// have its version. A worker that cannot be taken over counts as dead.
 func (p *pool) resume() {
 	p.phase, p.wanted, p.Slots, p.reloads = serving, p.Resume.Wanted, p.Resume.Slots, p.Resume.Reloads
 	if p.slots = nil; p.Resume.Totals != nil {
@@ -230,7 +230,7 @@ func (p *pool) resume() {
 			w.slot.worker, w.slot.state = w, ready
 		}
 		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 {
-			_ = kept.Use(ws.Keeper) // if it has ended, that is noticed like any other's end
+			_ = kept.Use(ws.Keeper) // if the keeper has exited, attendKeeper notices
 			p.attendKeeper(w, ws.Keeper)
 		}
 		w.served = true
