@@ -22,15 +22,14 @@ const (
 // ErrReset is returned by [Count] for a connection that the client has reset.
 var ErrReset = errors.New("connection reset")
 
-// looks bounds how often Count reads the counters of a socket while they change.
+// looks limits how often Count reads the counters of a socket while they change.
 const looks = 1000
 
-// Count asks the kernel how many bytes have been received from a TCP socket
-// and sent to it since it was accepted, by all processes that had it. No process
-// may receive or send meanwhile. A single reading of a busy socket is wrong once
-// in a thousand times, because its numbers are read one after the other: two
-// readings have to agree. The socket needs SO_OOBINLINE, or urgent data stops the
-// count.
+// Count asks the kernel how many bytes have been received from a TCP socket and sent to it since
+// it was accepted, by all processes that had it open. No process may receive or send meanwhile. A
+// single reading of a busy socket is wrong once in a thousand times, because its counters are read
+// one after the other; so two readings must agree. The socket needs SO_OOBINLINE: otherwise urgent
+// data stops the count.
 func Count(fd int) (received, sent uint64, err error) {
 	for range looks {
 		before, err := look(fd)
@@ -40,7 +39,7 @@ func Count(fd int) (received, sent uint64, err error) {
 		if before.State == tcpClose {
 			return 0, 0, ErrReset
 		}
-		if before.unsent != 0 || before.unread != 0 { // else nothing moves
+		if before.unsent != 0 || before.unread != 0 { // otherwise nothing can change
 			after, err := look(fd)
 			if err != nil {
 				return 0, 0, err
@@ -61,8 +60,7 @@ type counters struct {
 	unsent, unread int32
 }
 
-// look reads the counters in an order in which nothing queued means nothing
-// missed.
+// look reads the counters in such an order that with empty queues no byte is missed.
 func look(fd int) (c counters, err error) {
 	if err := ioctl(fd, unix.SIOCOUTQ, &c.unsent); err != nil {
 		return c, fmt.Errorf("count bytes of socket %d: %w", fd, err)
@@ -86,7 +84,7 @@ func ioctl(fd int, request uintptr, n *int32) error {
 	return nil
 }
 
-// positions are those that the application has reached. A FIN takes one sequence
+// positions returns the positions that the application has reached. A FIN takes one sequence
 // number in either direction.
 func (c *counters) positions() (received, sent uint64) {
 	received = c.Bytes_received - uint64(c.unread)

@@ -20,9 +20,9 @@ var (
 // UnixStream stands for unix stream sockets among the protocols of CheckConnection.
 const UnixStream = -1
 
-// CheckConnection makes sure that a descriptor is a connection of one of the
-// protocols (IPPROTO_TCP, IPPROTO_MPTCP, UnixStream), and that nothing done to it waits:
-// neither a send or receive nor, as SO_LINGER can have it, its close.
+// CheckConnection makes sure that a descriptor is a connection of one of the protocols
+// (IPPROTO_TCP, IPPROTO_MPTCP, UnixStream), and that no operation on it blocks: neither a send or
+// receive nor, because of SO_LINGER, its close.
 func CheckConnection(fd int, protocols ...int) error {
 	if !isConnection(fd, protocols...) {
 		return errNoConnection
@@ -57,9 +57,9 @@ func protocol(fd int) (int, error) {
 	return UnixStream, err
 }
 
-// discard closes descriptors of a worker. The close of a connection does not wait until all
-// is sent, as SO_LINGER can have it, in the last process that has it open. With a time of 0
-// that resets the connection, and stays.
+// discard closes descriptors of a worker. It resets SO_LINGER first, because in the last process
+// that has a connection open, close could wait until everything is sent. A linger time of 0 stays:
+// close then resets the connection, and does not wait.
 func discard(fds ...int) {
 	for _, fd := range fds {
 		if fd < 0 {
@@ -75,7 +75,7 @@ func discard(fds ...int) {
 	}
 }
 
-// CheckFile makes sure that a descriptor is a regular file that can be read.
+// CheckFile makes sure that a descriptor is a regular file, open for reading.
 func CheckFile(fd int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {

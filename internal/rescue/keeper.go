@@ -13,11 +13,10 @@ import (
 // that killing workers by name spares keepers.
 const keeperName = "phalanx-keeper"
 
-// Keep starts a keeper: a child of this process's parent that shares this process's table
-// of descriptors, and sends those that it is asked for on lifeline, see [Lifeline]. It
-// exits when the master closes the other end. Keep returns when the keeper has greeted the
-// master. A worker starts one first of all, while its memory is small: in its sandbox it
-// could not.
+// Keep starts a keeper: a child of this process's parent that shares the descriptor table of this
+// process, and sends the descriptors that it is asked for on lifeline (see [Lifeline]). It exits
+// when the master closes the other end. Keep returns when the keeper has greeted the master. A
+// worker calls it first of all: its memory is still small, and in its sandbox it could not.
 func Keep(lifeline int) error {
 	started, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
@@ -27,7 +26,7 @@ func Keep(lifeline int) error {
 	if errno := cloneKeeper(lifeline, started, newDesk(), arguments()); errno != 0 {
 		return fmt.Errorf("start keeper: %w", errno)
 	}
-	var count [8]byte // if the keeper is killed first, the master does the same with this process
+	var count [8]byte // if the keeper is killed before, the master kills this process too
 	for err = unix.EINTR; err == unix.EINTR; {
 		_, err = unix.Read(started, count[:])
 	}
@@ -54,16 +53,16 @@ func arguments() []byte {
 	return unsafe.Slice((*byte)(first), n)
 }
 
-// desk is the memory in which a keeper writes its answers. All pointers are set before it
-// is started: it has no runtime that could note a change of one.
+// desk is the memory in which a keeper writes its answers. All pointers are set before the keeper
+// is started, because it has no runtime for the write barrier of a pointer.
 type desk struct {
 	name   [16]byte
-	one    uint64 // for an eventfd
+	one    uint64 // 1, to write to an eventfd
 	answer unix.Msghdr
 	parts  [2]unix.Iovec // status and numbers
 	status int32
-	rights unix.Cmsghdr     // of the descriptors with these
-	asked  [mostAsked]int32 // numbers
+	rights unix.Cmsghdr     // header of the message's descriptors
+	asked  [mostAsked]int32 // descriptor numbers of a question, then of its answer
 }
 
 func newDesk() *desk {
@@ -145,8 +144,8 @@ func cloneNothing() (pid uintptr, errno syscall.Errno) {
 	return pid, errno
 }
 
-// serve answers questions until the master closes its end. A number that is closed is left
-// out: the kernel would refuse all that are sent with it.
+// serve answers questions until the master closes its end. It leaves out closed descriptors: the
+// kernel would refuse the whole message.
 //
 //go:nosplit
 //go:norace
@@ -172,7 +171,8 @@ func (d *desk) serve(lifeline int) {
 	}
 }
 
-// send sends so many descriptors, with their numbers, or else why it cannot.
+// send sends the first n descriptors of asked with their numbers, or the error with which that
+// fails. It returns false if the lifeline has ended.
 //
 //go:nosplit
 //go:norace
@@ -184,7 +184,7 @@ func (d *desk) send(lifeline, n int) bool {
 			d.rights.Len = uint64(unsafe.Sizeof(d.rights)) + uint64(4*n)
 			d.answer.Controllen = d.rights.Len
 		}
-		// RawSyscall needs more stack than there is in a build without optimizations.
+		// RawSyscall needs more stack than a build without optimizations has here.
 		_, _, errno := syscall.RawSyscall6(syscall.SYS_SENDMSG, uintptr(lifeline), uintptr(unsafe.Pointer(&d.answer)), unix.MSG_NOSIGNAL, 0, 0, 0)
 		if errno == 0 || n == 0 {
 			return errno == 0

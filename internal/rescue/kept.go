@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kept is what the master needs to rescue the connections of one worker. It belongs
-// to one goroutine, except for Transfer and Wait, and Close in the end.
+// Kept is what the master needs to rescue the connections of one worker. It belongs to one
+// goroutine, except for Transfer, Wait, Bury and Close.
 type Kept struct {
 	records  *os.File
 	lifeline *Lifeline
@@ -41,17 +41,17 @@ func (k *Kept) State() State {
 	return s
 }
 
-// Resume restores a Kept after an upgrade of the master. The descriptors have to be
-// close-on-exec again.
+// Resume restores a Kept after an upgrade of the master. The descriptors must be close-on-exec
+// again.
 func Resume(s State) *Kept {
 	return &Kept{records: os.NewFile(uintptr(s.Records), "records"), lifeline: newLifeline(s.Lifeline)}
 }
 
-// Greeted returns the process that has sent the first message on the lifeline, which a
-// worker that is ready has let its keeper do. It does not wait.
+// Greeted returns the process that has sent the first message on the lifeline: the keeper sends it
+// before its worker is ready. Greeted does not wait.
 func (k *Kept) Greeted() (pid int, err error) { return k.lifeline.greeting(time.Now()) }
 
-// Use makes a process the keeper, which will be killed in the end. It has to be a child of
+// Use makes a process the keeper, which will be killed in the end. The process must be a child of
 // this process.
 func (k *Kept) Use(pid int) error {
 	err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -73,8 +73,8 @@ func (k *Kept) Wait() {
 	}
 }
 
-// Bury ends and reaps the keeper of a worker that has died before it was ready, if there is
-// one, and closes everything. It waits for the keeper, but not for long.
+// Bury kills and reaps the keeper, if any, of a worker that died before it was ready, and closes
+// everything. It waits for the keeper for a short time.
 func (k *Kept) Bury(worker int) {
 	until := time.Now().Add(answerTime)
 	for k.lifeline.keeper == nil {
@@ -83,20 +83,20 @@ func (k *Kept) Bury(worker int) {
 			break
 		}
 		if pid != worker {
-			_ = k.Use(pid) // else the next one
+			_ = k.Use(pid) // it may fail: then the loop tries the next one
 		}
 	}
 	k.EndKeeper()
 	k.Wait()
-	// It may have been killed before it had left the worker's process group.
+	// The keeper may have been killed before it had left the worker's process group.
 	for err := unix.EINTR; err == unix.EINTR; {
 		err, _ = unix.Waitid(unix.P_PGID, worker, nil, unix.WEXITED, nil).(unix.Errno)
 	}
 	k.Close()
 }
 
-// Readable reports whether the records have the layout of this program. Those of a
-// worker from before an upgrade may have another.
+// Readable reports whether the records have the layout of this program. The records of a worker
+// from before an upgrade may have another.
 func (k *Kept) Readable() bool {
 	m, err := Map(int(k.records.Fd()), false)
 	if err == nil {
@@ -115,7 +115,7 @@ func (k *Kept) Transfer(channel int, moving Moving) (left int, err error) {
 	return left, err
 }
 
-// Lifeline returns that of the keeper for [Moving], nil if there is none.
+// Lifeline returns the lifeline of the keeper, for [Moving]; nil if there is no keeper.
 func (k *Kept) Lifeline() *Lifeline {
 	if k.lifeline.keeper == nil {
 		return nil
@@ -123,8 +123,8 @@ func (k *Kept) Lifeline() *Lifeline {
 	return k.lifeline
 }
 
-// EndKeeper ends the keeper of the worker, which closes those of its descriptors
-// that no other process has open. It does not wait.
+// EndKeeper kills the keeper of the worker, which closes the descriptors that no other process has
+// open. It does not wait.
 func (k *Kept) EndKeeper() {
 	if k.lifeline.keeper != nil {
 		_ = k.lifeline.keeper.Kill() // an error means that it has exited
@@ -132,8 +132,8 @@ func (k *Kept) EndKeeper() {
 	k.lifeline.shut()
 }
 
-// Close ends the keeper and discards the records. It may wait for what a compromised worker
-// has put into its lifeline: the kernel closes what is in the queue of a socket there.
+// Close ends the keeper and discards the records. It may wait, because the kernel closes the
+// descriptors in the lifeline's queue, and a compromised worker may have put any there.
 func (k *Kept) Close() {
 	k.EndKeeper()
 	k.lifeline.close()

@@ -17,11 +17,11 @@ import (
 // mostAsked is how many descriptors one message can carry (SCM_MAX_FD of the kernel).
 const mostAsked = 253
 
-// answerTime bounds the wait for an answer of a keeper, which does nothing but answer.
+// answerTime limits the wait for a keeper's answer. A keeper does nothing but answer.
 const answerTime = 5 * time.Second
 
-// ErrKeeperGone means that the keeper has exited, or does not answer: the dead worker's
-// descriptors are closed.
+// ErrKeeperGone means that the keeper has exited or does not answer, so the dead worker's
+// descriptors are lost.
 var ErrKeeperGone = errors.New("the keeper is gone")
 
 var (
@@ -29,19 +29,19 @@ var (
 	errAnswer = errors.New("its answer does not match the question")
 )
 
-// Lifeline is the master's end of the socket pair that leads to the keeper of a worker. A
-// question is a list of descriptor numbers; the answer has a status, those that are open,
-// and their descriptors. When this end is closed, the keeper exits. The worker has the
-// other end too: what it says there is discarded, because the kernel names the sender of
-// each message. Several goroutines may ask.
+// Lifeline is the master's end of the socket pair to the keeper of a worker. A question is a list
+// of descriptor numbers; the answer has a status, the numbers that are open, and their
+// descriptors. When this end is closed, the keeper exits. The worker has the other end too, but
+// its messages are discarded: the kernel names the sender of each message. Several goroutines may
+// ask.
 type Lifeline struct {
 	file   *os.File
 	raw    syscall.RawConn
-	keeper *os.Process // nil: it is not known yet
+	keeper *os.Process // nil: not known yet
 	asking sync.Mutex
 }
 
-// newLifelinePair returns the master's end and the worker's.
+// newLifelinePair returns the master's end and the worker's end of a new lifeline.
 func newLifelinePair() (*Lifeline, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -56,23 +56,24 @@ func newLifelinePair() (*Lifeline, *os.File, error) {
 
 func newLifeline(fd int) *Lifeline {
 	l := &Lifeline{file: os.NewFile(uintptr(fd), "lifeline")}
-	l.raw, _ = l.file.SyscallConn() // there is one for each open file
+	l.raw, _ = l.file.SyscallConn() // it does not fail for an open file
 	return l
 }
 
 // taken is a descriptor of a worker.
 type taken struct {
-	number int // in the worker
-	fd     int // the copy, the caller's; -1: this process has no room for it, nor for those behind it
+	number int // descriptor number in the worker
+	fd     int // copy for the caller; -1: this process has no free descriptor for it and the later ones
 }
 
-// take copies those of a worker's descriptors that are open, in the order of the numbers,
-// at most mostAsked. The error is ErrKeeperGone if the keeper does not answer until then.
-// No descriptor of a late answer is left open: after an error the keeper exits.
+// take copies the open ones of a worker's descriptors, at most mostAsked, in the order of numbers.
+// The error is ErrKeeperGone if the keeper does not answer by the time until. After an error the
+// keeper exits, and no descriptor of a late answer stays open.
 func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 	l.asking.Lock()
 	defer l.asking.Unlock()
-	// It may have been stopped. If it has exited, its worker may have the other end open.
+	// The keeper may have been stopped. If it has exited, the socket need not have an
+	// end-of-file, because its worker may still have the other end open.
 	if errors.Is(l.keeper.Signal(unix.SIGCONT), os.ErrProcessDone) {
 		return nil, ErrKeeperGone
 	}
@@ -100,31 +101,31 @@ func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 			}
 			return nil, ErrKeeperGone
 		}
-		// A living worker has closed one, or too many are under way.
+		// A living worker has closed a descriptor meanwhile, or too many are in sockets.
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// shut makes the keeper exit.
+// shut shuts the lifeline down, so that the keeper exits.
 func (l *Lifeline) shut() {
 	_ = l.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 }
 
-// end makes the keeper exit, and closes what has been sent too late.
+// end makes the keeper exit, and closes descriptors that were sent too late.
 func (l *Lifeline) end() {
 	l.shut()
 	for {
 		m, err := l.receive(time.Now())
 		if err != nil {
-			return // there is no more, because nobody can send
+			return // the queue is empty, and nobody can send any more
 		}
 		discard(m.fds...)
 	}
 }
 
-// close is end, and closes this end.
+// close ends the keeper like end, and closes the master's end.
 func (l *Lifeline) close() {
-	l.end() // or the kernel closes what is left, and waits for it
+	l.end() // otherwise the kernel closes what is left in the queue, which may wait
 	l.file.Close()
 }
 
@@ -139,8 +140,8 @@ func (l *Lifeline) ask(numbers []int) (err error) {
 	return errors.Join(closed, err)
 }
 
-// answer waits for a message of the keeper. Those of others are discarded, but not without
-// end.
+// answer waits for a message of the keeper. It discards a limited number of messages from other
+// processes.
 func (l *Lifeline) answer(until time.Time) (message, error) {
 	const most = 1000
 	for range most {
@@ -153,20 +154,20 @@ func (l *Lifeline) answer(until time.Time) (message, error) {
 	return message{}, errAnswer
 }
 
-// greeting waits for a keeper to say that it is there, and returns the process that did.
+// greeting waits for the greeting of a keeper, and returns its pid.
 func (l *Lifeline) greeting(until time.Time) (pid int, err error) {
 	m, err := l.receive(until)
 	discard(m.fds...)
 	return m.from, err
 }
 
-// message is one from the other end.
+// message is a message from the other end.
 type message struct {
 	from      int           // pid of the process that sent it
-	status    syscall.Errno // why there are no descriptors; 0: there are
+	status    syscall.Errno // error with which sending descriptors failed; 0: none
 	numbers   []int
 	fds       []int
-	truncated bool // there was no room for more descriptors
+	truncated bool // this process had no free descriptors for the rest
 }
 
 // match checks an answer against its question.
@@ -187,7 +188,7 @@ func (m *message) match(asked []int) (all []taken, ok bool) {
 	return all, true
 }
 
-// receive waits for a message. The error is io.EOF when nobody has the other end.
+// receive waits for a message. The error is io.EOF if no process has the other end open.
 func (l *Lifeline) receive(until time.Time) (m message, err error) {
 	var p [4 + 4*mostAsked]byte
 	rights := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostAsked))
@@ -200,7 +201,7 @@ func (l *Lifeline) receive(until time.Time) (m message, err error) {
 	if waited == nil {
 		waited = l.raw.Read(try)
 	}
-	if errors.Is(waited, os.ErrDeadlineExceeded) { // which is so too if this process stood still
+	if errors.Is(waited, os.ErrDeadlineExceeded) { // there may be a message anyway, if this process was stopped for a while
 		waited = l.raw.Control(func(fd uintptr) { try(fd) })
 	}
 	switch {
@@ -219,7 +220,7 @@ func (l *Lifeline) receive(until time.Time) (m message, err error) {
 	return m, nil
 }
 
-// decode reads a message. With an error its descriptors are there nevertheless.
+// decode reads a message. It sets the descriptors even if it returns an error.
 func (m *message) decode(p, control []byte) error {
 	parts, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
@@ -237,7 +238,7 @@ func (m *message) decode(p, control []byte) error {
 	case len(p) == 0 && m.from == 0:
 		return io.EOF
 	case len(p) == 0 || len(p)%4 != 0:
-		return nil // not a keeper's: without numbers it matches nothing
+		return nil // no keeper sends this; without numbers it matches no question
 	}
 	m.status = syscall.Errno(binary.NativeEndian.Uint32(p))
 	for p = p[4:]; len(p) > 0; p = p[4:] {

@@ -15,22 +15,22 @@ const layout = 0x5048_4c58_0007
 const (
 	headerSize = 4096
 	recordSize = 64
-	// heldBeside is what can be kept of received bytes while a connection waits,
-	// beside a whole receive buffer of at most heldMost bytes: more than the longest
+	// heldBeside is how many received bytes can be kept for a waiting connection, in
+	// addition to a whole receive buffer of at most heldMost bytes: more than the longest
 	// request head. A connection with more cannot be rescued.
 	heldBeside = 64 << 10
 	heldMost   = 1 << 20
-	// aboutSize is the room for the exchange under way: the largest request head,
-	// and a little more.
+	// aboutSize is the room in bytes for the exchange under way: the largest request head and
+	// a little more.
 	aboutSize = 24 << 10
-	// stateSize is the room for the state of a TLS connection that is idle: 110 bytes, or
-	// 142 with the longer secrets, and the name that the client asked for.
+	// stateSize is the room in bytes for the state of an idle TLS connection: 110 bytes, or 142
+	// with the longer secrets, and the server name that the client sent.
 	stateSize = 192
-	// clientSize is the room for the address of a client that a proxy has given.
+	// clientSize is the room in bytes for a client's address from a PROXY header.
 	clientSize = 32
 	maxBuf     = 16<<20 + 4096 // the largest receive buffer
-	// maxFDs bounds the descriptor numbers that have a record. Connections beyond
-	// are served without.
+	// maxFDs limits the descriptor numbers that have a record. Connections with larger
+	// numbers are served without one.
 	maxFDs = 1 << 16
 	page   = 64 << 10 // a multiple of every page size
 )
@@ -38,19 +38,19 @@ const (
 // header is the first page, with the state of the whole worker.
 type header struct {
 	layout uint64
-	fds    uint32 // records
+	fds    uint32 // number of records
 	recv   uint32 // bytes of the receive buffer
-	send   uint32 // bytes of the send buffer, and of the place for unsent ones
+	send   uint32 // bytes of the send buffer, and of each area for unsent bytes
 
-	highest int32 // the highest descriptor number of a connection or of its file
-	current int32 // of the connection that is being served, plus one; 0: none
-	sending int32 // of the one whose responses the send buffer holds, plus one
+	highest int32 // highest descriptor number of a connection or of its file
+	current int32 // descriptor number of the connection being served, plus one; 0: none
+	sending int32 // descriptor number of the connection whose responses are in the send buffer, plus one
 
-	// receiving is the descriptor number for which the receive buffer was last
-	// filled, plus one, above the position in its stream of the first byte.
+	// receiving is the descriptor number for which the receive buffer was last filled, plus
+	// one, in the bits above the position of the buffer's first byte in the stream.
 	receiving uint64
-	// commit is the descriptor number, plus one, whose record is now next, instead
-	// of the one at its own place.
+	// commit is a descriptor number, plus one, whose valid record is next, and not the one
+	// among the records.
 	commit uint32
 	_      uint32
 	next   record
@@ -58,48 +58,47 @@ type header struct {
 	givenReceived, givenSent uint64
 }
 
-// record describes a connection. A zero record is right for one that has just been
-// accepted.
+// record describes a connection. The zero record describes one that has just been accepted.
 type record struct {
 	state  uint32 // one of the states below
-	file   int32  // the descriptor number of the file that follows the batch
-	used   uint64 // received bytes that are answered by this batch or an earlier one
+	file   int32  // descriptor number of the file that follows the batch
+	used   uint64 // received bytes that this batch or an earlier one answers
 	start  uint64 // sent bytes before this batch
-	off    int64  // of the rest of the file, when the batch was begun
-	len    int64
+	off    int64  // offset of the rest of the file when the batch began
+	len    int64  // its length in bytes
 	batch  uint32 // bytes of responses before the file
-	place  uint32 // where they are
-	flags  uint8  // conn's, see docs/rescue.md
-	tries  uint8  // crashes of a worker that was serving it
+	place  uint32 // where these bytes are
+	flags  uint8  // flags of conn, see docs/rescue.md
+	tries  uint8  // crashes of workers that were serving it
 	held   uint8  // one of the values below
-	client uint8  // bytes that are known of the client
-	about  uint32 // bytes that are known of the exchange under way, or of the whole state; the uppermost bits say where
-	// sealing is 1 from before bytes are encrypted that the record does not have to the
-	// next commit: nobody else may continue the connection.
+	client uint8  // bytes in the client's area
+	about  uint32 // bytes of the exchange under way, or of the whole state; the highest bits say where they are
+	// sealing is 1 while bytes may have been encrypted that no commit has recorded yet: no
+	// other worker may continue the connection then.
 	sealing uint32
-	given   uint32 // 1: it is being handed over to another worker that lives
+	given   uint32 // 1: the connection is being handed over to a living worker
 }
 
 // The states of a record.
 const (
-	stateOpen    = iota // it stays open after the batch
-	stateEnding         // the batch, and the file behind it, are the last that it sends
-	stateFixed          // it cannot move: a listing, several ranges, or a request's body
-	stateClosing        // it is being closed
+	stateOpen    = iota // the connection stays open after the batch
+	stateEnding         // nothing is sent after the batch and the file that follows it
+	stateFixed          // the connection cannot move: a listing, several ranges, or a request's body
+	stateClosing        // the connection is being closed
 	numStates
 )
 
-// Where received bytes are that were not in the receive buffer last.
+// Where unused bytes are that were received before the receive buffer was last filled.
 const (
-	heldNowhere = iota // there were none
-	heldInPlace        // in the connection's own place, at their position modulo its size
-	heldLost           // there were too many: some of them are in no place
+	heldNowhere = iota // there are none
+	heldInPlace        // in the connection's own area, at their position modulo its size
+	heldLost           // there were too many, and some are lost
 )
 
-// The places of a batch.
+// Where a batch is.
 const (
-	inBuffer = iota // the send buffer
-	inPlace         // the connection's own
+	inBuffer = iota // in the send buffer
+	inPlace         // in the connection's own area
 )
 
 const _ = uint(headerSize - unsafe.Sizeof(header{}))
@@ -121,21 +120,21 @@ func (s sizes) valid() bool {
 	return 0 < s.fds && s.fds <= maxFDs && 0 < s.recv && s.recv <= maxBuf && 0 < s.send && s.send <= maxBuf
 }
 
-// Memory is a mapped memory of one worker.
+// Memory is the mapped rescue memory of one worker.
 type Memory struct {
 	mem []byte
 	sizes
 }
 
-// Sizes are what a worker needs.
+// Sizes are the sizes of a worker's rescue memory.
 type Sizes struct {
-	FDs  int // descriptor numbers, from 0
+	FDs  int // number of descriptor numbers, from 0
 	Recv int // bytes of its receive buffer
 	Send int // bytes of its send buffer
 }
 
-// Create creates the memory of a worker and returns its descriptor. Only pages that
-// are written to take memory, and its size cannot change.
+// Create creates the rescue memory of a worker and returns its descriptor. Only pages that are
+// written to take memory. The size cannot change.
 func Create(want Sizes) (fd int, err error) {
 	s := sizes{min(want.FDs, maxFDs), want.Recv, want.Send}
 	if !s.valid() {
@@ -161,8 +160,8 @@ func Create(want Sizes) (fd int, err error) {
 
 var errLayout = errors.New("map connection records: they are of another version; install master and worker of the same version")
 
-// Map maps a memory; the descriptor stays the caller's. Only the worker that owns the
-// memory writes to it.
+// Map maps a rescue memory; the caller still owns the descriptor. Only the worker that owns the
+// memory may write to it.
 func Map(fd int, write bool) (*Memory, error) {
 	var h header
 	n, err := unix.Pread(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
@@ -185,8 +184,8 @@ func Map(fd int, write bool) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map connection records: %w", err)
 	}
-	// It may hold the keys of TLS connections. A kernel that cannot leave it out of core
-	// dumps does not know the advice.
+	// The memory may have keys of TLS connections. The call fails only on kernels that cannot
+	// exclude it from core dumps.
 	_ = unix.Madvise(mem, unix.MADV_DONTDUMP)
 	return &Memory{mem, s}, nil
 }
@@ -224,11 +223,11 @@ func (m *Memory) stateBytes(fd int, second bool) []byte {
 	return m.part(at, stateSize)
 }
 
-// clientBytes returns the place for what is known of a client.
+// clientBytes returns the area for a client's address.
 func (m *Memory) clientBytes(fd int) []byte { return m.part(m.clients()+fd*clientSize, clientSize) }
 
-// aboutAt returns the place that the bits of a record's about name, and how many bytes
-// are there; nil if there cannot be so many.
+// aboutAt returns the area that the highest bits of a record's about select, and how many bytes are
+// in it; nil if there cannot be so many.
 func (m *Memory) aboutAt(fd int, about uint32) (place []byte, n int) {
 	n = int(about &^ (second | small | whole))
 	place = m.aboutBytes(fd, about&second != 0)
@@ -243,11 +242,11 @@ func (m *Memory) aboutAt(fd int, about uint32) (place []byte, n int) {
 
 func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
 
-// Highest returns the highest descriptor number that may have to be taken. It comes
-// from the worker, limited to the numbers that have a record.
+// Highest returns the highest descriptor number that may be in use. It comes from the worker,
+// limited to the numbers that have a record.
 func (m *Memory) Highest() int { return max(0, min(int(m.header().highest), m.fds-1)) }
 
-// positions fit into 64 bits together with a descriptor number.
+// A position fits into 64 bits together with a descriptor number.
 const (
 	positionBits = 46
 	maxPosition  = 1<<positionBits - 1

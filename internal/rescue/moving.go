@@ -11,28 +11,27 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// Moving has the handover channels of a dead worker. A connection that was being
-// handed over when one of the two died must continue in at most one worker. Over TLS
-// two would seal with the same keys: so one whose whereabouts are unknown counts as
-// handed over.
+// Moving has the handover channels of a dead worker. A connection that was being handed over when
+// one of the two workers died must continue in at most one worker. With TLS two workers would
+// encrypt with the same keys, so a TLS connection that cannot be found counts as handed over.
 type Moving struct {
 	Lock   *sync.Mutex // held while channels are searched
-	Out    []Out       // on which it handed over
-	In     []int       // on which it took over: the receiving ends
+	Out    []Out       // channels on which the dead worker handed over
+	In     []int       // receiving ends of the channels on which it took over
 	Others []Other     // all other workers, each before those that it hands over to
-	Blind  bool        // not all of these could be had
+	Blind  bool        // some workers or channels cannot be searched
 }
 
 // Other is a worker that may have received the connection, and handed it over in turn.
 type Other struct {
-	Lifeline *Lifeline // of its keeper; nil: it has none, and no connection
+	Lifeline *Lifeline // lifeline of its keeper; nil: it has neither a keeper nor connections
 	Out      []Out
 }
 
 // Out is a channel on which a worker hands over.
 type Out struct {
-	End   int // the receiving end
-	Taker int // pidfd of the worker that receives; -1: it is dead too
+	End   int // receiving end
+	Taker int // pidfd of the receiving worker; -1: it is dead too
 }
 
 // Close closes the pidfds, not the channels.
@@ -52,8 +51,8 @@ func closeAll(fds ...int) {
 	}
 }
 
-// waiting returns the cookies of the connections that the dead worker may have
-// begun to take over, but has not taken out of their channel.
+// waiting returns the cookies of the connections in channels to the dead worker. It may have begun
+// to take them over.
 func (m *Moving) waiting() (cookies []uint64, err error) {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
@@ -70,21 +69,21 @@ func (m *Moving) waiting() (cookies []uint64, err error) {
 	return cookies, nil
 }
 
-// isEmpty reports whether an error of a handover channel says that nothing is in it.
+// isEmpty reports whether an error means that a handover channel is empty.
 func isEmpty(err error) bool { return err == unix.EAGAIN || err == io.EOF }
 
-// takeTime bounds the wait for a worker to take what is in its channel.
+// takeTime limits the wait for a worker to take the connections from its channel.
 const takeTime = 2 * time.Second
 
-// searchTime is after what time no keeper is asked any more: with the time for the last
-// answer, less than the worker that takes over waits for a message.
+// searchTime is the time after which no further keeper is asked. With the time for the last answer,
+// it is less than the worker that takes over waits for a message.
 const searchTime = 4 * time.Second
 
-// delivered reports whether the connection that was being handed over has reached
-// another worker, or is in a channel to one; unknown is the answer where that cannot
-// be found out. It looks at each worker before its channels, and at these before those
-// who receive on them: so a connection that moves on meanwhile does not slip past. The
-// error is EMFILE or ENFILE if no descriptor is free to look.
+// delivered reports whether the connection that was being handed over has reached another worker,
+// or is in a channel to one. It returns unknown if it cannot find out. It searches each worker
+// before its channels, and these before the workers that receive on them, so that it cannot miss a
+// connection that moves on meanwhile. The error is EMFILE or ENFILE if no descriptor is free for
+// the search.
 func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	m.Lock.Lock()
 	defer m.Lock.Unlock()
@@ -109,8 +108,8 @@ func (m *Moving) delivered(socket int, unknown bool) (bool, error) {
 	return false, nil
 }
 
-// inChannels reports whether a connection is, or may be, in one of these channels, after
-// living workers have had until then to take what is in theirs: that cannot be looked at.
+// inChannels reports whether a connection is, or may be, in one of these channels. A channel to a
+// living worker cannot be searched; that worker has the time until then to empty it.
 func inChannels(channels []Out, wanted uint64, unknown bool, until time.Time) (bool, error) {
 	for _, o := range channels {
 		for ipc.Waiting(o.End) && !o.dead() && time.Now().Before(until) {
@@ -148,7 +147,7 @@ func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
 	p := make([]byte, ipc.MaxState)
 	const most = 1 << 12 // more than a channel holds, in case a process keeps filling it
 	for range most {
-		_, socket, file, err := ipc.PeekConnection(o.End, p) // the next one each time
+		_, socket, file, err := ipc.PeekConnection(o.End, p) // each call returns the next one
 		switch {
 		case isExhausted(err):
 			return false, err
@@ -164,9 +163,9 @@ func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
 	return unknown, nil
 }
 
-// mayHave reports whether a worker may have a connection open, given the lifeline of its
-// keeper, which is not asked after some time. A question that comes late has all the time for
-// its answer: the silence of one keeper must not be held against the others.
+// mayHave reports whether a worker may have a connection open, which it asks the worker's keeper,
+// unless it is later than until. Each question has the full time for its answer, however late it
+// is: one keeper that does not answer must not make the others seem silent.
 func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, error) {
 	for number, open := 0, -1; number <= open+4*beyond; {
 		var asked []int
@@ -201,11 +200,11 @@ func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, e
 	return false, nil
 }
 
-// isExhausted reports whether an error says that no descriptor is free.
+// isExhausted reports whether an error means that no descriptor is free.
 func isExhausted(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
 
-// cookie returns the kernel's identifier of a socket, the same in all processes; 0:
-// it has none.
+// cookie returns the kernel's identifier of a socket, which is the same in all processes; 0 if it
+// has none.
 func cookie(socket int) uint64 {
 	c, err := unix.GetsockoptUint64(socket, unix.SOL_SOCKET, unix.SO_COOKIE)
 	if err != nil {

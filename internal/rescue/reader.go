@@ -3,20 +3,20 @@ package rescue
 // Found is what a connection was doing when its worker died.
 type Found struct {
 	Verdict Verdict
-	Held    []byte // received, and still to be answered
-	Unsent  []byte // responses not sent yet, before the file
-	File    int    // descriptor number in the dead worker, -1 if there is none
-	Off     int64  // offset of what is left of that file
-	Rest    int64  // its bytes
-	Flags   uint8  // conn's
-	About   []byte // of the exchange whose file is sent, opaque; empty if nothing is known
+	Held    []byte // received bytes that are not answered yet
+	Unsent  []byte // unsent bytes of responses, before the file
+	File    int    // descriptor number of the file in the dead worker, -1 if there is none
+	Off     int64  // offset of the rest of the file
+	Rest    int64  // length of the rest in bytes
+	Flags   uint8  // flags of conn
+	About   []byte // exchange whose file is sent, opaque; empty if nothing is known
 	Whole   bool   // About is the whole state of the connection; Held was received since
-	Ending  bool   // nothing is sent after that, and nothing received is used
-	Tries   int    // crashes of workers that were serving it
-	Current bool   // its worker was serving it when it died
+	Ending  bool   // nothing is sent after the file, and no received byte is used
+	Tries   int    // crashes of workers that were serving the connection
+	Current bool   // the worker was serving the connection when it died
 	New     bool   // nothing has been received or sent
-	Unused  bool   // nothing that was received has been used, and nothing sent
-	Client  []byte // of [Writer.Client]; empty: nothing
+	Unused  bool   // no received byte has been used, and nothing has been sent
+	Client  []byte // from [Writer.Client]; empty: nothing
 }
 
 // Verdict is what can be done with a connection.
@@ -24,7 +24,7 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	GoesOn       Verdict = iota // it continues
+	GoesOn       Verdict = iota // it can continue
 	WasClosing                  // it had ended
 	Fixed                       // its response cannot be continued elsewhere
 	Inconsistent                // the record and the kernel do not agree
@@ -37,8 +37,8 @@ type Reader struct{ m *Memory }
 // NewReader returns a reader of a mapped memory, whose worker must be dead.
 func NewReader(m *Memory) Reader { return Reader{m} }
 
-// File returns the descriptor number of the file that the record of a connection
-// names, -1 if it names none.
+// File returns the descriptor number of the file in the record of a connection, -1 if there is
+// none.
 func (r Reader) File(fd int) int {
 	rec, ok := r.record(fd)
 	if !ok || rec.state > stateEnding || rec.len <= 0 || rec.file < 0 || int(rec.file) >= r.m.fds {
@@ -47,8 +47,8 @@ func (r Reader) File(fd int) int {
 	return int(rec.file)
 }
 
-// given returns the descriptor number of the connection that the worker was handing
-// over when it died, -1 if there was none.
+// given returns the descriptor number of the connection that the worker was handing over when it
+// died, -1 if there was none.
 func (r Reader) given() int {
 	for fd := range r.m.Highest() + 1 {
 		if rec := r.m.record(fd); rec.given == 1 && rec.state <= stateEnding {
@@ -58,7 +58,7 @@ func (r Reader) given() int {
 	return -1
 }
 
-// record returns a copy of the record that is in force for a descriptor number.
+// record returns a copy of the valid record of a descriptor number.
 func (r Reader) record(fd int) (record, bool) {
 	if fd < 0 || fd >= r.m.fds {
 		return record{}, false
@@ -69,9 +69,8 @@ func (r Reader) record(fd int) (record, bool) {
 	return *r.m.record(fd), true
 }
 
-// Find returns what the connection with this descriptor number was doing. received
-// and sent are how many bytes the worker had received and sent on its socket. The
-// slices are copies.
+// Find returns what the connection with a descriptor number was doing. received and sent are the
+// numbers of bytes received and sent on its socket ([Count]). The slices are copies.
 func (r Reader) Find(fd int, received, sent uint64) Found {
 	rec, ok := r.record(fd)
 	if !ok {
@@ -79,7 +78,7 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 	}
 	f := Found{Flags: rec.flags, Tries: int(rec.tries), Current: r.m.header().current == int32(fd)+1, File: -1}
 	if h := r.m.header(); rec.given == 1 && rec.state <= stateEnding && (received != h.givenReceived || sent != h.givenSent) {
-		return f.but(WasClosing) // another worker has used it since: this one did not note that it had given it away
+		return f.but(WasClosing) // another worker has used it since: this one died before it recorded the end of the handover
 	}
 	switch rec.state {
 	case stateOpen, stateEnding:
@@ -108,7 +107,7 @@ func (f Found) but(v Verdict) Found {
 	return Found{Verdict: v, File: -1, Tries: f.Tries, Current: f.Current}
 }
 
-// progress finds what is left of the batch and of the file behind it.
+// progress finds what is left of the batch and of the file that follows it.
 func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
 	if rec.len < 0 || rec.off < 0 || sent < rec.start || sent-rec.start > uint64(rec.batch)+uint64(rec.len) {
 		return false
@@ -136,7 +135,7 @@ func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
 		f.Off, f.Rest = rec.off+gone, rec.len-gone
 	}
 	if f.Whole = rec.about&whole != 0; f.Whole && gone > 0 {
-		return false // the file is not sent as it is
+		return false // TLS does not send files unencrypted
 	}
 	if f.Rest > 0 || f.Whole {
 		place, n := r.m.aboutAt(fd, rec.about)
@@ -145,8 +144,8 @@ func (r Reader) progress(f *Found, fd int, rec record, sent uint64) bool {
 	return f.Off >= 0
 }
 
-// held finds the bytes that were received and not answered. Those that were received
-// before the receive buffer was last filled are in the connection's own area.
+// held finds the received bytes that are not answered. Those that were received before the receive
+// buffer was last filled are in the connection's own area.
 func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	if received < rec.used || received > maxPosition {
 		return false
@@ -169,6 +168,5 @@ func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	return true
 }
 
-// sealed reports whether the connection is one over TLS, which must never continue in
-// two workers.
+// sealed reports whether the connection uses TLS, and so must never continue in two workers.
 func (r Reader) sealed(fd int) bool { return r.m.record(fd).about&whole != 0 }

@@ -10,17 +10,17 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// beyond is how many free numbers in a row end the search above the highest
-// that the worker has noted: it may have died between accept(2), which takes the
-// lowest free number, and the note.
+// beyond is how many free numbers in a row end the search above the highest number that the worker
+// has recorded. The worker may have died between accept(2), which takes the lowest free number, and
+// recording it.
 const beyond = 64
 
-// Transfer sends on a rescue channel a dead worker's records and each connection that
-// its keeper has open, with the file that its record names. It sends no other
-// descriptor of the worker, whatever the records say, and no connection that another
-// worker may have or take over. left are connections that cannot be rescued: those of
-// unix sockets, and those whose numbers have no record. Transfer may be called again
-// until the keeper exits. The descriptors stay the caller's.
+// Transfer sends on a rescue channel a dead worker's records and each connection that its keeper
+// has open, with the file that its record names. It sends no other descriptor of the worker,
+// whatever the records say, and no connection that another worker may have or take over. left is
+// the number of connections that cannot be rescued: those over unix sockets, and those whose
+// descriptor numbers have no record. Transfer may be called again until the keeper exits. The
+// caller still owns the descriptors.
 func Transfer(channel, records int, lifeline *Lifeline, moving Moving) (sent, left int, err error) {
 	m, err := Map(records, false)
 	if err != nil {
@@ -51,16 +51,16 @@ func Transfer(channel, records int, lifeline *Lifeline, moving Moving) (sent, le
 	return t.sent, t.left, nil
 }
 
-// isLocalClient reports whether a descriptor of a worker is the connection of a client to a
-// unix socket: it has the name of that, which neither end of a socketpair has. A worker may
-// have inherited such a connection as its standard files and its log.
+// isLocalClient reports whether a descriptor of a worker is a client's connection to a unix socket.
+// Such a connection has the socket's name; the ends of a socketpair have none. A worker's standard
+// files and log, which it inherits, may be such connections too.
 func isLocalClient(number, fd int) bool {
 	if number <= 2 || number == ipc.LogFD || !isConnection(fd, UnixStream) {
 		return false
 	}
 	name, err := unix.Getsockname(fd)
 	local, ok := name.(*unix.SockaddrUnix)
-	return err == nil && ok && local.Name != "@" // which is what no name becomes
+	return err == nil && ok && local.Name != "@" // an empty name is returned as "@"
 }
 
 // transfer sends the connections of a dead worker.
@@ -69,13 +69,13 @@ type transfer struct {
 	lifeline   *Lifeline
 	moving     Moving
 	reader     Reader
-	given      int      // number of the connection that was being handed over, -1 if there is none
-	waiting    []uint64 // cookies of those that are still in a handover channel
+	given      int      // descriptor number of the connection that was being handed over, -1 if there is none
+	waiting    []uint64 // cookies of connections that are still in a handover channel
 	sent, left int
 }
 
-// take copies the open ones of the dead worker's next descriptors, each with the file that
-// its record names. They are the caller's, and next is the number to go on with.
+// take copies the open ones of the dead worker's next descriptors, each with the file that its
+// record names. The caller owns the copies; next is the number to continue with.
 func (t *transfer) take(from int) (kept []ipc.Kept, next int, err error) {
 	var asked []int
 	var files [ipc.MaxKept]int // numbers, -1: none
@@ -122,8 +122,8 @@ func (t *transfer) take(from int) (kept []ipc.Kept, next int, err error) {
 	return kept, from + len(files), nil
 }
 
-// pass sends those of some descriptors that are connections, and closes all. The one that
-// was being handed over comes last: the search for it needs descriptors.
+// pass sends the connections among some descriptors, and closes all descriptors. The connection that
+// was being handed over comes last, because the search for it needs free descriptors.
 func (t *transfer) pass(all []ipc.Kept) error {
 	var batch []ipc.Kept
 	var given *ipc.Kept

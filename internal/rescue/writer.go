@@ -4,11 +4,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Writer records what a worker does, in the memory that outlives it. All its
-// methods may be called on a nil Writer, which records nothing. It belongs to the
-// thread that serves.
+// Writer records what a worker does, in memory that outlives the worker. All methods may be called
+// on a nil Writer, which records nothing. It belongs to the thread that serves.
 //
-// Positions are counts of bytes of a connection, received or sent, since it was
+// A position is the number of bytes that were received or sent on a connection since it was
 // accepted.
 type Writer struct {
 	m *Memory
@@ -18,7 +17,7 @@ type Writer struct {
 // NewWriter returns the writer of a memory that was mapped for writing.
 func NewWriter(m *Memory) *Writer { return &Writer{m, m.header()} }
 
-// Receive returns the buffer to receive into, nil if there is no Writer.
+// Receive returns the buffer to receive into; nil without a Writer.
 func (w *Writer) Receive() []byte {
 	if w == nil {
 		return nil
@@ -26,8 +25,7 @@ func (w *Writer) Receive() []byte {
 	return w.m.recvBuffer()
 }
 
-// Send returns the empty buffer in which batches of responses are made, nil if
-// there is no Writer.
+// Send returns the empty buffer in which batches of responses are made; nil without a Writer.
 func (w *Writer) Send() []byte {
 	if w == nil {
 		return nil
@@ -45,15 +43,14 @@ func (w *Writer) Opened(fd int) {
 	}
 }
 
-// Serving records which connection is served from now on; -1 is none.
+// Serving records which connection is served from now on; -1: none.
 func (w *Writer) Serving(fd int) {
 	if w != nil {
 		w.h.current = int32(fd) + 1
 	}
 }
 
-// Receiving is called before recv(2), with the position of the first byte that may
-// be received.
+// Receiving is called before recv(2), with the position of the next byte to be received.
 func (w *Writer) Receiving(fd int, at uint64) {
 	switch {
 	case w == nil:
@@ -67,31 +64,31 @@ func (w *Writer) Receiving(fd int, at uint64) {
 	}
 }
 
-// Client records what is known of a connection's client beside what the kernel knows, at
-// most 32 opaque bytes: it counts once received bytes are used, or a batch is committed.
+// Client records a client's address that the kernel does not know, in at most 32 opaque bytes. It is
+// used only if received bytes have been used or a batch has been committed.
 func (w *Writer) Client(fd int, p []byte) {
 	if w.has(fd) {
 		w.m.record(fd).client = uint8(copy(w.m.clientBytes(fd), p))
 	}
 }
 
-// Batch is what a connection does next, as far as it is known.
+// Batch is what a connection does next, as far as that is known.
 type Batch struct {
-	Used   uint64 // position behind the received bytes that it answers
-	Start  uint64 // position of its first byte in what is sent
+	Used   uint64 // position after the received bytes that the batch answers
+	Start  uint64 // position of the batch's first byte among the sent bytes
 	Len    int    // bytes of responses in the buffer of [Writer.Send]
 	File   int    // descriptor number of the file that follows, -1 if there is none
 	Off    int64  // offset of the part that is sent
-	Rest   int64  // its bytes
-	Flags  uint8  // conn's
-	About  []byte // of the exchange whose file follows, for the log; opaque
+	Rest   int64  // length of that part in bytes
+	Flags  uint8  // flags of conn
+	About  []byte // exchange whose file follows, for the log; opaque
 	Whole  bool   // About is the whole state of the connection, and has the received bytes up to Used
-	Ending bool   // nothing is sent after that, and nothing received is used
-	Fixed  bool   // it cannot move to another worker
+	Ending bool   // nothing is sent after the file, and no received byte is used
+	Fixed  bool   // the connection cannot move to another worker
 }
 
-// Commit records a batch before its first byte is sent. From then on the batch is
-// sent, by this worker or by the next.
+// Commit records a batch before its first byte is sent. From then on the batch will be sent, by
+// this worker or by the next.
 func (w *Writer) Commit(fd int, b *Batch) {
 	if w.has(fd) {
 		w.h.sending = int32(fd) + 1
@@ -100,15 +97,14 @@ func (w *Writer) Commit(fd int, b *Batch) {
 	}
 }
 
-// Take records a connection from another worker before it is served, with the bytes
-// still to be sent and those still to be answered. The length of the batch is that
-// of unsent.
+// Take records a connection from another worker before it is served, with the bytes that are not
+// sent and not answered yet. The length of the batch is that of unsent.
 func (w *Writer) Take(fd int, b *Batch, unsent, held []byte) {
 	if !w.has(fd) {
 		return
 	}
 	if w.h.receiving>>positionBits == uint64(fd+1) {
-		w.h.receiving = 0 // it was for an earlier connection with this number
+		w.h.receiving = 0 // the buffer belonged to an earlier connection with this number
 	}
 	where := uint8(heldInPlace)
 	if b.Len = len(unsent); b.Len > w.m.send || len(held) > w.m.held() {
@@ -120,7 +116,7 @@ func (w *Writer) Take(fd int, b *Batch, unsent, held []byte) {
 	w.commit(fd, b, inPlace, 0, where)
 }
 
-// commit makes a record of the batch, and puts it in force.
+// commit makes a record of the batch, and makes it the valid one.
 func (w *Writer) commit(fd int, b *Batch, place uint32, tries, held uint8) {
 	r := w.m.record(fd)
 	n := &w.h.next
@@ -148,22 +144,22 @@ func (w *Writer) commit(fd int, b *Batch, place uint32, tries, held uint8) {
 	point(pointDone)
 }
 
-// store stores a number after all that has been stored before, and before all that follows:
-// it is a call, which the compiler does not move stores across. It need not be atomic, because
-// nobody reads before this thread has ended.
+// store stores a number after all earlier stores and before all later ones: the compiler does not
+// move stores across a call. It need not be atomic, because nobody reads before this thread has
+// ended.
 //
 //go:noinline
 func store(to *uint32, n uint32) { *to = n }
 
 // The flags of about, above the number of bytes.
 const (
-	second = 1 << 31 // they are in the second of two places
-	small  = 1 << 30 // these are the places for the state of an idle connection
-	whole  = 1 << 29 // they are the whole state
+	second = 1 << 31 // the bytes are in the second of two areas
+	small  = 1 << 30 // the areas are those for the state of an idle connection
+	whole  = 1 << 29 // the bytes are the whole state
 )
 
-// about stores an exchange or a state in the place that the current record does not use,
-// and returns the value for the next record. One that is too long is left out.
+// about stores an exchange or a state in the area that the current record does not use, and returns
+// the value for the next record. It leaves out what is too long.
 func (w *Writer) about(fd int, was uint32, p []byte, all bool) uint32 {
 	if len(p) == 0 || len(p) > aboutSize {
 		return 0
@@ -180,20 +176,20 @@ func (w *Writer) about(fd int, was uint32, p []byte, all bool) uint32 {
 	return uint32(len(p)) | where
 }
 
-// Large reports whether a state is so long that it takes a connection's own place, which
+// Large reports whether a state is so long that it is stored in the connection's own area, which
 // [Writer.Release] must not free then.
 func Large(state []byte) bool { return len(state) > stateSize }
 
-// Sealing records that bytes are about to be encrypted for a connection, until its next
-// [Writer.Commit].
+// Sealing records that bytes are about to be encrypted for a connection. The next [Writer.Commit]
+// clears it.
 func (w *Writer) Sealing(fd int) {
 	if w.has(fd) {
 		store(&w.m.record(fd).sealing, 1)
 	}
 }
 
-// Used is the position behind the received bytes that are answered, as the last
-// commit says.
+// Used returns the position after the received bytes that are answered, according to the last
+// commit.
 func (w *Writer) Used(fd int) uint64 {
 	if !w.has(fd) {
 		return 0
@@ -201,7 +197,7 @@ func (w *Writer) Used(fd int) uint64 {
 	return w.m.record(fd).used
 }
 
-// End is the position behind what the last commit says is sent.
+// End returns the position after all that will be sent according to the last commit.
 func (w *Writer) End(fd int) uint64 {
 	if !w.has(fd) {
 		return 0
@@ -210,10 +206,9 @@ func (w *Writer) End(fd int) uint64 {
 	return r.start + uint64(r.batch) + uint64(r.len)
 }
 
-// Unsent keeps the bytes of a batch that the socket has not taken, from the
-// given offset in the batch, before the send buffer is used again. It returns them as
-// they are kept, until the next batch, Release or Closed; nil if it cannot keep them.
-// They must not be changed.
+// Unsent keeps the bytes of a batch that the socket has not accepted, from an offset in the batch
+// on, before the send buffer is reused. It returns the kept bytes, which are valid until the next
+// batch, Release or Closed and must not be changed; nil if it cannot keep them.
 func (w *Writer) Unsent(fd, from int, rest []byte) []byte {
 	if !w.has(fd) {
 		return nil
@@ -231,9 +226,8 @@ func (w *Writer) Unsent(fd, from int, rest []byte) []byte {
 	return place[from:end:end]
 }
 
-// Held keeps received bytes that have not been used, before the receive buffer is
-// used again; at is the position of the first. Unused bytes that are held already
-// need not be passed again.
+// Held keeps received bytes that have not been used, before the receive buffer is reused; at is the
+// position of the first. Unused bytes that are held already need not be passed again.
 func (w *Writer) Held(fd int, at uint64, p []byte) {
 	if !w.has(fd) {
 		return
@@ -248,7 +242,7 @@ func (w *Writer) Held(fd int, at uint64, p []byte) {
 	}
 }
 
-// keep stores bytes at their position in the stream, modulo the size of the place.
+// keep stores bytes at their position in the stream, modulo the size of the area.
 func (w *Writer) keep(fd int, at uint64, p []byte) {
 	ring := w.m.heldBytes(fd)
 	n := copy(ring[at%uint64(len(ring)):], p)
@@ -256,16 +250,16 @@ func (w *Writer) keep(fd int, at uint64, p []byte) {
 	copy(ring, p[n:])
 }
 
-// Tried records that workers have crashed n times while they served a connection. It
-// is called after the first [Writer.Commit].
+// Tried records that workers have crashed n times while they served a connection. It is called
+// after the first [Writer.Commit].
 func (w *Writer) Tried(fd, n int) {
 	if w.has(fd) {
 		w.m.record(fd).tries = uint8(min(n, 255))
 	}
 }
 
-// Giving records that a connection is about to be handed over to another worker, with
-// its positions according to [Count]. Only one at a time is.
+// Giving records that a connection is about to be handed over to another worker, with its positions
+// according to [Count]. Only one connection at a time can be.
 func (w *Writer) Giving(fd int, received, sent uint64) {
 	if w != nil {
 		w.h.givenReceived, w.h.givenSent = received, sent
@@ -291,8 +285,8 @@ func (w *Writer) Closing(fd int) {
 	}
 }
 
-// Closed records that a connection has been closed or handed over, so its descriptor
-// number may be used again.
+// Closed records that a connection has been closed or handed over, so that its descriptor number
+// may be reused.
 func (w *Writer) Closed(fd int) {
 	if w.has(fd) {
 		*w.m.record(fd) = record{}
@@ -304,7 +298,7 @@ func (w *Writer) Release(fd int) {
 	if w.has(fd) {
 		w.m.record(fd).held = heldNowhere
 		at := w.m.places() + fd*w.m.place()
-		// Memory that cannot be given back stays until the worker ends.
+		// If it fails, the memory stays allocated until the worker exits.
 		_ = unix.Madvise(w.m.mem[at:at+w.m.place()], unix.MADV_REMOVE)
 	}
 }
