@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +23,30 @@ func tardy(t *testing.T) (worker, gate string) {
 	script := fmt.Sprintf("#!/bin/sh\nwhile ! test -e %s; do sleep 0.02; done\nexec %s \"$@\"\n", gate, harness.Binary("worker"))
 	harness.MustInstall(t, worker, []byte(script))
 	return worker, gate
+}
+
+// TestListsTakeTurns has many ask for the connections of one worker at the same time: all get
+// the list, and the worker is not taken for one that floods its master.
+func TestListsTakeTurns(t *testing.T) {
+	t.Parallel()
+	path := harness.SocketPath(t)
+	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1", "--admin", path)
+	e, pid := harness.EndpointAt(t, path), s.Workers()[0]
+	var asking sync.WaitGroup
+	for range 16 {
+		asking.Go(func() {
+			for range 5 {
+				if code, body, err := e.Ask("GET", fmt.Sprintf("/connections?slot=0&pid=%d", pid)); code != 200 {
+					t.Errorf("%d %s, %v", code, body, err)
+					return
+				}
+			}
+		})
+	}
+	asking.Wait()
+	if now := s.Workers(); !slices.Equal(now, []int{pid}) {
+		t.Errorf("worker %d was replaced by %d", pid, now)
+	}
 }
 
 // TestHealth asks in every phase of a server's life, over both kinds of address,

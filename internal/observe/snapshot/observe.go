@@ -58,17 +58,25 @@ type Observer struct {
 	history []status.Point
 	spent   map[int]float64 // seconds of CPU time by pid, as last seen
 
+	list   chan struct{} // has room while no list is being made
+	listed time.Time     // when the last one was; for who has taken that room
+
 	quit   chan struct{}
 	joined sync.WaitGroup
 }
 
-// lookTime is the timeout of a query to the supervisor's loop.
-const lookTime = 3 * time.Second
+const (
+	// lookTime is the timeout of a query to the supervisor's loop.
+	lookTime = 3 * time.Second
+	// listPause is how long workers are left alone after each list of connections: anybody
+	// may ask for one, and it takes the time of a worker.
+	listPause = 10 * time.Millisecond
+)
 
 // New returns an observer. The rings of rows already in use are attached to the
 // log.
 func New(cfg Config) (*Observer, error) {
-	o := &Observer{Config: cfg, now: time.Now, proc: "/proc", quit: make(chan struct{})}
+	o := &Observer{Config: cfg, now: time.Now, proc: "/proc", list: make(chan struct{}, 1), quit: make(chan struct{})}
 	return o, cfg.Board.Rings(o.attach)
 }
 
@@ -148,17 +156,24 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// Connections lists the connections of one worker. It returns
-// [status.ErrNoWorker], or another error when the worker does not respond.
+// Connections lists the connections of one worker, after the lists that others have asked
+// for. It returns [status.ErrNoWorker], or another error when the worker does not respond.
 func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	select {
+	case o.list <- struct{}{}:
+	case <-ctx.Done():
+		return c, fmt.Errorf("list connections: others are listed: %w", ctx.Err())
+	}
+	defer func() { o.listed = time.Now(); <-o.list }()
+	time.Sleep(time.Until(o.listed.Add(listPause)))
 	fd, err := unix.MemfdCreate("phalanx-list", unix.MFD_CLOEXEC)
 	if err != nil {
 		return c, fmt.Errorf("list connections: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "list")
 	defer file.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
-	defer cancel()
 	if err := o.Controller.List(ctx, slot, pid, fd); err != nil {
 		return c, fmt.Errorf("list connections: %w", err)
 	}
