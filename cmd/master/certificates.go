@@ -169,7 +169,7 @@ func (c *certificates) list() []status.Certificate {
 	return c.Certificates()
 }
 
-// refused says why changed files are not used.
+// refused returns why changed files are not used.
 func (c *certificates) refused() []string {
 	if c == nil {
 		return nil

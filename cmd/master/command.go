@@ -201,7 +201,7 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 // useCache lets sites find copies and digests in the cache directory, if it is there. Nobody
 // makes any.
 func useCache(sites *website.Sites, o options.Options) error {
-	dir := -1 // as if it were empty
+	dir := -1 // like an empty directory
 	if path := string(o.CacheDir); o.Caches() {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err == nil {

@@ -39,7 +39,7 @@ func identity(o options.Options) (string, error) {
 	return id.String(), nil
 }
 
-// become makes this process another user's, unless identity is "".
+// become changes the user of this process, unless identity is "".
 func become(identity string) error {
 	if identity == "" {
 		return nil

@@ -30,7 +30,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	}
 	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe without a reader
 	defer out.Close()
-	for line := range strings.SplitSeq(err.Error(), "\n") { // of a file with several mistakes
+	for line := range strings.SplitSeq(err.Error(), "\n") { // a file may have several errors
 		fmt.Fprintf(out, "%s: %s\n", name(), line)
 	}
 	return exitcode.Code(err)

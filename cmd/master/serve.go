@@ -73,7 +73,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	return supervise.Run(pool)
 }
 
-// warn tells of options that are no mistake for sure, but may not do what is expected.
+// warn warns of options that are valid, but may not do what is expected.
 func warn(o options.Options, alert func(string)) {
 	tellExposed(o, alert)
 	if text := o.Uncounted(); text != "" {

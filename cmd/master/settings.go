@@ -81,7 +81,7 @@ func openSites(o options.Options) (*website.Sites, error) {
 		if strings.Contains(err.Error(), "\n") {
 			cure, it = "\ncorrect all of these", "them"
 		}
-		if wrong, ok := errors.AsType[*rules.Error](err); !ok || wrong.Line > 0 { // in a file, not in a flag
+		if wrong, ok := errors.AsType[*rules.Error](err); !ok || wrong.Line > 0 { // the error is in a file, not in a flag
 			cure += ", or ignore " + it + " with --no-rules"
 		}
 		return nil, exitcode.New(exitcode.Config, err.Error()+cure, err)

@@ -57,8 +57,7 @@ func (e *standardError) alert(line string) {
 	e.alerts.Warn().Msg(line)
 }
 
-// inform reports what somebody who has just started the server wants to know: with -v, and
-// on a terminal.
+// inform reports progress after a start to the operator, with -v and on a terminal.
 func (e *standardError) inform(o options.Options, line string) {
 	switch {
 	case o.Verbose > 0:

@@ -59,7 +59,7 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 }
 
 // records returns the sizes of the rescue records, nil if connections are not rescued,
-// or a limit or this system does not let them be.
+// or if a limit or this system prevents it.
 func records(o options.Options) *rescue.Sizes {
 	sizes := recordSizes(o)
 	if !o.Rescues() || rescue.Available(sizes) != nil {

@@ -58,7 +58,7 @@ func (t *teller) read(root *site.Root) error {
 		if given := root.GiveRules(texts); given != nil {
 			return given
 		}
-		if !root.Unreadable() { // else the master tells of that, and there are no rules to miss
+		if !root.Unreadable() { // otherwise the master reports that, and the rules make no difference
 			t.alert(err.Error() + "; serving without these rules until that is corrected")
 		}
 	}

@@ -74,7 +74,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err := become(opts.Options.Identity); err != nil {
 		return err
 	}
-	records, err := keep(opts) // as early as can be, while this process is small
+	records, err := keep(opts) // as early as possible, while this process is small
 	if err != nil {
 		return err
 	}

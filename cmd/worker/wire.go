@@ -123,14 +123,14 @@ func boundUnsent(l serve.Listener, most int) error {
 	return unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, most)
 }
 
-// unlinger makes no close of a connection wait. The connections of a listening socket inherit
-// what an earlier worker of the slot, if it was compromised, has set.
+// unlinger resets SO_LINGER, so that no close of a connection waits. Connections inherit it from
+// their listening socket, on which a compromised earlier worker of the slot may have set it.
 func unlinger(l serve.Listener) error {
 	return unix.SetsockoptLinger(l.FD, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 }
 
-// keep starts a keeper, and returns the memory for records, if the master has passed the
-// descriptors for it.
+// keep starts a keeper, and returns the memory for rescue records, if the master has passed their
+// descriptors.
 func keep(opts options.WorkerOptions) (*rescue.Memory, error) {
 	if !opts.Kept {
 		return nil, nil

@@ -80,8 +80,8 @@ func appendWord[T string | []byte](dst []byte, word T) []byte {
 	return dst
 }
 
-// appendMember appends a further member of a JSON object: a string, escaped as in the
-// verbose log, or null for an empty one.
+// appendMember appends a further member of a JSON object: a string, escaped as in the verbose log,
+// or null if it is empty.
 func appendMember[T string | []byte](dst []byte, name string, s T) []byte {
 	dst = append(append(append(dst, `,"`...), name...), `":`...)
 	if len(s) == 0 {

@@ -79,8 +79,8 @@ func (w *Writer) run() {
 	}
 }
 
-// step writes at most one batch. Unless there is hurry, it leaves the lines of those who
-// flood for later.
+// step writes at most one batch. Unless hurry is true, it leaves the lines of sources that flood
+// for later.
 func (w *Writer) step(hurry bool) (verdict, error) {
 	old := w.prepare(!hurry)
 	if old != nil {
@@ -164,8 +164,8 @@ func (w *Writer) prune() {
 	w.sources = left
 }
 
-// filling reports whether a ring is a quarter full that need not wait, and arms the others to ring the
-// doorbell when they are.
+// filling reports whether a ring that does not have to wait is a quarter full, and makes the others
+// ring the doorbell when they are.
 func (w *Writer) filling() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -301,8 +301,8 @@ func (w *Writer) wait(until time.Time, room, rings bool) {
 	}
 }
 
-// await polls for so many milliseconds, -1: without a timeout. A doorbell that is rung
-// without end cannot keep it busy.
+// await polls for some milliseconds, or without a timeout if ms is -1. A doorbell that rings all the
+// time cannot keep it busy.
 func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 	time.Sleep(calm - time.Since(w.rung)) // at once, if that is negative
 	poll := []unix.PollFd{{Fd: int32(w.cfg.Doorbell.In), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
@@ -319,7 +319,7 @@ func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 	return rang, room && poll[1].Revents != 0
 }
 
-// tellFull alerts, once rings have lost lines, for which there was no error.
+// tellFull sends an alert if rings have lost lines without an error.
 func (w *Writer) tellFull(cause error) {
 	w.mu.Lock()
 	w.countLost()
@@ -341,7 +341,7 @@ func (w *Writer) alert(cause error) bool {
 	return true
 }
 
-// trouble says what cannot be written.
+// trouble returns why lines cannot be written, with the name of the file.
 func (w *Writer) trouble(cause error) string {
 	return fmt.Sprintf("access log: write %s: %v", w.out.name, cause)
 }

@@ -54,7 +54,7 @@ func openPath(path string) (*outlet, error) {
 	return &outlet{Outlet: out, name: strconv.Quote(path), file: is(out, unix.S_IFREG)}, nil
 }
 
-// badPath says why a file cannot be opened.
+// badPath returns the error for a file that cannot be opened.
 func badPath(path string, err error) error {
 	if err == unix.ENOENT {
 		return fmt.Errorf("open access log %q: directory %q: %w", path, filepath.Dir(path), err)

@@ -51,7 +51,7 @@ type Writer struct {
 	full    uint64 // lines dropped by full rings
 	dropped uint64 // lines dropped by the Writer
 	batch   batch  // its lines are the goroutine's
-	fault   string // why the last write failed; "": it did not
+	fault   string // why the last write failed; "": it succeeded
 
 	// The goroutine's.
 	out      *outlet
@@ -75,9 +75,8 @@ func New(cfg Config) *Writer {
 	return &Writer{cfg: cfg, done: make(chan struct{}), dropped: cfg.Lost}
 }
 
-// Try checks that a file can be opened for writing, and closes it. One that does not
-// exist is not created: options are often checked by another user than the one that
-// the server runs as, who could not write to it then.
+// Try checks that a file can be opened for writing, and closes it. It does not create a missing file:
+// options are often checked by another user, and the user of the server could then not write to it.
 func Try(path string, stdout *os.File) error {
 	if _, err := os.Stat(path); path != "" && path != "-" && errors.Is(err, fs.ErrNotExist) {
 		if err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
@@ -229,7 +228,7 @@ func (w *Writer) Lost() uint64 {
 	return w.full + w.dropped
 }
 
-// Fault returns why no line can be written at the moment, in one line; "": they can.
+// Fault returns why lines cannot be written at the moment, in one line; "" if they can.
 func (w *Writer) Fault() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

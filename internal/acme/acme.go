@@ -46,8 +46,8 @@ type Config struct {
 	// Taken waits until all that serve have what was published last, or ctx ends.
 	Taken func(ctx context.Context) error
 
-	Alert  func(line string) // what the user must know even in silent mode
-	Inform func(line string) // what somebody who waits for certificates wants to know
+	Alert  func(line string) // reports what an operator must know in silent mode too
+	Inform func(line string) // reports progress to an operator who waits for certificates
 	Log    zerolog.Logger
 
 	Now    func() time.Time // time.Now
@@ -71,7 +71,7 @@ type Client struct {
 	wake    chan struct{} // capacity 1: there is news for Run
 	offered Published     // challenges and answers at this moment
 	silence string        // why the authority did not answer last; "": it did
-	lacking bool          // a host has no certificate, as was told
+	lacking bool          // it was reported that a host has no certificate
 
 	mu     sync.Mutex // guards what follows
 	hosts  []*host

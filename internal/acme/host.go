@@ -97,7 +97,7 @@ func (c *Client) restored(name string, last attempt) *host {
 // certified reports whether a host has a certificate that can be used.
 func (c *Client) certified(h *host) bool { return h.cert != nil && c.Now().Before(h.cert.notAfter()) }
 
-// progress tells that hosts lack a certificate, when that begins and when it ends.
+// progress reports when hosts begin to lack certificates, and when all have one.
 func (c *Client) progress() {
 	missing := slices.DeleteFunc(slices.Clone(c.hosts), c.certified)
 	before := c.lacking

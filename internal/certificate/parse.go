@@ -123,7 +123,7 @@ func checkOrder(chain []*x509.Certificate) error {
 	return nil
 }
 
-// ErrNoKey says that a file that should have a private key has none.
+// ErrNoKey means that a key file has no private key.
 var ErrNoKey = errors.New("no private key in PEM form")
 
 // checkKeyFile returns clearer errors than crypto/tls.

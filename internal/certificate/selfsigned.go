@@ -51,7 +51,7 @@ func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, 
 	return src, nil
 }
 
-// SelfSign makes a certificate of a template, signed by its own new key.
+// SelfSign makes a certificate from a template, with a new key that signs it.
 func SelfSign(name string, template *x509.Certificate) (Source, error) {
 	key, text, err := NewKey()
 	if err != nil {
@@ -64,8 +64,8 @@ func SelfSign(name string, template *x509.Certificate) (Source, error) {
 	return Source{Name: name, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: text}, nil
 }
 
-// NewKey makes a private key, of the kind that costs least in a handshake and every
-// client knows; also as PEM.
+// NewKey makes a private key, and returns it as PEM too. It is of the type that costs least in a
+// handshake among those that every client supports.
 func NewKey() (crypto.Signer, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -29,9 +29,9 @@ type Store struct {
 }
 
 const (
-	tempPrefix = "."       // of the names of copies that are not complete
-	forgotten  = time.Hour // the age from which what is not complete is removed without a look at its lock
-	fastFrom   = 1 << 20   // size in bytes of a file for which the best level takes more than a second
+	tempPrefix = "."       // prefix of the names of incomplete copies
+	forgotten  = time.Hour // age from which an incomplete copy is removed even if it is locked
+	fastFrom   = 1 << 20   // size in bytes from which the best level may take more than a second
 )
 
 // OpenStore returns the store in a directory, with a size limit in bytes. It takes over
@@ -105,19 +105,19 @@ func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name 
 	return size, err
 }
 
-// begin creates the temporary file of a copy or digest with this name. It is locked for as
-// long as it is written, so that what a killed helper has left is told from it.
+// begin creates the temporary file for the copy or digest with a name. The file is locked while it is
+// written, so that leftovers of a killed helper can be recognised.
 func (s *Store) begin(name string) (to *os.File, temp string, err error) {
 	temp = fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
 	fd, err := unix.Openat(s.dir, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, "", err
 	}
-	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without locks, others wait until it is old
+	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without a lock, others remove it once it is old
 	return os.NewFile(uintptr(fd), temp), temp, nil
 }
 
-// finish gives a temporary file its name if writing it was no error, and removes it otherwise.
+// finish renames a temporary file to its final name, or removes it if writing failed.
 func (s *Store) finish(temp, name string, err error) error {
 	if err == nil {
 		err = unix.Renameat(s.dir, temp, s.dir, name)
@@ -128,7 +128,7 @@ func (s *Store) finish(temp, name string, err error) error {
 	return err
 }
 
-// keep counts the bytes of what was added, and makes room for them.
+// keep counts the bytes of a new copy or digest, and makes room for them.
 func (s *Store) keep(bytes int64) error {
 	if s.kept += max(bytes, minKept); s.kept > s.most {
 		return s.evict()
@@ -136,7 +136,7 @@ func (s *Store) keep(bytes int64) error {
 	return nil
 }
 
-// abandoned removes a temporary file that nobody writes any more, and reports whether it did.
+// abandoned removes a temporary file that no helper is writing, and reports whether it did.
 func (s *Store) abandoned(temp string, st *unix.Stat_t) bool {
 	old := s.now().Sub(time.Unix(st.Mtim.Sec, 0)) > forgotten
 	if !old {
@@ -159,8 +159,8 @@ type keptCopy struct {
 	used int64
 }
 
-// evict removes the copies that have not been used for longest while there are too many
-// bytes, and what a helper that was killed has left.
+// evict removes the least recently used copies until the limit is kept, and leftovers of killed
+// helpers.
 func (s *Store) evict() error {
 	all, begun, err := s.list()
 	if err != nil {
@@ -186,8 +186,8 @@ func (s *Store) evict() error {
 	return nil
 }
 
-// list returns the copies that are there, and how many bytes those have that others have
-// begun. What nobody writes any more is removed, and what is no copy is left alone.
+// list returns the copies in the directory, and the bytes of copies that other helpers are writing. It
+// removes leftovers of killed helpers, and leaves other files alone.
 func (s *Store) list() (all []keptCopy, begun int64, err error) {
 	fd, err := unix.Openat(s.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *Store) list() (all []keptCopy, begun int64, err error) {
 		if !temp && !isCopy(name) || unix.Fstatat(s.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 			continue
 		}
-		size := max(st.Size, minKept) // so that empty ones are bounded too
+		size := max(st.Size, minKept) // so that the number of empty ones is limited too
 		switch {
 		case !temp:
 			all = append(all, keptCopy{name, size, st.Atim.Nano()})
@@ -219,7 +219,7 @@ func (s *Store) list() (all []keptCopy, begun int64, err error) {
 // minKept is what a copy costs at least, in bytes.
 const minKept = 512
 
-// isTemp reports whether begin has made the name.
+// isTemp reports whether a name is that of a temporary file of begin.
 func isTemp(name string) bool {
 	name, ok := strings.CutPrefix(name, tempPrefix)
 	number, name, more := strings.Cut(name, ".")

@@ -111,8 +111,8 @@ func (l Limits) exceeded(requests, memory int64) string {
 	return ""
 }
 
-// openMemory opens what the kernel says of this process's memory, before a sandboxed worker
-// can open nothing in /proc. It is nil where there is no /proc, of which os.File makes errors.
+// openMemory opens the kernel's file about this process's memory, before the sandbox forbids to open
+// files in /proc. It returns nil if there is no /proc; reads of a nil file return errors.
 func openMemory() *os.File {
 	statm, _ := os.Open("/proc/self/statm")
 	return statm

@@ -2,25 +2,25 @@ package h2
 
 import "sync/atomic"
 
-// Bounds bound what the streams of all connections hold beside one for each: a client with
-// many streams, which it does not let end, would else take the descriptors and the memory of
-// all others. They are for all goroutines.
+// Bounds limit the descriptors and the memory of the streams of all connections, in addition to one
+// file for each connection. Otherwise a client with many streams that it keeps open could use up
+// those of all others. All goroutines share one.
 type Bounds struct {
-	most   int64        // files
-	files  atomic.Int64 // open, beside one for each connection
-	memory atomic.Int64 // bytes of requests' heads, and of content that is made
+	most   int64        // limit of files
+	files  atomic.Int64 // open files, not counting one for each connection
+	memory atomic.Int64 // bytes of request heads and of generated content
 }
 
-// maxMemory is how much of that there may be before a connection gets only one stream.
+// maxMemory is the limit of Bounds.memory in bytes, above which a connection gets only one stream.
 const maxMemory = 64 << 20
 
-// NewBounds returns bounds with so many files.
+// NewBounds returns bounds with a limit of files, not counting one for each connection.
 func NewBounds(files int) *Bounds { return &Bounds{most: int64(files)} }
 
-// Files returns how many are open.
+// Files returns the number of open files, not counting one for each connection.
 func (b *Bounds) Files() int { return int(b.files.Load()) }
 
-// weigh counts the memory of a stream anew.
+// weigh updates the counted memory of a stream.
 func (c *Conn) weigh(s *stream) {
 	if n := cap(s.head) + cap(s.pending); n != s.weight {
 		c.cfg.bounds.memory.Add(int64(n - s.weight))
@@ -28,13 +28,13 @@ func (c *Conn) weigh(s *stream) {
 	}
 }
 
-// crowded reports whether the connection is to have no stream more.
+// crowded reports whether the connection must not have a further stream.
 func (c *Conn) crowded() bool {
 	return len(c.streams) > 0 && c.cfg.bounds.memory.Load() > maxMemory
 }
 
-// postpone has a request wait for a response of its connection that has a file open, if
-// there are too many of those.
+// postpone makes a request wait until another response of its connection has closed its file, if
+// there is one and the limit of files is reached. It reports whether the request waits.
 func (c *Conn) postpone(s *stream) bool {
 	if c.files == 0 || c.cfg.bounds.files.Load() < c.cfg.bounds.most {
 		return false
@@ -44,7 +44,7 @@ func (c *Conn) postpone(s *stream) bool {
 	return true
 }
 
-// fileOpened counts the file of a response.
+// fileOpened counts the open file of a response, if there is one.
 func (c *Conn) fileOpened(s *stream) {
 	if f := s.reply.Segment().File; f == nil || f.Fd() < 0 {
 		return
@@ -55,7 +55,7 @@ func (c *Conn) fileOpened(s *stream) {
 	}
 }
 
-// fileClosed no longer counts it, and continues the requests that wait.
+// fileClosed undoes fileOpened, and continues postponed requests.
 func (c *Conn) fileClosed() {
 	if c.files--; c.files > 0 {
 		c.cfg.bounds.files.Add(-1)

@@ -93,7 +93,7 @@ type Conn struct {
 	waiting   int    // streams that wait for what is made beside the connection
 	answering int    // streams whose request is complete
 	files     int    // streams whose response has a file open
-	postponed int    // streams whose response waits for one of those
+	postponed int    // requests that wait until one of these files is closed
 	yield     bool   // others come first
 
 	initial  int64 // window of a new stream

@@ -226,7 +226,7 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 		}
 		cost := costStreamError / 2
 		if crowded {
-			cost = 1 // others may be to blame
+			cost = 1 // other connections may have used the memory
 		}
 		c.spend(cost, ReasonStreamErrors)
 		return appendReset(out, id, RefusedStream), NoError
@@ -284,7 +284,7 @@ func (c *Conn) ignore(id uint32) {
 }
 
 // idle reports whether the client has opened neither the stream nor a higher one
-// (RFC 9113 §5.1.1). Stream 0 and those of even number are never opened.
+// (RFC 9113 §5.1.1). Stream 0 and streams with even numbers are never opened.
 func (c *Conn) idle(id uint32) bool { return id&1 == 0 || id > c.last }
 
 // late judges a frame for a stream that is not open any more (RFC 9113 §5.1): the client

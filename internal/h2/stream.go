@@ -13,11 +13,11 @@ import (
 type stream struct {
 	id        uint32
 	phase     streamPhase
-	whole     bool // the parser has taken the head
+	whole     bool // the parser has accepted the head
 	ended     bool // the client has sent all of its request
 	last      bool // pending, or the segment, is the end of the content
 	opened    bool // its response has a file open
-	postponed bool // its response waits until another one has none
+	postponed bool // its request waits until another file is closed
 	priority  priority
 
 	window int64 // that the client has opened for content
@@ -32,7 +32,7 @@ type stream struct {
 	fault   proto.Fault // why the request is refused; zero: it is not
 	reply   conn.Reply
 	pending []byte       // content that is made
-	weight  int          // bytes of memory of both, as they are counted
+	weight  int          // memory of head and pending in bytes, as counted in Bounds
 	sent    int          // bytes of it
 	woken   *atomic.Bool // set when what the stream waits for is there; nil: it does not wait
 

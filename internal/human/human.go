@@ -17,7 +17,7 @@ type Number interface {
 	~int | ~int64 | ~uint64 | ~float64
 }
 
-// Cause is what the system said in an error, without the operation and the file around it.
+// Cause returns the system's part of an error, without operation and file.
 func Cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -98,8 +98,7 @@ func Age(s float64) string {
 	}
 }
 
-// Duration writes a length of time as options have it, without units that are zero: 12h,
-// not 12h0m0s.
+// Duration formats a duration as in options, without units that are zero: 12h, not 12h0m0s.
 func Duration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"0s", "0m"} {

@@ -53,7 +53,7 @@ func Quoted(s string) string {
 	return q
 }
 
-// Host is a client's address, as logs have it, without the port.
+// Host returns the host of a client's address as it stands in logs, without the port.
 func Host(client string) string {
 	if i := strings.LastIndexByte(client, ':'); i > 0 {
 		return strings.Trim(client[:i], "[]")

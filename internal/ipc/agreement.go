@@ -12,7 +12,7 @@ const (
 
 	// For a worker whose connections outlive it (package rescue):
 	RecordsFD  = 8 // the memory of its records
-	LifelineFD = 9 // the end of a socket pair for its keeper, see package rescue
+	LifelineFD = 9 // the keeper's end of its lifeline, see package rescue
 )
 
 // furtherFD is the second listening socket of a slot. What a version after this one adds

@@ -197,7 +197,7 @@ type JobDone struct {
 	Reason        string // of a failure, one sentence
 }
 
-// kinds is which message has which first byte. A number is never used again: 13 and 14 were messages once.
+// kinds maps first bytes to messages. A number is never reused: 13 and 14 were messages once.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},

@@ -106,7 +106,7 @@ func (k *Keyring) lookAt(i *item) {
 	}
 }
 
-// Refused returns why files are not used as they are now, each in a line.
+// Refused returns why the current content of files is not used, in one line for each.
 func (k *Keyring) Refused() (all []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

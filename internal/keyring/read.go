@@ -49,7 +49,7 @@ type item struct {
 	next   signature   // that was different when the files were looked at last
 	mode   fs.FileMode // permissions of the key's file
 
-	refused string    // why what the files have now was refused; "": it was not; under the keyring's lock
+	refused string    // why the current content of the files was refused; "": it was not; guarded by the keyring's lock
 	retryAt time.Time // when they are read again for that; zero: never
 }
 

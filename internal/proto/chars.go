@@ -69,14 +69,13 @@ func EqualFold(p []byte, lower string) bool {
 	return true
 }
 
-// IsTokenByte reports whether a method or the name of a field may have the byte.
+// IsTokenByte reports whether a method or a field name may contain the byte.
 func IsTokenByte(c byte) bool { return is(c, charToken) }
 
-// IsToken reports whether a text can be a method or the name of a field.
+// IsToken reports whether a text is a valid method or field name.
 func IsToken(s string) bool { return s != "" && all([]byte(s), charToken) }
 
-// IsUnreserved reports whether a byte means nothing but itself wherever it stands in a URI
-// (RFC 3986 §2.3).
+// IsUnreserved reports whether a byte is an unreserved character of a URI (RFC 3986 §2.3).
 func IsUnreserved(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-' || c == '.' || c == '_' || c == '~'
 }

@@ -67,8 +67,7 @@ func Local(fd int) bool {
 	return err == nil && domain == unix.AF_UNIX
 }
 
-// Port returns the TCP port of a socket that listens, or at this end of a connection; 0 if it
-// is a unix socket.
+// Port returns the local TCP port of a listening socket or connection; 0 for a unix socket.
 func Port(fd int) int {
 	at, _ := unix.Getsockname(fd) // whatever it is not
 	switch a := at.(type) {

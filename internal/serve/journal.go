@@ -76,7 +76,7 @@ func (j *Journal) clientOf(x *conn.Exchange) clientip.Addr {
 	return x.Client
 }
 
-// withClient names the client in a line, unless that is not written.
+// withClient adds the client to a log line, unless the line is not written.
 func withClient(e *zerolog.Event, client clientip.Addr) *zerolog.Event {
 	if !e.Enabled() {
 		return e

@@ -47,12 +47,12 @@ func NewLimits(cfg *Config) *Limits {
 	if l.perClient > 0 {
 		l.clients = newClients()
 	}
-	l.Streams = h2.NewBounds(l.possible / 2) // a quarter of the descriptors
+	l.Streams = h2.NewBounds(l.possible / 2) // which is a quarter of the descriptors
 	l.Share(1)
 	return l
 }
 
-// Exceeded reports whether so many connections are more than there may be.
+// Exceeded reports whether a number of connections exceeds the limit.
 func (l *Limits) Exceeded(open int) bool {
 	return open > l.Most || open+l.Streams.Files()/2 > l.possible
 }

@@ -17,7 +17,7 @@ const (
 	formatTarGz = "tar.gz"
 )
 
-// archiveTypes are the media types of the formats.
+// archiveTypes has the media types of the archive formats.
 var archiveTypes = map[string]string{formatZip: "application/zip", formatTar: "application/x-tar", formatTarGz: "application/gzip"}
 
 // ArchiveFormat returns the format of an archive that a query asks for, with its "?":

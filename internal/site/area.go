@@ -10,20 +10,18 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Area is a part of the site for which clients need credentials: what the pattern fits, as
-// that of a [Rule] does, and everything beneath that. Whether a file is in it is decided
-// by each name that leads to the file: that of the request, whether or not there is such a
-// file, and that of the file that would be sent.
+// Area is a part of the site for which clients need credentials: what the pattern matches, like that
+// of a [Rule], and everything beneath. Every name that leads to a file counts: the name in the
+// request, whether or not such a file exists, and the name of the file that would be sent.
 type Area struct {
 	Pattern string
-	Realm   int // whose credentials: 0 to proto.MaxRealms-1; several areas may have the same
+	Realm   int // protection space, 0 to proto.MaxRealms-1; several areas may share one
 }
 
 // errLocked means that the request lacks credentials.
 var errLocked = errors.New("needs credentials")
 
-// admits reports whether a request may have what is at a name, and notes what it needs for
-// that.
+// admits reports whether a request has access to a name, and notes which credentials that needs.
 func (r *Root) admits(name []byte, access *proto.Access) bool {
 	if len(r.policy.Areas) == 0 {
 		return true
@@ -36,15 +34,15 @@ func (r *Root) admits(name []byte, access *proto.Access) bool {
 	return realms&^access.Granted == 0
 }
 
-// hidden reports whether a request is not to know of a name.
+// hidden reports whether a name must be hidden from a request.
 func (r *Root) hidden(name string, granted proto.Realms) bool {
 	return len(r.policy.Areas) > 0 && r.realms(name)&^granted != 0
 }
 
-// everything grants what is there: to the server itself.
+// everything grants access to all areas, for the server itself.
 func everything() *proto.Access { return &proto.Access{Granted: ^proto.Realms(0)} }
 
-// enter opens a name for reading, for a request that may have it.
+// enter opens a name for reading, if the request has access to it.
 func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
 	if !r.admits(name, access) {
 		return -1, errLocked
@@ -56,8 +54,8 @@ func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
 	if fd, err = straight.open(name); err == nil || !passesLink(err) || r.policy.Symlinks == LinksNone {
 		return fd, err
 	}
-	// What the kernel opens is what was decided about, and nothing that a link leads to
-	// a moment later.
+	// The kernel must open the very name that was checked, even if a link is changed a moment
+	// later.
 	from, real, err := r.follow(name)
 	if inside := r.inside(from, real); inside != "" && !r.admits([]byte(inside), access) {
 		return -1, errLocked
@@ -69,11 +67,11 @@ func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
 	return straight.open(real)
 }
 
-// passesLink reports whether a name was perhaps not opened because of a symbolic link.
+// passesLink reports whether a symbolic link may be why a name was not opened.
 func passesLink(err error) bool { return err == unix.ELOOP || err == unix.ENOTDIR }
 
-// inside returns what a name, to be opened from there, is beneath the root; "" if it is
-// not, or the root itself.
+// inside returns the path beneath the root of a name relative to from; "" if it is the root itself or
+// outside.
 func (r *Root) inside(from *beneath, name []byte) string {
 	clean := path.Clean(string(name))
 	if from != &r.beneath {
@@ -85,8 +83,7 @@ func (r *Root) inside(from *beneath, name []byte) string {
 	return clean
 }
 
-// leadsToHidden reports whether a name is a link to something that a request is not to
-// know of.
+// leadsToHidden reports whether a name is a link to something that is hidden from a request.
 func (r *Root) leadsToHidden(name string, granted proto.Realms) bool {
 	if len(r.policy.Areas) == 0 {
 		return false
@@ -95,14 +92,13 @@ func (r *Root) leadsToHidden(name string, granted proto.Realms) bool {
 	return r.hidden(r.inside(from, real), granted)
 }
 
-// maxDepth is how many directories a name may be in before it counts as one of the first
-// area, whatever the patterns: each of them would be matched with all those directories,
-// which takes a hundred milliseconds for as many as a request can name.
+// maxDepth limits the directories in a name. A deeper name belongs to the first area, whatever the
+// patterns: matching each pattern with each directory would take a hundred milliseconds for as many
+// as a request can name.
 const maxDepth = 64
 
-// realms returns the protection space of the first area that a name is in; none if there
-// is no such area. It is that of a file's other names too: of a sidecar by the name of its
-// file, and of a page by its clean path.
+// realms returns the protection space of the first area that contains a name; none if there is no such
+// area. The other names of a file count too: the file of a sidecar, and the clean path of a page.
 func (r *Root) realms(name string) proto.Realms {
 	deep := strings.Count(name, "/") > maxDepth
 	for n := range r.policy.Areas {
@@ -114,7 +110,7 @@ func (r *Root) realms(name string) proto.Realms {
 	return 0
 }
 
-// stem returns a name without the suffixes of what is made of a file.
+// stem returns a name without the suffixes of sidecars and pages.
 func (r *Root) stem(name string) string {
 	for _, coding := range [...]proto.Coding{proto.Gzip, proto.Zstd, proto.Brotli} {
 		if stem, ok := strings.CutSuffix(name, coding.Suffix()); ok {
@@ -127,17 +123,17 @@ func (r *Root) stem(name string) string {
 	return name
 }
 
-// has reports whether a name, or a directory on the way to it, fits the pattern.
+// has reports whether a name, or a directory on the way to it, matches the pattern.
 //
-// A file system may take names that differ in case, or in dots and spaces at the end, for
-// the same; so they are here.
+// Some file systems treat names that differ only in case, or in dots and spaces at the end, as the
+// same; so does has.
 func (a *Area) has(name string) bool {
 	name = strings.TrimSuffix(name, "/")
 	as, lower := Rule{Pattern: a.Pattern}, Rule{Pattern: strings.ToLower(a.Pattern)}
 	return as.fitsPart(name) || lower.fitsPart(folded(name))
 }
 
-// fitsPart reports whether the rule is for a name, or for a directory on the way to it.
+// fitsPart reports whether the rule matches a name, or a directory on the way to it.
 func (rule *Rule) fitsPart(name string) bool {
 	if rule.fits("") {
 		return true
@@ -150,7 +146,7 @@ func (rule *Rule) fitsPart(name string) bool {
 	return false
 }
 
-// folded returns what names that lead to the same file have in common.
+// folded returns a form of a name that is the same for all names of one file.
 func folded(name string) string {
 	elements := strings.Split(strings.ToLower(name), "/")
 	for i, element := range elements {

@@ -38,8 +38,8 @@ func (b *budget) take(n int64) bool { return b.held.Add(n) <= b.max }
 func (b *budget) give(n int64) { b.held.Add(-n) }
 
 // What a listing is charged in bytes: a directory that is being read has a
-// buffer, and an entry its name and twice its own size: a slice that grows is partly
-// empty, and sorting takes another one.
+// buffer, and an entry its name and twice its own size: a growing slice is partly empty, and sorting
+// needs a second one.
 const (
 	listingCost = 16 << 10
 	entryCost   = 2*int64(unsafe.Sizeof(entry{})) + nameCost

@@ -20,8 +20,8 @@ type File struct {
 	body         []byte // the whole file, if it is held in memory; then fd is -1
 	contentType  string
 	coding       proto.Coding
-	varies       bool // the path may be answered with another coding
-	fallback     bool // it answers navigation to a path that does not exist
+	varies       bool // the path may have a response in another coding
+	fallback     bool // it is the fallback for a path that does not exist
 	copied       bool // it is a copy, made by the server
 	cacheControl string
 	entity       proto.Entity
@@ -76,14 +76,13 @@ func (f *File) ContentType() string { return f.contentType }
 // Coding returns the content coding of the file's bytes.
 func (f *File) Coding() proto.Coding { return f.coding }
 
-// The fields of a request by which a path has other responses.
+// Request fields that select among responses for a path.
 const (
 	varyCoding     = "Accept-Encoding"
 	varyNavigation = "Accept, Sec-Fetch-Mode, Sec-Fetch-Dest" // see [proto.Navigates]
 )
 
-// Vary returns the fields of requests by which the path has other responses; empty: there
-// are none.
+// Vary returns the request fields that select among responses for the path; empty: none.
 func (f *File) Vary() string {
 	switch {
 	case f.varies && f.fallback:
@@ -140,7 +139,7 @@ func (f *File) describe(name []byte, rules []Rule) {
 	f.root.described(name, f, typeRule, rule)
 }
 
-// changed reports whether the file is in another state than when it was opened.
+// changed reports whether the file has changed since it was opened.
 func (f *File) changed() bool {
 	var st unix.Stat_t
 	return fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp
@@ -155,8 +154,8 @@ func readAll(fd int, b []byte) int {
 	return n
 }
 
-// content reads a regular file from its beginning to its end. It is no *os.File, with which
-// the standard library would try what does not help here.
+// content reads a regular file from beginning to end. It is not an *os.File, for which the standard
+// library would try other system calls, which do not help here.
 type content struct {
 	fd  int
 	off int64

@@ -21,39 +21,38 @@ import (
 	"phalanx/internal/theme"
 )
 
-// kind is what two listings have in common that may show the same.
+// kind is what listings with the same content have in common.
 type kind struct {
 	path    string // decoded, from the root, with slashes at both ends
 	format  format
 	order   order
 	archive bool         // the page offers archives
-	granted proto.Realms // only what these lead to is shown
+	granted proto.Realms // only names that these grant access to are shown
 }
 
-// listed is what listings of a kind show. Listings that are asked for at about
-// the same time read the directory together, and those that turn out equal hold it
-// in memory once: else a hundred clients that read a long listing slowly would use
-// up the memory of all.
+// listed is what listings of a kind show. Listings that are requested at about the same time read the
+// directory together, and equal ones share their memory: otherwise a hundred clients that receive a
+// long listing slowly would use up the memory of all.
 type listed struct {
 	kind
 	root *Root
 
 	// Guarded by shared.
 	began time.Time
-	state dirState // when it began; zero: it could have changed since and look the same
-	users int      // listings
+	state dirState // state at began; zero: a change since then could look the same
+	users int      // number of listings
 
 	mu         sync.Mutex // guards what follows, until ready
 	dir        *os.File   // nil: the shares are listed
 	failed     bool
-	cost       int64 // bytes of the root's budget
+	cost       int64 // bytes charged to the root's budget
 	whole      bool  // all entries have been read
 	sorter     sorter[entry]
-	ordered    bool        // and sorted
-	sum        hash.Hash64 // of what is shown
-	summed     int         // entries that are in it
-	making     bool        // the README is being made
-	wakes      []func()    // of those who wait for that
+	ordered    bool        // entries are sorted
+	sum        hash.Hash64 // hash of what is shown
+	summed     int         // number of entries in sum
+	making     bool        // the README is being rendered
+	wakes      []func()    // called when the README has been rendered
 	readmeName string
 	readme     []byte // HTML
 
@@ -76,8 +75,8 @@ type dirState struct {
 	modified, change unix.Timespec
 }
 
-// shared is all that is listed now, the oldest of a kind first. No lock of theirs is
-// taken while this one is held.
+// shared has all current listings, the oldest of a kind first. No lock of a listing is taken while
+// its lock is held.
 type shared struct {
 	mu     sync.Mutex
 	byKind map[kind][]*listed
@@ -127,7 +126,7 @@ func (c *listed) merge() *listed {
 		}
 		if older.ready.Load() && slices.Equal(older.entries, c.entries) && bytes.Equal(older.readme, c.readme) {
 			older.users++
-			older.began, older.state = c.began, c.state // so much is known of it now
+			older.began, older.state = c.began, c.state // it is as recent as this one
 			c.leave()
 			return older
 		}
@@ -141,7 +140,7 @@ func (c *listed) release() {
 	c.leave()
 }
 
-// leave is release, with the lock.
+// leave is release, called with the lock held.
 func (c *listed) leave() {
 	if c.users--; c.users > 0 {
 		return
@@ -199,14 +198,14 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 	return true, proto.StatusOK
 }
 
-// charge counts what a listing holds, and reports whether there is room for it.
+// charge charges a listing's memory to the budget, and reports whether there is room for it.
 func (c *listed) charge(cost int64) bool {
 	c.cost += cost
 	c.failed = !c.root.listings.take(cost)
 	return !c.failed
 }
 
-// hash adds a part of the entries to the sum, and reports whether that was the last.
+// hash adds the next entries to the sum, and reports whether all are in it.
 func (c *listed) hash() bool {
 	if c.sum == nil {
 		c.sum = fnv.New64a()
@@ -245,8 +244,8 @@ func (c *listed) read() (cost int64, more bool) {
 	return cost, err == nil && !errors.Is(err, io.EOF)
 }
 
-// look finds out what a name is. Only what would be served is listed: files
-// and directories, also behind symbolic links that stay beneath the root.
+// look finds out what a name is. Only what would be served is listed: files and directories, including
+// those behind symbolic links that stay beneath the root.
 func (c *listed) look(dir int, name string) (entry, bool) {
 	if c.root.hides([]byte(name)) || c.path == "/" && c.root.isRules([]byte(name)) || c.root.hidden(c.path[1:]+name, c.granted) {
 		return entry{}, false
@@ -261,7 +260,7 @@ func (c *listed) look(dir int, name string) (entry, bool) {
 	return entryOf(name, &st)
 }
 
-// entryOf returns the entry of a file or directory; of anything else there is none.
+// entryOf returns the entry of a file or directory; false for anything else.
 func entryOf(name string, st *unix.Stat_t) (entry, bool) {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -272,7 +271,7 @@ func entryOf(name string, st *unix.Stat_t) (entry, bool) {
 	return entry{}, false
 }
 
-// follow replaces what is known of a symbolic link by what it leads to.
+// follow replaces the metadata of a symbolic link by that of its target.
 func (c *listed) follow(name string, st *unix.Stat_t) bool {
 	full := make([]byte, 0, len(c.path)+len(name)+1)
 	full = append(append(full, c.path[1:]...), name...)
@@ -282,8 +281,7 @@ func (c *listed) follow(name string, st *unix.Stat_t) bool {
 	return c.root.stat(full, st) == nil
 }
 
-// compare has directories before files, then the order that was asked for, and what is
-// equal by name.
+// compare orders directories before files, then by the requested order, then by name.
 func (c *listed) compare(a, b entry) int {
 	if a.dir != b.dir {
 		if a.dir {

@@ -53,8 +53,8 @@ func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listi
 	return &Listing{listed: c, next: -1}, proto.StatusOK
 }
 
-// whole opens a directory to show or send all of it, if that is allowed; its path ends with a
-// slash or with "/.". It also returns its clean name.
+// whole opens a directory for a listing or an archive, if these are allowed. Its path ends with a
+// slash or with "/.". It returns the clean name too.
 func (r *Root) whole(path []byte, allowed bool, access *proto.Access) (name string, dir *os.File, s proto.Status) {
 	var space [unix.PathMax]byte
 	clean, s := r.clean(space[:0], path)

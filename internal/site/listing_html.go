@@ -86,7 +86,7 @@ func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 	}
 	// "./" keeps a name with a colon from being taken for a scheme.
 	dst = append(append(append(dst, "<tr"...), iconOf(e)...), "><td><a href=\"./"...)
-	dst = append(proto.AppendEscaped(dst, e.name, proto.IsUnreserved), slash...) // nor does what is plain mean anything in HTML
+	dst = append(proto.AppendEscaped(dst, e.name, proto.IsUnreserved), slash...) // unreserved characters need no escaping in HTML either
 	dst = append(dst, "\">"...)
 	dst = append(appendName(dst, e.name), slash...)
 	dst = append(dst, "</a></td><td"...)

@@ -12,9 +12,8 @@ import (
 // seconds), and room for the clock of another machine that is a little behind.
 const coarsest = 2 * time.Second
 
-// settled reports whether a change of the file from now on gives it another
-// modification time than at. Until then its time and size say nothing for sure:
-// it could be written again, and show the same.
+// settled reports whether any change of the file from now on gives it a modification time other than
+// at. Until then its time and size prove nothing: it could be written again and look the same.
 //
 // The kernel stamps files with its coarse clock, which moves by a tick of 1 to
 // 10 ms and can be asked. A time before what it shows cannot come again, where
@@ -49,7 +48,7 @@ func keepsNanoseconds(fd int) bool {
 	return false
 }
 
-// longAgo reports whether a time is so old that every file system gives a change another.
+// longAgo reports whether a time is so old that a change now has another time in every file system.
 func longAgo(at proto.Time, now time.Time) bool {
 	t := now.Add(-coarsest)
 	return at.Before(proto.Time{Sec: t.Unix(), Nsec: int64(t.Nanosecond())})

@@ -2,18 +2,18 @@ package site
 
 import "slices"
 
-// sorter sorts a list in steps, each of about as much work as reading a batch of it: a list
-// of 100,000 entries takes a fifth of a second, in which no other connection would move.
+// sorter sorts a list in steps, each of about as much work as reading a batch of it. Sorting 100,000
+// entries takes a fifth of a second; done at once, it would hold up all other connections.
 type sorter[E any] struct {
 	list   []E
-	merged []E // of the runs of list, pair by pair
-	sorted int // of list: so many are in runs
-	width  int // of the runs
-	left   int // in list: what comes next of the first run of a pair
-	right  int // and of the second
+	merged []E // merged runs of list, pair by pair
+	sorted int // number of elements of list in runs
+	width  int // length of a run
+	left   int // index in list of the next element of a pair's first run
+	right  int // index in list of the next element of its second run
 }
 
-// step sorts on, and reports whether the list is sorted now.
+// step does the next part of the work, and reports whether the list is sorted.
 func (s *sorter[E]) step(compare func(a, b E) int) bool {
 	n := len(s.list)
 	if s.sorted < n {

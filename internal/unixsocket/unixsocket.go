@@ -51,9 +51,8 @@ func RemoveStale(path string) error {
 	}
 }
 
-// Check reports why nobody can listen at a path: its directory is missing, or the path is
-// another file's. That somebody listens there already, or that this user may not, is no
-// error.
+// Check reports why no process can listen at a path: its directory is missing, or another file is
+// there. It is no error if a process listens there already, or if this user may not.
 func Check(path string) error {
 	info, err := os.Stat(filepath.Dir(path))
 	if err == nil && !info.IsDir() {
@@ -71,14 +70,14 @@ func Check(path string) error {
 	return nil
 }
 
-// Listen listens at a path, whose file has the mode from the beginning and replaces a stale
-// one. The caller holds the lock of [LockDirectory], and removes the file.
+// Listen listens at a path. The socket's file has the mode from the beginning, and replaces a stale
+// one. The caller holds the lock of [LockDirectory], and removes the file in the end.
 func Listen(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	if err := RemoveStale(path); err != nil {
 		return nil, err
 	}
-	// bind(2) gives the file the socket's own mode, less the umask. To change the mode
-	// later could meet another file, which somebody has put there.
+	// bind(2) gives the file the socket's own mode, less the umask. A later chmod could hit
+	// another file that somebody has put there.
 	defer unix.Umask(unix.Umask(0))
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error

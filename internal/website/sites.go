@@ -100,8 +100,8 @@ func (s *Sites) ReadRules(o options.Options) error {
 	return errors.Join(wrong...)
 }
 
-// Named says in an error, and in each that it joins, which site it is about, if there are
-// several.
+// Named adds the name of the site to an error, and to each error that it joins, if there are several
+// sites.
 func (s *Sites) Named(number int, err error) error {
 	if err == nil || number == 0 {
 		return err

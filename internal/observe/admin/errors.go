@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/unixsocket"
 )
 
-// problem is an error that begins with the flag.
+// problem returns an error that begins with the flag.
 func problem(code int, a address.Address, err error, format string, args ...any) error {
 	addr := string(a)
 	if quoted := strconv.Quote(addr); quoted[1:len(quoted)-1] != addr {

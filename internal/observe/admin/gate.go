@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// evictAfter is how long a client may leave its request incomplete, or take nothing of
-// its response, while others wait to be admitted; a normal request takes a fraction of it.
+// evictAfter is how long a client may leave its request incomplete, or receive nothing of its
+// response, while others wait to be admitted. A normal request takes a fraction of it.
 const evictAfter = 500 * time.Millisecond
 
-// gate is a listener that limits the number of connections. When the limit is
-// reached, it evicts the connection whose client it has waited for longest, for a
-// complete request or to take a response, so slow and silent clients cannot lock
-// others out. While all requests are being carried out, the next connection waits.
+// gate is a listener that limits the number of connections. At the limit it evicts the connection
+// that has waited longest for its client, to complete a request or to receive a response, so slow
+// and silent clients cannot lock others out. If all connections have requests in progress, the next
+// one waits.
 type gate struct {
 	net.Listener
 	max        int
 	evictAfter time.Duration
 
 	mu        sync.Mutex
-	clients   []*clientConn // those that are waited for are ordered by since
+	clients   []*clientConn // connections that wait for their client are ordered by since
 	suspended bool          // Close leaves the listener open
-	room      chan struct{} // has a token when a client has left or is waited for
+	room      chan struct{} // has a token when a connection has ended or begins to wait for its client
 	closed    chan struct{}
 	once      sync.Once
 }
@@ -142,9 +142,9 @@ func (g *gate) notify() {
 type clientConn struct {
 	net.Conn
 	gate    *gate
-	since   time.Time // since when its client has been waited for
+	since   time.Time // since when it has waited for its client
 	busy    bool      // a request is under way
-	sending bool      // its response waits for the client to take some
+	sending bool      // it waits until the client receives more of the response
 	served  bool      // there has been a request
 	removed bool      // no longer one of gate.clients
 }
@@ -166,7 +166,7 @@ func (c *clientConn) idle() {
 	c.waits()
 }
 
-// Write waits until the client has taken enough.
+// Write waits until the socket has accepted all bytes.
 func (c *clientConn) Write(p []byte) (int, error) {
 	c.gate.mu.Lock()
 	c.sending = true
@@ -179,8 +179,8 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// waits marks the beginning of a wait for the client, which is then the last to be
-// evicted. It is called with the lock held.
+// waits marks the beginning of a wait for the client, which puts the connection last in the order of
+// eviction. It is called with the lock held.
 func (c *clientConn) waits() {
 	if c.remove() {
 		c.removed, c.since = false, time.Now()

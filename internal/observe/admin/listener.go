@@ -38,9 +38,8 @@ func Listen(a address.Address) (net.Listener, error) {
 	return own(l), nil
 }
 
-// Check reports why no server on this machine can listen at a valid address. That one is
-// listened at already, or that this user may not, is no error. Errors are of type
-// [*exitcode.Error].
+// Check reports why no server on this machine can listen at a valid address. It is no error if another
+// server listens there already, or if this user may not. Errors are of type [*exitcode.Error].
 func Check(a address.Address) error {
 	network, where := a.Net()
 	if a.Unix() {

@@ -92,8 +92,7 @@ func slotMetrics() []metric {
 	}
 }
 
-// addEach appends a sample of a slot for each of its counters, which differ in the value of a
-// label.
+// addEach appends a sample of a slot for each counter, with the counter's name as the value of a label.
 func (x *exposition) addEach(counters map[string]uint64, label, slot string) {
 	for _, value := range slices.Sorted(maps.Keys(counters)) {
 		x.add(float64(counters[value]), label, value, "slot", slot)

@@ -115,7 +115,7 @@ func (r *Row) Read() (t Totals) {
 	return t
 }
 
-// load reads as many counters as there are of to.
+// load copies counters into to.
 func load(to []uint64, from []atomic.Uint64) {
 	for i := range to {
 		to[i] = from[i].Load()
@@ -171,7 +171,7 @@ func (t *Totals) Add(o *Totals) {
 	t.Latency.Add(&o.Latency)
 }
 
-// add adds counters to others.
+// add adds counters to the counters in to.
 func add(to, from []uint64) {
 	for i, n := range from {
 		to[i] += n

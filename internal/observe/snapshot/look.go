@@ -209,7 +209,7 @@ func counters(t *scoreboard.Totals) status.Figures {
 	}
 }
 
-// counted names counters by the texts of their indexes.
+// counted returns counters by name, which is the text of their index.
 func counted[I interface {
 	~uint8
 	String() string

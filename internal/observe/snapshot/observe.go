@@ -43,7 +43,7 @@ type Config struct {
 	Certificates func() []status.Certificate
 	ACME         func() *status.ACME   // nil: there is none
 	Helper       func() *status.Helper // nil: there is none
-	Refused      func() []string       // why changed certificates are not used; nil: there are none
+	Refused      func() []string       // returns why changed certificates are not used; nil: there are no certificates
 	Started      time.Time             // of the master
 }
 

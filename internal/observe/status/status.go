@@ -54,7 +54,7 @@ type Pool struct {
 	Base    string    `json:"base"`
 	Model   string    `json:"model"`
 	Slots   int       `json:"slots"`                  // configured number of workers
-	Reloads int       `json:"reloads"`                // so far
+	Reloads int       `json:"reloads"`                // number of reloads so far
 	Failed  string    `json:"reload_error,omitempty"` // why the last reload failed; "": it did not
 	Window  float64   `json:"window"`                 // seconds that rates and latencies cover
 
@@ -67,7 +67,7 @@ type Pool struct {
 	ACME         *ACME         `json:"acme,omitempty"` // nil: no certificate is obtained by ACME
 	Certificates []Certificate `json:"certificates"`   // for HTTPS, at most MaxCertificates, the first to expire first
 
-	Faults   []string  `json:"-"`        // what does not work at the moment, each in a line; among the problems
+	Faults   []string  `json:"-"`        // what does not work at the moment, one line each; part of the problems
 	Problems []Problem `json:"problems"` // what an operator should know first; the worst first
 
 	Total   Figures  `json:"total"`   // of all workers there have ever been
@@ -100,7 +100,7 @@ func (p *Pool) Served() string {
 	return human.Plural(n, "site", "sites") + " and " + p.Base
 }
 
-// Count returns how many workers are so.
+// Count returns the number of workers for which a function is true.
 func (p *Pool) Count(so func(*Worker) bool) (n int) {
 	for i := range p.Workers {
 		if so(&p.Workers[i]) {

@@ -6,7 +6,7 @@ const minute = 60 // seconds of the past that there are at most
 // all that is not needed to read them.
 type plan struct {
 	head, now, base, ever, detail bool
-	wrong                         int // problems
+	wrong                         int // number of problems
 	graph                         int // lines of the graph of requests
 	others                        int // graphs of one line: MB/s, p99
 	blanks                        int

@@ -127,9 +127,8 @@ func pool(p status.Pool) string {
 	return s
 }
 
-// JSON writes a [status.Pool], or several with their nodes, as the endpoint gives it,
-// indented, for other programs. Runes that could control a terminal are escaped; the values
-// stay the same.
+// JSON writes a [status.Pool], or several with their nodes, as the admin endpoint sends it, but
+// indented. Runes that could control a terminal are escaped, which does not change the values.
 func JSON(w io.Writer, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {

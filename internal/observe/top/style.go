@@ -57,7 +57,7 @@ func (t theme) state(name string) lipgloss.Style {
 	return t.faint
 }
 
-// problem is the style of a problem.
+// problem returns the style of a problem.
 func (t theme) problem(p status.Problem) lipgloss.Style {
 	return pick(p.Severity == status.Error, t.bad, t.warn)
 }

@@ -107,7 +107,7 @@ func (l layout[R]) row(t theme, width int, row R, selected bool) string {
 	return w.full(pick(selected, t.selected, t.plain))
 }
 
-// orderOf is the order of a column; those without one leave rows as they are.
+// orderOf returns the order of a column. A column without one does not reorder rows.
 func orderOf[R any](columns []column[R], by string, reversed bool) func(a, b R) int {
 	for _, c := range columns {
 		if c.name == by && c.order != nil {
@@ -124,7 +124,7 @@ func turned[R any](order func(a, b R) int, reversed bool) func(a, b R) int {
 	return order
 }
 
-// rows writes those around the cursor that have room.
+// rows writes as many rows around the cursor as there is room for.
 func (l layout[R]) rows(t theme, width int, all []R, c *cursor, room int) (lines []string) {
 	from, to := c.window(len(all), room)
 	for i := from; i < to; i++ {

@@ -35,7 +35,7 @@ func window(width, height int, lines func() []string) tea.View {
 	return v
 }
 
-// filled adds empty lines until there are as many as that.
+// filled adds empty lines up to a number of lines.
 func filled(lines []string, height int) []string {
 	for len(lines) < height {
 		lines = append(lines, "")
