@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// AuthRule protects what a pattern fits by the passwords in a file.
+// AuthRule protects what a pattern matches with the passwords in a file.
 type AuthRule struct {
 	Pattern string
 	File    string // its path, as given
@@ -54,8 +54,8 @@ func (o Options) authorized() error {
 	return nil
 }
 
-// InClear returns an address at which passwords would travel without encryption, to be read
-// on their way; "": there is none. A unix socket and the loopback leave no machine.
+// InClear returns an address at which passwords would be sent unencrypted over a network; "": there
+// is none. Unix sockets and loopback addresses do not count.
 func (o Options) InClear(addresses []listen.Address) string {
 	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
 	proxied := len(o.TrustedProxies) > 0 || len(o.ProxyProtocol) > 0 // which knows about TLS

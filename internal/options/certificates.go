@@ -30,8 +30,8 @@ func (o Options) certified() error {
 	return nil // systemd may pass sockets for HTTPS
 }
 
-// CheckHTTPS refuses HTTPS without a certificate, and without HTTPS certificates and what
-// only HTTPS has; secure says whether there is an address for it.
+// CheckHTTPS refuses HTTPS without a certificate. Without HTTPS it refuses certificates, and flags
+// that have an effect with HTTPS only. secure says whether an address uses HTTPS.
 func (o Options) CheckHTTPS(secure bool) error {
 	certified := o.Certified()
 	switch {
@@ -55,9 +55,8 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if a private key or a file of passwords lies in the document root or is
-// shared, or would be, so that clients could download it. All are looked at as they are
-// on the disk.
+// CheckKeys returns an [*exitcode.Error] if a private key or a password file is in the document root
+// or shared, or would be, so that clients could download it. Symbolic links are resolved.
 func (o Options) CheckKeys() error {
 	where := "lies in the document root, where clients could download "
 	if len(o.Shared.Paths) > 0 {
@@ -66,7 +65,7 @@ func (o Options) CheckKeys() error {
 	for _, path := range o.served() {
 		real, err := filepath.EvalSymlinks(path)
 		if err != nil {
-			continue // what cannot be found is reported by who opens it
+			continue // a missing file is reported when it is opened
 		}
 		exposes := func(file string) bool {
 			return !isDirectory(file) && (real == resolved(file) || within(real, resolved(file)))
@@ -89,7 +88,7 @@ func (o Options) CheckKeys() error {
 	return nil
 }
 
-// served are the directories of all sites, or what is shared.
+// served returns the directories of all sites, or what is shared.
 func (o Options) served() (all []string) {
 	if len(o.Shared.Paths) > 0 {
 		return o.Shared.Paths
@@ -103,15 +102,13 @@ func (o Options) served() (all []string) {
 	return all
 }
 
-// isDirectory reports whether there is a directory at the path, which whoever reads it
-// as a key complains about.
+// isDirectory reports whether the path is that of a directory, which reading it as a key reports.
 func isDirectory(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
-// resolved returns the absolute path of a file without symbolic links, as far as it
-// exists.
+// resolved returns the absolute path of a file with symbolic links resolved, as far as the path exists.
 func resolved(path string) string {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -90,8 +90,8 @@ func (o Options) Access() *clientip.Access {
 	return clientip.NewAccess(networks(o.Allow), networks(o.Deny))
 }
 
-// Uncounted says whose connections the limit for each client does not count; "": it counts
-// all that it is expected to. Those of a PROXY header are counted.
+// Uncounted returns a warning if --max-connections-per-client does not count the clients behind
+// proxies, else "". Clients that a PROXY header names are counted.
 func (o Options) Uncounted() string {
 	if o.MaxPerClient == 0 || len(o.TrustedProxies) == 0 {
 		return ""
@@ -99,5 +99,5 @@ func (o Options) Uncounted() string {
 	return "--max-connections-per-client does not count the clients of --trusted-proxies, whose connections carry the requests of many; limit them in the proxy, or have it send a PROXY header (--proxy-protocol)"
 }
 
-// defaultClientHeader is what a proxy names clients in that has not been told otherwise.
+// defaultClientHeader is the default of --client-header.
 const defaultClientHeader = "X-Forwarded-For"

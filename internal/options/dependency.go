@@ -6,16 +6,16 @@ import (
 	"phalanx/internal/human"
 )
 
-// dependency is a flag that does nothing without another one.
+// dependency is a flag that has no effect without another one.
 type dependency struct {
-	given bool // with another value than the default, which stands for no choice
+	given bool // the flag has a value other than the default
 	met   bool
-	text  string // of the error: what was given, why it does nothing, what to add
+	text  string // text of the error: what was given, why it has no effect, what to add
 }
 
-// dependent refuses flags that would do nothing: somebody believes that they do. cache is
-// the cache directory that systemd names. A token file counts only if it is named by a flag
-// or a file: its variable is also for the commands.
+// dependent refuses flags that would have no effect, because whoever gives them expects one. cache is
+// the cache directory that systemd names. A token file counts only if a flag or the config file names
+// it: its variable is for the commands too.
 func (o Options) dependent(given map[string]bool, cache CacheDir) error {
 	makes := o.Compress || o.ETag != ETagTimes // copies or digests
 	forACME := o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""

@@ -12,9 +12,9 @@ import (
 	"phalanx/internal/human"
 )
 
-// origins says where the values of flags come from, by their names: each value of a flag
-// that a file repeats, else all of them. Those that are not in it have their default. A
-// nil one notes nothing.
+// origins has where the values of flags come from, by flag name: one origin for each value that the
+// config file has, otherwise one for all values. Flags without an entry have their default. A nil
+// origins notes nothing.
 type origins map[string][]string
 
 // file notes what a file has set, in the lines of these numbers.
@@ -74,7 +74,7 @@ func effective(o Options, from origins) (string, error) {
 	return b.String(), err
 }
 
-// byDefault is the origin of a flag that nothing has set.
+// byDefault returns the origin of a flag that is not set.
 func byDefault(flag *flags.Option, valued bool) string {
 	switch mask := flag.DefaultMask; {
 	case mask != "":
@@ -85,7 +85,7 @@ func byDefault(flag *flags.Option, valued bool) string {
 	return "default"
 }
 
-// unused returns the flag because of which another has no effect, "" if it has one.
+// unused returns the flag that makes another one have no effect; "" if it has an effect.
 func (o Options) unused(flag string) string {
 	switch {
 	case shortWay(flag) && len(o.Listen) > 0:
@@ -196,7 +196,7 @@ func texts(o Options, flag *flags.Option) []string {
 	return []string{fmt.Sprint(v)}
 }
 
-// sized is a number of bytes with the largest suffix that leaves it whole: 1G.
+// sized formats a number of bytes with the largest suffix that leaves an integer: 1G.
 func sized(n int64) string {
 	suffix := ""
 	for _, next := range []string{"k", "M", "G"} {

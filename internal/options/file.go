@@ -22,7 +22,7 @@ import (
 // dashes, "=" and a value, which may have double quotes. A line that begins with
 // # or ; is a comment, as is what follows " #". Editors of other systems may
 // have written it: with a byte order mark, and a carriage return in each line. It
-// returns the numbers of the lines of each flag. An error has a line for each mistake.
+// returns the line numbers of each flag. An error has one line for each error in the file.
 func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) {
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
@@ -57,7 +57,7 @@ func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) 
 	return lines, nil
 }
 
-// maxErrors is how many mistakes of a file are told at once.
+// maxErrors is how many errors in a file are reported at once.
 const maxErrors = 10
 
 // fromLine sets the flag of one line, and returns its name, "" if the line has none.

@@ -77,7 +77,7 @@ func suggest(p *flags.Parser, name string) string {
 	return ""
 }
 
-// takesNumber reports whether there is a long flag of this name with a number as its value.
+// takesNumber reports whether a long flag with this name takes a number.
 func takesNumber(p *flags.Parser, name string) bool {
 	o := p.FindOptionByLongName(name)
 	return o != nil && o.ValueName == "N"

@@ -39,8 +39,8 @@ func (l *Listen) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// schemeCure says what to write instead of an address without a scheme, or without the two
-// slashes behind it.
+// schemeCure returns what to write instead of an address that lacks a scheme, or the two slashes after
+// it.
 func schemeCure(v string) string {
 	scheme, rest, what := "http", v, "has no scheme"
 	if name, behind, _ := strings.Cut(v, ":"); name == "http" || name == "https" {

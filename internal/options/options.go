@@ -6,10 +6,9 @@
 // a variable beats the default. The worker reads nothing but the command
 // line that [Options.WorkerArgs] wrote, so that both always agree.
 //
-// A value that is more than a text has a type of its own, because go-flags passes
-// UnmarshalFlag ([flags.Unmarshaler]) only the text, and the error has to name the flag too.
-// String returns it as it is given on the command line, and Complete ([flags.Completer])
-// offers what may stand there.
+// A value that is more than a text has a type of its own, because go-flags passes only the text to
+// UnmarshalFlag ([flags.Unmarshaler]), and the error must name the flag too. String returns the value
+// as it is given on the command line, and Complete ([flags.Completer]) offers values.
 package options
 
 import (

@@ -129,7 +129,7 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	return agreed(l.Options)
 }
 
-// unitDirectory is one that systemd names in a variable, for StateDirectory= or
+// unitDirectory returns the directory that systemd names in a variable, for StateDirectory= or
 // CacheDirectory=: the first if there are several (systemd.exec(5)).
 func (s start) unitDirectory(key string) string {
 	first, _, _ := strings.Cut(s.getenv(key), ":")

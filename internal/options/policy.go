@@ -36,8 +36,8 @@ func (r *Rule) UnmarshalFlag(v string) error {
 	return r.read("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'", isCacheControl)
 }
 
-// isCacheControl refuses what a pattern in the syntax of --header leaves of a value: of
-// 'assets/*: max-age=3' only 3 is after the equals sign.
+// isCacheControl also refuses what is left of a value in the syntax of --header: in
+// 'assets/*: max-age=3' only the 3 follows the equals sign.
 func isCacheControl(s string) bool { return isVisible(s) && (s[0] < '0' || s[0] > '9') }
 
 func (r TypeRule) String() string { return Rule(r).String() }

@@ -56,7 +56,7 @@ func (p *Port) UnmarshalFlag(v string) error {
 	return number(p, "port", v, "must be 0 to 65535 (0 takes a free one)", 0, math.MaxUint16)
 }
 
-// UnmarshalFlag takes an IPv6 address with the brackets that it has in a URL too.
+// UnmarshalFlag accepts an IPv6 address with or without the brackets that it has in a URL.
 func (b *Bind) UnmarshalFlag(v string) error {
 	bare := v
 	if strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") {
@@ -110,7 +110,7 @@ func (f *FileCache) UnmarshalFlag(v string) error {
 	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", between(0, MaxFileCache))
 }
 
-// dirName reads the path of a directory, and else says what cures it.
+// dirName reads the path of a directory. An error ends with cure.
 func dirName[T ~string](to *T, flag, v, cure string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
 		return invalid(flag, v, cure)
@@ -129,8 +129,8 @@ func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) err
 	return nil
 }
 
-// size reads a number of bytes with an optional k, M or G, all binary, that is right if ok
-// says so, and else says what cures it.
+// size reads a number of bytes with an optional k, M or G, all binary. If ok refuses the number, the
+// error ends with cure.
 func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) error {
 	digits := strings.TrimRight(v, "kKmMgG")
 	shift := 0

@@ -48,10 +48,10 @@ func names(list string) map[string]bool {
 
 // readHeaders reads the language of _headers. Lines that begin with a path or with a URL
 // begin a block, and the others belong to the last one, however they are indented. It
-// ends when fail has enough of its errors.
+// ends when fail wants no more errors.
 func (s *Set) readHeaders(t Text, fail func(error) bool) {
-	var open *block // the last one, even if its path is wrong
-	bare := false   // no field has followed its path
+	var open *block // the current block, even if its path is invalid
+	bare := false   // no field has followed its path yet
 	for at, line := range t.lines {
 		var err error
 		line = strings.TrimSpace(line)
@@ -99,8 +99,8 @@ func (s *Set) readHeaderOption(t Text) error {
 	return b.read(strings.TrimSpace(line), at)
 }
 
-// begin begins a block, which is valid until the next one; after an error it is none of
-// the set's.
+// begin begins a block, which is valid until the next one. After an error it does not belong to the
+// set.
 func (s *Set) begin(path string, at Position) (*block, error) {
 	if len(s.blocks) == maxRules {
 		return new(block), at.errorf("there are more than %d rules", maxRules)

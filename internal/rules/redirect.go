@@ -31,7 +31,7 @@ var statuses = map[string]proto.Status{
 	"410": proto.StatusGone,
 }
 
-// readRedirects reads the language of _redirects, until fail has enough of its errors.
+// readRedirects reads the text of _redirects, until fail wants no more errors.
 func (s *Set) readRedirects(t Text, fail func(error) bool) {
 	for at, line := range t.lines {
 		if err := s.readLine(line, at); err != nil && (!fail(err) || len(s.redirects) == maxRules) {
@@ -40,7 +40,7 @@ func (s *Set) readRedirects(t Text, fail func(error) bool) {
 	}
 }
 
-// readLine reads a line of _redirects, which may have a rule.
+// readLine reads a line of _redirects, which may contain a rule.
 func (s *Set) readLine(line string, at Position) error {
 	if len(line) > maxLine {
 		return at.errorf("the line is longer than %d bytes", maxLine)
@@ -202,7 +202,7 @@ func (m *Match) same(r Request) bool {
 	return ok && slash == m.slash && bytes.Equal(m.compared, m.decoded)
 }
 
-// Status is that of the rule: of a redirection, or 200, 404 or 410 with a file.
+// Status returns the status of the rule: that of a redirection, or 200, 404 or 410 with a file.
 func (m *Match) Status() proto.Status { return m.rule.status }
 
 // Moves reports whether the client is sent elsewhere.

@@ -75,12 +75,12 @@ const (
 	maxLine  = 4000    // bytes
 	maxRules = 100_000
 
-	maxErrors = 10 // that are told at once
+	maxErrors = 10 // errors reported at once
 )
 
-// Parse reads the texts in order: of two redirects for a path, the one that was read
-// first counts. It returns nil if there is no rule in them. An error joins an [*Error]
-// for each thing that is wrong, the first ten of them.
+// Parse reads the texts in order: of two redirects for a path, the one that was read first
+// counts. It returns nil if they contain no rule. An error joins an [*Error] for each of the
+// first ten errors.
 func Parse(texts ...Text) (*Set, error) {
 	s := new(Set)
 	var wrong []error
@@ -104,7 +104,7 @@ func Parse(texts ...Text) (*Set, error) {
 	return s, nil
 }
 
-// read reads a text, and returns what yields its errors.
+// read reads a text, and returns an iterator over its errors.
 func (s *Set) read(t Text) iter.Seq[error] {
 	return func(yield func(error) bool) {
 		switch {
