@@ -184,7 +184,7 @@ func (c *Client) obtained(h *host, cert *held) {
 	if err := c.kept.saveCertificate(h.name, cert.source); err == nil {
 		c.note(h, attempt{}) // the certificate itself says when the next one is due
 	} else {
-		c.Alert(fmt.Sprintf("certificate for %s is used but not kept: %v; after a restart another has to be ordered", h.name, err))
+		c.Alert(fmt.Sprintf("certificate for %s is in use, but was not stored: %v; after a restart another one must be ordered", h.name, err))
 	}
 	c.Log.Info().Str("host", h.name).Bool("renewed", renewed).Time("expires", cert.notAfter()).Msg("certificate obtained")
 	c.publish()

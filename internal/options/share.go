@@ -114,7 +114,7 @@ func (s start) share(c *Command) (*Command, error) {
 		return nil, usage(human.Quoted(c.Share.Paths[0]) + ": --base names the directory already; leave one of them out")
 	}
 	if len(c.Options.Auth) > 0 {
-		return nil, usage("--auth: protects parts of a website; what is shared has one password for all, with --password")
+		return nil, usage("--auth: protects parts of a website; protect a share with --password")
 	}
 	o := &c.Options
 	o.List, o.Archive, o.NoRules = true, true, true

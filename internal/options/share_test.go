@@ -53,7 +53,7 @@ func TestParseShare(t *testing.T) {
 // An error names the flag, and never repeats what may be a password.
 func TestParseShareErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"--auth=x=y":         "--auth: protects parts of a website; what is shared has one password for all, with --password",
+		"--auth=x=y":         "--auth: protects parts of a website; protect a share with --password",
 		"--password=secret":  "--password: must be USER:PASSWORD; without a value both are generated",
 		"--password=me:":     "--password: must be USER:PASSWORD; without a value both are generated",
 		"--password=:secret": "--password: must be USER:PASSWORD; without a value both are generated",

@@ -28,8 +28,8 @@ func (t *Tally) Unproxied(reason proxyproto.Reason, peer clientip.Addr) {
 // headerCures say what to do about a header that is refused.
 var headerCures = [proxyproto.NumReasons]string{
 	proxyproto.ReasonMissing:   "began a connection without a PROXY header; let it send one, or take it out of --proxy-protocol",
-	proxyproto.ReasonMalformed: "sent a malformed PROXY header; look at what is between it and this server",
-	proxyproto.ReasonTooLong:   "sent a PROXY header of more than 4096 bytes; let it leave out what is not the address of the client",
-	proxyproto.ReasonChecksum:  "sent a PROXY header whose checksum is wrong; look at what is between it and this server",
+	proxyproto.ReasonMalformed: "sent a malformed PROXY header; check the proxies between it and this server",
+	proxyproto.ReasonTooLong:   "sent a PROXY header of more than 4096 bytes; configure it to leave out optional fields (TLVs)",
+	proxyproto.ReasonChecksum:  "sent a PROXY header whose checksum is wrong; check the proxies between it and this server",
 	proxyproto.ReasonTimeout:   "did not complete a PROXY header in time; look at its load, or take it out of --proxy-protocol",
 }

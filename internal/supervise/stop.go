@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// This file is what a death costs while the pool stops: nothing. Another worker takes
-// over the connections and the accept queue, and drains like the others.
+// This file handles deaths during a drain, so that no connection is lost: another worker takes over
+// the connections and the accept queue, and drains like the others.
 
-// timedOut reports whether a worker was killed because the time for the drain of the
-// whole pool is over.
+// timedOut reports whether a worker was killed because the drain of the whole pool timed out.
 func (p *pool) timedOut(w *worker) bool {
 	return p.phase == stopping && w.killed && strings.HasPrefix(w.killReason, drainTimedOut)
 }
 
-// placeInDrain makes sure that while the pool stops another worker takes over the
-// connections of a dead one, and drains.
+// placeInDrain makes sure that, during a drain, another worker takes over the connections of a dead
+// one, and drains.
 func (p *pool) placeInDrain(o *orphaned) {
 	s := o.slot
 	if !slices.Contains(p.all(), s) {
@@ -24,7 +23,7 @@ func (p *pool) placeInDrain(o *orphaned) {
 	}
 	s.want = true
 	if s.next != nil {
-		return // it takes them over
+		return // the replacement takes them over
 	}
 	switch s.state {
 	case ready, draining:
@@ -39,7 +38,7 @@ func (p *pool) placeInDrain(o *orphaned) {
 	}
 }
 
-// enterDrain lets a worker that is ready while the pool stops serve what it has taken
+// enterDrain makes a worker that becomes ready during a drain serve the connections that it has taken
 // over, and drain.
 func (p *pool) enterDrain(w *worker) {
 	s := w.slot
@@ -56,11 +55,11 @@ func (p *pool) enterDrain(w *worker) {
 	}
 }
 
-// mayAccept reports whether connections may wait for a worker. One from before an upgrade
-// may be of a version that does not say when none does.
+// mayAccept reports whether connections may wait in a worker's accept queue. A worker of another
+// version, from before an upgrade, may not report when its queue is empty.
 func (p *pool) mayAccept(w *worker) bool { return w.served && !w.queueEmpty && w.version == p.Version }
 
-// closeQueues notes that while the pool stops no connection waits for a worker any more.
+// closeQueues notes that, during a drain, no connection waits for a worker any more.
 func (p *pool) closeQueues() {
 	waits := slices.ContainsFunc(p.all(), func(s *slot) bool { return s.want })
 	if p.queuesEmpty || waits || slices.ContainsFunc(p.workers(), p.mayAccept) {
@@ -70,9 +69,9 @@ func (p *pool) closeQueues() {
 	p.OnQueuesEmpty()
 }
 
-// leaveQueue gives the slot of a worker that has left its accept queue, although the pool
-// stops or closes the slot, to another one, which serves what waits there. The worker was
-// sent a signal directly, just before the pool's order.
+// leaveQueue replaces a worker that no longer accepts, although the pool drains or closes its slot:
+// the worker was sent a signal directly, just before the pool's order. Another worker serves the
+// connections in the accept queue.
 func (p *pool) leaveQueue(w *worker) {
 	s := w.slot
 	left := w.queueLeft && (s.state == ready || s.state == draining)
@@ -91,13 +90,13 @@ func (p *pool) leaveQueue(w *worker) {
 	s.worker, s.next, s.want = nil, nil, true
 }
 
-// serveQueue makes sure that while the pool stops another worker takes what waits in the
-// accept queue of a dead one, or of one whose replacement died before it served. It does
-// not wait for a slot whose workers keep crashing, or do not start.
+// serveQueue makes sure that, during a drain, another worker serves the accept queue of a dead one, or
+// of one whose replacement died before it served. It does not wait for a slot whose workers keep
+// crashing or do not start.
 func (p *pool) serveQueue(w *worker, e Exit) {
 	s := w.slot
 	replacement := s.want && !w.served
-	s.want = false // or nothing would end the wait for a worker
+	s.want = false // otherwise the pool would wait for a worker forever
 	if e.clean() && !w.queueLeft || p.forced || p.queuesEmpty || p.timedOut(w) || !replacement && !p.mayAccept(w) {
 		return
 	}
