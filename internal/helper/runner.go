@@ -128,6 +128,7 @@ func (r *Runner) attend(p Process, channel *ipc.Channel) {
 	err := p.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	channel.Empty()
 	channel.Close()
 	r.process, r.channel = nil, nil
 	r.status.PID, r.status.Waiting = 0, 0

@@ -104,9 +104,7 @@ func (c *Channel) send(m Message, rights []byte) error {
 // with it is closed.
 func (c *Channel) Receive() (Message, error) {
 	m, fd, err := c.ReceiveFile()
-	if fd >= 0 {
-		unix.Close(fd)
-	}
+	Discard(fd)
 	return m, err
 }
 
@@ -130,8 +128,8 @@ func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	} else {
 		m, err = Decode(c.buf[:n])
 	}
-	if err != nil && fd >= 0 {
-		unix.Close(fd)
+	if err != nil {
+		Discard(fd)
 		fd = -1
 	}
 	return m, fd, err
@@ -141,7 +139,7 @@ func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 func (c *Channel) receive() (n, fd int, err error) {
 	waited := c.raw.Read(func(socket uintptr) bool {
 		var fds []int
-		n, fds, err = receiveRights(int(socket), c.buf[:], 1)
+		n, fds, err = receiveMessage(int(socket), c.buf[:], 1, unix.MSG_DONTWAIT)
 		if fd = -1; len(fds) > 0 {
 			fd = fds[0]
 		}
@@ -154,54 +152,10 @@ func (c *Channel) receive() (n, fd int, err error) {
 		return 0, -1, os.ErrClosed
 	}
 	if err == nil && n == 0 {
+		Discard(fd)
 		return 0, -1, io.EOF
 	}
 	return n, fd, err
-}
-
-// receiveRights receives one message with at most so many descriptors; none
-// is left open when there are more. It does not wait.
-func receiveRights(socket int, p []byte, most int) (n int, fds []int, err error) {
-	return receiveMessage(socket, p, most, unix.MSG_DONTWAIT)
-}
-
-// receiveMessage receives a message with all its descriptors or none. The error is
-// EMFILE if this process may not open so many.
-func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
-	n, fds, truncated, err := receiveSome(socket, p, most, flag)
-	if truncated {
-		closeAll(fds)
-		if len(fds) < most {
-			return 0, nil, unix.EMFILE
-		}
-		return 0, nil, ErrTruncated
-	}
-	return n, fds, err
-}
-
-// receiveSome receives a message. If it is truncated, its last descriptors are lost.
-func receiveSome(socket int, p []byte, most, flag int) (n int, fds []int, truncated bool, err error) {
-	rights := make([]byte, unix.CmsgSpace(4*most))
-	var rightsLen, flags int
-	for {
-		n, rightsLen, flags, _, err = unix.Recvmsg(socket, p, rights, flag|unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
-		return 0, nil, false, err
-	}
-	messages, err := unix.ParseSocketControlMessage(rights[:rightsLen])
-	if err != nil {
-		return 0, nil, false, err
-	}
-	for _, m := range messages {
-		if got, err := unix.ParseUnixRights(&m); err == nil {
-			fds = append(fds, got...)
-		}
-	}
-	return n, fds, flags&unix.MSG_CTRUNC != 0 || len(fds) > most, nil
 }
 
 // Unread reports whether a message waits to be received.
@@ -213,6 +167,12 @@ func (c *Channel) Unread() bool {
 
 // SyscallConn returns that of this end.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
+// Empty discards what the other side has sent and this one has not received, and lets neither
+// send any more. In the master it comes before Close, which would wait for what is left.
+func (c *Channel) Empty() {
+	_ = c.raw.Control(func(fd uintptr) { Empty(int(fd)) }) // an error means that it is closed
+}
 
 // Close closes this end. The other side receives io.EOF.
 func (c *Channel) Close() error {

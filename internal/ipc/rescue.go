@@ -25,9 +25,8 @@ type Kept struct {
 	File   int // the descriptor of the file that its record names, -1 if there is none
 }
 
-// MaxKept is how many connections a message carries at most: the kernel takes
-// 253 descriptors.
-const MaxKept = 126
+// MaxKept is how many connections a message carries at most, each with a file.
+const MaxKept = MaxRights / 2
 
 // withFile marks a number whose socket is followed by a file.
 const withFile = 1 << 31
@@ -59,7 +58,7 @@ func ReceiveRecords(channel int) (int, error) {
 	_, fds, err := receiveMessage(channel, p[:], 1, 0)
 	if err == nil && len(fds) != 1 {
 		err = fmt.Errorf("%d descriptors instead of the records of a dead worker", len(fds))
-		closeAll(fds)
+		Discard(fds...)
 	}
 	if err != nil {
 		return -1, fmt.Errorf("receive records: %w", err)
@@ -89,7 +88,7 @@ func SendKept(channel int, kept []Kept) error {
 // error is io.EOF when the master has sent all.
 func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 	var p [4 * MaxKept]byte
-	n, fds, truncated, err := receiveSome(channel, p[:], 2*MaxKept, 0)
+	n, fds, truncated, err := receiveSome(channel, p[:], 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("receive kept connections: %w", err)
 	}
@@ -110,10 +109,10 @@ func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 	}
 	switch {
 	case truncated:
-		closeAll(rest)
+		Discard(rest...)
 		return kept, n/4 - len(kept), nil
 	case len(rest) > 0 || 4*len(kept) != n:
-		closeAll(fds)
+		Discard(fds...)
 		return nil, 0, fmt.Errorf("receive kept connections: %d bytes do not match %d descriptors", n, len(fds))
 	}
 	return kept, 0, nil
@@ -132,11 +131,5 @@ func sendRights(channel int, p []byte, fds []int) error {
 		default:
 			return fmt.Errorf("send on rescue channel: %w", err)
 		}
-	}
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
 	}
 }

@@ -125,6 +125,6 @@ func TestRescueChannelTruncates(t *testing.T) {
 		if k.Number != i || !sameFile(t, k.Socket, worker) || !sameFile(t, k.File, worker) {
 			t.Errorf("%d: %+v", i, k)
 		}
-		closeAll([]int{k.Socket, k.File})
+		Discard(k.Socket, k.File)
 	}
 }

@@ -1,7 +1,6 @@
 package rescue
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -55,24 +54,6 @@ func protocol(fd int) (int, error) {
 		err = errNoConnection
 	}
 	return UnixStream, err
-}
-
-// discard closes descriptors of a worker. It resets SO_LINGER first, because in the last process
-// that has a connection open, close could wait until everything is sent. A linger time of 0 stays:
-// close then resets the connection, and does not wait.
-func discard(fds ...int) {
-	for _, fd := range fds {
-		if fd < 0 {
-			continue
-		}
-		var linger [8]byte // unix.Linger
-		option, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_LINGER)
-		binary.NativeEndian.PutUint64(linger[:], option)
-		if seconds := binary.NativeEndian.Uint32(linger[4:]); err == nil && seconds != 0 {
-			_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
-		}
-		unix.Close(fd)
-	}
 }
 
 // CheckFile makes sure that a descriptor is a regular file, open for reading.

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
 )
 
 // keeperName is the name of a keeper in ps and top. It differs from the worker's, so
@@ -61,8 +63,8 @@ type desk struct {
 	answer unix.Msghdr
 	parts  [2]unix.Iovec // status and numbers
 	status int32
-	rights unix.Cmsghdr     // header of the message's descriptors
-	asked  [mostAsked]int32 // descriptor numbers of a question, then of its answer
+	rights unix.Cmsghdr         // header of the message's descriptors
+	asked  [ipc.MaxRights]int32 // descriptor numbers of a question, then of its answer
 }
 
 func newDesk() *desk {

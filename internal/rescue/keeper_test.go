@@ -59,7 +59,7 @@ func keptWorker() int {
 			err = unix.Dup3(7, fd, unix.O_CLOEXEC)
 		}
 	}
-	closeAll(6, 7)
+	ipc.Discard(6, 7)
 	file, openErr := os.Open(os.Args[0])
 	if err == nil {
 		err = openErr
@@ -200,7 +200,7 @@ func TestKeeper(t *testing.T) {
 func wantKept(t *testing.T, client *net.TCPConn, records int, keeper *Lifeline) {
 	t.Helper()
 	kept := transferred(t, records, keeper)
-	defer closeAll(kept.Socket, kept.File)
+	defer ipc.Discard(kept.Socket, kept.File)
 	if _, err := unix.Write(kept.Socket, []byte("x")); err != nil {
 		t.Errorf("the kept connection: %v", err)
 	}
@@ -251,7 +251,7 @@ func transferCount(t *testing.T, records int, keeper *Lifeline, m Moving) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(master, worker)
+	defer ipc.Discard(master, worker)
 	n, left, err := Transfer(master, records, keeper, m)
 	if err != nil || left != 2 {
 		t.Errorf("%d connections left, %v", left, err)

@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// mostAsked is how many descriptors one message can carry (SCM_MAX_FD of the kernel).
-const mostAsked = 253
+	"phalanx/internal/ipc"
+)
 
 // answerTime limits the wait for a keeper's answer. A keeper does nothing but answer.
 const answerTime = 5 * time.Second
@@ -48,7 +47,7 @@ func newLifelinePair() (*Lifeline, *os.File, error) {
 		return nil, nil, fmt.Errorf("create lifeline of the keeper: %w", err)
 	}
 	if err := errors.Join(unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1), unix.SetNonblock(fds[0], true)); err != nil {
-		closeAll(fds[:]...)
+		ipc.Discard(fds[:]...)
 		return nil, nil, fmt.Errorf("create lifeline of the keeper: %w", err)
 	}
 	return newLifeline(fds[0]), os.NewFile(uintptr(fds[1]), "lifeline"), nil
@@ -66,9 +65,9 @@ type taken struct {
 	fd     int // copy for the caller; -1: this process has no free descriptor for it and the later ones
 }
 
-// take copies the open ones of a worker's descriptors, at most mostAsked, in the order of numbers.
-// The error is ErrKeeperGone if the keeper does not answer by the time until. After an error the
-// keeper exits, and no descriptor of a late answer stays open.
+// take copies the open ones of a worker's descriptors, at most [ipc.MaxRights], in the order of
+// numbers. The error is ErrKeeperGone if the keeper does not answer by the time until. After an
+// error the keeper exits, and no descriptor of a late answer stays open.
 func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 	l.asking.Lock()
 	defer l.asking.Unlock()
@@ -90,7 +89,7 @@ func (l *Lifeline) take(numbers []int, until time.Time) ([]taken, error) {
 			}
 			err = errAnswer
 		}
-		discard(m.fds...)
+		ipc.Discard(m.fds...)
 		if err == nil && !time.Now().Before(until) {
 			err = m.status
 		}
@@ -113,14 +112,7 @@ func (l *Lifeline) shut() {
 
 // end makes the keeper exit, and closes descriptors that were sent too late.
 func (l *Lifeline) end() {
-	l.shut()
-	for {
-		m, err := l.receive(time.Now())
-		if err != nil {
-			return // the queue is empty, and nobody can send any more
-		}
-		discard(m.fds...)
-	}
+	_ = l.raw.Control(func(fd uintptr) { ipc.Empty(int(fd)) })
 }
 
 // close ends the keeper like end, and closes the master's end.
@@ -149,7 +141,7 @@ func (l *Lifeline) answer(until time.Time) (message, error) {
 		if err != nil || m.from == l.keeper.Pid {
 			return m, err
 		}
-		discard(m.fds...)
+		ipc.Discard(m.fds...)
 	}
 	return message{}, errAnswer
 }
@@ -157,7 +149,7 @@ func (l *Lifeline) answer(until time.Time) (message, error) {
 // greeting waits for the greeting of a keeper, and returns its pid.
 func (l *Lifeline) greeting(until time.Time) (pid int, err error) {
 	m, err := l.receive(until)
-	discard(m.fds...)
+	ipc.Discard(m.fds...)
 	return m.from, err
 }
 
@@ -190,8 +182,8 @@ func (m *message) match(asked []int) (all []taken, ok bool) {
 
 // receive waits for a message. The error is io.EOF if no process has the other end open.
 func (l *Lifeline) receive(until time.Time) (m message, err error) {
-	var p [4 + 4*mostAsked]byte
-	rights := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostAsked))
+	var p [4 + 4*ipc.MaxRights]byte
+	rights := make([]byte, ipc.RightsRoom)
 	var n, size, flags int
 	try := func(fd uintptr) bool {
 		n, size, flags, _, err = unix.Recvmsg(int(fd), p[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
@@ -214,7 +206,7 @@ func (l *Lifeline) receive(until time.Time) (m message, err error) {
 	}
 	m.truncated = flags&unix.MSG_CTRUNC != 0
 	if err = m.decode(p[:n], rights[:size]); err != nil {
-		discard(m.fds...)
+		ipc.Discard(m.fds...)
 		return message{}, err
 	}
 	return m, nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/ipc"
 )
 
 // say sends a message from this process on a worker's end.
@@ -37,7 +39,7 @@ func answering(t *testing.T, answers ...func(end *os.File)) *Lifeline {
 	var all sync.WaitGroup
 	all.Go(func() {
 		for _, answer := range answers {
-			if n, err := end.Read(make([]byte, 4*mostAsked)); n == 0 || err != nil {
+			if n, err := end.Read(make([]byte, 4*ipc.MaxRights)); n == 0 || err != nil {
 				t.Errorf("no question: %v", err)
 			}
 			answer(end)
@@ -76,10 +78,10 @@ func TestTakeDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked []int
-	for n := range mostAsked {
+	for n := range ipc.MaxRights {
 		asked = append(asked, n)
 	}
-	asked[mostAsked-1] = -1
+	asked[ipc.MaxRights-1] = -1
 	take := func() (numbers []int) {
 		t.Helper()
 		all, err := k.lifeline.take(asked, time.Now().Add(answerTime))
@@ -87,7 +89,7 @@ func TestTakeDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, one := range all {
-			if closeAll(one.fd); one.fd >= 0 {
+			if ipc.Discard(one.fd); one.fd >= 0 {
 				numbers = append(numbers, one.number)
 			} else if i+1 < len(all) && all[i+1].fd >= 0 {
 				t.Errorf("%d is there, but not %d", all[i+1].number, one.number)
@@ -203,7 +205,7 @@ func FuzzAnswer(f *testing.F) {
 		if err := m.decode(p, nil); err != nil {
 			t.Fatal(err)
 		}
-		m.fds = make([]int, max(0, min(fds, mostAsked)))
+		m.fds = make([]int, max(0, min(fds, ipc.MaxRights)))
 		asked := []int{4, 5, 6, 5}
 		all, ok := m.match(asked)
 		if !ok {
@@ -293,18 +295,6 @@ func TestLingeringSockets(t *testing.T) {
 	k.Close()
 	if waited := time.Since(began); waited > 15*time.Second {
 		t.Errorf("it waited for %v", waited)
-	}
-}
-
-// A connection that its worker was about to reset is reset.
-func TestDiscardResets(t *testing.T) {
-	server, client := connected(t)
-	if err := unix.SetsockoptLinger(server, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
-		t.Fatal(err)
-	}
-	discard(server, -1)
-	if n, err := client.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("%d, %v", n, err)
 	}
 }
 

@@ -38,15 +38,7 @@ type Out struct {
 func (m *Moving) Close() {
 	for _, o := range append(m.Others, Other{nil, m.Out}) {
 		for _, out := range o.Out {
-			closeAll(out.Taker)
-		}
-	}
-}
-
-func closeAll(fds ...int) {
-	for _, fd := range fds {
-		if fd >= 0 {
-			unix.Close(fd)
+			ipc.Discard(out.Taker)
 		}
 	}
 }
@@ -61,7 +53,7 @@ func (m *Moving) waiting() (cookies []uint64, err error) {
 		switch {
 		case err == nil:
 			cookies = append(cookies, cookie(socket))
-			closeAll(socket, file)
+			ipc.Discard(socket, file)
 		case !isEmpty(err):
 			return nil, fmt.Errorf("look into a handover channel: %w", err)
 		}
@@ -155,7 +147,7 @@ func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
 			return unknown && !isEmpty(err), nil
 		}
 		found := cookie(socket) == wanted
-		closeAll(socket, file)
+		ipc.Discard(socket, file)
 		if found {
 			return true, nil
 		}
@@ -169,7 +161,7 @@ func (o *Out) holds(wanted uint64, unknown bool) (bool, error) {
 func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, error) {
 	for number, open := 0, -1; number <= open+4*beyond; {
 		var asked []int
-		for n := number; len(asked) < mostAsked; n++ {
+		for n := number; len(asked) < ipc.MaxRights; n++ {
 			asked = append(asked, n)
 		}
 		if !time.Now().Before(until) {
@@ -179,7 +171,7 @@ func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, e
 		if err != nil { // the keeper is gone
 			return unknown, nil
 		}
-		next, found := number+mostAsked, false
+		next, found := number+ipc.MaxRights, false
 		for _, t := range all {
 			if t.fd < 0 {
 				next = t.number
@@ -187,7 +179,7 @@ func mayHave(l *Lifeline, wanted uint64, unknown bool, until time.Time) (bool, e
 			}
 			open = t.number
 			found = found || isConnection(t.fd, unix.IPPROTO_TCP) && cookie(t.fd) == wanted
-			discard(t.fd)
+			ipc.Discard(t.fd)
 		}
 		switch {
 		case found:

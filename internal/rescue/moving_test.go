@@ -20,9 +20,9 @@ func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(from, to)
+	defer ipc.Discard(from, to)
 	mine := transferred(t, records, keeper)
-	defer closeAll(mine.Socket, mine.File)
+	defer ipc.Discard(mine.Socket, mine.File)
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	if err != nil || string(state) != "state" || socket < 0 || file < 0 {
 		t.Errorf("%q, %d, %d, %v", state, socket, file, err)
 	}
-	closeAll(socket, file)
+	ipc.Discard(socket, file)
 	number("it came from a channel", 1, Moving{In: []int{to}})
 	bad := unreadable(t)
 	if _, err := (&Moving{Lock: new(sync.Mutex), In: []int{bad}}).waiting(); err == nil {
@@ -89,7 +89,7 @@ func wantExhausted(t *testing.T, records int, keeper *Lifeline, m Moving) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(master, worker)
+	defer ipc.Discard(master, worker)
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func unreadable(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { closeAll(from, to) })
+	t.Cleanup(func() { ipc.Discard(from, to) })
 	if _, err := unix.Write(from, []byte("no connection")); err != nil {
 		t.Fatal(err)
 	}

@@ -105,16 +105,16 @@ func (t *transfer) take(from int) (kept []ipc.Kept, next int, err error) {
 		}
 		switch {
 		case open && k.Socket < 0 || fileOpen && k.File < 0:
-			discard(k.Socket, k.File)
+			ipc.Discard(k.Socket, k.File)
 			if i == 0 {
 				return nil, 0, fmt.Errorf("take descriptor %d from a dead worker: %w", from, unix.EMFILE)
 			}
 			return kept, k.Number, nil
 		case !open:
-			discard(k.File)
+			ipc.Discard(k.File)
 			continue
 		case k.File >= 0 && CheckFile(k.File) != nil:
-			discard(k.File)
+			ipc.Discard(k.File)
 			k.File = -1
 		}
 		kept = append(kept, k)
@@ -134,7 +134,7 @@ func (t *transfer) pass(all []ipc.Kept) error {
 		}
 		switch {
 		case k.Number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(t.waiting, cookie(k.Socket)):
-			discard(k.Socket, k.File)
+			ipc.Discard(k.Socket, k.File)
 		case k.Number == t.given:
 			given = &k
 		default:
@@ -152,7 +152,7 @@ func (t *transfer) pass(all []ipc.Kept) error {
 		}
 	}
 	if err != nil || elsewhere {
-		discard(given.Socket, given.File)
+		ipc.Discard(given.Socket, given.File)
 		return err
 	}
 	return t.send([]ipc.Kept{*given})
@@ -165,7 +165,7 @@ func (t *transfer) send(batch []ipc.Kept) error {
 	}
 	err := ipc.SendKept(t.channel, batch)
 	for _, k := range batch {
-		discard(k.Socket, k.File)
+		ipc.Discard(k.Socket, k.File)
 	}
 	if err == nil {
 		t.sent += len(batch)

@@ -24,6 +24,7 @@ func (p *pool) tendChannels() {
 			return false
 		}
 		if c.from.exited && !ipc.Waiting(c.end) {
+			ipc.Empty(c.end) // of what is no connection
 			unix.Close(c.end)
 			return true
 		}
@@ -119,6 +120,7 @@ func (p *pool) inOrder(but *worker) (order []*worker) {
 
 func (p *pool) closeChannels() {
 	for _, c := range p.channels {
+		ipc.Empty(c.end)
 		unix.Close(c.end)
 	}
 }

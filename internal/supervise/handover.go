@@ -37,6 +37,7 @@ func (p *pool) openHandover(old, successor *worker) {
 		err = old.proc.SendFile(ipc.Drain{Queue: old.lastOwner}, from)
 	}
 	if err != nil {
+		ipc.Empty(from)
 		p.Log.Info().Int("slot", old.slot.index).Int("pid", old.pid).Err(err).Msg("connections not handed over")
 	} else {
 		old.successor = successor

@@ -1,13 +1,17 @@
 package supervise
 
 import (
+	"errors"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
@@ -92,6 +96,49 @@ func TestFloodOfMessages(t *testing.T) {
 	}
 	if m, err := p.Receive(); err != errFlood {
 		t.Fatalf("%v, %v", m, err)
+	}
+}
+
+// The close of a connection waits as long as its worker wants, so the master passes none on.
+func TestForeignConnections(t *testing.T) {
+	channel, end, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	worker, err := ipc.Open(end.Fd())
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Release()
+	var passed []string
+	p := &process{proc: self, channel: channel,
+		render: func(f *os.File) { passed = append(passed, "render"); f.Close() },
+		help:   func(_ int, _ ipc.Job, f *os.File) { passed = append(passed, "help"); f.Close() }}
+	for _, family := range []int{unix.AF_INET, unix.AF_UNIX} {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		for _, m := range []ipc.Message{ipc.Job{Kind: ipc.JobGzip}, ipc.Render{}} {
+			if err := worker.SendFile(m, fd); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(worker.SendFile(ipc.Job{Kind: ipc.JobGzip}, int(os.Stdin.Fd())), worker.Send(ipc.Alive{})); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := p.Receive(); m != (ipc.Alive{}) || err != nil {
+		t.Errorf("received %v, %v", m, err)
+	}
+	if !slices.Equal(passed, []string{"render", "help"}) {
+		t.Errorf("passed on: %v", passed)
 	}
 }
 

@@ -85,6 +85,7 @@ func (p *process) Close() error {
 	if p.log != nil {
 		err = errors.Join(err, p.log.Close())
 	}
+	p.channel.Empty()
 	return errors.Join(err, p.output.Close(), p.channel.Close())
 }
 
@@ -97,26 +98,32 @@ func (p *process) Receive() (ipc.Message, error) {
 		}
 		switch job := m.(type) {
 		case ipc.Render:
-			if fd >= 0 {
+			if family(fd) == unix.AF_UNIX {
 				p.renderOne(os.NewFile(uintptr(fd), "Markdown"))
+				fd = -1
 			}
 		case ipc.Job:
-			switch {
-			case fd >= 0 && p.help != nil:
+			if fd >= 0 && family(fd) == unix.AF_UNSPEC && p.help != nil {
 				p.help(p.PID(), job, os.NewFile(uintptr(fd), "job"))
-			case fd >= 0:
-				unix.Close(fd)
+				fd = -1
 			}
 		default:
-			if fd >= 0 {
-				unix.Close(fd)
-			}
+			ipc.Discard(fd)
 			return m, err
 		}
+		ipc.Discard(fd)
 		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// family returns the address family of a socket, and AF_UNSPEC for anything else. The close of
+// what is accepted here must not wait, and a worker can set SO_LINGER again at any time: so
+// connections are not accepted at all.
+func family(fd int) int {
+	domain, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN) // 0 with an error
+	return domain
 }
 
 // renderOne has Markdown rendered, unless the previous request of the worker is under way: with

@@ -70,7 +70,7 @@ func TestReattachRenders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := master.SendFile(ipc.Render{}, output); err != nil {
+	if err := master.SendFile(ipc.Render{}, own); err != nil { // any unix socket
 		t.Fatal(err)
 	}
 	if err := master.Send(ipc.CanHandOver{}); err != nil { // what Receive returns

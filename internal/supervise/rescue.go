@@ -132,6 +132,7 @@ func (p *pool) rescue(w *worker) bool {
 	moving := p.moving(o.of)
 	p.wg.Go(func() {
 		left, err := o.of.proc.Kept().Transfer(from, moving)
+		ipc.Empty(from)
 		unix.Close(from)
 		moving.Close()
 		p.events <- event{do: func() { p.transferred(o, w, left, err) }}

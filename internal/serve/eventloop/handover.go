@@ -205,10 +205,7 @@ func (l *Loop) closeFrom(fd int) {
 func (l *Loop) restore(state []byte, socket, file int) *peer {
 	l.cfg.Row.TakenOver.Add(1)
 	if err := checkForeign(socket, file); err != nil {
-		unix.Close(socket)
-		if file >= 0 {
-			unix.Close(file)
-		}
+		ipc.Discard(socket, file)
 		l.notRestored(err)
 		return nil
 	}
