@@ -27,7 +27,7 @@ UNIT         = lib/systemd/system/phalanx.service
 LOGROTATE    = share/doc/phalanx/phalanx.logrotate
 SAMPLE       = share/doc/phalanx/phalanx.conf
 
-.PHONY: build run check test tests unit-tests program-tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers floor pictures site install uninstall packages image release clean
+.PHONY: build run check test tests race-tests plain-tests program-tests soak lint scan attacks systemd fuzz chaos bench results compare faults costs report peers floor pictures site install uninstall packages image release clean
 
 build:
 	@mkdir -p "$(BIN)"
@@ -58,21 +58,23 @@ test:
 	@$(MAKE) --no-print-directory build lint tests
 
 # All tests, run anew. Those in e2e wait more than they compute, so they run beside the
-# unit tests; the longest come first. Their programs are those that are installed, and for
-# what happens to a pool once more with the race detector.
+# others; the longest come first.
 tests:
-	@$(MAKE) --no-print-directory -j 2 -k unit-tests program-tests
+	@$(MAKE) --no-print-directory -j 3 -k race-tests plain-tests program-tests
 
-# With the race detector, and what counts allocations or memory, or confines itself, also as
-# it is installed.
-unit-tests:
+race-tests:
 	$(GO) test -race -shuffle=on $(QUICK)
 	$(GO) -C tools test -race -shuffle=on ./...
+
+# What counts allocations or memory, or confines itself, as it is installed; then what
+# happens to a pool, with programs that have the race detector.
+plain-tests:
 	$(GO) test -shuffle=on $$(grep -rlE 'AllocsPerRun|MemStats|CGO_ENABLED' --include='*_test.go' cmd internal | \
 		xargs -n 1 dirname | sort -u | sed 's|^|./|')
 	$(GO) test -shuffle=on -run '^Test(Reload|Upgrade|Scale|Recycle)' ./e2e/pool -programs.race
 	$(GO) test ./e2e/chaos -programs.race -chaos.for=1s
 
+# With the programs that are installed.
 program-tests:
 	$(GO) test -shuffle=on -p 2 $(E2E) ./dist
 
