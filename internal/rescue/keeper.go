@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -15,6 +16,9 @@ import (
 // that killing workers by name spares keepers.
 const keeperName = "phalanx-keeper"
 
+// errKilled means that a keeper has exited before it was ready.
+var errKilled = errors.New("it was killed before it was ready")
+
 // Keep starts a keeper: a child of this process's parent that shares the descriptor table of this
 // process, and sends the descriptors that it is asked for on lifeline (see [Lifeline]). It exits
 // when the master closes the other end. Keep returns when the keeper has greeted the master. A
@@ -25,17 +29,34 @@ func Keep(lifeline int) error {
 		return fmt.Errorf("start keeper: %w", err)
 	}
 	defer unix.Close(started)
-	if errno := cloneKeeper(lifeline, started, newDesk(), arguments()); errno != 0 {
+	pid, errno := cloneKeeper(lifeline, started, newDesk(), arguments())
+	if errno != 0 {
 		return fmt.Errorf("start keeper: %w", errno)
 	}
-	var count [8]byte // if the keeper is killed before, the master kills this process too
-	for err = unix.EINTR; err == unix.EINTR; {
-		_, err = unix.Read(started, count[:])
-	}
-	if err != nil {
-		return fmt.Errorf("wait for keeper: %w", err)
+	if err := awaitKeeper(int(pid), started); err != nil {
+		return fmt.Errorf("wait for keeper %d: %w", pid, err)
 	}
 	return nil
+}
+
+// awaitKeeper waits until a keeper has written to started, or has exited.
+func awaitKeeper(pid, started int) error {
+	timeout := -1                         // the master limits the wait
+	exited, err := unix.PidfdOpen(pid, 0) // -1 if the kernel has no pidfds: poll ignores it
+	switch err {
+	case nil:
+		defer unix.Close(exited)
+	case unix.ESRCH:
+		timeout = 0 // it has exited already, and was reaped
+	}
+	events := []unix.PollFd{{Fd: int32(started), Events: unix.POLLIN}, {Fd: int32(exited), Events: unix.POLLIN}}
+	for err = unix.EINTR; err == unix.EINTR; {
+		_, err = unix.Poll(events, timeout)
+	}
+	if err == nil && events[0].Revents == 0 {
+		err = errKilled
+	}
+	return err
 }
 
 // arguments returns the memory of this process's command line, which a keeper
@@ -86,14 +107,14 @@ func newDesk() *desk {
 //go:nosplit
 //go:norace
 //go:noinline
-func cloneKeeper(lifeline, started int, d *desk, args []byte) (errno syscall.Errno) {
+func cloneKeeper(lifeline, started int, d *desk, args []byte) (pid uintptr, errno syscall.Errno) {
 	const flags = unix.CLONE_FILES | unix.CLONE_PARENT | uintptr(unix.SIGCHLD)
 	all, old := ^uint64(0), uint64(0)
 	var own [16]byte // this thread's name; the child must have its name from the start
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_GET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&d.name)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, flags, 0, 0, 0, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 	if errno == 0 && pid == 0 {
 		syscall.RawSyscall(syscall.SYS_SETPGID, 0, 0, 0)
 		for i := range args {
@@ -112,7 +133,7 @@ func cloneKeeper(lifeline, started int, d *desk, args []byte) (errno syscall.Err
 	}
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
-	return errno
+	return pid, errno
 }
 
 // shares returns why no process can share this one's table of descriptors: emulators of

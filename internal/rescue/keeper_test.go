@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -302,5 +303,12 @@ func wantProcess(t *testing.T, pid int) {
 			t.Fatalf("command line %q, name %q, group %d", line, comm, group)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// A worker does not wait for a keeper that has exited before it was ready.
+func TestKeeperKilledAtOnce(t *testing.T) {
+	if err := Keep(-1); !errors.Is(err, errKilled) { // it cannot greet, and exits
+		t.Error(err)
 	}
 }
