@@ -29,7 +29,9 @@ type Config struct {
 
 // NewConfig returns a configuration for connections whose responses are those of an
 // HTTP/1.1 connection with another.
-func NewConfig(http *conn.Config, bounds *Bounds) *Config { return &Config{http: http, bounds: bounds} }
+func NewConfig(http *conn.Config, bounds *Bounds) *Config {
+	return &Config{http: http, bounds: bounds}
+}
 
 type phase uint8
 

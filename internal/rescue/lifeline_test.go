@@ -224,18 +224,27 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// What comes too late is closed, and what others say does not count as an answer for ever.
-func TestNobodyAnswers(t *testing.T) {
+// foreign returns a lifeline whose keeper is another process than this one, and its other end.
+func foreign(t *testing.T) (*Lifeline, *os.File) {
+	t.Helper()
 	l, end, err := newLifelinePair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.file.Close()
-	defer end.Close()
-	if l.keeper, err = os.FindProcess(os.Getppid()); err != nil { // not this process
+	if l.keeper, err = os.FindProcess(os.Getppid()); err != nil {
 		t.Fatal(err)
 	}
-	defer l.keeper.Release()
+	t.Cleanup(func() {
+		l.file.Close()
+		end.Close()
+		l.keeper.Release()
+	})
+	return l, end
+}
+
+// Late answers are closed, and messages of other processes do not count as answers.
+func TestNobodyAnswers(t *testing.T) {
+	l, end := foreign(t)
 	before := openDescriptors(t)
 	for range 20 {
 		say(t, end, 0, []int{4}, 0)
@@ -272,16 +281,7 @@ func TestLingeringSockets(t *testing.T) {
 		unix.Close(fd)
 	}
 	began := time.Now()
-	l, end, err := newLifelinePair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.file.Close()
-	defer end.Close()
-	if l.keeper, err = os.FindProcess(os.Getppid()); err != nil { // not this process
-		t.Fatal(err)
-	}
-	defer l.keeper.Release()
+	l, end := foreign(t)
 	put(end, 4)
 	if all, err := l.take([]int{4}, time.Now().Add(20*time.Millisecond)); !errors.Is(err, ErrKeeperGone) {
 		t.Errorf("%v, %v", all, err)

@@ -89,8 +89,8 @@ func (l *Loop) share(p *peer, most int64) int64 {
 	return int64(n)
 }
 
-// waitForRoom makes a peer wait after a partial send. Either its socket is full, or a signal
-// interrupted the call: then epoll reports at once that there is room.
+// waitForRoom makes a peer wait after a partial send. Either the send buffer is full, or a signal
+// interrupted the call: then epoll reports the socket writable at once.
 func (l *Loop) waitForRoom(p *peer) {
 	p.writable = false
 	if p.watched {

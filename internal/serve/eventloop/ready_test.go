@@ -38,7 +38,7 @@ func newDownload(t *testing.T) (r *relay, large []byte) {
 	return r, large
 }
 
-// writable reports whether epoll says that there is room.
+// writable reports whether epoll reports the socket writable.
 func (r *relay) writable() bool {
 	events := make([]unix.EpollEvent, 4)
 	n, _ := rawEpollWait(r.l.epoll, events, 0)
@@ -50,8 +50,7 @@ func (r *relay) writable() bool {
 	return false
 }
 
-// A socket that has taken less of a file than it was given is not asked again until it
-// has room.
+// After a partial send nothing more is sent before the socket is writable.
 func TestFullSocket(t *testing.T) {
 	r, large := newDownload(t)
 	for range 3 { // the first time the peer comes to epoll
@@ -61,9 +60,9 @@ func TestFullSocket(t *testing.T) {
 			t.Fatal("more is sent to a full socket")
 		}
 		if r.writable() {
-			t.Fatal("a full socket is said to have room")
+			t.Fatal("epoll reports a full socket writable")
 		}
-		servetest.Await(t, "room", func() bool {
+		servetest.Await(t, "a writable socket", func() bool {
 			p := make([]byte, 1<<16)
 			if n, _, err := unix.Recvfrom(r.client, p, unix.MSG_DONTWAIT); err == nil {
 				r.got = append(r.got, p[:n]...)
@@ -77,7 +76,7 @@ func TestFullSocket(t *testing.T) {
 	}
 }
 
-// A signal may end a call early: epoll says at once that there is room.
+// A signal may interrupt a send: epoll reports the socket writable at once.
 func TestInterruptedSend(t *testing.T) {
 	r, large := newDownload(t)
 	for range 2 { // the first time the peer comes to epoll
@@ -85,7 +84,7 @@ func TestInterruptedSend(t *testing.T) {
 		p.turn.remove()
 		r.l.waitForRoom(p)
 		if !r.writable() {
-			t.Fatal("nothing says that there is room")
+			t.Fatal("epoll does not report the socket writable")
 		}
 		r.event(unix.EPOLLOUT)
 	}
