@@ -2,19 +2,20 @@ package h2
 
 import "sync/atomic"
 
-// Bounds limit the descriptors and the memory of the streams of all connections, in addition to one
-// file for each connection. Otherwise a client with many streams that it keeps open could use up
-// those of all others. All goroutines share one.
+// Bounds limits the descriptors and the memory that the streams of all connections use, so
+// that a client that keeps many streams open cannot exhaust them. One open file per connection
+// is not counted. All goroutines share one Bounds.
 type Bounds struct {
 	most   int64        // limit of files
 	files  atomic.Int64 // open files, not counting one for each connection
 	memory atomic.Int64 // bytes of request heads and of generated content
 }
 
-// maxMemory is the limit of Bounds.memory in bytes, above which a connection gets only one stream.
+// maxMemory is the limit of Bounds.memory in bytes. Above it a connection gets only one
+// stream.
 const maxMemory = 64 << 20
 
-// NewBounds returns bounds with a limit of files, not counting one for each connection.
+// NewBounds returns bounds that allow files open files, not counting one for each connection.
 func NewBounds(files int) *Bounds { return &Bounds{most: int64(files)} }
 
 // Files returns the number of open files, not counting one for each connection.
@@ -28,12 +29,12 @@ func (c *Conn) weigh(s *stream) {
 	}
 }
 
-// crowded reports whether the connection must not have a further stream.
+// crowded reports whether the connection must not open another stream because memory is short.
 func (c *Conn) crowded() bool {
 	return len(c.streams) > 0 && c.cfg.bounds.memory.Load() > maxMemory
 }
 
-// postpone makes a request wait until another response of its connection has closed its file, if
+// postpone makes a request wait for another response of its connection to close its file, if
 // there is one and the limit of files is reached. It reports whether the request waits.
 func (c *Conn) postpone(s *stream) bool {
 	if c.files == 0 || c.cfg.bounds.files.Load() < c.cfg.bounds.most {

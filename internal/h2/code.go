@@ -21,8 +21,8 @@ const (
 	HTTP11Required
 )
 
-// Reason is why a connection was ended because of what the client did; counters are by
-// reason. What is not an error of the protocol is abuse of it, see the budget.
+// Reason is why the server ended a connection on account of the client's behaviour, and a
+// label of counters. From ReasonResets on it is what exhausted the budget.
 type Reason uint8
 
 // The reasons.

@@ -1,9 +1,9 @@
-// Package h2 is one HTTP/2 connection's life without I/O (RFC 9113).
+// Package h2 implements the server's side of one HTTP/2 connection without I/O (RFC 9113).
 //
-// A [Conn] has the methods of [conn.Conn], with which it shares what HTTP is: each stream
-// has a [conn.Reply]. What is HTTP/2's own is here: frames, streams, the two
-// flow-control windows, priorities (RFC 9218), what a client may waste, and the end of a
-// connection. Bytes go in with [Conn.Receive], frames come out of [Conn.Next].
+// A [Conn] has the methods of [conn.Conn], and each stream uses a [conn.Reply] for its
+// response. This package adds what is specific to HTTP/2: frames, streams, flow control,
+// priorities (RFC 9218), limits on abuse, and GOAWAY. Received bytes go in with
+// [Conn.Receive], frames come out of [Conn.Next].
 package h2
 
 import (
@@ -15,20 +15,20 @@ import (
 	"phalanx/internal/h2/hpack"
 )
 
-// Config is what connections have in common. Those that share one belong to one
-// goroutine at a time.
+// Config is the configuration and the memory that connections share. All connections of a
+// Config belong to one goroutine at a time.
 type Config struct {
 	http    *conn.Config
 	bounds  *Bounds
-	spare   []*stream   // ended ones, to be used again
-	lists   [][]*stream // empty ones
+	spare   []*stream   // free list
+	lists   [][]*stream // free list
 	scratch hpack.Scratch
 	request request
-	head    []byte // of the response that is being translated
+	head    []byte // of the response that is being encoded
 }
 
-// NewConfig returns a configuration for connections whose responses are those of an
-// HTTP/1.1 connection with another.
+// NewConfig returns a configuration for connections that respond as HTTP/1.1 connections with
+// the configuration http do.
 func NewConfig(http *conn.Config, bounds *Bounds) *Config {
 	return &Config{http: http, bounds: bounds}
 }
@@ -36,11 +36,11 @@ func NewConfig(http *conn.Config, bounds *Bounds) *Config {
 type phase uint8
 
 const (
-	phasePreface phase = iota // the client's preface has not been complete
+	phasePreface phase = iota // the client's preface is not complete
 	phaseOpen
-	phaseFailed // a GOAWAY with an error is to be sent
-	phaseDone   // a GOAWAY without one is, and nothing else
-	phaseLinger // that was sent; the client may still send
+	phaseFailed // a GOAWAY frame with an error is to be sent
+	phaseDone   // a GOAWAY frame without an error is to be sent, and nothing else
+	phaseLinger // GOAWAY was sent; what the client still sends is discarded
 	phaseClosed
 	phaseAborted // closed from outside
 	phaseReset
@@ -49,34 +49,34 @@ const (
 // Conn is one connection. It belongs to one goroutine at a time.
 type Conn struct {
 	cfg   *Config
-	reply conn.Reply // what the streams' begin as
+	reply conn.Reply // template of the streams' replies
 	wake  func()
 
 	phase    phase
 	borrowed bool // in belongs to the caller
 	greeted  bool // the server's preface was sent
-	settled  bool // the client's first SETTINGS frame has come
+	settled  bool // the client's first SETTINGS frame was received
 	parting  bool // the client has sent GOAWAY
-	finishes bool // it ends with the next response
+	finishes bool // drain after the next response
 	draining bool
-	warned   bool // GOAWAY was sent, which announces another
-	final    bool // GOAWAY was sent with the last stream
+	warned   bool // the first GOAWAY of a graceful shutdown was sent
+	final    bool // the second one was sent, with the last stream
 
-	active      bool // streams have been open since it was idle
-	prioritized bool // the client has spoken of priorities, or knows them
+	active      bool // streams were opened since the connection was last idle
+	prioritized bool // the client uses RFC 9218 priorities
 	code        Code
 	reason      Reason
-	calm        Reason // why the budget is empty; ReasonNone: it is not
+	calm        Reason // why the budget is exhausted; ReasonNone: it is not
 
 	in    []byte        // received and not yet used
 	skip  int           // bytes of a payload that are to be discarded
-	end   uint32        // the stream whose request ends with them; 0: none
+	end   uint32        // the stream whose request ends after skip bytes; 0: none
 	since time.Duration // when the current state, or its last progress, began
-	came  time.Duration // when the first byte of what is incomplete came
+	came  time.Duration // when the first byte of the incomplete frame or header block was received
 	drain time.Duration // when draining began
-	swept time.Duration // when the streams were last looked through
+	swept time.Duration // when sweep was last called
 
-	unsent int32     // bytes that the socket has not taken yet
+	unsent int32     // bytes that are not yet written to the socket
 	pace   conn.Pace // of responses
 
 	block         []byte // of a header block that is not complete
@@ -89,30 +89,30 @@ type Conn struct {
 	budget  budget
 
 	last      uint32 // the highest stream that the client has opened
-	served    uint32 // the highest that is served: last, as the final GOAWAY said it
-	opened    uint64 // of the last 64 streams: a bit for each that was opened
-	reset     uint64 // a bit for each that was reset by the server, so that more may come
-	waiting   int    // streams that wait for what is made beside the connection
+	served    uint32 // the highest that is served, as sent in the final GOAWAY
+	opened    uint64 // one bit for each of the last 64 streams: it was opened
+	reset     uint64 // likewise: the server reset it, so that frames for it may still arrive
+	waiting   int    // streams that wait for another goroutine
 	answering int    // streams whose request is complete
 	files     int    // streams whose response has a file open
-	postponed int    // requests that wait until one of these files is closed
-	yield     bool   // others come first
+	postponed int    // requests that wait for one of these files to be closed
+	yield     bool   // return to the loop so that other connections are served
 
 	initial  int64 // window of a new stream
 	window   int64 // that the client has opened for the content of all streams
-	credit   int32 // of receiveWindow: what the client may still send
-	returned int32 // discarded, and not told to the client yet
+	credit   int32 // bytes of receiveWindow that the client may still send
+	returned int32 // discarded bytes, not yet returned by WINDOW_UPDATE
 
 	streams []*stream // open, by id
 	queue   queue
 	early   []early
 
 	sending *stream // whose DATA frame is being sent; nil: none
-	rest    int64   // bytes of that frame which are still to be sent
+	rest    int64   // bytes of that frame that are still to be sent
 }
 
-// New returns a connection of which nothing has been received, not even the preface. obs
-// may be nil. wake is called from any goroutine when Next has more to do.
+// New returns a connection on which nothing was received yet, not even the preface. obs may be
+// nil. wake is called from any goroutine when Next has more to do.
 func New(cfg *Config, obs conn.Observer, wake func(), now conn.Now) *Conn {
 	return &Conn{
 		cfg: cfg, reply: conn.NewReply(cfg.http, obs), wake: wake, since: now.Mono, came: now.Mono, swept: now.Mono,
@@ -121,18 +121,16 @@ func New(cfg *Config, obs conn.Observer, wake func(), now conn.Now) *Conn {
 	}
 }
 
-// Secure says that the connection's bytes are encrypted on their way, before anything is
-// received.
+// Secure marks the connection as encrypted. It is called before anything is received.
 func (c *Conn) Secure() { c.reply.Secure() }
 
-// From says whose connection it is; see [conn.Conn.From].
+// From sets the client's address; see [conn.Conn.From].
 func (c *Conn) From(client *clientip.Addr) { c.reply.From(client) }
 
-// Local says that the connection comes through a unix socket; see [conn.Conn.Local].
+// Local marks the connection as coming through a unix socket; see [conn.Conn.Local].
 func (c *Conn) Local() { c.reply.Local() }
 
-// Receive takes bytes that were received, at least one. They are borrowed until
-// [Conn.Hold].
+// Receive takes received bytes, at least one. The connection refers to them until [Conn.Hold].
 func (c *Conn) Receive(p []byte, now conn.Now) {
 	if !c.partial() {
 		c.came = now.Mono
@@ -147,8 +145,7 @@ func (c *Conn) Receive(p []byte, now conn.Now) {
 	c.in = append(c.in, p...)
 }
 
-// Hold copies what is left of the bytes given to Receive, whose buffer may be used again
-// after it.
+// Hold copies the unused bytes given to Receive. The caller may then reuse its buffer.
 func (c *Conn) Hold() {
 	switch {
 	case len(c.in) == 0:
@@ -159,12 +156,12 @@ func (c *Conn) Hold() {
 	c.borrowed = false
 }
 
-// flushAt is the size in bytes at which collected frames are sent before more are made.
+// flushAt is the number of buffered bytes above which frames are sent before more are made.
 const flushAt = 64 << 10
 
-// Next does what it can without the caller, appends the frames to send to out, and
-// returns it with the step to take: Send is about a part of a file that ends the frame
-// whose header was appended last.
+// Next processes what was received, appends the frames to send to out, and returns out with
+// the step that the caller takes next. Send stands for a part of a file: the payload of the
+// DATA frame whose header was appended last.
 func (c *Conn) Next(out []byte, now conn.Now) ([]byte, conn.Step) {
 	for {
 		if c.rest > 0 {
@@ -206,7 +203,7 @@ func (c *Conn) Next(out []byte, now conn.Now) ([]byte, conn.Step) {
 	}
 }
 
-// work does what comes before the responses.
+// work reads frames and does what is due before responses are sent.
 func (c *Conn) work(out []byte, now conn.Now) []byte {
 	if !c.greeted {
 		c.greeted = true
@@ -236,7 +233,7 @@ func (c *Conn) work(out []byte, now conn.Now) []byte {
 // fail ends the connection with an error (RFC 9113 §5.4.1).
 func (c *Conn) fail(code Code, r Reason) { c.phase, c.code, c.reason = phaseFailed, code, r }
 
-// Reason returns why the connection was ended because of what the client did.
+// Reason returns why the server ended the connection on account of the client's behaviour.
 func (c *Conn) Reason() Reason { return c.reason }
 
 func streamID(p []byte) uint32 { return binary.BigEndian.Uint32(p) & (1<<31 - 1) }

@@ -8,9 +8,7 @@ import (
 	"phalanx/internal/conn"
 )
 
-// This file ends connections: by error, by time, and when the worker drains.
-
-// drainPing is the content of the PING frame behind the first GOAWAY.
+// drainPing is the content of the PING frame after the first GOAWAY.
 const drainPing = "draining"
 
 // Error makes a code the cause of a truncated response.
@@ -18,7 +16,8 @@ func (code Code) Error() string {
 	return fmt.Sprintf("the stream was reset, HTTP/2 error code %d", uint32(code))
 }
 
-// resetError is the cause of a response that the client has reset.
+// resetError is the cause of a response that was truncated because the client reset the
+// stream.
 type resetError Code
 
 func (e resetError) Error() string {
@@ -27,20 +26,20 @@ func (e resetError) Error() string {
 
 var errFailed = errors.New("the connection was ended by an HTTP/2 error")
 
-// Finish makes the connection end with its next response. Unlike Drain, it leaves an idle
-// one its time.
+// Finish makes the connection drain after its next response. Unlike Drain, it does not close
+// an idle connection early.
 func (c *Conn) Finish() { c.finishes = true }
 
-// Drain makes the connection end with the streams that are open, or that the client has
-// opened before it knew: Next announces that.
+// Drain begins a graceful shutdown: open streams, and those that the client opens before it
+// receives GOAWAY, are served. Next sends the GOAWAY frames.
 func (c *Conn) Drain(now conn.Now) {
 	if !c.draining || c.drain == 0 {
 		c.draining, c.drain = true, now.Mono
 	}
 }
 
-// announce sends the two GOAWAY frames of a graceful end (RFC 9113 §6.8): one that only
-// warns, and when the client must have seen it, one with the last stream.
+// announce sends the two GOAWAY frames of a graceful shutdown (RFC 9113 §6.8): the first with
+// the highest possible stream, and after a grace period the second with the last stream.
 func (c *Conn) announce(out []byte, now conn.Now) []byte {
 	switch {
 	case !c.warned:
@@ -61,7 +60,8 @@ func (c *Conn) finalGoAway(out []byte) []byte {
 	return appendGoAway(out, c.served, NoError)
 }
 
-// over reports whether nothing more can come, and ends the connection then.
+// over ends the connection if no stream is open and none can follow, and reports whether it
+// did.
 func (c *Conn) over() bool {
 	if len(c.streams) > 0 || !c.final && !c.parting {
 		return false
@@ -70,15 +70,15 @@ func (c *Conn) over() bool {
 	return true
 }
 
-// rested notes when the last stream has ended: an idle connection has its time from then,
-// and so has a frame of which the rest may not have been read meanwhile.
+// rested notes when the last stream has ended. The idle timeout starts then, and so does the
+// timeout of an incomplete frame, whose rest may not have been read meanwhile.
 func (c *Conn) rested(now conn.Now) {
 	if c.active && len(c.streams) == 0 && c.unsent == 0 {
 		c.active, c.since, c.came = false, now.Mono, now.Mono
 	}
 }
 
-// goAway sends the last frame of the connection.
+// goAway sends the last frame of the connection and ends all streams.
 func (c *Conn) goAway(out []byte, now conn.Now) []byte {
 	if !c.greeted {
 		c.greeted = true
@@ -106,16 +106,15 @@ func (c *Conn) release(end func(*stream)) {
 	c.in, c.borrowed, c.skip, c.end, c.blockStream = nil, false, 0, 0, 0
 }
 
-// Linger replaces the step Close when the caller knows that there are bytes left to
-// receive; see [conn.Conn.Linger].
+// Linger replaces the step Close when there are bytes left to receive; see [conn.Conn.Linger].
 func (c *Conn) Linger(now conn.Now) conn.Step {
 	c.phase, c.since = phaseLinger, now.Mono
 	return conn.Linger
 }
 
-// Abort ends the connection from outside: the socket failed, the client is gone, or a
-// file has become shorter than announced. The cause goes to the observer for each response
-// that it truncates.
+// Abort ends the connection because the socket failed, the client disconnected, or a file
+// became shorter than its Content-Length. The observer gets the cause for each truncated
+// response.
 func (c *Conn) Abort(cause error) {
 	c.release(func(s *stream) { s.reply.Abort(cause) })
 	c.phase = phaseAborted
@@ -127,7 +126,7 @@ func (c *Conn) Leave() {
 	c.phase = phaseClosed
 }
 
-// sweep ends streams that take too long beside others that do not.
+// sweep ends the streams that have timed out while others make progress.
 func (c *Conn) sweep(out []byte, now conn.Now) []byte {
 	for i := len(c.streams) - 1; i >= 0; i-- {
 		s := c.streams[i]
@@ -142,10 +141,10 @@ func (c *Conn) sweep(out []byte, now conn.Now) []byte {
 	return out
 }
 
-// partial reports whether the beginning of something has come, but not its end.
+// partial reports whether a frame or a header block is incomplete.
 func (c *Conn) partial() bool { return len(c.in) > 0 || c.skip > 0 || c.blockStream != 0 }
 
-// Timer returns what the deadline is about now.
+// Timer returns the kind of the current deadline.
 func (c *Conn) Timer() conn.Timer {
 	if c.unsent > 0 && c.phase != phaseReset {
 		return conn.TimerSend
@@ -185,7 +184,8 @@ func (c *Conn) Deadline() time.Duration {
 	return c.since
 }
 
-// received is since when the oldest thing is waited for that is not complete.
+// received returns when the oldest incomplete frame, header block or request began, or last
+// made progress.
 func (c *Conn) received() time.Duration {
 	since := time.Duration(1<<63 - 1)
 	if c.partial() {
@@ -199,8 +199,8 @@ func (c *Conn) received() time.Duration {
 	return since
 }
 
-// Expire checks the deadline against the time now. If it has passed, the next call of
-// Next returns what follows, and Expire returns the kind of deadline; else TimerNone.
+// Expire checks the deadline. If it has passed, Expire returns its kind, and the next call of
+// Next returns the step that follows; otherwise Expire returns TimerNone.
 func (c *Conn) Expire(now conn.Now) conn.Timer {
 	if now.Mono < c.Deadline() {
 		return conn.TimerNone
@@ -222,11 +222,11 @@ func (c *Conn) Expire(now conn.Now) conn.Timer {
 	return timer
 }
 
-// stalled ends a connection whose client takes nothing. If it has taken all that its
-// windows allow, it can still be told.
+// stalled ends a connection whose client does not read. If only the flow-control windows are
+// exhausted, the client still gets a GOAWAY frame.
 func (c *Conn) stalled(now conn.Now) conn.Timer {
 	if c.unsent == 0 && c.waiting > 0 {
-		c.since = now.Mono // it is the server that makes no progress
+		c.since = now.Mono // the server makes no progress, not the client
 		return conn.TimerNone
 	}
 	c.reason = ReasonStalled
@@ -244,31 +244,30 @@ func (c *Conn) stalled(now conn.Now) conn.Timer {
 	return timer
 }
 
-// Unsent tells the connection that n bytes of what Next returned have not been sent yet;
-// 0 says that now all have.
+// Unsent reports that n of the bytes that Next returned are not sent yet; 0: all are.
 func (c *Conn) Unsent(n int, now conn.Now) {
 	if taken := int64(c.unsent) - int64(n); taken >= 0 {
 		c.took(taken, now)
 	} else {
-		c.since = now.Mono // they have just been made
+		c.since = now.Mono // they were just made
 	}
 	c.unsent = int32(n)
 }
 
-// Progress notes that the client has taken n bytes that were handed to the kernel earlier.
+// Progress reports that the client has acknowledged n bytes.
 func (c *Conn) Progress(n int64, now conn.Now) {
 	if n > 0 {
 		c.took(n, now)
 	}
 }
 
-// Waited leaves the time since then out of the current deadline: it was the server that
-// waited, not the client.
+// Waited extends the current deadline by the time since then, when the server was slow and not
+// the client.
 func (c *Conn) Waited(then time.Duration, now conn.Now) {
 	c.since = min(now.Mono, c.since+now.Mono-then)
 }
 
-// took notes that n bytes have gone.
+// took notes that n bytes were sent.
 func (c *Conn) took(n int64, now conn.Now) {
 	if c.pace.Moved(n, c.cfg.http.Rate(c.draining), conn.SendTimeout) {
 		c.since = now.Mono

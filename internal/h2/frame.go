@@ -29,7 +29,7 @@ const (
 
 const (
 	headerLen = 9       // bytes of a frame's header
-	maxFrame  = 1 << 14 // bytes of a payload, in both directions: what every client takes
+	maxFrame  = 1 << 14 // largest payload in bytes, in both directions: the default of SETTINGS_MAX_FRAME_SIZE
 )
 
 // frame is a frame's header (RFC 9113 §4.1).
@@ -42,7 +42,7 @@ type frame struct {
 
 func (f frame) has(flag uint8) bool { return f.flags&flag != 0 }
 
-// parseFrame reads a header from p, which has all of it.
+// parseFrame reads a frame's header from p, which has at least headerLen bytes.
 func parseFrame(p []byte) frame {
 	return frame{
 		length: int(p[0])<<16 | int(p[1])<<8 | int(p[2]),

@@ -2,23 +2,23 @@ package h2
 
 import "phalanx/internal/proto"
 
-// priority says when a response is sent among others (RFC 9218 §4).
+// priority is the priority of a response among those of its connection (RFC 9218 §4).
 type priority struct {
-	urgency     uint8 // 0 to 7; the lower, the earlier
-	incremental bool  // of use piece by piece: shares the connection with others
+	urgency     uint8 // 0 to 7; lower is earlier
+	incremental bool  // shares the connection with others of its urgency
 }
 
 const numUrgencies = 8
 
-// defaultPriority is that of a request that says nothing. A client that never speaks of
-// priorities at all does not know either that its responses would come one after the
-// other; so they share the connection.
+// defaultPriority is the priority of a request that names none. The responses of a client that
+// does not use priorities share the connection, since it does not expect them one after the
+// other.
 func (c *Conn) defaultPriority() priority {
 	return priority{urgency: 3, incremental: !c.prioritized}
 }
 
-// parsePriority reads a Priority field over p: a dictionary (RFC 8941 §3.2) of which two
-// members are known. Unknown and malformed members are ignored.
+// parsePriority parses a Priority field: a dictionary (RFC 8941 §3.2) with the members u and
+// i. Unknown and malformed members are ignored.
 func parsePriority(value []byte) priority {
 	p := priority{urgency: 3}
 	for len(value) > 0 {
@@ -38,7 +38,7 @@ func parsePriority(value []byte) priority {
 	return p
 }
 
-// cutMember takes the first member off, without its parameters.
+// cutMember splits off the first member of a list, without its parameters.
 func cutMember(list []byte) (member, rest []byte) {
 	end, params := 0, -1
 	for end < len(list) && list[end] != ',' {
@@ -56,13 +56,13 @@ func cutMember(list []byte) (member, rest []byte) {
 	return proto.Trim(list[:end]), rest
 }
 
-// queue has the streams that can send something: for each urgency those whose responses
-// are sent one after the other, in the sequence of the requests, and those that take
-// turns. Of two such groups of one urgency each gets half.
+// queue holds the streams that can send. Each urgency has two lists: responses that are sent
+// one after the other, in the order of the requests, and incremental ones that take turns.
+// Both lists of an urgency get the same share.
 type queue struct {
-	lists   [numUrgencies][2]*stream // the first one of a ring: [0] in sequence, [1] in turns
+	lists   [numUrgencies][2]*stream // heads of rings: [0] in order, [1] incremental
 	filled  uint16                   // a bit for each list with a stream
-	turning bool                     // it is the turn of those that take turns
+	turning bool                     // the incremental list of the two was served last
 }
 
 // next returns the stream whose turn it is; nil: there is none.
@@ -125,15 +125,15 @@ func (q *queue) remove(s *stream) {
 	s.next, s.prev = nil, nil
 }
 
-// turn puts a stream that takes turns behind the others.
+// turn moves an incremental stream behind the others of its list.
 func (q *queue) turn(s *stream) {
 	if s.turns == 1 && q.lists[s.urgency][1] == s {
 		q.lists[s.urgency][1] = s.next
 	}
 }
 
-// maxEarly is how many PRIORITY_UPDATE frames for requests that have not arrived yet are
-// remembered (RFC 9218 §7).
+// maxEarly is the number of PRIORITY_UPDATE frames that are kept for requests that have not
+// arrived yet (RFC 9218 §7).
 const maxEarly = 8
 
 // early is the priority of a request that has not arrived yet.
@@ -178,7 +178,7 @@ func (c *Conn) priorityUpdate(f frame, p []byte) Code {
 	return NoError
 }
 
-// takeEarly gives a new stream the priority that came before it.
+// takeEarly gives a new stream the priority that was received before it.
 func (c *Conn) takeEarly(s *stream) {
 	kept := c.early[:0]
 	for _, e := range c.early {

@@ -6,17 +6,15 @@ import (
 	"phalanx/internal/conn"
 )
 
-// This file takes frames.
-
 const (
-	// maxBlock is the longest header block, in bytes: no larger list is accepted, and
-	// coding makes one shorter. More is a flood (CVE-2024-27316).
+	// maxBlock is the largest header block in bytes. A block is not longer than its list
+	// unless the client pads it on purpose (CVE-2024-27316).
 	maxBlock = MaxHeaderList + maxFrame
-	// maxContinuations is how many frames a block may have behind the first one.
+	// maxContinuations is the largest number of CONTINUATION frames of a header block.
 	maxContinuations = 8
 )
 
-// read takes the frames that are complete, and the part of a payload that is discarded.
+// read processes complete frames, and discards payloads that are not needed.
 func (c *Conn) read(out []byte, now conn.Now) []byte {
 	if c.phase == phasePreface && !c.preface(now) {
 		return out
@@ -62,14 +60,15 @@ func (c *Conn) read(out []byte, now conn.Now) []byte {
 	return out
 }
 
-// boundary notes that what follows has come now, unless it belongs to what came before.
+// boundary restarts the timeout of incomplete frames after a frame, unless its header block
+// continues.
 func (c *Conn) boundary(now conn.Now) {
 	if c.skip == 0 && c.blockStream == 0 {
 		c.came = now.Mono
 	}
 }
 
-// preface takes the client's; false if it is not complete, or not one.
+// preface checks the client's connection preface; false if it is incomplete or wrong.
 func (c *Conn) preface(now conn.Now) bool {
 	n := min(len(c.in), len(conn.Preface))
 	switch {
@@ -83,7 +82,7 @@ func (c *Conn) preface(now conn.Now) bool {
 	return true
 }
 
-// discarded reports whether the payload of a frame is not needed as a whole.
+// discarded reports whether a frame is processed before all of its payload was received.
 func discarded(f frame) bool {
 	switch f.kind {
 	case frameData, frameGoAway:
@@ -95,7 +94,7 @@ func discarded(f frame) bool {
 	return true
 }
 
-// check refuses what no frame may be here.
+// check applies the rules that hold for every frame.
 func (c *Conn) check(f frame) Code {
 	switch {
 	case f.length > maxFrame:
@@ -109,8 +108,7 @@ func (c *Conn) check(f frame) Code {
 	return NoError
 }
 
-// take takes a frame. Of one whose payload is discarded, payload has at most the
-// length of the padding.
+// take processes a frame. If its payload is discarded, payload holds at most the pad length.
 func (c *Conn) take(out []byte, f frame, payload []byte, now conn.Now) ([]byte, Code) {
 	switch f.kind {
 	case frameData:
@@ -148,7 +146,7 @@ func (c *Conn) take(out []byte, f frame, payload []byte, now conn.Now) ([]byte, 
 	return out, NoError
 }
 
-// headers takes a HEADERS frame (RFC 9113 §6.2), whose priority is obsolete.
+// headers processes a HEADERS frame (RFC 9113 §6.2). Its priority is ignored.
 func (c *Conn) headers(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) {
 	if f.stream == 0 || f.stream&1 == 0 {
 		return out, ProtocolError // RFC 9113 §5.1.1
@@ -174,7 +172,7 @@ func (c *Conn) headers(out []byte, f frame, p []byte, now conn.Now) ([]byte, Cod
 	return out, NoError
 }
 
-// continuation takes a CONTINUATION frame (RFC 9113 §6.10).
+// continuation processes a CONTINUATION frame (RFC 9113 §6.10).
 func (c *Conn) continuation(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) {
 	if c.blockStream == 0 {
 		return out, ProtocolError
@@ -193,7 +191,7 @@ func (c *Conn) continuation(out []byte, f frame, p []byte, now conn.Now) ([]byte
 	return out, code
 }
 
-// blockDone takes a header block that is complete.
+// blockDone processes a complete header block.
 func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 	id, end := c.blockStream, c.blockEnd
 	c.blockStream = 0
@@ -220,7 +218,7 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 		c.number(id)
 		c.ignore(id)
 		if c.final {
-			// The client knows, or will know, that it was not taken (RFC 9113 §6.8).
+			// GOAWAY tells the client that the request was not processed (RFC 9113 §6.8).
 			c.spend(1, ReasonFrames)
 			return out, NoError
 		}
@@ -252,7 +250,7 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 	return c.began(out, s, end, now), NoError
 }
 
-// trailing takes a header block on an open stream: trailers.
+// trailing processes a header block on an open stream: trailers.
 func (c *Conn) trailing(out []byte, s *stream, block []byte, end bool) ([]byte, Code) {
 	v := c.trailers(block)
 	switch {
@@ -267,7 +265,7 @@ func (c *Conn) trailing(out []byte, s *stream, block []byte, end bool) ([]byte, 
 	return out, NoError
 }
 
-// number notes that a stream is opened.
+// number records that the client has opened a stream.
 func (c *Conn) number(id uint32) {
 	shift := (id - c.last) / 2
 	if c.last == 0 {
@@ -276,7 +274,7 @@ func (c *Conn) number(id uint32) {
 	c.opened, c.reset, c.last = c.opened<<shift|1, c.reset<<shift, id
 }
 
-// ignore notes that what comes for a stream is no error.
+// ignore records that further frames for a stream are no error.
 func (c *Conn) ignore(id uint32) {
 	if d := (c.last - id) / 2; d < 64 {
 		c.reset |= 1 << d
@@ -287,8 +285,8 @@ func (c *Conn) ignore(id uint32) {
 // (RFC 9113 §5.1.1). Stream 0 and streams with even numbers are never opened.
 func (c *Conn) idle(id uint32) bool { return id&1 == 0 || id > c.last }
 
-// late judges a frame for a stream that is not open any more (RFC 9113 §5.1): the client
-// may not know yet that the server has reset it.
+// late returns the error for a frame on a stream that is closed (RFC 9113 §5.1), or NoError if
+// the client may not know yet that the server has reset it.
 func (c *Conn) late(id uint32) Code {
 	d := (c.last - id) / 2
 	switch {
@@ -303,8 +301,8 @@ func (c *Conn) late(id uint32) Code {
 	return StreamClosed
 }
 
-// ping answers a PING frame (RFC 9113 §6.7). The answer to the server's own means that
-// the client has seen what came before it.
+// ping processes a PING frame (RFC 9113 §6.7). The client's acknowledgement of the server's
+// own proves that it has received the GOAWAY frame before it.
 func (c *Conn) ping(out []byte, f frame, p []byte) ([]byte, Code) {
 	switch {
 	case f.stream != 0:
@@ -322,7 +320,7 @@ func (c *Conn) ping(out []byte, f frame, p []byte) ([]byte, Code) {
 	return appendPing(out, flagAck, p), NoError
 }
 
-// deprecated takes a PRIORITY frame, which says nothing any more (RFC 9113 §5.3.2).
+// deprecated checks a PRIORITY frame, which has no effect any more (RFC 9113 §5.3.2).
 func (c *Conn) deprecated(out []byte, f frame, p []byte) ([]byte, Code) {
 	switch {
 	case f.stream == 0:
@@ -338,7 +336,7 @@ func (c *Conn) deprecated(out []byte, f frame, p []byte) ([]byte, Code) {
 	return out, NoError
 }
 
-// resetByClient takes a RST_STREAM frame (RFC 9113 §6.4).
+// resetByClient processes a RST_STREAM frame (RFC 9113 §6.4).
 func (c *Conn) resetByClient(f frame, p []byte) Code {
 	switch {
 	case c.idle(f.stream):

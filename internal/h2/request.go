@@ -7,9 +7,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// This file makes the head that a request would have had in HTTP/1.1 of a header block,
-// so that one parser decides about both. Before that it refuses what only HTTP/2 forbids,
-// and all that could make one field two (RFC 9113 §8.2, §8.3, §10.3).
+// This file translates a header block into an HTTP/1.1 request head, so that one parser serves
+// both versions. It refuses what only HTTP/2 forbids, and bytes that would split a field in
+// two (RFC 9113 §8.2, §8.3, §10.3).
 
 // request is memory for the pseudo-header fields of the request that is being decoded.
 type request struct {
@@ -25,17 +25,17 @@ const (
 	seenScheme
 )
 
-// bombSize is the size of a header list in bytes that ends the connection at once: a few
-// bytes for each of its fields cost more to decode than to send.
+// bombSize is the size in bytes from which a header list ends the connection at once: fields
+// of large table entries cost the client one byte each.
 const bombSize = 8 * MaxHeaderList
 
-// verdict is what becomes of a header block.
+// verdict is the result of decoding a header block.
 type verdict uint8
 
 const (
 	verdictRequest   verdict = iota // the stream's parser decides
 	verdictMalformed                // a stream error (RFC 9113 §8.1.1)
-	verdictBroken                   // an error of the connection: what follows cannot be decoded
+	verdictBroken                   // a connection error: later blocks cannot be decoded
 	verdictTooLarge                 // 431
 )
 
@@ -88,7 +88,8 @@ func (c *Conn) decode(s *stream, block []byte) verdict {
 	return result
 }
 
-// pseudo takes a pseudo-header field (RFC 9113 §8.3.1).
+// pseudo stores a pseudo-header field (RFC 9113 §8.3.1); false if it makes the request
+// malformed.
 func (r *request) pseudo(name, value []byte) bool {
 	var to *[]byte
 	var bit uint8
@@ -112,7 +113,7 @@ func (r *request) pseudo(name, value []byte) bool {
 	return true
 }
 
-// begin writes the request line, and Host.
+// begin appends the request line and Host; false if the request is malformed.
 func (r *request) begin(s *stream) bool {
 	target := r.path
 	const all = seenMethod | seenPath | seenScheme
@@ -146,7 +147,7 @@ func (r *request) authorityLen() int {
 	return len(r.authority)
 }
 
-// field takes a field; false if it makes the request malformed.
+// field appends a field; false if it makes the request malformed.
 func (c *Conn) field(s *stream, name, value []byte) bool {
 	if !validName(name) || !validValue(value) {
 		return false
@@ -160,7 +161,7 @@ func (c *Conn) field(s *stream, name, value []byte) bool {
 			return false
 		}
 	case "host":
-		// One that says something else than :authority would be believed by some.
+		// RFC 9113 §8.3.1: it must not differ from :authority.
 		if r.seen&seenAuthority != 0 {
 			return bytes.EqualFold(value, r.authority)
 		}
@@ -173,7 +174,7 @@ func (c *Conn) field(s *stream, name, value []byte) bool {
 	return true
 }
 
-// visible reports whether all bytes are visible ones, or beyond ASCII.
+// visible reports whether p has no control characters and no spaces.
 func visible(p []byte) bool {
 	for _, b := range p {
 		if b <= ' ' || b == 0x7f {
@@ -183,8 +184,7 @@ func visible(p []byte) bool {
 	return true
 }
 
-// validName reports whether a field may have the name: what HTTP allows, in lower case
-// (RFC 9113 §8.2.1).
+// validName reports whether name is a field name: a token in lower case (RFC 9113 §8.2.1).
 func validName(name []byte) bool {
 	for _, b := range name {
 		if 'A' <= b && b <= 'Z' || !proto.IsTokenByte(b) {
@@ -194,8 +194,7 @@ func validName(name []byte) bool {
 	return len(name) > 0
 }
 
-// validValue reports whether a field may have the value (RFC 9113 §8.2.1): the rest is
-// for the parser.
+// validValue reports whether value obeys RFC 9113 §8.2.1. The parser checks the rest.
 func validValue(value []byte) bool {
 	if n := len(value); n > 0 && (blank(value[0]) || blank(value[n-1])) {
 		return false
@@ -210,8 +209,8 @@ func validValue(value []byte) bool {
 
 func blank(b byte) bool { return b == ' ' || b == '\t' }
 
-// trailers decodes a header block behind a request's content, which nothing here has a use
-// for.
+// trailers decodes a header block whose fields are not used, which keeps the decoder's table
+// in step with the client's.
 func (c *Conn) trailers(block []byte) verdict {
 	result, size := verdictRequest, 0
 	c.decoder.Begin()
@@ -239,7 +238,7 @@ var (
 	tooMany = proto.Fault{Status: proto.StatusHeaderFieldsTooLarge, Reason: "the header list is too long", Rule: "RFC 9113 §6.5.2"}
 )
 
-// began takes a request whose header block is complete. end says that it has no content.
+// began processes a request whose header block is complete. end: it has no content.
 func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 	s.ended = end
 	if s.parser.Parse(s.head) != proto.Complete {
@@ -268,7 +267,7 @@ func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 	return out
 }
 
-// complete has a request answered.
+// complete queues a request for its response.
 func (c *Conn) complete(s *stream, now conn.Now) {
 	if c.answering++; c.answering == 1 && c.unsent == 0 {
 		c.since = now.Mono

@@ -8,10 +8,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// This file sends responses.
-
-// choose returns the stream that sends next; nil: none can. While the connection's window
-// is closed, those that send no content still can.
+// choose returns the stream that sends next; nil: none can. While the connection's window is
+// closed, streams that send no content still can.
 func (c *Conn) choose() *stream {
 	s := c.queue.next()
 	if s == nil || c.window > 0 || !s.hasContent() {
@@ -30,8 +28,7 @@ func (s *stream) hasContent() bool {
 	return s.phase == streamSending && (s.sent < len(s.pending) || s.reply.Segment().Len > 0)
 }
 
-// schedule puts a stream that can send something into the queue, and takes one that
-// cannot out of it.
+// schedule adds a stream to the queue if it can send, and removes it if it cannot.
 func (c *Conn) schedule(s *stream) {
 	able := s.phase != streamReceiving && s.woken == nil && !s.postponed && (s.window > 0 || !s.hasContent())
 	switch {
@@ -42,7 +39,7 @@ func (c *Conn) schedule(s *stream) {
 	}
 }
 
-// serve has a stream send one frame of content, or what comes before it.
+// serve advances the response of a stream by one step: its head, or one DATA frame.
 func (c *Conn) serve(out []byte, s *stream, now conn.Now) []byte {
 	switch s.phase {
 	case streamReady:
@@ -59,8 +56,8 @@ func (c *Conn) serve(out []byte, s *stream, now conn.Now) []byte {
 	return c.content(out, s, now)
 }
 
-// answer decides the response, and returns what is made of it at once. The exchange begins
-// only here, so that a request which is reset before its turn has none.
+// answer begins the exchange and returns what is ready of the response. A request that is
+// reset before this has no exchange.
 func (c *Conn) answer(s *stream, now conn.Now) []byte {
 	r := s.parser.Request()
 	switch {
@@ -75,7 +72,7 @@ func (c *Conn) answer(s *stream, now conn.Now) []byte {
 	return s.reply.Refuse(c.cfg.head[:0], s.fault, now)
 }
 
-// decided sends the head of a response, once there is one, with the first content.
+// decided sends the head of a response, once it is ready, with the first content.
 func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte {
 	c.cfg.head = head
 	if s.phase = streamPreparing; s.reply.Pending() {
@@ -106,7 +103,7 @@ func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte 
 	return out
 }
 
-// fetch asks the response for more content, when all there was has been sent.
+// fetch gets the next content from the response.
 func (c *Conn) fetch(s *stream, now conn.Now) conn.Step {
 	if s.sent == len(s.pending) {
 		s.pending, s.sent = s.pending[:0], 0
@@ -118,7 +115,7 @@ func (c *Conn) fetch(s *stream, now conn.Now) conn.Step {
 	return step
 }
 
-// content appends a DATA frame, or its header if a part of a file follows.
+// content appends a DATA frame, or only its header if the payload is part of a file.
 func (c *Conn) content(out []byte, s *stream, now conn.Now) []byte {
 	limit := min(maxFrame, s.window, c.window)
 	segment := s.reply.Segment().Len
@@ -147,7 +144,7 @@ func (c *Conn) content(out []byte, s *stream, now conn.Now) []byte {
 	return c.framed(out, s, now)
 }
 
-// smallWindow is the window in bytes that is not worth a frame.
+// smallWindow is the window in bytes below which a DATA frame costs a point.
 const smallWindow = 1 << 10
 
 // framed continues a stream whose last frame is complete.
@@ -174,8 +171,8 @@ func (c *Conn) framed(out []byte, s *stream, now conn.Now) []byte {
 	return out
 }
 
-// finish ends a stream whose response is complete. What the client would still send of the
-// request is not wanted (RFC 9113 §8.1).
+// finish ends a stream whose response is complete, and asks the client to stop sending the
+// request (RFC 9113 §8.1).
 func (c *Conn) finish(out []byte, s *stream) []byte {
 	s.reply.Finish()
 	if !s.ended {
@@ -209,12 +206,12 @@ func (c *Conn) await(s *stream) {
 		s.woken = woken
 		c.waiting++
 	} else {
-		c.yield = true // there is more already, but others come first
+		c.yield = true // more is ready, but other connections come first
 	}
 	c.schedule(s)
 }
 
-// awaken continues the streams for which there is something.
+// awaken schedules the streams whose wait is over.
 func (c *Conn) awaken() {
 	for _, s := range c.streams {
 		if s.woken != nil && s.woken.Load() {
@@ -225,8 +222,7 @@ func (c *Conn) awaken() {
 	}
 }
 
-// appendHead appends the head of a response, given as lines of HTTP/1.1, as a HEADERS
-// frame.
+// appendHead appends an HTTP/1.1 response head as a HEADERS frame.
 func (c *Conn) appendHead(out []byte, id uint32, head []byte) []byte {
 	mark := len(out)
 	out = append(out, make([]byte, headerLen)...)
@@ -250,7 +246,8 @@ func (c *Conn) appendHead(out []byte, id uint32, head []byte) []byte {
 	return c.sealHead(out, mark, id)
 }
 
-// sealHead writes the headers of the frames that a header block behind mark needs.
+// sealHead writes the frame header before the header block at mark, and splits a long block
+// into CONTINUATION frames.
 func (c *Conn) sealHead(out []byte, mark int, id uint32) []byte {
 	f := frame{len(out) - mark - headerLen, frameHeaders, flagEndHeaders, id}
 	if f.length <= maxFrame {
@@ -269,7 +266,7 @@ func (c *Conn) sealHead(out []byte, mark int, id uint32) []byte {
 	return out
 }
 
-// statusIndex returns the static table's index of a status; 0: it has none.
+// statusIndex returns the index of a status in HPACK's static table; 0: it has none.
 func statusIndex(status []byte) uint8 {
 	switch string(status) {
 	case "200":
@@ -290,7 +287,7 @@ func statusIndex(status []byte) uint8 {
 	return 0
 }
 
-// Segment returns the part of a file that the step Send is about.
+// Segment returns the part of a file to send for the step Send.
 func (c *Conn) Segment() conn.Segment {
 	if c.rest == 0 {
 		return conn.Segment{}
@@ -307,5 +304,5 @@ func (c *Conn) Sent(n int64, now conn.Now) {
 	c.took(n, now)
 }
 
-// Await is for the step Await, which is never taken: streams wait by themselves.
+// Await is never called: Next does not return the step Await, since streams wait one by one.
 func (c *Conn) Await(func()) bool { return false }

@@ -2,16 +2,15 @@ package h2
 
 import "encoding/binary"
 
-// What a client may do, and is told (RFC 9113 §6.5.2).
+// The limits that the server announces (RFC 9113 §6.5.2).
 const (
-	// MaxStreams is how many requests of a connection may be open at once.
+	// MaxStreams is the largest number of open requests of a connection.
 	MaxStreams = 128
-	// MaxHeaderList is the largest header list of a request, in bytes as RFC 9113
-	// §6.5.2 counts them: 32 for each field beside its own. Larger: 431. The HTTP/1.1
-	// form of what fits has to fit proto.MaxHead too.
+	// MaxHeaderList is the largest header list of a request in bytes, plus 32 for each field
+	// (RFC 9113 §6.5.2). A larger one gets 431. A list within the limit must fit into
+	// proto.MaxHead as an HTTP/1.1 head.
 	MaxHeaderList = 20 << 10
-	// receiveWindow is what a client may send of a request's content before it hears
-	// that it was discarded. It is the window that every connection begins with.
+	// receiveWindow is the window in bytes for requests' content, the protocol's default.
 	receiveWindow = 1<<16 - 1
 )
 
@@ -42,8 +41,8 @@ func appendSettings(dst []byte) []byte {
 	return dst
 }
 
-// settings takes a SETTINGS frame. Of an initial window that is set several times the
-// last one counts, so that each frame changes the streams' windows once.
+// settings processes a SETTINGS frame. If it sets the initial window several times, the last
+// value counts, so that the streams' windows are resized once.
 func (c *Conn) settings(out []byte, f frame, p []byte) ([]byte, Code) {
 	switch {
 	case f.stream != 0:
@@ -87,8 +86,7 @@ func (c *Conn) settings(out []byte, f frame, p []byte) ([]byte, Code) {
 	return appendFrame(out, frame{0, frameSettings, flagAck, 0}), NoError
 }
 
-// resizeWindows changes the windows of all streams by what the initial one changes
-// (RFC 9113 §6.9.2).
+// resizeWindows adjusts the windows of all streams to a new initial window (RFC 9113 §6.9.2).
 func (c *Conn) resizeWindows(initial int64) Code {
 	delta := initial - c.initial
 	c.initial = initial

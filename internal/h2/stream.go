@@ -13,28 +13,28 @@ import (
 type stream struct {
 	id        uint32
 	phase     streamPhase
-	whole     bool // the parser has accepted the head
+	whole     bool // the parser has accepted the request head
 	ended     bool // the client has sent all of its request
-	last      bool // pending, or the segment, is the end of the content
-	opened    bool // its response has a file open
-	postponed bool // its request waits until another file is closed
+	last      bool // pending, or the segment, ends the content
+	opened    bool // its open file is counted
+	postponed bool // it waits for another file to be closed
 	priority  priority
 
 	window int64 // that the client has opened for content
-	credit int32 // of receiveWindow: what the client may still send
+	credit int32 // bytes of receiveWindow that the client may still send
 	sized  bool  // its content has a Content-Length
-	left   int64 // of the content, that the client has still to send, or may
+	left   int64 // bytes of content that the client has still to send, or may if not sized
 
 	began   time.Duration // when its header block was complete
 	since   time.Duration // its last progress
 	parser  proto.Parser
-	head    []byte      // of the request, as HTTP/1.1 has it
-	fault   proto.Fault // why the request is refused; zero: it is not
+	head    []byte      // the request head in HTTP/1.1 form
+	fault   proto.Fault // why the request is refused; zero: it is not refused
 	reply   conn.Reply
-	pending []byte       // content that is made
+	pending []byte       // generated content
 	weight  int          // memory of head and pending in bytes, as counted in Bounds
 	sent    int          // bytes of it
-	woken   *atomic.Bool // set when what the stream waits for is there; nil: it does not wait
+	woken   *atomic.Bool // set when its wait is over; nil: it does not wait
 
 	// of the queue
 	listed     bool
@@ -48,20 +48,19 @@ type streamPhase uint8
 const (
 	streamReceiving streamPhase = iota // the request's content
 	streamReady                        // the request is complete
-	streamPreparing                    // what the response will be made of is being found
+	streamPreparing                    // the response is being prepared
 	streamSending                      // the head of the response has been sent
 )
 
-// What is kept for later: streams and lists of them, and of a stream the bytes of the
-// longest memory.
+// Sizes of the free lists, and of the largest buffers in bytes that a stream keeps in them.
 const (
-	spareStreams = 4096 // what a few dozen connections with 100 requests each have
+	spareStreams = 4096 // a few dozen connections with 100 requests each
 	spareLists   = 32
 	spareHead    = 4 << 10
 	spareContent = 8 << 10
 )
 
-// find returns the stream with the id; nil: it is not open.
+// find returns the open stream with the id, or nil.
 func (c *Conn) find(id uint32) *stream {
 	i := c.index(id)
 	if i < len(c.streams) && c.streams[i].id == id {
@@ -79,7 +78,7 @@ func (c *Conn) index(id uint32) int {
 	return sort.Search(len(c.streams), func(i int) bool { return c.streams[i].id >= id })
 }
 
-// open begins a stream, whose id is the highest one.
+// open adds a stream, whose id is the highest so far.
 func (c *Conn) open(id uint32, now conn.Now) *stream {
 	var s *stream
 	if n := len(c.cfg.spare); n > 0 {
@@ -112,7 +111,7 @@ func (c *Conn) drop(s *stream) {
 	i := c.index(s.id)
 	c.streams = append(c.streams[:i], c.streams[i+1:]...)
 	if len(c.streams) == 0 {
-		// An idle connection keeps nothing.
+		// An idle connection keeps no list.
 		if len(c.cfg.lists) < spareLists {
 			c.cfg.lists = append(c.cfg.lists, c.streams)
 		}

@@ -2,8 +2,8 @@ package h2
 
 import "phalanx/internal/conn"
 
-// View returns what the connection is doing: of several responses, the one that was sent
-// last.
+// View describes the connection and one response under way: the one that is being sent, if
+// any.
 func (c *Conn) View() conn.View {
 	v := conn.View{State: c.State(), Since: c.since, Version: conn.HTTP2, Streams: len(c.streams)}
 	switch v.State {
@@ -39,10 +39,10 @@ func (c *Conn) State() conn.State {
 	return conn.Idle
 }
 
-// Streams is how many requests are open.
+// Streams returns the number of open requests.
 func (c *Conn) Streams() int { return len(c.streams) }
 
-// Left is how many bytes of files the responses under way still have to send.
+// Left returns the number of bytes of files that the responses under way still have to send.
 func (c *Conn) Left() (n int64) {
 	for _, s := range c.streams {
 		n += s.reply.Left()
@@ -53,19 +53,19 @@ func (c *Conn) Left() (n int64) {
 // Aborted reports whether [Conn.Abort] has ended the connection.
 func (c *Conn) Aborted() bool { return c.phase == phaseAborted }
 
-// Movable reports whether the connection can continue in another worker: it cannot.
+// Movable returns false: a connection of HTTP/2 cannot be handed over.
 func (c *Conn) Movable() bool { return false }
 
-// Mark says that the connection cannot be rescued.
+// Mark returns a mark that excludes the connection from rescue.
 func (c *Conn) Mark() conn.Mark {
 	return conn.Mark{Rest: len(c.in), Fixed: true, Ending: c.phase > phaseOpen}
 }
 
-// Rest is how many received bytes have not been used.
+// Rest returns the number of received bytes that are not used yet.
 func (c *Conn) Rest() int { return len(c.in) }
 
-// Receives reports whether it takes more bytes before it has sent what it has: not more
-// than the beginning of a frame is left of those that it has.
+// Receives reports whether the connection accepts more bytes while it still has some to send:
+// it does unless a whole frame is already waiting.
 func (c *Conn) Receives() bool { return c.phase <= phaseOpen && len(c.in) < headerLen+maxFrame }
 
 // Unused returns those bytes, valid until the next call of Next.

@@ -6,17 +6,16 @@ import (
 	"phalanx/internal/conn"
 )
 
-// This file has the two flow-control windows (RFC 9113 §5.2, §6.9), of each direction. A
-// request's content is discarded at once, so that the client gets back what it has used:
-// the windows only bound what it may send after the response.
+// This file implements flow control (RFC 9113 §5.2, §6.9) in both directions. A request's
+// content is discarded as it arrives and its window is returned until the response begins.
 
-// returnAt is how many discarded bytes are told to the client in one frame.
+// returnAt is the number of discarded bytes that one WINDOW_UPDATE frame returns.
 const returnAt = receiveWindow / 2
 
-// smallData is the content in bytes from which a DATA frame is worth its header.
+// smallData is the content in bytes below which a DATA frame costs a point.
 const smallData = 64
 
-// data takes the beginning of a DATA frame (RFC 9113 §6.1): the rest is discarded.
+// data processes the beginning of a DATA frame (RFC 9113 §6.1). Its content is discarded.
 func (c *Conn) data(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) {
 	content := f.length
 	if f.has(flagPadded) {
@@ -72,7 +71,7 @@ func (c *Conn) data(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) 
 	return out, NoError
 }
 
-// contentDone ends the request whose last byte has come.
+// contentDone completes the request whose last byte was received.
 func (c *Conn) contentDone(out []byte, now conn.Now) []byte {
 	s := c.find(c.end)
 	if c.end = 0; s == nil {
@@ -88,7 +87,7 @@ func (c *Conn) contentDone(out []byte, now conn.Now) []byte {
 	return out
 }
 
-// windowUpdate takes a WINDOW_UPDATE frame (RFC 9113 §6.9).
+// windowUpdate processes a WINDOW_UPDATE frame (RFC 9113 §6.9).
 func (c *Conn) windowUpdate(out []byte, f frame, p []byte) ([]byte, Code) {
 	if f.length != 4 {
 		return out, FrameSizeError
@@ -109,7 +108,7 @@ func (c *Conn) windowUpdate(out []byte, f frame, p []byte) ([]byte, Code) {
 	case s == nil && c.idle(f.stream):
 		return out, ProtocolError
 	case s == nil:
-		return out, NoError // it has ended meanwhile
+		return out, NoError // the stream has ended
 	case n == 0:
 		return c.streamError(out, s.id, ProtocolError), NoError
 	}

@@ -1,16 +1,16 @@
-// Package hpack compresses header fields for HTTP/2 (RFC 7541), without an allocation in
-// the steady state: fields are slices of the tables and of the caller's memory. A Decoder
-// and an Encoder hold the two dynamic tables of a connection, and grow with what is in
-// them. Nothing here decides what a field means.
+// Package hpack compresses header fields for HTTP/2 (RFC 7541), without an allocation in the
+// steady state: fields are slices of the tables and of the caller's memory. A Decoder and an
+// Encoder hold the two dynamic tables of a connection, which grow with their content. The
+// package does not interpret fields.
 package hpack
 
 import "errors"
 
-// Errors of a header block. After one, the connection cannot go on, since the tables of
-// both ends differ (RFC 9113 §4.3).
+// Errors of a header block. The connection cannot continue after one, since the tables of both
+// ends may differ (RFC 9113 §4.3).
 var (
 	ErrDecode = errors.New("a header block is malformed")
-	ErrSize   = errors.New("a header block changes the size of the table behind a field")
+	ErrSize   = errors.New("a header block changes the table size after a field")
 )
 
 // Field is a header field. Its bytes are valid until the next call of [Decoder.Next].
@@ -18,10 +18,10 @@ type Field struct {
 	Name, Value []byte
 }
 
-// Size is what the field counts in SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 §6.5.2).
+// Size returns the field's size as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2).
 func (f Field) Size() int { return len(f.Name) + len(f.Value) + overhead }
 
-// Scratch is memory for decoding, which many Decoders of a goroutine share.
+// Scratch is memory for decoding, shared by the Decoders of a goroutine.
 type Scratch struct{ bytes []byte }
 
 // Decoder decodes the header blocks of a connection, one field at a time.
@@ -30,17 +30,17 @@ type Decoder struct {
 	began bool // a field of the current block has been decoded
 }
 
-// NewDecoder returns a Decoder whose dynamic table is of [DefaultTable] bytes at most.
+// NewDecoder returns a Decoder whose dynamic table holds at most [DefaultTable] bytes.
 func NewDecoder() Decoder { return Decoder{table: table{max: DefaultTable}} }
 
 // Begin begins a header block.
 func (d *Decoder) Begin() { d.began = false }
 
-// Next decodes the first field of a block, and returns the rest of the block. ok is
-// false if there was none in what is left.
+// Next decodes the first field of a block and returns the rest of the block. ok is false if
+// the block has no more fields.
 func (d *Decoder) Next(block []byte, s *Scratch) (f Field, rest []byte, ok bool, err error) {
 	for len(block) > 0 && block[0]&0xe0 == 0x20 {
-		// RFC 7541 §4.2, §6.3: a new size stands before the first field.
+		// RFC 7541 §4.2, §6.3: a size update comes before the first field.
 		if d.began {
 			return f, nil, false, ErrSize
 		}
@@ -71,7 +71,7 @@ func (d *Decoder) Next(block []byte, s *Scratch) (f Field, rest []byte, ok bool,
 	return f, rest, true, nil
 }
 
-// literal decodes a field that is not, or only by its name, in a table (RFC 7541 §6.2).
+// literal decodes a literal field, whose name may be indexed (RFC 7541 §6.2).
 func (d *Decoder) literal(block []byte, s *Scratch) (f Field, rest []byte, ok bool) {
 	prefix, kept := 4, block[0]&0x40 != 0
 	if kept {
@@ -91,7 +91,7 @@ func (d *Decoder) literal(block []byte, s *Scratch) (f Field, rest []byte, ok bo
 		return f, nil, false
 	}
 	if kept && index > uint64(len(static)) {
-		// The entry of the name may have to go for the new one (RFC 7541 §4.4).
+		// Adding the new entry may evict the one that has the name (RFC 7541 §4.4).
 		from := len(s.bytes)
 		s.bytes = append(s.bytes, f.Name...)
 		f.Name = s.bytes[from:]
@@ -105,7 +105,7 @@ func (d *Decoder) literal(block []byte, s *Scratch) (f Field, rest []byte, ok bo
 	return f, rest, true
 }
 
-// indexed returns the field with an index, or only its name.
+// indexed returns the field with an index, or only its name if value is false.
 func (d *Decoder) indexed(index uint64, value bool) (f Field, ok bool) {
 	if index <= uint64(len(static)) {
 		f = static[index-1]
@@ -120,7 +120,7 @@ func (d *Decoder) indexed(index uint64, value bool) (f Field, ok bool) {
 	return f, true
 }
 
-// integer decodes an integer with a prefix of some bits (RFC 7541 §5.1).
+// integer decodes an integer with a prefix of prefix bits (RFC 7541 §5.1).
 func integer(p []byte, prefix int) (n uint64, rest []byte, ok bool) {
 	limit := uint64(1)<<prefix - 1
 	n = uint64(p[0]) & limit

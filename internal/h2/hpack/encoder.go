@@ -5,22 +5,22 @@ import (
 	"encoding/binary"
 )
 
-// EncoderTable is the largest dynamic table that an [Encoder] uses, whatever its peer
-// allows: enough for the fields that responses of a server have in common, since idle
-// connections keep it.
+// EncoderTable is the size in bytes of the largest dynamic table of an [Encoder]. It holds the
+// fields that the responses of a server have in common. Idle connections keep it, so it is
+// small.
 const EncoderTable = 2048
 
 // Encoder encodes the header blocks of a connection.
 type Encoder struct {
 	table table
-	told  int  // the size of the table that the peer knows
-	fewer bool // it has been smaller since
+	told  int  // the table size last announced to the peer
+	fewer bool // the size was reduced since then
 }
 
 // NewEncoder returns an Encoder for a peer that has not changed the size of its table.
 func NewEncoder() Encoder { return Encoder{table: table{max: EncoderTable}, told: DefaultTable} }
 
-// Limit says how large a table the peer allows, in bytes: SETTINGS_HEADER_TABLE_SIZE.
+// Limit sets the largest table that the peer allows, in bytes (SETTINGS_HEADER_TABLE_SIZE).
 func (e *Encoder) Limit(size uint32) {
 	n := int(min(size, EncoderTable))
 	if n < e.table.max {
@@ -29,9 +29,9 @@ func (e *Encoder) Limit(size uint32) {
 	e.table.resize(n)
 }
 
-// Begin begins a header block. It announces the table's size, if that has changed
-// (RFC 7541 §4.2): one that has been smaller in between as emptied, since some decoders
-// take a second announcement for an error if there is something in their table.
+// Begin begins a header block. It announces a changed table size (RFC 7541 §4.2). If the size
+// was reduced in between, it first announces 0, which empties the table: some decoders reject
+// a second update while their table has entries.
 func (e *Encoder) Begin(dst []byte) []byte {
 	if e.fewer && e.table.max > 0 {
 		e.table.empty()
@@ -47,8 +47,8 @@ func (e *Encoder) Begin(dst []byte) []byte {
 // AppendIndexed appends a field of the static table by its index.
 func (e *Encoder) AppendIndexed(dst []byte, index uint8) []byte { return append(dst, 0x80|index) }
 
-// Append appends a field. The name may have upper-case letters, which become lower-case
-// ones; it has to be written in the same way each time for a good compression.
+// Append appends a field, its name in lower case. The table is searched for the name as given,
+// so callers should always spell it the same way.
 func (e *Encoder) Append(dst, name, value []byte) []byte {
 	hash := hash(name, value)
 	for i := len(e.table.entries) - 1; i >= e.table.first; i-- {
@@ -74,14 +74,14 @@ func (e *Encoder) Append(dst, name, value []byte) []byte {
 		dst = appendString(dst, lower)
 	}
 	if !kept {
-		// The few bytes that coding saves are not worth its time in each response.
+		// Huffman coding would save few bytes for its time.
 		return append(appendInteger(dst, 0, 7, len(value)), value...)
 	}
 	return appendString(dst, value)
 }
 
-// hash tells most fields apart by their ends: names differ in the first bytes and the
-// length, values in the last ones.
+// hash looks at the first bytes of the name, the last bytes of the value and both lengths,
+// where fields of responses differ.
 func hash(name, value []byte) uint32 {
 	h := uint64(len(name))<<32 | uint64(len(value))
 	h = (h ^ first8(name)) * 0x9E3779B97F4A7C15
@@ -98,7 +98,7 @@ func first8(p []byte) uint64 {
 
 func last8(p []byte) uint64 {
 	if len(p) >= 8 {
-		// The last 4 bytes of a date are GMT: those before it differ.
+		// A date ends with " GMT", so the bytes before are mixed in.
 		return binary.LittleEndian.Uint64(p[len(p)-8:]) ^ first8(p[:len(p)-4])
 	}
 	return short(p)
@@ -122,8 +122,8 @@ func appendLower(dst, p []byte) []byte {
 	return dst
 }
 
-// appendInteger appends an integer with a prefix of some bits (RFC 7541 §5.1) in a byte
-// whose other bits are kind.
+// appendInteger appends an integer with a prefix of prefix bits (RFC 7541 §5.1). The other
+// bits of the first byte are kind.
 func appendInteger(dst []byte, kind byte, prefix, n int) []byte {
 	limit := 1<<prefix - 1
 	if n < limit {
@@ -136,7 +136,7 @@ func appendInteger(dst []byte, kind byte, prefix, n int) []byte {
 	return append(dst, byte(n))
 }
 
-// appendString appends a string literal, by its Huffman code if that is shorter.
+// appendString appends a string literal, Huffman-coded if that is shorter.
 func appendString(dst, s []byte) []byte {
 	if n := huffman.encodedLen(s); n < len(s) {
 		return huffman.appendEncoded(appendInteger(dst, 0x80, 7, n), s)

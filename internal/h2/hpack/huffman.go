@@ -1,10 +1,10 @@
 package hpack
 
-// This file has the code of RFC 7541 Appendix B. It is canonical: of two symbols the one
-// with the shorter code, or else the lower one, has the smaller code. So the lengths say
-// all.
+// This file implements the Huffman code of RFC 7541 Appendix B. The code is canonical: codes
+// increase with their length, and with the symbol among codes of one length. So the lengths
+// determine the codes.
 
-// codeLengths are the bits of each byte's code.
+// codeLengths has the length in bits of each byte's code.
 var codeLengths = [256]uint8{
 	13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
 	28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
@@ -26,15 +26,15 @@ var codeLengths = [256]uint8{
 
 const (
 	shortest = 5  // bits of a code
-	longest  = 30 // bits of a code, that of the end of a string too
-	fastBits = 8  // of the codes that are found with one look
+	longest  = 30 // bits of a code; EOS has this length too
+	fastBits = 8  // codes up to this length take one table lookup
 )
 
-// coding is the code, made from the lengths.
+// coding holds the codes and the decoding tables, made from codeLengths.
 type coding struct {
 	codes [256]uint32
-	// fast has, for the next fastBits bits, the symbol whose code they begin with, and
-	// how long it is: 0 if it is longer.
+	// fast maps the next fastBits bits to the symbol whose code they begin with and the length
+	// of the code; 0: it is longer than fastBits.
 	fast [1 << fastBits]struct{ symbol, bits uint8 }
 	// The codes of a length, left-aligned in 32 bits, begin at first and end before
 	// limit; their symbols begin at offset in symbols.
@@ -43,7 +43,7 @@ type coding struct {
 	symbols      [256]uint8
 }
 
-// huffman is a constant in all but name: Go has no constant arrays.
+// huffman is never changed: Go has no constant arrays.
 var huffman = makeCoding()
 
 func makeCoding() *coding {
@@ -70,11 +70,10 @@ func makeCoding() *coding {
 	return &c
 }
 
-// appendDecoded appends the string that p is the code of; false if it is not one
-// (RFC 7541 §5.2).
+// appendDecoded decodes p and appends the string; false if p is malformed (RFC 7541 §5.2).
 func (c *coding) appendDecoded(dst, p []byte) ([]byte, bool) {
 	var window uint64 // the next bits, left-aligned
-	n := 0            // of them
+	n := 0            // bits in window
 	for {
 		for n <= 56 && len(p) > 0 {
 			window |= uint64(p[0]) << (56 - n)
@@ -92,19 +91,18 @@ func (c *coding) appendDecoded(dst, p []byte) ([]byte, bool) {
 			}
 		}
 		if bits > n {
-			// What is left is padding: less than a byte, of the first bits of the
-			// code for the end of a string, which are ones.
+			// The rest is padding: less than a byte, all ones.
 			return dst, n < 8 && len(p) == 0 && window == ^uint64(0)<<(64-n)
 		}
 		if bits > longest {
-			return dst, false // the end of a string must not be coded
+			return dst, false // EOS must not appear
 		}
 		dst = append(dst, f.symbol)
 		window, n = window<<bits, n-bits
 	}
 }
 
-// encodedLen returns the bytes of the code of s.
+// encodedLen returns the length of the encoded s in bytes.
 func (c *coding) encodedLen(s []byte) int {
 	bits := 0
 	for _, b := range s {
@@ -113,7 +111,7 @@ func (c *coding) encodedLen(s []byte) int {
 	return (bits + 7) / 8
 }
 
-// appendEncoded appends the code of s.
+// appendEncoded appends s encoded.
 func (c *coding) appendEncoded(dst, s []byte) []byte {
 	var window uint64
 	n := 0

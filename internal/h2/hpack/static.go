@@ -1,6 +1,6 @@
 package hpack
 
-// static is the table of RFC 7541 Appendix A; its index begins with 1.
+// static is the static table of RFC 7541 Appendix A. Its first index is 1.
 var static = makeStatic([]struct{ name, value string }{
 	{":authority", ""},
 	{":method", "GET"},
@@ -65,7 +65,7 @@ var static = makeStatic([]struct{ name, value string }{
 	{"www-authenticate", ""},
 })
 
-// makeStatic makes the table's strings slices, as fields have them.
+// makeStatic converts the table's strings to byte slices.
 func makeStatic(fields []struct{ name, value string }) []Field {
 	t := make([]Field, len(fields))
 	for i, f := range fields {
@@ -74,12 +74,12 @@ func makeStatic(fields []struct{ name, value string }) []Field {
 	return t
 }
 
-// names has what the encoder knows of a name.
+// names maps the names that the encoder knows.
 var names = makeNames()
 
-// known is the lowest index of a name in the static table, 0 if it is not there, and
-// whether a field of that name has another value in nearly every response: keeping it
-// would only drive out those that are repeated.
+// known is the lowest index of a name in the static table, 0 if it is not there. volatile: its
+// value differs in nearly every response, so it is not added to the dynamic table, where it
+// would evict fields that repeat.
 type known struct {
 	index    uint8
 	volatile bool

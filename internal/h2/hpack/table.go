@@ -1,30 +1,28 @@
 package hpack
 
-// DefaultTable is the size of a dynamic table that nobody has changed, in bytes as
-// RFC 7541 §4.1 counts them.
+// DefaultTable is the initial maximum size of a dynamic table in bytes (RFC 7541 §4.1).
 const DefaultTable = 4096
 
-// overhead is what each entry counts beside its bytes (RFC 7541 §4.1).
+// overhead is added to the size of each entry (RFC 7541 §4.1).
 const overhead = 32
 
-// table is a dynamic table (RFC 7541 §2.3.2). It keeps no more memory than what was put
-// into it needs.
+// table is a dynamic table (RFC 7541 §2.3.2). Its memory grows with its entries.
 type table struct {
 	max, size int
-	first     int     // the oldest entry
-	entries   []entry // to the newest
-	bytes     []byte  // of the entries, in their sequence
+	first     int     // index of the oldest entry
+	entries   []entry // the last is the newest
+	bytes     []byte  // of the entries, in their order
 }
 
-// entry is a field: its name and, behind it, its value, from off in the table's bytes.
+// entry is a field. Its name begins at off in the table's bytes, and its value follows.
 type entry struct {
 	off, name, value uint16
-	hash             uint32 // of an encoder
+	hash             uint32 // set by an Encoder only
 }
 
 func (t *table) len() int { return len(t.entries) - t.first }
 
-// at returns the field with the index, which begins with 1 for the newest one.
+// at returns the field with the index; 1 is the newest.
 func (t *table) at(index int) (name, value []byte) {
 	e := t.entries[len(t.entries)-index]
 	b := t.bytes[e.off : int(e.off)+int(e.name)+int(e.value)]
@@ -44,8 +42,8 @@ func (t *table) empty() {
 	t.max = limit
 }
 
-// evict makes room for an entry of a size (RFC 7541 §4.3, §4.4). The bytes of what goes
-// stay where they are until add.
+// evict removes the oldest entries to make room for size bytes (RFC 7541 §4.3, §4.4). Their
+// memory is not overwritten before add.
 func (t *table) evict(size int) {
 	for t.size+size > t.max && t.len() > 0 {
 		e := t.entries[t.first]
@@ -57,8 +55,8 @@ func (t *table) evict(size int) {
 	}
 }
 
-// add adds a field, whose bytes are not the table's own. One that is larger than the
-// table empties it.
+// add copies a field into the table. The slices must not refer to the table's own bytes. A
+// field larger than the table empties it.
 func (t *table) add(name, value []byte, hash uint32) {
 	size := len(name) + len(value) + overhead
 	t.evict(size)
@@ -73,8 +71,8 @@ func (t *table) add(name, value []byte, hash uint32) {
 	t.size += size
 }
 
-// compact moves what is left to the front, when that saves more memory than it takes
-// time, or offsets would become too large.
+// compact moves the remaining entries to the front if the table would otherwise grow, or its
+// offsets exceed max.
 func (t *table) compact(more int) {
 	if len(t.bytes)+more <= cap(t.bytes) && len(t.bytes)+more <= t.max && len(t.entries) < cap(t.entries) {
 		return
