@@ -15,31 +15,31 @@ const (
 	helpHead = `Usage: %[1]s [flags] [DIR]
        %[1]s COMMAND [flags]
 
-Phalanx serves the files of a directory, the current one if none is named, with
-a pool of worker processes.
+Phalanx serves the files of a directory, by default the current one, with a pool
+of worker processes.
 `
 	helpFirst = `
 Examples:
-  %[1]s ~/Downloads -l -p 8000        share a directory, with listings
+  %[1]s ~/Downloads -l -p 8000        list and serve a directory
   %[1]s site -b 127.0.0.1 -v          this machine only, each request logged
 
 Ctrl-C drains; a second Ctrl-C stops immediately, without finishing downloads.
-'%[1]s --help all' has every flag, its default and its variable;
+'%[1]s --help all' lists every flag with its default and its variable;
 '%[1]s help TOPIC' explains a command or a flag, such as 'help port'.
 `
 	helpTail = `
-Every flag can be set in the environment: --log-format is PHALANX_LOG_FORMAT,
-PHALANX_VERBOSE is a count. A flag overrides its variable, and a variable the
-file of --config, which has a flag without dashes on each line: port = 80
+Every flag can be set in the environment: --log-format as PHALANX_LOG_FORMAT,
+-vv as PHALANX_VERBOSE=2. A flag overrides its variable, and a variable the file
+of --config, which has one flag per line, without dashes: port = 80
 %[2]s
 
 Examples:
   %[1]s site -v
-        serve the directory "site" on http://localhost:8080/, log each request
+        serve the directory "site" at http://localhost:8080/, log each request
   %[1]s --base /srv/www --bind 127.0.0.1 --workers 4
-        serve this machine only, with four worker processes
+        serve /srv/www to this machine only, with four worker processes
   %[1]s ~/Downloads -l -p 8000
-        share a directory, with directory listings
+        serve a directory, with directory listings
   PHALANX_PORT=0 %[1]s --model goroutine -v
         serve the current directory on a free port, shown in the log
 
@@ -89,7 +89,7 @@ func repeated(p *flags.Parser) string {
 			names = append(names, "--"+o.LongName)
 		}
 	}
-	return strings.TrimSuffix(human.Wrap(80, "", "", "Flags that may be repeated take one value per line of their variable, or a line each in the file: "+strings.Join(names, ", ")+"."), "\n")
+	return strings.TrimSuffix(human.Wrap(80, "", "", "Flags that may be repeated take one value per line, in the variable and in the file: "+strings.Join(names, ", ")+"."), "\n")
 }
 
 // firstFlags are those that most people need, a line for each.
@@ -133,7 +133,13 @@ func topicHelp(program, name string) (string, error) {
 	}
 	if data, _ := all.part(name); data != nil {
 		c, err := start{name: program + " " + name}.parserOf(name, data)
-		return help(c, nil), err
+		text := help(c, nil)
+		for _, o := range list(p) { // --compress and --config have the name of a command
+			if o.LongName == name && o.Field().Tag.Get("detail") != "" {
+				text += "\n" + flagHelp(o)
+			}
+		}
+		return text, err
 	}
 	var group strings.Builder
 	names := []string{"all"}

@@ -18,6 +18,7 @@ func TestTopics(t *testing.T) {
 	for name, want := range map[string]string{
 		"": "Usage: phalanx [flags] [DIR]", "all": "$PHALANX_BASE", "port": "default: 8080", "p": "--port N", "spa": "single-page",
 		"network": "--bind ADDR", "status": "Usage: phalanx status", "help": "Usage: phalanx help",
+		"config": "every flag except", "compress": "--cache-dir",
 	} {
 		for _, args := range [][]string{{"help", name}, {"--help", name}} {
 			_, err := ParseCommand("phalanx", args, noEnv)
