@@ -4,6 +4,7 @@ package pdf
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -103,11 +104,11 @@ func (w writer) heading(h document.Heading, next []document.Block) {
 	if len(next) > 0 {
 		switch b := next[0].(type) {
 		case document.Table:
-			need = 18 + float64(len(b.Rows))*rowHeight
+			need = 18 + float64(min(len(b.Rows), longTable))*rowHeight
 		case document.Paragraph:
 			if p, ok := next[min(1, len(next)-1)].(document.Picture); ok {
 				w.SetFont(fontName, "", body)
-				need = 12 + 1.8 + float64(len(w.SplitText(b.Text, wide)))*4.6 + tall(p) + 3
+				need = 12 + 1.8 + float64(len(w.SplitText(b.Text, wide)))*4.6 + tall(p)*leastScale + 4
 			}
 		}
 	}
@@ -146,18 +147,24 @@ func tall(p document.Picture) float64 {
 	return wide * height.Points() / width.Points()
 }
 
-// picture draws a figure over the width of the page, as vectors.
+// leastScale is how far a picture may shrink to fit on the page that was begun.
+const leastScale = 0.7
+
+// picture draws a figure over the width of the page, or a little smaller if it then fits, as
+// vectors.
 func (w writer) picture(b document.Picture) error {
 	width, points := b.Figure.Size()
-	height := tall(b)
-	if w.left() < height+3 {
+	shrunk := math.Min(1, (w.left()-4)/tall(b))
+	if shrunk < leastScale {
 		w.AddPage()
+		shrunk = 1
 	}
+	height := tall(b) * shrunk
 	w.Ln(2.5)
 	y, k := w.GetY(), w.GetConversionRatio()
-	scale := wide * k / width.Points()
+	scale := shrunk * wide * k / width.Points()
 	w.TransformBegin()
-	w.Transform(fpdf.TransformMatrix{A: scale, D: scale, E: side * k, F: (297 - y - height) * k})
+	w.Transform(fpdf.TransformMatrix{A: scale, D: scale, E: (side + wide*(1-shrunk)/2) * k, F: (297 - y - height) * k})
 	err := b.Figure.Draw(canvas{w.Fpdf, width, points})
 	w.TransformEnd()
 	w.SetDashPattern(nil, 0)

@@ -14,11 +14,22 @@ const (
 	lineGap   = 3.7
 )
 
-// table draws a table whose columns are as wide as their words need, the
-// rest of the width shared out. It is kept on one page where one can hold it.
+// A table of more than longTable rows may continue on the next page, with leastRows at least
+// on each side of the break.
+const (
+	longTable = 12
+	leastRows = 5
+)
+
+// table draws a table whose columns are as wide as their words need; they share the rest of
+// the width.
 func (w writer) table(t document.Table) {
-	whole := 12 + float64(len(t.Rows)+1)*rowHeight
-	if w.left() < math.Min(whole, 297-top-bottom) {
+	size, widths := w.fit(t)
+	together := t.Rows
+	if len(together) > longTable {
+		together = together[:leastRows]
+	}
+	if w.left() < 12+w.height(t.Head, widths, size)+w.heights(together, widths, size) {
 		w.AddPage()
 	}
 	w.Ln(3)
@@ -26,20 +37,40 @@ func (w writer) table(t document.Table) {
 		w.text("B", body, t.Caption, 4.6)
 		w.Ln(0.8)
 	}
-	size, widths := w.fit(t)
 	w.SetDrawColor(120, 125, 130)
-	w.row(t.Head, widths, size, "B", t.Text, false)
-	w.rule(widths)
+	head := func() {
+		w.row(t.Head, widths, size, "B", t.Text, false)
+		w.rule(widths)
+	}
+	head()
 	for i, r := range t.Rows {
-		if w.left() < rowHeight {
+		rest := t.Rows[i:]
+		last := len(rest) == leastRows && len(t.Rows) > longTable && w.left() < w.heights(rest, widths, size)
+		if last || w.left() < w.height(r, widths, size) {
 			w.AddPage()
-			w.row(t.Head, widths, size, "B", t.Text, false)
-			w.rule(widths)
+			head()
 		}
 		w.row(r, widths, size, "", t.Text, i%2 == 1)
 	}
 	w.rule(widths)
 	w.Ln(1)
+}
+
+// height is that of a row, which its longest cell decides.
+func (w writer) height(cells []string, widths []float64, size float64) float64 {
+	w.SetFont(fontName, "", size)
+	lines := 1
+	for c, s := range cells {
+		lines = max(lines, len(w.SplitText(mend(s), widths[c]-2)))
+	}
+	return rowHeight + float64(lines-1)*lineGap
+}
+
+func (w writer) heights(rows [][]string, widths []float64, size float64) (total float64) {
+	for _, r := range rows {
+		total += w.height(r, widths, size)
+	}
+	return total
 }
 
 func (w writer) rule(widths []float64) {
@@ -138,18 +169,16 @@ func sum(all []float64) (total float64) {
 // row writes one row; a cell too long for its column takes several lines.
 func (w writer) row(cells []string, widths []float64, size float64, style string, text, shaded bool) {
 	w.SetFont(fontName, style, size)
+	parts := make([][]string, len(cells))
 	lines := 1
 	for c, s := range cells {
-		lines = max(lines, len(w.SplitText(mend(s), widths[c]-2)))
+		parts[c] = w.SplitText(mend(s), widths[c]-2)
+		lines = max(lines, len(parts[c]))
 	}
 	height := rowHeight + float64(lines-1)*lineGap
-	if w.left() < height {
-		w.AddPage()
-		w.SetFont(fontName, style, size)
-	}
 	y, x := w.GetY(), side
 	w.SetFillColor(244, 246, 248)
-	for c, s := range cells {
+	for c := range cells {
 		align := "R"
 		if c == 0 || text {
 			align = "L"
@@ -157,7 +186,7 @@ func (w writer) row(cells []string, widths []float64, size float64, style string
 		if shaded {
 			w.Rect(x, y, widths[c], height, "F")
 		}
-		for i, part := range w.SplitText(mend(s), widths[c]-2) {
+		for i, part := range parts[c] {
 			w.SetXY(x, y+float64(i)*lineGap)
 			w.CellFormat(widths[c], rowHeight, part, "", 0, align, false, 0, "")
 		}

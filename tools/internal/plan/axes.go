@@ -36,7 +36,7 @@ func Models(servers []string, s Scope) []Axis {
 // Peers are the axes of a comparison with other servers. The floors send one fixed page:
 // they are there where a page is asked for.
 func Peers(all []string, s Scope) []Axis {
-	const rounds = 5
+	const rounds = 7
 	servers := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == record.FloorC || name == record.FloorGo })
 	crowd := only(all, []string{record.FloorC, record.FloorGo, "process", "goroutine", "nginx", "lighttpd", "h2o"})
 	quiet := map[string][]int{record.Verbose: {}}

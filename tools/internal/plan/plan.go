@@ -89,7 +89,7 @@ func ModelTimes(seconds int) Times {
 // PeerTimes are those of a comparison: many servers and rounds, so a tenth.
 func PeerTimes(seconds int) Times {
 	load := part(time.Duration(seconds)*time.Second, 10)
-	return Times{Siege: load, Load: load, Crowd: load, Size: part(load, 3), Warm: warm(load)}
+	return Times{Siege: load, Load: load, Crowd: load, Size: part(load, 6), Warm: warm(load)}
 }
 
 func part(d time.Duration, of int) time.Duration {

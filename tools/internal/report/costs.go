@@ -13,13 +13,13 @@ import (
 func costsSection(v view) (string, []document.Block) {
 	level := v.level(record.KeepAlive)
 	t := document.Table{
-		Caption: fmt.Sprintf("%s kept open; × is the ratio to the pool without, round by round: median, lowest and highest", plural(level, "connection")),
-		Head:    []string{"Pool", "Requests/s", "×", "Wanted", "CPU µs per request", "×"},
+		Caption: fmt.Sprintf("%s, keep-alive; × is the ratio to the pool with neither in the same round: median, lowest and highest", plural(level, "connection")),
+		Head:    []string{"Pool", "Requests/s", "×", "Goal", "CPU µs per request", "×"},
 	}
 	for _, row := range []struct{ server, name, want string }{
-		{"process", "without", ""},
-		{record.Seen, "request ids, and metrics read each second", "≥ 0.97"},
-		{record.Logged, "access log (combined) into a file", "≥ 0.85"},
+		{"process", "neither", ""},
+		{record.Seen, "request ids, and metrics scraped each second", "≥ 0.97"},
+		{record.Logged, "access log (combined) to a file", "≥ 0.85"},
 	} {
 		if math.IsNaN(v.mid(record.KeepAlive, row.server, level, record.PerSecond)) {
 			continue
@@ -33,12 +33,12 @@ func costsSection(v view) (string, []document.Block) {
 		return "", nil
 	}
 	seen, logged := v.ratios(record.Seen, level, record.PerSecond), v.ratios(record.Logged, level, record.PerSecond)
-	finding := fmt.Sprintf("With request ids and metrics the pool answers %s × as many requests as without, with an access log %s ×.",
+	finding := fmt.Sprintf("With request ids and metrics the pool serves %s × as many requests per second as without, with an access log %s ×.",
 		digits(stats.Of(seen).Mid), digits(stats.Of(logged).Mid))
 	return finding, []document.Block{
-		document.Heading{Text: "What it costs to see inside"},
-		document.Paragraph{Text: fmt.Sprintf("The pool with nothing switched on, with --request-id and --admin (whose metrics are read each second), and with --access-log. %s. "+
-			"CPU time is that of master and workers. The counters of the scoreboard are always on, and are in all three.", rounds(v.rounds(record.KeepAlive)))},
+		document.Heading{Text: "Cost of observability"},
+		document.Paragraph{Text: fmt.Sprintf("The pool with default flags, with --request-id and --admin (metrics scraped each second), and with --access-log. %s. "+
+			"CPU time is that of master and workers. The counters of the scoreboard are always on, in all three.", rounds(v.rounds(record.KeepAlive)))},
 		t,
 	}
 }

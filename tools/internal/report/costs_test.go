@@ -25,12 +25,12 @@ func TestCosts(t *testing.T) {
 		add(record.Logged, round, base*(0.8+0.05*float64(round)), 12e-6)
 	}
 	finding, blocks := costsSection(view{run})
-	if want := "With request ids and metrics the pool answers 0.98 × as many requests as without, with an access log 0.90 ×."; finding != want {
+	if want := "With request ids and metrics the pool serves 0.98 × as many requests per second as without, with an access log 0.90 ×."; finding != want {
 		t.Errorf("%q, want %q", finding, want)
 	}
 	table := blocks[len(blocks)-1].(document.Table)
 	got := strings.Join(table.Rows[2], "|")
-	if want := "access log (combined) into a file|1,800|0.90 (0.85–0.95)|≥ 0.85|12.0|1.20 (1.20–1.20)"; got != want {
+	if want := "access log (combined) to a file|1,800|0.90 (0.85–0.95)|≥ 0.85|12.0|1.20 (1.20–1.20)"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	run.Results = run.Results[:1]

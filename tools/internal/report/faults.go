@@ -8,6 +8,7 @@ import (
 
 	"phalanx/tools/internal/document"
 	"phalanx/tools/internal/record"
+	"phalanx/tools/internal/target"
 )
 
 // faultsSection is what clients notice when workers die or are replaced.
@@ -17,9 +18,9 @@ func faultsSection(v view) (string, []document.Block) {
 		return "", nil
 	}
 	t := document.Table{
-		Caption: fmt.Sprintf("%d clients; medians, in all", level),
-		Head: []string{"Server", "5 workers killed, a connection for each request: failed", "5 workers killed, connections kept: failed", "closed while idle",
-			"5 reloads, connections kept: failed", "closed while idle"},
+		Caption: fmt.Sprintf("%d clients; medians of the totals", level),
+		Head: []string{"Server", "5 workers killed, one request per connection: failed", "5 workers killed, keep-alive: failed", "closed while idle",
+			"5 reloads, keep-alive: failed", "closed while idle"},
 	}
 	cell := func(e record.Experiment, server string, m record.Metric) string {
 		s := v.spread(e, server, v.level(e), m)
@@ -37,17 +38,17 @@ func faultsSection(v view) (string, []document.Block) {
 	}
 	for _, server := range v.servers(record.KillKept) {
 		t.Rows = append(t.Rows, []string{
-			label(server) + " " + v.version(server), cell(record.KillClose, server, record.Failed),
+			v.titled(server), cell(record.KillClose, server, record.Failed),
 			cell(record.KillKept, server, record.Failed), cell(record.KillKept, server, record.Closed),
 			cell(record.Reload, server, record.Failed), cell(record.Reload, server, record.Closed),
 		})
 	}
 	blocks := []document.Block{
-		document.Heading{Text: "When workers die or are replaced"},
-		document.Paragraph{Text: fmt.Sprintf("While %d clients ask for the page, a worker is killed with SIGKILL, five times, or the server is told five times to replace its workers (SIGHUP). %s. "+
-			"Phalanx rescues the connections of a killed worker; with the other servers they are lost, and so are the requests that it was serving. A reload need not cost anything. "+
-			"An idle connection that is closed without a word makes a client's next request fail, or be sent again. "+
-			"A server that is gone after some of the kills has given up; what is asked of it then fails.", level, rounds(v.rounds(record.KillKept)))},
+		document.Heading{Text: "Failures and reloads"},
+		document.Paragraph{Text: fmt.Sprintf("While %d clients request the page, one worker after the other is killed with SIGKILL, five in all, or the server is reloaded five times (SIGHUP). %s. "+
+			"Phalanx rescues the connections of a killed worker; with the other servers they are lost, with the requests that the worker was serving. A reload need not lose anything. "+
+			"If the server closes an idle connection at the wrong moment, the client's next request fails or has to be sent again. "+
+			"“Gone” is a server that exited after so many kills; all later requests fail.", level, rounds(v.rounds(record.KillKept)))},
 		t,
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Head.Missing)) {
@@ -56,12 +57,16 @@ func faultsSection(v view) (string, []document.Block) {
 	return faultsFinding(v), blocks
 }
 
-// version is that of a server, or of Phalanx.
-func (v view) version(server string) string {
-	if version := v.Head.Versions[server]; version != "" {
-		return version
+// titled is a server's name with its version where that is known; a floor has none.
+func (v view) titled(server string) string {
+	version := v.Head.Versions[server]
+	if target.IsPhalanx(server) {
+		version = v.Head.Versions["phalanx"]
 	}
-	return v.Head.Versions["phalanx"]
+	if version == "" || version == "unknown" {
+		return label(server)
+	}
+	return label(server) + " " + version
 }
 
 func faultsFinding(v view) string {
@@ -72,7 +77,7 @@ func faultsFinding(v view) string {
 	if math.IsNaN(pool) {
 		return ""
 	}
-	text := fmt.Sprintf("Five reloads under %d clients cost Phalanx %s requests or idle connections", v.level(record.Reload), whole(pool))
+	text := fmt.Sprintf("Five reloads under load from %d clients cost Phalanx %s requests or idle connections", v.level(record.Reload), whole(pool))
 	if !math.IsNaN(nginx) {
 		text += fmt.Sprintf(", nginx %s", whole(nginx))
 	}

@@ -21,8 +21,8 @@ func floorTables(v view) []document.Block {
 			continue
 		}
 		t := document.Table{
-			Caption: fmt.Sprintf("%s: CPU µs per request, and how many times the %s", plural(level, "connection"), label(floor)),
-			Head:    []string{"Server", "Kept open", "× " + label(floor), "Closed after each", "× " + label(floor)},
+			Caption: fmt.Sprintf("%s: CPU µs per request, and as a multiple of the %s", plural(level, "connection"), label(floor)),
+			Head:    []string{"Server", "Keep-alive", "× " + label(floor), "One request per connection", "× " + label(floor)},
 		}
 		for _, server := range v.apart() {
 			row, any := []string{label(server)}, false
@@ -40,7 +40,7 @@ func floorTables(v view) []document.Block {
 	if len(blocks) == 0 {
 		return nil
 	}
-	text := document.Paragraph{Text: "The floor (tools/floor) is an epoll loop in as many processes as there are cores, which sends one reply, made once, for whatever ends with an empty line: " +
-		"it parses nothing, opens nothing and has no limit. What a server takes beyond it is its own work; what the floor takes is the kernel's."}
+	text := document.Paragraph{Text: "The floor (tools/floor) is an epoll loop in one process per core that sends the same bytes whenever a request ends: " +
+		"it parses nothing, opens no file and has no limits. Its time is the kernel's; what a server needs beyond it is the server's own."}
 	return append([]document.Block{text}, blocks...)
 }

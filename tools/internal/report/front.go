@@ -19,7 +19,7 @@ func Front(peers record.Run) string {
 		var parts []string
 		for _, server := range []string{"h2o", "lighttpd", "nginx", "net/http"} {
 			if x := cost(e, server); !math.IsNaN(x) {
-				parts = append(parts, fmt.Sprintf("%s %s", server, micro(x)))
+				parts = append(parts, fmt.Sprintf("%s %s", label(server), micro(x)))
 			}
 		}
 		return join(parts)
@@ -28,7 +28,7 @@ func Front(peers record.Run) string {
 	if math.IsNaN(open) || math.IsNaN(closing) || list(record.KeepAlive) == "" {
 		return ""
 	}
-	return fmt.Sprintf("A page of %.0f KB on one of %s kept open costs Phalanx %s µs of CPU time (%s), and on a connection of its own %s µs (%s).",
+	return fmt.Sprintf("A page of %.0f KB on one of %s kept open costs Phalanx %s µs of CPU time (%s), and on a new connection %s µs (%s).",
 		float64(v.Head.Settings.Page)/1e3, plural(v.level(record.KeepAlive), "connection"), micro(open), list(record.KeepAlive), micro(closing), list(record.Close))
 }
 
@@ -48,7 +48,7 @@ func WriteFront(page []byte, charts string, peers record.Run) []byte {
 	if !begins || !ends || sentence == "" {
 		return page
 	}
-	text := fmt.Sprintf("![CPU time for one request, Phalanx and others](%s/peers-cpu.svg)\n\n%s\n", charts, wrap(sentence))
+	text := fmt.Sprintf("![CPU time per request, Phalanx and others](%s/peers-cpu.svg)\n\n%s\n", charts, wrap(sentence))
 	return []byte(before + frontBegin + text + frontEnd + after)
 }
 

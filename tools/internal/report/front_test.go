@@ -40,7 +40,7 @@ func TestWriteFront(t *testing.T) {
 	if !strings.HasPrefix(sentence, "A page of 8 KB on one of 64 connections kept open costs Phalanx ") || !strings.Contains(sentence, "nginx ") {
 		t.Errorf("the sentence is %q", sentence)
 	}
-	if strings.Join(strings.Fields(got), " ") != "# P <!-- make compare writes from here --> ![CPU time for one request, Phalanx and others](charts/peers-cpu.svg) "+
+	if strings.Join(strings.Fields(got), " ") != "# P <!-- make compare writes from here --> ![CPU time per request, Phalanx and others](charts/peers-cpu.svg) "+
 		sentence+" <!-- to here --> rest" {
 		t.Errorf("the page is\n%s", got)
 	}

@@ -35,35 +35,35 @@ func goals(v view) []goal {
 		all = append(all, v.ratio(work, e, m, server, peer, limit))
 	}
 	const cpu = ", CPU per request"
-	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "nginx", 0.62)
-	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "lighttpd", 0.95)
-	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "h2o", 1)
-	ratio("closed"+cpu, record.Close, record.CPUPerRequest, "process", "nginx", 0.60)
-	ratio("closed"+cpu, record.Close, record.CPUPerRequest, "process", "h2o", 0.85)
-	ratio("kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "process", record.FloorC, 1.20)
-	ratio("closed"+cpu, record.Close, record.CPUPerRequest, "process", record.FloorC, 1.15)
+	ratio("keep-alive"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "nginx", 0.62)
+	ratio("keep-alive"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "lighttpd", 0.95)
+	ratio("keep-alive"+cpu, record.KeepAlive, record.CPUPerRequest, "process", "h2o", 1)
+	ratio("one request per connection"+cpu, record.Close, record.CPUPerRequest, "process", "nginx", 0.55)
+	ratio("one request per connection"+cpu, record.Close, record.CPUPerRequest, "process", "h2o", 0.85)
+	ratio("keep-alive"+cpu, record.KeepAlive, record.CPUPerRequest, "process", record.FloorC, 1.20)
+	ratio("one request per connection"+cpu, record.Close, record.CPUPerRequest, "process", record.FloorC, 1.15)
 	for _, e := range []record.Experiment{record.KeepAlive, record.Close} {
 		c := column{experiment: e, metric: record.PerSecond}
 		_, best := extreme(v, c, peersOf(v), func(a, b float64) bool { return a > b })
-		all = append(all, goal{kept(e) + ", requests per second", "≥ 1.00 × the best of the others", v.at(c, "process") / best, atLeast(1), digits})
+		all = append(all, goal{kept(e) + ", requests per second", "≥ 1.00 × the best peer", v.at(c, "process") / best, atLeast(1), digits})
 	}
 	c := column{experiment: record.KeepAlive, metric: record.P99}
 	_, best := extreme(v, c, []string{"nginx", "lighttpd", "h2o"}, func(a, b float64) bool { return a < b })
-	all = append(all, goal{"kept open, p99 at saturation", "≤ 1.00 × the best of nginx, lighttpd and h2o", v.at(c, "process") / best, atMost(1), digits})
+	all = append(all, goal{"keep-alive, p99 at saturation", "≤ 1.00 × the best of nginx, lighttpd and H2O", v.at(c, "process") / best, atMost(1), digits})
 	ratio("one large download, CPU per GB", record.Download, record.CPUPerGB, "process", "nginx", 1)
 	ratio("slow downloads, longest stall", record.Slow, record.Stall, "process", "nginx", 1)
 	level := v.level(record.Slow)
 	all = append(all,
-		goal{"slow downloads, memory beyond the start", "≤ 16.8 MB",
+		goal{"slow downloads, memory in addition to that at the start", "≤ 16.8 MB",
 			v.mid(record.Slow, "process", level, record.PSS) - v.mid(record.Slow, "process", level, record.PSSIdle),
 			atMost(16 << 20), func(x float64) string { return megabytes(x) + " MB" }},
-		goal{"idle connections, memory of each", "≤ 512 B",
+		goal{"memory per idle connection", "≤ 512 B",
 			v.at(column{experiment: record.Idle, metric: record.PerConnection}, "process"), atMost(512), func(x float64) string { return digits(x) + " B" }},
-		goal{"kept open, requests per second with a line of log for each, into a file", "≥ 0.75 × silent",
+		goal{"keep-alive, requests per second with a log line for each, to a file", "≥ 0.75 × without",
 			v.at(column{experiment: record.KeepAlive, metric: record.PerSecond}, record.Verbose) / v.at(column{experiment: record.KeepAlive, metric: record.PerSecond}, "process"),
 			atLeast(0.75), digits})
-	ratio("the goroutine model, kept open"+cpu, record.KeepAlive, record.CPUPerRequest, "goroutine", "net/http", 0.75)
-	ratio("the goroutine model, closed"+cpu, record.Close, record.CPUPerRequest, "goroutine", "net/http", 0.75)
+	ratio("goroutine model, keep-alive"+cpu, record.KeepAlive, record.CPUPerRequest, "goroutine", "net/http", 0.75)
+	ratio("goroutine model, one request per connection"+cpu, record.Close, record.CPUPerRequest, "goroutine", "net/http", 0.75)
 	return measured(all)
 }
 
@@ -80,9 +80,9 @@ func measured(all []goal) []goal {
 
 func kept(e record.Experiment) string {
 	if e == record.Close {
-		return "closed"
+		return "one request per connection"
 	}
-	return "kept open"
+	return "keep-alive"
 }
 
 // peersOf lists all servers that are not Phalanx.
@@ -103,7 +103,7 @@ func extreme(v view, c column, servers []string, before func(a, b float64) bool)
 }
 
 func goalsTable(all []goal) []document.Block {
-	t := document.Table{Caption: "What was wanted, and what was seen", Head: []string{"Work", "Wanted", "Seen", "Met"}}
+	t := document.Table{Caption: "Goals", Head: []string{"Measure", "Goal", "Measured", "Met"}}
 	for _, g := range all {
 		met := "no"
 		if g.met(g.seen) {

@@ -16,12 +16,12 @@ func methodSection(runs Runs) []document.Block {
 	blocks := []document.Block{
 		document.Heading{Text: "Method"},
 		document.List{Items: []string{
-			"Client and server share one machine and its loopback, which the assignment allows and advises against: they compete for the cores, and there is no network. To use two machines, start the server on one (bin/master --base site --port 8080, silent by default) and siege on the other (siege --benchmark --concurrent=64 --time=60S http://SERVER:8080/index.html).",
-			"Each cell has a freshly started, silent server and a short warm-up that is not counted. Levels go upward; at each level the servers take turns, and another one is first each time, so that the machine's drift falls on all alike.",
-			"CPU time is that of the server's processes from /proc. Work in interrupts is charged by the kernel to whatever ran. Memory is PSS, where a page shared by n processes counts 1/n for each, the most seen in a cell. Connections per worker are counted from the open sockets of each process every half second.",
-			"siege runs with an rc file of its own: the cap of 255 users lifted, its HTML parser off, no log. It sends Connection: close with each request.",
-			"A result whose client complains of itself (no port, no descriptor, no thread) is void and measured again, at most three times. So is one of siege that hangs when its time is over, a fault of siege 4.0. A server's column ends where more than 1 % of the requests fail.",
-			"Downloaders discard what they receive inside the kernel (MSG_TRUNC), so that the machine's time goes to the server. The 100 GB file is sparse and in memory; the 4 GB file is in the page cache.",
+			"Client and server run on one machine over loopback: they compete for the cores, and there is no network. To use two machines, start the server on one (bin/master --base site --port 8080, silent by default) and siege on the other (siege --benchmark --concurrent=64 --time=60S http://SERVER:8080/index.html).",
+			"For each cell the server is started anew, without logging, and warmed up briefly; the warm-up is not counted. Levels ascend; at each level the servers take turns and a different one goes first each time, so that the machine's drift affects all alike.",
+			"CPU time is that of the server's processes, from /proc. The kernel charges interrupts to whichever process was running. Memory is the highest PSS in a cell; PSS counts a page shared by n processes as 1/n for each. Connections per worker are counted from the open sockets of each process every half second.",
+			"siege runs with an rc file of its own: no limit of 255 users, no HTML parser, no log. It sends Connection: close with each request.",
+			"A result is void if the client reports a fault of its own (no port, descriptor or thread left) or if siege hangs at its end, a fault of siege 4.0; the cell is measured again, up to three times. A server's column ends where more than 1 % of the requests fail.",
+			"Downloaders discard what they receive inside the kernel (MSG_TRUNC), to leave the CPU time to the server. The 100 GB file is sparse and in memory; the 4 GB file is in the page cache.",
 		}},
 	}
 	var rows [][]string
@@ -90,5 +90,5 @@ func others(r record.Run) string {
 		return ""
 	}
 	s := stats.Of(cores)
-	return fmt.Sprintf("%s cores busy with neither server nor client (median of the cells; most: %s)", digits(s.Mid), digits(s.High))
+	return fmt.Sprintf("%s cores busy with other programs (median of the cells; at most %s)", digits(s.Mid), digits(s.High))
 }

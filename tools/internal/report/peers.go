@@ -26,9 +26,9 @@ func peersSection(v view) (string, []document.Block) {
 		return "", nil
 	}
 	blocks := []document.Block{
-		document.Heading{Text: "Beside other servers"},
-		document.Paragraph{Text: fmt.Sprintf("Each server is set up for static files as somebody would who knows it well, with the same %s (the configurations are in tools/internal/target/peers.go). %s; "+
-			"the tables have medians with the lowest and the highest, and × is the ratio to Phalanx's pool.",
+		document.Heading{Text: "Compared with other servers"},
+		document.Paragraph{Text: fmt.Sprintf("Every server is tuned for static files and has the same %s (configurations in tools/internal/target/peers.go). %s; "+
+			"tables show the median with the lowest and highest value, and × is the ratio to Phalanx's pool.",
 			plural(v.Head.Machine.Cores, "core"), rounds(longest(v)))},
 	}
 	if missing := slices.Sorted(maps.Values(v.Head.Missing)); len(missing) > 0 {
@@ -37,15 +37,15 @@ func peersSection(v view) (string, []document.Block) {
 	open := plural(v.level(record.KeepAlive), "connection")
 	rate := func(e record.Experiment) column { return column{e, record.PerSecond, "Requests/s", whole} }
 	cpu := func(e record.Experiment) column { return column{e, record.CPUPerRequest, "CPU µs per request", micro} }
-	p99 := func(e record.Experiment) column { return column{e, record.P99, "p99 ms", milli} }
+	p99 := func(e record.Experiment) column { return column{e, record.P99, "p99, ms", milli} }
 	pictures := []struct {
 		name, title, note string
 		columns           []column
 	}{
-		{"peers-rate", "Requests per second, " + open, "more is better; bars: median, lowest to highest", []column{
-			rename(rate(record.KeepAlive), "kept open"), rename(rate(record.Close), "closed after each request")}},
-		{"peers-cpu", "CPU time for one request, " + open, "µs, less is better", []column{
-			rename(cpu(record.KeepAlive), "kept open"), rename(cpu(record.Close), "closed after each request")}},
+		{"peers-rate", "Requests per second, " + open, "more is better; median, with lowest and highest", []column{
+			rename(rate(record.KeepAlive), "keep-alive"), rename(rate(record.Close), "one request per connection")}},
+		{"peers-cpu", "CPU time per request, " + open, "µs, less is better", []column{
+			rename(cpu(record.KeepAlive), "keep-alive"), rename(cpu(record.Close), "one request per connection")}},
 		{"peers-other", "Downloads and idle connections", "less is better", []column{
 			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "longest stall, ms", milli},
 			{record.Idle, record.PerConnection, "kB per idle connection", kilobytes}}},
@@ -57,12 +57,12 @@ func peersSection(v view) (string, []document.Block) {
 		caption string
 		columns []column
 	}{
-		{open + " kept open", []column{rate(record.KeepAlive), cpu(record.KeepAlive), p99(record.KeepAlive)}},
-		{open + ", closed after each request", []column{rate(record.Close), cpu(record.Close), p99(record.Close)}},
-		{fmt.Sprintf("Downloads: one of %d GB, and %s at 16 KiB every 0.1 s", v.level(record.Download), whole(float64(v.level(record.Slow)))), []column{
-			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "Longest stall ms", milli}, {record.Slow, record.CPU, "CPU s, slow", digits}}},
-		{"Holding " + plural(v.level(record.Idle), "idle connection"), []column{
-			{record.Idle, record.Held, "Held", whole}, {record.Idle, record.PerConnection, "kB per connection", kilobytes}, {record.Idle, record.PSS, "Memory, PSS MB", megabytes}}},
+		{open + ", keep-alive", []column{rate(record.KeepAlive), cpu(record.KeepAlive), p99(record.KeepAlive)}},
+		{open + ", one request per connection", []column{rate(record.Close), cpu(record.Close), p99(record.Close)}},
+		{fmt.Sprintf("Downloads: one of %d GB, and %s that read 16 KiB every 0.1 s", v.level(record.Download), whole(float64(v.level(record.Slow)))), []column{
+			{record.Download, record.CPUPerGB, "CPU s per GB", digits}, {record.Slow, record.Stall, "Longest stall, ms", milli}, {record.Slow, record.CPU, "CPU s, slow readers", digits}}},
+		{plural(v.level(record.Idle), "idle connection"), []column{
+			{record.Idle, record.Held, "Held", whole}, {record.Idle, record.PerConnection, "kB per connection", kilobytes}, {record.Idle, record.PSS, "Memory (PSS), MB", megabytes}}},
 	}
 	for _, t := range tables {
 		blocks = append(blocks, peersTable(v, t.caption, t.columns)...)
@@ -135,6 +135,8 @@ func label(server string) string {
 	switch {
 	case server == "process":
 		return "Phalanx"
+	case server == "h2o":
+		return "H2O"
 	case server == record.FloorC:
 		return "floor in C"
 	case server == record.FloorGo:
@@ -207,7 +209,7 @@ func peersTable(v view, caption string, columns []column) []document.Block {
 		return nil
 	}
 	for _, server := range v.shown(columns) {
-		cells := []string{label(server) + " " + v.version(server)}
+		cells := []string{v.titled(server)}
 		for _, c := range columns {
 			s := v.spread(c.experiment, server, v.level(c.experiment), c.metric)
 			if math.IsNaN(s.Mid) {
@@ -251,8 +253,8 @@ func peersFinding(v view) string {
 	pool := func(c column) float64 { return v.at(c, "process") }
 	var parts []string
 	for _, c := range []column{
-		{record.KeepAlive, record.CPUPerRequest, "CPU per request on open connections", func(x float64) string { return micro(x) + " µs" }},
-		{record.Close, record.CPUPerRequest, "CPU per request on closing ones", func(x float64) string { return micro(x) + " µs" }},
+		{record.KeepAlive, record.CPUPerRequest, "CPU per request with keep-alive", func(x float64) string { return micro(x) + " µs" }},
+		{record.Close, record.CPUPerRequest, "CPU per request without", func(x float64) string { return micro(x) + " µs" }},
 		{record.Download, record.CPUPerGB, "CPU per GB", span},
 		{record.Idle, record.PerConnection, "memory per idle connection", func(x float64) string { return digits(x) + " B" }},
 	} {
@@ -270,10 +272,10 @@ func peersFinding(v view) string {
 				place++
 			}
 		}
-		parts = append(parts, fmt.Sprintf("%s %s (place %d of %d)", c.name, c.write(pool(c)), place, of))
+		parts = append(parts, fmt.Sprintf("%s is %s (rank %d of %d)", c.name, c.write(pool(c)), place, of))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
-	return "Beside other servers, the pool's " + strings.TrimSuffix(join(parts), ".") + "."
+	return "Compared with other servers, the pool's " + strings.TrimSuffix(join(parts), ".") + "."
 }

@@ -17,8 +17,8 @@ func progressSection(v view) (string, []document.Block) {
 	}
 	blocks := []document.Block{
 		document.Heading{Text: "Forward progress"},
-		document.Paragraph{Text: "Clients that come at the same moment download one file of 100 GB, each as fast as it can. " +
-			"Jain's index is 1 when all have received the same and 1/n when one of n has everything. A stall is the longest time in which a client received nothing, the wait for its first byte included."},
+		document.Paragraph{Text: "All clients start at the same moment and download one file of 100 GB, each as fast as it can. " +
+			"Jain's fairness index is 1 if all received the same and 1/n if one of n received everything. A stall is the longest time in which a client received nothing, including the wait for its first byte."},
 	}
 	for _, level := range v.LevelsOf(e) {
 		if level > 1 && (level == 10 || level == slices.Max(v.LevelsOf(e))) {
@@ -26,7 +26,7 @@ func progressSection(v view) (string, []document.Block) {
 		}
 	}
 	t := document.Table{Caption: "Downloads of one 100 GB file", Head: []string{
-		"Model, clients", "Clients that moved", "Together GB/s", "Jain's index", "Longest stall", "CPU s per GB", "Memory, PSS MB", "MB before",
+		"Model, clients", "Clients with progress", "Total, GB/s", "Jain's index", "Longest stall", "CPU s per GB", "Memory (PSS), MB", "before, MB",
 	}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
@@ -60,7 +60,7 @@ func fan(v view, level int) document.Block {
 			if float64(last(lines[0])*r.Series.Unit) < scale {
 				scale, unit = 1e6, "MB"
 			}
-			p.Axes.Y = unit + " received by each"
+			p.Axes.Y = unit + " per client"
 			for _, line := range lines {
 				p.Lines = append(p.Lines, path(line, r.Series, scale, role(server)))
 			}
@@ -71,14 +71,14 @@ func fan(v view, level int) document.Block {
 	if len(panels) == 0 {
 		return document.Paragraph{Text: fmt.Sprintf("There is no valid result with %s.", plural(level, "client"))}
 	}
-	note := "a line for each client; each panel has its own scale"
+	note := "one line per client; each panel has its own scale"
 	if level > shown {
-		note = fmt.Sprintf("a line for each of %d clients, taken evenly from the fastest to the slowest; each panel has its own scale", shown)
+		note = fmt.Sprintf("one line for each of %d clients, evenly spaced from the fastest to the slowest; each panel has its own scale", shown)
 	}
 	return document.Picture{
-		Alt: fmt.Sprintf("What each of %s has received over time, for each model", plural(level, "client")),
+		Alt: fmt.Sprintf("Bytes that each of %s received over time, for each model", plural(level, "client")),
 		Figure: chart.Panels(chart.Figure{
-			Name: fmt.Sprintf("progress-%d", level), Title: plural(level, "client") + " download 100 GB at once: a queue, and fans", Note: note,
+			Name: fmt.Sprintf("progress-%d", level), Title: plural(level, "client") + " download 100 GB at the same time", Note: note,
 		}, panels...),
 	}
 }

@@ -22,7 +22,7 @@ func (r Runs) all() []*record.Run { return []*record.Run{r.Models, r.Peers, r.Fa
 
 // Build writes the report.
 func Build(runs Runs) document.Document {
-	d := document.Document{Title: "Phalanx: the measurements"}
+	d := document.Document{Title: "Phalanx: measurements"}
 	var findings []string
 	var sections []document.Block
 	add := func(finding string, blocks []document.Block) {
@@ -56,7 +56,7 @@ func Build(runs Runs) document.Document {
 		add(costsSection(view{*runs.Costs}))
 	}
 	if len(findings) > 0 {
-		d.Add(document.Heading{Text: "In short"}, document.List{Items: findings})
+		d.Add(document.Heading{Text: "Summary"}, document.List{Items: findings})
 	}
 	d.Add(sections...)
 	d.Add(methodSection(runs)...)
@@ -76,16 +76,16 @@ func (r Runs) Date() time.Time {
 
 func under(v view) string {
 	h := v.Head
-	text := fmt.Sprintf("Measured on %s at commit %.12s on %s of %s with %s. Made by make results, make compare and make report; no number is written by hand.",
+	text := fmt.Sprintf("Measured on %s at commit %.12s on %s of %s with %s. Written by make results, make compare, make faults and make costs; no number is entered by hand.",
 		h.Date.Format("2 January 2006"), h.Commit, plural(h.Machine.Cores, "core"), h.Machine.CPU, h.Machine.Kernel)
 	if !h.Clean {
 		text += " The tree had uncommitted changes."
 	}
 	if h.Settings.Seconds < 60 {
-		text += fmt.Sprintf(" This is a quick look with runs of %d s: its numbers are rough.", h.Settings.Seconds)
+		text += fmt.Sprintf(" This is a quick look with runs of %d s; its numbers are rough.", h.Settings.Seconds)
 	}
 	if left := len(v.Left()); left > 0 {
-		text += fmt.Sprintf(" The run is not complete: %d of %d cells are not measured yet.", left, len(h.Settings.Cells))
+		text += fmt.Sprintf(" The run is incomplete: %d of %d cells have not been measured yet.", left, len(h.Settings.Cells))
 	}
 	return text
 }

@@ -117,7 +117,7 @@ func TestPartial(t *testing.T) {
 	}
 	text := string(markdown.Write(report.Build(report.Runs{Models: &run})))
 	for _, want := range []string{
-		"1 of 4 cells are not measured yet", "is void: siege: Too many open files", "The column of process ends here",
+		"1 of 4 cells have not been measured yet", "is void: siege: Too many open files", "The column of process ends here",
 		"20.0 % of the requests failed", "| 1,000 | ended |", "| void | – |",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
@@ -139,13 +139,13 @@ func TestSecure(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(string(markdown.Write(report.Build(report.Runs{Peers: &run})))), " ")
 	for _, want := range []string{
-		"the pool's costs as parts of nginx's: full handshake for each 0.80.", "| full handshake, CPU per request | ≤ 0.90 × nginx | 0.80 | yes |",
+		"the pool's cost relative to nginx's: full handshakes 0.80.", "| full handshake, CPU per request | ≤ 0.90 × nginx | 0.80 | yes |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report does not say %q", want)
 		}
 	}
-	for _, not := range []string{"NaN", "Beside other servers", "kept open, CPU"} {
+	for _, not := range []string{"NaN", "Compared with other servers", "keep-alive, CPU"} {
 		if strings.Contains(text, not) {
 			t.Errorf("the report says %q", not)
 		}
@@ -165,7 +165,7 @@ func TestFloor(t *testing.T) {
 	text := strings.Join(strings.Fields(string(markdown.Write(report.Build(report.Runs{Peers: &run})))), " ")
 	for _, want := range []string{
 		"| floor in Go | 11.0 | 1.10 | – | – |", "| Phalanx | 12.0 | 1.20 | – | – |", "| nginx | 160 | 2.00 | – | – |",
-		"| kept open, CPU per request | ≤ 1.20 × floor in C | 1.20 | yes |", "≥ 1.00 × the best of the others | 1.67 | yes |", "(place 1 of 2)",
+		"| keep-alive, CPU per request | ≤ 1.20 × floor in C | 1.20 | yes |", "≥ 1.00 × the best peer | 1.67 | yes |", "(rank 1 of 2)",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report does not say %q", want)
@@ -188,7 +188,7 @@ func TestSizes(t *testing.T) {
 	text := strings.Join(strings.Fields(string(markdown.Write(d))), " ")
 	for _, want := range []string{
 		"| 1 KiB | 8.00 | 10.0 | 16.0 | 0.80 | 0.80 | 1.25 |", "| 256 KiB | 90.0 | 100 | 60.0 | 1.50 | 1.50 | 0.67 |",
-		"(worst: 256 KiB) | ≤ 1.00 × the best of the others | 1.50 | no |", "best of the others in 1 of 2 cases",
+		"(worst: 256 KiB) | ≤ 1.00 × the best peer | 1.50 | no |", "best peer in 1 of 2 cases",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report does not say %q", want)

@@ -21,27 +21,27 @@ func secureSection(v view) (string, []document.Block) {
 		return column{e, record.CPUPerRequest, name, micro}
 	}
 	requests := []column{
-		cpu(record.TLSKept, "kept open"), cpu(record.TLSFull, "full handshake for each"), cpu(record.TLSResumed, "resumed handshake for each"),
+		cpu(record.TLSKept, "keep-alive"), cpu(record.TLSFull, "full handshakes"), cpu(record.TLSResumed, "resumed handshakes"),
 	}
 	others := []column{
 		{record.TLSDownload, record.CPUPerGB, "download, CPU s per GB", digits}, {record.TLSIdle, record.PerConnection, "bytes per idle connection", whole},
 	}
 	http2 := []column{
-		cpu(record.H2One, "one request open"), cpu(record.H2Ten, "ten"), cpu(record.H2Hundred, "a hundred"),
+		cpu(record.H2One, "1 stream"), cpu(record.H2Ten, "10 streams"), cpu(record.H2Hundred, "100 streams"),
 	}
 	open := plural(v.level(record.TLSKept), "connection")
 	blocks := []document.Block{
 		document.Heading{Text: "Over TLS"},
-		document.Paragraph{Text: fmt.Sprintf("TLS 1.3 with AES-128-GCM and X25519, and the same certificate on P-256 for all. %s. "+
-			"Idle connections were left alone for six seconds; the download is counted as it comes, without decrypting it.", rounds(longest(v)))},
+		document.Paragraph{Text: fmt.Sprintf("TLS 1.3 with AES-128-GCM and X25519; all servers use the same P-256 certificate. %s. "+
+			"Idle connections were measured after six seconds of silence; the client of the download does not decrypt.", rounds(longest(v)))},
 	}
-	blocks = append(blocks, peersPicture(v, "tls-cpu", "CPU time for one request over TLS, "+open, "µs, less is better; bars: median, lowest to highest", requests)...)
+	blocks = append(blocks, peersPicture(v, "tls-cpu", "CPU time per request over TLS, "+open, "µs, less is better; median, with lowest and highest", requests)...)
 	blocks = append(blocks, peersPicture(v, "tls-other", "Downloads and idle connections over TLS", "less is better", others)...)
 	blocks = append(blocks, peersTable(v, "CPU µs per request over TLS, "+open, requests)...)
 	if slices.ContainsFunc(http2, func(c column) bool { return v.has(c.experiment) }) {
-		const caption = " over HTTP/2, by requests open on each connection"
+		const caption = " over HTTP/2, by concurrent streams per connection"
 		note := plural(v.level(http2[slices.IndexFunc(http2, func(c column) bool { return v.has(c.experiment) })].experiment), "connection")
-		blocks = append(blocks, peersPicture(v, "http2-cpu", "CPU time for one request"+caption, note+"; µs, less is better", http2)...)
+		blocks = append(blocks, peersPicture(v, "http2-cpu", "CPU time per request"+caption, note+"; µs, less is better", http2)...)
 		blocks = append(blocks, peersTable(v, "CPU µs per request"+caption, http2)...)
 	}
 	var caption []string
@@ -66,22 +66,22 @@ func secureGoals(v view) []goal {
 		peer  string
 		limit float64
 	}{
-		{"kept open, CPU per request", record.TLSKept, record.CPUPerRequest, "nginx", 0.62},
-		{"kept open, CPU per request", record.TLSKept, record.CPUPerRequest, "h2o", 0.75},
+		{"keep-alive, CPU per request", record.TLSKept, record.CPUPerRequest, "nginx", 0.62},
+		{"keep-alive, CPU per request", record.TLSKept, record.CPUPerRequest, "h2o", 0.75},
 		{"full handshake, CPU per request", record.TLSFull, record.CPUPerRequest, "nginx", 0.90},
 		{"resumed handshake, CPU per request", record.TLSResumed, record.CPUPerRequest, "nginx", 0.90},
-		{"HTTP/2, one request open, CPU per request", record.H2One, record.CPUPerRequest, "nginx", 0.65},
-		{"HTTP/2, one request open, CPU per request", record.H2One, record.CPUPerRequest, "h2o", 0.85},
-		{"HTTP/2, ten requests open, CPU per request", record.H2Ten, record.CPUPerRequest, "nginx", 0.65},
-		{"HTTP/2, ten requests open, CPU per request", record.H2Ten, record.CPUPerRequest, "h2o", 1},
-		{"HTTP/2, a hundred requests open, CPU per request", record.H2Hundred, record.CPUPerRequest, "nginx", 0.65},
-		{"HTTP/2, a hundred requests open, CPU per request", record.H2Hundred, record.CPUPerRequest, "h2o", 1},
+		{"HTTP/2, 1 stream, CPU per request", record.H2One, record.CPUPerRequest, "nginx", 0.65},
+		{"HTTP/2, 1 stream, CPU per request", record.H2One, record.CPUPerRequest, "h2o", 0.85},
+		{"HTTP/2, 10 streams, CPU per request", record.H2Ten, record.CPUPerRequest, "nginx", 0.65},
+		{"HTTP/2, 10 streams, CPU per request", record.H2Ten, record.CPUPerRequest, "h2o", 1},
+		{"HTTP/2, 100 streams, CPU per request", record.H2Hundred, record.CPUPerRequest, "nginx", 0.65},
+		{"HTTP/2, 100 streams, CPU per request", record.H2Hundred, record.CPUPerRequest, "h2o", 1},
 		{"one large download, CPU per GB", record.TLSDownload, record.CPUPerGB, "nginx", 0.80},
 	} {
 		all = append(all, v.ratio(w.work, w.e, w.m, "process", w.peer, w.limit))
 	}
 	idle := v.at(column{experiment: record.TLSIdle, metric: record.PerConnection}, "process")
-	all = append(all, goal{"idle connection, memory", "≤ 1,536 B", idle, atMost(1536), func(x float64) string { return whole(x) + " B" }})
+	all = append(all, goal{"memory per idle connection", "≤ 1,536 B", idle, atMost(1536), func(x float64) string { return whole(x) + " B" }})
 	return measured(all)
 }
 
@@ -96,5 +96,5 @@ func secureFinding(v view, columns []column) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return "Over TLS, the pool's costs as parts of nginx's: " + strings.TrimSuffix(join(parts), ".") + "."
+	return "Over TLS, the pool's cost relative to nginx's: " + strings.TrimSuffix(join(parts), ".") + "."
 }

@@ -38,11 +38,11 @@ func siegeSection(v view) (string, []document.Block) {
 		return "", nil
 	}
 	blocks := []document.Block{document.Heading{Text: "Under siege"}, document.Paragraph{Text: fmt.Sprintf(
-		"siege --benchmark asked for /index.html (%s bytes) for %d s with each number of users, each request on a connection of its own. "+
-			"siege prints its response time in steps of 10 ms; the finer one below it is the same mean by Little's law: siege's concurrency over its transaction rate.",
+		"siege --benchmark requested /index.html (%s bytes) for %d s with each number of users, each request on a connection of its own. "+
+			"siege prints response times in steps of 10 ms; the line below has the same mean in finer steps, by Little's law: siege's concurrency divided by its transaction rate.",
 		whole(float64(v.Head.Settings.Page)), v.Head.Settings.Seconds)}}
 	blocks = append(blocks, document.Picture{Alt: "Transactions per second over the number of users, for each model", Figure: chart.Panels(chart.Figure{
-		Name: "siege", Title: "Pages served per second under siege", Note: "more is better; one page on each connection",
+		Name: "siege", Title: "Pages served per second under siege", Note: "more is better; one page per connection",
 		Legend: v.legend(e),
 	}, chart.Panel{Axes: chart.Axes{X: "concurrent users", Y: "transactions per second", Levels: v.LevelsOf(e), Zero: true}, Lines: v.lines(e, record.PerSecond, 1)})})
 	for _, server := range v.servers(e) {
@@ -73,11 +73,11 @@ func siegeTable(v view, server string) document.Table {
 func what(server string) string {
 	switch server {
 	case "process":
-		return ": the parallel server, a pool of worker processes"
+		return ": a pool of worker processes"
 	case "process-netpoll":
-		return ": the same pool, its workers on Go's poller in place of the event loop"
+		return ": the same pool, with Go's network poller in place of the event loop"
 	case "goroutine":
-		return ": the parallel server, one process with a goroutine for each connection"
+		return ": one process with a goroutine per connection"
 	case "serial":
 		return ": the original server, one connection at a time"
 	}
@@ -92,7 +92,7 @@ func ended(v view, e record.Experiment, server string) string {
 			case r.Void != "":
 				return fmt.Sprintf("At %s users the result of %s is void: %s.", whole(float64(l)), server, r.Void)
 			case r.Values[record.ErrorShare] > plan.MostErrors:
-				return fmt.Sprintf("The column of %s ends here: at %s users %.1f %% of the requests failed, and more than %.0f %% is excessive.",
+				return fmt.Sprintf("The column of %s ends here: at %s users %.1f %% of the requests failed, more than %.0f %%.",
 					server, whole(float64(l)), r.Values[record.ErrorShare]*100, plan.MostErrors*100)
 			}
 		}
@@ -103,8 +103,8 @@ func ended(v view, e record.Experiment, server string) string {
 // insideTable is what the client cannot see.
 func insideTable(v view, e record.Experiment) document.Table {
 	t := document.Table{
-		Caption: "What the client cannot see, from /proc",
-		Head:    []string{"Model, users", "CPU µs per request", "Cores busy", "Memory, PSS MB", "Switches per request", "of these forced", "Busiest worker's CPU"},
+		Caption: "The server's processes, from /proc",
+		Head:    []string{"Model, users", "CPU µs per request", "Cores busy", "Memory (PSS), MB", "Context switches per request", "involuntary", "Busiest worker's CPU"},
 	}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
@@ -135,8 +135,8 @@ func besideSiege(v view) string {
 	if math.IsNaN(cores) {
 		return ""
 	}
-	return fmt.Sprintf("siege runs on the same %s as the server. At its best (%s users, %s pages/s) the process pool kept %s of them busy; "+
-		"the rest went to siege, the kernel's interrupts and other programs (%s cores), so what these rates compare is as much the client as the server. "+
+	return fmt.Sprintf("siege runs on the same %s as the server. At its best (%s users, %s pages/s) the process pool used %s of them; "+
+		"the rest went to siege, interrupts and other programs (%s cores), so these rates depend on the client as much as on the server. "+
 		"The CPU time per request depends far less on the client.",
 		plural(v.Head.Machine.Cores, "core"), whole(float64(level)), whole(rate), digits(cores), digits(v.mid(e, server, level, record.Others)))
 }
@@ -149,7 +149,7 @@ func siegeFinding(v view) string {
 	if math.IsNaN(pool) {
 		return ""
 	}
-	text := fmt.Sprintf("Under siege the process pool served up to %s pages per second (at %s users)", whole(pool), whole(float64(level)))
+	text := fmt.Sprintf("Under siege, the process pool served up to %s pages per second (at %s users)", whole(pool), whole(float64(level)))
 	if !math.IsNaN(goroutine) {
 		text += fmt.Sprintf(", %s the goroutine model (%s)", against(pool, goroutine, "more", "less"), whole(goroutine))
 	}

@@ -19,8 +19,8 @@ type sized struct {
 
 func allSized() []sized {
 	return []sized{
-		{record.SizeKept, "HTTP, kept open", chart.First}, {record.SizeClose, "HTTP, closed after each", chart.Second},
-		{record.TLSSizeKept, "HTTPS, kept open", chart.Third}, {record.TLSSizeClose, "HTTPS, closed after each", chart.Fourth},
+		{record.SizeKept, "HTTP, keep-alive", chart.First}, {record.SizeClose, "HTTP, new connections", chart.Second},
+		{record.TLSSizeKept, "HTTPS, keep-alive", chart.Third}, {record.TLSSizeClose, "HTTPS, new connections", chart.Fourth},
 	}
 }
 
@@ -35,15 +35,15 @@ func sizesSection(v view) (string, []document.Block) {
 		most = max(most, v.rounds(s.experiment))
 	}
 	blocks := []document.Block{
-		document.Heading{Text: "By size"},
-		document.Paragraph{Text: fmt.Sprintf("64 connections ask for one file again and again; the HTTPS connections that are closed have a full handshake each. %s. "+
-			"On loopback a part of the receiver's work is done in the sender's calls, and the other way round, so the whole machine's time for a request is there too: "+
+		document.Heading{Text: "By file size"},
+		document.Paragraph{Text: fmt.Sprintf("64 connections request one file repeatedly; new HTTPS connections have a full handshake each. %s. "+
+			"On loopback, system calls of the sender do part of the receiver's work and the other way round, so the tables also have the CPU time of the whole machine per request: "+
 			"server, client and interrupts, from /proc/stat. Files of 1 MiB and more are counted by their bytes.", rounds(most))},
 	}
 	for _, kind := range []struct {
 		name, title string
 		secure      bool
-	}{{"sizes-http", "CPU time for one file over HTTP, by its size", false}, {"sizes-https", "CPU time for one file over HTTPS, by its size", true}} {
+	}{{"sizes-http", "CPU time per file over HTTP, by size", false}, {"sizes-https", "CPU time per file over HTTPS, by size", true}} {
 		blocks = append(blocks, sizesPicture(v, kind.name, kind.title, slices.DeleteFunc(slices.Clone(measured), func(s sized) bool {
 			return s.experiment.Secure() != kind.secure
 		}))...)
@@ -93,7 +93,7 @@ func sizesPicture(v view, name, title string, kinds []sized) []document.Block {
 	if len(kinds) == 0 {
 		return nil
 	}
-	f := chart.Figure{Name: name, Title: title, Note: "µs of the server, both scales logarithmic, less is better; bars: lowest to highest"}
+	f := chart.Figure{Name: name, Title: title, Note: "µs of the server, both scales logarithmic, less is better; bars from lowest to highest"}
 	for _, server := range v.servers(kinds[0].experiment) {
 		f.Legend = append(f.Legend, chart.Key{Name: label(server), Role: sizeRole(server)})
 	}
@@ -104,7 +104,7 @@ func sizesPicture(v view, name, title string, kinds []sized) []document.Block {
 			lines[i].Role = sizeRole(server)
 		}
 		panels = append(panels, chart.Panel{Title: s.name, Lines: lines, Axes: chart.Axes{
-			X: "size of the file", Y: "µs per request", Levels: v.LevelsOf(s.experiment), Mark: mark(v.LevelsOf(s.experiment)), LogY: true,
+			X: "file size", Y: "µs per request", Levels: v.LevelsOf(s.experiment), Mark: mark(v.LevelsOf(s.experiment)), LogY: true,
 		}})
 	}
 	return []document.Block{document.Picture{Alt: title, Figure: chart.Panels(f, panels...)}}
@@ -124,12 +124,12 @@ func (v view) part(e record.Experiment, level int, m record.Metric, more bool) f
 }
 
 func partsPicture(v view, measured []sized) []document.Block {
-	const title = "Phalanx's CPU time as a part of the best peer's, by size"
-	f := chart.Figure{Name: "sizes-parts", Title: title, Note: "less is better; 1 is the cheapest of the others at that size"}
+	const title = "Phalanx's CPU time relative to the best peer's, by size"
+	f := chart.Figure{Name: "sizes-parts", Title: title, Note: "less is better; 1 is the cheapest peer at that size"}
 	levels := v.LevelsOf(measured[0].experiment)
 	panels := []chart.Panel{{Title: "the server"}, {Title: "the whole machine"}}
 	for i, m := range []record.Metric{record.CPUPerRequest, record.WholePerRequest} {
-		panels[i].Axes = chart.Axes{X: "size of the file", Y: "× the best peer", Levels: levels, Mark: mark(levels), Zero: true}
+		panels[i].Axes = chart.Axes{X: "file size", Y: "× the best peer", Levels: levels, Mark: mark(levels), Zero: true}
 		drawn := false
 		for _, s := range measured {
 			line := chart.Line{Role: s.role}
@@ -151,12 +151,12 @@ func partsPicture(v view, measured []sized) []document.Block {
 }
 
 func sizesTable(v view, s sized) document.Table {
-	t := document.Table{Caption: s.name + ": µs of CPU per request, and Phalanx beside the best of the others", Head: []string{"Size"}}
+	t := document.Table{Caption: s.name + ": CPU µs per request, and Phalanx relative to the best peer", Head: []string{"Size"}}
 	servers := v.servers(s.experiment)
 	for _, server := range servers {
 		t.Head = append(t.Head, label(server))
 	}
-	t.Head = append(t.Head, "× CPU", "× whole machine", "× replies/s")
+	t.Head = append(t.Head, "× CPU", "× whole machine", "× responses/s")
 	for _, level := range v.LevelsOf(s.experiment) {
 		row := []string{kibibytes(level)}
 		for _, server := range servers {
@@ -183,8 +183,8 @@ func sizeGoals(v view, s sized) []goal {
 	level, cost := worst(v, s, record.CPUPerRequest, false)
 	least, rate := worst(v, s, record.PerSecond, true)
 	return measured([]goal{
-		{fmt.Sprintf("%s, CPU per request at each size (worst: %s)", s.name, kibibytes(level)), "≤ 1.00 × the best of the others", cost, atMost(1), digits},
-		{fmt.Sprintf("%s, replies per second at each size (worst: %s)", s.name, kibibytes(least)), "≥ 1.00 × the best of the others", rate, atLeast(1), digits},
+		{fmt.Sprintf("%s, CPU per request at each size (worst: %s)", s.name, kibibytes(level)), "≤ 1.00 × the best peer", cost, atMost(1), digits},
+		{fmt.Sprintf("%s, responses per second at each size (worst: %s)", s.name, kibibytes(least)), "≥ 1.00 × the best peer", rate, atLeast(1), digits},
 	})
 }
 
@@ -204,5 +204,5 @@ func sizesFinding(v view, measured []sized) string {
 	if of == 0 {
 		return ""
 	}
-	return fmt.Sprintf("By size, from the smallest file to the largest, the pool takes no more CPU time than the best of the others in %d of %d cases.", cheapest, of)
+	return fmt.Sprintf("For files from 1 KiB to 64 MiB the pool needs no more CPU time than the best peer in %d of %d cases.", cheapest, of)
 }

@@ -20,12 +20,12 @@ func startSection(v view) (string, []document.Block) {
 	stop := v.lines(e, record.Stop, 1e3)
 	blocks := []document.Block{
 		document.Heading{Text: "Start and stop"},
-		document.Paragraph{Text: fmt.Sprintf("From the launch of the master to its first whole reply, and from Ctrl-C, with nothing left to finish, to the exit of the last process. %s.", rounds(v.rounds(e)))},
+		document.Paragraph{Text: fmt.Sprintf("From the launch of the master to the end of its first response, and from Ctrl-C, with no request in progress, to the exit of the last process. %s.", rounds(v.rounds(e)))},
 		document.Picture{Alt: "Time to start and to stop over the number of workers", Figure: chart.Panels(chart.Figure{
 			Name: "startstop", Title: "Start and stop", Note: "ms, less is better", Legend: v.legend(e),
-		}, chart.Panel{Title: "launch to first reply", Axes: axes, Lines: first}, chart.Panel{Title: "Ctrl-C to last exit", Axes: axes, Lines: stop})},
+		}, chart.Panel{Title: "launch to first response", Axes: axes, Lines: first}, chart.Panel{Title: "Ctrl-C to last exit", Axes: axes, Lines: stop})},
 	}
-	t := document.Table{Caption: "Start and stop, medians (lowest to highest)", Head: []string{"Model, workers", "First reply ms", "Stop ms", "PSS MB"}}
+	t := document.Table{Caption: "Start and stop, medians (lowest to highest)", Head: []string{"Model, workers", "First response, ms", "Stop, ms", "PSS, MB"}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
 			if len(v.values(e, server, l, record.First)) == 0 {
@@ -51,7 +51,7 @@ func startFinding(v view) string {
 	if math.IsNaN(get(high, record.First)) {
 		return ""
 	}
-	text := fmt.Sprintf("A pool of %s gives its first reply %s after its launch and is gone %s after Ctrl-C", plural(high, "worker"),
+	text := fmt.Sprintf("A pool of %s sends its first response %s after the launch and has exited %s after Ctrl-C", plural(high, "worker"),
 		span(get(high, record.First)), span(get(high, record.Stop)))
 	if low < high && !math.IsNaN(get(low, record.First)) {
 		text += fmt.Sprintf("; with %s it takes %s and %s", plural(low, "worker"), span(get(low, record.First)), span(get(low, record.Stop)))

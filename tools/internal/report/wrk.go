@@ -15,13 +15,13 @@ func wrkSection(v view) (string, []document.Block) {
 	}
 	blocks := []document.Block{
 		document.Heading{Text: "Beyond siege: wrk"},
-		document.Paragraph{Text: fmt.Sprintf("wrk needs far less of the machine for a request than siege and so can ask for more. %s of each cell; the tables have medians, the charts' bars reach from the lowest to the highest. "+
-			"The serial model closes every connection after its reply, also where the client would keep it.", rounds(v.rounds(record.KeepAlive)))},
+		document.Paragraph{Text: fmt.Sprintf("wrk needs far less CPU time per request than siege and can therefore send more requests. %s of each cell; tables show medians, and the bars in the charts reach from lowest to highest. "+
+			"The serial model closes every connection after its response, even if the client would keep it open.", rounds(v.rounds(record.KeepAlive)))},
 	}
 	kinds := []struct {
 		e     record.Experiment
 		title string
-	}{{record.KeepAlive, "connections kept open"}, {record.Close, "a connection for each request"}}
+	}{{record.KeepAlive, "keep-alive"}, {record.Close, "one request per connection"}}
 	panels := func(m record.Metric, scale float64, y string, log bool) []chart.Panel {
 		var all []chart.Panel
 		for _, k := range kinds {
@@ -43,10 +43,10 @@ func wrkSection(v view) (string, []document.Block) {
 			Name: "wrk-rate", Title: "Requests per second", Note: "more is better; each panel has its own scale", Legend: legend,
 		}, panels(record.PerSecond, 1, "requests per second", false)...)},
 		document.Picture{Alt: "CPU time per request over the number of connections", Figure: chart.Panels(chart.Figure{
-			Name: "wrk-cpu", Title: "The server's CPU time for one request", Note: "µs, less is better", Legend: legend,
+			Name: "wrk-cpu", Title: "The server's CPU time per request", Note: "µs, less is better", Legend: legend,
 		}, panels(record.CPUPerRequest, 1e6, "µs per request", false)...)},
-		document.Picture{Alt: "99th percentile of the latency over the number of connections", Figure: chart.Panels(chart.Figure{
-			Name: "wrk-p99", Title: "Latency that 99 % of the requests stay below", Note: "ms on a logarithmic scale, less is better; the client sends as fast as it is answered", Legend: legend,
+		document.Picture{Alt: "99th percentile of the latency, by the number of connections", Figure: chart.Panels(chart.Figure{
+			Name: "wrk-p99", Title: "99th percentile of the latency", Note: "ms on a logarithmic scale, less is better; the client sends the next request at once", Legend: legend,
 		}, panels(record.P99, 1e3, "ms", true)...)},
 	)
 	for _, k := range kinds {
@@ -66,7 +66,7 @@ func rounds(n int) string {
 
 func wrkTable(v view, e record.Experiment, title string) document.Table {
 	t := document.Table{Caption: "wrk, " + title, Head: []string{
-		"Model, connections", "Requests/s", "CPU µs", "p50 ms", "p99 ms", "p99.9 ms", "Failed", "PSS MB", "Busiest worker",
+		"Model, connections", "Requests/s", "CPU µs", "p50, ms", "p99, ms", "p99.9, ms", "Failed", "PSS, MB", "Busiest worker",
 	}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
@@ -97,12 +97,12 @@ func wrkFinding(v view) string {
 	if math.IsNaN(pool) || math.IsNaN(goroutine) {
 		return ""
 	}
-	text := fmt.Sprintf("With %s kept open the pool answers %s requests per second for %s µs of CPU each, the goroutine model %s for %s µs; "+
-		"99 %% of the replies come within %s and %s.", plural(level, "connection"),
+	text := fmt.Sprintf("With %s and keep-alive the pool serves %s requests per second at %s µs of CPU time each, the goroutine model %s at %s µs; "+
+		"the 99th percentiles of the latency are %s and %s.", plural(level, "connection"),
 		whole(get("process", record.PerSecond)), micro(pool), whole(get("goroutine", record.PerSecond)), micro(goroutine),
 		span(get("process", record.P99)), span(get("goroutine", record.P99)))
 	if u := get("process", record.Uneven); !math.IsNaN(u) {
-		text += fmt.Sprintf(" The kernel's hashing gave the busiest worker %s times its even share of the connections.", digits(u))
+		text += fmt.Sprintf(" The kernel's hash gave the busiest worker %s times its even share of the connections.", digits(u))
 	}
 	return text
 }
@@ -128,13 +128,13 @@ func rateSection(v view) (string, []document.Block) {
 	}
 	blocks := []document.Block{
 		document.Heading{Text: "At a constant rate"},
-		document.Paragraph{Text: "wrk and siege wait for a reply before they send the next request, so a server that stalls is asked less while it does, and the stall hides the waiting it caused (coordinated omission). " +
-			"vegeta sends by the clock, at rates that leave the server time to spare."},
+		document.Paragraph{Text: "wrk and siege wait for a response before they send the next request: a stalled server receives fewer requests, which hides the latency that the stall would have caused (coordinated omission). " +
+			"vegeta sends on a schedule, at rates below what the servers can sustain."},
 		document.Picture{Alt: "Latency at constant rates", Figure: chart.Panels(chart.Figure{
 			Name: "rate", Title: "Latency at a constant rate", Note: "ms on a logarithmic scale, less is better", Legend: v.legend(e),
-		}, panel("half of the requests stay below", record.P50), panel("99.9 % of the requests stay below", record.P999))},
+		}, panel("median", record.P50), panel("99.9th percentile", record.P999))},
 	}
-	t := document.Table{Caption: "vegeta", Head: []string{"Model, requests/s", "Answered/s", "p50 ms", "p99 ms", "p99.9 ms", "Longest ms", "CPU µs", "Failed"}}
+	t := document.Table{Caption: "vegeta", Head: []string{"Model, requests/s", "Responses/s", "p50, ms", "p99, ms", "p99.9, ms", "Longest, ms", "CPU µs", "Failed"}}
 	for _, server := range v.servers(e) {
 		for _, l := range v.LevelsOf(e) {
 			cell := func(m record.Metric, write func(float64) string) string { return v.cell(e, server, l, m, write) }
@@ -154,6 +154,6 @@ func rateFinding(v view) string {
 	if math.IsNaN(pool) || math.IsNaN(goroutine) {
 		return ""
 	}
-	return fmt.Sprintf("At a constant %s requests per second 99.9 %% of the pool's replies come within %s, of the goroutine model's within %s.",
+	return fmt.Sprintf("At a constant %s requests per second the 99.9th percentile of the latency is %s with the pool and %s with goroutines.",
 		whole(float64(level)), span(pool), span(goroutine))
 }
