@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/human"
 	"phalanx/internal/keyring"
 	"phalanx/internal/listen"
-	"phalanx/internal/observe/status"
+	"phalanx/internal/observe/snapshot"
 	"phalanx/internal/options"
 	"phalanx/internal/supervise"
 	"phalanx/internal/upgrade"
@@ -145,6 +145,13 @@ func (c *certificates) settings(o options.Options, _ string, err error) error {
 	return err
 }
 
+// show adds them to snapshots of the pool.
+func (c *certificates) show(s *snapshot.Config) {
+	if c != nil {
+		s.Certificates, s.Refused, s.ACME = c.Certificates, c.Refused, c.authority.status
+	}
+}
+
 // attach lets a pool give them to its workers.
 func (c *certificates) attach(pool *supervise.Config) {
 	if c != nil {
@@ -161,36 +168,12 @@ func (c *certificates) state() *keyring.State {
 	return c.State()
 }
 
-// list is for snapshots of the pool.
-func (c *certificates) list() []status.Certificate {
-	if c == nil {
-		return nil
-	}
-	return c.Certificates()
-}
-
-// refused returns why changed files are not used.
-func (c *certificates) refused() []string {
-	if c == nil {
-		return nil
-	}
-	return c.Refused()
-}
-
 // fingerprint is that of the self-signed certificate, "" if there is none.
 func (c *certificates) fingerprint() string {
 	if c == nil || c.SelfSigned() == nil {
 		return ""
 	}
 	return c.SelfSigned().Fingerprint.String()
-}
-
-// acme is for snapshots of the pool.
-func (c *certificates) acme() *status.ACME {
-	if c == nil {
-		return nil
-	}
-	return c.authority.status()
 }
 
 func (c *certificates) stop() {

@@ -72,11 +72,12 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 		helper: newHelper(o, alert),
 	}
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
-	m.Observer, err = snapshot.New(snapshot.Config{
+	cfg := snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
-		Info: func() snapshot.Info { return *m.info.Load() }, Certificates: certs.list, ACME: certs.acme, Refused: certs.refused, Helper: m.helps,
-	})
-	if err != nil {
+		Info: func() snapshot.Info { return *m.info.Load() }, Helper: m.helps,
+	}
+	certs.show(&cfg)
+	if m.Observer, err = snapshot.New(cfg); err != nil {
 		return nil, err
 	}
 	m.describe(o)

@@ -59,6 +59,7 @@ type Config struct {
 	DrainTimeout time.Duration // time limit of a worker's drain; 0: none
 	HangTimeout  time.Duration // time without a heartbeat after which a worker counts as hung; 0: none
 
+	// None of the functions from here to Alert is nil, but OnAlive may be if AliveEvery is 0.
 	OnServing  func(workers int) // called once, when all workers serve
 	OnLameDuck func()            // called once, when the lame duck period begins
 	// OnReload is called when a requested reload begins, and when it has ended, successfully
@@ -106,23 +107,6 @@ type Sockets interface {
 }
 
 func (p *pool) defaults() {
-	for _, f := range []*func(){&p.OnDrain, &p.OnQueuesEmpty, &p.OnLameDuck, &p.OnAlive, &p.OnReopen} {
-		if *f == nil {
-			*f = func() {}
-		}
-	}
-	if p.OnServing == nil {
-		p.OnServing = func(int) {}
-	}
-	if p.OnReload == nil {
-		p.OnReload = func(bool) {}
-	}
-	if p.OnProgress == nil {
-		p.OnProgress = func([]Progress) bool { return false }
-	}
-	if p.Alert == nil {
-		p.Alert = func(string) {}
-	}
 	alert := p.Alert
 	p.Alert = func(line string) {
 		p.lastAlert = line
@@ -136,9 +120,6 @@ func (p *pool) defaults() {
 	}
 	if p.Reap == nil {
 		p.Reap = Reap
-	}
-	if p.HungUp == nil {
-		p.HungUp = func() bool { return false }
 	}
 	if p.Chance == nil {
 		p.Chance = rand.Float64

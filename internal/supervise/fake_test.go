@@ -162,6 +162,25 @@ func (r *rig) config(slots int) Config {
 	if r.change != nil {
 		r.change(&cfg)
 	}
+	return heedless(cfg)
+}
+
+// heedless returns a configuration in which what is not observed is not nil.
+func heedless(cfg Config) Config {
+	for _, f := range []*func(){&cfg.OnDrain, &cfg.OnQueuesEmpty, &cfg.OnLameDuck, &cfg.OnReopen, &cfg.OnAlive} {
+		if *f == nil {
+			*f = func() {}
+		}
+	}
+	if cfg.OnServing == nil {
+		cfg.OnServing = func(int) {}
+	}
+	if cfg.OnReload == nil {
+		cfg.OnReload = func(bool) {}
+	}
+	if cfg.OnProgress == nil {
+		cfg.OnProgress = func([]Progress) bool { return false }
+	}
 	return cfg
 }
 

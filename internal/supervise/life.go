@@ -42,9 +42,8 @@ func (p *pool) launch(w *worker, s Settings) {
 	p.attend(w)
 }
 
-// attend turns what a process does into events. Its two goroutines end with the process: the
-// exit is reported after the last message, and run takes events until every exit has been
-// reported.
+// attend makes the loop handle what a process does. Its two goroutines end with the process:
+// the exit comes after the last message, and run goes on until every process has exited.
 func (p *pool) attend(w *worker) {
 	heard := make(chan struct{})
 	p.wg.Go(func() {
@@ -52,34 +51,23 @@ func (p *pool) attend(w *worker) {
 		for {
 			m, err := w.proc.Receive()
 			if err != nil {
-				p.events <- event{worker: w, gone: err}
+				p.calls <- func() { p.channelClosed(w, err) }
 				return
 			}
-			p.events <- event{worker: w, message: m}
+			p.calls <- func() { p.receive(w, m) }
 		}
 	})
 	p.wg.Go(func() {
 		e := w.proc.Wait()
 		<-heard
-		p.events <- event{worker: w, exit: &e}
-	})
-}
-
-func (p *pool) handle(e event) {
-	switch {
-	case e.do != nil:
-		e.do()
-	case e.exit != nil:
-		e.worker.proc.Close()
-		p.died(e.worker, *e.exit)
-		if p.Orphans != nil {
-			p.reap() // Reap stops at children of the pool: there may be others behind it
+		p.calls <- func() {
+			w.proc.Close()
+			p.died(w, e)
+			if p.Orphans != nil {
+				p.reap() // Reap stops at children of the pool: there may be others behind it
+			}
 		}
-	case e.gone != nil:
-		p.channelClosed(e.worker, e.gone)
-	default:
-		p.receive(e.worker, e.message)
-	}
+	})
 }
 
 // channelClosed handles the end of a control channel. A dying process closes its channel a
@@ -205,14 +193,19 @@ func (p *pool) detach(w *worker) {
 		p.leaveQueue(w)
 		return
 	}
-	p.move(w.slot, detach)
-	w.slot.worker = nil
-	p.limitDrain(w, false)
-	p.detached = append(p.detached, w)
+	p.free(w.slot)
 	if w.slot.next != nil {
 		p.promote(w.slot)
 	}
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Msg("worker draining")
+}
+
+// free detaches a slot's worker, which drains on: the slot may have another process.
+func (p *pool) free(s *slot) {
+	p.move(s, detach)
+	p.limitDrain(s.worker, false)
+	p.detached = append(p.detached, s.worker)
+	s.worker = nil
 }
 
 // limitDrain limits how long a worker may drain from now on. The last owner of a listening

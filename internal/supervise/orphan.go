@@ -86,7 +86,7 @@ func (p *pool) bury(w *worker) {
 	p.transfers++
 	p.wg.Go(func() {
 		w.proc.Kept().Bury(w.pid)
-		p.events <- event{do: func() { p.transfers-- }}
+		p.calls <- func() { p.transfers-- }
 	})
 }
 

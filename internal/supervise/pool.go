@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"phalanx/internal/exitcode"
-	"phalanx/internal/ipc"
 	"phalanx/internal/observe/status"
 )
 
@@ -34,8 +33,7 @@ type pool struct {
 	closing     []*slot   // slots that are being closed, in order; their indexes follow those of slots
 	detached    []*worker // draining workers without a slot
 	phase       phase
-	events      chan event  // unbuffered: run takes them until no process is left
-	results     chan func() // results of work, unbuffered
+	calls       chan func() // of other goroutines to this one, unbuffered; run takes them until no process is left
 	ended       context.Context
 	wg          sync.WaitGroup // the goroutines of attend
 	stops       int            // number of INT and TERM signals so far
@@ -84,23 +82,13 @@ type pool struct {
 	keepers     map[int]*worker // workers whose keepers run, by the keepers' pids
 	transfers   int             // transfers and burials of keepers under way
 	rescues     status.Rescue   // totals so far
-	suspended   chan struct{}   // SuspendRequests is done; capacity 1, for one suspension at a time
-}
-
-// event is something that happened to one process.
-type event struct {
-	worker  *worker
-	message ipc.Message // it sent a message; nil for other events
-	gone    error       // its channel ended
-	exit    *Exit       // it ended; this is its last event
-	do      func()      // a call for the pool's goroutine, from another goroutine of the pool
 }
 
 // Run starts the pool, keeps its slots filled, and returns when every process has exited: nil
 // after a clean drain, otherwise an [*exitcode.Error].
 func Run(cfg Config) error {
 	ended, end := context.WithCancel(context.Background())
-	p := &pool{Config: cfg, events: make(chan event), results: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker), suspended: make(chan struct{}, 1)}
+	p := &pool{Config: cfg, calls: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker)}
 	p.defaults()
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
@@ -131,8 +119,8 @@ func (p *pool) run() {
 			return
 		}
 		select {
-		case e := <-p.events:
-			p.handle(e)
+		case call := <-p.calls:
+			call()
 		case sig := <-p.Signals:
 			p.signal(sig)
 		case <-p.CredentialsChanged:
@@ -141,12 +129,6 @@ func (p *pool) run() {
 			p.reap()
 		case call := <-p.Controller.pending():
 			call(p)
-		case then := <-p.results:
-			then()
-		case <-p.suspended:
-			if p.requests = requestsSuspended; p.phase == stopping {
-				p.resumeRequests() // the upgrade will not happen
-			}
 		case <-p.alarm():
 			p.expire()
 		}
@@ -159,11 +141,16 @@ func (p *pool) run() {
 func (p *pool) work(f func(context.Context) error, then func(error)) {
 	go func() {
 		err := f(p.ended)
-		select {
-		case p.results <- func() { then(err) }:
-		case <-p.ended.Done():
-		}
+		p.later(func() { then(err) })
 	}()
+}
+
+// later makes the loop call f, unless the pool ends before.
+func (p *pool) later(f func()) {
+	select {
+	case p.calls <- f:
+	case <-p.ended.Done():
+	}
 }
 
 // result returns nil or the reason, never a nil *exitcode.Error in an interface.

@@ -219,7 +219,7 @@ func TestRealPool(t *testing.T) {
 	done := make(chan error, 1)
 	var pids []int
 	go func() {
-		done <- Run(Config{
+		done <- Run(heedless(Config{
 			Slots: slots, Version: "1", Signals: signals,
 			Spawn: func(slot, row int) (Process, error) {
 				p, err := s.Spawn(slot, row)
@@ -230,7 +230,7 @@ func TestRealPool(t *testing.T) {
 			},
 			OnServing: func(int) { close(serving) },
 			Alert:     func(line string) { alerts <- line },
-		})
+		}))
 	}()
 	<-serving
 	for range rounds {
@@ -269,10 +269,10 @@ func TestRealReplacement(t *testing.T) {
 	signals := make(chan os.Signal)
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(Config{
+		done <- Run(heedless(Config{
 			Slots: 1, Version: "1", Signals: signals, Spawn: s.Spawn,
 			Alert: func(line string) { t.Error(line) },
-		})
+		}))
 	}()
 	var clients []net.Conn
 	var pids []int

@@ -71,7 +71,7 @@ func (p *pool) attendKeeper(w *worker, pid int) {
 	kept := w.proc.Kept()
 	p.wg.Go(func() {
 		kept.Wait()
-		p.events <- event{do: func() { p.keeperDied(w, pid) }}
+		p.calls <- func() { p.keeperDied(w, pid) }
 	})
 }
 
@@ -135,7 +135,7 @@ func (p *pool) rescue(w *worker) bool {
 		ipc.Empty(from)
 		unix.Close(from)
 		moving.Close()
-		p.events <- event{do: func() { p.transferred(o, w, left, err) }}
+		p.calls <- func() { p.transferred(o, w, left, err) }
 	})
 	return true
 }

@@ -71,8 +71,7 @@ func (p *pool) reopen(s *slot) {
 	p.Log.Info().Int("slot", s.index).Msg("slot reopened")
 	switch s.state {
 	case draining:
-		p.move(s, detach)
-		p.detached = append(p.detached, s.worker)
+		p.free(s)
 		s.want = true
 		p.spawn(s)
 	case exited:

@@ -36,7 +36,7 @@ func (p *pool) signal(sig os.Signal) {
 		p.OnReopen()
 	case sig == syscall.SIGUSR2:
 		p.requestUpgrade()
-	case sig == syscall.SIGHUP && !p.HungUp():
+	case sig == syscall.SIGHUP && (p.HungUp == nil || !p.HungUp()):
 		p.reload()
 	case sig == syscall.SIGHUP:
 		if p.phase != stopping { // the terminal is gone, which never forces a stop

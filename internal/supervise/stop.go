@@ -27,11 +27,7 @@ func (p *pool) placeInDrain(o *orphaned) {
 	}
 	switch s.state {
 	case ready, draining:
-		w := s.worker
-		p.move(s, detach)
-		s.worker = nil
-		p.limitDrain(w, false)
-		p.detached = append(p.detached, w)
+		p.free(s)
 	case exited:
 		p.move(s, retry)
 		s.retryAt = p.Now().Add(backoffAfter(o.crashes + o.kills))
@@ -81,13 +77,11 @@ func (p *pool) leaveQueue(w *worker) {
 	if s.delay(w, p.Now(), p.Chance()); len(s.recent) >= deathLimit {
 		return
 	}
-	p.move(s, detach)
-	p.limitDrain(w, false)
-	p.detached = append(p.detached, w)
+	p.free(s)
 	if s.next != nil { // it has been told to exit
 		p.detached = append(p.detached, s.next)
 	}
-	s.worker, s.next, s.want = nil, nil, true
+	s.next, s.want = nil, true
 }
 
 // serveQueue makes sure that, during a drain, another worker serves the accept queue of a dead one, or

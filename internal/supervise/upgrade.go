@@ -103,7 +103,7 @@ func (p *pool) tryUpgrade() {
 	}
 	if p.SuspendRequests != nil && p.requests == requestsServed {
 		p.requests = requestsEnding
-		p.SuspendRequests(func() { p.suspended <- struct{}{} })
+		p.SuspendRequests(func() { p.later(p.requestsEnded) })
 		return // until the requests have ended
 	}
 	if p.requests == requestsSuspended {
@@ -155,6 +155,13 @@ const (
 	requestsEnding                 // SuspendRequests is under way
 	requestsSuspended              // no more requests come
 )
+
+// requestsEnded goes on with the upgrade once no request is under way, unless the pool stops.
+func (p *pool) requestsEnded() {
+	if p.requests = requestsSuspended; p.phase == stopping {
+		p.resumeRequests()
+	}
+}
 
 func (p *pool) resumeRequests() {
 	p.requests = requestsServed
