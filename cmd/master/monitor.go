@@ -251,7 +251,7 @@ func siteList(o options.Options, base string) (all []snapshot.Site) {
 func (m *monitor) named(o options.Options, args func(slot, row int) []string) func(slot, row int) []string {
 	sites := o.SiteNames()
 	return func(slot, row int) []string {
-		m.Board.Name(row, sites)
+		m.Board.SetSites(row, sites)
 		return args(slot, row)
 	}
 }

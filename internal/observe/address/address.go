@@ -1,5 +1,5 @@
-// Package address is the form of an admin endpoint's address, for server and
-// client: HOST:PORT, or the path of a unix socket, which has a slash.
+// Package address parses the address of an admin endpoint, for server and client:
+// HOST:PORT, or the path of a unix socket, which contains a slash.
 package address
 
 import (
@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Address is where an admin endpoint is, as it was given.
+// Address is the address of an admin endpoint, as given in the options.
 type Address string
 
-// MaxPath is how long the path of a unix socket may be in bytes (unix(7): 108
-// with the closing zero).
+// MaxPath is the maximum length of a unix socket's path in bytes (unix(7): 108
+// with the terminating zero).
 const MaxPath = 107
 
 // Unix reports whether the endpoint is a unix socket.
 func (a Address) Unix() bool { return strings.Contains(string(a), "/") }
 
-// Net returns the network and the address in the terms of package net.
+// Net returns the network and address to give to package net.
 func (a Address) Net() (network, where string) {
 	switch {
 	case !a.Unix():
@@ -31,7 +31,7 @@ func (a Address) Net() (network, where string) {
 	}
 }
 
-// Cure says what is wrong with an address and what to write, "" if nothing is.
+// Cure returns what is wrong with an address and what to write instead, "" if it is valid.
 func (a Address) Cure() string {
 	v := string(a)
 	_, where := a.Net()
@@ -39,7 +39,7 @@ func (a Address) Cure() string {
 	case v == "" || strings.ContainsAny(v, "\x00\n"):
 		return "must be HOST:PORT, such as 127.0.0.1:9090, or the path of a unix socket, such as /run/phalanx.sock"
 	case strings.HasPrefix(v, "http://"), strings.HasPrefix(v, "https://"):
-		return "is no URL; leave http:// and the path out: 127.0.0.1:9090"
+		return "must not be a URL; leave out http:// and the path: 127.0.0.1:9090"
 	case a.Unix() && strings.HasSuffix(v, "/"):
 		return "is a directory; name the socket: " + v + "phalanx.sock"
 	case a.Unix() && len(where) > MaxPath:
@@ -50,7 +50,7 @@ func (a Address) Cure() string {
 	return hostPortCure(v)
 }
 
-// hostPortCure says what HOST:PORT lacks, or "".
+// hostPortCure is Cure for HOST:PORT.
 func hostPortCure(v string) string {
 	if _, err := strconv.ParseUint(v, 10, 64); err == nil {
 		return "is a port without a host; write 127.0.0.1:" + v + ", or 0.0.0.0:" + v + " for every address of this machine"
@@ -77,8 +77,8 @@ func hostPortCure(v string) string {
 	return ""
 }
 
-// isHost reports whether s can be a host's name (RFC 1123 §2.1, and the
-// underscore that people use).
+// isHost reports whether s can be a host name (RFC 1123 section 2.1, and the underscore,
+// which is common in practice).
 func isHost(s string) bool {
 	return s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(c rune) bool {
 		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '-' && c != '_'

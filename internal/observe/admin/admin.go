@@ -49,7 +49,7 @@ type Config struct {
 	// Log receives errors, one line at a time, from any goroutine; nil discards
 	// them.
 	Log func(line string)
-	// Token returns the token in force; nil, or "": there is none.
+	// Token returns the current token, "" for none; a nil Token means none too.
 	Token func() token.Token
 }
 
@@ -127,8 +127,8 @@ func (s *Server) start() {
 	}
 }
 
-// Serve serves the connections of a listener of [Listen] or [Inherit], in its own
-// goroutine, until [Server.Close], which closes l.
+// Serve serves the connections of l, which comes from [Listen] or [Inherit], in a
+// goroutine until [Server.Close], which closes l.
 func (s *Server) Serve(l net.Listener) {
 	g := newGate(l, maxClients)
 	if s.limits.evict > 0 {
@@ -173,7 +173,7 @@ func (s *Server) Resume() {
 	s.gates = nil
 	s.start()
 	for _, g := range gates {
-		_ = g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{}) // on a closed one Serve reports it
+		_ = g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{}) // Serve reports a closed listener
 		s.Serve(g.Listener)
 	}
 }

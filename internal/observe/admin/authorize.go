@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/observe/token"
 )
 
-// token returns the one in force, "" if there is none.
+// token returns the current token, "" if there is none.
 func (s *Server) token() token.Token {
 	if s.cfg.Token == nil {
 		return ""
@@ -20,20 +20,21 @@ func (s *Server) token() token.Token {
 	return s.cfg.Token()
 }
 
-// trusts reports whether a request comes from an operator: by the unix socket, or with the
-// token. Others do not see what clients have sent and who they are.
-func (s *Server) trusts(r *http.Request) bool {
-	return local(r) || s.token().Fits(r.Header.Get("Authorization"))
+// privileged reports whether a request came over the unix socket or with the token. The
+// responses to other requests are redacted: they show no query strings and no client
+// addresses.
+func (s *Server) privileged(r *http.Request) bool {
+	return local(r) || s.token().Matches(r.Header.Get("Authorization"))
 }
 
-// authorized lets a request pass, or sends 401: a wrong token is refused, and one from
-// another machine needs the token, if there is one, except for health checks, which
-// cannot send any.
+// authorized reports whether a request may proceed; if not, it sends 401. If there is a
+// token, requests over TCP from other machines must send it, except health checks, which
+// cannot. A wrong token is refused even over loopback.
 func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
 	t, field := s.token(), r.Header.Get("Authorization")
 	probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
-	asked := t != "" && !local(r) && (!loopback(r) && !probe || strings.HasPrefix(strings.ToLower(field), "bearer"))
-	if !asked || t.Fits(field) {
+	required := t != "" && !local(r) && (!loopback(r) && !probe || strings.HasPrefix(strings.ToLower(field), "bearer"))
+	if !required || t.Matches(field) {
 		return true
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="phalanx"`)
@@ -41,8 +42,9 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// pseudonym returns what stands for a client's address and port: the same at each look,
-// so that a connection can be watched, and of no meaning without the key of this process.
+// pseudonym returns a replacement for a client's address and port. It is the same in each
+// response, so that a connection can be followed, and reveals nothing without the key of
+// this process.
 func (s *Server) pseudonym(client string) string {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(client))
@@ -55,10 +57,10 @@ func loopback(r *http.Request) bool {
 	return ok && address.IP.IsLoopback()
 }
 
-// seen is look for what the client may see.
-func (s *Server) seen(w http.ResponseWriter, r *http.Request) (status.Pool, bool) {
+// lookFor is look, redacted unless the request is privileged.
+func (s *Server) lookFor(w http.ResponseWriter, r *http.Request) (status.Pool, bool) {
 	pool, ok := s.look(w)
-	if ok && !s.trusts(r) {
+	if ok && !s.privileged(r) {
 		pool = pool.Redacted()
 	}
 	return pool, ok

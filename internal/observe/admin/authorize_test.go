@@ -63,7 +63,7 @@ func TestAuthorized(t *testing.T) {
 		if got := s.authorized(w, r); got != c.ok || got == (w.Code == http.StatusUnauthorized) || !got && w.Header().Get("WWW-Authenticate") == "" {
 			t.Errorf("%+v: %v, %d", c, got, w.Code)
 		}
-		if got := s.trusts(r); got != c.trust {
+		if got := s.privileged(r); got != c.trust {
 			t.Errorf("%+v: trusted %v", c, got)
 		}
 		if strings.Contains(w.Body.String(), string(secret)) {

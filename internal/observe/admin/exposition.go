@@ -15,14 +15,14 @@ const expositionType = "text/plain; version=0.0.4; charset=utf-8"
 // https://prometheus.io/docs/instrumenting/exposition_formats/.
 type exposition struct {
 	text   []byte
-	metric metric // whose samples are added
-	begun  bool   // it has a sample
+	metric metric // being written
+	begun  bool   // HELP and TYPE of metric have been written
 	series map[string]bool
 	err    error
 }
 
-// expose writes all metrics that have samples, or returns an error: missing ones
-// would look like a drop.
+// expose writes all metrics that have samples. If one fails it returns an error, and no
+// part of the text may be sent: missing samples would look like a drop.
 func expose(metrics []metric, pool *status.Pool) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // evictAfter is how long a client may leave its request incomplete, or receive nothing of its
-// response, while others wait to be admitted. A normal request takes a fraction of it.
+// response, while other connections wait. A normal request takes a fraction of it.
 const evictAfter = 500 * time.Millisecond
 
 // gate is a listener that limits the number of connections. At the limit it evicts the connection
@@ -99,7 +99,7 @@ func (g *gate) suspend() error {
 	return g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Unix(1, 0))
 }
 
-// admit admits c, or returns when to retry; nil: when g.room says so.
+// admit admits c, or returns a timer after which to retry; nil means wait for g.room.
 func (g *gate) admit(c *clientConn) (retry <-chan time.Time, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -138,7 +138,7 @@ func (g *gate) notify() {
 	}
 }
 
-// clientConn is a client's connection.
+// clientConn is an admitted connection. The mutex of its gate guards the fields below gate.
 type clientConn struct {
 	net.Conn
 	gate    *gate
@@ -146,10 +146,10 @@ type clientConn struct {
 	busy    bool      // a request is under way
 	sending bool      // it waits until the client receives more of the response
 	served  bool      // there has been a request
-	removed bool      // no longer one of gate.clients
+	removed bool      // no longer in gate.clients
 }
 
-// begin marks a complete request as under way; false: evicted meanwhile.
+// begin marks a request as under way. It returns false if the connection was evicted.
 func (c *clientConn) begin() bool {
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
@@ -219,12 +219,12 @@ func clientOf(ctx context.Context) *clientConn {
 	return ctx.Value(clientKey{}).(*clientConn)
 }
 
-// trusted protects against DNS rebinding: a request over the loopback interface
+// hostAllowed protects against DNS rebinding: a request over the loopback interface
 // must have a Host that no other site can own, localhost or an IP address.
 // Otherwise a page of another site, whose name resolves to this machine, could
 // read the admin endpoint through a browser. On other addresses the names of this
 // machine are not known, so every Host is accepted.
-func trusted(r *http.Request) bool {
+func hostAllowed(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || !local.IP.IsLoopback() || r.Host == "" {
 		return true // every browser sends a Host; HAProxy's health checks have none

@@ -2,7 +2,8 @@ package admin
 
 import "phalanx/internal/observe/status"
 
-// helperMetrics are of the process of low priority; there are none where it has nothing to do.
+// helperMetrics returns the metrics of the helper. They have no samples if the options
+// give a helper nothing to do.
 func helperMetrics() []metric {
 	of := func(name string, kind string, help string, value func(*status.Helper) float64) metric {
 		return metric{name, kind, help, func(x *exposition, p *status.Pool) {

@@ -38,8 +38,9 @@ func Listen(a address.Address) (net.Listener, error) {
 	return own(l), nil
 }
 
-// Check reports why no server on this machine can listen at a valid address. It is no error if another
-// server listens there already, or if this user may not. Errors are of type [*exitcode.Error].
+// Check returns an error if no server on this machine can listen at a valid address. It is not an
+// error if another server listens there already, or if this user may not. Errors are of type
+// [*exitcode.Error].
 func Check(a address.Address) error {
 	network, where := a.Net()
 	if a.Unix() {
@@ -82,9 +83,9 @@ func (l *listener) SetDeadline(t time.Time) error {
 	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(t)
 }
 
-// Descriptor returns the descriptor of a listener, which keeps its ownership. It is
-// close-on-exec and valid until the listener is closed. A program that is to inherit
-// it clears the flag; the accept queue survives execve(2).
+// Descriptor returns the descriptor of a listener, which still owns it. It is
+// close-on-exec and valid until the listener is closed. To pass it on across
+// execve(2), clear the flag; the accept queue survives.
 func Descriptor(l net.Listener) (int, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
@@ -111,6 +112,7 @@ type listener struct {
 	err    error
 }
 
+// own returns a listener that removes its socket's file.
 func own(l net.Listener) *listener {
 	o := &listener{Listener: l}
 	if name := l.Addr().String(); l.Addr().Network() == "unix" && name != "" && name[0] != '@' {

@@ -22,24 +22,24 @@ import (
 // https://prometheus.io/docs/practices/naming/, after "phalanx_".
 type metric struct {
 	name, kind, help string
-	samples          func(x *exposition, p *status.Pool) // adds those of one look
+	samples          func(x *exposition, p *status.Pool) // adds the samples of one snapshot
 }
 
-// The kinds of metrics; there is a histogram too.
+// The kinds of metrics, besides histograms.
 const (
 	counter = "counter"
 	gauge   = "gauge"
 )
 
-// metrics are all there are, by name. Nothing is kept between two scrapes: each
-// takes its own snapshot.
+// metrics returns all metrics, sorted by name. Nothing is kept between two scrapes:
+// each takes its own snapshot.
 func metrics() []metric {
 	all := slices.Concat(slotCounters(), slotMetrics(), workerMetrics(), tlsMetrics(), http2Metrics(), siteMetrics(), poolMetrics(), rescueMetrics(), helperMetrics(), certificateMetrics(), acmeMetrics(), masterMetrics("/proc"))
 	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 
-// eachSlot makes samples of what each slot has; label is its number.
+// eachSlot adds the samples of each slot; label is the slot's number.
 func eachSlot(add func(x *exposition, s *status.Slot, label string)) func(*exposition, *status.Pool) {
 	return func(x *exposition, p *status.Pool) {
 		for i := range p.PerSlot {
@@ -59,7 +59,7 @@ func slotCounters() []metric {
 		slot("connections_taken_over_total", "Connections taken over from other workers.", func(s *status.Slot) float64 { return float64(s.TakenOver) }),
 		slot("connections_timed_out_total", "Connections closed because the client timed out.", func(s *status.Slot) float64 { return float64(s.TimedOut) }),
 		slot("connections_dropped_total", "Connections closed for lack of descriptors or memory.", func(s *status.Slot) float64 { return float64(s.Dropped) }),
-		slot("releases_total", "Releases put into service by a worker because the base led to them.", func(s *status.Slot) float64 { return float64(s.Releases) }),
+		slot("releases_total", "Releases put into service by running workers, after the link of a document root changed.", func(s *status.Slot) float64 { return float64(s.Releases) }),
 		slot("worker_starts_total", "Worker processes started.", func(s *status.Slot) float64 { return float64(s.Generations) }),
 		slot("worker_deaths_total", "Workers that exited unexpectedly.", func(s *status.Slot) float64 { return float64(s.Deaths) }),
 		slot("worker_cpu_seconds_total", "CPU time of workers, user and system.", func(s *status.Slot) float64 { return s.CPUSeconds }),
@@ -118,8 +118,8 @@ func bounds() (all []time.Duration) {
 	return append(all, 100*time.Second)
 }
 
-// workerMetrics are of the current workers. Those of a slot share its accept queue,
-// so only the first one's is counted; memory is summed.
+// workerMetrics returns the metrics of the current workers. The workers of a slot share
+// its accept queue, which is counted once; memory is summed.
 func workerMetrics() []metric {
 	queue := func(name, help string, value func(*status.Worker) int) metric {
 		return metric{name, gauge, help, func(x *exposition, p *status.Pool) {
@@ -149,14 +149,14 @@ func workerMetrics() []metric {
 				x.add(float64(p.Count(func(w *status.Worker) bool { return w.State == state })), "state", state)
 			}
 		}},
-		{"workers_stale", gauge, "Workers that serve an earlier release, because what the base leads to cannot be served.", func(x *exposition, p *status.Pool) {
+		{"workers_stale", gauge, "Workers that serve an earlier release because the new one cannot be served.", func(x *exposition, p *status.Pool) {
 			x.add(float64(p.Count(func(w *status.Worker) bool { return w.Stale > 0 })))
 		}},
 	}
 }
 
-// siteMetrics have samples if there are several sites: the names are those of the
-// options.
+// siteMetrics returns the metrics of sites, which have samples if there are several. The
+// label is the first host of a site in the options.
 func siteMetrics() []metric {
 	return []metric{
 		{"site_requests_total", counter, "Requests by site and class of status code; * is all other hosts.", func(x *exposition, p *status.Pool) {
@@ -174,7 +174,7 @@ func siteMetrics() []metric {
 	}
 }
 
-// http2Metrics have samples once a client has spoken HTTP/2.
+// http2Metrics returns the metrics of HTTP/2, which have samples once a client has used it.
 func http2Metrics() []metric {
 	return []metric{
 		{"http2_streams", gauge, "Requests open on HTTP/2 connections.", eachSlot(func(x *exposition, s *status.Slot, label string) {
@@ -190,7 +190,8 @@ func http2Metrics() []metric {
 	}
 }
 
-// tlsMetrics have samples once a client has tried a handshake.
+// tlsMetrics returns the metrics of TLS, which have samples once a client has tried a
+// handshake.
 func tlsMetrics() []metric {
 	slot := func(name, help string, add func(x *exposition, s *status.TLS, label string)) metric {
 		return metric{name, counter, help, eachSlot(func(x *exposition, s *status.Slot, label string) {
@@ -229,7 +230,7 @@ func poolMetrics() []metric {
 	}
 }
 
-// rescueMetrics are of the connections of workers that died.
+// rescueMetrics returns the metrics of dead workers' connections.
 func rescueMetrics() []metric {
 	rescue := func(name, help string, value func(*status.Rescue) float64) metric {
 		return metric{name, counter, help, func(x *exposition, p *status.Pool) { x.add(value(&p.Rescue)) }}
@@ -246,14 +247,14 @@ func rescueMetrics() []metric {
 			x.add(float64(p.Rescue.Reset), "reason", "reset")
 			x.add(float64(p.Rescue.Unmovable), "reason", "unmovable")
 		}},
-		{"keepers", gauge, "Workers whose connections a keeper keeps.", func(x *exposition, p *status.Pool) {
+		{"keepers", gauge, "Workers that have a keeper.", func(x *exposition, p *status.Pool) {
 			x.add(float64(p.Count(func(w *status.Worker) bool { return w.Keeper != 0 })))
 		}},
 	}
 }
 
-// certificateMetrics have the first name as label, so there are as many series as
-// certificates. Of two with the same name and kind of key the first to expire counts.
+// certificateMetrics returns the metrics of certificates, with the first name of each as
+// label. Of two with the same name and kind of key, the first to expire has the sample.
 func certificateMetrics() []metric {
 	return []metric{{"tls_certificate_not_after_seconds", gauge, "Expiry of a certificate since the Unix epoch, by its first name and kind of key.", func(x *exposition, p *status.Pool) {
 		seen := map[[2]string]bool{}
@@ -305,9 +306,9 @@ func ready(p *status.Pool) float64 {
 	return 0
 }
 
-// masterMetrics are of the master's own process: without that in its name,
-// process_* would be taken for the whole pool. What cannot be read, because /proc
-// is not mounted, has no sample.
+// masterMetrics returns the metrics of the master process. They are not named process_*,
+// which would be taken for the whole pool. Values that cannot be read, because /proc is
+// not mounted, have no sample.
 func masterMetrics(proc string) []metric {
 	own := func(name, kind, help string, value func() (float64, error)) metric {
 		return metric{"master_process_" + name, kind, help, func(x *exposition, _ *status.Pool) {
@@ -332,7 +333,7 @@ func masterMetrics(proc string) []metric {
 		}),
 		own("open_fds", gauge, "Open file descriptors of the master.", func() (float64, error) {
 			all, err := os.ReadDir(proc + "/self/fd")
-			return float64(len(all) - 1), err // one is the directory's
+			return float64(len(all) - 1), err // without the directory's own
 		}),
 		own("max_fds", gauge, "Limit of open file descriptors of the master.", func() (float64, error) {
 			var limit unix.Rlimit
@@ -354,7 +355,7 @@ func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 		text, err = compress(text)
 	}
 	if err != nil {
-		s.broken(w, r, err)
+		s.internalError(w, r, err)
 		return
 	}
 	w.Header().Set("Vary", "Accept-Encoding")

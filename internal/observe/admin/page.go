@@ -53,11 +53,11 @@ func newPage() *page {
 	return p
 }
 
-// visible has a byte that is not UTF-8 as U+FFFD, as in JSON: the script has the same
-// rule.
+// visible escapes control characters and replaces invalid UTF-8 with U+FFFD, as
+// encoding/json does, so that the page and the script show the same text.
 func visible(s string) string { return human.Visible(string([]rune(s))) }
 
-// expiry says when a certificate ends. The script says the same.
+// expiry describes when a certificate expires; status.js has the same text.
 func expiry(c status.Certificate, now time.Time) string {
 	if left := c.Left(now); left > 0 {
 		return visible(c.Key) + ", expires in " + human.Age(left)
@@ -65,7 +65,7 @@ func expiry(c status.Certificate, now time.Time) string {
 	return visible(c.Key) + ", expired " + human.Age(-c.Left(now)) + " ago"
 }
 
-// handshakes says how many there were. The script says the same.
+// handshakes summarises the TLS handshakes; status.js has the same text.
 func handshakes(t *status.TLS) string {
 	if t == nil {
 		return "No handshakes yet"
@@ -73,7 +73,7 @@ func handshakes(t *status.TLS) string {
 	return human.Plural(t.Completed(), "handshake", "handshakes") + ", " + human.Count(t.Resumed) + " resumed, " + human.Count(t.Failures()) + " failed"
 }
 
-// http2 says how many requests came by it. The script says the same.
+// http2 summarises the requests over HTTP/2; status.js has the same text.
 func http2(f status.Figures) string {
 	text := human.Count(f.Versions["2"]) + " requests"
 	if f.HTTP2 != nil && f.HTTP2.Endings() > 0 {
@@ -112,7 +112,7 @@ type view struct {
 // figure is a number with a label.
 type figure struct {
 	Key, Name, Value string
-	Alert            bool // not zero, and it should be
+	Alert            bool // not zero, but should be
 }
 
 // row is a worker.
@@ -141,7 +141,7 @@ func newView(p status.Pool) view {
 	return v
 }
 
-// figures are in the order of the page. The script knows the same keys.
+// figures returns the figures in the order of the page; status.js has the same keys.
 func figures(f *status.Figures) []figure {
 	n := func(key, name string, n uint64, alert bool) figure {
 		return figure{key, name, human.Count(n), alert && n > 0}
@@ -163,8 +163,9 @@ func figures(f *status.Figures) []figure {
 
 // chart is a value with its history of a minute.
 type chart struct {
-	Key, Name, Unit, Now, Top, Says string
-	Line, Area                      string // paths in SVG
+	Key, Name, Unit, Now, Top string
+	Summary                   string // for screen readers
+	Line, Area                string // SVG paths
 }
 
 func charts(p *status.Pool) []chart {
@@ -176,7 +177,7 @@ func charts(p *status.Pool) []chart {
 		low, high := extremes(all)
 		c := chart{Key: key, Name: name, Unit: unit, Now: text(now), Top: text(high)}
 		c.Line, c.Area = paths(all, high)
-		c.Says = fmt.Sprintf("%s in the last minute: lowest %s, highest %s", name, text(low), text(high))
+		c.Summary = fmt.Sprintf("%s in the last minute: lowest %s, highest %s", name, text(low), text(high))
 		return c
 	}
 	return []chart{

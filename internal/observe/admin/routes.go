@@ -49,7 +49,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
-	if !trusted(r) {
+	if !hostAllowed(r) {
 		line(w, http.StatusMisdirectedRequest, fmt.Sprintf("Host %q is not accepted on the loopback interface; use localhost or an IP address", r.Host))
 		return
 	}
@@ -71,8 +71,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func (t route) admits(w http.ResponseWriter, r *http.Request) bool {
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
-	// Not even a token orders anything by TCP, and pages of other sites can make a browser send
-	// requests to a TCP port of this machine, but not to a unix socket.
+	// Orders are refused over TCP even with the token: pages of other sites can make a browser
+	// send requests to a TCP port of this machine, but not to a unix socket.
 	case t.order && !local(r):
 		line(w, http.StatusForbidden, "reload, stop and scale are accepted only on a unix socket; start the server with --admin PATH")
 	case t.order && r.Method != http.MethodPost:
@@ -116,13 +116,13 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		s.statusJSON(w, r)
 		return
 	}
-	pool, ok := s.seen(w, r)
+	pool, ok := s.lookFor(w, r)
 	if !ok {
 		return
 	}
 	text, err := s.page.render(pool)
 	if err != nil {
-		s.broken(w, r, err)
+		s.internalError(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", s.page.policy)
@@ -130,7 +130,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
-	if pool, ok := s.seen(w, r); ok {
+	if pool, ok := s.lookFor(w, r); ok {
 		s.json(w, r, http.StatusOK, pool)
 	}
 }
@@ -150,7 +150,7 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 		line(w, http.StatusNotFound, fmt.Sprintf("no worker with slot %d and pid %d; see /status.json", slot, pid))
 	case err != nil:
 		line(w, http.StatusServiceUnavailable, fmt.Sprintf("worker %d (pid %d) did not respond: %v", slot, pid, err))
-	case !s.trusts(r):
+	case !s.privileged(r):
 		s.json(w, r, http.StatusOK, list.Redacted(s.pseudonym))
 	default:
 		s.json(w, r, http.StatusOK, list)
@@ -189,8 +189,8 @@ func (s *Server) scale(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// order may take as long as the downloads of the workers being replaced, so the
-// write timeout begins when it is done.
+// order carries out an order and sends its outcome. That may take as long as the downloads
+// of the workers being replaced, so the write timeout begins when it is done.
 func (s *Server) order(w http.ResponseWriter, r *http.Request, do func() status.Outcome) {
 	outcome := do()
 	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.write))
@@ -204,7 +204,7 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request, do func() status.
 	s.json(w, r, code, outcome)
 }
 
-// look sends 503 and returns false if the pool does not respond.
+// look takes a snapshot. If the pool does not respond, it sends 503 and returns false.
 func (s *Server) look(w http.ResponseWriter) (status.Pool, bool) {
 	pool, err := s.cfg.Source.Look()
 	if err != nil {
@@ -214,7 +214,7 @@ func (s *Server) look(w http.ResponseWriter) (status.Pool, bool) {
 	return pool, err == nil
 }
 
-// number parses a query parameter of at least least; else it sends 400.
+// number parses a query parameter, which must be at least least; otherwise it sends 400.
 func number(w http.ResponseWriter, r *http.Request, name string, least int) (int, bool) {
 	text := r.URL.Query().Get(name)
 	n, err := strconv.ParseInt(text, 10, 32)
@@ -228,14 +228,14 @@ func number(w http.ResponseWriter, r *http.Request, name string, least int) (int
 func (s *Server) json(w http.ResponseWriter, r *http.Request, code int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		s.broken(w, r, err)
+		s.internalError(w, r, err)
 		return
 	}
 	send(w, code, "application/json", append(text, '\n'))
 }
 
-// broken sends 500 for errors that should not happen.
-func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
+// internalError logs an error that should not happen and sends 500.
+func (s *Server) internalError(w http.ResponseWriter, r *http.Request, err error) {
 	s.log("admin endpoint: respond to " + r.URL.Path + ": " + err.Error())
 	line(w, http.StatusInternalServerError, "internal error; see the log of the master")
 }

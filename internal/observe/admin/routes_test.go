@@ -223,7 +223,7 @@ func TestTrusted(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Host = host
-			if got := trusted(r); got != where.want {
+			if got := hostAllowed(r); got != where.want {
 				t.Errorf("Host %q over %v: %v, want %v", host, where.local, got, where.want)
 			}
 		}

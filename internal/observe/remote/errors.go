@@ -12,11 +12,12 @@ import (
 )
 
 var (
-	errLong = errors.New("response too large")
-	errCut  = errors.New("the server closed the connection without a response")
+	errLong   = errors.New("response too large")
+	errClosed = errors.New("the server closed the connection without a response")
 )
 
-// failure is a complete sentence with its cause, which need not be part of it.
+// failure is an error with a complete text. The text need not contain its cause, which
+// callers find with errors.Is.
 type failure struct {
 	text  string
 	cause error
@@ -29,12 +30,12 @@ func (c *Client) fail(cause error, format string, args ...any) error {
 	return &failure{fmt.Sprintf("admin endpoint %s: ", c.addr) + fmt.Sprintf(format, args...), cause}
 }
 
-// stranger is for a response that cannot come from Phalanx.
-func (c *Client) stranger(why string) error {
+// notPhalanx returns the error for a response that cannot come from Phalanx.
+func (c *Client) notPhalanx(why string) error {
 	return c.fail(nil, "not a Phalanx admin endpoint: %s", why)
 }
 
-// unauthorized says what a server misses that asks for a token.
+// unauthorized returns the error for status 401.
 func (c *Client) unauthorized() error {
 	if c.token != "" {
 		return c.fail(nil, "the token was refused; give the same --admin-token-file as the server's")
@@ -51,7 +52,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errLong):
-		return c.stranger(err.Error())
+		return c.notPhalanx(err.Error())
 	case ctx.Err() != nil:
 		return c.fail(ctx.Err(), "no response: %v", ctx.Err())
 	case errors.As(err, &unknown):
@@ -63,11 +64,11 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return c.fail(err, "connection refused; start the server with --admin %s", c.addr)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return c.fail(errCut, "%v", errCut)
+		return c.fail(errClosed, "%v", errClosed)
 	case dialling:
 		return c.fail(err, "%v", dial.Err)
 	}
-	return c.stranger(inner(err).Error())
+	return c.notPhalanx(inner(err).Error())
 }
 
 // explainSocket says why connecting to a unix socket failed (unix(7)).
@@ -77,7 +78,7 @@ func (c *Client) explainSocket(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return c.fail(fs.ErrNotExist, "no such socket; start the server with --admin %s", c.addr)
 	case look == nil && info.Mode().Type() != fs.ModeSocket:
-		return c.fail(nil, "not a socket; give the path that master has as --admin")
+		return c.fail(nil, "not a socket; give the same path as the server's --admin")
 	case errors.Is(err, fs.ErrPermission):
 		owner := "the user that runs master"
 		if look == nil {

@@ -38,7 +38,7 @@ func (c *Client) Stop(ctx context.Context) (status.Outcome, error) {
 	switch {
 	case err == nil && !outcome.OK:
 		return outcome, nil
-	case err != nil && !errors.Is(err, errCut) && !gone(err):
+	case err != nil && !errors.Is(err, errClosed) && !gone(err):
 		return status.Outcome{}, err
 	}
 	return c.await(ctx, before.PID)
@@ -72,7 +72,7 @@ func gone(err error) bool {
 // order sends an order and waits for its outcome until ctx ends.
 func (c *Client) order(ctx context.Context, path string, query url.Values) (status.Outcome, error) {
 	var outcome status.Outcome
-	a, err := c.ask(ctx, http.MethodPost, path, query)
+	a, err := c.do(ctx, http.MethodPost, path, query)
 	if err != nil {
 		return outcome, c.explain(ctx, err)
 	}
@@ -82,7 +82,7 @@ func (c *Client) order(ctx context.Context, path string, query url.Values) (stat
 			return outcome, err
 		}
 		if outcome.Message == "" {
-			return outcome, c.stranger("unexpected JSON")
+			return outcome, c.notPhalanx("unexpected JSON")
 		}
 		return status.Outcome{OK: outcome.OK && a.code == http.StatusOK, Message: human.Visible(outcome.Message)}, nil
 	case http.StatusForbidden:
@@ -92,5 +92,5 @@ func (c *Client) order(ctx context.Context, path string, query url.Values) (stat
 			return status.Outcome{Message: human.Visible(outcome.Message)}, nil
 		}
 	}
-	return outcome, c.stranger(fmt.Sprintf("status %q", a.status))
+	return outcome, c.notPhalanx(fmt.Sprintf("status %q", a.status))
 }

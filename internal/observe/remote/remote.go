@@ -30,7 +30,7 @@ const (
 	maxHead  = 64 << 10
 )
 
-// Client asks one admin endpoint. It may be used by several goroutines.
+// Client is a client of one admin endpoint. It is safe for concurrent use.
 type Client struct {
 	addr  address.Address
 	http  http.Client
@@ -42,8 +42,7 @@ type Client struct {
 	pause time.Duration // between two checks whether the server has stopped
 }
 
-// New returns a client of the endpoint at a valid address. It does not connect
-// yet.
+// New returns a client of the endpoint at a valid address. It does not connect.
 func New(addr address.Address) *Client {
 	c := &Client{addr: addr, look: lookTime, limit: maxBody, pause: 100 * time.Millisecond}
 	network, where := addr.Net()
@@ -75,13 +74,13 @@ func (c *Client) Pool(ctx context.Context) (status.Pool, error) {
 	case err != nil:
 		return p, err
 	case a.code != http.StatusOK:
-		return p, c.stranger(fmt.Sprintf("status %q", a.status))
+		return p, c.notPhalanx(fmt.Sprintf("status %q", a.status))
 	}
 	if err := c.decode(a, &p); err != nil {
 		return p, err
 	}
 	if p.PID == 0 || p.State == "" {
-		return p, c.stranger("unexpected JSON")
+		return p, c.notPhalanx("unexpected JSON")
 	}
 	return p, nil
 }
@@ -103,34 +102,34 @@ func (c *Client) Connections(ctx context.Context, slot, pid int) (status.Connect
 	case http.StatusServiceUnavailable:
 		return list, c.fail(nil, "worker %d (pid %d) did not respond", slot, pid)
 	}
-	return list, c.stranger(fmt.Sprintf("status %q", a.status))
+	return list, c.notPhalanx(fmt.Sprintf("status %q", a.status))
 }
 
-// answer is a complete response.
-type answer struct {
+// response is a complete response.
+type response struct {
 	code   int
 	status string // "404 Not Found"
 	kind   string // media type, without parameters
 	body   []byte
 }
 
-// query is a GET request with the short timeout.
-func (c *Client) query(ctx context.Context, path string, query url.Values) (answer, error) {
+// query sends a GET request with the timeout of queries.
+func (c *Client) query(ctx context.Context, path string, query url.Values) (response, error) {
 	limited, cancel := context.WithTimeout(ctx, c.look)
 	defer cancel()
-	a, err := c.ask(limited, http.MethodGet, path, query)
+	a, err := c.do(limited, http.MethodGet, path, query)
 	if err != nil {
-		return answer{}, c.explain(ctx, err)
+		return response{}, c.explain(ctx, err)
 	}
 	if a.code == http.StatusUnauthorized {
-		return answer{}, c.unauthorized()
+		return response{}, c.unauthorized()
 	}
 	return a, nil
 }
 
-// ask sends one request. Its errors are those of net/http; explain turns them into
+// do sends one request. Its errors are those of net/http; explain turns them into
 // sentences.
-func (c *Client) ask(ctx context.Context, method, path string, query url.Values) (answer, error) {
+func (c *Client) do(ctx context.Context, method, path string, query url.Values) (response, error) {
 	host := "localhost"
 	if !c.addr.Unix() {
 		host = string(c.addr)
@@ -138,36 +137,36 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	target := url.URL{Scheme: "http", Host: "localhost", Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	request.Host = host
 	request.Header.Set("Accept", "application/json")
 	if c.token != "" {
 		request.Header.Set("Authorization", c.token.Field())
 	}
-	reply, err := c.http.Do(request)
+	resp, err := c.http.Do(request)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer reply.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(reply.Body, c.limit+1))
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.limit+1))
 	switch {
 	case err != nil:
-		return answer{}, err
+		return response{}, err
 	case int64(len(body)) > c.limit:
-		return answer{}, fmt.Errorf("%w: more than %d MiB", errLong, c.limit>>20)
+		return response{}, fmt.Errorf("%w: more than %d MiB", errLong, c.limit>>20)
 	}
-	kind, _, _ := mime.ParseMediaType(reply.Header.Get("Content-Type"))
-	return answer{code: reply.StatusCode, status: reply.Status, kind: kind, body: body}, nil
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return response{code: resp.StatusCode, status: resp.Status, kind: kind, body: body}, nil
 }
 
 // decode parses a JSON response.
-func (c *Client) decode(a answer, into any) error {
+func (c *Client) decode(a response, into any) error {
 	if a.kind != "application/json" {
-		return c.stranger(fmt.Sprintf("Content-Type %q instead of application/json", a.kind))
+		return c.notPhalanx(fmt.Sprintf("Content-Type %q instead of application/json", a.kind))
 	}
 	if err := json.Unmarshal(a.body, into); err != nil {
-		return c.stranger("invalid JSON: " + err.Error())
+		return c.notPhalanx("invalid JSON: " + err.Error())
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func TestNobody(t *testing.T) {
 		{tcp, "connection refused; start the server with --admin " + tcp, syscall.ECONNREFUSED},
 		{absent, "no such socket; start the server with --admin " + absent, fs.ErrNotExist},
 		{stale, "connection refused: the server that created this socket has exited; start it again", syscall.ECONNREFUSED},
-		{plain, "not a socket; give the path that master has as --admin", nil},
+		{plain, "not a socket; give the same path as the server's --admin", nil},
 		{"127.0.0.1:70000", "address 70000: invalid port", nil},
 	} {
 		_, err := New(address.Address(c.addr)).Pool(t.Context())

@@ -30,25 +30,24 @@ type Row struct {
 	Last   Note // the last request received
 	Oldest Note // the oldest request under way, at the last heartbeat
 
-	// What came later is at the end: programs of other versions read a row too.
+	// New fields are added at the end: programs of other versions read a row too.
 	Handshakes [2]atomic.Uint64          // of TLS 1.2 and 1.3, completed
-	Resumed    atomic.Uint64             // of those, with a session of earlier
+	Resumed    atomic.Uint64             // of those, with an earlier session
 	Unsecured  [MaxReasons]atomic.Uint64 // handshakes, and connections later, that failed in TLS, by reason
 	Limited    [maxLimits]atomic.Uint64  // connections closed at a limit, by which
 	Versions   [3]atomic.Uint64          // Requests of HTTP/1.0, 1.1 and 2
 	Misused    [MaxReasons]atomic.Uint64 // HTTP/2 connections closed for abuse or protocol errors, by reason
 	Streams    atomic.Int64              // requests open on HTTP/2 connections, at the last heartbeat
 	Unproxied  [MaxReasons]atomic.Uint64 // connections closed because their PROXY header was refused, by reason
-	Denied     atomic.Uint64             // Requests of clients that are not admitted
+	Denied     atomic.Uint64             // Requests of clients that --allow or --deny refuses
 	Sites      [MaxSites]Site            // by their numbers; only if there are several
 	Releases   atomic.Uint64             // put into service after the first one
-	Stale      atomic.Int64              // sites whose base leads to what cannot be served: the release before it is
-	Checked    [maxChecked]atomic.Uint64 // credentials, by what came of them
+	Stale      atomic.Int64              // sites of which an earlier release is served because the new one cannot be
+	Checked    [maxChecked]atomic.Uint64 // credentials, by result
 	Copied     atomic.Uint64             // Requests answered with a compressed copy of the server's
 }
 
-// Limit is a reason for which a connection is closed or refused: one of the limits
-// against strangers.
+// Limit is a limit for which a connection is closed or refused.
 type Limit uint8
 
 // The limits.
@@ -60,34 +59,34 @@ const (
 	NumLimits
 )
 
-// String returns the name that metrics have.
+// String returns the name in metrics.
 func (l Limit) String() string { return [...]string{"idle", "head", "client", "rate"}[l] }
 
-// maxLimits is how many there may be in a row.
+// maxLimits is the number of limits that a row has room for.
 const maxLimits = 16
 
-// Checked is what came of credentials.
+// Checked is the result of checking credentials.
 type Checked uint8
 
-// What came of them.
+// The results.
 const (
-	CheckedRight      Checked = iota // by a hash
-	CheckedRemembered                // right, and no hash was computed
+	CheckedRight      Checked = iota // its hash was computed
+	CheckedRemembered                // right, without computing a hash
 	CheckedWrong
 	CheckedLimited // not checked: the client has been wrong too often
 	CheckedBusy    // not checked: too many others waited
 	NumChecked
 )
 
-// String returns the name that metrics have.
+// String returns the name in metrics.
 func (c Checked) String() string {
 	return [...]string{"right", "remembered", "wrong", "limited", "busy"}[c]
 }
 
-// maxChecked is how many there may be in a row.
+// maxChecked is the number of results that a row has room for.
 const maxChecked = 8
 
-// MaxReasons is how many reasons for a failure there may be.
+// MaxReasons is the number of reasons for a failure that a row has room for.
 const MaxReasons = 32
 
 // Took counts a complete response by its latency.

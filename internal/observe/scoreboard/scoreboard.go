@@ -3,10 +3,10 @@
 // master at any time (docs/observe.md).
 //
 // It is one memfd with room for all rows, whose size is sealed: a corrupted worker
-// cannot take memory away from the others or from later rows. A row begins at a multiple of 1 MiB, so that a worker can map just its
-// own row with any page size; untouched pages take no memory. When a process has
-// exited, the master adds its row to the totals of its slot: no counter ever
-// decreases.
+// cannot take memory away from the others or from later rows. A row begins at a
+// multiple of 1 MiB, so that a worker can map just its own row with any page size;
+// untouched pages take no memory. When a process has exited, the master adds its row
+// to the totals of its slot: no counter ever decreases.
 package scoreboard
 
 import (
@@ -32,7 +32,7 @@ const (
 	maxRows = 8192
 )
 
-// The counters must end where the ring begins.
+// The counters must fit in front of the ring.
 const _ = uint(ringAt - unsafe.Sizeof(Row{}))
 
 // Mapping is a mapped row.
@@ -42,8 +42,8 @@ type Mapping struct {
 	mem  []byte
 }
 
-// Attach maps one row, counted from 0, of the scoreboard with this descriptor,
-// which stays the caller's.
+// Attach maps one row, counted from 0, of the scoreboard with descriptor fd, which the
+// caller still owns.
 func Attach(fd, row int) (*Mapping, error) {
 	if row < 0 || row >= maxRows {
 		return nil, fmt.Errorf("map row %d of the scoreboard: no such row", row)
@@ -67,7 +67,7 @@ type Board struct {
 	taken map[int]taken // by row
 	past  map[int]*Totals
 
-	sites     []string // there are; see Configure
+	sites     []string // configured; see Configure
 	pastSites map[string]*SiteTotals
 }
 
@@ -90,12 +90,12 @@ func New() (*Board, error) {
 	return &Board{fd: fd, rows: rows, taken: make(map[int]taken), past: make(map[int]*Totals), pastSites: make(map[string]*SiteTotals)}, nil
 }
 
-// seal gives the memfd room for as many rows as there may be and has the kernel keep
-// it so: if it became shorter, an access beyond its end would be a SIGBUS.
+// seal extends the memfd to maxRows rows, or fewer if RLIMIT_FSIZE is lower, and seals its
+// size: if a worker shortened it, an access beyond its end would raise SIGBUS.
 func seal(fd int) (rows int, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("make room in the scoreboard: %w", err)
+			err = fmt.Errorf("resize the scoreboard: %w", err)
 		}
 	}()
 	var st unix.Stat_t
@@ -105,7 +105,7 @@ func seal(fd int) (rows int, err error) {
 	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	now, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err == nil && now&seals != seals { // new, or made by an earlier version
-		var limit unix.Rlimit // who exceeds it gets a signal
+		var limit unix.Rlimit // exceeding it raises SIGXFSZ
 		if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 			return 0, err
 		}
@@ -118,7 +118,7 @@ func seal(fd int) (rows int, err error) {
 	return int(min(maxRows, st.Size/stride)), err
 }
 
-// Descriptor returns the descriptor of the memfd, which the board keeps owning.
+// Descriptor returns the descriptor of the memfd, which the board still owns.
 func (b *Board) Descriptor() int { return b.fd }
 
 // Open allocates a zeroed row for a new process of a slot.
@@ -130,7 +130,7 @@ func (b *Board) Open(slot int) (row int, mapped *Mapping, err error) {
 	if row >= b.rows {
 		return -1, nil, fmt.Errorf("scoreboard: all %d rows are taken", b.rows)
 	}
-	// Also where no process has been: another may have written there.
+	// A row never used before is emptied too: a corrupted worker may have written to it.
 	if err := b.empty(row); err != nil {
 		return -1, nil, err
 	}
@@ -184,13 +184,13 @@ func (b *Board) Rings(attach func(row int, ring []byte) error) error {
 	return nil
 }
 
-// Activity is what a row says besides its counters.
+// Activity is the state of a worker in its row, besides the counters.
 type Activity struct {
 	Active, Idle int
 	Streams      int   // open on HTTP/2 connections
 	Beat         int64 // last heartbeat on CLOCK_MONOTONIC in nanoseconds; 0: none yet
 	Busy         bool  // the worker is processing Last
-	Stale        int   // sites of which it serves an earlier release than the one that the base leads to
+	Stale        int   // sites of which it serves an earlier release because the new one cannot be served
 	Last, Oldest []byte
 	OldestAt     int64 // start of Oldest on CLOCK_MONOTONIC in nanoseconds
 }
@@ -211,7 +211,7 @@ func (b *Board) Look(row int) (Activity, bool) {
 
 // Reading is all counters at one moment.
 type Reading struct {
-	Slots map[int]*Totals // of every slot there has ever been
+	Slots map[int]*Totals // of all slots, former ones included
 	Rows  map[int]*Totals // of running processes
 }
 
@@ -245,8 +245,8 @@ type State struct {
 	Past   map[int]*Totals // of exited processes
 	Now    map[int]*Totals // of all processes, for a program that cannot read the rows
 
-	Sites     []string         // that are configured
-	RowSites  map[int][]string // that processes count, by row
+	Sites     []string         // configured
+	RowSites  map[int][]string // that each process counts, by row
 	PastSites map[string]*SiteTotals
 }
 
@@ -263,9 +263,9 @@ func (b *Board) State() State {
 	return s
 }
 
-// Resume continues with a scoreboard after an upgrade. If its layout is unknown the
-// old scoreboard is left to the workers that use it: what they have counted so far is
-// kept, and what they count later is lost.
+// Resume continues with a scoreboard after an upgrade. If its layout is unknown, the
+// old scoreboard is left to the workers that use it: their counts so far are kept,
+// later ones are lost.
 func Resume(s State) (*Board, error) {
 	if s.Layout != Layout {
 		b, err := New()

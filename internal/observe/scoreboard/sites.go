@@ -6,7 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// MaxSites is how many sites a row can count, the one of all other hosts included.
+// MaxSites is the number of sites that a row has room for, the one for all other hosts
+// included.
 const MaxSites = 257
 
 // Site has the counters of one site in a row.
@@ -28,7 +29,8 @@ func (t *SiteTotals) add(s *Site) {
 	t.Bytes += s.Bytes.Load()
 }
 
-// Configure says which sites there are. Those of an earlier configuration are forgotten.
+// Configure sets the names of the sites. Counters of sites that are no longer configured
+// are dropped.
 func (b *Board) Configure(sites []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -36,9 +38,9 @@ func (b *Board) Configure(sites []string) {
 	maps.DeleteFunc(b.pastSites, func(name string, _ *SiteTotals) bool { return !slices.Contains(sites, name) })
 }
 
-// Name says which sites the process of a row counts, by their numbers. It is called before
-// the process is started.
-func (b *Board) Name(row int, sites []string) {
+// SetSites sets the names of the sites that the process of a row counts, by number. It is
+// called before the process is started.
+func (b *Board) SetSites(row int, sites []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s, ok := b.taken[row]; ok {
@@ -47,7 +49,7 @@ func (b *Board) Name(row int, sites []string) {
 	}
 }
 
-// Sites returns the counters of the sites of Configure, by name. Each process is counted
+// Sites returns the counters of the configured sites, by name. Each process is counted
 // once, whether it has just exited or not.
 func (b *Board) Sites() map[string]SiteTotals {
 	b.mu.Lock()
@@ -69,7 +71,7 @@ func (b *Board) Sites() map[string]SiteTotals {
 	return all
 }
 
-// addSites adds what a process has counted of sites to those that are there.
+// addSites adds the site counters of a row to those in to; other sites are left out.
 func (s taken) addSites(to map[string]*SiteTotals) {
 	for number, name := range s.sites {
 		if t := to[name]; t != nil && number < MaxSites {
@@ -78,7 +80,7 @@ func (s taken) addSites(to map[string]*SiteTotals) {
 	}
 }
 
-// keepSites adds the sites of an exited process to what is past.
+// keepSites adds the site counters of an exited process to pastSites.
 func (b *Board) keepSites(s taken) {
 	for _, name := range b.sites {
 		if b.pastSites[name] == nil {
@@ -88,7 +90,7 @@ func (b *Board) keepSites(s taken) {
 	s.addSites(b.pastSites)
 }
 
-// siteState carries the sites through an upgrade.
+// siteState stores the sites in s, for an upgrade.
 func (b *Board) siteState(s *State) {
 	s.Sites, s.PastSites, s.RowSites = b.sites, maps.Clone(b.pastSites), make(map[int][]string)
 	for row, t := range b.taken {
@@ -98,7 +100,7 @@ func (b *Board) siteState(s *State) {
 	}
 }
 
-// resumeSites takes them over.
+// resumeSites restores the sites from s.
 func (b *Board) resumeSites(s State) {
 	if b.sites = s.Sites; s.PastSites != nil {
 		b.pastSites = s.PastSites

@@ -14,7 +14,7 @@ func TestSites(t *testing.T) {
 	b := newBoard(t)
 	b.Configure([]string{"*", "a.org", "b.org"})
 	row, w := worker(t, b, 0)
-	b.Name(row, []string{"*", "a.org", "b.org"})
+	b.SetSites(row, []string{"*", "a.org", "b.org"})
 	w.Sites[1].Requests[2].Add(5)
 	w.Sites[2].Requests[4].Add(7)
 	w.Sites[2].Bytes.Add(100)
@@ -29,7 +29,7 @@ func TestSites(t *testing.T) {
 
 	// A reload removes the first and adds one: b.org has another number now.
 	other, w := worker(t, b, 0)
-	b.Name(other, []string{"*", "b.org", "c.org"})
+	b.SetSites(other, []string{"*", "b.org", "c.org"})
 	w.Sites[1].Requests[4].Add(1)
 	b.Configure([]string{"*", "b.org", "c.org"})
 	if err := b.Close(row); err != nil {
@@ -66,8 +66,8 @@ func TestForeignSites(t *testing.T) {
 	row, _ := worker(t, b, 0)
 	many := make([]string, MaxSites+5)
 	many[len(many)-1] = "a.org"
-	b.Name(row, many)
-	b.Name(row+1, many)
+	b.SetSites(row, many)
+	b.SetSites(row+1, many)
 	if got := b.Sites(); len(got) != 1 || got["a.org"] != (SiteTotals{}) {
 		t.Errorf("%v", got)
 	}

@@ -34,12 +34,12 @@ func TestVersions(t *testing.T) {
 func TestOpen(t *testing.T) {
 	a := status.Figures{Active: 3, Idle: 2, HTTP2: &status.HTTP2{Streams: 7}}
 	b := status.Figures{Active: 1, Idle: 1}
-	sum := open{}.and(&a).and(&b)
+	sum := open{}.plus(&a).plus(&b)
 	if want := (open{4, 3, 7}); sum != want {
 		t.Errorf("%v, want %v", sum, want)
 	}
-	sum.put(&b)
-	if sum.put(&a); b.Active != 4 || b.Idle != 3 || b.HTTP2 != nil || a.HTTP2.Streams != 7 {
+	sum.store(&b)
+	if sum.store(&a); b.Active != 4 || b.Idle != 3 || b.HTTP2 != nil || a.HTTP2.Streams != 7 {
 		t.Errorf("%+v, %+v", a, b)
 	}
 }

@@ -50,8 +50,9 @@ func (o *Observer) Look() (status.Pool, error) {
 	return p, nil
 }
 
-// beside adds what is known of certificates and the helper.
-func (o *Observer) beside(p *status.Pool) {
+// addReports adds what other parts of the master report: certificates, ACME, the helper
+// and faults.
+func (o *Observer) addReports(p *status.Pool) {
 	if o.Certificates != nil {
 		p.Certificates = o.Certificates()
 	}
@@ -83,12 +84,12 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
 		Slots: view.Slots, Reloads: view.Reloads, Failed: view.Failed, Rescue: view.Rescue,
 	}
-	o.beside(&p)
-	o.sited(&p, info)
+	o.addReports(&p)
+	o.addSites(&p, info)
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
-	spent := o.seen()
-	cpu := make(map[int]float64) // of a slot's living processes
+	spent := o.lastCPU()
+	cpu := make(map[int]float64) // of a slot's running processes
 	slotted, all := make(map[int]open), open{}
 	for _, v := range view.Workers {
 		w := o.worker(v, reading, mono)
@@ -104,7 +105,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 			s.workers[w.PID] = f
 		}
 		cpu[w.Slot] += w.CPUSeconds
-		slotted[w.Slot] = slotted[w.Slot].and(&w.Figures)
+		slotted[w.Slot] = slotted[w.Slot].plus(&w.Figures)
 		p.Workers = append(p.Workers, w)
 	}
 	for _, slot := range slots(view, reading) {
@@ -114,22 +115,22 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		}
 		past := view.Totals[slot]
 		f := counters(sum)
-		slotted[slot].put(&f)
+		slotted[slot].store(&f)
 		p.PerSlot = append(p.PerSlot, status.Slot{
 			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot], Figures: f,
 		})
 		s.total.Add(sum)
-		all = all.and(&f)
+		all = all.plus(&f)
 	}
 	f := counters(&s.total)
-	all.put(&f)
+	all.store(&f)
 	f.LogLost = o.Log.Lost()
 	p.Total = f
 	return p, s, nil
 }
 
-// sited says what was counted of the sites.
-func (o *Observer) sited(p *status.Pool, info Info) {
+// addSites adds the counters of the sites, if there are several.
+func (o *Observer) addSites(p *status.Pool, info Info) {
 	if len(info.Sites) == 0 {
 		return
 	}
@@ -140,21 +141,21 @@ func (o *Observer) sited(p *status.Pool, info Info) {
 	}
 }
 
-// classes names requests by their class of status.
+// classes returns numbers of requests by class of status code.
 func classes(n [6]uint64) map[string]uint64 {
 	return map[string]uint64{"1xx": n[1], "2xx": n[2], "3xx": n[3], "4xx": n[4], "5xx": n[5]}
 }
 
-// open is how much is open at a moment.
+// open counts what is open at one moment.
 type open struct{ connections, idle, streams int }
 
-// and adds what figures have.
-func (o open) and(f *status.Figures) open {
+// plus returns the sum of o and the figures.
+func (o open) plus(f *status.Figures) open {
 	return open{o.connections + f.Active, o.idle + f.Idle, o.streams + f.HTTP2.Open()}
 }
 
-// put puts it into figures.
-func (o open) put(f *status.Figures) {
+// store sets the figures to o.
+func (o open) store(f *status.Figures) {
 	f.Active, f.Idle = o.connections, o.idle
 	f.HTTP2.SetOpen(o.streams)
 }
@@ -209,7 +210,8 @@ func counters(t *scoreboard.Totals) status.Figures {
 	}
 }
 
-// counted returns counters by name, which is the text of their index.
+// counted returns counters by name, the String of their index. Counters that are zero are
+// left out unless zeros is true.
 func counted[I interface {
 	~uint8
 	String() string
@@ -243,7 +245,7 @@ func handshakes(t *scoreboard.Totals) *status.TLS {
 	return s
 }
 
-// http2 returns nil if no client has spoken it.
+// http2 returns nil if no client has used HTTP/2.
 func http2(t *scoreboard.Totals) *status.HTTP2 {
 	s := &status.HTTP2{Ended: counted[h2.Reason](t.Misused[:h2.NumReasons], false)}
 	if t.Versions[2] == 0 && len(s.Ended) == 0 {
@@ -311,13 +313,14 @@ func (o *Observer) sample() {
 	o.history = slices.Delete(o.history, 0, max(0, len(o.history)-historyMax))
 }
 
-// seen returns the CPU time of processes as of the last snapshot.
-func (o *Observer) seen() map[int]float64 {
+// lastCPU returns the CPU time of processes in the last snapshot, in seconds by pid.
+func (o *Observer) lastCPU() map[int]float64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.spent // never changed, only replaced
+	return o.spent // replaced by remember, never modified
 }
 
+// remember keeps the CPU times of a sample for lastCPU.
 func (o *Observer) remember(s sample) {
 	before := o.spent
 	o.spent = make(map[int]float64)

@@ -24,13 +24,13 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// Info is what changes only with a reload, if at all.
+// Info describes the server; it changes only with a reload.
 type Info struct {
 	Version, Address, Base, Model string
-	Sites                         []Site // by number; nil: there is one
+	Sites                         []Site // by number; nil if there is only one
 }
 
-// Site is what a site is called, and its document root; empty: there is none.
+// Site is the name of a site and its document root, "" if its hosts are refused.
 type Site struct{ Name, Base string }
 
 // Config is what an Observer needs.
@@ -39,11 +39,11 @@ type Config struct {
 	Controller *supervise.Controller
 	Log        *accesslog.Writer
 	Info       func() Info
-	// Certificates returns those for HTTPS; nil: there are none.
+	// Certificates returns the certificates for HTTPS; nil without HTTPS.
 	Certificates func() []status.Certificate
-	ACME         func() *status.ACME   // nil: there is none
-	Helper       func() *status.Helper // nil: there is none
-	Refused      func() []string       // returns why changed certificates are not used; nil: there are no certificates
+	ACME         func() *status.ACME   // nil without ACME
+	Helper       func() *status.Helper // nil without a helper
+	Refused      func() []string       // returns why changed certificates are not used; nil without HTTPS
 	Started      time.Time             // of the master
 }
 
@@ -54,12 +54,12 @@ type Observer struct {
 	proc string // "/proc"
 
 	mu      sync.Mutex
-	samples []sample // one a second, the last is the latest; at most windowMax and one
+	samples []sample // one per second, the latest last; at most windowMax + 1
 	history []status.Point
-	spent   map[int]float64 // seconds of CPU time by pid, as last seen
+	spent   map[int]float64 // see lastCPU
 
-	list   chan struct{} // has room while no list is being made
-	listed time.Time     // when the last one was; for who has taken that room
+	list   chan struct{} // semaphore: one list of connections at a time
+	listed time.Time     // end of the last list; guarded by the semaphore
 
 	quit   chan struct{}
 	joined sync.WaitGroup
@@ -68,8 +68,8 @@ type Observer struct {
 const (
 	// lookTime is the timeout of a query to the supervisor's loop.
 	lookTime = 3 * time.Second
-	// listPause is how long workers are left alone after each list of connections: anybody
-	// may ask for one, and it takes the time of a worker.
+	// listPause is the minimum time between two lists of connections: every client may
+	// request one, and it takes time of a worker.
 	listPause = 10 * time.Millisecond
 )
 
@@ -131,7 +131,7 @@ func (o *Observer) Close(row int) error {
 	return o.Board.Close(row)
 }
 
-// Doing returns how many connections the worker of a row had at the last survey, and a
+// Doing returns how many connections the worker of a row had at its last heartbeat, and a
 // description of the request that it is serving, "" if there is none.
 func (o *Observer) Doing(row int) (connections int, request string) {
 	s, ok := o.Board.Look(row)
@@ -156,15 +156,15 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// Connections lists the connections of one worker, after the lists that others have asked
-// for. It returns [status.ErrNoWorker], or another error when the worker does not respond.
+// Connections lists the connections of one worker. Concurrent calls wait for each other.
+// It returns [status.ErrNoWorker], or another error if the worker does not respond.
 func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
 	select {
 	case o.list <- struct{}{}:
 	case <-ctx.Done():
-		return c, fmt.Errorf("list connections: others are listed: %w", ctx.Err())
+		return c, fmt.Errorf("list connections: waiting for another list: %w", ctx.Err())
 	}
 	defer func() { o.listed = time.Now(); <-o.list }()
 	time.Sleep(time.Until(o.listed.Add(listPause)))
@@ -184,7 +184,7 @@ func (o *Observer) Connections(slot, pid int) (c status.Connections, err error) 
 	return c, nil
 }
 
-// Reload forwards to the controller, as do Scale and Stop.
+// Reload reloads the pool.
 func (o *Observer) Reload(ctx context.Context) status.Outcome { return o.Controller.Reload(ctx) }
 
 // Scale sets the number of workers.

@@ -7,12 +7,12 @@ import (
 	"strconv"
 )
 
-// ticks is how many clock ticks a second of CPU time has in /proc (USER_HZ,
+// ticks is the number of clock ticks per second of CPU time in /proc (USER_HZ,
 // which is 100 on every Linux).
 const ticks = 100
 
 // usage returns the CPU time in seconds and the resident memory in bytes of a
-// process, zero where it has gone (proc(5): fields 14, 15 and 24 of stat).
+// process, zeros if it has exited (proc(5): fields 14, 15 and 24 of stat).
 func usage(proc string, pid int) (cpu float64, memory int64) {
 	text, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
 	if err != nil {

@@ -14,7 +14,7 @@ const (
 	Warning = "warning" // something has gone wrong, or will
 )
 
-// Problem is one thing that an operator should know first.
+// Problem is something that an operator should know first.
 type Problem struct {
 	Severity string `json:"severity"`
 	Text     string `json:"text"` // one line
@@ -85,7 +85,7 @@ func (h *Host) problems(now time.Time, say func(severity, format string, args ..
 	}
 }
 
-// losses are what clients and logs have lost since the start.
+// losses reports responses, connections and log lines lost since the start.
 func (p *Pool) losses(say func(severity, format string, args ...any)) {
 	deaths := 0
 	for _, s := range p.PerSlot {

@@ -2,7 +2,7 @@ package status
 
 import "strings"
 
-// Redacted returns a snapshot without what clients have asked for beyond paths.
+// Redacted returns a snapshot without query strings.
 func (p Pool) Redacted() Pool {
 	workers := make([]Worker, len(p.Workers))
 	for i, w := range p.Workers {
@@ -15,8 +15,8 @@ func (p Pool) Redacted() Pool {
 	return p
 }
 
-// Redacted returns a list without query strings, and with another name for each client's
-// address and port.
+// Redacted returns a list without query strings, in which name replaces the address and
+// port of each client.
 func (c Connections) Redacted(name func(client string) string) Connections {
 	list := make([]Connection, len(c.Connections))
 	for i, one := range c.Connections {

@@ -36,10 +36,10 @@ const (
 	WorkerQuarantined = "quarantined" // no process and no respawn until SIGHUP
 )
 
-// How far a worker is confined, see [Worker].
+// The values of Worker.Sandbox.
 const (
 	SandboxFull    = "full"
-	SandboxPartial = "partial: " // before what is missing
+	SandboxPartial = "partial: " // followed by what is missing
 )
 
 // Pool is a snapshot of a pool.
@@ -58,26 +58,25 @@ type Pool struct {
 	Failed  string    `json:"reload_error,omitempty"` // why the last reload failed; "": it did not
 	Window  float64   `json:"window"`                 // seconds that rates and latencies cover
 
-	Sites []Site `json:"sites,omitempty"` // by number, if there are several: the first is that of all other hosts
+	Sites []Site `json:"sites,omitempty"` // by number, if there are several; the first is for all other hosts
 
 	Rescue Rescue `json:"rescue"` // of dead workers' connections, so far
 
-	Helper *Helper `json:"helper,omitempty"` // nil: there is nothing for one to do
+	Helper *Helper `json:"helper,omitempty"` // nil if the options give it nothing to do
 
-	ACME         *ACME         `json:"acme,omitempty"` // nil: no certificate is obtained by ACME
+	ACME         *ACME         `json:"acme,omitempty"` // nil if no certificate is obtained by ACME
 	Certificates []Certificate `json:"certificates"`   // for HTTPS, at most MaxCertificates, the first to expire first
 
-	Faults   []string  `json:"-"`        // what does not work at the moment, one line each; part of the problems
+	Faults   []string  `json:"-"`        // current faults of the master, one line each; included in Problems
 	Problems []Problem `json:"problems"` // what an operator should know first; the worst first
 
-	Total   Figures  `json:"total"`   // of all workers there have ever been
+	Total   Figures  `json:"total"`   // of all workers, former ones included
 	Workers []Worker `json:"workers"` // by slot; within a slot, the serving one first
-	PerSlot []Slot   `json:"-"`       // every slot there has ever been, in order; for the metrics
+	PerSlot []Slot   `json:"-"`       // all slots, former ones included, in order; for the metrics
 	History []Point  `json:"history"` // one per second, the latest last; at most a minute
 }
 
-// Site is a site of a server that has several, and what was counted of it since it has been
-// configured.
+// Site is a site of a server that has several, with its counters since it was configured.
 type Site struct {
 	Name     string            `json:"name"` // its first host; "*": all other hosts
 	Base     string            `json:"base"` // its document root; empty: those hosts are refused
@@ -85,12 +84,12 @@ type Site struct {
 	Bytes    uint64            `json:"bytes"` // of content, of responses that have ended
 }
 
-// Answered is the number of its requests.
+// Answered is the sum of Requests.
 func (s *Site) Answered() uint64 { return sum(s.Requests) }
 
-// Served says in words which document roots the pool has.
+// Served describes the document roots of the pool: "/srv", or "3 sites".
 func (p *Pool) Served() string {
-	n := len(p.Sites) - 1 // without that of all other hosts
+	n := len(p.Sites) - 1 // without the site for all other hosts
 	switch {
 	case n < 1:
 		return p.Base
@@ -110,7 +109,7 @@ func (p *Pool) Count(so func(*Worker) bool) (n int) {
 	return n
 }
 
-// Classes of status codes.
+// Classes are the classes of status codes.
 var Classes = []string{"1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // Worker is one process, or a slot without one (PID 0).
@@ -130,7 +129,7 @@ type Worker struct {
 	Left       int64     `json:"left"`             // bytes still to be sent while draining
 	Keeper     int       `json:"keeper"`           // pid of its keeper; 0: none
 	Sandbox    string    `json:"sandbox"`          // SandboxFull, or SandboxPartial and what is missing; "": none
-	Stale      int       `json:"stale"`            // sites of which it serves an earlier release: what the base leads to cannot be served
+	Stale      int       `json:"stale"`            // sites of which it serves an earlier release because the new one cannot be served
 	Oldest     *Request  `json:"oldest,omitempty"` // the longest-running request under way
 	Figures
 }
@@ -138,16 +137,16 @@ type Worker struct {
 // MaxCertificates is how many certificates a snapshot has at most.
 const MaxCertificates = 100
 
-// Certificate is one for HTTPS.
+// Certificate is a certificate for HTTPS.
 type Certificate struct {
 	Names       []string  `json:"names"`       // hosts and addresses that it is for; never empty
-	Source      string    `json:"source"`      // the file, or what made it
+	Source      string    `json:"source"`      // its file, or how it was obtained
 	Issuer      string    `json:"issuer"`      // distinguished name
 	Key         string    `json:"key"`         // kind of key: ECDSA, RSA or Ed25519
 	Fingerprint string    `json:"fingerprint"` // SHA-256: AB:CD:…
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"` // of it or an intermediate, whichever is the earliest
-	Expiring    bool      `json:"expiring"`  // it expires soon or has expired, and there was a warning
+	Expiring    bool      `json:"expiring"`  // expires soon, or has expired; a warning was logged
 }
 
 // Name is the first name.
@@ -158,53 +157,53 @@ func (c Certificate) Name() string {
 	return c.Names[0]
 }
 
-// Left is how long it is valid, in seconds; negative: it has expired.
+// Left is the time until it expires in seconds, negative if it has expired.
 func (c Certificate) Left(now time.Time) float64 { return c.NotAfter.Sub(now).Seconds() }
 
-// ACME is what a certificate authority has been asked for.
+// ACME describes the certificates obtained by ACME.
 type ACME struct {
 	Hosts       []Host `json:"hosts"`
-	Issued      uint64 `json:"issued"`      // attempts that brought a certificate
+	Issued      uint64 `json:"issued"`      // attempts that obtained a certificate
 	Refused     uint64 `json:"refused"`     // attempts that the authority refused
-	Unreachable uint64 `json:"unreachable"` // attempts without an answer
+	Unreachable uint64 `json:"unreachable"` // attempts without a response
 }
 
-// Host is one whose certificate is obtained by ACME.
+// Host is a host whose certificate is obtained by ACME.
 type Host struct {
 	Name      string    `json:"name"`
 	Certified bool      `json:"certified"` // it has a certificate
 	Next      time.Time `json:"next"`      // when an attempt is due
-	Failures  int       `json:"failures"`  // attempts in a row
-	Problem   string    `json:"problem"`   // of the last attempt, one line; or ""
+	Failures  int       `json:"failures"`  // failed attempts in a row
+	Problem   string    `json:"problem"`   // of the last attempt, one line; "" if it succeeded
 }
 
-// Helper is the process of low priority, and what all that there have been have done.
+// Helper is the helper process, with the counters of all helpers so far.
 type Helper struct {
-	PID     int    `json:"pid"`     // 0: none runs
+	PID     int    `json:"pid"`     // 0: not running
 	Deaths  uint64 `json:"deaths"`  // unexpected exits
-	Waiting int    `json:"waiting"` // jobs
-	Dropped uint64 `json:"dropped"` // jobs for which there was no room, or no helper
-	Made    uint64 `json:"made"`    // compressed copies
-	Useless uint64 `json:"useless"` // jobs without a copy, which would have been hardly smaller
-	Digests uint64 `json:"digests"` // of contents, made
-	Failed  uint64 `json:"failed"`  // jobs
-	Before  uint64 `json:"before"`  // bytes of the files of which copies were made
-	After   uint64 `json:"after"`   // bytes of these copies
+	Waiting int    `json:"waiting"` // jobs waiting
+	Dropped uint64 `json:"dropped"` // jobs dropped: the queue was full, or there was no helper
+	Made    uint64 `json:"made"`    // compressed copies made
+	Useless uint64 `json:"useless"` // jobs that made no copy because it would hardly have been smaller
+	Digests uint64 `json:"digests"` // content digests made
+	Failed  uint64 `json:"failed"`  // jobs that failed
+	Before  uint64 `json:"before"`  // bytes of the files that were compressed
+	After   uint64 `json:"after"`   // bytes of their copies
 	Kept    int64  `json:"kept"`    // bytes in the cache directory
 }
 
 // Rescue counts what became of dead workers' connections.
 type Rescue struct {
-	Workers     uint64  `json:"workers"`     // dead ones whose connections were rescued
-	Connections uint64  `json:"connections"` // rescued
-	Bytes       uint64  `json:"bytes"`       // they were still to be sent
+	Workers     uint64  `json:"workers"`     // dead workers whose connections were rescued
+	Connections uint64  `json:"connections"` // connections rescued
+	Bytes       uint64  `json:"bytes"`       // bytes still to be sent on them
 	Unmovable   uint64  `json:"unmovable"`   // connections closed: their response cannot be continued elsewhere
 	Blamed      uint64  `json:"blamed"`      // closed: their request may have killed the worker
 	Reset       uint64  `json:"reset"`       // closed by the client meanwhile
 	Lost        uint64  `json:"lost"`        // closed: their records were inconsistent, or no descriptor was free
 	GivenUp     uint64  `json:"given_up"`    // dead workers none of whose connections could be rescued
-	Last        float64 `json:"last"`        // seconds that the last rescue took, from the death
-	Seconds     float64 `json:"seconds"`     // that all of them took
+	Last        float64 `json:"last"`        // seconds from a worker's death to the end of its rescue, the last one
+	Seconds     float64 `json:"seconds"`     // the same, summed over all rescues
 }
 
 // Closed is how many connections of dead workers were closed.
@@ -231,11 +230,11 @@ type Figures struct {
 	TimedOut  uint64            `json:"timed_out"`  // connections closed because the client timed out
 	Dropped   uint64            `json:"dropped"`    // connections closed for lack of descriptors or memory
 	Limited   map[string]uint64 `json:"limited"`    // connections closed at a limit, by "idle", "head", "client" and "rate"
-	Copied    uint64            `json:"copied"`     // requests answered with a compressed copy of the server's
+	Copied    uint64            `json:"copied"`     // requests answered with a compressed copy from the cache directory
 	Denied    uint64            `json:"denied"`     // Requests of clients that --allow or --deny refuses
-	Unproxied map[string]uint64 `json:"unproxied"`  // connections closed because their PROXY header was refused, by reason; without those that did not happen
-	LogLost   uint64            `json:"log_lost"`   // access log lines
-	Releases  uint64            `json:"releases"`   // put into service while the worker ran: the base led to them
+	Unproxied map[string]uint64 `json:"unproxied"`  // connections closed because their PROXY header was refused, by reason; zeros are left out
+	LogLost   uint64            `json:"log_lost"`   // access log lines lost
+	Releases  uint64            `json:"releases"`   // releases put into service after the start of the worker
 	Active    int               `json:"active"`     // open connections, idle ones included
 	Idle      int               `json:"idle"`       // of those, without a request under way
 	Rate      float64           `json:"rate"`       // requests per second
@@ -243,11 +242,11 @@ type Figures struct {
 	P50       float64           `json:"p50"`        // seconds from a request's first byte to its response's last; 0: no requests
 	P99       float64           `json:"p99"`
 
-	TLS *TLS `json:"tls,omitempty"` // nil: no client has tried
+	TLS *TLS `json:"tls,omitempty"` // nil if no client has tried a handshake
 
-	HTTP2 *HTTP2 `json:"http2,omitempty"` // nil: no client has spoken it
+	HTTP2 *HTTP2 `json:"http2,omitempty"` // nil if no client has used it
 
-	Credentials map[string]uint64 `json:"credentials,omitempty"` // by what came of them: "right", "remembered", "wrong", "limited" or "busy"; nil: none were checked
+	Credentials map[string]uint64 `json:"credentials,omitempty"` // by result: "right", "remembered", "wrong", "limited" or "busy"; nil if none were checked
 
 	Latency        histogram.Counts `json:"-"` // of complete responses
 	LatencySeconds float64          `json:"-"` // sum of those latencies
@@ -256,13 +255,13 @@ type Figures struct {
 // AtLimits is how many connections were closed at a limit.
 func (f *Figures) AtLimits() uint64 { return sum(f.Limited) }
 
-// HTTP2 is about connections of HTTP/2.
+// HTTP2 counts the streams and the errors of HTTP/2 connections.
 type HTTP2 struct {
 	Streams int               `json:"streams"` // open requests
-	Ended   map[string]uint64 `json:"ended"`   // connections ended for what the client did, by reason; without those that did not happen
+	Ended   map[string]uint64 `json:"ended"`   // connections closed for abuse or protocol errors, by reason; zeros are left out
 }
 
-// Open is Streams; nil has none.
+// Open returns Streams, 0 if h is nil.
 func (h *HTTP2) Open() int {
 	if h == nil {
 		return 0
@@ -284,7 +283,7 @@ func (h *HTTP2) Endings() uint64 { return sum(h.Ended) }
 type TLS struct {
 	Handshakes map[string]uint64 `json:"handshakes"` // completed, by "1.2" and "1.3"
 	Resumed    uint64            `json:"resumed"`    // of those, with an earlier session
-	Failed     map[string]uint64 `json:"failed"`     // handshakes, and connections later, by reason; without those that did not happen
+	Failed     map[string]uint64 `json:"failed"`     // handshakes, and connections later, by reason; zeros are left out
 }
 
 // Completed is how many handshakes were completed.
@@ -300,7 +299,7 @@ func sum(counters map[string]uint64) (n uint64) {
 	return n
 }
 
-// Point is a second of the past.
+// Point has the figures of one second.
 type Point struct {
 	Rate      float64 `json:"rate"`      // requests per second
 	Bandwidth float64 `json:"bandwidth"` // bytes per second
@@ -313,7 +312,7 @@ type Request struct {
 	Age  float64 `json:"age"`  // seconds since its first byte
 }
 
-// Connections are those of one worker.
+// Connections is a list of the connections of one worker.
 type Connections struct {
 	Slot        int          `json:"slot"`
 	PID         int          `json:"pid"`
@@ -332,13 +331,13 @@ const (
 // Connection is a client connection.
 type Connection struct {
 	Client   string  `json:"client"`             // address and port
-	Protocol string  `json:"protocol,omitempty"` // of HTTP, such as "HTTP/1.1"
-	Streams  int     `json:"streams,omitempty"`  // requests open on a connection of HTTP/2; Line is of one of them
+	Protocol string  `json:"protocol,omitempty"` // such as "HTTP/1.1"
+	Streams  int     `json:"streams,omitempty"`  // requests open on an HTTP/2 connection; Line is of one of them
 	State    string  `json:"state"`
 	Line     string  `json:"line,omitempty"` // method and target of the request under way, at most MaxLine bytes
 	Sent     int64   `json:"sent"`           // bytes of the body sent so far
 	Size     int64   `json:"size"`           // bytes of the body; 0: unknown
-	Age      float64 `json:"age"`            // seconds since the request began, or else since the state was entered
+	Age      float64 `json:"age"`            // seconds since the request began, or else since the state began
 }
 
 // Outcome is the result of an order: reload, stop or scale.

@@ -1,5 +1,5 @@
-// Package token is the secret of an admin endpoint's operators: who sends it over TCP, as
-// a bearer token (RFC 6750), sees all that a unix socket shows.
+// Package token reads and compares the bearer token (RFC 6750) of an admin endpoint.
+// Requests over TCP that carry it see everything that the unix socket shows.
 package token
 
 import (
@@ -19,17 +19,18 @@ import (
 type Token string
 
 const (
-	least = 16   // characters, else it could be guessed
+	least = 16   // characters; a shorter token could be guessed
 	most  = 1024 // bytes of the file
 )
 
-// scheme is how the Authorization field begins, in any case.
+// scheme begins the Authorization field; its case does not matter.
 const scheme = "Bearer "
 
-// Read reads the token from a file, which nobody else may be able to read or write: it is
-// what the file has, without the space around it. The error is one line.
+// Read reads the token from a file: its content without surrounding white space. A file
+// that others can access, or that its group can write, is refused. The error is one line
+// that does not name the file.
 func Read(path string) (Token, error) {
-	// Opening a FIFO would wait for somebody who writes.
+	// Without O_NONBLOCK, opening a FIFO would wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if why, ok := errors.AsType[*fs.PathError](err); ok {
 		err = why.Err // the caller names the file
@@ -66,9 +67,9 @@ func Read(path string) (Token, error) {
 // Field returns the value of an Authorization field with the token.
 func (t Token) Field() string { return scheme + string(t) }
 
-// Fits reports whether an Authorization field has the token, in a time that says nothing
-// about it. No field fits no token.
-func (t Token) Fits(field string) bool {
+// Matches reports whether an Authorization field carries the token, in constant time. No
+// field matches the empty token.
+func (t Token) Matches(field string) bool {
 	if t == "" || len(field) < len(scheme) || !strings.EqualFold(field[:len(scheme)], scheme) {
 		return false
 	}

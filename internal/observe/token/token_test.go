@@ -55,12 +55,12 @@ func TestFits(t *testing.T) {
 		"Bearer " + secret: true, "bearer  " + secret + " ": true, Token(secret).Field(): true,
 		"": false, "Bearer": false, "Bearer ": false, "Basic " + secret: false, secret: false, "Bearer " + secret + "0": false, "Bearer " + secret[1:]: false,
 	} {
-		if got := Token(secret).Fits(field); got != want {
+		if got := Token(secret).Matches(field); got != want {
 			t.Errorf("%q: %v", field, got)
 		}
 	}
 	for _, field := range []string{"", "Bearer ", "Bearer"} {
-		if Token("").Fits(field) {
+		if Token("").Matches(field) {
 			t.Errorf("no token fits %q", field)
 		}
 	}
