@@ -98,14 +98,14 @@ func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool
 
 // showNodes prints a snapshot of several servers. It is an error if one does not answer.
 func showNodes(ctx context.Context, nodes []top.Node, stdout *os.File, json bool) error {
-	looks := top.AskAll(ctx, nodes)
+	statuses := top.QueryAll(ctx, nodes)
 	var err error
 	if json {
-		err = top.JSONs(stdout, looks)
+		err = top.NodesJSON(stdout, statuses)
 	} else {
-		_, err = fmt.Fprint(stdout, top.Snapshots(looks, widthOf(stdout)))
+		_, err = fmt.Fprint(stdout, top.NodesSnapshot(statuses, widthOf(stdout)))
 	}
-	return cmp.Or(err, top.Silent(looks))
+	return cmp.Or(err, top.Unreachable(statuses))
 }
 
 // widthOf is how wide a terminal is, in cells; 0: it is none, and nothing limits a line.

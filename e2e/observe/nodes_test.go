@@ -31,7 +31,7 @@ func TestNodes(t *testing.T) {
 	}
 	second.Order("stop")
 	o = harness.Attempt(t, harness.Plan{Args: both})
-	if want := "1 of 2 nodes did not answer: admin endpoint " + second.Endpoint; o.Code != 1 || !strings.Contains(o.Err, want) || !strings.Contains(o.Out, "unreachable") {
+	if want := "1 of 2 nodes did not respond: admin endpoint " + second.Endpoint; o.Code != 1 || !strings.Contains(o.Err, want) || !strings.Contains(o.Out, "unreachable") {
 		t.Errorf("exit status %d, want 1 and %q:\n%s%s", o.Code, want, o.Out, o.Err)
 	}
 }

@@ -12,26 +12,27 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// samples is over how many looks the speed of a download is taken: the server
-// sends in bursts of a MiB, and one second alone tells little.
-const samples = 10
+// maxSamples is the number of refreshes over which the rate of a download is computed:
+// the server sends in bursts of a MiB, so a single second says little.
+const maxSamples = 10
 
-// client is a connection with what only several looks can tell.
+// client is a connection with its recent samples.
 type client struct {
 	status.Connection
-	addr netip.AddrPort // of Client, for sorting; zero when it is no address
-	past [samples]mark  // of the reply that is sent now; the first is the latest
-	seen int            // how many of them are used
+	addr netip.AddrPort     // of Client, for sorting; zero if it is not an address
+	past [maxSamples]sample // of the current response, the latest first
+	seen int                // number of samples in past
 }
 
-type mark struct {
+// sample is how many bytes of a response had been sent at a time.
+type sample struct {
 	at   time.Time
 	sent int64
 }
 
-// rest is how many bytes are still to be sent; what is not known counts as
-// more than nothing.
-func (c *client) rest() int64 {
+// remaining returns the number of bytes still to be sent, for sorting: 0 if the size of
+// the response is unknown, -1 if there is no response.
+func (c *client) remaining() int64 {
 	switch {
 	case c.Size > 0:
 		return max(0, c.Size-c.Sent)
@@ -41,8 +42,8 @@ func (c *client) rest() int64 {
 	return -1
 }
 
-// speed returns bytes per second, and whether they are known yet.
-func (c *client) speed() (float64, bool) {
+// rate returns the bytes sent per second, and whether it is known yet.
+func (c *client) rate() (float64, bool) {
 	if c.seen < 2 || c.State != status.ConnSending {
 		return 0, false
 	}
@@ -54,16 +55,17 @@ func (c *client) speed() (float64, bool) {
 	return float64(last.sent-first.sent) / took, true
 }
 
-// left is in how many seconds it will be done, at this speed.
-func (c *client) left() (float64, bool) {
-	v, ok := c.speed()
+// eta returns the seconds until the response is complete at the current rate, and whether
+// that is known.
+func (c *client) eta() (float64, bool) {
+	v, ok := c.rate()
 	if !ok || v < 1 || c.Size <= 0 {
 		return 0, false
 	}
-	return float64(c.rest()) / v, true
+	return float64(c.remaining()) / v, true
 }
 
-// share is how much of the reply has been sent, and whether that is known.
+// share returns the share of the response that has been sent, and whether it is known.
 func (c *client) share() (float64, bool) {
 	if c.Size <= 0 {
 		return 0, false
@@ -71,10 +73,9 @@ func (c *client) share() (float64, bool) {
 	return max(0, min(1, float64(c.Sent)/float64(c.Size))), true
 }
 
-// follow makes clients of a new list, and takes over what the looks before
-// have told of those that are the same: with the same peer, and the same
-// request in the course of being answered.
-func follow(before []*client, list []status.Connection, at time.Time) []*client {
+// merge returns the clients of a new list. A client that is still receiving the same
+// response keeps its samples.
+func merge(before []*client, list []status.Connection, at time.Time) []*client {
 	list = list[:min(len(list), status.MaxConnections)]
 	known := make(map[string]*client, len(before))
 	for _, c := range before {
@@ -83,11 +84,11 @@ func follow(before []*client, list []status.Connection, at time.Time) []*client 
 	now := make([]*client, len(list))
 	for i, conn := range list {
 		c := &client{Connection: conn}
-		c.past[0], c.seen = mark{at, conn.Sent}, 1
+		c.past[0], c.seen = sample{at, conn.Sent}, 1
 		if b, ok := known[conn.Client]; ok {
 			c.addr = b.addr
 			if b.State == conn.State && b.Line == conn.Line && b.Size == conn.Size && conn.Sent >= b.Sent && conn.Age >= b.Age {
-				c.seen = min(b.seen+1, samples)
+				c.seen = min(b.seen+1, maxSamples)
 				copy(c.past[1:], b.past[:])
 			}
 		} else if a, err := netip.ParseAddrPort(conn.Client); err == nil {
@@ -100,19 +101,19 @@ func follow(before []*client, list []status.Connection, at time.Time) []*client 
 
 // The orders of the list of connections.
 const (
-	byRest   = "rest"
-	byAge    = "age"
-	byClient = "client"
+	byRemaining = "remaining"
+	byAge       = "age"
+	byClient    = "client"
 )
 
 func nextOrder(by string, step int) string {
-	all := []string{byRest, byAge, byClient}
+	all := []string{byRemaining, byAge, byClient}
 	return all[(slices.Index(all, by)+step+len(all))%len(all)]
 }
 
-// marked is the column that an order belongs to.
-func marked(by string) string {
-	return map[string]string{byRest: "SENT/SIZE", byAge: "AGE", byClient: "CLIENT"}[by]
+// sortColumn returns the column in which an order is marked.
+func sortColumn(by string) string {
+	return map[string]string{byRemaining: "SENT/SIZE", byAge: "AGE", byClient: "CLIENT"}[by]
 }
 
 func sortClients(all []*client, by string, reversed bool) {
@@ -123,12 +124,12 @@ func sortClients(all []*client, by string, reversed bool) {
 		case byClient:
 			return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.Client, b.Client))
 		}
-		return cmp.Or(cmp.Compare(b.rest(), a.rest()), cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr))
+		return cmp.Or(cmp.Compare(b.remaining(), a.remaining()), cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr))
 	}
-	slices.SortStableFunc(all, turned(order, reversed))
+	slices.SortStableFunc(all, ordered(order, reversed))
 }
 
-// clientColumns are those of the list of connections; longest is the width of
+// clientColumns returns the columns of the list of connections; longest is the width of
 // the longest address.
 func clientColumns(longest, width int) []column[*client] {
 	type C = *client
@@ -160,14 +161,14 @@ func clientColumns(longest, width int) []column[*client] {
 		request,
 		done,
 		number("SENT/SIZE", 9, 4, sentOf),
-		number("B/S", 4, 1, speedCell),
-		number("ETA", 5, 6, leftCell),
+		number("B/S", 4, 1, rateCell),
+		number("ETA", 5, 6, etaCell),
 		number("AGE", 5, 7, func(c C) string { return age(c.Age) }),
 	}
 }
 
-// requestCell shortens a request to the width, least important parts first: the
-// method that nearly all have, the query, then the middle of the path.
+// requestCell shortens a request to the width: it drops the method GET, then the query,
+// then the middle of the path.
 func requestCell(c *client, width int) string {
 	s := strings.TrimPrefix(c.Line, "GET ")
 	if path, _, ok := strings.Cut(s, "?"); ok && len(s) > width {
@@ -176,7 +177,7 @@ func requestCell(c *client, width int) string {
 	return cutMiddle(s, width)
 }
 
-// brief is a state in five cells.
+// brief returns a state in at most five cells.
 func brief(state string) string {
 	switch state {
 	case status.ConnReceiving:
@@ -197,7 +198,7 @@ func progressCell(c *client, width int) string {
 	return bar(share, width-5) + pad(wholePercent(share), 5, false)
 }
 
-// wholePercent says 100 only of what is complete.
+// wholePercent rounds down, so that only a complete response has 100%.
 func wholePercent(share float64) string {
 	return number(float64(int(share*100)), 4, 0) + "%"
 }
@@ -212,16 +213,16 @@ func sentOf(c *client) string {
 	return "-"
 }
 
-func speedCell(c *client) string {
-	v, ok := c.speed()
+func rateCell(c *client) string {
+	v, ok := c.rate()
 	if !ok {
 		return "-"
 	}
 	return size(int64(v))
 }
 
-func leftCell(c *client) string {
-	v, ok := c.left()
+func etaCell(c *client) string {
+	v, ok := c.eta()
 	if !ok {
 		return "-"
 	}

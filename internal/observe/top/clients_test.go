@@ -40,23 +40,23 @@ func TestSpeed(t *testing.T) {
 	}
 	b.expect("10M/100M", " 10%", "2.0M", "45s", "10.0 MB of 100 MB sent (10%), 2.00 MB/s, 45s to go")
 
-	// It stands still: within five looks that is seen.
-	for range samples {
+	// It stands still: within five refreshes that is seen.
+	for range maxSamples {
 		list[0].Age++
 		b.wait(time.Second)
 	}
-	if v, ok := b.clients.all[0].speed(); !ok || v != 0 {
+	if v, ok := b.clients.all[0].rate(); !ok || v != 0 {
 		t.Errorf("%v %v", v, ok)
 	}
-	if _, ok := b.clients.all[0].left(); ok {
+	if _, ok := b.clients.all[0].eta(); ok {
 		t.Error("a time for what does not move")
 	}
 
 	// The next request on the connection is another reply.
 	list[0] = status.Connection{Client: "192.0.2.1:1", State: status.ConnSending, Line: "GET /a", Sent: 50e6, Size: 100e6, Age: 0.5}
 	b.wait(time.Second)
-	if _, ok := b.clients.all[0].speed(); ok {
-		t.Error("a speed from the reply before")
+	if _, ok := b.clients.all[0].rate(); ok {
+		t.Error("a rate from the previous response")
 	}
 }
 
@@ -145,7 +145,7 @@ func TestLateList(t *testing.T) {
 	if cmd := b.model.press("enter"); cmd != nil {
 		t.Error("a second list while one is under way")
 	}
-	_, cmd := b.Update(listed{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, 7)})
+	_, cmd := b.Update(listMsg{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, 7)})
 	if cmd == nil || b.clients.loaded {
 		t.Fatal("the late list was taken, or the right one is not asked for")
 	}
@@ -175,7 +175,7 @@ func TestManyConnections(t *testing.T) {
 	} else {
 		t.Logf("a key and its frame take %v", each)
 	}
-	l := listed{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, n), at: noon}
+	l := listMsg{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, n), at: noon}
 	begin = time.Now()
 	b.Update(l)
 	if took := time.Since(begin); took > 2*time.Second {
@@ -185,7 +185,7 @@ func TestManyConnections(t *testing.T) {
 	}
 
 	// A server that lists more than it may fills no memory here.
-	b.Update(listed{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, status.MaxConnections+500)})
+	b.Update(listMsg{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, status.MaxConnections+500)})
 	if len(b.clients.all) != status.MaxConnections {
 		t.Errorf("%d are kept", len(b.clients.all))
 	}
@@ -236,7 +236,7 @@ func FuzzView(f *testing.F) {
 			b.screen()
 		}
 		for line := range strings.Lines(Snapshot(p, max(w, 1))) {
-			if breadth(strings.TrimSuffix(line, "\n")) > max(w, 1) {
+			if textWidth(strings.TrimSuffix(line, "\n")) > max(w, 1) {
 				t.Fatalf("%q is wider than %d", line, w)
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// clientsView is the second screen: the connections of one worker. Only the
-// rows that are seen are drawn, however many there are.
+// clientsView draws the second screen: the connections of one worker. It renders only the
+// visible rows.
 func (m *model) clientsView(height int) []string {
 	t, c := m.theme(), m.clients
 	state := m.worker()
@@ -31,9 +31,9 @@ func (m *model) clientsView(height int) []string {
 	if height >= 12 {
 		out = append(out, "")
 	}
-	l := fit(clientColumns(c.longest, m.width), m.width, marked(c.by))
+	l := fit(clientColumns(c.longest, m.width), m.width, sortColumn(c.by))
 	if height >= 3 {
-		out = append(out, l.head(t, m.width, marked(c.by), c.reversed))
+		out = append(out, l.head(t, m.width, sortColumn(c.by), c.reversed))
 	}
 	detail := pick(height >= 12, 4, 0)
 	rows := height - len(out) - detail
@@ -45,7 +45,7 @@ func (m *model) clientsView(height int) []string {
 	return out
 }
 
-// tally says how many connections are in which state.
+// tally returns the number of connections in each state.
 func (m *model) tally() string {
 	var parts []string
 	for _, s := range []string{"send", "recv", "idle", "end"} {
@@ -56,7 +56,7 @@ func (m *model) tally() string {
 	return strings.Join(parts, ", ")
 }
 
-// clientDetail is three lines about the selected connection.
+// clientDetail returns three lines about the selected connection.
 func (m *model) clientDetail(t theme, c *client) []string {
 	first := fmt.Sprintf("%s %s for %s", clean(c.Client, 60), clean(c.State, 12), age(c.Age))
 	if c.Protocol != "" {
@@ -73,10 +73,10 @@ func (m *model) clientDetail(t theme, c *client) []string {
 	} else if c.State != status.ConnSending {
 		second = ""
 	}
-	if v, ok := c.speed(); ok {
+	if v, ok := c.rate(); ok {
 		second += ", " + human.Bytes(v) + "/s"
 	}
-	if v, ok := c.left(); ok {
+	if v, ok := c.eta(); ok {
 		second += ", " + age(v) + " to go"
 	}
 	return []string{

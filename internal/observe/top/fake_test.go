@@ -39,13 +39,13 @@ func newBench(t *testing.T, p status.Pool, width, height int) *bench {
 	b := &bench{t: t, now: noon, src: &source{}}
 	b.src.pool = func() (status.Pool, error) { return p, nil }
 	b.src.connections = func(slot, pid int) (status.Connections, error) { return status.Connections{}, nil }
-	b.model = newModel(&owner{ctx: t.Context(), source: b.src}, time.Second, func() time.Time { return b.now })
-	b.take(p, b.now)
+	b.model = newModel(&fetcher{ctx: t.Context(), source: b.src}, time.Second, func() time.Time { return b.now })
+	b.setPool(p, b.now)
 	b.send(tea.WindowSizeMsg{Width: width, Height: height})
 	return b
 }
 
-// send feeds a message, and then the answers of the looks that it led to.
+// send feeds a message, and then the results of the queries that it led to.
 func (b *bench) send(msg tea.Msg) {
 	b.t.Helper()
 	_, cmd := b.Update(msg)
@@ -62,7 +62,7 @@ func (b *bench) run(cmd tea.Cmd) {
 		for _, c := range msg {
 			b.run(c)
 		}
-	case looked, listed:
+	case poolMsg, listMsg:
 		b.send(msg)
 	}
 }
@@ -72,7 +72,7 @@ func (b *bench) wait(d time.Duration) {
 	b.t.Helper()
 	b.now = b.now.Add(d)
 	b.Update(tea.FocusMsg{}) // any message brings the time
-	b.run(b.again())
+	b.run(b.fetchDue())
 }
 
 func (b *bench) press(keys ...string) {

@@ -2,7 +2,7 @@ package top
 
 import "strings"
 
-// helpText is all that ? shows, for eighty cells.
+// helpText is the help screen, at most eighty cells wide.
 const helpText = `Keys
   ↑ ↓ j k       select            pgup pgdn home end   scroll
   enter c       list the connections of the selected worker; esc to go back
@@ -34,7 +34,7 @@ Connections
 
 Rates and latencies cover the last seconds; k, M and G are powers of 1000.`
 
-// helpView is the part of the help that fits.
+// helpView draws the part of the help that fits.
 func (m *model) helpView(height int) []string {
 	t := newTheme(m.dark, false)
 	all := strings.Split(helpText, "\n")

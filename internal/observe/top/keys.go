@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// press does what a key says.
+// press handles a key.
 func (m *model) press(key string) tea.Cmd {
 	switch key {
 	case "ctrl+c":
@@ -26,7 +26,7 @@ func (m *model) press(key string) tea.Cmd {
 		m.help, m.helpTop = true, 0
 	case "p", "space":
 		if m.paused = !m.paused; !m.paused {
-			return m.again()
+			return m.fetchDue()
 		}
 	case "enter", "c", "right", "l":
 		return m.open()
@@ -66,26 +66,27 @@ func (m *model) open() tea.Cmd {
 	if m.clients != nil || pid <= 0 {
 		return nil
 	}
-	m.clients = &clients{slot: slot, pid: pid, by: byRest}
-	if m.listing {
-		return nil // the next answer, which is of another worker, leads to it
+	m.clients = &clients{slot: slot, pid: pid, by: byRemaining}
+	if m.fetchingList {
+		return nil // Update fetches the list when the one under way has arrived
 	}
-	return m.list()
+	return m.fetchList()
 }
 
-// resort goes to the next column that can be seen, or to the one before.
+// resort sorts by the next visible column, or by the previous one if step is -1.
 func (m *model) resort(step int) {
 	if c := m.clients; c != nil {
 		c.by = nextOrder(c.by, step)
 		c.keep(func() {})
 		return
 	}
-	m.by = neighbour(m.table(), m.by, step)
+	m.by = nextColumn(m.table(), m.by, step)
 	m.order()
 }
 
-// neighbour is the column that stands so many to the right of the one with a name.
-func neighbour[R any](l layout[R], name string, step int) string {
+// nextColumn returns the name of the column that is step columns to the right of the
+// named one, and wraps around.
+func nextColumn[R any](l layout[R], name string, step int) string {
 	n := len(l.columns)
 	if n == 0 {
 		return name
@@ -112,7 +113,7 @@ func (m *model) scroll(key string) {
 	c.press(key, max(1, m.height-8), rows)
 }
 
-// press moves the cursor among so many rows as a key says.
+// press moves the cursor within the given number of rows, if key is a movement.
 func (c *cursor) press(key string, page, rows int) {
 	switch key {
 	case "up", "k":
@@ -130,7 +131,7 @@ func (c *cursor) press(key string, page, rows int) {
 	}
 }
 
-// table is how the workers are laid out in this window.
+// table returns the layout of the workers in this window.
 func (m *model) table() layout[status.Worker] {
 	return fit(workerColumns(m.pool.Time, m.workers, m.width >= wideWindow), m.width, m.by)
 }

@@ -12,41 +12,40 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// model is all that is seen and all that decides it. One goroutine has it:
-// Bubble Tea's.
+// model is the state of the live view of one pool. Only Bubble Tea's goroutine uses it.
 type model struct {
-	broken  error // why it ends, if that is a mistake
-	owner   *owner
+	broken  error // panic that ended the view
+	fetcher *fetcher
 	refresh time.Duration
 	clock   func() time.Time
 
 	width, height int
-	dark          bool // the background
+	dark          bool // background
 	now           time.Time
 
-	pool     status.Pool
-	answered time.Time // when the look that the numbers are of was made
-	err      error     // of the latest look
-	ended    bool      // the server was about to end, or has taken its socket away
-	looking  bool      // a look is under way
-	listing  bool      // and one at connections
-	paused   bool
+	pool         status.Pool
+	updated      time.Time // when pool was requested
+	err          error     // of the latest query
+	stopped      bool      // the server was draining, or has removed its socket
+	fetchingPool bool      // a query for the pool is under way
+	fetchingList bool      // a query for a list of connections is under way
+	paused       bool
 
 	workers  []status.Worker // sorted
-	by       string          // the column
+	by       string          // name of the column sorted by
 	reversed bool
 	cursor   cursor
 
-	clients *clients // that are looked at instead of the workers, or nil
+	clients *clients // shown instead of the workers; nil: none
 	help    bool
-	among   bool // one of several nodes, to which esc leads back
-	helpTop int
+	inNodes bool // the view of one node of several; esc goes back to them
+	helpTop int  // first visible line of the help
 }
 
 // clients is the list of one worker's connections.
 type clients struct {
 	slot, pid int
-	total     int // there are
+	total     int // connections, including those not listed
 	all       []*client
 	states    map[string]int
 	longest   int // bytes of the longest address
@@ -57,8 +56,8 @@ type clients struct {
 	cursor    cursor
 }
 
-func newModel(o *owner, refresh time.Duration, clock func() time.Time) *model {
-	return &model{owner: o, refresh: refresh, clock: clock, now: clock(), dark: true, by: "#"}
+func newModel(f *fetcher, refresh time.Duration, clock func() time.Time) *model {
+	return &model{fetcher: f, refresh: refresh, clock: clock, now: clock(), dark: true, by: "#"}
 }
 
 func (m *model) Init() tea.Cmd { return tea.Batch(tea.RequestBackgroundColor, tick(m.refresh)) }
@@ -70,17 +69,17 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width, m.height = max(0, msg.Width), max(0, msg.Height)
 	case tea.BackgroundColorMsg:
 		m.dark = msg.IsDark()
-	case ticked:
-		return m, tea.Batch(tick(m.refresh), m.again())
-	case looked:
-		m.looking = false
-		m.hear(msg)
-	case listed:
-		m.hearList(msg)
-		if m.clients != nil && !m.clients.loaded && !m.listing { // another list was asked for meanwhile
-			return m, m.list()
+	case tickMsg:
+		return m, tea.Batch(tick(m.refresh), m.fetchDue())
+	case poolMsg:
+		m.fetchingPool = false
+		m.receive(msg)
+	case listMsg:
+		m.receiveList(msg)
+		if m.clients != nil && !m.clients.loaded && !m.fetchingList { // another worker was opened meanwhile
+			return m, m.fetchList()
 		}
-	case broke:
+	case panicMsg:
 		m.broken = msg.err
 		return m, tea.Quit
 	case tea.KeyPressMsg:
@@ -89,38 +88,39 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// again makes the looks that are due.
-func (m *model) again() tea.Cmd {
+// fetchDue starts the queries that are due.
+func (m *model) fetchDue() tea.Cmd {
 	var due []tea.Cmd
-	if !m.looking && !m.paused {
-		due = append(due, m.look())
+	if !m.fetchingPool && !m.paused {
+		due = append(due, m.fetchPool())
 	}
-	if m.clients != nil && !m.listing && (!m.paused || !m.clients.loaded) {
-		due = append(due, m.list())
+	if m.clients != nil && !m.fetchingList && (!m.paused || !m.clients.loaded) {
+		due = append(due, m.fetchList())
 	}
 	return tea.Batch(due...)
 }
 
-// hear takes in an answer about the pool, or that there was none.
-func (m *model) hear(l looked) {
+// receive handles the result of a query for the pool.
+func (m *model) receive(msg poolMsg) {
 	switch {
 	case m.paused:
-	case l.err == nil:
-		m.take(l.pool, l.began)
+	case msg.err == nil:
+		m.setPool(msg.pool, msg.began)
 	default:
-		m.err = l.err
-		if errors.Is(l.err, fs.ErrNotExist) {
-			m.ended = true
+		m.err = msg.err
+		if errors.Is(msg.err, fs.ErrNotExist) {
+			m.stopped = true
 		}
-		if errors.Is(l.err, syscall.ECONNREFUSED) && (m.pool.State == status.Draining || m.pool.State == status.LameDuck) {
-			m.ended = true
+		if errors.Is(msg.err, syscall.ECONNREFUSED) && (m.pool.State == status.Draining || m.pool.State == status.LameDuck) {
+			m.stopped = true
 		}
 	}
 }
 
-func (m *model) take(p status.Pool, at time.Time) {
+// setPool shows a snapshot that was requested at the given time.
+func (m *model) setPool(p status.Pool, at time.Time) {
 	p.History = p.History[max(0, len(p.History)-minute):]
-	m.pool, m.answered, m.err, m.ended = p, at, nil, false
+	m.pool, m.updated, m.err, m.stopped = p, at, nil, false
 	m.order()
 }
 
@@ -137,7 +137,7 @@ func (m *model) order() {
 	m.cursor.move(0, len(m.workers))
 }
 
-// selected names the worker under the cursor; -1 is none.
+// selected returns the worker under the cursor, or -1, -1 if there is none.
 func (m *model) selected() (slot, pid int) {
 	if m.cursor.at < len(m.workers) {
 		w := m.workers[m.cursor.at]
@@ -146,19 +146,20 @@ func (m *model) selected() (slot, pid int) {
 	return -1, -1
 }
 
-// hearList takes in an answer about connections, unless others are wanted now.
-func (m *model) hearList(l listed) {
-	m.listing = false
+// receiveList handles the result of a query for a list of connections, unless another
+// worker is shown by now.
+func (m *model) receiveList(msg listMsg) {
+	m.fetchingList = false
 	c := m.clients
-	if c == nil || c.slot != l.slot || c.pid != l.pid || m.paused && c.loaded {
+	if c == nil || c.slot != msg.slot || c.pid != msg.pid || m.paused && c.loaded {
 		return
 	}
-	c.loaded, c.err = true, l.err
-	if l.err != nil {
+	c.loaded, c.err = true, msg.err
+	if msg.err != nil {
 		return
 	}
-	c.total = max(l.list.Total, len(l.list.Connections))
-	c.keep(func() { c.all = follow(c.all, l.list.Connections, l.at) })
+	c.total = max(msg.list.Total, len(msg.list.Connections))
+	c.keep(func() { c.all = merge(c.all, msg.list.Connections, msg.at) })
 	c.longest, c.states = 0, make(map[string]int)
 	for _, one := range c.all {
 		c.longest = max(c.longest, len(one.Client))
@@ -166,8 +167,7 @@ func (m *model) hearList(l listed) {
 	}
 }
 
-// keep changes the list, sorts it, and leaves the cursor with its client; at
-// the top it stays at the top.
+// keep changes the list and sorts it. The cursor stays with its client, or at the top.
 func (c *clients) keep(change func()) {
 	name := ""
 	if c.cursor.at > 0 && c.cursor.at < len(c.all) {
@@ -181,8 +181,8 @@ func (c *clients) keep(change func()) {
 	c.cursor.move(0, len(c.all))
 }
 
-// worker is the state of the worker whose connections are listed, or "" when it
-// is gone.
+// worker returns the state of the worker whose connections are listed, "" if it has
+// exited.
 func (m *model) worker() string {
 	for _, w := range m.pool.Workers {
 		if w.Slot == m.clients.slot && w.PID == m.clients.pid {

@@ -110,36 +110,36 @@ func TestManyWorkersScroll(t *testing.T) {
 func TestPause(t *testing.T) {
 	p := aPool(3)
 	b := newBench(t, p, 80, 24)
-	looks := 0
-	b.src.pool = func() (status.Pool, error) { looks++; p.Total.Rate = 777; return p, nil }
+	queries := 0
+	b.src.pool = func() (status.Pool, error) { queries++; p.Total.Rate = 777; return p, nil }
 	b.press("p")
 	b.wait(time.Second)
 	b.expect("PAUSED", "p resume", "12345 req/s")
-	if looks != 0 {
-		t.Errorf("%d looks while it stands still", looks)
+	if queries != 0 {
+		t.Errorf("%d queries while it stands still", queries)
 	}
-	b.Update(looked{pool: p}) // one that was under way
+	b.Update(poolMsg{pool: p}) // one that was under way
 	b.expect("12345 req/s")
 	b.press("enter") // the list that is asked for is looked at once
 	b.expect("no connections")
 	b.press("esc", "space")
 	b.expect("777 req/s", "p pause")
-	if looks != 1 || b.sees("PAUSED") {
-		t.Errorf("%d looks after it", looks)
+	if queries != 1 || b.sees("PAUSED") {
+		t.Errorf("%d queries after it", queries)
 	}
 }
 
 func TestOneLookAtATime(t *testing.T) {
 	b := newBench(t, aPool(3), 80, 24)
-	if _, cmd := b.Update(ticked(noon)); cmd == nil || !b.looking {
-		t.Fatal("a tick makes no look")
+	if _, cmd := b.Update(tickMsg(noon)); cmd == nil || !b.fetchingPool {
+		t.Fatal("a tick starts no query")
 	}
-	if b.again() != nil {
-		t.Error("a second look while one is under way")
+	if b.fetchDue() != nil {
+		t.Error("a second query while one is under way")
 	}
-	b.Update(looked{err: errors.New("x")})
-	if b.again() == nil {
-		t.Error("no look after a failure")
+	b.Update(poolMsg{err: errors.New("x")})
+	if b.fetchDue() == nil {
+		t.Error("no query after a failure")
 	}
 }
 

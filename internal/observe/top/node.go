@@ -15,64 +15,64 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Node is one of several servers that are looked at together.
+// Node is one of several servers that are shown together.
 type Node struct {
-	Name   string // its admin endpoint, as it was given
+	Name   string // its admin endpoint, as given
 	Source Source
 }
 
-// Look is what a node has answered.
-type Look struct {
+// NodeStatus is the latest status of a node.
+type NodeStatus struct {
 	Name string
-	Pool status.Pool // the last that it has sent; zero: none yet
-	Err  error       // of the latest look
+	Pool status.Pool // its last snapshot; zero if it has never responded
+	Err  error       // of the latest query
 }
 
-// unreachable is the state of a node without an answer.
+// unreachable is the state of a node that does not respond.
 const unreachable = "unreachable"
 
-// state is that of the node's pool.
-func (l *Look) state() string {
+// state returns the state of the node's pool, or unreachable.
+func (l *NodeStatus) state() string {
 	if l.Err != nil {
 		return unreachable
 	}
 	return l.Pool.State
 }
 
-// AskAll looks at each node once, at the same time.
-func AskAll(ctx context.Context, nodes []Node) []Look {
-	looks := make([]Look, len(nodes))
-	var asked sync.WaitGroup
+// QueryAll queries all nodes concurrently.
+func QueryAll(ctx context.Context, nodes []Node) []NodeStatus {
+	statuses := make([]NodeStatus, len(nodes))
+	var queries sync.WaitGroup
 	for i, n := range nodes {
-		asked.Go(func() {
-			looks[i].Name = n.Name
-			looks[i].Pool, looks[i].Err = n.Source.Pool(ctx)
+		queries.Go(func() {
+			statuses[i].Name = n.Name
+			statuses[i].Pool, statuses[i].Err = n.Source.Pool(ctx)
 		})
 	}
-	asked.Wait()
-	return looks
+	queries.Wait()
+	return statuses
 }
 
-// Silent is an error if nodes did not answer; it says how many, and why the first did not.
-func Silent(looks []Look) error {
+// Unreachable returns an error if nodes did not respond: how many, and why the first did not.
+func Unreachable(statuses []NodeStatus) error {
 	var errs []error
-	for i := range looks {
-		if looks[i].Err != nil {
-			errs = append(errs, looks[i].Err)
+	for i := range statuses {
+		if statuses[i].Err != nil {
+			errs = append(errs, statuses[i].Err)
 		}
 	}
 	if len(errs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %s did not answer: %w", len(errs), human.Plural(len(looks), "node", "nodes"), errs[0])
+	return fmt.Errorf("%d of %s did not respond: %w", len(errs), human.Plural(len(statuses), "node", "nodes"), errs[0])
 }
 
-// serving is how many of a pool's workers are.
+// serving returns the number of a pool's workers that are serving.
 func serving(p *status.Pool) int {
 	return p.Count(func(w *status.Worker) bool { return w.State == status.WorkerServing })
 }
 
-// deaths is how many workers of a pool have died.
+// deaths returns the number of workers of a pool that have died.
 func deaths(p *status.Pool) int {
 	slots := map[int]int{}
 	for i := range p.Workers {
@@ -85,9 +85,9 @@ func deaths(p *status.Pool) int {
 	return n
 }
 
-// taken is what a pool's workers take together: shares of a CPU, bytes of memory, and the
-// connections in the longest accept queue.
-func taken(p *status.Pool) (cpu float64, memory int64, queue int) {
+// usage returns the resources that a pool's workers use: CPUs, bytes of memory, and the
+// length of the longest accept queue.
+func usage(p *status.Pool) (cpu float64, memory int64, queue int) {
 	for i := range p.Workers {
 		w := &p.Workers[i]
 		cpu, memory, queue = cpu+w.CPU, memory+w.Memory, max(queue, w.Queue)
@@ -95,9 +95,10 @@ func taken(p *status.Pool) (cpu float64, memory int64, queue int) {
 	return cpu, memory, queue
 }
 
-// nodeColumns are those of the table of nodes, whose longest name has so many cells.
-func nodeColumns(longest int) []column[*Look] {
-	type N = *Look
+// nodeColumns returns the columns of the table of nodes; longest is the width of the
+// longest name.
+func nodeColumns(longest int) []column[*NodeStatus] {
+	type N = *NodeStatus
 	number := func(name string, width, rank int, cell func(*status.Pool) string, value func(*status.Pool) float64) column[N] {
 		return column[N]{name: name, width: width, rank: rank,
 			cell:  func(n N, _ int) string { return pick(n.Err != nil, "-", cell(&n.Pool)) },
@@ -115,24 +116,24 @@ func nodeColumns(longest int) []column[*Look] {
 		number("REQ/S", 5, 2, func(p *status.Pool) string { return rate(p.Total.Rate) }, func(p *status.Pool) float64 { return p.Total.Rate }),
 		number("MB/S", 4, 5, func(p *status.Pool) string { return megabytes(p.Total.Bandwidth) }, func(p *status.Pool) float64 { return p.Total.Bandwidth }),
 		number("P99", 5, 4, func(p *status.Pool) string { return latency(p.Total.P99) }, func(p *status.Pool) float64 { return p.Total.P99 }),
-		number("QUEUE", 5, 9, func(p *status.Pool) string { _, _, q := taken(p); return count(q) }, func(p *status.Pool) float64 { _, _, q := taken(p); return float64(q) }),
-		number("CPU%", 4, 7, func(p *status.Pool) string { c, _, _ := taken(p); return percent(c) }, func(p *status.Pool) float64 { c, _, _ := taken(p); return c }),
-		number("MEM", 4, 10, func(p *status.Pool) string { _, m, _ := taken(p); return size(m) }, func(p *status.Pool) float64 { _, m, _ := taken(p); return float64(m) }),
+		number("QUEUE", 5, 9, func(p *status.Pool) string { _, _, q := usage(p); return count(q) }, func(p *status.Pool) float64 { _, _, q := usage(p); return float64(q) }),
+		number("CPU%", 4, 7, func(p *status.Pool) string { c, _, _ := usage(p); return percent(c) }, func(p *status.Pool) float64 { c, _, _ := usage(p); return c }),
+		number("MEM", 4, 10, func(p *status.Pool) string { _, m, _ := usage(p); return size(m) }, func(p *status.Pool) float64 { _, m, _ := usage(p); return float64(m) }),
 		number("DEATHS", 6, 11, func(p *status.Pool) string { return strconv.Itoa(deaths(p)) }, func(p *status.Pool) float64 { return float64(deaths(p)) }),
 		{name: "VERSION", width: 10, rank: 12, left: true, cell: func(n N, width int) string { return pick(n.Err != nil, "-", clean(n.Pool.Version, width)) },
 			order: func(a, b N) int { return cmp.Compare(a.Pool.Version, b.Pool.Version) }},
 	}
 }
 
-// nodeSeverity is the order in which an operator wants to see nodes.
-func nodeSeverity(n *Look) int {
+// nodeSeverity ranks the state of a node; the table shows the highest first.
+func nodeSeverity(n *NodeStatus) int {
 	return slices.Index([]string{status.Serving, status.Starting, status.LameDuck, status.Draining, unreachable}, n.state())
 }
 
-// sum is what all nodes do together; the quantile is the worst of theirs.
-func sum(looks []Look) (f status.Figures, ready int) {
-	for i := range looks {
-		l := &looks[i]
+// sum adds up the figures of all nodes, except P99, which is the worst of them.
+func sum(statuses []NodeStatus) (f status.Figures, ready int) {
+	for i := range statuses {
+		l := &statuses[i]
 		if l.Err != nil {
 			continue
 		}
@@ -146,12 +147,13 @@ func sum(looks []Look) (f status.Figures, ready int) {
 	return f, ready
 }
 
-// troubles are the problems of all nodes, each after the name of its node; the worst first.
-func troubles(looks []Look) (all []status.Problem) {
-	for i := range looks {
-		l := &looks[i]
+// nodeProblems returns the problems of all nodes, prefixed with the name of the node, the
+// worst first.
+func nodeProblems(statuses []NodeStatus) (all []status.Problem) {
+	for i := range statuses {
+		l := &statuses[i]
 		if l.Err != nil {
-			all = append(all, status.Problem{Severity: status.Error, Text: oneLine(l)})
+			all = append(all, status.Problem{Severity: status.Error, Text: nodeError(l)})
 			continue
 		}
 		for _, p := range l.Pool.Problems {
@@ -162,10 +164,10 @@ func troubles(looks []Look) (all []status.Problem) {
 	return all
 }
 
-// oneLine is why a node does not answer; the error names it.
-func oneLine(l *Look) string {
+// nodeError returns why a node does not respond, with the name of the node.
+func nodeError(l *NodeStatus) string {
 	if errors.Is(l.Err, context.DeadlineExceeded) {
-		return l.Name + ": no answer"
+		return l.Name + ": no response"
 	}
 	return l.Err.Error()
 }

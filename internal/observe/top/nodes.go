@@ -9,8 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// nodes is the live view of several servers: a table of them, or the view of the one that
-// is open. Each node has a model of its own, which makes its looks.
+// nodes is the live view of several servers: a table of them, or the view of one. Each node
+// has its own model, which queries it.
 type nodes struct {
 	models  []*model
 	names   []string
@@ -25,52 +25,52 @@ type nodes struct {
 	by            string
 	reversed      bool
 	cursor        cursor
-	open          *model // what is shown instead of the table; nil: none
+	open          *model // shown instead of the table; nil: none
 }
 
-// said is a message for one of the nodes.
-type said struct {
+// nodeMsg is a message for one of the nodes.
+type nodeMsg struct {
 	node int
 	msg  tea.Msg
 }
 
-// RunNodes shows several servers as [Run] shows one. It returns an error before it touches the
-// terminal if none of them answers.
+// RunNodes shows several servers as [Run] shows one. If none of them responds, it returns an
+// error before it touches the terminal.
 func RunNodes(ctx context.Context, all []Node, in, out *os.File, o Options) error {
 	if o.Refresh <= 0 {
 		o.Refresh = time.Second
 	}
-	looks := AskAll(ctx, all)
-	if !slices.ContainsFunc(looks, func(l Look) bool { return l.Err == nil }) {
-		return Silent(looks)
+	statuses := QueryAll(ctx, all)
+	if !slices.ContainsFunc(statuses, func(l NodeStatus) bool { return l.Err == nil }) {
+		return Unreachable(statuses)
 	}
-	ctxLooks, cancel := context.WithCancel(ctx)
+	queries, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n := newNodes(ctxLooks, all, o.Refresh, time.Now)
-	n.take(looks)
+	n := newNodes(queries, all, o.Refresh, time.Now)
+	n.setStatuses(statuses)
 	err := show(ctx, n, in, out, o)
 	for _, m := range n.models {
-		m.owner.end(cancel)
+		m.fetcher.stop(cancel)
 	}
-	return ending(ctx, err, n.broken)
+	return viewError(ctx, err, n.broken)
 }
 
 func newNodes(ctx context.Context, all []Node, refresh time.Duration, clock func() time.Time) *nodes {
 	n := &nodes{refresh: refresh, clock: clock, by: "NODE"}
 	for _, node := range all {
-		m := newModel(&owner{ctx: ctx, source: node.Source}, refresh, clock)
-		m.among, m.answered = true, clock()
+		m := newModel(&fetcher{ctx: ctx, source: node.Source}, refresh, clock)
+		m.inNodes, m.updated = true, clock()
 		n.models, n.names = append(n.models, m), append(n.names, node.Name)
 		n.longest = max(n.longest, len(node.Name))
 	}
 	return n
 }
 
-// take takes in the first looks.
-func (n *nodes) take(looks []Look) {
-	for i, l := range looks {
-		if n.models[i].err = l.Err; l.Err == nil {
-			n.models[i].take(l.Pool, n.clock())
+// setStatuses shows the first statuses.
+func (n *nodes) setStatuses(statuses []NodeStatus) {
+	for i, s := range statuses {
+		if n.models[i].err = s.Err; s.Err == nil {
+			n.models[i].setPool(s.Pool, n.clock())
 		}
 	}
 	n.order()
@@ -82,17 +82,17 @@ func (n *nodes) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		n.width, n.height = max(0, msg.Width), max(0, msg.Height)
-		n.all(msg)
+		n.broadcast(msg)
 	case tea.BackgroundColorMsg:
-		n.all(msg)
-	case ticked:
+		n.broadcast(msg)
+	case tickMsg:
 		due := []tea.Cmd{tick(n.refresh)}
 		for i, m := range n.models {
 			m.now = n.clock()
-			due = append(due, n.of(i, m.again()))
+			due = append(due, n.of(i, m.fetchDue()))
 		}
 		return n, tea.Batch(due...)
-	case said:
+	case nodeMsg:
 		m := n.models[msg.node]
 		_, cmd := m.Update(msg.msg)
 		n.broken = m.broken
@@ -104,14 +104,14 @@ func (n *nodes) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return n, nil
 }
 
-// all passes a message to every node.
-func (n *nodes) all(msg tea.Msg) {
+// broadcast passes a message to every node's model.
+func (n *nodes) broadcast(msg tea.Msg) {
 	for _, m := range n.models {
 		m.Update(msg)
 	}
 }
 
-// of makes what a node's command answers a message for that node.
+// of wraps a node's command, so that its messages go to that node.
 func (n *nodes) of(node int, cmd tea.Cmd) tea.Cmd {
 	if cmd == nil {
 		return nil
@@ -123,21 +123,21 @@ func (n *nodes) of(node int, cmd tea.Cmd) tea.Cmd {
 				msg[i] = n.of(node, msg[i])
 			}
 			return msg
-		case looked, listed, broke:
-			return said{node, msg}
+		case poolMsg, listMsg, panicMsg:
+			return nodeMsg{node, msg}
 		default:
-			return msg // of the program: to quit, or to suspend
+			return msg // for the program: to quit, or to suspend
 		}
 	}
 }
 
-// looks are the nodes as they have last answered, in the order in which they were given.
-func (n *nodes) looks() []Look {
-	looks := make([]Look, len(n.models))
+// statuses returns the latest status of each node, in the order of the options.
+func (n *nodes) statuses() []NodeStatus {
+	statuses := make([]NodeStatus, len(n.models))
 	for i, m := range n.models {
-		looks[i] = Look{Name: n.names[i], Pool: m.pool, Err: m.err}
+		statuses[i] = NodeStatus{Name: n.names[i], Pool: m.pool, Err: m.err}
 	}
-	return looks
+	return statuses
 }
 
 // order sorts the rows; the cursor stays with its node.
@@ -150,14 +150,14 @@ func (n *nodes) order() {
 	for i := range n.models {
 		n.rows = append(n.rows, i)
 	}
-	looks, order := n.looks(), orderOf(nodeColumns(n.longest), n.by, n.reversed)
-	slices.SortStableFunc(n.rows, func(a, b int) int { return order(&looks[a], &looks[b]) })
+	statuses, order := n.statuses(), orderOf(nodeColumns(n.longest), n.by, n.reversed)
+	slices.SortStableFunc(n.rows, func(a, b int) int { return order(&statuses[a], &statuses[b]) })
 	if i := slices.Index(n.rows, at); i >= 0 {
 		n.cursor.at = i
 	}
 }
 
-// press does what a key says.
+// press handles a key.
 func (n *nodes) press(key string) tea.Cmd {
 	if m := n.open; m != nil {
 		back := m.clients == nil && !m.help
@@ -192,13 +192,13 @@ func (n *nodes) press(key string) tea.Cmd {
 	return nil
 }
 
-// resort goes to the next column that can be seen, or to the one before.
+// resort sorts by the next visible column, or by the previous one if step is -1.
 func (n *nodes) resort(step int) {
-	n.by = neighbour(n.table(), n.by, step)
+	n.by = nextColumn(n.table(), n.by, step)
 	n.order()
 }
 
-// table is how the nodes are laid out in this window.
-func (n *nodes) table() layout[*Look] {
+// table returns the layout of the nodes in this window.
+func (n *nodes) table() layout[*NodeStatus] {
 	return fit(nodeColumns(n.longest), n.width, n.by)
 }

@@ -19,39 +19,39 @@ import (
 var errGone = errors.New("admin endpoint web-3:9090: connection refused; start the server with --admin web-3:9090")
 
 // three are two nodes that serve and one that does not answer.
-func three() []Look {
+func three() []NodeStatus {
 	second := aPool(2)
 	second.Version, second.Total.Rate, second.Total.P99 = "1.5.0", 55, 0.5
 	second.Problems = []status.Problem{{Severity: status.Warning, Text: "1 worker died since the start; the log says why"}}
-	return []Look{{Name: "web-1:9090", Pool: aPool(4)}, {Name: "web-2:9090", Pool: second}, {Name: "web-3:9090", Err: errGone}}
+	return []NodeStatus{{Name: "web-1:9090", Pool: aPool(4)}, {Name: "web-2:9090", Pool: second}, {Name: "web-3:9090", Err: errGone}}
 }
 
-func TestSnapshots(t *testing.T) {
-	got := Snapshots(three(), 100)
+func TestNodesSnapshot(t *testing.T) {
+	got := NodesSnapshot(three(), 100)
 	want, err := os.ReadFile("testdata/nodes-100.txt")
 	if err != nil || got != string(want) {
 		t.Errorf("%v; got\n%s\nwant\n%s", err, got, want)
 	}
-	for line := range strings.Lines(Snapshots(three(), 40)) {
-		if breadth(strings.TrimSuffix(line, "\n")) > 40 {
+	for line := range strings.Lines(NodesSnapshot(three(), 40)) {
+		if textWidth(strings.TrimSuffix(line, "\n")) > 40 {
 			t.Errorf("%q", line)
 		}
 	}
 }
 
-func TestSilent(t *testing.T) {
-	if err := Silent(three()[:2]); err != nil {
+func TestUnreachable(t *testing.T) {
+	if err := Unreachable(three()[:2]); err != nil {
 		t.Error(err)
 	}
-	err := Silent(three())
-	if want := "1 of 3 nodes did not answer: " + errGone.Error(); err == nil || err.Error() != want || !errors.Is(err, errGone) {
+	err := Unreachable(three())
+	if want := "1 of 3 nodes did not respond: " + errGone.Error(); err == nil || err.Error() != want || !errors.Is(err, errGone) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
 
-func TestJSONs(t *testing.T) {
+func TestNodesJSON(t *testing.T) {
 	var b bytes.Buffer
-	if err := JSONs(&b, three()); err != nil {
+	if err := NodesJSON(&b, three()); err != nil {
 		t.Fatal(err)
 	}
 	var back []struct {
@@ -73,7 +73,7 @@ func TestJSONs(t *testing.T) {
 type crowd struct {
 	*nodes
 	t       *testing.T
-	answers []Look
+	answers []NodeStatus
 }
 
 func newCrowd(t *testing.T, width, height int) *crowd {
@@ -88,7 +88,7 @@ func newCrowd(t *testing.T, width, height int) *crowd {
 		}})
 	}
 	c.nodes = newNodes(t.Context(), all, time.Second, func() time.Time { return noon })
-	c.take(AskAll(t.Context(), all))
+	c.setStatuses(QueryAll(t.Context(), all))
 	c.run(func() tea.Msg { return tea.WindowSizeMsg{Width: width, Height: height} })
 	return c
 }
@@ -111,11 +111,11 @@ func (c *crowd) run(cmd tea.Cmd) {
 	}
 }
 
-// look has every node look once.
-func (c *crowd) look() {
+// fetch queries every node once.
+func (c *crowd) fetch() {
 	c.t.Helper()
 	for i, m := range c.models {
-		c.run(c.of(i, m.again()))
+		c.run(c.of(i, m.fetchDue()))
 	}
 }
 
@@ -148,10 +148,10 @@ func TestNodes(t *testing.T) {
 	c.expect("esc nodes")
 	c.press("esc")
 	c.expect("▶web-2:9090")
-	c.answers[2] = Look{Name: "web-3:9090", Pool: aPool(1)}
+	c.answers[2] = NodeStatus{Name: "web-3:9090", Pool: aPool(1)}
 	c.answers[0].Err = context.DeadlineExceeded
-	c.look()
-	c.expect("2 of 3 nodes ready", "web-1:9090: no answer")
+	c.fetch()
+	c.expect("2 of 3 nodes ready", "web-1:9090: no response")
 	c.press("s") // by state: what needs an operator first
 	if first := c.rows[0]; first != 0 {
 		t.Errorf("node %d comes first", first)
@@ -167,10 +167,10 @@ func TestNodesPaused(t *testing.T) {
 	c := newCrowd(t, 100, 24)
 	c.press("p")
 	c.answers[0].Pool.State, c.answers[0].Pool.Ready = status.Draining, false
-	c.look()
+	c.fetch()
 	c.expect("PAUSED", "2 of 3 nodes ready")
 	c.press("p")
-	c.look()
+	c.fetch()
 	c.expect("1 of 3 nodes ready", "draining")
 }
 

@@ -9,9 +9,9 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Snapshots is one look at several nodes as plain text, like [Snapshot]: what they do
-// together, what is wrong with any, and a line for each.
-func Snapshots(looks []Look, width int) string {
+// NodesSnapshot renders several nodes as plain text, like [Snapshot]: their sums, their
+// problems, and a line for each.
+func NodesSnapshot(statuses []NodeStatus, width int) string {
 	if width <= 0 {
 		width = 4096
 	}
@@ -20,19 +20,19 @@ func Snapshots(looks []Look, width int) string {
 		s := fmt.Sprintf("%-12s%s", name, fmt.Sprintf(format, args...))
 		b.WriteString(strings.TrimRight(clean(s, width), " ") + "\n")
 	}
-	f, ready := sum(looks)
-	say("nodes", "%s, %s ready", human.Count(len(looks)), human.Count(ready))
-	for _, problem := range troubles(looks) {
+	f, ready := sum(statuses)
+	say("nodes", "%s, %s ready", human.Count(len(statuses)), human.Count(ready))
+	for _, problem := range nodeProblems(statuses) {
 		say(problem.Severity, "%s", problem.Text)
 	}
 	say("now", "%s requests/s, %s/s, p99 at most %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s, %s", human.Plural(f.Answered, "request", "requests"), human.Bytes(f.Bytes))
 	b.WriteString("\n")
-	rows := make([]*Look, len(looks))
+	rows := make([]*NodeStatus, len(statuses))
 	longest := 0
-	for i := range looks {
-		rows[i], longest = &looks[i], max(longest, len(looks[i].Name))
+	for i := range statuses {
+		rows[i], longest = &statuses[i], max(longest, len(statuses[i].Name))
 	}
 	writeTable(&b, fit(nodeColumns(longest), min(width, 200)+1, ""), rows)
 	return b.String()
@@ -54,21 +54,21 @@ func writeTable[R any](b *strings.Builder, l layout[R], rows []R) {
 	}
 }
 
-// JSONs writes one look at several nodes, an array with an object for each: "admin" is its
-// endpoint, and "pool" as [JSON] has it, or "error".
-func JSONs(w io.Writer, looks []Look) error {
+// NodesJSON writes several nodes as an array of objects: "admin" is the endpoint of a node,
+// and "pool" is as [JSON] writes it; if the node did not respond, there is "error" instead.
+func NodesJSON(w io.Writer, statuses []NodeStatus) error {
 	type node struct {
 		Admin string       `json:"admin"`
 		Error string       `json:"error,omitempty"`
 		Pool  *status.Pool `json:"pool,omitempty"`
 	}
-	all := make([]node, len(looks))
-	for i := range looks {
-		all[i].Admin = looks[i].Name
-		if err := looks[i].Err; err != nil {
+	all := make([]node, len(statuses))
+	for i := range statuses {
+		all[i].Admin = statuses[i].Name
+		if err := statuses[i].Err; err != nil {
 			all[i].Error = err.Error()
 		} else {
-			all[i].Pool = &looks[i].Pool
+			all[i].Pool = &statuses[i].Pool
 		}
 	}
 	return JSON(w, all)

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/human"
 )
 
-// View draws what is on the screen now, as that of a model does.
+// View draws the table, or the node that is open.
 func (n *nodes) View() tea.View {
 	if n.open != nil {
 		return n.open.View()
@@ -20,12 +20,12 @@ func (n *nodes) View() tea.View {
 func (n *nodes) lines() []string {
 	w, h := n.width, n.height
 	t := newTheme(n.models[0].dark, false)
-	looks := n.looks()
-	out := []string{n.title(t, looks)}
+	statuses := n.statuses()
+	out := []string{n.title(t, statuses)}
 	if h >= 8 {
 		out = append(out, "")
 	}
-	wrong := troubles(looks)
+	wrong := nodeProblems(statuses)
 	wrong = wrong[:min(len(wrong), max(0, (h-len(out)-len(n.rows)-3)))]
 	l := n.table()
 	out = append(out, l.head(t, w, n.by, n.reversed))
@@ -33,9 +33,9 @@ func (n *nodes) lines() []string {
 	if len(wrong) > 0 {
 		below += 1 + len(wrong)
 	}
-	rows := make([]*Look, len(n.rows))
+	rows := make([]*NodeStatus, len(n.rows))
 	for i, at := range n.rows {
-		rows[i] = &looks[at]
+		rows[i] = &statuses[at]
 	}
 	out = filled(append(out, l.rows(t, w, rows, &n.cursor, h-len(out)-below)...), h-below)
 	if len(wrong) > 0 {
@@ -47,13 +47,13 @@ func (n *nodes) lines() []string {
 	return append(out, n.footer(t))
 }
 
-// title is the first line: what all nodes do together.
-func (n *nodes) title(t theme, looks []Look) string {
-	f, ready := sum(looks)
-	good := pick(ready == len(looks), t.good, t.bad)
+// title returns the first line: the sums of all nodes.
+func (n *nodes) title(t theme, statuses []NodeStatus) string {
+	f, ready := sum(statuses)
+	good := pick(ready == len(statuses), t.good, t.bad)
 	return join([]piece{
 		{"Phalanx", t.bold, 6},
-		{fmt.Sprintf("● %d of %s ready", ready, human.Plural(len(looks), "node", "nodes")), good, 0},
+		{fmt.Sprintf("● %d of %s ready", ready, human.Plural(len(statuses), "node", "nodes")), good, 0},
 		{pick(n.paused, "PAUSED", ""), t.warn, 1},
 		{rate(f.Rate) + " req/s", t.bold, 2},
 		{human.Bytes(f.Bandwidth) + "/s", t.bold, 3},
@@ -62,7 +62,7 @@ func (n *nodes) title(t theme, looks []Look) string {
 	}, 2, n.width)
 }
 
-// footer says which keys there are.
+// footer lists the keys.
 func (n *nodes) footer(t theme) string {
 	pause := piece{"p pause", t.faint, 4}
 	if n.paused {

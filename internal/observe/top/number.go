@@ -10,8 +10,8 @@ import (
 
 const units = "kMGTPE" // powers of 1000
 
-// number writes a number that is not negative into so many cells, four at
-// least: whole or with some decimals, and if that is too long with a unit.
+// number formats a number in at most cells cells, which must be four or more: with up to
+// the given decimals, or with a unit if it is too long. A negative number is "-".
 func number(v float64, cells, decimals int) string {
 	if math.IsNaN(v) || v < 0 {
 		return "-"
@@ -24,7 +24,7 @@ func number(v float64, cells, decimals int) string {
 	return scaled(v)
 }
 
-// scaled is a number of a thousand or more with a unit, in four cells.
+// scaled formats a number of a thousand or more with a unit, in at most four cells.
 func scaled(v float64) string {
 	for _, unit := range units {
 		v /= 1000
@@ -37,7 +37,7 @@ func scaled(v float64) string {
 	return "many"
 }
 
-// rate is requests a second, in five cells.
+// rate formats requests per second in at most five cells.
 func rate(v float64) string {
 	if v > 0 && v < 9.95 {
 		return number(v, 5, 1)
@@ -45,10 +45,10 @@ func rate(v float64) string {
 	return number(v, 5, 0)
 }
 
-// count is something whole, in four cells.
+// count formats a whole number in at most four cells.
 func count(v int) string { return number(float64(v), 4, 0) }
 
-// size is bytes, in four cells: "999", "1.2k", "34M".
+// size formats bytes in at most four cells: "999", "1.2k", "34M".
 func size(v int64) string {
 	if v < 1000 {
 		return number(float64(v), 4, 0)
@@ -56,7 +56,7 @@ func size(v int64) string {
 	return scaled(float64(v))
 }
 
-// megabytes is a bandwidth in MB/s, in four cells.
+// megabytes formats bytes per second as MB/s in at most four cells.
 func megabytes(v float64) string {
 	if v == 0 {
 		return "0"
@@ -64,7 +64,7 @@ func megabytes(v float64) string {
 	return number(v/1e6, 4, 2)
 }
 
-// latency is seconds, in five cells; 0 is none.
+// latency formats seconds in at most five cells; 0 is "-".
 func latency(v float64) string {
 	switch {
 	case !(v > 0):
@@ -79,7 +79,7 @@ func latency(v float64) string {
 	return age(v)
 }
 
-// age is seconds, in five cells: "1.2s", "59s", "4m07s", "3h07m", "3d04h".
+// age formats seconds in at most five cells: "1.2s", "59s", "4m07s", "3h07m", "3d04h".
 func age(v float64) string {
 	if math.IsNaN(v) || v < 0 {
 		v = 0
@@ -107,7 +107,7 @@ func age(v float64) string {
 	}
 }
 
-// uptime is how long something has run, in four cells: its largest unit.
+// uptime formats the time since started in its largest unit, in at most four cells.
 func uptime(now, started time.Time) string {
 	s := age(now.Sub(started).Seconds())
 	if i := strings.IndexAny(s, "dhm"); i >= 0 {

@@ -35,7 +35,7 @@ func TestNumbersAreNarrow(t *testing.T) {
 		}{
 			"rate": {rate(v), 5}, "megabytes": {megabytes(v), 4}, "latency": {latency(v), 5}, "age": {age(v), 5}, "percent": {percent(v), 4},
 		} {
-			if breadth(c.got) > c.cells || c.got == "" {
+			if textWidth(c.got) > c.cells || c.got == "" {
 				t.Errorf("%s of %v is %q", name, v, c.got)
 			}
 		}

@@ -1,18 +1,18 @@
 package top
 
-const minute = 60 // seconds of the past that there are at most
+const minute = 60 // seconds, and the maximum length of the history
 
-// plan is what the first screen has room for. Rows of the table come before
-// all that is not needed to read them.
+// plan is what the first screen has room for. Rows of the table take precedence over
+// everything that is not needed to read them.
 type plan struct {
-	head, now, base, ever, detail bool
-	wrong                         int // number of problems
-	graph                         int // lines of the graph of requests
-	others                        int // graphs of one line: MB/s, p99
-	blanks                        int
+	head, now, base, total, detail bool
+	problems                       int // number of problems
+	graph                          int // lines of the graph of requests
+	others                         int // graphs of one line: MB/s, p99
+	blanks                         int // empty lines
 }
 
-// blank is the nth empty line, if there is one.
+// blank returns the nth empty line, nil if there are fewer.
 func (p plan) blank(n int) []string {
 	if p.blanks >= n {
 		return []string{""}
@@ -34,15 +34,15 @@ func (m *model) plan(height int) plan {
 		return true
 	}
 	p.now = take(1)
-	for p.wrong < min(3, len(m.pool.Problems)) && take(1) {
-		p.wrong++
+	for p.problems < min(3, len(m.pool.Problems)) && take(1) {
+		p.problems++
 	}
 	if take(1) {
 		p.graph = 1
 	}
 	p.detail = take(3)
 	p.base = take(1)
-	p.ever = take(1)
+	p.total = take(1)
 	if p.graph == 1 && take(1) {
 		p.graph = 2
 	}
@@ -78,17 +78,16 @@ func (m *model) history() (rates, bytes, late []float64) {
 	return rates, bytes, late
 }
 
-// graph is a name, bars, and their maximum. A minute is as wide as the window
-// lets it be; when that is less than a cell for each second, it is the latest
-// part of the minute.
+// graph draws a name, bars, and their maximum. The last minute fills the width; in a
+// window with fewer cells than seconds, only the latest part of it is drawn.
 func (m *model) graph(t theme, name string, values []float64, lines int, say func(float64) string) []string {
 	left, right := 7, 11
 	if m.width < 40 {
 		name, left = "", 0
 	}
 	room := max(0, m.width-left-right)
-	seen := values[max(0, len(values)-room):]
-	wide := stretch(seen, room)
+	visible := values[max(0, len(values)-room):]
+	wide := stretch(visible, room)
 	bars := spark(wide, room, lines)
 	out := make([]string, len(bars))
 	for i := range bars {
@@ -96,15 +95,15 @@ func (m *model) graph(t theme, name string, values []float64, lines int, say fun
 		w.put(t.faint, pad(pick(i == 0, name, ""), left, true))
 		w.put(t.graph, bars[i])
 		if i == 0 {
-			w.put(t.faint, "  max "+say(largest(seen)))
+			w.put(t.faint, "  max "+say(largest(visible)))
 		}
 		out[i] = w.String()
 	}
 	return out
 }
 
-// stretch draws the seconds of a minute out over so many cells, the latest at
-// the right; what is older than the values stays away.
+// stretch spreads the seconds of a minute over cells, the latest at the right. Cells older
+// than the first value are left out.
 func stretch(values []float64, cells int) []float64 {
 	if cells <= minute {
 		return values

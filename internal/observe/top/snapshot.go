@@ -15,10 +15,10 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Snapshot is one look as plain text: a head of a few lines, then a line for
-// each worker. It has neither colours nor escape sequences, and no line is
-// wider than width cells; with a width of 0 nothing is cut but the table, which
-// then has all its columns.
+// Snapshot renders a snapshot as plain text: a few lines about the pool, then a line for
+// each worker. It has neither colours nor escape sequences, and no line is wider than
+// width cells. With a width of 0, the table has all its columns and lines are not
+// shortened, except in the table.
 func Snapshot(p status.Pool, width int) string {
 	if width <= 0 {
 		width = 4096
@@ -40,7 +40,7 @@ func Snapshot(p status.Pool, width int) string {
 	if p.Base != "" || len(p.Sites) == 0 {
 		say("base", "%s", p.Base)
 	}
-	say("pool", "%s", pool(p))
+	say("pool", "%s", poolSummary(p))
 	say("now", "%s requests/s, %s/s, p50 %s, p99 %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P50), latency(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s, %s, %s", human.Plural(f.Answered, "request", "requests"), human.Bytes(f.Bytes), human.Plural(f.Accepted, "connection", "connections"))
@@ -48,16 +48,16 @@ func Snapshot(p status.Pool, width int) string {
 		say("keepers", "%s, for %s", human.Count(n), human.Plural(len(p.Workers), "worker", "workers"))
 	}
 	if h := p.Helper; h != nil {
-		say("helper", "%s", helped(h))
+		say("helper", "%s", helperSummary(h))
 	}
-	if s := sandboxes(p); s != "" {
+	if s := sandboxSummary(p); s != "" {
 		say("sandbox", "%s", s)
 	}
 	if r := p.Rescue; r.Workers+r.GivenUp > 0 {
 		say("rescue", "%s of dead workers rescued, %s closed", human.Plural(r.Connections, "connection", "connections"), human.Count(r.Closed()))
 	}
-	sites(p, say)
-	secured(p, say)
+	siteLines(p, say)
+	tlsLines(p, say)
 	if r := responses(f); r != "" {
 		say("responses", "%s", r)
 	}
@@ -69,8 +69,8 @@ func Snapshot(p status.Pool, width int) string {
 	return b.String()
 }
 
-// sites says what was asked of each site, the busiest first.
-func sites(p status.Pool, say func(name, format string, args ...any)) {
+// siteLines writes a line for each site, the busiest first.
+func siteLines(p status.Pool, say func(name, format string, args ...any)) {
 	busiest := slices.Clone(p.Sites)
 	slices.SortStableFunc(busiest, func(a, b status.Site) int { return cmp.Compare(b.Answered(), a.Answered()) })
 	for i, s := range busiest {
@@ -86,11 +86,11 @@ func sites(p status.Pool, say func(name, format string, args ...any)) {
 	}
 }
 
-// mostSites are listed.
+// mostSites is the maximum number of sites that are listed.
 const mostSites = 10
 
-// secured says what there is to say of TLS.
-func secured(p status.Pool, say func(name, format string, args ...any)) {
+// tlsLines writes the lines about TLS, HTTP/2 and certificates.
+func tlsLines(p status.Pool, say func(name, format string, args ...any)) {
 	if t := p.Total.TLS; t != nil {
 		say("tls", "%s, %s resumed, %s failed", human.Plural(t.Completed(), "handshake", "handshakes"), human.Count(t.Resumed), human.Count(t.Failures()))
 	}
@@ -106,10 +106,11 @@ func secured(p status.Pool, say func(name, format string, args ...any)) {
 	}
 }
 
-// mostCertificates are listed, the first to expire first.
+// mostCertificates is the maximum number of certificates that are listed, the first to
+// expire first.
 const mostCertificates = 10
 
-// expiry says when a certificate ends.
+// expiry describes when a certificate expires.
 func expiry(c status.Certificate, now time.Time) string {
 	at := c.NotAfter.UTC().Format("2006-01-02 15:04")
 	if left := c.Left(now); left > 0 {
@@ -118,8 +119,8 @@ func expiry(c status.Certificate, now time.Time) string {
 	return "expired on " + at
 }
 
-// pool summarises a pool: its model, serving workers and reloads.
-func pool(p status.Pool) string {
+// poolSummary describes a pool: its model, serving workers and reloads.
+func poolSummary(p status.Pool) string {
 	s := fmt.Sprintf("%s model, %d of %d serving", p.Model, serving(&p), p.Slots)
 	if p.Reloads > 0 {
 		s += ", " + human.Plural(p.Reloads, "reload", "reloads")
@@ -127,8 +128,8 @@ func pool(p status.Pool) string {
 	return s
 }
 
-// JSON writes a [status.Pool], or several with their nodes, as the admin endpoint sends it, but
-// indented. Runes that could control a terminal are escaped, which does not change the values.
+// JSON writes value, such as a [status.Pool], as indented JSON. Runes that could control a
+// terminal are escaped, which does not change the values.
 func JSON(w io.Writer, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
@@ -148,9 +149,9 @@ func JSON(w io.Writer, value any) error {
 	return err
 }
 
-// sandboxes says how far the workers are confined: what the first one lacks, if any
-// lacks something; "" if none of them is.
-func sandboxes(p status.Pool) string {
+// sandboxSummary describes the sandboxes of the workers: what the first incomplete one
+// lacks, if any is incomplete; "" if no worker is sandboxed.
+func sandboxSummary(p status.Pool) string {
 	confined, running := 0, 0
 	for i := range p.Workers {
 		switch w := &p.Workers[i]; {
@@ -172,8 +173,8 @@ func sandboxes(p status.Pool) string {
 	return status.SandboxFull
 }
 
-// helped says what the helper does and has done.
-func helped(h *status.Helper) string {
+// helperSummary describes the helper and its counters.
+func helperSummary(h *status.Helper) string {
 	text := "not running"
 	if h.PID != 0 {
 		text = fmt.Sprintf("pid %d", h.PID)
@@ -194,8 +195,8 @@ func helped(h *status.Helper) string {
 	return text
 }
 
-// helping says what the helper does, in a few words; "" if there is nothing for one to do.
-func helping(h *status.Helper) string {
+// helperBrief describes the helper in a few words; "" if there is none.
+func helperBrief(h *status.Helper) string {
 	switch {
 	case h == nil:
 		return ""

@@ -36,7 +36,7 @@ func TestSnapshot(t *testing.T) {
 			}
 			for line := range strings.Lines(got) {
 				line = strings.TrimSuffix(line, "\n")
-				if breadth(line) > c.width || strings.ContainsRune(line, 0x1b) {
+				if textWidth(line) > c.width || strings.ContainsRune(line, 0x1b) {
 					t.Errorf("%q", line)
 				}
 			}
@@ -59,7 +59,7 @@ func TestSnapshotUnlimited(t *testing.T) {
 // A slot with three digits and pids of seven leave what matters in eighty cells.
 func TestSnapshotOfManyFitsEightyCells(t *testing.T) {
 	for line := range strings.Lines(Snapshot(aPool(130), 80)) {
-		if w := breadth(strings.TrimSuffix(line, "\n")); w > 80 {
+		if w := textWidth(strings.TrimSuffix(line, "\n")); w > 80 {
 			t.Errorf("%d cells: %q", w, line)
 		}
 	}

@@ -2,10 +2,9 @@ package top
 
 import "strings"
 
-// spark draws the latest values as bars from the lower eighth block to the full
-// one (U+2581 to U+2588), in so many lines of so many cells; the largest value
-// is as high as all lines. A zero is the lowest bar, anything else is higher,
-// and what there is no value of is blank, at the left.
+// spark draws the latest values as bars of block elements (U+2581 to U+2588), one per
+// cell, aligned to the right. The largest value is as high as all lines; zero is the
+// lowest bar, and any other value is higher than that.
 func spark(values []float64, cells, lines int) []string {
 	if cells <= 0 || lines <= 0 {
 		return nil
@@ -27,7 +26,7 @@ func spark(values []float64, cells, lines int) []string {
 	return out
 }
 
-// level is the height of a bar, from 1 to full.
+// level returns the height of a bar, from 1 to full.
 func level(v, most float64, full int) int {
 	if !(v > 0) || !(most > 0) {
 		return 1
@@ -52,7 +51,7 @@ func largest(values []float64) float64 {
 	return most
 }
 
-// bar draws a share between 0 and 1 in so many cells; only the whole fills it.
+// bar draws a share between 0 and 1 in cells; only 1 fills them all.
 func bar(share float64, cells int) string {
 	if !(share > 0) {
 		share = 0

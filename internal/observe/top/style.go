@@ -8,16 +8,16 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// theme is how things look. Every state is also told in words: a terminal
-// without colours loses nothing but beauty.
+// theme is a set of styles. Colours only repeat what the text says, so nothing is lost on
+// a terminal without them.
 type theme struct {
 	plain, faint, bold, head, selected lipgloss.Style
 	good, busy, warn, bad              lipgloss.Style
 	graph                              lipgloss.Style
 }
 
-// newTheme returns the theme for a dark or a light background; a stale one is dimmed
-// as a whole, because the data is out of date.
+// newTheme returns the theme for a dark or a light background. If the data shown is stale,
+// everything is dimmed.
 func newTheme(dark, stale bool) theme {
 	s := lipgloss.NewStyle()
 	if stale {
@@ -42,7 +42,7 @@ func newTheme(dark, stale bool) theme {
 	}
 }
 
-// state is the style of a pool's state, a worker's or a connection's.
+// state returns the style of the state of a pool, a worker or a connection.
 func (t theme) state(name string) lipgloss.Style {
 	switch name {
 	case status.Serving, status.ConnSending: // a worker's is the same word
@@ -62,23 +62,23 @@ func (t theme) problem(p status.Problem) lipgloss.Style {
 	return pick(p.Severity == status.Error, t.bad, t.warn)
 }
 
-// line is one that is being written; it never gets wider than it may.
+// line is a line being written, of limited width.
 type line struct {
 	b    strings.Builder
 	left int // cells
 }
 
-// put adds clean text.
+// put appends text, shortened to the cells that are left.
 func (l *line) put(style lipgloss.Style, s string) {
 	if l.left <= 0 || s == "" {
 		return
 	}
 	s = clean(s, l.left)
-	l.left -= breadth(s)
+	l.left -= textWidth(s)
 	l.b.WriteString(style.Render(s))
 }
 
-// full fills the line up and returns it.
+// full returns the line, padded with spaces to its full width.
 func (l *line) full(style lipgloss.Style) string {
 	if l.left > 0 {
 		l.b.WriteString(style.Render(strings.Repeat(" ", l.left)))
@@ -89,20 +89,20 @@ func (l *line) full(style lipgloss.Style) string {
 
 func (l *line) String() string { return l.b.String() }
 
-// piece is a part of a line that is left out when there is no room for it:
-// the highest rank first.
+// piece is a part of a line. If there is no room for all, those with the highest rank are
+// left out first.
 type piece struct {
 	text  string
 	style lipgloss.Style
 	rank  int
 }
 
-// join writes as many pieces as have room, with a gap between them.
+// join returns a line of as many pieces as fit, with a gap between them.
 func join(pieces []piece, gap, width int) string {
 	kept := make([]bool, len(pieces))
 	for rank, used := 0, 0; rank < 16; rank++ {
 		for i, p := range pieces {
-			need := breadth(p.text)
+			need := textWidth(p.text)
 			if used > 0 {
 				need += gap
 			}

@@ -2,27 +2,26 @@ package top
 
 import "charm.land/lipgloss/v2"
 
-// column is one of a table of R. Rank says how long it is kept when there is
-// little room, 0 for longest. The one that is flex takes what is left.
+// column is a column of a table whose rows are of type R.
 type column[R any] struct {
 	name  string
-	width int // cells, at least
-	rank  int
-	left  bool // aligned, text; numbers are at the right
-	flex  bool
+	width int  // cells; the minimum if flex
+	rank  int  // columns with the highest rank are left out first
+	left  bool // aligned to the left, as text is; numbers are aligned to the right
+	flex  bool // takes the remaining width
 	cell  func(row R, width int) string
-	order func(a, b R) int // what comes first; nil: the table cannot be sorted by it
+	order func(a, b R) int // for sorting; nil: the table cannot be sorted by it
 	paint func(t theme, row R) lipgloss.Style
 }
 
-// layout is the columns that a width has room for.
+// layout is the columns that fit into a width.
 type layout[R any] struct {
 	columns []column[R]
 	gap     int // cells before each column
 }
 
-// fit chooses columns for a width: by rank, the one that is sorted by (its
-// name) before all. Whatever is chosen stays in its place.
+// fit chooses the columns for a width by rank, after the column with the name sorted,
+// which takes precedence. The order of the columns does not change.
 func fit[R any](all []column[R], width int, sorted string) layout[R] {
 	used, chosen := 0, make([]bool, len(all))
 	for {
@@ -63,8 +62,7 @@ func fit[R any](all []column[R], width int, sorted string) layout[R] {
 	return out
 }
 
-// head writes the names of the columns, with a mark before the one that the
-// rows are sorted by.
+// head returns the line of column names, with an arrow before the column sorted by.
 func (l layout[R]) head(t theme, width int, sorted string, reversed bool) string {
 	w := line{left: width}
 	for _, c := range l.columns {
@@ -86,7 +84,7 @@ func (l layout[R]) head(t theme, width int, sorted string, reversed bool) string
 	return w.full(t.head)
 }
 
-// row writes one row; the selected one is marked and in reverse.
+// row returns the line of one row; the selected one is marked and in reverse video.
 func (l layout[R]) row(t theme, width int, row R, selected bool) string {
 	w := line{left: width}
 	for i, c := range l.columns {
@@ -107,24 +105,26 @@ func (l layout[R]) row(t theme, width int, row R, selected bool) string {
 	return w.full(pick(selected, t.selected, t.plain))
 }
 
-// orderOf returns the order of a column. A column without one does not reorder rows.
+// orderOf returns the order of the named column. A column without an order leaves the rows
+// as they are.
 func orderOf[R any](columns []column[R], by string, reversed bool) func(a, b R) int {
 	for _, c := range columns {
 		if c.name == by && c.order != nil {
-			return turned(c.order, reversed)
+			return ordered(c.order, reversed)
 		}
 	}
 	return func(R, R) int { return 0 }
 }
 
-func turned[R any](order func(a, b R) int, reversed bool) func(a, b R) int {
+// ordered returns order, reversed if wanted.
+func ordered[R any](order func(a, b R) int, reversed bool) func(a, b R) int {
 	if reversed {
 		return func(a, b R) int { return order(b, a) }
 	}
 	return order
 }
 
-// rows writes as many rows around the cursor as there is room for.
+// rows returns the lines of as many rows around the cursor as there is room for.
 func (l layout[R]) rows(t theme, width int, all []R, c *cursor, room int) (lines []string) {
 	from, to := c.window(len(all), room)
 	for i := from; i < to; i++ {
@@ -133,6 +133,7 @@ func (l layout[R]) rows(t theme, width int, all []R, c *cursor, room int) (lines
 	return lines
 }
 
+// pick returns a if yes is true, and otherwise b.
 func pick[T any](yes bool, a, b T) T {
 	if yes {
 		return a
@@ -140,14 +141,14 @@ func pick[T any](yes bool, a, b T) T {
 	return b
 }
 
-// cursor is which row is selected and which is the first that is seen.
+// cursor has the index of the selected row and of the first visible one.
 type cursor struct{ at, top int }
 
 func (c *cursor) move(by, rows int) {
 	c.at = max(0, min(c.at+by, rows-1))
 }
 
-// window is the range of rows that is seen when there is room for so many.
+// window returns the range of rows that is visible with the given room.
 func (c *cursor) window(rows, room int) (from, to int) {
 	c.at = max(0, min(c.at, rows-1))
 	c.top = max(0, min(c.top, c.at, rows-room))

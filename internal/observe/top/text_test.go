@@ -78,7 +78,7 @@ func TestCutMiddle(t *testing.T) {
 		{"日本語日本語日本語", 10, "日本…本語"},
 	} {
 		got := cutMiddle(c.in, c.cells)
-		if got != c.want || breadth(got) > c.cells {
+		if got != c.want || textWidth(got) > c.cells {
 			t.Errorf("cutMiddle(%q, %d) = %q, want %q", c.in, c.cells, got, c.want)
 		}
 	}

@@ -1,11 +1,10 @@
 // Package top shows a running pool on a terminal, for `master status` and
 // `master top`.
 //
-// [Snapshot] is one look as plain text. [Run] is the live view, a Bubble Tea
-// program: messages (a tick, a key, an answer of the endpoint) change a model,
-// and the model is drawn from nothing but itself. It looks once a second, one
-// look at a time, and draws only the rows that are seen; what it keeps is
-// bounded by the last answers. What clients say is made harmless in clean.
+// [Snapshot] renders a snapshot as plain text. [Run] is the live view, a Bubble Tea
+// program: messages (a tick, a key, a response of the endpoint) change a model, from which
+// the screen is drawn. It queries the endpoint once a second, never twice at the same time,
+// and keeps only the last responses. Text from clients is escaped by clean.
 package top
 
 import (
@@ -38,10 +37,10 @@ type Options struct {
 	Refresh time.Duration
 }
 
-// Run shows the live view on a terminal until the user quits or ctx ends; both
-// are not an error. It takes the first snapshot before it touches the terminal, and
-// returns its error. The terminal is always restored. Run
-// handles no signals: end ctx at SIGINT, SIGTERM and SIGHUP.
+// Run shows the live view on a terminal until the user quits or ctx ends; neither is an
+// error. It takes the first snapshot before it touches the terminal, and returns its
+// error. The terminal is always restored. Run handles no signals: the caller must end ctx
+// on SIGINT, SIGTERM and SIGHUP.
 func Run(ctx context.Context, source Source, in, out *os.File, o Options) error {
 	if o.Refresh <= 0 {
 		o.Refresh = time.Second
@@ -50,28 +49,28 @@ func Run(ctx context.Context, source Source, in, out *os.File, o Options) error 
 	if err != nil {
 		return err
 	}
-	looks, cancel := context.WithCancel(ctx)
-	owned := &owner{ctx: looks, source: source}
-	m := newModel(owned, o.Refresh, time.Now)
-	m.take(first, time.Now())
+	queries, cancel := context.WithCancel(ctx)
+	f := &fetcher{ctx: queries, source: source}
+	m := newModel(f, o.Refresh, time.Now)
+	m.setPool(first, time.Now())
 	err = show(ctx, m, in, out, o)
-	owned.end(cancel)
-	return ending(ctx, err, m.broken)
+	f.stop(cancel)
+	return viewError(ctx, err, m.broken)
 }
 
 // show runs a model on a terminal until it quits or ctx ends.
 func show(ctx context.Context, m tea.Model, in, out *os.File, o Options) error {
 	program := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out),
 		tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler())
-	// It could be given ctx, but then does not wait for its reader at the end.
-	forget := context.AfterFunc(ctx, program.Quit)
-	defer forget()
+	// With tea.WithContext, Run would return without waiting for its reader.
+	stop := context.AfterFunc(ctx, program.Quit)
+	defer stop()
 	_, err := program.Run()
 	return err
 }
 
-// ending is the error with which a view ends; broken is a mistake in it.
-func ending(ctx context.Context, err, broken error) error {
+// viewError returns the error with which a view ends; broken is a panic in it.
+func viewError(ctx context.Context, err, broken error) error {
 	err = cmp.Or(err, broken)
 	if ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) || err == nil {
 		return nil
@@ -79,92 +78,92 @@ func ending(ctx context.Context, err, broken error) error {
 	return fmt.Errorf("show the pool on the terminal: %w", err)
 }
 
-// owner makes looks and knows of those under way: Bubble Tea makes a goroutine
-// for each and leaves it behind when it ends.
-type owner struct {
+// fetcher runs queries and waits for those under way at the end: Bubble Tea runs each in a
+// goroutine that it does not wait for.
+type fetcher struct {
 	ctx     context.Context
 	source  Source
-	mu      sync.Mutex // running.Add and the end exclude each other
+	mu      sync.Mutex // orders running.Add before or after stop
 	running sync.WaitGroup
 }
 
-// begin says whether a look may still be made; running.Done ends it.
-func (o *owner) begin() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ctx.Err() != nil {
+// begin registers a query, until running.Done. It returns false after stop.
+func (f *fetcher) begin() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx.Err() != nil {
 		return false
 	}
-	o.running.Add(1)
+	f.running.Add(1)
 	return true
 }
 
-// end stops the looks under way and waits for them.
-func (o *owner) end(cancel context.CancelFunc) {
-	o.mu.Lock()
+// stop cancels the queries under way and waits for them.
+func (f *fetcher) stop(cancel context.CancelFunc) {
+	f.mu.Lock()
 	cancel()
-	o.mu.Unlock()
-	o.running.Wait()
+	f.mu.Unlock()
+	f.running.Wait()
 }
 
-// looked is an answer about the pool.
-type looked struct {
+// poolMsg is the result of a query for the pool.
+type poolMsg struct {
 	pool  status.Pool
 	err   error
 	began time.Time
 }
 
-// listed is an answer about the connections of a worker.
-type listed struct {
+// listMsg is the result of a query for the connections of a worker.
+type listMsg struct {
 	slot, pid int
 	list      status.Connections
 	err       error
 	at        time.Time
 }
 
-// broke is a panic in a look.
-type broke struct{ err error }
+// panicMsg is a panic in a query.
+type panicMsg struct{ err error }
 
-// command is a look, unless the end has come. A panic becomes a message: the view
-// ends as it does otherwise, and the terminal is as it was.
-func (o *owner) command(look func() tea.Msg) tea.Cmd {
+// command returns a command that runs a query, unless the fetcher was stopped. A panic
+// becomes a message, so that the view ends normally and restores the terminal.
+func (f *fetcher) command(query func() tea.Msg) tea.Cmd {
 	return func() (m tea.Msg) {
-		if !o.begin() {
+		if !f.begin() {
 			return nil
 		}
-		defer o.running.Done()
+		defer f.running.Done()
 		defer func() {
 			if p := recover(); p != nil {
-				m = broke{fmt.Errorf("panic: %v", p)}
+				m = panicMsg{fmt.Errorf("panic: %v", p)}
 			}
 		}()
-		return look()
+		return query()
 	}
 }
 
-// ticked comes once for each refresh.
-type ticked time.Time
+// tickMsg is sent at each refresh.
+type tickMsg time.Time
 
-func (m *model) look() tea.Cmd {
-	m.looking = true
-	o, clock := m.owner, m.clock
-	return o.command(func() tea.Msg {
+func (m *model) fetchPool() tea.Cmd {
+	m.fetchingPool = true
+	f, clock := m.fetcher, m.clock
+	return f.command(func() tea.Msg {
 		began := clock()
-		p, err := o.source.Pool(o.ctx)
-		return looked{p, err, began}
+		p, err := f.source.Pool(f.ctx)
+		return poolMsg{p, err, began}
 	})
 }
 
-func (m *model) list() tea.Cmd {
-	m.listing = true
-	o, clock, slot, pid := m.owner, m.clock, m.clients.slot, m.clients.pid
-	return o.command(func() tea.Msg {
-		l, err := o.source.Connections(o.ctx, slot, pid)
-		return listed{slot, pid, l, err, clock()}
+func (m *model) fetchList() tea.Cmd {
+	m.fetchingList = true
+	f, clock, slot, pid := m.fetcher, m.clock, m.clients.slot, m.clients.pid
+	return f.command(func() tea.Msg {
+		l, err := f.source.Connections(f.ctx, slot, pid)
+		return listMsg{slot, pid, l, err, clock()}
 	})
 }
 
-// tick is the next one.
+// tick returns a command that sends the next tickMsg.
 func tick(refresh time.Duration) tea.Cmd {
-	return tea.Tick(refresh, func(t time.Time) tea.Msg { return ticked(t) })
+	return tea.Tick(refresh, func(t time.Time) tea.Msg { return tickMsg(t) })
 }

@@ -11,16 +11,15 @@ import (
 )
 
 const (
-	wideWindow  = 100 // cells from which tables have more than what matters most
+	wideWindow  = 100 // cells from which tables have additional columns
 	leastWidth  = 16
 	leastHeight = 3
 )
 
-// View draws what is on the screen now: never more lines than the window has,
-// and none that is wider.
+// View draws the screen, within the size of the window.
 func (m *model) View() tea.View { return window(m.width, m.height, m.lines) }
 
-// window shows lines, if there is room for any.
+// window returns a view of lines, if the window has room for them.
 func window(width, height int, lines func() []string) tea.View {
 	var all []string
 	switch {
@@ -58,12 +57,12 @@ func (m *model) lines() []string {
 	return append(filled(body, h)[:h], footer...)
 }
 
-// theme is that of what is seen now: dimmed when it is not true any more.
+// theme returns the theme of the current screen, dimmed if its data is stale.
 func (m *model) theme() theme {
 	return newTheme(m.dark, m.err != nil || m.clients != nil && (m.clients.err != nil || m.worker() == ""))
 }
 
-// footer says which keys there are, or else what is wrong.
+// footer returns the notice, or else the list of keys.
 func (m *model) footer() []string {
 	t := newTheme(m.dark, false)
 	if s := m.notice(); s != "" {
@@ -76,13 +75,13 @@ func (m *model) footer() []string {
 	return []string{join(m.hints(t), 2, m.width)}
 }
 
-// notice is what is wrong, or "".
+// notice returns why the data shown is stale, "" if it is not.
 func (m *model) notice() string {
 	switch {
-	case m.ended && m.err != nil:
+	case m.stopped && m.err != nil:
 		return "server stopped; waiting for it to start again"
 	case m.err != nil:
-		return fmt.Sprintf("no response for %d s: %v; retrying", int(m.now.Sub(m.answered).Seconds()), m.err)
+		return fmt.Sprintf("no response for %d s: %v; retrying", int(m.now.Sub(m.updated).Seconds()), m.err)
 	case m.clients != nil && m.clients.loaded && m.worker() == "":
 		return "worker exited; press esc to go back"
 	case m.clients != nil && m.clients.err != nil:
@@ -106,12 +105,12 @@ func (m *model) hints(t theme) []piece {
 		}
 	}
 	return []piece{
-		{"q quit", t.faint, 0}, {"? help", t.faint, 1}, {pick(m.among, "esc nodes", ""), t.faint, 2}, {"↑↓ select", t.faint, 6}, {"enter connections", t.faint, 3},
+		{"q quit", t.faint, 0}, {"? help", t.faint, 1}, {pick(m.inNodes, "esc nodes", ""), t.faint, 2}, {"↑↓ select", t.faint, 6}, {"enter connections", t.faint, 3},
 		{"s sort", t.faint, 4}, {"r reverse", t.faint, 7}, pause,
 	}
 }
 
-// poolView is the first screen: the whole, and the workers.
+// poolView draws the first screen: the pool and its workers.
 func (m *model) poolView(height int) []string {
 	t := m.theme()
 	s := m.plan(height)
@@ -119,7 +118,7 @@ func (m *model) poolView(height int) []string {
 	if s.base {
 		out = append(out, m.base(t))
 	}
-	for _, p := range m.pool.Problems[:s.wrong] {
+	for _, p := range m.pool.Problems[:s.problems] {
 		out = append(out, t.problem(p).Render(clean(p.Text, m.width)))
 	}
 	out = append(out, s.blank(1)...)
@@ -129,8 +128,8 @@ func (m *model) poolView(height int) []string {
 	if s.graph > 0 {
 		out = append(out, m.graphs(t, s)...)
 	}
-	if s.ever {
-		out = append(out, m.everLine(t))
+	if s.total {
+		out = append(out, m.totalLine(t))
 	}
 	out = append(out, s.blank(2)...)
 	rows := height - len(out)
@@ -154,10 +153,10 @@ func (m *model) poolView(height int) []string {
 	return out
 }
 
-// rule is a line between a table and the row that is selected in it.
+// rule returns the line between a table and the details of its selected row.
 func (m *model) rule(t theme) string { return t.faint.Render(strings.Repeat("─", m.width)) }
 
-// title is the first line.
+// title returns the first line.
 func (m *model) title(t theme, withRate bool) string {
 	p := m.pool
 	pieces := []piece{
@@ -172,15 +171,15 @@ func (m *model) title(t theme, withRate bool) string {
 	return join(pieces, 2, m.width)
 }
 
-// base is the second line: what is served, and by what.
+// base returns the second line: the document roots, the pool and its certificates.
 func (m *model) base(t theme) string {
-	about := pool(m.pool)
+	about := poolSummary(m.pool)
 	return join([]piece{
-		{clean("serves "+m.pool.Served(), max(20, m.width-breadth(about)-2)), t.faint, 0}, {about, t.faint, 1}, m.certificates(t),
+		{clean("serves "+m.pool.Served(), max(20, m.width-textWidth(about)-2)), t.faint, 0}, {about, t.faint, 1}, m.certificates(t),
 	}, 2, m.width)
 }
 
-// certificates says when the first of them ends.
+// certificates describes when the first certificate expires.
 func (m *model) certificates(t theme) piece {
 	if len(m.pool.Certificates) == 0 {
 		return piece{}
@@ -196,10 +195,10 @@ func (m *model) certificates(t theme) piece {
 	return piece{"certificate expired", style, 0}
 }
 
-// nowLine is what happens now in the whole pool.
+// nowLine returns the current rates of the pool.
 func (m *model) nowLine(t theme) string {
 	f := m.pool.Total
-	cpu, _, _ := taken(&m.pool)
+	cpu, _, _ := usage(&m.pool)
 	return join([]piece{
 		{rate(f.Rate) + " req/s", t.bold, 0}, {human.Bytes(f.Bandwidth) + "/s", t.bold, 1},
 		{"p50 " + latency(f.P50) + " p99 " + latency(f.P99), t.bold, 2},
@@ -208,18 +207,18 @@ func (m *model) nowLine(t theme) string {
 	}, 2, m.width)
 }
 
-// everLine is what has happened since the server was started.
-func (m *model) everLine(t theme) string {
+// totalLine returns the counters since the start of the server.
+func (m *model) totalLine(t theme) string {
 	f := m.pool.Total
 	return join([]piece{
 		{human.Plural(f.Answered, "request", "requests"), t.plain, 0}, {failures(f), t.warn, 1}, {responses(f), t.faint, 2},
 		{human.Bytes(f.Bytes) + " sent", t.faint, 3}, {rescued(m.pool.Rescue), t.faint, 4},
 		{handshakes(f.TLS), t.faint, 5}, {streams(f), t.faint, 6},
-		{helping(m.pool.Helper), t.faint, 7},
+		{helperBrief(m.pool.Helper), t.faint, 7},
 	}, 3, m.width)
 }
 
-// handshakes says how many there were; "" if none.
+// handshakes summarises TLS handshakes; "" if there were none.
 func handshakes(s *status.TLS) string {
 	if s == nil {
 		return ""
@@ -231,7 +230,7 @@ func handshakes(s *status.TLS) string {
 	return text
 }
 
-// streams says how much of HTTP/2 there is; "" if none.
+// streams summarises HTTP/2; "" if no client has used it.
 func streams(f status.Figures) string {
 	if f.HTTP2 == nil {
 		return ""
@@ -243,7 +242,7 @@ func streams(f status.Figures) string {
 	return text
 }
 
-// rescued says what became of dead workers' connections; "" if none died.
+// rescued summarises the rescue of dead workers' connections; "" if no worker died.
 func rescued(r status.Rescue) string {
 	if r.Workers+r.GivenUp == 0 {
 		return ""
@@ -255,12 +254,12 @@ func rescued(r status.Rescue) string {
 	return s
 }
 
-// workerDetail is three lines about the selected worker.
+// workerDetail returns three lines about the selected worker.
 func (m *model) workerDetail(t theme) []string {
 	w := m.workers[m.cursor.at]
 	first := fmt.Sprintf("worker %d: %s", w.Slot, w.State)
 	if w.PID > 0 {
-		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(lived(m.pool.Time, w)), age(w.Heartbeat))
+		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(secondsUp(m.pool.Time, w)), age(w.Heartbeat))
 	}
 	first += fmt.Sprintf(", generation %d, %s", w.Generation, human.Plural(w.Deaths, "death", "deaths"))
 	second := human.Plural(w.Answered, "request", "requests")

@@ -14,9 +14,9 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// workerColumns are those of the table of workers; wide adds what only a wide
-// window has room for. The widths of numbers that stay are those of the
-// largest, so that eighty cells are enough for all that matters.
+// workerColumns returns the columns of the table of workers; wide adds the oldest request.
+// Slots, pids and states are as wide as the longest one, so that eighty cells have room for
+// all other columns.
 func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[status.Worker] {
 	type W = status.Worker
 	slot, pid, state := 1, 3, 8
@@ -32,12 +32,12 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 	all := []column[W]{
 		{name: "#", width: slot, rank: 0, cell: func(w W, _ int) string { return strconv.Itoa(w.Slot) },
 			order: func(a, b W) int { return cmp.Compare(a.Slot, b.Slot) }},
-		{name: "PID", width: pid, rank: 6, cell: func(w W, _ int) string { return process(w) },
+		{name: "PID", width: pid, rank: 6, cell: func(w W, _ int) string { return pidCell(w) },
 			order: func(a, b W) int { return cmp.Compare(a.PID, b.PID) }},
 		{name: "STATE", width: state, rank: 1, left: true, cell: func(w W, _ int) string { return clean(w.State, state) },
 			paint: func(t theme, w W) lipgloss.Style { return t.state(w.State) },
 			order: func(a, b W) int { return cmp.Compare(severity(b), severity(a)) }},
-		number("UP", 4, 9, func(w W) string { return running(now, w) }, func(w W) float64 { return lived(now, w) }),
+		number("UP", 4, 9, func(w W) string { return uptimeCell(now, w) }, func(w W) float64 { return secondsUp(now, w) }),
 		{name: "CONN/IDLE", width: 9, rank: 3, cell: func(w W, _ int) string { return pick(w.PID == 0, "-", count(w.Active)+"/"+count(w.Idle)) },
 			order: func(a, b W) int { return cmp.Compare(b.Active, a.Active) }},
 		number("REQ/S", 5, 2, func(w W) string { return rate(w.Rate) }, func(w W) float64 { return w.Rate }),
@@ -47,7 +47,7 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 		number("QUEUE", 5, 7, func(w W) string { return count(w.Queue) }, func(w W) float64 { return float64(w.Queue) }),
 		number("CPU%", 4, 5, func(w W) string { return percent(w.CPU) }, func(w W) float64 { return w.CPU }),
 		number("MEM", 4, 6, func(w W) string { return size(w.Memory) }, func(w W) float64 { return float64(w.Memory) }),
-		number("GEN/D", 5, 11, lives, func(w W) float64 { return float64(w.Deaths) }),
+		number("GEN/D", 5, 11, generations, func(w W) float64 { return float64(w.Deaths) }),
 	}
 	for i := range all {
 		if all[i].name == "QUEUE" {
@@ -57,36 +57,35 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 	if wide {
 		all = append(all, column[W]{name: "OLDEST REQUEST", width: 18, rank: 12, left: true, flex: true,
 			cell:  func(w W, width int) string { return oldest(w, width) },
-			order: func(a, b W) int { return cmp.Compare(waiting(b), waiting(a)) }})
+			order: func(a, b W) int { return cmp.Compare(oldestAge(b), oldestAge(a)) }})
 	}
 	return all
 }
 
-// process is a worker's pid, or a dash for a slot that has none.
-func process(w status.Worker) string {
+// pidCell formats a worker's pid, "-" if its slot has no process.
+func pidCell(w status.Worker) string {
 	if w.PID == 0 {
 		return "-"
 	}
 	return strconv.Itoa(w.PID)
 }
 
-func running(now time.Time, w status.Worker) string {
+func uptimeCell(now time.Time, w status.Worker) string {
 	if w.PID == 0 || w.Started.IsZero() {
 		return "-"
 	}
 	return uptime(now, w.Started)
 }
 
-func lived(now time.Time, w status.Worker) float64 {
+func secondsUp(now time.Time, w status.Worker) float64 {
 	if w.PID == 0 {
 		return 0
 	}
 	return now.Sub(w.Started).Seconds()
 }
 
-// lives is how many processes a slot has had, and how many of them died
-// unwanted.
-func lives(w status.Worker) string {
+// generations formats how many processes a slot has had, and how many of them died.
+func generations(w status.Worker) string {
 	s := fmt.Sprintf("%d/%d", w.Generation, w.Deaths)
 	if len(s) > 5 {
 		s = number(float64(w.Generation), 4, 0) + "/+"
@@ -97,7 +96,7 @@ func lives(w status.Worker) string {
 	return s
 }
 
-// percent is a share of one CPU, without its sign.
+// percent formats a share of one CPU as a percentage without the sign.
 func percent(share float64) string { return number(share*100, 4, 0) }
 
 func oldest(w status.Worker, width int) string {
@@ -107,14 +106,14 @@ func oldest(w status.Worker, width int) string {
 	return clean(age(w.Oldest.Age)+" "+w.Oldest.Line, width)
 }
 
-func waiting(w status.Worker) float64 {
+func oldestAge(w status.Worker) float64 {
 	if w.Oldest == nil {
 		return -1
 	}
 	return w.Oldest.Age
 }
 
-// severity is the order in which an operator wants to see states.
+// severity ranks the state of a worker; the table shows the highest first.
 func severity(w status.Worker) int {
 	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerQuarantined, status.WorkerBackoff}, w.State)
 }
