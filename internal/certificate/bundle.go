@@ -9,38 +9,37 @@ import (
 	"slices"
 )
 
-// MaxBundle is the size in bytes of the largest encoded bundle: some thousand
+// MaxBundle is the size in bytes of the largest encoded bundle, enough for a few thousand
 // certificates.
 const MaxBundle = 16 << 20
 
-// The first byte of an encoded bundle, which changes with the layout: one without passwords
-// is as workers of an earlier version read it.
+// The first byte of an encoded bundle gives its layout. Bundles without passwords use the
+// first one, so that workers of earlier versions can read them.
 const (
 	bundleVersion         = 1
 	bundleVersionPassword = 2
 )
 
-// Bundle is all that a worker needs to know of certificates, sessions and passwords. The
-// master makes it, and sends it encoded.
+// Bundle holds the certificates, ticket keys and passwords of a worker. The master makes it
+// and sends it encoded.
 type Bundle struct {
 	Certificates []Source // the first is the default; there may be none yet
-	// TicketKeys protect session tickets: the first makes them, all open them.
+	// TicketKeys encrypt session tickets: the first encrypts new ones, all decrypt.
 	TicketKeys [][32]byte
-	ClientCA   []byte   // PEM: authorities of clients' certificates; empty: clients need none
+	ClientCA   []byte   // PEM: authorities of client certificates; empty: clients need none
 	Challenges []Source // certificates for TLS-ALPN-01 (RFC 8737)
-	// Answers are those to HTTP-01 challenges: the key authorization of each token
-	// (RFC 8555 §8.3).
+	// Answers maps tokens of HTTP-01 challenges to key authorizations (RFC 8555 §8.3).
 	Answers   map[string]string
 	Passwords []Passwords
 }
 
-// Passwords is a file of passwords.
+// Passwords is an htpasswd file.
 type Passwords struct {
-	Name string // as it was given
+	Name string // its path, as configured
 	Text []byte
 }
 
-// Encode returns the bytes of a bundle, at most MaxBundle.
+// Encode returns the encoded bundle. A bundle above MaxBundle bytes is an error.
 func (b *Bundle) Encode() ([]byte, error) {
 	p := []byte{bundleVersion}
 	if len(b.Passwords) > 0 {
@@ -64,7 +63,7 @@ func (b *Bundle) Encode() ([]byte, error) {
 		p = appendField(appendField(p, file.Name), file.Text)
 	}
 	if len(p) > MaxBundle {
-		return nil, fmt.Errorf("certificates, keys and passwords have %d bytes together; at most %d are possible", len(p), MaxBundle)
+		return nil, fmt.Errorf("certificates, keys and passwords have %d bytes together; the limit is %d", len(p), MaxBundle)
 	}
 	return p, nil
 }
@@ -83,8 +82,8 @@ func appendField[T string | []byte](p []byte, field T) []byte {
 
 var errBundle = errors.New("damaged credentials")
 
-// DecodeBundle reads what [Bundle.Encode] has written, and accepts nothing else. It
-// does not look into certificates; [Parse] does.
+// DecodeBundle decodes the output of [Bundle.Encode], and refuses anything else. It does not
+// parse the certificates; see [Parse].
 func DecodeBundle(p []byte) (*Bundle, error) {
 	switch {
 	case len(p) == 0 || len(p) > MaxBundle:
@@ -116,7 +115,7 @@ func DecodeBundle(p []byte) (*Bundle, error) {
 	if r.bad || len(r.p) > 0 {
 		return nil, errBundle
 	}
-	// There is one form of each bundle.
+	// Refuse any other encoding of the same bundle.
 	if again, err := b.Encode(); err != nil || !bytes.Equal(again, p) {
 		return nil, errBundle
 	}
@@ -126,7 +125,7 @@ func DecodeBundle(p []byte) (*Bundle, error) {
 // fields reads an encoded bundle.
 type fields struct {
 	p   []byte
-	bad bool // p ended too early
+	bad bool // p was too short
 }
 
 func (r *fields) number() uint64 {

@@ -60,7 +60,7 @@ func TestBundleErrors(t *testing.T) {
 		}
 	}
 	large := &Bundle{ClientCA: make([]byte, MaxBundle)}
-	if _, err := large.Encode(); err == nil || !strings.Contains(err.Error(), "at most 16777216") {
+	if _, err := large.Encode(); err == nil || !strings.Contains(err.Error(), "the limit is 16777216") {
 		t.Errorf("a large bundle: %v", err)
 	}
 }

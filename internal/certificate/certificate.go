@@ -1,10 +1,10 @@
-// Package certificate holds the certificates that a TLS server shows.
+// Package certificate parses and selects the certificates of a TLS server.
 //
-// Certificates come as PEM bytes, never as paths: the process that may read the files
-// passes their bytes on. [Parse] makes a [Set] from them and refuses what no client
-// would accept (a key that does not match, a chain out of order, no names). Only
-// [Set.Check] depends on the time, so a worker still starts after a certificate has
-// expired. A set is immutable; [Set.Choose] finds the certificate for a client.
+// Certificates are given as PEM bytes, not as paths, since workers may not be allowed to read
+// the files. [Parse] makes a [Set] of them and refuses what no client would accept: a key that
+// does not match, a chain out of order, no names. Only [Set.Check] depends on the time, so a
+// worker can start with an expired certificate. A Set is immutable; [Set.Choose] selects the
+// certificate for a client.
 package certificate
 
 import (
@@ -19,14 +19,13 @@ import (
 
 // Source is a certificate as it was read.
 type Source struct {
-	Name  string // for messages: the file's name, say
+	Name  string // for messages, such as the path of the file
 	Chain []byte // PEM: the certificate, then the intermediates, each signed by the next
 	Key   []byte // PEM: the private key, not encrypted
 }
 
-// Set has the certificates of a server. The first is the default, for clients that
-// name no host or an unknown one. The zero value
-// has none, and refuses every client.
+// Set is the certificates of a server. The first is the default, for clients that name no host
+// or an unknown one. The zero value has no certificate and refuses every client.
 type Set struct {
 	entries []entry
 	byName  map[string][]int // entries by name, the preferred first; a wildcard as "*.example.org"
@@ -39,8 +38,7 @@ type entry struct {
 	chain  []*x509.Certificate // the first is its leaf
 }
 
-// Parse makes a set of certificates. Its errors begin with the name of the
-// source.
+// Parse makes a set of certificates. Errors name the source.
 func Parse(sources []Source) (*Set, error) {
 	s := &Set{byName: map[string][]int{}}
 	for _, src := range sources {
@@ -58,8 +56,8 @@ func Parse(sources []Source) (*Set, error) {
 	return s, nil
 }
 
-// add gives an entry its place among those of a name: a kind of key that costs
-// less comes before one that costs more, and of one kind the first stays first.
+// add adds an entry to the entries of a name, which are sorted by cost and then by their order
+// in the sources.
 func (s *Set) add(name string, i int) {
 	name = strings.ToLower(name)
 	at := len(s.byName[name])
@@ -69,8 +67,8 @@ func (s *Set) add(name string, i int) {
 	s.byName[name] = slices.Insert(s.byName[name], at, i)
 }
 
-// cost ranks kinds of keys. A handshake with ECDSA takes a tenth of the time
-// that one with RSA does; Ed25519 comes last because no browser knows it.
+// cost ranks key types. A handshake with ECDSA takes a tenth of the CPU time of one with RSA.
+// Ed25519 comes last because no browser supports it.
 func (e *entry) cost() int {
 	switch e.chain[0].PublicKeyAlgorithm {
 	case x509.ECDSA:
@@ -84,10 +82,9 @@ func (e *entry) cost() int {
 // ErrNone means that a set has no certificate for a client.
 var ErrNone = errors.New("no certificate")
 
-// Choose returns the certificate for a client: of those for exactly the name it
-// asks for, or else of those with a wildcard for it, the first whose kind of key
-// the client knows. A client that knows none of them gets the first of them, and
-// refuses it or not. It is a tls.Config's GetCertificate.
+// Choose returns the certificate for a client: of those with the name in its hello, or else of
+// those with a matching wildcard, the first whose key type the client supports, or the first
+// if it supports none. It is used as GetCertificate of a tls.Config.
 func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if len(s.entries) == 0 {
 		return nil, ErrNone
@@ -101,7 +98,7 @@ func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return &s.entries[list[0]].tls, nil
 }
 
-// Exactly returns the certificate for a host that names it without a wildcard.
+// Exactly returns the certificate that names the host without a wildcard.
 func (s *Set) Exactly(host string) (*tls.Certificate, error) {
 	list := s.byName[canonical(host)]
 	if len(list) == 0 {
@@ -112,7 +109,7 @@ func (s *Set) Exactly(host string) (*tls.Certificate, error) {
 
 func canonical(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
 
-// candidates are the entries for a host; there is always one.
+// candidates returns the entries for a host, at least one.
 func (s *Set) candidates(host string) []int {
 	if list := s.byName[host]; len(list) > 0 {
 		return list
@@ -122,11 +119,11 @@ func (s *Set) candidates(host string) []int {
 			return list
 		}
 	}
-	// The default's other kinds of keys are as good as the default.
+	// The default certificate may have variants with other key types.
 	return s.byName[strings.ToLower(names(s.entries[0].chain[0])[0])]
 }
 
-// Check reports the first certificate that is not valid at a time.
+// Check returns an error for the first certificate that is not valid at a time.
 func (s *Set) Check(now time.Time) error {
 	for i := range s.entries {
 		for at, c := range s.entries[i].chain {

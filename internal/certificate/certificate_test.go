@@ -135,7 +135,7 @@ func TestRefused(t *testing.T) {
 		{"a gap", chainPEM(leaf, root), key, `certificate 2 of the chain (CN=authority) did not sign`},
 		{"a stranger", chainPEM(leaf, middle, issue(t, nil, ecKey(t), nil)), key, "certificate 3 of the chain"},
 		{"no names", chainPEM(issue(t, middle, leaf.key, func(c *x509.Certificate) { c.DNSNames = nil }, "example.org")), key, "it names no host"},
-		{"for clients", with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), key, "not meant for servers"},
+		{"for clients", with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), key, "not for servers"},
 		{"weak RSA", chainPEM(weak), keyPEM(t, weak.key), "its RSA key has 1024 bits; at least 2048 are needed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,7 @@ type Info struct {
 	Source      string // the name of its Source
 	Names       []string
 	Issuer      string
-	Algorithm   string // of its key: ECDSA, RSA, Ed25519
+	Algorithm   string // of the key: ECDSA, RSA or Ed25519
 	Fingerprint Fingerprint
 	NotBefore   time.Time
 	NotAfter    time.Time // of the certificate or of an intermediate, whichever is the earliest
@@ -21,7 +21,7 @@ type Info struct {
 // Fingerprint is the SHA-256 of a certificate.
 type Fingerprint [sha256.Size]byte
 
-// String is the form that OpenSSL and browsers show: AB:CD:….
+// String returns the form of OpenSSL and browsers: AB:CD:….
 func (f Fingerprint) String() string {
 	var b strings.Builder
 	for i, c := range f {

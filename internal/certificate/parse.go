@@ -14,10 +14,11 @@ import (
 	"strings"
 )
 
-// minRSA is the size in bits below which clients refuse a key.
+// minRSA is the smallest size in bits of an RSA key that clients accept.
 const minRSA = 2048
 
-// maxChain bounds what a client receives and checks in each handshake.
+// maxChain is the largest number of certificates in a chain, which a client receives and
+// checks in each handshake.
 const maxChain = 10
 
 func parse(src Source) (entry, error) {
@@ -41,7 +42,7 @@ func parse(src Source) (entry, error) {
 	return entry{source: src.Name, tls: pair, chain: chain}, nil
 }
 
-// plain translates an error of crypto/tls into this package's words.
+// plain rewords an error of crypto/tls.
 func plain(err error) error {
 	text := strings.TrimPrefix(err.Error(), "tls: ")
 	if strings.HasPrefix(text, "private key") {
@@ -59,7 +60,7 @@ func parseChain(text []byte) ([]*x509.Certificate, error) {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			continue // some keep the key in the same file
+			continue // the key may be in the same file
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -78,13 +79,13 @@ func parseChain(text []byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// checkLeaf refuses what clients refuse.
+// checkLeaf refuses a certificate that clients would refuse.
 func checkLeaf(c *x509.Certificate) error {
 	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
 		return fmt.Errorf("its RSA key has %d bits; at least %d are needed", key.N.BitLen(), minRSA)
 	}
 	if !known(c.PublicKey) {
-		return fmt.Errorf("its kind of key (%s) is not usable with TLS", c.PublicKeyAlgorithm)
+		return fmt.Errorf("its key type (%s) cannot be used with TLS", c.PublicKeyAlgorithm)
 	}
 	switch c.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.DSAWithSHA256:
@@ -92,7 +93,7 @@ func checkLeaf(c *x509.Certificate) error {
 	}
 	uses := c.ExtKeyUsage
 	if len(uses) > 0 && !slices.Contains(uses, x509.ExtKeyUsageServerAuth) && !slices.Contains(uses, x509.ExtKeyUsageAny) {
-		return errors.New("it is not meant for servers (extended key usage)")
+		return errors.New("it is not for servers (extended key usage)")
 	}
 	if len(names(c)) == 0 {
 		return errors.New("it names no host (subject alternative name)")
@@ -108,7 +109,7 @@ func known(key any) bool {
 	return false
 }
 
-// checkOrder refuses a chain in which one is not signed by the next.
+// checkOrder refuses a chain in which a certificate is not signed by the next one.
 func checkOrder(chain []*x509.Certificate) error {
 	for i := 1; i < len(chain); i++ {
 		if err := chain[i-1].CheckSignatureFrom(chain[i]); err == nil {
@@ -126,7 +127,8 @@ func checkOrder(chain []*x509.Certificate) error {
 // ErrNoKey means that a key file has no private key.
 var ErrNoKey = errors.New("no private key in PEM form")
 
-// checkKeyFile returns clearer errors than crypto/tls.
+// checkKeyFile checks that a file has one unencrypted private key. Its errors are clearer than
+// those of crypto/tls.
 func checkKeyFile(text []byte) error {
 	keys := 0
 	for rest := text; ; {

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// SelfSignedName is the name of a source that [SelfSigned] made.
+// SelfSignedName is the Name of the sources that [SelfSigned] returns.
 const SelfSignedName = "self-signed"
 
-// SelfSigned makes a self-signed certificate for tests of a server: with a new P-256
-// key, for hosts and addresses, valid until lifetime after now, and from an hour before
-// now because clocks differ.
+// SelfSigned makes a self-signed certificate with a new P-256 key, for testing a server. hosts
+// are host names and IP addresses. It is valid from an hour before now, because clocks differ,
+// until lifetime after now.
 func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, error) {
 	if len(hosts) == 0 {
-		return Source{}, errors.New("a certificate needs the name of a host")
+		return Source{}, errors.New("a certificate needs a host name")
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
@@ -51,7 +51,7 @@ func SelfSigned(hosts []string, now time.Time, lifetime time.Duration) (Source, 
 	return src, nil
 }
 
-// SelfSign makes a certificate from a template, with a new key that signs it.
+// SelfSign makes a certificate from a template, signed by its own new key.
 func SelfSign(name string, template *x509.Certificate) (Source, error) {
 	key, text, err := NewKey()
 	if err != nil {
@@ -64,8 +64,8 @@ func SelfSign(name string, template *x509.Certificate) (Source, error) {
 	return Source{Name: name, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: text}, nil
 }
 
-// NewKey makes a private key, and returns it as PEM too. It is of the type that costs least in a
-// handshake among those that every client supports.
+// NewKey makes a P-256 key, the cheapest in a handshake that every client supports, and
+// returns it also as PEM.
 func NewKey() (crypto.Signer, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,15 +1,15 @@
-// Package clientip has the address of a client, and its form for people. It is the
-// address of the connection's peer, unless a trusted proxy names the client for which it
-// forwards requests.
+// Package clientip determines the address of a client: that of the connection's peer, or the
+// one that a trusted proxy names in a header field. It also implements networks and access
+// lists.
 package clientip
 
 import (
 	"net/netip"
 )
 
-// Addr is the address of a client. The zero value is one that is not known.
+// Addr is the address of a client. The zero value stands for an unknown address.
 type Addr struct {
-	ip   [16]byte // of IPv4 as in IPv6 (RFC 4291 §2.5.5.2)
+	ip   [16]byte // IPv4 addresses are IPv4-mapped (RFC 4291 §2.5.5.2)
 	port uint16   // 0: not known
 	kind kind
 }
@@ -22,8 +22,8 @@ const (
 	kindUnix
 )
 
-// From returns an IP address with its port; the zero value if it is invalid. A zone is
-// left out: it is meaningful on one machine only.
+// From returns an IP address with its port; the zero value if ap is invalid. The zone is
+// dropped: it is meaningful on one machine only.
 func From(ap netip.AddrPort) Addr {
 	if !ap.IsValid() {
 		return Addr{}
@@ -40,10 +40,10 @@ func Parse(text string) (a Addr, ok bool) {
 	return From(netip.AddrPortFrom(ip, 0)), err == nil
 }
 
-// Unix returns the address of the client of a unix socket, which has none of its own.
+// Unix returns the address that stands for the clients of a unix socket.
 func Unix() Addr { return Addr{kind: kindUnix} }
 
-// IP returns the IP address, of IPv4 if it is one; the zero value if there is none.
+// IP returns the IP address, unmapped; the zero value if there is none.
 func (a Addr) IP() netip.Addr {
 	if a.kind != kindIP {
 		return netip.Addr{}
@@ -51,17 +51,16 @@ func (a Addr) IP() netip.Addr {
 	return netip.AddrFrom16(a.ip).Unmap()
 }
 
-// Known reports whether anything is known of the client.
+// Known reports whether the address is known.
 func (a Addr) Known() bool { return a.kind != kindUnknown }
 
-// IsUnix reports whether it is a client of a unix socket.
+// IsUnix reports whether the address is that of a unix socket's client.
 func (a Addr) IsUnix() bool { return a.kind == kindUnix }
 
-// MaxText is the length in bytes of the longest address with its port.
+// MaxText is the length in bytes of the longest address with port, as AppendTo writes it.
 const MaxText = len("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
 
-// AppendHost appends the address without its port, for people: "203.0.113.7", "unix:" or
-// "unknown".
+// AppendHost appends the address without its port: "203.0.113.7", "unix:" or "unknown".
 func (a Addr) AppendHost(dst []byte) []byte {
 	switch a.kind {
 	case kindIP:
@@ -72,7 +71,7 @@ func (a Addr) AppendHost(dst []byte) []byte {
 	return append(dst, "unknown"...)
 }
 
-// AppendTo appends the address, with its port if that is known, for people.
+// AppendTo appends the address, with its port if that is known.
 func (a Addr) AppendTo(dst []byte) []byte {
 	if a.kind == kindIP && a.port != 0 {
 		return netip.AddrPortFrom(a.IP(), a.port).AppendTo(dst)
@@ -86,7 +85,7 @@ func (a Addr) Host() string { return string(a.AppendHost(nil)) }
 // String returns what AppendTo appends.
 func (a Addr) String() string { return string(a.AppendTo(nil)) }
 
-// encodedSize is the length of an encoded address.
+// encodedSize is the length of an encoded address in bytes.
 const encodedSize = 19
 
 // AppendEncoded appends the address for [Decode] in another process.
@@ -95,7 +94,7 @@ func (a Addr) AppendEncoded(dst []byte) []byte {
 	return append(dst, byte(a.port>>8), byte(a.port))
 }
 
-// Decode returns an encoded address; false if it is none.
+// Decode returns the address that AppendEncoded has encoded; false if p is malformed.
 func Decode(p []byte) (a Addr, ok bool) {
 	if len(p) != encodedSize || p[0] > byte(kindUnix) {
 		return Addr{}, false

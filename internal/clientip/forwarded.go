@@ -6,20 +6,20 @@ import (
 	"unsafe"
 )
 
-// Trust says which proxies may name the client, and in which header field. Proxies append
-// to the field, so whatever a client wrote into it is to the left of that. The field is
-// therefore read from right to left, and only as far as trusted proxies have written it.
+// Trust is the list of trusted proxies and the header field in which they name the client.
+// Proxies append to the field, so what a client has forged is on the left. The field is
+// therefore read from right to left, as far as trusted proxies have written it.
 type Trust struct {
 	Networks *Networks
-	// Field is the name of the header field in lower case: "forwarded" has the syntax of
-	// RFC 7239, every other is a list of addresses as in X-Forwarded-For.
+	// Field is the name of the header field in lower case. "forwarded" has the syntax of RFC
+	// 7239, every other field is a list of addresses like X-Forwarded-For.
 	Field string
 }
 
 // FieldForwarded is the name of the field of RFC 7239 in lower case.
 const FieldForwarded = "forwarded"
 
-// Scheme is how a client came to its proxy.
+// Scheme is the URI scheme that a client used with its proxy.
 type Scheme uint8
 
 // The schemes.
@@ -29,7 +29,7 @@ const (
 	SchemeHTTPS
 )
 
-// ParseScheme reads the name of a scheme, which is not case-sensitive.
+// ParseScheme parses the name of a scheme, in any case.
 func ParseScheme(p []byte) Scheme {
 	switch {
 	case bytes.EqualFold(p, []byte("https")):
@@ -43,11 +43,11 @@ func ParseScheme(p []byte) Scheme {
 // Trusts reports whether a peer is a trusted proxy.
 func (t *Trust) Trusts(peer Addr) bool { return t != nil && t.Networks.Contains(peer) }
 
-// Client returns the client of a request that a peer sent with these lines of the field,
-// in order, and how the client reached its proxy, if the field says so. The client is the
-// first address from the right that is not a trusted proxy, or the leftmost one if all
-// are. At an element that is malformed or hides its address, reading stops, and the
-// client is the last valid address, or the peer if there was none.
+// Client returns the client of a request from peer, and the scheme that the client used if the
+// field has it. lines are the values of the field's lines, in order. The client is the first
+// address from the right that is not a trusted proxy, or the leftmost one if all are trusted.
+// An element that is malformed or hides its address ends the search; the client is then the
+// last valid address, or peer if there was none.
 func (t *Trust) Client(peer Addr, lines [][]byte) (client Addr, scheme Scheme) {
 	client = peer
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -74,15 +74,15 @@ func (t *Trust) Client(peer Addr, lines [][]byte) (client Addr, scheme Scheme) {
 	return client, scheme
 }
 
-// element is what one proxy has written.
+// element is the list element that one proxy has appended.
 type element struct {
-	empty   bool // nothing: lists may have that (RFC 9110 §5.6.1)
+	empty   bool // allowed in lists (RFC 9110 §5.6.1)
 	client  Addr
 	scheme  Scheme
-	schemed bool // it says so
+	schemed bool // it has a scheme
 }
 
-// lastAddress takes the last element of a list of addresses.
+// lastAddress splits off the last element of a list of addresses.
 func lastAddress(list []byte) (e element, rest []byte, ok bool) {
 	i := bytes.LastIndexByte(list, ',')
 	text := trim(list[i+1:])
@@ -93,10 +93,10 @@ func lastAddress(list []byte) (e element, rest []byte, ok bool) {
 	return e, rest, ok
 }
 
-// lastElement takes the last element of a Forwarded field. A comma may be within a quoted
-// string; but what follows such a comma is no element, because the quote at the end of the
-// string is out of place there. So the last element is the shortest one, whatever a client
-// has written before it.
+// lastElement splits off the last element of a Forwarded field. A comma may be inside a quoted
+// string. What follows such a comma is not a valid element, because of the closing quote. So
+// the shortest valid element at the end is the last one, whatever a client has written before
+// it.
 func lastElement(list []byte) (e element, rest []byte, ok bool) {
 	for i := len(list); i >= 0; {
 		i = bytes.LastIndexByte(list[:i], ',')
@@ -111,9 +111,8 @@ func lastElement(list []byte) (e element, rest []byte, ok bool) {
 	return e, nil, false
 }
 
-// parseElement reads pairs of a name and a value with semicolons between them (RFC 7239
-// §4), where a pair may be missing. Without one for the client it is as good as broken:
-// somebody is missing.
+// parseElement parses name=value pairs separated by semicolons (RFC 7239 §4); pairs may be
+// empty. An element without "for" is invalid: a hop would be missing.
 func parseElement(p []byte) (e element, ok bool) {
 	for {
 		if p = bytes.TrimLeft(p, ";"); len(p) == 0 {
@@ -149,7 +148,7 @@ func parseElement(p []byte) (e element, ok bool) {
 	}
 }
 
-// cutValue takes a token or a quoted string from the front.
+// cutValue splits off a token or a quoted string.
 func cutValue(p []byte) (value, rest []byte, ok bool) {
 	if len(p) == 0 || p[0] != '"' {
 		n := 0
@@ -174,7 +173,7 @@ func cutValue(p []byte) (value, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// unescaped returns what is in a quoted string.
+// unescaped returns the content of a quoted string without its backslashes.
 func unescaped(p []byte) (value []byte) {
 	for i := 0; i < len(p); i++ {
 		if p[i] == '\\' {
@@ -185,9 +184,9 @@ func unescaped(p []byte) (value []byte) {
 	return value
 }
 
-// parseNode reads an IP address, perhaps with a port; one of IPv6 may be in brackets, and
-// with a port it must be (RFC 7239 §6). "unknown", and names that begin with "_", are no
-// addresses.
+// parseNode parses an IP address with an optional port. An IPv6 address may be in brackets,
+// and must be if it has a port (RFC 7239 §6). "unknown", and names that begin with "_", are
+// not addresses.
 func parseNode(p []byte) (Addr, bool) {
 	const longest = len("[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535")
 	if len(p) == 0 || len(p) > longest {
@@ -217,8 +216,8 @@ func parseNode(p []byte) (Addr, bool) {
 	return From(ap), true
 }
 
-// text lends bytes to a function that reads a string and keeps nothing of it, but in errors
-// that nobody looks at.
+// text returns p as a string without a copy, for parsers that do not keep it except in errors,
+// which are discarded here.
 func text(p []byte) string { return unsafe.String(unsafe.SliceData(p), len(p)) }
 
 // trim removes white space from both ends (RFC 9110 §5.6.3).
@@ -233,7 +232,7 @@ func isToken(p []byte) bool {
 	return len(p) > 0
 }
 
-// isTokenByte reports whether a token may have the byte (RFC 9110 §5.6.2).
+// isTokenByte reports whether c is a tchar (RFC 9110 §5.6.2).
 func isTokenByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0
 }

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Network is a network of IP addresses, or all clients of unix sockets. The zero value is
-// none.
+// Network is a network of IP addresses, or all clients of unix sockets. The zero value
+// contains no address.
 type Network struct {
 	prefix netip.Prefix
 	unix   bool
 }
 
-// ParseNetwork reads "192.0.2.0/24", "2001:db8::/32", a single address, or "unix". Its
-// error says what to write instead.
+// ParseNetwork parses "192.0.2.0/24", "2001:db8::/32", a single address, or "unix". Its error
+// says what to write instead.
 func ParseNetwork(text string) (Network, error) {
 	if text == "unix" {
 		return Network{unix: true}, nil
@@ -39,7 +39,7 @@ func ParseNetwork(text string) (Network, error) {
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
 	}
 	if p != p.Masked() {
-		return Network{}, errors.New("has bits beyond its length; write " + p.Masked().String() + ", or " + p.Addr().String())
+		return Network{}, errors.New("has bits set beyond its prefix length; write " + p.Masked().String() + ", or " + p.Addr().String())
 	}
 	return Network{prefix: p}, nil
 }
@@ -57,17 +57,16 @@ func (n Network) String() string {
 	return ""
 }
 
-// Networks finds out in which of many networks an address is. It does not change, so
-// goroutines may share it. A nil one is empty.
+// Networks finds the narrowest of many networks that contains an address. It is immutable and
+// safe for concurrent use. A nil Networks is empty.
 //
-// Of two networks one contains the other or they have nothing in common. So they cut all
-// addresses into ranges, in each of which one network is the narrowest, and a search in
-// the sorted beginnings of these ranges finds it.
+// Two networks are nested or disjoint. So they divide the address space into ranges, each with
+// one narrowest network, which a binary search over the beginnings of the ranges finds.
 type Networks struct {
 	all    []Network
 	begins []netip.Addr // of the ranges, IPv4 before IPv6
 	narrow []int32      // the narrowest network of each range in all; -1: none
-	unix   int32        // likewise of clients of unix sockets
+	unix   int32        // the network of unix sockets in all; -1: none
 }
 
 // NewNetworks returns the networks; nil if there are none. Of equal networks the last one
@@ -104,8 +103,8 @@ func NewNetworks(all []Network) *Networks {
 	return ns
 }
 
-// close ends the narrowest of the networks that are open: what comes behind it belongs to
-// the one around it.
+// close ends the narrowest of the open networks. The addresses after it belong to the next
+// wider one.
 func (ns *Networks) close(open []int32) []int32 {
 	behind := after(ns.all[open[len(open)-1]].prefix)
 	open = open[:len(open)-1]
@@ -119,7 +118,7 @@ func (ns *Networks) close(open []int32) []int32 {
 	return open
 }
 
-// mark begins a range.
+// mark begins a range with its narrowest network.
 func (ns *Networks) mark(begin netip.Addr, narrowest int32) {
 	if n := len(ns.begins); n > 0 && ns.begins[n-1] == begin {
 		ns.narrow[n-1] = narrowest
@@ -128,8 +127,8 @@ func (ns *Networks) mark(begin netip.Addr, narrowest int32) {
 	ns.begins, ns.narrow = append(ns.begins, begin), append(ns.narrow, narrowest)
 }
 
-// after returns the first address behind a network: of IPv6 if that was the end of IPv4,
-// invalid if it was the end of both.
+// after returns the first address after a network: after the end of IPv4 the first of IPv6,
+// after the end of IPv6 an invalid one.
 func after(p netip.Prefix) netip.Addr {
 	raw := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(raw)*8; i++ {
@@ -142,8 +141,7 @@ func after(p netip.Prefix) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// Find returns the narrowest network in which a client is, and its index; -1 if there is
-// none.
+// Find returns the narrowest network that contains a, and its index; -1 if there is none.
 func (ns *Networks) Find(a Addr) (Network, int) {
 	if ns == nil {
 		return Network{}, -1
@@ -166,22 +164,21 @@ func (ns *Networks) Find(a Addr) (Network, int) {
 	return ns.all[at], int(at)
 }
 
-// Contains reports whether a client is in one of the networks.
+// Contains reports whether a is in one of the networks.
 func (ns *Networks) Contains(a Addr) bool {
 	_, i := ns.Find(a)
 	return i >= 0
 }
 
-// Access says which clients are admitted. If nil, all are.
+// Access decides which clients are admitted. A nil Access admits all.
 type Access struct {
 	networks *Networks
-	allowed  int // how many of them, from the first on, are
+	allowed  int // networks before this index are allowed, the others denied
 }
 
-// NewAccess returns the access rules for networks that are allowed and that are denied;
-// nil if there are none of either. The narrowest network that contains a client decides;
-// if the same network is both allowed and denied, it is denied. A client in none of them
-// is admitted if no network is allowed.
+// NewAccess returns the access rules of allowed and denied networks; nil if there are none.
+// The narrowest network that contains a client decides; if the same network is both allowed
+// and denied, it is denied. A client in none of them is admitted if no network is allowed.
 func NewAccess(allow, deny []Network) *Access {
 	if len(allow)+len(deny) == 0 {
 		return nil
@@ -189,8 +186,8 @@ func NewAccess(allow, deny []Network) *Access {
 	return &Access{NewNetworks(append(slices.Clone(allow), deny...)), len(allow)}
 }
 
-// Admits reports whether a client is admitted, and by which network that was decided; the
-// zero Network if the client is in none.
+// Admits reports whether a client is admitted, and returns the network that decided; the zero
+// Network if the client is in none.
 func (c *Access) Admits(a Addr) (ok bool, by Network) {
 	if c == nil {
 		return true, by

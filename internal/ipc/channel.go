@@ -1,9 +1,9 @@
 // Package ipc is the control channel between the master and one worker:
 // small typed messages over a SOCK_SEQPACKET socketpair.
 //
-// The kernel preserves message boundaries, so there is no framing: one send is one
-// receive. End-of-file means that the other process is dead: it comes when the last
-// copy of the other end is closed, however that process ended.
+// The kernel preserves message boundaries, so there is no framing. End-of-file means that the
+// other process is dead: it comes when the last copy of the other end is closed, however that
+// process ended.
 package ipc
 
 import (
@@ -24,9 +24,9 @@ type Channel struct {
 	buf  [MaxMessage + 1]byte // one more, to detect a truncated message
 }
 
-// Pair makes both ends, close-on-exec and non-blocking. The worker's end is
-// for exec.Cmd.ExtraFiles; the caller closes it once the worker has started,
-// or the end-of-file would never come.
+// Pair creates a channel, both ends close-on-exec and non-blocking. The worker's end is for
+// exec.Cmd.ExtraFiles. The caller closes it once the worker has started; otherwise the master
+// would never receive end-of-file.
 func Pair() (master *Channel, worker *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX,
 		unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -41,7 +41,7 @@ func Pair() (master *Channel, worker *os.File, err error) {
 	return master, worker, nil
 }
 
-// Open takes over an inherited descriptor as the worker's end.
+// Open returns the worker's end on an inherited descriptor.
 func Open(fd uintptr) (*Channel, error) {
 	kind, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
 	if err == nil && kind != unix.SOCK_SEQPACKET {
@@ -57,8 +57,8 @@ func Open(fd uintptr) (*Channel, error) {
 	return newChannel(int(fd))
 }
 
-// newChannel owns fd, which must be non-blocking: os.NewFile then leaves the
-// waiting to the runtime's poller, and Close wakes a blocked Receive.
+// newChannel takes ownership of fd, which must be non-blocking: os.NewFile then uses the
+// runtime's poller, so that Close wakes a blocked Receive.
 func newChannel(fd int) (*Channel, error) {
 	c := &Channel{file: os.NewFile(uintptr(fd), "control channel")}
 	raw, err := c.file.SyscallConn()
@@ -69,12 +69,11 @@ func newChannel(fd int) (*Channel, error) {
 	return c, nil
 }
 
-// Send queues one message and never waits: [ErrFull] means that the other
-// side has not read for a long time, EPIPE that it is gone.
+// Send queues one message and never blocks. [ErrFull] means that the other side has not read
+// for a long time, EPIPE that it is dead.
 func (c *Channel) Send(m Message) error { return c.send(m, nil) }
 
-// SendFile is Send for a message with a descriptor, of which the other side
-// gets a copy.
+// SendFile is Send for a message with a descriptor, which is duplicated to the other side.
 func (c *Channel) SendFile(m Message, fd int) error {
 	return c.send(m, unix.UnixRights(fd))
 }
@@ -83,7 +82,7 @@ func (c *Channel) send(m Message, rights []byte) error {
 	p := Encode(nil, m)
 	var sendErr error
 	err := c.raw.Write(func(fd uintptr) bool {
-		// It does not wait, and so EINTR cannot come.
+		// No EINTR: it does not block.
 		_, sendErr = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		return true
 	})
@@ -99,22 +98,21 @@ func (c *Channel) send(m Message, rights []byte) error {
 	return nil
 }
 
-// Receive waits for one message. It returns io.EOF when the other side is
-// gone, and an error wrapping os.ErrClosed after Close. A descriptor that came
-// with it is closed.
+// Receive waits for one message. It returns io.EOF when the other side is dead, and an error
+// wrapping os.ErrClosed after Close. A descriptor that comes with the message is closed.
 func (c *Channel) Receive() (Message, error) {
 	m, fd, err := c.ReceiveFile()
 	Discard(fd)
 	return m, err
 }
 
-// ReceiveFile is Receive for messages with a descriptor. fd is the one that came
-// with the message, close-on-exec and the caller's, or -1.
+// ReceiveFile is Receive for messages with a descriptor. fd is close-on-exec and owned by the
+// caller; -1: the message had none.
 func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	n, fd, err := c.receive()
 	if errors.Is(err, unix.ECONNRESET) {
-		// The other side closed before it read everything. That is
-		// reported once, ahead of what it had sent itself.
+		// The other side closed before it had read everything. The kernel reports that once,
+		// before the messages that are still queued.
 		n, fd, err = c.receive()
 	}
 	switch {
@@ -148,7 +146,7 @@ func (c *Channel) receive() (n, fd int, err error) {
 	switch {
 	case errors.Is(waited, os.ErrDeadlineExceeded):
 		return 0, -1, waited
-	case waited != nil: // the runtime's own word for it is not exported
+	case waited != nil: // the runtime's error for it is not exported
 		return 0, -1, os.ErrClosed
 	}
 	if err == nil && n == 0 {
@@ -158,20 +156,20 @@ func (c *Channel) receive() (n, fd int, err error) {
 	return n, fd, err
 }
 
-// Unread reports whether a message waits to be received.
+// Unread reports whether a message is waiting to be received.
 func (c *Channel) Unread() bool {
 	n := 0
 	err := c.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
 	return err == nil && n > 0
 }
 
-// SyscallConn returns that of this end.
+// SyscallConn returns a raw connection to this end's socket.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
-// Empty discards what the other side has sent and this one has not received, and lets neither
-// send any more. In the master it comes before Close, which would wait for what is left.
+// Empty shuts the channel down and discards the unread messages. The master calls it before
+// Close, which could otherwise block on descriptors in the queue.
 func (c *Channel) Empty() {
-	_ = c.raw.Control(func(fd uintptr) { Empty(int(fd)) }) // an error means that it is closed
+	_ = c.raw.Control(func(fd uintptr) { Empty(int(fd)) }) // an error means that the channel is closed
 }
 
 // Close closes this end. The other side receives io.EOF.
@@ -179,8 +177,8 @@ func (c *Channel) Close() error {
 	return c.file.Close()
 }
 
-// SetReadDeadline ends Receive with os.ErrDeadlineExceeded at t, for the
-// case that the other side is dead and another process holds its end open.
+// SetReadDeadline makes Receive fail with os.ErrDeadlineExceeded at t, in case the other side
+// is dead but another process holds its end open.
 func (c *Channel) SetReadDeadline(t time.Time) error {
 	return c.file.SetReadDeadline(t)
 }

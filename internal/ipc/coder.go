@@ -7,19 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// coder writes the fields of a message, or reads them: a message names them once,
-// in order, for both.
+// coder writes or reads the fields of a message, so that each message lists its fields only
+// once.
 type coder struct {
 	writes bool
 	room   int    // bytes that may still be written
-	p      []byte // that were written, or that are still to be read
-	err    error  // why they cannot be
+	p      []byte // the bytes written, or still to be read
+	err    error  // the first error of a read
 }
 
 var errLength = errors.New("wrong length")
 
-// number is a field of so many bytes, the first the most significant. What is read
-// has to be within bounds.
+// number codes a big-endian field of size bytes. A value that is read must be from least to
+// most.
 func number[T ~byte | ~int | ~int64 | ~uint32 | ~uint64](c *coder, v *T, size int, least, most uint64) {
 	if c.writes {
 		for i := size - 1; i >= 0; i-- {
@@ -52,7 +52,7 @@ func (c *coder) flag(v *bool) {
 	*v = n == 1
 }
 
-// text is the last field, UTF-8; one that is too long is cut between characters.
+// text codes the last field, UTF-8. Text that is too long is truncated between characters.
 func (c *coder) text(v *string) {
 	if !c.writes {
 		if !utf8.Valid(c.p) {

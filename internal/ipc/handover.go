@@ -7,18 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On a handover channel one worker hands its connections over to another: the master
-// creates a SOCK_SEQPACKET socketpair and sends each worker an end. A message is one
-// connection: the descriptor of its socket, that of the file being sent if there is
-// one, and its state in bytes that only workers interpret. End-of-file, when the
-// worker that hands over closes its end or dies, means that no more will come.
+// On a handover channel one worker hands its connections over to another: the master creates a
+// SOCK_SEQPACKET socketpair and sends each worker an end. A message is one connection: the
+// descriptor of its socket, that of the file being sent if there is one, and its state, which
+// only workers interpret. End-of-file means that there are no more connections: the worker
+// that hands over has closed its end or died.
 
-// MaxState is the size in bytes of the largest state of a connection.
+// MaxState is the size of the largest state of a connection, in bytes.
 const MaxState = 64 << 10
 
-// Handover makes a handover channel: the end for the worker that hands over,
-// and that for the one that takes over, close-on-exec and non-blocking. The caller
-// closes both once they have been sent.
+// Handover creates a handover channel, both ends close-on-exec and non-blocking: from is for
+// the worker that hands over, to for the one that takes over. The caller closes both once they
+// are sent.
 func Handover() (from, to int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -27,10 +27,9 @@ func Handover() (from, to int, err error) {
 	return fds[0], fds[1], nil
 }
 
-// SendConnection hands one connection over; file is -1 when there is none. It
-// never waits: EAGAIN, ETOOMANYREFS, ENOBUFS and ENOMEM mean that the other
-// worker has to catch up first, any other error that the channel is broken. The
-// caller's own descriptors stay open.
+// SendConnection hands one connection over; file is -1 if there is none. It never blocks:
+// EAGAIN, ETOOMANYREFS, ENOBUFS and ENOMEM mean that the other worker has to catch up first,
+// any other error that the channel is broken. The caller keeps its descriptors.
 func SendConnection(fd int, state []byte, socket, file int) error {
 	rights := unix.UnixRights(socket)
 	if file >= 0 {
@@ -44,34 +43,34 @@ func SendConnection(fd int, state []byte, socket, file int) error {
 	}
 }
 
-// ReceiveConnection takes one connection over into p, which is MaxState bytes long; the
-// descriptors are the caller's, close-on-exec, and file is -1 when there is
-// none. The error is io.EOF when all have been handed over, EAGAIN when there
-// is nothing yet, and EMFILE if this process may not open the descriptors.
+// ReceiveConnection takes one connection over. p is MaxState bytes long and receives the
+// state. The descriptors are close-on-exec and owned by the caller; file is -1 if there is
+// none. The error is io.EOF after the last connection, EAGAIN if none is waiting, and EMFILE
+// if this process has no free descriptor.
 func ReceiveConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
 	return receiveConnection(fd, p, 0)
 }
 
-// PeekConnection is ReceiveConnection, but the connection stays in the channel
-// until [NextConnection], so it is not lost if this process is killed meanwhile, or has no
-// free descriptor.
+// PeekConnection is ReceiveConnection, except that the connection stays in the channel until
+// [NextConnection], so that it is not lost if this process is killed or has no free
+// descriptor.
 func PeekConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
 	return receiveConnection(fd, p, unix.MSG_PEEK)
 }
 
-// NextConnection takes the first connection out of the channel, unseen.
+// NextConnection removes the first connection from the channel.
 func NextConnection(fd int) {
 	var p [1]byte
 	for {
-		// Without room for descriptors the kernel closes them.
+		// Without a buffer for descriptors the kernel closes them.
 		if _, _, err := unix.Recvfrom(fd, p[:], unix.MSG_DONTWAIT); err != unix.EINTR {
 			return
 		}
 	}
 }
 
-// Waiting reports whether a handover channel holds connections, given the end of
-// the worker that takes over.
+// Waiting reports whether connections are waiting in a handover channel. fd is the end of the
+// worker that takes over.
 func Waiting(fd int) bool {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	return err == nil && n > 0

@@ -14,14 +14,14 @@ const MaxMessage = 4096
 // Message is one of the types below. Those that say "with a descriptor" travel
 // with [Channel.SendFile].
 type Message interface {
-	// code writes the fields to c, or returns the message with those that it reads.
+	// code writes the fields to c, or returns the message with the fields read from c.
 	code(c *coder) Message
 }
 
 // Ready tells the master that the worker is ready to serve, and identifies it.
 type Ready struct {
 	PID     int    // 1 to 2^31-1
-	Version string // the worker's own, for the master to compare
+	Version string // of the worker, for the master to compare
 }
 
 // Failed tells the master why the worker is about to exit.
@@ -33,27 +33,27 @@ type Failed struct {
 // Serve tells the worker to start accepting.
 type Serve struct{}
 
-// Draining tells the master that the worker drains without an order of the master.
+// Draining tells the master that the worker drains although the master has not ordered it.
 type Draining struct{}
 
 // QueueLeft tells the master, before Draining, that the worker leaves its accept queue to
-// another one.
+// another worker.
 type QueueLeft struct{}
 
-// CanHandOver tells the master, before Ready, that the worker can take over the
-// connections of another, and hand its own over.
+// CanHandOver tells the master, before Ready, that the worker can hand connections over and
+// take them over.
 type CanHandOver struct{}
 
-// TakeOver, with a descriptor, tells the worker to take over the connections that
-// come on that channel, until it ends; see [Handover].
+// TakeOver, with a descriptor, tells the worker to take over connections from that handover
+// channel until end-of-file; see [Handover].
 type TakeOver struct{}
 
-// Drain tells the worker to drain: another serves in its place. With a
-// descriptor, that is the handover channel for its connections; what cannot be
-// handed over is finished first.
+// Drain tells the worker to drain, because another one serves in its place. The descriptor, if
+// any, is the handover channel for its connections; what cannot be handed over is finished
+// first.
 type Drain struct {
-	// Queue says that no other worker takes over the listening socket: this worker
-	// serves the connections on their way to it.
+	// Queue: no other worker takes over the listening socket, so this worker also serves the
+	// connections in its accept queue.
 	Queue bool
 }
 
@@ -65,20 +65,19 @@ type Recycle struct {
 	Reason string // for the log
 }
 
-// Remaining tells the master, each second while the worker drains, what is left
-// to do.
+// Remaining tells the master, each second while the worker drains, what is still under way.
 type Remaining struct {
 	Connections int   // 0 to 2^31-1
 	Bytes       int64 // of responses whose length is known, not negative
 }
 
-// Show, with a descriptor, asks the worker to write a list of its connections
-// into that file; it answers with Shown.
+// Show, with a descriptor, asks the worker to write a list of its connections to that file.
+// The worker replies with Shown.
 type Show struct {
-	ID uint32 // of the question
+	ID uint32 // repeated in Shown
 }
 
-// Shown tells the master that the list has been written.
+// Shown tells the master that the list is written.
 type Shown struct {
 	ID uint32 // of Show
 }
@@ -86,118 +85,119 @@ type Shown struct {
 // Blame says which of a dead worker's connections may have caused its death.
 type Blame byte
 
-// Whom to blame for the death of a worker.
+// The connections to blame for the death of a worker.
 const (
 	BlameNobody  Blame = iota // it was killed from outside
-	BlameCurrent              // the request that was being served may have done it
+	BlameCurrent              // the request being processed may have caused it
 	BlameBusy                 // its memory may be damaged: only idle connections continue
 	numBlames
 )
 
-// Rescue, with a descriptor, tells the worker before Serve to take over a dead
-// worker's connections, which come on that channel; see [RescueChannel]. It
-// answers with Rescued, and does nothing to their sockets before Serve.
+// Rescue, with a descriptor, tells the worker before Serve to rescue a dead worker's
+// connections from that channel; see [RescueChannel]. The worker replies with Rescued, and
+// leaves their sockets alone before Serve.
 type Rescue struct {
 	Blame Blame
 }
 
-// Rescued tells the master that all connections were received, and what becomes of
-// them: 0 to 2^32-1 of each kind.
+// Rescued tells the master that all connections were received, and how many are rescued or
+// not, 0 to 2^32-1 each.
 type Rescued struct {
-	Connections int    // continue
-	Ended       int    // had been closed or handed over
-	Reset       int    // by the client, meanwhile
-	Fixed       int    // are closed: their response cannot be continued elsewhere
-	Blamed      int    // are closed: see Blame
-	Lost        int    // are closed: their records are inconsistent, or no descriptor was free
-	Bytes       uint64 // still to be sent on those that continue
+	Connections int    // rescued
+	Ended       int    // were closed or handed over before
+	Reset       int    // by the client in the meantime
+	Fixed       int    // closed: their response cannot be continued by another worker
+	Blamed      int    // closed: see Blame
+	Lost        int    // closed: their records are inconsistent, or no descriptor was free
+	Bytes       uint64 // still to be sent on those that are rescued
 }
 
-// Credentials, with a descriptor, gives the worker its certificates and keys: a
-// certificate.Bundle, encoded, in a file made by [Sealed]. A worker with a secure
-// listener is Ready only after it has used its first; later ones replace them, and one
-// that it cannot use changes nothing.
+// Credentials, with a descriptor, gives the worker its certificates and keys: an encoded
+// certificate.Bundle in a file made by [Sealed]. A worker with a TLS listener is Ready only
+// after it has loaded its first credentials. Later ones replace them; if the worker cannot use
+// them, it keeps the old ones.
 type Credentials struct {
 	ID uint32 // for CredentialsUsed; it grows
 }
 
-// CredentialsUsed tells the master that connections which begin from now on use the
-// Credentials with this ID.
+// CredentialsUsed tells the master that new connections use the Credentials with this ID.
 type CredentialsUsed struct {
 	ID uint32
 }
 
-// CredentialsRefused tells the master that the worker cannot use its latest credentials, and
-// keeps those before.
+// CredentialsRefused tells the master that the worker cannot use the latest credentials and
+// keeps the old ones.
 type CredentialsRefused struct {
 	Reason string // one sentence, no newline
 }
 
-// Confined tells the master, before Ready, what the worker may do.
+// Confined tells the master, before Ready, how far the worker is sandboxed.
 type Confined struct {
-	Sandboxed  bool   // it did what the kernel can, see package sandbox
+	Sandboxed  bool   // the sandbox is in force as far as the kernel supports it, see package sandbox
 	Unreadable bool   // its user may not read what it serves
-	Missing    string // what the kernel could not do, one line; "": nothing
+	Missing    string // what the kernel does not support, one line; "": nothing
 }
 
-// QueuesEmpty tells the master that the worker, which drains, has taken what waited in its
-// accept queues, and closed its listening sockets.
+// QueuesEmpty tells the master that the draining worker has emptied its accept queues and
+// closed its listening sockets.
 type QueuesEmpty struct{}
 
-// Share tells the worker among how many slots the limits of the pool are divided, before
-// Serve and when there are more or fewer of them; until then it is alone.
+// Share tells the worker by how many slots the limits of the pool are divided, before Serve
+// and after each change. The default is 1.
 type Share struct {
 	Slots int // 1 to MaxSlots
 }
 
-// Render, with a descriptor, asks the master to have Markdown rendered: it comes on that
-// stream socket until its end, and HTML goes back. It is closed without an answer if
-// that cannot be done.
+// Render, with a descriptor, asks the master to have Markdown rendered. The worker writes
+// Markdown to that stream socket until end-of-file, and HTML comes back. The socket is closed
+// without HTML if that fails.
 type Render struct{}
 
-// JobKind is what the pool's helper can do with a file; see package helper.
+// JobKind is a kind of job that the helper process does with a file; see package helper.
 type JobKind byte
 
-// The kinds of jobs. Those of a content coding have its number in package proto.
+// The kinds of jobs. Compressing jobs have the number of their content coding in package
+// proto.
 const (
 	JobGzip       JobKind = iota + 1 // make a compressed copy
 	JobZstd                          // the same
 	JobBrotli                        // the same
-	JobDigest                        // make the digest of its content
-	JobCopyDigest                    // the same of a compressed copy
+	JobDigest                        // compute the digest of the content
+	JobCopyDigest                    // compute the digest of a compressed copy
 	numJobs
 )
 
-// Job, with a descriptor, asks for something to be done with that file: a worker asks the
-// master, and the master its helper. It is not answered to the worker.
+// Job, with a descriptor, requests a job with that file: a worker sends it to the master, and
+// the master to its helper. The worker gets no reply.
 type Job struct {
 	Kind JobKind
 	From int // pid of the worker, set by the master; 0 to 2^31-1
 }
 
-// JobOutcome is what became of a [Job].
+// JobOutcome is the outcome of a [Job].
 type JobOutcome byte
 
 // The outcomes.
 const (
-	JobMade    JobOutcome = iota // it is done
-	JobKnown                     // it had been done before
-	JobUseless                   // there is nothing to be gained
+	JobMade    JobOutcome = iota // done
+	JobKnown                     // already done before
+	JobUseless                   // the result would be of no use
 	JobFailed
 	numOutcomes
 )
 
-// JobDone tells the master what became of a job of its helper, and what else waits there.
+// JobDone tells the master the outcome of a job of its helper, and how many jobs are waiting.
 type JobDone struct {
 	Kind          JobKind
 	Outcome       JobOutcome
-	Before, After int64  // bytes of the file and, if it was made, of what was made of it; not negative
+	Before, After int64  // bytes of the file and, if the job made one, of the copy; not negative
 	Waiting       int    // jobs, 0 to 2^31-1
-	Kept          int64  // bytes that are kept of all that was made; not negative
+	Kept          int64  // bytes in the cache; not negative
 	Reason        string // of a failure, one sentence
 }
 
-// kinds maps first bytes to messages. A number is never reused: 13 and 14 were messages once.
+// kinds maps the first byte of a message to its type. Numbers are never reused: 13 and 14 are
+// retired.
 func kinds() []Message {
 	return []Message{
 		1: Ready{}, 2: Failed{}, 3: Serve{}, 4: Draining{}, 5: CanHandOver{}, 6: TakeOver{}, 7: Drain{}, 8: Alive{},
@@ -324,8 +324,7 @@ func Encode(dst []byte, m Message) []byte {
 	return append(dst, c.p...)
 }
 
-// Decode reads one whole message. It accepts nothing that [Encode] would not
-// have written.
+// Decode decodes one message. It accepts only what [Encode] writes.
 func Decode(p []byte) (Message, error) {
 	if len(p) == 0 || len(p) > MaxMessage {
 		return nil, fmt.Errorf("decode message of %d bytes: must be 1 to %d", len(p), MaxMessage)
@@ -345,8 +344,8 @@ func Decode(p []byte) (Message, error) {
 	return m, nil
 }
 
-// ErrTruncated says that a message had more descriptors than it may have.
-var ErrTruncated = errors.New("more descriptors than the message may have")
+// ErrTruncated is returned for a message with more descriptors than allowed.
+var ErrTruncated = errors.New("the message has too many descriptors")
 
 // ErrFull is returned by Send when the other side has stopped reading.
 var ErrFull = errors.New("the other side does not read its messages")

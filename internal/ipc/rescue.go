@@ -10,29 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A rescue channel is how the master gives the connections of a dead worker to
-// the next one: a SOCK_SEQPACKET socketpair, whose first message carries the
-// dead worker's records, and each other one some of its connections.
+// Over a rescue channel the master sends the connections of a dead worker to its successor. It
+// is a SOCK_SEQPACKET socketpair. The first message carries the dead worker's records, each
+// other one some of its connections.
 
-// rescueTimeout is for how many seconds one side of a rescue channel waits for
-// the other: both do nothing else meanwhile.
+// rescueTimeout is the time limit in seconds for sending or receiving a message. Both sides
+// block.
 const rescueTimeout = 10
 
-// Kept is a connection that was kept open when its worker died.
+// Kept is a connection that the keeper has kept open after the death of its worker.
 type Kept struct {
-	Number int // its descriptor number in that worker
+	Number int // its descriptor number in the dead worker
 	Socket int // the descriptor of its socket
-	File   int // the descriptor of the file that its record names, -1 if there is none
+	File   int // the descriptor of the file being sent; -1: none
 }
 
-// MaxKept is how many connections a message carries at most, each with a file.
+// MaxKept is the largest number of connections in a message, since each may have a file.
 const MaxKept = MaxRights / 2
 
-// withFile marks a number whose socket is followed by a file.
+// withFile is set in a number if a file follows the socket.
 const withFile = 1 << 31
 
-// RescueChannel makes a rescue channel: the master's end and the worker's,
-// close-on-exec. Both wait, but not for long.
+// RescueChannel creates a rescue channel, both ends close-on-exec. The master's end blocks in
+// sends, and the worker's in receives, for at most 10 seconds.
 func RescueChannel() (master, worker int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -47,12 +47,12 @@ func RescueChannel() (master, worker int, err error) {
 	return fds[0], fds[1], nil
 }
 
-// SendRecords sends the descriptor of the dead worker's records, first of all.
+// SendRecords sends the descriptor of the dead worker's records. It is the first message.
 func SendRecords(channel, records int) error {
 	return sendRights(channel, []byte{0}, []int{records})
 }
 
-// ReceiveRecords receives that descriptor, which is the caller's.
+// ReceiveRecords receives the descriptor of the records, which the caller owns.
 func ReceiveRecords(channel int) (int, error) {
 	var p [1]byte
 	_, fds, err := receiveMessage(channel, p[:], 1, 0)
@@ -66,8 +66,7 @@ func ReceiveRecords(channel int) (int, error) {
 	return fds[0], nil
 }
 
-// SendKept sends at most MaxKept connections. The descriptors stay the
-// caller's.
+// SendKept sends at most MaxKept connections. The caller keeps the descriptors.
 func SendKept(channel int, kept []Kept) error {
 	var p []byte
 	var fds []int
@@ -83,9 +82,9 @@ func SendKept(channel int, kept []Kept) error {
 	return sendRights(channel, p, fds)
 }
 
-// ReceiveKept receives some connections, whose descriptors are the caller's. Of so
-// many others the descriptors are lost because this process may not have more. The
-// error is io.EOF when the master has sent all.
+// ReceiveKept receives some connections, whose descriptors the caller owns. lost is the number
+// of connections that were dropped because this process has no free descriptors. The error is
+// io.EOF after the last connection.
 func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 	var p [4 * MaxKept]byte
 	n, fds, truncated, err := receiveSome(channel, p[:], 0)
@@ -118,7 +117,8 @@ func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 	return kept, 0, nil
 }
 
-// sendRights waits while the kernel has no room for descriptors on their way.
+// sendRights sends descriptors. It retries while the kernel's limit of descriptors in flight
+// is reached.
 func sendRights(channel int, p []byte, fds []int) error {
 	for until := time.Now().Add(rescueTimeout * time.Second); ; {
 		_, err := unix.SendmsgN(channel, p, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)

@@ -6,21 +6,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors come from processes that may be compromised (SCM_RIGHTS, unix(7)). The last close
-// of a connection waits until all is sent, if SO_LINGER says so, for as long as the sender wants:
-// also that of the kernel, for descriptors that a receiver has no room for, and for those in the
-// queue of a socket that is closed.
+// Descriptors are received from processes that may be compromised (SCM_RIGHTS, unix(7)). If
+// the sender has set SO_LINGER on a connection, its last close blocks until everything is
+// sent, for as long as the sender chose. That includes closes by the kernel: of descriptors
+// that do not fit into the receiver's buffer, and of those in the queue of a closed socket.
 
-// MaxRights is how many descriptors one message can carry (SCM_MAX_FD of the kernel).
+// MaxRights is the largest number of descriptors in a message (SCM_MAX_FD of the kernel).
 const MaxRights = 253
 
-// RightsRoom is the size in bytes of the control data of any message: its descriptors, its
+// RightsRoom is a buffer size in bytes for the control data of any message: descriptors,
 // sender, and a header for each.
 const RightsRoom = 4*MaxRights + 64
 
-// Discard closes descriptors of another process, except negative ones. It resets SO_LINGER first,
-// because in the last process that has a connection open, close could wait until everything is
-// sent. A linger time of 0 stays: close then resets the connection, and does not wait.
+// Discard closes descriptors received from another process, except negative ones. It clears
+// SO_LINGER first, so that close does not block. A linger time of 0 is kept: close then resets
+// the connection without blocking.
 func Discard(fds ...int) {
 	for _, fd := range fds {
 		if fd < 0 {
@@ -36,10 +36,10 @@ func Discard(fds ...int) {
 	}
 }
 
-// Empty shuts a socket of the master down, and discards the descriptors in its queue.
+// Empty shuts a socket down and discards the messages and descriptors in its queue.
 func Empty(socket int) {
-	// The kernel adds the sender to each message, so that one without content is not
-	// taken for the end.
+	// With SO_PASSCRED each message has control data, which distinguishes an empty one from
+	// end-of-file.
 	_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
 	_ = unix.Shutdown(socket, unix.SHUT_RDWR)
 	var p [1]byte
@@ -47,7 +47,7 @@ func Empty(socket int) {
 	for {
 		_, size, _, _, err := unix.Recvmsg(socket, p[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {
-		case err == unix.EINTR, err == unix.ECONNRESET: // which comes once, before the messages
+		case err == unix.EINTR, err == unix.ECONNRESET: // reported once, before the messages
 			continue
 		case err != nil || size == 0:
 			return
@@ -56,12 +56,12 @@ func Empty(socket int) {
 	}
 }
 
-// descriptors returns those in the control data of a message.
+// descriptors returns the descriptors in the control data of a message.
 func descriptors(control []byte) (fds []int) {
 	for len(control) > 0 {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(control)
 		if err != nil {
-			break // the kernel makes none that are invalid
+			break // never: the kernel's control data is valid
 		}
 		if got, err := unix.ParseUnixRights(&unix.SocketControlMessage{Header: header, Data: data}); err == nil {
 			fds = append(fds, got...)
@@ -71,8 +71,9 @@ func descriptors(control []byte) (fds []int) {
 	return fds
 }
 
-// receiveMessage receives a message with all its descriptors, or none if they are more than
-// most. The error is EMFILE if this process may not open so many.
+// receiveMessage receives a message with all its descriptors. The error is [ErrTruncated] if
+// there are more than most, and EMFILE if this process has too few free descriptors; the
+// descriptors are then closed.
 func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
 	n, fds, truncated, err := receiveSome(socket, p, flag)
 	switch {
@@ -88,8 +89,8 @@ func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err
 	return n, fds, nil
 }
 
-// receiveSome receives a message. If it is truncated, because this process may not open so many,
-// its last descriptors are lost.
+// receiveSome receives a message. truncated: this process has too few free descriptors, and
+// the last ones of the message are lost.
 func receiveSome(socket int, p []byte, flag int) (n int, fds []int, truncated bool, err error) {
 	rights := make([]byte, RightsRoom)
 	var size, flags int

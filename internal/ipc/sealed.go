@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is too large for a message travels in a file without a name, whose descriptor
-// comes with the message. It is sealed: who has it knows that it never changes.
+// Data that is too large for a message is passed in a memfd, whose descriptor comes with the
+// message. The file is sealed, so the receiver can rely on its content.
 
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
-// Sealed writes p into a new file in memory (memfd), close-on-exec, which nobody can
-// change. name is for /proc alone.
+// Sealed returns a new sealed memfd with the content p, close-on-exec. name appears in /proc
+// only.
 func Sealed(name string, p []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -32,8 +32,8 @@ func Sealed(name string, p []byte) (*os.File, error) {
 	return file, nil
 }
 
-// ReadSealed returns the content of such a file, which may have most bytes. It does
-// not close fd, nor does it move the file's offset, which other processes share.
+// ReadSealed returns the content of a sealed memfd of at most most bytes. It does not close
+// fd, nor move the file's offset, which other processes share.
 func ReadSealed(fd int, most int64) ([]byte, error) {
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil || got&seals != seals {

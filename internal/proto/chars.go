@@ -2,15 +2,15 @@ package proto
 
 // Character classes of RFC 9110 §5.6.2 and RFC 3986 §3, one bit each.
 const (
-	charToken  = 1 << iota // tchar: what a method or a field name is made of
-	charValue              // what a field value may hold: HTAB, SP, VCHAR, obs-text
-	charTarget             // what a request-target may hold
+	charToken  = 1 << iota // tchar: methods and field names
+	charValue              // field values: HTAB, SP, VCHAR, obs-text
+	charTarget             // request targets
 	charHost               // unreserved and sub-delims: a reg-name without "%"
 	charHex                // HEXDIG
 )
 
-// classes maps every byte to its character classes. It is a constant in all
-// but name: Go has no constant arrays.
+// classes maps every byte to its character classes. It is never changed: Go has no constant
+// arrays.
 var classes = makeClasses()
 
 func makeClasses() (t [256]uint8) {
@@ -29,9 +29,8 @@ func makeClasses() (t [256]uint8) {
 			continue
 		}
 		t[c] |= charValue
-		// Bytes beyond ASCII are no URI characters, yet curl and older
-		// browsers send raw UTF-8 in a target. They cannot be taken for
-		// anything else, so they are let through to the path.
+		// Bytes beyond ASCII are not URI characters, but curl and older browsers send raw
+		// UTF-8 in a target. They cannot be mistaken for anything else, so they are accepted.
 		if c > 0x20 {
 			t[c] |= charTarget
 		}
@@ -41,8 +40,7 @@ func makeClasses() (t [256]uint8) {
 
 func is(c byte, class uint8) bool { return classes[c]&class != 0 }
 
-// all reports whether every byte of p is of the class. It is true for an
-// empty p.
+// all reports whether every byte of p is in the class. It is true for an empty p.
 func all(p []byte, class uint8) bool {
 	for _, c := range p {
 		if classes[c]&class == 0 {
@@ -52,8 +50,7 @@ func all(p []byte, class uint8) bool {
 	return true
 }
 
-// EqualFold reports whether p is the ASCII word, which is given in lower
-// case, without regard to case.
+// EqualFold reports whether p equals lower, an ASCII word in lower case, under case folding.
 func EqualFold(p []byte, lower string) bool {
 	if len(p) != len(lower) {
 		return false
@@ -72,7 +69,7 @@ func EqualFold(p []byte, lower string) bool {
 // IsTokenByte reports whether a method or a field name may contain the byte.
 func IsTokenByte(c byte) bool { return is(c, charToken) }
 
-// IsToken reports whether a text is a valid method or field name.
+// IsToken reports whether s is a valid method or field name.
 func IsToken(s string) bool { return s != "" && all([]byte(s), charToken) }
 
 // IsUnreserved reports whether a byte is an unreserved character of a URI (RFC 3986 §2.3).
@@ -100,8 +97,8 @@ func trimmed(p []byte, from, to int) (int, int) {
 	return from, to
 }
 
-// cut takes the first element off a comma-separated list (RFC 9110 §5.6.1)
-// and returns it without the white space around it, and the rest.
+// cut splits a comma-separated list (RFC 9110 §5.6.1) into its first element, trimmed, and the
+// rest.
 func cut(list []byte) (element, rest []byte) {
 	for i, c := range list {
 		if c == ',' {

@@ -1,16 +1,16 @@
 package proto
 
-// Limits of a chunked body that is read away (RFC 9112 §7.1 asks recipients
-// to bound extensions and trailers).
+// Limits of a discarded chunked body (RFC 9112 §7.1 tells recipients to limit extensions and
+// trailers).
 const (
 	maxChunkDigits = 8       // hexadecimal digits of a chunk's size
 	maxChunkExtra  = 4 << 10 // bytes of extensions, and of trailers, in all
 )
 
-// Discarder reads a chunked body (RFC 9112 §7.1) only to find its end. It is
-// as strict as the head's parser: a size with a sign or white space, a line
-// that ends with LF alone, and data that does not end where it said are each
-// a way to smuggle a request. The zero value is ready to use.
+// Discarder parses a chunked body (RFC 9112 §7.1) only to find its end. It is as strict as the
+// parser of the head, because each leniency is a way to smuggle requests: a size with a sign
+// or white space, a line that ends with LF alone, data of the wrong length. The zero value is
+// ready to use.
 type Discarder struct {
 	left  int64 // bytes of the current chunk's data still to come; -1: the last chunk
 	total int64 // bytes of data so far
@@ -27,7 +27,7 @@ const (
 	chunkSizeLF                     // after the CR of the size line
 	chunkData                       // in the data
 	chunkDataCR                     // after the data
-	chunkDataLF                     // after the CR behind the data
+	chunkDataLF                     // after the CR after the data
 	trailerStart                    // at the start of a trailer line
 	trailerName                     // in a trailer's name
 	trailerValue                    // in a trailer's value
@@ -69,7 +69,7 @@ var (
 	longChunk = Fault{StatusContentTooLarge, "the chunked body is too long", "RFC 9110 §15.5.14"}
 )
 
-// step takes one byte that is not data.
+// step processes one byte that is not data.
 func (d *Discarder) step(c byte) Fault {
 	switch d.state {
 	case chunkSize:
@@ -133,7 +133,7 @@ func (d *Discarder) size(c byte) Fault {
 	return badChunk
 }
 
-// text takes a byte of an extension or a trailer's value, up to its CR.
+// text processes a byte of an extension or of a trailer's value, up to its CR.
 func (d *Discarder) text(c byte) Fault {
 	if c == '\r' {
 		if d.state == chunkExt {

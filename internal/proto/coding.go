@@ -3,7 +3,7 @@ package proto
 // Coding is a content coding (RFC 9110 §8.4.1).
 type Coding uint8
 
-// The codings in which a file may lie ready beside itself.
+// The codings of precompressed files.
 const (
 	Identity Coding = iota
 	Gzip            // RFC 1952, file.gz
@@ -17,7 +17,7 @@ func (c Coding) Token() string {
 	return [numCodings]string{"", "gzip", "zstd", "br"}[c]
 }
 
-// Suffix returns what is added to the name of a file that is so coded.
+// Suffix returns the suffix of a precompressed file's name.
 func (c Coding) Suffix() string {
 	return [numCodings]string{"", ".gz", ".zst", ".br"}[c]
 }
@@ -31,10 +31,9 @@ type Codings struct {
 // List returns the codings, best first.
 func (c *Codings) List() []Coding { return c.list[:c.n] }
 
-// AcceptCodings reads Accept-Encoding (RFC 9110 §12.5.3). A coding is in the
-// result when its weight is not zero and not below that of identity, if the
-// client names one; equal weights are ordered by how well they compress.
-// Without the field the client is sent the file as it is.
+// AcceptCodings parses Accept-Encoding (RFC 9110 §12.5.3). A coding is in the result if its
+// weight is neither zero nor below that of identity; of equal weights the one that compresses
+// better comes first. Without the field the result is empty.
 func AcceptCodings(r *Request, head []byte) (c Codings) {
 	if !r.Has(FieldAcceptEncoding) {
 		return c
@@ -66,7 +65,7 @@ func AcceptCodings(r *Request, head []byte) (c Codings) {
 	return c
 }
 
-// insert puts the coding behind all that weigh as much or more.
+// insert inserts the coding after all of the same or a higher weight.
 func (c *Codings) insert(coding Coding, weights *[numCodings]int) {
 	i := c.n
 	for i > 0 && weights[c.list[i-1]] < weights[coding] {
@@ -91,9 +90,8 @@ func lookupCoding(name []byte) (Coding, bool) {
 	return Identity, false
 }
 
-// cutWeight splits a list element into its name and its weight in
-// thousandths (RFC 9110 §12.4.2). A malformed weight is none at all: the
-// element is then as unwanted as one with q=0.
+// cutWeight splits a list element into its name and its weight in thousandths (RFC 9110
+// §12.4.2). A malformed weight counts as q=0.
 func cutWeight(element []byte) (name []byte, weight int) {
 	name, weight = element, 1000
 	for i, c := range element {
@@ -106,7 +104,7 @@ func cutWeight(element []byte) (name []byte, weight int) {
 	return name, weight
 }
 
-// parseWeight reads "q=0.123", other parameters before it skipped.
+// parseWeight parses "q=0.123", and skips other parameters before it.
 func parseWeight(p []byte) int {
 	for i, c := range p {
 		if c == ';' {
@@ -139,14 +137,13 @@ func isWeight(p []byte) bool {
 	return len(p) >= 2 && p[0]|0x20 == 'q' && p[1] == '='
 }
 
-// Accepts returns the weight in thousandths that Accept (RFC 9110 §12.5.1)
-// gives to a media type, for example "application/json", both in lower case
-// and its parts given one by one.
+// Accepts returns the weight in thousandths that Accept (RFC 9110 §12.5.1) gives to the media
+// type kind/subtype, both in lower case.
 func Accepts(r *Request, head []byte, kind, subtype string) int {
 	if !r.Has(FieldAccept) {
 		return 1000
 	}
-	best, depth := 0, 0 // the most specific range counts
+	best, depth := 0, 0 // of the most specific range
 	for value := range r.Values(head, FieldAccept) {
 		for value != nil {
 			var element []byte
@@ -160,8 +157,8 @@ func Accepts(r *Request, head []byte, kind, subtype string) int {
 	return best
 }
 
-// specificity returns 3 for "kind/subtype", 2 for "kind/*", 1 for "*/*" and
-// 0 for a media range that does not fit.
+// specificity returns 3 for "kind/subtype", 2 for "kind/*", 1 for "*/*" and 0 for a media
+// range that does not match.
 func specificity(name []byte, kind, subtype string) int {
 	for i, c := range name {
 		if c != '/' {

@@ -17,9 +17,9 @@ func AppendDate(dst []byte, unix int64) []byte {
 	return time.Unix(unix, 0).UTC().AppendFormat(dst, imfFixdate)
 }
 
-// ParseDate reads an HTTP-date in any of its three formats (RFC 9110
-// §5.6.7) as seconds since 1970. A two-digit year that would lie more than 50
-// years after now, also in seconds since 1970, belongs to the century before.
+// ParseDate parses an HTTP-date in any of its three formats (RFC 9110 §5.6.7). unix and now
+// are in seconds since 1970. A two-digit year more than 50 years after now is taken to be in
+// the past century.
 func ParseDate(value []byte, now int64) (unix int64, ok bool) {
 	switch {
 	case len(value) == DateLen && value[3] == ',':

@@ -5,11 +5,10 @@ import (
 	"strconv"
 )
 
-// AppendETag appends the strong entity tag of a file's state: modification
-// time in ns since 1970 (modulo 2^64, which is 584 years) and size in bytes,
-// both in hexadecimal, and the name of its
-// coding when it has one, since two codings of a file are two
-// representations (RFC 9110 §8.8.3.3).
+// AppendETag appends a strong entity tag made of the file's modification time in ns since 1970
+// (modulo 2^64, which is 584 years), its size in bytes, both in hexadecimal, and the name of
+// its content coding, if any: each coding of a file is a representation of its own (RFC 9110
+// §8.8.3.3).
 func AppendETag(dst []byte, mtime Time, size int64, coding string) []byte {
 	dst = append(dst, '"')
 	dst = strconv.AppendUint(dst, uint64(mtime.Sec)*1e9+uint64(mtime.Nsec), 16)
@@ -25,17 +24,16 @@ func AppendETag(dst []byte, mtime Time, size int64, coding string) []byte {
 // Digest is the SHA-256 digest of a content.
 type Digest [32]byte
 
-// AppendContentTag appends the strong entity tag that is made of a content's SHA-256 digest:
-// 128 bits of it as base64 for URLs. It is the same wherever the content is the same.
+// AppendContentTag appends a strong entity tag made of a content's SHA-256 digest: 128 bits of
+// it in URL-safe base64. It is the same on every server with the same content.
 func AppendContentTag(dst, sum []byte) []byte {
 	dst = append(dst, '"')
 	dst = base64.RawURLEncoding.AppendEncode(dst, sum[:16])
 	return append(dst, '"')
 }
 
-// cutETag takes an entity tag (RFC 9110 §8.8.3) off the start of p. The tag
-// comes with its quotes and without "W/". It returns false if p begins with
-// none.
+// cutETag splits off the entity tag (RFC 9110 §8.8.3) at the start of p. tag includes its
+// quotes but not "W/". ok is false if p does not begin with a tag.
 func cutETag(p []byte) (tag []byte, weak bool, rest []byte, ok bool) {
 	if len(p) >= 2 && p[0] == 'W' && p[1] == '/' {
 		weak, p = true, p[2:]
@@ -54,9 +52,8 @@ func cutETag(p []byte) (tag []byte, weak bool, rest []byte, ok bool) {
 	return nil, false, nil, false
 }
 
-// listed reports whether the list of entity tags in value has the tag, by
-// strong or by weak comparison (RFC 9110 §8.8.3.2). A malformed list has no
-// tag from where it is malformed.
+// listed reports whether the list of entity tags in value contains tag, by strong or weak
+// comparison (RFC 9110 §8.8.3.2). A malformed list ends where it is malformed.
 func listed(value, tag []byte, strong bool) bool {
 	for {
 		value = trim(value)

@@ -1,9 +1,9 @@
 package proto
 
-// Field is a request header field that this server looks at.
+// Field is a request header field that this server uses.
 type Field uint8
 
-// The fields that this server looks at; all others are checked and ignored.
+// The fields that this server uses. Others are checked for syntax and ignored.
 const (
 	FieldHost Field = iota
 	FieldConnection
@@ -23,23 +23,20 @@ const (
 	FieldUserAgent
 	FieldSecFetchMode
 	FieldSecFetchDest
-	FieldRequestID // X-Request-Id, which no RFC knows and every proxy does
+	FieldRequestID // X-Request-Id, not in an RFC but used by most proxies
 	FieldAuthorization
 	numFields
-	fieldWantReprDigest = numFields     // nothing is kept of it but [Request.WantsDigest]
+	fieldWantReprDigest = numFields     // stored only as [Request.WantsDigest]
 	fieldOther          = numFields + 1 // all others
 )
 
-// singletons are the fields that hold one value and so may stand in a head
-// once. RFC 9110 §5.3 forbids senders to repeat them; two parties that pick
-// different ones of two values are how requests are smuggled and caches
-// poisoned, so a repeated one is refused. The dates are not among them: with
-// more than one member they must be ignored (§13.1.3, §13.1.4).
+// singletons are the fields that senders must not repeat (RFC 9110 §5.3). A head that repeats
+// one is refused: requests are smuggled and caches poisoned when two parties pick different
+// values. Dates are not among them: repeated ones must be ignored (§13.1.3, §13.1.4).
 const singletons = 1<<FieldHost | 1<<FieldContentLength | 1<<FieldTransferEncoding |
 	1<<FieldExpect | 1<<FieldRange | 1<<FieldIfRange | 1<<FieldOrigin | 1<<FieldAuthorization
 
-// lookupField finds a field by its name, which is not case-sensitive
-// (RFC 9110 §5.1).
+// lookupField returns the field with a name, which is case-insensitive (RFC 9110 §5.1).
 func lookupField(name []byte) Field {
 	switch len(name) {
 	case 4:

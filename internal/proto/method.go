@@ -21,8 +21,7 @@ const (
 // Allow is the list of methods that are served, for the Allow field.
 const Allow = "GET, HEAD, OPTIONS"
 
-// lookupMethod finds a method by its name, which is case-sensitive
-// (RFC 9110 §9.1).
+// lookupMethod returns the method with a name, which is case-sensitive (RFC 9110 §9.1).
 func lookupMethod(name []byte) Method {
 	switch string(name) {
 	case "GET":

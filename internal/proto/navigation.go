@@ -1,9 +1,8 @@
 package proto
 
-// Navigates reports whether a request is a navigation to a page, not for a part of
-// one or for data. Browsers say so: the mode is "navigate" or the destination a
-// document (Fetch Metadata, §2.1 and §2.2). Other clients navigate if Accept names
-// HTML, or takes everything equally.
+// Navigates reports whether a request is a navigation to a page, not for a subresource or
+// data. Browsers send the mode "navigate" or the destination "document" (Fetch Metadata, §2.1
+// and §2.2). Other clients navigate if Accept has HTML, or nothing but */*.
 func Navigates(r *Request, head []byte) bool {
 	if r.Has(FieldSecFetchMode) || r.Has(FieldSecFetchDest) {
 		return EqualFold(r.Value(head, FieldSecFetchMode), "navigate") || EqualFold(r.Value(head, FieldSecFetchDest), "document")

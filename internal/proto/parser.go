@@ -2,33 +2,32 @@ package proto
 
 import "bytes"
 
-// Result is what a [Parser] has to say of the bytes so far.
+// Result is the state of a [Parser] after the bytes so far.
 type Result uint8
 
 // The results of [Parser.Parse].
 const (
 	NeedMore Result = iota // the head is not complete
 	Complete               // the head is complete; Request and Len are valid
-	Refused                // the head is not acceptable; Fault says why
+	Refused                // the head is refused; Fault returns why
 )
 
-// Fault is the reason for which a request is refused: the status to answer
-// with and, only for the operator, what was wrong and by which rule.
+// Fault is why a request is refused: the status of the response and, for the operator only,
+// what was wrong and by which rule.
 type Fault struct {
 	Status Status
 	Reason string
 	Rule   string // an RFC and its section, "RFC 9112 §5.1"
 }
 
-// Parser reads one request head (RFC 9112 §2–§5) incrementally. It works
-// line by line, and looks at each byte once however the bytes arrive: the
-// result depends on the bytes alone, never on where they were split. The
-// zero value is ready to use.
+// Parser parses one request head (RFC 9112 §2–§5) incrementally, line by line. It looks at
+// each byte once, and its result does not depend on how the bytes were split. The zero value
+// is ready to use.
 type Parser struct {
 	req    Request
 	fault  *Fault // nil unless refused
-	line   int32  // where the first unfinished line begins
-	scan   int32  // up to where no LF was found
+	line   int32  // where the first incomplete line begins
+	scan   int32  // offset before which no LF of this line was found
 	fields uint8
 	state  state
 }
@@ -60,8 +59,7 @@ func (p *Parser) Fault() Fault {
 // Len returns the length of the head in bytes. It is valid after [Complete].
 func (p *Parser) Len() int { return int(p.line) }
 
-// Parse reads on in buf, which must begin with the bytes of all earlier
-// calls since the last Reset.
+// Parse continues in buf, which must begin with the bytes of all calls since the last Reset.
 func (p *Parser) Parse(buf []byte) Result {
 	for p.state < stateDone {
 		if p.state == stateStart && int(p.line) < len(buf) && !p.startsWell(buf[p.line]) {
@@ -93,9 +91,8 @@ func (p *Parser) Parse(buf []byte) Result {
 	return Refused
 }
 
-// startsWell looks at the first byte of what should be a request line, so
-// that a client that speaks another protocol (TLS, say) is told at once
-// instead of being waited for.
+// startsWell checks the first byte of the request line, so that a client of another protocol,
+// such as TLS, is refused at once.
 func (p *Parser) startsWell(c byte) bool {
 	if is(c, charToken) || c == '\r' || c == '\n' {
 		return true
@@ -138,8 +135,8 @@ func (p *Parser) parseLine(buf []byte, from, to int) {
 	}
 }
 
-// parseRequestLine reads "method SP request-target SP HTTP-version"
-// (RFC 9112 §3), with exactly one space at each place.
+// parseRequestLine parses "method SP request-target SP HTTP-version" (RFC 9112 §3), with
+// single spaces.
 func (p *Parser) parseRequestLine(buf []byte, from, to int) {
 	line := buf[from:to]
 	sp1 := bytes.IndexByte(line, ' ')
@@ -150,13 +147,13 @@ func (p *Parser) parseRequestLine(buf []byte, from, to int) {
 	}
 	method, target, version := line[:sp1], line[sp1+1:sp2], line[sp2+1:]
 	if !all(method, charToken) {
-		p.refuse(StatusBadRequest, "RFC 9110 §9.1", "the method has a byte that no method may have")
+		p.refuse(StatusBadRequest, "RFC 9110 §9.1", "the method has an invalid character")
 		return
 	}
-	// Known also when the rest is wrong: HEAD is refused without a body.
+	// Set even if the rest is malformed: a refused HEAD gets no body.
 	p.req.Method = lookupMethod(method)
 	if !all(target, charTarget) {
-		p.refuse(StatusBadRequest, "RFC 9112 §3.2", "the target has a byte that no target may have")
+		p.refuse(StatusBadRequest, "RFC 9112 §3.2", "the target has an invalid character")
 		return
 	}
 	if !p.parseVersion(version) {
@@ -168,8 +165,8 @@ func (p *Parser) parseRequestLine(buf []byte, from, to int) {
 	p.parseTarget(buf)
 }
 
-// parseVersion reads "HTTP/" DIGIT "." DIGIT, which is case-sensitive
-// (RFC 9112 §2.3). A minor version above 1 is treated as 1 (RFC 9110 §6.2).
+// parseVersion parses "HTTP/" DIGIT "." DIGIT, which is case-sensitive (RFC 9112 §2.3). A
+// minor version above 1 is treated as 1 (RFC 9110 §6.2).
 func (p *Parser) parseVersion(v []byte) bool {
 	digit := func(c byte) bool { return '0' <= c && c <= '9' }
 	if len(v) != len("HTTP/1.1") || string(v[:5]) != "HTTP/" || v[6] != '.' || !digit(v[5]) || !digit(v[7]) {
@@ -184,7 +181,7 @@ func (p *Parser) parseVersion(v []byte) bool {
 	return true
 }
 
-// parseField reads "name: value" (RFC 9112 §5).
+// parseField parses "name: value" (RFC 9112 §5).
 func (p *Parser) parseField(buf []byte, from, to int) {
 	if p.fields++; p.fields > MaxFields {
 		p.refuse(StatusHeaderFieldsTooLarge, "RFC 6585 §5", "the head has too many fields")
@@ -193,8 +190,8 @@ func (p *Parser) parseField(buf []byte, from, to int) {
 	line := buf[from:to]
 	colon := bytes.IndexByte(line, ':')
 	if colon <= 0 || !all(line[:colon], charToken) {
-		// Also a folded line (it begins with white space) and a space
-		// before the colon, by which requests are smuggled (§5.1, §5.2).
+		// This includes folded lines, which begin with white space, and a space before the
+		// colon: ways to smuggle requests (§5.1, §5.2).
 		p.refuse(StatusBadRequest, "RFC 9112 §5.1", "a field name is malformed")
 		return
 	}
@@ -214,12 +211,12 @@ func (p *Parser) parseField(buf []byte, from, to int) {
 	p.known(f, buf[vf:vt], vf)
 }
 
-// known records a field that this server looks at.
+// known records a field that this server uses.
 func (p *Parser) known(f Field, value []byte, off int) {
 	bit := uint32(1) << f
 	if p.req.present&bit != 0 {
 		if singletons&bit != 0 {
-			p.refuse(StatusBadRequest, "RFC 9110 §5.3", "a field that may stand once is repeated")
+			p.refuse(StatusBadRequest, "RFC 9110 §5.3", "a field that must not be repeated is repeated")
 			return
 		}
 		p.req.repeated |= bit
@@ -233,8 +230,8 @@ func (p *Parser) known(f Field, value []byte, off int) {
 	case FieldContentLength:
 		p.parseLength(value)
 	case FieldTransferEncoding:
-		// The one coding that must be implemented (RFC 9112 §7) is the only
-		// one that is. Anything else leaves the body's end in doubt.
+		// Only the mandatory coding (RFC 9112 §7) is implemented. With any other the end of
+		// the body is unknown.
 		if !EqualFold(value, "chunked") {
 			p.refuse(StatusBadRequest, "RFC 9112 §6.1", "the transfer coding is not chunked")
 			return
@@ -254,7 +251,7 @@ func (p *Parser) known(f Field, value []byte, off int) {
 	}
 }
 
-// parseConnection reads the connection options (RFC 9110 §7.6.1).
+// parseConnection parses the connection options (RFC 9110 §7.6.1).
 func (p *Parser) parseConnection(value []byte) {
 	for value != nil {
 		var option []byte
@@ -268,7 +265,7 @@ func (p *Parser) parseConnection(value []byte) {
 	}
 }
 
-// parseLength reads Content-Length: digits and nothing else (RFC 9110 §8.6).
+// parseLength parses Content-Length: digits only (RFC 9110 §8.6).
 func (p *Parser) parseLength(value []byte) {
 	if len(value) == 0 || len(value) > maxLengthDigits {
 		p.refuse(StatusBadRequest, "RFC 9110 §8.6", "Content-Length is not a number of bytes")
@@ -285,14 +282,14 @@ func (p *Parser) parseLength(value []byte) {
 	p.req.Length = n
 }
 
-// finish checks what can be judged only when the whole head is there.
+// finish checks what depends on the complete head.
 func (p *Parser) finish() {
 	r := &p.req
 	switch {
 	case !r.Has(FieldHost) && r.Minor >= 1:
 		p.refuse(StatusBadRequest, "RFC 9112 §3.2", "Host is missing")
 	case r.Chunked && r.Has(FieldContentLength):
-		// RFC 9112 §6.3: an attempt at smuggling, or a broken sender.
+		// RFC 9112 §6.3: request smuggling, or a broken sender.
 		p.refuse(StatusBadRequest, "RFC 9112 §6.3", "both Transfer-Encoding and Content-Length")
 	case r.Chunked && r.Minor == 0:
 		p.refuse(StatusBadRequest, "RFC 9112 §6.1", "Transfer-Encoding in HTTP/1.0")

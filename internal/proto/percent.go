@@ -1,7 +1,6 @@
 package proto
 
-// AppendEscaped appends s with each byte percent-encoded (RFC 3986 §2.1) that is
-// not plain.
+// AppendEscaped appends s. Bytes that are not plain are percent-encoded (RFC 3986 §2.1).
 func AppendEscaped[T string | []byte](dst []byte, s T, plain func(c byte) bool) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
@@ -14,8 +13,8 @@ func AppendEscaped[T string | []byte](dst []byte, s T, plain func(c byte) bool) 
 	return dst
 }
 
-// Unescape decodes the percent-encoded byte at the start of p (RFC 3986
-// §2.1), which begins with "%". It returns false if p does not.
+// Unescape decodes the percent-encoded byte at the start of p (RFC 3986 §2.1), which begins
+// with "%"; false if it is malformed.
 func Unescape(p []byte) (byte, bool) {
 	if len(p) < 3 || !is(p[1], charHex) || !is(p[2], charHex) {
 		return 0, false

@@ -1,38 +1,37 @@
 package proto
 
-// Validators are what a representation is known by (RFC 9110 §8.8).
+// Validators are the validators of a representation (RFC 9110 §8.8).
 type Validators struct {
 	ETag     []byte // strong, with quotes; nil when there is none
 	Modified int64  // seconds since 1970
-	Undated  bool   // when it was modified is not known
+	Undated  bool   // the modification time is unknown
 	Date     int64  // the time of the reply, seconds since 1970
 }
 
-// Outcome is what one precondition came to.
+// Outcome is the outcome of one precondition.
 type Outcome uint8
 
 // The outcomes.
 const (
-	OutcomeNone    Outcome = iota // its field is not there, or another one came first
+	OutcomeNone    Outcome = iota // its field is missing, or another one takes precedence
 	OutcomeNoDate                 // ignored: its value is not one valid date
 	OutcomeUndated                // ignored: the representation has no date
 	OutcomeTrue
 	OutcomeFalse
 )
 
-// decides reports whether the precondition was looked at, so that the other
-// one of its pair is not.
+// decides reports whether the precondition was evaluated, so that the other one of its pair is
+// not.
 func (o Outcome) decides() bool { return o >= OutcomeTrue }
 
-// Conditions are what the preconditions of a request came to, in the order in
-// which they are looked at.
+// Conditions are the outcomes of a request's preconditions, in the order of evaluation.
 type Conditions struct {
 	IfMatch, IfUnmodifiedSince, IfNoneMatch, IfModifiedSince Outcome
 }
 
-// Precondition evaluates the preconditions of a GET or HEAD request in the
-// order of RFC 9110 §13.2.2 (steps 1 to 4). It returns 200 when the request is
-// to be performed, or else 304 or 412.
+// Precondition evaluates the preconditions of a GET or HEAD request in the order of RFC 9110
+// §13.2.2 (steps 1 to 4). It returns 200 if the request is to be performed, or else 304 or
+// 412.
 func Precondition(r *Request, head []byte, v Validators) (s Status, c Conditions) {
 	if r.present&(1<<FieldIfMatch|1<<FieldIfNoneMatch|1<<FieldIfModifiedSince|1<<FieldIfUnmodifiedSince) == 0 {
 		return StatusOK, c
@@ -52,13 +51,13 @@ func Precondition(r *Request, head []byte, v Validators) (s Status, c Conditions
 	return StatusOK, c
 }
 
-// ifMatch is RFC 9110 §13.1.1: strong comparison; "*" is true for any
-// current representation.
+// ifMatch evaluates If-Match (RFC 9110 §13.1.1): strong comparison; "*" matches any
+// representation.
 func ifMatch(r *Request, head []byte, v Validators) Outcome {
 	return matchTags(r, head, FieldIfMatch, v, true)
 }
 
-// ifNoneMatch is RFC 9110 §13.1.2: weak comparison, and false if a tag
+// ifNoneMatch evaluates If-None-Match (RFC 9110 §13.1.2): weak comparison, false if a tag
 // matches.
 func ifNoneMatch(r *Request, head []byte, v Validators) Outcome {
 	return not(matchTags(r, head, FieldIfNoneMatch, v, false))
@@ -76,19 +75,18 @@ func matchTags(r *Request, head []byte, f Field, v Validators, strong bool) Outc
 	return OutcomeFalse
 }
 
-// ifModifiedSince is RFC 9110 §13.1.3.
+// ifModifiedSince evaluates If-Modified-Since (RFC 9110 §13.1.3).
 func ifModifiedSince(r *Request, head []byte, v Validators) Outcome {
 	return not(unmodifiedSince(r, head, FieldIfModifiedSince, v))
 }
 
-// ifUnmodifiedSince is RFC 9110 §13.1.4.
+// ifUnmodifiedSince evaluates If-Unmodified-Since (RFC 9110 §13.1.4).
 func ifUnmodifiedSince(r *Request, head []byte, v Validators) Outcome {
 	return unmodifiedSince(r, head, FieldIfUnmodifiedSince, v)
 }
 
-// unmodifiedSince compares with the date of a field. A date that is malformed is
-// ignored, and every date if the representation has none; one later than the
-// server's own is a date like any other.
+// unmodifiedSince compares the modification time with the date of a field. A malformed date is
+// ignored, and so is any date if the representation has none. A date in the future is valid.
 func unmodifiedSince(r *Request, head []byte, f Field, v Validators) Outcome {
 	since, ok := onlyDate(r, head, f, v.Date)
 	switch {
@@ -104,7 +102,7 @@ func unmodifiedSince(r *Request, head []byte, f Field, v Validators) Outcome {
 	return OutcomeFalse
 }
 
-// not is the outcome of the opposite condition.
+// not returns the outcome of the opposite condition.
 func not(o Outcome) Outcome {
 	switch o {
 	case OutcomeTrue:
@@ -115,7 +113,7 @@ func not(o Outcome) Outcome {
 	return o
 }
 
-// onlyDate returns the date that the field has for its only value.
+// onlyDate returns the date of a field that occurs once.
 func onlyDate(r *Request, head []byte, f Field, now int64) (unix int64, ok bool) {
 	if !r.Has(f) || r.repeated&(1<<f) != 0 {
 		return 0, false
@@ -123,11 +121,9 @@ func onlyDate(r *Request, head []byte, f Field, now int64) (unix int64, ok bool)
 	return ParseDate(r.Value(head, f), now)
 }
 
-// RangeApplies reports whether If-Range, if it is there, lets the Range
-// field be looked at (RFC 9110 §13.1.5): its tag must match by strong
-// comparison, or its date be exactly the modification time and that time old
-// enough to be a strong validator: a second before the reply (§8.8.2.2). It
-// returns RangeTaken, or what is wrong.
+// RangeApplies evaluates If-Range (RFC 9110 §13.1.5). It returns RangeTaken if Range applies,
+// or else why not. A tag must match by strong comparison. A date must equal the modification
+// time, which must be at least a second before the reply to be a strong validator (§8.8.2.2).
 func RangeApplies(r *Request, head []byte, v Validators) RangeOutcome {
 	if !r.Has(FieldIfRange) {
 		return RangeTaken

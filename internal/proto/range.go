@@ -8,46 +8,44 @@ import (
 // Range is a piece of a representation: Len bytes from Off.
 type Range struct{ Off, Len int64 }
 
-// End returns the offset behind the range's last byte.
+// End returns the offset after the range's last byte.
 func (r Range) End() int64 { return r.Off + r.Len }
 
-// MaxRanges is the largest number of ranges that one request gets. A request
-// for more is answered with the whole representation: RFC 9110 §14.2 lets a
-// server ignore Range, and CVE-2011-3192 was a server that did not.
+// MaxRanges is the largest number of ranges in a request. With more the Range field is ignored
+// and the entire representation sent (RFC 9110 §14.2, CVE-2011-3192).
 const MaxRanges = 64
 
-// RangeOutcome is what a Range field came to.
+// RangeOutcome is the outcome of a Range field.
 type RangeOutcome uint8
 
-// The outcomes: the field is taken, or it is ignored and the whole
-// representation sent (RFC 9110 §14.2).
+// The outcomes. Except with RangeTaken, Range is ignored and the entire representation sent
+// (RFC 9110 §14.2).
 const (
-	RangeTaken       RangeOutcome = iota // also: it is not there
+	RangeTaken       RangeOutcome = iota // also if there is none
 	RangeNotGet                          // the method is not GET
 	IfRangeWeak                          // If-Range has a weak tag
 	IfRangeTags                          // If-Range has more than one tag
 	IfRangeNoTag                         // If-Range has a tag, and the representation has none
-	IfRangeOtherTag                      // If-Range has another tag
+	IfRangeOtherTag                      // If-Range has a different tag
 	IfRangeMalformed                     // If-Range is neither a tag nor a date
 	IfRangeNoDate                        // If-Range has a date, and the representation has none
-	IfRangeOtherDate                     // If-Range has another date
+	IfRangeOtherDate                     // If-Range has a different date
 	IfRangeYoung                         // If-Range has the right date, which is less than a second old and therefore weak
 	RangeUnit                            // the unit is not bytes
 	RangeEmpty                           // the representation is empty and has no part
 	RangeTooMany                         // more than MaxRanges are asked for
-	RangeTooLong                         // the length of all parts together is no int64
+	RangeTooLong                         // the length of all parts together overflows an int64
 	RangeMalformed
 )
 
-// ParseRange reads the value of a Range field (RFC 9110 §14.2) for a
-// representation of size bytes and appends the satisfiable ranges to dst, in
-// the order of the request, clamped to the size. Ranges that overlap or touch
-// are joined: no response has more bytes than the representation.
+// ParseRange parses a Range field (RFC 9110 §14.2) for a representation of size bytes. It
+// appends the satisfiable ranges to dst, in the order of the request and clamped to the size.
+// Ranges that overlap or touch are joined, so that no response has more bytes than the
+// representation.
 //
-// An empty representation has its Range ignored: no range of it is satisfiable,
-// but a cache that asks for files slice by slice must be able to learn that one
-// is empty, which 416 does not let it (§14.2 leaves the choice). When the field
-// is taken and no range is returned, none was satisfiable: 416.
+// For an empty representation Range is ignored, because caches that request files in slices
+// cannot handle 416 for an empty file (§14.2 leaves the choice). RangeTaken without a range
+// means that none was satisfiable: 416.
 func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, outcome RangeOutcome) {
 	if len(value) < 6 || !EqualFold(value[:6], "bytes=") {
 		return dst, RangeUnit
@@ -79,8 +77,8 @@ func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, outcome 
 	return coalesce(dst), RangeTaken
 }
 
-// parseSpec reads "first-last", "first-" or "-suffix". The range is empty if
-// it is not satisfiable.
+// parseSpec parses "first-last", "first-" or "-suffix". The range is empty if it is not
+// satisfiable.
 func parseSpec(spec []byte, size int64) (r Range, valid bool) {
 	dash := -1
 	for i, c := range spec {
@@ -108,7 +106,7 @@ func parseSpec(spec []byte, size int64) (r Range, valid bool) {
 	return Range{first, max(min(last, size-1)-first+1, 0)}, true
 }
 
-// parsePos reads a position; one too large for an int64 is beyond any size.
+// parsePos parses a position. One too large for an int64 becomes the largest int64.
 func parsePos(p []byte) (n int64, ok bool) {
 	for _, c := range p {
 		if c < '0' || c > '9' {
@@ -123,8 +121,8 @@ func parsePos(p []byte) (n int64, ok bool) {
 	return n, len(p) > 0
 }
 
-// coalesce joins ranges that overlap or touch into the place of the first of
-// them, and so keeps the order of the request (RFC 9110 §14.2, §15.3.7.2).
+// coalesce joins ranges that overlap or touch. The result takes the place of the first of
+// them, which keeps the order of the request (RFC 9110 §14.2, §15.3.7.2).
 func coalesce(ranges []Range) []Range {
 	for i := 0; i < len(ranges); i++ {
 		for j := i + 1; j < len(ranges); {
@@ -136,7 +134,7 @@ func coalesce(ranges []Range) []Range {
 			off := min(a.Off, b.Off)
 			ranges[i] = Range{off, max(a.End(), b.End()) - off}
 			ranges = append(ranges[:j], ranges[j+1:]...)
-			j = i + 1 // the grown range may reach those already passed
+			j = i + 1 // the longer range may touch earlier ones
 		}
 	}
 	return ranges

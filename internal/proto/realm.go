@@ -1,16 +1,16 @@
 package proto
 
-// Realms are protection spaces (RFC 9110 §11.5), each a bit by its number.
+// Realms is a set of protection spaces (RFC 9110 §11.5), one bit each.
 type Realms uint64
 
-// MaxRealms is how many protection spaces there can be.
+// MaxRealms is the largest number of protection spaces.
 const MaxRealms = 64
 
-// Access is what a request may see of a site, and what that turned out to be part of.
+// Access is the protection spaces that a request has access to, and those that it uses.
 type Access struct {
-	Granted Realms // whose credentials the request has
-	Used    Realms // that what was asked for, or would be sent, is in
+	Granted Realms // those whose credentials the request has
+	Used    Realms // those that contain the requested resource or what would be sent
 }
 
-// Missing returns the protection spaces whose credentials the request needs as well.
+// Missing returns the protection spaces whose credentials the request lacks.
 func (a *Access) Missing() Realms { return a.Used &^ a.Granted }

@@ -12,16 +12,15 @@ func span(from, to int) Span { return Span{uint16(from), uint16(to - from)} }
 // In returns the bytes of the span in the head that it was taken from.
 func (s Span) In(head []byte) []byte { return head[s.Off : s.Off+s.Len] }
 
-// Request is a parsed request head. It holds no pointer: what it says of the
-// head's bytes it says by offsets.
+// Request is a parsed request head. It refers to the bytes of the head by offsets and holds no
+// pointer.
 type Request struct {
 	Method   Method
 	Minor    uint8 // the version is HTTP/1.Minor; 0 or 1
 	Asterisk bool  // the target is "*" (RFC 9112 §3.2.4)
 	Chunked  bool  // a chunked body follows
 	Expect   bool  // the client waits for 100 Continue (RFC 9110 §10.1.1)
-	// WantsDigest says that the client wants the SHA-256 digest of the representation
-	// (RFC 9530 §4).
+	// WantsDigest: the client wants the SHA-256 digest of the representation (RFC 9530 §4).
 	WantsDigest bool
 
 	close     bool // Connection: close
@@ -34,12 +33,11 @@ type Request struct {
 	Length     int64 // of the body, from Content-Length; 0 when there is none
 
 	fields   [numFields]Span
-	present  uint32 // a bit for each Field that was there
-	repeated uint32 // a bit for each Field that was there more than once
+	present  uint32 // a bit for each Field that occurs
+	repeated uint32 // a bit for each Field that occurs more than once
 }
 
-// KeepAlive reports whether the client lets the connection stay open
-// (RFC 9112 §9.3).
+// KeepAlive reports whether the client allows a persistent connection (RFC 9112 §9.3).
 func (r *Request) KeepAlive() bool {
 	return !r.close && (r.Minor >= 1 || r.keepAlive)
 }
@@ -50,8 +48,8 @@ func (r *Request) HasBody() bool { return r.Chunked || r.Length > 0 }
 // Has reports whether the head has the field.
 func (r *Request) Has(f Field) bool { return r.present&(1<<f) != 0 }
 
-// Value returns the value of the field's first line in the head, without the
-// white space around it; nil when there is none.
+// Value returns the value of the field's first line in the head, trimmed; nil if there is
+// none.
 func (r *Request) Value(head []byte, f Field) []byte {
 	if !r.Has(f) {
 		return nil
@@ -83,8 +81,8 @@ func (r *Request) Values(head []byte, f Field) func(yield func([]byte) bool) {
 	}
 }
 
-// AppendValues appends the value of each line of a field, in order, that a complete head has,
-// whatever the field; lower is its name in lower case.
+// AppendValues appends the value of each line of a field in a complete head, in order. It
+// works for every field; lower is the name in lower case.
 func AppendValues(dst [][]byte, head []byte, lower string) [][]byte {
 	_, rest := cutLine(head)
 	for len(rest) > 0 {
@@ -99,12 +97,12 @@ func AppendValues(dst [][]byte, head []byte, lower string) [][]byte {
 	return dst
 }
 
-// Host returns the host that the request is for, without its port: from the target if
-// that is an absolute URI, else from the Host field (RFC 9112 §3.2.2). It is a name, an
-// IPv4 address or one in brackets; empty if the client named none.
+// Host returns the host of the request without its port: from the target if that is an
+// absolute URI, else from the Host field (RFC 9112 §3.2.2). It is a name, an IPv4 address or
+// an IP literal in brackets; empty if the client named none.
 func (r *Request) Host(head []byte) []byte {
 	host := r.Value(head, FieldHost)
-	if r.Path.Off > r.Target.Off { // behind scheme and authority
+	if r.Path.Off > r.Target.Off { // after scheme and authority
 		host = head[r.Target.Off:r.Path.Off]
 		host = host[bytes.IndexByte(host, ':')+len("://"):]
 	}
@@ -115,7 +113,7 @@ func (r *Request) Host(head []byte) []byte {
 	return host[:name]
 }
 
-// cutLine splits p after its first CRLF; the line comes without it.
+// cutLine splits p at its first CRLF.
 func cutLine(p []byte) (line, rest []byte) {
 	for i := 0; i+1 < len(p); i++ {
 		if p[i] == '\r' && p[i+1] == '\n' {

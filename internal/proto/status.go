@@ -79,9 +79,8 @@ func (s Status) Reason() string {
 	return ""
 }
 
-// AppendStatusLine appends "HTTP/1.1 200 OK\r\n" for the status. A server
-// answers with its own highest version, to a 1.0 client as well
-// (RFC 9110 §6.2).
+// AppendStatusLine appends the status line, such as "HTTP/1.1 200 OK\r\n". The version is the
+// server's, also for an HTTP/1.0 client (RFC 9110 §6.2).
 func AppendStatusLine(dst []byte, s Status) []byte {
 	if s == StatusOK {
 		return append(dst, "HTTP/1.1 200 OK\r\n"...)
@@ -101,8 +100,8 @@ func AppendField(dst []byte, name, value string) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// AppendInt appends "prefix" n "\r\n"; the prefix is a field name with its
-// ": ", or more.
+// AppendInt appends prefix, n and CRLF. prefix is a field name with ": ", and may include the
+// beginning of the value.
 func AppendInt(dst []byte, prefix string, n int64) []byte {
 	dst = append(dst, prefix...)
 	dst = strconv.AppendInt(dst, n, 10)

@@ -2,9 +2,8 @@ package proto
 
 import "bytes"
 
-// parseTarget splits the request target (RFC 9112 §3.2) into path and query.
-// The four forms each belong to their methods: authority-form to CONNECT
-// alone, asterisk-form to OPTIONS alone.
+// parseTarget splits the request target (RFC 9112 §3.2) into path and query. Authority-form is
+// for CONNECT only, asterisk-form for OPTIONS only.
 func (p *Parser) parseTarget(buf []byte) {
 	r := &p.req
 	target := r.Target.In(buf)
@@ -19,7 +18,7 @@ func (p *Parser) parseTarget(buf []byte) {
 		r.Asterisk = true
 		return
 	case target[0] == '/':
-		// origin-form, the usual one
+		// origin-form
 	default:
 		n := authority(target)
 		if n < 0 {
@@ -65,8 +64,8 @@ func authority(target []byte) int {
 	return end
 }
 
-// validHost reports whether v is "uri-host [ : port ]" (RFC 9110 §7.2). An
-// empty one is what a client sends whose target has no authority.
+// validHost reports whether v is "uri-host [ : port ]" (RFC 9110 §7.2). It is empty if the
+// client's target URI has no authority.
 func validHost(v []byte) bool {
 	if len(v) == 0 {
 		return true
@@ -111,8 +110,8 @@ func validName(v []byte) bool {
 	return true
 }
 
-// validLiteral reports whether v can stand in brackets: an IPv6 address or a
-// future form (RFC 3986 §3.2.2). A zone is neither.
+// validLiteral reports whether v is valid in brackets: IPv6address or IPvFuture (RFC 3986
+// §3.2.2), without a zone.
 func validLiteral(v []byte) bool {
 	if len(v) > 0 && v[0]|0x20 == 'v' {
 		return validFuture(v[1:])
@@ -120,7 +119,7 @@ func validLiteral(v []byte) bool {
 	return validIPv6(v)
 }
 
-// validFuture reports whether v is what follows the "v" of an IPvFuture.
+// validFuture reports whether "v" followed by v is an IPvFuture.
 func validFuture(v []byte) bool {
 	dot := bytes.IndexByte(v, '.')
 	if dot < 1 || dot == len(v)-1 || !all(v[:dot], charHex) {

@@ -6,21 +6,21 @@ import (
 	"net/netip"
 )
 
-// This file reads version 2 (§2.2): a signature, the version and command, the family, the
-// length of what follows, addresses, and fields of type, length and value.
+// This file parses version 2 (§2.2): a signature, version and command, address family, length
+// of the rest, addresses, and TLV fields.
 
 const (
 	signature2 = "\r\n\r\n\x00\r\nQUIT\n"
-	fixed2     = 16 // bytes up to the addresses
+	fixed2     = 16 // bytes before the addresses
 )
 
-// The commands, below the version.
+// Version 2 with its commands.
 const (
 	commandLocal = 0x20
 	commandProxy = 0x21
 )
 
-// The lengths of addresses with their ports.
+// The lengths of both addresses with their ports, in bytes.
 const (
 	size4    = 2*4 + 2*2
 	size6    = 2*16 + 2*2
@@ -41,7 +41,7 @@ func parse2(p []byte) (h Header, n int, r Reason) {
 	case len(p) < size:
 		return h, 0, ReasonNone
 	case p[12] == commandLocal:
-		return h, size, ReasonNone // all the rest is to be discarded
+		return h, size, ReasonNone // the rest is ignored
 	}
 	addresses := p[fixed2:size]
 	h, used, ok := addresses2(p[13], addresses)
@@ -54,8 +54,8 @@ func parse2(p []byte) (h Header, n int, r Reason) {
 	return h, size, ReasonNone
 }
 
-// addresses2 reads the addresses of a family, which have so many bytes. Which transport
-// carries them makes no difference.
+// addresses2 parses the addresses of a family and returns their length. The transport protocol
+// is ignored.
 func addresses2(family byte, p []byte) (h Header, used int, ok bool) {
 	switch family {
 	case 0x00: // not specified
@@ -84,8 +84,8 @@ const (
 	checksumSize  = 4
 )
 
-// fields2 checks the fields of a whole header, which begin at an offset (§2.2.6). Only the
-// checksum means anything to us.
+// fields2 checks the TLV fields of a complete header, which begin at offset at (§2.2.6). Only
+// the checksum is used.
 func fields2(header []byte, at int) Reason {
 	for at < len(header) {
 		if len(header)-at < 3 {
@@ -109,7 +109,8 @@ func fields2(header []byte, at int) Reason {
 	return ReasonNone
 }
 
-// checksum computes that of a header whose own, at an offset, counts as zeros.
+// checksum computes the CRC-32C of a header, whose checksum field, at offset at, counts as
+// zeros.
 func checksum(header []byte, at int) uint32 {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	var zeros [checksumSize]byte

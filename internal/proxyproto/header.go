@@ -1,12 +1,11 @@
-// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, as pure
-// functions over bytes: it is what a load balancer sends before the client's bytes, to say
-// whose connection it passes on
-// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt).
+// Package proxyproto parses headers of the PROXY protocol, versions 1 and 2, with pure
+// functions over bytes. A load balancer sends the header before the client's bytes, to pass
+// the client's address on (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt).
 //
-// [Parse] needs no state: it is given all bytes so far, and says that it needs more, how
-// long the header is, or why it is refused. The parsers of others, such as
-// pires/go-proxyproto, read from a connection, and block until it has sent enough; here
-// nothing may block, and a connection with half a header has to move to other workers.
+// [Parse] has no state: it is given all bytes so far, and returns the length of the header, 0
+// if it needs more, or why the header is refused. Libraries such as pires/go-proxyproto read
+// from a connection and block, which the event loop cannot do; and a connection with half a
+// header must be able to move to another worker.
 package proxyproto
 
 import (
@@ -14,16 +13,16 @@ import (
 	"net/netip"
 )
 
-// Header is what a header says of the client.
+// Header is the content of a header.
 type Header struct {
 	// Client is the address and the port of the client; invalid if the header has none.
 	Client netip.AddrPort
-	// Unix says that the client came to the proxy through a unix socket.
+	// Unix: the client reached the proxy through a unix socket.
 	Unix bool
 }
 
-// Own reports whether the connection is the proxy's own, such as a health check, or one of
-// which it says nothing: the client's address is the proxy's.
+// Own reports whether the header names no client, as in a health check of the proxy: the peer
+// is then the client.
 func (h Header) Own() bool { return !h.Unix && !h.Client.IsValid() }
 
 // Reason is why a header is refused.
@@ -32,25 +31,26 @@ type Reason uint8
 // The reasons.
 const (
 	ReasonNone      Reason = iota
-	ReasonMissing          // something else was sent: the client is no proxy, or the proxy sends none
-	ReasonMalformed        // it breaks the rules of its version
+	ReasonMissing          // there is no header: the peer is not a proxy, or does not send one
+	ReasonMalformed        // it violates the protocol
 	ReasonTooLong
 	ReasonChecksum // it was changed on its way
-	ReasonTimeout  // it was not complete in time; [Parse] does not know that
+	ReasonTimeout  // it was not complete in time; never returned by [Parse]
 	NumReasons
 )
 
-// String returns the name that metrics have.
+// String returns the reason as a metric's label.
 func (r Reason) String() string {
 	return [NumReasons]string{"none", "missing", "malformed", "too_long", "checksum", "timeout"}[r]
 }
 
-// MaxLen is the length of the longest header in bytes that is accepted: 536 are what a
-// header should have at most (§2.2), but the certificate of a client takes more.
+// MaxLen is the length of the longest accepted header in bytes. A header should have at most
+// 536 (§2.2), but one with a client certificate is longer.
 const MaxLen = 4096
 
-// Parse reads the header at the beginning of p, all bytes received so far. It has n bytes;
-// 0: it is not complete. Any reason but ReasonNone refuses it.
+// Parse parses the header at the beginning of p, which holds all bytes received so far. n is
+// the header's length in bytes; 0: it is incomplete. Any reason but ReasonNone means that it
+// is refused.
 func Parse(p []byte) (h Header, n int, r Reason) {
 	switch {
 	case begins(p, signature1):
@@ -69,12 +69,11 @@ func begins(p []byte, prefix string) bool {
 
 const (
 	signature1 = "PROXY "
-	// max1 is the length of the longest line of version 1 with its end (§2.1).
+	// max1 is the length of the longest line of version 1 with its CRLF (§2.1).
 	max1 = 107
 )
 
-// parse1 reads a header of version 1 (§2.1):
-// "PROXY TCP4 192.0.2.1 192.0.2.2 1024 443\r\n".
+// parse1 parses a header of version 1 (§2.1): "PROXY TCP4 192.0.2.1 192.0.2.2 1024 443\r\n".
 func parse1(p []byte) (h Header, n int, r Reason) {
 	end := bytes.IndexByte(p[:min(len(p), max1)], '\n')
 	switch {
@@ -88,7 +87,7 @@ func parse1(p []byte) (h Header, n int, r Reason) {
 	line := p[len(signature1) : end-1]
 	family, rest, more := bytes.Cut(line, []byte(" "))
 	if string(family) == "UNKNOWN" {
-		return h, end + 1, ReasonNone // whatever follows
+		return h, end + 1, ReasonNone // the rest is ignored
 	}
 	if !more || string(family) != "TCP4" && string(family) != "TCP6" {
 		return h, 0, ReasonMalformed
@@ -111,13 +110,13 @@ func parse1(p []byte) (h Header, n int, r Reason) {
 	return h, end + 1, ReasonNone
 }
 
-// addr1 reads an address of the family, in its usual form.
+// addr1 parses an IPv4 or IPv6 address.
 func addr1(text []byte, is4 bool) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(string(text))
 	return a, err == nil && a.Is4() == is4 && a.Zone() == ""
 }
 
-// port1 reads a port without leading zeros.
+// port1 parses a port without leading zeros.
 func port1(text []byte) (port uint16, ok bool) {
 	if len(text) == 0 || len(text) > 5 || text[0] == '0' && len(text) > 1 {
 		return 0, false

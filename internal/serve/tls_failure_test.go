@@ -80,7 +80,7 @@ var unsecured = []struct {
 		servetest.Send(t, c, string(p[:len(p)/2]))
 		c.CloseWrite()
 		return all(c)
-	}, "", "the client left in the handshake"},
+	}, "", "the client disconnected during the handshake"},
 	{"a hello of 64 KiB", tlsconn.ReasonTooLarge, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
 		// Many records of a hello that announces 65,535 bytes.
 		p := "\x16\x03\x01\x40\x00" + "\x01\x00\xff\xff" + strings.Repeat("a", 16<<10-4)

@@ -1,12 +1,11 @@
-// Package tlsconn is one TLS connection's life without I/O, on the server's side.
+// Package tlsconn implements the server's side of one TLS connection without I/O.
 //
-// Received bytes go in with [Conn.Receive]; [Conn.Next] appends the plaintext
-// that they contain and the records to send, and returns the next step;
-// [Conn.Seal] turns plaintext into records. crypto/tls does the handshake, in a
-// coroutine that is resumed with one whole record at a time and ends with the
-// handshake. A connection of TLS 1.3 is then only two secrets and two counters,
-// which can move to another process; every other connection stays
-// with crypto/tls. A Conn reads no clock and knows no socket.
+// Received bytes go in with [Conn.Receive]; [Conn.Next] appends the decrypted plaintext and
+// the records to send, and returns the next step; [Conn.Seal] encrypts plaintext into records.
+// crypto/tls does the handshake in a coroutine, which is resumed with one complete record at a
+// time. After the handshake a TLS 1.3 connection is two secrets and two counters, and can be
+// handed over to another process; other connections stay with crypto/tls. A Conn reads no
+// clock and no socket.
 package tlsconn
 
 import (
@@ -14,74 +13,71 @@ import (
 	"time"
 )
 
-// HandshakeTimeout bounds a handshake, from the connection's first moment to its
-// end.
+// HandshakeTimeout is the time limit of a handshake, from accept to its end.
 const HandshakeTimeout = 10 * time.Second
 
-// maxHandshake bounds the bytes that a client sends before it has proved
-// anything: 64 KiB. A hello has 0.3 to 2 KiB, a client's certificate with its
-// chain a few more.
+// maxHandshake is the largest number of bytes that a client may send in a handshake. A hello
+// has 0.3 to 2 KiB, a client certificate with its chain a few more.
 const maxHandshake = 64 << 10
 
-// Turn is what a caller lends to [Conn.Next]. A loop has one for all its
-// connections; what was appended is valid until the caller uses it again.
+// Turn holds the caller's buffers for [Conn.Next]. An event loop uses one for all connections;
+// appended bytes are valid until the next use.
 type Turn struct {
 	Plain []byte // plaintext is appended; it never grows if its capacity is PlainSize
 	Out   []byte // records to be sent are appended
-	// Budget is how many records of handshakes may still be taken, each of
-	// which may cost half a millisecond (a signature, a key exchange). Next
-	// counts it down, the caller resets it.
+	// Budget is the number of handshake records that may still be processed in this turn. Each
+	// may cost half a millisecond (a signature, a key exchange). Next decrements it, the
+	// caller resets it.
 	Budget int
 }
 
-// PlainSize is a useful capacity of Turn.Plain: two whole records.
+// PlainSize is a good capacity of Turn.Plain in bytes: two records.
 const PlainSize = 2 * maxCiphertext
 
-// Step is what the caller of [Conn.Next] does next. In every case it first takes
-// the plaintext and sends the records of the Turn.
+// Step is what the caller of [Conn.Next] does next, after it has used the plaintext and sent
+// the records of the Turn.
 type Step uint8
 
 const (
 	Read        Step = iota // receive, then call Receive
-	More                    // call Next again at once; there was no more room for plaintext
-	Established             // the handshake is done, see Info; call Next again at once
-	Yield                   // the budget is used up: call Next again in another turn
-	Closed                  // the client has closed its side in good order; Seal still works
-	Failed                  // see Err; close after sending. There is no plaintext
+	More                    // call Next again at once: Turn.Plain was full
+	Established             // the handshake is complete, see Info; call Next again at once
+	Yield                   // the budget is used up: call Next again in the next turn
+	Closed                  // the client has sent close_notify; Seal still works
+	Failed                  // see Err; close after sending the records; there is no plaintext
 )
 
 type phase uint8
 
 const (
-	phaseHello  phase = iota // not one record yet
+	phaseHello  phase = iota // no complete record yet
 	phaseShake               // the handshake
 	phaseOpen                // records of application data
-	phaseFailed              // nothing is received or sealed any more
-	phaseLeft                // it ended, or continues in another process
+	phaseFailed              // nothing more is received or sealed
+	phaseLeft                // closed, or handed over to another process
 )
 
 // Conn is one connection. It belongs to one goroutine at a time.
 type Conn struct {
 	cfg     *Config
-	in      []byte // received and not used yet; borrowed unless it is held
-	held    []byte // the beginning of a record, a copy
+	in      []byte // received and not used yet; the caller's memory
+	held    []byte // the beginning of a record, copied
 	began   time.Duration
-	shaken  int // bytes of the handshake
+	shaken  int // bytes received in the handshake
 	err     *Error
 	info    Info
 	phase   phase
-	ended   bool  // the client has closed its side
-	silent  bool  // this side has: nothing is sealed any more
+	ended   bool  // the client has sent close_notify
+	silent  bool  // this side has sent close_notify or a fatal alert
 	useless uint8 // records in a row that carried no data
 
-	library *library // crypto/tls: in a handshake, and after it if the record layer cannot take over
+	library *library // crypto/tls: in the handshake, and after it unless this package's record layer takes over
 	rd, wr  half     // the record layer, if library is nil after the handshake
 	pace    pace
 }
 
-// New returns a connection that was just accepted. Without a configuration its
-// handshake fails because it has no certificate. now is the time on any
-// monotonic clock, as everywhere here.
+// New returns a connection that was just accepted. With a nil cfg its handshake fails with
+// ReasonCertificate. now is the time on any monotonic clock, as in the other methods.
 func New(cfg *Config, now time.Duration) *Conn {
 	return &Conn{cfg: cfg, began: now}
 }
@@ -100,8 +96,7 @@ func (c *Conn) Deadline() time.Duration {
 	return c.began + HandshakeTimeout
 }
 
-// Expire fails the connection if its deadline has passed, and reports whether it
-// had.
+// Expire fails the connection if its deadline has passed, and reports whether it has.
 func (c *Conn) Expire(now time.Duration) bool {
 	if !c.Handshaking() || now < c.Deadline() {
 		return false
@@ -129,15 +124,15 @@ func (c *Conn) Reason() Reason {
 // Info describes the connection once its handshake is done.
 func (c *Conn) Info() Info { return c.info }
 
-// Receive takes bytes that were received. They are borrowed, and not changed,
-// until [Conn.Hold]; all that were given before have been used or held. While
-// Next says Yield nothing is received.
+// Receive takes received bytes. The connection refers to them, and does not change them, until
+// [Conn.Hold]. Earlier bytes must be used or held by then. Receive must not be called while
+// Next returns Yield.
 func (c *Conn) Receive(p []byte) {
 	c.in = p
 }
 
-// Hold copies what is left of the bytes given to Receive, whose buffer may be
-// used again after it. An idle connection has nothing left, and no buffer.
+// Hold copies the unused bytes given to Receive. The caller may then reuse its buffer. An idle
+// connection holds no buffer.
 func (c *Conn) Hold() {
 	if len(c.in) > 0 {
 		c.held, c.in = append(c.held, c.in...), nil
@@ -147,10 +142,10 @@ func (c *Conn) Hold() {
 	}
 }
 
-// Rest is how many received bytes have not been used.
+// Rest returns the number of received bytes that are not used yet.
 func (c *Conn) Rest() int { return len(c.in) + len(c.held) }
 
-// Next does what it can without the caller.
+// Next processes what was received and returns the next step.
 func (c *Conn) Next(t *Turn) Step {
 	start := len(t.Plain)
 	for {
@@ -165,13 +160,13 @@ func (c *Conn) Next(t *Turn) Step {
 			continue
 		}
 		if step == Failed {
-			t.Plain = t.Plain[:start] // it could not be answered
+			t.Plain = t.Plain[:start] // a failed connection cannot be answered
 		}
 		return step
 	}
 }
 
-// shake takes one record of the handshake.
+// shake processes one record of the handshake.
 func (c *Conn) shake(t *Turn) (_ Step, again bool) {
 	if c.phase == phaseHello {
 		switch known, err := firstBytes(c.front()); {
@@ -223,10 +218,10 @@ func (c *Conn) establish() {
 	}
 }
 
-// read takes one record of application data.
+// read processes one record after the handshake.
 func (c *Conn) read(t *Turn) (_ Step, again bool) {
 	if c.ended {
-		c.in, c.held = nil, nil // RFC 8446 §6.1: what follows a close is ignored
+		c.in, c.held = nil, nil // RFC 8446 §6.1: data after close_notify is ignored
 		return Closed, false
 	}
 	if cap(t.Plain)-len(t.Plain) < maxCiphertext {
@@ -251,8 +246,8 @@ func (c *Conn) read(t *Turn) (_ Step, again bool) {
 	return 0, true
 }
 
-// wait keeps the beginning of a record, so that a caller need not call Hold
-// before it receives again.
+// wait copies the beginning of a record, so that the caller need not call Hold before it
+// receives again.
 func (c *Conn) wait() Step {
 	c.Hold()
 	return Read
@@ -275,8 +270,8 @@ func (c *Conn) wipe() {
 	c.in, c.held = nil, nil
 }
 
-// CloseNotify appends the close_notify alert, which ends this side. Nothing can be
-// sealed after it; records from the client can still be read.
+// CloseNotify appends the close_notify alert. Nothing can be sealed after it; records from the
+// client can still be read.
 func (c *Conn) CloseNotify(out []byte) []byte {
 	if c.phase != phaseOpen || c.silent {
 		return out
@@ -288,11 +283,10 @@ func (c *Conn) CloseNotify(out []byte) []byte {
 	return c.wr.seal(out, []byte{alertWarning, byte(alertCloseNotify)}, typeAlert)
 }
 
-// Close ends the connection in any state, before the socket is closed. It returns why
-// that was too early: [ReasonTruncated] in a handshake,
-// [ReasonUnclosed] when the client had not sent close_notify (browsers never
-// do), the reason of Err if there is one, or [ReasonNone]. A
-// connection that is not closed and has begun its handshake leaks a coroutine.
+// Close ends the connection in any state, before the socket is closed. It returns the reason
+// of Err if there is one, [ReasonTruncated] in a handshake, [ReasonUnclosed] if the client has
+// not sent close_notify (browsers never do), or else [ReasonNone]. A connection that has begun
+// its handshake leaks a coroutine unless it is closed.
 func (c *Conn) Close() Reason {
 	reason := c.Reason()
 	switch {

@@ -16,22 +16,22 @@ type Reason uint8
 
 const (
 	ReasonNone         Reason = iota
-	ReasonPlainHTTP           // a request in the clear: a response in the clear can say so
+	ReasonPlainHTTP           // plain HTTP; a plain HTTP response can say so
 	ReasonNotTLS              // neither TLS nor HTTP
 	ReasonTooLarge            // more than 64 KiB before the handshake was done
 	ReasonTimeout             // HandshakeTimeout
-	ReasonTruncated           // the client left in the middle of the handshake
+	ReasonTruncated           // the client disconnected during the handshake
 	ReasonVersion             // no common version
 	ReasonCipher              // no common cipher suite, group or signature algorithm
 	ReasonProtocol            // no common protocol (ALPN)
-	ReasonCertificate         // there is no certificate for the client
-	ReasonUnauthorized        // the client's certificate is missing, or not to be trusted
+	ReasonCertificate         // the server has no certificate for the client
+	ReasonUnauthorized        // the client certificate is missing or not trusted
 	ReasonUntrusted           // the client does not trust the server's certificate
 	ReasonAlert               // the client sent another alert
 	ReasonMalformed           // the client violated the protocol
-	ReasonBadRecord           // a record does not open: it was changed on its way, or forged
+	ReasonBadRecord           // a record does not decrypt: it was changed on its way, or forged
 	ReasonRenegotiation
-	ReasonUnclosed // not a failure: the client left without a close
+	ReasonUnclosed // not a failure: the client disconnected without close_notify
 	ReasonInternal
 	NumReasons
 )
@@ -42,16 +42,16 @@ var reasonNames = [NumReasons]string{
 	"unclosed", "internal",
 }
 
-// String is the reason as a label of metrics.
+// String returns the reason as a metric's label.
 func (r Reason) String() string { return reasonNames[r] }
 
 var reasonTexts = [NumReasons]string{
 	"none", "plain HTTP on a TLS port", "neither TLS nor HTTP", "more than 64 KiB in the handshake",
-	"the handshake timed out", "the client left in the handshake", "no common version of TLS",
+	"the handshake timed out", "the client disconnected during the handshake", "no common version of TLS",
 	"no common cipher suite or key exchange", "no common protocol", "no certificate",
 	"client certificate missing or not trusted", "the client does not trust the certificate",
-	"the client sent an alert", "the client broke the protocol", "a record was damaged",
-	"renegotiation refused", "the client left without a close", "internal error",
+	"the client sent an alert", "the client violated the protocol", "a record was damaged",
+	"renegotiation refused", "the client disconnected without close_notify", "internal error",
 }
 
 // Alert is a code of RFC 8446 §6.
@@ -83,7 +83,7 @@ const (
 	alertFatal   = 2
 )
 
-// String is the alert in crypto/tls' words.
+// String returns the text of crypto/tls for the alert.
 func (a Alert) String() string { return strings.TrimPrefix(tls.AlertError(a).Error(), "tls: ") }
 
 // Error is why a connection failed.
@@ -115,7 +115,7 @@ func remoteReason(a Alert) Reason {
 	return ReasonAlert
 }
 
-// localReason returns the reason for an alert that crypto/tls sent.
+// localReason returns the reason for an alert that the server sent.
 func localReason(a Alert) Reason {
 	switch a {
 	case alertHandshakeFailure:
@@ -134,9 +134,8 @@ func localReason(a Alert) Reason {
 	return ReasonMalformed
 }
 
-// handshakeError classifies an error of crypto/tls; sent is the last alert that was
-// sent in the clear. Once records are protected, only the error shows which alert it
-// was.
+// handshakeError classifies an error of crypto/tls. sent is the last alert sent unencrypted;
+// an encrypted alert is known only from the error.
 func handshakeError(err error, sent Alert) *Error {
 	e := &Error{Reason: localReason(sent), Alert: sent, Local: sent != 0, Err: err}
 	var op *net.OpError
@@ -157,8 +156,8 @@ func handshakeError(err error, sent Alert) *Error {
 	return e
 }
 
-// alertOf finds the code of an error of crypto/tls, whose type is not exported,
-// by its text.
+// alertOf returns the code of an alert error of crypto/tls. Its type is not exported, so texts
+// are compared.
 func alertOf(err error) Alert {
 	for code := range 256 {
 		if tls.AlertError(code).Error() == err.Error() {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// A connection can continue in another process: its socket moves as a descriptor, and
-// its state as bytes. docs/tls.md has the layout.
+// A connection can be handed over to another process: its socket as a descriptor, and its
+// state as bytes. docs/tls.md has the layout.
 
 // stateVersion is the first byte of a state.
 const stateVersion = 2
 
-// maxName is the length of the longest name of a server that is kept: no host has a
-// longer one.
+// maxName is the length in bytes of the longest server name that is kept. No host name is
+// longer.
 const maxName = 255
 
 // Flags in a state.
@@ -26,22 +26,19 @@ const (
 	flagsAll = 1<<iota - 1
 )
 
-// Movable reports whether the connection can be frozen: its handshake is done,
-// the record layer has taken over, and no more than the beginning of a record waits
-// to be opened.
+// Movable reports whether the connection can be frozen now: its handshake is complete, this
+// package's record layer has taken over, and no complete record is waiting.
 func (c *Conn) Movable() bool {
 	return c.phase == phaseOpen && c.library == nil && c.Rest() < maxCiphertext
 }
 
-// Stays reports whether the connection cannot be frozen now or later: it is left to
-// crypto/tls.
+// Stays reports whether the connection can never be frozen, because it stays with crypto/tls.
 func (c *Conn) Stays() bool { return c.phase == phaseOpen && c.library != nil }
 
-// Freeze appends the state of a connection that is [Conn.Movable], after
-// [Conn.Hold]. All that Seal has appended so far has been sent, or is sent
-// before anything else by the process that continues. Freeze does not change the
-// connection. But once another process has the state, [Conn.Leave] has to be called
-// before anything else: only one of the two may seal with the same keys.
+// Freeze appends the state of a connection that is [Conn.Movable], after [Conn.Hold]. Records
+// that Seal has appended must be sent first, by this process or the other. Freeze does not
+// change the connection, but once another process has the state, [Conn.Leave] must be called
+// next: only one process may seal with the same keys.
 func (c *Conn) Freeze(dst []byte) []byte {
 	var flags byte
 	for i, set := range []bool{c.ended, c.info.Resumed, c.info.ClientCertificate, c.silent} {
@@ -65,17 +62,17 @@ func (c *Conn) Freeze(dst []byte) []byte {
 // stateHead is the length of a state before its secrets.
 const stateHead = 4 + 2 + 2 + 8 + 8
 
-// Leave ends a connection that continues in another process: its keys are discarded,
-// and sealing panics.
+// Leave ends a connection that was handed over to another process. It discards the keys;
+// sealing panics.
 func (c *Conn) Leave() {
 	c.phase = phaseLeft
 	c.wipe()
 }
 
-// errState means that bytes are not the state of a connection.
+// errState means that the bytes are not the state of a connection.
 var errState = errors.New("malformed state of a TLS connection")
 
-// Thaw makes a connection from its state, to which nothing refers afterwards.
+// Thaw makes a connection from its state. It does not keep state.
 func Thaw(state []byte, now time.Duration) (*Conn, error) {
 	if len(state) < stateHead || state[0] != stateVersion || state[1] > flagsAll {
 		return nil, errState
@@ -111,8 +108,8 @@ func Thaw(state []byte, now time.Duration) (*Conn, error) {
 	return c, nil
 }
 
-// Shrink frees four fifths of the memory of an idle connection, and reports whether
-// there was anything to free. The next record allocates it again, in a few microseconds.
+// Shrink frees the derived keys, four fifths of the memory of an idle connection, and reports
+// whether there were any. The next record derives them again in a few microseconds.
 func (c *Conn) Shrink() bool {
 	had := c.rd.keys != nil || c.wr.keys != nil
 	c.rd.keys, c.wr.keys = nil, nil

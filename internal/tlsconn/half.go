@@ -10,25 +10,24 @@ import (
 	"encoding/binary"
 )
 
-// half is one direction of the protection of records in TLS 1.3, RFC 8446 §5:
-// a secret, from which key and nonces come, and how many records it has
-// protected. No two records of a secret have one number.
+// half is the record protection of TLS 1.3 in one direction (RFC 8446 §5): the traffic secret,
+// and the number of records protected with it. No number is used twice with a secret.
 type half struct {
 	secret [sha512.Size384]byte // as long as the suite's hash
 	suite  uint16
 	seq    uint64
-	keys   *keys // nil: to be made of the secret
+	keys   *keys // nil: not derived yet
 }
 
-// keys are what a secret protects records with. An idle connection has none.
+// keys are derived from a secret. An idle connection has none.
 type keys struct {
 	aead  cipher.AEAD
 	iv    [12]byte
-	nonce [12]byte // here because the AEAD is an interface, whose arguments escape
+	nonce [12]byte // in the struct because arguments of the AEAD interface escape
 }
 
-// hashSize is the length of the secrets of a cipher suite; 0: the record layer
-// does not know the suite.
+// hashSize returns the length in bytes of the secrets of a cipher suite; 0: this record layer
+// does not support the suite.
 func hashSize(suite uint16) int {
 	switch suite {
 	case tls.TLS_AES_128_GCM_SHA256:
@@ -39,8 +38,8 @@ func hashSize(suite uint16) int {
 	return 0
 }
 
-// newHalf begins with a secret. It returns false if Go refuses the cipher, as
-// it does under FIPS 140 rules that forbid nonces from outside.
+// newHalf returns a half with the secret. ok is false if Go refuses the cipher, as in FIPS 140
+// mode, which forbids nonces from the caller.
 func newHalf(suite uint16, secret []byte) (h half, ok bool) {
 	if len(secret) != hashSize(suite) || len(secret) == 0 {
 		return half{}, false
@@ -72,7 +71,7 @@ func (h *half) prepare() error {
 	return nil
 }
 
-// expand is HKDF-Expand-Label with an empty context (§7.1).
+// expand returns n bytes of HKDF-Expand-Label with an empty context (§7.1).
 func (h *half) expand(label string, n int) []byte {
 	label = "tls13 " + label
 	info := append([]byte{byte(n >> 8), byte(n), byte(len(label))}, label...)
@@ -96,7 +95,7 @@ func (h *half) update() {
 	copy(h.secret[:], h.expand("traffic upd", hashSize(h.suite)))
 	h.seq, h.keys = 0, nil
 	if err := h.prepare(); err != nil {
-		panic(err) // it was allowed before
+		panic(err) // it succeeded before
 	}
 }
 
@@ -111,13 +110,13 @@ func (h *half) next() []byte {
 
 const tagSize = 16
 
-// overhead is the number of bytes that a record adds to its content.
+// overhead is the number of bytes by which a record is longer than its content.
 const overhead = headerSize + 1 + tagSize
 
-// seal appends a record with the content, of at most maxPlaintext bytes.
+// seal appends a record with content, which has at most maxPlaintext bytes.
 func (h *half) seal(out, content []byte, typ byte) []byte {
 	if err := h.prepare(); err != nil {
-		panic(err) // it was allowed before
+		panic(err) // it succeeded before
 	}
 	start, n := len(out), len(content)+1+tagSize
 	out = append(out, typeData, 3, 3, byte(n>>8), byte(n))
@@ -127,9 +126,8 @@ func (h *half) seal(out, content []byte, typ byte) []byte {
 	return h.keys.aead.Seal(out[:body], h.next(), out[body:], out[start:body])
 }
 
-// open appends what a record contains to dst, and returns its content type: 0
-// if it has none. The record is not changed. It returns false if it is not the
-// record that comes next.
+// open decrypts a record, appends its content to dst and returns its content type, 0 if it has
+// none. The record is not changed. ok is false if authentication fails.
 func (h *half) open(dst, record []byte) (_ []byte, typ byte, ok bool) {
 	if h.prepare() != nil {
 		return dst, 0, false
@@ -140,7 +138,7 @@ func (h *half) open(dst, record []byte) (_ []byte, typ byte, ok bool) {
 		h.seq--
 		return dst, 0, false
 	}
-	for end := len(plain) - 1; end >= start; end-- { // after the padding
+	for end := len(plain) - 1; end >= start; end-- { // skip the padding
 		if plain[end] != 0 {
 			return plain[:end], plain[end], true
 		}

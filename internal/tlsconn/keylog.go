@@ -7,15 +7,15 @@ import (
 	"encoding/hex"
 )
 
-// keyLog reads the secrets of one TLS 1.3 connection from crypto/tls' key log (the
-// format of SSLKEYLOGFILE). It also counts the records that crypto/tls then sends
-// under the server's secret: those that open with it.
+// keyLog gets the traffic secrets of one TLS 1.3 connection from the key log of crypto/tls
+// (SSLKEYLOGFILE format). It also counts the records that crypto/tls then sends with the
+// server's secret: those that decrypt with it.
 type keyLog struct {
 	client []byte
 	suite  uint16
 	writer half
-	// found says that all that was sent since the secret was known has been
-	// understood: first records under another secret, then those under this one.
+	// found: the server's secret is known, and the records sent since then were first some
+	// with another secret, then only records with this one.
 	found bool
 }
 
@@ -33,8 +33,8 @@ func (l *keyLog) Write(line []byte) (int, error) {
 	case "CLIENT_TRAFFIC_SECRET_0":
 		l.client = secret
 	case "SERVER_TRAFFIC_SECRET_0":
-		// Of the suites with the short hash only one is known here. If it is
-		// the other, nothing opens, and the suite says so in the end.
+		// Two suites have the short hash, and only this one is supported. With the other
+		// nothing decrypts, and secrets notices that the suites differ.
 		l.suite = tls.TLS_AES_128_GCM_SHA256
 		if len(secret) == hashSize(tls.TLS_AES_256_GCM_SHA384) {
 			l.suite = tls.TLS_AES_256_GCM_SHA384
@@ -44,7 +44,7 @@ func (l *keyLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// sent counts the records under the server's secret in what is sent.
+// sent counts the records in p that are encrypted with the server's secret.
 func (l *keyLog) sent(p []byte) {
 	for l.found && len(p) > 0 {
 		if len(p) < headerSize {

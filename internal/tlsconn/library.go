@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// library is crypto/tls over memory.
+// library runs crypto/tls over memory instead of a socket.
 type library struct {
 	tls  *tls.Conn
 	wire wire
@@ -19,7 +19,7 @@ type library struct {
 
 func newLibrary(cfg *Config) *library {
 	l := &library{}
-	own := cfg.tls.Clone() // each handshake tells its secrets to its own connection
+	own := cfg.tls.Clone() // the key log is of one connection
 	own.KeyLogWriter = &l.wire.log
 	l.tls = tls.Server(&l.wire, own)
 	l.next, l.end = iter.Pull(func(yield func(struct{}) bool) {
@@ -57,21 +57,21 @@ func (l *library) info() Info {
 	}
 }
 
-// secrets returns the protection of both directions if the record layer can take over
-// the connection: it knows the suite, and has counted the records sent under the
-// server's secret (tickets).
+// secrets returns the record protection of both directions if this package's record layer can
+// take over: it supports the suite, and the records already sent with the server's secret
+// (session tickets) are counted.
 func (l *library) secrets(info Info) (rd, wr half, ok bool) {
 	log := &l.wire.log
 	if info.Version != tls.VersionTLS13 || log.suite != info.Suite || !log.found {
 		return half{}, half{}, false
 	}
-	// The client's Finished was the last record that was fed, and is not under
-	// this secret: none has been received.
+	// The last record received was the client's Finished, which is encrypted with another
+	// secret. So no record was received with this one.
 	rd, ok = newHalf(info.Suite, log.client)
 	return rd, log.writer, ok
 }
 
-// settle keeps what crypto/tls needs to continue the connection.
+// settle frees what a connection that stays with crypto/tls does not need.
 func (l *library) settle() {
 	l.wire.log = keyLog{}
 }
@@ -84,7 +84,7 @@ func (l *library) stop() {
 	}
 }
 
-// read takes one record after the handshake.
+// read processes one record after the handshake.
 func (l *library) read(t *Turn, record []byte) (ended bool, _ *Error) {
 	l.wire.in, l.wire.out = record, t.Out
 	n, err := l.tls.Read(t.Plain[len(t.Plain):cap(t.Plain)])
@@ -106,7 +106,7 @@ func (l *library) read(t *Turn, record []byte) (ended bool, _ *Error) {
 
 func (l *library) seal(out, plain []byte) []byte {
 	l.wire.out = out
-	l.tls.Write(plain) // into memory; without it no error but that of a closed connection
+	l.tls.Write(plain) // into memory: the only error is that of a closed connection
 	out, l.wire.out = l.wire.out, nil
 	return out
 }
@@ -118,13 +118,12 @@ func (l *library) closeNotify(out []byte) []byte {
 	return out
 }
 
-// wire is the net.Conn of crypto/tls: it reads one record and writes into
-// memory.
+// wire is the net.Conn of crypto/tls. It reads from one record and writes into memory.
 type wire struct {
-	in    []byte // what is left of the record
+	in    []byte // the rest of the record
 	out   []byte
-	yield func(struct{}) bool // leaves the coroutine; nil: there is none
-	alert byte                // the last that was sent in the clear
+	yield func(struct{}) bool // suspends the coroutine; nil: there is none
+	alert byte                // the last alert that was sent unencrypted
 	log   keyLog
 }
 

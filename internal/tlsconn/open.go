@@ -7,21 +7,21 @@ import (
 
 // The record layer of TLS 1.3 after the handshake.
 
-// maxUseless is how many records in a row may carry no data, as in crypto/tls:
-// each costs as much as one that does.
+// maxUseless is the number of consecutive records that may carry no data, as in crypto/tls.
+// Each costs as much as a record with data.
 const maxUseless = 16
 
-// updateAfter is after how many records this side changes its key: RFC 8446
-// §5.5 allows AES-GCM 2^24.5 whole ones.
+// updateAfter is the number of records after which this side updates its key. RFC 8446 §5.5
+// allows 2^24.5 full-size records with AES-GCM.
 const updateAfter = 1 << 24
 
-// A message KeyUpdate (§4.6.3), without and with the wish for one in return.
+// The message KeyUpdate (§4.6.3).
 const (
 	messageKeyUpdate = 24
 	keyUpdateSize    = 5
 )
 
-// open takes one record.
+// open processes one record.
 func (c *Conn) open(t *Turn, record []byte) *Error {
 	switch n := int(binary.BigEndian.Uint16(record[3:])); {
 	case n > maxInner:
@@ -56,7 +56,7 @@ func (c *Conn) open(t *Turn, record []byte) *Error {
 	return c.refuse(t, ReasonMalformed, alertUnexpectedMessage)
 }
 
-// alerted takes an alert (§6).
+// alerted processes an alert (§6).
 func (c *Conn) alerted(t *Turn, content []byte) *Error {
 	if len(content) != 2 {
 		return c.refuse(t, ReasonMalformed, alertDecodeError)
@@ -66,14 +66,14 @@ func (c *Conn) alerted(t *Turn, content []byte) *Error {
 		c.ended = true
 		return nil
 	case alertUserCanceled:
-		return nil // a close follows
+		return nil // close_notify follows
 	default:
 		return &Error{Reason: remoteReason(alert), Alert: alert}
 	}
 }
 
-// updated takes a message of a handshake: after it a client sends none but
-// KeyUpdate, which ends its record, for what follows has another key.
+// updated processes a post-handshake message. A client may send only KeyUpdate, which must end
+// its record because the key changes after it.
 func (c *Conn) updated(t *Turn, content []byte) *Error {
 	switch {
 	case len(content) != keyUpdateSize || content[0] != messageKeyUpdate:
@@ -88,14 +88,14 @@ func (c *Conn) updated(t *Turn, content []byte) *Error {
 	return nil
 }
 
-// updateKey tells the client that this side changes its key, and changes it.
+// updateKey announces a new key to the client and switches to it.
 func (c *Conn) updateKey(out []byte) []byte {
 	out = c.wr.seal(out, []byte{messageKeyUpdate, 0, 0, 1, 0}, typeHandshake)
 	c.wr.update()
 	return out
 }
 
-// refuse fails with an alert to the client.
+// refuse appends a fatal alert and returns the error.
 func (c *Conn) refuse(t *Turn, reason Reason, alert Alert) *Error {
 	if !c.silent {
 		c.silent = true
@@ -104,8 +104,8 @@ func (c *Conn) refuse(t *Turn, reason Reason, alert Alert) *Error {
 	return &Error{Reason: reason, Alert: alert, Local: true}
 }
 
-// Seal appends plaintext as records, and nothing once the connection has failed.
-// It panics before the handshake is done, and after CloseNotify, Leave and Close.
+// Seal encrypts plain and appends the records to out. It appends nothing if the connection has
+// failed. It panics before the end of the handshake, and after CloseNotify, Leave and Close.
 func (c *Conn) Seal(out, plain []byte, now time.Duration) []byte {
 	switch {
 	case c.phase == phaseFailed:
@@ -128,25 +128,24 @@ func (c *Conn) Seal(out, plain []byte, now time.Duration) []byte {
 	return out
 }
 
-// MaxSealed is the most bytes that Seal appends for n bytes of plaintext.
+// MaxSealed returns the largest number of bytes that Seal appends for n bytes of plaintext.
 func MaxSealed(n int) int {
-	// crypto/tls cuts small records, of 1179 bytes and more, with 29 bytes of
-	// overhead in TLS 1.2; a KeyUpdate may come between two.
+	// crypto/tls makes records of at least 1179 bytes of content, with 29 bytes of overhead in
+	// TLS 1.2. A KeyUpdate may be added.
 	return n + (n/1024+2)*32
 }
 
-// pace determines the length of the next record. A client cannot use a record before
-// it has all of it. So the first fits in one packet, and each is twice as long as the
-// one before, as TCP's window grows. After an idle period the first length is used
-// again, as in TCP.
+// pace determines the length of the next record. A client cannot decrypt a record before it
+// has all of it, so the first one fits into one packet. Each further one is twice as long, as
+// TCP's window grows. After an idle period pace starts again, as TCP does.
 type pace struct {
 	at   time.Duration // of the last record
 	step uint8         // how often the length has doubled
 }
 
 const (
-	firstRecord = 1360 // bytes: with all headers 1382, and 40 for a tunnel's
-	paceSteps   = 4    // after them a record is as long as it may be
+	firstRecord = 1360 // bytes: 1382 with the record's overhead, which leaves room for headers and a tunnel
+	paceSteps   = 4    // after this many doublings records have maxPlaintext
 	paceRest    = time.Second
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Cutting received bytes into records (RFC 8446 §5), which is the same in TLS 1.2.
+// This file splits received bytes into records (RFC 8446 §5). TLS 1.2 has the same format.
 
 const (
 	headerSize    = 5
@@ -22,10 +22,10 @@ const (
 	typeData             = 23
 )
 
-// longestMethod is the longest word that is taken for a method of HTTP.
+// longestMethod is the length of the longest word that is recognised as an HTTP method.
 const longestMethod = 16
 
-// front is what was received and not used, as far as it is in one piece.
+// front returns the first unused bytes: at least need, if so many were received.
 func (c *Conn) front() []byte {
 	if len(c.held) == 0 {
 		return c.in
@@ -34,7 +34,7 @@ func (c *Conn) front() []byte {
 	return c.held
 }
 
-// need is how many bytes tell what comes.
+// need returns the number of bytes that identify the protocol, or the length of a record.
 func (c *Conn) need() int {
 	if c.phase == phaseHello {
 		return longestMethod + 1
@@ -42,16 +42,15 @@ func (c *Conn) need() int {
 	return headerSize
 }
 
-// fill makes the held beginning of a record n bytes long, if there are as many.
+// fill extends the held bytes to n, as far as so many were received.
 func (c *Conn) fill(n int) {
 	if k := min(n-len(c.held), len(c.in)); k > 0 {
 		c.held, c.in = append(c.held, c.in[:k]...), c.in[k:]
 	}
 }
 
-// record returns the next whole record, nil if it is not there yet. One that is
-// longer than any may be is returned as soon as its header says so. It is valid
-// until more is received.
+// record returns the next complete record, or nil. Of a record that is too long it returns the
+// header. The slice is valid until more is received.
 func (c *Conn) record() []byte {
 	p := c.front()
 	if len(p) < headerSize {
@@ -80,13 +79,13 @@ func (c *Conn) record() []byte {
 	return record
 }
 
-// restore puts a record back that was just returned.
+// restore puts back a record that record has just returned.
 func (c *Conn) restore(record []byte) {
 	c.held = append(slices.Clone(record), c.held...)
 }
 
-// firstBytes tells TLS from other protocols by the first bytes. It reports whether
-// they begin a handshake record; false without an error means that more are needed.
+// firstBytes distinguishes TLS from other protocols. known: p begins a handshake record.
+// Without an error, false means that more bytes are needed.
 func firstBytes(p []byte) (known bool, _ *Error) {
 	if len(p) == 0 {
 		return false, nil
@@ -108,8 +107,7 @@ func firstBytes(p []byte) (known bool, _ *Error) {
 	return false, nil
 }
 
-// helloTooLarge reports whether a first record begins a hello that is longer than
-// a handshake may be.
+// helloTooLarge reports whether the first record announces a hello longer than maxHandshake.
 func helloTooLarge(record []byte) bool {
 	const head = headerSize + 4 // of the record, and of the message in it
 	return len(record) >= head && int(binary.BigEndian.Uint32(record[headerSize:])&0xffffff) > maxHandshake-head
