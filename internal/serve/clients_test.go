@@ -1,9 +1,11 @@
 package serve
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"testing"
+
+	"phalanx/internal/clientip"
+	"phalanx/internal/observe/scoreboard"
 )
 
 func TestNetworkOf(t *testing.T) {
@@ -25,44 +27,42 @@ func TestNetworkOf(t *testing.T) {
 	}
 }
 
-// The table counts what a map counts, with clients that come and go, and allocates
-// nothing once it has had as many.
+// Connections of clients that come and go are counted, and counting them allocates nothing.
 func TestClients(t *testing.T) {
-	const most = 300
-	c := newClients()
-	want := map[network]int{}
-	var open []Counted
-	var keys []network
-	rng := rand.New(rand.NewPCG(1, 2))
-	turn := func() {
-		if n := len(open); n == most || n > 0 && rng.IntN(2) == 0 {
-			i := rng.IntN(n)
-			c.remove(open[i])
-			if want[keys[i]]--; want[keys[i]] == 0 {
-				delete(want, keys[i])
+	l := NewLimits(&Config{MaxPerClient: 3, Row: new(scoreboard.Row)})
+	var a clientip.Addr
+	client := func(n uint32) *clientip.Addr {
+		a = clientip.From(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 1))
+		return &a
+	}
+	for n := range uint32(300) {
+		for range 3 {
+			if counted, ok := l.Admit(client(n), 0); !counted || !ok {
+				t.Fatalf("client %d: counted is %v, admitted %v", n, counted, ok)
 			}
-			open[i], keys[i] = open[n-1], keys[n-1]
-			open, keys = open[:n-1], keys[:n-1]
-			return
 		}
-		key := network(1 + rng.IntN(2*most))
-		open, keys = append(open, c.add(key)), append(keys, key)
-		want[key]++
-	}
-	for range 20_000 {
-		turn()
-	}
-	for key := range network(2*most + 1) {
-		if n := c.count(key); n != want[key] {
-			t.Errorf("client %v has %d, want %d", key, n, want[key])
+		if counted, ok := l.Admit(client(n), 0); counted || ok {
+			t.Errorf("client %d has a fourth connection", n)
+		}
+		l.Leave(client(n))
+		if counted, ok := l.Admit(client(n), 0); !counted || !ok {
+			t.Errorf("client %d may not have another for one that has ended", n)
 		}
 	}
-	if c.used != len(want) || len(c.entries) > most+1 {
-		t.Errorf("%d clients in %d places, want %d", c.used, len(c.entries), len(want))
-	}
-	at := network(0)
-	if n := testing.AllocsPerRun(1000, func() { at++; c.remove(c.add(1e6 + at)) }); n > 0 {
+	at := uint32(1 << 20)
+	if n := testing.AllocsPerRun(1000, func() { at++; l.Admit(client(at), 0); l.Leave(&a) }); n > 0 {
 		t.Errorf("%v allocations for each connection", n)
+	}
+	for n := range uint32(300) {
+		for range 3 {
+			l.Leave(client(n))
+		}
+	}
+	if len(l.clients) > 0 {
+		t.Errorf("%d clients without a connection are remembered", len(l.clients))
+	}
+	if counted, ok := l.Admit(nil, 0); counted || !ok {
+		t.Errorf("a client without an address is counted (%v) or refused (%v)", counted, !ok)
 	}
 }
 

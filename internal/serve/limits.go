@@ -28,11 +28,11 @@ type Limits struct {
 	row       *scoreboard.Row
 	alert     func(string)
 	slot      int
-	perClient int      // of the pool; 0: no limit
-	most      int      // connections of one client
-	pool      int      // connections of the pool; 0: no limit
-	possible  int      // connections that leave a reserve of descriptors; a sandboxed worker cannot ask again
-	clients   *clients // nil: those of one client are not counted
+	perClient int               // of the pool; 0: no limit
+	most      int               // connections of one client
+	pool      int               // connections of the pool; 0: no limit
+	possible  int               // connections that leave a reserve of descriptors; a sandboxed worker cannot ask again
+	clients   map[network]int32 // their connections; nil: they are not counted
 	minRate   int
 	trust     *clientip.Trust                    // of proxies, whose connections are nobody's
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
@@ -45,7 +45,7 @@ type Limits struct {
 func NewLimits(cfg *Config) *Limits {
 	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate, trust: cfg.Conn.Trust, possible: maxConnections()}
 	if l.perClient > 0 {
-		l.clients = newClients()
+		l.clients = make(map[network]int32)
 	}
 	l.Streams = h2.NewBounds(l.possible / 2) // which is a quarter of the descriptors
 	l.Share(1)
@@ -78,42 +78,44 @@ func clientShare(n, slots int) int {
 	return min(n, max(8, int(math.Ceil(average+4*math.Sqrt(average)))))
 }
 
-// Admit counts a connection that was accepted from a client; false: it has too many, and
-// this one is to be closed.
-func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (Counted, bool) {
-	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
-		return 0, true
-	}
-	key := networkOf(client.IP())
-	if key == 0 {
-		return 0, true
-	}
-	if l.clients.count(key) >= l.most {
-		l.row.Limited[scoreboard.LimitClient].Add(1)
-		if l.due(scoreboard.LimitClient, now) {
-			l.alert(fmt.Sprintf("client %v has reached the limit of connections per client (%d in all, %d in this worker): "+
-				"new ones are closed; raise --max-connections-per-client if it is a proxy or a NAT", key, l.perClient, l.most))
-		}
-		return 0, false
-	}
-	return l.clients.add(key), true
-}
-
-// Arrive counts a connection that has come from another worker, whatever the limit.
-func (l *Limits) Arrive(client *clientip.Addr) Counted {
+// networkOf returns the network whose connections a client's counts among; 0: it is not
+// counted.
+func (l *Limits) networkOf(client *clientip.Addr) network {
 	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
 		return 0
 	}
-	if key := networkOf(client.IP()); key != 0 {
-		return l.clients.add(key)
-	}
-	return 0
+	return networkOf(client.IP())
 }
 
-// Leave forgets a connection that was counted.
-func (l *Limits) Leave(at Counted) {
-	if at != 0 {
-		l.clients.remove(at)
+// Admit counts a connection that was accepted from a client, unless none of its are counted;
+// not ok: it has too many, and this one is to be closed.
+func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (counted, ok bool) {
+	key := l.networkOf(client)
+	if key == 0 || int(l.clients[key]) < l.most {
+		return l.Arrive(client), true
+	}
+	l.row.Limited[scoreboard.LimitClient].Add(1)
+	if l.due(scoreboard.LimitClient, now) {
+		l.alert(fmt.Sprintf("client %v has reached the limit of connections per client (%d in all, %d in this worker): "+
+			"new ones are closed; raise --max-connections-per-client if it is a proxy or a NAT", key, l.perClient, l.most))
+	}
+	return false, false
+}
+
+// Arrive counts a connection that has come from another worker, whatever the limit.
+func (l *Limits) Arrive(client *clientip.Addr) (counted bool) {
+	key := l.networkOf(client)
+	if key != 0 {
+		l.clients[key]++
+	}
+	return key != 0
+}
+
+// Leave forgets a connection of a client that was counted.
+func (l *Limits) Leave(client *clientip.Addr) {
+	key := l.networkOf(client)
+	if l.clients[key]--; l.clients[key] == 0 {
+		delete(l.clients, key)
 	}
 }
 

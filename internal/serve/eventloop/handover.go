@@ -251,6 +251,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *re
 	if err == nil {
 		p.http1, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now)
 	}
+	p.http1.From(as.client)
 	if err != nil {
 		if f != nil {
 			f.Close()
@@ -258,7 +259,6 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *re
 		l.close(p)
 		return nil, err
 	}
-	p.http1.From(as.client)
 	if p.tls != nil {
 		p.http1.Secure()
 	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {

@@ -31,7 +31,7 @@ type peer struct {
 	header   header // PROXY header that must come first
 	placed   bool   // its own area of serve.Config.Records is in use
 	queued   int32
-	counted  serve.Counted // 0: not counted
+	counted  bool          // among the connections of its client
 	tls      *tlsconn.Conn // nil: no TLS
 	aside    *aside        // usually nil
 
@@ -145,7 +145,9 @@ func (l *Loop) drop(p *peer) {
 	p.timer.remove()
 	p.turn.remove()
 	l.forget(p)
-	l.limits.Leave(p.counted)
+	if p.counted {
+		l.limits.Leave(p.http1.Client())
+	}
 	l.peers[p.fd] = nil
 	l.open--
 	if p.gone = true; !p.fetching {

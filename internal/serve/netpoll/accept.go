@@ -107,7 +107,7 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	}
 	client := new(clientip.Addr)
 	*client = serve.PeerOf(peer)
-	counted, ok := serve.Counted(0), true
+	counted, ok := false, true
 	if !e.cfg.Proxied.Contains(*client) { // else whose it is comes later
 		counted, ok = e.admit(client)
 	}
@@ -121,7 +121,7 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	return ended, nil
 }
 
-func (e *Engine) admit(client *clientip.Addr) (serve.Counted, bool) {
+func (e *Engine) admit(client *clientip.Addr) (counted, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.limits.Admit(client, e.clock.Mono())

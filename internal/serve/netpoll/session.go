@@ -31,10 +31,10 @@ type session struct {
 	tls     *tlsconn.Conn  // nil: the client speaks plain HTTP
 	local   bool           // it came through a unix socket
 	client  *clientip.Addr
-	header  []byte        // what has come of the PROXY header that has to come first
-	expects bool          // it has to come
-	secured bool          // its listening socket is for TLS
-	counted serve.Counted // among the connections of one client
+	header  []byte // what has come of the PROXY header that has to come first
+	expects bool   // it has to come
+	secured bool   // its listening socket is for TLS
+	counted bool   // among the connections of its client
 
 	tally serve.Tally
 	mu    sync.Mutex
@@ -77,7 +77,7 @@ type session struct {
 // start serves a socket accepted from a listening one in a new goroutine. In the serial
 // model the sessions take turns, in the order in which they were accepted, and
 // ended is closed when this one has ended.
-func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted serve.Counted) (s *session, ended <-chan struct{}) {
+func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted bool) (s *session, ended <-chan struct{}) {
 	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Copies: e.cfg.Copies, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
 	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
 	e.cfg.Row.Accepted.Add(1)
@@ -159,7 +159,9 @@ func (s *session) end() {
 	s.file.Close()
 	s.engine.mu.Lock()
 	delete(s.engine.sessions, s)
-	s.engine.limits.Leave(s.counted)
+	if s.counted {
+		s.engine.limits.Leave(s.client)
+	}
 	s.engine.mu.Unlock()
 	select {
 	case s.engine.ended <- struct{}{}:
