@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +22,7 @@ var (
 // explain says what is wrong with an address and what to do, as an [*exitcode.Error].
 func explain(a Address, err error) error {
 	if a.Path != "" {
-		return explainPath(a, err)
+		return unixsocket.Explain("--listen "+human.Quoted(a.String()), a.Path, err)
 	}
 	port, host, omit := a.flags()
 	switch {
@@ -62,21 +61,4 @@ func (a Address) flags() (port, host, omit string) {
 	name := "--listen " + human.Quoted(a.String()) + ": "
 	a.Host = ""
 	return name, name, "write --listen " + a.String()
-}
-
-// explainPath is explain for a unix socket.
-func explainPath(a Address, err error) error {
-	name, dir := "--listen "+human.Quoted(a.String())+": ", human.Quoted(filepath.Dir(a.Path))
-	switch {
-	case errors.Is(err, unixsocket.ErrInUse), errors.Is(err, unix.EADDRINUSE):
-		return exitcode.New(exitcode.Failure, name+"already in use by another server; stop it or choose another path", err)
-	case errors.Is(err, unixsocket.ErrNoSocket):
-		return exitcode.New(exitcode.Config, name+"the file exists and is not a socket; remove it or choose another path", err)
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return exitcode.New(exitcode.Config, name+"directory "+dir+" does not exist; create it or choose another path", err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
-		return exitcode.New(exitcode.Config, name+human.Cause(err).Error()+"; check the permissions of "+dir+", or choose another path", err)
-	default:
-		return exitcode.New(exitcode.Failure, name+err.Error(), err)
-	}
 }

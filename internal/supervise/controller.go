@@ -68,16 +68,8 @@ type View struct {
 
 // WorkerView is one process, or a slot without one (PID 0).
 type WorkerView struct {
-	Slot, PID  int
-	Row        int    // row of the scoreboard; -1: none
-	State      string // status.WorkerStarting and so on
-	Generation int    // number of processes that the slot has had, including this one
-	Started    time.Time
-	Queue      int    // length of the accept queue of the slot's socket, if the worker has the slot
-	QueueMax   int    // limit of the accept queue
-	Left       int64  // bytes that it still has to send, as last reported
-	Keeper     int    // pid of its keeper; 0: none
-	Sandbox    string // as in package status; "": none
+	status.Worker     // without what it uses and has done
+	Row           int // row of the scoreboard; -1: none
 }
 
 // Totals count the processes of a slot.
@@ -102,9 +94,9 @@ func (p *pool) view() View {
 		switch {
 		case s.worker != nil:
 		case s.want:
-			v.Workers = append(v.Workers, WorkerView{Slot: s.index, Row: -1, State: status.WorkerBackoff})
+			v.Workers = append(v.Workers, WorkerView{status.Worker{Slot: s.index, State: status.WorkerBackoff}, -1})
 		case p.phase != stopping:
-			v.Workers = append(v.Workers, WorkerView{Slot: s.index, Row: -1, State: status.WorkerQuarantined})
+			v.Workers = append(v.Workers, WorkerView{status.Worker{Slot: s.index, State: status.WorkerQuarantined}, -1})
 		}
 	}
 	for _, w := range p.workers() {
@@ -115,9 +107,9 @@ func (p *pool) view() View {
 		case w.readySince.IsZero():
 			word = status.WorkerStarting
 		}
-		v.Workers = append(v.Workers, WorkerView{
-			Slot: w.slot.index, PID: w.pid, Row: w.row, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
-		})
+		v.Workers = append(v.Workers, WorkerView{status.Worker{
+			Slot: w.slot.index, PID: w.pid, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
+		}, w.row})
 	}
 	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {
 		return cmp.Or(cmp.Compare(a.Slot, b.Slot), -cmp.Compare(a.Generation, b.Generation))

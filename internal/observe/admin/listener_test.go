@@ -85,7 +85,7 @@ func TestAddressInUse(t *testing.T) {
 	refused(t, tcp, 1, "--admin "+tcp+": in use by another server; stop it or choose another")
 	path := filepath.Join(t.TempDir(), "x.sock")
 	listen(t, path)
-	refused(t, path, 1, "--admin "+path+": in use by another server; stop it or choose another")
+	refused(t, path, 1, "--admin "+path+": already in use by another server; stop it or choose another")
 	if !reachable("unix", path) {
 		t.Error("the first server is not reachable any more")
 	}

@@ -162,10 +162,7 @@ func (o open) store(f *status.Figures) {
 
 // worker describes one process, without rates and quantiles.
 func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) status.Worker {
-	w := status.Worker{
-		Slot: v.Slot, PID: v.PID, State: v.State, Generation: v.Generation, Started: v.Started,
-		Queue: v.Queue, QueueMax: v.QueueMax, Left: v.Left, Keeper: v.Keeper, Sandbox: v.Sandbox,
-	}
+	w := v.Worker
 	if v.PID == 0 {
 		return w
 	}
