@@ -147,10 +147,5 @@ func (a *authority) status() *status.ACME {
 	if a == nil {
 		return nil
 	}
-	hosts, counts := a.Status()
-	s := &status.ACME{Issued: counts.Issued, Refused: counts.Refused, Unreachable: counts.Unreachable}
-	for _, h := range hosts {
-		s.Hosts = append(s.Hosts, status.Host{Name: h.Host, Certified: !h.NotAfter.IsZero(), Next: h.Next, Failures: h.Failures, Problem: h.Problem})
-	}
-	return s
+	return a.Status()
 }

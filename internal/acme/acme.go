@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/certificate"
+	"phalanx/internal/observe/status"
 )
 
 // LetsEncrypt is the directory of Let's Encrypt.
@@ -75,15 +76,8 @@ type Client struct {
 
 	mu     sync.Mutex // guards what follows
 	hosts  []*host
-	wanted []string // the hosts of a later Use; nil: no change
-	counts Counts
-}
-
-// Counts are numbers of attempts by their outcome.
-type Counts struct {
-	Issued      uint64 // a certificate was obtained
-	Refused     uint64 // the authority said no, or what it issued cannot be used
-	Unreachable uint64 // there was no answer, or none that makes sense
+	wanted []string    // the hosts of a later Use; nil: no change
+	counts status.ACME // without the hosts
 }
 
 // New makes a client with the account and the certificates that are kept in its state,
@@ -94,12 +88,6 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.Delays == nil {
 		cfg.Delays = UsualDelays()
-	}
-	if cfg.Alert == nil {
-		cfg.Alert = func(string) {}
-	}
-	if cfg.Inform == nil {
-		cfg.Inform = func(string) {}
 	}
 	kept, err := cfg.State.store(cfg.Directory)
 	if err != nil {

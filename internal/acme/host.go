@@ -11,6 +11,7 @@ import (
 
 	"phalanx/internal/certificate"
 	"phalanx/internal/human"
+	"phalanx/internal/observe/status"
 )
 
 // host is one name, and what is known of its certificate. The goroutine of Run alone
@@ -239,29 +240,20 @@ func (c *Client) note(h *host, a attempt) {
 	}
 }
 
-// Status is what is known of a host's certificate.
-type Status struct {
-	Host     string
-	NotAfter time.Time // zero: there is no certificate
-	Next     time.Time // when an attempt is due; not zero
-	Failures int       // attempts in a row
-	Problem  string    // of the last attempt, or ""
-}
-
 // Status describes the hosts, in their order, and counts attempts. Any goroutine may ask.
-func (c *Client) Status() ([]Status, Counts) {
+func (c *Client) Status() *status.ACME {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]Status, 0, len(c.hosts))
+	all := c.counts
 	for _, h := range c.hosts {
-		s := Status{Host: h.name, Next: h.retryAt, Failures: h.failures, Problem: h.problem}
+		s := status.Host{Name: h.name, Certified: h.cert != nil, Next: h.retryAt, Failures: h.failures, Problem: h.problem}
 		if h.cert != nil {
-			s.NotAfter, s.Next = h.cert.notAfter(), c.renewAt(h)
+			s.Next = c.renewAt(h)
 		}
 		if s.Next.IsZero() {
 			s.Next = c.Now()
 		}
-		list = append(list, s)
+		all.Hosts = append(all.Hosts, s)
 	}
-	return slices.Clip(list), c.counts
+	return &all
 }

@@ -132,7 +132,7 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer state.Close()
-	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test"}, Publish: w.publish, Alert: w.alert}
+	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test"}, Publish: w.publish, Alert: w.alert, Inform: w.inform}
 	kept, err := state.store(cfg.Directory)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list, _ := c.Status(); !list[0].NotAfter.IsZero() || list[0].Next.After(time.Now()) || len(w.lines) != 1 || !strings.HasSuffix(w.lines[0], `one.test.pem": no certificate in PEM form; ordering another`) {
+	if list := c.Status().Hosts; list[0].Certified || list[0].Next.After(time.Now()) || len(w.lines) != 1 || !strings.HasSuffix(w.lines[0], `one.test.pem": no certificate in PEM form; ordering another`) {
 		t.Errorf("%+v, %q", list, w.lines)
 	}
 	if err := kept.write("account.key", []byte("x")); err != nil {
@@ -165,7 +165,7 @@ func TestExpiredIsNotPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer state.Close()
-	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test", "two.test"}, Publish: w.publish, Alert: w.alert}
+	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test", "two.test"}, Publish: w.publish, Alert: w.alert, Inform: w.inform}
 	kept, err := state.store(cfg.Directory)
 	if err != nil {
 		t.Fatal(err)
