@@ -21,7 +21,7 @@ import (
 const journalName = site.OwnPrefix + "compressed"
 
 // ErrBusy means that another process is compressing the tree.
-var ErrBusy = errors.New("another process compresses the directory now")
+var ErrBusy = errors.New("another process is compressing the directory")
 
 // ErrUntrusted means that another user may have written the journal. It is not read then,
 // because files that it lists are removed as if compress had made them.

@@ -4,10 +4,10 @@ import (
 	"phalanx/internal/conn"
 )
 
-// clientSteps are what the client's address decides.
+// clientSteps adds the steps that depend on the client's address.
 func (s *server) clientSteps(x *conn.Exchange) {
 	if s.cfg.Trust != nil {
-		why := s.from.Host() + " is no trusted proxy (--trusted-proxies): it is the client"
+		why := s.from.Host() + " is not a trusted proxy (--trusted-proxies), so it is the client"
 		switch {
 		case !s.cfg.Trust.Trusts(s.from):
 		case x.Client == s.from:

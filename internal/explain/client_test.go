@@ -23,8 +23,8 @@ func TestClientSteps(t *testing.T) {
 		status      string
 		want        []string
 	}{
-		{"192.0.2.1", "", "200", []string{"192.0.2.1 is no trusted proxy", "192.0.2.1 is admitted by --allow 192.0.2.0/24"}},
-		{"192.0.2.7", "192.0.2.1", "403", []string{"192.0.2.7 is no trusted proxy", "192.0.2.7 is refused by --deny 192.0.2.7"}},
+		{"192.0.2.1", "", "200", []string{"192.0.2.1 is not a trusted proxy", "192.0.2.1 is admitted by --allow 192.0.2.0/24"}},
+		{"192.0.2.7", "192.0.2.1", "403", []string{"192.0.2.7 is not a trusted proxy", "192.0.2.7 is refused by --deny 192.0.2.7"}},
 		{"10.0.0.1", "192.0.2.1", "200", []string{"the trusted proxy 10.0.0.1 names the client 192.0.2.1"}},
 		{"10.0.0.1", "", "403", []string{"the trusted proxy 10.0.0.1 names no client", "10.0.0.1 is refused: it is in no network of --allow"}},
 		{"", "", "403", []string{"The client is 127.0.0.1; choose another with --from.", "127.0.0.1 is refused"}},

@@ -2,9 +2,9 @@
 // says why the response is as it is.
 //
 // It is not a second server: [Run] passes the request to a [conn.Conn] with the files
-// of a [site.Root], both of which report their reasons, and takes the part of serve.
-// What the connection would send becomes a [Report], in which each line of the
-// response has the rule that set it.
+// of a [site.Root], both of which report their reasons, in place of package serve. The
+// output of the connection becomes a [Report], in which each line of the response has
+// the rule that set it.
 package explain
 
 import (
@@ -23,36 +23,35 @@ import (
 	"phalanx/internal/site"
 )
 
-// Report is a request, its reply and the reasons. Nothing in it is made
-// harmless for a terminal; [Report.String] does that.
+// Report is a request, its response and the reasons. Its texts are not escaped for a
+// terminal; [Report.String] does that.
 type Report struct {
-	Base    string   // the document root, for the reader; empty: not shown
-	Site    int      // the number of the site that answers; -1: there is none for the host
-	Request []string // the lines of its head
-	Notes   []string // sentences on how the request came to be
-	Interim string   // the status line of a reply before the reply, or empty
+	Base    string   // the document root, to be shown; "": not shown
+	Site    int      // number of the site; -1: no site has the host
+	Request []string // lines of the request head
+	Notes   []string // sentences on how the request was changed
+	Interim string   // status line of an interim response; "": none
 	Status  proto.Status
-	Head    []byte // of the reply as the client gets it, with the empty line
-	Lines   []Line // of Head, without the empty one
+	Head    []byte // of the response as the client gets it, with the empty line
+	Lines   []Line // of Head, without the empty line
 	Body    []string
-	Bytes   int64 // of the body, as they go over the wire
+	Bytes   int64 // of the body on the wire
 	Steps   []Step
-	Ends    string // what becomes of the connection
+	Ends    string // whether the connection persists
 }
 
-// Line is a line of the reply's head and the rule that set it.
+// Line is a line of the response's head and the rule that set it.
 type Line struct{ Text, Why string }
 
-// Step is a decision: its subject and what it was.
+// Step is a decision: its subject and its result.
 type Step struct{ What, Why string }
 
 // Unknown is the Why of a [Line] without an explanation, which is a bug.
-const Unknown = "unknown: nothing has said where this comes from"
+const Unknown = "unknown: no rule explains this line, which is a bug"
 
-// Run answers the request at the time now. The configuration is a worker's and
-// its sites have the files of the roots, by their numbers, which nothing else may use
-// meanwhile. A request that a worker would refuse has a report too; an error is a
-// [*exitcode.Error].
+// Run answers the request at the time now. cfg is the configuration of a worker, and its
+// sites have the files of roots, by number; nothing else may use the roots meanwhile. A
+// request that a worker would refuse has a report too; an error is a [*exitcode.Error].
 func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report, error) {
 	head, err := r.wire()
 	if err != nil {
@@ -60,7 +59,7 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 	}
 	root := rootFor(cfg, roots, head)
 	if cfg.Passwords != nil {
-		cfg.Passwords = believing{cfg.Passwords}
+		cfg.Passwords = allRight{cfg.Passwords}
 	}
 	s := &server{cfg: &cfg, root: root}
 	root.Trace(s.finding)
@@ -74,11 +73,11 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 		r.Notes = append(r.Notes, "The client is 127.0.0.1; choose another with --from.")
 	}
 	s.from = r.From
-	ask := s.ask
+	exchange := s.exchange
 	if cfg.HTTP2 && r.Scheme == "https" && r.Version == "" {
-		r.Version, ask = versionHTTP2, s.askHTTP2 // browsers negotiate it
+		r.Version, exchange = versionHTTP2, s.exchangeHTTP2 // browsers negotiate it
 	}
-	step, err := ask(r, head)
+	step, err := exchange(r, head)
 	defer s.conn.Leave()
 	if err != nil {
 		return Report{}, err
@@ -96,14 +95,15 @@ func Run(cfg conn.Config, roots []*site.Root, r Request, now time.Time) (Report,
 	return report, nil
 }
 
-// believing takes all credentials for right: whoever explains need not know any.
-type believing struct{ conn.Passwords }
+// allRight accepts all credentials: explain needs no password.
+type allRight struct{ conn.Passwords }
 
-func (believing) Check(int, []byte, netip.Addr) (proto.Status, time.Duration, conn.Check) {
+func (allRight) Check(int, []byte, netip.Addr) (proto.Status, time.Duration, conn.Check) {
 	return proto.StatusOK, 0, nil
 }
 
-// rootFor returns the root of the site that will answer; if none will, any.
+// rootFor returns the root of the site that has the host of the request; any root if
+// there is no such site.
 func rootFor(cfg conn.Config, roots []*site.Root, head []byte) *site.Root {
 	var p proto.Parser
 	number := 0
@@ -116,30 +116,29 @@ func rootFor(cfg conn.Config, roots []*site.Root, head []byte) *site.Root {
 	return roots[1]
 }
 
-// ask passes a request, whose head is given as it goes over the wire, to a connection of
-// HTTP/1.1.
-func (s *server) ask(r Request, head []byte) (conn.Step, error) {
+// exchange passes a request to an HTTP/1.1 connection; head is its head on the wire.
+func (s *server) exchange(r Request, head []byte) (conn.Step, error) {
 	c := conn.New(s.cfg, s, s.now)
 	c.From(&s.from)
 	if r.Scheme == "https" {
 		c.Secure()
 	}
 	s.conn = &c
-	step := s.give(head)
+	step := s.receive(head)
 	for _, piece := range body(head) {
 		if step != conn.Read || s.head != nil {
 			break
 		}
-		step = s.give(piece)
+		step = s.receive(piece)
 	}
 	if s.head == nil {
-		return step, errors.New("the request has no end that a server could see")
+		return step, errors.New("the end of the request cannot be determined")
 	}
 	return step, nil
 }
 
-// body returns what follows a head that announces a body: as many zeros, or a
-// chunked body without data.
+// body returns the body that a head announces: zeros of its length, or a chunked body
+// without data.
 func body(head []byte) (pieces [][]byte) {
 	var p proto.Parser
 	if p.Parse(head) != proto.Complete {
@@ -166,33 +165,33 @@ type protocol interface {
 	Leave()
 }
 
-// server is what serve is to a connection, without a socket and without
-// reading the files; as its observer it puts into words what was decided.
+// server drives a connection in place of package serve, without a socket and without
+// reading files. As the observer of the connection it explains the decisions.
 type server struct {
 	from     clientip.Addr // of the client
 	cfg      *conn.Config
 	root     *site.Root
 	conn     protocol
-	http2    *http2 // nil: the connection is one of HTTP/1.1
+	http2    *http2 // nil: an HTTP/1.1 connection
 	now      conn.Now
 	found    []Step // by the root
-	kind     string // why the file is of its type
-	rule     string // which --cache rule fits it
-	inherent bool   // files of its type are compressed by their nature
+	kind     string // why the file has its type
+	rule     string // which --cache rule matches the file
+	inherent bool   // the file's type is a compressed form, such as .svgz
 	steps    []Step
 	status   proto.Status
 	site     int
 	source   conn.Source
 	closing  conn.Closing
 	moved    conn.Moved
-	ruled    *rules.Match      // which header fields the rules give; nil: none
-	fields   map[string]string // why, by the field's name in lower case
-	pending  []byte            // sent, and not yet known to be a head
+	ruled    *rules.Match      // header fields set by rules; nil: none
+	fields   map[string]string // reasons by field name in lower case
+	pending  []byte            // sent bytes that are not a complete head yet
 	interim  string
 	head     []byte // nil until it has been sent
-	made     int64  // bytes of the body that are no part of a file
+	made     int64  // bytes of the body that do not come from files
 	segments []segment
-	file     conn.File // of the last one
+	file     conn.File // of the last segment
 }
 
 // Received does nothing: Decided has the same data.
@@ -214,7 +213,7 @@ func (s *server) Decided(x *conn.Exchange) {
 	s.ruleSteps(x)
 	switch {
 	case x.Source == conn.SourceArchive:
-		s.say("archive", "the query asks for one of the directory, and --archive is given")
+		s.say("archive", "the query requests an archive of the directory, and --archive is given")
 	case x.Source == conn.SourceListing:
 		s.say("listing", "the directory has no index and --list is given")
 	case x.File != nil && x.Source != conn.SourceSitePage:
@@ -232,17 +231,18 @@ type segment struct {
 	Off, Len int64
 }
 
-// give passes bytes to the connection, and continues until it wants more.
-func (s *server) give(p []byte) conn.Step {
+// receive passes bytes to the connection and runs it until it needs more.
+func (s *server) receive(p []byte) conn.Step {
 	s.conn.Receive(p, s.now)
 	return s.proceed()
 }
 
+// proceed runs the connection until it needs input or ends.
 func (s *server) proceed() conn.Step {
 	for {
 		out, step := s.conn.Next(nil, s.now)
 		if s.http2 != nil {
-			s.take(out)
+			s.sentFrames(out)
 		} else {
 			s.sent(out)
 		}
@@ -262,7 +262,7 @@ func (s *server) proceed() conn.Step {
 	}
 }
 
-// segment notes a part of a file. HTTP/2 sends one in many pieces.
+// segment records a part of a file. HTTP/2 sends a part in several pieces.
 func (s *server) segment(part conn.Segment) {
 	if n := len(s.segments); n > 0 && s.file == part.File && s.segments[n-1].Off+s.segments[n-1].Len == part.Off {
 		s.segments[n-1].Len += part.Len
@@ -272,18 +272,19 @@ func (s *server) segment(part conn.Segment) {
 	s.segments = append(s.segments, segment{s.name(part.File), part.Off, part.Len})
 }
 
-// archive ends the response after its head: an archive may take an hour to make.
+// archive ends the response after its head: making the archive may take an hour. Bytes of
+// it that have been made are not counted.
 func (s *server) archive() conn.Step {
-	s.made = 0 // whatever came of it with the head
 	s.conn.Hold()
-	s.made = 0 // of which some may be there already
+	s.made = 0
 	if s.closing == conn.Persistent {
 		return conn.Read
 	}
 	return conn.Close
 }
 
-// sent takes what the connection sends: heads, and what it makes of a body.
+// sent handles the bytes that an HTTP/1.1 connection sends: heads, and parts of a body
+// that do not come from files.
 func (s *server) sent(p []byte) {
 	if s.head != nil {
 		s.made += int64(len(p))
@@ -305,12 +306,12 @@ func (s *server) sent(p []byte) {
 	}
 }
 
-// name returns that of an open file as the kernel has it, beneath the root.
+// name returns the name of an open file in the root, as the kernel has it.
 func (s *server) name(f conn.File) string {
 	return s.root.RealName(f.Fd())
 }
 
-// parts says in words what the body is made of.
+// parts describes the parts of the body.
 func (s *server) parts(method string) (parts []string) {
 	for _, part := range s.segments {
 		parts = append(parts, fmt.Sprintf("%s of %q from offset %d", human.Plural(part.Len, "byte", "bytes"), part.Name, part.Off))
@@ -331,9 +332,9 @@ func (s *server) parts(method string) (parts []string) {
 		parts = append(parts, made+", a small built-in page")
 	case len(parts) > 0:
 	case method == "HEAD":
-		parts = append(parts, "none: a reply to HEAD has none (RFC 9110 §9.3.2)")
+		parts = append(parts, "none: a response to HEAD has none (RFC 9110 §9.3.2)")
 	case s.status == proto.StatusNotModified || s.status == proto.StatusNoContent:
-		parts = append(parts, "none: a reply of this status has none (RFC 9110 §6.4.1)")
+		parts = append(parts, "none: a response with this status has none (RFC 9110 §6.4.1)")
 	default:
 		parts = append(parts, "none: the file is empty")
 	}

@@ -13,24 +13,24 @@ import (
 // fieldWhys returns why each field is in the response, by the field's name in lower
 // case.
 func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
-	const preflight = "--cors, and the request has an Origin: it asks before a script's request (Fetch standard, §3.3)"
+	const preflight = "--cors: with an Origin, OPTIONS is a preflight request of a script (Fetch standard, §3.3)"
 	whys := map[string]string{
 		"server":                        "this program and its version",
 		"date":                          "the time of the response (RFC 9110 §6.6.1)",
 		"x-content-type-options":        "always, unless --header has another: a browser must not guess the type",
 		"content-security-policy":       "unless --header has another: a browser must not load or run anything for this page",
 		"access-control-allow-origin":   "--cors: the scripts of every site may read it",
-		"access-control-expose-headers": "--cors: and these fields of it",
+		"access-control-expose-headers": "--cors: scripts may read these fields too",
 		"access-control-allow-methods":  preflight,
 		"access-control-allow-headers":  preflight,
 		"access-control-max-age":        preflight,
 		"x-request-id":                  "made for this request",
 		"connection":                    closingWhy(x),
 		"allow":                         "the methods that are served (RFC 9110 §15.5.6)",
-		"location":                      "the path is a directory's and lacks its slash; the query is kept (RFC 9110 §15.4.2)",
+		"location":                      "the path names a directory and lacks the trailing slash; the query is kept (RFC 9110 §15.4.2)",
 		"strict-transport-security":     "--hsts: the client must use HTTPS only (RFC 6797)",
 		"retry-after":                   "descriptors may be free again in a second",
-		"www-authenticate":              "which credentials are missing (RFC 7617)",
+		"www-authenticate":              "the credentials that the path requires (RFC 7617)",
 		"content-encoding":              "the sidecar that is sent is in this coding",
 		"content-type":                  s.kind,
 	}
@@ -50,14 +50,14 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	}
 	switch x.Source {
 	case conn.SourceNone:
-		whys["allow"] = "the methods that are served, for every target the same"
+		whys["allow"] = "the methods that are served, the same for every target"
 	case conn.SourceFile:
 		s.fileWhys(x, whys)
 	case conn.SourceListing:
 		whys["content-type"] = "HTML, because neither Accept nor ?format=json asks for JSON"
 		madeWhys("listing", whys)
 		whys["vary"] = "a listing may also be JSON, by Accept"
-		whys["etag"] = "a hash of all that the listing shows"
+		whys["etag"] = "a hash of everything that the listing shows"
 	case conn.SourceArchive:
 		whys["content-type"] = "the media type of the format that the query asks for"
 		whys["content-disposition"] = "the name under which a browser saves it (RFC 6266)"
@@ -73,7 +73,7 @@ func (s *server) fieldWhys(x *conn.Exchange) map[string]string {
 	return whys
 }
 
-// madeWhys is about a listing or an archive, which is made for the request.
+// madeWhys sets the reasons for a listing or an archive, which is made for the request.
 func madeWhys(what string, whys map[string]string) {
 	whys["last-modified"] = "the " + what + " is made now"
 	whys["expires"] = "now: the " + what + " is stale at once"
@@ -81,7 +81,7 @@ func madeWhys(what string, whys map[string]string) {
 	whys["transfer-encoding"] = "the " + what + " is made while it is sent, so its length is not known (RFC 9112 §7.1)"
 }
 
-// fileWhys is about a response that has the file, or says that it is current.
+// fileWhys sets the reasons for a response with a file, or 304.
 func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	whys["expires"] = "now plus --expires, for clients that do not know Cache-Control"
 	whys["cache-control"] = "--expires " + human.Duration(s.cfg.Expires) + ", because no --cache rule matches the path"
@@ -108,44 +108,44 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	whys["content-length"] = "the size of the file"
 	switch {
 	case len(x.Ranges) == 1:
-		whys["content-range"] = "what of the file this is, and the file's size"
+		whys["content-range"] = "which part of the file this is, and the file's size"
 		whys["content-length"] = "the size of the range"
 	case len(x.Ranges) > 1:
-		whys["content-type"] = "several ranges travel as parts; the boundary is another one each time (RFC 9110 §14.6)"
-		whys["content-length"] = "the ranges, and what stands between them"
+		whys["content-type"] = "several ranges are sent as parts; the boundary differs each time (RFC 9110 §14.6)"
+		whys["content-length"] = "the ranges, and the headers of the parts"
 	}
 }
 
-// pageWhys is about an error or a redirection.
+// pageWhys sets the reasons for an error or a redirection.
 func pageWhys(x *conn.Exchange, whys map[string]string) {
-	whys["last-modified"] = "the time of the response, which the page is part of"
-	whys["expires"] = "now: the next response may be another (RFC 9111 §4.2)"
-	whys["cache-control"] = "with credentials the response is another"
+	whys["last-modified"] = "the time of the response: the page is made for it"
+	whys["expires"] = "now: the next response may differ (RFC 9111 §4.2)"
+	whys["cache-control"] = "with credentials the response differs"
 	if x.Source == conn.SourceSitePage {
 		whys["content-length"] = "the size of the site's own page for this error"
 		return
 	}
 	whys["content-type"] = "the built-in page is HTML"
 	whys["content-length"] = "the size of the built-in page"
-	whys["content-range"] = "the file's size, so that the client can ask for less (RFC 9110 §15.5.17)"
+	whys["content-range"] = "the file's size, so that the client can request a range within it (RFC 9110 §15.5.17)"
 	if x.File != nil {
-		whys["last-modified"] = "when the file that was asked for was changed (RFC 9110 §8.8.2)"
+		whys["last-modified"] = "when the requested file was changed (RFC 9110 §8.8.2)"
 	}
 }
 
-// closingWhy is about the Connection field.
+// closingWhy returns the reason for the Connection field.
 func closingWhy(x *conn.Exchange) string {
 	switch x.Closing {
 	case conn.ClosingSingle:
 		return "--model serial closes after each response"
 	case conn.ClosingLength:
-		return "in HTTP/1.0 only that marks the end of a body without a length"
+		return "HTTP/1.0 has no other end for a body of unknown length"
 	case conn.ClosingDrain:
 		return "the worker drains"
 	case conn.ClosingUnread:
 		return "the request's body is not read, because the response is an error anyway"
 	case conn.ClosingFault:
-		return "where the next request would begin is not known"
+		return "the start of the next request cannot be determined"
 	case conn.ClosingClient:
 		if x.Request.Minor > 0 {
 			return "the client asked for it (RFC 9112 §9.6)"
@@ -155,8 +155,8 @@ func closingWhy(x *conn.Exchange) string {
 	return "HTTP/1.0, and the client asked for it (RFC 9112 §9.3)"
 }
 
-// lines puts the reasons beside the lines of the head. Fields of --header come
-// before others of the same name.
+// lines returns the lines of the head with their reasons. Fields of --header come before
+// others of the same name.
 func (s *server) lines() (lines []Line) {
 	own := make(map[string]int)
 	for _, field := range s.cfg.Header {
@@ -184,7 +184,7 @@ func (s *server) lines() (lines []Line) {
 	return lines
 }
 
-// ruleWhy says which rules gave a field.
+// ruleWhy names the rules that set a field.
 func ruleWhy(all []rules.Position) string {
 	var names []string
 	for _, at := range all {

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/site"
 )
 
-// finding puts into words what the root found out.
+// finding adds the step for a finding of the root.
 func (s *server) finding(f site.Finding) {
 	what, why := "file", ""
 	switch f.Kind {
@@ -112,7 +112,7 @@ func (s *server) opened(f site.Finding) string {
 	modified := f.File.Modified()
 	changed := string(modified.AppendFormat(nil, time.RFC3339Nano))
 	if changed == "" {
-		changed = fmt.Sprintf("%d s after the beginning of 1970", modified.Sec)
+		changed = fmt.Sprintf("%d s after the Unix epoch", modified.Sec)
 	}
 	why := fmt.Sprintf("%q is a regular file of size %d, changed %s", f.Name, f.File.Size(), changed)
 	if real := s.root.RealName(f.File.Fd()); real != "" && real != f.Name {
@@ -121,7 +121,7 @@ func (s *server) opened(f site.Finding) string {
 	return why
 }
 
-// followed says which links are followed, where one is not.
+// followed describes which symbolic links are followed.
 func followed(links site.Symlinks) string {
 	if links == site.LinksBeneath {
 		return ", and --symlinks beneath follows only links to places beneath the parent directory of the document root"
@@ -140,7 +140,7 @@ func (s *server) failed(f site.Finding) string {
 		fmt.Fprintf(&b, "%q is behind a symbolic link, and --symlinks none follows none", f.Name)
 	case system:
 		fmt.Fprintf(&b, "%q: %v", f.Name, f.Err)
-	default: // what is there is no file
+	default: // not an error of the system: the name is not a regular file
 		fmt.Fprintf(&b, "%q %v", f.Name, f.Err)
 	}
 	if link, target := s.root.FirstLink(f.Name); link != "" {

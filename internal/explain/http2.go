@@ -31,22 +31,20 @@ const (
 	maxWindow  = 1<<31 - 1
 )
 
-// http2 is what the client knows.
+// http2 is the state of the client.
 type http2 struct {
 	woken   chan struct{}
 	decoder hpack.Decoder
 	scratch hpack.Scratch
 	block   []byte // of the response's header block
-	used    int64  // content since the windows were opened
+	used    int64  // bytes of content since the last WINDOW_UPDATE
 	ended   bool   // the response is complete, or the stream reset
 }
 
-// versionHTTP2 is a [Request.Version].
-const versionHTTP2 = "HTTP/2"
+const versionHTTP2 = "HTTP/2" // a [Request.Version]
 
-// askHTTP2 passes a request over HTTP/2 to a connection. head is what it would be in
-// HTTP/1.1.
-func (s *server) askHTTP2(r Request, head []byte) (conn.Step, error) {
+// exchangeHTTP2 passes a request to an HTTP/2 connection; head is its head in HTTP/1.1.
+func (s *server) exchangeHTTP2(r Request, head []byte) (conn.Step, error) {
 	content := body(head)
 	client := &http2{woken: make(chan struct{}, 1), decoder: hpack.NewDecoder()}
 	s.http2 = client
@@ -54,28 +52,28 @@ func (s *server) askHTTP2(r Request, head []byte) (conn.Step, error) {
 	c.Secure()
 	c.From(&s.from)
 	s.conn = c
-	step := s.give(r.frames(len(content) == 0))
+	step := s.receive(r.frames(len(content) == 0))
 	for i, piece := range content {
 		for ; s.head == nil && !client.ended && len(piece) > 0; piece = piece[min(len(piece), maxPayload):] {
 			flags := byte(0)
 			if i == len(content)-1 && len(piece) <= maxPayload {
 				flags = flagEndStream
 			}
-			step = s.give(appendFrame(nil, frameData, flags, 1, piece[:min(len(piece), maxPayload)]))
+			step = s.receive(appendFrame(nil, frameData, flags, 1, piece[:min(len(piece), maxPayload)]))
 		}
 	}
 	for step == conn.Read && !client.ended && s.source != conn.SourceArchive {
 		if client.used > maxWindow/2 {
 			open := binary.BigEndian.AppendUint32(nil, uint32(client.used))
 			client.used = 0
-			step = s.give(appendFrame(appendFrame(nil, frameWindowUpdate, 0, 0, open), frameWindowUpdate, 0, 1, open))
+			step = s.receive(appendFrame(appendFrame(nil, frameWindowUpdate, 0, 0, open), frameWindowUpdate, 0, 1, open))
 			continue
 		}
 		<-client.woken
 		step = s.proceed()
 	}
 	if s.head == nil {
-		return step, exitcode.New(exitcode.Usage, "HTTP/2 refuses the request as malformed (RFC 9113 §8.1.1), if only for a field such as Connection; --http2 off shows what HTTP/1.1 does with it", nil)
+		return step, exitcode.New(exitcode.Usage, "HTTP/2 refuses the request as malformed (RFC 9113 §8.1.1), for example because of a Connection field; add --http2 off to see the HTTP/1.1 response", nil)
 	}
 	return step, nil
 }
@@ -88,8 +86,8 @@ func (c *http2) wake() {
 	}
 }
 
-// frames are what the client sends: the preface with windows as large as they can be, and
-// the head of the request.
+// frames returns what the client sends: the preface, the largest possible windows, and the
+// head of the request. whole means that no body follows.
 func (r Request) frames(whole bool) []byte {
 	window := binary.BigEndian.AppendUint32([]byte{0, 4}, maxWindow) // SETTINGS_INITIAL_WINDOW_SIZE
 	out := appendFrame([]byte(conn.Preface), frameSettings, 0, 0, window)
@@ -129,9 +127,9 @@ func appendFrame(dst []byte, kind, flags byte, stream uint32, payload []byte) []
 	return append(binary.BigEndian.AppendUint32(dst, stream), payload...)
 }
 
-// take takes the frames that the connection sends. The payload of the last one may be a
-// part of a file.
-func (s *server) take(p []byte) {
+// sentFrames handles the frames that an HTTP/2 connection sends. The payload of the last
+// one may be missing, if it is a part of a file.
+func (s *server) sentFrames(p []byte) {
 	c := s.http2
 	for len(p) >= frameHead {
 		n := int(p[0])<<16 | int(p[1])<<8 | int(p[2])
@@ -144,7 +142,7 @@ func (s *server) take(p []byte) {
 			c.used += int64(n)
 		case frameHeaders, frameContinuation:
 			if c.block = append(c.block, payload...); flags&flagEndHeaders != 0 {
-				s.takeHead(c.block)
+				s.sentHead(c.block)
 				c.block = nil
 			}
 		case frameReset:
@@ -154,8 +152,8 @@ func (s *server) take(p []byte) {
 	}
 }
 
-// takeHead writes a header block as curl shows it.
-func (s *server) takeHead(block []byte) {
+// sentHead decodes a header block into lines as curl shows them.
+func (s *server) sentHead(block []byte) {
 	var head []byte
 	status := ""
 	s.http2.decoder.Begin()

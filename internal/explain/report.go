@@ -7,15 +7,15 @@ import (
 	"phalanx/internal/human"
 )
 
-// width is that of the text in characters; longest bounds what is shown of one
-// line or reason.
+// width is the width of the text in characters; longest is how many characters of a line
+// or a reason are shown.
 const (
 	width   = 80
 	longest = 600
 )
 
-// String renders the report as plain text for 80 columns, ready for a terminal:
-// a character that controls it, or the direction of its text, is spelt out.
+// String renders the report as plain text of 80 columns. Characters that control a
+// terminal, or the direction of text, are escaped.
 func (r Report) String() string {
 	var b strings.Builder
 	if r.Base != "" {
@@ -53,8 +53,8 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// folded writes a line of a head with all its spaces; one that is too long
-// continues in the next, further to the right, from a space if it has one.
+// folded writes a line of a head and keeps all its spaces. A long line is broken, at a
+// space if it has one, and continues with a larger indent.
 func folded(b *strings.Builder, line string) {
 	rest, indent := []rune(visible(line)), "  "
 	for {
@@ -75,11 +75,11 @@ func folded(b *strings.Builder, line string) {
 	}
 }
 
-// wrapped writes a text between words, the first line after one indent and the
-// others after another.
+// wrapped writes a text broken between words, with one indent for the first line and
+// another for the rest.
 func wrapped(b *strings.Builder, first, others, text string) {
 	b.WriteString(human.Wrap(width, first, others, visible(text)))
 }
 
-// visible makes what a client or a file name says fit for a terminal.
+// visible clips a text and escapes it for a terminal.
 func visible(s string) string { return human.Visible(human.Clip(s, longest)) }

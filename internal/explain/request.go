@@ -10,22 +10,22 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Request is the head of a request that is to be explained.
+// Request is the head of a request to be explained.
 type Request struct {
-	Method  string        // as it goes over the wire
-	Target  string        // as it goes over the wire
-	Version string        // empty stands for HTTP/2 if browsers would use it, and else for HTTP/1.1
+	Method  string        // on the wire
+	Target  string        // on the wire
+	Version string        // "": HTTP/2 if browsers would use it, otherwise HTTP/1.1
 	Fields  []string      // "Name: value", in order
-	Scheme  string        // "http" or "https"; empty: it was not given
-	From    clientip.Addr // whose connection it comes on; if that is not known and matters, this machine's
-	Notes   []string      // what was done to what the user gave, for the report
+	Scheme  string        // "http" or "https"; "": not given
+	From    clientip.Addr // address of the client; unknown: 127.0.0.1 where it matters
+	Notes   []string      // how the user's input was changed, for the report
 }
 
-// NewRequest makes a request of a method, empty for GET, a URL and header
-// fields, "Name: value". The URL is a path with perhaps a query, or an http or https URL
-// on any host, or "*" for OPTIONS. What no target may hold is encoded as
-// browsers do, and noted. The request has a Host unless the fields bring one:
-// that of the URL, or localhost. An error is a [*exitcode.Error].
+// NewRequest returns a request with a method, "" for GET, a URL and header fields,
+// "Name: value". The URL is a path with an optional query, or an http or https URL on any
+// host, or "*" for OPTIONS. Characters that a target must not contain are encoded as
+// browsers do, and noted. Without a Host field, the request gets one with the host of the
+// URL, or localhost. An error is a [*exitcode.Error].
 func NewRequest(method, url string, fields []string) (Request, error) {
 	r := Request{Method: method}
 	if method == "" {
@@ -65,7 +65,7 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 	return r, nil
 }
 
-// split takes a URL apart into its scheme, what Host says, and the target.
+// split splits a URL into its scheme, the value of Host, and the target.
 func split(url string) (scheme, host, target string, err error) {
 	refuse := func(cure string) (string, string, string, error) {
 		return "", "", "", exitcode.New(exitcode.Usage, "URL "+strconv.Quote(url)+": "+cure, nil)
@@ -91,17 +91,17 @@ func split(url string) (scheme, host, target string, err error) {
 	case host == "":
 		return refuse("it has no host; give one, or the path alone")
 	case strings.Contains(host, "@"):
-		return refuse("a user and a password are no part of a request; leave them out")
+		return refuse("must not contain a user and a password; leave them out")
 	case strings.ContainsFunc(host, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
 		return refuse("the host must be ASCII without spaces; a name in other letters begins with xn--")
 	}
 	return scheme, host, target, nil
 }
 
-// inTarget reports whether the parser takes the byte in a target.
+// inTarget reports whether the parser accepts the byte in a target.
 func inTarget(c byte) bool { return c > ' ' && c != 0x7f }
 
-// lines are those of the head.
+// lines returns the lines of the head.
 func (r Request) lines() []string {
 	version := r.Version
 	if version == "" {
@@ -116,13 +116,13 @@ func (r Request) lines() []string {
 	return lines
 }
 
-// wire is the head as it goes over the wire. A line with a line break in it
-// would be another head than the report shows.
+// wire returns the head on the wire. A line must not contain a line break: the head would
+// differ from the one in the report.
 func (r Request) wire() ([]byte, error) {
 	var head []byte
 	for _, line := range r.lines() {
 		if line == "" || strings.ContainsAny(line, "\r\n") {
-			return nil, exitcode.New(exitcode.Usage, "the line "+strconv.Quote(line)+" is no single line of a request; leave line breaks out", nil)
+			return nil, exitcode.New(exitcode.Usage, "the line "+strconv.Quote(line)+" must not be empty or contain a line break", nil)
 		}
 		head = append(append(head, line...), "\r\n"...)
 	}

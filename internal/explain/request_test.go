@@ -57,7 +57,7 @@ func TestNewRequestRefuses(t *testing.T) {
 		{"ftp://a/", "", `URL "ftp://a/": only http and https are served; give the path, or the URL with http://`},
 		{"http://", "", `URL "http://": it has no host; give one, or the path alone`},
 		{"http:///a", "", `URL "http:///a": it has no host; give one, or the path alone`},
-		{"http://me:secret@a/", "", `URL "http://me:secret@a/": a user and a password are no part of a request; leave them out`},
+		{"http://me:secret@a/", "", `URL "http://me:secret@a/": must not contain a user and a password; leave them out`},
 		{"http://a\nb/", "", `URL "http://a\nb/": the host must be ASCII without spaces; a name in other letters begins with xn--`},
 		{"http://ä/", "", `URL "http://ä/": the host must be ASCII without spaces; a name in other letters begins with xn--`},
 		{"/", "Range", `-H "Range": must be 'Name: value', such as 'Accept-Encoding: br'`},
@@ -84,7 +84,7 @@ func TestRunRefusesLineBreaks(t *testing.T) {
 		{Method: "GET\r\n", Target: "/"}, {Method: "GET", Target: "/\n"}, {Method: "GET", Target: "/", Fields: []string{"A: b\rC"}},
 		{Method: "GET", Target: "/", Fields: []string{"Host: a", ""}},
 	} {
-		if _, err := Run(cfg, []*site.Root{root}, r, fixed); err == nil || !strings.Contains(err.Error(), "no single line") {
+		if _, err := Run(cfg, []*site.Root{root}, r, fixed); err == nil || !strings.Contains(err.Error(), "must not be empty or contain a line break") {
 			t.Errorf("%q: %v", r.lines(), err)
 		}
 	}

@@ -17,12 +17,12 @@ func statusWhy(s proto.Status, moved conn.Moved) string {
 	return cmp.Or(statusWhys[s], "the version is not HTTP/1.x (RFC 9110 §15.6.6)")
 }
 
-// statusWhys says why a response has a status.
+// statusWhys has the reason for each status.
 var statusWhys = map[proto.Status]string{
 	proto.StatusOK:                   "the request succeeded (RFC 9110 §15.3.1)",
 	proto.StatusNoContent:            "the response has no body (RFC 9110 §15.3.5)",
 	proto.StatusPartialContent:       "the part of the file that Range asks for (RFC 9110 §15.3.7)",
-	proto.StatusMovedPermanently:     "the path is a directory's and lacks its slash (RFC 9110 §15.4.2)",
+	proto.StatusMovedPermanently:     "the path names a directory and lacks the trailing slash (RFC 9110 §15.4.2)",
 	proto.StatusNotModified:          "the client's copy is still current (RFC 9110 §15.4.5)",
 	proto.StatusPermanentRedirect:    "the resource is served over HTTPS (RFC 9110 §15.4.9)",
 	proto.StatusBadRequest:           "the request is malformed (RFC 9110 §15.5.1)",

@@ -13,14 +13,14 @@ import (
 	"phalanx/internal/proto"
 )
 
-// say adds a step. What is found out a second time counts once.
+// say adds a step, unless it has been added before.
 func (s *server) say(what, why string) {
 	if step := (Step{what, why}); !slices.Contains(s.steps, step) {
 		s.steps = append(s.steps, step)
 	}
 }
 
-// requestSteps are what the request alone decides.
+// requestSteps adds the steps that depend on the request alone.
 func (s *server) requestSteps(x *conn.Exchange) {
 	r := x.Request
 	if len(x.Head) > 0 {
@@ -50,7 +50,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 		case proto.MethodUnknown:
 			s.say("method", "it is not known; methods are case-sensitive (RFC 9110 §9.1)")
 		default:
-			s.say("method", "it is known but not served; served are "+proto.Allow)
+			s.say("method", "it is known but not served; the methods served are "+proto.Allow)
 		}
 	}
 	if x.Fault.Status != 0 {
@@ -71,7 +71,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 	}
 }
 
-// siteWhy says which site the host of the request has.
+// siteWhy describes how the host of the request selects the site.
 func siteWhy(x *conn.Exchange) string {
 	host := x.Request.Host(x.Head)
 	switch {
@@ -83,7 +83,7 @@ func siteWhy(x *conn.Exchange) string {
 	return fmt.Sprintf("the host %q has a --site", host)
 }
 
-// ruleSteps are what the rules of the site's owner decide.
+// ruleSteps adds the steps that depend on the rules of the site.
 func (s *server) ruleSteps(x *conn.Exchange) {
 	if len(x.Head) == 0 {
 		return
@@ -120,7 +120,7 @@ func codingsWhy(x *conn.Exchange) string {
 	return "the client accepts, best first: " + strings.Join(tokens, ", ")
 }
 
-// fileSteps are what the file that was asked for decides.
+// fileSteps adds the steps that depend on the requested file.
 func (s *server) fileSteps(x *conn.Exchange) {
 	e := x.File.Entity()
 	s.say("validators", s.validatorsWhy(x.File))
@@ -141,7 +141,7 @@ func (s *server) fileSteps(x *conn.Exchange) {
 	}
 }
 
-// validatorsWhy says what the file is known by.
+// validatorsWhy describes the validators of the file.
 func (s *server) validatorsWhy(f conn.File) string {
 	e := f.Entity()
 	if sum, tagged := f.Digest(); tagged {
@@ -160,7 +160,7 @@ func (s *server) validatorsWhy(f conn.File) string {
 	return why + " Last-Modified " + string(proto.AppendDate(nil, e.Modified))
 }
 
-// contentTagWhy says what a file is known by whose entity tag is made of its content.
+// contentTagWhy describes the validators of a file whose entity tag is made of its content.
 func contentTagWhy(e *proto.Entity, sum []byte) string {
 	why := "no ETag yet: it is made of the content (--etag), once the file has not changed for two seconds and, if it is larger than 8 KiB, its SHA-256 digest is in --cache-dir, where a server puts it in the background"
 	if sum != nil {
@@ -172,10 +172,10 @@ func contentTagWhy(e *proto.Entity, sum []byte) string {
 	return why + "; Last-Modified " + string(proto.AppendDate(nil, e.Modified))
 }
 
-// future reports whether the file's time of change has not come yet.
+// future reports whether the file's modification time is in the future.
 func (s *server) future(f conn.File) bool { return f.Modified().Sec > s.now.Second.Unix }
 
-// condition says what a precondition came to, if the request has it.
+// condition adds the step for a precondition, if the request has it.
 func (s *server) condition(x *conn.Exchange, f proto.Field, name string, outcome proto.Outcome, yes, no string) {
 	if !x.Request.Has(f) {
 		return
@@ -208,7 +208,7 @@ func rangeWhy(x *conn.Exchange) string {
 	return why
 }
 
-// ignoredWhys says why a Range is ignored.
+// ignoredWhys has the reasons for which Range is ignored.
 var ignoredWhys = map[proto.RangeOutcome]string{
 	proto.RangeNotGet:      "the method is not GET",
 	proto.IfRangeWeak:      "If-Range has a weak tag",

@@ -1,5 +1,5 @@
-// Package human says how numbers and text from outside look to people. The
-// script of the status page has the same rules (status.js).
+// Package human formats numbers and untrusted text for people. The script of the status
+// page (status.js) follows the same rules.
 package human
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Number is any that is shown.
+// Number is the constraint of the numbers that are formatted.
 type Number interface {
 	~int | ~int64 | ~uint64 | ~float64
 }
@@ -28,7 +28,7 @@ func Cause(err error) error {
 	return err
 }
 
-// None stands for what there is not.
+// None stands for a missing value.
 const None = "–"
 
 // Count writes a whole number in groups of three digits: "1,234,567".
@@ -40,7 +40,7 @@ func Count[T Number](n T) string {
 	return text
 }
 
-// Rate writes how many a second; less than ten with a decimal.
+// Rate writes a number per second, with one decimal if it is less than ten.
 func Rate(n float64) string {
 	if n > 0 && n < 10 {
 		return Fixed(n, 1)
@@ -66,7 +66,8 @@ func Bytes[T Number](n T) string {
 	return digits3(min(v, 999)) + " " + units[i:i+1] + "B"
 }
 
-// Seconds writes a short time with three significant digits.
+// Seconds writes a duration in seconds with three significant digits, and from two
+// minutes as [Age]; [None] if it is zero or negative.
 func Seconds(s float64) string {
 	switch {
 	case s <= 0:
@@ -82,7 +83,8 @@ func Seconds(s float64) string {
 	}
 }
 
-// Age writes a long time, in seconds, in its two largest units.
+// Age writes a duration in seconds in its two largest units, of days, hours, minutes and
+// seconds.
 func Age(s float64) string {
 	n := int64(max(s, 0))
 	part := func(n int64, unit string) string { return strconv.FormatInt(n, 10) + " " + unit }
@@ -109,7 +111,7 @@ func Duration(d time.Duration) string {
 	return text
 }
 
-// Percent writes a share of 1.
+// Percent writes a share of 1 as a percentage.
 func Percent(share float64) string { return Count(share*100) + " %" }
 
 // Plural writes a number and what it counts: "1 connection", "2 entries".
@@ -131,8 +133,8 @@ func digits3(n float64) string {
 	}
 }
 
-// Fixed writes so many decimals and rounds halves up: strconv and
-// Number.toFixed differ in that.
+// Fixed writes a number with the given decimals and rounds halves up, in which strconv
+// and Number.toFixed differ.
 func Fixed(n float64, digits int) string {
 	scale := math.Pow10(digits)
 	return strconv.FormatFloat(math.Floor(n*scale+0.5)/scale, 'f', digits, 64)

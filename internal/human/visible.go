@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Visible spells out what is not to reach a terminal or a log line: control
-// characters, those of format, to which the directions of text belong, unusual
-// spaces, and bytes that are not UTF-8.
+// Visible escapes what must not reach a terminal or a log line: control characters,
+// format characters, which include the directions of text, unusual spaces, and bytes that
+// are not UTF-8.
 func Visible(s string) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, isHidden) < 0 {
 		return s
@@ -30,8 +30,8 @@ func Visible(s string) string {
 
 func isHidden(r rune) bool { return !unicode.IsPrint(r) }
 
-// Escaped spells out one character, or a byte that is not UTF-8: "\x1b", "\u202e",
-// "\U000e0001".
+// Escaped returns the escape of one character, or of a byte that is not UTF-8: "\x1b",
+// "\u202e", "\U000e0001".
 func Escaped(char string) string {
 	switch r, _ := utf8.DecodeRuneInString(char); {
 	case len(char) == 1:
@@ -43,8 +43,8 @@ func Escaped(char string) string {
 	}
 }
 
-// Quoted is a text from outside as a word in a sentence: in quotes if it is empty,
-// has a space, ends like a part of the sentence, or would have to be spelled out.
+// Quoted returns untrusted text as a word for a sentence: in quotes if it is empty, has a
+// space, ends with a colon, or has characters to escape.
 func Quoted(s string) string {
 	q := strconv.Quote(s)
 	if s != "" && q[1:len(q)-1] == s && !strings.Contains(s, " ") && !strings.HasSuffix(s, ":") {
@@ -53,7 +53,7 @@ func Quoted(s string) string {
 	return q
 }
 
-// Host returns the host of a client's address as it stands in logs, without the port.
+// Host returns the host of an address HOST:PORT, without brackets.
 func Host(client string) string {
 	if i := strings.LastIndexByte(client, ':'); i > 0 {
 		return strings.Trim(client[:i], "[]")
@@ -61,7 +61,8 @@ func Host(client string) string {
 	return client
 }
 
-// Clip cuts a text after so many characters and says how many bytes are missing.
+// Clip shortens a text to at most chars characters, followed by the number of bytes left
+// out.
 func Clip(s string, chars int) string {
 	n := 0
 	for i := range s {

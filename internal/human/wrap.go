@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Wrap breaks a text between words into lines of at most width characters, the first
-// after one indent and the others after another; a word that is longer is broken.
+// Wrap breaks a text between words into lines of at most width characters, with the
+// indents first and others included. A word longer than a line is broken.
 func Wrap(width int, first, others, text string) string {
 	var b strings.Builder
 	line, column := first, utf8.RuneCountInString(first)

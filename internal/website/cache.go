@@ -6,16 +6,17 @@ import (
 	"phalanx/internal/site"
 )
 
-// Asks ask the pool's helper, with the file open, for what the cache directory lacks. They
-// must not wait, and report whether they could ask; nil: nobody is asked.
+// Asks are functions that request a missing entry of the cache directory from the helper;
+// fd is the open file. They must not block, and report whether the request was made. A nil
+// function requests nothing.
 type Asks struct {
 	Copy   func(coding proto.Coding, fd int) bool
 	Digest func(copied bool, fd int) bool
 }
 
-// UseCache lets sites send the compressed copies in the cache directory, and make entity tags
-// of the digests there, as far as the options want it. It gets the directory's descriptor;
-// -1: there is none.
+// UseCache makes sites send the compressed copies in the cache directory, and make entity
+// tags of the digests there, according to the options. dir is the directory's descriptor, -1
+// if there is none.
 func UseCache(s *Sites, o options.Options, dir int, asks Asks) {
 	var copies *site.Copies
 	var digests *site.Digests

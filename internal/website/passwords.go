@@ -14,8 +14,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// Passwords check the credentials for the parts of the website that options protect. Each
-// file of passwords is a realm.
+// Passwords checks the credentials for the parts of the website that --auth protects. Each
+// password file is a realm.
 type Passwords struct {
 	*password.Checker
 	names  []string // of the files, by realm
@@ -23,8 +23,8 @@ type Passwords struct {
 	files  []*password.File
 }
 
-// NewPasswords returns passwords that let nobody in; see [Passwords.Use]. nil: nothing is
-// protected.
+// NewPasswords returns the checker of the password files in the options, which are to be
+// loaded with [Passwords.Use]; nil if nothing is protected.
 func NewPasswords(o options.Options) *Passwords {
 	if len(o.Auth) == 0 {
 		return nil
@@ -38,7 +38,8 @@ func NewPasswords(o options.Options) *Passwords {
 	return p
 }
 
-// quotable makes a pattern one that can be between quotes in a challenge (RFC 9110 §5.6.4).
+// quotable returns a pattern that can be a quoted string in a challenge without escapes (RFC
+// 9110 §5.6.4).
 func quotable(pattern string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -48,8 +49,8 @@ func quotable(pattern string) string {
 	}, pattern)
 }
 
-// Use takes a file of passwords by its name, if it is one of those that the options name.
-// [Passwords.Ready] has to be called after it.
+// Use loads the text of a password file, if the options name it. [Passwords.Ready] must be
+// called after the last one.
 func (p *Passwords) Use(name string, text []byte) error {
 	i := slices.Index(p.names, name)
 	if i < 0 {
@@ -63,7 +64,7 @@ func (p *Passwords) Use(name string, text []byte) error {
 	return nil
 }
 
-// Ready puts the files in force that Use has taken, of which none may be missing.
+// Ready applies the loaded files. It is an error if one is missing.
 func (p *Passwords) Ready() error {
 	if i := slices.Index(p.files, nil); i >= 0 {
 		return fmt.Errorf("password file %q: the master has not read it", p.names[i])
@@ -72,7 +73,7 @@ func (p *Passwords) Ready() error {
 	return nil
 }
 
-// Close ends what is being checked; of nil there is nothing.
+// Close stops the checks under way. p may be nil.
 func (p *Passwords) Close() {
 	if p != nil {
 		p.Checker.Close()
@@ -109,7 +110,7 @@ func statusOf(o password.Outcome) proto.Status {
 	return 0
 }
 
-// areas are the protected parts, for the policy of a site.
+// areas returns the protected parts, for the policy of a site.
 func areas(o options.Options) (all []site.Area) {
 	files := o.PasswordFiles()
 	for _, a := range o.Auth {

@@ -7,21 +7,21 @@ import (
 	"phalanx/internal/site"
 )
 
-// changing is a site whose base leads to one release after the other. An exchange has one
-// of them, however long it takes. It may be used by as many goroutines as its files.
+// changing is a site whose base is a link to the current release. An exchange uses one
+// release from its beginning to its end. It may be used by as many goroutines as its files.
 type changing struct {
 	all   *site.Releases
 	files func(*site.Root) conn.Site
 	last  atomic.Pointer[release]
 }
 
-// release is a root that was taken, for connections.
+// release is the root of a release, for connections.
 type release struct {
 	conn.Site
 	root *site.Root
 }
 
-// Find implements [conn.Sites], as does Done. It returns the current release.
+// Find implements [conn.Sites]; it returns the current release.
 func (c *changing) Find([]byte) (conn.Site, int) {
 	root := c.all.Take()
 	r := c.last.Load()
@@ -32,4 +32,5 @@ func (c *changing) Find([]byte) (conn.Site, int) {
 	return r, 0
 }
 
+// Done implements [conn.Sites].
 func (c *changing) Done(s conn.Site, _ int) { c.all.Give(s.(*release).root) }

@@ -13,21 +13,21 @@ import (
 	"phalanx/internal/site"
 )
 
-// Sites are the document roots of a server, in the order of their numbers: 0 is that of
-// all hosts that no other is for.
+// Sites has the document roots of a server, by number: 0 is the default, for all hosts
+// without a site of their own.
 type Sites struct {
 	Roots []*site.Root // the first is nil if other hosts are refused
-	Names []string     // what logs and metrics call them; nil: there is one, for all hosts
+	Names []string     // in logs and metrics; nil: one site for all hosts
 
-	releases []*site.Releases // of those that are followed, by their numbers; nil: none is
+	releases []*site.Releases // by number, for the roots that are followed; nil: none
 
 	byHost  map[string]int // names and addresses
-	beneath map[string]int // the names without their first label, with the dot
+	beneath map[string]int // wildcards without their star: ".example.org"
 	literal bool           // one of the hosts is an IPv6 address
 }
 
-// OpenSites opens the document roots that the options name. An error names the flag that
-// has to change, or the directory.
+// OpenSites opens the document roots in the options. An error names the flag to change, or
+// the directory.
 func OpenSites(o options.Options) (s *Sites, err error) {
 	s = &Sites{Names: o.SiteNames(), Roots: make([]*site.Root, 1+len(o.Site)), byHost: make(map[string]int), beneath: make(map[string]int)}
 	if o.Default() {
@@ -62,7 +62,8 @@ func (s *Sites) add(host string, number int) {
 	s.literal = s.literal || host[0] == '['
 }
 
-// First returns the root of the default site, or else of the first --site. It is never nil.
+// First returns the root of the default site, or of the first --site if there is no
+// default. It is never nil.
 func (s *Sites) First() *site.Root {
 	if s.Roots[0] == nil {
 		return s.Roots[1]
@@ -70,7 +71,7 @@ func (s *Sites) First() *site.Root {
 	return s.Roots[0]
 }
 
-// All yields the number of each root with it.
+// All yields the roots that are not nil, with their numbers.
 func (s *Sites) All() iter.Seq2[int, *site.Root] {
 	return func(yield func(int, *site.Root) bool) {
 		for number, root := range s.Roots {
@@ -81,15 +82,15 @@ func (s *Sites) All() iter.Seq2[int, *site.Root] {
 	}
 }
 
-// Close closes the roots. Files that are open stay so.
+// Close closes the roots. Open files stay open.
 func (s *Sites) Close() {
 	for _, root := range s.All() {
 		root.Close()
 	}
 }
 
-// ReadRules reads the rules of the options, and those that the sites' owners wrote down.
-// An error names the site, the file and the line, and joins those of all sites.
+// ReadRules reads the rules in the options and in the rules files of the sites. An error
+// joins the errors of all sites; each names the site, the file and the line.
 func (s *Sites) ReadRules(o options.Options) error {
 	var wrong []error
 	for number, root := range s.All() {
@@ -100,8 +101,8 @@ func (s *Sites) ReadRules(o options.Options) error {
 	return errors.Join(wrong...)
 }
 
-// Named adds the name of the site to an error, and to each error that it joins, if there are several
-// sites.
+// Named adds the name of a site to an error, or to each error that it joins. Errors of site
+// 0 are returned unchanged.
 func (s *Sites) Named(number int, err error) error {
 	if err == nil || number == 0 {
 		return err
@@ -116,9 +117,9 @@ func (s *Sites) Named(number int, err error) error {
 	return fmt.Errorf("site %s: %w", s.Names[number], err)
 }
 
-// Follow follows the base of a root that leads to others in time, which
-// [site.Root.Follows]. It is called before Configure; the releases are to be closed before
-// the sites.
+// Follow switches a root to new releases when the link that is its base changes; see
+// [site.Root.Follows]. It must be called before Configure, and the result must be closed
+// before the sites.
 func (s *Sites) Follow(number int, o options.Options, tell func(site.News)) *site.Releases {
 	if s.releases == nil {
 		s.releases = make([]*site.Releases, len(s.Roots))
@@ -127,8 +128,8 @@ func (s *Sites) Follow(number int, o options.Options, tell func(site.News)) *sit
 	return s.releases[number]
 }
 
-// Configure gives the sites to connections. files makes of each root what they can ask, and
-// later of each release.
+// Configure sets the sites of connections in cfg. files returns the files of a root; it is
+// called for each root, and later for each release.
 func (s *Sites) Configure(cfg *conn.Config, files func(*site.Root) conn.Site) {
 	f := finder{Sites: s, all: make([]conn.Site, len(s.Roots))}
 	for number, root := range s.Roots {
@@ -157,10 +158,10 @@ func (s *Sites) Configure(cfg *conn.Config, files func(*site.Root) conn.Site) {
 type finder struct {
 	*Sites
 	all      []conn.Site
-	changing []*changing // those that are followed, by their numbers; nil: none is
+	changing []*changing // by number, for the roots that are followed; nil: none
 }
 
-// Find implements [conn.Sites], as does Done.
+// Find implements [conn.Sites].
 func (f finder) Find(host []byte) (conn.Site, int) {
 	number := f.Number(host)
 	if f.changing != nil && f.changing[number] != nil {
@@ -170,14 +171,15 @@ func (f finder) Find(host []byte) (conn.Site, int) {
 	return f.all[number], number
 }
 
+// Done implements [conn.Sites].
 func (f finder) Done(s conn.Site, number int) {
 	if f.changing != nil && f.changing[number] != nil {
 		f.changing[number].Done(s, number)
 	}
 }
 
-// Number returns the number of the site for the host of a request: its own, or that of a
-// wildcard, or 0. Upper case and a dot at the end make no difference.
+// Number returns the number of the site for the host of a request: an exact match, a
+// wildcard, or 0. Case and a trailing dot are ignored.
 func (s *Sites) Number(host []byte) int {
 	var space [options.MaxHost + len(".")]byte
 	if len(host) > len(space) {
@@ -204,7 +206,7 @@ func (s *Sites) Number(host []byte) int {
 	return 0
 }
 
-// address returns the number of the site for an IPv6 address, in whatever form.
+// address returns the number of the site for an IPv6 address in any notation.
 func (s *Sites) address(text string) int {
 	ip, err := netip.ParseAddr(text)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package website makes of the options what serves them: what of the root is
-// shown, how connections answer, and how they reach the files. A worker
-// serves with it, and the master explains with the same; so both answer alike.
+// Package website turns options into the configuration of a website: which files of the
+// root are visible, how connections respond, and how they open files. Workers use it to
+// serve and the master to explain, so both give the same responses.
 package website
 
 import (
@@ -17,8 +17,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// Open opens the base as the options show it. An error names the flag that has to
-// change, or the base.
+// Open opens the base with the policy of the options. An error names the flag to change, or
+// the base.
 func Open(base string, o options.Options) (*site.Root, error) {
 	if len(o.Shared.Paths) > 0 {
 		return site.OpenShares(o.Shared.Paths, Policy(o))
@@ -30,7 +30,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 	return root, err
 }
 
-// Policy says what of the root is shown.
+// Policy returns which files of the root are visible.
 func Policy(o options.Options) site.Policy {
 	p := site.Policy{Dotfiles: o.Dotfiles, Rules: !o.NoRules, Clean: o.Clean, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme, Areas: areas(o)}
 	switch o.Symlinks {
@@ -64,8 +64,8 @@ func GivenRules(o options.Options) (texts []rules.Text) {
 	return texts
 }
 
-// rootName is what an archive of the whole root is called: like the base, unless that
-// says nothing.
+// rootName returns the name of an archive of the whole root: the last element of the base,
+// "" if that is not a name.
 func rootName(o options.Options) string {
 	name := filepath.Base(string(o.Base))
 	if !o.Archive || len(o.Shared.Paths) > 0 || name == "/" || name == "." || name == ".." {
@@ -82,7 +82,8 @@ func server(o options.Options) string {
 	return "phalanx/" + options.Version
 }
 
-// Config says how connections answer, but not with which files: see [Sites.Configure].
+// Config returns the configuration of connections, without the sites: see
+// [Sites.Configure].
 func Config(o options.Options) conn.Config {
 	var header []string
 	for _, field := range o.Header {
@@ -117,11 +118,10 @@ func Config(o options.Options) conn.Config {
 	return cfg
 }
 
-// Uncached lets connections open files of the root: conn knows no site, and
-// site no connection.
+// Uncached adapts a root for connections: packages conn and site do not import each other.
 func Uncached(root *site.Root) conn.Site { return files{root, root} }
 
-// Cached does the same with a memory of the root's files, for one goroutine.
+// Cached is Uncached with a cache of the root's files, for one goroutine.
 func Cached(root *site.Root, cache *site.Cache) conn.Site { return files{root, cache} }
 
 type files struct {
@@ -129,7 +129,7 @@ type files struct {
 	from opener
 }
 
-// opener is a root or its memory.
+// opener is a root or its cache.
 type opener interface {
 	Open(path []byte, codings proto.Codings, access *proto.Access) (*site.File, proto.Status)
 	Fallback(path []byte, codings proto.Codings, access *proto.Access) (*site.File, proto.Status)
