@@ -81,7 +81,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		err  string
 	}{
-		{"--port x", 64, "--port x: must be 0 to 65535 (0 takes a free one)\n"},
+		{"--port x", 64, "--port x: must be 0 to 65535 (0 chooses a free one)\n"},
 		{"--base " + dir + "/none", 78, "--base " + dir + "/none: no such directory; create it or give another\n"},
 		{"--check --config " + conf, 78, conf + ":1: portt: unknown flag; did you mean port?\n" + name() + ": " + conf + ":3: --workers x: must be 1 to 1024 (0 is one per CPU)\n"},
 		{"--port 0 --spa ../x --base " + dir + " --worker /bin/true", 78, spa},

@@ -77,7 +77,7 @@ func systemdSockets() (passed []listen.Passed, kept []listen.Kept, err error) {
 		}
 	}
 	if len(passed) > listen.Max {
-		return nil, nil, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; %d are possible", len(passed), listen.Max), nil)
+		return nil, nil, exitcode.New(exitcode.Config, fmt.Sprintf("LISTEN_FDS: %d sockets passed; the limit is %d", len(passed), listen.Max), nil)
 	}
 	return passed, kept, nil
 }

@@ -1,11 +1,10 @@
 // Package acme obtains certificates from a certificate authority and renews them (ACME,
 // RFC 8555).
 //
-// It runs in the master, in one goroutine ([Client.Run]) that nobody waits for. Each host
-// has a certificate of its own, so that one that is refused does not hold up the others.
-// The authority asks for proof that a host is served here; the answers to its challenges
-// are given to [Config.Publish] with the certificates, for the workers, and whichever of
-// them is asked answers. This package listens nowhere.
+// It runs in the master, in one goroutine ([Client.Run]). Each host has a certificate of its
+// own, so that a refused host does not delay the others. Certificates and responses to
+// challenges are passed to [Config.Publish]; the workers serve both. This package does not
+// listen.
 package acme
 
 import (
@@ -24,30 +23,30 @@ import (
 // LetsEncrypt is the directory of Let's Encrypt.
 const LetsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
-// The kinds of challenges that can be answered.
+// The supported types of challenges.
 const (
-	HTTP01    = protocol.ChallengeTypeHTTP01    // on port 80 of the host, in the clear
+	HTTP01    = protocol.ChallengeTypeHTTP01    // on port 80 of the host, plain HTTP
 	TLSALPN01 = protocol.ChallengeTypeTLSALPN01 // on port 443 of the host, in a TLS handshake
 )
 
-// Config is what a [Client] needs. Profile, Binding, Email and all functions but Publish
-// and Taken may be left out.
+// Config configures a [Client]. Profile, Binding, Email and all functions except Publish and
+// Taken are optional.
 type Config struct {
 	State      *State
-	Directory  string   // the URL of the authority's
+	Directory  string   // URL of the authority's directory
 	Hosts      []string // names in lower case, ASCII
-	Email      string   // for the authority's messages
-	Profile    string   // of certificates, one of those that the authority offers
+	Email      string   // contact address for the authority
+	Profile    string   // certificate profile, one of those that the authority offers
 	Binding    *Binding
-	Challenges []string // kinds, the preferred first
+	Challenges []string // types, the preferred first
 	Version    string   // of this program, for the authority
-	// Publish gives certificates and answers to those who serve, in place of all that
-	// were published before. It does not wait.
+	// Publish passes certificates and responses to the workers, replacing what was published
+	// before. It does not block.
 	Publish func(Published)
-	// Taken waits until all that serve have what was published last, or ctx ends.
+	// Taken waits until all workers use what was published last, or ctx ends.
 	Taken func(ctx context.Context) error
 
-	Alert  func(line string) // reports what an operator must know in silent mode too
+	Alert  func(line string) // reports what an operator must know even in silent mode
 	Inform func(line string) // reports progress to an operator who waits for certificates
 	Log    zerolog.Logger
 
@@ -55,11 +54,11 @@ type Config struct {
 	Delays *Delays          // [UsualDelays]
 }
 
-// Published is what workers need to know. It is never changed.
+// Published is what the workers need. It is immutable.
 type Published struct {
 	Certificates []certificate.Source // one for each host that has one
-	Challenges   []certificate.Source // answers to TLS-ALPN-01
-	Answers      map[string]string    // answers to HTTP-01: key authorizations by token
+	Challenges   []certificate.Source // responses to TLS-ALPN-01
+	Answers      map[string]string    // responses to HTTP-01: key authorizations by token
 }
 
 // Client keeps the certificates of hosts up to date.
@@ -69,19 +68,19 @@ type Client struct {
 	library *protocol.Client
 	calls   *transport
 	account account
-	wake    chan struct{} // capacity 1: there is news for Run
-	offered Published     // challenges and answers at this moment
-	silence string        // why the authority did not answer last; "": it did
-	lacking bool          // it was reported that a host has no certificate
+	wake    chan struct{} // capacity 1: wakes Run
+	offered Published     // current responses to challenges
+	silence string        // last error of reaching the authority, "": none; repetitions are logged but not alerted
+	lacking bool          // it was reported that hosts lack certificates
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	hosts  []*host
-	wanted []string    // the hosts of a later Use; nil: no change
+	wanted []string    // the hosts of the last Use; nil: no change
 	counts status.ACME // without the hosts
 }
 
-// New makes a client with the account and the certificates that are kept in its state,
-// and publishes these. Nothing else happens before [Client.Run].
+// New returns a client with the account and certificates stored in its state, and publishes
+// the certificates. It does not contact the authority; [Client.Run] does.
 func New(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -107,8 +106,7 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Use takes another list of hosts, and soon tries those again that have failed. It does
-// not wait.
+// Use replaces the list of hosts, and retries failed hosts soon. It does not block.
 func (c *Client) Use(hosts []string) {
 	c.mu.Lock()
 	c.wanted = append([]string{}, hosts...)
@@ -119,8 +117,8 @@ func (c *Client) Use(hosts []string) {
 	}
 }
 
-// Run obtains and renews certificates until ctx ends. An order that is under way then is
-// abandoned; the next start makes another.
+// Run obtains and renews certificates until ctx ends. An order under way is abandoned then;
+// the next start makes a new one.
 func (c *Client) Run(ctx context.Context) {
 	defer c.calls.close()
 	for ctx.Err() == nil {
@@ -136,7 +134,7 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// longestSleep bounds a sleep, so that a clock that was set is noticed.
+// longestSleep limits a sleep, so that changes of the clock are noticed.
 const longestSleep = time.Hour
 
 // sleep waits until there is something to do.
@@ -166,7 +164,7 @@ func (c *Client) change() {
 	c.publish()
 }
 
-// publish gives those who serve the valid certificates and the answers of the moment.
+// publish passes the valid certificates and the current responses to the workers.
 func (c *Client) publish() {
 	p := Published{Challenges: c.offered.Challenges, Answers: c.offered.Answers}
 	c.mu.Lock()

@@ -8,12 +8,11 @@ import (
 	protocol "github.com/mholt/acmez/v3/acme"
 )
 
-// Binding is what ties an account to one that the authority knows already (external
-// account binding, RFC 8555 §7.3.4).
+// Binding is an external account binding (RFC 8555 §7.3.4).
 type Binding protocol.EAB
 
-// ReadBinding reads a file with a key identifier and a MAC key in base64url, with space
-// between them.
+// ReadBinding reads a file with a key identifier and a base64url MAC key, separated by white
+// space.
 func ReadBinding(name string) (*Binding, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// takenTime bounds the wait for those who serve. One that has not taken the answer by
-// then is hung, and may not be the one that is asked.
+// takenTime limits the wait for the workers. One that has not loaded the response by then is
+// probably hung, and the authority may reach another one.
 const takenTime = 10 * time.Second
 
-// offer makes those who serve know the answer to a challenge.
+// offer publishes the response to a challenge and waits until the workers use it.
 func (c *Client) offer(ctx context.Context, host string, ch protocol.Challenge) error {
 	switch ch.Type {
 	case HTTP01:
@@ -34,21 +34,21 @@ func (c *Client) offer(ctx context.Context, host string, ch protocol.Challenge) 
 	ctx, cancel := context.WithTimeout(ctx, takenTime)
 	defer cancel()
 	if err := c.Taken(ctx); err != nil {
-		c.Log.Info().Str("host", host).Err(err).Msg("not all workers know the answer to the challenge; continuing")
+		c.Log.Info().Str("host", host).Err(err).Msg("not all workers have the response to the challenge; continuing")
 	}
 	return nil
 }
 
-// withdraw makes them forget it.
+// withdraw removes the response from the workers.
 func (c *Client) withdraw() {
 	c.offered = Published{}
 	c.publish()
 }
 
-// idPeAcmeIdentifier is the extension with the answer (RFC 8737 §6.1).
+// idPeAcmeIdentifier is the extension with the response (RFC 8737 §6.1).
 var idPeAcmeIdentifier = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 31}
 
-// proof makes the certificate that answers a TLS-ALPN-01 challenge (RFC 8737 §3).
+// proof returns the certificate for a TLS-ALPN-01 challenge (RFC 8737 §3).
 func proof(host, authorization string, now time.Time) (certificate.Source, error) {
 	digest := sha256.Sum256([]byte(authorization))
 	value, err := asn1.Marshal(digest[:])

@@ -14,30 +14,29 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// host is one name, and what is known of its certificate. The goroutine of Run alone
-// changes it, under Client.mu.
+// host is a host and the state of its certificate. Only Run changes it, under Client.mu.
 type host struct {
 	name     string
 	cert     *held     // nil: none
-	askAt    time.Time // when the authority is next asked for its renewal window
-	window   window    // its last answer
-	failures int       // attempts in a row
+	askAt    time.Time // when to ask for the renewal window next
+	window   window    // the authority's renewal window
+	failures int       // consecutive failed attempts
 	retryAt  time.Time // the next attempt after a failure
 	attempt            // the last one
-	solved   string    // the kind of challenge that worked last
+	solved   string    // the type of challenge that succeeded last
 	problem  string    // of the last attempt, or ""
 }
 
-// held is a certificate.
+// held is a certificate in use.
 type held struct {
 	source certificate.Source
 	leaf   *x509.Certificate
-	got    time.Time // when it was obtained, as far as is known
+	got    time.Time // when it was obtained
 }
 
 func (h *held) notAfter() time.Time { return h.leaf.NotAfter }
 
-// newHeld checks a certificate that is kept, or that the authority has sent.
+// newHeld checks a certificate from the state or from the authority.
 func newHeld(host string, source certificate.Source, got time.Time) (*held, error) {
 	if _, err := certificate.Parse([]certificate.Source{source}); err != nil {
 		return nil, err
@@ -48,16 +47,16 @@ func newHeld(host string, source certificate.Source, got time.Time) (*held, erro
 		return nil, err
 	}
 	if err := leaf.VerifyHostname(host); err != nil {
-		return nil, fmt.Errorf("certificate %q: it is not for %s", source.Name, host)
+		return nil, fmt.Errorf("certificate %q: it is not valid for %s", source.Name, host)
 	}
 	return &held{source: source, leaf: leaf, got: got}, nil
 }
 
-// load makes the list of hosts from their names. Hosts that were there before stay as
-// they are, but for failures: those are tried again soon.
+// load replaces the list of hosts. Hosts that were in it keep their state, but failed ones are
+// retried soon.
 func (c *Client) load(names []string) {
 	before := map[string]*host{}
-	for _, h := range c.hosts { // only this goroutine changes it
+	for _, h := range c.hosts { // only this goroutine changes them
 		before[h.name] = h
 	}
 	attempts := c.kept.attempts()
@@ -79,7 +78,7 @@ func (c *Client) load(names []string) {
 	}
 }
 
-// restored is a host as the state has it.
+// restored returns a host with the certificate from the state.
 func (c *Client) restored(name string, last attempt) *host {
 	h := &host{name: name, attempt: last, retryAt: c.Delays.again(last)}
 	source, err := c.kept.certificate(name)
@@ -95,10 +94,10 @@ func (c *Client) restored(name string, last attempt) *host {
 	return h
 }
 
-// certified reports whether a host has a certificate that can be used.
+// certified reports whether a host has a certificate that has not expired.
 func (c *Client) certified(h *host) bool { return h.cert != nil && c.Now().Before(h.cert.notAfter()) }
 
-// progress reports when hosts begin to lack certificates, and when all have one.
+// progress informs the operator when hosts begin to lack certificates, and when all have one.
 func (c *Client) progress() {
 	missing := slices.DeleteFunc(slices.Clone(c.hosts), c.certified)
 	before := c.lacking
@@ -121,7 +120,7 @@ func (c *Client) progress() {
 	}
 }
 
-// next returns the host that is due first, and when; nil if there is none.
+// next returns the host that is due first, and when it is; nil if there are no hosts.
 func (c *Client) next() (first *host, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +132,7 @@ func (c *Client) next() (first *host, at time.Time) {
 	return first, at
 }
 
-// due is when something has to be done for a host.
+// due returns the time of the next action for a host.
 func (c *Client) due(h *host) time.Time {
 	if h.cert == nil {
 		return h.retryAt
@@ -145,7 +144,7 @@ func (c *Client) due(h *host) time.Time {
 	return renew
 }
 
-// renewAt is when a host's certificate is to be renewed.
+// renewAt returns when to renew a host's certificate.
 func (c *Client) renewAt(h *host) time.Time {
 	at := renewal(h.cert, h.window)
 	if at.Before(h.retryAt) {
@@ -168,12 +167,12 @@ func (c *Client) attend(ctx context.Context, h *host) {
 	switch cert, err := c.obtain(limit, h); {
 	case err == nil:
 		c.obtained(h, cert)
-	case ctx.Err() == nil: // or else Run ends, and nobody refused anything
+	case ctx.Err() == nil: // otherwise Run ends
 		c.failed(h, err)
 	}
 }
 
-// obtained puts a new certificate in force.
+// obtained publishes and stores a new certificate.
 func (c *Client) obtained(h *host, cert *held) {
 	renewed := h.cert != nil
 	c.silence = ""
@@ -183,7 +182,7 @@ func (c *Client) obtained(h *host, cert *held) {
 	c.counts.Issued++
 	c.mu.Unlock()
 	if err := c.kept.saveCertificate(h.name, cert.source); err == nil {
-		c.note(h, attempt{}) // the certificate itself says when the next one is due
+		c.note(h, attempt{}) // the certificate determines the next attempt
 	} else {
 		c.Alert(fmt.Sprintf("certificate for %s is in use, but was not stored: %v; after a restart another one must be ordered", h.name, err))
 	}
@@ -191,7 +190,7 @@ func (c *Client) obtained(h *host, cert *held) {
 	c.publish()
 }
 
-// failed notes an attempt that failed, and tells the user.
+// failed records a failed attempt and reports it.
 func (c *Client) failed(h *host, err error) {
 	r := judge(err, c.calls.retryAfter())
 	delay := c.Delays.after(r, h.failures)
@@ -213,7 +212,7 @@ func (c *Client) failed(h *host, err error) {
 	c.mu.Unlock()
 	switch {
 	case r.unreachable():
-		c.note(h, attempt{}) // nobody was bothered
+		c.note(h, attempt{}) // the attempt does not count at the authority
 	case r.class == limited:
 		c.note(h, attempt{Asked: h.Asked, NotBefore: at})
 	}
@@ -225,8 +224,8 @@ func (c *Client) failed(h *host, err error) {
 	c.Alert(line)
 }
 
-// note keeps an attempt, so that a restart does not make one too soon. What cannot be
-// kept is not worth a line: the certificate itself will tell.
+// note stores an attempt, so that the next one is not too soon after a restart. Failing to
+// store it is not alerted, because saving the certificate fails too.
 func (c *Client) note(h *host, a attempt) {
 	c.mu.Lock()
 	h.attempt = a
@@ -236,11 +235,12 @@ func (c *Client) note(h *host, a attempt) {
 		attempts[other.name] = other.attempt
 	}
 	if err := c.kept.saveAttempts(attempts); err != nil {
-		c.Log.Info().Err(err).Msg("attempt not kept")
+		c.Log.Info().Err(err).Msg("attempt not stored")
 	}
 }
 
-// Status describes the hosts, in their order, and counts attempts. Any goroutine may ask.
+// Status returns the hosts, in their order, and the counts of attempts. It is safe for
+// concurrent use.
 func (c *Client) Status() *status.ACME {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// obtain orders a certificate for a host (RFC 8555 §7.4). A challenge that fails spoils
-// the order, so another kind of challenge needs another order.
+// obtain orders a certificate for a host (RFC 8555 §7.4). A failed challenge invalidates the
+// order, so each type of challenge is tried with a new order.
 func (c *Client) obtain(ctx context.Context, h *host) (*held, error) {
 	account, err := c.registered(ctx)
 	if err != nil {
@@ -39,13 +39,13 @@ func (c *Client) obtain(ctx context.Context, h *host) (*held, error) {
 		case ctx.Err() != nil || !isChallenge(err):
 			return nil, err
 		case failed == nil || errors.Is(failed, errNotOffered):
-			failed = err // the preferred kind's says more
+			failed = err // report the error of the preferred type
 		}
 	}
 	return nil, failed
 }
 
-// registered returns the account, which it registers, or brings up to date, if need be.
+// registered returns the account, which it registers or updates if need be.
 func (c *Client) registered(ctx context.Context) (protocol.Account, error) {
 	a := protocol.Account{
 		Status: protocol.StatusValid, Location: c.account.Location, PrivateKey: c.account.key, TermsOfServiceAgreed: true,
@@ -79,14 +79,14 @@ func (c *Client) registered(ctx context.Context) (protocol.Account, error) {
 	}
 	c.account.Location, c.account.Email = a.Location, c.Email
 	if err := c.kept.saveAccount(c.account); err != nil {
-		c.Log.Warn().Err(err).Msg("account not kept; it will be looked up again")
+		c.Log.Warn().Err(err).Msg("account not stored; it will be looked up again")
 	}
 	return a, nil
 }
 
-// order makes an order, or continues one that the authority still has. It is asked again
-// at once when it has lost the account, whose key is registered again, and without what it
-// says of the certificate to be replaced.
+// order creates an order, or returns one that the authority still has. If the authority has
+// lost the account, it is registered again. If it refuses the certificate to be replaced, the
+// order is repeated without that.
 func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (protocol.Order, error) {
 	wanted := protocol.Order{Profile: c.Profile, Identifiers: []protocol.Identifier{{Type: "dns", Value: h.name}}}
 	if h.cert != nil {
@@ -105,20 +105,20 @@ func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (
 				return order, err
 			}
 		case refused && wanted.Replaces != "" && isAboutOrder(problem):
-			wanted.Replaces = "" // it was replaced already, or the authority does not know it
+			wanted.Replaces = "" // it was replaced already, or is unknown to the authority
 		default:
 			return order, err
 		}
 	}
 }
 
-// isAboutOrder reports whether an authority may take another order that it is offered now.
-// Some have an internal error (500) over a certificate that they do not know.
+// isAboutOrder reports whether the authority may accept a different order now. Some fail with
+// an internal error (500) if they do not know the certificate to be replaced.
 func isAboutOrder(p protocol.Problem) bool {
 	return p.Type != protocol.ProblemTypeRateLimited && p.Status <= http.StatusInternalServerError
 }
 
-// authorize proves with one kind of challenge that the host of an order is served here.
+// authorize completes the authorizations of an order with one type of challenge.
 func (c *Client) authorize(ctx context.Context, account protocol.Account, order protocol.Order, kind string) error {
 	for _, url := range order.Authorizations {
 		authz, err := c.library.GetAuthorization(ctx, account, url)
@@ -139,7 +139,7 @@ func (c *Client) authorize(ctx context.Context, account protocol.Account, order 
 	return nil
 }
 
-// solve answers one challenge.
+// solve responds to one challenge and waits for its validation.
 func (c *Client) solve(ctx context.Context, account protocol.Account, authz protocol.Authorization, ch protocol.Challenge) error {
 	if err := c.offer(ctx, authz.IdentifierValue(), ch); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (c *Client) solve(ctx context.Context, account protocol.Account, authz prot
 	return err
 }
 
-// finish has the certificate made, and fetches it. Each has a key of its own.
+// finish finalizes the order with a new key and downloads the certificate.
 func (c *Client) finish(ctx context.Context, account protocol.Account, order protocol.Order, h *host) (*held, error) {
 	key, text, err := certificate.NewKey()
 	if err != nil {
@@ -181,8 +181,8 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	return cert, nil
 }
 
-// ask asks the authority when it wants a certificate to be renewed (RFC 9773). Without
-// an answer the certificate's own lifetime decides.
+// ask gets the authority's renewal window for a certificate (RFC 9773). Without one the
+// lifetime of the certificate decides.
 func (c *Client) ask(ctx context.Context, h *host) {
 	limit, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
@@ -204,6 +204,6 @@ func (c *Client) ask(ctx context.Context, h *host) {
 	before := h.window
 	h.window = window{info.SuggestedWindow.Start, info.SuggestedWindow.End}
 	if h.window != before && info.ExplanationURL != "" {
-		c.Log.Warn().Str("host", h.name).Str("url", info.ExplanationURL).Msg("the authority explains when it wants the certificate to be renewed")
+		c.Log.Warn().Str("host", h.name).Str("url", info.ExplanationURL).Msg("the authority explains its renewal window")
 	}
 }

@@ -15,22 +15,22 @@ import (
 	"phalanx/internal/human"
 )
 
-// class is what kind of failure an attempt had.
+// class is the kind of a failure.
 type class int
 
 const (
-	refused     class = iota // the authority said no
-	limited                  // it is asked too often
-	unreachable              // there was no answer
-	broken                   // it has a problem of its own
-	useless                  // it has issued a certificate, which counts there, and it is of no use
+	refused     class = iota // by the authority
+	limited                  // rate limited
+	unreachable              // no response
+	broken                   // an internal error of the authority
+	useless                  // it has issued a certificate, which counts against rate limits but cannot be used
 )
 
 // refusal is why an attempt failed.
 type refusal struct {
 	class      class
-	what       string // was asked for
-	detail     string // what the authority said, or what happened
+	what       string // the step that failed
+	detail     string // the authority's explanation, or the error
 	cure       string // what to do; may be empty
 	retryAfter time.Duration
 }
@@ -39,7 +39,7 @@ func (r *refusal) Error() string { return r.what + ": " + r.detail }
 
 func (r *refusal) unreachable() bool { return r.class == unreachable || r.class == broken }
 
-// text is the line for the user.
+// text returns the line for the operator.
 func (r *refusal) text(host, authority string) string {
 	verb := "refused by"
 	switch r.class {
@@ -61,7 +61,7 @@ func (r *refusal) text(host, authority string) string {
 	return line
 }
 
-// mostDetail bounds what an authority can put into a line, in bytes.
+// mostDetail is the longest explanation of an authority in bytes.
 const mostDetail = 500
 
 func clipped(text string) string {
@@ -72,7 +72,7 @@ func clipped(text string) string {
 	return strings.ToValidUTF8(text[:mostDetail], "") + "…"
 }
 
-// authority is its name for people.
+// authority returns the authority's host name.
 func (c *Client) authority() string {
 	if u, err := url.Parse(c.Directory); err == nil && u.Host != "" {
 		return u.Host
@@ -80,7 +80,7 @@ func (c *Client) authority() string {
 	return c.Directory
 }
 
-// step says what was asked for when an error came.
+// step is an error with the step in which it occurred.
 type step struct {
 	what      string
 	challenge bool
@@ -95,9 +95,9 @@ func challenged(kind string, err error) error {
 	return &step{what: kind + " challenge", challenge: true, err: err}
 }
 
-var errNotOffered = errors.New("the authority does not offer this kind of challenge for the host")
+var errNotOffered = errors.New("the authority does not offer this type of challenge for the host")
 
-// isChallenge reports whether another kind of challenge may do better.
+// isChallenge reports whether another type of challenge may succeed.
 func isChallenge(err error) bool {
 	s, ok := errors.AsType[*step](err)
 	if !ok || !s.challenge {
@@ -107,7 +107,7 @@ func isChallenge(err error) bool {
 	return errors.Is(err, errNotOffered) || ok && problem.Type != protocol.ProblemTypeRateLimited && problem.Status < http.StatusInternalServerError
 }
 
-// problemIn returns what the authority has said (RFC 8555 §6.7).
+// problemIn returns the authority's problem document (RFC 8555 §6.7).
 func problemIn(err error) (protocol.Problem, bool) {
 	if p, ok := errors.AsType[protocol.Problem](err); ok {
 		return p, true
@@ -118,8 +118,7 @@ func problemIn(err error) (protocol.Problem, bool) {
 	return protocol.Problem{}, false
 }
 
-// judge finds out what an error means. The authority may have said for how long it wants
-// to be left alone.
+// judge classifies an error. retryAfter is the authority's Retry-After, 0 if none.
 func judge(err error, retryAfter time.Duration) *refusal {
 	r := &refusal{what: "certificate", retryAfter: retryAfter}
 	if s, ok := errors.AsType[*step](err); ok {
@@ -141,7 +140,7 @@ func judge(err error, retryAfter time.Duration) *refusal {
 	return r
 }
 
-// happened describes an attempt without an answer that makes sense.
+// happened classifies an error without a problem document.
 func (r *refusal) happened(err error) {
 	r.class = unreachable
 	r.cure = "check the network, and --acme-directory"
@@ -159,7 +158,7 @@ func (r *refusal) happened(err error) {
 	}
 }
 
-// said describes a refusal by the authority.
+// said classifies a problem document.
 func (r *refusal) said(p protocol.Problem) {
 	kind := strings.TrimPrefix(p.Type, protocol.ProblemTypeNamespace)
 	for len(p.Subproblems) > 0 && p.Detail == "" {
@@ -188,8 +187,7 @@ func (r *refusal) said(p protocol.Problem) {
 	}
 }
 
-// cures are what to do about the problems of RFC 8555 §6.7. A reload makes another
-// attempt.
+// cures has what to do about the problems of RFC 8555 §6.7. A reload starts another attempt.
 var cures = map[string]string{
 	"caa":                     "permit the authority in the host's CAA records; then reload",
 	"connection":              "make sure that port 80 of the host leads to this server; then reload",

@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// Bounds of what one attempt may take.
+// Time limits of an attempt.
 const (
 	callTime  = 30 * time.Second // a request and its response
-	pollTime  = 2 * time.Minute  // a validation, or making a certificate
-	orderTime = 6 * time.Minute  // all of it
+	pollTime  = 2 * time.Minute  // a validation, or issuing a certificate
+	orderTime = 6 * time.Minute  // the entire attempt
 )
 
-// Delays say how long to wait after failures. Each doubles with every failure in a row up
-// to its limit, and varies by a quarter, so that many servers do not ask at once.
+// Delays are the delays after failures. Each doubles with every consecutive failure up to its
+// limit, and is randomized by a quarter, so that many servers do not retry at once.
 type Delays struct {
 	Refused, MostRefused         time.Duration // the authority said no
-	Limited, MostLimited         time.Duration // the authority is asked too often
-	Unreachable, MostUnreachable time.Duration // there was no answer
-	Restart                      time.Duration // at least, between attempts across restarts and reloads
+	Limited, MostLimited         time.Duration // rate limited
+	Unreachable, MostUnreachable time.Duration // no response
+	Restart                      time.Duration // minimum between attempts across restarts and reloads
 	Chance                       func() float64
 }
 
-// UsualDelays suit Let's Encrypt, which allows five failed validations of a host an hour;
-// an attempt may make two.
+// UsualDelays returns delays for Let's Encrypt, which allows five failed validations of a host
+// per hour; an attempt may fail two.
 func UsualDelays() *Delays {
 	return &Delays{
 		Refused: 20 * time.Minute, MostRefused: 12 * time.Hour,
@@ -37,11 +37,11 @@ func UsualDelays() *Delays {
 	}
 }
 
-// mostRetryAfter bounds for how long an authority is believed.
+// mostRetryAfter limits Retry-After.
 const mostRetryAfter = 7 * 24 * time.Hour
 
-// after is the delay of the next attempt, when so many had failed before this one. The
-// time that the authority has named counts where it is longer.
+// after returns the delay before the next attempt. failures is the number of consecutive
+// failures before this one. A longer Retry-After takes precedence.
 func (d *Delays) after(r *refusal, failures int) time.Duration {
 	first, most := d.Refused, d.MostRefused
 	switch r.class {
@@ -64,14 +64,14 @@ func (d *Delays) after(r *refusal, failures int) time.Duration {
 	return max(delay, min(r.retryAfter, mostRetryAfter))
 }
 
-// attempt is what a restart has to know of the last one.
+// attempt is the last attempt, stored for restarts.
 type attempt struct {
 	Asked     time.Time `json:"asked"`              // when it was made; zero: never
 	NotBefore time.Time `json:"notBefore,omitzero"` // the authority wants none before
 }
 
-// again is the earliest time for another attempt after a restart or a reload, with which
-// an operator asks for one; zero: at once.
+// again returns the earliest time of the next attempt after a restart or a reload; zero: at
+// once.
 func (d *Delays) again(last attempt) time.Time {
 	if last.Asked.IsZero() {
 		return time.Time{}
@@ -83,20 +83,19 @@ func (d *Delays) again(last attempt) time.Time {
 	return at
 }
 
-// window is the time in which an authority wants a certificate to be renewed (ARI,
-// RFC 9773); zero: it has not said.
+// window is the renewal window that the authority suggests (ARI, RFC 9773); zero: unknown.
 type window struct{ start, end time.Time }
 
-// Bounds of the time after which the authority is asked for its window again.
+// The interval between requests for the renewal window.
 const (
 	leastAsk = time.Minute
 	usualAsk = 6 * time.Hour
 	mostAsk  = 24 * time.Hour
 )
 
-// renewal is when a certificate is to be renewed: in the window of the authority, or else
-// when a third of its lifetime is left, and up to a thirtieth of it earlier. The moment
-// depends on the certificate, not on chance: a restart does not move it.
+// renewal returns when to renew a certificate: in the authority's window, or else when a third
+// of its lifetime is left, up to a thirtieth earlier. The exact time is derived from the
+// certificate, so that restarts do not change it.
 func renewal(c *held, w window) time.Time {
 	lifetime := c.leaf.NotAfter.Sub(c.leaf.NotBefore)
 	spread := fraction(c)
@@ -104,8 +103,9 @@ func renewal(c *held, w window) time.Time {
 		return c.leaf.NotAfter.Add(-lifetime/3 - time.Duration(spread*float64(lifetime/30)))
 	}
 	at := w.start.Add(time.Duration(spread * float64(w.end.Sub(w.start))))
-	// An authority may want a certificate replaced at once, as when it has to revoke it,
-	// but not each one: a new one is kept for a while. None is used to its last day.
+	// A window in the past means to renew at once, for example because of a revocation. A new
+	// certificate is still kept for a while, in case every window is in the past. A window
+	// that is too late is cut.
 	if soonest := c.got.Add(min(time.Hour, lifetime/10)); at.Before(soonest) {
 		at = soonest
 	}
@@ -115,13 +115,13 @@ func renewal(c *held, w window) time.Time {
 	return at
 }
 
-// fraction is a number from 0 to 1 that belongs to a certificate.
+// fraction returns a number from 0 to 1 derived from the certificate.
 func fraction(c *held) float64 {
 	sum := sha256.Sum256(c.leaf.Raw)
 	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
 }
 
-// when says how long something takes.
+// when formats a delay: "in 5 min".
 func when(d time.Duration) string {
 	switch {
 	case d < time.Minute:

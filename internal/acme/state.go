@@ -22,10 +22,10 @@ import (
 	"phalanx/internal/human"
 )
 
-// State is the directory that keeps accounts, keys and certificates. One process at a
-// time uses it.
+// State is the directory with accounts, keys and certificates. One process at a time can open
+// it.
 //
-//	DIR/lock                                  held by the master, whose pid is in it
+//	DIR/lock                                  locked by the master; contains its pid
 //	DIR/acme/AUTHORITY/account.key            private key of the account, PEM
 //	DIR/acme/AUTHORITY/account.json           its URL
 //	DIR/acme/AUTHORITY/attempts.json          when each host's certificate was last ordered
@@ -65,8 +65,8 @@ func OpenState(dir string) (*State, error) {
 	return &State{dir: dir, lock: lock}, nil
 }
 
-// take locks a file. A master that has just executed its new binary, or that has just
-// been killed, needs a moment to let go.
+// take locks a file. It retries for half a second, because a master that has just been killed
+// or upgraded may not have released its lock yet.
 func take(lock *os.File) error {
 	for try := 0; ; try++ {
 		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -77,7 +77,7 @@ func take(lock *os.File) error {
 	}
 }
 
-// Close lets another process use the directory.
+// Close unlocks the directory.
 func (s *State) Close() error { return s.lock.Close() }
 
 // prepare creates the directory.
@@ -85,7 +85,7 @@ func prepare(dir string) error {
 	inner := filepath.Join(dir, "acme")
 	err := os.MkdirAll(inner, 0o700)
 	if err == nil {
-		err = os.Chmod(inner, 0o700) // keys are in it, whoever created it
+		err = os.Chmod(inner, 0o700) // it contains keys, and may have existed before
 	}
 	if err == nil {
 		err = unix.Access(inner, unix.W_OK|unix.X_OK)
@@ -93,8 +93,8 @@ func prepare(dir string) error {
 	return err
 }
 
-// TryState reports why a directory cannot keep state. It neither locks nor creates it:
-// of one that is to be created, the directory above counts.
+// TryState checks that a directory can hold the state. It neither locks nor creates it; if it
+// does not exist, its parent must be writable.
 func TryState(dir string) error {
 	path := filepath.Join(dir, "acme")
 	for {
@@ -121,10 +121,10 @@ func unusable(dir string, err error) error {
 		fmt.Sprintf("--state %s: %v; choose a directory that this user can write to", dir, human.Cause(err)), err)
 }
 
-// store is what is kept of one authority.
+// store is the state of one authority.
 type store struct{ dir string }
 
-// store returns the part of the state for the authority with this directory.
+// store returns the state of the authority with the directory URL.
 func (s *State) store(directory string) (store, error) {
 	_, name, _ := strings.Cut(directory, "://")
 	name = strings.Map(func(r rune) rune {
@@ -140,15 +140,14 @@ func (s *State) store(directory string) (store, error) {
 	return kept, nil
 }
 
-// account is the one at an authority.
+// account is an ACME account.
 type account struct {
 	Location string        `json:"location"` // its URL; empty: not registered yet
 	Email    string        `json:"email,omitempty"`
 	key      crypto.Signer // never nil
 }
 
-// account returns the account that is kept, or one that is still to be registered. Its
-// key is kept before anybody learns of it.
+// account returns the stored account, or a new one to be registered, whose key it stores.
 func (s store) account() (account, error) {
 	var a account
 	text, err := os.ReadFile(filepath.Join(s.dir, "account.key"))
@@ -167,7 +166,7 @@ func (s store) account() (account, error) {
 	text, err = os.ReadFile(filepath.Join(s.dir, "account.json"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return a, nil // the authority tells the URL of the key's account
+		return a, nil // the authority returns the URL of the key's account
 	case err == nil && json.Unmarshal(text, &a) != nil:
 		return account{key: a.key}, nil
 	}
@@ -188,7 +187,7 @@ var errNotKept = errors.New("no stored certificate")
 
 func (s store) path(host string) string { return filepath.Join("certificates", host+".pem") }
 
-// certificate returns the one that is kept of a host, or errNotKept.
+// certificate returns the stored certificate of a host, or errNotKept.
 func (s store) certificate(host string) (certificate.Source, error) {
 	name := filepath.Join(s.dir, s.path(host))
 	text, err := os.ReadFile(name)
@@ -209,12 +208,12 @@ func (s store) certificate(host string) (certificate.Source, error) {
 	return source, nil
 }
 
-// saveCertificate keeps key and chain in one file, so that they always belong together.
+// saveCertificate stores key and chain in one file, so that they always match.
 func (s store) saveCertificate(host string, c certificate.Source) error {
 	return s.write(s.path(host), append(bytes.Clone(c.Key), c.Chain...))
 }
 
-// attempts returns the last ones by host. Without them a restart may ask sooner.
+// attempts returns the last attempts by host; nil if they cannot be read.
 func (s store) attempts() map[string]attempt {
 	var list map[string]attempt
 	text, err := os.ReadFile(filepath.Join(s.dir, "attempts.json"))
@@ -239,7 +238,7 @@ func (s store) writeJSON(name string, value any) error {
 	return s.write(name, append(text, '\n'))
 }
 
-// write replaces a file as a whole: after a crash there is the old one or the new one.
+// write replaces a file atomically.
 func (s store) write(name string, content []byte) (err error) {
 	path := filepath.Join(s.dir, name)
 	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

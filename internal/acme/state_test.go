@@ -60,7 +60,7 @@ func TestPermissions(t *testing.T) {
 	if err != nil || string(got.Key) != string(src.Key) || string(got.Chain) != string(src.Chain) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := newHeld("two.test", got, time.Now()); err == nil || !strings.Contains(err.Error(), "it is not for two.test") {
+	if _, err := newHeld("two.test", got, time.Now()); err == nil || !strings.Contains(err.Error(), "it is not valid for two.test") {
 		t.Errorf("another host's: %v", err)
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// mostBytes bounds a response, which the library reads into memory.
+// mostBytes is the largest response in bytes, since the library reads responses into memory.
 const mostBytes = 1 << 20
 
-// transport speaks to the authority. The library does not pass on for how long the
-// authority wants to be left alone when it refuses a request.
+// transport is the HTTP transport to the authority. It records Retry-After of errors, which
+// the library does not return.
 type transport struct {
 	http *http.Transport
-	wait atomic.Int64 // Retry-After of the last response, if that was an error
+	wait atomic.Int64 // Retry-After of the last response, if it was an error
 }
 
 func newTransport() *transport {
@@ -43,12 +43,12 @@ type bounded struct {
 	io.Closer
 }
 
-// retryAfter is what the last response said, 0 if nothing.
+// retryAfter returns the Retry-After of the last response, 0 if none.
 func (t *transport) retryAfter() time.Duration { return time.Duration(t.wait.Load()) }
 
 func (t *transport) close() { t.http.CloseIdleConnections() }
 
-// retryAfter reads the header field (RFC 9110 §10.2.3).
+// retryAfter parses the header field (RFC 9110 §10.2.3).
 func retryAfter(field string, now time.Time) time.Duration {
 	if n, err := strconv.ParseUint(field, 10, 31); err == nil {
 		return time.Duration(n) * time.Second

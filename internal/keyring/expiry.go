@@ -12,11 +12,11 @@ import (
 
 const day = 24 * time.Hour
 
-// warnBefore is how long before its end a certificate is warned of.
+// warnBefore has the times before the expiry of a certificate at which warnings are due.
 var warnBefore = [...]time.Duration{21 * day, 7 * day, 1 * day, 0}
 
-// warnings counts those that are due for a certificate. One that lives for six days
-// only is renewed when two are left: there is no warning before its last third.
+// warnings returns the number of warnings that are due for a certificate. None is due before
+// the last third of its lifetime, when short-lived certificates are renewed.
 func warnings(c *certificate.Info, now time.Time) (n int) {
 	left, last := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)/3
 	for i, before := range warnBefore {
@@ -27,8 +27,8 @@ func warnings(c *certificate.Info, now time.Time) (n int) {
 	return n
 }
 
-// warnExpiry warns of each certificate that is about to expire, once at each of the
-// times, and when it has expired.
+// warnExpiry warns of each certificate that is about to expire or has expired, once for each
+// time in warnBefore.
 func (k *Keyring) warnExpiry() {
 	now := k.Now()
 	k.mu.Lock()

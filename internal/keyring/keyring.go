@@ -1,12 +1,11 @@
-// Package keyring holds the secrets that the master gives its workers: for TLS certificates
-// with their keys, session ticket keys, clients' authorities and the answers to ACME's
-// challenges, and files of passwords.
+// Package keyring holds the secrets that the master passes to its workers: TLS certificates
+// with their keys, session ticket keys, client CAs, responses to ACME challenges, and password
+// files.
 //
-// A [Keyring] is the only place in the pool that reads such files. It looks at
-// them each second, checks what has changed and publishes it whole: as an encoded
-// [certificate.Bundle] in a sealed file in memory, of which each worker gets a
-// descriptor. What is bad is refused in one line, and the one before stays. It also
-// rotates the ticket keys, and warns of certificates that expire.
+// Only a [Keyring] reads such files. It polls them each second, checks changed ones and
+// publishes everything as an encoded [certificate.Bundle] in a sealed memfd, whose descriptor
+// each worker gets. Invalid files are refused in one line, and the current ones stay in use.
+// It also rotates the ticket keys and warns of expiring certificates.
 package keyring
 
 import (
@@ -27,20 +26,20 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// Config is what a keyring needs beside its content. Alert is required.
+// Config configures a keyring. Alert is required.
 type Config struct {
-	Alert func(line string) // what the operator must know even in silent mode
+	Alert func(line string) // reports what the operator must know even in silent mode
 	Log   zerolog.Logger
 	Now   func() time.Time // time.Now
 }
 
-// Keyring is safe for use by several goroutines.
+// Keyring is safe for concurrent use.
 type Keyring struct {
 	Config
-	changed chan struct{}     // capacity 1: all notifications are alike
+	changed chan struct{}     // capacity 1: notifications carry no data
 	stop    chan struct{}     // closed by Stop
 	watches []<-chan struct{} // each is closed when one of Start's goroutines has ended
-	renewAt time.Time         // until then the self-signed certificate is not renewed; tend's
+	renewAt time.Time         // the self-signed certificate is not renewed before; only tend uses it
 
 	mu         sync.Mutex
 	loaded     Loaded
@@ -48,19 +47,19 @@ type Keyring struct {
 	challenges []certificate.Source
 	answers    map[string]string
 	tickets    tickets
-	file       *os.File          // what was published last, sealed
-	id         uint32            // its number, from 1
-	used       uint32            // the number of what all workers use
+	file       *os.File          // the last published bundle, sealed
+	id         uint32            // its ID, from 1
+	used       uint32            // the ID of the bundle that all workers use
 	news       chan struct{}     // closed when used grows
 	digest     [sha256.Size]byte // of its content
 	list       []certificate.Info
-	warned     map[string]int  // how many of the warnings there were, by fingerprint
-	readable   map[string]bool // keys that others can read, of which was warned
+	warned     map[string]int  // number of warnings given, by fingerprint
+	readable   map[string]bool // keys of whose permissions was warned
 }
 
-// New makes a keyring, and publishes its content. Of certificates that are not valid
-// now it only warns: a server that starts again must come up. before is from before an
-// upgrade, nil if there was none.
+// New returns a keyring and publishes its content. Certificates that are not valid now only
+// cause a warning, so that a restart does not fail because of them. before is the state before
+// an upgrade; nil: there was none.
 func New(cfg Config, loaded *Loaded, before *State) (*Keyring, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -83,8 +82,8 @@ func New(cfg Config, loaded *Loaded, before *State) (*Keyring, error) {
 	return k, nil
 }
 
-// Credentials returns what was published last, for [ipc.Credentials], and its ID. The
-// caller closes the file.
+// Credentials returns the last published bundle, for [ipc.Credentials], and its ID. The caller
+// closes the file.
 func (k *Keyring) Credentials() (file *os.File, id uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -95,7 +94,7 @@ func (k *Keyring) Credentials() (file *os.File, id uint32, err error) {
 	return os.NewFile(uintptr(fd), "credentials"), k.id, nil
 }
 
-// Used says that all workers use the credentials with this ID, or later ones.
+// Used reports that all workers use the credentials with this ID or later ones.
 func (k *Keyring) Used(id uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -106,7 +105,7 @@ func (k *Keyring) Used(id uint32) {
 	}
 }
 
-// AwaitUsed waits until all workers use what is published now, or ctx ends.
+// AwaitUsed waits until all workers use what was published last, or ctx ends.
 func (k *Keyring) AwaitUsed(ctx context.Context) error {
 	k.mu.Lock()
 	want := k.id
@@ -124,8 +123,7 @@ func (k *Keyring) AwaitUsed(ctx context.Context) error {
 	return nil
 }
 
-// Changed receives a value when something was published since New, or since the last
-// value.
+// Changed returns a channel that receives a value after something was published.
 func (k *Keyring) Changed() <-chan struct{} { return k.changed }
 
 // List describes the certificates in use, the default first.
@@ -135,8 +133,8 @@ func (k *Keyring) List() []certificate.Info {
 	return slices.Clone(k.list)
 }
 
-// Check reports what of newly loaded content is not valid now, except for what is in
-// use already.
+// Check returns an error for newly loaded certificates that are not valid now, unless they are
+// in use already.
 func (k *Keyring) Check(loaded *Loaded) error {
 	k.mu.Lock()
 	now, used := k.Now(), k.loaded.pairs
@@ -151,15 +149,15 @@ func (k *Keyring) Check(loaded *Loaded) error {
 	return nil
 }
 
-// Use replaces what was read from files. Of files that are the same as before nothing
-// is forgotten.
+// Use replaces what was read from files. A self-signed certificate is kept if it has all
+// names.
 func (k *Keyring) Use(loaded *Loaded) error {
 	widened := false
 	err := k.change(func() {
 		self := k.loaded.selfSigned
 		if k.loaded = *loaded; loaded.selfSigned != nil && self != nil {
 			if widened = !named(self, loaded.names); !widened {
-				k.loaded.selfSigned = self // clients may have come to trust it
+				k.loaded.selfSigned = self // users may have accepted it in their browsers
 			}
 		}
 	})
@@ -171,8 +169,8 @@ func (k *Keyring) Use(loaded *Loaded) error {
 	return err
 }
 
-// Offer publishes the passwords of newly loaded files too: workers that need them come up
-// before Use.
+// Offer also publishes the passwords of newly loaded files, which new workers need before Use
+// is called.
 func (k *Keyring) Offer(loaded *Loaded) error {
 	return k.change(func() {
 		for _, i := range loaded.passwords {
@@ -183,8 +181,8 @@ func (k *Keyring) Offer(loaded *Loaded) error {
 	})
 }
 
-// Publish replaces the certificates that an ACME client has obtained; they come after
-// those from files. They have to be complete and valid.
+// Publish replaces the certificates that an ACME client has obtained; they come after those
+// from files. Invalid ones are an error.
 func (k *Keyring) Publish(sources []certificate.Source) error {
 	set, err := certificate.Parse(sources)
 	if err == nil {
@@ -198,9 +196,8 @@ func (k *Keyring) Publish(sources []certificate.Source) error {
 	return err
 }
 
-// Challenge replaces the answers to the challenges of an ACME server: certificates for
-// TLS-ALPN-01, and the key authorization of each token for HTTP-01; see
-// AwaitUsed.
+// Challenge replaces the responses to ACME challenges: certificates for TLS-ALPN-01, and the
+// key authorization of each token for HTTP-01. See AwaitUsed.
 func (k *Keyring) Challenge(certificates []certificate.Source, answers map[string]string) error {
 	if _, err := certificate.Parse(certificates); err != nil {
 		return err
@@ -208,14 +205,14 @@ func (k *Keyring) Challenge(certificates []certificate.Source, answers map[strin
 	return k.change(func() { k.challenges, k.answers = slices.Clone(certificates), maps.Clone(answers) })
 }
 
-// change publishes a change, or undoes it.
+// change applies do and publishes the result. If that fails, it undoes the change.
 func (k *Keyring) change(do func()) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	loaded, published, challenges, answers, keys := k.loaded, k.published, k.challenges, k.answers, k.tickets
 	do()
 	if !bytes.Equal(k.loaded.clientCA(), loaded.clientCA()) {
-		// A session that resumes does not show its certificate again.
+		// Resumed sessions do not verify the client certificate again.
 		k.tickets = newTickets(k.Now())
 	}
 	err := k.publish()
@@ -225,7 +222,7 @@ func (k *Keyring) change(do func()) error {
 	return err
 }
 
-// publish seals the present content for workers, if it is another than before.
+// publish publishes the current content if it has changed.
 func (k *Keyring) publish() error {
 	sources := slices.Concat(k.loaded.sources(), k.published)
 	set, err := certificate.Parse(sources)
@@ -259,7 +256,7 @@ func (k *Keyring) publish() error {
 	before.Close()
 	select {
 	case k.changed <- struct{}{}:
-	default: // nobody has taken the last one yet
+	default: // a notification is pending
 	}
 	return nil
 }

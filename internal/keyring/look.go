@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// lookEvery is the time between two looks at the files. A changed file is read when
-// it has been the same for two of them.
+// lookEvery is the interval at which files are polled. A changed file is read once it is the
+// same in two polls.
 const lookEvery = time.Second
 
-// retryEvery is the time after which files that were refused are read again, though
-// they are the same: a certificate may become valid, and a disk may recover.
+// retryEvery is the interval at which refused files are read again although they have not
+// changed: a certificate may become valid, and a disk may recover.
 const retryEvery = time.Minute
 
 // stopTime is how long Stop waits for a disk that does not respond.
 const stopTime = time.Second
 
-// Start begins to look at the files, to rotate the ticket keys, to renew the self-signed
-// certificate and to warn. Stop has to be called after it.
+// Start starts polling files, rotating ticket keys, renewing the self-signed certificate and
+// warning of expiry, in the background until Stop.
 func (k *Keyring) Start() {
-	for _, do := range []func(){k.look, k.tend} { // a disk does not hold up the rest
+	for _, do := range []func(){k.look, k.tend} { // a slow disk does not delay the rest
 		ended := make(chan struct{})
 		k.watches = append(k.watches, ended)
 		go func() {
@@ -40,7 +40,7 @@ func (k *Keyring) Start() {
 	}
 }
 
-// Stop ends what Start began.
+// Stop ends what Start has started.
 func (k *Keyring) Stop() {
 	close(k.stop)
 	limit := time.After(stopTime)
@@ -53,9 +53,8 @@ func (k *Keyring) Stop() {
 	}
 }
 
-// look looks at all files. They are polled, because that sees what inotify does not: a
-// directory above them that is renamed, a symbolic link to be followed anew, a file on
-// another machine.
+// look polls all files. Unlike inotify, polling notices renamed parent directories, changed
+// symbolic links, and files on network file systems.
 func (k *Keyring) look() {
 	k.mu.Lock()
 	items := k.loaded.items()
@@ -65,15 +64,15 @@ func (k *Keyring) look() {
 	}
 }
 
-// tend does what time alone demands.
+// tend does what is due by time.
 func (k *Keyring) tend() {
 	k.rotate()
 	k.renew()
 	k.warnExpiry()
 }
 
-// lookAt reads an item once its files have changed and are no longer being written.
-// Only the goroutine that looks changes an item.
+// lookAt reads an item once its files have changed and are no longer being written. Only the
+// polling goroutine changes items.
 func (k *Keyring) lookAt(i *item) {
 	now := i.sign()
 	switch {
@@ -81,14 +80,14 @@ func (k *Keyring) lookAt(i *item) {
 		i.next = signature{}
 		return
 	case now == i.at:
-	case now != i.next: // it may still be being written
+	case now != i.next: // it may still be written to
 		i.next = now
 		return
 	}
 	fresh := &item{Pair: i.Pair, kind: i.kind}
 	err := fresh.read()
 	if i.sign() != now {
-		return // changed again meanwhile
+		return // changed again in the meantime
 	}
 	if err == nil && !fresh.same(i) {
 		err = k.take(i, fresh)
@@ -106,7 +105,7 @@ func (k *Keyring) lookAt(i *item) {
 	}
 }
 
-// Refused returns why the current content of files is not used, in one line for each.
+// Refused returns why changed files are not in use, one line for each.
 func (k *Keyring) Refused() (all []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -122,7 +121,7 @@ func (i *item) same(other *item) bool {
 	return bytes.Equal(i.source.Chain, other.source.Chain) && bytes.Equal(i.source.Key, other.source.Key)
 }
 
-// take puts an item that was read anew in the place of the one before, if it is valid.
+// take replaces an item with a newly read one, if that is valid.
 func (k *Keyring) take(old, fresh *item) error {
 	if err := fresh.check(k.Now()); err != nil {
 		return err
@@ -147,7 +146,7 @@ func (k *Keyring) take(old, fresh *item) error {
 	return err
 }
 
-// warnPermissions warns once of each key that everybody on this machine can read.
+// warnPermissions warns once of each key file that other users can read.
 func (k *Keyring) warnPermissions() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -192,7 +192,7 @@ func TestAuthorityReplaced(t *testing.T) {
 	src := issue(t, "other.test", start, 90*day)
 	write(t, ca, src.Key)
 	r.looks()
-	r.told(`client CA "` + ca + `": it has a PRIVATE KEY; only certificates belong there; the current one stays in use`)
+	r.told(`client CA "` + ca + `": it contains a PRIVATE KEY; it must contain certificates only; the current one stays in use`)
 	before := r.bundle().TicketKeys
 	write(t, ca, src.Chain)
 	r.looks()

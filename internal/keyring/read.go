@@ -18,42 +18,42 @@ import (
 	"phalanx/internal/password"
 )
 
-// Settings say where certificates come from.
+// Settings are the sources of certificates and passwords.
 type Settings struct {
 	Pairs      []Pair // the first is for clients that name no host
 	ClientCA   string // path of a PEM file; "": clients need no certificate
 	SelfSigned bool
-	Passwords  []string // paths of files of passwords
-	Names      []string // that a self-signed certificate is for, beside those of this machine
+	Passwords  []string // paths of password files
+	Names      []string // names of a self-signed certificate, besides those of this machine
 }
 
-// Pair are the paths of a certificate and its key, which may be the same file.
+// Pair has the paths of a certificate and its key, which may be the same file.
 type Pair struct{ Certificate, Key string }
 
-// Loaded is what the settings name, read and found usable.
+// Loaded is the content of the files that Settings name, parsed successfully.
 type Loaded struct {
 	pairs      []*item
-	authority  *item // the clients'; nil: none
+	authority  *item // client CAs; nil: none
 	passwords  []*item
 	selfSigned *certificate.Source // nil: none
-	names      []string            // that it has to have
+	names      []string            // of the self-signed certificate
 }
 
-// item is what is read and replaced as one: a certificate with its key, the clients'
-// authorities, or a file of passwords, which is the source's Chain.
+// item is what is read and replaced as a unit: a certificate with its key, the client CAs, or
+// a password file, which is in the source's Chain.
 type item struct {
 	Pair
 	kind   kind
 	source certificate.Source
-	at     signature   // of the files when they were read
-	next   signature   // that was different when the files were looked at last
-	mode   fs.FileMode // permissions of the key's file
+	at     signature   // of the files when they were last read
+	next   signature   // a different signature at the last poll
+	mode   fs.FileMode // permissions of the key file
 
-	refused string    // why the current content of the files was refused; "": it was not; guarded by the keyring's lock
-	retryAt time.Time // when they are read again for that; zero: never
+	refused string    // why the current files are refused; "": they are not; guarded by Keyring.mu
+	retryAt time.Time // when refused files are read again; zero: never
 }
 
-// kind is what an item is.
+// kind is the kind of an item.
 type kind uint8
 
 const (
@@ -62,17 +62,17 @@ const (
 	kindPasswords
 )
 
-// signature tells whether files are still the same.
+// signature identifies the state of an item's files.
 type signature [2]struct {
 	err                 error
 	device, inode, size uint64
 	modified, changed   unix.Timespec
 }
 
-// maxFile bounds what is read of a file.
+// maxFile is the size of the largest file in bytes.
 const maxFile = 1 << 20
 
-// Load reads and checks what the settings name, except for how long it is valid; see
+// Load reads and checks the files that s names, except whether certificates are valid now; see
 // [Loaded.Check].
 func Load(s Settings, now time.Time) (*Loaded, error) { return load(s, now, (*item).read) }
 
@@ -101,7 +101,7 @@ func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
 	return l, nil
 }
 
-// Check reports the first certificate that is not valid at a time.
+// Check returns an error for the first certificate that is not valid at a time.
 func (l *Loaded) Check(now time.Time) error {
 	set, err := certificate.Parse(l.sources())
 	if err != nil {
@@ -114,7 +114,7 @@ func (l *Loaded) Check(now time.Time) error {
 func (l *Loaded) Hosts() (all []string) {
 	set, err := certificate.Parse(l.sources())
 	if err != nil {
-		return nil // Load has found them usable
+		return nil // Load has parsed them
 	}
 	for _, c := range set.List() {
 		all = append(all, c.Names...)
@@ -139,7 +139,7 @@ func (l *Loaded) clientCA() []byte {
 	return l.authority.source.Chain
 }
 
-// items returns all that is read from files.
+// items returns all items.
 func (l *Loaded) items() []*item {
 	all := slices.Clone(l.pairs)
 	if l.authority != nil {
@@ -148,8 +148,8 @@ func (l *Loaded) items() []*item {
 	return append(all, l.passwords...)
 }
 
-// read reads the files and checks what is in them. An item in which files change
-// meanwhile is read again when they are looked at next.
+// read reads and checks the files. If they change in the meantime, the next poll reads them
+// again.
 func (i *item) read() error {
 	i.at = i.sign()
 	chain, mode, err := readFile(i.Certificate)
@@ -186,8 +186,8 @@ func (i *item) read() error {
 	return err
 }
 
-// check reports what is not valid at a time. Of authorities that is a matter of each
-// connection, and passwords do not expire.
+// check returns an error if a certificate is not valid at a time. Client CAs are checked in
+// each handshake, and passwords do not expire.
 func (i *item) check(now time.Time) error {
 	if i.kind != kindPair {
 		return nil
@@ -209,9 +209,9 @@ func (i *item) what() string {
 	return "certificate"
 }
 
-// readFile reads a file of PEM, and returns its permissions.
+// readFile reads a regular file of at most maxFile bytes and returns its permissions.
 func readFile(path string) (text []byte, mode fs.FileMode, err error) {
-	// Without O_NONBLOCK a pipe would have to be written to first.
+	// O_NONBLOCK: opening a pipe would block.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, human.Cause(err)
@@ -233,8 +233,7 @@ func readFile(path string) (text []byte, mode fs.FileMode, err error) {
 	return text, info.Mode().Perm(), nil
 }
 
-// checkAuthorities refuses a file in which a certificate is damaged, as well as one
-// without any.
+// checkAuthorities refuses a file without certificates or with an invalid one.
 func checkAuthorities(src certificate.Source) error {
 	n := 0
 	for rest := src.Chain; ; n++ {
@@ -243,7 +242,7 @@ func checkAuthorities(src certificate.Source) error {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("client CA %q: it has a %s; only certificates belong there", src.Name, block.Type)
+			return fmt.Errorf("client CA %q: it contains a %s; it must contain certificates only", src.Name, block.Type)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 			return fmt.Errorf("client CA %q: certificate %d: %w", src.Name, n+1, err)
@@ -255,7 +254,7 @@ func checkAuthorities(src certificate.Source) error {
 	return nil
 }
 
-// sign returns the present signature of the files, following symbolic links.
+// sign returns the current signature of the files, following symbolic links.
 func (i *item) sign() (s signature) {
 	for at, path := range []string{i.Certificate, i.Key} {
 		var stat unix.Stat_t

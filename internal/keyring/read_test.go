@@ -35,7 +35,7 @@ func TestLoadErrors(t *testing.T) {
 		`certificate "fifo": not a regular file`:                                                      {Pairs: []Pair{{fifo, key}}},
 		`client CA "absent": no such file or directory`:                                               {ClientCA: absent},
 		`client CA "damaged": no certificate in PEM form`:                                             {ClientCA: damaged},
-		`client CA "key": it has a PRIVATE KEY; only certificates belong there`:                       {ClientCA: key},
+		`client CA "key": it contains a PRIVATE KEY; it must contain certificates only`:               {ClientCA: key},
 		`client CA "ca": certificate 2: x509: malformed certificate`:                                  {ClientCA: ca},
 	} {
 		_, err := Load(s, start)

@@ -12,19 +12,19 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// selfSignedTime is how long a self-signed certificate is valid: browsers accept no
-// more.
+// selfSignedTime is the lifetime of a self-signed certificate, the longest that browsers
+// accept.
 const selfSignedTime = 397 * day
 
-// renewBefore is how long before its end a self-signed certificate is replaced: before
-// anybody is warned of it.
+// renewBefore is the time before its expiry at which a self-signed certificate is renewed,
+// earlier than the first warning.
 const renewBefore = 30 * day
 
-// maxNames bounds a self-signed certificate on a machine with thousands of addresses.
+// maxNames limits the names of a self-signed certificate on machines with many addresses.
 const maxNames = 50
 
 func selfSigned(now time.Time, more []string) (*certificate.Source, error) {
-	host, _ := os.Hostname() // without one there are the other names
+	host, _ := os.Hostname() // the other names suffice
 	addresses, _ := net.InterfaceAddrs()
 	names := ownNames(host, addresses)
 	for _, name := range more {
@@ -36,14 +36,14 @@ func selfSigned(now time.Time, more []string) (*certificate.Source, error) {
 	return &src, err
 }
 
-// named reports whether a self-signed certificate is usable, and has all the names.
+// named reports whether a self-signed certificate is usable and has all names.
 func named(src *certificate.Source, names []string) bool {
 	set, err := certificate.Parse([]certificate.Source{*src})
 	return err == nil && !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(set.List()[0].Names, name) })
 }
 
-// renew replaces the self-signed certificate before it expires. Clients that trusted
-// the one before have to be asked to trust this one, so it is not done in silence.
+// renew renews the self-signed certificate before it expires. It alerts, because users have to
+// accept the new one in their browsers.
 func (k *Keyring) renew() {
 	now := k.Now()
 	if own := k.SelfSigned(); own == nil || own.NotAfter.Sub(now) > renewBefore || now.Before(k.renewAt) {
@@ -56,7 +56,7 @@ func (k *Keyring) renew() {
 	src, err := selfSigned(now, names)
 	if err == nil {
 		err = k.change(func() {
-			if k.loaded.selfSigned != nil { // else a reload has dropped it meanwhile
+			if k.loaded.selfSigned != nil { // otherwise a reload has removed it
 				k.loaded.selfSigned = src
 			}
 		})
@@ -78,8 +78,7 @@ func (k *Keyring) SelfSigned() *certificate.Info {
 	return nil
 }
 
-// ownNames returns the names by which a browser on this machine or in its network may
-// call it.
+// ownNames returns the names and addresses under which browsers may reach this machine.
 func ownNames(host string, addresses []net.Addr) []string {
 	names := []string{"localhost"}
 	if host = strings.ToLower(host); isHost(host) && host != "localhost" {

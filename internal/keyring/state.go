@@ -9,19 +9,19 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// State is what has to be the same after an upgrade. The names of its fields stay:
-// a program of another version may read it.
+// State is what is kept across an upgrade. The names of its fields must not change, because
+// another version may read it.
 type State struct {
-	Sources    []certificate.Source // that were read from files, clients' authorities among them
-	TicketKeys [][]byte             // as a bundle has them
-	Since      time.Time            // when the first of them began to make tickets
+	Sources    []certificate.Source // read from files, including client CAs
+	TicketKeys [][]byte             // as in a bundle
+	Since      time.Time            // when the first of them came into use
 	SelfSigned *certificate.Source  // nil: none
-	Passwords  []certificate.Source // files of passwords, as Chain
-	Published  []certificate.Source // by an ACME client, until it publishes again
-	Warned     map[string]int       // how many of the warnings of its expiry there were, by fingerprint
+	Passwords  []certificate.Source // password files, as Chain
+	Published  []certificate.Source // the last certificates from the ACME client
+	Warned     map[string]int       // number of expiry warnings given, by fingerprint
 }
 
-// State returns the state for the next program.
+// State returns the state for the new binary.
 func (k *Keyring) State() *State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -40,8 +40,8 @@ func (k *Keyring) State() *State {
 	return s
 }
 
-// Loaded returns what settings name as it was before, for the case that it cannot be
-// read now. The files are looked at as if they had changed.
+// Loaded returns the content of the files before the upgrade, for use if they cannot be read
+// now. The next poll reads them as if they had changed.
 func (s *State) Loaded(settings Settings) (*Loaded, error) {
 	return load(settings, time.Now(), func(i *item) error {
 		from := s.Sources
@@ -57,7 +57,7 @@ func (s *State) Loaded(settings Settings) (*Loaded, error) {
 	})
 }
 
-// resume takes the state over, as far as it is usable.
+// resume restores the state as far as it is usable.
 func (k *Keyring) resume(s *State) {
 	k.tickets = newTickets(k.Now())
 	if s == nil {
@@ -75,7 +75,7 @@ func (k *Keyring) resume(s *State) {
 	maps.Copy(k.warned, s.Warned)
 }
 
-// clientCA returns the authorities whose clients may have tickets.
+// clientCA returns the client CAs.
 func (s *State) clientCA() []byte {
 	for _, src := range s.Sources {
 		if len(src.Key) == 0 {

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// The values that say how certificates are obtained by ACME.
+// The types of the ACME flags.
 type (
-	Hosts     string // one or more host names with commas between them, in lower case
-	Email     string // an address for mail
+	Hosts     string // comma-separated host names, in lower case
+	Email     string // an email address
 	Directory string // the URL of a certificate authority's directory
 	StateDir  string // a directory's path, as given
 )
 
-// MaxHost is the length of the longest host name; its certificate's file has a longer
-// name.
+// MaxHost is the length of the longest host name in bytes, limited because a file is named
+// after it.
 const MaxHost = 250
 
 func (h *Hosts) UnmarshalFlag(v string) error {
@@ -30,7 +30,7 @@ func (h *Hosts) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// nameCure says what to write instead of what is not the name of a host.
+// nameCure returns how to correct an invalid host name, "" if it is valid.
 func nameCure(name string) string {
 	labels := strings.Split(name, ".")
 	last := labels[len(labels)-1]
@@ -44,7 +44,7 @@ func nameCure(name string) string {
 	case isNumber(last):
 		return "an address has no certificate by ACME here; name the host, such as www.example.org"
 	case len(name) > MaxHost, slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }):
-		return "must be the name of a host, such as www.example.org; several have commas between them"
+		return "must be the name of a host, such as www.example.org; separate several by commas"
 	}
 	return ""
 }

@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// AuthRule protects what a pattern matches with the passwords in a file.
+// AuthRule requires a password from a file for the paths that match a pattern.
 type AuthRule struct {
 	Pattern string
 	File    string // its path, as given
@@ -35,8 +35,7 @@ func (a *AuthRule) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// PasswordFiles returns the files of passwords, each once, in the order in which they are
-// named.
+// PasswordFiles returns the password files, each once, in the order of the flags.
 func (o Options) PasswordFiles() (all []string) {
 	for _, a := range o.Auth {
 		if !slices.Contains(all, a.File) {
@@ -46,19 +45,19 @@ func (o Options) PasswordFiles() (all []string) {
 	return all
 }
 
-// authorized refuses more files than there can be.
+// authorized refuses too many password files.
 func (o Options) authorized() error {
 	if n := len(o.PasswordFiles()); n > proto.MaxRealms {
-		return usage("--auth: names " + human.Count(n) + " files; at most " + human.Count(proto.MaxRealms) + " are possible")
+		return usage("--auth: names " + human.Count(n) + " files; the limit is " + human.Count(proto.MaxRealms))
 	}
 	return nil
 }
 
-// InClear returns an address at which passwords would be sent unencrypted over a network; "": there
-// is none. Unix sockets and loopback addresses do not count.
+// InClear returns an address at which passwords would be sent unencrypted over a network, ""
+// if there is none. Unix sockets and loopback addresses do not count.
 func (o Options) InClear(addresses []listen.Address) string {
 	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
-	proxied := len(o.TrustedProxies) > 0 || len(o.ProxyProtocol) > 0 // which knows about TLS
+	proxied := len(o.TrustedProxies) > 0 || len(o.ProxyProtocol) > 0 // the proxy may terminate TLS
 	if len(o.Auth) == 0 || secure && o.Plain != PlainServe || proxied {
 		return ""
 	}

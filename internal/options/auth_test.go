@@ -34,7 +34,7 @@ func TestAuth(t *testing.T) {
 	for i := range 65 {
 		args = append(args, "--auth", fmt.Sprintf("%d=file%d", i, i), "--auth", fmt.Sprintf("x%d=file%d", i, i))
 	}
-	if _, err := ParseMaster(args, noEnv); err == nil || err.Error() != "--auth: names 65 files; at most 64 are possible" {
+	if _, err := ParseMaster(args, noEnv); err == nil || err.Error() != "--auth: names 65 files; the limit is 64" {
 		t.Errorf("%v", err)
 	}
 	o, err := ParseMaster(args[:len(args)-4], noEnv)

@@ -10,9 +10,9 @@ import (
 	"phalanx/internal/human"
 )
 
-// CheckBase returns the absolute path of the directory to serve, or an
-// [*exitcode.Error] if it is missing, no directory or not readable. It finds
-// out before any worker is started, so that the error is the master's own.
+// CheckBase returns the absolute path of the document root, or an [*exitcode.Error] if it does
+// not exist, is not a directory or is not readable. The master calls it before it starts
+// workers, so that they need not report the error.
 func CheckBase(base Base) (Base, error) {
 	return checkBase(base, os.Stat, os.Open)
 }

@@ -10,10 +10,10 @@ import (
 	"phalanx/internal/human"
 )
 
-// Certified reports whether there is, or will be, a certificate for HTTPS.
+// Certified reports whether the options provide a certificate for HTTPS.
 func (o Options) Certified() bool { return len(o.TLSCert) > 0 || o.TLSSelfSigned || len(o.ACME) > 0 }
 
-// certified refuses certificates without keys, and what [Options.CheckHTTPS] does.
+// certified refuses keys and certificates that do not pair up, and calls [Options.CheckHTTPS].
 func (o Options) certified() error {
 	certificates, keys := len(o.TLSCert), len(o.TLSKey)
 	switch {
@@ -30,8 +30,8 @@ func (o Options) certified() error {
 	return nil // systemd may pass sockets for HTTPS
 }
 
-// CheckHTTPS refuses HTTPS without a certificate. Without HTTPS it refuses certificates, and flags
-// that have an effect with HTTPS only. secure says whether an address uses HTTPS.
+// CheckHTTPS refuses HTTPS without a certificate, and without HTTPS it refuses certificates
+// and flags that affect HTTPS only. secure: an address uses HTTPS.
 func (o Options) CheckHTTPS(secure bool) error {
 	certified := o.Certified()
 	switch {
@@ -55,8 +55,8 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if a private key or a password file is in the document root
-// or shared, or would be, so that clients could download it. Symbolic links are resolved.
+// CheckKeys returns an [*exitcode.Error] if clients could download a private key or a password
+// file, because it is in the document root or shared. Symbolic links are resolved.
 func (o Options) CheckKeys() error {
 	where := "lies in the document root, where clients could download "
 	if len(o.Shared.Paths) > 0 {
@@ -88,7 +88,7 @@ func (o Options) CheckKeys() error {
 	return nil
 }
 
-// served returns the directories of all sites, or what is shared.
+// served returns the document roots of all sites, or the shared paths.
 func (o Options) served() (all []string) {
 	if len(o.Shared.Paths) > 0 {
 		return o.Shared.Paths
@@ -102,13 +102,15 @@ func (o Options) served() (all []string) {
 	return all
 }
 
-// isDirectory reports whether the path is that of a directory, which reading it as a key reports.
+// isDirectory reports whether the path is a directory. That error is reported when the key is
+// read.
 func isDirectory(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
-// resolved returns the absolute path of a file with symbolic links resolved, as far as the path exists.
+// resolved returns the absolute path of a file, with symbolic links resolved as far as the
+// path exists.
 func resolved(path string) string {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -124,8 +126,7 @@ func resolved(path string) string {
 	}
 }
 
-// within reports whether a file lies below a directory, both absolute and without
-// symbolic links.
+// within reports whether file is below dir. Both are absolute paths without symbolic links.
 func within(dir, file string) bool {
 	return strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/jessevdk/go-flags"
 )
 
-// The values that are one of a few words.
+// The types of flags with a fixed set of values.
 type (
 	Model           string // see [Options]
-	Engine          string // way of waiting for sockets
+	Engine          string // see [Options]
 	HTTP2           string // HTTP2On or HTTP2Off
 	Rescue          string // RescueAuto or Off
 	Confine         string // see [Options]
@@ -19,7 +19,7 @@ type (
 	Symlinks        string // SymlinksInside, SymlinksBeneath or SymlinksNone
 	LogFormat       string
 	AccessLogFormat string
-	shell           string // one for which there is a script
+	shell           string // a shell with a completion script
 )
 
 // The models of serving.
@@ -29,14 +29,14 @@ const (
 	Serial    Model = "serial"
 )
 
-// The ways of waiting for sockets.
+// The engines.
 const (
 	Auto    Engine = "auto"
 	Epoll   Engine = "epoll"
 	Netpoll Engine = "netpoll"
 )
 
-// Whether HTTP/2 is spoken.
+// Whether HTTP/2 is offered.
 const (
 	HTTP2On  HTTP2 = "on"
 	HTTP2Off HTTP2 = "off"
@@ -61,7 +61,7 @@ const (
 	TokensOff ServerTokens = "off"
 )
 
-// What entity tags are made of.
+// The sources of entity tags.
 const (
 	ETagAuto    ETag = "auto"
 	ETagTimes   ETag = "times"
@@ -75,14 +75,14 @@ const (
 	SymlinksNone    Symlinks = "none"
 )
 
-// The looks of a log line.
+// The formats of the log.
 const (
 	LogAuto    LogFormat = "auto"
 	LogConsole LogFormat = "console"
 	LogJSON    LogFormat = "json"
 )
 
-// The looks of a line of the access log.
+// The formats of the access log.
 const (
 	AccessCommon   AccessLogFormat = "common"
 	AccessCombined AccessLogFormat = "combined"
@@ -132,7 +132,7 @@ func (e ETag) Complete(match string) []flags.Completion            { return fitt
 func (s Symlinks) Complete(match string) []flags.Completion        { return fitting(match, s.words()) }
 func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }
 
-// choose reads one of the words; flag is as for [invalid].
+// choose parses one of the words. flag is as for [invalid].
 func choose[T ~string](to *T, flag, v string, words []T) error {
 	if slices.Contains(words, T(v)) {
 		*to = T(v)

@@ -7,8 +7,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// The values that say who a client is, and whether it is served. Each has one or more
-// networks with commas between them.
+// The types of the flags about clients. Networks are separated by commas.
 type (
 	ProxyNetworks   string
 	TrustedNetworks string
@@ -28,7 +27,7 @@ func (n *AllowNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "
 
 func (n *DenyNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "deny", v) }
 
-// readNetworks reads the networks of a flag.
+// readNetworks parses the networks of a flag.
 func readNetworks[T ~string](to *T, flag, v string) error {
 	var all []string
 	for _, text := range clientip.SplitNetworks(v) {
@@ -61,7 +60,7 @@ func (f *Source) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// networks returns those of a flag that may be repeated. They have been read already.
+// networks returns all networks of a repeated flag. They have been validated.
 func networks[T ~string](lists []T) (all []clientip.Network) {
 	for _, list := range lists {
 		for _, text := range clientip.SplitNetworks(string(list)) {
@@ -73,10 +72,10 @@ func networks[T ~string](lists []T) (all []clientip.Network) {
 	return all
 }
 
-// Proxied returns the clients whose connections begin with a PROXY header; nil: nobody's do.
+// Proxied returns the networks whose connections begin with a PROXY header; nil: none.
 func (o Options) Proxied() *clientip.Networks { return clientip.NewNetworks(networks(o.ProxyProtocol)) }
 
-// Trust says which proxies name the client of a request; nil: none do.
+// Trust returns the trusted proxies and their header field; nil: there are none.
 func (o Options) Trust() *clientip.Trust {
 	trusted := clientip.NewNetworks(networks(o.TrustedProxies))
 	if trusted == nil {
@@ -85,13 +84,13 @@ func (o Options) Trust() *clientip.Trust {
 	return &clientip.Trust{Networks: trusted, Field: strings.ToLower(string(o.ClientHeader))}
 }
 
-// Access says which clients are served; nil: all are.
+// Access returns which clients are admitted; nil: all.
 func (o Options) Access() *clientip.Access {
 	return clientip.NewAccess(networks(o.Allow), networks(o.Deny))
 }
 
-// Uncounted returns a warning if --max-connections-per-client does not count the clients behind
-// proxies, else "". Clients that a PROXY header names are counted.
+// Uncounted returns a warning if --max-connections-per-client does not apply to clients behind
+// proxies, else "". It does apply to clients named in a PROXY header.
 func (o Options) Uncounted() string {
 	if o.MaxPerClient == 0 || len(o.TrustedProxies) == 0 {
 		return ""

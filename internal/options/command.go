@@ -11,33 +11,32 @@ import (
 	"github.com/jessevdk/go-flags"
 )
 
-// Command is a command as the first argument: query a running server, give it an
-// order, or explain a response.
+// Command is a command line that begins with a command, such as status or explain.
 type Command struct {
 	Name string // top, status, reload, stop, scale, explain, share, compress, readme or helper
 
-	Admin Admin // all but explain: where the server answers
-	// Nodes are several servers to look at together (top, status); at least two, or none.
+	Admin Admin // admin endpoint of the server; not for explain
+	// Nodes are the admin endpoints if several servers are shown (top, status): none or at
+	// least two.
 	Nodes []Admin
-	// TokenFile has the endpoint's token; "": none is sent.
+	// TokenFile is the file with the endpoint's token; "": none is sent.
 	TokenFile string
 	JSON      bool          // status: print JSON
-	Interval  time.Duration // top: the time between two looks, MinInterval to MaxInterval
+	Interval  time.Duration // top: refresh interval, MinInterval to MaxInterval
 	Workers   int           // scale: the number of workers to set, 1 to MaxWorkers
 
-	URL     string   // explain: a path or a URL, as it was given
+	URL     string   // explain: path or URL, as given
 	Method  string   // explain: of the request
-	Header  []string // explain: its fields, as they were given, in order
-	From    Source   // explain: whose connection it comes on; "": that was not given
+	Header  []string // explain: header fields of the request, as given, in order
+	From    Source   // explain: address of the client; "": not given
 	Options Options  // explain, share, compress: what is served, and how
 
-	Share    *Share    // share: what else was asked for; else nil
-	Compress *Compress // compress: the same
+	Share    *Share    // share: its options; else nil
+	Compress *Compress // compress: its options; else nil
 }
 
-// commands are all there are, in the order of the help; those with minor:"yes" share a
-// row of it. Completion and the
-// man page come from here too.
+// commands defines all commands, in the order of the help, where those with minor:"yes" share
+// a row. Completion and the man page are made from it too.
 type commands struct {
 	Top        topCommand        `command:"top" description:"watch a running server, like top(1)" long-description:"Shows the workers and their connections live. Press ? for help, q to quit. With several --admin, shows all these servers." usage:"[--admin ADDR]... [--interval DURATION]" example:"top --admin /run/phalanx.sock"`
 	Status     statusCommand     `command:"status" description:"print a snapshot of a running server" long-description:"Prints the state of the server and each of its workers. With several --admin, prints a line for each server, and exits with 1 if one does not answer." usage:"[--admin ADDR]... [--json]" example:"status --admin 127.0.0.1:9090 --json"`
@@ -56,18 +55,18 @@ type commands struct {
 	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints a script with which a shell completes commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
-// asked is in every command.
+// asked is embedded in every command.
 type asked struct {
 	Help bool `short:"h" long:"help" description:"print the help"`
 }
 
-// reach is what it takes to speak to a server.
+// reach has the flags with which a command reaches a server.
 type reach struct {
 	Admin Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint of the server"`
 	Token File  `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
 }
 
-// reachAll is that for one or several.
+// reachAll is reach for one or several servers.
 type reachAll struct {
 	Admin []Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint; repeat it for several servers"`
 	Token File    `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
@@ -123,8 +122,7 @@ type (
 	}
 )
 
-// part returns a pointer to the struct of the command with this name, and one
-// to its --help.
+// part returns a pointer to the struct of the command with the name, and one to its Help flag.
 func (c *commands) part(name string) (data any, help *bool) {
 	for field, part := range reflect.ValueOf(c).Elem().Fields() {
 		if field.Tag.Get("command") == name {
@@ -145,8 +143,7 @@ func definitions() iter.Seq[reflect.StructTag] {
 	}
 }
 
-// tag returns what the definition of a command has under a key, "" if there is
-// no such command.
+// tag returns the value of a key in the tag of a command, "" if there is no such command.
 func tag(command, key string) string {
 	for t := range definitions() {
 		if t.Get("command") == command {
@@ -156,10 +153,10 @@ func tag(command, key string) string {
 	return ""
 }
 
-// ParseCommand reads a command line that begins with a command, started under
-// this name. It returns nil when the first argument is a flag or a directory, or
-// there is none: then [ParseMaster] reads it. The error is an [*exitcode.Error] or an
-// [*Info]: a help, the version, the man page or a completion was asked for.
+// ParseCommand parses a command line that begins with a command. name is the program's name.
+// It returns nil if the first argument is a flag or a directory, or missing; [ParseMaster]
+// parses such command lines. The error is an [*exitcode.Error], or an [*Info] with the help,
+// version, man page or completion that the user asked for.
 func ParseCommand(name string, args []string, getenv func(string) string, more ...From) (*Command, error) {
 	s := started(args, getenv, append([]From{Named(name)}, more...))
 	if s.getenv(envCompletion) != "" {
@@ -211,7 +208,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	return c, nil
 }
 
-// text returns what a command does that only prints, "" for any other.
+// text returns the output of a command that only prints a text, "" for other commands.
 func (c *commands) text(command, program string) (string, error) {
 	switch command {
 	case "help":
@@ -226,7 +223,7 @@ func (c *commands) text(command, program string) (string, error) {
 	return "", nil
 }
 
-// explain reads the flags of serving and what is to be explained.
+// explain parses the command explain.
 func (s start) explain(c *Command) (*Command, error) {
 	var e explainCommand
 	var err error
@@ -242,7 +239,7 @@ func (s start) explain(c *Command) (*Command, error) {
 	return c, nil
 }
 
-// config returns the options in force, or a sample, as an [*Info].
+// config returns the effective options, or a sample file, as an [*Info].
 func (s start) config(program string) error {
 	var c configCommand
 	s.origins = make(origins)
@@ -261,22 +258,21 @@ func (s start) config(program string) error {
 	return cmp.Or(err, error(&Info{text}))
 }
 
-// parserOf makes the parser of a command. It is separate from the server's, so that a
-// command does not have the server's flags.
+// parserOf returns the parser of a command, which does not have the server's flags.
 func (s start) parserOf(command string, data any) (*flags.Parser, error) {
 	p, err := newParser(s.name, data)
 	p.Usage, p.LongDescription = tag(command, "usage"), tag(command, "long-description")
 	return p, err
 }
 
-// endpoint returns the one that was given, or else the variable's.
+// endpoint returns the admin endpoint of the flag, or else of the variable.
 func (s start) endpoint(given Admin) (Admin, error) {
 	if given != "" {
 		return given, nil
 	}
 	v := s.getenv("PHALANX_ADMIN")
 	if v == "" {
-		return "", usage("no server is named; give the --admin ADDR that it was started with, or set PHALANX_ADMIN; see '" + s.name + " --help'")
+		return "", usage("no server given; use the --admin ADDR that it was started with, or set PHALANX_ADMIN; see '" + s.name + " --help'")
 	}
 	var a Admin
 	if err := a.UnmarshalFlag(v); err != nil {

@@ -87,7 +87,7 @@ func TestParseCommandErrors(t *testing.T) {
 		"shell/bash":                 "shell/bash: is a file; 'phalanx share shell/bash' shares it, 'phalanx shell' serves its directory",
 		"man.go":                     "man.go: is a file; 'phalanx share man.go' shares it, 'phalanx .' serves its directory",
 		"\x1b[2J":                    `"\x1b[2J": no such command or directory` + see,
-		"status":                     "no server is named; give the --admin ADDR that it was started with, or set PHALANX_ADMIN; see 'phalanx status --help'",
+		"status":                     "no server given; use the --admin ADDR that it was started with, or set PHALANX_ADMIN; see 'phalanx status --help'",
 		"status --admin 9090":        "--admin 9090: is a port without a host; write 127.0.0.1:9090, or 0.0.0.0:9090 for every address of this machine",
 		"status --jsn --admin a:1":   "--jsn: unknown flag; did you mean --json? see 'phalanx status --help'",
 		"status --port 80":           "--port: unknown flag; see 'phalanx status --help'",
@@ -102,7 +102,7 @@ func TestParseCommandErrors(t *testing.T) {
 		"explain":                    "URL is missing; see 'phalanx explain --help'",
 		"explain / /":                "/: unexpected argument; see 'phalanx explain --help'",
 		"explain / --header Range:b": "",
-		"explain / --port x":         "--port x: must be 0 to 65535 (0 takes a free one)",
+		"explain / --port x":         "--port x: must be 0 to 65535 (0 chooses a free one)",
 		"explain / --prot":           "--prot: unknown flag; did you mean --port? see 'phalanx explain --help'",
 	} {
 		fields := strings.Split(args, " ")
@@ -125,9 +125,9 @@ func TestParseCommandErrors(t *testing.T) {
 // A command is no way to serve, wherever it stands.
 func TestServeNoCommand(t *testing.T) {
 	for args, want := range map[string]string{
-		"stop --admin a:1": "stop: starts no server; it is a command of its own",
+		"stop --admin a:1": "stop: is a command, not an option of the server",
 		"stauts":           "stauts: no such command or directory; did you mean status? see 'master --help'",
-		"--port 0 status":  "status: a command comes first; see 'master status --help'",
+		"--port 0 status":  "status: commands must be the first argument; see 'master status --help'",
 	} {
 		if _, err := ParseMaster(strings.Fields(args), noEnv); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v\nwant %s", args, err, want)

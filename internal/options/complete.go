@@ -14,15 +14,14 @@ import (
 	"phalanx/internal/observe/address"
 )
 
-// Shells ask the program itself what can stand where the cursor is: go-flags
-// finds out when this variable is set, and the values say it of themselves
-// ([flags.Completer]). The answer is an [*Info], so that nothing is started.
+// Shells run the program with this variable to complete a word. go-flags then calls the
+// values' Complete ([flags.Completer]). The result is an [*Info], so that nothing is started.
 const envCompletion = "GO_FLAGS_COMPLETION"
 
 //go:embed shell
 var scripts embed.FS
 
-// script returns what makes a shell complete the program of this name.
+// script returns the completion script of a shell for the program name.
 func script(s shell, name string) (string, error) {
 	text, err := scripts.ReadFile("shell/" + string(s))
 	if err != nil {
@@ -37,8 +36,8 @@ func script(s shell, name string) (string, error) {
 	return strings.NewReplacer("@NAME@", name, "@FUNCTION@", function).Replace(string(text)), nil
 }
 
-// complete answers a shell. A command is offered in the first place alone, and
-// has its own flags after that.
+// complete returns the completions. Commands are offered as the first argument only; their own
+// flags follow.
 func (s start) complete() error {
 	var all commands
 	var l struct {
@@ -73,7 +72,7 @@ func (s start) complete() error {
 	return cmp.Or(err, error(&Info{}))
 }
 
-// answer is a candidate on each line, with its description after a tab.
+// answer returns one candidate per line, with its description after a tab.
 func answer(candidates []flags.Completion) *Info {
 	var b strings.Builder
 	for _, c := range candidates {
@@ -91,7 +90,7 @@ func (StateDir) Complete(match string) []flags.Completion  { return paths(match,
 func (File) Complete(match string) []flags.Completion      { return paths(match, true) }
 func (AccessLog) Complete(match string) []flags.Completion { return paths(match, true) }
 
-// Complete knows no ports, but finds sockets.
+// Complete offers unix sockets.
 func (Admin) Complete(match string) []flags.Completion {
 	if !address.Address(match).Unix() {
 		return nil
@@ -99,13 +98,13 @@ func (Admin) Complete(match string) []flags.Completion {
 	return paths(match, true)
 }
 
-// paths returns the directories, which end in a slash, and perhaps the files
-// whose path begins so. Names with a line break cannot be told to a shell.
+// paths returns the directories, with a trailing slash, and if files is set the files whose
+// path begins with match. Names with newlines or tabs are left out.
 func paths(match string, files bool) []flags.Completion {
 	dir, prefix := filepath.Split(match)
 	entries, err := os.ReadDir(cmp.Or(dir, "."))
 	if err != nil {
-		return nil // there is nothing to offer
+		return nil // nothing to offer
 	}
 	var fit []flags.Completion
 	for _, e := range entries {
@@ -113,7 +112,7 @@ func paths(match string, files bool) []flags.Completion {
 		if !strings.HasPrefix(name, prefix) || prefix == "" && name[0] == '.' || strings.ContainsAny(name, "\n\t") {
 			continue
 		}
-		info, err := os.Stat(dir + name) // of what a link points to
+		info, err := os.Stat(dir + name) // follows links
 		switch {
 		case err == nil && info.IsDir():
 			fit = append(fit, flags.Completion{Item: dir + name + "/"})

@@ -12,14 +12,14 @@ import (
 	"phalanx/internal/human"
 )
 
-// Compress is what the command compress is asked for beside the options of serving.
+// Compress has the options of the command compress, besides those of serving.
 type Compress struct {
 	Codings []string // names of content codings, at least one of br, zstd and gzip
 	Level   string   // LevelBest or LevelFast
-	DryRun  bool     // only say what would be done
+	DryRun  bool     // only print what would be done
 }
 
-// How much time compression takes.
+// The compression levels.
 const (
 	LevelBest = "best"
 	LevelFast = "fast"
@@ -44,7 +44,7 @@ func (c *codings) UnmarshalFlag(v string) error {
 	var seen []string
 	for name := range strings.SplitSeq(v, ",") {
 		if !slices.Contains([]string{"br", "zstd", "gzip"}, name) || slices.Contains(seen, name) {
-			return invalid("codings", v, "must be some of br, zstd and gzip, with commas between them")
+			return invalid("codings", v, "must be a list of br, zstd and gzip, separated by commas")
 		}
 		seen = append(seen, name)
 	}
@@ -59,7 +59,7 @@ func (l *level) UnmarshalFlag(v string) error { return choose(l, "level", v, l.w
 func (l level) Complete(match string) []flags.Completion { return fitting(match, l.words()) }
 
 type (
-	// CacheDir is a directory's path, as given.
+	// CacheDir is the path of a directory, as given.
 	CacheDir string
 	// CacheSize is a number of bytes, at least MinCache.
 	CacheSize int64
@@ -81,7 +81,7 @@ func (s *CacheSize) UnmarshalFlag(v string) error {
 	return size(s, "cache-size", v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
 }
 
-// compressing refuses compression, and digests, without a place for them.
+// compressing refuses flags that need a cache directory without one.
 func (o Options) compressing() error {
 	if o.Compress && o.CacheDir == "" {
 		return usage("--compress: needs --cache-dir DIR, such as /var/cache/phalanx, for the compressed copies")
@@ -95,8 +95,8 @@ func (o Options) compressing() error {
 // Caches reports whether the cache directory is used.
 func (o Options) Caches() bool { return o.CacheDir != "" && (o.Compress || o.ETag != ETagTimes) }
 
-// CheckCache returns an [*exitcode.Error] if the cache directory lies in a document root or
-// is shared, or would be, so that clients could download what is in it.
+// CheckCache returns an [*exitcode.Error] if clients could download the cache directory's
+// files, because it is in a document root or shared.
 func (o Options) CheckCache() error {
 	if !o.Caches() {
 		return nil
@@ -109,7 +109,7 @@ func (o Options) CheckCache() error {
 	return nil
 }
 
-// compress reads the flags of serving and what is to be compressed.
+// compress parses the command compress.
 func (s start) compress(c *Command) (*Command, error) {
 	var e compressCommand
 	var first *flags.Parser // without the file of --config

@@ -33,8 +33,8 @@ func TestParseCompress(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"--codings deflate": "--codings deflate: must be some of br, zstd and gzip, with commas between them",
-		"--codings br,br":   "--codings br,br: must be some of br, zstd and gzip, with commas between them",
+		"--codings deflate": "--codings deflate: must be a list of br, zstd and gzip, separated by commas",
+		"--codings br,br":   "--codings br,br: must be a list of br, zstd and gzip, separated by commas",
 		"--level 9":         "--level 9: must be best or fast",
 		"a b":               "b: unexpected argument; see 'phalanx compress --help'",
 		"--base a b":        "b: --base names the directory already; leave one of them out",

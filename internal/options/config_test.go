@@ -65,7 +65,7 @@ request-id = true
 func TestConfigFileErrors(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
-		"port = 80\nport = x\n":     ":2: --port x: must be 0 to 65535 (0 takes a free one)",
+		"port = 80\nport = x\n":     ":2: --port x: must be 0 to 65535 (0 chooses a free one)",
 		"keepalive = 30\n":          ":1: --keepalive: 30 has no unit; write 30s",
 		"portt = 80\n":              ":1: portt: unknown flag; did you mean port?",
 		"host = ::1\n":              ":1: host: unknown flag; did you mean bind?",
@@ -107,7 +107,7 @@ func TestConfigFileErrors(t *testing.T) {
 func TestConfigFileErrorsAtOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	for text, want := range map[string]string{
-		"portt = 80\nlist\nport = x\n\n[a]\n": "FILE:1: portt: unknown flag; did you mean port?\nFILE:3: --port x: must be 0 to 65535 (0 takes a free one)\nFILE:5: [a]: sections are not supported; remove the line",
+		"portt = 80\nlist\nport = x\n\n[a]\n": "FILE:1: portt: unknown flag; did you mean port?\nFILE:3: --port x: must be 0 to 65535 (0 chooses a free one)\nFILE:5: [a]: sections are not supported; remove the line",
 		strings.Repeat("a\n", 10):             strings.Repeat("FILE:N: a: unknown flag\n", 10),
 		strings.Repeat("a\n", 99):             strings.Repeat("FILE:N: a: unknown flag\n", 10) + "--config FILE: there are more errors",
 	} {

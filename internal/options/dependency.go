@@ -8,21 +8,21 @@ import (
 
 // dependency is a flag that has no effect without another one.
 type dependency struct {
-	given bool // the flag has a value other than the default
+	given bool // the flag is set to something other than its default
 	met   bool
-	text  string // text of the error: what was given, why it has no effect, what to add
+	text  string // the error: what was given, why it has no effect, what to add
 }
 
-// dependent refuses flags that would have no effect, because whoever gives them expects one. cache is
-// the cache directory that systemd names. A token file counts only if a flag or the config file names
-// it: its variable is for the commands too.
+// dependent refuses flags that would have no effect. cache is the cache directory that systemd
+// passes. A token file is refused only if a flag or the config file sets it, because the
+// commands use its variable too.
 func (o Options) dependent(given map[string]bool, cache CacheDir) error {
 	makes := o.Compress || o.ETag != ETagTimes // copies or digests
 	forACME := o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""
 	caches := o.FileCache > 0 && o.FileCache != defaultFileCache
 	for _, d := range []dependency{
 		{o.ClientHeader != defaultClientHeader, len(o.TrustedProxies) > 0,
-			"--client-header " + string(o.ClientHeader) + ": nobody is trusted to set it; name your proxies with --trusted-proxies"},
+			"--client-header " + string(o.ClientHeader) + ": no proxy is trusted to set it; name your proxies with --trusted-proxies"},
 		{o.RateAfter > 0, o.Rate > 0, "--rate-after: no rate applies after these bytes; set one with --rate"},
 		{o.CacheDir != "", makes, "--cache-dir " + human.Quoted(string(o.CacheDir)) + ": nothing is stored there with --etag times; add --compress, or leave it out"},
 		{o.CacheSize != defaultCacheSize, makes && (o.CacheDir != "" || cache != ""), "--cache-size: no cache directory is in use; add --compress --cache-dir DIR"},

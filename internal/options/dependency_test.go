@@ -12,7 +12,7 @@ import (
 func TestDependencies(t *testing.T) {
 	for _, tt := range []struct{ args, with, want string }{
 		{"--client-header Forwarded", "--trusted-proxies 10.0.0.1",
-			"--client-header Forwarded: nobody is trusted to set it; name your proxies with --trusted-proxies"},
+			"--client-header Forwarded: no proxy is trusted to set it; name your proxies with --trusted-proxies"},
 		{"--rate-after 10M", "--rate 1M", "--rate-after: no rate applies after these bytes; set one with --rate"},
 		{"--cache-dir /c --etag times", "--compress",
 			"--cache-dir /c: nothing is stored there with --etag times; add --compress, or leave it out"},

@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/human"
 )
 
-// directory takes the arguments that are not flags: the server takes one, the
-// directory to serve, before or behind its flags.
+// directory checks the arguments that are not flags. The server accepts one, the document
+// root, before or after its flags.
 func directory(p *flags.Parser, rest []string) error {
 	switch {
 	case len(rest) == 0:
@@ -20,7 +20,7 @@ func directory(p *flags.Parser, rest []string) error {
 	case p.LongDescription != "" && !strings.HasSuffix(p.Name, " config"):
 		return leftOver(p, rest[0])
 	case tag(rest[0], "command") != "":
-		return usage(rest[0] + ": a command comes first; see '" + p.Name + " " + rest[0] + " --help'")
+		return usage(rest[0] + ": commands must be the first argument; see '" + p.Name + " " + rest[0] + " --help'")
 	}
 	if err := place(p.Name, rest[0]); err != nil {
 		return err
@@ -34,16 +34,16 @@ func directory(p *flags.Parser, rest []string) error {
 	return nil
 }
 
-// leftOver says that an argument has no place.
+// leftOver returns the error for an unexpected argument.
 func leftOver(p *flags.Parser, arg string) error {
-	if port := strings.TrimPrefix(arg, ":"); isNumber(port) && p.LongDescription == "" { // a command takes no port
+	if port := strings.TrimPrefix(arg, ":"); isNumber(port) && p.LongDescription == "" { // commands take no port
 		return usage(human.Quoted(arg) + ": unexpected argument; '-p " + port + "' listens on that port")
 	}
 	return usage(human.Quoted(arg) + ": unexpected argument; see '" + p.Name + " --help'")
 }
 
-// place returns an error if an argument neither is a directory nor looks like a
-// path. It says what it may have been meant to be.
+// place returns an error if an argument is neither a directory nor looks like a path. The
+// error suggests what may have been meant.
 func place(program, arg string) error {
 	info, err := os.Stat(arg)
 	see := "; see '" + program + " --help'"
@@ -70,8 +70,8 @@ func place(program, arg string) error {
 	return usage(typed + ": no such command or directory" + see)
 }
 
-// oneDash refuses a long flag with one dash, as Go's own package reads it: here
-// -port 80 would be -p with the value ort.
+// oneDash refuses long flags with one dash, which Go's flag package accepts: here -port 80
+// would be -p with the value ort.
 func oneDash(p *flags.Parser, args []string) error {
 	for _, arg := range args {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")

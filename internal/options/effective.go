@@ -12,12 +12,12 @@ import (
 	"phalanx/internal/human"
 )
 
-// origins has where the values of flags come from, by flag name: one origin for each value that the
-// config file has, otherwise one for all values. Flags without an entry have their default. A nil
-// origins notes nothing.
+// origins maps flags to the origins of their values: one for each value from the config file,
+// otherwise one for all values. Flags without an entry have their default. A nil origins
+// records nothing.
 type origins map[string][]string
 
-// file notes what a file has set, in the lines of these numbers.
+// file records the flags that a file sets, with their line numbers.
 func (o origins) file(name string, lines map[string][]int) {
 	for flag, numbers := range lines {
 		for _, number := range numbers {
@@ -28,7 +28,7 @@ func (o origins) file(name string, lines map[string][]int) {
 	}
 }
 
-// environment notes what variables have set, unless the command line has.
+// environment records the flags that variables set. commandLine is called after it.
 func (o origins) environment(p *flags.Parser, getenv func(string) string) {
 	for _, flag := range list(p) {
 		if key := envName(flag); o != nil && key != "" && getenv(key) != "" {
@@ -37,7 +37,7 @@ func (o origins) environment(p *flags.Parser, getenv func(string) string) {
 	}
 }
 
-// commandLine notes what the command line has set.
+// commandLine records the flags that the command line sets.
 func (o origins) commandLine(given map[string]bool) {
 	for flag, is := range given {
 		if o != nil && is {
@@ -46,8 +46,8 @@ func (o origins) commandLine(given map[string]bool) {
 	}
 }
 
-// effective returns the options in the form of the file of --config, each with where it
-// comes from. Read as such a file, they are the same again.
+// effective returns the options in the form of a config file, each with its origin. Parsing
+// that file results in the same options.
 func effective(o Options, from origins) (string, error) {
 	var b strings.Builder
 	b.WriteString("# The options in force, in the form of a config file.\n")
@@ -85,14 +85,14 @@ func byDefault(flag *flags.Option, valued bool) string {
 	return "default"
 }
 
-// unused returns the flag that makes another one have no effect; "" if it has an effect.
+// unused returns the flag because of which another one has no effect; "" if it has an effect.
 func (o Options) unused(flag string) string {
 	switch {
 	case shortWay(flag) && len(o.Listen) > 0:
 		return "listen"
 	case flag == "base" && o.StrictHost:
 		return "strict-host"
-	case flag == "state" && len(o.ACME) == 0: // systemd names one in any case
+	case flag == "state" && len(o.ACME) == 0: // systemd may set it anyway
 		return "acme"
 	case flag == "cache-dir" && !o.Caches():
 		return "etag"
@@ -146,8 +146,8 @@ func comment(note string) string {
 	return "# " + note
 }
 
-// eachSetting calls write for each flag that a config file may have, and writes the
-// name of its group before the first of it.
+// eachSetting calls write for each flag that a config file may have, and writes the name of
+// each group before its first flag.
 func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
 	p, err := newParser("", &line{})
 	if err != nil {
@@ -164,7 +164,7 @@ func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
 	return nil
 }
 
-// fill gives every field of the options its default.
+// fill sets every field to its default.
 func fill(o *Options) {
 	for field, v := range reflect.ValueOf(o).Elem().Fields() {
 		if field.Tag.Get("default") != "" {
@@ -173,7 +173,7 @@ func fill(o *Options) {
 	}
 }
 
-// texts returns the values of a flag as a file has them; none if it has no value.
+// texts returns the values of a flag as in a config file; none if it has no value.
 func texts(o Options, flag *flags.Option) []string {
 	if flag.LongName == "verbose" {
 		return []string{strconv.Itoa(o.Verbose)}
@@ -208,8 +208,7 @@ func sized(n int64) string {
 	return strconv.FormatInt(n, 10) + suffix
 }
 
-// fileValue is a value as a config file has it, in quotes if it would be read as
-// something else without.
+// fileValue returns a value as in a config file, in quotes if it needs them.
 func fileValue(v string) string {
 	plain, err := uncommented(v)
 	if err != nil || plain != v || v == "" || strings.ContainsAny(v, "\n\r") {

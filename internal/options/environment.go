@@ -11,18 +11,19 @@ import (
 	"phalanx/internal/human"
 )
 
-// envPrefix begins the name of each of our variables.
+// envPrefix is the prefix of all our variables.
 const envPrefix = "PHALANX_"
 
-// envUpgrade is not the variable of a flag: in it a master passes its state to the
-// program that replaces it.
+// envUpgrade is not the variable of a flag: it passes the state of a master to its new binary
+// in an upgrade.
 const envUpgrade = "PHALANX_UPGRADE"
 
-// envPort is the variable of --port, which Kubernetes sets too in pods that start after a
-// Service named phalanx: to the address of that service.
+// envPort is the variable of --port. In pods that start after a Service named phalanx,
+// Kubernetes sets it to the address of that service.
 const envPort = "PHALANX_PORT"
 
-// linked returns that address, "tcp://10.0.0.1:80"; "" if Kubernetes has set none.
+// linked returns the address that Kubernetes has set, such as "tcp://10.0.0.1:80"; "" if it
+// has set none.
 func linked(getenv func(string) string) string {
 	v := getenv(envPort)
 	for _, protocol := range [...]string{"tcp", "udp", "sctp"} {
@@ -33,7 +34,7 @@ func linked(getenv func(string) string) string {
 	return ""
 }
 
-// withoutLink is the environment without that address.
+// withoutLink returns getenv without the address of Kubernetes.
 func withoutLink(getenv func(string) string) func(string) string {
 	if linked(getenv) == "" {
 		return getenv
@@ -46,8 +47,8 @@ func withoutLink(getenv func(string) string) func(string) string {
 	}
 }
 
-// fromEnv sets what the command line has not given. go-flags could read the
-// environment itself, but only the process's own.
+// fromEnv sets the flags that are not on the command line from variables. go-flags can do that
+// too, but only from the process's environment.
 func fromEnv(p *flags.Parser, given map[string]bool, getenv func(string) string) error {
 	for _, o := range list(p) {
 		key := envName(o)
@@ -63,8 +64,8 @@ func fromEnv(p *flags.Parser, given map[string]bool, getenv func(string) string)
 	return nil
 }
 
-// assign gives a flag a value, or several to one that may be repeated; -v takes
-// how often.
+// assign sets a flag to a value, or to several if it may be repeated. The value of -v is a
+// count.
 func assign(o *flags.Option, values ...string) error {
 	kind := o.Field().Type.Kind()
 	v := strings.Join(values, "\n")
@@ -77,7 +78,7 @@ func assign(o *flags.Option, values ...string) error {
 		}
 		values = slices.Repeat([]string{"true"}, n)
 		if n == 0 {
-			values = []string{"false"} // in the place of what was there
+			values = []string{"false"} // replaces earlier values
 		}
 	} else if _, err := strconv.ParseBool(v); kind == reflect.Bool && v != "" && err != nil {
 		return invalid(o.LongName, v, "must be true or false")
@@ -93,7 +94,7 @@ func assign(o *flags.Option, values ...string) error {
 	return nil
 }
 
-// envName returns the variable that stands for a flag, "" if there is none.
+// envName returns the variable of a flag, "" if it has none.
 func envName(o *flags.Option) string {
 	switch o.LongName {
 	case "", "help", "version", "check", "slot", "row", "json", "interval":
@@ -102,10 +103,9 @@ func envName(o *flags.Option) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.LongName, "-", "_"))
 }
 
-// strayVariable returns an error that names a variable which is nearly one of ours,
-// because it would be ignored silently. Other variables with the same prefix belong
-// to other programs (Kubernetes sets
-// PHALANX_SERVICE_HOST beside a service of that name).
+// strayVariable returns an error for a variable that looks like a mistyped one of ours,
+// because it would be ignored silently. Other variables with the prefix are not ours:
+// Kubernetes sets PHALANX_SERVICE_HOST for a service named phalanx.
 func strayVariable(p *flags.Parser, environ []string) error {
 	var names []string
 	for _, o := range list(p) {

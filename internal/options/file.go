@@ -18,11 +18,10 @@ import (
 	"phalanx/internal/human"
 )
 
-// fromFile sets flags from a file in which each line is a flag without its
-// dashes, "=" and a value, which may have double quotes. A line that begins with
-// # or ; is a comment, as is what follows " #". Editors of other systems may
-// have written it: with a byte order mark, and a carriage return in each line. It
-// returns the line numbers of each flag. An error has one line for each error in the file.
+// fromFile sets flags from a config file. Each line is a flag without its dashes, "=" and a
+// value, which may be in double quotes. A line that begins with # or ; is a comment, and so is
+// the rest of a line after " #". A byte order mark and CRLF are accepted. It returns the line
+// numbers of each flag. The error has one line for each error in the file.
 func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) {
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
@@ -57,10 +56,10 @@ func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) 
 	return lines, nil
 }
 
-// maxErrors is how many errors in a file are reported at once.
+// maxErrors is the largest number of errors in a file that are reported at once.
 const maxErrors = 10
 
-// fromLine sets the flag of one line, and returns its name, "" if the line has none.
+// fromLine sets the flag of a line and returns its name, "" if the line has none.
 func fromLine(p *flags.Parser, line string) (flag string, err error) {
 	if line == "" || line[0] == '#' || line[0] == ';' {
 		return "", nil
@@ -100,25 +99,25 @@ func fromLine(p *flags.Parser, line string) (flag string, err error) {
 	return flag, err
 }
 
-// index returns the place of a flag, -1 if there is none of this name.
+// index returns the index of the flag with the name, or -1.
 func index(all []*flags.Option, name string) int {
 	return slices.IndexFunc(all, func(o *flags.Option) bool { return o.LongName == name && name != "" })
 }
 
-// word cuts a line after its first word.
+// word splits a line after its first word.
 func word(line string) (first, rest string) {
 	line = strings.TrimPrefix(line, "--")
 	first = line[:max(0, strings.IndexAny(line, " \t"))]
 	return first, strings.TrimSpace(line[len(first):])
 }
 
-// uncommented takes quotes off a value, and what follows it.
+// uncommented removes the quotes of a value and the comment after it.
 func uncommented(v string) (string, error) {
 	if strings.HasPrefix(v, `"`) {
 		quoted, err := strconv.QuotedPrefix(v)
 		rest := strings.TrimSpace(v[len(quoted):])
 		if err != nil || rest != "" && rest[0] != '#' {
-			return "", errors.New(human.Quoted(v) + ": the quotes are not closed, or something follows them")
+			return "", errors.New(human.Quoted(v) + ": the closing quote is missing, or followed by text")
 		}
 		return strconv.Unquote(quoted)
 	}

@@ -52,8 +52,7 @@ run it yourself.
 `
 )
 
-// help is the text of --help for the flags of this parser, or of the topic behind
-// it.
+// help returns the text of --help for the parser's flags, or for the topic after --help.
 func help(p *flags.Parser, rest []string) string {
 	var b strings.Builder
 	switch {
@@ -76,12 +75,12 @@ func help(p *flags.Parser, rest []string) string {
 	return b.String()
 }
 
-// wholeHelp has every flag.
+// wholeHelp returns the help with every flag.
 func wholeHelp(p *flags.Parser) string {
 	return fmt.Sprintf(helpHead, p.Name) + groups(p) + commandRows() + fmt.Sprintf(helpTail, p.Name, repeated(p))
 }
 
-// repeated says how flags that may be repeated are set otherwise.
+// repeated explains how to repeat flags in variables and in the config file.
 func repeated(p *flags.Parser) string {
 	var names []string
 	for _, o := range list(p) {
@@ -92,7 +91,7 @@ func repeated(p *flags.Parser) string {
 	return strings.TrimSuffix(human.Wrap(80, "", "", "Flags that may be repeated take one value per line, in the variable and in the file: "+strings.Join(names, ", ")+"."), "\n")
 }
 
-// firstFlags are those that most people need, a line for each.
+// firstFlags returns the most common flags, one per line.
 func firstFlags(p *flags.Parser) string {
 	var b strings.Builder
 	b.WriteString("\nFlags:\n")
@@ -109,7 +108,7 @@ func firstFlags(p *flags.Parser) string {
 	return b.String()
 }
 
-// topic is what help explains.
+// topic is the argument of the command help.
 type topic string
 
 func (topic) Complete(match string) []flags.Completion {
@@ -123,8 +122,8 @@ func (topic) Complete(match string) []flags.Completion {
 	return fitting(match, slices.DeleteFunc(names, func(name string) bool { return name == "" }))
 }
 
-// topicHelp explains a command, a flag, named without dashes, or a group of flags.
-// A topic of no name is the program.
+// topicHelp returns the help of a command, of a flag, named without dashes, or of a group of
+// flags. "" is the program.
 func topicHelp(program, name string) (string, error) {
 	var all commands
 	p, err := newParser(program, &line{})
@@ -176,7 +175,7 @@ func flagHelp(o *flags.Option) string {
 	return text
 }
 
-// groups lays the flags out by group, in the order of the struct.
+// groups returns the flags by group, in the order of the struct.
 func groups(p *flags.Parser) string {
 	var b strings.Builder
 	for _, g := range grouped(list(p)) {
@@ -188,7 +187,7 @@ func groups(p *flags.Parser) string {
 	return b.String()
 }
 
-// group is what belongs together in help and man page.
+// group is a group of flags in the help and the man page.
 type group struct {
 	name    string
 	options []*flags.Option
@@ -215,14 +214,14 @@ func grouped(options []*flags.Option) []group {
 	return all
 }
 
-// commandRows names the commands.
+// commandRows lists the commands.
 func commandRows() string {
 	var b strings.Builder
 	b.WriteString("\nCommands, as the first argument:\n")
 	var minor []string
 	for t := range definitions() {
 		if t.Get("internal") != "" {
-			continue // nobody types it
+			continue // not for users
 		}
 		if t.Get("minor") != "" {
 			minor = append(minor, t.Get("command"))
@@ -234,7 +233,7 @@ func commandRows() string {
 	return b.String()
 }
 
-// commandHelp is the help of one command, with the flags that are its own.
+// commandHelp returns the help of one command, with its own flags.
 func commandHelp(p *flags.Parser) string {
 	i := strings.LastIndexByte(p.Name, ' ')
 	program, command := p.Name[:i], p.Name[i+1:]
@@ -256,14 +255,13 @@ func commandHelp(p *flags.Parser) string {
 	return b.String()
 }
 
-// own reports whether a flag belongs to the command itself: explain, config, share and compress
-// also have those of serving, which the server's own help names.
+// own reports whether a flag belongs to the command itself. explain, config, share and
+// compress also accept the server's flags, which are in the server's help.
 func own(command string, o *flags.Option) bool {
 	return !slices.Contains([]string{"explain", "config", "share", "compress"}, command) || o.Field().Tag.Get("group") == "" || o.LongName == "help"
 }
 
-// row is a flag with its description, and beneath that its default and its
-// variable.
+// row returns a flag with its description, and below them its default and variable.
 func row(o *flags.Option) string {
 	name := spelled(o)
 	if o.ShortName == 0 {
@@ -283,7 +281,7 @@ func row(o *flags.Option) string {
 	return text
 }
 
-// spelled is how a flag is written.
+// spelled returns the names and value of a flag, such as "-p, --port N".
 func spelled(o *flags.Option) string {
 	var names []string
 	if o.ShortName != 0 {
@@ -295,7 +293,7 @@ func spelled(o *flags.Option) string {
 	return strings.TrimSpace(strings.Join(names, ", ") + " " + o.ValueName)
 }
 
-// notes are a flag's default and its variable.
+// notes returns the default and the variable of a flag.
 func notes(o *flags.Option) string {
 	var notes []string
 	switch {

@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/human"
 )
 
-// explain turns an error of go-flags into one that names the flag first and
-// ends with a cure. Errors of our own values are that already.
+// explain rewords an error of go-flags: the flag comes first, a hint last. Errors of our own
+// values already have that form.
 func explain(p *flags.Parser, err error) string {
 	fe, ok := errors.AsType[*flags.Error](err)
 	if !ok || fe.Type == flags.ErrMarshal {
@@ -38,14 +38,14 @@ func explain(p *flags.Parser, err error) string {
 	return fe.Message + see
 }
 
-// isMissing reports whether err says that an argument is missing.
+// isMissing reports whether err is that a required argument is missing.
 func isMissing(err error) bool {
 	e, ok := errors.AsType[*flags.Error](err)
 	return ok && e.Type == flags.ErrRequired
 }
 
-// quoted returns the flag that a message of go-flags has between ` and ',
-// the long one when it names both.
+// quoted returns the flag between ` and ' in a message of go-flags, the long name if it has
+// both.
 func quoted(message string) string {
 	_, s, _ := strings.Cut(message, "`")
 	if i := strings.Index(s, "', but got"); i >= 0 {
@@ -58,7 +58,7 @@ func quoted(message string) string {
 	return s
 }
 
-// suggest names the flag that a mistyped one is nearest to, if it is near.
+// suggest returns a hint with the flag that was probably meant, "" if none is similar.
 func suggest(p *flags.Parser, name string) string {
 	var names []string
 	for _, o := range list(p) {
@@ -83,9 +83,8 @@ func takesNumber(p *flags.Parser, name string) bool {
 	return o != nil && o.ValueName == "N"
 }
 
-// nearest returns the name that, without its prefix, is nearest to what was
-// typed, or "" if none is near: one mistake, two in a longer word, or the rest is
-// left out.
+// nearest returns the name that is most similar to typed, without its prefix, or "". Similar
+// means one edit, two in words longer than four letters, or a prefix of the name.
 func nearest(typed string, names []string, prefix string) string {
 	best, distance := "", 2
 	if len(typed) > 4 {
@@ -104,8 +103,7 @@ func nearest(typed string, names []string, prefix string) string {
 	return best
 }
 
-// edits counts the bytes to insert, delete, replace or swap with their neighbour
-// that make b of a.
+// edits returns the Damerau-Levenshtein distance of a and b in bytes.
 func edits(a, b string) int {
 	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
@@ -128,8 +126,7 @@ func edits(a, b string) int {
 	return row[len(b)]
 }
 
-// meant returns the flag that does what other servers have under this name, ""
-// if there is none.
+// meant returns our flag for a name that other servers use, "" if there is none.
 func meant(name string) string {
 	switch strings.ReplaceAll(name, "_", "-") {
 	case "host", "address", "interface", "ip", "i":

@@ -9,13 +9,13 @@ import (
 	"github.com/jessevdk/go-flags"
 )
 
-// The values of what HTTP does beside HTTPS.
+// The types of the flags about HTTP and HTTPS together.
 type (
 	HSTS  time.Duration // whole seconds, 0 to MaxExpires
-	Plain string        // PlainRedirect, with ":" and a port behind it if that is another, or PlainServe
+	Plain string        // PlainRedirect, optionally with ":" and a port, or PlainServe
 )
 
-// What becomes of requests by HTTP.
+// What happens to plain HTTP requests.
 const (
 	PlainRedirect Plain = "redirect"
 	PlainServe    Plain = "serve"
@@ -46,8 +46,8 @@ func (Plain) Complete(match string) []flags.Completion {
 	return fitting(match, []Plain{PlainRedirect, PlainServe})
 }
 
-// SecurePort returns the port to which requests by HTTP are redirected, given the ports
-// for HTTPS: 443 if that is one of them, else the first; 0: they are answered.
+// SecurePort returns the HTTPS port to which plain HTTP requests are redirected: the one of
+// redirect:PORT, else 443 if it is in ports, else the first of ports; 0: they are served.
 func (p Plain) SecurePort(ports []int) int {
 	_, port, ok := strings.Cut(string(p), ":")
 	switch {

@@ -6,9 +6,9 @@ import (
 	"phalanx/internal/observe/address"
 )
 
-// The values that say what can be seen of the pool.
+// The types of the flags for observation.
 type (
-	Admin     address.Address // "" is none
+	Admin     address.Address // "": none
 	AccessLog string          // a file's path, Stdout, or "" for none
 )
 

@@ -13,10 +13,10 @@ import (
 	"phalanx/internal/observe/address"
 )
 
-// Listen is an address to listen at.
+// Listen is an address to listen on.
 type Listen listen.Address
 
-// MaxListen is how many there may be.
+// MaxListen is the largest number of addresses.
 const MaxListen = listen.Max
 
 func (l Listen) String() string { return listen.Address(l).String() }
@@ -39,8 +39,8 @@ func (l *Listen) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// schemeCure returns what to write instead of an address that lacks a scheme, or the two slashes after
-// it.
+// schemeCure returns how to correct an address without a scheme, or without the two slashes
+// after it.
 func schemeCure(v string) string {
 	scheme, rest, what := "http", v, "has no scheme"
 	if name, behind, _ := strings.Cut(v, ":"); name == "http" || name == "https" {
@@ -64,10 +64,10 @@ func schemeCure(v string) string {
 	return cure
 }
 
-// unixSocket reads the path of a unix socket, and perhaps the mode of its file.
+// unixSocket parses the path of a unix socket with an optional mode.
 func unixSocket(v string) (l Listen, cure string) {
 	if strings.HasPrefix(v, "/") {
-		v = "/" + strings.TrimLeft(v, "/") // two slashes more in a URL
+		v = "/" + strings.TrimLeft(v, "/") // unix:///path is accepted
 	}
 	name, query, more := strings.Cut(v, "?")
 	l = Listen{Path: name, Mode: listen.DefaultMode}
@@ -88,12 +88,12 @@ func unixSocket(v string) (l Listen, cure string) {
 	case strings.HasSuffix(name, "/"):
 		return l, "is a directory; name the socket: unix:" + name + "http.sock"
 	case len(l.Path) > address.MaxPath:
-		return l, "is too long for the path of a unix socket; " + strconv.Itoa(address.MaxPath) + " bytes are possible"
+		return l, "is too long for the path of a unix socket; the limit is " + strconv.Itoa(address.MaxPath) + " bytes"
 	}
 	return l, ""
 }
 
-// hostPort reads an IP address and a port, of which either may be missing.
+// hostPort parses an IP address and a port, either of which may be missing.
 func hostPort(scheme, v string) (l Listen, cure string) {
 	l = Listen{Secure: scheme == "https", Port: 80}
 	if l.Secure {
@@ -112,7 +112,7 @@ func hostPort(scheme, v string) (l Listen, cure string) {
 	case v == "":
 		return l, "needs a port; write " + scheme + "://:" + strconv.Itoa(l.Port)
 	case port == "" && strings.HasSuffix(v, ":"), port != "" && (err != nil || port[0] == '+'):
-		return l, "the port must be 0 to 65535 (0 takes a free one)"
+		return l, "the port must be 0 to 65535 (0 chooses a free one)"
 	case port != "":
 		l.Port = int(n)
 	}
@@ -127,7 +127,7 @@ func hostPort(scheme, v string) (l Listen, cure string) {
 	return l, ""
 }
 
-// hostCure says what to write instead of an invalid host.
+// hostCure returns how to correct an invalid host.
 func hostCure(scheme, host string, port int) string {
 	write := func(host string) string { return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port)) }
 	ip, err := netip.ParseAddr(host)
@@ -140,7 +140,7 @@ func hostCure(scheme, host string, port int) string {
 	return "the host must be an IP address of this machine, or empty for all; write for example " + write("127.0.0.1") + " or " + write("")
 }
 
-// Complete offers the schemes, and the files behind unix:.
+// Complete offers the schemes, and files after unix:.
 func (Listen) Complete(match string) []flags.Completion {
 	file, ok := strings.CutPrefix(match, "unix:")
 	if !ok {
@@ -153,8 +153,8 @@ func (Listen) Complete(match string) []flags.Completion {
 	return all
 }
 
-// Addresses returns where to listen: at the addresses of --listen, or else where --port
-// and --bind say.
+// Addresses returns the addresses to listen on: those of --listen, or else that of --port and
+// --bind.
 func (o Options) Addresses() []listen.Address {
 	if len(o.Listen) == 0 {
 		return []listen.Address{{Host: string(o.Bind), Port: int(o.Port), Short: true}}
@@ -166,7 +166,8 @@ func (o Options) Addresses() []listen.Address {
 	return all
 }
 
-// oneWay refuses --port and --bind beside --listen, wherever they come from.
+// oneWay refuses --port and --bind together with --listen, also from variables and the config
+// file.
 func (o Options) oneWay(p *flags.Parser, getenv func(string) string) error {
 	if len(o.Listen) == 0 {
 		return nil
@@ -181,13 +182,13 @@ func (o Options) oneWay(p *flags.Parser, getenv func(string) string) error {
 	return nil
 }
 
-// shortWay reports whether a flag says where to listen only without --listen.
+// shortWay reports whether a flag is an alternative to --listen.
 func shortWay(flag string) bool { return flag == "port" || flag == "bind" }
 
-// listening refuses addresses at which nobody can listen.
+// listening refuses addresses that are invalid together.
 func (o Options) listening() error {
 	if len(o.Listen) > MaxListen {
-		return usage("--listen: given " + strconv.Itoa(len(o.Listen)) + " times; " + strconv.Itoa(MaxListen) + " addresses are possible")
+		return usage("--listen: given " + strconv.Itoa(len(o.Listen)) + " times; the limit is " + strconv.Itoa(MaxListen))
 	}
 	if err := o.authorized(); err != nil {
 		return err
@@ -209,7 +210,7 @@ func (o Options) listening() error {
 	return o.adminElsewhere()
 }
 
-// what is what tells an address from others.
+// what returns "path" or "port", whichever distinguishes the address.
 func (l Listen) what() string {
 	if l.Path != "" {
 		return "path"
@@ -217,7 +218,7 @@ func (l Listen) what() string {
 	return "port"
 }
 
-// adminElsewhere refuses an admin endpoint where clients of the website come.
+// adminElsewhere refuses an admin endpoint on an address of the website.
 func (o Options) adminElsewhere() error {
 	admin, ok := adminAddress(address.Address(o.Admin))
 	if !ok {
@@ -236,8 +237,8 @@ func (o Options) adminElsewhere() error {
 	return nil
 }
 
-// adminAddress returns an admin endpoint as an address to listen at; false if there is
-// none, or only the resolver knows where it is.
+// adminAddress returns the admin endpoint as an address to listen on; false if there is none,
+// or if its host is a name.
 func adminAddress(a address.Address) (listen.Address, bool) {
 	if a == "" {
 		return listen.Address{}, false

@@ -55,7 +55,7 @@ func TestListen(t *testing.T) {
 
 func TestListenErrors(t *testing.T) {
 	const forms = "must be http://ADDR:PORT, https://ADDR:PORT or unix:PATH, such as http://:80, https://[::1]:8443 or unix:/run/phalanx/http.sock"
-	const port = "the port must be 0 to 65535 (0 takes a free one)"
+	const port = "the port must be 0 to 65535 (0 chooses a free one)"
 	const mode = "the mode must be octal, from 0200 to 0666, such as 0660"
 	for v, want := range map[string]string{
 		"":                                  forms,
@@ -77,7 +77,7 @@ func TestListenErrors(t *testing.T) {
 		"localhost":                         "the host must be an IP address; write http://127.0.0.1:80, or http://[::1]:80 for IPv6",
 		"localhost:81":                      "the host must be an IP address; write http://127.0.0.1:81, or http://[::1]:81 for IPv6",
 		"example.org:81":                    "the host must be an IP address of this machine, or empty for all; write for example http://127.0.0.1:81 or http://:81",
-		":99999":                            "the port must be 0 to 65535 (0 takes a free one)",
+		":99999":                            "the port must be 0 to 65535 (0 chooses a free one)",
 		"/run/x.sock":                       "has no scheme; write unix:/run/x.sock",
 		"http://":                           "needs a port; write http://:80",
 		"https:///":                         "needs a port; write https://:443",
@@ -103,7 +103,7 @@ func TestListenErrors(t *testing.T) {
 		"unix:/x?mode=9":                    mode,
 		"unix:/x?mode=":                     mode,
 		"unix:/x?user=www":                  "after the path only a mode may follow, such as ?mode=0666",
-		"unix:/" + strings.Repeat("a", 107): "is too long for the path of a unix socket; 107 bytes are possible",
+		"unix:/" + strings.Repeat("a", 107): "is too long for the path of a unix socket; the limit is 107 bytes",
 	} {
 		_, err := ParseMaster([]string{"--listen", v}, noEnv)
 		var usage *exitcode.Error
@@ -128,7 +128,7 @@ func TestListenContradictions(t *testing.T) {
 		"--listen http://127.0.0.1:81 --admin localhost:81": "--admin localhost:81: is where --listen http://127.0.0.1:81 serves the website; choose another port",
 		"--port 81 --admin [::1]:81":                        "--admin [::1]:81: is where --port 81 serves the website; choose another port",
 		"--listen unix:/run/x --admin /run/./x":             "--admin /run/./x: is where --listen unix:/run/x serves the website; choose another path",
-		strings.Join(many, " "):                             "--listen: given " + strconv.Itoa(MaxListen+1) + " times; " + strconv.Itoa(MaxListen) + " addresses are possible",
+		strings.Join(many, " "):                             "--listen: given " + strconv.Itoa(MaxListen+1) + " times; the limit is " + strconv.Itoa(MaxListen),
 	} {
 		_, err := ParseMaster(strings.Fields(args), noEnv)
 		var usage *exitcode.Error

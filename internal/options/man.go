@@ -11,9 +11,8 @@ import (
 //go:embed phalanx.1.in
 var manText string
 
-// manual returns the man page, in the language of man(7). WriteManPage of
-// go-flags knows neither our groups nor our variables, gives the flags of
-// serving once more for explain, bears today's date, and mandoc warns of it.
+// manual returns the man page in man(7) markup. WriteManPage of go-flags lacks our groups and
+// variables, repeats the server's flags for explain, has today's date, and makes mandoc warn.
 func manual(program string) (string, error) {
 	p, err := newParser(program, &line{})
 	if err != nil {
@@ -35,7 +34,7 @@ func manual(program string) (string, error) {
 	return strings.NewReplacer("@NAME@", roff(program), "@TITLE@", roff(strings.ToUpper(program)), "@DATE@", Released, "@VERSION@", Version, "@OPTIONS@", trim(flags), "@COMMANDS@", trim(orders)).Replace(manText), nil
 }
 
-// manOption writes one flag; whole says that its default and variable are news.
+// manOption writes one flag. whole: with its default and variable.
 func manOption(b *strings.Builder, o *flags.Option, whole bool) {
 	b.WriteString(".TP\n")
 	if o.ShortName != 0 {
@@ -59,8 +58,7 @@ func manOption(b *strings.Builder, o *flags.Option, whole bool) {
 	}
 }
 
-// manOrder writes one command with its own flags. Commands that --help hides are for
-// the installation of the program.
+// manOrder writes one command with its own flags.
 func manOrder(b *strings.Builder, program, name string) error {
 	var all commands
 	data, _ := all.part(name)
@@ -82,14 +80,14 @@ func manOrder(b *strings.Builder, program, name string) error {
 	return nil
 }
 
-// sentence makes a description, which begins small and ends bare, one.
+// sentence makes a description, which has no capital and no full stop, a sentence.
 func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
-// roff keeps a text from being taken for anything else (roff(7), and groff_char(7)
-// for the signs that typesetting would change). A sentence has its own line, so
-// that the space after it is right, and names are not broken.
+// roff escapes a text for roff(7), including the characters that groff would typeset
+// differently (groff_char(7)). Each sentence is on its own line, as man pages require, and
+// variables are not hyphenated.
 func roff(s string) string {
 	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "[$", `\%[$`, "$", `\%$`, ". ", ".\n").Replace(s)
 	if strings.HasPrefix(s, ".") {

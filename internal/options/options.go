@@ -1,25 +1,23 @@
-// Package options is the command line: every flag in one struct, what each
-// may hold, where its default comes from, and the worker's command line
-// made from it.
+// Package options parses the command line: it has every flag in one struct, with its
+// validation and default, and makes the worker's command line.
 //
-// The master reads flags and PHALANX_ variables; a flag beats a variable and
-// a variable beats the default. The worker reads nothing but the command
-// line that [Options.WorkerArgs] wrote, so that both always agree.
+// The master reads flags, PHALANX_ variables and a config file. A flag overrides a variable,
+// and a variable the file. A worker reads only the command line that [Options.WorkerArgs] has
+// made, so that both always agree.
 //
-// A value that is more than a text has a type of its own, because go-flags passes only the text to
-// UnmarshalFlag ([flags.Unmarshaler]), and the error must name the flag too. String returns the value
-// as it is given on the command line, and Complete ([flags.Completer]) offers values.
+// Validated values have types of their own, because go-flags passes only the text to
+// UnmarshalFlag ([flags.Unmarshaler]), and the error must name the flag. String returns the
+// value in command line form, and Complete ([flags.Completer]) offers values to the shell.
 package options
 
 import (
 	"reflect"
 )
 
-// Options is what the user asked for, validated value by value. Beside the tags
-// of go-flags, reload:"no" says that a flag cannot change while the master
-// runs, worker:"no" that it is nothing to a worker, and first:"yes" that --help has
-// it, not --help all alone. example is a value for the sample config file, where there
-// is no default.
+// Options has the value of every flag. Besides the tags of go-flags, reload:"no" means that a
+// reload cannot change the flag, worker:"no" that workers do not use it, and first:"yes" that
+// the short --help has it. example is a value for the sample config file if there is no
+// default.
 type Options struct {
 	Base    Base    `group:"Website" long:"base" first:"yes" value-name:"DIR" default:"." unquote:"false" description:"document root" detail:"A symbolic link such as current -> releases/42 is followed when it is swapped: the new release is served within a second. Any other directory is opened once; after replacing it, reload."`
 	Site    []Site  `group:"Website" long:"site" value-name:"HOST=DIR" unquote:"false" description:"document root of a host; --base is for the others" detail:"May be repeated, as in --site example.org,www.example.org=/srv/org --site '*.example.com=/srv/com'. An exact name takes precedence over a wildcard, which stands for one label; ports are ignored. Each site has its own _redirects, _headers and error pages; all other options apply to all sites." example:"www.example.org=/srv/www"`
@@ -106,8 +104,7 @@ type Options struct {
 
 	Check bool `group:"Output" long:"check" first:"yes" worker:"no" no-ini:"true" description:"check the options and exit" detail:"Opens the document root, the worker and the access log as a start does. Prints one line if all is well, otherwise the error, with exit code 64 or 78."`
 
-	// Identity is the user that workers become, in the form of package sandbox; "":
-	// they stay what the master is.
+	// Identity is the user of the workers, in the form of package sandbox; "": the master's.
 	Identity string `no-flag:"made of User by the master"`
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
@@ -116,12 +113,13 @@ type Options struct {
 
 	Shared Shared `no-flag:"of the command share"`
 
-	// Linked is what Kubernetes has set PHALANX_PORT to, which is ignored; "": nothing.
+	// Linked is the address to which Kubernetes has set PHALANX_PORT, which is ignored; "":
+	// none.
 	Linked string `no-flag:"found by the master"`
 }
 
-// Slots returns how many workers the pool has on a machine with this many
-// usable CPUs, at least 1 and at most [MaxWorkers].
+// Slots returns the number of workers on a machine with so many usable CPUs, 1 to
+// [MaxWorkers].
 func (o Options) Slots(cpus int) int {
 	switch {
 	case o.Model != Process:
@@ -133,8 +131,8 @@ func (o Options) Slots(cpus int) int {
 	}
 }
 
-// NeedsRestart returns a flag that differs between two settings of one master
-// and that cannot change while it runs, or "".
+// NeedsRestart returns a flag that differs between a and b and that a reload cannot change, or
+// "".
 func NeedsRestart(a, b Options) string {
 	before, after := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range before.NumField() {
@@ -152,30 +150,28 @@ func NeedsRestart(a, b Options) string {
 	return ""
 }
 
-// RequestIDs reports whether a reply names its request, in X-Request-Id. The
-// log of -v names it as well, so that the two can be put together.
+// RequestIDs reports whether replies have X-Request-Id, which the log of -v has too.
 func (o Options) RequestIDs() bool {
 	return o.RequestID || o.Verbose > 0
 }
 
-// EventLoop reports whether a worker serves with one thread around epoll, or
-// else with goroutines on Go's poller.
+// EventLoop reports whether a worker serves with one thread around epoll, and not with
+// goroutines on Go's poller.
 func (o Options) EventLoop() bool {
 	return o.Model == Process && o.Engine != Netpoll
 }
 
-// Shares reports whether there are limits that the workers of the pool share.
+// Shares reports whether there are limits of the pool, of which each worker has a share.
 func (o Options) Shares() bool { return o.MaxConnections > 0 || o.MaxPerClient > 0 }
 
 // SpeaksHTTP2 reports whether clients may choose HTTP/2.
 func (o Options) SpeaksHTTP2() bool { return o.HTTP2 != HTTP2Off && o.Model != Serial }
 
-// Rescues reports whether connections are to outlive a worker that is killed.
+// Rescues reports whether connections of killed workers are rescued.
 func (o Options) Rescues() bool { return o.Rescue != Off && o.EventLoop() }
 
-// Procs returns the GOMAXPROCS of a worker; 0 leaves it as the master's own.
-// The event loop keeps one for itself while it works; the second is for the
-// garbage collector, signals and the control channel.
+// Procs returns GOMAXPROCS for a worker; 0 keeps the default. The event loop occupies one; the
+// second is for the garbage collector, signals and the control channel.
 func (o Options) Procs() int {
 	switch {
 	case o.Model == Goroutine:

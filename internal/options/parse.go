@@ -9,8 +9,7 @@ import (
 	"github.com/jessevdk/go-flags"
 )
 
-// line is the struct that go-flags fills: the options, and the flags that
-// are counted or that end the program.
+// line is the struct that go-flags fills: the options, -v, --version and --help.
 type line struct {
 	Options
 	More    []bool `group:"Output" short:"v" long:"verbose" first:"yes" description:"log requests; -vv connections too; -vvv each recv"`
@@ -18,30 +17,29 @@ type line struct {
 	Help    bool   `group:"Output" short:"h" long:"help" first:"yes" description:"print the help"`
 }
 
-// verbosity is how often -v was given.
+// verbosity returns how often -v was given, at most MaxVerbose.
 func (l *line) verbosity() int {
 	return min(len(slices.DeleteFunc(slices.Clone(l.More), func(on bool) bool { return !on })), MaxVerbose)
 }
 
-// start is how a program was started.
+// start is what the parser knows about the program's start.
 type start struct {
-	name    string // what it was started as
+	name    string // base name of the program
 	args    []string
 	getenv  func(string) string
 	linked  string
 	environ func() []string // every variable, as os.Environ; or nil
-	origins origins         // is filled, if not nil
+	origins origins         // filled in, if not nil
 }
 
-// A From says more of how the program was started.
+// A From sets a property of the program's start.
 type From func(*start)
 
-// Named gives the name that the program was started as, for its texts and
-// hints; without it they say master.
+// Named sets the program's name in texts and hints. The default is master.
 func Named(name string) From { return func(s *start) { s.name = name } }
 
-// Environ gives a list of every variable, such as [os.Environ]; with it a
-// PHALANX_ variable that no flag has is an error.
+// Environ sets the function that lists all variables, such as [os.Environ]. With it a mistyped
+// PHALANX_ variable is an error.
 func Environ(list func() []string) From { return func(s *start) { s.environ = list } }
 
 func started(args []string, getenv func(string) string, more []From) start {
@@ -52,16 +50,15 @@ func started(args []string, getenv func(string) string, more []From) start {
 	return s
 }
 
-// ParseMaster reads the master's flags, the PHALANX_ variables for the flags
-// that are not given, and the file of --config for those that neither says. The
-// error is an [*exitcode.Error], or an [*Info] when the user asked for a text. It
-// serves no command, see [ParseCommand].
+// ParseMaster parses the master's flags, PHALANX_ variables and config file; a flag overrides
+// a variable, and a variable the file. The error is an [*exitcode.Error], or an [*Info] if the
+// user asked for a text. A command is an error, see [ParseCommand].
 func ParseMaster(args []string, getenv func(string) string, more ...From) (Options, error) {
 	s := started(args, getenv, more)
 	if c, err := ParseCommand(s.name, args, getenv, more...); err != nil {
 		return Options{}, err
 	} else if c != nil {
-		return Options{}, usage(c.Name + ": starts no server; it is a command of its own")
+		return Options{}, usage(c.Name + ": is a command, not an option of the server")
 	}
 	return s.serving(func() (*flags.Parser, *line, error) {
 		var l line
@@ -70,7 +67,7 @@ func ParseMaster(args []string, getenv func(string) string, more ...From) (Optio
 	})
 }
 
-// serving reads what is to be served, and how, with parsers that build makes.
+// serving parses the flags of serving, with parsers that build returns.
 func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, error) {
 	var rest []string
 	read := func(file string) (*flags.Parser, *line, error) {
@@ -109,7 +106,7 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	}
 	s.origins.environment(p, s.getenv)
 	s.origins.commandLine(given)
-	given = givenBy(p) // with the file's
+	given = givenBy(p) // including the file's
 	if err := cmp.Or(l.oneWay(p, s.getenv), l.sited(given["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""),
 		l.dependent(given, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))); err != nil {
 		return Options{}, err
@@ -129,15 +126,14 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	return agreed(l.Options)
 }
 
-// unitDirectory returns the directory that systemd names in a variable, for StateDirectory= or
-// CacheDirectory=: the first if there are several (systemd.exec(5)).
+// unitDirectory returns the directory that systemd passes in a variable for StateDirectory= or
+// CacheDirectory=, the first of several (systemd.exec(5)).
 func (s start) unitDirectory(key string) string {
 	first, _, _ := strings.Cut(s.getenv(key), ":")
 	return first
 }
 
-// agreed completes options that were looked at one by one, and refuses those
-// that contradict each other.
+// agreed completes the options and refuses combinations that contradict each other.
 func agreed(o Options) (Options, error) {
 	if len(o.Index) == 0 {
 		o.Index = []Name{"index.html"}
@@ -151,20 +147,20 @@ func agreed(o Options) (Options, error) {
 	}
 	if o.Model != Process && o.Engine == Epoll {
 		return Options{}, usage("--engine epoll: the " + string(o.Model) +
-			" model waits with goroutines; leave it out or use --model process")
+			" model has no event loop; leave it out or use --model process")
 	}
 	return o, cmp.Or(o.compressing(), o.listening())
 }
 
-// newParser makes a parser that fills data, a pointer to a struct.
+// newParser returns a parser that fills data, a pointer to a struct.
 func newParser(name string, data any) (*flags.Parser, error) {
 	p := flags.NewNamedParser(name, flags.PassDoubleDash)
 	_, err := p.AddGroup(name, "", data)
 	return p, err
 }
 
-// parse fills the struct of the parser from the arguments, all of which are flags
-// or have a place in it.
+// parse fills the parser's struct from the arguments. Arguments that are left over are an
+// error.
 func parse(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) error {
 	rest, err := parsed(p, args, wantsHelp, wantsVersion)
 	if err == nil && len(rest) > 0 {
@@ -173,8 +169,7 @@ func parse(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) error 
 	return err
 }
 
-// parsed fills the struct of the parser from the arguments, and returns those that have
-// no place in it.
+// parsed fills the parser's struct from the arguments and returns those that are left over.
 func parsed(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) ([]string, error) {
 	var completion *Info
 	p.CompletionHandler = func(candidates []flags.Completion) { completion = answer(candidates) }
@@ -195,7 +190,7 @@ func parsed(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) ([]st
 	return rest, nil
 }
 
-// givenBy returns the flags that the command line had.
+// givenBy returns for each flag whether it was set.
 func givenBy(p *flags.Parser) map[string]bool {
 	given := make(map[string]bool)
 	for _, o := range list(p) {

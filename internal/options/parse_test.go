@@ -101,11 +101,11 @@ func wrongRules() []wrongArgument {
 func wrongArguments() []wrongArgument {
 	const see = "; see 'master --help'"
 	return []wrongArgument{
-		{[]string{"--port", "99999"}, "--port 99999: must be 0 to 65535 (0 takes a free one)"},
-		{[]string{"--port", "-1"}, "--port -1: must be 0 to 65535 (0 takes a free one)"},
-		{[]string{"--port", "http"}, "--port http: must be 0 to 65535 (0 takes a free one)"},
-		{[]string{"--port="}, `--port "": must be 0 to 65535 (0 takes a free one)`},
-		{[]string{"--port", "8\n0"}, `--port "8\n0": must be 0 to 65535 (0 takes a free one)`},
+		{[]string{"--port", "99999"}, "--port 99999: must be 0 to 65535 (0 chooses a free one)"},
+		{[]string{"--port", "-1"}, "--port -1: must be 0 to 65535 (0 chooses a free one)"},
+		{[]string{"--port", "http"}, "--port http: must be 0 to 65535 (0 chooses a free one)"},
+		{[]string{"--port="}, `--port "": must be 0 to 65535 (0 chooses a free one)`},
+		{[]string{"--port", "8\n0"}, `--port "8\n0": must be 0 to 65535 (0 chooses a free one)`},
 		{[]string{"--port"}, "--port: needs a value" + see},
 		{[]string{"--base", "--port"}, "--base: needs a value" + see},
 		{[]string{"--base", ""}, `--base "": must name a directory`},
@@ -114,7 +114,7 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--workers", "1025"}, "--workers 1025: must be 1 to 1024 (0 is one per CPU)"},
 		{[]string{"--model", "serial", "--workers", "2"}, "--workers 2: the serial model has one worker; leave it out or use --model process"},
 		{[]string{"--engine", "kqueue"}, "--engine kqueue: must be auto, epoll or netpoll"},
-		{[]string{"--model", "serial", "--engine", "epoll"}, "--engine epoll: the serial model waits with goroutines; leave it out or use --model process"},
+		{[]string{"--model", "serial", "--engine", "epoll"}, "--engine epoll: the serial model has no event loop; leave it out or use --model process"},
 		{[]string{"--recv", "0"}, "--recv 0: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "17M"}, "--recv 17M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "2147483647M"}, "--recv 2147483647M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
@@ -144,7 +144,7 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--header", "Proxy-Connection: x"}, `--header "Proxy-Connection: x": the server sets Proxy-Connection itself; leave it out`},
 		{[]string{"--header", "/a: Proxy-Connection: x"}, `--header "/a: Proxy-Connection: x": "Proxy-Connection": the server sets this field itself; leave it out`},
 		{[]string{"--header", "Content-Encoding: br"}, `--header "Content-Encoding: br": the server sets Content-Encoding itself; leave it out`},
-		{[]string{"--header", "Expires: 0"}, `--header "Expires: 0": use --cache or --expires, which know the path`},
+		{[]string{"--header", "Expires: 0"}, `--header "Expires: 0": use --cache or --expires, which set it by path`},
 		{[]string{"--verbose=2"}, "--verbose: takes no value" + see},
 		{[]string{"--prot", "80"}, "--prot: unknown flag; did you mean --port? see 'master --help'"},
 		{[]string{"--host", "::1"}, "--host: unknown flag; did you mean --bind? see 'master --help'"},
@@ -199,8 +199,8 @@ func TestDurationErrors(t *testing.T) {
 		"--drain-timeout 1us": "--drain-timeout 1us: must be 1ms to 168h, such as 90s or 10m (0 is no limit)",
 		"--hang-timeout 30":   "--hang-timeout: 30 has no unit; write 30s",
 		"--hang-timeout 10ms": "--hang-timeout 10ms: must be 1s to 168h, such as 30s (0 is no limit)",
-		"--file-cache 2h":     "--file-cache 2h: must be 0s to 1h, such as 1s (0s looks each time)",
-		"--file-cache -1s":    "--file-cache -1s: must be 0s to 1h, such as 1s (0s looks each time)",
+		"--file-cache 2h":     "--file-cache 2h: must be 0s to 1h, such as 1s (0s checks on each request)",
+		"--file-cache -1s":    "--file-cache -1s: must be 0s to 1h, such as 1s (0s checks on each request)",
 		"--keepalive 0s":      "--keepalive 0s: must be 1ms to 24h, such as 30s or 5m",
 		"--expires -5s":       "--expires -5s: must be 0s to 87600h, such as 90s or 12h",
 	} {
@@ -239,7 +239,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"PHALANX_BIND":    "PHALANX_BIND x: must be an IP address of this machine, such as 127.0.0.1 or ::1",
-		"PHALANX_PORT":    "PHALANX_PORT x: must be 0 to 65535 (0 takes a free one)",
+		"PHALANX_PORT":    "PHALANX_PORT x: must be 0 to 65535 (0 chooses a free one)",
 		"PHALANX_VERBOSE": "PHALANX_VERBOSE x: must be a count, 0 to 3",
 		"PHALANX_LIST":    "PHALANX_LIST x: must be true or false",
 		"PHALANX_EXPIRES": "PHALANX_EXPIRES x: must be 0s to 87600h, such as 90s or 12h",

@@ -11,20 +11,20 @@ import (
 	"phalanx/internal/rules"
 )
 
-// The values that say what of the website is shown, and how.
+// The types of the flags about the website.
 type (
-	// Rule gives the paths that a pattern fits a Cache-Control value.
+	// Rule sets Cache-Control for the paths that match a pattern.
 	Rule struct{ Pattern, Value string }
-	// TypeRule gives the paths that a pattern fits a media type.
+	// TypeRule sets the media type of the paths that match a pattern.
 	TypeRule Rule
 	// Name is a file's name without a directory.
 	Name string
-	// Path is a file's path from the base.
+	// Path is the path of a file relative to the document root.
 	Path string
-	// Field is a header field, "Name: value", or "PATH: Name: value" in the language of
+	// Field is a header field, "Name: value", or "PATH: Name: value" in the syntax of
 	// _headers.
 	Field string
-	// Redirect is a line in the language of _redirects.
+	// Redirect is a line in the syntax of _redirects.
 	Redirect string
 	// Prefix is a path without a slash at its end.
 	Prefix string
@@ -36,8 +36,8 @@ func (r *Rule) UnmarshalFlag(v string) error {
 	return r.read("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'", isCacheControl)
 }
 
-// isCacheControl also refuses what is left of a value in the syntax of --header: in
-// 'assets/*: max-age=3' only the 3 follows the equals sign.
+// isCacheControl also refuses values that begin with a digit, which result from the syntax of
+// --header: 'assets/*: max-age=3' has only 3 after the equals sign.
 func isCacheControl(s string) bool { return isVisible(s) && (s[0] < '0' || s[0] > '9') }
 
 func (r TypeRule) String() string { return Rule(r).String() }
@@ -46,7 +46,7 @@ func (r *TypeRule) UnmarshalFlag(v string) error {
 	return (*Rule)(r).read("type", v, "must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'", isMediaType)
 }
 
-// read reads the rule of a flag, whose value is right if ok says so.
+// read parses the rule of a flag. ok validates its value.
 func (r *Rule) read(flag, v, cure string, ok func(string) bool) error {
 	pattern, value, cut := strings.Cut(v, "=")
 	pattern = strings.TrimPrefix(strings.TrimSpace(pattern), "/")
@@ -61,8 +61,7 @@ func (r *Rule) read(flag, v, cure string, ok func(string) bool) error {
 	return nil
 }
 
-// isMediaType reports whether s is "type/subtype", perhaps with parameters
-// (RFC 9110 §8.3.1).
+// isMediaType reports whether s is "type/subtype" with optional parameters (RFC 9110 §8.3.1).
 func isMediaType(s string) bool {
 	if len(s) > 255 {
 		return false
@@ -127,19 +126,19 @@ func (r *Redirect) UnmarshalFlag(v string) error {
 	return ruled("redirect", v, r.Text())
 }
 
-// Text returns the rule as package rules reads it.
+// Text returns the rule as input for package rules.
 func (r Redirect) Text() rules.Text {
 	return rules.Text{Name: "--redirect " + human.Quoted(string(r)), Bytes: []byte(r), Option: true}
 }
 
-// Text returns the field as package rules reads it; false if it is for all paths.
+// Text returns the field as input for package rules; false if it applies to all paths.
 func (f Field) Text() (rules.Text, bool) {
 	scheme, _, _ := strings.Cut(strings.ToLower(string(f)), "://")
 	return rules.Text{Kind: rules.Headers, Name: "--header " + human.Quoted(string(f)), Bytes: []byte(f), Option: true},
 		strings.HasPrefix(string(f), "/") || scheme == "http" || scheme == "https"
 }
 
-// ruled checks the value of a flag that is in a language of package rules.
+// ruled checks the value of a flag in a syntax of package rules.
 func ruled(flag, v string, t rules.Text) error {
 	_, err := rules.Parse(t)
 	if wrong, ok := errors.AsType[*rules.Error](err); ok {
@@ -159,10 +158,10 @@ func (f *Field) UnmarshalFlag(v string) error {
 	switch {
 	case !ok || !proto.IsToken(name) || value == "" || !isVisible(value):
 		return invalid("header", v, "must be 'Name: value', such as 'X-Frame-Options: DENY'")
-	case rules.Owned(lower), lower == "content-type", lower == "vary": // which differ by path
+	case rules.Owned(lower), lower == "content-type", lower == "vary": // they differ by path
 		return invalid("header", v, "the server sets "+name+" itself; leave it out")
 	case lower == "cache-control", lower == "expires":
-		return invalid("header", v, "use --cache or --expires, which know the path")
+		return invalid("header", v, "use --cache or --expires, which set it by path")
 	case strings.HasPrefix(lower, "access-control-allow-origin"):
 		return invalid("header", v, "use --cors")
 	}
@@ -170,8 +169,7 @@ func (f *Field) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// isVisible reports whether s can be a field's value: visible ASCII, spaces
-// and tabs (RFC 9110 §5.5).
+// isVisible reports whether s has only visible ASCII, spaces and tabs (RFC 9110 §5.5).
 func isVisible(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c != '\t' && (c < ' ' || c > '~') })
 }

@@ -12,17 +12,17 @@ const (
 	MinMemory   = 16 << 20
 )
 
-// The values that bound what a worker may take.
+// The types of the limits and timeouts of workers.
 type (
 	LameDuck       time.Duration // 0 to MaxPatience
 	DrainTimeout   time.Duration // 0 is none, else 1ms to MaxPatience
 	HangTimeout    time.Duration // 0 is none, else MinHang to MaxPatience
-	MaxConnections int64         // of the pool; 0: what descriptors allow
+	MaxConnections int64         // of the pool; 0: by open files
 	MaxPerClient   int64         // connections of one client; 0 is no limit
 	MinRate        int           // bytes a second; 0 is none, else up to conn.MaxRate
 	RateLimit      int           // bytes a second; 0 is none
 	RateAfter      int           // bytes
-	MaxUnsent      int           // bytes; 0 is what the kernel does, else 64k to 16M
+	MaxUnsent      int           // bytes; 0 is the kernel's default, else 64k to 16M
 	MaxRequests    int64         // 0 is no limit
 	MaxMemory      int64         // bytes; 0 is no limit, else MinMemory or more
 )
@@ -44,7 +44,7 @@ func (m *MaxRequests) UnmarshalFlag(v string) error {
 }
 
 func (m *MaxConnections) UnmarshalFlag(v string) error {
-	return number(m, "max-connections", v, "must be a number of connections, such as 10000 (0 is what descriptors allow)", 0, math.MaxInt32)
+	return number(m, "max-connections", v, "must be a number of connections, such as 10000 (0 is the limit by open files)", 0, math.MaxInt32)
 }
 
 func (m *MaxPerClient) UnmarshalFlag(v string) error {

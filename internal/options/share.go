@@ -14,36 +14,36 @@ import (
 	"phalanx/internal/human"
 )
 
-// Share is what the command share is asked for beside the options of serving.
+// Share has the options of the command share, besides those of serving.
 type Share struct {
 	Paths      []string      // as given; none: Base
-	Password   string        // "user:password", or MakePassword; "": nobody is asked
-	RandomPath bool          // everything is behind a path that cannot be guessed
-	For        time.Duration // after which it stops, MinShare to MaxPatience; 0: never
-	PortGiven  bool          // another port is no choice
+	Password   string        // "user:password", or MakePassword; "": no password
+	RandomPath bool          // everything is served under a random path
+	For        time.Duration // time limit, MinShare to MaxPatience; 0: none
+	PortGiven  bool          // do not try other ports
 }
 
-// MakePassword asks for a user name and a password that are made up.
+// MakePassword is the Password with which user name and password are generated.
 const MakePassword = ":"
 
-// MinShare is the shortest time of sharing that can be asked for.
+// MinShare is the shortest time limit of a share.
 const MinShare = time.Second
 
-// Shared is what a worker has to know of a share.
+// Shared is what a worker needs to know about a share.
 type Shared struct {
 	Paths       []string // absolute, with different names; nil: Base is shared
 	Prefix      string   // "/" and a name, in front of every path; "": none
-	Credentials string   // "user:password"; "": nobody is asked
+	Credentials string   // "user:password"; "": no password
 }
 
-// The variables with which a worker is told what no other user may see: command
-// lines are public (proc_pid_cmdline(5)), environments are not.
+// The variables that pass secrets to a worker: other users can read command lines
+// (proc_pid_cmdline(5)), but not environments.
 const (
 	envPath        = "PHALANX_SHARED_PATH"
 	envCredentials = "PHALANX_SHARED_CREDENTIALS"
 )
 
-// Environment returns the variables of a worker for what is secret.
+// Environment returns the variables that pass the secrets to a worker.
 func (s Shared) Environment() []string {
 	if s.Prefix == "" && s.Credentials == "" {
 		return nil
@@ -51,7 +51,7 @@ func (s Shared) Environment() []string {
 	return []string{envPath + "=" + s.Prefix, envCredentials + "=" + s.Credentials}
 }
 
-// Secrets reads the variables of Environment.
+// Secrets sets the fields from the variables of Environment.
 func (s *Shared) Secrets(getenv func(string) string) {
 	s.Prefix, s.Credentials = getenv(envPath), getenv(envCredentials)
 }
@@ -74,7 +74,7 @@ type (
 func (p *password) UnmarshalFlag(v string) error {
 	user, secret, ok := strings.Cut(v, ":")
 	if v != MakePassword && (!ok || user == "" || secret == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
-		// The value is not repeated: it may be a password.
+		// The error does not repeat the value, which may be a password.
 		return &flags.Error{Type: flags.ErrMarshal, Message: "--password: must be USER:PASSWORD; without a value both are generated"}
 	}
 	*p = password(v)
@@ -85,7 +85,7 @@ func (l *lifetime) UnmarshalFlag(v string) error {
 	return duration(l, "for", v, "must be 1s to 168h, such as 30m or 1h", between(MinShare, MaxPatience))
 }
 
-// share reads the flags of serving and what is to be shared.
+// share parses the command share.
 func (s start) share(c *Command) (*Command, error) {
 	var e shareCommand
 	var p *flags.Parser
@@ -130,8 +130,8 @@ func (s start) share(c *Command) (*Command, error) {
 	return c, nil
 }
 
-// joinPassword makes one argument of --password and the next one, if that has the form of
-// its value and is no path: go-flags takes an optional value only behind "=".
+// joinPassword joins --password and the next argument with "=" if that looks like USER:PASS
+// and is not an existing path. go-flags accepts an optional value only after "=".
 func joinPassword(args []string) []string {
 	var joined []string
 	for i := 0; i < len(args); i++ {
@@ -150,9 +150,8 @@ func joinPassword(args []string) []string {
 	return joined
 }
 
-// CheckShare returns what a share serves: a base, if that is one directory, else
-// files and directories with different names. Its errors are of type
-// [*exitcode.Error].
+// CheckShare returns what a share serves: base, if it is one directory, else shares, absolute
+// paths with different names. Errors are of type [*exitcode.Error].
 func CheckShare(paths []string, o Options) (base Base, shares []string, err error) {
 	if len(paths) == 0 {
 		base, err = CheckBase(o.Base)

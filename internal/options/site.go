@@ -12,15 +12,15 @@ import (
 	"phalanx/internal/human"
 )
 
-// Site is a document root, and the hosts that it is for.
+// Site is a document root and the hosts that it serves.
 type Site struct {
-	// Hosts are in the form of [proto.Request.Host], in lower case and without a dot at
-	// the end: names, "*." and a name for all that have one label more, or addresses.
+	// Hosts are in the form of [proto.Request.Host], in lower case and without a trailing dot:
+	// names, wildcards such as *.example.org for one more label, or IP addresses.
 	Hosts []string
 	Dir   Base
 }
 
-// Bounds of --site. The names travel on the command lines of workers.
+// Limits of --site. Sites are passed on the command lines of workers.
 const (
 	MaxSites = 256
 	MaxHosts = 1000 // of all sites together
@@ -28,7 +28,7 @@ const (
 
 func (s Site) String() string { return strings.Join(s.Hosts, ",") + "=" + string(s.Dir) }
 
-// Name is what logs and metrics call the site: its first host.
+// Name returns the name of the site in logs and metrics: its first host.
 func (s Site) Name() string { return s.Hosts[0] }
 
 func (s *Site) UnmarshalFlag(v string) error {
@@ -48,7 +48,7 @@ func (s *Site) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// siteHost returns a host in the form of [Site], or says what to write instead.
+// siteHost returns a host in the form of [Site], or how to correct it.
 func siteHost(text string) (name, cure string) {
 	name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(text), "."))
 	bare := strings.TrimPrefix(name, "*.")
@@ -74,12 +74,12 @@ func siteHost(text string) (name, cure string) {
 		}
 		return name, ""
 	case len(name) > MaxHost, slices.ContainsFunc(labels, func(l string) bool { return !isLabel(strings.ReplaceAll(l, "_", "x")) }):
-		return "", "must be the name of a host, such as www.example.org; several have commas between them"
+		return "", "must be the name of a host, such as www.example.org; separate several by commas"
 	}
 	return name, ""
 }
 
-// literal returns an IPv6 address in brackets, in its one form (RFC 5952).
+// literal returns an IPv6 address in brackets, in canonical form (RFC 5952).
 func literal(name string) (canonical, cure string) {
 	ip, err := netip.ParseAddr(strings.TrimSuffix(name[1:], "]"))
 	switch {
@@ -91,7 +91,7 @@ func literal(name string) (canonical, cure string) {
 	return "[" + ip.String() + "]", ""
 }
 
-// Complete offers the directories behind the hosts.
+// Complete offers directories after the hosts.
 func (Site) Complete(match string) []flags.Completion {
 	hosts, dir, ok := strings.Cut(match, "=")
 	if !ok {
@@ -104,11 +104,11 @@ func (Site) Complete(match string) []flags.Completion {
 	return all
 }
 
-// Default reports whether the base is a site: the one of all hosts that no other is for.
+// Default reports whether --base is the site of all other hosts.
 func (o Options) Default() bool { return !o.StrictHost }
 
-// SiteNames returns what logs and metrics call the sites, in the order of their numbers:
-// that of all other hosts is 0. nil: there is one site for all hosts.
+// SiteNames returns the names of the sites in logs and metrics, by site number; 0 is the site
+// of all other hosts. nil: there is one site for all hosts.
 func (o Options) SiteNames() []string {
 	if len(o.Site) == 0 {
 		return nil
@@ -120,7 +120,7 @@ func (o Options) SiteNames() []string {
 	return names
 }
 
-// SiteHosts returns the hosts of all sites as a certificate names them.
+// SiteHosts returns the hosts of all sites, in the form of certificates.
 func (o Options) SiteHosts() (all []string) {
 	for _, s := range o.Site {
 		for _, host := range s.Hosts {
@@ -130,19 +130,19 @@ func (o Options) SiteHosts() (all []string) {
 	return all
 }
 
-// sited refuses sites that contradict each other, or the base. given says that the base
-// was named by a flag or in the file, fromEnv that it was by a variable, which may be an
-// image's and does not contradict --strict-host.
+// sited refuses sites that contradict each other or the base. given: the base is set by a flag
+// or in the file. fromEnv: it is set by a variable, which does not contradict --strict-host
+// because a container image may set it.
 func (o Options) sited(given, fromEnv bool) error {
 	switch {
 	case o.StrictHost && len(o.Site) == 0:
 		return usage("--strict-host: refuses all hosts without a --site, and there is none; add --site HOST=DIR")
 	case o.StrictHost && given:
-		return usage("--strict-host: refuses all hosts without a --site, so nobody would get --base " + human.Quoted(string(o.Base)) + "; leave one of them out")
+		return usage("--strict-host: refuses all hosts without a --site, so --base " + human.Quoted(string(o.Base)) + " would not be used; leave one of them out")
 	case len(o.Site) > 0 && !o.StrictHost && !given && !fromEnv:
 		return usage("--site: other hosts need a site too; name its directory with --base DIR, or refuse them with --strict-host")
 	case len(o.Site) > MaxSites:
-		return usage("--site: given " + strconv.Itoa(len(o.Site)) + " times; " + strconv.Itoa(MaxSites) + " sites are possible")
+		return usage("--site: given " + strconv.Itoa(len(o.Site)) + " times; the limit is " + strconv.Itoa(MaxSites))
 	}
 	taken := make(map[string]Base)
 	for _, s := range o.Site {
@@ -154,13 +154,13 @@ func (o Options) sited(given, fromEnv bool) error {
 		}
 	}
 	if len(taken) > MaxHosts {
-		return usage("--site: " + strconv.Itoa(len(taken)) + " hosts; " + strconv.Itoa(MaxHosts) + " are possible")
+		return usage("--site: " + strconv.Itoa(len(taken)) + " hosts; the limit is " + strconv.Itoa(MaxHosts))
 	}
 	return nil
 }
 
-// CheckSites returns the options with absolute paths of the base and of the directories
-// of all sites, or an [*exitcode.Error] as [CheckBase] does.
+// CheckSites returns the options with absolute document roots, or an [*exitcode.Error], as
+// [CheckBase] does.
 func CheckSites(o Options) (Options, error) {
 	var err error
 	if o.Default() {

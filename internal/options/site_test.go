@@ -81,13 +81,13 @@ func TestSitesTogether(t *testing.T) {
 		{[]string{"--site", "a.org=x"}, "d", ""},
 		{[]string{"--site", "a.org=x", "--strict-host"}, "", ""},
 		{[]string{"--site", "a.org=x"}, "", "--site: other hosts need a site too; name its directory with --base DIR, or refuse them with --strict-host"},
-		{[]string{"./d", "--site", "a.org=x", "--strict-host"}, "", "nobody would get --base ./d"},
+		{[]string{"./d", "--site", "a.org=x", "--strict-host"}, "", "--base ./d would not be used"},
 		{[]string{"--site", "a.org=x", "--strict-host"}, "d", ""}, // of a container image, say
-		{[]string{"--config", config}, "", "nobody would get --base d"},
+		{[]string{"--config", config}, "", "--base d would not be used"},
 		{[]string{"--strict-host"}, "", "add --site HOST=DIR"},
 		{[]string{"./d", "--site", "a.org=x", "--site", "b.org,A.org.=y"}, "", "a.org has x already"},
 		{[]string{"./d", "--site", "a.org,a.org=x"}, "", "a.org has x already"},
-		{many, "", "256 sites are possible"},
+		{many, "", "the limit is 256"},
 		{[]string{"share", "--site", "a.org=x"}, "", "share is a command"},
 	} {
 		getenv := func(key string) string {

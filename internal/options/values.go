@@ -27,9 +27,9 @@ const (
 )
 
 type (
-	Base      string        // a directory, as given; CheckBase makes it absolute
-	Port      int           // 0 to 65535, 0 takes a free one
-	Bind      string        // an IP address; "" is every address of this machine
+	Base      string        // a directory, as given; see CheckBase
+	Port      int           // 0 to 65535; 0 chooses a free one
+	Bind      string        // an IP address; "": all addresses
 	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
 	Recv      int           // bytes, 1 to MaxRecv
 	KeepAlive time.Duration // 1ms to MaxKeepAlive
@@ -53,7 +53,7 @@ func (u *User) UnmarshalFlag(v string) error {
 }
 
 func (p *Port) UnmarshalFlag(v string) error {
-	return number(p, "port", v, "must be 0 to 65535 (0 takes a free one)", 0, math.MaxUint16)
+	return number(p, "port", v, "must be 0 to 65535 (0 chooses a free one)", 0, math.MaxUint16)
 }
 
 // UnmarshalFlag accepts an IPv6 address with or without the brackets that it has in a URL.
@@ -73,7 +73,7 @@ func (b *Bind) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// bindCure says what to write instead of an invalid address.
+// bindCure returns how to correct an invalid address.
 func bindCure(v string) string {
 	switch _, port, err := net.SplitHostPort(v); {
 	case err == nil && v == ":"+port:
@@ -107,10 +107,10 @@ func (e *Expires) UnmarshalFlag(v string) error {
 }
 
 func (f *FileCache) UnmarshalFlag(v string) error {
-	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s looks each time)", between(0, MaxFileCache))
+	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s checks on each request)", between(0, MaxFileCache))
 }
 
-// dirName reads the path of a directory. An error ends with cure.
+// dirName parses the path of a directory. cure is the end of the error.
 func dirName[T ~string](to *T, flag, v, cure string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
 		return invalid(flag, v, cure)
@@ -119,7 +119,7 @@ func dirName[T ~string](to *T, flag, v, cure string) error {
 	return nil
 }
 
-// number reads a whole number within bounds, and else says what cures it.
+// number parses an integer from least to most. cure is the end of the error.
 func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) error {
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < least || n > most || v[0] == '+' {
@@ -129,8 +129,8 @@ func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) err
 	return nil
 }
 
-// size reads a number of bytes with an optional k, M or G, all binary. If ok refuses the number, the
-// error ends with cure.
+// size parses a number of bytes with an optional binary suffix k, M or G. ok validates it, and
+// cure is the end of the error.
 func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) error {
 	digits := strings.TrimRight(v, "kKmMgG")
 	shift := 0
@@ -148,8 +148,8 @@ func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) err
 	return nil
 }
 
-// duration reads a length of time that is right if ok says so, and else says
-// what cures it. Who leaves the unit out has mostly meant seconds.
+// duration parses a duration. ok validates it, and cure is the end of the error. For a number
+// without a unit the error suggests seconds.
 func duration[T ~int64](to *T, flag, v, cure string, ok func(time.Duration) bool) error {
 	d, err := time.ParseDuration(v)
 	if err == nil && ok(d) {
@@ -177,9 +177,8 @@ func zeroOrBetween[T ~int64](least, most T) func(T) bool {
 	return func(n T) bool { return n == 0 || n >= least && n <= most }
 }
 
-// invalid makes the error of a bad value; flag is "" for an argument that belongs
-// to none. go-flags hands a *flags.Error on as it is, while any other error would
-// be wrapped in a text about Go types.
+// invalid returns the error of an invalid value; flag is "" for a positional argument.
+// go-flags returns a *flags.Error unchanged, but wraps other errors in a text about Go types.
 func invalid(flag, value, cure string) error {
 	if flag != "" {
 		flag = "--" + flag + " "

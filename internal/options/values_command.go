@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Bounds of the time between two looks of top.
+// Bounds of the refresh interval of top.
 const (
 	MinInterval = 100 * time.Millisecond
 	MaxInterval = time.Minute
 )
 
-// The values of commands.
+// The types of the commands' values.
 type (
-	// Interval is the time between two looks.
+	// Interval is a refresh interval.
 	Interval time.Duration
 	// scaled is a number of workers, at least one.
 	scaled int

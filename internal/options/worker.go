@@ -11,7 +11,7 @@ import (
 	"github.com/jessevdk/go-flags"
 )
 
-// worker is the name under which a worker speaks of itself.
+// worker is the program name in a worker's messages.
 const worker = "worker"
 
 // WorkerOptions are the options of one worker.
@@ -19,17 +19,15 @@ type WorkerOptions struct {
 	Options
 	Slot int // from 0
 	Row  int // of the scoreboard; -1: none
-	// Kept says that connections are rescued: the worker has the descriptors for
-	// that.
+	// Kept: connections are rescued, and the worker inherits the descriptors for that.
 	Kept    bool
 	Sockets []Socket // its listening sockets, in the order of their descriptors
 }
 
-// WorkerArgs returns the command line of the worker in a slot, which counts in a
-// row of the scoreboard. [ParseWorker] reads it back exactly, but for what
-// concerns the master alone. It has no flag with its default, which a worker of
-// the same version knows. Flag and value share one argument, so that a value
-// that begins with a dash stays a value.
+// WorkerArgs returns the command line of the worker in a slot. row is its row of the
+// scoreboard; -1: none. [ParseWorker] parses it to the same options, except for those that
+// only the master uses. Flags with their default value are left out. Flag and value are one
+// argument, so that a value may begin with a dash.
 func (o Options) WorkerArgs(slot, row int) []string {
 	args := []string{"--slot=" + strconv.Itoa(slot), "--row=" + strconv.Itoa(row)}
 	for field, v := range reflect.ValueOf(o).Fields() {
@@ -60,7 +58,7 @@ func (o Options) WorkerArgs(slot, row int) []string {
 	return args
 }
 
-// initial returns the value of a flag that is not given.
+// initial returns the default of a flag.
 func initial(field reflect.StructField) any {
 	v := reflect.New(field.Type)
 	if text, ok := field.Tag.Lookup("default"); ok {
@@ -71,17 +69,17 @@ func initial(field reflect.StructField) any {
 	return v.Elem().Interface()
 }
 
-// ParseWorker reads the worker's command line, see [Options.WorkerArgs]. The
-// errors are those of [ParseMaster].
+// ParseWorker parses the worker's command line, see [Options.WorkerArgs]. Errors are as those
+// of [ParseMaster].
 func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line
-		Slot     Slot     `long:"slot" value-name:"N" default:"0" description:"the slot this worker fills"`
-		Kept     bool     `long:"kept" description:"connections outlive the worker"`
-		Share    []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory beneath the root"`
+		Slot     Slot     `long:"slot" value-name:"N" default:"0" description:"slot of the worker"`
+		Kept     bool     `long:"kept" description:"connections are rescued if the worker is killed"`
+		Share    []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory to share"`
 		Sockets  []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign; or none"`
-		Row      Row      `long:"row" value-name:"N" default:"-1" description:"the row of the scoreboard in which it counts"`
-		Identity string   `long:"identity" value-name:"USER:GROUP" description:"the user and groups that the worker becomes, by number"`
+		Row      Row      `long:"row" value-name:"N" default:"-1" description:"row of the worker in the scoreboard"`
+		Identity string   `long:"identity" value-name:"USER:GROUP" description:"numeric user and groups of the worker"`
 	}
 	p, err := newParser(worker, &l)
 	if err == nil {
@@ -100,15 +98,15 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets}, nil
 }
 
-// Socket is what a worker has to know of a listening socket, see [listen.Socket].
+// Socket has the properties of a listening socket that a worker needs, see [listen.Socket].
 type Socket struct {
 	Secure, Shared, Foreign bool
 
 	none bool // there is no socket
 }
 
-// SocketArgs returns what a worker's command line says of its listening sockets: nothing
-// of a single ordinary one.
+// SocketArgs returns the flags that describe a worker's listening sockets: none for a single
+// ordinary one.
 func SocketArgs(sockets []Socket) []string {
 	if len(sockets) == 1 && sockets[0] == (Socket{}) {
 		return nil
@@ -159,7 +157,7 @@ func (r *Row) UnmarshalFlag(v string) error {
 	return number(r, "row", v, "must be -1 or more", -1, math.MaxInt32)
 }
 
-// Slot is a worker's place in the pool, 0 to MaxWorkers-1.
+// Slot is the number of a slot, 0 to MaxWorkers-1.
 type Slot int
 
 func (s *Slot) UnmarshalFlag(v string) error {

@@ -1,5 +1,5 @@
-// Package acmetest starts a certificate authority for a test: Pebble, which refuses one
-// nonce in twenty as it usually does.
+// Package acmetest starts a certificate authority for tests: Pebble, which by default refuses
+// one nonce in twenty.
 package acmetest
 
 import (
@@ -21,20 +21,20 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// Options say what kind of authority it is.
+// Options configure an [Authority].
 type Options struct {
-	HTTP, TLS int           // the ports of hosts for HTTP-01 and TLS-ALPN-01
+	HTTP, TLS int           // the ports to which challenges connect
 	Lifetime  time.Duration // of certificates; zero: 90 days
 	Short     time.Duration // of those with the profile "short"; zero: 6 days
-	Blocked   string        // a host that gets no certificate
-	Binding   string        // "ID:KEY" without which there is no account
+	Blocked   string        // a host that is refused
+	Binding   string        // "ID:KEY" of the required external account binding; "": not required
 }
 
-// Authority is a running Pebble. It believes that every host is this machine, except for
-// those in unknown.test, which do not exist.
+// Authority is a running Pebble. It resolves every host to this machine, except those in
+// unknown.test, which do not exist.
 type Authority struct {
 	Directory string // its URL
-	RootFile  string // PEM: whom to trust when speaking to it, its own certificate
+	RootFile  string // PEM: its own certificate, for clients to trust
 	KeyFile   string // the certificate's key
 
 	t       testing.TB
@@ -44,7 +44,7 @@ type Authority struct {
 	said    *output
 }
 
-// Start starts one, which ends with the test.
+// Start starts an authority, which is stopped at the end of the test.
 func Start(t testing.TB, o Options) *Authority {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,20 +72,20 @@ func Start(t testing.TB, o Options) *Authority {
 	return a
 }
 
-// Stop ends it, with all that it knows.
+// Stop stops the authority and discards its state.
 func (a *Authority) Stop() {
 	if a.process == nil {
 		return
 	}
 	a.stdin.Close()
-	_ = a.process.Wait() // it has no more to say
+	_ = a.process.Wait() // its output was collected
 	a.process = nil
 	if a.t.Failed() {
 		a.t.Logf("pebble: %s", a.said)
 	}
 }
 
-// Restart starts it again at the same address. It knows nobody.
+// Restart starts the authority again at the same address, without accounts.
 func (a *Authority) Restart() {
 	a.t.Helper()
 	u, err := url.Parse(a.Directory)
@@ -95,7 +95,7 @@ func (a *Authority) Restart() {
 	a.start(u.Host)
 }
 
-// start runs it by "go run", which builds it if that has not been done yet.
+// start runs Pebble with "go run", which builds it if need be.
 func (a *Authority) start(address string) {
 	a.t.Helper()
 	root, err := root()
@@ -126,7 +126,7 @@ func (a *Authority) start(address string) {
 	a.Directory = ready.Directory
 }
 
-// output is what a process says, for whoever wants to know meanwhile.
+// output collects the output of a process. It may be read concurrently.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -144,7 +144,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// FreePort returns a port that nobody listened on a moment ago.
+// FreePort returns a port that was free a moment ago.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -155,7 +155,7 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// root is the directory of the module.
+// root returns the module's directory.
 func root() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	return string(bytes.TrimSpace(out)), err

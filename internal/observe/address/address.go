@@ -43,7 +43,7 @@ func (a Address) Cure() string {
 	case a.Unix() && strings.HasSuffix(v, "/"):
 		return "is a directory; name the socket: " + v + "phalanx.sock"
 	case a.Unix() && len(where) > MaxPath:
-		return "is too long for the path of a unix socket; " + strconv.Itoa(MaxPath) + " bytes are possible"
+		return "is too long for the path of a unix socket; the limit is " + strconv.Itoa(MaxPath) + " bytes"
 	case a.Unix():
 		return ""
 	}
@@ -66,7 +66,7 @@ func hostPortCure(v string) string {
 		return "must be HOST:PORT, such as 127.0.0.1:9090 or [::1]:9090"
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "the port must be 0 to 65535 (0 takes a free one)"
+		return "the port must be 0 to 65535 (0 chooses a free one)"
 	}
 	if host == "" {
 		return "needs a host; write 127.0.0.1" + v + ", or 0.0.0.0" + v + " for every address of this machine"

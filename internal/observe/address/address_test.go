@@ -13,9 +13,9 @@ func TestCures(t *testing.T) {
 		":9090":                  "needs a host; write 127.0.0.1:9090, or 0.0.0.0:9090 for every address of this machine",
 		"localhost":              "needs a port; write localhost:9090, or ./localhost for a unix socket",
 		"admin.sock":             "needs a port; write admin.sock:9090, or ./admin.sock for a unix socket",
-		"127.0.0.1:":             "the port must be 0 to 65535 (0 takes a free one)",
-		"127.0.0.1:65536":        "the port must be 0 to 65535 (0 takes a free one)",
-		"127.0.0.1:http":         "the port must be 0 to 65535 (0 takes a free one)",
+		"127.0.0.1:":             "the port must be 0 to 65535 (0 chooses a free one)",
+		"127.0.0.1:65536":        "the port must be 0 to 65535 (0 chooses a free one)",
+		"127.0.0.1:http":         "the port must be 0 to 65535 (0 chooses a free one)",
 		"::1":                    "needs a port; write [::1]:9090",
 		"[::1]":                  "must be HOST:PORT, such as 127.0.0.1:9090 or [::1]:9090",
 		"a:b:c":                  "must be HOST:PORT, such as 127.0.0.1:9090 or [::1]:9090",
@@ -25,8 +25,8 @@ func TestCures(t *testing.T) {
 		"/run/":                  "is a directory; name the socket: /run/phalanx.sock",
 		"a\nb":                   "must be HOST:PORT, such as 127.0.0.1:9090, or the path of a unix socket, such as /run/phalanx.sock",
 		"/run/a\x00b":            "must be HOST:PORT, such as 127.0.0.1:9090, or the path of a unix socket, such as /run/phalanx.sock",
-		"@" + long[:MaxPath-1]:   "is too long for the path of a unix socket; 107 bytes are possible",
-		long:                     "is too long for the path of a unix socket; 107 bytes are possible",
+		"@" + long[:MaxPath-1]:   "is too long for the path of a unix socket; the limit is 107 bytes",
+		long:                     "is too long for the path of a unix socket; the limit is 107 bytes",
 	} {
 		if got := Address(v).Cure(); got != want {
 			t.Errorf("%q: %s\nwant %s", v, got, want)
