@@ -18,7 +18,7 @@ import (
 	"phalanx/internal/site"
 )
 
-// Loop serves the connections of a worker's listening sockets on one thread, around
+// Loop serves the connections of a worker's listening sockets with one goroutine, around
 // one epoll instance. Each turn it waits for events, handles them (receives, makes
 // responses, sends), gives every connection that is ready to send a bounded share of
 // the turn, closes those that have timed out, and writes the log.
@@ -144,8 +144,6 @@ func New(cfg serve.Config) (*Loop, error) {
 // orders until it has drained: it accepts what is in the accept queues (see serve.Drain),
 // closes the sockets, waits until every connection has ended, and returns.
 func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer unix.Close(l.epoll)
 	defer unix.Close(l.wake)
 	l.orders = orders
@@ -264,7 +262,8 @@ func (l *Loop) woken() {
 // wait waits for events, with a raw call while there is traffic. A thread in a raw call
 // keeps its P of Go's runtime, so a garbage collection would have to wait for it. That is
 // why raw waits are short. The runtime preempts with a signal, which ends the call, and
-// the loop yields. If no event has arrived for rawFor, the loop waits with the ordinary
+// the loop yields. It is not locked to a thread: then each time it yields, another thread
+// would have to take the P and hand it back, and both would wait for a CPU. If no event has arrived for rawFor, the loop waits with the ordinary
 // call, which releases the P. After such a call the runtime's monitor wakes about sixty
 // times within a few milliseconds, so it is not worth its cost earlier.
 func (l *Loop) wait() (int, error) {
