@@ -100,19 +100,29 @@ func same(a, b *os.File) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// keep takes a listening socket over. Like those of add it stays out of the
-// runtime's poller, without its mode being touched, which it shares with the
-// workers: it takes the place of another file that the runtime does not poll.
+// keep takes a listening socket over.
 func keep(fd int) (*os.File, error) {
+	f, err := duplicate(fd)
+	if err != nil {
+		return nil, err
+	}
+	return f, unix.Close(fd)
+}
+
+// duplicate returns a file that is the same listening socket. It stays out of the runtime's
+// poller, or every new connection would wake the master. The socket's mode, which it shares with
+// the workers, is never another meanwhile: the copy takes the place of a file that the runtime
+// does not poll.
+func duplicate(fd int) (*os.File, error) {
 	place, err := unix.MemfdCreate("listening socket", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("inherit listening socket: %w", err)
+		return nil, fmt.Errorf("duplicate listening socket: %w", err)
 	}
 	f := os.NewFile(uintptr(place), "listening socket")
 	if err := errors.Join(unix.Dup3(fd, int(f.Fd()), unix.O_CLOEXEC), unix.SetNonblock(int(f.Fd()), true)); err != nil {
-		return nil, fmt.Errorf("inherit listening socket: %w", errors.Join(err, f.Close()))
+		return nil, fmt.Errorf("duplicate listening socket: %w", errors.Join(err, f.Close()))
 	}
-	return f, unix.Close(fd)
+	return f, nil
 }
 
 // locate finds out where a socket listens, so that others can join it.

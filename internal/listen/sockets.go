@@ -3,7 +3,6 @@ package listen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -72,11 +71,7 @@ func (s *sockets) join() error {
 
 // share lets one slot more use the first socket.
 func (s *sockets) share() error {
-	fd, err := unix.FcntlInt(s.group[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return fmt.Errorf("duplicate listening socket: %w", err)
-	}
-	f, err := keep(fd)
+	f, err := duplicate(int(s.group[0].Fd()))
 	if err == nil {
 		s.files = append(s.files, f)
 	}
@@ -217,28 +212,18 @@ type listener interface {
 	syscall.Conn
 }
 
-// add takes l over. The copy stays out of the runtime's poller, or
-// every new connection would wake the master: os.NewFile leaves a blocking
-// descriptor alone, and O_NONBLOCK is put back behind its back.
+// add takes l over.
 func (s *sockets) add(l listener) error {
 	defer l.Close()
 	raw, err := l.SyscallConn()
 	if err != nil {
 		return err
 	}
+	var f *os.File
 	var dupErr error
-	err = raw.Control(func(fd uintptr) {
-		var dup int
-		if dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); dupErr != nil {
-			return
-		}
-		if dupErr = unix.SetNonblock(dup, false); dupErr == nil {
-			f := os.NewFile(uintptr(dup), "listening socket")
-			s.files, s.group = append(s.files, f), append(s.group, f)
-			dupErr = unix.SetNonblock(dup, true)
-		} else {
-			unix.Close(dup)
-		}
-	})
-	return errors.Join(err, dupErr)
+	err = raw.Control(func(fd uintptr) { f, dupErr = duplicate(int(fd)) })
+	if err = errors.Join(err, dupErr); err == nil {
+		s.files, s.group = append(s.files, f), append(s.group, f)
+	}
+	return err
 }
