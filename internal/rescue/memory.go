@@ -104,41 +104,37 @@ const (
 const _ = uint(headerSize - unsafe.Sizeof(header{}))
 const _ = -(recordSize ^ unsafe.Sizeof(record{})) // equal
 
-// sizes determine the layout of a Memory.
-type sizes struct{ fds, recv, send int }
-
-func (s sizes) states() int  { return headerSize + s.fds*recordSize }
-func (s sizes) clients() int { return s.states() + s.fds*2*stateSize }
-func (s sizes) buffers() int { return roundUp(s.clients()+s.fds*clientSize, page) }
-func (s sizes) sendAt() int  { return s.buffers() + roundUp(s.recv, page) }
-func (s sizes) places() int  { return s.sendAt() + roundUp(s.send, page) }
-func (s sizes) held() int    { return roundUp(min(s.recv, heldMost), page) + heldBeside }
-func (s sizes) place() int   { return s.held() + roundUp(2*aboutSize+s.send, page) }
-func (s sizes) total() int   { return s.places() + s.fds*s.place() }
-func roundUp(n, to int) int  { return (n + to - 1) / to * to }
-func (s sizes) valid() bool {
-	return 0 < s.fds && s.fds <= maxFDs && 0 < s.recv && s.recv <= maxBuf && 0 < s.send && s.send <= maxBuf
-}
-
-// Memory is the mapped rescue memory of one worker.
-type Memory struct {
-	mem []byte
-	sizes
-}
-
-// Sizes are the sizes of a worker's rescue memory.
+// Sizes are the sizes of a worker's rescue memory, and determine its layout.
 type Sizes struct {
 	FDs  int // number of descriptor numbers, from 0
 	Recv int // bytes of its receive buffer
 	Send int // bytes of its send buffer
 }
 
+func (s Sizes) states() int  { return headerSize + s.FDs*recordSize }
+func (s Sizes) clients() int { return s.states() + s.FDs*2*stateSize }
+func (s Sizes) buffers() int { return roundUp(s.clients()+s.FDs*clientSize, page) }
+func (s Sizes) sendAt() int  { return s.buffers() + roundUp(s.Recv, page) }
+func (s Sizes) places() int  { return s.sendAt() + roundUp(s.Send, page) }
+func (s Sizes) held() int    { return roundUp(min(s.Recv, heldMost), page) + heldBeside }
+func (s Sizes) place() int   { return s.held() + roundUp(2*aboutSize+s.Send, page) }
+func (s Sizes) total() int   { return s.places() + s.FDs*s.place() }
+func roundUp(n, to int) int  { return (n + to - 1) / to * to }
+func (s Sizes) valid() bool {
+	return 0 < s.FDs && s.FDs <= maxFDs && 0 < s.Recv && s.Recv <= maxBuf && 0 < s.Send && s.Send <= maxBuf
+}
+
+// Memory is the mapped rescue memory of one worker.
+type Memory struct {
+	mem []byte
+	Sizes
+}
+
 // Create creates the rescue memory of a worker and returns its descriptor. Only pages that are
 // written to take memory. The size cannot change.
-func Create(want Sizes) (fd int, err error) {
-	s := sizes{min(want.FDs, maxFDs), want.Recv, want.Send}
-	if !s.valid() {
-		return -1, fmt.Errorf("create connection records: sizes %+v are out of range", want)
+func Create(s Sizes) (fd int, err error) {
+	if s.FDs = min(s.FDs, maxFDs); !s.valid() {
+		return -1, fmt.Errorf("create connection records: sizes %+v are out of range", s)
 	}
 	fd, err = unix.MemfdCreate("phalanx-records", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -149,7 +145,7 @@ func Create(want Sizes) (fd int, err error) {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	if err == nil {
-		h := header{layout: layout, fds: uint32(s.fds), recv: uint32(s.recv), send: uint32(s.send)}
+		h := header{layout: layout, fds: uint32(s.FDs), recv: uint32(s.Recv), send: uint32(s.Send)}
 		_, err = unix.Pwrite(fd, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h)), 0)
 	}
 	if err != nil {
@@ -168,7 +164,7 @@ func Map(fd int, write bool) (*Memory, error) {
 	if err != nil || n != int(unsafe.Sizeof(h)) {
 		return nil, fmt.Errorf("map connection records: read %d bytes of their header: %w", n, err)
 	}
-	s := sizes{int(h.fds), int(h.recv), int(h.send)}
+	s := Sizes{int(h.fds), int(h.recv), int(h.send)}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("map connection records: %w", err)
@@ -200,13 +196,13 @@ func (m *Memory) record(fd int) *record {
 	return (*record)(unsafe.Pointer(&m.mem[headerSize+fd*recordSize]))
 }
 
-func (m *Memory) recvBuffer() []byte { return m.part(m.buffers(), m.recv) }
-func (m *Memory) sendBuffer() []byte { return m.part(m.sendAt(), m.send) }
+func (m *Memory) recvBuffer() []byte { return m.part(m.buffers(), m.Recv) }
+func (m *Memory) sendBuffer() []byte { return m.part(m.sendAt(), m.Send) }
 func (m *Memory) heldBytes(fd int) []byte {
 	return m.part(m.places()+fd*m.place(), m.held())
 }
 func (m *Memory) unsentBytes(fd int) []byte {
-	return m.part(m.places()+fd*m.place()+m.held(), m.send)
+	return m.part(m.places()+fd*m.place()+m.held(), m.Send)
 }
 func (m *Memory) aboutBytes(fd int, second bool) []byte {
 	at := m.places() + (fd+1)*m.place() - aboutSize
@@ -244,7 +240,7 @@ func (m *Memory) part(at, n int) []byte { return m.mem[at : at+n : at+n] }
 
 // Highest returns the highest descriptor number that may be in use. It comes from the worker,
 // limited to the numbers that have a record.
-func (m *Memory) Highest() int { return max(0, min(int(m.header().highest), m.fds-1)) }
+func (m *Memory) Highest() int { return max(0, min(int(m.header().highest), m.FDs-1)) }
 
 // A position fits into 64 bits together with a descriptor number.
 const (

@@ -41,7 +41,7 @@ func NewReader(m *Memory) Reader { return Reader{m} }
 // none.
 func (r Reader) File(fd int) int {
 	rec, ok := r.record(fd)
-	if !ok || rec.state > stateEnding || rec.len <= 0 || rec.file < 0 || int(rec.file) >= r.m.fds {
+	if !ok || rec.state > stateEnding || rec.len <= 0 || rec.file < 0 || int(rec.file) >= r.m.FDs {
 		return -1
 	}
 	return int(rec.file)
@@ -60,7 +60,7 @@ func (r Reader) given() int {
 
 // record returns a copy of the valid record of a descriptor number.
 func (r Reader) record(fd int) (record, bool) {
-	if fd < 0 || fd >= r.m.fds {
+	if fd < 0 || fd >= r.m.FDs {
 		return record{}, false
 	}
 	if h := r.m.header(); h.commit == uint32(fd)+1 {
@@ -154,7 +154,7 @@ func (r Reader) held(f *Found, fd int, rec record, received uint64) bool {
 	if h := r.m.header(); h.receiving>>positionBits == uint64(fd)+1 {
 		buffered = min(received, h.receiving&maxPosition)
 	}
-	if received-buffered > uint64(r.m.recv) || buffered > rec.used && (rec.held != heldInPlace || buffered-rec.used > uint64(r.m.held())) {
+	if received-buffered > uint64(r.m.Recv) || buffered > rec.used && (rec.held != heldInPlace || buffered-rec.used > uint64(r.m.held())) {
 		return false
 	}
 	ring := r.m.heldBytes(fd)

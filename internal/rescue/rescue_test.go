@@ -312,7 +312,7 @@ func TestHeldBuffer(t *testing.T) {
 // The memory of any worker fits into an address space of 39 bits, as some machines
 // have it, several times.
 func TestLargestMemory(t *testing.T) {
-	s := sizes{maxFDs, maxBuf, 1 << 17}
+	s := Sizes{maxFDs, maxBuf, 1 << 17}
 	if !s.valid() || s.total() > 96<<30 {
 		t.Errorf("%+v: %d GiB", s, s.total()>>30)
 	}

@@ -129,11 +129,11 @@ func (t *transfer) pass(all []ipc.Kept) error {
 	var given *ipc.Kept
 	for _, k := range all {
 		m := t.reader.m
-		if k.Number >= m.fds && isConnection(k.Socket, unix.IPPROTO_TCP) || isLocalClient(k.Number, k.Socket) {
+		if k.Number >= m.FDs && isConnection(k.Socket, unix.IPPROTO_TCP) || isLocalClient(k.Number, k.Socket) {
 			t.left++
 		}
 		switch {
-		case k.Number >= m.fds || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(t.waiting, cookie(k.Socket)):
+		case k.Number >= m.FDs || CheckConnection(k.Socket, unix.IPPROTO_TCP) != nil || slices.Contains(t.waiting, cookie(k.Socket)):
 			ipc.Discard(k.Socket, k.File)
 		case k.Number == t.given:
 			given = &k

@@ -34,7 +34,7 @@ func (w *Writer) Send() []byte {
 }
 
 // has reports whether there is a record for the descriptor number.
-func (w *Writer) has(fd int) bool { return w != nil && fd < w.m.fds }
+func (w *Writer) has(fd int) bool { return w != nil && fd < w.m.FDs }
 
 // Opened records a new connection, before anything is received.
 func (w *Writer) Opened(fd int) {
@@ -107,7 +107,7 @@ func (w *Writer) Take(fd int, b *Batch, unsent, held []byte) {
 		w.h.receiving = 0 // the buffer belonged to an earlier connection with this number
 	}
 	where := uint8(heldInPlace)
-	if b.Len = len(unsent); b.Len > w.m.send || len(held) > w.m.held() {
+	if b.Len = len(unsent); b.Len > w.m.Send || len(held) > w.m.held() {
 		b.Fixed, where = true, heldLost
 	} else {
 		copy(w.m.unsentBytes(fd), unsent)

@@ -39,7 +39,7 @@ type listed struct {
 
 	// Guarded by shared.
 	began time.Time
-	state dirState // state at began; zero: a change since then could look the same
+	state stamp // state at began; zero: a change since then could look the same
 	users int      // number of listings
 
 	mu         sync.Mutex // guards what follows, until ready
@@ -69,12 +69,6 @@ type entry struct {
 	dir      bool
 }
 
-// dirState changes whenever a name in a directory does.
-type dirState struct {
-	dev, ino         uint64
-	modified, change unix.Timespec
-}
-
 // shared has all current listings, the oldest of a kind first. No lock of a listing is taken while
 // its lock is held.
 type shared struct {
@@ -93,13 +87,13 @@ func (r *Root) listed(k kind, dir *os.File) *listed {
 	c := &listed{kind: k, root: r, began: r.Now(), users: 1, dir: dir, cost: listingCost}
 	var st unix.Stat_t
 	if dir != nil && fstat(int(dir.Fd()), &st) == nil && r.settled(int(dir.Fd()), timeOf(st.Mtim)) {
-		c.state = dirState{st.Dev, st.Ino, st.Mtim, st.Ctim}
+		c.state = stampOf(&st)
 	}
 	r.shared.mu.Lock()
 	defer r.shared.mu.Unlock()
 	for _, other := range r.shared.byKind[k] {
 		age := c.began.Sub(other.began)
-		if c.state != (dirState{}) && other.state == c.state && 0 <= age && age < sharedFor {
+		if c.state != (stamp{}) && other.state == c.state && 0 <= age && age < sharedFor {
 			other.users++
 			dir.Close()
 			return other

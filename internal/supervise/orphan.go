@@ -68,7 +68,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 		p.bury(w)
 		return
 	}
-	if w.loss = p.lossOf(w, e); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
+	if w.loss = lossOf(w); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
 		p.closeKept(w)
 		return
 	}
@@ -190,16 +190,24 @@ func (p *pool) isOrphaned(w *worker) bool { return p.orphansOf(w) != nil }
 
 // orphansOf returns the connections of a dead worker; nil if none are kept.
 func (p *pool) orphansOf(w *worker) *orphaned {
-	for _, o := range p.orphans {
-		if o.of == w {
-			return o
-		}
+	return p.firstOrphans(func(o *orphaned) bool { return o.of == w })
+}
+
+// orphansFor returns the connections that the next worker in a slot takes over first;
+// nil if there are none.
+func (p *pool) orphansFor(s *slot) *orphaned {
+	return p.firstOrphans(func(o *orphaned) bool { return o.slot == s })
+}
+
+func (p *pool) firstOrphans(match func(*orphaned) bool) *orphaned {
+	if i := slices.IndexFunc(p.orphans, match); i >= 0 {
+		return p.orphans[i]
 	}
 	return nil
 }
 
 // lossOf returns why the connections of a dead worker cannot be rescued; "" if they can.
-func (p *pool) lossOf(w *worker, e Exit) string {
+func lossOf(w *worker) string {
 	if w.keeper == 0 {
 		return "its keeper is gone"
 	}
@@ -207,15 +215,4 @@ func (p *pool) lossOf(w *worker, e Exit) string {
 		return "its records are those of another version"
 	}
 	return ""
-}
-
-// orphansFor returns the connections that the next worker in a slot takes over first;
-// nil if there are none.
-func (p *pool) orphansFor(s *slot) *orphaned {
-	for _, o := range p.orphans {
-		if o.slot == s {
-			return o
-		}
-	}
-	return nil
 }
