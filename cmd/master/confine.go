@@ -39,18 +39,6 @@ func identity(o options.Options) (string, error) {
 	return id.String(), nil
 }
 
-// become changes the user of this process, unless identity is "".
-func become(identity string) error {
-	if identity == "" {
-		return nil
-	}
-	id, err := sandbox.ParseIdentity(identity)
-	if err != nil {
-		return err
-	}
-	return id.Become()
-}
-
 // reduced is what reduce has taken.
 type reduced struct {
 	ambient []int // capabilities that this process passes on only to the program after an upgrade

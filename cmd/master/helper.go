@@ -112,7 +112,7 @@ func (w *lastWords) Write(p []byte) (int, error) {
 // helped is the helper: it confines itself, and does jobs.
 func helped() error {
 	nameProcess("phalanx-helper")
-	if err := become(os.Getenv(helperKey)); err != nil {
+	if err := sandbox.Become(os.Getenv(helperKey)); err != nil {
 		return err
 	}
 	most, err := strconv.ParseInt(os.Getenv(helperSizeKey), 10, 64)

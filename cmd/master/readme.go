@@ -93,7 +93,7 @@ func limit() {
 // rendered turns Markdown on standard input into HTML, in a sandbox that can open
 // nothing.
 func rendered(stdin io.Reader, stdout io.Writer) error {
-	if err := become(os.Getenv(identityKey)); err != nil {
+	if err := sandbox.Become(os.Getenv(identityKey)); err != nil {
 		return err
 	}
 	limit()

@@ -10,22 +10,6 @@ import (
 	"phalanx/internal/website"
 )
 
-// become changes the user of this process to the one that its command line names, if
-// any.
-func become(identity string) error {
-	if identity == "" {
-		return nil
-	}
-	id, err := sandbox.ParseIdentity(identity)
-	if err == nil {
-		err = id.Become()
-	}
-	if err != nil {
-		return exitcode.New(exitcode.Config, fmt.Sprintf("%v; choose another --user", err), err)
-	}
-	return nil
-}
-
 // confine puts this process into its sandbox, when it has opened all that it needs.
 func confine(opts options.WorkerOptions, sites *website.Sites, cache []int, channel *ipc.Channel) error {
 	var m ipc.Confined

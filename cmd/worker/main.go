@@ -12,6 +12,7 @@ import (
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
 	"phalanx/internal/options"
+	"phalanx/internal/sandbox"
 	"phalanx/internal/website"
 )
 
@@ -71,8 +72,8 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	defer sites.Close()
 	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
 	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
-	if err := become(opts.Options.Identity); err != nil {
-		return err
+	if err := sandbox.Become(opts.Options.Identity); err != nil {
+		return exitcode.New(exitcode.Config, fmt.Sprintf("%v; choose another --user", err), err)
 	}
 	records, err := keep(opts) // as early as possible, while this process is small
 	if err != nil {

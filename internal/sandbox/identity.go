@@ -114,6 +114,18 @@ func ParseIdentity(text string) (Identity, error) {
 	return Identity{User: numbers[0], Group: numbers[1], Groups: numbers[2:]}, nil
 }
 
+// Become is [Identity.Become] for what [Identity.String] returns; it does nothing if that is "".
+func Become(identity string) error {
+	if identity == "" {
+		return nil
+	}
+	id, err := ParseIdentity(identity)
+	if err != nil {
+		return err
+	}
+	return id.Become()
+}
+
 // Become makes this process, which runs as root, run as that user, in all threads
 // and for good. No program that it could execute gets a capability again, unless
 // this one was built with cgo.
