@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"unsafe"
+
+	"phalanx/internal/proto"
 )
 
 // Trust is the list of trusted proxies and the header field in which they name the client.
@@ -85,7 +87,7 @@ type element struct {
 // lastAddress splits off the last element of a list of addresses.
 func lastAddress(list []byte) (e element, rest []byte, ok bool) {
 	i := bytes.LastIndexByte(list, ',')
-	text := trim(list[i+1:])
+	text := proto.Trim(list[i+1:])
 	if rest = list[:max(i, 0)]; len(text) == 0 {
 		return element{empty: true}, rest, true
 	}
@@ -100,7 +102,7 @@ func lastAddress(list []byte) (e element, rest []byte, ok bool) {
 func lastElement(list []byte) (e element, rest []byte, ok bool) {
 	for i := len(list); i >= 0; {
 		i = bytes.LastIndexByte(list[:i], ',')
-		text := trim(list[i+1:])
+		text := proto.Trim(list[i+1:])
 		if rest = list[:max(i, 0)]; len(text) == 0 {
 			return element{empty: true}, rest, true
 		}
@@ -119,7 +121,7 @@ func parseElement(p []byte) (e element, ok bool) {
 			return e, e.client.Known()
 		}
 		i := bytes.IndexByte(p, '=')
-		if i <= 0 || !isToken(p[:i]) {
+		if i <= 0 || !proto.IsToken(text(p[:i])) {
 			return e, false
 		}
 		name := p[:i]
@@ -152,7 +154,7 @@ func parseElement(p []byte) (e element, ok bool) {
 func cutValue(p []byte) (value, rest []byte, ok bool) {
 	if len(p) == 0 || p[0] != '"' {
 		n := 0
-		for n < len(p) && isTokenByte(p[n]) {
+		for n < len(p) && proto.IsTokenByte(p[n]) {
 			n++
 		}
 		return p[:n], p[n:], n > 0
@@ -219,20 +221,3 @@ func parseNode(p []byte) (Addr, bool) {
 // text returns p as a string without a copy, for parsers that do not keep it except in errors,
 // which are discarded here.
 func text(p []byte) string { return unsafe.String(unsafe.SliceData(p), len(p)) }
-
-// trim removes white space from both ends (RFC 9110 §5.6.3).
-func trim(p []byte) []byte { return bytes.Trim(p, " \t") }
-
-func isToken(p []byte) bool {
-	for _, c := range p {
-		if !isTokenByte(c) {
-			return false
-		}
-	}
-	return len(p) > 0
-}
-
-// isTokenByte reports whether c is a tchar (RFC 9110 §5.6.2).
-func isTokenByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0
-}

@@ -78,15 +78,12 @@ func IsUnreserved(c byte) bool {
 }
 
 // Trim cuts optional white space (OWS, RFC 9110 §5.6.3) from both ends.
-func Trim(p []byte) []byte { return trim(p) }
-
-// trim cuts optional white space (OWS, RFC 9110 §5.6.3) from both ends.
-func trim(p []byte) []byte {
+func Trim(p []byte) []byte {
 	from, to := trimmed(p, 0, len(p))
 	return p[from:to]
 }
 
-// trimmed is trim for the part of p between two offsets.
+// trimmed is Trim for the part of p between two offsets.
 func trimmed(p []byte, from, to int) (int, int) {
 	for from < to && (p[from] == ' ' || p[from] == '\t') {
 		from++
@@ -102,8 +99,8 @@ func trimmed(p []byte, from, to int) (int, int) {
 func cut(list []byte) (element, rest []byte) {
 	for i, c := range list {
 		if c == ',' {
-			return trim(list[:i]), list[i+1:]
+			return Trim(list[:i]), list[i+1:]
 		}
 	}
-	return trim(list), nil
+	return Trim(list), nil
 }

@@ -96,8 +96,8 @@ func cutWeight(element []byte) (name []byte, weight int) {
 	name, weight = element, 1000
 	for i, c := range element {
 		if c == ';' {
-			name = trim(element[:i])
-			weight = parseWeight(trim(element[i+1:]))
+			name = Trim(element[:i])
+			weight = parseWeight(Trim(element[i+1:]))
 			break
 		}
 	}
@@ -109,9 +109,9 @@ func parseWeight(p []byte) int {
 	for i, c := range p {
 		if c == ';' {
 			if !isWeight(p) {
-				return parseWeight(trim(p[i+1:]))
+				return parseWeight(Trim(p[i+1:]))
 			}
-			p = trim(p[:i])
+			p = Trim(p[:i])
 			break
 		}
 	}

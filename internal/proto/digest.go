@@ -12,7 +12,7 @@ import (
 func wantsSHA256(value []byte, before bool) (wants bool) {
 	wants = before
 	for member := range bytes.SplitSeq(value, []byte(",")) {
-		name, preference, ok := bytes.Cut(trim(member), []byte("="))
+		name, preference, ok := bytes.Cut(Trim(member), []byte("="))
 		if !ok || string(name) != "sha-256" {
 			continue
 		}

@@ -56,9 +56,9 @@ func cutETag(p []byte) (tag []byte, weak bool, rest []byte, ok bool) {
 // comparison (RFC 9110 §8.8.3.2). A malformed list ends where it is malformed.
 func listed(value, tag []byte, strong bool) bool {
 	for {
-		value = trim(value)
+		value = Trim(value)
 		for len(value) > 0 && value[0] == ',' {
-			value = trim(value[1:])
+			value = Trim(value[1:])
 		}
 		other, weak, rest, ok := cutETag(value)
 		if !ok {
@@ -67,7 +67,7 @@ func listed(value, tag []byte, strong bool) bool {
 		if string(other) == string(tag) && !(strong && weak) {
 			return true
 		}
-		if value = trim(rest); len(value) > 0 && value[0] != ',' {
+		if value = Trim(rest); len(value) > 0 && value[0] != ',' {
 			return false
 		}
 	}

@@ -127,7 +127,7 @@ func cutLine(p []byte) (line, rest []byte) {
 func cutField(line []byte) (name, value []byte) {
 	for i, c := range line {
 		if c == ':' {
-			return line[:i], trim(line[i+1:])
+			return line[:i], Trim(line[i+1:])
 		}
 	}
 	return line, nil

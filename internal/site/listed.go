@@ -40,7 +40,7 @@ type listed struct {
 	// Guarded by shared.
 	began time.Time
 	state stamp // state at began; zero: a change since then could look the same
-	users int      // number of listings
+	users int   // number of listings
 
 	mu         sync.Mutex // guards what follows, until ready
 	dir        *os.File   // nil: the shares are listed

@@ -35,6 +35,18 @@ type Handle struct {
 	Kept            *rescue.State
 }
 
+// descriptors returns those that h has.
+func (h Handle) descriptors() []int {
+	fds := []int{h.Channel, h.Output}
+	if h.Log > 0 {
+		fds = append(fds, h.Log)
+	}
+	if h.Kept != nil {
+		fds = append(fds, h.Kept.Records, h.Kept.Lifeline)
+	}
+	return fds
+}
+
 // Exit is how a process ended.
 type Exit struct {
 	Code      int            // exit code, if Signal and Err are zero

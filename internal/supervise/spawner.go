@@ -177,13 +177,7 @@ func noInput() (*os.File, error) {
 // channel the worker would drain, and make its listening socket refuse connections that the next
 // worker should get.
 func (s *Spawner) Reattach(slot int, h Handle) (Process, error) {
-	fds := []int{h.Channel, h.Output}
-	if h.Log > 0 {
-		fds = append(fds, h.Log)
-	}
-	if h.Kept != nil {
-		fds = append(fds, h.Kept.Records, h.Kept.Lifeline)
-	}
+	fds := h.descriptors()
 	for _, fd := range fds {
 		unix.CloseOnExec(fd)
 	}

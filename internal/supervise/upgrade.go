@@ -53,13 +53,7 @@ type ChannelState struct {
 func (s State) Descriptors() []int {
 	var fds []int
 	for _, w := range s.Workers {
-		fds = append(fds, w.Channel, w.Output)
-		if w.Log > 0 {
-			fds = append(fds, w.Log)
-		}
-		if w.Kept != nil {
-			fds = append(fds, w.Kept.Records, w.Kept.Lifeline)
-		}
+		fds = append(fds, w.descriptors()...)
 	}
 	for _, c := range s.Channels {
 		fds = append(fds, c.End)
