@@ -34,19 +34,19 @@ func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*st
 	if before != nil {
 		lines.Continue(before.Unwritten, before.Dropped)
 	}
-	look := logging.Look(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
-	look.IDs = o.RequestID
-	workers, err := logging.NewCollector(lines, file, string(o.LogFormat), o.Verbose, look)
+	console := logging.ConsoleOptions(os.Getenv("NO_COLOR"), os.Getenv("TERM"))
+	console.IDs = o.RequestID
+	workers, err := logging.NewCollector(lines, file, string(o.LogFormat), o.Verbose, console)
 	if err != nil {
 		return nil, err
 	}
-	look.Through = lines
+	console.Through = lines
 	e := &standardError{
-		file: file, lines: lines, workers: workers, log: logging.New(file, string(o.LogFormat), o.Verbose, look),
+		file: file, lines: lines, workers: workers, log: logging.New(file, string(o.LogFormat), o.Verbose, console),
 		status: logging.NewStatus(file, lines, os.Getenv("TERM")),
 	}
 	if e.alerts = e.log; o.Verbose == 0 {
-		e.alerts = logging.Alerts(file, string(o.LogFormat), look)
+		e.alerts = logging.Alerts(file, string(o.LogFormat), console)
 	}
 	return e, nil
 }

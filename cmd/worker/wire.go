@@ -174,7 +174,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		return s, err
 	}
 	closers = append(closers, stop)
-	access, err := pen(opts, row.Ring)
+	access, err := accessLogger(opts, row.Ring)
 	if err != nil {
 		s.close()
 		return s, err
@@ -249,8 +249,8 @@ func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) 
 	return mapped, func() { _ = mapped.Close() }, nil // the process ends
 }
 
-// pen returns the writer of the access log; nil if there is none.
-func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
+// accessLogger returns the logger of the access log, nil if it is off.
+func accessLogger(opts options.WorkerOptions, mem []byte) (*accesslog.Logger, error) {
 	if opts.AccessLog == "" || mem == nil {
 		if mem != nil {
 			unix.Close(ipc.BellFD)
@@ -261,7 +261,7 @@ func pen(opts options.WorkerOptions, mem []byte) (*accesslog.Pen, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accesslog.NewPen(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
+	return accesslog.NewLogger(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
 }
 
 func config(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords conn.Passwords, files func(*site.Root) conn.Site, c *control.Control) serve.Config {

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Doorbell is what wakes a [Writer]: a pipe, so that a worker can ring but not take the
-// rings of others away. An upgraded master inherits it, since the workers keep their end.
+// Doorbell wakes a [Writer]. It is a pipe: a worker can write to it, but cannot read what
+// others have written. An upgraded master inherits it, since the workers keep their end.
 type Doorbell struct {
-	In  int // descriptor that the Writer waits for
-	Out int // descriptor that workers inherit, and ring with [Wake]
+	In  int // descriptor that the Writer polls
+	Out int // descriptor that workers inherit, for [Wake]
 }
 
 // NewDoorbell creates a doorbell, close-on-exec and owned by the caller.
@@ -28,11 +28,10 @@ func (d Doorbell) Close() {
 	unix.Close(d.Out)
 }
 
-// Wake rings a doorbell. It does not block: a full pipe has woken its reader long ago.
+// Wake rings a doorbell. It does not block: the reader of a full pipe has been woken.
 func Wake(out int) { _, _ = unix.Write(out, []byte{1}) }
 
-// drain makes the doorbell wait for the next ring, or nearly so: of one that was rung
-// thousands of times, a few rings remain for the next time.
+// drain consumes up to 4096 rings. If there are more, they wake the Writer once again.
 func (d Doorbell) drain() {
 	var rings [4096]byte
 	_, _ = unix.Read(d.In, rings[:])

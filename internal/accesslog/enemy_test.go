@@ -87,7 +87,7 @@ func TestFloodWaits(t *testing.T) {
 		w.Attach(id, r)
 	}
 	flood := w.sources[0]
-	flood.resting(time.Now()) // its second begins
+	flood.overBudget(time.Now()) // its second begins
 	flood.budget.Take(logging.MostBytes)
 	w.prepare(true)
 	if got := string(w.batch.lines); got != "a line\n" || flood.ring.Waiting() == 0 || w.filling() {

@@ -64,8 +64,8 @@ func appendOrDash(dst, s []byte) []byte {
 	return appendEscaped(dst, s)
 }
 
-// appendWord appends an address, or a user. It is not quoted, so a space (an IPv6 zone is a
-// name chosen by an administrator) is escaped too.
+// appendWord appends an address or a user. It is not quoted, so spaces are escaped too: an
+// IPv6 zone, a name chosen by an administrator, may have one.
 func appendWord[T string | []byte](dst []byte, word T) []byte {
 	if len(word) == 0 {
 		return append(dst, '-')
@@ -80,8 +80,8 @@ func appendWord[T string | []byte](dst []byte, word T) []byte {
 	return dst
 }
 
-// appendMember appends a further member of a JSON object: a string, escaped as in the verbose log,
-// or null if it is empty.
+// appendMember appends another member to a JSON object: a string, escaped as in the verbose
+// log, or null if it is empty.
 func appendMember[T string | []byte](dst []byte, name string, s T) []byte {
 	dst = append(append(append(dst, `,"`...), name...), `":`...)
 	if len(s) == 0 {

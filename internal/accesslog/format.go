@@ -15,7 +15,7 @@ const (
 	// Combined is Common with Referer and User-Agent, as Apache and nginx
 	// write it.
 	Combined Format = "combined"
-	// VhostCombined is Combined with the site and the port before it, as Apache's
+	// VhostCombined is Combined after the site and the port, as Apache's
 	// vhost_combined.
 	VhostCombined Format = "vhost_combined"
 	// JSON is an object of the same fields in each line (RFC 8259).
@@ -35,18 +35,18 @@ type Entry struct {
 	Referer []byte        // not in common
 	Agent   []byte        // not in common
 	ID      []byte        // of the request; json only
-	TLS     *TLS          // json only; nil: the connection is not secure
-	Site    string        // vhost_combined and json; empty: there is one for all hosts
-	Port    int           // vhost_combined only; 0: not known, or a unix socket
-	User    []byte        // whose credentials were right; none had to be
+	TLS     *TLS          // json only; nil: not over TLS
+	Site    string        // vhost_combined and json; empty: one site for all hosts
+	Port    int           // of the server; vhost_combined only; 0: unknown, or a unix socket
+	User    []byte        // with valid credentials; empty: none were required
 }
 
-// TLS is what an entry says of a secure connection.
+// TLS describes the TLS connection of an entry.
 type TLS struct {
 	Version string // such as "TLS 1.3"
-	Cipher  string // of RFC 8446's or IANA's names
-	Name    string // that the client asked for (SNI); empty: none
-	Resumed bool   // the session was
+	Cipher  string // IANA name
+	Name    string // requested by the client (SNI); empty: none
+	Resumed bool   // session resumed
 }
 
 // Formatter formats lines, and caches the last timestamp to the second. It is not
@@ -63,8 +63,8 @@ const (
 	clfTime  = "02/Jan/2006:15:04:05 -0700"
 	jsonTime = "2006-01-02T15:04:05"
 
-	// maxTime is the last millisecond of the year 9999, beyond which neither
-	// format has a way to write the time.
+	// maxTime is the last millisecond of the year 9999, the latest time that the
+	// formats can represent.
 	maxTime = 253402300799_999
 )
 
@@ -124,8 +124,8 @@ func (f *Formatter) common(dst []byte, e *Entry) []byte {
 	return strconv.AppendInt(dst, e.Bytes, 10)
 }
 
-// time appends a time to the second, in a layout that must not change, and returns
-// its milliseconds.
+// time appends a time to the second and returns its milliseconds. Each call must have the
+// same layout.
 func (f *Formatter) time(dst []byte, layout string, ms int64) ([]byte, int64) {
 	ms = min(max(ms, 0), maxTime)
 	if second := ms / 1000; !f.known || second != f.second {

@@ -13,11 +13,11 @@ import (
 const (
 	// gather is how long lines are collected before they are written.
 	gather = 500 * time.Millisecond
-	// calm is the least time between two wake-ups by a doorbell.
+	// calm is the minimum time between two wake-ups by the doorbell.
 	calm = 5 * time.Millisecond
 	// retry is the delay before a retry after an error.
 	retry = time.Second
-	// slow is how long a reader may take nothing before an alert.
+	// slow is how long a reader may read nothing before an alert.
 	slow = 5 * time.Second
 	// quiet is the minimum time between two alerts.
 	quiet = time.Minute
@@ -38,9 +38,9 @@ const (
 	failed                 // error; retry later
 )
 
-// run is the goroutine. While there are no lines it sleeps without a timer, and
+// run is the Writer's goroutine. While there are no lines it sleeps without a timer, and
 // the first line of any ring wakes it. From then on it writes every half second, or
-// when a ring is a quarter full, until a half second has brought no lines.
+// when a ring is a quarter full, until no lines have arrived for half a second.
 func (w *Writer) run() {
 	defer close(w.done)
 	defer func() { w.out.Close() }()
@@ -50,7 +50,7 @@ func (w *Writer) run() {
 			err := w.finish(o.until)
 			if o.last {
 				w.end()
-				o.answer <- err
+				o.result <- err
 				return
 			}
 			w.park(o, err)
@@ -62,12 +62,12 @@ func (w *Writer) run() {
 			busy = true
 		case blocked:
 			w.wait(time.Now().Add(slow), true, false)
-			w.tellFull(errStuck)
+			w.alertFull(errStuck)
 		case failed:
 			w.alert(err)
 			w.wait(time.Now().Add(retry), false, false)
 		case dry:
-			w.tellFull(errBurst)
+			w.alertFull(errBurst)
 			if !busy && w.maySleep() {
 				w.wait(time.Time{}, false, true)
 			}
@@ -79,8 +79,8 @@ func (w *Writer) run() {
 	}
 }
 
-// step writes at most one batch. Unless hurry is true, it leaves the lines of sources that flood
-// for later.
+// step writes at most one batch. Unless hurry is true, it leaves the lines of sources that
+// are over their budget for later.
 func (w *Writer) step(hurry bool) (verdict, error) {
 	old := w.prepare(!hurry)
 	if old != nil {
@@ -110,7 +110,7 @@ func (w *Writer) step(hurry bool) (verdict, error) {
 	return failed, err
 }
 
-// gone reports that the reader of a pipe or socket is gone for good.
+// gone reports whether the reader of a pipe or socket has closed it.
 func gone(err error) bool {
 	return err == unix.EPIPE || err == unix.ECONNRESET || err == unix.ENOTCONN
 }
@@ -134,8 +134,8 @@ func (w *Writer) prepare(patient bool) (old *outlet) {
 	return old
 }
 
-// fill makes a batch. Sources take turns at being the first, and if it is patient, those
-// that flood have to wait.
+// fill makes a batch. Each batch begins with another source. If patient is true, sources
+// that are over their budget are left for later.
 func (w *Writer) fill(patient bool) {
 	w.countLost()
 	w.arm()
@@ -143,7 +143,7 @@ func (w *Writer) fill(patient bool) {
 	w.prune()
 	now := time.Now()
 	for i := range w.sources {
-		if s := w.sources[(w.turn+i)%len(w.sources)]; !patient || !s.resting(now) {
+		if s := w.sources[(w.turn+i)%len(w.sources)]; !patient || !s.overBudget(now) {
 			w.batch.add(s)
 		}
 	}
@@ -164,15 +164,14 @@ func (w *Writer) prune() {
 	w.sources = left
 }
 
-// filling reports whether a ring that does not have to wait is a quarter full, and makes the others
-// ring the doorbell when they are.
+// filling reports whether a ring within its budget is a quarter full, and arms all rings.
 func (w *Writer) filling() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.arm()
 	now := time.Now()
 	return slices.ContainsFunc(w.sources, func(s *source) bool {
-		return s.ring != nil && s.ring.Waiting() >= s.ring.quarter() && !s.resting(now)
+		return s.ring != nil && s.ring.Waiting() >= s.ring.quarter() && !s.overBudget(now)
 	})
 }
 
@@ -239,7 +238,7 @@ func (w *Writer) unfinished(err error) error {
 	return fmt.Errorf("write %s: %w; %d lines not written", w.out.name, err, n)
 }
 
-// takeOrder takes an order of Close or Suspend.
+// takeOrder returns the order of Close or Suspend, nil if there is none.
 func (w *Writer) takeOrder() *order {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -256,7 +255,7 @@ func (w *Writer) interrupted() bool {
 
 // park acknowledges an order and idles until Resume or another order.
 func (w *Writer) park(o *order, err error) {
-	o.answer <- err
+	o.result <- err
 	for w.isParked(o) {
 		w.await(-1, false)
 	}
@@ -268,7 +267,7 @@ func (w *Writer) isParked(o *order) bool {
 	return w.doing == o && w.order == nil
 }
 
-// end discards what no successor could continue with: lines of detached rings, and
+// end discards what an upgraded master could not take over: lines of detached rings, and
 // a newly opened file.
 func (w *Writer) end() {
 	w.mu.Lock()
@@ -284,8 +283,8 @@ func (w *Writer) end() {
 	}
 }
 
-// wait returns at a time (zero: never), on an interruption, when the outlet has room
-// (if room is set), or when a worker rings the doorbell (if rings is set).
+// wait waits until a time (zero: no limit), an interruption, room in the outlet (if room
+// is set), or a ring of the doorbell (if rings is set).
 func (w *Writer) wait(until time.Time, room, rings bool) {
 	for !w.interrupted() {
 		ms := -1
@@ -301,10 +300,10 @@ func (w *Writer) wait(until time.Time, room, rings bool) {
 	}
 }
 
-// await polls for some milliseconds, or without a timeout if ms is -1. A doorbell that rings all the
-// time cannot keep it busy.
+// await polls for ms milliseconds, or without a timeout if ms is -1. It first sleeps until
+// calm has passed since the last ring, so that workers cannot keep it busy.
 func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
-	time.Sleep(calm - time.Since(w.rung)) // at once, if that is negative
+	time.Sleep(calm - time.Since(w.rung)) // not at all, if negative
 	poll := []unix.PollFd{{Fd: int32(w.cfg.Doorbell.In), Events: unix.POLLIN}, {Fd: int32(w.out.Fd()), Events: unix.POLLOUT}}
 	if !room {
 		poll = poll[:1]
@@ -319,14 +318,14 @@ func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 	return rang, room && poll[1].Revents != 0
 }
 
-// tellFull sends an alert if rings have lost lines without an error.
-func (w *Writer) tellFull(cause error) {
+// alertFull sends an alert if rings have lost lines without an error.
+func (w *Writer) alertFull(cause error) {
 	w.mu.Lock()
 	w.countLost()
 	full := w.full
 	w.mu.Unlock()
-	if full != w.toldFull && w.alert(cause) {
-		w.toldFull = full
+	if full != w.alertedFull && w.alert(cause) {
+		w.alertedFull = full
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/logging"
 )
 
-// outlet is where lines are written.
+// outlet is the file that lines are written to.
 type outlet struct {
 	*logging.Outlet
 	name string // quoted path, or standard output
@@ -36,8 +36,8 @@ func openPath(path string) (*outlet, error) {
 	const flags = unix.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	out, err := openOwn(path, unix.O_WRONLY|unix.O_CREAT|flags)
 	if err == unix.ENXIO || err == nil && is(out, unix.S_IFIFO) {
-		// Opened for reading too, which Linux allows (fifo(7)), a FIFO
-		// needs no reader now or later.
+		// Linux allows to open a FIFO for reading and writing (fifo(7)): it
+		// then needs no reader now or later.
 		if both, err2 := openOwn(path, unix.O_RDWR|flags); err2 == nil {
 			if out != nil {
 				out.Close()
@@ -72,7 +72,7 @@ func openOwn(path string, flags int) (*logging.Outlet, error) {
 
 func is(o *logging.Outlet, mode uint32) bool { return o.Stat.Mode&unix.S_IFMT == mode }
 
-// openStdout uses an inherited file.
+// openStdout returns an outlet to an inherited file.
 func openStdout(file *os.File) (*outlet, error) {
 	if file == nil {
 		return nil, errors.New("open access log: standard output is closed")
@@ -84,12 +84,12 @@ func openStdout(file *os.File) (*outlet, error) {
 	return &outlet{Outlet: out, name: "standard output"}, nil
 }
 
-// same reports whether two outlets lead to the same place.
+// same reports whether two outlets are the same file.
 func (o *outlet) same(p *outlet) bool { return o.Stat.Dev == p.Stat.Dev && o.Stat.Ino == p.Stat.Ino }
 
-// beginLine completes the last line of a file with a newline if a killed master left
-// half of one. Without permission to read the file it does nothing. It must not be
-// used on a file being written, which may end in half a line at any moment.
+// beginLine writes a newline if a killed master left half a line at the end of a file.
+// Without permission to read the file it does nothing. It must not be used on a file that
+// is being written, which may end in half a line at any moment.
 func (o *outlet) beginLine(path string) {
 	if !o.file {
 		return
@@ -109,8 +109,8 @@ func (o *outlet) beginLine(path string) {
 	}
 }
 
-// write writes lines as [logging.Outlet.Write] does, and leaves no half line on a
-// disk that is full.
+// write writes lines as [logging.Outlet.Write] does. On an error such as a full disk it
+// removes the half line at the end.
 func (o *outlet) write(p []byte) (n int, err error) {
 	n, err = o.Write(p)
 	if err != nil && err != unix.EAGAIN {

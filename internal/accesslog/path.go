@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openRetry opens a file as open(2) does, but as root it follows no symbolic
-// link that another user may have put there, see openGuarded.
+// openRetry opens a file as open(2) does, except that root does not follow symbolic links
+// that another user may have created, see openGuarded.
 func openRetry(path string, flags int) (int, error) {
 	open := unix.Open
 	if unix.Geteuid() == 0 {
@@ -22,13 +22,13 @@ func openRetry(path string, flags int) (int, error) {
 	}
 }
 
-// maxLinks is how many symbolic links a path may have (path_resolution(7)).
+// maxLinks is the maximum number of symbolic links in a path (path_resolution(7)).
 const maxLinks = 40
 
-// openGuarded opens a file for root where other users may write: a log directory
-// usually belongs to the user that rotates it, who could put a symbolic link to
-// any file in the place of the log, or a second name of it, and have root create
-// it or write there (CVE-2016-1247).
+// openGuarded opens a file for root in a directory where other users may write. A log
+// directory often belongs to the user that rotates the logs. That user could replace the
+// log by a symbolic or hard link to any file and have root create it or write to it
+// (CVE-2016-1247).
 func openGuarded(path string, flags int, mode uint32) (int, error) {
 	w, err := startWalk(path)
 	if err != nil {
@@ -59,18 +59,19 @@ func openGuarded(path string, flags int, mode uint32) (int, error) {
 // walk resolves a path name by name, so that a symbolic link is seen before it is
 // followed, together with the directory that it is in.
 type walk struct {
-	dir  int      // open, in which rest begins
-	path string   // of it, for errors
-	rest []string // names, not empty
+	dir  int      // open directory in which rest begins
+	path string   // of dir, for errors
+	rest []string // names that are left, at least one
 }
 
 func startWalk(path string) (*walk, error) {
 	w := &walk{dir: -1}
-	return w, w.turn(path)
+	return w, w.prepend(path)
 }
 
-// turn continues the walk with a path, from the root directory if it is absolute.
-func (w *walk) turn(path string) error {
+// prepend inserts the names of a path in front of rest. If the path is absolute, the walk
+// continues in the root directory.
+func (w *walk) prepend(path string) error {
 	names := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 	if path == "" {
 		return unix.ENOENT
@@ -99,8 +100,7 @@ func (w *walk) close() {
 	}
 }
 
-// step opens the next name: the last one with these flags, another as a
-// directory.
+// step opens the next name: the last one with flags, any other as a directory.
 func (w *walk) step(flags int, mode uint32) (int, error) {
 	if len(w.rest) > 1 {
 		return unix.Openat(w.dir, w.rest[0], unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -111,8 +111,8 @@ func (w *walk) step(flags int, mode uint32) (int, error) {
 	}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
-		if who := w.stranger(); who != "" {
-			err = fmt.Errorf("the file has another name, and %s may write to directory %q", who, w.path)
+		if who := w.otherWriter(); who != "" {
+			err = fmt.Errorf("the file has more than one hard link, and %s may write to directory %q", who, w.path)
 		}
 	}
 	if err != nil {
@@ -122,35 +122,35 @@ func (w *walk) step(flags int, mode uint32) (int, error) {
 	return fd, nil
 }
 
-// enter goes into the directory that the next name is.
+// enter makes fd, the directory of the next name, the current one.
 func (w *walk) enter(fd int) {
 	w.close()
 	w.dir, w.path = fd, strings.TrimSuffix(w.path, "/")+"/"+w.rest[0]
 	w.rest = w.rest[1:]
 }
 
-// follow follows the symbolic link that the next name is, or returns why the
-// name could not be opened. One in /proc leads to an open file, which has perhaps
-// no path: what it names is opened at once.
+// follow follows the next name if it is a symbolic link; otherwise it returns cause. The
+// target of a link in /proc is an open file, which may have no path: it is opened here, and
+// its descriptor is returned.
 func (w *walk) follow(flags int, mode uint32, cause error) (int, error) {
 	var target [unix.PathMax]byte
 	n, err := unix.Readlinkat(w.dir, w.rest[0], target[:])
 	if err != nil {
-		return -1, cause // it is no link
+		return -1, cause // not a link
 	}
 	var fs unix.Statfs_t
 	if len(w.rest) == 1 && unix.Fstatfs(w.dir, &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC {
 		return unix.Openat(w.dir, w.rest[0], flags, mode)
 	}
-	if who := w.stranger(); who != "" && !w.ownLink() {
+	if who := w.otherWriter(); who != "" && !w.ownLink() {
 		return -1, fmt.Errorf("%q is a symbolic link, and %s may write to directory %q", w.rest[0], who, w.path)
 	}
 	w.rest = w.rest[1:]
-	return -1, w.turn(string(target[:n]))
+	return -1, w.prepend(string(target[:n]))
 }
 
-// stranger names another user who may write to the directory; "" if there is none.
-func (w *walk) stranger() string {
+// otherWriter names another user who may write to the directory; "" if there is none.
+func (w *walk) otherWriter() string {
 	var st unix.Stat_t
 	switch err := unix.Fstat(w.dir, &st); {
 	case err != nil:
@@ -165,8 +165,8 @@ func (w *walk) stranger() string {
 	return ""
 }
 
-// ownLink reports whether the next name is a symbolic link of root's in a sticky
-// directory, where nobody else can have put it (proc(5), protected_symlinks).
+// ownLink reports whether the next name is a symbolic link owned by root in a sticky
+// directory, which only root can have created (proc(5), protected_symlinks).
 func (w *walk) ownLink() bool {
 	var dir, link unix.Stat_t
 	return unix.Fstat(w.dir, &dir) == nil && dir.Mode&unix.S_ISVTX != 0 && dir.Uid == 0 &&

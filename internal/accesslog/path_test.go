@@ -50,7 +50,7 @@ func TestGuardedOpen(t *testing.T) {
 	for path, want := range map[string]string{
 		"link":       `"link" is a symbolic link, and `,
 		"sub/victim": `"sub" is a symbolic link, and `,
-		"second":     "the file has another name, and ",
+		"second":     "the file has more than one hard link, and ",
 	} {
 		if err := openAsRoot(t, logs+"/"+path); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), " may write to directory \""+logs+"\"") {
 			t.Errorf("%s: %v", path, err)

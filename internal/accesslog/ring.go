@@ -12,7 +12,7 @@ const (
 	headAt   = 0   // worker: bytes written since the beginning
 	lostAt   = 8   // worker: lines dropped
 	tailAt   = 64  // reader: bytes consumed since the beginning
-	toldAt   = 72  // reader: dropped lines it knows of
+	toldAt   = 72  // reader: value of lost when it was last read
 	bellAt   = 128 // unread bytes at which to wake the reader
 	ringData = 192 // offset of the data
 )
@@ -80,8 +80,8 @@ func (r *Ring) Waiting() int {
 // Due reports, once each time the threshold is reached, that it is time to [Wake]
 // the reader. The writing side calls it after each Write, successful or not.
 //
-// The reader sets the threshold: while it sleeps, the first line wakes it; else it
-// reads soon anyway, and is woken early by a ring that is a quarter full.
+// The reader sets the threshold: while it sleeps, to the first line; otherwise, since it
+// will read soon anyway, to a quarter of the ring.
 func (r *Ring) Due() bool {
 	bell := r.bell.Load()
 	if bell == bellNever {
@@ -92,8 +92,8 @@ func (r *Ring) Due() bool {
 }
 
 // Readable returns the unread bytes, whole lines, in up to two pieces, valid until
-// [Ring.Consume]. An invalid header (its worker has corrupted it) is reset: the ring
-// is then empty, and one line counts as lost, as the real number is unknown.
+// [Ring.Consume]. A header that its worker has corrupted is reset: the ring is then empty,
+// and one line counts as lost, since the real number is unknown.
 func (r *Ring) Readable() (a, b []byte) {
 	head, used, ok := r.state()
 	if !ok {
@@ -111,9 +111,9 @@ func (r *Ring) Readable() (a, b []byte) {
 // Consume frees n bytes, at most as many as Readable has returned.
 func (r *Ring) Consume(n int) { r.tail.Add(uint64(n)) }
 
-// state returns the position of the next line, the number of unread bytes, and
-// whether both are valid. One position is the caller's own, and the other moves only
-// in the direction that keeps the result safe.
+// state returns the position of the next line, the number of unread bytes, and whether
+// both are valid. The caller's own position does not change meanwhile; the other side can
+// only add lines, if the caller reads, or free space, if it writes.
 func (r *Ring) state() (head, used uint64, ok bool) {
 	head, tail := r.head.Load(), r.tail.Load()
 	used = head - tail
@@ -146,8 +146,8 @@ func (r *Ring) ringAt(unread int) { r.bell.Store(uint64(unread)) }
 
 func (r *Ring) quarter() int { return len(r.data) / 4 }
 
-// newlyLost returns the number of lines lost since the last call. That is kept in
-// the ring, as its reader may be replaced.
+// newlyLost returns the number of lines lost since the last call. The count at that call
+// is kept in the ring, since its reader may be replaced.
 func (r *Ring) newlyLost() uint64 {
 	lost, told := r.lost.Load(), r.told.Load()
 	r.told.Store(lost)

@@ -15,7 +15,7 @@ type source struct {
 	ring *Ring  // nil: detached
 	rest []byte // its remaining lines, if detached
 
-	budget logging.Budget // of a worker that may flood
+	budget logging.Budget // limits a worker that floods the log
 }
 
 func (s *source) readable() (a, b []byte) {
@@ -25,9 +25,9 @@ func (s *source) readable() (a, b []byte) {
 	return s.ring.Readable()
 }
 
-// resting reports that so much came of this worker within the present second that the rest
-// has to wait.
-func (s *source) resting(now time.Time) bool {
+// overBudget reports whether the worker has written so much within the current second that
+// its other lines have to wait.
+func (s *source) overBudget(now time.Time) bool {
 	return s.ring != nil && s.budget.Spent(logging.MostBytes, now)
 }
 
@@ -51,7 +51,7 @@ type batch struct {
 type part struct {
 	source *source
 	size   int  // bytes
-	ended  bool // one more byte, a newline, was missing in the source
+	ended  bool // followed by a newline that the source lacked
 }
 
 // maxBatch limits the bytes of a batch, unless a single line is longer.
@@ -87,8 +87,8 @@ func (b *batch) add(s *source) {
 	b.parts = append(b.parts, p)
 }
 
-// clean replaces what no [Formatter] writes and a terminal might obey: a worker that was
-// taken over writes what it likes into its ring.
+// clean replaces bytes that no [Formatter] writes, such as control characters: a compromised
+// worker can write anything into its ring.
 func clean(p []byte) {
 	for len(p) >= 8 {
 		if !printable(binary.LittleEndian.Uint64(p)) {
@@ -99,11 +99,11 @@ func clean(p []byte) {
 	cleanBytes(p)
 }
 
-// printable reports whether eight bytes are visible ASCII or spaces; it may be wrong in that
-// it is false.
+// printable reports whether eight bytes are visible ASCII or spaces. It may return false for
+// eight that are.
 func printable(x uint64) bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
-	less, more := (x-ones*0x20)&^x, x+ones|x // in the highest bit of a byte: it is below 0x20, or above 0x7e
+	less, more := (x-ones*0x20)&^x, x+ones|x // the highest bit of a byte is set if it is below 0x20, or above 0x7e
 	return (less|more)&high == 0
 }
 
@@ -115,8 +115,8 @@ func cleanBytes(p []byte) {
 	}
 }
 
-// fitting returns how many bytes of two pieces, up to the end of a line, fit into
-// room; if no line fits and must is set, the length of the first line.
+// fitting returns how many bytes of two pieces, up to the end of a line, fit into room. If
+// no line fits, it returns 0, or the length of the first line if must is set.
 func fitting(first, second []byte, room int, must bool) int {
 	all := len(first) + len(second)
 	if all <= room {

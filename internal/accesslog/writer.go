@@ -17,30 +17,30 @@ import (
 
 // Config configures a [Writer].
 type Config struct {
-	Stdout   *os.File // the file "-"; nil: there is none
-	Doorbell Doorbell // a [NewDoorbell], with which workers [Wake] the Writer; the caller's
-	Lost     uint64   // lines lost before an upgrade, where counting continues
+	Stdout   *os.File // the file "-"; nil: standard output is closed
+	Doorbell Doorbell // with which workers [Wake] the Writer; the caller closes it
+	Lost     uint64   // lines lost before an upgrade
 
 	// Alert receives what an operator has to know, in one line. It must not call the
 	// Writer's methods except Lost.
 	Alert func(text string)
 
-	now func() time.Time // between alerts; time.Now, if nil
+	now func() time.Time // for alerts; nil: time.Now
 }
 
 // Writer writes the lines of all rings to a file, which a reload may switch on and
 // off while workers keep running. Its methods are safe for concurrent use, except
-// that Suspend, Resume and Close must not overlap; none but Suspend and Close waits
-// for what is written.
+// that Suspend, Resume and Close must not overlap. Only Suspend and Close wait for the
+// disk.
 type Writer struct {
 	cfg      Config
 	done     chan struct{}  // closed when the goroutine has ended
 	reopened sync.WaitGroup // of Reopen
 
-	mu      sync.Mutex // for what follows; never held during a write
+	mu      sync.Mutex // guards the fields up to fault; never held during a write
 	path    string     // of the file; "": lines are discarded
 	wanted  string     // argument of the last Use
-	running bool       // there is a goroutine: there has been a file
+	running bool       // the goroutine runs: there has been a file
 	sources []*source
 	turn    int     // counts batches; selects the first source of the next
 	kept    int     // bytes of detached rings
@@ -53,18 +53,18 @@ type Writer struct {
 	batch   batch  // its lines are the goroutine's
 	fault   string // why the last write failed; "": it succeeded
 
-	// The goroutine's.
-	out      *outlet
-	rung     time.Time // when the doorbell woke it last
-	told     time.Time // time of the last alert
-	toldFull uint64    // value of full at the last alert about it
+	// Used by the goroutine only.
+	out         *outlet
+	rung        time.Time // when the doorbell woke it last
+	told        time.Time // time of the last alert
+	alertedFull uint64    // value of full at the last alert about it
 }
 
 // order is a request of Close or Suspend.
 type order struct {
 	until  time.Time
 	last   bool
-	answer chan error // has room for it
+	result chan error // buffered
 }
 
 // New returns a Writer without a file.
@@ -103,7 +103,7 @@ func (w *Writer) Try(path string) error {
 }
 
 // Use switches to the file at path, which is created with mode 0640 and only ever
-// appended to; a FIFO or a device will do. "-" is standard output, and "" discards
+// appended to. It may be a FIFO or a device. "-" is standard output, and "" discards
 // every line. If the file cannot be opened, the current one stays in use.
 func (w *Writer) Use(path string) error {
 	w.mu.Lock()
@@ -164,7 +164,7 @@ func (w *Writer) detach(id int) {
 	}
 	w.kept += len(rest)
 	if s.ring, s.rest = nil, rest; !w.running {
-		w.prune() // nobody else does
+		w.prune() // run would
 	}
 }
 
@@ -204,7 +204,7 @@ func (w *Writer) move(path string) error {
 	case w.closed:
 		unused, err = next, fmt.Errorf("open access log %q: %w", path, os.ErrClosed)
 	case path != w.wanted:
-		unused = next // another Use came meanwhile
+		unused = next // Use was called again meanwhile
 	case !w.running:
 		w.path, w.out, w.running = path, next, true
 		go w.run()
@@ -259,7 +259,7 @@ func (w *Writer) countLost() {
 const flushTime = time.Second
 
 // Suspend writes pending lines, and then stops reading the rings, for an execve(2).
-// What cannot be written in time stays in the rings, where the next reader finds it.
+// Lines that cannot be written in time stay in the rings for the next reader.
 func (w *Writer) Suspend() { _ = w.suspend(flushTime) }
 
 func (w *Writer) suspend(timeout time.Duration) error { return w.command(timeout, false) }
@@ -272,8 +272,8 @@ func (w *Writer) Resume() {
 	w.wake()
 }
 
-// Close writes pending lines and closes the file. What cannot be written in time
-// stays in the rings. The goroutine has ended on return, unless it is stuck in the
+// Close writes pending lines and closes the file. Lines that cannot be written in time
+// stay in the rings. The goroutine has ended when Close returns, unless it is stuck in the
 // kernel on a disk that does not respond.
 func (w *Writer) Close() {
 	w.reopened.Wait()
@@ -282,7 +282,7 @@ func (w *Writer) Close() {
 	}
 }
 
-// close returns why some lines are still in their rings.
+// close returns an error if lines are left in the rings.
 func (w *Writer) close(timeout time.Duration) error {
 	err := w.command(timeout, true)
 	if !errors.Is(err, errSilent) && !errors.Is(err, os.ErrClosed) {
@@ -293,11 +293,11 @@ func (w *Writer) close(timeout time.Duration) error {
 
 var errSilent = errors.New("the disk does not respond")
 
-// slack is added to the timeout of an order before the disk counts as dead.
+// slack is how long after the timeout of an order the disk counts as dead.
 const slack = 250 * time.Millisecond
 
 func (w *Writer) command(timeout time.Duration, last bool) error {
-	o := &order{until: time.Now().Add(timeout), last: last, answer: make(chan error, 1)}
+	o := &order{until: time.Now().Add(timeout), last: last, result: make(chan error, 1)}
 	w.mu.Lock()
 	switch {
 	case w.closed:
@@ -317,7 +317,7 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	timer := time.NewTimer(timeout + slack)
 	defer timer.Stop()
 	select {
-	case err := <-o.answer:
+	case err := <-o.result:
 		return err
 	case <-timer.C:
 		w.abandon()
@@ -325,21 +325,19 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	}
 }
 
-// abandon takes the rings from a goroutine stuck in the kernel: when it returns,
-// they may be unmapped.
+// abandon takes the rings away from a goroutine that is stuck in the kernel: the rings may
+// be unmapped by the time it continues.
 func (w *Writer) abandon() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.countLost()
 	for _, s := range w.sources {
-		if s.ring != nil {
-			w.full += s.ring.newlyLost()
-		}
 		w.dropped += uint64(lines(s.rest))
 		s.ring, s.rest = nil, nil
 	}
 }
 
-// wake rings the doorbell. It may be closed once the Writer is.
+// wake rings the doorbell, unless the Writer is closed: the doorbell may be closed too.
 func (w *Writer) wake() {
 	if !w.closed {
 		Wake(w.cfg.Doorbell.Out)

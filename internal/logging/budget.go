@@ -2,19 +2,19 @@ package logging
 
 import "time"
 
-// MostBytes is how many bytes of lines are taken from one worker within a second: those of
-// 100,000 requests.
+// MostBytes is the number of bytes of log lines that are read from one worker per second,
+// enough for 100,000 requests.
 const MostBytes = 32 << 20
 
-// Budget counts what was taken from a worker within a second, so that one that writes
-// without pause costs the master no more than a bounded share of its time.
+// Budget counts the bytes read from a worker within a second, so that a worker that writes
+// without pause takes only a bounded share of the master's time.
 type Budget struct {
 	begin time.Time
 	taken int
 }
 
-// Spent reports whether a second's bytes have been taken, or those of as many seconds as
-// what was taken is worth.
+// Spent reports whether most bytes or more have been taken within the current period, which
+// lasts a second, or longer if more than most bytes were taken at once.
 func (b *Budget) Spent(most int, now time.Time) bool {
 	worth := time.Duration(1+b.taken/most) * time.Second
 	if now.Sub(b.begin) >= worth || now.Before(b.begin) {
@@ -23,5 +23,5 @@ func (b *Budget) Spent(most int, now time.Time) bool {
 	return b.taken >= most
 }
 
-// Take adds what was taken.
+// Take counts bytes that have been read.
 func (b *Budget) Take(bytes int) { b.taken += bytes }

@@ -9,29 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Buffer collects lines and writes them to a file on demand, without ever waiting for a reader: what one does not take now is kept for
-// the next time. When a reader has stalled for so long that the buffer is full,
-// further lines are dropped and counted, and the count is logged as soon as
-// there is room. It is for one goroutine.
+// Buffer collects lines and writes them to a file on demand, without ever waiting for a
+// reader: bytes that it does not accept now are kept for the next time. When the buffer is
+// full, further lines are dropped and counted, and the count is logged as soon as there is
+// room. It is not safe for concurrent use.
 type Buffer struct {
 	out     *Outlet
 	lines   []byte
 	sent    int // bytes of lines that were written
 	dropped int
 
-	// Alert tells operators, through this buffer, that lines were dropped; nil: they
-	// are not told.
+	// Alert writes to this buffer that lines were dropped; nil: nothing is written.
 	Alert func(line string)
 }
 
-// maxBuffered is how many bytes a buffer holds at most.
+// maxBuffered is the maximum number of bytes in a buffer.
 const maxBuffered = 1 << 20
 
 // NewBuffer returns a buffer in front of the file, which must stay open.
 func NewBuffer(file *os.File) *Buffer {
 	out, err := ShareOutlet(file)
 	if err != nil {
-		out = Discard() // it is closed
+		out = Discard() // the file is closed
 	}
 	return &Buffer{out: out}
 }
@@ -46,8 +45,8 @@ func (b *Buffer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Flush writes what was collected, as far as it is taken at once, and reports
-// whether something is left.
+// Flush writes as much as the file accepts without waiting, and reports whether something
+// is left.
 func (b *Buffer) Flush() (left bool) {
 	n, err := b.out.Write(b.lines[b.sent:])
 	if b.sent += n; err == unix.EAGAIN {
@@ -64,7 +63,7 @@ func (b *Buffer) Flush() (left bool) {
 	return false
 }
 
-// compact moves what is left to the start, once that is worth while.
+// compact moves the unwritten bytes to the start once half of the buffer has been written.
 func (b *Buffer) compact() {
 	if b.sent > maxBuffered/2 {
 		b.lines = b.lines[:copy(b.lines, b.lines[b.sent:])]
@@ -72,7 +71,7 @@ func (b *Buffer) compact() {
 	}
 }
 
-// Close writes what is left, and gives the reader a moment to take it.
+// Close writes what is left, for at most a second.
 func (b *Buffer) Close() {
 	const patience, pause = time.Second, 5 * time.Millisecond
 	for waited := time.Duration(0); b.Flush() && waited < patience; waited += pause {

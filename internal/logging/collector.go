@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// gather is how long lines are left in their pipes after some were taken, so that
-	// busy workers do not wake this process for each of their turns.
+	// gather is the pause between two reads of the pipes, so that busy workers do not
+	// wake this process for each line.
 	gather = 10 * time.Millisecond
-	// mostAlerts is how many bytes are taken from one worker within a second in silent
-	// mode, in which it has hardly anything to say.
+	// mostAlerts is the number of bytes that are read from one worker per second in
+	// silent mode, in which workers log only warnings and errors.
 	mostAlerts = 4 << 10
-	// A line costs as much time as so many bytes more of it would.
+	// The fixed cost of a line, in bytes that take the same time.
 	lineCost, consoleCost = 32, 512
 )
 
-// Collector takes log lines of workers out of their pipes and writes them where the
-// master's own go. Each worker has a pipe of its own, and is not trusted: what is not an
-// event of its own is quoted in a warning, one that writes without pause is not read
-// faster than mostBytes, and takes turns with the others. While the reader of the log is
-// slow, lines wait in their pipes.
+// Collector reads log lines of workers from pipes, one for each worker, and writes them to
+// the master's log. Workers are not trusted: a line that is not an event of its worker is
+// quoted in a warning, and no worker is read faster than [MostBytes] or before its turn.
+// While the reader of the log is slow, lines stay in their pipes.
 //
-// It is for the events of [New] with the format JSON and the fields slot and pid.
+// The lines are events that workers log with [New], in the format JSON and with the fields
+// slot and pid.
 type Collector struct {
 	to      *Writer
-	most    int // bytes a second of one worker
+	most    int // bytes per second of one worker
 	cost    int // of a line, in bytes
 	verbose int
 	format  func(slot int) io.Writer // writes an event into batch
@@ -40,9 +40,9 @@ type Collector struct {
 	wake    int // eventfd: the sources have changed
 	done    sync.WaitGroup
 
-	mu      sync.Mutex // for what follows; held from Suspend to Resume
+	mu      sync.Mutex // guards the fields below; held from Suspend to Resume
 	sources []*Source
-	turn    int // which source is the first
+	turn    int // selects the first source of a round
 	closed  bool
 	buf     []byte       // as large as the largest pipe
 	batch   bytes.Buffer // lines of one source
@@ -51,18 +51,18 @@ type Collector struct {
 
 // Source is the pipe of one worker.
 type Source struct {
-	c     *Collector
-	fd    int
-	guest guest
-	out   io.Writer
+	c       *Collector
+	fd      int
+	checker checker
+	out     io.Writer
 
-	ended  bool // nobody can write any more
+	ended  bool // end of file: all writing ends are closed
 	budget Budget
 }
 
-// NewCollector returns a collector that writes through a [Writer] to the file, in the
-// format and to the verbosity of [New]. At verbose 0 lines of warnings and errors are
-// written as [Alerts] does.
+// NewCollector returns a collector that writes to the file through a [Writer]. format and
+// verbose are those of [New]; at verbose 0, warnings and errors are written as [Alerts]
+// writes them.
 func NewCollector(to *Writer, file *os.File, format string, verbose int, o Options) (*Collector, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -85,14 +85,14 @@ func NewCollector(to *Writer, file *os.File, format string, verbose int, o Optio
 	return c, nil
 }
 
-// Add takes lines of a worker out of a pipe, whose descriptor is non-blocking and the
-// Source's from now on.
+// Add reads lines of a worker from a pipe. Its descriptor must be non-blocking, and belongs
+// to the Source from now on.
 func (c *Collector) Add(pipe int, slot, pid int) *Source {
 	size, err := unix.FcntlInt(uintptr(pipe), unix.F_GETPIPE_SZ, 0)
 	if err != nil {
 		size = 16 * os.Getpagesize() // the kernel's default
 	}
-	s := &Source{c: c, fd: pipe, guest: newGuest(slot, pid, c.verbose), out: c.format(slot)}
+	s := &Source{c: c, fd: pipe, checker: newChecker(slot, pid, c.verbose), out: c.format(slot)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.buf) < size {
@@ -103,10 +103,10 @@ func (c *Collector) Add(pipe int, slot, pid int) *Source {
 	return s
 }
 
-// Fd returns the descriptor of the pipe, for a program that goes on with it.
+// Fd returns the descriptor of the pipe, for an upgraded master.
 func (s *Source) Fd() int { return s.fd }
 
-// Drain takes what is left, once the worker has exited.
+// Drain reads what is left in the pipe, once the worker has exited.
 func (s *Source) Drain() {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -122,14 +122,13 @@ func (s *Source) Close() error {
 	return unix.Close(s.fd)
 }
 
-// Suspend leaves what comes from now on in the pipes, for a program that goes on with
-// them.
+// Suspend stops reading, until Resume: lines stay in the pipes for an upgraded master.
 func (c *Collector) Suspend() { c.mu.Lock() }
 
-// Resume undoes that.
+// Resume continues after Suspend.
 func (c *Collector) Resume() { c.mu.Unlock() }
 
-// Close ends the collector. What is still in pipes is not written.
+// Close stops the collector. Lines that are still in pipes are not written.
 func (c *Collector) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -142,10 +141,10 @@ func (c *Collector) Close() {
 	c.wake = -1
 }
 
-// ring makes the goroutine look at the sources anew.
+// ring makes run use the current sources.
 func (c *Collector) ring() { _, _ = unix.Write(c.wake, []byte{7: 1}) } // it never blocks
 
-// run is the goroutine.
+// run is the collector's goroutine.
 func (c *Collector) run() {
 	var fds []unix.PollFd
 	for {
@@ -168,9 +167,9 @@ func (c *Collector) run() {
 	}
 }
 
-// waiting returns what to wait for, and for how many milliseconds, -1 without end. A
-// source that has had its share is not waited for, nor is any while the log's reader is
-// slow.
+// waiting returns the descriptors to poll and the timeout in milliseconds, -1 for none. A
+// source that is over its budget is not polled, nor is any source while the reader of the
+// log is slow.
 func (c *Collector) waiting(fds []unix.PollFd) (_ []unix.PollFd, wait int, closed bool) {
 	fds, wait = append(fds, unix.PollFd{Fd: int32(c.wake), Events: unix.POLLIN}), -1
 	c.mu.Lock()
@@ -188,8 +187,8 @@ func (c *Collector) waiting(fds []unix.PollFd) (_ []unix.PollFd, wait int, close
 	return fds, wait, c.closed
 }
 
-// round takes what every source has, and reports whether one had so much that it should
-// not be kept waiting. The sources take turns at being the first.
+// round reads each source once, and reports whether one had so much that its pipe may soon
+// be full. Each round begins with another source.
 func (c *Collector) round() (much bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,8 +206,8 @@ func (c *Collector) round() (much bool) {
 	return much
 }
 
-// read takes what a source has now. Workers write whole lines atomically, so a read of as
-// much as the pipe holds ends with a line.
+// read reads the pipe of a source once and writes its lines. Workers write whole lines
+// atomically, so a read of the pipe's whole content ends with a line.
 func (c *Collector) read(s *Source) (n int) {
 	n, err := unix.Read(s.fd, c.buf)
 	for err == unix.EINTR {
@@ -225,15 +224,15 @@ func (c *Collector) read(s *Source) (n int) {
 	return n
 }
 
-// pass writes the lines of a worker into the batch, and one event about all that are not
-// its own events.
+// pass writes the valid lines of a worker into the batch, and one event about all invalid
+// ones.
 func (c *Collector) pass(s *Source, p []byte) (lines int) {
 	var first []byte
 	wrong := 0
 	for line := range bytes.Lines(p) {
 		lines++
 		line = bytes.TrimSuffix(line, []byte("\n"))
-		ok, plain := s.guest.said(line)
+		ok, plain := s.checker.valid(line)
 		switch {
 		case !ok:
 			if wrong++; wrong == 1 {
@@ -248,7 +247,7 @@ func (c *Collector) pass(s *Source, p []byte) (lines int) {
 		_, _ = s.out.Write(append(c.line, '\n'))
 	}
 	if wrong > 0 {
-		c.line = s.guest.invalid(c.line[:0], first, wrong, c.now())
+		c.line = s.checker.appendInvalid(c.line[:0], first, wrong, c.now())
 		_, _ = s.out.Write(append(c.line, '\n'))
 	}
 	return lines

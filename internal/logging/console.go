@@ -15,18 +15,18 @@ import (
 	"phalanx/internal/human"
 )
 
-// console writes events for eyes. A request is a row of columns that fits the
-// terminal; any other event is its message and its fields, in as many lines as it
-// takes. What is wrong has a mark before it, for those who see no colours.
+// console writes events for people. A request is a row of columns that fits the
+// terminal; any other event is its message and its fields, in as many lines as needed.
+// Warnings and errors have a mark in front, for terminals without colours.
 type console struct {
 	to    io.Writer
-	width func() int // of the terminal in columns; 0: there is none
+	width func() int // of the terminal in columns; 0: not a terminal
 	color bool
-	ids   bool // the ids of requests are asked for
-	erase bool // a status line may stand where a line begins
+	ids   bool // show ids of requests
+	erase bool // there may be a status line to erase
 }
 
-// Write takes an event as JSON.
+// Write writes an event, given as JSON.
 func (c console) Write(p []byte) (int, error) {
 	e, err := decode(p)
 	switch {
@@ -40,9 +40,9 @@ func (c console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// field is one of an event, in its order.
 type field struct{ name, value string }
 
+// event has the fields of an event in their order.
 type event []field
 
 func decode(p []byte) (e event, err error) {
@@ -101,7 +101,7 @@ func (c console) paint(dst []byte, color, text string) []byte {
 	return append(append(append(append(dst, "\x1b["...), color...), 'm'), text+"\x1b[0m"...)
 }
 
-// lead is what every line begins with: the time of day, and the worker.
+// lead returns the beginning of every line: the time of day and the worker.
 func (c console) lead(e event) []byte {
 	at := e.text("time")
 	if len(at) >= len("2006-01-02T15:04:05") {
@@ -124,8 +124,8 @@ const (
 	clientWidth = len("192.168.100.100")
 )
 
-// request is a row: time, worker, status, method, path, size, duration, client.
-// The path has what is left of the width, and of a longer one its end is seen.
+// request formats a request as a row: time, worker, status, method, path, size, duration,
+// client. The path takes the remaining width; if it is longer, its end is shown.
 func (c console) request(e event) []byte {
 	status := int(e.number("status"))
 	mark, color := " ", green
@@ -142,7 +142,7 @@ func (c console) request(e event) []byte {
 	size, took := left(human.Bytes(e.number("bytes")), 7), left(human.Seconds(e.number("ms")/1e3), 7)
 	room, width := 40, c.width()
 	if width > 0 {
-		client = tail(client, max(clientWidth, width/4)) // of an address of IPv6
+		client = tail(client, max(clientWidth, width/4)) // IPv6 addresses may be longer
 		room = width - besidePath - max(clientWidth, utf8.RuneCountInString(client)) - (len(method) - 3) - (utf8.RuneCountInString(size+took) - 14)
 		path = tail(path, max(room, 8))
 	}
@@ -161,7 +161,7 @@ func (c console) request(e event) []byte {
 	return c.wrap(line, more)
 }
 
-// event is a message and its fields.
+// event formats a message and its fields.
 func (c console) event(e event) []byte {
 	mark, color := " ", ""
 	switch e.text("level") {
@@ -201,13 +201,13 @@ func (c console) event(e event) []byte {
 	return append(line, '\n')
 }
 
-// saysAlready reports whether the message of a death has a field: "worker 0 (pid 7)
-// died: killed by SIGKILL; uptime 1m0s".
+// saysAlready reports whether the message of a worker's death contains the field: "worker
+// 0 (pid 7) died: killed by SIGKILL; uptime 1m0s".
 func saysAlready(message, name, value string) bool {
 	return strings.Contains(message, " died") && (strings.Contains(message, name+" ") || strings.Contains(message, value))
 }
 
-// indent is where the message of an event begins.
+// indent is the column in which the message of an event begins.
 const indent = len("15:04:05 w0   ")
 
 // wrap appends a line for each of the texts, beneath the method of a request.
@@ -218,7 +218,7 @@ func (c console) wrap(line []byte, texts []string) []byte {
 	return line
 }
 
-// shown is a text from outside as a terminal may see it.
+// shown returns untrusted text, escaped for a terminal; "-" if it is empty.
 func shown(s string) string {
 	if s == "" {
 		return "-"
@@ -234,7 +234,7 @@ func left(s string, width int) string {
 	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s))) + s
 }
 
-// tail is the end of a text that is wider, behind an ellipsis.
+// tail shortens a text to its end, after an ellipsis, if it is wider than width.
 func tail(s string, width int) string {
 	n := utf8.RuneCountInString(s)
 	if n <= width {
@@ -243,13 +243,13 @@ func tail(s string, width int) string {
 	return ellipsis + string([]rune(s)[n-width+1:])
 }
 
-// widthOf returns how many columns a terminal has now; 0 if the file is none.
+// widthOf returns the current width of a terminal in columns, 0 if the file is not one.
 func widthOf(file *os.File) (width int) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return 0
 	}
-	_ = raw.Control(func(fd uintptr) { // a file that is closed has none
+	_ = raw.Control(func(fd uintptr) { // on a closed file the width stays 0
 		if size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); err == nil {
 			width = int(size.Col)
 		}

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// maxLine is the longest line in bytes, its newline included: one write puts it
-// into a pipe whole.
+// maxLine is the maximum length of a line in bytes, its newline included: a pipe takes it
+// whole.
 const maxLine = pipeBuf - 1
 
 // The guards are the last resort against a line that is too long. Long fields are
@@ -21,7 +21,7 @@ type (
 func (g jsonGuard) Write(p []byte) (int, error) {
 	line := p
 	if len(line) > maxLine {
-		// Quoting makes at most six bytes of one.
+		// Escaping turns a byte into at most six.
 		begin, err := json.Marshal(Clip(string(p), 600))
 		if err != nil {
 			begin = []byte(`""`)
@@ -33,7 +33,7 @@ func (g jsonGuard) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Write cuts a long line and ends its colour.
+// Write shortens a long line and resets its colour.
 func (g consoleGuard) Write(p []byte) (int, error) {
 	line := p
 	if len(line) > maxLine {

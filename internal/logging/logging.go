@@ -1,10 +1,10 @@
-// Package logging says how a log line looks and where it goes.
+// Package logging formats log lines and writes them.
 //
-// The master writes to standard error, and each worker into a pipe of its own, out of
-// which the master takes its lines ([Collector]). Each event is one write(2)
-// shorter than PIPE_BUF, which the kernel keeps whole (pipe(7)), so that lines never mix
-// with those of other processes. What a client sent goes through
-// [AppendJSON], so that no request can forge a line, nor make one too long.
+// The master writes to standard error, and each worker to its own pipe, from which the
+// master reads its lines ([Collector]). Each event is one write(2) shorter than PIPE_BUF,
+// which is atomic (pipe(7)), so that lines of different processes never mix. Text from
+// clients goes through [AppendJSON], so that no request can forge a line or make one too
+// long.
 package logging
 
 import (
@@ -21,28 +21,28 @@ import (
 
 // The formats of New.
 const (
-	Auto    = "auto"    // Console on a terminal, else JSON
-	Console = "console" // for eyes
-	JSON    = "json"    // one object a line
+	Auto    = "auto"    // Console on a terminal, otherwise JSON
+	Console = "console" // for people
+	JSON    = "json"    // one object per line
 )
 
-// timeFormat is RFC 3339 in milliseconds. zerolog's own is a package
-// variable, which would be shared state.
+// timeFormat is RFC 3339 with milliseconds. zerolog's own format is a package variable, so
+// setting it would be shared state.
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
-// Options of New.
+// Options are the options of [New].
 type Options struct {
-	NoColor bool      // switches the console's colours off (the NO_COLOR convention)
-	IDs     bool      // the console shows ids of requests
-	Erase   bool      // each line on a terminal erases what stands where it begins, see [Status]
-	Through io.Writer // a [Buffer] or a [Writer] that lines go through; nil: each is written at once
+	NoColor bool      // no colours on the console (the NO_COLOR convention)
+	IDs     bool      // show ids of requests on the console
+	Erase   bool      // each line on a terminal erases a status line first, see [Status]
+	Through io.Writer // a [Buffer] or a [Writer] for the lines; nil: each is written at once
 
-	now func() time.Time // time.Now, if nil
+	now func() time.Time // nil: time.Now
 }
 
-// New returns a logger that writes to w. At verbose 0 it is silent, 1 is
-// info, 2 debug, 3 and more trace. Write errors are ignored: a log without a reader
-// must not stop the server.
+// New returns a logger that writes to w. Its level is info at verbose 1, debug at 2, and
+// trace from 3 up; at 0 it is silent. Write errors are ignored: a log without a reader must
+// not stop the server.
 func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	if verbose <= 0 {
 		return zerolog.Nop()
@@ -53,7 +53,7 @@ func New(w *os.File, format string, verbose int, o Options) zerolog.Logger {
 	return zerolog.New(events(w, format, o)).Level(level(verbose)).Hook(stamp{o.now})
 }
 
-// events returns what takes events as JSON and writes them to w in a format.
+// events returns a writer of events, given as JSON, that formats them and writes them to w.
 func events(w *os.File, format string, o Options) io.Writer {
 	var to io.Writer = w
 	if o.Through != nil {
@@ -67,15 +67,14 @@ func events(w *os.File, format string, o Options) io.Writer {
 	return jsonGuard{to}
 }
 
-// Look returns how a log looks to one with these variables, NO_COLOR and TERM.
-func Look(noColor, term string) Options {
+// ConsoleOptions returns the options for the environment variables NO_COLOR and TERM.
+func ConsoleOptions(noColor, term string) Options {
 	dumb := term == "" || term == "dumb"
 	return Options{NoColor: noColor != "" || term == "dumb", Erase: !dumb}
 }
 
-// Alerts returns the log of what operators must know even in silent mode, to one who
-// writes into the file: each event is a line of text, its message, or of JSON with its
-// fields if that is the format.
+// Alerts returns a logger for what operators must know even in silent mode. It writes the
+// message of each event as a line of text, or the event if the format is JSON.
 func Alerts(file *os.File, format string, o Options) zerolog.Logger {
 	if format == JSON {
 		return New(file, JSON, 1, o)
@@ -86,16 +85,16 @@ func Alerts(file *os.File, format string, o Options) zerolog.Logger {
 	return zerolog.New(plain{to: file})
 }
 
-// plain writes the message of an event alone.
+// plain writes only the messages of events.
 type plain struct {
-	to  io.Writer
-	who string // said before it
+	to     io.Writer
+	prefix string // of the message
 }
 
-// Write takes an event as JSON.
+// Write writes an event, given as JSON.
 func (p plain) Write(event []byte) (int, error) {
 	if e, err := decode(event); err == nil {
-		_, _ = fmt.Fprintf(p.to, "phalanx: %s%s\n", p.who, human.Visible(e.text("message"))) // an error cannot be reported
+		_, _ = fmt.Fprintf(p.to, "phalanx: %s%s\n", p.prefix, human.Visible(e.text("message"))) // an error cannot be reported
 	}
 	return len(event), nil
 }

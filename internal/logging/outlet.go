@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Outlet is an open file, pipe, socket or device that lines are written to without
-// ever waiting for a reader. It is for one goroutine.
+// Outlet is an open file, pipe, socket or device that lines are written to without ever
+// waiting for a reader. It is not safe for concurrent use.
 type Outlet struct {
-	Stat unix.Stat_t // of what it leads to
+	Stat unix.Stat_t // of the open file
 
 	fd   int
 	kind outletKind
@@ -21,22 +21,23 @@ type Outlet struct {
 type outletKind uint8
 
 const (
-	toFile    outletKind = iota // a regular file: never waits for a reader
-	toStream                    // a pipe or a device, opened not to block
-	toSocket                    // takes MSG_DONTWAIT
-	toOther                     // a pipe that is not owned: RWF_NOWAIT
-	toOldest                    // asked with poll(2), for a kernel or a device without that
-	toNothing                   // takes everything and keeps nothing
+	toFile    outletKind = iota // a regular file: has no reader to wait for
+	toStream                    // a pipe or a device, opened with O_NONBLOCK
+	toSocket                    // written with MSG_DONTWAIT
+	toShared                    // a blocking pipe of others: written with RWF_NOWAIT
+	toPolled                    // the same without RWF_NOWAIT: written after poll(2)
+	toNothing                   // discards everything
 )
 
-// Discard returns an outlet to nowhere: /dev/null, which not every root directory has.
+// Discard returns an outlet that discards everything. It needs no /dev/null, which a root
+// directory may lack.
 func Discard() *Outlet { return &Outlet{fd: -1, kind: toNothing} }
 
-// NewOutlet returns the outlet for a descriptor that was opened not to block. The
-// descriptor is closed with it, or with an error.
+// NewOutlet returns an outlet for a descriptor that was opened with O_NONBLOCK. It owns the
+// descriptor, and closes it on an error.
 func NewOutlet(fd int) (*Outlet, error) {
 	o := &Outlet{fd: fd}
-	if err := o.look(); err != nil {
+	if err := o.stat(); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -53,22 +54,22 @@ func ShareOutlet(file *os.File) (*Outlet, error) {
 		err = raw.Control(func(fd uintptr) { o.fd = int(fd) })
 	}
 	if err == nil {
-		err = o.look()
+		err = o.stat()
 	}
 	if err != nil || o.kind != toStream {
 		return o, err
 	}
 	again, err := unix.Open("/proc/self/fd/"+strconv.Itoa(o.fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		o.kind = toOther
+		o.kind = toShared
 		return o, nil
 	}
 	o.fd, o.file = again, nil
 	return o, nil
 }
 
-// look determines what the descriptor leads to.
-func (o *Outlet) look() error {
+// stat determines the kind of file.
+func (o *Outlet) stat() error {
 	if err := unix.Fstat(o.fd, &o.Stat); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (o *Outlet) look() error {
 	return nil
 }
 
-// Fd returns the descriptor, to wait for room; -1 if there is always some.
+// Fd returns the descriptor to poll for room; -1 if there is always room.
 func (o *Outlet) Fd() int { return o.fd }
 
 // Close closes the descriptor, if the outlet owns it.
@@ -93,9 +94,8 @@ func (o *Outlet) Close() {
 	}
 }
 
-// Write writes lines as far as possible without waiting for a reader, and returns
-// the number of bytes; err says why there are not more, EAGAIN that the reader is
-// slow.
+// Write writes lines as far as possible without waiting for a reader, and returns the
+// number of bytes written. If they are not all, err is why: EAGAIN if the reader is slow.
 func (o *Outlet) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		m := 0
@@ -104,7 +104,7 @@ func (o *Outlet) Write(p []byte) (n int, err error) {
 		case err == unix.EINTR:
 			err = nil
 		case err != nil:
-		case m == 0: // a regular file would return ENOSPC; this one just takes nothing
+		case m == 0: // a device that accepts nothing; a full disk would be ENOSPC
 			err = unix.EIO
 		default:
 			n += m
@@ -113,11 +113,11 @@ func (o *Outlet) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// pipeBuf is PIPE_BUF: up to so many bytes are written to a pipe atomically (pipe(7)).
+// pipeBuf is PIPE_BUF, the number of bytes that are written to a pipe atomically (pipe(7)).
 const pipeBuf = 4096
 
-// piece returns what to write at once: everything into a file, and elsewhere only as
-// many lines as are written atomically, since there may be other writers.
+// piece returns what to write with one call: everything if it is a file, and otherwise
+// only as many lines as are written atomically, since there may be other writers.
 func (o *Outlet) piece(p []byte) []byte {
 	if o.kind == toFile || o.kind == toNothing || len(p) <= pipeBuf {
 		return p
@@ -135,6 +135,7 @@ func (o *Outlet) piece(p []byte) []byte {
 	return p[:pipeBuf]
 }
 
+// once writes with one call.
 func (o *Outlet) once(p []byte) (int, error) {
 	switch o.kind {
 	case toNothing:
@@ -143,12 +144,12 @@ func (o *Outlet) once(p []byte) (int, error) {
 		return unix.Write(o.fd, p)
 	case toSocket:
 		return unix.SendmsgN(o.fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	case toOther:
+	case toShared:
 		n, err := unix.Pwritev2(o.fd, [][]byte{p}, -1, unix.RWF_NOWAIT)
 		if err != unix.EOPNOTSUPP && err != unix.EINVAL {
 			return n, err
 		}
-		o.kind = toOldest // Linux before 5.16
+		o.kind = toPolled // Linux before 5.16
 	}
 	poll := []unix.PollFd{{Fd: int32(o.fd), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(poll, 0); err != nil || n == 0 {

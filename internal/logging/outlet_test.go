@@ -13,7 +13,7 @@ import (
 // are not too long go into it whole.
 func TestForeignPipe(t *testing.T) {
 	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 3000) + strings.Repeat("long", 2000) + "\nend\n"
-	for _, kind := range []outletKind{toStream, toOther, toOldest} {
+	for _, kind := range []outletKind{toStream, toShared, toPolled} {
 		in, out, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

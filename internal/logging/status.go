@@ -10,17 +10,17 @@ import (
 // eraseLine erases from the cursor to the end of the line (ECMA-48, EL).
 const eraseLine = "\x1b[K"
 
-// Status is a line at the bottom of a terminal that is written anew again and again.
-// The cursor stays at its beginning, so that what comes next takes its place; lines of
-// a logger with Options.Erase leave nothing of it.
+// Status is a line at the bottom of a terminal that is updated in place. The cursor stays
+// at its beginning, so the next log line overwrites it; a logger with Options.Erase erases
+// it first.
 type Status struct {
 	file  *os.File
 	to    io.Writer
 	shown atomic.Bool
 }
 
-// NewStatus returns the status line of a terminal that lines are written to through a
-// [Writer]; nil if the file is no terminal, or is one that cannot erase.
+// NewStatus returns the status line of a terminal whose lines are written to a [Writer]; nil
+// if the file is not a terminal, or the terminal, of type kind, cannot erase.
 func NewStatus(file *os.File, to io.Writer, kind string) *Status {
 	if kind == "" || kind == "dumb" || !isTerminal(file) {
 		return nil
@@ -28,9 +28,8 @@ func NewStatus(file *os.File, to io.Writer, kind string) *Status {
 	return &Status{file: file, to: to}
 }
 
-// Show replaces the line, and reports whether there is a terminal that shows it. While
-// the terminal is stopped, as by Ctrl-S, nothing is written: it would be old when it is
-// shown.
+// Show replaces the line, and reports whether there is a terminal. While the terminal is
+// stopped, for example by Ctrl-S, nothing is written: it would be outdated when shown.
 func (s *Status) Show(text string) bool {
 	if s == nil {
 		return false
@@ -42,7 +41,7 @@ func (s *Status) Show(text string) bool {
 		text = string(r[:width-1]) // the last column might wrap
 	}
 	s.shown.Store(true)
-	_, _ = fmt.Fprintf(s.to, "\r%s%s\r", eraseLine, text) // a terminal that has gone shows nothing
+	_, _ = fmt.Fprintf(s.to, "\r%s%s\r", eraseLine, text) // the terminal may be gone
 	return true
 }
 

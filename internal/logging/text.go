@@ -7,16 +7,15 @@ import (
 
 const hex = "0123456789abcdef"
 
-// AppendJSON appends bytes from outside as a JSON string (RFC 8259 §7), which
-// [zerolog.Event.RawJSON] takes as it is: what has been escaped by hand the
-// logger would escape once more. It is ASCII that can be printed, so that
-// nothing a client sends moves a cursor or ends a line: any other
-// character is escaped with \u, and so is a byte of invalid UTF-8, as U+0080 to U+00FF. A string of
-// more than n bytes, its quotes not counted, is cut between characters and ended
-// with an ellipsis; n is at least 3.
+// AppendJSON appends untrusted text as a JSON string (RFC 8259 §7), to be logged with
+// [zerolog.Event.RawJSON]: other methods would escape it a second time. The string is
+// printable ASCII, so that nothing a client sends moves a cursor or ends a line. Any other
+// character is escaped with \u, and a byte of invalid UTF-8 as U+0080 to U+00FF. A string of
+// more than n bytes, without its quotes, is cut between characters and ends with an
+// ellipsis; n is at least 3.
 func AppendJSON[T string | []byte](dst []byte, b T, n int) []byte {
 	dst = append(dst, '"')
-	begin, fits := len(dst), len(dst) // fits: an ellipsis would have room behind it
+	begin, fits := len(dst), len(dst) // fits: longest length that leaves room for an ellipsis
 	for len(b) > 0 {
 		size := 1
 		switch c := b[0]; {
@@ -45,8 +44,8 @@ func AppendJSON[T string | []byte](dst []byte, b T, n int) []byte {
 	return append(dst, '"')
 }
 
-// appendRune appends the first character of b, which has size bytes, by its
-// number, or by the two of UTF-16 that stand for it.
+// appendRune appends the first character of b, of size bytes, as one \u escape, or two for
+// a UTF-16 surrogate pair.
 func appendRune[T string | []byte](dst []byte, b T) (_ []byte, size int) {
 	var begin [utf8.UTFMax]byte
 	r, size := utf8.DecodeRune(begin[:copy(begin[:], b)])
@@ -65,8 +64,8 @@ func appendUnit(dst []byte, u rune) []byte {
 
 const ellipsis = "…"
 
-// Clip returns s in at most n bytes, cut between characters and ended with
-// an ellipsis if it was longer. It takes n to be at least 3.
+// Clip shortens s to at most n bytes. A longer text is cut between characters and ends with
+// an ellipsis; n must be at least 3.
 func Clip(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -9,27 +9,27 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Writer writes lines to a file without ever waiting for its reader: what one
-// does not take now is written as soon as it does, and what is more than a
-// [Buffer] holds is dropped and counted. It is safe for concurrent use.
+// Writer writes lines to a file without ever waiting for its reader. Bytes that the file
+// does not accept now are written later, and lines that do not fit into its [Buffer] are
+// dropped and counted. It is safe for concurrent use.
 type Writer struct {
 	mu     sync.Mutex
 	buffer *Buffer
-	late   bool          // a goroutine writes what was not taken
-	closed chan struct{} // ends it
+	late   bool          // the goroutine retries: bytes are left in the buffer
+	closed chan struct{} // ends the goroutine
 	writer sync.WaitGroup
 }
 
-// retryTime is the interval of attempts while the reader does not read.
+// retryTime is the interval between attempts while the reader does not read.
 const retryTime = 10 * time.Millisecond
 
-// NewWriter returns a writer to the file, which must stay open. A line in the format
-// reports how many lines were dropped, see [Alerts].
+// NewWriter returns a writer to the file, which must stay open. It logs the number of
+// dropped lines in the given format, see [Alerts].
 func NewWriter(file *os.File, format string) *Writer {
 	return NewWriterBy(file, func(to io.Writer) zerolog.Logger { return Alerts(file, format, Options{Through: to}) })
 }
 
-// NewWriterBy is NewWriter with another logger for that line.
+// NewWriterBy is NewWriter with another logger for the number of dropped lines.
 func NewWriterBy(file *os.File, alerts func(to io.Writer) zerolog.Logger) *Writer {
 	w := &Writer{buffer: NewBuffer(file), closed: make(chan struct{})}
 	log := alerts(w.buffer)
@@ -49,9 +49,9 @@ func (w *Writer) Write(line []byte) (int, error) {
 	return n, err
 }
 
-// flush writes what is taken now, and reports whether something is left.
+// flush writes what the file accepts now, and reports whether something is left.
 func (w *Writer) flush() bool {
-	for range 2 { // the second time the line about dropped ones
+	for range 2 { // the second time, the line about dropped lines
 		if !w.buffer.Flush() {
 			return false
 		}
@@ -78,21 +78,21 @@ func (w *Writer) waiting() bool {
 	return w.late
 }
 
-// Late reports whether the reader has not taken all lines yet.
+// Late reports whether lines are left in the buffer because the reader is slow.
 func (w *Writer) Late() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.late
 }
 
-// Leave returns what was not taken yet and how many lines were dropped, for a program
-// that goes on with the file. Nothing is written, and Write waits, until resume.
+// Leave returns the unwritten bytes and the number of lines dropped, for an upgraded master.
+// Nothing is written, and Write blocks, until resume is called.
 func (w *Writer) Leave() (unwritten []byte, dropped int, resume func()) {
 	w.mu.Lock()
 	return w.buffer.lines[w.buffer.sent:], w.buffer.dropped, w.mu.Unlock
 }
 
-// Continue begins with what the program before has left.
+// Continue takes over what Leave returned before an upgrade.
 func (w *Writer) Continue(unwritten []byte, dropped int) {
 	w.mu.Lock()
 	w.buffer.dropped += dropped
@@ -100,7 +100,7 @@ func (w *Writer) Continue(unwritten []byte, dropped int) {
 	_, _ = w.Write(unwritten) // which never fails
 }
 
-// Close gives the reader a second to take what is left.
+// Close writes what is left, for at most a second.
 func (w *Writer) Close() {
 	close(w.closed)
 	w.writer.Wait()

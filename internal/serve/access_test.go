@@ -11,7 +11,7 @@ import (
 )
 
 // logTo has an access log written that can be read at any time.
-func logTo(t *testing.T, format accesslog.Format) (*accesslog.Pen, func() []byte) {
+func logTo(t *testing.T, format accesslog.Format) (*accesslog.Logger, func() []byte) {
 	t.Helper()
 	bell, err := accesslog.NewDoorbell()
 	if err != nil {
@@ -22,7 +22,7 @@ func logTo(t *testing.T, format accesslog.Format) (*accesslog.Pen, func() []byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	return accesslog.NewPen(format, ring, bell.Out), func() []byte {
+	return accesslog.NewLogger(format, ring, bell.Out), func() []byte {
 		a, b := ring.Readable()
 		return bytes.Join([][]byte{a, b}, nil)
 	}
@@ -48,8 +48,8 @@ func TestAddressOfLostClient(t *testing.T) {
 				servetest.Send(t, c, servetest.Get("/f"))
 				c.SetLinger(0)
 				c.Close()
-				pen, logged := logTo(t, accesslog.Combined)
-				s.Serve(dir, fd, run, func(cfg *serve.Config) { cfg.Access = pen })
+				access, logged := logTo(t, accesslog.Combined)
+				s.Serve(dir, fd, run, func(cfg *serve.Config) { cfg.Access = access })
 				servetest.Await(t, "line of the access log", func() bool { return bytes.HasSuffix(logged(), []byte("\n")) })
 				if line := logged(); !bytes.HasPrefix(line, []byte(tt.want+" - - [")) {
 					t.Errorf("the line is %q, want it to begin with %s", line, tt.want)

@@ -57,7 +57,7 @@ type Config struct {
 	// its newline. It does not wait.
 	Alert func(line string)
 	// Access is the access log; nil: there is none.
-	Access *accesslog.Pen
+	Access *accesslog.Logger
 	// Row has the worker's counters; nil: nothing is counted.
 	Row *scoreboard.Row
 	// Records are what an event loop writes for the worker that rescues its

@@ -52,7 +52,7 @@ func NewJournal(cfg *Config, t *Tally, client *clientip.Addr, fd int) *Journal {
 		return nil
 	}
 	port := 0
-	if cfg.Access != nil && cfg.Access.NamesPorts() {
+	if cfg.Access != nil && cfg.Access.NeedsPort() {
 		port = Port(fd)
 	}
 	return &Journal{port: port, tally: t, cfg: cfg, clock: t.Clock, client: *client}

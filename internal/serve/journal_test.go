@@ -107,7 +107,7 @@ func TestLogAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.cfg.Access = accesslog.NewPen(accesslog.JSON, ring, -1)
+	j.cfg.Access = accesslog.NewLogger(accesslog.JSON, ring, -1)
 	request, head := exchange("GET", "/a%20path?\"x\""), &conn.Exchange{Request: new(proto.Request), Head: []byte(rawHead)}
 	forwarded := exchange("GET", "/")
 	forwarded.Client = clientip.From(netip.MustParseAddrPort("[2001:db8:1111:2222:3333:4444:5555:6666]:65535"))

@@ -49,9 +49,9 @@ func TestProxied(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		pen, logged := logTo(t, accesslog.Combined)
+		access, logged := logTo(t, accesslog.Combined)
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-			cfg.Access, cfg.Proxied = pen, clientip.NewNetworks(networks(t, "127.0.0.1"))
+			cfg.Access, cfg.Proxied = access, clientip.NewNetworks(networks(t, "127.0.0.1"))
 		})
 		logs := func(c net.Conn, client string) {
 			t.Helper()
@@ -107,9 +107,9 @@ func TestProxiedSecure(t *testing.T) {
 	servetest.Noise(t, dir+"/f", 10)
 	credentials, client := servetest.Credentials(t, nil)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		pen, logged := logTo(t, accesslog.Combined)
+		access, logged := logTo(t, accesslog.Combined)
 		s := servetest.StartSecure(t, dir, run, credentials, func(cfg *serve.Config) {
-			cfg.Access, cfg.Proxied, cfg.Conn.HTTP2 = pen, clientip.NewNetworks(networks(t, "127.0.0.1")), true
+			cfg.Access, cfg.Proxied, cfg.Conn.HTTP2 = access, clientip.NewNetworks(networks(t, "127.0.0.1")), true
 		})
 		asks := func(c *tls.Conn, want string) {
 			t.Helper()
@@ -164,7 +164,7 @@ func TestProxiedLocal(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		pen, logged := logTo(t, accesslog.Combined)
+		access, logged := logTo(t, accesslog.Combined)
 		local := newLocal(t)
 		fd, err := unix.FcntlInt(uintptr(local.fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -172,7 +172,7 @@ func TestProxiedLocal(t *testing.T) {
 		}
 		s := servetest.At(t, local.path)
 		s.ServeAll(dir, []serve.Listener{{FD: fd, Shared: true}}, run, func(cfg *serve.Config) {
-			cfg.Access, cfg.Proxied, cfg.Conn.SecurePort = pen, clientip.NewNetworks(networks(t, "unix")), 443
+			cfg.Access, cfg.Proxied, cfg.Conn.SecurePort = access, clientip.NewNetworks(networks(t, "unix")), 443
 		})
 		c, err := net.Dial("unix", local.path)
 		if err != nil {
@@ -304,10 +304,10 @@ func TestTrustedProxies(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		pen, logged := logTo(t, accesslog.Combined)
+		access, logged := logTo(t, accesslog.Combined)
 		var row scoreboard.Row
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-			cfg.Access, cfg.Row, cfg.MaxPerClient, cfg.Conn.HTTP2 = pen, &row, 1, true
+			cfg.Access, cfg.Row, cfg.MaxPerClient, cfg.Conn.HTTP2 = access, &row, 1, true
 			cfg.Conn.Trust = &clientip.Trust{Networks: clientip.NewNetworks(networks(t, "127.0.0.1")), Field: "x-forwarded-for"}
 			cfg.Conn.Access = clientip.NewAccess(nil, networks(t, "203.0.113.9"))
 		})

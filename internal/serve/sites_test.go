@@ -34,10 +34,10 @@ func TestSitesCounted(t *testing.T) {
 	servetest.Noise(t, filepath.Join(dir, "f"), 1000)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
-		pen, logged := logTo(t, accesslog.VhostCombined)
+		access, logged := logTo(t, accesslog.VhostCombined)
 		s := servetest.Start(t, dir, run, func(c *serve.Config) {
 			c.Row, c.SiteNames = &row, []string{"*", "a.org", "b.org"}
-			c.Access = pen
+			c.Access = access
 			c.Conn.Sites, c.Conn.Site = oneOf{c.Conn.Site}, nil
 		})
 		c := s.Dial()

@@ -25,11 +25,11 @@ func TestCalendarSteps(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		pen, logged := logTo(t, accesslog.Combined)
+		access, logged := logTo(t, accesslog.Combined)
 		began := time.Now()
 		var step atomic.Int64
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-			cfg.Access = pen
+			cfg.Access = access
 			cfg.Clock = func() (time.Time, time.Duration) {
 				now := time.Now()
 				return now.Add(time.Duration(step.Load())), now.Sub(began)

@@ -176,10 +176,10 @@ func logAt(t *testing.T, verbosity int) (change func(*serve.Config), lines func(
 func TestHelloOnPlainPort(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		for verbosity, want := range map[int]int{1: 0, 2: 1} {
-			pen, accesses := logTo(t, accesslog.Combined)
+			access, accesses := logTo(t, accesslog.Combined)
 			change, lines := logAt(t, verbosity)
 			s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
-				cfg.Access = pen
+				cfg.Access = access
 				change(cfg)
 			})
 			_, client := servetest.Credentials(t, nil)

@@ -27,7 +27,7 @@ func TestHandOverProxied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pen := accesslog.NewPen(accesslog.Combined, ring, bell.Out)
+	access := accesslog.NewLogger(accesslog.Combined, ring, bell.Out)
 	logged := func() int {
 		a, b := ring.Readable()
 		all := string(bytes.Join([][]byte{a, b}, nil))
@@ -36,7 +36,7 @@ func TestHandOverProxied(t *testing.T) {
 		}
 		return strings.Count(all, "\n")
 	}
-	change := func(cfg *serve.Config) { cfg.Access, cfg.Proxied = pen, loopback(t) }
+	change := func(cfg *serve.Config) { cfg.Access, cfg.Proxied = access, loopback(t) }
 	credentials, client := servetest.Credentials(t, nil)
 	for _, secure := range []bool{false, true} {
 		l := newLineWith(t, nil, change)

@@ -13,7 +13,7 @@ const begin = `{"level":"info","slot":1,"pid":7`
 // What a worker is taken to have said is what its logger writes, and nothing in the name
 // of another.
 func TestSaid(t *testing.T) {
-	g := newGuest(1, 7, 1)
+	g := newChecker(1, 7, 1)
 	for line, want := range map[string]bool{
 		begin + `}`: true,
 		begin + `,"time":"2024-02-29T12:00:00.005+01:00","message":"request"}`: true,
@@ -55,7 +55,7 @@ func TestSaid(t *testing.T) {
 		begin + `,"a":"` + "\x1b" + `"}`:     false,
 		begin + `,"a":"b"` + "\x00}":         false,
 	} {
-		if ok, _ := g.said([]byte(line)); ok != want {
+		if ok, _ := g.valid([]byte(line)); ok != want {
 			t.Errorf("%s: %v", line, ok)
 		}
 	}
@@ -63,9 +63,9 @@ func TestSaid(t *testing.T) {
 
 // A silent worker has alerts to say, and nothing else.
 func TestSaidSilently(t *testing.T) {
-	g := newGuest(0, 9, 0)
+	g := newChecker(0, 9, 0)
 	for level, want := range map[string]bool{"error": true, "warn": true, "info": false, "debug": false, "trace": false} {
-		if ok, _ := g.said([]byte(`{"level":"` + level + `","slot":0,"pid":9}`)); ok != want {
+		if ok, _ := g.valid([]byte(`{"level":"` + level + `","slot":0,"pid":9}`)); ok != want {
 			t.Errorf("%s: %v", level, ok)
 		}
 	}
@@ -77,11 +77,11 @@ func FuzzSaid(f *testing.F) {
 	for _, line := range []string{begin + `,"message":"request","ms":0.123,"path":"/é\u202e"}`, begin + `,"a":"` + "\xff\u202e\u0085" + `"}`, "thief", begin + `,"pid":1}`, begin + `,"a":1e5,"b":-0}`, "a\n\n" + begin + "}\nb"} {
 		f.Add([]byte(line))
 	}
-	g := newGuest(1, 7, 2)
+	g := newChecker(1, 7, 2)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		c := &Collector{now: noon}
 		var out bytes.Buffer
-		c.pass(&Source{c: c, guest: g, out: jsonGuard{&out}}, p)
+		c.pass(&Source{c: c, checker: g, out: jsonGuard{&out}}, p)
 		if lines := bytes.Count(p, []byte{'\n'}) + 1; strings.Count(out.String(), "\n") > lines {
 			t.Errorf("%d lines became %q", lines, out.String())
 		}

@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Many goroutines share a pen: every line is whole, and the reader is woken once
+// Many goroutines share a Logger: every line is whole, and the reader is woken once
 // for all of them.
-func TestPen(t *testing.T) {
+func TestLogger(t *testing.T) {
 	ring, err := NewRing(make([]byte, 1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
 	doorbell := doorbell(t)
-	pen := NewPen(Common, ring, doorbell.Out)
+	l := NewLogger(Common, ring, doorbell.Out)
 	ring.ringAt(1)
 	var work sync.WaitGroup
 	const writers, lines = 8, 500
 	for range writers {
 		work.Go(func() {
 			for range lines {
-				pen.Write(&Entry{Client: []byte("127.0.0.1"), Method: []byte("GET"), Target: []byte("/a"), Version: "HTTP/1.1", Status: 200})
+				l.Write(&Entry{Client: []byte("127.0.0.1"), Method: []byte("GET"), Target: []byte("/a"), Version: "HTTP/1.1", Status: 200})
 			}
 		})
 	}
@@ -39,19 +39,19 @@ func TestPen(t *testing.T) {
 	}
 }
 
-func BenchmarkPen(b *testing.B) {
+func BenchmarkLogger(b *testing.B) {
 	ring, err := NewRing(make([]byte, 512<<10))
 	if err != nil {
 		b.Fatal(err)
 	}
-	pen := NewPen(Combined, ring, -1)
+	l := NewLogger(Combined, ring, -1)
 	e := &Entry{
 		Client: []byte("192.0.2.17"), Time: 1_700_000_000_000, Method: []byte("GET"), Target: []byte("/assets/app.0a1b2c3d.js"), Version: "HTTP/1.1", Status: 200,
 		Bytes: 12345, Referer: []byte("https://example.org/"), Agent: []byte("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		pen.Write(e)
+		l.Write(e)
 		if a, c := ring.Readable(); len(a)+len(c) > 256<<10 {
 			ring.Consume(len(a) + len(c))
 		}

@@ -10,17 +10,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// guest is a process whose log lines are not trusted: a worker, which may have been taken
-// over.
-type guest struct {
-	begins [][]byte // how a line of it begins, by level
+// checker checks the log lines of one worker, which may be compromised.
+type checker struct {
+	begins [][]byte // beginnings of valid lines, by level
 }
 
-// newGuest is that of a worker which logs events up to a verbosity, or only alerts if
-// that is 0.
-func newGuest(slot, pid, verbose int) guest {
+// newChecker returns the checker of a worker that logs events up to a verbosity, or only
+// warnings and errors if that is 0.
+func newChecker(slot, pid, verbose int) checker {
 	levels := []zerolog.Level{zerolog.WarnLevel, zerolog.ErrorLevel, zerolog.InfoLevel, zerolog.DebugLevel, zerolog.TraceLevel}
-	var g guest
+	var g checker
 	for _, l := range levels[:min(2+max(verbose, 0), len(levels))] {
 		b := `{"level":"` + l.String() + `","slot":` + strconv.Itoa(slot) + `,"pid":` + strconv.Itoa(pid)
 		g.begins = append(g.begins, []byte(b))
@@ -28,10 +27,10 @@ func newGuest(slot, pid, verbose int) guest {
 	return g
 }
 
-// said reports whether a line, without its newline, is an event of this worker as [New]
-// writes it: one flat JSON object in its name and no other. If plain is false, it has
-// characters that not everything prints.
-func (g guest) said(line []byte) (ok, plain bool) {
+// valid reports whether a line, without its newline, is an event of this worker as [New]
+// writes it: one flat JSON object with its slot and pid, given once. If plain is false, it
+// has characters beyond ASCII, which may have to be escaped.
+func (g checker) valid(line []byte) (ok, plain bool) {
 	for _, begin := range g.begins {
 		if rest, found := bytes.CutPrefix(line, begin); found {
 			return members(rest)
@@ -40,7 +39,7 @@ func (g guest) said(line []byte) (ok, plain bool) {
 	return false, false
 }
 
-// members scans what follows the first members of an object, up to its end.
+// members scans the other members of an object, up to its end.
 func members(p []byte) (ok, plain bool) {
 	plain = true
 	for len(p) > 1 && p[0] == ',' {
@@ -69,7 +68,7 @@ func members(p []byte) (ok, plain bool) {
 	return string(p) == "}", plain
 }
 
-// isReserved reports whether a member says who speaks, which is said already.
+// isReserved reports whether a name is one of the first members, which must not be repeated.
 func isReserved(name []byte) bool {
 	switch string(name) {
 	case "level", "slot", "pid":
@@ -78,8 +77,8 @@ func isReserved(name []byte) bool {
 	return false
 }
 
-// memberName scans a member's name, of small letters, digits and underscores, and the
-// colon behind it.
+// memberName scans a member's name, of lower-case letters, digits and underscores, and the
+// colon after it.
 func memberName(p []byte) (name, rest []byte, ok bool) {
 	if len(p) == 0 || p[0] != '"' {
 		return nil, nil, false
@@ -100,7 +99,7 @@ func memberName(p []byte) (name, rest []byte, ok bool) {
 	return name, rest[1:], true
 }
 
-// stringEnd returns the length of the JSON string that p begins with, 0 if there is none,
+// stringEnd returns the length of the JSON string at the beginning of p, 0 if it is invalid,
 // and whether it is ASCII.
 func stringEnd(p []byte) (end int, plain bool) {
 	plain = true
@@ -123,7 +122,7 @@ func stringEnd(p []byte) (end int, plain bool) {
 	return 0, false
 }
 
-// escape returns the length of what follows a backslash, 0 if that is invalid.
+// escape returns the length of an escape sequence without its backslash, 0 if it is invalid.
 func escape(p []byte) int {
 	switch {
 	case len(p) == 0:
@@ -144,7 +143,7 @@ func escape(p []byte) int {
 	return 5
 }
 
-// literal returns the length of the number, true or false that p begins with, 0 if there
+// literal returns the length of the number, true or false at the beginning of p, 0 if there
 // is none.
 func literal(p []byte) int {
 	for _, word := range []string{"true", "false"} {
@@ -183,9 +182,9 @@ func literal(p []byte) int {
 	return n
 }
 
-// appendPlain appends a valid line with what not everything prints escaped, as
-// [AppendJSON] does: control characters, those that turn the direction of text, and bytes
-// that are no UTF-8.
+// appendPlain appends a valid line and escapes what is not printable, as [AppendJSON] does:
+// control characters, those that change the direction of text, and bytes that are not
+// UTF-8.
 func appendPlain(dst, line []byte) []byte {
 	for len(line) > 0 {
 		r, size := utf8.DecodeRune(line)
@@ -199,9 +198,9 @@ func appendPlain(dst, line []byte) []byte {
 	return dst
 }
 
-// invalid appends an event about lines that are not this worker's events, which quotes the
-// beginning of the first.
-func (g guest) invalid(dst, first []byte, lines int, now time.Time) []byte {
+// appendInvalid appends an event about invalid lines, which quotes the beginning of the
+// first.
+func (g checker) appendInvalid(dst, first []byte, lines int, now time.Time) []byte {
 	const quoted = 300
 	dst = append(append(dst, g.begins[0]...), `,"lines":`...)
 	dst = append(strconv.AppendInt(dst, int64(lines), 10), `,"begin":`...)
