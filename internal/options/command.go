@@ -5,6 +5,7 @@ import (
 	"iter"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -221,6 +222,21 @@ func (c *commands) text(command, program string) (string, error) {
 		return script(c.Completion.Args.Shell, program)
 	}
 	return "", nil
+}
+
+// scaled is a number of workers, at least one.
+type scaled int
+
+func (s *scaled) UnmarshalFlag(v string) error {
+	n, err := strconv.ParseUint(v, 10, 16)
+	switch {
+	case err == nil && n == 0:
+		return invalid("", v, "must be 1 to 1024; the command stop ends the server")
+	case err != nil || n > MaxWorkers:
+		return invalid("", v, "must be the number of workers, 1 to 1024")
+	}
+	*s = scaled(n)
+	return nil
 }
 
 // explain parses the command explain.

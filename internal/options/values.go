@@ -12,6 +12,7 @@ import (
 
 	"phalanx/internal/human"
 	"phalanx/internal/ipc"
+	"phalanx/internal/observe/address"
 )
 
 // Bounds of the values below.
@@ -22,22 +23,30 @@ const (
 	MaxExpires   = 10 * 365 * 24 * time.Hour
 	MaxVerbose   = 3
 	MaxFileCache = time.Hour
+	MinInterval  = 100 * time.Millisecond
+	MaxInterval  = time.Minute
 
 	defaultFileCache = FileCache(time.Second)
 )
 
 type (
-	Base      string        // a directory, as given; see CheckBase
-	Port      int           // 0 to 65535; 0 chooses a free one
-	Bind      string        // an IP address; "": all addresses
-	Workers   int           // 0 is one per CPU, else 1 to MaxWorkers
-	Recv      int           // bytes, 1 to MaxRecv
-	KeepAlive time.Duration // 1ms to MaxKeepAlive
-	Expires   time.Duration // 0 to MaxExpires
-	FileCache time.Duration // 0 to MaxFileCache
-	File      string        // a file's path, as given
-	User      string        // NAME or NAME:GROUP, each a name or a number; "": see LookUp in package sandbox
+	Base      string          // a directory, as given; see CheckBase
+	Port      int             // 0 to 65535; 0 chooses a free one
+	Bind      string          // an IP address; "": all addresses
+	Workers   int             // 0 is one per CPU, else 1 to MaxWorkers
+	Recv      int             // bytes, 1 to MaxRecv
+	KeepAlive time.Duration   // 1ms to MaxKeepAlive
+	Expires   time.Duration   // 0 to MaxExpires
+	FileCache time.Duration   // 0 to MaxFileCache
+	File      string          // a file's path, as given
+	Admin     address.Address // "": none
+	AccessLog string          // a file's path, Stdout, or "" for none
+	Interval  time.Duration   // MinInterval to MaxInterval
+	User      string          // NAME or NAME:GROUP, each a name or a number; "": see LookUp in package sandbox
 )
+
+// Stdout stands for standard output where a file is wanted.
+const Stdout = "-"
 
 func (b *Base) UnmarshalFlag(v string) error {
 	return dirName(b, "base", v, "must name a directory")
@@ -108,6 +117,26 @@ func (e *Expires) UnmarshalFlag(v string) error {
 
 func (f *FileCache) UnmarshalFlag(v string) error {
 	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s checks on each request)", between(0, MaxFileCache))
+}
+
+func (i *Interval) UnmarshalFlag(v string) error {
+	return duration(i, "interval", v, "must be 100ms to 1m, such as 2s", between(MinInterval, MaxInterval))
+}
+
+func (a *Admin) UnmarshalFlag(v string) error {
+	if cure := address.Address(v).Cure(); cure != "" {
+		return invalid("admin", v, cure)
+	}
+	*a = Admin(v)
+	return nil
+}
+
+func (a *AccessLog) UnmarshalFlag(v string) error {
+	if v == "" || strings.HasSuffix(v, "/") || strings.ContainsRune(v, 0) {
+		return invalid("access-log", v, "must name a file, such as access.log, or - for standard output")
+	}
+	*a = AccessLog(v)
+	return nil
 }
 
 // dirName parses the path of a directory. cure is the end of the error.
