@@ -43,19 +43,24 @@ func SendConnection(fd int, state []byte, socket, file int) error {
 	}
 }
 
-// ReceiveConnection takes one connection over. p is MaxState bytes long and receives the
-// state. The descriptors are close-on-exec and owned by the caller; file is -1 if there is
-// none. The error is io.EOF after the last connection, EAGAIN if none is waiting, and EMFILE
-// if this process has no free descriptor.
-func ReceiveConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
-	return receiveConnection(fd, p, 0)
-}
-
-// PeekConnection is ReceiveConnection, except that the connection stays in the channel until
-// [NextConnection], so that it is not lost if this process is killed or has no free
-// descriptor.
+// PeekConnection takes one connection over. It stays in the channel until [NextConnection], so
+// that it is not lost if this process is killed or has no free descriptor. p is MaxState bytes
+// long and receives the state. The descriptors are close-on-exec and owned by the caller; file
+// is -1 if there is none. The error is io.EOF after the last connection, EAGAIN if none is
+// waiting, and EMFILE if this process has no free descriptor.
 func PeekConnection(fd int, p []byte) (state []byte, socket, file int, err error) {
-	return receiveConnection(fd, p, unix.MSG_PEEK)
+	n, fds, err := receiveMessage(fd, p, 2, unix.MSG_DONTWAIT|unix.MSG_PEEK)
+	switch {
+	case err != nil:
+		return nil, -1, -1, err
+	case len(fds) == 0 && n == 0:
+		return nil, -1, -1, io.EOF
+	case len(fds) == 0:
+		return nil, -1, -1, fmt.Errorf("receive connection: message without its socket")
+	case len(fds) == 1:
+		return p[:n], fds[0], -1, nil
+	}
+	return p[:n], fds[0], fds[1], nil
 }
 
 // NextConnection removes the first connection from the channel.
@@ -74,19 +79,4 @@ func NextConnection(fd int) {
 func Waiting(fd int) bool {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	return err == nil && n > 0
-}
-
-func receiveConnection(fd int, p []byte, flag int) (state []byte, socket, file int, err error) {
-	n, fds, err := receiveMessage(fd, p, 2, unix.MSG_DONTWAIT|flag)
-	switch {
-	case err != nil:
-		return nil, -1, -1, err
-	case len(fds) == 0 && n == 0:
-		return nil, -1, -1, io.EOF
-	case len(fds) == 0:
-		return nil, -1, -1, fmt.Errorf("receive connection: message without its socket")
-	case len(fds) == 1:
-		return p[:n], fds[0], -1, nil
-	}
-	return p[:n], fds[0], fds[1], nil
 }

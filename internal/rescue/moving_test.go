@@ -56,7 +56,8 @@ func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	number("it has moved on, into another channel", 0, Moving{Others: []Other{{nil, dead}}})
 	w.Kept(40)
 	number("it came from a channel, and is still there", 0, Moving{In: []int{to}})
-	state, socket, file, err := ipc.ReceiveConnection(to, make([]byte, ipc.MaxState))
+	state, socket, file, err := ipc.PeekConnection(to, make([]byte, ipc.MaxState))
+	ipc.NextConnection(to)
 	if err != nil || string(state) != "state" || socket < 0 || file < 0 {
 		t.Errorf("%q, %d, %d, %v", state, socket, file, err)
 	}
