@@ -54,7 +54,12 @@ func NewLimits(cfg *Config) *Limits {
 
 // Exceeded reports whether a number of connections exceeds the limit.
 func (l *Limits) Exceeded(open int) bool {
-	return open > l.Most || open+l.Streams.Files()/2 > l.possible
+	return open > l.Most || l.Impossible(open)
+}
+
+// Impossible reports whether a number of connections leaves too few descriptors.
+func (l *Limits) Impossible(open int) bool {
+	return open+l.Streams.Files()/2 > l.possible
 }
 
 // Share makes the limits this worker's share of those of a pool with so many slots.

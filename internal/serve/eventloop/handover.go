@@ -134,7 +134,7 @@ func (l *Loop) takeOverAll() {
 	for _, fd := range slices.Clone(l.from) {
 		l.takeOver(fd)
 	}
-	if full := l.limits.Exceeded(l.open+1) && len(l.from) > 0; full {
+	if full := l.limits.Impossible(l.open+1) && len(l.from) > 0; full {
 		l.takeAt = l.now.Mono + serve.AcceptPause
 	}
 	if (l.takeAt != 0) != paused {
@@ -161,7 +161,7 @@ func (l *Loop) takeOver(fd int) {
 		l.inbox = make([]byte, ipc.MaxState)
 	}
 	for range takeOverBatch {
-		if l.limits.Exceeded(l.open + 1) {
+		if l.limits.Impossible(l.open + 1) {
 			return
 		}
 		state, socket, file, err := ipc.PeekConnection(fd, l.inbox)

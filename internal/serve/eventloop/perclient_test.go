@@ -43,3 +43,21 @@ func TestHandOverCounts(t *testing.T) {
 	})
 	l.last.Stop()
 }
+
+// Connections that are handed over are served even if they are more than the limit, which a
+// reload may have lowered.
+func TestHandOverAboveLimit(t *testing.T) {
+	l := newLine(t)
+	var guests []*guest
+	for range 3 {
+		g := l.guest()
+		g.ask()
+		guests = append(guests, g)
+	}
+	l.change = func(cfg *serve.Config) { cfg.MaxConnections = 1 }
+	l.succeed().Wait()
+	for _, g := range guests {
+		g.ask()
+	}
+	l.last.Stop()
+}
