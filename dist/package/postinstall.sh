@@ -1,7 +1,7 @@
 #!/bin/sh
-# After the files of the package are there: the user that the service runs as and, if
-# the service runs, an upgrade in place, in which no connection is lost. A new service
-# is not started: it has nothing to serve yet.
+# Runs after the files of the package have been installed: creates the service's user and,
+# if the service is running, upgrades it in place without losing a connection. A new service
+# is not started, because it has nothing to serve yet.
 set -e
 if ! getent passwd phalanx >/dev/null; then
 	if command -v systemd-sysusers >/dev/null; then

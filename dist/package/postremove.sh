@@ -1,5 +1,5 @@
 #!/bin/sh
-# After the files of the package have gone. The user stays: files may belong to it.
+# Runs after the files of the package have been removed. The user stays, because it may own files.
 set -e
 case ${1:-} in
 upgrade | failed-upgrade | 1) ;;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Before the files of the package go, unless others replace them: the service stops,
-# after its downloads. Debian says "upgrade" and "remove", Fedora how many remain.
+# Runs before the files of the package are removed: drains the service, unless this is an
+# upgrade. Debian passes "upgrade" or "remove", Fedora the number of remaining versions.
 set -e
 case ${1:-} in
 upgrade | failed-upgrade | deconfigure | 1) exit 0 ;;
