@@ -10,31 +10,30 @@ import (
 )
 
 const (
-	// AcceptPause is for how long a worker that is out of descriptors or memory
-	// stops accepting: long enough not to spin, short enough to continue soon
-	// after a connection ends.
+	// AcceptPause is how long a worker that is out of descriptors or memory stops accepting:
+	// long enough not to spin, short enough to continue soon after a connection ends.
 	AcceptPause = 50 * time.Millisecond
-	// Quiet is for how long nothing must have arrived until a draining worker
-	// closes its listening socket. A connection whose handshake is done, but
-	// whose request is still on its way (TCP_DEFER_ACCEPT), is in no accept
-	// queue yet: closing would reset it.
+	// Quiet is how long no connection must arrive before a draining worker closes its
+	// listening socket. A connection whose TCP handshake is complete but whose request is
+	// still on its way is not in the accept queue yet (TCP_DEFER_ACCEPT), and closing would
+	// reset it.
 	Quiet = 50 * time.Millisecond
 	// Deferred is how long the kernel may defer a connection whose client sends
 	// nothing; it takes a little longer than configured.
 	Deferred = ipc.DeferAccept + time.Second
-	// QuietMax bounds Quiet when new connections keep coming.
+	// QuietMax is the longest wait for Quiet when new connections keep arriving.
 	QuietMax = 250 * time.Millisecond
-	// WarnEvery is how often a lack of descriptors is logged.
+	// WarnEvery is the shortest time between two warnings about a lack of descriptors.
 	WarnEvery = 10 * time.Second
 )
 
-// ErrReserve means that the descriptors left are reserved for files.
+// ErrReserve means that the remaining descriptors are reserved for files.
 var ErrReserve = errors.New("few descriptors are left")
 
-// CachedFiles is how many descriptors the cache of open files may hold: a quarter.
+// CachedFiles returns how many descriptors the cache of open files may hold: a quarter.
 func CachedFiles() int { return max(1, MaxFiles()/4) }
 
-// MaxFiles is how many descriptors a process may have.
+// MaxFiles returns the process's limit of descriptors, at most 2^30.
 func MaxFiles() int {
 	var limit unix.Rlimit
 	if unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &limit) != nil || limit.Cur > 1<<30 {
@@ -43,14 +42,13 @@ func MaxFiles() int {
 	return int(limit.Cur)
 }
 
-// IsExhausted reports whether accepting has to pause.
+// IsExhausted reports whether accepting must pause because of a lack of descriptors or memory.
 func IsExhausted(err error) bool {
 	return err == ErrReserve || err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM
 }
 
-// IsPassing reports whether the error belongs to the connection being accepted and
-// says nothing about the next one: accept(2) asks to treat the
-// pending network errors of a new socket like EAGAIN.
+// IsPassing reports whether the error concerns only the connection being accepted: accept(2)
+// says to treat pending network errors of the new socket like EAGAIN.
 func IsPassing(err error) bool {
 	switch err {
 	case unix.EINTR, unix.EAGAIN, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN,

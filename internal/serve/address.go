@@ -11,15 +11,15 @@ import (
 	"phalanx/internal/clientip"
 )
 
-// NamesClients reports whether the address of each client is asked for when its connection
-// is accepted. Who needs it more rarely asks [Peer].
+// NamesClients reports whether accept(2) must return the address of each client. Otherwise
+// [Peer] is called where an address is needed.
 func (cfg *Config) NamesClients() bool {
 	return cfg.MaxPerClient > 0 || cfg.Conn.Passwords != nil || cfg.Verbose || cfg.Access != nil || cfg.Proxied != nil ||
 		cfg.Conn.Trust != nil || cfg.Conn.Access != nil
 }
 
-// Peer returns the address of a connected socket's other end. It can be asked for as long
-// as the socket is open, whatever has become of the client.
+// Peer returns the address of a connected socket's peer. It works as long as the socket is
+// open, even if the client has reset the connection.
 func Peer(fd int) clientip.Addr {
 	from, err := unix.Getpeername(fd)
 	if err != nil {
@@ -28,7 +28,7 @@ func Peer(fd int) clientip.Addr {
 	return PeerOf(from)
 }
 
-// PeerOf returns the address that accept(2) gave.
+// PeerOf converts an address from accept(2).
 func PeerOf(from unix.Sockaddr) clientip.Addr {
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
@@ -41,7 +41,7 @@ func PeerOf(from unix.Sockaddr) clientip.Addr {
 	return clientip.Addr{}
 }
 
-// RawPeer returns the address that accept(2) has stored.
+// RawPeer converts a raw address from accept(2).
 func RawPeer(from *unix.RawSockaddrAny) clientip.Addr {
 	switch from.Addr.Family {
 	case unix.AF_INET:
@@ -54,7 +54,7 @@ func RawPeer(from *unix.RawSockaddrAny) clientip.Addr {
 	return clientip.Addr{}
 }
 
-// hostOrder returns a port as numbers have it that the kernel has as the network does.
+// hostOrder converts a port from network byte order.
 func hostOrder(port uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], port)
@@ -69,7 +69,7 @@ func Local(fd int) bool {
 
 // Port returns the local TCP port of a listening socket or connection; 0 for a unix socket.
 func Port(fd int) int {
-	at, _ := unix.Getsockname(fd) // whatever it is not
+	at, _ := unix.Getsockname(fd) // the zero value on errors
 	switch a := at.(type) {
 	case *unix.SockaddrInet4:
 		return a.Port
@@ -79,9 +79,8 @@ func Port(fd int) int {
 	return 0
 }
 
-// lost returns the address of a client that has reset its connection. getpeername(2)
-// fails then; SO_PEERNAME still returns it, as accept(2) would have, but has to be
-// given the length of the address.
+// lost returns the address of a client that has reset its connection. getpeername(2) fails
+// then; SO_PEERNAME still works, but only with the exact length of the address.
 func lost(fd int) clientip.Addr {
 	var a [unix.SizeofSockaddrInet6]byte // family, port; then: address, or flow label, address
 	family := func() uint16 { return binary.NativeEndian.Uint16(a[:]) }

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// network is what counts as one client: an IPv4 address, or the first 64 bits of an
-// IPv6 address, since a subscriber has all the rest. The two never meet: no IPv6 address
-// that is routed begins with 32 zero bits.
+// network identifies a client for the limits: an IPv4 address, or the first 64 bits of an IPv6
+// address, since a subscriber has the whole /64. The ranges do not overlap: no routed IPv6
+// address begins with 32 zero bits.
 type network uint64
 
-// networkOf returns the network of an address; 0, which is nobody's, if it has none.
+// networkOf returns the network of an address; 0: none.
 func networkOf(a netip.Addr) network {
 	switch a = a.Unmap(); {
 	case a.Is4():
@@ -21,12 +21,12 @@ func networkOf(a netip.Addr) network {
 		if n := network(binary.BigEndian.Uint64(b[:])); n != 0 {
 			return n
 		}
-		return 1 // loopback, say
+		return 1 // such as loopback
 	}
 	return 0
 }
 
-// String returns the network for people.
+// String returns the address or the /64 network.
 func (n network) String() string {
 	if n>>32 == 0 && n > 1 {
 		var b [4]byte

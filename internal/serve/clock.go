@@ -9,15 +9,14 @@ import (
 	"phalanx/internal/conn"
 )
 
-// Clock gives connections the time. The dates in responses are formatted once for
-// each second of the calendar.
+// Clock provides the time to connections. It formats the Date field once per second.
 //
-// The calendar may step, and continues while the machine is suspended, when the
-// monotonic clock stops: neither is ever computed from the other.
+// The wall clock may step, and only the monotonic clock stops while the machine is suspended.
+// So neither is computed from the other.
 type Clock struct {
 	cfg    *Config
 	began  time.Time // of the monotonic clock
-	origin int64     // what CLOCK_MONOTONIC showed then, in nanoseconds
+	origin int64     // CLOCK_MONOTONIC at began, in nanoseconds
 	second atomic.Pointer[conn.Second]
 }
 
@@ -32,7 +31,7 @@ func (c *Clock) Start(cfg *Config) {
 	c.second.Store(cfg.Conn.NewSecond(wall.Unix()))
 }
 
-// Read reads the calendar, and the monotonic clock of [conn.Now].
+// Read returns the wall clock and the monotonic clock of [conn.Now].
 func (c *Clock) Read() (wall time.Time, mono time.Duration) {
 	if c.cfg.Clock != nil {
 		return c.cfg.Clock()
@@ -41,7 +40,7 @@ func (c *Clock) Read() (wall time.Time, mono time.Duration) {
 	return t, t.Sub(c.began)
 }
 
-// Now is the time of this moment.
+// Now returns the current time.
 func (c *Clock) Now() conn.Now {
 	wall, mono := c.Read()
 	s := c.second.Load()
@@ -52,8 +51,7 @@ func (c *Clock) Now() conn.Now {
 	return conn.Now{Mono: mono, Second: s}
 }
 
-// Mono returns the time on the monotonic clock of [conn.Now] alone, for half of what
-// Read costs.
+// Mono returns only the monotonic clock of [conn.Now], at half the cost of Read.
 func (c *Clock) Mono() time.Duration {
 	if c.cfg.Clock != nil {
 		_, mono := c.cfg.Clock()
@@ -62,10 +60,8 @@ func (c *Clock) Mono() time.Duration {
 	return time.Since(c.began)
 }
 
-// Boot turns a time on that clock into one on CLOCK_MONOTONIC, which all
-// processes share.
+// Boot converts a time of Mono to CLOCK_MONOTONIC, which all processes share, in nanoseconds.
 func (c *Clock) Boot(mono time.Duration) int64 { return c.origin + int64(mono) }
 
-// Timer returns when a timer of Go's that is set now goes off so that the clock
-// shows mono then.
+// Timer converts a time of Mono to a deadline for Go's timers.
 func (c *Clock) Timer(mono time.Duration) time.Time { return time.Now().Add(mono - c.Mono()) }

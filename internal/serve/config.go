@@ -1,12 +1,11 @@
-// Package serve moves bytes between sockets and connections, in one of two
-// engines: eventloop has one thread around one epoll instance, netpoll a
-// goroutine for each connection on Go's poller. Both accept from one listening
-// socket and drive a conn.Conn for each client: they receive when the
-// connection asks to read, send what it appended (small bodies in the same
-// write as their head, large ones with sendfile), turn its deadline into a
-// timer, and tell it when to drain. They decide nothing about HTTP.
+// Package serve moves bytes between sockets and connections, in one of two engines: eventloop
+// has one thread around one epoll instance, netpoll a goroutine for each connection on Go's
+// poller. Both accept from one listening socket and drive a conn.Conn for each client: they
+// receive when the connection asks to read, send what it appended (small bodies in the same
+// write as their head, large ones with sendfile), turn its deadline into a timer, and tell it
+// when to drain. They know nothing about HTTP.
 //
-// This package has what the engines share: configuration, counters, logs, and the
+// This package has what the engines share: configuration, counters, logs, limits, and the
 // classification of the kernel's errors.
 package serve
 
@@ -29,66 +28,63 @@ type Config struct {
 	Recv      int            // bytes of each recv()
 	Log       zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	SiteNames []string       // by the numbers of sites; nil: there is one for all hosts
-	Verbose   bool           // whether Log is written at all
-	Copies    bool           // whether files may be compressed copies of the server's, which are counted
-	Flush     func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether some is left
-	// Tick is called by an event loop every few seconds, if not nil, as long as it
-	// returns true or there is traffic.
+	Verbose   bool           // Log is written
+	Copies    bool           // files may be compressed copies from the cache, which are counted
+	Flush     func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether log lines remain
+	// Tick, if not nil, is called by an event loop every few seconds while it returns true or
+	// there is traffic.
 	Tick func() bool
-	// Beat is called by an event loop once each BeatEvery, from inside the loop,
-	// if not nil, as the heartbeat.
+	// Beat, if not nil, is the heartbeat: an event loop calls it every BeatEvery.
 	Beat      func()
 	BeatEvery time.Duration
-	// Clock reads the calendar and a monotonic clock; nil: the system's.
+	// Clock returns the wall clock and a monotonic clock; nil: the system's.
 	Clock func() (wall time.Time, mono time.Duration)
-	// MaxConnections is how many connections all workers of the pool together may have;
-	// 0: as many as leave a reserve of descriptors for files.
+	// MaxConnections is the limit of connections of the pool; 0: by open files, with a reserve
+	// for files being sent.
 	MaxConnections int
-	// MaxPerClient is how many of them one client may have, see [Limits.Share]; 0: any.
-	// Proxies that Conn.Trust names may have any.
+	// MaxPerClient is the limit of connections of one client, see [Limits.Share]; 0: none.
+	// Proxies in Conn.Trust are exempt.
 	MaxPerClient int
 	Slot         int // of the worker, from 0
-	// Rate bounds how fast each connection sends.
+	// Rate is the bandwidth limit of each connection.
 	Rate Rate
-	// Proxied are the clients whose connections begin with a header of the PROXY
-	// protocol; nil: nobody's do.
+	// Proxied are the networks whose connections begin with a PROXY header; nil: none.
 	Proxied *clientip.Networks
-	// Alert reports to operators, even in silent mode, if not nil: one line without
-	// its newline. It does not wait.
+	// Alert, if not nil, reports a line without newline to the operator, even in silent mode.
+	// It does not block.
 	Alert func(line string)
 	// Access is the access log; nil: there is none.
 	Access *accesslog.Logger
-	// Row has the worker's counters; nil: nothing is counted.
+	// Row is the worker's row of the scoreboard; nil: nothing is counted.
 	Row *scoreboard.Row
-	// Records are what an event loop writes for the worker that rescues its
-	// connections if it is killed; nil: they are not rescued.
+	// Records are an event loop's records of its connections, for rescue; nil: they are not
+	// rescued.
 	Records *rescue.Writer
-	// Report is called each second while the worker drains, if not nil, with the
-	// connections and the bytes of responses that are left. It does not wait.
+	// Report, if not nil, is called each second while the worker drains, with the remaining
+	// connections and bytes of responses. It does not block.
 	Report func(connections int, bytes int64)
-	// QueuesEmpty is called once, if not nil: when a drain has begun, nothing waits in
-	// the accept queues any more, and the listening sockets are closed. It does not wait.
+	// QueuesEmpty, if not nil, is called once in a drain, after the accept queues were emptied
+	// and the listening sockets closed. It does not block.
 	QueuesEmpty func()
 }
 
-// InlineMax is the size in bytes up to which a body is copied behind its head
-// and sent with it: one write of both costs less than a write and a sendfile.
-// What is kept in memory has no file that could be sent in another way.
+// InlineMax is the size in bytes up to which a body is copied after its head and sent with it:
+// one write costs less than a write and a sendfile. Bodies in memory must not be larger, since
+// they cannot be sent with sendfile.
 const InlineMax = site.MaxBody
 
 // ReportEvery is the interval at which a draining worker reports its progress.
 const ReportEvery = time.Second
 
-// TextSize is how many bytes of responses are made at once: they collect up to 64 KiB
-// before conn asks for them to be sent, and one head and one small body may still
-// follow.
+// TextSize is the largest number of bytes of responses that are made at once: conn flushes at
+// 64 KiB, and one head and one small body may follow.
 const TextSize = 64<<10 + InlineMax + 8<<10
 
-// OutSize is the size of an output buffer, which holds responses, or the records in
-// which they are sealed and a few before them (tlsconn.MaxSealed).
+// OutSize is the size of an output buffer in bytes. It holds TextSize bytes as TLS records
+// (tlsconn.MaxSealed) and a few records before them.
 const OutSize = TextSize + (TextSize/1024+2)*32 + 2<<10
 
-// ProgressEvery is how often a slow client's progress is checked. The kernel wakes a
-// writer only when a third of the socket's buffer is free, which may take minutes;
-// the number of unacknowledged bytes shows whether the client takes any at all.
+// ProgressEvery is the interval at which a slow client's progress is checked, by the number of
+// unacknowledged bytes. The kernel wakes a writer only when a third of the socket's buffer is
+// free, which may take minutes.
 const ProgressEvery = time.Second

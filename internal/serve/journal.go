@@ -17,9 +17,8 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// Limits of a client's bytes in a log line, after escaping.
-// A line must stay shorter than PIPE_BUF (4,096 bytes), so that the kernel
-// writes it whole.
+// Limits of a client's bytes in a log line, after escaping. A line must be shorter than
+// PIPE_BUF (4,096 bytes) to be written atomically.
 const (
 	maxLogMethod = 64
 	maxLogTarget = 2048
@@ -27,26 +26,25 @@ const (
 	maxLogName   = 255
 )
 
-// slow is the duration from which the log says what took so long.
+// slow is the duration from which the log names the slowest part of a request.
 const slow = time.Second
 
-// Journal is the observer of one connection: it logs the connection and passes it on
-// to a Tally. A nil Journal logs nothing.
+// Journal is the observer of one connection: it logs its requests and passes them on to a
+// Tally. A nil Journal logs nothing.
 type Journal struct {
 	tally  *Tally
 	cfg    *Config
 	clock  *Clock
 	client clientip.Addr  // of the connection
-	port   int            // that it came to, if the access log names it; else 0
-	tls    *accesslog.TLS // nil: it speaks plain HTTP, or has not shaken hands yet
+	port   int            // local port, if the access log has it; else 0
+	tls    *accesslog.TLS // nil: plain HTTP, or before the end of the handshake
 
 	// If Config.Verbose:
 	fetched time.Duration // time spent waiting for the disk
-	waiting time.Duration // since when it waits for the disk; 0: it does not
+	waiting time.Duration // when the current wait for the disk began; 0: there is none
 }
 
-// NewJournal returns that of a client's connection, with this socket; nil if nothing is
-// logged.
+// NewJournal returns the journal of a connection; nil if nothing is logged. fd is its socket.
 func NewJournal(cfg *Config, t *Tally, client *clientip.Addr, fd int) *Journal {
 	if !cfg.Verbose && cfg.Access == nil {
 		return nil
@@ -67,8 +65,7 @@ func (j *Journal) Observer(t *Tally) conn.Observer {
 	return j
 }
 
-// clientOf returns the address of an exchange's client, which need not be the
-// connection's.
+// clientOf returns the client of an exchange, which a proxy may have named.
 func (j *Journal) clientOf(x *conn.Exchange) clientip.Addr {
 	if !x.Client.Known() {
 		return j.client
@@ -93,7 +90,7 @@ func (j *Journal) siteOf(x *conn.Exchange) string {
 	return j.cfg.SiteNames[x.Site]
 }
 
-// Received notes the time, and logs the head.
+// Received notes the time and logs the request head.
 func (j *Journal) Received(x *conn.Exchange) {
 	if j.tally.Received(x); !j.cfg.Verbose {
 		return
@@ -105,7 +102,7 @@ func (j *Journal) Received(x *conn.Exchange) {
 	}
 }
 
-// withoutCredentials returns the head of a request as it may be logged.
+// withoutCredentials returns the request head with the value of Authorization masked.
 func withoutCredentials(x *conn.Exchange) []byte {
 	if !x.Request.Has(proto.FieldAuthorization) {
 		return x.Head
@@ -123,14 +120,14 @@ func (j *Journal) Decided(x *conn.Exchange) {
 	}
 	now := j.clock.Mono()
 	if x.Noted.Decided, x.Noted.Waited = now, j.fetched; x.Noted.Headed == 0 {
-		x.Noted.Headed = now // a request that was refused has no head
+		x.Noted.Headed = now // a refused request has no head
 	}
 }
 
-// Ended logs a request whose response has ended.
+// Ended logs a request after its response.
 func (j *Journal) Ended(x *conn.Exchange) {
 	if j.tally.Ended(x); x.Status == 0 {
-		return // begun by a worker that died: nothing is known
+		return // rescued: the request is not known
 	}
 	wall, now := j.clock.Read()
 	took := now - x.Began
@@ -189,7 +186,7 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // (reading it) or "send" (to the client).
 func (j *Journal) slowest(x *conn.Exchange, now time.Duration) (part string, lasted time.Duration) {
 	if x.Noted.Decided == 0 {
-		return "send", now - x.Began // another worker began it
+		return "send", now - x.Began // another worker received it
 	}
 	begun, fetched := x.Noted.Decided, j.fetched-x.Noted.Waited
 	part, lasted = "receive", x.Headed-x.Began
@@ -230,14 +227,14 @@ func (j *Journal) Opened() {
 	}
 }
 
-// Moved logs that the connection moves to another worker, or comes from one.
+// Moved logs that the connection was handed over or taken over; how is the message.
 func (j *Journal) Moved(how string) {
 	if j != nil {
 		withClient(j.cfg.Log.Debug(), j.client).Msg(how)
 	}
 }
 
-// Secured logs a TLS handshake that is done.
+// Secured logs a complete TLS handshake.
 func (j *Journal) Secured(info tlsconn.Info) {
 	if j == nil {
 		return
@@ -251,7 +248,7 @@ func (j *Journal) Secured(info tlsconn.Info) {
 	}
 }
 
-// Continues notes the TLS of a connection that comes from another worker.
+// Continues notes the TLS parameters of a connection from another worker.
 func (j *Journal) Continues(info tlsconn.Info) {
 	if j != nil {
 		j.tls = &accesslog.TLS{
@@ -261,7 +258,7 @@ func (j *Journal) Continues(info tlsconn.Info) {
 	}
 }
 
-// Unsecured logs that the connection's TLS has failed.
+// Unsecured logs a TLS failure.
 func (j *Journal) Unsecured(reason tlsconn.Reason, err error) {
 	if j == nil || reason == tlsconn.ReasonNone || reason == tlsconn.ReasonUnclosed {
 		return
@@ -272,7 +269,7 @@ func (j *Journal) Unsecured(reason tlsconn.Reason, err error) {
 	withClient(j.cfg.Log.Debug(), j.client).Str("reason", strings.TrimPrefix(err.Error(), "TLS: ")).Msg("TLS failed")
 }
 
-// Proxied notes, and logs, whose connection a PROXY header says it is.
+// Proxied notes and logs the client that a PROXY header names.
 func (j *Journal) Proxied(client clientip.Addr) {
 	if j == nil {
 		return
@@ -282,14 +279,14 @@ func (j *Journal) Proxied(client clientip.Addr) {
 	withClient(j.cfg.Log.Debug(), client).Stringer("proxy", proxy).Msg("PROXY header")
 }
 
-// Unproxied logs that the PROXY header of the connection was refused.
+// Unproxied logs that the PROXY header was refused.
 func (j *Journal) Unproxied(reason proxyproto.Reason) {
 	if j != nil {
 		withClient(j.cfg.Log.Debug(), j.client).Stringer("reason", reason).Msg("PROXY header refused")
 	}
 }
 
-// Closed logs its end.
+// Closed logs the end of the connection.
 func (j *Journal) Closed() {
 	if j != nil {
 		withClient(j.cfg.Log.Debug(), j.client).Msg("connection closed")

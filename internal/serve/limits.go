@@ -15,12 +15,12 @@ import (
 // AlertEvery is the shortest time between two alerts about one limit.
 const AlertEvery = time.Minute
 
-// HeadPatience is for how long a client that has not completed its request head, or its
-// TLS handshake, is left alone at the limit of connections.
+// HeadPatience is how long, at the limit of connections, a client may take to complete its
+// request head or TLS handshake before its connection can be closed to make room.
 const HeadPatience = 2 * time.Second
 
-// Limits are an engine's limits against strangers (docs/limits.md). They are for one
-// goroutine at a time, but for TooSlow.
+// Limits are an engine's limits (docs/limits.md). They are not safe for concurrent use, except
+// TooSlow.
 type Limits struct {
 	Most    int        // connections
 	Streams *h2.Bounds // of HTTP/2
@@ -31,23 +31,22 @@ type Limits struct {
 	perClient int               // of the pool; 0: no limit
 	most      int               // connections of one client
 	pool      int               // connections of the pool; 0: no limit
-	possible  int               // connections that leave a reserve of descriptors; a sandboxed worker cannot ask again
+	possible  int               // connections that leave a reserve of descriptors; stored because a sandboxed worker cannot read its limit
 	clients   map[network]int32 // their connections; nil: they are not counted
 	minRate   int
-	trust     *clientip.Trust                    // of proxies, whose connections are nobody's
+	trust     *clientip.Trust                    // proxies, which are exempt
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
-	toldProxy atomic.Int64                       // likewise, of PROXY headers
+	toldProxy atomic.Int64                       // likewise, for PROXY headers
 }
 
-// NewLimits returns the configured limits, for a pool of one worker until [Limits.Share].
-// Most leaves a reserve of descriptors: one for each connection's file, and those that
-// the worker itself needs.
+// NewLimits returns the configured limits, undivided until [Limits.Share]. Most leaves a
+// reserve of descriptors: one for each connection's file, and the worker's own.
 func NewLimits(cfg *Config) *Limits {
 	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate, trust: cfg.Conn.Trust, possible: maxConnections()}
 	if l.perClient > 0 {
 		l.clients = make(map[network]int32)
 	}
-	l.Streams = h2.NewBounds(l.possible / 2) // which is a quarter of the descriptors
+	l.Streams = h2.NewBounds(l.possible / 2) // a quarter of the descriptors
 	l.Share(1)
 	return l
 }
@@ -62,7 +61,7 @@ func (l *Limits) Impossible(open int) bool {
 	return open+l.Streams.Files()/2 > l.possible
 }
 
-// Share makes the limits this worker's share of those of a pool with so many slots.
+// Share divides the pool's limits by its number of slots.
 func (l *Limits) Share(slots int) {
 	if l.Most = l.possible; l.pool > 0 {
 		share := l.pool / slots
@@ -74,10 +73,10 @@ func (l *Limits) Share(slots int) {
 	l.most = clientShare(l.perClient, slots)
 }
 
-// clientShare is how many connections a client with n in the pool may have in one of its
-// workers. The kernel spreads them at random: four times the square root more than the
-// average, and a browser's eight at least, make sure that one which has no more than n is as
-// good as never refused.
+// clientShare returns the limit of connections of one client in one worker, given the limit n
+// of the pool. The kernel distributes connections at random. So the share has a margin of four
+// standard deviations, and is at least eight, which a browser uses: a client within n is
+// practically never refused.
 func clientShare(n, slots int) int {
 	average := float64(n) / float64(slots)
 	return min(n, max(8, int(math.Ceil(average+4*math.Sqrt(average)))))
@@ -107,7 +106,7 @@ func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (counted, ok bo
 	return false, false
 }
 
-// Arrive counts a connection that has come from another worker, whatever the limit.
+// Arrive counts a connection from another worker, regardless of the limit.
 func (l *Limits) Arrive(client *clientip.Addr) (counted bool) {
 	key := l.networkOf(client)
 	if key != 0 {
@@ -124,7 +123,7 @@ func (l *Limits) Leave(client *clientip.Addr) {
 	}
 }
 
-// Reached says that there are as many connections as there may be.
+// Reached alerts that the limit of connections is reached.
 func (l *Limits) Reached(now time.Duration) {
 	if !l.due(scoreboard.LimitIdle, now) {
 		return
@@ -138,8 +137,8 @@ func (l *Limits) Reached(now time.Duration) {
 	l.alert(what + " reached: idle ones are closed to make room, new ones wait if none is idle; " + cure)
 }
 
-// TooSlow says that a client was below the minimum rate. While the worker drains, that is
-// no news.
+// TooSlow alerts that a client was below the minimum rate, if one is configured. It is safe
+// for concurrent use.
 func (l *Limits) TooSlow(now time.Duration) {
 	if l.minRate > 0 && l.due(scoreboard.LimitRate, now) {
 		l.alert(fmt.Sprintf("clients are below the minimum rate of %d bytes a second and are disconnected; lower --min-rate if they are legitimate", l.minRate))
@@ -155,14 +154,14 @@ func (l *Limits) Closed(idle bool) {
 	l.row.Limited[why].Add(1)
 }
 
-// unproxied says that the PROXY header of a connection was refused.
+// unproxied alerts that a PROXY header was refused.
 func (l *Limits) unproxied(reason proxyproto.Reason, peer clientip.Addr, now time.Duration) {
 	if l.isDue(&l.toldProxy, now) {
 		l.alert("connection closed: " + peer.Host() + " " + headerCures[reason])
 	}
 }
 
-// due reports whether it is time for another alert about a limit.
+// due reports whether another alert about a limit is due.
 func (l *Limits) due(about scoreboard.Limit, now time.Duration) bool {
 	return l.isDue(&l.told[about], now)
 }
@@ -175,8 +174,8 @@ func (l *Limits) isDue(last *atomic.Int64, now time.Duration) bool {
 	return last.CompareAndSwap(told, int64(max(now, 1)))
 }
 
-// maxConnections is how many leave a reserve of descriptors.
+// maxConnections returns the number of connections that leave a reserve of descriptors.
 func maxConnections() int {
-	const own = 40 // 13 of an event loop, 15 listening sockets more, and some that are open for a moment
+	const own = 40 // 13 of an event loop, 15 more listening sockets, and some that are open briefly
 	return max(1, (MaxFiles()-own)/2)
 }

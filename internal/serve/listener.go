@@ -2,11 +2,11 @@ package serve
 
 // Listener is a listening socket from which a worker accepts connections.
 type Listener struct {
-	FD     int  // does not block; the engine takes it over
-	Secure bool // its connections begin with a TLS handshake
-	// Shared says that the workers of all slots accept from it: a unix socket, of which
-	// there can be only one.
+	FD     int  // non-blocking; the engine owns it
+	Secure bool // its connections use TLS
+	// Shared: all workers accept from it, because it is a unix socket, which cannot be opened
+	// once per slot.
 	Shared bool
-	// Foreign says that another process keeps it, for the next server.
+	// Foreign: another process keeps it open for the next server, such as systemd.
 	Foreign bool
 }

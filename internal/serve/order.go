@@ -11,43 +11,42 @@ import (
 
 // Order is an order to a serving worker: one of the types below.
 type Order interface {
-	// discard releases what belongs to an order that will never be taken.
+	// discard releases the resources of an order that is not carried out.
 	discard()
 }
 
-// Drain says that the worker stops accepting, finishes what is under way and
-// exits. The zero value is for the last worker, after which none listens any more.
-// The first Drain decides how the worker drains. Of later ones only the zero value
-// adds anything: no worker will take over.
+// Drain makes the worker stop accepting, finish what is under way and exit. The first Drain
+// decides how. After it only the zero value has an effect: it means that no other worker
+// listens after this one.
 type Drain struct {
-	Kept     bool // another worker has the listening socket and its accept queue
-	Steered  bool // the kernel steers new connections elsewhere; those on their way here are this worker's
-	HandOver bool // connections are served on until they can be handed over
+	Kept     bool // another worker takes over the listening socket with its accept queue
+	Steered  bool // the kernel steers new connections elsewhere; this worker serves those already in its queues
+	HandOver bool // connections are served until they can be handed over
 }
 
-// HandOver says to hand the connections over on this channel, which is the
-// order's to close; see package ipc. It replaces an earlier one.
+// HandOver makes the worker hand its connections over on a handover channel, which it closes;
+// see package ipc. It replaces an earlier channel.
 type HandOver struct{ FD int }
 
-// TakeOver says to take the connections over that come on this channel, which
-// is the order's to close.
+// TakeOver makes the worker take over the connections from a handover channel, which it
+// closes.
 type TakeOver struct{ FD int }
 
-// List asks for a list of all connections. Reply has room for it; it is closed
-// without one when the worker has ended.
+// List requests a list of all connections on Reply, which must have capacity 1. Reply is
+// closed without a list if the worker has ended.
 type List struct{ Reply chan<- []Seen }
 
-// Credentials are for the connections that begin from now on; others keep theirs.
+// Credentials replaces the credentials of new connections.
 type Credentials struct {
-	TLS        *tlsconn.Config   // nil: handshakes fail, and are counted
+	TLS        *tlsconn.Config   // nil: handshakes fail
 	Challenges map[string]string // see conn.Config
 }
 
-// Share says among how many slots the limits of the pool are divided, see [Limits.Share].
+// Share is the number of slots by which the limits of the pool are divided, see
+// [Limits.Share].
 type Share struct{ Slots int }
 
-// Confirm is called by the engine when all orders before it are in force. It must not
-// wait.
+// Confirm is called once all earlier orders are in force. It must not block.
 type Confirm func()
 
 func (Drain) discard()       {}
@@ -61,13 +60,13 @@ func (o List) discard()      { close(o.Reply) }
 // Last reports whether no other worker listens after this one.
 func (o Drain) Last() bool { return o == Drain{} }
 
-// Leaves reports whether what waits at a socket is left to other processes.
+// Leaves reports whether the accept queue of a socket is left to another process.
 func (o Drain) Leaves(l Listener) bool {
 	return o.Kept || l.Foreign || l.Shared && o.Steered
 }
 
-// Quiet returns how long no connection must have arrived before the listening socket
-// is closed, and the limit of the whole wait.
+// Quiet returns how long no connection must arrive before the listening socket is closed, and
+// the limit of that wait.
 func (o Drain) Quiet() (quietFor, most time.Duration) {
 	switch {
 	case o.Kept:
@@ -78,9 +77,8 @@ func (o Drain) Quiet() (quietFor, most time.Duration) {
 	return Quiet, QuietMax
 }
 
-// Orders is the only way to give an engine orders: a queue into which any goroutine
-// may put them, and from which the engine takes them first in, first out. Each order
-// holds a descriptor or a caller until it is taken, which bounds the queue.
+// Orders is an engine's queue of orders, first in, first out. Any goroutine may put orders
+// into it. Its length is bounded because each order holds a descriptor or a waiting caller.
 type Orders struct {
 	mu    sync.Mutex
 	queue []Order
@@ -102,8 +100,8 @@ func (q *Orders) Put(o Order) {
 	}
 }
 
-// Start makes wake be called whenever there are orders to take, at once if there are
-// some already. wake must not wait, and is not called after End.
+// Start makes Put call wake, and calls it at once if orders are queued. wake must not block,
+// and is not called after End.
 func (q *Orders) Start(wake func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,8 +110,8 @@ func (q *Orders) Start(wake func()) {
 	}
 }
 
-// Take takes the next order; false if there is none. The engine takes orders until
-// there is none, because it is not woken for each.
+// Take removes the next order; false if there is none. The engine must take all orders,
+// because it may be woken once for several.
 func (q *Orders) Take() (Order, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

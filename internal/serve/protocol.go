@@ -6,8 +6,8 @@ import (
 	"phalanx/internal/conn"
 )
 
-// Protocol is one connection's HTTP without I/O, in whatever version: a [conn.Conn] or
-// an h2.Conn. Its methods are described there.
+// Protocol is the HTTP of one connection without I/O: a [conn.Conn] or an h2.Conn, which
+// document the methods.
 type Protocol interface {
 	Receive(p []byte, now conn.Now)
 	Hold()

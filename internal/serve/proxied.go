@@ -5,7 +5,7 @@ import (
 	"phalanx/internal/proxyproto"
 )
 
-// ClientOf returns the client that a PROXY header names, which a peer has sent.
+// ClientOf returns the client that a PROXY header from peer names.
 func ClientOf(h proxyproto.Header, peer clientip.Addr) clientip.Addr {
 	switch {
 	case h.Own():
@@ -17,7 +17,7 @@ func ClientOf(h proxyproto.Header, peer clientip.Addr) clientip.Addr {
 }
 
 // Unproxied counts a connection that is closed because its PROXY header was refused, and
-// tells operators.
+// alerts the operator.
 func (t *Tally) Unproxied(reason proxyproto.Reason, peer clientip.Addr) {
 	t.Row.Unproxied[reason].Add(1)
 	if t.Limits != nil {
@@ -25,7 +25,7 @@ func (t *Tally) Unproxied(reason proxyproto.Reason, peer clientip.Addr) {
 	}
 }
 
-// headerCures say what to do about a header that is refused.
+// headerCures has the end of the alert for each reason: what happened and what to do.
 var headerCures = [proxyproto.NumReasons]string{
 	proxyproto.ReasonMissing:   "began a connection without a PROXY header; let it send one, or take it out of --proxy-protocol",
 	proxyproto.ReasonMalformed: "sent a malformed PROXY header; check the proxies between it and this server",

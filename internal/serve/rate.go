@@ -2,30 +2,30 @@ package serve
 
 import "time"
 
-// Rate bounds how fast each connection sends. Its zero value does not.
+// Rate is the bandwidth limit of a connection. The zero value is no limit.
 type Rate struct {
-	Bytes int64 // a second; 0: any
-	After int64 // bytes that are sent at once, at first and after the connection was idle
+	Bytes int64 // per second; 0: no limit
+	After int64 // burst in bytes, at first and after the connection was idle
 }
 
-// RateTick is how long a connection waits that has sent as much as it may. All wait for
-// equally long, so they continue in the order in which they began to.
+// RateTick is how long a connection at its limit waits. The time is the same for all, so they
+// continue in the order in which they stopped.
 const RateTick = 100 * time.Millisecond
 
-// rateBurst is how much may be sent at once after a wait: what comes in a second, so that
-// one that ends late costs no rate.
+// rateBurst limits the bytes that accumulate while a connection waits to those of one second,
+// so that a late wake-up does not lower the rate.
 const rateBurst = time.Second
 
-// Bucket is what a connection may send (a token bucket).
+// Bucket is the token bucket of a connection.
 type Bucket struct {
-	left float64       // bytes; negative: they were sent before they might be
-	at   time.Duration // when that was so
+	left float64       // bytes; negative: more was sent than allowed
+	at   time.Duration // time of the last refill
 }
 
-// Limited reports whether there is a bound.
+// Limited reports whether there is a limit.
 func (r Rate) Limited() bool { return r.Bytes > 0 }
 
-// Bucket returns that of a new connection.
+// Bucket returns the bucket of a new connection.
 func (r Rate) Bucket(now time.Duration) Bucket {
 	return Bucket{max(float64(r.After), r.in(RateTick)), now}
 }
@@ -40,12 +40,11 @@ func (b *Bucket) Allow(r Rate, now time.Duration) int64 {
 	return int64(max(0, b.left))
 }
 
-// Sent counts bytes that were sent. They may be more than were allowed: those that come
-// next wait for longer.
+// Sent subtracts sent bytes. They may exceed what was allowed; the next ones then wait longer.
 func (b *Bucket) Sent(n int) { b.left -= float64(n) }
 
-// Empty makes the bucket that of a connection which has just sent all that it might.
+// Empty empties the bucket.
 func (b *Bucket) Empty(now time.Duration) { *b = Bucket{0, now} }
 
-// Again returns when a connection that has to wait is to be asked again.
+// Again returns when a waiting connection may send again.
 func (b *Bucket) Again() time.Duration { return b.at + RateTick }

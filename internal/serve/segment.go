@@ -8,14 +8,14 @@ import (
 	"phalanx/internal/conn"
 )
 
-// Inline appends the connection's segment to out. It returns false if the
-// file has become shorter than its size was.
+// Inline appends the connection's segment to out. It returns false if the file cannot be read
+// or has become shorter; the connection is aborted then.
 func Inline(c Protocol, out []byte, now conn.Now) ([]byte, bool) {
 	return InlinePart(c, out, c.Segment().Len, now)
 }
 
-// InlinePart appends the first bytes of the segment to out, which has room for them.
-// It returns false if the file has become shorter.
+// InlinePart is Inline for the first most bytes of the segment. out must have the capacity for
+// them.
 func InlinePart(c Protocol, out []byte, most int64, now conn.Now) ([]byte, bool) {
 	seg := c.Segment()
 	seg.Len = most
@@ -43,7 +43,7 @@ func InlinePart(c Protocol, out []byte, most int64, now conn.Now) ([]byte, bool)
 	return out, true
 }
 
-// Causes of a truncated response, beside what the system says.
+// Causes of a truncated response, besides the errors of system calls.
 var (
 	ErrShorter = errors.New("the file became shorter")
 	ErrLost    = errors.New("the connection was lost")

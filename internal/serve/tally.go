@@ -16,23 +16,23 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// Tally counts for one event loop or session. It is the observer of connections that
-// are not logged. The row belongs to the whole worker.
+// Tally counts in the worker's row for one event loop or session. It is the observer of
+// connections without a Journal.
 type Tally struct {
 	Row   *scoreboard.Row
 	Clock *Clock
 	Alone bool // the only Tally of this row
-	Sites bool // there are several, which are counted one by one
-	// Copies says that files may be compressed copies, which are counted.
+	Sites bool // there are several sites, which are counted separately
+	// Copies: files may be compressed copies from the cache, which are counted.
 	Copies bool
-	// Limits alerts operators of clients below the minimum rate; nil: nobody does.
+	// Limits alerts the operator about clients below the minimum rate; nil: no alerts.
 	Limits *Limits
 
-	whole []time.Duration // start times of requests whose responses are whole, but perhaps not sent yet
+	whole []time.Duration // start times of requests with complete responses that may not be sent yet
 	busy  bool            // Row.Busy was set
 }
 
-// Received records the request under way, for the report if this worker dies.
+// Received stores the request under way, for the report if this worker dies.
 func (t *Tally) Received(x *conn.Exchange) {
 	t.Row.Last.Set(x.Line(), t.Clock.Boot(x.Began))
 	if t.Alone && !t.busy {
@@ -58,8 +58,8 @@ func (t *Tally) Decided(x *conn.Exchange) {
 	}
 }
 
-// Ended counts a truncated response, or records the start time of the request if the
-// response is whole.
+// Ended counts a truncated response, or stores the start time of a request with a complete
+// response.
 func (t *Tally) Ended(x *conn.Exchange) {
 	if t.Sites {
 		t.Row.Sites[x.Site].Bytes.Add(uint64(max(x.Bytes, 0)))
@@ -85,7 +85,7 @@ func (t *Tally) Expired(timer conn.Timer) {
 	}
 }
 
-// Secured counts a TLS handshake that is done.
+// Secured counts a complete TLS handshake.
 func (t *Tally) Secured(info tlsconn.Info) {
 	version := 0
 	if info.Version == tls.VersionTLS13 {
@@ -96,15 +96,16 @@ func (t *Tally) Secured(info tlsconn.Info) {
 	}
 }
 
-// Misused counts an HTTP/2 connection that was ended for what the client did, if it was.
+// Misused counts an HTTP/2 connection that the server ended on account of the client's
+// behaviour.
 func (t *Tally) Misused(reason h2.Reason) {
 	if reason != h2.ReasonNone {
 		t.Row.Misused[reason].Add(1)
 	}
 }
 
-// Unsecured counts the end of a connection's TLS, unless that was in good order, or
-// without its announcement, as most clients end.
+// Unsecured counts a TLS failure. A missing close_notify is not counted, because most clients
+// do not send it.
 func (t *Tally) Unsecured(reason tlsconn.Reason) {
 	if reason != tlsconn.ReasonNone && reason != tlsconn.ReasonUnclosed {
 		t.Row.Unsecured[reason].Add(1)
@@ -117,7 +118,7 @@ const (
 	_ = uint(scoreboard.MaxReasons - proxyproto.NumReasons)
 )
 
-// Rest records that the worker waits.
+// Rest records that the worker is idle.
 func (t *Tally) Rest() {
 	if t.busy {
 		t.busy = false
@@ -125,15 +126,14 @@ func (t *Tally) Rest() {
 	}
 }
 
-// Sent counts bytes that the kernel has taken.
+// Sent counts bytes that were written to sockets.
 func (t *Tally) Sent(n int) {
 	if n > 0 {
 		t.Row.Bytes.Add(uint64(n))
 	}
 }
 
-// Settle counts the durations of whole responses once the kernel has taken all their
-// bytes.
+// Settle counts the durations of complete responses once all bytes are written to the socket.
 func (t *Tally) Settle() {
 	if len(t.whole) > 0 {
 		t.Took(t.whole)
@@ -141,7 +141,7 @@ func (t *Tally) Settle() {
 	}
 }
 
-// Took counts the durations of such responses.
+// Took counts the durations of responses, given the start times of their requests.
 func (t *Tally) Took(whole []time.Duration) {
 	if len(whole) == 0 {
 		return
@@ -152,8 +152,8 @@ func (t *Tally) Took(whole []time.Duration) {
 	}
 }
 
-// Undelivered removes the whole responses that have not been sent yet, and returns the
-// start times of their requests; nil if there are none.
+// Undelivered removes and returns the start times of the requests whose complete responses are
+// not sent yet; nil if there are none.
 func (t *Tally) Undelivered() []time.Duration {
 	if len(t.whole) == 0 {
 		return nil
@@ -163,13 +163,13 @@ func (t *Tally) Undelivered() []time.Duration {
 	return began
 }
 
-// Lose counts responses that will not reach their client.
+// Lose counts complete but unsent responses as truncated.
 func (t *Tally) Lose() {
 	t.Row.Truncated.Add(uint64(len(t.whole)))
 	t.whole = t.whole[:0]
 }
 
-// SurveyEvery is how often a busy worker surveys all its connections.
+// SurveyEvery is the interval at which a busy worker surveys its connections.
 const SurveyEvery = time.Second
 
 // Survey is a summary of all connections.
@@ -194,7 +194,7 @@ func (v *Survey) See(view conn.View) {
 	}
 }
 
-// Publish writes what was found into the row.
+// Publish writes the survey into the row.
 func (v *Survey) Publish(row *scoreboard.Row, c *Clock) {
 	row.Active.Store(int64(v.open))
 	row.Idle.Store(int64(v.idle))
@@ -214,8 +214,7 @@ type Seen struct {
 	Age       time.Duration // since View.Since
 }
 
-// See adds the kernel's data about the socket to a view, and copies what the view
-// only borrows. The
+// See combines a view with the kernel's data about the socket, and copies the view's line. The
 // client is that of the request under way, else that of the connection, else the peer.
 func See(fd int, client *clientip.Addr, v conn.View, now time.Duration) Seen {
 	if v.State == conn.Sending && v.Sent > 0 {

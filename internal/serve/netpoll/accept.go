@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// acceptAll accepts until the engine is told to drain.
+// acceptAll accepts connections until the engine drains.
 func (e *Engine) acceptAll(listener *os.File, from serve.Listener) error {
 	for {
 		ended, err := e.acceptOne(listener, from)
@@ -41,14 +41,14 @@ func (e *Engine) acceptAll(listener *os.File, from serve.Listener) error {
 	}
 }
 
-// awaitRoom waits for those that are to make room: until they have, their
-// descriptors are taken. It returns false when it is time to drain.
+// awaitRoom waits until the connections closed to make room have released their descriptors.
+// It returns false when the engine drains.
 func (e *Engine) awaitRoom() bool {
 	for e.full() {
 		select {
 		case <-e.ended:
 		case <-time.After(serve.AcceptPause):
-			e.makeRoom(nil) // some had a request on its way, and stay
+			e.makeRoom(nil) // some had received a request, and stay
 		case <-e.told:
 			return false
 		}
@@ -56,8 +56,8 @@ func (e *Engine) awaitRoom() bool {
 	return true
 }
 
-// pause waits for descriptors. With the reserve reached, that is until a
-// connection has ended. It returns false when it is time to drain.
+// pause waits for free descriptors. With ErrReserve that means until a connection has ended.
+// It returns false when the engine drains.
 func (e *Engine) pause(err error) bool {
 	full := e.open()
 	for {
@@ -72,22 +72,22 @@ func (e *Engine) pause(err error) bool {
 	}
 }
 
-// full reports whether there are more connections than there may be.
+// full reports whether the limit of connections is exceeded.
 func (e *Engine) full() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.limits.Exceeded(len(e.sessions))
 }
 
-// open returns how many connections there are.
+// open returns the number of connections.
 func (e *Engine) open() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.sessions)
 }
 
-// acceptOne waits for a connection and starts to serve it. In the serial model
-// it returns what is closed when that one has ended.
+// acceptOne waits for a connection and starts a session for it. In the serial model, ended is
+// closed when the session has ended.
 func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan struct{}, err error) {
 	raw, err := listener.SyscallConn()
 	if err != nil {
@@ -108,7 +108,7 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	client := new(clientip.Addr)
 	*client = serve.PeerOf(peer)
 	counted, ok := false, true
-	if !e.cfg.Proxied.Contains(*client) { // else whose it is comes later
+	if !e.cfg.Proxied.Contains(*client) { // otherwise the PROXY header names the client
 		counted, ok = e.admit(client)
 	}
 	if !ok {
@@ -127,10 +127,10 @@ func (e *Engine) admit(client *clientip.Addr) (counted, ok bool) {
 	return e.limits.Admit(client, e.clock.Mono())
 }
 
-// makeRoom ends sessions until there are no more than there may be: those that have
-// been idle for longest, then those whose heads have been incomplete for longest. It
-// returns false when there are too few; the newest does not count, whose first request
-// may be on its way.
+// makeRoom ends sessions until the limit of connections is met: first those that have been
+// idle for longest, then those whose heads have been incomplete for longest. It returns false
+// if that does not suffice. The newest session is spared, since its first request may be on
+// its way.
 func (e *Engine) makeRoom(newest *session) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -151,9 +151,9 @@ func (e *Engine) makeRoom(newest *session) bool {
 	}
 }
 
-// longestWaiting returns the session that has been idle for longest, or else the one
-// whose head has been incomplete for longest, and for HeadPatience at least; nil if
-// there is none; and how many do not have to end. It is called with mu held.
+// longestWaiting returns the session that has been idle for longest, or else the one whose
+// head has been incomplete for longest and at least for HeadPatience; nil if there is none.
+// staying is the number of sessions that are not being ended. mu must be held.
 func (e *Engine) longestWaiting(newest *session) (longest *session, staying int) {
 	var head *session
 	var since, headSince time.Duration
@@ -180,8 +180,8 @@ func (e *Engine) longestWaiting(newest *session) (longest *session, staying int)
 	return longest, staying
 }
 
-// makesRoom reports whether a session that is unwanted ends, and counts it then: not if
-// more has come from its client meanwhile.
+// makesRoom reports whether an unwanted session ends, and counts it. It does not end if its
+// client has sent something in the meantime.
 func (s *session) makesRoom(now conn.Now) bool {
 	idle := s.idle()
 	view := s.conn.View()
@@ -195,9 +195,9 @@ func (s *session) makesRoom(now conn.Now) bool {
 	return true
 }
 
-// acceptRest accepts the connections in the accept queue and on their way to it.
-// Without free descriptors, it waits for connections to end. Once no worker will take
-// over, it waits for connections on their way only as long as any last worker.
+// acceptRest accepts the connections in the accept queue and on their way to it, as the drain
+// requires. Without free descriptors it waits for connections to end. If a later Drain makes
+// this the last worker, its shorter limits apply.
 func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 	var how *serve.Drain
 	var began time.Time
@@ -224,8 +224,8 @@ func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 	}
 }
 
-// armListener returns how the engine drains now. If the caller knows that already,
-// it also bounds the wait for the next connection accordingly.
+// armListener returns how the engine drains now. If that is how, it sets the deadline for the
+// next connection.
 func (e *Engine) armListener(listener *os.File, how *serve.Drain, began time.Time) *serve.Drain {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -241,7 +241,7 @@ func (e *Engine) armListener(listener *os.File, how *serve.Drain, began time.Tim
 	return how
 }
 
-// warn logs that accepting pauses, unless it did so a moment ago.
+// warn logs that accepting is paused, at most every WarnEvery.
 func (e *Engine) warn(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

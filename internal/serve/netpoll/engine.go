@@ -1,5 +1,5 @@
-// Package netpoll is the engine that waits with a goroutine for each connection
-// on Go's poller. In the serial model it serves one at a time.
+// Package netpoll is the engine with a goroutine for each connection, on Go's network poller.
+// In the serial model it serves one connection at a time.
 package netpoll
 
 import (
@@ -26,14 +26,14 @@ type Engine struct {
 	credentials atomic.Pointer[serve.Credentials] // for new connections
 
 	listeners []*os.File    // of Run
-	ended     chan struct{} // a session has; has room for it
-	turn      chan struct{} // held by the one session that is served in the serial model
+	ended     chan struct{} // capacity 1: a session has ended
+	turn      chan struct{} // capacity 1: held by the session being served in the serial model
 
 	told  chan struct{}               // closed when a drain is ordered
-	drain atomic.Pointer[serve.Drain] // how; nil: not told. Written with mu held
+	drain atomic.Pointer[serve.Drain] // nil: not draining; written with mu held
 
 	mu       sync.Mutex
-	limits   *serve.Limits         // guarded by mu, but for TooSlow
+	limits   *serve.Limits         // guarded by mu, except TooSlow
 	warned   time.Time             // when a lack of descriptors was last logged; guarded by mu
 	sessions map[*session]struct{} // guarded by mu
 	wg       sync.WaitGroup        // of the sessions' goroutines
@@ -65,15 +65,15 @@ func New(cfg serve.Config) *Engine {
 	return e
 }
 
-// Run serves what arrives at the listening sockets, which it takes over, and obeys the
-// orders until it has drained: it takes what waits in the accept queues (see
-// serve.Drain), closes the sockets, lets every connection end, and returns. An error
-// means that a socket itself failed; the connections have ended then too.
+// Run serves connections from the listening sockets, which it owns, and carries out orders
+// until it has drained: it empties the accept queues (see serve.Drain), closes the sockets,
+// waits for all connections to end, and returns. An error means that a listening socket
+// failed; all connections have ended then too.
 func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	for _, l := range listeners {
 		e.listeners = append(e.listeners, os.NewFile(uintptr(l.FD), "listener"))
 	}
-	e.takeOrders(orders) // the first credentials are needed by the first connection
+	e.takeOrders(orders) // the first connection needs the first credentials
 	ended := make(chan struct{})
 	var obeying sync.WaitGroup
 	obeying.Go(func() { e.obeyAll(orders, ended) })
@@ -92,8 +92,8 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	return errors.Join(errs...)
 }
 
-// listen accepts from one listening socket, until the engine has been told to drain
-// and no connection is left there, and closes it. If the socket fails, the engine ends.
+// listen accepts from one listening socket until the engine drains and the accept queue is
+// empty, and closes it. If the socket fails, the engine drains.
 func (e *Engine) listen(listener *os.File, from serve.Listener) error {
 	defer listener.Close()
 	err := e.acceptAll(listener, from)
@@ -114,7 +114,7 @@ func (e *Engine) obeyAll(orders *serve.Orders, ended <-chan struct{}) {
 	orders.Start(func() {
 		select {
 		case woken <- struct{}{}:
-		default: // it is about to check anyway
+		default: // a wake-up is pending
 		}
 	})
 	tick := time.NewTicker(serve.SurveyEvery)
@@ -153,14 +153,14 @@ func (e *Engine) obey(order serve.Order) {
 		o()
 	case serve.List:
 		o.Reply <- e.seen()
-	case serve.HandOver: // never ordered from this engine
+	case serve.HandOver: // never sent to this engine
 		unix.Close(o.FD)
 	case serve.TakeOver:
 		unix.Close(o.FD)
 	}
 }
 
-// waitAll waits for the last connection to end, and reports the progress.
+// waitAll waits for the last connection to end, and reports progress.
 func (e *Engine) waitAll() {
 	ended := make(chan struct{})
 	go func() {
@@ -192,9 +192,9 @@ func (e *Engine) report() {
 	e.cfg.Report(len(e.sessions), left)
 }
 
-// beginDrain wakes the accepting goroutines and every connection that waits
-// for a request. The order matters: a waiter arms a deadline and then reads drain, or
-// does both with mu held, so it either sees drain or is woken.
+// beginDrain wakes the accepting goroutines and every connection that waits for a request. It
+// stores drain first: a waiter arms its deadline before it reads drain, or does both with mu
+// held, so it either sees drain or is woken.
 func (e *Engine) beginDrain(how serve.Drain) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -207,7 +207,7 @@ func (e *Engine) beginDrain(how serve.Drain) {
 		listener.SetReadDeadline(past)
 	}
 	if before != nil {
-		return // the sessions know
+		return // the sessions drain already
 	}
 	close(e.told)
 	for s := range e.sessions {
@@ -215,5 +215,5 @@ func (e *Engine) beginDrain(how serve.Drain) {
 	}
 }
 
-// past is a deadline that has always passed.
+// past is a deadline in the past.
 var past = time.Unix(1, 0)

@@ -8,11 +8,10 @@ import (
 	"phalanx/internal/serve"
 )
 
-// The connections of some clients begin with a header of the PROXY protocol, which says
-// whose they are. This file takes it before all else.
+// This file receives the PROXY header at the beginning of a connection.
 
-// introduce takes what was received as that header, or the next part of it, and leaves what
-// comes behind it in the buffer. It returns false if the session has ended.
+// introduce processes received bytes as the PROXY header or its next part, and leaves the
+// bytes after the header in the buffer. It returns false if the session has ended.
 func (s *session) introduce() bool {
 	got := (*s.buf)[:s.n]
 	s.header = append(s.header, got...)
@@ -37,7 +36,8 @@ func (s *session) introduce() bool {
 	return true
 }
 
-// attribute notes whose connection it is. It returns false if that client has too many.
+// attribute sets the client that the header names. It returns false if that client is over its
+// limit of connections.
 func (s *session) attribute(h proxyproto.Header) bool {
 	client := serve.ClientOf(h, *s.client)
 	counted, ok := s.engine.admit(&client)
@@ -52,14 +52,14 @@ func (s *session) attribute(h proxyproto.Header) bool {
 	return true
 }
 
-// unproxied counts a header that is refused.
+// unproxied counts and logs a refused header.
 func (s *session) unproxied(reason proxyproto.Reason) {
 	s.tally.Unproxied(reason, *s.client)
 	s.log.Unproxied(reason)
 }
 
-// headerTimes reports whether the header's deadline counts. A client that has not sent
-// anything has only the time of an idle one while the worker drains.
+// headerTimes reports whether the deadline of the PROXY header applies. While the worker
+// drains, it does not apply to a client that has sent nothing, which is treated as idle.
 func (s *session) headerTimes() bool {
 	return s.expects && (len(s.header) > 0 || s.conn.Timer() != conn.TimerGrace)
 }

@@ -5,7 +5,7 @@ import (
 	"phalanx/internal/h2"
 )
 
-// speakHTTP2 replaces the session's HTTP/1.1, which has answered nothing yet, by HTTP/2.
+// speakHTTP2 switches the session from HTTP/1.1 to HTTP/2 before its first response.
 func (s *session) speakHTTP2() {
 	now := s.engine.clock.Now()
 	c := h2.New(h2.NewConfig(&s.cfg, s.engine.limits.Streams), s.log.Observer(&s.tally), s.wake, now)
@@ -24,9 +24,9 @@ func (s *session) speakHTTP2() {
 	s.tryRecvOnce = func(fd uintptr) { s.recvNow(fd) }
 }
 
-// interrupted receives what an HTTP/2 client has sent while its responses are being sent,
-// without waiting, and reports whether there is something: the client may have reset a
-// stream, or ask for what is more urgent. Its end, and an error, are found by who waits.
+// interrupted receives from an HTTP/2 client without blocking between sends, and reports
+// whether it received something: the client may have reset a stream or sent a more urgent
+// request. End-of-file and errors are left to the next recv.
 func (s *session) interrupted() bool {
 	if s.heard {
 		s.heard = false
@@ -51,7 +51,7 @@ func (s *session) interrupted() bool {
 	return true
 }
 
-// speaksHTTP2 reports whether the session does.
+// speaksHTTP2 reports whether the session uses HTTP/2.
 func (s *session) speaksHTTP2() bool { return s.conn != &s.http1 }
 
 // wake makes the session continue, because a stream has more to send. It may be called
@@ -61,7 +61,7 @@ func (s *session) wake() {
 	s.file.SetReadDeadline(past)
 }
 
-// tellsDrain reports, once, that the client has to be told that the worker drains.
+// tellsDrain reports once that the client must be sent GOAWAY because the worker drains.
 func (s *session) tellsDrain() bool {
 	if s.drained || !s.speaksHTTP2() || s.engine.drain.Load() == nil {
 		return false
@@ -70,7 +70,7 @@ func (s *session) tellsDrain() bool {
 	return true
 }
 
-// next asks the connection what to send.
+// next returns what the connection sends next, after a switch to HTTP/2 if need be.
 func (s *session) next(out []byte, now conn.Now) ([]byte, conn.Step) {
 	out, step := s.conn.Next(out, now)
 	if step == conn.Switch {
@@ -80,7 +80,7 @@ func (s *session) next(out []byte, now conn.Now) ([]byte, conn.Step) {
 	return out, step
 }
 
-// endHTTP2 counts why the client's HTTP/2 has ended.
+// endHTTP2 counts why the HTTP/2 connection was ended.
 func (s *session) endHTTP2() {
 	if c, ok := s.conn.(*h2.Conn); ok {
 		s.tally.Misused(c.Reason())

@@ -7,23 +7,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file ends connections.
-
-// reset makes the close of the socket discard what has not been delivered.
+// reset makes close reset the connection and discard unsent bytes.
 func (s *session) reset() {
 	s.raw.Control(func(fd uintptr) {
 		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	})
 }
 
-// unread returns how many bytes wait to be received.
+// unread returns the number of bytes waiting to be received.
 func (s *session) unread() (n int) {
 	s.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
 	return n
 }
 
-// lingering shuts the sending side down and discards what the client still sends, so
-// that closing does not reset the connection before the response has arrived.
+// lingering shuts down the sending side and discards what the client still sends. Otherwise
+// close could reset the connection before the response has arrived.
 func (s *session) lingering() {
 	s.giveBack()
 	s.show()
@@ -33,7 +31,7 @@ func (s *session) lingering() {
 		s.giveBack()
 		now := s.engine.clock.Now()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			// It ends anyway; while either is set, recv does not wait.
+			// Clear both, or recv would not block.
 			s.woken.Store(false)
 			s.unwanted.Store(false)
 			s.conn.Expire(now)

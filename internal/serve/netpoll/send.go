@@ -12,9 +12,8 @@ import (
 	"phalanx/internal/serve"
 )
 
-// sendfileMax is the largest piece of a file in bytes that is handed to
-// sendfile(2) at once, so that a fast client does not keep the others of its
-// worker waiting.
+// sendfileMax is the largest number of bytes of one sendfile(2) call, so that a fast client
+// does not delay others.
 const sendfileMax = 1 << 20
 
 // send sends all of p. It returns false if the connection has ended.
@@ -43,8 +42,8 @@ func (s *session) wait() error {
 	return err
 }
 
-// sendNow sends what the socket takes. Its deadline is armed only when it
-// takes no more.
+// sendNow writes as much as the socket accepts. It arms the deadline when the socket's buffer
+// is full.
 func (s *session) sendNow(fd uintptr) bool {
 	for len(s.pending) > 0 {
 		var n int
@@ -55,7 +54,7 @@ func (s *session) sendNow(fd uintptr) bool {
 			s.pending, s.blocked = s.pending[n:], false
 		case unix.EINTR:
 		case unix.EAGAIN:
-			if !s.blocked { // the client's time runs from here on
+			if !s.blocked { // the client's timeout starts here
 				s.blocked = true
 				s.conn.Unsent(len(s.pending), s.engine.clock.Now())
 			}
@@ -124,8 +123,8 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	}
 }
 
-// throttle waits until the session may send, and returns how many bytes. It is the server
-// that is slow then, not the client.
+// throttle waits until the bandwidth limit allows sending, and returns the number of bytes.
+// The wait does not count against the client.
 func (s *session) throttle() int64 {
 	rate := s.engine.cfg.Rate
 	if !rate.Limited() {
@@ -141,7 +140,7 @@ func (s *session) throttle() int64 {
 	}
 }
 
-// armSend makes sure that the client's progress is checked again.
+// armSend arms the deadline for the next check of the client's progress.
 func (s *session) armSend() {
 	if now := s.engine.clock.Mono(); s.sendDeadline <= now {
 		s.sendDeadline = now + serve.ProgressEvery
@@ -149,8 +148,7 @@ func (s *session) armSend() {
 	}
 }
 
-// disarmSend forgets a deadline of an earlier wait, which would end the next
-// one before it has begun.
+// disarmSend clears the deadline of an earlier wait, which would end the next one at once.
 func (s *session) disarmSend() {
 	if s.sendDeadline != 0 {
 		s.sendDeadline = 0
@@ -158,8 +156,8 @@ func (s *session) disarmSend() {
 	}
 }
 
-// progresses checks whether a slow client has taken bytes. If it has taken none for
-// too long, the connection has ended, and progresses returns false.
+// progresses checks whether a slow client has acknowledged bytes. It returns false, and the
+// connection has ended, if the client timed out.
 func (s *session) progresses() bool {
 	now := s.engine.clock.Now()
 	if s.engine.drain.Load() != nil {

@@ -18,8 +18,7 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// session is a connection that is waited for on Go's poller, by one
-// goroutine.
+// session is a connection served by one goroutine.
 type session struct {
 	engine  *Engine
 	cfg     conn.Config // a copy of the worker's, for this goroutine
@@ -27,59 +26,59 @@ type session struct {
 	raw     syscall.RawConn
 	conn    serve.Protocol // http1, or HTTP/2
 	http1   conn.Conn
-	log     *serve.Journal // nil: nothing is logged
+	log     *serve.Journal // nil: no logging
 	tls     *tlsconn.Conn  // nil: the client speaks plain HTTP
 	local   bool           // it came through a unix socket
 	client  *clientip.Addr
-	header  []byte // what has come of the PROXY header that has to come first
-	expects bool   // it has to come
+	header  []byte // received part of the PROXY header
+	expects bool   // the PROXY header is not complete yet
 	secured bool   // its listening socket is for TLS
 	counted bool   // among the connections of its client
 
 	tally serve.Tally
 	mu    sync.Mutex
 	view  conn.View // for the list of connections, with its own Line; guarded by mu
-	// unwanted says that the session has to end unless more has come. It is set before the
-	// deadline of recv is made to pass; recv arms that deadline before it reads it.
+	// unwanted: the session must end to make room, unless it has received more. It is set
+	// before the read deadline is moved to the past, and recv reads it after arming that
+	// deadline.
 	unwanted atomic.Bool
-	// woken says that something that HTTP/2 waited for has been made. It is set and
-	// read as unwanted is.
+	// woken: a wait of HTTP/2 is over. It is set and read like unwanted.
 	woken   atomic.Bool
-	heard   bool         // what the client has sent has just been received
-	late    bool         // it was received after the deadline; what is incomplete then is too late
-	more    bool         // tls has received what it has not used yet
+	heard   bool         // recv has just been called, so interrupted need not
+	late    bool         // the last bytes were received after the deadline
+	more    bool         // tls has unprocessed bytes
 	drained bool         // HTTP/2 was told that the worker drains
-	left    atomic.Int64 // bytes left of the response under way, for the report
+	left    atomic.Int64 // remaining bytes of the response under way, for the report
 
 	recvDeadline time.Duration // armed; 0: none
 	sendDeadline time.Duration
 
-	// For the functions below that the poller calls.
+	// Method values for the poller, made once.
 	tryRecv func(fd uintptr) bool
 	trySend func(fd uintptr) bool
 	tryFile func(fd uintptr) bool
-	// tryRecvOnce does not wait; nil: the client speaks HTTP/1.1.
+	// tryRecvOnce does not block; nil: HTTP/1.1.
 	tryRecvOnce func(fd uintptr)
 
-	buf     *[]byte // borrowed from the worker while it holds received bytes
-	out     *[]byte // likewise while it holds bytes to send
-	secure  *secure // likewise while the client's TLS is at work
+	buf     *[]byte // from the pool while it holds received bytes
+	out     *[]byte // from the pool while it holds bytes to send
+	secure  *secure // from the pool while TLS records are processed
 	n       int     // received
 	pending []byte  // still to send
 	flags   int     // of send(2)
 	bucket  serve.Bucket
-	quota   int64 // bytes that may be sent of a segment
-	blocked bool  // the socket has taken nothing since this wait began
+	quota   int64 // bytes of a segment that may be sent now
+	blocked bool  // the socket has accepted nothing since this wait began
 	err     error
 	queued  int // unacknowledged bytes when last checked
 }
 
-// start serves a socket accepted from a listening one in a new goroutine. In the serial
-// model the sessions take turns, in the order in which they were accepted, and
-// ended is closed when this one has ended.
+// start starts a session for an accepted socket in a new goroutine. In the serial model
+// sessions are served one by one in the order of accept, and ended is closed when this one has
+// ended.
 func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted bool) (s *session, ended <-chan struct{}) {
 	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Copies: e.cfg.Copies, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
-	s.raw, _ = s.file.SyscallConn() // nil only of a file that is closed
+	s.raw, _ = s.file.SyscallConn() // nil only if the file is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, client, fd)
 	if c := e.credentials.Load(); c != nil {
@@ -122,7 +121,7 @@ func (s *session) run() {
 	}
 }
 
-// begin begins HTTP.
+// begin starts HTTP/1.1.
 func (s *session) begin() {
 	s.http1 = conn.New(&s.cfg, s.log.Observer(&s.tally), s.engine.clock.Now())
 	s.http1.From(s.client)
@@ -135,7 +134,8 @@ func (s *session) begin() {
 	s.show()
 }
 
-// show publishes what the connection is doing: a handshake, or a PROXY header, is a request's beginning.
+// show publishes the view of the connection. A TLS handshake or PROXY header under way is
+// shown as receiving.
 func (s *session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *session) show() {
 	s.view.Line = append(line, s.view.Line...)
 }
 
-// end closes the socket and forgets the session.
+// end closes the socket and removes the session.
 func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
 	s.endHTTP2()
@@ -169,8 +169,7 @@ func (s *session) end() {
 	}
 }
 
-// giveBack returns the buffers to the worker, so that a waiting connection holds
-// none.
+// giveBack returns the buffers to the pools, so that a waiting connection holds none.
 func (s *session) giveBack() {
 	s.giveBackInput()
 	if s.out != nil {
@@ -179,8 +178,7 @@ func (s *session) giveBack() {
 	}
 }
 
-// turn receives once and sends the responses. It returns false if the connection has
-// ended.
+// turn receives once and sends responses. It returns false if the connection has ended.
 func (s *session) turn() bool {
 	err := s.recv()
 	now := s.engine.clock.Now()
@@ -229,8 +227,7 @@ func (s *session) turn() bool {
 	return more
 }
 
-// recv calls recv(2) once, as soon as there is something to receive. It
-// returns io.EOF when the client has ended.
+// recv receives once, as soon as bytes arrive. It returns io.EOF at end-of-file.
 func (s *session) recv() error {
 	s.armRecv()
 	if s.engine.drain.Load() != nil {
@@ -245,7 +242,7 @@ func (s *session) recv() error {
 	if err != nil {
 		s.recvDeadline = 0
 	}
-	// Nobody has looked since the deadline whether there is something to receive.
+	// The deadline has passed without a check whether bytes have arrived.
 	s.late = !s.late && errors.Is(err, os.ErrDeadlineExceeded) && s.unread() > 0
 	switch {
 	case s.late:
@@ -259,10 +256,8 @@ func (s *session) recv() error {
 	return s.err
 }
 
-// armRecv makes sure that the wait for bytes ends when the connection's
-// deadline has come. A deadline that is armed already and comes earlier is
-// left: it is cheaper to wake once too often in half a minute than to set a
-// timer for every request.
+// armRecv arms the read deadline for the connection's deadline. An earlier one is kept: one
+// spurious wake-up in half a minute is cheaper than setting a timer for every request.
 func (s *session) armRecv() {
 	deadline := s.conn.Deadline()
 	if s.handshakeTimes() {
@@ -277,7 +272,7 @@ func (s *session) armRecv() {
 	}
 }
 
-// recvNow takes a buffer only when there are bytes for it.
+// recvNow receives into a buffer from the pool, which it returns if there is nothing.
 func (s *session) recvNow(fd uintptr) bool {
 	s.buf = s.engine.recvBuffers.Get().(*[]byte)
 	for {
@@ -294,8 +289,8 @@ func (s *session) recvNow(fd uintptr) bool {
 	return s.err != unix.EAGAIN
 }
 
-// reply takes the connection's steps until it wants to read. It returns false if the
-// connection has ended.
+// reply carries out the connection's steps until it reads. It returns false if the connection
+// has ended.
 func (s *session) reply(now conn.Now) bool {
 	if s.tls != nil {
 		return s.seal(nil, false, now)
@@ -318,7 +313,7 @@ func (s *session) reply(now conn.Now) bool {
 			out, step = s.next(out, now)
 		}
 		if cap(out) > serve.OutSize {
-			*s.out = out // it has grown; keep the larger one
+			*s.out = out // it has grown; keep it
 		}
 		if !s.step(out, step) {
 			return false
@@ -330,7 +325,7 @@ func (s *session) reply(now conn.Now) bool {
 	}
 }
 
-// step sends out and takes the step. It returns false if the connection has ended.
+// step sends out and carries out the step. It returns false if the connection has ended.
 func (s *session) step(out []byte, step conn.Step) bool {
 	flags := 0
 	if step == conn.Send {
@@ -348,7 +343,7 @@ func (s *session) step(out []byte, step conn.Step) bool {
 		s.await()
 		return true
 	case conn.Send:
-		// A small segment for which there was no more room is asked for again.
+		// A small segment that did not fit into out is returned again by next.
 		return s.tls != nil || s.conn.Segment().Len <= serve.InlineMax || s.sendSegment()
 	case conn.Close:
 		if s.unread() > 0 {
@@ -363,7 +358,7 @@ func (s *session) step(out []byte, step conn.Step) bool {
 	return false
 }
 
-// await waits for a response that is made by another goroutine.
+// await waits for a response that another goroutine prepares.
 func (s *session) await() {
 	ready := make(chan struct{})
 	if s.conn.Await(func() { close(ready) }) {

@@ -8,23 +8,22 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// A session whose client speaks TLS has a tlsconn.Conn between its socket and conn.
+// A session with TLS has a tlsconn.Conn between its socket and conn.
 
-// secure is what a session borrows from the engine for its TLS while that is at work.
+// secure has the buffers of a session with TLS, from the engine's pool.
 type secure struct {
-	plain []byte // received, in plaintext
-	text  []byte // responses that are sealed next
+	plain []byte // received plaintext
+	text  []byte // responses to be encrypted
 }
 
 func newSecure() *secure {
 	return &secure{make([]byte, 0, tlsconn.PlainSize), make([]byte, 0, serve.TextSize)}
 }
 
-// pieceMax is how many bytes of responses are collected before those of a file are
-// sealed: four whole records.
+// pieceMax is the number of bytes of a response that are encrypted at once: four full records.
 const pieceMax = 64 << 10
 
-// encrypt makes a new session speak TLS.
+// encrypt starts TLS.
 func (s *session) encrypt() {
 	var cfg *tlsconn.Config
 	if c := s.engine.credentials.Load(); c != nil {
@@ -36,18 +35,18 @@ func (s *session) encrypt() {
 // shaking reports whether a handshake is under way.
 func (s *session) shaking() bool { return s.tls != nil && s.tls.Handshaking() }
 
-// idle reports whether the client wants nothing.
+// idle reports whether no request is under way.
 func (s *session) idle() bool {
 	return s.conn.State() == conn.Idle && (!s.shaking() || s.tls.Silent()) && len(s.header) == 0
 }
 
-// handshakeTimes reports whether the handshake's deadline counts. A client that has not
-// said anything has only the time of an idle one while the worker drains.
+// handshakeTimes reports whether the deadline of the handshake applies. While the worker
+// drains, it does not apply to a client that has sent nothing, which is treated as idle.
 func (s *session) handshakeTimes() bool {
 	return s.shaking() && (!s.tls.Silent() || s.conn.Timer() != conn.TimerGrace)
 }
 
-// borrow takes what the session's TLS needs.
+// borrow returns the session's TLS buffers, from the pool if need be.
 func (s *session) borrow() *secure {
 	if s.secure == nil {
 		s.secure = s.engine.secures.Get().(*secure)
@@ -55,7 +54,7 @@ func (s *session) borrow() *secure {
 	return s.secure
 }
 
-// giveBackInput returns the buffers of what was received.
+// giveBackInput returns the input buffers to the pools.
 func (s *session) giveBackInput() {
 	s.conn.Hold()
 	if s.tls != nil {
@@ -71,7 +70,7 @@ func (s *session) giveBackInput() {
 	}
 }
 
-// decryptAll gives conn what the client has sent, and sends the responses. It returns
+// decryptAll decrypts what was received, passes it to conn and sends the responses. It returns
 // false if the connection has ended.
 func (s *session) decryptAll(now conn.Now) bool {
 	s.tls.Receive((*s.buf)[:s.n])
@@ -88,8 +87,8 @@ func (s *session) decryptAll(now conn.Now) bool {
 	}
 }
 
-// decrypt does one step of TLS, and sends the responses. It returns false if the
-// connection has ended.
+// decrypt does one step of TLS and sends the responses. It returns false if the connection has
+// ended.
 func (s *session) decrypt(now conn.Now) bool {
 	out, step := s.open(now)
 	if step == tlsconn.Failed {
@@ -99,8 +98,7 @@ func (s *session) decrypt(now conn.Now) bool {
 	return s.seal(out, step == tlsconn.Closed, now)
 }
 
-// open does one step of TLS, and gives conn what the client has sent. It returns the
-// records that answer it.
+// open does one step of TLS and passes the plaintext to conn. It returns the records to send.
 func (s *session) open(now conn.Now) ([]byte, tlsconn.Step) {
 	if s.out == nil {
 		s.out = s.engine.outBuffers.Get().(*[]byte)
@@ -118,7 +116,7 @@ func (s *session) open(now conn.Now) ([]byte, tlsconn.Step) {
 	return t.Out, step
 }
 
-// established begins HTTP: the time of an idle connection counts from here.
+// established starts HTTP. The idle timeout starts here.
 func (s *session) established() {
 	info := s.tls.Info()
 	s.tally.Secured(info)
@@ -129,8 +127,8 @@ func (s *session) established() {
 	}
 }
 
-// failed ends a session whose TLS has failed, after sending an alert if there is one. It
-// returns false.
+// failed ends a session after a TLS failure. It sends the alert, or a plain HTTP response to a
+// plain HTTP request. It returns false.
 func (s *session) failed(alert []byte, now conn.Now) bool {
 	err := s.tls.Err()
 	if reason := s.endTLS(); reason == tlsconn.ReasonPlainHTTP {
@@ -144,7 +142,7 @@ func (s *session) failed(alert []byte, now conn.Now) bool {
 	return false
 }
 
-// endTLS ends the session's TLS, and counts and logs why if that was too early.
+// endTLS ends TLS, and counts and logs a failure.
 func (s *session) endTLS() tlsconn.Reason {
 	err := s.tls.Err()
 	reason := s.tls.Close()
@@ -154,9 +152,8 @@ func (s *session) endTLS() tlsconn.Reason {
 	return reason
 }
 
-// seal takes the connection's steps until it wants to read, and sends what they
-// append, sealed, after the records in out. With ended the client sends no more. It
-// returns false if the connection has ended.
+// seal is reply with TLS: it sends the records in out, then the encrypted responses. ended:
+// the client has closed its side. It returns false if the connection has ended.
 func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 	defer s.left.Store(0)
 	for {
@@ -177,7 +174,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 		if len(text) > 0 {
 			out = s.tls.Seal(out, text, now.Mono)
 		}
-		s.giveBackInput() // while the client is waited for
+		s.giveBackInput() // before sending blocks
 		switch {
 		case step == conn.Read && ended:
 			step = conn.Close
@@ -197,8 +194,8 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 	}
 }
 
-// sending publishes how far a file has been sent. While the worker drains, its client
-// has to take more than a few bytes.
+// sending publishes the progress of a file. While the worker drains, it also applies the
+// stricter minimum rate.
 func (s *session) sending(now conn.Now) {
 	s.left.Store(s.conn.Left())
 	s.show()
@@ -207,7 +204,7 @@ func (s *session) sending(now conn.Now) {
 	}
 }
 
-// fill collects what the connection sends next, files included.
+// fill collects what the connection sends next, including parts of files.
 func (s *session) fill(quota int64, now conn.Now) ([]byte, conn.Step) {
 	text, step := s.conn.Next(s.borrow().text[:0], now)
 	for step == conn.Send {
