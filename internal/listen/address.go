@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// Address is where connections come from, and what they begin with.
+// Address is an address to listen on.
 type Address struct {
-	Secure bool   // with a TLS handshake
-	Host   string // an IP address; "" is every address, IPv4 and IPv6
-	Port   int    // 0 takes a free one
-	Path   string // of a unix socket; then Host and Port say nothing
+	Secure bool   // HTTPS
+	Host   string // an IP address; "": all addresses, IPv4 and IPv6
+	Port   int    // 0 chooses a free one
+	Path   string // of a unix socket; Host and Port are unused then
 	Mode   fs.FileMode
 	Short  bool // given by --port and --bind, not by --listen
 }
 
-// Max is how many addresses a pool may listen at.
+// Max is the largest number of addresses of a pool.
 const Max = 16
 
-// DefaultMode is the mode of a unix socket's file: to connect takes the permission to
-// write, which the owner and its group have.
+// DefaultMode is the mode of a unix socket's file: the owner and the group may connect, which
+// requires write permission.
 const DefaultMode fs.FileMode = 0o660
 
-// String returns the address as --listen has it.
+// String returns the address in the form of --listen.
 func (a Address) String() string {
 	switch {
 	case a.Path != "" && a.Mode != DefaultMode:
@@ -42,8 +42,8 @@ func (a Address) String() string {
 	return scheme + net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 }
 
-// URL returns what a browser on this machine may be given, without a port that it knows
-// by itself; "" for a unix socket.
+// URL returns a URL for a browser on this machine, without a default port; "" for a unix
+// socket.
 func (a Address) URL() string {
 	if a.Path != "" {
 		return ""
@@ -58,12 +58,12 @@ func (a Address) URL() string {
 	return text + "/"
 }
 
-// Everywhere reports whether it is on all interfaces, of IPv4 or of both.
+// Everywhere reports whether the address is a wildcard address.
 func (a Address) Everywhere() bool {
 	return a.Path == "" && (a.Host == "" || a.Host == "0.0.0.0" || a.Host == "::")
 }
 
-// Overlaps reports whether both cannot be listened at.
+// Overlaps reports whether it is impossible to listen on both addresses.
 func (a Address) Overlaps(b Address) bool {
 	if a.Path != "" || b.Path != "" {
 		return a.Path != "" && b.Path != "" && path.Clean(a.Path) == path.Clean(b.Path)
@@ -74,7 +74,7 @@ func (a Address) Overlaps(b Address) bool {
 	x, errX := netip.ParseAddr(a.Host)
 	y, errY := netip.ParseAddr(b.Host)
 	if errX != nil || errY != nil {
-		return true // one of them is every address
+		return true // one of them is the wildcard
 	}
 	x, y = x.Unmap(), y.Unmap()
 	return x == y || x.Is4() == y.Is4() && (x.IsUnspecified() || y.IsUnspecified())

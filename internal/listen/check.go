@@ -2,9 +2,9 @@ package listen
 
 import "phalanx/internal/unixsocket"
 
-// Check reports the first address at which no server on this machine can listen. That
-// one is listened at already, or that this user may not, is no error: a server may be
-// running, and another user may start it. The error is an [*exitcode.Error].
+// Check returns an [*exitcode.Error] for the first address on which no server on this machine
+// could listen. An address in use, or one that this user may not bind, is no error: a server
+// may be running, and another user may start it.
 func Check(addresses []Address) error {
 	for _, a := range addresses {
 		var err error
@@ -20,7 +20,7 @@ func Check(addresses []Address) error {
 	return nil
 }
 
-// checkHost binds a socket to the host, at a free port.
+// checkHost binds a socket to the host and a free port.
 func checkHost(a Address) error {
 	network, host, err := resolve(a)
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file asks the kernel for the accept queue of a unix socket, which has no
-// TCP_INFO (sock_diag(7)).
+// This file gets the accept queue of a unix socket, which has no TCP_INFO, from sock_diag(7).
 
 const (
 	diagShowQueue = 0x10 // UDIAG_SHOW_RQLEN
@@ -18,10 +17,10 @@ const (
 	diagMessage   = 16   // struct unix_diag_msg
 )
 
-var errNoAnswer = errors.New("no answer of sock_diag")
+var errNoAnswer = errors.New("no reply from sock_diag")
 
-// unixQueue returns how many connections wait at a listening unix socket, and how many
-// may. It fails where netlink is not allowed, or the kernel lacks the module.
+// unixQueue returns the length and the limit of the accept queue of a unix socket. It fails if
+// netlink is forbidden, or the kernel lacks the module.
 func unixQueue(f *os.File) (waiting, most int, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
@@ -36,16 +35,16 @@ func unixQueue(f *os.File) (waiting, most int, err error) {
 		return 0, 0, err
 	}
 	var reply [512]byte
-	n, _, err := unix.Recvfrom(fd, reply[:], unix.MSG_DONTWAIT) // the kernel has answered in sendto(2)
+	n, _, err := unix.Recvfrom(fd, reply[:], unix.MSG_DONTWAIT) // the reply is queued in sendto(2)
 	if err != nil {
 		return 0, 0, err
 	}
 	return diagReply(reply[:n])
 }
 
-// diagRequest is a request (struct unix_diag_req) for the socket with this inode.
+// diagRequest returns a request (struct unix_diag_req) for the socket with the inode.
 func diagRequest(inode uint32) []byte {
-	const whichever = 1<<32 - 1 // of the sockets that have had the inode
+	const whichever = 1<<32 - 1 // cookie or state
 	b := binary.NativeEndian.AppendUint32(nil, diagHeader+24)
 	b = binary.NativeEndian.AppendUint16(b, unix.SOCK_DIAG_BY_FAMILY)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
@@ -57,7 +56,7 @@ func diagRequest(inode uint32) []byte {
 	return b
 }
 
-// diagReply finds the queue in a reply.
+// diagReply returns the queue from a reply.
 func diagReply(b []byte) (waiting, most int, err error) {
 	if len(b) < diagHeader+diagMessage || binary.NativeEndian.Uint16(b[4:]) != unix.SOCK_DIAG_BY_FAMILY {
 		return 0, 0, errNoAnswer

@@ -13,13 +13,13 @@ import (
 	"phalanx/internal/unixsocket"
 )
 
-// Why an address cannot be listened at, beside what the system says.
+// Errors of addresses, besides those of system calls.
 var (
 	errNoIP        = errors.New("not an IP address")
 	errNoInterface = errors.New("no such interface")
 )
 
-// explain says what is wrong with an address and what to do, as an [*exitcode.Error].
+// explain returns an [*exitcode.Error] that says what is wrong with an address and what to do.
 func explain(a Address, err error) error {
 	if a.Path != "" {
 		return unixsocket.Explain("--listen "+human.Quoted(a.String()), a.Path, err)
@@ -48,8 +48,8 @@ func explain(a Address, err error) error {
 	}
 }
 
-// flags returns what errors of the port and of the host begin with, and how to listen at
-// every address.
+// flags returns the beginnings of errors about the port and about the host, and how to listen
+// on all addresses.
 func (a Address) flags() (port, host, omit string) {
 	if a.Short {
 		bind := a.Host

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// holder names the process that listens on a TCP port, such as "nginx (pid 4711)"; ""
-// if unknown: it may belong to another user, or be gone. It reads
-// /proc, where a socket has its inode (proc(5)).
+// holder returns the process that listens on a TCP port, such as "nginx (pid 4711)"; "" if it
+// is unknown, for example because it belongs to another user. It looks up the socket's inode
+// in /proc (proc(5)).
 func holder(proc string, port int) string {
 	inodes := listening(filepath.Join(proc, "net", "tcp"), port)
 	for inode := range listening(filepath.Join(proc, "net", "tcp6"), port) {
@@ -20,7 +20,7 @@ func holder(proc string, port int) string {
 	if err != nil || len(inodes) == 0 {
 		return ""
 	}
-	first := 0 // the parent of those that share a socket is the oldest
+	first := 0 // of processes that share a socket, the parent has the lowest pid
 	for _, link := range links {
 		name, err := os.Readlink(link)
 		if err != nil || !inodes[strings.TrimSuffix(strings.TrimPrefix(name, "socket:["), "]")] {
@@ -38,9 +38,8 @@ func holder(proc string, port int) string {
 	return fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(command)), first)
 }
 
-// listening returns the inodes of the sockets that listen on a port, from a
-// table of the kernel's: local address, remote address, state, and six columns
-// later the inode.
+// listening returns the inodes of the sockets that listen on a port, from a table such as
+// /proc/net/tcp: local address, remote address, state, and six columns later the inode.
 func listening(table string, port int) map[string]bool {
 	const listen = "0A" // TCP_LISTEN
 	inodes := make(map[string]bool)

@@ -13,20 +13,20 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// This file handles inherited sockets: those of the program before an upgrade, or of
-// the process that started this one.
+// This file handles inherited sockets: from the old binary in an upgrade, or from the process
+// that started this one.
 
-// State is the sockets of an address between two programs. Its names in JSON stay as
-// they are: the program before or after may be of another version.
+// State is the sockets of an address, passed to the new binary in an upgrade. The JSON names
+// must not change, because the other binary may have another version.
 type State struct {
 	Address Address
 	Sockets []int  // descriptors, in the kernel's order
-	Slots   []int  // of each
-	Passed  int    // the one of them that another process has opened and keeps; 0: none
+	Slots   []int  // slot of each
+	Passed  int    // the one of them that another process opened and keeps open; 0: none
 	File    fileID // of a unix socket
 }
 
-// State returns what [Inherit] needs; the descriptors stay the set's.
+// State returns the input of [Inherit]. The set keeps its descriptors.
 func (s *Set) State() []State {
 	var all []State
 	for _, a := range s.all {
@@ -46,7 +46,7 @@ func (s *sockets) state() State {
 		export(f)
 	}
 	for _, f := range s.files {
-		if !slices.Contains(s.group, f) { // it shares the first socket
+		if !slices.Contains(s.group, f) { // a duplicate of the first socket
 			export(f)
 		}
 	}
@@ -56,13 +56,13 @@ func (s *sockets) state() State {
 	return st
 }
 
-// Inherit makes a set of sockets that another program of this process had.
+// Inherit returns a set with the sockets of this process before an upgrade.
 func Inherit(states []State) (*Set, error) {
 	set := new(Set)
 	for _, st := range states {
 		s, err := inherit(st)
 		if err != nil {
-			_ = set.Close() // the error is why
+			_ = set.Close() // report the first error
 			return nil, err
 		}
 		set.all = append(set.all, s)
@@ -86,14 +86,14 @@ func inherit(st State) (*sockets, error) {
 		if s.files[st.Slots[i]] = f; fd == st.Passed {
 			s.passed = f
 		}
-		if !slices.ContainsFunc(s.group, func(g *os.File) bool { return same(f, g) }) { // else it shares that
+		if !slices.ContainsFunc(s.group, func(g *os.File) bool { return same(f, g) }) { // not a duplicate
 			s.group = append(s.group, f)
 		}
 	}
 	return s, s.locate(int(s.group[0].Fd()))
 }
 
-// same reports whether two files are one socket; false if unknown.
+// same reports whether two files are the same socket; false if unknown.
 func same(a, b *os.File) bool {
 	x, errX := a.Stat()
 	y, errY := b.Stat()
@@ -125,7 +125,7 @@ func duplicate(fd int) (*os.File, error) {
 	return f, nil
 }
 
-// locate finds out where a socket listens, so that others can join it.
+// locate sets the address from a socket, so that others can join it.
 func (s *sockets) locate(fd int) error {
 	local, err := unix.Getsockname(fd)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *sockets) locate(fd int) error {
 	case *unix.SockaddrInet6:
 		s.network, s.host, s.Port = "tcp6", netip.AddrFrom16(a.Addr).String(), a.Port
 		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
-			s.network, s.host = "tcp", "" // every address, IPv4 too
+			s.network, s.host = "tcp", "" // all addresses, IPv4 too
 		}
 	case *unix.SockaddrUnix:
 		if s.network = "unix"; s.Path == "" {
@@ -149,10 +149,9 @@ func (s *sockets) locate(fd int) error {
 	return nil
 }
 
-// activated makes the sockets of one that listens already, as systemd passes it
-// on (sd_listen_fds(3)). The other slots join it where the kernel lets them,
-// which it does for TCP sockets of one user; else all have the one socket, and one
-// queue.
+// activated returns the sockets of an address for a listening socket from systemd
+// (sd_listen_fds(3)). The other slots join it with SO_REUSEPORT if the kernel allows that, as
+// for TCP sockets of the same user; otherwise they share the socket and its queue.
 func activated(p Passed, slots int) (*sockets, error) {
 	if !accepts(p.FD) {
 		return nil, exitcode.New(exitcode.Config, "LISTEN_FDS: the descriptor is not a listening stream socket; use ListenStream=", nil)
@@ -180,8 +179,7 @@ func activated(p Passed, slots int) (*sockets, error) {
 	return s, nil
 }
 
-// accepts reports whether a descriptor is a listening socket of TCP, or a unix socket
-// that is one.
+// accepts reports whether a descriptor is a listening TCP or unix stream socket.
 func accepts(fd int) bool {
 	var is [4]int
 	for i, option := range []int{unix.SO_ACCEPTCONN, unix.SO_DOMAIN, unix.SO_TYPE, unix.SO_PROTOCOL} {
@@ -194,7 +192,7 @@ func accepts(fd int) bool {
 	return is[0] != 0 && is[2] == unix.SOCK_STREAM && (is[1] == unix.AF_UNIX || is[3] == unix.IPPROTO_TCP)
 }
 
-// prepare gives an inherited socket the options of all others.
+// prepare sets the options of an inherited socket like those of all others.
 func (s *sockets) prepare(f *os.File) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -205,7 +203,7 @@ func (s *sockets) prepare(f *os.File) error {
 			return err
 		}
 	}
-	// A server before this one may have let it refuse connections (RefuseNew).
+	// An earlier server may have called RefuseNew.
 	if err := admitNew(int(f.Fd())); err != nil {
 		return err
 	}

@@ -11,11 +11,11 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// This file handles sockets that a service manager keeps while there is no server, as
-// systemd does (FDSTORE=1 in sd_notify(3)): after a master was killed, the next one
-// finds in their accept queues whoever has connected meanwhile.
+// This file handles sockets in the descriptor store of a service manager such as systemd
+// (FDSTORE=1 in sd_notify(3)). After a master was killed, the next one accepts the connections
+// that have queued in the meantime.
 
-// Kept is a socket that a service manager keeps, under a name.
+// Kept is a socket in the descriptor store, with its name.
 type Kept struct {
 	FD   int
 	Name string
@@ -23,11 +23,11 @@ type Kept struct {
 
 const keptName = "phalanx-"
 
-// IsKept reports whether a name is one that [Set.Kept] gives.
+// IsKept reports whether a name was given by [Set.Kept].
 func IsKept(name string) bool { return strings.HasPrefix(name, keptName) }
 
-// Kept returns the sockets that are worth keeping; the descriptors stay the set's. Those
-// that another process has opened are kept there.
+// Kept returns the sockets to store, except those that another process keeps open anyway. The
+// set keeps its descriptors.
 func (s *Set) Kept() []Kept {
 	var all []Kept
 	for i, a := range s.all {
@@ -41,8 +41,7 @@ func (s *Set) Kept() []Kept {
 	return all
 }
 
-// restoreAll makes the sockets of the addresses for which some were kept; nil for the
-// others.
+// restoreAll returns for each address its sockets from the store; nil if there are none.
 func restoreAll(cfg Config) ([]*sockets, error) {
 	all, left := make([]*sockets, len(cfg.Addresses)), slices.Clone(cfg.Kept)
 	for i, a := range cfg.Addresses {
@@ -52,7 +51,7 @@ func restoreAll(cfg Config) ([]*sockets, error) {
 		}
 	}
 	for _, k := range left {
-		_ = unix.Close(k.FD) // nothing is lost that could be kept
+		_ = unix.Close(k.FD) // no address needs it
 	}
 	if len(left) > 0 {
 		cfg.Forget(left)
@@ -60,8 +59,8 @@ func restoreAll(cfg Config) ([]*sockets, error) {
 	return all, nil
 }
 
-// restore makes the sockets of an address of those that were kept for it, and takes
-// these from the list; nil if there are none.
+// restore returns the sockets of an address from the store and removes them from kept; nil if
+// there are none.
 func restore(a Address, slots int, kept *[]Kept) (*sockets, error) {
 	var mine []Kept
 	*kept = slices.DeleteFunc(*kept, func(k Kept) bool {
@@ -90,7 +89,7 @@ func restore(a Address, slots int, kept *[]Kept) (*sockets, error) {
 	return s, s.refit(slots)
 }
 
-// refit makes kept sockets as those that are opened anew, and as many.
+// refit sets up sockets from the store like new ones, and adjusts their number to slots.
 func (s *sockets) refit(slots int) error {
 	for _, f := range s.files {
 		if err := s.prepare(f); err != nil {
@@ -109,14 +108,14 @@ func (s *sockets) refit(slots int) error {
 		if s.join() == nil {
 			continue
 		}
-		if err := s.share(); err != nil { // another user opened the first
+		if err := s.share(); err != nil { // the first was opened by another user
 			return err
 		}
 	}
 	return nil
 }
 
-// listensAt reports whether a descriptor is a socket that listens at the address.
+// listensAt reports whether a descriptor is a socket that listens on the address.
 func (a Address) listensAt(fd int) bool {
 	var at sockets
 	if !accepts(fd) || at.locate(fd) != nil {
@@ -129,6 +128,6 @@ func (a Address) listensAt(fd int) bool {
 	if host == "" {
 		return at.host == "" || at.host == netip.IPv4Unspecified().String()
 	}
-	host, _, _ = strings.Cut(host, "%") // the kernel tells an interface's number
+	host, _, _ = strings.Cut(host, "%") // the kernel returns the interface as a number
 	return host == at.host
 }

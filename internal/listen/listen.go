@@ -1,11 +1,9 @@
-// Package listen opens the pool's listening sockets: for each address one per slot,
-// among which the kernel spreads new connections, or for a unix socket one that all
-// slots share.
+// Package listen opens the pool's listening sockets: for each address one per slot, among
+// which the kernel distributes new connections, or for a unix socket one that all slots share.
 //
-// The first socket of an address is bound and listens without SO_REUSEPORT, which fails
-// if another process listens there, even another Phalanx. Only then is SO_REUSEPORT
-// switched on and the other slots join: at no moment can a second server share the
-// port by accident.
+// The first socket of an address listens without SO_REUSEPORT, which fails if another process
+// listens there, even another Phalanx. Then SO_REUSEPORT is set and the sockets of the other
+// slots join. So two servers never share a port by accident.
 package listen
 
 import (
@@ -13,39 +11,39 @@ import (
 	"os"
 )
 
-// Config says where to listen.
+// Config configures a [Set].
 type Config struct {
 	Addresses []Address
-	Slots     int // how many sockets of each address, at least 1
+	Slots     int // number of sockets per address, at least 1
 
-	// Passed are sockets that listen already, and then count for Addresses.
+	// Passed are sockets that listen already; they replace Addresses.
 	Passed []Passed
 
-	// Kept are sockets of a server before this one, which a service manager kept.
+	// Kept are sockets of an earlier server from a service manager's store.
 	Kept []Kept
-	// Forget is called with those that no address needs, after they have been closed
-	// and before sockets are opened: the service manager's copies still hold their port.
+	// Forget is called with the Kept sockets that no address needs, before sockets are opened,
+	// so that the service manager closes its copies, which occupy the ports.
 	Forget func([]Kept)
 }
 
-// Passed is a listening socket that another process has opened and keeps.
+// Passed is a listening socket that another process has opened and keeps open.
 type Passed struct {
 	FD     int
 	Secure bool // see Address
 }
 
-// Set is the pool's listening sockets. It keeps them for life: what waits in
-// the accept queue of a dead worker is there for the next one.
+// Set is the pool's listening sockets. It keeps them open, so that the accept queue of a dead
+// worker survives for the next one.
 type Set struct {
 	all []*sockets // by address
 }
 
 // Socket is a listening socket of a slot.
 type Socket struct {
-	File    *os.File // non-blocking and close-on-exec; it belongs to the set
+	File    *os.File // non-blocking and close-on-exec; owned by the set
 	Secure  bool     // see Address
 	Shared  bool     // the workers of all slots accept from it
-	Foreign bool     // another process keeps it; it must not be changed permanently
+	Foreign bool     // another process keeps it open; it must not be changed permanently
 }
 
 // Open opens all sockets or none. Its errors are of type [*exitcode.Error].
@@ -80,7 +78,7 @@ func Open(cfg Config) (*Set, error) {
 	return set, nil
 }
 
-// Addresses returns where the set listens, with the ports taken.
+// Addresses returns the addresses of the set, with the actual ports.
 func (s *Set) Addresses() []Address {
 	var all []Address
 	for _, a := range s.all {
@@ -89,9 +87,8 @@ func (s *Set) Addresses() []Address {
 	return all
 }
 
-// Sockets returns the sockets of a slot for its next worker, one for each address; none
-// after Close. If an earlier worker made one of them refuse connections, it no longer
-// does, unless that is for all.
+// Sockets returns the sockets of a slot for its next worker, one for each address; none after
+// Close. It undoes [RefuseNew] by an earlier worker, but not [Set.RefuseNew].
 func (s *Set) Sockets(slot int) []Socket {
 	var all []Socket
 	for _, a := range s.all {
@@ -99,27 +96,26 @@ func (s *Set) Sockets(slot int) []Socket {
 			continue
 		}
 		if !a.refuses {
-			_ = admitNew(int(a.files[slot].Fd())) // it can be served all the same
+			_ = admitNew(int(a.files[slot].Fd())) // not fatal
 		}
 		all = append(all, Socket{File: a.files[slot], Secure: a.Secure, Shared: a.Path != "", Foreign: a.foreign(slot)})
 	}
 	return all
 }
 
-// RefuseNew lets no socket of the set, in whichever process, begin another
-// connection. See [RefuseNew].
+// RefuseNew makes all sockets of the set, in all processes, refuse new connections. See
+// [RefuseNew].
 func (s *Set) RefuseNew() error {
 	return s.each((*sockets).refuseNew)
 }
 
-// Steer sends new connections to these slots alone; with none, or all slots
-// that there are, the kernel chooses among all. What has begun elsewhere goes
-// on there.
+// Steer steers new connections to these slots only; with none or all slots, the kernel chooses
+// among all. Connections that have begun are not affected.
 func (s *Set) Steer(slots []int) error {
 	return s.each(func(a *sockets) error { return a.steer(slots) })
 }
 
-// Grow opens the sockets of one slot more and returns its number.
+// Grow opens the sockets of another slot and returns its number.
 func (s *Set) Grow() (slot int, err error) {
 	for i, a := range s.all {
 		if err := a.join(); err != nil {
@@ -133,22 +129,20 @@ func (s *Set) Grow() (slot int, err error) {
 	return slot, nil
 }
 
-// Shrink closes the sockets of the last slot; after Close there are none. Call it when
-// no other process has them open: the kernel counts the others anew when the last copy
-// is closed.
+// Shrink closes the sockets of the last slot. No other process may have them open: the kernel
+// renumbers the others when the last copy is closed.
 func (s *Set) Shrink() error {
 	return s.each((*sockets).shrink)
 }
 
-// Close closes the set's copies. A worker that still has its own continues to accept;
-// the accept queues of the others are reset.
+// Close closes the set's sockets. Workers that still have copies continue to accept;
+// connections in other accept queues are reset.
 func (s *Set) Close() error {
 	return s.each((*sockets).close)
 }
 
-// Queue returns how many connections wait to be accepted from a slot's sockets,
-// and how many may; zero for a slot that has none. What waits at a socket that all
-// slots share counts for the first slot.
+// Queue returns the length and the limit of a slot's accept queues, zero for a slot without
+// sockets. The queue of a shared socket counts for the first slot.
 func (s *Set) Queue(slot int) (waiting, most int) {
 	for _, a := range s.all {
 		w, m := a.queue(slot)

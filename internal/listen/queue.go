@@ -10,7 +10,7 @@ func (s *sockets) queue(slot int) (waiting, most int) {
 	}
 	if s.Path != "" {
 		if slot == 0 {
-			waiting, most, _ = unixQueue(s.files[0]) // zero if it is unknown
+			waiting, most, _ = unixQueue(s.files[0]) // zero if unknown
 		}
 		return waiting, most
 	}
@@ -18,7 +18,7 @@ func (s *sockets) queue(slot int) (waiting, most int) {
 	if err != nil {
 		return 0, 0
 	}
-	_ = raw.Control(func(fd uintptr) { // of a closed file: it stays zero
+	_ = raw.Control(func(fd uintptr) { // fails for a closed file
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			waiting, most = int(info.Unacked), int(info.Sacked)
 		}

@@ -16,19 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets are those of one address.
+// sockets are the sockets of one address.
 type sockets struct {
-	Address // with the port taken
+	Address // with the actual port
 
 	network, host string
 	files         []*os.File // by slot
-	passed        *os.File   // the one that another process has opened and keeps; nil: none
+	passed        *os.File   // the one that another process keeps open; nil: none
 	group         []*os.File // all that listen, in the kernel's order; see steer
-	file          fileID     // of a unix socket that this server has made; zero: none
+	file          fileID     // of a unix socket that this server has created; zero: none
 	refuses       bool       // refuseNew was called
 }
 
-// openAddress opens the sockets of an address, or none.
+// openAddress opens all sockets of an address, or none.
 func openAddress(a Address, slots int) (*sockets, error) {
 	s := &sockets{Address: a}
 	err := s.openFirst()
@@ -41,7 +41,7 @@ func openAddress(a Address, slots int) (*sockets, error) {
 	return s, nil
 }
 
-// openFirst opens the socket that claims the address.
+// openFirst opens the first socket, which claims the address.
 func (s *sockets) openFirst() (err error) {
 	if s.Path != "" {
 		return s.openUnix()
@@ -57,7 +57,7 @@ func (s *sockets) openFirst() (err error) {
 	return s.add(first)
 }
 
-// join opens a socket more on the same address; of a unix socket there is one alone.
+// join opens another socket on the same address, or duplicates a unix socket.
 func (s *sockets) join() error {
 	if s.Path != "" {
 		return s.share()
@@ -69,7 +69,7 @@ func (s *sockets) join() error {
 	return s.add(l)
 }
 
-// share lets one slot more use the first socket.
+// share duplicates the first socket for another slot.
 func (s *sockets) share() error {
 	f, err := duplicate(int(s.group[0].Fd()))
 	if err == nil {
@@ -78,23 +78,22 @@ func (s *sockets) share() error {
 	return err
 }
 
-// foreign reports whether a slot has the socket that another process has opened and
-// keeps.
+// foreign reports whether the socket of a slot is kept open by another process.
 func (s *sockets) foreign(slot int) bool {
 	return s.passed != nil && same(s.files[slot], s.passed)
 }
 
-// refuseNew lets no socket of the address begin another connection.
+// refuseNew makes all sockets of the address refuse new connections.
 func (s *sockets) refuseNew() error {
 	s.refuses = true
 	errs := []error{s.removeFile()}
 	for _, f := range s.group {
-		if s.passed == nil || !same(f, s.passed) { // its connections are for the next server
+		if s.passed == nil || !same(f, s.passed) { // the next server accepts its connections
 			errs = append(errs, RefuseNew(int(f.Fd())))
 		}
 	}
 	if s.passed != nil {
-		errs = append(errs, s.steer(nil)) // a program stays with the socket that stays
+		errs = append(errs, s.steer(nil)) // the program would stay attached to that socket
 	}
 	return errors.Join(errs...)
 }
@@ -112,7 +111,7 @@ func (s *sockets) shrink() error {
 	return f.Close()
 }
 
-// leave keeps the order that the kernel has after a socket was closed.
+// leave removes a closed socket from group as the kernel does: the last one takes its place.
 func (s *sockets) leave(f *os.File) {
 	last := len(s.group) - 1
 	s.group[slices.Index(s.group, f)] = s.group[last]
@@ -125,7 +124,7 @@ func (s *sockets) close() error {
 		errs = append(errs, f.Close())
 	}
 	for _, f := range s.files {
-		if !slices.Contains(s.group, f) { // it shares the first socket
+		if !slices.Contains(s.group, f) { // a duplicate of the first socket
 			errs = append(errs, f.Close())
 		}
 	}
@@ -133,8 +132,8 @@ func (s *sockets) close() error {
 	return errors.Join(errs...)
 }
 
-// resolve returns the network and host for package net. A family is named
-// for an address that is given, for net takes 0.0.0.0 to mean IPv6 as well.
+// resolve returns the network and host for package net. The family is explicit if the host is
+// given, because net treats 0.0.0.0 as IPv6 too.
 func resolve(a Address) (network, host string, err error) {
 	if a.Host == "" {
 		return "tcp", "", nil
@@ -146,14 +145,14 @@ func resolve(a Address) (network, host string, err error) {
 	if ip = ip.Unmap(); ip.Is4() {
 		return "tcp4", ip.String(), nil
 	}
-	// Package net takes an interface that it does not find for none.
+	// Package net ignores an unknown interface.
 	if zone := ip.Zone(); zone != "" && !hasInterface(zone) {
 		return "", "", errNoInterface
 	}
 	return "tcp6", ip.String(), nil
 }
 
-// hasInterface reports whether an interface of this name or index exists.
+// hasInterface reports whether an interface with this name or index exists.
 func hasInterface(zone string) bool {
 	_, err := net.InterfaceByName(zone)
 	if index, bad := strconv.Atoi(zone); err != nil && bad == nil {
@@ -162,9 +161,8 @@ func hasInterface(zone string) bool {
 	return err == nil
 }
 
-// claim opens the socket that claims the port. Two servers that start in
-// the same instant can each see the other announce itself in listen(2) and
-// both be refused, so a refusal is asked about again, at another moment.
+// claim opens the socket that claims the port. Two servers that start at the same time can
+// make each other's listen(2) fail, so it retries at random intervals.
 func claim(network, host string, port int) (*net.TCPListener, error) {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
@@ -187,8 +185,7 @@ func claim(network, host string, port int) (*net.TCPListener, error) {
 type controlFunc = func(network, address string, c syscall.RawConn) error
 
 func open(network, host string, port int, before controlFunc) (*net.TCPListener, error) {
-	// KeepAlive -1 and no multipath: net would set options on every
-	// accepted socket, which ours inherit from the listening one.
+	// KeepAlive -1 and no MPTCP, so that net sets no options itself.
 	lc := net.ListenConfig{Control: before, KeepAlive: -1}
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
@@ -206,7 +203,7 @@ func control(l *net.TCPListener, f controlFunc) error {
 	return f("tcp", l.Addr().String(), raw)
 }
 
-// listener is one of package net.
+// listener is a listener of package net.
 type listener interface {
 	net.Listener
 	syscall.Conn

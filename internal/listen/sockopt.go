@@ -15,30 +15,27 @@ type option struct {
 	level, name, value int
 }
 
-// inherited returns the options of every socket. An accepted socket starts
-// with those of its listening one (tcp(7)), which saves a call for each on
-// each connection.
+// inherited returns the options of every socket. Accepted sockets inherit them (tcp(7)), which
+// saves system calls per connection.
 func inherited() []option {
 	return []option{
-		// A response is written whole; waiting for more only delays it.
+		// Responses are written at once; Nagle's algorithm would only delay them.
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		// A client that vanished without a word is noticed after 60 s and
-		// three probes, and no earlier than the idle timeout would.
+		// A client that disappeared is detected after 60 s and three probes.
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3},
-		// A connection reaches accept() with its request already there, or
-		// after about ten seconds without: 24 instead of 36 µs of CPU per
-		// request when each has a connection of its own.
+		// A connection is accepted once its request has arrived, or after about ten seconds:
+		// 24 instead of 36 µs of CPU time per request if each has a connection of its own.
 		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(ipc.DeferAccept / time.Second)},
-		// Urgent data is a byte like any other: outside the stream it would make
-		// the kernel's count of unread bytes stop (see package rescue).
+		// Keep urgent data in the stream: outside it, SIOCINQ would stop counting there (see
+		// package rescue).
 		{unix.SOL_SOCKET, unix.SO_OOBINLINE, 1},
 	}
 }
 
-// claiming prepares the first socket, joining the others.
+// claiming sets the options of the first socket before bind(2), joining those of the others.
 func claiming(_, _ string, c syscall.RawConn) error {
 	var err error
 	controlErr := c.Control(func(fd uintptr) {

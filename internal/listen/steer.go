@@ -7,12 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sockets of one address are a group, among which the kernel chooses for
-// each new connection: by a hash, or as a program says that answers with the
-// number of a socket in the group. The numbers are those of the order in which
-// the sockets began to listen; when one is closed, the last takes its number
-// (reuseport_detach_sock in the kernel). A number beyond the last socket means
-// the hash.
+// The sockets of one address are a SO_REUSEPORT group. For each new connection the kernel
+// chooses a socket by a hash, or by a BPF program that returns the number of a socket. Sockets
+// are numbered in the order in which they began to listen; when one is closed, the last takes
+// its number (reuseport_detach_sock in the kernel). A number beyond the last socket means the
+// hash.
 
 // steer is [Set.Steer] for one address.
 func (s *sockets) steer(slots []int) error {
@@ -25,7 +24,7 @@ func (s *sockets) steer(slots []int) error {
 	}
 	fd := int(s.group[0].Fd())
 	if len(numbers) == 0 || len(numbers) == len(s.group) {
-		// There may be no program: that is what is wanted.
+		// ENOENT: no program is attached.
 		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
 		switch err {
 		case nil, unix.ENOENT:
@@ -47,8 +46,8 @@ func (s *sockets) steer(slots []int) error {
 	return nil
 }
 
-// steering is the program that answers with one of the numbers by chance. The
-// hash of a packet would be zero where no network card has computed it.
+// steering returns a program that returns one of the numbers at random. The hash of a packet
+// is not used, because it is zero unless the network card has computed it.
 func steering(numbers []int) []unix.SockFilter {
 	const adRandom = 56                    // SKF_AD_RANDOM
 	ancillary := int32(-0x1000 + adRandom) // from SKF_AD_OFF on

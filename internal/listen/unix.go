@@ -9,13 +9,13 @@ import (
 	"phalanx/internal/unixsocket"
 )
 
-// This file handles unix sockets, which have a file.
+// This file handles unix sockets and their files.
 
-// fileID tells a file from any other, as long as it exists.
+// fileID identifies a file as long as it exists.
 type fileID struct{ Dev, Ino uint64 }
 
-// openUnix opens a unix socket. Its file has the mode from the beginning, replaces a
-// stale one, and is removed by removeFile.
+// openUnix opens a unix socket. Its file has the mode from the start and replaces a stale one.
+// removeFile removes it.
 func (s *sockets) openUnix() error {
 	s.network = "unix"
 	defer unixsocket.LockDirectory(s.Path)()
@@ -29,7 +29,7 @@ func (s *sockets) openUnix() error {
 	return s.add(l)
 }
 
-// identify returns which file a path names.
+// identify returns the fileID of a path, without following symbolic links.
 func identify(path string) (fileID, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -38,8 +38,8 @@ func identify(path string) (fileID, error) {
 	return fileID{st.Dev, st.Ino}, nil
 }
 
-// removeFile removes the file of a unix socket that this server has made, unless another
-// server has replaced it. Nobody can connect from then on, while those who have are
+// removeFile removes the file of a unix socket that this server has created, unless another
+// server has replaced it. Then no client can connect any more; existing connections are
 // served.
 func (s *sockets) removeFile() error {
 	if s.file == (fileID{}) {

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// What is remembered, and what is not done.
+// The limits of a Checker.
 const (
-	rememberFor  = 10 * time.Minute // for which right credentials are remembered
-	maxKnown     = 1024             // of them, and of wrong ones
-	maxQueue     = 32               // checks that wait for their turn
-	maxWrong     = 10               // different ones of a client within wrongWindow
+	rememberFor  = 10 * time.Minute // how long right credentials are cached
+	maxKnown     = 1024             // cached credentials, right and wrong ones each
+	maxQueue     = 32               // waiting checks
+	maxWrong     = 10               // different wrong credentials of a client in wrongWindow
 	wrongWindow  = time.Minute
 	maxSuspects  = 4096 // clients whose wrong credentials are counted
 	busyFor      = time.Second
-	networkBits6 = 64 // of an IPv6 address: a subscriber has all the rest
+	networkBits6 = 64 // of an IPv6 address: a subscriber has the whole /64
 )
 
 // Outcome is the result of checking credentials.
@@ -29,21 +29,21 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Pending    Outcome = iota // not known yet
-	Right                     // by their hash
-	Remembered                // right, and no hash was computed
+	Pending    Outcome = iota // not decided yet
+	Right                     // a hash was computed
+	Remembered                // right, from the cache
 	Wrong
-	Limited // not checked: the client has been wrong too often
-	Busy    // not checked: too many others wait
+	Limited // not checked: too many wrong credentials from this client
+	Busy    // not checked: too many checks are waiting
 	NumOutcomes
 )
 
-// Checker checks credentials. It may be used by several goroutines, and its methods never
-// wait.
+// Checker checks credentials. It is safe for concurrent use, and its methods, except Close, do
+// not block.
 type Checker struct {
-	// Now is the time; its default is time.Now. It is set before use.
+	// Now returns the time; the default is time.Now. It must be set before use.
 	Now func() time.Time
-	// Count is told every outcome once, but for Pending; nil: nobody wants to know.
+	// Count, if not nil, is called once with every outcome except Pending.
 	Count func(Outcome)
 
 	mu      sync.Mutex
@@ -51,17 +51,17 @@ type Checker struct {
 	mac     digest.Hash
 	space   [sha256.Size]byte
 	known   fading[key, struct{}]
-	refused fading[key, struct{}] // a browser sends the same with every request of a page
+	refused fading[key, struct{}] // wrong ones, since a browser repeats them with every request of a page
 	wrong   fading[netip.Prefix, int]
 	pending map[key]*job
-	queue   []*job // without the one that is computed
+	queue   []*job // without the one being computed
 	running bool
 	closed  bool
 	work    sync.WaitGroup
 }
 
-// key stands for a realm and credentials, under a secret of this process: who reads its
-// memory has no hash that could be computed faster than that of the file.
+// key is an HMAC of a realm and credentials with a secret of this process. The cache has no
+// plain hashes, which would be faster to attack than those of the file.
 type key [sha256.Size]byte
 
 // job is a check under way, for one or several requests with the same credentials.
@@ -69,12 +69,12 @@ type job struct {
 	key         key
 	realm       int
 	credentials []byte
-	client      netip.Prefix // whose attempt it is
+	client      netip.Prefix // the client that sent them first
 	outcome     Outcome
 	waiting     []*Check
 }
 
-// Check is a check that is not done yet, for one request.
+// Check is a pending check for one request.
 type Check struct {
 	checker *Checker
 	job     *job
@@ -93,9 +93,8 @@ func NewChecker() *Checker {
 	}
 }
 
-// Use replaces the files. There is one for each realm, and their number never changes.
-// Remembered credentials are forgotten, and a check under way is repeated with the new
-// files.
+// Use replaces the files, one for each realm; their number must not change. It clears the
+// cache. A check under way is repeated with the new files.
 func (c *Checker) Use(files []*File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,10 +106,9 @@ func (c *Checker) Use(files []*File) {
 	c.refused.clear()
 }
 
-// Check checks credentials, "user:password", for a realm. The attempts of each client
-// address are limited; those of the zero address, a client without one, are not. If the
-// outcome is Pending, a Check is returned, which the caller closes. If it is Limited or
-// Busy, the duration says when to try again.
+// Check checks credentials, "user:password", for a realm. Wrong attempts are limited per
+// client address, except for the zero address. If the outcome is Pending, the caller must
+// close the returned Check. If it is Limited or Busy, again is the time after which to retry.
 func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Outcome, again time.Duration, _ *Check) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +149,7 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 	return Pending, 0, check
 }
 
-// Close waits for the hash that is being computed, if any. Checks that wait stay pending.
+// Close waits for the hash that is being computed, if any. Other checks stay pending.
 func (c *Checker) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -168,18 +166,18 @@ func (c *Checker) keyOf(realm int, credentials []byte) (k key) {
 	return k
 }
 
-// network is what counts as one client: an IPv4 address, or a network of IPv6.
+// network returns what counts as one client: an IPv4 address or an IPv6 /64.
 func network(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = networkBits6
 	}
-	p, _ := a.WithZone("").Prefix(bits) // that of no address is none
+	p, _ := a.WithZone("").Prefix(bits) // the zero address has none
 	return p
 }
 
-// attempt adds to what a client has tried.
+// attempt adds n to the attempts of a client.
 func (c *Checker) attempt(from netip.Prefix, n int, now time.Time) {
 	if !from.IsValid() {
 		return
@@ -194,7 +192,7 @@ func (c *Checker) count(o Outcome) {
 	}
 }
 
-// run checks what waits, one after the other, until nothing does.
+// run processes the queue, one job at a time, until it is empty.
 func (c *Checker) run() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -210,8 +208,8 @@ func (c *Checker) run() {
 	c.running = false
 }
 
-// done ends a check whose hash was computed by the file, unless that was replaced
-// meanwhile.
+// done records the result of a job, or queues it again if the file was replaced in the
+// meantime.
 func (c *Checker) done(j *job, file *File, right bool) {
 	if c.files[j.realm] != file {
 		c.queue = append(c.queue, j)
@@ -228,7 +226,7 @@ func (c *Checker) done(j *job, file *File, right bool) {
 	c.answer(j)
 }
 
-// answer ends a job whose outcome is known.
+// answer removes a job and wakes its checks.
 func (c *Checker) answer(j *job) {
 	c.end(j)
 	for _, w := range j.waiting {
@@ -237,7 +235,7 @@ func (c *Checker) answer(j *job) {
 	}
 }
 
-// end forgets a job.
+// end removes a job and erases its credentials.
 func (c *Checker) end(j *job) {
 	clear(j.credentials)
 	delete(c.pending, j.key)
@@ -250,9 +248,9 @@ func (k *Check) Outcome() Outcome {
 	return k.job.outcome
 }
 
-// Await has wake called once, from any goroutine, when the outcome is known or the check
-// is closed. It returns false if the outcome is known already. wake must neither wait nor
-// use the checker.
+// Await calls wake once, from any goroutine, when the outcome is known or the check is closed.
+// It returns false, and does not call wake, if the outcome is known already. wake must neither
+// block nor use the checker.
 func (k *Check) Await(wake func()) bool {
 	k.checker.mu.Lock()
 	defer k.checker.mu.Unlock()
@@ -270,7 +268,7 @@ func (k *Check) call() {
 	}
 }
 
-// Close gives up the check. A hash for which no check is left is not computed.
+// Close ends the check. A queued job without checks is dropped.
 func (k *Check) Close() {
 	c, j := k.checker, k.job
 	c.mu.Lock()

@@ -2,14 +2,14 @@ package password
 
 import "time"
 
-// fading is a map that forgets: each entry some time after it was first put, and the
-// oldest if there are too many.
+// fading is a map whose entries expire after age, counted from their first put. Above most
+// entries the oldest is dropped.
 type fading[K comparable, V any] struct {
 	most int
 	age  time.Duration
 
 	entries map[K]*faded[V]
-	order   []K // the oldest first
+	order   []K // oldest first
 }
 
 type faded[V any] struct {
@@ -26,12 +26,12 @@ func (f *fading[K, V]) get(k K, now time.Time) (v V, ok bool) {
 	return e.value, true
 }
 
-// left is how long a key that has a value keeps it.
+// left returns the time until the entry of a key expires.
 func (f *fading[K, V]) left(k K, now time.Time) time.Duration {
 	return f.age - now.Sub(f.entries[k].since)
 }
 
-// put sets the value of a key, which keeps its age if it has one.
+// put sets the value of a key. An existing entry keeps its age.
 func (f *fading[K, V]) put(k K, v V, now time.Time) {
 	for len(f.order) > 0 && now.Sub(f.entries[f.order[0]].since) >= f.age {
 		f.drop()
@@ -50,7 +50,7 @@ func (f *fading[K, V]) put(k K, v V, now time.Time) {
 	f.order = append(f.order, k)
 }
 
-// drop forgets the oldest.
+// drop removes the oldest entry.
 func (f *fading[K, V]) drop() {
 	delete(f.entries, f.order[0])
 	f.order = f.order[1:]

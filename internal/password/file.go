@@ -1,10 +1,9 @@
-// Package password knows who may see the protected parts of a site.
+// Package password checks the credentials of clients for protected parts of a site.
 //
-// A [File] is what htpasswd(1) writes: users with the hashes of their passwords, of the kinds
-// that withstand guessing. Bytes become a File, or an [Error] with a line; no file is read
-// here. A [Checker] checks the credentials of clients against files: one hash at a time, in
-// a goroutine of its own, so that whoever asks never waits. It remembers for a while what
-// was right, and counts what was wrong for each client.
+// A [File] is the content of an htpasswd(1) file with bcrypt or SHA-crypt hashes, parsed from
+// bytes; this package reads no files. A [Checker] checks credentials against files, one hash
+// at a time, in a goroutine of its own, so that its callers do not block. It caches right
+// credentials for a while and limits wrong ones per client.
 package password
 
 import (
@@ -19,11 +18,12 @@ import (
 	"phalanx/internal/human"
 )
 
-// MaxFile is the size in bytes of the largest file: some ten thousand users.
+// MaxFile is the size of the largest file in bytes, enough for about ten thousand users.
 const MaxFile = 1 << 20
 
-// MaxCredentials is how many bytes user name and password may have, with the colon between
-// them. htpasswd takes 255 of each. SHA-crypt takes longer the longer a password is.
+// MaxCredentials is the largest length of user name and password with the colon between them,
+// in bytes. htpasswd accepts 255 bytes each. The cost of SHA-crypt grows with the length of
+// the password.
 const (
 	MaxCredentials = 511
 	maxPassword    = 255
@@ -33,13 +33,13 @@ const (
 type File struct {
 	users  map[string]hash
 	hashes []hash            // of all users
-	secret [sha256.Size]byte // known to those who know the hashes
+	secret [sha256.Size]byte // SHA-256 of the file
 }
 
 // Error is why a file cannot be used.
 type Error struct {
 	Name   string // of the file
-	Line   int    // from 1; 0: all of it
+	Line   int    // from 1; 0: the entire file
 	Reason string // what is wrong, and what to do
 }
 
@@ -50,9 +50,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.Name, e.Line, e.Reason)
 }
 
-// Parse reads the text of a file, whose name is for errors. Each line is NAME:HASH, perhaps
-// with another colon and a comment behind it; empty lines and those that begin with "#" are
-// skipped. The error is an [*Error].
+// Parse parses the text of a file; name is for errors. Each line is NAME:HASH, optionally
+// followed by a colon and a comment. Empty lines and those that begin with "#" are skipped.
+// The error is an [*Error].
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{users: map[string]hash{}, secret: sha256.Sum256(text)}
 	if len(text) > MaxFile {
@@ -75,10 +75,10 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// Users returns how many users there are.
+// Users returns the number of users.
 func (f *File) Users() int { return len(f.users) }
 
-// add takes a line, or returns why it cannot.
+// add adds the user of a line, or returns what is wrong with the line.
 func (f *File) add(file, line string) (reason string) {
 	user, rest, ok := strings.Cut(line, ":")
 	text, comment, _ := strings.Cut(rest, ":")
@@ -87,15 +87,15 @@ func (f *File) add(file, line string) (reason string) {
 	case !ok:
 		return "must be NAME:HASH, as htpasswd -B writes it"
 	case user == "" || user != strings.TrimSpace(user):
-		return "the user name is empty, or has a space before or behind it"
+		return "the user name is empty, or has a space before or after it"
 	case !utf8.ValidString(user):
 		return "the user name is not in UTF-8"
 	case strings.ContainsFunc(user, unicode.IsControl):
 		return "the user name has a control character"
 	case strings.HasPrefix(comment, "$"):
-		return "a user name has no colon (RFC 7617 §2)"
+		return "a user name must not have a colon (RFC 7617 §2)"
 	case known:
-		return "the user " + human.Quoted(user) + " is there twice; remove one of the lines"
+		return "the user " + human.Quoted(user) + " is listed twice; remove one of the lines"
 	}
 	h, reason := parseHash(text)
 	if reason != "" {
@@ -106,9 +106,9 @@ func (f *File) add(file, line string) (reason string) {
 	return ""
 }
 
-// matches reports whether the file has a user with this password. For an unknown user it
-// computes the hash of another one, always the same one, so that timing does not reveal
-// which users exist, even if the costs of hashes differ.
+// matches reports whether the file has the user with the password. For an unknown user it
+// computes the hash of another user, always the same one, so that timing does not reveal which
+// users exist.
 func (f *File) matches(user string, password []byte) bool {
 	h, known := f.users[user]
 	if !known {

@@ -55,7 +55,7 @@ func TestParseRefuses(t *testing.T) {
 		{"ann:!", "is not set"},
 		{"ann:$y$j9T$abc$def", "yescrypt"},
 		{"ann:$argon2id$v=19$m=65536,t=3,p=4$abc$def", "Argon2"},
-		{"ann:$9$abc", "not known here"},
+		{"ann:$9$abc", "not supported"},
 		{"ann:$2x" + good[3:], "faulty"},
 		{"ann:$2y$15" + good[6:], "cost 15, which takes too long to check: at most 14"},
 		{"ann:$2y$31" + good[6:], "cost 31"},
@@ -75,8 +75,8 @@ func TestParseRefuses(t *testing.T) {
 		{" ann:" + good, "space before"},
 		{"an\xff:" + good, "UTF-8"},
 		{"an\tn:" + good, "control character"},
-		{"a:nn:" + good, "no colon"},
-		{"ok:" + good, "the user ok is there twice"},
+		{"a:nn:" + good, "must not have a colon"},
+		{"ok:" + good, "the user ok is listed twice"},
 	} {
 		_, err := Parse("f", []byte("# first\nok:"+good+"\n"+tt.line+"\n"))
 		wrong, ok := errors.AsType[*Error](err)

@@ -13,16 +13,16 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// What a hash may cost: above about a second of CPU time for each login.
+// The highest accepted costs: about a second of CPU time for each login.
 const (
-	maxCost   = 14      // of bcrypt: it doubles with each
+	maxCost   = 14      // of bcrypt, logarithmic
 	minRounds = 1_000   // of SHA-crypt
 	maxRounds = 500_000 // the same
 )
 
-// hash is that of a password.
+// hash is the hash of a password.
 type hash interface {
-	// matches takes as long for a wrong password as for the right one.
+	// matches takes constant time for right and wrong passwords.
 	matches(password []byte) bool
 }
 
@@ -43,8 +43,8 @@ func (h shaHash) matches(password []byte) bool {
 	return subtle.ConstantTimeCompare(crypt.KeySHACrypt(h.digest, password, h.salt, h.rounds), h.key) == 1
 }
 
-// parseHash reads a hash. The reason why it is refused continues a sentence about the
-// password, and never repeats the text, which may be the password.
+// parseHash parses a hash. refused continues the sentence "the password ..." if it is refused.
+// It does not contain the text, which may be the password itself.
 func parseHash(text string) (_ hash, refused string) {
 	id, rest, ok := strings.Cut(strings.TrimPrefix(text, "$"), "$")
 	if !ok || text[0] != '$' {
@@ -64,14 +64,14 @@ func parseHash(text string) (_ hash, refused string) {
 	case "2", "2x":
 		return nil, "is hashed with a faulty version of bcrypt"
 	case "y", "gy", "7":
-		return nil, "is hashed with yescrypt or scrypt, which is not known here"
+		return nil, "is hashed with yescrypt or scrypt, which is not supported"
 	case "argon2i", "argon2d", "argon2id":
-		return nil, "is hashed with Argon2, which is not known here"
+		return nil, "is hashed with Argon2, which is not supported"
 	}
-	return nil, "is hashed in a way that is not known here"
+	return nil, "is hashed in a way that is not supported"
 }
 
-// unsalted says what a text is that does not begin as a hash does.
+// unsalted returns why a text without the $id$ prefix of a hash is refused.
 func unsalted(text string) (refused string) {
 	switch {
 	case strings.HasPrefix(text, "{SHA}"):
@@ -79,7 +79,7 @@ func unsalted(text string) (refused string) {
 	case strings.HasPrefix(text, "{"):
 		scheme, _, _ := strings.Cut(text[1:], "}")
 		if len(scheme) <= 20 && isCrypt64(scheme) {
-			return "is in the scheme {" + scheme + "}, which is not known here"
+			return "is in the scheme {" + scheme + "}, which is not supported"
 		}
 	case len(text) == 13 && isCrypt64(text):
 		return "is hashed with DES (crypt), which is too weak, or not at all"
@@ -121,7 +121,7 @@ func parseSHA(rest string, digest func() digest.Hash, size int) (_ hash, refused
 	return h, ""
 }
 
-// isCrypt64 reports whether a text has only the characters of crypt(5).
+// isCrypt64 reports whether s has only the base64 characters of crypt(5).
 func isCrypt64(s string) bool {
 	return strings.Trim(s, "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
 }

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// tried is how often the client of a job has tried, with this time. One without an address
-// counts as if it had not before.
+// tried returns the number of attempts of a job's client, including this job: 1 for a client
+// without an address.
 func (c *Checker) tried(j *job, now time.Time) int {
 	n, _ := c.wrong.get(j.client, now)
 	return max(1, n)
 }
 
-// next takes the job from the queue whose client has tried least, of several the first: who
-// guesses does not keep others waiting.
+// next removes the job whose client has the fewest attempts from the queue, the first of
+// several. So a client that guesses passwords does not delay others.
 func (c *Checker) next() *job {
 	now, best := c.Now(), 0
 	for i, j := range c.queue {
@@ -26,8 +26,8 @@ func (c *Checker) next() *job {
 	return j
 }
 
-// makeRoom drops the last job from a full queue whose client has tried most, if that is more
-// than a client has that wants its place.
+// makeRoom drops the job whose client has the most attempts from a full queue, if they are
+// more than tried, the attempts of the client that needs room.
 func (c *Checker) makeRoom(tried int, now time.Time) bool {
 	worst := 0
 	for i, j := range c.queue {

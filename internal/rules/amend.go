@@ -6,24 +6,25 @@ import (
 	"phalanx/internal/proto"
 )
 
-// About says what a response is about.
+// About is the kind of a response, which decides which fields apply to it.
 type About uint8
 
-// What a response may be about.
+// The kinds of responses.
 const (
-	File      About = iota // the file, or a part of it
-	Parts                  // several parts of it: the content is of another type
-	Unchanged              // the file, which the client has (304)
-	Other                  // an error or a list: nothing that a field about a file fits
+	File      About = iota // a file or a part of it
+	Parts                  // several parts of a file: multipart/byteranges
+	Unchanged              // 304
+	Other                  // an error or a directory listing
 )
 
-// ofContent are the fields that describe the content of a file.
+// ofContent are fields that describe the content of a file.
 var ofContent = names("Content-Type Content-Language Content-Disposition")
 
-// ofFile are those that are about the file besides: an error must not be cached like one.
+// ofFile are further fields about a file. They do not apply to errors, which must not be
+// cached like files.
 var ofFile = names("Content-Location Cache-Control Expires CDN-Cache-Control Surrogate-Control Pragma Link")
 
-// fits reports whether a field belongs into a response.
+// fits reports whether a field applies to a response.
 func (a About) fits(lower string) bool {
 	switch a {
 	case File:
@@ -34,14 +35,13 @@ func (a About) fits(lower string) bool {
 	return !ofContent[lower] && !ofFile[lower]
 }
 
-// Amend applies what [Set.Fields] found to the response head that begins at from and ends
-// the bytes, in the order in which it was written. A field of a rule takes the place of
-// the server's own; rules that give the same field are joined to a list, as each
-// Set-Cookie is not (RFC 9110 §5.3).
+// Amend applies the fields that [Set.Fields] has found to the response head out[from:], in the
+// order of the rules. A field of a rule replaces the server's own. Values from several rules
+// are joined to a list, except Set-Cookie (RFC 9110 §5.3).
 func (m *Match) Amend(out []byte, from int, about About) []byte {
 	const empty = "\r\n"
 	out = out[:len(out)-len(empty)]
-	from += bytes.IndexByte(out[from:], '\n') + 1 // behind the status line
+	from += bytes.IndexByte(out[from:], '\n') + 1 // after the status line
 	own := len(out)
 	for i := range m.fields {
 		f := &m.fields[i]
@@ -55,7 +55,7 @@ func (m *Match) Amend(out []byte, from int, about About) []byte {
 				out = f.join(out, own+at)
 				continue
 			}
-			if f.lower != "vary" { // that is added to the server's
+			if f.lower != "vary" { // it is added to the server's
 				own = f.dropOwn(&out, from, own)
 			}
 			out = append(append(out, f.name...), ": "...)
@@ -66,7 +66,7 @@ func (m *Match) Amend(out []byte, from int, about About) []byte {
 	return append(out, empty...)
 }
 
-// drop deletes all lines of the field, and returns where the rules' begin then.
+// drop deletes all lines of the field, and returns the new offset of the rules' lines.
 func (f *field) drop(out *[]byte, from, own int) int {
 	own = f.dropOwn(out, from, own)
 	for at := find((*out)[own:], f.lower); at >= 0; at = find((*out)[own:], f.lower) {
@@ -75,8 +75,8 @@ func (f *field) drop(out *[]byte, from, own int) int {
 	return own
 }
 
-// dropOwn deletes the server's lines of the field. Expires goes with Cache-Control: one
-// could contradict the other (RFC 9111 §5.3).
+// dropOwn deletes the server's lines of the field. With Cache-Control it deletes Expires,
+// which could contradict it (RFC 9111 §5.3).
 func (f *field) dropOwn(out *[]byte, from, own int) int {
 	name := f.lower
 	for {
@@ -94,7 +94,7 @@ func (f *field) dropOwn(out *[]byte, from, own int) int {
 	}
 }
 
-// find returns where the line of a field begins in whole lines, -1 if there is none.
+// find returns the offset of the line of a field, -1 if there is none.
 func find(lines []byte, lower string) int {
 	for at := 0; at < len(lines); {
 		line := lines[at:]
@@ -106,20 +106,20 @@ func find(lines []byte, lower string) int {
 	return -1
 }
 
-// cutLine deletes the line that begins at an offset.
+// cutLine deletes the line at an offset.
 func cutLine(out []byte, at int) []byte {
 	end := at + bytes.IndexByte(out[at:], '\n') + 1
 	return append(out[:at], out[end:]...)
 }
 
-// join appends the value to the line that begins at an offset.
+// join appends the value to the line at an offset.
 func (f *field) join(out []byte, at int) []byte {
 	end := at + bytes.IndexByte(out[at:], '\r')
 	n := len(out)
 	out = append(out, ", "...)
 	out = f.append(out)
 	added := len(out) - n
-	out = append(out, out[end:n]...) // the tail, behind the value
+	out = append(out, out[end:n]...) // the rest of the head
 	copy(out[end:], out[n:])
 	return out[:n+added]
 }

@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// block is a path of _headers with what stands beneath it.
+// block is a path of _headers with its fields.
 type block struct {
 	Position
 	at  pattern
@@ -17,25 +17,25 @@ type block struct {
 // op sets a header field, or removes it.
 type op struct {
 	Position
-	name   string // as it was written
+	name   string // as written
 	lower  string
 	value  []part
 	remove bool
 }
 
-// field is an op for one request, with what the placeholders of its block stand for.
+// field is an op for one request, with the values of its block's placeholders.
 type field struct {
 	*op
 	args    [][]byte
 	applied bool
 }
 
-// owned are the fields that the server alone can be right about.
+// owned are the fields that only the server can set correctly.
 var owned = names("Accept-Ranges Age Allow Connection Content-Encoding Content-Length Content-Range Date ETag Keep-Alive " +
 	"Last-Modified Location Proxy-Connection Server Trailer Transfer-Encoding Upgrade WWW-Authenticate X-Request-Id")
 
-// Owned reports whether the server alone can be right about a field, whose name is in
-// lower case. Over HTTP/2 some of them make a response malformed (RFC 9113 §8.2.2).
+// Owned reports whether only the server can set a field correctly. lower is its name in lower
+// case. Over HTTP/2 some of them would make a response malformed (RFC 9113 §8.2.2).
 func Owned(lower string) bool { return owned[lower] }
 
 func names(list string) map[string]bool {
@@ -46,9 +46,8 @@ func names(list string) map[string]bool {
 	return set
 }
 
-// readHeaders reads the language of _headers. Lines that begin with a path or with a URL
-// begin a block, and the others belong to the last one, however they are indented. It
-// ends when fail wants no more errors.
+// readHeaders parses _headers. A line with a path or URL begins a block; other lines belong to
+// the last block, regardless of indentation. It returns when fail returns false.
 func (s *Set) readHeaders(t Text, fail func(error) bool) {
 	var open *block // the current block, even if its path is invalid
 	bare := false   // no field has followed its path yet
@@ -82,7 +81,7 @@ func (s *Set) readHeaders(t Text, fail func(error) bool) {
 
 func (b *block) bare() error { return b.errorf("no header field follows the path") }
 
-// readHeaderOption reads "PATH: Name: value".
+// readHeaderOption parses "PATH: Name: value".
 func (s *Set) readHeaderOption(t Text) error {
 	at := Position{Name: t.Name}
 	path, line, ok := strings.Cut(string(t.Bytes), ": ")
@@ -99,8 +98,8 @@ func (s *Set) readHeaderOption(t Text) error {
 	return b.read(strings.TrimSpace(line), at)
 }
 
-// begin begins a block, which is valid until the next one. After an error it does not belong to the
-// set.
+// begin adds a block. The pointer is valid until the next call. After an error the block is
+// not part of the set.
 func (s *Set) begin(path string, at Position) (*block, error) {
 	if len(s.blocks) == maxRules {
 		return new(block), at.errorf("there are more than %d rules", maxRules)
@@ -117,7 +116,7 @@ func (s *Set) begin(path string, at Position) (*block, error) {
 	return &s.blocks[len(s.blocks)-1], nil
 }
 
-// read reads a field of the block: "Name: value", or "! Name" to remove it.
+// read parses a field of the block: "Name: value", or "! Name" to remove it.
 func (b *block) read(line string, at Position) error {
 	name, remove := strings.CutPrefix(line, "!")
 	name, value, hasValue := strings.Cut(strings.TrimSpace(name), ":")
@@ -157,8 +156,7 @@ func (b *block) read(line string, at Position) error {
 	return nil
 }
 
-// cut splits a value in front of the first placeholder that the pattern has: values may
-// have colons.
+// cut splits a value before the first placeholder of the pattern. Other colons are literal.
 func (p *pattern) cut(value string) (before, rest string) {
 	for i := range len(value) {
 		if n := placeholder(value[i:]); n > 0 && slices.Contains(p.names, value[i+1:i+n]) {
@@ -168,8 +166,8 @@ func (p *pattern) cut(value string) (before, rest string) {
 	return value, ""
 }
 
-// Fields finds the header fields for the request, for [Match.Amend]: those of all paths
-// that are right, in order. It reports whether there are any.
+// Fields finds the header fields of all blocks that match the request, in order, for
+// [Match.Amend]. It reports whether there are any.
 func (s *Set) Fields(m *Match, r Request) bool {
 	m.fields = m.fields[:0]
 	if !s.Headers() || !m.read(r.Path) {
@@ -192,7 +190,7 @@ func (s *Set) Fields(m *Match, r Request) bool {
 	return len(m.fields) > 0
 }
 
-// Why returns where the fields of a name that [Match.Amend] has set were written.
+// Why returns the positions of the rules whose field name [Match.Amend] has set.
 func (m *Match) Why(name string) (all []Position) {
 	if m == nil {
 		return nil
@@ -205,10 +203,10 @@ func (m *Match) Why(name string) (all []Position) {
 	return all
 }
 
-// Added returns how many lines Amend has added.
+// Added returns the number of lines that Amend has added.
 func (m *Match) Added() int { return m.added }
 
-// Removed yields the names of fields that rules remove, and where that was written.
+// Removed yields the names of the fields that rules remove, with the positions of the rules.
 func (m *Match) Removed(yield func(string, Position) bool) {
 	if m == nil {
 		return

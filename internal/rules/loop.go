@@ -7,13 +7,12 @@ import (
 	"phalanx/internal/proto"
 )
 
-// maxHops is after how many redirections browsers give up (Fetch standard, §4.4).
+// maxHops is the number of redirects after which browsers give up (Fetch standard, §4.4).
 const maxHops = 20
 
-// checkLoops refuses redirections that lead back to where they began. Each rule is
-// followed from one path that it is about; what a file in the way would change is not
-// considered. A rule whose targets only become longer is marked, and refused if it is
-// forced: then nothing could end it.
+// checkLoops refuses redirect loops. It follows each rule from one sample path that it
+// matches, as if there were no files. A rule whose targets only become longer is marked, and
+// refused if it is forced, because no file could end it.
 func (s *Set) checkLoops() error {
 	var m Match
 	for i := range s.redirects {
@@ -28,7 +27,7 @@ func (s *Set) checkLoops() error {
 				break
 			}
 			if len(seen) == 1 && m.rule != rule {
-				break // that one is followed by itself
+				break // that rule is checked by itself
 			}
 			if len(seen) == 2 && m.rule == rule {
 				rule.grows = true
@@ -50,7 +49,7 @@ func (s *Set) checkLoops() error {
 	return nil
 }
 
-// sample is a path that the pattern is about.
+// sample returns a path that the pattern matches.
 func (p *pattern) sample() string {
 	var path []byte
 	for _, h := range p.path {

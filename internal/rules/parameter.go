@@ -8,21 +8,20 @@ import (
 	"phalanx/internal/proto"
 )
 
-// parameter is one that a query must have.
+// parameter is a parameter that the query must have.
 type parameter struct {
 	key   string
 	value string // decoded
-	open  bool   // any value will do that is not empty: it is a placeholder
+	open  bool   // any non-empty value: a placeholder
 }
 
-// isParameter reports whether a word in front of the target is a parameter, and not the
-// target itself.
+// isParameter reports whether a word is a parameter and not the target.
 func isParameter(word string) bool {
 	name, _, ok := strings.Cut(word, "=")
 	return ok && !strings.ContainsAny(name, "/:?#")
 }
 
-// readParameter reads "name=value" or "name=:placeholder".
+// readParameter parses "name=value" or "name=:placeholder".
 func (r *redirect) readParameter(word string) error {
 	key, value, _ := strings.Cut(word, "=")
 	p := parameter{key: decode(key), value: decode(value)}
@@ -49,7 +48,7 @@ func (r *redirect) readParameter(word string) error {
 
 func decode(text string) string { return string(appendDecoded(nil, []byte(text))) }
 
-// appendDecoded decodes a part of a query as forms write it. What is malformed stays.
+// appendDecoded decodes a part of a query in form encoding. Malformed escapes are kept.
 func appendDecoded(dst, text []byte) []byte {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -64,14 +63,13 @@ func appendDecoded(dst, text []byte) []byte {
 	return dst
 }
 
-// matchQuery reports whether the query has the parameters of the rule and no others, in
-// any order, and appends what placeholders stand for to m.args, in the order of the
-// rule.
+// matchQuery reports whether the query has exactly the parameters of the rule, in any order,
+// and appends the values of placeholders to m.args, in the order of the rule.
 func (r *redirect) matchQuery(m *Match, query []byte) bool {
 	rest := bytes.TrimPrefix(query, []byte("?"))
 	first := len(m.args)
 	m.args = append(m.args, make([][]byte, len(r.query))...)
-	values := m.args[first:] // of all parameters, for now
+	values := m.args[first:] // of all parameters first
 	for found := 0; ; {
 		var word []byte
 		more := false
@@ -98,7 +96,7 @@ func (r *redirect) matchQuery(m *Match, query []byte) bool {
 	return true
 }
 
-// take finds the parameter that a word of the query is, and remembers its value.
+// take stores the value of a parameter of the query; false if the rule does not allow it.
 func (r *redirect) take(m *Match, word []byte, values [][]byte) bool {
 	name, text, _ := bytes.Cut(word, []byte("="))
 	from := len(m.values)

@@ -8,29 +8,29 @@ import (
 	"phalanx/internal/proto"
 )
 
-// pattern is the path, perhaps with scheme and host, that a rule is about.
+// pattern is the pattern of a rule: a path, optionally with scheme and host.
 type pattern struct {
 	scheme string   // "http" or "https"; "": both
-	host   []hole   // its labels; nil: every host
+	host   []hole   // its labels; nil: any host
 	path   []hole   // its segments
-	splat  *hole    // what follows them; nil: nothing
+	splat  *hole    // the rest of the path; nil: none
 	names  []string // of the placeholders, in order; the splat's is "splat"
 }
 
-// hole is a piece of a pattern: a literal, or one placeholder with what stands before and
-// behind it.
+// hole is a piece of a pattern: a literal, or one placeholder with literals before and after
+// it.
 type hole struct {
 	prefix, suffix string
-	open           bool // there is a placeholder between them
+	open           bool // a placeholder is between them
 }
 
-// maxNames is how many placeholders a pattern may have.
+// maxNames is the largest number of placeholders in a pattern.
 const maxNames = 16
 
-// splatName is the name of what "*" stood for.
+// splatName is the name of the placeholder "*".
 const splatName = "splat"
 
-// parsePattern reads what a rule is about.
+// parsePattern parses a pattern.
 func parsePattern(text string, at Position) (p pattern, err error) {
 	rest := text
 	if scheme, after, ok := strings.Cut(text, "://"); ok && !strings.HasPrefix(text, "/") {
@@ -77,7 +77,7 @@ func parsePattern(text string, at Position) (p pattern, err error) {
 	return p, nil
 }
 
-// readHost reads "host/path" and returns the path.
+// readHost parses "host/path" and returns the path.
 func (p *pattern) readHost(scheme, text string, at Position) (path string, err error) {
 	host, path, _ := strings.Cut(text, "/")
 	p.scheme = scheme
@@ -95,7 +95,7 @@ func (p *pattern) readHost(scheme, text string, at Position) (path string, err e
 		case open && placeholder(":"+name) != len(label), !open && strings.Contains(label, ":"):
 			return "", at.errorf("%q: a placeholder in a host must be a whole label", host)
 		case open:
-			// As it was written: placeholders are case-sensitive.
+			// As written: placeholders are case-sensitive.
 			i := strings.Index(strings.ToLower(host), label)
 			if err := p.add(host[i+1:i+len(label)], at); err != nil {
 				return "", err
@@ -121,7 +121,7 @@ func (p *pattern) add(name string, at Position) error {
 	return nil
 }
 
-// readSegment reads a segment; false: it is one that paths are written without.
+// readSegment parses a segment; false: it is empty or ".".
 func (p *pattern) readSegment(element, text string, at Position) (h hole, ok bool, err error) {
 	prefix, rest := cutPlaceholder(element)
 	if h.prefix, ok = unescape(prefix); !ok {
@@ -143,8 +143,7 @@ func (p *pattern) readSegment(element, text string, at Position) (h hole, ok boo
 	return h, true, p.add(rest[1:n], at)
 }
 
-// readSplat reads what stands around "*": the beginning of its segment, and all that
-// follows.
+// readSplat parses the literals before "*" in its segment and after it.
 func (p *pattern) readSplat(before, behind, text string, at Position) error {
 	var h hole
 	var ok, fine bool
@@ -161,7 +160,7 @@ func (p *pattern) readSplat(before, behind, text string, at Position) error {
 	return p.add(splatName, at)
 }
 
-// cutPlaceholder splits text in front of its first placeholder.
+// cutPlaceholder splits text before its first placeholder.
 func cutPlaceholder(text string) (before, rest string) {
 	for i := range len(text) {
 		if placeholder(text[i:]) > 0 {
@@ -171,8 +170,8 @@ func cutPlaceholder(text string) (before, rest string) {
 	return text, ""
 }
 
-// placeholder returns the length of the placeholder that text begins with: ":", a letter,
-// then letters, digits and "_". 0: it begins with none.
+// placeholder returns the length of the placeholder at the start of text: ":", a letter, then
+// letters, digits and "_". 0: there is none.
 func placeholder(text string) int {
 	if len(text) < 2 || text[0] != ':' || !isLetter(text[1]) {
 		return 0
@@ -206,8 +205,8 @@ func unescape(text string) (string, bool) {
 	return string(out), true
 }
 
-// match reports whether the request whose path was read is one of the pattern, and
-// appends what its placeholders stand for to m.args.
+// match reports whether the pattern matches the request, whose path m has read, and appends
+// the values of its placeholders to m.args.
 func (p *pattern) match(m *Match, r Request) bool {
 	if !p.matchHost(m, r.Host) {
 		return false
@@ -224,14 +223,14 @@ func (p *pattern) match(m *Match, r Request) bool {
 		return len(rest) == 0
 	}
 	if m.slash && len(rest) > 0 && p.splat.suffix == "" {
-		rest = m.decoded[len(m.path)-len(rest):] // with the slash at its end
+		rest = m.decoded[len(m.path)-len(rest):] // with the trailing slash
 	}
 	return p.splat.match(m, rest)
 }
 
 var slash = []byte("/")
 
-// match reports whether the piece is one of the hole.
+// match reports whether the piece matches, and appends the placeholder's value to m.args.
 func (h hole) match(m *Match, piece []byte) bool {
 	if !h.open {
 		return string(piece) == h.prefix
@@ -243,12 +242,12 @@ func (h hole) match(m *Match, piece []byte) bool {
 	return true
 }
 
-// fits reports whether the piece has what stands around the placeholder.
+// fits reports whether the piece has the literals around the placeholder.
 func (h hole) fits(piece []byte) bool {
 	return len(piece) >= len(h.prefix)+len(h.suffix) && string(piece[:len(h.prefix)]) == h.prefix && string(piece[len(piece)-len(h.suffix):]) == h.suffix
 }
 
-// matchHost compares a host with that of the pattern, without regard to case.
+// matchHost reports whether a host matches, ignoring case.
 func (p *pattern) matchHost(m *Match, host []byte) bool {
 	if p.host == nil {
 		return true

@@ -12,14 +12,14 @@ import (
 type redirect struct {
 	Position
 	from   pattern
-	query  []parameter // all that the query must have, and nothing else; nil: any query
+	query  []parameter // exactly the query's parameters; nil: any query
 	to     target
 	status proto.Status
-	forced bool // obeyed even where there is a file
-	grows  bool // its target is one of its paths again
+	forced bool // applies even if a file exists
+	grows  bool // it matches its own target
 }
 
-// statuses are those that a rule can have.
+// statuses are the statuses that a rule can have.
 var statuses = map[string]proto.Status{
 	"200": proto.StatusOK,
 	"301": proto.StatusMovedPermanently,
@@ -31,7 +31,7 @@ var statuses = map[string]proto.Status{
 	"410": proto.StatusGone,
 }
 
-// readRedirects reads the text of _redirects, until fail wants no more errors.
+// readRedirects parses _redirects. It returns when fail returns false.
 func (s *Set) readRedirects(t Text, fail func(error) bool) {
 	for at, line := range t.lines {
 		if err := s.readLine(line, at); err != nil && (!fail(err) || len(s.redirects) == maxRules) {
@@ -40,7 +40,7 @@ func (s *Set) readRedirects(t Text, fail func(error) bool) {
 	}
 }
 
-// readLine reads a line of _redirects, which may contain a rule.
+// readLine parses a line of _redirects, which may be empty or a comment.
 func (s *Set) readLine(line string, at Position) error {
 	if len(line) > maxLine {
 		return at.errorf("the line is longer than %d bytes", maxLine)
@@ -68,8 +68,7 @@ func (s *Set) readLine(line string, at Position) error {
 	return nil
 }
 
-// lines yields each line with its position, without line break and without a mark of the
-// byte order.
+// lines yields each line with its position, without line break and byte order mark.
 func (t Text) lines(yield func(Position, string) bool) {
 	rest := string(bytes.TrimPrefix(t.Bytes, []byte("\ufeff")))
 	at := Position{Name: t.Name}
@@ -87,7 +86,7 @@ func (t Text) lines(yield func(Position, string) bool) {
 	}
 }
 
-// readRedirect reads the words of a line.
+// readRedirect parses the words of a line.
 func readRedirect(words []string, at Position) (r redirect, err error) {
 	r.Position, r.status = at, proto.StatusMovedPermanently
 	if r.from, err = parsePattern(words[0], at); err != nil {
@@ -122,8 +121,8 @@ func readRedirect(words []string, at Position) (r redirect, err error) {
 	return r, err
 }
 
-// unknown refuses what stands behind the status: conditions that other hosts know.
-// Without its condition a rule would be about more requests than its author meant.
+// unknown returns the error for text after the status, such as conditions that other hosts
+// support. Ignoring a condition would apply the rule to more requests than intended.
 func unknown(word string, at Position) error {
 	name, _, _ := strings.Cut(word, "=")
 	switch strings.ToLower(name) {
@@ -135,14 +134,13 @@ func unknown(word string, at Position) error {
 	return at.errorf("%q: unexpected text; a rule ends with its status", word)
 }
 
-// moves reports whether the rule sends the client elsewhere.
+// moves reports whether the rule is a redirect to the client (3xx).
 func (r *redirect) moves() bool {
 	return r.status/100 == 3
 }
 
-// Find finds the rule that the request belongs to, if there is one: the first of those
-// whose path, host and parameters are right. One that would send the client to where it
-// is already is passed over.
+// Find finds the first rule that matches the path, host and parameters of the request. A rule
+// that would redirect to the request's own URL is skipped.
 func (s *Set) Find(m *Match, r Request) bool {
 	if !s.Redirects() || !m.read(r.Path) {
 		return false
@@ -156,7 +154,7 @@ func (s *Set) Find(m *Match, r Request) bool {
 	return false
 }
 
-// try reports whether the request belongs to the rule, and makes its target.
+// try reports whether the rule matches the request, and makes its target.
 func (m *Match) try(rule *redirect, r Request) bool {
 	m.args, m.values = m.args[:0], m.values[:0]
 	if !rule.from.match(m, r) || rule.from.scheme != "" && (rule.from.scheme == "https") != r.Secure {
@@ -202,25 +200,25 @@ func (m *Match) same(r Request) bool {
 	return ok && slash == m.slash && bytes.Equal(m.compared, m.decoded)
 }
 
-// Status returns the status of the rule: that of a redirection, or 200, 404 or 410 with a file.
+// Status returns the status of the rule: that of a redirect, or 200, 404 or 410 with a file.
 func (m *Match) Status() proto.Status { return m.rule.status }
 
-// Moves reports whether the client is sent elsewhere.
+// Moves reports whether the rule is a redirect to the client (3xx).
 func (m *Match) Moves() bool { return m.rule.moves() }
 
-// Forced reports whether the rule is obeyed even where there is a file.
+// Forced reports whether the rule applies even if a file exists.
 func (m *Match) Forced() bool { return m.rule.forced }
 
-// Grows reports whether the rule is about its own target again. Then it is obeyed only if
-// there is something at the target: else a client would follow it for ever.
+// Grows reports whether the rule matches its own target. It then applies only if the target
+// exists; otherwise a client would follow it without end.
 func (m *Match) Grows() bool { return m.rule.grows }
 
-// Target is where the client is sent, or the path of the file. It is escaped as URIs
-// are, and valid until the next use of m.
+// Target returns the URL of a redirect, or the path of the file, percent-encoded. It is valid
+// until the next use of m.
 func (m *Match) Target() []byte { return m.target }
 
 // External reports whether the target is a URL with a host, and not a path of this site.
 func (m *Match) External() bool { return m.external }
 
-// Position is where the rule was written.
+// Position returns the position of the rule.
 func (m *Match) Position() Position { return m.rule.Position }

@@ -1,10 +1,9 @@
-// Package rules is what the owner of a site writes down in _redirects and _headers:
-// bytes become a [Set], and a request becomes the rule that decides about it.
+// Package rules parses _redirects and _headers into a [Set], and finds the rules that match a
+// request.
 //
-// A Set never changes, so that all connections can share one and take another between
-// two requests. Patterns are in a trie by the segments of the path: what a request costs
-// depends on its path, not on the number of rules, and nothing is allocated for it. The
-// package does no I/O and imports nothing that could.
+// A Set is immutable, so connections can share it and switch to another one between two
+// requests. Patterns are in a trie by path segments: the cost of a lookup depends on the path,
+// not on the number of rules, and it does not allocate. The package does no I/O.
 package rules
 
 import (
@@ -15,7 +14,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Set is all the rules of a site. Its nil value has none.
+// Set is the rules of a site. A nil Set has no rules.
 type Set struct {
 	redirects []redirect
 	paths     tree // of redirects
@@ -24,32 +23,31 @@ type Set struct {
 	headers   tree // of blocks
 }
 
-// Text is where rules are read from.
+// Text is a text with rules.
 type Text struct {
 	Kind  Kind
 	Name  string // of the file, for errors
 	Bytes []byte
-	// Option says that the text is the value of a command line option, which has no
-	// line numbers.
+	// Option: the text is the value of a command line flag, without line numbers.
 	Option bool
 }
 
-// Kind is the language of a text.
+// Kind is the syntax of a text.
 type Kind uint8
 
 // The kinds.
 const (
 	Redirects Kind = iota // FROM [NAME=VALUE]... TO [STATUS[!]] on each line
-	Headers               // paths, and beneath each its fields
+	Headers               // paths, each followed by its fields
 )
 
-// Position is where a rule was written.
+// Position is the position of a rule in its source.
 type Position struct {
-	Name string // of the file, or the option with its value
-	Line int    // from 1; 0: it was an option
+	Name string // of the file, or the flag with its value
+	Line int    // from 1; 0: a flag
 }
 
-// String returns the position as it stands in messages.
+// String returns the position for messages.
 func (p Position) String() string {
 	if p.Line == 0 {
 		return p.Name
@@ -57,7 +55,7 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d", p.Name, p.Line)
 }
 
-// Error is why a text has no meaning.
+// Error is a syntax error in a text.
 type Error struct {
 	Position
 	Reason string
@@ -69,7 +67,7 @@ func (p Position) errorf(format string, args ...any) error {
 	return &Error{p, fmt.Sprintf(format, args...)}
 }
 
-// Bounds of a text.
+// Limits of a text.
 const (
 	MaxText  = 4 << 20 // bytes
 	maxLine  = 4000    // bytes
@@ -78,9 +76,9 @@ const (
 	maxErrors = 10 // errors reported at once
 )
 
-// Parse reads the texts in order: of two redirects for a path, the one that was read first
-// counts. It returns nil if they contain no rule. An error joins an [*Error] for each of the
-// first ten errors.
+// Parse parses the texts in order: of two redirects for a path the first one applies. It
+// returns nil if there are no rules. The error joins an [*Error] for each of the first ten
+// errors.
 func Parse(texts ...Text) (*Set, error) {
 	s := new(Set)
 	var wrong []error
@@ -104,7 +102,7 @@ func Parse(texts ...Text) (*Set, error) {
 	return s, nil
 }
 
-// read reads a text, and returns an iterator over its errors.
+// read returns an iterator that parses a text and yields its errors.
 func (s *Set) read(t Text) iter.Seq[error] {
 	return func(yield func(error) bool) {
 		switch {
@@ -125,7 +123,7 @@ func (s *Set) read(t Text) iter.Seq[error] {
 // Redirects reports whether there are rules for [Set.Find].
 func (s *Set) Redirects() bool { return s != nil && len(s.redirects) > 0 }
 
-// Forced reports whether one of them is obeyed even where there is a file.
+// Forced reports whether a redirect applies even if a file exists.
 func (s *Set) Forced() bool { return s != nil && s.forced }
 
 // Headers reports whether there are rules for [Set.Fields].
@@ -139,7 +137,7 @@ func (s *Set) Size() (redirects, headers int) {
 	return len(s.redirects), len(s.blocks)
 }
 
-// Request is what of a request rules are about.
+// Request has the parts of a request that rules depend on.
 type Request struct {
 	Path   []byte // as it was sent, without query; empty stands for "/"
 	Query  []byte // as it was sent, with its "?"; may be empty
@@ -147,12 +145,12 @@ type Request struct {
 	Secure bool   // it came by HTTPS
 }
 
-// Match is what rules say of one request, and the memory for that. It is to be used
-// again, by one goroutine at a time.
+// Match is the result of matching a request, and memory that is reused for the next one. It is
+// not safe for concurrent use.
 type Match struct {
-	decoded []byte // the path without slashes at its ends, or with the last
-	path    []byte // without either
-	slash   bool   // it ended with one
+	decoded []byte // the path without leading slash, with the trailing one if there is one
+	path    []byte // without both
+	slash   bool   // there was a trailing slash
 	args    [][]byte
 	values  []byte // of parameters, to which args refer
 	hits    []int32
@@ -163,11 +161,11 @@ type Match struct {
 	compared []byte // see Match.same
 
 	fields []field
-	added  int // lines that they became
+	added  int // lines added by Amend
 }
 
-// read decodes the request's path. It returns false if the site refuses such a path, so
-// that no rule is about it.
+// read decodes the request's path. It returns false for a path that the site refuses, which no
+// rule matches.
 func (m *Match) read(path []byte) bool {
 	var ok bool
 	m.decoded, m.slash, ok = appendPath(m.decoded[:0], path)
@@ -178,9 +176,9 @@ func (m *Match) read(path []byte) bool {
 	return ok
 }
 
-// appendPath appends the segments of a path, decoded, with single slashes between them
-// and one at the end if the path had one; of the root remains nothing. It returns false
-// if the site refuses such a path.
+// appendPath appends the decoded segments of a path, with single slashes between them and one
+// at the end if the path had one. The root becomes empty. ok is false for a path that the site
+// refuses.
 func appendPath(dst, path []byte) (_ []byte, slash, ok bool) {
 	first, start := len(dst), len(dst)
 	for i := 0; i < len(path); i++ {
@@ -210,7 +208,7 @@ func appendPath(dst, path []byte) (_ []byte, slash, ok bool) {
 	return dst, len(dst) > first && dst[len(dst)-1] == '/', ok
 }
 
-// endSegment drops the segment from start on if it is ".", and refuses "..".
+// endSegment drops the last segment, from start on, if it is ".", and refuses "..".
 func endSegment(dst []byte, start int) ([]byte, bool) {
 	switch string(dst[start:]) {
 	case ".":

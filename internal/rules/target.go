@@ -8,27 +8,27 @@ import (
 	"phalanx/internal/proto"
 )
 
-// target is where a rule leads.
+// target is the target of a rule.
 type target struct {
 	external bool // it has a host
 	parts    []part
-	path     int  // how many parts are the path, without query and fragment
-	fragment int  // from which part on it is the fragment
-	query    bool // it has one of its own
+	path     int  // number of parts of the path, without query and fragment
+	fragment int  // index of the fragment's first part
+	query    bool // it has a query of its own
 }
 
-// maxParts bounds the parts of a target or a value: a request that is long would else
-// become a response that is much longer.
+// maxParts is the largest number of parts of a target or value. It limits how much longer than
+// the request a response can become.
 const maxParts = 64
 
-// part is a literal, escaped, or what a placeholder stands for.
+// part is an escaped literal or a placeholder.
 type part struct {
 	literal string
-	arg     int // of the match; -1: it is a literal
+	arg     int // index of the match's args; -1: a literal
 	encode  encoding
 }
 
-// encoding says which bytes of a value stand for themselves.
+// encoding is how the value of a placeholder is escaped.
 type encoding uint8
 
 const (
@@ -37,8 +37,8 @@ const (
 	inQuery
 )
 
-// parseTarget reads a target, in which the names may be used. Placeholders stay out of
-// the host, which alone decides whose page a visitor gets to see.
+// parseTarget parses a target. names are the placeholders that it may use. The host cannot
+// have placeholders: that would be an open redirect.
 func parseTarget(text string, names []string, at Position) (t target, err error) {
 	rest := text
 	switch scheme, after, ok := strings.Cut(text, "://"); {
@@ -81,8 +81,8 @@ func parseTarget(text string, names []string, at Position) (t target, err error)
 	return t, err
 }
 
-// isHost reports whether text is a host with perhaps a port: a name, an IPv4 address or
-// an IPv6 address in brackets.
+// isHost reports whether text is a host with an optional port: a name, an IPv4 address or an
+// IPv6 address in brackets.
 func isHost(text string) bool {
 	host, port := text, ""
 	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, ']') {
@@ -139,8 +139,9 @@ func (t *target) append(dst []byte, args [][]byte, query []byte) []byte {
 	return appendParts(dst, t.parts[t.fragment:], args)
 }
 
-// appendPath appends the path of the target, with scheme and host if it has them. Where
-// a placeholder is empty, a path could begin with two slashes, and be the name of a host.
+// appendPath appends the path of the target, with scheme and host if it has them. It merges
+// leading slashes: with an empty placeholder a path could begin with two, which browsers take
+// for a host.
 func (t *target) appendPath(dst []byte, args [][]byte) []byte {
 	from := len(dst)
 	dst = appendParts(dst, t.parts[:t.path], args)
@@ -173,12 +174,12 @@ func (e encoding) append(dst, value []byte) []byte {
 	return proto.AppendEscaped(dst, value, inOneSegment)
 }
 
-// inOneSegment reports whether the byte stands for itself in a segment (RFC 3986 §3.3).
+// inOneSegment reports whether a path segment may contain the byte unescaped (RFC 3986 §3.3).
 func inOneSegment(c byte) bool {
 	return proto.IsUnreserved(c) || strings.IndexByte("!$&'()*+,;=:@", c) >= 0
 }
 
 func inPath(c byte) bool { return c == '/' || inOneSegment(c) }
 
-// inURI reports whether a URI may contain the byte, also as a part of an escape.
+// inURI reports whether a URI may contain the byte, including the percent sign.
 func inURI(c byte) bool { return inPath(c) || strings.IndexByte("%?#[]", c) >= 0 }

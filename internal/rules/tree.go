@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// tree finds the patterns that a path may belong to: a trie whose edges are segments. A
-// search visits no node twice, and of the literal edges of a node one.
+// tree finds the patterns that may match a path. It is a trie whose edges are segments. A
+// search visits each node at most once and follows at most one literal edge of a node.
 type tree struct{ root node }
 
 type node struct {
 	literal map[string]*node
 	open    *node     // a whole segment is a placeholder
 	partly  []edge    // a part of one is
-	ends    []int32   // patterns that end here
-	rest    []int32   // those with a splat for all that follows
+	ends    []int32   // patterns without a splat that end here
+	rest    []int32   // patterns that end with a bare *
 	splats  []splatAt // other splats
 }
 

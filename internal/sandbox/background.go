@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Background makes this process give way to all others, on its CPUs and at its disks: it
-// gets what nobody else wants (sched(7), ioprio_set(2)). With cgo not all its threads do.
+// Background gives this process the lowest CPU and I/O priority, so that it only uses idle
+// CPUs and disks (sched(7), ioprio_set(2)). It fails in a program with cgo.
 func Background() error {
 	const (
 		nicest    = 19

@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls are the system calls of a worker that serves, drains, hands over and takes over.
-// None opens a socket, executes a program, starts a process, or changes what it may do.
+// calls returns the system calls that a worker needs to serve, drain, hand over and take over.
+// None opens a socket, executes a program, starts a process, or changes privileges.
 func calls() []allowed {
 	self := uint32(os.Getpid())
 	const thread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD // runtime.cloneFlags
-	// What a test of one argument may be.
+	// is tests that an argument has one of the values.
 	is := func(arg uint32, values ...uint32) test { return test{arg: arg, is: values} }
 	list := []allowed{
 		{unix.SYS_CLONE, []test{is(0, thread, thread|unix.CLONE_SETTLS)}},
@@ -19,18 +19,17 @@ func calls() []allowed {
 		{unix.SYS_MPROTECT, []test{{arg: 2, not: unix.PROT_EXEC}}},
 		{unix.SYS_PRCTL, []test{is(0, unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA)}},
 		{unix.SYS_IOCTL, []test{is(1, unix.SIOCINQ, unix.SIOCOUTQ)}},
-		// To the process that renders a README. A pair of datagram sockets could send to
-		// any address.
+		// For the process that renders a README. Datagram sockets could send to any address.
 		{unix.SYS_SOCKETPAIR, []test{is(0, unix.AF_UNIX), is(1, unix.SOCK_STREAM|unix.SOCK_CLOEXEC)}},
-		// Listening sockets are the master's too: nothing that steers connections among
-		// slots, or that the master could not undo.
+		// Listening sockets are shared with the master: no options that steer connections
+		// among slots, or that the master cannot undo.
 		{unix.SYS_SETSOCKOPT, []test{is(1, unix.SOL_SOCKET), is(2, unix.SO_LINGER, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_ATTACH_FILTER)}},
-		{unix.SYS_SHUTDOWN, []test{is(1, unix.SHUT_WR)}}, // which does nothing to a listening socket
-		// No signals to others, no leases, seals or sizes of pipes.
+		{unix.SYS_SHUTDOWN, []test{is(1, unix.SHUT_WR)}}, // SHUT_WR does nothing to a listening socket
+		// No signals to other processes, no leases, seals or pipe sizes.
 		{unix.SYS_FCNTL, []test{is(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC, unix.F_GET_SEALS)}},
 		{unix.SYS_TGKILL, []test{is(0, self)}},
 		{unix.SYS_KILL, []test{is(0, self)}},
-		{unix.SYS_PRLIMIT64, []test{{arg: 2, null: true}}}, // to read, not to set
+		{unix.SYS_PRLIMIT64, []test{{arg: 2, null: true}}}, // reading only
 	}
 	for _, call := range append(plain(), native()...) {
 		list = append(list, allowed{call: call})
@@ -38,12 +37,12 @@ func calls() []allowed {
 	return list
 }
 
-// keepingCalls are those of a process that keeps files, beside calls.
+// keepingCalls returns the additional calls of a process that keeps files.
 func keepingCalls() []allowed {
 	return []allowed{{call: unix.SYS_RENAMEAT}, {call: unix.SYS_UNLINKAT}, {call: unix.SYS_UTIMENSAT}, {call: unix.SYS_FTRUNCATE}, {call: unix.SYS_FLOCK}}
 }
 
-// plain are the calls that are allowed with any argument.
+// plain returns the calls that are allowed with any arguments.
 func plain() []int {
 	return []int{
 		// Connections.

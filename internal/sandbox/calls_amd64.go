@@ -4,12 +4,12 @@ import "golang.org/x/sys/unix"
 
 const arch = unix.AUDIT_ARCH_X86_64
 
-// native are the calls that arm64 does not have, or under another name.
+// native returns the allowed calls that arm64 lacks or names differently.
 func native() []int {
 	return []int{unix.SYS_NEWFSTATAT, unix.SYS_EPOLL_WAIT, unix.SYS_TIME, unix.SYS_ARCH_PRCTL}
 }
 
-// nativeNames are those of calls that arm64 does not have.
+// nativeNames returns the names of calls that arm64 lacks.
 func nativeNames() map[int]string {
 	return map[int]string{
 		unix.SYS_OPEN: "open", unix.SYS_STAT: "stat", unix.SYS_LSTAT: "lstat", unix.SYS_ACCESS: "access", unix.SYS_READLINK: "readlink", unix.SYS_CREAT: "creat",

@@ -4,8 +4,8 @@ import "golang.org/x/sys/unix"
 
 const arch = unix.AUDIT_ARCH_AARCH64
 
-// native are the calls that amd64 does not have, or under another name.
+// native returns the allowed calls that amd64 lacks or names differently.
 func native() []int { return []int{unix.SYS_FSTATAT} }
 
-// nativeNames are those of calls that amd64 does not have.
+// nativeNames returns the names of calls that amd64 lacks.
 func nativeNames() map[int]string { return nil }

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropBounding removes all capabilities but those from what this process and the
-// programs that it executes can ever get (capabilities(7)).
+// dropBounding removes all capabilities except keep from the bounding set, so that neither
+// this process nor the programs that it executes can get them (capabilities(7)).
 func dropBounding(keep []int) error {
 	for c := 0; ; c++ {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
 		if err != nil {
-			return nil // beyond the last one
+			return nil // after the last capability
 		}
 		if has == 0 || slices.Contains(keep, c) {
 			continue
@@ -26,16 +26,15 @@ func dropBounding(keep []int) error {
 	}
 }
 
-// setCapabilities leaves all threads those alone, of those that they have. Where there are
-// none it makes no call that only privileged programs make, which a service may be
-// forbidden: what could be inherited by a privileged file gives nothing with no_new_privs.
+// setCapabilities drops all capabilities except keep in all threads. If the process has none,
+// it makes no system call, because a service's own filter may forbid capset(2).
 func setCapabilities(keep []int) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var has [2]unix.CapUserData
 	if err := unix.Capget(&header, &has[0]); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
 	}
-	if has[0].Permitted|has[1].Permitted == 0 { // and so none is effective
+	if has[0].Permitted|has[1].Permitted == 0 { // no capabilities
 		return nil
 	}
 	var want [2]unix.CapUserData
@@ -51,8 +50,8 @@ func setCapabilities(keep []int) error {
 	return nil
 }
 
-// Keep takes all capabilities but those from this process, in all threads, and from
-// the programs that it executes from now on.
+// Keep drops all capabilities except those, in all threads of this process and in the programs
+// that it executes.
 func Keep(capabilities []int) error {
 	if err := dropBounding(capabilities); err != nil {
 		return err
@@ -60,14 +59,14 @@ func Keep(capabilities []int) error {
 	return setCapabilities(capabilities)
 }
 
-// TakeAmbient takes the ambient capabilities from this process, in all threads, and so all
-// capabilities from the programs that it executes from now on, unless it runs as root. Its
-// own stay. It returns those that were taken.
+// TakeAmbient drops the ambient capabilities in all threads of this process, so that programs
+// that it executes get none, unless it runs as root. The process keeps its own. It returns the
+// dropped ones.
 func TakeAmbient() (taken []int, err error) {
 	for c := 0; ; c++ {
 		set, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, uintptr(c), 0, 0)
 		if err != nil {
-			break // beyond the last one
+			break // after the last capability
 		}
 		if set == 1 {
 			taken = append(taken, c)
@@ -82,8 +81,8 @@ func TakeAmbient() (taken []int, err error) {
 	return taken, nil
 }
 
-// GiveAmbient has the calling thread execute a program with what [TakeAmbient] has taken,
-// and returns why it does not.
+// GiveAmbient raises the ambient capabilities that [TakeAmbient] has dropped and calls
+// execute, which should not return. It returns the error if it does.
 func GiveAmbient(taken []int, execute func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -93,6 +92,6 @@ func GiveAmbient(taken []int, execute func() error) error {
 		}
 	}
 	err := execute()
-	_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) // that cannot fail where raising has not
+	_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) // cannot fail if raising has not
 	return err
 }

@@ -11,17 +11,17 @@ import (
 	"syscall"
 )
 
-// Identity is a user and groups, by number.
+// Identity is a user and its groups, by number.
 type Identity struct {
 	User, Group int
 	Groups      []int // supplementary
 }
 
-// nobody is the user and group that own nothing, where the system names none.
+// nobody is the user and group if the system has no user nobody.
 const nobody = 65534
 
-// LookUp finds a user by name or number, with the group after a colon; without
-// one, with the user's own groups. "" is nobody.
+// LookUp returns a user given by name or number, with the group after a colon, or else with
+// the user's groups. "" is nobody.
 func LookUp(name string) (Identity, error) {
 	if name == "" {
 		if id, err := LookUp("nobody"); err == nil {
@@ -46,7 +46,7 @@ func lookUpUser(name string) (Identity, error) {
 			return Identity{}, fmt.Errorf("no user %q on this machine", name)
 		}
 		if u, err = user.LookupId(name); err != nil {
-			return Identity{User: number, Group: number}, nil // as containers do, a user without a name
+			return Identity{User: number, Group: number}, nil // a user without a name, as in containers
 		}
 	}
 	id := Identity{}
@@ -79,7 +79,7 @@ func lookUpGroup(name string) (int, error) {
 	return number, nil
 }
 
-// identifier reads a user or group number.
+// identifier parses a user or group number.
 func identifier(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n >= math.MaxUint32 {
@@ -88,8 +88,8 @@ func identifier(text string) (int, error) {
 	return int(n), nil
 }
 
-// String returns the form that [ParseIdentity] reads: user, group and supplementary
-// groups, with colons between.
+// String returns the user, group and supplementary groups, separated by colons, for
+// [ParseIdentity].
 func (id Identity) String() string {
 	text := fmt.Sprintf("%d:%d", id.User, id.Group)
 	for _, g := range id.Groups {
@@ -98,7 +98,7 @@ func (id Identity) String() string {
 	return text
 }
 
-// ParseIdentity reads what [Identity.String] returns.
+// ParseIdentity parses the result of [Identity.String].
 func ParseIdentity(text string) (Identity, error) {
 	var numbers []int
 	for part := range strings.SplitSeq(text, ":") {
@@ -126,9 +126,9 @@ func Become(identity string) error {
 	return id.Become()
 }
 
-// Become makes this process, which runs as root, run as that user, in all threads
-// and for good. No program that it could execute gets a capability again, unless
-// this one was built with cgo.
+// Become permanently changes the user and groups of this process, which runs as root, in all
+// threads. Programs that it executes cannot get capabilities again, unless this one was built
+// with cgo.
 func (id Identity) Become() error {
 	if err := dropBounding(nil); err != nil && !errors.Is(err, errCgo) {
 		return err

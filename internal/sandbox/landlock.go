@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoLandlock is why files and ports are not restricted: Linux before 5.13, or one
-// that was built or started without Landlock.
+// ErrNoLandlock means that files and ports are not restricted, because Linux is older than
+// 5.13, or was built or started without Landlock.
 var ErrNoLandlock = errors.New("the kernel has no Landlock")
 
-// What each version of Landlock's interface can forbid (landlock(7)).
+// The accesses that each version of Landlock can forbid (landlock(7)).
 const (
-	filesV1 = unix.LANDLOCK_ACCESS_FS_MAKE_SYM<<1 - 1 // all up to this one
+	filesV1 = unix.LANDLOCK_ACCESS_FS_MAKE_SYM<<1 - 1 // this one and all before
 	filesV2 = filesV1 | unix.LANDLOCK_ACCESS_FS_REFER
 	filesV3 = filesV2 | unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	filesV5 = filesV3 | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
@@ -22,7 +22,7 @@ const (
 	scopeV6 = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
 )
 
-// handled returns what a version of the interface forbids where no rule allows it.
+// handled returns the accesses that a version forbids unless a rule allows them.
 func handled(version int) unix.LandlockRulesetAttr {
 	a := unix.LandlockRulesetAttr{Handled_access_fs: filesV1}
 	switch {
@@ -42,15 +42,14 @@ func handled(version int) unix.LandlockRulesetAttr {
 	return a
 }
 
-// What a process may do beneath a directory that it reads, or that it keeps files in.
+// The accesses that are allowed below a directory that a process reads, or keeps files in.
 const (
 	reading = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
 	keeping = reading | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
 )
 
-// restrict forbids all threads to open anything but what is beneath the directories,
-// and that only for so much, to bind or connect TCP sockets, and to signal processes
-// that are not restricted alike.
+// restrict forbids all threads to access files except those below the directories with the
+// given access, to bind or connect TCP sockets, and to signal processes outside the sandbox.
 func restrict(directories []int, access uint64) error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {

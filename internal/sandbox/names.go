@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CallName returns the name and number of a system call, as in "socket (41)"; of one
-// that no program here could be expected to make, the number alone.
+// CallName returns the name and number of a system call, such as "socket (41)"; the number
+// alone if it is not in the table.
 func CallName(number int) string {
 	for _, names := range []map[int]string{names(), nativeNames()} {
 		if name := names[number]; name != "" {
@@ -17,8 +17,8 @@ func CallName(number int) string {
 	return fmt.Sprint(number)
 }
 
-// names are the system calls that the filter knows or that a library or an intruder
-// might try, and that both architectures have.
+// names returns the system calls of all architectures that the filter mentions, or that a
+// library or an attacker might try.
 func names() map[int]string {
 	return map[int]string{
 		// Allowed with some arguments.

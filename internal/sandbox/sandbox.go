@@ -1,11 +1,10 @@
-// Package sandbox confines the process that calls it, for good: another user, no
-// capability ([Identity.Become]), and then nothing but the files of one directory
-// and a short list of system calls ([Confine]).
+// Package sandbox permanently confines the calling process: [Identity.Become] changes its user
+// and drops capabilities, and [Confine] restricts it to the files of a few directories and a
+// short list of system calls.
 //
-// What a process may not do from then on holds for all its threads, and for what it
-// starts. So the calls here are made early, while there are few, and in this order:
-// what has to be opened is opened first, then the user changes, and the list of
-// system calls, which forbids all that is done here, comes last.
+// Restrictions apply to all threads and child processes. A process calls these functions
+// early, in this order: it opens what it needs, then changes the user, and filters system
+// calls last, since the filter forbids everything that this package does.
 package sandbox
 
 import (
@@ -17,11 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Report says what could not be done, in the order in which it was tried; "" for
-// nothing.
+// Report is the list of restrictions that failed, in the order in which they were tried.
 type Report []error
 
-// String returns what is missing, for a log.
+// String returns the errors in one line; "" if there are none.
 func (r Report) String() string {
 	var text []string
 	for _, err := range r {
@@ -36,15 +34,14 @@ func (r *Report) add(err error) {
 	}
 }
 
-// Confine lets this process read what is beneath the directories, of which it gets
-// descriptors, and nothing else by a path; connect, bind and listen nowhere;
-// execute nothing; and make the system calls of a server that has started. Another
-// one ends the process with SIGSYS. What the kernel lacks is in the report, and the
-// rest is done all the same.
+// Confine restricts this process: it can read files below the directories, given by
+// descriptors, and open nothing else by path; it cannot connect, bind, listen or execute.
+// Another system call than those of a running server kills it with SIGSYS. What the kernel
+// does not support is in the report; the rest is in force.
 func Confine(directories ...int) Report { return confine(directories, reading, calls()) }
 
-// ConfineKeeping does the same with a process that keeps files in the directories, writes,
-// renames and removes them there, and reads nothing else by a path.
+// ConfineKeeping is Confine for a process that keeps files in the directories: it can also
+// write, rename and remove them there.
 func ConfineKeeping(directories ...int) Report {
 	return confine(directories, keeping, append(calls(), keepingCalls()...))
 }
@@ -53,7 +50,7 @@ func confine(directories []int, access uint64, calls []allowed) Report {
 	var missing Report
 	missing.add(setCapabilities(nil))
 	if err := noNewPrivileges(); err != nil {
-		return append(missing, err) // the others do not work without it
+		return append(missing, err) // the rest requires it
 	}
 	missing.add(limit())
 	missing.add(restrict(directories, access))
@@ -61,8 +58,8 @@ func confine(directories []int, access uint64, calls []allowed) Report {
 	return missing
 }
 
-// noNewPrivileges keeps set-user-ID programs and file capabilities from giving
-// privileges to any thread.
+// noNewPrivileges prevents all threads from getting privileges from set-user-ID programs and
+// file capabilities.
 func noNewPrivileges() error {
 	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
@@ -70,9 +67,8 @@ func noNewPrivileges() error {
 	return nil
 }
 
-// limit sets the resource limits (setrlimit(2)): no core dump, which would have the
-// memory of clients and keys, and no file larger than what a worker writes for its
-// master.
+// limit sets resource limits (setrlimit(2)): no core dumps, which would contain keys and
+// clients' data, and no files larger than a worker writes for the master.
 func limit() error {
 	const largest = 64 << 20
 	limits := []struct {
@@ -87,7 +83,7 @@ func limit() error {
 	return nil
 }
 
-// errCgo is why a program built with cgo, or for the race detector, cannot be confined.
+// errCgo is returned in a program built with cgo or the race detector.
 var errCgo = errors.New("cannot be changed in all threads of a program with cgo")
 
 // allThreads makes a system call in every thread of the process.

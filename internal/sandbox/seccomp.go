@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allowed is a system call that may be made: with any arguments, or if they pass all
-// tests. A call may be there several times.
+// allowed is a system call that is allowed with any arguments, or if they pass all tests. A
+// call may occur several times in a list.
 type allowed struct {
 	call  int
 	tests []test
 }
 
-// test is one of an argument, of which the lower 32 bits count: the kernel's calls take
-// numbers, flags and descriptors as those. Exactly one field is set beside arg.
+// test tests the lower 32 bits of an argument, which the kernel uses for numbers, flags and
+// descriptors. Exactly one field besides arg is set.
 type test struct {
-	arg  uint32   // which argument, from 0
-	is   []uint32 // one of these it must be
-	not  uint32   // none of these bits may be set in it
-	null bool     // it is a pointer, and nil in all its 64 bits
+	arg  uint32   // index of the argument, from 0
+	is   []uint32 // it must be one of these
+	not  uint32   // none of these bits may be set
+	null bool     // it must be a null pointer, in all 64 bits
 }
 
 // Offsets in struct seccomp_data, on little-endian machines (seccomp(2)).
@@ -42,14 +42,13 @@ func (p *program) end(action uint32) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action})
 }
 
-// jump skips so many instructions if the test of the loaded number holds, else so many.
+// jump skips yes instructions if the test of the loaded value holds, else no instructions.
 func (p *program) jump(test uint16, k uint32, yes, no int) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: k, Jt: uint8(yes), Jf: uint8(no)})
 }
 
-// assemble makes a filter that allows those calls and ends the process at any other:
-// also at one of another architecture, or of amd64's x32, where the numbers mean
-// other calls.
+// assemble returns a filter that allows the calls and kills the process at any other one, also
+// at calls of another architecture or of amd64's x32 ABI, whose numbers differ.
 func assemble(arch uint32, calls []allowed) program {
 	var p program
 	p.load(offsetArch)
@@ -65,8 +64,8 @@ func assemble(arch uint32, calls []allowed) program {
 	return p
 }
 
-// block are the instructions that allow a call whose number fits, or else load its
-// number again for those that follow.
+// block returns the instructions that allow a call if its tests pass, or else load its number
+// again.
 func (c allowed) block() program {
 	var rest program
 	rest.end(unix.SECCOMP_RET_ALLOW)
@@ -79,8 +78,7 @@ func (c allowed) block() program {
 	return rest
 }
 
-// code are the instructions of a test, which so many follow if it holds; else those are
-// skipped.
+// code returns the instructions of a test. If it fails, they skip the following instructions.
 func (t test) code(following int) program {
 	var p program
 	low := offsetArgs + 8*t.arg

@@ -13,46 +13,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals of [List] are blocked in every thread from the first instruction of the
-// program on, and read from a signalfd(2). So they cannot come at a wrong time: across
-// an execve(2), pending signals and the mask of the calling thread stay.
+// The signals of [List] are blocked in every thread from the first instruction of the program,
+// and read from a signalfd(2). So none is lost in an upgrade: execve(2) keeps pending signals
+// and the mask of the calling thread.
 //
-// The Go runtime would unblock SIGHUP, SIGINT, SIGQUIT and SIGTERM some milliseconds
-// before os/signal can ask for them; and with os/signal any thread can take a signal
-// while another is about to call execve, which then forgets it. So scripts/build.sh makes
-// phalanx_entry the entry point of the master. It blocks the signals, and changes their
-// flags in the runtime's table, if that is as it was when this was written: then they
-// stay blocked. Only for a command, such as "master status", it leaves all as it is: if
-// the first argument begins with a letter from a to z, and the program was not executed
-// by an upgrade.
+// The Go runtime would unblock SIGHUP, SIGINT, SIGQUIT and SIGTERM some milliseconds before
+// os/signal can catch them; and with os/signal any thread can receive a signal while another
+// calls execve, which loses it. So scripts/build.sh makes phalanx_entry the entry point of the
+// master. It blocks the signals, and changes their flags in the runtime's table so that they
+// stay blocked, if that table has the expected layout. It does nothing for a command such as
+// "master status", that is, if the first argument begins with a letter from a to z and the
+// program was not executed by an upgrade.
 //
-// A master that was built in another way uses os/signal: one of the four can end it in
-// the first milliseconds of the new program, and a signal in the last moment of the old
-// one can be lost. The latter is true as well of one that was started with a directory of
-// such a name, until its first upgrade.
+// A master built in another way uses os/signal: one of the four signals can kill it in the
+// first milliseconds after an upgrade, and a signal in the last moment before it can be lost.
+// The latter also holds for a master started with a directory whose name begins with such a
+// letter, until its first upgrade.
 
-// Signals catches those of [List].
+// Signals catches the signals of [List].
 type Signals struct {
 	C    <-chan os.Signal
 	c    chan os.Signal
-	file *os.File   // a signalfd; nil: there is none
-	mu   sync.Mutex // held while a signal goes from file to c
+	file *os.File   // a signalfd; nil: os/signal is used
+	mu   sync.Mutex // held while a signal is moved from file to c
 	ends sync.WaitGroup
 }
 
-// List are the signals that a master handles.
+// List returns the signals that a master handles.
 func List() []os.Signal {
 	return []os.Signal{
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2,
 	}
 }
 
-// queued is more signals than come while the pool's loop is elsewhere.
+// queued is the capacity of C, more signals than arrive while the pool's loop is busy.
 const queued = 64
 
-// Catch begins to catch signals.
+// Catch starts catching signals.
 func Catch() *Signals {
-	// A log whose reader has gone must not end the server.
+	// A closed log pipe must not kill the server.
 	signal.Ignore(syscall.SIGPIPE)
 	s := &Signals{c: make(chan os.Signal, queued)}
 	s.C = s.c
@@ -69,7 +68,7 @@ func Catch() *Signals {
 	}
 	if blocked != (unix.Sigset_t{}) {
 		fd, err := unix.Signalfd(-1, &blocked, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK)
-		if err != nil { // they are late then, or lost, but nothing else is
+		if err != nil { // signals may be late or lost in an upgrade then
 			signal.Notify(s.c, List()...)
 			return s
 		}
@@ -86,7 +85,7 @@ func (s *Signals) read() {
 	}
 }
 
-// next reads one signal; false: there is none now.
+// next reads one signal; false: none is pending.
 func (s *Signals) next(fd uintptr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,13 +97,13 @@ func (s *Signals) next(fd uintptr) bool {
 	if n == len(info) {
 		select {
 		case s.c <- syscall.Signal(binary.NativeEndian.Uint32(info[:])):
-		default: // there are others to take
+		default: // C is full of signals to handle first
 		}
 	}
 	return true
 }
 
-// Stop ends the catching.
+// Stop stops catching signals.
 func (s *Signals) Stop() {
 	signal.Stop(s.c)
 	if s.file != nil {
@@ -113,8 +112,8 @@ func (s *Signals) Stop() {
 	s.ends.Wait()
 }
 
-// held runs f with all signals blocked in its thread, unless one has come and waits in
-// C: then it reports false. f executes another program, and returns only if that failed.
+// held runs f with the signals blocked in its thread. If a signal is waiting in C, it does not
+// run f and returns false. f executes the new binary, and returns only if that fails.
 func (s *Signals) held(f func()) (free bool, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

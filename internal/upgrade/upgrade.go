@@ -1,8 +1,7 @@
-// Package upgrade executes the master's binary, as it is now, in place: the
-// process stays, its children stay its own, and what the new program needs to go
-// on with them ([Carried]) travels in a file without a name, whose descriptor an
-// environment variable ([Key]) tells. The caller reads and sets the environment
-// and checks its settings; an [Upgrader] has the new binary do the same first.
+// Package upgrade executes the master's new binary in place: the process keeps its pid and its
+// children. The state that the new binary needs ([Carried]) is passed in a memfd, whose
+// descriptor is in an environment variable ([Key]). An [Upgrader] first lets the new binary
+// check its options.
 package upgrade
 
 import (
@@ -28,64 +27,64 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// Key is the environment variable that tells the descriptor; [Inherit] reads its
-// value. The workers are not to see it.
+// Key is the environment variable with the descriptor; [Inherit] parses its value. Workers
+// must not get it.
 const Key = "PHALANX_UPGRADE"
 
-// checkTime is how long the new binary may take to check the options.
+// checkTime is the time limit of the new binary for checking its options.
 const checkTime = 10 * time.Second
 
-// Carried is what travels. A program of another version may read it: the fields'
-// names stay.
+// Carried is the state that is passed to the new binary. Field names must not change, because
+// it may have another version.
 type Carried struct {
 	Pool     supervise.State
-	Listen   []listen.State    // by address; empty: of a program that had one
-	Sockets  []int             // for such a program, which Listen says nothing to: descriptors, in the kernel's order
-	Slots    []int             // of each
-	Passed   int               // the one of them that systemd passed on; 0: none
-	Board    *scoreboard.State // nil: of a program that had none
+	Listen   []listen.State    // by address; empty: from a version with a single address
+	Sockets  []int             // for such a version: descriptors, in the kernel's order
+	Slots    []int             // slot of each
+	Passed   int               // the one of them from systemd; 0: none
+	Board    *scoreboard.State // nil: from a version without one
 	Admin    int               // descriptor of the admin endpoint's listener; 0: none
-	Doorbell []int             `json:",omitempty"` // those of the access log's doorbell, read and written; none: of a program without it
-	Lost     uint64            // lines of the access log, so far
-	Started  time.Time         // when the first program was
-	Nohup    bool              // the end of the terminal is nothing to care about
-	Keys     *keyring.State    `json:",omitempty"` // nil: there is no HTTPS
+	Doorbell []int             `json:",omitempty"` // descriptors of the access log's doorbell, read and write end; none: from a version without it
+	Lost     uint64            // lost lines of the access log so far
+	Started  time.Time         // when the first binary was started
+	Nohup    bool              // SIGHUP was ignored at the start, as with nohup(1)
+	Keys     *keyring.State    `json:",omitempty"` // nil: no HTTPS
 
-	Unwritten []byte `json:",omitempty"` // lines of the log that nobody has read yet
-	Dropped   int    `json:",omitempty"` // lines of it since the last that said so
+	Unwritten []byte `json:",omitempty"` // log lines that are not written yet
+	Dropped   int    `json:",omitempty"` // log lines dropped since the last report
 }
 
-// Upgrader executes the binary at Path with the arguments and the environment
-// that this program got. All but Keys and Execve is required.
+// Upgrader executes the binary at Path with the arguments and the environment of this process.
+// All fields except Keys and Execve are required.
 type Upgrader struct {
 	Path     string
-	Name     string       // by which it was called
+	Name     string       // argv[0]
 	Args     []string     // without the name
 	Env      []string     // without Key
-	Settings func() error // checks the settings as they are now against those in force
+	Settings func() error // checks the current options against those in force
 	Sockets  *listen.Set
 	Board    *scoreboard.Board
 	Admin    int // see Carried
 	Doorbell []int
 	Log      Log
-	Leave    func() (unwritten []byte, dropped int, resume func()) // of the log, see [Carried]; it waits until resume
+	Leave    func() (unwritten []byte, dropped int, resume func()) // suspends the log until resume; for the results see [Carried]
 	Started  time.Time
-	Signals  *Signals              // the master's; one that waits there comes first
+	Signals  *Signals              // the master's; a waiting signal postpones the upgrade
 	Nohup    bool                  // see Carried
-	Keys     func() *keyring.State // nil: there is no HTTPS
+	Keys     func() *keyring.State // nil: no HTTPS
 
 	Execve func(path string, argv, env []string) error // syscall.Exec
 }
 
-// Log is the access log, which has to leave the workers' rings alone.
+// Log is the access log, which must not read the workers' rings during execve.
 type Log interface {
 	Lost() uint64
 	Suspend()
 	Resume()
 }
 
-// Exec returns only when the new binary cannot be executed; with
-// [supervise.ErrBusy] if a signal has come.
+// Exec executes the new binary. It returns only if that fails, with [supervise.ErrBusy] if a
+// signal is waiting.
 func (u Upgrader) Exec(pool supervise.State) error {
 	u.Log.Suspend()
 	defer u.Log.Resume()
@@ -113,7 +112,7 @@ func (u Upgrader) Exec(pool supervise.State) error {
 		fds = append(fds, u.Admin)
 	}
 	fds = append(fds, pool.Descriptors()...)
-	// What another goroutine starts from here on would inherit all that, keys included.
+	// Processes started by other goroutines must not inherit these descriptors.
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
 	if err := closeOnExec(fds, false); err != nil {
@@ -123,9 +122,8 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	return errors.Join(fmt.Errorf("execute %s: %w", u.Path, err), closeOnExec(fds, true))
 }
 
-// Check checks the current settings, and then runs the new binary to check them too,
-// for at most ten seconds or until ctx ends. The error is that of the settings, or the
-// output of the binary.
+// Check checks the current options, and then runs the new binary with --check, for at most ten
+// seconds or until ctx ends. The error is that of Settings, or the output of the binary.
 func (u Upgrader) Check(ctx context.Context) error {
 	if err := u.Settings(); err != nil {
 		return err
@@ -139,8 +137,9 @@ func (u Upgrader) Check(ctx context.Context) error {
 	var out, complaints strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
-	// Process 1 reaps children, and may have reaped this one. Then its exit status is
-	// lost, but only one that is content writes to its standard output, and only there.
+	// As process 1, the master reaps all children and may have reaped this one, so that its
+	// exit status is lost. Only a successful check writes to standard output, and nothing to
+	// standard error.
 	if err == nil || errors.Is(err, syscall.ECHILD) && out.Len() > 0 && complaints.Len() == 0 {
 		return nil
 	}
@@ -150,7 +149,7 @@ func (u Upgrader) Check(ctx context.Context) error {
 	return fmt.Errorf("check %s: %w", u.Path, err)
 }
 
-// file writes what travels into a file that has no name.
+// file writes the state into a memfd and returns its descriptor.
 func (c Carried) file() (int, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -181,8 +180,8 @@ func closeOnExec(fds []int, on bool) error {
 	return errors.Join(errs...)
 }
 
-// execute is execve(2), at a moment when no signal is on its way to this program:
-// what comes later is for the new one.
+// execute calls execve(2) while no signal is waiting in this program. Later signals are
+// delivered to the new one.
 func (u Upgrader) execute(env []string) (err error) {
 	free, heldErr := u.Signals.held(func() {
 		execve := u.Execve
@@ -197,8 +196,7 @@ func (u Upgrader) execute(env []string) (err error) {
 	return errors.Join(err, heldErr)
 }
 
-// Inherit returns what the program before has left for this one; text is the
-// value of [Key]. The descriptor that it tells is closed.
+// Inherit reads the state from the descriptor in text, the value of [Key], and closes it.
 func Inherit(text string) (*Carried, error) {
 	fd, err := strconv.Atoi(text)
 	if err != nil {
@@ -219,8 +217,8 @@ func Inherit(text string) (*Carried, error) {
 	return &c, nil
 }
 
-// Inherited takes over the listening sockets of the program before, which are those of
-// the given address if it knew no others.
+// Inherited returns the listening sockets of the old binary. only is their address if the old
+// binary knew a single one.
 func (c *Carried) Inherited(only listen.Address) (*listen.Set, error) {
 	if len(c.Listen) == 0 {
 		return listen.Inherit([]listen.State{{Address: only, Sockets: c.Sockets, Slots: c.Slots, Passed: c.Passed}})
@@ -228,8 +226,8 @@ func (c *Carried) Inherited(only listen.Address) (*listen.Set, error) {
 	return listen.Inherit(c.Listen)
 }
 
-// Scoreboard takes over the scoreboard of the program before, or makes one. Workers
-// whose rows this program cannot read are not counted until they are replaced.
+// Scoreboard returns the scoreboard of the old binary, or a new one. Workers whose rows this
+// version cannot read are not counted until they are replaced.
 func (c *Carried) Scoreboard() (*scoreboard.Board, error) {
 	if c == nil {
 		return scoreboard.New()

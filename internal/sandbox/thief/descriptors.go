@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// descriptors are the attempts to use what a worker has open for what it is not for.
+// descriptors returns the attempts to misuse a worker's open descriptors.
 func descriptors() []Attempt {
 	const (
 		steer  = "shut down a listening socket, change its queue, or steer the connections of siblings with it"
@@ -45,8 +45,7 @@ func descriptors() []Attempt {
 	}
 }
 
-// writeMemory writes into each file in memory that is open, but that of the worker's
-// own records.
+// writeMemory tries to write to each open memfd except the worker's own records.
 func writeMemory(Victims) error {
 	err := errors.New("no other memory is open")
 	for fd := range 256 {
@@ -59,7 +58,7 @@ func writeMemory(Victims) error {
 		var b [1]byte
 		_, failed := unix.Pread(fd, b[:], 0)
 		if failed == nil {
-			_, failed = unix.Pwrite(fd, b[:], 0) // what is there already
+			_, failed = unix.Pwrite(fd, b[:], 0) // the same byte
 		}
 		if failed == nil {
 			return nil

@@ -1,7 +1,7 @@
-// Package thief is what an intruder tries from inside a worker that he has taken over.
-// It is for tests: a worker built with the tag "thief" tries what a request names, and
-// so does a process that has confined itself as a worker does. docs/security.md has a
-// line for each kind of attempt.
+// Package thief has the attempts of an attacker who has compromised a worker. It is for tests:
+// a worker built with the tag "thief" makes the attempt that a request names, and so does a
+// process that has confined itself like a worker. docs/security.md has a row for each kind of
+// attempt.
 package thief
 
 import (
@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Victims are whom and what the thief is after.
+// Victims are the targets of the attempts.
 type Victims struct {
-	Root            string // the document root, with the file "file", and "link" that leads to "secret" beside it
-	Master, Sibling int    // processes
+	Root            string // the document root, with the file "file" and the link "link" to "../secret"
+	Master, Sibling int    // pids
 }
 
-// Attempt is one thing that he tries.
+// Attempt is one forbidden action.
 type Attempt struct {
 	Name string // letters, digits and dashes
-	Kind string // the first cell of its line in docs/security.md
-	Ends bool   // it ends the process by SIGSYS; else the kernel refuses it
+	Kind string // the first cell of its row in docs/security.md
+	Ends bool   // it kills the process with SIGSYS; otherwise the kernel refuses it
 	Do   func(Victims) error
 }
 
@@ -59,14 +59,14 @@ func calls(number uintptr, args ...uintptr) func(Victims) error {
 	return func(Victims) error { return call(number, args...) }
 }
 
-// on makes a system call for each of the two processes.
+// on makes a system call for the sibling and for the master.
 func on(number uintptr, args func(pid uintptr) []uintptr) func(Victims) error {
 	return func(v Victims) error {
 		return either(call(number, args(uintptr(v.Sibling))...), call(number, args(uintptr(v.Master))...))
 	}
 }
 
-// either is nil if one of several attempts succeeded.
+// either returns nil if one of several attempts succeeded.
 func either(errs ...error) error {
 	for _, err := range errs {
 		if err == nil {
@@ -76,7 +76,7 @@ func either(errs ...error) error {
 	return errors.Join(errs...)
 }
 
-// opens opens a path, in which ROOT, MASTER and SIBLING stand for those.
+// opens opens a path, in which ROOT, MASTER and SIBLING are replaced.
 func opens(path string, flags int) func(Victims) error {
 	return func(v Victims) error {
 		names := strings.NewReplacer("ROOT", v.Root, "MASTER", fmt.Sprint(v.Master), "SIBLING", fmt.Sprint(v.Sibling))
@@ -207,7 +207,8 @@ func itself() []Attempt {
 	}...)
 }
 
-// limitSibling sets a limit with an address whose lower half is 0, as if it were nil.
+// limitSibling sets a limit with a pointer whose lower 32 bits are 0, which a filter could
+// mistake for nil.
 func limitSibling(v Victims) error {
 	const at = 1 << 40
 	_, _, errno := unix.Syscall6(unix.SYS_MMAP, at, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_FIXED_NOREPLACE, ^uintptr(0), 0)
