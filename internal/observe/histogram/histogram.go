@@ -50,13 +50,6 @@ func (c *Counts) Total() (n uint64) {
 	return n
 }
 
-// Add adds the counts of o.
-func (c *Counts) Add(o *Counts) {
-	for i, k := range o {
-		c[i] += k
-	}
-}
-
 // Since returns the difference from earlier counts; a bucket that has decreased
 // counts as empty then.
 func (c *Counts) Since(before *Counts) (d Counts) {

@@ -3,6 +3,7 @@ package scoreboard
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"phalanx/internal/observe/histogram"
 )
@@ -148,33 +149,15 @@ type Totals struct {
 
 // Add adds o.
 func (t *Totals) Add(o *Totals) {
-	t.Truncated += o.Truncated
-	t.Bytes += o.Bytes
-	t.Accepted += o.Accepted
-	t.TakenOver += o.TakenOver
-	t.TimedOut += o.TimedOut
-	t.Dropped += o.Dropped
-	t.Resumed += o.Resumed
-	t.Denied += o.Denied
-	t.Releases += o.Releases
-	t.Copied += o.Copied
-	t.LatencyNanos += o.LatencyNanos
-	add(t.Requests[:], o.Requests[:])
-	add(t.Limited[:], o.Limited[:])
-	add(t.Handshakes[:], o.Handshakes[:])
-	add(t.Unproxied[:], o.Unproxied[:])
-	add(t.Unsecured[:], o.Unsecured[:])
-	add(t.Versions[:], o.Versions[:])
-	add(t.Misused[:], o.Misused[:])
-	add(t.Checked[:], o.Checked[:])
-	t.Latency.Add(&o.Latency)
+	all := t.counters()
+	for i, n := range o.counters() {
+		all[i] += n
+	}
 }
 
-// add adds counters to the counters in to.
-func add(to, from []uint64) {
-	for i, n := range from {
-		to[i] += n
-	}
+// counters are those of all fields: there is nothing else in t.
+func (t *Totals) counters() []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(t)), unsafe.Sizeof(*t)/unsafe.Sizeof(uint64(0)))
 }
 
 // Answered is the sum of Requests.

@@ -78,7 +78,10 @@ type taken struct {
 }
 
 // New creates an empty scoreboard.
-func New() (*Board, error) {
+func New() (*Board, error) { return create(nil) }
+
+// create creates an empty Board with the totals of processes that have exited.
+func create(past map[int]*Totals) (*Board, error) {
 	fd, err := unix.MemfdCreate("phalanx-scoreboard", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("create the scoreboard: %w", err)
@@ -87,7 +90,14 @@ func New() (*Board, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &Board{fd: fd, rows: rows, taken: make(map[int]taken), past: make(map[int]*Totals), pastSites: make(map[string]*SiteTotals)}, nil
+	return boardOf(fd, rows, past), nil
+}
+
+func boardOf(fd, rows int, past map[int]*Totals) *Board {
+	if past == nil {
+		past = make(map[int]*Totals)
+	}
+	return &Board{fd: fd, rows: rows, taken: make(map[int]taken), past: past, pastSites: make(map[string]*SiteTotals)}
 }
 
 // seal extends the memfd to maxRows rows, or fewer if RLIMIT_FSIZE is lower, and seals its
@@ -268,13 +278,7 @@ func (b *Board) State() State {
 // later ones are lost.
 func Resume(s State) (*Board, error) {
 	if s.Layout != Layout {
-		b, err := New()
-		if err == nil {
-			b.past = s.Now
-			if b.past == nil {
-				b.past = make(map[int]*Totals)
-			}
-		}
+		b, err := create(s.Now)
 		return b, errors.Join(err, unix.Close(s.Fd))
 	}
 	unix.CloseOnExec(s.Fd)
@@ -282,10 +286,7 @@ func Resume(s State) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Board{fd: s.Fd, rows: rows, taken: make(map[int]taken), past: s.Past, pastSites: make(map[string]*SiteTotals)}
-	if b.past == nil {
-		b.past = make(map[int]*Totals)
-	}
+	b := boardOf(s.Fd, rows, s.Past)
 	for row, slot := range s.Rows {
 		mapped, err := Attach(b.fd, row)
 		if err != nil {

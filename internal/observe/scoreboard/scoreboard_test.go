@@ -3,12 +3,15 @@ package scoreboard
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/observe/histogram"
 )
 
 func newBoard(t *testing.T) *Board {
@@ -81,6 +84,26 @@ func TestCounters(t *testing.T) {
 	}
 	check(3, 6, 1000)
 	w.Requests[2].Add(1) // a process that is not quite gone cannot crash anybody
+}
+
+// Totals has counters alone, which Add takes for granted.
+func TestTotals(t *testing.T) {
+	for field := range reflect.TypeFor[Totals]().Fields() {
+		kind := field.Type
+		if kind.Kind() == reflect.Array {
+			kind = kind.Elem()
+		}
+		if kind.Kind() != reflect.Uint64 {
+			t.Errorf("%s is a %v", field.Name, field.Type)
+		}
+	}
+	var sum Totals
+	one := Totals{Truncated: 1, Limited: [NumLimits]uint64{2}, LatencyNanos: 3, Latency: histogram.Counts{histogram.Buckets - 1: 4}}
+	sum.Add(&one)
+	sum.Add(&one)
+	if want := (Totals{Truncated: 2, Limited: [NumLimits]uint64{4}, LatencyNanos: 6, Latency: histogram.Counts{histogram.Buckets - 1: 8}}); sum != want {
+		t.Errorf("%+v", sum)
+	}
 }
 
 // Whoever reads while workers count, end and follow each other never sees a sum
