@@ -55,8 +55,8 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if clients could download a private key or a password
-// file, because it is in the document root or shared. Symbolic links are resolved.
+// CheckKeys returns an [*exitcode.Error] if clients could download a private key, another secret
+// or the access log, because it is in the document root or shared. Symbolic links are resolved.
 func (o Options) CheckKeys() error {
 	where := "lies in the document root, where clients could download "
 	if len(o.Shared.Paths) > 0 {
@@ -67,17 +67,9 @@ func (o Options) CheckKeys() error {
 		if err != nil {
 			continue // a missing file is reported when it is opened
 		}
-		exposes := func(file string) bool {
-			return !isDirectory(file) && (real == resolved(file) || within(real, resolved(file)))
-		}
-		for i := range o.TLSCert {
-			if key := string(o.KeyFile(i)); exposes(key) {
-				return exitcode.New(exitcode.Config, "private key "+human.Quoted(key)+": "+where+"it; move it elsewhere", nil)
-			}
-		}
-		for _, file := range o.PasswordFiles() {
-			if exposes(file) {
-				return exitcode.New(exitcode.Config, "--auth: password file "+human.Quoted(file)+": "+where+"it; move it elsewhere", nil)
+		for _, f := range o.confidential() {
+			if file := resolved(f.path); !irregular(f.path) && (real == file || within(real, file)) {
+				return exitcode.New(exitcode.Config, f.name+" "+human.Quoted(f.path)+": "+where+"it; move it elsewhere", nil)
 			}
 		}
 		dir := string(o.State)
@@ -86,6 +78,24 @@ func (o Options) CheckKeys() error {
 		}
 	}
 	return nil
+}
+
+// namedFile is a file and what it is called in an error.
+type namedFile struct{ name, path string }
+
+// confidential returns the files that no client may download.
+func (o Options) confidential() (all []namedFile) {
+	for i := range o.TLSCert {
+		all = append(all, namedFile{"private key", string(o.KeyFile(i))})
+	}
+	for _, file := range o.PasswordFiles() {
+		all = append(all, namedFile{"--auth: password file", file})
+	}
+	all = append(all, namedFile{"--admin-token-file", string(o.AdminTokenFile)}, namedFile{"--acme-eab", string(o.ACMEBinding)})
+	if o.AccessLog != Stdout {
+		all = append(all, namedFile{"--access-log", string(o.AccessLog)})
+	}
+	return slices.DeleteFunc(all, func(f namedFile) bool { return f.path == "" })
 }
 
 // served returns the document roots of all sites, or the shared paths.
@@ -102,11 +112,11 @@ func (o Options) served() (all []string) {
 	return all
 }
 
-// isDirectory reports whether the path is a directory. That error is reported when the key is
-// read.
-func isDirectory(path string) bool {
+// irregular reports whether the path is that of a directory, which reading it as a key reports, or
+// of a device, which is not served.
+func irregular(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+	return err == nil && !info.Mode().IsRegular()
 }
 
 // resolved returns the absolute path of a file, with symbolic links resolved as far as the

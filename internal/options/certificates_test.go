@@ -88,6 +88,28 @@ func TestCheckKeys(t *testing.T) {
 	}
 }
 
+// Other files that are nobody's but the operator's are refused likewise; devices are not.
+func TestCheckConfidential(t *testing.T) {
+	base := t.TempDir()
+	for name, o := range map[string]Options{
+		"--admin-token-file": {AdminTokenFile: File(base + "/x")}, "--acme-eab": {ACMEBinding: File(base + "/x")}, "--access-log": {AccessLog: AccessLog(base + "/logs/x")},
+	} {
+		o.Base = Base(base)
+		if err := o.CheckKeys(); exitcode.Code(err) != exitcode.Config || !strings.HasPrefix(err.Error(), name+" "+base) {
+			t.Errorf("%s in the document root: %v", name, err)
+		}
+		if o.Base = Base(t.TempDir()); o.CheckKeys() != nil {
+			t.Errorf("%s elsewhere: %v", name, o.CheckKeys())
+		}
+	}
+	t.Chdir(base) // where "-" would be a file
+	for _, o := range []Options{{Base: ".", AccessLog: Stdout}, {Base: "/", AccessLog: "/dev/null"}, {Base: "."}} {
+		if err := o.CheckKeys(); err != nil {
+			t.Errorf("%q: %v", o.AccessLog, err)
+		}
+	}
+}
+
 // What is shared counts, and not the directory that would be served without it.
 func TestCheckSharedKeys(t *testing.T) {
 	dir := t.TempDir()
