@@ -69,6 +69,7 @@ func TestPipelining(t *testing.T) {
 			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
 				t.Errorf("%d bytes behind the last reply: %v", len(rest), err)
 			}
+			c.Close()
 			s.Stop()
 		}
 	})

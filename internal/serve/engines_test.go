@@ -38,3 +38,16 @@ func eachEngine(t *testing.T, test func(t *testing.T, run servetest.Run)) {
 		})
 	}
 }
+
+// eachEngineAtOnce is eachEngine for a test that waits more than it computes: it runs with
+// both engines at the same time, beside the other such tests. TestMain looks for leaks.
+func eachEngineAtOnce(t *testing.T, test func(t *testing.T, run servetest.Run)) {
+	t.Helper()
+	t.Parallel()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, e.run)
+		})
+	}
+}

@@ -245,12 +245,12 @@ func TestHTTP2RequestAllocatesNothing(t *testing.T) {
 func TestHTTP2LingersAtRest(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
-	servetest.NoLeaks(t, func(t *testing.T) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		change, done := archives(t, dir)
 		defer done()
 		var looks atomic.Int64
 		began := time.Now()
-		s := servetest.Start(t, dir, runNetpoll, func(cfg *serve.Config) {
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
 			change(cfg)
 			speaksHTTP2(cfg)
 			cfg.Clock = func() (time.Time, time.Duration) {

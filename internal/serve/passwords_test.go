@@ -84,7 +84,6 @@ func TestPasswords(t *testing.T) {
 		defer done()
 		s := servetest.Start(t, dir, run, change)
 		c, gone, other := s.Dial(), s.Dial(), s.Dial()
-		defer c.Close()
 		defer other.Close()
 		servetest.Send(t, c, servetest.Get("/private", ann)+servetest.Get("/public"))
 		servetest.Send(t, gone, servetest.Get("/private", ann))
@@ -109,6 +108,7 @@ func TestPasswords(t *testing.T) {
 				t.Errorf("%s, %d bytes, want %d", res.Status, len(body), want)
 			}
 		}
+		c.Close()
 		s.Wait()
 		if n := p.closed.Load(); n != 2 {
 			t.Errorf("%d checks closed", n)

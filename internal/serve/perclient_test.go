@@ -95,7 +95,7 @@ func TestPerClient(t *testing.T) {
 func TestHeadsMakeRoom(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		const most, heads = 3, 6
 		var row scoreboard.Row
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Row, cfg.MaxConnections = &row, most })

@@ -137,7 +137,7 @@ func download(addr, path string, size int) ([]byte, error) {
 func TestRateAfter(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "f"), 60_000)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := rated(t, dir, run, serve.Rate{Bytes: 40_000, After: 300_000}, 1<<20)
 		c := s.Dial()
 		defer c.Close()

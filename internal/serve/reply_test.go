@@ -13,7 +13,7 @@ import (
 
 // The deadline of an earlier wait must not end a later reply.
 func TestLaterReplyIsNotTimedOut(t *testing.T) {
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
 		big := servetest.Noise(t, dir+"/big", 16<<20)
 		servetest.Noise(t, dir+"/small", 100)
@@ -57,8 +57,10 @@ func TestStrayBytesAndEnd(t *testing.T) {
 
 // Lingering ends, whatever the client goes on to send.
 func TestLingerEnds(t *testing.T) {
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) { cfg.Recv = 16 })
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
+			cfg.Recv, cfg.Clock = 16, fast(10) // five seconds pass in half a second
+		})
 		c := s.Dial()
 		servetest.Send(t, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
 		began := time.Now()

@@ -80,7 +80,7 @@ func (s *local) served(c net.Conn) {
 func TestSharedListener(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := newLocal(t)
 		first, second, third := s.worker(dir, run), s.worker(dir, run), s.worker(dir, run)
 		for range 20 {
@@ -121,7 +121,7 @@ func TestSharedListener(t *testing.T) {
 func TestLostWakeUp(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := newLocal(t)
 		epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		if err != nil {

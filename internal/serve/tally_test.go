@@ -80,7 +80,7 @@ func TestCutCounted(t *testing.T) {
 func TestSeen(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "large"), 32<<20)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
 		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row = &row })
 		idle, half, busy := s.Dial(), s.Dial(), s.Dial()

@@ -200,45 +200,40 @@ func TestHelloOnPlainPort(t *testing.T) {
 	})
 }
 
-// A handshake has ten seconds, however its bytes come. Both engines wait at once.
+// A handshake has ten seconds, however its bytes come.
 func TestHandshakeTimeout(t *testing.T) {
-	servetest.NoLeaks(t, func(t *testing.T) {
-		credentials, client := servetest.Credentials(t, nil)
-		p := hello(t, client)
-		var waiting sync.WaitGroup
-		for _, e := range engines {
-			row := new(scoreboard.Row)
-			s := servetest.StartSecure(t, t.TempDir(), e.run, credentials, func(cfg *serve.Config) {
-				cfg.Row, cfg.Conn.KeepAlive = row, time.Hour
-			})
-			half, silent, dripping := s.Dial(), s.Dial(), s.Dial()
-			began := time.Now()
-			half.Write(p[:len(p)-1])
-			waiting.Go(func() {
-				for i := range p {
-					if _, err := dripping.Write(p[i : i+1]); err != nil {
-						return
-					}
-					time.Sleep(tlsconn.HandshakeTimeout / 200)
+	credentials, client := servetest.Credentials(t, nil)
+	p := hello(t, client)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		row := new(scoreboard.Row)
+		s := servetest.StartSecure(t, t.TempDir(), run, credentials, func(cfg *serve.Config) {
+			cfg.Row, cfg.Conn.KeepAlive = row, time.Hour
+		})
+		half, silent, dripping := s.Dial(), s.Dial(), s.Dial()
+		began := time.Now()
+		half.Write(p[:len(p)-1])
+		var drips sync.WaitGroup
+		drips.Go(func() {
+			for i := range p {
+				if _, err := dripping.Write(p[i : i+1]); err != nil {
+					return
 				}
-			})
-			waiting.Go(func() {
-				defer s.Order(serve.Drain{})
-				for name, c := range map[string]*net.TCPConn{"half": half, "silent": silent, "dripping": dripping} {
-					c.SetReadDeadline(began.Add(3 * tlsconn.HandshakeTimeout))
-					if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-						t.Errorf("%s, %s: got %d bytes, %v", e.name, name, n, err)
-					}
-				}
-				if took := time.Since(began); took < tlsconn.HandshakeTimeout-time.Second {
-					t.Errorf("%s: closed after %v", e.name, took)
-				}
-				if n := row.Unsecured[tlsconn.ReasonTimeout].Load(); n != 3 {
-					t.Errorf("%s: %d timeouts", e.name, n)
-				}
-			})
-			defer s.Wait()
+				time.Sleep(tlsconn.HandshakeTimeout / 200)
+			}
+		})
+		for name, c := range map[string]*net.TCPConn{"half": half, "silent": silent, "dripping": dripping} {
+			c.SetReadDeadline(began.Add(3 * tlsconn.HandshakeTimeout))
+			if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s: got %d bytes, %v", name, n, err)
+			}
 		}
-		waiting.Wait()
+		if took := time.Since(began); took < tlsconn.HandshakeTimeout-time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		if n := row.Unsecured[tlsconn.ReasonTimeout].Load(); n != 3 {
+			t.Errorf("%d timeouts", n)
+		}
+		drips.Wait()
+		s.Stop()
 	})
 }

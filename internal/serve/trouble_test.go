@@ -133,7 +133,7 @@ func narrow(t *testing.T) (int, string) {
 func TestSlowReader(t *testing.T) {
 	dir := t.TempDir()
 	want := map[string][]byte{"/small": servetest.Noise(t, dir+"/small", 30<<10), "/large": servetest.Noise(t, dir+"/large", 40<<10)}
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		for path, data := range want {
 			for _, fields := range [][]string{nil, {"Connection: close"}} {
 				fd, addr := narrow(t)
@@ -263,7 +263,7 @@ func TestDrain(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/f", large)
 	servetest.Noise(t, dir+"/small", 10)
-	eachEngine(t, func(t *testing.T, run servetest.Run) {
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, dir, run, nil)
 		active, idle, taken, gone := s.Dial(), s.Dial(), s.Dial(), s.Dial()
 		for _, c := range []net.Conn{idle, taken, gone} {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +136,7 @@ func (s *Server) Wait() {
 		if err != nil {
 			s.t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatal("the worker does not end")
 	}
 }
@@ -190,22 +189,6 @@ func Noise(t testing.TB, path string, n int) []byte {
 		t.Fatal(err)
 	}
 	return data
-}
-
-// OpenDescriptors counts the sockets and the files of tests.
-func OpenDescriptors(t testing.TB) (n int) {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		name, _ := os.Readlink("/proc/self/fd/" + e.Name())
-		if strings.HasPrefix(name, "socket:") || strings.HasPrefix(name, os.TempDir()) {
-			n++
-		}
-	}
-	return n
 }
 
 // Begin asks for the path and reads the head and the first n bytes.
@@ -279,20 +262,4 @@ func FullTable(t *testing.T, free int) (restore func()) {
 		t.Fatal(err)
 	}
 	return func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
-}
-
-// NoLeaks runs the test and fails if a goroutine or a descriptor is left over.
-func NoLeaks(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	descriptors, goroutines := OpenDescriptors(t), runtime.NumGoroutine()
-	t.Run("", test)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		d, g := OpenDescriptors(t), runtime.NumGoroutine()
-		if d <= descriptors && g <= goroutines {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d descriptors, %d before; %d goroutines, %d before", d, descriptors, g, goroutines)
-		}
-	}
 }
