@@ -74,7 +74,7 @@ func TestExitCodes(t *testing.T) {
 	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	self := fmt.Sprintf("%s (pid %d)", processName, os.Getpid())
 	const cure = "; build it with make, or name it with --worker PATH\n"
-	const spa = "--spa: fallback ../x: it leads out of the base; name a file in the document root\n"
+	const spa = "--spa: fallback ../x: it leads out of the document root; name a file in the document root\n"
 	noLog := fmt.Sprintf("open access log %q: directory %q: no such file or directory; create it, or choose another --access-log\n", dir+"/none/log", dir+"/none")
 	tests := []struct {
 		args string

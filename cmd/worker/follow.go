@@ -55,7 +55,7 @@ type teller struct {
 func (t *teller) read(root *site.Root) error {
 	texts := website.GivenRules(t.opts.Options)
 	if err := root.ReadRules(texts); err != nil {
-		if given := root.GiveRules(texts); given != nil {
+		if given := root.SetRules(texts); given != nil {
 			return given
 		}
 		if !root.Unreadable() { // otherwise the master reports that, and the rules make no difference

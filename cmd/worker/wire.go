@@ -229,7 +229,7 @@ func caches(opts options.WorkerOptions, sites *website.Sites, closers *closers) 
 	return func(root *site.Root) conn.Site {
 		cache := first
 		if root != sites.First() {
-			cache = first.Beside(root)
+			cache = first.Share(root)
 		}
 		return website.Cached(root, cache)
 	}, first.Sweep

@@ -6,8 +6,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// maxArchives is how many archives are made at a time: each takes memory and
-// CPU time, and clients decide how long.
+// maxArchives is the maximum number of archives made at a time: each takes memory and
+// CPU time for as long as its client takes to read it.
 const maxArchives = 4
 
 // The formats of an archive, by the end of its name.
@@ -20,8 +20,8 @@ const (
 // archiveTypes has the media types of the archive formats.
 var archiveTypes = map[string]string{formatZip: "application/zip", formatTar: "application/x-tar", formatTarGz: "application/gzip"}
 
-// ArchiveFormat returns the format of an archive that a query asks for, with its "?":
-// "zip", "tar" or "tar.gz"; empty if it asks for no archive, or for another format.
+// ArchiveFormat returns the format of the archive that a query, with its "?", requests:
+// "zip", "tar" or "tar.gz"; "" if it requests no archive, or another format.
 func ArchiveFormat(query []byte) string {
 	for pair := range strings.SplitSeq(strings.TrimPrefix(string(query), "?"), "&") {
 		if format, ok := strings.CutPrefix(pair, "archive="); ok && archiveTypes[format] != "" {
@@ -31,24 +31,24 @@ func ArchiveFormat(query []byte) string {
 	return ""
 }
 
-// Archive is a directory with all that is served of it, as a file that is made while
-// it is sent. A goroutine beside the connection walks the directory; it is never more
-// than a few buffers ahead. It implements what a connection sends as a stream.
+// Archive is an archive of everything in a directory that is served, made while it is
+// sent. A goroutine walks the directory, at most a few buffers ahead of the connection. It
+// implements conn.Stream.
 type Archive struct {
 	root   *Root
 	format string
-	name   string // the directory's own
-	dir    string // its clean name, with a slash at its end; empty: the root
+	name   string // of the archive: the last element of dir
+	dir    string // clean name of the directory, with a trailing slash; "": the root
 	spool  *spool
-	access proto.Access // nothing that needs more is in it
+	access proto.Access // files that need more are left out
 	begun  bool
 	closed bool
 }
 
-// Archive begins an archive of a directory, whose path ends with a slash or with "/.",
+// Archive returns an archive of a directory, whose path ends with a slash or with "/.",
 // in a format of [ArchiveFormat].
 func (r *Root) Archive(path []byte, format string, access *proto.Access) (*Archive, proto.Status) {
-	dir, d, status := r.whole(path, r.policy.Archive, access)
+	dir, d, status := r.openListable(path, r.policy.Archive, access)
 	if status != proto.StatusOK {
 		return nil, status
 	}
@@ -72,24 +72,24 @@ func (r *Root) Archive(path []byte, format string, access *proto.Access) (*Archi
 // ContentType returns the media type of the format.
 func (a *Archive) ContentType() string { return archiveTypes[a.format] }
 
-// FileName is the name under which the archive is to be saved.
+// FileName returns the name under which the archive is to be saved.
 func (a *Archive) FileName() string { return a.name + "." + a.format }
 
-// ETag returns nil: what will be in the archive is known only when it has been made.
+// ETag returns nil: the content is not known before the archive has been made.
 func (a *Archive) ETag() []byte { return nil }
 
-// Prepare has nothing to do.
+// Prepare does nothing.
 func (a *Archive) Prepare() (ready bool, s proto.Status) { return true, proto.StatusOK }
 
-// Append appends what has been made, perhaps nothing. An error means that the rest
-// cannot be made.
+// Append appends what has been made, which may be nothing. After an error, the archive
+// cannot be completed.
 func (a *Archive) Append(dst []byte) (_ []byte, done bool, err error) {
 	a.begin()
 	return a.spool.append(dst)
 }
 
-// Await calls wake once there is more to append, from any goroutine; it returns false
-// if there is already.
+// Await arranges that wake is called, from any goroutine, once there is more to append. It
+// returns false if there is already.
 func (a *Archive) Await(wake func()) bool {
 	a.begin()
 	return a.spool.await(wake)

@@ -233,7 +233,7 @@ func TestSpoolWakes(t *testing.T) {
 	for name, end := range map[string]func(s *spool){
 		"enough": func(s *spool) { s.Write(make([]byte, spoolEnter)); s.end(nil) },
 		"end":    func(s *spool) { s.Write([]byte("x")); s.end(nil) },
-		"close":  func(s *spool) { s.close(); s.end(errLeft) },
+		"close":  func(s *spool) { s.close(); s.end(errReaderClosed) },
 	} {
 		s := newSpool()
 		var calls atomic.Int32

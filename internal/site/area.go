@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Area is a part of the site for which clients need credentials: what the pattern matches, like that
-// of a [Rule], and everything beneath. Every name that leads to a file counts: the name in the
+// Area is a part of the site for which clients need credentials: the names that the pattern matches,
+// like that of a [Rule], and everything beneath. Each name of a file counts: the name in the
 // request, whether or not such a file exists, and the name of the file that would be sent.
 type Area struct {
 	Pattern string
@@ -21,7 +21,8 @@ type Area struct {
 // errLocked means that the request lacks credentials.
 var errLocked = errors.New("needs credentials")
 
-// admits reports whether a request has access to a name, and notes which credentials that needs.
+// admits reports whether a request has access to a name, and adds the credentials that the name
+// needs to access.Used.
 func (r *Root) admits(name []byte, access *proto.Access) bool {
 	if len(r.policy.Areas) == 0 {
 		return true
@@ -39,8 +40,8 @@ func (r *Root) hidden(name string, granted proto.Realms) bool {
 	return len(r.policy.Areas) > 0 && r.realms(name)&^granted != 0
 }
 
-// everything grants access to all areas, for the server itself.
-func everything() *proto.Access { return &proto.Access{Granted: ^proto.Realms(0)} }
+// fullAccess grants access to all areas, for the server itself.
+func fullAccess() *proto.Access { return &proto.Access{Granted: ^proto.Realms(0)} }
 
 // enter opens a name for reading, if the request has access to it.
 func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
@@ -54,8 +55,8 @@ func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
 	if fd, err = straight.open(name); err == nil || !passesLink(err) || r.policy.Symlinks == LinksNone {
 		return fd, err
 	}
-	// The kernel must open the very name that was checked, even if a link is changed a moment
-	// later.
+	// The kernel must open exactly the name that was checked, even if a link is changed
+	// meanwhile.
 	from, real, err := r.follow(name)
 	if inside := r.inside(from, real); inside != "" && !r.admits([]byte(inside), access) {
 		return -1, errLocked
@@ -67,7 +68,7 @@ func (r *Root) enter(name []byte, access *proto.Access) (fd int, err error) {
 	return straight.open(real)
 }
 
-// passesLink reports whether a symbolic link may be why a name was not opened.
+// passesLink reports whether an error may be due to a symbolic link in the name.
 func passesLink(err error) bool { return err == unix.ELOOP || err == unix.ENOTDIR }
 
 // inside returns the path beneath the root of a name relative to from; "" if it is the root itself or
@@ -130,16 +131,16 @@ func (r *Root) stem(name string) string {
 func (a *Area) has(name string) bool {
 	name = strings.TrimSuffix(name, "/")
 	as, lower := Rule{Pattern: a.Pattern}, Rule{Pattern: strings.ToLower(a.Pattern)}
-	return as.fitsPart(name) || lower.fitsPart(folded(name))
+	return as.matchesPart(name) || lower.matchesPart(folded(name))
 }
 
 // fitsPart reports whether the rule matches a name, or a directory on the way to it.
-func (rule *Rule) fitsPart(name string) bool {
-	if rule.fits("") {
+func (rule *Rule) matchesPart(name string) bool {
+	if rule.matches("") {
 		return true
 	}
 	for end := 1; end <= len(name); end++ {
-		if (end == len(name) || name[end] == '/') && rule.fits(name[:end]) {
+		if (end == len(name) || name[end] == '/') && rule.matches(name[:end]) {
 			return true
 		}
 	}

@@ -5,24 +5,23 @@ import (
 	"unsafe"
 )
 
-// bounds bound what a root, or several together, hold for clients beside the files, and of
-// the kernel.
+// bounds limits the memory and kernel resources that one or several roots use for clients,
+// besides files.
 type bounds struct {
 	listings budget
-	archives atomic.Int32 // being made
+	archives atomic.Int32 // archives being made
 	readmes  readmes
 	notices  notices
 }
 
 func newBounds() *bounds { return &bounds{listings: budget{max: maxListed}} }
 
-// Beside makes the root share the bounds of another one: listings, archives and READMEs
-// of both take no more memory than those of one. It is called before the root is used.
-func (r *Root) Beside(other *Root) { r.bounds = other.bounds }
+// ShareBounds makes the root share the bounds of another one: listings, archives and READMEs
+// of both together are limited like those of one. It must be called before the root is used.
+func (r *Root) ShareBounds(other *Root) { r.bounds = other.bounds }
 
-// maxListed is how many bytes all listings of a root may hold at a time: about
-// half a million entries. Each listing is held for as long as its client takes
-// to read it, and clients decide how long that is.
+// maxListed is the maximum number of bytes of all listings of a root at a time: about half a
+// million entries. Each listing is held for as long as its client takes to read it.
 const maxListed = 64 << 20
 
 // budget counts the bytes that listings hold, for all goroutines.
@@ -31,17 +30,17 @@ type budget struct {
 	max  int64
 }
 
-// take adds n bytes and reports whether they are within the budget. They are
-// held either way, until they are given back.
+// take adds n bytes and reports whether they are within the budget. They count either way,
+// until give.
 func (b *budget) take(n int64) bool { return b.held.Add(n) <= b.max }
 
 func (b *budget) give(n int64) { b.held.Add(-n) }
 
-// What a listing is charged in bytes: a directory that is being read has a
-// buffer, and an entry its name and twice its own size: a growing slice is partly empty, and sorting
-// needs a second one.
+// Costs of a listing in bytes: the buffer for reading the directory, and for each entry its
+// name and twice its own size, since a growing slice is partly empty and sorting needs a
+// second one.
 const (
 	listingCost = 16 << 10
 	entryCost   = 2*int64(unsafe.Sizeof(entry{})) + nameCost
-	nameCost    = 16 // what the allocator adds to a name at most, for usual ones
+	nameCost    = 16 // allocator overhead of a name of usual length, at most
 )

@@ -145,7 +145,7 @@ func TestBeside(t *testing.T) {
 		return r
 	}
 	one, two := open(), open()
-	two.Beside(one)
+	two.ShareBounds(one)
 	one.listings.max = listingCost + listingCost/2
 	first, status := one.List([]byte("/"), nil, false, new(proto.Access))
 	if status != proto.StatusOK {

@@ -10,22 +10,21 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Cache remembers what paths were found to be: open files, the bytes of
-// small ones, and errors. It is for one goroutine, bounded in entries and
-// bytes, and looks at a path again when its last look is older than MaxAge,
-// so that a deploy is seen within that time and an answer is never mixed of
-// two versions. A file that was changed a moment ago is not remembered at
-// all: it could change again without its times telling.
+// Cache caches the results of opening paths: open files, the content of small ones, and
+// errors. It is bounded in entries and bytes, and not safe for concurrent use. An entry is
+// checked again after MaxAge, so that a deploy is seen within that time, and a response
+// never mixes two versions of a file. A file that was changed a moment ago is not cached: it
+// could change again without changing its times.
 type Cache struct {
 	root *Root
-	mark string // begins its keys; no other cache with this memory has it
+	mark string // prefix of its keys, unique among caches that share the memory
 	*memory
 
 	// MaxAge is how long a file is used before it is checked again.
 	MaxAge time.Duration
 }
 
-// memory is what one cache, or several together, remember.
+// memory has the entries of one or several caches.
 type memory struct {
 	found  store
 	failed store
@@ -34,20 +33,20 @@ type memory struct {
 	caches int
 }
 
-// MaxBody is the size in bytes up to which a body is kept in memory. Its file is
-// closed then, so that it has to be sent as [File.Body].
+// MaxBody is the size in bytes up to which the content of a file is held in memory. Its
+// descriptor is then closed, and it must be sent as [File.Body].
 const MaxBody = 32 << 10
 
 // Bounds of a cache.
 const (
 	maxFound  = 1024             // files
-	maxFailed = 256              // paths without one
+	maxFailed = 256              // paths without a file
 	maxBodies = 8 << 20          // bytes of all bodies
-	unused    = 10 * time.Second // after which an entry is swept
+	unused    = 10 * time.Second // age of an entry at which Sweep removes it
 )
 
-// NewCache returns an empty cache of the root, which looks at a file again after
-// maxAge and holds at most so many open.
+// NewCache returns an empty cache of the root, which checks a file again after maxAge and
+// holds at most most files open.
 func NewCache(root *Root, maxAge time.Duration, most int) *Cache {
 	return &Cache{root: root, MaxAge: maxAge, memory: &memory{
 		found:  store{max: min(maxFound, most), byKey: make(map[string]*cached)},
@@ -56,30 +55,30 @@ func NewCache(root *Root, maxAge time.Duration, most int) *Cache {
 	}}
 }
 
-// Beside returns a cache of another root that shares the memory of this one: both
-// together remember no more than one, and what is used more often stays. It is for the
+// Share returns a cache of another root that shares the memory of this one: both together are
+// bounded like one, and the entries that are used more often stay. It must be used by the
 // same goroutine.
-func (c *Cache) Beside(root *Root) *Cache {
+func (c *Cache) Share(root *Root) *Cache {
 	mark := strconv.Itoa(c.caches) + "\x00" // the first one has none: its keys begin with a slash or a NUL
 	c.caches++
 	return &Cache{root: root, mark: mark, memory: c.memory, MaxAge: c.MaxAge}
 }
 
-// Open is [Root.Open], remembered.
+// Open is [Root.Open], cached.
 func (c *Cache) Open(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	c.key = append(append(c.key[:0], c.mark...), path...)
 	c.varyKey(codings)
 	return c.recall(access, func() (*File, proto.Status) { return c.root.Open(path, codings, access) })
 }
 
-// varyKey makes the key one for these codings.
+// varyKey appends the codings to the key.
 func (c *Cache) varyKey(codings proto.Codings) {
 	for _, coding := range codings.List() {
 		c.key = append(c.key, 0, byte(coding)) // no path has a NUL
 	}
 }
 
-// Fallback is [Root.Fallback], remembered once for all paths.
+// Fallback is [Root.Fallback], cached once for all paths.
 func (c *Cache) Fallback(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	if status := c.root.fallsBack(path); status != proto.StatusOK {
 		return nil, status
@@ -89,7 +88,7 @@ func (c *Cache) Fallback(path []byte, codings proto.Codings, access *proto.Acces
 	return c.recall(access, func() (*File, proto.Status) { return c.root.fallback(codings, access) })
 }
 
-// Page is [Root.Page], remembered.
+// Page is [Root.Page], cached.
 func (c *Cache) Page(s proto.Status, access *proto.Access) (*File, bool) {
 	name := pageName(s)
 	c.key = append(append(append(c.key[:0], c.mark...), "\x00page "...), name...)
@@ -97,8 +96,8 @@ func (c *Cache) Page(s proto.Status, access *proto.Access) (*File, bool) {
 	return f, f != nil
 }
 
-// recall returns what the key stands for, and looks again if that was too long
-// ago. What credentials it needs is remembered too: an entry is for all requests.
+// recall returns the entry of the key, and calls look if there is none or it is too old. The
+// credentials that it needs are cached too, since an entry serves all requests.
 func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) (*File, proto.Status) {
 	now := c.root.Now()
 	e := c.found.get(c.key)
@@ -107,7 +106,7 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 	}
 	if e != nil && now.Sub(e.looked) < c.MaxAge {
 		if e.file != nil {
-			c.load(e.file) // it may have been on the disk alone when it was found
+			c.load(e.file) // it may not have been in the page cache before
 		}
 		return e.open(access)
 	}
@@ -115,7 +114,7 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 	access.Used = 0
 	f, status := look()
 	if status == proto.StatusServiceUnavailable && len(c.found.ring) > 0 {
-		// Out of descriptors: those that the cache holds are for this.
+		// Out of descriptors: close some of the cache.
 		for n := 0; n < maxFound/16 && len(c.found.ring) > 0; n++ {
 			c.forget(c.found.victim())
 		}
@@ -141,7 +140,7 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 	return c.remember(f, status, realms, now), status
 }
 
-// remember keeps what was found, if it may be kept, and returns the file.
+// remember caches a result, if it may be cached, and returns the file.
 func (c *Cache) remember(f *File, status proto.Status, realms proto.Realms, now time.Time) *File {
 	t := &c.found
 	switch {
@@ -165,7 +164,7 @@ func (c *Cache) remember(f *File, status proto.Status, realms proto.Realms, now 
 	return f
 }
 
-// load reads a small file whole. It returns false if the file was changed
+// load reads a small file into memory. It returns false if the file was changed
 // meanwhile.
 func (c *Cache) load(f *File) bool {
 	if f.size > MaxBody || f.body != nil || !Resident(f.fd, 0, f.size) {
@@ -182,9 +181,9 @@ func (c *Cache) load(f *File) bool {
 	return true
 }
 
-// Resident reports whether the first and the last of n bytes at off of a file are
-// in memory, so that reading them waits for no disk. Where the file system cannot
-// say, it is taken for granted.
+// Resident reports whether the first and the last of n bytes at off of a file are in the
+// page cache, so that reading them does not wait for the disk. It returns true if the file
+// system cannot tell.
 func Resident(fd int, off, n int64) bool {
 	var b byte
 	to := unix.Iovec{Base: &b, Len: 1}
@@ -197,9 +196,9 @@ func Resident(fd int, off, n int64) bool {
 	return true
 }
 
-// Sweep forgets what has not been asked for in a while, so that a deleted file
-// does not keep its space, and reports whether anything is left; in all caches that share
-// the memory.
+// Sweep removes entries that have not been checked for ten seconds, so that a deleted file
+// does not keep its space, and reports whether any are left. It applies to all caches that
+// share the memory.
 func (c *Cache) Sweep() (left bool) {
 	now := c.root.Now()
 	for _, t := range []*store{&c.found, &c.failed} {
@@ -220,7 +219,7 @@ func (c *Cache) forget(e *cached) {
 	}
 }
 
-// Close forgets everything that this cache, and those that share its memory, remember.
+// Close removes all entries, including those of caches that share the memory.
 func (c *Cache) Close() {
 	for _, t := range []*store{&c.found, &c.failed} {
 		for len(t.ring) > 0 {

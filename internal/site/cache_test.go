@@ -168,7 +168,7 @@ func TestCachesBeside(t *testing.T) {
 			caches[0] = NewCache(root, time.Minute, 16)
 			continue
 		}
-		caches[i] = caches[0].Beside(root)
+		caches[i] = caches[0].Share(root)
 	}
 	for range 2 {
 		for n := range 20 {

@@ -8,15 +8,15 @@ import (
 	"phalanx/internal/proto"
 )
 
-// The names that [Policy].Clean is about.
+// The names that [Policy].Clean affects.
 const (
 	pageSuffix = ".html"
 	indexPage  = "index.html"
 )
 
-// findPage is find with clean paths, if the policy wants them: /about is about.html, and
-// about.html has no other path; a directory has a slash at its end, and a page none. A
-// file that has a path to itself keeps it.
+// findPage is find with clean paths, if the policy has them: /about is about.html, and
+// about.html has no other path. The path of a directory ends with a slash, that of a page
+// does not. If another file has the clean path of a page, the page keeps its suffix.
 func (r *Root) findPage(path, name []byte, access *proto.Access) (*File, []byte, error) {
 	f, full, err := r.find(name, access)
 	if !r.policy.Clean {
@@ -62,7 +62,7 @@ func (r *Root) findPage(path, name []byte, access *proto.Access) (*File, []byte,
 	return f, full, err
 }
 
-// pageOf opens the page that a name without .html stands for.
+// pageOf opens the page of a name without .html.
 func (r *Root) pageOf(name []byte, access *proto.Access) (*File, error) {
 	if len(name)+len(pageSuffix) >= cap(name) {
 		return nil, unix.ENAMETOOLONG
@@ -70,8 +70,8 @@ func (r *Root) pageOf(name []byte, access *proto.Access) (*File, error) {
 	return r.file(append(name, pageSuffix...), access)
 }
 
-// unclean reports whether a file that the path names has a cleaner path, which leads to
-// it. A path in which that is encoded is left alone.
+// unclean reports whether a file has a cleaner path than the one in the request. A path with
+// an encoded suffix is not changed.
 func (r *Root) unclean(path, name []byte, access *proto.Access) bool {
 	if !bytes.HasSuffix(path, []byte(pageSuffix)) || !bytes.HasSuffix(name, []byte(pageSuffix)) {
 		return false
@@ -90,11 +90,11 @@ func (r *Root) unclean(path, name []byte, access *proto.Access) bool {
 	return err == errDirectory || err == unix.ENOENT
 }
 
-// indexes reports whether index.html is what a directory shows.
+// indexes reports whether index.html is the first index file.
 func (r *Root) indexes() bool { return len(r.policy.Index) > 0 && r.policy.Index[0] == indexPage }
 
-// isIndexPath reports whether a path is that of index.html without .html, which is its
-// directory's.
+// isIndexPath reports whether a path is that of index.html without .html. The clean path of
+// that file is its directory's.
 func (r *Root) isIndexPath(path, name []byte) bool {
 	return r.indexes() && bytes.HasSuffix(path, []byte("/index")) && (string(name) == "index" || bytes.HasSuffix(name, []byte("/index")))
 }

@@ -10,13 +10,13 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Copies are compressed copies of files in a directory outside of the root: a process of
-// low priority makes them, and no copy is ever changed. Its name says of which state of which
-// file it is, so that one of another state is not found. An empty one says that a copy would
-// be hardly smaller. They may be used by several goroutines, and several roots.
+// Copies opens compressed copies of files in the cache directory, which the helper makes. A
+// copy is never changed; its name contains the state of the file that it was made of, so
+// that a copy of another state is not found. An empty copy means that it would be hardly
+// smaller. Copies is safe for concurrent use, also by several roots.
 type Copies struct {
 	dir int
-	ask func(coding proto.Coding, fd int) bool // nil: nobody makes copies
+	ask func(coding proto.Coding, fd int) bool // nil: no copies are made
 
 	mu    sync.Mutex // guards asked
 	asked map[wanted]time.Time
@@ -35,9 +35,9 @@ const (
 )
 
 const (
-	maxAsked  = 8192             // that are remembered
-	askAgain  = 10 * time.Second // for a copy that has not come
-	stillUsed = 10 * time.Minute // until its use is told once more
+	maxAsked  = 8192             // requests that are remembered
+	askAgain  = 10 * time.Second // before a missing copy is requested again
+	stillUsed = 10 * time.Minute // before the use of a copy is reported again
 )
 
 // NewCopies returns the copies in a directory, and takes over its descriptor. It calls
@@ -48,14 +48,14 @@ func NewCopies(dir int, ask func(coding proto.Coding, fd int) bool) *Copies {
 	return &Copies{dir: dir, ask: ask, asked: make(map[wanted]time.Time)}
 }
 
-// State is what tells a state of a file from all others of it, and of other files.
+// State identifies a state of a file, among all states of all files.
 type State stamp
 
 // StateOf returns the state of a file.
 func StateOf(st *unix.Stat_t) State { return State(stampOf(st)) }
 
 // AppendCopyName appends the name of the copy of a file in this state. Device, inode, size
-// and both times identify a state, because nobody can set the change time.
+// and both times identify a state, because the change time cannot be set.
 func AppendCopyName(dst []byte, st *unix.Stat_t, coding proto.Coding) []byte {
 	return appendCopyName(dst, stampOf(st), coding)
 }
@@ -64,7 +64,7 @@ func appendCopyName(dst []byte, s stamp, coding proto.Coding) []byte {
 	return append(append(appendState(dst, s), '.'), coding.Token()...)
 }
 
-// appendState appends what begins the name of something that was made of a state.
+// appendState appends the name of a state, with which names of copies and digests begin.
 func appendState(dst []byte, s stamp) []byte {
 	for _, n := range [...]uint64{s.dev, s.ino, uint64(s.size), uint64(s.modified.Sec), uint64(s.modified.Nsec), uint64(s.changed.Sec), uint64(s.changed.Nsec)} {
 		dst = append(strconv.AppendUint(dst, n, 16), '-')
@@ -83,8 +83,8 @@ func copied(s stamp, now time.Time) bool {
 	return s.size >= MinCopied && s.size <= MaxCopied && longAgo(s.latest(), now)
 }
 
-// copied returns a copy of the file in the first of the codings in which there is one, in
-// place of the file, or else the file.
+// copied returns a copy of the file in the first of the codings that has one, and closes the
+// file; without a copy it returns the file.
 func (r *Root) copied(f *File, codings proto.Codings) *File {
 	c, list := r.Copies, codings.List()
 	if !copied(f.stamp, r.Now()) {
@@ -94,7 +94,7 @@ func (r *Root) copied(f *File, codings proto.Codings) *File {
 	for i, coding := range list {
 		other, useless := c.open(r, f, coding)
 		if useless {
-			r.weighed(CopyUseless, coding)
+			r.foundCoding(CopyUseless, coding)
 			return f // in any coding
 		}
 		if i == 0 {
@@ -104,15 +104,15 @@ func (r *Root) copied(f *File, codings proto.Codings) *File {
 			other.contentType, other.cacheControl = f.contentType, f.cacheControl
 			other.varies, other.coding, other.copied = true, coding, true
 			f.Close()
-			r.weighed(CopyChosen, coding)
+			r.foundCoding(CopyChosen, coding)
 			return other
 		}
 	}
-	r.weighed(CopyMissing, list[0])
+	r.foundCoding(CopyMissing, list[0])
 	return f
 }
 
-// open opens a copy; useless says that it would be hardly smaller.
+// open opens a copy, nil if there is none; useless means that it would be hardly smaller.
 func (c *Copies) open(r *Root, f *File, coding proto.Coding) (_ *File, useless bool) {
 	var space [MaxCopyName + 1]byte
 	name := appendCopyName(space[:0], f.stamp, coding)
@@ -135,8 +135,7 @@ func (c *Copies) open(r *Root, f *File, coding proto.Coding) (_ *File, useless b
 	return other, false
 }
 
-// want asks for a copy, or tells that the one there is in use, unless that was done not long
-// ago.
+// want requests a copy, or reports the use of an existing one, unless it did so recently.
 func (c *Copies) want(f *File, coding proto.Coding, there bool, now time.Time) {
 	if c.ask == nil {
 		return
@@ -152,7 +151,7 @@ func (c *Copies) want(f *File, coding proto.Coding, there bool, now time.Time) {
 		return
 	}
 	if len(c.asked) >= maxAsked {
-		clear(c.asked) // some are asked for again a little early
+		clear(c.asked) // some are requested again a little early
 	}
 	c.asked[w] = now
 }

@@ -71,7 +71,7 @@ func (c *copying) put(st unix.Stat_t, coding proto.Coding, content string) {
 // gets asks for a file, and compares what comes.
 func (c *copying) gets(what, name string, codings proto.Codings, coding proto.Coding, size int64) {
 	c.t.Helper()
-	f, status := c.Open([]byte("/"+name), codings, everything())
+	f, status := c.Open([]byte("/"+name), codings, fullAccess())
 	if status != proto.StatusOK {
 		c.t.Fatalf("%s: %d", what, status)
 	}
@@ -115,7 +115,7 @@ func TestCopies(t *testing.T) {
 	if c.wanted() != 1 {
 		t.Error("its use is not told")
 	}
-	if f, _ := c.Open([]byte("/a.html"), all, everything()); f.Modified() != timeOf(st.Mtim) {
+	if f, _ := c.Open([]byte("/a.html"), all, fullAccess()); f.Modified() != timeOf(st.Mtim) {
 		t.Errorf("modified %v, not when the file was", f.Modified())
 	} else {
 		f.Close()
@@ -133,7 +133,7 @@ func TestCopies(t *testing.T) {
 	if err := os.WriteFile(c.dir+"/a.html.gz", []byte("sidecar"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f, _ := c.Open([]byte("/a.html"), all, everything())
+	f, _ := c.Open([]byte("/a.html"), all, fullAccess())
 	if f.Size() != 7 || f.Copied() || f.Coding() != proto.Gzip {
 		t.Errorf("the precompressed file does not come first: %q, %d bytes", f.Coding().Token(), f.Size())
 	}
@@ -153,7 +153,7 @@ func TestNoCopies(t *testing.T) {
 	st := c.write("useless.html", 5000)
 	c.put(st, proto.Brotli, "")
 	c.gets("one that is not worth it", "useless.html", br, proto.Identity, 5000)
-	if f, _ := c.Open([]byte("/a.png"), br, everything()); f != nil {
+	if f, _ := c.Open([]byte("/a.png"), br, fullAccess()); f != nil {
 		t.Error("a file that is not there")
 	}
 	if c.wanted() != 0 {
@@ -188,7 +188,7 @@ func TestCopyIsCached(t *testing.T) {
 	defer cache.Close()
 	br := accepting(t, "br")
 	open := func() {
-		f, status := cache.Open([]byte("/a.html"), br, everything())
+		f, status := cache.Open([]byte("/a.html"), br, fullAccess())
 		if status != proto.StatusOK || f.Coding() != proto.Brotli || string(f.Body()) != "brotli" {
 			t.Fatalf("%d, %+v", status, f)
 		}
@@ -202,7 +202,7 @@ func TestCopyIsCached(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 	c.now = c.now.Add(2 * time.Second)
-	f, _ := cache.Open([]byte("/a.html"), br, everything())
+	f, _ := cache.Open([]byte("/a.html"), br, fullAccess())
 	if f.Coding() != proto.Identity {
 		t.Error("a copy that was evicted is sent")
 	}

@@ -10,39 +10,40 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Digests are the SHA-256 digests of files' contents: of small files made when they are
-// needed, of others by a process of low priority, which leaves each in a directory outside of
-// the root. Its name says of which state of which file it is, so that one of another state is
-// not found. They may be used by several goroutines, and several roots.
+// Digests finds the SHA-256 digests of files' contents. Those of small files are computed
+// when they are needed, others by the helper, which writes them to the cache directory. The
+// name of a digest contains the state of its file, so that a digest of another state is not
+// found. Digests is safe for concurrent use, also by several roots.
 type Digests struct {
 	dir int
 	all bool
-	ask func(copied bool, fd int) bool // nil: nobody makes digests
+	ask func(copied bool, fd int) bool // nil: no digests are made
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	known map[stamp]proto.Digest
 	asked map[stamp]time.Time
 }
 
 const (
-	// maxDigests is how many are remembered, and how many that were asked for.
+	// maxDigests is the number of digests, and of requests, that are remembered.
 	maxDigests = 8192
 	// maxAtOnce is the size in bytes up to which a file is digested at once, which takes some
 	// 10 µs, or 40 µs on a CPU without instructions for it.
 	maxAtOnce = 8 << 10
 )
 
-// NewDigests returns the digests in a directory, of which it gets the descriptor; -1: there
-// are those of small files only. Entity tags are made of them for all files, or only for
-// those whose modification time says nothing (see [proto.Time.Set]). A digest that is not
-// there is asked for, with the file open, at most once in ten seconds; copied says that it is
-// one of [Copies]. ask must not wait, and reports whether it could ask; nil: nobody is asked.
+// NewDigests returns the digests in a directory, whose descriptor is dir; with -1, only small
+// files have digests. If all is true, entity tags of all files are made of digests, otherwise
+// only those of files without a useful modification time (see [proto.Time.Set]). ask is
+// called for a missing digest, with the descriptor of the file, at most once in ten seconds;
+// copied means that the file is one of [Copies]. ask must not block, and reports whether it
+// made the request; nil means that no digests are made.
 func NewDigests(dir int, all bool, ask func(copied bool, fd int) bool) *Digests {
 	return &Digests{dir: dir, all: all, ask: ask, known: make(map[stamp]proto.Digest), asked: make(map[stamp]time.Time)}
 }
 
-// AppendDigestName appends the name of the digest of a file in this state. Of a copy, which
-// nobody changes, the change time says only when it was used.
+// AppendDigestName appends the name of the digest of a file in this state. The change time of
+// a copy is left out: a copy is never changed, and the time says only when it was used.
 func AppendDigestName(dst []byte, st *unix.Stat_t, copied bool) []byte {
 	return appendDigestName(dst, digested(stampOf(st), copied))
 }
@@ -65,7 +66,7 @@ func Digestible(st *unix.Stat_t, copied bool, now time.Time) bool {
 	return longAgo(digested(stampOf(st), copied).latest(), now)
 }
 
-// digest finds the digest of a file, if its entity tag is made of it.
+// digest sets the digest of a file, if its entity tag is made of it.
 func (r *Root) digest(f *File) {
 	d := r.Digests
 	if d == nil || !d.all && !f.modified.Set() {
@@ -89,12 +90,12 @@ func (r *Root) digest(f *File) {
 		return
 	}
 	if len(d.known) >= maxDigests {
-		clear(d.known) // they are found again
+		clear(d.known) // they are read again
 	}
 	d.known[s] = f.sum
 }
 
-// digestNow makes the digest of a file that is small and in memory.
+// digestNow computes the digest of a file that is small and in memory.
 func (f *File) digestNow() (sum proto.Digest, ok bool) {
 	if f.size > maxAtOnce || !Resident(f.fd, 0, f.size) {
 		return sum, false
@@ -107,7 +108,7 @@ func (f *File) digestNow() (sum proto.Digest, ok bool) {
 	return sha256.Sum256(space[:n]), true
 }
 
-// read reads a digest that is there.
+// read reads a digest from the cache directory.
 func (d *Digests) read(s stamp) (sum proto.Digest, ok bool) {
 	if d.dir < 0 {
 		return sum, false
@@ -125,14 +126,14 @@ func (d *Digests) read(s stamp) (sum proto.Digest, ok bool) {
 	return proto.Digest(b[:len(sum)]), true
 }
 
-// want asks for a digest, unless that was done not long ago.
+// want requests a digest, unless it did so recently.
 func (d *Digests) want(f *File, s stamp, now time.Time) {
 	last, asked := d.asked[s]
 	if d.ask == nil || asked && now.Sub(last) < askAgain || !d.ask(f.copied, f.fd) {
 		return
 	}
 	if len(d.asked) >= maxDigests {
-		clear(d.asked) // some are asked for again a little early
+		clear(d.asked) // some are requested again a little early
 	}
 	d.asked[s] = now
 }

@@ -71,7 +71,7 @@ func (d *digesting) make(st unix.Stat_t, content []byte, copied bool) {
 func (d *digesting) has(what string, codings proto.Codings, want []byte, asked int) {
 	d.t.Helper()
 	d.asked = nil
-	f, status := d.Open([]byte("/a.txt"), codings, everything())
+	f, status := d.Open([]byte("/a.txt"), codings, fullAccess())
 	if status != proto.StatusOK {
 		d.t.Fatalf("%s: %d", what, status)
 	}
@@ -145,7 +145,7 @@ func TestDigestsOfTimesThatSayNothing(t *testing.T) {
 		d.has("set", proto.Codings{}, content, 0)
 	}
 	d.write("a.txt", []byte("x"), time.Unix(1.7e9, 0))
-	f, _ := d.Open([]byte("/a.txt"), proto.Codings{}, everything())
+	f, _ := d.Open([]byte("/a.txt"), proto.Codings{}, fullAccess())
 	if sum, tagged := f.Digest(); sum != nil || tagged {
 		t.Errorf("digest %x, tagged %v of a file with a time", sum, tagged)
 	}
@@ -209,7 +209,7 @@ func TestDigestIsCached(t *testing.T) {
 	st := d.write("a.txt", content, time.Unix(1.7e9, 0))
 	cache := NewCache(d.Root, time.Second, 100)
 	defer cache.Close()
-	access := everything()
+	access := fullAccess()
 	has := func(what string, want []byte) {
 		t.Helper()
 		f, status := cache.Open([]byte("/a.txt"), proto.Codings{}, access)

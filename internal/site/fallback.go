@@ -8,14 +8,14 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Fallback opens the file that answers a navigation to a path for which Open
-// found nothing: the one page of an application whose routes are made in the
-// browser. A path that Open refuses has none, nor has one with the extension of
-// a part of a page or of a download: a script that is missing is missing.
+// Fallback opens the fallback, for a navigation to a path without a file: the page of an
+// application that handles paths in the browser. There is no fallback for a path that Open
+// refuses, nor for one with the extension of a part of a page or of a download: a missing
+// script must give 404.
 //
-// What the file answers changes when a file appears at the path, or when the
-// application does, and browsers would keep it under many paths. So it is to be
-// asked for again each time, unless a rule for the file says otherwise.
+// Browsers would cache the fallback under many paths, and each response changes when the
+// application does or a file appears at the path. So the fallback must be revalidated each
+// time, unless a rule for the file says otherwise.
 func (r *Root) Fallback(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	if status := r.fallsBack(path); status != proto.StatusOK {
 		return nil, status
@@ -23,7 +23,7 @@ func (r *Root) Fallback(path []byte, codings proto.Codings, access *proto.Access
 	return r.fallback(codings, access)
 }
 
-// fallsBack returns 200 if the path may be answered by the fallback.
+// fallsBack returns 200 if the path may have the fallback.
 func (r *Root) fallsBack(path []byte) proto.Status {
 	if r.policy.Fallback == "" {
 		return proto.StatusNotFound
@@ -56,9 +56,9 @@ func (r *Root) fallback(codings proto.Codings, access *proto.Access) (*File, pro
 	return f, proto.StatusOK
 }
 
-// isAsset reports whether a name is one of a part of a page, of data or of a
-// download by its extension. Pages are not, nor is source code, which
-// applications show under its name, nor an extension that is not known.
+// isAsset reports whether, by its extension, a name is that of a part of a page, of data or of
+// a download. Pages are not assets, nor is source code, which applications show under its
+// name, nor are names with unknown extensions.
 func isAsset(name []byte) bool {
 	kind, _, _ := strings.Cut(typeOf(name).kind, ";")
 	switch kind {

@@ -16,13 +16,13 @@ type File struct {
 	modified     proto.Time
 	settled      bool
 	stamp        stamp
-	users        int    // how many have it open; it is closed with the last
+	users        int    // number of users; the last Close closes it
 	body         []byte // the whole file, if it is held in memory; then fd is -1
 	contentType  string
 	coding       proto.Coding
 	varies       bool // the path may have a response in another coding
 	fallback     bool // it is the fallback for a path that does not exist
-	copied       bool // it is a copy, made by the server
+	copied       bool // it is a compressed copy from the cache directory
 	cacheControl string
 	entity       proto.Entity
 
@@ -31,7 +31,7 @@ type File struct {
 	sum    proto.Digest // of the content
 }
 
-// stamp tells a state of a file from every other state of it and of others.
+// stamp identifies a state of a file, among all states of all files.
 type stamp struct {
 	dev, ino          uint64
 	size              int64
@@ -44,8 +44,8 @@ func stampOf(st *unix.Stat_t) stamp {
 
 func timeOf(ts unix.Timespec) proto.Time { return proto.Time{Sec: ts.Sec, Nsec: ts.Nsec} }
 
-// latest is the later of its times. The change time counts too: the other
-// one can be set to anything.
+// latest returns the later of the two times. The modification time alone would not do: it
+// can be set to any value.
 func (s stamp) latest() proto.Time {
 	if s.modified.Before(s.changed) {
 		return s.changed
@@ -66,8 +66,8 @@ func (f *File) Size() int64 { return f.size }
 // Modified returns the modification time.
 func (f *File) Modified() proto.Time { return f.modified }
 
-// Settled reports whether a change after the file was opened has given it, or
-// will give it, another modification time.
+// Settled reports whether any change since the file was opened gives it another modification
+// time.
 func (f *File) Settled() bool { return f.settled }
 
 // ContentType returns the media type, for text with its charset.
@@ -95,10 +95,10 @@ func (f *File) Vary() string {
 	return ""
 }
 
-// Copied reports whether the file is a compressed copy of another, made by the server.
+// Copied reports whether the file is a compressed copy from the cache directory.
 func (f *File) Copied() bool { return f.copied }
 
-// Digest returns the SHA-256 digest of the content; nil: it is not known. tagged says that
+// Digest returns the SHA-256 digest of the content, nil if it is not known. tagged means that
 // the entity tag is made of it, or will be.
 func (f *File) Digest() (sum []byte, tagged bool) {
 	if f.summed {
@@ -107,7 +107,7 @@ func (f *File) Digest() (sum []byte, tagged bool) {
 	return sum, f.tagged
 }
 
-// Close ends one use of the file, which must not be used after it.
+// Close ends one use of the file. The user must not use it afterwards.
 func (f *File) Close() {
 	if f.users--; f.users > 0 {
 		return
@@ -120,13 +120,13 @@ func (f *File) Close() {
 	f.root.pool.Put(f)
 }
 
-// CacheControl returns what the rule for the file's name says, or nothing.
+// CacheControl returns the value of the rule for the file's name, "" if there is none.
 func (f *File) CacheControl() string { return f.cacheControl }
 
 // Entity returns the cache of the file's header fields, filled by the connection.
 func (f *File) Entity() *proto.Entity { return &f.entity }
 
-// describe sets what follows from the name.
+// describe sets the properties that depend on the name.
 func (f *File) describe(name []byte, rules []Rule) {
 	t, typeRule := f.root.typeOf(name)
 	f.contentType, f.varies, f.coding = t.kind, t.compressible, t.coding
@@ -145,7 +145,7 @@ func (f *File) changed() bool {
 	return fstat(f.fd, &st) != nil || stampOf(&st) != f.stamp
 }
 
-// readAll reads the beginning of a file, and returns how much there is; -1 after an error.
+// readAll reads the beginning of a file, and returns the number of bytes; -1 after an error.
 func readAll(fd int, b []byte) int {
 	n, err := io.ReadFull(&content{fd: fd}, b)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {

@@ -10,76 +10,76 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Finding is one thing that a root finds out on its way from a path to a file.
+// Finding is a step of a root on its way from a path to a file, for package explain.
 type Finding struct {
 	Kind   FindingKind
-	Name   string // beneath the root, or what the kind says
-	Path   string // as it stood in the request, of PathNamed
-	File   *File  // of FileOpened, until the call returns
+	Name   string // beneath the root, or as the kind says
+	Path   string // in the request; of PathNamed
+	File   *File  // of FileOpened; valid until the call returns
 	Err    error  // of FileFailed
 	Coding proto.Coding
-	Rule   *Rule // of Cache-Control for the name, of a type; nil if none fits
+	Rule   *Rule // for Cache-Control, of the Type kinds; nil if none matches
 	Type   *Rule // of TypeGiven
 	Area   *Area // of PathLocked
 }
 
-// FindingKind says what a [Finding] is about.
+// FindingKind is the kind of a [Finding].
 type FindingKind uint8
 
 // The kinds.
 const (
-	PathTooLong     FindingKind = iota // than that of any file
+	PathTooLong     FindingKind = iota // the path is longer than any file name
 	PathMalformed                      // a "%" without two hexadecimal digits
 	PathSlash                          // an encoded slash
 	PathNUL                            // a NUL, encoded or not
 	PathUp                             // the element Name is "." or "..", however encoded
 	PathHidden                         // the element Name begins with a dot
-	PathRules                          // it is a file of the owner's rules
+	PathRules                          // the path is a rules file of the site
 	PathLocked                         // Name is in the Area
 	PathNamed                          // the path is Name
 	FileOpened                         // Name is File
 	FileFailed                         // Name cannot be opened
-	FileIndex                          // Name stands for its directory
+	FileIndex                          // Name is tried as the index file
 	FileClean                          // Name is a page, for a path without .html
 	FileUnclean                        // Name is a page, which has a path without .html
 	FileUnlisted                       // a directory has no index and is not listed
-	FileFallback                       // the fallback answers
-	FileAsset                          // there is no fallback for Name, a part of a page by its extension
+	FileFallback                       // the fallback is used
+	FileAsset                          // no fallback: by its extension, Name is a part of a page
 	FilePage                           // Name is the page for the error
-	CodingStale                        // the precompressed file, in Coding, is older than the file
-	CodingChosen                       // the precompressed file in Coding answers
-	CodingMissing                      // no coding that the client takes is there
-	CopyChosen                         // a compressed copy of the server in Coding answers
-	CopyMissing                        // there is none yet; it would be in Coding
-	CopyUseless                        // there is none: in Coding it would be hardly smaller
-	CopyUnfit                          // there is none: the file is too small, too large, or just changed
+	CodingStale                        // the sidecar in Coding is older than the file
+	CodingChosen                       // the sidecar in Coding is used
+	CodingMissing                      // no sidecar in a coding that the client accepts
+	CopyChosen                         // the compressed copy in Coding is used
+	CopyMissing                        // no copy yet; it would be in Coding
+	CopyUseless                        // no copy: in Coding it would be hardly smaller
+	CopyUnfit                          // no copy: the file is too small, too large, or just changed
 	CodingUnneeded                     // files of this type are not worth compressing
-	CodingInherent                     // files of this type are in Coding by their nature
-	TypeKnown                          // of Name, by its extension
-	TypeUnknown                        // of Name, whose extension is not known
-	TypeNoExtension                    // of Name
-	TypeGiven                          // of Name, by a rule
+	CodingInherent                     // files of this type are always in Coding
+	TypeKnown                          // type of Name by its extension
+	TypeUnknown                        // Name has an unknown extension
+	TypeNoExtension                    // Name has no extension
+	TypeGiven                          // type of Name by a rule
 )
 
-// Trace makes the root tell what it finds out, in order. It is called before the
-// root is used, and is not for serving.
+// Trace makes the root report its findings, in order; nil ends that. It is not for serving,
+// and must be called while the root is not in use.
 func (r *Root) Trace(tell func(Finding)) { r.tell = tell }
 
-// found reports a finding, if they are traced.
+// found reports a finding, if the root is traced.
 func (r *Root) found(kind FindingKind, name []byte) {
 	if r.tell != nil {
 		r.tell(Finding{Kind: kind, Name: string(name)})
 	}
 }
 
-// locked tells that a name is in an area.
+// locked reports that a name is in an area.
 func (r *Root) locked(name string, a *Area) {
 	if r.tell != nil {
 		r.tell(Finding{Kind: PathLocked, Name: name, Area: a})
 	}
 }
 
-// refuse returns the status with which a path is refused.
+// refuse reports why a path is refused, and returns the status.
 func (r *Root) refuse(s proto.Status, kind FindingKind) (name []byte, _ proto.Status) {
 	r.found(kind, nil)
 	return nil, s
@@ -95,7 +95,7 @@ func (r *Root) refuseHidden(element []byte) (name []byte, _ proto.Status) {
 	return nil, proto.StatusNotFound
 }
 
-// opened tells what came of opening a name.
+// opened reports the result of opening a name.
 func (r *Root) opened(name []byte, f *File, err error) {
 	switch {
 	case r.tell == nil:
@@ -106,14 +106,14 @@ func (r *Root) opened(name []byte, f *File, err error) {
 	}
 }
 
-// weighed tells what came of a precompressed file.
-func (r *Root) weighed(kind FindingKind, coding proto.Coding) {
+// foundCoding reports a finding about a sidecar or a copy.
+func (r *Root) foundCoding(kind FindingKind, coding proto.Coding) {
 	if r.tell != nil {
 		r.tell(Finding{Kind: kind, Coding: coding})
 	}
 }
 
-// described tells what follows from a file's name; a rule is nil if none fits it.
+// described reports the type of a file and the rules that match its name, nil for none.
 func (r *Root) described(name []byte, f *File, typeRule, rule *Rule) {
 	if r.tell == nil {
 		return
@@ -130,14 +130,14 @@ func (r *Root) described(name []byte, f *File, typeRule, rule *Rule) {
 	r.tell(Finding{Kind: kind, Name: string(name), Rule: rule, Type: typeRule})
 	switch {
 	case f.coding != proto.Identity:
-		r.weighed(CodingInherent, f.coding)
+		r.foundCoding(CodingInherent, f.coding)
 	case !f.varies:
 		r.found(CodingUnneeded, nil)
 	}
 }
 
-// RealName returns the name beneath the root of an open file, as the kernel
-// has it after all links (proc_pid_fd(5)); empty if it is not known.
+// RealName returns the name of an open file beneath the root, without symbolic links, as the
+// kernel has it (proc_pid_fd(5)); "" if it is not known.
 func (r *Root) RealName(fd int) string {
 	base, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", r.dir))
 	if err != nil {
@@ -154,8 +154,8 @@ func (r *Root) RealName(fd int) string {
 	return name
 }
 
-// FirstLink returns the first part of a name that is a symbolic link, and where
-// that leads; empty if none is.
+// FirstLink returns the first part of a name that is a symbolic link, and its target; "" if
+// there is no link.
 func (r *Root) FirstLink(name string) (link, target string) {
 	var space [unix.PathMax]byte
 	for i := 1; i <= len(name); i++ {

@@ -2,8 +2,8 @@ package site
 
 import "strings"
 
-// iconOf returns the attribute of a row that chooses its icon in the style sheet, by
-// what the name says of its type.
+// iconOf returns the class attribute of a row, by which the style sheet selects the icon. It
+// depends on the type of the name.
 func iconOf(e *entry) string {
 	if e.dir {
 		return ` class="d"`

@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Symlinks says which symbolic links in a document root are followed.
+// Symlinks is which symbolic links in a document root are followed.
 type Symlinks uint8
 
-// What is followed.
+// The values of [Symlinks].
 const (
-	LinksInside  Symlinks = iota // those that lead to what is in the root, relative or absolute
-	LinksBeneath                 // those too that lead beneath the directory that the base lies in
-	LinksNone                    // none
+	LinksInside  Symlinks = iota // relative and absolute links to places in the root
+	LinksBeneath                 // also links to places beneath the parent directory of the base
+	LinksNone                    // no links
 )
 
-// maxLinks is how many links a name may lead through, as in path_resolution(7).
+// maxLinks is the maximum number of links in a name, as in path_resolution(7).
 const maxLinks = 40
 
 // openLinked opens a name that the kernel does not open because a link in it is absolute,
-// or leads out of the root. What the links say is only taken for a name: the kernel opens
-// that one as it opens all, beneath the root, or the directory that links may lead to.
+// or leads out of the root. It resolves the links to a name, which the kernel opens like
+// all names: beneath the root, or beneath the directory that links may lead to.
 func (r *Root) openLinked(name []byte) (int, error) {
 	from, name, err := r.follow(name)
 	if err != nil {
@@ -32,7 +32,7 @@ func (r *Root) openLinked(name []byte) (int, error) {
 	return from.open(name)
 }
 
-// statLinked does the same to look at it.
+// statLinked is openLinked for stat.
 func (r *Root) statLinked(name []byte, st *unix.Stat_t) error {
 	from, name, err := r.follow(name)
 	if err != nil {
@@ -41,12 +41,12 @@ func (r *Root) statLinked(name []byte, st *unix.Stat_t) error {
 	return from.stat(name, st)
 }
 
-// follow returns a name without links, and from where it is to be opened; with an error, as
-// much of it as is known.
+// follow resolves the links in a name, and returns the directory from which the result is to
+// be opened. With an error it returns the name as far as it was resolved.
 func (r *Root) follow(name []byte) (from *beneath, _ []byte, err error) {
 	from, paths, at := &r.beneath, r.paths, string(name)
-	if r.policy.Symlinks == LinksBeneath && r.place != nil {
-		from, paths, at = &r.place.beneath, r.place.paths, r.at+"/"+at
+	if r.policy.Symlinks == LinksBeneath && r.parent != nil {
+		from, paths, at = &r.parent.beneath, r.parent.paths, r.at+"/"+at
 	}
 	real, err := expand(from.dir, paths, at)
 	if err == nil && strings.HasSuffix(at, "/") {
@@ -55,10 +55,10 @@ func (r *Root) follow(name []byte) (from *beneath, _ []byte, err error) {
 	return from, padded(real), err
 }
 
-// expand returns what a name beneath a directory is when its symbolic links are followed;
-// "." for the directory itself. paths are those of the directory: an absolute link that
-// begins with one leads beneath it. EXDEV says that a link leads elsewhere. With any other
-// error comes what is known: the links until there are followed.
+// expand resolves the symbolic links in a name beneath a directory; it returns "." for the
+// directory itself. An absolute link that begins with one of the directory's paths leads
+// beneath it. The error is EXDEV if a link leads elsewhere. With any other error it returns
+// the name as far as it was resolved, followed by the rest.
 func expand(dir int, paths []string, name string) (string, error) {
 	var done []string
 	var space [unix.PathMax]byte
@@ -79,7 +79,7 @@ func expand(dir int, paths []string, name string) (string, error) {
 		done = append(done, element)
 		n, err := unix.Readlinkat(dir, strings.Join(done, "/"), space[:])
 		if err == unix.EINVAL {
-			continue // no link
+			continue // not a link
 		}
 		if err != nil {
 			return strings.Join(append(done, rest...), "/"), err
@@ -104,7 +104,7 @@ func expand(dir int, paths []string, name string) (string, error) {
 	return strings.Join(done, "/"), nil
 }
 
-// below returns the rest of an absolute path that begins with one of the paths.
+// below returns an absolute path relative to the first of the paths that contains it.
 func below(paths []string, target string) (string, bool) {
 	for _, path := range paths {
 		rest, ok := strings.CutPrefix(target, strings.TrimSuffix(path, "/"))
@@ -115,8 +115,8 @@ func below(paths []string, target string) (string, bool) {
 	return "", false
 }
 
-// pathsOf returns the names under which an absolute link may lead to a directory: as it was
-// given, and without links.
+// pathsOf returns the paths by which absolute links may lead to a directory: as given, and
+// without links.
 func pathsOf(dir string) []string {
 	paths := []string{dir}
 	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir {

@@ -30,8 +30,8 @@ func linked(t *testing.T, base string, links Symlinks, test func(t *testing.T, r
 	t.Run("os.Root", func(t *testing.T) {
 		r := open(t)
 		var err error
-		if r.root, err = os.OpenRoot(base); err == nil && r.place != nil {
-			r.place.root, err = os.OpenRoot(r.place.paths[0])
+		if r.root, err = os.OpenRoot(base); err == nil && r.parent != nil {
+			r.parent.root, err = os.OpenRoot(r.parent.paths[0])
 		}
 		if err != nil {
 			t.Fatal(err)

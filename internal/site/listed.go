@@ -21,7 +21,7 @@ import (
 	"phalanx/internal/theme"
 )
 
-// kind is what listings with the same content have in common.
+// kind is what determines the content of a listing.
 type kind struct {
 	path    string // decoded, from the root, with slashes at both ends
 	format  format
@@ -30,9 +30,9 @@ type kind struct {
 	granted proto.Realms // only names that these grant access to are shown
 }
 
-// listed is what listings of a kind show. Listings that are requested at about the same time read the
-// directory together, and equal ones share their memory: otherwise a hundred clients that receive a
-// long listing slowly would use up the memory of all.
+// listed is the content of listings of one kind. Listings that are requested at about the same time
+// read the directory together, and equal ones share their memory: otherwise a hundred clients that
+// receive a long listing slowly would use up the memory for listings.
 type listed struct {
 	kind
 	root *Root
@@ -42,7 +42,7 @@ type listed struct {
 	state stamp // state at began; zero: a change since then could look the same
 	users int   // number of listings
 
-	mu         sync.Mutex // guards what follows, until ready
+	mu         sync.Mutex // guards the fields below, until ready
 	dir        *os.File   // nil: the shares are listed
 	failed     bool
 	cost       int64 // bytes charged to the root's budget
@@ -76,13 +76,12 @@ type shared struct {
 	byKind map[kind][]*listed
 }
 
-// sharedFor is how long after its beginning a listing may be joined: sizes and times
-// of files are no older than that, as in [Cache]. New and removed names are seen at
-// once.
+// sharedFor is how long after its beginning a listing may be joined. Sizes and times of files
+// are no older than that, as in [Cache]; new and removed names are seen at once.
 const sharedFor = time.Second
 
-// listed begins to list a directory that was just opened, whose descriptor it takes
-// over, or joins a listing under way; nil if there is no room.
+// listed begins to list a directory that was just opened, and owns dir from now on, or joins
+// a listing under way. It returns nil if the budget is exceeded.
 func (r *Root) listed(k kind, dir *os.File) *listed {
 	c := &listed{kind: k, root: r, began: r.Now(), users: 1, dir: dir, cost: listingCost}
 	var st unix.Stat_t
@@ -108,8 +107,8 @@ func (r *Root) listed(k kind, dir *os.File) *listed {
 	return c
 }
 
-// merge returns an older list that is equal, if there is one, to be used by a user of
-// this one.
+// merge returns an equal older list, if there is one, and moves one user to it; otherwise it
+// returns c.
 func (c *listed) merge() *listed {
 	s := &c.root.shared
 	s.mu.Lock()
@@ -238,8 +237,8 @@ func (c *listed) read() (cost int64, more bool) {
 	return cost, err == nil && !errors.Is(err, io.EOF)
 }
 
-// look finds out what a name is. Only what would be served is listed: files and directories, including
-// those behind symbolic links that stay beneath the root.
+// look returns the entry of a name, false if it is not listed. Only what would be served is listed:
+// files and directories, including those behind symbolic links that are followed.
 func (c *listed) look(dir int, name string) (entry, bool) {
 	if c.root.hides([]byte(name)) || c.path == "/" && c.root.isRules([]byte(name)) || c.root.hidden(c.path[1:]+name, c.granted) {
 		return entry{}, false
@@ -265,7 +264,8 @@ func entryOf(name string, st *unix.Stat_t) (entry, bool) {
 	return entry{}, false
 }
 
-// follow replaces the metadata of a symbolic link by that of its target.
+// follow replaces the metadata of a symbolic link by that of its target. It returns false if
+// the link is not followed.
 func (c *listed) follow(name string, st *unix.Stat_t) bool {
 	full := make([]byte, 0, len(c.path)+len(name)+1)
 	full = append(append(full, c.path[1:]...), name...)

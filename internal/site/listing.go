@@ -9,12 +9,11 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Listing is the list of a directory, made piece by piece: the entries are
-// read in batches, then sorted, then written in batches. It implements what
-// a connection sends as a stream.
+// Listing is a directory listing, made in pieces: the entries are read in batches, then
+// sorted, then written in batches. It implements conn.Stream.
 type Listing struct {
 	*listed
-	next   int // the entry to write; -1 before the first
+	next   int // index of the next entry to write; -1: nothing has been written
 	closed bool
 }
 
@@ -32,13 +31,13 @@ type format interface {
 	end(dst []byte, l *listed) []byte
 }
 
-// batch is how many entries are read or written at a time.
+// batch is the number of entries that are read or written at a time.
 const batch = 256
 
 // List opens a directory, whose path ends with a slash or with "/.", for
 // listing. The query chooses the order: "?sort=name|size|time&order=asc|desc".
 func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listing, proto.Status) {
-	name, dir, status := r.whole(path, r.policy.List, access)
+	name, dir, status := r.openListable(path, r.policy.List, access)
 	if status != proto.StatusOK {
 		return nil, status
 	}
@@ -53,9 +52,9 @@ func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listi
 	return &Listing{listed: c, next: -1}, proto.StatusOK
 }
 
-// whole opens a directory for a listing or an archive, if these are allowed. Its path ends with a
-// slash or with "/.". It returns the clean name too.
-func (r *Root) whole(path []byte, allowed bool, access *proto.Access) (name string, dir *os.File, s proto.Status) {
+// openListable opens a directory for a listing or an archive, if these are allowed, and returns its
+// clean name. The path ends with a slash or with "/.".
+func (r *Root) openListable(path []byte, allowed bool, access *proto.Access) (name string, dir *os.File, s proto.Status) {
 	var space [unix.PathMax]byte
 	clean, s := r.clean(space[:0], path)
 	switch {
@@ -74,7 +73,8 @@ func (r *Root) whole(path []byte, allowed bool, access *proto.Access) (name stri
 	return string(clean), dir, proto.StatusOK
 }
 
-// directory opens a directory by its clean name; of shares themselves there is none.
+// directory opens a directory by its clean name. It returns nil for a root of shares, which
+// is not a directory.
 func (r *Root) directory(name []byte, access *proto.Access) (*os.File, error) {
 	if len(name) == 0 {
 		if r.shares != nil {
@@ -105,15 +105,14 @@ func parseOrder(query []byte) order {
 // ContentType returns the media type of the list.
 func (l *Listing) ContentType() string { return l.format.contentType() }
 
-// ETag returns the strong validator of a prepared listing: whatever it shows is in
-// it.
+// ETag returns the strong validator of a prepared listing, a hash of its content.
 func (l *Listing) ETag() []byte { return l.tag }
 
-// FileName returns nothing: a listing is shown.
+// FileName returns "": a listing is shown, not saved.
 func (l *Listing) FileName() string { return "" }
 
-// Await calls wake once the README has been made, perhaps after Close; false: nothing
-// is waited for.
+// Await arranges that wake is called once the README has been made, perhaps after Close. It
+// returns false if the listing does not wait for one.
 func (l *Listing) Await(wake func()) bool { return l.await(wake) }
 
 // Close ends the listing.
@@ -124,9 +123,9 @@ func (l *Listing) Close() {
 	}
 }
 
-// Prepare reads a batch of entries, and reports whether those were the last. It
-// returns 503 if the listings of the root would hold too much: a client that
-// does not read what it asked for is not to use up the memory of all.
+// Prepare does a part of the work, such as reading a batch of entries, and reports whether
+// the listing is ready. It returns 503 if all listings of the root together exceed their
+// budget: clients that do not read must not use up the memory.
 func (l *Listing) Prepare() (ready bool, s proto.Status) {
 	if ready, s = l.prepare(); ready {
 		l.listed = l.merge()
@@ -134,8 +133,8 @@ func (l *Listing) Prepare() (ready bool, s proto.Status) {
 	return ready, s
 }
 
-// Append appends the next piece and reports whether it was the last. The
-// listing is prepared.
+// Append appends the next piece and reports whether it was the last. The listing must be
+// ready, see Prepare.
 func (l *Listing) Append(dst []byte) (_ []byte, done bool, err error) {
 	if l.next < 0 {
 		l.next = 0

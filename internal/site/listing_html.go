@@ -45,8 +45,8 @@ func (htmlFormat) begin(dst []byte, l *listed) []byte {
 	return dst
 }
 
-// appendCrumbs appends a heading with a link for each directory on the way from the
-// root. They are relative: a proxy may have put a prefix in front of the path.
+// appendCrumbs appends a heading with a link for each directory from the root to path. The
+// links are relative, because a proxy may have put a prefix in front of the path.
 func appendCrumbs(dst []byte, path string) []byte {
 	dst = append(dst, "<nav aria-label=\"Path\"><h1>"...)
 	names := append([]string{"root"}, strings.FieldsFunc(path, func(c rune) bool { return c == '/' })...)
@@ -64,8 +64,8 @@ func appendCrumbs(dst []byte, path string) []byte {
 	return append(dst, "</h1></nav>\n"...)
 }
 
-// appendHeading appends a column's heading, which sorts by it or, if that is
-// the order already, the other way round.
+// appendHeading appends a column's heading: a link that sorts by the column, or reverses the
+// order if the listing is sorted by it.
 func appendHeading(dst []byte, o order, by, title string) []byte {
 	direction, sorted := "asc", ""
 	if o.by == by {
@@ -97,7 +97,7 @@ func (htmlFormat) row(dst []byte, l *listed, i int) []byte {
 		dst = append(dst, human.Bytes(e.size)...)
 	}
 	dst = append(dst, "</td><td>"...)
-	// On a narrow screen the day must do.
+	// The style sheet hides the time of day on a narrow screen.
 	dst = proto.Time{Sec: e.modified}.AppendFormat(dst, `<time datetime="2006-01-02T15:04:05Z" title="2006-01-02 15:04:05">2006-01-02<span> 15:04</span></time>`)
 	return append(dst, "</td></tr>\n"...)
 }
@@ -110,21 +110,19 @@ func (htmlFormat) end(dst []byte, l *listed) []byte {
 	return append(dst, "</main>\n"...)
 }
 
-// appendName appends a name that cannot change how what is around it is read:
-// written from right to left it would move the slash and the size behind it
-// (HTML, "the bdi element").
+// appendName appends a name, isolated from the text around it: a name written from right to
+// left would otherwise move the slash and the size after it (HTML, "the bdi element").
 func appendName(dst []byte, name string) []byte {
 	dst = append(dst, "<bdi>"...)
 	dst = appendText(dst, name, "<i>", "</i>")
 	return append(dst, "</bdi>"...)
 }
 
-// appendText appends s as text, with U+FFFD for each byte that is no UTF-8, and
-// for each character that would steer how the text is shown its number,
-// between before and after.
+// appendText appends s as text. A byte that is not UTF-8 becomes U+FFFD, and an invisible
+// character its number, between before and after.
 func appendText(dst []byte, s, before, after string) []byte {
 	for s != "" {
-		i := strings.IndexFunc(s, steers)
+		i := strings.IndexFunc(s, isInvisible)
 		if i < 0 {
 			i = len(s)
 		}
@@ -139,11 +137,10 @@ func appendText(dst []byte, s, before, after string) []byte {
 	return dst
 }
 
-// steers reports whether a character is not seen itself but changes what is: a
-// control character, one that ends a line, or one of those that set the
-// direction (UAX #9 §2), with which "invoice\u202efdp.exe" looks like
-// "invoiceexe.pdf".
-func steers(r rune) bool {
+// isInvisible reports whether a character is invisible but affects how other text is shown: a
+// control character, a line or paragraph separator, or one that sets the direction (UAX #9
+// §2), with which "invoice\u202efdp.exe" looks like "invoiceexe.pdf".
+func isInvisible(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 

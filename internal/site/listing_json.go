@@ -9,9 +9,9 @@ import (
 )
 
 // jsonFormat writes {"path": …, "entries": [{"name": …, "type": "file" or
-// "directory", "size": bytes, "modified": RFC 3339}, …]}. A byte of a name
-// that is no UTF-8 becomes U+FFFD, as JSON cannot hold it, and a time whose year
-// has not four digits null, as RFC 3339 cannot say it.
+// "directory", "size": bytes, "modified": RFC 3339}, …]}. A byte of a name that is not UTF-8
+// becomes U+FFFD, because JSON cannot represent it, and a time whose year does not have four
+// digits becomes null, because RFC 3339 cannot.
 type jsonFormat struct{}
 
 func (jsonFormat) contentType() string { return "application/json" }
@@ -48,6 +48,6 @@ func (jsonFormat) end(dst []byte, _ *listed) []byte { return append(dst, "\n]}\n
 
 // appendJSON appends s as a JSON string (RFC 8259 §7).
 func appendJSON(dst []byte, s string) []byte {
-	text, _ := json.Marshal(s) // of a string there is always one
+	text, _ := json.Marshal(s) // never fails for a string
 	return append(dst, text...)
 }

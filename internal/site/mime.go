@@ -7,8 +7,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// typeOf returns the media type for a name by its extension. What is not known
-// is application/octet-stream, which a browser saves and never guesses at.
+// typeOf returns the media type of a name by its extension. Unknown types are
+// application/octet-stream, which browsers save without sniffing.
 func typeOf(name []byte) mediaType {
 	var space [16]byte
 	ext, found := extension(name)
@@ -28,8 +28,8 @@ func typeOf(name []byte) mediaType {
 	return unknown
 }
 
-// typeOf returns the media type for a name by the first rule that fits it, which is
-// returned, or else by its extension.
+// typeOf returns the media type of a name by the first rule that matches it, and that rule, or
+// by its extension if none does.
 func (r *Root) typeOf(name []byte) (mediaType, *Rule) {
 	if len(r.policy.Types) > 0 {
 		if rule := ruleFor(r.policy.Types, string(name)); rule != nil {
@@ -39,8 +39,8 @@ func (r *Root) typeOf(name []byte) (mediaType, *Rule) {
 	return typeOf(name), nil
 }
 
-// compressible reports whether files of a media type are worth compressing: it
-// is known to be so, or its name says that they are text.
+// compressible reports whether files of a media type are worth compressing: those of the
+// table, and all text.
 func compressible(kind string) bool {
 	essence, _, _ := strings.Cut(kind, ";")
 	essence = strings.ToLower(strings.TrimSpace(essence))
@@ -55,7 +55,7 @@ func compressible(kind string) bool {
 	return false
 }
 
-// extension is what follows the last dot in a file's name.
+// extension returns the part of a file's name after its last dot.
 func extension(name []byte) (ext []byte, found bool) {
 	name = name[bytes.LastIndexByte(name, '/')+1:]
 	dot := bytes.LastIndexByte(name, '.')
@@ -66,21 +66,21 @@ const binary = "application/octet-stream"
 
 var unknown = mediaType{kind: binary}
 
-// mediaType is what is known of files of one kind.
+// mediaType describes the files of one media type.
 type mediaType struct {
-	kind         string       // with charset
-	compressible bool         // worth compressing: ready-made compressed ones are looked for
-	coding       proto.Coding // in which they are themselves, by their nature
+	kind         string       // media type, with charset
+	compressible bool         // worth compressing, so sidecars are looked for
+	coding       proto.Coding // content coding of the files themselves, such as .svgz
 }
 
-// types is read from the table at start and not changed.
+// types is parsed from table at start and not changed.
 var types = parseTypes(table)
 
-// table has a line for each type: the extensions, then the type, then "z" if
-// files of it are worth compressing, or "gzip" if they are compressed by their
-// nature and are, once that is undone, of that type (RFC 9110 §8.4). A file that
-// was compressed to be kept so, such as a .tar.gz, is not. The types are those
-// of IANA's registry where it has one. Text is UTF-8, as the web is.
+// table has a line for each type: the extensions, then the type, then "z" if files of it are
+// worth compressing, or "gzip" if they are sent with that content coding, because they have
+// the type after decoding (RFC 9110 §8.4). That does not apply to files that users keep
+// compressed, such as .tar.gz. The types are those of the IANA registry where it has one. Text
+// is UTF-8.
 const table = `
 html htm shtml: text/html; charset=utf-8 z
 xhtml xht: application/xhtml+xml z

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// compareNames orders names as people do: without regard to case, and numbers by
-// their value, so that page10 comes after Page9. Names that are equal in that
-// way are ordered by their bytes.
+// compareNames compares names in natural order: case is ignored, and numbers are compared by
+// value, so that page10 comes after Page9. Names that are equal in this order are compared by
+// their bytes.
 func compareNames(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
@@ -30,10 +30,10 @@ func compareNames(a, b string) int {
 	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(a, b))
 }
 
-// digits counts the digits that a name begins with.
+// digits returns the number of digits at the beginning of a name.
 func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
-// compareNumbers compares two rows of digits by their value, however long.
+// compareNumbers compares two decimal numbers of any length.
 func compareNumbers(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))

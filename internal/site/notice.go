@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notices has the kernel tell of changes in root directories (inotify(7)): through one
-// instance for all roots that share it, of which a user may have few.
+// notices reports changes of rules files in root directories. It uses one inotify(7)
+// instance for all roots that share it, because a user may have only a few.
 type notices struct {
 	mu      sync.Mutex
 	fd      int
-	events  *os.File      // of that descriptor; nil: nothing is watched
-	read    chan struct{} // closed when nobody reads them any more
+	events  *os.File      // of fd; nil: nothing is watched
+	read    chan struct{} // closed when readAll has ended
 	watches map[int32][]chan<- struct{}
 }
 
-// changes are what is told of a directory.
+// changes are the events of a directory that are watched.
 const changes = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_MODIFY | unix.IN_ATTRIB
 
-// watch has something sent to changed, which has room for one, whenever a file of rules
-// has changed in a directory, until stop is called; nil where the kernel cannot tell.
+// watch sends to changed, whose capacity is 1, whenever a rules file in a directory has
+// changed, until stop is called. It returns nil if the directory cannot be watched.
 func (n *notices) watch(dir int, changed chan<- struct{}) (stop func()) {
 	n.mu.Lock()
 	err := n.begin()
@@ -38,12 +38,12 @@ func (n *notices) watch(dir int, changed chan<- struct{}) (stop func()) {
 		return nil
 	}
 	at := int32(wd)
-	n.watches[at] = append(n.watches[at], changed) // roots may be the same directory
+	n.watches[at] = append(n.watches[at], changed) // several roots may have the same directory
 	n.mu.Unlock()
 	return func() { n.unwatch(at, changed) }
 }
 
-// begin makes an instance if there is none.
+// begin creates the instance if there is none. It is called with the lock held.
 func (n *notices) begin() (err error) {
 	if n.events != nil {
 		return nil
@@ -66,7 +66,7 @@ func (n *notices) unwatch(at int32, changed chan<- struct{}) {
 	n.unlock()
 }
 
-// unlock unlocks, and closes the instance if nothing is watched any more.
+// unlock unlocks n.mu, and closes the instance if nothing is watched any more.
 func (n *notices) unlock() {
 	if n.events == nil || len(n.watches) > 0 {
 		n.mu.Unlock()
@@ -79,7 +79,7 @@ func (n *notices) unlock() {
 	<-read
 }
 
-// readAll passes on what the kernel tells, until events are closed.
+// readAll passes on events until the instance is closed.
 func (n *notices) readAll(events *os.File, read chan<- struct{}) {
 	defer close(read)
 	buf := make([]byte, 4<<10)
@@ -92,8 +92,8 @@ func (n *notices) readAll(events *os.File, read chan<- struct{}) {
 	}
 }
 
-// tell wakes those whose files of rules have changed; all, if there were more events than
-// the kernel remembers.
+// tell wakes the watchers of directories whose rules files have changed, and all watchers if
+// the kernel's event queue has overflowed.
 func (n *notices) tell(events []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -110,12 +110,12 @@ func (n *notices) tell(events []byte) {
 	}
 }
 
-// wake sends something to each channel that has room.
+// wake sends to each channel that is empty.
 func wake(all []chan<- struct{}) {
 	for _, c := range all {
 		select {
 		case c <- struct{}{}:
-		default: // one is as good as many
+		default: // one is enough
 		}
 	}
 }

@@ -37,7 +37,7 @@ func TestNotices(t *testing.T) {
 		}
 		defer r.Close()
 		if i > 0 {
-			r.Beside(roots[0])
+			r.ShareBounds(roots[0])
 		}
 		if err := r.ReadRules(nil); err != nil {
 			t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // hang a worker, and without becoming a controlling terminal.
 const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 
-// pathFlags are those to look at a name only: what may not be read can be.
+// pathFlags open a name for stat only, which needs no permission to read the file.
 const pathFlags = unix.O_PATH | unix.O_CLOEXEC
 
 // open opens a name, relative to the root and without a NUL, for reading.
@@ -30,8 +30,8 @@ func (r *Root) open(name []byte) (fd int, err error) {
 	return fd, err
 }
 
-// stat looks at what a name leads to, which takes permission to search the
-// directories on the way and none to read what is there.
+// stat returns the metadata of a name, after links. It needs permission to search the
+// directories in the name, and none to read the file.
 func (r *Root) stat(name []byte, st *unix.Stat_t) (err error) {
 	if r.shares != nil {
 		if r, name, err = r.within(name); err != nil {
@@ -44,14 +44,14 @@ func (r *Root) stat(name []byte, st *unix.Stat_t) (err error) {
 	return err
 }
 
-// beneath opens what is beneath a directory, and nothing else.
+// beneath opens names beneath a directory, and nothing else.
 type beneath struct {
 	dir     int      // descriptor of the directory
 	root    *os.Root // nil where the kernel has openat2
 	resolve uint64   // flags of openat2(2)
 }
 
-// openBeneath returns what opens names beneath a directory.
+// openBeneath opens a directory.
 func openBeneath(dir string, links Symlinks) (b beneath, err error) {
 	b.resolve = resolveFlags(links)
 	if b.dir, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
@@ -68,7 +68,7 @@ func resolveFlags(links Symlinks) uint64 {
 	return all
 }
 
-// prepare finds out how files can be opened. After an error, nothing is open.
+// prepare finds out whether the kernel has openat2(2). On an error it closes b.
 func (b *beneath) prepare(dir string) error {
 	fd, err := b.openat2([]byte{'.', 0}[:1], pathFlags)
 	switch {
@@ -94,8 +94,8 @@ func (b *beneath) close() {
 	b.dir = -1
 }
 
-// open opens a name for reading. EXDEV says that it leads out of the directory, or through
-// an absolute link.
+// open opens a name for reading. The error is EXDEV if the name leads out of the directory or
+// through an absolute link.
 func (b *beneath) open(name []byte) (int, error) {
 	switch {
 	case b.root == nil:
@@ -106,7 +106,7 @@ func (b *beneath) open(name []byte) (int, error) {
 	return b.openRoot(name)
 }
 
-// stat looks at a name, with the errors of open.
+// stat returns the metadata of a name, with the errors of open.
 func (b *beneath) stat(name []byte, st *unix.Stat_t) error {
 	var fd int
 	var err error
@@ -128,15 +128,14 @@ func (b *beneath) stat(name []byte, st *unix.Stat_t) error {
 // linkless reports whether no symbolic link is followed.
 func (b *beneath) linkless() bool { return b.resolve&unix.RESOLVE_NO_SYMLINKS != 0 }
 
-// withoutLinks returns what opens the same, but through no symbolic link.
+// withoutLinks returns a copy of b that follows no symbolic links.
 func (b *beneath) withoutLinks() beneath {
 	return beneath{b.dir, b.root, b.resolve | unix.RESOLVE_NO_SYMLINKS}
 }
 
-// openat2 opens a name with one system call that never leaves the directory,
-// whatever symbolic links there are and whatever is renamed meanwhile
-// (openat2(2), RESOLVE_BENEATH). It is called directly, for x/sys's wrapper
-// copies the name.
+// openat2 opens a name with one system call that never leaves the directory, even if links
+// or names change meanwhile (openat2(2), RESOLVE_BENEATH). The system call is made directly,
+// because the wrapper of x/sys copies the name.
 func (b *beneath) openat2(name []byte, flags uint64) (int, error) {
 	name = append(name, 0) // within the capacity that the caller reserved
 	how := unix.OpenHow{Flags: flags, Resolve: b.resolve}
@@ -156,7 +155,7 @@ func (b *beneath) openat2(name []byte, flags uint64) (int, error) {
 	}
 }
 
-// openRoot does the same with os.Root, one system call for each element.
+// openRoot opens a name with os.Root, which makes a system call for each element.
 func (b *beneath) openRoot(name []byte) (int, error) {
 	f, err := b.root.OpenFile(string(name), openFlags, 0)
 	if err != nil {
@@ -177,7 +176,7 @@ func (b *beneath) statRoot(name []byte, st *unix.Stat_t) error {
 	return nil
 }
 
-// openEach does that without openat2(2) where no link is followed: it opens one element
+// openEach opens a name without openat2(2) and without following links: it opens one element
 // after the other, none of which is "..".
 func (b *beneath) openEach(name []byte, flags uint64) (int, error) {
 	dir, rest := b.dir, string(name)
@@ -204,8 +203,8 @@ func (b *beneath) openEach(name []byte, flags uint64) (int, error) {
 	}
 }
 
-// bare returns the errno of os.Root's error, as openat2's are: callers compare
-// with them. What has none is a path that escapes.
+// bare returns the errno in an error of os.Root, since callers compare with those of
+// openat2(2). An error without an errno means that the name escapes: EXDEV.
 func bare(err error) error {
 	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		return errno
@@ -218,8 +217,8 @@ func isLinkAt(dir int, name string) bool {
 	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
-// openat opens a regular file by its name in a directory, which ends in a NUL, without
-// following a link. It is called directly, for x/sys's wrapper copies the name.
+// openat opens a regular file by its name in a directory, without following a link; name ends
+// with a NUL. The system call is made directly, because the wrapper of x/sys copies the name.
 func openat(dir int, name []byte) (int, error) {
 	for {
 		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&name[0])), openFlags|unix.O_NOFOLLOW, 0, 0, 0)

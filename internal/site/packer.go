@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packer writes an archive. Owners and exact permissions stay here: only whether a
-// file can be executed goes out.
+// packer writes an archive. Owners and exact permissions are not disclosed, only whether a
+// file is executable.
 type packer interface {
 	directory(name string, st *unix.Stat_t) error
 	file(name string, st *unix.Stat_t, content io.Reader) error
@@ -32,10 +32,10 @@ func newPacker(format string, to io.Writer) packer {
 	return &tarPacker{tar.NewWriter(packed), packed, make([]byte, copyMax)}
 }
 
-// copyMax is how many bytes of a file are read at once.
+// copyMax is the number of bytes of a file that are read at once.
 const copyMax = 64 << 10
 
-// errShorter is why an archive ends early: what was announced of a file is not there.
+// errShorter ends an archive: a file has fewer bytes than its header announced.
 var errShorter = errors.New("a file became shorter while it was archived")
 
 func modified(st *unix.Stat_t) time.Time { return time.Unix(st.Mtim.Sec, 0) }
@@ -50,11 +50,11 @@ func mode(st *unix.Stat_t) os.FileMode {
 	return 0o644
 }
 
-// tarPacker writes a tar, perhaps compressed. Long names and sizes are in the form of
-// POSIX.1-2001 (pax), where they need it.
+// tarPacker writes a tar file, which may be compressed. Long names and large sizes are written
+// as POSIX.1-2001 (pax) headers where needed.
 type tarPacker struct {
 	out    *tar.Writer
-	packed io.Closer // nil: it is not compressed
+	packed io.Closer // nil: not compressed
 	buf    []byte
 }
 
@@ -67,7 +67,7 @@ func (p *tarPacker) file(name string, st *unix.Stat_t, content io.Reader) error 
 	if err != nil {
 		return err
 	}
-	// A file that has grown ends where its size was.
+	// A file that has grown is cut at its announced size.
 	n, err := io.CopyBuffer(p.out, io.LimitReader(content, st.Size), p.buf)
 	if err == nil && n < st.Size {
 		err = errShorter
@@ -83,8 +83,8 @@ func (p *tarPacker) close() error {
 	return err
 }
 
-// zipPacker writes a zip, with the fields of 64 bits where they are needed. Sizes come
-// behind each file, because they are not known before.
+// zipPacker writes a zip file, with 64-bit fields (Zip64) where needed. The sizes of a file
+// are written after it, because the compressed size is not known before.
 type zipPacker struct {
 	out *zip.Writer
 	buf []byte

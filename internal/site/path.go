@@ -11,10 +11,10 @@ import (
 // slashes inside, and with one at its end if the path had one. An empty name
 // is the root. One byte of dst's capacity is left free.
 //
-// "." as an element is dropped, as RFC 3986 §5.2.4 has it: clients such as apt
-// send it. What has no place in an honest path is not repaired but refused: ".."
-// as an element, however encoded, an encoded slash, and NUL are 404. A "%"
-// without two digits is 400. A hidden name is 404 too.
+// "." as an element is dropped according to RFC 3986 §5.2.4, since clients such as apt send
+// it. Elements that regular clients never send are refused, not repaired: ".." in any
+// encoding, an encoded slash, and NUL give 404, as hidden names do; a "%" without two
+// hexadecimal digits gives 400.
 func (r *Root) clean(dst, path []byte) ([]byte, proto.Status) {
 	start := 0 // of the current element in dst
 	for i := 0; i < len(path); i++ {
@@ -69,9 +69,9 @@ func dropDot(dst []byte, start int) []byte {
 	return dst
 }
 
-// hides reports whether a name has no place here: "." and ".." never, others
-// that begin with a dot only if the policy shows them, and those with OwnPrefix never.
-// /.well-known/ is public by its purpose (RFC 8615).
+// hides reports whether an element is never served: "." and "..", those with OwnPrefix, and
+// others that begin with a dot unless the policy shows them. /.well-known/ is always served,
+// which is its purpose (RFC 8615).
 func (r *Root) hides(element []byte) bool {
 	if len(element) == 0 || element[0] != '.' {
 		return false
@@ -79,8 +79,8 @@ func (r *Root) hides(element []byte) bool {
 	return isDots(element) || !r.policy.Dotfiles && string(element) != ".well-known" || bytes.HasPrefix(element, []byte(OwnPrefix))
 }
 
-// OwnPrefix begins the names of files that are written into a site for what is served of
-// it, and are never served themselves.
+// OwnPrefix begins the names of files that the program itself writes into a document root,
+// such as the journal of phalanx compress. They are never served.
 const OwnPrefix = ".phalanx-"
 
 // isDots reports whether an element is "." or "..".

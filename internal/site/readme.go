@@ -12,31 +12,31 @@ import (
 	"phalanx/internal/proto"
 )
 
-// maxReadme is how many bytes a README that is shown beneath a listing may have.
+// maxReadme is the maximum size in bytes of a README that is shown beneath a listing.
 const maxReadme = 64 << 10
 
-// readmes remembers what was made of READMEs, by the state of their files.
+// readmes caches rendered READMEs, by the state of their files.
 type readmes struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below, except turns
 	known  map[stamp][]byte
-	oldest []stamp             // in the order in which they came
-	made   map[stamp][]*listed // now, and the lists that wait for it
-	turn   chan struct{}       // full while one is rendered; created with the map
-	turns  atomic.Int32        // taken or waited for
+	oldest []stamp             // keys of known, the oldest first
+	made   map[stamp][]*listed // being rendered, with the lists that wait
+	turn   chan struct{}       // full while one is rendered; created with made
+	turns  atomic.Int32        // READMEs that are rendered or wait for their turn
 }
 
-// Rendering takes a process and time, which many directories with a README each must not
-// take from each other without end: what has no turn is shown as it is, for once.
+// Rendering takes a process and time, so READMEs are rendered one at a time. If too many wait,
+// or one has waited too long, it is shown as plain text this time.
 const (
-	maxTurns = 5 // one has it, the others wait
+	maxTurns = 5 // one is rendered, the others wait
 	turnTime = 5 * time.Second
 )
 
-// maxReadmes is how many are remembered.
+// maxReadmes is the maximum number of READMEs in the cache.
 const maxReadmes = 32
 
-// readmeOf returns the name of the README in a directory, without regard to case,
-// Markdown first; empty if there is none, or if it is too long to be shown.
+// readmeOf returns the name of the README in a directory: README.md, or else README.txt, in
+// any case; "" if there is none, or if it is too large to be shown.
 func readmeOf(entries []entry) (found string) {
 	for i := range entries {
 		e := &entries[i]
@@ -51,8 +51,8 @@ func readmeOf(entries []entry) (found string) {
 	return found
 }
 
-// beginReadme finds the README of a directory whose entries are complete, and sets making
-// if it has to be made yet. It is called with the lock held.
+// beginReadme finds the README of a directory whose entries are complete, and sets making if
+// it is not in the cache. It is called with the lock held.
 func (c *listed) beginReadme() {
 	name := readmeOf(c.entries)
 	if _, page := c.format.(htmlFormat); !page || name == "" || !c.root.policy.Readme {
@@ -83,12 +83,12 @@ func (c *listed) beginReadme() {
 	}
 }
 
-// makeReadme makes HTML of a README, for all lists that wait for it.
+// makeReadme renders a README, for all lists that wait for it.
 func (r *Root) makeReadme(f *File, name string) {
 	html, lasting := r.readme(f, name)
 	m := &r.readmes
 	m.mu.Lock()
-	if lasting && f.settled { // else it could change without being noticed
+	if lasting && f.settled { // otherwise a change could go unnoticed
 		m.remember(f.stamp, html)
 	}
 	waiting := m.made[f.stamp]
@@ -96,12 +96,12 @@ func (r *Root) makeReadme(f *File, name string) {
 	m.mu.Unlock()
 	f.Close()
 	for _, c := range waiting {
-		c.hasReadme(html)
+		c.setReadme(html)
 	}
 }
 
-// hasReadme wakes those who wait for the README.
-func (c *listed) hasReadme(html []byte) {
+// setReadme sets the README and wakes the listings that wait for it.
+func (c *listed) setReadme(html []byte) {
 	c.mu.Lock()
 	wakes := c.wakes
 	c.readme, c.making, c.wakes = html, false, nil
@@ -111,7 +111,8 @@ func (c *listed) hasReadme(html []byte) {
 	}
 }
 
-// await calls wake once the README has been made; false: it is not being made.
+// await arranges that wake is called once the README has been made. It returns false if it
+// is not being made.
 func (c *listed) await(wake func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,8 +122,8 @@ func (c *listed) await(wake func()) bool {
 	return c.making
 }
 
-// readme makes HTML of a README, and reports whether that is what has to be made of it.
-// Markdown that cannot be rendered now is shown as it is.
+// readme returns a README as HTML, and whether that may be cached. Markdown that cannot be
+// rendered now is returned as plain text, which may not.
 func (r *Root) readme(f *File, name string) (html []byte, lasting bool) {
 	text := make([]byte, min(f.size, maxReadme))
 	n, err := unix.Pread(f.fd, text, 0)
@@ -144,7 +145,7 @@ func (r *Root) readme(f *File, name string) (html []byte, lasting bool) {
 	return plain(text), false
 }
 
-// takeTurn waits for the turn to render, and reports whether it has come.
+// takeTurn waits for the turn to render. It returns false if that would take too long.
 func (r *readmes) takeTurn() bool {
 	if r.turns.Add(1) <= maxTurns {
 		timer := time.NewTimer(turnTime)
@@ -164,12 +165,12 @@ func (r *readmes) giveTurn() {
 	r.turns.Add(-1)
 }
 
-// plain shows text as it is.
+// plain returns text as preformatted HTML.
 func plain(text []byte) []byte {
 	return append(appendLines([]byte("<pre>"), string(text)), "</pre>\n"...)
 }
 
-// appendLines appends plain text, of which line breaks and tabs stay what they are.
+// appendLines is appendText for text with line breaks and tabs, which it keeps.
 func appendLines(dst []byte, text string) []byte {
 	for line := range strings.SplitAfterSeq(text, "\n") {
 		line, end := strings.CutSuffix(line, "\n")
@@ -187,7 +188,7 @@ func appendLines(dst []byte, text string) []byte {
 	return dst
 }
 
-// remember keeps what was made of a file. It is called with the lock held.
+// remember caches a rendered README. It is called with the lock held.
 func (r *readmes) remember(s stamp, html []byte) {
 	if r.known == nil {
 		r.known = make(map[stamp][]byte)

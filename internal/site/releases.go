@@ -12,59 +12,58 @@ import (
 	"phalanx/internal/rules"
 )
 
-// Releases are the roots to which a base leads in the course of time: a symbolic link is
-// swapped, or another directory is given its name. One is current, and those before it
-// stay open until their last user is gone. They may be used by several goroutines.
+// Releases follows a base whose target changes: its symbolic link is swapped, or another
+// directory is renamed to it. Each target is a release. One is current, and earlier ones stay
+// open until their last user has released them. It is safe for concurrent use.
 type Releases struct {
 	current atomic.Pointer[Root]
 	given   []rules.Text
 	mu      sync.Mutex // held while tell is called
 	tell    func(News)
 
-	// What only the watch uses.
+	// Used by watch only.
 	old     []*Root
-	failure string    // why the base cannot be followed; "": it can
-	told    time.Time // when that was told last
-	tried   time.Time // when it was tried last
-	rules   func()    // ends the watch for the current one's rules
+	failure string    // why the new release cannot be served; "": there is none
+	told    time.Time // when failure was last reported
+	tried   time.Time // when the new release was last tried
+	rules   func()    // stops watching the rules of the current release
 
 	done    chan struct{}
 	running sync.WaitGroup
 }
 
-// News is what [Releases] tell: another release is current, a base can be followed again,
-// or cannot be, or rules of the current release have changed, or could not be read.
+// News is an event of [Releases].
 type News struct {
 	Kind NewsKind
 	Root *Root // the current release
-	Err  error // nil: it went well
+	Err  error // nil: success
 }
 
-// NewsKind says what [News] are about.
+// NewsKind is the kind of [News].
 type NewsKind uint8
 
 // The kinds.
 const (
-	NewRelease NewsKind = iota // after an error the release before stays
-	Regained                   // the base leads to the current release, after it did not
-	NewRules                   // after an error those before stay
+	NewRelease NewsKind = iota // a new release; with Err it cannot be served, and the previous one stays
+	Regained                   // the base leads to the current release again, after an error
+	NewRules                   // the rules have changed; with Err the previous rules stay
 )
 
 const (
-	// releaseEvery is how often it is looked where the base leads.
+	// releaseEvery is how often the target of the base is checked.
 	releaseEvery = 250 * time.Millisecond
-	// retryEvery is how often a release is tried that could not be served.
+	// retryEvery is how often a release that could not be served is tried again.
 	retryEvery = 500 * time.Millisecond
-	// remindEvery is how often it is told that the base cannot be followed.
+	// remindEvery is how often a release that cannot be served is reported.
 	remindEvery = time.Minute
 )
 
-// Follows reports whether the base may lead to another root in time; see [Follow].
-func (r *Root) Follows() bool { return r.place != nil }
+// Follows reports whether the base of the root may change its target; see [Follow].
+func (r *Root) Follows() bool { return r.parent != nil }
 
-// Follow begins to watch where the base of a root leads, which [Root.Follows]. given are
-// the rules beside those of each release. tell is called by one goroutine at a time. The
-// root, whose rules have been read, is theirs from now on.
+// Follow begins to follow the base of first, for which [Root.Follows] must be true, and whose
+// rules must have been read. given are the rules that apply to every release. tell is called
+// by one goroutine at a time. first belongs to the Releases from now on.
 func Follow(first *Root, given []rules.Text, tell func(News)) *Releases {
 	rs := &Releases{given: given, tell: tell, done: make(chan struct{})}
 	rs.current.Store(first)
@@ -73,15 +72,15 @@ func Follow(first *Root, given []rules.Text, tell func(News)) *Releases {
 	return rs
 }
 
-// Name returns the name of the root beneath the directory that its base, or the link to it,
-// lies in; empty unless it [Root.Follows].
+// Name returns the name of the root relative to the directory that contains the link of its
+// base; "" unless [Root.Follows] is true.
 func (r *Root) Name() string { return r.at }
 
-// Take returns the current release, which stays open until it is given back.
-func (rs *Releases) Take() *Root {
+// Acquire returns the current release, which stays open until Release.
+func (rs *Releases) Acquire() *Root {
 	for {
 		r := rs.current.Load()
-		// Once it is counted and still current, whoever replaces it sees the count.
+		// If it is still current after the count, look will see the count when it replaces it.
 		if r.users.Add(1); rs.current.Load() == r {
 			return r
 		}
@@ -89,14 +88,13 @@ func (rs *Releases) Take() *Root {
 	}
 }
 
-// Current returns the current release, which may be another one, and be closed, at any
-// time.
+// Current returns the current release. It may be replaced and closed at any time.
 func (rs *Releases) Current() *Root { return rs.current.Load() }
 
-// Give gives back a release that was taken.
-func (rs *Releases) Give(r *Root) { r.users.Add(-1) }
+// Release ends one use of a release.
+func (rs *Releases) Release(r *Root) { r.users.Add(-1) }
 
-// Close ends the watch and closes all releases. None is used any more.
+// Close stops following and closes all releases, which must not be in use.
 func (rs *Releases) Close() {
 	close(rs.done)
 	rs.running.Wait()
@@ -119,8 +117,8 @@ func (rs *Releases) watch() {
 	}
 }
 
-// look takes another release if the base leads to one, and closes those that nobody uses
-// any longer.
+// look switches to a new release if the base leads to one, and closes earlier releases that
+// are no longer in use.
 func (rs *Releases) look() {
 	rs.old = slices.DeleteFunc(rs.old, func(r *Root) bool {
 		unused := r.users.Load() == 0
@@ -130,7 +128,7 @@ func (rs *Releases) look() {
 		return unused
 	})
 	now := rs.current.Load()
-	if now.place.leadsTo(now.dir) {
+	if now.parent.leadsTo(now.dir) {
 		if rs.failure != "" {
 			rs.failure = ""
 			rs.say(News{Kind: Regained})
@@ -155,7 +153,7 @@ func (rs *Releases) look() {
 	rs.say(News{Kind: NewRelease})
 }
 
-// fail tells why a release cannot be served, unless that was told a short while ago.
+// fail reports why a release cannot be served, at most once per remindEvery.
 func (rs *Releases) fail(err error, at time.Time) {
 	if rs.failure != "" && at.Sub(rs.told) < remindEvery {
 		return
@@ -173,14 +171,14 @@ func (rs *Releases) say(n News) {
 	rs.tell(n)
 }
 
-// next opens what the base leads to now, to be served as this root is.
+// next opens the current target of the base with the settings of this root.
 func (r *Root) next(given []rules.Text) (*Root, error) {
-	next, err := r.place.openRoot(r.policy)
+	next, err := r.parent.openRoot(r.policy)
 	if err != nil {
 		return nil, err
 	}
 	next.Render, next.Copies, next.Digests, next.Now, next.later = r.Render, r.Copies, r.Digests, r.Now, true
-	next.Beside(r)
+	next.ShareBounds(r)
 	if err := next.ReadRules(given); err != nil {
 		next.Close()
 		return nil, err
@@ -188,11 +186,11 @@ func (r *Root) next(given []rules.Text) (*Root, error) {
 	return next, nil
 }
 
-// errOutside is why a release is not served.
-var errOutside = errors.New("it leads out of the directory that it lies in")
+// errOutside is the error of a base whose link leads out of the directory that contains it.
+var errOutside = errors.New("its link leads out of the directory that contains the link")
 
-// leadsTo reports whether the base leads to a directory that is open.
-func (p *place) leadsTo(dir int) bool {
+// leadsTo reports whether the target of the base is the open directory dir.
+func (p *parent) leadsTo(dir int) bool {
 	var now, then unix.Stat_t
 	return unix.Fstatat(p.dir, p.name, &now, 0) == nil && fstat(dir, &then) == nil && now.Dev == then.Dev && now.Ino == then.Ino
 }

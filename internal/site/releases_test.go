@@ -76,8 +76,8 @@ func followed(t *testing.T, base string, policy Policy) (*Releases, *newsOf) {
 // page returns what the current release shows.
 func (rs *Releases) page(t *testing.T) string {
 	t.Helper()
-	r := rs.Take()
-	defer rs.Give(r)
+	r := rs.Acquire()
+	defer rs.Release(r)
 	text, _ := fetch(t, r, "/page.txt", proto.Codings{})
 	return text
 }
@@ -244,7 +244,7 @@ func TestOldRelease(t *testing.T) {
 	swap(t, dir+"/current", "releases/1")
 	rs, _ := followed(t, dir+"/current", Policy{})
 	with := descriptors(t)
-	old := rs.Take()
+	old := rs.Acquire()
 	swap(t, dir+"/current", "releases/2")
 	await(t, "the next release", func() bool { return rs.page(t) == "2" })
 	if err := os.RemoveAll(dir + "/releases/3"); err != nil {
@@ -253,7 +253,7 @@ func TestOldRelease(t *testing.T) {
 	if text, _ := fetch(t, old, "/page.txt", proto.Codings{}); text != "1" || descriptors(t) <= with {
 		t.Errorf("the old release: %q, %d descriptors, %d before", text, descriptors(t), with)
 	}
-	rs.Give(old)
+	rs.Release(old)
 	await(t, "its end", func() bool { return descriptors(t) == with })
 }
 

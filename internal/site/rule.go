@@ -7,26 +7,26 @@ import (
 )
 
 // Rule gives files a Cache-Control value, or a media type, by their path. A pattern with a
-// slash is held against the whole path from the root, one without against
-// the file's own name; "*" stays within a directory, "**" does not. The
-// pattern must be valid.
+// slash is matched against the whole path from the root, one without against the file's own
+// name; "*" matches within a directory, "**" also across directories. The pattern must be
+// valid.
 type Rule struct {
 	Pattern string
 	Value   string
 }
 
-// ruleFor returns the first rule that fits the name, nil if none does.
+// ruleFor returns the first rule that matches the name, nil if none does.
 func ruleFor(rules []Rule, name string) *Rule {
 	for i := range rules {
-		if rules[i].fits(name) {
+		if rules[i].matches(name) {
 			return &rules[i]
 		}
 	}
 	return nil
 }
 
-// fits reports whether the rule is for a name.
-func (rule *Rule) fits(name string) bool {
+// matches reports whether the pattern matches a name.
+func (rule *Rule) matches(name string) bool {
 	if !strings.Contains(rule.Pattern, "/") {
 		name = name[strings.LastIndexByte(name, '/')+1:]
 	}

@@ -12,21 +12,20 @@ import (
 	"phalanx/internal/rules"
 )
 
-// The files at the root in which the owner of a site writes rules down. They are never
-// served.
+// The rules files of a site, in its document root. They are never served.
 const (
 	redirectsFile = "_redirects"
 	headersFile   = "_headers"
 )
 
-// ruleFiles is what was read of them.
+// ruleFiles has the rules of a site.
 type ruleFiles struct {
 	set   atomic.Pointer[rules.Set]
 	given []rules.Text // by options
-	seen  [2]stamp     // of the files when they were read; zero: there is none
+	seen  [2]stamp     // states of the files that were read; zero: no such file
 }
 
-// isRules reports whether a name beneath the root is a file of rules.
+// isRules reports whether a name beneath the root is a rules file.
 func (r *Root) isRules(name []byte) bool {
 	return r.policy.Rules && len(name) > 0 && name[0] == '_' && (string(name) == redirectsFile || string(name) == headersFile)
 }
@@ -34,16 +33,15 @@ func (r *Root) isRules(name []byte) bool {
 // Rules returns the rules of the site; nil if there are none.
 func (r *Root) Rules() *rules.Set { return r.ruleFiles.set.Load() }
 
-// ReadRules reads the rules of the site, beside those that are given. After an error,
-// which names file and line, those that were read before stay. It is called by one
-// goroutine at a time.
+// ReadRules reads the rules files and adds the given rules. After an error, which names file
+// and line, the previous rules stay. It must not be called concurrently.
 func (r *Root) ReadRules(given []rules.Text) error {
 	r.ruleFiles.given = given
 	return r.readRules(r.ruleStamps())
 }
 
-// GiveRules takes rules that are given, and none of the files.
-func (r *Root) GiveRules(given []rules.Text) error {
+// SetRules sets the rules, without reading the rules files.
+func (r *Root) SetRules(given []rules.Text) error {
 	set, err := rules.Parse(given...)
 	if err == nil {
 		r.ruleFiles.set.Store(set)
@@ -51,7 +49,7 @@ func (r *Root) GiveRules(given []rules.Text) error {
 	return err
 }
 
-// ruleStamps looks at the files.
+// ruleStamps returns the states of the rules files.
 func (r *Root) ruleStamps() (all [2]stamp) {
 	if !r.policy.Rules || r.shares != nil {
 		return all
@@ -70,7 +68,7 @@ func (r *Root) ruleStamps() (all [2]stamp) {
 	return all
 }
 
-// readRules reads the files that were seen, whole or not at all.
+// readRules reads the rules files, whose states are seen, and sets the rules if all are valid.
 func (r *Root) readRules(seen [2]stamp) error {
 	r.ruleFiles.seen = seen
 	var texts []rules.Text
@@ -90,8 +88,8 @@ func (r *Root) readRules(seen [2]stamp) error {
 			texts = append(texts, t)
 		}
 	}
-	// Redirects of options come first, because the first counts; their header fields come
-	// last, because a later one can remove those before.
+	// Redirects of the options come first, because the first match applies; header fields of
+	// the options come last, because later ones can remove earlier ones.
 	var first, last []rules.Text
 	for _, t := range r.ruleFiles.given {
 		if t.Kind == rules.Redirects {
@@ -100,16 +98,16 @@ func (r *Root) readRules(seen [2]stamp) error {
 			last = append(last, t)
 		}
 	}
-	return r.GiveRules(slices.Concat(first, texts, last))
+	return r.SetRules(slices.Concat(first, texts, last))
 }
 
-// errChanging is why a file was not read.
+// errChanging is the error of readWhole if the file changed meanwhile.
 var errChanging = errors.New("it was changed while it was read")
 
-// readWhole reads a file, which may not change meanwhile; of one that is longer than most
-// bytes, a byte more.
+// readWhole reads a file, or the first most+1 bytes of a longer one. It is an error if the
+// file changes meanwhile.
 func (r *Root) readWhole(name string, most int64) ([]byte, error) {
-	f, err := r.regular(padded(name), everything())
+	f, err := r.regular(padded(name), fullAccess())
 	if err != nil {
 		return nil, err
 	}

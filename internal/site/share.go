@@ -9,17 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// share is a file or directory that lies beneath the root under its own name,
-// wherever it is.
+// share is a file or directory from anywhere, served beneath the root under its own name.
 type share struct {
 	name string
 	root *Root  // of the directory, or of the one that holds the file
 	file string // its name there; "": the directory itself is shared
 }
 
-// OpenShares opens a root with nothing in it but files and directories from
-// elsewhere, each under its own name; no two are equal. A path that is a symbolic link is followed now, links
-// beneath a shared directory as beneath any root.
+// OpenShares opens a root that contains only the given files and directories, each under its
+// own name, which must be unique. A path that is a symbolic link is followed once, now; links
+// beneath a shared directory are followed as beneath any root.
 func OpenShares(paths []string, policy Policy) (*Root, error) {
 	r := newRoot(beneath{dir: -1}, policy)
 	r.shares = []share{}
@@ -49,7 +48,7 @@ func openShare(path string) (s share, err error) {
 	return s, err
 }
 
-// within finds the share that a name is in, and the name there.
+// within returns the root of the share that contains a name, and the name relative to it.
 func (r *Root) within(name []byte) (root *Root, rest []byte, err error) {
 	first, rest, deeper := bytes.Cut(name, []byte("/"))
 	for _, s := range r.shares {
@@ -73,7 +72,7 @@ func (c *listed) readShares() (cost int64) {
 	for _, s := range c.root.shares {
 		var st unix.Stat_t
 		if c.root.stat([]byte(s.name), &st) != nil {
-			continue // it was there when the root was opened
+			continue // removed since the root was opened
 		}
 		if e, ok := entryOf(s.name, &st); ok {
 			c.entries = append(c.entries, e)

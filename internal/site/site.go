@@ -1,10 +1,10 @@
-// Package site is the document root: a request path becomes an open file
-// with its size, time and type, and nothing outside the root ever.
+// Package site is the document root: it maps the path of a request to an open file with its
+// size, time and type, and never to anything outside the root.
 //
-// A path is decoded and judged as bytes ([clean]), then opened with a single
-// openat2(2) that the kernel keeps beneath the root, and only then examined:
-// metadata and bytes come from one descriptor, without a stat that could be out of
-// date. Anything but a regular file is closed again.
+// A path is decoded and checked as bytes ([clean]), then opened with a single openat2(2),
+// which the kernel confines to the root, and only then examined: metadata and content come
+// from one descriptor, without a stat that could be out of date. Anything but a regular file
+// is closed again.
 package site
 
 import (
@@ -21,43 +21,44 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Root is an open document root. It may be used by several goroutines.
+// Root is an open document root. It is safe for concurrent use.
 type Root struct {
 	beneath // its directory
 	policy  Policy
 	paths   []string     // of the directory; see expand
-	place   *place       // of a base that may lead to another root in time; nil: it does not
-	at      string       // the name of the directory there, without links
+	parent  *parent      // of a base that is followed; nil: it is not
+	at      string       // name of the directory relative to parent, without links
 	users   atomic.Int64 // of [Releases]
-	later   bool         // it was opened when the process was in its sandbox
+	later   bool         // opened after the process entered its sandbox
 	pool    sync.Pool
 	tell    func(Finding) // of Trace, or nil
 	shares  []share       // of OpenShares: nothing else is beneath the root
 
 	shared shared
-	making sync.WaitGroup // of what makes archives and READMEs
+	making sync.WaitGroup // goroutines that make archives and READMEs
 	*bounds
 
 	ruleFiles ruleFiles
 
-	// Render makes safe HTML of Markdown, and may take a while; nil: Markdown is shown as
-	// it is. It is set before the root is used.
+	// The fields below must be set before the root is used.
+
+	// Render renders Markdown as safe HTML, and may take seconds; nil: Markdown is shown
+	// as plain text.
 	Render func(markdown []byte) ([]byte, error)
-	// Copies are compressed copies of files without precompressed ones; nil: there are none.
-	// It is set before the root is used.
+	// Copies are compressed copies of files without sidecars; nil: none.
 	Copies *Copies
-	// Digests are those of files' contents, of which entity tags are made; nil: tags are made
-	// of times and sizes. It is set before the root is used.
+	// Digests are the digests of which entity tags are made; nil: tags are made of times
+	// and sizes.
 	Digests *Digests
-	// Now is the time; its default is time.Now. It is set before the root is used.
+	// Now returns the time; the default is time.Now.
 	Now func() time.Time
 }
 
-// Policy is what of a root is shown, and how. The zero value shows
-// directories by nothing but a status, and hides dotfiles.
+// Policy is which files of a root are visible, and how. With the zero value, directories
+// give 403 and dotfiles are hidden.
 type Policy struct {
-	Index    []string // names that stand for their directory, first found first
-	Dotfiles bool     // whether names that begin with a dot are shown
+	Index    []string // names of index files, in order of precedence
+	Dotfiles bool     // whether names that begin with a dot are visible
 	List     bool     // whether a directory without an index is listed
 	Archive  bool     // whether a directory can be downloaded as an archive
 	Readme   bool     // whether a README is shown beneath the list of its directory
@@ -65,15 +66,15 @@ type Policy struct {
 	Rules    bool     // whether _redirects and _headers are read, and not served
 	Clean    bool     // whether a page has a path without .html, and only that one
 	Symlinks Symlinks // which are followed
-	Fallback string   // a file for navigations to paths without one, or empty
-	Cache    []Rule   // Cache-Control by path; the first that fits counts
-	Types    []Rule   // the media type by path; the same, and where none fits the extension counts
-	Areas    []Area   // which parts need credentials; the first that a name is in counts
+	Fallback string   // the fallback for navigation to unknown paths; "": none
+	Cache    []Rule   // Cache-Control by path; the first match applies
+	Types    []Rule   // media type by path; the first match applies, then the extension
+	Areas    []Area   // parts that need credentials; the first match applies
 }
 
 // Open opens the directory as a document root.
 func Open(dir string, policy Policy) (*Root, error) {
-	p, err := placeOf(dir, policy.Symlinks)
+	p, err := parentOf(dir, policy.Symlinks)
 	if err != nil {
 		return nil, fmt.Errorf("open root %q: %w", dir, err)
 	}
@@ -109,16 +110,16 @@ func (r *Root) checked() (*Root, error) {
 	return r, nil
 }
 
-// ErrFallback is why a root cannot be opened whose fallback cannot be.
+// ErrFallback reports that a root was not opened because its fallback cannot be opened.
 var ErrFallback = errors.New("fallback")
 
 func (r *Root) checkFallback() error {
 	if r.policy.Fallback == "" {
 		return nil
 	}
-	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...), everything())
+	f, err := r.file(append(make([]byte, 0, len(r.policy.Fallback)+1), r.policy.Fallback...), fullAccess())
 	if err == unix.EXDEV { // it escapes
-		err = errors.New("it leads out of the base")
+		err = errors.New("it leads out of the document root")
 	}
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrFallback, r.policy.Fallback, err)
@@ -127,8 +128,8 @@ func (r *Root) checkFallback() error {
 	return nil
 }
 
-// Unreadable reports whether the user of this process may not read the directory, or
-// something that is shared.
+// Unreadable reports whether the user of this process may not read the directory, or one of
+// the shares.
 func (r *Root) Unreadable() bool {
 	if r.shares == nil {
 		return denied(r.dir, ".", unix.R_OK|unix.X_OK)
@@ -148,14 +149,14 @@ func denied(dir int, name string, mode uint32) bool {
 // Symlinks returns which symbolic links are followed.
 func (r *Root) Symlinks() Symlinks { return r.policy.Symlinks }
 
-// Directories returns the descriptors of the directories from which files are opened,
-// which belong to the root: one, unless it is of [OpenShares]. Where the base may lead to
-// another root in time, it is that which has them all.
+// Directories returns the descriptors of the directories from which files are opened, which
+// the root still owns. There is one, except for [OpenShares]; if the base is followed, it is
+// the directory that contains all releases.
 func (r *Root) Directories() []int {
 	switch {
 	case r.shares != nil:
-	case r.place != nil:
-		return []int{r.place.directory()}
+	case r.parent != nil:
+		return []int{r.parent.directory()}
 	default:
 		return []int{r.dir}
 	}
@@ -166,24 +167,24 @@ func (r *Root) Directories() []int {
 	return all
 }
 
-// Close closes the root. Files that are open stay so.
+// Close closes the root. Open files stay open.
 func (r *Root) Close() {
 	r.making.Wait() // each ends when its connection has
 	for _, s := range r.shares {
 		s.root.Close()
 	}
-	if r.place != nil {
-		r.place.release()
-		r.place = nil
+	if r.parent != nil {
+		r.parent.release()
+		r.parent = nil
 	}
 	r.close()
 }
 
-// Open finds the file for the path of a request target, percent-encoded and
-// without query. With 200 comes the file; 301 says that the path is a
-// directory without its slash, 308 that the file has a cleaner path (see [Policy]); else
-// the status says why there is none: 401 that access does not grant what it takes. Among
-// the ready-made codings of the file the first one of the list is chosen.
+// Open opens the file for the path of a request target, percent-encoded and without query.
+// The file is returned with status 200. 301 means that the path names a directory and lacks
+// the trailing slash, 308 that the file has a cleaner path (see [Policy]), 401 that access
+// does not grant what the file needs; other statuses say why there is no file. If the file has
+// sidecars, the first coding in codings that has one is chosen.
 func (r *Root) Open(path []byte, codings proto.Codings, access *proto.Access) (*File, proto.Status) {
 	var space [unix.PathMax]byte
 	name, status := r.clean(space[:0], path)
@@ -211,14 +212,14 @@ func (r *Root) Open(path []byte, codings proto.Codings, access *proto.Access) (*
 	return f, proto.StatusOK
 }
 
-// Page opens the site's own page for an error, at the root: 404.html, 401.html for missing
-// credentials, and 50x.html for a fault of the server. Only 401.html is for everybody.
+// Page opens the site's own page for an error, in the root: 401.html, 403.html, 50x.html for a
+// server error, and otherwise 404.html. Only 401.html needs no credentials.
 func (r *Root) Page(s proto.Status, access *proto.Access) (*File, bool) {
 	f, _ := r.page(pageName(s), access)
 	return f, f != nil
 }
 
-// lockedPage is the page for those who lack credentials.
+// lockedPage is the page for missing credentials.
 const lockedPage = "401.html"
 
 func pageName(s proto.Status) string {
@@ -235,7 +236,7 @@ func pageName(s proto.Status) string {
 
 func (r *Root) page(page string, access *proto.Access) (*File, proto.Status) {
 	if page == lockedPage {
-		access = everything()
+		access = fullAccess()
 	}
 	var space [16]byte
 	name := append(space[:0], page...)
@@ -248,8 +249,8 @@ func (r *Root) page(page string, access *proto.Access) (*File, proto.Status) {
 	return f, proto.StatusOK
 }
 
-// find opens the file for a clean name, and returns the name of the file,
-// which for a directory is its index.
+// find opens the file for a clean name, or the index file if the name ends with a slash. It
+// also returns the name of the file.
 func (r *Root) find(name []byte, access *proto.Access) (*File, []byte, error) {
 	if len(name) > 0 && name[len(name)-1] != '/' {
 		f, err := r.file(name, access)
@@ -276,7 +277,7 @@ func (r *Root) find(name []byte, access *proto.Access) (*File, []byte, error) {
 	return nil, name, err
 }
 
-// What a name may be other than a regular file.
+// The errors of names that are not served as regular files.
 var (
 	errDirectory = errors.New("is a directory")
 	errNoSlash   = errors.New("is a directory, and its path lacks the slash")
@@ -295,7 +296,7 @@ func (r *Root) regular(name []byte, access *proto.Access) (*File, error) {
 	fd, err := r.enter(name, access)
 	var st unix.Stat_t
 	if err == unix.EACCES && r.stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return nil, errDirectory // it may be searched, or is at least there
+		return nil, errDirectory // it cannot be read, but exists
 	}
 	if err != nil {
 		return nil, err
@@ -318,8 +319,8 @@ func (r *Root) regular(name []byte, access *proto.Access) (*File, error) {
 	return nil, err
 }
 
-// directoryAt returns errDirectory if the name, which may be empty for the root itself, is
-// that of a directory; errLocked if that is not to be known, and else ENOENT.
+// directoryAt returns errDirectory if the name is that of a directory, or "" for the root
+// itself, errLocked if the request may not know, and otherwise ENOENT.
 func (r *Root) directoryAt(name []byte, access *proto.Access) error {
 	if len(name) == 0 {
 		return errDirectory
@@ -334,9 +335,9 @@ func (r *Root) directoryAt(name []byte, access *proto.Access) error {
 	return unix.ENOENT
 }
 
-// coded returns the first of the codings in which the file lies ready, or
-// the file itself. One that is older than the file was made of something
-// else and does not count.
+// coded returns the sidecar, or else the compressed copy, in the first of the codings that
+// has one, or the file itself. A sidecar that is older than the file is ignored: it was made
+// of another version.
 func (r *Root) coded(f *File, name []byte, codings proto.Codings, access *proto.Access) *File {
 	for _, coding := range codings.List() {
 		suffix := coding.Suffix()
@@ -350,14 +351,14 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings, access *proto.
 			continue
 		}
 		if other.modified.Before(f.modified) {
-			r.weighed(CodingStale, coding)
+			r.foundCoding(CodingStale, coding)
 			other.Close()
 			continue
 		}
 		other.contentType, other.cacheControl = f.contentType, f.cacheControl
 		other.varies, other.coding = true, coding
 		f.Close()
-		r.weighed(CodingChosen, coding)
+		r.foundCoding(CodingChosen, coding)
 		return other
 	}
 	switch {
@@ -370,8 +371,7 @@ func (r *Root) coded(f *File, name []byte, codings proto.Codings, access *proto.
 	return f
 }
 
-// statusOf is the one place where an error of the file system becomes a
-// status.
+// statusOf returns the status for an error of the file system.
 func statusOf(err error) proto.Status {
 	if err == errLocked {
 		return proto.StatusUnauthorized

@@ -13,7 +13,7 @@ type sorter[E any] struct {
 	right  int // index in list of the next element of its second run
 }
 
-// step does the next part of the work, and reports whether the list is sorted.
+// step does a part of the work, and reports whether the list is sorted.
 func (s *sorter[E]) step(compare func(a, b E) int) bool {
 	n := len(s.list)
 	if s.sorted < n {

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Source is a file of which compressed copies would be sent.
+// Source is a file that is served and worth compressing.
 type Source struct {
 	Name string // beneath the root
 	Stat unix.Stat_t
 }
 
-// Sources calls found for each file that is served and whose type is worth compressing, in
-// no particular order, and ends with its error. What cannot be read is left out, as it
-// would be refused.
+// Sources calls found for each file that is served and worth compressing by its type, in no
+// particular order, until found returns an error. Files that cannot be read are left out,
+// since they are not served either.
 func (r *Root) Sources(found func(Source) error) error {
-	w := walk{root: r, access: everything(), to: sources{r, found}, seen: make(map[inode]struct{}), todo: []directory{{}}}
+	w := walk{root: r, access: fullAccess(), to: sources{r, found}, seen: make(map[inode]struct{}), todo: []directory{{}}}
 	return w.all()
 }
 
@@ -48,13 +48,13 @@ func (r *Root) OpenName(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// OpenDirectory opens the directory in which a name lies, beneath the root, and returns
-// the last element of the name.
+// OpenDirectory opens the directory that contains a name beneath the root, and returns the
+// last element of the name.
 func (r *Root) OpenDirectory(name string) (dir *os.File, base string, err error) {
 	parent, base := path.Split(name)
-	dir, err = r.directory(padded(strings.TrimSuffix(parent, "/")), everything())
+	dir, err = r.directory(padded(strings.TrimSuffix(parent, "/")), fullAccess())
 	if err == nil && dir == nil {
-		err = unix.EROFS // shares themselves are in no directory
+		err = unix.EROFS // the root of shares is not a directory
 	}
 	return dir, base, err
 }

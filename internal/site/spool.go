@@ -6,24 +6,24 @@ import (
 )
 
 const (
-	spoolMax   = 256 << 10 // bytes that are held for a reader
-	spoolEnter = 32 << 10  // bytes at which a reader that waits is woken
-	spoolPiece = 64 << 10  // bytes that a reader takes at once
+	spoolMax   = 256 << 10 // capacity in bytes
+	spoolEnter = 32 << 10  // bytes at which a waiting reader is woken
+	spoolPiece = 64 << 10  // bytes that are read at once, at most
 )
 
-// errLeft means that nobody wants the rest.
-var errLeft = errors.New("the reader has left")
+// errReaderClosed is the error of Write after close.
+var errReaderClosed = errors.New("the reader has closed the archive")
 
-// spool hands bytes from a goroutine that waits to a reader that must not: the writer
-// stops when it is full, the reader is called when there is enough.
+// spool is a buffer between a writing goroutine, which blocks while the buffer is full, and a
+// reader that must not block, which is called when there is enough to read.
 type spool struct {
 	mu     sync.Mutex
-	room   *sync.Cond // the reader has taken some, or left
+	room   *sync.Cond // signalled when bytes have been read, and by close
 	held   []byte
-	read   int    // bytes of held that the reader has
-	wake   func() // the reader waits; else nil
+	read   int    // bytes of held that have been read
+	wake   func() // of a waiting reader; nil: it does not wait
 	ended  bool   // nothing more is written
-	err    error  // why it ended early
+	err    error  // why the content is incomplete
 	closed bool   // nothing more is read
 }
 
@@ -33,7 +33,7 @@ func newSpool() *spool {
 	return s
 }
 
-// Write waits for room, and fails when the reader has left.
+// Write blocks until there is room for all of p, and fails after close.
 func (s *spool) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
 		var k int
@@ -50,7 +50,7 @@ func (s *spool) write(p []byte) (int, error) {
 		s.room.Wait()
 	}
 	if s.closed {
-		return 0, errLeft
+		return 0, errReaderClosed
 	}
 	if s.read > 0 && len(s.held)+len(p) > cap(s.held) {
 		s.held = append(s.held[:0], s.held[s.read:]...)
@@ -66,7 +66,7 @@ func (s *spool) write(p []byte) (int, error) {
 
 func (s *spool) waiting() int { return len(s.held) - s.read }
 
-// wakeUp calls the reader, if it waits. The reader's function does not wait.
+// wakeUp calls wake, which must not block, if the reader waits.
 func (s *spool) wakeUp() {
 	if wake := s.wake; wake != nil {
 		s.wake = nil
@@ -74,7 +74,7 @@ func (s *spool) wakeUp() {
 	}
 }
 
-// end ends the writing; err says why it is not complete.
+// end ends the writing; err is why the content is incomplete, nil if it is not.
 func (s *spool) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s *spool) end(err error) {
 	s.wakeUp()
 }
 
-// append appends what there is, up to a piece, and reports whether that was all.
+// append appends at most spoolPiece bytes, and reports whether the content is complete.
 func (s *spool) append(dst []byte) (_ []byte, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +98,8 @@ func (s *spool) append(dst []byte) (_ []byte, done bool, err error) {
 	return dst, s.err == nil, s.err
 }
 
-// await calls wake once when there is enough to read, or when the spool has ended or is
-// closed; false: there is already.
+// await arranges that wake is called once when there is enough to read, or the spool has
+// ended or is closed. It returns false if that is so already.
 func (s *spool) await(wake func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,19 +6,19 @@ import (
 	"phalanx/internal/proto"
 )
 
-// cached is what a path was found to be.
+// cached is a cached result of opening a path.
 type cached struct {
 	store  *store
 	key    string
 	file   *File // nil if there is none
 	status proto.Status
-	realms proto.Realms // that it is in
-	looked time.Time    // when it was looked at last
-	used   bool         // since the hand passed
-	at     int          // place in the ring
+	realms proto.Realms // whose credentials it needs
+	looked time.Time    // when it was last checked
+	used   bool         // since the hand last passed it
+	at     int          // index in the ring
 }
 
-// open hands the file to one more user, who may have it.
+// open returns the file to one more user, if access grants it.
 func (e *cached) open(access *proto.Access) (*File, proto.Status) {
 	e.used = true
 	if e.realms != 0 {
@@ -32,9 +32,9 @@ func (e *cached) open(access *proto.Access) (*File, proto.Status) {
 	return e.file, e.status
 }
 
-// store holds entries by their keys. When it is full, the one to go is the
-// first that was not used since it was passed over the last time (the
-// second-chance algorithm): using an entry costs a flag, not a list.
+// store has entries by their keys. If it is full, the entry to remove is found with the
+// second-chance algorithm: the first one that was not used since the hand last passed it.
+// Unlike with LRU, using an entry only sets a flag.
 type store struct {
 	max   int
 	byKey map[string]*cached
@@ -59,7 +59,7 @@ func (t *store) remove(e *cached) {
 	t.ring = t.ring[:last]
 }
 
-// victim returns the entry to go. The table is not empty.
+// victim returns the entry to remove. The store must not be empty.
 func (t *store) victim() *cached {
 	for {
 		if t.hand >= len(t.ring) {

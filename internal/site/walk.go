@@ -9,28 +9,28 @@ import (
 	"phalanx/internal/proto"
 )
 
-// walk puts all that is served of a directory into an archive: files and directories
-// that are not hidden, and what symbolic links lead to beneath the root. What cannot be
-// read is left out, as it would be refused. A directory is there once, however many
-// links lead to it, so that no circle has no end.
+// walk adds everything in a directory that is served to an archive: files and directories
+// that are not hidden, and the targets of symbolic links that are followed. Files that cannot
+// be read are left out, since they are not served either. A directory is added once, however
+// many links lead to it, so that cycles end.
 type walk struct {
 	root   *Root
-	access *proto.Access // what needs more is left out
+	access *proto.Access // files that need more are left out
 	to     packer
-	todo   []directory // still to be walked, the last first
-	links  []directory // symbolic links to directories: last of all
+	todo   []directory // a stack of directories to walk
+	links  []directory // symbolic links to directories, walked after todo
 	seen   map[inode]struct{}
 	cost   int64 // bytes of the root's budget
 }
 
-// directory is one by its clean name, with a slash at its end, and by its name in the
+// directory has the clean name of a directory, with a trailing slash, and its name in the
 // archive.
 type directory struct{ name, as string }
 
 type inode struct{ dev, ino uint64 }
 
-// errMany is why an archive ends early: a zip needs memory for each file, every format
-// for each directory.
+// errMany ends an archive that needs too much memory: for each file in a zip, and for each
+// directory in all formats.
 var errMany = errors.New("too many files for an archive; download a part of them, or another format")
 
 // pack makes the archive.
@@ -42,7 +42,7 @@ func (a *Archive) pack() error {
 	return w.all()
 }
 
-// all walks to the end.
+// all walks all directories and completes the archive.
 func (w *walk) all() error {
 	defer func() { w.root.listings.give(w.cost) }()
 	for {
@@ -70,7 +70,7 @@ func (w *walk) charge(bytes int) error {
 	return nil
 }
 
-// directory puts one directory into the archive, and remembers those in it.
+// directory adds one directory to the archive, and pushes its subdirectories.
 func (w *walk) directory(d directory) error {
 	var st unix.Stat_t
 	dir, err := w.root.directory(padded(d.name), w.access)
@@ -108,7 +108,7 @@ func (w *walk) directory(d directory) error {
 	}
 }
 
-// shares puts the shares of a root of shares into the archive.
+// shares adds the shares of a root of shares to the archive.
 func (w *walk) shares(d directory) error {
 	for _, s := range w.root.shares {
 		var st unix.Stat_t
@@ -122,7 +122,7 @@ func (w *walk) shares(d directory) error {
 	return nil
 }
 
-// entry looks at a name in a directory that is open.
+// entry adds a name in an open directory, if it is served.
 func (w *walk) entry(dir int, d directory, name string) error {
 	var st unix.Stat_t
 	if w.root.hides([]byte(name)) || d.name == "" && w.root.isRules([]byte(name)) || unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -135,7 +135,7 @@ func (w *walk) entry(dir int, d directory, name string) error {
 	return w.add(d, name, &st, link)
 }
 
-// add adds a file, or remembers a directory.
+// add adds a file to the archive, or pushes a directory.
 func (w *walk) add(d directory, name string, st *unix.Stat_t, link bool) error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -168,7 +168,8 @@ func (w *walk) file(name, as string) error {
 	return w.to.file(as, &st, &content{fd: fd})
 }
 
-// perEntry is what an entry of a zip holds until its end, where all are listed.
+// perEntry returns the memory in bytes that an entry takes until the archive is complete: a
+// zip lists all entries at its end.
 func (w *walk) perEntry(as string) int {
 	if _, zip := w.to.(zipPacker); !zip {
 		return 0
@@ -177,5 +178,5 @@ func (w *walk) perEntry(as string) int {
 	return header + len(as)
 }
 
-// padded is a name with room for what a system call needs behind it.
+// padded returns a name with spare capacity for a trailing slash and a NUL.
 func padded(name string) []byte { return append(make([]byte, 0, len(name)+2), name...) }

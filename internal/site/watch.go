@@ -8,20 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rulesEvery is how often files of rules are looked at while they change, or where the
-// kernel does not tell that they do. A change is taken when it has not gone on for that
-// long: whoever writes a file in pieces is not read halfway.
+// rulesEvery is how often rules files are checked while they change, or if inotify does not
+// report their changes. Files are read when they have not changed for that long, so that a
+// file written in pieces is not read halfway.
 const rulesEvery = 250 * time.Millisecond
 
-// WatchRules takes files of rules anew when they have changed, and tells what came of it:
-// nil, or why the rules before stay. It is called after [Root.ReadRules]; stop ends it.
+// WatchRules reads the rules files again when they have changed, and calls tell with the
+// result: nil, or why the previous rules stay. It is called after [Root.ReadRules], and ends
+// with stop.
 func (r *Root) WatchRules(tell func(error)) (stop func()) {
 	if !r.policy.Rules || r.shares != nil {
 		return func() {}
 	}
-	done, changed := make(chan struct{}), make(chan struct{}, 1) // one is as good as many
+	done, changed := make(chan struct{}), make(chan struct{}, 1) // one notice is enough
 	stopNotices := func() {}
-	told := !r.later && keepsNanoseconds(r.dir) // else it may not be told, or the directory may be another kernel's
+	told := !r.later && keepsNanoseconds(r.dir) // otherwise inotify may be forbidden, or the file system remote
 	if told {
 		stopNotices = r.notices.watch(r.dir, changed)
 		told = stopNotices != nil
@@ -37,8 +38,8 @@ func (r *Root) WatchRules(tell func(error)) (stop func()) {
 	}
 }
 
-// followRules reads the files when they have changed, until done is closed. While changed
-// will say that they do, nothing is done.
+// followRules reads the rules files when they have changed, until done is closed. If told is
+// true and changed reports all changes, it sleeps between them.
 func (r *Root) followRules(told bool, changed, done <-chan struct{}, tell func(error)) {
 	tick := time.NewTicker(rulesEvery)
 	defer tick.Stop()
@@ -48,7 +49,7 @@ func (r *Root) followRules(told bool, changed, done <-chan struct{}, tell func(e
 		case now == last && now != r.ruleFiles.seen:
 			err := r.readRules(now)
 			if errors.Is(err, errChanging) {
-				r.ruleFiles.seen = [2]stamp{} // once more
+				r.ruleFiles.seen = [2]stamp{} // read them again
 				break
 			}
 			tell(err)
@@ -70,8 +71,8 @@ func (r *Root) followRules(told bool, changed, done <-chan struct{}, tell func(e
 	}
 }
 
-// rulesAreHere reports whether no file of rules can change without a change in the root
-// directory: each is a file of it alone, or missing.
+// rulesAreHere reports whether every change of a rules file is reported as an event of the root
+// directory: each file is a regular file with one link there, or missing.
 func (r *Root) rulesAreHere() bool {
 	var dir, st unix.Stat_t
 	if fstat(r.dir, &dir) != nil {

@@ -23,7 +23,7 @@ type release struct {
 
 // Find implements [conn.Sites]; it returns the current release.
 func (c *changing) Find([]byte) (conn.Site, int) {
-	root := c.all.Take()
+	root := c.all.Acquire()
 	r := c.last.Load()
 	if r == nil || r.root != root {
 		r = &release{c.files(root), root}
@@ -33,4 +33,4 @@ func (c *changing) Find([]byte) (conn.Site, int) {
 }
 
 // Done implements [conn.Sites].
-func (c *changing) Done(s conn.Site, _ int) { c.all.Give(s.(*release).root) }
+func (c *changing) Done(s conn.Site, _ int) { c.all.Release(s.(*release).root) }

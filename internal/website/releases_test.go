@@ -78,7 +78,7 @@ func changingSite(all *site.Releases, cached bool) conn.Sites {
 	files := Uncached
 	if cached {
 		first := site.NewCache(all.Current(), time.Hour, 100)
-		files = func(root *site.Root) conn.Site { return Cached(root, first.Beside(root)) }
+		files = func(root *site.Root) conn.Site { return Cached(root, first.Share(root)) }
 	}
 	return &changing{all: all, files: files}
 }

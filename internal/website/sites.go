@@ -44,7 +44,7 @@ func OpenSites(o options.Options) (s *Sites, err error) {
 			return nil, fmt.Errorf("--site %s: %w", own.Name(), err)
 		}
 		if s.Roots[i+1] = root; s.First() != root {
-			root.Beside(s.First())
+			root.ShareBounds(s.First())
 		}
 		for _, host := range own.Hosts {
 			s.add(host, i+1)

@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is a directory in which a base lies. It is open for as long as a root of the base
-// is: what the base leads to next is found beneath it, and opened from it.
-type place struct {
+// parent is the directory that contains the symbolic link of a base. It stays open as long
+// as any root of the base: new releases are opened from it.
+type parent struct {
 	beneath
 	paths []string // of the directory
-	name  string   // of the base in it
-	reach int      // descriptor of the directory in it that has all releases; -1: all of it
+	name  string   // of the base, relative to the directory
+	reach int      // descriptor of the subdirectory with all releases; -1: the directory itself
 	users atomic.Int32
 }
 
-// kubeData is the symbolic link by which Kubernetes swaps the content of a volume.
+// kubeData is the symbolic link that Kubernetes swaps to update a volume.
 const kubeData = "..data"
 
-// placeOf returns the place of a base that leads elsewhere in time: the last symbolic link
-// on its path leads beneath the directory that it lies in, or it is a volume of Kubernetes.
-// nil: it is a directory like any other.
-func placeOf(base string, links Symlinks) (*place, error) {
+// parentOf returns the parent of a base that is to be followed: one whose last symbolic link
+// leads beneath the directory that contains the link, or a Kubernetes volume. It returns nil
+// for an ordinary directory.
+func parentOf(base string, links Symlinks) (*parent, error) {
 	base, err := filepath.Abs(base)
 	if err != nil {
 		return nil, err
@@ -36,22 +36,22 @@ func placeOf(base string, links Symlinks) (*place, error) {
 	if name == "" {
 		dir, name = filepath.Split(base)
 	}
-	p, err := openPlace(filepath.Clean(dir), name, links)
+	p, err := openParent(filepath.Clean(dir), name, links)
 	if err == unix.EXDEV && links != LinksBeneath {
 		return nil, nil
 	}
 	if err == unix.EXDEV {
 		if base, err = filepath.EvalSymlinks(base); err == nil {
 			dir, name = filepath.Split(base)
-			return openPlace(filepath.Clean(dir), name, links)
+			return openParent(filepath.Clean(dir), name, links)
 		}
 	}
 	return p, err
 }
 
-// locate finds the last symbolic link on the absolute path of a base, the directory that it lies in
-// and the name of the base from there; "": there is none. Links in "/" are part of how the
-// system is laid out, unless they are the base itself.
+// locate finds the last symbolic link in the absolute path of a base. It returns the directory that
+// contains the link and the name of the base from there, or "" if there is no link. Links in "/"
+// belong to the layout of the system and are ignored, unless one is the base itself.
 func locate(base string) (dir, name string) {
 	if isLink(filepath.Join(base, kubeData)) {
 		return base, kubeData
@@ -67,12 +67,12 @@ func locate(base string) (dir, name string) {
 
 func isLink(path string) bool { return isLinkAt(unix.AT_FDCWD, path) }
 
-func openPlace(dir, name string, links Symlinks) (*place, error) {
+func openParent(dir, name string, links Symlinks) (*parent, error) {
 	b, err := openBeneath(dir, LinksInside)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{beneath: b, paths: pathsOf(dir), name: name, reach: -1}
+	p := &parent{beneath: b, paths: pathsOf(dir), name: name, reach: -1}
 	p.users.Store(1)
 	if _, err = p.resolve(); err == nil && links != LinksBeneath {
 		err = p.narrow()
@@ -84,9 +84,9 @@ func openPlace(dir, name string, links Symlinks) (*place, error) {
 	return p, nil
 }
 
-// narrow finds the directory in which the base's releases lie: the first of those through
-// which its link leads, if that leads through any.
-func (p *place) narrow() error {
+// narrow opens the subdirectory that contains the releases: the first element of the link's
+// target, if the target has more than one.
+func (p *parent) narrow() error {
 	link, _, _ := strings.Cut(p.name, "/")
 	real, err := expand(p.dir, p.paths, link)
 	if err != nil {
@@ -98,17 +98,17 @@ func (p *place) narrow() error {
 	return err
 }
 
-// resolve returns the name of what the base leads to now, without links.
-func (p *place) resolve() (string, error) {
+// resolve returns the name of the current target of the base, without links.
+func (p *parent) resolve() (string, error) {
 	real, err := expand(p.dir, p.paths, p.name)
 	if err == nil && real == "." {
-		err = unix.EXDEV // the directory that the base lies in is not beneath itself
+		err = unix.EXDEV // the link leads to the directory that contains it
 	}
 	return real, err
 }
 
-// openRoot opens what the base leads to now as a root, which uses the place.
-func (p *place) openRoot(policy Policy) (*Root, error) {
+// openRoot opens the current target of the base as a root, which uses p.
+func (p *parent) openRoot(policy Policy) (*Root, error) {
 	real, err := p.resolve()
 	if err == unix.EXDEV {
 		err = errOutside
@@ -124,21 +124,21 @@ func (p *place) openRoot(policy Policy) (*Root, error) {
 		return nil, err
 	}
 	r := newRoot(b, policy)
-	r.place, r.at = p.use(), real
+	r.parent, r.at = p.use(), real
 	for _, path := range p.paths {
 		r.paths = append(r.paths, filepath.Join(path, real), filepath.Join(path, p.name))
 	}
 	return r.checked()
 }
 
-// use makes the place one that another root uses.
-func (p *place) use() *place {
+// use adds a user, until release.
+func (p *parent) use() *parent {
 	p.users.Add(1)
 	return p
 }
 
-// release closes the place, if no other root uses it.
-func (p *place) release() {
+// release removes a user, and closes p if there is no other.
+func (p *parent) release() {
 	if p.users.Add(-1) > 0 {
 		return
 	}
@@ -147,8 +147,8 @@ func (p *place) release() {
 	}
 }
 
-// directory returns the descriptor of the directory in which all roots lie.
-func (p *place) directory() int {
+// directory returns the descriptor of the directory that contains all releases.
+func (p *parent) directory() int {
 	if p.reach >= 0 {
 		return p.reach
 	}
