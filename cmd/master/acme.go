@@ -16,7 +16,7 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// authority is the client of a certificate authority; nil: there is none.
+// authority is the ACME client with its state; nil: ACME is not used.
 type authority struct {
 	*acme.Client
 	state  *acme.State
@@ -25,8 +25,8 @@ type authority struct {
 	ran    chan struct{} // closed when Run has returned; nil: it was not called
 }
 
-// newAuthority publishes what certificates there are. After an upgrade workers serve, so
-// errors are only reported.
+// newAuthority creates the ACME client, which publishes the stored certificates. After an
+// upgrade errors are only reported, because workers are serving.
 func newAuthority(o options.Options, addresses []listen.Address, ring *keyring.Keyring, upgraded bool, out *standardError) (*authority, error) {
 	if len(o.ACME) == 0 || ring == nil {
 		return nil, nil
@@ -77,8 +77,9 @@ func readBinding(o options.Options) (*acme.Binding, error) {
 	return binding, nil
 }
 
-// challenges are those that can be answered at the addresses: over TLS always, in the
-// clear if there is an address for it. The latter is preferred, as it passes proxies.
+// challenges returns the types of challenges that the addresses support: TLS-ALPN-01 always,
+// and HTTP-01 if there is a plain HTTP address. HTTP-01 is preferred, because it works through
+// proxies.
 func challenges(addresses []listen.Address) []string {
 	kinds := []string{acme.TLSALPN01}
 	if slices.ContainsFunc(addresses, func(a listen.Address) bool { return !a.Secure }) {
@@ -87,7 +88,7 @@ func challenges(addresses []listen.Address) []string {
 	return kinds
 }
 
-// checkAuthority reports what --check has to know.
+// checkAuthority checks the ACME options and the state directory for --check.
 func checkAuthority(o options.Options) error {
 	if len(o.ACME) == 0 {
 		return nil
@@ -98,8 +99,8 @@ func checkAuthority(o options.Options) error {
 	return acme.TryState(string(o.State))
 }
 
-// attach begins to obtain certificates when the pool serves, and ends with the drain:
-// then nobody answers challenges.
+// attach makes the client run from when the pool serves until it drains, after which
+// challenges are not answered.
 func (a *authority) attach(pool *supervise.Config) {
 	if a == nil {
 		return
@@ -116,17 +117,17 @@ func (a *authority) attach(pool *supervise.Config) {
 	pool.OnDrain = func() { a.cancel(); drain() }
 }
 
-// use puts the hosts of a reload in force, and tries again what has failed.
+// use applies the hosts of a reload and retries failed ones.
 func (a *authority) use(o options.Options) {
 	if a != nil {
 		a.Use(o.Hosts())
 	}
 }
 
-// authorityTime is how long stop waits for a disk that does not respond.
+// authorityTime is how long stop waits for a slow disk.
 const authorityTime = time.Second
 
-// stop waits for the end of what attach began, within limits.
+// stop stops the client and waits for it, for at most authorityTime.
 func (a *authority) stop() {
 	if a == nil {
 		return
@@ -136,13 +137,13 @@ func (a *authority) stop() {
 		select {
 		case <-a.ran:
 		case <-time.After(authorityTime):
-			return // the lock is held until this process ends: a file may be being written
+			return // a file may still be written, so the lock is kept until this process exits
 		}
 	}
-	_ = a.state.Close() // only its lock is open
+	_ = a.state.Close() // nothing to report
 }
 
-// status is for snapshots of the pool.
+// status returns the client's status for snapshots of the pool; nil: no ACME.
 func (a *authority) status() *status.ACME {
 	if a == nil {
 		return nil

@@ -15,15 +15,14 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// certificates are those of a server with HTTPS, with the passwords of any; nil: it has
-// neither.
+// certificates is the keyring of a server with HTTPS or passwords; nil: it has neither.
 type certificates struct {
 	*keyring.Keyring
 	authority *authority
 }
 
-// newCertificates reads the certificates, or takes over what has to stay the same
-// after an upgrade.
+// newCertificates reads certificates and passwords, and restores the keyring's state after an
+// upgrade.
 func newCertificates(o options.Options, addresses []listen.Address, before *upgrade.Carried, out *standardError) (*certificates, error) {
 	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
 	if err := o.CheckHTTPS(secure); err != nil || !secure && len(o.Auth) == 0 {
@@ -35,7 +34,7 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 	}
 	loaded, err := loadCertificates(o)
 	if err != nil && state != nil {
-		loaded, err = state.Loaded(sources(o)) // workers serve: nothing may end them
+		loaded, err = state.Loaded(sources(o)) // workers are serving: do not fail
 	}
 	if err != nil {
 		return nil, err
@@ -58,11 +57,11 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 	return &certificates{k, a}, nil
 }
 
-// uncertified says which hosts of --site no certificate is for; "": all have one, or there
-// is no HTTPS.
+// uncertified returns a warning about hosts of --site without a certificate; "" if all have
+// one, or there is no HTTPS.
 func uncertified(o options.Options, loaded *keyring.Loaded) string {
 	if !o.Certified() {
-		return "" // what was loaded is for passwords
+		return "" // only passwords were loaded
 	}
 	named := append(loaded.Hosts(), o.Hosts()...)
 	missing := slices.DeleteFunc(o.SiteHosts(), func(host string) bool {
@@ -78,10 +77,10 @@ func uncertified(o options.Options, loaded *keyring.Loaded) string {
 	if n := len(missing) - 1; n > 0 {
 		more = " and " + human.Plural(n, "more host of --site", "more hosts of --site")
 	}
-	return "no certificate is for " + missing[0] + more + "; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"
+	return "no certificate for " + missing[0] + more + "; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"
 }
 
-// sources says where certificates come from.
+// sources returns the files of certificates and passwords.
 func sources(o options.Options) keyring.Settings {
 	s := keyring.Settings{ClientCA: string(o.TLSClientCA), SelfSigned: o.TLSSelfSigned, Passwords: o.PasswordFiles(), Names: o.SiteHosts()}
 	for i, file := range o.TLSCert {
@@ -90,7 +89,7 @@ func sources(o options.Options) keyring.Settings {
 	return s
 }
 
-// loadCertificates reads and checks what the options name.
+// loadCertificates reads and checks the files that the options name.
 func loadCertificates(o options.Options) (*keyring.Loaded, error) {
 	loaded, err := keyring.Load(sources(o), time.Now())
 	return loaded, badCertificate(err)
@@ -103,8 +102,7 @@ func badCertificate(err error) error {
 	return exitcode.New(exitcode.Config, err.Error(), err)
 }
 
-// checkCertificates reports what --check has to know of them. warning is what is no
-// mistake for sure.
+// checkCertificates checks certificates for --check. warning may be intended.
 func checkCertificates(o options.Options) (warning string, err error) {
 	loaded, err := loadCertificates(o)
 	if err != nil || !o.Certified() {
@@ -113,7 +111,7 @@ func checkCertificates(o options.Options) (warning string, err error) {
 	return uncertified(o, loaded), badCertificate(loaded.Check(time.Now()))
 }
 
-// reread reads the certificates once more. apply puts them in force.
+// reread reads the files again. apply makes the keyring use them.
 func (c *certificates) reread(o options.Options) (apply func(), err error) {
 	loaded, err := loadCertificates(o)
 	if c == nil || err != nil {
@@ -136,8 +134,7 @@ func (c *certificates) reread(o options.Options) (apply func(), err error) {
 	}, nil
 }
 
-// settings reports what keeps new settings, or the certificates that they name, from
-// being used.
+// settings returns err, or why the certificates that the options name cannot be used.
 func (c *certificates) settings(o options.Options, _ string, err error) error {
 	if err == nil {
 		_, err = c.reread(o)
@@ -145,14 +142,14 @@ func (c *certificates) settings(o options.Options, _ string, err error) error {
 	return err
 }
 
-// show adds them to snapshots of the pool.
+// show adds the certificates to snapshots of the pool.
 func (c *certificates) show(s *snapshot.Config) {
 	if c != nil {
 		s.Certificates, s.Refused, s.ACME = c.Certificates, c.Refused, c.authority.status
 	}
 }
 
-// attach lets a pool give them to its workers.
+// attach makes a pool pass the credentials to its workers.
 func (c *certificates) attach(pool *supervise.Config) {
 	if c != nil {
 		pool.Credentials, pool.CredentialsChanged, pool.OnCredentials = c.Credentials, c.Changed(), c.Used
@@ -160,7 +157,7 @@ func (c *certificates) attach(pool *supervise.Config) {
 	}
 }
 
-// state is what an upgrade carries on.
+// state returns the keyring's state for an upgrade; nil: there is no keyring.
 func (c *certificates) state() *keyring.State {
 	if c == nil {
 		return nil
@@ -168,7 +165,7 @@ func (c *certificates) state() *keyring.State {
 	return c.State()
 }
 
-// fingerprint is that of the self-signed certificate, "" if there is none.
+// fingerprint returns the fingerprint of the self-signed certificate, "" if there is none.
 func (c *certificates) fingerprint() string {
 	if c == nil || c.SelfSigned() == nil {
 		return ""
@@ -183,8 +180,8 @@ func (c *certificates) stop() {
 	}
 }
 
-// announce shows the fingerprint of a self-signed certificate, in the log and on a
-// terminal: a browser asks for it, and nothing else in silent mode is for people.
+// announce reports the fingerprint of a self-signed certificate, in the log or on a terminal,
+// to compare with the one that a browser shows.
 func (c *certificates) announce(o options.Options, before *upgrade.Carried, out *standardError) {
 	if c == nil || before != nil {
 		return

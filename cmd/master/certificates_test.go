@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/options"
 )
 
-// Hosts of sites that no certificate is for are named, and others are not: a wildcard is
+// Hosts of sites without a certificate are named, and others are not: a wildcard is
 // for one label.
 func TestUncertified(t *testing.T) {
 	src, err := certificate.SelfSigned([]string{"a.example", "*.b.example", "192.0.2.1", "2001:db8::1"}, time.Now(), time.Hour)
@@ -28,8 +28,8 @@ func TestUncertified(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]string{"a.example", "x.b.example", "*.b.example", "192.0.2.1", "[2001:db8::1]", "c.example"}, ""},
-		{[]string{"a.example", "b.example"}, "no certificate is for b.example; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"},
-		{[]string{"x.y.b.example", "*.a.example", "[::1]"}, "no certificate is for x.y.b.example and 2 more hosts of --site; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"},
+		{[]string{"a.example", "b.example"}, "no certificate for b.example; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"},
+		{[]string{"x.y.b.example", "*.a.example", "[::1]"}, "no certificate for x.y.b.example and 2 more hosts of --site; browsers refuse HTTPS there; add --tls-cert FILE or --acme HOST"},
 	} {
 		o := options.Options{TLSCert: []options.File{options.File(file)}, ACME: []options.Hosts{"c.example"}}
 		if test.hosts != nil {

@@ -96,7 +96,7 @@ func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool
 	return err
 }
 
-// showNodes prints a snapshot of several servers. It is an error if one does not answer.
+// showNodes prints a snapshot of several servers. A server that cannot be reached is an error.
 func showNodes(ctx context.Context, nodes []top.Node, stdout *os.File, json bool) error {
 	statuses := top.QueryAll(ctx, nodes)
 	var err error
@@ -108,7 +108,7 @@ func showNodes(ctx context.Context, nodes []top.Node, stdout *os.File, json bool
 	return cmp.Or(err, top.Unreachable(statuses))
 }
 
-// widthOf is how wide a terminal is, in cells; 0: it is none, and nothing limits a line.
+// widthOf returns the width of a terminal in cells; 0: not a terminal.
 func widthOf(stdout *os.File) int {
 	width, _, err := term.GetSize(int(stdout.Fd()))
 	if err != nil {
@@ -175,8 +175,8 @@ func explained(c *options.Command, stdout *os.File) error {
 	return err
 }
 
-// byHTTPS completes what a worker would know of HTTPS. A request that is given by its
-// path alone comes by HTTPS if there is nothing else.
+// byHTTPS completes the configuration with what a worker knows about HTTPS. A request given by
+// path uses HTTPS if there is no plain HTTP address.
 func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 	var ports []int
 	plain := false
@@ -191,15 +191,15 @@ func byHTTPS(o options.Options, cfg *conn.Config, r *explain.Request) error {
 	cfg.SecurePort = uint16(o.Plain.SecurePort(ports))
 	switch {
 	case r.Scheme == "https" && len(ports) == 0:
-		return exitcode.New(exitcode.Usage, "URL: no address is for HTTPS; add --listen https://:443, or give the URL with http://", nil)
+		return exitcode.New(exitcode.Usage, "URL: no HTTPS address; add --listen https://:443, or give the URL with http://", nil)
 	case r.Scheme == "" && !plain:
 		r.Scheme = "https"
 	}
 	return nil
 }
 
-// useCache lets sites find copies and digests in the cache directory, if it is there. Nobody
-// makes any.
+// useCache makes sites use copies and digests in the cache directory, if it exists. None are
+// made.
 func useCache(sites *website.Sites, o options.Options) error {
 	dir := -1 // like an empty directory
 	if path := string(o.CacheDir); o.Caches() {

@@ -25,7 +25,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// compressed writes compressed copies of a site's files, and says what was done.
+// compressed writes compressed copies of the sites' files and prints a summary.
 func compressed(c *options.Command, stdout, stderr *os.File) error {
 	o, err := options.CheckSites(c.Options)
 	if err != nil {
@@ -56,7 +56,7 @@ func compressed(c *options.Command, stdout, stderr *os.File) error {
 	return nil
 }
 
-// compressSites compresses all sites, one after the other, until one fails.
+// compressSites compresses one site after the other, until one fails.
 func compressSites(ctx context.Context, sites *website.Sites, c *options.Command, stderr *os.File) (all compress.Result, err error) {
 	for number, root := range sites.All() {
 		r, err := compressTree(ctx, root, c, stderr)
@@ -68,7 +68,7 @@ func compressSites(ctx context.Context, sites *website.Sites, c *options.Command
 	return all, nil
 }
 
-// compressTree compresses with a line of progress, if there is a terminal.
+// compressTree compresses a document root, with a progress line on a terminal.
 func compressTree(ctx context.Context, root *site.Root, c *options.Command, stderr *os.File) (compress.Result, error) {
 	out := logging.NewWriter(stderr, logging.Auto)
 	defer out.Close()
@@ -87,16 +87,16 @@ func compressTree(ctx context.Context, root *site.Root, c *options.Command, stde
 	return compress.Tree(ctx, root, cfg)
 }
 
-// compressProgress shows how far a tree is compressed, in one line that changes.
+// compressProgress shows progress in a status line.
 type compressProgress struct {
 	began time.Time
-	line  *logging.Status // nil: there is no terminal
+	line  *logging.Status // nil: not a terminal
 
 	mu    sync.Mutex // guards shown
 	shown time.Time
 }
 
-// showEvery is how often the line changes at most.
+// showEvery is the shortest time between two changes of the line.
 const showEvery = 100 * time.Millisecond
 
 func (p *compressProgress) show(now compress.Progress) {
@@ -109,7 +109,7 @@ func (p *compressProgress) show(now compress.Progress) {
 	p.line.Show(describeCompression(now, time.Since(p.began)))
 }
 
-// describeCompression says how far it is, and when it will be done.
+// describeCompression returns the progress line, with the estimated time left.
 func describeCompression(p compress.Progress, took time.Duration) string {
 	share := float64(p.Bytes) / float64(max(p.AllBytes, 1))
 	const width = 20
@@ -122,7 +122,7 @@ func describeCompression(p compress.Progress, took time.Duration) string {
 	return text + "; Ctrl-C stops"
 }
 
-// summary says what became of a tree, in a line.
+// summary returns the result in one line.
 func summary(r compress.Result, dry bool) string {
 	if dry {
 		text := copies(r.Made) + " would be made of " + human.Plural(r.Files, "file", "files")
@@ -151,7 +151,7 @@ func summary(r compress.Result, dry bool) string {
 
 func copies(n int) string { return human.Plural(n, "copy", "copies") }
 
-// inTree writes an error, with the name of a file beneath the root.
+// inTree formats an error about a file, whose path is relative to the root.
 func inTree(err error) string {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Sprintf("%s %s: %v", e.Op, human.Quoted(e.Path), e.Err)
@@ -159,7 +159,7 @@ func inTree(err error) string {
 	return err.Error()
 }
 
-// compressCure says what to do about an error.
+// compressCure returns what to do about an error.
 func compressCure(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -171,7 +171,7 @@ func compressCure(err error) string {
 	case errors.Is(err, compress.ErrUntrusted):
 		return "delete it"
 	case errors.Is(err, compress.ErrChanged):
-		return "let writing end"
+		return "wait until nothing writes to it"
 	}
 	return "correct that"
 }

@@ -17,18 +17,17 @@ import (
 	"phalanx/internal/sandbox"
 )
 
-// ownDescriptors keeps descriptors that this process inherited, but those for
-// standard input, output and error, from reaching the programs that it starts. Those
-// that it passes on are passed explicitly.
+// ownDescriptors sets close-on-exec on all inherited descriptors except standard input, output
+// and error. Child processes get descriptors only explicitly.
 func ownDescriptors() {
 	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // since Linux 5.11
 }
 
-// identity returns the user that workers become; "" if they are what the master is.
+// identity returns the user of the workers; "": the master's.
 func identity(o options.Options) (string, error) {
 	if !sandbox.IsRoot() {
 		if o.User != "" {
-			return "", exitcode.New(exitcode.Config, fmt.Sprintf("--user %s: only root can start workers as somebody else; leave it out, or start master as root", o.User), nil)
+			return "", exitcode.New(exitcode.Config, fmt.Sprintf("--user %s: only root can start workers as another user; leave it out, or start master as root", o.User), nil)
 		}
 		return "", nil
 	}
@@ -39,17 +38,17 @@ func identity(o options.Options) (string, error) {
 	return id.String(), nil
 }
 
-// reduced is what reduce has taken.
+// reduced is the result of reduce.
 type reduced struct {
-	ambient []int // capabilities that this process passes on only to the program after an upgrade
+	ambient []int // capabilities for the new binary in an upgrade
 	err     error
 }
 
-// reduce takes from this process, if it runs as root, the capabilities that it never
-// needs, and so from its workers. If it does not, workers get none of those that it was
-// given, as by systemd. It comes before any goroutine that waits in a system
-// call: if one begins to wait while the runtime stops all threads for a change of
-// capabilities, Go 1.26 notices only after a minute.
+// reduce drops the capabilities that this process and its workers never need, if it runs as
+// root. Otherwise it drops the ambient capabilities, such as those from systemd, so that
+// workers get none. It must be called before goroutines block in system calls: if one starts
+// to block while the runtime stops all threads for a change of capabilities, Go 1.26 notices
+// only after a minute.
 func reduce(o options.Options) (r reduced) {
 	switch {
 	case o.Confine == options.ConfineOff:
@@ -61,13 +60,12 @@ func reduce(o options.Options) (r reduced) {
 	return r
 }
 
-// execve is execve(2) for an upgrade.
+// execve calls execve(2) for an upgrade, with the ambient capabilities.
 func (r reduced) execve(path string, argv, env []string) error {
 	return sandbox.GiveAmbient(r.ambient, func() error { return syscall.Exec(path, argv, env) })
 }
 
-// tellMissing logs what the kernel, or this program, cannot do of what the options ask
-// for.
+// tellMissing logs which options the kernel or this program cannot fulfil.
 func tellMissing(log zerolog.Logger, o options.Options, r reduced) {
 	if r.err != nil {
 		log.Info().Err(r.err).Msg("master keeps all capabilities")
@@ -75,22 +73,22 @@ func tellMissing(log zerolog.Logger, o options.Options, r reduced) {
 	tellLost(log, o)
 }
 
-// masterCapabilities are those that a master needs that runs as root.
+// masterCapabilities returns the capabilities that a master running as root needs.
 func masterCapabilities() []int {
 	return []int{
 		unix.CAP_NET_BIND_SERVICE,                          // ports below 1024, after a reload too
-		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP, // workers become somebody else
-		unix.CAP_KILL,                                   // and are signalled nevertheless
-		unix.CAP_NET_ADMIN,                              // filters of listening sockets, which some kernels allow nobody else
-		unix.CAP_SYS_RESOURCE,                           // the limit of descriptors is raised
-		unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, // logs, keys and sockets in others' directories
-		unix.CAP_CHOWN, unix.CAP_FOWNER, // owners and modes of what it makes there
-		unix.CAP_SYSLOG, // the kernel's log names what a sandbox forbade
+		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP, // change the user of workers
+		unix.CAP_KILL,                                   // signal workers of another user
+		unix.CAP_NET_ADMIN,                              // filters of listening sockets, on some kernels
+		unix.CAP_SYS_RESOURCE,                           // raise the limit of descriptors
+		unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, // logs, keys and sockets in directories of other users
+		unix.CAP_CHOWN, unix.CAP_FOWNER, // owners and modes of files created there
+		unix.CAP_SYSLOG, // read the system call that a sandbox forbade from the kernel log
 	}
 }
 
-// environment returns the environment of workers: what Go's runtime and time zones
-// need. Secrets of the master's own do not belong there.
+// environment returns the environment of workers: variables of the Go runtime and the time
+// zone. Others may be secrets of the master.
 func environment(o options.Options) []string {
 	needed := []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "TZ"}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {

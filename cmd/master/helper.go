@@ -26,16 +26,16 @@ import (
 	"phalanx/internal/sandbox"
 )
 
-// The descriptors of a helper, and the environment variables that tell it the rest.
+// The descriptors and environment variables of a helper.
 const (
 	helperChannel = 3
 	helperCache   = 4
-	helperKey     = "HELPER_AS" // identity that it becomes; "": it stays what it is
+	helperKey     = "HELPER_AS" // its user, see package sandbox; "": the master's
 	helperSizeKey = "HELPER_CACHE_SIZE"
 	helperNoBox   = "HELPER_NOT_CONFINED"
 )
 
-// newHelper returns what starts helpers; nil if there is nothing for one to do.
+// newHelper returns the runner of helpers; nil if there is no cache directory.
 func newHelper(o options.Options, log func(string)) *helper.Runner {
 	if o.CacheDir == "" {
 		return nil
@@ -69,7 +69,7 @@ func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
 	return p, nil
 }
 
-// helperProcess is a helper that runs.
+// helperProcess is a running helper.
 type helperProcess struct {
 	cmd   *exec.Cmd
 	words lastWords
@@ -77,16 +77,16 @@ type helperProcess struct {
 
 func (p *helperProcess) PID() int { return p.cmd.Process.Pid }
 
-// Kill ends it at once: it keeps nothing that is not complete.
-func (p *helperProcess) Kill() { _ = p.cmd.Process.Kill() } // an error means that it has ended
+// Kill kills the helper. It leaves no incomplete files in the cache.
+func (p *helperProcess) Kill() { _ = p.cmd.Process.Kill() } // an error means that it has exited
 
-// Wait returns why it has died.
+// Wait waits for the helper to exit and returns why it has.
 func (p *helperProcess) Wait() error {
 	err := p.cmd.Wait()
 	state := p.cmd.ProcessState
 	switch {
 	case errors.Is(err, syscall.ECHILD):
-		return nil // process 1 of a container has reaped it with the orphans
+		return nil // as process 1 of a container, the master has reaped it with the orphans
 	case err == nil, state == nil:
 		return err
 	}
@@ -99,7 +99,7 @@ func (p *helperProcess) Wait() error {
 	return fmt.Errorf("exit code %d", state.ExitCode())
 }
 
-// lastWords keeps the beginning of what a process says when it ends.
+// lastWords keeps the first 1000 bytes that a process writes.
 type lastWords struct{ text []byte }
 
 // Write implements [io.Writer].
@@ -109,7 +109,7 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// helped is the helper: it confines itself, and does jobs.
+// helped runs the helper: it confines itself and does jobs.
 func helped() error {
 	nameProcess("phalanx-helper")
 	if err := sandbox.Become(os.Getenv(helperKey)); err != nil {
@@ -127,7 +127,7 @@ func helped() error {
 	}
 	unix.CloseOnExec(helperCache)
 	if os.Getenv(helperNoBox) == "" {
-		sandbox.ConfineKeeping(helperCache) // as far as the kernel can
+		sandbox.ConfineKeeping(helperCache) // as far as the kernel supports it
 	}
 	store, err := compress.OpenStore(helperCache, most)
 	if err != nil {
@@ -136,8 +136,8 @@ func helped() error {
 	return helper.Work(channel, room, func(ctx context.Context, j helper.Job) ipc.JobDone { return doJob(ctx, store, j) })
 }
 
-// boundHelper bounds this process's memory, and returns how many jobs it has descriptors for.
-// An error means that another limit is in force.
+// boundHelper limits this process's memory and returns the number of jobs for which it has
+// descriptors. Errors are ignored: another limit is in force then.
 func boundHelper() (jobs int) {
 	const memory = 768 << 20
 	debug.SetMemoryLimit(memory / 2)
@@ -150,7 +150,7 @@ func boundHelper() (jobs int) {
 	return int(files.Cur) * 3 / 4
 }
 
-// doJob does a job. A library that panics costs that job alone.
+// doJob does a job. A panic in a library fails only that job.
 func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.JobDone) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -176,13 +176,14 @@ func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.J
 		done.Outcome = ipc.JobKnown
 	}
 	if done.After > 1<<20 {
-		runtime.GC() // what a large file has taken is given back before the next one
+		runtime.GC() // free the memory of a large file before the next job
 	}
 	return done
 }
 
-// openCache opens the cache directory, which it creates if need be. It has to belong to the
-// user of workers and helper, and nobody else may write there: what lies in it is sent.
+// openCache opens the cache directory, which it creates if need be. It must belong to the user
+// of workers and helper, and others must not have write permission, because its files are sent
+// to clients.
 func openCache(o options.Options) (*os.File, error) {
 	if err := o.CheckCache(); err != nil {
 		return nil, err
@@ -231,7 +232,7 @@ func badCache(dir, what, cure string, err error) error {
 	return exitcode.New(exitcode.Config, fmt.Sprintf("--cache-dir %s: %s; %s", human.Quoted(dir), what, cure), err)
 }
 
-// checkCache reports why copies and digests cannot be kept.
+// checkCache returns an error if the cache directory is needed and cannot be used.
 func checkCache(o options.Options) error {
 	if !o.Caches() {
 		return nil

@@ -2,5 +2,6 @@
 
 package main
 
-// tempted is where a test makes the process that renders READMEs try what it must not do.
+// tempted is replaced in tests, so that the process that renders READMEs tries forbidden
+// actions.
 func tempted(markdown []byte) []byte { return markdown }

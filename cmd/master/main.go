@@ -28,7 +28,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		fmt.Fprint(stdout, info.Text)
 		return 0
 	}
-	out := logging.NewWriter(stderr, logging.Auto) // it may be a pipe without a reader
+	out := logging.NewWriter(stderr, logging.Auto) // does not block if standard error is a full pipe
 	defer out.Close()
 	for line := range strings.SplitSeq(err.Error(), "\n") { // a file may have several errors
 		fmt.Fprintf(out, "%s: %s\n", name(), line)
@@ -36,7 +36,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	return exitcode.Code(err)
 }
 
-// do serves, or carries out a command.
+// do runs the server or a command.
 func do(args []string, stdin, stdout, stderr *os.File) error {
 	c, err := options.ParseCommand(name(), args, os.Getenv, options.Environ(os.Environ))
 	switch {
@@ -52,13 +52,11 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 	return serve(args, stdout, stderr, nil)
 }
 
-// name is what this program was started as.
+// name returns the base name that this program was started as.
 func name() string { return filepath.Base(os.Args[0]) }
 
-// processName is the master's name in ps and top, beside phalanx-worker and
-// phalanx-keeper.
+// processName is the master's name in ps and top.
 const processName = "phalanx-master"
 
-// nameProcess sets this process's name, of at most 15 bytes; without
-// /proc it keeps that of its file.
+// nameProcess sets this process's name, of at most 15 bytes. Without /proc it does nothing.
 func nameProcess(name string) { _ = os.WriteFile("/proc/self/comm", []byte(name), 0) }

@@ -33,14 +33,14 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// monitor is what observes the pool: its scoreboard, access log and admin
-// endpoint, which outlive an upgrade.
+// monitor has what observes the pool: scoreboard, access log and admin endpoint, which are
+// kept across an upgrade.
 type monitor struct {
 	*snapshot.Observer
 	board *os.File
-	rings int      // descriptor: the end of the doorbell that is read
-	bell  *os.File // the end that workers inherit
-	where string   // the website is served
+	rings int      // descriptor of the doorbell's read end
+	bell  *os.File // the write end, which workers inherit
+	where string   // addresses of the website
 	alert func(string)
 	info  atomic.Pointer[snapshot.Info]
 	token atomic.Pointer[token.Token]
@@ -51,12 +51,12 @@ type monitor struct {
 
 	readmes *renderer
 
-	helper     *helper.Runner // nil: there is no place for what it makes
-	compresses atomic.Bool    // workers ask for copies
+	helper     *helper.Runner // nil: there is no cache directory
+	compresses atomic.Bool    // --compress is set
 }
 
-// newMonitor creates it, or takes it over from before the upgrade. Workers are serving
-// then, so errors are only reported: nothing that merely observes them may end them.
+// newMonitor creates the monitor, or restores it after an upgrade. After an upgrade errors are
+// only reported, because workers are serving.
 func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.Address, certs *certificates, stdout *os.File, log zerolog.Logger, alert func(string)) (*monitor, error) {
 	board, err := before.Scoreboard()
 	if err != nil {
@@ -95,7 +95,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	return m, err
 }
 
-// started is the start time of the master's first program.
+// started returns when the master was started, before any upgrades.
 func started(before *upgrade.Carried) time.Time {
 	if before != nil && !before.Started.IsZero() {
 		return before.Started
@@ -103,8 +103,8 @@ func started(before *upgrade.Carried) time.Time {
 	return time.Now()
 }
 
-// doorbell returns the doorbell of the access log, and the number of lines lost so
-// far.
+// doorbell returns the doorbell of the access log, new or from before the upgrade, and the
+// number of lines lost so far.
 func doorbell(before *upgrade.Carried) (bell accesslog.Doorbell, lost uint64, err error) {
 	if before != nil {
 		lost = before.Lost
@@ -122,11 +122,11 @@ func doorbell(before *upgrade.Carried) (bell accesslog.Doorbell, lost uint64, er
 // doorbell returns the descriptors of the doorbell, for an upgrade.
 func (m *monitor) doorbell() []int { return []int{m.rings, int(m.bell.Fd())} }
 
-// openEndpoint opens the admin endpoint, or takes it over from before the upgrade.
+// openEndpoint opens the admin endpoint, or inherits it in an upgrade.
 func (m *monitor) openEndpoint(o options.Options, before *upgrade.Carried, log zerolog.Logger) (err error) {
 	secret, err := adminToken(string(o.AdminTokenFile))
 	if err != nil {
-		return err // without it everybody could ask
+		return err // without the token everybody would have access
 	}
 	m.token.Store(&secret)
 	switch {
@@ -153,12 +153,12 @@ func (m *monitor) descriptor() int {
 	}
 	fd, err := admin.Descriptor(m.endpoint)
 	if err != nil {
-		return 0 // the upgraded program opens it again
+		return 0 // the new binary opens it again
 	}
 	return fd
 }
 
-// attach lets a pool be observed and ordered.
+// attach connects the monitor and the admin endpoint to a pool.
 func (m *monitor) attach(pool *supervise.Config) {
 	pool.Rows, pool.Controller = m, m.Controller
 	if m.server == nil {
@@ -166,7 +166,7 @@ func (m *monitor) attach(pool *supervise.Config) {
 	}
 	pool.SuspendRequests = func(done func()) {
 		m.suspending.Go(func() {
-			_ = m.server.Suspend(suspendTime) // connections open after that end with the upgrade
+			_ = m.server.Suspend(suspendTime) // remaining connections are closed by the upgrade
 			done()
 		})
 	}
@@ -185,13 +185,14 @@ func (m *monitor) close() {
 		m.helper.Suspend()
 	}
 	if m.server != nil {
-		_ = m.server.Close() // too late to report it
+		_ = m.server.Close() // the process is exiting
 		m.End()
 	}
 	m.Log.Close()
 }
 
-// help returns what passes the jobs of workers to the helper; nil: they have none.
+// help returns the function that passes jobs of workers to the helper; nil: there is no
+// helper.
 func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
 	if m.helper == nil || !o.Compress {
 		return nil
@@ -199,7 +200,7 @@ func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
 	return m.helper.Give
 }
 
-// helps returns what there is to say of the helper; nil: there is nothing for one to do.
+// helps returns the status of the helper; nil: there is no helper, or --compress is not set.
 func (m *monitor) helps() *status.Helper {
 	if m.helper == nil || !m.compresses.Load() {
 		return nil
@@ -207,7 +208,8 @@ func (m *monitor) helps() *status.Helper {
 	return m.helper.Status()
 }
 
-// leave returns what makes the log's lines wait for an upgrade, READMEs and the helper too.
+// leave returns a function that suspends the log, the rendering of READMEs and the helper for
+// an upgrade.
 func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int, func()) {
 	return func() (unwritten []byte, dropped int, resume func()) {
 		m.readmes.suspend()
@@ -221,7 +223,7 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 	}
 }
 
-// describe notes what is served where.
+// describe updates the description of the pool in snapshots.
 func (m *monitor) describe(o options.Options) {
 	m.compresses.Store(o.Compress)
 	base := ""
@@ -235,7 +237,7 @@ func (m *monitor) describe(o options.Options) {
 	m.Board.Configure(o.SiteNames())
 }
 
-// siteList returns the sites by number; nil if there is one.
+// siteList returns the sites by number; nil if there is only one.
 func siteList(o options.Options, base string) (all []snapshot.Site) {
 	for number, name := range o.SiteNames() {
 		if number > 0 {
@@ -246,8 +248,8 @@ func siteList(o options.Options, base string) (all []snapshot.Site) {
 	return all
 }
 
-// named tells the scoreboard which sites a worker counts that is started with these
-// options.
+// named wraps args: before a worker is started with these options, it stores the names of
+// their sites in the scoreboard.
 func (m *monitor) named(o options.Options, args func(slot, row int) []string) func(slot, row int) []string {
 	sites := o.SiteNames()
 	return func(slot, row int) []string {
@@ -259,7 +261,7 @@ func (m *monitor) named(o options.Options, args func(slot, row int) []string) fu
 // A row has room for all sites and for other hosts.
 const _ = uint(scoreboard.MaxSites - 1 - options.MaxSites)
 
-// where writes addresses; one that --port and --bind have given as HOST:PORT.
+// where formats addresses, the one of --port and --bind as HOST:PORT.
 func where(addresses []listen.Address) string {
 	if a := addresses[0]; a.Short {
 		return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
@@ -267,13 +269,13 @@ func where(addresses []listen.Address) string {
 	return written(addresses)
 }
 
-// check reports why new settings cannot be applied.
+// check returns why new options cannot be applied.
 func (m *monitor) check(o options.Options) error {
 	_, err := adminToken(string(o.AdminTokenFile))
 	return errors.Join(err, checkCache(o), m.Log.Try(string(o.AccessLog)))
 }
 
-// apply puts new settings in force, now that workers serve with them.
+// apply applies new options after a reload.
 func (m *monitor) apply(o options.Options) {
 	m.describe(o)
 	if err := m.Log.Use(string(o.AccessLog)); err != nil {
@@ -288,7 +290,7 @@ func (m *monitor) apply(o options.Options) {
 	warn(o, m.alert)
 }
 
-// check checks what settings has not, and says that all is well.
+// check does the checks of --check that settings has not done, and prints the result.
 func check(o options.Options, stdout *os.File) error {
 	if err := checkLog(o, stdout); err != nil {
 		return err
@@ -322,7 +324,7 @@ func check(o options.Options, stdout *os.File) error {
 	return err
 }
 
-// served says in words what is served.
+// served describes the document roots.
 func served(o options.Options) string {
 	root := "the document root is " + human.Quoted(string(o.Base))
 	switch n := len(o.Site); {
@@ -335,7 +337,7 @@ func served(o options.Options) string {
 	}
 }
 
-// checkLog reports why the access log cannot be opened.
+// checkLog returns an error if the access log cannot be opened.
 func checkLog(o options.Options, stdout *os.File) error {
 	if o.AccessLog == "" {
 		return nil

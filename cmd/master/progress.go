@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// describe says what the workers still have to send.
+// describe returns the status line of a drain.
 func describe(all []supervise.Progress) string {
 	r := supervise.Sum(all)
 	text := "draining: " + human.Plural(r.Connections, "connection", "connections")

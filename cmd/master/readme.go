@@ -15,21 +15,20 @@ import (
 	"phalanx/internal/sandbox"
 )
 
-// renderTime is how long the rendering of one README may take.
+// renderTime is the time limit of rendering one README.
 const renderTime = 5 * time.Second
 
-// identityKey is the environment variable that tells a process which user to become
-// before it renders.
+// identityKey is the environment variable with the user of the rendering process.
 const identityKey = "RENDER_AS"
 
-// renderer starts a process for each README that a worker wants rendered, one after the
-// other: what parses text from anywhere is neither the master nor a worker.
+// renderer renders READMEs for workers, one after the other, each in a process of its own:
+// neither the master nor a worker parses untrusted Markdown.
 type renderer struct {
 	path     string // of this program; "": unknown, nothing is rendered
-	identity string // that the processes become; "": they stay what this one is
+	identity string // user of the processes; "": the master's
 	turn     sync.Mutex
 	running  sync.WaitGroup
-	mu       sync.Mutex // held while none is started; guards what follows
+	mu       sync.Mutex // held from suspend to resume; guards the fields below
 	ended    context.Context
 	end      context.CancelFunc
 }
@@ -41,8 +40,8 @@ func newRenderer(identity string) *renderer {
 	return r
 }
 
-// render lets a process read Markdown from a socket until its end, and write HTML back.
-// It closes the socket, and does not wait, except from suspend to resume.
+// render starts a process that reads Markdown from socket until end-of-file and writes HTML
+// back. It closes socket. It does not block, except from suspend to resume.
 func (r *renderer) render(socket *os.File) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,12 +58,12 @@ func (r *renderer) render(socket *os.File) {
 		c := exec.CommandContext(ctx, r.path, "readme")
 		c.Stdin, c.Stdout, c.Env = socket, socket, []string{identityKey + "=" + r.identity}
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		_ = c.Run() // the worker notices that nothing has come
+		_ = c.Run() // on errors the worker gets no HTML
 	})
 }
 
-// suspend ends what is under way, and starts nothing until resume. The program after an
-// upgrade would know nothing of it.
+// suspend kills running processes and starts none until resume, because the new binary of an
+// upgrade would not know them.
 func (r *renderer) suspend() {
 	r.mu.Lock()
 	r.end()
@@ -76,22 +75,21 @@ func (r *renderer) resume() {
 	r.mu.Unlock()
 }
 
-// close ends what is under way, and what is still to come.
+// close kills running processes and cancels waiting ones.
 func (r *renderer) close() {
 	r.suspend()
 	r.mu.Unlock()
 }
 
-// limit bounds the time and memory of this process, in which text from anywhere is parsed.
-// An error means that a lower limit is in force.
+// limit limits the CPU time and memory of this process, which parses untrusted text. Errors
+// are ignored: a lower limit is in force then.
 func limit() {
 	const seconds, memory = uint64(renderTime / time.Second), 512 << 20
 	_ = unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: seconds, Max: seconds})
 	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory})
 }
 
-// rendered turns Markdown on standard input into HTML, in a sandbox that can open
-// nothing.
+// rendered converts Markdown on standard input to HTML, in a sandbox without access to files.
 func rendered(stdin io.Reader, stdout io.Writer) error {
 	if err := sandbox.Become(os.Getenv(identityKey)); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// serve runs the pool until it has stopped. s is nil unless files are shared.
+// serve runs the pool until it has stopped. s is nil except for the command share.
 func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	before, err := inherited()
 	if err != nil {
@@ -73,7 +73,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	return supervise.Run(pool)
 }
 
-// warn warns of options that are valid, but may not do what is expected.
+// warn warns about valid options that may not do what the operator expects.
 func warn(o options.Options, alert func(string)) {
 	tellExposed(o, alert)
 	if text := o.Uncounted(); text != "" {
@@ -81,7 +81,7 @@ func warn(o options.Options, alert func(string)) {
 	}
 }
 
-// newSpawner returns what starts workers with these options.
+// newSpawner returns the spawner of workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
 	tellMissing(out.log, o, r)
 	spawner := supervise.Spawner{
@@ -92,7 +92,7 @@ func newSpawner(o options.Options, worker string, sockets *listen.Set, out *stan
 	return spawner
 }
 
-// enableUpgrade makes the master upgradable, and resumes the pool after an upgrade.
+// enableUpgrade lets the pool upgrade the master, and resume after an upgrade.
 func enableUpgrade(pool *supervise.Config, before *upgrade.Carried, u upgrade.Upgrader) {
 	if before != nil {
 		pool.Resume = &before.Pool

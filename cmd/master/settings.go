@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// settings reads the options, and checks what can be checked before anything is
+// settings parses the options and does the checks that are possible before anything is
 // started.
 func settings(args []string) (o options.Options, worker string, err error) {
 	if o, err = options.ParseMaster(args, os.Getenv, options.Named(name()), options.Environ(os.Environ)); err != nil {
@@ -27,7 +27,7 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	return checked(o)
 }
 
-// checked completes options, and checks what holds for a website and a share.
+// checked completes options and checks them, for the server and the command share.
 func checked(o options.Options) (_ options.Options, worker string, err error) {
 	sites, err := openSites(o)
 	if err != nil {
@@ -47,7 +47,7 @@ func checked(o options.Options) (_ options.Options, worker string, err error) {
 	return o, worker, err
 }
 
-// workerArgs returns what makes the command line of a worker.
+// workerArgs returns the function that makes the command line of a worker.
 func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int) []string {
 	return func(slot, row int) []string {
 		var kinds []options.Socket
@@ -68,8 +68,8 @@ func files(sockets *listen.Set) func(slot int) []*os.File {
 	}
 }
 
-// openSites opens the document roots as a worker does: what a worker would refuse is
-// refused before one is started.
+// openSites opens the document roots as a worker does, so that errors are found before workers
+// are started.
 func openSites(o options.Options) (*website.Sites, error) {
 	sites, err := website.OpenSites(o)
 	if err != nil {
@@ -89,7 +89,7 @@ func openSites(o options.Options) (*website.Sites, error) {
 	return sites, nil
 }
 
-// reread reads the settings once more, while those before are in force.
+// reread reads the options again for a reload or an upgrade. before are those in force.
 func reread(read func() (options.Options, string, error), before options.Options) (o options.Options, worker string, err error) {
 	if o, worker, err = read(); err != nil {
 		return o, "", err
@@ -100,7 +100,7 @@ func reread(read func() (options.Options, string, error), before options.Options
 	return o, worker, nil
 }
 
-// reloaded returns the settings for a reload, which the monitor applies too.
+// reloaded returns the settings of a reload.
 func reloaded(read func() (options.Options, string, error), before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor, c *certificates) (supervise.Settings, error) {
 	o, worker, err := reread(read, before)
 	if err == nil {

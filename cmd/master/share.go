@@ -24,19 +24,19 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// sharing is what the command share does beside serving. A nil sharing does nothing:
-// it is that of a server without the command.
+// sharing is the state of the command share. It is nil for the server, and its methods then do
+// the default.
 type sharing struct {
 	share   *options.Share
-	options options.Options // made once: what was made up stays
+	options options.Options // made once, because of the generated credentials
 	session *share.Session
-	log     *os.File // where master and workers write; the session reads it
+	log     *os.File // log of master and workers, which the session reads
 	begun   bool
-	timer   *time.Timer // ends it; nil: never
+	timer   *time.Timer // stops the share; nil: no time limit
 	until   time.Time
 }
 
-// shared shares files until it is stopped.
+// shared runs the command share.
 func shared(c *options.Command, args []string, stdout, stderr *os.File) error {
 	s := &sharing{share: c.Share, options: c.Options}
 	if err := s.prepare(); err != nil {
@@ -54,7 +54,7 @@ func shared(c *options.Command, args []string, stdout, stderr *os.File) error {
 	reading.Go(func() { s.session.Read(read) })
 	err = serve(args, stdout, stderr, s)
 	write.Close()
-	_ = read.SetReadDeadline(time.Now().Add(logTime)) // a keeper may have it open a little longer
+	_ = read.SetReadDeadline(time.Now().Add(logTime)) // a keeper may still have it open
 	reading.Wait()
 	read.Close()
 	if s.begun {
@@ -63,10 +63,10 @@ func shared(c *options.Command, args []string, stdout, stderr *os.File) error {
 	return err
 }
 
-// logTime bounds how long the last lines of the log are waited for.
+// logTime is the longest wait for the last lines of the log.
 const logTime = time.Second
 
-// prepare completes the options: what is shared, and what is made up.
+// prepare completes the options: shared paths, and generated credentials and prefix.
 func (s *sharing) prepare() (err error) {
 	o := &s.options
 	if o.Base, o.Shared.Paths, err = options.CheckShare(s.share.Paths, *o); err != nil {
@@ -82,7 +82,7 @@ func (s *sharing) prepare() (err error) {
 	if s.share.For > 0 {
 		s.until = time.Now().Add(s.share.For)
 	}
-	o.Verbose, o.LogFormat = 1, options.LogJSON // for the session
+	o.Verbose, o.LogFormat = 1, options.LogJSON // what the session parses
 	return nil
 }
 
@@ -102,8 +102,7 @@ func (s *sharing) newSession(out io.Writer, stdout *os.File) *share.Session {
 	return share.New(cfg)
 }
 
-// settings returns the options and the worker binary, from the arguments without the
-// command.
+// settings returns the options and the path of the worker. args is used only without share.
 func (s *sharing) settings(args []string) (o options.Options, worker string, err error) {
 	if s == nil {
 		return settings(args)
@@ -119,8 +118,7 @@ func (s *sharing) stderr(stderr *os.File) *os.File {
 	return s.log
 }
 
-// open opens the listening sockets, on the next free port if the usual one is taken
-// and none was asked for.
+// open opens the listening sockets. share tries the next ports if the default port is in use.
 func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, error) {
 	const ports = 20
 	for n := 0; ; n++ {
@@ -138,7 +136,7 @@ func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*
 	}
 }
 
-// attach lets the session begin and end with the pool.
+// attach makes the session begin and end with the pool.
 func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, certs *certificates, m *monitor) {
 	if s == nil {
 		return
@@ -162,14 +160,14 @@ func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, cer
 		}
 	}
 	pool.Exec, pool.Check = nil, nil
-	pool.NotUpgradable = "share cannot move to another program"
+	pool.NotUpgradable = "share cannot be upgraded"
 }
 
-// addresses returns what people can open, and unix sockets as they are.
+// addresses returns the URLs to open, and unix sockets.
 func (s *sharing) addresses(listening []listen.Address) (found []share.Address) {
 	all, err := share.Interfaces()
 	if err != nil {
-		all = nil // there is still localhost
+		all = nil // localhost remains
 	}
 	path := s.options.Shared.Prefix + "/"
 	if paths := s.options.Shared.Paths; len(paths) == 1 {
@@ -190,8 +188,7 @@ func (s *sharing) addresses(listening []listen.Address) (found []share.Address) 
 	return found
 }
 
-// transfers lists the responses under way of all workers. Those without any are not
-// asked.
+// transfers returns the responses under way in all workers. Idle workers are skipped.
 func transfers(m *monitor) []share.Transfer {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -207,7 +204,7 @@ func transfers(m *monitor) []share.Transfer {
 		}
 		list, err := m.Connections(w.Slot, w.PID)
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // it has exited in the meantime
 		}
 		for _, c := range list.Connections {
 			if method, target, _ := strings.Cut(c.Line, " "); c.State == status.ConnSending && method == "GET" {

@@ -13,15 +13,15 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// standardError is what master and workers say, on a copy of standard error. Nothing of it
-// waits for a reader.
+// standardError writes the log of master and workers to a duplicate of standard error. It does
+// not block on a full pipe.
 type standardError struct {
 	file    *os.File
 	lines   *logging.Writer
 	workers *logging.Collector
 	log     zerolog.Logger
-	alerts  zerolog.Logger  // what operators must know in silent mode too
-	status  *logging.Status // nil: there is no terminal
+	alerts  zerolog.Logger  // what operators must know even in silent mode
+	status  *logging.Status // nil: not a terminal
 }
 
 func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*standardError, error) {
@@ -51,13 +51,13 @@ func newStderr(o options.Options, stderr *os.File, before *upgrade.Carried) (*st
 	return e, nil
 }
 
-// alert reports what operators must know in silent mode too.
+// alert reports what operators must know even in silent mode.
 func (e *standardError) alert(line string) {
 	e.status.Clear()
 	e.alerts.Warn().Msg(line)
 }
 
-// inform reports progress after a start to the operator, with -v and on a terminal.
+// inform reports progress after a start, with -v or on a terminal.
 func (e *standardError) inform(o options.Options, line string) {
 	switch {
 	case o.Verbose > 0:
@@ -67,7 +67,7 @@ func (e *standardError) inform(o options.Options, line string) {
 	}
 }
 
-// deaths is where deaths are reported with fields; nil: alert reports them.
+// deaths returns the logger for deaths of workers with fields; nil: they are alerted as lines.
 func (e *standardError) deaths(o options.Options) *zerolog.Logger {
 	if o.Verbose == 0 && o.LogFormat != options.LogJSON {
 		return nil
@@ -75,14 +75,14 @@ func (e *standardError) deaths(o options.Options) *zerolog.Logger {
 	return &e.alerts
 }
 
-// leave is [logging.Writer.Leave], with what workers say left to them.
+// leave is [logging.Writer.Leave], and also suspends the collector of the workers' log lines.
 func (e *standardError) leave() (unwritten []byte, dropped int, resume func()) {
 	e.workers.Suspend()
 	unwritten, dropped, written := e.lines.Leave()
 	return unwritten, dropped, func() { written(); e.workers.Resume() }
 }
 
-// close gives the reader of the last lines a moment.
+// close closes the log, after a short wait for the last lines to be read.
 func (e *standardError) close() {
 	e.status.Clear()
 	e.workers.Close()

@@ -14,8 +14,8 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// notify reports the state of the pool to systemd (sd_notify(3)); without systemd it
-// does nothing. Errors are ignored. systemd gets copies of the descriptors.
+// notify sends a state with descriptors to systemd (sd_notify(3)). Without systemd it does
+// nothing. Errors are ignored.
 func notify(state string, files ...int) {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {
@@ -30,17 +30,17 @@ func notify(state string, files ...int) {
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)
 	}
-	// The pool's loop calls this, and a systemd that does not read must not stop it.
+	// A systemd that does not read must not block the pool's loop.
 	limit := unix.NsecToTimeval(int64(notifyTime))
 	if unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit) == nil {
 		_ = unix.Sendmsg(fd, []byte(state), rights, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL)
 	}
 }
 
-// notifyTime bounds how long a full queue of systemd's is waited for.
+// notifyTime is the longest wait for space in systemd's queue.
 const notifyTime = 50 * time.Millisecond
 
-// notifySystemd reports the state of a pool to systemd, and its watchdog's keep-alive.
+// notifySystemd makes a pool report its state to systemd, and ping its watchdog.
 func notifySystemd(cfg *supervise.Config, sockets *listen.Set) {
 	serving, drain := cfg.OnServing, cfg.OnDrain
 	cfg.OnServing = func(workers int) { serving(workers); store(sockets); notify(daemon.SdNotifyReady) }
@@ -60,12 +60,12 @@ func notifySystemd(cfg *supervise.Config, sockets *listen.Set) {
 	}
 }
 
-// systemdSockets returns the listening sockets from systemd's socket activation
-// (sd_listen_fds(3)), and those that it kept of a server before this one. One of the
-// former whose FileDescriptorName= is https is for TLS.
+// systemdSockets returns the listening sockets from systemd: passed by socket activation
+// (sd_listen_fds(3)), and kept in its descriptor store by an earlier server. Passed ones with
+// FileDescriptorName=https use TLS.
 func systemdSockets() (passed []listen.Passed, kept []listen.Kept, err error) {
 	for _, f := range activation.Files(true) {
-		// A copy: the finalizer of the file would close the descriptor.
+		// Duplicate it: the finalizer of the file closes the descriptor.
 		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 		switch {
 		case err != nil:
@@ -82,16 +82,16 @@ func systemdSockets() (passed []listen.Passed, kept []listen.Kept, err error) {
 	return passed, kept, nil
 }
 
-// store has systemd keep the listening sockets, as many as the unit's
-// FileDescriptorStoreMax= allows: if the master is killed, the next one gets them, and
-// no client is refused meanwhile.
+// store puts the listening sockets into systemd's descriptor store, as many as
+// FileDescriptorStoreMax= allows. If the master is killed, the next one gets them, and no
+// client is refused in the meantime.
 func store(sockets *listen.Set) {
 	for _, k := range sockets.Kept() {
 		notify("FDSTORE=1\nFDNAME="+k.Name, k.FD)
 	}
 }
 
-// forget has systemd keep these no longer, and waits until it has done so
+// forget removes sockets from systemd's descriptor store and waits for that
 // (sd_notify_barrier(3)).
 func forget(kept []listen.Kept) {
 	unstore(kept)
@@ -103,7 +103,7 @@ func forget(kept []listen.Kept) {
 	notify("BARRIER=1", int(w.Fd()))
 	w.Close()
 	if r.SetReadDeadline(time.Now().Add(time.Second)) == nil {
-		_, _ = r.Read(make([]byte, 1)) // the end, once systemd has closed its copy
+		_, _ = r.Read(make([]byte, 1)) // end-of-file once systemd has closed its copy
 	}
 }
 
@@ -113,7 +113,7 @@ func unstore(kept []listen.Kept) {
 	}
 }
 
-// storing are sockets whose number can change; systemd's copies follow.
+// storing is a set that updates systemd's descriptor store when it grows or shrinks.
 type storing struct{ *listen.Set }
 
 func (s storing) Grow() (slot int, err error) {
@@ -123,14 +123,13 @@ func (s storing) Grow() (slot int, err error) {
 }
 
 func (s storing) Shrink() error {
-	unstore(s.Kept()) // their numbers change
+	unstore(s.Kept()) // they are renumbered
 	err := s.Set.Shrink()
 	store(s.Set)
 	return err
 }
 
-// reloadingNow is the notification that a reload has begun, with the required
-// timestamp.
+// reloadingNow returns the notification of a reload, with the required timestamp.
 func reloadingNow() string {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {

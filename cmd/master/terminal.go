@@ -10,13 +10,12 @@ import (
 	"phalanx/internal/upgrade"
 )
 
-// hangUps returns a function that reports whether a SIGHUP comes from the loss of the
-// controlling terminal, not from an operator; nil if there is no such terminal. Under
-// nohup the loss of the terminal is ignored.
+// hangUps returns a function that reports whether a SIGHUP is caused by the loss of the
+// controlling terminal; nil if there is no terminal, or under nohup.
 func hangUps(before *upgrade.Carried) func() bool {
 	lost := func() bool { return !hasTerminal() }
 	switch {
-	case before != nil && !before.Nohup: // it had one, and may have lost it since
+	case before != nil && !before.Nohup: // it had a terminal, and may have lost it since
 		return lost
 	case before != nil, signal.Ignored(syscall.SIGHUP), lost():
 		return nil

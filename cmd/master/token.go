@@ -23,7 +23,7 @@ func adminToken(file string) (token.Token, error) {
 	return t, nil
 }
 
-// tellExposed warns of an admin endpoint that other machines can ask without a token.
+// tellExposed warns about an admin endpoint that other machines can reach without a token.
 func tellExposed(o options.Options, alert func(string)) {
 	a := address.Address(o.Admin)
 	if o.Admin == "" || a.Unix() || o.AdminTokenFile != "" {

@@ -26,7 +26,7 @@ func inherited() (*upgrade.Carried, error) {
 	return upgrade.Inherit(text)
 }
 
-// open opens the listening sockets, or takes them over from before an upgrade.
+// open opens the listening sockets, or inherits them in an upgrade.
 func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, error) {
 	addresses := o.Addresses()
 	if before != nil {
@@ -39,19 +39,19 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 	return listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed, Kept: kept, Forget: forget})
 }
 
-// orphanNews returns notifications of exited children if this process is PID 1 of a
-// container, and so adopts all orphans; else nil.
+// orphanNews returns notifications of exited children if this process is PID 1 of a container,
+// which adopts all orphans; else nil.
 func orphanNews(pid int) (news <-chan os.Signal, stop func()) {
 	if pid != 1 {
 		return nil, func() {}
 	}
-	c := make(chan os.Signal, 1) // all notifications are alike
+	c := make(chan os.Signal, 1) // notifications carry no data
 	signal.Notify(c, syscall.SIGCHLD)
 	return c, func() { signal.Stop(c) }
 }
 
-// refuse stops new connections: workers take what is in the accept queues, and
-// nothing is added to them, so they are empty when workers close their sockets.
+// refuse makes the listening sockets refuse new connections, so that the accept queues are
+// empty when workers close them.
 func refuse(log zerolog.Logger, sockets *listen.Set) {
 	if err := sockets.RefuseNew(); err != nil {
 		log.Warn().Err(err).Msg("new connections not refused; a client may be reset during the drain")
@@ -82,8 +82,8 @@ func tellLost(log zerolog.Logger, o options.Options) {
 	}
 }
 
-// announce logs that the pool serves, and where: the first URL, and if there are several
-// addresses, all of them.
+// announce logs that the pool serves, with its first URL and, if there are several addresses,
+// all of them.
 func announce(log zerolog.Logger, o options.Options, addresses []listen.Address, workers int) {
 	if o.Linked != "" {
 		log.Info().Str("value", o.Linked).Msg("PHALANX_PORT ignored: Kubernetes set it for a Service; choose the port with --port or --listen")
@@ -109,7 +109,7 @@ func announce(log zerolog.Logger, o options.Options, addresses []listen.Address,
 	e.Str("model", string(o.Model)).Int("workers", workers).Msg("serving")
 }
 
-// written lists addresses.
+// written returns addresses separated by spaces.
 func written(addresses []listen.Address) string {
 	var all []string
 	for _, a := range addresses {
@@ -118,8 +118,7 @@ func written(addresses []listen.Address) string {
 	return strings.Join(all, " ")
 }
 
-// scalable returns the sockets of which there may be more or fewer; nil if the
-// model has one worker.
+// scalable returns the sockets for scaling the pool; nil if the model has one worker.
 func scalable(o options.Options, sockets *listen.Set) supervise.Sockets {
 	if o.Model != options.Process {
 		return nil

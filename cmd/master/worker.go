@@ -43,8 +43,8 @@ func findWorker(given string) (string, error) {
 	return path, nil
 }
 
-// executable returns the path of this program: what the kernel says, or, where
-// /proc is not mounted, what it was started as.
+// executable returns the path of this program: from the kernel, or without /proc from
+// os.Args[0].
 func executable() (string, error) {
 	path, err := os.Executable()
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,8 +15,8 @@ func secure(listeners []serve.Listener) bool {
 	return slices.ContainsFunc(listeners, func(l serve.Listener) bool { return l.Secure })
 }
 
-// securePort returns the port to which requests by HTTP are redirected; 0: they are
-// answered.
+// securePort returns the HTTPS port to which plain HTTP requests are redirected; 0: they are
+// served.
 func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
 	var ports []int
 	for _, l := range listeners {
@@ -27,7 +27,7 @@ func securePort(plain options.Plain, listeners []serve.Listener) uint16 {
 	return uint16(plain.SecurePort(ports))
 }
 
-// credentials puts the master's passwords in force, and makes its certificates and keys an
+// credentials applies the passwords of a bundle, and returns its certificates and keys as an
 // order for the engine.
 func credentials(b *certificate.Bundle, p *website.Passwords, secure, http2 bool) (serve.Order, error) {
 	if err := usePasswords(p, b.Passwords); err != nil {

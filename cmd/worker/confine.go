@@ -10,7 +10,8 @@ import (
 	"phalanx/internal/website"
 )
 
-// confine puts this process into its sandbox, when it has opened all that it needs.
+// confine sandboxes this process after it has opened everything that it needs, and reports the
+// result to the master.
 func confine(opts options.WorkerOptions, sites *website.Sites, cache []int, channel *ipc.Channel) error {
 	var m ipc.Confined
 	directories := cache

@@ -14,12 +14,12 @@ import (
 	"phalanx/internal/website"
 )
 
-// mostJobs is how many jobs this worker asks for within a second. What is not asked for now
-// is asked for when the file is looked at again.
+// mostJobs is the largest number of jobs that this worker requests in a second. Others are
+// requested when the file is checked again.
 const mostJobs = 500
 
-// openCache lets the sites send compressed copies and know the digests of their files, if the
-// options want it, and returns the descriptor of the directory that has them.
+// openCache makes the sites use the cache directory for compressed copies and digests, if the
+// options enable it, and returns its descriptor.
 func openCache(opts options.WorkerOptions, sites *website.Sites, channel *ipc.Channel) ([]int, error) {
 	if !opts.Caches() {
 		website.UseCache(sites, opts.Options, -1, website.Asks{})
@@ -42,9 +42,10 @@ func openCache(opts options.WorkerOptions, sites *website.Sites, channel *ipc.Ch
 	return []int{dir}, nil
 }
 
-// asker returns what asks the master for a job with an open file. It does not wait.
+// asker returns a function that requests a job with an open file from the master. It does not
+// block.
 func asker(channel *ipc.Channel, now func() time.Time) func(ipc.JobKind, int) bool {
-	var mu sync.Mutex // guards what follows
+	var mu sync.Mutex // guards the variables below
 	var second time.Time
 	asked := 0
 	return func(kind ipc.JobKind, fd int) bool {

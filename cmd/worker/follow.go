@@ -15,10 +15,10 @@ import (
 	"phalanx/internal/website"
 )
 
-// follow reads the rules of the sites and takes them anew whenever they change, and
-// releases when a base leads to another one. The master has read the rules before it
-// started any worker; a worker that comes later and cannot serves without them until they
-// are right again: better than to serve nothing.
+// follow reads the rules of the sites, and again whenever they change, and switches releases
+// when a base points to another one. The master has checked the rules before it started the
+// first worker. A later worker that finds invalid rules serves without them until they are
+// corrected.
 func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row *scoreboard.Row) (stop func(), err error) {
 	out := logWriter(opts, log)
 	closers := closers{out.Close}
@@ -40,15 +40,15 @@ func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row 
 	return closers.close, nil
 }
 
-// teller says what became of the rules and releases of a site. All workers notice the same,
-// and one says it.
+// teller reports changes of a site's rules and releases. All workers notice them, but only the
+// one in slot 0 reports them.
 type teller struct {
 	opts  options.WorkerOptions
 	log   *os.File
 	out   *logging.Writer
 	row   *scoreboard.Row
-	site  string // its name; "": there is one
-	stale bool   // its base leads to what cannot be served
+	site  string // its name; "": there is one site
+	stale bool   // its base points to a directory that cannot be served
 }
 
 // read reads the rules of a root for the first time.
@@ -58,14 +58,14 @@ func (t *teller) read(root *site.Root) error {
 		if given := root.SetRules(texts); given != nil {
 			return given
 		}
-		if !root.Unreadable() { // otherwise the master reports that, and the rules make no difference
+		if !root.Unreadable() { // otherwise the master reports that
 			t.alert(err.Error() + "; serving without these rules until that is corrected")
 		}
 	}
 	return nil
 }
 
-// rules says that rules were read, or why not.
+// rules reports that rules were read, or why not.
 func (t *teller) rules(root *site.Root, err error) {
 	switch {
 	case t.opts.Slot > 0:
@@ -77,7 +77,7 @@ func (t *teller) rules(root *site.Root, err error) {
 	}
 }
 
-// news counts and says what became of releases.
+// news counts and reports changes of releases.
 func (t *teller) news(n site.News) {
 	if n.Kind == site.NewRules {
 		t.rules(n.Root, n.Err)
@@ -110,7 +110,7 @@ func (t *teller) inform(message string, add func(*zerolog.Event)) {
 	e.Msg(message)
 }
 
-// alert tells operators, even in silent mode.
+// alert reports to operators, even in silent mode.
 func (t *teller) alert(text string) {
 	log := alerting(t.opts, t.log, t.out)
 	text = strings.ReplaceAll(text, "\n", "; ")

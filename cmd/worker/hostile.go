@@ -16,11 +16,11 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// floodTime is how long a hostile worker floods, in which nothing else is done.
+// floodTime is how long a hostile worker floods the master.
 const floodTime = time.Second
 
-// hostile does for a while, as fast as it can, what costs the master most. Its lines of the
-// log are long, and forgeries short.
+// hostile floods the master for floodTime with the kind of message in what. Its own log lines
+// are long, forged ones short.
 func hostile(slot int, what string) {
 	own := said(slot, os.Getpid(), strings.Repeat("flood", 700))
 	forged, sibling := said(slot, 1, "forged"), said(1-slot, os.Getpid(), "forged")
@@ -43,12 +43,12 @@ func hostile(slot int, what string) {
 	}
 }
 
-// said is a line of the log of a worker.
+// said returns a log line of a worker.
 func said(slot, pid int, message string) []byte {
 	return fmt.Appendf(nil, `{"level":"info","slot":%d,"pid":%d,"message":"%s"}`+"\n", slot, pid, message)
 }
 
-// send puts a message with copies of descriptors into the control channel.
+// send sends a message with descriptors on the control channel.
 func send(p []byte, fds ...int) {
 	_, _ = unix.SendmsgN(ipc.ControlFD, p, unix.UnixRights(fds...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }

@@ -43,8 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// openSites opens what is served, and returns the descriptors of other directories that are
-// read as well.
+// openSites opens the sites and the cache, and returns the descriptors of the cache directory.
 func openSites(opts options.WorkerOptions, channel *ipc.Channel) (*website.Sites, []int, error) {
 	sites, err := website.OpenSites(opts.Options)
 	if err != nil {
@@ -70,12 +69,12 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 		return err
 	}
 	defer sites.Close()
-	// Its name in ps and top, as long as it may; without /proc it keeps that of its file.
+	// The name in ps and top; without /proc it stays the file's.
 	_ = os.WriteFile("/proc/self/comm", []byte("phalanx-worker"), 0)
 	if err := sandbox.Become(opts.Options.Identity); err != nil {
 		return exitcode.New(exitcode.Config, fmt.Sprintf("%v; choose another --user", err), err)
 	}
-	records, err := keep(opts) // as early as possible, while this process is small
+	records, err := keep(opts) // early, while this process is small
 	if err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	defer passwords.Close()
 	c := listenTo(channel, opts, listeners, signals, passwords)
 	defer c.Stop()
-	defer mute() // before that
+	defer mute() // before c.Stop
 	serving, err := engine(opts, listeners, sites, passwords, channel, c, records)
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// usePasswords puts the files of passwords in force that the master has read.
+// usePasswords applies the password files that the master has read.
 func usePasswords(p *website.Passwords, files []certificate.Passwords) error {
 	if p == nil {
 		return nil
@@ -21,14 +21,14 @@ func usePasswords(p *website.Passwords, files []certificate.Passwords) error {
 	return p.Ready()
 }
 
-// letIn returns what connections check credentials with, counted in a row; nil if nothing
+// letIn returns the checker of credentials, whose outcomes are counted in row; nil if nothing
 // is protected.
 func letIn(p *website.Passwords, row *scoreboard.Row) conn.Passwords {
 	if p == nil {
 		return nil
 	}
-	p.Count = func(o password.Outcome) { row.Checked[o-1].Add(1) } // the first outcome is no result
+	p.Count = func(o password.Outcome) { row.Checked[o-1].Add(1) } // Pending is not counted
 	return p
 }
 
-var _ = [1]struct{}{}[int(scoreboard.NumChecked)-int(password.NumOutcomes-1)] // both count the same
+var _ = [1]struct{}{}[int(scoreboard.NumChecked)-int(password.NumOutcomes-1)] // both have the same outcomes

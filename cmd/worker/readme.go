@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	renderTime = 10 * time.Second // that rendering may take, its wait for a turn included
-	maxHTML    = 512 << 10        // bytes that may come of it
+	renderTime = 10 * time.Second // time limit of rendering, including the wait for other READMEs
+	maxHTML    = 512 << 10        // largest result in bytes
 )
 
-// errHTML is why nothing is made of a README.
+// errHTML means that the master returned no HTML, or too much.
 var errHTML = errors.New("render README: not rendered")
 
-// renderer returns a function that has the master start a process that renders
-// Markdown. The libraries for it would cost every worker memory and time to start, and
-// a worker cannot start a process itself.
+// renderer returns a function that asks the master to render Markdown in a process. The
+// libraries would cost every worker memory and start-up time, and a worker cannot start
+// processes.
 func renderer(channel *ipc.Channel) func(markdown []byte) ([]byte, error) {
 	return func(markdown []byte) ([]byte, error) {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

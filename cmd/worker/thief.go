@@ -17,9 +17,9 @@ import (
 	"phalanx/internal/sandbox/thief"
 )
 
-// tempted makes a worker try what a request for /thief/NAME/MASTER/WORKER/WORKER names,
-// with the pids of the master and of two workers, and log what came of it. A request for
-// /hostile/WHAT makes it an enemy of the master.
+// tempted makes a worker try the attempt in a request for /thief/NAME/MASTER/WORKER/WORKER,
+// with the pids of the master and of two workers, and log the outcome. A request for
+// /hostile/WHAT makes it flood the master.
 func tempted(opts options.WorkerOptions, files conn.Site) conn.Site {
 	return temptation{files, string(opts.Base), opts.Slot}
 }

@@ -30,11 +30,11 @@ import (
 	"phalanx/internal/website"
 )
 
-// stopSignals returns the signals that order a drain. A signal after mute has no
-// effect, but must not turn a clean exit into a death. So signals are caught to the
-// end: while os/signal switches from catching to ignoring, one can still kill.
+// stopSignals returns the signals that order a drain. A signal after mute has no effect, and
+// must not kill the exiting worker. So signals are caught until the end: while os/signal
+// switches from catching to ignoring, one could still kill it.
 func stopSignals() (signals <-chan os.Signal, mute func()) {
-	caught := make(chan os.Signal, 1) // all are alike
+	caught := make(chan os.Signal, 1) // they all mean the same
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
 	c, muted := make(chan os.Signal), make(chan struct{})
 	go func() {
@@ -54,12 +54,12 @@ func stopSignals() (signals <-chan os.Signal, mute func()) {
 	}()
 	return c, func() {
 		close(muted)
-		for range c { // until it is closed
+		for range c { // until the goroutine closes it
 		}
 	}
 }
 
-// listenTo listens to the master.
+// listenTo starts receiving the master's orders.
 func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serve.Listener, signals <-chan os.Signal, passwords *website.Passwords) *control.Control {
 	var own []int
 	for _, l := range listeners {
@@ -90,14 +90,13 @@ func refuse(sockets []int) error {
 	return errors.Join(errs...)
 }
 
-// listeners returns the listening sockets, as the command line describes them. A worker
-// that only takes over connections while the pool stops has none.
+// listeners returns the listening sockets that the command line describes. A worker that only
+// takes over connections while the pool stops has none.
 func listeners(sockets []options.Socket, unsent int) ([]serve.Listener, error) {
 	var all []serve.Listener
 	for i, s := range sockets {
 		l := serve.Listener{FD: ipc.ListenerFD(i), Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign}
-		// The master's copy of the socket has the same mode; it does not block
-		// there either.
+		// The mode is shared with the master, where the socket is non-blocking too.
 		if err := syscall.SetNonblock(l.FD, true); err != nil {
 			return nil, fmt.Errorf("listening socket %d: %w", i, err)
 		}
@@ -113,9 +112,8 @@ func listeners(sockets []options.Socket, unsent int) ([]serve.Listener, error) {
 	return all, nil
 }
 
-// boundUnsent bounds what the kernel queues for a client beside what is on its way. The
-// connections of a listening socket inherit it. 0 undoes what an earlier worker of the
-// slot has set.
+// boundUnsent limits the unsent bytes that the kernel queues for a client. Connections inherit
+// the limit from the listening socket. 0 resets the limit of an earlier worker of the slot.
 func boundUnsent(l serve.Listener, most int) error {
 	if now, err := unix.GetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); l.Shared || now == most || most == 0 && err != nil {
 		return nil
@@ -123,13 +121,14 @@ func boundUnsent(l serve.Listener, most int) error {
 	return unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, most)
 }
 
-// unlinger resets SO_LINGER, so that no close of a connection waits. Connections inherit it from
-// their listening socket, on which a compromised earlier worker of the slot may have set it.
+// unlinger clears SO_LINGER, so that closing a connection does not block. Connections inherit
+// it from the listening socket, on which a compromised earlier worker of the slot may have set
+// it.
 func unlinger(l serve.Listener) error {
 	return unix.SetsockoptLinger(l.FD, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 }
 
-// keep starts a keeper, and returns the memory for rescue records, if the master has passed their
+// keep starts a keeper and maps the memory for rescue records, if the master has passed their
 // descriptors.
 func keep(opts options.WorkerOptions) (*rescue.Memory, error) {
 	if !opts.Kept {
@@ -150,7 +149,7 @@ type serving struct {
 	close func()
 }
 
-// closers are to be called in the end, the last first.
+// closers are called at the end, in reverse order.
 type closers []func()
 
 func (c *closers) close() {
@@ -183,7 +182,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	every := control.BeatEvery(time.Duration(opts.HangTimeout))
 	beat := every
 	if opts.EventLoop() {
-		beat = 0 // the loop sends its own
+		beat = 0 // the loop sends heartbeats itself
 	}
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	closers = append(closers, watch.Stop)
@@ -221,8 +220,8 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	return s, nil
 }
 
-// caches returns what makes of each root what connections ask, with one memory for all,
-// and what sweeps that.
+// caches returns a function that makes a cached site of a root, where all sites share the
+// cache's limits, and the function that sweeps the cache.
 func caches(opts options.WorkerOptions, sites *website.Sites, closers *closers) (files func(*site.Root) conn.Site, sweep func() bool) {
 	first := site.NewCache(sites.First(), time.Duration(opts.FileCache), serve.CachedFiles())
 	*closers = append(*closers, first.Close)
@@ -235,8 +234,8 @@ func caches(opts options.WorkerOptions, sites *website.Sites, closers *closers) 
 	}, first.Sweep
 }
 
-// counters maps this worker's row of the scoreboard, or makes a private one. What leads
-// to the rows of others is closed.
+// counters maps this worker's row of the scoreboard, or returns a private row. It closes the
+// descriptor, which gives access to the rows of others.
 func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) {
 	if row < 0 {
 		return &scoreboard.Mapping{Row: new(scoreboard.Row)}, func() {}, nil
@@ -246,7 +245,7 @@ func counters(row int) (mapped *scoreboard.Mapping, closeRow func(), err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	return mapped, func() { _ = mapped.Close() }, nil // the process ends
+	return mapped, func() { _ = mapped.Close() }, nil // the process is exiting
 }
 
 // accessLogger returns the logger of the access log, nil if it is off.
@@ -281,26 +280,26 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	return cfg
 }
 
-// logTo makes the engine write its log and its alerts to a writer that does not wait.
+// logTo makes the engine write its log and alerts to a writer that does not block.
 func logTo(cfg *serve.Config, opts options.WorkerOptions, file *os.File, to io.Writer) {
 	cfg.Log = journal(opts, opts.Verbose, file, to)
 	alerts := alerting(opts, file, to)
 	cfg.Alert = func(line string) { alerts.Warn().Msg(line) }
 }
 
-// journal returns the log, whose lines name the worker. They are JSON: the master, which
-// takes them out of their pipe, knows what they are to look like.
+// journal returns a logger whose lines have the worker's slot and pid. They are JSON; the
+// master reads them from the pipe and formats them.
 func journal(opts options.WorkerOptions, verbose int, file *os.File, to io.Writer) zerolog.Logger {
 	log := logging.New(file, logging.JSON, verbose, logging.Options{Through: to})
 	return log.With().Int("slot", opts.Slot).Int("pid", os.Getpid()).Logger()
 }
 
-// alerting returns the log of what operators must know in silent mode too.
+// alerting returns a logger of what operators must know even in silent mode.
 func alerting(opts options.WorkerOptions, file *os.File, to io.Writer) zerolog.Logger {
 	return journal(opts, max(1, opts.Verbose), file, to)
 }
 
-// logWriter returns a writer for several goroutines.
+// logWriter returns a writer that is safe for concurrent use.
 func logWriter(opts options.WorkerOptions, file *os.File) *logging.Writer {
 	return logging.NewWriterBy(file, func(to io.Writer) zerolog.Logger { return alerting(opts, file, to) })
 }

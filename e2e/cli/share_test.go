@@ -222,7 +222,7 @@ func TestShareUpgrade(t *testing.T) {
 	t.Parallel()
 	s := startShare(t, harness.Tree(t, map[string]string{"a.txt": "text"}), "--bind", "127.0.0.1", "--port", "0")
 	harness.Kill(t, s.PID(), syscall.SIGUSR2)
-	s.awaitLine("! upgrade: share cannot move to another program; restart the server instead")
+	s.awaitLine("! upgrade: share cannot be upgraded; restart the server instead")
 	if status, body := fetch(t, s.url+"a.txt", ""); status != 200 || body != "text" {
 		t.Errorf("%d %s", status, body)
 	}
@@ -248,5 +248,5 @@ func TestShareByHTTPS(t *testing.T) {
 	}
 	s.awaitLine(`127\.0\.0\.1        downloaded   a\.txt  4 B`)
 	plain := harness.Attempt(t, harness.Plan{Args: []string{"share", base, "--listen", "http://127.0.0.1:0", "--tls-self-signed"}})
-	plain.Rejects(t, 64, "no address is for HTTPS")
+	plain.Rejects(t, 64, "no HTTPS address")
 }

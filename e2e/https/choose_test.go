@@ -90,7 +90,7 @@ func TestRefused(t *testing.T) {
 		checkOnly    bool   // the start does not refuse it
 	}{
 		{"no certificate", https, nil, 64, "https: no certificate", false},
-		{"no https", plain, ok.flags(), 64, "no address is for HTTPS", false},
+		{"no https", plain, ok.flags(), 64, "no HTTPS address", false},
 		{"no key", https, []string{"--tls-cert", ok.cert}, 78, "no private key in PEM form", false},
 		{"two keys", https, append(ok.flags(), "--tls-key", wrong.key), 64, "1 certificate and 2 keys", false},
 		{"wrong key", https, wrong.flags(), 78, "the private key does not belong to the certificate", false},

@@ -92,7 +92,7 @@ func TestExplainRedirect(t *testing.T) {
 		{append(both, "https://example.org/"), 0, "strict-transport-security: max-age=3600\n"},
 		{append(both, "--plain", "serve", "http://example.org/"), 0, "200 OK"},
 		{[]string{"explain", "--base", base, "--listen", "https://:443", "--tls-self-signed", "/"}, 0, "HTTP/2 200\n"},
-		{[]string{"explain", "--base", base, "https://example.org/"}, 64, "no address is for HTTPS; add --listen https://:443"},
+		{[]string{"explain", "--base", base, "https://example.org/"}, 64, "no HTTPS address; add --listen https://:443"},
 	} {
 		if code, text := outcome(t, c.args...); code != c.code || !strings.Contains(text, c.want) {
 			t.Errorf("%q: %d, want %d and %q:\n%s", c.args, code, c.code, c.want, text)

@@ -117,7 +117,7 @@ func TestSites(t *testing.T) {
 	if o := v.admin.Order("reload"); o.Code != 0 {
 		t.Fatalf("%+v", o)
 	}
-	v.AwaitText("no certificate is for four.test; browsers refuse HTTPS there")
+	v.AwaitText("no certificate for four.test; browsers refuse HTTPS there")
 	check("any.two.test", "two")
 	check("three.test", "three")
 	if got := v.curl(t, "clear 1.1", "one.test", "/"); !strings.HasPrefix(got, "home of default 200") {
@@ -139,7 +139,7 @@ func (v *several) checkNames(t *testing.T) {
 			t.Errorf("%s, another name in the handshake: %q", way, got)
 		}
 	}
-	if strings.Contains(v.Log.String(), "no certificate is for") {
+	if strings.Contains(v.Log.String(), "no certificate for") {
 		t.Error("a host has no certificate, says the log")
 	}
 	if got := v.curl(t, "clear 1.1", "one.test", "/", "--request-target", "http://a.two.test/"); !strings.HasPrefix(got, "home of two 200") {

@@ -38,7 +38,7 @@ func (o Options) CheckHTTPS(secure bool) error {
 	case secure && !certified:
 		return usage("https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed")
 	case !secure && (certified || o.TLSClientCA != ""):
-		return usage("certificates: no address is for HTTPS; add --listen https://:443")
+		return usage("certificates: no HTTPS address; add --listen https://:443")
 	case !secure && o.HSTS > 0 && len(o.TrustedProxies) == 0:
 		return usage("--hsts: browsers obey it over HTTPS only, and no address uses HTTPS; add --listen https://:443, or name the proxy that terminates TLS with --trusted-proxies")
 	case !secure && o.Plain != PlainRedirect:
