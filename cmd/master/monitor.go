@@ -45,7 +45,7 @@ type monitor struct {
 	info  atomic.Pointer[snapshot.Info]
 	token atomic.Pointer[token.Token]
 
-	endpoint   net.Listener // nil: there is no admin endpoint
+	endpoint   *admin.Listener // nil: there is no admin endpoint
 	server     *admin.Server
 	suspending sync.WaitGroup
 
@@ -151,10 +151,7 @@ func (m *monitor) descriptor() int {
 	if m.endpoint == nil {
 		return 0
 	}
-	fd, err := admin.Descriptor(m.endpoint)
-	if err != nil {
-		return 0 // the new binary opens it again
-	}
+	fd, _ := m.endpoint.Descriptor() // 0 after an error: the new binary opens it again
 	return fd
 }
 

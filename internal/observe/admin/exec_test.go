@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 func master() int {
-	var l net.Listener
+	var l *Listener
 	var err error
 	if *inherited >= 0 {
 		l, err = Inherit(*inherited)
@@ -60,7 +60,7 @@ func master() int {
 		}
 		return 0
 	}
-	fd, err := Descriptor(l)
+	fd, err := l.Descriptor()
 	if err == nil {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}

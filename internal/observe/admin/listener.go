@@ -21,14 +21,14 @@ import (
 // Listen listens at a valid address. The file of a unix socket is created with
 // mode 0600, replaces a stale one, and is removed by Close. Errors are of type
 // [*exitcode.Error].
-func Listen(a address.Address) (net.Listener, error) {
+func Listen(a address.Address) (*Listener, error) {
 	network, where := a.Net()
 	if !a.Unix() {
 		l, err := new(net.ListenConfig).Listen(context.Background(), network, where)
 		if err != nil {
 			return nil, explain(a, err)
 		}
-		return &listener{Listener: l}, nil
+		return own(l.(socket)), nil
 	}
 	defer unixsocket.LockDirectory(where)()
 	l, err := unixsocket.Listen(where, 0o600)
@@ -57,9 +57,9 @@ func Check(a address.Address) error {
 	return l.Close()
 }
 
-// Inherit returns the listener of a [Descriptor] that was left open across
+// Inherit returns the listener of a [Listener.Descriptor] that was left open across
 // execve(2). It takes ownership of fd.
-func Inherit(fd int) (net.Listener, error) {
+func Inherit(fd int) (*Listener, error) {
 	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err == nil && listens == 0 {
 		err = errors.New("not a listening socket")
@@ -75,60 +75,49 @@ func Inherit(fd int) (net.Listener, error) {
 		}
 		return nil, exitcode.New(exitcode.Failure, fmt.Sprintf("inherit the admin socket, descriptor %d: %v", fd, err), err)
 	}
-	return own(l), nil
+	return own(l.(socket)), nil
 }
 
-// SetDeadline implements the method of net.TCPListener and net.UnixListener.
-func (l *listener) SetDeadline(t time.Time) error {
-	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(t)
-}
-
-// Descriptor returns the descriptor of a listener, which still owns it. It is
-// close-on-exec and valid until the listener is closed. To pass it on across
-// execve(2), clear the flag; the accept queue survives.
-func Descriptor(l net.Listener) (int, error) {
-	c, ok := l.(syscall.Conn)
-	if !ok {
-		return -1, fmt.Errorf("descriptor of the admin socket: %T has none", l)
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return -1, fmt.Errorf("descriptor of the admin socket: %w", err)
-	}
-	fd := -1
-	if err := raw.Control(func(n uintptr) { fd = int(n) }); err != nil {
-		return -1, fmt.Errorf("descriptor of the admin socket: %w", err)
-	}
-	return fd, nil
-}
-
-// listener removes the socket's file when closed, unless another server has
+// Listener removes the socket's file when closed, unless another server has
 // replaced that file.
-type listener struct {
-	net.Listener
+type Listener struct {
+	socket
 	path   string // of the socket's file; "": none
 	once   sync.Once
 	closed atomic.Bool
 	err    error
 }
 
+// socket is a *net.TCPListener or a *net.UnixListener.
+type socket interface {
+	net.Listener
+	syscall.Conn
+	SetDeadline(time.Time) error
+}
+
+// Descriptor returns the descriptor, which l still owns. It is close-on-exec and
+// valid until l is closed. To pass it on across execve(2), clear the flag; the accept
+// queue survives.
+func (l *Listener) Descriptor() (fd int, err error) {
+	raw, err := l.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(n uintptr) { fd = int(n) })
+	}
+	return fd, err
+}
+
 // own returns a listener that removes its socket's file.
-func own(l net.Listener) *listener {
-	o := &listener{Listener: l}
+func own(l socket) *Listener {
+	o := &Listener{socket: l}
 	if name := l.Addr().String(); l.Addr().Network() == "unix" && name != "" && name[0] != '@' {
 		o.path = name
 	}
 	return o
 }
 
-// SyscallConn implements [syscall.Conn].
-func (l *listener) SyscallConn() (syscall.RawConn, error) {
-	return l.Listener.(syscall.Conn).SyscallConn()
-}
-
 // Accept fails with net.ErrClosed once the listener is closed.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.socket.Accept()
 	if err != nil && l.closed.Load() {
 		return nil, net.ErrClosed
 	}
@@ -136,21 +125,21 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // Close may be called more than once.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
 	l.once.Do(func() {
 		l.closed.Store(true)
 		if l.path != "" {
 			l.err = l.remove()
 		}
-		l.err = errors.Join(l.err, l.Listener.Close())
+		l.err = errors.Join(l.err, l.socket.Close())
 	})
 	return l.err
 }
 
 // remove shuts the socket down, for all processes that have a copy of it, which
 // makes it stale, and removes its file.
-func (l *listener) remove() error {
-	fd, err := Descriptor(l)
+func (l *Listener) remove() error {
+	fd, err := l.Descriptor()
 	if err == nil {
 		err = unix.Shutdown(fd, unix.SHUT_RDWR)
 	}

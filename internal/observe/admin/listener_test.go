@@ -18,7 +18,7 @@ import (
 	"phalanx/internal/unixsocket"
 )
 
-func listen(t *testing.T, addr string) net.Listener {
+func listen(t *testing.T, addr string) *Listener {
 	t.Helper()
 	l, err := Listen(address.Address(addr))
 	if err != nil {
@@ -228,7 +228,7 @@ func TestCloseLeavesAnothersFile(t *testing.T) {
 func TestCloseWakesAccept(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", filepath.Join(t.TempDir(), "x.sock")} {
 		l := listen(t, addr)
-		fd, err := Descriptor(l)
+		fd, err := l.Descriptor()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,8 +263,5 @@ func TestInheritRefusesOtherDescriptors(t *testing.T) {
 		if _, err := Inherit(fd); err == nil || !strings.HasPrefix(err.Error(), "inherit the admin socket, descriptor ") {
 			t.Errorf("descriptor %d: %v", fd, err)
 		}
-	}
-	if _, err := Descriptor(struct{ net.Listener }{}); err == nil {
-		t.Error("just any listener has a descriptor")
 	}
 }
