@@ -221,11 +221,11 @@ func poolMetrics() []metric {
 	}
 	return []metric{
 		pool("slots", gauge, "Configured number of workers.", func(p *status.Pool) float64 { return float64(p.Slots) }),
-		pool("ready", gauge, "Readiness of the pool: 1 while serving; 0 while starting, in lame duck or draining.", ready),
+		pool("ready", gauge, "Readiness of the pool: 1 while serving; 0 while starting, in lame duck or draining.", func(p *status.Pool) float64 { return truth(p.Ready) }),
 		pool("start_time_seconds", gauge, "Start time of the master since the Unix epoch.", func(p *status.Pool) float64 { return float64(p.Started.UnixMilli()) / 1000 }),
 		pool("access_log_lost_lines_total", counter, "Access log lines lost because they could not be written.", func(p *status.Pool) float64 { return float64(p.Total.LogLost) }),
 		pool("reloads_total", counter, "Reloads started.", func(p *status.Pool) float64 { return float64(p.Reloads) }),
-		pool("reload_failed", gauge, "Failure of the last reload: 1 if it failed, else 0.", failed),
+		pool("reload_failed", gauge, "Failure of the last reload: 1 if it failed, else 0.", func(p *status.Pool) float64 { return truth(p.Failed != "") }),
 		{"build_info", gauge, "Constant 1, labelled with the running version.", func(x *exposition, p *status.Pool) { x.add(1, "version", p.Version) }},
 	}
 }
@@ -292,15 +292,8 @@ func acmeMetrics() []metric {
 	}
 }
 
-func failed(p *status.Pool) float64 {
-	if p.Failed != "" {
-		return 1
-	}
-	return 0
-}
-
-func ready(p *status.Pool) float64 {
-	if p.Ready {
+func truth(is bool) float64 {
+	if is {
 		return 1
 	}
 	return 0

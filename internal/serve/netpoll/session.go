@@ -169,6 +169,14 @@ func (s *session) end() {
 	}
 }
 
+// output returns an empty output buffer, which is borrowed until giveBack.
+func (s *session) output() []byte {
+	if s.out == nil {
+		s.out = s.engine.outBuffers.Get().(*[]byte)
+	}
+	return (*s.out)[:0]
+}
+
 // giveBack returns the buffers to the pools, so that a waiting connection holds none.
 func (s *session) giveBack() {
 	s.giveBackInput()
@@ -300,10 +308,7 @@ func (s *session) reply(now conn.Now) bool {
 		if s.interrupted() {
 			s.conn.Receive((*s.buf)[:s.n], now)
 		}
-		if s.out == nil {
-			s.out = s.engine.outBuffers.Get().(*[]byte)
-		}
-		out, step := s.next((*s.out)[:0], now)
+		out, step := s.next(s.output(), now)
 		for step == conn.Send && s.conn.Segment().Len <= serve.InlineMax && len(out) < cap(out)-serve.InlineMax && int64(len(out)) < quota {
 			var ok bool
 			if out, ok = serve.Inline(s.conn, out, now); !ok {

@@ -100,10 +100,7 @@ func (s *session) decrypt(now conn.Now) bool {
 
 // open does one step of TLS and passes the plaintext to conn. It returns the records to send.
 func (s *session) open(now conn.Now) ([]byte, tlsconn.Step) {
-	if s.out == nil {
-		s.out = s.engine.outBuffers.Get().(*[]byte)
-	}
-	t := tlsconn.Turn{Plain: s.borrow().plain[:0], Out: (*s.out)[:0], Budget: math.MaxInt}
+	t := tlsconn.Turn{Plain: s.borrow().plain[:0], Out: s.output(), Budget: math.MaxInt}
 	step := s.tls.Next(&t)
 	s.more = step != tlsconn.Read && step != tlsconn.Failed
 	if step == tlsconn.Established {
@@ -165,11 +162,8 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 			ended = ended || opened == tlsconn.Closed
 		}
 		text, step := s.fill(s.throttle(), now)
-		if s.out == nil {
-			s.out = s.engine.outBuffers.Get().(*[]byte)
-		}
 		if out == nil {
-			out = (*s.out)[:0]
+			out = s.output()
 		}
 		if len(text) > 0 {
 			out = s.tls.Seal(out, text, now.Mono)
