@@ -52,25 +52,43 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// Every file that a document links to exists.
+// Every file that a document links to exists, and the heading in it.
 func TestLinksLead(t *testing.T) {
 	root := filepath.Join("..", "..")
 	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"#:]+)(?:#[^)"]*)?[)"]`)
+	link := regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"#: ]*)(?:#([^)" ]*))?[)"]`)
 	for _, document := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "CHANGELOG.md")) {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range link.FindAllSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(document), string(m[1]))); err != nil {
+			target := document // of a link to a heading of the same page
+			if path := string(m[1]); path != "" {
+				target = filepath.Join(filepath.Dir(document), path)
+			}
+			page, err := os.ReadFile(target)
+			if err != nil {
 				t.Errorf("%s: %v", filepath.Base(document), err)
+			} else if anchor := string(m[2]); anchor != "" && !slices.Contains(anchors(page), anchor) {
+				t.Errorf("%s: %s has no heading #%s", filepath.Base(document), filepath.Base(target), anchor)
 			}
 		}
 	}
+}
+
+// anchors returns the anchors of a page's headings, as GitHub makes them.
+func anchors(page []byte) []string {
+	var all []string
+	left := regexp.MustCompile(`[^\w\- ]`)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllSubmatch(page, -1) {
+		anchor := left.ReplaceAllString(strings.ToLower(string(m[1])), "")
+		all = append(all, strings.ReplaceAll(anchor, " ", "-"))
+	}
+	return all
 }
 
 // Every page is in the index of the pages.
