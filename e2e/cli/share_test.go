@@ -91,9 +91,9 @@ func TestShare(t *testing.T) {
 		}
 	}
 	fetch(t, s.url+"nope", "")
-	s.awaitLine(`127\.0\.0\.1        looked at    /`)
+	s.awaitLine(`127\.0\.0\.1        viewed       /`)
 	s.awaitLine(`127\.0\.0\.1        downloaded   a b\.txt  4 B`)
-	s.awaitLine(`127\.0\.0\.1        refused      nope  there is none`)
+	s.awaitLine(`127\.0\.0\.1        refused      nope  not found`)
 	s.Stop(5 * time.Second)
 	if got := s.Out.String(); !strings.HasPrefix(got, "sharing "+base+"\naddress http://127.0.0.1:") ||
 		!strings.HasSuffix(got, "\nDownloaded 1 file, 80 B, by 1 client:\n      80 B  a b.txt (20 times, by 127.0.0.1)\n") || strings.Contains(got, "\x1b") {

@@ -1,8 +1,8 @@
-// Package compress makes compressed copies of files: for content codings of HTTP, of
-// whole trees beside their files ([Tree]), and one at a time for a server.
+// Package compress makes compressed copies of files in the content codings of HTTP: sidecars
+// for a whole directory ([Tree]), and copies in a cache directory for a server ([Store]).
 //
-// What an encoder has made is decoded again and compared before it is kept: a copy that
-// is damaged would be sent to clients for as long as its file does not change.
+// Each copy is decoded and compared with its file before it is kept: a damaged copy would be
+// sent to clients until its file changes.
 package compress
 
 import (
@@ -24,7 +24,7 @@ import (
 // MinSize is the size in bytes from which files are compressed.
 const MinSize = site.MinCopied
 
-// Most returns the size that a compressed copy of size bytes may have: one that saves less
+// Most returns the maximum size of a compressed copy of size bytes: a copy that saves less
 // than 5 percent is not worth its space.
 func Most(size int64) int64 { return size - (size+19)/20 }
 
@@ -38,23 +38,23 @@ const (
 )
 
 var (
-	// ErrNotWorth: there is no copy, because it would be hardly smaller than the file.
+	// ErrNotWorth means that no copy was made because it would be hardly smaller.
 	ErrNotWorth = errors.New("compresses by less than 5 percent")
-	// ErrChanged: there is no copy, because the file was changed meanwhile.
+	// ErrChanged means that no copy was made because the file was changed meanwhile.
 	ErrChanged = errors.New("changed while it was compressed")
-	// ErrDamaged: there is no copy, because decoding it did not give the file.
+	// ErrDamaged means that no copy was made because it did not decode to the file.
 	ErrDamaged = errors.New("compressed copy differs from the file when it is decoded")
 )
 
-// Copy is where a compressed copy is written to, and read again.
+// Copy is the file of a compressed copy, which is written and then read for verification.
 type Copy interface {
 	io.Writer
 	io.ReaderAt
 }
 
-// File writes a compressed copy of size bytes of a file, and returns its size. It does
-// nothing more once the context has ended. The error is one of the above, the context's, or
-// one of reading and writing.
+// File writes a compressed copy of a file of size bytes, and returns the size of the copy. It
+// stops when the context ends. The error is one of the above, the context's, or one of
+// reading and writing.
 func File(ctx context.Context, to Copy, from io.ReaderAt, size int64, coding proto.Coding, level Level) (int64, error) {
 	out := &bounded{to: to, left: Most(size)}
 	plain := func() io.Reader { return &interruptible{ctx, io.NewSectionReader(from, 0, size)} }
@@ -67,7 +67,7 @@ func File(ctx context.Context, to Copy, from io.ReaderAt, size int64, coding pro
 	return out.n, nil
 }
 
-// encode compresses what has to be size bytes.
+// encode compresses a file, which must have size bytes.
 func encode(to io.Writer, from io.Reader, size int64, coding proto.Coding, level Level) error {
 	w, err := encoder(to, size, coding, level)
 	if err != nil {
@@ -84,14 +84,14 @@ func encode(to io.Writer, from io.Reader, size int64, coding proto.Coding, level
 	return closing
 }
 
-// maxWindow is the largest window that clients of zstd have to have (RFC 9659 §3). Browsers
-// refuse a larger one.
+// maxWindow is the largest window that zstd decoders must support (RFC 9659 §3). Browsers
+// refuse larger ones.
 const maxWindow = 8 << 20
 
 func encoder(to io.Writer, size int64, coding proto.Coding, level Level) (io.WriteCloser, error) {
 	switch coding {
 	case proto.Brotli:
-		o := brotli.WriterOptions{Quality: brotli.BestCompression, LGWin: min(max(bits.Len64(uint64(size)), 16), 22)} // no memory for what is not there
+		o := brotli.WriterOptions{Quality: brotli.BestCompression, LGWin: min(max(bits.Len64(uint64(size)), 16), 22)} // no larger than the file needs
 		if level == Fast {
 			o.Quality = 5
 		}
@@ -158,7 +158,7 @@ func decoder(from io.Reader, coding proto.Coding) (_ io.Reader, done func(), err
 	return d, func() {}, err
 }
 
-// bounded takes what a copy may have, and counts it.
+// bounded is a writer that fails with [ErrNotWorth] beyond the maximum size of a copy.
 type bounded struct {
 	to      io.Writer
 	n, left int64
@@ -174,7 +174,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// interruptible is a file until the context ends.
+// interruptible is a reader that fails once the context has ended.
 type interruptible struct {
 	ctx  context.Context
 	from io.Reader

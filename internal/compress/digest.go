@@ -13,9 +13,9 @@ import (
 	"phalanx/internal/site"
 )
 
-// AddDigest makes the SHA-256 digest of a file, see [site.Digests], unless it is there, and
-// reports whether it is new. copied says that the file is one of this store's copies.
-// [ErrNotWorth] says that the file could change without a sign of it, or is gone.
+// AddDigest adds the SHA-256 digest of a file, see [site.Digests], unless it exists, and
+// reports whether it is new. copied means that the file is one of this store's copies. The
+// error is [ErrNotWorth] if the file could change unnoticed, or has been removed.
 func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made bool, err error) {
 	var st, there, now unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
@@ -45,7 +45,7 @@ func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made
 	return true, s.keep(minKept)
 }
 
-// digest makes the digest of what has to be size bytes.
+// digest returns the digest of a file, which must have size bytes.
 func digest(ctx context.Context, file *os.File, size int64) (sum proto.Digest, err error) {
 	h := sha256.New()
 	n, err := io.CopyBuffer(h, &interruptible{ctx, io.NewSectionReader(file, 0, size)}, make([]byte, 256<<10))

@@ -16,8 +16,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// journalName is the file at the root of a tree that lists the copies made there. Copies
-// that are not in it belong to somebody else.
+// journalName is the file in the document root that lists the copies made there. Copies that
+// are not listed were made by others.
 const journalName = site.OwnPrefix + "compressed"
 
 // ErrBusy means that another process is compressing the tree.
@@ -27,25 +27,25 @@ var ErrBusy = errors.New("another process is compressing the directory")
 // because files that it lists are removed as if compress had made them.
 var ErrUntrusted = errors.New("others may have written it")
 
-// mark is a state of a file: its size and its modification time in ns since 1970.
+// mark identifies a state of a file: its size, and its modification time in ns since 1970.
 type mark struct{ size, modified int64 }
 
 func markOf(st *unix.Stat_t) mark { return mark{st.Size, st.Mtim.Nano()} }
 
-// journal records what was made in a tree. Each line is appended before the step that it
-// describes is done, so the journal is complete even after a kill.
+// journal records the copies made in a tree. Each line is written before the step that it
+// describes, so the journal is complete even after a kill.
 type journal struct {
 	dir  *os.File
 	file *os.File // nil: nothing is written
 
-	mu    sync.Mutex        // guards what follows
-	made  map[string][]mark // copies by their names: each may be there in one of these states
-	none  map[string]mark   // names of copies that are not worth it, by the state of their file
+	mu    sync.Mutex        // guards the fields below
+	made  map[string][]mark // copies by name, with the states that each may have
+	none  map[string]mark   // copies that are not worth it by name, with the state of the file
 	begun map[string]bool   // copies that may have left a temporary file
 }
 
-// openJournal reads the journal of a tree, and keeps other processes away from it until it
-// is closed.
+// openJournal opens and reads the journal of a tree, and locks it until it is closed, unless
+// readOnly is true.
 func openJournal(root *site.Root, readOnly bool) (*journal, error) {
 	dir, name, err := root.OpenDirectory(journalName)
 	if err != nil {
@@ -56,7 +56,7 @@ func openJournal(root *site.Root, readOnly bool) (*journal, error) {
 	if readOnly {
 		flags = unix.O_RDONLY
 	}
-	// Not blocking, since it may turn out to be a pipe.
+	// O_NONBLOCK, because it could be a FIFO.
 	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if readOnly && errors.Is(err, fs.ErrNotExist) {
 		return j, nil
@@ -99,7 +99,7 @@ func trusted(fd int) error {
 	return nil
 }
 
-// read takes a line. What is no line, such as half of one, says nothing.
+// read reads a line. Invalid lines, such as an incomplete last one, are ignored.
 func (j *journal) read(line string) {
 	verb, rest, _ := strings.Cut(line, " ")
 	quoted, err := strconv.QuotedPrefix(rest)
@@ -124,8 +124,8 @@ func (j *journal) read(line string) {
 	}
 }
 
-// say appends a line, and remembers it.
-func (j *journal) say(verb, name string, m mark) error {
+// write appends a line and applies it.
+func (j *journal) write(verb, name string, m mark) error {
 	line := fmt.Sprintf("%s %q %d %d", verb, name, m.size, m.modified)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -138,14 +138,14 @@ func (j *journal) say(verb, name string, m mark) error {
 	return nil
 }
 
-// has reports whether a copy in this state was made by us.
+// has reports whether the journal lists a copy in this state.
 func (j *journal) has(name string, st *unix.Stat_t) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Contains(j.made[name], markOf(st))
 }
 
-// notWorth reports whether it is known that a copy of a file in this state is not worth it.
+// notWorth reports whether the journal lists a copy of a file in this state as not worth it.
 func (j *journal) notWorth(name string, of *unix.Stat_t) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -153,8 +153,8 @@ func (j *journal) notWorth(name string, of *unix.Stat_t) bool {
 	return known && m == markOf(of)
 }
 
-// close replaces the journal by one that says the same in fewer lines, and lets others in.
-// An error leaves it as it is.
+// close replaces the journal by a compacted one, with the copies for which keep is true, and
+// unlocks it. After an error the old journal is left, which is complete.
 func (j *journal) close(keep func(name string) bool) error {
 	defer j.dir.Close()
 	if j.file == nil {
@@ -177,7 +177,7 @@ func (j *journal) close(keep func(name string) bool) error {
 	}
 	const next = journalName + ".new"
 	dir := int(j.dir.Fd())
-	f, err := createAnew(dir, next)
+	f, err := recreate(dir, next)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (j *journal) close(keep func(name string) bool) error {
 		err = unix.Renameat(dir, next, dir, journalName)
 	}
 	if err != nil {
-		_ = unix.Unlinkat(dir, next, 0) // the journal before is complete
+		_ = unix.Unlinkat(dir, next, 0)
 	}
 	return err
 }

@@ -17,31 +17,31 @@ import (
 	"phalanx/internal/site"
 )
 
-// Store is a directory of compressed copies, see [site.Copies]. It is for one goroutine.
-// Several stores may share a directory: a copy appears complete, by rename(2), and a
-// store uses the copies of others as its own. The access time of a copy says when it was
-// last used.
+// Store is a directory of compressed copies, see [site.Copies]. It is not safe for concurrent
+// use, but several stores may share a directory: a copy appears complete, by rename(2), and
+// each store uses the copies of the others. The access time of a copy is the time of its last
+// use.
 type Store struct {
 	dir  int
 	most int64 // bytes of all copies
-	kept int64 // as far as is known
+	kept int64 // bytes of all copies, as far as known
 	now  func() time.Time
 }
 
 const (
 	tempPrefix = "."       // prefix of the names of incomplete copies
-	forgotten  = time.Hour // age from which an incomplete copy is removed even if it is locked
+	forgotten  = time.Hour // age at which an incomplete copy is removed even if it is locked
 	fastFrom   = 1 << 20   // size in bytes from which the best level may take more than a second
 )
 
-// OpenStore returns the store in a directory, with a size limit in bytes. It takes over
-// the directory's descriptor.
+// OpenStore returns the store in a directory, with a size limit in bytes. It owns the
+// directory's descriptor from now on.
 func OpenStore(dir int, most int64) (*Store, error) {
 	s := &Store{dir: dir, most: most, now: time.Now}
 	return s, s.evict()
 }
 
-// Kept returns how many bytes the copies have, as far as is known.
+// Kept returns the size of all copies in bytes, as far as known.
 func (s *Store) Kept() int64 { return s.kept }
 
 // Add makes a copy of a file, or records the use of an existing one. It returns the size
@@ -73,13 +73,13 @@ func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (si
 	return size, err == nil, err
 }
 
-// use notes that a copy is in use. An error means that it has just been removed.
+// use sets the access time of a copy. It ignores errors: the copy may have been removed.
 func (s *Store) use(name string) {
 	now := unix.NsecToTimespec(s.now().UnixNano())
 	_ = unix.UtimesNanoAt(s.dir, name, []unix.Timespec{now, {Nsec: unix.UTIME_OMIT}}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// write writes a copy, or an empty one if that is not worth it.
+// write writes a copy, or an empty one if it is not worth it.
 func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name string, coding proto.Coding) (size int64, err error) {
 	to, temp, err := s.begin(name)
 	if err != nil {
@@ -105,15 +105,15 @@ func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name 
 	return size, err
 }
 
-// begin creates the temporary file for the copy or digest with a name. The file is locked while it is
-// written, so that leftovers of a killed helper can be recognised.
+// begin creates the temporary file of a copy or digest. It is locked while it is written, so
+// that leftovers of a killed helper can be recognised.
 func (s *Store) begin(name string) (to *os.File, temp string, err error) {
 	temp = fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
 	fd, err := unix.Openat(s.dir, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, "", err
 	}
-	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without a lock, others remove it once it is old
+	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without a lock, other stores may remove it
 	return os.NewFile(uintptr(fd), temp), temp, nil
 }
 
@@ -128,7 +128,7 @@ func (s *Store) finish(temp, name string, err error) error {
 	return err
 }
 
-// keep counts the bytes of a new copy or digest, and makes room for them.
+// keep counts the bytes of a new copy or digest, and evicts others if the limit is exceeded.
 func (s *Store) keep(bytes int64) error {
 	if s.kept += max(bytes, minKept); s.kept > s.most {
 		return s.evict()
@@ -152,15 +152,15 @@ func (s *Store) abandoned(temp string, st *unix.Stat_t) bool {
 	return unix.Unlinkat(s.dir, temp, 0) == nil
 }
 
-// keptCopy is a copy that is there.
+// keptCopy is a copy or digest in the directory.
 type keptCopy struct {
 	name string
-	size int64
-	used int64
+	size int64 // bytes
+	used int64 // access time in ns since 1970
 }
 
-// evict removes the least recently used copies until the limit is kept, and leftovers of killed
-// helpers.
+// evict removes leftovers of killed helpers and, if the limit is exceeded, the least recently
+// used copies until an eighth of it is free.
 func (s *Store) evict() error {
 	all, begun, err := s.list()
 	if err != nil {
@@ -186,8 +186,8 @@ func (s *Store) evict() error {
 	return nil
 }
 
-// list returns the copies in the directory, and the bytes of copies that other helpers are writing. It
-// removes leftovers of killed helpers, and leaves other files alone.
+// list returns the copies in the directory, and the bytes of copies that helpers are writing.
+// It removes leftovers of killed helpers, and leaves other files alone.
 func (s *Store) list() (all []keptCopy, begun int64, err error) {
 	fd, err := unix.Openat(s.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *Store) list() (all []keptCopy, begun int64, err error) {
 		if !temp && !isCopy(name) || unix.Fstatat(s.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 			continue
 		}
-		size := max(st.Size, minKept) // so that the number of empty ones is limited too
+		size := max(st.Size, minKept) // limits the number of empty copies too
 		switch {
 		case !temp:
 			all = append(all, keptCopy{name, size, st.Atim.Nano()})
@@ -216,10 +216,10 @@ func (s *Store) list() (all []keptCopy, begun int64, err error) {
 	return all, begun, nil
 }
 
-// minKept is what a copy costs at least, in bytes.
+// minKept is the minimum size in bytes that a copy counts for.
 const minKept = 512
 
-// isTemp reports whether a name is that of a temporary file of begin.
+// isTemp reports whether a name is that of a temporary file, as begin creates them.
 func isTemp(name string) bool {
 	name, ok := strings.CutPrefix(name, tempPrefix)
 	number, name, more := strings.Cut(name, ".")

@@ -18,36 +18,36 @@ import (
 	"phalanx/internal/site"
 )
 
-// Config says how a tree is compressed.
+// Config configures [Tree].
 type Config struct {
 	Codings  []proto.Coding
 	Level    Level
-	Jobs     int            // at a time, at least 1
-	DryRun   bool           // nothing is written, and all counts are of what would be
-	Progress func(Progress) // called from several goroutines; nil: nobody wants to know
+	Jobs     int            // copies made at a time, at least 1
+	DryRun   bool           // write nothing, and count what would be done
+	Progress func(Progress) // called after each copy, with a lock held; nil: not called
 }
 
-// Progress is how far a tree is compressed. Bytes are those of files, once for each coding.
+// Progress is the progress of [Tree]. Bytes are those of files, once for each coding.
 type Progress struct {
 	Copies, AllCopies int
 	Bytes, AllBytes   int64
 }
 
-// Result says what was done in a tree.
+// Result is the result of [Tree].
 type Result struct {
-	Files         int   // that are worth compressing by their types and sizes
-	Made          int   // copies, now
-	UpToDate      int   // copies that were there
-	NotWorth      int   // copies that would not be smaller
-	Foreign       int   // copies older than their files, made by somebody else: they are not sent
-	Removed       int   // copies of files that are gone
-	Failed        int   // copies
-	Before, After int64 // bytes that the copies made now were made of, and have
-	First         error // of those that failed
-	FirstForeign  string
+	Files         int    // files worth compressing by their types and sizes
+	Made          int    // copies made
+	UpToDate      int    // copies that were up to date
+	NotWorth      int    // copies not made because they would hardly be smaller
+	Foreign       int    // copies older than their files that others made: they are not sent
+	Removed       int    // copies removed because their files are gone
+	Failed        int    // copies that failed
+	Before, After int64  // bytes of the files of the copies made, and of these copies
+	First         error  // of the first copy that failed
+	FirstForeign  string // name of the first foreign copy
 }
 
-// Add adds what became of another tree.
+// Add adds the result of another tree.
 func (r *Result) Add(o Result) {
 	r.Files += o.Files
 	r.Made += o.Made
@@ -63,10 +63,11 @@ func (r *Result) Add(o Result) {
 }
 
 // Tree writes compressed copies beside the files of a root that are worth it, and removes
-// those that it made of files that are gone. What is up to date is left alone, and so is
-// what somebody else has made. It can be ended at any time, and continues the next time.
+// copies that it made of files that are gone. Copies that are up to date or that others made
+// are left alone. If it is stopped or killed, the next call continues.
 //
-// An error ends it early, with what had been done; what concerns one file is in the result.
+// After an error, the result is what was done before it. Errors of single files are in the
+// result.
 func Tree(ctx context.Context, root *site.Root, cfg Config) (Result, error) {
 	j, err := openJournal(root, cfg.DryRun)
 	if err != nil {
@@ -80,14 +81,14 @@ func Tree(ctx context.Context, root *site.Root, cfg Config) (Result, error) {
 	return t.Result, err
 }
 
-// tree is one that is being compressed.
+// tree is the state of [Tree].
 type tree struct {
 	Config
 	Result
 	root    *site.Root
 	journal *journal
-	served  map[string]bool // names of copies of what there is
-	partial bool            // it is not known what there is
+	served  map[string]bool // possible names of copies of existing files
+	partial bool            // served is incomplete
 
 	mu       sync.Mutex // guards Result, progress
 	progress Progress
@@ -114,7 +115,7 @@ func (t *tree) run(ctx context.Context) error {
 	}
 	t.partial = false
 	t.Files = len(all)
-	slices.SortFunc(all, func(a, b site.Source) int { // the longest first, so that the last does not keep all waiting
+	slices.SortFunc(all, func(a, b site.Source) int { // the largest first, so that the last one does not take long
 		return cmp.Or(cmp.Compare(b.Stat.Size, a.Stat.Size), cmp.Compare(a.Name, b.Name))
 	})
 	for _, s := range all {
@@ -138,8 +139,8 @@ func (t *tree) run(ctx context.Context) error {
 	return t.work(ctx, jobs)
 }
 
-// clean removes what a run before has left, and copies of files that are gone. An error
-// leaves something that is not sent.
+// clean removes temporary files of an earlier run, and copies of files that are gone. Errors
+// are ignored: what they leave behind is not sent.
 func (t *tree) clean() {
 	for name := range t.journal.begun {
 		if dir, base, err := t.root.OpenDirectory(name); err == nil && !t.DryRun {
@@ -166,7 +167,7 @@ func (t *tree) clean() {
 	}
 }
 
-// isCopyName reports whether a name is one that a copy may have.
+// isCopyName reports whether a name has the suffix of a copy.
 func isCopyName(name string) bool {
 	for coding := proto.Gzip; coding <= proto.Brotli; coding++ {
 		if strings.HasSuffix(name, coding.Suffix()) {
@@ -176,7 +177,7 @@ func isCopyName(name string) bool {
 	return false
 }
 
-// plan returns which copies of a file have to be made.
+// plan returns the copies of a file that have to be made, and counts the others.
 func (t *tree) plan(s site.Source) (jobs []job) {
 	dir, base, err := t.root.OpenDirectory(s.Name)
 	if err != nil {
@@ -208,7 +209,7 @@ func (t *tree) plan(s site.Source) (jobs []job) {
 	return jobs
 }
 
-// work makes copies, several at a time, until one of them fails in a way in which all would.
+// work makes copies, several at a time, until one fails with an error that all would have.
 func (t *tree) work(ctx context.Context, jobs []job) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -241,7 +242,7 @@ func hopeless(err error) bool {
 	return slices.ContainsFunc([]error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO}, func(errno error) bool { return errors.Is(err, errno) })
 }
 
-// copy makes a copy, and counts what came of it.
+// copy makes a copy and counts the outcome.
 func (t *tree) copy(ctx context.Context, j job) error {
 	size, err := t.write(ctx, j)
 	t.mu.Lock()
@@ -278,8 +279,8 @@ func (t *tree) fail(name string, err error) error {
 	return err
 }
 
-// write makes a copy under another name, and renames it when it is complete: whoever looks
-// sees a whole copy or none. It returns the size.
+// write makes a copy under a temporary name and renames it when it is complete, so that an
+// incomplete copy is never seen. It returns the size of the copy.
 func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 	from, err := t.root.OpenName(j.of.Name)
 	if err != nil {
@@ -295,11 +296,11 @@ func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 		return 0, err
 	}
 	defer dir.Close()
-	if err := t.journal.say("begun", j.name, mark{}); err != nil {
+	if err := t.journal.write("begun", j.name, mark{}); err != nil {
 		return 0, err
 	}
 	temp := temporary(base)
-	to, err := createAnew(int(dir.Fd()), temp)
+	to, err := recreate(int(dir.Fd()), temp)
 	if err != nil {
 		return 0, err
 	}
@@ -316,17 +317,17 @@ func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 	}
 	switch {
 	case err == nil:
-		return size, t.journal.say("done", j.name, mark{})
+		return size, t.journal.write("done", j.name, mark{})
 	case err == ErrNotWorth:
 		t.discard(dir, base, j.name)
-		return 0, cmp.Or(t.journal.say("none", j.name, markOf(&st)), err)
+		return 0, cmp.Or(t.journal.write("none", j.name, markOf(&st)), err)
 	}
 	return 0, err
 }
 
-// createAnew creates a file in place of the one that has the name. That one is never written
-// to: it may be a link to a file elsewhere, made by somebody who foresaw the name.
-func createAnew(dir int, name string) (*os.File, error) {
+// recreate creates a file after removing the one with the same name, which is never written
+// to: it could be a link to another file, by a user who guessed the name.
+func recreate(dir int, name string) (*os.File, error) {
 	if err := unix.Unlinkat(dir, name, 0); err != nil && err != unix.ENOENT {
 		return nil, err
 	}
@@ -337,15 +338,15 @@ func createAnew(dir int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// finish gives a copy what the file has: its owner, permissions and time. The owner stays
-// another where this process may not change it.
+// finish gives a copy the owner, permissions and modification time of its file, and records it
+// in the journal. The owner is not changed if this process may not.
 func (t *tree) finish(name string, to, from *os.File, st *unix.Stat_t, m mark) error {
 	_ = unix.Fchown(int(to.Fd()), int(st.Uid), int(st.Gid))
 	if err := unix.Fchmod(int(to.Fd()), st.Mode&0o777); err != nil {
 		return err
 	}
 	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, st.Mtim}
-	// By descriptor: the name may lead to another file by now.
+	// By descriptor: the name may belong to another file by now.
 	if err := unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", to.Fd()), times, 0); err != nil {
 		return err
 	}
@@ -353,19 +354,19 @@ func (t *tree) finish(name string, to, from *os.File, st *unix.Stat_t, m mark) e
 	if err := unix.Fstat(int(from.Fd()), &now); err != nil || markOf(&now) != markOf(st) || now.Ctim != st.Ctim {
 		return cmp.Or(err, ErrChanged)
 	}
-	return t.journal.say("made", name, m)
+	return t.journal.write("made", name, m)
 }
 
-// discard removes a copy that was made of the file before, and is not worth it now.
+// discard removes a copy of an earlier state of a file whose copy is no longer worth it.
 func (t *tree) discard(dir *os.File, base, name string) {
 	var st unix.Stat_t
 	if unix.Fstatat(int(dir.Fd()), base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && t.journal.has(name, &st) {
-		_ = unix.Unlinkat(int(dir.Fd()), base, 0) // it is older than the file, and not sent
+		_ = unix.Unlinkat(int(dir.Fd()), base, 0) // on an error it is not sent either: it is older than the file
 	}
 }
 
-// temporary returns the name under which a copy is written until it is complete: always the
-// same, so that a later run finds what was left.
+// temporary returns the temporary name of a copy. It is always the same, so that a later run
+// finds what an earlier one has left.
 func temporary(base string) string {
 	h := fnv.New64a()
 	h.Write([]byte(base))

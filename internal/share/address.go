@@ -9,11 +9,11 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Address is one to open in a browser.
+// Address is an address to open in a browser.
 type Address struct {
 	URL string
-	For string // who can open it: "this machine", or an interface
-	LAN bool   // other machines may reach it
+	For string // "this machine", or the name of the interface
+	LAN bool   // reachable from other machines
 }
 
 // Interface is a network interface with its addresses.
@@ -32,7 +32,7 @@ func Interfaces() ([]Interface, error) {
 	for _, i := range all {
 		addrs, err := i.Addrs()
 		if err != nil || i.Flags&net.FlagUp == 0 {
-			continue // it may have gone meanwhile
+			continue // it may have been removed meanwhile
 		}
 		one := Interface{Name: i.Name}
 		for _, a := range addrs {
@@ -45,11 +45,10 @@ func Interfaces() ([]Interface, error) {
 	return up, nil
 }
 
-// Addresses returns the addresses under which a server can be opened: those that it
-// listens on, which is all of the interfaces if bind is empty. url makes one of an IP
-// address or name. IPv4 comes
-// first, because it is shorter to type. Link-local addresses of IPv6 are left out:
-// browsers do not take their zone.
+// Addresses returns the addresses of a server that listens on bind, or on all interfaces if
+// bind is empty. url returns the URL of an IP address or a name. IPv4 comes first, because it
+// is shorter to type. IPv6 link-local addresses are left out, because browsers do not accept
+// their zone.
 func Addresses(url func(host string) string, bind string, all []Interface) []Address {
 	ip, err := netip.ParseAddr(bind)
 	switch {
@@ -77,7 +76,7 @@ func Addresses(url func(host string) string, bind string, all []Interface) []Add
 	return found
 }
 
-// Encoded is a name as it stands in a URL.
+// Encoded returns a name percent-encoded for a URL.
 func Encoded(name string) string {
 	return string(proto.AppendEscaped(nil, name, proto.IsUnreserved))
 }

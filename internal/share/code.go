@@ -8,13 +8,13 @@ import (
 	"github.com/boombuler/barcode/qr"
 )
 
-// quiet is the width of the empty border in modules (ISO/IEC 18004 §6.3.8).
+// quiet is the width of the quiet zone, the empty border, in modules (ISO/IEC 18004 §6.3.8).
 const quiet = 4
 
-// code returns the QR code of a text as lines of a terminal, two rows of modules in
-// each, and their width in columns. With colour it is black on white, whatever the
-// terminal's colours are; without, light is what the terminal draws, as is right on a
-// dark one, and scanners read the other as well.
+// code returns the QR code of a text as lines for a terminal, with two rows of modules in each,
+// and their width in columns. With colour it is black on white. Without, light modules are
+// drawn in the terminal's foreground colour: right for a dark background, and scanners read
+// inverted codes as well.
 func code(text string, coloured bool) (lines []string, width int, err error) {
 	img, err := qr.Encode(text, qr.L, qr.Auto)
 	if err != nil {
@@ -40,7 +40,7 @@ func code(text string, coloured bool) (lines []string, width int, err error) {
 	return lines, width, nil
 }
 
-// block is a character whose upper and lower half are drawn or not.
+// block returns the character with the given halves drawn.
 func block(upper, lower bool) string {
 	switch {
 	case upper && lower:

@@ -1,9 +1,7 @@
-// Package share is what a person who shares files sees: addresses to open and a code
-// for phones, who looks and downloads, how far downloads are, and in the end what
-// was downloaded.
+// Package share is the terminal output of phalanx share: the addresses and a QR code, the
+// requests of clients, the progress of downloads, and in the end a summary.
 //
-// The master, which shows it, never meets a client. A [Session] reads the log that
-// workers write anyway, one event for each request that has ended, and asks for the
-// list of connections to see the downloads under way. Neither holds up a worker:
-// what nobody reads is dropped.
+// It runs in the master, which does not serve clients. A [Session] reads the workers' log,
+// with one event for each request that has ended, and lists connections for the downloads
+// under way. Neither blocks a worker: events that are not read in time are dropped.
 package share

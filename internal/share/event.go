@@ -22,16 +22,16 @@ type event struct {
 	Error   string  `json:"error"`
 }
 
-// kind is what a request came to.
+// kind is the outcome of a request.
 type kind uint8
 
 const (
-	other       kind = iota // something of no interest, such as a second request for what is known
-	looked                  // a page was shown
-	downloaded              // a file, a part of one, or an archive
-	interrupted             // the same, but not to its end
-	unchanged               // the client has it already
-	refused                 // there is none, or the client may not have it
+	other       kind = iota // not shown, such as HEAD
+	viewed                  // a directory listing or index page
+	downloaded              // a file, a part of a file, or an archive
+	interrupted             // a download that was not completed
+	unchanged               // 304: the client's copy is current
+	refused                 // not found, or not permitted
 )
 
 func parseEvent(line []byte) (e event, ok bool) {
@@ -41,7 +41,7 @@ func parseEvent(line []byte) (e event, ok bool) {
 // request reports whether the event is a request that has ended.
 func (e *event) request() bool { return e.Message == "request" }
 
-// warning reports whether the event is one that people should know.
+// warning reports whether the event is a warning or an error, which is always shown.
 func (e *event) warning() bool { return e.Level == "warn" || e.Level == "error" || e.Level == "fatal" }
 
 func (e *event) kind() kind {
@@ -55,20 +55,19 @@ func (e *event) kind() kind {
 	case e.Reason != "":
 		return interrupted
 	case page(e.Path):
-		return looked
+		return viewed
 	}
 	return downloaded
 }
 
-// page reports whether a target is a directory, and not one as an archive.
+// page reports whether a target is a directory, but not its archive.
 func page(target string) bool {
 	path, query, _ := strings.Cut(target, "?")
 	return strings.HasSuffix(path, "/") && !strings.Contains(query, "archive=")
 }
 
-// file names what a target leads to, for people: without the prefix that all have in
-// common, decoded, and an archive by the name that it is saved as, which for all that
-// is shared is root.
+// file returns the name of a target to be shown: decoded, without the common prefix, and for
+// an archive the name under which it is saved. root is the name of the whole archive.
 func file(target, prefix, root string) string {
 	path, query, _ := strings.Cut(target, "?")
 	path = decoded(strings.TrimPrefix(path, prefix))
@@ -86,7 +85,7 @@ func file(target, prefix, root string) string {
 	return human.Visible(path)
 }
 
-// decoded is a path without its percent-encoding.
+// decoded returns a path without its percent-encoding.
 func decoded(path string) string {
 	if !strings.Contains(path, "%") {
 		return path

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/human"
 )
 
-// head is what is shown first: what is shared, where, and how to stop.
+// head returns the first lines: what is shared, its addresses, and how to stop.
 func (s *Session) head(addresses []Address, fingerprint string) []string {
 	what := make([]string, len(s.cfg.What))
 	for i, path := range s.cfg.What {
@@ -20,7 +20,7 @@ func (s *Session) head(addresses []Address, fingerprint string) []string {
 		return s.plainHead(what, addresses, fingerprint)
 	}
 	lines := []string{"Sharing " + s.style.paint(bold, strings.Join(what, ", ")), ""}
-	// The code comes first, so that on a small terminal the addresses stay in sight.
+	// The code comes first, so that the addresses stay visible on a small terminal.
 	lines = append(lines, s.code(addresses)...)
 	wide := 0
 	for _, a := range addresses {
@@ -34,13 +34,13 @@ func (s *Session) head(addresses []Address, fingerprint string) []string {
 		lines = append(lines, "  user      "+s.style.paint(bold, human.Visible(user)), "  password  "+s.style.paint(bold, human.Visible(password)), "")
 	}
 	if half := (len(fingerprint) + 1) / 2; half > 0 {
-		lines = append(lines, "Browsers warn of the certificate. The right one has the SHA-256 fingerprint",
+		lines = append(lines, "Browsers warn about the certificate. Its SHA-256 fingerprint must be",
 			"  "+fingerprint[:half], "  "+fingerprint[half:], "")
 	}
 	return append(lines, s.advice(addresses)...)
 }
 
-// plainHead is the same in lines for a program to read: a word and what it stands for.
+// plainHead is head for programs: lines of a keyword and its value.
 func (s *Session) plainHead(what []string, addresses []Address, fingerprint string) []string {
 	var lines []string
 	for _, path := range what {
@@ -61,8 +61,8 @@ func (s *Session) plainHead(what []string, addresses []Address, fingerprint stri
 	return lines
 }
 
-// code is the code of the address that a phone can open, nil if there is none or no
-// room for it.
+// code returns the QR code of the first address that other machines can reach, nil if there is
+// none or the terminal is too narrow.
 func (s *Session) code(addresses []Address) []string {
 	i := slices.IndexFunc(addresses, func(a Address) bool { return a.LAN })
 	if i < 0 {
@@ -78,7 +78,7 @@ func (s *Session) code(addresses []Address) []string {
 	return lines
 }
 
-// advice says who can see the files, and how it ends.
+// advice returns lines on who can see the files and how to stop.
 func (s *Session) advice(addresses []Address) []string {
 	var lines []string
 	open := slices.ContainsFunc(addresses, func(a Address) bool { return a.LAN }) && s.cfg.Credentials == "" && s.cfg.Prefix == ""

@@ -10,31 +10,30 @@ import (
 	"phalanx/internal/human"
 )
 
-// Bounds of what is remembered: a client that asks for random names must not use up
-// memory.
+// Bounds of the ledger, so that a client that requests random names cannot use up memory.
 const (
 	maxFiles   = 10_000
 	maxClients = 1000
 	maxShown   = 20 // lines of the summary
 )
 
-// ledger remembers what was downloaded.
+// ledger records downloads.
 type ledger struct {
 	files   map[string]*entry
 	clients map[string]bool
 	bytes   int64
-	more    int // files that are not remembered by name
+	more    int // files beyond maxFiles
 }
 
 // entry is a file that was downloaded.
 type entry struct {
 	name    string
 	bytes   int64 // to all clients
-	times   int   // to the end
+	times   int   // complete downloads
 	clients map[string]bool
 }
 
-// add remembers a download of so many bytes, whole or in part.
+// add records a download; whole means that it was the complete file.
 func (l *ledger) add(name, client string, bytes int64, whole bool) {
 	if l.files == nil {
 		l.files, l.clients = make(map[string]*entry), make(map[string]bool)
@@ -61,7 +60,7 @@ func (l *ledger) add(name, client string, bytes int64, whole bool) {
 	}
 }
 
-// summary says what was downloaded, the most first.
+// summary returns lines about what was downloaded, the most bytes first.
 func (l *ledger) summary() []string {
 	if len(l.files) == 0 {
 		return []string{"Nothing was downloaded."}
@@ -81,7 +80,7 @@ func (l *ledger) summary() []string {
 	return lines
 }
 
-// note says how often and by whom.
+// note describes how often a file was downloaded and by whom.
 func (e *entry) note() string {
 	times := fmt.Sprintf("%d times", e.times)
 	switch e.times {

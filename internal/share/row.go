@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/human"
 )
 
-// The colours (ECMA-48, SGR); each is beside a word that says the same.
+// The colours (ECMA-48, SGR). They only repeat what the words say.
 const (
 	dim    = "2"
 	bold   = "1"
@@ -19,7 +19,7 @@ const (
 	cyan   = "36"
 )
 
-// style writes in colours, or does not.
+// style formats text with or without colours.
 type style struct{ coloured bool }
 
 func (s style) paint(colour, text string) string {
@@ -29,23 +29,23 @@ func (s style) paint(colour, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// verbs are what a row says of a request, and its colour.
+// verbs has the word for each kind of request, and its colour.
 var verbs = [...]struct{ word, colour string }{
-	looked:      {"looked at", dim},
+	viewed:      {"viewed", dim},
 	downloaded:  {"downloaded", green},
 	interrupted: {"interrupted", yellow},
-	unchanged:   {"has it", dim},
+	unchanged:   {"unchanged", dim},
 	refused:     {"refused", yellow},
 }
 
-// width of the columns before the name of a file.
+// Widths of the columns before the name of a file.
 const (
-	clientWidth = 15 // an address of IPv4
+	clientWidth = 15 // an IPv4 address
 	verbWidth   = len("interrupted")
 )
 
-// row is a line about a request. Its name is clipped to the width in columns; 0:
-// nothing is.
+// row formats a line about a request. The name is shortened to fit into width columns; 0
+// means no limit.
 func (s style) row(at time.Time, client string, k kind, name, note string, width int) string {
 	verb := verbs[k]
 	lead := at.Format(time.TimeOnly) + "  " + pad(client, clientWidth) + "  "
@@ -63,7 +63,7 @@ func (s style) row(at time.Time, client string, k kind, name, note string, width
 	return s.paint(dim, lead) + s.paint(verb.colour, word) + name + s.paint(dim, note)
 }
 
-// outcome says how much a request came to, and how long it took.
+// outcome describes the size and duration of a download, or why a request was refused.
 func (e *event) outcome(k kind) string {
 	switch k {
 	case downloaded:
@@ -72,7 +72,7 @@ func (e *event) outcome(k kind) string {
 			text += " in " + human.Seconds(e.Millis/1000)
 		}
 		if e.Status == 206 {
-			text += ", a part"
+			text += ", partial"
 		}
 		return text
 	case interrupted:
@@ -83,13 +83,13 @@ func (e *event) outcome(k kind) string {
 	return ""
 }
 
-// because says why a request was refused.
+// because returns why a request was refused.
 func because(status int) string {
 	switch status {
 	case 401:
 		return "without the password"
 	case 404:
-		return "there is none"
+		return "not found"
 	case 503:
 		return "too busy"
 	}
@@ -101,11 +101,11 @@ type Transfer struct {
 	Client string // address and port
 	Target string // of the request
 	Sent   int64  // bytes
-	Size   int64  // bytes; 0: not known
+	Size   int64  // bytes; 0: unknown
 }
 
-// progress is a line about a download under way, in so many columns. What fits beside
-// at least some of the name is shown, the most important first.
+// progress formats a line about a download under way for width columns. Parts that do not fit
+// beside a shortened name are left out, the least important first.
 func (s style) progress(name string, t Transfer, rate float64, width int) string {
 	const least = 16 // columns of a name
 	share := -1.0
@@ -138,7 +138,7 @@ func (s style) progress(name string, t Transfer, rate float64, width int) string
 	return pad(clip(name, room), room) + bar + shown
 }
 
-// remaining is how long a download still takes.
+// remaining returns the time that a download still takes, "" if it is unknown.
 func remaining(t Transfer, rate float64) string {
 	if rate < 1 {
 		return ""
@@ -150,8 +150,7 @@ func remaining(t Transfer, rate float64) string {
 	return human.Age(seconds) + " left"
 }
 
-// clip is a name in so many columns: of a longer one the beginning and the end, which
-// tells what kind of file it is.
+// clip shortens a name in the middle to width columns: its end, with the extension, is kept.
 func clip(name string, width int) string {
 	if ansi.StringWidth(name) <= width {
 		return name

@@ -8,14 +8,14 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// screen writes lines that stay, and on a terminal beneath them some that change.
+// screen writes permanent lines, and on a terminal lines beneath them that change.
 type screen struct {
 	out   io.Writer
-	width func() int // of the terminal in columns; nil: there is none
-	drawn []int      // widths in columns of the lines that change
+	width func() int // of the terminal in columns; nil: not a terminal
+	drawn []int      // widths in columns of the changing lines
 }
 
-// columns is the width of the terminal, 0 if there is none.
+// columns returns the width of the terminal, 80 if it is unknown, 0 without a terminal.
 func (s *screen) columns() int {
 	if s.width == nil {
 		return 0
@@ -26,8 +26,7 @@ func (s *screen) columns() int {
 	return 80
 }
 
-// write writes lines that stay, and then those that change. Errors of the terminal
-// are ignored.
+// write writes permanent lines, and then the changing ones. Errors are ignored.
 func (s *screen) write(stay, change []string) {
 	var b strings.Builder
 	if s.width != nil {
@@ -46,8 +45,8 @@ func (s *screen) write(stay, change []string) {
 	_, _ = io.WriteString(s.out, b.String())
 }
 
-// erase moves the cursor to the first line that changes and clears from there. A
-// terminal that has become narrower may show one as several.
+// erase moves the cursor to the first changing line and clears from there. If the terminal has
+// become narrower, a line may occupy several rows.
 func (s *screen) erase(b *strings.Builder) {
 	b.WriteString("\r")
 	rows, columns := 0, s.columns()
@@ -60,8 +59,8 @@ func (s *screen) erase(b *strings.Builder) {
 	b.WriteString("\x1b[J")
 }
 
-// late reports that the terminal has not taken all yet, as one that was stopped by
-// Ctrl-S: what changes would be old when it is shown.
+// late reports whether the terminal has not accepted all output yet, for example because it
+// was stopped by Ctrl-S: changing lines would be outdated when shown.
 func (s *screen) late() bool {
 	out, ok := s.out.(interface{ Late() bool })
 	return ok && out.Late()

@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// letters are easy to tell apart and to dictate: 32 of them, so that a random byte
-// picks each with the same chance.
+// letters are easy to tell apart and to dictate. There are 32, so that a random byte selects
+// each with the same probability.
 const letters = "abcdefghijkmnpqrstuvwxyz23456789"
 
-// NewCredentials makes up a user name and a password of 80 random bits, as
-// "user:password".
+// NewCredentials returns "user:password" with a password of 80 random bits.
 func NewCredentials() string {
 	return "guest:" + strings.Join([]string{random(4), random(4), random(4), random(4)}, "-")
 }
 
-// NewPrefix makes up a path of 120 random bits.
+// NewPrefix returns a path of 120 random bits.
 func NewPrefix() string { return "/" + random(24) }
 
 func random(n int) string {

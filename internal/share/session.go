@@ -14,22 +14,22 @@ import (
 	"phalanx/internal/human"
 )
 
-// Config says what is shared, and where it is shown.
+// Config configures a [Session].
 type Config struct {
-	Out      io.Writer  // takes lines and never waits
-	Width    func() int // of the terminal in columns; nil: Out is none, and nothing changes once it is written
+	Out      io.Writer  // must not block
+	Width    func() int // of the terminal in columns; nil: not a terminal, so no lines change
 	Coloured bool
 
 	What        []string  // paths of files and directories
 	Prefix      string    // of all paths, see NewPrefix
-	Credentials string    // "user:password", to be shown; "": nobody is asked
-	Until       time.Time // when it ends; zero: not by itself
+	Credentials string    // "user:password", to be shown; "": none are required
+	Until       time.Time // when it ends; zero: no limit
 
 	Now func() time.Time
 }
 
-// Session is what is shown from the first address to the summary. Its methods may be
-// called from any goroutine.
+// Session writes the output from the addresses to the summary. It is safe for concurrent
+// use.
 type Session struct {
 	cfg   Config
 	style style
@@ -49,13 +49,13 @@ type Session struct {
 type active struct {
 	Transfer
 	began, seen time.Time
-	rate        float64 // bytes a second
+	rate        float64 // bytes per second
 }
 
-// refresh is how often downloads are looked at.
+// refresh is the interval at which downloads are listed.
 const refresh = 500 * time.Millisecond
 
-// New returns a session that shows nothing yet.
+// New returns a session that has not begun.
 func New(cfg Config) *Session {
 	return &Session{
 		cfg: cfg, style: style{cfg.Coloured}, screen: screen{out: cfg.Out, width: cfg.Width},
@@ -63,9 +63,9 @@ func New(cfg Config) *Session {
 	}
 }
 
-// Begin shows the addresses, and from now on downloads, if there is a terminal.
-// fingerprint is that of a certificate that nobody else vouches for, "" if there is
-// none. transfers lists the downloads under way, and may take a while.
+// Begin shows the addresses and, on a terminal, the downloads from now on. fingerprint is that
+// of a self-signed certificate, "" if there is none. transfers lists the downloads under way,
+// and may block for seconds.
 func (s *Session) Begin(addresses []Address, fingerprint string, transfers func() []Transfer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Session) Begin(addresses []Address, fingerprint string, transfers func(
 		for {
 			select {
 			case <-tick.C:
-				s.look(transfers())
+				s.update(transfers())
 			case <-s.quit:
 				return
 			}
@@ -125,7 +125,7 @@ func (s *Session) show(e *event) {
 	s.screen.write([]string{s.style.row(now, client, k, name, e.outcome(k), s.screen.columns())}, s.changing())
 }
 
-// root names an archive of all that is shared.
+// root returns the name of the archive of everything shared.
 func (s *Session) root() string {
 	if len(s.cfg.What) != 1 {
 		return "files"
@@ -133,8 +133,8 @@ func (s *Session) root() string {
 	return path.Base(s.cfg.What[0])
 }
 
-// look shows the downloads under way.
-func (s *Session) look(found []Transfer) {
+// update shows the downloads under way.
+func (s *Session) update(found []Transfer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.cfg.Now()
@@ -144,7 +144,7 @@ func (s *Session) look(found []Transfer) {
 	})
 	for _, t := range found {
 		if !page(t.Target) {
-			s.note(t, now)
+			s.track(t, now)
 		}
 	}
 	if (had || len(s.active) > 0) && !s.screen.late() {
@@ -152,8 +152,9 @@ func (s *Session) look(found []Transfer) {
 	}
 }
 
-// note notes how far a download is. The rate follows changes within some seconds.
-func (s *Session) note(t Transfer, now time.Time) {
+// track records the progress of a download. The rate is a moving average over about three
+// seconds.
+func (s *Session) track(t Transfer, now time.Time) {
 	a := s.active[t.Client]
 	if a == nil || a.Target != t.Target || t.Sent < a.Sent {
 		s.active[t.Client] = &active{Transfer: t, began: now, seen: now}
@@ -172,7 +173,7 @@ func (s *Session) note(t Transfer, now time.Time) {
 	a.Transfer, a.seen = t, now
 }
 
-// Draining shows that downloads under way are waited for.
+// Draining shows that the server stops when the downloads under way have finished.
 func (s *Session) Draining() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,7 +182,7 @@ func (s *Session) Draining() {
 	}
 }
 
-// End shows what was downloaded. Nothing is shown after it.
+// End shows the summary. Nothing is shown after it.
 func (s *Session) End() {
 	close(s.quit)
 	s.joined.Wait()
@@ -198,10 +199,10 @@ func (s *Session) End() {
 	s.screen.write(lines, nil)
 }
 
-// maxActive is how many downloads are shown at once.
+// maxActive is the maximum number of downloads shown at once.
 const maxActive = 8
 
-// changing are the lines about what is under way.
+// changing returns the lines about downloads under way.
 func (s *Session) changing() []string {
 	if s.cfg.Width == nil {
 		return nil

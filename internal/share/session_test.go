@@ -64,15 +64,15 @@ user me
 password secret
 fingerprint AB:CD
 until 2026-01-02T12:00:00Z
-12:00:00  192.0.2.1        looked at    /
+12:00:00  192.0.2.1        viewed       /
 12:00:00  192.0.2.1        downloaded   a b.iso  2.00 MB in 1.50 s
 12:00:00  2001:db8::1      downloaded   a b.iso  2.00 MB in 1.50 s
-12:00:00  192.0.2.1        downloaded   film\x1b.mkv  1.00 MB in 1.50 s, a part
+12:00:00  192.0.2.1        downloaded   film\x1b.mkv  1.00 MB in 1.50 s, partial
 12:00:00  192.0.2.1        interrupted  film\x1b.mkv  after 500 kB
 12:00:00  192.0.2.1        downloaded   dir.zip  3.00 kB in 1.50 s
 12:00:00  192.0.2.1        downloaded   \x1bfiles.tar.gz  3.00 kB in 1.50 s
-12:00:00  192.0.2.1        has it       /
-12:00:00  192.0.2.1        refused      nope  there is none
+12:00:00  192.0.2.1        unchanged    /
+12:00:00  192.0.2.1        refused      nope  not found
 12:00:00  192.0.2.9        refused      /  without the password
 12:00:00  ! worker exited: out of memory
 Downloaded 4 files, 5.51 MB, by 2 clients:
@@ -131,17 +131,17 @@ func TestTerminalSession(t *testing.T) {
 		s := New(Config{Out: &out, Width: func() int { return width }, What: []string{"/srv"}, Now: func() time.Time { return now }})
 		s.Begin(nil, "", func() []Transfer { return nil })
 		transfer := Transfer{Client: "192.0.2.1:5", Target: "/movie-with-a-very-long-name-" + strings.Repeat("long-", 20) + ".mkv", Size: 1e9}
-		s.look([]Transfer{transfer, {Client: "192.0.2.2:5", Target: "/dir/?archive=zip", Sent: 5e6}, {Client: "192.0.2.3:5", Target: "/"}})
+		s.update([]Transfer{transfer, {Client: "192.0.2.2:5", Target: "/dir/?archive=zip", Sent: 5e6}, {Client: "192.0.2.3:5", Target: "/"}})
 		for range 20 {
 			now = now.Add(time.Second)
 			transfer.Sent += 25e6
-			s.look([]Transfer{transfer})
+			s.update([]Transfer{transfer})
 		}
 		s.Read(strings.NewReader(request("192.0.2.9:5", "/", 200, 900, "")))
 		s.Draining()
 		shown := screenOf(out.String())
 		tail := shown[len(shown)-4:]
-		if !strings.HasPrefix(tail[0], "12:00:20  192.0.2.9        looked at    /") || !strings.HasPrefix(tail[1], "movie-") || !strings.Contains(tail[1], ".mkv") ||
+		if !strings.HasPrefix(tail[0], "12:00:20  192.0.2.9        viewed       /") || !strings.HasPrefix(tail[1], "movie-") || !strings.Contains(tail[1], ".mkv") ||
 			!strings.Contains(tail[1], "50 %") || !strings.HasPrefix(tail[2], "Stopping when 1 dow") || tail[3] != "" {
 			t.Errorf("%d columns: %q", width, tail)
 		}
