@@ -30,13 +30,13 @@ import (
 func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	switch c.Name {
 	case "readme":
-		return rendered(stdin, stdout)
+		return runReadme(stdin, stdout)
 	case "helper":
-		return helped()
+		return runHelper()
 	case "explain":
-		return explained(c, stdout)
+		return runExplain(c, stdout)
 	case "compress":
-		return compressed(c, stdout, stderr)
+		return runCompress(c, stdout, stderr)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -131,8 +131,8 @@ func order(stdout *os.File) func(status.Outcome, error) error {
 	}
 }
 
-// explained prints how a request would be served, and why.
-func explained(c *options.Command, stdout *os.File) error {
+// runExplain prints how a request would be served, and why.
+func runExplain(c *options.Command, stdout *os.File) error {
 	request, err := explain.NewRequest(c.Method, c.URL, c.Header)
 	if err != nil {
 		return err

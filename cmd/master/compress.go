@@ -25,8 +25,8 @@ import (
 	"phalanx/internal/website"
 )
 
-// compressed writes compressed copies of the sites' files and prints a summary.
-func compressed(c *options.Command, stdout, stderr *os.File) error {
+// runCompress writes compressed copies of the sites' files and prints a summary.
+func runCompress(c *options.Command, stdout, stderr *os.File) error {
 	o, err := options.CheckSites(c.Options)
 	if err != nil {
 		return err

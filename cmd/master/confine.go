@@ -65,12 +65,12 @@ func (r reduced) execve(path string, argv, env []string) error {
 	return sandbox.GiveAmbient(r.ambient, func() error { return syscall.Exec(path, argv, env) })
 }
 
-// tellMissing logs which options the kernel or this program cannot fulfil.
-func tellMissing(log zerolog.Logger, o options.Options, r reduced) {
+// logMissing logs which options the kernel or this program cannot fulfil.
+func logMissing(log zerolog.Logger, o options.Options, r reduced) {
 	if r.err != nil {
 		log.Info().Err(r.err).Msg("master keeps all capabilities")
 	}
-	tellLost(log, o)
+	logNoRescue(log, o)
 }
 
 // masterCapabilities returns the capabilities that a master running as root needs.

@@ -109,8 +109,8 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// helped runs the helper: it confines itself and does jobs.
-func helped() error {
+// runHelper runs the helper: it confines itself and does jobs.
+func runHelper() error {
 	nameProcess("phalanx-helper")
 	if err := sandbox.Become(os.Getenv(helperKey)); err != nil {
 		return err

@@ -44,7 +44,7 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 		return err
 	case c != nil && c.Share != nil:
 		nameProcess(processName)
-		return shared(c, args, stdout, stderr)
+		return runShare(c, args, stdout, stderr)
 	case c != nil:
 		return command(c, stdin, stdout, stderr)
 	}

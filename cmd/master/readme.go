@@ -89,8 +89,8 @@ func limit() {
 	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory})
 }
 
-// rendered converts Markdown on standard input to HTML, in a sandbox without access to files.
-func rendered(stdin io.Reader, stdout io.Writer) error {
+// runReadme converts Markdown on standard input to HTML, in a sandbox without access to files.
+func runReadme(stdin io.Reader, stdout io.Writer) error {
 	if err := sandbox.Become(os.Getenv(identityKey)); err != nil {
 		return err
 	}

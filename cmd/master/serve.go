@@ -75,7 +75,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 
 // warn warns about valid options that may not do what the operator expects.
 func warn(o options.Options, alert func(string)) {
-	tellExposed(o, alert)
+	warnExposed(o, alert)
 	if text := o.Uncounted(); text != "" {
 		alert(text)
 	}
@@ -83,7 +83,7 @@ func warn(o options.Options, alert func(string)) {
 
 // newSpawner returns the spawner of workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
-	tellMissing(out.log, o, r)
+	logMissing(out.log, o, r)
 	spawner := supervise.Spawner{
 		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
 		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,

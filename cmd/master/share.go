@@ -36,8 +36,8 @@ type sharing struct {
 	until   time.Time
 }
 
-// shared runs the command share.
-func shared(c *options.Command, args []string, stdout, stderr *os.File) error {
+// runShare runs the command share.
+func runShare(c *options.Command, args []string, stdout, stderr *os.File) error {
 	s := &sharing{share: c.Share, options: c.Options}
 	if err := s.prepare(); err != nil {
 		return err

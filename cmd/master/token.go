@@ -23,8 +23,8 @@ func adminToken(file string) (token.Token, error) {
 	return t, nil
 }
 
-// tellExposed warns about an admin endpoint that other machines can reach without a token.
-func tellExposed(o options.Options, alert func(string)) {
+// warnExposed warns about an admin endpoint that other machines can reach without a token.
+func warnExposed(o options.Options, alert func(string)) {
 	a := address.Address(o.Admin)
 	if o.Admin == "" || a.Unix() || o.AdminTokenFile != "" {
 		return

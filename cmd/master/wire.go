@@ -72,8 +72,8 @@ func recordSizes(o options.Options) rescue.Sizes {
 	return rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
 }
 
-// tellLost logs that connections cannot be rescued although --rescue asks for it.
-func tellLost(log zerolog.Logger, o options.Options) {
+// logNoRescue logs that connections cannot be rescued although --rescue asks for it.
+func logNoRescue(log zerolog.Logger, o options.Options) {
 	if !o.Rescues() {
 		return
 	}

@@ -23,7 +23,7 @@ func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row 
 	out := logWriter(opts, log)
 	closers := closers{out.Close}
 	for number, root := range sites.All() {
-		t := &teller{opts: opts, log: log, out: out, row: row}
+		t := &reporter{opts: opts, log: log, out: out, row: row}
 		if len(sites.Names) > 0 {
 			t.site = sites.Names[number]
 		}
@@ -40,9 +40,9 @@ func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row 
 	return closers.close, nil
 }
 
-// teller reports changes of a site's rules and releases. All workers notice them, but only the
+// reporter reports changes of a site's rules and releases. All workers notice them, but only the
 // one in slot 0 reports them.
-type teller struct {
+type reporter struct {
 	opts  options.WorkerOptions
 	log   *os.File
 	out   *logging.Writer
@@ -52,7 +52,7 @@ type teller struct {
 }
 
 // read reads the rules of a root for the first time.
-func (t *teller) read(root *site.Root) error {
+func (t *reporter) read(root *site.Root) error {
 	texts := website.GivenRules(t.opts.Options)
 	if err := root.ReadRules(texts); err != nil {
 		if given := root.SetRules(texts); given != nil {
@@ -66,7 +66,7 @@ func (t *teller) read(root *site.Root) error {
 }
 
 // rules reports that rules were read, or why not.
-func (t *teller) rules(root *site.Root, err error) {
+func (t *reporter) rules(root *site.Root, err error) {
 	switch {
 	case t.opts.Slot > 0:
 	case err != nil:
@@ -78,7 +78,7 @@ func (t *teller) rules(root *site.Root, err error) {
 }
 
 // news counts and reports changes of releases.
-func (t *teller) news(n site.News) {
+func (t *reporter) news(n site.News) {
 	if n.Kind == site.NewRules {
 		t.rules(n.Root, n.Err)
 		return
@@ -100,7 +100,7 @@ func (t *teller) news(n site.News) {
 }
 
 // inform logs an event.
-func (t *teller) inform(message string, add func(*zerolog.Event)) {
+func (t *reporter) inform(message string, add func(*zerolog.Event)) {
 	log := journal(t.opts, t.opts.Verbose, t.log, t.out)
 	e := log.Info()
 	if t.site != "" {
@@ -111,7 +111,7 @@ func (t *teller) inform(message string, add func(*zerolog.Event)) {
 }
 
 // alert reports to operators, even in silent mode.
-func (t *teller) alert(text string) {
+func (t *reporter) alert(text string) {
 	log := alerting(t.opts, t.log, t.out)
 	text = strings.ReplaceAll(text, "\n", "; ")
 	if t.site != "" {

@@ -21,9 +21,9 @@ func usePasswords(p *website.Passwords, files []certificate.Passwords) error {
 	return p.Ready()
 }
 
-// letIn returns the checker of credentials, whose outcomes are counted in row; nil if nothing
+// passwordChecker returns the checker of credentials, whose outcomes are counted in row; nil if nothing
 // is protected.
-func letIn(p *website.Passwords, row *scoreboard.Row) conn.Passwords {
+func passwordChecker(p *website.Passwords, row *scoreboard.Row) conn.Passwords {
 	if p == nil {
 		return nil
 	}

@@ -187,7 +187,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	watch := control.Watch(channel, beat, limits, row.Answered)
 	closers = append(closers, watch.Stop)
 	if !opts.EventLoop() {
-		cfg := config(opts, listeners, sites, letIn(passwords, row.Row), website.Uncached, c)
+		cfg := config(opts, listeners, sites, passwordChecker(passwords, row.Row), website.Uncached, c)
 		cfg.Row, cfg.Access = row.Row, access
 		out := logWriter(opts, log)
 		closers = append(closers, out.Close)
@@ -198,7 +198,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	buffer := logging.NewBuffer(log)
 	closers = append(closers, func() { buffer.Close() })
 	cached, sweep := caches(opts, sites, &closers)
-	cfg := config(opts, listeners, sites, letIn(passwords, row.Row), cached, c)
+	cfg := config(opts, listeners, sites, passwordChecker(passwords, row.Row), cached, c)
 	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, sweep, buffer.Flush
 	if every > 0 {
 		cfg.Beat, cfg.BeatEvery = watch.Alive, every

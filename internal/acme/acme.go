@@ -134,15 +134,15 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// longestSleep limits a sleep, so that changes of the clock are noticed.
-const longestSleep = time.Hour
+// maxSleep limits a sleep, so that changes of the clock are noticed.
+const maxSleep = time.Hour
 
 // sleep waits until there is something to do.
 func (c *Client) sleep(ctx context.Context, due bool, wait time.Duration) {
 	if !due {
-		wait = longestSleep
+		wait = maxSleep
 	}
-	timer := time.NewTimer(min(wait, longestSleep))
+	timer := time.NewTimer(min(wait, maxSleep))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

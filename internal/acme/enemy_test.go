@@ -65,7 +65,7 @@ func TestEnemy(t *testing.T) {
 			w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
 			client.stop()
 			line := w.lines[0]
-			if !strings.HasPrefix(line, "certificate for one.test ") || !strings.Contains(line, c.want) || len(line) > mostDetail+400 || strings.ContainsAny(line, "\n\x1b\u202e") {
+			if !strings.HasPrefix(line, "certificate for one.test ") || !strings.Contains(line, c.want) || len(line) > maxDetail+400 || strings.ContainsAny(line, "\n\x1b\u202e") {
 				t.Errorf("%q", line)
 			}
 		})

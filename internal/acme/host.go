@@ -192,7 +192,7 @@ func (c *Client) obtained(h *host, cert *held) {
 
 // failed records a failed attempt and reports it.
 func (c *Client) failed(h *host, err error) {
-	r := judge(err, c.calls.retryAfter())
+	r := classify(err, c.calls.retryAfter())
 	delay := c.Delays.after(r, h.failures)
 	at := c.Now().Add(delay)
 	line := r.text(h.name, c.authority())

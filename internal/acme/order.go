@@ -190,9 +190,9 @@ func (c *Client) ask(ctx context.Context, h *host) {
 	if ctx.Err() != nil {
 		return
 	}
-	delay := usualAsk
+	delay := defaultAsk
 	if err == nil && info.RetryAfter != nil {
-		delay = min(max(info.RetryAfter.Sub(c.Now()), leastAsk), mostAsk)
+		delay = min(max(info.RetryAfter.Sub(c.Now()), minAsk), maxAsk)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

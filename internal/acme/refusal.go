@@ -61,15 +61,15 @@ func (r *refusal) text(host, authority string) string {
 	return line
 }
 
-// mostDetail is the longest explanation of an authority in bytes.
-const mostDetail = 500
+// maxDetail is the longest explanation of an authority in bytes.
+const maxDetail = 500
 
 func clipped(text string) string {
 	text = strings.TrimSpace(text)
-	if len(text) <= mostDetail {
+	if len(text) <= maxDetail {
 		return text
 	}
-	return strings.ToValidUTF8(text[:mostDetail], "") + "…"
+	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
 }
 
 // authority returns the authority's host name.
@@ -118,8 +118,8 @@ func problemIn(err error) (protocol.Problem, bool) {
 	return protocol.Problem{}, false
 }
 
-// judge classifies an error. retryAfter is the authority's Retry-After, 0 if none.
-func judge(err error, retryAfter time.Duration) *refusal {
+// classify classifies an error. retryAfter is the authority's Retry-After, 0 if none.
+func classify(err error, retryAfter time.Duration) *refusal {
 	r := &refusal{what: "certificate", retryAfter: retryAfter}
 	if s, ok := errors.AsType[*step](err); ok {
 		r.what, err = s.what, s.err
@@ -128,7 +128,7 @@ func judge(err error, retryAfter time.Duration) *refusal {
 		return own
 	}
 	if p, ok := problemIn(err); ok {
-		r.said(p)
+		r.fromProblem(p)
 		return r
 	}
 	if errors.Is(err, errNotOffered) {
@@ -136,12 +136,12 @@ func judge(err error, retryAfter time.Duration) *refusal {
 		r.cure = "listen on port 80 or 443 as well, whichever is missing"
 		return r
 	}
-	r.happened(err)
+	r.fromError(err)
 	return r
 }
 
-// happened classifies an error without a problem document.
-func (r *refusal) happened(err error) {
+// fromError classifies an error without a problem document.
+func (r *refusal) fromError(err error) {
 	r.class = unreachable
 	r.cure = "check the network, and --acme-directory"
 	call, ok := errors.AsType[*url.Error](err)
@@ -158,8 +158,8 @@ func (r *refusal) happened(err error) {
 	}
 }
 
-// said classifies a problem document.
-func (r *refusal) said(p protocol.Problem) {
+// fromProblem classifies a problem document.
+func (r *refusal) fromProblem(p protocol.Problem) {
 	kind := strings.TrimPrefix(p.Type, protocol.ProblemTypeNamespace)
 	for len(p.Subproblems) > 0 && p.Detail == "" {
 		p.Detail = p.Subproblems[0].Detail

@@ -37,8 +37,8 @@ func UsualDelays() *Delays {
 	}
 }
 
-// mostRetryAfter limits Retry-After.
-const mostRetryAfter = 7 * 24 * time.Hour
+// maxRetryAfter limits Retry-After.
+const maxRetryAfter = 7 * 24 * time.Hour
 
 // after returns the delay before the next attempt. failures is the number of consecutive
 // failures before this one. A longer Retry-After takes precedence.
@@ -61,7 +61,7 @@ func (d *Delays) after(r *refusal, failures int) time.Duration {
 	if r.class == limited {
 		delay = 0 // the authority knows better
 	}
-	return max(delay, min(r.retryAfter, mostRetryAfter))
+	return max(delay, min(r.retryAfter, maxRetryAfter))
 }
 
 // attempt is the last attempt, stored for restarts.
@@ -88,9 +88,9 @@ type window struct{ start, end time.Time }
 
 // The interval between requests for the renewal window.
 const (
-	leastAsk = time.Minute
-	usualAsk = 6 * time.Hour
-	mostAsk  = 24 * time.Hour
+	minAsk     = time.Minute
+	defaultAsk = 6 * time.Hour
+	maxAsk     = 24 * time.Hour
 )
 
 // renewal returns when to renew a certificate: in the authority's window, or else when a third

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// mostBytes is the largest response in bytes, since the library reads responses into memory.
-const mostBytes = 1 << 20
+// maxResponse is the largest response in bytes, since the library reads responses into memory.
+const maxResponse = 1 << 20
 
 // transport is the HTTP transport to the authority. It records Retry-After of errors, which
 // the library does not return.
@@ -34,7 +34,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp.StatusCode >= 400 {
 		t.wait.Store(int64(retryAfter(resp.Header.Get("Retry-After"), time.Now())))
 	}
-	resp.Body = bounded{io.LimitReader(resp.Body, mostBytes), resp.Body}
+	resp.Body = bounded{io.LimitReader(resp.Body, maxResponse), resp.Body}
 	return resp, nil
 }
 

@@ -145,7 +145,7 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-	if known("a key of another kind") || !known(ed25519.PublicKey{}) {
+	if supported("a key of another kind") || !supported(ed25519.PublicKey{}) {
 		t.Error("kinds of keys")
 	}
 }

@@ -37,13 +37,13 @@ func parse(src Source) (entry, error) {
 	}
 	pair, err := tls.X509KeyPair(src.Chain, src.Key)
 	if err != nil {
-		return entry{}, plain(err)
+		return entry{}, reworded(err)
 	}
 	return entry{source: src.Name, tls: pair, chain: chain}, nil
 }
 
-// plain rewords an error of crypto/tls.
-func plain(err error) error {
+// reworded rewords an error of crypto/tls.
+func reworded(err error) error {
 	text := strings.TrimPrefix(err.Error(), "tls: ")
 	if strings.HasPrefix(text, "private key") {
 		return errors.New("the private key does not belong to the certificate")
@@ -84,7 +84,7 @@ func checkLeaf(c *x509.Certificate) error {
 	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
 		return fmt.Errorf("its RSA key has %d bits; at least %d are needed", key.N.BitLen(), minRSA)
 	}
-	if !known(c.PublicKey) {
+	if !supported(c.PublicKey) {
 		return fmt.Errorf("its key type (%s) cannot be used with TLS", c.PublicKeyAlgorithm)
 	}
 	switch c.SignatureAlgorithm {
@@ -101,7 +101,7 @@ func checkLeaf(c *x509.Certificate) error {
 	return nil
 }
 
-func known(key any) bool {
+func supported(key any) bool {
 	switch key.(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
 		return true

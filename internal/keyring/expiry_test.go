@@ -17,7 +17,7 @@ func TestExpiry(t *testing.T) {
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
 	end := start.Add(90 * day)
 	for r.now.Before(end.Add(30 * day)) {
-		r.look()
+		r.poll()
 		r.now = r.now.Add(time.Hour)
 	}
 	text := func(in string) string {
@@ -36,7 +36,7 @@ func TestExpiryOfShort(t *testing.T) {
 			t.Errorf("%v: %q at the beginning", lifetime, r.alerts)
 		}
 		for end := start.Add(lifetime + day); r.now.Before(end); r.now = r.now.Add(time.Hour) {
-			r.look()
+			r.poll()
 		}
 		if len(r.alerts) != want {
 			t.Errorf("%v: %q", lifetime, r.alerts)
@@ -49,20 +49,20 @@ func TestSelfSignedRenewed(t *testing.T) {
 	r := newRing(t, Settings{SelfSigned: true}, nil)
 	first, names := r.chain(0), r.List()[0].Names
 	r.now = r.now.Add(selfSignedTime - renewBefore - day)
-	r.look()
+	r.poll()
 	r.hasChanged(true) // ticket keys
 	if r.chain(0) != first {
 		t.Error("renewed early")
 	}
 	r.now = r.now.Add(2 * day)
-	r.look()
+	r.poll()
 	r.hasChanged(true)
 	c := r.List()[0]
 	if r.chain(0) == first || !slices.Equal(c.Names, names) || c.NotAfter.Sub(r.now) < selfSignedTime-day {
 		t.Errorf("%+v", c)
 	}
 	r.told(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", c.Fingerprint))
-	if r.look(); r.again(Settings{SelfSigned: true}, r.State()).List()[0].Fingerprint != c.Fingerprint {
+	if r.poll(); r.again(Settings{SelfSigned: true}, r.State()).List()[0].Fingerprint != c.Fingerprint {
 		t.Error("an upgrade makes another one")
 	}
 }

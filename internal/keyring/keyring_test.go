@@ -80,16 +80,16 @@ func (r *ring) bundle() *certificate.Bundle {
 // chain returns the n-th certificate that workers get.
 func (r *ring) chain(n int) string { return string(r.bundle().Certificates[n].Chain) }
 
-// look is one second of a keyring.
-func (r *ring) look() {
-	r.Keyring.look()
+// poll is one second of a keyring.
+func (r *ring) poll() {
+	r.Keyring.poll()
 	r.tend()
 }
 
 // looks is enough time for a change to be taken.
 func (r *ring) looks() {
 	for range 3 {
-		r.look()
+		r.poll()
 	}
 }
 
@@ -226,7 +226,7 @@ func TestState(t *testing.T) {
 	r := newRing(t, s, nil)
 	r.told(`certificate "` + pair.Certificate + `" for a.test expires in 5 days, on 2026-12-01T00:00:00Z; renew it`)
 	r.now = r.now.Add(rotateEvery)
-	r.look()
+	r.poll()
 	if err := r.Publish([]certificate.Source{issue(t, "acme.test", start, 90*day)}); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestState(t *testing.T) {
 		t.Errorf("%+v\nbefore:\n%+v", got, want)
 	}
 	r.now = r.now.Add(rotateEvery)
-	r.look()
+	r.poll()
 	if got := r.bundle().TicketKeys; got[0] != want.TicketKeys[1] {
 		t.Error("the next key has changed")
 	}

@@ -49,7 +49,7 @@ func (k *Keyring) renew() {
 	if own := k.SelfSigned(); own == nil || own.NotAfter.Sub(now) > renewBefore || now.Before(k.renewAt) {
 		return
 	}
-	k.renewAt = now.Add(retryEvery) // if it fails
+	k.renewAt = now.Add(retryInterval) // if it fails
 	k.mu.Lock()
 	names := k.loaded.names
 	k.mu.Unlock()
@@ -62,7 +62,7 @@ func (k *Keyring) renew() {
 		})
 	}
 	if err != nil {
-		k.Alert(fmt.Sprintf("self-signed certificate not renewed: %v; trying again in %v", err, retryEvery))
+		k.Alert(fmt.Sprintf("self-signed certificate not renewed: %v; trying again in %v", err, retryInterval))
 	} else if own := k.SelfSigned(); own != nil {
 		k.Alert(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", own.Fingerprint))
 	}

@@ -60,9 +60,9 @@ func (k *Keyring) rotate() {
 	switch {
 	case err != nil:
 		k.mu.Lock()
-		k.tickets.since = now.Add(retryEvery - rotateEvery) // try again after retryEvery
+		k.tickets.since = now.Add(retryInterval - rotateEvery) // try again after retryInterval
 		k.mu.Unlock()
-		k.Alert(fmt.Sprintf("session ticket keys not rotated: %v; trying again in %v", err, retryEvery))
+		k.Alert(fmt.Sprintf("session ticket keys not rotated: %v; trying again in %v", err, retryInterval))
 	case due:
 		k.Log.Info().Int("keys", keys).Msg("session ticket keys rotated")
 	}

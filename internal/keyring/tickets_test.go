@@ -13,10 +13,10 @@ func TestRotation(t *testing.T) {
 	history := [][][32]byte{r.bundle().TicketKeys}
 	for range 6 {
 		r.now = r.now.Add(rotateEvery - time.Second)
-		r.look()
+		r.poll()
 		r.hasChanged(false)
 		r.now = r.now.Add(time.Second)
-		r.look()
+		r.poll()
 		r.hasChanged(true)
 		history = append(history, r.bundle().TicketKeys)
 	}
@@ -38,13 +38,13 @@ func TestRotationClock(t *testing.T) {
 	r := newRing(t, Settings{}, nil)
 	first := r.bundle().TicketKeys
 	r.now = r.now.Add(-time.Hour)
-	r.look()
+	r.poll()
 	if keys := r.bundle().TicketKeys; keys[0] != first[1] || keys[2] != first[0] {
 		t.Error("the keys are the same")
 	}
-	r.look()
+	r.poll()
 	r.now = r.now.Add(rotateEvery - time.Second)
-	r.look()
+	r.poll()
 	if got := r.bundle().TicketKeys; got[2] != first[0] {
 		t.Error("rotated twice")
 	}

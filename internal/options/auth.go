@@ -45,8 +45,8 @@ func (o Options) PasswordFiles() (all []string) {
 	return all
 }
 
-// authorized refuses too many password files.
-func (o Options) authorized() error {
+// checkAuth refuses too many password files.
+func (o Options) checkAuth() error {
 	if n := len(o.PasswordFiles()); n > proto.MaxRealms {
 		return usage("--auth: names " + human.Count(n) + " files; the limit is " + human.Count(proto.MaxRealms))
 	}

@@ -13,8 +13,8 @@ import (
 // Certified reports whether the options provide a certificate for HTTPS.
 func (o Options) Certified() bool { return len(o.TLSCert) > 0 || o.TLSSelfSigned || len(o.ACME) > 0 }
 
-// certified refuses keys and certificates that do not pair up, and calls [Options.CheckHTTPS].
-func (o Options) certified() error {
+// checkCertificates refuses keys and certificates that do not pair up, and calls [Options.CheckHTTPS].
+func (o Options) checkCertificates() error {
 	certificates, keys := len(o.TLSCert), len(o.TLSKey)
 	switch {
 	case keys > 0 && certificates == 0:

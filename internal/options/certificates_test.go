@@ -28,11 +28,11 @@ func TestCertificatePairs(t *testing.T) {
 		t.Error(err)
 	}
 	o := Options{TLSCert: []File{"a", "b"}, TLSKey: []File{"k", "l"}}
-	if err := o.certified(); err != nil || o.KeyFile(1) != "l" || !o.Certified() {
+	if err := o.checkCertificates(); err != nil || o.KeyFile(1) != "l" || !o.Certified() {
 		t.Errorf("%v, %s", err, o.KeyFile(1))
 	}
 	o.TLSKey = nil
-	if err := o.certified(); err != nil || o.KeyFile(1) != "b" {
+	if err := o.checkCertificates(); err != nil || o.KeyFile(1) != "b" {
 		t.Errorf("%v, %s", err, o.KeyFile(1))
 	}
 	if !(Options{TLSSelfSigned: true}).Certified() || (Options{TLSClientCA: "ca"}).Certified() {

@@ -56,41 +56,41 @@ type commands struct {
 	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints a script with which a shell completes commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
-// asked is embedded in every command.
-type asked struct {
+// helpFlag is embedded in every command.
+type helpFlag struct {
 	Help bool `short:"h" long:"help" description:"print the help"`
 }
 
-// reach has the flags with which a command reaches a server.
-type reach struct {
+// endpointFlag has the flags with which a command reaches a server.
+type endpointFlag struct {
 	Admin Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint of the server"`
 	Token File  `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
 }
 
-// reachAll is reach for one or several servers.
-type reachAll struct {
+// endpointFlags is endpointFlag for one or several servers.
+type endpointFlags struct {
 	Admin []Admin `long:"admin" value-name:"ADDR" unquote:"false" description:"admin endpoint; repeat it for several servers"`
 	Token File    `long:"admin-token-file" value-name:"FILE" unquote:"false" description:"file with its bearer token"`
 }
 
 type (
 	topCommand struct {
-		reachAll
+		endpointFlags
 		Interval Interval `long:"interval" value-name:"DURATION" default:"1s" description:"refresh interval, 100ms to 1m"`
-		asked
+		helpFlag
 	}
 	statusCommand struct {
-		reachAll
+		endpointFlags
 		JSON bool `long:"json" description:"print JSON"`
-		asked
+		helpFlag
 	}
 	orderCommand struct {
-		reach
-		asked
+		endpointFlag
+		helpFlag
 	}
 	scaleCommand struct {
-		reach
-		asked
+		endpointFlag
+		helpFlag
 		Args struct {
 			N scaled `positional-arg-name:"N" description:"number of workers, 1 to 1024"`
 		} `positional-args:"yes" required:"yes"`
@@ -109,14 +109,14 @@ type (
 		line
 	}
 	helpCommand struct {
-		asked
+		helpFlag
 		Args struct {
 			Topic topic `positional-arg-name:"TOPIC" description:"command, flag, group of flags, or all"`
 		} `positional-args:"yes"`
 	}
-	manCommand        struct{ asked }
+	manCommand        struct{ helpFlag }
 	completionCommand struct {
-		asked
+		helpFlag
 		Args struct {
 			Shell shell `positional-arg-name:"SHELL" description:"bash, zsh or fish"`
 		} `positional-args:"yes" required:"yes"`
@@ -169,7 +169,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	var all commands
 	data, help := all.part(args[0])
 	if data == nil {
-		return nil, place(s.name, args[0])
+		return nil, checkArgument(s.name, args[0])
 	}
 	s.name, s.args = s.name+" "+args[0], args[1:]
 	c := &Command{Name: args[0]}

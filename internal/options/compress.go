@@ -81,8 +81,8 @@ func (s *CacheSize) UnmarshalFlag(v string) error {
 	return size(s, "cache-size", v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
 }
 
-// compressing refuses flags that need a cache directory without one.
-func (o Options) compressing() error {
+// checkCaching refuses flags that need a cache directory without one.
+func (o Options) checkCaching() error {
 	if o.Compress && o.CacheDir == "" {
 		return usage("--compress: needs --cache-dir DIR, such as /var/cache/phalanx, for the compressed copies")
 	}

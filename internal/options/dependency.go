@@ -13,10 +13,10 @@ type dependency struct {
 	text  string // the error: what was given, why it has no effect, what to add
 }
 
-// dependent refuses flags that would have no effect. cache is the cache directory that systemd
+// checkDependencies refuses flags that would have no effect. cache is the cache directory that systemd
 // passes. A token file is refused only if a flag or the config file sets it, because the
 // commands use its variable too.
-func (o Options) dependent(given map[string]bool, cache CacheDir) error {
+func (o Options) checkDependencies(given map[string]bool, cache CacheDir) error {
 	makes := o.Compress || o.ETag != ETagTimes // copies or digests
 	forACME := o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""
 	caches := o.FileCache > 0 && o.FileCache != defaultFileCache

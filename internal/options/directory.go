@@ -18,15 +18,15 @@ func directory(p *flags.Parser, rest []string) error {
 	case len(rest) == 0:
 		return nil
 	case p.LongDescription != "" && !strings.HasSuffix(p.Name, " config"):
-		return leftOver(p, rest[0])
+		return unexpected(p, rest[0])
 	case tag(rest[0], "command") != "":
 		return usage(rest[0] + ": commands must be the first argument; see '" + p.Name + " " + rest[0] + " --help'")
 	}
-	if err := place(p.Name, rest[0]); err != nil {
+	if err := checkArgument(p.Name, rest[0]); err != nil {
 		return err
 	}
 	if len(rest) > 1 {
-		return leftOver(p, rest[1])
+		return unexpected(p, rest[1])
 	}
 	if !p.FindOptionByLongName("base").IsSetDefault() {
 		return usage(human.Quoted(rest[0]) + ": --base names the directory already; leave one of them out")
@@ -34,17 +34,17 @@ func directory(p *flags.Parser, rest []string) error {
 	return nil
 }
 
-// leftOver returns the error for an unexpected argument.
-func leftOver(p *flags.Parser, arg string) error {
+// unexpected returns the error for an unexpected argument.
+func unexpected(p *flags.Parser, arg string) error {
 	if port := strings.TrimPrefix(arg, ":"); isNumber(port) && p.LongDescription == "" { // commands take no port
 		return usage(human.Quoted(arg) + ": unexpected argument; '-p " + port + "' listens on that port")
 	}
 	return usage(human.Quoted(arg) + ": unexpected argument; see '" + p.Name + " --help'")
 }
 
-// place returns an error if an argument is neither a directory nor looks like a path. The
+// checkArgument returns an error if an argument is neither a directory nor looks like a path. The
 // error suggests what may have been meant.
-func place(program, arg string) error {
+func checkArgument(program, arg string) error {
 	info, err := os.Stat(arg)
 	see := "; see '" + program + " --help'"
 	typed := human.Quoted(arg)
@@ -70,9 +70,9 @@ func place(program, arg string) error {
 	return usage(typed + ": no such command or directory" + see)
 }
 
-// oneDash refuses long flags with one dash, which Go's flag package accepts: here -port 80
+// checkDashes refuses long flags with one dash, which Go's flag package accepts: here -port 80
 // would be -p with the value ort.
-func oneDash(p *flags.Parser, args []string) error {
+func checkDashes(p *flags.Parser, args []string) error {
 	for _, arg := range args {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		switch {

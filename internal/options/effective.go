@@ -88,7 +88,7 @@ func byDefault(flag *flags.Option, valued bool) string {
 // unused returns the flag because of which another one has no effect; "" if it has an effect.
 func (o Options) unused(flag string) string {
 	switch {
-	case shortWay(flag) && len(o.Listen) > 0:
+	case isPortOrBind(flag) && len(o.Listen) > 0:
 		return "listen"
 	case flag == "base" && o.StrictHost:
 		return "strict-host"

@@ -64,7 +64,7 @@ func suggest(p *flags.Parser, name string) string {
 	for _, o := range list(p) {
 		names = append(names, "--"+o.LongName)
 	}
-	near := meant(name)
+	near := synonym(name)
 	if bare := strings.TrimRight(name, "0123456789"); bare != name && takesNumber(p, bare) {
 		return "; did you mean --" + bare + " " + name[len(bare):] + "?"
 	}
@@ -126,8 +126,8 @@ func edits(a, b string) int {
 	return row[len(b)]
 }
 
-// meant returns our flag for a name that other servers use, "" if there is none.
-func meant(name string) string {
+// synonym returns our flag for a name that other servers use, "" if there is none.
+func synonym(name string) string {
 	switch strings.ReplaceAll(name, "_", "-") {
 	case "host", "address", "interface", "ip", "i":
 		return "--bind"

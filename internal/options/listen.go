@@ -166,15 +166,15 @@ func (o Options) Addresses() []listen.Address {
 	return all
 }
 
-// oneWay refuses --port and --bind together with --listen, also from variables and the config
+// checkListenAlone refuses --port and --bind together with --listen, also from variables and the config
 // file.
-func (o Options) oneWay(p *flags.Parser, getenv func(string) string) error {
+func (o Options) checkListenAlone(p *flags.Parser, getenv func(string) string) error {
 	if len(o.Listen) == 0 {
 		return nil
 	}
 	given := givenBy(p)
 	for _, flag := range list(p) {
-		if shortWay(flag.LongName) && (given[flag.LongName] || getenv(envName(flag)) != "") {
+		if isPortOrBind(flag.LongName) && (given[flag.LongName] || getenv(envName(flag)) != "") {
 			return usage("--" + flag.LongName + ": --listen says where to listen; write --listen http://" +
 				net.JoinHostPort(string(o.Bind), strconv.Itoa(int(o.Port))) + " instead")
 		}
@@ -182,18 +182,18 @@ func (o Options) oneWay(p *flags.Parser, getenv func(string) string) error {
 	return nil
 }
 
-// shortWay reports whether a flag is an alternative to --listen.
-func shortWay(flag string) bool { return flag == "port" || flag == "bind" }
+// isPortOrBind reports whether a flag is an alternative to --listen.
+func isPortOrBind(flag string) bool { return flag == "port" || flag == "bind" }
 
-// listening refuses addresses that are invalid together.
-func (o Options) listening() error {
+// checkListen refuses addresses that are invalid together.
+func (o Options) checkListen() error {
 	if len(o.Listen) > MaxListen {
 		return usage("--listen: given " + strconv.Itoa(len(o.Listen)) + " times; the limit is " + strconv.Itoa(MaxListen))
 	}
-	if err := o.authorized(); err != nil {
+	if err := o.checkAuth(); err != nil {
 		return err
 	}
-	if err := o.certified(); err != nil {
+	if err := o.checkCertificates(); err != nil {
 		return err
 	}
 	for i, l := range o.Listen {
@@ -207,7 +207,7 @@ func (o Options) listening() error {
 			}
 		}
 	}
-	return o.adminElsewhere()
+	return o.checkAdmin()
 }
 
 // what returns "path" or "port", whichever distinguishes the address.
@@ -218,8 +218,8 @@ func (l Listen) what() string {
 	return "port"
 }
 
-// adminElsewhere refuses an admin endpoint on an address of the website.
-func (o Options) adminElsewhere() error {
+// checkAdmin refuses an admin endpoint on an address of the website.
+func (o Options) checkAdmin() error {
 	admin, ok := adminAddress(address.Address(o.Admin))
 	if !ok {
 		return nil

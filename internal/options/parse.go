@@ -107,8 +107,8 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 	s.origins.environment(p, s.getenv)
 	s.origins.commandLine(given)
 	given = givenBy(p) // including the file's
-	if err := cmp.Or(l.oneWay(p, s.getenv), l.sited(given["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""),
-		l.dependent(given, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))); err != nil {
+	if err := cmp.Or(l.checkListenAlone(p, s.getenv), l.checkSiteFlags(given["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""),
+		l.checkDependencies(given, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))); err != nil {
 		return Options{}, err
 	}
 	l.Verbose, l.Linked = l.verbosity(), s.linked
@@ -123,7 +123,7 @@ func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, err
 			return Options{}, err
 		}
 	}
-	return agreed(l.Options)
+	return completed(l.Options)
 }
 
 // unitDirectory returns the directory that systemd passes in a variable for StateDirectory= or
@@ -133,8 +133,8 @@ func (s start) unitDirectory(key string) string {
 	return first
 }
 
-// agreed completes the options and refuses combinations that contradict each other.
-func agreed(o Options) (Options, error) {
+// completed completes the options and refuses combinations that contradict each other.
+func completed(o Options) (Options, error) {
 	if len(o.Index) == 0 {
 		o.Index = []Name{"index.html"}
 	}
@@ -149,7 +149,7 @@ func agreed(o Options) (Options, error) {
 		return Options{}, usage("--engine epoll: the " + string(o.Model) +
 			" model has no event loop; leave it out or use --model process")
 	}
-	return o, cmp.Or(o.compressing(), o.listening())
+	return o, cmp.Or(o.checkCaching(), o.checkListen())
 }
 
 // newParser returns a parser that fills data, a pointer to a struct.
@@ -164,7 +164,7 @@ func newParser(name string, data any) (*flags.Parser, error) {
 func parse(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) error {
 	rest, err := parsed(p, args, wantsHelp, wantsVersion)
 	if err == nil && len(rest) > 0 {
-		err = leftOver(p, rest[0])
+		err = unexpected(p, rest[0])
 	}
 	return err
 }
@@ -173,7 +173,7 @@ func parse(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) error 
 func parsed(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) ([]string, error) {
 	var completion *Info
 	p.CompletionHandler = func(candidates []flags.Completion) { completion = answer(candidates) }
-	if err := oneDash(p, args); err != nil {
+	if err := checkDashes(p, args); err != nil {
 		return nil, err
 	}
 	rest, err := p.ParseArgs(args)

@@ -130,10 +130,10 @@ func (o Options) SiteHosts() (all []string) {
 	return all
 }
 
-// sited refuses sites that contradict each other or the base. given: the base is set by a flag
+// checkSiteFlags refuses sites that contradict each other or the base. given: the base is set by a flag
 // or in the file. fromEnv: it is set by a variable, which does not contradict --strict-host
 // because a container image may set it.
-func (o Options) sited(given, fromEnv bool) error {
+func (o Options) checkSiteFlags(given, fromEnv bool) error {
 	switch {
 	case o.StrictHost && len(o.Site) == 0:
 		return usage("--strict-host: refuses all hosts without a --site, and there is none; add --site HOST=DIR")

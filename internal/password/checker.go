@@ -50,9 +50,9 @@ type Checker struct {
 	files   []*File // by realm
 	mac     digest.Hash
 	space   [sha256.Size]byte
-	known   fading[key, struct{}]
-	refused fading[key, struct{}] // wrong ones, since a browser repeats them with every request of a page
-	wrong   fading[netip.Prefix, int]
+	known   expiringMap[key, struct{}]
+	refused expiringMap[key, struct{}] // wrong ones, since a browser repeats them with every request of a page
+	wrong   expiringMap[netip.Prefix, int]
 	pending map[key]*job
 	queue   []*job // without the one being computed
 	running bool
@@ -87,9 +87,9 @@ func NewChecker() *Checker {
 	rand.Read(secret) // never fails
 	return &Checker{
 		Now: time.Now, mac: hmac.New(sha256.New, secret), pending: map[key]*job{},
-		known:   fading[key, struct{}]{most: maxKnown, age: rememberFor},
-		refused: fading[key, struct{}]{most: maxKnown, age: wrongWindow},
-		wrong:   fading[netip.Prefix, int]{most: maxSuspects, age: wrongWindow},
+		known:   expiringMap[key, struct{}]{most: maxKnown, age: rememberFor},
+		refused: expiringMap[key, struct{}]{most: maxKnown, age: wrongWindow},
+		wrong:   expiringMap[netip.Prefix, int]{most: maxSuspects, age: wrongWindow},
 	}
 }
 

@@ -304,7 +304,7 @@ func TestChangedMeanwhile(t *testing.T) {
 
 // Everything that is remembered is bounded, and the oldest goes first.
 func TestBounds(t *testing.T) {
-	f := fading[int, int]{most: 3, age: time.Second}
+	f := expiringMap[int, int]{most: 3, age: time.Second}
 	at := func(ms int) time.Time { return time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond) }
 	for i := range 5 {
 		f.put(i, i, at(i))

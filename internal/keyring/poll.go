@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// lookEvery is the interval at which files are polled. A changed file is read once it is the
+// pollInterval is the interval at which files are polled. A changed file is read once it is the
 // same in two polls.
-const lookEvery = time.Second
+const pollInterval = time.Second
 
-// retryEvery is the interval at which refused files are read again although they have not
+// retryInterval is the interval at which refused files are read again although they have not
 // changed: a certificate may become valid, and a disk may recover.
-const retryEvery = time.Minute
+const retryInterval = time.Minute
 
 // stopTime is how long Stop waits for a disk that does not respond.
 const stopTime = time.Second
@@ -21,12 +21,12 @@ const stopTime = time.Second
 // Start starts polling files, rotating ticket keys, renewing the self-signed certificate and
 // warning of expiry, in the background until Stop.
 func (k *Keyring) Start() {
-	for _, do := range []func(){k.look, k.tend} { // a slow disk does not delay the rest
+	for _, do := range []func(){k.poll, k.tend} { // a slow disk does not delay the rest
 		ended := make(chan struct{})
 		k.watches = append(k.watches, ended)
 		go func() {
 			defer close(ended)
-			ticker := time.NewTicker(lookEvery)
+			ticker := time.NewTicker(pollInterval)
 			defer ticker.Stop()
 			for {
 				select {
@@ -53,14 +53,14 @@ func (k *Keyring) Stop() {
 	}
 }
 
-// look polls all files. Unlike inotify, polling notices renamed parent directories, changed
+// poll polls all files. Unlike inotify, polling notices renamed parent directories, changed
 // symbolic links, and files on network file systems.
-func (k *Keyring) look() {
+func (k *Keyring) poll() {
 	k.mu.Lock()
 	items := k.loaded.items()
 	k.mu.Unlock()
 	for _, i := range items {
-		k.lookAt(i)
+		k.pollItem(i)
 	}
 }
 
@@ -71,9 +71,9 @@ func (k *Keyring) tend() {
 	k.warnExpiry()
 }
 
-// lookAt reads an item once its files have changed and are no longer being written. Only the
+// pollItem reads an item once its files have changed and are no longer being written. Only the
 // polling goroutine changes items.
-func (k *Keyring) lookAt(i *item) {
+func (k *Keyring) pollItem(i *item) {
 	now := i.sign()
 	switch {
 	case now == i.at && (i.retryAt.IsZero() || k.Now().Before(i.retryAt)):
@@ -94,7 +94,7 @@ func (k *Keyring) lookAt(i *item) {
 	}
 	text := ""
 	if i.at, i.retryAt = now, (time.Time{}); err != nil {
-		text, i.retryAt = fmt.Sprintf("%v; the current one stays in use", err), k.Now().Add(retryEvery)
+		text, i.retryAt = fmt.Sprintf("%v; the current one stays in use", err), k.Now().Add(retryInterval)
 	}
 	k.mu.Lock()
 	said := i.refused == text

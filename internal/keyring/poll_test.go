@@ -114,7 +114,7 @@ func TestRefused(t *testing.T) {
 		{func() { write(t, p.Certificate, make([]byte, maxFile+1)) }, `certificate "` + p.Certificate + `": larger than 1048576 bytes` + stays},
 	} {
 		c.spoil()
-		r.look()
+		r.poll()
 		r.told()
 		r.looks()
 		r.told(c.want)
@@ -143,7 +143,7 @@ func TestRefusedForNow(t *testing.T) {
 	r.told(`certificate "` + p.Certificate + `": it is not valid before 2026-11-26T01:00:00Z; the current one stays in use`)
 	for range 100 {
 		r.now = r.now.Add(time.Minute)
-		r.look()
+		r.poll()
 	}
 	r.told()
 	if r.chain(0) != string(src.Chain) {
@@ -174,7 +174,7 @@ func TestBeingWritten(t *testing.T) {
 	write(t, p.Key, src.Key)
 	for n := range 5 {
 		write(t, p.Certificate, src.Chain[:100*(n+1)])
-		r.look()
+		r.poll()
 	}
 	write(t, p.Certificate, src.Chain)
 	r.looks()
@@ -220,7 +220,7 @@ func TestUse(t *testing.T) {
 	old := files(t, issue(t, "old.test", start.Add(-10*day), 11*day))
 	r := newRing(t, Settings{Pairs: []Pair{old}, SelfSigned: true}, nil)
 	r.now = start.Add(2 * day)
-	r.look()
+	r.poll()
 	r.alerts = nil
 	self := r.chain(1)
 	again := r.load(Settings{Pairs: []Pair{old}, SelfSigned: true})
