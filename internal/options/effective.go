@@ -113,7 +113,7 @@ func sample(program string) (string, error) {
 # variables override this file. Check it with
 #
 #     %[1]s --config FILE --check
-
+#
 # and apply it to a running server with
 #
 #     %[1]s reload --admin ADDR

@@ -114,7 +114,9 @@ type topic string
 func (topic) Complete(match string) []flags.Completion {
 	names := []string{"all"}
 	for t := range definitions() {
-		names = append(names, t.Get("command"))
+		if t.Get("internal") == "" {
+			names = append(names, t.Get("command"))
+		}
 	}
 	for field := range reflect.TypeFor[Options]().Fields() {
 		names = append(names, field.Tag.Get("long"))

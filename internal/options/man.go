@@ -26,6 +26,9 @@ func manual(program string) (string, error) {
 		}
 	}
 	for d := range definitions() {
+		if d.Get("internal") != "" {
+			continue // nobody types it
+		}
 		if err := manOrder(&orders, program, d.Get("command")); err != nil {
 			return "", err
 		}
@@ -66,7 +69,8 @@ func manOrder(b *strings.Builder, program, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b, ".SS %s\n", roff(strings.TrimSpace(name+" "+tag(name, "usage"))))
+	heading := roff(strings.TrimSpace(name + " " + tag(name, "usage")))
+	fmt.Fprintf(b, ".SS %s\n", strings.ReplaceAll(heading, "\n", " ")) // the dots of "..." end no sentence
 	fmt.Fprintf(b, "%s\n", roff(tag(name, "long-description")))
 	for _, a := range p.Args() {
 		fmt.Fprintf(b, ".TP\n\\fI%s\\fR\n%s\n", roff(a.Name), roff(sentence(a.Description)))

@@ -77,6 +77,15 @@ func TestManHasAll(t *testing.T) {
 	}
 	for d := range definitions() {
 		name := d.Get("command")
+		if d.Get("internal") != "" {
+			if strings.Contains(commands, ".SS "+name+"\n") {
+				t.Errorf("the internal command %s is there", name)
+			}
+			continue
+		}
+		if !strings.Contains(commands, ".SS "+roff(name)+strings.ReplaceAll(roff(" "+d.Get("usage")), "\n", " ")+"\n") && d.Get("usage") != "" {
+			t.Errorf("the usage of %s is not one line", name)
+		}
 		if _, own, ok := strings.Cut(commands, "\n.SS "+name); !ok && !strings.HasPrefix(commands, ".SS "+name) || !strings.Contains(own+commands, roff(d.Get("example"))) {
 			t.Errorf("the command %s is missing, or its example", name)
 		}
