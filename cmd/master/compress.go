@@ -173,5 +173,5 @@ func compressCure(err error) string {
 	case errors.Is(err, compress.ErrChanged):
 		return "wait until nothing writes to it"
 	}
-	return "correct that"
+	return "correct the error"
 }

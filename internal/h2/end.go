@@ -215,7 +215,7 @@ func (c *Conn) Expire(now conn.Now) conn.Timer {
 		if c.partial() && now.Mono-c.came >= conn.HeadTimeout {
 			c.fail(NoError, ReasonSlow)
 		}
-		c.swept = 0 // Next answers the requests
+		c.swept = 0 // Next responds to incomplete requests
 	case conn.TimerSend:
 		return c.stalled(now)
 	}

@@ -142,7 +142,7 @@ type early struct {
 	priority priority
 }
 
-// priorityUpdate takes a PRIORITY_UPDATE frame (RFC 9218 §7.1).
+// priorityUpdate processes a PRIORITY_UPDATE frame (RFC 9218 §7.1).
 func (c *Conn) priorityUpdate(f frame, p []byte) Code {
 	switch {
 	case f.stream != 0:

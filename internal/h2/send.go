@@ -198,7 +198,7 @@ func (c *Conn) streamError(out []byte, id uint32, code Code) []byte {
 	return appendReset(out, id, code)
 }
 
-// await has a stream wait for what is made beside the connection.
+// await makes a stream wait for content that another goroutine prepares.
 func (c *Conn) await(s *stream) {
 	woken := new(atomic.Bool)
 	wake := c.wake

@@ -100,7 +100,7 @@ func same(a, b *os.File) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// keep takes a listening socket over.
+// keep takes ownership of a listening socket.
 func keep(fd int) (*os.File, error) {
 	f, err := duplicate(fd)
 	if err != nil {
@@ -109,10 +109,10 @@ func keep(fd int) (*os.File, error) {
 	return f, unix.Close(fd)
 }
 
-// duplicate returns a file that is the same listening socket. It stays out of the runtime's
-// poller, or every new connection would wake the master. The socket's mode, which it shares with
-// the workers, is never another meanwhile: the copy takes the place of a file that the runtime
-// does not poll.
+// duplicate returns a copy of a listening socket that the runtime does not poll; otherwise
+// every new connection would wake the master. Its non-blocking mode, which it shares with the
+// workers, must not change even briefly, so the copy replaces the descriptor of a file that
+// the runtime does not poll.
 func duplicate(fd int) (*os.File, error) {
 	place, err := unix.MemfdCreate("listening socket", unix.MFD_CLOEXEC)
 	if err != nil {

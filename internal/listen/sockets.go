@@ -209,7 +209,7 @@ type listener interface {
 	syscall.Conn
 }
 
-// add takes l over.
+// add adds the socket of l, which it closes.
 func (s *sockets) add(l listener) error {
 	defer l.Close()
 	raw, err := l.SyscallConn()

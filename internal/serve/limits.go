@@ -32,7 +32,7 @@ type Limits struct {
 	most      int               // connections of one client
 	pool      int               // connections of the pool; 0: no limit
 	possible  int               // connections that leave a reserve of descriptors; stored because a sandboxed worker cannot read its limit
-	clients   map[network]int32 // their connections; nil: they are not counted
+	clients   map[network]int32 // number of connections; nil: not counted
 	minRate   int
 	trust     *clientip.Trust                    // proxies, which are exempt
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
@@ -82,8 +82,7 @@ func clientShare(n, slots int) int {
 	return min(n, max(8, int(math.Ceil(average+4*math.Sqrt(average)))))
 }
 
-// networkOf returns the network whose connections a client's counts among; 0: it is not
-// counted.
+// networkOf returns the network of a client; 0: its connections are not counted.
 func (l *Limits) networkOf(client *clientip.Addr) network {
 	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
 		return 0
@@ -91,8 +90,8 @@ func (l *Limits) networkOf(client *clientip.Addr) network {
 	return networkOf(client.IP())
 }
 
-// Admit counts a connection that was accepted from a client, unless none of its are counted;
-// not ok: it has too many, and this one is to be closed.
+// Admit counts an accepted connection of a client, unless the client is exempt; not ok: the
+// client is over the limit, and the connection must be closed.
 func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (counted, ok bool) {
 	key := l.networkOf(client)
 	if key == 0 || int(l.clients[key]) < l.most {
@@ -115,7 +114,7 @@ func (l *Limits) Arrive(client *clientip.Addr) (counted bool) {
 	return key != 0
 }
 
-// Leave forgets a connection of a client that was counted.
+// Leave uncounts a connection of a client.
 func (l *Limits) Leave(client *clientip.Addr) {
 	key := l.networkOf(client)
 	if l.clients[key]--; l.clients[key] == 0 {

@@ -19,7 +19,7 @@ type keyLog struct {
 	found bool
 }
 
-// Write takes one line: label, random of the client, secret.
+// Write parses one line: label, client random, secret.
 func (l *keyLog) Write(line []byte) (int, error) {
 	f := bytes.Fields(line)
 	if len(f) != 3 {

@@ -1,5 +1,5 @@
-// Package servetest serves directories in the process of a test, with the
-// engine that the test names, and is a client of it.
+// Package servetest serves directories in the process of a test with a given engine, and has
+// helpers for its clients.
 package servetest
 
 import (
@@ -22,10 +22,10 @@ import (
 	"phalanx/internal/website"
 )
 
-// Run serves with an engine, until it has been ordered to drain and has done so.
+// Run runs an engine until it has drained.
 type Run func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error
 
-// Site lets a connection open files of the root.
+// Site is a conn.Site with its root.
 type Site struct {
 	conn.Site
 	Root *site.Root
@@ -35,13 +35,12 @@ type Site struct {
 type Server struct {
 	t    testing.TB
 	Addr string
-	Done chan error // its end
+	Done chan error // receives the result of Run
 
 	orders serve.Orders
 }
 
-// Start serves the directory on a socket of its own, with a configuration that
-// may be changed.
+// Start serves a directory on a new socket. change, if not nil, changes the configuration.
 func Start(t testing.TB, dir string, run Run, change func(*serve.Config)) *Server {
 	t.Helper()
 	fd, addr := Listen(t)
@@ -56,7 +55,7 @@ func StartOn(t testing.TB, dir string, fd int, addr string, run Run, change func
 	return s
 }
 
-// At is a server at an address that begins to serve later.
+// At returns a server for an address that does not serve before Serve.
 func At(t testing.TB, addr string) *Server {
 	return &Server{t: t, Addr: addr, Done: make(chan error, 1)}
 }
@@ -114,21 +113,21 @@ func ListenOn(t testing.TB, address string) (int, string) {
 	return fd, l.Addr().String()
 }
 
-// Order tells it what to do, in this order.
+// Order sends orders to the server.
 func (s *Server) Order(orders ...serve.Order) {
 	for _, o := range orders {
 		s.orders.Put(o)
 	}
 }
 
-// Stop drains the server as the last one and waits for its end.
+// Stop drains the server as the last worker and waits for its end.
 func (s *Server) Stop() {
 	s.t.Helper()
 	s.Order(serve.Drain{})
 	s.Wait()
 }
 
-// Wait waits for its end.
+// Wait waits for the end of the server.
 func (s *Server) Wait() {
 	s.t.Helper()
 	select {
@@ -153,7 +152,7 @@ func (s *Server) Dial() *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// Get is a request for the path, with further fields.
+// Get returns a GET request for the path with additional header fields.
 func Get(path string, fields ...string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(fields, "", ""), "\r\n")
 }
@@ -180,7 +179,7 @@ func Receive(t testing.TB, r *bufio.Reader) (*http.Response, []byte) {
 	return res, body
 }
 
-// Noise makes a file of n bytes that do not repeat.
+// Noise writes a file of n random bytes and returns them.
 func Noise(t testing.TB, path string, n int) []byte {
 	t.Helper()
 	data := make([]byte, n)
@@ -191,7 +190,7 @@ func Noise(t testing.TB, path string, n int) []byte {
 	return data
 }
 
-// Begin asks for the path and reads the head and the first n bytes.
+// Begin requests the path and reads the response head and the first n bytes.
 func Begin(t *testing.T, c net.Conn, path string, n int64) (*http.Response, *bufio.Reader) {
 	t.Helper()
 	Send(t, c, Get(path))
@@ -206,7 +205,7 @@ func Begin(t *testing.T, c net.Conn, path string, n int64) (*http.Response, *buf
 	return res, r
 }
 
-// Sparse makes a file of n bytes that takes no room.
+// Sparse creates a sparse file of n bytes.
 func Sparse(t *testing.T, path string, n int64) {
 	t.Helper()
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
@@ -217,7 +216,7 @@ func Sparse(t *testing.T, path string, n int64) {
 	}
 }
 
-// UntilRefused waits until the worker accepts no more.
+// UntilRefused waits until connections are refused.
 func (s *Server) UntilRefused() {
 	s.t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -230,7 +229,7 @@ func (s *Server) UntilRefused() {
 	s.t.Fatal("still accepting")
 }
 
-// Await waits until something holds.
+// Await waits until ok returns true. what is for the error.
 func Await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -240,7 +239,7 @@ func Await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// FullTable leaves this process so many free descriptors until restore is called.
+// FullTable leaves this process only free unused descriptors until restore is called.
 func FullTable(t *testing.T, free int) (restore func()) {
 	t.Helper()
 	var before unix.Rlimit
