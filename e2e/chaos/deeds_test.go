@@ -199,8 +199,9 @@ func (c *chaos) hang() error {
 	if err != nil {
 		return errors.Join(err, syscall.Kill(pid, syscall.SIGKILL)) // or nothing would end
 	}
-	// Its last sign of life is older than the halt.
-	if took := time.Since(began); took < chaosHang/2 || took > 4*chaosHang {
+	// Its last heartbeat is older than the halt: by a quarter of the time, and by more where
+	// it comes late because the machine is slow.
+	if took := time.Since(began); took < chaosHang/8 || took > 4*chaosHang {
 		return fmt.Errorf("process %d was stopped and killed after %v, want about %v", pid, took, chaosHang)
 	}
 	return nil
