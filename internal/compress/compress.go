@@ -113,7 +113,7 @@ func encoder(to io.Writer, size int64, coding proto.Coding, level Level) (io.Wri
 		}
 		return gzip.NewWriterLevel(to, effort) // without name and time: equal files have equal copies
 	}
-	return nil, fmt.Errorf("content coding %d cannot be made", coding)
+	return nil, fmt.Errorf("content coding %d is not supported", coding)
 }
 
 // verify decodes a copy, and compares it with the file.

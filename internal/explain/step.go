@@ -94,7 +94,7 @@ func (s *server) ruleSteps(x *conn.Exchange) {
 	case x.Moved == conn.MovedRule:
 		s.say("rule", fmt.Sprintf("%v redirects this path", x.Rule))
 	case x.Status == proto.StatusNotFound, x.Status == proto.StatusGone:
-		s.say("rule", fmt.Sprintf("%v answers this path with %d, and with a page of the site if there is one", x.Rule, x.Status))
+		s.say("rule", fmt.Sprintf("%v gives %d for this path, with a page of the site if there is one", x.Rule, x.Status))
 	default:
 		s.say("rule", fmt.Sprintf("%v serves another file in place of this path", x.Rule))
 	}

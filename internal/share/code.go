@@ -18,7 +18,7 @@ const quiet = 4
 func code(text string, coloured bool) (lines []string, width int, err error) {
 	img, err := qr.Encode(text, qr.L, qr.Auto)
 	if err != nil {
-		return nil, 0, fmt.Errorf("code for %q: %w", text, err)
+		return nil, 0, fmt.Errorf("QR code for %q: %w", text, err)
 	}
 	size := img.Bounds().Dx()
 	dark := func(x, y int) bool {

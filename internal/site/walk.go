@@ -31,7 +31,7 @@ type inode struct{ dev, ino uint64 }
 
 // errMany ends an archive that needs too much memory: for each file in a zip, and for each
 // directory in all formats.
-var errMany = errors.New("too many files for an archive; download a part of them, or another format")
+var errMany = errors.New("too many files for an archive; download a subdirectory, or use another format")
 
 // pack makes the archive.
 func (a *Archive) pack() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -219,7 +220,7 @@ func number(w http.ResponseWriter, r *http.Request, name string, least int) (int
 	text := r.URL.Query().Get(name)
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || int(n) < least {
-		line(w, http.StatusBadRequest, fmt.Sprintf("%s?%s=%q: not a number from %d up", r.URL.Path, name, text, least))
+		line(w, http.StatusBadRequest, fmt.Sprintf("%s?%s=%q: must be a number from %d to %d", r.URL.Path, name, text, least, math.MaxInt32))
 		return 0, false
 	}
 	return int(n), true

@@ -52,7 +52,7 @@ func (c *Client) await(ctx context.Context, pid int) (status.Outcome, error) {
 		case gone(err):
 			return status.Outcome{OK: true, Message: "stopped"}, nil
 		case err == nil && now.PID != pid:
-			return status.Outcome{OK: true, Message: fmt.Sprintf("stopped; pid %d has taken its place", now.PID)}, nil
+			return status.Outcome{OK: true, Message: fmt.Sprintf("stopped; another server, pid %d, listens there now", now.PID)}, nil
 		case errors.Is(err, fs.ErrPermission):
 			return status.Outcome{}, err
 		}

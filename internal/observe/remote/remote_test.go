@@ -326,7 +326,7 @@ func TestStopAndSuccessor(t *testing.T) {
 	})
 	addr, _ := endpoint(t, "unix", mux)
 	o, err := New(address.Address(addr)).Stop(t.Context())
-	if err != nil || !o.OK || o.Message != "stopped; pid 8 has taken its place" {
+	if err != nil || !o.OK || o.Message != "stopped; another server, pid 8, listens there now" {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -57,7 +57,7 @@ func Read(path string) (Token, error) {
 	case len(text) > most:
 		return "", fmt.Errorf("it has more than %d bytes", most)
 	case len(t) < least:
-		return "", fmt.Errorf("the token has %d characters; make one of at least %d, as with: openssl rand -hex 32", len(t), least)
+		return "", fmt.Errorf("the token has %d characters; make one of at least %d with: openssl rand -hex 32", len(t), least)
 	case strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c > '~' }):
 		return "", errors.New("the token has spaces or characters beyond ASCII; make one with: openssl rand -hex 32")
 	}
