@@ -7,7 +7,8 @@ import (
 )
 
 // This file implements flow control (RFC 9113 §5.2, §6.9) in both directions. A request's
-// content is discarded as it arrives and its window is returned until the response begins.
+// content is discarded as it arrives. The connection's window is then returned, and that of
+// the stream until its response begins.
 
 // returnAt is the number of discarded bytes that one WINDOW_UPDATE frame returns.
 const returnAt = receiveWindow / 2

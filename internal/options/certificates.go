@@ -112,8 +112,8 @@ func (o Options) served() (all []string) {
 	return all
 }
 
-// irregular reports whether the path is that of a directory, which reading it as a key reports, or
-// of a device, which is not served.
+// irregular reports whether the path is not a regular file. A directory is reported when the
+// key is read, and devices are not served.
 func irregular(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.Mode().IsRegular()
