@@ -49,10 +49,12 @@ type pool struct {
 	toReplace     []*slot   // slots whose workers must be replaced
 	candidate     *Settings // settings of a reload, until a worker is ready with them; nil: none
 	loading       bool      // the settings of a reload are being read
+	loadLate      time.Time // when it is reported that this takes long; zero: never
 	reloadAgain   bool      // another reload was requested meanwhile
 	reloading     bool      // OnReload was last called with true
 	reloads       int       // number of reloads so far
 	upgrading     bool      // an upgrade is due as soon as the pool is stable
+	upgradeLate   time.Time // when it is reported that it has to wait; zero: never
 	check         checkState
 	alarmAt       time.Time // time for which the alarm is set; zero: it is not set
 	lameDuckUntil time.Time // when the drain begins; zero: no lame duck
@@ -254,6 +256,8 @@ func (p *pool) alarm() <-chan time.Time {
 	earlier(p.lameDuckUntil)
 	earlier(p.aliveAt)
 	earlier(p.resendAt)
+	earlier(p.loadLate)
+	earlier(p.upgradeLate)
 	for _, o := range p.orphans {
 		earlier(o.tellBy)
 	}
@@ -279,6 +283,7 @@ func (p *pool) expire() {
 	p.alive()
 	p.resendCredentials()
 	p.tellAll(false)
+	p.tellOverdue()
 	if !p.lameDuckUntil.IsZero() && !p.Now().Before(p.lameDuckUntil) {
 		p.drain()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // This file replaces workers while they serve. The new worker is started first, in the same slot
@@ -30,7 +31,7 @@ func (p *pool) reload() {
 		p.startReload(p.settings())
 		return
 	}
-	p.loading = true
+	p.loading, p.loadLate = true, p.Now().Add(loadTime)
 	var fresh Settings
 	p.work(func(context.Context) (err error) {
 		fresh, err = p.Reload()
@@ -41,7 +42,7 @@ func (p *pool) reload() {
 // loaded continues a reload whose settings have been read.
 func (p *pool) loaded(fresh Settings, err error) {
 	again := p.reloadAgain
-	p.loading, p.reloadAgain = false, false
+	p.loading, p.reloadAgain, p.loadLate, p.reloadError = false, false, time.Time{}, ""
 	switch {
 	case p.phase == stopping:
 	case again:

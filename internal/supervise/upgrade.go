@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"phalanx/internal/observe/status"
@@ -68,7 +67,9 @@ func (p *pool) requestUpgrade() {
 	case p.Exec == nil:
 		p.Alert(fmt.Sprintf("upgrade: %s; restart the server instead", cmp.Or(p.NotUpgradable, "path of the master binary unknown")))
 	default:
-		p.upgrading = true
+		if !p.upgrading {
+			p.upgrading, p.upgradeLate = true, p.Now().Add(upgradeTime)
+		}
 		p.Log.Info().Msg("upgrade requested")
 	}
 }
@@ -80,7 +81,7 @@ var ErrBusy = errors.New("busy")
 // It returns only if it does not, or if it fails. A signal that arrived during the check is handled
 // first, because the new program would not know of it.
 func (p *pool) tryUpgrade() {
-	stable := p.stable()
+	stable := p.busyWith() == ""
 	if !stable && p.check == checked {
 		p.check = unchecked // the settings or the binary may have changed by then
 	}
@@ -135,7 +136,7 @@ func (p *pool) checkDone(err error) {
 }
 
 func (p *pool) upgradeFailed(err error) {
-	p.upgrading, p.check = false, unchecked
+	p.upgrading, p.upgradeLate, p.check = false, time.Time{}, unchecked
 	if err != nil {
 		p.Alert("upgrade: " + oneLine(err.Error()) + "; keeping the current master")
 	}
@@ -160,26 +161,6 @@ func (p *pool) requestsEnded() {
 func (p *pool) resumeRequests() {
 	p.requests = requestsServed
 	p.ResumeRequests()
-}
-
-// stable reports whether every slot has its worker, none is being replaced, and no socket without a
-// slot is open.
-func (p *pool) stable() bool {
-	if len(p.orphans) > 0 || p.transfers > 0 || len(p.toReplace) > 0 || p.loading || p.candidate != nil || len(p.slots) != p.wanted || len(p.closing) > 0 || !p.lameDuckUntil.IsZero() {
-		return false
-	}
-	changing := func(s *slot) bool {
-		return s.want && s.state != ready || s.next != nil || s.worker != nil && s.worker.killed
-	}
-	if slices.ContainsFunc(p.slots, changing) || slices.ContainsFunc(p.detached, func(w *worker) bool { return w.killed }) {
-		return false
-	}
-	for _, w := range p.keepers {
-		if w.exited { // the new program could not wait for it
-			return false
-		}
-	}
-	return true
 }
 
 func (p *pool) state() (State, error) {

@@ -1,0 +1,69 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// This file reports reloads and upgrades that have to wait for long: an operator who has ordered one
+// would otherwise not learn why nothing happens.
+
+const (
+	loadTime    = 10 * time.Second // for reading the settings of a reload
+	upgradeTime = 30 * time.Second // until an upgrade begins: closing a slot takes 11 s
+)
+
+// tellOverdue reports what has waited for too long, once.
+func (p *pool) tellOverdue() {
+	over := func(at *time.Time) bool {
+		if at.IsZero() || p.Now().Before(*at) {
+			return false
+		}
+		*at = time.Time{}
+		return p.phase != stopping
+	}
+	if over(&p.loadLate) {
+		p.reloadError = fmt.Sprintf("reload: the settings have not been read within %v; check the disks of the config file, the document roots and the certificates; the reload continues when they respond", loadTime)
+		p.Alert(p.reloadError)
+	}
+	if over(&p.upgradeLate) && p.upgrading {
+		if reason := p.busyWith(); reason != "" {
+			p.Alert("upgrade: still waiting, because " + reason)
+		}
+	}
+}
+
+// busyWith says what an upgrade has to wait for; "": every slot has its worker, none is being
+// replaced, and no socket without a slot is open.
+func (p *pool) busyWith() string {
+	switch {
+	case p.loading:
+		return "a reload is reading its settings"
+	case len(p.toReplace) > 0 || p.candidate != nil:
+		return "workers are being replaced"
+	case len(p.orphans) > 0 || p.transfers > 0:
+		return "connections are being rescued"
+	case len(p.slots) != p.wanted || len(p.closing) > 0:
+		return "slots are being added or removed"
+	case !p.lameDuckUntil.IsZero():
+		return "the server is about to drain"
+	}
+	for _, s := range p.slots {
+		switch {
+		case s.want && s.state != ready:
+			return fmt.Sprintf("slot %d has no worker that serves", s.index)
+		case s.next != nil || s.worker != nil && s.worker.killed:
+			return "workers are being replaced"
+		}
+	}
+	if slices.ContainsFunc(p.detached, func(w *worker) bool { return w.killed }) {
+		return "a killed worker has not exited"
+	}
+	for _, w := range p.keepers {
+		if w.exited { // the new program could not wait for it
+			return "the keeper of a dead worker has not exited"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+package supervise
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A reload whose settings cannot be read because a disk does not respond is reported, its order is
+// answered, and it continues when the disk responds.
+func TestSettingsNotRead(t *testing.T) {
+	const line = "reload: the settings have not been read within 10s; check the disks of the config file, the document roots and the certificates; the reload continues when they respond"
+	var gate chan struct{}
+	var control *Controller
+	r := &rig{change: func(c *Config) {
+		gate, control = make(chan struct{}), NewController()
+		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
+		c.Controller, c.Reload = control, func() (Settings, error) {
+			<-gate
+			return settings, nil
+		}
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.pass(loadTime - time.Millisecond)
+		r.expect(1, "serving")
+		r.pass(time.Minute)
+		r.expect(1, "serving", line)
+		if v, err := control.View(r.t.Context()); err != nil || v.Failed != line {
+			t.Errorf("the failed reload is %q, %v", v.Failed, err)
+		}
+		close(gate)
+		synctest.Wait()
+		r.hello(1)
+		if v, err := control.View(r.t.Context()); err != nil || v.Failed != "" {
+			t.Errorf("after the reload the failed one is %q, %v", v.Failed, err)
+		}
+		r.expect(2, "serving", line)
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
+// An upgrade that has to wait for long says what for, once, and happens then.
+func TestUpgradeWaits(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.Exec = func(State) error { return errors.New("no such file") }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.mu.Lock()
+		r.spawn = func(int) error { return syscall.ENOENT }
+		r.mu.Unlock()
+		r.die(0, Exit{Code: 1})
+		r.signal(syscall.SIGUSR2)
+		r.pass(upgradeTime + time.Second)
+		r.signal(syscall.SIGUSR2)
+		waits := 0
+		for _, line := range r.diary {
+			if line == "upgrade: still waiting, because slot 0 has no worker that serves" {
+				waits++
+			}
+		}
+		if waits != 1 {
+			t.Errorf("reported %d times: %q", waits, r.diary)
+		}
+		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
