@@ -1,4 +1,4 @@
-// Command bench measures Phalanx and writes the report. It wires the rooms
+// Command bench measures Phalanx and writes the report. It wires the packages
 // of tools/internal together: what to measure comes from plan, how from
 // measure, and what it means from report.
 package main

@@ -75,9 +75,9 @@ func handshakes(t *status.TLS) string {
 
 // http2 summarises the requests over HTTP/2; status.js has the same text.
 func http2(f status.Figures) string {
-	text := human.Count(f.Versions["2"]) + " requests"
+	text := human.Plural(f.Versions["2"], "request", "requests")
 	if f.HTTP2 != nil && f.HTTP2.Endings() > 0 {
-		text += ", " + human.Count(f.HTTP2.Endings()) + " connection errors"
+		text += ", " + human.Plural(f.HTTP2.Endings(), "connection error", "connection errors")
 	}
 	return text
 }

@@ -315,12 +315,16 @@ func TestPageCertificates(t *testing.T) {
 
 // Requests by HTTP/2 are counted among the pool's facts.
 func TestPageHTTP2(t *testing.T) {
-	for want, h := range map[string]*status.HTTP2{
-		"1,234 requests":                      {},
-		"1,234 requests, 3 connection errors": {Ended: map[string]uint64{"resets": 1, "pings": 2}},
+	for want, c := range map[string]struct {
+		requests uint64
+		h        *status.HTTP2
+	}{
+		"1,234 requests":                      {1234, &status.HTTP2{}},
+		"1,234 requests, 3 connection errors": {1234, &status.HTTP2{Ended: map[string]uint64{"resets": 1, "pings": 2}}},
+		"1 request, 1 connection error":       {1, &status.HTTP2{Ended: map[string]uint64{"resets": 1}}},
 	} {
 		pool := samplePool()
-		pool.Total.HTTP2, pool.Total.Versions = h, map[string]uint64{"2": 1234}
+		pool.Total.HTTP2, pool.Total.Versions = c.h, map[string]uint64{"2": c.requests}
 		if got := find(read(t, rendered(t, pool)), "dd", "id", "http2")[0].text.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

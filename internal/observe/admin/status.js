@@ -153,19 +153,21 @@
 		});
 	}
 
+	const plural = (n, one) => `${count(n)} ${n === 1 ? one : one + 's'}`;
+
 	// As in page.go.
 	function handshakes(tls) {
 		if (!tls) return 'No handshakes yet';
 		const sum = counts => Object.values(counts).reduce((a, b) => a + b, 0);
 		const completed = sum(tls.handshakes);
-		return `${count(completed)} ${completed === 1 ? 'handshake' : 'handshakes'}, ${count(tls.resumed)} resumed, ${count(sum(tls.failed))} failed`;
+		return `${plural(completed, 'handshake')}, ${count(tls.resumed)} resumed, ${count(sum(tls.failed))} failed`;
 	}
 
 	// As in page.go.
 	function http2(total) {
 		const ended = Object.values(total.http2?.ended ?? {}).reduce((a, b) => a + b, 0);
-		const text = `${count(total.versions?.['2'] ?? 0)} requests`;
-		return ended ? `${text}, ${count(ended)} connection errors` : text;
+		const text = plural(total.versions?.['2'] ?? 0, 'request');
+		return ended ? `${text}, ${plural(ended, 'connection error')}` : text;
 	}
 
 	function showProblems(problems) {

@@ -95,7 +95,7 @@ func tlsLines(p status.Pool, say func(name, format string, args ...any)) {
 		say("tls", "%s, %s resumed, %s failed", human.Plural(t.Completed(), "handshake", "handshakes"), human.Count(t.Resumed), human.Count(t.Failures()))
 	}
 	if h := p.Total.HTTP2; h != nil {
-		say("http/2", "%s requests, %s open, %s connection errors", human.Count(p.Total.Versions["2"]), human.Count(h.Streams), human.Count(h.Endings()))
+		say("http/2", "%s, %s open, %s", human.Plural(p.Total.Versions["2"], "request", "requests"), human.Count(h.Streams), human.Plural(h.Endings(), "connection error", "connection errors"))
 	}
 	for i, c := range p.Certificates {
 		if i == mostCertificates {

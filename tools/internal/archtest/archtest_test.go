@@ -7,9 +7,9 @@ import (
 	"phalanx/internal/archtest"
 )
 
-// rooms says which packages of this module and which libraries each room may
+// allowed says which packages of this module and which libraries each package may
 // import. None imports the product: what is measured is its two programs.
-var rooms = map[string][]string{
+var allowed = map[string][]string{
 	"internal/archtest": {},
 	"internal/stats":    {},
 	"internal/record":   {},
@@ -41,4 +41,4 @@ var rooms = map[string][]string{
 	},
 }
 
-func TestImportsPointDown(t *testing.T) { archtest.PointDown(t, "phalanx/tools/", rooms) }
+func TestImportsPointDown(t *testing.T) { archtest.PointDown(t, "phalanx/tools/", allowed) }
