@@ -134,19 +134,31 @@ func (u Upgrader) Check(ctx context.Context) error {
 	cmd.Env = u.Env
 	cmd.Stdin = strings.NewReader("") // os/exec would open /dev/null
 	cmd.WaitDelay = time.Second       // a grandchild may hold the pipe
-	var out, complaints strings.Builder
+	var out, complaints beginning
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
 	// As process 1, the master reaps all children and may have reaped this one, so that its
 	// exit status is lost. Only a successful check writes to standard output, and nothing to
 	// standard error.
-	if err == nil || errors.Is(err, syscall.ECHILD) && out.Len() > 0 && complaints.Len() == 0 {
+	if err == nil || errors.Is(err, syscall.ECHILD) && len(out) > 0 && len(complaints) == 0 {
 		return nil
 	}
-	if words := strings.TrimSpace(complaints.String() + out.String()); words != "" {
+	if words := strings.TrimSpace(string(complaints) + string(out)); words != "" {
 		return errors.New(strings.TrimPrefix(words, filepath.Base(u.Path)+": "))
 	}
 	return fmt.Errorf("check %s: %w", u.Path, err)
+}
+
+// maxOutput is how many bytes of the new binary's output are reported.
+const maxOutput = 4096
+
+// beginning keeps the beginning of what a program writes: a wrong one may write without end.
+type beginning []byte
+
+// Write implements [io.Writer].
+func (b *beginning) Write(p []byte) (int, error) {
+	*b = append(*b, p[:min(len(p), maxOutput-len(*b))]...)
+	return len(p), nil
 }
 
 // file writes the state into a memfd and returns its descriptor.

@@ -157,6 +157,7 @@ func TestCheck(t *testing.T) {
 		"accepts":    {`test "$*" = "--check --port 0" && test "$A" = b && echo fine`, ""},
 		"refuses":    {`echo "refuses: --port x: no number" >&2; exit 64`, "--port x: no number"},
 		"is silent":  {`exit 3`, "check " + filepath.Join(dir, "is silent") + ": exit status 3"},
+		"is endless": {`head -c 1000000 /dev/zero | tr '\000' x; exit 1`, strings.Repeat("x", maxOutput)},
 		"is missing": {"", "check " + none + ": fork/exec " + none + ": no such file or directory"},
 	} {
 		u := Upgrader{
