@@ -159,9 +159,9 @@ func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.J
 	}()
 	var made bool
 	var err error
-	unworthy, what := ipc.JobUseless, "compress into the cache directory: %w; files without a copy are sent uncompressed"
+	unworthy, what := ipc.JobUseless, "compress into the cache directory: %v; files without a copy are sent uncompressed"
 	if j.Kind == ipc.JobDigest || j.Kind == ipc.JobCopyDigest {
-		unworthy, what = ipc.JobKnown, "put a digest into the cache directory: %w; responses have no ETag of the content"
+		unworthy, what = ipc.JobKnown, "put a digest into the cache directory: %v; responses have no ETag of the content"
 		made, err = store.AddDigest(ctx, j.File, j.Kind == ipc.JobCopyDigest)
 	} else {
 		done.After, made, err = store.Add(ctx, j.File, proto.Coding(j.Kind))
@@ -171,7 +171,7 @@ func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.J
 	case errors.Is(err, compress.ErrNotWorth):
 		done.Outcome = unworthy
 	case err != nil:
-		done.Outcome, done.Reason = ipc.JobFailed, fmt.Errorf(what, err).Error()
+		done.Outcome, done.Reason = ipc.JobFailed, whyFailed(what, err)
 	case !made:
 		done.Outcome = ipc.JobKnown
 	}
@@ -179,6 +179,15 @@ func doJob(ctx context.Context, store *compress.Store, j helper.Job) (done ipc.J
 		runtime.GC() // free the memory of a large file before the next job
 	}
 	return done
+}
+
+// whyFailed is what an operator has to know of a failed job; "": nothing. A deploy changes files
+// while they are read, and a line about it would silence the next one for a while.
+func whyFailed(what string, err error) string {
+	if errors.Is(err, compress.ErrChanged) {
+		return ""
+	}
+	return fmt.Sprintf(what, err)
 }
 
 // openCache opens the cache directory, which it creates if need be. It must belong to the user

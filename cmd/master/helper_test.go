@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"phalanx/internal/compress"
 	"phalanx/internal/options"
 )
 
@@ -67,6 +70,15 @@ func TestOpenCache(t *testing.T) {
 		o.CacheDir = options.CacheDir(dir)
 		if _, err := openCache(o); err == nil || !strings.Contains(err.Error(), "lies in a document root") {
 			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+// A file that changes while it is compressed, as in any deploy, is no reason for a line.
+func TestWhyFailed(t *testing.T) {
+	for err, want := range map[error]string{fmt.Errorf("x: %w", compress.ErrChanged): "", syscall.ENOSPC: "compress: no space left on device; y"} {
+		if got := whyFailed("compress: %v; y", err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 }
