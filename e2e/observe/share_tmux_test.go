@@ -75,7 +75,7 @@ func TestShareInTmux(t *testing.T) {
 				r := get(path)
 				io.Copy(io.Discard, r.Body)
 				r.Body.Close()
-				p.awaitText(map[string]string{"/": "looked at", "/notes.txt": "downloaded", "/nothing": "refused"}[path])
+				p.awaitText(map[string]string{"/": "viewed", "/notes.txt": "downloaded", "/nothing": "refused"}[path])
 			}
 			film := get("/film.mkv")
 			defer film.Body.Close()
@@ -86,7 +86,7 @@ func TestShareInTmux(t *testing.T) {
 			p.press("C-c")
 			p.awaitText("Stopping when 1 download has finished")
 			const head = "Sharing BASE\nhttp://HOST:0/ this machine\nuser me\npassword secret\nCtrl-C stops when the downloads under way have finished.\n" +
-				"0:0:0 HOST looked at /\n0:0:0 HOST downloaded notes.txt 0 B\n0:0:0 HOST refused nothing there is none\n"
+				"0:0:0 HOST viewed /\n0:0:0 HOST downloaded notes.txt 0 B\n0:0:0 HOST refused nothing not found\n"
 			under2 := "film.mkv" + bar + " 0 % 0 B/s 0 s left 0 B of 0 GB"
 			if width == 140 {
 				under2 += " HOST"

@@ -28,7 +28,7 @@ func grow(t *testing.T, dir string, files map[string][]byte) {
 	t.Helper()
 	for name, content := range files {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o640), os.Chtimes(path, old, old)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o640), os.Chmod(path, 0o640), os.Chtimes(path, old, old)); err != nil {
 			t.Fatal(err)
 		}
 	}

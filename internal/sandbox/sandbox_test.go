@@ -147,7 +147,7 @@ func TestConfined(t *testing.T) {
 	dir := filepath.Join(top, "site")
 	for name, text := range map[string]string{"site/file": "x", "secret": "y"} {
 		path := filepath.Join(top, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o666)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644), os.Chmod(path, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
