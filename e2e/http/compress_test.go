@@ -90,5 +90,5 @@ func TestCompressRefuses(t *testing.T) {
 	harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"compress", base}}).
 		Rejects(t, 1, "compress: open .phalanx-compressed: permission denied; 0 copies made; run it as the owner of the directory, and run it again")
 	harness.Attempt(t, harness.Plan{Args: []string{"compress", filepath.Join(base, "no")}}).Rejects(t, 78, "no such directory")
-	harness.Attempt(t, harness.Plan{Args: []string{"compress", base, "--codings", "deflate"}}).Rejects(t, 64, "must be some of br, zstd and gzip")
+	harness.Attempt(t, harness.Plan{Args: []string{"compress", base, "--codings", "deflate"}}).Rejects(t, 64, "must be a list of br, zstd and gzip")
 }

@@ -109,8 +109,9 @@ func since(o *harness.Operator, start harness.Picture) map[string]int64 {
 }
 
 // fall kills workers while clients count. What a worker had just sent when it
-// was killed may not be counted yet: one send each, of at most a MiB or of the
-// replies to one client's requests.
+// was killed may not be counted yet, and what it had counted and not sent is counted
+// again by the worker that rescues the connection: one send each, of at most a MiB or of
+// the replies to one client's requests.
 func fall(o *harness.Operator, a *audit, start harness.Picture) {
 	o.T.Helper()
 	defer a.leave()
@@ -145,9 +146,9 @@ func fall(o *harness.Operator, a *audit, start harness.Picture) {
 		}
 	}
 	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
-		within(class, a.begun[class], a.begun[class]+a.lost)
+		within(class, a.begun[class], a.begun[class]+a.lost+kills*mostReplies)
 	}
-	within("answered", a.total(), a.total()+a.lost)
+	within("answered", a.total(), a.total()+a.lost+kills*mostReplies)
 	within("accepted", a.answered, a.conns)
 	within("bytes", a.bytes-kills*mostSent, a.bytes+(a.lost+a.total()-a.whole)*(auditSize+1000))
 	within("whole", a.whole-kills*mostReplies, a.total()+a.lost)

@@ -63,10 +63,10 @@ type Options struct {
 	ACMEBinding   File      `group:"HTTPS" long:"acme-eab" reload:"no" worker:"no" value-name:"FILE" unquote:"false" default-mask:"none" description:"file with the external account binding" example:"/etc/phalanx/eab" detail:"It has the key identifier and the MAC key that the authority issued, separated by a space."`
 	State         StateDir  `group:"HTTPS" long:"state" reload:"no" worker:"no" value-name:"DIR" unquote:"false" default-mask:"$STATE_DIRECTORY" description:"directory for ACME accounts and certificates" example:"/var/lib/phalanx" detail:"Only the server's user can read it, and only one server can use it at a time. Keep it: without it each start orders new certificates, and authorities limit their number. systemd sets STATE_DIRECTORY."`
 
-	Model   Model   `group:"Serving" long:"model" first:"yes" reload:"no" value-name:"MODEL" default:"process" description:"model: process, goroutine or serial" detail:"process: one worker per CPU, each with one thread around epoll; goroutine: one worker with a goroutine per connection; serial: one connection at a time."`
+	Model   Model   `group:"Serving" long:"model" first:"yes" reload:"no" value-name:"MODEL" default:"process" description:"model: process, goroutine or serial" detail:"process: one worker per CPU, each with one epoll loop; goroutine: one worker with a goroutine per connection; serial: one connection at a time."`
 	Workers Workers `group:"Serving" long:"workers" first:"yes" value-name:"N" default:"0" default-mask:"one per CPU" description:"number of worker processes in the process model" detail:"By default one per CPU, within the limits of the cgroup."`
 
-	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"engine of process workers: auto, epoll, netpoll" detail:"epoll, which auto chooses, has one thread per worker and hands connections over; netpoll has a goroutine per connection, for comparison."`
+	Engine    Engine    `group:"Serving" long:"engine" value-name:"ENGINE" default:"auto" description:"engine of process workers: auto, epoll, netpoll" detail:"epoll, which auto chooses, has one loop per worker and hands connections over; netpoll has a goroutine per connection, for comparison."`
 	Recv      Recv      `group:"Serving" long:"recv" first:"yes" value-name:"BYTES" default:"65536" description:"receive buffer size in bytes, 1 to 16M" detail:"The most that one recv() reads; suffixes such as 64k and 1M are accepted. Idle connections hold no buffer."`
 	HTTP2     HTTP2     `group:"Serving" long:"http2" value-name:"WHAT" default:"on" description:"HTTP/2 in addition to HTTP/1.1: on or off" detail:"The client chooses: by ALPN over HTTPS, by prior knowledge (h2c) in cleartext, as some load balancers do. The serial model speaks HTTP/1.1 only."`
 	KeepAlive KeepAlive `group:"Serving" long:"keepalive" value-name:"DURATION" default:"30s" description:"idle timeout of a connection" detail:"The server closes a connection that has been idle for this long after a response."`
@@ -155,7 +155,7 @@ func (o Options) RequestIDs() bool {
 	return o.RequestID || o.Verbose > 0
 }
 
-// EventLoop reports whether a worker serves with one thread around epoll, and not with
+// EventLoop reports whether a worker serves with one epoll loop, and not with
 // goroutines on Go's poller.
 func (o Options) EventLoop() bool {
 	return o.Model == Process && o.Engine != Netpoll

@@ -5,7 +5,7 @@ import (
 )
 
 // Writer records what a worker does, in memory that outlives the worker. All methods may be called
-// on a nil Writer, which records nothing. It belongs to the thread that serves.
+// on a nil Writer, which records nothing. It belongs to the goroutine that serves.
 //
 // A position is the number of bytes that were received or sent on a connection since it was
 // accepted.
@@ -145,7 +145,7 @@ func (w *Writer) commit(fd int, b *Batch, place uint32, tries, held uint8) {
 }
 
 // store stores a number after all earlier stores and before all later ones: the compiler does not
-// move stores across a call. It need not be atomic, because nobody reads before this thread has
+// move stores across a call. It need not be atomic, because nobody reads before the worker has
 // ended.
 //
 //go:noinline

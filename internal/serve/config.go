@@ -1,5 +1,5 @@
 // Package serve moves bytes between sockets and connections, in one of two engines: eventloop
-// has one thread around one epoll instance, netpoll a goroutine for each connection on Go's
+// has one loop around one epoll instance, netpoll a goroutine for each connection on Go's
 // poller. Both accept from one listening socket and drive a conn.Conn for each client: they
 // receive when the connection asks to read, send what it appended (small bodies in the same
 // write as their head, large ones with sendfile), turn its deadline into a timer, and tell it

@@ -28,9 +28,15 @@ func (p *pool) tellOverdue() {
 		p.Alert(p.reloadError)
 	}
 	if over(&p.upgradeLate) && p.upgrading {
-		if reason := p.busyWith(); reason != "" {
-			p.Alert("upgrade: still waiting, because " + reason)
+		reason := p.busyWith()
+		switch {
+		case p.check == checking:
+			reason = "the new program is being checked; check the disks of the config file, the document roots and the certificates"
+		case reason == "":
+			p.upgradeLate = p.Now().Add(upgradeTime) // it is about to begin
+			return
 		}
+		p.Alert("upgrade: still waiting, because " + reason)
 	}
 }
 

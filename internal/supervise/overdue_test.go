@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"syscall"
 	"testing"
@@ -68,6 +69,32 @@ func TestUpgradeWaits(t *testing.T) {
 			t.Errorf("reported %d times: %q", waits, r.diary)
 		}
 		r.signal(syscall.SIGINT)
+		r.ends(0, "")
+	})
+}
+
+// So does one whose check does not end, because a disk does not respond.
+func TestUpgradeCheckWaits(t *testing.T) {
+	const line = "upgrade: still waiting, because the new program is being checked; check the disks of the config file, the document roots and the certificates"
+	var gate chan struct{}
+	r := &rig{change: func(c *Config) {
+		gate = make(chan struct{})
+		c.Check = func(context.Context) error {
+			<-gate
+			return errors.New("no such file")
+		}
+		c.Exec = func(State) error { return nil }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGUSR2)
+		r.pass(upgradeTime - time.Millisecond)
+		r.expect(1, "serving")
+		r.pass(time.Minute)
+		r.expect(1, "serving", line)
+		close(gate)
+		synctest.Wait()
+		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})
 }

@@ -337,15 +337,3 @@ func TestCloseNotify(t *testing.T) {
 		}()
 	}
 }
-
-// The loop's goroutine is locked to its thread, and so are its coroutines.
-func TestLockedThread(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cfg, client := setup(t, nil)
-	talk(t, newServer(cfg), client)
-	c := New(cfg, 0)
-	c.Receive(hello(t, client))
-	c.Next(&Turn{Budget: 1})
-	c.Close()
-}

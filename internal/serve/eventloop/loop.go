@@ -74,7 +74,7 @@ type Loop struct {
 	drainedAt time.Duration // when the drain began
 	quietFor  time.Duration // see serve.Drain.Quiet
 	quietMax  time.Duration
-	full      int // open connections when the reserve of descriptors was reached; 0: it was not
+	full      bool // accepting is paused because the limit of connections was reached
 	limits    *serve.Limits
 	names     bool                // see serve.Config.NamesClients
 	unix      clientip.Addr       // address of all clients of unix sockets
@@ -262,10 +262,11 @@ func (l *Loop) woken() {
 // wait waits for events, with a raw call while there is traffic. A thread in a raw call
 // keeps its P of Go's runtime, so a garbage collection would have to wait for it. That is
 // why raw waits are short. The runtime preempts with a signal, which ends the call, and
-// the loop yields. It is not locked to a thread: then each time it yields, another thread
-// would have to take the P and hand it back, and both would wait for a CPU. If no event has arrived for rawFor, the loop waits with the ordinary
-// call, which releases the P. After such a call the runtime's monitor wakes about sixty
-// times within a few milliseconds, so it is not worth its cost earlier.
+// the loop yields. If it were locked to its thread, each yield would make another thread take
+// the P and hand it back, and both would wait for a CPU. If no event has arrived for rawFor,
+// the loop waits with the ordinary call, which releases the P. After such a call the runtime's
+// monitor wakes about sixty times within a few milliseconds, so it is not worth its cost
+// earlier.
 func (l *Loop) wait() (int, error) {
 	l.cfg.Records.Serving(-1)
 	l.tally.Rest()

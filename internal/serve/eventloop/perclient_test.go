@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -60,4 +61,41 @@ func TestHandOverAboveLimit(t *testing.T) {
 		g.ask()
 	}
 	l.last.Stop()
+}
+
+// A loop with more connections than its limit accepts none in the place of those that end,
+// until there are fewer.
+func TestLoweredLimitIsReached(t *testing.T) {
+	const most = 2
+	l := newLine(t)
+	servetest.Noise(t, l.dir+"/big", 64<<20) // more than sockets hold: the downloads stand still
+	download := func() *guest {
+		g := l.guest()
+		g.send(servetest.Get("/big"))
+		if _, err := g.r.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	var old []*guest
+	for range most + 2 {
+		old = append(old, download())
+	}
+	row := new(scoreboard.Row)
+	l.change = func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = most, row }
+	l.succeed().Wait()
+	defer download().Close() // accepted before the loop knows that it has too many
+	waiting := l.guest()
+	waiting.send(servetest.Get("/small"))
+	for i, g := range old {
+		g.Close()
+		servetest.Await(t, "the end of a download", func() bool { return row.Truncated.Load() == uint64(i+1) })
+		if left := len(old) - i; left > most { // with the one that was accepted
+			time.Sleep(3 * serve.AcceptPause)
+			if n := row.Accepted.Load(); n != 1 {
+				t.Fatalf("%d connections accepted while %d are open", n, left)
+			}
+		}
+	}
+	waiting.served()
 }
