@@ -101,13 +101,14 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// What an idle connection weighs.
+// What an idle connection weighs. The runtime's own stacks, whose number varies, make the
+// result up to 400 bytes larger.
 func TestIdleMemory(t *testing.T) {
 	for _, c := range []struct {
 		way    int
 		shrunk bool
 		most   int // bytes
-	}{{0, false, 2560}, {0, true, 1024}, {1, false, 9216}, {2, false, 6656}} {
+	}{{0, false, 3072}, {0, true, 1024}, {1, false, 9216}, {2, false, 6656}} {
 		const n = 200
 		conns := make([]*Conn, n)
 		cfg, client := setup(t, nil)
