@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,8 +49,7 @@ func TestFloors(t *testing.T) {
 	for name, program := range programs(t) {
 		for mode, requests := range map[string]int{"keep": 3, "close": 1} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				address := start(t, program, file, mode)
-				conn := connect(t, address)
+				conn := start(t, program, file, mode)
 				defer conn.Close()
 				in := bufio.NewReader(conn)
 				for range requests {
@@ -79,38 +77,56 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// start launches a floor on a port that was free a moment ago.
-func start(t *testing.T, program, file, mode string) (address string) {
+// start launches a floor on a port that was free a moment ago, or on another one if a
+// connection has taken it meanwhile, and connects to it.
+func start(t *testing.T, program, file, mode string) net.Conn {
+	t.Helper()
+	for range 10 {
+		address := freeAddress(t)
+		_, port, _ := net.SplitHostPort(address)
+		cmd := exec.Command(program, port, file, "2", mode)
+		cmd.Env = append(os.Environ(), "FLOOR=1")
+		var said strings.Builder
+		cmd.Stderr, cmd.WaitDelay = &said, time.Second
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = cmd.Wait() // it is killed, or has said why it ends
+		}()
+		conn := connect(t, address, ended)
+		if conn != nil {
+			t.Cleanup(func() {
+				_ = cmd.Process.Kill()
+				<-ended
+				if said.Len() > 0 {
+					t.Error(said.String())
+				}
+			})
+			return conn
+		}
+		if !strings.Contains(strings.ToLower(said.String()), "address already in use") {
+			t.Fatal(said.String())
+		}
+	}
+	t.Fatal("no port was free ten times")
+	return nil
+}
+
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	if n, _ := strconv.Atoi(port); n == 0 {
-		t.Fatalf("no port in %s", address)
-	}
-	cmd := exec.Command(program, port, file, "2", mode)
-	cmd.Env = append(os.Environ(), "FLOOR=1")
-	var said strings.Builder
-	cmd.Stderr, cmd.WaitDelay = &said, time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-		if said.Len() > 0 {
-			t.Error(said.String())
-		}
-	})
-	return address
+	defer l.Close()
+	return l.Addr().String()
 }
 
-// connect waits until the floor listens.
-func connect(t *testing.T, address string) net.Conn {
+// connect waits until the floor listens, and returns nil if it ends before.
+func connect(t *testing.T, address string, ended <-chan struct{}) net.Conn {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		conn, err := net.DialTimeout("tcp", address, time.Second)
@@ -123,6 +139,10 @@ func connect(t *testing.T, address string) net.Conn {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-ended:
+			return nil
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
